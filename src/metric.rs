@@ -130,13 +130,9 @@ mod tests {
     #[test]
     fn items_add_up_as_in_lm_eval() {
         assert_eq!(Metric::Acc.aggregate([(1.0, 1.0), (0.0, 1.0)]), Some(0.5));
-        let ppl = Metric::WordPerplexity
-            .aggregate([(-4.0, 2.0), (-2.0, 1.0)])
-            .expect("weight is 3");
+        let ppl = Metric::WordPerplexity.aggregate([(-4.0, 2.0), (-2.0, 1.0)]).expect("weight is 3");
         assert!((ppl - 2f64.exp()).abs() < 1e-12);
-        let bits = Metric::BitsPerByte
-            .aggregate([(-2.0 * std::f64::consts::LN_2, 2.0)])
-            .expect("weight is 2");
+        let bits = Metric::BitsPerByte.aggregate([(-2.0 * std::f64::consts::LN_2, 2.0)]).expect("weight is 2");
         assert!((bits - 1.0).abs() < 1e-12);
         assert_eq!(Metric::Acc.aggregate([]), None);
     }

@@ -65,9 +65,7 @@ pub enum Reading {
 
 impl Reading {
     pub fn missing(reason: impl Into<String>) -> Reading {
-        Reading::Missing {
-            reason: reason.into(),
-        }
+        Reading::Missing { reason: reason.into() }
     }
 
     pub fn known(&self) -> Option<&Figure> {
@@ -90,8 +88,7 @@ pub struct Id(pub String);
 impl Id {
     /// The identity of anything that can be written as JSON. Field order is part of it.
     pub fn of(content: &impl Serialize) -> Id {
-        let bytes = serde_json::to_vec(content)
-            .expect("records have string keys and no failing serializers");
+        let bytes = serde_json::to_vec(content).expect("records have string keys and no failing serializers");
         Id::of_bytes(&bytes)
     }
 
@@ -145,15 +142,9 @@ pub struct Variant {
 
 impl Variant {
     pub fn new(model: ModelRef, recipe: Option<(String, String)>) -> Variant {
-        let (recipe, steps) =
-            recipe.map_or((None, String::new()), |(name, steps)| (Some(name), steps));
+        let (recipe, steps) = recipe.map_or((None, String::new()), |(name, steps)| (Some(name), steps));
         let id = Id::of(&("variant 1", &model.digest, &steps));
-        Variant {
-            id,
-            model,
-            recipe,
-            steps,
-        }
+        Variant { id, model, recipe, steps }
     }
 
     pub fn is_base(&self) -> bool {
@@ -255,31 +246,13 @@ impl Trial {
     pub fn new(variant: Variant, ask: Ask, conditions: Conditions, host: &Id) -> Trial {
         let c = &conditions;
         let id = match &ask {
-            Ask::Task(task) => Id::of(&(
-                "task 1",
-                &variant.id,
-                &task.digest,
-                task.items,
-                c.max_length,
-                c.seed,
-            )),
+            Ask::Task(task) => Id::of(&("task 1", &variant.id, &task.digest, task.items, c.max_length, c.seed)),
             Ask::Speed(shape) => Id::of(&(
                 ("speed 1", &variant.id, shape, host),
-                (
-                    c.threads,
-                    c.half_width,
-                    c.budget,
-                    c.min_repeats,
-                    c.tdp_watts,
-                ),
+                (c.threads, c.half_width, c.budget, c.min_repeats, c.tdp_watts),
             )),
         };
-        Trial {
-            id,
-            variant,
-            ask,
-            conditions,
-        }
+        Trial { id, variant, ask, conditions }
     }
 }
 
@@ -456,12 +429,7 @@ impl Outcome {
 
     /// The score over all items; None where no item has the metric.
     pub fn score(&self, metric: Metric) -> Option<f64> {
-        metric.aggregate(
-            self.items
-                .iter()
-                .filter_map(|i| i.score(metric))
-                .map(|s| (s.value, s.weight)),
-        )
+        metric.aggregate(self.items.iter().filter_map(|i| i.score(metric)).map(|s| (s.value, s.weight)))
     }
 }
 

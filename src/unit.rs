@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A size in bytes.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
@@ -110,12 +108,7 @@ impl fmt::Display for Bytes {
         if self.0 < 1024 {
             return f.pad(&format!("{} B", self.0));
         }
-        let steps = [
-            (KIB.powi(4), "TiB"),
-            (KIB.powi(3), "GiB"),
-            (KIB.powi(2), "MiB"),
-            (KIB, "KiB"),
-        ];
+        let steps = [(KIB.powi(4), "TiB"), (KIB.powi(3), "GiB"), (KIB.powi(2), "MiB"), (KIB, "KiB")];
         scaled(f, self.0 as f64, &steps)
     }
 }
@@ -125,11 +118,7 @@ impl fmt::Display for Seconds {
         if self.0 >= 120.0 {
             let whole = self.0.round() as u64;
             let (h, m, s) = (whole / 3600, whole / 60 % 60, whole % 60);
-            return f.pad(&if h > 0 {
-                format!("{h} h {m:02} min")
-            } else {
-                format!("{m} min {s:02} s")
-            });
+            return f.pad(&if h > 0 { format!("{h} h {m:02} min") } else { format!("{m} min {s:02} s") });
         }
         scaled(f, self.0, &[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")])
     }
@@ -137,11 +126,7 @@ impl fmt::Display for Seconds {
 
 impl fmt::Display for Joules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        scaled(
-            f,
-            self.0,
-            &[(1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")],
-        )
+        scaled(f, self.0, &[(1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")])
     }
 }
 
@@ -154,9 +139,7 @@ impl fmt::Display for Watts {
 /// Splits "64 MiB" into its number and its unit's name.
 fn split(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
-    let at = text
-        .find(|c: char| c.is_ascii_alphabetic() || c == 'µ')
-        .unwrap_or(text.len());
+    let at = text.find(|c: char| c.is_ascii_alphabetic() || c == 'µ').unwrap_or(text.len());
     let number: f64 = text[..at].trim().replace('_', "").parse().ok()?;
     (number.is_finite() && number >= 0.0).then_some((number, text[at..].trim()))
 }
@@ -165,11 +148,8 @@ impl std::str::FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = || {
-            format!(
-                "'{text}' is no size; write a number and B, KB, MB, GB, KiB, MiB or GiB, like \"64 MiB\""
-            )
-        };
+        let allowed =
+            || format!("'{text}' is no size; write a number and B, KB, MB, GB, KiB, MiB or GiB, like \"64 MiB\"");
         let (number, unit) = split(text).ok_or_else(allowed)?;
         let scale = match unit.to_ascii_lowercase().as_str() {
             "" | "b" => 1.0,
@@ -191,9 +171,7 @@ impl std::str::FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = || {
-            format!("'{text}' is no time; write a number and µs, ms, s, min or h, like \"50 ms\"")
-        };
+        let allowed = || format!("'{text}' is no time; write a number and µs, ms, s, min or h, like \"50 ms\"");
         let (number, unit) = split(text).ok_or_else(allowed)?;
         let scale = match unit {
             "us" | "µs" => 1e-6,
@@ -219,10 +197,7 @@ mod tests {
         assert_eq!("50 ms".parse::<Seconds>().map(|s| s.0), Ok(0.05));
         assert_eq!("2min".parse(), Ok(Seconds(120.0)));
         for wrong in ["", "MiB", "-1 MiB", "4 parsecs", "1e999 s", "NaN"] {
-            assert!(
-                wrong.parse::<Bytes>().is_err() && wrong.parse::<Seconds>().is_err(),
-                "{wrong}"
-            );
+            assert!(wrong.parse::<Bytes>().is_err() && wrong.parse::<Seconds>().is_err(), "{wrong}");
         }
     }
 

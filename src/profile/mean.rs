@@ -1,0 +1,238 @@
+//! From a profile as typed to a profile as meant: parents laid under, defaults filled in, every value checked.
+
+use super::{Constraints, Error, Measure, Objective, Prefer, Profile, Raw, RecipeRef};
+use crate::profile::raw::{RawConstraints, RawMeasure, RawObjective};
+use crate::record::Shape;
+use crate::unit::Seconds;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// `extends` deeper than this is a mistake.
+const MAX_PARENTS: usize = 8;
+
+impl Profile {
+    /// Reads a profile file and all that it extends.
+    pub fn load(file: &Path) -> Result<Profile, Error> {
+        let raw = Self::layers(file, &mut Vec::new())?;
+        Self::mean(raw, file)
+    }
+
+    /// A profile from its text, as the bundled ones are; it cannot extend another file.
+    pub fn parse(text: &str, file: &Path) -> Result<Profile, Error> {
+        Self::mean(Raw::parse(text, file)?, file)
+    }
+
+    fn layers(file: &Path, above: &mut Vec<PathBuf>) -> Result<Raw, Error> {
+        let text = std::fs::read_to_string(file).map_err(|source| Error::Unreadable { file: file.into(), source })?;
+        let mut raw = Raw::parse(&text, file)?;
+        raw.settle(file.parent().unwrap_or(Path::new("")));
+        let Some(parent) = &raw.extends else { return Ok(raw) };
+        let parent = file.parent().unwrap_or(Path::new("")).join(parent);
+        above.push(file.canonicalize().unwrap_or_else(|_| file.into()));
+        let again = parent.canonicalize().is_ok_and(|p| above.contains(&p));
+        if again || above.len() > MAX_PARENTS {
+            let message = format!("'{}' extends itself in a circle or more than {MAX_PARENTS} deep", parent.display());
+            return Err(Error::Meaning { file: file.into(), key: "extends".into(), message });
+        }
+        let base = Self::layers(&parent, above)?;
+        Ok(raw.extend(base))
+    }
+
+    fn mean(raw: Raw, file: &Path) -> Result<Profile, Error> {
+        let check = Check { file };
+        let stem = file.file_stem().map_or("profile".into(), |s| s.to_string_lossy().into_owned());
+        let name = raw.name.unwrap_or(stem);
+        Ok(Profile {
+            title: raw.title.unwrap_or_else(|| name.clone()),
+            models: check.list("models", raw.models, "a bundled model, a folder, a .gguf file or ORG/NAME")?,
+            recipes: check.recipes(raw.recipes)?,
+            suites: check.list("suites", raw.suites, "a bundled suite's name or a path to a suite's TOML")?,
+            measure: check.measure(raw.measure.unwrap_or_default())?,
+            constraints: check.constraints(raw.constraints.unwrap_or_default())?,
+            objective: check.objective(raw.objective.unwrap_or_default())?,
+            name,
+        })
+    }
+}
+
+/// Checks values and says which key of which file is wrong.
+struct Check<'a> {
+    file: &'a Path,
+}
+
+impl Check<'_> {
+    fn wrong<T>(&self, key: &str, message: impl Into<String>) -> Result<T, Error> {
+        Err(Error::Meaning { file: self.file.into(), key: key.into(), message: message.into() })
+    }
+
+    fn list(&self, key: &str, given: Option<Vec<String>>, allowed: &str) -> Result<Vec<String>, Error> {
+        let given = given.unwrap_or_default();
+        if given.is_empty() {
+            return self.wrong(key, format!("is empty; name at least one: {allowed}"));
+        }
+        for (i, name) in given.iter().enumerate() {
+            if name.trim().is_empty() {
+                return self.wrong(key, format!("has an empty name; allowed: {allowed}"));
+            }
+            if given[..i].contains(name) {
+                return self.wrong(key, format!("names '{name}' twice; remove one"));
+            }
+        }
+        Ok(given)
+    }
+
+    fn recipes(&self, given: Option<Vec<String>>) -> Result<Vec<RecipeRef>, Error> {
+        let names = self.list(
+            "recipes",
+            Some(given.unwrap_or_else(|| vec!["base".into()])),
+            "\"base\", a quantization type like \"Q4_K_M\", or a recipe's TOML file",
+        )?;
+        let read = |name: &String| match name.as_str() {
+            "base" => RecipeRef::Base,
+            file if file.ends_with(".toml") => RecipeRef::File(file.into()),
+            quantization => RecipeRef::Quantize(quantization.into()),
+        };
+        Ok(names.iter().map(read).collect())
+    }
+
+    fn parsed<T: FromStr<Err = String>>(&self, key: &str, given: Option<String>) -> Result<Option<T>, Error> {
+        match given.map(|text| text.parse()).transpose() {
+            Ok(value) => Ok(value),
+            Err(message) => self.wrong(key, message),
+        }
+    }
+
+    fn within(&self, key: &str, value: f64, low: f64, high: f64) -> Result<f64, Error> {
+        if value.is_finite() && value >= low && value <= high {
+            return Ok(value);
+        }
+        self.wrong(key, format!("is {value}; allowed is {low} to {high}"))
+    }
+
+    fn positive(&self, key: &str, value: Option<f64>) -> Result<Option<f64>, Error> {
+        value
+            .map(|v| self.within(key, v, f64::MIN_POSITIVE, f64::MAX))
+            .transpose()
+            .or_else(|_| self.wrong(key, format!("is {}; a number above 0 is needed", value.unwrap_or_default())))
+    }
+
+    fn at_least_one(&self, key: &str, value: Option<usize>) -> Result<Option<usize>, Error> {
+        match value {
+            Some(0) => self.wrong(key, "is 0; leave it out for no limit, or give at least 1"),
+            other => Ok(other),
+        }
+    }
+
+    fn measure(&self, raw: RawMeasure) -> Result<Measure, Error> {
+        let speed = raw.speed.unwrap_or_else(|| vec![Shape { prompt: 128, output: 64 }]);
+        if let Some(shape) = speed.iter().find(|s| s.prompt == 0 || s.output < 2) {
+            return self.wrong("measure.speed", format!("has {shape}; prompt is at least 1 and output at least 2"));
+        }
+        Ok(Measure {
+            speed,
+            threads: self.at_least_one("measure.threads", raw.threads)?,
+            seed: raw.seed.unwrap_or(1),
+            limit: self.at_least_one("measure.limit", raw.limit)?,
+            max_length: self.at_least_one("measure.max_length", raw.max_length)?,
+            half_width: self.within("measure.half_width", raw.half_width.unwrap_or(0.05), 0.001, 1.0)?,
+            budget: self.parsed("measure.budget", raw.budget)?.unwrap_or(Seconds(10.0)),
+            min_repeats: raw.min_repeats.unwrap_or(5).max(2),
+            timeout: self.parsed("measure.timeout", raw.timeout)?,
+            memory_limit: self.parsed("measure.memory_limit", raw.memory_limit)?,
+            tdp_watts: self.positive("measure.tdp_watts", raw.tdp_watts)?,
+            idle: self.parsed("measure.idle", raw.idle)?.unwrap_or(Seconds(1.0)),
+        })
+    }
+
+    fn constraints(&self, raw: RawConstraints) -> Result<Constraints, Error> {
+        let table = |key: &str, given: Option<BTreeMap<String, f64>>| -> Result<Vec<(String, f64)>, Error> {
+            let given = given.unwrap_or_default();
+            for (task, &value) in &given {
+                self.within(&format!("constraints.{key}.{task}"), value, 0.0, f64::MAX)?;
+            }
+            Ok(given.into_iter().collect())
+        };
+        Ok(Constraints {
+            max_memory: self.parsed("constraints.max_memory", raw.max_memory)?,
+            max_disk: self.parsed("constraints.max_disk", raw.max_disk)?,
+            min_decode_tps: self.positive("constraints.min_decode_tps", raw.min_decode_tps)?,
+            max_ttft: self.parsed("constraints.max_ttft", raw.max_ttft)?,
+            max_joules_per_token: self.positive("constraints.max_joules_per_token", raw.max_joules_per_token)?,
+            score: table("score", raw.score)?,
+            relative: table("relative", raw.relative)?,
+        })
+    }
+
+    fn objective(&self, raw: RawObjective) -> Result<Objective, Error> {
+        Ok(Objective {
+            prefer: raw.prefer.unwrap_or(Prefer::Smallest),
+            margin: self.within("objective.margin", raw.margin.unwrap_or(0.02), 0.0, 1.0)?,
+            confidence: self.within("objective.confidence", raw.confidence.unwrap_or(0.95), 0.5, 0.9999)?,
+            reference: raw.reference,
+            tasks: raw.tasks,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::Bytes;
+
+    const SMALL: &str = "models = ['bundled:bantam-s']\nsuites = ['routing']\n";
+
+    fn parse(text: &str) -> Result<Profile, String> {
+        Profile::parse(text, Path::new("p.toml")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        let profile = parse(SMALL).expect("valid");
+        assert_eq!(profile.recipes, [RecipeRef::Base]);
+        assert_eq!(profile.name, "p");
+        assert_eq!(profile.objective.margin, 0.02);
+    }
+
+    #[test]
+    fn mistakes_name_the_file_and_the_key_or_line_and_what_is_allowed() {
+        let cases = [
+            ("models = []\nsuites = ['a']", "p.toml: models: is empty"),
+            ("models = ['a']", "p.toml: suites: is empty"),
+            ("models = ['a']\nsiutes = ['a']", "p.toml:2: unknown field `siutes`, expected one of `name`"),
+            ("models = ['a'\n\nsuites = 3", "p.toml:3:"),
+            ("models = ['a']\nsuites = ['a', 'a']", "names 'a' twice"),
+            (&format!("{SMALL}[objective]\nmargin = 2.0"), "objective.margin: is 2; allowed is 0 to 1"),
+            (&format!("{SMALL}[objective]\nprefer = 'best'"), "p.toml:4: unknown variant `best`, expected one of"),
+            (
+                &format!("{SMALL}[constraints]\nmax_memory = '64 parsecs'"),
+                "constraints.max_memory: '64 parsecs' is no size",
+            ),
+            (&format!("{SMALL}[measure]\nlimit = 0"), "measure.limit: is 0"),
+            (&format!("{SMALL}[constraints]\nmin_decode_tps = 0"), "min_decode_tps: is 0; a number above 0"),
+        ];
+        for (text, expected) in cases {
+            let message = parse(text).expect_err(text);
+            assert!(message.contains(expected), "{message}\nshould say {expected}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_child_is_laid_over_its_parent_key_by_key() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let at = |name: &str| dir.path().join(name);
+        let parent = format!("{SMALL}recipes = ['Q8_0']\n[constraints]\nmax_memory = '1 GiB'\nmin_decode_tps = 5\n");
+        std::fs::write(at("base.toml"), parent).expect("write");
+        std::fs::write(at("child.toml"), "extends = 'base.toml'\n[constraints]\nmax_memory = '2 GiB'\n")
+            .expect("write");
+        let child = Profile::load(&at("child.toml")).expect("valid");
+        assert_eq!(child.constraints.max_memory, Some(Bytes(2 << 30)));
+        assert_eq!(child.constraints.min_decode_tps, Some(5.0));
+        assert_eq!(child.recipes, [RecipeRef::Quantize("Q8_0".into())]);
+
+        std::fs::write(at("base.toml"), "extends = 'child.toml'\n").expect("write");
+        let circle = Profile::load(&at("child.toml")).expect_err("a circle").to_string();
+        assert!(circle.contains("circle"), "{circle}");
+    }
+}
