@@ -1,0 +1,134 @@
+//! The same operations spelled out in candle's own: what runs on other devices, and what the kernels are tested against.
+
+use super::{Attend, Pairing, Past};
+use candle_core::{D, Device, Result, Tensor};
+
+pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
+    let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
+    x.broadcast_div(&(mean + eps)?.sqrt()?)?.broadcast_mul(w)
+}
+
+pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<Tensor> {
+    let (tokens, heads, d) = x.dims3()?;
+    let half = cos.dim(1)?;
+    let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?); // (T, 1, half)
+    let turned = x.narrow(2, 0, 2 * half)?;
+    let (x1, x2) = match pairing {
+        Pairing::Half => (turned.narrow(2, 0, half)?, turned.narrow(2, half, half)?),
+        Pairing::Interleaved => {
+            let pairs = turned.contiguous()?.reshape((tokens, heads, half, 2))?;
+            (
+                pairs.narrow(3, 0, 1)?.squeeze(3)?,
+                pairs.narrow(3, 1, 1)?.squeeze(3)?,
+            )
+        }
+    };
+    let y1 = (x1.broadcast_mul(&cos)? - x2.broadcast_mul(&sin)?)?;
+    let y2 = (x2.broadcast_mul(&cos)? + x1.broadcast_mul(&sin)?)?;
+    let turned = match pairing {
+        Pairing::Half => Tensor::cat(&[y1, y2], 2)?,
+        Pairing::Interleaved => Tensor::stack(&[y1, y2], 3)?.reshape((tokens, heads, 2 * half))?,
+    };
+    if 2 * half == d {
+        return Ok(turned);
+    }
+    Tensor::cat(&[turned, x.narrow(2, 2 * half, d - 2 * half)?], 2)
+}
+
+pub fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    gate.silu()? * up
+}
+
+pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    x.broadcast_matmul(&w.t()?)
+}
+
+pub fn cross_entropy(
+    logits: &Tensor,
+    targets: &[u32],
+    weights: &[f32],
+    total: f64,
+) -> Result<Tensor> {
+    let device = logits.device();
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
+    let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
+    let log_p = shifted.broadcast_sub(&log_sum)?;
+    let targets = Tensor::from_slice(targets, (targets.len(), 1), device)?;
+    let weights = Tensor::from_slice(weights, weights.len(), device)?.to_dtype(logits.dtype())?;
+    let picked = log_p.gather(&targets, 1)?.squeeze(1)?;
+    (picked * weights)?.sum_all()? * (-1.0 / total)
+}
+
+/// Attention span by span, with the keys of the whole chain laid side by side and a mask for the rest.
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    pasts: &[Past],
+    attend: &Attend,
+) -> Result<Tensor> {
+    let starts = attend.starts();
+    let mut outputs = Vec::with_capacity(attend.spans.len());
+    for (i, span) in attend.spans.iter().enumerate() {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let chain = attend.chain(i);
+        if let Some(past) = attend.spans[chain[0]].past {
+            keys.push(pasts[past].k.narrow(0, 0, pasts[past].len)?);
+            values.push(pasts[past].v.narrow(0, 0, pasts[past].len)?);
+        }
+        for &link in &chain {
+            keys.push(k.narrow(0, starts[link], attend.spans[link].len)?);
+            values.push(v.narrow(0, starts[link], attend.spans[link].len)?);
+        }
+        let (keys, values) = (Tensor::cat(&keys, 0)?, Tensor::cat(&values, 0)?);
+        outputs.push(attend_span(
+            &q.narrow(0, starts[i], span.len)?,
+            &keys,
+            &values,
+            attend,
+        )?);
+    }
+    Tensor::cat(&outputs, 0)
+}
+
+/// q (n, h, d) over k, v (m, hkv, d), where the queries are the last n of the m positions.
+fn attend_span(q: &Tensor, k: &Tensor, v: &Tensor, attend: &Attend) -> Result<Tensor> {
+    let ((n, h, d), (m, hkv, _)) = (q.dims3()?, k.dims3()?);
+    let grouped = |t: &Tensor| {
+        t.unsqueeze(2)?
+            .expand((m, hkv, h / hkv, d))?
+            .reshape((m, h, d))?
+            .transpose(0, 1)?
+            .contiguous()
+    };
+    let (q, k, v) = (q.transpose(0, 1)?.contiguous()?, grouped(k)?, grouped(v)?); // (h, n, d), (h, m, d)
+    let mut scores = (q.matmul(&k.transpose(1, 2)?)? * f64::from(attend.scale))?;
+    if let Some(cap) = attend.softcap {
+        scores = ((scores / f64::from(cap))?.tanh()? * f64::from(cap))?;
+    }
+    let scores =
+        scores.broadcast_add(&mask(n, m, attend.window, q.device())?.to_dtype(q.dtype())?)?;
+    let p = scores
+        .broadcast_sub(&scores.max_keepdim(2)?.detach())?
+        .exp()?;
+    let p = p.broadcast_div(&p.sum_keepdim(2)?)?;
+    p.matmul(&v)?.transpose(0, 1)?.contiguous()
+}
+
+/// (n, m) of zeros where query i, which stands at position m - n + i, sees key j, and minus infinity elsewhere.
+fn mask(n: usize, m: usize, window: Option<usize>, device: &Device) -> Result<Tensor> {
+    let sees = |i: usize, j: usize| {
+        let i = m - n + i;
+        j <= i && window.is_none_or(|w| j + w > i)
+    };
+    let mask: Vec<f32> = (0..n * m)
+        .map(|at| {
+            if sees(at / m, at % m) {
+                0.0
+            } else {
+                f32::NEG_INFINITY
+            }
+        })
+        .collect();
+    Tensor::from_vec(mask, (n, m), device)
+}
