@@ -1,3 +1,32 @@
-//! model
+//! The model room: what a language model is, and how to ask it for numbers. A checkpoint (a folder, a GGUF file, or
+//! bytes in the binary) becomes a `Model`: its `Config`, its `Tokenizer` and a `Decoder`. One graph serves all families;
+//! `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or profiles.
+//!
+//! In reading order: `config` and `family` say what is to be built, `format` and `weights` where its numbers come from,
+//! `linear`, `attention`, `mlp` and `decoder` are the graph on the operations of `ops`, `cache` is its memory.
 
+mod attention;
+mod cache;
+pub mod config;
+mod decoder;
+pub mod error;
+pub mod family;
+pub mod format;
+pub mod linear;
+mod matmul;
+mod mlp;
 pub mod ops;
+pub mod rope;
+mod weights;
+
+pub use cache::Cache;
+pub use config::Config;
+pub use decoder::Decoder;
+pub use error::{Error, Result};
+pub use family::Family;
+pub use linear::Linear;
+pub use ops::Span;
+pub use weights::{Precision, Weights};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! The keys and values of one sequence, kept between forward passes. Room is made ahead and doubles, so a token costs
+//! one small copy. It is written by `Decoder::forward`; it holds no tokens and knows no text.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::config::Config;
+use super::error::Result;
+use super::ops::Past;
+
+/// The least room made for a sequence, in tokens.
+const SMALLEST: usize = 64;
+
+/// One sequence's keys and values, for every layer.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    layers: Vec<Option<Rows>>,
+    len: usize,
+    frozen: bool,
+    kv_heads: usize,
+    head_dim: usize,
+    device: Device,
+}
+
+/// Keys and values of one layer: (capacity, kv_heads, head_dim) each, of which the first `Cache::len` are filled.
+#[derive(Debug, Clone)]
+struct Rows {
+    k: Tensor,
+    v: Tensor,
+}
+
+impl Cache {
+    pub fn new(config: &Config, device: &Device) -> Self {
+        Self {
+            layers: vec![None; config.layers],
+            len: 0,
+            frozen: false,
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
+            device: device.clone(),
+        }
+    }
+
+    /// How many tokens it holds.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// From now on spans read it and add nothing, so that many spans may share it.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// From now on a span that names it is added to it (as when it was new).
+    pub fn thaw(&mut self) {
+        self.frozen = false;
+    }
+
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Forgets all but the first `len` tokens; the room stays.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Bytes of the room made so far.
+    pub fn bytes(&self) -> usize {
+        let size = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        self.layers.iter().flatten().map(|rows| size(&rows.k) + size(&rows.v)).sum()
+    }
+
+    /// Makes room for `more` tokens after the present ones.
+    pub(super) fn reserve(&mut self, more: usize) -> Result<()> {
+        let needed = self.len + more;
+        for layer in &mut self.layers {
+            let capacity = layer.as_ref().map_or(0, |rows| rows.k.dims()[0]);
+            if layer.is_some() && capacity >= needed {
+                continue;
+            }
+            let shape = (needed.max(2 * capacity).max(SMALLEST), self.kv_heads, self.head_dim);
+            let grown = |old: Option<&Tensor>| -> Result<Tensor> {
+                let room = Tensor::zeros(shape, DType::F32, &self.device)?;
+                if let Some(old) = old.filter(|_| self.len > 0) {
+                    room.slice_set(&old.narrow(0, 0, self.len)?, 0, 0)?;
+                }
+                Ok(room)
+            };
+            let old = layer.as_ref();
+            *layer = Some(Rows { k: grown(old.map(|rows| &rows.k))?, v: grown(old.map(|rows| &rows.v))? });
+        }
+        Ok(())
+    }
+
+    /// What attention reads. Call `reserve` first.
+    pub(super) fn past(&self, layer: usize) -> Past {
+        let rows = self.rows(layer);
+        Past { k: rows.k.clone(), v: rows.v.clone(), len: self.len }
+    }
+
+    /// Writes a layer's new keys and values, (tokens, kv_heads, head_dim), behind the present ones. They count only
+    /// after `advance`, so a pass that fails half-way leaves the cache as it was.
+    pub(super) fn write(&self, layer: usize, k: &Tensor, v: &Tensor) -> Result<()> {
+        let rows = self.rows(layer);
+        rows.k.slice_set(k, 0, self.len)?;
+        rows.v.slice_set(v, 0, self.len)?;
+        Ok(())
+    }
+
+    pub(super) fn advance(&mut self, tokens: usize) {
+        self.len += tokens;
+    }
+
+    fn rows(&self, layer: usize) -> &Rows {
+        self.layers[layer].as_ref().expect("forward reserves room in every layer before it reads or writes one")
+    }
+}

@@ -1,0 +1,186 @@
+//! Weights in safetensors files: one, or shards listed in `model.safetensors.index.json`. Headers are checked when
+//! opened; a tensor's bytes are touched when it is asked for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, Metadata};
+use safetensors::{SafeTensorError, SafeTensors};
+use serde::Deserialize;
+
+use super::bytes::Bytes;
+use crate::model::error::{Error, Result};
+use crate::model::linear::Linear;
+use crate::model::weights::{Precision, Weights};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// A checkpoint's tensors.
+#[derive(Debug)]
+pub struct Safetensors {
+    files: Vec<Shard>,
+    /// Which file a tensor is in.
+    shard_of: HashMap<String, usize>,
+    device: Device,
+    precision: Precision,
+}
+
+#[derive(Debug)]
+struct Shard {
+    name: String,
+    bytes: Bytes,
+    /// Where the tensors begin.
+    data: usize,
+    metadata: Metadata,
+}
+
+/// One tensor as it lies in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    pub dtype: DType,
+    pub shape: &'a [usize],
+    pub bytes: &'a [u8],
+}
+
+/// model.safetensors.index.json.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Safetensors {
+    /// Opens the checkpoint in a folder. Fails with one sentence on a missing, truncated or inconsistent file.
+    pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
+        let names = match folder.join(INDEX).is_file() {
+            true => shards(&folder.join(INDEX))?,
+            false => vec![SINGLE.to_owned()],
+        };
+        let open = |name: &String| {
+            let path = folder.join(name);
+            Shard::new(path.display().to_string(), Bytes::map(&path)?)
+        };
+        Ok(Self::of(names.iter().map(open).collect::<Result<_>>()?, device, precision))
+    }
+
+    /// A checkpoint compiled into the binary.
+    pub fn embedded(name: &str, bytes: &'static [u8], device: &Device, precision: Precision) -> Result<Self> {
+        Ok(Self::of(vec![Shard::new(name.to_owned(), Bytes::Embedded(bytes))?], device, precision))
+    }
+
+    fn of(files: Vec<Shard>, device: &Device, precision: Precision) -> Self {
+        let names = files.iter().enumerate().flat_map(|(i, shard)| {
+            shard.metadata.tensors().into_keys().map(move |name| (name, i))
+        });
+        Self { shard_of: names.collect(), files, device: device.clone(), precision }
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.shard_of.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Bytes on disk, or in the binary.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|shard| shard.bytes.len() as u64).sum()
+    }
+
+    /// A tensor as it lies in the file. Fails when it is absent or of a type that is no floating type.
+    pub fn raw(&self, name: &str) -> Result<Raw<'_>> {
+        let shard = self.shard(name)?;
+        let info = shard.metadata.info(name).ok_or_else(|| shard.broken(format!("tensor {name} is missing")))?;
+        let dtype = match info.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => {
+                let what = format!("tensor {name} of type {other:?}");
+                return Err(Error::unsupported(&shard.name, what, "F32, F16, BF16"));
+            }
+        };
+        let (from, to) = info.data_offsets;
+        let bytes = shard.bytes.get(shard.data + from..shard.data + to);
+        let bytes = bytes.ok_or_else(|| shard.broken(format!("tensor {name} lies outside the file")))?;
+        Ok(Raw { dtype, shape: &info.shape, bytes })
+    }
+
+    fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let raw = self.raw(name)?;
+        if raw.shape != shape {
+            let what = format!("tensor {name} has shape {:?}, the config asks for {shape:?}", raw.shape);
+            return Err(self.shard(name)?.broken(what));
+        }
+        Ok(Tensor::from_raw_buffer(raw.bytes, raw.dtype, shape, &self.device)?)
+    }
+
+    fn shard(&self, name: &str) -> Result<&Shard> {
+        match self.shard_of.get(name) {
+            Some(&index) => Ok(&self.files[index]),
+            None => {
+                let file = self.files.first().map_or(SINGLE, |shard| &shard.name);
+                Err(Error::broken(file, format!("tensor {name} is missing")))
+            }
+        }
+    }
+}
+
+impl Weights for Safetensors {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        Ok(self.load(name, shape)?.to_dtype(DType::F32)?)
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
+        let weight = self.load(name, &[out, inp])?;
+        Ok(Linear::dense(match self.precision {
+            Precision::AsStored => weight,
+            Precision::F32 => weight.to_dtype(DType::F32)?,
+        }))
+    }
+}
+
+impl Shard {
+    fn new(name: String, bytes: Bytes) -> Result<Self> {
+        match SafeTensors::read_metadata(&bytes) {
+            Ok((header, metadata)) => Ok(Self { data: size_of::<u64>() + header, name, bytes, metadata }),
+            Err(error) => Err(Error::broken(name, reason(&error, bytes.len()))),
+        }
+    }
+
+    fn broken(&self, what: String) -> Error {
+        Error::broken(&self.name, what)
+    }
+}
+
+/// The shard files an index names. A name may not lead out of the folder.
+fn shards(index: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read(index).map_err(Error::read(index))?;
+    let file = index.display().to_string();
+    let parsed: Index =
+        serde_json::from_slice(&text).map_err(|e| Error::broken(&file, format!("not a safetensors index: {e}")))?;
+    let mut names: Vec<String> = parsed.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    match names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        Some(name) => Err(Error::broken(file, format!("weight_map names {name:?}, allowed are names of files beside it"))),
+        None if names.is_empty() => Err(Error::broken(file, "weight_map is empty")),
+        None => Ok(names),
+    }
+}
+
+/// The library's reasons, as the end of a sentence.
+fn reason(error: &SafeTensorError, len: usize) -> String {
+    match error {
+        SafeTensorError::HeaderTooSmall => format!("not a safetensors file: {len} bytes are less than a header"),
+        SafeTensorError::HeaderTooLarge => "not a safetensors file: its header says it is over 100 MB".into(),
+        SafeTensorError::InvalidHeaderLength => format!("its header is longer than the file's {len} bytes; truncated?"),
+        SafeTensorError::MetadataIncompleteBuffer => {
+            format!("its tensors do not add up to the file's {len} bytes; truncated?")
+        }
+        SafeTensorError::InvalidOffset(name) => format!("tensor {name} overlaps another or leaves a gap"),
+        SafeTensorError::TensorInvalidInfo => "a tensor's shape does not fit its bytes".into(),
+        other => format!("not a valid safetensors header: {other}"),
+    }
+}

@@ -1,0 +1,152 @@
+//! Rotary position embeddings: which angle each pair turns by at each position, under every scaling that long-context
+//! checkpoints use. Turning the vectors is `ops::rope`.
+//!
+//! Formulas as in transformers' `modeling_rope_utils.py`; RoPE: <https://arxiv.org/abs/2104.09864>.
+
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::error::Result;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rope {
+    pub theta: f64,
+    /// How many of a head's dimensions are turned.
+    pub dims: usize,
+    pub scaling: Scaling,
+}
+
+/// How the angles are changed so that a model reads further than it was first trained to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scaling {
+    None,
+    /// Positions are divided by the factor (<https://arxiv.org/abs/2306.15595>).
+    Linear { factor: f64 },
+    /// The base grows with the sequence once it is longer than `original` ("NTK-aware").
+    Dynamic { factor: f64, original: usize },
+    Yarn(Yarn),
+    Llama3(Llama3),
+    /// Each pair's frequency is divided by its own factor: how GGUF files store Llama 3's scaling.
+    Divisors(Arc<[f32]>),
+}
+
+/// Interpolates slow pairs, leaves fast ones, and blends between (<https://arxiv.org/abs/2309.00071>).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Yarn {
+    pub factor: f64,
+    pub original: usize,
+    /// Pairs that turn more often than this within `original` positions are left alone.
+    pub beta_fast: f64,
+    /// Pairs that turn less often than this are interpolated in full.
+    pub beta_slow: f64,
+    /// Multiplies cos and sin, and so the attention scores by its square.
+    pub attention: f64,
+    pub truncate: bool,
+}
+
+/// Llama 3.1's scaling: by wavelength, with a smooth middle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Llama3 {
+    pub factor: f64,
+    pub low: f64,
+    pub high: f64,
+    pub original: usize,
+}
+
+impl Rope {
+    /// cos and sin for each position, both (positions, dims/2) f32. `longest` gives for each position the length of
+    /// the whole sequence it belongs to, which only dynamic scaling looks at.
+    pub fn tables(&self, positions: &[u32], longest: &[usize], device: &Device) -> Result<(Tensor, Tensor)> {
+        let half = self.dims / 2;
+        let (mut cos, mut sin) = (Vec::with_capacity(positions.len() * half), Vec::with_capacity(positions.len() * half));
+        let attention = self.attention();
+        let mut frequencies = (0, self.frequencies(0));
+        for (&position, &length) in positions.iter().zip(longest) {
+            if frequencies.0 != length && matches!(self.scaling, Scaling::Dynamic { .. }) {
+                frequencies = (length, self.frequencies(length));
+            }
+            for &frequency in &frequencies.1 {
+                // in f32, as the reference does: the rounding of a far position's angle is part of the model
+                let (s, c) = (position as f32 * frequency).sin_cos();
+                cos.push(c * attention);
+                sin.push(s * attention);
+            }
+        }
+        let shape = (positions.len(), half);
+        Ok((Tensor::from_vec(cos, shape, device)?, Tensor::from_vec(sin, shape, device)?))
+    }
+
+    /// What cos and sin are multiplied by.
+    fn attention(&self) -> f32 {
+        match &self.scaling {
+            Scaling::Yarn(yarn) => yarn.attention as f32,
+            _ => 1.0,
+        }
+    }
+
+    /// Radians per position of each pair, in a sequence of `length` tokens.
+    fn frequencies(&self, length: usize) -> Vec<f32> {
+        let plain = self.plain(self.theta);
+        let scaled: Vec<f64> = match &self.scaling {
+            Scaling::None => plain,
+            Scaling::Linear { factor } => plain.iter().map(|f| f / factor).collect(),
+            Scaling::Dynamic { factor, original } => self.plain(self.dynamic_base(*factor, *original, length)),
+            Scaling::Yarn(yarn) => yarn.frequencies(&plain, self.theta, self.dims),
+            Scaling::Llama3(llama3) => plain.iter().map(|&f| llama3.frequency(f)).collect(),
+            Scaling::Divisors(divisors) => plain.iter().zip(divisors.iter()).map(|(f, &d)| f / f64::from(d)).collect(),
+        };
+        scaled.into_iter().map(|f| f as f32).collect()
+    }
+
+    fn plain(&self, base: f64) -> Vec<f64> {
+        (0..self.dims / 2).map(|i| base.powf(-((2 * i) as f64) / self.dims as f64)).collect()
+    }
+
+    fn dynamic_base(&self, factor: f64, original: usize, length: usize) -> f64 {
+        let ratio = length.max(original) as f64 / original as f64;
+        let dims = self.dims as f64;
+        self.theta * (factor * ratio - (factor - 1.0)).powf(dims / (dims - 2.0))
+    }
+}
+
+impl Yarn {
+    /// 0.1 m ln(s) + 1, the attention temperature of the paper's section 3.4.
+    pub fn mscale(factor: f64, mscale: f64) -> f64 {
+        if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
+    }
+
+    fn frequencies(&self, plain: &[f64], theta: f64, dims: usize) -> Vec<f64> {
+        // the pair that makes `turns` rotations within the original context
+        let pair = |turns: f64| dims as f64 * (self.original as f64 / (turns * TAU)).ln() / (2.0 * theta.ln());
+        let (mut low, mut high) = (pair(self.beta_fast), pair(self.beta_slow));
+        if self.truncate {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        let (low, mut high) = (low.max(0.0), high.min(dims as f64 - 1.0));
+        if low == high {
+            high += 0.001;
+        }
+        let blend = |(i, &f): (usize, &f64)| {
+            let interpolated = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+            f / self.factor * interpolated + f * (1.0 - interpolated)
+        };
+        plain.iter().enumerate().map(blend).collect()
+    }
+}
+
+impl Llama3 {
+    fn frequency(&self, plain: f64) -> f64 {
+        let wavelength = TAU / plain;
+        let original = self.original as f64;
+        if wavelength < original / self.high {
+            plain
+        } else if wavelength > original / self.low {
+            plain / self.factor
+        } else {
+            let smooth = (original / wavelength - self.low) / (self.high - self.low);
+            (1.0 - smooth) * plain / self.factor + smooth * plain
+        }
+    }
+}

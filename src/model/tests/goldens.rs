@@ -1,0 +1,85 @@
+//! The golden files, read once per test.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use serde::Deserialize;
+
+use crate::model::format::safetensors::Safetensors;
+use crate::model::{Cache, Config, Decoder, Precision, Span};
+
+pub struct Golden {
+    pub folder: PathBuf,
+    pub config: Config,
+    pub expected: Expected,
+    tensors: std::collections::HashMap<String, Tensor>,
+}
+
+#[derive(Deserialize)]
+pub struct Expected {
+    pub prompts: Vec<Prompt>,
+}
+
+#[derive(Deserialize)]
+pub struct Prompt {
+    pub input_ids: Vec<u32>,
+    pub greedy16: Vec<u32>,
+    pub nll_sum: f64,
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/model")
+}
+
+impl Golden {
+    pub fn open(name: &str) -> Self {
+        let folder = root().join(name);
+        let read = |file: &str| std::fs::read(folder.join(file)).expect(file);
+        Self {
+            config: Config::from_json(&read("config.json"), "config.json").expect("config"),
+            expected: serde_json::from_slice(&read("expected.json")).expect("expected.json"),
+            tensors: candle_core::safetensors::load_buffer(&read("expected.safetensors"), &Device::Cpu).expect("tensors"),
+            folder,
+        }
+    }
+
+    pub fn decoder(&self, precision: Precision) -> Decoder {
+        let weights = Safetensors::open(&self.folder, &Device::Cpu, precision).expect("weights");
+        Decoder::new(&self.config, &weights).expect("decoder")
+    }
+
+    pub fn cache(&self) -> Cache {
+        Cache::new(&self.config, &Device::Cpu)
+    }
+
+    /// The last rows of the reference logits of a prompt: all of the first prompt, four of the others.
+    pub fn logits(&self, prompt: usize) -> Vec<Vec<f32>> {
+        rows(&self.tensors[&format!("p{prompt}.logits")])
+    }
+}
+
+pub fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {
+    tensor.to_vec2().expect("a matrix of f32")
+}
+
+/// Logits of every position of one sequence, in one pass.
+pub fn prefill(decoder: &Decoder, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let hidden = decoder.forward(tokens, &[root_span(tokens.len(), None)], &mut []).expect("forward");
+    rows(&decoder.logits(&hidden).expect("logits"))
+}
+
+pub fn root_span(len: usize, past: Option<usize>) -> Span {
+    Span { len, parent: None, past }
+}
+
+/// The largest absolute difference between the last rows of `got` and all of `want`.
+pub fn distance(got: &[Vec<f32>], want: &[Vec<f32>]) -> f32 {
+    let got = &got[got.len() - want.len()..];
+    let pairs = got.iter().flatten().zip(want.iter().flatten());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+pub fn argmax(row: &[f32]) -> u32 {
+    let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).expect("a row of logits");
+    best.0 as u32
+}
