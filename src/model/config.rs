@@ -175,7 +175,9 @@ impl Reader<'_> {
         let head_dim = match raw.head_dim {
             Some(given) => self.size("head_dim", Some(given))?,
             None if heads > 0 && dim.is_multiple_of(heads) => dim / heads,
-            None => return Err(self.broken(format!("hidden_size {dim} is not a multiple of num_attention_heads {heads}"))),
+            None => {
+                return Err(self.broken(format!("hidden_size {dim} is not a multiple of num_attention_heads {heads}")));
+            }
         };
         let max_positions = self.size("max_position_embeddings", raw.max_position_embeddings)?;
         Config {

@@ -69,8 +69,8 @@ impl Decoder {
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.forward(&x, &pass, index, caches, &layout.appends, self.eps)?;
         }
-        for &(cache, _, len) in &layout.appends {
-            caches[cache].advance(len);
+        for append in &layout.appends {
+            caches[append.cache].advance(append.len);
         }
         Ok(ops::rms_norm(&x, &self.norm, self.eps)?)
     }
@@ -116,13 +116,13 @@ impl Layer {
         pass: &Pass,
         index: usize,
         caches: &[Cache],
-        appends: &[(usize, usize, usize)],
+        appends: &[Append],
         eps: f64,
     ) -> Result<Tensor> {
         let pasts: Vec<_> = caches.iter().map(|cache| cache.past(index)).collect();
         let (y, k, v) = self.attention.forward(&ops::rms_norm(x, &self.attention_norm, eps)?, pass, &pasts)?;
-        for &(cache, start, len) in appends {
-            caches[cache].write(index, &k.narrow(0, start, len)?, &v.narrow(0, start, len)?)?;
+        for &Append { cache, first, len } in appends {
+            caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
         }
         let x = (x + y)?;
         let y = self.mlp.forward(&ops::rms_norm(&x, &self.mlp_norm, eps)?)?;
@@ -136,8 +136,15 @@ struct Layout {
     positions: Vec<u32>,
     /// For each token the length of the longest sequence of its tree.
     longest: Vec<usize>,
-    /// (cache, first token, tokens) of the spans to be added to a cache.
-    appends: Vec<(usize, usize, usize)>,
+    appends: Vec<Append>,
+}
+
+/// A span that is to be added to a cache: its first token in the batch, and how many.
+#[derive(Clone, Copy)]
+struct Append {
+    cache: usize,
+    first: usize,
+    len: usize,
 }
 
 impl Layout {
@@ -152,7 +159,7 @@ impl Layout {
         // (position of the first token, root span) of each span, and each tree's longest sequence at its root
         let mut starts: Vec<(usize, usize)> = Vec::with_capacity(spans.len());
         let mut longest = vec![0; spans.len()];
-        let mut appends = Vec::new();
+        let mut appends: Vec<Append> = Vec::new();
         let mut first = 0;
         for (i, span) in spans.iter().enumerate() {
             let (start, root) = match (span.parent, span.past) {
@@ -162,10 +169,12 @@ impl Layout {
                 _ => return Err(Error::Request(format!("span {i} names a later span, an absent cache, or both"))),
             };
             if let Some(cache) = span.past.filter(|&cache| !caches[cache].is_frozen()) {
-                if appends.iter().any(|&(other, ..)| other == cache) {
-                    return Err(Error::Request(format!("two spans would be added to cache {cache}; freeze it to share it")));
+                if appends.iter().any(|other| other.cache == cache) {
+                    return Err(Error::Request(format!(
+                        "two spans would be added to cache {cache}; freeze it to share it"
+                    )));
                 }
-                appends.push((cache, first, span.len));
+                appends.push(Append { cache, first, len: span.len });
             }
             longest[root] = longest[root].max(start + span.len);
             starts.push((start, root));
@@ -182,7 +191,7 @@ impl Layout {
     /// Makes room for what will be added; a cache that is only read gets its (perhaps empty) rows.
     fn reserve(&self, caches: &mut [Cache]) -> Result<()> {
         caches.iter_mut().enumerate().try_for_each(|(i, cache)| {
-            let more = self.appends.iter().find(|append| append.0 == i).map_or(0, |append| append.2);
+            let more = self.appends.iter().find(|append| append.cache == i).map_or(0, |append| append.len);
             cache.reserve(more)
         })
     }

@@ -29,11 +29,7 @@ impl Error {
         Self::Broken { file: file.into(), what: what.into() }
     }
 
-    pub(crate) fn unsupported(
-        file: impl Into<String>,
-        what: impl Into<String>,
-        supported: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn unsupported(file: impl Into<String>, what: impl Into<String>, supported: impl Into<String>) -> Self {
         Self::Unsupported { file: file.into(), what: what.into(), supported: supported.into() }
     }
 

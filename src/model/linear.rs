@@ -7,7 +7,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::error::Result;
-use super::{matmul, ops};
+use super::matmul;
 
 /// y = x Wᵀ + b, with W (out, inp).
 #[derive(Debug, Clone)]

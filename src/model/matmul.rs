@@ -131,11 +131,13 @@ impl Size {
             2 => self.dots::<T, 2>(x, w),
             3 => self.dots::<T, 3>(x, w),
             DOT_ROWS => self.dots::<T, DOT_ROWS>(x, w),
-            _ => self.panels(x, |first, panel| {
-                let from = first * self.inp;
-                T::widen(&w[from..from + panel.len()], panel);
-                Ok(())
-            }).expect("widening a slice cannot fail"),
+            _ => self
+                .panels(x, |first, panel| {
+                    let from = first * self.inp;
+                    T::widen(&w[from..from + panel.len()], panel);
+                    Ok(())
+                })
+                .expect("widening a slice cannot fail"),
         }
     }
 
@@ -188,11 +190,25 @@ impl Size {
         // SAFETY: the caller's promise.
         unsafe {
             gemm::gemm(
-                self.rows, width, self.inp, //
-                y, 1, out, false, //
-                x.as_ptr(), 1, inp, //
-                panel.as_ptr(), inp, 1, //
-                0.0, 1.0, false, false, false, gemm::Parallelism::None,
+                self.rows,
+                width,
+                self.inp, //
+                y,
+                1,
+                out,
+                false, //
+                x.as_ptr(),
+                1,
+                inp, //
+                panel.as_ptr(),
+                inp,
+                1, //
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
             );
         }
     }
@@ -248,7 +264,10 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 fn by_panels(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     let ((rows, inp), (out, w_inp)) = (x.dims2()?, w.shape().dims2()?);
     if inp != w_inp {
-        return Err(candle_core::Error::Msg(format!("the weight ({out}, {w_inp}) does not fit the input ({rows}, {inp})")).into());
+        return Err(candle_core::Error::Msg(format!(
+            "the weight ({out}, {w_inp}) does not fit the input ({rows}, {inp})"
+        ))
+        .into());
     }
     let (storage, layout) = x.storage_and_layout();
     let (candle_core::Storage::Cpu(data), Some((from, to))) = (&*storage, layout.contiguous_offsets()) else {

@@ -23,9 +23,14 @@ pub struct Rope {
 pub enum Scaling {
     None,
     /// Positions are divided by the factor (<https://arxiv.org/abs/2306.15595>).
-    Linear { factor: f64 },
+    Linear {
+        factor: f64,
+    },
     /// The base grows with the sequence once it is longer than `original` ("NTK-aware").
-    Dynamic { factor: f64, original: usize },
+    Dynamic {
+        factor: f64,
+        original: usize,
+    },
     Yarn(Yarn),
     Llama3(Llama3),
     /// Each pair's frequency is divided by its own factor: how GGUF files store Llama 3's scaling.
@@ -60,7 +65,8 @@ impl Rope {
     /// the whole sequence it belongs to, which only dynamic scaling looks at.
     pub fn tables(&self, positions: &[u32], longest: &[usize], device: &Device) -> Result<(Tensor, Tensor)> {
         let half = self.dims / 2;
-        let (mut cos, mut sin) = (Vec::with_capacity(positions.len() * half), Vec::with_capacity(positions.len() * half));
+        let (mut cos, mut sin) =
+            (Vec::with_capacity(positions.len() * half), Vec::with_capacity(positions.len() * half));
         let attention = self.attention();
         let mut frequencies = (0, self.frequencies(0));
         for (&position, &length) in positions.iter().zip(longest) {

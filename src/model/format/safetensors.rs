@@ -70,9 +70,10 @@ impl Safetensors {
     }
 
     fn of(files: Vec<Shard>, device: &Device, precision: Precision) -> Self {
-        let names = files.iter().enumerate().flat_map(|(i, shard)| {
-            shard.metadata.tensors().into_keys().map(move |name| (name, i))
-        });
+        let names = files
+            .iter()
+            .enumerate()
+            .flat_map(|(i, shard)| shard.metadata.tensors().into_keys().map(move |name| (name, i)));
         Self { shard_of: names.collect(), files, device: device.clone(), precision }
     }
 
@@ -164,7 +165,9 @@ fn shards(index: &Path) -> Result<Vec<String>> {
     names.sort();
     names.dedup();
     match names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
-        Some(name) => Err(Error::broken(file, format!("weight_map names {name:?}, allowed are names of files beside it"))),
+        Some(name) => {
+            Err(Error::broken(file, format!("weight_map names {name:?}, allowed are names of files beside it")))
+        }
         None if names.is_empty() => Err(Error::broken(file, "weight_map is empty")),
         None => Ok(names),
     }

@@ -38,7 +38,8 @@ impl Golden {
         Self {
             config: Config::from_json(&read("config.json"), "config.json").expect("config"),
             expected: serde_json::from_slice(&read("expected.json")).expect("expected.json"),
-            tensors: candle_core::safetensors::load_buffer(&read("expected.safetensors"), &Device::Cpu).expect("tensors"),
+            tensors: candle_core::safetensors::load_buffer(&read("expected.safetensors"), &Device::Cpu)
+                .expect("tensors"),
             folder,
         }
     }
