@@ -63,6 +63,7 @@ metrics! {
     // what it costs: per speed shape
     PrefillTps        "prefill_tps"              "prefill"             TokensPerSecond Higher None,
     DecodeTps         "decode_tps"               "decode"              TokensPerSecond Higher None,
+    DecodeCeiling     "decode_ceiling_tps"       "decode ceiling"      TokensPerSecond Higher None,
     Ttft              "ttft"                     "time to first token" Seconds         Lower  None,
     InterToken        "inter_token"              "inter-token latency" Seconds         Lower  None,
     PeakMemory        "peak_memory"              "peak memory"         Bytes           Lower  None,

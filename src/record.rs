@@ -400,6 +400,8 @@ pub struct Outcome {
     pub energy: Reading,
     /// Size of the variant's files.
     pub disk: Reading,
+    /// Tokens a second that the host's memory bandwidth allows: bandwidth over the bytes read per decoded token.
+    pub ceiling: Reading,
     pub load: Option<Seconds>,
     pub wall: Seconds,
     pub warnings: Vec<Warning>,
@@ -417,6 +419,7 @@ impl Outcome {
             peak_memory: missing(),
             energy: missing(),
             disk: missing(),
+            ceiling: missing(),
             result: Err(failure),
             items: Vec::new(),
             samples: Vec::new(),
