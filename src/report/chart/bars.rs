@@ -1,0 +1,76 @@
+//! Horizontal bars with intervals; a row without a value says why instead of standing at zero.
+
+use super::Bars;
+use super::axis::{Scale, frame};
+use super::canvas::{Align, Canvas, INK, SOFT, colour};
+use anyhow::Result;
+use plotters::prelude::DrawingBackend;
+
+const ROW: f64 = 26.0;
+const TOP: f64 = 50.0;
+const FOOT: f64 = 56.0;
+
+pub fn height(chart: &Bars) -> u32 {
+    (TOP + FOOT + ROW * chart.rows.len().max(1) as f64) as u32
+}
+
+pub fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Result<()> {
+    let (width, height) = canvas.size();
+    let names = chart.rows.iter().map(|r| canvas.width(&r.label, 12.0)).fold(60.0, f64::max).min(width * 0.4);
+    let (low, high) = ((names + 32.0, TOP), (width - 96.0, height - FOOT));
+    let values = chart.rows.iter().filter_map(|r| r.value.as_ref().ok().map(|&v| (v, r.interval)));
+    let values = values.flat_map(|(v, i)| [v, i.map_or(v, |i| i.1)]);
+    let values: Vec<f64> = if chart.value.log { values.collect() } else { values.chain([0.0]).collect() };
+    let scale = Scale::new(values, &chart.value, low.0, high.0);
+    frame(canvas, low, high, Some((&scale, &chart.value)), None)?;
+    for (i, row) in chart.rows.iter().enumerate() {
+        let middle = TOP + ROW * (i as f64 + 0.5);
+        let label = (low.0 - 10.0, middle);
+        if row.advised {
+            canvas.bold(&row.label, label, 12.0, &INK, Align::Right)?;
+        } else {
+            canvas.text(&row.label, label, 12.0, &INK, Align::Right)?;
+        }
+        let value = match &row.value {
+            Ok(value) => *value,
+            Err(reason) => {
+                let text = format!("not available: {reason}");
+                canvas.text(
+                    &shorten(canvas, &text, high.0 - low.0),
+                    (low.0 + 8.0, middle),
+                    11.0,
+                    &SOFT,
+                    Align::Left,
+                )?;
+                continue;
+            }
+        };
+        let ink = colour(row.group);
+        let end = scale.at(value);
+        canvas.rect((low.0, middle - 7.0), (end, middle + 7.0), &ink, !row.estimated)?;
+        let mut right = end;
+        if let Some((a, b)) = row.interval {
+            let (a, b) = (scale.at(a), scale.at(b));
+            canvas.path(&[(a, middle), (b, middle)], &INK, 1.2)?;
+            for x in [a, b] {
+                canvas.path(&[(x, middle - 4.0), (x, middle + 4.0)], &INK, 1.2)?;
+            }
+            right = right.max(b);
+        }
+        let mark = if row.estimated { "≈ " } else { "" };
+        let text = format!("{mark}{}", chart.value.unit.show(value));
+        canvas.text(&text, (right + 8.0, middle), 11.0, &INK, Align::Left)?;
+    }
+    Ok(())
+}
+
+fn shorten<DB: DrawingBackend>(canvas: &Canvas<DB>, text: &str, room: f64) -> String {
+    if canvas.width(text, 11.0) <= room {
+        return text.to_owned();
+    }
+    let mut kept: Vec<char> = text.chars().collect();
+    while !kept.is_empty() && canvas.width(&kept.iter().collect::<String>(), 11.0) > room - 14.0 {
+        kept.pop();
+    }
+    kept.into_iter().chain(['…']).collect()
+}

@@ -1,0 +1,28 @@
+//! results.json: everything a program may want, under a versioned schema name.
+
+use super::{Exporter, Page};
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::io::Write;
+
+pub struct Json;
+
+/// Raised when a key changes its meaning or goes; new keys do not raise it.
+pub const SCHEMA: &str = "bantam.results/1";
+
+impl Exporter for Json {
+    fn file(&self) -> &'static str {
+        "results.json"
+    }
+
+    fn export(&self, page: &Page, out: &mut dyn Write) -> Result<()> {
+        let mut whole = json!({ "schema": SCHEMA, "title": page.title });
+        let map = whole.as_object_mut().expect("made as an object");
+        if let Some(data) = page.data.as_object() {
+            map.extend(data.clone());
+        }
+        map.insert("records".into(), serde_json::to_value(&page.records).context("writing results.json")?);
+        serde_json::to_writer_pretty(&mut *out, &whole).context("writing results.json")?;
+        writeln!(out).context("writing results.json")
+    }
+}

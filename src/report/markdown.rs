@@ -1,0 +1,111 @@
+//! report.md: the page for a pull request or a terminal; charts as links to the SVG files beside it.
+
+use super::page::{Block, Cell, Mark, Table};
+use super::{Exporter, Page};
+use anyhow::Result;
+use std::io::Write;
+
+pub struct Markdown;
+
+impl Exporter for Markdown {
+    fn file(&self) -> &'static str {
+        "report.md"
+    }
+
+    fn export(&self, page: &Page, out: &mut dyn Write) -> Result<()> {
+        writeln!(out, "# {}\n\n{}\n", escape(&page.title), escape(&page.subtitle))?;
+        for section in &page.sections {
+            writeln!(out, "## {}\n", escape(&section.title))?;
+            for block in &section.blocks {
+                print(block, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn print(block: &Block, out: &mut dyn Write) -> Result<()> {
+    match block {
+        Block::Text(text) => writeln!(out, "{}\n", escape(text))?,
+        Block::Callout { title, lines, .. } => {
+            writeln!(out, "> **{}**", escape(title))?;
+            for line in lines {
+                writeln!(out, ">\n> {}", escape(line))?;
+            }
+            writeln!(out)?;
+        }
+        Block::List(lines) => {
+            for line in lines {
+                writeln!(out, "- {}", escape(line))?;
+            }
+            writeln!(out)?;
+        }
+        Block::Facts(facts) => {
+            writeln!(out, "| | |\n|---|---|")?;
+            for (name, value) in facts {
+                writeln!(out, "| {} | {} |", escape(name), escape(value))?;
+            }
+            writeln!(out)?;
+        }
+        Block::Table(table) => print_table(table, out)?,
+        Block::Chart(chart) => {
+            writeln!(out, "![{}](charts/{}.svg)\n\n{}\n", escape(&chart.title), chart.name, escape(&chart.note))?;
+        }
+    }
+    Ok(())
+}
+
+fn print_table(table: &Table, out: &mut dyn Write) -> Result<()> {
+    let titles: Vec<String> = table.columns.iter().map(|c| escape(&c.title)).collect();
+    let rule: Vec<&str> = table.columns.iter().map(|c| if c.numeric { "---:" } else { "---" }).collect();
+    writeln!(out, "| {} |\n|{}|", titles.join(" | "), rule.join("|"))?;
+    let mut notes: Vec<&str> = Vec::new();
+    for row in &table.rows {
+        let cells: Vec<String> = row.cells.iter().map(|c| cell(c, row.advised, &mut notes)).collect();
+        writeln!(out, "| {} |", cells.join(" | "))?;
+    }
+    writeln!(out, "\n{}\n", escape(&table.caption))?;
+    for (i, note) in notes.iter().enumerate() {
+        writeln!(out, "{}. {}", i + 1, escape(note))?;
+    }
+    if !notes.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// A missing number names its reason in a numbered note under the table.
+fn cell<'a>(cell: &'a Cell, advised: bool, notes: &mut Vec<&'a str>) -> String {
+    let text = escape(&cell.text);
+    let text = if advised { format!("**{text}**") } else { text };
+    let mut shown = match cell.mark {
+        Mark::Estimated => format!("≈ {text}"),
+        _ => text,
+    };
+    if !cell.small.is_empty() {
+        shown = format!("{shown} ({})", escape(&cell.small));
+    }
+    if cell.mark == Mark::Missing && !cell.hint.is_empty() {
+        let at = notes.iter().position(|n| *n == cell.hint).unwrap_or_else(|| {
+            notes.push(&cell.hint);
+            notes.len() - 1
+        });
+        shown = format!("{shown} [{}]", at + 1);
+    }
+    shown
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => escaped.push(' '),
+            '|' | '*' | '_' | '`' | '<' | '[' | '\\' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
