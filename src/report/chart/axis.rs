@@ -54,6 +54,8 @@ impl Scale {
         let base = if unit == Unit::Bytes { 2.0 } else { 10.0 };
         let per = (high / low).log(base);
         let steps: &[f64] = match (unit, per) {
+            (Unit::Bytes, p) if p < 1.5 => &[1.0, 1.125, 1.25, 1.5, 1.75],
+            (Unit::Bytes, p) if p < 4.0 => &[1.0, 1.25, 1.5],
             (Unit::Bytes, _) => &[1.0],
             (_, p) if p < 1.5 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
             (_, p) if p < 3.0 => &[1.0, 2.0, 5.0],

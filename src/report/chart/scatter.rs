@@ -19,9 +19,12 @@ pub fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> Result<
     let y = Scale::new(ys, &chart.y, high.1, low.1);
     frame(canvas, low, high, Some((&x, &chart.x)), Some((&y, &chart.y)))?;
     limits(chart, canvas, (&x, &y), low, high)?;
-    front(chart, canvas, (&x, &y))?;
+    let stairs = stairs(chart, (&x, &y));
+    if stairs.len() > 1 {
+        canvas.path(&stairs, &SOFT, 1.4)?;
+    }
     marks(chart, canvas, (&x, &y))?;
-    labels(chart, canvas, (&x, &y), low, high)
+    labels(chart, canvas, (&x, &y), &stairs, (low, high))
 }
 
 fn limits<DB: DrawingBackend>(
@@ -49,7 +52,7 @@ fn limits<DB: DrawingBackend>(
 }
 
 /// A staircase through the points on the front: between two of them nothing better is known.
-fn front<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>, (x, y): (&Scale, &Scale)) -> Result<()> {
+fn stairs(chart: &Scatter, (x, y): (&Scale, &Scale)) -> Vec<P> {
     let mut front: Vec<P> = chart.points.iter().filter(|p| p.on_front).map(|p| (x.at(p.x), y.at(p.y))).collect();
     front.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut stairs: Vec<P> = Vec::new();
@@ -59,10 +62,7 @@ fn front<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>, (x, y): (&Sca
         }
         stairs.push(point);
     }
-    if stairs.len() > 1 {
-        canvas.path(&stairs, &SOFT, 1.4)?;
-    }
-    Ok(())
+    stairs
 }
 
 fn marks<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>, (x, y): (&Scale, &Scale)) -> Result<()> {
@@ -92,6 +92,14 @@ struct Box2 {
 }
 
 impl Box2 {
+    fn around(points: &[P], room: f64) -> Box2 {
+        let fold = |pick: fn(&P) -> f64, best: fn(f64, f64) -> f64, start| points.iter().map(pick).fold(start, best);
+        let low = (fold(|p| p.0, f64::min, f64::INFINITY) - room, fold(|p| p.1, f64::min, f64::INFINITY) - room);
+        let high =
+            (fold(|p| p.0, f64::max, f64::NEG_INFINITY) + room, fold(|p| p.1, f64::max, f64::NEG_INFINITY) + room);
+        Box2 { low, high }
+    }
+
     fn overlap(&self, other: &Box2) -> f64 {
         let w = self.high.0.min(other.high.0) - self.low.0.max(other.low.0);
         let h = self.high.1.min(other.high.1) - self.low.1.max(other.low.1);
@@ -104,17 +112,14 @@ fn labels<DB: DrawingBackend>(
     chart: &Scatter,
     canvas: &Canvas<DB>,
     (x, y): (&Scale, &Scale),
-    low: P,
-    high: P,
+    stairs: &[P],
+    (low, high): (P, P),
 ) -> Result<()> {
-    let mut taken: Vec<Box2> = chart
-        .points
-        .iter()
-        .map(|p| {
-            let (px, py) = (x.at(p.x), y.at(p.y));
-            Box2 { low: (px - 6.0, py - 6.0), high: (px + 6.0, py + 6.0) }
-        })
-        .collect();
+    let marks = chart.points.iter().map(|p| Box2::around(&[(x.at(p.x), y.at(p.y))], 6.0));
+    let bars = chart.points.iter().filter_map(|p| p.y_interval.map(|(a, b)| (p, a, b)));
+    let bars = bars.map(|(p, a, b)| Box2::around(&[(x.at(p.x), y.at(a)), (x.at(p.x), y.at(b))], 3.0));
+    let lines = stairs.windows(2).map(|pair| Box2::around(pair, 2.0));
+    let mut taken: Vec<Box2> = marks.chain(bars).chain(lines).collect();
     let mut order: Vec<&Point> = chart.points.iter().collect();
     order.sort_by_key(|p| (!p.advised, !p.on_front));
     for point in order {
