@@ -1,1 +1,38 @@
-//! stats
+//! What the numbers allow one to say: intervals, paired tests, non-inferiority, and how many more items would tell.
+//!
+//! Plain functions over numbers. It knows no model, task or metric: here a larger score is always the better one, and
+//! whoever compares a metric that should be small negates it first. Everything random takes a seed.
+//!
+//! ```text
+//!   Sample ──► percentile, outlier            one list of numbers
+//!      └─────► interval, bootstrap            how sure is one number            sequential: measure again?
+//!   Pairs ───► paired ──► multiple            do two differ; many at once
+//!      └─────► noninferior ──► power          is one good enough; how many more items would show it
+//!   distribution                              normal, Student, binomial: under all of it
+//! ```
+
+pub mod bootstrap;
+pub mod distribution;
+pub mod interval;
+pub mod multiple;
+pub mod noninferior;
+pub mod outlier;
+pub mod paired;
+pub mod percentile;
+pub mod power;
+pub mod sample;
+pub mod sequential;
+pub mod tango;
+
+mod error;
+#[cfg(test)]
+mod properties;
+
+pub use bootstrap::{Bootstrap, Clusters, Estimate};
+pub use error::StatsError;
+pub use interval::{Interval, Level, Method};
+pub use noninferior::{Judgement, Verdict};
+pub use paired::{Pairs, Table};
+pub use percentile::Percentiles;
+pub use power::{More, Never};
+pub use sample::Sample;

@@ -1,0 +1,322 @@
+//! Do two variants that answered the same items differ? Tests that use the pairing.
+//!
+//! Two variants of one model mostly agree; only the items where they differ carry news. An unpaired test drowns that
+//! news in the spread between easy and hard items.
+
+use super::bootstrap::{Bootstrap, Clusters, Replicates};
+use super::distribution::{binomial_cdf, binomial_pmf};
+use super::{StatsError, sample};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::hash::Hash;
+
+/// Scores of a reference and a candidate on the same items, larger is better; with weights (tokens of a document, for a
+/// mean per token) and clusters (items that belong together) where there are some.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pairs {
+    reference: Vec<f64>,
+    candidate: Vec<f64>,
+    weights: Vec<f64>,
+    clusters: Clusters,
+}
+
+impl Pairs {
+    /// `reference[i]` and `candidate[i]` are scores of one item.
+    ///
+    /// # Errors
+    /// `Unpaired` at unequal lengths, `Empty` without items, `NotFinite` at a NaN or infinity.
+    pub fn new(reference: Vec<f64>, candidate: Vec<f64>) -> Result<Pairs, StatsError> {
+        if reference.len() != candidate.len() {
+            return Err(StatsError::Unpaired { reference: reference.len(), candidate: candidate.len() });
+        }
+        let clusters = Clusters::each(reference.len())?;
+        sample::check_finite(&reference)?;
+        sample::check_finite(&candidate)?;
+        Ok(Pairs { weights: vec![1.0; reference.len()], reference, candidate, clusters })
+    }
+
+    /// Means become weighted means: Σ w·x / Σ w.
+    ///
+    /// # Errors
+    /// `Unpaired` at another length, `Weight` at one that is not above zero.
+    pub fn weighted(self, weights: Vec<f64>) -> Result<Pairs, StatsError> {
+        self.check_length(weights.len())?;
+        match weights.iter().position(|w| !(w.is_finite() && *w > 0.0)) {
+            Some(index) => Err(StatsError::Weight { index, value: weights[index] }),
+            None => Ok(Pairs { weights, ..self }),
+        }
+    }
+
+    /// Items with equal keys belong together.
+    ///
+    /// # Errors
+    /// `Unpaired` at another length.
+    pub fn clustered<K: Hash + Eq>(self, keys: &[K]) -> Result<Pairs, StatsError> {
+        self.check_length(keys.len())?;
+        Ok(Pairs { clusters: Clusters::by(keys)?, ..self })
+    }
+
+    fn check_length(&self, other: usize) -> Result<(), StatsError> {
+        match self.items() == other {
+            true => Ok(()),
+            false => Err(StatsError::Unpaired { reference: self.items(), candidate: other }),
+        }
+    }
+
+    pub fn items(&self) -> usize {
+        self.reference.len()
+    }
+
+    pub fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// Candidate less reference, item by item.
+    pub fn differences(&self) -> impl Iterator<Item = f64> + '_ {
+        self.candidate.iter().zip(&self.reference).map(|(c, r)| c - r)
+    }
+
+    pub fn reference_mean(&self) -> f64 {
+        self.weighted_mean(self.reference.iter().copied())
+    }
+
+    pub fn candidate_mean(&self) -> f64 {
+        self.weighted_mean(self.candidate.iter().copied())
+    }
+
+    /// Mean of the differences; above zero where the candidate is better.
+    pub fn difference(&self) -> f64 {
+        self.weighted_mean(self.differences())
+    }
+
+    fn weighted_mean(&self, values: impl Iterator<Item = f64>) -> f64 {
+        values.zip(&self.weights).map(|(x, w)| x * w).sum::<f64>() / self.weights.iter().sum::<f64>()
+    }
+
+    /// Largest less smallest score, of both sides together.
+    pub fn span(&self) -> f64 {
+        let all = || self.reference.iter().chain(&self.candidate).copied();
+        all().fold(f64::NEG_INFINITY, f64::max) - all().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The fourfold table, when scores are only right (1) or wrong (0), every item counts the same and stands for itself.
+    pub fn table(&self) -> Option<Table> {
+        let plain = self.weights.iter().all(|&w| w == 1.0) && self.clusters.are_single();
+        if !(plain && self.are_right_or_wrong()) {
+            return None;
+        }
+        let right = |x: &f64| *x == 1.0;
+        Some(Table::count(self.reference.iter().map(right).zip(self.candidate.iter().map(right))))
+    }
+
+    /// Whether every score is 0 or 1.
+    pub fn are_right_or_wrong(&self) -> bool {
+        self.reference.iter().chain(&self.candidate).all(|&x| x == 0.0 || x == 1.0)
+    }
+
+    /// The mean difference, item clusters drawn again and again.
+    ///
+    /// # Errors
+    /// As for [`Bootstrap::of`].
+    pub fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<Replicates, StatsError> {
+        let weighted: Vec<f64> = self.differences().zip(&self.weights).map(|(d, w)| d * w).collect();
+        bootstrap.replicates(&self.clusters, |items| {
+            let (sum, weight) =
+                items.iter().fold((0.0, 0.0), |(sum, weight), &i| (sum + weighted[i], weight + self.weights[i]));
+            sum / weight
+        })
+    }
+
+    /// Two-sided p-value that the sides are exchangeable: were the labels swapped at random, cluster by cluster, how often
+    /// would the difference be as large? Every swap is tried when few clusters differ, else `swaps` random ones.
+    ///
+    /// Fisher, "The Design of Experiments", 1935, section 21. The random version counts the swap that happened as one
+    /// more: Phipson and Smyth, "Permutation P-values Should Never Be Zero", 2010.
+    pub fn permutation(&self, swaps: u32, seed: u64) -> f64 {
+        let weighted: Vec<f64> = self.differences().zip(&self.weights).map(|(d, w)| d * w).collect();
+        let sums = self.clusters.iter().map(|items| items.iter().map(|&i| weighted[i]).sum::<f64>());
+        let moving: Vec<f64> = sums.filter(|x| *x != 0.0).collect(); // a zero stays where it is under any swap
+        let slack = 1e-10 * moving.iter().map(|x| x.abs()).sum::<f64>(); // ties must count, whatever order they were added in
+        let seen = moving.iter().sum::<f64>().abs() - slack;
+        if moving.len() <= EXACT_UP_TO {
+            return as_large(&moving, 0.0, seen) as f64 / (1_u64 << moving.len()) as f64;
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut swapped = || moving.iter().map(|&x| if rng.random() { x } else { -x }).sum::<f64>();
+        let hits = (0..swaps).filter(|_| swapped().abs() >= seen).count();
+        (hits + 1) as f64 / f64::from(swaps + 1)
+    }
+
+    /// Two-sided exact sign test: of the items that differ, does one side win more than a fair coin would?
+    pub fn sign_test(&self) -> f64 {
+        let better = self.differences().filter(|d| *d > 0.0).count() as u64;
+        let worse = self.differences().filter(|d| *d < 0.0).count() as u64;
+        fair_coin(better, worse)
+    }
+}
+
+/// 2^20 sums take a few milliseconds.
+const EXACT_UP_TO: usize = 20;
+
+/// How many of the 2^n signings of `rest` bring `sum` to at least `seen` from zero.
+fn as_large(rest: &[f64], sum: f64, seen: f64) -> u64 {
+    match rest.split_first() {
+        None => u64::from(sum.abs() >= seen),
+        Some((x, rest)) => as_large(rest, sum + x, seen) + as_large(rest, sum - x, seen),
+    }
+}
+
+/// Items by who got them right.
+///
+/// ```text
+///                     candidate right   candidate wrong
+///   reference right        both              lost
+///   reference wrong       gained            neither
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Table {
+    pub both: u64,
+    pub gained: u64,
+    pub lost: u64,
+    pub neither: u64,
+}
+
+impl Table {
+    /// From (reference right, candidate right), one per item.
+    pub fn count(items: impl IntoIterator<Item = (bool, bool)>) -> Table {
+        let mut table = Table::default();
+        for item in items {
+            *match item {
+                (true, true) => &mut table.both,
+                (false, true) => &mut table.gained,
+                (true, false) => &mut table.lost,
+                (false, false) => &mut table.neither,
+            } += 1;
+        }
+        table
+    }
+
+    pub fn items(&self) -> u64 {
+        self.both + self.gained + self.lost + self.neither
+    }
+
+    /// Items whose answer flipped between right and wrong.
+    pub fn flips(&self) -> u64 {
+        self.gained + self.lost
+    }
+
+    /// The candidate's share right less the reference's.
+    pub fn difference(&self) -> f64 {
+        (self.gained as f64 - self.lost as f64) / self.items() as f64
+    }
+
+    /// Exact two-sided McNemar test: were the flips as likely one way as the other? McNemar, 1947.
+    pub fn mcnemar(&self) -> f64 {
+        fair_coin(self.gained, self.lost)
+    }
+
+    /// The same, what happened counted half: closer to the promised error rate, at times a little above it.
+    ///
+    /// Fagerland, Lydersen and Laake, "The McNemar Test for Binary Matched-Pairs Data: Mid-p and Asymptotic Are Better
+    /// than Exact Conditional", 2013.
+    pub fn mcnemar_mid_p(&self) -> f64 {
+        let (few, all) = (self.gained.min(self.lost), self.flips());
+        (2.0 * binomial_cdf(few, all, 0.5) - binomial_pmf(few, all, 0.5)).min(1.0)
+    }
+}
+
+/// Two-sided p-value of a split as uneven as heads and tails, under a fair coin; 1 without a throw.
+fn fair_coin(heads: u64, tails: u64) -> f64 {
+    (2.0 * binomial_cdf(heads.min(tails), heads + tails, 0.5)).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_differences(differences: &[f64]) -> Pairs {
+        Pairs::new(vec![0.0; differences.len()], differences.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn mcnemar_agrees_with_statsmodels() {
+        // statsmodels mcnemar([[20, b], [c, 9]], exact=True).pvalue; 2*binom.cdf(m, b+c, .5) - binom.pmf(m, b+c, .5)
+        for (gained, lost, exact, mid) in [
+            (5, 2, 0.453125, 0.2890625),
+            (12, 2, 0.012939453125, 0.007385253906249991),
+            (0, 6, 0.03125, 0.015625),
+            (10, 10, 1.0, 1.0),
+            (1, 1, 1.0, 1.0),
+            (30, 17, 0.07894069368148846, 0.05946337525377027),
+            (0, 0, 1.0, 1.0),
+        ] {
+            let table = Table { both: 20, gained, lost, neither: 9 };
+            assert!((table.mcnemar() - exact).abs() < 1e-12, "{table:?}");
+            assert!((table.mcnemar_mid_p() - mid).abs() < 1e-12, "{table:?}");
+        }
+    }
+
+    #[test]
+    fn permutation_agrees_with_scipy() {
+        // scipy.stats.permutation_test((d, zeros), mean difference, permutation_type='samples', n_resamples=inf).pvalue
+        let few = from_differences(&[1.2, -0.4, 0.8, 0.3, -0.1, 0.9, 1.1, -0.6, 0.2, 0.7]);
+        assert!((few.permutation(0, 0) - 0.080078125).abs() < 1e-12);
+        // The same with 40 differences and n_resamples=1000000
+        let many = from_differences(&[
+            2.291, -2.306, 0.668, -0.318, -0.203, 0.034, -1.77, 0.018, -0.615, 3.573, 0.476, -0.103, -0.031, -0.418, -0.805, -0.141,
+            0.732, 0.011, 1.208, 0.05, 0.274, 1.796, 0.795, -0.255, 0.067, 0.791, 2.185, -0.02, 0.006, 1.252, -0.636, -0.042, 1.133,
+            0.83, 0.342, 0.92, -2.578, 1.271, -0.71, -1.419,
+        ]);
+        let p = many.permutation(20_000, 1);
+        assert!((p - 0.272).abs() < 0.012, "{p}");
+        assert_eq!(p, many.permutation(20_000, 1), "one seed, one answer");
+    }
+
+    #[test]
+    fn sign_test_agrees_with_scipy() {
+        // scipy.stats.binomtest(7, 10).pvalue
+        let pairs = from_differences(&[1.0, 2.0, 0.5, 3.0, 0.1, 4.0, 2.0, -1.0, -9.0, -0.2, 0.0]);
+        assert!((pairs.sign_test() - 0.34375).abs() < 1e-12);
+    }
+
+    #[test]
+    fn counts_flips_both_ways() {
+        let pairs = Pairs::new(vec![1.0, 1.0, 0.0, 0.0, 1.0], vec![1.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
+        let table = pairs.table().unwrap();
+        assert_eq!(table, Table { both: 1, gained: 1, lost: 2, neither: 1 });
+        assert_eq!((table.items(), table.flips()), (5, 3));
+        assert!((table.difference() - pairs.difference()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn only_plain_right_and_wrong_make_a_table() {
+        let right_wrong = || Pairs::new(vec![1.0, 0.0], vec![1.0, 1.0]).unwrap();
+        assert!(right_wrong().table().is_some());
+        assert!(Pairs::new(vec![0.5], vec![1.0]).unwrap().table().is_none());
+        assert!(right_wrong().weighted(vec![1.0, 2.0]).unwrap().table().is_none());
+        assert!(right_wrong().clustered(&["same", "same"]).unwrap().table().is_none());
+    }
+
+    #[test]
+    fn weights_make_a_mean_per_token() {
+        let pairs = Pairs::new(vec![1.0, 2.0], vec![2.0, 2.0]).unwrap().weighted(vec![3.0, 1.0]).unwrap();
+        assert_eq!((pairs.reference_mean(), pairs.candidate_mean(), pairs.difference()), (1.25, 2.0, 0.75));
+    }
+
+    #[test]
+    fn refuses_what_is_no_pair() {
+        assert_eq!(Pairs::new(vec![1.0], vec![]), Err(StatsError::Unpaired { reference: 1, candidate: 0 }));
+        assert_eq!(Pairs::new(vec![], vec![]), Err(StatsError::Empty));
+        assert!(matches!(Pairs::new(vec![1.0], vec![f64::NAN]), Err(StatsError::NotFinite { .. })));
+        let one = || Pairs::new(vec![1.0], vec![1.0]).unwrap();
+        assert_eq!(one().weighted(vec![0.0]), Err(StatsError::Weight { index: 0, value: 0.0 }));
+        assert!(one().weighted(vec![]).is_err() && one().clustered(&[1, 2]).is_err());
+    }
+
+    #[test]
+    fn equal_sides_do_not_differ() {
+        let pairs = from_differences(&[0.0; 30]);
+        assert_eq!((pairs.permutation(100, 1), pairs.sign_test(), pairs.span()), (1.0, 1.0, 0.0));
+    }
+}

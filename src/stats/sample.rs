@@ -1,0 +1,108 @@
+//! A list of numbers that can be computed with: not empty, every one finite. Checked once, here.
+
+use super::{Percentiles, StatsError, percentile};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample(Vec<f64>);
+
+impl Sample {
+    /// # Errors
+    /// `Empty` without values, `NotFinite` at the first NaN or infinity.
+    pub fn new(values: Vec<f64>) -> Result<Sample, StatsError> {
+        if values.is_empty() {
+            return Err(StatsError::Empty);
+        }
+        check_finite(&values)?;
+        Ok(Sample(values))
+    }
+
+    pub fn values(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// How many values: always at least one, which is why there is no `is_empty`.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn mean(&self) -> f64 {
+        mean(&self.0)
+    }
+
+    pub fn median(&self) -> f64 {
+        percentile::of_sorted(&self.sorted(), 50.0)
+    }
+
+    /// Variance with n − 1 below; `None` for a single value, which has no spread to show.
+    pub fn variance(&self) -> Option<f64> {
+        let mean = self.mean();
+        let squares: f64 = self.0.iter().map(|x| (x - mean).powi(2)).sum();
+        (self.len() > 1).then(|| squares / (self.len() - 1) as f64)
+    }
+
+    pub fn standard_deviation(&self) -> Option<f64> {
+        self.variance().map(f64::sqrt)
+    }
+
+    /// Standard error of the mean.
+    pub fn standard_error(&self) -> Option<f64> {
+        self.standard_deviation().map(|sd| sd / (self.len() as f64).sqrt())
+    }
+
+    pub fn min(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    pub fn max(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    pub fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+
+    pub fn percentiles(&self) -> Percentiles {
+        Percentiles::of(self)
+    }
+}
+
+pub(super) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+pub(super) fn check_finite(values: &[f64]) -> Result<(), StatsError> {
+    match values.iter().position(|x| !x.is_finite()) {
+        Some(index) => Err(StatsError::NotFinite { index, value: values[index] }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_cannot_be_computed_with() {
+        assert_eq!(Sample::new(vec![]), Err(StatsError::Empty));
+        assert!(matches!(Sample::new(vec![1.0, f64::NAN]), Err(StatsError::NotFinite { index: 1, .. })));
+        assert!(matches!(Sample::new(vec![f64::INFINITY]), Err(StatsError::NotFinite { index: 0, .. })));
+    }
+
+    #[test]
+    fn moments_agree_with_numpy() {
+        // np.mean(x), np.std(x, ddof=1), scipy.stats.sem(x), np.median(x)
+        let x = Sample::new(vec![12.1, 11.8, 12.6, 12.0, 13.4, 11.9, 12.2]).unwrap();
+        assert!((x.mean() - 12.285714285714286).abs() < 1e-12);
+        assert!((x.standard_deviation().unwrap() - 0.5550632739564365).abs() < 1e-12);
+        assert!((x.standard_error().unwrap() - 0.20979419782772082).abs() < 1e-12);
+        assert_eq!((x.median(), x.min(), x.max()), (12.1, 11.8, 13.4));
+    }
+
+    #[test]
+    fn one_value_has_no_spread() {
+        assert_eq!(Sample::new(vec![3.0]).unwrap().standard_error(), None);
+    }
+}
