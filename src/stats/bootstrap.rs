@@ -122,7 +122,11 @@ impl Bootstrap {
     ///
     /// # Errors
     /// As for [`Bootstrap::of`].
-    pub fn replicates(&self, clusters: &Clusters, statistic: impl Fn(&[usize]) -> f64) -> Result<Replicates, StatsError> {
+    pub fn replicates(
+        &self,
+        clusters: &Clusters,
+        statistic: impl Fn(&[usize]) -> f64,
+    ) -> Result<Replicates, StatsError> {
         self.replicates_in_groups(std::array::from_ref(clusters), |items: [&[usize]; 1]| statistic(items[0]))
     }
 

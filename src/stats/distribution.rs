@@ -260,6 +260,9 @@ mod tests {
     #[test]
     fn a_certain_coin_is_certain() {
         assert_eq!((binomial_pmf(0, 4, 0.0), binomial_pmf(4, 4, 1.0), binomial_pmf(5, 4, 0.5)), (1.0, 1.0, 0.0));
-        assert_eq!((binomial_cdf(3, 4, 1.0), binomial_at_least(1, 4, 0.0), binomial_at_least(4, 4, 1.0)), (0.0, 0.0, 1.0));
+        assert_eq!(
+            (binomial_cdf(3, 4, 1.0), binomial_at_least(1, 4, 0.0), binomial_at_least(4, 4, 1.0)),
+            (0.0, 0.0, 1.0)
+        );
     }
 }

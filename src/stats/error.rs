@@ -31,13 +31,23 @@ impl fmt::Display for StatsError {
             Level(level) => write!(f, "{level} is no confidence level; it must lie between 0 and 1, such as 0.95"),
             Margin(margin) => write!(f, "{margin} is no margin; it must be a finite number of zero or more"),
             Proportion { successes, trials } => {
-                write!(f, "{successes} successes in {trials} trials is no proportion; trials must be at least 1 and at least the successes")
+                write!(
+                    f,
+                    "{successes} successes in {trials} trials is no proportion; trials must be at least 1 and at least the successes"
+                )
             }
             Probability(p) => write!(f, "{p} is no probability; it must lie between 0 and 1"),
-            Weight { index, value } => write!(f, "weight {index} is {value}; every weight must be finite and above zero"),
+            Weight { index, value } => {
+                write!(f, "weight {index} is {value}; every weight must be finite and above zero")
+            }
             Resamples(n) => write!(f, "{n} bootstrap resamples are too few; at least 100 are needed"),
-            Target(target) => write!(f, "{target} is no target for a relative half-width; it must be above zero, such as 0.02"),
-            NoSpread => write!(f, "all scores of both sides are the same number, which says nothing about how far items could differ"),
+            Target(target) => {
+                write!(f, "{target} is no target for a relative half-width; it must be above zero, such as 0.02")
+            }
+            NoSpread => write!(
+                f,
+                "all scores of both sides are the same number, which says nothing about how far items could differ"
+            ),
         }
     }
 }

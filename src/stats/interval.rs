@@ -121,7 +121,8 @@ pub fn wilson(successes: u64, trials: u64, level: Level) -> Result<Interval, Sta
     let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
     let reach = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     // At 0 and n successes one end is exactly 0 or 1; rounding may put it a hair beside.
-    let interval = Interval { low: (centre - reach).max(0.0), high: (centre + reach).min(1.0), level, method: Method::Wilson };
+    let interval =
+        Interval { low: (centre - reach).max(0.0), high: (centre + reach).min(1.0), level, method: Method::Wilson };
     Ok(interval.holding(p))
 }
 
@@ -182,7 +183,10 @@ mod tests {
     fn refuses_impossible_counts_and_levels() {
         assert!(matches!(wilson(0, 0, Level::P95), Err(StatsError::Proportion { .. })));
         assert!(matches!(wilson(5, 4, Level::P95), Err(StatsError::Proportion { .. })));
-        assert!(matches!(student(&Sample::new(vec![1.0]).unwrap(), Level::P95), Err(StatsError::TooFew { have: 1, need: 2 })));
+        assert!(matches!(
+            student(&Sample::new(vec![1.0]).unwrap(), Level::P95),
+            Err(StatsError::TooFew { have: 1, need: 2 })
+        ));
         for bad in [0.0, 1.0, -0.5, f64::NAN] {
             assert!(Level::new(bad).is_err());
         }

@@ -280,7 +280,8 @@ mod tests {
     /// Scores of `n` items whose differences wave around `shift`, deterministic and never equal.
     fn waving(n: usize, shift: f64, wave: f64) -> Pairs {
         let reference: Vec<f64> = (0..n).map(|i| 0.5 + 0.3 * (i as f64 * 0.7).sin()).collect();
-        let candidate = reference.iter().enumerate().map(|(i, r)| r + shift + wave * (i as f64 * 2.3 + 0.4).sin()).collect();
+        let candidate =
+            reference.iter().enumerate().map(|(i, r)| r + shift + wave * (i as f64 * 2.3 + 0.4).sin()).collect();
         Pairs::new(reference, candidate).unwrap()
     }
 
@@ -350,7 +351,8 @@ mod tests {
     fn clusters_widen_what_copies_seem_to_know() {
         let keys: Vec<usize> = (0..240).map(|i| i / 6).collect();
         let reference: Vec<f64> = (0..240).map(|i| f64::from(u8::from(i % 4 != 0))).collect();
-        let candidate: Vec<f64> = reference.iter().enumerate().map(|(i, r)| if (i / 6) % 5 == 0 { 1.0 - r } else { *r }).collect();
+        let candidate: Vec<f64> =
+            reference.iter().enumerate().map(|(i, r)| if (i / 6) % 5 == 0 { 1.0 - r } else { *r }).collect();
         let plain = Pairs::new(reference, candidate).unwrap();
         let boot = Bootstrap::new(1);
         let alone = judge(&plain, 0.02, &boot).unwrap();

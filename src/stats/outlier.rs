@@ -85,13 +85,18 @@ mod tests {
         // 0.6745 * (x - np.median(x)) / scipy.stats.median_abs_deviation(x); np.percentile(x, [25, 75]) is [9.975, 10.225]
         let x = sample(&[10.1, 10.2, 9.9, 10.0, 10.3, 14.8, 10.1, 9.8]);
         let scores = modified_z_scores(&x);
-        for (got, known) in scores.iter().zip([0.0, 0.449660, -0.899320, -0.449660, 0.899320, 21.134012, 0.0, -1.348980]) {
+        for (got, known) in
+            scores.iter().zip([0.0, 0.449660, -0.899320, -0.449660, 0.899320, 21.134012, 0.0, -1.348980])
+        {
             assert!((got - known).abs() < 1e-5, "{got} is not {known}");
         }
         assert_eq!(outliers(&x), [5]);
         let fences = Fences::of(&x);
         assert!((fences.mild_low - 9.6).abs() < 1e-9 && (fences.severe_high - 10.975).abs() < 1e-9);
-        assert_eq!((fences.place(10.0), fences.place(10.7), fences.place(14.8)), (Place::Inside, Place::Mild, Place::Severe));
+        assert_eq!(
+            (fences.place(10.0), fences.place(10.7), fences.place(14.8)),
+            (Place::Inside, Place::Mild, Place::Severe)
+        );
     }
 
     #[test]

@@ -21,7 +21,15 @@ impl Percentiles {
     pub fn of(sample: &Sample) -> Percentiles {
         let sorted = sample.sorted();
         let at = |percent| of_sorted(&sorted, percent);
-        Percentiles { p5: at(5.0), p25: at(25.0), p50: at(50.0), p75: at(75.0), p90: at(90.0), p95: at(95.0), p99: at(99.0) }
+        Percentiles {
+            p5: at(5.0),
+            p25: at(25.0),
+            p50: at(50.0),
+            p75: at(75.0),
+            p90: at(90.0),
+            p95: at(95.0),
+            p99: at(99.0),
+        }
     }
 }
 
@@ -44,7 +52,8 @@ mod tests {
     fn agrees_with_numpy() {
         // np.percentile([12.1, 11.8, 12.6, 12.0, 13.4, 11.9, 12.2], [0, 10, 25, 50, 90, 99, 100])
         let sorted = [11.8, 11.9, 12.0, 12.1, 12.2, 12.6, 13.4];
-        let known = [(0.0, 11.8), (10.0, 11.86), (25.0, 11.95), (50.0, 12.1), (90.0, 12.92), (99.0, 13.352), (100.0, 13.4)];
+        let known =
+            [(0.0, 11.8), (10.0, 11.86), (25.0, 11.95), (50.0, 12.1), (90.0, 12.92), (99.0, 13.352), (100.0, 13.4)];
         for (percent, value) in known {
             assert!((of_sorted(&sorted, percent) - value).abs() < 1e-9, "{percent}");
         }

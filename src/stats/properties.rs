@@ -1,6 +1,8 @@
 //! What must hold for any numbers: order, symmetry, monotony, and that intervals cover as often as they promise.
 
-use super::distribution::{binomial_at_least, binomial_cdf, normal_cdf, normal_quantile, student_cdf, student_quantile};
+use super::distribution::{
+    binomial_at_least, binomial_cdf, normal_cdf, normal_quantile, student_cdf, student_quantile,
+};
 use super::interval::{student, wilson};
 use super::multiple::{bonferroni, holm};
 use super::noninferior::{judge, judge_counts};
@@ -218,7 +220,8 @@ fn tango_covers_as_promised_where_flips_are_rare() {
                 gained += u64::from(throw < gain);
                 lost += u64::from(throw >= gain && throw < gain + loss);
             }
-            tango::interval(&Table { both: 150 - gained - lost, gained, lost, neither: 0 }, Level::P95).contains(gain - loss)
+            tango::interval(&Table { both: 150 - gained - lost, gained, lost, neither: 0 }, Level::P95)
+                .contains(gain - loss)
         });
         assert!((0.93..0.99).contains(&share), "{gain} {loss}: {share}");
     }
