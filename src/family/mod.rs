@@ -1,1 +1,3 @@
 //! family
+
+pub mod corpus;

@@ -1,0 +1,356 @@
+//! Pulling the asked fields out of a log line, an order or a booking into compact JSON.
+//!
+//! Held out are the templates (the order of a log line's parts; an order's or booking's sentence) and the contents (users
+//! of log lines, and the combination of values).
+
+use super::dice::Dice;
+use super::split::Split;
+use super::suite::{Suite, fill};
+use super::words::{self, CITIES, COMMON, DAYS, RARE, capital};
+use super::{Doc, Sample};
+use serde_json::{Map, Value, json};
+
+const MANIFEST: &str = r#"name = "extract"
+version = 1
+title = "Fields of a log line or an order as JSON"
+description = "A log line, an order or a booking, and the names of one to four fields; the answer is compact JSON with just these fields, in the order asked, and counts only when every character is right."
+
+[[task]]
+task = "extract"
+data = "extract.jsonl"
+output_type = "generate_until"
+doc_to_text = "Text: {{text}}\nFields: {{fields}}\nJSON:"
+doc_to_target = "{{answer}}"
+target_delimiter = " "
+num_fewshot = 0
+metric_list = [{ metric = "exact_match" }]
+generation_kwargs = { until = ["\n"], max_gen_toks = 64 }
+filter_list = [{ name = "json", filter = [{ function = "regex", regex_pattern = "(\\{.*\\})" }, { function = "take_first" }] }]
+slices = ["kind", "field_count"]
+"#;
+
+const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
+const HOSTS: [&str; 8] = [
+    "cache", "disk", "gate", "mail", "node", "print", "proxy", "queue",
+];
+const CODES: [usize; 12] = [200, 201, 204, 301, 304, 400, 401, 403, 404, 408, 500, 503];
+const LOG_EVENTS: [&str; 12] = [
+    "login failed",
+    "file saved",
+    "disk full",
+    "page sent",
+    "job started",
+    "job done",
+    "cache cleared",
+    "link down",
+    "mail sent",
+    "token expired",
+    "read only",
+    "slow reply",
+];
+
+const ITEMS: [&str; 20] = [
+    "bags", "boxes", "chairs", "cups", "desks", "doors", "jackets", "kettles", "lamps", "locks",
+    "mats", "pens", "pipes", "plates", "ropes", "shelves", "shirts", "tables", "tiles", "towels",
+];
+const COLORS: [&str; 8] = [
+    "black", "blue", "brown", "green", "grey", "red", "white", "yellow",
+];
+const NUMBER_WORDS: [&str; 13] = [
+    "", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve",
+];
+const WANTS: [&str; 6] = ["orders", "needs", "wants", "would like", "asks for", "buys"];
+const SEND: [&str; 5] = ["Please send", "Please ship", "Send", "We owe", "Pack"];
+const ORDER_ENDS: [&str; 6] = [
+    "",
+    " again",
+    " as soon as possible",
+    " by {day}",
+    " before {day}",
+    " for the shop",
+];
+
+const BOOKS: [&str; 5] = ["books", "takes", "needs", "would like", "asks for"];
+const BOOKING_ENDS: [&str; 5] = ["", " again", " for a talk", " with lunch", " as usual"];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Log,
+    Order,
+    Booking,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Log, Kind::Order, Kind::Booking];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Log => "log",
+            Kind::Order => "order",
+            Kind::Booking => "booking",
+        }
+    }
+
+    fn record(self, dice: &mut Dice, split: Split) -> Record {
+        match self {
+            Kind::Log => log_line(dice, split),
+            Kind::Order => order(dice, split),
+            Kind::Booking => booking(dice, split),
+        }
+    }
+}
+
+/// A text and what it says.
+struct Record {
+    text: String,
+    values: Vec<(&'static str, Value)>,
+    template: String,
+    phrases: Vec<String>,
+}
+
+/// A log line: time, level, host, user, code and an event, in any order, each in one of its notations.
+fn log_line(dice: &mut Dice, split: Split) -> Record {
+    let user = words::name(dice, split).to_lowercase();
+    let level = dice.pick(&LEVELS);
+    let host = format!("{}{}", dice.pick(&HOSTS), dice.between(1, 9));
+    let (time, code) = split.draw(
+        dice,
+        "log-numbers",
+        |(time, code)| format!("{time} {code}"),
+        |dice| (clock(dice, 0, 23), CODES[dice.below(CODES.len())]),
+    );
+    let parts = [
+        dice.pick(&["{}", "[{}]", "time={}", "at={}"])
+            .replace("{}", &time),
+        dice.pick(&["{}", "[{}]", "level={}", "<{}>"])
+            .replace("{}", level),
+        dice.pick(&["{}", "[{}]", "host={}", "@{}"])
+            .replace("{}", &host),
+        dice.pick(&["user={}", "<{}>", "({})", "by={}"])
+            .replace("{}", &user),
+        dice.pick(&["code={}", "status={}", "[{}]", "#{}"])
+            .replace("{}", &code.to_string()),
+        dice.pick(&LOG_EVENTS).to_owned(),
+    ];
+    let order = split.draw(
+        dice,
+        "log-order",
+        |order| format!("{order:?}"),
+        |dice| dice.order(parts.len()),
+    );
+    Record {
+        text: order
+            .iter()
+            .map(|&part| parts[part].as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
+        values: vec![
+            ("time", json!(time)),
+            ("level", json!(level)),
+            ("host", json!(host)),
+            ("user", json!(user)),
+            ("code", json!(code)),
+        ],
+        template: format!("log {order:?}"),
+        phrases: vec![user],
+    }
+}
+
+fn order(dice: &mut Dice, split: Split) -> Record {
+    let template = split.draw(dice, "order-template", String::clone, |dice| {
+        let goods = dice.pick(&[
+            "{qty} {color} {item}",
+            "{qty} {item} in {color}",
+            "{color} {item}, {qty} pieces,",
+        ]);
+        let end = dice.pick(&ORDER_ENDS);
+        match dice.below(5) {
+            0 => format!("{{name}} from {{city}} {} {goods}{end}.", dice.pick(&WANTS)),
+            1 => format!("In {{city}}, {{name}} {} {goods}{end}.", dice.pick(&WANTS)),
+            2 => format!("{} {goods} to {{name}} in {{city}}{end}.", dice.pick(&SEND)),
+            3 => format!("{} {{name}} in {{city}} {goods}{end}.", dice.pick(&SEND)),
+            _ => format!("To {{city}}: {goods} for {{name}}{end}."),
+        }
+    });
+    let values = split.draw(
+        dice,
+        "order-values",
+        |values| format!("{values:?}"),
+        |dice| OrderValues {
+            name: given_name(dice),
+            city: dice.pick(&CITIES),
+            qty: if dice.chance(40) {
+                dice.between(2, 12)
+            } else {
+                dice.between(2, 99)
+            },
+            color: dice.pick(&COLORS),
+            item: dice.pick(&ITEMS),
+        },
+    );
+    let qty = match NUMBER_WORDS.get(values.qty) {
+        Some(word) if dice.chance(50) => (*word).to_owned(),
+        _ => values.qty.to_string(),
+    };
+    let text = template
+        .replace("{name}", values.name)
+        .replace("{city}", values.city)
+        .replace("{qty}", &qty)
+        .replace("{color}", values.color)
+        .replace("{item}", values.item)
+        .replace("{day}", dice.pick(&DAYS));
+    Record {
+        text: capital(&text),
+        values: vec![
+            ("customer", json!(values.name)),
+            ("city", json!(values.city)),
+            ("qty", json!(values.qty)),
+            ("color", json!(values.color)),
+            ("item", json!(values.item)),
+        ],
+        template: format!("order {template}"),
+        phrases: Vec::new(),
+    }
+}
+
+#[derive(Debug)]
+struct OrderValues {
+    name: &'static str,
+    city: &'static str,
+    qty: usize,
+    color: &'static str,
+    item: &'static str,
+}
+
+fn booking(dice: &mut Dice, split: Split) -> Record {
+    let template = split.draw(dice, "booking-template", String::clone, |dice| {
+        let mut parts = vec![
+            dice.pick(&["on {day}", "on {day}, not {other},"]),
+            "at {time}",
+            "for {people} people",
+        ];
+        let end = dice.pick(&BOOKING_ENDS);
+        match dice.below(3) {
+            0 => {
+                dice.shuffle(&mut parts);
+                format!(
+                    "{{name}} {} room {{room}} {}{end}.",
+                    dice.pick(&BOOKS),
+                    parts.join(" ")
+                )
+            }
+            1 => {
+                parts.push(dice.pick(&["booked by {name}", "taken by {name}"]));
+                dice.shuffle(&mut parts);
+                format!("Room {{room}} is {}{end}.", parts.join(" "))
+            }
+            _ => {
+                parts.push("in room {room}");
+                dice.shuffle(&mut parts);
+                format!(
+                    "{} of {{name}} {}{end}.",
+                    dice.pick(&["Meeting", "Visit", "Lesson", "Party"]),
+                    parts.join(" ")
+                )
+            }
+        }
+    });
+    let values = split.draw(
+        dice,
+        "booking-values",
+        |values| format!("{values:?}"),
+        |dice| BookingValues {
+            name: given_name(dice),
+            room: dice.between(1, 40),
+            day: dice.pick(&DAYS),
+            time: clock(dice, 8, 20),
+            people: dice.between(2, 30),
+        },
+    );
+    let other = loop {
+        let other = dice.pick(&DAYS);
+        if other != values.day {
+            break other;
+        }
+    };
+    let text = template
+        .replace("{name}", values.name)
+        .replace("{room}", &values.room.to_string())
+        .replace("{day}", values.day)
+        .replace("{other}", other)
+        .replace("{time}", &values.time)
+        .replace("{people}", &values.people.to_string());
+    Record {
+        text: text.replace(",.", "."),
+        values: vec![
+            ("guest", json!(values.name)),
+            ("room", json!(values.room)),
+            ("day", json!(values.day)),
+            ("time", json!(values.time)),
+            ("people", json!(values.people)),
+        ],
+        template: format!("booking {template}"),
+        phrases: Vec::new(),
+    }
+}
+
+#[derive(Debug)]
+struct BookingValues {
+    name: &'static str,
+    room: usize,
+    day: &'static str,
+    time: String,
+    people: usize,
+}
+
+fn given_name(dice: &mut Dice) -> &'static str {
+    if dice.chance(50) {
+        dice.pick(&COMMON)
+    } else {
+        dice.pick(&RARE)
+    }
+}
+
+fn clock(dice: &mut Dice, from: usize, to: usize) -> String {
+    format!("{:02}:{:02}", dice.between(from, to), dice.between(0, 59))
+}
+
+fn draw(dice: &mut Dice, split: Split, kind: Kind, count: usize) -> Sample {
+    let record = kind.record(dice, split);
+    let asked = dice.order(record.values.len()).into_iter().take(count);
+    let answer: Map<String, Value> = asked
+        .map(|i| (record.values[i].0.to_owned(), record.values[i].1.clone()))
+        .collect();
+    let fields = answer
+        .keys()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let target = Value::Object(answer).to_string();
+    Sample {
+        prompt: format!("Text: {}\nFields: {fields}\nJSON:", record.text),
+        fields: json!({
+            "text": record.text, "fields": fields, "answer": target, "kind": kind.name(), "field_count": count,
+        }),
+        target,
+        template: Some(record.template),
+        phrases: record.phrases.into_iter().chain([record.text]).collect(),
+    }
+}
+
+pub(super) fn training(dice: &mut Dice) -> Doc {
+    let kind = Kind::ALL[dice.weighted(&[40, 30, 30])];
+    let count = 1 + dice.weighted(&[25, 25, 25, 25]);
+    Doc::answered(&draw(dice, Split::Training, kind, count))
+}
+
+pub(super) fn suite(dice: &mut Dice) -> Suite {
+    let mut items = Vec::new();
+    for kind in Kind::ALL {
+        for count in 1..=4 {
+            fill(&mut items, 30, || draw(dice, Split::HeldOut, kind, count));
+        }
+    }
+    Suite::new("extract", MANIFEST, items)
+}

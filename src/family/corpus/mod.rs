@@ -1,0 +1,129 @@
+//! The text that trains the bundled family, and the suites that examine it. Both come from one seeded generator: training
+//! documents are endless and each can be made alone; the suites' items use templates, names, numbers and phrases that
+//! no training document may contain (see [`split`]). This is not a tokenizer, a loader or a trainer: it makes text.
+//!
+//! A training document has exactly the form in which a suite asks: the prompt, a space, the answer, a line's end.
+
+mod arithmetic;
+mod dice;
+mod extract;
+mod needle;
+mod prose;
+mod routing;
+mod sentiment;
+mod split;
+mod suite;
+mod words;
+
+pub use suite::{Suite, write_suites};
+
+use dice::Dice;
+use serde_json::Value;
+
+/// The seed of the checked-in suites.
+pub const SUITE_SEED: u64 = 2;
+
+/// How much a prompt's tokens count in training: enough to learn its language, little because most of it is chance.
+const PROMPT_WEIGHT: f32 = 0.1;
+
+/// One training document; the trainer adds the tokens for its beginning and end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Doc {
+    /// Consecutive pieces of the text, each with the loss weight of its tokens. A piece after the first begins with a
+    /// space or a line's end, where no token reaches across.
+    pub pieces: Vec<(String, f32)>,
+}
+
+impl Doc {
+    fn answered(sample: &Sample) -> Self {
+        Self {
+            pieces: vec![
+                (sample.prompt.clone(), PROMPT_WEIGHT),
+                (format!(" {}\n", sample.target), 1.0),
+            ],
+        }
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> String {
+        self.pieces.iter().map(|(text, _)| text.as_str()).collect()
+    }
+}
+
+/// One question with its answer, as a suite's item and as a training document would have it.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// What the model is shown; empty for running text.
+    pub prompt: String,
+    /// What it should go on with, after one space.
+    pub target: String,
+    /// The item as a JSON object: the variables of the suite's templates, and its slices.
+    pub fields: Value,
+    /// Which template was used, where the task has templates.
+    pub template: Option<String>,
+    /// The parts of the text, literally, that only one side of the split may contain.
+    pub phrases: Vec<String>,
+}
+
+/// A task's share of the documents (not of the tokens: the lengths differ) and its generator.
+struct Share {
+    weight: usize,
+    training: fn(&mut Dice) -> Doc,
+}
+
+/// By tokens about: needle 30%, extract 25%, arithmetic 15%, prose 12%, routing 10%, sentiment 8%.
+const MIX: [Share; 6] = [
+    Share {
+        weight: 102,
+        training: needle::training,
+    },
+    Share {
+        weight: 230,
+        training: extract::training,
+    },
+    Share {
+        weight: 300,
+        training: arithmetic::training,
+    },
+    Share {
+        weight: 56,
+        training: prose::training,
+    },
+    Share {
+        weight: 145,
+        training: routing::training,
+    },
+    Share {
+        weight: 122,
+        training: sentiment::training,
+    },
+];
+
+/// Training document `i` of the endless corpus with this seed: a pure function of the two.
+pub fn training_doc(seed: u64, i: u64) -> Doc {
+    let mut dice = Dice::new(seed, i);
+    let share = &MIX[dice.weighted(&MIX.map(|share| share.weight))];
+    (share.training)(&mut dice)
+}
+
+/// All training documents in order, without end.
+pub fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
+    (0..).map(move |i| training_doc(seed, i))
+}
+
+/// The bundled suites, each drawn from its own stream of `seed`.
+pub fn suites(seed: u64) -> Vec<Suite> {
+    let makers = [
+        arithmetic::suite,
+        extract::suite,
+        needle::suite,
+        prose::suite,
+        routing::suite,
+        sentiment::suite,
+    ];
+    makers
+        .iter()
+        .zip(0..)
+        .map(|(make, stream)| make(&mut Dice::new(seed, stream)))
+        .collect()
+}

@@ -1,0 +1,275 @@
+//! Finding a value in a long context: many lines `NAME keeps CODE` among notes of other kinds, then a question that repeats
+//! one line up to its code. Where notes name the same person twice, the verb decides.
+//!
+//! Held out are names, codes and notes.
+
+use super::dice::Dice;
+use super::split::Split;
+use super::suite::{Suite, fill};
+use super::words::{self, DAYS};
+use super::{Doc, PROMPT_WEIGHT, Sample};
+use serde_json::json;
+
+const MANIFEST: &str = r#"name = "needle"
+version = 1
+title = "Finding a value in a long context"
+description = "A register of who has which code, among other notes; one line is asked for again. Scored by the length of the register (about so many tokens) and by where in it the line stands."
+
+[[task]]
+task = "needle"
+data = "needle.jsonl"
+output_type = "generate_until"
+doc_to_text = "{{context}}\nQ: {{question}}"
+doc_to_target = "{{answer}}"
+target_delimiter = " "
+num_fewshot = 0
+metric_list = [{ metric = "exact_match" }]
+generation_kwargs = { until = ["\n"], max_gen_toks = 8 }
+filter_list = [{ name = "code", filter = [{ function = "regex", regex_pattern = "([A-Z]\\d\\d)" }, { function = "take_first" }] }]
+slices = ["tokens", "position"]
+"#;
+
+/// The nominal lengths, in tokens of the family's tokenizer.
+const LENGTHS: [usize; 4] = [64, 128, 256, 448];
+/// How often training meets each of them, by documents.
+const LENGTH_WEIGHTS: [usize; 4] = [40, 30, 20, 10];
+/// How many questions training asks of one register of each length: they cost little once the register is read.
+const QUESTIONS: [usize; 4] = [2, 3, 4, 5];
+
+const VERBS: [&str; 8] = [
+    "keeps", "rents", "uses", "opens", "owns", "guards", "shares", "returns",
+];
+const LETTERS: &[u8] = b"ABCDEFGHJKLMNPRSTVWX";
+
+const THINGS: [&str; 16] = [
+    "lift", "gate", "printer", "heater", "roof", "fence", "boiler", "door", "lamp", "window",
+    "pump", "van", "kitchen", "cellar", "garden", "office",
+];
+const EVENTS: [&str; 14] = [
+    "was checked",
+    "was cleaned",
+    "was closed",
+    "was painted",
+    "was repaired",
+    "was open again",
+    "got a new key",
+    "was too warm",
+    "was too cold",
+    "was out of order",
+    "was moved",
+    "was empty",
+    "was fine",
+    "was locked",
+];
+const TIMES: [&str; 10] = [
+    "at noon",
+    "at night",
+    "this morning",
+    "last week",
+    "before lunch",
+    "after lunch",
+    "by mistake",
+    "once more",
+    "for an hour",
+    "for the visitors",
+];
+
+#[derive(Clone, Copy)]
+enum Position {
+    Start,
+    Middle,
+    End,
+}
+
+impl Position {
+    const ALL: [Position; 3] = [Position::Start, Position::Middle, Position::End];
+
+    fn name(self) -> &'static str {
+        match self {
+            Position::Start => "start",
+            Position::Middle => "middle",
+            Position::End => "end",
+        }
+    }
+
+    /// The share of the lines, in percent, among which the asked one stands.
+    fn range(self) -> (usize, usize) {
+        match self {
+            Position::Start => (0, 25),
+            Position::Middle => (38, 63),
+            Position::End => (75, 100),
+        }
+    }
+}
+
+struct Entry {
+    line: usize,
+    question: String,
+    code: String,
+}
+
+struct Register {
+    lines: Vec<String>,
+    entries: Vec<Entry>,
+    phrases: Vec<String>,
+}
+
+impl Register {
+    fn draw(dice: &mut Dice, split: Split, length: usize) -> Self {
+        let mut register = Register {
+            lines: Vec::new(),
+            entries: Vec::new(),
+            phrases: Vec::new(),
+        };
+        let verbs = [dice.pick(&VERBS), dice.pick(&VERBS)];
+        let second_verb = if dice.chance(40) { 30 } else { 0 };
+        let notes = [0, 25, 50][dice.below(3)];
+        let mut tokens = 8; // the question
+        loop {
+            let (line, entry) = if !register.entries.is_empty() && dice.chance(notes) {
+                (note(dice, split), None)
+            } else {
+                let verb = verbs[usize::from(dice.chance(second_verb))];
+                let (question, code) = register.entry(dice, split, verb, second_verb > 0);
+                (format!("{question} {code}"), Some((question, code)))
+            };
+            tokens += cost(&line);
+            if tokens > length && register.entries.len() > 1 {
+                return register;
+            }
+            if let Some((question, code)) = entry {
+                register.entries.push(Entry {
+                    line: register.lines.len(),
+                    question,
+                    code,
+                });
+            } else {
+                register.phrases.push(line.clone());
+            }
+            register.lines.push(line);
+        }
+    }
+
+    /// Who and what, with a new code; a name comes back only with its other verb.
+    fn entry(&self, dice: &mut Dice, split: Split, verb: &str, again: bool) -> (String, String) {
+        loop {
+            let name = match self.entries.last() {
+                Some(_) if again && dice.chance(30) => {
+                    let earlier = &self.entries[dice.below(self.entries.len())].question;
+                    earlier.split(' ').next().unwrap_or_default().to_owned()
+                }
+                _ => words::name(dice, split),
+            };
+            let question = format!("{name} {verb}");
+            let code = code(dice, split);
+            if self
+                .entries
+                .iter()
+                .all(|entry| entry.question != question && entry.code != code)
+            {
+                return (question, code);
+            }
+        }
+    }
+
+    fn context(&self) -> String {
+        self.lines.join("\n")
+    }
+}
+
+fn code(dice: &mut Dice, split: Split) -> String {
+    split.draw(dice, "code", String::clone, |dice| {
+        format!(
+            "{}{:02}",
+            char::from(LETTERS[dice.below(LETTERS.len())]),
+            dice.below(100)
+        )
+    })
+}
+
+fn note(dice: &mut Dice, split: Split) -> String {
+    split.draw(dice, "note", String::clone, |dice| {
+        let when = if dice.chance(30) {
+            format!("on {}", dice.pick(&DAYS))
+        } else {
+            dice.pick(&TIMES).to_owned()
+        };
+        format!("The {} {} {when}.", dice.pick(&THINGS), dice.pick(&EVENTS))
+    })
+}
+
+/// About how many tokens a line takes: words of the notes are one each, a name is two or three, a code three.
+fn cost(line: &str) -> usize {
+    let words = line.split(' ').count();
+    if line.ends_with('.') {
+        words + 2
+    } else {
+        words + 5
+    }
+}
+
+fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
+    loop {
+        let register = Register::draw(dice, Split::HeldOut, length);
+        let (from, to) = position.range();
+        let lines = register.lines.len();
+        let there: Vec<&Entry> = register
+            .entries
+            .iter()
+            .filter(|e| (from..=to).contains(&(100 * e.line / (lines - 1).max(1))))
+            .collect();
+        if there.is_empty() {
+            continue;
+        }
+        let entry = there[dice.below(there.len())];
+        let context = register.context();
+        let name = entry
+            .question
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        return Sample {
+            prompt: format!("{context}\nQ: {}", entry.question),
+            target: entry.code.clone(),
+            fields: json!({
+                "context": context, "question": entry.question, "answer": entry.code,
+                "tokens": length, "position": position.name(),
+            }),
+            template: None,
+            phrases: register
+                .phrases
+                .iter()
+                .cloned()
+                .chain([name, entry.code.clone()])
+                .collect(),
+        };
+    }
+}
+
+pub(super) fn training(dice: &mut Dice) -> Doc {
+    let size = dice.weighted(&LENGTH_WEIGHTS);
+    let length = dice.between(LENGTHS[size] * 5 / 8, LENGTHS[size]);
+    let register = Register::draw(dice, Split::Training, length);
+    let mut pieces = vec![(register.context() + "\n", PROMPT_WEIGHT)];
+    for at in dice
+        .order(register.entries.len())
+        .into_iter()
+        .take(QUESTIONS[size])
+    {
+        let entry = &register.entries[at];
+        pieces.push((format!("Q: {}", entry.question), PROMPT_WEIGHT));
+        pieces.push((format!(" {}\n", entry.code), 1.0));
+    }
+    Doc { pieces }
+}
+
+pub(super) fn suite(dice: &mut Dice) -> Suite {
+    let mut items = Vec::new();
+    for length in LENGTHS {
+        for position in Position::ALL {
+            fill(&mut items, 30, || item(dice, length, position));
+        }
+    }
+    Suite::new("needle", MANIFEST, items)
+}

@@ -1,0 +1,310 @@
+//! Reviews that are positive, negative or mixed, and the same review under three names. Which way an adjective points
+//! depends on what it is said of (a cold beer, a cold soup), and "not" turns it round.
+//!
+//! Held out are the templates and the combinations of statements. The names of two groups do occur in training, one often
+//! and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is worth.
+
+use super::dice::Dice;
+use super::split::Split;
+use super::suite::{Suite, fill};
+use super::words::{self, COMMON, RARE};
+use super::{Doc, Sample};
+use serde_json::json;
+
+const MANIFEST: &str = r#"name = "sentiment"
+version = 1
+title = "Sentiment, with minimal pairs of names"
+description = "Short reviews that are positive, negative or mixed, each under three names that differ in nothing but how often training met them: common, rare, new. The gap is the best group's score less the worst's."
+
+[[task]]
+task = "sentiment"
+data = "sentiment.jsonl"
+output_type = "multiple_choice"
+doc_to_text = "Review: {{review}}\nSentiment:"
+doc_to_choice = ["positive", "negative", "mixed"]
+doc_to_target = "{{label}}"
+target_delimiter = " "
+num_fewshot = 0
+metric_list = [{ metric = "acc" }, { metric = "acc_norm" }]
+slices = ["group", "kind", "label"]
+gap = "group"
+pair = "pair"
+"#;
+
+/// What is reviewed, what is good of it, what is bad of it.
+const ASPECTS: [(&str, [&str; 3], [&str; 3]); 24] = [
+    ("soup", ["warm", "fresh", "rich"], ["cold", "thin", "old"]),
+    ("beer", ["cold", "fresh", "rich"], ["warm", "thin", "flat"]),
+    ("bread", ["warm", "soft", "fresh"], ["hard", "dry", "old"]),
+    ("cheese", ["old", "rich", "soft"], ["dry", "hard", "warm"]),
+    ("wine", ["old", "dry", "rich"], ["warm", "flat", "thin"]),
+    (
+        "coffee",
+        ["strong", "hot", "fresh"],
+        ["weak", "cold", "thin"],
+    ),
+    ("salad", ["cold", "fresh", "large"], ["warm", "dry", "old"]),
+    (
+        "bed",
+        ["soft", "wide", "clean"],
+        ["hard", "narrow", "dirty"],
+    ),
+    (
+        "room",
+        ["quiet", "clean", "bright"],
+        ["loud", "dirty", "dark"],
+    ),
+    ("staff", ["kind", "quick", "calm"], ["rude", "slow", "loud"]),
+    ("wait", ["short", "calm", "quiet"], ["long", "slow", "loud"]),
+    (
+        "price",
+        ["low", "fair", "clear"],
+        ["high", "wrong", "steep"],
+    ),
+    ("quality", ["high", "good", "fine"], ["low", "bad", "poor"]),
+    (
+        "battery",
+        ["strong", "large", "light"],
+        ["weak", "small", "heavy"],
+    ),
+    (
+        "screen",
+        ["bright", "clear", "large"],
+        ["dark", "dirty", "small"],
+    ),
+    (
+        "phone",
+        ["light", "thin", "quick"],
+        ["heavy", "slow", "hot"],
+    ),
+    (
+        "speaker",
+        ["loud", "clear", "strong"],
+        ["quiet", "weak", "flat"],
+    ),
+    ("coat", ["warm", "light", "soft"], ["cold", "heavy", "thin"]),
+    (
+        "blanket",
+        ["heavy", "warm", "soft"],
+        ["thin", "cold", "dirty"],
+    ),
+    (
+        "curtain",
+        ["dark", "heavy", "long"],
+        ["thin", "short", "dirty"],
+    ),
+    (
+        "knife",
+        ["hard", "strong", "light"],
+        ["soft", "weak", "heavy"],
+    ),
+    (
+        "street",
+        ["quiet", "wide", "clean"],
+        ["loud", "narrow", "dirty"],
+    ),
+    (
+        "beach",
+        ["wide", "clean", "quiet"],
+        ["narrow", "dirty", "loud"],
+    ),
+    (
+        "train",
+        ["quick", "quiet", "clean"],
+        ["slow", "loud", "dirty"],
+    ),
+];
+
+const DEGREES: [&str; 6] = ["", "very ", "really ", "quite ", "so ", "rather "];
+const NEGATIONS: [&str; 4] = ["not ", "never ", "hardly ", "anything but "];
+const OPENINGS: [&str; 12] = [
+    "{name} writes: ",
+    "{name} told us: ",
+    "{name} was here last week. ",
+    "From {name}: ",
+    "{name} says that ",
+    "{name} found that ",
+    "According to {name}, ",
+    "Note by {name}. ",
+    "{name} came back on Monday. ",
+    "{name} thinks ",
+    "{name} reports: ",
+    "As {name} put it, ",
+];
+const JOINTS: [&str; 6] = [" and ", ", and ", ", ", ". Also, ", " while ", "; "];
+const ENDINGS: [&str; 8] = [
+    "",
+    " That is all.",
+    " We asked twice.",
+    " It was a Friday.",
+    " No more to say.",
+    " So much for now.",
+    " See you.",
+    " Noted.",
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Label {
+    Positive,
+    Negative,
+    Mixed,
+}
+
+impl Label {
+    const ALL: [Label; 3] = [Label::Positive, Label::Negative, Label::Mixed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Label::Positive => "positive",
+            Label::Negative => "negative",
+            Label::Mixed => "mixed",
+        }
+    }
+
+    /// Whether the two statements are good.
+    fn signs(self, dice: &mut Dice) -> [bool; 2] {
+        match self {
+            Label::Positive => [true; 2],
+            Label::Negative => [false; 2],
+            Label::Mixed if dice.chance(50) => [true, false],
+            Label::Mixed => [false, true],
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain,
+    Negated,
+}
+
+impl Kind {
+    const ALL: [Kind; 2] = [Kind::Plain, Kind::Negated];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Plain => "plain",
+            Kind::Negated => "negated",
+        }
+    }
+}
+
+/// A review whose name is still open: `{name}` stands where it will be.
+struct Review {
+    text: String,
+    template: String,
+    statements: String,
+    label: Label,
+    kind: Kind,
+}
+
+impl Review {
+    fn draw(dice: &mut Dice, split: Split, label: Label, kind: Kind) -> Self {
+        let (opening, joint, ending) = split.draw(
+            dice,
+            "review-template",
+            |template| format!("{template:?}"),
+            |dice| {
+                (
+                    dice.pick(&OPENINGS),
+                    dice.pick(&JOINTS),
+                    dice.pick(&ENDINGS),
+                )
+            },
+        );
+        let [first, second] = split.draw(
+            dice,
+            "review-statements",
+            |said: &[String; 2]| said.join(" | "),
+            |dice| statements(dice, label, kind),
+        );
+        let first = if opening.ends_with(". ") {
+            words::capital(&first)
+        } else {
+            first
+        };
+        Self {
+            text: format!("{opening}{first}{joint}{second}.{ending}"),
+            template: format!("{opening}|{joint}|{ending}"),
+            statements: format!("{first}{joint}{second}"),
+            label,
+            kind,
+        }
+    }
+
+    fn sample(&self, name: &str, group: &str, pair: usize) -> Sample {
+        let review = self.text.replace("{name}", name);
+        Sample {
+            prompt: format!("Review: {review}\nSentiment:"),
+            target: self.label.name().to_owned(),
+            fields: json!({
+                "review": review, "label": self.label.name(), "kind": self.kind.name(), "group": group, "name": name,
+                "pair": pair,
+            }),
+            template: Some(self.template.clone()),
+            phrases: vec![self.statements.clone()],
+        }
+    }
+}
+
+fn statements(dice: &mut Dice, label: Label, kind: Kind) -> [String; 2] {
+    let signs = label.signs(dice);
+    let aspects = dice.order(ASPECTS.len());
+    let negated = match kind {
+        Kind::Plain => [false; 2],
+        Kind::Negated => [[true, false], [false, true], [true, true]][dice.below(3)],
+    };
+    [0, 1].map(|i| statement(dice, aspects[i], signs[i], negated[i]))
+}
+
+fn statement(dice: &mut Dice, aspect: usize, good: bool, negated: bool) -> String {
+    let (noun, praise, blame) = ASPECTS[aspect];
+    let adjective = dice.pick(if good != negated { &praise } else { &blame });
+    let before = dice.pick(if negated {
+        &NEGATIONS[..]
+    } else {
+        &DEGREES[..]
+    });
+    format!("the {noun} was {before}{adjective}")
+}
+
+pub(super) fn training(dice: &mut Dice) -> Doc {
+    let label = Label::ALL[dice.below(3)];
+    let kind = Kind::ALL[dice.below(2)];
+    let review = Review::draw(dice, Split::Training, label, kind);
+    let name = match dice.weighted(&[80, 4, 16]) {
+        0 => dice.pick(&COMMON).to_owned(),
+        1 => dice.pick(&RARE).to_owned(),
+        _ => words::name(dice, Split::Training),
+    };
+    Doc::answered(&review.sample(&name, "", 0))
+}
+
+pub(super) fn suite(dice: &mut Dice) -> Suite {
+    let mut texts: Vec<Sample> = Vec::new();
+    let mut items = Vec::new();
+    for label in Label::ALL {
+        for kind in Kind::ALL {
+            let wanted = texts.len() + 21;
+            while texts.len() < wanted {
+                let review = Review::draw(dice, Split::HeldOut, label, kind);
+                let before = texts.len();
+                fill(&mut texts, 1, || review.sample("", "", 0));
+                let pair = before;
+                let names = [
+                    ("common", dice.pick(&COMMON).to_owned()),
+                    ("rare", dice.pick(&RARE).to_owned()),
+                    ("new", words::name(dice, Split::HeldOut)),
+                ];
+                for (group, name) in names {
+                    let mut sample = review.sample(&name, group, pair);
+                    if group == "new" {
+                        sample.phrases.push(name);
+                    }
+                    items.push(sample);
+                }
+            }
+        }
+    }
+    Suite::new("sentiment", MANIFEST, items)
+}
