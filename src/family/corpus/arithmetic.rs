@@ -3,10 +3,10 @@
 //!
 //! Held out are operand sequences: no training question equals a held-out one or begins with it.
 
+use super::Sample;
 use super::dice::Dice;
 use super::split::Split;
 use super::suite::{Suite, fill};
-use super::{Doc, Sample};
 use serde_json::json;
 
 const MANIFEST: &str = r#"name = "arithmetic"
@@ -61,23 +61,14 @@ impl Problem {
     fn draw(dice: &mut Dice, depth: usize, range: Range) -> Self {
         let start = dice.between(0, range.top() as usize) as i32;
         let mut total = start;
-        let steps = (0..depth)
-            .map(|_| step(dice, &mut total, range.top()))
-            .collect();
-        Self {
-            depth,
-            range,
-            start,
-            steps,
-        }
+        let steps = (0..depth).map(|_| step(dice, &mut total, range.top())).collect();
+        Self { depth, range, start, steps }
     }
 
     /// The question after `steps` of its steps: `17+5-3`.
     fn question(&self, steps: usize) -> String {
         let start = self.start.to_string();
-        self.steps[..steps]
-            .iter()
-            .fold(start, |text, step| format!("{text}{step:+}"))
+        self.steps[..steps].iter().fold(start, |text, step| format!("{text}{step:+}"))
     }
 
     fn totals(&self) -> Vec<i32> {
@@ -133,14 +124,10 @@ fn draw(dice: &mut Dice, split: Split, depth: usize, range: Range) -> Sample {
     }
 }
 
-pub(super) fn training(dice: &mut Dice) -> Doc {
+pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
     let depth = 1 + dice.weighted(&[20, 25, 25, 30]);
-    let range = if dice.chance(50) {
-        Range::Small
-    } else {
-        Range::Wide
-    };
-    Doc::answered(&draw(dice, Split::Training, depth, range))
+    let range = if dice.chance(50) { Range::Small } else { Range::Wide };
+    draw(dice, split, depth, range)
 }
 
 pub(super) fn suite(dice: &mut Dice) -> Suite {
@@ -148,12 +135,8 @@ pub(super) fn suite(dice: &mut Dice) -> Suite {
     let plan = [(1, 25, 65), (2, 45, 45), (3, 45, 45), (4, 45, 45)];
     let mut items = Vec::new();
     for (depth, small, wide) in plan {
-        fill(&mut items, small, || {
-            draw(dice, Split::HeldOut, depth, Range::Small)
-        });
-        fill(&mut items, wide, || {
-            draw(dice, Split::HeldOut, depth, Range::Wide)
-        });
+        fill(&mut items, small, || draw(dice, Split::HeldOut, depth, Range::Small));
+        fill(&mut items, wide, || draw(dice, Split::HeldOut, depth, Range::Wide));
     }
     Suite::new("arithmetic", MANIFEST, items)
 }

@@ -3,11 +3,11 @@
 //! Held out are the templates (the order of a log line's parts; an order's or booking's sentence) and the contents (users
 //! of log lines, and the combination of values).
 
+use super::Sample;
 use super::dice::Dice;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, CITIES, COMMON, DAYS, RARE, capital};
-use super::{Doc, Sample};
 use serde_json::{Map, Value, json};
 
 const MANIFEST: &str = r#"name = "extract"
@@ -30,9 +30,7 @@ slices = ["kind", "field_count"]
 "#;
 
 const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
-const HOSTS: [&str; 8] = [
-    "cache", "disk", "gate", "mail", "node", "print", "proxy", "queue",
-];
+const HOSTS: [&str; 8] = ["cache", "disk", "gate", "mail", "node", "print", "proxy", "queue"];
 const CODES: [usize; 12] = [200, 201, 204, 301, 304, 400, 401, 403, 404, 408, 500, 503];
 const LOG_EVENTS: [&str; 12] = [
     "login failed",
@@ -50,26 +48,15 @@ const LOG_EVENTS: [&str; 12] = [
 ];
 
 const ITEMS: [&str; 20] = [
-    "bags", "boxes", "chairs", "cups", "desks", "doors", "jackets", "kettles", "lamps", "locks",
-    "mats", "pens", "pipes", "plates", "ropes", "shelves", "shirts", "tables", "tiles", "towels",
+    "bags", "boxes", "chairs", "cups", "desks", "doors", "jackets", "kettles", "lamps", "locks", "mats", "pens",
+    "pipes", "plates", "ropes", "shelves", "shirts", "tables", "tiles", "towels",
 ];
-const COLORS: [&str; 8] = [
-    "black", "blue", "brown", "green", "grey", "red", "white", "yellow",
-];
-const NUMBER_WORDS: [&str; 13] = [
-    "", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve",
-];
+const COLORS: [&str; 8] = ["black", "blue", "brown", "green", "grey", "red", "white", "yellow"];
+const NUMBER_WORDS: [&str; 13] =
+    ["", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 const WANTS: [&str; 6] = ["orders", "needs", "wants", "would like", "asks for", "buys"];
 const SEND: [&str; 5] = ["Please send", "Please ship", "Send", "We owe", "Pack"];
-const ORDER_ENDS: [&str; 6] = [
-    "",
-    " again",
-    " as soon as possible",
-    " by {day}",
-    " before {day}",
-    " for the shop",
-];
+const ORDER_ENDS: [&str; 6] = ["", " again", " as soon as possible", " by {day}", " before {day}", " for the shop"];
 
 const BOOKS: [&str; 5] = ["books", "takes", "needs", "would like", "asks for"];
 const BOOKING_ENDS: [&str; 5] = ["", " again", " for a talk", " with lunch", " as usual"];
@@ -121,30 +108,16 @@ fn log_line(dice: &mut Dice, split: Split) -> Record {
         |dice| (clock(dice, 0, 23), CODES[dice.below(CODES.len())]),
     );
     let parts = [
-        dice.pick(&["{}", "[{}]", "time={}", "at={}"])
-            .replace("{}", &time),
-        dice.pick(&["{}", "[{}]", "level={}", "<{}>"])
-            .replace("{}", level),
-        dice.pick(&["{}", "[{}]", "host={}", "@{}"])
-            .replace("{}", &host),
-        dice.pick(&["user={}", "<{}>", "({})", "by={}"])
-            .replace("{}", &user),
-        dice.pick(&["code={}", "status={}", "[{}]", "#{}"])
-            .replace("{}", &code.to_string()),
+        dice.pick(&["{}", "[{}]", "time={}", "at={}"]).replace("{}", &time),
+        dice.pick(&["{}", "[{}]", "level={}", "<{}>"]).replace("{}", level),
+        dice.pick(&["{}", "[{}]", "host={}", "@{}"]).replace("{}", &host),
+        dice.pick(&["user={}", "<{}>", "({})", "by={}"]).replace("{}", &user),
+        dice.pick(&["code={}", "status={}", "[{}]", "#{}"]).replace("{}", &code.to_string()),
         dice.pick(&LOG_EVENTS).to_owned(),
     ];
-    let order = split.draw(
-        dice,
-        "log-order",
-        |order| format!("{order:?}"),
-        |dice| dice.order(parts.len()),
-    );
+    let order = split.draw(dice, "log-order", |order| format!("{order:?}"), |dice| dice.order(parts.len()));
     Record {
-        text: order
-            .iter()
-            .map(|&part| parts[part].as_str())
-            .collect::<Vec<_>>()
-            .join(" "),
+        text: order.iter().map(|&part| parts[part].as_str()).collect::<Vec<_>>().join(" "),
         values: vec![
             ("time", json!(time)),
             ("level", json!(level)),
@@ -159,11 +132,7 @@ fn log_line(dice: &mut Dice, split: Split) -> Record {
 
 fn order(dice: &mut Dice, split: Split) -> Record {
     let template = split.draw(dice, "order-template", String::clone, |dice| {
-        let goods = dice.pick(&[
-            "{qty} {color} {item}",
-            "{qty} {item} in {color}",
-            "{color} {item}, {qty} pieces,",
-        ]);
+        let goods = dice.pick(&["{qty} {color} {item}", "{qty} {item} in {color}", "{color} {item}, {qty} pieces,"]);
         let end = dice.pick(&ORDER_ENDS);
         match dice.below(5) {
             0 => format!("{{name}} from {{city}} {} {goods}{end}.", dice.pick(&WANTS)),
@@ -180,11 +149,7 @@ fn order(dice: &mut Dice, split: Split) -> Record {
         |dice| OrderValues {
             name: given_name(dice),
             city: dice.pick(&CITIES),
-            qty: if dice.chance(40) {
-                dice.between(2, 12)
-            } else {
-                dice.between(2, 99)
-            },
+            qty: if dice.chance(40) { dice.between(2, 12) } else { dice.between(2, 99) },
             color: dice.pick(&COLORS),
             item: dice.pick(&ITEMS),
         },
@@ -225,20 +190,12 @@ struct OrderValues {
 
 fn booking(dice: &mut Dice, split: Split) -> Record {
     let template = split.draw(dice, "booking-template", String::clone, |dice| {
-        let mut parts = vec![
-            dice.pick(&["on {day}", "on {day}, not {other},"]),
-            "at {time}",
-            "for {people} people",
-        ];
+        let mut parts = vec![dice.pick(&["on {day}", "on {day}, not {other},"]), "at {time}", "for {people} people"];
         let end = dice.pick(&BOOKING_ENDS);
         match dice.below(3) {
             0 => {
                 dice.shuffle(&mut parts);
-                format!(
-                    "{{name}} {} room {{room}} {}{end}.",
-                    dice.pick(&BOOKS),
-                    parts.join(" ")
-                )
+                format!("{{name}} {} room {{room}} {}{end}.", dice.pick(&BOOKS), parts.join(" "))
             }
             1 => {
                 parts.push(dice.pick(&["booked by {name}", "taken by {name}"]));
@@ -248,11 +205,7 @@ fn booking(dice: &mut Dice, split: Split) -> Record {
             _ => {
                 parts.push("in room {room}");
                 dice.shuffle(&mut parts);
-                format!(
-                    "{} of {{name}} {}{end}.",
-                    dice.pick(&["Meeting", "Visit", "Lesson", "Party"]),
-                    parts.join(" ")
-                )
+                format!("{} of {{name}} {}{end}.", dice.pick(&["Meeting", "Visit", "Lesson", "Party"]), parts.join(" "))
             }
         }
     });
@@ -305,11 +258,7 @@ struct BookingValues {
 }
 
 fn given_name(dice: &mut Dice) -> &'static str {
-    if dice.chance(50) {
-        dice.pick(&COMMON)
-    } else {
-        dice.pick(&RARE)
-    }
+    if dice.chance(50) { dice.pick(&COMMON) } else { dice.pick(&RARE) }
 }
 
 fn clock(dice: &mut Dice, from: usize, to: usize) -> String {
@@ -319,14 +268,9 @@ fn clock(dice: &mut Dice, from: usize, to: usize) -> String {
 fn draw(dice: &mut Dice, split: Split, kind: Kind, count: usize) -> Sample {
     let record = kind.record(dice, split);
     let asked = dice.order(record.values.len()).into_iter().take(count);
-    let answer: Map<String, Value> = asked
-        .map(|i| (record.values[i].0.to_owned(), record.values[i].1.clone()))
-        .collect();
-    let fields = answer
-        .keys()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let answer: Map<String, Value> =
+        asked.map(|i| (record.values[i].0.to_owned(), record.values[i].1.clone())).collect();
+    let fields = answer.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let target = Value::Object(answer).to_string();
     Sample {
         prompt: format!("Text: {}\nFields: {fields}\nJSON:", record.text),
@@ -339,10 +283,10 @@ fn draw(dice: &mut Dice, split: Split, kind: Kind, count: usize) -> Sample {
     }
 }
 
-pub(super) fn training(dice: &mut Dice) -> Doc {
+pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
     let kind = Kind::ALL[dice.weighted(&[40, 30, 30])];
-    let count = 1 + dice.weighted(&[25, 25, 25, 25]);
-    Doc::answered(&draw(dice, Split::Training, kind, count))
+    let count = dice.between(1, 4);
+    draw(dice, split, kind, count)
 }
 
 pub(super) fn suite(dice: &mut Dice) -> Suite {

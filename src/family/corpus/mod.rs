@@ -19,6 +19,7 @@ pub use suite::{Suite, write_suites};
 
 use dice::Dice;
 use serde_json::Value;
+use split::Split;
 
 /// The seed of the checked-in suites.
 pub const SUITE_SEED: u64 = 2;
@@ -29,19 +30,18 @@ const PROMPT_WEIGHT: f32 = 0.1;
 /// One training document; the trainer adds the tokens for its beginning and end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doc {
-    /// Consecutive pieces of the text, each with the loss weight of its tokens. A piece after the first begins with a
-    /// space or a line's end, where no token reaches across.
+    /// Consecutive pieces of the text, each with the loss weight of its tokens. They meet before a space or after a
+    /// line's end, where no token reaches across.
     pub pieces: Vec<(String, f32)>,
 }
 
 impl Doc {
     fn answered(sample: &Sample) -> Self {
-        Self {
-            pieces: vec![
-                (sample.prompt.clone(), PROMPT_WEIGHT),
-                (format!(" {}\n", sample.target), 1.0),
-            ],
-        }
+        Self { pieces: vec![(sample.prompt.clone(), PROMPT_WEIGHT), (format!(" {}\n", sample.target), 1.0)] }
+    }
+
+    fn running(sample: Sample) -> Self {
+        Self { pieces: vec![(sample.target, 1.0)] }
     }
 
     /// The whole text.
@@ -65,45 +65,60 @@ pub struct Sample {
     pub phrases: Vec<String>,
 }
 
-/// A task's share of the documents (not of the tokens: the lengths differ) and its generator.
-struct Share {
-    weight: usize,
-    training: fn(&mut Dice) -> Doc,
+/// A task and its share of the documents (not of the tokens: the lengths differ).
+#[derive(Clone, Copy)]
+enum Task {
+    Arithmetic,
+    Extract,
+    Needle,
+    Prose,
+    Routing,
+    Sentiment,
 }
 
 /// By tokens about: needle 30%, extract 25%, arithmetic 15%, prose 12%, routing 10%, sentiment 8%.
-const MIX: [Share; 6] = [
-    Share {
-        weight: 102,
-        training: needle::training,
-    },
-    Share {
-        weight: 230,
-        training: extract::training,
-    },
-    Share {
-        weight: 300,
-        training: arithmetic::training,
-    },
-    Share {
-        weight: 56,
-        training: prose::training,
-    },
-    Share {
-        weight: 145,
-        training: routing::training,
-    },
-    Share {
-        weight: 122,
-        training: sentiment::training,
-    },
+const MIX: [(Task, usize); 6] = [
+    (Task::Arithmetic, 300),
+    (Task::Extract, 230),
+    (Task::Needle, 102),
+    (Task::Prose, 56),
+    (Task::Routing, 145),
+    (Task::Sentiment, 122),
 ];
+
+impl Task {
+    fn any(dice: &mut Dice) -> Self {
+        MIX[dice.weighted(&MIX.map(|(_, weight)| weight))].0
+    }
+
+    fn training(self, dice: &mut Dice) -> Doc {
+        let split = Split::Training;
+        match self {
+            Task::Arithmetic => Doc::answered(&arithmetic::sample(dice, split)),
+            Task::Extract => Doc::answered(&extract::sample(dice, split)),
+            Task::Needle => needle::training(dice),
+            Task::Prose => Doc::running(prose::sample(dice, split)),
+            Task::Routing => Doc::answered(&routing::sample(dice, split)),
+            Task::Sentiment => Doc::answered(&sentiment::sample(dice, split)),
+        }
+    }
+
+    fn suite(self, dice: &mut Dice) -> Suite {
+        match self {
+            Task::Arithmetic => arithmetic::suite(dice),
+            Task::Extract => extract::suite(dice),
+            Task::Needle => needle::suite(dice),
+            Task::Prose => prose::suite(dice),
+            Task::Routing => routing::suite(dice),
+            Task::Sentiment => sentiment::suite(dice),
+        }
+    }
+}
 
 /// Training document `i` of the endless corpus with this seed: a pure function of the two.
 pub fn training_doc(seed: u64, i: u64) -> Doc {
     let mut dice = Dice::new(seed, i);
-    let share = &MIX[dice.weighted(&MIX.map(|share| share.weight))];
-    (share.training)(&mut dice)
+    Task::any(&mut dice).training(&mut dice)
 }
 
 /// All training documents in order, without end.
@@ -113,17 +128,5 @@ pub fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
 
 /// The bundled suites, each drawn from its own stream of `seed`.
 pub fn suites(seed: u64) -> Vec<Suite> {
-    let makers = [
-        arithmetic::suite,
-        extract::suite,
-        needle::suite,
-        prose::suite,
-        routing::suite,
-        sentiment::suite,
-    ];
-    makers
-        .iter()
-        .zip(0..)
-        .map(|(make, stream)| make(&mut Dice::new(seed, stream)))
-        .collect()
+    MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Dice::new(seed, stream))).collect()
 }

@@ -36,14 +36,12 @@ const LENGTH_WEIGHTS: [usize; 4] = [40, 30, 20, 10];
 /// How many questions training asks of one register of each length: they cost little once the register is read.
 const QUESTIONS: [usize; 4] = [2, 3, 4, 5];
 
-const VERBS: [&str; 8] = [
-    "keeps", "rents", "uses", "opens", "owns", "guards", "shares", "returns",
-];
+const VERBS: [&str; 8] = ["keeps", "rents", "uses", "opens", "owns", "guards", "shares", "returns"];
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPRSTVWX";
 
 const THINGS: [&str; 16] = [
-    "lift", "gate", "printer", "heater", "roof", "fence", "boiler", "door", "lamp", "window",
-    "pump", "van", "kitchen", "cellar", "garden", "office",
+    "lift", "gate", "printer", "heater", "roof", "fence", "boiler", "door", "lamp", "window", "pump", "van", "kitchen",
+    "cellar", "garden", "office",
 ];
 const EVENTS: [&str; 14] = [
     "was checked",
@@ -116,17 +114,13 @@ struct Register {
 
 impl Register {
     fn draw(dice: &mut Dice, split: Split, length: usize) -> Self {
-        let mut register = Register {
-            lines: Vec::new(),
-            entries: Vec::new(),
-            phrases: Vec::new(),
-        };
+        let mut register = Register { lines: Vec::new(), entries: Vec::new(), phrases: Vec::new() };
         let verbs = [dice.pick(&VERBS), dice.pick(&VERBS)];
         let second_verb = if dice.chance(40) { 30 } else { 0 };
-        let notes = [0, 25, 50][dice.below(3)];
+        let notes = [15, 35, 55][dice.below(3)];
         let mut tokens = 8; // the question
         loop {
-            let (line, entry) = if !register.entries.is_empty() && dice.chance(notes) {
+            let (line, entry) = if register.entries.len() > 1 && dice.chance(notes) {
                 (note(dice, split), None)
             } else {
                 let verb = verbs[usize::from(dice.chance(second_verb))];
@@ -138,11 +132,7 @@ impl Register {
                 return register;
             }
             if let Some((question, code)) = entry {
-                register.entries.push(Entry {
-                    line: register.lines.len(),
-                    question,
-                    code,
-                });
+                register.entries.push(Entry { line: register.lines.len(), question, code });
             } else {
                 register.phrases.push(line.clone());
             }
@@ -162,11 +152,7 @@ impl Register {
             };
             let question = format!("{name} {verb}");
             let code = code(dice, split);
-            if self
-                .entries
-                .iter()
-                .all(|entry| entry.question != question && entry.code != code)
-            {
+            if self.entries.iter().all(|entry| entry.question != question && entry.code != code) {
                 return (question, code);
             }
         }
@@ -179,21 +165,13 @@ impl Register {
 
 fn code(dice: &mut Dice, split: Split) -> String {
     split.draw(dice, "code", String::clone, |dice| {
-        format!(
-            "{}{:02}",
-            char::from(LETTERS[dice.below(LETTERS.len())]),
-            dice.below(100)
-        )
+        format!("{}{:02}", char::from(LETTERS[dice.below(LETTERS.len())]), dice.below(100))
     })
 }
 
 fn note(dice: &mut Dice, split: Split) -> String {
     split.draw(dice, "note", String::clone, |dice| {
-        let when = if dice.chance(30) {
-            format!("on {}", dice.pick(&DAYS))
-        } else {
-            dice.pick(&TIMES).to_owned()
-        };
+        let when = if dice.chance(30) { format!("on {}", dice.pick(&DAYS)) } else { dice.pick(&TIMES).to_owned() };
         format!("The {} {} {when}.", dice.pick(&THINGS), dice.pick(&EVENTS))
     })
 }
@@ -201,11 +179,7 @@ fn note(dice: &mut Dice, split: Split) -> String {
 /// About how many tokens a line takes: words of the notes are one each, a name is two or three, a code three.
 fn cost(line: &str) -> usize {
     let words = line.split(' ').count();
-    if line.ends_with('.') {
-        words + 2
-    } else {
-        words + 5
-    }
+    if line.ends_with('.') { words + 2 } else { words + 5 }
 }
 
 fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
@@ -213,22 +187,14 @@ fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
         let register = Register::draw(dice, Split::HeldOut, length);
         let (from, to) = position.range();
         let lines = register.lines.len();
-        let there: Vec<&Entry> = register
-            .entries
-            .iter()
-            .filter(|e| (from..=to).contains(&(100 * e.line / (lines - 1).max(1))))
-            .collect();
+        let there: Vec<&Entry> =
+            register.entries.iter().filter(|e| (from..=to).contains(&(100 * e.line / (lines - 1).max(1)))).collect();
         if there.is_empty() {
             continue;
         }
         let entry = there[dice.below(there.len())];
         let context = register.context();
-        let name = entry
-            .question
-            .split(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let name = entry.question.split(' ').next().unwrap_or_default().to_owned();
         return Sample {
             prompt: format!("{context}\nQ: {}", entry.question),
             target: entry.code.clone(),
@@ -237,12 +203,7 @@ fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
                 "tokens": length, "position": position.name(),
             }),
             template: None,
-            phrases: register
-                .phrases
-                .iter()
-                .cloned()
-                .chain([name, entry.code.clone()])
-                .collect(),
+            phrases: register.phrases.iter().cloned().chain([name, entry.code.clone()]).collect(),
         };
     }
 }
@@ -252,11 +213,7 @@ pub(super) fn training(dice: &mut Dice) -> Doc {
     let length = dice.between(LENGTHS[size] * 5 / 8, LENGTHS[size]);
     let register = Register::draw(dice, Split::Training, length);
     let mut pieces = vec![(register.context() + "\n", PROMPT_WEIGHT)];
-    for at in dice
-        .order(register.entries.len())
-        .into_iter()
-        .take(QUESTIONS[size])
-    {
+    for at in dice.order(register.entries.len()).into_iter().take(QUESTIONS[size]) {
         let entry = &register.entries[at];
         pieces.push((format!("Q: {}", entry.question), PROMPT_WEIGHT));
         pieces.push((format!(" {}\n", entry.code), 1.0));

@@ -4,11 +4,11 @@
 //!
 //! Held out are the templates (the sequence of events with their wordings) and the names.
 
+use super::Sample;
 use super::dice::Dice;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, DAYS, capital};
-use super::{Doc, Sample};
 use serde_json::json;
 
 const MANIFEST: &str = r#"name = "prose"
@@ -40,13 +40,7 @@ const fn trade(
     one: &'static str,
     many: &'static str,
 ) -> Trade {
-    Trade {
-        job,
-        place,
-        tool,
-        one,
-        many,
-    }
+    Trade { job, place, tool, one, many }
 }
 
 const TRADES: [Trade; 12] = [
@@ -64,9 +58,8 @@ const TRADES: [Trade; 12] = [
     trade("clockmaker", "shop", "small key", "clock", "clocks"),
 ];
 
-const ROOMS: [&str; 10] = [
-    "cellar", "kitchen", "yard", "hall", "cart", "tower", "market", "stable", "library", "corridor",
-];
+const ROOMS: [&str; 10] =
+    ["cellar", "kitchen", "yard", "hall", "cart", "tower", "market", "stable", "library", "corridor"];
 
 /// The weather, what it does and what one wears.
 const WEATHER: [(&str, &str, &str); 6] = [
@@ -75,11 +68,7 @@ const WEATHER: [(&str, &str, &str); 6] = [
     ("The sun shone", "the road was dry", "a straw hat"),
     ("A strong wind blew", "the leaves flew about", "a scarf"),
     ("It froze", "the water was hard as stone", "gloves"),
-    (
-        "There was fog",
-        "nobody saw the bridge",
-        "a lamp on the belt",
-    ),
+    ("There was fog", "nobody saw the bridge", "a lamp on the belt"),
 ];
 
 /// `{n}` and `{m}` are two people, `{he}` `{his}` and `{He}` speak of the first, `{she}` and `{She}` of the second.
@@ -225,10 +214,7 @@ fn possessive(name: &str) -> &'static str {
 
 fn lower(text: &str) -> String {
     let mut chars = text.chars();
-    chars
-        .next()
-        .map(|c| c.to_lowercase().chain(chars).collect())
-        .unwrap_or_default()
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// An opening, two to four events in any order (what was made comes after what was counted), a closing.
@@ -245,15 +231,10 @@ fn template(dice: &mut Dice) -> String {
     ];
     dice.shuffle(&mut events);
     events.truncate(dice.between(2, 4));
-    format!(
-        "{} {} {}",
-        dice.pick(&OPENINGS),
-        events.join(" "),
-        dice.pick(&CLOSINGS)
-    )
+    format!("{} {} {}", dice.pick(&OPENINGS), events.join(" "), dice.pick(&CLOSINGS))
 }
 
-fn draw(dice: &mut Dice, split: Split) -> Sample {
+pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
     let template = split.draw(dice, "report", String::clone, template);
     let world = World::draw(dice, split);
     let text = world.tell(&template);
@@ -266,14 +247,8 @@ fn draw(dice: &mut Dice, split: Split) -> Sample {
     }
 }
 
-pub(super) fn training(dice: &mut Dice) -> Doc {
-    Doc {
-        pieces: vec![(draw(dice, Split::Training).target, 1.0)],
-    }
-}
-
 pub(super) fn suite(dice: &mut Dice) -> Suite {
     let mut items = Vec::new();
-    fill(&mut items, 300, || draw(dice, Split::HeldOut));
+    fill(&mut items, 300, || sample(dice, Split::HeldOut));
     Suite::new("prose", MANIFEST, items)
 }

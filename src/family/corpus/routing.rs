@@ -4,17 +4,17 @@
 //!
 //! Held out are the templates (opening, aside and closing) and the problems (thing and predicate).
 
+use super::Sample;
 use super::dice::Dice;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::capital;
-use super::{Doc, Sample};
 use serde_json::json;
 
 const MANIFEST: &str = r#"name = "routing"
 version = 1
 title = "Support messages to queues"
-description = "A customer's message, to be put into the queue that should deal with it. Some messages mention another matter in passing ('aside') or a settled one in full ('settled')."
+description = "A customer's message, to be put into the queue that should deal with it. Some messages mention another matter in passing ('aside') or in full one that is settled ('settled') or that can wait ('urgent')."
 
 [[task]]
 task = "routing"
@@ -31,21 +31,65 @@ metric_list = [{ metric = "acc" }, { metric = "acc_norm" }]
 slices = ["queue", "kind"]
 "#;
 
-const QUEUES: [&str; 7] = [
-    "billing",
-    "delivery",
-    "returns",
-    "account",
-    "technical",
-    "sales",
-    "feedback",
-];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    Billing,
+    Delivery,
+    Returns,
+    Account,
+    Technical,
+    Sales,
+    Feedback,
+}
+
+impl Queue {
+    const ALL: [Queue; 7] = [
+        Queue::Billing,
+        Queue::Delivery,
+        Queue::Returns,
+        Queue::Account,
+        Queue::Technical,
+        Queue::Sales,
+        Queue::Feedback,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Queue::Billing => "billing",
+            Queue::Delivery => "delivery",
+            Queue::Returns => "returns",
+            Queue::Account => "account",
+            Queue::Technical => "technical",
+            Queue::Sales => "sales",
+            Queue::Feedback => "feedback",
+        }
+    }
+
+    fn any(dice: &mut Dice) -> Self {
+        Self::ALL[dice.below(Self::ALL.len())]
+    }
+}
 
 const GOODS: &[&str] = &[
-    "lamp", "chair", "kettle", "jacket", "desk", "printer", "bag", "clock", "mirror", "tent",
-    "heater", "blanket", "bicycle", "pan", "radio", "carpet",
+    "lamp", "chair", "kettle", "jacket", "desk", "printer", "bag", "clock", "mirror", "tent", "heater", "blanket",
+    "bicycle", "pan", "radio", "carpet", "shelf", "coat", "table", "phone", "knife", "bed", "speaker", "curtain",
 ];
-const MONEY: &[&str] = &["invoice", "bill", "payment", "card", "discount", "refund"];
+const MONEY: &[&str] = &[
+    "invoice",
+    "bill",
+    "payment",
+    "card",
+    "discount",
+    "refund",
+    "receipt",
+    "credit note",
+    "deposit",
+    "voucher",
+    "bank order",
+    "tax number",
+    "direct debit",
+    "gift card",
+];
 const LOGIN: &[&str] = &[
     "password",
     "login",
@@ -53,6 +97,14 @@ const LOGIN: &[&str] = &[
     "profile",
     "account",
     "email address",
+    "phone number",
+    "second login",
+    "role",
+    "team page",
+    "login code",
+    "user picture",
+    "home address",
+    "family account",
 ];
 const SOFTWARE: &[&str] = &[
     "app",
@@ -61,6 +113,14 @@ const SOFTWARE: &[&str] = &[
     "screen",
     "update",
     "download",
+    "menu",
+    "start page",
+    "photo upload",
+    "new version",
+    "map",
+    "chat window",
+    "price list",
+    "video",
 ];
 const STAFF: &[&str] = &[
     "driver",
@@ -69,12 +129,21 @@ const STAFF: &[&str] = &[
     "manager",
     "technician",
     "cashier",
+    "young man",
+    "lady",
+    "trainee",
+    "owner",
+    "cook",
+    "porter",
+    "teacher",
+    "old man",
 ];
+const COURIERS: &[&str] = &["driver", "courier", "young man", "lady", "trainee", "new man"];
 
 /// Who is asked about which things with which words.
-const TOPICS: [(usize, &[&str], &[&str]); 10] = [
+const TOPICS: [(Queue, &[&str], &[&str]); 10] = [
     (
-        0,
+        Queue::Billing,
         MONEY,
         &[
             "does not work",
@@ -83,23 +152,25 @@ const TOPICS: [(usize, &[&str], &[&str]); 10] = [
             "is missing",
             "was sent twice",
             "keeps failing",
+            "is not accepted",
             "has the wrong date",
+            "has to be split",
         ],
     ),
     (
-        0,
+        Queue::Billing,
         GOODS,
         &[
             "was charged twice",
             "is on my bill twice",
-            "cost more than the price shown",
+            "cost more than you said",
             "was paid but is still open",
             "was cheaper in the shop",
-            "needs an invoice",
+            "needs a receipt",
         ],
     ),
     (
-        1,
+        Queue::Delivery,
         GOODS,
         &[
             "has not arrived",
@@ -109,11 +180,13 @@ const TOPICS: [(usize, &[&str], &[&str]); 10] = [
             "is still in the depot",
             "should have come on Monday",
             "is missing",
+            "was sent twice",
             "is on its way for two weeks",
         ],
     ),
+    (Queue::Delivery, COURIERS, &["went to the wrong address", "left it at the wrong door", "did not ring the bell"]),
     (
-        2,
+        Queue::Returns,
         GOODS,
         &[
             "arrived broken",
@@ -128,7 +201,7 @@ const TOPICS: [(usize, &[&str], &[&str]); 10] = [
         ],
     ),
     (
-        3,
+        Queue::Account,
         LOGIN,
         &[
             "does not work",
@@ -143,22 +216,23 @@ const TOPICS: [(usize, &[&str], &[&str]); 10] = [
         ],
     ),
     (
-        4,
+        Queue::Technical,
         SOFTWARE,
         &[
             "does not work",
             "keeps failing",
             "is very slow",
-            "shows a blank page",
+            "shows a blank part",
             "freezes after a minute",
             "crashed twice",
             "does not load",
             "closes by itself",
             "was better last year",
+            "is missing",
         ],
     ),
     (
-        5,
+        Queue::Sales,
         GOODS,
         &[
             "might suit a school",
@@ -168,10 +242,11 @@ const TOPICS: [(usize, &[&str], &[&str]); 10] = [
             "will be in stock again",
             "is the one I want to buy",
             "comes in a larger size",
+            "might be too small for us",
         ],
     ),
     (
-        6,
+        Queue::Feedback,
         STAFF,
         &[
             "was very friendly",
@@ -180,29 +255,12 @@ const TOPICS: [(usize, &[&str], &[&str]); 10] = [
             "did not listen",
             "explained it well",
             "made my day",
+            "is very slow",
             "was very patient",
             "laughed at my question",
         ],
     ),
-    (
-        6,
-        GOODS,
-        &[
-            "looks lovely",
-            "is a joy every day",
-            "is better than I hoped",
-            "was packed with care",
-        ],
-    ),
-    (
-        1,
-        STAFF,
-        &[
-            "went to the wrong address",
-            "left it at the wrong door",
-            "did not ring the bell",
-        ],
-    ),
+    (Queue::Feedback, GOODS, &["looks lovely", "is a joy every day", "is better than I hoped", "was packed with care"]),
 ];
 
 const OPENINGS: [&str; 12] = [
@@ -244,12 +302,21 @@ const ASIDES: [&str; 6] = [
 ];
 /// A whole problem of another queue, settled; `{o}` is that one.
 const SETTLED: [&str; 6] = [
-    "last week {o}, which is settled. Now {p}.",
-    "{o}, but you solved that. Today {p}.",
-    "I wrote that {o}. Forget that: {p}.",
-    "{p}. Last week {o}, which is settled.",
-    "{p}. Earlier {o}, but you solved that.",
-    "{p}. Before that {o}, and it was dealt with.",
+    "I wrote that {o}, which is settled. Now {p}.",
+    "{o}: that is solved. Today {p}.",
+    "I said that {o}. Forget that: {p}.",
+    "{p}. I also wrote that {o}, which is settled.",
+    "{p}. {o}: that is solved.",
+    "{p}. Earlier I said that {o}, and it was dealt with.",
+];
+/// A whole problem of another queue that is not the one to deal with now.
+const URGENT: [&str; 6] = [
+    "most of all {p}. That {o} can wait.",
+    "first of all {p}. That {o} is less urgent.",
+    "{o}, but that can wait. First of all {p}.",
+    "that {o} is less urgent. Most of all {p}.",
+    "{p}, and that matters most. Also, {o}.",
+    "{o}. But {p}, and that matters most.",
 ];
 
 #[derive(Clone, Copy)]
@@ -257,16 +324,18 @@ enum Kind {
     Plain,
     Aside,
     Settled,
+    Urgent,
 }
 
 impl Kind {
-    const ALL: [Kind; 3] = [Kind::Plain, Kind::Aside, Kind::Settled];
+    const ALL: [Kind; 4] = [Kind::Plain, Kind::Aside, Kind::Settled, Kind::Urgent];
 
     fn name(self) -> &'static str {
         match self {
             Kind::Plain => "plain",
             Kind::Aside => "aside",
             Kind::Settled => "settled",
+            Kind::Urgent => "urgent",
         }
     }
 
@@ -275,6 +344,7 @@ impl Kind {
             Kind::Plain => &["{p}."],
             Kind::Aside => &ASIDES,
             Kind::Settled => &SETTLED,
+            Kind::Urgent => &URGENT,
         }
     }
 }
@@ -285,15 +355,12 @@ struct Problem {
 }
 
 impl Problem {
-    fn draw(dice: &mut Dice, split: Split, queue: usize) -> Self {
+    fn draw(dice: &mut Dice, split: Split, queue: Queue) -> Self {
         split.draw(dice, "problem", Problem::phrase, |dice| {
             let topics: Vec<_> = TOPICS.iter().filter(|topic| topic.0 == queue).collect();
             let weights: Vec<usize> = topics.iter().map(|topic| topic.2.len()).collect();
             let (_, nouns, predicates) = topics[dice.weighted(&weights)];
-            Self {
-                noun: dice.pick(nouns),
-                said: dice.pick(predicates),
-            }
+            Self { noun: dice.pick(nouns), said: dice.pick(predicates) }
         })
     }
 
@@ -302,48 +369,38 @@ impl Problem {
     }
 
     fn clause(&self, dice: &mut Dice) -> String {
-        format!(
-            "{} {}",
-            dice.pick(&["the", "my", "our", "this"]),
-            self.phrase()
-        )
+        let people = STAFF.contains(&self.noun) || COURIERS.contains(&self.noun);
+        let whose = if people { ["the", "your", "this", "that"] } else { ["the", "my", "our", "this"] };
+        format!("{} {}", dice.pick(&whose), self.phrase())
     }
 }
 
-fn draw(dice: &mut Dice, split: Split, queue: usize, kind: Kind) -> Sample {
+fn draw(dice: &mut Dice, split: Split, queue: Queue, kind: Kind) -> Sample {
     let (opening, body, closing) = split.draw(
         dice,
         "message-template",
         |template| format!("{template:?}"),
-        |dice| {
-            (
-                dice.pick(&OPENINGS),
-                dice.pick(kind.bodies()),
-                dice.pick(&CLOSINGS),
-            )
-        },
+        |dice| (dice.pick(&OPENINGS), dice.pick(kind.bodies()), dice.pick(&CLOSINGS)),
     );
     let problem = Problem::draw(dice, split, queue);
     let other = loop {
-        let other_queue = (queue + dice.between(1, QUEUES.len() - 1)) % QUEUES.len();
+        let other_queue = Queue::any(dice);
         let other = Problem::draw(dice, split, other_queue);
-        if other.noun != problem.noun {
+        if other_queue != queue && other.noun != problem.noun {
             break other;
         }
     };
-    let text = body
-        .replace("{p}", &problem.clause(dice))
-        .replace("{o}", &other.clause(dice))
-        .replace("{noun}", other.noun);
+    let text =
+        body.replace("{p}", &problem.clause(dice)).replace("{o}", &other.clause(dice)).replace("{noun}", other.noun);
     let message = sentences(&format!("{opening}{text}{closing}"));
     let phrases = match kind {
-        Kind::Settled => vec![problem.phrase(), other.phrase()],
+        Kind::Settled | Kind::Urgent => vec![problem.phrase(), other.phrase()],
         _ => vec![problem.phrase()],
     };
     Sample {
         prompt: format!("Message: {message}\nQueue:"),
-        target: QUEUES[queue].to_owned(),
-        fields: json!({ "message": message, "queue": QUEUES[queue], "kind": kind.name() }),
+        target: queue.name().to_owned(),
+        fields: json!({ "message": message, "queue": queue.name(), "kind": kind.name() }),
         template: Some(format!("{opening}|{body}|{closing}")),
         phrases,
     }
@@ -354,23 +411,20 @@ fn sentences(text: &str) -> String {
     text.split(". ").map(capital).collect::<Vec<_>>().join(". ")
 }
 
-pub(super) fn training(dice: &mut Dice) -> Doc {
-    let queue = dice.below(QUEUES.len());
-    let kind = Kind::ALL[dice.weighted(&[30, 35, 35])];
-    Doc::answered(&draw(dice, Split::Training, queue, kind))
+pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
+    let queue = Queue::any(dice);
+    let kind = Kind::ALL[dice.weighted(&[20, 20, 30, 30])];
+    draw(dice, split, queue, kind)
 }
 
 pub(super) fn suite(dice: &mut Dice) -> Suite {
     let mut items = Vec::new();
     let mut fewshot = Vec::new();
-    for queue in 0..QUEUES.len() {
+    for queue in Queue::ALL {
         for kind in Kind::ALL {
-            fill(&mut items, 17, || draw(dice, Split::HeldOut, queue, kind));
+            fill(&mut items, 14, || draw(dice, Split::HeldOut, queue, kind));
             fill(&mut fewshot, 2, || draw(dice, Split::Training, queue, kind));
         }
     }
-    Suite {
-        fewshot,
-        ..Suite::new("routing", MANIFEST, items)
-    }
+    Suite { fewshot, ..Suite::new("routing", MANIFEST, items) }
 }

@@ -4,11 +4,11 @@
 //! Held out are the templates and the combinations of statements. The names of two groups do occur in training, one often
 //! and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is worth.
 
+use super::Sample;
 use super::dice::Dice;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, COMMON, RARE};
-use super::{Doc, Sample};
 use serde_json::json;
 
 const MANIFEST: &str = r#"name = "sentiment"
@@ -38,81 +38,25 @@ const ASPECTS: [(&str, [&str; 3], [&str; 3]); 24] = [
     ("bread", ["warm", "soft", "fresh"], ["hard", "dry", "old"]),
     ("cheese", ["old", "rich", "soft"], ["dry", "hard", "warm"]),
     ("wine", ["old", "dry", "rich"], ["warm", "flat", "thin"]),
-    (
-        "coffee",
-        ["strong", "hot", "fresh"],
-        ["weak", "cold", "thin"],
-    ),
+    ("coffee", ["strong", "hot", "fresh"], ["weak", "cold", "thin"]),
     ("salad", ["cold", "fresh", "large"], ["warm", "dry", "old"]),
-    (
-        "bed",
-        ["soft", "wide", "clean"],
-        ["hard", "narrow", "dirty"],
-    ),
-    (
-        "room",
-        ["quiet", "clean", "bright"],
-        ["loud", "dirty", "dark"],
-    ),
+    ("bed", ["soft", "wide", "clean"], ["hard", "narrow", "dirty"]),
+    ("room", ["quiet", "clean", "bright"], ["loud", "dirty", "dark"]),
     ("staff", ["kind", "quick", "calm"], ["rude", "slow", "loud"]),
     ("wait", ["short", "calm", "quiet"], ["long", "slow", "loud"]),
-    (
-        "price",
-        ["low", "fair", "clear"],
-        ["high", "wrong", "steep"],
-    ),
+    ("price", ["low", "fair", "clear"], ["high", "wrong", "steep"]),
     ("quality", ["high", "good", "fine"], ["low", "bad", "poor"]),
-    (
-        "battery",
-        ["strong", "large", "light"],
-        ["weak", "small", "heavy"],
-    ),
-    (
-        "screen",
-        ["bright", "clear", "large"],
-        ["dark", "dirty", "small"],
-    ),
-    (
-        "phone",
-        ["light", "thin", "quick"],
-        ["heavy", "slow", "hot"],
-    ),
-    (
-        "speaker",
-        ["loud", "clear", "strong"],
-        ["quiet", "weak", "flat"],
-    ),
+    ("battery", ["strong", "large", "light"], ["weak", "small", "heavy"]),
+    ("screen", ["bright", "clear", "large"], ["dark", "dirty", "small"]),
+    ("phone", ["light", "thin", "quick"], ["heavy", "slow", "hot"]),
+    ("speaker", ["loud", "clear", "strong"], ["quiet", "weak", "flat"]),
     ("coat", ["warm", "light", "soft"], ["cold", "heavy", "thin"]),
-    (
-        "blanket",
-        ["heavy", "warm", "soft"],
-        ["thin", "cold", "dirty"],
-    ),
-    (
-        "curtain",
-        ["dark", "heavy", "long"],
-        ["thin", "short", "dirty"],
-    ),
-    (
-        "knife",
-        ["hard", "strong", "light"],
-        ["soft", "weak", "heavy"],
-    ),
-    (
-        "street",
-        ["quiet", "wide", "clean"],
-        ["loud", "narrow", "dirty"],
-    ),
-    (
-        "beach",
-        ["wide", "clean", "quiet"],
-        ["narrow", "dirty", "loud"],
-    ),
-    (
-        "train",
-        ["quick", "quiet", "clean"],
-        ["slow", "loud", "dirty"],
-    ),
+    ("blanket", ["heavy", "warm", "soft"], ["thin", "cold", "dirty"]),
+    ("curtain", ["dark", "heavy", "long"], ["thin", "short", "dirty"]),
+    ("knife", ["hard", "strong", "light"], ["soft", "weak", "heavy"]),
+    ("street", ["quiet", "wide", "clean"], ["loud", "narrow", "dirty"]),
+    ("beach", ["wide", "clean", "quiet"], ["narrow", "dirty", "loud"]),
+    ("train", ["quick", "quiet", "clean"], ["slow", "loud", "dirty"]),
 ];
 
 const DEGREES: [&str; 6] = ["", "very ", "really ", "quite ", "so ", "rather "];
@@ -204,13 +148,7 @@ impl Review {
             dice,
             "review-template",
             |template| format!("{template:?}"),
-            |dice| {
-                (
-                    dice.pick(&OPENINGS),
-                    dice.pick(&JOINTS),
-                    dice.pick(&ENDINGS),
-                )
-            },
+            |dice| (dice.pick(&OPENINGS), dice.pick(&JOINTS), dice.pick(&ENDINGS)),
         );
         let [first, second] = split.draw(
             dice,
@@ -218,11 +156,7 @@ impl Review {
             |said: &[String; 2]| said.join(" | "),
             |dice| statements(dice, label, kind),
         );
-        let first = if opening.ends_with(". ") {
-            words::capital(&first)
-        } else {
-            first
-        };
+        let first = if opening.ends_with(". ") { words::capital(&first) } else { first };
         Self {
             text: format!("{opening}{first}{joint}{second}.{ending}"),
             template: format!("{opening}|{joint}|{ending}"),
@@ -260,24 +194,20 @@ fn statements(dice: &mut Dice, label: Label, kind: Kind) -> [String; 2] {
 fn statement(dice: &mut Dice, aspect: usize, good: bool, negated: bool) -> String {
     let (noun, praise, blame) = ASPECTS[aspect];
     let adjective = dice.pick(if good != negated { &praise } else { &blame });
-    let before = dice.pick(if negated {
-        &NEGATIONS[..]
-    } else {
-        &DEGREES[..]
-    });
+    let before = dice.pick(if negated { &NEGATIONS[..] } else { &DEGREES[..] });
     format!("the {noun} was {before}{adjective}")
 }
 
-pub(super) fn training(dice: &mut Dice) -> Doc {
+pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
     let label = Label::ALL[dice.below(3)];
     let kind = Kind::ALL[dice.below(2)];
-    let review = Review::draw(dice, Split::Training, label, kind);
+    let review = Review::draw(dice, split, label, kind);
     let name = match dice.weighted(&[80, 4, 16]) {
         0 => dice.pick(&COMMON).to_owned(),
         1 => dice.pick(&RARE).to_owned(),
-        _ => words::name(dice, Split::Training),
+        _ => words::name(dice, split),
     };
-    Doc::answered(&review.sample(&name, "", 0))
+    review.sample(&name, "", 0)
 }
 
 pub(super) fn suite(dice: &mut Dice) -> Suite {

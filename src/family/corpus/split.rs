@@ -37,9 +37,7 @@ impl Split {
 /// FNV-1a over kind and key, then Murmur3's finaliser because FNV's low bits alone are weak on short keys.
 fn held_out(kind: &str, key: &str) -> bool {
     let bytes = kind.bytes().chain([0]).chain(key.bytes());
-    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^= hash >> 33;
@@ -52,19 +50,14 @@ mod tests {
 
     #[test]
     fn one_key_in_eight_is_held_out() {
-        let held = (0..8000)
-            .filter(|i| Split::HeldOut.takes("number", &i.to_string()))
-            .count();
+        let held = (0..8000).filter(|i| Split::HeldOut.takes("number", &i.to_string())).count();
         assert!((900..1100).contains(&held), "{held} of 8000");
     }
 
     #[test]
     fn the_sides_exclude_each_other() {
         for key in ["", "a", "Marlo", "7+5-3"] {
-            assert_ne!(
-                Split::Training.takes("x", key),
-                Split::HeldOut.takes("x", key)
-            );
+            assert_ne!(Split::Training.takes("x", key), Split::HeldOut.takes("x", key));
         }
     }
 }

@@ -20,12 +20,7 @@ pub struct Suite {
 
 impl Suite {
     pub(super) fn new(name: &'static str, manifest: &'static str, items: Vec<Sample>) -> Self {
-        Self {
-            name,
-            manifest,
-            items,
-            fewshot: Vec::new(),
-        }
+        Self { name, manifest, items, fewshot: Vec::new() }
     }
 
     /// The suite's files: name and text.
@@ -42,18 +37,13 @@ impl Suite {
 }
 
 fn lines(samples: &[Sample]) -> String {
-    samples
-        .iter()
-        .map(|sample| format!("{}\n", sample.fields))
-        .collect()
+    samples.iter().map(|sample| format!("{}\n", sample.fields)).collect()
 }
 
 /// Writes every bundled suite into `dir`, which is made if it is not there, and says which files were written.
 pub fn write_suites(dir: &Path) -> io::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(dir)?;
-    let files = super::suites(super::SUITE_SEED)
-        .into_iter()
-        .flat_map(|suite| suite.files());
+    let files = super::suites(super::SUITE_SEED).into_iter().flat_map(|suite| suite.files());
     files
         .map(|(name, text)| {
             let path = dir.join(name);
