@@ -1,0 +1,104 @@
+//! What goes in and what comes out of the app: messages from the world, actions of the user, commands to the world.
+//! They carry data, never closures, so that a test can say them.
+
+use super::facts::{AdviceView, Setup, Table};
+use crate::event::Event;
+use ratatui::layout::Position;
+use std::path::PathBuf;
+
+/// What the world tells the app.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// The profile is read and planned, or why not.
+    Planned(Box<Result<Setup, String>>),
+    /// The job speaks.
+    Job(Box<Event>),
+    /// Results so far, figures and intervals already worked out.
+    Results(Box<Table>),
+    Advised(Box<AdviceView>),
+    /// The job is over; an error that stopped it, if one did.
+    Over(Option<String>),
+    Reported(Result<PathBuf, String>),
+    /// Seconds since the app began.
+    Clock(f64),
+}
+
+/// What the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Go(Screen),
+    NextScreen,
+    PreviousScreen,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Left,
+    Right,
+    Toggle,
+    Start,
+    Stop,
+    SortNext,
+    SortReverse,
+    Prefer,
+    Chart,
+    Report,
+    Help,
+    Back,
+    Quit,
+    Yes,
+    No,
+    Click(Position),
+    Scroll { down: bool, at: Position },
+}
+
+/// What the app wants of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Plan again with this selection.
+    Plan(Selection),
+    /// Run what the last plan says.
+    Start,
+    /// Stop the run: finished work is kept.
+    Stop,
+    Report,
+    Quit,
+}
+
+/// What of the profile is to be tried, and what is preferred.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Selection {
+    pub models: Vec<bool>,
+    pub recipes: Vec<bool>,
+    pub suites: Vec<bool>,
+    pub prefer: Option<crate::profile::Prefer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Screen {
+    Models,
+    Plan,
+    Run,
+    Results,
+    Advice,
+}
+
+impl Screen {
+    pub const ALL: [Screen; 5] = [Screen::Models, Screen::Plan, Screen::Run, Screen::Results, Screen::Advice];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Screen::Models => "Models",
+            Screen::Plan => "Plan",
+            Screen::Run => "Run",
+            Screen::Results => "Results",
+            Screen::Advice => "Advice",
+        }
+    }
+
+    pub fn index(self) -> usize {
+        Screen::ALL.iter().position(|s| *s == self).expect("ALL lists every screen")
+    }
+}

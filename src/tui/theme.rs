@@ -1,0 +1,76 @@
+//! Colours: the terminal's own sixteen, so that the user's theme holds; none at all under NO_COLOR, where weight and
+//! reversal carry what colour would. Nothing is told by colour alone.
+
+use ratatui::style::{Color, Modifier, Style};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Theme {
+    colours: bool,
+}
+
+impl Theme {
+    /// NO_COLOR (no-color.org): any value that is not empty switches colours off.
+    pub fn from_env() -> Theme {
+        Theme { colours: std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) }
+    }
+
+    pub fn plain() -> Theme {
+        Theme { colours: false }
+    }
+
+    pub fn coloured() -> Theme {
+        Theme { colours: true }
+    }
+
+    fn ink(self, colour: Color) -> Style {
+        if self.colours { Style::new().fg(colour) } else { Style::new() }
+    }
+
+    pub fn text(self) -> Style {
+        Style::new()
+    }
+
+    pub fn soft(self) -> Style {
+        if self.colours { Style::new().fg(Color::DarkGray) } else { Style::new().add_modifier(Modifier::DIM) }
+    }
+
+    pub fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    pub fn accent(self) -> Style {
+        self.ink(Color::Cyan).add_modifier(Modifier::BOLD)
+    }
+
+    pub fn good(self) -> Style {
+        self.ink(Color::Green)
+    }
+
+    pub fn bad(self) -> Style {
+        self.ink(Color::Red).add_modifier(Modifier::BOLD)
+    }
+
+    pub fn warn(self) -> Style {
+        self.ink(Color::Yellow)
+    }
+
+    pub fn chosen(self) -> Style {
+        if self.colours {
+            Style::new().bg(Color::Blue).fg(Color::White).add_modifier(Modifier::BOLD)
+        } else {
+            Style::new().add_modifier(Modifier::REVERSED)
+        }
+    }
+
+    /// A model's colour in tables and scatter.
+    pub fn group(self, n: usize) -> Style {
+        const GROUPS: [Color; 6] =
+            [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
+        self.ink(GROUPS[n % GROUPS.len()])
+    }
+
+    /// The same as a colour, for the canvas.
+    pub fn paint(self, n: usize) -> Color {
+        self.group(n).fg.unwrap_or(Color::Reset)
+    }
+}

@@ -1,0 +1,3 @@
+//! Pieces that screens draw with and that are more than a few lines.
+
+pub mod scatter;
