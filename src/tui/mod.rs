@@ -6,9 +6,165 @@
 mod action;
 mod app;
 mod facts;
+mod jobs;
 mod keys;
 mod layout;
 mod progress;
 mod screen;
+mod terminal;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod widget;
+
+use action::{Command, Message, Selection};
+use anyhow::{Context, Result};
+use app::App;
+use crossterm::event as input;
+pub use jobs::Jobs;
+use ratatui::layout::Rect;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use theme::Theme;
+
+/// Between two pictures that only messages ask for. Keys are answered at once.
+const FRAME: Duration = Duration::from_millis(33);
+/// The clock on the screen goes on when nothing happens.
+const TICK: Duration = Duration::from_millis(500);
+/// How often the input thread looks whether it should end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What wakes the loop.
+enum Wake {
+    Input(input::Event),
+    Message(Message),
+    /// SIGTERM or SIGHUP: leave as after a confirmed quit.
+    Leave,
+}
+
+/// Where messages go from other threads.
+#[derive(Clone)]
+struct Say(Sender<Wake>);
+
+impl Say {
+    /// A screen that is gone needs no messages.
+    fn say(&self, message: Message) {
+        let _ = self.0.send(Wake::Message(message));
+    }
+}
+
+/// Opens the workbench on a profile and returns when the user leaves.
+///
+/// # Errors
+/// Where there is no terminal, or the terminal cannot be drawn on.
+pub fn run(profile_name: String, mut jobs: Jobs) -> Result<()> {
+    let mut guard = terminal::Guard::take().context("the workbench needs a terminal; use `bantam run` without one")?;
+    let size = guard.terminal.size().context("asking the terminal for its size")?;
+    let mut app = App::new(profile_name, Theme::from_env(), Rect::new(0, 0, size.width, size.height));
+    draw(&mut guard, &app)?;
+
+    let (sender, wakes) = channel();
+    let ended = Arc::new(AtomicBool::new(false));
+    listen(sender.clone(), ended.clone());
+    signals(sender.clone()).context("installing signal handlers")?;
+    let say = Say(sender);
+    jobs.carry_out(Command::Plan(Selection::default()), &say);
+    let result = wait(&mut app, &mut guard, &wakes, &mut jobs, &say);
+    ended.store(true, Ordering::SeqCst);
+    drop(guard);
+    jobs.finish();
+    result
+}
+
+/// The one loop: wait, drain, update, draw once.
+fn wait(
+    app: &mut App,
+    guard: &mut terminal::Guard,
+    wakes: &Receiver<Wake>,
+    jobs: &mut Jobs,
+    say: &Say,
+) -> Result<()> {
+    let begun = Instant::now();
+    let mut drawn = Instant::now();
+    loop {
+        let first = match wakes.recv_timeout(TICK) {
+            Ok(wake) => Some(wake),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+        let mut urgent = false;
+        app.hear(Message::Clock(begun.elapsed().as_secs_f64()));
+        let mut next = first;
+        loop {
+            while let Some(wake) = next.take() {
+                let command = match wake {
+                    Wake::Message(message) => {
+                        app.hear(message);
+                        None
+                    }
+                    Wake::Input(event) => {
+                        urgent = true;
+                        app.input(event)
+                    }
+                    Wake::Leave => Some(Command::Quit),
+                };
+                match command {
+                    Some(Command::Quit) => return Ok(()),
+                    Some(command) => jobs.carry_out(command, say),
+                    None => {}
+                }
+                next = wakes.try_recv().ok();
+            }
+            // messages alone may wait for the next picture; whatever comes meanwhile goes into it
+            let rest = FRAME.saturating_sub(drawn.elapsed());
+            if urgent || rest.is_zero() {
+                break;
+            }
+            next = wakes.recv_timeout(rest).ok();
+        }
+        draw(guard, app)?;
+        drawn = Instant::now();
+    }
+}
+
+fn draw(guard: &mut terminal::Guard, app: &App) -> Result<()> {
+    guard.terminal.draw(|frame| screen::draw(frame, app)).context("drawing on the terminal")?;
+    Ok(())
+}
+
+/// Reads keys, the mouse and sizes on a thread of its own.
+fn listen(sender: Sender<Wake>, ended: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        while !ended.load(Ordering::SeqCst) {
+            match input::poll(LOOK) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let Ok(event) = input::read() else { return };
+                    if sender.send(Wake::Input(event)).is_err() {
+                        return;
+                    }
+                }
+                Err(_) => {
+                    let _ = sender.send(Wake::Leave);
+                    return;
+                }
+            }
+        }
+    });
+}
+
+fn signals(sender: Sender<Wake>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if sender.send(Wake::Leave).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
