@@ -66,7 +66,7 @@ pub struct Sample {
 }
 
 /// A task and its share of the documents (not of the tokens: the lengths differ).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Task {
     Arithmetic,
     Extract,
@@ -130,3 +130,6 @@ pub fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
 pub fn suites(seed: u64) -> Vec<Suite> {
     MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Dice::new(seed, stream))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,7 @@ const MONEY: &[&str] = &[
     "bank order",
     "tax number",
     "direct debit",
-    "gift card",
+    "fee",
 ];
 const LOGIN: &[&str] = &[
     "password",
@@ -98,13 +98,13 @@ const LOGIN: &[&str] = &[
     "account",
     "email address",
     "phone number",
-    "second login",
+    "reset link",
     "role",
     "team page",
     "login code",
     "user picture",
     "home address",
-    "family account",
+    "member number",
 ];
 const SOFTWARE: &[&str] = &[
     "app",
