@@ -6,6 +6,7 @@
 
 // plain facts: everything may read these; they know nothing of the rooms below
 pub mod event;
+pub mod figure;
 pub mod job;
 pub mod metric;
 pub mod record;

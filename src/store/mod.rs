@@ -9,7 +9,7 @@ mod write;
 
 use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a writer waits for another process's transaction; each of ours takes well under a millisecond.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,24 +67,32 @@ impl Store {
     /// may take the last moments, never the file.
     fn settle(&self) -> rusqlite::Result<()> {
         self.db.busy_timeout(PATIENCE)?;
-        self.db.pragma_update(None, "journal_mode", "wal")?;
+        self.use_wal()?;
         self.db.pragma_update(None, "synchronous", "normal")?;
         self.db.pragma_update(None, "foreign_keys", true)?;
         self.db.set_prepared_statement_cache_capacity(64);
         Ok(())
     }
 
+    /// SQLite does not wait where two processes turn a new file to WAL at the same moment: it says "locked" to one of
+    /// them at once, so that one waits here.
+    fn use_wal(&self) -> rusqlite::Result<()> {
+        let start = Instant::now();
+        loop {
+            match self.db.pragma_update(None, "journal_mode", "wal") {
+                Err(e) if is_busy(&e) && start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(2)),
+                done => return done,
+            }
+        }
+    }
+
     fn migrate(&mut self) -> Result<()> {
-        let found = self.said(|db| schema::version(db))?;
-        if found > schema::LATEST {
-            return Err(Error::Newer { file: self.file.clone(), found, known: schema::LATEST });
-        }
-        if found == 0 && self.said(|db| schema::has_tables(db))? {
-            let why = "it holds another program's tables".into();
-            return Err(Error::Damaged { file: self.file.clone(), why });
-        }
         let file = self.file.clone();
-        schema::migrate(&mut self.db).map_err(|e| sentence(&file, e))
+        match schema::migrate(&mut self.db).map_err(|e| sentence(&file, e))? {
+            schema::Found::Ours => Ok(()),
+            schema::Found::Newer(found) => Err(Error::Newer { file, found, known: schema::LATEST }),
+            schema::Found::Foreign => Err(Error::Damaged { file, why: "it holds another program's tables".into() }),
+        }
     }
 
     /// The file it is in.
@@ -107,6 +115,10 @@ impl Store {
         };
         run(&mut self.db).map_err(|e| sentence(&self.file, e))
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// What SQLite said, as a sentence of ours.

@@ -91,26 +91,40 @@ const MIGRATIONS: &[&str] = &[
 /// The schema this program writes.
 pub const LATEST: i64 = MIGRATIONS.len() as i64;
 
-/// How many migrations the file has.
-pub fn version(db: &Connection) -> rusqlite::Result<i64> {
-    db.pragma_query_value(None, "user_version", |row| row.get(0))
+/// Whose file it is.
+pub enum Found {
+    Ours,
+    /// Written by a program that knows more migrations.
+    Newer(i64),
+    /// Tables, but not ours.
+    Foreign,
 }
 
-pub fn has_tables(db: &Connection) -> rusqlite::Result<bool> {
-    db.query_row("SELECT count(*) > 0 FROM sqlite_schema", [], |row| row.get(0))
-}
-
-/// Applies what is missing, each in its own transaction. The version is read again inside, since another process may
-/// have been first.
-pub fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
-    while version(db)? < LATEST {
+/// Applies what is missing, each in its own transaction; a file that is not ours stays as it is.
+pub fn migrate(db: &mut Connection) -> rusqlite::Result<Found> {
+    let mut done = version(db)?;
+    while done < LATEST {
         let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = version(&step)?;
-        if let Some(migration) = MIGRATIONS.get(done as usize) {
+        // read again inside: another process may have been first
+        done = version(&step)?;
+        if done < 0 || (done == 0 && has_tables(&step)?) {
+            return Ok(Found::Foreign);
+        }
+        if let Some(migration) = usize::try_from(done).ok().and_then(|done| MIGRATIONS.get(done)) {
             step.execute_batch(migration)?;
             step.pragma_update(None, "user_version", done + 1)?;
+            done += 1;
         }
         step.commit()?;
     }
-    Ok(())
+    Ok(if done > LATEST { Found::Newer(done) } else { Found::Ours })
+}
+
+/// How many migrations the file has.
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn has_tables(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT count(*) > 0 FROM sqlite_schema", [], |row| row.get(0))
 }

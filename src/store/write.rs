@@ -11,7 +11,7 @@ impl Store {
         self.transact(|db| {
             db.prepare_cached(
                 "INSERT INTO run (id, profile, meant, host, version, started, finished) VALUES (?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (id) DO UPDATE SET host = excluded.host, version = excluded.version, finished = excluded.finished",
+                 ON CONFLICT (id) DO UPDATE SET started = excluded.started, host = excluded.host, version = excluded.version, finished = excluded.finished",
             )?
             .execute(params![
                 run.id.0,
