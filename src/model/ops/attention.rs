@@ -82,9 +82,7 @@ impl Attend {
             if span.parent.is_some_and(|p| p >= i) {
                 bail!("attention: the parent of span {i} must come before it");
             }
-            if span.past.is_some_and(|p| p >= pasts.len())
-                || (span.past.is_some() && span.parent.is_some())
-            {
+            if span.past.is_some_and(|p| p >= pasts.len()) || (span.past.is_some() && span.parent.is_some()) {
                 bail!("attention: span {i} has a past that is not there or stands beside a parent");
             }
         }
@@ -94,44 +92,23 @@ impl Attend {
 
 /// q (T, h, d) over k, v (T, hkv, d), h a multiple of hkv; gives (T, h, d). Differentiable in q, k and v, not in the pasts.
 /// Fails when the spans do not add up to T, refer forward, or a past has another shape.
-pub fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    pasts: &[Past],
-    attend: &Attend,
-) -> Result<Tensor> {
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], attend: &Attend) -> Result<Tensor> {
     let ((tokens, h, d), (_, hkv, _)) = (q.dims3()?, k.dims3()?);
     if k.dims() != v.dims() || k.dims() != [tokens, hkv, d] || hkv == 0 || !h.is_multiple_of(hkv) {
-        bail!(
-            "attention: q {:?}, k {:?} and v {:?} do not go together",
-            q.dims(),
-            k.dims(),
-            v.dims()
-        );
+        bail!("attention: q {:?}, k {:?} and v {:?} do not go together", q.dims(), k.dims(), v.dims());
     }
     attend.check(tokens, pasts)?;
     for past in pasts {
         let (rows, heads, size) = past.k.dims3()?;
         if past.v.dims() != past.k.dims() || (heads, size) != (hkv, d) || past.len > rows {
-            bail!(
-                "attention: a past of {:?} with {} rows does not fit k {:?}",
-                past.k.dims(),
-                past.len,
-                k.dims()
-            );
+            bail!("attention: a past of {:?} with {} rows does not fit k {:?}", past.k.dims(), past.len, k.dims());
         }
     }
     if !q.device().is_cpu() {
         return composed::attention(q, k, v, pasts, attend);
     }
-    let op = Attention {
-        pasts: pasts.to_vec(),
-        attend: attend.clone(),
-        heads: Heads { h, hkv, d },
-    };
-    q.contiguous()?
-        .apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+    let op = Attention { pasts: pasts.to_vec(), attend: attend.clone(), heads: Heads { h, hkv, d } };
+    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
 
 /// Queries a block of the gemm path holds: its scores against a few hundred keys stay in the second-level cache.
@@ -207,11 +184,7 @@ impl<'a> Seen<'a> {
         for run in &self.runs {
             let (from, to) = (keys.start.max(position), keys.end.min(position + run.len));
             if from < to {
-                pieces.push(Piece {
-                    run,
-                    rows: from - position..to - position,
-                    column: from - keys.start,
-                });
+                pieces.push(Piece { run, rows: from - position..to - position, column: from - keys.start });
             }
             position += run.len;
         }
@@ -221,9 +194,7 @@ impl<'a> Seen<'a> {
 
 /// The columns of a score row that query `i` (a position) sees, when the row begins at key position `keys.start`.
 fn columns(i: usize, keys: &Range<usize>, window: Option<usize>) -> Range<usize> {
-    let from = window
-        .map_or(0, |w| (i + 1).saturating_sub(w))
-        .max(keys.start);
+    let from = window.map_or(0, |w| (i + 1).saturating_sub(w)).max(keys.start);
     from - keys.start..i + 1 - keys.start
 }
 
@@ -249,12 +220,7 @@ impl Shared {
 }
 
 impl Attention {
-    fn seen<'a>(
-        &self,
-        k: &'a [f32],
-        v: &'a [f32],
-        pasts: &[(&'a [f32], &'a [f32])],
-    ) -> Vec<Seen<'a>> {
+    fn seen<'a>(&self, k: &'a [f32], v: &'a [f32], pasts: &[(&'a [f32], &'a [f32])]) -> Vec<Seen<'a>> {
         let starts = self.attend.starts();
         let row = self.heads.kv_row();
         let spans = &self.attend.spans;
@@ -262,50 +228,28 @@ impl Attention {
             .map(|i| {
                 let chain = self.attend.chain(i);
                 let past = spans[chain[0]].past.map(|p| (pasts[p], self.pasts[p].len));
-                let past = past.map(|((k, v), len)| Run {
-                    k,
-                    v,
-                    len,
-                    token: None,
-                });
+                let past = past.map(|((k, v), len)| Run { k, v, len, token: None });
                 let own = chain.iter().map(|&link| {
                     let (from, len) = (starts[link], spans[link].len);
                     let range = from * row..(from + len) * row;
-                    Run {
-                        k: &k[range.clone()],
-                        v: &v[range],
-                        len,
-                        token: Some(from),
-                    }
+                    Run { k: &k[range.clone()], v: &v[range], len, token: Some(from) }
                 });
                 let runs: Vec<Run> = past.into_iter().chain(own).collect();
                 let keys: usize = runs.iter().map(|r| r.len).sum();
-                Seen {
-                    start: starts[i],
-                    len: spans[i].len,
-                    before: keys - spans[i].len,
-                    runs,
-                }
+                Seen { start: starts[i], len: spans[i].len, before: keys - spans[i].len, runs }
             })
             .collect()
     }
 
     /// Hands `use_pasts` the floats of all cached pasts.
     fn with_pasts<R>(&self, use_pasts: impl FnOnce(&[(&[f32], &[f32])]) -> Result<R>) -> Result<R> {
-        let guards: Vec<_> = self
-            .pasts
-            .iter()
-            .map(|p| (p.k.storage_and_layout(), p.v.storage_and_layout()))
-            .collect();
+        let guards: Vec<_> = self.pasts.iter().map(|p| (p.k.storage_and_layout(), p.v.storage_and_layout())).collect();
         let mut floats = Vec::with_capacity(guards.len());
         for ((k, k_layout), (v, v_layout)) in &guards {
             let (candle_core::Storage::Cpu(k), candle_core::Storage::Cpu(v)) = (&**k, &**v) else {
                 bail!("attention: the cache must be on the CPU as the queries are");
             };
-            floats.push((
-                kernel::floats(k, k_layout, "attention")?,
-                kernel::floats(v, v_layout, "attention")?,
-            ));
+            floats.push((kernel::floats(k, k_layout, "attention")?, kernel::floats(v, v_layout, "attention")?));
         }
         use_pasts(&floats)
     }
@@ -321,9 +265,7 @@ impl Attention {
         let tasks: Vec<(&Seen, Range<usize>, usize)> = spans
             .iter()
             .flat_map(|seen| {
-                blocks(seen.len).flat_map(move |block| {
-                    (0..self.heads.hkv).map(move |head| (seen, block.clone(), head))
-                })
+                blocks(seen.len).flat_map(move |block| (0..self.heads.hkv).map(move |head| (seen, block.clone(), head)))
             })
             .collect();
         let run = |scores: &mut Vec<f32>, (seen, block, head): &(&Seen, Range<usize>, usize)| {
@@ -343,15 +285,7 @@ impl Attention {
     }
 
     /// Dot products, query by query: each key is read once for the heads that share it.
-    fn few(
-        &self,
-        q: &[f32],
-        seen: &Seen,
-        block: &Range<usize>,
-        head: usize,
-        scores: &mut Vec<f32>,
-        out: Shared,
-    ) {
+    fn few(&self, q: &[f32], seen: &Seen, block: &Range<usize>, head: usize, scores: &mut Vec<f32>, out: Shared) {
         let Heads { d, .. } = self.heads;
         let (group, kv_row) = (self.heads.group(), self.heads.kv_row());
         for i in block.clone() {
@@ -386,23 +320,14 @@ impl Attention {
     }
 
     /// A block of queries at once through gemm, head by head.
-    fn many(
-        &self,
-        q: &[f32],
-        seen: &Seen,
-        block: &Range<usize>,
-        head: usize,
-        scores: &mut Vec<f32>,
-        out: Shared,
-    ) {
+    fn many(&self, q: &[f32], seen: &Seen, block: &Range<usize>, head: usize, scores: &mut Vec<f32>, out: Shared) {
         let Heads { d, .. } = self.heads;
         let keys = seen.visible(block, self.attend.window);
         let pieces = seen.pieces(&keys);
         let (rows, n) = (block.len(), keys.len());
         scores.resize(rows * n, 0.0);
         for g in 0..self.heads.group() {
-            let at = (seen.start + block.start) * self.heads.q_row()
-                + (head * self.heads.group() + g) * d;
+            let at = (seen.start + block.start) * self.heads.q_row() + (head * self.heads.group() + g) * d;
             self.products(&q[at..], rows, n, &pieces, head, scores);
             self.normalize(seen, block, &keys, scores);
             let mut keep = 0.0;
@@ -412,16 +337,7 @@ impl Attention {
                 unsafe {
                     let shape = (rows, piece.rows.len(), d);
                     let v = self.rows_of(piece.run.v, piece, head);
-                    gemm_into(
-                        out.at(at),
-                        self.heads.q_row(),
-                        shape,
-                        keep,
-                        1.0,
-                        p,
-                        v,
-                        Parallelism::None,
-                    );
+                    gemm_into(out.at(at), self.heads.q_row(), shape, keep, 1.0, p, v, Parallelism::None);
                 }
                 keep = 1.0;
             }
@@ -429,20 +345,8 @@ impl Attention {
     }
 
     /// scores (rows, n) = the raw products q kᵀ of a block of queries of one head.
-    fn products(
-        &self,
-        q: &[f32],
-        rows: usize,
-        n: usize,
-        pieces: &[Piece],
-        head: usize,
-        scores: &mut [f32],
-    ) {
-        assert_eq!(
-            scores.len(),
-            rows * n,
-            "the score buffer must have the block's shape"
-        );
+    fn products(&self, q: &[f32], rows: usize, n: usize, pieces: &[Piece], head: usize, scores: &mut [f32]) {
+        assert_eq!(scores.len(), rows * n, "the score buffer must have the block's shape");
         for piece in pieces {
             let q = View::new(q, self.heads.q_row());
             let k = self.rows_of(piece.run.k, piece, head).t();
@@ -454,13 +358,7 @@ impl Attention {
     }
 
     /// Raw products to probabilities, zero where a key is not seen.
-    fn normalize(
-        &self,
-        seen: &Seen,
-        block: &Range<usize>,
-        keys: &Range<usize>,
-        scores: &mut [f32],
-    ) {
+    fn normalize(&self, seen: &Seen, block: &Range<usize>, keys: &Range<usize>, scores: &mut [f32]) {
         for (row, i) in scores.chunks_exact_mut(keys.len()).zip(block.clone()) {
             let columns = columns(seen.before + i, keys, self.attend.window);
             row[..columns.start].fill(0.0);
@@ -484,9 +382,7 @@ impl Attention {
         let scale = self.attend.scale;
         match self.attend.softcap {
             None => row.iter_mut().for_each(|s| *s *= scale),
-            Some(cap) => row
-                .iter_mut()
-                .for_each(|s| *s = cap * (*s * scale / cap).tanh()),
+            Some(cap) => row.iter_mut().for_each(|s| *s = cap * (*s * scale / cap).tanh()),
         }
         let sum = kernel::exp_shifted(row, kernel::max(row));
         let norm = 1.0 / sum;
@@ -495,9 +391,7 @@ impl Attention {
 }
 
 fn blocks(len: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len)
-        .step_by(BLOCK)
-        .map(move |i| i..(i + BLOCK).min(len))
+    (0..len).step_by(BLOCK).map(move |i| i..(i + BLOCK).min(len))
 }
 
 /// The gradients of one call, in the shapes of q, k and v.
@@ -532,22 +426,13 @@ impl Attention {
     /// With p = softmax(s), s = scale q kᵀ:  dv = pᵀ dout,  dp = dout vᵀ,  ds = p (dp - Σ dout·out),
     /// dq = scale ds k,  dk = scale dsᵀ q; a soft-cap multiplies ds by 1 - (capped / cap)².
     fn backward(&self, up: Upstream, spans: &[Seen], kv_len: usize) -> Gradients {
-        let mut grads = Gradients {
-            q: vec![0.0; up.q.len()],
-            k: vec![0.0; kv_len],
-            v: vec![0.0; kv_len],
-        };
-        let sinks = Sinks {
-            q: Shared(grads.q.as_mut_ptr()),
-            k: Shared(grads.k.as_mut_ptr()),
-            v: Shared(grads.v.as_mut_ptr()),
-        };
+        let mut grads = Gradients { q: vec![0.0; up.q.len()], k: vec![0.0; kv_len], v: vec![0.0; kv_len] };
+        let sinks =
+            Sinks { q: Shared(grads.q.as_mut_ptr()), k: Shared(grads.k.as_mut_ptr()), v: Shared(grads.v.as_mut_ptr()) };
         // Spans of one tree add to the same keys, so a tree is one task; kv heads are apart anyway.
         let trees = self.trees();
-        let tasks: Vec<(&[usize], usize)> = trees
-            .iter()
-            .flat_map(|tree| (0..self.heads.hkv).map(move |head| (tree.as_slice(), head)))
-            .collect();
+        let tasks: Vec<(&[usize], usize)> =
+            trees.iter().flat_map(|tree| (0..self.heads.hkv).map(move |head| (tree.as_slice(), head))).collect();
         let run = |scratch: &mut Scratch, (tree, head): &(&[usize], usize)| {
             for &span in *tree {
                 for block in blocks(spans[span].len) {
@@ -595,10 +480,7 @@ impl Attention {
         scratch.dp.resize(rows * n, 0.0);
         for g in 0..self.heads.group() {
             let at = (seen.start + block.start) * q_row + (head * self.heads.group() + g) * d;
-            let (q, dout) = (
-                View::new(&up.q[at..], q_row),
-                View::new(&up.dout[at..], q_row),
-            );
+            let (q, dout) = (View::new(&up.q[at..], q_row), View::new(&up.dout[at..], q_row));
             self.products(&up.q[at..], rows, n, &pieces, head, &mut scratch.p);
             if let Some(cap) = self.attend.softcap {
                 let slope = |s: &f32| 1.0 - (s * self.attend.scale / cap).tanh().powi(2);
@@ -616,18 +498,7 @@ impl Attention {
                     let dv = sinks.v.at((token + piece.rows.start) * kv_row + head * d);
                     let p = View::new(&scratch.p[piece.column..], n).t();
                     // SAFETY: this task alone writes this head of this tree's tokens.
-                    unsafe {
-                        gemm_into(
-                            dv,
-                            kv_row,
-                            (piece.rows.len(), rows, d),
-                            1.0,
-                            1.0,
-                            p,
-                            dout,
-                            Parallelism::None,
-                        )
-                    };
+                    unsafe { gemm_into(dv, kv_row, (piece.rows.len(), rows, d), 1.0, 1.0, p, dout, Parallelism::None) };
                 }
             }
             self.scores_backward(up, at, n, scratch);
@@ -637,33 +508,13 @@ impl Attention {
                 let k = self.rows_of(piece.run.k, piece, head);
                 let shape = (rows, piece.rows.len(), d);
                 // SAFETY: as above.
-                unsafe {
-                    gemm_into(
-                        sinks.q.at(at),
-                        q_row,
-                        shape,
-                        keep,
-                        1.0,
-                        ds,
-                        k,
-                        Parallelism::None,
-                    )
-                };
+                unsafe { gemm_into(sinks.q.at(at), q_row, shape, keep, 1.0, ds, k, Parallelism::None) };
                 keep = 1.0;
                 if let Some(token) = piece.run.token {
                     let dk = sinks.k.at((token + piece.rows.start) * kv_row + head * d);
                     // SAFETY: as above.
                     unsafe {
-                        gemm_into(
-                            dk,
-                            kv_row,
-                            (piece.rows.len(), rows, d),
-                            1.0,
-                            1.0,
-                            ds.t(),
-                            q,
-                            Parallelism::None,
-                        )
+                        gemm_into(dk, kv_row, (piece.rows.len(), rows, d), 1.0, 1.0, ds.t(), q, Parallelism::None)
                     };
                 }
             }
@@ -672,10 +523,7 @@ impl Attention {
 
     /// dp to d(q·k), in place; zero where a key is not seen, because its probability is.
     fn scores_backward(&self, up: Upstream, at: usize, n: usize, scratch: &mut Scratch) {
-        let rows = scratch
-            .p
-            .chunks_exact(n)
-            .zip(scratch.dp.chunks_exact_mut(n));
+        let rows = scratch.p.chunks_exact(n).zip(scratch.dp.chunks_exact_mut(n));
         for (row, (p, dp)) in rows.enumerate() {
             let token = at + row * self.heads.q_row();
             let token = token..token + self.heads.d;
@@ -685,11 +533,7 @@ impl Attention {
             }
         }
         if self.attend.softcap.is_some() {
-            scratch
-                .dp
-                .iter_mut()
-                .zip(&scratch.slope)
-                .for_each(|(dp, slope)| *dp *= slope);
+            scratch.dp.iter_mut().zip(&scratch.slope).for_each(|(dp, slope)| *dp *= slope);
         }
     }
 }
@@ -723,12 +567,9 @@ impl CustomOp3 for Attention {
         out: &Tensor,
         dout: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grads =
-            kernel::with_floats([q, k, v, out, dout], self.name(), |[q, k, v, out, dout]| {
-                self.with_pasts(|pasts| {
-                    Ok(self.backward(Upstream { q, out, dout }, &self.seen(k, v, pasts), k.len()))
-                })
-            })?;
+        let grads = kernel::with_floats([q, k, v, out, dout], self.name(), |[q, k, v, out, dout]| {
+            self.with_pasts(|pasts| Ok(self.backward(Upstream { q, out, dout }, &self.seen(k, v, pasts), k.len())))
+        })?;
         let device = q.device();
         Ok((
             Some(Tensor::from_vec(grads.q, q.shape(), device)?),

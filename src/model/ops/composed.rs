@@ -17,10 +17,7 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<
         Pairing::Half => (turned.narrow(2, 0, half)?, turned.narrow(2, half, half)?),
         Pairing::Interleaved => {
             let pairs = turned.contiguous()?.reshape((tokens, heads, half, 2))?;
-            (
-                pairs.narrow(3, 0, 1)?.squeeze(3)?,
-                pairs.narrow(3, 1, 1)?.squeeze(3)?,
-            )
+            (pairs.narrow(3, 0, 1)?.squeeze(3)?, pairs.narrow(3, 1, 1)?.squeeze(3)?)
         }
     };
     let y1 = (x1.broadcast_mul(&cos)? - x2.broadcast_mul(&sin)?)?;
@@ -43,12 +40,7 @@ pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     x.broadcast_matmul(&w.t()?)
 }
 
-pub fn cross_entropy(
-    logits: &Tensor,
-    targets: &[u32],
-    weights: &[f32],
-    total: f64,
-) -> Result<Tensor> {
+pub fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32], total: f64) -> Result<Tensor> {
     let device = logits.device();
     let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
     let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
@@ -60,13 +52,7 @@ pub fn cross_entropy(
 }
 
 /// Attention span by span, with the keys of the whole chain laid side by side and a mask for the rest.
-pub fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    pasts: &[Past],
-    attend: &Attend,
-) -> Result<Tensor> {
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], attend: &Attend) -> Result<Tensor> {
     let starts = attend.starts();
     let mut outputs = Vec::with_capacity(attend.spans.len());
     for (i, span) in attend.spans.iter().enumerate() {
@@ -81,12 +67,7 @@ pub fn attention(
             values.push(v.narrow(0, starts[link], attend.spans[link].len)?);
         }
         let (keys, values) = (Tensor::cat(&keys, 0)?, Tensor::cat(&values, 0)?);
-        outputs.push(attend_span(
-            &q.narrow(0, starts[i], span.len)?,
-            &keys,
-            &values,
-            attend,
-        )?);
+        outputs.push(attend_span(&q.narrow(0, starts[i], span.len)?, &keys, &values, attend)?);
     }
     Tensor::cat(&outputs, 0)
 }
@@ -94,23 +75,15 @@ pub fn attention(
 /// q (n, h, d) over k, v (m, hkv, d), where the queries are the last n of the m positions.
 fn attend_span(q: &Tensor, k: &Tensor, v: &Tensor, attend: &Attend) -> Result<Tensor> {
     let ((n, h, d), (m, hkv, _)) = (q.dims3()?, k.dims3()?);
-    let grouped = |t: &Tensor| {
-        t.unsqueeze(2)?
-            .expand((m, hkv, h / hkv, d))?
-            .reshape((m, h, d))?
-            .transpose(0, 1)?
-            .contiguous()
-    };
+    let grouped =
+        |t: &Tensor| t.unsqueeze(2)?.expand((m, hkv, h / hkv, d))?.reshape((m, h, d))?.transpose(0, 1)?.contiguous();
     let (q, k, v) = (q.transpose(0, 1)?.contiguous()?, grouped(k)?, grouped(v)?); // (h, n, d), (h, m, d)
     let mut scores = (q.matmul(&k.transpose(1, 2)?)? * f64::from(attend.scale))?;
     if let Some(cap) = attend.softcap {
         scores = ((scores / f64::from(cap))?.tanh()? * f64::from(cap))?;
     }
-    let scores =
-        scores.broadcast_add(&mask(n, m, attend.window, q.device())?.to_dtype(q.dtype())?)?;
-    let p = scores
-        .broadcast_sub(&scores.max_keepdim(2)?.detach())?
-        .exp()?;
+    let scores = scores.broadcast_add(&mask(n, m, attend.window, q.device())?.to_dtype(q.dtype())?)?;
+    let p = scores.broadcast_sub(&scores.max_keepdim(2)?.detach())?.exp()?;
     let p = p.broadcast_div(&p.sum_keepdim(2)?)?;
     p.matmul(&v)?.transpose(0, 1)?.contiguous()
 }
@@ -121,14 +94,6 @@ fn mask(n: usize, m: usize, window: Option<usize>, device: &Device) -> Result<Te
         let i = m - n + i;
         j <= i && window.is_none_or(|w| j + w > i)
     };
-    let mask: Vec<f32> = (0..n * m)
-        .map(|at| {
-            if sees(at / m, at % m) {
-                0.0
-            } else {
-                f32::NEG_INFINITY
-            }
-        })
-        .collect();
+    let mask: Vec<f32> = (0..n * m).map(|at| if sees(at / m, at % m) { 0.0 } else { f32::NEG_INFINITY }).collect();
     Tensor::from_vec(mask, (n, m), device)
 }

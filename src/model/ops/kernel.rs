@@ -11,17 +11,11 @@ const SERIAL_BELOW: usize = 1 << 15;
 /// The floats of a contiguous CPU tensor, inside a custom op.
 pub fn floats<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!(
-            "{op}: the input must be contiguous, its strides are {:?}",
-            layout.stride()
-        );
+        bail!("{op}: the input must be contiguous, its strides are {:?}", layout.stride());
     };
     match storage {
         CpuStorage::F32(data) => Ok(&data[start..end]),
-        other => bail!(
-            "{op}: the input must be f32, it is {:?}",
-            candle_core::backend::BackendStorage::dtype(other)
-        ),
+        other => bail!("{op}: the input must be f32, it is {:?}", candle_core::backend::BackendStorage::dtype(other)),
     }
 }
 
@@ -52,21 +46,14 @@ pub fn fill_rows(out: &mut [f32], width: usize, fill: impl Fn(usize, &mut [f32])
 }
 
 /// As `fill_rows`, where a row costs as much as `cost` floats and not as many as it has.
-pub fn fill_rows_costing(
-    out: &mut [f32],
-    width: usize,
-    cost: usize,
-    fill: impl Fn(usize, &mut [f32]) + Sync,
-) {
+pub fn fill_rows_costing(out: &mut [f32], width: usize, cost: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
     let threads = rayon::current_num_threads();
     let rows = out.len() / width.max(1);
     if threads == 1 || rows * cost < SERIAL_BELOW {
         return fill(0, out);
     }
     let share = rows.div_ceil(threads);
-    out.par_chunks_mut(share * width)
-        .enumerate()
-        .for_each(|(i, block)| fill(i * share, block));
+    out.par_chunks_mut(share * width).enumerate().for_each(|(i, block)| fill(i * share, block));
 }
 
 /// How a gemm large enough to share should run in the current thread pool.
@@ -87,19 +74,11 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     pub fn new(data: &'a [f32], row_stride: usize) -> Self {
-        View {
-            data,
-            rows: row_stride,
-            cols: 1,
-        }
+        View { data, rows: row_stride, cols: 1 }
     }
 
     pub fn t(self) -> Self {
-        View {
-            data: self.data,
-            rows: self.cols,
-            cols: self.rows,
-        }
+        View { data: self.data, rows: self.cols, cols: self.rows }
     }
 
     fn holds(&self, m: usize, n: usize) -> bool {
@@ -122,10 +101,7 @@ pub unsafe fn gemm_into(
     b: View,
     parallelism: Parallelism,
 ) {
-    assert!(
-        a.holds(m, k) && b.holds(k, n),
-        "a gemm operand is shorter than its shape says"
-    );
+    assert!(a.holds(m, k) && b.holds(k, n), "a gemm operand is shorter than its shape says");
     if m == 0 || n == 0 {
         return;
     }
@@ -162,12 +138,7 @@ const LANES: usize = 16;
 fn fold2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0f32; LANES];
     let (a16, b16) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a16
-        .remainder()
-        .iter()
-        .zip(b16.remainder())
-        .map(|(&x, &y)| f(x, y))
-        .sum();
+    let tail: f32 = a16.remainder().iter().zip(b16.remainder()).map(|(&x, &y)| f(x, y)).sum();
     for (x, y) in a16.zip(b16) {
         for l in 0..LANES {
             lanes[l] += f(x[l], y[l]);
@@ -193,11 +164,7 @@ pub fn axpy(y: &mut [f32], s: f32, x: &[f32]) {
 pub fn max(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = row.chunks_exact(LANES);
-    let tail = chunks
-        .remainder()
-        .iter()
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max);
+    let tail = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
     for x in chunks {
         for l in 0..LANES {
             lanes[l] = if x[l] > lanes[l] { x[l] } else { lanes[l] };

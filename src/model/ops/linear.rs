@@ -9,11 +9,7 @@ use kernel::View;
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (_, inp) = w.dims2()?;
     if x.dims().last() != Some(&inp) {
-        bail!(
-            "linear: the weight {:?} does not fit the input {:?}",
-            w.dims(),
-            x.dims()
-        );
+        bail!("linear: the weight {:?} does not fit the input {:?}", w.dims(), x.dims());
     }
     if !x.device().is_cpu() || x.dtype() != DType::F32 {
         return composed::linear(x, w);
@@ -28,17 +24,8 @@ impl CustomOp2 for Linear {
         "linear"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, ws) = (
-            kernel::floats(x, xl, self.name())?,
-            kernel::floats(w, wl, self.name())?,
-        );
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, ws) = (kernel::floats(x, xl, self.name())?, kernel::floats(w, wl, self.name())?);
         let (out, inp) = wl.shape().dims2()?;
         let rows = x.len() / inp.max(1);
         let y = product((rows, inp, out), View::new(x, inp), View::new(ws, inp).t());
@@ -50,13 +37,7 @@ impl CustomOp2 for Linear {
     }
 
     // dx = dy w,  dw = dyᵀ x
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (out, inp) = w.dims2()?;
         let rows = x.elem_count() / inp.max(1);
         let (dx, dw) = kernel::with_floats([x, w, dy], self.name(), |[x, w, dy]| {
@@ -72,17 +53,6 @@ impl CustomOp2 for Linear {
 fn product((m, k, n): (usize, usize, usize), a: View, b: View) -> Vec<f32> {
     let mut dst = vec![0f32; m * n];
     // SAFETY: dst has m rows of n floats and is ours alone.
-    unsafe {
-        kernel::gemm_into(
-            dst.as_mut_ptr(),
-            n,
-            (m, k, n),
-            0.0,
-            1.0,
-            a,
-            b,
-            kernel::parallelism(),
-        )
-    };
+    unsafe { kernel::gemm_into(dst.as_mut_ptr(), n, (m, k, n), 0.0, 1.0, a, b, kernel::parallelism()) };
     dst
 }

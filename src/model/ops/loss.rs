@@ -8,11 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 pub fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32]) -> Result<Tensor> {
     let (rows, vocab) = logits.dims2()?;
     if targets.len() != rows || weights.len() != rows {
-        bail!(
-            "cross_entropy: {rows} rows of logits, {} targets, {} weights",
-            targets.len(),
-            weights.len()
-        );
+        bail!("cross_entropy: {rows} rows of logits, {} targets, {} weights", targets.len(), weights.len());
     }
     if let Some(target) = targets.iter().find(|&&t| t as usize >= vocab) {
         bail!("cross_entropy: target {target} is outside the vocabulary of {vocab}");
@@ -24,15 +20,8 @@ pub fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32]) -> Resul
     if !logits.device().is_cpu() {
         return composed::cross_entropy(logits, targets, weights, total);
     }
-    let share = weights
-        .iter()
-        .map(|&w| (f64::from(w) / total) as f32)
-        .collect();
-    logits.contiguous()?.apply_op1(CrossEntropy {
-        targets: targets.to_vec(),
-        share,
-        vocab,
-    })
+    let share = weights.iter().map(|&w| (f64::from(w) / total) as f32).collect();
+    logits.contiguous()?.apply_op1(CrossEntropy { targets: targets.to_vec(), share, vocab })
 }
 
 struct CrossEntropy {
@@ -58,11 +47,7 @@ impl CustomOp1 for CrossEntropy {
                 *nll = kernel::sum_exp(row, max).ln() + max - target;
             }
         });
-        let mean: f64 = nll
-            .iter()
-            .zip(&self.share)
-            .map(|(&n, &s)| f64::from(n) * f64::from(s))
-            .sum();
+        let mean: f64 = nll.iter().zip(&self.share).map(|(&n, &s)| f64::from(n) * f64::from(s)).sum();
         Ok((CpuStorage::F32(vec![mean as f32]), Shape::from(())))
     }
 
@@ -79,10 +64,6 @@ impl CustomOp1 for CrossEntropy {
                 row[self.targets[first + i] as usize] -= share;
             }
         });
-        Ok(Some(Tensor::from_vec(
-            grad,
-            logits.shape(),
-            logits.device(),
-        )?))
+        Ok(Some(Tensor::from_vec(grad, logits.shape(), logits.device())?))
     }
 }

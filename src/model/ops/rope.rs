@@ -19,22 +19,12 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<
     let (tokens, _, d) = x.dims3()?;
     let (rows, half) = cos.dims2()?;
     if rows != tokens || 2 * half > d || sin.dims() != cos.dims() {
-        bail!(
-            "rope: tables {:?} and {:?} do not fit {:?}",
-            cos.dims(),
-            sin.dims(),
-            x.dims()
-        );
+        bail!("rope: tables {:?} and {:?} do not fit {:?}", cos.dims(), sin.dims(), x.dims());
     }
     if !x.device().is_cpu() {
         return composed::rope(x, cos, sin, pairing);
     }
-    let turn = Turn {
-        cos: cos.contiguous()?,
-        sin: sin.contiguous()?,
-        half,
-        pairing,
-    };
+    let turn = Turn { cos: cos.contiguous()?, sin: sin.contiguous()?, half, pairing };
     x.contiguous()?.apply_op1(turn)
 }
 
@@ -70,16 +60,11 @@ impl Turn {
         kernel::with_floats([&self.cos, &self.sin], self.name(), |[cos, sin]| {
             kernel::fill_rows(&mut y, width, |first, block| {
                 let mut turn_by = vec![0f32; half];
-                let rows = block
-                    .chunks_exact_mut(width)
-                    .zip(x[first * width..].chunks_exact(width));
+                let rows = block.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width));
                 for (token, (y, x)) in (first..).zip(rows) {
                     let angle = token * half..(token + 1) * half;
                     let cos = &cos[angle.clone()];
-                    turn_by
-                        .iter_mut()
-                        .zip(&sin[angle])
-                        .for_each(|(t, s)| *t = direction * s);
+                    turn_by.iter_mut().zip(&sin[angle]).for_each(|(t, s)| *t = direction * s);
                     for (y, x) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
                         turn_head(y, x, cos, &turn_by, self.pairing);
                     }
@@ -101,13 +86,7 @@ fn turn_head(y: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32], pairing: Pairin
         Pairing::Half => {
             let (y1, y2) = y_turned.split_at_mut(half);
             let (x1, x2) = x_turned.split_at(half);
-            let (x1, x2, sin, y1, y2) = (
-                &x1[..half],
-                &x2[..half],
-                &sin[..half],
-                &mut y1[..half],
-                &mut y2[..half],
-            );
+            let (x1, x2, sin, y1, y2) = (&x1[..half], &x2[..half], &sin[..half], &mut y1[..half], &mut y2[..half]);
             for i in 0..half {
                 y1[i] = x1[i] * cos[i] - x2[i] * sin[i];
                 y2[i] = x2[i] * cos[i] + x1[i] * sin[i];

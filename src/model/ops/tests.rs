@@ -9,9 +9,7 @@ fn noise(shape: &[usize], seed: u64) -> Var {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let data: Vec<f32> = (0..n)
         .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             ((state >> 40) as f32 / (1u64 << 23) as f32) - 1.0
         })
         .collect();
@@ -21,48 +19,19 @@ fn noise(shape: &[usize], seed: u64) -> Var {
 /// How far apart two tensors are, relative to the size of the second.
 fn distance(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());
-    let size = b
-        .abs()
-        .unwrap()
-        .max_all()
-        .unwrap()
-        .to_scalar::<f32>()
-        .unwrap()
-        .max(1e-2);
-    (a - b)
-        .unwrap()
-        .abs()
-        .unwrap()
-        .max_all()
-        .unwrap()
-        .to_scalar::<f32>()
-        .unwrap()
-        / size
+    let size = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap().max(1e-2);
+    (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() / size
 }
 
 /// Value and gradients of both forms under one random upstream gradient.
 fn agree(vars: &[&Var], fused: impl Fn() -> Result<Tensor>, composed: impl Fn() -> Result<Tensor>) {
     let (a, b) = (fused().unwrap(), composed().unwrap());
-    assert!(
-        distance(&a, &b) < 1e-5,
-        "values differ by {}",
-        distance(&a, &b)
-    );
+    assert!(distance(&a, &b) < 1e-5, "values differ by {}", distance(&a, &b));
     let upstream = noise(a.dims(), 99);
-    let grads = |y: &Tensor| {
-        (y * upstream.as_tensor())
-            .unwrap()
-            .sum_all()
-            .unwrap()
-            .backward()
-            .unwrap()
-    };
+    let grads = |y: &Tensor| (y * upstream.as_tensor()).unwrap().sum_all().unwrap().backward().unwrap();
     let (ga, gb) = (grads(&a), grads(&b));
     for (i, var) in vars.iter().enumerate() {
-        let apart = distance(
-            ga.get(var).expect("a gradient"),
-            gb.get(var).expect("a gradient"),
-        );
+        let apart = distance(ga.get(var).expect("a gradient"), gb.get(var).expect("a gradient"));
         assert!(apart < 1e-5, "gradient {i} differs by {apart}");
     }
 }
@@ -72,26 +41,13 @@ fn span(len: usize, parent: Option<usize>, past: Option<usize>) -> Span {
 }
 
 fn attend(spans: Vec<Span>) -> Attend {
-    Attend {
-        spans: spans.into(),
-        scale: 0.25,
-        window: None,
-        softcap: None,
-    }
+    Attend { spans: spans.into(), scale: 0.25, window: None, softcap: None }
 }
 
 fn attention_agrees(attend: &Attend, h: usize, hkv: usize, d: usize, pasts: &[Past]) {
     let tokens = attend.spans.iter().map(|s| s.len).sum();
-    let (q, k, v) = (
-        noise(&[tokens, h, d], 1),
-        noise(&[tokens, hkv, d], 2),
-        noise(&[tokens, hkv, d], 3),
-    );
-    agree(
-        &[&q, &k, &v],
-        || attention(&q, &k, &v, pasts, attend),
-        || composed::attention(&q, &k, &v, pasts, attend),
-    );
+    let (q, k, v) = (noise(&[tokens, h, d], 1), noise(&[tokens, hkv, d], 2), noise(&[tokens, hkv, d], 3));
+    agree(&[&q, &k, &v], || attention(&q, &k, &v, pasts, attend), || composed::attention(&q, &k, &v, pasts, attend));
 }
 
 #[test]
@@ -109,42 +65,24 @@ fn exp_is_exact_to_a_few_units() {
 #[test]
 fn rms_norm_agrees_with_its_composed_form() {
     let (x, w) = (noise(&[37, 4, 19], 1), noise(&[19], 2));
-    agree(
-        &[&x, &w],
-        || rms_norm(&x, &w, 1e-5),
-        || composed::rms_norm(&x, &w, 1e-5),
-    );
+    agree(&[&x, &w], || rms_norm(&x, &w, 1e-5), || composed::rms_norm(&x, &w, 1e-5));
 }
 
 #[test]
 fn rope_agrees_with_its_composed_form() {
-    for (pairing, half) in [
-        (Pairing::Half, 8),
-        (Pairing::Interleaved, 8),
-        (Pairing::Half, 5),
-        (Pairing::Interleaved, 3),
-    ] {
+    for (pairing, half) in
+        [(Pairing::Half, 8), (Pairing::Interleaved, 8), (Pairing::Half, 5), (Pairing::Interleaved, 3)]
+    {
         let x = noise(&[11, 3, 16], 1);
-        let (cos, sin) = (
-            noise(&[11, half], 2).detach(),
-            noise(&[11, half], 3).detach(),
-        );
-        agree(
-            &[&x],
-            || rope(&x, &cos, &sin, pairing),
-            || composed::rope(&x, &cos, &sin, pairing),
-        );
+        let (cos, sin) = (noise(&[11, half], 2).detach(), noise(&[11, half], 3).detach());
+        agree(&[&x], || rope(&x, &cos, &sin, pairing), || composed::rope(&x, &cos, &sin, pairing));
     }
 }
 
 #[test]
 fn silu_mul_agrees_with_its_composed_form() {
     let (g, u) = (noise(&[301, 130], 1), noise(&[301, 130], 2));
-    agree(
-        &[&g, &u],
-        || silu_mul(&g, &u),
-        || composed::silu_mul(&g, &u),
-    );
+    agree(&[&g, &u], || silu_mul(&g, &u), || composed::silu_mul(&g, &u));
 }
 
 #[test]
@@ -169,12 +107,7 @@ fn cross_entropy_agrees_with_its_composed_form() {
 #[test]
 fn attention_agrees_on_a_ragged_batch() {
     attention_agrees(
-        &attend(vec![
-            span(1, None, None),
-            span(150, None, None),
-            span(7, None, None),
-            span(64, None, None),
-        ]),
+        &attend(vec![span(1, None, None), span(150, None, None), span(7, None, None), span(64, None, None)]),
         6,
         2,
         16,
@@ -203,51 +136,26 @@ fn attention_agrees_on_a_cached_past_with_window_and_softcap() {
         len,
     };
     let pasts = [past(90, 80, 10), past(20, 20, 20)];
-    let spans = vec![
-        span(1, None, Some(0)),
-        span(70, None, Some(1)),
-        span(4, Some(1), None),
-        span(2, None, None),
-    ];
-    for (window, softcap) in [
-        (None, None),
-        (Some(13), None),
-        (Some(100), Some(0.5)),
-        (Some(1), None),
-    ] {
-        let attend = Attend {
-            window,
-            softcap,
-            ..attend(spans.clone())
-        };
+    let spans = vec![span(1, None, Some(0)), span(70, None, Some(1)), span(4, Some(1), None), span(2, None, None)];
+    for (window, softcap) in [(None, None), (Some(13), None), (Some(100), Some(0.5)), (Some(1), None)] {
+        let attend = Attend { window, softcap, ..attend(spans.clone()) };
         attention_agrees(&attend, 4, 2, 8, &pasts);
     }
 }
 
 #[test]
 fn kernels_agree_when_shared_by_threads() {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(3)
-        .build()
-        .unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     pool.install(|| {
         attention_agrees(
-            &attend(vec![
-                span(200, None, None),
-                span(90, Some(0), None),
-                span(130, None, None),
-            ]),
+            &attend(vec![span(200, None, None), span(90, Some(0), None), span(130, None, None)]),
             4,
             2,
             64,
             &[],
         );
         let (x, w) = (noise(&[513, 128], 1), noise(&[128], 2));
-        agree(
-            &[&x, &w],
-            || rms_norm(&x, &w, 1e-5),
-            || composed::rms_norm(&x, &w, 1e-5),
-        );
+        agree(&[&x, &w], || rms_norm(&x, &w, 1e-5), || composed::rms_norm(&x, &w, 1e-5));
     });
 }
 
@@ -256,29 +164,9 @@ fn bad_shapes_are_refused_with_a_sentence() {
     let x = noise(&[3, 2, 8], 1);
     let short = attend(vec![span(2, None, None)]);
     let forward = attend(vec![span(1, Some(1), None), span(2, None, None)]);
-    assert!(
-        attention(&x, &x, &x, &[], &short)
-            .unwrap_err()
-            .to_string()
-            .contains("spans hold 2 tokens")
-    );
-    assert!(
-        attention(&x, &x, &x, &[], &forward)
-            .unwrap_err()
-            .to_string()
-            .contains("must come before")
-    );
+    assert!(attention(&x, &x, &x, &[], &short).unwrap_err().to_string().contains("spans hold 2 tokens"));
+    assert!(attention(&x, &x, &x, &[], &forward).unwrap_err().to_string().contains("must come before"));
     let logits = noise(&[2, 5], 1);
-    assert!(
-        cross_entropy(&logits, &[1, 5], &[1.0, 1.0])
-            .unwrap_err()
-            .to_string()
-            .contains("outside the vocabulary")
-    );
-    assert!(
-        cross_entropy(&logits, &[1, 1], &[0.0, 0.0])
-            .unwrap_err()
-            .to_string()
-            .contains("more than zero")
-    );
+    assert!(cross_entropy(&logits, &[1, 5], &[1.0, 1.0]).unwrap_err().to_string().contains("outside the vocabulary"));
+    assert!(cross_entropy(&logits, &[1, 1], &[0.0, 0.0]).unwrap_err().to_string().contains("more than zero"));
 }
