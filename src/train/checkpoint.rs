@@ -1,0 +1,116 @@
+//! The state of a training run in one safetensors file: `weight.*`, `mean.*` and `square.*` tensors, and the counters in
+//! the header. It is written to a temporary name and renamed, so it is there in full or not at all.
+
+use super::adamw::Slot;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{CpuStorage, Device, Storage, Tensor, Var};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Position {
+    pub steps: u64,
+    /// Tokens seen.
+    pub tokens: u64,
+    /// The next document to be read.
+    pub document: u64,
+    /// Seconds spent so far, over all sittings.
+    pub seconds: f64,
+    /// The running mean of the loss that progress shows; none before the first step.
+    pub loss: Option<f64>,
+}
+
+/// Writes the state of a run made after `plan` (any text that tells one plan from another).
+pub fn write(path: &Path, plan: &str, position: &Position, slots: &[Slot]) -> Result<()> {
+    let loss = position.loss.map(|loss| loss.to_bits().to_string());
+    let header = HashMap::from([
+        ("plan".to_owned(), plan.to_owned()),
+        ("steps".to_owned(), position.steps.to_string()),
+        ("tokens".to_owned(), position.tokens.to_string()),
+        ("document".to_owned(), position.document.to_string()),
+        ("seconds".to_owned(), position.seconds.to_string()),
+        ("loss_bits".to_owned(), loss.unwrap_or_default()),
+    ]);
+    let mut parts: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::with_capacity(3 * slots.len());
+    for slot in slots {
+        let shape = slot.var.dims().to_vec();
+        parts.push((format!("weight.{}", slot.name), shape.clone(), bytes(&floats(&slot.var)?)));
+        parts.push((format!("mean.{}", slot.name), shape.clone(), bytes(&slot.mean)));
+        parts.push((format!("square.{}", slot.name), shape, bytes(&slot.square)));
+    }
+    let views = parts
+        .iter()
+        .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+    let data = safetensors::serialize(views, Some(header))?;
+    let unfinished = path.with_extension("unfinished");
+    let file = fs::File::create(&unfinished).with_context(|| format!("{}: cannot be made", unfinished.display()))?;
+    std::io::Write::write_all(&mut &file, &data)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&unfinished, path))
+        .with_context(|| format!("{}: the checkpoint could not be written", path.display()))
+}
+
+/// Fills the slots from a checkpoint, and says how far it was. None when there is no such file; fails when the file is of
+/// another plan or other variables, or broken.
+pub fn read(path: &Path, plan: &str, slots: &mut [Slot]) -> Result<Option<Position>> {
+    let data = match fs::read(path) {
+        Ok(data) => data,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", path.display())),
+    };
+    let position = fill(&data, plan, slots).with_context(|| format!("{}: not resumed", path.display()))?;
+    Ok(Some(position))
+}
+
+fn fill(data: &[u8], plan: &str, slots: &mut [Slot]) -> Result<Position> {
+    let (_, header) = SafeTensors::read_metadata(data)?;
+    let header = header.metadata().clone().unwrap_or_default();
+    let text = |key: &str| header.get(key).map(String::as_str).with_context(|| format!("its header has no `{key}`"));
+    let written = text("plan")?;
+    if written != plan {
+        bail!("it was made after another plan ({written}, not {plan}); move it away to begin anew");
+    }
+    let count = |key: &str| Ok::<u64, anyhow::Error>(text(key)?.parse()?);
+    let loss = text("loss_bits")?;
+    let position = Position {
+        steps: count("steps")?,
+        tokens: count("tokens")?,
+        document: count("document")?,
+        seconds: text("seconds")?.parse()?,
+        loss: if loss.is_empty() { None } else { Some(f64::from_bits(loss.parse()?)) },
+    };
+    let tensors = SafeTensors::deserialize(data)?;
+    ensure!(
+        tensors.len() == 3 * slots.len(),
+        "it holds {} tensors, the model has {} variables",
+        tensors.len(),
+        slots.len()
+    );
+    for slot in slots {
+        let part = |kind: &str| -> Result<Vec<f32>> {
+            let view = tensors.tensor(&format!("{kind}.{}", slot.name))?;
+            ensure!(view.shape() == slot.var.dims() && view.dtype() == Dtype::F32, "{} has another shape", slot.name);
+            Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        };
+        let (weight, mean, square) = (part("weight")?, part("mean")?, part("square")?);
+        slot.var.set(&Tensor::from_vec(weight, slot.var.dims(), &Device::Cpu)?)?;
+        (slot.mean, slot.square) = (mean, square);
+    }
+    Ok(position)
+}
+
+fn floats(var: &Var) -> Result<Vec<f32>> {
+    let (storage, _) = var.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(CpuStorage::F32(data)) => Ok(data.clone()),
+        _ => bail!("a variable is not f32 on the CPU"),
+    }
+}
+
+fn bytes(floats: &[f32]) -> Vec<u8> {
+    floats.iter().flat_map(|f| f.to_le_bytes()).collect()
+}
