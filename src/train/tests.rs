@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::job::Cancel;
+use crate::model::Weights;
 use crate::model::ops::{self, Attend, Pairing};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -26,16 +27,16 @@ impl Tiny {
     }
 
     fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        Ok(ops::linear(x, &self.vars.get(name, &[DIM, DIM])?)?)
+        Ok(ops::linear(x, &self.vars.tensor(name, &[DIM, DIM])?)?)
     }
 }
 
 impl Network for Tiny {
     fn logits(&self, batch: &Batch) -> Result<Tensor> {
         let n = batch.tokens.len();
-        let embedding = self.vars.get("embed_tokens.weight", &[VOCAB, DIM])?;
+        let embedding = self.vars.tensor("embed_tokens.weight", &[VOCAB, DIM])?;
         let x = embedding.index_select(&Tensor::new(batch.tokens.as_slice(), &Device::Cpu)?, 0)?;
-        let normed = ops::rms_norm(&x, &self.vars.get("norm.weight", &[DIM])?, 1e-5)?;
+        let normed = ops::rms_norm(&x, &self.vars.tensor("norm.weight", &[DIM])?, 1e-5)?;
         let angles: Vec<f32> = batch.spans.iter().flat_map(|s| (0..s.len).map(|i| i as f32)).collect();
         let angles = Tensor::from_vec(angles, (n, 1), &Device::Cpu)?;
         let heads = |name: &str| -> Result<Tensor> {

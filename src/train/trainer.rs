@@ -7,7 +7,7 @@ use super::checkpoint::{self, Position};
 use super::schedule::Schedule;
 use super::vars::Vars;
 use crate::job::Cancel;
-use crate::model::ops;
+use crate::model::{Decoder, ops};
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -23,6 +23,14 @@ pub trait Source: Sync {
 /// What is trained: from a batch to the logits (rows, vocab) of its `rows`.
 pub trait Network: Sync {
     fn logits(&self, batch: &Batch) -> Result<Tensor>;
+}
+
+impl Network for Decoder {
+    fn logits(&self, batch: &Batch) -> Result<Tensor> {
+        let hidden = self.forward(&batch.tokens, &batch.spans, &mut [])?;
+        let rows = Tensor::new(batch.rows.as_slice(), self.device())?;
+        Ok(Decoder::logits(self, &hidden.index_select(&rows, 0)?)?)
+    }
 }
 
 /// What is wanted of the logits (rows, vocab): a scalar, the mean over the batch by its weights.

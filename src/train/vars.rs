@@ -1,7 +1,7 @@
 //! The variables of a training run, by their checkpoint names. They are made when a graph first asks for them, each from
 //! its own random stream, so that neither the order of asking nor the other variables change a value.
 
-use anyhow::Result;
+use crate::model::{self, Error, Linear, Weights};
 use candle_core::{Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -27,19 +27,6 @@ impl Vars {
         Vars { seed, layers, all: Mutex::default() }
     }
 
-    /// The variable of that name, made now if it is new. Fails when it exists in another shape.
-    pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(var) = all.get(name) {
-            anyhow::ensure!(var.dims() == shape, "variable {name} has shape {:?}, asked for as {shape:?}", var.dims());
-            return Ok(var.as_tensor().clone());
-        }
-        let var = Var::from_vec(self.initial(name, shape), shape, &Device::Cpu)?;
-        let tensor = var.as_tensor().clone();
-        all.insert(name.to_owned(), var);
-        Ok(tensor)
-    }
-
     /// All variables, sorted by name.
     pub fn all(&self) -> Vec<(String, Var)> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,6 +48,27 @@ impl Vars {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(fnv(name));
         (0..n).map(|_| (normal(&mut rng) * std) as f32).collect()
+    }
+}
+
+impl Weights for Vars {
+    /// The variable of that name, made now if it is new. Fails when it exists in another shape.
+    fn tensor(&self, name: &str, shape: &[usize]) -> model::Result<Tensor> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(var) = all.get(name) {
+            if var.dims() != shape {
+                return Err(Error::Request(format!("{name} is a variable of {:?}, not {shape:?}", var.dims())));
+            }
+            return Ok(var.as_tensor().clone());
+        }
+        let var = Var::from_vec(self.initial(name, shape), shape, &Device::Cpu)?;
+        let tensor = var.as_tensor().clone();
+        all.insert(name.to_owned(), var);
+        Ok(tensor)
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> model::Result<Linear> {
+        Ok(Linear::dense(self.tensor(name, &[out, inp])?))
     }
 }
 
@@ -88,17 +96,17 @@ mod tests {
     #[test]
     fn initial_values_follow_the_name() {
         let vars = Vars::new(7, 8);
-        assert_eq!(vars.get("model.norm.weight", &[3]).unwrap().to_vec1::<f32>().unwrap(), [1.0; 3]);
-        assert!((std(&vars.get("a.q_proj.weight", &[100, 100]).unwrap()) - 0.02).abs() < 5e-4);
-        assert!((std(&vars.get("a.o_proj.weight", &[100, 100]).unwrap()) - 0.005).abs() < 2e-4);
+        assert_eq!(vars.tensor("model.norm.weight", &[3]).unwrap().to_vec1::<f32>().unwrap(), [1.0; 3]);
+        assert!((std(&vars.tensor("a.q_proj.weight", &[100, 100]).unwrap()) - 0.02).abs() < 5e-4);
+        assert!((std(&vars.tensor("a.o_proj.weight", &[100, 100]).unwrap()) - 0.005).abs() < 2e-4);
     }
 
     #[test]
     fn the_order_of_asking_changes_nothing() {
         let (a, b) = (Vars::new(7, 2), Vars::new(7, 2));
-        let first = a.get("x.weight", &[4]).unwrap();
-        b.get("y.weight", &[9]).unwrap();
-        assert_eq!(first.to_vec1::<f32>().unwrap(), b.get("x.weight", &[4]).unwrap().to_vec1::<f32>().unwrap());
-        assert!(a.get("x.weight", &[5]).is_err());
+        let first = a.tensor("x.weight", &[4]).unwrap();
+        b.tensor("y.weight", &[9]).unwrap();
+        assert_eq!(first.to_vec1::<f32>().unwrap(), b.tensor("x.weight", &[4]).unwrap().to_vec1::<f32>().unwrap());
+        assert!(a.tensor("x.weight", &[5]).is_err());
     }
 }
