@@ -17,8 +17,15 @@ fn main() -> Result<()> {
             said = Instant::now();
             println!(
                 "{} step {} tokens {:.2}M/{:.2}M loss {:.4} norm {:.2} rate {:.2e} {:.0} tokens/s left {:.1} min",
-                size.name, p.steps, p.tokens as f64 / 1e6, p.total_tokens as f64 / 1e6, p.loss, p.norm, p.rate,
-                p.tokens_per_second, p.left.as_secs_f64() / 60.0,
+                size.name,
+                p.steps,
+                p.tokens as f64 / 1e6,
+                p.total_tokens as f64 / 1e6,
+                p.loss,
+                p.norm,
+                p.rate,
+                p.tokens_per_second,
+                p.left.as_secs_f64() / 60.0,
             );
         }
     })?;

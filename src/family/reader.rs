@@ -25,7 +25,8 @@ impl Source for Reader {
 /// A document's tokens, closed by </s>, which counts as the last piece does. A token counts as the piece it ends in.
 fn example(tokenizer: &Tokenizer, doc: &Doc, begin: bool) -> Result<Example> {
     let text = doc.text();
-    let encoding = tokenizer.encode(text.as_str(), false).map_err(|error| anyhow!("a text was not encoded: {error}"))?;
+    let encoding =
+        tokenizer.encode(text.as_str(), false).map_err(|error| anyhow!("a text was not encoded: {error}"))?;
     let (mut tokens, mut weights) = (Vec::with_capacity(encoding.len() + 2), Vec::with_capacity(encoding.len() + 2));
     if begin {
         tokens.push(Special::Begin.id());
@@ -59,7 +60,8 @@ mod tests {
         let got = example(&reader.tokenizer, &doc, true).unwrap();
         let text = reader.tokenizer.decode(&got.tokens, true).unwrap();
         assert_eq!(text, "Q: 12 + é 345\n");
-        let heavy: Vec<u32> = got.tokens.iter().zip(&got.weights).filter(|(_, w)| **w == 1.0).map(|(t, _)| *t).collect();
+        let heavy: Vec<u32> =
+            got.tokens.iter().zip(&got.weights).filter(|(_, w)| **w == 1.0).map(|(t, _)| *t).collect();
         assert_eq!(reader.tokenizer.decode(&heavy, false).unwrap(), " 345\n</s>");
         assert_eq!((got.tokens[0], got.weights[0]), (Special::Begin.id(), 0.0));
     }

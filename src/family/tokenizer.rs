@@ -58,4 +58,3 @@ pub fn learn(seed: u64, documents: usize) -> Result<Tokenizer> {
         .map_err(|error| anyhow!("no vocabulary was learned: {error}"))?;
     Ok(tokenizer)
 }
-
