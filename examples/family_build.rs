@@ -3,10 +3,12 @@
 use anyhow::{Context, Result, bail};
 use bantam::family::{Build, SIZES, Size, build};
 use bantam::job::Cancel;
+use bantam::train::settle_process;
 use std::time::{Duration, Instant};
 
 fn main() -> Result<()> {
-    keep_freed_memory();
+    // SAFETY: nothing has run yet, so there is no other thread.
+    unsafe { settle_process() };
     let build_plan = arguments()?;
     let cancel = Cancel::new();
     signal_hook::flag::register(signal_hook::consts::SIGINT, cancel.flag())?;
@@ -31,18 +33,6 @@ fn main() -> Result<()> {
     })?;
     println!("{}", if finished { "finished" } else { "stopped; run again to go on" });
     Ok(())
-}
-
-/// Activations of a few megabytes come and go in every step: without this glibc returns each to the system, and every
-/// step pays for fresh zeroed pages.
-fn keep_freed_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: only sets two limits of the allocator, before any other thread runs.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
 }
 
 fn arguments() -> Result<Build> {

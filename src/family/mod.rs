@@ -3,6 +3,7 @@
 //! It measures nothing: what they can do is in models/README.md.
 
 pub mod build;
+mod bundled;
 pub mod corpus;
 mod export;
 mod reader;
@@ -10,4 +11,5 @@ mod size;
 mod tokenizer;
 
 pub use build::{Build, build};
+pub use bundled::{Bundled, File, embedded};
 pub use size::{SIZES, Size};

@@ -12,12 +12,14 @@
 mod adamw;
 mod batch;
 mod checkpoint;
+mod process;
 mod schedule;
 mod trainer;
 mod vars;
 
 pub use adamw::AdamW;
 pub use batch::{Batch, Example};
+pub use process::settle_process;
 pub use schedule::Schedule;
 pub use trainer::{Loss, Network, Plan, Progress, Source, Trainer, next_token};
 pub use vars::Vars;
