@@ -47,7 +47,7 @@ pub fn embedded() -> &'static [Bundled] {
 mod tests {
     use super::super::size::{SIZES, VOCAB};
     use super::*;
-    use crate::model::format::Safetensors;
+    use crate::model::format::safetensors::Safetensors;
     use crate::model::{Config, Decoder, Precision};
     use candle_core::Device;
     use tokenizers::Tokenizer;
