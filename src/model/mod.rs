@@ -3,7 +3,8 @@
 //! `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or profiles.
 //!
 //! In reading order: `config` and `family` say what is to be built, `format` and `weights` where its numbers come from,
-//! `linear`, `attention`, `mlp` and `decoder` are the graph on the operations of `ops`, `cache` is its memory.
+//! `linear`, `attention`, `mlp` and `decoder` are the graph on the operations of `ops`, `cache` is its memory; `load` makes
+//! a `Model`, and `generate` and `score` ask it.
 
 mod attention;
 mod cache;
@@ -12,11 +13,17 @@ mod decoder;
 pub mod error;
 pub mod family;
 pub mod format;
+mod generate;
 pub mod linear;
+mod load;
 mod matmul;
 mod mlp;
+pub mod names;
 pub mod ops;
 pub mod rope;
+mod sample;
+mod score;
+pub mod tokenizer;
 mod weights;
 
 pub use cache::Cache;
@@ -24,8 +31,13 @@ pub use config::Config;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use family::Family;
+pub use generate::{End, Generated};
 pub use linear::Linear;
+pub use load::{Embedded, LoadOptions, Model, Source, load};
 pub use ops::Span;
+pub use sample::Sampling;
+pub use score::{Item, Loglikelihood};
+pub use tokenizer::Tokenizer;
 pub use weights::{Precision, Weights};
 
 #[cfg(test)]

@@ -2,4 +2,5 @@
 //! the tensors mean is not known here.
 
 pub mod bytes;
+pub mod gguf;
 pub mod safetensors;

@@ -143,7 +143,7 @@ fn greedy(golden: &Golden, decoder: &Decoder, prompt: &[u32], tokens: usize) -> 
     out
 }
 
-fn log_softmax(row: &[f32], token: u32) -> f64 {
+pub fn log_softmax(row: &[f32], token: u32) -> f64 {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
     f64::from(row[token as usize] - max) - sum.ln()

@@ -1,75 +1,13 @@
-//! What a checkpoint says about its own shape. `RawConfig` is config.json as written, in either of the two forms in
-//! use; `Config` is what it means: checked, with nothing optional that the graph needs. It reads no weights.
+//! config.json to `Config`. `RawConfig` is the file as written, in either of the two forms in use; what is typed there
+//! becomes what is meant, or is refused by name.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::{Error, Result};
-use super::family::Family;
-use super::rope::{Llama3, Rope, Scaling, Yarn};
-
-/// A decoder's shape and constants. Once made it is consistent: sizes are positive and within bounds, heads divide.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    pub family: &'static Family,
-    pub vocab: usize,
-    /// Width of the residual stream (`hidden_size`).
-    pub dim: usize,
-    pub layers: usize,
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub head_dim: usize,
-    /// Width inside the MLP (`intermediate_size`).
-    pub ffn: usize,
-    /// The longest sequence it was made for (`max_position_embeddings`).
-    pub max_positions: usize,
-    pub norm_eps: f64,
-    pub rope: Rope,
-    pub activation: Activation,
-    pub attention_bias: bool,
-    pub mlp_bias: bool,
-    /// The head is the transposed embedding.
-    pub tied: bool,
-    pub bos: Option<u32>,
-    /// Every token that ends a generation.
-    pub eos: Vec<u32>,
-    /// The type the checkpoint says its weights are stored in.
-    pub stored: Option<Stored>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// x * sigmoid(x), gated: silu(gate) * up.
-    Silu,
-}
-
-/// A floating type that checkpoints are stored in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stored {
-    F32,
-    F16,
-    Bf16,
-}
-
-impl Stored {
-    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
-
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// The name config.json uses.
-    pub fn torch_name(self) -> &'static str {
-        match self {
-            Self::F32 => "float32",
-            Self::F16 => "float16",
-            Self::Bf16 => "bfloat16",
-        }
-    }
-}
+use super::{Activation, Config, Stored};
+use crate::model::error::{Error, Result};
+use crate::model::family::Family;
+use crate::model::rope::{Llama3, Rope, Scaling, Yarn};
 
 /// config.json as written. Two forms exist: `rope_theta`, `rope_scaling`, `torch_dtype` (up to transformers 4, and
 /// most files on the hub) and `rope_parameters`, `dtype` (transformers 5).
@@ -109,53 +47,20 @@ impl Config {
         Reader { file }.config(raw)
     }
 
-    /// Width of the rows of q, and of the input of o.
-    pub fn q_dim(&self) -> usize {
-        self.heads * self.head_dim
-    }
-
-    /// Width of the rows of k and of v.
-    pub fn kv_dim(&self) -> usize {
-        self.kv_heads * self.head_dim
-    }
-
-    /// Refuses what no graph can be built from. Every way of making a `Config` ends here.
-    pub(crate) fn check(self, file: &str) -> Result<Self> {
-        let broken = |what: String| Err(Error::broken(file, what));
-        let sizes: [(&str, usize, usize); 8] = [
-            ("vocab_size", self.vocab, 1 << 24),
-            ("hidden_size", self.dim, 1 << 20),
-            ("num_hidden_layers", self.layers, 1 << 12),
-            ("num_attention_heads", self.heads, 1 << 14),
-            ("num_key_value_heads", self.kv_heads, 1 << 14),
-            ("head_dim", self.head_dim, 1 << 14),
-            ("intermediate_size", self.ffn, 1 << 22),
-            ("max_position_embeddings", self.max_positions, 1 << 30),
-        ];
-        for (name, value, most) in sizes {
-            if value == 0 || value > most {
-                return broken(format!("{name} is {value}, allowed are 1 to {most}"));
-            }
+    /// generation_config.json, where there is one, has the last word on which tokens end a generation.
+    pub(in crate::model) fn with_generation(mut self, bytes: Option<&[u8]>, file: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Generation {
+            eos_token_id: Option<Value>,
         }
-        if !self.heads.is_multiple_of(self.kv_heads) {
-            return broken(format!(
-                "num_attention_heads {} is not a multiple of num_key_value_heads {}",
-                self.heads, self.kv_heads
-            ));
+        let Some(bytes) = bytes else { return Ok(self) };
+        let generation: Generation =
+            serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a generation config: {e}")))?;
+        let eos = Reader { file }.token_ids("eos_token_id", generation.eos_token_id.as_ref())?;
+        if !eos.is_empty() {
+            self.eos = eos;
         }
-        if !self.head_dim.is_multiple_of(2) {
-            return broken(format!("head_dim {} is odd, and rotary embeddings turn pairs", self.head_dim));
-        }
-        if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
-            return broken(format!("rms_norm_eps is {}, allowed is above 0 and below 1", self.norm_eps));
-        }
-        if !(self.rope.theta > 1.0 && self.rope.theta.is_finite()) {
-            return broken(format!("rope_theta is {}, allowed is above 1", self.rope.theta));
-        }
-        if let Some(id) = self.bos.iter().chain(&self.eos).find(|&&id| id as usize >= self.vocab) {
-            return broken(format!("special token id {id} is outside the vocabulary of {}", self.vocab));
-        }
-        Ok(self)
+        self.check(file)
     }
 }
 

@@ -1,0 +1,159 @@
+//! Continues prompts, one or many at a time: each step runs one new token of every sequence that is still going. Text
+//! and stop strings are the caller's; it sees every token at once and may stop any sequence.
+
+use std::ops::ControlFlow;
+
+use candle_core::Tensor;
+
+use super::cache::Cache;
+use super::error::{Error, Result};
+use super::load::Model;
+use super::ops::Span;
+use super::sample::{Sampler, Sampling};
+
+/// The most prompt tokens in one pass; a longer prompt continues from its own cache.
+const PASS: usize = 512;
+
+/// A continuation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// Without the token that ended it.
+    pub tokens: Vec<u32>,
+    pub end: End,
+}
+
+/// Why it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The model said so.
+    Eos,
+    /// `max_tokens`, or the model's longest sequence, was reached.
+    Length,
+    /// The caller said so.
+    Stopped,
+}
+
+impl Model {
+    /// Continues one prompt. `on_token` sees every token as it comes and may stop. Fails on an empty prompt and on one
+    /// as long as the longest sequence.
+    pub fn generate(
+        &self,
+        prompt: &[u32],
+        sampling: &Sampling,
+        mut on_token: impl FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Generated> {
+        let mut all = self.generate_all(&[prompt], sampling, |_, token| on_token(token))?;
+        Ok(all.pop().expect("one continuation for one prompt"))
+    }
+
+    /// Continues several prompts together, each as if it were alone. `on_token` gets the prompt's index and a token.
+    pub fn generate_all(
+        &self,
+        prompts: &[&[u32]],
+        sampling: &Sampling,
+        mut on_token: impl FnMut(usize, u32) -> ControlFlow<()>,
+    ) -> Result<Vec<Generated>> {
+        let mut sequences = Sequences::new(self, prompts, sampling)?;
+        while sequences.any_open() {
+            let (ready, hidden) = sequences.pass(self)?;
+            if ready.is_empty() {
+                continue;
+            }
+            let logits = self.decoder.logits(&hidden)?.to_vec2::<f32>()?;
+            for (index, logits) in ready.into_iter().zip(logits) {
+                let sequence = &mut sequences.all[index];
+                let token = sequence.sampler.next(&logits)?;
+                sequence.accept(token, self, |token| on_token(index, token));
+            }
+        }
+        Ok(sequences.all.into_iter().map(Sequence::finish).collect())
+    }
+}
+
+/// The sequences of one call, with a cache for each.
+struct Sequences<'a> {
+    all: Vec<Sequence<'a>>,
+    caches: Vec<Cache>,
+}
+
+struct Sequence<'a> {
+    /// What the model has not seen yet: the rest of the prompt, then the last token.
+    pending: Vec<u32>,
+    tokens: Vec<u32>,
+    prompt: usize,
+    sampler: Sampler<'a>,
+    sampling: &'a Sampling,
+    end: Option<End>,
+}
+
+impl<'a> Sequences<'a> {
+    fn new(model: &Model, prompts: &[&[u32]], sampling: &'a Sampling) -> Result<Self> {
+        let sequence = |prompt: &&[u32]| {
+            if prompt.is_empty() || prompt.len() >= model.max_length {
+                let (len, most) = (prompt.len(), model.max_length - 1);
+                return Err(Error::Request(format!(
+                    "a prompt of {len} tokens cannot be continued; allowed are 1 to {most}"
+                )));
+            }
+            Ok(Sequence {
+                pending: prompt.to_vec(),
+                tokens: Vec::new(),
+                prompt: prompt.len(),
+                sampler: Sampler::new(sampling),
+                sampling,
+                end: (sampling.max_tokens == 0).then_some(End::Length),
+            })
+        };
+        let caches = prompts.iter().map(|_| Cache::new(&model.config, model.decoder.device())).collect();
+        Ok(Self { all: prompts.iter().map(sequence).collect::<Result<_>>()?, caches })
+    }
+
+    fn any_open(&self) -> bool {
+        self.all.iter().any(|sequence| sequence.end.is_none())
+    }
+
+    /// Runs what is pending, up to `PASS` tokens, and gives the sequences that now wait for a token with their last
+    /// rows, (sequences, dim).
+    fn pass(&mut self, model: &Model) -> Result<(Vec<usize>, Tensor)> {
+        let (mut tokens, mut spans, mut ready, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (index, sequence) in self.all.iter_mut().enumerate().filter(|(_, s)| s.end.is_none()) {
+            let len = sequence.pending.len().min(PASS - tokens.len());
+            if len == 0 {
+                break;
+            }
+            tokens.extend(sequence.pending.drain(..len));
+            spans.push(Span { len, parent: None, past: Some(index) });
+            if sequence.pending.is_empty() {
+                ready.push(index);
+                rows.push(tokens.len() as u32 - 1);
+            }
+        }
+        let hidden = model.decoder.forward(&tokens, &spans, &mut self.caches)?;
+        let all_or_none = rows.is_empty() || rows.len() == tokens.len();
+        let last = match all_or_none {
+            true => hidden,
+            false => hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?,
+        };
+        Ok((ready, last))
+    }
+}
+
+impl Sequence<'_> {
+    fn accept(&mut self, token: u32, model: &Model, mut on_token: impl FnMut(u32) -> ControlFlow<()>) {
+        if !self.sampling.ignore_eos && model.config.eos.contains(&token) {
+            self.end = Some(End::Eos);
+            return;
+        }
+        self.tokens.push(token);
+        self.pending.push(token);
+        let full = self.tokens.len() >= self.sampling.max_tokens || self.prompt + self.tokens.len() >= model.max_length;
+        self.end = match on_token(token) {
+            ControlFlow::Break(()) => Some(End::Stopped),
+            ControlFlow::Continue(()) => full.then_some(End::Length),
+        };
+    }
+
+    fn finish(self) -> Generated {
+        Generated { tokens: self.tokens, end: self.end.expect("the loop runs until every sequence has ended") }
+    }
+}

@@ -1,0 +1,276 @@
+//! How likely a model finds given tokens. A question's context is computed once for all its continuations, and what
+//! the contexts of a batch begin with (the same examples, mostly) once for all of them: a batch is a tree of spans.
+//!
+//! Truncation and windows are lm-evaluation-harness's (`_loglikelihood_tokens` in models/huggingface.py,
+//! `get_rolling_token_windows` in utils.py), so that scores can be compared with published ones.
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::error::{Error, Result};
+use super::load::Model;
+use super::ops::Span;
+use super::sample::argmax;
+
+/// The most tokens in one pass, unless a single context is longer.
+const PASS: usize = 1024;
+/// The most logits held at a time: 16 MB.
+const LOGITS: usize = 1 << 22;
+/// A common beginning shorter than this is not worth a span of its own.
+const SHARED: usize = 16;
+
+/// A context and the continuations to be compared after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub context: Vec<u32>,
+    pub continuations: Vec<Vec<u32>>,
+}
+
+/// How likely a continuation is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loglikelihood {
+    /// Natural logarithm of the probability of all its tokens.
+    pub logprob: f64,
+    /// Whether every token is the most likely one.
+    pub greedy: bool,
+}
+
+impl Model {
+    /// Scores every continuation after its context; the results have the shape of the items. A context that is too
+    /// long for the model loses its beginning. Fails on an empty context or continuation, and on a continuation that
+    /// is itself longer than the model's longest sequence.
+    pub fn loglikelihoods(&self, items: &[Item]) -> Result<Vec<Vec<Loglikelihood>>> {
+        let mut groups = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            groups.extend(groups_of(index, item, self.max_length)?);
+        }
+        let mut found = self.score(groups)?.into_iter();
+        let mut take = || {
+            let tokens = found.next().expect("score answers every continuation, in order");
+            Loglikelihood { logprob: tokens.iter().map(|t| t.logprob).sum(), greedy: tokens.iter().all(|t| t.greedy) }
+        };
+        Ok(items.iter().map(|item| item.continuations.iter().map(|_| take()).collect()).collect())
+    }
+
+    /// The natural log-probability of every token of every text, the first one after `prefix` (a BOS, or what stands
+    /// in for it). A text longer than the model's longest sequence is read in windows, each token predicted once.
+    pub fn rolling(&self, prefix: u32, texts: &[&[u32]]) -> Result<Vec<Vec<f64>>> {
+        let windows: Vec<Vec<(Vec<u32>, &[u32])>> =
+            texts.iter().map(|text| windows(prefix, text, self.max_length)).collect();
+        let groups = windows
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(|(i, (context, tokens))| Group { context, continuations: vec![((i, 0), tokens)] });
+        let mut found = self.score(groups.collect())?.into_iter();
+        let mut take = |window: usize| -> Vec<f64> {
+            let tokens = found.by_ref().take(window).flatten();
+            tokens.map(|token| token.logprob).collect()
+        };
+        Ok(windows.iter().map(|windows| take(windows.len())).collect())
+    }
+
+    /// Scores groups in an order that lets neighbours share; the answers come in the order of the slots.
+    fn score(&self, mut groups: Vec<Group>) -> Result<Vec<Vec<Scored>>> {
+        groups.sort_by(|a, b| a.context.cmp(b.context));
+        let mut answers: Vec<(Slot, Vec<Scored>)> = Vec::new();
+        let mut rest = &groups[..];
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch_len(rest));
+            answers.extend(Batch::new(batch).score(self)?);
+            rest = later;
+        }
+        answers.sort_by_key(|(slot, _)| *slot);
+        Ok(answers.into_iter().map(|(_, scored)| scored).collect())
+    }
+}
+
+/// Which continuation of which item.
+type Slot = (usize, usize);
+
+/// Continuations of one context, which fits the model with the longest of them.
+struct Group<'a> {
+    context: &'a [u32],
+    continuations: Vec<(Slot, &'a [u32])>,
+}
+
+/// One token of a continuation.
+#[derive(Debug, Clone, Copy)]
+struct Scored {
+    logprob: f64,
+    greedy: bool,
+}
+
+impl Group<'_> {
+    /// Tokens the model reads: the last of a continuation is only predicted.
+    fn tokens(&self) -> usize {
+        self.context.len() + self.continuations.iter().map(|(_, tokens)| tokens.len() - 1).sum::<usize>()
+    }
+}
+
+/// An item's continuations: those that fit after the whole context together, each of the others with what fits of it.
+fn groups_of(index: usize, item: &Item, max_length: usize) -> Result<Vec<Group<'_>>> {
+    let context = &item.context[..];
+    if context.is_empty() || item.continuations.iter().any(Vec::is_empty) {
+        return Err(Error::Request("a context and a continuation need at least one token each to be scored".into()));
+    }
+    let mut whole = Group { context, continuations: Vec::new() };
+    let mut cut = Vec::new();
+    for (choice, tokens) in item.continuations.iter().enumerate() {
+        let slot = (index, choice);
+        let room = (max_length + 1).checked_sub(tokens.len()).filter(|&room| room > 0).ok_or_else(|| {
+            let len = tokens.len();
+            Error::Request(format!("a continuation of {len} tokens is longer than the {max_length} the model is given"))
+        })?;
+        match context.len() <= room {
+            true => whole.continuations.push((slot, tokens)),
+            false => cut.push(Group { context: &context[context.len() - room..], continuations: vec![(slot, tokens)] }),
+        }
+    }
+    let whole = Some(whole).filter(|group| !group.continuations.is_empty());
+    Ok(whole.into_iter().chain(cut).collect())
+}
+
+/// Disjoint windows over a text: what each predicts, and the tokens before it. The last one keeps as much of what
+/// went before as fits.
+fn windows(prefix: u32, text: &[u32], max_length: usize) -> Vec<(Vec<u32>, &[u32])> {
+    let mut windows = Vec::new();
+    let mut done = 0;
+    while done < text.len() {
+        let end = text.len().min(done + max_length);
+        let context = match done {
+            0 => vec![prefix],
+            _ => text[end - max_length - 1..done].to_vec(),
+        };
+        windows.push((context, &text[done..end]));
+        done = end;
+    }
+    windows
+}
+
+/// How many of the groups, sorted by context, go into one pass.
+fn batch_len(groups: &[Group]) -> usize {
+    let mut shared = groups[0].context.len();
+    let mut total = 0;
+    for (i, group) in groups.iter().enumerate() {
+        shared = shared.min(common(groups[0].context, group.context));
+        total += group.tokens();
+        let cost = total - i * shared;
+        if i > 0 && cost > PASS {
+            return i;
+        }
+    }
+    groups.len()
+}
+
+/// How many tokens two contexts begin with in common.
+fn common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// One pass: its tokens and spans, and what is asked of which row.
+struct Batch {
+    tokens: Vec<u32>,
+    spans: Vec<Span>,
+    /// (row of the pass, the token it should predict, slot, place in the continuation), by row.
+    asks: Vec<Ask>,
+}
+
+struct Ask {
+    row: u32,
+    token: u32,
+    slot: Slot,
+    place: usize,
+}
+
+impl Batch {
+    fn new(groups: &[Group]) -> Self {
+        let mut batch = Self { tokens: Vec::new(), spans: Vec::new(), asks: Vec::new() };
+        let shared = batch.share(groups);
+        for group in groups {
+            batch.add(group, shared);
+        }
+        batch.asks.sort_by_key(|ask| (ask.row, ask.slot, ask.place));
+        batch
+    }
+
+    /// The common beginning of all contexts as a span of its own. At least one token of each is left over.
+    fn share(&mut self, groups: &[Group]) -> usize {
+        let first = groups[0].context;
+        let common = groups.iter().map(|group| common(first, group.context).min(group.context.len() - 1)).min();
+        match common {
+            Some(common) if common >= SHARED && groups.len() > 1 => {
+                self.push(&first[..common], None);
+                common
+            }
+            _ => 0,
+        }
+    }
+
+    fn add(&mut self, group: &Group, shared: usize) {
+        let parent = (shared > 0).then_some(0);
+        if let [(slot, tokens)] = group.continuations[..] {
+            let row = self.tokens.len() + group.context.len() - shared - 1;
+            self.push(&[&group.context[shared..], &tokens[..tokens.len() - 1]].concat(), parent);
+            self.ask(slot, tokens, row as u32, row as u32 + 1);
+            return;
+        }
+        let context = self.spans.len();
+        self.push(&group.context[shared..], parent);
+        let last = self.tokens.len() as u32 - 1;
+        for &(slot, tokens) in &group.continuations {
+            let first = self.tokens.len() as u32;
+            if tokens.len() > 1 {
+                self.push(&tokens[..tokens.len() - 1], Some(context));
+            }
+            self.ask(slot, tokens, last, first);
+        }
+    }
+
+    fn push(&mut self, tokens: &[u32], parent: Option<usize>) {
+        self.tokens.extend(tokens);
+        self.spans.push(Span { len: tokens.len(), parent, past: None });
+    }
+
+    /// The first token is predicted at row `last`, those after it at the rows from `next` on.
+    fn ask(&mut self, slot: Slot, tokens: &[u32], last: u32, next: u32) {
+        let rows = std::iter::once(last).chain(next..);
+        let asks = rows.zip(tokens).enumerate();
+        self.asks.extend(asks.map(|(place, (row, &token))| Ask { row, token, slot, place }));
+    }
+
+    fn score(&self, model: &Model) -> Result<Vec<(Slot, Vec<Scored>)>> {
+        let hidden = model.decoder.forward(&self.tokens, &self.spans, &mut [])?;
+        let by_row: Vec<&[Ask]> = self.asks.chunk_by(|a, b| a.row == b.row).collect();
+        let mut scored: Vec<(Slot, usize, Scored)> = Vec::with_capacity(self.asks.len());
+        for some in by_row.chunks((LOGITS / model.config.vocab).max(1)) {
+            let rows: Vec<u32> = some.iter().map(|asks| asks[0].row).collect();
+            let picked = hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?;
+            let logits = model.decoder.logits(&picked)?.flatten_all()?.to_vec1::<f32>()?;
+            let answers = logits.par_chunks_exact(model.config.vocab).zip(some).map(|(row, asks)| answer(row, asks));
+            scored.extend(answers.collect::<Result<Vec<_>>>()?.into_iter().flatten());
+        }
+        scored.sort_by_key(|(slot, place, _)| (*slot, *place));
+        let same = |a: &(Slot, usize, Scored), b: &(Slot, usize, Scored)| a.0 == b.0;
+        Ok(scored.chunk_by(same).map(|one| (one[0].0, one.iter().map(|(.., s)| *s).collect())).collect())
+    }
+}
+
+/// What one row of logits says to everything asked of it.
+fn answer(logits: &[f32], asks: &[Ask]) -> Result<Vec<(Slot, usize, Scored)>> {
+    let best = argmax(logits);
+    let most = logits[best as usize];
+    let sum: f64 = logits.iter().map(|logit| f64::from((logit - most).exp())).sum();
+    let normalizer = f64::from(most) + sum.ln();
+    if !normalizer.is_finite() {
+        return Err(Error::Request("the model's logits are not finite; its weights may be damaged".into()));
+    }
+    let scored = |ask: &Ask| {
+        let logprob = logits.get(ask.token as usize).map(|&logit| f64::from(logit) - normalizer);
+        let logprob = logprob.ok_or_else(|| {
+            Error::Request(format!("token {} is outside the vocabulary of {}", ask.token, logits.len()))
+        })?;
+        Ok((ask.slot, ask.place, Scored { logprob, greedy: ask.token == best }))
+    };
+    asks.iter().map(scored).collect()
+}
