@@ -1,9 +1,9 @@
 //! bench: measuring one variant on this host, and all of a profile's.
 //!
 //! In reading order: `plan` turns a profile into trials, `session` does them one by one, `runner` says what doing one
-//! is, `process` does it in a worker process, and `protocol` is what the two say to each other. `speed` is how timings are
-//! taken, `meter` tells the joules and refuses to where they cannot be believed, `host` is the card of the machine and what
-//! makes its numbers doubtful; `home` is where things are kept.
+//! is, `process` does it in a worker process, `sandbox` keeps that process, and `protocol` is what the two say to each
+//! other. `speed` is how timings are taken, `meter` tells the joules and refuses to where they cannot be believed,
+//! `host` is the card of the machine and what makes its numbers doubtful; `home` is where things are kept.
 
 pub mod home;
 pub mod host;
@@ -12,6 +12,7 @@ pub mod plan;
 pub mod process;
 pub mod protocol;
 pub mod runner;
+pub mod sandbox;
 pub mod session;
 pub mod speed;
 

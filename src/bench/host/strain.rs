@@ -137,6 +137,18 @@ fn swapped(roots: &Roots) -> Result<u64, String> {
     }
 }
 
+/// How many processes the kernel has killed for want of memory since boot, in all control groups.
+///
+/// # Errors
+/// Why that is unknown.
+pub fn oom_kills(roots: &Roots) -> Result<u64, String> {
+    let path = roots.proc.join("vmstat");
+    let stat = text(&path)?;
+    field(&stat, "oom_kill")
+        .and_then(|n| n.parse().ok())
+        .ok_or_else(|| format!("{} counts no oom_kill", path.display()))
+}
+
 /// What was taken from the work, or why that is unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Strain {
