@@ -85,3 +85,60 @@ fn build_size(
     }
     Ok(finished)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::SIZES;
+    use crate::model::Precision;
+    use crate::model::format::safetensors::Safetensors;
+    use candle_core::Device;
+
+    /// A build of the smallest size for three steps, with a tokenizer learned from little.
+    fn tiny(dir: &Path) -> Build {
+        let work = dir.join("work");
+        fs::create_dir_all(&work).unwrap();
+        tokenizer::learn(SEED, 200).unwrap().save(work.join("tokenizer.json"), false).unwrap();
+        let (out, sizes) = (dir.join("models"), vec![&SIZES[0]]);
+        Build { out, work, sizes, threads: 1, tokens: Some(5_000), checkpoint_every: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_build_stopped_and_called_again_writes_the_same_model_as_an_undisturbed_one() {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert!(build(&tiny(whole.path()), &Cancel::new(), &mut |_, _| {}).unwrap());
+
+        let (stopped, cancel) = (tiny(parts.path()), Cancel::new());
+        assert!(!build(&stopped, &cancel, &mut |_, _| cancel.cancel()).unwrap());
+        assert!(!stopped.out.exists());
+        let mut steps = Vec::new();
+        assert!(build(&stopped, &Cancel::new(), &mut |_, progress| steps.push(progress.steps)).unwrap());
+        assert_eq!(steps, [2, 3]);
+
+        let file = |dir: &Path, name: &str| fs::read(dir.join("models/bantam-s").join(name)).unwrap();
+        for name in
+            ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+        {
+            assert_eq!(file(whole.path(), name), file(parts.path(), name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_loads_as_the_model_that_was_trained() {
+        let dir = tempfile::tempdir().unwrap();
+        let tiny = tiny(dir.path());
+        build(&tiny, &Cancel::new(), &mut |_, _| {}).unwrap();
+        let folder = tiny.out.join("bantam-s");
+        let config = Config::from_json(&fs::read(folder.join("config.json")).unwrap(), "config.json").unwrap();
+        let weights = Safetensors::open(&folder, &Device::Cpu, Precision::AsStored).unwrap();
+        let vars = Vars::new(SEED, config.layers);
+        Decoder::new(&config, &vars).unwrap();
+        let mut names: Vec<String> = weights.names().into_iter().map(str::to_owned).collect();
+        names.sort();
+        assert_eq!(names, vars.all().into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+        let decoder = Decoder::new(&config, &weights).unwrap();
+        let span = crate::model::Span { len: 3, parent: None, past: None };
+        let logits = decoder.logits(&decoder.forward(&[5, 6, 7], &[span], &mut []).unwrap()).unwrap();
+        assert!(logits.to_vec2::<f32>().unwrap().iter().flatten().all(|x| x.is_finite()));
+    }
+}

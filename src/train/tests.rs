@@ -116,6 +116,22 @@ fn a_run_stopped_and_resumed_ends_bit_for_bit_as_an_undisturbed_one() {
 }
 
 #[test]
+fn a_killed_run_goes_on_from_its_last_checkpoint_to_the_same_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    let (_, _, undisturbed) = sit(plan(4_000, 2), &whole, u64::MAX);
+    sit(plan(4_000, 2), &killed, 5);
+    // What a kill leaves: the last checkpoint, older than the last step, and half of the next.
+    let left = std::fs::read(&killed).unwrap();
+    sit(plan(4_000, 2), &killed, 6);
+    std::fs::write(&killed, &left).unwrap();
+    std::fs::write(killed.with_extension("unfinished"), &left[..left.len() / 2]).unwrap();
+    let (done, _, resumed) = sit(plan(4_000, 2), &killed, u64::MAX);
+    assert!(done);
+    assert_eq!(undisturbed, resumed);
+}
+
+#[test]
 fn shards_change_the_speed_and_not_the_result() {
     let dir = tempfile::tempdir().unwrap();
     let (_, _, one) = sit(plan(2_000, 1), &dir.path().join("one"), u64::MAX);
