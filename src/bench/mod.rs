@@ -3,8 +3,10 @@
 //! In reading order: `plan` turns a profile into trials, `session` does them one by one, `runner` says what doing one
 //! is, `process` does it in a worker process, `sandbox` keeps that process, and `protocol` is what the two say to each
 //! other. `speed` is how timings are taken, `meter` tells the joules and refuses to where they cannot be believed,
-//! `host` is the card of the machine and what makes its numbers doubtful; `home` is where things are kept.
+//! `host` is the card of the machine and what makes its numbers doubtful, `doctor` puts these together; `home` is where
+//! things are kept.
 
+pub mod doctor;
 pub mod home;
 pub mod host;
 pub mod meter;
@@ -15,6 +17,8 @@ pub mod runner;
 pub mod sandbox;
 pub mod session;
 pub mod speed;
+
+pub use doctor::{Doctor, doctor};
 
 #[cfg(test)]
 mod tests;

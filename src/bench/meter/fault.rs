@@ -43,6 +43,8 @@ pub enum Fault {
     NotDischarging { battery: String, status: String },
     #[error("not used: it covers the whole machine in coarse steps, and finer meters of its parts were found")]
     Coarser,
+    #[error("not used: its steps are too coarse for work of {work:.0?}, it tells the energy from {shortest:.0?} on")]
+    TooSlow { work: Duration, shortest: Duration },
 }
 
 impl Fault {

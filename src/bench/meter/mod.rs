@@ -194,10 +194,19 @@ pub enum Device {
     Gpu(u32),
 }
 
+/// A meter that is believed, and what it showed under full load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proven {
+    pub meter: Identity,
+    pub watts: Watts,
+}
+
 /// What was found on this machine.
 #[derive(Default)]
 pub struct Found {
     pub meters: Vec<Box<dyn Meter>>,
+    /// One for each of the meters that were proven.
+    pub proven: Vec<Proven>,
     pub refused: Vec<Refused>,
 }
 
@@ -225,37 +234,51 @@ impl Found {
         self.refused.push(Refused { meter, reason: fault.to_string() });
     }
 
-    /// Keeps the meters that move plausibly while `busy` works. A battery is tried only where no part of the machine
-    /// has a meter: its proof takes most of a minute, and its joules could not be added to theirs anyway.
+    /// Keeps the meters that move plausibly while `busy` works, for measurements of a minute or less.
     pub fn prove(self, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Found {
-        let mut proven = Found { meters: Vec::new(), refused: self.refused };
+        self.prove_for(Duration::from_secs(60), clock, busy)
+    }
+
+    /// Keeps the meters that can tell the energy of work that takes so long and that move plausibly while `busy`
+    /// works. The whole machine's is tried only where no part of it has one: a battery's proof takes most of a minute,
+    /// and its joules could not be added to theirs anyway.
+    pub fn prove_for(self, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Found {
+        let mut tried = Found { refused: self.refused, ..Found::default() };
         let (parts, wholes): (Vec<_>, Vec<_>) =
             self.meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
         for meter in parts {
-            proven.try_out(meter, clock, busy);
+            tried.try_out(meter, work, clock, busy);
         }
-        let fine = !proven.meters.is_empty();
+        let fine = !tried.meters.is_empty();
         for meter in wholes {
             if fine {
-                proven.refuse(meter.identity().name.clone(), &Fault::Coarser);
+                tried.refuse(meter.identity().name.clone(), &Fault::Coarser);
             } else {
-                proven.try_out(meter, clock, busy);
+                tried.try_out(meter, work, clock, busy);
             }
         }
-        proven
+        tried
     }
 
-    fn try_out(&mut self, mut meter: Box<dyn Meter>, clock: &dyn Clock, busy: &mut dyn FnMut()) {
+    fn try_out(&mut self, mut meter: Box<dyn Meter>, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) {
+        let identity = meter.identity().clone();
+        let shortest = identity.domain.shortest_span();
+        if work < shortest {
+            return self.refuse(identity.name, &Fault::TooSlow { work, shortest });
+        }
         match prove(meter.as_mut(), clock, busy) {
-            Ok(_) => self.meters.push(meter),
-            Err(fault) => self.refuse(meter.identity().name.clone(), &fault),
+            Ok(proof) => {
+                self.meters.push(meter);
+                self.proven.push(Proven { meter: identity, watts: proof.watts });
+            }
+            Err(fault) => self.refuse(identity.name, &fault),
         }
     }
 
     /// The meters that tell what work on this device costs and may be added up: those of its parts if there are any,
     /// else the whole machine's, else the estimate. Never a mixture of these.
     pub fn choose(self, device: Device, estimate: Option<estimate::Estimate>) -> Found {
-        let Found { meters, refused } = self;
+        let Found { meters, proven, refused } = self;
         let (parts, wholes): (Vec<_>, Vec<_>) =
             meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
         let parts: Vec<_> = parts.into_iter().filter(|m| m.identity().domain.serves(device)).collect();
@@ -266,14 +289,19 @@ impl Found {
         } else {
             estimate.map(|e| Box::new(e) as Box<dyn Meter>).into_iter().collect()
         };
-        Found { meters, refused }
+        Found { meters, proven, refused }
     }
 
     /// Why there is no measured energy, for where a figure would stand.
     pub fn why_none(&self) -> String {
-        let reasons: Vec<_> = self.refused.iter().map(|r| format!("{}: {}", r.meter, r.reason)).collect();
-        format!("no usable energy meter ({})", reasons.join("; "))
+        why_none(&self.refused)
     }
+}
+
+/// Why there is no measured energy where these meters are all there could be.
+pub fn why_none(refused: &[Refused]) -> String {
+    let reasons: Vec<_> = refused.iter().map(|r| format!("{}: {}", r.meter, r.reason)).collect();
+    format!("no usable energy meter ({})", reasons.join("; "))
 }
 
 #[cfg(test)]
@@ -302,7 +330,7 @@ mod tests {
                 Identity { name: domain.to_string(), domain, method: Method::Counter, source: "test".into() };
             Box::new(Fake(identity, watts)) as Box<dyn Meter>
         });
-        Found { meters: meters.collect(), refused: Vec::new() }
+        Found { meters: meters.collect(), ..Found::default() }
     }
 
     fn domains(found: &Found) -> Vec<Domain> {
@@ -335,11 +363,21 @@ mod tests {
         let mut busy = || clock.turn(Duration::from_secs(1));
         let proven = found(&[PACKAGE, (Domain::Package(1), 0.0), BATTERY]).prove(&clock, &mut busy);
         assert_eq!(domains(&proven), [Domain::Package(0)]);
+        assert!((proven.proven[0].watts.0 - 50.0).abs() < 1e-9 && proven.proven.len() == 1);
         assert_eq!(proven.refused.len(), 2);
         assert!(proven.refused[0].reason.contains("did not move"), "{:?}", proven.refused);
         assert!(proven.refused[1].reason.contains("finer meters"), "{:?}", proven.refused);
-        let proven = found(&[BATTERY]).prove(&clock, &mut busy);
-        assert_eq!(domains(&proven), [Domain::Battery(0)]);
+    }
+
+    #[test]
+    fn a_battery_tells_long_work_only() {
+        let clock = Hand::default();
+        let mut busy = || clock.turn(Duration::from_secs(1));
+        let short = found(&[BATTERY]).prove(&clock, &mut busy);
+        assert!(short.meters.is_empty() && short.refused[0].reason.contains("600s"), "{:?}", short.refused);
+        assert_eq!(clock.now(), Duration::ZERO, "nobody waits for its proof");
+        let long = found(&[BATTERY]).prove_for(Duration::from_secs(3600), &clock, &mut busy);
+        assert_eq!(domains(&long), [Domain::Battery(0)]);
     }
 
     #[test]
