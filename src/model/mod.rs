@@ -4,16 +4,18 @@
 //!
 //! In reading order: `config` and `family` say what is to be built, `format` and `weights` where its numbers come from,
 //! `linear`, `attention`, `mlp` and `decoder` are the graph on the operations of `ops`, `cache` is its memory; `load` makes
-//! a `Model`, and `generate` and `score` ask it.
+//! a `Model`, and `generate` and `score` ask it. `cost` and `inspect` speak of a model without loading it.
 
 mod attention;
 mod cache;
 pub mod config;
+pub mod cost;
 mod decoder;
 pub mod error;
 pub mod family;
 pub mod format;
 mod generate;
+pub mod inspect;
 pub mod linear;
 mod load;
 mod matmul;
@@ -28,10 +30,12 @@ mod weights;
 
 pub use cache::Cache;
 pub use config::Config;
+pub use cost::{Cost, cost};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use family::Family;
 pub use generate::{End, Generated};
+pub use inspect::{Facts, inspect};
 pub use linear::Linear;
 pub use load::{Embedded, LoadOptions, Model, Source, load};
 pub use ops::Span;

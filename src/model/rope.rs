@@ -84,6 +84,18 @@ impl Rope {
         Ok((Tensor::from_vec(cos, shape, device)?, Tensor::from_vec(sin, shape, device)?))
     }
 
+    /// What each pair's plain frequency is divided by, where the scaling is such a list: how a GGUF file stores it, as
+    /// the tensor `rope_freqs.weight`.
+    pub fn divisors(&self) -> Option<Vec<f32>> {
+        match &self.scaling {
+            Scaling::Divisors(divisors) => Some(divisors.to_vec()),
+            Scaling::Llama3(llama3) => {
+                Some(self.plain(self.theta).iter().map(|&f| (f / llama3.frequency(f)) as f32).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// What cos and sin are multiplied by.
     fn attention(&self) -> f32 {
         match &self.scaling {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::{Dtype, Metadata};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use safetensors::{SafeTensorError, SafeTensors};
 use serde::Deserialize;
 
@@ -82,6 +82,16 @@ impl Safetensors {
         let mut names: Vec<&str> = self.shard_of.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
+    }
+
+    /// How many files it is in.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Every tensor's entry in its header, in no order.
+    pub fn infos(&self) -> impl Iterator<Item = &TensorInfo> {
+        self.files.iter().flat_map(|shard| shard.metadata.tensors().into_values())
     }
 
     /// Bytes on disk, or in the binary.

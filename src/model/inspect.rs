@@ -1,0 +1,104 @@
+//! The facts of a model without its weights: what the config, the headers and the tokenizer say.
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+
+use super::config::Config;
+use super::error::Result;
+use super::format::gguf::Gguf;
+use super::format::gguf::file_type_name;
+use super::load::{Format, Opened, Source};
+use super::weights::Precision;
+
+/// What can be said of a model before it is loaded.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub name: String,
+    pub config: Config,
+    pub container: Container,
+    /// Bytes of its weight files.
+    pub bytes: u64,
+    /// For each type that tensors are stored in, how many there are and their bytes.
+    pub types: BTreeMap<String, Share>,
+    /// The tokenizer's facts, or in one sentence why it cannot be read.
+    pub tokenizer: std::result::Result<Vocabulary, String>,
+}
+
+/// How the weights are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Container {
+    Safetensors { files: usize },
+    /// With the name of the mixture that the file says it is, such as Q4_K_M.
+    Gguf { version: u32, mixture: Option<&'static str> },
+}
+
+/// Part of a model's tensors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    pub tensors: u64,
+    pub elements: u64,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vocabulary {
+    pub tokens: usize,
+    pub adds_bos: bool,
+    pub has_chat_template: bool,
+}
+
+impl Facts {
+    /// Parameters in the files.
+    pub fn parameters(&self) -> u64 {
+        self.types.values().map(|share| share.elements).sum()
+    }
+
+    /// Bits of weight files per parameter.
+    pub fn bits_per_parameter(&self) -> f64 {
+        self.types.values().map(|share| share.bytes).sum::<u64>() as f64 * 8.0 / self.parameters() as f64
+    }
+}
+
+/// Reads headers, config and tokenizer. Fails as `load` does on a model that is damaged or not supported.
+pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
+    let opened = Opened::new(source.into())?;
+    let (container, bytes, types) = match &opened.format {
+        Format::Gguf(gguf) => of_gguf(gguf)?,
+        _ => of_safetensors(&opened)?,
+    };
+    let tokenizer = opened.tokenizer().map_err(|error| error.to_string()).map(|tokenizer| Vocabulary {
+        tokens: tokenizer.len(),
+        adds_bos: tokenizer.adds_bos(),
+        has_chat_template: tokenizer.chat_template().is_some(),
+    });
+    Ok(Facts { name: opened.name, config: opened.config, container, bytes, types, tokenizer })
+}
+
+type Stored = (Container, u64, BTreeMap<String, Share>);
+
+fn of_gguf(gguf: &Gguf) -> Result<Stored> {
+    let mut types = BTreeMap::new();
+    for tensor in gguf.tensors() {
+        count(&mut types, tensor.kind.name.to_owned(), tensor.elements(), tensor.size);
+    }
+    let mixture = gguf.optional_integer("general.file_type")?.and_then(file_type_name);
+    Ok((Container::Gguf { version: gguf.version(), mixture }, gguf.bytes(), types))
+}
+
+fn of_safetensors(opened: &Opened) -> Result<Stored> {
+    let files = opened.safetensors(&Device::Cpu, Precision::AsStored)?;
+    let mut types = BTreeMap::new();
+    for info in files.infos() {
+        let (from, to) = info.data_offsets;
+        count(&mut types, format!("{:?}", info.dtype), info.shape.iter().product(), to - from);
+    }
+    Ok((Container::Safetensors { files: files.file_count() }, files.bytes(), types))
+}
+
+fn count(types: &mut BTreeMap<String, Share>, kind: String, elements: usize, bytes: usize) {
+    let share = types.entry(kind).or_default();
+    share.tensors += 1;
+    share.elements += elements as u64;
+    share.bytes += bytes as u64;
+}
