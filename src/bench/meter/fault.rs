@@ -41,10 +41,14 @@ pub enum Fault {
     Unsampled { meter: String, silent: Duration, longest: Duration },
     #[error("{battery} is {status}, not discharging: unplug the charger to measure with the battery")]
     NotDischarging { battery: String, status: String },
-    #[error("not used: it covers the whole machine in coarse steps, and finer meters of its parts were found")]
-    Coarser,
-    #[error("not used: its steps are too coarse for work of {work:.0?}, it tells the energy from {shortest:.0?} on")]
-    TooSlow { work: Duration, shortest: Duration },
+    #[error(
+        "{meter} is not used: it covers the whole machine in coarse steps, and finer meters of its parts were found"
+    )]
+    Coarser { meter: String },
+    #[error(
+        "{meter} is not used: its steps are too coarse for work of {work:.0?}, it tells the energy from {shortest:.0?} on"
+    )]
+    TooSlow { meter: String, work: Duration, shortest: Duration },
 }
 
 impl Fault {

@@ -181,8 +181,9 @@ impl Default for Places {
 /// A meter that is not used, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refused {
-    /// What was looked for, as `RAPL package-0`.
+    /// What was looked for or found: `RAPL`, `package-0`.
     pub meter: String,
+    /// A sentence that names the meter itself.
     pub reason: String,
 }
 
@@ -252,7 +253,8 @@ impl Found {
         let fine = !tried.meters.is_empty();
         for meter in wholes {
             if fine {
-                tried.refuse(meter.identity().name.clone(), &Fault::Coarser);
+                let meter = meter.identity().name.clone();
+                tried.refuse(meter.clone(), &Fault::Coarser { meter });
             } else {
                 tried.try_out(meter, work, clock, busy);
             }
@@ -264,7 +266,8 @@ impl Found {
         let identity = meter.identity().clone();
         let shortest = identity.domain.shortest_span();
         if work < shortest {
-            return self.refuse(identity.name, &Fault::TooSlow { work, shortest });
+            let meter = identity.name;
+            return self.refuse(meter.clone(), &Fault::TooSlow { meter, work, shortest });
         }
         match prove(meter.as_mut(), clock, busy) {
             Ok(proof) => {
@@ -300,7 +303,7 @@ impl Found {
 
 /// Why there is no measured energy where these meters are all there could be.
 pub fn why_none(refused: &[Refused]) -> String {
-    let reasons: Vec<_> = refused.iter().map(|r| format!("{}: {}", r.meter, r.reason)).collect();
+    let reasons: Vec<_> = refused.iter().map(|r| r.reason.as_str()).collect();
     format!("no usable energy meter ({})", reasons.join("; "))
 }
 
