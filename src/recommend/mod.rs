@@ -1,1 +1,27 @@
-//! recommend
+//! From results to advice: what every variant can do and costs, how it stands against the reference, and which one to use.
+//!
+//! Works on records alone: no model, no database, no screen. Nothing here is a sentence but `advice::words`, which
+//! report, screen and command line share.
+//!
+//! ```text
+//!   rows ──► score ─┐                                ┌─► pareto: which are beaten by none
+//!        └─► cost ──┴─► standing ─┬─► constraint ─┐  ├─► tie: which cannot be told apart
+//!                                 └─► compare ────┴──┴─► advice ──► words
+//! ```
+
+pub mod advice;
+pub mod compare;
+pub mod constraint;
+pub mod cost;
+pub mod pareto;
+pub mod score;
+pub mod standing;
+pub mod tie;
+
+#[cfg(test)]
+mod fixture;
+
+pub use advice::{Advice, Conclusion, advise};
+pub use compare::{Comparison, Flip, flips};
+pub use constraint::{Check, Requirement, Status};
+pub use standing::{Standing, TaskName};

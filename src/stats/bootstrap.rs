@@ -36,7 +36,10 @@ pub struct Estimate {
 
 /// Which items are drawn together. Never empty; every item is in exactly one cluster.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Clusters(Vec<Vec<usize>>);
+pub struct Clusters {
+    clusters: Vec<Vec<usize>>,
+    items: usize,
+}
 
 impl Clusters {
     /// Every one of `items` items for itself.
@@ -44,7 +47,7 @@ impl Clusters {
         if items == 0 {
             return Err(StatsError::Empty);
         }
-        Ok(Clusters((0..items).map(|i| vec![i]).collect()))
+        Ok(Clusters { clusters: (0..items).map(|i| vec![i]).collect(), items })
     }
 
     /// Items with equal keys together; `keys[i]` is item `i`'s.
@@ -61,19 +64,19 @@ impl Clusters {
             }
             clusters[at].push(item);
         }
-        Ok(Clusters(clusters))
+        Ok(Clusters { clusters, items: keys.len() })
     }
 
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.clusters.len()
     }
 
     pub fn items(&self) -> usize {
-        self.0.iter().map(Vec::len).sum()
+        self.items
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &[usize]> {
-        self.0.iter().map(Vec::as_slice)
+        self.clusters.iter().map(Vec::as_slice)
     }
 
     /// Whether every item stands for itself.
@@ -142,7 +145,7 @@ impl Bootstrap {
         if let Some(small) = groups.iter().find(|group| group.count() < 2) {
             return Err(StatsError::TooFew { have: small.count(), need: 2 });
         }
-        let whole = groups.each_ref().map(|group| group.0.concat());
+        let whole = groups.each_ref().map(|group| group.clusters.concat());
         let of = |items: &[Vec<usize>; N]| statistic(items.each_ref().map(Vec::as_slice));
         let estimate = of(&whole);
 
@@ -168,8 +171,12 @@ impl Bootstrap {
 
 fn draw(clusters: &Clusters, rng: &mut ChaCha8Rng, items: &mut Vec<usize>) {
     items.clear();
+    if clusters.are_single() {
+        items.extend((0..clusters.count()).map(|_| rng.random_range(0..clusters.count())));
+        return;
+    }
     for _ in 0..clusters.count() {
-        items.extend_from_slice(&clusters.0[rng.random_range(0..clusters.count())]);
+        items.extend_from_slice(&clusters.clusters[rng.random_range(0..clusters.count())]);
     }
 }
 
@@ -202,7 +209,7 @@ fn acceleration<const N: usize>(
         let mut left_out = Vec::with_capacity(group.count());
         for out in 0..group.count() {
             rest[g].clear();
-            rest[g].extend(group.0.iter().enumerate().filter(|(i, _)| *i != out).flat_map(|(_, items)| items));
+            rest[g].extend(group.clusters.iter().enumerate().filter(|(i, _)| *i != out).flat_map(|(_, items)| items));
             left_out.push(of(&rest));
         }
         sample::check_finite(&left_out)?;

@@ -47,18 +47,20 @@ pub struct Judgement {
     pub p: OneSided,
     /// Two-sided: do the two differ at all? Exact McNemar for right and wrong, paired permutation for other scores.
     pub p_differs: f64,
-    to_settle: More,
-    to_tell_apart: More,
+    /// How many more items would show on which side of the margin the candidate lies, if the truth is as seen: worth
+    /// telling where the verdict is inconclusive, and then [`Judgement::more_to_settle`] has it.
+    pub to_settle: More,
+    /// How many more items would show which of the two is better, if the truth is as seen.
+    pub to_tell_apart: More,
 }
 
 impl Judgement {
-    /// How many more items would show on which side of the margin the candidate lies, if the truth is as seen; `None`
-    /// when a verdict is there.
+    /// How many more items would settle the verdict; `None` when there is one.
     pub fn more_to_settle(&self) -> Option<More> {
         (self.verdict == Verdict::Inconclusive).then_some(self.to_settle)
     }
 
-    /// How many more items would tell the two apart, if the truth is as seen; `None` when they are told apart.
+    /// How many more items would tell the two apart; `None` when they are.
     pub fn more_to_tell_apart(&self) -> Option<More> {
         (!self.differs()).then_some(self.to_tell_apart)
     }
@@ -143,7 +145,6 @@ fn judge_table(table: &Table, margin: f64, level: Level) -> Judgement {
 pub const FEWEST_CLUSTERS: usize = 10;
 /// Below this many clusters that differ it has hardly met the differences it is to draw from.
 const FEWEST_DIFFERING: u64 = 10;
-const SWAPS: u32 = 10_000;
 
 fn judge_scores(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
     let clusters = pairs.clusters().count();
@@ -166,7 +167,7 @@ fn judge_scores(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Jud
             not_worse: replicates.p_above(-margin),
             worse: replicates.p_below(-margin),
         },
-        p_differs: pairs.permutation(SWAPS, bootstrap.seed),
+        p_differs: pairs.p_differs(bootstrap.seed),
     };
     Ok(seen.judged(|from| power::more_scored_items(pairs.items(), pairs.difference() - from, error, bootstrap.level)))
 }
@@ -198,7 +199,7 @@ fn judge_rare_differences(
         margin,
         items: pairs.items(),
         p: coarse.p,
-        p_differs: pairs.permutation(SWAPS, bootstrap.seed),
+        p_differs: pairs.p_differs(bootstrap.seed),
     };
     let items_per_cluster = pairs.items() as f64 / by_cluster.items() as f64;
     Ok(seen.judged(|from| power::more_items(by_cluster, from / span, bootstrap.level).times(items_per_cluster)))
@@ -250,15 +251,19 @@ impl Seen {
 }
 
 /// Judges several candidates at once: p-values are raised by Holm's method, claim by claim, and verdicts drawn again, so
-/// that the chance of even one false "not worse" among them stays what one test promised. Intervals stay as they were,
-/// each for itself, and so do the numbers of items that would settle more.
+/// that the chance of even one false "not worse" among them stays what one test promised; the numbers of items that would
+/// settle more grow with it. Intervals stay as they were, each for itself.
 pub fn holm(judgements: &mut [Judgement]) {
     adjust(judgements, |j| &mut j.p.better);
     adjust(judgements, |j| &mut j.p.not_worse);
     adjust(judgements, |j| &mut j.p.worse);
     adjust(judgements, |j| &mut j.p_differs);
+    let tests = judgements.len();
     for judgement in judgements {
-        judgement.verdict = judgement.p.verdict(judgement.interval.level.tail());
+        let level = judgement.interval.level;
+        judgement.verdict = judgement.p.verdict(level.tail());
+        judgement.to_settle = judgement.to_settle.among(tests, judgement.items, level);
+        judgement.to_tell_apart = judgement.to_tell_apart.among(tests, judgement.items, level);
     }
 }
 
@@ -382,7 +387,10 @@ mod tests {
         assert!(many[0].p.not_worse >= alone.p.not_worse && many[0].p_differs >= alone.p_differs);
         assert_eq!(many[0].interval, alone.interval);
         assert_eq!(many[0].verdict, Verdict::Inconclusive, "{:?} alone {:?}", many[0].p, alone.p);
-        assert!(many[0].more_to_settle().is_some());
+        let (More::Items(together), More::Items(one)) = (many[0].to_settle, alone.to_settle) else {
+            panic!("{many:?}")
+        };
+        assert!(together > one, "{together} against {one}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! All of it supposes that the truth is as seen so far, and asks for a four in five chance that the test then shows it.
 
-use super::{Level, Table, distribution::normal_quantile, tango};
+use super::{Level, Pairs, Table, distribution::normal_quantile, tango};
 use serde::{Deserialize, Serialize};
 
 /// The chance asked for that the larger test tells.
@@ -25,6 +25,16 @@ pub enum Never {
 }
 
 impl More {
+    /// The same beyond `items`, when `tests` such questions share one promise: every z is that of the stricter level that
+    /// Bonferroni would ask, so it errs on the side of more.
+    pub(super) fn among(self, tests: usize, items: usize, level: Level) -> More {
+        let More::Items(more) = self else { return self };
+        let power = normal_quantile(POWER);
+        let strict = -normal_quantile(level.tail() / tests.max(1) as f64);
+        let factor = ((strict + power) / (level.z() + power)).powi(2);
+        beyond(items as f64, factor * (items as f64 + more as f64), false)
+    }
+
     /// In units of which `factor` make one, rounded up.
     pub(super) fn times(self, factor: f64) -> More {
         match self {
@@ -54,6 +64,14 @@ pub fn more_items(table: &Table, from: f64, level: Level) -> More {
 pub fn more_scored_items(items: usize, away: f64, error: f64, level: Level) -> More {
     let reach = (level.z() + normal_quantile(POWER)) * error;
     beyond(items as f64, items as f64 * (reach / away).powi(2), away == 0.0)
+}
+
+/// How many more items would tell which of two is better.
+pub fn more_to_tell_apart(pairs: &Pairs, level: Level) -> More {
+    match pairs.table() {
+        Some(table) => more_items(&table, 0.0, level),
+        None => more_scored_items(pairs.items(), pairs.difference(), pairs.standard_error(), level),
+    }
 }
 
 fn beyond(have: f64, need: f64, on_the_line: bool) -> More {
@@ -113,5 +131,13 @@ mod tests {
         assert!((more(0.01) as f64 / more(0.02) as f64 - 4.0).abs() < 0.05);
         assert_eq!(more_scored_items(100, 0.5, 0.02, Level::P95), More::Items(1));
         assert_eq!(More::Items(3).times(2.5), More::Items(8));
+    }
+
+    #[test]
+    fn more_questions_take_more_items() {
+        assert_eq!(More::Items(50).among(1, 100, Level::P95), More::Items(50));
+        // ((norm.ppf(1 - .025/10) + norm.ppf(.8)) / (norm.ppf(.975) + norm.ppf(.8)))**2 * 150 is 254.419
+        assert_eq!(More::Items(50).among(10, 100, Level::P95), More::Items(155));
+        assert_eq!(More::Never(Never::OnTheLine).among(10, 100, Level::P95), More::Never(Never::OnTheLine));
     }
 }

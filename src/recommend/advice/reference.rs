@@ -1,0 +1,46 @@
+//! Which variant the others are held against: the one the profile names, or the largest untouched model that ran.
+
+use super::NoEvidence;
+use crate::recommend::standing::{Standing, TaskName};
+use crate::record::{Place, Variant};
+use std::path::Path;
+
+/// # Errors
+/// `NoReference` when the one named has no score on any of `tasks`, `NoScores` when nobody has.
+pub fn pick<'a>(
+    standings: &'a [Standing],
+    tasks: &[&TaskName],
+    named: Option<&str>,
+) -> Result<&'a Standing, NoEvidence> {
+    let scored = standings.iter().filter(|standing| finished(standing, tasks) > 0);
+    match named {
+        Some(named) => {
+            let mut called = scored.filter(|standing| is_called(&standing.variant, named));
+            called.next().ok_or_else(|| NoEvidence::NoReference { named: named.into() })
+        }
+        None => {
+            let size = |s: &&Standing| (s.variant.is_base(), finished(s, tasks), s.variant.model.parameters, bytes(s));
+            scored.max_by_key(size).ok_or(NoEvidence::NoScores)
+        }
+    }
+}
+
+/// On how many of the tasks it has a score: one that failed on some is a poor measure for the others.
+fn finished(standing: &Standing, tasks: &[&TaskName]) -> usize {
+    let has_score = |task: &&&TaskName| standing.score(task).is_some_and(|score| score.reading().known().is_some());
+    tasks.iter().filter(has_score).count()
+}
+
+fn bytes(standing: &Standing) -> u64 {
+    standing.disk.value().unwrap_or_default() as u64
+}
+
+/// A model as profiles write it means its base variant; a label means that variant.
+fn is_called(variant: &Variant, named: &str) -> bool {
+    let model = &variant.model;
+    let typed = match &model.place {
+        Place::Bundled(name) => named.strip_prefix("bundled:") == Some(name),
+        Place::Folder(path) | Place::Gguf(path) => path == Path::new(named),
+    };
+    variant.label() == named || (variant.is_base() && (typed || model.name == named))
+}
