@@ -55,9 +55,7 @@ impl Counters {
             steal: shares.map(|s| s.stolen as f64 / s.total as f64).into(),
             foreign: foreign.into(),
             throttled: grown(&self.throttled, &earlier.throttled).into(),
-            swapped: grown(&self.swapped, &earlier.swapped)
-                .map(|pages| Bytes(pages * rustix::param::page_size() as u64))
-                .into(),
+            swapped: grown(&self.swapped, &earlier.swapped).map(|pages| Bytes(pages * page_size())).into(),
             oom_kills: grown(&self.oom_kills, &earlier.oom_kills).into(),
         }
     }
@@ -123,7 +121,28 @@ fn process_ticks(roots: &Roots, pid: u32) -> Result<u64, String> {
 /// Why that is unknown.
 pub fn cpu_time(roots: &Roots, pid: u32) -> Result<Duration, String> {
     let ticks = process_ticks(roots, pid)?;
-    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+    Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second() as f64))
+}
+
+#[cfg(unix)]
+fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}
+
+#[cfg(unix)]
+fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// Other systems have no files that count in these units; Linux's usual ones stand for them.
+#[cfg(not(unix))]
+fn ticks_per_second() -> u64 {
+    100
+}
+
+#[cfg(not(unix))]
+fn page_size() -> u64 {
+    4096
 }
 
 /// Pages that went to swap or came from it since boot.
