@@ -33,7 +33,7 @@ pub fn standing(rows: &[Row]) -> Standing {
 }
 
 /// One variant in the making.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Made {
     variant: Variant,
     mib: u64,

@@ -5,6 +5,7 @@ use super::*;
 use crate::recommend::fixture::{Made, answers};
 use crate::record::{Failure, Provenance, Warning};
 use crate::unit::Bytes;
+use proptest::prelude::*;
 use std::path::Path;
 
 fn profile(more: &str) -> Profile {
@@ -368,4 +369,63 @@ fn a_verdict_stricter_than_its_interval_is_explained() {
     made.extend((0..6).map(|i| Made::quantized("big", 100, &format!("Q{i}"), 50).task("t", &answers(400, 42 + i, 0))));
     let text = said(&advise(&rows(&made), &within(0.025)));
     assert!(text.contains("Verdicts allow for 9 comparisons on every task (Holm)"), "{text}");
+}
+
+/// A variant with holes: tasks and shapes may be missing, failed or short.
+fn holed() -> impl Strategy<Value = Vec<Made>> {
+    let one = (1..200_u64, 0..30_usize, 0..5_u8, 0..5_u8, 1..120_usize);
+    prop::collection::vec(one, 1..7).prop_map(|variants| {
+        let made = |(i, (mib, wrong, task, speed, n)): (usize, (u64, usize, u8, u8, usize))| {
+            let made = match i {
+                0 => Made::base("big", mib),
+                _ => Made::quantized("big", 200, &format!("Q{i}"), mib),
+            };
+            let made = match task {
+                0 => made,
+                1 => made.failed_task("t", "it was killed"),
+                2 => made.text("p", &vec![-1.0 - wrong as f64 / 9.0; n]),
+                _ => made.task_with_chance("t", &answers(n, wrong.min(n), i), 0.25).text("p", &[-2.0, -1.0, -3.0]),
+            };
+            match speed {
+                0 => made,
+                1 => made.failed_speed("it hung"),
+                2 => made.speed(&[f64::from(speed)]),
+                _ => made.speed(&[10.0 + wrong as f64, 11.0]).joules(2.0, Provenance::Measured),
+            }
+        };
+        variants.into_iter().enumerate().map(made).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_came_out_the_advice_keeps_its_word(
+        made in holed(),
+        prefer in prop::sample::select(vec!["smallest", "fastest", "leanest"]),
+        limit in prop::sample::select(vec!["", "max_memory = '90 MiB'\n", "min_decode_tps = 15.0\n", "score.t = 0.8\n"]),
+        margin in 0.0..0.5_f64,
+    ) {
+        let profile = profile(&format!("[constraints]\n{limit}[objective]\nprefer = '{prefer}'\nmargin = {margin}\n"));
+        let rows = rows(&made);
+        let advice = advise(&rows, &profile);
+        said(&advice);
+        prop_assert_eq!(advice.standings.is_empty(), rows.is_empty());
+        if let Some(advised) = advice.advised() {
+            prop_assert!(advised.checks.iter().all(|check| check.status == Status::Met));
+            if !advice.is_reference(advised.id()) {
+                prop_assert_eq!(advised.comparisons.len(), advice.deciding().count());
+                prop_assert!(advised.comparisons.iter().all(|c| c.judgement().is_some_and(|j| j.verdict.is_good_enough())));
+            }
+            for other in advice.standings.iter().filter(|standing| standing.qualifies) {
+                let metric = advice.prefer.metric();
+                if let (Some(best), Some(value)) = (advised.cost(metric).value(), other.cost(metric).value()) {
+                    prop_assert!(!metric.better(value, best));
+                }
+            }
+        } else if let Conclusion::NothingQualifies { .. } = advice.conclusion {
+            prop_assert!(advice.standings.iter().all(|standing| !standing.qualifies) && !advice.binding.is_empty());
+        }
+    }
 }
