@@ -26,9 +26,9 @@ pub struct Size {
 /// The family, smallest first.
 #[rustfmt::skip]
 pub const SIZES: [Size; 3] = [
-    Size { name: "bantam-s", hidden: 128, layers: 2, heads: 4, kv_heads: 2, intermediate: 256, tokens: 24_000_000, peak: 4e-3 },
-    Size { name: "bantam-m", hidden: 256, layers: 2, heads: 4, kv_heads: 2, intermediate: 256, tokens: 24_000_000, peak: 3e-3 },
-    Size { name: "bantam-l", hidden: 256, layers: 4, heads: 4, kv_heads: 2, intermediate: 512, tokens: 32_000_000, peak: 2e-3 },
+    Size { name: "bantam-s", hidden: 128, layers: 2, heads: 4, kv_heads: 2, intermediate: 256, tokens: 16_000_000, peak: 4e-3 },
+    Size { name: "bantam-m", hidden: 256, layers: 2, heads: 4, kv_heads: 2, intermediate: 256, tokens: 16_000_000, peak: 3e-3 },
+    Size { name: "bantam-l", hidden: 256, layers: 4, heads: 4, kv_heads: 2, intermediate: 512, tokens: 20_000_000, peak: 2e-3 },
 ];
 
 impl Size {

@@ -213,9 +213,10 @@ impl App {
             Screen::Plan => self.ready().map_or(0, |s| s.profile.recipes.len()),
             Screen::Run => self.progress.trials.len(),
             Screen::Results => self.table.rows.len(),
-            Screen::Advice => self.advice.as_ref().map_or(0, |a| {
-                a.lines.len() + a.evidence.iter().map(|e| e.lines.len() + 2).sum::<usize>()
-            }),
+            Screen::Advice => self
+                .advice
+                .as_ref()
+                .map_or(0, |a| a.lines.len() + a.evidence.iter().map(|e| e.lines.len() + 2).sum::<usize>()),
         }
     }
 

@@ -80,13 +80,7 @@ pub fn run(profile_name: String, mut jobs: Jobs) -> Result<()> {
 }
 
 /// The one loop: wait, drain, update, draw once.
-fn wait(
-    app: &mut App,
-    guard: &mut terminal::Guard,
-    wakes: &Receiver<Wake>,
-    jobs: &mut Jobs,
-    say: &Say,
-) -> Result<()> {
+fn wait(app: &mut App, guard: &mut terminal::Guard, wakes: &Receiver<Wake>, jobs: &mut Jobs, say: &Say) -> Result<()> {
     let begun = Instant::now();
     let mut drawn = Instant::now();
     loop {

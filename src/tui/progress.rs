@@ -23,8 +23,14 @@ pub enum Step {
     Waiting,
     /// The store had it already.
     Kept,
-    Running { done: usize, of: Option<usize>, since: f64 },
-    Finished { seconds: f64 },
+    Running {
+        done: usize,
+        of: Option<usize>,
+        since: f64,
+    },
+    Finished {
+        seconds: f64,
+    },
     Failed(Failure),
 }
 
@@ -179,10 +185,14 @@ impl Progress {
 
     /// Seconds left, guessed from the trials finished in this run; None before the first.
     pub fn left(&self, now: f64) -> Option<f64> {
-        let spent: Vec<f64> = self.trials.iter().filter_map(|t| match self.step(&t.id) {
-            Step::Finished { seconds } => Some(*seconds),
-            _ => None,
-        }).collect();
+        let spent: Vec<f64> = self
+            .trials
+            .iter()
+            .filter_map(|t| match self.step(&t.id) {
+                Step::Finished { seconds } => Some(*seconds),
+                _ => None,
+            })
+            .collect();
         if spent.is_empty() || self.state != State::Running {
             return None;
         }

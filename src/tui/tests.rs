@@ -107,10 +107,7 @@ fn setup() -> Setup {
     };
     Setup {
         profile: Profile::parse(PROFILE, Path::new("quickstart.toml")).expect("valid"),
-        models: vec![
-            card("bantam-s", Ok(facts(426_240, 852_480))),
-            card("bantam-l", Ok(facts(2_622_720, 5_245_440))),
-        ],
+        models: vec![card("bantam-s", Ok(facts(426_240, 852_480))), card("bantam-l", Ok(facts(2_622_720, 5_245_440)))],
         suites: vec![suite("routing", Metric::Acc), suite("arithmetic", Metric::ExactMatch)],
         trials: trials(),
         variants: variants().into_iter().map(|variant| VariantCard { variant, bytes: Bytes(1 << 20) }).collect(),

@@ -64,8 +64,7 @@ impl Theme {
 
     /// A model's colour in tables and scatter.
     pub fn group(self, n: usize) -> Style {
-        const GROUPS: [Color; 6] =
-            [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
+        const GROUPS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
         self.ink(GROUPS[n % GROUPS.len()])
     }
 

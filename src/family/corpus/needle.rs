@@ -1,5 +1,6 @@
-//! Finding a value in a long context: many lines `NAME keeps CODE` among notes of other kinds, then a question that repeats
-//! one line up to its code. Where notes name the same person twice, the verb decides.
+//! Finding a value in a long context: a register of lines `NAME CODE` among notes of other kinds, then a question that
+//! repeats one name. The code stands right behind its name, since that is what a small model's induction heads can follow:
+//! with a verb between the two, none of the sizes had learned the task after ten million tokens.
 //!
 //! Held out are names, codes and notes.
 
@@ -7,13 +8,13 @@ use super::dice::Dice;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, DAYS};
-use super::{Doc, PROMPT_WEIGHT, Sample};
+use super::{Doc, Sample};
 use serde_json::json;
 
 const MANIFEST: &str = r#"name = "needle"
 version = 1
 title = "Finding a value in a long context"
-description = "A register of who has which code, among other notes; one line is asked for again. Scored by the length of the register (about so many tokens) and by where in it the line stands."
+description = "A register of who has which code, among other notes; one name is asked for again. Scored by the length of the register (about so many tokens) and by where in it the line stands."
 
 [[task]]
 task = "needle"
@@ -31,12 +32,12 @@ slices = ["tokens", "position"]
 
 /// The nominal lengths, in tokens of the family's tokenizer.
 const LENGTHS: [usize; 4] = [64, 128, 256, 448];
-/// How often training meets each of them, by documents.
-const LENGTH_WEIGHTS: [usize; 4] = [40, 30, 20, 10];
-/// How many questions training asks of one register of each length: they cost little once the register is read.
-const QUESTIONS: [usize; 4] = [2, 3, 4, 5];
+/// Lengths that training meets, how often by documents, and how many questions it asks of one register: they cost little
+/// once the register is read. The shortest teach what to look for, the longer ones to look further.
+const LESSONS: [(usize, usize, usize); 5] = [(32, 60, 3), (64, 50, 4), (128, 35, 6), (256, 20, 8), (448, 10, 12)];
+/// Names, codes and notes of a register are all chance: they hardly count.
+const REGISTER_WEIGHT: f32 = 0.03;
 
-const VERBS: [&str; 8] = ["keeps", "rents", "uses", "opens", "owns", "guards", "shares", "returns"];
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPRSTVWX";
 
 const THINGS: [&str; 16] = [
@@ -115,16 +116,13 @@ struct Register {
 impl Register {
     fn draw(dice: &mut Dice, split: Split, length: usize) -> Self {
         let mut register = Register { lines: Vec::new(), entries: Vec::new(), phrases: Vec::new() };
-        let verbs = [dice.pick(&VERBS), dice.pick(&VERBS)];
-        let second_verb = if dice.chance(40) { 30 } else { 0 };
         let notes = [15, 35, 55][dice.below(3)];
         let mut tokens = 8; // the question
         loop {
             let (line, entry) = if register.entries.len() > 1 && dice.chance(notes) {
                 (note(dice, split), None)
             } else {
-                let verb = verbs[usize::from(dice.chance(second_verb))];
-                let (question, code) = register.entry(dice, split, verb, second_verb > 0);
+                let (question, code) = register.entry(dice, split);
                 (format!("{question} {code}"), Some((question, code)))
             };
             tokens += cost(&line);
@@ -140,20 +138,12 @@ impl Register {
         }
     }
 
-    /// Who and what, with a new code; a name comes back only with its other verb.
-    fn entry(&self, dice: &mut Dice, split: Split, verb: &str, again: bool) -> (String, String) {
+    /// A new name with a new code.
+    fn entry(&self, dice: &mut Dice, split: Split) -> (String, String) {
         loop {
-            let name = match self.entries.last() {
-                Some(_) if again && dice.chance(30) => {
-                    let earlier = &self.entries[dice.below(self.entries.len())].question;
-                    earlier.split(' ').next().unwrap_or_default().to_owned()
-                }
-                _ => words::name(dice, split),
-            };
-            let question = format!("{name} {verb}");
-            let code = code(dice, split);
-            if self.entries.iter().all(|entry| entry.question != question && entry.code != code) {
-                return (question, code);
+            let (name, code) = (words::name(dice, split), code(dice, split));
+            if self.entries.iter().all(|entry| entry.question != name && entry.code != code) {
+                return (name, code);
             }
         }
     }
@@ -179,7 +169,7 @@ fn note(dice: &mut Dice, split: Split) -> String {
 /// About how many tokens a line takes: words of the notes are one each, a name is two or three, a code three.
 fn cost(line: &str) -> usize {
     let words = line.split(' ').count();
-    if line.ends_with('.') { words + 2 } else { words + 5 }
+    if line.ends_with('.') { words + 2 } else { words + 4 }
 }
 
 fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
@@ -194,7 +184,6 @@ fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
         }
         let entry = there[dice.below(there.len())];
         let context = register.context();
-        let name = entry.question.split(' ').next().unwrap_or_default().to_owned();
         return Sample {
             prompt: format!("{context}\nQ: {}", entry.question),
             target: entry.code.clone(),
@@ -203,19 +192,19 @@ fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
                 "tokens": length, "position": position.name(),
             }),
             template: None,
-            phrases: register.phrases.iter().cloned().chain([name, entry.code.clone()]).collect(),
+            phrases: register.phrases.iter().cloned().chain([entry.question.clone(), entry.code.clone()]).collect(),
         };
     }
 }
 
 pub(super) fn training(dice: &mut Dice) -> Doc {
-    let size = dice.weighted(&LENGTH_WEIGHTS);
-    let length = dice.between(LENGTHS[size] * 5 / 8, LENGTHS[size]);
+    let (most, _, questions) = LESSONS[dice.weighted(&LESSONS.map(|(_, weight, _)| weight))];
+    let length = dice.between(most * 5 / 8, most);
     let register = Register::draw(dice, Split::Training, length);
-    let mut pieces = vec![(register.context() + "\n", PROMPT_WEIGHT)];
-    for at in dice.order(register.entries.len()).into_iter().take(QUESTIONS[size]) {
+    let mut pieces = vec![(register.context() + "\n", REGISTER_WEIGHT)];
+    for at in dice.order(register.entries.len()).into_iter().take(questions) {
         let entry = &register.entries[at];
-        pieces.push((format!("Q: {}", entry.question), PROMPT_WEIGHT));
+        pieces.push((format!("Q: {}", entry.question), REGISTER_WEIGHT));
         pieces.push((format!(" {}\n", entry.code), 1.0));
     }
     Doc { pieces }

@@ -1,5 +1,5 @@
-//! Reviews that are positive, negative or mixed, and the same review under three names. Which way an adjective points
-//! depends on what it is said of (a cold beer, a cold soup), and "not" turns it round.
+//! Reviews that are positive, negative or mixed, and the same review under three names. Some adjectives are good or bad of
+//! anything; which way others point depends on what they are said of (a cold beer, a cold soup); "not" turns both round.
 //!
 //! Held out are the templates and the combinations of statements. The names of two groups do occur in training, one often
 //! and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is worth.
@@ -59,6 +59,12 @@ const ASPECTS: [(&str, [&str; 3], [&str; 3]); 24] = [
     ("train", ["quick", "quiet", "clean"], ["slow", "loud", "dirty"]),
 ];
 
+/// What is good and bad of anything.
+const PRAISE: [&str; 6] = ["good", "great", "fine", "lovely", "perfect", "pleasant"];
+const BLAME: [&str; 6] = ["bad", "awful", "poor", "terrible", "dreadful", "nasty"];
+/// How many of a hundred statements say nothing more particular.
+const GENERAL: usize = 60;
+
 const DEGREES: [&str; 6] = ["", "very ", "really ", "quite ", "so ", "rather "];
 const NEGATIONS: [&str; 4] = ["not ", "never ", "hardly ", "anything but "];
 const OPENINGS: [&str; 12] = [
@@ -116,20 +122,30 @@ impl Label {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    Plain,
+    /// One statement, perhaps negated.
+    One,
+    /// Two statements as they are.
+    Two,
+    /// Two statements, at least one of them negated.
     Negated,
 }
 
 impl Kind {
-    const ALL: [Kind; 2] = [Kind::Plain, Kind::Negated];
+    const ALL: [Kind; 3] = [Kind::One, Kind::Two, Kind::Negated];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Plain => "plain",
+            Kind::One => "one",
+            Kind::Two => "two",
             Kind::Negated => "negated",
         }
+    }
+
+    /// One statement cannot be mixed.
+    fn can_be(self, label: Label) -> bool {
+        !matches!((self, label), (Kind::One, Label::Mixed))
     }
 }
 
@@ -137,7 +153,8 @@ impl Kind {
 struct Review {
     text: String,
     template: String,
-    statements: String,
+    /// What training has nowhere.
+    phrase: String,
     label: Label,
     kind: Kind,
 }
@@ -150,20 +167,23 @@ impl Review {
             |template| format!("{template:?}"),
             |dice| (dice.pick(&OPENINGS), dice.pick(&JOINTS), dice.pick(&ENDINGS)),
         );
-        let [first, second] = split.draw(
+        let text = |said: &[String]| {
+            let said = said.join(joint);
+            let said = if opening.ends_with(". ") { words::capital(&said) } else { said };
+            format!("{opening}{said}.{ending}")
+        };
+        // One statement alone stands in many longer reviews: what is held out is the whole review but for its name.
+        let phrase = |said: &[String]| match kind {
+            Kind::One => text(said).replace("{name}", "").trim_start().to_owned() + "\nSentiment:",
+            Kind::Two | Kind::Negated => said.join(joint),
+        };
+        let said = split.draw(
             dice,
             "review-statements",
-            |said: &[String; 2]| said.join(" | "),
+            |said: &Vec<String>| if kind == Kind::One { phrase(said) } else { said.join(" | ") },
             |dice| statements(dice, label, kind),
         );
-        let first = if opening.ends_with(". ") { words::capital(&first) } else { first };
-        Self {
-            text: format!("{opening}{first}{joint}{second}.{ending}"),
-            template: format!("{opening}|{joint}|{ending}"),
-            statements: format!("{first}{joint}{second}"),
-            label,
-            kind,
-        }
+        Self { text: text(&said), template: format!("{opening}|{joint}|{ending}"), phrase: phrase(&said), label, kind }
     }
 
     fn sample(&self, name: &str, group: &str, pair: usize) -> Sample {
@@ -176,31 +196,38 @@ impl Review {
                 "pair": pair,
             }),
             template: Some(self.template.clone()),
-            phrases: vec![self.statements.clone()],
+            phrases: vec![self.phrase.clone()],
         }
     }
 }
 
-fn statements(dice: &mut Dice, label: Label, kind: Kind) -> [String; 2] {
+fn statements(dice: &mut Dice, label: Label, kind: Kind) -> Vec<String> {
     let signs = label.signs(dice);
     let aspects = dice.order(ASPECTS.len());
     let negated = match kind {
-        Kind::Plain => [false; 2],
-        Kind::Negated => [[true, false], [false, true], [true, true]][dice.below(3)],
+        Kind::One => vec![dice.chance(40)],
+        Kind::Two => vec![false; 2],
+        Kind::Negated => [[true, false], [false, true], [true, true]][dice.below(3)].to_vec(),
     };
-    [0, 1].map(|i| statement(dice, aspects[i], signs[i], negated[i]))
+    negated.iter().enumerate().map(|(i, &not)| statement(dice, aspects[i], signs[i], not)).collect()
 }
 
 fn statement(dice: &mut Dice, aspect: usize, good: bool, negated: bool) -> String {
     let (noun, praise, blame) = ASPECTS[aspect];
-    let adjective = dice.pick(if good != negated { &praise } else { &blame });
+    let general = dice.chance(GENERAL);
+    let adjective = match (good != negated, general) {
+        (true, true) => dice.pick(&PRAISE),
+        (true, false) => dice.pick(&praise),
+        (false, true) => dice.pick(&BLAME),
+        (false, false) => dice.pick(&blame),
+    };
     let before = dice.pick(if negated { &NEGATIONS[..] } else { &DEGREES[..] });
     format!("the {noun} was {before}{adjective}")
 }
 
 pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
-    let label = Label::ALL[dice.below(3)];
-    let kind = Kind::ALL[dice.below(2)];
+    let kind = Kind::ALL[dice.weighted(&[45, 30, 25])];
+    let label = Label::ALL[dice.below(if kind.can_be(Label::Mixed) { 3 } else { 2 })];
     let review = Review::draw(dice, split, label, kind);
     let name = match dice.weighted(&[80, 4, 16]) {
         0 => dice.pick(&COMMON).to_owned(),
@@ -214,8 +241,9 @@ pub(super) fn suite(dice: &mut Dice) -> Suite {
     let mut texts: Vec<Sample> = Vec::new();
     let mut items = Vec::new();
     for label in Label::ALL {
-        for kind in Kind::ALL {
-            let wanted = texts.len() + 21;
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.can_be(label)) {
+            // as many of every label, though one statement cannot be mixed
+            let wanted = texts.len() + if label == Label::Mixed { 24 } else { 16 };
             while texts.len() < wanted {
                 let review = Review::draw(dice, Split::HeldOut, label, kind);
                 let before = texts.len();

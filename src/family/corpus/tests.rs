@@ -184,7 +184,7 @@ fn no_held_out_phrase_stands_in_a_training_document() {
 #[test]
 fn the_same_search_does_find_training_phrases() {
     // the search above would be worthless if it could not find anything
-    let text: String = training_docs(11).take(20_000).map(|doc| doc.text()).collect();
+    let text: String = training_docs(11).take(60_000).map(|doc| doc.text()).collect();
     let phrases = (0..5).flat_map(|i| routing::sample(&mut Dice::new(3, i), Split::Training).phrases);
     assert!(phrases.into_iter().all(|phrase| text.contains(&phrase)));
 }

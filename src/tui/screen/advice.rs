@@ -9,11 +9,8 @@ use ratatui::widgets::{Paragraph, Wrap};
 
 pub fn draw(frame: &mut Frame, body: Rect, app: &App) {
     let Some(advice) = &app.advice else {
-        let text = if app.running() {
-            " the advice comes when the run has ended"
-        } else {
-            " no advice yet; r starts the run"
-        };
+        let text =
+            if app.running() { " the advice comes when the run has ended" } else { " no advice yet; r starts the run" };
         return frame.render_widget(Line::styled(text, app.theme.soft()), body);
     };
     let style = if advice.found { app.theme.good() } else { app.theme.bad() };

@@ -12,12 +12,7 @@ use ratatui::widgets::{Clear, Paragraph};
 pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     let here = BINDINGS.iter().filter(|b| b.works_on(app.screen));
     let mut lines: Vec<Line> = here
-        .map(|b| {
-            Line::from(vec![
-                Span::styled(format!(" {:<10} ", b.keys), app.theme.strong()),
-                Span::raw(b.help),
-            ])
-        })
+        .map(|b| Line::from(vec![Span::styled(format!(" {:<10} ", b.keys), app.theme.strong()), Span::raw(b.help)]))
         .collect();
     lines.push(Line::styled(
         " mouse      click a tab or a line, scroll a list   ★ advised  ● Pareto front  ≈ estimated",

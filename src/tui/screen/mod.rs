@@ -91,7 +91,10 @@ fn status(frame: &mut Frame, area: Rect, app: &App) {
     match app.progress.state {
         State::Idle if app.setup.is_none() => spans.push(Span::styled(" reading the profile …", theme.soft())),
         State::Idle if over > 0 && over == all => {
-            spans.push(Span::styled(format!(" all {all} trials are measured already; r shows the advice"), theme.soft()));
+            spans.push(Span::styled(
+                format!(" all {all} trials are measured already; r shows the advice"),
+                theme.soft(),
+            ));
         }
         State::Idle => spans.push(Span::styled(format!(" {all} trials, {over} measured already"), theme.soft())),
         State::Running | State::Stopping => {
@@ -123,10 +126,7 @@ fn hints(frame: &mut Frame, area: Rect, app: &App) {
 }
 
 fn hint<'a>(binding: &Binding, app: &App) -> [Span<'a>; 2] {
-    [
-        Span::styled(binding.keys, app.theme.strong()),
-        Span::styled(format!(" {}  ", binding.hint), app.theme.soft()),
-    ]
+    [Span::styled(binding.keys, app.theme.strong()), Span::styled(format!(" {}  ", binding.hint), app.theme.soft())]
 }
 
 fn question(frame: &mut Frame, area: Rect, app: &App) {
@@ -147,10 +147,10 @@ fn question(frame: &mut Frame, area: Rect, app: &App) {
 /// A titled box.
 pub(super) fn panel(title: &str, style: Style) -> Block<'_> {
     let title = if title.is_empty() { String::new() } else { format!(" {title} ") };
-    Block::bordered().border_type(BorderType::Rounded).border_style(style).title(Span::styled(
-        title,
-        style.remove_modifier(ratatui::style::Modifier::DIM),
-    ))
+    Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(style)
+        .title(Span::styled(title, style.remove_modifier(ratatui::style::Modifier::DIM)))
 }
 
 /// The inside of a panel.

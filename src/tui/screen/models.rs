@@ -85,9 +85,10 @@ fn facts_lines<'a>(card: &ModelCard, facts: &ModelFacts, width: u16, app: &App) 
         pair("KV cache", format!("{} a token", facts.kv_bytes_per_token), width, app),
         pair("stored as", format!("{}, {}", facts.weights, facts.stored), width, app),
         Line::raw(""),
-        Line::from(vec![
-            Span::styled(format!("{:<12}{:>13}{:>11}", "derived", "weights", "+ context"), app.theme.soft()),
-        ]),
+        Line::from(vec![Span::styled(
+            format!("{:<12}{:>13}{:>11}", "derived", "weights", "+ context"),
+            app.theme.soft(),
+        )]),
     ];
     for (recipe, weights, memory) in &facts.sizes {
         lines.push(Line::raw(format!("{recipe:<12}{:>13}{:>11}", weights.to_string(), memory.to_string())));

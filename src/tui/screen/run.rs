@@ -130,11 +130,8 @@ fn step_words(step: &Step, app: &App) -> (&'static str, Style, String) {
             ("▶", theme.accent(), format!("{} {done}/{of}", bar(*done as f64 / (*of).max(1) as f64, 5)))
         }
         Step::Running { done, of: None, since } => {
-            let words = if *done == 0 {
-                format!("{:.0} s", (app.clock - since).max(0.0))
-            } else {
-                format!("{done} repeats")
-            };
+            let words =
+                if *done == 0 { format!("{:.0} s", (app.clock - since).max(0.0)) } else { format!("{done} repeats") };
             ("▶", theme.accent(), words)
         }
         Step::Finished { seconds } => ("✓", theme.good(), Seconds(*seconds).to_string()),

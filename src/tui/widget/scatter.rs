@@ -23,7 +23,8 @@ pub fn draw(frame: &mut Frame, place: Rect, app: &App) {
     }
     let (x, y) = (range(points.iter().map(|p| p.1), 0.1), range(points.iter().map(|p| p.2), 0.02));
     axes(frame, place, x, y, app);
-    let plot = Rect { x: place.x + 6, width: place.width.saturating_sub(7), height: place.height.saturating_sub(2), ..place };
+    let plot =
+        Rect { x: place.x + 6, width: place.width.saturating_sub(7), height: place.height.saturating_sub(2), ..place };
     let stairs = stairs(&points, app);
     let canvas = Canvas::default().marker(Marker::Braille).x_bounds(x).y_bounds(y).paint(|ctx| {
         for pair in stairs.windows(2) {
@@ -72,7 +73,10 @@ fn axes(frame: &mut Frame, place: Rect, x: [f64; 2], y: [f64; 2], app: &App) {
         let value = y[0] + share * (y[1] - y[0]);
         let labelled = line == 0 || line == height / 2 || line + 1 == height;
         let text = if labelled { format!("{:>4.0}%┤", value * 100.0) } else { "     │".to_owned() };
-        frame.render_widget(Line::styled(text, app.theme.soft()), Rect { y: place.y + line, height: 1, width: 6, ..place });
+        frame.render_widget(
+            Line::styled(text, app.theme.soft()),
+            Rect { y: place.y + line, height: 1, width: 6, ..place },
+        );
     }
 }
 
