@@ -1,0 +1,116 @@
+//! Finding a suite and reading it: a bundled one by name, or a user's by path. What the words mean is told in
+//! [`mean`](super::mean).
+
+use super::bundled;
+use super::dataset::{Dataset, utf8};
+use super::error::{Error, Key, either};
+use super::mean::{self, Home};
+use super::raw::RawSuite;
+use super::task::{Suite, Task};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Reads a suite: `NAME` or `bundled:NAME` for a bundled one, else the path to a TOML file.
+pub fn load(name: &str) -> Result<Suite, Error> {
+    let place = Place::find(name)?;
+    let file: Arc<str> = place.label().into();
+    let text = place.manifest()?;
+    let raw = RawSuite::parse(&text, &file)?;
+
+    let whole = Key::new(&file, "task");
+    let suite = raw.name.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| place.stem());
+    let read = |data: &str, key: &Key| place.data(data, key);
+    let home = Home { file: &file, suite: &suite, read: &read };
+    let mut tasks: Vec<Task> = Vec::new();
+    for (number, raw) in (1..).zip(raw.task.unwrap_or_default()) {
+        for task in mean::tasks(raw, number, &home)? {
+            if tasks.iter().any(|other| other.name == task.name) {
+                return Err(whole.wrong(format!("names '{}' twice; every task needs a name of its own", task.name)));
+            }
+            tasks.push(task);
+        }
+    }
+    if tasks.is_empty() {
+        return Err(whole.wrong("there is none; a suite needs at least one [[task]]"));
+    }
+    Ok(Suite {
+        version: raw.version.unwrap_or(1),
+        title: raw.title.unwrap_or_else(|| suite.clone()),
+        description: raw.description.unwrap_or_default(),
+        name: suite,
+        file: file.to_string(),
+        tasks,
+    })
+}
+
+/// Where a suite's files are.
+enum Place {
+    Bundled(String),
+    File(PathBuf),
+}
+
+impl Place {
+    fn find(name: &str) -> Result<Place, Error> {
+        let bare = name.strip_prefix("bundled:").unwrap_or(name);
+        if bundled::bundled().any(|known| known == bare) {
+            return Ok(Place::Bundled(bare.into()));
+        }
+        let path = Path::new(name);
+        let is_path = name.ends_with(".toml") || path.components().count() > 1 || path.exists();
+        if is_path && !name.starts_with("bundled:") {
+            return Ok(Place::File(path.into()));
+        }
+        let known: Vec<&str> = bundled::bundled().collect();
+        let known = if known.is_empty() { String::new() } else { format!("{}, or ", either(&known)) };
+        Err(Error::Unknown { name: name.into(), known })
+    }
+
+    fn label(&self) -> String {
+        match self {
+            Place::Bundled(name) => format!("bundled:{name}"),
+            Place::File(path) => path.display().to_string(),
+        }
+    }
+
+    fn stem(&self) -> String {
+        match self {
+            Place::Bundled(name) => name.clone(),
+            Place::File(path) => path.file_stem().map_or("suite".into(), |s| s.to_string_lossy().into_owned()),
+        }
+    }
+
+    fn manifest(&self) -> Result<String, Error> {
+        match self {
+            Place::Bundled(name) => {
+                Ok(bundled::file(&format!("{name}.toml")).expect("found by name in the list").to_string())
+            }
+            Place::File(path) => read(path),
+        }
+    }
+
+    /// A data file, named relative to the suite's.
+    fn data(&self, name: &str, key: &Key) -> Result<Dataset, Error> {
+        match self {
+            Place::Bundled(_) => {
+                let text = bundled::file(name).ok_or_else(|| key.wrong(format!("'{name}' is not in this binary")))?;
+                Dataset::parse(text, name)
+            }
+            Place::File(path) => {
+                let data = path.parent().unwrap_or(Path::new("")).join(name);
+                let text = read(&data).map_err(|e| match e {
+                    Error::Unreadable { file, source } => {
+                        key.wrong(format!("{file} cannot be read: {source}; the path is relative to the suite's file"))
+                    }
+                    other => other,
+                })?;
+                Dataset::parse(&text, &data.display().to_string())
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
+    utf8(bytes, &file)
+}
