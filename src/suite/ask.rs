@@ -1,18 +1,20 @@
 //! Asking: the items of a task, put to a model in batches, each result handed over as soon as it is there. Items that
 //! are stored already are not asked again.
 
-use super::model::{Choices, LanguageModel, Loglikelihood};
+use super::model::{Choices, Generated, Generation, LanguageModel, Loglikelihood, Rolling};
 use super::score;
-use super::task::{Item, Request, Task};
+use super::task::{Item, OutputType, Request, Task};
 use crate::job::Cancel;
-use crate::record::{ItemResult, ItemScore};
-use anyhow::{Context, Result, ensure};
+use crate::record::ItemResult;
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 
 /// Items are batched up to this many …
 const BATCH_ITEMS: usize = 16;
 /// … or up to this many bytes of text, so that a long batch neither delays a cancel nor loses much to a kill.
 const BATCH_BYTES: usize = 32 << 10;
+/// For the size of what is still to be generated.
+const BYTES_A_TOKEN: usize = 4;
 
 /// What was met on the way, for a warning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub struct Asked {
     pub truncated: usize,
 }
 
-/// Asks every item that is not in `skip`, in order, and hands each result over; ends early where `cancel` asks for it.
+/// Asks every item that is not in `skip`, in order, and hands each result over; ends after the batch in which `cancel`
+/// asks for it.
 pub fn ask(
     task: &Task,
     model: &mut dyn LanguageModel,
@@ -33,32 +36,27 @@ pub fn ask(
 ) -> Result<Asked> {
     let mut asked = Asked::default();
     let left: Vec<&Item> = task.items.iter().filter(|item| !skip.contains(&item.index)).collect();
-    for batch in batches(&left) {
+    for batch in batches(&left, &task.generation) {
         if cancel.is_cancelled() {
             break;
         }
-        let answers = answers(batch, model)?;
-        let mut answers = answers.into_iter();
-        for &item in batch {
-            let (result, truncated) = one(task, item, model, &mut answers)
-                .with_context(|| format!("item {} of task '{}'", item.index, task.name))?;
+        for (&item, reply) in batch.iter().zip(replies(task, batch, model)?) {
             asked.items += 1;
-            asked.truncated += usize::from(truncated);
-            on_item(result);
-            if cancel.is_cancelled() {
-                break;
-            }
+            asked.truncated += usize::from(reply.truncated());
+            let result = result(task, item, reply);
+            on_item(result.with_context(|| format!("item {} of task '{}'", item.index, task.name))?);
         }
     }
     Ok(asked)
 }
 
-fn batches<'a>(items: &'a [&'a Item]) -> impl Iterator<Item = &'a [&'a Item]> {
+fn batches<'a>(items: &'a [&'a Item], generation: &Generation) -> impl Iterator<Item = &'a [&'a Item]> {
     let mut rest = items;
+    let to_come = generation.max_tokens * BYTES_A_TOKEN;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |item: &&&Item| {
-            bytes += size(&item.request);
+            bytes += size(&item.request, to_come);
             bytes <= BATCH_BYTES
         };
         let count = rest.iter().take(BATCH_ITEMS).take_while(fits).count().max(1).min(rest.len());
@@ -68,112 +66,120 @@ fn batches<'a>(items: &'a [&'a Item]) -> impl Iterator<Item = &'a [&'a Item]> {
     })
 }
 
-fn size(request: &Request) -> usize {
-    asks(request).iter().map(|ask| ask.context.len() + ask.continuations.iter().map(String::len).sum::<usize>()).sum()
-}
-
-/// What is asked by likelihood, and so in batches.
-fn asks(request: &Request) -> &[Choices] {
+/// Bytes of text that a request makes the model read; `to_come` is what a generation may add.
+fn size(request: &Request, to_come: usize) -> usize {
+    let of = |ask: &Choices| ask.context.len() + ask.continuations.iter().map(String::len).sum::<usize>();
     match request {
-        Request::Choose { asks, .. } => asks,
-        Request::Complete(ask) => std::slice::from_ref(ask),
-        Request::Roll { .. } | Request::Generate { .. } => &[],
+        Request::Choose { asks, .. } => asks.iter().map(of).sum(),
+        Request::Complete(ask) => of(ask),
+        Request::Roll { text } => text.len(),
+        Request::Generate { prompt, .. } => prompt.len() + to_come,
     }
-}
-
-/// The likelihoods of a batch: one list per ask, in order.
-fn answers(batch: &[&Item], model: &mut dyn LanguageModel) -> Result<Vec<Vec<Loglikelihood>>> {
-    let asks: Vec<Choices> = batch.iter().flat_map(|item| asks(&item.request)).cloned().collect();
-    if asks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let answers = model.loglikelihood(&asks)?;
-    let as_asked = answers.len() == asks.len()
-        && answers.iter().zip(&asks).all(|(given, ask)| given.len() == ask.continuations.len());
-    ensure!(as_asked, "the model gave {} answers to {} questions", answers.len(), asks.len());
-    Ok(answers)
-}
-
-/// One item: its result, and whether its prompt was truncated.
-fn one(
-    task: &Task,
-    item: &Item,
-    model: &mut dyn LanguageModel,
-    answers: &mut impl Iterator<Item = Vec<Loglikelihood>>,
-) -> Result<(ItemResult, bool)> {
-    let given: Vec<Loglikelihood> = answers.by_ref().take(asks(&item.request).len()).flatten().collect();
-    let blank = Answer { logprobs: given.iter().map(|a| a.logprob).collect(), ..Answer::of(&given) };
-    let (scores, answer) = match &item.request {
-        Request::Choose { choices, gold, .. } => {
-            number(&blank.logprobs)?;
-            let (scores, taken) = score::choose(&task.metrics, &given, choices, gold);
-            let [target, said] = [gold[0], taken].map(|index| choices.get(index).cloned());
-            (scores, Answer { choice: Some(taken), target, said, ..blank })
-        }
-        Request::Complete(ask) => {
-            number(&blank.logprobs)?;
-            (score::completed(&task.metrics, &given[0]), Answer { target: ask.continuations.first().cloned(), ..blank })
-        }
-        Request::Roll { text } => {
-            let rolling = model.loglikelihood_rolling(text)?;
-            number(&[rolling.logprob])?;
-            let answer = Answer { logprobs: vec![rolling.logprob], tokens: rolling.tokens, ..blank };
-            (score::rolled(&task.metrics, rolling.logprob, text), answer)
-        }
-        Request::Generate { prompt, targets } => {
-            let generated = model.generate(prompt, &task.generation)?;
-            let (scores, said) =
-                score::written(&task.metrics, &task.exact_match, &task.filters, &generated.text, targets);
-            let answer = Answer {
-                target: targets.first().cloned(),
-                said: Some(said),
-                tokens: generated.tokens,
-                truncated: generated.truncated,
-                ..blank
-            };
-            (scores, answer)
-        }
-    };
-    Ok((answer.result(item, scores), answer.truncated))
 }
 
 /// What the model said of one item.
-#[derive(Default)]
-struct Answer {
-    choice: Option<usize>,
-    target: Option<String>,
-    said: Option<String>,
-    logprobs: Vec<f64>,
-    tokens: usize,
-    truncated: bool,
+enum Reply {
+    /// Of every choice, in order.
+    Likelihoods(Vec<Loglikelihood>),
+    Rolling(Rolling),
+    Generated(Generated),
 }
 
-impl Answer {
-    fn of(given: &[Loglikelihood]) -> Answer {
-        let tokens = given.iter().map(|a| a.tokens).sum();
-        Answer { tokens, truncated: given.iter().any(|a| a.truncated), ..Answer::default() }
-    }
-
-    fn result(&self, item: &Item, scores: Vec<ItemScore>) -> ItemResult {
-        ItemResult {
-            index: item.index,
-            scores,
-            choice: self.choice,
-            target: self.target.clone(),
-            answer: self.said.clone(),
-            logprobs: self.logprobs.clone(),
-            slices: item.slices.clone(),
-            pair: item.pair.clone(),
-            tokens: self.tokens,
+impl Reply {
+    fn truncated(&self) -> bool {
+        match self {
+            Reply::Likelihoods(all) => all.iter().any(|l| l.truncated),
+            Reply::Rolling(_) => false,
+            Reply::Generated(generated) => generated.truncated,
         }
     }
 }
 
+/// Puts a batch to the model: one reply per item.
+fn replies(task: &Task, batch: &[&Item], model: &mut dyn LanguageModel) -> Result<Vec<Reply>> {
+    let (mut asks, mut counts, mut texts, mut prompts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for item in batch {
+        match &item.request {
+            Request::Choose { asks: several, .. } => {
+                counts.push(several.len());
+                asks.extend(several.iter().cloned());
+            }
+            Request::Complete(one) => {
+                counts.push(1);
+                asks.push(one.clone());
+            }
+            Request::Roll { text } => texts.push(text.as_str()),
+            Request::Generate { prompt, .. } => prompts.push(prompt.as_str()),
+        }
+    }
+    let replies: Vec<Reply> = match task.output_type {
+        OutputType::MultipleChoice | OutputType::Loglikelihood => {
+            let mut answers = model.loglikelihood(&asks)?.into_iter();
+            counts.into_iter().map(|n| Reply::Likelihoods(answers.by_ref().take(n).flatten().collect())).collect()
+        }
+        OutputType::LoglikelihoodRolling => {
+            model.loglikelihood_rolling(&texts)?.into_iter().map(Reply::Rolling).collect()
+        }
+        OutputType::GenerateUntil => {
+            model.generate(&prompts, &task.generation)?.into_iter().map(Reply::Generated).collect()
+        }
+    };
+    ensure!(replies.len() == batch.len(), "the model gave {} answers to {} questions", replies.len(), batch.len());
+    Ok(replies)
+}
+
+fn result(task: &Task, item: &Item, reply: Reply) -> Result<ItemResult> {
+    let blank = ItemResult {
+        index: item.index,
+        scores: Vec::new(),
+        choice: None,
+        target: None,
+        answer: None,
+        logprobs: Vec::new(),
+        slices: item.slices.clone(),
+        pair: item.pair.clone(),
+        tokens: 0,
+    };
+    let metrics = &task.metrics;
+    Ok(match (&item.request, reply) {
+        (Request::Choose { choices, gold, .. }, Reply::Likelihoods(given)) => {
+            let logprobs = logprobs(&given, choices.len())?;
+            let (scores, taken) = score::choose(metrics, &given, choices, gold);
+            let [target, answer] = [gold[0], taken].map(|index| Some(choices[index].clone()));
+            let tokens = given.iter().map(|l| l.tokens).sum();
+            ItemResult { scores, choice: Some(taken), target, answer, logprobs, tokens, ..blank }
+        }
+        (Request::Complete(ask), Reply::Likelihoods(given)) => {
+            let logprobs = logprobs(&given, 1)?;
+            let target = ask.continuations.first().cloned();
+            ItemResult {
+                scores: score::completed(metrics, &given[0]),
+                target,
+                logprobs,
+                tokens: given[0].tokens,
+                ..blank
+            }
+        }
+        (Request::Roll { text }, Reply::Rolling(Rolling { logprob, tokens })) => {
+            number(logprob)?;
+            ItemResult { scores: score::rolled(metrics, logprob, text), logprobs: vec![logprob], tokens, ..blank }
+        }
+        (Request::Generate { targets, .. }, Reply::Generated(Generated { text, tokens, .. })) => {
+            let (scores, answer) = score::written(metrics, &task.exact_match, &task.filters, &text, targets);
+            ItemResult { scores, target: targets.first().cloned(), answer: Some(answer), tokens, ..blank }
+        }
+        _ => bail!("the task asks in one way and its item in another"),
+    })
+}
+
+/// The log-likelihoods of an item's choices, if each has one and it is a number.
+fn logprobs(given: &[Loglikelihood], choices: usize) -> Result<Vec<f64>> {
+    ensure!(given.len() == choices, "the model gave {} answers to {choices} choices", given.len());
+    given.iter().map(|l| number(l.logprob)).collect()
+}
+
 /// A score made of what is no number would look like a score.
-fn number(logprobs: &[f64]) -> Result<()> {
-    ensure!(
-        logprobs.iter().all(|l| !l.is_nan()),
-        "the model's log-likelihood is not a number: its weights or its arithmetic are broken"
-    );
-    Ok(())
+fn number(logprob: f64) -> Result<f64> {
+    ensure!(!logprob.is_nan(), "the log-likelihood is not a number: the model's weights or its arithmetic are broken");
+    Ok(logprob)
 }

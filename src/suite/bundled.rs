@@ -8,7 +8,21 @@ macro_rules! files {
 }
 
 /// Manifests and their data, by file name.
-const FILES: &[File] = files! {};
+const FILES: &[File] = files! {
+    "arithmetic.jsonl"
+    "arithmetic.toml"
+    "extract.jsonl"
+    "extract.toml"
+    "needle.jsonl"
+    "needle.toml"
+    "prose.jsonl"
+    "prose.toml"
+    "routing.few.jsonl"
+    "routing.jsonl"
+    "routing.toml"
+    "sentiment.jsonl"
+    "sentiment.toml"
+};
 
 /// The names of the bundled suites.
 pub fn bundled() -> impl Iterator<Item = &'static str> {

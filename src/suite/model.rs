@@ -1,4 +1,4 @@
-//! What a task may ask of a model: three questions on text. Implemented by whoever holds a model (in-process or behind
+//! What a task may ask of a model: three questions on text, each put in batches and answered in order. Implemented by whoever holds a model (in-process or behind
 //! an endpoint) and by the tests' fakes; the token rules behind them are in [`tokens`](super::tokens).
 
 use anyhow::Result;
@@ -6,18 +6,14 @@ use serde::Serialize;
 
 /// Everything a task may ask of a model. Log-likelihoods are in nats.
 pub trait LanguageModel {
-    /// The longest sequence it takes, in tokens.
-    fn max_length(&self) -> usize;
-
-    /// How likely each continuation is after its context, and whether it is what greedy decoding would say. One answer
-    /// per continuation, in order.
+    /// How likely each continuation is after its context, and whether it is what greedy decoding would say.
     fn loglikelihood(&mut self, requests: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>>;
 
-    /// How likely a whole text is, from its first token on.
-    fn loglikelihood_rolling(&mut self, text: &str) -> Result<Rolling>;
+    /// How likely each whole text is, from its first token on.
+    fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>>;
 
-    /// What the model says after the prompt, cut before the first stop string.
-    fn generate(&mut self, prompt: &str, settings: &Generation) -> Result<Generated>;
+    /// What the model says after each prompt, cut before the first stop string.
+    fn generate(&mut self, prompts: &[&str], settings: &Generation) -> Result<Vec<Generated>>;
 }
 
 /// One context and what may follow it.

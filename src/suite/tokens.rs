@@ -1,9 +1,7 @@
-//! From text to the tokens that a model scores, by lm-evaluation-harness's rules (`lm_eval/api/model.py`,
-//! `lm_eval/models/huggingface.py`, `lm_eval/utils.py`, version 0.4.13): which tokens belong to a continuation, what is
-//! cut where a text is too long, in which windows a whole text is scored, where a generated text ends. Only the rules;
-//! whoever holds a tokenizer and a model puts them together.
+//! From text to tokens and back by lm-evaluation-harness's rules (`lm_eval/api/model.py`,
+//! `lm_eval/models/huggingface.py`, version 0.4.13): which tokens belong to a continuation, how much of a prompt is kept,
+//! where a generated text ends. What is done with tokens, windows and truncated contexts among it, is the model's.
 
-use super::model::Choices;
 use anyhow::{Result, ensure};
 
 /// A tokenizer, as far as the rules need one.
@@ -15,59 +13,33 @@ pub trait Tokenize {
     fn prefix(&self) -> Result<u32>;
 }
 
-/// Continuations that follow the same tokens.
+/// A context and one continuation, in tokens; neither is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// Never empty.
+pub struct Pair {
     pub context: Vec<u32>,
-    pub continuations: Vec<Vec<u32>>,
-    /// Which of the asked continuations these are.
-    pub members: Vec<usize>,
-    /// The context lost its beginning.
-    pub truncated: bool,
-}
-
-/// The tokens of each continuation, grouped by the context they follow. One group, unless a context is too long: then
-/// it is cut from the left by as much as each continuation needs.
-pub fn groups(tokenizer: &impl Tokenize, asked: &Choices, max_length: usize) -> Result<Vec<Group>> {
-    let mut groups: Vec<Group> = Vec::new();
-    for (member, continuation) in asked.continuations.iter().enumerate() {
-        let (mut context, continuation) = pair(tokenizer, &asked.context, continuation)?;
-        ensure!(!continuation.is_empty(), "continuation {member} adds no token to its context; make it longer");
-        ensure!(
-            continuation.len() <= max_length,
-            "continuation {member} has {} tokens and the model takes {max_length}; shorten it or raise max_length",
-            continuation.len()
-        );
-        // the last token is scored but never given
-        let over = (context.len() + continuation.len()).saturating_sub(max_length + 1);
-        context.drain(..over);
-        match groups.iter_mut().find(|group| group.context == context) {
-            Some(group) => {
-                group.continuations.push(continuation);
-                group.members.push(member);
-            }
-            None => groups.push(Group {
-                context,
-                continuations: vec![continuation],
-                members: vec![member],
-                truncated: over > 0,
-            }),
-        }
-    }
-    Ok(groups)
+    pub continuation: Vec<u32>,
 }
 
 /// `TemplateLM._encode_pair`: the two are tokenized as one text, and what is longer than the context alone is the
 /// continuation. White space at the context's end goes to the continuation, since that is where tokens put it.
-fn pair(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result<(Vec<u32>, Vec<u32>)> {
-    if context.is_empty() {
-        let (prefix, tokens) = (tokenizer.prefix()?, tokenizer.encode(continuation, false)?);
-        return Ok(match tokens.split_first() {
-            Some((&first, rest)) if first == prefix => (vec![first], rest.to_vec()),
-            _ => (vec![prefix], tokens),
-        });
-    }
+pub fn pair(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result<Pair> {
+    let (context, continuation) = match context.is_empty() {
+        true => after_nothing(tokenizer, continuation)?,
+        false => split(tokenizer, context, continuation)?,
+    };
+    ensure!(!continuation.is_empty(), "the continuation adds no token to its context; it needs some text of its own");
+    Ok(Pair { context, continuation })
+}
+
+fn after_nothing(tokenizer: &impl Tokenize, continuation: &str) -> Result<(Vec<u32>, Vec<u32>)> {
+    let (prefix, tokens) = (tokenizer.prefix()?, tokenizer.encode(continuation, false)?);
+    Ok(match tokens.split_first() {
+        Some((&first, rest)) if first == prefix => (vec![first], rest.to_vec()),
+        _ => (vec![prefix], tokens),
+    })
+}
+
+fn split(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result<(Vec<u32>, Vec<u32>)> {
     let bare = context.trim_end_matches(python_space);
     let tokens = tokenizer.encode(bare, true)?;
     let mut whole = tokenizer.encode(&format!("{context}{continuation}"), true)?;
@@ -82,38 +54,12 @@ pub fn python_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-/// A part of a long text: what is given, and what of it is scored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    pub context: Vec<u32>,
-    pub scored: Vec<u32>,
-}
-
 /// The tokens of a whole text: as the tokenizer gives them, special tokens included, so that one that begins a sequence
 /// is itself scored (after [`Tokenize::prefix`]).
 pub fn whole(tokenizer: &impl Tokenize, text: &str) -> Result<Vec<u32>> {
     let tokens = tokenizer.encode(text, true)?;
     ensure!(!tokens.is_empty(), "the text has no tokens");
     Ok(tokens)
-}
-
-/// Disjoint windows over a whole text: each scores up to `max_length` tokens after one token of context, and the last
-/// one, which scores what is left, is filled up with context (`get_rolling_token_windows`, `make_disjoint_window`).
-pub fn windows(tokens: &[u32], prefix: u32, max_length: usize) -> Vec<Window> {
-    let max_length = max_length.max(1);
-    let (first, rest) = tokens.split_at(max_length.min(tokens.len()));
-    let mut windows = Vec::new();
-    if !first.is_empty() {
-        windows.push(Window { context: vec![prefix], scored: first.to_vec() });
-    }
-    let mut done = first.len();
-    for scored in rest.chunks(max_length) {
-        let end = done + scored.len();
-        let context = tokens[end - max_length - 1..done].to_vec();
-        windows.push(Window { context, scored: scored.to_vec() });
-        done = end;
-    }
-    windows
 }
 
 /// The tokens of a prompt, cut from the left so that `max_tokens` can follow, and whether it was cut.
@@ -160,69 +106,36 @@ mod tests {
         }
     }
 
-    fn ask(context: &str, continuations: &[&str]) -> Choices {
-        Choices { context: context.into(), continuations: continuations.iter().map(|c| c.to_string()).collect() }
-    }
-
     fn letters(text: &str) -> Vec<u32> {
         text.chars().map(|c| c as u32).collect()
     }
 
+    /// The context and the continuation.
+    fn split(begins: bool, context: &str, continuation: &str) -> (Vec<u32>, Vec<u32>) {
+        let pair = pair(&Letters { begins }, context, continuation).expect("some tokens");
+        (pair.context, pair.continuation)
+    }
+
     #[test]
     fn white_space_at_the_contexts_end_moves_to_the_continuation() {
-        let groups = groups(&Letters { begins: true }, &ask("x \n", &["y", " z"]), 99).expect("short");
-        assert_eq!(groups.len(), 1);
-        assert_eq!(groups[0].context, [vec![1], letters("x")].concat());
-        assert_eq!(groups[0].continuations, [letters(" \ny"), letters(" \n z")]);
-        assert!(!groups[0].truncated);
+        assert_eq!(split(true, "x \n", "y"), ([vec![1], letters("x")].concat(), letters(" \ny")));
+        assert_eq!(split(false, " ", "y"), (vec![1], letters(" y")));
     }
 
     #[test]
     fn a_continuation_is_what_the_whole_has_more_than_the_context() {
-        let group = &groups(&Letters { begins: false }, &ask("xa", &["bc"]), 99).expect("short")[0];
-        // x, ab, c: the merged token counts as context, though what is given is the context's own tokens
-        assert_eq!((group.context.clone(), group.continuations[0].clone()), (letters("xa"), letters("c")));
-        assert!(groups(&Letters { begins: false }, &ask("xa", &["b"]), 99).is_err());
+        // whole: x, ab, c. The merged token counts as context, though what is given is the context's own tokens
+        assert_eq!(split(false, "xa", "bc"), (letters("xa"), letters("c")));
+        let error = pair(&Letters { begins: false }, "xa", "b").expect_err("nothing is left").to_string();
+        assert!(error.contains("adds no token"), "{error}");
     }
 
     #[test]
-    fn without_context_the_prefix_stands_before() {
+    fn without_context_the_prefix_stands_before_once() {
         for begins in [false, true] {
-            let group = &groups(&Letters { begins }, &ask("", &["yz"]), 99).expect("short")[0];
-            assert_eq!((group.context.clone(), group.continuations[0].clone()), (vec![1], letters("yz")));
+            assert_eq!(split(begins, "", "yz"), (vec![1], letters("yz")));
+            assert_eq!(split(begins, "", "\u{1}y"), (vec![1], letters("y")));
         }
-        let blank = &groups(&Letters { begins: false }, &ask(" ", &["y"]), 99).expect("short")[0];
-        assert_eq!((blank.context.clone(), blank.continuations[0].clone()), (vec![1], letters(" y")));
-        let doubled = &groups(&Letters { begins: false }, &ask("", &["\u{1}y"]), 99).expect("short")[0];
-        assert_eq!((doubled.context.clone(), doubled.continuations[0].clone()), (vec![1], letters("y")));
-    }
-
-    #[test]
-    fn what_is_too_long_loses_its_beginning_by_as_much_as_each_continuation_needs() {
-        let asked = ask("cdefg", &["123", "4", "567"]);
-        let cut = groups(&Letters { begins: false }, &asked, 4).expect("fits");
-        let shape = |g: &Group| (g.context.clone(), g.members.clone(), g.truncated);
-        assert_eq!(
-            cut.iter().map(shape).collect::<Vec<_>>(),
-            [(letters("fg"), vec![0, 2], true), (letters("defg"), vec![1], true),]
-        );
-        let error = groups(&Letters { begins: false }, &asked, 2).expect_err("3 tokens do not fit").to_string();
-        assert!(error.contains("has 3 tokens and the model takes 2"), "{error}");
-    }
-
-    #[test]
-    fn windows_are_disjoint_and_the_last_is_filled_with_context() {
-        let tokens: Vec<u32> = (10..20).collect();
-        let all = windows(&tokens, 0, 4);
-        let expected: [(&[u32], &[u32]); 3] =
-            [(&[0], &[10, 11, 12, 13]), (&[13], &[14, 15, 16, 17]), (&[15, 16, 17], &[18, 19])];
-        assert_eq!(all.len(), 3);
-        for (window, (context, scored)) in all.iter().zip(expected) {
-            assert_eq!((window.context.as_slice(), window.scored.as_slice()), (context, scored));
-            assert!(window.context.len() + window.scored.len() <= 5);
-        }
-        assert_eq!(windows(&tokens, 0, 99).len(), 1);
-        assert_eq!(windows(&[], 0, 4), []);
     }
 
     #[test]

@@ -1,0 +1,151 @@
+//! The reference runs of lm-evaluation-harness 0.4.13 on tiny random models: bantam asks the same, scores the same.
+//! The files are described in tests/golden/lmeval/lmeval.toml.
+
+use anyhow::Result;
+use bantam::job::Cancel;
+use bantam::metric::Metric;
+use bantam::record::{Id, ItemResult};
+use bantam::suite::{
+    Choices, Generated, Generation, LanguageModel, Loglikelihood, Request, Rolling, Stop, Suite, Task, ask, load,
+};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+/// What lm-evaluation-harness said of one task.
+#[derive(Deserialize)]
+struct Recorded {
+    scores: BTreeMap<Metric, f64>,
+    items: Vec<RecordedItem>,
+}
+
+#[derive(Deserialize)]
+struct RecordedItem {
+    /// The first 16 digits of the SHA-256 of all that was asked, each text ended by U+001F.
+    asked: String,
+    #[serde(default)]
+    logprobs: Vec<f64>,
+    /// Which of the continuations are greedy.
+    #[serde(default)]
+    greedy: Vec<usize>,
+    /// What was generated, and what the filters left of it.
+    text: Option<String>,
+    answer: Option<String>,
+    /// Per metric the value, or the weight where the value is a log-likelihood.
+    scores: BTreeMap<Metric, f64>,
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lmeval")
+}
+
+fn recorded(name: &str) -> BTreeMap<String, Recorded> {
+    let text = std::fs::read_to_string(golden().join(name).with_extension("json")).expect("a golden file");
+    serde_json::from_str(&text).expect("of this shape")
+}
+
+fn suite() -> Suite {
+    load(golden().join("lmeval.toml").to_str().expect("a UTF-8 path")).expect("a valid suite")
+}
+
+fn digest(request: &Request) -> String {
+    let pair = |context: &str, continuation: &str| format!("{context}\u{1f}{continuation}\u{1f}");
+    let pairs = |ask: &Choices| ask.continuations.iter().map(|c| pair(&ask.context, c)).collect::<String>();
+    let asked = match request {
+        Request::Choose { asks, .. } => asks.iter().map(pairs).collect(),
+        Request::Complete(ask) => pairs(ask),
+        Request::Roll { text } => format!("{text}\u{1f}"),
+        Request::Generate { prompt, .. } => format!("{prompt}\u{1f}"),
+    };
+    Id::of_bytes(asked.as_bytes()).0
+}
+
+/// Gives the recorded answers, in order.
+struct Replay {
+    likelihoods: VecDeque<Loglikelihood>,
+    texts: VecDeque<String>,
+}
+
+impl Replay {
+    fn of(items: &[RecordedItem]) -> Replay {
+        let likelihood = |item: &RecordedItem, i: usize| Loglikelihood {
+            logprob: item.logprobs[i],
+            greedy: item.greedy.contains(&i),
+            tokens: 1,
+            truncated: false,
+        };
+        let all = items.iter().flat_map(|item| (0..item.logprobs.len()).map(move |i| likelihood(item, i)));
+        Replay { likelihoods: all.collect(), texts: items.iter().filter_map(|item| item.text.clone()).collect() }
+    }
+}
+
+impl LanguageModel for Replay {
+    fn loglikelihood(&mut self, requests: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+        let counts = requests.iter().map(|request| request.continuations.len());
+        Ok(counts.map(|n| self.likelihoods.drain(..n).collect()).collect())
+    }
+
+    fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>> {
+        let answers = self.likelihoods.drain(..texts.len());
+        Ok(answers.map(|answer| Rolling { logprob: answer.logprob, tokens: 1 }).collect())
+    }
+
+    fn generate(&mut self, prompts: &[&str], _: &Generation) -> Result<Vec<Generated>> {
+        let texts = self.texts.drain(..prompts.len());
+        Ok(texts.map(|text| Generated { text, tokens: 1, truncated: false, stopped: Stop::Until }).collect())
+    }
+}
+
+fn results(task: &Task, model: &mut dyn LanguageModel) -> Vec<ItemResult> {
+    let mut items = Vec::new();
+    ask(task, model, &BTreeSet::new(), &Cancel::new(), &mut |item| items.push(item)).expect("every item is answered");
+    items
+}
+
+/// Per item the same scores and answers, and per task the same score: to 1e-4, relative where the score is above 1.
+fn agree(task: &Task, items: &[ItemResult], recorded: &Recorded, case: &str) {
+    assert_eq!(items.len(), recorded.items.len(), "{case}");
+    for (item, expected) in items.iter().zip(&recorded.items) {
+        for (&metric, &value) in &expected.scores {
+            let score = item.score(metric).unwrap_or_else(|| panic!("{case}: {metric} is missing"));
+            let perplexity = matches!(metric, Metric::WordPerplexity | Metric::BytePerplexity | Metric::BitsPerByte);
+            let ours = if perplexity { score.weight } else { score.value };
+            assert_eq!(ours, value, "{case}: {metric} of item {}", item.index);
+        }
+        if let Some(answer) = &expected.answer {
+            assert_eq!(item.answer.as_ref(), Some(answer), "{case}: item {}", item.index);
+        }
+        for (ours, theirs) in item.logprobs.iter().zip(&expected.logprobs) {
+            assert!((ours - theirs).abs() < 1e-3, "{case}: item {}: {ours} for {theirs}", item.index);
+        }
+        assert_eq!(item.logprobs.len(), expected.logprobs.len(), "{case}");
+        assert_eq!(item.choice, best(expected, task), "{case}: choice of item {}", item.index);
+    }
+    for (&metric, &theirs) in &recorded.scores {
+        let scores = items.iter().filter_map(|item| item.score(metric)).map(|s| (s.value, s.weight));
+        let ours = metric.aggregate(scores).expect("there are items");
+        assert!((ours - theirs).abs() < 1e-4 * theirs.max(1.0), "{case}: {metric} is {ours} for {theirs}");
+    }
+}
+
+/// The choice that the recorded log-likelihoods take.
+fn best(item: &RecordedItem, task: &Task) -> Option<usize> {
+    let chosen = matches!(task.items()[0].request, Request::Choose { .. });
+    let first_best = item.logprobs.iter().enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
+    first_best.map(|(index, _)| index).filter(|_| chosen)
+}
+
+#[test]
+fn asks_what_lm_eval_asked_and_scores_its_answers_as_it_did() {
+    let suite = suite();
+    for name in ["llama", "llama_spm", "llama_128"] {
+        for (task_name, recorded) in recorded(name) {
+            let case = format!("{name} {task_name}");
+            let task = suite.tasks.iter().find(|t| t.name == task_name).expect(&case);
+            for (item, expected) in task.items().iter().zip(&recorded.items) {
+                assert_eq!(digest(&item.request), expected.asked, "{case}: item {}", item.index);
+            }
+            agree(task, &results(task, &mut Replay::of(&recorded.items)), &recorded, &case);
+        }
+    }
+}
