@@ -2,8 +2,10 @@
 //! The files are described in tests/golden/lmeval/lmeval.toml.
 
 use anyhow::Result;
+use bantam::bench::answer::Answerer;
 use bantam::job::Cancel;
 use bantam::metric::Metric;
+use bantam::model::{self, LoadOptions, Model};
 use bantam::record::{Id, ItemResult};
 use bantam::suite::{
     Choices, Generated, Generation, LanguageModel, Loglikelihood, Request, Rolling, Stop, Suite, Task, ask, load,
@@ -135,6 +137,13 @@ fn best(item: &RecordedItem, task: &Task) -> Option<usize> {
     first_best.map(|(index, _)| index).filter(|_| chosen)
 }
 
+/// The model that a reference run was made with.
+fn model(folder: &str, max_length: Option<usize>) -> Model {
+    let folder = golden().join("../model").join(folder);
+    let options = LoadOptions { max_length, ..LoadOptions::default() };
+    model::load(folder.as_path(), &options).expect("a complete checkpoint")
+}
+
 #[test]
 fn asks_what_lm_eval_asked_and_scores_its_answers_as_it_did() {
     let suite = suite();
@@ -146,6 +155,21 @@ fn asks_what_lm_eval_asked_and_scores_its_answers_as_it_did() {
                 assert_eq!(digest(&item.request), expected.asked, "{case}: item {}", item.index);
             }
             agree(task, &results(task, &mut Replay::of(&recorded.items)), &recorded, &case);
+        }
+    }
+}
+
+#[test]
+fn models_answer_as_they_did_in_lm_eval() {
+    let suite = suite();
+    for (name, folder, max_length) in
+        [("llama", "llama", None), ("llama_spm", "llama_spm", None), ("llama_128", "llama", Some(128))]
+    {
+        let model = model(folder, max_length);
+        for (task_name, recorded) in recorded(name) {
+            let case = format!("{name} {task_name}");
+            let task = suite.tasks.iter().find(|t| t.name == task_name).expect(&case);
+            agree(task, &results(task, &mut Answerer::new(&model, 0)), &recorded, &case);
         }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! In reading order: `plan` turns a profile into trials, `session` does them one by one, `runner` says what doing one
 //! is, `process` does it in a worker process, `sandbox` keeps that process, and `protocol` is what the two say to each
-//! other. `speed` is how timings are taken, `meter` tells the joules and refuses to where they cannot be believed,
-//! `host` is the card of the machine and what makes its numbers doubtful, `doctor` puts these together; `home` is where
-//! things are kept.
+//! other. `answer` puts a suite's questions to a model; `speed` is how timings are taken, `meter` tells the joules and
+//! refuses to where they cannot be believed, `host` is the card of the machine and what makes its numbers doubtful,
+//! `doctor` puts these together; `home` is where things are kept.
 
+pub mod answer;
 pub mod doctor;
 pub mod home;
 pub mod host;

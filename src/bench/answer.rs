@@ -1,0 +1,132 @@
+//! The glue between asking and answering: a task's three questions on text, answered by a [`Model`] in this process.
+//! The token rules are the suite's, the arithmetic is the model's.
+
+use crate::model::tokenizer::Special;
+use crate::model::{self, Model, Sampling, Tokenizer};
+use crate::suite::tokens::{self, Tokenize};
+use crate::suite::{Choices, Generated, Generation, LanguageModel, Loglikelihood, Rolling, Stop};
+use anyhow::{Context, Result};
+use std::ops::ControlFlow;
+
+/// A model that answers a task's questions.
+pub struct Answerer<'a> {
+    model: &'a Model,
+    /// What sampled answers are drawn from; greedy ones do not need it.
+    seed: u64,
+}
+
+impl<'a> Answerer<'a> {
+    pub fn new(model: &'a Model, seed: u64) -> Answerer<'a> {
+        Answerer { model, seed }
+    }
+}
+
+impl Tokenize for Tokenizer {
+    fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        let special = if special { Special::With } else { Special::Without };
+        Ok(Tokenizer::encode(self, text, special)?)
+    }
+
+    fn prefix(&self) -> Result<u32> {
+        let token = self.bos().or(self.eos());
+        Ok(token.context("the tokenizer names neither a token that begins nor one that ends a text")?.id)
+    }
+}
+
+impl LanguageModel for Answerer<'_> {
+    fn loglikelihood(&mut self, requests: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+        let mut batch = Batch { items: Vec::new(), max_length: self.model.max_length() };
+        let asked = requests.iter().map(|request| batch.add(request, &self.model.tokenizer));
+        let asked: Vec<Vec<Slot>> = asked.collect::<Result<_>>()?;
+        let found = self.model.loglikelihoods(&batch.items)?;
+        let answer = |slot: Slot| {
+            let model::Loglikelihood { logprob, greedy } = found[slot.item][slot.continuation];
+            Loglikelihood { logprob, greedy, tokens: slot.tokens, truncated: slot.truncated }
+        };
+        Ok(asked.into_iter().map(|slots| slots.into_iter().map(answer).collect()).collect())
+    }
+
+    fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>> {
+        let tokenizer = &self.model.tokenizer;
+        let texts: Vec<Vec<u32>> = texts.iter().map(|text| tokens::whole(tokenizer, text)).collect::<Result<_>>()?;
+        let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+        let found = self.model.rolling(tokenizer.prefix()?, &texts)?;
+        Ok(found.iter().map(|tokens| Rolling { logprob: tokens.iter().sum(), tokens: tokens.len() }).collect())
+    }
+
+    fn generate(&mut self, prompts: &[&str], settings: &Generation) -> Result<Vec<Generated>> {
+        let (tokenizer, max_length) = (&self.model.tokenizer, self.model.max_length());
+        let prompt = |text: &&str| tokens::prompt(tokenizer, text, max_length, settings.max_tokens);
+        let prompts: Vec<(Vec<u32>, bool)> = prompts.iter().map(prompt).collect::<Result<_>>()?;
+        let starts: Vec<&[u32]> = prompts.iter().map(|(tokens, _)| tokens.as_slice()).collect();
+
+        let text = |tokens: &[u32]| tokenizer.decode(tokens, Special::Without);
+        let mut written: Vec<Vec<u32>> = vec![Vec::new(); starts.len()];
+        let found = self.model.generate_all(&starts, &sampling(settings, self.seed), |index, token| {
+            written[index].push(token);
+            // text that cannot be decoded yet has no stop string yet
+            let stops = text(&written[index]).is_ok_and(|text| tokens::cut(&text, &settings.until).is_some());
+            if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+
+        let answer = |(found, (prompt, truncated)): (model::Generated, &(Vec<u32>, bool))| {
+            let text = text(&found.tokens)?;
+            let stopped = match found.end {
+                model::End::Eos => Stop::EndOfText,
+                model::End::Length => Stop::Length,
+                model::End::Stopped => Stop::Until,
+            };
+            let kept = tokens::cut(&text, &settings.until).unwrap_or(&text).to_string();
+            let tokens = prompt.len() + found.tokens.len();
+            Ok(Generated { text: kept, tokens, truncated: *truncated, stopped })
+        };
+        found.into_iter().zip(&prompts).map(answer).collect()
+    }
+}
+
+fn sampling(settings: &Generation, seed: u64) -> Sampling {
+    Sampling {
+        temperature: settings.temperature as f32,
+        top_k: settings.top_k,
+        top_p: settings.top_p.unwrap_or(1.0) as f32,
+        min_p: settings.min_p.unwrap_or(0.0) as f32,
+        seed,
+        ..Sampling::greedy(settings.max_tokens)
+    }
+}
+
+/// What is scored in one go: continuations of the same tokens share an item, so that the tokens are computed once.
+struct Batch {
+    items: Vec<model::Item>,
+    max_length: usize,
+}
+
+/// Where a continuation's score will be found, and what it costs.
+struct Slot {
+    item: usize,
+    continuation: usize,
+    tokens: usize,
+    truncated: bool,
+}
+
+impl Batch {
+    fn add(&mut self, request: &Choices, tokenizer: &Tokenizer) -> Result<Vec<Slot>> {
+        let first = self.items.len();
+        let slot = |continuation: &String| {
+            let pair = tokens::pair(tokenizer, &request.context, continuation)?;
+            // the last token is scored but never given
+            let truncated = pair.context.len() + pair.continuation.len() > self.max_length + 1;
+            let mut tokens = pair.continuation.len();
+            let shared = self.items[first..].iter().position(|item| item.context == pair.context);
+            let item = shared.map_or(self.items.len(), |index| first + index);
+            if shared.is_none() {
+                tokens += pair.context.len();
+                self.items.push(model::Item { context: pair.context, continuations: Vec::new() });
+            }
+            self.items[item].continuations.push(pair.continuation);
+            let continuation = self.items[item].continuations.len() - 1;
+            Ok(Slot { item, continuation, tokens, truncated })
+        };
+        request.continuations.iter().map(slot).collect()
+    }
+}
