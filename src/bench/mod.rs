@@ -8,9 +8,11 @@
 
 pub mod answer;
 pub mod doctor;
+mod doubt;
 pub mod home;
 pub mod host;
 pub mod meter;
+pub mod models;
 pub mod plan;
 pub mod process;
 pub mod protocol;
@@ -18,6 +20,7 @@ pub mod runner;
 pub mod sandbox;
 pub mod session;
 pub mod speed;
+pub mod worker;
 
 pub use doctor::{Doctor, doctor};
 

@@ -1,8 +1,13 @@
 //! The plan: a profile as variants and trials, and what the store has already of them. It measures nothing.
 
-use crate::profile::{self, Profile};
-use crate::record::{Ask, Conditions, Id, Reading, Run, TaskRef, Trial, Variant};
+use super::host::{Card, Fact};
+use super::models::{self, Opened};
+use crate::profile::{self, Profile, RecipeRef};
+use crate::record::{Ask, Conditions, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
 use crate::store::{self, Store};
+use crate::suite;
+use crate::unit::{Bytes, Unit};
+use anyhow::{Result, bail};
 
 /// What a session will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +19,7 @@ pub struct Plan {
     pub variants: Vec<Planned>,
     /// Trials that have their result.
     pub done: Vec<Id>,
+    pub host: Host,
 }
 
 /// A variant, what is asked of it and what it will take.
@@ -31,14 +37,67 @@ pub struct Estimate {
     pub disk: Reading,
 }
 
-/// What the machine is: its card, and the identity under which speeds can be compared.
+impl Estimate {
+    fn of(opened: &Opened, tokens: usize) -> Result<Estimate> {
+        let bytes = models::bytes(&opened.model.place)?;
+        let memory = models::memory(opened, bytes, tokens);
+        let how = format!("weights and a cache of {tokens} tokens; working memory and the program come on top");
+        Ok(Estimate {
+            memory: figure(memory, Provenance::Estimated, how),
+            disk: figure(bytes, Provenance::Derived, "sizes of the tensors and of the rest of the file".into()),
+        })
+    }
+}
+
+fn figure(bytes: Bytes, provenance: Provenance, how: String) -> Reading {
+    Reading::Known(Figure { value: bytes.0 as f64, unit: Unit::Bytes, provenance, interval: None, n: None, how })
+}
+
+/// What the machine is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {
+    /// The identity under which speeds can be compared.
     pub id: Id,
+    /// The whole card, as it is stored with the run.
     pub card: serde_json::Value,
+    /// Bytes a second that its memory gives, or why that is unknown.
+    pub bandwidth: Result<f64, String>,
+    /// What makes its numbers doubtful before anything has run.
+    pub doubts: Vec<Warning>,
+    pub threads: usize,
+}
+
+impl Host {
+    /// This machine. Measuring its bandwidth takes a third of a second of all its CPUs.
+    pub fn here(with_bandwidth: bool) -> Host {
+        let card = Card::here();
+        let card = if with_bandwidth { card.with_bandwidth() } else { card };
+        Host {
+            id: card.id(),
+            bandwidth: match &card.bandwidth {
+                Fact::Known(bandwidth) => Ok(bandwidth.bytes_per_second),
+                Fact::Unknown { reason } => Err(reason.clone()),
+            },
+            doubts: card.doubts(),
+            threads: card.threads(),
+            card: serde_json::to_value(&card).expect("a card has string keys"),
+        }
+    }
 }
 
 impl Plan {
+    /// Finds the profile's models, recipes and suites, and looks at this machine. Models are identified by all their
+    /// bytes, so large ones take a second a gigabyte.
+    ///
+    /// # Errors
+    /// One sentence on the model, recipe or suite that cannot be used; or the store's.
+    pub fn make(profile: &Profile, store: &Store) -> Result<Plan> {
+        let tasks = tasks(profile)?;
+        let variants = variants(profile)?;
+        let host = Host::here(!profile.measure.speed.is_empty());
+        Ok(Plan::of(profile, variants, &tasks, host, store)?)
+    }
+
     /// Every variant on every task and speed shape. Tasks come first, since their scores do not mind a warm machine
     /// and speed does mind a cold one.
     pub fn of(
@@ -48,7 +107,7 @@ impl Plan {
         host: Host,
         store: &Store,
     ) -> store::Result<Plan> {
-        let conditions = conditions(profile);
+        let conditions = conditions(profile, &host);
         let asks: Vec<Ask> =
             tasks.iter().cloned().map(Ask::Task).chain(profile.measure.speed.iter().copied().map(Ask::Speed)).collect();
         let planned = |(variant, estimate): (Variant, Estimate)| {
@@ -56,14 +115,14 @@ impl Plan {
             Planned { trials: asks.iter().map(trial).collect(), variant: variant.clone(), estimate }
         };
         let variants: Vec<Planned> = variants.into_iter().map(planned).collect();
-        let run = run(profile, &variants, host.card);
+        let run = run(profile, &variants, host.card.clone());
         let mut done = Vec::new();
         for trial in &run.trials {
             if store.has_result(&trial.id)? {
                 done.push(trial.id.clone());
             }
         }
-        Ok(Plan { run, variants, done })
+        Ok(Plan { run, variants, done, host })
     }
 
     /// How many trials have no result yet.
@@ -88,8 +147,33 @@ fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run 
     }
 }
 
+/// The tasks of the profile's suites, in order.
+fn tasks(profile: &Profile) -> Result<Vec<TaskRef>> {
+    let mut tasks = Vec::new();
+    for name in &profile.suites {
+        let suite = suite::load(name)?;
+        tasks.extend(suite.tasks.into_iter().map(|task| task.limited(profile.measure.limit).reference()));
+    }
+    Ok(tasks)
+}
+
+/// Every model after every recipe, in the profile's order, and what each will take.
+fn variants(profile: &Profile) -> Result<Vec<(Variant, Estimate)>> {
+    if let Some(other) = profile.recipes.iter().find(|recipe| **recipe != RecipeRef::Base) {
+        bail!("recipes: only \"base\" can be measured so far, not {other:?}");
+    }
+    // the longest sequence that is surely asked for
+    let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
+    let mut variants = Vec::new();
+    for name in &profile.models {
+        let opened = models::open(name)?;
+        variants.push((Variant::new(opened.model.clone(), None), Estimate::of(&opened, longest)?));
+    }
+    Ok(variants)
+}
+
 /// How the profile wants it measured; what it leaves open is filled in from this machine.
-fn conditions(profile: &Profile) -> Conditions {
+fn conditions(profile: &Profile, host: &Host) -> Conditions {
     let profile::Measure {
         speed: _,
         threads,
@@ -104,9 +188,8 @@ fn conditions(profile: &Profile) -> Conditions {
         tdp_watts,
         idle,
     } = profile.measure.clone();
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Conditions {
-        threads: threads.unwrap_or_else(cores),
+        threads: threads.unwrap_or(host.threads),
         seed,
         max_length,
         limit,

@@ -5,8 +5,10 @@
 //! the protocol, its stderr goes to a log that is kept.
 
 use super::home::Home;
+use super::models;
 use super::protocol::{self, Measure, Prepared, Reply, Request, Summary};
 use super::runner::Runner;
+use super::sandbox::{Child, Settings};
 use super::session::now;
 use crate::event::Event;
 use crate::job::Cancel;
@@ -14,14 +16,15 @@ use crate::record::{Ask, Failure, Id, ItemResult, Outcome, SpeedSample, Variant}
 use crate::unit::{Bytes, Seconds};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// How often cancel and timeout are looked at while the worker is silent.
 const LOOK: Duration = Duration::from_millis(50);
-/// A worker says something several times a second, whatever it does; one that is silent for so long hangs.
-const SILENCE: Duration = Duration::from_secs(120);
+/// A worker that gets nothing done for so long hangs, where the profile sets no timeout. Its largest step is one pass
+/// over one prompt.
+const STILL: Duration = Duration::from_secs(600);
 /// How long a worker that has said its last word may take to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -47,75 +50,76 @@ impl Process {
     fn converse(
         &self,
         request: &Request,
-        limits: Limits<'_>,
-        log: &Id,
+        limits: &Limits<'_>,
+        of: &Id,
         hear: &mut dyn FnMut(Reply),
-    ) -> Result<Last, Failure> {
-        let log = self.home.log(log);
-        let mut worker = Worker::spawn(&self.program, &log, limits.memory)?;
-        let replies = worker.ask(request)?;
+    ) -> Result<Reply, Failure> {
+        let mut worker = Worker::spawn(&self.program, self.home.log(of), limits)?;
+        let replies = worker.ask(request);
         let started = Instant::now();
-        let mut heard = Instant::now();
+        let mut moved = Instant::now();
         loop {
             match replies.recv_timeout(LOOK) {
+                Ok(Ok(Reply::Failed(failure))) => {
+                    worker.leave();
+                    return Err(failure);
+                }
+                Ok(Ok(last @ (Reply::Prepared(_) | Reply::Done(_)))) => {
+                    worker.leave();
+                    return Ok(last);
+                }
                 Ok(Ok(reply)) => {
-                    heard = Instant::now();
-                    match reply {
-                        Reply::Prepared(prepared) => return worker.leave(Last::Prepared(prepared)),
-                        Reply::Done(summary) => return worker.leave(Last::Done(summary)),
-                        Reply::Failed(failure) => return Err(failure),
-                        reply => hear(reply),
+                    if is_progress(&reply) {
+                        moved = Instant::now();
                     }
+                    hear(reply);
                 }
-                Ok(Err(error)) => {
-                    return Err(Failure::Crash { message: format!("the worker said {error}"), log: worker.log() });
-                }
+                Ok(Err(e)) => return Err(worker.babbled(&e)),
                 Err(RecvTimeoutError::Disconnected) => return Err(worker.gone()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if limits.cancel.is_cancelled() {
+                worker.leave();
                 return Err(Failure::Cancelled);
             }
-            let spent = [limits.time.map(|limit| (started, limit)), Some((heard, SILENCE))];
-            if let Some((_, limit)) = spent.into_iter().flatten().find(|(since, limit)| since.elapsed() > *limit) {
+            let clocks = [limits.time.map(|limit| (started, limit)), Some((moved, STILL))];
+            if let Some((_, limit)) = clocks.into_iter().flatten().find(|(since, limit)| since.elapsed() > *limit) {
                 return Err(Failure::Timeout { seconds: limit.as_secs_f64() });
             }
         }
     }
 }
 
+/// A pulse comes from a thread of its own, which beats on where the work hangs.
+fn is_progress(reply: &Reply) -> bool {
+    !matches!(reply, Reply::Pulse(pulse) if pulse.tokens_per_second.is_none_or(|rate| rate == 0.0))
+}
+
 /// What a worker may take.
-#[derive(Clone, Copy)]
 struct Limits<'a> {
     time: Option<Duration>,
     memory: Option<Bytes>,
+    threads: Option<usize>,
     cancel: &'a Cancel,
-}
-
-/// A worker's last word.
-enum Last {
-    Prepared(Prepared),
-    Done(Box<Summary>),
-}
-
-/// A running worker. Dropping it ends it at once.
-struct Worker {
-    child: Child,
-    log: PathBuf,
 }
 
 impl Runner for Process {
     fn prepare(&mut self, variant: &Variant, cancel: &Cancel, say: &mut dyn FnMut(Event)) -> Result<Prepared, Failure> {
+        if variant.is_base() {
+            let place = variant.model.place.clone();
+            let bytes = models::bytes(&place).map_err(|e| error(format!("{e:#}")))?;
+            return Ok(Prepared { place, bytes });
+        }
         let request = Request::Prepare { variant: Box::new(variant.clone()), artifacts: self.home.artifacts() };
-        let limits = Limits { time: None, memory: None, cancel };
-        let last = self.converse(&request, limits, &variant.id, &mut |reply| {
+        let limits = Limits { time: None, memory: None, threads: None, cancel };
+        let last = self.converse(&request, &limits, &variant.id, &mut |reply| {
             if let Reply::Preparing { fraction } = reply {
                 say(Event::Preparing { variant: variant.clone(), fraction });
             }
         })?;
         match last {
-            Last::Prepared(prepared) => Ok(prepared),
-            Last::Done(_) => Err(Failure::Error { message: "the worker measured where it was to prepare".into() }),
+            Reply::Prepared(prepared) => Ok(prepared),
+            other => Err(beside_the_point(&other)),
         }
     }
 
@@ -125,20 +129,26 @@ impl Runner for Process {
         let limits = Limits {
             time: trial.conditions.timeout.and_then(|t| Duration::try_from_secs_f64(t.0).ok()),
             memory: trial.conditions.memory_limit,
+            threads: Some(trial.conditions.threads),
             cancel,
         };
-        let mut told = Told::new(measure);
+        let mut told = Told { measure, items: Vec::new(), samples: Vec::new(), load: None };
         let request = Request::Measure(Box::new(measure.clone()));
-        let last = self.converse(&request, limits, &trial.id, &mut |reply| told.tell(reply, say));
+        let last = self.converse(&request, &limits, &trial.id, &mut |reply| told.tell(reply, say));
         let wall = Seconds(clock.elapsed().as_secs_f64());
         let failure = match last {
-            Ok(Last::Done(summary)) => return told.outcome(*summary, started, wall),
-            Ok(Last::Prepared(_)) => Failure::Error { message: "the worker prepared where it was to measure".into() },
+            Ok(Reply::Done(summary)) => return told.outcome(*summary, started, wall),
+            Ok(other) => beside_the_point(&other),
             Err(failure) => failure,
         };
         let failed = Outcome::failed(trial.id.clone(), failure, started, wall);
         Outcome { items: told.items, samples: told.samples, load: told.load, ..failed }
     }
+}
+
+/// A last word that answers another question.
+fn beside_the_point(last: &Reply) -> Failure {
+    error(format!("the worker did something else than it was asked: {last:?}"))
 }
 
 /// What the worker has told of a trial so far.
@@ -149,11 +159,7 @@ struct Told<'a> {
     load: Option<Seconds>,
 }
 
-impl<'a> Told<'a> {
-    fn new(measure: &'a Measure) -> Told<'a> {
-        Told { measure, items: Vec::new(), samples: Vec::new(), load: None }
-    }
-
+impl Told<'_> {
     /// Turns a reply into the event it is.
     fn tell(&mut self, reply: Reply, say: &mut dyn FnMut(Event)) {
         let trial = self.measure.trial.id.clone();
@@ -198,71 +204,63 @@ impl<'a> Told<'a> {
     }
 }
 
+/// A running worker. Dropping it ends it at once.
+struct Worker {
+    child: Child,
+    /// Open for as long as the work is wanted.
+    stdin: Option<ChildStdin>,
+}
+
 impl Worker {
-    fn spawn(program: &Path, log: &Path, _memory: Option<Bytes>) -> Result<Worker, Failure> {
-        let failed = |what: &str, e: std::io::Error| Failure::Error { message: format!("{what}: {e}") };
-        if let Some(folder) = log.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| failed(&format!("{}: no folder for logs", folder.display()), e))?;
+    fn spawn(program: &Path, log: PathBuf, limits: &Limits<'_>) -> Result<Worker, Failure> {
+        let mut command = Command::new(program);
+        // with a backtrace asked for, a worker that is refused memory hangs in the lock of its own backtrace
+        command.arg("worker").env("RUST_BACKTRACE", "0");
+        if let Some(threads) = limits.threads {
+            // where candle reads how finely to cut its work
+            command.env("RAYON_NUM_THREADS", threads.to_string());
         }
-        let stderr = std::fs::File::create(log).map_err(|e| failed(&format!("{}: no log", log.display()), e))?;
-        let child = Command::new(program)
-            .arg("worker")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .map_err(|e| failed(&format!("{}: the worker does not start", program.display()), e))?;
-        Ok(Worker { child, log: log.into() })
+        let settings = Settings { memory_limit: limits.memory, ..Settings::new(log) };
+        let mut child = Child::spawn(command, &settings)
+            .map_err(|e| error(format!("the worker {} cannot be started: {e}", program.display())))?;
+        let stdin = child.stdin();
+        Ok(Worker { child, stdin })
     }
 
     /// Writes the request and listens on a thread of its own, so that a slow session never holds the worker up.
-    fn ask(&mut self, request: &Request) -> Result<Receiver<Result<Reply, protocol::Error>>, Failure> {
-        let stdin = self.child.stdin.as_mut().expect("piped, and taken only to leave");
-        if protocol::write(stdin, request).is_err() {
-            return Err(self.gone());
-        }
-        let stdout = self.child.stdout.take().expect("piped, and asked once");
-        Ok(listen(stdout))
+    fn ask(&mut self, request: &Request) -> Receiver<Result<Reply, protocol::Error>> {
+        let stdin = self.stdin.as_mut().expect("piped, and closed only to leave");
+        // a worker that is gone already tells why below, when its stdout has ended
+        let _ = protocol::write(stdin, request);
+        let stdout = self.child.stdout().expect("piped, and asked once");
+        listen(stdout)
     }
 
-    /// The worker has said its last word: its stdin closes and it leaves.
-    fn leave(mut self, last: Last) -> Result<Last, Failure> {
-        drop(self.child.stdin.take());
+    /// The worker has said its last word, or is not wanted any more: its stdin closes and it leaves.
+    fn leave(mut self) {
+        drop(self.stdin.take());
         let since = Instant::now();
         while since.elapsed() < GOODBYE && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(last)
     }
 
-    /// The worker left without a last word.
-    fn gone(&mut self) -> Failure {
+    /// Why the worker left without a last word.
+    fn gone(mut self) -> Failure {
         match self.child.wait() {
-            Ok(status) => self.died(status),
-            Err(e) => Failure::Crash { message: format!("the worker cannot be waited for: {e}"), log: self.log() },
+            Ok(exit) => exit.failure(&self.child.log().tail()),
+            Err(e) => error(format!("the worker cannot be waited for: {e}")),
         }
     }
 
-    fn died(&self, status: ExitStatus) -> Failure {
-        Failure::Crash { message: format!("the worker died: {status}"), log: self.log() }
-    }
-
-    /// The end of what it said on stderr.
-    fn log(&self) -> String {
-        std::fs::read(&self.log).map_or_else(
-            |e| format!("{}: {e}", self.log.display()),
-            |bytes| String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4000)..]).into_owned(),
-        )
+    /// The worker said something that cannot be understood.
+    fn babbled(self, what: &protocol::Error) -> Failure {
+        Failure::Crash { message: format!("the worker said {what}"), log: self.child.log().tail() }
     }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // both fail only where it has gone already
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn error(message: String) -> Failure {
+    Failure::Error { message }
 }
 
 fn listen(stdout: ChildStdout) -> Receiver<Result<Reply, protocol::Error>> {

@@ -38,6 +38,8 @@ pub struct Measure {
     pub answered: BTreeSet<usize>,
     /// Repeats that count as measured.
     pub samples: Vec<SpeedSample>,
+    /// Bytes a second that the host's memory gives, or why that is unknown.
+    pub bandwidth: Result<f64, String>,
 }
 
 /// A variant's files.
@@ -97,7 +99,7 @@ pub enum Error {
 }
 
 /// Writes one line at once, so that lines of several threads do not mix.
-pub fn write(out: &mut impl Write, said: &impl Serialize) -> std::io::Result<()> {
+pub fn write(out: &mut dyn Write, said: &impl Serialize) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(&Line { version: VERSION, said })?;
     line.push(b'\n');
     out.write_all(&line)?;

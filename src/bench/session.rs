@@ -4,12 +4,13 @@
 //! on; only the store's own failure ends a session. What the store has already is not asked again, so that doing the
 //! same plan twice does only what was missing.
 
+use super::doubt::at_chance;
 use super::plan::{Plan, Planned};
 use super::protocol::{Measure, Prepared};
 use super::runner::Runner;
 use crate::event::{Event, Observer};
 use crate::job::Cancel;
-use crate::record::{Failure, Id, Outcome, Row, Trial, Warning};
+use crate::record::{Ask, Failure, Id, Outcome, Row, Trial, Warning};
 use crate::store::{self, Store};
 use crate::unit::Seconds;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,9 +27,12 @@ pub fn run(
     cancel: &Cancel,
 ) -> store::Result<Vec<Row>> {
     store.begin_run(&plan.run)?;
-    let mut session = Session { runner, store, observers, cancel };
+    let mut session = Session { bandwidth: &plan.host.bandwidth, runner, store, observers, cancel };
     let planned = Event::Planned { run: plan.run.id.clone(), trials: plan.run.trials.clone(), done: plan.done.clone() };
     session.tell(&planned);
+    for warning in &plan.host.doubts {
+        session.warn(None, warning);
+    }
     for planned in &plan.variants {
         session.variant(planned)?;
     }
@@ -41,6 +45,7 @@ pub fn run(
 }
 
 struct Session<'a, 'o> {
+    bandwidth: &'a Result<f64, String>,
     runner: &'a mut dyn Runner,
     store: &'a mut Store,
     observers: &'a mut [&'o mut dyn Observer],
@@ -88,7 +93,7 @@ impl Session<'_, '_> {
             return Ok(());
         }
         for trial in missing {
-            self.finish(Outcome::failed(trial.id.clone(), failure.clone(), now(), Seconds(0.0)))?;
+            self.finish(trial, Outcome::failed(trial.id.clone(), failure.clone(), now(), Seconds(0.0)))?;
         }
         Ok(())
     }
@@ -99,10 +104,11 @@ impl Session<'_, '_> {
             place: prepared.place.clone(),
             answered: self.store.answered(&trial.id)?,
             samples: self.store.samples_of(&trial.id)?,
+            bandwidth: self.bandwidth.clone(),
         };
         self.tell(&Event::Started { trial: trial.id.clone() });
         let mut kept = Ok(());
-        let Session { runner, store, observers, cancel } = self;
+        let Session { runner, store, observers, cancel, .. } = self;
         let outcome = runner.run(&measure, cancel, &mut |event| {
             if kept.is_err() {
                 return;
@@ -115,25 +121,29 @@ impl Session<'_, '_> {
             }
         });
         kept?;
-        self.finish(outcome)
+        self.finish(trial, outcome)
     }
 
     /// Stores an outcome and tells it with all its items, those of earlier sessions too. A cancelled trial is not
     /// finished: its items are kept and the rest is done another time.
-    fn finish(&mut self, mut outcome: Outcome) -> store::Result<()> {
+    fn finish(&mut self, trial: &Trial, mut outcome: Outcome) -> store::Result<()> {
         if outcome.result != Err(Failure::Cancelled) {
+            outcome.items = self.store.items_of(&trial.id)?;
+            outcome.samples = self.store.samples_of(&trial.id)?;
+            if let (Ok(()), Ask::Task(task)) = (&outcome.result, &trial.ask) {
+                outcome.warnings.extend(at_chance(task, &outcome.items));
+            }
             self.store.finish(&outcome)?;
-            outcome = self.store.outcome_of(&outcome.trial)?.unwrap_or(outcome);
         }
         for warning in &outcome.warnings {
-            self.warn(&outcome.trial, warning);
+            self.warn(Some(&trial.id), warning);
         }
-        self.tell(&Event::Finished { trial: outcome.trial.clone(), outcome: Box::new(outcome) });
+        self.tell(&Event::Finished { trial: trial.id.clone(), outcome: Box::new(outcome) });
         Ok(())
     }
 
-    fn warn(&mut self, trial: &Id, warning: &Warning) {
-        tell(self.observers, &Event::Warned { trial: Some(trial.clone()), warning: warning.clone() });
+    fn warn(&mut self, trial: Option<&Id>, warning: &Warning) {
+        tell(self.observers, &Event::Warned { trial: trial.cloned(), warning: warning.clone() });
     }
 
     fn tell(&mut self, event: &Event) {

@@ -82,7 +82,13 @@ impl Scene {
     fn plan(&self) -> Plan {
         let unknown = || Estimate { memory: Reading::missing("no model"), disk: Reading::missing("no model") };
         let variants = self.variants.iter().map(|v| (v.clone(), unknown())).collect();
-        let host = Host { id: Id::of(&"host"), card: serde_json::json!({}) };
+        let host = Host {
+            id: Id::of(&"host"),
+            card: serde_json::json!({}),
+            bandwidth: Err("not measured".into()),
+            doubts: Vec::new(),
+            threads: 2,
+        };
         Plan::of(&self.profile, variants, &self.tasks, host, &self.store).expect("reads")
     }
 
@@ -190,6 +196,51 @@ fn after_a_cancel_only_what_is_missing_is_asked() {
     assert!(said.contains(&"item 4/5".into()) && said.contains(&"finished 5 0".into()), "{said:?}");
     let runs: Vec<_> = scene.asked().into_iter().filter(|a| matches!(a, Asked::Run(..))).collect();
     assert_eq!(runs[0], Asked::Run(scene.trials()[0].id.clone(), vec![3, 4]));
+}
+
+#[test]
+fn repeats_of_an_interrupted_speed_trial_count() {
+    let mut scene = Scene::new();
+    let cancel = scene.cancel.clone();
+    let mut stop = |event: &Event| {
+        if matches!(event, Event::Sample { done: 2, .. }) {
+            cancel.cancel();
+        }
+    };
+    let speed = scene.trials()[1].id.clone();
+    let plan = scene.plan();
+    // a runner that dies after its second repeat
+    scene.mock.answers.get_mut(&speed).expect("in the table").samples.truncate(2);
+    session::run(&plan, &mut scene.mock, &mut scene.store, &mut [&mut stop], &scene.cancel).expect("stores");
+    assert_eq!(scene.store.samples_of(&speed).expect("reads").len(), 2);
+
+    scene.cancel = Cancel::new();
+    scene.mock.answers.get_mut(&speed).expect("in the table").samples = vec![sample(); 3];
+    let (_, said) = scene.run(&mut nobody());
+    let first = said.iter().position(|word| word.starts_with("sample")).expect("one was missing");
+    assert_eq!(said[first..first + 2], ["sample 3", "finished 0 3"]);
+}
+
+#[test]
+fn a_full_disk_ends_the_session_and_keeps_what_was_finished() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("store.sqlite");
+    let mut scene = Scene::new();
+    scene.store = Store::open(&file).expect("opens");
+    let first = scene.trials()[0].id.clone();
+    let long = |index| ItemResult { answer: Some("long ".repeat(1000)), ..item(index) };
+    scene.mock.answers.get_mut(&first).expect("in the table").items = (0..40).map(long).collect();
+    let plan = scene.plan();
+    scene.store.begin_run(&plan.run).expect("begins");
+    scene.store.fill_up_after(20);
+    let mut heard = 0;
+    let mut count = |event: &Event| heard += usize::from(matches!(event, Event::Item { .. }));
+    let error = session::run(&plan, &mut scene.mock, &mut scene.store, &mut [&mut count], &scene.cancel);
+    let error = error.expect_err("no room").to_string();
+    assert!(error.contains("no room left") && error.contains("free some space"), "{error}");
+    assert!(scene.cancel.is_cancelled(), "nothing may go on");
+    let kept = Store::open(&file).expect("opens").answered(&first).expect("reads").len();
+    assert!(kept == heard && kept > 0 && kept < 40, "{kept} kept, {heard} heard");
 }
 
 #[test]

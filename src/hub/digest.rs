@@ -2,11 +2,11 @@
 //! model, wherever it lies and whatever it is called.
 
 use super::{Error, names};
-use crate::record::{Id, Place};
+use crate::record::Id;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files beside the weights that change what a model says.
 const SMALL: &[&str] = &[
@@ -19,19 +19,25 @@ const SMALL: &[&str] = &[
     "chat_template.jinja",
 ];
 
-/// Reads every byte that counts, about a second a gigabyte. None for a bundled model: the binary knows those.
-pub fn digest(place: &Place) -> Result<Option<Id>, Error> {
-    match place {
-        Place::Bundled(_) => Ok(None),
-        Place::Gguf(file) => Ok(Some(Id::of(&("gguf 1", content(file)?)))),
-        Place::Folder(folder) => {
-            let counts = |name: &String| name.ends_with(".safetensors") || SMALL.contains(&name.as_str());
-            let hashed = |name: String| content(&folder.join(&name)).map(|hash| (name, hash));
-            let files: Vec<(String, String)> =
-                names(folder)?.into_iter().filter(counts).map(hashed).collect::<Result<_, _>>()?;
-            Ok(Some(Id::of(&("folder 1", files))))
-        }
-    }
+/// The identity of a GGUF file. Reads every byte, about a second a gigabyte.
+pub fn digest_of_file(file: &Path) -> Result<Id, Error> {
+    Ok(Id::of(&("gguf 1", content(file)?)))
+}
+
+/// The identity of a checkpoint's folder. Reads every byte that counts, about a second a gigabyte.
+pub fn digest_of_folder(folder: &Path) -> Result<Id, Error> {
+    let hashed = |file: PathBuf| {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+        content(&file).map(|hash| (name, hash))
+    };
+    let files: Vec<_> = files(folder)?.into_iter().map(hashed).collect::<Result<_, _>>()?;
+    Ok(Id::of(&("folder 1", files)))
+}
+
+/// The files of a checkpoint's folder that make it the model it is, sorted by name.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let counts = |name: &String| name.ends_with(".safetensors") || SMALL.contains(&name.as_str());
+    Ok(names(folder)?.into_iter().filter(counts).map(|name| folder.join(name)).collect())
 }
 
 /// The SHA-256 of a file in hex. In the Hugging Face cache a large file is a link to a blob that is named by it.

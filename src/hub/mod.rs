@@ -7,7 +7,7 @@ mod cache;
 mod digest;
 
 pub use cache::Cache;
-pub use digest::digest;
+pub use digest::{digest_of_file, digest_of_folder, files};
 
 use crate::record::Place;
 use std::path::{Path, PathBuf};

@@ -100,6 +100,13 @@ impl Store {
         &self.file
     }
 
+    /// From now on the file may grow by so many pages only, as if the disk were full behind them.
+    #[cfg(test)]
+    pub(crate) fn fill_up_after(&self, pages: i64) {
+        let now: i64 = self.db.pragma_query_value(None, "page_count", |row| row.get(0)).expect("reads");
+        self.db.pragma_update(None, "max_page_count", now + pages).expect("limits");
+    }
+
     /// Does something with the database and turns an error into its sentence.
     fn said<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&self.db).map_err(|e| sentence(&self.file, e))

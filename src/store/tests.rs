@@ -281,8 +281,7 @@ fn a_full_disk_keeps_what_was_finished() {
     let mut store = Store::open(&dir.path().join("store.sqlite")).expect("opens");
     let trial = task_trial("routing");
     store.put_trial(&trial).expect("puts");
-    let pages: i64 = store.db.pragma_query_value(None, "page_count", |r| r.get(0)).expect("reads");
-    store.db.pragma_update(None, "max_page_count", pages + 2).expect("limits");
+    store.fill_up_after(2);
     let refused = (0..1000).find_map(|index| store.put_item(&trial.id, &item(index)).err().map(|e| (index, e)));
     let (kept, error) = refused.expect("the file may not grow");
     assert!(matches!(error, Error::Full { .. }), "{error}");

@@ -1,0 +1,95 @@
+//! Models by name and by place: `hub` finds files, `family` has those inside the binary, `model` and `compress` read
+//! them; here they meet.
+
+use crate::family::{self, Bundled};
+use crate::hub;
+use crate::model::{self, Config, Embedded, Facts, LoadOptions, Model};
+use crate::record::{Id, ModelRef, Place};
+use crate::unit::Bytes;
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// A model that was found and whose headers are read.
+pub struct Opened {
+    pub model: ModelRef,
+    pub config: Config,
+}
+
+/// Finds a model by the name typed and identifies it; reads all its bytes, about a second a gigabyte.
+///
+/// # Errors
+/// One sentence with what there is and what to do.
+pub fn open(name: &str) -> Result<Opened> {
+    let hub::Found { name, place } = hub::find(name, &bundled_names(), &hub::Cache::here())?;
+    let digest = match &place {
+        Place::Bundled(name) => bundled_digest(bundled(name)?),
+        Place::Folder(folder) => hub::digest_of_folder(folder)?,
+        Place::Gguf(file) => hub::digest_of_file(file)?,
+    };
+    let facts = inspect(&place)?;
+    let parameters = facts.parameters();
+    Ok(Opened { model: ModelRef { name, place, digest, parameters }, config: facts.config })
+}
+
+/// The names of the models inside this binary, smallest first.
+pub fn bundled_names() -> Vec<String> {
+    family::embedded().iter().map(|bundled| bundled.name.to_string()).collect()
+}
+
+/// Loads a model to ask it.
+pub fn load(place: &Place, options: &LoadOptions) -> Result<Model> {
+    Ok(match place {
+        Place::Bundled(name) => model::load(&embedded(bundled(name)?)?, options)?,
+        Place::Folder(path) | Place::Gguf(path) => model::load(path, options)?,
+    })
+}
+
+/// The facts of a model without its weights.
+pub fn inspect(place: &Place) -> Result<Facts> {
+    Ok(match place {
+        Place::Bundled(name) => model::inspect(&embedded(bundled(name)?)?)?,
+        Place::Folder(path) | Place::Gguf(path) => model::inspect(path)?,
+    })
+}
+
+/// The size of the model's files.
+pub fn bytes(place: &Place) -> Result<Bytes> {
+    Ok(Bytes(match place {
+        Place::Bundled(name) => bundled(name)?.files.iter().map(|file| file.data.len() as u64).sum(),
+        Place::Gguf(file) => size(file)?,
+        Place::Folder(folder) => hub::files(folder)?.iter().map(|file| size(file)).sum::<Result<u64>>()?,
+    }))
+}
+
+fn size(file: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(file).with_context(|| file.display().to_string())?.len())
+}
+
+fn bundled(name: &str) -> Result<&'static Bundled> {
+    let found = family::embedded().iter().find(|bundled| bundled.name == name);
+    found.with_context(|| format!("'{name}' is not bundled in this binary; there are {}", bundled_names().join(", ")))
+}
+
+fn embedded(bundled: &'static Bundled) -> Result<Embedded> {
+    let needed = |file: &str| bundled.file(file).with_context(|| format!("{}: {file} is missing", bundled.name));
+    Ok(Embedded {
+        name: bundled.name,
+        config: needed("config.json")?,
+        weights: needed("model.safetensors")?,
+        tokenizer: needed("tokenizer.json")?,
+        tokenizer_config: bundled.file("tokenizer_config.json"),
+        generation_config: bundled.file("generation_config.json"),
+    })
+}
+
+fn bundled_digest(bundled: &Bundled) -> Id {
+    let files: Vec<(&str, Id)> = bundled.files.iter().map(|f| (f.name, Id::of_bytes(f.data))).collect();
+    Id::of(&("bundled 1", files))
+}
+
+/// What the loaded model holds with a sequence of so many tokens: its weights in the format of its file, and the cache.
+/// Working memory and the program itself come on top, so this is a floor.
+pub fn memory(opened: &Opened, weights: Bytes, tokens: usize) -> Bytes {
+    let per_token = model::cost(&opened.config).cache_bytes_per_token(size_of::<f32>() as u64);
+    Bytes(weights.0 + tokens as u64 * per_token)
+}

@@ -1,0 +1,69 @@
+//! A task trial: the suite's items put to the model, each said as soon as it is answered.
+
+use super::gauge::Pulses;
+use super::{Found, Voice};
+use crate::bench::answer::Answerer;
+use crate::bench::protocol::{Measure, Reply};
+use crate::job::Cancel;
+use crate::model::Model;
+use crate::record::{ItemResult, Reading, TaskRef, Warning, WarningKind};
+use crate::suite::{self, Asked, Task};
+use anyhow::{Context, Result, bail, ensure};
+
+pub fn ask(request: &Measure, asked: &TaskRef, model: &Model, cancel: &Cancel, voice: &Voice) -> Result<Found> {
+    let task = find(request, asked)?;
+    let pulses = Pulses::start(voice, None);
+    let mut broken = None;
+    let mut answerer = Answerer::new(model, request.trial.conditions.seed);
+    let done = suite::ask(&task, &mut answerer, &request.answered, cancel, &mut |item| {
+        pulses.count(item.tokens);
+        match is_finite(&item) {
+            true => voice.say(&Reply::Item(Box::new(item))),
+            false => {
+                broken.get_or_insert(item.index);
+                cancel.cancel();
+            }
+        }
+    })?;
+    if let Some(index) = broken {
+        bail!("item {index} of {} has a score that is no number: the variant's output is broken", asked.task);
+    }
+    ensure!(!cancel.is_cancelled(), "cancelled");
+    Ok(Found {
+        energy: Reading::missing("energy is measured at the speed shapes, where its phases are told apart"),
+        ceiling: Reading::missing("a task has no decode speed"),
+        warnings: truncated(&done).into_iter().collect(),
+    })
+}
+
+/// The task as the plan saw it.
+fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
+    let suite = suite::load(&asked.file)?;
+    let task = suite.tasks.into_iter().find(|task| task.name == asked.task);
+    let task = task.with_context(|| format!("{}: has no task '{}' any more", asked.file, asked.task))?;
+    let task = task.limited(request.trial.conditions.limit);
+    ensure!(
+        task.reference().digest == asked.digest,
+        "{}: task '{}' changed after the run was planned; start the run again",
+        asked.file,
+        asked.task
+    );
+    Ok(task)
+}
+
+/// JSON has no infinities, and a score made of them would be none.
+fn is_finite(item: &ItemResult) -> bool {
+    item.scores.iter().all(|s| s.value.is_finite() && s.weight.is_finite())
+        && item.logprobs.iter().all(|l| l.is_finite())
+}
+
+fn truncated(asked: &Asked) -> Option<Warning> {
+    (asked.truncated > 0).then(|| Warning {
+        kind: WarningKind::Truncated,
+        text: format!(
+            "{} of {} prompts were longer than the model takes and lost their beginning; take a model with a longer \
+             context or raise measure.max_length",
+            asked.truncated, asked.items
+        ),
+    })
+}
