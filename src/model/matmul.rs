@@ -5,17 +5,19 @@
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor, bail};
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::error::Result;
+use super::lanes::{Eight, Stored, WIDTH};
 use super::ops;
 
 /// Up to this many rows of x each row of W is read once and dotted with all of them; beyond, gemm reuses better.
 const DOT_ROWS: usize = 4;
-/// Below this many weights a product stays on its thread: handing out work costs about ten microseconds.
-const SERIAL_BELOW: usize = 1 << 16;
+/// Up to this many weights a product stays on its thread: handing out work costs about ten microseconds, and much more
+/// on a host that is busy.
+const SERIAL_UP_TO: usize = 1 << 18;
+/// Up to this many multiplications a product by panels stays on its thread.
+const SERIAL_PRODUCTS: usize = 1 << 20;
 /// Rows of W that are widened at a time: at a width of 2048 half a megabyte, which stays in the second-level cache.
 const PANEL: usize = 64;
 /// From this many rows of x on, widening a panel of W costs less than candle's row-by-row quantized dots.
@@ -87,35 +89,6 @@ impl CustomOp2 for Product {
     }
 }
 
-/// A number that weights are stored in.
-trait Stored: Copy + Sync {
-    fn widen(from: &[Self], to: &mut [f32]);
-}
-
-impl Stored for f32 {
-    #[inline(always)]
-    fn widen(from: &[Self], to: &mut [f32]) {
-        to.copy_from_slice(from);
-    }
-}
-
-impl Stored for f16 {
-    #[inline(always)]
-    fn widen(from: &[Self], to: &mut [f32]) {
-        from.convert_to_f32_slice(to);
-    }
-}
-
-impl Stored for bf16 {
-    // not bf16::to_f32, whose care for signalling NaNs keeps the loop from becoming vector code
-    #[inline(always)]
-    fn widen(from: &[Self], to: &mut [f32]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = f32::from_bits(u32::from(from.to_bits()) << 16);
-        }
-    }
-}
-
 /// x (rows, inp), W (out, inp).
 #[derive(Clone, Copy)]
 struct Size {
@@ -126,35 +99,43 @@ struct Size {
 
 impl Size {
     fn product<T: Stored>(self, x: &[f32], w: &[T]) -> Vec<f32> {
+        // as many rows of W together as their sums, with those of x, fit the registers
         match self.rows {
-            1 => self.dots::<T, 1>(x, w),
-            2 => self.dots::<T, 2>(x, w),
-            3 => self.dots::<T, 3>(x, w),
-            DOT_ROWS => self.dots::<T, DOT_ROWS>(x, w),
-            _ => self
-                .panels(x, |first, panel| {
+            1 => self.dots::<T, 4, 1, 2>(x, w),
+            2 => self.dots::<T, 4, 2, 1>(x, w),
+            3 => self.dots::<T, 2, 3, 1>(x, w),
+            DOT_ROWS => self.dots::<T, 2, DOT_ROWS, 1>(x, w),
+            _ => {
+                let widen = |first: usize, panel: &mut [f32]| {
                     let from = first * self.inp;
-                    T::widen(&w[from..from + panel.len()], panel);
+                    widen(&w[from..from + panel.len()], panel);
                     Ok(())
-                })
-                .expect("widening a slice cannot fail"),
+                };
+                self.panels(x, widen).expect("widening a slice cannot fail")
+            }
         }
     }
 
-    /// Each row of W dotted with the M rows of x.
-    fn dots<T: Stored, const M: usize>(self, x: &[f32], w: &[T]) -> Vec<f32> {
+    /// Each row of W dotted with the M rows of x, R rows of W at a time.
+    fn dots<T: Stored, const R: usize, const M: usize, const A: usize>(self, x: &[f32], w: &[T]) -> Vec<f32> {
         let x: [&[f32]; M] = std::array::from_fn(|m| &x[m * self.inp..(m + 1) * self.inp]);
         let mut by_out = vec![[0f32; M]; self.out];
         let fill = |first: usize, ys: &mut [[f32; M]]| {
-            for (y, w) in ys.iter_mut().zip(w[first * self.inp..].chunks_exact(self.inp)) {
-                *y = dot(w, x);
+            let row = |r: usize| &w[r * self.inp..(r + 1) * self.inp];
+            let (whole, rest) = ys.as_chunks_mut::<R>();
+            let last = first + whole.len() * R;
+            for (i, ys) in whole.iter_mut().enumerate() {
+                *ys = dot::<T, R, M, A>(std::array::from_fn(|r| row(first + i * R + r)), x);
+            }
+            for (i, y) in rest.iter_mut().enumerate() {
+                [*y] = dot::<T, 1, M, A>([row(last + i)], x);
             }
         };
         let threads = rayon::current_num_threads();
-        if threads == 1 || w.len() < SERIAL_BELOW {
+        if threads == 1 || w.len() <= SERIAL_UP_TO {
             fill(0, &mut by_out);
         } else {
-            let share = self.out.div_ceil(threads);
+            let share = self.out.div_ceil(threads).next_multiple_of(R);
             by_out.par_chunks_mut(share).enumerate().for_each(|(i, ys)| fill(i * share, ys));
         }
         (0..M).flat_map(|m| by_out.iter().map(move |y| y[m])).collect()
@@ -168,7 +149,9 @@ impl Size {
     ) -> candle_core::Result<Vec<f32>> {
         let mut y = vec![0f32; self.rows * self.out];
         let columns = Columns(y.as_mut_ptr());
-        (0..self.out.div_ceil(PANEL)).into_par_iter().try_for_each_init(
+        let panels = self.out.div_ceil(PANEL);
+        let share = if self.rows * self.inp * self.out <= SERIAL_PRODUCTS { panels } else { 1 };
+        (0..panels).into_par_iter().with_min_len(share).try_for_each_init(
             || vec![0f32; PANEL * self.inp],
             |panel, index| {
                 let first = index * PANEL;
@@ -229,35 +212,47 @@ impl Columns {
     }
 }
 
-/// How many products are summed side by side; the compiler may not reorder a float sum by itself.
-const LANES: usize = 32;
-
-/// One row of W dotted with the M rows of x, all of one length.
+/// R rows of W dotted with M rows of x, all of one length, in A sums of eight each.
 #[inline(always)]
-fn dot<T: Stored, const M: usize>(w: &[T], x: [&[f32]; M]) -> [f32; M] {
-    let whole = w.len() / LANES * LANES;
-    let mut lanes = [[0f32; LANES]; M];
-    let mut wide = [0f32; LANES];
-    for at in (0..whole).step_by(LANES) {
-        T::widen(&w[at..at + LANES], &mut wide);
-        for (lanes, x) in lanes.iter_mut().zip(x) {
-            for ((lane, w), x) in lanes.iter_mut().zip(wide).zip(&x[at..at + LANES]) {
-                *lane = multiply_add(w, *x, *lane);
+fn dot<T: Stored, const R: usize, const M: usize, const A: usize>(w: [&[T]; R], x: [&[f32]; M]) -> [[f32; M]; R] {
+    let len = w[0].len();
+    let eights = len / WIDTH;
+    let w_eights = w.map(|w| &w.as_chunks::<WIDTH>().0[..eights]);
+    let x_eights = x.map(|x| &x.as_chunks::<WIDTH>().0[..eights]);
+    let mut sums = [[[Eight::zero(); A]; M]; R];
+    let mut step = |at: usize, a: usize| {
+        let x = x_eights.map(|x| Eight::load(&x[at]));
+        for r in 0..R {
+            let w = T::eight(&w_eights[r][at]);
+            for m in 0..M {
+                sums[r][m][a] = sums[r][m][a].plus(w, x[m]);
             }
         }
+    };
+    for at in (0..eights / A * A).step_by(A) {
+        for a in 0..A {
+            step(at + a, a);
+        }
     }
-    let rest = &mut wide[..w.len() - whole];
-    T::widen(&w[whole..], rest);
-    std::array::from_fn(|m| {
-        let tail: f32 = rest.iter().zip(&x[m][whole..]).map(|(w, x)| w * x).sum();
-        lanes[m].iter().sum::<f32>() + tail
+    for at in eights / A * A..eights {
+        step(at, 0);
+    }
+    let tail = |r: usize, m: usize| -> f32 {
+        (eights * WIDTH..len).map(|i| w[r][i].widen() * x[m][i]).sum()
+    };
+    std::array::from_fn(|r| {
+        std::array::from_fn(|m| sums[r][m].iter().map(|eight| eight.sum()).sum::<f32>() + tail(r, m))
     })
 }
 
-/// a * b + c; fused only where the processor does it, since elsewhere `mul_add` is a slow library call.
-#[inline(always)]
-fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
+fn widen<T: Stored>(from: &[T], to: &mut [f32]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<WIDTH>(), to.as_chunks_mut::<WIDTH>());
+    for (from, to) in from.iter().zip(to) {
+        T::eight(from).store(to);
+    }
+    for (from, to) in from_rest.iter().zip(to_rest) {
+        *to = from.widen();
+    }
 }
 
 /// A quantized product through widened panels of W: exact in x, where candle's rounds it to 8 bits.
@@ -284,4 +279,80 @@ fn by_panels(x: &Tensor, w: &QTensor) -> Result<Tensor> {
         Ok(())
     })?;
     Ok(Tensor::from_vec(y, (rows, out), x.device())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn random(rows: usize, columns: usize) -> Tensor {
+        Tensor::randn(0f32, 1.0, (rows, columns), &Device::Cpu).expect("random")
+    }
+
+    /// The largest difference to x wᵀ in f64.
+    fn error(got: &Tensor, x: &Tensor, w: &Tensor) -> f64 {
+        let wide = |t: &Tensor| t.to_dtype(DType::F64).expect("f64");
+        let want = wide(x).matmul(&wide(w).t().expect("transposed")).expect("product");
+        let far = (wide(got) - want).and_then(|d| d.abs()).and_then(|d| d.max_all()).expect("difference");
+        far.to_scalar().expect("a number")
+    }
+
+    #[test]
+    fn dense_products_are_right_in_every_shape_and_type() {
+        // below, at and above eight lanes, four rows and a panel; the last one is shared between threads
+        for (inp, out) in [(1, 1), (7, 3), (8, 4), (37, 66), (64, 5), (130, 131), (512, 600)] {
+            for dtype in [DType::F32, DType::F16, DType::BF16] {
+                let w = random(out, inp).to_dtype(dtype).expect("cast");
+                for rows in [1, 2, 3, 4, 5, 33] {
+                    let x = random(rows, inp);
+                    let far = error(&dense(&x, &w).expect("product"), &x, &w);
+                    assert!(far < 1e-4, "{dtype:?} ({rows}, {inp}) by ({out}, {inp}): {far}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn quantised_panels_are_exact_on_the_stored_weights() {
+        for dtype in [GgmlDType::Q4_0, GgmlDType::Q5_1, GgmlDType::Q3K, GgmlDType::Q5K] {
+            let w = QTensor::quantize(&random(130, 512), dtype).expect("quantized");
+            let stored = w.dequantize(&Device::Cpu).expect("dequantized");
+            for rows in [PANEL_ROWS, 50] {
+                let x = random(rows, 512);
+                let far = error(&quantized(&x, &w).expect("product"), &x, &stored);
+                assert!(far < 1e-4, "{dtype:?} with {rows} rows: {far}");
+            }
+        }
+    }
+
+    #[test]
+    fn few_rows_of_a_quantised_product_stay_near() {
+        let w = QTensor::quantize(&random(64, 512), GgmlDType::Q4_0).expect("quantized");
+        let stored = w.dequantize(&Device::Cpu).expect("dequantized");
+        let x = random(2, 512);
+        // x is rounded to 8 bits: of 512 products of unit size, a few tenths
+        assert!(error(&quantized(&x, &w).expect("product"), &x, &stored) < 1.0);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        let w = random(8, 32);
+        for rows in [1, 40] {
+            assert!(dense(&random(rows, 31), &w).is_err());
+            let q = QTensor::quantize(&w, GgmlDType::Q8_0).expect("quantized");
+            assert!(quantized(&random(rows, 31), &q).is_err());
+        }
+    }
+
+    #[test]
+    fn gradients_pass_through_a_dense_product() {
+        let w = candle_core::Var::from_tensor(&random(6, 8)).expect("variable");
+        for rows in [1, 40] {
+            let y = dense(&random(rows, 8), w.as_tensor()).expect("product");
+            let gradients = y.sum_all().and_then(|sum| sum.backward()).expect("backward");
+            assert!(gradients.get(w.as_tensor()).is_some(), "{rows} rows");
+        }
+    }
 }

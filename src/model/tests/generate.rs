@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::goldens::{Golden, root};
-use crate::model::{End, LoadOptions, Model, Sampling, load};
+use crate::model::{Embedded, End, LoadOptions, Model, Sampling, load};
 
 fn open(name: &str) -> (Golden, Model) {
     (Golden::open(name), load(&root().join(name), &LoadOptions::default()).expect(name))
@@ -26,6 +26,33 @@ fn greedy_generation_equals_transformers_alone_and_together() {
             assert_eq!(alone.end, End::Length);
         }
     }
+}
+
+#[test]
+fn a_model_in_the_binary_is_the_model_in_the_folder() {
+    macro_rules! file {
+        ($name:literal) => {
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/model/llama/", $name))
+        };
+    }
+    let files = Embedded {
+        name: "the bundled llama",
+        config: file!("config.json"),
+        weights: file!("model.safetensors"),
+        tokenizer: file!("tokenizer.json"),
+        tokenizer_config: Some(file!("tokenizer_config.json")),
+        generation_config: Some(file!("generation_config.json")),
+    };
+    let (golden, folder) = open("llama");
+    let embedded = load(&files, &LoadOptions::default()).expect("load");
+    assert_eq!(embedded.config, folder.config);
+    assert_eq!(embedded.tokenizer.chat_template(), folder.tokenizer.chat_template());
+    let prompt = &golden.expected.prompts[0];
+    let generated = embedded.generate(&prompt.input_ids, &greedy(16), |_| ControlFlow::Continue(())).expect("generate");
+    assert_eq!(generated.tokens, prompt.greedy16);
+    let cut = Embedded { weights: &files.weights[..1000], ..files };
+    let Err(error) = load(&cut, &LoadOptions::default()) else { panic!("must be refused") };
+    assert!(error.to_string().starts_with("the bundled llama: "), "{error}");
 }
 
 #[test]
