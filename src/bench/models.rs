@@ -1,6 +1,7 @@
 //! Models by name and by place: `hub` finds files, `family` has those inside the binary, `model` and `compress` read
 //! them; here they meet.
 
+use crate::compress::{self, Recipe};
 use crate::family::{self, Bundled};
 use crate::hub;
 use crate::model::{self, Config, Embedded, Facts, LoadOptions, Model};
@@ -13,6 +14,7 @@ use std::path::Path;
 pub struct Opened {
     pub model: ModelRef,
     pub config: Config,
+    pub source: compress::Source,
 }
 
 /// Finds a model by the name typed and identifies it; reads all its bytes, about a second a gigabyte.
@@ -21,6 +23,7 @@ pub struct Opened {
 /// One sentence with what there is and what to do.
 pub fn open(name: &str) -> Result<Opened> {
     let hub::Found { name, place } = hub::find(name, &bundled_names(), &hub::Cache::here())?;
+    let source = source(&name, &place)?;
     let digest = match &place {
         Place::Bundled(name) => bundled_digest(bundled(name)?),
         Place::Folder(folder) => hub::digest_of_folder(folder)?,
@@ -28,7 +31,7 @@ pub fn open(name: &str) -> Result<Opened> {
     };
     let facts = inspect(&place)?;
     let parameters = facts.parameters();
-    Ok(Opened { model: ModelRef { name, place, digest, parameters }, config: facts.config })
+    Ok(Opened { model: ModelRef { name, place, digest, parameters }, config: facts.config, source })
 }
 
 /// The names of the models inside this binary, smallest first.
@@ -52,6 +55,14 @@ pub fn inspect(place: &Place) -> Result<Facts> {
     })
 }
 
+/// Opens a model to compress it.
+pub fn source(name: &str, place: &Place) -> Result<compress::Source> {
+    match place {
+        Place::Bundled(name) => compress::Source::embedded(&embedded(bundled(name)?)?),
+        Place::Folder(path) | Place::Gguf(path) => compress::Source::open(name, path),
+    }
+}
+
 /// The size of the model's files.
 pub fn bytes(place: &Place) -> Result<Bytes> {
     Ok(Bytes(match place {
@@ -59,6 +70,11 @@ pub fn bytes(place: &Place) -> Result<Bytes> {
         Place::Gguf(file) => size(file)?,
         Place::Folder(folder) => hub::files(folder)?.iter().map(|file| size(file)).sum::<Result<u64>>()?,
     }))
+}
+
+/// The size of the file that a recipe makes.
+pub fn bytes_after(source: &compress::Source, recipe: &Recipe) -> Bytes {
+    Bytes(compress::plan_types(source, recipe).bytes)
 }
 
 fn size(file: &Path) -> Result<u64> {

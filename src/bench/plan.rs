@@ -2,12 +2,13 @@
 
 use super::host::{Card, Fact};
 use super::models::{self, Opened};
+use crate::compress::{Mixture, Recipe};
 use crate::profile::{self, Profile, RecipeRef};
 use crate::record::{Ask, Conditions, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
 use crate::store::{self, Store};
 use crate::suite;
 use crate::unit::{Bytes, Unit};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 
 /// What a session will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +39,11 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    fn of(opened: &Opened, tokens: usize) -> Result<Estimate> {
-        let bytes = models::bytes(&opened.model.place)?;
+    fn of(opened: &Opened, recipe: Option<&Recipe>, tokens: usize) -> Result<Estimate> {
+        let bytes = match recipe {
+            Some(recipe) => models::bytes_after(&opened.source, recipe),
+            None => models::bytes(&opened.model.place)?,
+        };
         let memory = models::memory(opened, bytes, tokens);
         let how = format!("weights and a cache of {tokens} tokens; working memory and the program come on top");
         Ok(Estimate {
@@ -159,17 +163,31 @@ fn tasks(profile: &Profile) -> Result<Vec<TaskRef>> {
 
 /// Every model after every recipe, in the profile's order, and what each will take.
 fn variants(profile: &Profile) -> Result<Vec<(Variant, Estimate)>> {
-    if let Some(other) = profile.recipes.iter().find(|recipe| **recipe != RecipeRef::Base) {
-        bail!("recipes: only \"base\" can be measured so far, not {other:?}");
-    }
+    let recipes: Vec<Option<Recipe>> = profile.recipes.iter().map(recipe).collect::<Result<_>>()?;
     // the longest sequence that is surely asked for
     let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
     let mut variants = Vec::new();
     for name in &profile.models {
         let opened = models::open(name)?;
-        variants.push((Variant::new(opened.model.clone(), None), Estimate::of(&opened, longest)?));
+        for recipe in &recipes {
+            let steps = recipe.as_ref().map(|recipe| (recipe.name.clone(), recipe.to_toml()));
+            let estimate = Estimate::of(&opened, recipe.as_ref(), longest)?;
+            variants.push((Variant::new(opened.model.clone(), steps), estimate));
+        }
     }
     Ok(variants)
+}
+
+/// The recipe behind a name; None for the model as it is.
+fn recipe(named: &RecipeRef) -> Result<Option<Recipe>> {
+    match named {
+        RecipeRef::Base => Ok(None),
+        RecipeRef::File(file) => Recipe::read(file).map(Some),
+        RecipeRef::Quantize(name) => {
+            let mixture: Mixture = name.parse().map_err(|e: String| anyhow!("recipes: {e}"))?;
+            Ok(Some(Recipe::quantize(mixture)))
+        }
+    }
 }
 
 /// How the profile wants it measured; what it leaves open is filled in from this machine.

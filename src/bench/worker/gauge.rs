@@ -22,18 +22,27 @@ const PULSE: Duration = Duration::from_millis(200);
 /// Load for the meters to prove themselves under, at a time.
 const BUSY: Duration = Duration::from_millis(50);
 
+/// The kernel counts in hundredths of a second, so of less than this its shares mean nothing.
+const TELLING: Duration = Duration::from_millis(500);
+
 /// The kernel's counters since the work began.
-pub struct Strained(Counters);
+pub struct Strained {
+    counters: Counters,
+    since: Instant,
+}
 
 impl Strained {
     pub fn begin() -> Strained {
-        Strained(Counters::read(&Roots::default(), &own()))
+        Strained { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
     }
 
     /// What makes the numbers in between doubtful.
     pub fn end(self) -> Vec<Warning> {
+        if self.since.elapsed() < TELLING {
+            return Vec::new();
+        }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Counters::read(&Roots::default(), &own()).since(&self.0).doubts(cpus)
+        Counters::read(&Roots::default(), &own()).since(&self.counters).doubts(cpus)
     }
 }
 

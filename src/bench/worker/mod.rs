@@ -43,7 +43,7 @@ pub fn serve(stdin: impl Read + Send + 'static, stdout: impl Write + Send + 'sta
     let cancel = Cancel::new();
     leave_with(stdin, cancel.clone());
     let last = match request {
-        Ok(Request::Prepare { variant, artifacts: _ }) => prepare::prepare(&variant),
+        Ok(Request::Prepare { variant, artifacts }) => prepare::prepare(&variant, &artifacts, &cancel, &voice),
         Ok(Request::Measure(request)) => match start_threads(&request.trial.conditions) {
             Ok(()) => match measure(&request, &cancel, &voice) {
                 Ok(summary) => Reply::Done(Box::new(summary)),

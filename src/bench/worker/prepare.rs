@@ -1,9 +1,36 @@
 //! A preparation: the recipe's steps done to the model, below the folder of artifacts.
 
-use crate::bench::protocol::Reply;
-use crate::record::{Failure, Variant};
+use super::{Voice, sentence};
+use crate::bench::models;
+use crate::bench::protocol::{Prepared, Reply};
+use crate::compress::{self, Recipe};
+use crate::job::Cancel;
+use crate::record::{Failure, Place, Variant};
+use crate::unit::Bytes;
+use anyhow::Result;
+use std::path::Path;
 
-/// No recipe can be done so far, and the plan makes no variant that has one.
-pub fn prepare(variant: &Variant) -> Reply {
-    Reply::Failed(Failure::Compress { message: format!("{}: no recipe can be done so far", variant.label()) })
+/// Progress is said in steps of this share.
+const STEP: f64 = 0.01;
+
+pub fn prepare(variant: &Variant, artifacts: &Path, cancel: &Cancel, voice: &Voice) -> Reply {
+    match make(variant, artifacts, cancel, voice) {
+        Ok(prepared) => Reply::Prepared(prepared),
+        Err(error) => Reply::Failed(Failure::Compress { message: sentence(&error) }),
+    }
+}
+
+fn make(variant: &Variant, artifacts: &Path, cancel: &Cancel, voice: &Voice) -> Result<Prepared> {
+    let name = variant.recipe.as_deref().unwrap_or("base");
+    let recipe = Recipe::parse(name, &variant.steps)?;
+    let source = models::source(&variant.model.name, &variant.model.place)?;
+    let mut said = -STEP;
+    let artifact = compress::apply(&source, &recipe, artifacts, cancel, &mut |progress| {
+        let fraction = progress.done as f64 / progress.total.max(1) as f64;
+        if (fraction - said).abs() >= STEP {
+            said = fraction;
+            voice.say(&Reply::Preparing { fraction });
+        }
+    })?;
+    Ok(Prepared { place: Place::Gguf(artifact.path), bytes: Bytes(artifact.bytes) })
 }
