@@ -3,6 +3,7 @@
 //! [`build`] makes the page from a run's rows and its advice; an [`Exporter`] prints it. [`write`] puts everything
 //! into a folder: report.html (one self-contained file), report.md, results.json, results.csv, charts/*.svg, *.png.
 
+mod build;
 pub mod chart;
 mod csv;
 mod html;
@@ -10,6 +11,7 @@ mod json;
 mod markdown;
 pub mod page;
 
+pub use build::page;
 pub use page::Page;
 
 use anyhow::{Context, Result};
@@ -46,6 +48,11 @@ pub fn write(page: &Page, folder: &Path) -> Result<Vec<PathBuf>> {
         written.push(save(&charts.join(format!("{}.png", chart.name)), &chart::png(chart)?)?);
     }
     Ok(written)
+}
+
+/// results.json on any writer, for `--json`.
+pub fn print_json(page: &Page, out: &mut dyn Write) -> Result<()> {
+    json::Json.export(page, out)
 }
 
 /// A file is there whole or not at all.
