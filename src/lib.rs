@@ -33,7 +33,12 @@ pub mod bench;
 // decide
 pub mod recommend;
 
-// print, show
-pub mod cli;
+// print
 pub mod report;
+
+// the whole loop, for whoever shows it
+pub mod run;
+
+// show
+pub mod cli;
 pub mod tui;

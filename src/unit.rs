@@ -61,6 +61,22 @@ impl Unit {
         }
     }
 
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Fraction => "fraction",
+            Unit::Number => "number",
+            Unit::BitsPerByte => "bits_per_byte",
+            Unit::Bytes => "bytes",
+            Unit::Seconds => "seconds",
+            Unit::TokensPerSecond => "tokens_per_second",
+            Unit::Joules => "joules",
+            Unit::JoulesPerToken => "joules_per_token",
+            Unit::Watts => "watts",
+            Unit::WattHours => "watt_hours",
+        }
+    }
+
     /// A number of this unit as a person reads it, unit included: `87.5%`, `1.25 MiB`, `3.1 ms`, `412 tok/s`.
     pub fn show(self, value: f64) -> String {
         match self {

@@ -4,19 +4,21 @@
 //! optional that has a default, and a `Profile` that exists is valid. Names of models, recipes and suites are
 //! checked here for form only; whether they exist is found out by the plan.
 
+mod bundled;
 mod mean;
 mod raw;
 
+pub use bundled::{BUNDLED, bundled};
 pub use raw::Raw;
 
 use crate::metric::Metric;
 use crate::record::Shape;
 use crate::unit::{Bytes, Seconds};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What a user wants of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     pub name: String,
     pub title: String,
@@ -31,8 +33,15 @@ pub struct Profile {
     pub objective: Objective,
 }
 
+impl Profile {
+    /// A profile as a run keeps it: meant already, with nothing to fill in.
+    pub fn from_meant(text: &str) -> Result<Profile, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
 /// A recipe by name: a quantization type ("Q4_K_M"), or a file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecipeRef {
     /// The model as it is.
@@ -44,7 +53,7 @@ pub enum RecipeRef {
 }
 
 /// How to measure.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// Speed shapes; empty measures no speed.
     pub speed: Vec<Shape>,
@@ -63,7 +72,7 @@ pub struct Measure {
 }
 
 /// What may not be exceeded.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Constraints {
     pub max_memory: Option<Bytes>,
     pub max_disk: Option<Bytes>,
@@ -77,7 +86,7 @@ pub struct Constraints {
 }
 
 /// What matters among those that meet the constraints.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Objective {
     pub prefer: Prefer,
     /// How much worse than the reference is still good enough: a share of the score, 0.02 for two points of accuracy,
@@ -91,7 +100,7 @@ pub struct Objective {
 }
 
 /// Which way is best, once it is good enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prefer {
     /// Least memory at work.

@@ -1,0 +1,111 @@
+//! One run of a profile, whole: read it, plan it, do what is missing, decide. The workbench and every headless command
+//! call this and nothing beside it, so that nothing exists on only one of them.
+
+use crate::bench::home::Home;
+use crate::bench::plan::Plan;
+use crate::bench::process::Process;
+use crate::bench::session;
+use crate::event::Observer;
+use crate::job::Cancel;
+use crate::profile::{self, Profile};
+use crate::recommend::{Advice, advise};
+use crate::record::{Row, Run};
+use crate::store::Store;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// Where results are kept, opened.
+pub struct Workplace {
+    pub home: Home,
+    pub store: Store,
+}
+
+impl Workplace {
+    /// # Errors
+    /// One sentence on the folder or the store that cannot be used.
+    pub fn open() -> Result<Workplace> {
+        let home = Home::find()?;
+        let store = Store::open(&home.store())?;
+        Ok(Workplace { home, store })
+    }
+}
+
+/// A run that has ended, and what it comes to.
+pub struct Done {
+    pub run: Run,
+    pub rows: Vec<Row>,
+    pub advice: Advice,
+    /// Somebody stopped it; the rows are those that were finished.
+    pub cancelled: bool,
+}
+
+impl Done {
+    /// Rows as they are in the store, decided upon.
+    pub fn of(run: Run, rows: Vec<Row>, profile: &Profile, cancelled: bool) -> Done {
+        let advice = advise(&rows, profile);
+        Done { run, rows, advice, cancelled }
+    }
+}
+
+/// A profile file, or a bundled profile by its name.
+///
+/// # Errors
+/// One sentence naming the file, the key or line, and what is allowed.
+pub fn profile(named: &Path) -> Result<Profile> {
+    if let Some(text) = named.to_str().and_then(profile::bundled).filter(|_| !named.exists()) {
+        return Ok(Profile::parse(text, named)?);
+    }
+    if !named.exists() {
+        let names: Vec<&str> = profile::BUNDLED.iter().map(|(name, _)| *name).collect();
+        bail!(
+            "{}: no such profile; give a TOML file or the name of a bundled one: {}",
+            named.display(),
+            names.join(", ")
+        );
+    }
+    Ok(Profile::load(named)?)
+}
+
+/// Plans a profile. `fresh` forgets what the store has of it, so that everything is measured again.
+pub fn plan(profile: &Profile, workplace: &mut Workplace, fresh: bool) -> Result<Plan> {
+    let mut plan = Plan::make(profile, &workplace.store)?;
+    if fresh {
+        for trial in &plan.run.trials {
+            workplace.store.forget(&trial.id)?;
+        }
+        plan.done.clear();
+    }
+    Ok(plan)
+}
+
+/// Does what is missing of a plan in worker processes, and decides.
+pub fn execute(
+    plan: &Plan,
+    profile: &Profile,
+    workplace: &mut Workplace,
+    observers: &mut [&mut dyn Observer],
+    cancel: &Cancel,
+) -> Result<Done> {
+    let mut runner = Process::new(&workplace.home).context("cannot find bantam's own binary to start workers from")?;
+    let rows = session::run(plan, &mut runner, &mut workplace.store, observers, cancel)?;
+    Ok(Done::of(plan.run.clone(), rows, profile, cancel.is_cancelled()))
+}
+
+/// A stored run again: by its id, or the latest of a profile's name.
+pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
+    let id = crate::record::Id(named.into());
+    let found = match workplace.store.run(&id)? {
+        Some(run) => Some(run),
+        None => workplace.store.latest(named)?,
+    };
+    let Some(run) = found else {
+        let mut names: Vec<String> = workplace.store.runs()?.into_iter().map(|r| r.profile_name).collect();
+        names.sort();
+        names.dedup();
+        let known = if names.is_empty() { "none yet; `bantam run PROFILE` makes one".into() } else { names.join(", ") };
+        bail!("no run is called '{named}'; runs of these profiles are stored: {known}");
+    };
+    let rows = workplace.store.rows(&run.id)?;
+    let profile = Profile::from_meant(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
+    Ok(Done::of(run, rows, &profile, false))
+}
