@@ -17,12 +17,17 @@ pub struct Opened {
     pub source: compress::Source,
 }
 
+/// Finds a model by the name typed; reads none of its weights.
+pub fn find(name: &str) -> Result<hub::Found> {
+    Ok(hub::find(name, &bundled_names(), &hub::Cache::here())?)
+}
+
 /// Finds a model by the name typed and identifies it; reads all its bytes, about a second a gigabyte.
 ///
 /// # Errors
 /// One sentence with what there is and what to do.
 pub fn open(name: &str) -> Result<Opened> {
-    let hub::Found { name, place } = hub::find(name, &bundled_names(), &hub::Cache::here())?;
+    let hub::Found { name, place } = find(name)?;
     let source = source(&name, &place)?;
     let digest = match &place {
         Place::Bundled(name) => bundled_digest(bundled(name)?),

@@ -2,13 +2,13 @@
 
 use super::host::{Card, Fact};
 use super::models::{self, Opened};
-use crate::compress::{Mixture, Recipe};
+use crate::compress::Recipe;
 use crate::profile::{self, Profile, RecipeRef};
 use crate::record::{Ask, Conditions, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
 use crate::store::{self, Store};
 use crate::suite;
 use crate::unit::{Bytes, Unit};
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 
 /// What a session will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,8 @@ pub struct Host {
     /// What makes its numbers doubtful before anything has run.
     pub doubts: Vec<Warning>,
     pub threads: usize,
+    /// "AMD EPYC, 2 threads, 23.5 GiB".
+    pub words: String,
 }
 
 impl Host {
@@ -84,6 +86,12 @@ impl Host {
             },
             doubts: card.doubts(),
             threads: card.threads(),
+            words: format!(
+                "{}, {} threads, {}",
+                card.cpu.model.show(String::clone),
+                card.threads(),
+                card.memory.total.show(Bytes::to_string)
+            ),
             card: serde_json::to_value(&card).expect("a card has string keys"),
         }
     }
@@ -183,10 +191,7 @@ fn recipe(named: &RecipeRef) -> Result<Option<Recipe>> {
     match named {
         RecipeRef::Base => Ok(None),
         RecipeRef::File(file) => Recipe::read(file).map(Some),
-        RecipeRef::Quantize(name) => {
-            let mixture: Mixture = name.parse().map_err(|e: String| anyhow!("recipes: {e}"))?;
-            Ok(Some(Recipe::quantize(mixture)))
-        }
+        RecipeRef::Quantize(name) => Ok(Some(Recipe::named(name).context("recipes")?)),
     }
 }
 

@@ -88,6 +88,7 @@ impl Scene {
             bandwidth: Err("not measured".into()),
             doubts: Vec::new(),
             threads: 2,
+            words: "a machine".into(),
         };
         Plan::of(&self.profile, variants, &self.tasks, host, &self.store).expect("reads")
     }

@@ -47,6 +47,12 @@ impl Recipe {
         Recipe { name: mixture.to_string(), steps: vec![Step::Quantize(Quantize { mixture })] }
     }
 
+    /// The recipe of one quantize step, by the name of its type.
+    pub fn named(name: &str) -> Result<Recipe> {
+        let mixture: Mixture = name.parse().map_err(|e: String| anyhow::anyhow!(e))?;
+        Ok(Recipe::quantize(mixture))
+    }
+
     /// Read a recipe's file.
     pub fn read(file: &Path) -> Result<Recipe> {
         let text = std::fs::read_to_string(file)

@@ -110,8 +110,11 @@ fn tensors(config: &Config) -> Vec<TensorShape> {
         ("v_proj", config.kv_dim(), config.dim),
         ("o_proj", config.dim, config.q_dim()),
     ];
-    let mlp =
-        [("gate_proj", config.ffn, config.dim), ("up_proj", config.ffn, config.dim), ("down_proj", config.dim, config.ffn)];
+    let mlp = [
+        ("gate_proj", config.ffn, config.dim),
+        ("up_proj", config.ffn, config.dim),
+        ("down_proj", config.dim, config.ffn),
+    ];
     for layer in 0..config.layers {
         let prefix = format!("model.layers.{layer}");
         push(format!("{prefix}.input_layernorm.weight"), &[config.dim]);

@@ -28,9 +28,14 @@ pub struct Facts {
 /// How the weights are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Container {
-    Safetensors { files: usize },
+    Safetensors {
+        files: usize,
+    },
     /// With the name of the mixture that the file says it is, such as Q4_K_M.
-    Gguf { version: u32, mixture: Option<&'static str> },
+    Gguf {
+        version: u32,
+        mixture: Option<&'static str>,
+    },
 }
 
 /// Part of a model's tensors.

@@ -237,9 +237,7 @@ fn dot<T: Stored, const R: usize, const M: usize, const A: usize>(w: [&[T]; R], 
     for at in eights / A * A..eights {
         step(at, 0);
     }
-    let tail = |r: usize, m: usize| -> f32 {
-        (eights * WIDTH..len).map(|i| w[r][i].widen() * x[m][i]).sum()
-    };
+    let tail = |r: usize, m: usize| -> f32 { (eights * WIDTH..len).map(|i| w[r][i].widen() * x[m][i]).sum() };
     std::array::from_fn(|r| {
         std::array::from_fn(|m| sums[r][m].iter().map(|eight| eight.sum()).sum::<f32>() + tail(r, m))
     })

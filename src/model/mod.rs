@@ -36,7 +36,7 @@ pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use family::Family;
 pub use generate::{End, Generated};
-pub use inspect::{Facts, inspect};
+pub use inspect::{Container, Facts, inspect};
 pub use linear::Linear;
 pub use load::{Embedded, LoadOptions, Model, Source, load};
 pub use ops::Span;

@@ -56,7 +56,6 @@ impl GgufFile {
         self.keys.insert(key.into(), (4, value.to_le_bytes().into()));
     }
 
-
     pub fn string(&mut self, key: &str, value: &str) {
         self.keys.insert(key.into(), (8, text(value)));
     }

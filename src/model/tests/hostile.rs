@@ -38,7 +38,8 @@ fn gguf_refusal(change: impl Fn(&mut GgufFile)) -> String {
 #[test]
 fn hostile_gguf_headers_get_one_sentence() {
     assert!(small().save().open().is_ok());
-    let entry = |dims: &[u64], kind, offset| TensorEntry { name: "t".into(), dims: dims.into(), kind, offset, data: vec![] };
+    let entry =
+        |dims: &[u64], kind, offset| TensorEntry { name: "t".into(), dims: dims.into(), kind, offset, data: vec![] };
     let with = |entry: TensorEntry| gguf_refusal(|f| f.tensors = vec![entry.clone()]);
     for (sentence, part) in [
         (with(entry(&[1 << 62, 8], 0, 0)), "is impossible"),
@@ -58,7 +59,10 @@ fn hostile_gguf_headers_get_one_sentence() {
         (gguf_refusal(|f| f.raw("x", 99, &[])), "key x has type 99"),
         (gguf_refusal(|f| f.raw("x", 8, &u64::MAX.to_le_bytes())), "text byte count 18446744073709551615 does not fit"),
         (gguf_refusal(|f| f.raw("x", 9, &[9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])), "is a list of lists"),
-        (gguf_refusal(|f| f.raw("x", 9, &[10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0])), "x item count 281474976710656 does not fit"),
+        (
+            gguf_refusal(|f| f.raw("x", 9, &[10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0])),
+            "x item count 281474976710656 does not fit",
+        ),
     ] {
         assert!(sentence.contains(part), "{sentence}");
     }
@@ -136,7 +140,10 @@ fn types_that_cannot_be_computed_are_refused_with_what_can() {
     assert_eq!(bytes[at..at + 4], [8, 0, 0, 0]);
     bytes[at] = 20;
     let sentence = refusal(Saved::bytes(&bytes).path());
-    assert!(sentence.contains("tensor blk.0.ffn_up.weight of type IQ4_NL is not supported; supported: F32, F16, Q4_0"), "{sentence}");
+    assert!(
+        sentence.contains("tensor blk.0.ffn_up.weight of type IQ4_NL is not supported; supported: F32, F16, Q4_0"),
+        "{sentence}"
+    );
 }
 
 /// The golden Llama with other bytes for its weights.
@@ -160,12 +167,27 @@ fn hostile_safetensors_get_one_sentence() {
         (header(1 << 20, "{}"), "its header is longer than the file's 10 bytes; truncated?"),
         (whole[..whole.len() - 1].to_vec(), "truncated?"),
         (of("not json", 0), "not a valid safetensors header"),
-        (of(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#, 12), "overlaps"),
+        (
+            of(
+                r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
+                12,
+            ),
+            "overlaps",
+        ),
         (of(r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,8]}}"#, 8), "a tensor's shape does not fit its bytes"),
-        (of(r#"{"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,8]}}"#, 8), "not a valid safetensors header"),
+        (
+            of(r#"{"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,8]}}"#, 8),
+            "not a valid safetensors header",
+        ),
         (of("{}", 0), "tensor model.embed_tokens.weight is missing"),
-        (of(r#"{"model.embed_tokens.weight":{"dtype":"I64","shape":[384,64],"data_offsets":[0,196608]}}"#, 196_608), "of type I64 is not supported; supported: F32, F16, BF16"),
-        (of(r#"{"model.embed_tokens.weight":{"dtype":"F32","shape":[64,384],"data_offsets":[0,98304]}}"#, 98_304), "has shape [64, 384], the config asks for [384, 64]"),
+        (
+            of(r#"{"model.embed_tokens.weight":{"dtype":"I64","shape":[384,64],"data_offsets":[0,196608]}}"#, 196_608),
+            "of type I64 is not supported; supported: F32, F16, BF16",
+        ),
+        (
+            of(r#"{"model.embed_tokens.weight":{"dtype":"F32","shape":[64,384],"data_offsets":[0,98304]}}"#, 98_304),
+            "has shape [64, 384], the config asks for [384, 64]",
+        ),
     ] {
         let sentence = refusal(folder_with("model.safetensors", &bytes).path());
         assert!(sentence.contains("model.safetensors: ") && sentence.contains(part), "{sentence}");
