@@ -1,8 +1,9 @@
 //! What goes in and what comes out of the app: messages from the world, actions of the user, commands to the world.
 //! They carry data, never closures, so that a test can say them.
 
-use super::facts::{AdviceView, Setup, Table};
+use super::facts::{Setup, Table};
 use crate::event::Event;
+use crate::recommend::advice::words::Words;
 use ratatui::layout::Position;
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ pub enum Message {
     Job(Box<Event>),
     /// Results so far, figures and intervals already worked out.
     Results(Box<Table>),
-    Advised(Box<AdviceView>),
+    Advised(Box<Words>),
     /// The job is over; an error that stopped it, if one did.
     Over(Option<String>),
     Reported(Result<PathBuf, String>),

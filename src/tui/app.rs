@@ -2,13 +2,14 @@
 //! world; nothing here waits, reads a file or draws.
 
 use super::action::{Action, Command, Message, Screen, Selection};
-use super::facts::{AdviceView, Setup, Table};
+use super::facts::{Setup, Table};
 use super::keys;
 use super::layout;
 use super::progress::{Progress, State};
 use super::theme::Theme;
 use crate::metric::Direction;
 use crate::profile::Prefer;
+use crate::recommend::advice::words::Words;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
@@ -23,7 +24,7 @@ pub struct App {
     pub selection: Selection,
     pub progress: Progress,
     pub table: Table,
-    pub advice: Option<AdviceView>,
+    pub advice: Option<Words>,
     /// One line at the foot: a report written, a wish that cannot be met now.
     pub notice: Option<String>,
     pub cursors: [usize; 5],

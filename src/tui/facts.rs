@@ -13,7 +13,7 @@ pub struct Setup {
     pub models: Vec<ModelCard>,
     pub suites: Vec<SuiteCard>,
     pub trials: Vec<Trial>,
-    pub variants: Vec<VariantCard>,
+    pub variants: usize,
     pub done: BTreeSet<Id>,
     /// One line about the host: processor, cores, memory.
     pub host: String,
@@ -52,7 +52,6 @@ pub struct ModelFacts {
 #[derive(Debug, Clone)]
 pub struct SuiteCard {
     pub name: String,
-    pub title: String,
     pub facts: Result<SuiteFacts, String>,
 }
 
@@ -62,13 +61,6 @@ pub struct SuiteFacts {
     pub items: usize,
     pub available: usize,
     pub metric: Metric,
-    pub slices: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-pub struct VariantCard {
-    pub variant: Variant,
-    pub bytes: Bytes,
 }
 
 /// Results so far: a row a variant, a column a figure.
@@ -83,8 +75,6 @@ pub struct TableColumn {
     /// "routing", "decode", "memory".
     pub title: String,
     pub metric: Metric,
-    /// "acc, measured on 300 held-out items".
-    pub about: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -95,20 +85,4 @@ pub struct TableRow {
     pub advised: bool,
     /// Where the scatter puts it: memory and mean score.
     pub at: Option<(f64, f64)>,
-}
-
-/// The advice in words.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct AdviceView {
-    pub found: bool,
-    pub title: String,
-    pub lines: Vec<String>,
-    pub evidence: Vec<Evidence>,
-}
-
-/// A titled list behind the advice.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evidence {
-    pub title: String,
-    pub lines: Vec<String>,
 }

@@ -5,6 +5,7 @@
 
 mod action;
 mod app;
+mod cards;
 mod facts;
 mod jobs;
 mod keys;
@@ -21,8 +22,9 @@ use action::{Command, Message, Selection};
 use anyhow::{Context, Result};
 use app::App;
 use crossterm::event as input;
-pub use jobs::Jobs;
+use jobs::Jobs;
 use ratatui::layout::Rect;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -60,10 +62,12 @@ impl Say {
 ///
 /// # Errors
 /// Where there is no terminal, or the terminal cannot be drawn on.
-pub fn run(profile_name: String, mut jobs: Jobs) -> Result<()> {
+pub fn run(profile: PathBuf) -> Result<()> {
+    let name = profile.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let mut jobs = Jobs::new(profile);
     let mut guard = terminal::Guard::take().context("the workbench needs a terminal; use `bantam run` without one")?;
     let size = guard.terminal.size().context("asking the terminal for its size")?;
-    let mut app = App::new(profile_name, Theme::from_env(), Rect::new(0, 0, size.width, size.height));
+    let mut app = App::new(name, Theme::from_env(), Rect::new(0, 0, size.width, size.height));
     draw(&mut guard, &app)?;
 
     let (sender, wakes) = channel();

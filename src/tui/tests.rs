@@ -8,6 +8,7 @@ use super::theme::Theme;
 use crate::event::{Event, Pulse};
 use crate::metric::Metric;
 use crate::profile::Profile;
+use crate::recommend::advice::words::{Evidence, Words};
 use crate::record::*;
 use crate::unit::{Bytes, Seconds, Unit};
 use ratatui::Terminal;
@@ -102,15 +103,14 @@ fn setup() -> Setup {
     let card = |name: &str, facts| ModelCard { name: name.into(), typed: format!("bundled:{name}"), facts };
     let suite = |name: &str, metric| SuiteCard {
         name: name.into(),
-        title: name.into(),
-        facts: Ok(SuiteFacts { items: 100, available: 300, metric, slices: vec![] }),
+        facts: Ok(SuiteFacts { items: 100, available: 300, metric }),
     };
     Setup {
         profile: Profile::parse(PROFILE, Path::new("quickstart.toml")).expect("valid"),
         models: vec![card("bantam-s", Ok(facts(426_240, 852_480))), card("bantam-l", Ok(facts(2_622_720, 5_245_440)))],
         suites: vec![suite("routing", Metric::Acc), suite("arithmetic", Metric::ExactMatch)],
         trials: trials(),
-        variants: variants().into_iter().map(|variant| VariantCard { variant, bytes: Bytes(1 << 20) }).collect(),
+        variants: variants().len(),
         done: Default::default(),
         host: "AMD EPYC, 2 cores, 23.4 GiB".into(),
         energy: "no meter: /sys/class/powercap is not there".into(),
@@ -130,7 +130,7 @@ fn figure(value: f64, unit: Unit, spread: f64) -> Reading {
 }
 
 fn table() -> Table {
-    let column = |title: &str, metric| TableColumn { title: title.into(), metric, about: String::new() };
+    let column = |title: &str, metric| TableColumn { title: title.into(), metric };
     let columns = vec![
         column("routing", Metric::Acc),
         column("arithmetic", Metric::ExactMatch),
@@ -206,8 +206,8 @@ fn running(width: u16, height: u16) -> App {
     app
 }
 
-fn advice() -> AdviceView {
-    AdviceView {
+fn advice() -> Words {
+    Words {
         found: true,
         title: "Take bantam-l · Q4_K_M".into(),
         lines: vec![

@@ -14,10 +14,12 @@ impl Theme {
         Theme { colours: std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) }
     }
 
+    #[cfg(test)]
     pub fn plain() -> Theme {
         Theme { colours: false }
     }
 
+    #[cfg(test)]
     pub fn coloured() -> Theme {
         Theme { colours: true }
     }
@@ -66,10 +68,5 @@ impl Theme {
     pub fn group(self, n: usize) -> Style {
         const GROUPS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
         self.ink(GROUPS[n % GROUPS.len()])
-    }
-
-    /// The same as a colour, for the canvas.
-    pub fn paint(self, n: usize) -> Color {
-        self.group(n).fg.unwrap_or(Color::Reset)
     }
 }

@@ -139,7 +139,7 @@ fn sum(frame: &mut Frame, place: Rect, setup: &Setup, app: &App) {
     let speed = if shapes.is_empty() { "not measured".into() } else { shapes.join(", ") };
     let done = setup.trials.iter().filter(|t| setup.done.contains(&t.id)).count();
     let mut lines = vec![
-        pair("variants", setup.variants.len().to_string(), width, app),
+        pair("variants", setup.variants.to_string(), width, app),
         pair("trials", format!("{}, {done} measured already", setup.trials.len()), width, app),
         pair("speed", speed, width, app),
     ];

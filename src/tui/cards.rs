@@ -1,0 +1,147 @@
+//! From what the rooms below know to the plain facts that the screens lay out.
+
+use super::facts::{ModelCard, ModelFacts, Setup, SuiteCard, SuiteFacts, Table, TableColumn, TableRow};
+use crate::bench::models;
+use crate::bench::plan::Plan;
+use crate::compress::{self, Recipe};
+use crate::metric::Metric;
+use crate::model::{self, Container};
+use crate::profile::{Profile, RecipeRef};
+use crate::recommend::Advice;
+use crate::recommend::standing::Standing;
+use crate::record::Row;
+use crate::suite;
+use crate::unit::Bytes;
+use anyhow::Result;
+
+/// Keys and values are kept as f32.
+const CACHE_NUMBER: u64 = 4;
+
+/// `whole` is the profile as written, `chosen` what of it is taken in.
+pub fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
+    let mut profile = whole.clone();
+    profile.objective = chosen.objective.clone();
+    Setup {
+        models: whole.models.iter().map(|name| model_card(name, &whole.recipes)).collect(),
+        suites: whole.suites.iter().map(|name| suite_card(name, whole.measure.limit)).collect(),
+        trials: plan.run.trials.clone(),
+        variants: plan.variants.len(),
+        done: plan.done.iter().cloned().collect(),
+        host: plan.host.words.clone(),
+        energy: energy(whole),
+        doubts: plan.host.doubts.iter().map(|w| w.text.clone()).collect(),
+        profile,
+    }
+}
+
+/// How energy will be told, before any meter is proven.
+fn energy(profile: &Profile) -> String {
+    let found = crate::bench::meter::find(&crate::bench::meter::Places::default());
+    let names: Vec<String> = found.meters.iter().map(|m| m.identity().name.clone()).collect();
+    match (names.is_empty(), profile.measure.tdp_watts) {
+        (false, _) => format!("{}, once it has moved under load", names.join(", ")),
+        (true, Some(watts)) => format!("estimated from the profile's {watts} W"),
+        (true, None) => {
+            let why = found.refused.first().map_or("no meter was found", |r| r.reason.as_str());
+            format!("not available: {why}")
+        }
+    }
+}
+
+fn model_card(typed: &str, recipes: &[RecipeRef]) -> ModelCard {
+    let name = typed.strip_prefix("bundled:").unwrap_or(typed).to_owned();
+    let facts = model_facts(typed, recipes).map_err(|e| crate::cli::sentence(&e));
+    ModelCard { name, typed: typed.into(), facts }
+}
+
+fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
+    let found = models::find(typed)?;
+    let facts = models::inspect(&found.place)?;
+    let source = models::source(&found.name, &found.place)?;
+    let (config, cost) = (&facts.config, model::cost(&facts.config));
+    let kv = cost.cache_bytes_per_token(CACHE_NUMBER);
+    let context = kv * config.max_positions as u64;
+    let size = |recipe: &RecipeRef| -> Option<(String, Bytes, Bytes)> {
+        let (name, bytes) = match recipe {
+            RecipeRef::Base => ("base".to_owned(), facts.bytes),
+            RecipeRef::Quantize(name) => {
+                (name.clone(), compress::plan_types(&source, &Recipe::named(name).ok()?).bytes)
+            }
+            RecipeRef::File(path) => {
+                let recipe = Recipe::read(path).ok()?;
+                let bytes = compress::plan_types(&source, &recipe).bytes;
+                (recipe.name, bytes)
+            }
+        };
+        Some((name, Bytes(bytes), Bytes(bytes + context)))
+    };
+    let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
+    Ok(ModelFacts {
+        architecture: config.family.architecture.into(),
+        parameters: facts.parameters(),
+        layers: config.layers,
+        hidden: config.dim,
+        heads: config.heads,
+        kv_heads: config.kv_heads,
+        vocab: config.vocab,
+        context: config.max_positions,
+        kv_bytes_per_token: Bytes(kv),
+        stored: Bytes(facts.bytes),
+        weights: match facts.container {
+            Container::Gguf { mixture: Some(mixture), .. } => mixture.into(),
+            _ => stored.join(", "),
+        },
+        sizes: recipes.iter().filter_map(size).collect(),
+    })
+}
+
+fn suite_card(named: &str, limit: Option<usize>) -> SuiteCard {
+    match suite::load(named) {
+        Err(error) => SuiteCard { name: named.into(), facts: Err(error.to_string()) },
+        Ok(suite) => {
+            let available = suite.tasks.iter().map(|t| t.items().len());
+            let facts = SuiteFacts {
+                items: available.clone().map(|n| limit.map_or(n, |limit| n.min(limit))).sum(),
+                available: available.sum(),
+                metric: suite.tasks.first().map_or(Metric::Acc, |t| t.deciding()),
+            };
+            SuiteCard { name: suite.name.clone(), facts: Ok(facts) }
+        }
+    }
+}
+
+/// Rows and their advice as the results table.
+pub fn table(rows: &[Row], advice: &Advice) -> Table {
+    const COSTS: [(Metric, &str); 6] = [
+        (Metric::DecodeTps, "decode"),
+        (Metric::PeakMemory, "memory"),
+        (Metric::Disk, "disk"),
+        (Metric::PrefillTps, "prefill"),
+        (Metric::Ttft, "first token"),
+        (Metric::DecodeEnergy, "energy"),
+    ];
+    let overall = advice.standings.first().map_or(Metric::Acc, |s| s.overall.metric);
+    let mut columns = vec![TableColumn { title: "mean".into(), metric: overall }];
+    columns.extend(advice.tasks.iter().map(|t| TableColumn { title: t.name.to_string(), metric: t.metric }));
+    columns.extend(COSTS.map(|(metric, title)| TableColumn { title: title.into(), metric }));
+    let advised = advice.advised().map(|s| s.id().clone());
+    let row = |s: &Standing| {
+        let mut cells = vec![s.overall.reading.clone()];
+        cells.extend(advice.tasks.iter().map(|t| {
+            let missing = || crate::record::Reading::missing("not measured yet");
+            s.score(&t.name).map_or_else(missing, |score| score.reading().clone())
+        }));
+        cells.extend(COSTS.map(|(metric, _)| s.cost(metric)));
+        TableRow {
+            variant: s.variant.clone(),
+            cells,
+            on_front: advice.on_front(Metric::PeakMemory, s.id()),
+            advised: advised.as_ref() == Some(s.id()),
+            at: s.peak_memory.value().zip(s.overall.reading.value()),
+        }
+    };
+    let place = |s: &Standing| rows.iter().position(|r| r.trial.variant.id == *s.id());
+    let mut standings: Vec<&Standing> = advice.standings.iter().collect();
+    standings.sort_by_key(|s| place(s));
+    Table { columns, rows: standings.into_iter().map(row).collect() }
+}
