@@ -1,8 +1,12 @@
+//! bantam's binary: reads the arguments and does one command.
+
+use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("worker") => bantam::bench::worker::main(),
-        _ => ExitCode::from(2),
-    }
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("BANTAM_LOG"))
+        .with_writer(std::io::stderr)
+        .init();
+    bantam::cli::main(bantam::cli::Args::parse())
 }

@@ -1,0 +1,253 @@
+//! The arguments, as typed: clap reads them, the help is made from the words here.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+Exit codes: 0 done (an advice was found), 2 bad input, 3 nothing meets the constraints, 4 some trials failed, \
+130 stopped. What is finished is kept in ~/.local/share/bantam (BANTAM_HOME puts it elsewhere); the same command goes \
+on where it was.";
+
+/// Finds the smallest model that does your job: compress, measure, decide.
+///
+/// Without a command it opens the workbench on the quick-start profile; without a terminal it does the same run headless.
+#[derive(Debug, Parser)]
+#[command(name = "bantam", version, about, after_help = AFTER, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    /// Profile to open the workbench on [default: the bundled quickstart]
+    pub profile: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a profile headless: compress, measure, advise, and write the report
+    Run(Run),
+    /// Measure speed, memory and energy of a model
+    Bench(Bench),
+    /// Score a model on suites
+    Eval(Eval),
+    /// Write a compressed model as a GGUF file
+    Compress(Compress),
+    /// Show what a model is, from its header alone
+    Inspect(Inspect),
+    /// Compare two models item by item on suites
+    Compare(Compare),
+    /// Write the report of a finished run again
+    Report(Report),
+    /// Show this host, its meters, and what makes numbers doubtful here
+    Doctor(Doctor),
+    /// The bundled models: list them, or make them again from nothing
+    Family(Family),
+    /// Print shell completions
+    Completions(Completions),
+    /// Measures one trial for a parent bantam; speaks JSON lines
+    #[command(hide = true)]
+    Worker,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Profile file, or the name of a bundled one
+    pub profile: PathBuf,
+    /// Folder for report.html, report.md, results.json, results.csv and charts
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print results.json on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Measure everything again, also what the store has
+    #[arg(long)]
+    pub fresh: bool,
+    /// No progress lines
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// Bundled model, folder, .gguf file or ORG/NAME in the cache
+    #[arg(required = true)]
+    pub models: Vec<String>,
+    /// Also after quantization to these types
+    #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+    pub quant: Vec<String>,
+    /// Prompt tokens
+    #[arg(long, short, default_value_t = 512)]
+    pub prompt: usize,
+    /// Generated tokens
+    #[arg(long, short = 'n', default_value_t = 128)]
+    pub output: usize,
+    /// Threads [default: all cores]
+    #[arg(long, short)]
+    pub threads: Option<usize>,
+    /// Time to spend on each, at most
+    #[arg(long, default_value = "10 s")]
+    pub budget: String,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Eval {
+    /// Bundled model, folder, .gguf file or ORG/NAME in the cache
+    #[arg(required = true)]
+    pub models: Vec<String>,
+    /// Bundled suite or a suite's TOML file; several with commas
+    #[arg(long, short, required = true, value_delimiter = ',')]
+    pub suite: Vec<String>,
+    /// Also after quantization to these types
+    #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+    pub quant: Vec<String>,
+    /// Items per task, at most
+    #[arg(long, short)]
+    pub limit: Option<usize>,
+    /// Longest sequence the model is given [default: its own maximum]
+    #[arg(long, value_name = "TOKENS")]
+    pub max_length: Option<usize>,
+    /// Print every item as a JSON line instead of the scores
+    #[arg(long)]
+    pub items: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Compare {
+    /// The model held against, the reference
+    pub reference: String,
+    /// The model that may be good enough
+    pub candidate: String,
+    /// Bundled suite or a suite's TOML file; several with commas
+    #[arg(long, short, required = true, value_delimiter = ',')]
+    pub suite: Vec<String>,
+    /// Items per task, at most
+    #[arg(long, short)]
+    pub limit: Option<usize>,
+    /// How much worse is still good enough, as a share of the score
+    #[arg(long, default_value_t = 0.02)]
+    pub margin: f64,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Measure again, also what the store has
+    #[arg(long)]
+    pub fresh: bool,
+    /// No progress lines
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Compress {
+    /// Bundled model, folder, F16/BF16/F32 .gguf file or ORG/NAME in the cache
+    pub model: String,
+    /// Quantization type, like Q4_K_M
+    #[arg(long, value_name = "TYPE", required_unless_present = "recipe", conflicts_with = "recipe")]
+    pub quant: Option<String>,
+    /// Recipe file
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// The GGUF file to write [default: MODEL-TYPE.gguf here]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Say what each tensor would become, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// Bundled model, folder, .gguf file or ORG/NAME in the cache
+    pub model: String,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// Name of a profile (its latest run), or the id of a run
+    pub run: String,
+    /// Folder for the report
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Family {
+    #[command(subcommand)]
+    pub command: FamilyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FamilyCommand {
+    /// The bundled models, suites and profiles
+    List {
+        /// Print JSON on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Train the bundled models again from nothing; goes on after an interruption
+    Build(FamilyBuild),
+    /// Write the bundled suites again from the generator
+    Suites {
+        /// Folder for the TOML and JSONL files
+        #[arg(long, default_value = "suites")]
+        out: PathBuf,
+    },
+    /// Copy a bundled model out as a folder that transformers loads
+    Export {
+        model: String,
+        /// Folder to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct FamilyBuild {
+    /// Folder for the models; checkpoints stand in its `.build`
+    #[arg(long, default_value = "models")]
+    pub out: PathBuf,
+    /// Only these sizes
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Tokens to train on, instead of each size's own number: a quick trial
+    #[arg(long)]
+    pub tokens: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Completions {
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}

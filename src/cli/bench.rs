@@ -1,0 +1,83 @@
+//! `bantam bench MODEL…`: speed, memory and energy, in rows like llama-bench's.
+
+use super::args::Bench;
+use super::run::{execute, exit, print_json};
+use super::table::Table;
+use super::{Exit, adhoc};
+use crate::metric::Metric;
+use crate::recommend::standing::Standing;
+use crate::record::{Provenance, Reading};
+use crate::unit::Seconds;
+use anyhow::{Context, Result, anyhow};
+use std::io;
+
+const COLUMNS: [(Metric, &str); 6] = [
+    (Metric::PrefillTps, "prefill"),
+    (Metric::DecodeTps, "decode"),
+    (Metric::Ttft, "first token"),
+    (Metric::PeakMemory, "memory"),
+    (Metric::Disk, "disk"),
+    (Metric::DecodeEnergy, "energy"),
+];
+
+pub fn run(args: Bench) -> Result<Exit> {
+    let mut profile = adhoc::profile("bench", args.models, &args.quant);
+    profile.measure.speed = vec![adhoc::shape(args.prompt, args.output)?];
+    profile.measure.threads = args.threads;
+    profile.measure.budget = args.budget.parse::<Seconds>().map_err(|e| anyhow!("--budget: {e}"))?;
+    let done = execute(&profile, args.common.fresh, args.common.quiet)?;
+    if args.common.json {
+        print_json(&done)?;
+        return Ok(exit_of(exit(&done)));
+    }
+    let mut table = Table::new().text("variant").text("test");
+    for (_, title) in COLUMNS {
+        table = table.number(title);
+    }
+    let mut notes: Vec<String> = Vec::new();
+    for standing in &done.advice.standings {
+        for shape in &standing.shapes {
+            let cells = COLUMNS.map(|(metric, _)| {
+                let reading = shape.reading(metric).cloned().unwrap_or_else(|| standing.cost(metric));
+                told(&reading, &mut notes)
+            });
+            let names = [standing.variant.label(), shape.shape.to_string()];
+            table.row(names.into_iter().chain(cells).collect());
+        }
+        notes.extend(warned(standing));
+    }
+    table.print(&mut io::stdout().lock()).context("printing the table")?;
+    notes.dedup();
+    for note in notes {
+        println!("{note}");
+    }
+    Ok(exit_of(exit(&done)))
+}
+
+/// Without scores there is no advice to miss.
+pub fn exit_of(exit: Exit) -> Exit {
+    if exit == Exit::NothingFits { Exit::Done } else { exit }
+}
+
+/// "9,120 tok/s ± 1.2%"; a missing one is a dash and a note.
+pub fn told(reading: &Reading, notes: &mut Vec<String>) -> String {
+    match reading {
+        Reading::Missing { reason } => {
+            let note = format!("–: {reason}");
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+            "–".into()
+        }
+        Reading::Known(f) => {
+            let about = if f.provenance == Provenance::Estimated { "≈" } else { "" };
+            let half = f.interval.filter(|_| f.value != 0.0).map(|i| (i.high - i.low) / 2.0 / f.value.abs() * 100.0);
+            let half = half.map_or(String::new(), |h| format!(" ± {h:.1}%"));
+            format!("{about}{}{half}", f.unit.show(f.value))
+        }
+    }
+}
+
+fn warned(standing: &Standing) -> Vec<String> {
+    standing.warnings.iter().map(|w| format!("warning: {}: {}", standing.variant.label(), w.text)).collect()
+}

@@ -1,0 +1,71 @@
+//! `bantam compare A B --suite S`: item by item, with verdicts and the answers that changed.
+
+use super::args::Compare;
+use super::run::{execute, print_json};
+use super::{Exit, adhoc};
+use crate::recommend::advice::words;
+use crate::recommend::flips;
+use crate::record::{Ask, Row};
+use anyhow::{Result, ensure};
+
+/// Changed answers shown per task; all of them stand in the JSON.
+const SHOWN: usize = 10;
+
+pub fn run(args: Compare) -> Result<Exit> {
+    ensure!(
+        args.reference != args.candidate,
+        "'{}' is compared with itself; name two models, or a model and its compressed .gguf file",
+        args.reference
+    );
+    ensure!((0.0..=1.0).contains(&args.margin), "--margin is {}; allowed is 0 to 1", args.margin);
+    let mut profile = adhoc::profile("compare", vec![args.reference.clone(), args.candidate], &[]);
+    profile.suites = args.suite;
+    profile.measure.limit = args.limit;
+    profile.objective.margin = args.margin;
+    profile.objective.reference = Some(args.reference);
+    let done = execute(&profile, args.common.fresh, args.common.quiet)?;
+    if args.common.json {
+        print_json(&done)?;
+    } else {
+        let reference = done.advice.reference().map(|s| s.id().clone());
+        for standing in done.advice.standings.iter().filter(|s| Some(s.id()) != reference.as_ref()) {
+            println!("{} against the reference:", standing.variant.label());
+            for comparison in &standing.comparisons {
+                println!("  {}", words::verdict(comparison));
+            }
+        }
+        print_flips(&done.rows);
+    }
+    let failed = done.advice.failed_trials() > 0;
+    Ok(match (done.cancelled, failed) {
+        (true, _) => Exit::Interrupted,
+        (_, true) => Exit::SomeFailed,
+        _ => Exit::Done,
+    })
+}
+
+fn print_flips(rows: &[Row]) {
+    let tasks = rows.iter().filter(|r| matches!(r.trial.ask, Ask::Task(_)));
+    let mut pairs: Vec<(&Row, &Row)> = Vec::new();
+    for row in tasks {
+        let first = rows.iter().find(|r| r.trial.ask == row.trial.ask && r.trial.variant.id != row.trial.variant.id);
+        if let Some(first) = first.filter(|_| !pairs.iter().any(|(a, _)| a.trial.ask == row.trial.ask)) {
+            pairs.push((row, first));
+        }
+    }
+    for (reference, candidate) in pairs {
+        let changed = flips(reference, candidate);
+        if changed.is_empty() {
+            continue;
+        }
+        println!("\n{}: {} answers changed", reference.trial.ask.label(), changed.len());
+        for flip in changed.iter().take(SHOWN) {
+            let text = |t: &Option<String>| t.as_deref().unwrap_or("–").replace('\n', "⏎");
+            let (before, after) = (text(&flip.reference), text(&flip.candidate));
+            println!("  item {}: {before} → {after} (right: {})", flip.index, text(&flip.target));
+        }
+        if changed.len() > SHOWN {
+            println!("  … and {} more", changed.len() - SHOWN);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `bantam completions SHELL`
+
+use super::Exit;
+use super::args::{Args, Completions, Shell};
+use anyhow::Result;
+use clap::CommandFactory;
+
+pub fn run(args: Completions) -> Result<Exit> {
+    let shell = match args.shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Elvish => clap_complete::Shell::Elvish,
+        Shell::Fish => clap_complete::Shell::Fish,
+        Shell::Powershell => clap_complete::Shell::PowerShell,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+    };
+    clap_complete::generate(shell, &mut Args::command(), "bantam", &mut std::io::stdout());
+    Ok(Exit::Done)
+}

@@ -1,0 +1,101 @@
+//! `bantam compress MODEL --quant TYPE`: a compressed model as a GGUF file that other tools load.
+
+use super::args::Compress;
+use super::table::Table;
+use super::{Exit, stop};
+use crate::bench::models;
+use crate::compress::{self, Artifact, Plan, Recipe, Stage};
+use crate::run::Workplace;
+use crate::unit::Bytes;
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+pub fn run(args: Compress) -> Result<Exit> {
+    let recipe = match (&args.quant, &args.recipe) {
+        (Some(name), _) => Recipe::named(name)?,
+        (None, Some(file)) => Recipe::read(file)?,
+        (None, None) => unreachable!("clap asks for one of the two"),
+    };
+    let found = models::find(&args.model)?;
+    let source = models::source(&found.name, &found.place)?;
+    let plan = compress::plan_types(&source, &recipe);
+    if args.dry_run {
+        return dry(&plan, args.json);
+    }
+    let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", found.name, recipe.name)));
+    let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
+    let cancel = stop::on_signals()?;
+    let home = Workplace::open()?.home;
+    let begun = Instant::now();
+    let live = io::stderr().is_terminal();
+    let artifact = compress::apply(&source, &recipe, &home.artifacts(), &cancel, &mut |p| {
+        if let (true, Stage::Write { tensor, kind }) = (live, p.stage) {
+            eprint!("\r\x1b[2K{:>3}% {tensor} → {kind}", p.done * 100 / p.total.max(1));
+        }
+    });
+    if live {
+        eprint!("\r\x1b[2K");
+    }
+    if cancel.is_cancelled() {
+        return Ok(Exit::Interrupted);
+    }
+    let artifact = artifact?;
+    copy(&artifact.path, &out)?;
+    tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json);
+    Ok(Exit::Done)
+}
+
+/// The artifact at the place asked for: whole or not at all.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let failed = || format!("cannot write {}", to.display());
+    let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    let mut source = std::fs::File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
+    io::copy(&mut source, &mut file).with_context(failed)?;
+    file.flush().with_context(failed)?;
+    let permissions = source.metadata().with_context(failed)?.permissions();
+    file.as_file().set_permissions(permissions).with_context(failed)?;
+    file.as_file().sync_all().with_context(failed)?;
+    file.persist(to).with_context(failed)?;
+    Ok(())
+}
+
+fn tell(artifact: &Artifact, plan: &Plan, out: &Path, seconds: f64, as_json: bool) {
+    if as_json {
+        let line = json!({
+            "file": out,
+            "bytes": artifact.bytes,
+            "sha256": artifact.sha256,
+            "bits_per_weight": plan.bits_per_weight(),
+            "seconds": seconds,
+            "found": artifact.found,
+        });
+        println!("{line}");
+        return;
+    }
+    let how = if artifact.found { "was made before".to_owned() } else { format!("made in {seconds:.1} s") };
+    println!("{}: {}, {:.2} bits a weight, {how}", out.display(), Bytes(artifact.bytes), plan.bits_per_weight());
+}
+
+fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
+    if as_json {
+        let tensors: Vec<_> = plan
+            .tensors
+            .iter()
+            .map(|t| json!({ "name": t.name, "type": t.kind.to_string(), "bytes": t.bytes() }))
+            .collect();
+        println!("{}", json!({ "bytes": plan.bytes, "bits_per_weight": plan.bits_per_weight(), "tensors": tensors }));
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new().text("tensor").text("type").number("size");
+    for tensor in &plan.tensors {
+        table.row(vec![tensor.name.clone(), tensor.kind.to_string(), Bytes(tensor.bytes()).to_string()]);
+    }
+    table.print(&mut io::stdout().lock()).context("printing the table")?;
+    println!("{}, {:.2} bits a weight", Bytes(plan.bytes), plan.bits_per_weight());
+    Ok(Exit::Done)
+}

@@ -1,0 +1,153 @@
+//! Progress on stderr for headless runs: a line when a trial ends, and on a terminal one live line below.
+
+use crate::event::{Event, Observer};
+use crate::record::{Ask, Id, Outcome, Trial};
+use crate::unit::{Seconds, Unit};
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Between two live lines.
+const LIVE: Duration = Duration::from_millis(200);
+
+pub struct Printer {
+    trials: Vec<Trial>,
+    over: BTreeSet<Id>,
+    kept: usize,
+    begun: Instant,
+    live: Option<Instant>,
+    shown: bool,
+    quiet: bool,
+}
+
+impl Printer {
+    pub fn new(quiet: bool) -> Printer {
+        let live = io::stderr().is_terminal().then(Instant::now);
+        Printer { trials: vec![], over: BTreeSet::new(), kept: 0, begun: Instant::now(), live, shown: false, quiet }
+    }
+
+    fn trial(&self, id: &Id) -> Option<(usize, &Trial)> {
+        self.trials.iter().enumerate().find(|(_, t)| t.id == *id)
+    }
+
+    fn label(&self, id: &Id) -> String {
+        self.trial(id).map_or_else(|| id.to_string(), |(_, t)| format!("{} on {}", t.variant.label(), t.ask.label()))
+    }
+
+    /// "about 40 s left", from the trials done in this run.
+    fn left(&self) -> String {
+        let done = self.over.len() - self.kept;
+        let missing = self.trials.len() - self.over.len();
+        if done == 0 || missing == 0 {
+            return String::new();
+        }
+        let each = self.begun.elapsed().as_secs_f64() / done as f64;
+        format!(", about {} left", Seconds(each * missing as f64))
+    }
+
+    fn say(&mut self, line: &str) {
+        self.clear();
+        eprintln!("{line}");
+    }
+
+    fn clear(&mut self) {
+        if self.shown {
+            eprint!("\r\x1b[2K");
+            self.shown = false;
+        }
+    }
+
+    /// Writes the live line again, on a terminal and not too often.
+    fn live(&mut self, line: impl FnOnce(&Self) -> String) {
+        let Some(last) = self.live else { return };
+        if last.elapsed() < LIVE {
+            return;
+        }
+        let line: String = line(self).chars().take(columns().saturating_sub(1)).collect();
+        eprint!("\r\x1b[2K{line}");
+        let _ = io::stderr().flush();
+        self.live = Some(Instant::now());
+        self.shown = true;
+    }
+
+    fn finished(&mut self, id: &Id, outcome: &Outcome) {
+        self.over.insert(id.clone());
+        let Some((_, trial)) = self.trial(id) else { return };
+        let (over, all) = (self.over.len(), self.trials.len());
+        let what = format!("{:<22} {:<12}", trial.variant.label(), trial.ask.label());
+        let line = format!("[{over:>3}/{all}] {what} {} ({}{})", gave(trial, outcome), outcome.wall, self.left());
+        self.say(&line);
+    }
+}
+
+fn columns() -> usize {
+    crossterm::terminal::size().map_or(80, |(w, _)| w as usize)
+}
+
+/// What a trial gave, in a few words.
+fn gave(trial: &Trial, outcome: &Outcome) -> String {
+    if let Err(failure) = &outcome.result {
+        return format!("failed: {}", failure.sentence());
+    }
+    match &trial.ask {
+        Ask::Task(task) => task
+            .metrics
+            .first()
+            .and_then(|&m| outcome.score(m).map(|v| format!("{m} {}", m.unit().show(v))))
+            .unwrap_or_else(|| "no score".into()),
+        Ask::Speed(shape) => {
+            let rate = |tokens: usize, seconds: &dyn Fn(usize) -> f64| {
+                let total: f64 = (0..outcome.samples.len()).map(seconds).sum();
+                let tokens = (tokens * outcome.samples.len()) as f64;
+                if total > 0.0 { Unit::TokensPerSecond.show(tokens / total) } else { "–".into() }
+            };
+            let samples = &outcome.samples;
+            let prefill = rate(shape.prompt, &|i| samples[i].prefill.0);
+            let decode = rate(shape.output.saturating_sub(1), &|i| samples[i].decode.0);
+            format!("prefill {prefill}, decode {decode}")
+        }
+    }
+}
+
+impl Observer for Printer {
+    fn on(&mut self, event: &Event) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Planned { trials, done, .. } => {
+                self.trials = trials.clone();
+                self.over = done.iter().cloned().collect();
+                self.kept = done.len();
+                self.begun = Instant::now();
+                let kept = if done.is_empty() { String::new() } else { format!(", {} measured already", done.len()) };
+                self.say(&format!("{} trials{kept}", trials.len()));
+            }
+            Event::Preparing { variant, fraction } => {
+                let text = format!("making {} … {:.0}%", variant.label(), fraction * 100.0);
+                self.live(|_| text);
+            }
+            Event::NotPrepared { variant, failure } => {
+                let found = self.trials.iter().find(|t| t.variant.id == *variant);
+                let label = found.map_or_else(|| variant.to_string(), |t| t.variant.label());
+                self.say(&format!("{label}: {}", failure.sentence()));
+            }
+            Event::Item { trial, done, of, .. } => {
+                let (done, of, trial) = (*done, *of, trial.clone());
+                self.live(|p| format!("{}: {done}/{of}{}", p.label(&trial), p.left()));
+            }
+            Event::Sample { trial, done, .. } => {
+                let (done, trial) = (*done, trial.clone());
+                self.live(|p| format!("{}: {done} repeats{}", p.label(&trial), p.left()));
+            }
+            Event::Warned { trial, warning } => {
+                let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.label(t)));
+                self.say(&format!("warning: {about}{}", warning.text));
+            }
+            Event::Finished { trial, outcome } => self.finished(trial, outcome),
+            Event::Ended { cancelled: true, .. } => self.say("stopped; the same command goes on from here"),
+            Event::Ended { .. } => self.clear(),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `bantam report RUN --out DIR`: the report of a stored run again, without measuring anything.
+
+use super::Exit;
+use super::args::Report;
+use crate::report;
+use crate::run::{self, Workplace};
+use anyhow::Result;
+
+pub fn run(args: Report) -> Result<Exit> {
+    let workplace = Workplace::open()?;
+    let done = run::stored(&args.run, &workplace)?;
+    for file in report::write(&report::page(&done.run, &done.rows, &done.advice), &args.out)? {
+        println!("{}", file.display());
+    }
+    Ok(Exit::Done)
+}

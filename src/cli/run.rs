@@ -1,0 +1,74 @@
+//! `bantam run PROFILE`: the whole loop, headless.
+
+use super::args::Run;
+use super::progress::Printer;
+use super::{Exit, stop};
+use crate::profile::Profile;
+use crate::recommend::advice::words::words;
+use crate::recommend::advice::{Advice, Conclusion};
+use crate::report;
+use crate::run::{self, Done, Workplace};
+use anyhow::{Context, Result};
+use std::io::{self, Write};
+use std::path::Path;
+
+pub fn run(args: Run) -> Result<Exit> {
+    let profile = run::profile(&args.profile)?;
+    let done = execute(&profile, args.fresh, args.quiet)?;
+    if let Some(folder) = &args.out {
+        let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
+        if !args.quiet {
+            eprintln!("report: {} ({} files)", folder.join("report.html").display(), written.len());
+        }
+    }
+    if args.json {
+        print_json(&done)?;
+    } else {
+        print_advice(&done.advice, args.out.as_deref())?;
+    }
+    Ok(exit(&done))
+}
+
+/// Plans and does a profile with progress on stderr; Ctrl-C stops it, what is finished is kept.
+pub fn execute(profile: &Profile, fresh: bool, quiet: bool) -> Result<Done> {
+    let cancel = stop::on_signals()?;
+    let mut workplace = Workplace::open()?;
+    let plan = run::plan(profile, &mut workplace, fresh)?;
+    let mut printer = Printer::new(quiet);
+    run::execute(&plan, profile, &mut workplace, &mut [&mut printer], &cancel)
+}
+
+pub fn print_json(done: &Done) -> Result<()> {
+    let page = report::page(&done.run, &done.rows, &done.advice);
+    report::print_json(&page, &mut io::stdout().lock()).context("printing the results")
+}
+
+/// The advice and what it rests on, on stdout.
+fn print_advice(advice: &Advice, out: Option<&Path>) -> Result<()> {
+    let words = words(advice);
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "\n{}\n", words.title)?;
+    for line in &words.lines {
+        writeln!(stdout, "{line}")?;
+    }
+    for evidence in words.evidence.iter().filter(|e| !e.lines.is_empty() && e.lines.len() <= 12) {
+        writeln!(stdout, "\n{}", evidence.title)?;
+        for line in &evidence.lines {
+            writeln!(stdout, "  {line}")?;
+        }
+    }
+    if out.is_none() {
+        writeln!(stdout, "\n`--out DIR` writes the whole report with all comparisons and charts.")?;
+    }
+    Ok(())
+}
+
+/// What the run's end means to a script.
+pub fn exit(done: &Done) -> Exit {
+    match (&done.advice.conclusion, done.cancelled) {
+        (_, true) => Exit::Interrupted,
+        _ if done.advice.failed_trials() > 0 => Exit::SomeFailed,
+        (Conclusion::Advised { .. }, _) => Exit::Done,
+        _ => Exit::NothingFits,
+    }
+}

@@ -1,0 +1,17 @@
+//! `bantam [PROFILE]`: the workbench; without a terminal, the same run headless.
+
+use super::args::Run;
+use super::{Exit, run as headless};
+use crate::tui;
+use anyhow::Result;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+pub fn run(profile: Option<PathBuf>) -> Result<Exit> {
+    let profile = profile.unwrap_or_else(|| PathBuf::from("quickstart"));
+    if io::stdout().is_terminal() && io::stdin().is_terminal() {
+        tui::run(profile)?;
+        return Ok(Exit::Done);
+    }
+    headless::run(Run { profile, out: None, json: false, fresh: false, quiet: false })
+}
