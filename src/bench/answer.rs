@@ -130,3 +130,75 @@ impl Batch {
         request.continuations.iter().map(slot).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::LoadOptions;
+    use std::path::Path;
+
+    fn model(max_length: Option<usize>) -> Model {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/model/llama");
+        model::load(folder.as_path(), &LoadOptions { max_length, ..LoadOptions::default() }).expect("a checkpoint")
+    }
+
+    fn settings(until: &[&str], max_tokens: usize, temperature: f64) -> Generation {
+        let until = until.iter().map(|stop| stop.to_string()).collect();
+        Generation { until, max_tokens, temperature, top_k: None, top_p: None, min_p: None }
+    }
+
+    fn choices(context: &str, continuations: &[&str]) -> Choices {
+        Choices { context: context.into(), continuations: continuations.iter().map(|c| c.to_string()).collect() }
+    }
+
+    #[test]
+    fn a_shared_context_is_counted_once_and_a_cut_one_is_told() {
+        let short = model(None);
+        let asked = [choices("one two three", &[" four", " five six"]), choices("", &["one"])];
+        let all = Answerer::new(&short, 0).loglikelihood(&asked).expect("scored");
+        let length = |text| Tokenize::encode(&short.tokenizer, text, true).expect("encoded").len();
+        let whole = length("one two three five six");
+        assert_eq!(all[0][0].tokens, length("one two three four"));
+        assert_eq!(all[0][1].tokens, whole - length("one two three"));
+        assert!(all.iter().flatten().all(|l| !l.truncated && l.logprob < 0.0));
+
+        let alone =
+            Answerer::new(&short, 0).loglikelihood(&[choices("one two three", &[" five six"])]).expect("scored");
+        assert!((alone[0][0].logprob - all[0][1].logprob).abs() < 1e-4);
+
+        let cut = model(Some(whole - 2));
+        let all = Answerer::new(&cut, 0).loglikelihood(&asked).expect("scored");
+        assert!(all[0][1].truncated && !all[1][0].truncated);
+    }
+
+    #[test]
+    fn generation_stops_where_it_is_told_and_says_why() {
+        let model = model(None);
+        let mut answerer = Answerer::new(&model, 0);
+        let prompts = ["Q: With bosras this\nA:", "one"];
+        let free = answerer.generate(&prompts, &settings(&[], 12, 0.0)).expect("generated");
+        assert_eq!(free[0].stopped, Stop::Length);
+        assert!(free[0].tokens > 12 && !free[0].truncated);
+        let stop: String = free[0].text.chars().skip(3).take(2).collect();
+        let kept = free[0].text.split(&stop).next().expect("a text has a beginning");
+        let cut = answerer.generate(&prompts[..1], &settings(&[&stop], 12, 0.0)).expect("generated");
+        assert_eq!((cut[0].text.as_str(), cut[0].stopped), (kept, Stop::Until));
+        assert!(cut[0].tokens < free[0].tokens);
+
+        let long = "one two three ".repeat(80);
+        let cut = answerer.generate(&[&long], &settings(&[], 8, 0.0)).expect("generated");
+        assert!(cut[0].truncated && cut[0].tokens <= model.max_length());
+        assert!(answerer.generate(&["one"], &settings(&[], 256, 0.0)).is_err(), "no room for a prompt");
+    }
+
+    #[test]
+    fn samples_follow_their_seed() {
+        let model = model(None);
+        let sample = |seed| {
+            let mut answerer = Answerer::new(&model, seed);
+            answerer.generate(&["one two"], &settings(&[], 16, 1.0)).expect("generated").remove(0).text
+        };
+        assert_eq!(sample(1), sample(1));
+        assert_ne!(sample(1), sample(2));
+    }
+}

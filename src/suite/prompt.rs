@@ -1,6 +1,6 @@
 //! From a line of data to text: the templates of a task, rendered as lm-evaluation-harness's Jinja renders them
 //! (StrictUndefined, keep_trailing_newline, Python's string methods, `True` and `None` as Python writes them), and the
-//! prompt with its few-shot examples. Not the scoring: what an answer is worth is told in [`score`](super::score).
+//! prompt with its few-shot examples. One thing differs: `tojson` keeps an object's fields in their order. Not the scoring: what an answer is worth is told in [`score`](super::score).
 //!
 //! The rules are those of `ConfigurableTask` in `lm_eval/api/task.py`, version 0.4.13.
 
@@ -38,7 +38,7 @@ pub enum Said {
 #[derive(Debug)]
 pub struct Template {
     key: Key,
-    environment: Environment<'static>,
+    environment: Box<Environment<'static>>,
     /// The expression where the template is one `{{ expression }}` and nothing else: what gives a list.
     expression: Option<String>,
 }
@@ -46,9 +46,12 @@ pub struct Template {
 /// The environment's only template.
 const NAME: &str = "template";
 
+/// Steps that a template may take: some tenths of a second. A loop without an end should not hang who loads a suite.
+const FUEL: u64 = 10_000_000;
+
 impl Template {
     pub fn new(source: &str, key: Key) -> Result<Template, Error> {
-        let mut environment = environment();
+        let mut environment = Box::new(environment());
         environment
             .add_template_owned(NAME, source.to_string())
             .map_err(|e| key.wrong(format!("is no template: {}", sentence(&e))))?;
@@ -87,6 +90,9 @@ impl Template {
         missing.sort();
         match missing.first() {
             Some(name) if error.kind() == ErrorKind::UndefinedError => self.key.wrong(doc.lacks(name)),
+            _ if error.kind() == ErrorKind::OutOfFuel => {
+                self.key.wrong(format!("takes too long at {}; a prompt needs no such loop", doc.place()))
+            }
             _ => self.key.wrong(format!("{} at {}; its fields are {}", sentence(error), doc.place(), doc.names())),
         }
     }
@@ -96,6 +102,7 @@ fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
     environment.set_syntax(syntax.expect("the usual delimiters are valid"));
+    environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_formatter(|out, state, value| match python_word(value) {

@@ -350,14 +350,14 @@ fn templates_render_as_pythons_jinja_does() {
         results(&task, &mut parrot);
         parrot.asked.remove(0)
     };
-    let data = r#"{"s": " a_b <&> ", "t": true, "n": null, "f": 3.0, "i": 7, "l": ["x", "y"], "o": {"z": 1, "a": 2}}"#;
+    let data = r#"{"s": " a_b <&> ", "t": true, "n": null, "f": 3.0, "i": 7, "l": ["x", "y"], "o": {"a": 2, "z": 1}}"#;
     for (template, expected) in [
         ("{{s.strip().upper()}}\n", "A_B <&>\n"),
         ("{{t}} {{n}} {{f}} {{i + 1}}", "True None 3.0 8"),
         ("{{s.split('_')[0]}}|{{l|join('-')}}|{{l[1]}}", " a|x-y|y"),
         ("{% for x in l %}{{loop.index}}{{x}} {% endfor %}", "1x 2y "),
         ("{% if t and not n %}ok{% endif %}{{missing is defined}}", "okFalse"),
-        ("{{o|tojson}} {{o.z}} {{o['a']}}", "{\"z\":1,\"a\":2} 1 2"),
+        ("{{o|tojson}} {{o.z}} {{o['a']}}", "{\"a\": 2, \"z\": 1} 1 2"),
         ("{{ '%s!' % i if false else s.find('_') }}", "2"),
     ] {
         assert_eq!(render(template, data), expected, "{template}");
@@ -457,5 +457,44 @@ fn every_bundled_suite_loads_with_at_least_200_items() {
             assert!(task.items().len() >= 200, "{} has {} items", task.name, task.items().len());
         }
         assert_eq!(load(&suite.file).expect("by its full name").name, suite.name);
+    }
+}
+
+#[test]
+fn a_template_without_end_is_refused() {
+    let edit = |text: String| {
+        let forever = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        text.replace("Q: {{question}}", forever)
+    };
+    let message = choice(edit, ANSWERS).expect_err("no end");
+    assert!(message.contains("doc_to_text: takes too long at d.jsonl:1"), "{message}");
+}
+
+#[test]
+fn the_example_in_the_rooms_header_works() {
+    let header = include_str!("mod.rs").lines().map(|line| line.trim_start_matches("//!").trim_start_matches(' '));
+    let lines = header.skip_while(|line| *line != "```toml").skip(1).take_while(|line| *line != "```");
+    let manifest = lines.collect::<Vec<_>>().join("\n");
+    let (_, data) = manifest.split_once("\"tickets.jsonl\"").expect("it names its data");
+    let data = data.trim_start().trim_start_matches("# ").lines().next().expect("one line of data").to_string();
+    let task = only_task(read(&manifest, &[("tickets.jsonl", &data)]).expect("valid"));
+    let items = results(&task, &mut Parrot::new(&[(" delivery", -1.0)], ""));
+    assert_eq!(items[0].answer.as_deref(), Some("delivery"));
+    assert_eq!(items[0].slices["language"], "en");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_in_one_line(text in "(\\PC|\n|[{}%\\[\\]=\"'|.:\\\\-]){0,60}", at in 0..4usize) {
+        let quoted = toml::Value::String(text.clone()).to_string();
+        let (manifest, data) = match at {
+            0 => (format!("{CHOICE}{text}"), ANSWERS.to_string()),
+            1 => (CHOICE.replace("\"Q: {{question}}\\nA:\"", &quoted), ANSWERS.to_string()),
+            2 => (CHOICE.replace("[\"yes\", \"no\"]", &quoted), ANSWERS.to_string()),
+            _ => (CHOICE.to_string(), text),
+        };
+        if let Err(e) = read(&manifest, &[("d.jsonl", &data)]) {
+            proptest::prop_assert!(!e.to_string().contains('\n'), "{e}");
+        }
     }
 }
