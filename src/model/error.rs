@@ -20,7 +20,7 @@ pub enum Error {
     #[error("{0}")]
     Request(String),
     /// The arithmetic failed: out of memory, or shapes that passed the checks and should not have.
-    #[error(transparent)]
+    #[error("the computation failed: {}", first_line(.0))]
     Compute(#[from] candle_core::Error),
 }
 
@@ -36,4 +36,9 @@ impl Error {
     pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Read { path: path.to_owned(), source }
     }
+}
+
+/// candle prints a backtrace behind its sentence when the environment asks for one.
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

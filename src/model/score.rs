@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::error::{Error, Result};
 use super::load::Model;
-use super::ops::Span;
+use super::ops::{self, Span};
 use super::sample::argmax;
 
 /// The most tokens in one pass, unless a single context is longer.
@@ -260,8 +260,7 @@ impl Batch {
 fn answer(logits: &[f32], asks: &[Ask]) -> Result<Vec<(Slot, usize, Scored)>> {
     let best = argmax(logits);
     let most = logits[best as usize];
-    let sum: f64 = logits.iter().map(|logit| f64::from((logit - most).exp())).sum();
-    let normalizer = f64::from(most) + sum.ln();
+    let normalizer = f64::from(most) + f64::from(ops::sum_exp(logits, most)).ln();
     if !normalizer.is_finite() {
         return Err(Error::Request("the model's logits are not finite; its weights may be damaged".into()));
     }

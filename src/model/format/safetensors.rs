@@ -124,7 +124,9 @@ impl Safetensors {
             let what = format!("tensor {name} has shape {:?}, the config asks for {shape:?}", raw.shape);
             return Err(self.shard(name)?.broken(what));
         }
-        Ok(Tensor::from_raw_buffer(raw.bytes, raw.dtype, shape, &self.device)?)
+        let tensor = Tensor::from_raw_buffer(raw.bytes, raw.dtype, shape, &self.device)?;
+        self.shard(name)?.release(name);
+        Ok(tensor)
     }
 
     fn shard(&self, name: &str) -> Result<&Shard> {
@@ -157,6 +159,13 @@ impl Shard {
         match SafeTensors::read_metadata(&bytes) {
             Ok((header, metadata)) => Ok(Self { data: size_of::<u64>() + header, name, bytes, metadata }),
             Err(error) => Err(Error::broken(name, reason(&error, bytes.len()))),
+        }
+    }
+
+    /// Lets go of the mapped bytes of a tensor that has been copied.
+    fn release(&self, tensor: &str) {
+        if let Some(info) = self.metadata.info(tensor) {
+            self.bytes.release(self.data + info.data_offsets.0..self.data + info.data_offsets.1);
         }
     }
 

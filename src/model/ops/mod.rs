@@ -17,6 +17,8 @@ mod norm;
 mod rope;
 mod silu;
 
+pub(super) use kernel::{max, sum_exp};
+
 pub use attention::{Attend, Past, Span, attention};
 pub use linear::linear;
 pub use loss::cross_entropy;

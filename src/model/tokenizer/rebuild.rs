@@ -59,6 +59,10 @@ static SPLITTERS: &[Splitter] = &[
     },
 ];
 
+/// Bytes of the longest piece that merges are sought for. Trained vocabularies stop at 16 or 64 characters; the work
+/// grows with the square of the length.
+const LONGEST_PIECE: usize = 1024;
+
 /// `tokenizer.ggml.token_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -199,7 +203,8 @@ impl<'a> Vocabulary<'a> {
         }
         let ids: HashMap<&str, usize> = self.tokens.iter().enumerate().map(|(id, t)| (t.as_str(), id)).collect();
         let mut merges = Vec::new();
-        for (id, token) in self.tokens.iter().enumerate().filter(|&(id, _)| self.kinds[id] == Kind::Normal) {
+        let pieces = self.tokens.iter().enumerate();
+        for (id, token) in pieces.filter(|(id, t)| self.kinds[*id] == Kind::Normal && t.len() <= LONGEST_PIECE) {
             let first = merges.len();
             for (at, _) in token.char_indices().skip(1) {
                 let (left, right) = token.split_at(at);

@@ -242,6 +242,12 @@ impl Gguf {
         &self.bytes[from..from + tensor.size]
     }
 
+    /// Lets go of the mapped bytes of a tensor that has been copied.
+    pub fn release(&self, tensor: &TensorInfo) {
+        let from = self.data + tensor.offset;
+        self.bytes.release(from..from + tensor.size);
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.metadata.contains_key(key)
     }

@@ -57,10 +57,12 @@ impl<'a> GgufWeights<'a> {
 impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let (info, dtype, rows) = self.find(name, shape)?;
-        match dense(dtype) {
-            Some(dtype) => Ok(Tensor::from_raw_buffer(rows.bytes(), dtype, shape, self.device)?.to_dtype(DType::F32)?),
-            None => Ok(self.quantized(info, dtype, &rows)?.dequantize(self.device)?),
-        }
+        let tensor = match dense(dtype) {
+            Some(dtype) => Tensor::from_raw_buffer(rows.bytes(), dtype, shape, self.device)?.to_dtype(DType::F32)?,
+            None => self.quantized(info, dtype, &rows)?.dequantize(self.device)?,
+        };
+        self.gguf.release(info);
+        Ok(tensor)
     }
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
@@ -68,10 +70,12 @@ impl Weights for GgufWeights<'_> {
             return Ok(Linear::dense(self.tensor(name, &[out, inp])?));
         }
         let (info, dtype, rows) = self.find(name, &[out, inp])?;
-        Ok(match dense(dtype) {
+        let linear = match dense(dtype) {
             Some(dtype) => Linear::dense(Tensor::from_raw_buffer(rows.bytes(), dtype, &[out, inp], self.device)?),
             None => Linear::quantized(Arc::new(self.quantized(info, dtype, &rows)?)),
-        })
+        };
+        self.gguf.release(info);
+        Ok(linear)
     }
 }
 
