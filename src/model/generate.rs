@@ -46,7 +46,8 @@ impl Model {
         Ok(all.pop().expect("one continuation for one prompt"))
     }
 
-    /// Continues several prompts together, each as if it were alone. `on_token` gets the prompt's index and a token.
+    /// Continues several prompts together, each as if it were alone but for rounding, which in quantized products
+    /// depends on how many rows are multiplied at once. `on_token` gets the prompt's index and a token.
     pub fn generate_all(
         &self,
         prompts: &[&[u32]],
