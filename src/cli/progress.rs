@@ -1,7 +1,7 @@
 //! Progress on stderr for headless runs: a line when a trial ends, and on a terminal one live line below.
 
 use crate::event::{Event, Observer};
-use crate::record::{Ask, Id, Outcome, Trial};
+use crate::record::{Ask, Id, Outcome, Trial, WarningKind};
 use crate::unit::{Seconds, Unit};
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
@@ -18,12 +18,23 @@ pub struct Printer {
     live: Option<Instant>,
     shown: bool,
     quiet: bool,
+    /// Said once each; the report has them all.
+    warned: Vec<WarningKind>,
 }
 
 impl Printer {
     pub fn new(quiet: bool) -> Printer {
         let live = io::stderr().is_terminal().then(Instant::now);
-        Printer { trials: vec![], over: BTreeSet::new(), kept: 0, begun: Instant::now(), live, shown: false, quiet }
+        Printer {
+            trials: vec![],
+            over: BTreeSet::new(),
+            kept: 0,
+            begun: Instant::now(),
+            live,
+            shown: false,
+            quiet,
+            warned: vec![],
+        }
     }
 
     fn trial(&self, id: &Id) -> Option<(usize, &Trial)> {
@@ -140,7 +151,9 @@ impl Observer for Printer {
                 let (done, trial) = (*done, trial.clone());
                 self.live(|p| format!("{}: {done} repeats{}", p.label(&trial), p.left()));
             }
+            Event::Warned { warning, .. } if self.warned.contains(&warning.kind) => {}
             Event::Warned { trial, warning } => {
+                self.warned.push(warning.kind);
                 let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.label(t)));
                 self.say(&format!("warning: {about}{}", warning.text));
             }

@@ -120,12 +120,18 @@ fn failed(row: &Row) -> Option<FailedTrial> {
     Some(FailedTrial { ask: row.trial.ask.label(), reason: failure.sentence() })
 }
 
+/// One warning of each kind, the first, with how many trials it was seen on.
 fn warnings(rows: &[&Row]) -> Vec<Warning> {
-    let mut all: Vec<Warning> = Vec::new();
+    let mut all: Vec<(Warning, usize)> = Vec::new();
     for warning in rows.iter().flat_map(|row| &row.outcome.warnings) {
-        if !all.contains(warning) {
-            all.push(warning.clone());
+        match all.iter_mut().find(|(known, _)| known.kind == warning.kind) {
+            Some((_, times)) => *times += 1,
+            None => all.push((warning.clone(), 1)),
         }
     }
-    all
+    let told = |(warning, times): (Warning, usize)| match times {
+        1 => warning,
+        _ => Warning { text: format!("{} (so or alike on {times} trials)", warning.text), ..warning },
+    };
+    all.into_iter().map(told).collect()
 }

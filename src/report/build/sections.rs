@@ -274,10 +274,11 @@ pub fn origin(material: &Material) -> Option<Section> {
     let bytes = |pointer: &str| text(pointer).and_then(|t| t.parse().ok()).map(|n| Bytes(n).to_string());
     let mut facts = vec![("bantam".to_owned(), run.version.clone()), ("run".to_owned(), run.id.to_string())];
     let host = [
-        ("processor", text("/cpu/model").or_else(|| text("/cpu_model"))),
-        ("system", text("/os").or_else(|| text("/system"))),
-        ("kernel", text("/kernel")),
-        ("memory", bytes("/memory/total").or_else(|| bytes("/memory_total"))),
+        ("processor", text("/cpu/model")),
+        ("logical cores", text("/cpu/logical")),
+        ("memory", bytes("/memory/total")),
+        ("system", text("/system/os")),
+        ("kernel", text("/system/kernel")),
     ];
     facts.extend(host.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     facts.push(("started".into(), date(run.started)));

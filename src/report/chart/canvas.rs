@@ -139,9 +139,9 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         self.area.draw(&Text::new(text.to_owned(), self.px(at), style)).map_err(wrong)
     }
 
-    /// Width of the text in points.
+    /// Width of the text in points; bold text is the wider of the two, so that it always has room.
     pub fn width(&self, text: &str, size: f64) -> f64 {
-        let font = (super::FONT, size * self.scale).into_font();
+        let font = (super::FONT, size * self.scale, FontStyle::Bold).into_font();
         font.box_size(text).map_or(text.len() as f64 * size * 0.6, |(w, _)| w as f64 / self.scale)
     }
 }
