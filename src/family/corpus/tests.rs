@@ -140,7 +140,8 @@ fn the_filters_find_the_answer_in_what_training_teaches() {
 /// Templates of held-out items, and templates of training, share nothing.
 #[test]
 fn no_held_out_template_is_used_in_training() {
-    let samplers: [(&str, fn(&mut Dice, Split) -> Sample); 4] = [
+    type Sampler = fn(&mut Dice, Split) -> Sample;
+    let samplers: [(&str, Sampler); 4] = [
         ("extract", extract::sample),
         ("prose", prose::sample),
         ("routing", routing::sample),

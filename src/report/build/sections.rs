@@ -282,14 +282,12 @@ pub fn origin(material: &Material) -> Option<Section> {
     ];
     facts.extend(host.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     facts.push(("started".into(), date(run.started)));
-    let again = format!(
-        "To get these numbers again: `bantam run` with the profile below, on this host. Scores are the same to the last \
-         digit on the same processor; speeds vary with the machine. The whole host card stands in results.json."
-    );
+    let again = "To get these numbers again: `bantam run` with the profile below, on this host. Scores are the same to the last \
+         digit on the same processor; speeds vary with the machine. The whole host card stands in results.json.";
     let profile = run.profile.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect();
     section(
         "origin",
         "Where the numbers come from",
-        vec![Block::Facts(facts), Block::Text(again), Block::List(profile)],
+        vec![Block::Facts(facts), Block::Text(again.into()), Block::List(profile)],
     )
 }

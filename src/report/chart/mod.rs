@@ -101,8 +101,12 @@ pub struct Series {
     pub group: usize,
     /// Which dash within its group: the base is solid.
     pub dash: usize,
-    pub points: Vec<Option<(f64, Option<(f64, f64)>)>>,
+    /// One for each step, None where nothing is known.
+    pub points: Vec<Option<Known>>,
 }
+
+/// A value and the ends of its interval.
+pub type Known = (f64, Option<(f64, f64)>);
 
 const FONT: &str = "DejaVu Sans";
 
