@@ -25,7 +25,7 @@ const BUSY: Duration = Duration::from_millis(50);
 /// The kernel counts in hundredths of a second, so of less than this its shares mean nothing.
 const TELLING: Duration = Duration::from_millis(500);
 
-/// The kernel's counters since the work began.
+/// The kernel's counters since the timing began; a score does not mind what a timing does.
 pub struct Strained {
     counters: Counters,
     since: Instant,

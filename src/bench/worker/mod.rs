@@ -17,7 +17,6 @@ use crate::model::{LoadOptions, Model};
 use crate::record::{Ask, Conditions, Failure, Figure, Provenance, Reading, Warning};
 use crate::unit::{Seconds, Unit};
 use anyhow::{Context, Result};
-use gauge::Strained;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,19 +115,17 @@ struct Found {
 fn measure(request: &Measure, cancel: &Cancel, voice: &Voice) -> Result<Summary> {
     let (model, load) = load(request)?;
     voice.say(&Reply::Loaded { seconds: load });
-    let strained = Strained::begin();
     let found = match &request.trial.ask {
         Ask::Task(task) => task::ask(request, task, &model, cancel, voice)?,
         Ask::Speed(shape) => speed::measure(request, *shape, &model, cancel, voice)?,
     };
-    let warnings = found.warnings.into_iter().chain(strained.end()).collect();
     Ok(Summary {
         peak_memory: memory::own_peak(&Roots::default()),
         energy: found.energy,
         disk: disk(request),
         ceiling: found.ceiling,
         load,
-        warnings,
+        warnings: found.warnings,
     })
 }
 

@@ -1,6 +1,6 @@
 //! A speed trial: the shape's requests timed on the loaded model, with the meters read around each phase.
 
-use super::gauge::{Energy, Pulses};
+use super::gauge::{Energy, Pulses, Strained};
 use super::{Found, Voice, bytes_per_token};
 use crate::bench::meter::Monotonic;
 use crate::bench::protocol::{Measure, Reply};
@@ -16,6 +16,7 @@ pub fn measure(request: &Measure, shape: Shape, model: &Model, cancel: &Cancel, 
     ensure!(needed <= most, "{shape} needs {needed} tokens, but the model takes {most}; choose a smaller shape");
     let conditions = &request.trial.conditions;
     let mut energy = Energy::begin(conditions);
+    let strained = Strained::begin();
     let pulses = Pulses::start(voice, energy.sampler());
     let clock = Monotonic::new();
     let protocol = Protocol::new(shape, model.config.vocab as u32, conditions, &clock, cancel)?;
@@ -23,11 +24,12 @@ pub fn measure(request: &Measure, shape: Shape, model: &Model, cancel: &Cancel, 
     let mut say = |sample: &_| voice.say(&Reply::Sample(Box::new(Clone::clone(sample))));
     let measured = protocol.measure(&mut timed, &mut energy, request.samples.clone(), &mut say)?;
     let Some(measured) = measured else { anyhow::bail!("cancelled") };
+    let strained = strained.end();
     let (energy, doubts) = energy.end(conditions);
     Ok(Found {
         energy,
         ceiling: ceiling(request, shape, model),
-        warnings: measured.doubts(conditions).into_iter().chain(doubts).collect(),
+        warnings: [measured.doubts(conditions), strained, doubts].concat(),
     })
 }
 
