@@ -32,7 +32,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Part of every artifact's address: raise it when the same recipe would write other bytes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// `general.quantization_version`: the block layouts' version, 2 since May 2023.
 const QUANTIZATION_VERSION: u32 = 2;

