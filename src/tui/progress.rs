@@ -143,7 +143,10 @@ impl Progress {
                 curve.push_back(value);
             }
         };
-        keep(&mut self.speed, pulse.tokens_per_second);
+        // items end in batches: between two of them a pulse counts nothing, and the figure would flicker
+        let before = self.speed.back().copied();
+        let smooth = |now: f64| before.map_or(now, |before| 0.8 * before + 0.2 * now);
+        keep(&mut self.speed, pulse.tokens_per_second.map(smooth));
         keep(&mut self.memory, pulse.resident.map(|b| b.0 as f64));
         keep(&mut self.power, pulse.power.map(|w| w.0));
     }

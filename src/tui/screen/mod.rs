@@ -130,7 +130,7 @@ fn hint<'a>(binding: &Binding, app: &App) -> [Span<'a>; 2] {
 }
 
 fn question(frame: &mut Frame, area: Rect, app: &App) {
-    let place = layout::window(area, 60, 7);
+    let place = layout::window(area, 66, 7);
     let (over, _, all) = app.progress.counts();
     let lines = vec![
         Line::raw(""),

@@ -95,7 +95,7 @@ fn trials(frame: &mut Frame, place: Rect, app: &App) {
     let focus = running.filter(|_| app.running()).unwrap_or(app.cursor());
     let first = scroll(focus, progress.trials.len(), inner.height as usize);
     let models: Vec<&str> = distinct(progress.trials.iter().map(|t| t.variant.model.name.as_str()));
-    let names = (inner.width as usize).saturating_sub(31).max(12);
+    let names = (inner.width as usize).saturating_sub(29).max(12);
     for (i, trial) in progress.trials.iter().enumerate().skip(first).take(inner.height as usize) {
         let line = Rect { y: inner.y + (i - first) as u16, height: 1, ..inner };
         let (mark, style, words) = step_words(progress.step(&trial.id), app);
@@ -104,7 +104,7 @@ fn trials(frame: &mut Frame, place: Rect, app: &App) {
         let spans = vec![
             Span::styled(format!("{mark} "), style),
             Span::styled(format!("{:names$} ", fit(&trial.variant.label(), names)), app.theme.group(group)),
-            Span::raw(format!("{:13} ", fit(&trial.ask.label(), 13))),
+            Span::raw(format!("{:11} ", fit(&trial.ask.label(), 11))),
             Span::styled(words, style),
         ];
         let line_style = if chosen { app.theme.chosen() } else { Style::new() };
