@@ -243,7 +243,7 @@ pub(super) fn suite(dice: &mut Dice) -> Suite {
     for label in Label::ALL {
         for kind in Kind::ALL.into_iter().filter(|kind| kind.can_be(label)) {
             // as many of every label, though one statement cannot be mixed
-            let wanted = texts.len() + if label == Label::Mixed { 24 } else { 16 };
+            let wanted = texts.len() + if label == Label::Mixed { 60 } else { 40 };
             while texts.len() < wanted {
                 let review = Review::draw(dice, Split::HeldOut, label, kind);
                 let before = texts.len();
