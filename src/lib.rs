@@ -6,7 +6,6 @@
 
 // plain facts: everything may read these; they know nothing of the rooms below
 pub mod event;
-pub mod figure;
 pub mod job;
 pub mod metric;
 pub mod record;

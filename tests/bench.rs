@@ -6,7 +6,6 @@ use bantam::bench::plan::Plan;
 use bantam::bench::process::Process;
 use bantam::bench::session;
 use bantam::event::Event;
-use bantam::figure::figure;
 use bantam::job::Cancel;
 use bantam::metric::Metric;
 use bantam::profile::Profile;
@@ -174,19 +173,24 @@ fn a_profile_is_measured_from_beginning_to_end() {
     assert!(fractions.is_sorted() || fractions.contains(&0.0), "{fractions:?}");
     for row in &rows {
         assert_eq!(row.outcome.result, Ok(()), "{}", row.trial.ask.label());
-        let wanted: &[Metric] = match row.trial.ask {
-            Ask::Task(_) => &[Metric::Acc, Metric::PeakMemory, Metric::Disk],
+        let (score, known) = (row.outcome.score(Metric::Acc), [&row.outcome.peak_memory, &row.outcome.disk]);
+        assert!(known.iter().all(|reading| reading.value().is_some_and(|bytes| bytes > 1e5)), "{known:?}");
+        match row.trial.ask {
+            Ask::Task(_) => assert!(row.outcome.items.len() == 20 && score.is_some_and(|acc| acc <= 1.0), "{score:?}"),
             Ask::Speed(_) => {
-                &[Metric::PrefillTps, Metric::DecodeTps, Metric::DecodeCeiling, Metric::Ttft, Metric::InterToken]
+                assert!(!row.outcome.samples.is_empty());
+                for sample in &row.outcome.samples {
+                    assert!(sample.prefill.0 > 0.0 && sample.ttft.0 >= sample.prefill.0, "{sample:?}");
+                    assert_eq!(sample.inter_token.len(), 7, "the first of eight tokens is the prefill's");
+                    assert!((sample.inter_token.iter().sum::<f64>() - sample.decode.0).abs() < 1e-9, "{sample:?}");
+                }
+                assert!(row.outcome.ceiling.value().is_some_and(|tps| tps > 1.0), "{:?}", row.outcome.ceiling);
             }
-        };
-        for &metric in wanted {
-            assert!(figure(row, metric).value().is_some_and(|v| v >= 0.0), "{metric}: {:?}", figure(row, metric));
         }
     }
-    let disk = |row: &Row| figure(row, Metric::Disk).value().expect("known");
+    let disk = |row: &Row| row.outcome.disk.value().expect("known");
     assert!(disk(&rows[2]) < disk(&rows[0]), "eight bits take less than sixteen");
-    let acc = |row: &Row| figure(row, Metric::Acc).value().expect("known");
+    let acc = |row: &Row| row.outcome.score(Metric::Acc).expect("known");
     assert!((acc(&rows[0]) - acc(&rows[2])).abs() < 0.3, "eight bits are nearly as good as sixteen");
 
     let mut events = Vec::new();
