@@ -92,7 +92,7 @@ fn status(frame: &mut Frame, area: Rect, app: &App) {
         State::Idle if app.setup.is_none() => spans.push(Span::styled(" reading the profile …", theme.soft())),
         State::Idle if over > 0 && over == all => {
             spans.push(Span::styled(
-                format!(" all {all} trials are measured already; r shows the advice"),
+                format!(" all {all} trials are measured already; 5 shows the advice"),
                 theme.soft(),
             ));
         }

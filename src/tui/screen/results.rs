@@ -11,11 +11,11 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-const COLUMN: usize = 12;
+const COLUMN: usize = 11;
 
 fn areas(app: &App, body: Rect) -> (Option<Rect>, Option<Rect>) {
     if wide(body) {
-        let (table, chart) = beside(body, 58);
+        let (table, chart) = beside(body, 62);
         (Some(table), Some(chart))
     } else if app.chart {
         (None, Some(body))
