@@ -14,7 +14,6 @@ use std::path::Path;
 pub struct Opened {
     pub model: ModelRef,
     pub config: Config,
-    pub source: compress::Source,
 }
 
 /// Finds a model by the name typed; reads none of its weights.
@@ -28,7 +27,6 @@ pub fn find(name: &str) -> Result<hub::Found> {
 /// One sentence with what there is and what to do.
 pub fn open(name: &str) -> Result<Opened> {
     let hub::Found { name, place } = find(name)?;
-    let source = source(&name, &place)?;
     let digest = match &place {
         Place::Bundled(name) => bundled_digest(bundled(name)?),
         Place::Folder(folder) => hub::digest_of_folder(folder)?,
@@ -36,7 +34,7 @@ pub fn open(name: &str) -> Result<Opened> {
     };
     let facts = inspect(&place)?;
     let parameters = facts.parameters();
-    Ok(Opened { model: ModelRef { name, place, digest, parameters }, config: facts.config, source })
+    Ok(Opened { model: ModelRef { name, place, digest, parameters }, config: facts.config })
 }
 
 /// The names of the models inside this binary, smallest first.

@@ -41,7 +41,8 @@ pub struct Estimate {
 impl Estimate {
     fn of(opened: &Opened, recipe: Option<&Recipe>, tokens: usize) -> Result<Estimate> {
         let bytes = match recipe {
-            Some(recipe) => models::bytes_after(&opened.source, recipe),
+            // opened only here: a model that is quantized already can be measured, though not compressed
+            Some(recipe) => models::bytes_after(&models::source(&opened.model.name, &opened.model.place)?, recipe),
             None => models::bytes(&opened.model.place)?,
         };
         let memory = models::memory(opened, bytes, tokens);

@@ -57,7 +57,7 @@ fn model_card(typed: &str, recipes: &[RecipeRef]) -> ModelCard {
 fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
     let found = models::find(typed)?;
     let facts = models::inspect(&found.place)?;
-    let source = models::source(&found.name, &found.place)?;
+    let source = models::source(&found.name, &found.place);
     let (config, cost) = (&facts.config, model::cost(&facts.config));
     let kv = cost.cache_bytes_per_token(CACHE_NUMBER);
     let context = kv * config.max_positions as u64;
@@ -65,11 +65,11 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
         let (name, bytes) = match recipe {
             RecipeRef::Base => ("base".to_owned(), facts.bytes),
             RecipeRef::Quantize(name) => {
-                (name.clone(), compress::plan_types(&source, &Recipe::named(name).ok()?).bytes)
+                (name.clone(), compress::plan_types(source.as_ref().ok()?, &Recipe::named(name).ok()?).bytes)
             }
             RecipeRef::File(path) => {
                 let recipe = Recipe::read(path).ok()?;
-                let bytes = compress::plan_types(&source, &recipe).bytes;
+                let bytes = compress::plan_types(source.as_ref().ok()?, &recipe).bytes;
                 (recipe.name, bytes)
             }
         };
