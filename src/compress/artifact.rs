@@ -3,7 +3,8 @@
 //! A file is written under a temporary name, synced and renamed, while a lock keeps every other process from making the
 //! same one; whoever comes second finds it. Beside it lies a note (JSON) with its own hash.
 
-use anyhow::{Context, Result};
+use crate::unit::Bytes;
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
@@ -128,6 +129,19 @@ impl Place {
             _ => Ok(()),
         }
     }
+}
+
+/// Say beforehand that a disk is too full, where it can be asked.
+pub fn check_room(folder: &Path, needed: u64) -> Result<()> {
+    #[cfg(unix)]
+    if let Ok(disk) = rustix::fs::statvfs(folder) {
+        let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if left < needed {
+            let (needed, left) = (Bytes(needed), Bytes(left));
+            bail!("{}: the artifact needs {needed}, and its disk has {left} left; free some", folder.display());
+        }
+    }
+    Ok(())
 }
 
 /// Held while an artifact is made. Its file goes with it.

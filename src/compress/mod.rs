@@ -105,7 +105,7 @@ pub fn apply(
     std::fs::create_dir_all(artifacts).with_context(|| format!("{}: cannot make the folder", artifacts.display()))?;
     let plan = plan_types(source, recipe);
     let address = address(source, recipe, &plan, progress)?;
-    let place = Place::new(artifacts, &format!("{}.{}", source.name(), recipe.name), &address);
+    let place = Place::new(artifacts, &format!("{}.{}", source.name(), recipe.mixture()), &address);
     let artifact = |note: Note, found| Artifact {
         path: place.file.clone(),
         bytes: note.bytes,
@@ -120,6 +120,7 @@ pub fn apply(
     if let Some(note) = place.find(&address, plan.bytes) {
         return Ok(artifact(note, true));
     }
+    artifact::check_room(artifacts, plan.bytes)?;
     let note = |bytes, sha256| Note { address: address.clone(), sha256, bytes, recipe: recipe.to_toml() };
     let note = place.write(|out| write(source, recipe, &plan, cancel, progress, out), note)?;
     Ok(artifact(note, false))

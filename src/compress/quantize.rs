@@ -13,6 +13,9 @@ const SLAB: usize = 16 << 20;
 ///
 /// Fails on weights that are not finite, or too large for the type's scale.
 pub fn encode(rows: &Rows, kind: GgmlType, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    if rows.count == 0 || rows.columns == 0 {
+        return Ok(());
+    }
     let row_bytes = kind.bytes(rows.columns);
     let rows_per_slab = (SLAB / row_bytes).max(1);
     // tasks of a few thousand weights, so that short rows do not drown in scheduling

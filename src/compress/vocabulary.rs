@@ -387,3 +387,121 @@ fn chat_template(files: &Files, configured: Option<ChatTemplate>) -> Result<Opti
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Byte-level BPE of four tokens, with this pre-tokenizer.
+    fn byte_level(pre_tokenizer: Json, ignore_merges: bool) -> Json {
+        json!({
+            "added_tokens": [{"id": 3, "content": "<s>", "special": true}],
+            "pre_tokenizer": pre_tokenizer,
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"],
+                "ignore_merges": ignore_merges}
+        })
+    }
+
+    fn pairs(tokenizer: &Json, config: Option<Json>, size: usize) -> Result<HashMap<String, Value>> {
+        let (tokenizer, config) = (tokenizer.to_string(), config.map(|config| config.to_string()));
+        let files = Files {
+            tokenizer: tokenizer.as_bytes(),
+            config: config.as_ref().map(|config| config.as_bytes()),
+            chat_template: None,
+        };
+        Ok(of_tokenizer(&files, size, Some(3), &[1, 2])?.into_iter().collect())
+    }
+
+    fn refusal(tokenizer: &Json, size: usize) -> String {
+        format!("{:#}", pairs(tokenizer, None, size).expect_err("refused"))
+    }
+
+    fn byte_level_step(use_regex: bool) -> Json {
+        json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": use_regex})
+    }
+
+    fn split(pattern: &str) -> Json {
+        let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"});
+        json!({"type": "Sequence", "pretokenizers": [split, byte_level_step(false)]})
+    }
+
+    #[test]
+    fn pre_tokenizers_are_known_by_what_they_do() {
+        let digits = json!({"type": "Digits", "individual_digits": true});
+        let digits = json!({"type": "Sequence", "pretokenizers": [digits, byte_level_step(true)]});
+        let table = [
+            (byte_level_step(true), false, "gpt-2"),
+            (digits, false, "smollm"),
+            (split(LLAMA3), true, "llama-bpe"),
+            (split(LLAMA3), false, "smaug-bpe"),
+            (split(QWEN2), false, "qwen2"),
+        ];
+        for (pre_tokenizer, ignore_merges, name) in table {
+            let pairs = pairs(&byte_level(pre_tokenizer, ignore_merges), None, 4).expect(name);
+            assert_eq!(pairs["tokenizer.ggml.pre"], text(name));
+        }
+    }
+
+    #[test]
+    fn what_llama_cpp_would_tokenize_otherwise_is_refused() {
+        let steps = json!({"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, byte_level_step(true)]});
+        for (pre_tokenizer, said) in [
+            (split("x+"), "tokenizer.json: llama.cpp has no pre-tokenizer for the pattern \"x+\", so GGUF cannot"),
+            (steps, "tokenizer.json: llama.cpp has no pre-tokenizer for the steps Whitespace, ByteLevel+regex, so"),
+            (Json::Null, "tokenizer.json: byte-level BPE without a pre_tokenizer cannot be written as GGUF"),
+        ] {
+            let refusal = refusal(&byte_level(pre_tokenizer, false), 4);
+            assert!(refusal.starts_with(said), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn tokens_fill_the_embedding_and_no_more() {
+        let tokenizer = byte_level(byte_level_step(true), false);
+        let pairs = pairs(&tokenizer, None, 6).expect("pairs");
+        let tokens = ["a", "b", "ab", "<s>", "[PAD4]", "[PAD5]"].map(text).to_vec();
+        assert_eq!(pairs["tokenizer.ggml.tokens"], gguf::list(tokens));
+        let types = [1, 1, 1, 3, 5, 5].map(Value::I32).to_vec();
+        assert_eq!(pairs["tokenizer.ggml.token_type"], gguf::list(types));
+        assert_eq!(pairs["tokenizer.ggml.merges"], gguf::list(vec![text("a b")]));
+        assert_eq!(
+            refusal(&tokenizer, 3),
+            "tokenizer.json: token \"<s>\" has id 3, but the model's embedding has 3 rows"
+        );
+    }
+
+    #[test]
+    fn special_tokens_come_from_the_tokenizer_then_the_model() {
+        let tokenizer = byte_level(byte_level_step(true), false);
+        let config = json!({"eos_token": {"content": "ab"}, "pad_token": null, "chat_template": [
+            {"name": "tool_use", "template": "x"}, {"name": "default", "template": "y"}]});
+        let pairs = pairs(&tokenizer, Some(config), 4).expect("pairs");
+        let id = |key: &str| pairs.get(&format!("tokenizer.ggml.{key}_token_id"));
+        assert_eq!(id("bos"), Some(&Value::U32(3)));
+        assert_eq!(id("eos"), Some(&Value::U32(2)));
+        assert_eq!(id("eot"), Some(&Value::U32(1)), "the model's other end");
+        assert_eq!(id("padding"), None);
+        assert_eq!(pairs["tokenizer.ggml.add_bos_token"], Value::Bool(false));
+        assert_eq!(pairs["tokenizer.chat_template"], text("y"));
+    }
+
+    /// As SentencePiece numbered them: llama.cpp wrote these of the same model's tokenizer.model.
+    #[test]
+    fn scores_follow_the_merges() {
+        let tokenizer = json!({
+            "added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
+            "normalizer": {"type": "Prepend", "prepend": "\u{2581}"},
+            "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>",
+                "vocab": {"<unk>": 0, "<0x41>": 1, "ou": 2, "\u{2581}t": 3, "\u{2581}": 4, "o": 5, "u": 6, "t": 7},
+                "merges": [["o", "u"], ["\u{2581}", "t"]]}
+        });
+        let pairs = pairs(&tokenizer, None, 8).expect("pairs");
+        assert_eq!(pairs["tokenizer.ggml.model"], text("llama"));
+        let scores = [-1000.0, 0.0, -0.0, -1.0, -2.0, -3.0, -4.0, -5.0].map(Value::F32).to_vec();
+        assert_eq!(pairs["tokenizer.ggml.scores"], gguf::list(scores));
+        let types = [3, 6, 1, 1, 1, 1, 1, 1].map(Value::I32).to_vec();
+        assert_eq!(pairs["tokenizer.ggml.token_type"], gguf::list(types));
+        assert_eq!(pairs["tokenizer.ggml.add_space_prefix"], Value::Bool(true));
+    }
+}

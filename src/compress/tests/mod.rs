@@ -269,3 +269,67 @@ fn broken_sources_are_refused_in_a_sentence() {
     let quantized = make(&source, &Recipe::quantize(Mixture::Q8_0), folder.path());
     assert!(said(&quantized.path).contains("is stored as Q8_0 already"));
 }
+
+/// Every scaling of rotary embeddings that GGUF can say, as config.json says it.
+fn scalings() -> Vec<serde_json::Value> {
+    use serde_json::json;
+    vec![
+        json!(null),
+        json!({"rope_type": "linear", "factor": 3.0}),
+        json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}),
+        json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "attention_factor": 1.3}),
+        json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64}),
+    ]
+}
+
+#[test]
+fn the_model_room_reads_a_file_as_its_checkpoint() {
+    use crate::model::{LoadOptions, Precision, load, tokenizer::Special};
+    let text =
+        "One coat cost 4 coins, so she paid 12 \u{2014} na\u{ef}ve? \u{1f680}\n\n  It's 3,141 o'clock; ALL'S well.";
+    for model in ["llama", "llama_spm"] {
+        for scaling in scalings() {
+            let folder = tempfile::tempdir().expect("a folder");
+            for file in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
+                fs::copy(golden(model).join(file), folder.path().join(file)).expect("copied");
+            }
+            let config = fs::read(folder.path().join("config.json")).expect("config");
+            let mut config: serde_json::Value = serde_json::from_slice(&config).expect("config");
+            config["rope_scaling"] = scaling.clone();
+            fs::write(folder.path().join("config.json"), config.to_string()).expect("config");
+            let source = Source::open(model, folder.path()).expect("a source");
+            let artifact = make(&source, &Recipe::quantize(Mixture::F16), folder.path());
+
+            let options = LoadOptions { precision: Precision::F32, ..Default::default() };
+            let checkpoint = load(folder.path(), &options).expect("the checkpoint");
+            let file = load(&artifact.path, &options).expect("the file");
+            let tokens = checkpoint.tokenizer.encode(text, Special::With).expect("tokens");
+            assert_eq!(file.tokenizer.encode(text, Special::With).expect("tokens"), tokens, "{model}");
+            assert_eq!(file.tokenizer.chat_template(), checkpoint.tokenizer.chat_template(), "{model}");
+            let prefix = checkpoint.tokenizer.bos().expect("a first token").id;
+            let scores = checkpoint.rolling(prefix, &[&tokens]).expect("scores");
+            let same = file.rolling(prefix, &[&tokens]).expect("scores");
+            for (a, b) in scores.iter().flatten().zip(same.iter().flatten()) {
+                // weights of the reference models are f16 values or near them
+                assert!((a - b).abs() < 5e-3, "{model} {scaling}: {a} and {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scaling_that_gguf_cannot_say_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        fs::copy(golden("llama").join(file), folder.path().join(file)).expect("copied");
+    }
+    let config = fs::read_to_string(folder.path().join("config.json")).expect("config");
+    let mut config: serde_json::Value = serde_json::from_str(&config).expect("config");
+    config["rope_scaling"] = serde_json::json!({"rope_type": "dynamic", "factor": 2.0});
+    fs::write(folder.path().join("config.json"), config.to_string()).expect("config");
+    let said = format!("{:#}", Source::open("x", folder.path()).err().expect("refused"));
+    assert!(
+        said.ends_with("rope_type \"dynamic\" cannot be written as GGUF; allowed are default, linear, yarn, llama3")
+    );
+}
