@@ -4,6 +4,7 @@ use super::Exit;
 use super::args::{Args, Completions, Shell};
 use anyhow::Result;
 use clap::CommandFactory;
+use std::io::Write;
 
 pub fn run(args: Completions) -> Result<Exit> {
     let shell = match args.shell {
@@ -13,6 +14,9 @@ pub fn run(args: Completions) -> Result<Exit> {
         Shell::Powershell => clap_complete::Shell::PowerShell,
         Shell::Zsh => clap_complete::Shell::Zsh,
     };
-    clap_complete::generate(shell, &mut Args::command(), "bantam", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "bantam", &mut script);
+    // a reader that has seen enough (`| head`) is no fault
+    let _ = std::io::stdout().write_all(&script);
     Ok(Exit::Done)
 }

@@ -14,6 +14,10 @@ use std::path::Path;
 
 pub fn run(args: Run) -> Result<Exit> {
     let profile = run::profile(&args.profile)?;
+    if let Some(folder) = &args.out {
+        // better now than after the run
+        std::fs::create_dir_all(folder).with_context(|| format!("--out {}: cannot be made", folder.display()))?;
+    }
     let done = execute(&profile, args.fresh, args.quiet)?;
     if let Some(folder) = &args.out {
         let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
