@@ -37,7 +37,7 @@ impl Mlp {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let [gate, up] = forward_all([&self.gate, &self.up], x)?;
         let inner = match self.activation {
-            Activation::Silu => ops::silu_mul(&gate, &up)?,
+            Activation::Silu => ops::gate_mul(&gate, &up, ops::Activation::Silu)?,
         };
         self.down.forward(&inner)
     }

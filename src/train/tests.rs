@@ -46,7 +46,7 @@ impl Network for Tiny {
         let attend = Attend { spans: batch.spans.clone().into(), scale: 0.3, window: None, softcap: None };
         let seen = ops::attention(&heads("q")?, &heads("k")?, &heads("v")?, &[], &attend)?.reshape((n, DIM))?;
         let x = (x + seen)?;
-        let mlp = ops::silu_mul(&self.linear(&x, "gate")?, &self.linear(&x, "up")?)?;
+        let mlp = ops::gate_mul(&self.linear(&x, "gate")?, &self.linear(&x, "up")?, ops::Activation::Silu)?;
         let x = (x + if self.cut { mlp.detach() } else { mlp })?;
         let rows = Tensor::new(batch.rows.as_slice(), &Device::Cpu)?;
         Ok(ops::linear(&x.index_select(&rows, 0)?, &embedding)?)

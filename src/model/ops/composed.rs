@@ -1,6 +1,6 @@
 //! The same operations spelled out in candle's own: what runs on other devices, and what the kernels are tested against.
 
-use super::{Attend, Pairing, Past};
+use super::{Activation, Attend, Pairing, Past};
 use candle_core::{D, Device, Result, Tensor};
 
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
@@ -32,8 +32,28 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<
     Tensor::cat(&[turned, x.narrow(2, 2 * half, d - 2 * half)?], 2)
 }
 
-pub fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    gate.silu()? * up
+pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+    let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
+    let y = x.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(w)?;
+    b.map_or(Ok(y.clone()), |b| y.broadcast_add(b))
+}
+
+pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    let sigmoid = |x: &Tensor| (x.neg()?.exp()? + 1.0)?.recip();
+    match activation {
+        Activation::Silu => x.silu(),
+        Activation::Gelu => x.gelu_erf(),
+        Activation::GeluTanh => x.gelu(),
+        Activation::QuickGelu => x * sigmoid(&(x * 1.702)?)?,
+        Activation::Relu => x.relu(),
+        Activation::Relu2 => x.relu()?.sqr(),
+        Activation::Tanh => x.tanh(),
+    }
+}
+
+pub fn gate_mul(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    activate(gate, activation)? * up
 }
 
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {

@@ -152,6 +152,17 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     fold2(a, b, |x, y| x * y)
 }
 
+#[inline]
+pub fn sum(row: &[f32]) -> f32 {
+    fold2(row, row, |x, _| x)
+}
+
+/// Σ f(row[i])
+#[inline(always)]
+pub fn sum_map(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    fold2(row, row, |x, _| f(x))
+}
+
 /// y += s * x
 #[inline]
 pub fn axpy(y: &mut [f32], s: f32, x: &[f32]) {

@@ -1,4 +1,4 @@
-//! The tensor operations a decoder is made of, each one kernel forward and one backward on the CPU.
+//! The tensor operations decoders and encoders are made of, each one kernel forward and one backward on the CPU.
 //!
 //! What candle offers for these either has no backward (its fused norm, softmax and rope cut the graph without an
 //! error) or walks memory once per elementary step. Here each is a candle custom op with its own gradient, so one
@@ -8,23 +8,25 @@
 //! Activations are ragged: all tokens of a batch stand in one row of T tokens, nothing is padded. Everything is f32.
 //! This is not a layer library: no weights live here and no shapes are guessed.
 
+mod activate;
 mod attention;
 mod composed;
 mod kernel;
+mod layer_norm;
 mod linear;
 mod loss;
 mod norm;
 mod rope;
-mod silu;
 
 pub(super) use kernel::{max, sum_exp};
 
+pub use activate::{Activation, activate, gate_mul};
 pub use attention::{Attend, Past, Span, attention};
+pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use loss::cross_entropy;
 pub use norm::rms_norm;
 pub use rope::{Pairing, rope};
-pub use silu::silu_mul;
 
 #[cfg(test)]
 mod tests;

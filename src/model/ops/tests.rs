@@ -80,9 +80,61 @@ fn rope_agrees_with_its_composed_form() {
 }
 
 #[test]
-fn silu_mul_agrees_with_its_composed_form() {
+fn layer_norm_agrees_with_its_composed_form() {
+    let (x, w, b) = (noise(&[37, 4, 19], 1), noise(&[19], 2), noise(&[19], 3));
+    agree(&[&x, &w, &b], || layer_norm(&x, &w, Some(&b), 1e-5), || composed::layer_norm(&x, &w, Some(&b), 1e-5));
+    agree(&[&x, &w], || layer_norm(&x, &w, None, 1e-12), || composed::layer_norm(&x, &w, None, 1e-12));
+}
+
+#[test]
+fn layer_norm_keeps_its_precision_far_from_zero() {
+    let x = (noise(&[5, 64], 1).as_tensor() + 100.0).unwrap();
+    let w = Tensor::ones(64, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let wide = |t: &Tensor| t.to_dtype(candle_core::DType::F64).unwrap();
+    let want = composed::layer_norm(&wide(&x), &wide(&w), None, 1e-12).unwrap();
+    let apart = distance(&layer_norm(&x, &w, None, 1e-12).unwrap(), &want.to_dtype(candle_core::DType::F32).unwrap());
+    assert!(apart < 3e-5, "the values differ by {apart}");
+}
+
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::QuickGelu,
+    Activation::Relu,
+    Activation::Relu2,
+    Activation::Tanh,
+];
+
+#[test]
+fn activations_agree_with_their_composed_forms() {
     let (g, u) = (noise(&[301, 130], 1), noise(&[301, 130], 2));
-    agree(&[&g, &u], || silu_mul(&g, &u), || composed::silu_mul(&g, &u));
+    let wide = Var::from_tensor(&(g.as_tensor() * 8.0).unwrap()).unwrap();
+    for activation in ACTIVATIONS {
+        agree(&[&wide], || activate(&wide, activation), || composed::activate(&wide, activation));
+        agree(&[&g, &u], || gate_mul(&g, &u, activation), || composed::gate_mul(&g, &u, activation));
+    }
+}
+
+/// By the error function to 20 digits.
+#[test]
+fn gelu_has_the_tails_of_the_normal_distribution() {
+    let at = [-6.0f32, -3.0, -1.0, -1e-3, 0.0, 0.5, 1.0, 3.0, 6.0];
+    let want =
+        [-5.919_527e-9, -4.049_694e-3, -0.158_655_26, -4.996_011e-4, 0.0, 0.345_731_23, 0.841_344_75, 2.995_950_3, 6.0];
+    let y = activate(&Tensor::new(&at, &Device::Cpu).unwrap(), Activation::Gelu).unwrap().to_vec1::<f32>().unwrap();
+    for ((x, y), want) in at.iter().zip(y).zip(want) {
+        assert!((y - want).abs() <= 4e-7 * x.abs().max(1e-3), "gelu({x}) is {y}, not {want}");
+    }
+}
+
+#[test]
+fn activations_do_not_hide_a_nan() {
+    let nan = Tensor::new(&[f32::NAN], &Device::Cpu).unwrap();
+    for activation in ACTIVATIONS {
+        let y = activate(&nan, activation).unwrap().to_vec1::<f32>().unwrap();
+        assert!(y[0].is_nan(), "{activation:?} of NaN is {}", y[0]);
+    }
 }
 
 #[test]
