@@ -63,7 +63,7 @@ impl Decoder {
         let layout = Layout::new(tokens, spans, caches, self.vocab)?;
         layout.reserve(caches)?;
         let (cos, sin) = self.rope.tables(&layout.positions, &layout.longest, &self.device)?;
-        let attend = Attend { spans: Arc::from(spans), scale: self.scale, window: None, softcap: None };
+        let attend = Attend { spans: Arc::from(spans), causal: true, scale: self.scale, window: None, softcap: None };
         let pass = Pass { attend, cos, sin };
         let mut x = self.embedding.rows(tokens)?;
         for (index, layer) in self.layers.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Causal attention over ragged spans: softmax(scale · q kᵀ) v, with grouped heads read where they stand.
+//! Attention over ragged spans, causal or both ways: softmax(scale · q kᵀ) v, with grouped heads read where they stand.
 //!
 //! A batch is a row of spans, and a span may continue an earlier one: the choices of a question are children of its
 //! context, so the context is computed once and nothing is padded or copied. What a query sees:
@@ -6,6 +6,8 @@
 //! ```text
 //! [ cached past of the root ][ root ][ .. ][ parent ][ own span up to and with itself ]     positions 0, 1, 2, ..
 //! ```
+//!
+//! An encoder's query sees all of its own span, what comes after it too (`causal: false`).
 //!
 //! Few queries (decoding) go key by key through dot products, each key read once for all heads that share it; many
 //! (prefill, training) go in blocks of queries through gemm. The backward pass computes the probabilities again
@@ -42,9 +44,11 @@ pub struct Past {
 #[derive(Clone, Debug)]
 pub struct Attend {
     pub spans: Arc<[Span]>,
+    /// A query sees its own span up to and with itself; else all of it.
+    pub causal: bool,
     /// What the scores are multiplied by; mostly 1/sqrt(d).
     pub scale: f32,
-    /// A query at position i sees key j only when i - window < j.
+    /// A query at position i sees key j only when i - window < j. Only where attention is causal.
     pub window: Option<usize>,
     /// Scores become cap · tanh(score / cap) (Gemma 2).
     pub softcap: Option<f32>,
@@ -77,6 +81,9 @@ impl Attend {
         let total: usize = self.spans.iter().map(|s| s.len).sum();
         if total != tokens {
             bail!("attention: the spans hold {total} tokens, the batch {tokens}");
+        }
+        if !self.causal && self.window.is_some() {
+            bail!("attention: a window looks back, so it goes with causal attention only");
         }
         for (i, span) in self.spans.iter().enumerate() {
             if span.parent.is_some_and(|p| p >= i) {
@@ -172,9 +179,12 @@ struct Piece<'a, 'b> {
 
 impl<'a> Seen<'a> {
     /// The positions of the keys that queries `block` (rows of this span) may see at all.
-    fn visible(&self, block: &Range<usize>, window: Option<usize>) -> Range<usize> {
+    fn visible(&self, block: &Range<usize>, attend: &Attend) -> Range<usize> {
+        if !attend.causal {
+            return 0..self.before + self.len;
+        }
         let first = self.before + block.start;
-        window.map_or(0, |w| (first + 1).saturating_sub(w))..self.before + block.end
+        attend.window.map_or(0, |w| (first + 1).saturating_sub(w))..self.before + block.end
     }
 
     /// The pieces of runs that make up the key positions `keys`.
@@ -193,8 +203,11 @@ impl<'a> Seen<'a> {
 }
 
 /// The columns of a score row that query `i` (a position) sees, when the row begins at key position `keys.start`.
-fn columns(i: usize, keys: &Range<usize>, window: Option<usize>) -> Range<usize> {
-    let from = window.map_or(0, |w| (i + 1).saturating_sub(w)).max(keys.start);
+fn columns(i: usize, keys: &Range<usize>, attend: &Attend) -> Range<usize> {
+    if !attend.causal {
+        return 0..keys.len();
+    }
+    let from = attend.window.map_or(0, |w| (i + 1).saturating_sub(w)).max(keys.start);
     from - keys.start..i + 1 - keys.start
 }
 
@@ -322,7 +335,7 @@ impl Attention {
     /// A block of queries at once through gemm, head by head.
     fn many(&self, q: &[f32], seen: &Seen, block: &Range<usize>, head: usize, scores: &mut Vec<f32>, out: Shared) {
         let Heads { d, .. } = self.heads;
-        let keys = seen.visible(block, self.attend.window);
+        let keys = seen.visible(block, &self.attend);
         let pieces = seen.pieces(&keys);
         let (rows, n) = (block.len(), keys.len());
         scores.resize(rows * n, 0.0);
@@ -360,7 +373,7 @@ impl Attention {
     /// Raw products to probabilities, zero where a key is not seen.
     fn normalize(&self, seen: &Seen, block: &Range<usize>, keys: &Range<usize>, scores: &mut [f32]) {
         for (row, i) in scores.chunks_exact_mut(keys.len()).zip(block.clone()) {
-            let columns = columns(seen.before + i, keys, self.attend.window);
+            let columns = columns(seen.before + i, keys, &self.attend);
             row[..columns.start].fill(0.0);
             row[columns.end..].fill(0.0);
             self.softmax(&mut row[columns]);
@@ -368,7 +381,7 @@ impl Attention {
     }
 
     fn visible_to(&self, seen: &Seen, i: usize) -> Range<usize> {
-        seen.visible(&(i..i + 1), self.attend.window)
+        seen.visible(&(i..i + 1), &self.attend)
     }
 
     /// The rows of a piece, one head of them.
@@ -473,7 +486,7 @@ impl Attention {
         scratch: &mut Scratch,
     ) {
         let (d, q_row, kv_row) = (self.heads.d, self.heads.q_row(), self.heads.kv_row());
-        let keys = seen.visible(block, self.attend.window);
+        let keys = seen.visible(block, &self.attend);
         let pieces = seen.pieces(&keys);
         let (rows, n) = (block.len(), keys.len());
         scratch.p.resize(rows * n, 0.0);

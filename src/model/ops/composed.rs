@@ -102,17 +102,17 @@ fn attend_span(q: &Tensor, k: &Tensor, v: &Tensor, attend: &Attend) -> Result<Te
     if let Some(cap) = attend.softcap {
         scores = ((scores / f64::from(cap))?.tanh()? * f64::from(cap))?;
     }
-    let scores = scores.broadcast_add(&mask(n, m, attend.window, q.device())?.to_dtype(q.dtype())?)?;
+    let scores = scores.broadcast_add(&mask(n, m, attend, q.device())?.to_dtype(q.dtype())?)?;
     let p = scores.broadcast_sub(&scores.max_keepdim(2)?.detach())?.exp()?;
     let p = p.broadcast_div(&p.sum_keepdim(2)?)?;
     p.matmul(&v)?.transpose(0, 1)?.contiguous()
 }
 
 /// (n, m) of zeros where query i, which stands at position m - n + i, sees key j, and minus infinity elsewhere.
-fn mask(n: usize, m: usize, window: Option<usize>, device: &Device) -> Result<Tensor> {
+fn mask(n: usize, m: usize, attend: &Attend, device: &Device) -> Result<Tensor> {
     let sees = |i: usize, j: usize| {
         let i = m - n + i;
-        j <= i && window.is_none_or(|w| j + w > i)
+        !attend.causal || (j <= i && attend.window.is_none_or(|w| j + w > i))
     };
     let mask: Vec<f32> = (0..n * m).map(|at| if sees(at / m, at % m) { 0.0 } else { f32::NEG_INFINITY }).collect();
     Tensor::from_vec(mask, (n, m), device)

@@ -41,7 +41,7 @@ fn span(len: usize, parent: Option<usize>, past: Option<usize>) -> Span {
 }
 
 fn attend(spans: Vec<Span>) -> Attend {
-    Attend { spans: spans.into(), scale: 0.25, window: None, softcap: None }
+    Attend { spans: spans.into(), causal: true, scale: 0.25, window: None, softcap: None }
 }
 
 fn attention_agrees(attend: &Attend, h: usize, hkv: usize, d: usize, pasts: &[Past]) {
@@ -193,6 +193,18 @@ fn attention_agrees_on_a_cached_past_with_window_and_softcap() {
         let attend = Attend { window, softcap, ..attend(spans.clone()) };
         attention_agrees(&attend, 4, 2, 8, &pasts);
     }
+}
+
+#[test]
+fn attention_agrees_when_it_looks_both_ways() {
+    let spans = vec![span(5, None, None), span(150, None, None), span(1, None, None), span(12, Some(0), None)];
+    for softcap in [None, Some(0.5)] {
+        let both_ways = Attend { causal: false, softcap, ..attend(spans.clone()) };
+        attention_agrees(&both_ways, 4, 2, 8, &[]);
+    }
+    let x = noise(&[5, 2, 8], 1);
+    let windowed = Attend { causal: false, window: Some(2), ..attend(vec![span(5, None, None)]) };
+    assert!(attention(&x, &x, &x, &[], &windowed).unwrap_err().to_string().contains("causal attention only"));
 }
 
 #[test]
