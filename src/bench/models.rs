@@ -4,6 +4,7 @@
 use crate::compress::{self, Recipe};
 use crate::family::{self, Bundled};
 use crate::hub;
+use crate::model::format::gguf;
 use crate::model::{self, Config, Embedded, Facts, LoadOptions, Model};
 use crate::record::{Id, ModelRef, Place};
 use crate::unit::Bytes;
@@ -30,7 +31,7 @@ pub fn open(name: &str) -> Result<Opened> {
     let digest = match &place {
         Place::Bundled(name) => bundled_digest(bundled(name)?),
         Place::Folder(folder) => hub::digest_of_folder(folder)?,
-        Place::Gguf(file) => hub::digest_of_file(file)?,
+        Place::Gguf(file) => digest_of_gguf(file)?,
     };
     let facts = inspect(&place)?;
     let parameters = facts.parameters();
@@ -70,7 +71,7 @@ pub fn source(name: &str, place: &Place) -> Result<compress::Source> {
 pub fn bytes(place: &Place) -> Result<Bytes> {
     Ok(Bytes(match place {
         Place::Bundled(name) => bundled(name)?.files.iter().map(|file| file.data.len() as u64).sum(),
-        Place::Gguf(file) => size(file)?,
+        Place::Gguf(file) => gguf::parts(file).iter().map(|part| size(part)).sum::<Result<u64>>()?,
         Place::Folder(folder) => hub::files(folder)?.iter().map(|file| size(file)).sum::<Result<u64>>()?,
     }))
 }
@@ -78,6 +79,17 @@ pub fn bytes(place: &Place) -> Result<Bytes> {
 /// The size of the file that a recipe makes.
 pub fn bytes_after(source: &compress::Source, recipe: &Recipe) -> Bytes {
     Bytes(compress::plan_types(source, recipe).bytes)
+}
+
+/// A whole file's hash, or one over those of all parts of a split one.
+fn digest_of_gguf(file: &Path) -> Result<Id> {
+    match &gguf::parts(file)[..] {
+        [whole] => Ok(hub::digest_of_file(whole)?),
+        parts => {
+            let digests = parts.iter().map(|part| Ok(hub::digest_of_file(part)?)).collect::<Result<Vec<Id>>>()?;
+            Ok(Id::of(&("parts 1", digests)))
+        }
+    }
 }
 
 fn size(file: &Path) -> Result<u64> {

@@ -4,7 +4,7 @@
 
 use half::{bf16, f16};
 
-pub use imp::Eight;
+pub use imp::{Eight, Sixteen};
 
 /// Floats in an `Eight`.
 pub const WIDTH: usize = 8;
@@ -95,6 +95,26 @@ mod imp {
         }
 
         #[inline(always)]
+        pub fn times(self, factor: f32) -> Self {
+            Self(unsafe { _mm256_mul_ps(self.0, _mm256_set1_ps(factor)) })
+        }
+
+        /// For each byte the value that its low four bits number.
+        #[inline(always)]
+        pub fn choose_low(values: Sixteen, from: &[u8; WIDTH]) -> Self {
+            Self(unsafe { values.at(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))) })
+        }
+
+        /// For each byte the value that its high four bits number.
+        #[inline(always)]
+        pub fn choose_high(values: Sixteen, from: &[u8; WIDTH]) -> Self {
+            Self(unsafe {
+                let bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.as_ptr().cast()));
+                values.at(_mm256_srli_epi32::<4>(bytes))
+            })
+        }
+
+        #[inline(always)]
         pub fn store(self, to: &mut [f32; WIDTH]) {
             unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) }
         }
@@ -105,6 +125,27 @@ mod imp {
                 let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
                 let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
                 _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+            }
+        }
+    }
+
+    /// A table of sixteen values.
+    #[derive(Clone, Copy)]
+    pub struct Sixteen(__m256, __m256);
+
+    impl Sixteen {
+        #[inline(always)]
+        pub fn load(from: &[f32; 16]) -> Self {
+            Self(unsafe { _mm256_loadu_ps(from.as_ptr()) }, unsafe { _mm256_loadu_ps(from.as_ptr().add(WIDTH)) })
+        }
+
+        /// The values numbered by the low four bits of each lane: three bits permute, the fourth selects the half.
+        #[inline(always)]
+        unsafe fn at(self, index: __m256i) -> __m256 {
+            unsafe {
+                let upper = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
+                let (low, high) = (_mm256_permutevar8x32_ps(self.0, index), _mm256_permutevar8x32_ps(self.1, index));
+                _mm256_blendv_ps(low, high, upper)
             }
         }
     }
@@ -150,6 +191,23 @@ mod imp {
         }
 
         #[inline(always)]
+        pub fn times(self, factor: f32) -> Self {
+            Self(self.0.map(|x| x * factor))
+        }
+
+        /// For each byte the value that its low four bits number.
+        #[inline(always)]
+        pub fn choose_low(values: Sixteen, from: &[u8; WIDTH]) -> Self {
+            Self(from.map(|byte| values.0[usize::from(byte & 15)]))
+        }
+
+        /// For each byte the value that its high four bits number.
+        #[inline(always)]
+        pub fn choose_high(values: Sixteen, from: &[u8; WIDTH]) -> Self {
+            Self(from.map(|byte| values.0[usize::from(byte >> 4)]))
+        }
+
+        #[inline(always)]
         pub fn store(self, to: &mut [f32; WIDTH]) {
             *to = self.0;
         }
@@ -158,6 +216,17 @@ mod imp {
         pub fn sum(self) -> f32 {
             let [a, b, c, d, e, f, g, h] = self.0;
             ((a + e) + (c + g)) + ((b + f) + (d + h))
+        }
+    }
+
+    /// A table of sixteen values.
+    #[derive(Clone, Copy)]
+    pub struct Sixteen([f32; 16]);
+
+    impl Sixteen {
+        #[inline(always)]
+        pub fn load(from: &[f32; 16]) -> Self {
+            Self(*from)
         }
     }
 }

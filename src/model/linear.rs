@@ -1,5 +1,5 @@
 //! A matrix that activations are multiplied by, whatever form its weights are in: dense (f32, f16, bf16) or one of
-//! ggml's quantized blocks. The graph, and all that measures or changes it, sees only this.
+//! ggml's quantized blocks, candle's or our own. The graph, and all that measures or changes it, sees only this.
 
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::error::Result;
+use super::format::gguf::TensorKind;
+use super::iq4::Iq4;
 use super::matmul;
 
 /// y = x Wᵀ + b, with W (out, inp).
@@ -21,6 +23,8 @@ pub enum Weight {
     /// (out, inp), contiguous; f32, f16 or bf16.
     Dense(Tensor),
     Quantized(Arc<QTensor>),
+    /// On the CPU only.
+    Iq4(Arc<Iq4>),
 }
 
 impl Linear {
@@ -32,6 +36,11 @@ impl Linear {
     /// From quantized rows.
     pub fn quantized(weight: Arc<QTensor>) -> Self {
         Self { weight: Weight::Quantized(weight), bias: None }
+    }
+
+    /// From blocks of IQ4_NL or IQ4_XS.
+    pub fn iq4(weight: Arc<Iq4>) -> Self {
+        Self { weight: Weight::Iq4(weight), bias: None }
     }
 
     /// With a bias of (out).
@@ -52,6 +61,7 @@ impl Linear {
         let y = match &self.weight {
             Weight::Dense(w) => matmul::dense(x, w)?,
             Weight::Quantized(w) => matmul::quantized(x, w)?,
+            Weight::Iq4(w) => matmul::chosen(x, w)?,
         };
         match &self.bias {
             Some(bias) => Ok(y.broadcast_add(bias)?),
@@ -61,10 +71,11 @@ impl Linear {
 
     /// The rows of W at `ids`, (n, inp) f32: W read as an embedding table. Every id must be below `out`.
     pub fn rows(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(ids, &self.device())?;
+        let tensor = |ids| Tensor::new(ids, &self.device());
         Ok(match &self.weight {
-            Weight::Dense(w) => w.index_select(&ids, 0)?.to_dtype(DType::F32)?,
-            Weight::Quantized(w) => w.embedding(&ids)?,
+            Weight::Dense(w) => w.index_select(&tensor(ids)?, 0)?.to_dtype(DType::F32)?,
+            Weight::Quantized(w) => w.embedding(&tensor(ids)?)?,
+            Weight::Iq4(w) => w.rows(ids.iter().map(|&id| id as usize))?,
         })
     }
 
@@ -73,6 +84,7 @@ impl Linear {
         Ok(match &self.weight {
             Weight::Dense(w) => w.to_dtype(DType::F32)?,
             Weight::Quantized(w) => w.dequantize(&self.device())?,
+            Weight::Iq4(w) => w.rows(0..w.dims().0)?,
         })
     }
 
@@ -82,25 +94,29 @@ impl Linear {
         bias + match &self.weight {
             Weight::Dense(w) => w.elem_count() * w.dtype().size_in_bytes(),
             Weight::Quantized(w) => w.storage_size_in_bytes(),
+            Weight::Iq4(w) => w.size(),
         }
     }
 
     /// The form of its weights, in ggml's words.
-    pub fn format(&self) -> GgmlDType {
-        match &self.weight {
+    pub fn format(&self) -> &'static str {
+        let dtype = match &self.weight {
             Weight::Dense(w) => match w.dtype() {
                 DType::F16 => GgmlDType::F16,
                 DType::BF16 => GgmlDType::BF16,
                 _ => GgmlDType::F32,
             },
             Weight::Quantized(w) => w.dtype(),
-        }
+            Weight::Iq4(w) => return w.layout().name(),
+        };
+        TensorKind::of(dtype).map_or("unknown", |kind| kind.name)
     }
 
     fn device(&self) -> Device {
         match &self.weight {
             Weight::Dense(w) => w.device().clone(),
             Weight::Quantized(w) => w.device(),
+            Weight::Iq4(_) => Device::Cpu,
         }
     }
 }

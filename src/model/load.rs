@@ -9,7 +9,7 @@ use candle_core::Device;
 use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{Error, Result};
-use super::format::gguf::{Gguf, GgufWeights, MAGIC};
+use super::format::gguf::{self, Gguf, GgufWeights, MAGIC};
 use super::format::safetensors::Safetensors;
 use super::tokenizer::{Files, Tokenizer};
 use super::weights::Precision;
@@ -145,6 +145,9 @@ impl<'a> Opened<'a> {
     }
 
     fn load(self, options: &LoadOptions) -> Result<Model> {
+        if let Format::Gguf(gguf) = &self.format {
+            gguf.check_types()?;
+        }
         let tokenizer = self.tokenizer()?;
         let (device, precision) = (&options.device, options.precision);
         let decoder = match &self.format {
@@ -189,16 +192,21 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// The one GGUF file of a folder.
+/// The one GGUF file of a folder, or the first part of the one split file.
 fn only_gguf_in(folder: &Path) -> Result<PathBuf> {
     let entries = std::fs::read_dir(folder).map_err(Error::read(folder))?;
     let is_gguf = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_gguf).collect();
-    let problem = |what: String| Err(Error::broken(folder.display().to_string(), what));
-    match (found.pop(), found.len()) {
-        (Some(only), 0) => Ok(only),
-        (Some(_), more) => problem(format!("{} .gguf files in it; name the one you mean", more + 1)),
-        (None, _) => problem("no model in it: neither config.json nor a .gguf file".into()),
+    found.sort();
+    match found.first() {
+        Some(first) if gguf::is_one_set(&found) => Ok(first.clone()),
+        first => {
+            let what = match first {
+                Some(_) => format!("{} .gguf files in it; name the one you mean", found.len()),
+                None => "no model in it: neither config.json nor a .gguf file".into(),
+            };
+            Err(Error::broken(folder.display().to_string(), what))
+        }
     }
 }
 

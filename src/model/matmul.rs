@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::error::Result;
+use super::iq4::Iq4;
 use super::lanes::{Eight, Stored, WIDTH};
 use super::ops;
 
@@ -43,6 +44,30 @@ pub fn quantized(x: &Tensor, w: &QTensor) -> Result<Tensor> {
         return Ok(x.apply_op1_no_bwd(w)?);
     }
     by_panels(&x, w)
+}
+
+/// x (T, inp) f32 times Wᵀ, W (out, inp) in blocks that are widened row by row, giving (T, out) f32. x and W must be on
+/// the CPU; no gradient passes.
+pub fn chosen(x: &Tensor, w: &Iq4) -> Result<Tensor> {
+    let ((rows, inp), (out, w_inp)) = (x.dims2()?, w.dims());
+    if inp != w_inp {
+        let what = format!("the weight ({out}, {w_inp}) does not fit the input ({rows}, {inp})");
+        return Err(candle_core::Error::Msg(what).into());
+    }
+    let y = ops::with_floats([&x.contiguous()?], "chosen", |[x]| {
+        let size = Size { rows, inp, out };
+        match rows {
+            1 => Ok(size.widened_dots::<1>(x, w)),
+            2 => Ok(size.widened_dots::<2>(x, w)),
+            3 => Ok(size.widened_dots::<3>(x, w)),
+            DOT_ROWS => Ok(size.widened_dots::<DOT_ROWS>(x, w)),
+            _ => size.panels(x, |first, panel| {
+                panel.chunks_exact_mut(inp).enumerate().for_each(|(i, row)| w.read_row(first + i, row));
+                Ok(())
+            }),
+        }
+    })?;
+    Ok(Tensor::from_vec(y, (rows, out), x.device())?)
 }
 
 /// Whether candle multiplies this form by repacked tiles rather than row by row (its `repack_x86::select`).
@@ -136,6 +161,27 @@ impl Size {
             fill(0, &mut by_out);
         } else {
             let share = self.out.div_ceil(threads).next_multiple_of(R);
+            by_out.par_chunks_mut(share).enumerate().for_each(|(i, ys)| fill(i * share, ys));
+        }
+        (0..M).flat_map(|m| by_out.iter().map(move |y| y[m])).collect()
+    }
+
+    /// Each row of W widened once and dotted with the M rows of x.
+    fn widened_dots<const M: usize>(self, x: &[f32], w: &Iq4) -> Vec<f32> {
+        let x: [&[f32]; M] = std::array::from_fn(|m| &x[m * self.inp..(m + 1) * self.inp]);
+        let mut by_out = vec![[0f32; M]; self.out];
+        let fill = |first: usize, ys: &mut [[f32; M]]| {
+            let mut row = vec![0f32; self.inp];
+            for (i, y) in ys.iter_mut().enumerate() {
+                w.read_row(first + i, &mut row);
+                [*y] = dot::<f32, 1, M, 2>([&row], x);
+            }
+        };
+        let threads = rayon::current_num_threads();
+        if threads == 1 || self.out * self.inp <= SERIAL_UP_TO {
+            fill(0, &mut by_out);
+        } else {
+            let share = self.out.div_ceil(threads);
             by_out.par_chunks_mut(share).enumerate().for_each(|(i, ys)| fill(i * share, ys));
         }
         (0..M).flat_map(|m| by_out.iter().map(move |y| y[m])).collect()
@@ -282,6 +328,7 @@ fn by_panels(x: &Tensor, w: &QTensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
+    use half::f16;
 
     use super::*;
 
@@ -332,6 +379,24 @@ mod tests {
         let x = random(2, 512);
         // x is rounded to 8 bits: of 512 products of unit size, a few tenths
         assert!(error(&quantized(&x, &w).expect("product"), &x, &stored) < 1.0);
+    }
+
+    #[test]
+    fn blocks_of_choices_multiply_as_their_values_do() {
+        use crate::model::iq4::{Iq4, Layout};
+        for (layout, out, inp, bytes) in [(Layout::Nl, 67, 96, 67 * 54), (Layout::Xs, 600, 512, 600 * 272)] {
+            let mut bytes: Vec<u8> = (0..bytes).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 21) as u8).collect();
+            let block = if layout == Layout::Nl { 18 } else { 136 };
+            bytes.chunks_exact_mut(block).for_each(|b| b[..2].copy_from_slice(&f16::from_f32(0.001).to_le_bytes()));
+            let w = Iq4::new(layout, out, inp, bytes).expect("whole blocks");
+            let values = w.rows(0..out).expect("values");
+            for rows in [1, 2, 3, 4, 5, 70] {
+                let x = random(rows, inp);
+                let far = error(&chosen(&x, &w).expect("product"), &x, &values);
+                assert!(far < 2e-4, "{layout:?} with {rows} rows: {far}");
+            }
+            assert!(chosen(&random(1, inp + 1), &w).is_err());
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod family;
 pub mod format;
 mod generate;
 pub mod inspect;
+mod iq4;
 mod lanes;
 pub mod linear;
 mod load;

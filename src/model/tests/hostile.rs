@@ -55,7 +55,8 @@ fn hostile_gguf_headers_get_one_sentence() {
         (gguf_refusal(|f| f.tensors[1].offset = 0), "tensor b overlaps the one before it"),
         (gguf_refusal(|f| f.tensors[1].name = "a".into()), "two tensors have the same name"),
         (gguf_refusal(|f| f.u32("general.alignment", 3)), "general.alignment is not a power of two"),
-        (gguf_refusal(|f| f.u32("split.count", 4)), "one of 4 parts of a split file"),
+        (gguf_refusal(|f| f.u32("split.count", 4)), "part 1 of 4 of a split file, whose name does not end in"),
+        (gguf_refusal(|f| f.u32("split.count", 1 << 30)), "split.no 0 of split.count 1073741824, allowed are at most"),
         (gguf_refusal(|f| f.raw("x", 99, &[])), "key x has type 99"),
         (gguf_refusal(|f| f.raw("x", 8, &u64::MAX.to_le_bytes())), "text byte count 18446744073709551615 does not fit"),
         (gguf_refusal(|f| f.raw("x", 9, &[9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])), "is a list of lists"),
@@ -133,15 +134,14 @@ fn gguf_files_of_other_models_are_refused_by_name() {
 #[test]
 fn types_that_cannot_be_computed_are_refused_with_what_can() {
     let mut bytes = std::fs::read(root().join("llama256/Q8_0.gguf")).expect("file");
-    // Q8_1 has larger blocks, so give the last tensor of the file a type of the same size: IQ4_NL for Q8_0 would leave
-    // a gap, which is allowed
+    // a type with smaller blocks leaves a gap, which is allowed
     let name = b"blk.0.ffn_up.weight";
     let at = bytes.windows(name.len()).position(|w| w == name).expect("name") + name.len() + 4 + 2 * 8;
     assert_eq!(bytes[at..at + 4], [8, 0, 0, 0]);
-    bytes[at] = 20;
+    bytes[at] = 17;
     let sentence = refusal(Saved::bytes(&bytes).path());
     assert!(
-        sentence.contains("tensor blk.0.ffn_up.weight of type IQ4_NL is not supported; supported: F32, F16, Q4_0"),
+        sentence.contains("tensor blk.0.ffn_up.weight of type IQ2_XS is not supported; supported: F32, F16, Q4_0"),
         "{sentence}"
     );
 }

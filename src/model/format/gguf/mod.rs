@@ -1,19 +1,25 @@
-//! GGUF files, versions 2 and 3: the header and where each tensor lies. A header is believed only as far as the file
-//! reaches: every count is held against the bytes that are left before room is made for it.
+//! GGUF files, versions 2 and 3, whole or split: the header and where each tensor lies. A header is believed only as far
+//! as the file reaches: every count is held against the bytes that are left before room is made for it.
 //!
-//! Tensors by their checkpoint names are in `weights`. Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
+//! `split` finds the parts of a split file, `copy` takes tensors out of the map, and tensors by their checkpoint names
+//! are in `weights`. Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 
+mod copy;
+mod split;
 mod weights;
 
 use super::bytes::Bytes;
+pub use split::{is_one_set, parts};
 pub use weights::GgufWeights;
 
 use crate::model::error::{Error, Result};
+use crate::model::iq4;
 
 /// The first four bytes.
 pub const MAGIC: [u8; 4] = *b"GGUF";
@@ -23,16 +29,21 @@ pub const ALIGNMENT: u64 = 32;
 /// The longest list believed: no vocabulary comes near it, and each item takes 32 bytes here.
 const MOST_ITEMS: usize = 1 << 24;
 
-/// An opened file: its metadata, and its tensors by name.
+/// An opened file, with all its parts where it is split: its metadata, and its tensors by name.
 #[derive(Debug)]
 pub struct Gguf {
     file: String,
-    bytes: Bytes,
     version: u32,
     metadata: BTreeMap<String, Value>,
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
-    /// Where the tensors' data begins in the file.
+    parts: Vec<Part>,
+}
+
+/// The bytes of one file, and where the tensors' data begins in it.
+#[derive(Debug)]
+struct Part {
+    bytes: Bytes,
     data: usize,
 }
 
@@ -62,7 +73,9 @@ pub struct TensorInfo {
     pub kind: &'static TensorKind,
     /// Outermost first, as everywhere else in bantam; the file has it the other way round.
     pub shape: Vec<usize>,
-    /// From the beginning of the data.
+    /// Of the files of a split one, which holds it.
+    part: usize,
+    /// From the beginning of that file's data.
     offset: usize,
     /// Bytes.
     pub size: usize,
@@ -75,48 +88,63 @@ pub struct TensorKind {
     pub name: &'static str,
     pub block: usize,
     pub bytes: usize,
-    /// The type that computes with it, where one does.
-    pub computes: Option<GgmlDType>,
+    /// What computes with it, where something does.
+    pub computes: Option<Computes>,
 }
 
-const fn kind(id: u32, name: &'static str, block: usize, bytes: usize, computes: Option<GgmlDType>) -> TensorKind {
-    TensorKind { id, name, block, bytes, computes }
+/// What multiplies by tensors of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Computes {
+    Candle(GgmlDType),
+    Iq4(iq4::Layout),
+}
+
+const fn plain(id: u32, name: &'static str, block: usize, bytes: usize) -> TensorKind {
+    TensorKind { id, name, block, bytes, computes: None }
+}
+
+const fn candle(id: u32, name: &'static str, block: usize, bytes: usize, dtype: GgmlDType) -> TensorKind {
+    TensorKind { computes: Some(Computes::Candle(dtype)), ..plain(id, name, block, bytes) }
+}
+
+const fn iq4(id: u32, block: usize, bytes: usize, layout: iq4::Layout) -> TensorKind {
+    TensorKind { computes: Some(Computes::Iq4(layout)), ..plain(id, layout.name(), block, bytes) }
 }
 
 /// ggml's types (`ggml_type` in ggml.h, sizes from ggml-common.h).
 pub static TENSOR_KINDS: &[TensorKind] = &[
-    kind(0, "F32", 1, 4, Some(GgmlDType::F32)),
-    kind(1, "F16", 1, 2, Some(GgmlDType::F16)),
-    kind(2, "Q4_0", 32, 18, Some(GgmlDType::Q4_0)),
-    kind(3, "Q4_1", 32, 20, Some(GgmlDType::Q4_1)),
-    kind(6, "Q5_0", 32, 22, Some(GgmlDType::Q5_0)),
-    kind(7, "Q5_1", 32, 24, Some(GgmlDType::Q5_1)),
-    kind(8, "Q8_0", 32, 34, Some(GgmlDType::Q8_0)),
-    kind(9, "Q8_1", 32, 36, None),
-    kind(10, "Q2_K", 256, 84, Some(GgmlDType::Q2K)),
-    kind(11, "Q3_K", 256, 110, Some(GgmlDType::Q3K)),
-    kind(12, "Q4_K", 256, 144, Some(GgmlDType::Q4K)),
-    kind(13, "Q5_K", 256, 176, Some(GgmlDType::Q5K)),
-    kind(14, "Q6_K", 256, 210, Some(GgmlDType::Q6K)),
-    kind(15, "Q8_K", 256, 292, None),
-    kind(16, "IQ2_XXS", 256, 66, None),
-    kind(17, "IQ2_XS", 256, 74, None),
-    kind(18, "IQ3_XXS", 256, 98, None),
-    kind(19, "IQ1_S", 256, 50, None),
-    kind(20, "IQ4_NL", 32, 18, None),
-    kind(21, "IQ3_S", 256, 110, None),
-    kind(22, "IQ2_S", 256, 82, None),
-    kind(23, "IQ4_XS", 256, 136, None),
-    kind(24, "I8", 1, 1, None),
-    kind(25, "I16", 1, 2, None),
-    kind(26, "I32", 1, 4, None),
-    kind(27, "I64", 1, 8, None),
-    kind(28, "F64", 1, 8, None),
-    kind(29, "IQ1_M", 256, 56, None),
-    kind(30, "BF16", 1, 2, Some(GgmlDType::BF16)),
-    kind(34, "TQ1_0", 256, 54, None),
-    kind(35, "TQ2_0", 256, 66, None),
-    kind(39, "MXFP4", 32, 17, None),
+    candle(0, "F32", 1, 4, GgmlDType::F32),
+    candle(1, "F16", 1, 2, GgmlDType::F16),
+    candle(2, "Q4_0", 32, 18, GgmlDType::Q4_0),
+    candle(3, "Q4_1", 32, 20, GgmlDType::Q4_1),
+    candle(6, "Q5_0", 32, 22, GgmlDType::Q5_0),
+    candle(7, "Q5_1", 32, 24, GgmlDType::Q5_1),
+    candle(8, "Q8_0", 32, 34, GgmlDType::Q8_0),
+    plain(9, "Q8_1", 32, 36),
+    candle(10, "Q2_K", 256, 84, GgmlDType::Q2K),
+    candle(11, "Q3_K", 256, 110, GgmlDType::Q3K),
+    candle(12, "Q4_K", 256, 144, GgmlDType::Q4K),
+    candle(13, "Q5_K", 256, 176, GgmlDType::Q5K),
+    candle(14, "Q6_K", 256, 210, GgmlDType::Q6K),
+    plain(15, "Q8_K", 256, 292),
+    plain(16, "IQ2_XXS", 256, 66),
+    plain(17, "IQ2_XS", 256, 74),
+    plain(18, "IQ3_XXS", 256, 98),
+    plain(19, "IQ1_S", 256, 50),
+    iq4(20, 32, 18, iq4::Layout::Nl),
+    plain(21, "IQ3_S", 256, 110),
+    plain(22, "IQ2_S", 256, 82),
+    iq4(23, 256, 136, iq4::Layout::Xs),
+    plain(24, "I8", 1, 1),
+    plain(25, "I16", 1, 2),
+    plain(26, "I32", 1, 4),
+    plain(27, "I64", 1, 8),
+    plain(28, "F64", 1, 8),
+    plain(29, "IQ1_M", 256, 56),
+    candle(30, "BF16", 1, 2, GgmlDType::BF16),
+    plain(34, "TQ1_0", 256, 54),
+    plain(35, "TQ2_0", 256, 66),
+    plain(39, "MXFP4", 32, 17),
 ];
 
 /// The mixtures that `general.file_type` can name (`llama_ftype` in llama.h).
@@ -164,7 +192,7 @@ pub fn file_type_name(number: u64) -> Option<&'static str> {
 impl TensorKind {
     /// The row of one of the types that bantam computes with.
     pub fn of(dtype: GgmlDType) -> Option<&'static Self> {
-        TENSOR_KINDS.iter().find(|kind| kind.computes == Some(dtype))
+        TENSOR_KINDS.iter().find(|kind| kind.computes == Some(Computes::Candle(dtype)))
     }
 
     /// The names of all types that bantam computes with.
@@ -180,8 +208,17 @@ impl TensorKind {
 }
 
 impl Gguf {
-    /// Maps a file and reads its header.
+    /// Maps a file, or all parts of a split one of which this is any, and reads the headers.
     pub fn open(path: &Path) -> Result<Self> {
+        let first = Self::open_part(path)?;
+        match split::Place::of(&first)? {
+            None => Ok(first),
+            Some(place) => split::join(path, first, place),
+        }
+    }
+
+    /// Reads one file, though it may be a part.
+    fn open_part(path: &Path) -> Result<Self> {
         Self::read(path.display().to_string(), Bytes::map(path)?)
     }
 
@@ -195,17 +232,28 @@ impl Gguf {
         let tensors = (0..tensor_count).map(|_| reader.tensor(alignment)).collect::<Result<Vec<_>>>()?;
         let data = reader.at.next_multiple_of(alignment);
         reader.check_layout(&tensors, data)?;
-        let by_name: HashMap<String, usize> = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
-        if by_name.len() != tensors.len() {
-            return Err(Error::broken(file, "two tensors have the same name"));
+        let gguf =
+            Self { version, metadata, tensors, by_name: HashMap::new(), parts: vec![Part { bytes, data }], file };
+        gguf.indexed()
+    }
+
+    /// With its tensors findable by name, which must be different ones.
+    fn indexed(mut self) -> Result<Self> {
+        self.by_name = self.tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
+        match self.by_name.len() == self.tensors.len() {
+            true => Ok(self),
+            false => Err(self.broken("two tensors have the same name")),
         }
-        let gguf = Self { version, metadata, tensors, by_name, data, file, bytes };
-        match gguf.optional_integer("split.count")? {
-            Some(parts) if parts > 1 => {
-                let what = format!("one of {parts} parts of a split file");
-                Err(Error::unsupported(gguf.file, what, "whole files (join the parts with llama-gguf-split --merge)"))
+    }
+
+    /// Refuses types that nothing here computes with, before any weight is read.
+    pub fn check_types(&self) -> Result<()> {
+        match self.tensors.iter().find(|tensor| tensor.kind.computes.is_none()) {
+            None => Ok(()),
+            Some(tensor) => {
+                let what = format!("tensor {} of type {}", tensor.name, tensor.kind.name);
+                Err(Error::unsupported(&self.file, what, TensorKind::computable()))
             }
-            _ => Ok(gguf),
         }
     }
 
@@ -218,9 +266,9 @@ impl Gguf {
         self.version
     }
 
-    /// Bytes on disk.
+    /// Bytes on disk, of all parts.
     pub fn bytes(&self) -> u64 {
-        self.bytes.len() as u64
+        self.parts.iter().map(|part| part.bytes.len() as u64).sum()
     }
 
     pub fn metadata(&self) -> &BTreeMap<String, Value> {
@@ -238,14 +286,16 @@ impl Gguf {
 
     /// A tensor's bytes as they lie in the file.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
-        let from = self.data + tensor.offset;
-        &self.bytes[from..from + tensor.size]
+        let part = &self.parts[tensor.part];
+        let from = part.data + tensor.offset;
+        &part.bytes[from..from + tensor.size]
     }
 
-    /// Lets go of the mapped bytes of a tensor that has been copied.
-    pub fn release(&self, tensor: &TensorInfo) {
-        let from = self.data + tensor.offset;
-        self.bytes.release(from..from + tensor.size);
+    /// Lets go of mapped bytes of a tensor that have been copied.
+    fn release(&self, tensor: &TensorInfo, bytes: Range<usize>) {
+        let part = &self.parts[tensor.part];
+        let from = part.data + tensor.offset;
+        part.bytes.release(from + bytes.start..from + bytes.end);
     }
 
     pub fn has(&self, key: &str) -> bool {
@@ -360,6 +410,16 @@ impl TensorInfo {
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Rows and the bytes of each: all dimensions but the last together, and a vector of plain numbers is a column.
+    fn rows(&self) -> (usize, usize) {
+        let width = match self.shape[..] {
+            [_] if self.kind.block == 1 => self.kind.bytes,
+            [.., columns] => columns / self.kind.block * self.kind.bytes,
+            [] => 0,
+        };
+        (self.size.checked_div(width).unwrap_or(0), width)
+    }
 }
 
 /// Walks the header and never past the end.
@@ -469,7 +529,7 @@ impl<'a> Reader<'a> {
         let elements = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n)).ok_or_else(absurd)?;
         let size = kind.size(elements).filter(|_| row.is_multiple_of(kind.block)).ok_or_else(absurd)?;
         match usize::try_from(offset).ok().filter(|offset| offset.is_multiple_of(alignment)) {
-            Some(offset) => Ok(TensorInfo { name, kind, shape, offset, size }),
+            Some(offset) => Ok(TensorInfo { name, kind, shape, part: 0, offset, size }),
             None => Err(self.broken(format!("tensor {name} begins at {offset}, no multiple of {alignment}"))),
         }
     }
