@@ -24,6 +24,7 @@ mod matmul;
 mod mlp;
 pub mod names;
 pub mod ops;
+mod pattern;
 pub mod rope;
 mod sample;
 mod score;

@@ -3,4 +3,5 @@
 
 pub mod bytes;
 pub mod gguf;
+pub mod packed;
 pub mod safetensors;

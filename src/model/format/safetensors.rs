@@ -1,7 +1,7 @@
 //! Weights in safetensors files: one, or shards listed in `model.safetensors.index.json`. Headers are checked when
 //! opened; a tensor's bytes are touched when it is asked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -22,7 +22,7 @@ const INDEX: &str = "model.safetensors.index.json";
 pub struct Safetensors {
     files: Vec<Shard>,
     /// Which file a tensor is in.
-    shard_of: HashMap<String, usize>,
+    shard_of: BTreeMap<String, usize>,
     device: Device,
     precision: Precision,
 }
@@ -40,6 +40,14 @@ struct Shard {
 #[derive(Debug, Clone, Copy)]
 pub struct Raw<'a> {
     pub dtype: DType,
+    pub shape: &'a [usize],
+    pub bytes: &'a [u8],
+}
+
+/// One tensor as it lies in its file, of any type.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub dtype: Dtype,
     pub shape: &'a [usize],
     pub bytes: &'a [u8],
 }
@@ -79,9 +87,41 @@ impl Safetensors {
 
     /// The names of all tensors, sorted.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.shard_of.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+        self.shard_of.keys().map(String::as_str).collect()
+    }
+
+    /// The names that begin with `start`, sorted.
+    pub fn names_from<'a>(&'a self, start: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let start = start.to_owned();
+        let from = self.shard_of.range(start.clone()..).map(|(name, _)| name.as_str());
+        from.take_while(move |name| name.starts_with(&start))
+    }
+
+    /// A tensor as it lies in the file, where there is one of that name.
+    pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
+        let shard = &self.files[*self.shard_of.get(name)?];
+        let info = shard.metadata.info(name)?;
+        let (from, to) = info.data_offsets;
+        Some(Entry {
+            dtype: info.dtype,
+            shape: &info.shape,
+            bytes: shard.bytes.get(shard.data + from..shard.data + to)?,
+        })
+    }
+
+    /// Lets go of the mapped bytes of a tensor that has been copied.
+    pub fn release(&self, name: &str) {
+        if let Ok(shard) = self.shard(name) {
+            shard.release(name);
+        }
+    }
+
+    /// What is wrong with a tensor or module, in a sentence that names its file.
+    pub fn broken(&self, name: &str, what: impl std::fmt::Display) -> Error {
+        let first = || self.files.first().map_or(SINGLE, |shard| &shard.name);
+        let shard = self.shard_of.get(name).or_else(|| self.shard_of.range(name.to_owned()..).next().map(|(_, i)| i));
+        let file = shard.map_or_else(first, |&index| &self.files[index].name);
+        Error::broken(file, format!("tensor {name} {what}"))
     }
 
     /// How many files it is in.

@@ -1,0 +1,97 @@
+//! Small unsigned integers packed into 32-bit words, lowest bits first. Two layouts are in use: dense, where an integer may
+//! lie across two words, and padded, where each word holds as many whole ones as fit. For 2, 4 and 8 bits they are one.
+
+/// How integers lie in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    Dense,
+    Padded,
+}
+
+/// Integers of `bits` bits in a layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packing {
+    pub bits: u8,
+    pub layout: Layout,
+}
+
+impl Packing {
+    pub fn dense(bits: u8) -> Self {
+        Self { bits, layout: Layout::Dense }
+    }
+
+    /// Words that `count` integers take.
+    pub fn words(self, count: usize) -> usize {
+        let (words, integers) = self.period();
+        match self.layout {
+            Layout::Dense => (count * usize::from(self.bits)).div_ceil(32),
+            Layout::Padded => count.div_ceil(integers) * words,
+        }
+    }
+
+    /// Words and integers after which the layout repeats.
+    fn period(self) -> (usize, usize) {
+        let bits = usize::from(self.bits);
+        match self.layout {
+            Layout::Padded => (1, 32 / bits),
+            Layout::Dense => {
+                let twos = bits.trailing_zeros();
+                (bits >> twos, 32 >> twos)
+            }
+        }
+    }
+
+    /// Unpacks integers from the words that `word` gives by their index, in order, into as many slots as there are.
+    #[inline]
+    pub fn unpack(self, word: impl Fn(usize) -> u32, slots: &mut [i16]) {
+        let (words, integers) = self.period();
+        let mask = (1u128 << self.bits) - 1;
+        for (turn, slots) in slots.chunks_mut(integers).enumerate() {
+            // the last turn may need fewer words than a whole one
+            let needed = (slots.len() * usize::from(self.bits)).div_ceil(32).min(words);
+            let mut bits = (0..needed).rev().fold(0u128, |bits, i| bits << 32 | u128::from(word(turn * words + i)));
+            for slot in slots {
+                *slot = (bits & mask) as i16;
+                bits >>= self.bits;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_come_back_in_both_layouts() {
+        for bits in 1..=8u8 {
+            for layout in [Layout::Dense, Layout::Padded] {
+                for count in [1, 7, 10, 11, 32, 33, 45, 64] {
+                    let packing = Packing { bits, layout };
+                    let integers: Vec<i16> = (0..count).map(|i| (i * 37 + i / 3) as i16 & ((1 << bits) - 1)).collect();
+                    let words = pack(packing, &integers);
+                    assert_eq!(words.len(), packing.words(count), "{packing:?} {count}");
+                    let mut back = vec![-1; count];
+                    packing.unpack(|i| words[i], &mut back);
+                    assert_eq!(back, integers, "{packing:?} {count}");
+                }
+            }
+        }
+    }
+
+    /// One integer after the other, bit by bit.
+    fn pack(packing: Packing, integers: &[i16]) -> Vec<u32> {
+        let bits = usize::from(packing.bits);
+        let place = |i: usize| match packing.layout {
+            Layout::Dense => i * bits,
+            Layout::Padded => i / (32 / bits) * 32 + i % (32 / bits) * bits,
+        };
+        let mut words = vec![0u32; (place(integers.len() - 1) + bits).div_ceil(32)];
+        for (i, integer) in integers.iter().enumerate() {
+            for bit in 0..bits {
+                words[(place(i) + bit) / 32] |= u32::from(integer >> bit & 1 == 1) << ((place(i) + bit) % 32);
+            }
+        }
+        words
+    }
+}

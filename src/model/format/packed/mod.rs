@@ -1,0 +1,137 @@
+//! Quantized safetensors checkpoints (GPTQ, AWQ, compressed-tensors, bitsandbytes) as a source of weights. Every matrix
+//! is what its method's own arithmetic makes of it, held in a GGUF block type where one has it exactly. Nothing is
+//! quantized here, and activations are never rounded as some methods' own runtimes do.
+//!
+//! `quantization` reads what config.json says, one file per method knows its tensors (`gptq`, `awq`, `compressed`, `bnb`),
+//! `grid` and `dense` make matrices of them, and `summary` counts what they became.
+
+mod awq;
+mod bits;
+mod bnb;
+mod compressed;
+mod dense;
+mod gptq;
+mod grid;
+mod parts;
+mod quantization;
+mod summary;
+mod table;
+
+use std::sync::Mutex;
+
+use candle_core::{Device, Tensor};
+
+use super::safetensors::Safetensors;
+use crate::model::error::Result;
+use crate::model::linear::Linear;
+use crate::model::weights::{Precision, Weights};
+use bnb::Coded;
+use grid::Grid;
+use parts::Module;
+
+pub use quantization::{Quantization, SUPPORTED};
+pub use summary::{Summary, Widened};
+
+/// The tensors of a quantized checkpoint.
+#[derive(Debug)]
+pub struct Packed {
+    inner: Safetensors,
+    quantization: Quantization,
+    device: Device,
+    precision: Precision,
+    summary: Mutex<Summary>,
+}
+
+/// A packed matrix, not yet read.
+enum Matrix<'a> {
+    Grid(Grid<'a>),
+    Coded(Coded<'a>),
+}
+
+impl Packed {
+    pub fn new(inner: Safetensors, quantization: Quantization, device: &Device, precision: Precision) -> Self {
+        Self { inner, quantization, device: device.clone(), precision, summary: Mutex::default() }
+    }
+
+    pub fn quantization(&self) -> &Quantization {
+        &self.quantization
+    }
+
+    /// What the matrices asked for so far are held as.
+    pub fn summary(&self) -> Summary {
+        self.summary.lock().expect("no holder of the lock panics").clone()
+    }
+
+    /// The names of the modules whose matrices are packed, sorted, from the headers alone.
+    pub fn modules(inner: &Safetensors, quantization: &Quantization) -> Vec<String> {
+        let candidates = inner.names().into_iter().filter_map(|name| {
+            let (module, last) = name.split_once(".weight").or_else(|| name.rsplit_once('.'))?;
+            matches!(last, "" | "_packed" | "qweight").then_some(module)
+        });
+        let is_packed = |module: &&str| quantization.packs(Module { checkpoint: inner, name: module });
+        let mut modules: Vec<String> = candidates.filter(is_packed).map(str::to_owned).collect();
+        modules.dedup();
+        modules
+    }
+
+    /// The packed matrix of a `NAME.weight`, where it is packed.
+    fn matrix(&self, weight: &str, out: usize, inp: usize) -> Result<Option<Matrix<'_>>> {
+        let Some(name) = weight.strip_suffix(".weight") else { return Ok(None) };
+        // the module's name is part of the tensor names of the checkpoint, so it lives as long
+        let Some(name) = self.inner.names_from(&format!("{name}.")).next().map(|full| &full[..name.len()]) else {
+            return Ok(None);
+        };
+        let module = Module { checkpoint: &self.inner, name };
+        match self.quantization.packs(module) {
+            true => Ok(Some(self.quantization.matrix(module, out, inp)?)),
+            false => Ok(None),
+        }
+    }
+}
+
+impl Quantization {
+    /// Whether a module's matrix is packed. A module that the config leaves alone and that has plain weights is not.
+    fn packs(&self, module: Module) -> bool {
+        let (packed, left_alone) = match self {
+            Self::Gptq(gptq) => (gptq.is_packed(module), gptq.skips.names(module.name)),
+            Self::Awq(awq) => (awq.is_packed(module), awq.skips.names(module.name)),
+            Self::BitsAndBytes(bnb) => (bnb.is_packed(module), bnb.skips.names(module.name)),
+            Self::CompressedTensors(compressed) => (compressed.is_packed(module), compressed.ignores(module.name)),
+        };
+        let has_plain = || module.optional("weight").is_some_and(|weight| weight.is_plain());
+        packed && !(left_alone && has_plain())
+    }
+
+    fn matrix<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<Matrix<'a>> {
+        Ok(match self {
+            Self::Gptq(gptq) => Matrix::Grid(gptq.grid(module, out, inp)?),
+            Self::Awq(awq) => Matrix::Grid(awq.grid(module, out, inp)?),
+            Self::CompressedTensors(compressed) => Matrix::Grid(compressed.grid(module, out, inp)?),
+            Self::BitsAndBytes(bnb) => Matrix::Coded(bnb.coded(module, out, inp)?),
+        })
+    }
+}
+
+impl Weights for Packed {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let matrix = match shape {
+            &[out, inp] => self.matrix(name, out, inp)?,
+            _ => None,
+        };
+        match matrix {
+            None => self.inner.tensor(name, shape),
+            Some(Matrix::Grid(grid)) => grid.f32s(&self.device),
+            Some(Matrix::Coded(coded)) => coded.f32s(&self.device),
+        }
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
+        let ((linear, held), stored) = match self.matrix(name, out, inp)? {
+            None => return self.inner.linear(name, out, inp),
+            Some(Matrix::Grid(grid)) => (grid.hold(&self.device, self.precision)?, grid.stored_bytes()),
+            Some(Matrix::Coded(coded)) => (coded.hold(&self.device, self.precision)?, coded.stored_bytes()),
+        };
+        self.summary.lock().expect("no holder of the lock panics").add(&linear, held, stored);
+        Ok(linear)
+    }
+}
