@@ -11,6 +11,7 @@ mod cache;
 pub mod config;
 pub mod cost;
 mod decoder;
+pub mod encoder;
 pub mod error;
 pub mod family;
 pub mod format;
