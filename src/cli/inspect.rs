@@ -31,7 +31,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let types = facts.types.iter().map(|(name, share)| format!("{name} × {} ({})", share.tensors, Bytes(share.bytes)));
     vec![
         ("model", facts.name.clone()),
-        ("architecture", c.family.architecture.into()),
+        ("architecture", c.family.architecture().into()),
         (
             "parameters",
             format!(
@@ -41,7 +41,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
                 cost.embedding_parameters
             ),
         ),
-        ("layers × width", format!("{} × {}, feed-forward {}", c.layers, c.dim, c.ffn)),
+        ("layers × width", format!("{} × {}, feed-forward {}", c.layers.len(), c.dim, c.ffn)),
         ("heads", format!("{} of {}, {} key/value", c.heads, c.head_dim, c.kv_heads)),
         ("vocabulary", format!("{}{}", c.vocab, if c.tied { ", head tied to the embedding" } else { "" })),
         ("context", format!("{context} tokens")),
@@ -85,9 +85,9 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         .collect();
     json!({
         "name": facts.name,
-        "architecture": c.family.architecture,
+        "architecture": c.family.architecture(),
         "parameters": facts.parameters(),
-        "layers": c.layers,
+        "layers": c.layers.len(),
         "hidden": c.dim,
         "feed_forward": c.ffn,
         "heads": c.heads,

@@ -19,7 +19,7 @@ pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Re
         ("general.size_label", text(&size_label(parameters))),
     ];
     let own = [
-        ("block_count", count(config.layers)),
+        ("block_count", count(config.layers.len())),
         ("context_length", count(config.max_positions)),
         ("embedding_length", count(config.dim)),
         ("feed_forward_length", count(config.ffn)),
@@ -29,11 +29,11 @@ pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Re
         ("attention.value_length", count(config.head_dim)),
         ("attention.layer_norm_rms_epsilon", float(config.norm_eps)),
         ("vocab_size", count(config.vocab)),
-        ("rope.dimension_count", count(config.rope.dims)),
-        ("rope.freq_base", float(config.rope.theta)),
+        ("rope.dimension_count", count(config.ropes[0].dims)),
+        ("rope.freq_base", float(config.ropes[0].theta)),
     ];
     let general = general.into_iter().map(|(key, value)| (key.to_owned(), value));
-    let own = own.into_iter().chain(rope_scaling(&config.rope.scaling, file)?);
+    let own = own.into_iter().chain(rope_scaling(&config.ropes[0].scaling, file)?);
     Ok(general.chain(own.map(|(key, value)| (format!("{architecture}.{key}"), value))).collect())
 }
 
@@ -53,21 +53,21 @@ fn rope_scaling(scaling: &Scaling, file: &str) -> Result<Vec<(&'static str, Valu
             // readers multiply this by the paper's own factor
             ("rope.scaling.attn_factor", float(yarn.attention / Yarn::mscale(yarn.factor, 1.0))),
         ],
-        Scaling::Dynamic { .. } => {
-            bail!("{file}: rope_type \"dynamic\" cannot be written as GGUF; allowed are default, linear, yarn, llama3")
+        Scaling::Dynamic { .. } | Scaling::LongRope(_) => {
+            bail!("{file}: its rope_type cannot be written as GGUF; allowed are default, linear, yarn, llama3")
         }
     })
 }
 
 /// By what each rotary pair's frequency is divided, for the scalings that GGUF holds as the tensor rope_freqs.weight.
 pub fn rope_divisors(config: &Config) -> Option<Vec<f32>> {
-    match &config.rope.scaling {
+    match &config.ropes[0].scaling {
         Scaling::Divisors(divisors) => Some(divisors.to_vec()),
         Scaling::Llama3(llama3) => {
             // transformers' _compute_llama3_parameters, told as divisors
-            let (dims, original) = (config.rope.dims as f64, llama3.original as f64);
+            let (dims, original) = (config.ropes[0].dims as f64, llama3.original as f64);
             let divisor = |pair: usize| {
-                let frequency = config.rope.theta.powf(-((2 * pair) as f64) / dims);
+                let frequency = config.ropes[0].theta.powf(-((2 * pair) as f64) / dims);
                 let wavelength = std::f64::consts::TAU / frequency;
                 if wavelength < original / llama3.high {
                     1.0
@@ -78,7 +78,7 @@ pub fn rope_divisors(config: &Config) -> Option<Vec<f32>> {
                     1.0 / ((1.0 - smooth) / llama3.factor + smooth)
                 }
             };
-            Some((0..config.rope.dims / 2).map(|pair| divisor(pair) as f32).collect())
+            Some((0..config.ropes[0].dims / 2).map(|pair| divisor(pair) as f32).collect())
         }
         _ => None,
     }

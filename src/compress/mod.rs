@@ -7,7 +7,6 @@
 
 mod artifact;
 pub mod block;
-mod checkpoint;
 mod gguf;
 mod metadata;
 mod mixture;

@@ -2,14 +2,14 @@
 //! GGUF file says about it. From a Hugging Face folder, from files in the binary, or from a GGUF file of floats.
 
 use super::block::GgmlType;
-use super::checkpoint::{self, Expected};
 use super::gguf;
 use super::metadata::{self, Pair};
 use super::mixture::Anatomy;
 use super::vocabulary;
+use crate::model::cost::TensorShape;
 use crate::model::format::gguf::{Gguf, Value};
 use crate::model::format::safetensors::Safetensors;
-use crate::model::{Config, Embedded, Precision, names};
+use crate::model::{self, Config, Embedded, Precision, names};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use half::{bf16, f16};
@@ -115,6 +115,9 @@ impl Source {
     fn of_checkpoint(name: &str, place: &str, weights: Safetensors, files: &Files) -> Result<Source> {
         let file = format!("{place}/config.json");
         let config = Config::from_json(&files.config, &file)?;
+        if config.family.name != "llama" {
+            bail!("{file}: model_type {:?} cannot be written as GGUF; allowed is llama", config.family.name);
+        }
         let mut tensors = checkpoint_tensors(&weights, &config).with_context(|| place.to_owned())?;
         let parameters = tensors.iter().map(Tensor::weights).sum();
         let mut metadata = metadata::of_config(name, &config, parameters, &file)?;
@@ -125,7 +128,7 @@ impl Source {
             data: Data::Made(divisors),
         }));
         let anatomy = Anatomy {
-            layers: config.layers,
+            layers: config.layers.len(),
             heads: config.heads,
             kv_heads: config.kv_heads,
             experts: 0,
@@ -285,7 +288,7 @@ impl Files {
 
 /// The tensors that the config calls for, each present, in its shape, and no other.
 fn checkpoint_tensors(weights: &Safetensors, config: &Config) -> Result<Vec<Tensor>> {
-    let expected = checkpoint::expected(config);
+    let expected = model::cost(config).tensors;
     let known = |name: &str| expected.iter().any(|tensor| tensor.name == name);
     // the output of a tied model is sometimes saved again, and old checkpoints keep the rotary frequencies
     let derived = |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tied && name == "lm_head.weight");
@@ -295,13 +298,13 @@ fn checkpoint_tensors(weights: &Safetensors, config: &Config) -> Result<Vec<Tens
     expected.into_iter().map(|tensor| checkpoint_tensor(weights, config, tensor)).collect()
 }
 
-fn checkpoint_tensor(weights: &Safetensors, config: &Config, tensor: Expected) -> Result<Tensor> {
-    let Expected { name, shape } = tensor;
+fn checkpoint_tensor(weights: &Safetensors, config: &Config, tensor: TensorShape) -> Result<Tensor> {
+    let TensorShape { name, shape, .. } = tensor;
     let raw = weights.raw(&name)?;
     if raw.shape != shape {
         bail!("tensor {name} has shape {:?}, but config.json asks for {shape:?}", raw.shape);
     }
-    let gguf = names::to_gguf(&name).with_context(|| format!("tensor {name} has no GGUF name"))?;
+    let gguf = config.family.to_gguf(&name).with_context(|| format!("tensor {name} has no GGUF name"))?;
     Ok(Tensor { name: gguf, shape, data: Data::Checkpoint { order: names::gguf_row_order(config, &name), name } })
 }
 

@@ -131,7 +131,7 @@ mod tests {
         let folder = tiny.out.join("bantam-s");
         let config = Config::from_json(&fs::read(folder.join("config.json")).unwrap(), "config.json").unwrap();
         let weights = Safetensors::open(&folder, &Device::Cpu, Precision::AsStored).unwrap();
-        let vars = Vars::new(SEED, config.layers);
+        let vars = Vars::new(SEED, config.layers.len());
         Decoder::new(&config, &vars).unwrap();
         let mut names: Vec<String> = weights.names().into_iter().map(str::to_owned).collect();
         names.sort();

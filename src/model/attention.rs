@@ -1,68 +1,157 @@
-//! Attention of one layer: project to heads, turn q and k by their positions, look back, project home. What a token
-//! may see is decided by the spans (`ops::attention`), not here.
+//! Attention of one layer: project to heads, norm and turn q and k, look back, project home. What a token may see is
+//! decided by the spans (`ops::attention`) and the layer's window, not here.
+
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::config::Config;
+use super::config::{Config, Layer};
 use super::error::Result;
+use super::family::{Over, Projections};
 use super::linear::{Linear, forward_all};
-use super::ops::{self, Attend, Pairing, Past};
-use super::weights::Weights;
+use super::names::Part;
+use super::norm::Norm;
+use super::ops::{self, Attend, Pairing, Past, Span};
+use super::part::{Named, Site};
 
 pub struct Attention {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
+    qkv: Qkv,
+    output: Linear,
+    norms: Option<Norms>,
     heads: usize,
     kv_heads: usize,
     head_dim: usize,
+    softcap: Option<f32>,
+    layer: Layer,
 }
 
-/// What all layers of one pass share: who sees whom, and the angles, (T, rotary dims / 2) each.
+/// The projections, as the checkpoint stores them.
+enum Qkv {
+    Separate { q: Linear, k: Linear, v: Linear },
+    Joined(Linear),
+    JoinedByHead(Linear),
+}
+
+struct Norms {
+    q: Norm,
+    k: Norm,
+    over: Over,
+}
+
+/// What all layers of one pass share: who sees whom, and for each rope the angles, (T, rotary dims / 2) each.
 pub struct Pass {
-    pub attend: Attend,
-    pub cos: Tensor,
-    pub sin: Tensor,
+    pub spans: Arc<[Span]>,
+    pub angles: Vec<(Tensor, Tensor)>,
 }
 
 impl Attention {
-    /// The tensors under `prefix`, such as `model.layers.0.self_attn`.
-    pub fn new(config: &Config, weights: &dyn Weights, prefix: &str) -> Result<Self> {
-        let linear = |name: &str, out, inp| {
-            let linear = weights.linear(&format!("{prefix}.{name}.weight"), out, inp)?;
-            Ok::<_, super::Error>(match config.attention_bias {
-                true => linear.with_bias(weights.tensor(&format!("{prefix}.{name}.bias"), &[out])?),
-                false => linear,
-            })
+    pub fn new(site: &Site) -> Result<Self> {
+        let Site { config, layer, .. } = *site;
+        let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
+        let biased = config.biases.qkv;
+        let joined = || site.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
+        let qkv = match config.family.projections {
+            Projections::Separate => Qkv::Separate {
+                q: site.linear(Part::Q, q_dim, dim, biased)?,
+                k: site.linear(Part::K, kv_dim, dim, biased)?,
+                v: site.linear(Part::V, kv_dim, dim, biased)?,
+            },
+            Projections::Joined => Qkv::Joined(joined()?),
+            Projections::JoinedByHead => Qkv::JoinedByHead(joined()?),
         };
         Ok(Self {
-            q: linear("q_proj", config.q_dim(), config.dim)?,
-            k: linear("k_proj", config.kv_dim(), config.dim)?,
-            v: linear("v_proj", config.kv_dim(), config.dim)?,
-            o: linear("o_proj", config.dim, config.q_dim())?,
+            qkv,
+            output: site.linear(Part::Output, dim, q_dim, config.biases.output)?,
+            norms: config.qk_norm.then(|| Norms::new(site)).transpose()?,
             heads: config.heads,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
+            softcap: config.score_softcap,
+            layer: config.layers[layer],
         })
     }
 
     /// x (T, dim) to (T, dim), with the new keys and values, (T, kv_heads, head_dim) each, for the caches.
     pub fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
         let tokens = x.dims2()?.0;
-        let [q, k, v] = forward_all([&self.q, &self.k, &self.v], x)?;
-        let q = q.reshape((tokens, self.heads, self.head_dim))?;
-        let k = k.reshape((tokens, self.kv_heads, self.head_dim))?;
-        let v = v.reshape((tokens, self.kv_heads, self.head_dim))?;
-        let q = ops::rope(&q, &pass.cos, &pass.sin, Pairing::Half)?;
-        let k = ops::rope(&k, &pass.cos, &pass.sin, Pairing::Half)?;
-        let seen = ops::attention(&q, &k, &v, pasts, &pass.attend)?;
-        let y = self.o.forward(&seen.reshape((tokens, self.heads * self.head_dim))?)?;
+        let (q, k, v) = self.project(x, tokens)?;
+        let (q, k) = match &self.norms {
+            Some(norms) => (norms.normed(&norms.q, &q)?, norms.normed(&norms.k, &k)?),
+            None => (q, k),
+        };
+        let (q, k) = match self.layer.rope {
+            Some(rope) => {
+                let (cos, sin) = &pass.angles[rope];
+                (ops::rope(&q, cos, sin, Pairing::Half)?, ops::rope(&k, cos, sin, Pairing::Half)?)
+            }
+            None => (q, k),
+        };
+        let attend = Attend {
+            spans: pass.spans.clone(),
+            scale: self.layer.scale,
+            window: self.layer.window,
+            softcap: self.softcap,
+            causal: true,
+        };
+        let seen = ops::attention(&q, &k, &v, pasts, &attend)?;
+        let y = self.output.forward(&seen.reshape((tokens, self.heads * self.head_dim))?)?;
         Ok((y, k, v))
     }
 
-    /// Its matrices, by the last part of their checkpoint names.
-    pub fn linears(&self) -> [(&'static str, &Linear); 4] {
-        [("q_proj", &self.q), ("k_proj", &self.k), ("v_proj", &self.v), ("o_proj", &self.o)]
+    /// q (T, heads, head_dim), k and v (T, kv_heads, head_dim).
+    fn project(&self, x: &Tensor, tokens: usize) -> Result<(Tensor, Tensor, Tensor)> {
+        let heads = |y: &Tensor, heads: usize| y.reshape((tokens, heads, self.head_dim));
+        let (q_dim, kv_dim) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let (q, k, v) = match &self.qkv {
+            Qkv::Separate { q, k, v } => {
+                let [q, k, v] = forward_all([q, k, v], x)?;
+                (q, k, v)
+            }
+            Qkv::Joined(qkv) => {
+                let y = qkv.forward(x)?;
+                let part = |from, len| y.narrow(1, from, len);
+                (part(0, q_dim)?, part(q_dim, kv_dim)?, part(q_dim + kv_dim, kv_dim)?)
+            }
+            Qkv::JoinedByHead(qkv) => {
+                let y = qkv.forward(x)?.reshape((tokens, self.heads, 3 * self.head_dim))?;
+                let part = |nth: usize| y.narrow(2, nth * self.head_dim, self.head_dim);
+                (part(0)?, part(1)?, part(2)?)
+            }
+        };
+        Ok((heads(&q, self.heads)?, heads(&k, self.kv_heads)?, heads(&v, self.kv_heads)?))
+    }
+
+    /// Its matrices.
+    pub fn linears(&self) -> Vec<Named<'_>> {
+        let mut all = match &self.qkv {
+            Qkv::Separate { q, k, v } => vec![(Part::Q, 0, q), (Part::K, 0, k), (Part::V, 0, v)],
+            Qkv::Joined(qkv) | Qkv::JoinedByHead(qkv) => vec![(Part::Qkv, 0, qkv)],
+        };
+        all.push((Part::Output, 0, &self.output));
+        all
+    }
+}
+
+impl Norms {
+    fn new(site: &Site) -> Result<Self> {
+        let Config { heads, kv_heads, head_dim, family, .. } = *site.config;
+        let over = family.qk_norm_over;
+        let norm = |part, heads: usize| match over {
+            Over::Head => site.norm(part, head_dim),
+            Over::EachHead => site.norm_each(part, heads, head_dim),
+            Over::Row => site.norm(part, heads * head_dim),
+        };
+        Ok(Self { q: norm(Part::QNorm, heads)?, k: norm(Part::KNorm, kv_heads)?, over })
+    }
+
+    /// x (T, heads, head_dim), normed.
+    fn normed(&self, norm: &Norm, x: &Tensor) -> Result<Tensor> {
+        match self.over {
+            Over::Head | Over::EachHead => norm.forward(x),
+            Over::Row => {
+                let (tokens, heads, head_dim) = x.dims3()?;
+                Ok(norm.forward(&x.reshape((tokens, heads * head_dim))?)?.reshape((tokens, heads, head_dim))?)
+            }
+        }
     }
 }

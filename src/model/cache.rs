@@ -1,5 +1,6 @@
 //! The keys and values of one sequence, kept between forward passes. Room is made ahead and doubles, so a token costs
-//! one small copy. It is written by `Decoder::forward`; it holds no tokens and knows no text.
+//! one small copy. It is written by `Decoder::forward`, and remembers the tokens: under some rope scalings a sequence
+//! that grows has to be read again. It knows no text.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -14,7 +15,9 @@ const SMALLEST: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Cache {
     layers: Vec<Option<Rows>>,
-    len: usize,
+    tokens: Vec<u32>,
+    /// `Config::turning` of the length its keys were turned for.
+    turning: usize,
     frozen: bool,
     kv_heads: usize,
     head_dim: usize,
@@ -31,8 +34,9 @@ struct Rows {
 impl Cache {
     pub fn new(config: &Config, device: &Device) -> Self {
         Self {
-            layers: vec![None; config.layers],
-            len: 0,
+            layers: vec![None; config.layers.len()],
+            tokens: Vec::new(),
+            turning: 0,
             frozen: false,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
@@ -42,11 +46,21 @@ impl Cache {
 
     /// How many tokens it holds.
     pub fn len(&self) -> usize {
-        self.len
+        self.tokens.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.tokens.is_empty()
+    }
+
+    /// The tokens it holds keys and values of.
+    pub(super) fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// `Config::turning` of the length its keys were turned for.
+    pub(super) fn turning(&self) -> usize {
+        self.turning
     }
 
     /// From now on spans read it and add nothing, so that many spans may share it.
@@ -65,7 +79,7 @@ impl Cache {
 
     /// Forgets all but the first `len` tokens; the room stays.
     pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+        self.tokens.truncate(len);
     }
 
     /// Bytes of the room made so far.
@@ -76,7 +90,7 @@ impl Cache {
 
     /// Makes room for `more` tokens after the present ones.
     pub(super) fn reserve(&mut self, more: usize) -> Result<()> {
-        let needed = self.len + more;
+        let (len, needed) = (self.len(), self.len() + more);
         for layer in &mut self.layers {
             let capacity = layer.as_ref().map_or(0, |rows| rows.k.dims()[0]);
             if layer.is_some() && capacity >= needed {
@@ -85,8 +99,8 @@ impl Cache {
             let shape = (needed.max(2 * capacity).max(SMALLEST), self.kv_heads, self.head_dim);
             let grown = |old: Option<&Tensor>| -> Result<Tensor> {
                 let room = Tensor::zeros(shape, DType::F32, &self.device)?;
-                if let Some(old) = old.filter(|_| self.len > 0) {
-                    room.slice_set(&old.narrow(0, 0, self.len)?, 0, 0)?;
+                if let Some(old) = old.filter(|_| len > 0) {
+                    room.slice_set(&old.narrow(0, 0, len)?, 0, 0)?;
                 }
                 Ok(room)
             };
@@ -99,20 +113,22 @@ impl Cache {
     /// What attention reads. Call `reserve` first.
     pub(super) fn past(&self, layer: usize) -> Past {
         let rows = self.rows(layer);
-        Past { k: rows.k.clone(), v: rows.v.clone(), len: self.len }
+        Past { k: rows.k.clone(), v: rows.v.clone(), len: self.len() }
     }
 
     /// Writes a layer's new keys and values, (tokens, kv_heads, head_dim), behind the present ones. They count only
     /// after `advance`, so a pass that fails half-way leaves the cache as it was.
     pub(super) fn write(&self, layer: usize, k: &Tensor, v: &Tensor) -> Result<()> {
         let rows = self.rows(layer);
-        rows.k.slice_set(k, 0, self.len)?;
-        rows.v.slice_set(v, 0, self.len)?;
+        rows.k.slice_set(k, 0, self.len())?;
+        rows.v.slice_set(v, 0, self.len())?;
         Ok(())
     }
 
-    pub(super) fn advance(&mut self, tokens: usize) {
-        self.len += tokens;
+    /// The tokens of what was written, and `Config::turning` of the length their keys were turned for.
+    pub(super) fn advance(&mut self, tokens: &[u32], turning: usize) {
+        self.tokens.extend(tokens);
+        self.turning = turning;
     }
 
     fn rows(&self, layer: usize) -> &Rows {

@@ -1,8 +1,17 @@
 //! What a model costs, from its config alone: parameters, bytes of weights in any mixture of types, bytes of cache and
 //! arithmetic per token. These are derived numbers; what a host really does is measured elsewhere.
 
+use std::cell::RefCell;
+
+use candle_core::{DType, Device, Tensor};
+
 use super::config::Config;
+use super::decoder::Decoder;
+use super::error::Result;
 use super::format::gguf::TensorKind;
+use super::linear::Linear;
+use super::names::Part;
+use super::weights::Weights;
 
 /// A tensor the config asks for, by its checkpoint name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +19,7 @@ pub struct TensorShape {
     pub name: String,
     /// Outermost first: (out, inp) of a matrix, (n) of a norm or bias.
     pub shape: Vec<usize>,
+    pub part: Part,
 }
 
 /// The counts that all other costs follow from.
@@ -18,6 +28,8 @@ pub struct Cost {
     pub tensors: Vec<TensorShape>,
     /// All parameters; a tied head counts once.
     pub parameters: u64,
+    /// Those that one token meets: of the experts, only as many as it goes to.
+    pub active_parameters: u64,
     /// Parameters of the embedding table.
     pub embedding_parameters: u64,
     /// Parameters of the matrices that every token is multiplied by, the head among them.
@@ -26,6 +38,8 @@ pub struct Cost {
     pub cache_numbers: u64,
     /// Products of q and k, and of scores and v: multiplications for each token that is looked back at.
     attention_products: u64,
+    /// How many experts a token goes to, and how many there are.
+    experts: (u64, u64),
     tied: bool,
 }
 
@@ -39,6 +53,16 @@ impl TensorShape {
         self.shape.len() == 2
     }
 
+    /// One of several matrices of which a token meets only some.
+    fn is_expert(&self) -> bool {
+        self.part.is_expert()
+    }
+
+    /// A table of which a token reads one row; the embedding is multiplied by too where it is the head.
+    fn is_table(&self, tied: bool) -> bool {
+        self.part == Part::Positions || self.part == Part::Embedding && !tied
+    }
+
     /// Bytes in a type; `None` where a row is not made of whole blocks of it.
     pub fn bytes(&self, kind: &TensorKind) -> Option<u64> {
         let row = *self.shape.last()?;
@@ -48,24 +72,51 @@ impl TensorShape {
 
 /// The costs of a config.
 pub fn cost(config: &Config) -> Cost {
-    let tensors = tensors(config);
-    let sum = |wanted: &dyn Fn(&TensorShape) -> bool| -> u64 {
-        tensors.iter().filter(|t| wanted(t)).map(TensorShape::elements).sum()
-    };
-    let embedding = sum(&|t| t.name == EMBEDDING);
-    let matrices = sum(&TensorShape::is_matrix);
+    let tensors = Shapes::of(config);
+    let experts = config.experts.map_or((1, 1), |experts| (experts.used as u64, experts.count as u64));
+    let active = |t: &TensorShape| if t.is_expert() { t.elements() * experts.0 / experts.1 } else { t.elements() };
+    let sum = |wanted: &dyn Fn(&TensorShape) -> bool| -> u64 { tensors.iter().filter(|t| wanted(t)).map(active).sum() };
+    let attended: u64 = config.layers.len() as u64 * (2 * config.q_dim()) as u64;
     Cost {
-        parameters: sum(&|_| true),
-        embedding_parameters: embedding,
-        product_parameters: if config.tied { matrices } else { matrices - embedding },
-        cache_numbers: (2 * config.layers * config.kv_dim()) as u64,
-        attention_products: (2 * config.layers * config.q_dim()) as u64,
+        parameters: tensors.iter().map(TensorShape::elements).sum(),
+        active_parameters: sum(&|_| true),
+        embedding_parameters: sum(&|t| t.part == Part::Embedding),
+        product_parameters: sum(&|t| t.is_matrix() && !t.is_table(config.tied)),
+        cache_numbers: (2 * config.layers.len() * config.kv_dim()) as u64,
+        attention_products: attended,
+        experts,
         tied: config.tied,
         tensors,
     }
 }
 
-const EMBEDDING: &str = "model.embed_tokens.weight";
+/// A source of weights that has none: it writes down what a graph asks for, so that costs follow from the graph itself.
+struct Shapes<'a> {
+    config: &'a Config,
+    asked: RefCell<Vec<TensorShape>>,
+}
+
+impl Shapes<'_> {
+    /// Every tensor of the graph, in the order the graph asks for them.
+    fn of(config: &Config) -> Vec<TensorShape> {
+        let shapes = Shapes { config, asked: RefCell::default() };
+        Decoder::new(config, &shapes).expect("a graph of a checked config can be built out of shapes");
+        shapes.asked.into_inner()
+    }
+}
+
+impl Weights for Shapes<'_> {
+    /// One zero, seen everywhere: no memory is taken.
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let place = self.config.family.place(name).expect("a graph asks by its family's names");
+        self.asked.borrow_mut().push(TensorShape { name: name.to_owned(), shape: shape.to_vec(), part: place.part });
+        Ok(Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)?)
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
+        Ok(Linear::dense(self.tensor(name, &[out, inp])?))
+    }
+}
 
 impl Cost {
     /// Bytes of all weights when each tensor is stored in the type `kind` gives it; `None` where one does not fit.
@@ -85,7 +136,7 @@ impl Cost {
     }
 
     /// Bytes that have to be read to decode one token after `context` others: every weight but the embedding table
-    /// (of which one row is read, unless it is the head too), and the cache. Memory bandwidth over this is the ceiling
+    /// (of which one row is read, unless it is the head too) and the experts it does not go to, and the cache. Memory bandwidth over this is the ceiling
     /// of tokens per second.
     pub fn read_bytes_per_token(
         &self,
@@ -93,45 +144,13 @@ impl Cost {
         context: u64,
         cache_bytes_per_number: u64,
     ) -> Option<u64> {
-        let read = |tensor: &&TensorShape| self.tied || tensor.name != EMBEDDING;
-        let weights: Option<u64> = self.tensors.iter().filter(read).map(|tensor| tensor.bytes(kind(tensor))).sum();
+        let read = |tensor: &&TensorShape| !tensor.is_table(self.tied);
+        let (used, count) = self.experts;
+        let bytes = |tensor: &TensorShape| {
+            let whole = tensor.bytes(kind(tensor))?;
+            Some(if tensor.is_expert() { whole * used / count } else { whole })
+        };
+        let weights: Option<u64> = self.tensors.iter().filter(read).map(bytes).sum();
         Some(weights? + context * self.cache_bytes_per_token(cache_bytes_per_number))
     }
-}
-
-/// Every tensor of the graph, in the order the graph asks for them.
-fn tensors(config: &Config) -> Vec<TensorShape> {
-    let mut all = Vec::new();
-    let mut push = |name: String, shape: &[usize]| all.push(TensorShape { name, shape: shape.to_vec() });
-    push(EMBEDDING.into(), &[config.vocab, config.dim]);
-    let attention = [
-        ("q_proj", config.q_dim(), config.dim),
-        ("k_proj", config.kv_dim(), config.dim),
-        ("v_proj", config.kv_dim(), config.dim),
-        ("o_proj", config.dim, config.q_dim()),
-    ];
-    let mlp = [
-        ("gate_proj", config.ffn, config.dim),
-        ("up_proj", config.ffn, config.dim),
-        ("down_proj", config.dim, config.ffn),
-    ];
-    for layer in 0..config.layers {
-        let prefix = format!("model.layers.{layer}");
-        push(format!("{prefix}.input_layernorm.weight"), &[config.dim]);
-        push(format!("{prefix}.post_attention_layernorm.weight"), &[config.dim]);
-        let parts = [("self_attn", &attention[..], config.attention_bias), ("mlp", &mlp[..], config.mlp_bias)];
-        for (part, matrices, biased) in parts {
-            for &(name, out, inp) in matrices {
-                push(format!("{prefix}.{part}.{name}.weight"), &[out, inp]);
-                if biased {
-                    push(format!("{prefix}.{part}.{name}.bias"), &[out]);
-                }
-            }
-        }
-    }
-    push("model.norm.weight".into(), &[config.dim]);
-    if !config.tied {
-        push("lm_head.weight".into(), &[config.vocab, config.dim]);
-    }
-    all
 }

@@ -1,95 +1,160 @@
-//! The one graph: embedding, layers of attention and MLP with a norm before each, a final norm, a head. A batch is one
-//! ragged row of tokens cut into spans; nothing is padded. It knows tokens and positions, not text.
+//! The one graph: embedding, layers of attention and MLP with norms about them as the family has it, a final norm, a
+//! head. A batch is one ragged row of tokens cut into spans; nothing is padded. It knows tokens and positions, not text.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use super::attention::{Attention, Pass};
 use super::cache::Cache;
-use super::config::Config;
+use super::config::{self, Config};
 use super::error::{Error, Result};
+use super::experts::Experts;
+use super::family::{Positions, Residual};
 use super::linear::Linear;
 use super::mlp::Mlp;
-use super::ops::{self, Attend, Span};
-use super::rope::Rope;
+use super::names::Part;
+use super::norm::Norm;
+use super::ops::Span;
+use super::part::{Named, Site};
 use super::weights::Weights;
 
 pub struct Decoder {
+    config: Config,
     embedding: Linear,
+    /// One row for each position, where positions are learned.
+    positions: Option<Linear>,
     layers: Vec<Layer>,
-    norm: Tensor,
+    norm: Norm,
     head: Linear,
-    rope: Rope,
-    eps: f64,
-    scale: f32,
-    vocab: usize,
     device: Device,
 }
 
 struct Layer {
-    attention_norm: Tensor,
+    attention_norm: Option<Norm>,
     attention: Attention,
-    mlp_norm: Tensor,
-    mlp: Mlp,
+    attention_post_norm: Option<Norm>,
+    mlp_norm: Option<Norm>,
+    mlp: FeedForward,
+    mlp_post_norm: Option<Norm>,
+    parallel: bool,
+    residual_scale: f64,
+}
+
+enum FeedForward {
+    Dense(Mlp),
+    Experts(Experts),
 }
 
 impl Decoder {
     /// Builds the graph a config describes out of a source of weights.
     pub fn new(config: &Config, weights: &dyn Weights) -> Result<Self> {
-        let embedding = weights.linear("model.embed_tokens.weight", config.vocab, config.dim)?;
-        let norm = weights.tensor("model.norm.weight", &[config.dim])?;
+        let site = Site { config, weights, layer: 0 };
+        let embedding = site.linear(Part::Embedding, config.vocab, config.dim, false)?;
+        let learned = config.family.positions == Positions::Learned;
+        let positions = || site.linear(Part::Positions, config.max_positions, config.dim, false);
         Ok(Self {
+            positions: learned.then(positions).transpose()?,
+            layers: (0..config.layers.len()).map(|layer| Layer::new(&Site { layer, ..site })).collect::<Result<_>>()?,
+            norm: site.norm(Part::FinalNorm, config.dim)?,
             head: match config.tied {
                 true => embedding.clone(),
-                false => weights.linear("lm_head.weight", config.vocab, config.dim)?,
+                false => site.linear(Part::Head, config.vocab, config.dim, config.biases.head)?,
             },
-            layers: (0..config.layers).map(|i| Layer::new(config, weights, i)).collect::<Result<_>>()?,
-            device: norm.device().clone(),
-            rope: config.rope.clone(),
-            eps: config.norm_eps,
-            scale: (config.head_dim as f32).sqrt().recip(),
-            vocab: config.vocab,
+            device: embedding.device(),
+            config: config.clone(),
             embedding,
-            norm,
         })
     }
 
     /// Runs `tokens`, the concatenation of all `spans`, and gives (T, dim) after the final norm. A root span whose
     /// `past` names a cache continues that sequence, and is added to it unless the cache is frozen. Fails, and leaves
-    /// the caches as they were, on a token outside the vocabulary, spans that do not add up to the tokens, or two
-    /// spans that would both be added to one cache.
+    /// the caches as they were, on a token outside the vocabulary, spans that do not add up to the tokens, two
+    /// spans that would both be added to one cache, or a position beyond a learned table.
     pub fn forward(&self, tokens: &[u32], spans: &[Span], caches: &mut [Cache]) -> Result<Tensor> {
-        let layout = Layout::new(tokens, spans, caches, self.vocab)?;
+        self.forward_observed(tokens, spans, caches, &mut |_, _| {})
+    }
+
+    /// As `forward`, and shows what enters the first layer (as 0), what leaves each layer but the last (as 1, 2, ..),
+    /// and what leaves the final norm, (T, dim) each: the `hidden_states` of transformers.
+    pub fn forward_observed(
+        &self,
+        tokens: &[u32],
+        spans: &[Span],
+        caches: &mut [Cache],
+        see: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
+        let layout = Layout::new(tokens, spans, caches, &self.config)?;
+        let Some(again) = Again::needed(tokens, spans, caches, &layout, &self.config) else {
+            return self.run(tokens, spans, caches, &layout, see);
+        };
+        again.forget(caches);
+        let layout = Layout::new(&again.tokens, &again.spans, caches, &self.config)?;
+        let y = self.run(&again.tokens, &again.spans, caches, &layout, see)?;
+        Ok(y.index_select(&Tensor::new(&again.asked[..], &self.device)?, 0)?)
+    }
+
+    fn run(
+        &self,
+        tokens: &[u32],
+        spans: &[Span],
+        caches: &mut [Cache],
+        layout: &Layout,
+        see: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
         layout.reserve(caches)?;
-        let (cos, sin) = self.rope.tables(&layout.positions, &layout.longest, &self.device)?;
-        let attend = Attend { spans: Arc::from(spans), causal: true, scale: self.scale, window: None, softcap: None };
-        let pass = Pass { attend, cos, sin };
-        let mut x = self.embedding.rows(tokens)?;
+        let angles = self.config.ropes.iter();
+        let angles = angles.map(|rope| rope.tables(&layout.positions, &layout.longest, &self.device));
+        let pass = Pass { spans: Arc::from(spans), angles: angles.collect::<Result<_>>()? };
+        let mut x = self.embedded(tokens, &layout.positions)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, &pass, index, caches, &layout.appends, self.eps)?;
+            see(index, &x);
+            x = layer.forward(&x, &pass, index, caches, &layout.appends)?;
         }
         for append in &layout.appends {
-            caches[append.cache].advance(append.len);
+            let turning = self.config.turning(layout.longest[append.first]);
+            caches[append.cache].advance(&tokens[append.first..][..append.len], turning);
         }
-        Ok(ops::rms_norm(&x, &self.norm, self.eps)?)
+        let y = self.norm.forward(&x)?;
+        see(self.layers.len(), &y);
+        Ok(y)
+    }
+
+    /// (T, dim): what the first layer reads.
+    fn embedded(&self, tokens: &[u32], positions: &[u32]) -> Result<Tensor> {
+        let x = scaled(self.embedding.rows(tokens)?, self.config.embedding_scale)?;
+        match &self.positions {
+            Some(table) => Ok((x + table.rows(positions)?)?),
+            None => Ok(x),
+        }
     }
 
     /// Rows of `forward`'s result, (n, dim), to logits (n, vocab), f32. Ask only for the rows you need: on a small
     /// model the head is most of the work.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.head.forward(hidden)
+        let logits = scaled(self.head.forward(hidden)?, self.config.logit_scale)?;
+        match self.config.logit_softcap {
+            Some(cap) => Ok((((logits / f64::from(cap))?.tanh()?) * f64::from(cap))?),
+            None => Ok(logits),
+        }
     }
 
-    /// Every matrix of the graph with its checkpoint name, in order; a tied head is not listed twice.
+    /// Every matrix of the graph with its checkpoint name, in order; the head is listed even where it is the
+    /// embedding.
     pub fn linears(&self) -> Vec<(String, &Linear)> {
-        let mut all = vec![("model.embed_tokens.weight".to_owned(), &self.embedding)];
+        let name = |part: Part, layer: usize, index: usize| {
+            let stem = self.config.family.stem(part, layer, index);
+            format!("{}.weight", stem.expect("a graph has the parts of its row only"))
+        };
+        let outer = |part, linear| (name(part, 0, 0), linear);
+        let mut all = vec![outer(Part::Embedding, &self.embedding)];
+        all.extend(self.positions.iter().map(|table| outer(Part::Positions, table)));
         for (i, layer) in self.layers.iter().enumerate() {
-            let name = |part: &str, last: &str| format!("model.layers.{i}.{part}.{last}.weight");
-            all.extend(layer.attention.linears().map(|(last, linear)| (name("self_attn", last), linear)));
-            all.extend(layer.mlp.linears().map(|(last, linear)| (name("mlp", last), linear)));
+            let parts = layer.attention.linears().into_iter().chain(layer.mlp.linears());
+            all.extend(parts.map(|(part, index, linear)| (name(part, i, index), linear)));
         }
-        all.push(("lm_head.weight".to_owned(), &self.head));
+        all.push(outer(Part::Head, &self.head));
         all
     }
 
@@ -98,35 +163,135 @@ impl Decoder {
     }
 }
 
+/// x times a factor, which mostly is 1.
+fn scaled(x: Tensor, factor: f64) -> Result<Tensor> {
+    if factor == 1.0 { Ok(x) } else { Ok((x * factor)?) }
+}
+
 impl Layer {
-    fn new(config: &Config, weights: &dyn Weights, index: usize) -> Result<Self> {
-        let prefix = format!("model.layers.{index}");
-        let norm = |name: &str| weights.tensor(&format!("{prefix}.{name}.weight"), &[config.dim]);
+    fn new(site: &Site) -> Result<Self> {
+        let Site { config, layer, .. } = *site;
+        let norm = |wanted: bool, part| wanted.then(|| site.norm(part, config.dim)).transpose();
+        let residual = config.family.residual;
+        let before = residual != Residual::PostNorm;
+        let after = matches!(residual, Residual::PostNorm | Residual::Sandwich);
         Ok(Self {
-            attention_norm: norm("input_layernorm")?,
-            attention: Attention::new(config, weights, &format!("{prefix}.self_attn"))?,
-            mlp_norm: norm("post_attention_layernorm")?,
-            mlp: Mlp::new(config, weights, &format!("{prefix}.mlp"))?,
+            attention_norm: norm(before, Part::AttentionNorm)?,
+            attention: Attention::new(site)?,
+            attention_post_norm: norm(after, Part::AttentionPostNorm)?,
+            mlp_norm: norm(before && !config.shares_norm(), Part::MlpNorm)?,
+            mlp: FeedForward::new(site, config.layers[layer])?,
+            mlp_post_norm: norm(after, Part::MlpPostNorm)?,
+            parallel: config.parallel,
+            residual_scale: config.residual_scale,
         })
     }
 
-    fn forward(
-        &self,
-        x: &Tensor,
-        pass: &Pass,
-        index: usize,
-        caches: &[Cache],
-        appends: &[Append],
-        eps: f64,
-    ) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, pass: &Pass, index: usize, caches: &[Cache], appends: &[Append]) -> Result<Tensor> {
         let pasts: Vec<_> = caches.iter().map(|cache| cache.past(index)).collect();
-        let (y, k, v) = self.attention.forward(&ops::rms_norm(x, &self.attention_norm, eps)?, pass, &pasts)?;
+        let read = normed(self.attention_norm.as_ref(), x)?;
+        let (y, k, v) = self.attention.forward(&read, pass, &pasts)?;
         for &Append { cache, first, len } in appends {
             caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
         }
-        let x = (x + y)?;
-        let y = self.mlp.forward(&ops::rms_norm(&x, &self.mlp_norm, eps)?)?;
-        Ok((x + y)?)
+        let y = scaled(normed(self.attention_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
+        let sum = (x + y)?;
+        let read = match (self.parallel, &self.mlp_norm) {
+            (true, None) => read,
+            (true, Some(norm)) => Cow::Owned(norm.forward(x)?),
+            (false, norm) => normed(norm.as_ref(), &sum)?,
+        };
+        let y = self.mlp.forward(&read)?;
+        let y = scaled(normed(self.mlp_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
+        Ok((sum + y)?)
+    }
+}
+
+/// x through a norm that may not be there.
+fn normed<'a>(norm: Option<&Norm>, x: &'a Tensor) -> Result<Cow<'a, Tensor>> {
+    match norm {
+        Some(norm) => Ok(Cow::Owned(norm.forward(x)?)),
+        None => Ok(Cow::Borrowed(x)),
+    }
+}
+
+impl FeedForward {
+    fn new(site: &Site, layer: config::Layer) -> Result<Self> {
+        match site.config.experts.filter(|_| layer.experts) {
+            Some(facts) => Ok(Self::Experts(Experts::new(site, facts)?)),
+            None => Ok(Self::Dense(Mlp::new(site)?)),
+        }
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(mlp) => mlp.forward(x),
+            Self::Experts(experts) => experts.forward(x),
+        }
+    }
+
+    fn linears(&self) -> Vec<Named<'_>> {
+        match self {
+            Self::Dense(mlp) => mlp.linears(),
+            Self::Experts(experts) => experts.linears(),
+        }
+    }
+}
+
+/// A batch that reads again what some caches hold: where a sequence has grown so that all its tokens turn differently
+/// (`Rope::turning`), nothing kept of it holds any more.
+struct Again {
+    tokens: Vec<u32>,
+    spans: Vec<Span>,
+    /// The rows of this batch that are those of the one asked for.
+    asked: Vec<u32>,
+    /// The caches that are read again, and added to.
+    emptied: Vec<usize>,
+}
+
+impl Again {
+    fn needed(tokens: &[u32], spans: &[Span], caches: &[Cache], layout: &Layout, config: &Config) -> Option<Self> {
+        let mut firsts = spans.iter().scan(0, |at, span| {
+            let first = *at;
+            *at += span.len;
+            Some(first)
+        });
+        let stale: Vec<Option<usize>> = spans
+            .iter()
+            .map(|span| {
+                let first = firsts.next().filter(|_| span.len > 0)?;
+                let cache = span.past.filter(|&cache| !caches[cache].is_empty())?;
+                (caches[cache].turning() != config.turning(layout.longest[first])).then_some(cache)
+            })
+            .collect();
+        if stale.iter().all(Option::is_none) {
+            return None;
+        }
+        let mut again = Self { tokens: Vec::new(), spans: Vec::new(), asked: Vec::new(), emptied: Vec::new() };
+        let mut first = 0;
+        for (span, stale) in spans.iter().zip(stale) {
+            let mut span = span.clone();
+            let asked = &tokens[first..first + span.len];
+            first += span.len;
+            if let Some(cache) = stale {
+                let held = caches[cache].tokens();
+                again.tokens.extend(held);
+                span.len += held.len();
+                match caches[cache].is_frozen() {
+                    true => span.past = None,
+                    false => again.emptied.push(cache),
+                }
+            }
+            let row = again.tokens.len() as u32;
+            again.asked.extend(row..row + asked.len() as u32);
+            again.tokens.extend(asked);
+            again.spans.push(span);
+        }
+        Some(again)
+    }
+
+    fn forget(&self, caches: &mut [Cache]) {
+        self.emptied.iter().for_each(|&cache| caches[cache].truncate(0));
     }
 }
 
@@ -148,7 +313,8 @@ struct Append {
 }
 
 impl Layout {
-    fn new(tokens: &[u32], spans: &[Span], caches: &[Cache], vocab: usize) -> Result<Self> {
+    fn new(tokens: &[u32], spans: &[Span], caches: &[Cache], config: &Config) -> Result<Self> {
+        let vocab = config.vocab;
         if let Some(token) = tokens.iter().find(|&&t| t as usize >= vocab) {
             return Err(Error::Request(format!("token {token} is outside the vocabulary of {vocab}")));
         }
@@ -179,6 +345,13 @@ impl Layout {
             longest[root] = longest[root].max(start + span.len);
             starts.push((start, root));
             first += span.len;
+        }
+        let most = longest.iter().copied().max().unwrap_or(0);
+        if config.family.positions == Positions::Learned && most > config.max_positions {
+            let table = config.max_positions;
+            return Err(Error::Request(format!(
+                "a sequence of {most} tokens is longer than the {table} learned positions"
+            )));
         }
         let each = || spans.iter().zip(&starts);
         Ok(Self {

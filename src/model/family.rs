@@ -1,45 +1,465 @@
-//! The families: one row of facts each. A new family is a new row here and its golden test, not a new file of code.
-//! What one checkpoint may choose for itself (sizes, biases, rope scaling) is in `Config`; what all checkpoints of a
-//! family share is here, and the code that builds and names the graph asks the row.
+//! The families: one row of facts each. A new family is a new row here, its names in `names`, and its golden test, not
+//! a new file of code. What one checkpoint may choose for itself (sizes, biases, rope scaling) is in `Config`; what all
+//! checkpoints of a family share is here, and the code that reads, builds and names the graph asks the row.
+//!
+//! Facts as in transformers 5 (`modeling_NAME.py`, `configuration_NAME.py`), and llama.cpp for the GGUF columns.
 
-use super::config::Activation;
+use super::names::{self, Name};
 
 /// What every checkpoint of one family has in common.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct Family {
-    /// `model_type` in config.json.
+    /// `model_type` in config.json, and what bantam calls the family.
     pub name: &'static str,
-    /// `architectures[0]` in config.json.
-    pub architecture: &'static str,
+    /// Other values of `model_type` that mean the same graph.
+    pub aliases: &'static [&'static str],
+    /// Values of `architectures[0]` in config.json that have this graph and a language-model head.
+    pub architectures: &'static [&'static str],
     /// `general.architecture` in a GGUF file, which is also the prefix of its keys.
     pub gguf: &'static str,
     /// GGUF files store the rows of q and k so that rotary pairs are neighbours (2i, 2i+1), where the Hugging Face
     /// weights pair row i with row i + head_dim/2.
     pub gguf_interleaves_qk: bool,
-    /// The activations its configs may name.
-    pub activations: &'static [Activation],
-    /// What `tie_word_embeddings` means when config.json does not say.
-    pub tied_by_default: bool,
+    /// What its tensors are called.
+    pub names: &'static [&'static [Name]],
+    /// Its own words for keys of config.json: (ours, its own).
+    pub keys: &'static [(&'static str, &'static str)],
+    /// What keys mean that config.json leaves out, as JSON, where it is not the common default.
+    pub defaults: &'static str,
+    pub norm: NormKind,
+    pub residual: Residual,
+    pub projections: Projections,
+    /// Norm of queries and keys: the key of config.json that asks for it, or always, or never.
+    pub qk_norm: Flag,
+    pub qk_norm_over: Over,
+    pub biases: Biases<Flag>,
+    pub mlp: MlpKind,
+    pub routing: Routing,
+    pub windows: Windows,
+    pub positions: Positions,
+    /// The matrices of the layers are stored (in, out), as GPT-2's `Conv1D` has them.
+    pub transposed: bool,
+    /// The embedding is multiplied by sqrt(dim).
+    pub embedding_root: bool,
+    /// `hidden_act: gelu` is a legacy spelling of the tanh approximation.
+    pub gelu_is_tanh: bool,
 }
 
-pub static FAMILIES: &[Family] = &[Family {
+/// Whether something is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    Never,
+    Always,
+    /// As this key of config.json says, or this where it does not.
+    Key(&'static str, bool),
+}
+
+/// Which matrices have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Biases<T> {
+    pub qkv: T,
+    pub output: T,
+    pub mlp: T,
+    pub head: T,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// x / rms(x) * w.
+    Rms,
+    /// x / rms(x) * (1 + w).
+    RmsPlusOne,
+    /// (x - mean) / std * w + b.
+    Layer,
+}
+
+/// How a layer's two halves, attention A and MLP M, join the stream x, with norms N.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residual {
+    /// x += A(N x); x += M(N x).
+    PreNorm,
+    /// x += N A(x); x += N M(x).
+    PostNorm,
+    /// x += N A(N x); x += N M(N x).
+    Sandwich,
+    /// x += A(N x) + M(N' x), N' being N where `shared`; as `PreNorm` where the flag says no.
+    Parallel { when: Flag, shared: bool },
+}
+
+/// How q, k and v are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Projections {
+    Separate,
+    /// One matrix: all of q, then all of k, then all of v.
+    Joined,
+    /// One matrix: q, k and v of the first head, of the second, and so on.
+    JoinedByHead,
+}
+
+/// What one norm of queries or keys reaches over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Each head by itself, all with one weight.
+    Head,
+    /// Each head by itself and with its own weight; no bias.
+    EachHead,
+    /// The whole row.
+    Row,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MlpKind {
+    /// down(act(gate x) * up x).
+    Gated,
+    /// The same, with gate and up in one matrix.
+    GatedJoined,
+    /// down(act(up x)).
+    Plain,
+}
+
+/// How a token's experts are chosen and weighted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routing {
+    /// There are none.
+    None,
+    /// Softmax over all, the best k; their weights sum to 1 if config.json (`norm_topk_prob`) says so.
+    Softmax,
+    /// The same, and they always sum to 1 (Mixtral).
+    Normalized,
+    /// Two rounds, each a softmax over the scores that come near the best (<https://arxiv.org/abs/2409.12136>).
+    SparseMixer,
+}
+
+/// Which layers look back only `sliding_window` tokens. `layer_types` in config.json has precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windows {
+    Never,
+    /// All, where there is a `sliding_window`.
+    All,
+    /// All, where `use_sliding_window` is true.
+    AllIfUsed,
+    /// Those from `max_window_layers` on, where `use_sliding_window` is true.
+    Upper,
+    /// The even ones below `max_window_layers`, where `use_sliding_window` is true.
+    LowerEven,
+    /// The layers without rope, where `use_sliding_window` is true.
+    WithoutRope,
+    /// All but each `sliding_window_pattern`-th.
+    Pattern,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// Rotary, of whole heads.
+    Rotary,
+    /// Rotary, of the first `partial_rotary_factor` of each head.
+    PartlyRotary,
+    /// A learned table that is added to the embedding.
+    Learned,
+}
+
+const NO_BIAS: Biases<Flag> = Biases { qkv: Flag::Never, output: Flag::Never, mlp: Flag::Never, head: Flag::Never };
+const ATTENTION_BIAS: Flag = Flag::Key("attention_bias", false);
+
+/// Llama, and what the rows that follow differ from.
+const LLAMA: Family = Family {
     name: "llama",
-    architecture: "LlamaForCausalLM",
+    aliases: &[],
+    architectures: &["LlamaForCausalLM"],
     gguf: "llama",
     gguf_interleaves_qk: true,
-    activations: &[Activation::Silu],
-    tied_by_default: false,
-}];
+    names: names::LLAMA,
+    keys: &[],
+    defaults: "{}",
+    norm: NormKind::Rms,
+    residual: Residual::PreNorm,
+    projections: Projections::Separate,
+    qk_norm: Flag::Never,
+    qk_norm_over: Over::Head,
+    biases: Biases {
+        qkv: ATTENTION_BIAS,
+        output: ATTENTION_BIAS,
+        mlp: Flag::Key("mlp_bias", false),
+        head: Flag::Never,
+    },
+    mlp: MlpKind::Gated,
+    routing: Routing::None,
+    windows: Windows::Never,
+    positions: Positions::Rotary,
+    transposed: false,
+    embedding_root: false,
+    gelu_is_tanh: false,
+};
+
+const GEMMA: Family = Family {
+    name: "gemma",
+    architectures: &["GemmaForCausalLM"],
+    gguf: "gemma",
+    gguf_interleaves_qk: false,
+    defaults: r#"{"tie_word_embeddings": true, "head_dim": 256, "hidden_act": "gelu_pytorch_tanh"}"#,
+    norm: NormKind::RmsPlusOne,
+    biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+    embedding_root: true,
+    gelu_is_tanh: true,
+    ..LLAMA
+};
+
+pub static FAMILIES: &[Family] = &[
+    LLAMA,
+    Family {
+        name: "mistral",
+        architectures: &["MistralForCausalLM"],
+        defaults: r#"{"num_key_value_heads": 8, "sliding_window": 4096}"#,
+        biases: NO_BIAS,
+        windows: Windows::All,
+        ..LLAMA
+    },
+    Family {
+        name: "mixtral",
+        architectures: &["MixtralForCausalLM"],
+        names: names::MIXTRAL,
+        defaults: r#"{"num_key_value_heads": 8, "num_experts": 8, "num_experts_per_tok": 2, "rms_norm_eps": 1e-5,
+            "rope_theta": 1e6}"#,
+        biases: NO_BIAS,
+        routing: Routing::Normalized,
+        windows: Windows::All,
+        ..LLAMA
+    },
+    Family {
+        name: "qwen2",
+        architectures: &["Qwen2ForCausalLM"],
+        gguf: "qwen2",
+        gguf_interleaves_qk: false,
+        defaults: r#"{"sliding_window": 4096, "max_window_layers": 28}"#,
+        biases: Biases { qkv: Flag::Always, ..NO_BIAS },
+        windows: Windows::Upper,
+        ..LLAMA
+    },
+    Family {
+        name: "qwen2_moe",
+        architectures: &["Qwen2MoeForCausalLM"],
+        gguf: "qwen2moe",
+        gguf_interleaves_qk: false,
+        names: names::QWEN_MOE,
+        defaults: r#"{"sliding_window": 4096, "max_window_layers": 28, "moe_intermediate_size": 1408, "num_experts": 60,
+            "shared_expert_intermediate_size": 5632, "num_experts_per_tok": 4}"#,
+        biases: Biases { qkv: Flag::Key("qkv_bias", true), ..NO_BIAS },
+        routing: Routing::Softmax,
+        windows: Windows::LowerEven,
+        ..LLAMA
+    },
+    Family {
+        name: "qwen3",
+        architectures: &["Qwen3ForCausalLM"],
+        gguf: "qwen3",
+        gguf_interleaves_qk: false,
+        defaults: r#"{"head_dim": 128, "sliding_window": 4096, "max_window_layers": 28}"#,
+        qk_norm: Flag::Always,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        windows: Windows::Upper,
+        ..LLAMA
+    },
+    Family {
+        name: "qwen3_moe",
+        architectures: &["Qwen3MoeForCausalLM"],
+        gguf: "qwen3moe",
+        gguf_interleaves_qk: false,
+        names: names::QWEN_MOE,
+        defaults: r#"{"sliding_window": 4096, "moe_intermediate_size": 768, "num_experts": 128,
+            "num_experts_per_tok": 8}"#,
+        qk_norm: Flag::Always,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        routing: Routing::Softmax,
+        windows: Windows::AllIfUsed,
+        ..LLAMA
+    },
+    Family {
+        name: "phi",
+        architectures: &["PhiForCausalLM"],
+        gguf: "phi2",
+        gguf_interleaves_qk: false,
+        names: names::PHI,
+        keys: &[("norm_eps", "layer_norm_eps")],
+        defaults: r#"{"partial_rotary_factor": 0.5, "hidden_act": "gelu_new", "norm_eps": 1e-5}"#,
+        norm: NormKind::Layer,
+        residual: Residual::Parallel { when: Flag::Always, shared: true },
+        qk_norm: Flag::Key("qk_layernorm", false),
+        biases: Biases { qkv: Flag::Always, output: Flag::Always, mlp: Flag::Always, head: Flag::Always },
+        mlp: MlpKind::Plain,
+        positions: Positions::PartlyRotary,
+        ..LLAMA
+    },
+    Family {
+        name: "phi3",
+        architectures: &["Phi3ForCausalLM"],
+        gguf: "phi3",
+        gguf_interleaves_qk: false,
+        names: names::PHI3,
+        defaults: r#"{"norm_eps": 1e-5}"#,
+        projections: Projections::Joined,
+        biases: NO_BIAS,
+        mlp: MlpKind::GatedJoined,
+        windows: Windows::All,
+        positions: Positions::PartlyRotary,
+        ..LLAMA
+    },
+    Family {
+        name: "phimoe",
+        architectures: &["PhimoeForCausalLM", "PhiMoEForCausalLM"],
+        gguf: "phimoe",
+        gguf_interleaves_qk: false,
+        names: names::MIXTRAL,
+        defaults: r#"{"num_key_value_heads": 8, "num_experts": 16, "num_experts_per_tok": 2, "rope_theta": 1e6,
+            "norm_eps": 1e-5}"#,
+        norm: NormKind::Layer,
+        biases: Biases { mlp: Flag::Never, head: Flag::Key("lm_head_bias", false), ..LLAMA.biases },
+        routing: Routing::SparseMixer,
+        windows: Windows::All,
+        ..LLAMA
+    },
+    GEMMA,
+    Family {
+        name: "gemma2",
+        architectures: &["Gemma2ForCausalLM"],
+        gguf: "gemma2",
+        names: names::SANDWICH,
+        keys: &[("hidden_act", "hidden_activation")],
+        defaults: r#"{"tie_word_embeddings": true, "head_dim": 256, "hidden_act": "gelu_pytorch_tanh",
+            "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 2,
+            "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0}"#,
+        residual: Residual::Sandwich,
+        windows: Windows::Pattern,
+        gelu_is_tanh: false,
+        ..GEMMA
+    },
+    Family {
+        name: "gemma3_text",
+        aliases: &["gemma3"],
+        architectures: &["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"],
+        gguf: "gemma3",
+        names: names::SANDWICH,
+        keys: &[("hidden_act", "hidden_activation")],
+        defaults: r#"{"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+            "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "max_position_embeddings": 131072,
+            "norm_eps": 1e-6, "tie_word_embeddings": true, "hidden_act": "gelu_pytorch_tanh", "rope_theta": 1e6,
+            "rope_local_base_freq": 10000.0, "query_pre_attn_scalar": 256, "sliding_window": 4096,
+            "sliding_window_pattern": 6, "bos_token_id": 2, "eos_token_id": 1}"#,
+        residual: Residual::Sandwich,
+        qk_norm: Flag::Always,
+        windows: Windows::Pattern,
+        gelu_is_tanh: false,
+        ..GEMMA
+    },
+    Family {
+        name: "smollm3",
+        architectures: &["SmolLM3ForCausalLM"],
+        gguf: "smollm3",
+        defaults: r#"{"tie_word_embeddings": true, "num_key_value_heads": 4, "rope_theta": 2e6,
+            "no_rope_layer_interval": 4}"#,
+        windows: Windows::WithoutRope,
+        ..LLAMA
+    },
+    Family {
+        name: "gpt_neox",
+        architectures: &["GPTNeoXForCausalLM"],
+        gguf: "gptneox",
+        gguf_interleaves_qk: false,
+        names: names::GPT_NEOX,
+        keys: &[
+            ("norm_eps", "layer_norm_eps"),
+            ("rope_theta", "rotary_emb_base"),
+            ("partial_rotary_factor", "rotary_pct"),
+        ],
+        defaults: r#"{"partial_rotary_factor": 0.25, "hidden_act": "gelu", "norm_eps": 1e-5}"#,
+        norm: NormKind::Layer,
+        residual: Residual::Parallel { when: Flag::Key("use_parallel_residual", true), shared: false },
+        projections: Projections::JoinedByHead,
+        biases: Biases {
+            qkv: Flag::Key("attention_bias", true),
+            output: Flag::Key("attention_bias", true),
+            mlp: Flag::Always,
+            head: Flag::Never,
+        },
+        mlp: MlpKind::Plain,
+        positions: Positions::PartlyRotary,
+        ..LLAMA
+    },
+    Family {
+        name: "gpt2",
+        architectures: &["GPT2LMHeadModel"],
+        gguf: "gpt2",
+        gguf_interleaves_qk: false,
+        names: names::GPT2,
+        keys: &[
+            ("hidden_size", "n_embd"),
+            ("num_attention_heads", "n_head"),
+            ("num_hidden_layers", "n_layer"),
+            ("max_position_embeddings", "n_positions"),
+            ("intermediate_size", "n_inner"),
+            ("hidden_act", "activation_function"),
+            ("norm_eps", "layer_norm_epsilon"),
+        ],
+        defaults: r#"{"tie_word_embeddings": true, "hidden_act": "gelu_new", "norm_eps": 1e-5}"#,
+        norm: NormKind::Layer,
+        projections: Projections::Joined,
+        biases: Biases { qkv: Flag::Always, output: Flag::Always, mlp: Flag::Always, head: Flag::Never },
+        mlp: MlpKind::Plain,
+        positions: Positions::Learned,
+        transposed: true,
+        ..LLAMA
+    },
+    Family {
+        name: "olmo2",
+        architectures: &["Olmo2ForCausalLM"],
+        gguf: "olmo2",
+        gguf_interleaves_qk: false,
+        names: names::OLMO2,
+        defaults: r#"{"norm_eps": 1e-5}"#,
+        residual: Residual::PostNorm,
+        qk_norm: Flag::Always,
+        qk_norm_over: Over::Row,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        ..LLAMA
+    },
+    Family {
+        name: "stablelm",
+        architectures: &["StableLmForCausalLM"],
+        gguf: "stablelm",
+        gguf_interleaves_qk: false,
+        names: names::STABLELM,
+        keys: &[("norm_eps", "layer_norm_eps")],
+        defaults: r#"{"partial_rotary_factor": 0.25, "norm_eps": 1e-5}"#,
+        norm: NormKind::Layer,
+        residual: Residual::Parallel { when: Flag::Key("use_parallel_residual", false), shared: true },
+        qk_norm: Flag::Key("qk_layernorm", false),
+        qk_norm_over: Over::EachHead,
+        biases: Biases { qkv: Flag::Key("use_qkv_bias", false), ..NO_BIAS },
+        positions: Positions::PartlyRotary,
+        ..LLAMA
+    },
+    Family { name: "granite", architectures: &["GraniteForCausalLM"], gguf: "granite", ..LLAMA },
+];
+
+impl std::fmt::Debug for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "Family({})", self.name)
+    }
+}
 
 impl Family {
     /// The row whose `model_type` this is.
     pub fn of_model_type(name: &str) -> Option<&'static Self> {
-        FAMILIES.iter().find(|family| family.name == name)
+        FAMILIES.iter().find(|family| family.name == name || family.aliases.contains(&name))
     }
 
-    /// The row whose GGUF architecture this is.
+    /// The first row whose GGUF architecture this is. Mistral and Mixtral files call themselves "llama".
     pub fn of_gguf(architecture: &str) -> Option<&'static Self> {
         FAMILIES.iter().find(|family| family.gguf == architecture)
+    }
+
+    /// The name of its own class in transformers.
+    pub fn architecture(&self) -> &'static str {
+        self.architectures[0]
     }
 
     /// The names of all families, for a sentence that lists what is supported.

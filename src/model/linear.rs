@@ -163,6 +163,10 @@ impl Linear {
         self.weight.format()
     }
 
+    pub fn device(&self) -> Device {
+        self.weight.device()
+    }
+
     /// The weights alone, where nothing else has a part in the product.
     fn plain_blocks(&self) -> Option<&QTensor> {
         match &self.weight {

@@ -189,6 +189,7 @@ impl<'a> Opened<'a> {
             Format::Embedded(files) => Safetensors::embedded(files.name, files.weights, device, precision),
             Format::Gguf(gguf) => Err(gguf.broken("a GGUF file has no safetensors")),
         }
+        .map(|files| files.of_family(self.config.family))
     }
 }
 

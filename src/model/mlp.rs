@@ -1,49 +1,102 @@
-//! The gated feed-forward part of one layer: down(silu(gate x) * up x).
+//! The feed-forward part of one layer, gated or plain: down(act(gate x) * up x), or down(act(up x)).
 
 use candle_core::Tensor;
 
-use super::config::{Activation, Config};
 use super::error::Result;
+use super::family::MlpKind;
 use super::linear::{Linear, forward_all};
-use super::ops;
-use super::weights::Weights;
+use super::names::Part;
+use super::ops::{self, Activation};
+use super::part::{Named, Site};
 
 pub struct Mlp {
-    gate: Linear,
-    up: Linear,
+    inner: Inner,
     down: Linear,
     activation: Activation,
+    /// Its part and number in the names of the checkpoint.
+    parts: Parts,
+}
+
+enum Inner {
+    Gated {
+        gate: Linear,
+        up: Linear,
+    },
+    /// The rows of gate, then those of up.
+    Joined(Linear),
+    Plain(Linear),
+}
+
+/// Which parts of the layer an MLP's matrices are: gate, up and down.
+#[derive(Clone, Copy)]
+pub struct Parts {
+    pub gate: Part,
+    pub up: Part,
+    pub down: Part,
+    pub index: usize,
+}
+
+impl Parts {
+    pub const DENSE: Self = Self { gate: Part::Gate, up: Part::Up, down: Part::Down, index: 0 };
+    pub const SHARED: Self = Self { gate: Part::SharedGate, up: Part::SharedUp, down: Part::SharedDown, index: 0 };
+
+    pub fn expert(index: usize) -> Self {
+        Self { gate: Part::ExpertGate, up: Part::ExpertUp, down: Part::ExpertDown, index }
+    }
 }
 
 impl Mlp {
-    /// The tensors under `prefix`, such as `model.layers.0.mlp`.
-    pub fn new(config: &Config, weights: &dyn Weights, prefix: &str) -> Result<Self> {
-        let linear = |name: &str, out, inp| {
-            let linear = weights.linear(&format!("{prefix}.{name}.weight"), out, inp)?;
-            Ok::<_, super::Error>(match config.mlp_bias {
-                true => linear.with_bias(weights.tensor(&format!("{prefix}.{name}.bias"), &[out])?),
-                false => linear,
-            })
+    /// The layer's dense MLP.
+    pub fn new(site: &Site) -> Result<Self> {
+        let config = site.config;
+        let (dim, ffn, biased) = (config.dim, config.ffn, config.biases.mlp);
+        let inner = match config.family.mlp {
+            MlpKind::Gated => return Self::gated(site, Parts::DENSE, ffn, biased),
+            MlpKind::GatedJoined => Inner::Joined(site.linear(Part::GateUp, 2 * ffn, dim, biased)?),
+            MlpKind::Plain => Inner::Plain(site.linear(Part::Up, ffn, dim, biased)?),
         };
+        let down = site.linear(Part::Down, dim, ffn, biased)?;
+        Ok(Self { inner, down, activation: config.activation, parts: Parts::DENSE })
+    }
+
+    /// One with a gate, `ffn` wide inside: the layer's own, or one of its experts.
+    pub fn gated(site: &Site, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
+        let dim = site.config.dim;
+        let linear = |part, out, inp| site.nth_linear(part, parts.index, out, inp, biased);
         Ok(Self {
-            gate: linear("gate_proj", config.ffn, config.dim)?,
-            up: linear("up_proj", config.ffn, config.dim)?,
-            down: linear("down_proj", config.dim, config.ffn)?,
-            activation: config.activation,
+            inner: Inner::Gated { gate: linear(parts.gate, ffn, dim)?, up: linear(parts.up, ffn, dim)? },
+            down: linear(parts.down, dim, ffn)?,
+            activation: site.config.activation,
+            parts,
         })
     }
 
     /// x (T, dim) to (T, dim).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let [gate, up] = forward_all([&self.gate, &self.up], x)?;
-        let inner = match self.activation {
-            Activation::Silu => ops::gate_mul(&gate, &up, ops::Activation::Silu)?,
+        let inner = match &self.inner {
+            Inner::Gated { gate, up } => {
+                let [gate, up] = forward_all([gate, up], x)?;
+                ops::gate_mul(&gate, &up, self.activation)?
+            }
+            Inner::Joined(both) => {
+                let y = both.forward(x)?;
+                let ffn = y.dim(1)? / 2;
+                ops::gate_mul(&y.narrow(1, 0, ffn)?, &y.narrow(1, ffn, ffn)?, self.activation)?
+            }
+            Inner::Plain(up) => ops::activate(&up.forward(x)?, self.activation)?,
         };
         self.down.forward(&inner)
     }
 
-    /// Its matrices, by the last part of their checkpoint names.
-    pub fn linears(&self) -> [(&'static str, &Linear); 3] {
-        [("gate_proj", &self.gate), ("up_proj", &self.up), ("down_proj", &self.down)]
+    /// Its matrices.
+    pub fn linears(&self) -> Vec<Named<'_>> {
+        let Parts { gate: gate_part, up: up_part, down: down_part, index } = self.parts;
+        let mut all = match &self.inner {
+            Inner::Gated { gate, up } => vec![(gate_part, index, gate), (up_part, index, up)],
+            Inner::Joined(both) => vec![(Part::GateUp, index, both)],
+            Inner::Plain(up) => vec![(up_part, index, up)],
+        };
+        all.push((down_part, index, &self.down));
+        all
     }
 }

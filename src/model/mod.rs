@@ -3,8 +3,9 @@
 //! `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or profiles.
 //!
 //! In reading order: `config` and `family` say what is to be built, `format` and `weights` where its numbers come from,
-//! `linear`, `attention`, `mlp` and `decoder` are the graph on the operations of `ops`, `cache` is its memory; `load` makes
-//! a `Model`, and `generate` and `score` ask it. `cost` and `inspect` speak of a model without loading it.
+//! `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops` (`part` tells
+//! its names), `cache` is its memory; `load` makes a `Model`, and `generate` and `score` ask it. `cost` and `inspect`
+//! speak of a model without loading it.
 
 mod attention;
 mod cache;
@@ -13,6 +14,7 @@ pub mod cost;
 mod decoder;
 pub mod encoder;
 pub mod error;
+mod experts;
 pub mod family;
 pub mod format;
 mod generate;
@@ -24,7 +26,9 @@ mod load;
 mod matmul;
 mod mlp;
 pub mod names;
+mod norm;
 pub mod ops;
+mod part;
 mod pattern;
 pub mod rope;
 mod sample;

@@ -1,99 +1,345 @@
-//! What the same tensor is called in a Hugging Face checkpoint and in a GGUF file, and where its rows stand. The graph
-//! speaks Hugging Face names only; this is asked where a GGUF file is read or written.
+//! What a tensor is for, and what it is called in a Hugging Face checkpoint and in a GGUF file. The graph asks for parts
+//! (`Part`) and gets the checkpoint's names; a GGUF reader or writer translates those, and asks here where rows stand
+//! in another order. `{l}` stands for a layer's number, `{e}` for an expert's or a head's.
 
 use super::config::Config;
+use super::family::{Family, Projections};
 
-/// Names outside the layers: (Hugging Face, GGUF).
-static OUTER: &[(&str, &str)] =
-    &[("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")];
+/// What a tensor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    Embedding,
+    Positions,
+    FinalNorm,
+    Head,
+    AttentionNorm,
+    Q,
+    K,
+    V,
+    Qkv,
+    Output,
+    QNorm,
+    KNorm,
+    AttentionPostNorm,
+    MlpNorm,
+    Gate,
+    Up,
+    GateUp,
+    Down,
+    MlpPostNorm,
+    Router,
+    ExpertGate,
+    ExpertUp,
+    ExpertDown,
+    SharedGate,
+    SharedUp,
+    SharedDown,
+    SharedRouter,
+}
 
-/// Names within a layer: `model.layers.N.` and one of these, `blk.N.` and the other.
-static INNER: &[(&str, &str)] = &[
-    ("input_layernorm", "attn_norm"),
-    ("self_attn.q_proj", "attn_q"),
-    ("self_attn.k_proj", "attn_k"),
-    ("self_attn.v_proj", "attn_v"),
-    ("self_attn.o_proj", "attn_output"),
-    ("post_attention_layernorm", "ffn_norm"),
-    ("mlp.gate_proj", "ffn_gate"),
-    ("mlp.up_proj", "ffn_up"),
-    ("mlp.down_proj", "ffn_down"),
+/// One part's two names, without the last piece (`weight` or `bias`).
+#[derive(Debug, PartialEq)]
+pub struct Name {
+    pub part: Part,
+    pub huggingface: &'static str,
+    pub gguf: &'static str,
+}
+
+const fn name(part: Part, huggingface: &'static str, gguf: &'static str) -> Name {
+    Name { part, huggingface, gguf }
+}
+
+const OUTER: &[Name] = &[
+    name(Part::Embedding, "model.embed_tokens", "token_embd"),
+    name(Part::FinalNorm, "model.norm", "output_norm"),
+    name(Part::Head, "lm_head", "output"),
+];
+const SEPARATE: &[Name] = &[
+    name(Part::Q, "model.layers.{l}.self_attn.q_proj", "blk.{l}.attn_q"),
+    name(Part::K, "model.layers.{l}.self_attn.k_proj", "blk.{l}.attn_k"),
+    name(Part::V, "model.layers.{l}.self_attn.v_proj", "blk.{l}.attn_v"),
+    name(Part::Output, "model.layers.{l}.self_attn.o_proj", "blk.{l}.attn_output"),
+    name(Part::QNorm, "model.layers.{l}.self_attn.q_norm", "blk.{l}.attn_q_norm"),
+    name(Part::KNorm, "model.layers.{l}.self_attn.k_norm", "blk.{l}.attn_k_norm"),
+];
+const PRE_NORMS: &[Name] = &[
+    name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
+    name(Part::MlpNorm, "model.layers.{l}.post_attention_layernorm", "blk.{l}.ffn_norm"),
+];
+const SANDWICH_NORMS: &[Name] = &[
+    name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
+    name(Part::AttentionPostNorm, "model.layers.{l}.post_attention_layernorm", "blk.{l}.post_attention_norm"),
+    name(Part::MlpNorm, "model.layers.{l}.pre_feedforward_layernorm", "blk.{l}.ffn_norm"),
+    name(Part::MlpPostNorm, "model.layers.{l}.post_feedforward_layernorm", "blk.{l}.post_ffw_norm"),
+];
+const POST_NORMS: &[Name] = &[
+    name(Part::AttentionPostNorm, "model.layers.{l}.post_attention_layernorm", "blk.{l}.post_attention_norm"),
+    name(Part::MlpPostNorm, "model.layers.{l}.post_feedforward_layernorm", "blk.{l}.post_ffw_norm"),
+];
+const GATED: &[Name] = &[
+    name(Part::Gate, "model.layers.{l}.mlp.gate_proj", "blk.{l}.ffn_gate"),
+    name(Part::Up, "model.layers.{l}.mlp.up_proj", "blk.{l}.ffn_up"),
+    name(Part::Down, "model.layers.{l}.mlp.down_proj", "blk.{l}.ffn_down"),
+];
+const MIXTRAL_EXPERTS: &[Name] = &[
+    name(Part::Router, "model.layers.{l}.block_sparse_moe.gate", "blk.{l}.ffn_gate_inp"),
+    name(Part::ExpertGate, "model.layers.{l}.block_sparse_moe.experts.{e}.w1", "blk.{l}.ffn_gate_exps"),
+    name(Part::ExpertUp, "model.layers.{l}.block_sparse_moe.experts.{e}.w3", "blk.{l}.ffn_up_exps"),
+    name(Part::ExpertDown, "model.layers.{l}.block_sparse_moe.experts.{e}.w2", "blk.{l}.ffn_down_exps"),
+];
+const QWEN_EXPERTS: &[Name] = &[
+    name(Part::Router, "model.layers.{l}.mlp.gate", "blk.{l}.ffn_gate_inp"),
+    name(Part::ExpertGate, "model.layers.{l}.mlp.experts.{e}.gate_proj", "blk.{l}.ffn_gate_exps"),
+    name(Part::ExpertUp, "model.layers.{l}.mlp.experts.{e}.up_proj", "blk.{l}.ffn_up_exps"),
+    name(Part::ExpertDown, "model.layers.{l}.mlp.experts.{e}.down_proj", "blk.{l}.ffn_down_exps"),
+    name(Part::SharedGate, "model.layers.{l}.mlp.shared_expert.gate_proj", "blk.{l}.ffn_gate_shexp"),
+    name(Part::SharedUp, "model.layers.{l}.mlp.shared_expert.up_proj", "blk.{l}.ffn_up_shexp"),
+    name(Part::SharedDown, "model.layers.{l}.mlp.shared_expert.down_proj", "blk.{l}.ffn_down_shexp"),
+    name(Part::SharedRouter, "model.layers.{l}.mlp.shared_expert_gate", "blk.{l}.ffn_gate_inp_shexp"),
 ];
 
-const HF_LAYER: &str = "model.layers.";
-const GGUF_LAYER: &str = "blk.";
+pub const LLAMA: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, GATED];
+pub const MIXTRAL: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, MIXTRAL_EXPERTS];
+pub const QWEN_MOE: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, GATED, QWEN_EXPERTS];
+pub const SANDWICH: &[&[Name]] = &[OUTER, SEPARATE, SANDWICH_NORMS, GATED];
+pub const OLMO2: &[&[Name]] = &[OUTER, SEPARATE, POST_NORMS, GATED];
+pub const PHI: &[&[Name]] = &[&[
+    name(Part::Embedding, "model.embed_tokens", "token_embd"),
+    name(Part::FinalNorm, "model.final_layernorm", "output_norm"),
+    name(Part::Head, "lm_head", "output"),
+    name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
+    name(Part::Q, "model.layers.{l}.self_attn.q_proj", "blk.{l}.attn_q"),
+    name(Part::K, "model.layers.{l}.self_attn.k_proj", "blk.{l}.attn_k"),
+    name(Part::V, "model.layers.{l}.self_attn.v_proj", "blk.{l}.attn_v"),
+    name(Part::Output, "model.layers.{l}.self_attn.dense", "blk.{l}.attn_output"),
+    name(Part::QNorm, "model.layers.{l}.self_attn.q_layernorm", "blk.{l}.attn_q_norm"),
+    name(Part::KNorm, "model.layers.{l}.self_attn.k_layernorm", "blk.{l}.attn_k_norm"),
+    name(Part::Up, "model.layers.{l}.mlp.fc1", "blk.{l}.ffn_up"),
+    name(Part::Down, "model.layers.{l}.mlp.fc2", "blk.{l}.ffn_down"),
+]];
+pub const PHI3: &[&[Name]] = &[
+    OUTER,
+    PRE_NORMS,
+    &[
+        name(Part::Qkv, "model.layers.{l}.self_attn.qkv_proj", "blk.{l}.attn_qkv"),
+        name(Part::Output, "model.layers.{l}.self_attn.o_proj", "blk.{l}.attn_output"),
+        name(Part::GateUp, "model.layers.{l}.mlp.gate_up_proj", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.mlp.down_proj", "blk.{l}.ffn_down"),
+    ],
+];
+pub const STABLELM: &[&[Name]] = &[
+    OUTER,
+    PRE_NORMS,
+    GATED,
+    &[
+        name(Part::Q, "model.layers.{l}.self_attn.q_proj", "blk.{l}.attn_q"),
+        name(Part::K, "model.layers.{l}.self_attn.k_proj", "blk.{l}.attn_k"),
+        name(Part::V, "model.layers.{l}.self_attn.v_proj", "blk.{l}.attn_v"),
+        name(Part::Output, "model.layers.{l}.self_attn.o_proj", "blk.{l}.attn_output"),
+        name(Part::QNorm, "model.layers.{l}.self_attn.q_layernorm.norms.{e}", "blk.{l}.attn_q_norm"),
+        name(Part::KNorm, "model.layers.{l}.self_attn.k_layernorm.norms.{e}", "blk.{l}.attn_k_norm"),
+    ],
+];
+pub const GPT_NEOX: &[&[Name]] = &[&[
+    name(Part::Embedding, "gpt_neox.embed_in", "token_embd"),
+    name(Part::FinalNorm, "gpt_neox.final_layer_norm", "output_norm"),
+    name(Part::Head, "embed_out", "output"),
+    name(Part::AttentionNorm, "gpt_neox.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
+    name(Part::Qkv, "gpt_neox.layers.{l}.attention.query_key_value", "blk.{l}.attn_qkv"),
+    name(Part::Output, "gpt_neox.layers.{l}.attention.dense", "blk.{l}.attn_output"),
+    name(Part::MlpNorm, "gpt_neox.layers.{l}.post_attention_layernorm", "blk.{l}.ffn_norm"),
+    name(Part::Up, "gpt_neox.layers.{l}.mlp.dense_h_to_4h", "blk.{l}.ffn_up"),
+    name(Part::Down, "gpt_neox.layers.{l}.mlp.dense_4h_to_h", "blk.{l}.ffn_down"),
+]];
+pub const GPT2: &[&[Name]] = &[&[
+    name(Part::Embedding, "transformer.wte", "token_embd"),
+    name(Part::Positions, "transformer.wpe", "position_embd"),
+    name(Part::FinalNorm, "transformer.ln_f", "output_norm"),
+    name(Part::Head, "lm_head", "output"),
+    name(Part::AttentionNorm, "transformer.h.{l}.ln_1", "blk.{l}.attn_norm"),
+    name(Part::Qkv, "transformer.h.{l}.attn.c_attn", "blk.{l}.attn_qkv"),
+    name(Part::Output, "transformer.h.{l}.attn.c_proj", "blk.{l}.attn_output"),
+    name(Part::MlpNorm, "transformer.h.{l}.ln_2", "blk.{l}.ffn_norm"),
+    name(Part::Up, "transformer.h.{l}.mlp.c_fc", "blk.{l}.ffn_up"),
+    name(Part::Down, "transformer.h.{l}.mlp.c_proj", "blk.{l}.ffn_down"),
+]];
 
-/// The GGUF name of a checkpoint's tensor, such as `blk.0.attn_q.weight`.
-pub fn to_gguf(huggingface: &str) -> Option<String> {
-    translate(huggingface, HF_LAYER, GGUF_LAYER, |pair| *pair)
+/// A tensor of a checkpoint, understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    pub part: Part,
+    pub layer: usize,
+    /// The expert's number, or the head's of a norm for each head; 0 where there is one of the part.
+    pub index: usize,
+    /// `weight` or `bias`.
+    pub last: &'a str,
 }
 
-/// The checkpoint's name of a GGUF tensor, such as `model.layers.0.self_attn.q_proj.weight`.
-pub fn to_huggingface(gguf: &str) -> Option<String> {
-    translate(gguf, GGUF_LAYER, HF_LAYER, |(huggingface, gguf)| (gguf, huggingface))
-}
+impl Part {
+    /// Each layer has its own.
+    pub fn is_within_layer(self) -> bool {
+        !matches!(self, Self::Embedding | Self::Positions | Self::FinalNorm | Self::Head)
+    }
 
-fn translate<'a>(
-    name: &str,
-    from_layer: &str,
-    to_layer: &str,
-    pair: impl Fn(&(&'a str, &'a str)) -> (&'a str, &'a str),
-) -> Option<String> {
-    let (stem, last) = name.rsplit_once('.').filter(|(_, last)| matches!(*last, "weight" | "bias"))?;
-    let find = |table: &[(&'a str, &'a str)], stem: &str| {
-        table.iter().map(&pair).find(|(from, _)| *from == stem).map(|(_, to)| to)
-    };
-    match stem.strip_prefix(from_layer) {
-        None => Some(format!("{}.{last}", find(OUTER, stem)?)),
-        Some(inner) => {
-            let (index, part) = inner.split_once('.')?;
-            let index: usize = index.parse().ok()?;
-            Some(format!("{to_layer}{index}.{}.{last}", find(INNER, part)?))
-        }
+    /// A matrix of one of several experts, which a token may or may not be multiplied by.
+    pub fn is_expert(self) -> bool {
+        matches!(self, Self::ExpertGate | Self::ExpertUp | Self::ExpertDown)
     }
 }
 
-/// For a tensor (by its Hugging Face name) whose rows a GGUF file of this family stores in another order: for each row
+impl Family {
+    /// The checkpoint's name of a part, without `weight` or `bias`; `index` is an expert's number, or a head's. `None`
+    /// where the family has no such part.
+    pub fn stem(&self, part: Part, layer: usize, index: usize) -> Option<String> {
+        let name = self.parts().find(|name| name.part == part)?;
+        Some(fill(name.huggingface, layer, index))
+    }
+
+    /// The embedding's name in two: what all names of the decoder begin with, and the rest.
+    pub fn embedding(&self) -> (&'static str, &'static str) {
+        let name = self.parts().find(|name| name.part == Part::Embedding).expect("every family embeds").huggingface;
+        name.split_at(name.find('.').expect("the decoder's names have a prefix") + 1)
+    }
+
+    /// What a checkpoint's tensor is for.
+    pub fn place<'a>(&self, huggingface: &'a str) -> Option<Place<'a>> {
+        self.understand(huggingface, |name| name.huggingface)
+    }
+
+    /// What a GGUF file's tensor is for; one that holds all experts has the index 0.
+    pub fn place_in_gguf<'a>(&self, gguf: &'a str) -> Option<Place<'a>> {
+        self.understand(gguf, |name| name.gguf)
+    }
+
+    /// The GGUF name of a checkpoint's tensor, such as `blk.0.attn_q.weight`. Those of all experts of a layer have one
+    /// name, being stacked there.
+    pub fn to_gguf(&self, huggingface: &str) -> Option<String> {
+        let place = self.place(huggingface)?;
+        let name = self.parts().find(|name| name.part == place.part)?;
+        Some(format!("{}.{}", fill(name.gguf, place.layer, place.index), place.last))
+    }
+
+    /// The checkpoint's name of a GGUF tensor, such as `model.layers.0.self_attn.q_proj.weight`.
+    pub fn to_huggingface(&self, gguf: &str) -> Option<String> {
+        let place = self.place_in_gguf(gguf)?;
+        Some(format!("{}.{}", self.stem(place.part, place.layer, place.index)?, place.last))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &'static Name> {
+        self.names.iter().copied().flatten()
+    }
+
+    fn understand<'a>(&self, name: &'a str, column: impl Fn(&'static Name) -> &'static str) -> Option<Place<'a>> {
+        let (stem, last) = name.rsplit_once('.').filter(|(_, last)| matches!(*last, "weight" | "bias"))?;
+        let found = |name: &'static Name| {
+            let (layer, index) = numbers(column(name), stem)?;
+            Some(Place { part: name.part, layer, index, last })
+        };
+        self.parts().find_map(found)
+    }
+}
+
+fn fill(template: &str, layer: usize, index: usize) -> String {
+    template.replace("{l}", &layer.to_string()).replace("{e}", &index.to_string())
+}
+
+/// The layer's and the expert's number in a name of this form.
+fn numbers(template: &str, name: &str) -> Option<(usize, usize)> {
+    let (mut layer, mut index) = (0, 0);
+    let mut pieces = name.split('.');
+    for wanted in template.split('.') {
+        let piece = pieces.next()?;
+        match wanted {
+            "{l}" => layer = number(piece)?,
+            "{e}" => index = number(piece)?,
+            _ if wanted == piece => {}
+            _ => return None,
+        }
+    }
+    pieces.next().is_none().then_some((layer, index))
+}
+
+/// A number as names have it: digits, no sign.
+fn number(piece: &str) -> Option<usize> {
+    piece.bytes().all(|b| b.is_ascii_digit()).then(|| piece.parse().ok())?
+}
+
+/// For a tensor (by its checkpoint name) whose rows a GGUF file of this family stores in another order: for each row
 /// of the GGUF tensor, the row of the checkpoint's tensor that stands there. `None` where the order is the same.
 ///
 /// Llama's q and k: the checkpoint pairs row i of a head with row i + head_dim/2, the GGUF file puts the two side by
-/// side (`permute` in llama.cpp's convert_hf_to_gguf.py).
+/// side (`permute` in llama.cpp's convert_hf_to_gguf.py). GPT-NeoX's q, k and v of each head stand together in the
+/// checkpoint, and all of q, all of k, all of v in the file.
 pub fn gguf_row_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> {
-    let (stem, _) = huggingface.rsplit_once('.')?;
-    let heads = match stem.rsplit_once('.')?.1 {
-        "q_proj" => config.heads,
-        "k_proj" => config.kv_heads,
-        _ => return None,
+    let (family, head_dim) = (config.family, config.head_dim);
+    let interleaved = |heads: usize| {
+        let half = head_dim / 2;
+        let row = move |head: usize, pair: usize, side: usize| head * head_dim + side * half + pair;
+        let head = move |head: usize| (0..half).flat_map(move |pair| [row(head, pair, 0), row(head, pair, 1)]);
+        (0..heads).flat_map(head).collect()
     };
-    let half = config.head_dim / 2;
-    let row = |head: usize, pair: usize, side: usize| head * config.head_dim + side * half + pair;
-    let head = |head: usize| (0..half).flat_map(move |pair| [row(head, pair, 0), row(head, pair, 1)]);
-    config.family.gguf_interleaves_qk.then(|| (0..heads).flat_map(head).collect())
+    match family.place(huggingface)?.part {
+        Part::Q if family.gguf_interleaves_qk => Some(interleaved(config.heads)),
+        Part::K if family.gguf_interleaves_qk => Some(interleaved(config.kv_heads)),
+        Part::Qkv if family.projections == Projections::JoinedByHead => {
+            let rows = |which: usize| {
+                let head = move |head: usize| (0..head_dim).map(move |i| (3 * head + which) * head_dim + i);
+                (0..config.heads).flat_map(head)
+            };
+            Some((0..3).flat_map(rows).collect())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn family(name: &str) -> &'static Family {
+        Family::of_model_type(name).expect(name)
+    }
+
     #[test]
     fn names_go_there_and_back() {
-        for (huggingface, gguf) in [
-            ("model.embed_tokens.weight", "token_embd.weight"),
-            ("lm_head.weight", "output.weight"),
-            ("model.norm.weight", "output_norm.weight"),
-            ("model.layers.11.self_attn.o_proj.bias", "blk.11.attn_output.bias"),
-            ("model.layers.0.post_attention_layernorm.weight", "blk.0.ffn_norm.weight"),
+        for (of, huggingface, gguf) in [
+            ("llama", "model.embed_tokens.weight", "token_embd.weight"),
+            ("llama", "lm_head.weight", "output.weight"),
+            ("qwen3", "model.norm.weight", "output_norm.weight"),
+            ("qwen2", "model.layers.11.self_attn.o_proj.bias", "blk.11.attn_output.bias"),
+            ("llama", "model.layers.0.post_attention_layernorm.weight", "blk.0.ffn_norm.weight"),
+            ("gemma2", "model.layers.0.post_attention_layernorm.weight", "blk.0.post_attention_norm.weight"),
+            ("gpt2", "transformer.h.3.mlp.c_proj.bias", "blk.3.ffn_down.bias"),
+            ("gpt_neox", "gpt_neox.layers.1.attention.query_key_value.weight", "blk.1.attn_qkv.weight"),
+            ("mixtral", "model.layers.2.block_sparse_moe.experts.0.w3.weight", "blk.2.ffn_up_exps.weight"),
         ] {
-            assert_eq!(to_gguf(huggingface).as_deref(), Some(gguf));
-            assert_eq!(to_huggingface(gguf).as_deref(), Some(huggingface));
+            assert_eq!(family(of).to_gguf(huggingface).as_deref(), Some(gguf));
+            assert_eq!(family(of).to_huggingface(gguf).as_deref(), Some(huggingface));
         }
     }
 
     #[test]
+    fn experts_share_a_gguf_name_and_keep_their_number() {
+        let expert = "model.layers.2.mlp.experts.57.down_proj.weight";
+        let place = Place { part: Part::ExpertDown, layer: 2, index: 57, last: "weight" };
+        assert_eq!(family("qwen3_moe").place(expert), Some(place));
+        assert_eq!(family("qwen3_moe").to_gguf(expert).as_deref(), Some("blk.2.ffn_down_exps.weight"));
+    }
+
+    #[test]
     fn names_it_does_not_know_have_no_other_name() {
-        for name in ["", "rope_freqs.weight", "model.layers.x.mlp.up_proj.weight", "model.layers.0.weight", "lm_head"] {
-            assert_eq!(to_gguf(name), None);
+        let unknown = [
+            "",
+            "rope_freqs.weight",
+            "model.layers.x.mlp.up_proj.weight",
+            "model.layers.+1.mlp.up_proj.weight",
+            "model.layers.0.weight",
+            "lm_head",
+            "model.layers.0.mlp.up_proj.scale",
+        ];
+        for name in unknown {
+            assert_eq!(family("llama").to_gguf(name), None, "{name}");
         }
-        assert_eq!(to_huggingface("blk.0.attn_qkv.weight"), None);
+        assert_eq!(family("llama").to_huggingface("blk.0.attn_qkv.weight"), None);
     }
 }

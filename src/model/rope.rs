@@ -33,8 +33,21 @@ pub enum Scaling {
     },
     Yarn(Yarn),
     Llama3(Llama3),
+    LongRope(LongRope),
     /// Each pair's frequency is divided by its own factor: how GGUF files store Llama 3's scaling.
     Divisors(Arc<[f32]>),
+}
+
+/// Each pair's frequency is divided by its own factor, one list within the original length and one for sequences that
+/// are longer (<https://arxiv.org/abs/2402.13753>).
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongRope {
+    pub short: Vec<f64>,
+    pub long: Vec<f64>,
+    pub original: usize,
+    /// Multiplies cos and sin, in a sequence within the original length and in a longer one.
+    pub attention_short: f64,
+    pub attention_long: f64,
 }
 
 /// Interpolates slow pairs, leaves fast ones, and blends between (<https://arxiv.org/abs/2309.00071>).
@@ -61,19 +74,29 @@ pub struct Llama3 {
 }
 
 impl Rope {
+    /// A number that is the same for two lengths of a sequence exactly where all angles are the same.
+    pub fn turning(&self, length: usize) -> usize {
+        match &self.scaling {
+            Scaling::Dynamic { original, .. } => length.max(*original),
+            Scaling::LongRope(long) => usize::from(length > long.original),
+            _ => 0,
+        }
+    }
+
     /// cos and sin for each position, both (positions, dims/2) f32. `longest` gives for each position the length of
-    /// the whole sequence it belongs to, which only dynamic scaling looks at.
+    /// the whole sequence it belongs to, which some scalings look at (`turning`).
     pub fn tables(&self, positions: &[u32], longest: &[usize], device: &Device) -> Result<(Tensor, Tensor)> {
         let half = self.dims / 2;
         let (mut cos, mut sin) =
             (Vec::with_capacity(positions.len() * half), Vec::with_capacity(positions.len() * half));
-        let attention = self.attention();
-        let mut frequencies = (0, self.frequencies(0));
+        let mut turning = self.turning(0);
+        let (mut frequencies, mut attention) = (self.frequencies(0), self.attention(0));
         for (&position, &length) in positions.iter().zip(longest) {
-            if frequencies.0 != length && matches!(self.scaling, Scaling::Dynamic { .. }) {
-                frequencies = (length, self.frequencies(length));
+            if turning != self.turning(length) {
+                turning = self.turning(length);
+                (frequencies, attention) = (self.frequencies(length), self.attention(length));
             }
-            for &frequency in &frequencies.1 {
+            for &frequency in &frequencies {
                 // in f32, as the reference does: the rounding of a far position's angle is part of the model
                 let (s, c) = (position as f32 * frequency).sin_cos();
                 cos.push(c * attention);
@@ -96,10 +119,12 @@ impl Rope {
         }
     }
 
-    /// What cos and sin are multiplied by.
-    fn attention(&self) -> f32 {
+    /// What cos and sin are multiplied by, in a sequence of `length` tokens.
+    fn attention(&self, length: usize) -> f32 {
         match &self.scaling {
             Scaling::Yarn(yarn) => yarn.attention as f32,
+            Scaling::LongRope(long) if length > long.original => long.attention_long as f32,
+            Scaling::LongRope(long) => long.attention_short as f32,
             _ => 1.0,
         }
     }
@@ -113,6 +138,10 @@ impl Rope {
             Scaling::Dynamic { factor, original } => self.plain(self.dynamic_base(*factor, *original, length)),
             Scaling::Yarn(yarn) => yarn.frequencies(&plain, self.theta, self.dims),
             Scaling::Llama3(llama3) => plain.iter().map(|&f| llama3.frequency(f)).collect(),
+            Scaling::LongRope(long) => {
+                let factors = if length > long.original { &long.long } else { &long.short };
+                plain.iter().zip(factors).map(|(f, factor)| f / factor).collect()
+            }
             Scaling::Divisors(divisors) => plain.iter().zip(divisors.iter()).map(|(f, &d)| f / f64::from(d)).collect(),
         };
         scaled.into_iter().map(|f| f as f32).collect()
@@ -151,6 +180,13 @@ impl Yarn {
             f / self.factor * interpolated + f * (1.0 - interpolated)
         };
         plain.iter().enumerate().map(blend).collect()
+    }
+}
+
+impl LongRope {
+    /// sqrt(1 + ln(factor) / ln(original)), the paper's temperature for a context that is `factor` times longer.
+    pub fn attention(factor: f64, original: usize) -> f64 {
+        if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / (original as f64).ln()).sqrt() }
     }
 }
 

@@ -77,9 +77,9 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
     };
     let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
     Ok(ModelFacts {
-        architecture: config.family.architecture.into(),
+        architecture: config.family.architecture().into(),
         parameters: facts.parameters(),
-        layers: config.layers,
+        layers: config.layers.len(),
         hidden: config.dim,
         heads: config.heads,
         kv_heads: config.kv_heads,

@@ -156,6 +156,6 @@ fn disk(request: &Measure) -> Reading {
 fn bytes_per_token(model: &Model, context: usize) -> usize {
     // of the embedding one row is read; a tied head is listed as the head, too
     let weights = model.decoder.linears().into_iter().filter(|(name, _)| !name.contains("embed_tokens"));
-    let cache = 2 * model.config.layers * model.config.kv_dim() * size_of::<f32>() * context;
+    let cache = 2 * model.config.layers.len() * model.config.kv_dim() * size_of::<f32>() * context;
     weights.map(|(_, linear)| linear.bytes()).sum::<usize>() + cache
 }

@@ -1,9 +1,10 @@
 //! The keys of a GGUF file to `Config`. Some facts have no key and follow from which tensors are there.
 
-use super::Config;
+use super::{Config, Layer, MOST_LAYERS};
 use crate::model::error::{Error, Result};
-use crate::model::family::Family;
+use crate::model::family::{Biases, Family};
 use crate::model::format::gguf::Gguf;
+use crate::model::ops::Activation;
 use crate::model::rope::{Rope, Scaling, Yarn};
 
 impl Config {
@@ -14,6 +15,9 @@ impl Config {
             let supported = Family::all_names();
             Error::unsupported(gguf.file(), format!("general.architecture {architecture:?}"), supported)
         })?;
+        if family.name != "llama" {
+            return Err(Error::unsupported(gguf.file(), format!("general.architecture {architecture:?}"), "llama"));
+        }
         Keys { gguf, prefix: family.gguf }.config(family)
     }
 }
@@ -39,17 +43,29 @@ impl Keys<'_> {
             family,
             vocab: embedding.shape[0],
             dim,
-            layers: self.size("block_count")?,
+            layers: self.layers(head_dim)?,
             heads,
             kv_heads: self.optional_size("attention.head_count_kv")?.unwrap_or(heads),
             head_dim,
             ffn: self.size("feed_forward_length")?,
+            experts: None,
             max_positions: self.size("context_length")?,
             norm_eps: self.required("attention.layer_norm_rms_epsilon")?,
-            rope: self.rope(head_dim)?,
-            activation: family.activations[0],
-            attention_bias: self.gguf.tensor("blk.0.attn_output.bias").is_some(),
-            mlp_bias: self.gguf.tensor("blk.0.ffn_down.bias").is_some(),
+            ropes: vec![self.rope(head_dim)?],
+            activation: Activation::Silu,
+            biases: Biases {
+                qkv: self.gguf.tensor("blk.0.attn_q.bias").is_some(),
+                output: self.gguf.tensor("blk.0.attn_output.bias").is_some(),
+                mlp: self.gguf.tensor("blk.0.ffn_down.bias").is_some(),
+                head: false,
+            },
+            qk_norm: false,
+            parallel: false,
+            score_softcap: None,
+            logit_softcap: None,
+            embedding_scale: 1.0,
+            residual_scale: 1.0,
+            logit_scale: 1.0,
             tied: self.gguf.tensor("output.weight").is_none(),
             bos: self.token("bos")?,
             eos: self.ends()?,
@@ -64,6 +80,16 @@ impl Keys<'_> {
             None | Some(0) => Ok(()),
             Some(n) => Err(Error::unsupported(self.gguf.file(), format!("a mixture of {n} experts"), "dense MLPs")),
         }
+    }
+
+    fn layers(&self, head_dim: usize) -> Result<Vec<Layer>> {
+        let count = self.size("block_count")?;
+        if count > MOST_LAYERS {
+            let key = self.key("block_count");
+            return Err(self.gguf.broken(format!("{key} is {count}, allowed are 1 to {MOST_LAYERS}")));
+        }
+        let scale = (head_dim as f32).sqrt().recip();
+        Ok(vec![Layer { window: None, rope: Some(0), experts: false, scale }; count])
     }
 
     fn rope(&self, head_dim: usize) -> Result<Rope> {

@@ -1,62 +1,38 @@
-//! config.json to `Config`. `RawConfig` is the file as written, in either of the two forms in use; what is typed there
-//! becomes what is meant, or is refused by name.
+//! config.json to `Config`: the file as written, in any of the forms in use; what is typed there becomes what is meant,
+//! or is refused by name. Which words a family has for a key, and what it means to leave one out, is in its row.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Activation, Config, Stored};
+use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
 use crate::model::error::{Error, Result};
-use crate::model::family::Family;
-use crate::model::rope::{Llama3, Rope, Scaling, Yarn};
+use crate::model::family::{Biases, Family, Flag, Positions, Residual, Routing, Windows};
+use crate::model::ops::Activation;
+use crate::model::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
 
-/// config.json as written. Two forms exist: `rope_theta`, `rope_scaling`, `torch_dtype` (up to transformers 4, and
-/// most files on the hub) and `rope_parameters`, `dtype` (transformers 5).
-#[derive(Debug, Deserialize)]
-struct RawConfig {
-    model_type: Option<String>,
-    architectures: Option<Vec<String>>,
-    vocab_size: Option<u64>,
-    hidden_size: Option<u64>,
-    intermediate_size: Option<u64>,
-    num_hidden_layers: Option<u64>,
-    num_attention_heads: Option<u64>,
-    num_key_value_heads: Option<u64>,
-    head_dim: Option<u64>,
-    max_position_embeddings: Option<u64>,
-    rms_norm_eps: Option<f64>,
-    hidden_act: Option<String>,
-    attention_bias: Option<bool>,
-    mlp_bias: Option<bool>,
-    tie_word_embeddings: Option<bool>,
-    bos_token_id: Option<Value>,
-    eos_token_id: Option<Value>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<Value>,
-    rope_parameters: Option<Value>,
-    partial_rotary_factor: Option<f64>,
-    torch_dtype: Option<String>,
-    dtype: Option<String>,
-    quantization_config: Option<Value>,
-}
+/// Words that mean the same key in every family: (ours, another).
+static COMMON_KEYS: &[(&str, &str)] =
+    &[("norm_eps", "rms_norm_eps"), ("num_experts", "num_local_experts"), ("dtype", "torch_dtype")];
+
+const SLIDING: &str = "sliding_attention";
+const FULL: &str = "full_attention";
 
 impl Config {
     /// Reads config.json. `file` names it in errors.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
-        let raw: RawConfig =
+        let map: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
-        Reader { file }.config(raw)
+        let family = family(&map, file)?;
+        let defaults = serde_json::from_str(family.defaults).expect("the defaults of a row are JSON");
+        Reader { file, family, map: flattened(map), defaults }.config()
     }
 
     /// generation_config.json, where there is one, has the last word on which tokens end a generation.
-    pub(in crate::model) fn with_generation(mut self, bytes: Option<&[u8]>, file: &str) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Generation {
-            eos_token_id: Option<Value>,
-        }
+    pub(crate) fn with_generation(mut self, bytes: Option<&[u8]>, file: &str) -> Result<Self> {
         let Some(bytes) = bytes else { return Ok(self) };
-        let generation: Generation =
+        let map: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a generation config: {e}")))?;
-        let eos = Reader { file }.token_ids("eos_token_id", generation.eos_token_id.as_ref())?;
+        let reader = Reader { file, family: self.family, map, defaults: Map::new() };
+        let eos = reader.token_ids("eos_token_id")?;
         if !eos.is_empty() {
             self.eos = eos;
         }
@@ -64,127 +40,395 @@ impl Config {
     }
 }
 
+/// The row that `model_type` names, if the head is one of its own.
+fn family(map: &Map<String, Value>, file: &str) -> Result<&'static Family> {
+    let name = match map.get("model_type") {
+        Some(Value::String(name)) => name,
+        _ => return Err(Error::broken(file, "model_type is missing")),
+    };
+    let family = Family::of_model_type(name)
+        .ok_or_else(|| Error::unsupported(file, format!("model_type {name:?}"), Family::all_names()))?;
+    match map.get("architectures").and_then(|all| all.get(0)).and_then(Value::as_str) {
+        Some(architecture) if !family.architectures.contains(&architecture) => {
+            let supported = family.architectures.join(", ");
+            Err(Error::unsupported(file, format!("architecture {architecture:?}"), supported))
+        }
+        _ => Ok(family),
+    }
+}
+
+/// With the keys of a nested `text_config` over the outer ones.
+fn flattened(mut map: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(text)) = map.remove("text_config") {
+        map.extend(text);
+    }
+    map
+}
+
 /// Turns what was typed into what is meant; it carries the file's name for the sentences.
 struct Reader<'a> {
     file: &'a str,
+    family: &'static Family,
+    map: Map<String, Value>,
+    /// What the family means by leaving a key out.
+    defaults: Map<String, Value>,
 }
 
 impl Reader<'_> {
-    fn config(&self, raw: RawConfig) -> Result<Config> {
-        let family = self.family(&raw)?;
-        if raw.quantization_config.as_ref().is_some_and(|q| !q.is_null()) {
-            return Err(self.unsupported("a quantized checkpoint (quantization_config)", "f32, f16, bf16, GGUF files"));
-        }
-        let heads = self.size("num_attention_heads", raw.num_attention_heads)?;
-        let dim = self.size("hidden_size", raw.hidden_size)?;
-        let head_dim = match raw.head_dim {
-            Some(given) => self.size("head_dim", Some(given))?,
-            None if heads > 0 && dim.is_multiple_of(heads) => dim / heads,
-            None => {
-                return Err(self.broken(format!("hidden_size {dim} is not a multiple of num_attention_heads {heads}")));
-            }
-        };
-        let max_positions = self.size("max_position_embeddings", raw.max_position_embeddings)?;
+    fn config(&self) -> Result<Config> {
+        self.refuse_options()?;
+        let family = self.family;
+        let (heads, dim) = (self.size("num_attention_heads")?, self.size("hidden_size")?);
+        let head_dim = self.head_dim(dim, heads)?;
+        let max_positions = self.size("max_position_embeddings")?;
+        let experts = self.experts()?;
+        let ropes = self.ropes(head_dim, max_positions)?;
+        let stored = self.stored()?;
         Config {
             family,
-            vocab: self.size("vocab_size", raw.vocab_size)?,
+            vocab: self.size("vocab_size")?,
             dim,
-            layers: self.size("num_hidden_layers", raw.num_hidden_layers)?,
+            layers: self.layers(head_dim, experts.is_some(), ropes.len())?,
             heads,
-            kv_heads: match raw.num_key_value_heads {
-                Some(given) => self.size("num_key_value_heads", Some(given))?,
-                None => heads,
-            },
+            kv_heads: self.optional_size("num_key_value_heads")?.unwrap_or(heads),
             head_dim,
-            ffn: self.size("intermediate_size", raw.intermediate_size)?,
+            ffn: self.optional_size("intermediate_size")?.unwrap_or(4 * dim),
+            experts,
             max_positions,
-            norm_eps: raw.rms_norm_eps.ok_or_else(|| self.missing("rms_norm_eps"))?,
-            rope: self.rope(&raw, head_dim, max_positions)?,
-            activation: self.activation(family, raw.hidden_act.as_deref())?,
-            attention_bias: raw.attention_bias.unwrap_or(false),
-            mlp_bias: raw.mlp_bias.unwrap_or(false),
-            tied: raw.tie_word_embeddings.unwrap_or(family.tied_by_default),
-            bos: self.token_ids("bos_token_id", raw.bos_token_id.as_ref())?.first().copied(),
-            eos: self.token_ids("eos_token_id", raw.eos_token_id.as_ref())?,
-            stored: self.stored(raw.dtype.as_deref().or(raw.torch_dtype.as_deref()))?,
+            norm_eps: self.number("norm_eps")?.ok_or_else(|| self.missing("norm_eps"))?,
+            ropes,
+            activation: self.activation()?,
+            biases: Biases {
+                qkv: self.asked(family.biases.qkv)?,
+                output: self.asked(family.biases.output)?,
+                mlp: self.asked(family.biases.mlp)?,
+                head: self.asked(family.biases.head)?,
+            },
+            qk_norm: self.asked(family.qk_norm)?,
+            parallel: match family.residual {
+                Residual::Parallel { when, .. } => self.asked(when)?,
+                _ => false,
+            },
+            score_softcap: self.positive("attn_logit_softcapping")?.map(|cap| cap as f32),
+            logit_softcap: self.positive("final_logit_softcapping")?.map(|cap| cap as f32),
+            embedding_scale: match family.embedding_root {
+                true => (dim as f64).sqrt(),
+                false => self.number("embedding_multiplier")?.unwrap_or(1.0),
+            },
+            residual_scale: self.number("residual_multiplier")?.unwrap_or(1.0),
+            logit_scale: self.positive("logits_scaling")?.map_or(1.0, f64::recip),
+            tied: self.flag("tie_word_embeddings", false)?,
+            bos: self.token_ids("bos_token_id")?.first().copied(),
+            eos: self.token_ids("eos_token_id")?,
+            stored,
         }
         .check(self.file)
     }
 
-    fn family(&self, raw: &RawConfig) -> Result<&'static Family> {
-        let name = raw.model_type.as_deref().ok_or_else(|| self.missing("model_type"))?;
-        let family = Family::of_model_type(name)
-            .ok_or_else(|| self.unsupported(format!("model_type {name:?}"), Family::all_names()))?;
-        match raw.architectures.as_deref() {
-            Some([architecture, ..]) if architecture != family.architecture => {
-                Err(self.unsupported(format!("architecture {architecture:?}"), family.architecture))
+    /// Options that change the graph and that no row has.
+    fn refuse_options(&self) -> Result<()> {
+        if self.get("quantization_config").is_some() {
+            return Err(self.unsupported("a quantized checkpoint (quantization_config)", "f32, f16, bf16, GGUF files"));
+        }
+        for key in ["use_bidirectional_attention", "add_cross_attention", "is_encoder_decoder"] {
+            if self.flag(key, false)? {
+                return Err(self.unsupported(format!("{key} true"), "false"));
             }
-            _ => Ok(family),
+        }
+        Ok(())
+    }
+
+    fn head_dim(&self, dim: usize, heads: usize) -> Result<usize> {
+        match self.optional_size("head_dim")? {
+            Some(given) => Ok(given),
+            None if heads > 0 && dim.is_multiple_of(heads) => Ok(dim / heads),
+            None => Err(self.broken(format!("hidden_size {dim} is not a multiple of num_attention_heads {heads}"))),
         }
     }
 
-    fn activation(&self, family: &Family, name: Option<&str>) -> Result<Activation> {
-        let activation = match name.unwrap_or("silu") {
-            "silu" | "swish" => Some(Activation::Silu),
-            _ => None,
+    fn experts(&self) -> Result<Option<Experts>> {
+        if self.family.routing == Routing::None {
+            return Ok(None);
+        }
+        let used = self.size("num_experts_per_tok")?;
+        if self.family.routing == Routing::SparseMixer && used != 2 {
+            return Err(self.unsupported(format!("num_experts_per_tok {used}"), "2, which its router is made for"));
+        }
+        let ffn = match self.optional_size("moe_intermediate_size")? {
+            Some(own) => own,
+            None => self.size("intermediate_size")?,
         };
-        activation
-            .filter(|a| family.activations.contains(a))
-            .ok_or_else(|| self.unsupported(format!("hidden_act {:?}", name.unwrap_or_default()), "silu"))
+        Ok(Some(Experts {
+            count: self.size("num_experts")?,
+            used,
+            ffn,
+            shared: self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0),
+            normalized: self.family.routing == Routing::Normalized || self.flag("norm_topk_prob", false)?,
+            jitter: match self.family.routing {
+                Routing::SparseMixer => self.number("router_jitter_noise")?.unwrap_or(0.01) as f32,
+                _ => 0.0,
+            },
+        }))
     }
 
-    fn stored(&self, name: Option<&str>) -> Result<Option<Stored>> {
-        let Some(name) = name else { return Ok(None) };
+    fn layers(&self, head_dim: usize, experts: bool, ropes: usize) -> Result<Vec<Layer>> {
+        let count = self.size("num_hidden_layers")?;
+        if count > MOST_LAYERS {
+            return Err(self.broken(format!("num_hidden_layers is {count}, allowed are 1 to {MOST_LAYERS}")));
+        }
+        let turned = self.turned(count)?;
+        let windows = self.windows(&turned)?;
+        let sparse = if experts { self.sparse(count)? } else { vec![false; count] };
+        let scale = self.scale(head_dim)?;
+        let by_layer = self.flag("scale_attn_by_inverse_layer_idx", false)?;
+        let layer = |i: usize| Layer {
+            window: windows[i],
+            // the second rope, where there are two, is for the layers with a window
+            rope: (turned[i] && ropes > 0).then_some(if windows[i].is_some() { ropes - 1 } else { 0 }),
+            experts: sparse[i],
+            scale: if by_layer { scale / (i + 1) as f32 } else { scale },
+        };
+        Ok((0..count).map(layer).collect())
+    }
+
+    /// What attention scores are multiplied by.
+    fn scale(&self, head_dim: usize) -> Result<f32> {
+        let root = |size: f64| size.sqrt().recip() as f32;
+        if self.family.name == "granite" {
+            return Ok(self.number("attention_multiplier")?.unwrap_or(1.0) as f32);
+        }
+        Ok(match self.positive("query_pre_attn_scalar")? {
+            Some(scalar) => root(scalar),
+            None if !self.flag("scale_attn_weights", true)? => 1.0,
+            None => root(head_dim as f64),
+        })
+    }
+
+    /// Which layers turn queries and keys by position.
+    fn turned(&self, count: usize) -> Result<Vec<bool>> {
+        if self.family.positions == Positions::Learned {
+            return Ok(vec![false; count]);
+        }
+        match self.get("no_rope_layers") {
+            Some(Value::Array(flags)) => {
+                let turned: Vec<bool> = flags.iter().map(|flag| flag.as_u64() != Some(0)).collect();
+                match turned.len() == count {
+                    true => Ok(turned),
+                    false => {
+                        Err(self.broken(format!("no_rope_layers has {} entries for {count} layers", turned.len())))
+                    }
+                }
+            }
+            _ => Ok(match self.optional_size("no_rope_layer_interval")? {
+                Some(interval) if interval > 0 => (1..=count).map(|nth| !nth.is_multiple_of(interval)).collect(),
+                _ => vec![true; count],
+            }),
+        }
+    }
+
+    /// How far back each layer sees, where not to the beginning.
+    fn windows(&self, turned: &[bool]) -> Result<Vec<Option<usize>>> {
+        let count = turned.len();
+        let width = self.optional_size("sliding_window")?.filter(|&width| width > 0);
+        let Some(width) = width.filter(|_| self.family.windows != Windows::Never) else { return Ok(vec![None; count]) };
+        let used = || self.flag("use_sliding_window", false);
+        if matches!(
+            self.family.windows,
+            Windows::AllIfUsed | Windows::Upper | Windows::LowerEven | Windows::WithoutRope
+        ) && !used()?
+        {
+            return Ok(vec![None; count]);
+        }
+        let slides: Vec<bool> = match (self.layer_types(count)?, self.family.windows) {
+            (_, Windows::All | Windows::AllIfUsed) => vec![true; count],
+            (Some(types), _) => types,
+            (None, Windows::Upper) => {
+                let first = self.size("max_window_layers")?;
+                (0..count).map(|i| i >= first).collect()
+            }
+            (None, Windows::LowerEven) => {
+                let end = self.size("max_window_layers")?;
+                (0..count).map(|i| i < end && i.is_multiple_of(2)).collect()
+            }
+            (None, Windows::WithoutRope) => turned.iter().map(|turned| !turned).collect(),
+            (None, Windows::Pattern) => {
+                let each = self.size("sliding_window_pattern")?.max(1);
+                (1..=count).map(|nth| !nth.is_multiple_of(each)).collect()
+            }
+            (None, Windows::Never) => vec![false; count],
+        };
+        Ok(slides.into_iter().map(|slides| slides.then_some(width)).collect())
+    }
+
+    /// `layer_types`: which layers have a window.
+    fn layer_types(&self, count: usize) -> Result<Option<Vec<bool>>> {
+        let Some(value) = self.get("layer_types") else { return Ok(None) };
+        let names = value.as_array().ok_or_else(|| self.broken("layer_types is not a list".into()))?;
+        if names.len() != count {
+            return Err(self.broken(format!("layer_types has {} entries for {count} layers", names.len())));
+        }
+        let slides = |name: &Value| match name.as_str() {
+            Some(SLIDING) => Ok(true),
+            Some(FULL) => Ok(false),
+            _ => Err(self.unsupported(format!("layer type {name}"), format!("{FULL}, {SLIDING}"))),
+        };
+        names.iter().map(slides).collect::<Result<_>>().map(Some)
+    }
+
+    /// Which layers have experts.
+    fn sparse(&self, count: usize) -> Result<Vec<bool>> {
+        let step = self.optional_size("decoder_sparse_step")?.unwrap_or(1).max(1);
+        let dense: Vec<u64> = match self.get("mlp_only_layers") {
+            Some(Value::Array(layers)) => layers.iter().filter_map(Value::as_u64).collect(),
+            _ => Vec::new(),
+        };
+        Ok((0..count).map(|i| !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step)).collect())
+    }
+
+    fn activation(&self) -> Result<Activation> {
+        let newer = self.get("hidden_activation").and_then(Value::as_str);
+        let name = newer.or(self.text("hidden_act")?).unwrap_or("silu");
+        match Activation::named(name) {
+            Some(Activation::Gelu) if self.family.gelu_is_tanh => Ok(Activation::GeluTanh),
+            Some(activation) => Ok(activation),
+            None => Err(self.unsupported(format!("hidden_act {name:?}"), Activation::all_names())),
+        }
+    }
+
+    fn stored(&self) -> Result<Option<Stored>> {
+        let Some(name) = self.text("dtype")? else { return Ok(None) };
         match Stored::ALL.into_iter().find(|s| s.torch_name() == name) {
             Some(stored) => Ok(Some(stored)),
             None => Err(self.unsupported(format!("dtype {name:?}"), "float32, float16, bfloat16")),
         }
     }
 
-    /// Reads the rope of either form. The newer form holds everything in one table.
-    fn rope(&self, raw: &RawConfig, head_dim: usize, max_positions: usize) -> Result<Rope> {
-        let table = raw.rope_parameters.as_ref().or(raw.rope_scaling.as_ref()).filter(|v| !v.is_null());
-        let empty = serde_json::Map::new();
+    /// The rope of all layers, or the one of those that see all and the one of those with a window.
+    fn ropes(&self, head_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
+        if self.family.positions == Positions::Learned {
+            return Ok(Vec::new());
+        }
+        let table = self.get("rope_parameters").or_else(|| self.get("rope_scaling"));
+        let empty = Map::new();
         let table = match table {
             None => &empty,
             Some(Value::Object(map)) => map,
             Some(_) => return Err(self.broken("rope_scaling (or rope_parameters) is not a table".into())),
         };
+        let read = |map: &Map<String, Value>, theta_key: &'static str| {
+            RopeTable { reader: self, map, theta_key, head_dim, max_positions }.rope()
+        };
         if table.values().any(Value::is_object) {
-            return Err(self.unsupported("rope_parameters nested per layer type", "one rope for all layers"));
+            if self.family.windows != Windows::Pattern {
+                return Err(self.unsupported("rope_parameters nested per layer type", "one rope for all layers"));
+            }
+            let named = |name: &str| match table.get(name) {
+                Some(Value::Object(map)) => Ok(map),
+                _ => Err(self.broken(format!("rope_parameters has no {name}"))),
+            };
+            return Ok(vec![read(named(FULL)?, "rope_theta")?, read(named(SLIDING)?, "rope_local_base_freq")?]);
         }
-        let table = RopeTable { reader: self, map: table };
-        let partial = table.number("partial_rotary_factor")?.or(raw.partial_rotary_factor).unwrap_or(1.0);
-        if partial != 1.0 {
-            return Err(self.unsupported(format!("partial_rotary_factor {partial}"), "1.0"));
+        let global = read(table, "rope_theta")?;
+        match self.number("rope_local_base_freq")? {
+            // the layers with a window turn by their own base, and are not scaled
+            Some(_) => Ok(vec![global, read(&empty, "rope_local_base_freq")?]),
+            None => Ok(vec![global]),
         }
-        Ok(Rope {
-            theta: table.number("rope_theta")?.or(raw.rope_theta).unwrap_or(10_000.0),
-            dims: head_dim,
-            scaling: table.scaling(max_positions)?,
-        })
+    }
+
+    fn asked(&self, flag: Flag) -> Result<bool> {
+        match flag {
+            Flag::Never => Ok(false),
+            Flag::Always => Ok(true),
+            Flag::Key(key, default) => self.flag(key, default),
+        }
     }
 
     /// `null`, one id, or a list of ids.
-    fn token_ids(&self, key: &str, value: Option<&Value>) -> Result<Vec<u32>> {
+    fn token_ids(&self, key: &str) -> Result<Vec<u32>> {
         let one = |v: &Value| {
             let id = v.as_u64().and_then(|id| u32::try_from(id).ok());
             id.ok_or_else(|| self.broken(format!("{key} is {v}, allowed are a token id, a list of them, or null")))
         };
-        match value {
-            None | Some(Value::Null) => Ok(Vec::new()),
+        match self.get(key) {
+            None => Ok(Vec::new()),
             Some(Value::Array(ids)) => ids.iter().map(one).collect(),
             Some(id) => Ok(vec![one(id)?]),
         }
     }
 
-    fn size(&self, key: &str, value: Option<u64>) -> Result<usize> {
-        let value = value.ok_or_else(|| self.missing(key))?;
-        usize::try_from(value).map_err(|_| self.broken(format!("{key} is {value}, which is absurd")))
+    /// What a key holds, by the family's word for it or a common one; `null` is nothing.
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.written(key).filter(|value| !value.is_null()).or_else(|| match self.written(key) {
+            Some(_) => None,
+            None => self.defaults.get(key),
+        })
+    }
+
+    /// The first of a key's words that is there, one that is not `null` before one that is.
+    fn written(&self, key: &str) -> Option<&Value> {
+        let others =
+            self.family.keys.iter().chain(COMMON_KEYS).filter(|(ours, _)| *ours == key).map(|(_, other)| *other);
+        let there: Vec<&Value> = std::iter::once(key).chain(others).filter_map(|word| self.map.get(word)).collect();
+        there.iter().find(|value| !value.is_null()).or(there.first()).copied()
+    }
+
+    /// The word a user would look for.
+    fn word(&self, key: &str) -> String {
+        let of_family = self.family.keys.iter().chain(COMMON_KEYS).find(|(ours, _)| *ours == key);
+        match of_family {
+            Some((_, other)) if !self.map.contains_key(key) => (*other).to_owned(),
+            _ => key.to_owned(),
+        }
+    }
+
+    fn size(&self, key: &str) -> Result<usize> {
+        self.optional_size(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
+            Some(size) => Ok(Some(size)),
+            None => Err(self.broken(format!("{} is {}, allowed is a whole number", self.word(key), short(value)))),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.as_f64().filter(|n| n.is_finite()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.broken(format!("{} is {}, allowed is a number", self.word(key), short(value)))),
+        }
+    }
+
+    fn positive(&self, key: &str) -> Result<Option<f64>> {
+        match self.number(key)? {
+            Some(number) if number <= 0.0 => {
+                Err(self.broken(format!("{} is {number}, allowed is a positive number", self.word(key))))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(self.broken(format!("{key} is {}, allowed are true and false", short(other)))),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&str>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.broken(format!("{} is {}, not a name", self.word(key), short(other)))),
+        }
     }
 
     fn missing(&self, key: &str) -> Error {
-        self.broken(format!("{key} is missing"))
+        self.broken(format!("{} is missing", self.word(key)))
     }
 
     fn broken(&self, what: String) -> Error {
@@ -196,40 +440,77 @@ impl Reader<'_> {
     }
 }
 
-/// `rope_scaling` or `rope_parameters`.
+/// A value as a sentence can hold it.
+fn short(value: &Value) -> String {
+    const MOST: usize = 40;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// `rope_scaling`, `rope_parameters`, or one of its tables, with what stands outside of it.
 struct RopeTable<'a> {
     reader: &'a Reader<'a>,
-    map: &'a serde_json::Map<String, Value>,
+    map: &'a Map<String, Value>,
+    theta_key: &'static str,
+    head_dim: usize,
+    max_positions: usize,
 }
 
 impl RopeTable<'_> {
-    fn scaling(&self, max_positions: usize) -> Result<Scaling> {
+    fn rope(&self) -> Result<Rope> {
+        let theta = match self.number("rope_theta")? {
+            Some(theta) => theta,
+            None => self.reader.positive(self.theta_key)?.unwrap_or(10_000.0),
+        };
+        let dims = self.dims()?;
+        Ok(Rope { theta, dims, scaling: self.scaling(dims)? })
+    }
+
+    fn dims(&self) -> Result<usize> {
+        let part = match self.number("partial_rotary_factor")? {
+            Some(part) => part,
+            None => self.reader.positive("partial_rotary_factor")?.unwrap_or(1.0),
+        };
+        match self.reader.family.positions {
+            Positions::PartlyRotary if part <= 1.0 => Ok((self.head_dim as f64 * part) as usize),
+            _ if part == 1.0 => Ok(self.head_dim),
+            _ => Err(self.reader.unsupported(format!("partial_rotary_factor {part}"), "1.0")),
+        }
+    }
+
+    fn scaling(&self, dims: usize) -> Result<Scaling> {
         let kind = self.map.get("rope_type").or_else(|| self.map.get("type"));
         let kind = match kind {
             None | Some(Value::Null) => "default",
             Some(Value::String(kind)) => kind,
             Some(other) => return Err(self.reader.broken(format!("rope_type is {other}, not a name"))),
         };
+        // early Phi-3 files call it "su" or "yarn"
+        let kind = if self.map.contains_key("long_factor") { "longrope" } else { kind };
         Ok(match kind {
             "default" => Scaling::None,
-            "linear" => Scaling::Linear { factor: self.factor()? },
-            "dynamic" => Scaling::Dynamic { factor: self.factor()?, original: max_positions },
+            "linear" => Scaling::Linear { factor: self.required("factor")? },
+            "dynamic" => Scaling::Dynamic { factor: self.required("factor")?, original: self.max_positions },
             "yarn" => Scaling::Yarn(Yarn {
                 factor: self.factor()?,
-                original: self.original()?.unwrap_or(max_positions),
+                original: self.original()?,
                 beta_fast: self.number("beta_fast")?.unwrap_or(32.0),
                 beta_slow: self.number("beta_slow")?.unwrap_or(1.0),
                 attention: self.yarn_attention()?,
                 truncate: self.map.get("truncate").and_then(Value::as_bool).unwrap_or(true),
             }),
             "llama3" => Scaling::Llama3(Llama3 {
-                factor: self.factor()?,
+                factor: self.required("factor")?,
                 low: self.required("low_freq_factor")?,
                 high: self.required("high_freq_factor")?,
-                original: self.original()?.ok_or_else(|| self.reader.missing("original_max_position_embeddings"))?,
+                original: self.original()?,
             }),
+            "longrope" => Scaling::LongRope(self.longrope(dims)?),
             other => {
-                let known = "default, linear, dynamic, yarn, llama3";
+                let known = "default, linear, dynamic, yarn, llama3, longrope";
                 return Err(self.reader.unsupported(format!("rope_type {other:?}"), known));
             }
         })
@@ -239,24 +520,72 @@ impl RopeTable<'_> {
     fn yarn_attention(&self) -> Result<f64> {
         let factor = self.factor()?;
         let given = self.number("attention_factor")?;
-        let nonzero = |v: Option<f64>| v.filter(|&m| m != 0.0);
-        let ratio = nonzero(self.number("mscale")?).zip(nonzero(self.number("mscale_all_dim")?));
+        let ratio = self.number_or_zero("mscale")?.zip(self.number_or_zero("mscale_all_dim")?);
         Ok(given.unwrap_or_else(|| match ratio {
             Some((mscale, all)) => Yarn::mscale(factor, mscale) / Yarn::mscale(factor, all),
             None => Yarn::mscale(factor, 1.0),
         }))
     }
 
-    fn factor(&self) -> Result<f64> {
-        self.required("factor")
+    fn longrope(&self, dims: usize) -> Result<LongRope> {
+        let original = self.original()?;
+        let attention = match self.number("attention_factor")? {
+            Some(given) => given,
+            None => LongRope::attention(self.factor()?, original),
+        };
+        // Phi-3.5-MoE gives its own; transformers then keeps to the short factors at every length
+        let own = self.number("short_mscale")?.zip(self.number("long_mscale")?);
+        let (short, long) = (self.factors("short_factor", dims)?, self.factors("long_factor", dims)?);
+        Ok(match own.filter(|_| self.reader.family.routing == Routing::SparseMixer) {
+            Some((at_short, at_long)) => {
+                LongRope { long: short.clone(), short, original, attention_short: at_short, attention_long: at_long }
+            }
+            None => LongRope { short, long, original, attention_short: attention, attention_long: attention },
+        })
     }
 
-    fn original(&self) -> Result<Option<usize>> {
-        Ok(self.number("original_max_position_embeddings")?.map(|n| n as usize))
+    fn factors(&self, key: &str, dims: usize) -> Result<Vec<f64>> {
+        let list = self.map.get(key).and_then(Value::as_array).ok_or_else(|| self.reader.missing(key))?;
+        let numbers: Vec<f64> = list.iter().filter_map(Value::as_f64).filter(|n| n.is_finite() && *n > 0.0).collect();
+        match numbers.len() == list.len() && numbers.len() == dims / 2 {
+            true => Ok(numbers),
+            false => Err(self.reader.broken(format!(
+                "{key} has {} entries, allowed are {} positive numbers",
+                list.len(),
+                dims / 2
+            ))),
+        }
+    }
+
+    /// How many times longer than at first: given, or the ratio of the two lengths.
+    fn factor(&self) -> Result<f64> {
+        Ok(match self.number("factor")? {
+            Some(factor) => factor,
+            None => self.max_positions as f64 / self.original()? as f64,
+        })
+    }
+
+    /// The length it was first trained to; what stands outside the table has precedence, as in transformers.
+    fn original(&self) -> Result<usize> {
+        const KEY: &str = "original_max_position_embeddings";
+        let outside = self.reader.positive(KEY)?;
+        let given = outside.or(self.number(KEY)?).map(|n| n as usize);
+        match given.unwrap_or(self.max_positions) {
+            0 => Err(self.reader.broken(format!("{KEY} is 0, allowed is a positive number"))),
+            original => Ok(original),
+        }
     }
 
     fn required(&self, key: &str) -> Result<f64> {
         self.number(key)?.ok_or_else(|| self.reader.missing(key))
+    }
+
+    /// A positive number; 0 means that there is none.
+    fn number_or_zero(&self, key: &str) -> Result<Option<f64>> {
+        match self.map.get(key).and_then(Value::as_f64) {
+            Some(0.0) => Ok(None),
+            _ => self.number(key),
+        }
     }
 
     /// A positive number, or nothing.

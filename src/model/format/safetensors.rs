@@ -1,6 +1,7 @@
 //! Weights in safetensors files: one, or shards listed in `model.safetensors.index.json`. Headers are checked when
 //! opened; a tensor's bytes are touched when it is asked for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use serde::Deserialize;
 
 use super::bytes::Bytes;
 use crate::model::error::{Error, Result};
+use crate::model::family::Family;
 use crate::model::linear::Linear;
 use crate::model::weights::{Precision, Weights};
 
@@ -25,6 +27,16 @@ pub struct Safetensors {
     shard_of: BTreeMap<String, usize>,
     device: Device,
     precision: Precision,
+    layout: Option<Layout>,
+}
+
+/// How a family's checkpoints may be laid out other than the graph asks for them.
+#[derive(Debug)]
+struct Layout {
+    family: &'static Family,
+    /// What the names begin with, and what they begin with in these files.
+    prefix: &'static str,
+    actual: String,
 }
 
 #[derive(Debug)]
@@ -82,7 +94,36 @@ impl Safetensors {
             .iter()
             .enumerate()
             .flat_map(|(i, shard)| shard.metadata.tensors().into_keys().map(move |name| (name, i)));
-        Self { shard_of: names.collect(), files, device: device.clone(), precision }
+        Self { shard_of: names.collect(), files, device: device.clone(), precision, layout: None }
+    }
+
+    /// Answers to the names of a family's row, whatever stands before them in these files: a checkpoint of the bare
+    /// decoder has no prefix, one out of a larger model a longer one.
+    pub fn of_family(mut self, family: &'static Family) -> Self {
+        let (prefix, name) = family.embedding();
+        let there = |before: &str| self.shard_of.contains_key(&format!("{before}{name}.weight"));
+        let candidates =
+            [prefix.to_owned(), String::new(), format!("language_model.{prefix}"), "model.language_model.".to_owned()];
+        let actual = candidates.into_iter().find(|before| there(before)).unwrap_or(prefix.to_owned());
+        self.layout = Some(Layout { family, prefix, actual });
+        self
+    }
+
+    /// What these files call a tensor.
+    fn name_of<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let Some(Layout { prefix, actual, .. }) = &self.layout else { return Cow::Borrowed(name) };
+        let other = match name.strip_prefix(prefix) {
+            Some(rest) => format!("{actual}{rest}"),
+            // the head of a larger model
+            None => format!("language_model.{name}"),
+        };
+        if self.shard_of.contains_key(&other) { Cow::Owned(other) } else { Cow::Borrowed(name) }
+    }
+
+    /// Whether a matrix of the graph lies here as (in, out).
+    fn transposed(&self, name: &str) -> bool {
+        let family = self.layout.as_ref().map(|layout| layout.family).filter(|family| family.transposed);
+        family.and_then(|family| family.place(name)).is_some_and(|place| place.part.is_within_layer())
     }
 
     /// The names of all tensors, sorted.
@@ -99,6 +140,7 @@ impl Safetensors {
 
     /// A tensor as it lies in the file, where there is one of that name.
     pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
+        let name = &*self.name_of(name);
         let shard = &self.files[*self.shard_of.get(name)?];
         let info = shard.metadata.info(name)?;
         let (from, to) = info.data_offsets;
@@ -112,7 +154,7 @@ impl Safetensors {
     /// Lets go of the mapped bytes of a tensor that has been copied.
     pub fn release(&self, name: &str) {
         if let Ok(shard) = self.shard(name) {
-            shard.release(name);
+            shard.release(&self.name_of(name));
         }
     }
 
@@ -142,6 +184,7 @@ impl Safetensors {
     /// A tensor as it lies in the file. Fails when it is absent or of a type that is no floating type.
     pub fn raw(&self, name: &str) -> Result<Raw<'_>> {
         let shard = self.shard(name)?;
+        let name = &*self.name_of(name);
         let info = shard.metadata.info(name).ok_or_else(|| shard.broken(format!("tensor {name} is missing")))?;
         let dtype = match info.dtype {
             Dtype::F32 => DType::F32,
@@ -165,12 +208,12 @@ impl Safetensors {
             return Err(self.shard(name)?.broken(what));
         }
         let tensor = Tensor::from_raw_buffer(raw.bytes, raw.dtype, shape, &self.device)?;
-        self.shard(name)?.release(name);
+        self.shard(name)?.release(&self.name_of(name));
         Ok(tensor)
     }
 
     fn shard(&self, name: &str) -> Result<&Shard> {
-        match self.shard_of.get(name) {
+        match self.shard_of.get(&*self.name_of(name)) {
             Some(&index) => Ok(&self.files[index]),
             None => {
                 let file = self.files.first().map_or(SINGLE, |shard| &shard.name);
@@ -186,7 +229,10 @@ impl Weights for Safetensors {
     }
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
-        let weight = self.load(name, &[out, inp])?;
+        let weight = match self.transposed(name) {
+            true => self.load(name, &[inp, out])?.t()?.contiguous()?,
+            false => self.load(name, &[out, inp])?,
+        };
         Ok(Linear::dense(match self.precision {
             Precision::AsStored => weight,
             Precision::F32 => weight.to_dtype(DType::F32)?,

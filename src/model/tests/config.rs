@@ -26,7 +26,7 @@ fn both_forms_mean_the_same() {
     assert_eq!(newer.expect("newer"), legacy);
     assert_eq!(legacy.stored, Some(Stored::Bf16));
     assert_eq!((legacy.bos, &legacy.eos[..]), (Some(379), &[380, 383][..]));
-    assert_eq!(legacy.rope.theta, 500_000.0);
+    assert_eq!(legacy.ropes[0].theta, 500_000.0);
 }
 
 #[test]
@@ -35,13 +35,13 @@ fn what_is_left_out_has_its_documented_default() {
         "rope_scaling": null, "tie_word_embeddings": null, "torch_dtype": null, "eos_token_id": null, "hidden_act": null}));
     let config = config.expect("config");
     assert_eq!((config.head_dim, config.kv_heads, config.tied), (16, 4, false));
-    assert_eq!((config.rope.theta, &config.rope.scaling), (10_000.0, &Scaling::None));
+    assert_eq!((config.ropes[0].theta, &config.ropes[0].scaling), (10_000.0, &Scaling::None));
     assert_eq!((config.stored, config.eos.len()), (None, 0));
 }
 
 #[test]
 fn every_rope_scaling_is_read() {
-    let scaling = |table: Value| changed(json!({"rope_scaling": table})).expect("config").rope.scaling;
+    let scaling = |table: Value| changed(json!({"rope_scaling": table})).expect("config").ropes.remove(0).scaling;
     assert_eq!(scaling(json!({"type": "linear", "factor": 2.0})), Scaling::Linear { factor: 2.0 });
     assert_eq!(scaling(json!({"rope_type": "dynamic", "factor": 4})), Scaling::Dynamic { factor: 4.0, original: 256 });
     let yarn = |table| match scaling(table) {
@@ -66,13 +66,17 @@ fn every_rope_scaling_is_read() {
 #[test]
 fn refuses_by_name_and_says_what_is_supported() {
     for (changes, part) in [
-        (json!({"model_type": "rwkv"}), "model_type \"rwkv\" is not supported; supported: llama"),
+        (json!({"model_type": "rwkv"}), "model_type \"rwkv\" is not supported; supported: llama, mistral, mixtral"),
         (json!({"model_type": null}), "model_type is missing"),
         (json!({"architectures": ["LlamaForSequenceClassification"]}), "supported: LlamaForCausalLM"),
-        (json!({"hidden_act": "gelu"}), "hidden_act \"gelu\" is not supported; supported: silu"),
+        (json!({"hidden_act": "xielu"}), "hidden_act \"xielu\" is not supported; supported: silu"),
         (json!({"torch_dtype": "int8"}), "dtype \"int8\" is not supported; supported: float32, float16, bfloat16"),
-        (json!({"rope_scaling": {"type": "su"}}), "rope_type \"su\" is not supported; supported: default, linear"),
+        (json!({"rope_scaling": {"type": "3d"}}), "rope_type \"3d\" is not supported; supported: default, linear"),
         (json!({"rope_scaling": {"type": "linear"}}), "factor is missing"),
+        (
+            json!({"rope_scaling": {"type": "longrope", "short_factor": [1]}}),
+            "short_factor has 1 entries, allowed are 8",
+        ),
         (json!({"rope_scaling": {"type": "linear", "factor": -2}}), "factor is -2, allowed is a positive number"),
         (json!({"rope_scaling": [1]}), "is not a table"),
         (json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}}), "one rope for all layers"),
@@ -81,7 +85,7 @@ fn refuses_by_name_and_says_what_is_supported() {
         (json!({"hidden_size": null}), "hidden_size is missing"),
         (json!({"hidden_size": 0}), "hidden_size is 0, allowed are 1 to 1048576"),
         (json!({"vocab_size": 1_u64 << 40}), "vocab_size is 1099511627776"),
-        (json!({"num_hidden_layers": -1}), "not a model config"),
+        (json!({"num_hidden_layers": -1}), "num_hidden_layers is -1, allowed is a whole number"),
         (json!({"num_key_value_heads": 3}), "num_attention_heads 4 is not a multiple of num_key_value_heads 3"),
         (json!({"head_dim": 15}), "head_dim 15 is odd"),
         (json!({"head_dim": null, "num_attention_heads": 5}), "hidden_size 64 is not a multiple"),

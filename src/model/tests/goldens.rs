@@ -24,6 +24,7 @@ pub struct Expected {
 pub struct Prompt {
     pub input_ids: Vec<u32>,
     pub greedy16: Vec<u32>,
+    pub greedy16_nocache: Option<Vec<u32>>,
     pub nll_sum: f64,
 }
 
@@ -46,11 +47,16 @@ impl Golden {
 
     pub fn decoder(&self, precision: Precision) -> Decoder {
         let weights = Safetensors::open(&self.folder, &Device::Cpu, precision).expect("weights");
-        Decoder::new(&self.config, &weights).expect("decoder")
+        Decoder::new(&self.config, &weights.of_family(self.config.family)).expect("decoder")
     }
 
     pub fn cache(&self) -> Cache {
         Cache::new(&self.config, &Device::Cpu)
+    }
+
+    /// The last rows of what enters or leaves a layer, where they were kept.
+    pub fn hidden(&self, prompt: usize, layer: usize) -> Option<Vec<Vec<f32>>> {
+        self.tensors.get(&format!("p{prompt}.hidden.{layer}")).map(rows)
     }
 
     /// The last rows of the reference logits of a prompt: all of the first prompt, four of the others.

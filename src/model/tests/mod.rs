@@ -2,12 +2,12 @@
 
 mod config;
 mod cost;
+mod families;
 mod generate;
 mod gguf;
 mod gguf_file;
 mod goldens;
 mod hostile;
-mod llama;
 mod rope;
 mod score;
 mod tokenizer;

@@ -1,7 +1,7 @@
 //! Scores: shared contexts and batches against one full pass for each continuation, and lm-eval's truncation.
 
+use super::families::log_softmax;
 use super::goldens::{Golden, prefill, root};
-use super::llama::log_softmax;
 use crate::model::{Item, LoadOptions, Loglikelihood, Model, load};
 
 fn open(name: &str) -> Model {

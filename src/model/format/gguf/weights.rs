@@ -32,7 +32,7 @@ impl<'a> GgufWeights<'a> {
     /// A tensor's rows in checkpoint order, and what computes with them.
     fn find(&self, name: &str, shape: &[usize]) -> Result<(Computes, Rows<'a>)> {
         let missing = || self.gguf.broken(format!("tensor {name} is missing"));
-        let info = names::to_gguf(name).and_then(|gguf| self.gguf.tensor(&gguf)).ok_or_else(missing)?;
+        let info = self.config.family.to_gguf(name).and_then(|gguf| self.gguf.tensor(&gguf)).ok_or_else(missing)?;
         if info.shape != shape {
             let what = format!("tensor {} has shape {:?}, its keys ask for {shape:?}", info.name, info.shape);
             return Err(self.gguf.broken(what));

@@ -1,0 +1,132 @@
+//! A mixture of experts in place of a layer's MLP: a router gives each token to a few of many MLPs, whose answers are
+//! added up by weight. Tokens that go to one expert go through it together; an expert nobody asks for costs nothing.
+//!
+//! The choice is discrete, and its weights are read out of the graph: gradients reach the experts and the stream, not
+//! the router.
+
+use candle_core::Tensor;
+
+use super::config;
+use super::error::Result;
+use super::family::Routing;
+use super::linear::Linear;
+use super::mlp::{Mlp, Parts};
+use super::names::Part;
+use super::part::{Named, Site};
+
+pub struct Experts {
+    router: Linear,
+    all: Vec<Mlp>,
+    shared: Option<Shared>,
+    routing: Routing,
+    facts: config::Experts,
+}
+
+/// The expert that every token goes to, weighted by sigmoid(router x).
+struct Shared {
+    mlp: Mlp,
+    router: Linear,
+}
+
+/// A token's expert and what its answer is multiplied by.
+type Choice = (usize, f32);
+
+impl Experts {
+    pub fn new(site: &Site, facts: config::Experts) -> Result<Self> {
+        let dim = site.config.dim;
+        let shared = |width| {
+            let router = site.linear(Part::SharedRouter, 1, dim, false)?;
+            Ok::<_, super::Error>(Shared { mlp: Mlp::gated(site, Parts::SHARED, width, false)?, router })
+        };
+        Ok(Self {
+            router: site.linear(Part::Router, facts.count, dim, false)?,
+            all: (0..facts.count)
+                .map(|expert| Mlp::gated(site, Parts::expert(expert), facts.ffn, false))
+                .collect::<Result<_>>()?,
+            shared: facts.shared.map(shared).transpose()?,
+            routing: site.config.family.routing,
+            facts,
+        })
+    }
+
+    /// x (T, dim) to (T, dim).
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let scores = self.router.forward(x)?.to_vec2::<f32>()?;
+        let mut by_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); self.all.len()];
+        for (token, scores) in (0..).zip(&scores) {
+            for (expert, weight) in self.choose(scores) {
+                by_expert[expert].push((token, weight));
+            }
+        }
+        let mut sum = x.zeros_like()?;
+        for (expert, tokens) in self.all.iter().zip(&by_expert).filter(|(_, tokens)| !tokens.is_empty()) {
+            let (rows, weights): (Vec<u32>, Vec<f32>) = tokens.iter().copied().unzip();
+            let rows = Tensor::new(rows, x.device())?;
+            let weights = Tensor::new(weights, x.device())?.unsqueeze(1)?;
+            let y = expert.forward(&x.index_select(&rows, 0)?)?.broadcast_mul(&weights)?;
+            sum = sum.index_add(&rows, &y, 0)?;
+        }
+        match &self.shared {
+            None => Ok(sum),
+            Some(Shared { mlp, router }) => {
+                // sigmoid(s) = (1 + tanh(s/2)) / 2
+                let gate = ((((router.forward(x)? * 0.5)?.tanh()? + 1.0)?) * 0.5)?;
+                Ok((sum + mlp.forward(x)?.broadcast_mul(&gate)?)?)
+            }
+        }
+    }
+
+    fn choose(&self, scores: &[f32]) -> Vec<Choice> {
+        match self.routing {
+            Routing::SparseMixer => sparse_mixer(scores, self.facts.jitter),
+            _ => best(scores, self.facts.used, self.facts.normalized),
+        }
+    }
+
+    /// Its matrices.
+    pub fn linears(&self) -> Vec<Named<'_>> {
+        let mut all = vec![(Part::Router, 0, &self.router)];
+        all.extend(self.all.iter().flat_map(Mlp::linears));
+        if let Some(Shared { mlp, router }) = &self.shared {
+            all.push((Part::SharedRouter, 0, router));
+            all.extend(mlp.linears());
+        }
+        all
+    }
+}
+
+/// The `used` experts of the highest scores, the first of equal ones, with their shares of the softmax over all.
+fn best(scores: &[f32], used: usize, normalized: bool) -> Vec<Choice> {
+    let shares = softmax(scores);
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+    order.truncate(used);
+    let total: f32 = if normalized { order.iter().map(|&e| shares[e]).sum() } else { 1.0 };
+    order.into_iter().map(|expert| (expert, shares[expert] / total)).collect()
+}
+
+/// The best expert and the best of the others, each with its share among those whose scores come near its own: within
+/// 2 `jitter` of it, relative to the larger size of the two.
+fn sparse_mixer(scores: &[f32], jitter: f32) -> Vec<Choice> {
+    let round = |scores: &[f32], original: &[f32]| {
+        let top = super::sample::argmax(scores) as usize;
+        let most = scores[top];
+        let near = |(&score, &own): (&f32, &f32)| match (most - score) / own.abs().max(most) > 2.0 * jitter {
+            true => f32::NEG_INFINITY,
+            false => score,
+        };
+        let kept: Vec<f32> = scores.iter().zip(original).map(near).collect();
+        (top, softmax(&kept)[top])
+    };
+    let first = round(scores, scores);
+    let mut others = scores.to_vec();
+    others[first.0] = f32::NEG_INFINITY;
+    vec![first, round(&others, scores)]
+}
+
+fn softmax(scores: &[f32]) -> Vec<f32> {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f32> = scores.iter().map(|score| (score - most).exp()).collect();
+    let sum: f32 = exp.iter().sum();
+    exp.into_iter().map(|e| e / sum).collect()
+}

@@ -1,0 +1,52 @@
+//! A norm with its weights, of any of the kinds the families use. The arithmetic is in `ops`.
+
+use candle_core::Tensor;
+
+use super::config::Config;
+use super::error::Result;
+use super::family::NormKind;
+use super::ops;
+use super::weights::Weights;
+
+pub struct Norm {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    kind: NormKind,
+    eps: f64,
+}
+
+impl Norm {
+    /// The norm under `stem`, such as `model.layers.0.input_layernorm`, over the last `size` features; a layer norm
+    /// has a bias unless `biased` says no.
+    pub fn new(config: &Config, weights: &dyn Weights, stem: &str, size: usize, biased: bool) -> Result<Self> {
+        let kind = config.family.norm;
+        let bias = (kind == NormKind::Layer && biased).then(|| weights.tensor(&format!("{stem}.bias"), &[size]));
+        Ok(Self {
+            weight: weights.tensor(&format!("{stem}.weight"), &[size])?,
+            bias: bias.transpose()?,
+            kind,
+            eps: config.norm_eps,
+        })
+    }
+
+    /// Norms of several heads as one: x (.., heads, size) is normed head by head, each with its own weight. Only layer
+    /// norms without bias come so.
+    pub fn each(norms: Vec<Self>) -> Result<Self> {
+        let weights: Vec<&Tensor> = norms.iter().map(|norm| &norm.weight).collect();
+        let (kind, eps) = (norms[0].kind, norms[0].eps);
+        Ok(Self { weight: Tensor::stack(&weights, 0)?, bias: None, kind, eps })
+    }
+
+    /// x (.., size), or (.., heads, size) where each head has its own weight.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if self.weight.rank() == 2 {
+            let ones = Tensor::ones(self.weight.dim(1)?, self.weight.dtype(), self.weight.device())?;
+            return Ok(ops::layer_norm(x, &ones, None, self.eps)?.broadcast_mul(&self.weight)?);
+        }
+        Ok(match self.kind {
+            NormKind::Rms => ops::rms_norm(x, &self.weight, self.eps)?,
+            NormKind::RmsPlusOne => ops::rms_norm(x, &(&self.weight + 1.0)?, self.eps)?,
+            NormKind::Layer => ops::layer_norm(x, &self.weight, self.bias.as_ref(), self.eps)?,
+        })
+    }
+}
