@@ -10,6 +10,7 @@ use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{Error, Result};
 use super::format::gguf::{self, Gguf, GgufWeights, MAGIC};
+use super::format::packed::Packed;
 use super::format::safetensors::Safetensors;
 use super::tokenizer::{Files, Tokenizer};
 use super::weights::Precision;
@@ -152,7 +153,13 @@ impl<'a> Opened<'a> {
         let (device, precision) = (&options.device, options.precision);
         let decoder = match &self.format {
             Format::Gguf(gguf) => Decoder::new(&self.config, &GgufWeights::new(gguf, &self.config, device, precision)),
-            _ => Decoder::new(&self.config, &self.safetensors(device, precision)?),
+            _ => {
+                let files = self.safetensors(device, precision)?;
+                match self.config.quantization.clone() {
+                    Some(packing) => Decoder::new(&self.config, &Packed::new(files, packing, device, precision)),
+                    None => Decoder::new(&self.config, &files),
+                }
+            }
         }?;
         let max_length = options.max_length.unwrap_or(self.config.max_positions);
         let mut model = Model { max_length, tokenizer, decoder, config: self.config };

@@ -70,6 +70,7 @@ impl Keys<'_> {
             bos: self.token("bos")?,
             eos: self.ends()?,
             stored: None,
+            quantization: None,
         }
         .check(self.gguf.file())
     }

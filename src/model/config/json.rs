@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
 use crate::model::error::{Error, Result};
 use crate::model::family::{Biases, Family, Flag, Positions, Residual, Routing, Windows};
+use crate::model::format::packed::Quantization;
 use crate::model::ops::Activation;
 use crate::model::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
 
@@ -121,21 +122,23 @@ impl Reader<'_> {
             bos: self.token_ids("bos_token_id")?.first().copied(),
             eos: self.token_ids("eos_token_id")?,
             stored,
+            quantization: self.quantization()?,
         }
         .check(self.file)
     }
 
     /// Options that change the graph and that no row has.
     fn refuse_options(&self) -> Result<()> {
-        if self.get("quantization_config").is_some() {
-            return Err(self.unsupported("a quantized checkpoint (quantization_config)", "f32, f16, bf16, GGUF files"));
-        }
         for key in ["use_bidirectional_attention", "add_cross_attention", "is_encoder_decoder"] {
             if self.flag(key, false)? {
                 return Err(self.unsupported(format!("{key} true"), "false"));
             }
         }
         Ok(())
+    }
+
+    fn quantization(&self) -> Result<Option<Quantization>> {
+        self.get("quantization_config").map(|table| Quantization::from_json(table, self.file)).transpose()
     }
 
     fn head_dim(&self, dim: usize, heads: usize) -> Result<usize> {

@@ -6,6 +6,7 @@ mod json;
 
 use super::error::{Error, Result};
 use super::family::{Biases, Family, Positions, Residual};
+use super::format::packed::Quantization;
 use super::ops::Activation;
 use super::rope::Rope;
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub eos: Vec<u32>,
     /// The type the checkpoint says its weights are stored in.
     pub stored: Option<Stored>,
+    /// How its matrices are quantized, where the checkpoint is of one of the formats that pack them.
+    pub quantization: Option<Quantization>,
 }
 
 /// What one layer does in its own way.

@@ -81,7 +81,7 @@ fn refuses_by_name_and_says_what_is_supported() {
         (json!({"rope_scaling": [1]}), "is not a table"),
         (json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}}), "one rope for all layers"),
         (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor 0.5 is not supported"),
-        (json!({"quantization_config": {"quant_method": "awq"}}), "quantization_config"),
+        (json!({"quantization_config": {"quant_method": "aqlm"}}), "quant_method"),
         (json!({"hidden_size": null}), "hidden_size is missing"),
         (json!({"hidden_size": 0}), "hidden_size is 0, allowed are 1 to 1048576"),
         (json!({"vocab_size": 1_u64 << 40}), "vocab_size is 1099511627776"),
