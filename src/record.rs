@@ -125,6 +125,9 @@ pub struct ModelRef {
     /// The identity of the weights, config and tokenizer, so that a changed folder is another model.
     pub digest: Id,
     pub parameters: u64,
+    /// The commit of the hub's repository that it is, for one from there; pin it as ORG/NAME@COMMIT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// A model after a recipe. The untouched model is the base variant.

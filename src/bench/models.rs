@@ -27,7 +27,7 @@ pub fn find(name: &str) -> Result<hub::Found> {
 /// # Errors
 /// One sentence with what there is and what to do.
 pub fn open(name: &str) -> Result<Opened> {
-    let hub::Found { name, place } = find(name)?;
+    let hub::Found { name, place, commit } = find(name)?;
     let digest = match &place {
         Place::Bundled(name) => bundled_digest(bundled(name)?),
         Place::Folder(folder) => hub::digest_of_folder(folder)?,
@@ -35,7 +35,7 @@ pub fn open(name: &str) -> Result<Opened> {
     };
     let facts = inspect(&place)?;
     let parameters = facts.parameters();
-    Ok(Opened { model: ModelRef { name, place, digest, parameters }, config: facts.config })
+    Ok(Opened { model: ModelRef { name, place, digest, parameters, commit }, config: facts.config })
 }
 
 /// The names of the models inside this binary, smallest first.

@@ -24,6 +24,8 @@ pub struct Args {
 pub enum Command {
     /// Run a profile headless: compress, measure, advise, and write the report
     Run(Run),
+    /// Fetch a model from the Hugging Face hub, verified; goes on where it was cut off
+    Pull(Pull),
     /// Measure speed, memory and energy of a model
     Bench(Bench),
     /// Score a model on suites
@@ -61,6 +63,24 @@ pub struct Run {
     #[arg(long)]
     pub fresh: bool,
     /// No progress lines
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Pull {
+    /// ORG/NAME, ORG/NAME@REVISION, or ORG/NAME:Q4_K_M for one GGUF of several
+    pub model: String,
+    /// Only files that match, as in "*.json"; may be given again [default: what a model is read from]
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Which GGUF file of several
+    #[arg(long, value_name = "TYPE", conflicts_with = "include")]
+    pub quant: Option<String>,
+    /// Make no request: say what is here
+    #[arg(long)]
+    pub offline: bool,
+    /// No progress
     #[arg(long, short)]
     pub quiet: bool,
 }

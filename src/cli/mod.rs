@@ -3,6 +3,7 @@
 
 mod adhoc;
 mod args;
+mod bar;
 mod bench;
 mod compare;
 mod completions;
@@ -12,6 +13,7 @@ mod eval;
 mod family;
 mod inspect;
 mod progress;
+mod pull;
 mod report;
 mod run;
 mod stop;
@@ -19,6 +21,7 @@ mod table;
 mod workbench;
 
 pub use args::Args;
+pub use bar::bar;
 
 use args::Command;
 use std::process::ExitCode;
@@ -55,6 +58,7 @@ pub fn main(args: Args) -> ExitCode {
     let done = match args.command {
         None => workbench::run(args.profile),
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Pull(args)) => pull::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Compress(args)) => compress::run(args),

@@ -1,16 +1,119 @@
-//! hub: from a model's name as typed to where its files are and which they are.
+//! hub: from a model's name as typed to where its files are, which they are, and how they get here.
 //!
-//! A name is a bundled model, a folder, a .gguf file, or ORG/NAME[@REVISION] in the Hugging Face cache of this machine.
-//! It looks at files and reads no weights; nothing is downloaded.
+//! A name is a bundled model, a folder, a .gguf file, or ORG/NAME[@REVISION][:QUANT] in the Hugging Face cache of this
+//! machine. [`find`] looks at this machine only; [`Hub`] asks the hub itself, for listings, searches, headers and files.
+//! It reads no weights and knows no architectures.
+//!
+//! The client is our own, thin, on ureq with rustls and without an async runtime. hf-hub would not save it: 0.5 checks no
+//! hash of what arrived, has no resume by range that could be steered, no offline mode and no search, and 1.0 cannot
+//! leave its own storage protocol out; what is left of it, three addresses and the layout of the cache, is short.
+//!
+//! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are the
+//! answers; `select` and `gguf` choose files, `fetch` brings one with `verify` and `lock`, `pull` all of them, `tally`
+//! counts; `digest` is what a model is known by afterwards.
 
 mod cache;
 mod digest;
+mod error;
+mod fetch;
+pub mod gguf;
+mod glob;
+mod http;
+mod listing;
+mod lock;
+mod name;
+mod pull;
+mod select;
+mod settings;
+mod tally;
+mod verify;
 
-pub use cache::Cache;
+pub use cache::{Cache, Kept};
 pub use digest::{digest_of_file, digest_of_folder, files};
+pub use error::Error;
+pub use http::Wait;
+pub use listing::{Counted, Gate, Listing, Page, Remote};
+pub use name::{Kind, MAIN, Name, Repo, is_commit};
+pub use pull::{Planned, Progress, Pulled};
+pub use select::Want;
+pub use settings::{Patience, Settings, Token};
+pub use tally::Tally;
+pub use verify::Hash;
 
+use crate::job::Cancel;
 use crate::record::Place;
-use std::path::{Path, PathBuf};
+use error::list;
+use http::{Denial, Fault, Http};
+use listing::{Raw, RawRefs};
+use std::path::Path;
+
+/// The hub as this machine is set up to ask it. One for each job: when the job is cancelled, its connections are cut.
+#[derive(Debug)]
+pub struct Hub {
+    settings: Settings,
+    http: Http,
+    cancel: Cancel,
+}
+
+impl Hub {
+    pub fn new(settings: Settings, cancel: &Cancel) -> Hub {
+        Hub { http: Http::new(&settings, cancel), settings, cancel: cancel.clone() }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the hub has under a name.
+    ///
+    /// # Errors
+    /// One sentence on why it does not tell: gated, private, not there, not reachable.
+    pub fn listing(&self, name: &Name) -> Result<Listing, Error> {
+        let url = listing::url(&self.settings.endpoint, name);
+        let (raw, _): (Raw, _) = self.http.json(&url).map_err(|fault| self.explain(fault, name, None))?;
+        raw.listing(name, &url)
+    }
+
+    /// The page of a repository, for a person.
+    pub fn page_of(&self, repo: &Repo) -> String {
+        Listing::page_url(&self.settings.endpoint, repo)
+    }
+
+    /// A fault as a sentence about the repository that was asked for.
+    fn explain(&self, fault: Fault, name: &Name, listing: Option<&Listing>) -> Error {
+        let denial = match fault {
+            Fault::Final(error) => return error,
+            Fault::Passing { why, .. } => {
+                return Error::Unreachable { url: self.settings.endpoint.clone(), why, tries: 1 };
+            }
+            Fault::Denied(denial) => denial,
+        };
+        let Denial { url, status, code, text } = denial;
+        let (id, with_token) = (name.repo.id(), self.settings.token.is_some());
+        let endpoint = self.settings.endpoint.clone();
+        match (code.as_str(), status) {
+            ("GatedRepo", _) => Error::Gated { name: id, page: self.page_of(&name.repo), with_token },
+            ("RevisionNotFound", _) => {
+                let (revision, there) = (name.revision.clone(), self.revisions(&name.repo));
+                Error::NoRevision { name: id, revision, there }
+            }
+            ("EntryNotFound", _) => {
+                let wanted = url.rsplit('/').next().unwrap_or_default().to_owned();
+                Error::NoFile { name: id, wanted, there: listing.map(Listing::names).unwrap_or_default() }
+            }
+            ("RepoNotFound", _) | ("", 404) => Error::NoRepo { name: id, endpoint, with_token },
+            (_, 401) if with_token => Error::Token { endpoint },
+            (_, 401) => Error::NoRepo { name: id, endpoint, with_token },
+            _ => Error::Refused { url, status, text },
+        }
+    }
+
+    /// Branches and tags, for a message; none where they cannot be had.
+    fn revisions(&self, repo: &Repo) -> Vec<String> {
+        let url = RawRefs::url(&self.settings.endpoint, repo);
+        self.http.json::<RawRefs>(&url).map(|(refs, _)| refs.names()).unwrap_or_default()
+    }
+}
 
 /// A model that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,41 +121,13 @@ pub struct Found {
     /// As shown: "bantam-l", "HuggingFaceTB/SmolLM2-135M".
     pub name: String,
     pub place: Place,
-}
-
-/// Why a name is no model, in one sentence.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("'{name}' is no bundled model; there are {}", list(there))]
-    NotBundled { name: String, there: Vec<String> },
-    #[error(
-        "'{name}' is no model here: no folder or .gguf file of that name, none of the bundled ones ({}) and not in the \
-         Hugging Face cache {} ({}); give a path, or get it with `hf download {name}`",
-        list(bundled), cache.display(), list(cached)
-    )]
-    Unknown { name: String, bundled: Vec<String>, cache: PathBuf, cached: Vec<String> },
-    #[error("'{name}' has no revision {revision} in the Hugging Face cache {}; there are {}", cache.display(), list(there))]
-    Revision { name: String, revision: String, cache: PathBuf, there: Vec<String> },
-    #[error("{}: is no model: {why}", path.display())]
-    NoModel { path: PathBuf, why: String },
-    #[error("{}: cannot be read: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
-}
-
-impl Error {
-    fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-        let path = path.to_path_buf();
-        move |source| Error::Unreadable { path, source }
-    }
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    /// The commit of the hub that it is, where it is from there.
+    pub commit: Option<String>,
 }
 
 /// Finds a model by the name typed. `bundled` are the names of those inside this binary.
 pub fn find(name: &str, bundled: &[String], cache: &Cache) -> Result<Found, Error> {
-    let in_binary = |name: &str| Found { name: name.into(), place: Place::Bundled(name.into()) };
+    let in_binary = |name: &str| Found { name: name.into(), place: Place::Bundled(name.into()), commit: None };
     if let Some(name) = name.strip_prefix("bundled:") {
         return match bundled.iter().any(|b| b == name) {
             true => Ok(in_binary(name)),
@@ -69,13 +144,25 @@ pub fn find(name: &str, bundled: &[String], cache: &Cache) -> Result<Found, Erro
     if bundled.iter().any(|b| b == name) {
         return Ok(in_binary(name));
     }
-    match cache.find(name)? {
-        Some(snapshot) => Ok(Found { name: name.into(), ..folder(&snapshot)? }),
+    match cached(name, cache)? {
+        Some(found) => Ok(found),
         None => {
             let (cache, cached) = (cache.folder().into(), cache.models());
             Err(Error::Unknown { name: name.into(), bundled: bundled.to_vec(), cache, cached })
         }
     }
+}
+
+/// A model of the cache, with the commit that it is.
+fn cached(typed: &str, cache: &Cache) -> Result<Option<Found>, Error> {
+    let Ok(name) = Name::parse(typed) else { return Ok(None) };
+    let Some(snapshot) = cache.snapshot_of(&name)? else { return Ok(None) };
+    let found = match &name.quant {
+        Some(quant) => gguf(&Cache::gguf_in(&snapshot, &name.repo.id(), Some(quant))?)?,
+        None => folder(&snapshot)?,
+    };
+    let commit = snapshot.file_name().map(|commit| commit.to_string_lossy().into_owned());
+    Ok(Some(Found { name: typed.into(), commit, ..found }))
 }
 
 /// A folder with a config and weights; or one that holds a single GGUF file, which is meant then.
@@ -84,7 +171,7 @@ fn folder(path: &Path) -> Result<Found, Error> {
     let with = |ending: &str| files.iter().filter(|f| f.ends_with(ending)).cloned().collect::<Vec<_>>();
     let (safetensors, ggufs) = (with(".safetensors"), with(".gguf"));
     let why = if files.iter().any(|f| f == "config.json") && !safetensors.is_empty() {
-        return Ok(Found { name: last_name(path), place: Place::Folder(path.into()) });
+        return Ok(Found { name: last_name(path), place: Place::Folder(path.into()), commit: None });
     } else if let [one] = &ggufs[..] {
         return gguf(&path.join(one));
     } else if !ggufs.is_empty() {
@@ -99,7 +186,7 @@ fn folder(path: &Path) -> Result<Found, Error> {
 
 fn gguf(path: &Path) -> Result<Found, Error> {
     match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
-        true => Ok(Found { name: stem(path), place: Place::Gguf(path.into()) }),
+        true => Ok(Found { name: stem(path), place: Place::Gguf(path.into()), commit: None }),
         false => {
             let why = "a model is a .gguf file or a folder with config.json, tokenizer.json and .safetensors".into();
             Err(Error::NoModel { path: path.into(), why })

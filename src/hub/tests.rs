@@ -1,6 +1,7 @@
 //! Names as people type them, on a made-up machine.
 
 use super::*;
+use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 struct Machine {
@@ -45,7 +46,7 @@ impl Machine {
 #[test]
 fn bundled_models_folders_and_files_are_found() {
     let machine = Machine::new();
-    let bundled = |name: &str| Found { name: name.into(), place: Place::Bundled(name.into()) };
+    let bundled = |name: &str| Found { name: name.into(), place: Place::Bundled(name.into()), commit: None };
     assert_eq!(machine.find("bundled:bantam-s"), Ok(bundled("bantam-s")));
     assert_eq!(machine.find("bantam-l"), Ok(bundled("bantam-l")));
     let folder = machine.model("mine", "w");
@@ -66,12 +67,13 @@ fn a_downloaded_model_is_found_by_name_and_revision() {
     machine.write("hub/models--Org--Small-1.5/refs/main", COMMIT);
     for name in ["Org/Small-1.5", "Org/Small-1.5@main", &format!("Org/Small-1.5@{COMMIT}")] {
         let found = machine.find(name).expect(name);
-        assert_eq!(found, Found { name: name.into(), place: Place::Folder(snapshot.clone()) });
+        let commit = Some(COMMIT.to_owned());
+        assert_eq!(found, Found { name: name.into(), place: Place::Folder(snapshot.clone()), commit });
     }
     let message = machine.refusal("Org/Small-1.5@v2");
     assert!(message.contains("no revision v2") && message.contains("main") && message.contains(COMMIT), "{message}");
     machine.refusal("Org/Small-1.5@../../../mine");
-    assert!(machine.refusal("Org/Other").contains("(Org/Small-1.5); give a path, or get it with `hf download"));
+    assert!(machine.refusal("Org/Other").contains("(Org/Small-1.5); give a path, or get it with `bantam pull"));
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Made {
             place: Place::Bundled(name.into()),
             digest: Id::of(&name),
             parameters: mib * 500_000,
+            commit: None,
         };
         Made { variant: Variant::new(model, None), mib, rows: Vec::new() }
     }

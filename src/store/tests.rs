@@ -28,7 +28,7 @@ fn conditions() -> Conditions {
 
 fn trial(ask: Ask) -> Trial {
     let place = Place::Bundled("bantam-s".into());
-    let model = ModelRef { name: "bantam-s".into(), place, digest: Id::of(&"weights"), parameters: 7 };
+    let model = ModelRef { name: "bantam-s".into(), place, digest: Id::of(&"weights"), parameters: 7, commit: None };
     Trial::new(Variant::new(model, None), ask, conditions(), &Id::of(&"host"))
 }
 

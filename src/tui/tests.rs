@@ -31,6 +31,7 @@ fn variant(model: &str, recipe: Option<&str>) -> Variant {
         place: Place::Bundled(model.into()),
         digest: Id::of_bytes(model.as_bytes()),
         parameters: 2_622_720,
+        commit: None,
     };
     Variant::new(reference, recipe.map(|r| (r.to_owned(), format!("quantize = '{r}'"))))
 }

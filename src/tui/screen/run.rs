@@ -2,6 +2,7 @@
 //! measured stands in Results.
 
 use super::{fit, inside, panel};
+use crate::cli::bar;
 use crate::tui::app::App;
 use crate::tui::layout::{beside, scroll};
 use crate::tui::progress::{Level, State, Step};
@@ -72,19 +73,6 @@ fn whole(frame: &mut Frame, place: Rect, app: &App) {
         let text = format!(" making {variant}  {} {:.0}%", bar(*fraction, 20), fraction * 100.0);
         frame.render_widget(Line::styled(text, app.theme.warn()), Rect { y: place.y + 1, height: 1, ..place });
     }
-}
-
-/// ████▌░░░ with eighths.
-fn bar(fraction: f64, width: usize) -> String {
-    const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    let eighths = (fraction.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
-    let (full, part) = (eighths / 8, eighths % 8);
-    let mut text: String = "█".repeat(full);
-    if part > 0 {
-        text.push(PARTS[part]);
-    }
-    let rest = width.saturating_sub(text.chars().count());
-    text + &"░".repeat(rest)
 }
 
 fn trials(frame: &mut Frame, place: Rect, app: &App) {
@@ -204,17 +192,5 @@ fn log(frame: &mut Frame, place: Rect, app: &App) {
     }
     if entries.is_empty() {
         frame.render_widget(Line::styled("warnings and failures will stand here", app.theme.soft()), inner);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_bar_is_as_wide_as_asked_at_every_fraction() {
-        for width in [1, 5, 20] {
-            for step in 0..=1000 {
-                assert_eq!(super::bar(step as f64 / 1000.0, width).chars().count(), width);
-            }
-        }
     }
 }

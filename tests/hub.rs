@@ -1,0 +1,475 @@
+//! The hub from outside: pulls from a small hub on loopback that speaks the real one's protocol and goes wrong on demand.
+//! Whatever goes wrong, what ends in the cache is right, or nothing does and a sentence says why.
+//!
+//! The layout was checked once against Python's huggingface_hub: see `layout` at the end.
+
+#[path = "hub/server.rs"]
+mod server;
+
+use bantam::hub::{Cache, Error, Hub, Name, Patience, Progress, Pulled, Settings, Token, Want};
+use bantam::job::Cancel;
+use server::{COMMIT, Fault, File, OTHER_COMMIT, Repo, Server, TOKEN, noise};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+const ID: &str = "org/small";
+const WEIGHTS: &str = "model.safetensors";
+
+/// A machine with an empty cache before a hub.
+struct Machine {
+    server: Server,
+    dir: tempfile::TempDir,
+    token: Option<Token>,
+}
+
+fn small() -> Repo {
+    Repo::new(ID)
+        .file("config.json", "{\"model_type\": \"llama\"}")
+        .file("sub/notes.txt", "below")
+        .file(".gitattributes", "*.safetensors lfs")
+        .file("pytorch_model.bin", "never fetched by itself")
+        .large(WEIGHTS, noise(1, 3_000_000))
+}
+
+impl Machine {
+    fn before(repos: impl IntoIterator<Item = Repo>) -> Machine {
+        Machine { server: Server::start(repos), dir: tempfile::tempdir().expect("temp dir"), token: None }
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::at(self.dir.path().join("hub"))
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            endpoint: self.server.endpoint.clone(),
+            token: self.token.clone(),
+            offline: false,
+            cache: self.cache(),
+            read_timeout: Duration::from_millis(150),
+            ask_timeout: Duration::from_secs(5),
+            patience: Patience { tries: 3, first: Duration::from_millis(1), most: Duration::from_millis(2) },
+        }
+    }
+
+    fn pull(&self, name: &str) -> Result<Pulled, String> {
+        self.pull_of(name, &Want::default())
+    }
+
+    fn pull_of(&self, name: &str, want: &Want) -> Result<Pulled, String> {
+        let name = Name::parse(name).map_err(|e| e.to_string())?;
+        let hub = Hub::new(self.settings(), &Cancel::new());
+        hub.pull(&name, want, &|_| {}).map_err(|e| one_sentence(&e))
+    }
+
+    fn refusal(&self, name: &str) -> String {
+        self.pull(name).expect_err("it cannot be pulled")
+    }
+
+    fn folder(&self, id: &str) -> PathBuf {
+        self.cache().folder().join(format!("models--{}", id.replace('/', "--")))
+    }
+
+    fn blobs(&self) -> Vec<String> {
+        let read = std::fs::read_dir(self.folder(ID).join("blobs")).into_iter().flatten().flatten();
+        let mut names: Vec<String> = read.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The part of the weights that an earlier pull has left.
+    fn leave_part(&self, bytes: &[u8]) {
+        let blobs = self.folder(ID).join("blobs");
+        std::fs::create_dir_all(&blobs).expect("makes");
+        std::fs::write(blobs.join(format!("{}.incomplete", sha256_of(&small(), WEIGHTS))), bytes).expect("writes");
+    }
+}
+
+fn sha256_of(repo: &Repo, file: &str) -> String {
+    repo.files[file].sha256()
+}
+
+fn one_sentence(error: &Error) -> String {
+    let sentence = error.to_string();
+    assert!(!sentence.contains('\n') && !sentence.contains(TOKEN), "{sentence}");
+    sentence
+}
+
+/// Every file of the snapshot is what the hub has.
+fn assert_whole(pulled: &Pulled, repo: &Repo, files: &[&str]) {
+    assert_eq!(pulled.commit, repo.commit);
+    let mut there: Vec<String> =
+        pulled.files.iter().map(|f| f.strip_prefix(&pulled.folder).expect("below").display().to_string()).collect();
+    there.sort();
+    assert_eq!(there, files);
+    for file in files {
+        let bytes = std::fs::read(pulled.folder.join(file)).expect("there");
+        assert_eq!(&bytes, repo.files[*file].bytes.as_ref(), "{file}");
+    }
+}
+
+const USUAL: [&str; 3] = ["config.json", WEIGHTS, "sub/notes.txt"];
+
+/// Pulls through a fault, and gives the requests for the weights.
+fn through(fault: Fault, times: usize) -> (Machine, Vec<Option<String>>) {
+    let machine = Machine::before([small()]);
+    machine.server.fault(WEIGHTS, times, fault);
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    assert!(machine.blobs().iter().all(|name| !name.ends_with(".incomplete")), "{:?}", machine.blobs());
+    let ranges = machine.server.fetches(WEIGHTS).into_iter().map(|r| r.range).collect();
+    (machine, ranges)
+}
+
+#[test]
+fn a_pull_leaves_the_layout_of_pythons_client_and_a_second_one_fetches_nothing() {
+    let machine = Machine::before([small()]);
+    let pulled = machine.pull(ID).expect("pulls");
+    assert_whole(&pulled, &small(), &USUAL);
+    let folder = machine.folder(ID);
+    assert_eq!(pulled.folder, folder.join("snapshots").join(COMMIT));
+    assert_eq!(std::fs::read_to_string(folder.join("refs/main")).expect("there"), COMMIT);
+    let link = |file: &str| std::fs::read_link(pulled.folder.join(file)).expect("a link").display().to_string();
+    assert_eq!(link(WEIGHTS), format!("../../blobs/{}", sha256_of(&small(), WEIGHTS)));
+    assert_eq!(link("sub/notes.txt"), format!("../../../blobs/{}", small().files["sub/notes.txt"].git()));
+    assert!(machine.cache().folder().join(".locks/models--org--small").is_dir());
+
+    machine.server.forget();
+    let again = machine.pull(ID).expect("pulls");
+    assert_eq!((again.fetched.0, again.folder), (0, pulled.folder));
+    assert_eq!(machine.server.requests().len(), 1, "the listing alone");
+    assert_eq!(machine.cache().snapshot_of(&Name::parse(ID).expect("a name")).expect("here"), Some(again.files[0].parent().expect("a folder").to_path_buf()));
+}
+
+#[test]
+fn a_new_commit_shares_what_has_not_changed_and_the_old_one_stays() {
+    let machine = Machine::before([small()]);
+    let old = machine.pull(ID).expect("pulls");
+    let newer = Repo { commit: OTHER_COMMIT.into(), ..small() }.file("config.json", "{}");
+    machine.server.put(newer.clone());
+    let new = machine.pull(ID).expect("pulls");
+    assert_whole(&new, &newer, &USUAL);
+    assert_eq!(new.fetched.0, 2, "only the config");
+    assert_whole(&old, &small(), &USUAL);
+    machine.server.put(small());
+    let pinned = machine.pull(&format!("{ID}@{COMMIT}")).expect("pulls");
+    assert_eq!((pinned.fetched.0, pinned.folder), (0, old.folder));
+    assert_eq!(std::fs::read_to_string(machine.folder(ID).join("refs/main")).expect("there"), OTHER_COMMIT);
+}
+
+#[test]
+fn a_dropped_connection_goes_on_with_a_range() {
+    let (_, ranges) = through(Fault::Drop(1_000_000), 1);
+    assert_eq!(ranges, [None, Some("bytes=1000000-".into())]);
+}
+
+#[test]
+fn as_long_as_bytes_come_a_line_may_drop_as_often_as_it_likes() {
+    let machine = Machine::before([small()]);
+    for part in 1..20 {
+        machine.server.fault(WEIGHTS, 1, Fault::Drop(part * 100_000));
+    }
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    assert_eq!(machine.server.fetches(WEIGHTS).len(), 20);
+}
+
+#[test]
+fn a_hanging_connection_is_left_and_gone_on_with() {
+    let (_, ranges) = through(Fault::Hang(500_000), 1);
+    assert_eq!(ranges, [None, Some("bytes=500000-".into())]);
+}
+
+#[test]
+fn a_slow_line_is_no_fault() {
+    let (_, ranges) = through(Fault::Slow(10_000), 1);
+    assert_eq!(ranges, [None]);
+}
+
+#[test]
+fn a_flipped_byte_is_found_and_the_file_fetched_again() {
+    let (_, ranges) = through(Fault::Flip(1_234_567), 1);
+    assert_eq!(ranges, [None, None]);
+}
+
+#[test]
+fn a_file_that_is_wrong_twice_is_refused_with_both_hashes_and_not_kept() {
+    let machine = Machine::before([small()]);
+    machine.server.fault(WEIGHTS, 9, Fault::Flip(17));
+    let refusal = machine.refusal(ID);
+    let mut flipped = small().files[WEIGHTS].bytes.to_vec();
+    flipped[17] ^= 0x40;
+    let flipped = Repo::new("x/y").large("f", flipped);
+    for hash in [sha256_of(&small(), WEIGHTS), sha256_of(&flipped, "f")] {
+        assert!(refusal.contains(&hash), "{refusal}");
+    }
+    assert_eq!(machine.server.fetches(WEIGHTS).len(), 2);
+    assert!(machine.blobs().iter().all(|name| !name.contains(&sha256_of(&small(), WEIGHTS))), "{:?}", machine.blobs());
+    assert!(!machine.folder(ID).join("snapshots").join(COMMIT).join(WEIGHTS).exists());
+    assert!(!machine.folder(ID).join("refs/main").exists(), "an incomplete pull is no revision");
+}
+
+#[test]
+fn a_small_file_is_held_to_gits_hash() {
+    let machine = Machine::before([small()]);
+    machine.server.fault("config.json", 1, Fault::Flip(3));
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    let machine = Machine::before([small()]);
+    machine.server.fault("config.json", 9, Fault::Flip(3));
+    assert!(machine.refusal(ID).contains(&small().files["config.json"].git()));
+}
+
+#[test]
+fn a_part_of_an_earlier_pull_is_gone_on_with_whoever_left_it() {
+    let machine = Machine::before([small()]);
+    machine.leave_part(&small().files[WEIGHTS].bytes[..2_000_000]);
+    let pulled = machine.pull(ID).expect("pulls");
+    assert_whole(&pulled, &small(), &USUAL);
+    let ranges: Vec<_> = machine.server.fetches(WEIGHTS).into_iter().map(|r| r.range).collect();
+    assert_eq!(ranges, [Some("bytes=2000000-".into())]);
+    assert!(pulled.fetched.0 < 1_000_100, "{}", pulled.fetched);
+}
+
+#[test]
+fn a_part_that_was_whole_already_is_verified_without_a_request() {
+    let machine = Machine::before([small()]);
+    machine.leave_part(&small().files[WEIGHTS].bytes);
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    assert!(machine.server.fetches(WEIGHTS).is_empty());
+}
+
+#[test]
+fn a_part_with_wrong_bytes_or_too_many_is_fetched_from_the_beginning() {
+    for part in [noise(9, 2_000_000), noise(9, 3_000_001)] {
+        let machine = Machine::before([small()]);
+        machine.leave_part(&part);
+        assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    }
+}
+
+#[test]
+fn a_server_that_ignores_ranges_sends_all_of_it_again() {
+    let machine = Machine::before([small()]);
+    machine.leave_part(&small().files[WEIGHTS].bytes[..2_000_000]);
+    machine.server.fault(WEIGHTS, 1, Fault::IgnoreRange);
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    assert_eq!(machine.server.fetches(WEIGHTS).len(), 1);
+}
+
+#[test]
+fn another_range_than_asked_for_is_not_appended() {
+    let machine = Machine::before([small()]);
+    machine.leave_part(&small().files[WEIGHTS].bytes[..2_000_000]);
+    machine.server.fault(WEIGHTS, 1, Fault::WrongRange);
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    assert_eq!(machine.server.fetches(WEIGHTS).len(), 2);
+}
+
+#[test]
+fn a_range_that_the_server_does_not_have_begins_anew() {
+    let machine = Machine::before([small()]);
+    machine.leave_part(&small().files[WEIGHTS].bytes[..2_000_000]);
+    machine.server.fault(WEIGHTS, 1, Fault::Truncate(1_000_000));
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    let ranges: Vec<_> = machine.server.fetches(WEIGHTS).into_iter().map(|r| r.range).collect();
+    assert_eq!(ranges, [Some("bytes=2000000-".into()), None]);
+}
+
+#[test]
+fn a_shorter_or_a_longer_file_than_listed_is_never_taken() {
+    for fault in [Fault::Truncate(1_000_000), Fault::WrongLength(1000), Fault::WrongLength(-1000)] {
+        let (_, ranges) = through(fault.clone(), 1);
+        assert_eq!(ranges.len(), 2, "{fault:?}");
+        let machine = Machine::before([small()]);
+        machine.server.fault(WEIGHTS, 99, fault);
+        let refusal = machine.refusal(ID);
+        assert!(refusal.contains("where 3000000 are missing (3 tries)"), "{refusal}");
+        assert!(!refusal.contains("secret"), "the storage's signature is nobody's business: {refusal}");
+    }
+}
+
+#[test]
+fn a_server_in_trouble_is_tried_again_and_then_named() {
+    for status in [500, 502, 503, 504, 408, 429] {
+        let machine = Machine::before([small()]);
+        machine.server.fault(WEIGHTS, 2, Fault::Status(status, vec![]));
+        machine.server.fault("revision/main", 2, Fault::Status(status, vec![]));
+        assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+        machine.server.fault("revision/main", 99, Fault::Status(status, vec![]));
+        let refusal = machine.refusal(ID);
+        assert!(refusal.contains(&format!("it answers {status} (3 tries)")), "{refusal}");
+    }
+}
+
+#[test]
+fn a_hub_that_asks_for_patience_is_obeyed_and_a_long_wait_told_instead() {
+    for header in [("Retry-After", "61".to_owned()), ("RateLimit", "\"api\";r=0;t=61".to_owned())] {
+        let machine = Machine::before([small()]);
+        machine.server.fault(WEIGHTS, 1, Fault::Status(429, vec![header]));
+        let (cancel, waits) = (Cancel::new(), Mutex::new(vec![]));
+        let hub = Hub::new(machine.settings(), &cancel);
+        let pulled = hub.pull(&Name::parse(ID).expect("a name"), &Want::default(), &|progress| {
+            if let Progress::Waiting { wait, .. } = progress {
+                waits.lock().expect("no panic").push((wait.why, wait.time.as_secs()));
+                cancel.cancel();
+            }
+        });
+        assert!(matches!(pulled, Err(Error::Cancelled)));
+        assert_eq!(waits.into_inner().expect("no panic"), [("it answers 429".to_owned(), 61)]);
+    }
+    let machine = Machine::before([small()]);
+    machine.server.fault("revision/main", 1, Fault::Status(429, vec![("Retry-After", "3600".into())]));
+    assert!(machine.refusal(ID).contains("wants no requests for 3600 s"));
+}
+
+#[test]
+fn a_hub_that_is_not_there_is_named_after_some_tries() {
+    let mut machine = Machine::before([small()]);
+    machine.server.endpoint = "http://127.0.0.1:1".into();
+    let refusal = machine.refusal(ID);
+    assert!(refusal.contains("127.0.0.1:1") && refusal.contains("(3 tries)"), "{refusal}");
+}
+
+#[test]
+fn what_the_hub_refuses_is_asked_once_and_the_sentence_says_what_to_do() {
+    let gated = Repo { gated: Some("manual"), ..small() };
+    let mut machine = Machine::before([gated.clone(), Repo { private: true, ..Repo::new("org/mine") }]);
+    let refusal = machine.refusal(ID);
+    let page = format!("{}/{ID}", machine.server.endpoint);
+    assert!(refusal.contains(&format!("ask for access at {page}, then set HF_TOKEN")), "{refusal}");
+    assert_eq!(machine.server.requests().iter().filter(|r| r.path.ends_with("config.json")).count(), 1);
+    assert!(machine.refusal("org/mine").contains("or it is private: check the name, or, if it is yours, set HF_TOKEN"));
+    assert!(machine.refusal("org/none").contains("org/none is not on http://127.0.0.1"));
+
+    machine.token = Token::new("hf_somebody_else");
+    assert!(machine.refusal(ID).contains("the token given has no access yet"));
+    machine.token = Token::new(TOKEN);
+    assert_whole(&machine.pull(ID).expect("pulls"), &gated, &USUAL);
+    machine.server.fault("revision/main", 1, Fault::Status(401, vec![]));
+    assert!(machine.refusal(ID).contains("does not accept the token"));
+    assert!(machine.refusal(&format!("{ID}@v9")).contains("no revision 'v9' on the hub; there are main, v1.0"));
+    let want = Want { include: vec!["*.onnx".into()], quant: None };
+    assert!(machine.pull_of(ID, &want).expect_err("none").contains("nothing in org/small matches *.onnx; there are .gitattributes, config.json"));
+}
+
+#[test]
+fn the_token_is_shown_to_the_hub_and_to_nobody_else() {
+    let mut machine = Machine::before([small()]);
+    machine.token = Token::new(TOKEN);
+    machine.pull(ID).expect("pulls");
+    let requests = machine.server.requests();
+    let (storage, hub): (Vec<_>, Vec<_>) = requests.iter().partition(|r| r.storage);
+    assert!(!storage.is_empty() && storage.iter().all(|r| r.token.is_none()));
+    assert!(hub.iter().all(|r| r.token.as_deref() == Some(&format!("Bearer {TOKEN}"))));
+}
+
+#[test]
+fn names_that_lead_out_of_the_cache_are_refused_before_a_byte_is_written() {
+    for evil in ["../../../evil.txt", "/etc/evil.txt", "a/../../evil.json"] {
+        let machine = Machine::before([small().file(evil, "gotcha")]);
+        assert!(machine.refusal(ID).contains("would leave the cache folder"));
+        assert!(!machine.cache().folder().exists());
+    }
+}
+
+#[test]
+fn pickles_alone_are_refused_with_the_reason_unless_they_are_asked_for() {
+    let repo = Repo::new(ID).file("config.json", "{}").large("pytorch_model.bin", noise(3, 1000));
+    let machine = Machine::before([repo.clone()]);
+    assert!(machine.refusal(ID).contains("only as pickles (pytorch_model.bin), which can run any code"));
+    let want = Want { include: vec!["*.bin".into()], quant: None };
+    assert_whole(&machine.pull_of(ID, &want).expect("asked for"), &repo, &["pytorch_model.bin"]);
+}
+
+#[test]
+fn one_gguf_of_several_is_chosen_with_its_shards() {
+    let repo = Repo::new(ID)
+        .file("README.md", "quants")
+        .large("m-Q4_K_M.gguf", noise(4, 1000))
+        .large("m-BF16-00001-of-00002.gguf", noise(5, 1000))
+        .large("m-BF16-00002-of-00002.gguf", noise(6, 1000));
+    let machine = Machine::before([repo.clone()]);
+    assert!(machine.refusal(ID).contains("choose one with --quant or as org/small:TYPE: BF16, Q4_K_M"));
+    let want = Want { include: vec![], quant: Some("bf16".into()) };
+    let shards = ["README.md", "m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"];
+    assert_whole(&machine.pull_of(ID, &want).expect("pulls"), &repo, &shards);
+    let named = machine.pull(&format!("{ID}:Q4_K_M")).expect("pulls");
+    let found = bantam::hub::find(&format!("{ID}:q4_k_m"), &[], &machine.cache()).expect("found");
+    assert_eq!(found.place, bantam::record::Place::Gguf(named.folder.join("m-Q4_K_M.gguf")));
+    assert_eq!(found.commit.as_deref(), Some(COMMIT));
+    assert!(bantam::hub::find(ID, &[], &machine.cache()).is_err(), "which of them?");
+}
+
+#[test]
+fn a_mirror_that_lists_names_alone_is_asked_for_each_file() {
+    let repo = Repo { bare: true, ..small() };
+    let machine = Machine::before([repo.clone()]);
+    assert_whole(&machine.pull(ID).expect("pulls"), &repo, &USUAL);
+    let heads = machine.server.requests().into_iter().filter(|r| r.method == "HEAD");
+    assert!(heads.inspect(|r| assert!(!r.storage, "{r:?}")).count() == 3);
+}
+
+#[test]
+fn two_pulls_at_once_fetch_each_file_once() {
+    let machine = Machine::before([small()]);
+    machine.server.fault(WEIGHTS, 1, Fault::Slow(1000));
+    std::thread::scope(|scope| {
+        let pulls: Vec<_> = (0..3).map(|_| scope.spawn(|| machine.pull(ID))).collect();
+        for pull in pulls {
+            assert_whole(&pull.join().expect("no panic").expect("pulls"), &small(), &USUAL);
+        }
+    });
+    assert_eq!(machine.server.fetches(WEIGHTS).len(), 1);
+    assert_eq!(machine.server.fetches("config.json").len(), 1);
+}
+
+#[test]
+fn a_stopped_pull_ends_at_once_and_keeps_its_bytes() {
+    let machine = Machine::before([small()]);
+    // it would hang for the whole of a timeout that a user would not wait for
+    machine.server.fault(WEIGHTS, 1, Fault::Hang(700_000));
+    let settings = Settings { read_timeout: Duration::from_secs(600), ..machine.settings() };
+    let cancel = Cancel::new();
+    let hub = Hub::new(settings, &cancel);
+    let pulled = hub.pull(&Name::parse(ID).expect("a name"), &Want::default(), &|progress| {
+        if matches!(progress, Progress::At { bytes: 700_000, .. }) {
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(pulled, Err(Error::Cancelled)), "{pulled:?}");
+    assert_whole(&machine.pull(ID).expect("pulls"), &small(), &USUAL);
+    let ranges: Vec<_> = machine.server.fetches(WEIGHTS).into_iter().map(|r| r.range).collect();
+    assert_eq!(ranges, [None, Some("bytes=700000-".into())]);
+}
+
+#[test]
+fn offline_gives_what_is_here_and_says_what_is_not() {
+    let machine = Machine::before([small()]);
+    let offline = || Hub::new(machine.settings().offline_if(true), &Cancel::new());
+    let name = Name::parse(ID).expect("a name");
+    let refusal = offline().pull(&name, &Want::default(), &|_| {}).expect_err("not here").to_string();
+    assert!(refusal.contains("org/small is not in the Hugging Face cache") && refusal.contains("bantam is offline"), "{refusal}");
+    let pulled = machine.pull(ID).expect("pulls");
+    machine.server.forget();
+    let here = offline().pull(&name, &Want::default(), &|_| {}).expect("here");
+    assert_whole(&here, &small(), &USUAL);
+    assert_eq!(here.folder, pulled.folder);
+    assert!(offline().listing(&name).expect_err("no request").to_string().contains("offline"));
+    assert!(machine.server.requests().is_empty());
+    let found = bantam::hub::find(ID, &[], &machine.cache()).expect("no network is needed");
+    assert_eq!(found.commit.as_deref(), Some(COMMIT));
+}
+
+#[test]
+fn room_is_made_sure_of_before_the_first_byte() {
+    let huge = serde_json::json!([{ "rfilename": WEIGHTS, "size": 1u64 << 60, "lfs": { "sha256": "a".repeat(64), "size": 1u64 << 60 } }]);
+    let machine = Machine::before([small().fact("siblings", huge)]);
+    let refusal = machine.refusal(ID);
+    assert!(refusal.contains("org/small needs 1048576 TiB more") && refusal.contains("make room, or set HF_HUB_CACHE"), "{refusal}");
+    assert!(!machine.cache().folder().exists());
+}
+
+#[test]
+fn what_is_no_hub_is_told_apart_from_one_in_trouble() {
+    let machine = Machine::before([small().fact("sha", serde_json::json!("no commit"))]);
+    assert!(machine.refusal(ID).contains("does HF_ENDPOINT name a hub?"));
+}
