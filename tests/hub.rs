@@ -8,8 +8,8 @@ mod server;
 
 use bantam::hub::{Cache, Error, Hub, Name, Patience, Progress, Pulled, Settings, Token, Want};
 use bantam::job::Cancel;
-use server::{COMMIT, Fault, File, OTHER_COMMIT, Repo, Server, TOKEN, noise};
-use std::path::{Path, PathBuf};
+use server::{COMMIT, Fault, OTHER_COMMIT, Repo, Server, TOKEN, noise};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 

@@ -9,8 +9,8 @@
 //! leave its own storage protocol out; what is left of it, three addresses and the layout of the cache, is short.
 //!
 //! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are the
-//! answers; `select` and `gguf` choose files, `fetch` brings one with `verify` and `lock`, `pull` all of them, `tally`
-//! counts; `digest` is what a model is known by afterwards.
+//! answers; `sheet` and `header` read what can be known before a pull; `select` and `gguf` choose files, `fetch` brings
+//! one with `verify` and `lock`, `pull` all of them, `tally` counts; `digest` is what a model is known by afterwards.
 
 mod cache;
 mod digest;
@@ -18,25 +18,31 @@ mod error;
 mod fetch;
 pub mod gguf;
 mod glob;
+mod header;
 mod http;
 mod listing;
 mod lock;
 mod name;
 mod pull;
+mod search;
 mod select;
 mod settings;
+mod sheet;
 mod tally;
 mod verify;
 
 pub use cache::{Cache, Kept};
 pub use digest::{digest_of_file, digest_of_folder, files};
 pub use error::Error;
+pub use header::{GgufFacts, Header, TensorHead};
 pub use http::Wait;
 pub use listing::{Counted, Gate, Listing, Page, Remote};
 pub use name::{Kind, MAIN, Name, Repo, is_commit};
 pub use pull::{Planned, Progress, Pulled};
+pub use search::{Hit, Hits, Next, Query, Sort};
 pub use select::Want;
 pub use settings::{Patience, Settings, Token};
+pub use sheet::Sheet;
 pub use tally::Tally;
 pub use verify::Hash;
 

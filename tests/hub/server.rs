@@ -51,6 +51,7 @@ pub struct File {
     pub bytes: Arc<Vec<u8>>,
     /// Large files are stored elsewhere and named by their SHA-256.
     pub lfs: bool,
+    sha256: String,
 }
 
 /// What goes wrong with a request for a file, or for anything whose path ends so.
@@ -97,12 +98,12 @@ impl Repo {
     }
 
     pub fn file(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Repo {
-        self.files.insert(path.into(), File { bytes: Arc::new(bytes.into()), lfs: false });
+        self.files.insert(path.into(), File::new(bytes.into(), false));
         self
     }
 
     pub fn large(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Repo {
-        self.files.insert(path.into(), File { bytes: Arc::new(bytes.into()), lfs: true });
+        self.files.insert(path.into(), File::new(bytes.into(), true));
         self
     }
 
@@ -133,8 +134,12 @@ impl Repo {
 }
 
 impl File {
+    fn new(bytes: Vec<u8>, lfs: bool) -> File {
+        File { sha256: hex(&Sha256::digest(&bytes)), bytes: Arc::new(bytes), lfs }
+    }
+
     pub fn sha256(&self) -> String {
-        hex(&Sha256::digest(self.bytes.as_slice()))
+        self.sha256.clone()
     }
 
     pub fn git(&self) -> String {
@@ -251,7 +256,7 @@ impl Server {
         let path = bare(&request.path).to_owned();
         // faults of a large file's contents are its storage's
         let name = match path.strip_prefix("/blob/").filter(|_| request.storage) {
-            Some(sha256) => state.repos.iter().flat_map(|r| &r.files).find(|(_, f)| f.lfs && f.sha256() == sha256).map(|(name, _)| name.clone()),
+            Some(sha256) => state.repos.iter().flat_map(|r| &r.files).find(|(_, f)| f.lfs && f.sha256 == sha256).map(|(name, _)| name.clone()),
             None => None,
         };
         let redirects = !request.storage && state.repos.iter().any(|r| r.files.iter().any(|(n, f)| f.lfs && path.ends_with(n.as_str()) && path.contains("/resolve/")));
@@ -322,7 +327,7 @@ impl Server {
     fn stored(&self, request: &Request) -> Answer {
         let hash = bare(&request.path).trim_start_matches("/blob/").to_owned();
         let state = self.state();
-        let found = state.repos.iter().flat_map(|r| r.files.values()).find(|f| f.lfs && f.sha256() == hash);
+        let found = state.repos.iter().flat_map(|r| r.files.values()).find(|f| f.lfs && f.sha256 == hash);
         // as S3 does: a second authorization beside the signature is an error
         match (found, &request.token) {
             (_, Some(_)) => Answer::new(400),
@@ -339,7 +344,7 @@ impl Server {
         let value = |key: &str| values.get(key).map(String::as_str).unwrap_or_default();
         let state = self.state();
         let wanted = value("search").to_lowercase();
-        let filter = |r: &&Repo| !r.dataset && r.id.to_lowercase().contains(&wanted) && (value("pipeline_tag").is_empty() || r.facts["pipeline_tag"] == value("pipeline_tag"));
+        let filter = |r: &&Repo| !r.dataset && r.id.to_lowercase().contains(&wanted) && (value("filter").is_empty() || r.facts["pipeline_tag"] == value("filter"));
         let mut found: Vec<&Repo> = state.repos.iter().filter(filter).collect();
         let by = match value("sort") { "" => "trendingScore", sort => sort };
         found.sort_by(|a, b| b.facts[by].as_u64().cmp(&a.facts[by].as_u64()).then(b.facts[by].as_str().cmp(&a.facts[by].as_str())));
