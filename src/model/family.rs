@@ -22,7 +22,7 @@ pub struct Family {
     pub gguf_interleaves_qk: bool,
     /// What its tensors are called.
     pub names: &'static [&'static [Name]],
-    /// Its own words for keys of config.json: (ours, its own).
+    /// Its own words for keys of config.json, which then have no other: (ours, its own).
     pub keys: &'static [(&'static str, &'static str)],
     /// What keys mean that config.json leaves out, as JSON, where it is not the common default.
     pub defaults: &'static str,
@@ -39,6 +39,8 @@ pub struct Family {
     pub positions: Positions,
     /// The matrices of the layers are stored (in, out), as GPT-2's `Conv1D` has them.
     pub transposed: bool,
+    pub scale: Scale,
+    pub softcaps: Softcaps,
     /// The embedding is multiplied by sqrt(dim).
     pub embedding_root: bool,
     /// `hidden_act: gelu` is a legacy spelling of the tanh approximation.
@@ -148,6 +150,26 @@ pub enum Windows {
     Pattern,
 }
 
+/// What attention scores are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// 1 / sqrt(head_dim), or 1 where `scale_attn_weights` is false.
+    Root,
+    /// 1 / sqrt of this key.
+    RootOf(&'static str),
+    /// This key.
+    Key(&'static str),
+}
+
+/// What is bent to cap · tanh(x / cap), where config.json has a cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Softcaps {
+    None,
+    Logits,
+    /// Attention scores too.
+    LogitsAndScores,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
     /// Rotary, of whole heads.
@@ -187,6 +209,8 @@ const LLAMA: Family = Family {
     windows: Windows::Never,
     positions: Positions::Rotary,
     transposed: false,
+    scale: Scale::Root,
+    softcaps: Softcaps::None,
     embedding_root: false,
     gelu_is_tanh: false,
 };
@@ -328,6 +352,8 @@ pub static FAMILIES: &[Family] = &[
             "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 2,
             "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0}"#,
         residual: Residual::Sandwich,
+        scale: Scale::RootOf("query_pre_attn_scalar"),
+        softcaps: Softcaps::LogitsAndScores,
         windows: Windows::Pattern,
         gelu_is_tanh: false,
         ..GEMMA
@@ -345,6 +371,8 @@ pub static FAMILIES: &[Family] = &[
             "rope_local_base_freq": 10000.0, "query_pre_attn_scalar": 256, "sliding_window": 4096,
             "sliding_window_pattern": 6, "bos_token_id": 2, "eos_token_id": 1}"#,
         residual: Residual::Sandwich,
+        scale: Scale::RootOf("query_pre_attn_scalar"),
+        softcaps: Softcaps::Logits,
         qk_norm: Flag::Always,
         windows: Windows::Pattern,
         gelu_is_tanh: false,
@@ -366,6 +394,7 @@ pub static FAMILIES: &[Family] = &[
         gguf_interleaves_qk: false,
         names: names::GPT_NEOX,
         keys: &[
+            ("num_key_value_heads", "num_attention_heads"),
             ("norm_eps", "layer_norm_eps"),
             ("rope_theta", "rotary_emb_base"),
             ("partial_rotary_factor", "rotary_pct"),
@@ -393,6 +422,7 @@ pub static FAMILIES: &[Family] = &[
         keys: &[
             ("hidden_size", "n_embd"),
             ("num_attention_heads", "n_head"),
+            ("num_key_value_heads", "n_head"),
             ("num_hidden_layers", "n_layer"),
             ("max_position_embeddings", "n_positions"),
             ("intermediate_size", "n_inner"),
@@ -437,7 +467,13 @@ pub static FAMILIES: &[Family] = &[
         positions: Positions::PartlyRotary,
         ..LLAMA
     },
-    Family { name: "granite", architectures: &["GraniteForCausalLM"], gguf: "granite", ..LLAMA },
+    Family {
+        name: "granite",
+        architectures: &["GraniteForCausalLM"],
+        gguf: "granite",
+        scale: Scale::Key("attention_multiplier"),
+        ..LLAMA
+    },
 ];
 
 impl std::fmt::Debug for Family {

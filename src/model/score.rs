@@ -42,7 +42,7 @@ impl Model {
     pub fn loglikelihoods(&self, items: &[Item]) -> Result<Vec<Vec<Loglikelihood>>> {
         let mut groups = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            groups.extend(groups_of(index, item, self.max_length)?);
+            groups.extend(groups_of(index, item, self.max_length)?.into_iter().flat_map(|whole| self.split(whole)));
         }
         let mut found = self.score(groups)?.into_iter();
         let mut take = || {
@@ -61,7 +61,7 @@ impl Model {
             .iter()
             .flatten()
             .enumerate()
-            .map(|(i, (context, tokens))| Group { context, continuations: vec![((i, 0), tokens)] });
+            .map(|(i, (context, tokens))| self.group(context, vec![((i, 0), tokens)]));
         let mut found = self.score(groups.collect())?.into_iter();
         let mut take = |window: usize| -> Vec<f64> {
             let tokens = found.by_ref().take(window).flatten();
@@ -70,9 +70,29 @@ impl Model {
         Ok(windows.iter().map(|windows| take(windows.len())).collect())
     }
 
+    /// Groups out of one, for each way its sequences turn: under some rope scalings a longer sequence shares nothing with a
+    /// shorter one.
+    fn split<'a>(&self, (context, continuations): Whole<'a>) -> Vec<Group<'a>> {
+        let mut split: Vec<Group> = Vec::new();
+        for (slot, tokens) in continuations {
+            let one = self.group(context, vec![(slot, tokens)]);
+            match split.iter_mut().find(|other| other.turning == one.turning) {
+                Some(other) => other.continuations.extend(one.continuations),
+                None => split.push(one),
+            }
+        }
+        split
+    }
+
+    /// A group whose longest sequence says how it turns.
+    fn group<'a>(&self, context: &'a [u32], continuations: Vec<(Slot, &'a [u32])>) -> Group<'a> {
+        let longest = continuations.iter().map(|(_, tokens)| tokens.len()).max().unwrap_or(1);
+        Group { context, turning: self.config.turning(context.len() + longest - 1), continuations }
+    }
+
     /// Scores groups in an order that lets neighbours share; the answers come in the order of the slots.
     fn score(&self, mut groups: Vec<Group>) -> Result<Vec<Vec<Scored>>> {
-        groups.sort_by(|a, b| a.context.cmp(b.context));
+        groups.sort_by(|a, b| a.turning.cmp(&b.turning).then_with(|| a.context.cmp(b.context)));
         let mut answers: Vec<(Slot, Vec<Scored>)> = Vec::new();
         let mut rest = &groups[..];
         while !rest.is_empty() {
@@ -88,9 +108,14 @@ impl Model {
 /// Which continuation of which item.
 type Slot = (usize, usize);
 
+/// A context and continuations that fit after it.
+type Whole<'a> = (&'a [u32], Vec<(Slot, &'a [u32])>);
+
 /// Continuations of one context, which fits the model with the longest of them.
 struct Group<'a> {
     context: &'a [u32],
+    /// `Config::turning` of its sequences; only groups of one number go into one pass.
+    turning: usize,
     continuations: Vec<(Slot, &'a [u32])>,
 }
 
@@ -109,12 +134,12 @@ impl Group<'_> {
 }
 
 /// An item's continuations: those that fit after the whole context together, each of the others with what fits of it.
-fn groups_of(index: usize, item: &Item, max_length: usize) -> Result<Vec<Group<'_>>> {
+fn groups_of(index: usize, item: &Item, max_length: usize) -> Result<Vec<Whole<'_>>> {
     let context = &item.context[..];
     if context.is_empty() || item.continuations.iter().any(Vec::is_empty) {
         return Err(Error::Request("a context and a continuation need at least one token each to be scored".into()));
     }
-    let mut whole = Group { context, continuations: Vec::new() };
+    let mut whole = (context, Vec::new());
     let mut cut = Vec::new();
     for (choice, tokens) in item.continuations.iter().enumerate() {
         let slot = (index, choice);
@@ -123,11 +148,11 @@ fn groups_of(index: usize, item: &Item, max_length: usize) -> Result<Vec<Group<'
             Error::Request(format!("a continuation of {len} tokens is longer than the {max_length} the model is given"))
         })?;
         match context.len() <= room {
-            true => whole.continuations.push((slot, tokens)),
-            false => cut.push(Group { context: &context[context.len() - room..], continuations: vec![(slot, tokens)] }),
+            true => whole.1.push((slot, &tokens[..])),
+            false => cut.push((&context[context.len() - room..], vec![(slot, &tokens[..])])),
         }
     }
-    let whole = Some(whole).filter(|group| !group.continuations.is_empty());
+    let whole = Some(whole).filter(|(_, continuations)| !continuations.is_empty());
     Ok(whole.into_iter().chain(cut).collect())
 }
 
@@ -156,7 +181,7 @@ fn batch_len(groups: &[Group]) -> usize {
         shared = shared.min(common(groups[0].context, group.context));
         total += group.tokens();
         let cost = total - i * shared;
-        if i > 0 && cost > PASS {
+        if i > 0 && (cost > PASS || group.turning != groups[0].turning) {
             return i;
         }
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
 use crate::model::error::{Error, Result};
-use crate::model::family::{Biases, Family, Flag, Positions, Residual, Routing, Windows};
+use crate::model::family::{Biases, Family, Flag, Positions, Residual, Routing, Scale, Softcaps, Windows};
 use crate::model::format::packed::Quantization;
 use crate::model::ops::Activation;
 use crate::model::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
@@ -110,8 +110,8 @@ impl Reader<'_> {
                 Residual::Parallel { when, .. } => self.asked(when)?,
                 _ => false,
             },
-            score_softcap: self.positive("attn_logit_softcapping")?.map(|cap| cap as f32),
-            logit_softcap: self.positive("final_logit_softcapping")?.map(|cap| cap as f32),
+            score_softcap: self.softcap("attn_logit_softcapping", family.softcaps == Softcaps::LogitsAndScores)?,
+            logit_softcap: self.softcap("final_logit_softcapping", family.softcaps != Softcaps::None)?,
             embedding_scale: match family.embedding_root {
                 true => (dim as f64).sqrt(),
                 false => self.number("embedding_multiplier")?.unwrap_or(1.0),
@@ -197,14 +197,16 @@ impl Reader<'_> {
     /// What attention scores are multiplied by.
     fn scale(&self, head_dim: usize) -> Result<f32> {
         let root = |size: f64| size.sqrt().recip() as f32;
-        if self.family.name == "granite" {
-            return Ok(self.number("attention_multiplier")?.unwrap_or(1.0) as f32);
-        }
-        Ok(match self.positive("query_pre_attn_scalar")? {
-            Some(scalar) => root(scalar),
-            None if !self.flag("scale_attn_weights", true)? => 1.0,
-            None => root(head_dim as f64),
+        Ok(match self.family.scale {
+            Scale::Key(key) => self.number(key)?.unwrap_or(1.0) as f32,
+            Scale::RootOf(key) => root(self.positive(key)?.unwrap_or(head_dim as f64)),
+            Scale::Root if self.flag("scale_attn_weights", true)? => root(head_dim as f64),
+            Scale::Root => 1.0,
         })
+    }
+
+    fn softcap(&self, key: &str, used: bool) -> Result<Option<f32>> {
+        Ok(if used { self.positive(key)?.map(|cap| cap as f32) } else { None })
     }
 
     /// Which layers turn queries and keys by position.
@@ -370,8 +372,10 @@ impl Reader<'_> {
 
     /// The first of a key's words that is there, one that is not `null` before one that is.
     fn written(&self, key: &str) -> Option<&Value> {
-        let others =
-            self.family.keys.iter().chain(COMMON_KEYS).filter(|(ours, _)| *ours == key).map(|(_, other)| *other);
+        if let Some((_, own)) = self.family.keys.iter().find(|(ours, _)| *ours == key) {
+            return self.map.get(*own);
+        }
+        let others = COMMON_KEYS.iter().filter(|(ours, _)| *ours == key).map(|(_, other)| *other);
         let there: Vec<&Value> = std::iter::once(key).chain(others).filter_map(|word| self.map.get(word)).collect();
         there.iter().find(|value| !value.is_null()).or(there.first()).copied()
     }

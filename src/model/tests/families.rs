@@ -206,3 +206,34 @@ pub fn log_softmax(row: &[f32], token: u32) -> f64 {
     let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
     f64::from(row[token as usize] - max) - sum.ln()
 }
+
+/// Every checkpoint in a folder that `BANTAM_CHECKPOINTS` names, each with `expected.json` and `expected.safetensors` as
+/// the goldens have them: for references too many to keep.
+#[test]
+#[ignore = "needs a folder of checkpoints with expected values"]
+fn checkpoints_elsewhere_equal_transformers() {
+    let place = std::env::var("BANTAM_CHECKPOINTS").expect("BANTAM_CHECKPOINTS names a folder");
+    let mut folders: Vec<_> = std::fs::read_dir(place).expect("folder").flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    let mut wrong = Vec::new();
+    for folder in folders.iter().filter(|folder| folder.join("expected.json").is_file()) {
+        let name = folder.file_name().expect("a name").to_string_lossy();
+        let compared = std::panic::catch_unwind(|| {
+            let golden = Golden::at(folder);
+            let decoder = golden.decoder(Precision::AsStored);
+            let mut farthest: f32 = 0.0;
+            for (i, prompt) in golden.expected.prompts.iter().enumerate() {
+                farthest = farthest.max(distance(&prefill(&decoder, &prompt.input_ids), &golden.logits(i)));
+                let want = prompt.greedy16_nocache.as_ref().unwrap_or(&prompt.greedy16);
+                assert_eq!(&greedy(&golden, &decoder, &prompt.input_ids, want.len()), want, "prompt {i}");
+            }
+            farthest
+        });
+        match compared {
+            Ok(far) if far < 1e-4 => println!("{name}: {far:.1e}"),
+            Ok(far) => wrong.push(format!("{name}: {far}")),
+            Err(_) => wrong.push(format!("{name}: fails")),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -34,14 +34,18 @@ pub fn root() -> PathBuf {
 
 impl Golden {
     pub fn open(name: &str) -> Self {
-        let folder = root().join(name);
+        Self::at(&root().join(name))
+    }
+
+    /// A checkpoint with its expected values, anywhere.
+    pub fn at(folder: &Path) -> Self {
         let read = |file: &str| std::fs::read(folder.join(file)).expect(file);
         Self {
             config: Config::from_json(&read("config.json"), "config.json").expect("config"),
             expected: serde_json::from_slice(&read("expected.json")).expect("expected.json"),
             tensors: candle_core::safetensors::load_buffer(&read("expected.safetensors"), &Device::Cpu)
                 .expect("tensors"),
-            folder,
+            folder: folder.to_owned(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::families::log_softmax;
 use super::goldens::{Golden, prefill, root};
-use crate::model::{Item, LoadOptions, Loglikelihood, Model, load};
+use crate::model::{Item, LoadOptions, Loglikelihood, Model, Precision, load};
 
 fn open(name: &str) -> Model {
     load(&root().join(name), &LoadOptions::default()).expect(name)
@@ -130,4 +130,13 @@ fn rolling_many_texts_equals_one_by_one() {
         let want = model.rolling(1, &[text]).expect("rolling").remove(0);
         assert!(got.len() == text.len() && got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-4));
     }
+}
+
+#[test]
+fn sequences_that_turn_differently_are_scored_apart() {
+    // within and beyond the 64 tokens it was first trained to, and after one context on both sides of them
+    let golden = Golden::open("phi3_longrope");
+    let (config, decoder) = (golden.config.clone(), golden.decoder(Precision::AsStored));
+    let model = Model { config, decoder, tokenizer: open("llama_spm").tokenizer, max_length: 256 };
+    check(&model, &[item(1, 60, &[2, 5, 6, 20]), item(2, 70, &[1, 3]), item(3, 40, &[3, 1]), item(4, 60, &[40])]);
 }
