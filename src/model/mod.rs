@@ -7,6 +7,7 @@
 //! its names), `cache` is its memory; `load` makes a `Model`, and `generate` and `score` ask it. `cost` and `inspect`
 //! speak of a model without loading it.
 
+pub mod adapter;
 mod attention;
 mod cache;
 pub mod config;
@@ -33,6 +34,7 @@ mod pattern;
 pub mod rope;
 mod sample;
 mod score;
+mod table;
 pub mod tokenizer;
 mod weights;
 

@@ -84,6 +84,12 @@ impl Safetensors {
         Ok(Self::of(names.iter().map(open).collect::<Result<_>>()?, device, precision))
     }
 
+    /// Opens one file.
+    pub fn file(path: &Path, device: &Device, precision: Precision) -> Result<Self> {
+        let shard = Shard::new(path.display().to_string(), Bytes::map(path)?)?;
+        Ok(Self::of(vec![shard], device, precision))
+    }
+
     /// A checkpoint compiled into the binary.
     pub fn embedded(name: &str, bytes: &'static [u8], device: &Device, precision: Precision) -> Result<Self> {
         Ok(Self::of(vec![Shard::new(name.to_owned(), Bytes::Embedded(bytes))?], device, precision))

@@ -8,6 +8,7 @@ mod gguf;
 mod gguf_file;
 mod goldens;
 mod hostile;
+mod packed;
 mod rope;
 mod score;
 mod tokenizer;

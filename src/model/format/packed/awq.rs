@@ -4,8 +4,8 @@
 use super::grid::{Grid, Groups, transposed};
 use super::parts::Module;
 use super::quantization::{Skips, groups};
-use super::table::Table;
 use crate::model::error::Result;
+use crate::model::table::Table;
 
 /// Four-bit integers in a word.
 const IN_WORD: usize = 8;

@@ -22,38 +22,32 @@ impl Packing {
 
     /// Words that `count` integers take.
     pub fn words(self, count: usize) -> usize {
-        let (words, integers) = self.period();
         match self.layout {
             Layout::Dense => (count * usize::from(self.bits)).div_ceil(32),
-            Layout::Padded => count.div_ceil(integers) * words,
-        }
-    }
-
-    /// Words and integers after which the layout repeats.
-    fn period(self) -> (usize, usize) {
-        let bits = usize::from(self.bits);
-        match self.layout {
-            Layout::Padded => (1, 32 / bits),
-            Layout::Dense => {
-                let twos = bits.trailing_zeros();
-                (bits >> twos, 32 >> twos)
-            }
+            Layout::Padded => count.div_ceil(32 / usize::from(self.bits)),
         }
     }
 
     /// Unpacks integers from the words that `word` gives by their index, in order, into as many slots as there are.
     #[inline]
     pub fn unpack(self, word: impl Fn(usize) -> u32, slots: &mut [i16]) {
-        let (words, integers) = self.period();
-        let mask = (1u128 << self.bits) - 1;
-        for (turn, slots) in slots.chunks_mut(integers).enumerate() {
-            // the last turn may need fewer words than a whole one
-            let needed = (slots.len() * usize::from(self.bits)).div_ceil(32).min(words);
-            let mut bits = (0..needed).rev().fold(0u128, |bits, i| bits << 32 | u128::from(word(turn * words + i)));
-            for slot in slots {
-                *slot = (bits & mask) as i16;
-                bits >>= self.bits;
+        let bits = usize::from(self.bits);
+        let mask = (1u32 << bits) - 1;
+        if self.layout == Layout::Padded || 32usize.is_multiple_of(bits) {
+            for (i, slots) in slots.chunks_mut(32 / bits).enumerate() {
+                let mut rest = word(i);
+                for slot in slots {
+                    *slot = (rest & mask) as i16;
+                    rest >>= bits;
+                }
             }
+            return;
+        }
+        for (i, slot) in slots.iter_mut().enumerate() {
+            let (at, shift) = (i * bits / 32, i * bits % 32);
+            let low = word(at) >> shift;
+            let high = if shift + bits > 32 { word(at + 1) << (32 - shift) } else { 0 };
+            *slot = ((low | high) & mask) as i16;
         }
     }
 }

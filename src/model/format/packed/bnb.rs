@@ -11,9 +11,9 @@ use super::dense;
 use super::parts::{Module, Part};
 use super::quantization::Skips;
 use super::summary::{Held, Widened};
-use super::table::Table;
 use crate::model::error::Result;
 use crate::model::linear::Linear;
+use crate::model::table::Table;
 use crate::model::weights::Precision;
 
 /// Where a matrix of four bits says what it is.
@@ -124,10 +124,9 @@ fn four<'a>(module: Module<'a>, state: &str, out: usize, inp: usize) -> Result<C
     };
     let codes = module.part("weight")?;
     // bnb_4bit_quant_storage only renames the type of these bytes
-    if codes.bytes().len() != (out * inp).div_ceil(2) {
-        return Err(
-            codes.broken(format!("has {} bytes, {out} by {inp} 4-bit codes take another number", codes.bytes().len()))
-        );
+    let (bytes, expected) = (codes.bytes().len(), (out * inp).div_ceil(2));
+    if bytes != expected {
+        return Err(codes.broken(format!("has {bytes} bytes, {out} by {inp} codes take {expected}")));
     }
     let book = module.part("weight.quant_map")?.shaped(&[16])?.floats()?;
     let blocks = (out * inp).div_ceil(state.blocksize);

@@ -9,9 +9,9 @@ use super::bits::{Layout, Packing};
 use super::grid::{Grid, Groups};
 use super::parts::{Module, Part};
 use super::quantization::groups;
-use super::table::Table;
 use crate::model::error::Result;
 use crate::model::pattern::Pattern;
+use crate::model::table::Table;
 
 const FORMATS: &str = "pack-quantized, int-quantized";
 const STRATEGIES: &str = "tensor, channel, group";

@@ -6,8 +6,8 @@ use super::bits::Packing;
 use super::grid::{Grid, Groups};
 use super::parts::Module;
 use super::quantization::{Skips, groups};
-use super::table::Table;
 use crate::model::error::Result;
+use crate::model::table::Table;
 
 const BITS: [u8; 4] = [2, 3, 4, 8];
 

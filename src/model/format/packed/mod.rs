@@ -15,7 +15,6 @@ mod grid;
 mod parts;
 mod quantization;
 mod summary;
-mod table;
 
 use std::sync::Mutex;
 
@@ -63,14 +62,12 @@ impl Packed {
     }
 
     /// The names of the modules whose matrices are packed, sorted, from the headers alone.
-    pub fn modules(inner: &Safetensors, quantization: &Quantization) -> Vec<String> {
-        let candidates = inner.names().into_iter().filter_map(|name| {
-            let (module, last) = name.split_once(".weight").or_else(|| name.rsplit_once('.'))?;
-            matches!(last, "" | "_packed" | "qweight").then_some(module)
-        });
-        let is_packed = |module: &&str| quantization.packs(Module { checkpoint: inner, name: module });
-        let mut modules: Vec<String> = candidates.filter(is_packed).map(str::to_owned).collect();
+    pub fn modules(&self) -> Vec<String> {
+        const LAST: [&str; 3] = [".weight", ".qweight", ".weight_packed"];
+        let module = |name: &'_ str| LAST.iter().find_map(|last| name.strip_suffix(last)).map(str::to_owned);
+        let mut modules: Vec<String> = self.inner.names().into_iter().filter_map(module).collect();
         modules.dedup();
+        modules.retain(|name| self.quantization.packs(Module { checkpoint: &self.inner, name }));
         modules
     }
 

@@ -7,9 +7,9 @@ use super::awq::Awq;
 use super::bnb::BitsAndBytes;
 use super::compressed::CompressedTensors;
 use super::gptq::Gptq;
-use super::table::Table;
 use crate::model::error::{Error, Result};
 use crate::model::pattern::Pattern;
+use crate::model::table::Table;
 
 /// The methods that are read, as a sentence lists them.
 pub const SUPPORTED: &str =

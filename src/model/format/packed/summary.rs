@@ -39,12 +39,12 @@ impl std::fmt::Display for Widened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Asked => f.write_str("f32 was asked for"),
-            Self::Scales => f.write_str("f16 does not have their scales exactly"),
-            Self::Range => f.write_str("their integers need more than 8 bits"),
-            Self::Group(size) => write!(f, "their groups of {size} are no multiple of 32"),
-            Self::Order => f.write_str("their scattered groups are no multiple of 32"),
-            Self::Width(inp) => write!(f, "their rows of {inp} are no multiple of 32"),
-            Self::CodeBook => f.write_str("no GGUF type has their code book"),
+            Self::Scales => f.write_str("f16 does not have its scales exactly"),
+            Self::Range => f.write_str("its integers need more than 8 bits"),
+            Self::Group(size) => write!(f, "its groups of {size} are no multiple of 32"),
+            Self::Order => f.write_str("its scattered groups are no multiple of 32"),
+            Self::Width(inp) => write!(f, "its rows of {inp} are no multiple of 32"),
+            Self::CodeBook => f.write_str("no GGUF type has its code book"),
         }
     }
 }
@@ -75,7 +75,11 @@ impl Summary {
     /// A sentence for each reason that made matrices wider than they were stored; none where f32 was asked for.
     pub fn warnings(&self) -> Vec<String> {
         let told = self.widened.iter().filter(|(why, _)| **why != Widened::Asked);
-        told.map(|(why, count)| format!("{count} quantized matrices are held dense: {why}")).collect()
+        let sentence = |(why, count): (&Widened, &usize)| match count {
+            1 => format!("1 quantized matrix is held dense: {why}"),
+            _ => format!("{count} quantized matrices are held dense, each because {why}"),
+        };
+        told.map(sentence).collect()
     }
 }
 
