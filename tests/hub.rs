@@ -138,7 +138,10 @@ fn a_pull_leaves_the_layout_of_pythons_client_and_a_second_one_fetches_nothing()
     let again = machine.pull(ID).expect("pulls");
     assert_eq!((again.fetched.0, again.folder), (0, pulled.folder));
     assert_eq!(machine.server.requests().len(), 1, "the listing alone");
-    assert_eq!(machine.cache().snapshot_of(&Name::parse(ID).expect("a name")).expect("here"), Some(again.files[0].parent().expect("a folder").to_path_buf()));
+    assert_eq!(
+        machine.cache().snapshot_of(&Name::parse(ID).expect("a name")).expect("here"),
+        Some(again.files[0].parent().expect("a folder").to_path_buf())
+    );
 }
 
 #[test]
@@ -348,7 +351,12 @@ fn what_the_hub_refuses_is_asked_once_and_the_sentence_says_what_to_do() {
     assert!(machine.refusal(ID).contains("does not accept the token"));
     assert!(machine.refusal(&format!("{ID}@v9")).contains("no revision 'v9' on the hub; there are main, v1.0"));
     let want = Want { include: vec!["*.onnx".into()], quant: None };
-    assert!(machine.pull_of(ID, &want).expect_err("none").contains("nothing in org/small matches *.onnx; there are .gitattributes, config.json"));
+    assert!(
+        machine
+            .pull_of(ID, &want)
+            .expect_err("none")
+            .contains("nothing in org/small matches *.onnx; there are .gitattributes, config.json")
+    );
 }
 
 #[test]
@@ -447,7 +455,10 @@ fn offline_gives_what_is_here_and_says_what_is_not() {
     let offline = || Hub::new(machine.settings().offline_if(true), &Cancel::new());
     let name = Name::parse(ID).expect("a name");
     let refusal = offline().pull(&name, &Want::default(), &|_| {}).expect_err("not here").to_string();
-    assert!(refusal.contains("org/small is not in the Hugging Face cache") && refusal.contains("bantam is offline"), "{refusal}");
+    assert!(
+        refusal.contains("org/small is not in the Hugging Face cache") && refusal.contains("bantam is offline"),
+        "{refusal}"
+    );
     let pulled = machine.pull(ID).expect("pulls");
     machine.server.forget();
     let here = offline().pull(&name, &Want::default(), &|_| {}).expect("here");
@@ -464,7 +475,10 @@ fn room_is_made_sure_of_before_the_first_byte() {
     let huge = serde_json::json!([{ "rfilename": WEIGHTS, "size": 1u64 << 60, "lfs": { "sha256": "a".repeat(64), "size": 1u64 << 60 } }]);
     let machine = Machine::before([small().fact("siblings", huge)]);
     let refusal = machine.refusal(ID);
-    assert!(refusal.contains("org/small needs 1048576 TiB more") && refusal.contains("make room, or set HF_HUB_CACHE"), "{refusal}");
+    assert!(
+        refusal.contains("org/small needs 1048576 TiB more") && refusal.contains("make room, or set HF_HUB_CACHE"),
+        "{refusal}"
+    );
     assert!(!machine.cache().folder().exists());
 }
 

@@ -163,5 +163,9 @@ impl Painter {
 /// The end of a long path tells more than its beginning.
 fn shortened(path: &str, width: usize) -> String {
     let length = path.chars().count();
-    if length <= width { path.into() } else { ['…'].into_iter().chain(path.chars().skip(length + 1 - width)).collect() }
+    if length <= width {
+        path.into()
+    } else {
+        ['…'].into_iter().chain(path.chars().skip(length + 1 - width)).collect()
+    }
 }

@@ -166,7 +166,11 @@ impl Cache {
         let (mut bytes, mut incomplete, mut used) = (0, 0, None);
         for blob in entries(&folder.join("blobs")) {
             let Ok(facts) = std::fs::metadata(folder.join("blobs").join(&blob)) else { continue };
-            if blob.ends_with(".incomplete") { incomplete += facts.len() } else { bytes += facts.len() }
+            if blob.ends_with(".incomplete") {
+                incomplete += facts.len()
+            } else {
+                bytes += facts.len()
+            }
             used = used.max(facts.accessed().ok());
         }
         Kept {

@@ -24,7 +24,9 @@ pub enum Error {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}: cannot be written: {source}", path.display())]
     Unwritable { path: PathBuf, source: std::io::Error },
-    #[error("'{text}' is no name on the hub: {why}; write ORG/NAME, ORG/NAME@REVISION or, for one GGUF, ORG/NAME:Q4_K_M")]
+    #[error(
+        "'{text}' is no name on the hub: {why}; write ORG/NAME, ORG/NAME@REVISION or, for one GGUF, ORG/NAME:Q4_K_M"
+    )]
     Name { text: String, why: String },
     #[error("{variable} is '{value}'; {allowed}")]
     Variable { variable: String, value: String, allowed: &'static str },
@@ -44,13 +46,17 @@ pub enum Error {
     NoRevision { name: String, revision: String, there: Vec<String> },
     #[error("{name} has no file {wanted}; there are {}", list(there))]
     NoFile { name: String, wanted: String, there: Vec<String> },
-    #[error("{endpoint} does not accept the token given (HF_TOKEN, or the file that `hf auth login` wrote): make a new one")]
+    #[error(
+        "{endpoint} does not accept the token given (HF_TOKEN, or the file that `hf auth login` wrote): make a new one"
+    )]
     Token { endpoint: String },
     #[error("{url} answers {status}{}", if text.is_empty() { String::new() } else { format!(": {text}") })]
     Refused { url: String, status: u16, text: String },
     #[error("{url}: {why} ({tries} tries); what is fetched already is kept, the same command goes on from there")]
     Unreachable { url: String, why: String, tries: u32 },
-    #[error("{url} wants no requests for {seconds} s (too many were made); try again then, or set HF_TOKEN, which allows more")]
+    #[error(
+        "{url} wants no requests for {seconds} s (too many were made); try again then, or set HF_TOKEN, which allows more"
+    )]
     TooMany { url: String, seconds: u64 },
     #[error("{url} answers with what is not the hub's protocol: {why}; does HF_ENDPOINT name a hub?")]
     Protocol { url: String, why: String },
@@ -74,9 +80,13 @@ pub enum Error {
     NoWeights { name: String, there: Vec<String> },
     #[error("{} needs {needed} more, and {} has {free}; make room, or set HF_HUB_CACHE to a folder on a larger disk", name, cache.display())]
     NoRoom { name: String, needed: Bytes, free: Bytes, cache: PathBuf },
-    #[error("{file} of {name} arrived wrong twice: its hash should be {expected} and is {found}; nothing of it was kept")]
+    #[error(
+        "{file} of {name} arrived wrong twice: its hash should be {expected} and is {found}; nothing of it was kept"
+    )]
     Mismatch { name: String, file: String, expected: String, found: String },
-    #[error("writing {file} stopped after {kept}: {source}; what is there is kept, make room and the same command goes on from it")]
+    #[error(
+        "writing {file} stopped after {kept}: {source}; what is there is kept, make room and the same command goes on from it"
+    )]
     Stopped { file: String, kept: Bytes, source: std::io::Error },
     #[error("stopped; what is fetched is kept, the same command goes on from there")]
     Cancelled,

@@ -111,7 +111,12 @@ impl Fetcher<'_> {
         if found != file.hash {
             part.discard();
             let (name, expected) = (self.listing.repo.id(), file.hash.to_string());
-            return Err(Fault::Final(Error::Mismatch { name, file: file.path.clone(), expected, found: found.to_string() }));
+            return Err(Fault::Final(Error::Mismatch {
+                name,
+                file: file.path.clone(),
+                expected,
+                found: found.to_string(),
+            }));
         }
         part.finish(self.cache.blob(&self.listing.repo, &file.hash)).map_err(Fault::Final)
     }
@@ -185,7 +190,9 @@ fn continues(answer: &Answer, from: u64, size: u64) -> Result<(), Fault> {
     let right = [format!("bytes {from}-{}/{size}", size - 1), format!("bytes {from}-{}/*", size - 1)];
     match right.iter().any(|right| right == told.trim()) {
         true => Ok(()),
-        false => Err(Fault::passing(format!("it sends the range '{told}' where {from} to the end of {size} was asked for"))),
+        false => {
+            Err(Fault::passing(format!("it sends the range '{told}' where {from} to the end of {size} was asked for")))
+        }
     }
 }
 

@@ -45,7 +45,10 @@ pub fn choose(name: &str, all: &[Choice], quant: Option<&str>) -> Result<Choice,
     };
     match meant[..] {
         [one] => Ok(one.clone()),
-        _ => Err(Error::WhichGguf { name: name.into(), there: labels(if meant.len() > 1 { meant } else { all.iter().collect() }) }),
+        _ => Err(Error::WhichGguf {
+            name: name.into(),
+            there: labels(if meant.len() > 1 { meant } else { all.iter().collect() }),
+        }),
     }
 }
 
@@ -69,9 +72,8 @@ fn without_shard(stem: &str) -> &str {
 fn quantization(base: &str) -> Option<String> {
     let is_type = |part: &&str| {
         let part = part.to_ascii_uppercase();
-        let digit_after = |prefix: &str| {
-            part.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
+        let digit_after =
+            |prefix: &str| part.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         matches!(part.as_str(), "F32" | "F16" | "BF16" | "FP16" | "FP32")
             || ["Q", "IQ", "TQ", "MXFP"].iter().any(|prefix| digit_after(prefix))
     };

@@ -86,9 +86,27 @@ impl Header {
 
 /// Endings of tensors that say how others are stored, or that are computed anew by whoever loads them.
 const NO_WEIGHTS: [&str; 21] = [
-    ".qzeros", ".scales", ".g_idx", ".weight_scale", ".weight_scale_inv", ".weight_scale_2", ".weight_zero_point",
-    ".weight_g_idx", ".weight_shape", ".input_scale", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map",
-    ".SCB", ".weight_format", "_scales", ".inv_freq", ".position_ids", ".masked_bias", ".num_batches_tracked",
+    ".qzeros",
+    ".scales",
+    ".g_idx",
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".weight_scale_2",
+    ".weight_zero_point",
+    ".weight_g_idx",
+    ".weight_shape",
+    ".input_scale",
+    ".absmax",
+    ".quant_map",
+    ".nested_absmax",
+    ".nested_quant_map",
+    ".SCB",
+    ".weight_format",
+    "_scales",
+    ".inv_freq",
+    ".position_ids",
+    ".masked_bias",
+    ".num_batches_tracked",
 ];
 
 /// Weights that a tensor holds.
@@ -157,9 +175,7 @@ pub fn safetensors(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
     }
     let entries: BTreeMap<String, Entry> =
         serde_json::from_slice(json).map_err(|e| broken(format!("its head is no table of tensors: {e}")))?;
-    let tensor = |(name, entry): (String, Entry)| {
-        Some(TensorHead { name, kind: entry.dtype?, shape: entry.shape? })
-    };
+    let tensor = |(name, entry): (String, Entry)| Some(TensorHead { name, kind: entry.dtype?, shape: entry.shape? });
     Ok(Need::Have(Header { tensors: entries.into_iter().filter_map(tensor).collect(), gguf: None }))
 }
 
@@ -321,7 +337,11 @@ mod tests {
 
     #[test]
     fn packed_weights_count_as_what_is_packed() {
-        let plain = header(&[("x.weight", "BF16", &[512, 1024]), ("x.bias", "BF16", &[512]), ("p.position_ids", "I64", &[1, 77])]);
+        let plain = header(&[
+            ("x.weight", "BF16", &[512, 1024]),
+            ("x.bias", "BF16", &[512]),
+            ("p.position_ids", "I64", &[1, 77]),
+        ]);
         assert_eq!(plain.parameters(None), 512 * 1024 + 512);
         // (in / 8, out), groups of 128
         let gptq = header(&[
@@ -331,11 +351,17 @@ mod tests {
             ("x.g_idx", "I32", &[1024]),
         ]);
         assert_eq!((gptq.parameters(None), gptq.packing()), (512 * 1024, Some("GPTQ")));
-        let three_bits = header(&[("x.qweight", "I32", &[96, 512]), ("x.scales", "F16", &[8, 512]), ("x.g_idx", "I32", &[1024])]);
+        let three_bits =
+            header(&[("x.qweight", "I32", &[96, 512]), ("x.scales", "F16", &[8, 512]), ("x.g_idx", "I32", &[1024])]);
         assert_eq!(three_bits.parameters(Some(4)), 512 * 1024, "the shapes tell it better");
-        let awq = header(&[("x.qweight", "I32", &[1024, 64]), ("x.qzeros", "I32", &[8, 64]), ("x.scales", "F16", &[8, 512])]);
+        let awq =
+            header(&[("x.qweight", "I32", &[1024, 64]), ("x.qzeros", "I32", &[8, 64]), ("x.scales", "F16", &[8, 512])]);
         assert_eq!(awq.parameters(None), 512 * 1024);
-        let packed = header(&[("x.weight_packed", "I32", &[512, 256]), ("x.weight_scale", "BF16", &[512, 8]), ("x.weight_shape", "I64", &[2])]);
+        let packed = header(&[
+            ("x.weight_packed", "I32", &[512, 256]),
+            ("x.weight_scale", "BF16", &[512, 8]),
+            ("x.weight_shape", "I64", &[2]),
+        ]);
         assert_eq!((packed.parameters(Some(8)), packed.parameters(None)), (512 * 1024, 512 * 2048));
         let bnb = header(&[
             ("x.weight", "U8", &[262_144, 1]),
@@ -343,7 +369,8 @@ mod tests {
             ("x.weight.quant_state.bitsandbytes__nf4", "U8", &[111]),
         ]);
         assert_eq!((bnb.parameters(None), bnb.packing()), (512 * 1024, Some("bitsandbytes 4 bit")));
-        let mxfp4 = header(&[("mlp.experts.up_blocks", "U8", &[32, 16, 4, 16]), ("mlp.experts.up_scales", "U8", &[32, 16, 4])]);
+        let mxfp4 =
+            header(&[("mlp.experts.up_blocks", "U8", &[32, 16, 4, 16]), ("mlp.experts.up_scales", "U8", &[32, 16, 4])]);
         assert_eq!(mxfp4.parameters(None), 32 * 16 * 4 * 32);
     }
 
@@ -365,7 +392,14 @@ mod tests {
     fn a_gguf_is_read_through_its_lists_and_never_believed_too_far() {
         let text = |s: &str| [&(s.len() as u64).to_le_bytes()[..], s.as_bytes()].concat();
         let key = |name: &str, kind: u32, value: &[u8]| [&text(name)[..], &kind.to_le_bytes(), value].concat();
-        let list = [&4u32.to_le_bytes()[..], &3u64.to_le_bytes(), &1u32.to_le_bytes(), &8u32.to_le_bytes(), &2u32.to_le_bytes()].concat();
+        let list = [
+            &4u32.to_le_bytes()[..],
+            &3u64.to_le_bytes(),
+            &1u32.to_le_bytes(),
+            &8u32.to_le_bytes(),
+            &2u32.to_le_bytes(),
+        ]
+        .concat();
         let tokens = [&8u32.to_le_bytes()[..], &2u64.to_le_bytes(), &text("a"), &text("b")].concat();
         let mut file = [&b"GGUF"[..], &3u32.to_le_bytes(), &1u64.to_le_bytes(), &6u64.to_le_bytes()].concat();
         file.extend(key("general.architecture", 8, &text("llama")));
@@ -374,11 +408,24 @@ mod tests {
         file.extend(key("llama.embedding_length", 4, &64u32.to_le_bytes()));
         file.extend(key("llama.attention.head_count", 4, &8u32.to_le_bytes()));
         file.extend(key("llama.attention.head_count_kv", 9, &list));
-        file.extend([&text("blk.0.w")[..], &2u32.to_le_bytes(), &64u64.to_le_bytes(), &10u64.to_le_bytes(), &12u32.to_le_bytes(), &0u64.to_le_bytes()].concat());
+        file.extend(
+            [
+                &text("blk.0.w")[..],
+                &2u32.to_le_bytes(),
+                &64u64.to_le_bytes(),
+                &10u64.to_le_bytes(),
+                &12u32.to_le_bytes(),
+                &0u64.to_le_bytes(),
+            ]
+            .concat(),
+        );
         let Ok(Need::Have(header)) = gguf(&file, "f") else { panic!("it is whole") };
         assert_eq!((header.tensors[0].shape.as_slice(), header.parameters(None)), (&[10, 64][..], 640));
         let facts = header.gguf.expect("a GGUF");
-        assert_eq!((facts.architecture.as_str(), facts.kv_heads, facts.cache_numbers()), ("llama", Some(8), Some(2 * 2 * 8 * 8)));
+        assert_eq!(
+            (facts.architecture.as_str(), facts.kv_heads, facts.cache_numbers()),
+            ("llama", Some(8), Some(2 * 2 * 8 * 8))
+        );
         for end in 0..file.len() {
             assert!(matches!(gguf(&file[..end], "f"), Ok(Need::More(_))), "{end}");
         }

@@ -53,7 +53,10 @@ impl Answer {
 #[derive(Debug)]
 pub enum Fault {
     /// It may go better next time; the server may have said when.
-    Passing { why: String, wait: Option<Duration> },
+    Passing {
+        why: String,
+        wait: Option<Duration>,
+    },
     /// The hub refuses this, and will again.
     Denied(Denial),
     Final(Error),
@@ -160,7 +163,13 @@ impl Http {
     pub fn bytes(&self, url: &str, part: Part, most: u64) -> Result<Vec<u8>, Fault> {
         self.patiently(url, &|_| {}, &mut || {
             let answer = self.send(&Method::GET, url, part)?;
-            let skipped = if answer.status == 206 { 0 } else if let Part::From(n) | Part::Between(n, _) = part { n } else { 0 };
+            let skipped = if answer.status == 206 {
+                0
+            } else if let Part::From(n) | Part::Between(n, _) = part {
+                n
+            } else {
+                0
+            };
             let mut body = answer.body.into_reader();
             let mut read = Vec::new();
             let taken = match part {
@@ -403,7 +412,13 @@ mod tests {
     fn only_the_same_scheme_host_and_port_is_the_hub() {
         let hub = "https://huggingface.co";
         assert!(same_host(hub, "https://HuggingFace.co:443/a?b"));
-        let others = ["http://huggingface.co/", "https://cdn.huggingface.co", "https://huggingface.co:8443", "https://huggingface.co.evil.org", "nonsense"];
+        let others = [
+            "http://huggingface.co/",
+            "https://cdn.huggingface.co",
+            "https://huggingface.co:8443",
+            "https://huggingface.co.evil.org",
+            "nonsense",
+        ];
         for other in others {
             assert!(!same_host(hub, other), "{other}");
         }

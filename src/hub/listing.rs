@@ -259,7 +259,10 @@ mod tests {
 
     #[test]
     fn a_large_file_is_known_by_its_sha256_and_a_small_one_by_git() {
-        let (sha256, git) = ("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", "ce013625030ba8dba906f756967f9e9ca394464a");
+        let (sha256, git) = (
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+            "ce013625030ba8dba906f756967f9e9ca394464a",
+        );
         let listing = listing(json!({ "id": "a/b", "sha": COMMIT, "gated": "manual", "tags": ["license:mit"],
             "cardData": { "base_model": ["c/d"] }, "safetensors": { "parameters": { "I32": 5, "F16": 2 }, "total": 7 },
             "siblings": [

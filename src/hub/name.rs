@@ -166,7 +166,9 @@ mod tests {
         assert_eq!(name.quant.as_deref(), Some("Q4_K_M"));
         assert_eq!(Name::parse("a/b").map(|n| n.to_string()).ok().as_deref(), Some("a/b"));
         assert_eq!(name.to_string(), "Org/Small-1.5@refs/pr/7:Q4_K_M");
-        for wrong in ["", "gpt2", "a/b/c", "../b", "a/..", "a/b@", "a/b@../x", "a/b@v1/../..", "a/b:", "a/b:../x", "a b/c"] {
+        for wrong in
+            ["", "gpt2", "a/b/c", "../b", "a/..", "a/b@", "a/b@../x", "a/b@v1/../..", "a/b:", "a/b:../x", "a b/c"]
+        {
             let message = Name::parse(wrong).expect_err(wrong).to_string();
             assert!(message.contains("write ORG/NAME"), "{message}");
         }
@@ -177,7 +179,8 @@ mod tests {
         for inside in ["config.json", "onnx/model.json", "a b/ü.txt", ".gitattributes", "..a/b.."] {
             assert!(stays_inside(inside), "{inside}");
         }
-        for outside in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a\\..\\b", "C:x", "a\0b", "a\nb"] {
+        for outside in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a\\..\\b", "C:x", "a\0b", "a\nb"]
+        {
             assert!(!stays_inside(outside), "{outside:?}");
         }
     }

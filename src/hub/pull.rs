@@ -78,7 +78,8 @@ impl Hub {
         let cache = &self.settings.cache;
         let fetcher = Fetcher { http: &self.http, settings: &self.settings, cache, listing, cancel: &self.cancel };
         let explain = |fault| self.explain(fault, name, Some(listing));
-        let wanted: Vec<Wanted> = files.iter().map(|file| fetcher.wanted(file).map_err(explain)).collect::<Result<_, _>>()?;
+        let wanted: Vec<Wanted> =
+            files.iter().map(|file| fetcher.wanted(file).map_err(explain)).collect::<Result<_, _>>()?;
         let planned: Vec<Planned> = wanted.iter().map(|file| plan(&fetcher, file)).collect();
         let missing = planned.iter().map(|file| file.size - file.there).sum();
         has_room(cache.folder(), &listing.repo.id(), missing)?;
@@ -119,7 +120,9 @@ impl Hub {
         };
         thread::scope(|scope| {
             let workers: Vec<_> = (0..AT_ONCE.min(wanted.len())).map(|_| scope.spawn(work)).collect();
-            let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let ends = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             // all are waited for before the first fault is told
             ends.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()
         })?;
@@ -151,7 +154,9 @@ fn has_room(folder: &Path, name: &str, needed: u64) -> Result<(), Error> {
     let Ok(facts) = rustix::fs::statvfs(existing) else { return Ok(()) };
     let free = facts.f_bavail.saturating_mul(facts.f_frsize);
     match needed > free {
-        true => Err(Error::NoRoom { name: name.into(), needed: Bytes(needed), free: Bytes(free), cache: folder.into() }),
+        true => {
+            Err(Error::NoRoom { name: name.into(), needed: Bytes(needed), free: Bytes(free), cache: folder.into() })
+        }
         false => Ok(()),
     }
 }

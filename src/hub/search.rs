@@ -79,8 +79,18 @@ pub struct Next(String);
 
 /// What is told of each repository.
 const FACTS: [&str; 12] = [
-    "downloads", "likes", "lastModified", "gated", "private", "pipeline_tag", "library_name", "tags", "config", "safetensors",
-    "gguf", "cardData",
+    "downloads",
+    "likes",
+    "lastModified",
+    "gated",
+    "private",
+    "pipeline_tag",
+    "library_name",
+    "tags",
+    "config",
+    "safetensors",
+    "gguf",
+    "cardData",
 ];
 
 /// Pages that are looked through for enough repositories of a size.
@@ -92,7 +102,8 @@ impl Query {
     }
 
     fn url(&self, endpoint: &str) -> String {
-        let mut url = format!("{endpoint}/api/models?limit={}&sort={}&direction=-1", self.limit.max(1), self.sort.key());
+        let mut url =
+            format!("{endpoint}/api/models?limit={}&sort={}&direction=-1", self.limit.max(1), self.sort.key());
         if !self.text.trim().is_empty() {
             url += &format!("&search={}", encoded_part(self.text.trim()));
         }

@@ -2,8 +2,8 @@
 //! patterns name. Pickles never come by themselves, since loading one runs whatever its writer wanted.
 
 use super::error::Error;
-use super::glob;
 use super::gguf;
+use super::glob;
 use super::listing::{Listing, Remote};
 use super::name::Name;
 
@@ -128,7 +128,11 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_told_with_what_there_is() {
         let only = [("config.json", 3), ("pytorch_model-00001-of-00002.bin", 9)];
-        assert!(selected("a/b", &only, &[]).expect_err("refused").contains("only as pickles (pytorch_model-00001-of-00002.bin)"));
+        assert!(
+            selected("a/b", &only, &[])
+                .expect_err("refused")
+                .contains("only as pickles (pytorch_model-00001-of-00002.bin)")
+        );
         assert!(selected("a/b", &[("README.md", 1)], &[]).expect_err("refused").contains("there are README.md"));
         assert!(selected("a/b", &BOTH, &["*.xyz"]).expect_err("refused").contains("nothing in a/b matches *.xyz"));
         assert!(selected("a/b:Q4_K_M", &BOTH[..5], &[]).expect_err("refused").contains("no file *Q4_K_M*.gguf"));

@@ -150,8 +150,14 @@ mod tests {
         assert_eq!(given.read_timeout, Duration::from_millis(2500));
         assert_eq!(given.token.as_ref().map(Token::bearer).as_deref(), Some("Bearer hf_secret"));
         assert!(!format!("{given:?}").contains("secret"));
-        assert!(settings(&[("HF_ENDPOINT", "huggingface.co")]).expect_err("no scheme").contains("begins with https://"));
-        assert!(settings(&[("HF_HUB_ETAG_TIMEOUT", "soon")]).expect_err("no number").starts_with("HF_HUB_ETAG_TIMEOUT is 'soon'"));
+        assert!(
+            settings(&[("HF_ENDPOINT", "huggingface.co")]).expect_err("no scheme").contains("begins with https://")
+        );
+        assert!(
+            settings(&[("HF_HUB_ETAG_TIMEOUT", "soon")])
+                .expect_err("no number")
+                .starts_with("HF_HUB_ETAG_TIMEOUT is 'soon'")
+        );
     }
 
     #[test]

@@ -51,8 +51,10 @@ impl Hub {
         let listing = self.listing(name)?;
         let names: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
         let size = |files: &[String]| Bytes(files.iter().filter_map(|file| listing.file(file)?.size).sum());
-        let ggufs: Vec<(Choice, Bytes)> =
-            gguf::choices(names.iter().copied()).into_iter().map(|choice| (choice.clone(), size(&choice.files))).collect();
+        let ggufs: Vec<(Choice, Bytes)> = gguf::choices(names.iter().copied())
+            .into_iter()
+            .map(|choice| (choice.clone(), size(&choice.files)))
+            .collect();
         let config = match listing.file("config.json") {
             Some(_) => Some(self.small(name, &listing, "config.json")?),
             None => None,
@@ -66,7 +68,9 @@ impl Hub {
         let header = match self.headers(name, &listing, &files) {
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => Err(error.to_string()),
-            Ok(_) if files.is_empty() => Err(pull.as_ref().err().cloned().unwrap_or_else(|| "it has no weights".into())),
+            Ok(_) if files.is_empty() => {
+                Err(pull.as_ref().err().cloned().unwrap_or_else(|| "it has no weights".into()))
+            }
             Ok(header) => Ok(header),
         };
         let bits = config.as_deref().and_then(bits);
@@ -80,7 +84,9 @@ impl Hub {
         match selected {
             Ok(files) => {
                 let weights = files.iter().map(|file| file.path.clone());
-                weights.filter(|file| file.ends_with(".safetensors") || file.to_ascii_lowercase().ends_with(".gguf")).collect()
+                weights
+                    .filter(|file| file.ends_with(".safetensors") || file.to_ascii_lowercase().ends_with(".gguf"))
+                    .collect()
             }
             Err(Error::WhichGguf { .. }) => {
                 ggufs.iter().min_by_key(|(_, size)| *size).map(|(choice, _)| choice.files.clone()).unwrap_or_default()
@@ -102,7 +108,9 @@ impl Hub {
         };
         thread::scope(|scope| {
             let workers: Vec<_> = (0..AT_ONCE.min(files.len())).map(|_| scope.spawn(work)).collect();
-            let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let ends = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             ends.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()
         })?;
         let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -1,8 +1,8 @@
 //! Names as people type them, on a made-up machine.
 
 use super::*;
-use std::path::PathBuf;
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
 struct Machine {
     dir: tempfile::TempDir,

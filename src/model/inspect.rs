@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 
 use super::config::Config;
+use super::cost::cost;
 use super::error::Result;
 use super::format::gguf::Gguf;
 use super::format::gguf::file_type_name;
+use super::format::packed::Packed;
 use super::load::{Format, Opened, Source};
 use super::weights::Precision;
 
@@ -21,6 +23,8 @@ pub struct Facts {
     pub bytes: u64,
     /// For each type that tensors are stored in, how many there are and their bytes.
     pub types: BTreeMap<String, Share>,
+    /// For a quantized checkpoint, how many of its matrices are packed.
+    pub packed: Option<usize>,
     /// The tokenizer's facts, or in one sentence why it cannot be read.
     pub tokenizer: std::result::Result<Vocabulary, String>,
 }
@@ -54,9 +58,13 @@ pub struct Vocabulary {
 }
 
 impl Facts {
-    /// Parameters in the files.
+    /// Parameters in the files. Packed ones are not counted there, so that a quantized checkpoint has what its config
+    /// asks for.
     pub fn parameters(&self) -> u64 {
-        self.types.values().map(|share| share.elements).sum()
+        match self.packed {
+            None => self.types.values().map(|share| share.elements).sum(),
+            Some(_) => cost(&self.config).parameters,
+        }
     }
 
     /// Bits of weight files per parameter.
@@ -68,7 +76,7 @@ impl Facts {
 /// Reads headers, config and tokenizer. Fails as `load` does on a model that is damaged or not supported.
 pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
     let opened = Opened::new(source.into())?;
-    let (container, bytes, types) = match &opened.format {
+    let (container, bytes, types, packed) = match &opened.format {
         Format::Gguf(gguf) => of_gguf(gguf)?,
         _ => of_safetensors(&opened)?,
     };
@@ -77,10 +85,10 @@ pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
         adds_bos: tokenizer.adds_bos(),
         has_chat_template: tokenizer.chat_template().is_some(),
     });
-    Ok(Facts { name: opened.name, config: opened.config, container, bytes, types, tokenizer })
+    Ok(Facts { name: opened.name, config: opened.config, container, bytes, types, packed, tokenizer })
 }
 
-type Stored = (Container, u64, BTreeMap<String, Share>);
+type Stored = (Container, u64, BTreeMap<String, Share>, Option<usize>);
 
 fn of_gguf(gguf: &Gguf) -> Result<Stored> {
     let mut types = BTreeMap::new();
@@ -88,7 +96,7 @@ fn of_gguf(gguf: &Gguf) -> Result<Stored> {
         count(&mut types, tensor.kind.name.to_owned(), tensor.elements(), tensor.size);
     }
     let mixture = gguf.optional_integer("general.file_type")?.and_then(file_type_name);
-    Ok((Container::Gguf { version: gguf.version(), mixture }, gguf.bytes(), types))
+    Ok((Container::Gguf { version: gguf.version(), mixture }, gguf.bytes(), types, None))
 }
 
 fn of_safetensors(opened: &Opened) -> Result<Stored> {
@@ -98,7 +106,13 @@ fn of_safetensors(opened: &Opened) -> Result<Stored> {
         let (from, to) = info.data_offsets;
         count(&mut types, format!("{:?}", info.dtype), info.shape.iter().product(), to - from);
     }
-    Ok((Container::Safetensors { files: files.file_count() }, files.bytes(), types))
+    let (container, bytes) = (Container::Safetensors { files: files.file_count() }, files.bytes());
+    let packed = opened
+        .config
+        .quantization
+        .clone()
+        .map(|quantization| Packed::new(files, quantization, &Device::Cpu, Precision::AsStored).modules().len());
+    Ok((container, bytes, types, packed))
 }
 
 fn count(types: &mut BTreeMap<String, Share>, kind: String, elements: usize, bytes: usize) {

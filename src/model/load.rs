@@ -6,20 +6,23 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
+use super::adapter::{Adaptation, Adapted, Adapter};
 use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{Error, Result};
 use super::format::gguf::{self, Gguf, GgufWeights, MAGIC};
-use super::format::packed::Packed;
+use super::format::packed::{self, Packed, Quantization};
 use super::format::safetensors::Safetensors;
 use super::tokenizer::{Files, Tokenizer};
-use super::weights::Precision;
+use super::weights::{Precision, Weights};
 
 /// A language model ready to be asked.
 pub struct Model {
     pub config: Config,
     pub tokenizer: Tokenizer,
     pub decoder: Decoder,
+    /// What became of the matrices of a quantized checkpoint; `None` for others.
+    pub packing: Option<packed::Summary>,
     pub(super) max_length: usize,
 }
 
@@ -50,11 +53,21 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// The longest sequence it will be given; the config's when not set.
     pub max_length: Option<usize>,
+    /// The folder of a LoRA adapter.
+    pub adapter: Option<PathBuf>,
+    /// What is done with it.
+    pub adaptation: Adaptation,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { device: Device::Cpu, precision: Precision::AsStored, max_length: None }
+        Self {
+            device: Device::Cpu,
+            precision: Precision::AsStored,
+            max_length: None,
+            adapter: None,
+            adaptation: Adaptation::Applied,
+        }
     }
 }
 
@@ -79,6 +92,16 @@ impl<'a> From<&'a Embedded> for Source<'a> {
 /// Loads a model from where it is.
 pub fn load<'a>(source: impl Into<Source<'a>>, options: &LoadOptions) -> Result<Model> {
     Opened::new(source.into())?.load(options)
+}
+
+/// Gives a model's weights by name to `with`: those of its files, unpacked where they are quantized, with the adapter
+/// that the options name. Without a graph, for whoever writes them elsewhere.
+pub fn with_weights<'a, T>(
+    source: impl Into<Source<'a>>,
+    options: &LoadOptions,
+    with: impl FnOnce(&Config, &dyn Weights) -> Result<T>,
+) -> Result<T> {
+    Ok(Opened::new(source.into())?.with_weights(options, with)?.0)
 }
 
 impl Model {
@@ -122,7 +145,10 @@ impl<'a> Opened<'a> {
         let name = path.display().to_string();
         let config = Config::from_json(&read(&path.join("config.json"))?, &format!("{name}/config.json"))?;
         let generation = read_optional(&path.join("generation_config.json"))?;
-        let config = config.with_generation(generation.as_deref(), &format!("{name}/generation_config.json"))?;
+        let mut config = config.with_generation(generation.as_deref(), &format!("{name}/generation_config.json"))?;
+        if config.quantization.is_none() {
+            config.quantization = separate_quantization(path)?;
+        }
         Ok(Self { name, config, format: Format::Folder(path) })
     }
 
@@ -150,21 +176,48 @@ impl<'a> Opened<'a> {
             gguf.check_types()?;
         }
         let tokenizer = self.tokenizer()?;
-        let (device, precision) = (&options.device, options.precision);
-        let decoder = match &self.format {
-            Format::Gguf(gguf) => Decoder::new(&self.config, &GgufWeights::new(gguf, &self.config, device, precision)),
-            _ => {
-                let files = self.safetensors(device, precision)?;
-                match self.config.quantization.clone() {
-                    Some(packing) => Decoder::new(&self.config, &Packed::new(files, packing, device, precision)),
-                    None => Decoder::new(&self.config, &files),
-                }
-            }
-        }?;
-        let max_length = options.max_length.unwrap_or(self.config.max_positions);
-        let mut model = Model { max_length, tokenizer, decoder, config: self.config };
+        let ((config, decoder), packing) =
+            self.with_weights(options, |config, weights| Ok((config.clone(), Decoder::new(config, weights)?)))?;
+        let max_length = options.max_length.unwrap_or(config.max_positions);
+        let mut model = Model { max_length, tokenizer, decoder, config, packing };
         model.set_max_length(max_length);
         Ok(model)
+    }
+
+    /// Gives the model's weights to `with`, unpacked and with the adapter that the options name, and the config that goes
+    /// with them; then what became of packed matrices, where there were any.
+    fn with_weights<T>(
+        &self,
+        options: &LoadOptions,
+        with: impl FnOnce(&Config, &dyn Weights) -> Result<T>,
+    ) -> Result<(T, Option<packed::Summary>)> {
+        let (device, precision) = (&options.device, options.precision);
+        let adapted = |weights: &dyn Weights| self.with_adapter(weights, options, with);
+        if let Format::Gguf(gguf) = &self.format {
+            return Ok((adapted(&GgufWeights::new(gguf, &self.config, device, precision))?, None));
+        }
+        let files = self.safetensors(device, precision)?;
+        match self.config.quantization.clone() {
+            None => Ok((adapted(&files)?, None)),
+            Some(quantization) => {
+                let packed = Packed::new(files, quantization, device, precision);
+                Ok((adapted(&packed)?, Some(packed.summary())))
+            }
+        }
+    }
+
+    fn with_adapter<T>(
+        &self,
+        weights: &dyn Weights,
+        options: &LoadOptions,
+        with: impl FnOnce(&Config, &dyn Weights) -> Result<T>,
+    ) -> Result<T> {
+        let Some(folder) = &options.adapter else { return with(&self.config, weights) };
+        let adapter = Adapter::open(folder)?;
+        let adapted = Adapted::new(weights, &adapter, &self.config, options.adaptation);
+        let done = with(&adapter.config(self.config.clone()), &adapted)?;
+        adapted.finish()?;
+        Ok(done)
     }
 
     pub fn tokenizer(&self) -> Result<Tokenizer> {
@@ -198,6 +251,17 @@ impl<'a> Opened<'a> {
         }
         .map(|files| files.of_family(self.config.family))
     }
+}
+
+/// The quantization that older checkpoints have in a file of its own.
+fn separate_quantization(folder: &Path) -> Result<Option<Quantization>> {
+    for name in Quantization::SEPARATE_FILES {
+        let path = folder.join(name);
+        if let Some(bytes) = read_optional(&path)? {
+            return Quantization::from_separate(&bytes, &path.display().to_string()).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The one GGUF file of a folder, or the first part of the one split file.

@@ -38,6 +38,7 @@ mod table;
 pub mod tokenizer;
 mod weights;
 
+pub use adapter::{Adaptation, Adapter};
 pub use cache::Cache;
 pub use config::Config;
 pub use cost::{Cost, cost};
@@ -47,7 +48,7 @@ pub use family::Family;
 pub use generate::{End, Generated};
 pub use inspect::{Container, Facts, inspect};
 pub use linear::Linear;
-pub use load::{Embedded, LoadOptions, Model, Source, load};
+pub use load::{Embedded, LoadOptions, Model, Source, load, with_weights};
 pub use ops::Span;
 pub use sample::Sampling;
 pub use score::{Item, Loglikelihood};

@@ -94,7 +94,16 @@ impl Repo {
     pub fn new(id: &str) -> Repo {
         let facts = json!({ "downloads": 1000, "likes": 10, "pipeline_tag": "text-generation", "lastModified": "2026-01-02T03:04:05.000Z", "cardData": { "license": "apache-2.0" } });
         let files = BTreeMap::new();
-        Repo { id: id.into(), dataset: false, commit: COMMIT.into(), files, gated: None, private: false, facts, bare: false }
+        Repo {
+            id: id.into(),
+            dataset: false,
+            commit: COMMIT.into(),
+            files,
+            gated: None,
+            private: false,
+            facts,
+            bare: false,
+        }
     }
 
     pub fn file(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Repo {
@@ -143,7 +152,9 @@ impl File {
     }
 
     pub fn git(&self) -> String {
-        hex(&Sha1::new_with_prefix(format!("blob {}\0", self.bytes.len())).chain_update(self.bytes.as_slice()).finalize())
+        hex(&Sha1::new_with_prefix(format!("blob {}\0", self.bytes.len()))
+            .chain_update(self.bytes.as_slice())
+            .finalize())
     }
 
     fn etag(&self) -> String {
@@ -185,7 +196,9 @@ impl Server {
                 for stream in listener.incoming().flatten() {
                     let server = server.clone();
                     // a client that leaves early is a client's right
-                    thread::spawn(move || { let _ = server.serve(stream, is_storage); });
+                    thread::spawn(move || {
+                        let _ = server.serve(stream, is_storage);
+                    });
                 }
             });
         }
@@ -211,7 +224,8 @@ impl Server {
 
     /// Requests for the contents of a file, at the storage or at the hub itself.
     pub fn fetches(&self, path: &str) -> Vec<Request> {
-        let file = self.state().repos.iter().find_map(|repo| repo.files.get(path).cloned()).expect("there is such a file");
+        let file =
+            self.state().repos.iter().find_map(|repo| repo.files.get(path).cloned()).expect("there is such a file");
         let ends = if file.lfs { file.sha256() } else { path.to_owned() };
         let is_fetch = |r: &Request| r.method == "GET" && r.storage == file.lfs && bare(&r.path).ends_with(&ends);
         self.requests().into_iter().filter(is_fetch).collect()
@@ -256,10 +270,18 @@ impl Server {
         let path = bare(&request.path).to_owned();
         // faults of a large file's contents are its storage's
         let name = match path.strip_prefix("/blob/").filter(|_| request.storage) {
-            Some(sha256) => state.repos.iter().flat_map(|r| &r.files).find(|(_, f)| f.lfs && f.sha256 == sha256).map(|(name, _)| name.clone()),
+            Some(sha256) => state
+                .repos
+                .iter()
+                .flat_map(|r| &r.files)
+                .find(|(_, f)| f.lfs && f.sha256 == sha256)
+                .map(|(name, _)| name.clone()),
             None => None,
         };
-        let redirects = !request.storage && state.repos.iter().any(|r| r.files.iter().any(|(n, f)| f.lfs && path.ends_with(n.as_str()) && path.contains("/resolve/")));
+        let redirects = !request.storage
+            && state.repos.iter().any(|r| {
+                r.files.iter().any(|(n, f)| f.lfs && path.ends_with(n.as_str()) && path.contains("/resolve/"))
+            });
         let at = state.faults.iter().position(|(ends, times, fault)| {
             let here = matches!(fault, Fault::Status(..)) || !redirects;
             let named = name.as_deref().unwrap_or(&path).ends_with(ends.as_str());
@@ -288,7 +310,15 @@ impl Server {
         }
     }
 
-    fn with_repo(&self, request: &Request, kind: &str, org: &str, name: &str, revision: &str, then: impl Fn(&Repo) -> Answer) -> Answer {
+    fn with_repo(
+        &self,
+        request: &Request,
+        kind: &str,
+        org: &str,
+        name: &str,
+        revision: &str,
+        then: impl Fn(&Repo) -> Answer,
+    ) -> Answer {
         let id = format!("{org}/{name}");
         let found = self.state().repos.iter().find(|r| r.id == id && r.kind() == kind).cloned();
         let may = request.token.as_deref() == Some(&format!("Bearer {TOKEN}"));
@@ -317,8 +347,10 @@ impl Server {
                 return Answer { file: Some(found.bytes.clone()), ..Answer::new(200).headers(&[commit, etag]) };
             }
             let signed = format!("{}/blob/{}?X-Signature=secret", self.storage, found.sha256());
-            let linked = [("X-Linked-Etag", format!("\"{}\"", found.etag())), ("X-Linked-Size", found.bytes.len().to_string())];
-            let xet = [("X-Xet-Hash", "f".repeat(64)), ("Link", "<https://cas.invalid/auth>; rel=\"xet-auth\"".to_owned())];
+            let linked =
+                [("X-Linked-Etag", format!("\"{}\"", found.etag())), ("X-Linked-Size", found.bytes.len().to_string())];
+            let xet =
+                [("X-Xet-Hash", "f".repeat(64)), ("Link", "<https://cas.invalid/auth>; rel=\"xet-auth\"".to_owned())];
             Answer::new(302).headers(&[commit, ("Location", signed)]).headers(&linked).headers(&xet)
         })
     }
@@ -333,28 +365,49 @@ impl Server {
             (_, Some(_)) => Answer::new(400),
             (Some(file), None) => {
                 let etag = format!("\"{}\"", &file.sha256()[..32]);
-                Answer { file: Some(file.bytes.clone()), ..Answer::new(200).headers(&[("ETag", etag), ("Accept-Ranges", "bytes".into())]) }
+                Answer {
+                    file: Some(file.bytes.clone()),
+                    ..Answer::new(200).headers(&[("ETag", etag), ("Accept-Ranges", "bytes".into())])
+                }
             }
             (None, None) => Answer::new(404),
         }
     }
 
     fn search(&self, query: &str) -> Answer {
-        let values: BTreeMap<String, String> = query.split('&').filter_map(|pair| { let (k, v) = pair.split_once('=')?; Some((decoded(k), decoded(v))) }).collect();
+        let values: BTreeMap<String, String> = query
+            .split('&')
+            .filter_map(|pair| {
+                let (k, v) = pair.split_once('=')?;
+                Some((decoded(k), decoded(v)))
+            })
+            .collect();
         let value = |key: &str| values.get(key).map(String::as_str).unwrap_or_default();
         let state = self.state();
         let wanted = value("search").to_lowercase();
-        let filter = |r: &&Repo| !r.dataset && r.id.to_lowercase().contains(&wanted) && (value("filter").is_empty() || r.facts["pipeline_tag"] == value("filter"));
+        let filter = |r: &&Repo| {
+            !r.dataset
+                && r.id.to_lowercase().contains(&wanted)
+                && (value("filter").is_empty() || r.facts["pipeline_tag"] == value("filter"))
+        };
         let mut found: Vec<&Repo> = state.repos.iter().filter(filter).collect();
-        let by = match value("sort") { "" => "trendingScore", sort => sort };
-        found.sort_by(|a, b| b.facts[by].as_u64().cmp(&a.facts[by].as_u64()).then(b.facts[by].as_str().cmp(&a.facts[by].as_str())));
+        let by = match value("sort") {
+            "" => "trendingScore",
+            sort => sort,
+        };
+        found.sort_by(|a, b| {
+            b.facts[by].as_u64().cmp(&a.facts[by].as_u64()).then(b.facts[by].as_str().cmp(&a.facts[by].as_str()))
+        });
         let from: usize = value("cursor").parse().unwrap_or(0);
         let limit = value("limit").parse().unwrap_or(state.page).min(state.page);
         let page: Vec<Value> = found.iter().skip(from).take(limit).map(|r| r.listing(false)).collect();
         let mut answer = Answer::json(&json!(page));
         if from + limit < found.len() {
             let rest: String = query.split('&').filter(|p| !p.starts_with("cursor=")).collect::<Vec<_>>().join("&");
-            answer = answer.headers(&[("Link", format!("<{}/api/models?{rest}&cursor={}>; rel=\"next\"", self.endpoint, from + limit))]);
+            answer = answer.headers(&[(
+                "Link",
+                format!("<{}/api/models?{rest}&cursor={}>; rel=\"next\"", self.endpoint, from + limit),
+            )]);
         }
         answer
     }
@@ -368,10 +421,18 @@ fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&b, tail)) = rest.split_first() {
-        let code = (b == b'%').then(|| tail.get(..2).and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok())).flatten();
+        let code = (b == b'%')
+            .then(|| tail.get(..2).and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok()))
+            .flatten();
         match code {
-            Some(code) => { bytes.push(code); rest = &tail[2..]; }
-            None => { bytes.push(if b == b'+' { b' ' } else { b }); rest = tail; }
+            Some(code) => {
+                bytes.push(code);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(if b == b'+' { b' ' } else { b });
+                rest = tail;
+            }
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -412,7 +473,10 @@ impl Answer {
     }
 
     fn json(value: &Value) -> Answer {
-        Answer { body: value.to_string().into_bytes(), ..Answer::new(200).headers(&[("Content-Type", "application/json".into())]) }
+        Answer {
+            body: value.to_string().into_bytes(),
+            ..Answer::new(200).headers(&[("Content-Type", "application/json".into())])
+        }
     }
 
     fn headers(mut self, headers: &[(&'static str, String)]) -> Answer {
@@ -480,7 +544,11 @@ impl Answer {
                 let _ = out.read(&mut [0]);
                 return Ok(false);
             }
-            Some(Fault::Slow(bytes)) => whole.chunks(bytes).try_for_each(|part| { out.write_all(part)?; thread::yield_now(); Ok::<_, std::io::Error>(()) })?,
+            Some(Fault::Slow(bytes)) => whole.chunks(bytes).try_for_each(|part| {
+                out.write_all(part)?;
+                thread::yield_now();
+                Ok::<_, std::io::Error>(())
+            })?,
             _ => out.write_all(whole)?,
         }
         Ok(off == 0)

@@ -17,6 +17,7 @@ use candle_core::Device;
 use super::config::Config;
 use super::error::{Error, Result};
 use super::format::safetensors::Safetensors;
+use super::names::Part;
 use super::weights::Precision;
 use tensors::{Role, Tensors};
 
@@ -55,7 +56,8 @@ struct Ends {
 
 impl Ends {
     fn of(config: &Config) -> Self {
-        Self { embedding: "model.embed_tokens".into(), head: "lm_head".into(), tied: config.tied }
+        let name = |part| config.family.stem(part, 0, 0).expect("every family embeds and has a head");
+        Self { embedding: name(Part::Embedding), head: name(Part::Head), tied: config.tied }
     }
 }
 
@@ -72,7 +74,11 @@ impl Adapter {
             return Err(Error::unsupported(file, "adapter_model.bin (a pickle, which runs code)", TENSORS));
         }
         let files = Safetensors::file(&tensors, &Device::Cpu, Precision::F32)?;
-        Ok(Self { name: folder.display().to_string(), lora, tensors: Tensors::new(files, &tensors.display().to_string())? })
+        Ok(Self {
+            name: folder.display().to_string(),
+            lora,
+            tensors: Tensors::new(files, &tensors.display().to_string())?,
+        })
     }
 
     /// The config of the model with this adapter: a head that was the embedding is one by itself where the adapter changes

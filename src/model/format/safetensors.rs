@@ -144,6 +144,11 @@ impl Safetensors {
         from.take_while(move |name| name.starts_with(&start))
     }
 
+    /// What these files call a tensor, where they have it.
+    pub fn stored_name(&self, name: &str) -> Option<&str> {
+        self.shard_of.get_key_value(&*self.name_of(name)).map(|(name, _)| name.as_str())
+    }
+
     /// A tensor as it lies in the file, where there is one of that name.
     pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
         let name = &*self.name_of(name);

@@ -1,5 +1,6 @@
 //! The room against the field's own tools: values in tests/golden/model were made by transformers and llama.cpp.
 
+mod adapter;
 mod config;
 mod cost;
 mod families;

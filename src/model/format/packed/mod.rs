@@ -31,6 +31,9 @@ use parts::Module;
 pub use quantization::{Quantization, SUPPORTED};
 pub use summary::{Summary, Widened};
 
+/// The ends of the names of tensors that hold a matrix, packed or not.
+const LAST: [&str; 3] = [".weight", ".qweight", ".weight_packed"];
+
 /// The tensors of a quantized checkpoint.
 #[derive(Debug)]
 pub struct Packed {
@@ -63,7 +66,6 @@ impl Packed {
 
     /// The names of the modules whose matrices are packed, sorted, from the headers alone.
     pub fn modules(&self) -> Vec<String> {
-        const LAST: [&str; 3] = [".weight", ".qweight", ".weight_packed"];
         let module = |name: &'_ str| LAST.iter().find_map(|last| name.strip_suffix(last)).map(str::to_owned);
         let mut modules: Vec<String> = self.inner.names().into_iter().filter_map(module).collect();
         modules.dedup();
@@ -73,11 +75,9 @@ impl Packed {
 
     /// The packed matrix of a `NAME.weight`, where it is packed.
     fn matrix(&self, weight: &str, out: usize, inp: usize) -> Result<Option<Matrix<'_>>> {
-        let Some(name) = weight.strip_suffix(".weight") else { return Ok(None) };
-        // the module's name is part of the tensor names of the checkpoint, so it lives as long
-        let Some(name) = self.inner.names_from(&format!("{name}.")).next().map(|full| &full[..name.len()]) else {
-            return Ok(None);
-        };
+        let Some(module) = weight.strip_suffix(".weight") else { return Ok(None) };
+        let name = |last: &&str| self.inner.stored_name(&format!("{module}{last}"))?.strip_suffix(*last);
+        let Some(name) = LAST.iter().find_map(name) else { return Ok(None) };
         let module = Module { checkpoint: &self.inner, name };
         match self.quantization.packs(module) {
             true => Ok(Some(self.quantization.matrix(module, out, inp)?)),
