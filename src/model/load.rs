@@ -221,25 +221,12 @@ impl<'a> Opened<'a> {
     }
 
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        let of_config = |tokenizer, config, chat_template| Files {
-            tokenizer,
-            config,
-            chat_template,
-            bos: self.config.bos,
-            eos: self.config.eos.first().copied(),
+        let files = match &self.format {
+            Format::Gguf(gguf) => return Tokenizer::from_gguf(gguf),
+            Format::Embedded(files) => Files::embedded(files),
+            Format::Folder(path) => Files::of_folder(path)?,
         };
-        match &self.format {
-            Format::Gguf(gguf) => Tokenizer::from_gguf(gguf),
-            Format::Embedded(files) => {
-                Tokenizer::from_files(of_config(files.tokenizer, files.tokenizer_config, None), &self.name)
-            }
-            Format::Folder(path) => {
-                let tokenizer = read(&path.join("tokenizer.json"))?;
-                let config = read_optional(&path.join("tokenizer_config.json"))?;
-                let template = read_optional(&path.join("chat_template.jinja"))?;
-                Tokenizer::from_files(of_config(&tokenizer, config.as_deref(), template.as_deref()), &self.name)
-            }
-        }
+        files.tokenizer(self.config.bos, self.config.eos.first().copied())
     }
 
     /// The safetensors of a model that is no GGUF file.

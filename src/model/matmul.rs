@@ -353,7 +353,8 @@ mod tests {
                 for rows in [1, 2, 3, 4, 5, 33] {
                     let x = random(rows, inp);
                     let far = error(&dense(&x, &w).expect("product"), &x, &w);
-                    assert!(far < 1e-4, "{dtype:?} ({rows}, {inp}) by ({out}, {inp}): {far}");
+                    // a thousand roundings of sums of about twenty
+                    assert!(far < 2e-4, "{dtype:?} ({rows}, {inp}) by ({out}, {inp}): {far}");
                 }
             }
         }

@@ -10,6 +10,7 @@
 pub mod adapter;
 mod attention;
 mod cache;
+pub mod chat;
 pub mod config;
 pub mod cost;
 mod decoder;

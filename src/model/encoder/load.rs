@@ -81,16 +81,7 @@ impl Opened {
     }
 
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        let read = |name: &str| {
-            let file = self.folder.join(name);
-            std::fs::read(&file).map_err(Error::read(&file))
-        };
-        let tokenizer = read("tokenizer.json")?;
-        let has_config = self.folder.join("tokenizer_config.json").is_file();
-        let config = has_config.then(|| read("tokenizer_config.json")).transpose()?;
-        let files =
-            Files { tokenizer: &tokenizer, config: config.as_deref(), chat_template: None, bos: None, eos: None };
-        Tokenizer::from_files(files, &self.folder.display().to_string())
+        Files::of_folder(&self.folder)?.tokenizer(None, None)
     }
 
     pub fn files(&self, options: &LoadOptions) -> Result<Safetensors> {

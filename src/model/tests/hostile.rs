@@ -240,7 +240,7 @@ fn places_without_a_model_say_what_is_missing() {
     let broken = folder_with("tokenizer.json", b"{}");
     assert!(refusal(broken.path()).contains("tokenizer.json: not a tokenizer"));
     let broken = folder_with("tokenizer_config.json", b"[]");
-    assert!(refusal(broken.path()).contains("tokenizer_config.json: not a tokenizer config"));
+    assert!(refusal(broken.path()).contains("tokenizer_config.json: not what its name says"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod adapter;
 mod config;
 mod cost;
+mod cuts;
 mod families;
 mod generate;
 mod gguf;

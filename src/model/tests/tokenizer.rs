@@ -1,58 +1,127 @@
 //! Tokenizers, from tokenizer.json and rebuilt from GGUF metadata, against the ids and texts of the field's own tools.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde::Deserialize;
 
 use super::gguf_file::GgufFile;
 use super::goldens::root;
-use crate::model::tokenizer::Special;
+use crate::model::tokenizer::{Files, Special};
 use crate::model::{LoadOptions, Tokenizer, load};
 
+/// What transformers makes of the same texts with the tokenizer of each model.
 #[derive(Deserialize)]
 struct Expected {
-    tokenizer: Vec<Case>,
-    chat: Vec<serde::de::IgnoredAny>,
+    texts: Vec<String>,
+    models: BTreeMap<String, Vec<Case>>,
 }
 
 #[derive(Deserialize)]
 struct Case {
-    text: String,
     ids: Vec<u32>,
-    ids_no_special: Vec<u32>,
+    /// Those without the special tokens around the text.
+    plain: (usize, usize),
     decoded: String,
-    decoded_skip: String,
+    skip: String,
 }
 
-fn expected(name: &str) -> Expected {
-    let bytes = std::fs::read(root().join(name).join("expected.json")).expect("expected.json");
+fn expected() -> Expected {
+    let bytes = fs::read(root().with_file_name("tokenizer").join("expected.json")).expect("expected.json");
     serde_json::from_slice(&bytes).expect("expected.json")
 }
 
-fn of_folder(name: &str) -> Tokenizer {
-    load(&root().join(name), &LoadOptions::default()).expect("load").tokenizer
+fn folder(name: &str) -> PathBuf {
+    let own = root().with_file_name("tokenizer").join(name);
+    if own.is_dir() { own } else { root().join(name) }
+}
+
+fn of_folder(folder: &Path) -> Tokenizer {
+    let files = Files::of_folder(folder).expect("files");
+    files.tokenizer(None, None).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn agrees(tokenizer: &Tokenizer, name: &str) {
-    for case in expected(name).tokenizer {
-        let text = &case.text;
+    let expected = expected();
+    for (text, case) in expected.texts.iter().zip(&expected.models[name]) {
+        let plain = &case.ids[case.plain.0..case.plain.1];
         assert_eq!(tokenizer.encode(text, Special::With).expect("encode"), case.ids, "{name}: {text:?}");
-        assert_eq!(tokenizer.encode(text, Special::Without).expect("encode"), case.ids_no_special, "{name}: {text:?}");
+        assert_eq!(tokenizer.encode(text, Special::Without).expect("encode"), plain, "{name}: {text:?}");
         assert_eq!(tokenizer.decode(&case.ids, Special::With).expect("decode"), case.decoded, "{name}: {text:?}");
-        assert_eq!(
-            tokenizer.decode(&case.ids, Special::Without).expect("decode"),
-            case.decoded_skip,
-            "{name}: {text:?}"
-        );
+        assert_eq!(tokenizer.decode(&case.ids, Special::Without).expect("decode"), case.skip, "{name}: {text:?}");
     }
 }
 
 #[test]
 fn strings_equal_transformers() {
-    for name in ["llama", "llama_scaled", "llama_spm"] {
-        let tokenizer = of_folder(name);
-        agrees(&tokenizer, name);
-        assert_eq!(tokenizer.chat_template().is_some(), !expected(name).chat.is_empty(), "{name}");
-        assert!(tokenizer.adds_bos(), "{name}");
+    let expected = expected();
+    assert_eq!((expected.texts.len(), expected.models.len()), (21, 30));
+    for name in expected.models.keys() {
+        agrees(&of_folder(&folder(name)), name);
     }
+}
+
+/// A tokenizer of these files alone.
+fn without_tokenizer_json(name: &str, files: &[&str], config: &str) -> Tokenizer {
+    let from = folder(name);
+    let copy = tempfile::tempdir().expect("a folder");
+    for file in files {
+        fs::copy(from.join(file), copy.path().join(file)).expect(file);
+    }
+    fs::write(copy.path().join("tokenizer_config.json"), config).expect("config");
+    of_folder(copy.path())
+}
+
+#[test]
+fn files_from_before_tokenizer_json_tokenize_alike() {
+    let same = |name: &str, tokenizer: &Tokenizer, skip: &[&str]| {
+        let whole = of_folder(&folder(name));
+        for text in expected().texts.iter().filter(|text| !skip.contains(&text.as_str())) {
+            for special in [Special::With, Special::Without] {
+                let (a, b) = (tokenizer.encode(text, special), whole.encode(text, special));
+                assert_eq!(a.expect("encode"), b.expect("encode"), "{name}: {text:?}");
+            }
+        }
+    };
+    let gpt2 = r#"{"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}"#;
+    let read = |name: &str| fs::read_to_string(folder(name).join("tokenizer_config.json")).expect("config");
+    let merges = ["vocab.json", "merges.txt"];
+    let mut granite = without_tokenizer_json("granite", &merges, gpt2);
+    same("granite", &granite, &[]);
+    granite = without_tokenizer_json("granite", &merges, &read("granite"));
+    same("granite", &granite, &[]);
+    same("roberta_base", &without_tokenizer_json("roberta_base", &merges, &read("roberta_base")), &[]);
+    same("bert_cls", &without_tokenizer_json("bert_cls", &["vocab.txt"], &read("bert_cls")), &[]);
+    for name in ["gemma", "mistral", "phi3"] {
+        same(name, &without_tokenizer_json(name, &["tokenizer.model"], &read(name)), &[]);
+    }
+}
+
+#[test]
+fn tokenizer_files_that_cannot_be_read_get_one_sentence() {
+    let copy = tempfile::tempdir().expect("a folder");
+    let said = |file: &str, bytes: &[u8]| {
+        fs::write(copy.path().join(file), bytes).expect("write");
+        let files = Files::of_folder(copy.path()).expect("files");
+        let said = files.tokenizer(None, None).expect_err("must refuse").to_string();
+        fs::remove_file(copy.path().join(file)).expect("remove");
+        assert!(!said.contains('\n') && said.starts_with(&copy.path().display().to_string()), "{said}");
+        said
+    };
+    assert!(said("merges.txt", b"").contains("tokenizer.json is missing, and so are vocab.json with merges.txt"));
+    assert!(said("tokenizer.model", b"").contains("it has no pieces"));
+    assert!(said("tokenizer.model", &[0xFF; 40]).contains("it breaks off"));
+    let unigram = [&[0x0A, 3, 0x0A, 1, b'a'][..], &[0x12, 2, 0x18, 1]].concat();
+    let refused = said("tokenizer.model", &unigram);
+    assert!(refused.contains("a SentencePiece model of the unigram kind is not supported"), "{refused}");
+    let model = fs::read(folder("gemma").join("tokenizer.model")).expect("a model");
+    for len in [1, 2, 10, 100, 1000, model.len() - 1] {
+        said("tokenizer.model", &model[..len]);
+    }
+    assert!(said("vocab.txt", b"a\nb\n").contains("vocab.txt has no"));
+    assert!(said("tokenizer.json", b"{}").contains("not a tokenizer"));
+    assert!(said("tokenizer_config.json", b"[1]").contains("not what its name says"));
 }
 
 #[test]
@@ -65,7 +134,7 @@ fn a_sentencepiece_vocabulary_from_gguf_equals_tokenizer_json() {
 
 #[test]
 fn a_byte_level_vocabulary_from_gguf_equals_tokenizer_json() {
-    let whole = of_folder("llama");
+    let whole = of_folder(&folder("llama"));
     let file = GgufFile::with_tokenizer_of(&root().join("llama"), "llama-bpe").save();
     let rebuilt = Tokenizer::from_gguf(&file.open().expect("gguf")).expect("rebuilt");
     agrees(&rebuilt, "llama");
@@ -91,6 +160,8 @@ fn splitting_rules_cut_as_llama_cpp_does() {
     assert_eq!(cuts("smollm", text), ["It", "'s", " ", "1", "2", "3", "4", "5", "?!"]);
     assert_eq!(cuts("qwen2", text), ["It", "'s", " ", "1", "2", "3", "4", "5", "?!"]);
     assert_eq!(cuts("default", text), ["It", "'", "s", " ", "123", "45", "?!"]);
+    assert_eq!(cuts("deepseek-v3", text), ["It", "'s", " ", "123", "45", "?!"]);
+    assert_eq!(cuts("tekken", text), ["It", "'s", " ", "1", "2", "3", "4", "5", "?!"]);
 }
 
 #[test]
