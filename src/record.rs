@@ -128,6 +128,9 @@ pub struct ModelRef {
     /// The commit of the hub's repository that it is, for one from there; pin it as ORG/NAME@COMMIT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// The folder of the LoRA adapter that is applied to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<PathBuf>,
 }
 
 /// A model after a recipe. The untouched model is the base variant.
@@ -349,6 +352,8 @@ pub enum WarningKind {
     BudgetSpent,
     AtChance,
     Truncated,
+    /// Matrices of a quantized checkpoint that are held wider than they were stored.
+    Widened,
     Meter,
 }
 

@@ -5,11 +5,11 @@ use crate::compress::{self, Recipe};
 use crate::family::{self, Bundled};
 use crate::hub;
 use crate::model::format::gguf;
-use crate::model::{self, Config, Embedded, Facts, LoadOptions, Model};
+use crate::model::{self, Adapter, Config, Embedded, Facts, LoadOptions, Model};
 use crate::record::{Id, ModelRef, Place};
 use crate::unit::Bytes;
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A model that was found and whose headers are read.
 pub struct Opened {
@@ -17,25 +17,66 @@ pub struct Opened {
     pub config: Config,
 }
 
+/// Between a model and the folder of its adapter.
+const WITH: &str = " + ";
+
+/// A model's name with an adapter, as `MODEL + FOLDER`.
+pub fn with_adapter(model: &str, adapter: &Path) -> String {
+    format!("{model}{WITH}{}", adapter.display())
+}
+
+/// What was typed, in the model and the folder of an adapter.
+fn parts_of(typed: &str) -> (&str, Option<PathBuf>) {
+    match typed.split_once(WITH) {
+        None => (typed, None),
+        Some((model, adapter)) => (model, Some(PathBuf::from(adapter))),
+    }
+}
+
 /// Finds a model by the name typed; reads none of its weights.
-pub fn find(name: &str) -> Result<hub::Found> {
-    Ok(hub::find(name, &bundled_names(), &hub::Cache::here())?)
+pub fn find(typed: &str) -> Result<hub::Found> {
+    let (model, _) = parts_of(typed);
+    Ok(hub::find(model, &bundled_names(), &hub::Cache::here())?)
+}
+
+/// Opens the adapter that was typed behind a model, and checks that its tensors belong to the model. Reads headers only.
+///
+/// # Errors
+/// One sentence on what is missing, not supported, or does not fit.
+pub fn adapter(typed: &str, config: &Config) -> Result<Option<Adapter>> {
+    let (_, Some(folder)) = parts_of(typed) else { return Ok(None) };
+    let adapter = Adapter::open(&folder)?;
+    let cost = model::cost(config);
+    let modules = cost.tensors.iter().filter_map(|tensor| Some(tensor.name.rsplit_once('.')?.0));
+    adapter.check(config, modules)?;
+    Ok(Some(adapter))
 }
 
 /// Finds a model by the name typed and identifies it; reads all its bytes, about a second a gigabyte.
 ///
 /// # Errors
 /// One sentence with what there is and what to do.
-pub fn open(name: &str) -> Result<Opened> {
-    let hub::Found { name, place, commit } = find(name)?;
+pub fn open(typed: &str) -> Result<Opened> {
+    let hub::Found { name, place, commit } = find(typed)?;
     let digest = match &place {
         Place::Bundled(name) => bundled_digest(bundled(name)?),
         Place::Folder(folder) => hub::digest_of_folder(folder)?,
         Place::Gguf(file) => digest_of_gguf(file)?,
     };
     let facts = inspect(&place)?;
-    let parameters = facts.parameters();
-    Ok(Opened { model: ModelRef { name, place, digest, parameters, commit }, config: facts.config })
+    let mut model = ModelRef { name, place, digest, parameters: facts.parameters(), commit, adapter: None };
+    if let Some(adapter) = adapter(typed, &facts.config)? {
+        let folder = std::path::absolute(adapter.folder())?;
+        let digests = adapter.files().map(|file| Ok(Id::of_bytes(&std::fs::read(file)?)));
+        let digests: Vec<Id> = digests.into_iter().collect::<std::io::Result<_>>().context("reading the adapter")?;
+        let last =
+            folder.file_name().map_or_else(|| folder.display().to_string(), |l| l.to_string_lossy().into_owned());
+        model.name = format!("{}{WITH}{last}", model.name);
+        model.digest = Id::of(&("adapted 1", &model.digest, digests));
+        model.parameters += adapter.parameters();
+        model.adapter = Some(folder);
+    }
+    Ok(Opened { model, config: facts.config })
 }
 
 /// The names of the models inside this binary, smallest first.

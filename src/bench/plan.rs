@@ -8,7 +8,7 @@ use crate::record::{Ask, Conditions, Figure, Id, Provenance, Reading, Run, TaskR
 use crate::store::{self, Store};
 use crate::suite;
 use crate::unit::{Bytes, Unit};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// What a session will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,6 +178,11 @@ fn variants(profile: &Profile) -> Result<Vec<(Variant, Estimate)>> {
     let mut variants = Vec::new();
     for name in &profile.models {
         let opened = models::open(name)?;
+        if opened.model.adapter.is_some() && recipes.iter().any(Option::is_some) {
+            bail!(
+                "{name}: a recipe starts from a model's own files; write the merged model with `bantam export` first"
+            );
+        }
         for recipe in &recipes {
             let steps = recipe.as_ref().map(|recipe| (recipe.name.clone(), recipe.to_toml()));
             let estimate = Estimate::of(&opened, recipe.as_ref(), longest)?;

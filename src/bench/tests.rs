@@ -50,7 +50,14 @@ impl Scene {
         let text = "models = ['bundled:s']\nrecipes = ['base', 'Q8_0']\nsuites = ['work']\n\
                     [measure]\nspeed = [{ prompt = 8, output = 3 }]\n";
         let place = Place::Bundled("s".into());
-        let model = ModelRef { name: "s".into(), place, digest: Id::of(&"weights"), parameters: 7, commit: None };
+        let model = ModelRef {
+            name: "s".into(),
+            place,
+            digest: Id::of(&"weights"),
+            parameters: 7,
+            commit: None,
+            adapter: None,
+        };
         let quantized = Variant::new(model.clone(), Some(("Q8_0".into(), "steps".into())));
         let task = TaskRef {
             suite: "work".into(),

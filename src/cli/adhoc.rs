@@ -1,8 +1,10 @@
 //! Profiles that a command's arguments make up: `bench`, `eval` and `compare` are small runs of their own.
 
+use crate::bench::models;
 use crate::profile::{Constraints, Measure, Objective, Prefer, Profile, RecipeRef};
 use crate::record::Shape;
 use crate::unit::Seconds;
+use std::path::Path;
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.
 pub fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
@@ -29,6 +31,14 @@ pub fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
         },
         constraints: Constraints::default(),
         objective: Objective { prefer: Prefer::Smallest, margin: 0.02, confidence: 0.95, reference: None, tasks: None },
+    }
+}
+
+/// The models, each with the adapter where there is one.
+pub fn adapted(models: Vec<String>, adapter: Option<&Path>) -> Vec<String> {
+    match adapter {
+        None => models,
+        Some(adapter) => models.iter().map(|model| models::with_adapter(model, adapter)).collect(),
     }
 }
 

@@ -90,6 +90,9 @@ pub struct Bench {
     /// Bundled model, folder, .gguf file or ORG/NAME in the cache
     #[arg(required = true)]
     pub models: Vec<String>,
+    /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
+    #[arg(long, value_name = "DIR", conflicts_with = "quant")]
+    pub adapter: Option<PathBuf>,
     /// Also after quantization to these types
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     pub quant: Vec<String>,
@@ -117,6 +120,9 @@ pub struct Eval {
     /// Bundled suite or a suite's TOML file; several with commas
     #[arg(long, short, required = true, value_delimiter = ',')]
     pub suite: Vec<String>,
+    /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
+    #[arg(long, value_name = "DIR", conflicts_with = "quant")]
+    pub adapter: Option<PathBuf>,
     /// Also after quantization to these types
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     pub quant: Vec<String>,
@@ -190,6 +196,9 @@ pub struct Compress {
 pub struct Inspect {
     /// Bundled model, folder, .gguf file or ORG/NAME in the cache
     pub model: String,
+    /// With this LoRA adapter, a folder in PEFT's form
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,

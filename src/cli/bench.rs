@@ -21,7 +21,7 @@ const COLUMNS: [(Metric, &str); 6] = [
 ];
 
 pub fn run(args: Bench) -> Result<Exit> {
-    let mut profile = adhoc::profile("bench", args.models, &args.quant);
+    let mut profile = adhoc::profile("bench", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     profile.measure.speed = vec![adhoc::shape(args.prompt, args.output)?];
     profile.measure.threads = args.threads;
     profile.measure.budget = args.budget.parse::<Seconds>().map_err(|e| anyhow!("--budget: {e}"))?;

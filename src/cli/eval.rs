@@ -12,7 +12,7 @@ use serde_json::json;
 use std::io::{self, Write};
 
 pub fn run(args: Eval) -> Result<Exit> {
-    let mut profile = adhoc::profile("eval", args.models, &args.quant);
+    let mut profile = adhoc::profile("eval", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     profile.suites = args.suite;
     profile.measure.limit = args.limit;
     profile.measure.max_length = args.max_length;

@@ -3,7 +3,7 @@
 use super::Exit;
 use super::args::Inspect;
 use crate::bench::models;
-use crate::model::{self, Container, Facts};
+use crate::model::{self, Adapter, Container, Facts};
 use crate::unit::Bytes;
 use anyhow::Result;
 use serde_json::json;
@@ -12,13 +12,22 @@ use serde_json::json;
 const CACHE_NUMBER: u64 = 4;
 
 pub fn run(args: Inspect) -> Result<Exit> {
-    let found = models::find(&args.model)?;
+    let model = match args.adapter {
+        Some(adapter) => models::with_adapter(&args.model, &adapter),
+        None => args.model,
+    };
+    let found = models::find(&model)?;
     let facts = models::inspect(&found.place)?;
+    let adapter = models::adapter(&model, &facts.config)?;
     if args.json {
-        println!("{}", as_json(&facts));
+        let mut all = as_json(&facts);
+        if let Some(adapter) = &adapter {
+            all["adapter"] = adapter_json(adapter);
+        }
+        println!("{all}");
         return Ok(Exit::Done);
     }
-    for (name, value) in lines(&facts) {
+    for (name, value) in lines(&facts).into_iter().chain(adapter.as_ref().map(adapter_line)) {
         println!("{name:<16} {value}");
     }
     Ok(Exit::Done)
@@ -29,7 +38,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let context = c.max_positions as u64;
     let cache = cost.cache_bytes_per_token(CACHE_NUMBER);
     let types = facts.types.iter().map(|(name, share)| format!("{name} × {} ({})", share.tensors, Bytes(share.bytes)));
-    vec![
+    let mut lines = vec![
         ("model", facts.name.clone()),
         ("architecture", c.family.architecture().into()),
         (
@@ -52,7 +61,33 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ("tensors", types.collect::<Vec<_>>().join(", ")),
         ("KV cache", format!("{} a token, {} at full context (derived)", Bytes(cache), Bytes(cache * context))),
         ("tokenizer", tokenizer(facts)),
-    ]
+    ];
+    lines.extend(quantization(facts).map(|text| ("quantization", text)));
+    lines
+}
+
+/// "GPTQ, 4 bits, groups of 128, symmetric; 224 matrices", for a quantized checkpoint.
+fn quantization(facts: &Facts) -> Option<String> {
+    let (quantization, packed) = facts.config.quantization.as_ref().zip(facts.packed)?;
+    Some(format!("{quantization}; {packed} matrices"))
+}
+
+fn adapter_line(adapter: &Adapter) -> (&'static str, String) {
+    let (parameters, bytes) = (adapter.parameters(), Bytes(adapter.bytes()));
+    ("adapter", format!("{}, {adapter}, {parameters} parameters, {bytes}", adapter.folder().display()))
+}
+
+fn adapter_json(adapter: &Adapter) -> serde_json::Value {
+    json!({
+        "folder": adapter.folder(),
+        "rank": adapter.lora.rank,
+        "alpha": adapter.lora.alpha,
+        "rslora": adapter.lora.root_scale,
+        "dora": adapter.lora.dora,
+        "modules": adapter.module_count(),
+        "parameters": adapter.parameters(),
+        "bytes": adapter.bytes(),
+    })
 }
 
 fn container(facts: &Facts) -> String {
@@ -100,6 +135,9 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         "bytes": facts.bytes,
         "bits_per_parameter": facts.bits_per_parameter(),
         "types": types,
+        "quantization": facts.config.quantization.as_ref().zip(facts.packed).map(
+            |(quantization, packed)| json!({ "method": quantization.to_string(), "matrices": packed }),
+        ),
         "kv_bytes_per_token": cost.cache_bytes_per_token(CACHE_NUMBER),
         "tokenizer": facts.tokenizer.as_ref().map_or_else(
             |reason| json!({ "error": reason }),

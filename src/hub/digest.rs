@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const SMALL: &[&str] = &[
     "config.json",
     "generation_config.json",
+    "quantize_config.json",
+    "quant_config.json",
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",

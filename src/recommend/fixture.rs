@@ -49,6 +49,7 @@ impl Made {
             digest: Id::of(&name),
             parameters: mib * 500_000,
             commit: None,
+            adapter: None,
         };
         Made { variant: Variant::new(model, None), mib, rows: Vec::new() }
     }

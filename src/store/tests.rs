@@ -28,7 +28,14 @@ fn conditions() -> Conditions {
 
 fn trial(ask: Ask) -> Trial {
     let place = Place::Bundled("bantam-s".into());
-    let model = ModelRef { name: "bantam-s".into(), place, digest: Id::of(&"weights"), parameters: 7, commit: None };
+    let model = ModelRef {
+        name: "bantam-s".into(),
+        place,
+        digest: Id::of(&"weights"),
+        parameters: 7,
+        commit: None,
+        adapter: None,
+    };
     Trial::new(Variant::new(model, None), ask, conditions(), &Id::of(&"host"))
 }
 

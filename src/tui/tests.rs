@@ -32,6 +32,7 @@ fn variant(model: &str, recipe: Option<&str>) -> Variant {
         digest: Id::of_bytes(model.as_bytes()),
         parameters: 2_622_720,
         commit: None,
+        adapter: None,
     };
     Variant::new(reference, recipe.map(|r| (r.to_owned(), format!("quantize = '{r}'"))))
 }

@@ -14,7 +14,7 @@ use super::models;
 use super::protocol::{self, Measure, Reply, Request, Summary};
 use crate::job::Cancel;
 use crate::model::{LoadOptions, Model};
-use crate::record::{Ask, Conditions, Failure, Figure, Provenance, Reading, Warning};
+use crate::record::{Ask, Conditions, Failure, Figure, Provenance, Reading, Warning, WarningKind};
 use crate::unit::{Seconds, Unit};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -115,10 +115,11 @@ struct Found {
 fn measure(request: &Measure, cancel: &Cancel, voice: &Voice) -> Result<Summary> {
     let (model, load) = load(request)?;
     voice.say(&Reply::Loaded { seconds: load });
-    let found = match &request.trial.ask {
+    let mut found = match &request.trial.ask {
         Ask::Task(task) => task::ask(request, task, &model, cancel, voice)?,
         Ask::Speed(shape) => speed::measure(request, *shape, &model, cancel, voice)?,
     };
+    found.warnings.extend(widened(&model));
     Ok(Summary {
         peak_memory: memory::own_peak(&Roots::default()),
         energy: found.energy,
@@ -131,11 +132,21 @@ fn measure(request: &Measure, cancel: &Cancel, voice: &Voice) -> Result<Summary>
 
 /// Loads the variant; the time is the one a user waits, from whatever the file cache holds.
 fn load(request: &Measure) -> Result<(Model, Seconds)> {
-    let options = LoadOptions { max_length: request.trial.conditions.max_length, ..LoadOptions::default() };
+    let options = LoadOptions {
+        max_length: request.trial.conditions.max_length,
+        adapter: request.trial.variant.model.adapter.clone(),
+        ..LoadOptions::default()
+    };
     let start = Instant::now();
     let model = models::load(&request.place, &options)
         .with_context(|| format!("{} does not load", request.trial.variant.label()))?;
     Ok((model, Seconds(start.elapsed().as_secs_f64())))
+}
+
+/// What of a quantized checkpoint takes more memory than its files say.
+fn widened(model: &Model) -> Vec<Warning> {
+    let told = model.packing.iter().flat_map(|packing| packing.warnings());
+    told.map(|text| Warning { kind: WarningKind::Widened, text }).collect()
 }
 
 fn disk(request: &Measure) -> Reading {

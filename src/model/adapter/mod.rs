@@ -10,7 +10,7 @@ mod target;
 mod tensors;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
@@ -40,7 +40,7 @@ pub enum Adaptation {
 /// An adapter whose config is read and whose tensors are known by name.
 #[derive(Debug)]
 pub struct Adapter {
-    name: String,
+    folder: PathBuf,
     pub lora: Lora,
     tensors: Tensors,
 }
@@ -74,11 +74,7 @@ impl Adapter {
             return Err(Error::unsupported(file, "adapter_model.bin (a pickle, which runs code)", TENSORS));
         }
         let files = Safetensors::file(&tensors, &Device::Cpu, Precision::F32)?;
-        Ok(Self {
-            name: folder.display().to_string(),
-            lora,
-            tensors: Tensors::new(files, &tensors.display().to_string())?,
-        })
+        Ok(Self { folder: folder.to_owned(), lora, tensors: Tensors::new(files, &tensors.display().to_string())? })
     }
 
     /// The config of the model with this adapter: a head that was the embedding is one by itself where the adapter changes
@@ -98,6 +94,15 @@ impl Adapter {
         let head = ends.tied.then(|| ends.head.clone());
         let modules = modules.map(str::to_owned).chain(head);
         self.check_used(&modules.filter_map(|module| self.module(&module, &ends)).collect())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The files that make it what it is.
+    pub fn files(&self) -> [PathBuf; 2] {
+        [CONFIG, TENSORS].map(|name| self.folder.join(name))
     }
 
     /// Modules that it changes.
@@ -163,6 +168,6 @@ impl std::fmt::Display for Adapter {
             (true, false) => "DoRA",
             (true, true) => "rank-stabilised DoRA",
         };
-        write!(f, "{}: {method} of rank {} on {} modules", self.name, self.lora.rank, self.module_count())
+        write!(f, "{method} of rank {} on {} modules", self.lora.rank, self.module_count())
     }
 }
