@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -391,6 +393,41 @@ fn merged_nested(state: Value) -> Parts {
         zeroed("m.weight.quant_map", Dtype::F32, &[16]),
         ("m.weight.quant_state.bitsandbytes__nf4", Dtype::U8, vec![text.len()], text),
     ]
+}
+
+#[test]
+fn no_changed_byte_makes_reading_panic() {
+    let whole = std::fs::read(root().join("quant/packings/model.safetensors")).expect("file");
+    let header = u64::from_le_bytes(whole[..8].try_into().expect("eight bytes")) as usize + 8;
+    let packings = packings();
+    let folder = tempfile::tempdir().expect("folder");
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut opened = 0;
+    for _ in 0..150 {
+        let mut bytes = whole.clone();
+        for _ in 0..rng.random_range(1..4) {
+            // digits, so that shapes and offsets change and the header still parses now and then
+            let at = rng.random_range(8..header);
+            bytes[at] = if bytes[at].is_ascii_digit() { rng.random_range(b'0'..=b'9') } else { bytes[at] };
+            let at = rng.random_range(header..bytes.len());
+            bytes[at] = rng.random();
+        }
+        std::fs::write(folder.path().join("model.safetensors"), &bytes).expect("write");
+        let Ok(_) = Safetensors::open(folder.path(), &Device::Cpu, Precision::AsStored) else { continue };
+        opened += 1;
+        for packing in &packings {
+            let mut config = packing.config.to_string().into_bytes();
+            let at = rng.random_range(0..config.len());
+            config[at] = rng.random_range(b' '..=b'~');
+            let files = Safetensors::open(folder.path(), &Device::Cpu, Precision::AsStored).expect("opened before");
+            let Ok(config) = serde_json::from_slice(&config) else { continue };
+            let Ok(quantization) = Quantization::from_json(&config, "config.json") else { continue };
+            let packed = Packed::new(files, quantization, &Device::Cpu, Precision::AsStored);
+            // damage may well go unnoticed, as in an integer; what counts is that this returns
+            let _ = packed.linear(&format!("{}.weight", packing.name), packing.out, packing.inp);
+        }
+    }
+    assert!(opened > 20, "only {opened} headers were read");
 }
 
 #[test]

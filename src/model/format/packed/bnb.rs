@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::dense;
 use super::parts::{Module, Part};
 use super::quantization::Skips;
-use super::summary::{Held, Widened};
+use super::summary::Widened;
 use crate::model::error::Result;
 use crate::model::linear::Linear;
 use crate::model::table::Table;
@@ -49,9 +49,19 @@ struct State {
 }
 
 /// A matrix of codes and scales, not yet read.
-pub enum Coded<'a> {
-    Four { out: usize, inp: usize, codes: Part<'a>, book: Vec<f32>, absmax: Vec<f32>, block: usize, dtype: DType },
-    Eight { out: usize, inp: usize, codes: Part<'a>, rows: Vec<f32> },
+pub struct Coded<'a> {
+    out: usize,
+    inp: usize,
+    scheme: Scheme,
+    /// The tensors it is read from, the codes first.
+    pub parts: Vec<Part<'a>>,
+}
+
+enum Scheme {
+    /// Codes into a book, times the magnitude of each `block` of weights, rounded to `dtype`.
+    Four { book: Vec<f32>, absmax: Vec<f32>, block: usize, dtype: DType },
+    /// Signed bytes times the magnitude of each row.
+    Eight { rows: Vec<f32> },
 }
 
 impl BitsAndBytes {
@@ -98,7 +108,7 @@ fn eight(module: Module, out: usize, inp: usize) -> Result<Coded> {
     }
     let rows = module.part("SCB")?;
     let rows = if rows.shape().len() == 2 { rows.shaped(&[1, out])? } else { rows.shaped(&[out])? };
-    Ok(Coded::Eight { out, inp, codes, rows: rows.floats()? })
+    Ok(Coded { out, inp, scheme: Scheme::Eight { rows: rows.floats()? }, parts: vec![codes, rows] })
 }
 
 fn four<'a>(module: Module<'a>, state: &str, out: usize, inp: usize) -> Result<Coded<'a>> {
@@ -131,11 +141,12 @@ fn four<'a>(module: Module<'a>, state: &str, out: usize, inp: usize) -> Result<C
     let book = module.part("weight.quant_map")?.shaped(&[16])?.floats()?;
     let blocks = (out * inp).div_ceil(state.blocksize);
     let absmax = module.part("weight.absmax")?.shaped(&[blocks])?;
-    let absmax = match absmax.dtype() {
+    let magnitudes = match absmax.dtype() {
         Dtype::U8 => nested(module, &part, &state, &absmax)?,
         _ => absmax.floats()?,
     };
-    Ok(Coded::Four { out, inp, codes, book, absmax, block: state.blocksize, dtype })
+    let scheme = Scheme::Four { book, absmax: magnitudes, block: state.blocksize, dtype };
+    Ok(Coded { out, inp, scheme, parts: vec![codes, absmax] })
 }
 
 /// The magnitudes that double quantization stores in 8 bits.
@@ -150,59 +161,33 @@ fn nested(module: Module, part: &Part, state: &State, absmax: &Part) -> Result<V
 }
 
 impl Coded<'_> {
-    /// The matrix in memory, and in what form: no type of GGUF has these code books, nor f32 scales.
-    pub fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Held)> {
-        let (why, dtype) = match self {
-            Self::Four { dtype, .. } => (Widened::CodeBook, *dtype),
-            Self::Eight { .. } => (Widened::Scales, DType::F32),
+    /// The matrix in memory, and why it is wider than it was: no type of GGUF has these code books, nor f32 scales.
+    pub fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
+        let (why, dtype) = match (precision, &self.scheme) {
+            (Precision::F32, _) => (Widened::Asked, DType::F32),
+            (_, Scheme::Four { dtype, .. }) => (Widened::CodeBook, *dtype),
+            (_, Scheme::Eight { .. }) => (Widened::Scales, DType::F32),
         };
-        let weights = self.f32s(device)?;
-        let held = match precision {
-            Precision::F32 => (weights, Held::Widened(Widened::Asked)),
-            Precision::AsStored => (weights.to_dtype(dtype)?, Held::Widened(why)),
-        };
-        self.release();
-        Ok((Linear::dense(held.0), held.1))
+        Ok((Linear::dense(self.f32s(device)?.to_dtype(dtype)?), Some(why)))
     }
 
     /// W, (out, inp), rounded as bitsandbytes rounds: to the type that the matrix had before.
     pub fn f32s(&self, device: &Device) -> Result<Tensor> {
-        match self {
-            Self::Eight { out, inp, codes, rows } => {
-                let bytes = codes.i8s()?;
-                dense::rows(*out, *inp, device, |first, tile| {
-                    let codes = &bytes[first * inp..];
-                    for (i, (weight, &code)) in tile.iter_mut().zip(codes).enumerate() {
-                        *weight = f32::from(code as i8) * rows[first + i / inp] * PER_127;
-                    }
-                })
+        let (inp, bytes) = (self.inp, self.parts[0].bytes());
+        dense::rows(self.out, inp, device, |first, tile| match &self.scheme {
+            Scheme::Eight { rows } => {
+                for (i, (weight, &code)) in tile.iter_mut().zip(&bytes[first * inp..]).enumerate() {
+                    *weight = f32::from(code as i8) * rows[first + i / inp] * PER_127;
+                }
             }
-            Self::Four { out, inp, codes, book, absmax, block, dtype } => {
-                let bytes = codes.bytes();
-                dense::rows(*out, *inp, device, |first, tile| {
-                    for (i, weight) in tile.iter_mut().enumerate() {
-                        let at = first * inp + i;
-                        let high = at.is_multiple_of(2);
-                        let code = if high { bytes[at / 2] >> 4 } else { bytes[at / 2] & 15 };
-                        *weight = dense::rounded(book[usize::from(code)] * absmax[at / block], *dtype);
-                    }
-                })
+            Scheme::Four { book, absmax, block, dtype } => {
+                for (i, weight) in tile.iter_mut().enumerate() {
+                    let at = first * inp + i;
+                    let code = if at.is_multiple_of(2) { bytes[at / 2] >> 4 } else { bytes[at / 2] & 15 };
+                    *weight = dense::rounded(book[usize::from(code)] * absmax[at / block], *dtype);
+                }
             }
-        }
-    }
-
-    /// Bytes that its codes and magnitudes take in the file.
-    pub fn stored_bytes(&self) -> u64 {
-        match self {
-            Self::Four { codes, absmax, .. } => (codes.bytes().len() + size_of_val(&absmax[..])) as u64,
-            Self::Eight { codes, rows, .. } => (codes.bytes().len() + size_of_val(&rows[..])) as u64,
-        }
-    }
-
-    fn release(&self) {
-        match self {
-            Self::Four { codes, .. } | Self::Eight { codes, .. } => codes.release(),
-        }
+        })
     }
 }
 

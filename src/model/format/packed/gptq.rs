@@ -72,6 +72,9 @@ impl Gptq {
             (None, true, _) => (None, scales.shape().first().copied().unwrap_or(0)),
             (None, false, group) => (None, inp.div_ceil(group.unwrap_or(inp))),
         };
+        if count == 0 {
+            return Err(scales.broken("has no groups"));
+        }
         let scales = scales.shaped(&[count, out])?;
         let qzeros = module.part("qzeros")?.shaped(&[count, packing.words(out)])?;
         let groups = match index {

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::dense::{self, TILE};
 use super::parts::Part;
-use super::summary::{Held, Widened};
+use super::summary::Widened;
 use crate::model::error::Result;
 use crate::model::linear::Linear;
 use crate::model::weights::Precision;
@@ -95,20 +95,15 @@ impl Groups {
 }
 
 impl Grid<'_> {
-    /// The matrix in memory, and in what form.
-    pub fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Held)> {
-        let held = match (precision, self.block_type()) {
-            (Precision::F32, _) => (Linear::dense(self.f32s(device)?), Held::Widened(Widened::Asked)),
-            (_, Ok((dtype, order))) => (self.blocks(dtype, order, device)?, Held::Exact(dtype)),
-            (_, Err(why)) => (Linear::dense(dense::narrowed(self.f32s(device)?)?), Held::Widened(why)),
-        };
-        self.parts.iter().for_each(Part::release);
-        Ok(held)
-    }
-
-    /// Bytes that its tensors take in the file.
-    pub fn stored_bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.bytes().len() as u64).sum()
+    /// The matrix in memory, and why it is wider than it was, where it is.
+    pub fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
+        if precision == Precision::F32 {
+            return Ok((Linear::dense(self.f32s(device)?), Some(Widened::Asked)));
+        }
+        match self.block_type() {
+            Ok((dtype, order)) => Ok((self.blocks(dtype, order, device)?, None)),
+            Err(why) => Ok((Linear::dense(dense::narrowed(self.f32s(device)?)?), Some(why))),
+        }
     }
 
     /// W in f32, (out, inp). A product of an 11-bit scale and a 9-bit integer is exact there.

@@ -26,7 +26,7 @@ use crate::model::linear::Linear;
 use crate::model::weights::{Precision, Weights};
 use bnb::Coded;
 use grid::Grid;
-use parts::Module;
+use parts::{Module, Part};
 
 pub use quantization::{Quantization, SUPPORTED};
 pub use summary::{Summary, Widened};
@@ -109,26 +109,48 @@ impl Quantization {
     }
 }
 
+impl Matrix<'_> {
+    fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
+        match self {
+            Self::Grid(grid) => grid.hold(device, precision),
+            Self::Coded(coded) => coded.hold(device, precision),
+        }
+    }
+
+    fn f32s(&self, device: &Device) -> Result<Tensor> {
+        match self {
+            Self::Grid(grid) => grid.f32s(device),
+            Self::Coded(coded) => coded.f32s(device),
+        }
+    }
+
+    /// The tensors it is read from.
+    fn parts(&self) -> &[Part<'_>] {
+        match self {
+            Self::Grid(grid) => &grid.parts,
+            Self::Coded(coded) => &coded.parts,
+        }
+    }
+}
+
 impl Weights for Packed {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let matrix = match shape {
             &[out, inp] => self.matrix(name, out, inp)?,
             _ => None,
         };
-        match matrix {
-            None => self.inner.tensor(name, shape),
-            Some(Matrix::Grid(grid)) => grid.f32s(&self.device),
-            Some(Matrix::Coded(coded)) => coded.f32s(&self.device),
-        }
+        let Some(matrix) = matrix else { return self.inner.tensor(name, shape) };
+        let weights = matrix.f32s(&self.device)?;
+        matrix.parts().iter().for_each(Part::release);
+        Ok(weights)
     }
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
-        let ((linear, held), stored) = match self.matrix(name, out, inp)? {
-            None => return self.inner.linear(name, out, inp),
-            Some(Matrix::Grid(grid)) => (grid.hold(&self.device, self.precision)?, grid.stored_bytes()),
-            Some(Matrix::Coded(coded)) => (coded.hold(&self.device, self.precision)?, coded.stored_bytes()),
-        };
-        self.summary.lock().expect("no holder of the lock panics").add(&linear, held, stored);
+        let Some(matrix) = self.matrix(name, out, inp)? else { return self.inner.linear(name, out, inp) };
+        let (linear, widened) = matrix.hold(&self.device, self.precision)?;
+        let stored = matrix.parts().iter().map(|part| part.bytes().len() as u64).sum();
+        matrix.parts().iter().for_each(Part::release);
+        self.summary.lock().expect("no holder of the lock panics").add(&linear, widened, stored);
         Ok(linear)
     }
 }

@@ -3,18 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::quantized::GgmlDType;
-
 use crate::model::linear::Linear;
-
-/// The form a matrix is held in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// In a block type that has every weight exactly.
-    Exact(GgmlDType),
-    /// Dense, exactly too.
-    Widened(Widened),
-}
 
 /// Why no block type has a matrix exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,9 +52,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn add(&mut self, linear: &Linear, held: Held, stored: u64) {
+    pub(super) fn add(&mut self, linear: &Linear, widened: Option<Widened>, stored: u64) {
         *self.held.entry(linear.format()).or_default() += 1;
-        if let Held::Widened(why) = held {
+        if let Some(why) = widened {
             *self.widened.entry(why).or_default() += 1;
         }
         self.stored_bytes += stored;
