@@ -182,6 +182,7 @@ pub enum Positions {
 
 const NO_BIAS: Biases<Flag> = Biases { qkv: Flag::Never, output: Flag::Never, mlp: Flag::Never, head: Flag::Never };
 const ATTENTION_BIAS: Flag = Flag::Key("attention_bias", false);
+const USE_BIAS: Flag = Flag::Key("use_bias", true);
 
 /// Llama, and what the rows that follow differ from.
 const LLAMA: Family = Family {
@@ -472,6 +473,20 @@ pub static FAMILIES: &[Family] = &[
         architectures: &["GraniteForCausalLM"],
         gguf: "granite",
         scale: Scale::Key("attention_multiplier"),
+        ..LLAMA
+    },
+    Family {
+        name: "starcoder2",
+        architectures: &["Starcoder2ForCausalLM"],
+        gguf: "starcoder2",
+        gguf_interleaves_qk: false,
+        names: names::STARCODER2,
+        keys: &[("norm_eps", "norm_epsilon")],
+        defaults: r#"{"tie_word_embeddings": true, "hidden_act": "gelu_pytorch_tanh", "norm_eps": 1e-5}"#,
+        norm: NormKind::Layer,
+        biases: Biases { qkv: USE_BIAS, output: USE_BIAS, mlp: USE_BIAS, head: Flag::Never },
+        mlp: MlpKind::Plain,
+        windows: Windows::All,
         ..LLAMA
     },
 ];

@@ -140,6 +140,15 @@ pub const STABLELM: &[&[Name]] = &[
         name(Part::KNorm, "model.layers.{l}.self_attn.k_layernorm.norms.{e}", "blk.{l}.attn_k_norm"),
     ],
 ];
+pub const STARCODER2: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    PRE_NORMS,
+    &[
+        name(Part::Up, "model.layers.{l}.mlp.c_fc", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.mlp.c_proj", "blk.{l}.ffn_down"),
+    ],
+];
 pub const GPT_NEOX: &[&[Name]] = &[&[
     name(Part::Embedding, "gpt_neox.embed_in", "token_embd"),
     name(Part::FinalNorm, "gpt_neox.final_layer_norm", "output_norm"),

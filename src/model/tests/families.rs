@@ -6,7 +6,7 @@ use crate::model::family::FAMILIES;
 use crate::model::{Decoder, Precision, Span};
 
 /// A checkpoint of each family, some with options of their own.
-pub const ALL: [&str; 22] = [
+pub const ALL: [&str; 23] = [
     "gemma",
     "gemma2",
     "gemma3",
@@ -29,6 +29,7 @@ pub const ALL: [&str; 22] = [
     "qwen3_moe",
     "smollm3",
     "stablelm",
+    "starcoder2",
 ];
 
 #[test]
