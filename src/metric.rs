@@ -1,8 +1,11 @@
 //! The metrics: one flat table of what bantam measures, which unit each has, which way is better and how items
 //! add up to a score. No other room keeps such a list.
 
+use crate::stats::agreement::Confusion;
+use crate::stats::correlation;
 use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +15,8 @@ pub enum Direction {
     Lower,
 }
 
-/// How the per-item values of a metric add up, as in lm-evaluation-harness (`lm_eval/api/metrics.py`).
+/// How the per-item values of a metric add up: as in lm-evaluation-harness (`lm_eval/api/metrics.py`), or over the whole
+/// sample, where an item's value is held against its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aggregation {
     /// Σ value·weight / Σ weight; every weight is 1.
@@ -21,16 +25,24 @@ pub enum Aggregation {
     WeightedPerplexity,
     /// −Σ value / Σ weight / ln 2: bits per byte.
     BitsPerByte,
+    /// Macro F1: value is the class found, weight the right one, both numbered from 0.
+    MacroF1,
+    /// Matthews' correlation, of the same.
+    Mcc,
+    /// Spearman's correlation: value is what the model says, weight what it should go with.
+    Spearman,
+    /// Pearson's correlation, of the same.
+    Pearson,
     /// Not made of items: speed, memory, energy, size.
     None,
 }
 
 macro_rules! metrics {
-    ($($variant:ident $name:literal $label:literal $unit:ident $direction:ident $aggregation:ident,)*) => {
+    ($($(#[$meta:meta])* $variant:ident $name:literal $label:literal $unit:ident $direction:ident $aggregation:ident,)*) => {
         /// Everything that can stand in a row of results.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        pub enum Metric { $($variant,)* }
+        pub enum Metric { $($(#[$meta])* $variant,)* }
 
         impl Metric {
             pub const ALL: &'static [Metric] = &[$(Metric::$variant,)*];
@@ -60,6 +72,21 @@ metrics! {
     WordPerplexity    "word_perplexity"          "word perplexity"     Number          Lower  WeightedPerplexity,
     BytePerplexity    "byte_perplexity"          "byte perplexity"     Number          Lower  WeightedPerplexity,
     BitsPerByte       "bits_per_byte"            "bits per byte"       BitsPerByte     Lower  BitsPerByte,
+    // what its head or its embeddings can do: of a whole sample, or per question
+    MacroF1           "macro_f1"                 "macro F1"            Fraction        Higher MacroF1,
+    Mcc               "mcc"                      "Matthews corr."      Fraction        Higher Mcc,
+    Spearman          "spearman"                 "Spearman corr."      Fraction        Higher Spearman,
+    Pearson           "pearson"                  "Pearson corr."       Fraction        Higher Pearson,
+    #[serde(rename = "ndcg_at_10")]
+    NdcgAt10          "ndcg_at_10"               "nDCG@10"             Fraction        Higher Mean,
+    #[serde(rename = "recall_at_1")]
+    RecallAt1         "recall_at_1"              "recall@1"            Fraction        Higher Mean,
+    #[serde(rename = "recall_at_5")]
+    RecallAt5         "recall_at_5"              "recall@5"            Fraction        Higher Mean,
+    #[serde(rename = "recall_at_10")]
+    RecallAt10        "recall_at_10"             "recall@10"           Fraction        Higher Mean,
+    #[serde(rename = "recall_at_100")]
+    RecallAt100       "recall_at_100"            "recall@100"          Fraction        Higher Mean,
     // what it costs: per speed shape
     PrefillTps        "prefill_tps"              "prefill"             TokensPerSecond Higher None,
     DecodeTps         "decode_tps"               "decode"              TokensPerSecond Higher None,
@@ -91,8 +118,18 @@ impl Metric {
         }
     }
 
-    /// The score of a set of (value, weight) pairs; None where the set is empty or weighs nothing.
+    /// Told of a sample as a whole: no mean of what its items are worth.
+    pub fn is_of_whole_sample(self) -> bool {
+        use Aggregation::{MacroF1, Mcc, Pearson, Spearman};
+        matches!(self.aggregation(), MacroF1 | Mcc | Spearman | Pearson)
+    }
+
+    /// The score of a set of (value, weight) pairs; None where the set is empty, weighs nothing, or has no such number
+    /// (nothing correlates with what does not vary).
     pub fn aggregate(self, items: impl IntoIterator<Item = (f64, f64)>) -> Option<f64> {
+        if self.is_of_whole_sample() {
+            return self.of_whole(&items.into_iter().collect::<Vec<_>>()).filter(|score| !score.is_nan());
+        }
         let weighted = self.aggregation() == Aggregation::Mean;
         let (mut sum, mut weight) = (0.0, 0.0);
         for (v, w) in items {
@@ -106,9 +143,41 @@ impl Metric {
             Aggregation::Mean => Some(sum / weight),
             Aggregation::WeightedPerplexity => Some((-sum / weight).exp()),
             Aggregation::BitsPerByte => Some(-sum / weight / std::f64::consts::LN_2),
-            Aggregation::None => None,
+            _ => None,
         }
     }
+
+    fn of_whole(self, items: &[(f64, f64)]) -> Option<f64> {
+        match self.aggregation() {
+            Aggregation::MacroF1 => Some(Confusion::of(&classes(items)).macro_f1()),
+            Aggregation::Mcc => Some(Confusion::of(&classes(items)).mcc()),
+            Aggregation::Spearman => Some(correlation::spearman(items)),
+            Aggregation::Pearson => Some(correlation::pearson(items)),
+            _ => None,
+        }
+    }
+
+    /// For a metric of a whole sample, its score without each of the (value, weight) pairs.
+    pub fn without_each(self, items: &[(f64, f64)]) -> Vec<f64> {
+        let of_classes = |of: fn(&Confusion) -> f64| {
+            let classes = classes(items);
+            let all = Confusion::of(&classes);
+            let mut known = HashMap::new();
+            classes.iter().map(|pair| *known.entry(*pair).or_insert_with(|| of(&all.without(*pair)))).collect()
+        };
+        match self.aggregation() {
+            Aggregation::MacroF1 => of_classes(Confusion::macro_f1),
+            Aggregation::Mcc => of_classes(Confusion::mcc),
+            Aggregation::Spearman => correlation::spearman_without_each(items),
+            Aggregation::Pearson => correlation::pearson_without_each(items),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Classes travel as floats beside all other values.
+fn classes(items: &[(f64, f64)]) -> Vec<(usize, usize)> {
+    items.iter().map(|&(found, right)| (found as usize, right as usize)).collect()
 }
 
 impl std::fmt::Display for Metric {
@@ -136,5 +205,27 @@ mod tests {
         let bits = Metric::BitsPerByte.aggregate([(-2.0 * std::f64::consts::LN_2, 2.0)]).expect("weight is 2");
         assert!((bits - 1.0).abs() < 1e-12);
         assert_eq!(Metric::Acc.aggregate([]), None);
+    }
+
+    #[test]
+    fn scores_of_a_whole_sample_hold_values_against_weights() {
+        // the values of stats' tests against scikit-learn and scipy
+        let classes = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
+        assert_eq!((Metric::MacroF1.aggregate(classes), Metric::Mcc.aggregate(classes)), (Some(0.5), Some(0.0)));
+        let numbers = [(0.1, 1.0), (0.2, 2.0), (0.9, 3.0)];
+        assert_eq!(Metric::Spearman.aggregate(numbers), Some(1.0));
+        assert_eq!(Metric::Pearson.aggregate([(0.5, 1.0), (0.5, 2.0)]), None, "nothing goes with what does not vary");
+        assert!([Metric::MacroF1, Metric::Mcc, Metric::Spearman].iter().all(|metric| metric.aggregate([]).is_none()));
+        assert_eq!(
+            Metric::MacroF1.without_each(&classes)[0],
+            Metric::MacroF1.aggregate(classes[1..].to_vec()).expect("a score")
+        );
+    }
+
+    #[test]
+    fn the_store_and_the_files_have_one_name_for_a_score() {
+        for metric in Metric::ALL.iter().filter(|metric| metric.is_score()) {
+            assert_eq!(serde_json::to_value(metric).expect("a name"), metric.name());
+        }
     }
 }

@@ -267,7 +267,7 @@ impl Trial {
 pub struct ItemScore {
     pub metric: Metric,
     pub value: f64,
-    /// 1 for means; words or bytes for perplexities.
+    /// 1 for means; words or bytes for perplexities; what the value is held against for metrics of a whole sample.
     pub weight: f64,
 }
 

@@ -4,17 +4,43 @@
 use crate::compress::{self, Recipe};
 use crate::family::{self, Bundled};
 use crate::hub;
+use crate::model::encoder::{self, Encoder};
 use crate::model::format::gguf;
-use crate::model::{self, Adapter, Config, Embedded, Facts, LoadOptions, Model};
+use crate::model::{self, Adapter, Embedded, LoadOptions, Model};
 use crate::record::{Id, ModelRef, Place};
 use crate::unit::Bytes;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// A model that was found and whose headers are read.
 pub struct Opened {
     pub model: ModelRef,
-    pub config: Config,
+    /// What each token of a sequence leaves in memory while the next is read; nothing in an encoder.
+    cache_per_token: Bytes,
+    /// Recipes can be done to it.
+    pub compresses: bool,
+}
+
+/// A model that is ready to be asked.
+pub enum Loaded {
+    Decoder(Box<Model>),
+    Encoder(Box<Encoder>),
+}
+
+/// What can be said of a model before it is loaded.
+pub enum Facts {
+    Decoder(Box<model::Facts>),
+    Encoder(Box<encoder::Facts>),
+}
+
+impl Facts {
+    /// Parameters in the files.
+    pub fn parameters(&self) -> u64 {
+        match self {
+            Facts::Decoder(facts) => facts.parameters(),
+            Facts::Encoder(facts) => facts.parameters(),
+        }
+    }
 }
 
 /// Between a model and the folder of its adapter.
@@ -43,9 +69,12 @@ pub fn find(typed: &str) -> Result<hub::Found> {
 ///
 /// # Errors
 /// One sentence on what is missing, not supported, or does not fit.
-pub fn adapter(typed: &str, config: &Config) -> Result<Option<Adapter>> {
-    let (_, Some(folder)) = parts_of(typed) else { return Ok(None) };
-    let adapter = Adapter::open(&folder)?;
+pub fn adapter(typed: &str, facts: &Facts) -> Result<Option<Adapter>> {
+    let (model, Some(folder)) = parts_of(typed) else { return Ok(None) };
+    let Facts::Decoder(facts) = facts else {
+        bail!("{model} is an encoder, and adapters are for decoders; leave out {}", folder.display())
+    };
+    let (adapter, config) = (Adapter::open(&folder)?, &facts.config);
     let cost = model::cost(config);
     let modules = cost.tensors.iter().filter_map(|tensor| Some(tensor.name.rsplit_once('.')?.0));
     adapter.check(config, modules)?;
@@ -65,7 +94,7 @@ pub fn open(typed: &str) -> Result<Opened> {
     };
     let facts = inspect(&place)?;
     let mut model = ModelRef { name, place, digest, parameters: facts.parameters(), commit, adapter: None };
-    if let Some(adapter) = adapter(typed, &facts.config)? {
+    if let Some(adapter) = adapter(typed, &facts)? {
         let folder = std::path::absolute(adapter.folder())?;
         let digests = adapter.files().map(|file| Ok(Id::of_bytes(&std::fs::read(file)?)));
         let digests: Vec<Id> = digests.into_iter().collect::<std::io::Result<_>>().context("reading the adapter")?;
@@ -76,7 +105,12 @@ pub fn open(typed: &str) -> Result<Opened> {
         model.parameters += adapter.parameters();
         model.adapter = Some(folder);
     }
-    Ok(Opened { model, config: facts.config })
+    let cache_per_token = Bytes(match &facts {
+        Facts::Decoder(facts) => model::cost(&facts.config).cache_bytes_per_token(size_of::<f32>() as u64),
+        Facts::Encoder(_) => 0,
+    });
+    let compresses = matches!(facts, Facts::Decoder(_));
+    Ok(Opened { model, cache_per_token, compresses })
 }
 
 /// The names of the models inside this binary, smallest first.
@@ -84,7 +118,15 @@ pub fn bundled_names() -> Vec<String> {
     family::embedded().iter().map(|bundled| bundled.name.to_string()).collect()
 }
 
-/// Loads a model to ask it.
+/// Loads a model to ask it, of whichever kind it is.
+pub fn load_any(place: &Place, options: &LoadOptions) -> Result<Loaded> {
+    Ok(match place {
+        Place::Folder(path) if encoder::is_encoder(path) => Loaded::Encoder(Box::new(encoder::load(path, options)?)),
+        _ => Loaded::Decoder(Box::new(load(place, options)?)),
+    })
+}
+
+/// Loads a model that generates; an encoder is refused.
 pub fn load(place: &Place, options: &LoadOptions) -> Result<Model> {
     Ok(match place {
         Place::Bundled(name) => model::load(&embedded(bundled(name)?)?, options)?,
@@ -94,15 +136,20 @@ pub fn load(place: &Place, options: &LoadOptions) -> Result<Model> {
 
 /// The facts of a model without its weights.
 pub fn inspect(place: &Place) -> Result<Facts> {
+    let decoder = |facts| Facts::Decoder(Box::new(facts));
     Ok(match place {
-        Place::Bundled(name) => model::inspect(&embedded(bundled(name)?)?)?,
-        Place::Folder(path) | Place::Gguf(path) => model::inspect(path)?,
+        Place::Folder(path) if encoder::is_encoder(path) => Facts::Encoder(Box::new(encoder::inspect(path)?)),
+        Place::Bundled(name) => decoder(model::inspect(&embedded(bundled(name)?)?)?),
+        Place::Folder(path) | Place::Gguf(path) => decoder(model::inspect(path)?),
     })
 }
 
 /// Opens a model to compress it.
 pub fn source(name: &str, place: &Place) -> Result<compress::Source> {
     match place {
+        Place::Folder(path) if encoder::is_encoder(path) => bail!(
+            "{name} is an encoder, which is measured as it is: a recipe makes a GGUF file, and that holds no encoder"
+        ),
         Place::Bundled(name) => compress::Source::embedded(&embedded(bundled(name)?)?),
         Place::Folder(path) | Place::Gguf(path) => compress::Source::open(name, path),
     }
@@ -162,6 +209,5 @@ fn bundled_digest(bundled: &Bundled) -> Id {
 /// What the loaded model holds with a sequence of so many tokens: its weights in the format of its file, and the cache.
 /// Working memory and the program itself come on top, so this is a floor.
 pub fn memory(opened: &Opened, weights: Bytes, tokens: usize) -> Bytes {
-    let per_token = model::cost(&opened.config).cache_bytes_per_token(size_of::<f32>() as u64);
-    Bytes(weights.0 + tokens as u64 * per_token)
+    Bytes(weights.0 + tokens as u64 * opened.cache_per_token.0)
 }

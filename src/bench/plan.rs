@@ -41,6 +41,10 @@ pub struct Estimate {
 impl Estimate {
     fn of(opened: &Opened, recipe: Option<&Recipe>, tokens: usize) -> Result<Estimate> {
         let bytes = match recipe {
+            Some(_) if !opened.compresses => {
+                let reason = "an encoder is not compressed";
+                return Ok(Estimate { memory: Reading::missing(reason), disk: Reading::missing(reason) });
+            }
             // opened only here: a model that is quantized already can be measured, though not compressed
             Some(recipe) => models::bytes_after(&models::source(&opened.model.name, &opened.model.place)?, recipe),
             None => models::bytes(&opened.model.place)?,

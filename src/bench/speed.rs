@@ -2,7 +2,8 @@
 //!
 //! One repeat is one request of the shape: the prompt in one pass, then token after token, each the likeliest after the
 //! one before; the end-of-text token stops nothing, so that every repeat decodes as many. As in llama-bench the prompt
-//! is random tokens. The first token out belongs to the prefill, so a shape of n output tokens decodes n − 1.
+//! is random tokens. The first token out belongs to the prefill, so a shape of n output tokens decodes n − 1. What decodes
+//! nothing, an encoder above all, is timed by its prefill alone; its time to the first token is that to its answer.
 
 use super::meter::Clock;
 use crate::job::Cancel;
@@ -154,6 +155,9 @@ impl<'a> Protocol<'a> {
         let [prefill, decode] = both_phases(samples);
         let spent: f64 = prefill.iter().chain(&decode).sum();
         let spent = Duration::try_from_secs_f64(spent).unwrap_or(Duration::MAX);
+        if self.shape.output <= 1 {
+            return self.rule.stop(&prefill, spent);
+        }
         match (self.rule.stop(&prefill, spent)?, self.rule.stop(&decode, spent)?) {
             (Stop::Precise, stop) | (stop, _) => Some(stop),
         }
@@ -190,8 +194,10 @@ impl Measured {
             Some(width) => format!("±{:.1}%", width * 100.0),
             None => "no interval (a single repeat)".into(),
         });
+        let decodes = self.samples.iter().any(|sample| !sample.inter_token.is_empty());
+        let decode = if decodes { format!(" and decode to {decode}") } else { String::new() };
         let text = format!(
-            "{why} after {} repeats: prefill is known to {prefill} and decode to {decode}, ±{:.1}% was asked; raise \
+            "{why} after {} repeats: prefill is known to {prefill}{decode}, ±{:.1}% was asked; raise \
              measure.budget or measure.half_width, or quieten the machine",
             self.samples.len(),
             target * 100.0
@@ -343,6 +349,19 @@ mod tests {
         let (measured, said, prefills) = measure(|_| 20, &conditions, Vec::new());
         assert_eq!((measured.stop, said.len(), prefills), (Stop::BudgetSpent, 1, 2));
         assert!(measured.doubts(&conditions)[0].text.contains("a single repeat"));
+    }
+
+    #[test]
+    fn what_decodes_nothing_is_timed_by_its_prefill() {
+        let (clock, cancel, conditions) = (Hand::default(), Cancel::new(), conditions(0.05, 10.0));
+        let shape = Shape { output: 0, ..SHAPE };
+        let protocol = Protocol::new(shape, 100, &conditions, &clock, &cancel).expect("a target above zero");
+        let mut model = Fake { clock: &clock, prefills: 0, decodes: 0, gaps: |_| 20 };
+        let Ok(measured) = protocol.measure(&mut model, &mut Watch(&clock), Vec::new(), &mut |_| {});
+        let measured = measured.expect("nobody cancelled");
+        assert_eq!((measured.stop, measured.samples.len(), model.decodes), (Stop::Precise, 5, 0));
+        assert!(measured.samples.iter().all(|s| s.inter_token.is_empty() && s.decode.0 == 0.0 && s.ttft == s.prefill));
+        assert!(measured.doubts(&conditions).is_empty());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use super::Exit;
 use super::args::Inspect;
 use crate::bench::models;
+use crate::model::encoder::{self, Problem};
+use crate::model::inspect::Share;
 use crate::model::{self, Adapter, Container, Facts};
 use crate::unit::Bytes;
 use anyhow::Result;
@@ -18,26 +20,107 @@ pub fn run(args: Inspect) -> Result<Exit> {
     };
     let found = models::find(&model)?;
     let facts = models::inspect(&found.place)?;
-    let adapter = models::adapter(&model, &facts.config)?;
+    let adapter = models::adapter(&model, &facts)?;
+    let (mut json, lines) = match &facts {
+        models::Facts::Decoder(facts) => (as_json(facts), lines(facts)),
+        models::Facts::Encoder(facts) => (encoder_json(facts), encoder_lines(facts)),
+    };
     if args.json {
-        let mut all = as_json(&facts);
         if let Some(adapter) = &adapter {
-            all["adapter"] = adapter_json(adapter);
+            json["adapter"] = adapter_json(adapter);
         }
-        println!("{all}");
+        println!("{json}");
         return Ok(Exit::Done);
     }
-    for (name, value) in lines(&facts).into_iter().chain(adapter.as_ref().map(adapter_line)) {
+    for (name, value) in lines.into_iter().chain(adapter.as_ref().map(adapter_line)) {
         println!("{name:<16} {value}");
     }
     Ok(Exit::Done)
+}
+
+fn encoder_lines(facts: &encoder::Facts) -> Vec<(&'static str, String)> {
+    let c = &facts.config;
+    let files = if facts.files == 1 { "" } else { "s" };
+    let stored = format!(
+        "safetensors, {} file{files}, {}, {:.2} bits a parameter",
+        facts.files,
+        Bytes(facts.bytes),
+        facts.bits_per_parameter()
+    );
+    let mut lines = vec![
+        ("model", facts.name.clone()),
+        ("architecture", format!("{} (encoder)", c.architecture)),
+        ("parameters", facts.parameters().to_string()),
+        ("layers × width", format!("{} × {}, feed-forward {}", c.layers, c.dim, c.ffn)),
+        ("heads", format!("{} of {}", c.heads, c.dim / c.heads)),
+        ("vocabulary", c.vocab.to_string()),
+        ("context", format!("{} tokens", facts.context)),
+        ("stored as", stored),
+        ("tensors", types(facts.types.iter())),
+        ("embedding", format!("{} numbers by {}{}", facts.width, facts.pipeline.words(), by_default(facts))),
+        ("tokenizer", facts.tokenizer.as_ref().map_or_else(String::clone, |tokens| format!("{tokens} tokens"))),
+    ];
+    if !c.labels.is_empty() {
+        lines.push(("labels", format!("{} ({})", c.labels.join(", "), problem(c.problem))));
+    }
+    lines
+}
+
+fn by_default(facts: &encoder::Facts) -> &'static str {
+    if facts.pipeline.own { "" } else { " (no modules.json says how)" }
+}
+
+fn problem(problem: Problem) -> &'static str {
+    match problem {
+        Problem::OneLabel => "one is right",
+        Problem::ManyLabels => "any number is right",
+        Problem::Regression => "scores as they are",
+    }
+}
+
+fn types<'a>(types: impl Iterator<Item = (&'a String, &'a Share)>) -> String {
+    let words = types.map(|(name, share)| format!("{name} × {} ({})", share.tensors, Bytes(share.bytes)));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn encoder_json(facts: &encoder::Facts) -> serde_json::Value {
+    let c = &facts.config;
+    let modes: Vec<&str> = facts.pipeline.pooling.modes().iter().map(|mode| mode.name()).collect();
+    json!({
+        "name": facts.name,
+        "architecture": c.architecture,
+        "kind": "encoder",
+        "parameters": facts.parameters(),
+        "layers": c.layers,
+        "hidden": c.dim,
+        "feed_forward": c.ffn,
+        "heads": c.heads,
+        "vocabulary": c.vocab,
+        "context": facts.context,
+        "container": format!("safetensors, {} file{}", facts.files, if facts.files == 1 { "" } else { "s" }),
+        "bytes": facts.bytes,
+        "bits_per_parameter": facts.bits_per_parameter(),
+        "types": shares(facts.types.iter()),
+        "embedding": { "width": facts.width, "pooling": modes, "steps": facts.pipeline.words() },
+        "labels": c.labels,
+        "tokenizer": facts.tokenizer.as_ref().map_or_else(
+            |reason| json!({ "error": reason }),
+            |tokens| json!({ "tokens": tokens }),
+        ),
+    })
+}
+
+fn shares<'a>(types: impl Iterator<Item = (&'a String, &'a Share)>) -> serde_json::Map<String, serde_json::Value> {
+    let share = |(name, s): (&String, &Share)| {
+        (name.clone(), json!({ "tensors": s.tensors, "elements": s.elements, "bytes": s.bytes }))
+    };
+    types.map(share).collect()
 }
 
 fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let (c, cost) = (&facts.config, model::cost(&facts.config));
     let context = c.max_positions as u64;
     let cache = cost.cache_bytes_per_token(CACHE_NUMBER);
-    let types = facts.types.iter().map(|(name, share)| format!("{name} × {} ({})", share.tensors, Bytes(share.bytes)));
     let mut lines = vec![
         ("model", facts.name.clone()),
         ("architecture", c.family.architecture().into()),
@@ -58,7 +141,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
             "stored as",
             format!("{}, {}, {:.2} bits a parameter", container(facts), Bytes(facts.bytes), facts.bits_per_parameter()),
         ),
-        ("tensors", types.collect::<Vec<_>>().join(", ")),
+        ("tensors", types(facts.types.iter())),
         ("KV cache", format!("{} a token, {} at full context (derived)", Bytes(cache), Bytes(cache * context))),
         ("tokenizer", tokenizer(facts)),
     ];
@@ -113,11 +196,6 @@ fn tokenizer(facts: &Facts) -> String {
 
 fn as_json(facts: &Facts) -> serde_json::Value {
     let (c, cost) = (&facts.config, model::cost(&facts.config));
-    let types: serde_json::Map<_, _> = facts
-        .types
-        .iter()
-        .map(|(name, s)| (name.clone(), json!({ "tensors": s.tensors, "elements": s.elements, "bytes": s.bytes })))
-        .collect();
     json!({
         "name": facts.name,
         "architecture": c.family.architecture(),
@@ -134,7 +212,7 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         "container": container(facts),
         "bytes": facts.bytes,
         "bits_per_parameter": facts.bits_per_parameter(),
-        "types": types,
+        "types": shares(facts.types.iter()),
         "quantization": facts.config.quantization.as_ref().zip(facts.packed).map(
             |(quantization, packed)| json!({ "method": quantization.to_string(), "matrices": packed }),
         ),

@@ -19,6 +19,8 @@ const SMALL: &[&str] = &[
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
+    "modules.json",
+    "config_sentence_transformers.json",
 ];
 
 /// The identity of a GGUF file. Reads every byte, about a second a gigabyte.
@@ -36,10 +38,26 @@ pub fn digest_of_folder(folder: &Path) -> Result<Id, Error> {
     Ok(Id::of(&("folder 1", files)))
 }
 
-/// The files of a checkpoint's folder that make it the model it is, sorted by name.
+/// The files of a checkpoint's folder that make it the model it is, sorted by name; those of the folders below it come
+/// last, which modules.json (sentence-transformers' pooling and dense layers) makes count.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let counts = |name: &String| name.ends_with(".safetensors") || SMALL.contains(&name.as_str());
-    Ok(names(folder)?.into_iter().filter(counts).map(|name| folder.join(name)).collect())
+    let names = names(folder)?;
+    let mut files: Vec<PathBuf> =
+        names.iter().filter(|name| counts(name.as_str())).map(|name| folder.join(name)).collect();
+    if names.iter().any(|name| name == "modules.json") {
+        for module in names.iter().map(|name| folder.join(name)).filter(|path| path.is_dir()) {
+            files.extend(
+                self::names(&module)?.iter().filter(|name| counts(name.as_str())).map(|name| module.join(name)),
+            );
+        }
+    }
+    Ok(files)
+}
+
+fn counts(name: &str) -> bool {
+    // sentence_bert_config.json and its kin
+    let of_sentences = name.starts_with("sentence_") && name.ends_with("_config.json");
+    name.ends_with(".safetensors") || of_sentences || SMALL.contains(&name)
 }
 
 /// The SHA-256 of a file in hex. In the Hugging Face cache a large file is a link to a blob that is named by it.

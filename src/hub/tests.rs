@@ -106,6 +106,12 @@ fn the_digest_is_of_contents_not_of_names_and_places() {
     assert_eq!(of(&a), of(&b));
     machine.write("b/tokenizer.json", "{}");
     assert_ne!(of(&a), of(&b));
+    machine.write("c/1_Pooling/config.json", "{}");
+    let before = of(&c);
+    machine.write("c/modules.json", "[]");
+    let pooled = of(&c);
+    machine.write("c/1_Pooling/config.json", "{\"pooling_mode\": \"cls\"}");
+    assert!(before != pooled && pooled != of(&c), "how a text is pooled is part of the model");
 }
 
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! One variant against the reference on one task, item by item: a verdict within the margin, and the answers that
 //! flipped.
 
+use super::influence;
 use super::score::{self, Rigour};
 use super::standing::TaskName;
 use crate::metric::{Aggregation, Direction, Metric};
@@ -43,7 +44,7 @@ pub enum Scale {
 pub fn scale(metric: Metric) -> Scale {
     match metric.aggregation() {
         Aggregation::WeightedPerplexity | Aggregation::BitsPerByte => Scale::LogRatio,
-        Aggregation::Mean | Aggregation::None => Scale::Points,
+        _ => Scale::Points,
     }
 }
 
@@ -114,7 +115,7 @@ pub fn paired(reference: &Row, candidate: &Row) -> Result<(Pairs, Metric), Strin
     if matched.both.is_empty() {
         return Err("no item was scored for both".into());
     }
-    Ok((matched.pairs(metric).map_err(|e| e.to_string())?, metric))
+    Ok((matched.pairs(metric)?, metric))
 }
 
 fn same_task(reference: &Row, candidate: &Row) -> Option<(TaskName, Metric)> {
@@ -161,20 +162,38 @@ impl<'a> Matched<'a> {
     }
 
     /// Larger is better; weights count words or bytes, which are the reference's and the candidate's alike.
-    fn pairs(&self, metric: Metric) -> Result<Pairs, crate::stats::StatsError> {
+    fn pairs(&self, metric: Metric) -> Result<Pairs, String> {
+        let items: Vec<&ItemResult> = self.both.iter().map(|pair| pair.0).collect();
+        let pairs = match metric.is_of_whole_sample() {
+            true => self.whole(metric)?,
+            false => self.each(metric).map_err(|e| e.to_string())?,
+        };
+        pairs.clustered(&score::belonging(&items)).map_err(|e| e.to_string())
+    }
+
+    fn whole(&self, metric: Metric) -> Result<Pairs, String> {
+        let side = |of: fn(&(&'a ItemResult, &'a ItemResult)) -> &'a ItemResult| {
+            self.both.iter().filter_map(|pair| of(pair).score(metric)).collect::<Vec<_>>()
+        };
+        let (reference, candidate) = influence::worths(metric, &side(|pair| pair.0), &side(|pair| pair.1))
+            .ok_or_else(|| format!("one of the two has no {}, alone or without one of the items", metric.label()))?;
+        Pairs::new(reference, candidate).map_err(|e| e.to_string())
+    }
+
+    fn each(&self, metric: Metric) -> Result<Pairs, crate::stats::StatsError> {
         let side = |of: fn(&(&'a ItemResult, &'a ItemResult)) -> &'a ItemResult| {
             self.both.iter().map(|pair| worth(of(pair), metric)).unzip::<f64, f64, Vec<_>, Vec<_>>()
         };
         let (reference, weights) = side(|pair| pair.0);
         let (candidate, _) = side(|pair| pair.1);
-        let items: Vec<&ItemResult> = self.both.iter().map(|pair| pair.0).collect();
-        Pairs::new(reference, candidate)?.weighted(weights)?.clustered(&score::belonging(&items))
+        Pairs::new(reference, candidate)?.weighted(weights)
     }
 }
 
 /// Items by their position in the data; one without weight (a document without words) says nothing.
 fn scored(row: &Row, metric: Metric) -> BTreeMap<usize, &ItemResult> {
-    let weighs = |item: &&ItemResult| item.score(metric).is_some_and(|score| score.weight > 0.0);
+    let whole = metric.is_of_whole_sample();
+    let weighs = |item: &&ItemResult| item.score(metric).is_some_and(|score| whole || score.weight > 0.0);
     row.outcome.items.iter().filter(weighs).map(|item| (item.index, item)).collect()
 }
 
@@ -255,9 +274,11 @@ fn flip(before: &ItemResult, now: &ItemResult, metric: Metric) -> Option<Flip> {
 }
 
 fn right(item: &ItemResult, metric: Metric) -> Option<bool> {
-    match item.score(metric)?.value {
-        1.0 if scale(metric) == Scale::Points => Some(true),
-        0.0 if scale(metric) == Scale::Points => Some(false),
+    let score = item.score(metric)?;
+    match (metric.aggregation(), score.value) {
+        (Aggregation::Mean, 1.0) => Some(true),
+        (Aggregation::Mean, 0.0) => Some(false),
+        (Aggregation::MacroF1 | Aggregation::Mcc, found) => Some(found == score.weight),
         _ => None,
     }
 }
@@ -316,6 +337,27 @@ mod tests {
         assert!(shown.low < shown.value && shown.value < shown.high && shown.scale == Scale::LogRatio);
         let verdict = |margin| compared(&base, &small, margin).judgement().unwrap().verdict;
         assert_eq!((verdict(0.02), verdict(0.10)), (Verdict::Worse, Verdict::NotWorse));
+    }
+
+    #[test]
+    fn scores_of_a_whole_sample_are_judged_by_what_each_item_is_worth() {
+        let labels = |wrong: usize| -> Vec<(f64, f64)> {
+            (0..400)
+                .map(|i| (i % 4 / 2, (i * 7) % 400 < wrong))
+                .map(|(r, wrong)| (f64::from(u8::from((r == 1) != wrong)), r as f64))
+                .collect()
+        };
+        for metric in [Metric::MacroF1, Metric::Mcc] {
+            let base = row(Made::base("big", 10).classes("t", metric, &labels(40)));
+            let near = row(Made::base("m", 10).classes("t", metric, &labels(44)));
+            let far = row(Made::base("m", 10).classes("t", metric, &labels(160)));
+            let comparison = compared(&base, &near, 0.1);
+            let whole = near.outcome.score(metric).unwrap() - base.outcome.score(metric).unwrap();
+            assert!((comparison.shown().unwrap().value - whole).abs() < 1e-9, "{comparison:?}");
+            assert_eq!(comparison.judgement().unwrap().verdict, Verdict::NotWorse, "{comparison:?}");
+            assert_eq!(comparison.flips, Flips { gained: 0, lost: 4, still_wrong: 0 });
+            assert_eq!(compared(&base, &far, 0.1).judgement().unwrap().verdict, Verdict::Worse);
+        }
     }
 
     #[test]

@@ -57,16 +57,21 @@ type Of = fn(&SpeedSample, Shape) -> Option<f64>;
 
 const TIMED: [(Metric, Of); 4] = [
     (Metric::PrefillTps, |s, shape| Some(shape.prompt as f64 / s.prefill.0)),
-    (Metric::DecodeTps, |s, shape| Some(decoded(s, shape) / s.decode.0)),
+    (Metric::DecodeTps, |s, shape| decodes(s).then(|| decoded(s, shape) / s.decode.0)),
     (Metric::Ttft, |s, _| Some(s.ttft.0)),
-    (Metric::InterToken, |s, shape| Some(s.decode.0 / decoded(s, shape))),
+    (Metric::InterToken, |s, shape| decodes(s).then(|| s.decode.0 / decoded(s, shape))),
 ];
 
 const POWERED: [(Metric, Of); 3] = [
     (Metric::PrefillEnergy, |s, shape| Some(s.energy?.prefill_joules / shape.prompt as f64)),
-    (Metric::DecodeEnergy, |s, shape| Some(s.energy?.decode_joules / decoded(s, shape))),
+    (Metric::DecodeEnergy, |s, shape| decodes(s).then_some(s.energy?.decode_joules / decoded(s, shape))),
     (Metric::Energy1000, |s, _| s.energy.map(|e| (e.prefill_joules + e.decode_joules) * 1000.0 / 3600.0)),
 ];
+
+/// An encoder decodes nothing, and nor does who is asked for one token, which comes out of the prefill.
+fn decodes(sample: &SpeedSample) -> bool {
+    sample.decode.0 > 0.0
+}
 
 /// The tokens that `decode` took the time of: the first one comes out of the prefill.
 fn decoded(sample: &SpeedSample, shape: Shape) -> f64 {
@@ -77,8 +82,14 @@ fn decoded(sample: &SpeedSample, shape: Shape) -> f64 {
 }
 
 fn timed(outcome: &Outcome, shape: Shape, metric: Metric, of: Of, level: Level) -> Reading {
-    mean(outcome, shape, metric, of, level, Provenance::Measured, "no repeat was finished")
+    let why_none = match outcome.samples.is_empty() {
+        true => "no repeat was finished",
+        false => NOTHING_DECODED,
+    };
+    mean(outcome, shape, metric, of, level, Provenance::Measured, why_none)
 }
+
+const NOTHING_DECODED: &str = "nothing was decoded: an encoder answers in one pass, and so does a single output token";
 
 /// The weakest origin among the repeats labels them all: a mean of measured and estimated is an estimate.
 fn powered(outcome: &Outcome, shape: Shape, metric: Metric, of: Of, level: Level) -> Reading {
@@ -88,6 +99,9 @@ fn powered(outcome: &Outcome, shape: Shape, metric: Metric, of: Of, level: Level
         false => Provenance::Measured,
     };
     let why_none = match &outcome.energy {
+        _ if metric == Metric::DecodeEnergy && !outcome.samples.is_empty() && !outcome.samples.iter().any(decodes) => {
+            NOTHING_DECODED
+        }
         Reading::Missing { reason } => reason.as_str(),
         Reading::Known(_) => "the energy of single repeats was not read",
     };
@@ -211,6 +225,19 @@ mod tests {
         rows[1].outcome.peak_memory = Reading::missing("killed at 2 GiB");
         let reading = peak_memory(&rows.iter().collect::<Vec<_>>());
         assert!(matches!(&reading, Reading::Missing { reason } if reason.contains("killed at 2 GiB")), "{reading:?}");
+    }
+
+    #[test]
+    fn what_decodes_nothing_has_no_decode_speed_and_says_why() {
+        let mut row = Made::base("m", 10).speed(&[100.0, 110.0]).rows().remove(0);
+        for sample in &mut row.outcome.samples {
+            (sample.decode, sample.inter_token) = (crate::unit::Seconds(0.0), Vec::new());
+        }
+        let cost = ShapeCost::of(&row, Level::P95).unwrap();
+        for metric in [Metric::DecodeTps, Metric::InterToken, Metric::DecodeEnergy] {
+            assert_eq!(cost.reading(metric), Some(&Reading::missing(NOTHING_DECODED)), "{metric}");
+        }
+        assert!(cost.reading(Metric::PrefillTps).unwrap().known().is_some() && cost.inter_token.is_none());
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl Made {
         self.asked(task, Metric::WordPerplexity, None, logprobs.iter().map(|&x| (x, 1.0)))
     }
 
+    /// Classes found and right, for a metric of the whole sample.
+    pub fn classes(self, task: &str, metric: Metric, found: &[(f64, f64)]) -> Made {
+        self.asked(task, metric, None, found.iter().copied())
+    }
+
     fn asked(
         self,
         task: &str,

@@ -13,6 +13,7 @@ pub mod advice;
 pub mod compare;
 pub mod constraint;
 pub mod cost;
+mod influence;
 pub mod pareto;
 pub mod score;
 pub mod standing;

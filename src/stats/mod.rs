@@ -8,10 +8,13 @@
 //!      └─────► interval, bootstrap            how sure is one number            sequential: measure again?
 //!   Pairs ───► paired ──► multiple            do two differ; many at once
 //!      └─────► noninferior ──► power          is one good enough; how many more items would show it
+//!   agreement, correlation                    numbers of a whole sample: macro F1, MCC, Pearson, Spearman
 //!   distribution                              normal, Student, binomial: under all of it
 //! ```
 
+pub mod agreement;
 pub mod bootstrap;
+pub mod correlation;
 pub mod distribution;
 pub mod interval;
 pub mod multiple;

@@ -2,13 +2,15 @@
 //! rendered. What is wrong is said with the task, the key and what is allowed.
 
 use super::dataset::{Dataset, Doc};
+use super::embedding;
 use super::error::{Error, Key, either};
+use super::material::{ClassName, Material};
 use super::model::Generation;
 use super::prompt::{Choices, Prompt, Source, Template};
-use super::raw::{RawChoice, RawFilter, RawGeneration, RawMetric, RawPipeline, RawSource, RawTask};
+use super::raw::{RawChoice, RawFilter, RawGeneration, RawLabels, RawMetric, RawPipeline, RawSource, RawTask};
 use super::request::label;
 use super::score::{ExactMatch, Filter};
-use super::task::{Item, OutputType, Task};
+use super::task::{Item, OutputType, Request, Task};
 use crate::metric::{Aggregation, Direction, Metric};
 use fancy_regex::Regex;
 use std::sync::Arc;
@@ -37,7 +39,8 @@ pub fn tasks(raw: RawTask, number: usize, home: &Home) -> Result<Vec<Task>, Erro
     let needed = |what: &str, example: &str| key.wrong(format!("has no {what}; write {what} = {example}"));
 
     let output = raw.output_type.ok_or_else(|| {
-        needed("output_type", "\"multiple_choice\", \"loglikelihood\", \"loglikelihood_rolling\" or \"generate_until\"")
+        let all = OutputType::ALL.map(|output| format!("\"{}\"", output.name()));
+        needed("output_type", &either(&all))
     })?;
     only(&raw, output, &key)?;
     let file = raw.data.as_deref().ok_or_else(|| needed("data", "\"FILE.jsonl\""))?;
@@ -50,8 +53,16 @@ pub fn tasks(raw: RawTask, number: usize, home: &Home) -> Result<Vec<Task>, Erro
         (exact_match(raw.metric_list.as_deref(), &key)?, generation(&raw.generation_kwargs, &key)?);
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
     let slices = slices(&raw);
-    let prompt = prompt(&raw, output, &data, pool, &key)?;
-    let items = items(&prompt, output, &data, pool, &slices, raw.pair.as_deref(), &key)?;
+    let (material, requests) = match output {
+        OutputType::Similarity | OutputType::Retrieval | OutputType::EmbeddingClassification => {
+            embedding::requests(&raw, output, &data, home.read, &key)?
+        }
+        _ => {
+            let requests = requests(&raw, output, &data, pool, &key)?;
+            (head(&raw, output, &requests, &key)?, requests.into_iter().map(Some).collect())
+        }
+    };
+    let items = items(requests, &data, &slices, raw.pair.as_deref(), &key)?;
 
     let several = pipelines.len() > 1;
     let task = |(pipeline, filters): (String, Vec<Filter>)| Task {
@@ -65,6 +76,7 @@ pub fn tasks(raw: RawTask, number: usize, home: &Home) -> Result<Vec<Task>, Erro
         exact_match: exact_match.clone(),
         filters,
         generation: generation.clone(),
+        material: material.clone(),
         items: items.clone(),
     };
     Ok(pipelines.into_iter().map(task).collect())
@@ -72,14 +84,43 @@ pub fn tasks(raw: RawTask, number: usize, home: &Home) -> Result<Vec<Task>, Erro
 
 /// Keys that mean nothing for this way of asking are refused rather than ignored.
 fn only(raw: &RawTask, output: OutputType, key: &Key) -> Result<(), Error> {
-    use OutputType::{GenerateUntil, Loglikelihood, LoglikelihoodRolling, MultipleChoice};
+    use OutputType::{
+        Classification, EmbeddingClassification, GenerateUntil, Loglikelihood, LoglikelihoodRolling, MultipleChoice,
+        Retrieval, Similarity,
+    };
+    const PROMPTED: &[OutputType] = &[MultipleChoice, GenerateUntil, Loglikelihood, Classification];
+    const EMBEDDED: &[OutputType] = &[Similarity, Retrieval, EmbeddingClassification];
+    const TARGETED: &[OutputType] = &[
+        MultipleChoice,
+        GenerateUntil,
+        Loglikelihood,
+        LoglikelihoodRolling,
+        Classification,
+        Similarity,
+        EmbeddingClassification,
+    ];
     let shots = raw.num_fewshot.unwrap_or(0) > 0;
-    let table: [(&str, bool, &[OutputType]); 5] = [
+    let table: [(&str, bool, &[OutputType]); 20] = [
         ("generation_kwargs", raw.generation_kwargs.is_some(), &[GenerateUntil]),
         ("filter_list", raw.filter_list.is_some(), &[GenerateUntil]),
-        ("doc_to_choice", raw.doc_to_choice.is_some(), &[MultipleChoice, GenerateUntil]),
-        ("num_fewshot", shots, &[MultipleChoice, GenerateUntil, Loglikelihood]),
-        ("description", raw.description.is_some(), &[MultipleChoice, GenerateUntil, Loglikelihood]),
+        ("doc_to_choice", raw.doc_to_choice.is_some(), &[MultipleChoice, GenerateUntil, Classification]),
+        ("doc_to_target", raw.doc_to_target.is_some(), TARGETED),
+        ("num_fewshot", shots, PROMPTED),
+        ("description", raw.description.is_some(), PROMPTED),
+        ("doc_to_pair", raw.doc_to_pair.is_some(), &[Classification, Similarity]),
+        ("doc_to_prompt", raw.doc_to_prompt.is_some(), &[Classification]),
+        ("head_labels", raw.head_labels.is_some(), &[Classification]),
+        ("similarity", raw.similarity.is_some(), EMBEDDED),
+        ("pooling", raw.pooling.is_some(), EMBEDDED),
+        ("doc_to_id", raw.doc_to_id.is_some(), &[Retrieval]),
+        ("corpus_data", raw.corpus_data.is_some(), &[Retrieval]),
+        ("corpus_to_id", raw.corpus_to_id.is_some(), &[Retrieval]),
+        ("corpus_to_text", raw.corpus_to_text.is_some(), &[Retrieval]),
+        ("qrels_data", raw.qrels_data.is_some(), &[Retrieval]),
+        ("ignore_identical_ids", raw.ignore_identical_ids.is_some(), &[Retrieval]),
+        ("train_data", raw.train_data.is_some(), &[EmbeddingClassification]),
+        ("classifier", raw.classifier.is_some(), &[EmbeddingClassification]),
+        ("neighbors", raw.neighbors.is_some(), &[EmbeddingClassification]),
     ];
     for (name, given, allowed) in table {
         if given && !allowed.contains(&output) {
@@ -94,7 +135,7 @@ fn only(raw: &RawTask, output: OutputType, key: &Key) -> Result<(), Error> {
     if output == LoglikelihoodRolling && !matches!(&raw.doc_to_text, None | Some(RawSource::Text(_))) {
         return Err(key.at("doc_to_text").wrong("is an index; a text that is scored whole has no choices"));
     }
-    if output == MultipleChoice && raw.doc_to_choice.is_none() {
+    if matches!(output, MultipleChoice | Classification) && raw.doc_to_choice.is_none() {
         return Err(
             key.wrong("has no doc_to_choice; write doc_to_choice = [\"a\", \"b\"] or a field that holds a list")
         );
@@ -108,14 +149,9 @@ fn prompt(raw: &RawTask, output: OutputType, data: &Dataset, pool: &[Doc], key: 
         RawSource::Text(text) => Source::new(text, key.at(name), first),
         RawSource::Index(index) => Ok(Source::Index(*index)),
     };
-    let needed = |name: &str| {
-        key.wrong(format!(
-            "has no {name}; write a template like \"{{{{field}}}}\" or a field's name, such as '{}'",
-            first.names()
-        ))
-    };
-    let text = match &raw.doc_to_text {
-        Some(given) => source("doc_to_text", given)?,
+    let needed = |name: &str| key.wrong(no_source(name, first));
+    let text = match raw.doc_to_prompt.as_ref().or(raw.doc_to_text.as_ref()) {
+        Some(given) => source(if raw.doc_to_prompt.is_some() { "doc_to_prompt" } else { "doc_to_text" }, given)?,
         None if output == OutputType::LoglikelihoodRolling => {
             Source::Template(Template::new("", key.at("doc_to_text"))?)
         }
@@ -150,20 +186,75 @@ fn prompt(raw: &RawTask, output: OutputType, data: &Dataset, pool: &[Doc], key: 
     })
 }
 
+/// The sentence's end about a key that no text can be found without.
+pub fn no_source(name: &str, first: &Doc) -> String {
+    let fields = first.names();
+    format!("has no {name}; write a template like \"{{{{field}}}}\" or a field's name, such as '{fields}'")
+}
+
+/// The request of each line.
+fn requests(raw: &RawTask, output: OutputType, data: &Dataset, pool: &[Doc], key: &Key) -> Result<Vec<Request>, Error> {
+    let prompt = prompt(raw, output, data, pool, key)?;
+    if output != OutputType::Classification {
+        return data.docs.iter().map(|doc| prompt.request(output, doc, pool)).collect();
+    }
+    if raw.doc_to_pair.is_some() && raw.doc_to_prompt.is_none() {
+        return Err(key.wrong(
+            "has no doc_to_prompt; beside doc_to_pair it says how a model without a head reads both texts, such as \
+             \"{{premise}}\\nSo: {{hypothesis}}\\nTrue?\"",
+        ));
+    }
+    let reads = embedding::Reads::new(raw, data, key)?;
+    data.docs.iter().map(|doc| prompt.classify(&reads, doc, pool)).collect()
+}
+
+/// Which classes of a head mean which choice; a classification has the same choices for every line.
+fn head(raw: &RawTask, output: OutputType, requests: &[Request], key: &Key) -> Result<Material, Error> {
+    if output != OutputType::Classification {
+        return Ok(Material::None);
+    }
+    let all = |request: &Request| match request {
+        Request::Classify { choices, .. } => choices.clone(),
+        _ => Vec::new(),
+    };
+    let choices = requests.first().map(all).unwrap_or_default();
+    if let Some(other) = requests.iter().position(|request| all(request) != choices) {
+        return Err(key.at("doc_to_choice").wrong(format!(
+            "gives other choices for item {other} than for the first; the classes of a classification are the same for all"
+        )));
+    }
+    if choices.len() < 2 {
+        return Err(key.at("doc_to_choice").wrong("is one class; at least two are needed to tell apart"));
+    }
+    let Some(labels) = &raw.head_labels else { return Ok(Material::Head(None)) };
+    let several = |labels: &RawLabels| match labels {
+        RawLabels::One(one) => vec![one.clone()],
+        RawLabels::Several(several) => several.clone(),
+    };
+    let labels: Vec<Vec<ClassName>> = labels.iter().map(several).collect();
+    if labels.len() != choices.len() || labels.iter().any(Vec::is_empty) {
+        return Err(key.at("head_labels").wrong(format!(
+            "has {} entries; one is needed for each of the {} choices, each with at least one class",
+            labels.len(),
+            choices.len()
+        )));
+    }
+    Ok(Material::Head(Some(labels)))
+}
+
+/// The lines that are asked, by their place in the data.
 fn items(
-    prompt: &Prompt,
-    output: OutputType,
+    requests: Vec<Option<Request>>,
     data: &Dataset,
-    pool: &[Doc],
     slices: &[String],
     pair: Option<&str>,
     key: &Key,
 ) -> Result<Vec<Item>, Error> {
     let named = |doc: &Doc, name: &str, of: &str| label(doc, name).map_err(|why| key.at(of).wrong(why));
-    let item = |(index, doc): (usize, &Doc)| {
+    let item = |(index, (request, doc)): (usize, (Request, &Doc))| {
         Ok(Item {
             index,
-            request: prompt.request(output, doc, pool)?,
+            request,
             slices: slices
                 .iter()
                 .map(|name| Ok((name.clone(), named(doc, name, "slices")?)))
@@ -171,7 +262,8 @@ fn items(
             pair: pair.map(|name| named(doc, name, "pair")).transpose()?,
         })
     };
-    data.docs.iter().enumerate().map(item).collect()
+    let asked = requests.into_iter().zip(&data.docs).enumerate();
+    asked.filter_map(|(index, (request, doc))| Some((index, (request?, doc)))).map(item).collect()
 }
 
 /// The slices by name, the gap's among them.
@@ -208,6 +300,10 @@ fn consistent(raw: &RawMetric, metric: Metric, key: &Key) -> Result<(), Error> {
         (Aggregation::WeightedPerplexity, Metric::Perplexity) => "perplexity",
         (Aggregation::WeightedPerplexity, _) => "weighted_perplexity",
         (Aggregation::BitsPerByte, _) => "bits_per_byte",
+        (Aggregation::MacroF1, _) => "macro_f1",
+        (Aggregation::Mcc, _) => "matthews_corrcoef",
+        (Aggregation::Spearman, _) => "spearman",
+        (Aggregation::Pearson, _) => "pearson",
         (Aggregation::Mean | Aggregation::None, _) => "mean",
     };
     if raw.aggregation.as_deref().is_some_and(|given| given != own) {

@@ -2,6 +2,8 @@
 //! beyond the form; [`mean`](super::mean) does that.
 
 use super::error::{Error, line_of};
+use super::material::{ClassName, Similarity};
+use super::model::Pooling;
 use super::prompt::Sampler;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -39,6 +41,38 @@ pub struct RawTask {
     pub slices: Option<Vec<String>>,
     pub gap: Option<String>,
     pub pair: Option<String>,
+    // classification by a head
+    pub doc_to_pair: Option<RawSource>,
+    pub doc_to_prompt: Option<RawSource>,
+    pub head_labels: Option<Vec<RawLabels>>,
+    // embeddings
+    pub similarity: Option<Similarity>,
+    pub pooling: Option<Pooling>,
+    pub doc_to_id: Option<RawSource>,
+    pub corpus_data: Option<String>,
+    pub corpus_to_id: Option<RawSource>,
+    pub corpus_to_text: Option<RawSource>,
+    pub qrels_data: Option<String>,
+    pub ignore_identical_ids: Option<bool>,
+    pub train_data: Option<String>,
+    pub classifier: Option<RawClassifier>,
+    pub neighbors: Option<usize>,
+}
+
+/// One entry of `head_labels`: the head's class or classes that mean a choice.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected the name or the number of a class of the head, or a list of them")]
+pub enum RawLabels {
+    One(ClassName),
+    Several(Vec<ClassName>),
+}
+
+/// `classifier`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawClassifier {
+    Logistic,
+    Knn,
 }
 
 /// Text: a template or a field's name; or the index of a choice.

@@ -2,6 +2,7 @@
 //! checked so that a run does not meet a broken item. Sends nothing.
 
 use super::dataset::{Doc, kind};
+use super::embedding::Reads;
 use super::error::Error;
 use super::model::Choices;
 use super::prompt::{Prompt, Question, Said};
@@ -23,7 +24,31 @@ impl Prompt {
                 let prompt = self.before(doc, pool)? + &self.text_of(&question, doc)?;
                 Ok(Request::Generate { prompt, targets: self.targets(question, doc)? })
             }
+            OutputType::Classification
+            | OutputType::Similarity
+            | OutputType::Retrieval
+            | OutputType::EmbeddingClassification => {
+                unreachable!("made by classify() here and by the embedding tasks' own file")
+            }
         }
+    }
+
+    /// The request of a classification: what a head reads, and what is asked of a model without one.
+    pub fn classify(&self, reads: &Reads, doc: &Doc, pool: &[Doc]) -> Result<Request, Error> {
+        let Request::Choose { asks, choices, gold } = self.choose(self.question(doc)?, doc, pool)? else {
+            unreachable!("choosing is what choose() asks for")
+        };
+        let key = self.key.at("doc_to_target");
+        let gold = match gold[..] {
+            [only] => only,
+            _ => return Err(key.wrong(format!("names several classes at {}; one is right", doc.place()))),
+        };
+        let ask = match <[Choices; 1]>::try_from(asks) {
+            Ok([ask]) => ask,
+            Err(_) => return Err(self.key.at("doc_to_prompt").wrong("is the index of a choice; text is needed")),
+        };
+        let (text, pair) = reads.of(doc)?;
+        Ok(Request::Classify { text, pair, ask, choices, gold })
     }
 
     /// With an index for a text, the choices are contexts and the target is what follows each (Winogrande).

@@ -2,6 +2,7 @@
 //! templates are rendered for every item and every right answer is among the choices.
 
 use super::error::either;
+use super::material::Material;
 use super::model::{Choices, Generation};
 use super::score::{ExactMatch, Filter};
 use crate::metric::Metric;
@@ -33,9 +34,28 @@ pub enum OutputType {
     LoglikelihoodRolling,
     /// What the model says.
     GenerateUntil,
+    /// Which class a text is of: by the model's head, or by the likelihood of the classes' names.
+    Classification,
+    /// Do the embeddings of two texts go together as people say the texts do?
+    Similarity,
+    /// Which of many documents answer a query, by their embeddings.
+    Retrieval,
+    /// Which class a text is of, learnt from the embeddings of a training set.
+    EmbeddingClassification,
 }
 
 impl OutputType {
+    pub const ALL: [OutputType; 8] = [
+        OutputType::MultipleChoice,
+        OutputType::Loglikelihood,
+        OutputType::LoglikelihoodRolling,
+        OutputType::GenerateUntil,
+        OutputType::Classification,
+        OutputType::Similarity,
+        OutputType::Retrieval,
+        OutputType::EmbeddingClassification,
+    ];
+
     /// The metrics that can be told of such answers; lm-evaluation-harness's defaults where `metric_list` is not given
     /// are the first `defaults` of them.
     fn table(self) -> (&'static [Metric], usize) {
@@ -46,6 +66,13 @@ impl OutputType {
                 (&[Metric::WordPerplexity, Metric::BytePerplexity, Metric::BitsPerByte], 3)
             }
             OutputType::GenerateUntil => (&[Metric::ExactMatch], 1),
+            OutputType::Classification | OutputType::EmbeddingClassification => {
+                (&[Metric::Acc, Metric::MacroF1, Metric::Mcc], 3)
+            }
+            OutputType::Similarity => (&[Metric::Spearman, Metric::Pearson], 2),
+            OutputType::Retrieval => {
+                (&[Metric::NdcgAt10, Metric::RecallAt10, Metric::RecallAt1, Metric::RecallAt5, Metric::RecallAt100], 2)
+            }
         }
     }
 
@@ -56,6 +83,10 @@ impl OutputType {
             OutputType::Loglikelihood => "loglikelihood",
             OutputType::LoglikelihoodRolling => "loglikelihood_rolling",
             OutputType::GenerateUntil => "generate_until",
+            OutputType::Classification => "classification",
+            OutputType::Similarity => "similarity",
+            OutputType::Retrieval => "retrieval",
+            OutputType::EmbeddingClassification => "embedding_classification",
         }
     }
 
@@ -90,6 +121,7 @@ pub struct Task {
     pub(super) exact_match: ExactMatch,
     pub(super) filters: Vec<Filter>,
     pub(super) generation: Generation,
+    pub(super) material: Material,
     pub(super) items: Vec<Item>,
 }
 
@@ -125,6 +157,32 @@ pub enum Request {
         /// Any of these is right; at least one.
         targets: Vec<String>,
     },
+    Classify {
+        /// What a classification head reads.
+        text: String,
+        pair: Option<String>,
+        /// What a model without a head is asked: the likelihood of each choice.
+        ask: Choices,
+        choices: Vec<String>,
+        gold: usize,
+    },
+    Compare {
+        texts: [String; 2],
+        /// How near people say they are.
+        target: f64,
+    },
+    Find {
+        query: String,
+        /// Documents of the corpus by their place in it, and how relevant they are; at least one is.
+        relevant: BTreeMap<usize, f64>,
+        /// A document that is the query itself and is not to be found.
+        itself: Option<usize>,
+    },
+    Sort {
+        text: String,
+        /// One of the training set's classes.
+        class: usize,
+    },
 }
 
 impl Task {
@@ -151,6 +209,8 @@ impl Task {
         }
         let shares = self.items.iter().map(|item| match &item.request {
             Request::Choose { choices, gold, .. } => Some(gold.len() as f64 / choices.len() as f64),
+            Request::Classify { choices, .. } => Some(1.0 / choices.len() as f64),
+            Request::Sort { .. } => self.material.classes().map(|classes| 1.0 / classes as f64),
             _ => None,
         });
         shares.sum::<Option<f64>>().map(|sum| sum / self.items.len() as f64)
@@ -160,10 +220,14 @@ impl Task {
     /// answers, and the scorer.
     pub fn reference(&self) -> TaskRef {
         let scorer = (&self.metrics, &self.exact_match, &self.filters, &self.generation);
+        let asked = ("task 1", &self.suite, &self.name, self.output_type, scorer, &self.items);
         TaskRef {
             suite: self.suite.clone(),
             task: self.name.clone(),
-            digest: Id::of(&("task 1", &self.suite, &self.name, self.output_type, scorer, &self.items)),
+            digest: match &self.material {
+                Material::None => Id::of(&asked),
+                material => Id::of(&(asked, material)),
+            },
             file: self.file.clone(),
             items: self.items.len(),
             metrics: self.metrics.clone(),

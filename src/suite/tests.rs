@@ -419,7 +419,7 @@ fn asking_resumes_stops_and_counts_what_was_cut() {
     });
     // the batch in which the wish comes is answered as a whole
     assert_eq!(seen, (60..92).collect::<Vec<_>>());
-    assert_eq!(asked.expect("a parrot does not fail"), Asked { items: 32, truncated: 32 });
+    assert_eq!(asked.expect("a parrot does not fail"), Asked { items: 32, truncated: 32, ..Asked::default() });
 
     let error = ask(&task, &mut Parrot::new(&[(" yes", f64::NAN)], ""), &skip, &Cancel::new(), &mut |_| {});
     let error = format!("{:#}", error.expect_err("NaN"));
@@ -481,6 +481,297 @@ fn the_example_in_the_rooms_header_works() {
     let items = results(&task, &mut Parrot::new(&[(" delivery", -1.0)], ""));
     assert_eq!(items[0].answer.as_deref(), Some("delivery"));
     assert_eq!(items[0].slices["language"], "en");
+}
+
+/// A model whose vectors are letter counts and whose head knows one word of each class.
+struct Counter {
+    /// The head's classes, if it has one.
+    classes: &'static [&'static str],
+    asked: Vec<String>,
+}
+
+impl Counter {
+    fn new(classes: &'static [&'static str]) -> Counter {
+        Counter { classes, asked: Vec::new() }
+    }
+}
+
+impl LanguageModel for Counter {
+    fn loglikelihood(&mut self, _: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+        anyhow::bail!("it counts letters")
+    }
+
+    fn loglikelihood_rolling(&mut self, _: &[&str]) -> Result<Vec<Rolling>> {
+        anyhow::bail!("it counts letters")
+    }
+
+    fn generate(&mut self, _: &[&str], _: &Generation) -> Result<Vec<Generated>> {
+        anyhow::bail!("it counts letters")
+    }
+
+    fn classes(&self) -> Option<Vec<String>> {
+        (!self.classes.is_empty()).then(|| self.classes.iter().map(|class| class.to_string()).collect())
+    }
+
+    fn classify(&mut self, texts: &[Texts]) -> Result<Vec<Classified>> {
+        let say = |texts: &Texts| {
+            let whole = format!("{}|{}", texts.text, texts.pair.unwrap_or_default());
+            let probabilities =
+                self.classes.iter().map(|class| if whole.contains(class) { 0.5 } else { 0.0 }).collect();
+            self.asked.push(whole);
+            Classified { probabilities, tokens: 3, truncated: texts.text.len() > 20 }
+        };
+        Ok(texts.iter().map(say).collect())
+    }
+
+    fn embed(&mut self, texts: &[&str], how: How) -> Result<Vec<Embedded>> {
+        let count = |text: &&str| {
+            self.asked.push(format!("{:?} {text}", how.role));
+            let letters = ('a'..='e').map(|letter| text.chars().filter(|c| *c == letter).count() as f32);
+            Embedded { vector: letters.collect(), tokens: 2, truncated: text.len() > 20 }
+        };
+        Ok(texts.iter().map(count).collect())
+    }
+}
+
+fn embedding(manifest: &str, files: &[(&str, &str)]) -> Result<Task, String> {
+    let whole = format!("[[task]]\ntask = 't'\ndata = 'd.jsonl'\n{manifest}");
+    read(&whole, files).map(only_task).map_err(|e| match e {
+        Error::Unknown { name, .. } => name,
+        other => other.to_string(),
+    })
+}
+
+const CLASSES: &str = "output_type = 'classification'\ndoc_to_text = 'text'\ndoc_to_choice = ['good', 'bad']\n\
+                       doc_to_target = 'label'\n";
+const REVIEWS: &str = r#"{"text": "good one", "label": "good"}
+{"text": "bad one", "label": 1}
+{"text": "nothing", "label": "bad"}
+"#;
+
+#[test]
+fn a_head_is_asked_its_classes_and_a_model_without_one_its_likelihoods() {
+    let task = embedding(&format!("{CLASSES}doc_to_prompt = 'R: {{{{text}}}}\\nS:'"), &[("d.jsonl", REVIEWS)]);
+    let task = task.map_err(|e| e.replace('\'', "\"")).expect("valid");
+    assert_eq!((task.metrics.as_slice(), task.chance()), (&[Metric::Acc, Metric::MacroF1, Metric::Mcc][..], Some(0.5)));
+    let mut head = Counter::new(&["BAD", "bad", "GOOD", "good"]);
+    let items = results(&task, &mut head);
+    assert_eq!(head.asked, ["good one|", "bad one|", "nothing|"]);
+    // the first class of a name is that name's, whatever its case
+    assert_eq!(items.iter().map(|i| i.answer.as_deref()).collect::<Vec<_>>(), [Some("good"); 3]);
+
+    let mut parrot = Parrot::new(&[(" good", -1.0), (" bad", -2.0)], "");
+    let items = results(&task, &mut parrot);
+    assert_eq!(parrot.asked[0], "R: good one\\nS:");
+    assert_eq!(items.iter().map(|i| i.scores[0].value).collect::<Vec<_>>(), [1.0, 0.0, 0.0]);
+    let f1 =
+        Metric::MacroF1.aggregate(items.iter().filter_map(|i| i.score(Metric::MacroF1)).map(|s| (s.value, s.weight)));
+    // one class is always found: F1 of it 2/4, of the other 0
+    assert_eq!(f1, Some(0.25));
+}
+
+#[test]
+fn classes_of_a_head_that_mean_one_choice_add_up() {
+    let manifest = format!("{CLASSES}head_labels = [['one', 'good'], 'nothing']");
+    let task = embedding(&manifest, &[("d.jsonl", REVIEWS)]).expect("valid");
+    let items = results(&task, &mut Counter::new(&["good", "one", "nothing"]));
+    assert_eq!(items.iter().map(|i| i.choice).collect::<Vec<_>>(), [Some(0), Some(0), Some(1)]);
+    assert!((items[0].logprobs[0] - 1f64.ln()).abs() < 1e-9 && items[0].logprobs[1].is_finite());
+    let error = ask(&task, &mut Counter::new(&["good", "one"]), &BTreeSet::new(), &Cancel::new(), &mut |_| {});
+    let error = format!("{:#}", error.expect_err("no such class"));
+    assert!(error.contains("'nothing' is no class of the model's head; it has good, one (0 to 1)"), "{error}");
+}
+
+#[test]
+fn pairs_are_read_together_by_a_head() {
+    let manifest = format!("{CLASSES}doc_to_pair = 'label'\ndoc_to_prompt = '{{{{text}}}}'");
+    let data = "{\"text\": \"t\", \"label\": \"good\"}\n{\"text\": \"u\", \"label\": \"bad\"}";
+    let mut head = Counter::new(&["good", "bad"]);
+    let items = results(&embedding(&manifest, &[("d.jsonl", data)]).expect("valid"), &mut head);
+    assert_eq!(head.asked, ["t|good", "u|bad"]);
+    assert_eq!(items.iter().map(|i| i.scores[0].value).collect::<Vec<_>>(), [1.0, 1.0]);
+}
+
+const PAIRS: &str = "output_type = 'similarity'\ndoc_to_text = 'a'\ndoc_to_pair = 'b'\ndoc_to_target = 'score'\n";
+
+#[test]
+fn similarities_are_held_against_what_people_say() {
+    let data = r#"{"a": "aa", "b": "a", "score": 5}
+{"a": "ab", "b": "a", "score": "2.5"}
+{"a": "c", "b": "de", "score": 0.0}
+"#;
+    let task = embedding(PAIRS, &[("d.jsonl", data)]).expect("valid");
+    let mut model = Counter::new(&[]);
+    let items = results(&task, &mut model);
+    assert_eq!(model.asked[..2], ["Plain aa", "Plain a"]);
+    let pairs: Vec<_> = items.iter().filter_map(|i| i.score(Metric::Spearman)).map(|s| (s.value, s.weight)).collect();
+    assert_eq!(pairs.iter().map(|p| p.1).collect::<Vec<_>>(), [5.0, 2.5, 0.0]);
+    assert!((pairs[0].0 - 1.0).abs() < 1e-6 && (pairs[1].0 - 0.5f64.sqrt()).abs() < 1e-6 && pairs[2].0 == 0.0);
+    assert_eq!(Metric::Spearman.aggregate(pairs), Some(1.0));
+    assert_eq!(
+        (items[1].answer.as_deref(), items[1].target.as_deref(), items[1].tokens),
+        (Some("0.7071"), Some("2.5"), 4)
+    );
+
+    let same = r#"{"a": "aabcde", "b": "aabcde", "score": 5}"#;
+    let same = embedding(PAIRS, &[("d.jsonl", same)]).expect("valid");
+    assert_eq!(results(&same, &mut Counter::new(&[]))[0].scores[0].value, 1.0, "exactly, so that equals tie");
+
+    let dot = embedding(&format!("{PAIRS}similarity = 'dot'"), &[("d.jsonl", data)]).expect("valid");
+    assert_eq!(results(&dot, &mut Counter::new(&[]))[0].scores[0].value, 2.0);
+    assert_ne!(dot.reference().digest, task.reference().digest);
+}
+
+const SEARCH: &str = "output_type = 'retrieval'\ncorpus_data = 'c.jsonl'\nqrels_data = 'r.jsonl'\n";
+const QUERIES: &str =
+    "{\"_id\": \"q1\", \"text\": \"aab\"}\n{\"_id\": \"q2\", \"text\": \"c\"}\n{\"_id\": \"d1\", \"text\": \"a\"}";
+const CORPUS: &str = r#"{"_id": "d1", "title": "a", "text": "a"}
+{"_id": "d2", "title": "", "text": "ab"}
+{"_id": "d3", "text": "c"}
+"#;
+const JUDGED: &str = r#"{"query-id": "q1", "corpus-id": "d2", "score": 1}
+{"query_id": "d1", "corpus_id": "d2"}
+{"query-id": "q2", "corpus-id": "d1", "score": 0}
+{"query-id": "q9", "corpus-id": "d1", "score": 1}
+"#;
+
+#[test]
+fn documents_are_searched_and_queries_without_answer_are_not_asked() {
+    let files = [("d.jsonl", QUERIES), ("c.jsonl", CORPUS), ("r.jsonl", JUDGED)];
+    let task = embedding(SEARCH, &files).expect("valid");
+    let mut model = Counter::new(&[]);
+    let items = results(&task, &mut model);
+    assert_eq!(model.asked, ["Document a a", "Document ab", "Document c", "Query aab", "Query a"]);
+    assert_eq!(
+        items.iter().map(|i| (i.index, i.answer.as_deref())).collect::<Vec<_>>(),
+        [(0, Some("d2")), (2, Some("d1"))]
+    );
+    assert_eq!(items[0].score(Metric::NdcgAt10).map(|s| s.value), Some(1.0));
+    // found second: 1 / log2(3)
+    assert!((items[1].score(Metric::NdcgAt10).expect("a score").value - 1.0 / 3f64.log2()).abs() < 1e-12);
+
+    let itself = embedding(&format!("{SEARCH}ignore_identical_ids = true"), &files).expect("valid");
+    assert_eq!(results(&itself, &mut Counter::new(&[]))[1].answer.as_deref(), Some("d2"));
+    let other = CORPUS.replace("\"c\"", "\"e\"");
+    let other = embedding(SEARCH, &[("d.jsonl", QUERIES), ("c.jsonl", &other), ("r.jsonl", JUDGED)]).expect("valid");
+    assert_ne!(other.reference().digest, task.reference().digest, "the corpus decides the score");
+}
+
+const LEARN: &str = "output_type = 'embedding_classification'\ntrain_data = 'train.jsonl'\ndoc_to_text = 'text'\n\
+                     doc_to_target = 'label'\n";
+const TRAIN: &str = r#"{"text": "aab", "label": "x"}
+{"text": "a", "label": "x"}
+{"text": "dde", "label": "y"}
+{"text": "e", "label": "y"}
+"#;
+
+#[test]
+fn classes_are_learnt_from_embeddings() {
+    let data = "{\"text\": \"ab\", \"label\": \"x\"}\n{\"text\": \"d\", \"label\": \"y\"}\n{\"text\": \"aaaaad\", \"label\": \"y\"}";
+    let files = [("d.jsonl", data), ("train.jsonl", TRAIN)];
+    for line in ["", "classifier = 'knn'\nneighbors = 1"] {
+        let task = embedding(&format!("{LEARN}{line}"), &files).expect("valid");
+        assert_eq!(task.chance(), Some(0.5));
+        let mut model = Counter::new(&[]);
+        let items = results(&task, &mut model);
+        assert_eq!(items.iter().map(|i| i.answer.as_deref()).collect::<Vec<_>>(), [Some("x"), Some("y"), Some("x")]);
+        assert_eq!(items.iter().map(|i| i.scores[0].value).collect::<Vec<_>>(), [1.0, 1.0, 0.0]);
+        assert_eq!(model.asked.len(), 7);
+    }
+}
+
+#[test]
+fn a_cancel_while_documents_are_read_asks_nothing() {
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let task = embedding(SEARCH, &[("d.jsonl", QUERIES), ("c.jsonl", CORPUS), ("r.jsonl", JUDGED)]).expect("valid");
+    let mut model = Counter::new(&[]);
+    let asked = ask(&task, &mut model, &BTreeSet::new(), &cancel, &mut |_| {}).expect("no failure");
+    assert_eq!((asked, model.asked.len()), (Asked::default(), 0));
+    let all: BTreeSet<usize> = (0..3).collect();
+    ask(&task, &mut model, &all, &Cancel::new(), &mut |_| {}).expect("no failure");
+    assert!(model.asked.is_empty(), "nothing is left to ask");
+}
+
+#[test]
+fn a_model_that_cannot_embed_says_so() {
+    let task = embedding(PAIRS, &[("d.jsonl", r#"{"a": "a", "b": "b", "score": 1}"#)]).expect("valid");
+    let error = ask(&task, &mut Parrot::new(&[], ""), &BTreeSet::new(), &Cancel::new(), &mut |_| {});
+    assert_eq!(error.expect_err("a parrot").to_string(), "this model gives no embeddings");
+}
+
+#[test]
+fn what_is_wrong_with_tasks_on_embeddings_is_said_in_one_sentence() {
+    let pairs = r#"{"a": "a", "b": "b", "score": "much"}"#;
+    let twice = "{\"_id\": \"d1\", \"text\": \"a\"}\n{\"_id\": \"d1\", \"text\": \"b\"}";
+    let lost = r#"{"query-id": "q1", "corpus-id": "d7"}"#;
+    let bare = r#"{"corpus-id": "d1"}"#;
+    let worth = r#"{"query-id": "q1", "corpus-id": "d1", "score": "high"}"#;
+    let none = r#"{"query-id": "q1", "corpus-id": "d1", "score": 0}"#;
+    let one = r#"{"text": "a", "label": "x"}"#;
+    let other = r#"{"text": "a", "label": "z"}"#;
+    let search = |corpus: &str, judged: &str| {
+        embedding(SEARCH, &[("d.jsonl", QUERIES), ("c.jsonl", corpus), ("r.jsonl", judged)])
+    };
+    let sort = |line: &str, data: &str| embedding(&format!("{CLASSES}{line}"), &[("d.jsonl", data)]);
+    let learn = |line: &str, data: &str, train: &str| {
+        embedding(&format!("{LEARN}{line}"), &[("d.jsonl", data), ("train.jsonl", train)])
+    };
+    let cases = [
+        (embedding(PAIRS, &[("d.jsonl", pairs)]), "doc_to_target: 'much' at d.jsonl:1 is no number"),
+        (
+            embedding(&PAIRS.replace("doc_to_pair = 'b'\n", ""), &[("d.jsonl", pairs)]),
+            "task 't': has no doc_to_pair; write",
+        ),
+        (embedding(&format!("{PAIRS}pooling = 'middle'"), &[("d.jsonl", pairs)]), "unknown variant `middle`"),
+        (
+            embedding(&format!("{PAIRS}num_fewshot = 1"), &[("d.jsonl", pairs)]),
+            "num_fewshot: means nothing for output_type similarity",
+        ),
+        (
+            embedding(&format!("{PAIRS}metric_list = [{{ metric = 'acc' }}]"), &[("d.jsonl", pairs)]),
+            "allowed for similarity is spearman or pearson",
+        ),
+        (search(twice, JUDGED), "corpus_to_id: 'd1' is there twice, again at c.jsonl:2"),
+        (search(CORPUS, lost), "qrels_data: 'd7' at r.jsonl:1 is no document of corpus_data"),
+        (search(CORPUS, bare), "qrels_data: 'query-id' is no field of r.jsonl:1"),
+        (search(CORPUS, worth), "field 'score' of r.jsonl:1 is \"high\"; a number is needed"),
+        (search(CORPUS, none), "qrels_data: names no document that answers one of the queries"),
+        (embedding("output_type = 'retrieval'", &[("d.jsonl", QUERIES)]), "has no corpus_data; write corpus_data ="),
+        (
+            embedding(&format!("{SEARCH}doc_to_target = 'x'"), &[("d.jsonl", QUERIES)]),
+            "doc_to_target: means nothing for output_type retrieval",
+        ),
+        (learn("", one, one), "train_data: has one class, x; at least two"),
+        (learn("", other, TRAIN), "doc_to_target: 'z' at d.jsonl:1 is no class of train_data; there are x or y"),
+        (learn("neighbors = 3", one, TRAIN), "neighbors: means nothing without classifier = \"knn\""),
+        (learn("classifier = 'knn'\nneighbors = 5", one, TRAIN), "neighbors: is 5; allowed is 1 to 4"),
+        (sort("head_labels = ['a']", REVIEWS), "head_labels: has 1 entries; one is needed for each of the 2 choices"),
+        (sort("doc_to_pair = 'label'", REVIEWS), "has no doc_to_prompt; beside doc_to_pair"),
+        (sort("", r#"{"text": "a", "label": ["good", "bad"]}"#), "names several classes at d.jsonl:1; one is right"),
+        (
+            embedding(
+                &CLASSES.replace("['good', 'bad']", "['good']"),
+                &[("d.jsonl", one.replace("\"x\"", "\"good\"").as_str())],
+            ),
+            "doc_to_choice: is one class",
+        ),
+        (
+            embedding(
+                &CLASSES.replace("['good', 'bad']", "'l'"),
+                &[(
+                    "d.jsonl",
+                    "{\"text\": \"a\", \"label\": 0, \"l\": [\"a\", \"b\"]}\n{\"text\": \"a\", \"label\": 0, \"l\": [\"a\", \"c\"]}",
+                )],
+            ),
+            "doc_to_choice: gives other choices for item 1",
+        ),
+    ];
+    for (result, expected) in cases {
+        let message = result.expect_err(expected);
+        assert!(message.contains(expected), "{message}\nshould say: {expected}");
+        assert!(!message.contains('\n'), "{message}");
+    }
 }
 
 proptest::proptest! {

@@ -5,6 +5,7 @@ use crate::bench::models;
 use crate::bench::plan::Plan;
 use crate::compress::{self, Recipe};
 use crate::metric::Metric;
+use crate::model::encoder;
 use crate::model::{self, Container};
 use crate::profile::{Profile, RecipeRef};
 use crate::recommend::Advice;
@@ -56,7 +57,10 @@ fn model_card(typed: &str, recipes: &[RecipeRef]) -> ModelCard {
 
 fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
     let found = models::find(typed)?;
-    let facts = models::inspect(&found.place)?;
+    let facts = match models::inspect(&found.place)? {
+        models::Facts::Decoder(facts) => facts,
+        models::Facts::Encoder(facts) => return Ok(encoder_facts(&facts)),
+    };
     let source = models::source(&found.name, &found.place);
     let (config, cost) = (&facts.config, model::cost(&facts.config));
     let kv = cost.cache_bytes_per_token(CACHE_NUMBER);
@@ -85,7 +89,7 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
         kv_heads: config.kv_heads,
         vocab: config.vocab,
         context: config.max_positions,
-        kv_bytes_per_token: Bytes(kv),
+        kv_bytes_per_token: Some(Bytes(kv)),
         stored: Bytes(facts.bytes),
         weights: match facts.container {
             Container::Gguf { mixture: Some(mixture), .. } => mixture.into(),
@@ -93,6 +97,25 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
         },
         sizes: recipes.iter().filter_map(size).collect(),
     })
+}
+
+/// An encoder keeps nothing while it reads, and no recipe makes another of it.
+fn encoder_facts(facts: &encoder::Facts) -> ModelFacts {
+    let (config, stored) = (&facts.config, Bytes(facts.bytes));
+    ModelFacts {
+        architecture: config.architecture.into(),
+        parameters: facts.parameters(),
+        layers: config.layers,
+        hidden: config.dim,
+        heads: config.heads,
+        kv_heads: config.heads,
+        vocab: config.vocab,
+        context: facts.context,
+        kv_bytes_per_token: None,
+        stored,
+        weights: facts.types.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        sizes: vec![("base".into(), stored, stored)],
+    }
 }
 
 fn suite_card(named: &str, limit: Option<usize>) -> SuiteCard {

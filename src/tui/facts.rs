@@ -42,7 +42,8 @@ pub struct ModelFacts {
     pub kv_heads: usize,
     pub vocab: usize,
     pub context: usize,
-    pub kv_bytes_per_token: Bytes,
+    /// None in an encoder, which keeps nothing.
+    pub kv_bytes_per_token: Option<Bytes>,
     pub stored: Bytes,
     pub weights: String,
     /// Recipe name, size of its weights, memory at full context; exact sizes of files not yet made: derived.

@@ -91,7 +91,7 @@ fn facts(parameters: u64, stored: u64) -> ModelFacts {
         kv_heads: 2,
         vocab: 1024,
         context: 1024,
-        kv_bytes_per_token: Bytes(4096),
+        kv_bytes_per_token: Some(Bytes(4096)),
         stored: Bytes(stored),
         weights: "bf16".into(),
         sizes: vec![

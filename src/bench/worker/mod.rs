@@ -10,10 +10,10 @@ mod speed;
 mod task;
 
 use super::host::{Roots, memory};
-use super::models;
+use super::models::{self, Loaded};
 use super::protocol::{self, Measure, Reply, Request, Summary};
 use crate::job::Cancel;
-use crate::model::{LoadOptions, Model};
+use crate::model::LoadOptions;
 use crate::record::{Ask, Conditions, Failure, Figure, Provenance, Reading, Warning, WarningKind};
 use crate::unit::{Seconds, Unit};
 use anyhow::{Context, Result};
@@ -131,20 +131,21 @@ fn measure(request: &Measure, cancel: &Cancel, voice: &Voice) -> Result<Summary>
 }
 
 /// Loads the variant; the time is the one a user waits, from whatever the file cache holds.
-fn load(request: &Measure) -> Result<(Model, Seconds)> {
+fn load(request: &Measure) -> Result<(Loaded, Seconds)> {
     let options = LoadOptions {
         max_length: request.trial.conditions.max_length,
         adapter: request.trial.variant.model.adapter.clone(),
         ..LoadOptions::default()
     };
     let start = Instant::now();
-    let model = models::load(&request.place, &options)
+    let model = models::load_any(&request.place, &options)
         .with_context(|| format!("{} does not load", request.trial.variant.label()))?;
     Ok((model, Seconds(start.elapsed().as_secs_f64())))
 }
 
 /// What of a quantized checkpoint takes more memory than its files say.
-fn widened(model: &Model) -> Vec<Warning> {
+fn widened(model: &Loaded) -> Vec<Warning> {
+    let Loaded::Decoder(model) = model else { return Vec::new() };
     let told = model.packing.iter().flat_map(|packing| packing.warnings());
     told.map(|text| Warning { kind: WarningKind::Widened, text }).collect()
 }
@@ -161,12 +162,4 @@ fn disk(request: &Measure) -> Reading {
         }),
         Err(error) => Reading::missing(sentence(&error)),
     }
-}
-
-/// Weights and cache entries that a decoded token reads.
-fn bytes_per_token(model: &Model, context: usize) -> usize {
-    // of the embedding one row is read; a tied head is listed as the head, too
-    let weights = model.decoder.linears().into_iter().filter(|(name, _)| !name.contains("embed_tokens"));
-    let cache = 2 * model.config.layers.len() * model.config.kv_dim() * size_of::<f32>() * context;
-    weights.map(|(_, linear)| linear.bytes()).sum::<usize>() + cache
 }

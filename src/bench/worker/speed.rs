@@ -1,25 +1,31 @@
 //! A speed trial: the shape's requests timed on the loaded model, with the meters read around each phase.
 
 use super::gauge::{Energy, Pulses, Strained};
-use super::{Found, Voice, bytes_per_token};
+use super::{Found, Voice};
 use crate::bench::meter::Monotonic;
+use crate::bench::models::Loaded;
 use crate::bench::protocol::{Measure, Reply};
 use crate::bench::speed::{Protocol, Timed};
 use crate::job::Cancel;
+use crate::model::encoder::{Encoder, Input};
 use crate::model::{self, Cache, Model, Span};
 use crate::record::{Figure, Provenance, Reading, Shape};
 use crate::unit::{Bytes, Unit};
 use anyhow::{Result, ensure};
 
-pub fn measure(request: &Measure, shape: Shape, model: &Model, cancel: &Cancel, voice: &Voice) -> Result<Found> {
-    let (most, needed) = (model.max_length(), shape.prompt + shape.output);
+pub fn measure(request: &Measure, shape: Shape, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
+    // an encoder reads and decodes nothing
+    let (most, needed, vocab, output) = match model {
+        Loaded::Decoder(model) => (model.max_length(), shape.prompt + shape.output, model.config.vocab, shape.output),
+        Loaded::Encoder(encoder) => (encoder.max_length(), shape.prompt, encoder.config.vocab, 0),
+    };
     ensure!(needed <= most, "{shape} needs {needed} tokens, but the model takes {most}; choose a smaller shape");
     let conditions = &request.trial.conditions;
     let mut energy = Energy::begin(conditions);
     let strained = Strained::begin();
     let pulses = Pulses::start(voice, energy.sampler());
     let clock = Monotonic::new();
-    let protocol = Protocol::new(shape, model.config.vocab as u32, conditions, &clock, cancel)?;
+    let protocol = Protocol::new(Shape { output, ..shape }, vocab as u32, conditions, &clock, cancel)?;
     let mut timed = OnModel::new(model, &pulses);
     let mut say = |sample: &_| voice.say(&Reply::Sample(Box::new(Clone::clone(sample))));
     let measured = protocol.measure(&mut timed, &mut energy, request.samples.clone(), &mut say)?;
@@ -28,29 +34,49 @@ pub fn measure(request: &Measure, shape: Shape, model: &Model, cancel: &Cancel, 
     let (energy, doubts) = energy.end(conditions);
     Ok(Found {
         energy,
-        ceiling: ceiling(request, shape, model),
+        ceiling: match model {
+            Loaded::Decoder(model) => ceiling(request, shape, model),
+            Loaded::Encoder(_) => Reading::missing("an encoder decodes nothing"),
+        },
         warnings: [measured.doubts(conditions), strained, doubts].concat(),
     })
 }
 
 /// The model as something that is timed.
 struct OnModel<'a> {
-    model: &'a Model,
-    caches: [Cache; 1],
+    model: Timing<'a>,
     pulses: &'a Pulses,
 }
 
+enum Timing<'a> {
+    Decoder(&'a Model, [Cache; 1]),
+    Encoder(&'a Encoder),
+}
+
 impl<'a> OnModel<'a> {
-    fn new(model: &'a Model, pulses: &'a Pulses) -> OnModel<'a> {
-        OnModel { model, caches: [Cache::new(&model.config, model.decoder.device())], pulses }
+    fn new(model: &'a Loaded, pulses: &'a Pulses) -> OnModel<'a> {
+        let model = match model {
+            Loaded::Decoder(model) => Timing::Decoder(model, [Cache::new(&model.config, model.decoder.device())]),
+            Loaded::Encoder(encoder) => Timing::Encoder(encoder),
+        };
+        OnModel { model, pulses }
     }
 
-    /// The likeliest token after the last of these, read back, so that the work is done.
+    /// The likeliest token after the last of these, read back, so that the work is done. An encoder's work is the
+    /// vector, and there is no token after it.
     fn next(&mut self, tokens: &[u32]) -> model::Result<u32> {
-        let span = Span { len: tokens.len(), parent: None, past: Some(0) };
-        let hidden = self.model.decoder.forward(tokens, &[span], &mut self.caches)?;
-        let last = hidden.narrow(0, tokens.len() - 1, 1)?;
-        let token = self.model.decoder.logits(&last)?.argmax(1)?.to_vec1::<u32>()?[0];
+        let token = match &mut self.model {
+            Timing::Decoder(model, caches) => {
+                let span = Span { len: tokens.len(), parent: None, past: Some(0) };
+                let hidden = model.decoder.forward(tokens, &[span], caches)?;
+                let last = hidden.narrow(0, tokens.len() - 1, 1)?;
+                model.decoder.logits(&last)?.argmax(1)?.to_vec1::<u32>()?[0]
+            }
+            Timing::Encoder(encoder) => {
+                encoder.embed(&[Input { tokens: tokens.to_vec(), types: vec![0; tokens.len()], truncated: false }])?;
+                0
+            }
+        };
         self.pulses.count(tokens.len());
         Ok(token)
     }
@@ -60,13 +86,23 @@ impl Timed for OnModel<'_> {
     type Error = model::Error;
 
     fn prefill(&mut self, prompt: &[u32]) -> model::Result<u32> {
-        self.caches[0].truncate(0);
+        if let Timing::Decoder(_, [cache]) = &mut self.model {
+            cache.truncate(0);
+        }
         self.next(prompt)
     }
 
     fn decode(&mut self, token: u32) -> model::Result<u32> {
         self.next(&[token])
     }
+}
+
+/// Weights and cache entries that a decoded token reads.
+fn bytes_per_token(model: &Model, context: usize) -> usize {
+    // of the embedding one row is read; a tied head is listed as the head, too
+    let weights = model.decoder.linears().into_iter().filter(|(name, _)| !name.contains("embed_tokens"));
+    let cache = 2 * model.config.layers.len() * model.config.kv_dim() * size_of::<f32>() * context;
+    weights.map(|(_, linear)| linear.bytes()).sum::<usize>() + cache
 }
 
 /// No decoding is faster than the memory can be read: bandwidth over what a token reads half-way through the output.

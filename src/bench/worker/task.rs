@@ -2,20 +2,20 @@
 
 use super::gauge::Pulses;
 use super::{Found, Voice};
-use crate::bench::answer::Answerer;
+use crate::bench::answer::{Answerer, EncoderAnswerer};
+use crate::bench::models::Loaded;
 use crate::bench::protocol::{Measure, Reply};
 use crate::job::Cancel;
-use crate::model::Model;
-use crate::record::{ItemResult, Reading, TaskRef, Warning, WarningKind};
-use crate::suite::{self, Asked, Task};
+use crate::record::{ItemResult, Place, Reading, TaskRef, Warning, WarningKind};
+use crate::suite::{self, Asked, LanguageModel, Task};
 use anyhow::{Context, Result, bail, ensure};
 
-pub fn ask(request: &Measure, asked: &TaskRef, model: &Model, cancel: &Cancel, voice: &Voice) -> Result<Found> {
+pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
     let task = find(request, asked)?;
     let pulses = Pulses::start(voice, None);
     let mut broken = None;
-    let mut answerer = Answerer::new(model, request.trial.conditions.seed);
-    let done = suite::ask(&task, &mut answerer, &request.answered, cancel, &mut |item| {
+    let mut answerer = answerer(request, model);
+    let done = suite::ask(&task, answerer.as_mut(), &request.answered, cancel, &mut |item| {
         pulses.count(item.tokens);
         match is_finite(&item) {
             true => voice.say(&Reply::Item(Box::new(item))),
@@ -34,6 +34,17 @@ pub fn ask(request: &Measure, asked: &TaskRef, model: &Model, cancel: &Cancel, v
         ceiling: Reading::missing("a task has no decode speed"),
         warnings: truncated(&done).into_iter().collect(),
     })
+}
+
+fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel + 'a> {
+    let folder = match &request.place {
+        Place::Folder(folder) => Some(folder.clone()),
+        Place::Bundled(_) | Place::Gguf(_) => None,
+    };
+    match model {
+        Loaded::Encoder(encoder) => Box::new(EncoderAnswerer::new(encoder)),
+        Loaded::Decoder(model) => Box::new(Answerer::new(model, request.trial.conditions.seed).from_folder(folder)),
+    }
 }
 
 /// The task as the plan saw it.
@@ -58,12 +69,17 @@ fn is_finite(item: &ItemResult) -> bool {
 }
 
 fn truncated(asked: &Asked) -> Option<Warning> {
-    (asked.truncated > 0).then(|| Warning {
+    let Asked { items, truncated, texts, truncated_texts } = *asked;
+    let beside = match truncated_texts {
+        0 => String::new(),
+        n => format!(" and {n} of {texts} documents or examples"),
+    };
+    (truncated + truncated_texts > 0).then(|| Warning {
         kind: WarningKind::Truncated,
         text: format!(
-            "{} of {} prompts were longer than the model takes and lost their beginning; take a model with a longer \
-             context or raise measure.max_length",
-            asked.truncated, asked.items
+            "{truncated} of {items} prompts{beside} were longer than the model takes and lost a part (a decoder the \
+             beginning of its prompt, an embedded text its end); take a model with a longer context or raise \
+             measure.max_length"
         ),
     })
 }

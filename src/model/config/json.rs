@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
+use crate::model::encoder;
 use crate::model::error::{Error, Result};
 use crate::model::family::{Biases, Family, Flag, Positions, Residual, Routing, Scale, Softcaps, Windows};
 use crate::model::format::packed::Quantization;
@@ -47,8 +48,10 @@ fn family(map: &Map<String, Value>, file: &str) -> Result<&'static Family> {
         Some(Value::String(name)) => name,
         _ => return Err(Error::broken(file, "model_type is missing")),
     };
-    let family = Family::of_model_type(name)
-        .ok_or_else(|| Error::unsupported(file, format!("model_type {name:?}"), Family::all_names()))?;
+    let family = Family::of_model_type(name).ok_or_else(|| {
+        let supported = format!("{}; encoders: {}", Family::all_names(), encoder::Family::all_names());
+        Error::unsupported(file, format!("model_type {name:?}"), supported)
+    })?;
     match map.get("architectures").and_then(|all| all.get(0)).and_then(Value::as_str) {
         Some(architecture) if !family.architectures.contains(&architecture) => {
             let supported = family.architectures.join(", ");

@@ -89,6 +89,9 @@ impl Opened {
     }
 
     fn load(self, options: &LoadOptions) -> Result<Encoder> {
+        if options.adapter.is_some() {
+            return Err(Error::Request("adapters are for decoders; load the encoder without one".into()));
+        }
         let tokenizer = self.tokenizer()?;
         let files = self.files(options)?;
         let place = self.folder.display().to_string();
@@ -216,7 +219,7 @@ impl Encoder {
 }
 
 /// Inputs in order, cut into passes of at most [`PASS`] tokens or one input.
-fn passes(inputs: &[Input]) -> impl Iterator<Item = &[Input]> {
+pub(super) fn passes(inputs: &[Input]) -> impl Iterator<Item = &[Input]> {
     let mut rest = inputs;
     std::iter::from_fn(move || {
         let mut tokens = 0;
@@ -232,9 +235,9 @@ fn passes(inputs: &[Input]) -> impl Iterator<Item = &[Input]> {
 }
 
 /// A vector that is no number would look like an answer.
-fn finite(numbers: Vec<f32>) -> Result<Vec<f32>> {
+pub(super) fn finite(numbers: Vec<f32>) -> Result<Vec<f32>> {
     match numbers.iter().all(|x| x.is_finite()) {
         true => Ok(numbers),
-        false => Err(Error::Request("the encoder's output is not finite; its weights may be damaged".into())),
+        false => Err(Error::Request("the model's output is not finite; its weights may be damaged".into())),
     }
 }

@@ -4,10 +4,12 @@
 //!
 //! In reading order: `family` is the table of what differs, `config` the checkpoint's own shape, `graph` the layers on
 //! the operations of `ops`, `head` what may follow them, `pipeline` how sentence-transformers makes one vector of a text
-//! with the modes of `pooling`, `text` the way from text to tokens, `load` and `inspect` open a folder.
+//! with the modes of `pooling`, `text` the way from text to tokens, `load` and `inspect` open a folder. `decoder` lends the same to models
+//! that were made to generate.
 
 mod checkpoint;
 mod config;
+mod decoder;
 mod family;
 mod graph;
 mod head;
@@ -18,6 +20,7 @@ mod pooling;
 mod text;
 
 pub use config::{Config, Problem};
+pub use decoder::Embedder;
 pub use family::{Family, Job};
 pub use graph::Input;
 pub use inspect::{Facts, inspect};

@@ -136,6 +136,9 @@ impl Texts {
         };
         let encoding = self.tokenizer.encode_fast(input, true);
         let encoding = encoding.map_err(|e| Error::Request(format!("cannot tokenize the text: {e}")))?;
+        if encoding.get_ids().is_empty() {
+            return Err(Error::Request("a text without any token has no vector; leave it out of the data".into()));
+        }
         Ok(Input {
             tokens: encoding.get_ids().to_vec(),
             types: encoding.get_type_ids().to_vec(),

@@ -74,6 +74,7 @@ fn facts_lines<'a>(card: &ModelCard, facts: &ModelFacts, width: u16, app: &App) 
     } else {
         format!("{} ({} key/value)", facts.heads, facts.kv_heads)
     };
+    let cache = facts.kv_bytes_per_token.map_or("none (an encoder)".into(), |bytes| format!("{bytes} a token"));
     let mut lines = vec![
         pair("from", &card.typed, width, app),
         pair("architecture", &facts.architecture, width, app),
@@ -82,7 +83,7 @@ fn facts_lines<'a>(card: &ModelCard, facts: &ModelFacts, width: u16, app: &App) 
         pair("heads", heads, width, app),
         pair("vocabulary", grouped(facts.vocab as u64), width, app),
         pair("context", format!("{} tokens", grouped(facts.context as u64)), width, app),
-        pair("KV cache", format!("{} a token", facts.kv_bytes_per_token), width, app),
+        pair("KV cache", cache, width, app),
         pair("stored as", format!("{}, {}", facts.weights, facts.stored), width, app),
         Line::raw(""),
         Line::from(vec![Span::styled(

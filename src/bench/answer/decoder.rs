@@ -1,23 +1,41 @@
-//! The glue between asking and answering: a task's three questions on text, answered by a [`Model`] in this process.
-//! The token rules are the suite's, the arithmetic is the model's.
+//! What a decoder answers: the likelihood of texts, what it would say, and embeddings of its last states.
 
+use super::{mode, role};
+use crate::model::encoder::{Embedder, Input};
 use crate::model::tokenizer::Special;
 use crate::model::{self, Model, Sampling, Tokenizer};
 use crate::suite::tokens::{self, Tokenize};
-use crate::suite::{Choices, Generated, Generation, LanguageModel, Loglikelihood, Rolling, Stop};
+use crate::suite::{Choices, Embedded, Generated, Generation, How, LanguageModel, Loglikelihood, Rolling, Stop};
 use anyhow::{Context, Result};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 /// A model that answers a task's questions.
 pub struct Answerer<'a> {
     model: &'a Model,
     /// What sampled answers are drawn from; greedy ones do not need it.
     seed: u64,
+    /// Where the model is, if that is a folder: it may say how its states become a vector.
+    folder: Option<PathBuf>,
+    /// Made when it is first needed: it has a tokenizer of its own.
+    embedder: Option<Embedder>,
 }
 
 impl<'a> Answerer<'a> {
     pub fn new(model: &'a Model, seed: u64) -> Answerer<'a> {
-        Answerer { model, seed }
+        Answerer { model, seed, folder: None, embedder: None }
+    }
+
+    /// The same of a model in a folder.
+    pub fn from_folder(self, folder: Option<PathBuf>) -> Answerer<'a> {
+        Answerer { folder, ..self }
+    }
+
+    fn embedder(&mut self) -> Result<&Embedder> {
+        if self.embedder.is_none() {
+            self.embedder = Some(Embedder::new(self.model, self.folder.as_deref())?);
+        }
+        Ok(self.embedder.as_ref().expect("made just now where it was not there"))
     }
 }
 
@@ -81,6 +99,20 @@ impl LanguageModel for Answerer<'_> {
             Ok(Generated { text: kept, tokens, truncated: *truncated, stopped })
         };
         found.into_iter().zip(&prompts).map(answer).collect()
+    }
+
+    fn embed(&mut self, texts: &[&str], how: How) -> Result<Vec<Embedded>> {
+        let model = self.model;
+        let embedder = self.embedder()?;
+        let read = |text: &&str| embedder.read(text, role(how.role));
+        let inputs: Vec<Input> = texts.iter().map(read).collect::<model::Result<_>>()?;
+        let vectors = embedder.embed(model, &inputs, mode(how.pooling))?;
+        let embedded = |(input, vector): (&Input, Vec<f32>)| Embedded {
+            vector,
+            tokens: input.tokens.len(),
+            truncated: input.truncated,
+        };
+        Ok(inputs.iter().zip(vectors).map(embedded).collect())
     }
 }
 
