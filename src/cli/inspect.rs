@@ -5,7 +5,7 @@ use super::args::Inspect;
 use crate::bench::models;
 use crate::model::encoder::{self, Problem};
 use crate::model::inspect::Share;
-use crate::model::{self, Adapter, Container, Facts};
+use crate::model::{Adapter, Config, Container, Facts};
 use crate::unit::Bytes;
 use anyhow::Result;
 use serde_json::json;
@@ -30,12 +30,21 @@ pub fn run(args: Inspect) -> Result<Exit> {
             json["adapter"] = adapter_json(adapter);
         }
         println!("{json}");
-        return Ok(Exit::Done);
+        return Ok(exit(&facts));
     }
     for (name, value) in lines.into_iter().chain(adapter.as_ref().map(adapter_line)) {
         println!("{name:<16} {value}");
     }
-    Ok(Exit::Done)
+    Ok(exit(&facts))
+}
+
+/// A model without a tokenizer has facts and cannot be used.
+fn exit(facts: &models::Facts) -> Exit {
+    let usable = match facts {
+        models::Facts::Decoder(facts) => facts.tokenizer.is_ok(),
+        models::Facts::Encoder(facts) => facts.tokenizer.is_ok(),
+    };
+    if usable { Exit::Done } else { Exit::Usage }
 }
 
 fn encoder_lines(facts: &encoder::Facts) -> Vec<(&'static str, String)> {
@@ -118,7 +127,7 @@ fn shares<'a>(types: impl Iterator<Item = (&'a String, &'a Share)>) -> serde_jso
 }
 
 fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
-    let (c, cost) = (&facts.config, model::cost(&facts.config));
+    let (c, cost) = (&facts.config, &facts.cost);
     let context = c.max_positions as u64;
     let cache = cost.cache_bytes_per_token(CACHE_NUMBER);
     let mut lines = vec![
@@ -127,16 +136,17 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         (
             "parameters",
             format!(
-                "{} ({} in products, {} embedding)",
-                facts.parameters(),
+                "{}{} ({} in products, {} embedding)",
+                cost.parameters,
+                c.experts.map_or(String::new(), |_| format!(", {} active for a token", cost.active_parameters)),
                 cost.product_parameters,
                 cost.embedding_parameters
             ),
         ),
-        ("layers × width", format!("{} × {}, feed-forward {}", c.layers.len(), c.dim, c.ffn)),
+        ("layers × width", format!("{} × {}, feed-forward {}", c.layers.len(), c.dim, feed_forward(c))),
         ("heads", format!("{} of {}, {} key/value", c.heads, c.head_dim, c.kv_heads)),
         ("vocabulary", format!("{}{}", c.vocab, if c.tied { ", head tied to the embedding" } else { "" })),
-        ("context", format!("{context} tokens")),
+        ("context", format!("{context} tokens{}", windows(c))),
         (
             "stored as",
             format!("{}, {}, {:.2} bits a parameter", container(facts), Bytes(facts.bytes), facts.bits_per_parameter()),
@@ -147,6 +157,24 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     ];
     lines.extend(quantization(facts).map(|text| ("quantization", text)));
     lines
+}
+
+/// "128", or "8 of 64 experts of 1408, one for all of 5632".
+fn feed_forward(config: &Config) -> String {
+    let Some(experts) = config.experts else { return config.ffn.to_string() };
+    let shared = experts.shared.map_or(String::new(), |width| format!(", one for all of {width}"));
+    let dense = config.layers.iter().filter(|layer| !layer.experts).count();
+    let dense = if dense > 0 { format!(", in {dense} layers dense of {}", config.ffn) } else { String::new() };
+    format!("{} of {} experts of {}{shared}{dense}", experts.used, experts.count, experts.ffn)
+}
+
+/// ", 5 of 6 layers see 512", where layers have windows.
+fn windows(config: &Config) -> String {
+    let windows: Vec<usize> = config.layers.iter().filter_map(|layer| layer.window).collect();
+    match windows.first() {
+        None => String::new(),
+        Some(width) => format!(", {} of {} layers see {width}", windows.len(), config.layers.len()),
+    }
 }
 
 /// "GPTQ, 4 bits, groups of 128, symmetric; 224 matrices", for a quantized checkpoint.
@@ -195,20 +223,23 @@ fn tokenizer(facts: &Facts) -> String {
 }
 
 fn as_json(facts: &Facts) -> serde_json::Value {
-    let (c, cost) = (&facts.config, model::cost(&facts.config));
+    let (c, cost) = (&facts.config, &facts.cost);
     json!({
         "name": facts.name,
         "architecture": c.family.architecture(),
-        "parameters": facts.parameters(),
+        "parameters": cost.parameters,
+        "active_parameters": cost.active_parameters,
         "layers": c.layers.len(),
         "hidden": c.dim,
         "feed_forward": c.ffn,
+        "experts": c.experts.map(|e| json!({ "count": e.count, "used": e.used, "feed_forward": e.ffn, "shared": e.shared })),
         "heads": c.heads,
         "kv_heads": c.kv_heads,
         "head_dim": c.head_dim,
         "vocabulary": c.vocab,
         "tied": c.tied,
         "context": c.max_positions,
+        "windows": c.layers.iter().map(|layer| layer.window).collect::<Vec<_>>(),
         "container": container(facts),
         "bytes": facts.bytes,
         "bits_per_parameter": facts.bits_per_parameter(),

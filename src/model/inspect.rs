@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 
 use super::config::Config;
-use super::cost::cost;
+use super::cost::{Cost, cost};
 use super::error::Result;
 use super::format::gguf::Gguf;
 use super::format::gguf::file_type_name;
 use super::format::packed::Packed;
 use super::load::{Format, Opened, Source};
+use super::tokenizer::Outline;
 use super::weights::Precision;
 
 /// What can be said of a model before it is loaded.
@@ -18,6 +19,9 @@ use super::weights::Precision;
 pub struct Facts {
     pub name: String,
     pub config: Config,
+    /// What its graph costs; the parameters that run are counted there, since files hold packed ones, buffers, and
+    /// parts of larger models.
+    pub cost: Cost,
     pub container: Container,
     /// Bytes of its weight files.
     pub bytes: u64,
@@ -26,7 +30,7 @@ pub struct Facts {
     /// For a quantized checkpoint, how many of its matrices are packed.
     pub packed: Option<usize>,
     /// The tokenizer's facts, or in one sentence why it cannot be read.
-    pub tokenizer: std::result::Result<Vocabulary, String>,
+    pub tokenizer: std::result::Result<Outline, String>,
 }
 
 /// How the weights are stored.
@@ -50,26 +54,16 @@ pub struct Share {
     pub bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vocabulary {
-    pub tokens: usize,
-    pub adds_bos: bool,
-    pub has_chat_template: bool,
-}
-
 impl Facts {
-    /// Parameters in the files. Packed ones are not counted there, so that a quantized checkpoint has what its config
-    /// asks for.
+    /// Parameters of the graph.
     pub fn parameters(&self) -> u64 {
-        match self.packed {
-            None => self.types.values().map(|share| share.elements).sum(),
-            Some(_) => cost(&self.config).parameters,
-        }
+        self.cost.parameters
     }
 
-    /// Bits of weight files per parameter.
+    /// Bits of weight files per parameter of the graph; what else the files hold counts too.
     pub fn bits_per_parameter(&self) -> f64 {
-        self.types.values().map(|share| share.bytes).sum::<u64>() as f64 * 8.0 / self.parameters() as f64
+        let stored: u64 = self.types.values().map(|share| share.bytes).sum();
+        stored as f64 * 8.0 / self.cost.parameters as f64
     }
 }
 
@@ -80,12 +74,9 @@ pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
         Format::Gguf(gguf) => of_gguf(gguf)?,
         _ => of_safetensors(&opened)?,
     };
-    let tokenizer = opened.tokenizer().map_err(|error| error.to_string()).map(|tokenizer| Vocabulary {
-        tokens: tokenizer.len(),
-        adds_bos: tokenizer.adds_bos(),
-        has_chat_template: tokenizer.chat_template().is_some(),
-    });
-    Ok(Facts { name: opened.name, config: opened.config, container, bytes, types, packed, tokenizer })
+    let tokenizer = opened.outline().map_err(|error| error.to_string());
+    let cost = cost(&opened.config);
+    Ok(Facts { name: opened.name, config: opened.config, cost, container, bytes, types, packed, tokenizer })
 }
 
 type Stored = (Container, u64, BTreeMap<String, Share>, Option<usize>);
@@ -105,6 +96,10 @@ fn of_safetensors(opened: &Opened) -> Result<Stored> {
     for info in files.infos() {
         let (from, to) = info.data_offsets;
         count(&mut types, format!("{:?}", info.dtype), info.shape.iter().product(), to - from);
+    }
+    if opened.config.quantization.is_none() {
+        let asked = cost(&opened.config).tensors;
+        asked.iter().try_for_each(|tensor| files.fits(&tensor.name, &tensor.shape))?;
     }
     let (container, bytes) = (Container::Safetensors { files: files.file_count() }, files.bytes());
     let packed = opened

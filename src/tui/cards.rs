@@ -5,8 +5,8 @@ use crate::bench::models;
 use crate::bench::plan::Plan;
 use crate::compress::{self, Recipe};
 use crate::metric::Metric;
+use crate::model::Container;
 use crate::model::encoder;
-use crate::model::{self, Container};
 use crate::profile::{Profile, RecipeRef};
 use crate::recommend::Advice;
 use crate::recommend::standing::Standing;
@@ -62,7 +62,7 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
         models::Facts::Encoder(facts) => return Ok(encoder_facts(&facts)),
     };
     let source = models::source(&found.name, &found.place);
-    let (config, cost) = (&facts.config, model::cost(&facts.config));
+    let (config, cost) = (&facts.config, &facts.cost);
     let kv = cost.cache_bytes_per_token(CACHE_NUMBER);
     let context = kv * config.max_positions as u64;
     let size = |recipe: &RecipeRef| -> Option<(String, Bytes, Bytes)> {

@@ -212,12 +212,28 @@ impl Safetensors {
         Ok(Raw { dtype, shape: &info.shape, bytes })
     }
 
-    fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let raw = self.raw(name)?;
-        if raw.shape != shape {
-            let what = format!("tensor {name} has shape {:?}, the config asks for {shape:?}", raw.shape);
-            return Err(self.shard(name)?.broken(what));
+    /// Whether a tensor of the graph is here, of a floating type and in its shape; a sentence where not.
+    pub fn fits(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match (self.transposed(name), shape) {
+            (true, &[out, inp]) => self.shaped(name, &[inp, out]),
+            _ => self.shaped(name, shape),
         }
+        .map(|_| ())
+    }
+
+    fn shaped(&self, name: &str, shape: &[usize]) -> Result<Raw<'_>> {
+        let raw = self.raw(name)?;
+        match raw.shape == shape {
+            true => Ok(raw),
+            false => {
+                let what = format!("tensor {name} has shape {:?}, the config asks for {shape:?}", raw.shape);
+                Err(self.shard(name)?.broken(what))
+            }
+        }
+    }
+
+    fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let raw = self.shaped(name, shape)?;
         let tensor = Tensor::from_raw_buffer(raw.bytes, raw.dtype, shape, &self.device)?;
         self.shard(name)?.release(&self.name_of(name));
         Ok(tensor)

@@ -6,7 +6,8 @@ use super::goldens::{Golden, root};
 use crate::model::cost::cost;
 use crate::model::format::gguf::{TENSOR_KINDS, TensorKind};
 use crate::model::inspect::{Container, inspect};
-use crate::model::{Cache, LoadOptions, Span, load};
+use crate::model::tokenizer::{Files, Outline};
+use crate::model::{Cache, LoadOptions, Precision, Span, load};
 
 fn kind(name: &str) -> &'static TensorKind {
     TENSOR_KINDS.iter().find(|kind| kind.name == name).expect(name)
@@ -85,4 +86,55 @@ fn inspecting_says_why_a_tokenizer_cannot_be_read() {
     let facts = inspect(folder.path()).expect("facts");
     assert!(facts.tokenizer.expect_err("no tokenizer").contains("tokenizer.json"));
     assert!(load(folder.path(), &LoadOptions::default()).is_err());
+}
+
+#[test]
+fn a_mixture_of_experts_counts_what_a_token_meets() {
+    // 2 layers of 8 experts of 3 x 64 x 48, of which a token goes to 2
+    let cost = cost(&Golden::open("mixtral").config);
+    let expert = 3 * 64 * 48;
+    assert_eq!(cost.parameters - cost.active_parameters, 2 * 6 * expert);
+    let read = cost.read_bytes_per_token(|_| kind("F32"), 0, 4).expect("bytes");
+    assert_eq!(read, 4 * (cost.active_parameters - cost.embedding_parameters));
+}
+
+#[test]
+fn every_family_finds_every_tensor_that_its_graph_asks_for() {
+    for name in super::families::ALL {
+        let golden = Golden::open(name);
+        let files = golden.weights(Precision::AsStored);
+        for tensor in cost(&golden.config).tensors {
+            files.fits(&tensor.name, &tensor.shape).expect(name);
+        }
+    }
+}
+
+#[test]
+fn shapes_that_are_not_the_configs_are_refused_without_loading() {
+    let folder = tempfile::tempdir().expect("folder");
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(root().join("llama").join(file), folder.path().join(file)).expect("copy");
+    }
+    let config = std::fs::read_to_string(root().join("llama/config.json")).expect("config");
+    std::fs::write(
+        folder.path().join("config.json"),
+        config.replace("\"intermediate_size\": 128", "\"intermediate_size\": 96"),
+    )
+    .expect("config");
+    let refusal = inspect(folder.path()).expect_err("must refuse").to_string();
+    assert!(refusal.contains("mlp.gate_proj.weight has shape [128, 64], the config asks for [96, 64]"), "{refusal}");
+}
+
+#[test]
+fn an_outline_says_of_every_tokenizer_what_the_tokenizer_says() {
+    let tokenizers = std::fs::read_dir(root().join("../tokenizer")).expect("goldens").flatten();
+    let folders: Vec<_> =
+        tokenizers.map(|entry| entry.path()).filter(|path| path.join("tokenizer.json").is_file()).collect();
+    assert!(folders.len() > 10);
+    for folder in folders {
+        let files = || Files::of_folder(&folder).expect("files");
+        let whole = Outline::from(&files().tokenizer(Some(1), Some(2)).expect("tokenizer"));
+        let outline = Outline::of_files(files(), Some(1), Some(2)).expect("outline");
+        assert_eq!(outline, whole, "{}", folder.display());
+    }
 }

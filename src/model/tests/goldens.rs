@@ -49,9 +49,13 @@ impl Golden {
         }
     }
 
-    pub fn decoder(&self, precision: Precision) -> Decoder {
+    pub fn weights(&self, precision: Precision) -> Safetensors {
         let weights = Safetensors::open(&self.folder, &Device::Cpu, precision).expect("weights");
-        Decoder::new(&self.config, &weights.of_family(self.config.family)).expect("decoder")
+        weights.of_family(self.config.family)
+    }
+
+    pub fn decoder(&self, precision: Precision) -> Decoder {
+        Decoder::new(&self.config, &self.weights(precision)).expect("decoder")
     }
 
     pub fn cache(&self) -> Cache {

@@ -8,6 +8,7 @@
 
 mod early;
 mod files;
+mod outline;
 mod pieces;
 mod rebuild;
 mod sentencepiece;
@@ -21,6 +22,7 @@ use tokenizers::processors::PostProcessorWrapper;
 
 use super::error::{Error, Result};
 pub(crate) use files::Files;
+pub use outline::Outline;
 pub(crate) use pieces::Pieces;
 
 /// A checkpoint's tokenizer.

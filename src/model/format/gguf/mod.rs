@@ -342,6 +342,14 @@ impl Gguf {
         }
     }
 
+    /// How many values a list has.
+    pub fn list_len(&self, key: &str) -> Result<usize> {
+        match self.metadata.get(key) {
+            Some(Value::Array(_, values)) => Ok(values.len()),
+            _ => Err(self.broken(format!("{key} is missing, or not a list"))),
+        }
+    }
+
     pub fn strings(&self, key: &str) -> Result<Vec<String>> {
         self.array(key, "texts", |value| match value {
             Value::String(text) => Some(text.clone()),

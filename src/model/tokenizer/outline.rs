@@ -1,0 +1,202 @@
+//! What can be said of a tokenizer without building it. A vocabulary of 150,000 tokens with its merges takes a quarter
+//! of a second to build; to count its tokens, and to learn what is set around a text, a hollow one is enough: the same
+//! files with only the tokens in it that have a part to play.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::Tokenizer;
+use super::files::{Files, Vocabulary};
+use super::splitters::Splitter;
+use crate::model::error::{Error, Result};
+use crate::model::format::gguf::Gguf;
+
+/// A tokenizer's facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    pub tokens: usize,
+    pub adds_bos: bool,
+    pub has_chat_template: bool,
+}
+
+impl From<&Tokenizer> for Outline {
+    fn from(tokenizer: &Tokenizer) -> Self {
+        Self {
+            tokens: tokenizer.len(),
+            adds_bos: tokenizer.adds_bos(),
+            has_chat_template: tokenizer.chat_template().is_some(),
+        }
+    }
+}
+
+impl Outline {
+    /// Of a checkpoint's files. Merges are not looked at: whether they fit the vocabulary shows when it is loaded.
+    pub(crate) fn of_files(mut files: Files, bos: Option<u32>, eos: Option<u32>) -> Result<Self> {
+        let Vocabulary::Json(json) = &files.vocabulary else { return Ok(Self::from(&files.tokenizer(bos, eos)?)) };
+        let not_a_tokenizer = |e: serde_json::Error| {
+            Error::broken(format!("{}/tokenizer.json", files.place), format!("not a tokenizer: {e}"))
+        };
+        let mut shell: Shell = serde_json::from_slice(json).map_err(not_a_tokenizer)?;
+        let texts: HashSet<&str> = shell.added_tokens.iter().filter_map(|token| token["content"].as_str()).collect();
+        let wanted = Wanted { texts, ids: [bos, eos] };
+        let counted = serde_json::Deserializer::from_slice(json)
+            .deserialize_map(Outer { wanted: &wanted })
+            .map_err(not_a_tokenizer)?;
+        let inside = counted.found.len();
+        shell.rest.insert("added_tokens".into(), shell.added_tokens.into());
+        shell.rest.insert("model".into(), json!({"type": "WordLevel", "vocab": counted.found, "unk_token": ""}));
+        files.vocabulary = Vocabulary::Json(serde_json::to_vec(&shell.rest).map_err(not_a_tokenizer)?);
+        let hollow = Self::from(&files.tokenizer(bos, eos)?);
+        Ok(Self { tokens: hollow.tokens + counted.entries - inside, ..hollow })
+    }
+
+    /// Of a GGUF file.
+    pub(crate) fn of_gguf(gguf: &Gguf) -> Result<Self> {
+        let default = match gguf.string("tokenizer.ggml.model")? {
+            "llama" => true,
+            "gpt2" => {
+                let pre = gguf.optional_string("tokenizer.ggml.pre").unwrap_or("default");
+                Splitter::named(pre).is_some_and(|splitter| splitter.adds_bos)
+            }
+            _ => return Ok(Self::from(&Tokenizer::from_gguf(gguf)?)),
+        };
+        let has_bos = gguf.has("tokenizer.ggml.bos_token_id");
+        Ok(Self {
+            tokens: gguf.list_len("tokenizer.ggml.tokens")?,
+            adds_bos: has_bos && gguf.optional_bool("tokenizer.ggml.add_bos_token", default),
+            has_chat_template: gguf.has("tokenizer.chat_template"),
+        })
+    }
+}
+
+/// tokenizer.json without its model.
+#[derive(Deserialize)]
+struct Shell {
+    #[serde(default)]
+    added_tokens: Vec<Value>,
+    #[serde(rename = "model")]
+    _model: IgnoredAny,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+/// The tokens with a part to play: those that are added, and those whose numbers config.json gives.
+struct Wanted<'a> {
+    texts: HashSet<&'a str>,
+    ids: [Option<u32>; 2],
+}
+
+impl Wanted<'_> {
+    fn has(&self, text: &str, id: u64) -> bool {
+        self.texts.contains(text) || self.ids.iter().flatten().any(|&wanted| u64::from(wanted) == id)
+    }
+}
+
+/// How many entries a vocabulary has, and the numbers of those that were sought.
+#[derive(Default)]
+struct Counted {
+    entries: usize,
+    found: BTreeMap<String, u64>,
+}
+
+/// The file, then its model, then the vocabulary in it: each reads one key and skips the others.
+struct Outer<'a> {
+    wanted: &'a Wanted<'a>,
+}
+
+struct Inner<'a> {
+    wanted: &'a Wanted<'a>,
+}
+
+struct Entries<'a> {
+    wanted: &'a Wanted<'a>,
+}
+
+impl<'de> Visitor<'de> for Outer<'_> {
+    type Value = Counted;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a tokenizer")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Counted, M::Error> {
+        let mut counted = Counted::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key == "model" {
+                true => counted = map.next_value_seed(Inner { wanted: self.wanted })?,
+                false => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(counted)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Inner<'_> {
+    type Value = Counted;
+
+    fn deserialize<D: Deserializer<'de>>(self, model: D) -> std::result::Result<Counted, D::Error> {
+        model.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Inner<'_> {
+    type Value = Counted;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a tokenizer's model")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Counted, M::Error> {
+        let mut counted = Counted::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key == "vocab" {
+                true => counted = map.next_value_seed(Entries { wanted: self.wanted })?,
+                false => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(counted)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = Counted;
+
+    fn deserialize<D: Deserializer<'de>>(self, vocabulary: D) -> std::result::Result<Counted, D::Error> {
+        vocabulary.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = Counted;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a vocabulary: a table of tokens, or a list of pieces")
+    }
+
+    /// Tokens with their numbers.
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Counted, M::Error> {
+        let mut counted = Counted::default();
+        while let Some((token, id)) = map.next_entry::<std::borrow::Cow<'de, str>, u64>()? {
+            counted.entries += 1;
+            if self.wanted.has(&token, id) {
+                counted.found.insert(token.into_owned(), id);
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Pieces with their scores, in the order of their numbers.
+    fn visit_seq<S: SeqAccess<'de>>(self, mut pieces: S) -> std::result::Result<Counted, S::Error> {
+        let mut counted = Counted::default();
+        while let Some((piece, _)) = pieces.next_element::<(String, IgnoredAny)>()? {
+            if self.wanted.has(&piece, counted.entries as u64) {
+                counted.found.insert(piece, counted.entries as u64);
+            }
+            counted.entries += 1;
+        }
+        Ok(counted)
+    }
+}
