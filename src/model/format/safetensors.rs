@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use safetensors::{SafeTensorError, SafeTensors};
 use serde::Deserialize;
@@ -18,6 +19,9 @@ use crate::model::weights::{Precision, Weights};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// Bytes copied before their pages are given back, a multiple of every type's size.
+const CHUNK: usize = 4 << 20;
 
 /// A checkpoint's tensors.
 #[derive(Debug)]
@@ -234,9 +238,12 @@ impl Safetensors {
 
     fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let raw = self.shaped(name, shape)?;
-        let tensor = Tensor::from_raw_buffer(raw.bytes, raw.dtype, shape, &self.device)?;
-        self.shard(name)?.release(&self.name_of(name));
-        Ok(tensor)
+        let (shard, name) = (self.shard(name)?, &*self.name_of(name));
+        Ok(match raw.dtype {
+            DType::F16 => Tensor::from_vec(shard.copied(name, raw.bytes, f16::from_le_bytes), shape, &self.device)?,
+            DType::BF16 => Tensor::from_vec(shard.copied(name, raw.bytes, bf16::from_le_bytes), shape, &self.device)?,
+            _ => Tensor::from_vec(shard.copied(name, raw.bytes, f32::from_le_bytes), shape, &self.device)?,
+        })
     }
 
     fn shard(&self, name: &str) -> Result<&Shard> {
@@ -280,6 +287,18 @@ impl Shard {
         if let Some(info) = self.metadata.info(tensor) {
             self.bytes.release(self.data + info.data_offsets.0..self.data + info.data_offsets.1);
         }
+    }
+
+    /// A tensor's numbers, copied a few megabytes at a time, each of which is let go of at once: so that loading holds a
+    /// tensor once and not twice.
+    fn copied<T, const N: usize>(&self, tensor: &str, bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+        let first = self.metadata.info(tensor).map_or(0, |info| self.data + info.data_offsets.0);
+        let mut numbers = Vec::with_capacity(bytes.len() / N);
+        for (index, chunk) in bytes.chunks(CHUNK).enumerate() {
+            numbers.extend(chunk.as_chunks().0.iter().map(|number| read(*number)));
+            self.bytes.release(first + index * CHUNK..first + index * CHUNK + chunk.len());
+        }
+        numbers
     }
 
     fn broken(&self, what: String) -> Error {

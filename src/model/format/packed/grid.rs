@@ -7,6 +7,7 @@
 //! it rarely is.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
@@ -78,6 +79,24 @@ impl Groups {
         }
     }
 
+    /// Columns that stand together and share a group, in order.
+    fn runs(&self, inp: usize) -> Vec<(Range<usize>, usize)> {
+        let mut runs = Vec::new();
+        let mut from = 0;
+        while from < inp {
+            let group = self.of(from);
+            let to = match self {
+                Self::Even { size, .. } => from.saturating_add(*size).min(inp),
+                Self::Indexed { of_column, .. } => {
+                    from + of_column[from..].iter().take_while(|&&other| other as usize == group).count()
+                }
+            };
+            runs.push((from..to, group));
+            from = to;
+        }
+        runs
+    }
+
     fn of(&self, column: usize) -> usize {
         match self {
             Self::Even { size, .. } => column / size,
@@ -109,21 +128,24 @@ impl Grid<'_> {
     /// W in f32, (out, inp). A product of an 11-bit scale and a 9-bit integer is exact there.
     pub fn f32s(&self, device: &Device) -> Result<Tensor> {
         let count = self.groups.count();
+        let runs = self.groups.runs(self.inp);
         dense::rows(self.out, self.inp, device, |first, tile| {
             let mut integers = vec![0i16; tile.len()];
-            self.integers(first, &mut integers);
+            self.integers(&runs, first, &mut integers);
             let rows = tile.chunks_exact_mut(self.inp).zip(integers.chunks_exact(self.inp));
             for (row, (weights, integers)) in rows.enumerate() {
                 let scales = &self.scales[(first + row) * count..][..count];
-                for (column, (weight, &integer)) in weights.iter_mut().zip(integers).enumerate() {
-                    *weight = scales[self.groups.of(column)] * f32::from(integer);
+                for (columns, group) in &runs {
+                    for (weight, &integer) in weights[columns.clone()].iter_mut().zip(&integers[columns.clone()]) {
+                        *weight = scales[*group] * f32::from(integer);
+                    }
                 }
             }
         })
     }
 
     /// The integers less their zero points, of the rows from `first` on.
-    fn integers(&self, first: usize, tile: &mut [i16]) {
+    fn integers(&self, runs: &[(Range<usize>, usize)], first: usize, tile: &mut [i16]) {
         (self.codes)(first, tile);
         if self.zeros.is_empty() {
             return;
@@ -131,8 +153,8 @@ impl Grid<'_> {
         let count = self.groups.count();
         for (row, integers) in tile.chunks_exact_mut(self.inp).enumerate() {
             let zeros = &self.zeros[(first + row) * count..][..count];
-            for (column, integer) in integers.iter_mut().enumerate() {
-                *integer -= zeros[self.groups.of(column)];
+            for (columns, group) in runs {
+                integers[columns.clone()].iter_mut().for_each(|integer| *integer -= zeros[*group]);
             }
         }
     }
@@ -178,17 +200,22 @@ impl Grid<'_> {
         let across = self.inp / BLOCK;
         let count = self.groups.count();
         let column = |at: usize| order.as_ref().map_or(at, |order| order[at] as usize);
+        let runs = self.groups.runs(self.inp);
+        let groups: Vec<usize> = (0..across).map(|at| self.groups.of(column(at * BLOCK))).collect();
         let mut halves = vec![0u16; self.out * across * block];
         halves.par_chunks_mut(TILE * across * block).enumerate().for_each(|(tile, halves)| {
             let first = tile * TILE;
             let rows = halves.len() / (across * block);
             let mut integers = vec![0i16; rows * self.inp];
-            self.integers(first, &mut integers);
+            self.integers(&runs, first, &mut integers);
             let rows = halves.chunks_exact_mut(across * block).zip(integers.chunks_exact(self.inp));
             for (row, (halves, integers)) in rows.enumerate() {
                 for (at, halves) in halves.chunks_exact_mut(block).enumerate() {
-                    let in_block = std::array::from_fn(|i| integers[column(at * BLOCK + i)]);
-                    let scale = self.scales[(first + row) * count + self.groups.of(column(at * BLOCK))];
+                    let in_block = match &order {
+                        None => *integers[at * BLOCK..].first_chunk().expect("rows are whole blocks"),
+                        Some(order) => std::array::from_fn(|i| integers[order[at * BLOCK + i] as usize]),
+                    };
+                    let scale = self.scales[(first + row) * count + groups[at]];
                     write(f16::from_f32(scale), &in_block, halves);
                 }
             }
