@@ -211,3 +211,26 @@ fn bundled_digest(bundled: &Bundled) -> Id {
 pub fn memory(opened: &Opened, weights: Bytes, tokens: usize) -> Bytes {
     Bytes(weights.0 + tokens as u64 * opened.cache_per_token.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_with_an_adapter_is_another_model() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/model");
+        let base = golden.join("llama").display().to_string();
+        let adapted = |name: &str| open(&with_adapter(&base, &golden.join("peft").join(name)));
+        let (plain, dora, bf16) =
+            (open(&base).expect("base"), adapted("dora").expect("adapted"), adapted("bf16").expect("adapted"));
+        assert_eq!(dora.model.name, "llama + dora");
+        assert_eq!(dora.model.adapter, Some(golden.join("peft/dora")));
+        assert_eq!(dora.model.parameters, plain.model.parameters + 3648);
+        assert_eq!(plain.model.adapter, None);
+        assert!(dora.model.digest != plain.model.digest && dora.model.digest != bf16.model.digest);
+        let of_another = adapted("gpt2").err().expect("must refuse").to_string();
+        assert!(of_another.ends_with("belongs to no module of the model"), "{of_another}");
+        let absent = adapted("absent").err().expect("must refuse").to_string();
+        assert!(absent.contains("absent/adapter_config.json"), "{absent}");
+    }
+}

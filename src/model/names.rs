@@ -220,6 +220,11 @@ impl Family {
         self.understand(gguf, |name| name.gguf)
     }
 
+    /// Whether checkpoints store a matrix as (in, out).
+    pub fn is_transposed(&self, huggingface: &str) -> bool {
+        self.transposed && self.place(huggingface).is_some_and(|place| place.part.is_within_layer())
+    }
+
     /// The GGUF name of a checkpoint's tensor, such as `blk.0.attn_q.weight`. Those of all experts of a layer have one
     /// name, being stacked there.
     pub fn to_gguf(&self, huggingface: &str) -> Option<String> {

@@ -54,7 +54,7 @@ impl<'a> Adapted<'a> {
     /// The matrix before any update.
     fn base(&self, name: &str, module: Option<&str>, out: usize, inp: usize) -> Result<Linear> {
         if let Some(module) = module
-            && let Some(whole) = self.adapter.tensors.tensor(module, Role::Weight, &[out, inp])?
+            && let Some(whole) = self.whole(name, module, out, inp)?
         {
             return Ok(Linear::dense(whole));
         }
@@ -68,6 +68,15 @@ impl<'a> Adapted<'a> {
                 self.base(&format!("{embedding}.weight"), module.as_deref(), out, inp)
             }
             _ => self.inner.linear(name, out, inp),
+        }
+    }
+
+    /// A module's own matrix, (out, inp), where the adapter has it whole.
+    fn whole(&self, name: &str, module: &str, out: usize, inp: usize) -> Result<Option<Tensor>> {
+        let whole = |shape| self.adapter.tensors.tensor(module, Role::Weight, shape);
+        match self.ends.family.is_transposed(name) {
+            true => Ok(whole(&[inp, out])?.map(|w| w.t()?.contiguous()).transpose()?),
+            false => whole(&[out, inp]),
         }
     }
 

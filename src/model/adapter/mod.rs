@@ -16,6 +16,7 @@ use candle_core::Device;
 
 use super::config::Config;
 use super::error::{Error, Result};
+use super::family::Family;
 use super::format::safetensors::Safetensors;
 use super::names::Part;
 use super::weights::Precision;
@@ -46,18 +47,19 @@ pub struct Adapter {
 }
 
 /// The modules at the two ends of a model, as its checkpoints name them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Ends {
     embedding: String,
     head: String,
     /// The head is the embedding.
     tied: bool,
+    family: &'static Family,
 }
 
 impl Ends {
     fn of(config: &Config) -> Self {
         let name = |part| config.family.stem(part, 0, 0).expect("every family embeds and has a head");
-        Self { embedding: name(Part::Embedding), head: name(Part::Head), tied: config.tied }
+        Self { embedding: name(Part::Embedding), head: name(Part::Head), tied: config.tied, family: config.family }
     }
 }
 

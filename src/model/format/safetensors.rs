@@ -132,8 +132,7 @@ impl Safetensors {
 
     /// Whether a matrix of the graph lies here as (in, out).
     fn transposed(&self, name: &str) -> bool {
-        let family = self.layout.as_ref().map(|layout| layout.family).filter(|family| family.transposed);
-        family.and_then(|family| family.place(name)).is_some_and(|place| place.part.is_within_layer())
+        self.layout.as_ref().is_some_and(|layout| layout.family.is_transposed(name))
     }
 
     /// The names of all tensors, sorted.
