@@ -94,6 +94,17 @@ impl Unit {
         }
     }
 }
+/// Digits with a comma before each three from the end: "1,234,567".
+pub fn grouped(digits: &str) -> String {
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
 
 /// Three significant digits or all the digits before the point, whichever is more.
 pub fn significant(value: f64) -> String {

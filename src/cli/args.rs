@@ -56,15 +56,8 @@ pub struct Run {
     /// Folder for report.html, report.md, results.json, results.csv and charts
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Print results.json on stdout
-    #[arg(long)]
-    pub json: bool,
-    /// Measure everything again, also what the store has
-    #[arg(long)]
-    pub fresh: bool,
-    /// No progress lines
-    #[arg(long, short)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 #[derive(Debug, clap::Args)]

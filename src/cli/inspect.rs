@@ -5,13 +5,10 @@ use super::args::Inspect;
 use crate::bench::models;
 use crate::model::encoder::{self, Problem};
 use crate::model::inspect::Share;
-use crate::model::{Adapter, Config, Container, Facts};
+use crate::model::{Adapter, Cache, Config, Container, Facts};
 use crate::unit::Bytes;
 use anyhow::Result;
 use serde_json::json;
-
-/// Keys and values are kept as f32 here.
-const CACHE_NUMBER: u64 = 4;
 
 pub fn run(args: Inspect) -> Result<Exit> {
     let model = match args.adapter {
@@ -129,7 +126,7 @@ fn shares<'a>(types: impl Iterator<Item = (&'a String, &'a Share)>) -> serde_jso
 fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let (c, cost) = (&facts.config, &facts.cost);
     let context = c.max_positions as u64;
-    let cache = cost.cache_bytes_per_token(CACHE_NUMBER);
+    let cache = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
     let mut lines = vec![
         ("model", facts.name.clone()),
         ("architecture", c.family.architecture().into()),
@@ -247,7 +244,7 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         "quantization": facts.config.quantization.as_ref().zip(facts.packed).map(
             |(quantization, packed)| json!({ "method": quantization.to_string(), "matrices": packed }),
         ),
-        "kv_bytes_per_token": cost.cache_bytes_per_token(CACHE_NUMBER),
+        "kv_bytes_per_token": cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER),
         "tokenizer": facts.tokenizer.as_ref().map_or_else(
             |reason| json!({ "error": reason }),
             |v| json!({ "tokens": v.tokens, "adds_bos": v.adds_bos, "chat_template": v.has_chat_template }),

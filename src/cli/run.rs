@@ -18,14 +18,14 @@ pub fn run(args: Run) -> Result<Exit> {
         // better now than after the run
         std::fs::create_dir_all(folder).with_context(|| format!("--out {}: cannot be made", folder.display()))?;
     }
-    let done = execute(&profile, args.fresh, args.quiet)?;
+    let done = execute(&profile, args.common.fresh, args.common.quiet)?;
     if let Some(folder) = &args.out {
         let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
-        if !args.quiet {
+        if !args.common.quiet {
             eprintln!("report: {} ({} files)", folder.join("report.html").display(), written.len());
         }
     }
-    if args.json {
+    if args.common.json {
         print_json(&done)?;
     } else {
         print_advice(&done.advice, args.out.as_deref())?;

@@ -1,6 +1,6 @@
 //! `bantam [PROFILE]`: the workbench; without a terminal, the same run headless.
 
-use super::args::Run;
+use super::args::{Common, Run};
 use super::{Exit, run as headless};
 use crate::tui;
 use anyhow::Result;
@@ -13,5 +13,5 @@ pub fn run(profile: Option<PathBuf>) -> Result<Exit> {
         tui::run(profile)?;
         return Ok(Exit::Done);
     }
-    headless::run(Run { profile, out: None, json: false, fresh: false, quiet: false })
+    headless::run(Run { profile, out: None, common: Common { json: false, fresh: false, quiet: false } })
 }

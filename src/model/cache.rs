@@ -32,6 +32,9 @@ struct Rows {
 }
 
 impl Cache {
+    /// Bytes of each number it keeps.
+    pub const BYTES_PER_NUMBER: u64 = size_of::<f32>() as u64;
+
     pub fn new(config: &Config, device: &Device) -> Self {
         Self {
             layers: vec![None; config.layers.len()],

@@ -22,6 +22,20 @@ pub fn front(points: &[Vec<Option<f64>>], axes: &[Direction]) -> Vec<bool> {
     known.iter().map(|point| point.as_ref().is_some_and(|point| !beaten(point))).collect()
 }
 
+/// The corners of a staircase through the points of a front, from left to right: between two of them nothing better is
+/// known.
+pub fn stairs(mut front: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    front.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut stairs: Vec<(f64, f64)> = Vec::new();
+    for point in front {
+        if let Some(last) = stairs.last().copied() {
+            stairs.push((point.0, last.1));
+        }
+        stairs.push(point);
+    }
+    stairs
+}
+
 /// At least as good on every axis, better on one.
 fn dominates(a: &[f64], b: &[f64], axes: &[Direction]) -> bool {
     assert!(a.len() == axes.len() && b.len() == axes.len(), "a point has one value an axis");
@@ -55,6 +69,12 @@ mod tests {
         let points = [vec![Some(1.0), None], point(0.5, 10.0), vec![None, Some(1.0)]];
         assert_eq!(front(&points, &AXES), [false, true, false]);
         assert!(front(&[], &AXES).is_empty());
+    }
+
+    #[test]
+    fn stairs_have_a_corner_between_two_points() {
+        assert_eq!(stairs(vec![(2.0, 5.0), (1.0, 3.0)]), [(1.0, 3.0), (2.0, 3.0), (2.0, 5.0)]);
+        assert!(stairs(Vec::new()).is_empty());
     }
 
     proptest! {

@@ -5,8 +5,7 @@ use crate::bench::models;
 use crate::bench::plan::Plan;
 use crate::compress::{self, Recipe};
 use crate::metric::Metric;
-use crate::model::Container;
-use crate::model::encoder;
+use crate::model::{Cache, Container, encoder};
 use crate::profile::{Profile, RecipeRef};
 use crate::recommend::Advice;
 use crate::recommend::standing::Standing;
@@ -14,9 +13,6 @@ use crate::record::Row;
 use crate::suite;
 use crate::unit::Bytes;
 use anyhow::Result;
-
-/// Keys and values are kept as f32.
-const CACHE_NUMBER: u64 = 4;
 
 /// `whole` is the profile as written, `chosen` what of it is taken in.
 pub fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
@@ -63,7 +59,7 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
     };
     let source = models::source(&found.name, &found.place);
     let (config, cost) = (&facts.config, &facts.cost);
-    let kv = cost.cache_bytes_per_token(CACHE_NUMBER);
+    let kv = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
     let context = kv * config.max_positions as u64;
     let size = |recipe: &RecipeRef| -> Option<(String, Bytes, Bytes)> {
         let (name, bytes) = match recipe {

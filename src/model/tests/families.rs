@@ -123,35 +123,57 @@ fn one_prefill_equals_step_by_step_decode() {
 
 #[test]
 fn a_batch_of_different_lengths_equals_one_by_one() {
-    let golden = Golden::open("llama");
-    let decoder = golden.decoder(Precision::AsStored);
-    let prompts: Vec<&[u32]> = golden.expected.prompts.iter().map(|p| &p.input_ids[..]).collect();
-    let spans: Vec<Span> = prompts.iter().map(|p| root_span(p.len(), None)).collect();
-    let hidden = decoder.forward(&prompts.concat(), &spans, &mut []).expect("forward");
-    let together = rows(&decoder.logits(&hidden).expect("logits"));
-    let apart: Vec<Vec<f32>> = prompts.iter().flat_map(|p| prefill(&decoder, p)).collect();
-    assert!(distance(&together, &apart) < 1e-4);
+    for name in ALL {
+        let golden = Golden::open(name);
+        let decoder = golden.decoder(Precision::AsStored);
+        let prompts: Vec<&[u32]> = golden.expected.prompts.iter().map(|p| &p.input_ids[..]).collect();
+        let spans: Vec<Span> = prompts.iter().map(|p| root_span(p.len(), None)).collect();
+        let hidden = decoder.forward(&prompts.concat(), &spans, &mut []).expect("forward");
+        let together = rows(&decoder.logits(&hidden).expect("logits"));
+        let apart: Vec<Vec<f32>> = prompts.iter().flat_map(|p| prefill(&decoder, p)).collect();
+        let far = distance(&together, &apart);
+        assert!(far < 1e-4, "{name}: {far}");
+    }
 }
 
 #[test]
 fn child_spans_equal_separate_full_sequences() {
-    let golden = Golden::open("llama_scaled");
-    let decoder = golden.decoder(Precision::AsStored);
-    let context = &golden.expected.prompts[1].input_ids[..];
-    let choices: [&[u32]; 3] = [&[5, 6, 7], &[8], &[9, 10, 11, 12, 13]];
-    let mut tokens = context.to_vec();
-    let mut spans = vec![root_span(context.len(), None)];
-    for choice in choices {
-        tokens.extend(choice);
-        spans.push(Span { len: choice.len(), parent: Some(0), past: None });
+    for name in ALL {
+        let golden = Golden::open(name);
+        let decoder = golden.decoder(Precision::AsStored);
+        let context = &golden.expected.prompts[1].input_ids[..];
+        let choices: [&[u32]; 3] = [&[5, 6, 7], &[8], &[9, 10, 11, 12, 13]];
+        let mut tokens = context.to_vec();
+        let mut spans = vec![root_span(context.len(), None)];
+        for choice in choices {
+            tokens.extend(choice);
+            spans.push(Span { len: choice.len(), parent: Some(0), past: None });
+        }
+        let hidden = decoder.forward(&tokens, &spans, &mut []).expect("forward");
+        let mut shared = rows(&decoder.logits(&hidden).expect("logits")).split_off(context.len());
+        for choice in choices {
+            let rest = shared.split_off(choice.len());
+            let far = distance(&prefill(&decoder, &[context, choice].concat()), &shared);
+            assert!(far < 1e-4, "{name}: {far}");
+            shared = rest;
+        }
     }
-    let hidden = decoder.forward(&tokens, &spans, &mut []).expect("forward");
-    let mut shared = rows(&decoder.logits(&hidden).expect("logits")).split_off(context.len());
-    for choice in choices {
-        let rest = shared.split_off(choice.len());
-        let full = prefill(&decoder, &[context, choice].concat());
-        assert!(distance(&full, &shared) < 1e-4);
-        shared = rest;
+}
+
+#[test]
+fn a_prompt_in_pieces_equals_one_prefill() {
+    for name in ALL {
+        let golden = Golden::open(name);
+        let decoder = golden.decoder(Precision::AsStored);
+        let tokens = &golden.expected.prompts[3].input_ids[..];
+        let mut caches = [golden.cache()];
+        let mut last = Vec::new();
+        for piece in tokens.chunks(29) {
+            let hidden = decoder.forward(piece, &[root_span(piece.len(), Some(0))], &mut caches).expect("forward");
+            last = rows(&decoder.logits(&hidden).expect("logits"));
+        }
+        let far = distance(&prefill(&decoder, tokens), &last);
+        assert!(far < 1e-4, "{name}: {far}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! of a second to build; to count its tokens, and to learn what is set around a text, a hollow one is enough: the same
 //! files with only the tokens in it that have a part to play.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -42,9 +43,9 @@ impl Outline {
         let mut shell: Shell = serde_json::from_slice(json).map_err(not_a_tokenizer)?;
         let texts: HashSet<&str> = shell.added_tokens.iter().filter_map(|token| token["content"].as_str()).collect();
         let wanted = Wanted { texts, ids: [bos, eos] };
-        let counted = serde_json::Deserializer::from_slice(json)
-            .deserialize_map(Outer { wanted: &wanted })
-            .map_err(not_a_tokenizer)?;
+        let vocabulary = At { keys: &["model", "vocab"], wanted: &wanted };
+        let counted = vocabulary.deserialize(&mut serde_json::Deserializer::from_slice(json));
+        let counted = counted.map_err(not_a_tokenizer)?;
         let inside = counted.found.len();
         shell.rest.insert("added_tokens".into(), shell.added_tokens.into());
         shell.rest.insert("model".into(), json!({"type": "WordLevel", "vocab": counted.found, "unk_token": ""}));
@@ -102,84 +103,40 @@ struct Counted {
     found: BTreeMap<String, u64>,
 }
 
-/// The file, then its model, then the vocabulary in it: each reads one key and skips the others.
-struct Outer<'a> {
+/// Where the vocabulary is: down these keys, past all others.
+struct At<'a> {
+    keys: &'static [&'static str],
     wanted: &'a Wanted<'a>,
 }
 
-struct Inner<'a> {
-    wanted: &'a Wanted<'a>,
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = Counted;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Counted, D::Error> {
+        json.deserialize_any(self)
+    }
 }
 
-struct Entries<'a> {
-    wanted: &'a Wanted<'a>,
-}
-
-impl<'de> Visitor<'de> for Outer<'_> {
+impl<'de> Visitor<'de> for At<'_> {
     type Value = Counted;
 
     fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("a tokenizer")
+        f.write_str(if self.keys.is_empty() { "a table of tokens, or a list of pieces" } else { "a table" })
     }
 
+    /// A table on the way, or tokens with their numbers.
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Counted, M::Error> {
         let mut counted = Counted::default();
-        while let Some(key) = map.next_key::<String>()? {
-            match key == "model" {
-                true => counted = map.next_value_seed(Inner { wanted: self.wanted })?,
-                false => drop(map.next_value::<IgnoredAny>()?),
+        if let [key, keys @ ..] = self.keys {
+            while let Some(found) = map.next_key::<String>()? {
+                match found == *key {
+                    true => counted = map.next_value_seed(At { keys, ..self })?,
+                    false => drop(map.next_value::<IgnoredAny>()?),
+                }
             }
+            return Ok(counted);
         }
-        Ok(counted)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Inner<'_> {
-    type Value = Counted;
-
-    fn deserialize<D: Deserializer<'de>>(self, model: D) -> std::result::Result<Counted, D::Error> {
-        model.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Inner<'_> {
-    type Value = Counted;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("a tokenizer's model")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Counted, M::Error> {
-        let mut counted = Counted::default();
-        while let Some(key) = map.next_key::<String>()? {
-            match key == "vocab" {
-                true => counted = map.next_value_seed(Entries { wanted: self.wanted })?,
-                false => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(counted)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Entries<'_> {
-    type Value = Counted;
-
-    fn deserialize<D: Deserializer<'de>>(self, vocabulary: D) -> std::result::Result<Counted, D::Error> {
-        vocabulary.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Entries<'_> {
-    type Value = Counted;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("a vocabulary: a table of tokens, or a list of pieces")
-    }
-
-    /// Tokens with their numbers.
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Counted, M::Error> {
-        let mut counted = Counted::default();
-        while let Some((token, id)) = map.next_entry::<std::borrow::Cow<'de, str>, u64>()? {
+        while let Some((token, id)) = map.next_entry::<Cow<'de, str>, u64>()? {
             counted.entries += 1;
             if self.wanted.has(&token, id) {
                 counted.found.insert(token.into_owned(), id);

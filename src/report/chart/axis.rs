@@ -2,7 +2,7 @@
 
 use super::Axis;
 use super::canvas::{Align, Canvas, GRID, P, SOFT};
-use crate::unit::Unit;
+use crate::unit::{Unit, grouped};
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 
@@ -125,14 +125,7 @@ fn plain(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     let (whole, part) = text.split_once('.').map_or((text, None), |(w, p)| (w, Some(p)));
-    let digits = whole.trim_start_matches('-');
-    let mut grouped = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(c);
-    }
+    let grouped = grouped(whole.trim_start_matches('-'));
     let sign = if whole.starts_with('-') { "-" } else { "" };
     part.map_or(format!("{sign}{grouped}"), |p| format!("{sign}{grouped}.{p}"))
 }

@@ -3,6 +3,7 @@
 use super::axis::{Scale, frame};
 use super::canvas::{Align, Canvas, GRID, INK, LIMIT, P, SOFT, colour};
 use super::{Point, Scatter};
+use crate::recommend::pareto::stairs;
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 
@@ -19,7 +20,8 @@ pub fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> Result<
     let y = Scale::new(ys, &chart.y, high.1, low.1);
     frame(canvas, low, high, Some((&x, &chart.x)), Some((&y, &chart.y)))?;
     limits(chart, canvas, (&x, &y), low, high)?;
-    let stairs = stairs(chart, (&x, &y));
+    let front = chart.points.iter().filter(|p| p.on_front).map(|p| (x.at(p.x), y.at(p.y)));
+    let stairs = stairs(front.collect());
     if stairs.len() > 1 {
         canvas.path(&stairs, &SOFT, 1.4)?;
     }
@@ -49,20 +51,6 @@ fn limits<DB: DrawingBackend>(
         }
     }
     Ok(())
-}
-
-/// A staircase through the points on the front: between two of them nothing better is known.
-fn stairs(chart: &Scatter, (x, y): (&Scale, &Scale)) -> Vec<P> {
-    let mut front: Vec<P> = chart.points.iter().filter(|p| p.on_front).map(|p| (x.at(p.x), y.at(p.y))).collect();
-    front.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut stairs: Vec<P> = Vec::new();
-    for point in front {
-        if let Some(last) = stairs.last().copied() {
-            stairs.push((point.0, last.1));
-        }
-        stairs.push(point);
-    }
-    stairs
 }
 
 fn marks<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>, (x, y): (&Scale, &Scale)) -> Result<()> {

@@ -4,6 +4,7 @@ use super::{fit, inside, pair, panel};
 use crate::tui::app::App;
 use crate::tui::facts::{ModelCard, ModelFacts};
 use crate::tui::layout::{beside, scroll, wide};
+use crate::unit::grouped;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
@@ -78,11 +79,11 @@ fn facts_lines<'a>(card: &ModelCard, facts: &ModelFacts, width: u16, app: &App) 
     let mut lines = vec![
         pair("from", &card.typed, width, app),
         pair("architecture", &facts.architecture, width, app),
-        pair("parameters", grouped(facts.parameters), width, app),
+        pair("parameters", grouped(&facts.parameters.to_string()), width, app),
         pair("layers × width", format!("{} × {}", facts.layers, facts.hidden), width, app),
         pair("heads", heads, width, app),
-        pair("vocabulary", grouped(facts.vocab as u64), width, app),
-        pair("context", format!("{} tokens", grouped(facts.context as u64)), width, app),
+        pair("vocabulary", grouped(&facts.vocab.to_string()), width, app),
+        pair("context", format!("{} tokens", grouped(&facts.context.to_string())), width, app),
         pair("KV cache", cache, width, app),
         pair("stored as", format!("{}, {}", facts.weights, facts.stored), width, app),
         Line::raw(""),
@@ -106,16 +107,4 @@ fn count(parameters: u64) -> String {
         n if n >= 1e3 => format!("{:.0} k", n / 1e3),
         _ => parameters.to_string(),
     }
-}
-
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }

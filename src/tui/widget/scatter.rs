@@ -1,5 +1,6 @@
 //! The scatter in a terminal: letters for variants, the front as a staircase, axes with their ends.
 
+use crate::recommend::pareto::stairs;
 use crate::tui::app::App;
 use crate::tui::screen::{group, letter, size};
 use ratatui::Frame;
@@ -25,7 +26,8 @@ pub fn draw(frame: &mut Frame, place: Rect, app: &App) {
     axes(frame, place, x, y, app);
     let plot =
         Rect { x: place.x + 6, width: place.width.saturating_sub(7), height: place.height.saturating_sub(2), ..place };
-    let stairs = stairs(&points, app);
+    let front = points.iter().filter(|p| app.table.rows[p.0].on_front);
+    let stairs = stairs(front.map(|p| (p.1, p.2)).collect());
     let canvas = Canvas::default().marker(Marker::Braille).x_bounds(x).y_bounds(y).paint(|ctx| {
         for pair in stairs.windows(2) {
             ctx.draw(&Stroke {
@@ -78,19 +80,4 @@ fn axes(frame: &mut Frame, place: Rect, x: [f64; 2], y: [f64; 2], app: &App) {
             Rect { y: place.y + line, height: 1, width: 6, ..place },
         );
     }
-}
-
-/// Between two points on the front nothing better is known: a staircase.
-fn stairs(points: &[(usize, f64, f64)], app: &App) -> Vec<(f64, f64)> {
-    let front = points.iter().filter(|p| app.table.rows[p.0].on_front);
-    let mut front: Vec<(f64, f64)> = front.map(|p| (p.1, p.2)).collect();
-    front.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut stairs: Vec<(f64, f64)> = Vec::new();
-    for point in front {
-        if let Some(last) = stairs.last().copied() {
-            stairs.push((point.0, last.1));
-        }
-        stairs.push(point);
-    }
-    stairs
 }
