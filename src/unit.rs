@@ -119,6 +119,31 @@ pub fn significant(value: f64) -> String {
     }
 }
 
+/// A count as a person reads it: 2.62 M, 1.71 B.
+pub fn count(n: u64) -> String {
+    let steps = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
+    match steps.into_iter().find(|(size, _)| n as f64 >= *size) {
+        Some((size, name)) => format!("{:.2} {name}", n as f64 / size),
+        None if n >= 1000 => format!("{:.0} k", n as f64 / 1e3),
+        None => n.to_string(),
+    }
+}
+
+/// A count as a person writes it: 2B, 1.7 B, 360M, 500000.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let allowed = || format!("'{text}' is no number of parameters; write a number and K, M, B or T, like 2B or 360M");
+    let (number, unit) = split(text).ok_or_else(allowed)?;
+    let scale = match unit.to_ascii_lowercase().as_str() {
+        "" => 1.0,
+        "k" => 1e3,
+        "m" => 1e6,
+        "b" | "g" => 1e9,
+        "t" => 1e12,
+        _ => return Err(allowed()),
+    };
+    Ok((number * scale).round() as u64)
+}
+
 fn scaled(f: &mut fmt::Formatter<'_>, value: f64, steps: &[(f64, &str)]) -> fmt::Result {
     let (size, name) = steps
         .iter()
@@ -226,6 +251,13 @@ mod tests {
         for wrong in ["", "MiB", "-1 MiB", "4 parsecs", "1e999 s", "NaN"] {
             assert!(wrong.parse::<Bytes>().is_err() && wrong.parse::<Seconds>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn counts_read_as_models_are_named() {
+        assert_eq!((parse_count("2B"), parse_count("1.7 b"), parse_count("360M")), (Ok(2_000_000_000), Ok(1_700_000_000), Ok(360_000_000)));
+        assert!(parse_count("small").is_err() && parse_count("2 GiB").is_err());
+        assert_eq!([count(134_515_008), count(1_711_376_384), count(4000), count(7)], ["134.52 M", "1.71 B", "4 k", "7"]);
     }
 
     #[test]

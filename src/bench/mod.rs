@@ -4,13 +4,16 @@
 //! is, `process` does it in a worker process, `sandbox` keeps that process, and `protocol` is what the two say to each
 //! other. `answer` puts a suite's questions to a model; `speed` is how timings are taken, `meter` tells the joules and
 //! refuses to where they cannot be believed, `host` is the card of the machine and what makes its numbers doubtful,
-//! `doctor` puts these together; `home` is where things are kept.
+//! `doctor` puts these together; `appraise` reckons what a model of
+//! the hub would need here; `home` is where things are kept, `inventory` what is there.
 
 pub mod answer;
+pub mod appraise;
 pub mod doctor;
 mod doubt;
 pub mod home;
 pub mod host;
+pub mod inventory;
 pub mod meter;
 pub mod models;
 pub mod plan;

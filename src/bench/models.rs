@@ -81,6 +81,18 @@ pub fn adapter(typed: &str, facts: &Facts) -> Result<Option<Adapter>> {
     Ok(Some(adapter))
 }
 
+/// The name on the hub, where it is one and the model is not here or not whole; None where there is nothing to fetch.
+pub fn to_fetch(typed: &str) -> Option<hub::Name> {
+    let cache = hub::Cache::here();
+    match hub::find(typed, &bundled_names(), &cache) {
+        Err(hub::Error::Unknown { .. } | hub::Error::NotCached { .. }) => hub::Name::parse(typed).ok(),
+        // a pull that was stopped, or one of other files
+        Err(hub::Error::NoModel { path, .. }) if path.starts_with(cache.folder()) => hub::Name::parse(typed).ok(),
+        Err(hub::Error::WhichGguf { .. }) => hub::Name::parse(typed).ok(),
+        _ => None,
+    }
+}
+
 /// Finds a model by the name typed and identifies it; reads all its bytes, about a second a gigabyte.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The arguments, as typed: clap reads them, the help is made from the words here.
 
+use crate::hub::Sort;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,8 +25,12 @@ pub struct Args {
 pub enum Command {
     /// Run a profile headless: compress, measure, advise, and write the report
     Run(Run),
+    /// Search the Hugging Face hub, or show what one model of it would need here
+    Search(Search),
     /// Fetch a model from the Hugging Face hub, verified; goes on where it was cut off
     Pull(Pull),
+    /// The models that are on this machine: list them, or remove some
+    Models(Models),
     /// Measure speed, memory and energy of a model
     Bench(Bench),
     /// Score a model on suites
@@ -61,6 +66,75 @@ pub struct Run {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct Search {
+    /// Words of the name; with --card ORG/NAME[@REVISION]
+    pub words: Vec<String>,
+    /// A task or a tag: text-generation, gguf, license:mit
+    #[arg(long, value_name = "TAG")]
+    pub filter: Option<String>,
+    /// Leave out what has more parameters (2B, 360M) or does not tell how many
+    #[arg(long, value_name = "COUNT")]
+    pub max_params: Option<String>,
+    /// The most of what comes first: downloads, likes, trending, modified, created
+    #[arg(long, default_value = "downloads", value_name = "ORDER")]
+    pub sort: Order,
+    /// Lines, at most
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub limit: usize,
+    /// Show one repository in full: what it is and whether it fits here, before any download
+    #[arg(long, requires = "words")]
+    pub card: bool,
+    /// Tokens of the cache that the card counts in [default: 4096, or what the model takes]
+    #[arg(long, value_name = "TOKENS", requires = "card")]
+    pub context: Option<u64>,
+    /// Make no request
+    #[arg(long)]
+    pub offline: bool,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The hub's orders by the names they have here.
+#[derive(Debug, Clone, Copy)]
+pub struct Order(pub Sort);
+
+impl std::str::FromStr for Order {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Order, String> {
+        let found = Sort::ALL.into_iter().find(|sort| sort.name() == text);
+        let names = Sort::ALL.map(Sort::name).join(", ");
+        found.map(Order).ok_or_else(|| format!("there are {names}"))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Models {
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+    /// Folders to look into, too
+    pub folders: Vec<PathBuf>,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Remove repositories of the cache with all their revisions, or files that bantam made
+    Remove {
+        /// As the list names them
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
 pub struct Pull {
     /// ORG/NAME, ORG/NAME@REVISION, or ORG/NAME:Q4_K_M for one GGUF of several
     pub model: String,
@@ -80,7 +154,7 @@ pub struct Pull {
 
 #[derive(Debug, clap::Args)]
 pub struct Bench {
-    /// Bundled model, folder, .gguf file or ORG/NAME in the cache
+    /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
     #[arg(required = true)]
     pub models: Vec<String>,
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
@@ -107,7 +181,7 @@ pub struct Bench {
 
 #[derive(Debug, clap::Args)]
 pub struct Eval {
-    /// Bundled model, folder, .gguf file or ORG/NAME in the cache
+    /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
     #[arg(required = true)]
     pub models: Vec<String>,
     /// Bundled suite or a suite's TOML file; several with commas
@@ -159,6 +233,9 @@ pub struct Common {
     /// Measure again, also what the store has
     #[arg(long)]
     pub fresh: bool,
+    /// Fetch nothing: models and data of the hub have to be here
+    #[arg(long)]
+    pub offline: bool,
     /// No progress lines
     #[arg(long, short)]
     pub quiet: bool,
@@ -187,7 +264,7 @@ pub struct Compress {
 
 #[derive(Debug, clap::Args)]
 pub struct Inspect {
-    /// Bundled model, folder, .gguf file or ORG/NAME in the cache
+    /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
     pub model: String,
     /// With this LoRA adapter, a folder in PEFT's form
     #[arg(long, value_name = "DIR")]

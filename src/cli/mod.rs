@@ -12,10 +12,12 @@ mod doctor;
 mod eval;
 mod family;
 mod inspect;
+mod models;
 mod progress;
 mod pull;
 mod report;
 mod run;
+mod search;
 mod stop;
 mod table;
 mod workbench;
@@ -58,7 +60,9 @@ pub fn main(args: Args) -> ExitCode {
     let done = match args.command {
         None => workbench::run(args.profile),
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Search(args)) => search::run(args),
         Some(Command::Pull(args)) => pull::run(args),
+        Some(Command::Models(args)) => models::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Compress(args)) => compress::run(args),

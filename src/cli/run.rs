@@ -1,8 +1,10 @@
 //! `bantam run PROFILE`: the whole loop, headless.
 
-use super::args::Run;
+use super::args::{Common, Run};
 use super::progress::Printer;
+use super::pull::pull;
 use super::{Exit, stop};
+use crate::hub::{Settings, Want};
 use crate::profile::Profile;
 use crate::recommend::advice::words::words;
 use crate::recommend::advice::{Advice, Conclusion};
@@ -18,7 +20,7 @@ pub fn run(args: Run) -> Result<Exit> {
         // better now than after the run
         std::fs::create_dir_all(folder).with_context(|| format!("--out {}: cannot be made", folder.display()))?;
     }
-    let done = execute(&profile, args.common.fresh, args.common.quiet)?;
+    let done = execute(&profile, (&args.common).into())?;
     if let Some(folder) = &args.out {
         let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
         if !args.common.quiet {
@@ -33,12 +35,30 @@ pub fn run(args: Run) -> Result<Exit> {
     Ok(exit(&done))
 }
 
-/// Plans and does a profile with progress on stderr; Ctrl-C stops it, what is finished is kept.
-pub fn execute(profile: &Profile, fresh: bool, quiet: bool) -> Result<Done> {
+/// What of a run's ways the user chose.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    pub fresh: bool,
+    pub offline: bool,
+    pub quiet: bool,
+}
+
+impl From<&Common> for How {
+    fn from(common: &Common) -> How {
+        How { fresh: common.fresh, offline: common.offline, quiet: common.quiet }
+    }
+}
+
+/// Fetches what a profile names of the hub and is not here, plans and does it with progress on stderr; Ctrl-C stops it,
+/// what is finished is kept.
+pub fn execute(profile: &Profile, how: How) -> Result<Done> {
     let cancel = stop::on_signals()?;
     let mut workplace = Workplace::open()?;
-    let plan = run::plan(profile, &mut workplace, fresh)?;
-    let mut printer = Printer::new(quiet);
+    for name in run::models_to_fetch(profile) {
+        pull(&name, &Want::default(), Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel)?;
+    }
+    let plan = run::plan(profile, &mut workplace, how.fresh)?;
+    let mut printer = Printer::new(how.quiet);
     run::execute(&plan, profile, &mut workplace, &mut [&mut printer], &cancel)
 }
 

@@ -2,6 +2,7 @@
 //! llama_tensor_get_type), so that a name means here what it means there; no weights are touched in this file.
 
 use super::block::GgmlType;
+use crate::model::Config;
 use std::fmt;
 use std::str::FromStr;
 
@@ -53,6 +54,19 @@ pub struct Anatomy {
     pub tied: bool,
     /// Whether the architecture is `llama`, where 80 layers mean the 70B model.
     pub llama: bool,
+}
+
+impl Anatomy {
+    pub fn of(config: &Config) -> Anatomy {
+        Anatomy {
+            layers: config.layers.len(),
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            experts: config.experts.map_or(0, |experts| experts.count),
+            tied: config.tied,
+            llama: config.family.gguf == "llama",
+        }
+    }
 }
 
 impl Mixture {

@@ -22,10 +22,13 @@ pub use recipe::{Quantize, Recipe, Step};
 pub use source::Source;
 
 use crate::job::Cancel;
+use crate::model::cost::{TensorShape, cost};
 use crate::model::format::gguf::{ALIGNMENT, Value};
+use crate::model::Config;
 use anyhow::{Context, Result, bail};
 use artifact::{Note, Place};
 use metadata::Pair;
+use mixture::Anatomy;
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -91,6 +94,18 @@ pub fn plan_types(source: &Source, recipe: &Recipe) -> Plan {
     let head = gguf::head(&with_types(source, recipe.mixture()), &tensors).len() as u64;
     let bytes = tensors.iter().fold(head, |bytes, tensor| bytes + gguf::aligned(tensor.bytes()));
     Plan { tensors, bytes, weights: source.tensors().iter().map(source::Tensor::weights).sum() }
+}
+
+/// Bytes that the tensors of a model would take in a mixture, from its config alone; the vocabulary in the file's head
+/// comes on top.
+pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
+    let anatomy = Anatomy::of(config);
+    let bytes = |tensor: &TensorShape| {
+        let name = config.family.to_gguf(&tensor.name).unwrap_or_else(|| tensor.name.clone());
+        let kind = mixture.tensor_type(&name, &tensor.shape, &anatomy).unwrap_or(GgmlType::F32);
+        kind.bytes(tensor.shape.iter().product()) as u64
+    };
+    cost(config).tensors.iter().map(bytes).sum()
 }
 
 /// Make the artifact of a source and a recipe in the folder `artifacts`, or find it there.

@@ -176,7 +176,9 @@ fn folder(path: &Path) -> Result<Found, Error> {
     let files = names(path)?;
     let with = |ending: &str| files.iter().filter(|f| f.ends_with(ending)).cloned().collect::<Vec<_>>();
     let (safetensors, ggufs) = (with(".safetensors"), with(".gguf"));
-    let why = if files.iter().any(|f| f == "config.json") && !safetensors.is_empty() {
+    let why = if let Some(shard) = missing_shard(path) {
+        format!("{shard} is not there, which its index names: a download that did not end? `bantam pull` goes on with it")
+    } else if files.iter().any(|f| f == "config.json") && !safetensors.is_empty() {
         return Ok(Found { name: last_name(path), place: Place::Folder(path.into()), commit: None });
     } else if let [one] = &ggufs[..] {
         return gguf(&path.join(one));
@@ -188,6 +190,16 @@ fn folder(path: &Path) -> Result<Found, Error> {
         "it has a config.json but no .safetensors file; other formats of weights are not read".into()
     };
     Err(Error::NoModel { path: path.into(), why })
+}
+
+/// The first file that the index of a sharded checkpoint names and that is not there.
+fn missing_shard(folder: &Path) -> Option<String> {
+    let index = std::fs::read(folder.join("model.safetensors.index.json")).ok()?;
+    let index: serde_json::Value = serde_json::from_slice(&index).ok()?;
+    let shards = index.get("weight_map")?.as_object()?.values().filter_map(serde_json::Value::as_str);
+    let mut missing: Vec<&str> = shards.filter(|shard| !folder.join(shard).is_file()).collect();
+    missing.sort_unstable();
+    missing.first().map(|shard| (*shard).to_owned())
 }
 
 fn gguf(path: &Path) -> Result<Found, Error> {

@@ -2,10 +2,12 @@
 //! call this and nothing beside it, so that nothing exists on only one of them.
 
 use crate::bench::home::Home;
+use crate::bench::models;
 use crate::bench::plan::Plan;
 use crate::bench::process::Process;
 use crate::bench::session;
 use crate::event::Observer;
+use crate::hub;
 use crate::job::Cancel;
 use crate::profile::{self, Profile};
 use crate::recommend::{Advice, advise};
@@ -64,6 +66,11 @@ pub fn profile(named: &Path) -> Result<Profile> {
         );
     }
     Ok(Profile::load(named)?)
+}
+
+/// The models of the hub that a profile names and that are not here, or not whole.
+pub fn models_to_fetch(profile: &Profile) -> Vec<hub::Name> {
+    profile.models.iter().filter_map(|name| models::to_fetch(name)).collect()
 }
 
 /// Plans a profile. `fresh` forgets what the store has of it, so that everything is measured again.

@@ -4,7 +4,7 @@ use super::{fit, inside, pair, panel};
 use crate::tui::app::App;
 use crate::tui::facts::{ModelCard, ModelFacts};
 use crate::tui::layout::{beside, scroll, wide};
-use crate::unit::grouped;
+use crate::unit::{count, grouped};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
@@ -96,15 +96,4 @@ fn facts_lines<'a>(card: &ModelCard, facts: &ModelFacts, width: u16, app: &App) 
         lines.push(Line::raw(format!("{recipe:<12}{:>13}{:>11}", weights.to_string(), memory.to_string())));
     }
     lines
-}
-
-/// 2.62 M
-fn count(parameters: u64) -> String {
-    let n = parameters as f64;
-    match n {
-        n if n >= 1e9 => format!("{:.2} B", n / 1e9),
-        n if n >= 1e6 => format!("{:.2} M", n / 1e6),
-        n if n >= 1e3 => format!("{:.0} k", n / 1e3),
-        _ => parameters.to_string(),
-    }
 }

@@ -1,0 +1,90 @@
+//! `bantam models [FOLDER…]`: the models that are here (in this binary, in the Hugging Face cache, made by bantam, in
+//! folders given), how large they are and when they were last read; `bantam models remove` makes room.
+
+use super::Exit;
+use super::args::{Models, ModelsCommand};
+use super::table::Table;
+use crate::bench::home::Home;
+use crate::bench::inventory::{self, Entry, Origin};
+use crate::hub::Cache;
+use crate::unit::Bytes;
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal, Write};
+use std::time::SystemTime;
+use time::OffsetDateTime;
+
+pub fn run(args: Models) -> Result<Exit> {
+    match args.command {
+        Some(ModelsCommand::Remove { names, yes }) => remove(&names, yes),
+        None => show(&args),
+    }
+}
+
+fn show(args: &Models) -> Result<Exit> {
+    let entries = inventory::take(&Cache::here(), &Home::find()?, &args.folders)?;
+    if args.json {
+        println!("{}", Value::from(entries.iter().map(entry_json).collect::<Vec<_>>()));
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new().text("model").text("from").number("size").text("last read").text("revision");
+    for entry in &entries {
+        let day = entry.used.map_or_else(|| "–".into(), day);
+        let revision = entry.revisions.iter().map(|(name, commit)| format!("{name} {}", short(commit)));
+        let mut size = entry.bytes.to_string();
+        if entry.incomplete.0 > 0 {
+            size += &format!(" + {} of unfinished files", entry.incomplete);
+        }
+        let revision = revision.collect::<Vec<_>>().join(", ");
+        table.row(vec![entry.name.clone(), entry.origin.name().into(), size, day, revision]);
+    }
+    table.print(&mut io::stdout().lock()).context("printing the table")?;
+    let whole: u64 = entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.bytes.0 + e.incomplete.0).sum();
+    println!("{} on disk; `bantam models remove NAME` makes room", Bytes(whole));
+    Ok(Exit::Done)
+}
+
+fn remove(names: &[String], yes: bool) -> Result<Exit> {
+    let (cache, home) = (Cache::here(), Home::find()?);
+    let entries = inventory::take(&cache, &home, &[])?;
+    let found = names.iter().map(|name| inventory::removable(&entries, name)).collect::<Result<Vec<&Entry>>>()?;
+    if !yes && !confirmed(&found)? {
+        return Ok(Exit::Done);
+    }
+    for entry in found {
+        let freed = inventory::remove(entry, &cache)?;
+        println!("{}: removed, {freed} free again", entry.name);
+    }
+    Ok(Exit::Done)
+}
+
+fn confirmed(entries: &[&Entry]) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        bail!("nothing was removed: give --yes, since there is no terminal to ask on");
+    }
+    for entry in entries {
+        eprintln!("{:>10}  {} ({})", Bytes(entry.bytes.0 + entry.incomplete.0).to_string(), entry.name, entry.origin.name());
+    }
+    eprint!("remove {}? y/N ", if entries.len() == 1 { "it" } else { "them" });
+    io::stderr().flush().context("asking")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("reading the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+/// 2026-11-21
+fn day(at: SystemTime) -> String {
+    OffsetDateTime::from(at).date().to_string()
+}
+
+fn entry_json(entry: &Entry) -> Value {
+    json!({
+        "name": entry.name, "from": entry.origin.name(), "path": entry.path, "bytes": entry.bytes,
+        "incomplete": entry.incomplete, "last_read": entry.used.map(day),
+        "revisions": entry.revisions.iter().map(|(name, commit)| json!({ "name": name, "commit": commit })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,151 @@
+//! `bantam search WORDS`: what the hub has, a line each; with `--card`, one repository in full: what it is, what it would
+//! need here under each quantization, before any of it is pulled.
+
+use super::args::Search;
+use super::table::Table;
+use super::{Exit, stop};
+use crate::bench::appraise::{self, Appraisal, Need};
+use crate::hub::{Gate, Hit, Hub, Name, Page, Query, Settings};
+use crate::unit::{Bytes, count, parse_count};
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+use std::io;
+
+pub fn run(args: Search) -> Result<Exit> {
+    let cancel = stop::on_signals()?;
+    let hub = Hub::new(Settings::from_env()?.offline_if(args.offline), &cancel);
+    let words = args.words.join(" ");
+    if args.card {
+        let name = Name::parse(&words)?;
+        let appraisal = appraise::appraise(hub.sheet(&name)?, args.context);
+        match args.json {
+            true => println!("{}", card_json(&appraisal)),
+            false => card(&appraisal, &hub)?,
+        }
+        return Ok(Exit::Done);
+    }
+    let max_parameters = args.max_params.as_deref().map(parse_count).transpose();
+    let max_parameters = max_parameters.map_err(|why| anyhow!("--max-params: {why}"))?;
+    let query = Query { filter: args.filter, max_parameters, sort: args.sort.0, limit: args.limit.max(1), text: words };
+    let mut found = hub.search(&query)?.hits;
+    found.truncate(query.limit);
+    if args.json {
+        println!("{}", Value::from(found.iter().map(hit_json).collect::<Vec<_>>()));
+        return Ok(Exit::Done);
+    }
+    if found.is_empty() {
+        println!("the hub has nothing of that; fewer words, or another --filter, may find more");
+        return Ok(Exit::Done);
+    }
+    lines(&found).print(&mut io::stdout().lock()).context("printing the table")?;
+    Ok(Exit::Done)
+}
+
+fn lines(found: &[Hit]) -> Table {
+    let mut table = Table::new().text("model").number("params").text("family").text("runs");
+    table = table.number("downloads").number("likes").text("changed").text("licence").text("access");
+    for hit in found {
+        let page = &hit.page;
+        table.row(vec![
+            hit.repo.id(),
+            hit.parameters.map_or_else(|| "?".into(), count),
+            page.architecture.clone().unwrap_or_else(|| "?".into()),
+            runs(page).into(),
+            page.downloads.map_or(String::new(), count),
+            page.likes.map_or(String::new(), count),
+            day(page).into(),
+            page.licence.clone().unwrap_or_default(),
+            access(page).into(),
+        ]);
+    }
+    table
+}
+
+fn runs(page: &Page) -> &'static str {
+    match appraise::family_is_known(page) {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "?",
+    }
+}
+
+/// 2024-10-31
+fn day(page: &Page) -> &str {
+    page.modified.as_deref().and_then(|at| at.get(..10)).unwrap_or_default()
+}
+
+fn access(page: &Page) -> &'static str {
+    match (page.private, page.gate) {
+        (true, _) => "private",
+        (_, Gate::Open) => "open",
+        (_, Gate::Automatic) => "gated, ask",
+        (_, Gate::Manual) => "gated, by hand",
+    }
+}
+
+fn card(appraisal: &Appraisal, hub: &Hub) -> Result<()> {
+    let sheet = &appraisal.sheet;
+    let (page, listing) = (&sheet.listing.page, &sheet.listing);
+    let missing = |why: &String| format!("unknown: {why}");
+    let stored = sheet.header.as_ref().map(appraise::stored);
+    let lines = [
+        ("model", listing.repo.id()),
+        ("page", hub.page_of(&listing.repo)),
+        ("commit", listing.commit.clone()),
+        ("changed", day(page).to_owned()),
+        ("licence", page.licence.clone().unwrap_or_else(|| "not told".into())),
+        ("access", access(page).to_owned()),
+        ("parameters", sheet.parameters.as_ref().map_or_else(missing, |n| format!("{n} ({})", count(*n)))),
+        ("stored as", stored.map_or_else(missing, |kinds| format!("{kinds}, {}", sheet.weights))),
+        ("bantam runs it", appraisal.runs.as_ref().map_or_else(|why| format!("no: {why}"), |name| format!("yes, as {name}"))),
+        ("context", appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{n} tokens"))),
+        ("made from", if page.base.is_empty() { "not told".into() } else { page.base.join(", ") }),
+        ("a pull brings", sheet.pull.as_ref().map_or_else(Clone::clone, Bytes::to_string)),
+        ("files", format!("{}, {}", listing.files.len(), Bytes(listing.bytes()))),
+        ("memory here", appraisal.memory.as_ref().map_or_else(missing, |free| format!("{free} free now"))),
+    ];
+    for (name, value) in lines {
+        println!("{name:<16} {value}");
+    }
+    println!();
+    needs(appraisal).print(&mut io::stdout().lock()).context("printing the table")?;
+    println!("estimated: weights, a cache of {} tokens, working memory and the program", appraisal.context);
+    Ok(())
+}
+
+fn needs(appraisal: &Appraisal) -> Table {
+    let mut table = Table::new().text("quantization").number("weights").number("memory").text("here");
+    for need in &appraisal.needs {
+        let memory = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
+        table.row(vec![need.name.clone(), need.weights.to_string(), memory, need.fit.name().into()]);
+    }
+    table
+}
+
+fn hit_json(hit: &Hit) -> Value {
+    let page = &hit.page;
+    json!({
+        "id": hit.repo.id(), "parameters": hit.parameters, "family": page.architecture,
+        "runs": appraise::family_is_known(page), "downloads": page.downloads, "likes": page.likes,
+        "modified": page.modified, "licence": page.licence, "access": access(page), "task": page.task,
+    })
+}
+
+fn card_json(appraisal: &Appraisal) -> Value {
+    let Appraisal { sheet, runs, longest, context, cache, needs, memory } = appraisal;
+    let listing = &sheet.listing;
+    let told = |result: &Result<u64, String>| result.as_ref().map_or_else(|why| json!({ "error": why }), |n| json!(n));
+    let need = |need: &Need| {
+        json!({ "name": need.name, "weights": need.weights, "memory": need.memory, "fit": need.fit.name(), "provenance": "estimated" })
+    };
+    json!({
+        "id": listing.repo.id(), "commit": listing.commit, "licence": listing.page.licence, "access": access(&listing.page),
+        "modified": listing.page.modified, "parameters": told(&sheet.parameters),
+        "runs": runs.as_ref().map_or_else(|why| json!({ "error": why }), |name| json!(name)),
+        "longest": longest, "context": context, "cache": cache, "weights": sheet.weights,
+        "pull": sheet.pull.as_ref().map_or_else(|why| json!({ "error": why }), |bytes| json!(bytes)),
+        "memory": memory.as_ref().map_or_else(|why| json!({ "error": why }), |bytes| json!(bytes)),
+        "needs": needs.iter().map(need).collect::<Vec<_>>(),
+        "files": listing.files.iter().map(|f| json!({ "path": f.path, "size": f.size, "hash": f.hash.as_ref().map(|h| h.hex()) })).collect::<Vec<_>>(),
+    })
+}
