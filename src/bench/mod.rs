@@ -23,6 +23,7 @@ pub mod runner;
 pub mod sandbox;
 pub mod session;
 pub mod speed;
+pub mod suites;
 pub mod worker;
 
 pub use doctor::{Doctor, doctor};

@@ -2,11 +2,11 @@
 
 use super::host::{Card, Fact};
 use super::models::{self, Opened};
+use super::suites;
 use crate::compress::Recipe;
 use crate::profile::{self, Profile, RecipeRef};
 use crate::record::{Ask, Conditions, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
 use crate::store::{self, Store};
-use crate::suite;
 use crate::unit::{Bytes, Unit};
 use anyhow::{Context, Result, bail};
 
@@ -168,7 +168,7 @@ fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run 
 fn tasks(profile: &Profile) -> Result<Vec<TaskRef>> {
     let mut tasks = Vec::new();
     for name in &profile.suites {
-        let suite = suite::load(name)?;
+        let suite = suites::load(name)?;
         tasks.extend(suite.tasks.into_iter().map(|task| task.limited(profile.measure.limit).reference()));
     }
     Ok(tasks)

@@ -3,7 +3,7 @@
 
 use super::args::Pull;
 use super::{Exit, bar, stop};
-use crate::hub::{Error, Hub, Name, Progress, Pulled, Settings, Tally, Want};
+use crate::hub::{DataName, Error, Hub, Name, Progress, Pulled, Settings, Tally, Want};
 use crate::job::Cancel;
 use crate::unit::{Bytes, Seconds};
 use anyhow::Result;
@@ -36,9 +36,21 @@ pub fn run(args: Pull) -> Result<Exit> {
 
 /// Pulls with progress on stderr; profiles that name models of the hub are served by this, too.
 pub fn pull(name: &Name, want: &Want, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
-    let painter = Mutex::new(Painter::new(name.to_string(), quiet));
     let hub = Hub::new(settings, cancel);
-    let pulled = hub.pull(name, want, &|progress| lock(&painter).on(&progress));
+    painted(name.to_string(), quiet, &|say| hub.pull(name, want, say))
+}
+
+/// The same for a split of a dataset.
+pub fn pull_data(data: &DataName, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
+    let hub = Hub::new(settings, cancel);
+    painted(data.to_string(), quiet, &|say| hub.pull_data(data, say))
+}
+
+type Work<'a> = &'a dyn Fn(&(dyn Fn(Progress) + Sync)) -> Result<Pulled, Error>;
+
+fn painted(name: String, quiet: bool, work: Work) -> Result<Pulled, Error> {
+    let painter = Mutex::new(Painter::new(name, quiet));
+    let pulled = work(&|progress| lock(&painter).on(&progress));
     lock(&painter).end(pulled.as_ref().ok());
     pulled
 }

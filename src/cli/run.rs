@@ -2,7 +2,7 @@
 
 use super::args::{Common, Run};
 use super::progress::Printer;
-use super::pull::pull;
+use super::pull::{pull, pull_data};
 use super::{Exit, stop};
 use crate::hub::{Settings, Want};
 use crate::profile::Profile;
@@ -56,6 +56,9 @@ pub fn execute(profile: &Profile, how: How) -> Result<Done> {
     let mut workplace = Workplace::open()?;
     for name in run::models_to_fetch(profile) {
         pull(&name, &Want::default(), Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel)?;
+    }
+    for data in run::data_to_fetch(profile)? {
+        pull_data(&data, Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel)?;
     }
     let plan = run::plan(profile, &mut workplace, how.fresh)?;
     let mut printer = Printer::new(how.quiet);

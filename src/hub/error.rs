@@ -28,6 +28,12 @@ pub enum Error {
         "'{text}' is no name on the hub: {why}; write ORG/NAME, ORG/NAME@REVISION or, for one GGUF, ORG/NAME:Q4_K_M"
     )]
     Name { text: String, why: String },
+    #[error("'{text}' is no dataset on the hub: {why}; write hub:ORG/NAME#SPLIT or hub:ORG/NAME@REVISION#CONFIG/SPLIT")]
+    DataName { text: String, why: String },
+    #[error("{name} has no {what}; there are {}", list(there))]
+    NoSplit { name: String, what: String, there: Vec<String> },
+    #[error("{name} is not whole in the Hugging Face cache {}: {why}; a run fetches it unless it is offline", cache.display())]
+    NoData { name: String, cache: PathBuf, why: String },
     #[error("{variable} is '{value}'; {allowed}")]
     Variable { variable: String, value: String, allowed: &'static str },
 

@@ -10,9 +10,10 @@
 //!
 //! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are the
 //! answers; `sheet` and `header` read what can be known before a pull; `select` and `gguf` choose files, `fetch` brings
-//! one with `verify` and `lock`, `pull` all of them, `tally` counts; `digest` is what a model is known by afterwards.
+//! one with `verify` and `lock`, `pull` all of them, `tally` counts; `data` does the same for datasets; `digest` is what a model is known by afterwards.
 
 mod cache;
+mod data;
 mod digest;
 mod error;
 mod fetch;
@@ -32,6 +33,7 @@ mod tally;
 mod verify;
 
 pub use cache::{Cache, Kept};
+pub use data::DataName;
 pub use digest::{digest_of_file, digest_of_folder, files};
 pub use error::Error;
 pub use header::{GgufFacts, Header, TensorHead};

@@ -6,6 +6,7 @@ use crate::bench::models;
 use crate::bench::plan::Plan;
 use crate::bench::process::Process;
 use crate::bench::session;
+use crate::bench::suites;
 use crate::event::Observer;
 use crate::hub;
 use crate::job::Cancel;
@@ -71,6 +72,17 @@ pub fn profile(named: &Path) -> Result<Profile> {
 /// The models of the hub that a profile names and that are not here, or not whole.
 pub fn models_to_fetch(profile: &Profile) -> Vec<hub::Name> {
     profile.models.iter().filter_map(|name| models::to_fetch(name)).collect()
+}
+
+/// The data of the hub that a profile's suites name and that is not here, or not whole.
+///
+/// # Errors
+/// Where a suite cannot be read.
+pub fn data_to_fetch(profile: &Profile) -> Result<Vec<hub::DataName>> {
+    let found = profile.suites.iter().map(|name| suites::to_fetch(name)).collect::<Result<Vec<_>>>()?;
+    let mut all = found.concat();
+    all.dedup();
+    Ok(all)
 }
 
 /// Plans a profile. `fresh` forgets what the store has of it, so that everything is measured again.

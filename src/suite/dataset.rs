@@ -1,9 +1,11 @@
-//! The data of a task: JSON lines, one object a line, each remembered with its line so that a message can name it.
-//! Blank lines are skipped. Nothing is known here of templates or tasks.
+//! The data of a task: JSON lines, one object a line, each remembered with its line so that a message can name it;
+//! or rows of a table, with their numbers. Blank lines are skipped. Nothing is known here of templates or tasks.
 
 use super::error::{Error, line_of};
+use super::table;
 use minijinja::Value;
 use serde_json::Value as Json;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A task's items or its few-shot pool; never empty.
@@ -27,6 +29,9 @@ impl Dataset {
     pub fn parse(text: &str, file: &str) -> Result<Dataset, Error> {
         let file: Arc<str> = file.into();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.trim_start().starts_with('[') {
+            return Dataset::of_list(text, &file);
+        }
         let lines = text.lines().zip(1..).filter(|(text, _)| !text.trim().is_empty());
         let docs = lines.map(|(text, line)| Doc::parse(text, &file, line)).collect::<Result<Vec<_>, _>>()?;
         if docs.is_empty() {
@@ -34,6 +39,44 @@ impl Dataset {
             return Err(Error::Broken { file: file.to_string(), line: 1, message });
         }
         Ok(Dataset { docs })
+    }
+
+    /// A file that is one JSON list of objects. Where it is none, its lines may still be.
+    fn of_list(text: &str, file: &Arc<str>) -> Result<Dataset, Error> {
+        let allowed = "the list must hold JSON objects, like [{\"question\": \"2+2\", \"answer\": \"4\"}]";
+        let broken = |line: usize, why: &str| Err(Error::Broken { file: file.to_string(), line, message: format!("{why}; {allowed}") });
+        let objects: Vec<serde_json::Map<String, Json>> = match serde_json::from_str(text) {
+            Ok(objects) => objects,
+            Err(e) => return broken(e.line(), e.to_string().split(" at line ").next().unwrap_or("is no JSON")),
+        };
+        if objects.is_empty() {
+            return broken(1, "has no items");
+        }
+        let docs = objects.into_iter().zip(1..).map(|(fields, item)| Doc::new(file, item, fields)).collect();
+        Ok(Dataset { docs })
+    }
+
+    /// Reads files, one after the other: Parquet, CSV, TSV, a JSON list, or JSON lines. Of tables only the columns are
+    /// read that are `named`.
+    pub fn read(files: &[PathBuf], named: &dyn Fn(&str) -> bool) -> Result<Dataset, Error> {
+        let mut docs = Vec::new();
+        for path in files {
+            let file = path.display().to_string();
+            let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+            docs.extend(match ending.as_str() {
+                "parquet" => table::parquet(path, named)?,
+                "csv" => table::csv(path, b',', named)?,
+                "tsv" => table::csv(path, b'\t', named)?,
+                _ => Dataset::parse(&text(path)?, &file)?.docs,
+            });
+        }
+        match docs.is_empty() {
+            true => {
+                let file = files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
+                Err(Error::Broken { file, line: 1, message: "has no items".into() })
+            }
+            false => Ok(Dataset { docs }),
+        }
     }
 
     pub fn first(&self) -> &Doc {
@@ -55,8 +98,13 @@ impl Doc {
                 return Err(broken(format!("is no JSON ({why} at column {column}); {allowed}")));
             }
         };
+        Ok(Doc::new(file, line, fields))
+    }
+
+    /// `line` is the row's number in a table.
+    pub(super) fn new(file: &Arc<str>, line: usize, fields: serde_json::Map<String, Json>) -> Doc {
         let variables = Value::from_object(Fields::of(&fields));
-        Ok(Doc { file: file.clone(), line, fields, variables })
+        Doc { file: file.clone(), line, fields, variables }
     }
 
     /// `data.jsonl:17`
@@ -123,6 +171,13 @@ pub fn kind(json: &Json) -> &'static str {
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
     }
+}
+
+/// The text of a file.
+pub fn text(path: &Path) -> Result<String, Error> {
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
+    utf8(bytes, &file)
 }
 
 /// The text of a file, or the line at which it stops being text.

@@ -2,7 +2,7 @@
 //! [`mean`](super::mean).
 
 use super::bundled;
-use super::dataset::{Dataset, utf8};
+use super::dataset::{Dataset, text};
 use super::error::{Error, Key, either};
 use super::mean::{self, Home};
 use super::raw::RawSuite;
@@ -10,16 +10,62 @@ use super::task::{Suite, Task};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Gives the files of data that a suite names as `hub:…`, or in one sentence why they are not here. The suite room knows
+/// no hub; whoever loads a suite does.
+pub type OnHub<'a> = &'a dyn Fn(&str) -> Result<Vec<PathBuf>, String>;
+
+/// What a data file's name begins with where it is on the hub.
+const HUB: &str = "hub:";
+
+/// The data on the hub that a suite names, without the `hub:` before it.
+pub fn data_on_hub(name: &str) -> Result<Vec<String>, Error> {
+    let place = Place::find(name)?;
+    let manifest = place.manifest()?;
+    RawSuite::parse(&manifest, &place.label())?;
+    let mut named = Vec::new();
+    // whatever key it stands under: items, examples, documents
+    hub_names(&toml::from_str(&manifest).unwrap_or_default(), &mut named);
+    named.sort();
+    named.dedup();
+    Ok(named)
+}
+
+fn hub_names(table: &toml::Table, names: &mut Vec<String>) {
+    for value in table.values() {
+        let tables = match value {
+            toml::Value::String(text) => {
+                names.extend(text.strip_prefix(HUB).map(str::to_owned));
+                continue;
+            }
+            toml::Value::Table(table) => vec![table],
+            toml::Value::Array(list) => list.iter().filter_map(toml::Value::as_table).collect(),
+            _ => continue,
+        };
+        tables.into_iter().for_each(|table| hub_names(table, names));
+    }
+}
+
 /// Reads a suite: `NAME` or `bundled:NAME` for a bundled one, else the path to a TOML file.
+/// Data on the hub is out of reach: see [`load_with`].
 pub fn load(name: &str) -> Result<Suite, Error> {
+    load_with(name, &|data| Err(format!("hub:{data} is on the hub, which is not asked here")))
+}
+
+/// Reads a suite, with somebody to ask for data that is on the hub.
+pub fn load_with(name: &str, on_hub: OnHub) -> Result<Suite, Error> {
     let place = Place::find(name)?;
     let file: Arc<str> = place.label().into();
-    let text = place.manifest()?;
-    let raw = RawSuite::parse(&text, &file)?;
+    let manifest = place.manifest()?;
+    let raw = RawSuite::parse(&manifest, &file)?;
 
     let whole = Key::new(&file, "task");
     let suite = raw.name.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| place.stem());
-    let read = |data: &str, key: &Key| place.data(data, key);
+    // a column whose name stands nowhere in the file is asked for by nothing in it
+    let named = |column: &str| manifest.contains(column);
+    let read = |data: &str, key: &Key| match data.strip_prefix(HUB) {
+        Some(data) => Dataset::read(&on_hub(data).map_err(|why| key.wrong(why))?, &named),
+        None => place.data(data, key, &named),
+    };
     let home = Home { file: &file, suite: &suite, read: &read };
     let mut tasks: Vec<Task> = Vec::new();
     for (number, raw) in (1..).zip(raw.task.unwrap_or_default()) {
@@ -84,12 +130,12 @@ impl Place {
             Place::Bundled(name) => {
                 Ok(bundled::file(&format!("{name}.toml")).expect("found by name in the list").to_string())
             }
-            Place::File(path) => read(path),
+            Place::File(path) => text(path),
         }
     }
 
     /// A data file, named relative to the suite's.
-    fn data(&self, name: &str, key: &Key) -> Result<Dataset, Error> {
+    fn data(&self, name: &str, key: &Key, named: &dyn Fn(&str) -> bool) -> Result<Dataset, Error> {
         match self {
             Place::Bundled(_) => {
                 let text = bundled::file(name).ok_or_else(|| key.wrong(format!("'{name}' is not in this binary")))?;
@@ -97,20 +143,13 @@ impl Place {
             }
             Place::File(path) => {
                 let data = path.parent().unwrap_or(Path::new("")).join(name);
-                let text = read(&data).map_err(|e| match e {
+                Dataset::read(&[data], named).map_err(|e| match e {
                     Error::Unreadable { file, source } => {
                         key.wrong(format!("{file} cannot be read: {source}; the path is relative to the suite's file"))
                     }
                     other => other,
-                })?;
-                Dataset::parse(&text, &data.display().to_string())
+                })
             }
         }
     }
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
-    utf8(bytes, &file)
 }

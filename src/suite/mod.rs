@@ -82,13 +82,14 @@ mod prompt;
 mod raw;
 mod request;
 mod score;
+mod table;
 mod task;
 pub mod tokens;
 
 pub use ask::{Asked, ask};
 pub use bundled::bundled;
 pub use error::Error;
-pub use load::load;
+pub use load::{OnHub, data_on_hub, load, load_with};
 pub use model::{
     Choices, Classified, Embedded, Generated, Generation, How, LanguageModel, Loglikelihood, Pooling, Role, Rolling,
     Stop, Texts,

@@ -3,6 +3,7 @@
 use super::facts::{ModelCard, ModelFacts, Setup, SuiteCard, SuiteFacts, Table, TableColumn, TableRow};
 use crate::bench::models;
 use crate::bench::plan::Plan;
+use crate::bench::suites;
 use crate::compress::{self, Recipe};
 use crate::metric::Metric;
 use crate::model::{Cache, Container, encoder};
@@ -10,7 +11,6 @@ use crate::profile::{Profile, RecipeRef};
 use crate::recommend::Advice;
 use crate::recommend::standing::Standing;
 use crate::record::Row;
-use crate::suite;
 use crate::unit::Bytes;
 use anyhow::Result;
 
@@ -115,7 +115,7 @@ fn encoder_facts(facts: &encoder::Facts) -> ModelFacts {
 }
 
 fn suite_card(named: &str, limit: Option<usize>) -> SuiteCard {
-    match suite::load(named) {
+    match suites::load(named) {
         Err(error) => SuiteCard { name: named.into(), facts: Err(error.to_string()) },
         Ok(suite) => {
             let available = suite.tasks.iter().map(|t| t.items().len());

@@ -5,6 +5,7 @@ use super::{Found, Voice};
 use crate::bench::answer::{Answerer, EncoderAnswerer};
 use crate::bench::models::Loaded;
 use crate::bench::protocol::{Measure, Reply};
+use crate::bench::suites;
 use crate::job::Cancel;
 use crate::record::{ItemResult, Place, Reading, TaskRef, Warning, WarningKind};
 use crate::suite::{self, Asked, LanguageModel, Task};
@@ -49,7 +50,7 @@ fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel +
 
 /// The task as the plan saw it.
 fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
-    let suite = suite::load(&asked.file)?;
+    let suite = suites::load(&asked.file)?;
     let task = suite.tasks.into_iter().find(|task| task.name == asked.task);
     let task = task.with_context(|| format!("{}: has no task '{}' any more", asked.file, asked.task))?;
     let task = task.limited(request.trial.conditions.limit);
