@@ -1,15 +1,18 @@
 //! The hub from outside: pulls from a small hub on loopback that speaks the real one's protocol and goes wrong on demand.
 //! Whatever goes wrong, what ends in the cache is right, or nothing does and a sentence says why.
 //!
-//! The layout was checked once against Python's huggingface_hub: see `layout` at the end.
+//! What the programs do is checked on the real binary: killed, out of room, offline, and a whole run of a model of the hub.
 
 #[path = "hub/server.rs"]
 mod server;
 
-use bantam::hub::{Cache, Error, Hub, Name, Patience, Progress, Pulled, Settings, Token, Want};
+use bantam::hub::{
+    Cache, DataName, Error, Hub, Name, Patience, Progress, Pulled, Query, Settings, Token, Want,
+};
 use bantam::job::Cancel;
 use server::{COMMIT, Fault, OTHER_COMMIT, Repo, Server, TOKEN, noise};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -486,4 +489,251 @@ fn room_is_made_sure_of_before_the_first_byte() {
 fn what_is_no_hub_is_told_apart_from_one_in_trouble() {
     let machine = Machine::before([small().fact("sha", serde_json::json!("no commit"))]);
     assert!(machine.refusal(ID).contains("does HF_ENDPOINT name a hub?"));
+}
+
+// searching, and reading from outside
+
+/// A file of plain weights with one tensor of so many parameters, as its head and nothing more.
+fn head_only(parameters: u64) -> Vec<u8> {
+    let json = format!("{{\"w\":{{\"dtype\":\"BF16\",\"shape\":[{parameters}],\"data_offsets\":[0,{}]}}}}", parameters * 2);
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat()
+}
+
+fn counted(parameters: u64, kind: &str) -> serde_json::Value {
+    serde_json::json!({ "parameters": { kind: parameters }, "total": parameters })
+}
+
+#[test]
+fn a_search_goes_through_pages_in_order() {
+    let repo = |i: usize| Repo::new(&format!("org/llama-{i:02}")).fact("downloads", serde_json::json!(100 - i));
+    let other = Repo::new("org/bert").fact("pipeline_tag", serde_json::json!("fill-mask"));
+    let machine = Machine::before((0..25).map(repo).chain([other]));
+    machine.server.page(10);
+    let hub = Hub::new(machine.settings(), &Cancel::new());
+    let query = Query { filter: Some("text-generation".into()), limit: 10, ..Query::new("llama") };
+    let first = hub.search(&query).expect("finds");
+    let ids: Vec<String> = first.hits.iter().map(|hit| hit.repo.id()).collect();
+    assert_eq!((ids[0].as_str(), ids[9].as_str(), ids.len()), ("org/llama-00", "org/llama-09", 10));
+    let second = hub.more(&query, &first.next.expect("there are more")).expect("finds");
+    let third = hub.more(&query, &second.next.expect("there are more")).expect("finds");
+    assert_eq!((third.hits.len(), third.next), (5, None));
+    assert_eq!(third.hits[4].repo.id(), "org/llama-24");
+    assert_eq!(hub.search(&Query::new("nothing of that name")).expect("an answer").hits, []);
+}
+
+#[test]
+fn parameters_are_counted_where_the_hub_counts_integers() {
+    // the hub says 250 thousand, which are integers of eight weights each
+    let packed = [("x.qweight", "I32", "[125,2000]"), ("x.scales", "F16", "[8,2000]"), ("x.g_idx", "I32", "[1000]")];
+    let entry = |(name, kind, shape): &(&str, &str, &str)| format!("\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{shape},\"data_offsets\":[0,0]}}");
+    let json = format!("{{{}}}", packed.iter().map(entry).collect::<Vec<_>>().join(","));
+    let gptq = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
+    let machine = Machine::before([
+        Repo::new("org/gptq").large(WEIGHTS, gptq).fact("safetensors", counted(250_000, "I32")).fact("downloads", 3.into()),
+        Repo::new("org/one").large(WEIGHTS, head_only(1_000_000)).fact("safetensors", counted(1_000_000, "BF16")).fact("downloads", 2.into()),
+        Repo::new("org/three").fact("safetensors", counted(3_000_000, "BF16")).fact("downloads", 1.into()),
+        Repo::new("org/unknown"),
+    ]);
+    let hub = Hub::new(machine.settings(), &Cancel::new());
+    let found = |max_parameters| {
+        let query = Query { max_parameters, ..Query::new("org") };
+        let hits = hub.search(&query).expect("finds").hits;
+        hits.into_iter().map(|hit| (hit.repo.id(), hit.parameters)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some(1_500_000)), [("org/one".to_owned(), Some(1_000_000))]);
+    let two = [("org/gptq".to_owned(), Some(2_000_000)), ("org/one".to_owned(), Some(1_000_000))];
+    assert_eq!(found(Some(2_000_000)), two);
+    assert_eq!(found(None).len(), 4);
+}
+
+#[test]
+fn a_sheet_tells_what_a_repository_weighs_for_a_few_kilobytes() {
+    let index = "{\"weight_map\": {}}";
+    let shard = |seed| [head_only(600_000), noise(seed, 1_200_000)].concat();
+    let repo = Repo::new(ID)
+        .file("config.json", "{\"model_type\": \"llama\"}")
+        .file("model.safetensors.index.json", index)
+        .large("model-00001-of-00002.safetensors", shard(1))
+        .large("model-00002-of-00002.safetensors", shard(2));
+    let machine = Machine::before([repo]);
+    let sheet = Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
+    assert_eq!(sheet.parameters, Ok(1_200_000));
+    assert!(sheet.weights.0 > 2_400_000);
+    assert!(sheet.pull.is_ok_and(|bytes| bytes > sheet.weights));
+    let ranges: Vec<_> = machine.server.requests().into_iter().filter(|r| r.storage).map(|r| r.range).collect();
+    assert_eq!(ranges, [Some("bytes=0-131071".to_owned()), Some("bytes=0-131071".to_owned())]);
+    assert!(!machine.cache().folder().exists(), "nothing is written");
+}
+
+#[test]
+fn a_head_that_is_longer_than_the_first_request_is_read_on() {
+    let entries: Vec<String> = (0..4000).map(|i| format!("\"layer.{i:05}\":{{\"dtype\":\"F32\",\"shape\":[10],\"data_offsets\":[0,40]}}")).collect();
+    let json = format!("{{{}}}", entries.join(","));
+    let file = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &noise(1, 500_000)].concat();
+    let machine = Machine::before([Repo::new(ID).large(WEIGHTS, file.clone())]);
+    let sheet = || Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
+    assert_eq!(sheet().parameters, Ok(40_000));
+    // a server without ranges gives everything; only the head is kept
+    machine.server.fault(WEIGHTS, 9, Fault::IgnoreRange);
+    assert_eq!(sheet().parameters, Ok(40_000));
+    machine.server.mend();
+    machine.server.fault(WEIGHTS, 9, Fault::Truncate(200_000));
+    assert!(sheet().parameters.expect_err("cut off").contains("it ends within its head"));
+}
+
+// data
+
+const DATA: &str = "org/quiz";
+
+fn quiz() -> Repo {
+    let readme = "---\nconfigs:\n- config_name: easy\n  data_files:\n  - split: test\n    path: easy/test-*\n---\n";
+    let items = "{\"question\": \"1 + 1\", \"answer\": \"two\", \"unused\": 0}\n{\"question\": \"2 + 2\", \"answer\": \"four\", \"unused\": 0}\n";
+    let mut repo = Repo::new(DATA).file("README.md", readme).file("easy/test-0.jsonl", items);
+    repo = repo.file("easy/train-0.jsonl", items).file("hard/test-0.csv", "question,answer\n3 + 4,7\n");
+    Repo { dataset: true, ..repo }
+}
+
+#[test]
+fn a_split_of_a_dataset_is_pulled_and_found_again() {
+    let machine = Machine::before([quiz()]);
+    let data = DataName::parse("org/quiz#easy/test").expect("a name");
+    assert!(machine.cache().data(&data).expect_err("not here").to_string().contains("nothing of it is here"));
+    let hub = Hub::new(machine.settings(), &Cancel::new());
+    let pulled = hub.pull_data(&data, &|_| {}).expect("pulls");
+    assert_eq!(pulled.files.len(), 2, "the split and the README");
+    let here = machine.cache().data(&data).expect("here");
+    assert_eq!(here, [pulled.folder.join("easy/test-0.jsonl")]);
+    assert!(here[0].starts_with(machine.cache().folder().join("datasets--org--quiz")));
+    let hard = DataName::parse("org/quiz#hard/test").expect("a name");
+    assert!(hub.pull_data(&hard, &|_| {}).expect_err("not in the README").to_string().contains("no config 'hard'; there are easy"));
+}
+
+// the program
+
+impl Machine {
+    fn bantam(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bantam"));
+        command.args(args).env("HF_ENDPOINT", &self.server.endpoint).env("HF_HUB_CACHE", self.cache().folder());
+        command.env("BANTAM_HOME", self.dir.path().join("home")).env("HF_HOME", self.dir.path().join("hf"));
+        for variable in ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(variable);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn part(&self) -> PathBuf {
+        self.folder(ID).join("blobs").join(format!("{}.incomplete", sha256_of(&small(), WEIGHTS)))
+    }
+}
+
+fn said(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_pull_that_was_killed_goes_on_and_verifies() {
+    let machine = Machine::before([small()]);
+    machine.server.fault(WEIGHTS, 1, Fault::Hang(1_500_000));
+    let mut child = machine.bantam(&["pull", ID]).spawn().expect("starts");
+    while std::fs::metadata(machine.part()).map_or(0, |part| part.len()) < 1_500_000 {
+        assert!(child.try_wait().expect("asks").is_none(), "it ended by itself");
+        std::thread::yield_now();
+    }
+    // SIGKILL: nothing of it can tidy up
+    child.kill().expect("kills");
+    child.wait().expect("waits");
+    let output = machine.bantam(&["pull", ID]).output().expect("runs");
+    let (stdout, stderr) = said(&output);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("1.43 MiB of it here already") && stderr.contains("verified"), "{stderr}");
+    assert_eq!(std::fs::read(Path::new(stdout.trim()).join(WEIGHTS)).expect("there"), **small().files[WEIGHTS].bytes);
+    let ranges: Vec<_> = machine.server.fetches(WEIGHTS).into_iter().map(|r| r.range).collect();
+    assert_eq!(ranges, [None, Some("bytes=1500000-".into())]);
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_a_part_that_is_gone_on_with() {
+    let machine = Machine::before([small()]);
+    // files of a process can be limited where disks cannot; the signal of that is switched off, so that writing fails
+    let limited = "trap '' XFSZ; ulimit -f 1000; exec \"$@\"";
+    let inner = machine.bantam(&["pull", ID]);
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, "sh"]).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.output().expect("runs");
+    let (_, stderr) = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("writing model.safetensors stopped after") && stderr.contains("make room and the same command goes on"), "{stderr}");
+    let part = std::fs::metadata(machine.part()).expect("a part").len();
+    assert!(part > 0 && part < 3_000_000, "{part}");
+    assert!(machine.bantam(&["pull", ID]).output().expect("runs").status.success());
+    let resumed = machine.server.fetches(WEIGHTS).pop().expect("a request").range;
+    assert_eq!(resumed, Some(format!("bytes={part}-")));
+}
+
+#[test]
+fn the_program_searches_shows_pulls_lists_and_removes() {
+    let config = std::fs::read("models/bantam-s/config.json").expect("a bundled model");
+    let weights = std::fs::read("models/bantam-s/model.safetensors").expect("a bundled model");
+    let machine = Machine::before([small().file("config.json", config).large(WEIGHTS, weights).fact("config", serde_json::json!({ "model_type": "llama" }))]);
+    let run = |args: &[&str]| {
+        let output = machine.bantam(args).output().expect("runs");
+        let (stdout, stderr) = said(&output);
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        stdout
+    };
+    let found = run(&["search", "small", "--filter", "text-generation", "--sort", "downloads"]);
+    assert!(found.lines().any(|line| line.starts_with(ID) && line.contains("llama") && line.contains("yes") && line.contains("apache-2.0")), "{found}");
+    let card = run(&["search", "--card", ID, "--context", "100"]);
+    assert!(card.contains("yes, as LlamaForCausalLM") && card.contains("Q4_K_M") && card.contains("a cache of 100 tokens"), "{card}");
+    let card: serde_json::Value = serde_json::from_str(&run(&["search", "--card", ID, "--json"])).expect("JSON");
+    assert_eq!((&card["parameters"], &card["needs"][0]["fit"]), (&426_624.into(), &"fits".into()));
+    let folder = run(&["pull", ID, "--quiet"]);
+    assert!(Path::new(folder.trim()).join(WEIGHTS).is_file(), "{folder}");
+    let listed = run(&["models"]);
+    assert!(listed.contains("org/small") && listed.contains("main 93efa2f") && listed.contains("bundled:bantam-s"), "{listed}");
+    let removed = run(&["models", "remove", ID, "--yes"]);
+    assert!(removed.starts_with("org/small: removed, "), "{removed}");
+    assert!(!machine.folder(ID).exists());
+    let output = machine.bantam(&["models", "remove", "bundled:bantam-s", "--yes"]).output().expect("runs");
+    assert!(said(&output).1.contains("inside this binary"), "{output:?}");
+}
+
+#[test]
+fn a_profile_names_a_model_and_data_of_the_hub_and_its_results_name_the_commit() {
+    let mut repo = Repo::new(ID);
+    for file in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"] {
+        repo = repo.file(file, std::fs::read(format!("models/bantam-s/{file}")).expect("a bundled model"));
+    }
+    repo = repo.large(WEIGHTS, std::fs::read("models/bantam-s/model.safetensors").expect("a bundled model"));
+    let machine = Machine::before([repo, quiz()]);
+    let at = |name: &str| machine.dir.path().join(name);
+    let suite = "name = \"sums\"\n[[task]]\ntask = \"sums\"\ndata = \"hub:org/quiz#easy/test\"\noutput_type = \"multiple_choice\"\n\
+        doc_to_text = \"Q: {{question}}\\nA:\"\ndoc_to_choice = [\"two\", \"four\"]\ndoc_to_target = \"{{answer}}\"\n";
+    std::fs::write(at("sums.toml"), suite).expect("writes");
+    let profile = format!("models = [\"{ID}@{COMMIT}\"]\nsuites = [\"sums.toml\"]\n[measure]\nspeed = []\n");
+    std::fs::write(at("p.toml"), profile).expect("writes");
+    let path = at("p.toml").display().to_string();
+
+    let offline = machine.bantam(&["run", &path, "--offline"]).output().expect("runs");
+    assert_eq!(offline.status.code(), Some(2));
+    assert!(said(&offline).1.contains("bantam is offline"), "{offline:?}");
+    let output = machine.bantam(&["run", &path, "--json"]).output().expect("runs");
+    let (stdout, stderr) = said(&output);
+    let results: serde_json::Value = serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{e}: {stderr}"));
+    assert_eq!(results["models"][0]["commit"], COMMIT, "{stderr}");
+    assert_eq!(results["trials"][0]["status"], "finished", "{stderr}");
+    assert_eq!(results["trials"][0]["items"], 2);
+
+    machine.server.forget();
+    let again = machine.bantam(&["run", &path, "--json", "--fresh"]).env("HF_HUB_OFFLINE", "1").output().expect("runs");
+    assert!(again.status.success() || again.status.code() == Some(3), "{again:?}");
+    assert!(machine.server.requests().is_empty(), "offline is offline");
 }

@@ -2,7 +2,9 @@
 //! They carry data, never closures, so that a test can say them.
 
 use super::facts::{Setup, Table};
+use crate::bench::appraise::Appraisal;
 use crate::event::Event;
+use crate::hub::{Hits, Next, Progress, Query};
 use crate::recommend::advice::words::Words;
 use ratatui::layout::Position;
 use std::path::PathBuf;
@@ -20,6 +22,13 @@ pub enum Message {
     /// The job is over; an error that stopped it, if one did.
     Over(Option<String>),
     Reported(Result<PathBuf, String>),
+    /// A page of what the hub has, for the question of this number.
+    Found { number: u64, found: Box<Result<Hits, String>>, is_first: bool },
+    /// What ORG/NAME is and would need here.
+    Card(String, Box<Result<Appraisal, String>>),
+    Pulling(Progress),
+    /// The pull of a name is over; where its files are.
+    Pulled(String, Result<PathBuf, String>),
     /// Seconds since the app began.
     Clock(f64),
 }
@@ -51,6 +60,14 @@ pub enum Action {
     Quit,
     Yes,
     No,
+    /// Letters go into the search line from now on, or no longer.
+    Type,
+    Leave,
+    Letter(char),
+    Erase { all: bool },
+    SearchSort,
+    SearchKind,
+    Pull,
     Click(Position),
     Scroll { down: bool, at: Position },
 }
@@ -65,7 +82,21 @@ pub enum Command {
     /// Stop the run: finished work is kept.
     Stop,
     Report,
+    Search(Asked),
+    /// The next page for a question.
+    More(Asked, Next),
+    /// Read what ORG/NAME is.
+    Card(String),
+    Pull(String),
+    StopPull,
     Quit,
+}
+
+/// A question to the hub, numbered; None for no question any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    pub number: u64,
+    pub query: Option<Query>,
 }
 
 /// What of the profile is to be tried, and what is preferred.
@@ -74,6 +105,8 @@ pub struct Selection {
     pub models: Vec<bool>,
     pub recipes: Vec<bool>,
     pub suites: Vec<bool>,
+    /// Models of the hub that were pulled and are tried beside the profile's.
+    pub pulled: Vec<String>,
     pub prefer: Option<crate::profile::Prefer>,
 }
 
@@ -84,10 +117,13 @@ pub enum Screen {
     Run,
     Results,
     Advice,
+    Hub,
 }
 
 impl Screen {
-    pub const ALL: [Screen; 5] = [Screen::Models, Screen::Plan, Screen::Run, Screen::Results, Screen::Advice];
+    pub const COUNT: usize = 6;
+    pub const ALL: [Screen; Screen::COUNT] =
+        [Screen::Models, Screen::Plan, Screen::Run, Screen::Results, Screen::Advice, Screen::Hub];
 
     pub fn title(self) -> &'static str {
         match self {
@@ -96,6 +132,7 @@ impl Screen {
             Screen::Run => "Run",
             Screen::Results => "Results",
             Screen::Advice => "Advice",
+            Screen::Hub => "Hub",
         }
     }
 

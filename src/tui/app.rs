@@ -3,15 +3,18 @@
 
 use super::action::{Action, Command, Message, Screen, Selection};
 use super::facts::{Setup, Table};
+use super::hub::HubState;
 use super::keys;
 use super::layout;
 use super::progress::{Progress, State};
 use super::theme::Theme;
+use crate::hub::Hits;
 use crate::metric::Direction;
 use crate::profile::Prefer;
 use crate::recommend::advice::words::Words;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Position, Rect};
+use std::path::PathBuf;
 
 pub struct App {
     pub screen: Screen,
@@ -27,7 +30,8 @@ pub struct App {
     pub advice: Option<Words>,
     /// One line at the foot: a report written, a wish that cannot be met now.
     pub notice: Option<String>,
-    pub cursors: [usize; 5],
+    pub hub: HubState,
+    pub cursors: [usize; Screen::COUNT],
     /// Plan screen: recipes or suites.
     pub second_list: bool,
     pub sort: Sort,
@@ -60,7 +64,8 @@ impl App {
             table: Table::default(),
             advice: None,
             notice: None,
-            cursors: [0; 5],
+            hub: HubState::default(),
+            cursors: [0; Screen::COUNT],
             second_list: false,
             sort: Sort::default(),
             first_column: 0,
@@ -102,9 +107,15 @@ impl App {
         order
     }
 
-    /// What came from the world.
-    pub fn hear(&mut self, message: Message) {
+    /// What came from the world, and what that makes the app want of it.
+    pub fn hear(&mut self, message: Message) -> Option<Command> {
         match message {
+            Message::Found { number, found, is_first } => return self.found(number, *found, is_first),
+            Message::Card(id, card) => {
+                self.hub.cards.insert(id, *card);
+            }
+            Message::Pulling(progress) => self.hub.pulled(&progress, self.clock),
+            Message::Pulled(name, pulled) => return self.pulled(name, pulled),
             Message::Clock(seconds) => self.clock = seconds,
             Message::Planned(planned) => self.planned(*planned),
             Message::Job(event) => self.progress.on(&event, self.clock),
@@ -113,6 +124,40 @@ impl App {
             Message::Over(error) => self.over(error),
             Message::Reported(Ok(path)) => self.notice = Some(format!("report written: {}", path.display())),
             Message::Reported(Err(error)) => self.notice = Some(error),
+        }
+        None
+    }
+
+    fn found(&mut self, number: u64, found: Result<Hits, String>, is_first: bool) -> Option<Command> {
+        self.hub.found(number, found, is_first);
+        let cursor = &mut self.cursors[Screen::Hub.index()];
+        if is_first {
+            *cursor = 0;
+        }
+        self.hub.card_wanted(*cursor)
+    }
+
+    /// A model that is here now is tried beside the profile's, where bantam can run it.
+    fn pulled(&mut self, name: String, pulled: Result<PathBuf, String>) -> Option<Command> {
+        self.hub.pull = None;
+        match pulled {
+            Err(error) => {
+                self.notice = Some(error);
+                None
+            }
+            Ok(_) if self.running() => {
+                self.notice = Some(format!("{name} is here; name it in a profile to try it"));
+                None
+            }
+            Ok(_) if !self.selection.pulled.contains(&name) => {
+                self.notice = Some(format!("{name} is here and among the models now (1)"));
+                self.selection.pulled.push(name);
+                Some(Command::Plan(self.selection.clone()))
+            }
+            Ok(_) => {
+                self.notice = Some(format!("{name} is whole"));
+                None
+            }
         }
     }
 
@@ -144,7 +189,11 @@ impl App {
     /// A key, a click or a new size.
     pub fn input(&mut self, input: Input) -> Option<Command> {
         let action = match input {
-            Input::Key(key) if key.kind != KeyEventKind::Release => keys::action(key, self.screen, self.asking)?,
+            Input::Key(key) if key.kind != KeyEventKind::Release => match self.typing() {
+                true => keys::letter(key)?,
+                false => keys::action(key, self.screen, self.asking)?,
+            },
+            Input::Paste(text) if self.typing() => return self.hub.write(&text),
             Input::Mouse(mouse) => {
                 let at = Position::new(mouse.column, mouse.row);
                 match mouse.kind {
@@ -163,6 +212,11 @@ impl App {
         self.update(action)
     }
 
+    /// Keys are letters of the search line now.
+    pub fn typing(&self) -> bool {
+        self.screen == Screen::Hub && self.hub.typing && !self.help && !self.asking
+    }
+
     pub fn update(&mut self, action: Action) -> Option<Command> {
         if self.asking {
             self.asking = action != Action::No && action != Action::Yes;
@@ -175,14 +229,21 @@ impl App {
         self.notice = None;
         match action {
             Action::Go(screen) => self.go(screen),
-            Action::NextScreen => self.go(Screen::ALL[(self.screen.index() + 1) % 5]),
-            Action::PreviousScreen => self.go(Screen::ALL[(self.screen.index() + 4) % 5]),
-            Action::Up => self.step(-1),
-            Action::Down => self.step(1),
-            Action::PageUp => self.step(-(PAGE as isize)),
-            Action::PageDown => self.step(PAGE as isize),
-            Action::First => self.step(isize::MIN),
-            Action::Last => self.step(isize::MAX),
+            Action::NextScreen => self.go(Screen::ALL[(self.screen.index() + 1) % Screen::COUNT]),
+            Action::PreviousScreen => self.go(Screen::ALL[(self.screen.index() + Screen::COUNT - 1) % Screen::COUNT]),
+            Action::Up => return self.step(-1),
+            Action::Down => return self.step(1),
+            Action::PageUp => return self.step(-(PAGE as isize)),
+            Action::PageDown => return self.step(PAGE as isize),
+            Action::First => return self.step(isize::MIN),
+            Action::Last => return self.step(isize::MAX),
+            Action::Type => self.hub.typing = true,
+            Action::Leave => self.hub.typing = false,
+            Action::Letter(letter) => return self.hub.write(letter.encode_utf8(&mut [0; 4])),
+            Action::Erase { all } => return self.hub.erase(all),
+            Action::SearchSort => return self.hub.sort_next(),
+            Action::SearchKind => return self.hub.filter_next(),
+            Action::Pull => return self.pull(),
             Action::Left | Action::Right => self.sideways(action == Action::Right),
             Action::Toggle => return self.toggle(),
             Action::Start => return self.start(),
@@ -196,7 +257,7 @@ impl App {
             Action::Quit if self.running() => self.asking = true,
             Action::Quit => return Some(Command::Quit),
             Action::Click(at) => return self.click(at),
-            Action::Scroll { down, .. } => self.step(if down { 1 } else { -1 }),
+            Action::Scroll { down, .. } => return self.step(if down { 1 } else { -1 }),
             Action::Back | Action::Yes | Action::No => {}
         }
         None
@@ -204,6 +265,8 @@ impl App {
 
     fn go(&mut self, screen: Screen) {
         self.screen = screen;
+        // nothing to look at yet: what can be done there is to type
+        self.hub.typing = screen == Screen::Hub && self.hub.text.is_empty();
     }
 
     /// How many lines the cursor of this screen can stand on.
@@ -218,13 +281,32 @@ impl App {
                 .advice
                 .as_ref()
                 .map_or(0, |a| a.lines.len() + a.evidence.iter().map(|e| e.lines.len() + 2).sum::<usize>()),
+            Screen::Hub => self.hub.hits.len(),
         }
     }
 
-    fn step(&mut self, by: isize) {
-        let last = self.lines().saturating_sub(1);
-        let cursor = &mut self.cursors[self.screen.index()];
-        *cursor = cursor.saturating_add_signed(by).min(last);
+    fn step(&mut self, by: isize) -> Option<Command> {
+        self.stand(self.cursor().saturating_add_signed(by))
+    }
+
+    /// Puts the cursor on a line, or on the last one.
+    fn stand(&mut self, line: usize) -> Option<Command> {
+        let line = line.min(self.lines().saturating_sub(1));
+        let moved = line != self.cursor();
+        self.cursors[self.screen.index()] = line;
+        if self.screen == Screen::Hub && moved { self.hub.look(line) } else { None }
+    }
+
+    fn pull(&mut self) -> Option<Command> {
+        if self.hub.pull.is_some() {
+            self.notice = Some("a pull is going on; x stops it, what is fetched is kept".into());
+            return None;
+        }
+        let Some(name) = self.hub.name(self.cursor()) else {
+            self.notice = Some("nothing is found yet; / and type a name".into());
+            return None;
+        };
+        Some(self.hub.begin(name))
     }
 
     fn sideways(&mut self, right: bool) {
@@ -237,6 +319,7 @@ impl App {
                 let last = self.table.columns.len().saturating_sub(1);
                 self.first_column = self.first_column.saturating_add_signed(if right { 1 } else { -1 }).min(last);
             }
+            Screen::Hub => self.hub.choose(self.cursor(), right),
             _ => {}
         }
     }
@@ -315,6 +398,14 @@ impl App {
     }
 
     fn stop(&mut self) -> Option<Command> {
+        if self.screen == Screen::Hub {
+            let Some(pull) = &mut self.hub.pull else {
+                self.notice = Some("no pull is going on; p begins one".into());
+                return None;
+            };
+            pull.stopping = true;
+            return Some(Command::StopPull);
+        }
         if self.progress.state != State::Running {
             self.notice = Some("nothing is running; r starts".into());
             return None;
@@ -348,9 +439,7 @@ impl App {
         let room = place.height as usize;
         let first = layout::scroll(self.cursor(), self.lines(), room);
         let line = first + (at.y - place.y) as usize;
-        if line < self.lines() {
-            self.cursors[self.screen.index()] = line;
-        }
-        None
+        self.hub.typing = false;
+        if line < self.lines() { self.stand(line) } else { None }
     }
 }

@@ -5,6 +5,7 @@
 use super::Say;
 use super::action::{Command, Message, Selection};
 use super::cards;
+use super::errands::Errands;
 use crate::bench::plan::Plan;
 use crate::event::{Event, Observer};
 use crate::job::Cancel;
@@ -32,6 +33,7 @@ pub struct Jobs {
     wish: Arc<AtomicU64>,
     cancel: Cancel,
     running: Option<JoinHandle<()>>,
+    errands: Errands,
 }
 
 impl Jobs {
@@ -44,6 +46,7 @@ impl Jobs {
             wish: Arc::default(),
             cancel: Cancel::new(),
             running: None,
+            errands: Errands::default(),
         }
     }
 
@@ -53,6 +56,11 @@ impl Jobs {
             Command::Start => self.start(say.clone()),
             Command::Stop => self.cancel.cancel(),
             Command::Report => self.report(say.clone()),
+            Command::Search(asked) => self.errands.search(asked, say.clone()),
+            Command::More(asked, next) => self.errands.more(asked, next, say.clone()),
+            Command::Card(id) => self.errands.card(id, say.clone()),
+            Command::Pull(name) => self.errands.pull(name, say.clone()),
+            Command::StopPull => self.errands.stop(),
             Command::Quit => {}
         }
     }
@@ -60,6 +68,7 @@ impl Jobs {
     /// Stops what is running and waits until its workers are gone.
     pub fn finish(&mut self) {
         self.cancel.cancel();
+        self.errands.finish();
         if let Some(running) = self.running.take() {
             // a panic of the job has been told on the screen already
             let _ = running.join();
@@ -144,7 +153,7 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// A panic of a job is an error of the job, not the end of the workbench.
-fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -155,7 +164,9 @@ fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 type Made = (super::facts::Setup, Profile, Plan, Vec<Row>);
 
 fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
-    let whole = run::profile(named)?;
+    let mut whole = run::profile(named)?;
+    let new = selection.pulled.iter().filter(|name| !whole.models.contains(name)).cloned().collect::<Vec<_>>();
+    whole.models.extend(new);
     let profile = select(&whole, selection);
     let mut workplace = Workplace::open()?;
     let plan = run::plan(&profile, &mut workplace, false)?;

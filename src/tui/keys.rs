@@ -25,12 +25,16 @@ pub struct Binding {
 use KeyCode::{Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab, Up};
 use On::{Everywhere, Only};
 
-const LISTS: On = Only(&[Screen::Models, Screen::Plan, Screen::Run, Screen::Results, Screen::Advice]);
+const LISTS: On = Only(&Screen::ALL);
 
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
     Binding { action: Action::Start, codes: &[Char('r')], keys: "r", hint: "run", help: "start the run; what is already measured is not measured again", on: Everywhere, foot: true },
-    Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run; everything finished is kept", on: Only(&[Screen::Run]), foot: true },
+    Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run, or the pull on Hub; everything finished is kept", on: Only(&[Screen::Run, Screen::Hub]), foot: true },
+    Binding { action: Action::Type, codes: &[Char('/')], keys: "/", hint: "type", help: "type what to search for; enter or esc ends it", on: Only(&[Screen::Hub]), foot: true },
+    Binding { action: Action::Pull, codes: &[Char('p')], keys: "p", hint: "pull", help: "fetch the model, verified; what is here already is not fetched again", on: Only(&[Screen::Hub]), foot: true },
+    Binding { action: Action::SearchSort, codes: &[Char('s')], keys: "s", hint: "sort", help: "by downloads, likes, trend, last change or age", on: Only(&[Screen::Hub]), foot: true },
+    Binding { action: Action::SearchKind, codes: &[Char('f')], keys: "f", hint: "kind", help: "text generation, GGUF files, or everything", on: Only(&[Screen::Hub]), foot: true },
     Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take the model, recipe or suite into the run or leave it out", on: Only(&[Screen::Models, Screen::Plan]), foot: true },
     Binding { action: Action::Prefer, codes: &[Char('o')], keys: "o", hint: "objective", help: "prefer the smallest, the fastest or the leanest variant that is good enough", on: Only(&[Screen::Plan, Screen::Advice]), foot: true },
     Binding { action: Action::SortNext, codes: &[Char('s')], keys: "s", hint: "sort", help: "sort by the next column", on: Only(&[Screen::Results]), foot: true },
@@ -42,12 +46,13 @@ pub const BINDINGS: &[Binding] = &[
     Binding { action: Action::Go(Screen::Run), codes: &[Char('3')], keys: "3", hint: "", help: "Run: every trial as it goes, tokens/s, memory, power, time left", on: Everywhere, foot: false },
     Binding { action: Action::Go(Screen::Results), codes: &[Char('4')], keys: "4", hint: "", help: "Results: the figures, sortable, and the Pareto scatter", on: Everywhere, foot: false },
     Binding { action: Action::Go(Screen::Advice), codes: &[Char('5')], keys: "5", hint: "", help: "Advice: which variant, and why", on: Everywhere, foot: false },
+    Binding { action: Action::Go(Screen::Hub), codes: &[Char('6')], keys: "6", hint: "", help: "Hub: search, see what a model would need here, pull", on: Everywhere, foot: false },
     Binding { action: Action::NextScreen, codes: &[Tab], keys: "tab", hint: "next", help: "next screen", on: Everywhere, foot: false },
     Binding { action: Action::PreviousScreen, codes: &[KeyCode::BackTab], keys: "shift-tab", hint: "", help: "previous screen", on: Everywhere, foot: false },
     Binding { action: Action::Up, codes: &[Up, Char('k')], keys: "↑ k", hint: "", help: "up", on: LISTS, foot: false },
     Binding { action: Action::Down, codes: &[Down, Char('j')], keys: "↓ j", hint: "", help: "down", on: LISTS, foot: false },
-    Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help: "left: the list or the columns before", on: Only(&[Screen::Plan, Screen::Results]), foot: false },
-    Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help: "right: the list or the columns behind", on: Only(&[Screen::Plan, Screen::Results]), foot: false },
+    Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help: "left: the list, the columns or the GGUF file before", on: Only(&[Screen::Plan, Screen::Results, Screen::Hub]), foot: false },
+    Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help: "right: the list, the columns or the GGUF file behind", on: Only(&[Screen::Plan, Screen::Results, Screen::Hub]), foot: false },
     Binding { action: Action::PageUp, codes: &[PageUp], keys: "pgup", hint: "", help: "a page up", on: LISTS, foot: false },
     Binding { action: Action::PageDown, codes: &[PageDown], keys: "pgdn", hint: "", help: "a page down", on: LISTS, foot: false },
     Binding { action: Action::First, codes: &[Home, Char('g')], keys: "home g", hint: "", help: "to the top", on: LISTS, foot: false },
@@ -62,6 +67,15 @@ pub const BINDINGS: &[Binding] = &[
 pub const QUESTION: &[Binding] = &[
     Binding { action: Action::Yes, codes: &[Char('y'), Enter], keys: "y", hint: "stop and quit", help: "", on: Everywhere, foot: true },
     Binding { action: Action::No, codes: &[Char('n'), Esc, Char('q')], keys: "n", hint: "go on", help: "", on: Everywhere, foot: true },
+];
+
+/// Keys of the search line; every letter goes into it.
+#[rustfmt::skip]
+pub const TYPING: &[Binding] = &[
+    Binding { action: Action::Leave, codes: &[Enter, Esc, Down], keys: "enter", hint: "to the list", help: "", on: Everywhere, foot: true },
+    Binding { action: Action::Erase { all: false }, codes: &[KeyCode::Backspace], keys: "backspace", hint: "erase", help: "", on: Everywhere, foot: true },
+    Binding { action: Action::NextScreen, codes: &[Tab], keys: "tab", hint: "next screen", help: "", on: Everywhere, foot: true },
+    Binding { action: Action::PreviousScreen, codes: &[KeyCode::BackTab], keys: "shift-tab", hint: "", help: "", on: Everywhere, foot: false },
 ];
 
 impl Binding {
@@ -81,6 +95,17 @@ pub fn action(key: KeyEvent, screen: Screen, asking: bool) -> Option<Action> {
     let table = if asking { QUESTION } else { BINDINGS };
     let found = table.iter().find(|b| b.works_on(screen) && b.codes.contains(&key.code));
     found.map(|b| b.action)
+}
+
+/// What a key means while a search is typed. Ctrl-U erases the line, Ctrl-C is quit.
+pub fn letter(key: KeyEvent) -> Option<Action> {
+    match (key.modifiers.contains(KeyModifiers::CONTROL), key.code) {
+        (true, Char('c')) => Some(Action::Quit),
+        (true, Char('u')) => Some(Action::Erase { all: true }),
+        (true, _) => None,
+        (false, Char(letter)) => Some(Action::Letter(letter)),
+        (false, code) => TYPING.iter().find(|b| b.codes.contains(&code)).map(|b| b.action),
+    }
 }
 
 #[cfg(test)]

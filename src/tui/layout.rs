@@ -25,7 +25,7 @@ pub fn frame(area: Rect) -> Option<Frame> {
 }
 
 /// The tabs' places on the top line, behind the name.
-pub fn tabs(area: Rect) -> [(Screen, Rect); 5] {
+pub fn tabs(area: Rect) -> [(Screen, Rect); Screen::COUNT] {
     let mut x = area.x + 10;
     Screen::ALL.map(|screen| {
         let width = screen.title().len() as u16 + 5;

@@ -1,4 +1,4 @@
-//! The workbench: five screens over the same rooms that the headless commands use.
+//! The workbench: six screens over the same rooms that the headless commands use.
 //!
 //! `App` holds numbers; `update` changes them; `screen` turns them into words and places those. Slow work runs on its
 //! own threads and speaks in messages; one loop waits in one place.
@@ -6,7 +6,11 @@
 mod action;
 mod app;
 mod cards;
+mod errands;
 mod facts;
+mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod jobs;
 mod keys;
 mod layout;
@@ -94,15 +98,13 @@ fn wait(app: &mut App, guard: &mut terminal::Guard, wakes: &Receiver<Wake>, jobs
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
         let mut urgent = false;
+        // the clock wants nothing
         app.hear(Message::Clock(begun.elapsed().as_secs_f64()));
         let mut next = first;
         loop {
             while let Some(wake) = next.take() {
                 let command = match wake {
-                    Wake::Message(message) => {
-                        app.hear(message);
-                        None
-                    }
+                    Wake::Message(message) => app.hear(message),
                     Wake::Input(event) => {
                         urgent = true;
                         app.input(event)

@@ -9,7 +9,7 @@ use super::page::{Page, Section};
 use crate::recommend::Advice;
 use crate::recommend::advice::words::{Words, words};
 use crate::recommend::standing::Standing;
-use crate::record::{Row, Run};
+use crate::record::{ModelRef, Row, Run};
 use serde_json::json;
 
 /// What the page is made of.
@@ -31,6 +31,17 @@ impl Material<'_> {
             }
         }
         models.iter().position(|m| *m == standing.variant.model.name).unwrap_or(0)
+    }
+
+    /// The models that were measured, each once, with the commits of those that are from the hub.
+    fn models(&self) -> Vec<&ModelRef> {
+        let mut models: Vec<&ModelRef> = Vec::new();
+        for model in self.run.trials.iter().map(|trial| &trial.variant.model) {
+            if models.iter().all(|m| m.name != model.name) {
+                models.push(model);
+            }
+        }
+        models
     }
 
     fn is_advised(&self, standing: &Standing) -> bool {
@@ -100,6 +111,7 @@ fn data(material: &Material) -> serde_json::Value {
         "host": run.host,
         "words": words,
         "advice": advice,
+        "models": material.models(),
         "trials": trials,
     })
 }

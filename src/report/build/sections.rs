@@ -281,6 +281,8 @@ pub fn origin(material: &Material) -> Option<Section> {
         ("kernel", text("/system/kernel")),
     ];
     facts.extend(host.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    let pinned = material.models().into_iter().filter_map(|model| Some((model.name.clone(), model.commit.as_ref()?)));
+    facts.extend(pinned.map(|(name, commit)| (name, format!("commit {commit} of the hub"))));
     facts.push(("started".into(), date(run.started)));
     let again = "To get these numbers again: `bantam run` with the profile below, on this host. Scores are the same to the last \
          digit on the same processor; speeds vary with the machine. The whole host card stands in results.json.";

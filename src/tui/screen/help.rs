@@ -16,7 +16,7 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         .map(|b| Line::from(vec![Span::styled(format!(" {:<10} ", b.keys), app.theme.strong()), Span::raw(b.help)]))
         .collect();
     let screens = Screen::ALL.map(Screen::title).join(", ");
-    lines.push(Line::from(vec![Span::styled(" 1-5        ", app.theme.strong()), Span::raw(screens)]));
+    lines.push(Line::from(vec![Span::styled(" 1-6        ", app.theme.strong()), Span::raw(screens)]));
     lines.push(Line::styled(
         " mouse      click a tab or line, scroll   ★ advised  ● Pareto front  ≈ estimated",
         app.theme.soft(),

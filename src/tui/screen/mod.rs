@@ -2,6 +2,7 @@
 
 mod advice;
 mod help;
+mod hub;
 mod models;
 mod plan;
 mod results;
@@ -30,6 +31,7 @@ pub fn draw(frame: &mut Frame, app: &App) {
         Screen::Run => run::draw(frame, parts.body, app),
         Screen::Results => results::draw(frame, parts.body, app),
         Screen::Advice => advice::draw(frame, parts.body, app),
+        Screen::Hub => hub::draw(frame, parts.body, app),
     }
     status(frame, parts.status, app);
     hints(frame, parts.hints, app);
@@ -49,6 +51,7 @@ pub fn list_at(app: &App, body: Rect, at: Position) -> Option<(Rect, bool)> {
         Screen::Run => vec![(run::list(body), false)],
         Screen::Results => results::list(app, body).map_or(vec![], |list| vec![(list, false)]),
         Screen::Advice => vec![],
+        Screen::Hub => vec![(hub::list(app, body), false)],
     };
     lists.into_iter().find(|(place, _)| place.contains(at))
 }
@@ -69,7 +72,7 @@ fn tabs(frame: &mut Frame, area: Rect, app: &App) {
         let text = format!(" {} {} ", screen.index() + 1, screen.title());
         frame.render_widget(Span::styled(text, style), place);
     }
-    let used = layout::tabs(area)[4].1.right();
+    let used = layout::tabs(area)[Screen::COUNT - 1].1.right();
     let name = format!("{} ", app.profile_name);
     let room = Rect { x: used, width: area.right().saturating_sub(used), height: 1, ..area };
     if (name.chars().count() as u16) < room.width {
@@ -113,13 +116,17 @@ fn status(frame: &mut Frame, area: Rect, app: &App) {
 }
 
 fn hints(frame: &mut Frame, area: Rect, app: &App) {
-    let table = if app.asking { keys::QUESTION } else { keys::BINDINGS };
+    let table = match (app.asking, app.typing()) {
+        (true, _) => keys::QUESTION,
+        (false, true) => keys::TYPING,
+        (false, false) => keys::BINDINGS,
+    };
     let mut spans = vec![Span::raw(" ")];
     for binding in table.iter().filter(|b| b.foot && b.works_on(app.screen)) {
         spans.extend(hint(binding, app));
     }
-    if !app.asking {
-        spans.push(Span::styled("1-5", app.theme.strong()));
+    if !app.asking && !app.typing() {
+        spans.push(Span::styled("1-6", app.theme.strong()));
         spans.push(Span::styled(" screens", app.theme.soft()));
     }
     frame.render_widget(Line::from(spans), area);

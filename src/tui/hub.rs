@@ -1,0 +1,181 @@
+//! What the Hub screen knows: what is typed, what was found for it, the cards that were read, and the pull that is going
+//! on. Answers carry the number of their question, so that the newest wins whatever comes back first.
+
+use super::action::{Asked, Command};
+use crate::bench::appraise::Appraisal;
+use crate::hub::{Hit, Hits, Next, Progress, Query, Sort, Tally};
+use std::collections::BTreeMap;
+
+/// Repositories a page.
+const PAGE: usize = 20;
+/// The cursor this close to the end asks for the next page.
+const AHEAD: usize = 5;
+/// What is searched among, one after the other with each press.
+const FILTERS: [Option<&str>; 3] = [Some("text-generation"), Some("gguf"), None];
+
+#[derive(Debug, Default)]
+pub struct HubState {
+    pub text: String,
+    /// Letters go into the search line, and are no commands.
+    pub typing: bool,
+    pub sort: Sort,
+    filter: usize,
+    pub hits: Vec<Hit>,
+    next: Option<Next>,
+    /// The number of the newest question.
+    newest: u64,
+    /// A question is on its way.
+    pub waiting: bool,
+    /// Why the hub gave nothing.
+    pub error: Option<String>,
+    /// What was found is for the present words.
+    pub searched: bool,
+    pub cards: BTreeMap<String, Result<Appraisal, String>>,
+    /// Which of a repository's GGUF files is meant; moved by left and right.
+    pub choice: usize,
+    pub pull: Option<Pull>,
+}
+
+/// A pull that is going on.
+#[derive(Debug)]
+pub struct Pull {
+    pub name: String,
+    pub tally: Tally,
+    pub stopping: bool,
+}
+
+impl HubState {
+    pub fn filter(&self) -> Option<&'static str> {
+        FILTERS[self.filter]
+    }
+
+    /// A letter, or many that were pasted.
+    pub fn write(&mut self, text: &str) -> Option<Command> {
+        self.text.extend(text.chars().filter(|c| !c.is_control()));
+        self.search()
+    }
+
+    pub fn erase(&mut self, all: bool) -> Option<Command> {
+        if all {
+            self.text.clear();
+        } else {
+            self.text.pop()?;
+        }
+        if self.text.is_empty() {
+            // nothing is asked for, so that what is on its way is not wanted any more
+            *self = HubState {
+                typing: true,
+                sort: self.sort,
+                filter: self.filter,
+                newest: self.newest + 1,
+                cards: std::mem::take(&mut self.cards),
+                pull: self.pull.take(),
+                ..HubState::default()
+            };
+            return Some(Command::Search(Asked { number: self.newest, query: None }));
+        }
+        self.search()
+    }
+
+    pub fn sort_next(&mut self) -> Option<Command> {
+        let at = Sort::ALL.iter().position(|sort| *sort == self.sort).unwrap_or(0);
+        self.sort = Sort::ALL[(at + 1) % Sort::ALL.len()];
+        self.search()
+    }
+
+    pub fn filter_next(&mut self) -> Option<Command> {
+        self.filter = (self.filter + 1) % FILTERS.len();
+        self.search()
+    }
+
+    /// Asks for what the line says now.
+    pub fn search(&mut self) -> Option<Command> {
+        if self.text.trim().is_empty() {
+            return None;
+        }
+        (self.newest, self.waiting, self.error, self.searched) = (self.newest + 1, true, None, false);
+        Some(Command::Search(Asked { number: self.newest, query: Some(self.query()) }))
+    }
+
+    pub fn query(&self) -> Query {
+        let filter = self.filter().map(str::to_owned);
+        Query { filter, sort: self.sort, limit: PAGE, ..Query::new(&self.text) }
+    }
+
+    /// A page of results; those of older questions are not heard.
+    pub fn found(&mut self, number: u64, found: Result<Hits, String>, is_first: bool) {
+        if number != self.newest {
+            return;
+        }
+        self.waiting = false;
+        match found {
+            Ok(found) => {
+                if is_first {
+                    (self.hits, self.choice) = (Vec::new(), 0);
+                }
+                self.hits.extend(found.hits);
+                (self.next, self.searched, self.error) = (found.next, true, None);
+            }
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    pub fn has_more(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// What the cursor's new line needs: the next page near the end, else the card of what it stands on.
+    pub fn look(&mut self, cursor: usize) -> Option<Command> {
+        self.choice = 0;
+        if cursor + AHEAD >= self.hits.len()
+            && !self.waiting
+            && let Some(next) = self.next.take()
+        {
+            self.waiting = true;
+            return Some(Command::More(Asked { number: self.newest, query: Some(self.query()) }, next));
+        }
+        self.card_wanted(cursor)
+    }
+
+    pub fn card_wanted(&self, cursor: usize) -> Option<Command> {
+        let id = self.hits.get(cursor)?.repo.id();
+        (!self.cards.contains_key(&id)).then_some(Command::Card(id))
+    }
+
+    pub fn card(&self, cursor: usize) -> Option<&Result<Appraisal, String>> {
+        self.cards.get(&self.hits.get(cursor)?.repo.id())
+    }
+
+    /// The GGUF files of the repository under the cursor, one of which is to be chosen.
+    pub fn choices(&self, cursor: usize) -> Vec<&str> {
+        match self.card(cursor) {
+            Some(Ok(card)) => card.needs.iter().filter_map(|need| need.quant.as_deref()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn choose(&mut self, cursor: usize, right: bool) {
+        let last = self.choices(cursor).len().saturating_sub(1);
+        self.choice = self.choice.saturating_add_signed(if right { 1 } else { -1 }).min(last);
+    }
+
+    /// The name that a pull of the line under the cursor is told.
+    pub fn name(&self, cursor: usize) -> Option<String> {
+        let id = self.hits.get(cursor)?.repo.id();
+        Some(match self.choices(cursor).get(self.choice) {
+            Some(quant) => format!("{id}:{quant}"),
+            None => id,
+        })
+    }
+
+    pub fn begin(&mut self, name: String) -> Command {
+        self.pull = Some(Pull { name: name.clone(), tally: Tally::default(), stopping: false });
+        Command::Pull(name)
+    }
+
+    pub fn pulled(&mut self, progress: &Progress, clock: f64) {
+        if let Some(pull) = &mut self.pull {
+            pull.tally.on(progress, clock);
+        }
+    }
+}
