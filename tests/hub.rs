@@ -737,3 +737,38 @@ fn a_profile_names_a_model_and_data_of_the_hub_and_its_results_name_the_commit()
     assert!(again.status.success() || again.status.code() == Some(3), "{again:?}");
     assert!(machine.server.requests().is_empty(), "offline is offline");
 }
+
+/// A hub to try things on by hand, as the test did that is noted here: `BANTAM_TEST_HUB=FILE cargo test --test hub
+/// a_hub_for_others` writes its address to FILE and serves until the file is removed.
+///
+/// Checked with Python's huggingface_hub 2.4.0 in both directions, November 2026: `snapshot_download("org/bantam-s")`
+/// from it, then `bantam pull --offline`, `bantam inspect` and a second `bantam pull` (which fetched 0 bytes); and `bantam
+/// pull`, then `snapshot_download("org/bantam-s", local_files_only=True)` and `hf_hub_download(…)` with the network gone.
+#[test]
+fn a_hub_for_others() {
+    let Some(file) = std::env::var_os("BANTAM_TEST_HUB").map(PathBuf::from) else { return };
+    let bundled = |id: &str, name: &str, downloads: u64| {
+        let mut repo = Repo::new(id).file("README.md", "# bantam").fact("downloads", downloads.into());
+        for file in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"] {
+            repo = repo.file(file, std::fs::read(format!("models/{name}/{file}")).expect("a bundled model"));
+        }
+        let parameters = counted(if name == "bantam-s" { 426_624 } else { 2_624_000 }, "BF16");
+        repo = repo.large(WEIGHTS, std::fs::read(format!("models/{name}/model.safetensors")).expect("a bundled model"));
+        repo.fact("config", serde_json::json!({ "model_type": "llama" })).fact("safetensors", parameters)
+    };
+    let mamba = Repo::new("org/mamba-bantam").file("config.json", "{\"model_type\": \"mamba\"}").large(WEIGHTS, noise(3, 4096));
+    let server = Server::start([
+        bundled("org/bantam-s", "bantam-s", 120_000),
+        bundled("org/bantam-l", "bantam-l", 1_500_000),
+        mamba.fact("config", serde_json::json!({ "model_type": "mamba" })),
+        Repo { gated: Some("manual"), ..bundled("org/bantam-gated", "bantam-s", 900) },
+        Repo::new("org/bantam-large").file("config.json", "{}").large("large.safetensors", noise(5, 400_000_000)),
+        quiz(),
+    ]);
+    // a pull that can be watched
+    server.fault("large.safetensors", 3, Fault::Hang(150_000_000));
+    std::fs::write(&file, &server.endpoint).expect("writes");
+    while file.exists() {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -83,6 +83,7 @@ pub fn adapter(typed: &str, facts: &Facts) -> Result<Option<Adapter>> {
 
 /// The name on the hub, where it is one and the model is not here or not whole; None where there is nothing to fetch.
 pub fn to_fetch(typed: &str) -> Option<hub::Name> {
+    let (typed, _) = parts_of(typed);
     let cache = hub::Cache::here();
     match hub::find(typed, &bundled_names(), &cache) {
         Err(hub::Error::Unknown { .. } | hub::Error::NotCached { .. }) => hub::Name::parse(typed).ok(),

@@ -16,11 +16,16 @@ const SMALL: &[&str] = &[
     "quant_config.json",
     "tokenizer.json",
     "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "added_tokens.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
     "modules.json",
     "config_sentence_transformers.json",
+    "sentence_bert_config.json",
 ];
 
 /// The identity of a GGUF file. Reads every byte, about a second a gigabyte.

@@ -41,19 +41,22 @@ impl Dataset {
         Ok(Dataset { docs })
     }
 
-    /// A file that is one JSON list of objects. Where it is none, its lines may still be.
+    /// A file that is one JSON list of objects; an item's number stands for its line.
     fn of_list(text: &str, file: &Arc<str>) -> Result<Dataset, Error> {
         let allowed = "the list must hold JSON objects, like [{\"question\": \"2+2\", \"answer\": \"4\"}]";
-        let broken = |line: usize, why: &str| Err(Error::Broken { file: file.to_string(), line, message: format!("{why}; {allowed}") });
-        let objects: Vec<serde_json::Map<String, Json>> = match serde_json::from_str(text) {
-            Ok(objects) => objects,
-            Err(e) => return broken(e.line(), e.to_string().split(" at line ").next().unwrap_or("is no JSON")),
+        let broken = |line: usize, why: &str| Error::Broken { file: file.to_string(), line, message: format!("{why}; {allowed}") };
+        let items: Vec<Json> = match serde_json::from_str(text) {
+            Ok(items) => items,
+            Err(e) => return Err(broken(e.line(), &format!("is no JSON ({})", e.to_string().split(" at line ").next().unwrap_or("")))),
         };
-        if objects.is_empty() {
-            return broken(1, "has no items");
+        if items.is_empty() {
+            return Err(broken(1, "has no items"));
         }
-        let docs = objects.into_iter().zip(1..).map(|(fields, item)| Doc::new(file, item, fields)).collect();
-        Ok(Dataset { docs })
+        let doc = |(item, number): (Json, usize)| match item {
+            Json::Object(fields) => Ok(Doc::new(file, number, fields)),
+            other => Err(broken(1, &format!("item {number} is {}, not an object", kind(&other)))),
+        };
+        Ok(Dataset { docs: items.into_iter().zip(1..).map(doc).collect::<Result<_, Error>>()? })
     }
 
     /// Reads files, one after the other: Parquet, CSV, TSV, a JSON list, or JSON lines. Of tables only the columns are
@@ -205,6 +208,15 @@ mod tests {
         assert!(refused(&deep).contains("recursion limit exceeded"), "{}", refused(&deep));
         let error = utf8(vec![b'a', b'\n', 0xff], "d.jsonl").expect_err("not UTF-8").to_string();
         assert!(error.starts_with("d.jsonl:2: is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn one_list_of_objects_is_data_too() {
+        let data = Dataset::parse("[\n  {\"a\": 1},\n  {\"a\": 2}\n]\n", "d.json").expect("a list");
+        assert_eq!(data.docs.iter().map(|d| (d.line, d.fields["a"].as_u64())).collect::<Vec<_>>(), [(1, Some(1)), (2, Some(2))]);
+        assert!(refused("[{\"a\": 1}, 2]").contains("item 2 is a number, not an object; the list must hold"));
+        assert!(refused("[{\"a\": 1},\n").starts_with("d.jsonl:2: is no JSON (EOF while parsing a value)"), "{}", refused("[{\"a\": 1},\n"));
+        assert!(refused("[]").contains("has no items"));
     }
 
     #[test]

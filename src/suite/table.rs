@@ -50,7 +50,8 @@ impl Kind {
         let mut filled = cells.filter(|cell| !cell.is_empty());
         // 007 and +1 are names, not numbers
         let whole = |cell: &str| cell.parse::<i64>().is_ok_and(|n| n.to_string() == cell);
-        let real = |cell: &str| cell.parse::<f64>().is_ok_and(f64::is_finite) && !cell.starts_with(['+', '.']);
+        let padded = |cell: &str| cell.len() > 1 && cell.starts_with('0') && cell.as_bytes()[1].is_ascii_digit();
+        let real = |cell: &str| cell.parse::<f64>().is_ok_and(f64::is_finite) && !cell.starts_with('+') && !padded(cell);
         match (filled.clone().next(), filled.clone().all(whole), filled.all(real)) {
             (None, ..) => Kind::Text,
             (_, true, _) => Kind::Whole,

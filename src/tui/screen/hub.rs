@@ -130,16 +130,16 @@ fn card(frame: &mut Frame, place: Rect, app: &App) {
     };
     let title = hit.repo.id();
     let block = panel(&title, theme.soft());
-    let width = place.width.saturating_sub(2);
     let lines = match hub.card(app.cursor()) {
         None => vec![Line::styled("reading its config and the heads of its weights …", theme.soft())],
         Some(Err(error)) => vec![Line::styled(error.clone(), theme.bad())],
-        Some(Ok(appraisal)) => facts(appraisal, width, app),
+        Some(Ok(appraisal)) => facts(appraisal, inside(place), app),
     };
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), place);
 }
 
-fn facts<'a>(appraisal: &Appraisal, width: u16, app: &App) -> Vec<Line<'a>> {
+fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
+    let width = place.width;
     let theme = app.theme;
     let sheet = &appraisal.sheet;
     let page = &sheet.listing.page;
@@ -152,25 +152,34 @@ fn facts<'a>(appraisal: &Appraisal, width: u16, app: &App) -> Vec<Line<'a>> {
     }
     let parameters = sheet.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(*n));
     let stored = sheet.header.as_ref().map_or_else(|_| "not told".into(), appraise::stored);
+    let licence = page.licence.as_deref().unwrap_or("no licence told");
     lines.extend([
         told("parameters", parameters),
         told("stored as", format!("{stored}, {}", sheet.weights)),
-        told("licence", page.licence.clone().unwrap_or_else(|| "not told".into())),
-        told("access", access(page.gate, page.private).into()),
-        told("changed", page.modified.as_deref().and_then(|at| at.get(..10)).unwrap_or("not told").into()),
-        told("files", format!("{}, {}", sheet.listing.files.len(), Bytes(sheet.listing.bytes()))),
-        told("context", appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{} tokens", grouped(n)))),
+        told("licence", format!("{licence}, {}", access(page.gate, page.private))),
     ]);
+    let context = appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{} tokens", grouped(n)));
+    let more = [
+        told("context", context),
+        told("files", format!("{}, {}", sheet.listing.files.len(), Bytes(sheet.listing.bytes()))),
+        told("changed", page.modified.as_deref().and_then(|at| at.get(..10)).unwrap_or("not told").into()),
+        told("made from", if page.base.is_empty() { "not told".into() } else { page.base.join(", ") }),
+    ];
+    // what it would need comes first where there is no room for all
+    let room = (place.height as usize).saturating_sub(lines.len() + 2 + appraisal.needs.len());
+    lines.extend(more.into_iter().take(room));
     let free = appraisal.memory.as_ref().map_or_else(|_| "unknown".into(), |free| format!("{free} free"));
     lines.push(told("memory here", free));
-    let head = format!("{:<12}{:>10}{:>11} {:<9}", "estimated", "weights", format!("+{} tok", appraisal.context), "");
+    let [name, weights, memory] = if width < 43 { [8, 9, 10] } else { [12, 10, 12] };
+    let tokens = format!("+{}", appraisal.context);
+    let head = format!("{:name$}{:>weights$}{tokens:>memory$} tokens", "est.", "weights");
     lines.push(Line::styled(head, theme.soft()));
     let choices = app.hub.choices(app.cursor()).len();
     for (i, need) in appraisal.needs.iter().enumerate() {
-        let memory = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
+        let needed = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
         let chosen = choices > 0 && i == app.hub.choice;
-        let name = if chosen { format!("▸{}", need.name) } else { need.name.clone() };
-        let text = format!("{:<12}{:>10}{memory:>11} ", fit(&name, 12), need.weights.to_string());
+        let label = if chosen { format!("▸{}", need.name) } else { need.name.clone() };
+        let text = format!("{:name$}{:>weights$}{needed:>memory$} ", fit(&label, name), need.weights.to_string());
         let style = if chosen { theme.strong() } else { theme.text() };
         lines.push(Line::from(vec![Span::styled(text, style), Span::styled(need.fit.name(), fit_style(need.fit, app))]));
     }
