@@ -32,7 +32,11 @@ fn pull(criterion: &mut Criterion) {
             Hub::new(settings(&server, &cache), &Cancel::new())
         };
         let name = Name::parse("org/large").expect("a name");
-        bencher.iter_batched(fresh, |hub| hub.pull(&name, &Want::default(), &|_| {}).expect("pulls"), BatchSize::PerIteration);
+        bencher.iter_batched(
+            fresh,
+            |hub| hub.pull(&name, &Want::default(), &|_| {}).expect("pulls"),
+            BatchSize::PerIteration,
+        );
     });
     group.finish();
 }

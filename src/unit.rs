@@ -255,9 +255,15 @@ mod tests {
 
     #[test]
     fn counts_read_as_models_are_named() {
-        assert_eq!((parse_count("2B"), parse_count("1.7 b"), parse_count("360M")), (Ok(2_000_000_000), Ok(1_700_000_000), Ok(360_000_000)));
+        assert_eq!(
+            (parse_count("2B"), parse_count("1.7 b"), parse_count("360M")),
+            (Ok(2_000_000_000), Ok(1_700_000_000), Ok(360_000_000))
+        );
         assert!(parse_count("small").is_err() && parse_count("2 GiB").is_err());
-        assert_eq!([count(134_515_008), count(1_711_376_384), count(4000), count(7)], ["134.52 M", "1.71 B", "4 k", "7"]);
+        assert_eq!(
+            [count(134_515_008), count(1_711_376_384), count(4000), count(7)],
+            ["134.52 M", "1.71 B", "4 k", "7"]
+        );
     }
 
     #[test]

@@ -6,9 +6,7 @@
 #[path = "hub/server.rs"]
 mod server;
 
-use bantam::hub::{
-    Cache, DataName, Error, Hub, Name, Patience, Progress, Pulled, Query, Settings, Token, Want,
-};
+use bantam::hub::{Cache, DataName, Error, Hub, Name, Patience, Progress, Pulled, Query, Settings, Token, Want};
 use bantam::job::Cancel;
 use server::{COMMIT, Fault, OTHER_COMMIT, Repo, Server, TOKEN, noise};
 use std::path::{Path, PathBuf};
@@ -495,7 +493,8 @@ fn what_is_no_hub_is_told_apart_from_one_in_trouble() {
 
 /// A file of plain weights with one tensor of so many parameters, as its head and nothing more.
 fn head_only(parameters: u64) -> Vec<u8> {
-    let json = format!("{{\"w\":{{\"dtype\":\"BF16\",\"shape\":[{parameters}],\"data_offsets\":[0,{}]}}}}", parameters * 2);
+    let json =
+        format!("{{\"w\":{{\"dtype\":\"BF16\",\"shape\":[{parameters}],\"data_offsets\":[0,{}]}}}}", parameters * 2);
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat()
 }
 
@@ -525,12 +524,20 @@ fn a_search_goes_through_pages_in_order() {
 fn parameters_are_counted_where_the_hub_counts_integers() {
     // the hub says 250 thousand, which are integers of eight weights each
     let packed = [("x.qweight", "I32", "[125,2000]"), ("x.scales", "F16", "[8,2000]"), ("x.g_idx", "I32", "[1000]")];
-    let entry = |(name, kind, shape): &(&str, &str, &str)| format!("\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{shape},\"data_offsets\":[0,0]}}");
+    let entry = |(name, kind, shape): &(&str, &str, &str)| {
+        format!("\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{shape},\"data_offsets\":[0,0]}}")
+    };
     let json = format!("{{{}}}", packed.iter().map(entry).collect::<Vec<_>>().join(","));
     let gptq = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
     let machine = Machine::before([
-        Repo::new("org/gptq").large(WEIGHTS, gptq).fact("safetensors", counted(250_000, "I32")).fact("downloads", 3.into()),
-        Repo::new("org/one").large(WEIGHTS, head_only(1_000_000)).fact("safetensors", counted(1_000_000, "BF16")).fact("downloads", 2.into()),
+        Repo::new("org/gptq")
+            .large(WEIGHTS, gptq)
+            .fact("safetensors", counted(250_000, "I32"))
+            .fact("downloads", 3.into()),
+        Repo::new("org/one")
+            .large(WEIGHTS, head_only(1_000_000))
+            .fact("safetensors", counted(1_000_000, "BF16"))
+            .fact("downloads", 2.into()),
         Repo::new("org/three").fact("safetensors", counted(3_000_000, "BF16")).fact("downloads", 1.into()),
         Repo::new("org/unknown"),
     ]);
@@ -567,11 +574,14 @@ fn a_sheet_tells_what_a_repository_weighs_for_a_few_kilobytes() {
 
 #[test]
 fn a_head_that_is_longer_than_the_first_request_is_read_on() {
-    let entries: Vec<String> = (0..4000).map(|i| format!("\"layer.{i:05}\":{{\"dtype\":\"F32\",\"shape\":[10],\"data_offsets\":[0,40]}}")).collect();
+    let entries: Vec<String> = (0..4000)
+        .map(|i| format!("\"layer.{i:05}\":{{\"dtype\":\"F32\",\"shape\":[10],\"data_offsets\":[0,40]}}"))
+        .collect();
     let json = format!("{{{}}}", entries.join(","));
     let file = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &noise(1, 500_000)].concat();
     let machine = Machine::before([Repo::new(ID).large(WEIGHTS, file.clone())]);
-    let sheet = || Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
+    let sheet =
+        || Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
     assert_eq!(sheet().parameters, Ok(40_000));
     // a server without ranges gives everything; only the head is kept
     machine.server.fault(WEIGHTS, 9, Fault::IgnoreRange);
@@ -605,7 +615,12 @@ fn a_split_of_a_dataset_is_pulled_and_found_again() {
     assert_eq!(here, [pulled.folder.join("easy/test-0.jsonl")]);
     assert!(here[0].starts_with(machine.cache().folder().join("datasets--org--quiz")));
     let hard = DataName::parse("org/quiz#hard/test").expect("a name");
-    assert!(hub.pull_data(&hard, &|_| {}).expect_err("not in the README").to_string().contains("no config 'hard'; there are easy"));
+    assert!(
+        hub.pull_data(&hard, &|_| {})
+            .expect_err("not in the README")
+            .to_string()
+            .contains("no config 'hard'; there are easy")
+    );
 }
 
 // the program
@@ -615,7 +630,9 @@ impl Machine {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bantam"));
         command.args(args).env("HF_ENDPOINT", &self.server.endpoint).env("HF_HUB_CACHE", self.cache().folder());
         command.env("BANTAM_HOME", self.dir.path().join("home")).env("HF_HOME", self.dir.path().join("hf"));
-        for variable in ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        for variable in
+            ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+        {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -670,7 +687,11 @@ fn a_disk_that_fills_up_leaves_a_part_that_is_gone_on_with() {
     let output = command.output().expect("runs");
     let (_, stderr) = said(&output);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("writing model.safetensors stopped after") && stderr.contains("make room and the same command goes on"), "{stderr}");
+    assert!(
+        stderr.contains("writing model.safetensors stopped after")
+            && stderr.contains("make room and the same command goes on"),
+        "{stderr}"
+    );
     let part = std::fs::metadata(machine.part()).expect("a part").len();
     assert!(part > 0 && part < 3_000_000, "{part}");
     assert!(machine.bantam(&["pull", ID]).output().expect("runs").status.success());
@@ -682,7 +703,10 @@ fn a_disk_that_fills_up_leaves_a_part_that_is_gone_on_with() {
 fn the_program_searches_shows_pulls_lists_and_removes() {
     let config = std::fs::read("models/bantam-s/config.json").expect("a bundled model");
     let weights = std::fs::read("models/bantam-s/model.safetensors").expect("a bundled model");
-    let machine = Machine::before([small().file("config.json", config).large(WEIGHTS, weights).fact("config", serde_json::json!({ "model_type": "llama" }))]);
+    let machine = Machine::before([small()
+        .file("config.json", config)
+        .large(WEIGHTS, weights)
+        .fact("config", serde_json::json!({ "model_type": "llama" }))]);
     let run = |args: &[&str]| {
         let output = machine.bantam(args).output().expect("runs");
         let (stdout, stderr) = said(&output);
@@ -690,15 +714,27 @@ fn the_program_searches_shows_pulls_lists_and_removes() {
         stdout
     };
     let found = run(&["search", "small", "--filter", "text-generation", "--sort", "downloads"]);
-    assert!(found.lines().any(|line| line.starts_with(ID) && line.contains("llama") && line.contains("yes") && line.contains("apache-2.0")), "{found}");
+    assert!(
+        found.lines().any(|line| line.starts_with(ID)
+            && line.contains("llama")
+            && line.contains("yes")
+            && line.contains("apache-2.0")),
+        "{found}"
+    );
     let card = run(&["search", "--card", ID, "--context", "100"]);
-    assert!(card.contains("yes, as LlamaForCausalLM") && card.contains("Q4_K_M") && card.contains("a cache of 100 tokens"), "{card}");
+    assert!(
+        card.contains("yes, as LlamaForCausalLM") && card.contains("Q4_K_M") && card.contains("a cache of 100 tokens"),
+        "{card}"
+    );
     let card: serde_json::Value = serde_json::from_str(&run(&["search", "--card", ID, "--json"])).expect("JSON");
     assert_eq!((&card["parameters"], &card["needs"][0]["fit"]), (&426_624.into(), &"fits".into()));
     let folder = run(&["pull", ID, "--quiet"]);
     assert!(Path::new(folder.trim()).join(WEIGHTS).is_file(), "{folder}");
     let listed = run(&["models"]);
-    assert!(listed.contains("org/small") && listed.contains("main 93efa2f") && listed.contains("bundled:bantam-s"), "{listed}");
+    assert!(
+        listed.contains("org/small") && listed.contains("main 93efa2f") && listed.contains("bundled:bantam-s"),
+        "{listed}"
+    );
     let removed = run(&["models", "remove", ID, "--yes"]);
     assert!(removed.starts_with("org/small: removed, "), "{removed}");
     assert!(!machine.folder(ID).exists());
@@ -756,7 +792,8 @@ fn a_hub_for_others() {
         repo = repo.large(WEIGHTS, std::fs::read(format!("models/{name}/model.safetensors")).expect("a bundled model"));
         repo.fact("config", serde_json::json!({ "model_type": "llama" })).fact("safetensors", parameters)
     };
-    let mamba = Repo::new("org/mamba-bantam").file("config.json", "{\"model_type\": \"mamba\"}").large(WEIGHTS, noise(3, 4096));
+    let mamba =
+        Repo::new("org/mamba-bantam").file("config.json", "{\"model_type\": \"mamba\"}").large(WEIGHTS, noise(3, 4096));
     let server = Server::start([
         bundled("org/bantam-s", "bantam-s", 120_000),
         bundled("org/bantam-l", "bantam-l", 1_500_000),

@@ -187,7 +187,8 @@ fn cache_per_token(known: &Known, sheet: &Sheet) -> Option<u64> {
 /// The ways to have it, largest first: name, what a pull would be told, bytes of the weights.
 fn ways(known: &Known, sheet: &Sheet) -> Vec<(String, Option<String>, u64)> {
     if !sheet.ggufs.is_empty() && sheet.header.as_ref().is_ok_and(|header| header.gguf.is_some()) {
-        let mut all: Vec<_> = sheet.ggufs.iter().map(|(c, size)| (c.quant.clone(), Some(c.quant.clone()), size.0)).collect();
+        let mut all: Vec<_> =
+            sheet.ggufs.iter().map(|(c, size)| (c.quant.clone(), Some(c.quant.clone()), size.0)).collect();
         all.sort_by_key(|(.., bytes)| std::cmp::Reverse(*bytes));
         return all;
     }
@@ -252,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_1_1b_llama_takes_what_llama_cpp_says_its_files_weigh() {
-        let appraisal = appraise_on(sheet(Some(CONFIG), Ok(safetensors()), 2_200_119_864, &[]), None, Ok(Bytes(1 << 30)));
+        let appraisal =
+            appraise_on(sheet(Some(CONFIG), Ok(safetensors()), 2_200_119_864, &[]), None, Ok(Bytes(1 << 30)));
         assert_eq!(appraisal.runs.as_deref(), Ok("LlamaForCausalLM"));
         // 22 layers, keys and values of 4 heads of 64 in f32, at its own 2,048 tokens
         assert_eq!((appraisal.context, appraisal.cache), (2048, Some(Bytes(2 * 22 * 4 * 64 * 4 * 2048))));
@@ -270,14 +272,32 @@ mod tests {
         let mamba = r#"{"model_type": "mamba", "architectures": ["MambaForCausalLM"]}"#;
         let appraisal = appraise_on(sheet(Some(mamba), Ok(safetensors()), 1000, &[]), None, Ok(Bytes(1 << 30)));
         assert!(appraisal.runs.as_ref().is_err_and(|why| why.contains("mamba")), "{:?}", appraisal.runs);
-        assert_eq!(appraisal.needs, [Need { name: "as it is".into(), quant: None, weights: Bytes(1000), memory: None, fit: Fit::Unknown }]);
+        assert_eq!(
+            appraisal.needs,
+            [Need { name: "as it is".into(), quant: None, weights: Bytes(1000), memory: None, fit: Fit::Unknown }]
+        );
     }
 
     #[test]
     fn a_repository_of_ggufs_offers_each_of_them() {
-        let facts = GgufFacts { architecture: "llama".into(), context: Some(8192), layers: Some(30), width: Some(576), heads: Some(9), kv_heads: Some(3), head_dim: None };
-        let header = Header { tensors: vec![TensorHead { name: "w".into(), kind: String::new(), shape: vec![10, 10] }], gguf: Some(facts) };
-        let appraisal = appraise_on(sheet(None, Ok(header), 1000, &["m-Q8_0.gguf", "m-Q4_K_M.gguf"]), Some(100), Ok(Bytes(1 << 30)));
+        let facts = GgufFacts {
+            architecture: "llama".into(),
+            context: Some(8192),
+            layers: Some(30),
+            width: Some(576),
+            heads: Some(9),
+            kv_heads: Some(3),
+            head_dim: None,
+        };
+        let header = Header {
+            tensors: vec![TensorHead { name: "w".into(), kind: String::new(), shape: vec![10, 10] }],
+            gguf: Some(facts),
+        };
+        let appraisal = appraise_on(
+            sheet(None, Ok(header), 1000, &["m-Q8_0.gguf", "m-Q4_K_M.gguf"]),
+            Some(100),
+            Ok(Bytes(1 << 30)),
+        );
         assert_eq!(appraisal.cache, Some(Bytes(2 * 30 * 3 * 64 * 4 * 100)));
         let quants: Vec<_> = appraisal.needs.iter().filter_map(|n| n.quant.as_deref()).collect();
         assert_eq!(quants, ["Q4_K_M", "Q8_0"]);

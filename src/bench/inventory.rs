@@ -114,7 +114,8 @@ fn models_in(folder: &Path) -> Vec<Entry> {
     folders.sort();
     let is_model = |folder: &&PathBuf| folder.join("config.json").is_file() && hub::files(folder).is_ok();
     for folder in folders.iter().filter(is_model) {
-        let facts: Vec<_> = hub::files(folder).into_iter().flatten().filter_map(|f| std::fs::metadata(f).ok()).collect();
+        let facts: Vec<_> =
+            hub::files(folder).into_iter().flatten().filter_map(|f| std::fs::metadata(f).ok()).collect();
         entries.push(Entry {
             name: folder.display().to_string(),
             origin: Origin::Folder,
@@ -134,12 +135,13 @@ fn models_in(folder: &Path) -> Vec<Entry> {
 /// Where there is none, or it is no file of the cache or of bantam's own.
 pub fn removable<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry> {
     let file = |entry: &Entry| entry.path.as_deref()?.file_name().map(|f| f.to_string_lossy().into_owned());
-    let found = entries.iter().find(|entry| {
-        entry.name == name || (entry.origin == Origin::Artifact && file(entry).as_deref() == Some(name))
-    });
+    let found = entries
+        .iter()
+        .find(|entry| entry.name == name || (entry.origin == Origin::Artifact && file(entry).as_deref() == Some(name)));
     match found {
         None => {
-            let names: Vec<&str> = entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.name.as_str()).collect();
+            let names: Vec<&str> =
+                entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.name.as_str()).collect();
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             bail!("'{name}' is not here; what can be removed: {names}")
         }

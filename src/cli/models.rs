@@ -63,7 +63,12 @@ fn confirmed(entries: &[&Entry]) -> Result<bool> {
         bail!("nothing was removed: give --yes, since there is no terminal to ask on");
     }
     for entry in entries {
-        eprintln!("{:>10}  {} ({})", Bytes(entry.bytes.0 + entry.incomplete.0).to_string(), entry.name, entry.origin.name());
+        eprintln!(
+            "{:>10}  {} ({})",
+            Bytes(entry.bytes.0 + entry.incomplete.0).to_string(),
+            entry.name,
+            entry.origin.name()
+        );
     }
     eprint!("remove {}? y/N ", if entries.len() == 1 { "it" } else { "them" });
     io::stderr().flush().context("asking")?;

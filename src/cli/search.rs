@@ -97,7 +97,10 @@ fn card(appraisal: &Appraisal, hub: &Hub) -> Result<()> {
         ("access", access(page).to_owned()),
         ("parameters", sheet.parameters.as_ref().map_or_else(missing, |n| format!("{n} ({})", count(*n)))),
         ("stored as", stored.map_or_else(missing, |kinds| format!("{kinds}, {}", sheet.weights))),
-        ("bantam runs it", appraisal.runs.as_ref().map_or_else(|why| format!("no: {why}"), |name| format!("yes, as {name}"))),
+        (
+            "bantam runs it",
+            appraisal.runs.as_ref().map_or_else(|why| format!("no: {why}"), |name| format!("yes, as {name}")),
+        ),
         ("context", appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{n} tokens"))),
         ("made from", if page.base.is_empty() { "not told".into() } else { page.base.join(", ") }),
         ("a pull brings", sheet.pull.as_ref().map_or_else(Clone::clone, Bytes::to_string)),
@@ -135,9 +138,7 @@ fn card_json(appraisal: &Appraisal) -> Value {
     let Appraisal { sheet, runs, longest, context, cache, needs, memory } = appraisal;
     let listing = &sheet.listing;
     let told = |result: &Result<u64, String>| result.as_ref().map_or_else(|why| json!({ "error": why }), |n| json!(n));
-    let need = |need: &Need| {
-        json!({ "name": need.name, "weights": need.weights, "memory": need.memory, "fit": need.fit.name(), "provenance": "estimated" })
-    };
+    let need = |need: &Need| json!({ "name": need.name, "weights": need.weights, "memory": need.memory, "fit": need.fit.name(), "provenance": "estimated" });
     json!({
         "id": listing.repo.id(), "commit": listing.commit, "licence": listing.page.licence, "access": access(&listing.page),
         "modified": listing.page.modified, "parameters": told(&sheet.parameters),

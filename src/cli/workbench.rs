@@ -13,5 +13,9 @@ pub fn run(profile: Option<PathBuf>) -> Result<Exit> {
         tui::run(profile)?;
         return Ok(Exit::Done);
     }
-    headless::run(Run { profile, out: None, common: Common { json: false, fresh: false, offline: false, quiet: false } })
+    headless::run(Run {
+        profile,
+        out: None,
+        common: Common { json: false, fresh: false, offline: false, quiet: false },
+    })
 }

@@ -22,9 +22,9 @@ pub use recipe::{Quantize, Recipe, Step};
 pub use source::Source;
 
 use crate::job::Cancel;
+use crate::model::Config;
 use crate::model::cost::{TensorShape, cost};
 use crate::model::format::gguf::{ALIGNMENT, Value};
-use crate::model::Config;
 use anyhow::{Context, Result, bail};
 use artifact::{Note, Place};
 use metadata::Pair;

@@ -110,7 +110,8 @@ fn pick(data: &DataName, files: &[String], readme: &str) -> Result<Vec<String>, 
         let split = config.splits.iter().find(|split| split.name == data.split);
         let there = || config.splits.iter().map(|split| split.name.clone()).collect();
         let split = split.ok_or_else(|| wrong(format!("split '{}'", data.split), there()))?;
-        let meant = |file: &&String| split.patterns.iter().any(|pattern| glob::matches(pattern.trim_start_matches("./"), file));
+        let meant =
+            |file: &&String| split.patterns.iter().any(|pattern| glob::matches(pattern.trim_start_matches("./"), file));
         files.iter().filter(meant).cloned().collect()
     };
     picked.sort();
@@ -133,7 +134,8 @@ fn config<'a>(data: &DataName, configs: &'a [Config]) -> Result<&'a Config, (Str
         None => match configs {
             [one] => Ok(one),
             _ => {
-                let default = configs.iter().find(|c| c.default).or_else(|| configs.iter().find(|c| c.name == "default"));
+                let default =
+                    configs.iter().find(|c| c.default).or_else(|| configs.iter().find(|c| c.name == "default"));
                 default.ok_or_else(|| ("config without a name".into(), names()))
             }
         },
@@ -150,7 +152,8 @@ fn is_of(file: &str, data: &DataName) -> bool {
     let mut parts = stem.split(|c: char| !c.is_ascii_alphanumeric());
     let split = parts.any(|part| words.contains(&part.to_ascii_lowercase().as_str()));
     let config = data.config.as_ref().is_none_or(|config| {
-        file.split('/').any(|folder| folder == config) || stem.rsplit('/').next().is_some_and(|f| f.starts_with(config.as_str()))
+        file.split('/').any(|folder| folder == config)
+            || stem.rsplit('/').next().is_some_and(|f| f.starts_with(config.as_str()))
     });
     split && config
 }
@@ -246,7 +249,13 @@ mod tests {
         - split: test\n    path:\n    - \"ARC-Easy/test-*\"\n    - 'extra/*.jsonl'\ndataset_info:\n- config_name: nothing\n---\n# ARC\n";
 
     fn files() -> Vec<String> {
-        let files = ["README.md", "ARC-Easy/test-00000-of-00002.parquet", "ARC-Easy/test-00001-of-00002.parquet", "ARC-Challenge/test-00000-of-00001.parquet", "extra/more.jsonl"];
+        let files = [
+            "README.md",
+            "ARC-Easy/test-00000-of-00002.parquet",
+            "ARC-Easy/test-00001-of-00002.parquet",
+            "ARC-Challenge/test-00000-of-00001.parquet",
+            "extra/more.jsonl",
+        ];
         files.map(String::from).to_vec()
     }
 
@@ -267,18 +276,30 @@ mod tests {
 
     #[test]
     fn the_readme_says_which_files_are_a_split() {
-        assert_eq!(picked("a/b#ARC-Easy/test", ARC), Ok(vec![files()[1].clone(), files()[2].clone(), files()[4].clone()]));
+        assert_eq!(
+            picked("a/b#ARC-Easy/test", ARC),
+            Ok(vec![files()[1].clone(), files()[2].clone(), files()[4].clone()])
+        );
         assert_eq!(picked("a/b#ARC-Challenge/test", ARC), Ok(vec![files()[3].clone()]));
-        assert!(picked("a/b#ARC-Hard/test", ARC).expect_err("none").contains("no config 'ARC-Hard'; there are ARC-Challenge, ARC-Easy"));
+        assert!(
+            picked("a/b#ARC-Hard/test", ARC)
+                .expect_err("none")
+                .contains("no config 'ARC-Hard'; there are ARC-Challenge, ARC-Easy")
+        );
         assert!(picked("a/b#ARC-Easy/dev", ARC).expect_err("none").contains("no split 'dev'; there are test"));
         assert!(picked("a/b#test", ARC).expect_err("which?").contains("there are ARC-Challenge, ARC-Easy"));
-        assert!(picked("a/b#ARC-Challenge/train", ARC).expect_err("no file").contains("no file for ARC-Challenge/train"));
+        assert!(
+            picked("a/b#ARC-Challenge/train", ARC).expect_err("no file").contains("no file for ARC-Challenge/train")
+        );
     }
 
     #[test]
     fn without_a_readme_names_of_files_and_folders_say_it() {
         assert_eq!(picked("a/b#ARC-Easy/test", ""), Ok(vec![files()[1].clone(), files()[2].clone()]));
-        assert_eq!(picked("a/b#test", "# no head"), Ok(vec![files()[3].clone(), files()[1].clone(), files()[2].clone()]));
+        assert_eq!(
+            picked("a/b#test", "# no head"),
+            Ok(vec![files()[3].clone(), files()[1].clone(), files()[2].clone()])
+        );
         assert!(picked("a/b#ARC-Easy/train", "").is_err());
         let dev = DataName::parse("a/b#validation").expect("a name");
         assert!(is_of("data/dev.jsonl", &dev) && !is_of("data/develop.jsonl", &dev) && !is_of("data/dev.zip", &dev));

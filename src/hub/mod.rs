@@ -179,7 +179,9 @@ fn folder(path: &Path) -> Result<Found, Error> {
     let with = |ending: &str| files.iter().filter(|f| f.ends_with(ending)).cloned().collect::<Vec<_>>();
     let (safetensors, ggufs) = (with(".safetensors"), with(".gguf"));
     let why = if let Some(shard) = missing_shard(path) {
-        format!("{shard} is not there, which its index names: a download that did not end? `bantam pull` goes on with it")
+        format!(
+            "{shard} is not there, which its index names: a download that did not end? `bantam pull` goes on with it"
+        )
     } else if files.iter().any(|f| f == "config.json") && !safetensors.is_empty() {
         return Ok(Found { name: last_name(path), place: Place::Folder(path.into()), commit: None });
     } else if let [one] = &ggufs[..] {

@@ -44,10 +44,19 @@ impl Dataset {
     /// A file that is one JSON list of objects; an item's number stands for its line.
     fn of_list(text: &str, file: &Arc<str>) -> Result<Dataset, Error> {
         let allowed = "the list must hold JSON objects, like [{\"question\": \"2+2\", \"answer\": \"4\"}]";
-        let broken = |line: usize, why: &str| Error::Broken { file: file.to_string(), line, message: format!("{why}; {allowed}") };
+        let broken = |line: usize, why: &str| Error::Broken {
+            file: file.to_string(),
+            line,
+            message: format!("{why}; {allowed}"),
+        };
         let items: Vec<Json> = match serde_json::from_str(text) {
             Ok(items) => items,
-            Err(e) => return Err(broken(e.line(), &format!("is no JSON ({})", e.to_string().split(" at line ").next().unwrap_or("")))),
+            Err(e) => {
+                return Err(broken(
+                    e.line(),
+                    &format!("is no JSON ({})", e.to_string().split(" at line ").next().unwrap_or("")),
+                ));
+            }
         };
         if items.is_empty() {
             return Err(broken(1, "has no items"));
@@ -213,9 +222,16 @@ mod tests {
     #[test]
     fn one_list_of_objects_is_data_too() {
         let data = Dataset::parse("[\n  {\"a\": 1},\n  {\"a\": 2}\n]\n", "d.json").expect("a list");
-        assert_eq!(data.docs.iter().map(|d| (d.line, d.fields["a"].as_u64())).collect::<Vec<_>>(), [(1, Some(1)), (2, Some(2))]);
+        assert_eq!(
+            data.docs.iter().map(|d| (d.line, d.fields["a"].as_u64())).collect::<Vec<_>>(),
+            [(1, Some(1)), (2, Some(2))]
+        );
         assert!(refused("[{\"a\": 1}, 2]").contains("item 2 is a number, not an object; the list must hold"));
-        assert!(refused("[{\"a\": 1},\n").starts_with("d.jsonl:2: is no JSON (EOF while parsing a value)"), "{}", refused("[{\"a\": 1},\n"));
+        assert!(
+            refused("[{\"a\": 1},\n").starts_with("d.jsonl:2: is no JSON (EOF while parsing a value)"),
+            "{}",
+            refused("[{\"a\": 1},\n")
+        );
         assert!(refused("[]").contains("has no items"));
     }
 

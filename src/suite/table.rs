@@ -24,12 +24,14 @@ pub fn csv(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> Result<V
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(opened);
     let heads = reader.headers().map_err(broken)?.clone();
     let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(broken)?;
-    let columns: Vec<(usize, &str)> = heads.iter().enumerate().filter(|(_, name)| named(name.trim_start_matches('\u{feff}'))).collect();
+    let columns: Vec<(usize, &str)> =
+        heads.iter().enumerate().filter(|(_, name)| named(name.trim_start_matches('\u{feff}'))).collect();
     let kinds: Vec<Kind> = columns.iter().map(|(at, _)| Kind::of(rows.iter().map(|row| &row[*at]))).collect();
     let doc = |(row, number): (&csv::StringRecord, usize)| {
-        let cells = columns.iter().zip(&kinds).map(|((at, name), kind)| {
-            (name.trim_start_matches('\u{feff}').to_owned(), kind.read(&row[*at]))
-        });
+        let cells = columns
+            .iter()
+            .zip(&kinds)
+            .map(|((at, name), kind)| (name.trim_start_matches('\u{feff}').to_owned(), kind.read(&row[*at])));
         // the head is the first line
         let line = row.position().map_or(number + 1, |at| at.line() as usize);
         Doc::new(&file, line, cells.collect())
@@ -51,7 +53,8 @@ impl Kind {
         // 007 and +1 are names, not numbers
         let whole = |cell: &str| cell.parse::<i64>().is_ok_and(|n| n.to_string() == cell);
         let padded = |cell: &str| cell.len() > 1 && cell.starts_with('0') && cell.as_bytes()[1].is_ascii_digit();
-        let real = |cell: &str| cell.parse::<f64>().is_ok_and(f64::is_finite) && !cell.starts_with('+') && !padded(cell);
+        let real =
+            |cell: &str| cell.parse::<f64>().is_ok_and(f64::is_finite) && !cell.starts_with('+') && !padded(cell);
         match (filled.clone().next(), filled.clone().all(whole), filled.all(real)) {
             (None, ..) => Kind::Text,
             (_, true, _) => Kind::Whole,
@@ -76,7 +79,11 @@ pub fn parquet(path: &Path, named: &dyn Fn(&str) -> bool) -> Result<Vec<Doc>, Er
     let opened = File::open(path).map_err(|source| Error::Unreadable { file: file.to_string(), source })?;
     let broken = |why: String| {
         let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::Broken { file: file.to_string(), line: 1, message: format!("is no Parquet file that can be read: {why}") }
+        Error::Broken {
+            file: file.to_string(),
+            line: 1,
+            message: format!("is no Parquet file that can be read: {why}"),
+        }
     };
     // the library trusts some lengths in a file that is damaged
     let read = catch_unwind(AssertUnwindSafe(|| rows(opened, &file, named)));
@@ -167,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_column_of_a_csv_is_numbers_or_text_and_lines_are_remembered() {
-        let (_dir, path) = written("d.csv", "\u{feff}question,answer,code,x\n\"2 + 2,\n please\",4,007,1.5\n3 - 3,0,12,\n".as_bytes());
+        let (_dir, path) =
+            written("d.csv", "\u{feff}question,answer,code,x\n\"2 + 2,\n please\",4,007,1.5\n3 - 3,0,12,\n".as_bytes());
         let docs = csv(&path, b',', &|name| name != "x").expect("a table");
         let first = Json::Object(docs[0].fields.clone());
         assert_eq!(first, serde_json::json!({ "question": "2 + 2,\n please", "answer": 4, "code": "007" }));
@@ -184,7 +192,8 @@ mod tests {
         let schema = "message schema { optional binary question (STRING); optional int64 label; optional group choices { \
                       optional group text (LIST) { repeated group list { optional binary element (STRING); } } } }";
         let schema = Arc::new(parse_message_type(schema).expect("a schema"));
-        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::new())).expect("opens");
+        let mut writer =
+            SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::new())).expect("opens");
         let mut group = writer.next_row_group().expect("a group");
         let text = |texts: &[&str]| texts.iter().map(|t| ByteArray::from(*t)).collect::<Vec<_>>();
         let mut column = group.next_column().expect("works").expect("question");
@@ -195,7 +204,10 @@ mod tests {
         column.close().expect("closes");
         let mut column = group.next_column().expect("works").expect("choices");
         let levels: (&[i16], &[i16]) = (&[4, 4, 4], &[0, 1, 0]);
-        column.typed::<ByteArrayType>().write_batch(&text(&["a", "b", "c"]), Some(levels.0), Some(levels.1)).expect("writes");
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&text(&["a", "b", "c"]), Some(levels.0), Some(levels.1))
+            .expect("writes");
         column.close().expect("closes");
         group.close().expect("closes");
         writer.into_inner().expect("ends")

@@ -23,7 +23,11 @@ pub enum Message {
     Over(Option<String>),
     Reported(Result<PathBuf, String>),
     /// A page of what the hub has, for the question of this number.
-    Found { number: u64, found: Box<Result<Hits, String>>, is_first: bool },
+    Found {
+        number: u64,
+        found: Box<Result<Hits, String>>,
+        is_first: bool,
+    },
     /// What ORG/NAME is and would need here.
     Card(String, Box<Result<Appraisal, String>>),
     Pulling(Progress),
@@ -64,12 +68,17 @@ pub enum Action {
     Type,
     Leave,
     Letter(char),
-    Erase { all: bool },
+    Erase {
+        all: bool,
+    },
     SearchSort,
     SearchKind,
     Pull,
     Click(Position),
-    Scroll { down: bool, at: Position },
+    Scroll {
+        down: bool,
+        at: Position,
+    },
 }
 
 /// What the app wants of the world.

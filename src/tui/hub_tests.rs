@@ -45,7 +45,8 @@ fn appraisal(id: &str, config: Option<&str>, header: Header, weights: u64, ggufs
     let remote = |path: &str, size| Remote { path: path.into(), size: Some(size), hash: None };
     let files = vec![remote("model.safetensors", weights), remote("config.json", 700)];
     let listing = Listing { repo: repo(id), commit: "9".repeat(40), files, page: page("llama") };
-    let ggufs = gguf::choices(ggufs.iter().copied()).into_iter().zip(1..).map(|(c, n)| (c, Bytes(weights * n))).collect();
+    let ggufs =
+        gguf::choices(ggufs.iter().copied()).into_iter().zip(1..).map(|(c, n)| (c, Bytes(weights * n))).collect();
     let sheet = Sheet {
         listing,
         config: config.map(|c| c.as_bytes().to_vec()),
@@ -64,7 +65,14 @@ fn plain(id: &str) -> Appraisal {
 }
 
 fn ggufs(id: &str) -> Appraisal {
-    let facts = GgufFacts { architecture: "llama".into(), layers: Some(30), width: Some(576), heads: Some(9), kv_heads: Some(3), ..GgufFacts::default() };
+    let facts = GgufFacts {
+        architecture: "llama".into(),
+        layers: Some(30),
+        width: Some(576),
+        heads: Some(9),
+        kv_heads: Some(3),
+        ..GgufFacts::default()
+    };
     let tensor = TensorHead { name: "w".into(), kind: String::new(), shape: vec![134_515_008] };
     let header = Header { tensors: vec![tensor], gguf: Some(facts) };
     appraisal(id, None, header, 90_000_000, &["m-Q4_K_M.gguf", "m-Q8_0.gguf"])
@@ -155,7 +163,15 @@ fn letters_are_text_while_typing_and_commands_after() {
 #[test]
 fn nothing_is_asked_before_something_is_typed() {
     let mut app = app(80, 24);
-    for code in [KeyCode::Esc, KeyCode::Down, KeyCode::Char('s'), KeyCode::Char('f'), KeyCode::Char('p'), KeyCode::Char('/'), KeyCode::Char(' ')] {
+    for code in [
+        KeyCode::Esc,
+        KeyCode::Down,
+        KeyCode::Char('s'),
+        KeyCode::Char('f'),
+        KeyCode::Char('p'),
+        KeyCode::Char('/'),
+        KeyCode::Char(' '),
+    ] {
         assert_eq!(press(&mut app, code), None, "{code:?}");
     }
     assert!(picture(&app).contains("and never before"));
@@ -201,5 +217,9 @@ fn what_was_pulled_is_tried_beside_the_profiles_models() {
     assert!(matches!(plan, Some(Command::Plan(ref s)) if s.pulled == [name]), "{plan:?}");
     assert!(picture(&app).contains("is here and among the models now"));
     press(&mut app, KeyCode::Char('p'));
-    assert_eq!(app.hear(Message::Pulled(name.into(), Ok("/cache/snapshots/9".into()))), None, "it is among them already");
+    assert_eq!(
+        app.hear(Message::Pulled(name.into(), Ok("/cache/snapshots/9".into()))),
+        None,
+        "it is among them already"
+    );
 }

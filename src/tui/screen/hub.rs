@@ -1,7 +1,6 @@
 //! Hub: search the Hugging Face hub by typing, a card beside the list that says what a model would need here before any
 //! of it is pulled, and the pull with its progress.
 
-use super::models::grouped;
 use super::{fit, inside, pair, panel};
 use crate::bench::appraise::{self, Appraisal, Fit};
 use crate::cli::bar;
@@ -9,7 +8,7 @@ use crate::hub::{Gate, Hit};
 use crate::tui::app::App;
 use crate::tui::hub::Pull;
 use crate::tui::layout::{beside, scroll, wide};
-use crate::unit::{Bytes, Seconds, count};
+use crate::unit::{Bytes, Seconds, count, grouped};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -53,7 +52,11 @@ fn search_line(frame: &mut Frame, place: Rect, app: &App) {
     frame.render_widget(panel("Search the hub", style), place);
     let inner = inside(place);
     let kind = format!("{} · by {}", hub.filter().unwrap_or("everything"), hub.sort.name());
-    let right = Rect { x: inner.right().saturating_sub(kind.len() as u16), width: (kind.len() as u16).min(inner.width), ..inner };
+    let right = Rect {
+        x: inner.right().saturating_sub(kind.len() as u16),
+        width: (kind.len() as u16).min(inner.width),
+        ..inner
+    };
     frame.render_widget(Line::styled(kind, theme.soft()), right);
     let room = (right.x.saturating_sub(inner.x)).saturating_sub(2) as usize;
     let line = if hub.text.is_empty() && !hub.typing {
@@ -150,7 +153,7 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
         Ok(name) => lines.push(Line::styled(format!("✓ runs here as {name}"), theme.good())),
         Err(why) => lines.push(Line::styled(format!("✗ {}", fit(why, 2 * width as usize - 4)), theme.bad())),
     }
-    let parameters = sheet.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(*n));
+    let parameters = sheet.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(&n.to_string()));
     let stored = sheet.header.as_ref().map_or_else(|_| "not told".into(), appraise::stored);
     let licence = page.licence.as_deref().unwrap_or("no licence told");
     lines.extend([
@@ -158,7 +161,8 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
         told("stored as", format!("{stored}, {}", sheet.weights)),
         told("licence", format!("{licence}, {}", access(page.gate, page.private))),
     ]);
-    let context = appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{} tokens", grouped(n)));
+    let context =
+        appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{} tokens", grouped(&n.to_string())));
     let more = [
         told("context", context),
         told("files", format!("{}, {}", sheet.listing.files.len(), Bytes(sheet.listing.bytes()))),
@@ -181,7 +185,8 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
         let label = if chosen { format!("▸{}", need.name) } else { need.name.clone() };
         let text = format!("{:name$}{:>weights$}{needed:>memory$} ", fit(&label, name), need.weights.to_string());
         let style = if chosen { theme.strong() } else { theme.text() };
-        lines.push(Line::from(vec![Span::styled(text, style), Span::styled(need.fit.name(), fit_style(need.fit, app))]));
+        lines
+            .push(Line::from(vec![Span::styled(text, style), Span::styled(need.fit.name(), fit_style(need.fit, app))]));
     }
     lines
 }
@@ -223,7 +228,10 @@ fn progress(frame: &mut Frame, place: Rect, pull: &Pull, app: &App) {
     let open = tally.files.iter().enumerate().filter(|(_, file)| file.there < file.size && file.there > 0);
     let text = match tally.waiting.iter().flatten().next() {
         Some(why) => format!("waiting: {why}"),
-        None => open.map(|(_, f)| format!("{} {:.0}%", f.path, f.there as f64 * 100.0 / f.size as f64)).collect::<Vec<_>>().join(" · "),
+        None => open
+            .map(|(_, f)| format!("{} {:.0}%", f.path, f.there as f64 * 100.0 / f.size as f64))
+            .collect::<Vec<_>>()
+            .join(" · "),
     };
     let below = Rect { y: inner.y + 1, height: 1, ..inner };
     frame.render_widget(Line::styled(fit(&text, inner.width as usize), theme.soft()), below);
