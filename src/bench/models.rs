@@ -158,13 +158,21 @@ pub fn inspect(place: &Place) -> Result<Facts> {
 }
 
 /// Opens a model to compress it.
-pub fn source(name: &str, place: &Place) -> Result<compress::Source> {
+pub fn source(name: &str, place: &Place) -> Result<compress::Source<'static>> {
     match place {
         Place::Folder(path) if encoder::is_encoder(path) => bail!(
             "{name} is an encoder, which is measured as it is: a recipe makes a GGUF file, and that holds no encoder"
         ),
         Place::Bundled(name) => compress::Source::embedded(&embedded(bundled(name)?)?),
         Place::Folder(path) | Place::Gguf(path) => compress::Source::open(name, path),
+    }
+}
+
+/// Hands the model's files to `with`, wherever they are.
+pub fn with_files<T>(place: &Place, with: impl FnOnce(model::Source) -> Result<T>) -> Result<T> {
+    match place {
+        Place::Bundled(name) => with((&embedded(bundled(name)?)?).into()),
+        Place::Folder(path) | Place::Gguf(path) => with(path.into()),
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Command {
     Eval(Eval),
     /// Write a compressed model as a GGUF file
     Compress(Compress),
+    /// Write a model's weights as plain numbers into another kind of file
+    Export(Export),
     /// Show what a model is, from its header alone
     Inspect(Inspect),
     /// Compare two models item by item on suites
@@ -260,6 +262,40 @@ pub struct Compress {
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// Bundled model, folder, .gguf file or ORG/NAME in the cache; quantized ones too
+    pub model: String,
+    /// Kind of file
+    #[arg(long, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Merge this LoRA adapter into the weights, a folder in PEFT's form
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
+    /// What weights are written as [default: f16 for gguf, as stored for safetensors]
+    #[arg(long, value_name = "TYPE")]
+    pub dtype: Option<ExportDtype>,
+    /// The GGUF file or the folder to write [default: Name-Size-Version-TYPE.gguf or MODEL-safetensors here]
+    #[arg(long, short, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ExportFormat {
+    Gguf,
+    Safetensors,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ExportDtype {
+    F32,
+    F16,
+    Bf16,
 }
 
 #[derive(Debug, clap::Args)]

@@ -46,6 +46,9 @@ pub fn run(args: Compress) -> Result<Exit> {
     let artifact = artifact?;
     copy(&artifact.path, &out)?;
     tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json);
+    for note in source.notes() {
+        eprintln!("note: {note}");
+    }
     Ok(Exit::Done)
 }
 

@@ -10,6 +10,7 @@ mod completions;
 mod compress;
 mod doctor;
 mod eval;
+mod export;
 mod family;
 mod inspect;
 mod models;
@@ -66,6 +67,7 @@ pub fn main(args: Args) -> ExitCode {
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Compress(args)) => compress::run(args),
+        Some(Command::Export(args)) => export::run(args),
         Some(Command::Inspect(args)) => inspect::run(args),
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Report(args)) => report::run(args),

@@ -10,6 +10,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(non_camel_case_types, reason = "the field's own names")]
 pub enum Mixture {
+    F32,
     F16,
     BF16,
     Q8_0,
@@ -30,7 +31,8 @@ struct Facts {
 }
 
 #[rustfmt::skip]
-const FACTS: [Facts; 9] = [
+const FACTS: [Facts; 10] = [
+    Facts { mixture: Mixture::F32,    name: "F32",    file_type: 0,  main: GgmlType::F32 },
     Facts { mixture: Mixture::F16,    name: "F16",    file_type: 1,  main: GgmlType::F16 },
     Facts { mixture: Mixture::BF16,   name: "BF16",   file_type: 32, main: GgmlType::BF16 },
     Facts { mixture: Mixture::Q8_0,   name: "Q8_0",   file_type: 7,  main: GgmlType::Q8_0 },
@@ -331,7 +333,7 @@ mod tests {
         let refusal = "Q4_K_XL".parse::<Mixture>().expect_err("no such type");
         assert_eq!(
             refusal,
-            "'Q4_K_XL' is no quantization type; allowed are F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K"
+            "'Q4_K_XL' is no quantization type; allowed are F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K"
         );
     }
 }

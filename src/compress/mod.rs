@@ -2,11 +2,12 @@
 //! and bantam need. It changes weights and writes them; it measures nothing.
 //!
 //! In reading order: a `recipe` is what to do, a `source` is what to do it to; `mixture` says which type each tensor
-//! gets, `quantize` and `block` turn its rows into bytes; `checkpoint`, `metadata` and `vocabulary` tell the rest of a model
-//! in GGUF's words, `gguf` lays the file out, and `artifact` writes it once.
+//! gets, `quantize` and `block` turn its rows into bytes; `metadata` and `vocabulary` tell the rest of a model in GGUF's
+//! words, `gguf` lays the file out, and `artifact` writes it once. `export` writes plain numbers, as GGUF or safetensors.
 
 mod artifact;
 pub mod block;
+pub mod export;
 mod gguf;
 mod metadata;
 mod mixture;

@@ -119,7 +119,7 @@ mod tests {
             ("[[step]]\nquantise = { type = 'Q8_0' }", "line 2: unknown variant `quantise`, expected `quantize`"),
             ("[[step]]\n\nquantize = { tipe = 'Q8_0' }", "line 3: unknown field `tipe`, expected `type`"),
             ("name = 'x'\n[[step]]", "line 1: unknown field `name`, expected `step`"),
-            ("[[step]]\nquantize = { type = 'Q9' }", "line 2: 'Q9' is no quantization type; allowed are F16,"),
+            ("[[step]]\nquantize = { type = 'Q9' }", "line 2: 'Q9' is no quantization type; allowed are F32, F16,"),
             ("[[step]]\nquantize = {}", "line 2: missing field `type`"),
             ("", "a recipe has at least one step"),
             ("[[step]\n", "line 1: "),

@@ -1,28 +1,31 @@
 //! Sources: a model to be compressed, as tensors under their GGUF names whose rows can be read one by one, and what a
-//! GGUF file says about it. From a Hugging Face folder, from files in the binary, or from a GGUF file of floats.
+//! GGUF file says about it. From a Hugging Face folder, from files in the binary, from a GGUF file of floats, or from
+//! whatever answers for the weights of a config: a packed checkpoint, a model with an adapter merged in.
 
 use super::block::GgmlType;
 use super::gguf;
-use super::metadata::{self, Pair};
+use super::metadata::{self, Pair, Told};
 use super::mixture::Anatomy;
 use super::vocabulary;
 use crate::model::cost::TensorShape;
-use crate::model::format::gguf::{Gguf, Value};
+use crate::model::format::gguf::{Gguf, Placed, Value};
 use crate::model::format::safetensors::Safetensors;
-use crate::model::{self, Config, Embedded, Precision, names};
+use crate::model::tokenizer::Files;
+use crate::model::{self, Config, Embedded, Precision, Tokenizer};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use half::{bf16, f16};
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::OnceLock;
 
 /// A model, opened and checked; its weights stay where they are until they are read.
-pub struct Source {
+pub struct Source<'w> {
     name: String,
-    weights: Weights,
+    weights: Weights<'w>,
     metadata: Vec<Pair>,
+    notes: Vec<String>,
     tensors: Vec<Tensor>,
     anatomy: Anatomy,
     digest: OnceLock<String>,
@@ -35,48 +38,57 @@ pub struct Tensor {
     data: Data,
 }
 
-enum Weights {
+enum Weights<'w> {
     Safetensors(Safetensors),
     Gguf(Gguf),
+    Asked(&'w dyn model::Weights),
 }
 
 /// Where a tensor's numbers are.
 enum Data {
-    /// In a checkpoint under this name, its rows perhaps in another order.
-    Checkpoint { name: String, order: Option<Vec<usize>> },
+    /// In tensors of the checkpoint, one after the other.
+    Checkpoint(Vec<Piece>),
     /// In a GGUF file under the tensor's own name.
     Gguf(DType),
     /// Made from the config.
     Made(Vec<f32>),
 }
 
+/// A tensor of the checkpoint as it becomes part of a GGUF tensor.
+struct Piece {
+    name: String,
+    shape: Vec<usize>,
+    /// For each row the checkpoint's row that stands there.
+    order: Option<Vec<usize>>,
+    /// The file has 1 + w.
+    plus_one: bool,
+    /// The checkpoint has it as (in, out).
+    transposed: bool,
+}
+
 /// A tensor's numbers, ready to be read by row.
 pub struct Rows<'a> {
     pub count: usize,
     pub columns: usize,
-    numbers: Numbers<'a>,
-    /// For each row of the GGUF tensor the row that stands there.
-    order: Option<&'a [usize]>,
+    /// Of as many rows each.
+    parts: Vec<Part<'a>>,
 }
 
-#[derive(Clone, Copy)]
+struct Part<'a> {
+    numbers: Numbers<'a>,
+    order: Option<&'a [usize]>,
+    plus_one: bool,
+    transposed: bool,
+}
+
 enum Numbers<'a> {
     Stored(DType, &'a [u8]),
-    Made(&'a [f32]),
+    Made(Cow<'a, [f32]>),
 }
 
-/// The small files of a checkpoint.
-struct Files {
-    config: Vec<u8>,
-    generation_config: Option<Vec<u8>>,
-    tokenizer: Vec<u8>,
-    tokenizer_config: Option<Vec<u8>>,
-    chat_template: Option<Vec<u8>>,
-}
-
-impl Source {
-    /// Open a folder (config.json, tokenizer.json, safetensors) or a GGUF file. `name` is what the model is called.
-    pub fn open(name: &str, path: &Path) -> Result<Source> {
+impl<'w> Source<'w> {
+    /// Open a folder (config.json, a tokenizer, safetensors) or a GGUF file. `name` is what the model is called.
+    pub fn open(name: &str, path: &Path) -> Result<Source<'static>> {
         if !path.is_dir() {
             return Source::of_gguf(name, Gguf::open(path)?);
         }
@@ -86,60 +98,88 @@ impl Source {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => bail!("cannot read {}: {e}", path.join(file).display()),
         };
-        let needed = |file: &str| optional(file)?.with_context(|| format!("{place}: {file} is missing"));
-        let files = Files {
-            config: needed("config.json")?,
-            generation_config: optional("generation_config.json")?,
-            tokenizer: needed("tokenizer.json")?,
-            tokenizer_config: optional("tokenizer_config.json")?,
-            chat_template: optional("chat_template.jinja")?,
-        };
-        let weights = Safetensors::open(path, &Device::Cpu, Precision::AsStored)?;
-        Source::of_checkpoint(name, &place, weights, &files)
+        let config = optional("config.json")?.with_context(|| format!("{place}: config.json is missing"))?;
+        let generation = optional("generation_config.json")?;
+        let config = read_config(&config, generation.as_deref(), &place)?;
+        if let Some(quantization) = &config.quantization {
+            bail!(
+                "{place}: its weights are quantized already ({quantization}); `bantam export` writes what they stand for"
+            );
+        }
+        let weights = Safetensors::open(path, &Device::Cpu, Precision::AsStored)?.of_family(config.family);
+        Source::of_checkpoint(name, &place, weights, &config, &Files::of_folder(path)?)
     }
 
     /// A checkpoint compiled into the binary.
-    pub fn embedded(files: &Embedded) -> Result<Source> {
+    pub fn embedded(files: &Embedded) -> Result<Source<'static>> {
         let weights = Safetensors::embedded(files.name, files.weights, &Device::Cpu, Precision::AsStored)?;
-        let small = Files {
-            config: files.config.to_vec(),
-            generation_config: files.generation_config.map(<[u8]>::to_vec),
-            tokenizer: files.tokenizer.to_vec(),
-            tokenizer_config: files.tokenizer_config.map(<[u8]>::to_vec),
-            chat_template: None,
-        };
-        Source::of_checkpoint(files.name, files.name, weights, &small)
+        let config = read_config(files.config, files.generation_config, files.name)?;
+        let weights = weights.of_family(config.family);
+        Source::of_checkpoint(files.name, files.name, weights, &config, &Files::embedded(files))
     }
 
     /// `place` names the folder in errors.
-    fn of_checkpoint(name: &str, place: &str, weights: Safetensors, files: &Files) -> Result<Source> {
-        let file = format!("{place}/config.json");
-        let config = Config::from_json(&files.config, &file)?;
-        if config.family.name != "llama" {
-            bail!("{file}: model_type {:?} cannot be written as GGUF; allowed is llama", config.family.name);
+    fn of_checkpoint(
+        name: &str,
+        place: &str,
+        weights: Safetensors,
+        config: &Config,
+        files: &Files,
+    ) -> Result<Source<'static>> {
+        refuse_strangers(&weights, config).with_context(|| place.to_owned())?;
+        let tokenizer = files.tokenizer(config.bos, config.eos.first().copied())?;
+        for tensor in model::cost(config).tensors {
+            let raw = weights.raw(&tensor.name)?;
+            let turned = is_turned(config, &tensor);
+            let as_stored: Vec<usize> =
+                if turned { tensor.shape.iter().rev().copied().collect() } else { tensor.shape.clone() };
+            if raw.shape != as_stored {
+                bail!(
+                    "{place}: tensor {} has shape {:?}, but config.json asks for {as_stored:?}",
+                    tensor.name,
+                    raw.shape
+                );
+            }
         }
-        let mut tensors = checkpoint_tensors(&weights, &config).with_context(|| place.to_owned())?;
+        Source::new(name, &format!("{place}/config.json"), Weights::Safetensors(weights), config, &tokenizer)
+    }
+
+    /// Of weights that are asked for one by one, as f32.
+    pub fn asked(
+        name: &str,
+        place: &str,
+        weights: &'w dyn model::Weights,
+        config: &Config,
+        tokenizer: &Tokenizer,
+    ) -> Result<Source<'w>> {
+        Source::new(name, place, Weights::Asked(weights), config, tokenizer)
+    }
+
+    fn new(name: &str, file: &str, weights: Weights<'w>, config: &Config, tokenizer: &Tokenizer) -> Result<Source<'w>> {
+        let stored = matches!(weights, Weights::Safetensors(_));
+        let mut tensors = placed(config, stored)?;
         let parameters = tensors.iter().map(Tensor::weights).sum();
-        let mut metadata = metadata::of_config(name, &config, parameters, &file)?;
-        metadata.extend(files.vocabulary(&config).with_context(|| place.to_owned())?);
-        tensors.extend(metadata::rope_divisors(&config).map(|divisors| Tensor {
-            name: "rope_freqs.weight".into(),
-            shape: vec![divisors.len()],
-            data: Data::Made(divisors),
+        let Told { pairs: mut metadata, mut notes } = metadata::of_config(name, config, parameters, file)?;
+        let words = vocabulary::of_tokenizer(tokenizer, config.vocab, &config.eos).with_context(|| file.to_owned())?;
+        metadata.extend(words.pairs);
+        notes.extend(words.notes);
+        tensors.extend(metadata::rope_tensors(config).into_iter().map(|(name, factors)| Tensor {
+            name: name.into(),
+            shape: vec![factors.len()],
+            data: Data::Made(factors),
         }));
         let anatomy = Anatomy {
             layers: config.layers.len(),
             heads: config.heads,
             kv_heads: config.kv_heads,
-            experts: 0,
+            experts: config.experts.map_or(0, |experts| experts.count),
             tied: config.tied,
             llama: config.family.gguf == "llama",
         };
-        let weights = Weights::Safetensors(weights);
-        Ok(Source { name: name.into(), weights, metadata, tensors, anatomy, digest: OnceLock::new() })
+        Ok(Source { name: name.into(), weights, metadata, notes, tensors, anatomy, digest: OnceLock::new() })
     }
 
-    fn of_gguf(name: &str, file: Gguf) -> Result<Source> {
+    fn of_gguf(name: &str, file: Gguf) -> Result<Source<'static>> {
         let architecture = file.string("general.architecture")?.to_owned();
         let count = |key: &str| Ok::<_, anyhow::Error>(count(&file, &format!("{architecture}.{key}"))?.unwrap_or(0));
         let heads = count("attention.head_count")?;
@@ -155,7 +195,13 @@ impl Source {
         let tensors = gguf_tensors(&file)?;
         let metadata = gguf_metadata(&file);
         let weights = Weights::Gguf(file);
-        Ok(Source { name: name.into(), weights, metadata, tensors, anatomy, digest: OnceLock::new() })
+        let digest = OnceLock::new();
+        Ok(Source { name: name.into(), weights, metadata, notes: Vec::new(), tensors, anatomy, digest })
+    }
+
+    /// Where other programs will do otherwise than the file says, in sentences for the user.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     pub fn name(&self) -> &str {
@@ -177,21 +223,37 @@ impl Source {
 
     /// The tensor's numbers.
     pub fn rows<'a>(&'a self, tensor: &'a Tensor) -> Result<Rows<'a>> {
-        let (numbers, order) = match (&tensor.data, &self.weights) {
-            (Data::Checkpoint { name, order }, Weights::Safetensors(weights)) => {
-                let raw = weights.raw(name)?;
-                (Numbers::Stored(raw.dtype, raw.bytes), order.as_deref())
-            }
+        let whole = |numbers| vec![Part { numbers, order: None, plus_one: false, transposed: false }];
+        let parts = match (&tensor.data, &self.weights) {
+            (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| self.part(piece)).collect::<Result<_>>()?,
             (Data::Gguf(dtype), Weights::Gguf(file)) => {
                 let info = file.tensor(&tensor.name).with_context(|| format!("tensor {} is missing", tensor.name))?;
-                (Numbers::Stored(*dtype, file.data(info)), None)
+                whole(Numbers::Stored(*dtype, file.data(info)))
             }
-            (Data::Made(numbers), _) => (Numbers::Made(numbers), None),
+            (Data::Made(numbers), _) => whole(Numbers::Made(Cow::Borrowed(numbers))),
             _ => unreachable!("a source's tensors lie in its own weights"),
         };
         // a bias is a column of single numbers, so that its rows can be moved like its matrix's
         let columns = if tensor.shape.len() == 1 { 1 } else { tensor.shape[tensor.shape.len() - 1] };
-        Ok(Rows { count: tensor.weights() as usize / columns.max(1), columns, numbers, order })
+        Ok(Rows { count: tensor.weights() as usize / columns.max(1), columns, parts })
+    }
+
+    fn part<'a>(&'a self, piece: &'a Piece) -> Result<Part<'a>> {
+        let numbers = match &self.weights {
+            Weights::Safetensors(weights) => {
+                let raw = weights.raw(&piece.name)?;
+                Numbers::Stored(raw.dtype, raw.bytes)
+            }
+            Weights::Asked(weights) => {
+                let tensor = match piece.shape[..] {
+                    [out, inp] => weights.linear(&piece.name, out, inp)?.dequantized()?,
+                    _ => weights.tensor(&piece.name, &piece.shape)?,
+                };
+                Numbers::Made(Cow::Owned(tensor.flatten_all()?.to_vec1()?))
+            }
+            Weights::Gguf(_) => unreachable!("a GGUF file's tensors have no pieces"),
+        };
+        Ok(Part { numbers, order: piece.order.as_deref(), plus_one: piece.plus_one, transposed: piece.transposed })
     }
 
     /// The identity of weights, config and tokenizer: a SHA-256 over all that a GGUF file of this model would hold.
@@ -204,15 +266,17 @@ impl Source {
         hash.update(gguf::head(&self.metadata, &[]));
         for tensor in &self.tensors {
             hash.update(format!("{} {:?} ", tensor.name, tensor.shape));
-            match self.rows(tensor)?.numbers {
-                Numbers::Stored(dtype, bytes) => {
-                    hash.update(dtype.as_str());
-                    for part in bytes.chunks(1 << 24) {
-                        hash.update(part);
-                        progress((part.len() / dtype.size_in_bytes()) as u64);
+            for part in self.rows(tensor)?.parts {
+                match part.numbers {
+                    Numbers::Stored(dtype, bytes) => {
+                        hash.update(dtype.as_str());
+                        for part in bytes.chunks(1 << 24) {
+                            hash.update(part);
+                            progress((part.len() / dtype.size_in_bytes()) as u64);
+                        }
                     }
+                    Numbers::Made(numbers) => numbers.iter().for_each(|x| hash.update(x.to_le_bytes())),
                 }
-                Numbers::Made(numbers) => numbers.iter().for_each(|x| hash.update(x.to_le_bytes())),
             }
         }
         let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -239,9 +303,28 @@ impl Tensor {
 impl Rows<'_> {
     /// Read row `index` of the GGUF order into `row`, as f32.
     pub fn read(&self, index: usize, row: &mut [f32]) {
-        let index = self.order.map_or(index, |order| order[index]);
-        let range = index * self.columns..(index + 1) * self.columns;
-        match self.numbers {
+        let rows = self.count / self.parts.len();
+        let part = &self.parts[index / rows];
+        let index = part.order.map_or(index % rows, |order| order[index % rows]);
+        match part.transposed {
+            // a column of the checkpoint's matrix
+            true => row
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, x)| part.numbers.read(i * rows + index, std::slice::from_mut(x))),
+            false => part.numbers.read(index * self.columns, row),
+        }
+        if part.plus_one {
+            row.iter_mut().for_each(|x| *x += 1.0);
+        }
+    }
+}
+
+impl Numbers<'_> {
+    /// As many numbers as there is room for, from the `first` on.
+    fn read(&self, first: usize, row: &mut [f32]) {
+        let range = first..first + row.len();
+        match self {
             Numbers::Made(numbers) => row.copy_from_slice(&numbers[range]),
             Numbers::Stored(DType::F32, bytes) => {
                 widen(&bytes[range.start * 4..range.end * 4], row, f32::from_le_bytes);
@@ -262,50 +345,65 @@ fn widen<const N: usize>(bytes: &[u8], row: &mut [f32], number: impl Fn([u8; N])
     }
 }
 
-impl Files {
-    fn vocabulary(&self, config: &Config) -> Result<Vec<Pair>> {
-        let files = vocabulary::Files {
-            tokenizer: &self.tokenizer,
-            config: self.tokenizer_config.as_deref(),
-            chat_template: self.chat_template.as_deref(),
-        };
-        let eos = self.generation_ends()?.unwrap_or_else(|| config.eos.clone());
-        vocabulary::of_tokenizer(&files, config.vocab, config.bos, &eos)
-    }
+/// config.json, and generation_config.json with the last word on which tokens end a generation.
+fn read_config(config: &[u8], generation: Option<&[u8]>, place: &str) -> Result<Config> {
+    let config = Config::from_json(config, &format!("{place}/config.json"))?;
+    Ok(config.with_generation(generation, &format!("{place}/generation_config.json"))?)
+}
 
-    /// generation_config.json has the last word on which tokens end a generation.
-    fn generation_ends(&self) -> Result<Option<Vec<u32>>> {
-        let Some(bytes) = &self.generation_config else { return Ok(None) };
-        let generation: Json = serde_json::from_slice(bytes).context("generation_config.json")?;
-        let id = |id: &Json| id.as_u64().and_then(|id| u32::try_from(id).ok());
-        match &generation["eos_token_id"] {
-            Json::Null => Ok(None),
-            Json::Array(ids) => Ok(Some(ids.iter().filter_map(id).collect())),
-            one => Ok(Some(vec![id(one).context("generation_config.json: eos_token_id is no token id")?])),
+/// No tensor may be there that the config does not call for: it would be lost in silence.
+fn refuse_strangers(weights: &Safetensors, config: &Config) -> Result<()> {
+    let expected = model::cost(config).tensors;
+    let known: std::collections::HashSet<&str> =
+        expected.iter().filter_map(|tensor| weights.stored_name(&tensor.name)).collect();
+    // the output of a tied model is sometimes saved again, and old checkpoints keep rotary frequencies and masks
+    let derived = |name: &str| {
+        let buffers =
+            ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"];
+        buffers.iter().any(|buffer| name.ends_with(buffer)) || (config.tied && name.ends_with("lm_head.weight"))
+    };
+    match weights.names().into_iter().find(|name| !known.contains(name) && !derived(name)) {
+        Some(name) => bail!("tensor {name} has no place in a GGUF file of the {} architecture", config.family.gguf),
+        None => Ok(()),
+    }
+}
+
+/// Whether a checkpoint has the matrix as (in, out).
+pub(super) fn is_turned(config: &Config, tensor: &TensorShape) -> bool {
+    config.family.transposed && tensor.is_matrix() && tensor.part.is_within_layer()
+}
+
+/// The GGUF tensors of a config, each with the tensors of the checkpoint that it is made of. `stored` is whether these
+/// lie as in the files, and not as the graph asks for them.
+fn placed(config: &Config, stored: bool) -> Result<Vec<Tensor>> {
+    let mut tensors: Vec<Tensor> = Vec::new();
+    let mut by_name: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
+    for wanted in model::cost(config).tensors {
+        let placed = Placed::of(config, &wanted.name);
+        let placed = placed.with_context(|| format!("tensor {} has no GGUF name", wanted.name))?;
+        // a matrix of one row is a vector there
+        let one: Vec<usize> =
+            if wanted.shape.first() == Some(&1) { wanted.shape[1..].to_vec() } else { wanted.shape.clone() };
+        let stacked = if placed.stacked > 1 { vec![placed.stacked] } else { Vec::new() };
+        let transposed = stored && is_turned(config, &wanted);
+        let piece = Piece {
+            name: wanted.name,
+            shape: wanted.shape,
+            order: placed.order,
+            plus_one: placed.plus_one,
+            transposed,
+        };
+        let index = *by_name.entry(placed.tensor.clone()).or_insert(tensors.len());
+        match tensors.get_mut(index).map(|tensor| &mut tensor.data) {
+            Some(Data::Checkpoint(pieces)) => pieces.push(piece),
+            _ => tensors.push(Tensor {
+                name: placed.tensor,
+                shape: [stacked, one].concat(),
+                data: Data::Checkpoint(vec![piece]),
+            }),
         }
     }
-}
-
-/// The tensors that the config calls for, each present, in its shape, and no other.
-fn checkpoint_tensors(weights: &Safetensors, config: &Config) -> Result<Vec<Tensor>> {
-    let expected = model::cost(config).tensors;
-    let known = |name: &str| expected.iter().any(|tensor| tensor.name == name);
-    // the output of a tied model is sometimes saved again, and old checkpoints keep the rotary frequencies
-    let derived = |name: &str| name.ends_with("rotary_emb.inv_freq") || (config.tied && name == "lm_head.weight");
-    if let Some(name) = weights.names().into_iter().find(|name| !known(name) && !derived(name)) {
-        bail!("tensor {name} has no place in a GGUF file of the {} architecture", config.family.gguf);
-    }
-    expected.into_iter().map(|tensor| checkpoint_tensor(weights, config, tensor)).collect()
-}
-
-fn checkpoint_tensor(weights: &Safetensors, config: &Config, tensor: TensorShape) -> Result<Tensor> {
-    let TensorShape { name, shape, .. } = tensor;
-    let raw = weights.raw(&name)?;
-    if raw.shape != shape {
-        bail!("tensor {name} has shape {:?}, but config.json asks for {shape:?}", raw.shape);
-    }
-    let gguf = config.family.to_gguf(&name).with_context(|| format!("tensor {name} has no GGUF name"))?;
-    Ok(Tensor { name: gguf, shape, data: Data::Checkpoint { order: names::gguf_row_order(config, &name), name } })
+    Ok(tensors)
 }
 
 /// The file's tensors in the file's order, all of them floats.

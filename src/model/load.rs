@@ -104,6 +104,19 @@ pub fn with_weights<'a, T>(
     Ok(Opened::new(source.into())?.with_weights(options, with)?.0)
 }
 
+/// A model's tokenizer alone.
+pub fn read_tokenizer<'a>(source: impl Into<Source<'a>>) -> Result<Tokenizer> {
+    Opened::new(source.into())?.tokenizer()
+}
+
+/// What a path to a model leads to: a folder with config.json, or a GGUF file, also where it is a folder's only one.
+pub fn main_file(path: &Path) -> Result<PathBuf> {
+    if path.is_dir() && !path.join("config.json").is_file() {
+        return only_gguf_in(path);
+    }
+    Ok(path.to_owned())
+}
+
 impl Model {
     /// The longest sequence it is given; longer contexts lose their beginning when scored, as in lm-eval.
     pub fn max_length(&self) -> usize {

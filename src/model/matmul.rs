@@ -368,7 +368,7 @@ mod tests {
             for rows in [PANEL_ROWS, 50] {
                 let x = random(rows, 512);
                 let far = error(&quantized(&x, &w).expect("product"), &x, &stored);
-                assert!(far < 1e-4, "{dtype:?} with {rows} rows: {far}");
+                assert!(far < 2e-4, "{dtype:?} with {rows} rows: {far}");
             }
         }
     }

@@ -49,7 +49,7 @@ pub use family::Family;
 pub use generate::{End, Generated};
 pub use inspect::{Container, Facts, inspect};
 pub use linear::Linear;
-pub use load::{Embedded, LoadOptions, Model, Source, load, with_weights};
+pub use load::{Embedded, LoadOptions, Model, Source, load, main_file, read_tokenizer, with_weights};
 pub use ops::Span;
 pub use sample::Sampling;
 pub use score::{Item, Loglikelihood};

@@ -247,7 +247,7 @@ fn broken_sources_are_refused_in_a_sentence() {
     };
     let no_tokenizer = copy("a");
     fs::remove_file(no_tokenizer.join("tokenizer.json")).expect("removed");
-    assert!(said(&no_tokenizer).ends_with("tokenizer.json is missing"));
+    assert!(said(&no_tokenizer).contains("tokenizer.json is missing, and so are"));
 
     let truncated = copy("b");
     let whole = fs::read(truncated.join("model.safetensors")).expect("weights");
@@ -255,8 +255,11 @@ fn broken_sources_are_refused_in_a_sentence() {
     assert!(said(&truncated).contains("truncated?"), "{}", said(&truncated));
 
     let unigram = copy("c");
-    fs::write(unigram.join("tokenizer.json"), r#"{"model": {"type": "Unigram", "vocab": []}}"#).expect("written");
-    assert!(said(&unigram).contains("tokenizer.json: a tokenizer of type Unigram cannot be written as GGUF"));
+    let other = r#"{"version": "1.0", "added_tokens": [], "model": {"type": "Unigram", "unk_id": 0,
+        "vocab": [["<unk>", 0.0], ["a", -1.0]], "byte_fallback": false}}"#;
+    fs::write(unigram.join("tokenizer.json"), other).expect("written");
+    let refused = said(&unigram);
+    assert!(refused.contains("a tokenizer of type Unigram cannot be written as GGUF"), "{refused}");
 
     let gguf = folder.path().join("x.gguf");
     let source = Source::open("llama", &golden("llama")).expect("a source");
@@ -318,6 +321,198 @@ fn the_model_room_reads_a_file_as_its_checkpoint() {
     }
 }
 
+/// Every golden model in its own folder, with the tokenizer that lies elsewhere among the goldens.
+fn checkpoints() -> Vec<(String, tempfile::TempDir)> {
+    let tokenizers = golden("").with_file_name("tokenizer");
+    let names =
+        fs::read_dir(golden("")).expect("goldens").flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| golden(name).join("model.safetensors").is_file()).collect();
+    names.sort();
+    let copied = |name: String| {
+        let folder = tempfile::tempdir().expect("a folder");
+        for from in [tokenizers.join(&name), golden(&name)].into_iter().filter(|folder| folder.is_dir()) {
+            for file in fs::read_dir(from).expect("files").flatten().filter(|file| file.path().is_file()) {
+                fs::copy(file.path(), folder.path().join(file.file_name())).expect("copied");
+            }
+        }
+        if !folder.path().join("tokenizer.json").is_file() {
+            fs::copy(tokenizers.join("granite/tokenizer.json"), folder.path().join("tokenizer.json")).expect("copied");
+        }
+        (name, folder)
+    };
+    names.into_iter().map(copied).collect()
+}
+
+/// Logits of every position of a text of all numbers, some more than once.
+fn logits(model: &crate::model::Model, tokens: &[u32]) -> Vec<f32> {
+    let span = crate::model::Span { len: tokens.len(), parent: None, past: None };
+    let hidden = model.decoder.forward(tokens, &[span], &mut []).expect("forward");
+    model.decoder.logits(&hidden).and_then(|l| Ok(l.flatten_all()?.to_vec1()?)).expect("logits")
+}
+
+/// The file without what bantam says in keys of its own: as llama.cpp's converter would have written it.
+fn in_plain_words(file: &Path) -> PathBuf {
+    let bytes = fs::read(file).expect("the file");
+    // a key of the same length that nobody asks for
+    let own = b"bantam.tokenizer";
+    let at = bytes.windows(own.len()).position(|w| w == own).expect("bantam's own key");
+    let mut plain = bytes.clone();
+    plain[at..at + own.len()].copy_from_slice(b"nobody.tokenizer");
+    let to = file.with_extension("plain.gguf");
+    fs::write(&to, plain).expect("written");
+    to
+}
+
+#[test]
+fn every_family_is_the_same_model_as_safetensors_and_as_gguf() {
+    use crate::model::{LoadOptions, Precision, load, tokenizer::Special};
+    let texts: serde_json::Value =
+        serde_json::from_slice(&fs::read(golden("").with_file_name("tokenizer").join("expected.json")).expect("texts"))
+            .expect("texts");
+    let texts: Vec<&str> = texts["texts"].as_array().expect("texts").iter().filter_map(|t| t.as_str()).collect();
+    let mut families = std::collections::HashSet::new();
+    for (name, folder) in checkpoints() {
+        let source = Source::open(&name, folder.path()).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+        let artifact = make(&source, &Recipe::quantize(Mixture::F32), folder.path());
+        let options = LoadOptions { precision: Precision::F32, ..Default::default() };
+        let checkpoint = load(folder.path(), &options).expect(&name);
+        let file = load(&artifact.path, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let plain = load(&in_plain_words(&artifact.path), &options).unwrap_or_else(|e| panic!("{name}: {e}"));
+        families.insert(checkpoint.config.family.name);
+        // more tokens than any window or original length here
+        let tokens: Vec<u32> = (0..90u32).map(|i| (i * i * 7 + i * 3) % checkpoint.config.vocab as u32).collect();
+        let wanted = logits(&checkpoint, &tokens);
+        for model in [&file, &plain] {
+            let far = wanted.iter().zip(logits(model, &tokens)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far < 1e-4, "{name}: {far}");
+            let ends = |model: &crate::model::Model| {
+                model.config.eos.iter().copied().collect::<std::collections::HashSet<_>>()
+            };
+            assert_eq!(ends(model), ends(&checkpoint), "{name}");
+        }
+        for text in &texts {
+            for special in [Special::With, Special::Without] {
+                let ids = checkpoint.tokenizer.encode(text, special).expect("tokens");
+                assert_eq!(file.tokenizer.encode(text, special).expect("tokens"), ids, "{name}: {text:?}");
+                let decode = |tokenizer: &crate::model::Tokenizer| tokenizer.decode(&ids, special).expect("text");
+                assert_eq!(decode(&file.tokenizer), decode(&checkpoint.tokenizer), "{name}: {text:?}");
+            }
+        }
+        assert_eq!(file.tokenizer.chat_templates(), checkpoint.tokenizer.chat_templates(), "{name}");
+    }
+    assert_eq!(families.len(), crate::model::family::FAMILIES.len(), "{families:?}");
+}
+
+#[test]
+fn safetensors_are_written_as_transformers_reads_them() {
+    use crate::model::{LoadOptions, Precision, load};
+    let options = LoadOptions { precision: Precision::F32, ..Default::default() };
+    // matrices stored (in, out), experts, a norm for each head, one tied and one untied head
+    for (name, folder) in checkpoints() {
+        if !["gpt2", "qwen2_moe", "stablelm", "gemma3", "llama"].contains(&name.as_str()) {
+            continue;
+        }
+        let out = folder.path().join("exported");
+        let from = export::From { name: &name, model: folder.path().into(), adapter: None };
+        let told = export::to_safetensors(from, Some(export::Dtype::F32), &out, &Cancel::new(), &mut |_, _, _| {});
+        assert_eq!(told.expect("exported").path, out);
+        let (a, b) = (load(folder.path(), &options).expect(&name), load(&out, &options).expect(&name));
+        let tokens = [5, 9, 200, 3, 3, 17];
+        assert_eq!(logits(&a, &tokens), logits(&b, &tokens), "{name}");
+        assert_eq!(a.tokenizer.chat_templates(), b.tokenizer.chat_templates(), "{name}");
+        // the same numbers under the same names in the same shapes
+        let tensors = |folder: &Path| {
+            let all = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu).expect("tensors");
+            let floats =
+                |t: &Tensor| t.to_dtype(candle_core::DType::F32).and_then(|t| t.flatten_all()?.to_vec1::<f32>());
+            all.into_iter().map(|(name, t)| (name, t.dims().to_vec(), floats(&t).expect("floats"))).collect::<Vec<_>>()
+        };
+        let sorted = |mut all: Vec<(String, Vec<usize>, Vec<f32>)>| {
+            // GPT-2's has no prefix, and keeps its masks
+            all.iter_mut().for_each(|(name, ..)| *name = name.trim_start_matches("transformer.").to_owned());
+            all.retain(|(name, ..)| !name.ends_with("attn.bias") && !(a.config.tied && name == "lm_head.weight"));
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            all
+        };
+        assert!(sorted(tensors(folder.path())) == sorted(tensors(&out)), "{name}");
+        let again = export::to_safetensors(from, None, &out, &Cancel::new(), &mut |_, _, _| {});
+        assert!(format!("{:#}", again.expect_err("refused")).contains("there is something in it already"));
+    }
+}
+
+/// A LoRA adapter of rank 2 on all q and v of a Llama.
+fn adapter(folder: &Path, config: &crate::model::Config) {
+    let lora = serde_json::json!({"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4,
+        "target_modules": ["q_proj", "v_proj"], "bias": "none", "fan_in_fan_out": false});
+    fs::write(folder.join("adapter_config.json"), lora.to_string()).expect("config");
+    let mut tensors = HashMap::new();
+    for layer in 0..config.layers.len() {
+        for (module, out) in [("q_proj", config.q_dim()), ("v_proj", config.kv_dim())] {
+            let stem = format!("base_model.model.model.layers.{layer}.self_attn.{module}");
+            let half = |seed, shape: &[usize]| noise(seed, shape).to_dtype(candle_core::DType::F32).expect("f32");
+            tensors.insert(format!("{stem}.lora_A.weight"), half(1, &[2, config.dim]));
+            tensors.insert(format!("{stem}.lora_B.weight"), half(2, &[out, 2]));
+        }
+    }
+    candle_core::safetensors::save(&tensors, folder.join("adapter_model.safetensors")).expect("saved");
+}
+
+#[test]
+fn an_exported_model_has_its_adapter_merged_in() {
+    use crate::model::{Adaptation, LoadOptions, Precision, load};
+    let folder = tempfile::tempdir().expect("a folder");
+    let base = golden("llama");
+    let plain = LoadOptions { precision: Precision::F32, ..Default::default() };
+    let model = load(&base, &plain).expect("the model");
+    adapter(folder.path(), &model.config);
+    let with = Some(folder.path().to_path_buf());
+    let merged = load(&base, &LoadOptions { adapter: with, adaptation: Adaptation::Merged, ..plain.clone() });
+    let tokens = [5, 9, 200, 3, 3, 17];
+    let wanted = logits(&merged.expect("merged"), &tokens);
+    let far = |model: &crate::model::Model| {
+        logits(model, &tokens).iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    assert!(far(&model) > 1e-2, "the adapter does something");
+    let from = export::From { name: "llama", model: (&base).into(), adapter: Some(folder.path()) };
+    let (file, checkpoint) = (folder.path().join("m.gguf"), folder.path().join("m"));
+    export::to_gguf(from, export::Dtype::F32, Some(&file), &Cancel::new(), &mut |_| {}).expect("exported");
+    assert!(far(&load(&file, &plain).expect("the file")) < 1e-4);
+    let dtype = Some(export::Dtype::F32);
+    export::to_safetensors(from, dtype, &checkpoint, &Cancel::new(), &mut |_, _, _| {}).expect("exported");
+    assert!(far(&load(&checkpoint, &plain).expect("the folder")) < 1e-4);
+    // and a quantized file as the numbers it stands for
+    let source = Source::open("llama", &base).expect("a source");
+    let packed = make(&source, &Recipe::quantize(Mixture::Q8_0), folder.path());
+    let from = export::From { name: "llama", model: (&packed.path).into(), adapter: None };
+    let file = folder.path().join("wide.gguf");
+    export::to_gguf(from, export::Dtype::F32, Some(&file), &Cancel::new(), &mut |_| {}).expect("exported");
+    let same = |path: &Path| logits(&load(path, &plain).expect("loaded"), &tokens);
+    assert_eq!(same(&file), same(&packed.path));
+}
+
+#[test]
+fn what_gguf_cannot_say_is_refused_or_noted() {
+    let said = |model: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        let (_, folder) = checkpoints().into_iter().find(|(name, _)| name == model).expect("a golden");
+        let file = folder.path().join("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("config")).expect("config");
+        change(&mut config);
+        fs::write(&file, config.to_string()).expect("config");
+        match Source::open("x", folder.path()) {
+            Ok(source) => source.notes().join("; "),
+            Err(error) => format!("{error:#}"),
+        }
+    };
+    let refused = said("llama", &|config| config["hidden_act"] = "relu".into());
+    assert!(refused.contains("hidden_act Relu cannot be written as GGUF"), "{refused}");
+    assert!(said("mistral", &|_| ()).contains("llama.cpp sees further back than the sliding window"));
+    assert!(said("qwen2", &|_| ()).contains("llama.cpp does not normalise text (NFC)"));
+    assert!(said("gpt_neox", &|_| ()).contains("llama.cpp computes gelu by its tanh approximation"));
+    assert!(said("phimoe", &|_| ()).contains("chooses experts by a softmax"));
+    assert_eq!(said("llama_spm", &|_| ()), "");
+    assert_eq!(said("gemma2", &|_| ()), "");
+}
+
 #[test]
 fn a_scaling_that_gguf_cannot_say_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -329,7 +524,7 @@ fn a_scaling_that_gguf_cannot_say_is_refused() {
     config["rope_scaling"] = serde_json::json!({"rope_type": "dynamic", "factor": 2.0});
     fs::write(folder.path().join("config.json"), config.to_string()).expect("config");
     let said = format!("{:#}", Source::open("x", folder.path()).err().expect("refused"));
-    assert!(
-        said.ends_with("rope_type \"dynamic\" cannot be written as GGUF; allowed are default, linear, yarn, llama3")
-    );
+    assert!(said.ends_with(
+        "rope_type \"dynamic\" cannot be written as GGUF; allowed are default, linear, yarn, llama3, longrope"
+    ));
 }

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::LazyLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use fancy_regex::Regex;
 use minijinja::syntax::SyntaxConfig;
@@ -21,14 +23,17 @@ use serde_json::{Map, Value as Json};
 use super::error::{Error, Result};
 use super::tokenizer::Tokenizer;
 
-/// Instructions a rendering may take: a conversation of thousands of messages takes a tenth of it.
-const FUEL: u64 = 2_000_000;
+/// Instructions a rendering may take: a conversation of a thousand messages takes a fifth of it.
+const FUEL: u64 = 500_000;
+/// How long a rendering may take, since one instruction can be made to fill a hundred megabytes.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 /// Bytes of the longest template believed; the longest in use has a fifth of it.
 const LONGEST_TEMPLATE: usize = 1 << 19;
 /// Bytes of the longest prompt rendered.
 const LONGEST_PROMPT: usize = 1 << 26;
-/// How deep blocks and calls may nest.
+/// How deep blocks and calls may nest, and bytes of stack for them.
 const DEPTH: usize = 200;
+const STACK: usize = 16 << 20;
 
 /// A template, compiled, with the special tokens of its checkpoint.
 #[derive(Debug, Clone)]
@@ -82,15 +87,35 @@ impl ChatTemplate {
         variables.insert("documents", conversation.documents.map_or(Value::from(()), list));
         variables.insert("add_generation_prompt", conversation.add_generation_prompt.into());
         variables.extend(conversation.more.iter().map(|(name, more)| (name.as_str(), json::value(more))));
-        let template = self.environment.get_template(NAME).expect("added when it was made");
-        let mut prompt = Prompt::default();
-        match template.render_captured_to(Value::from(variables), &mut prompt) {
-            _ if prompt.full => {
-                Err(Error::Request(format!("the chat template writes more than {LONGEST_PROMPT} bytes")))
-            }
-            Ok(_) => Ok(String::from_utf8_lossy(&prompt.text).into_owned()),
-            Err(error) => Err(failed("the chat template cannot be rendered", &error)),
-        }
+        self.render_in_time(Value::from(variables))
+    }
+
+    /// On a thread that is left to its fuel when it takes too long: nothing can stop an instruction from outside.
+    fn render_in_time(&self, variables: Value) -> Result<String> {
+        let environment = self.environment.clone();
+        let (send, receive) = mpsc::channel();
+        let renderer = std::thread::Builder::new().name("chat template".into()).stack_size(STACK);
+        let spawned = renderer.spawn(move || {
+            // nobody listens any more where it took too long
+            let _ = send.send(render(&environment, variables));
+        });
+        spawned.map_err(|e| Error::Request(format!("no thread for the chat template: {e}")))?;
+        receive.recv_timeout(PATIENCE).unwrap_or_else(|why| {
+            Err(Error::Request(match why {
+                RecvTimeoutError::Timeout => format!("the chat template takes longer than {} s", PATIENCE.as_secs()),
+                RecvTimeoutError::Disconnected => "the chat template made its engine fail".into(),
+            }))
+        })
+    }
+}
+
+fn render(environment: &Environment, variables: Value) -> Result<String> {
+    let template = environment.get_template(NAME).expect("added when it was made");
+    let mut prompt = Prompt::default();
+    match template.render_captured_to(variables, &mut prompt) {
+        _ if prompt.full => Err(Error::Request(format!("the chat template writes more than {LONGEST_PROMPT} bytes"))),
+        Ok(_) => Ok(String::from_utf8_lossy(&prompt.text).into_owned()),
+        Err(error) => Err(failed("the chat template cannot be rendered", &error)),
     }
 }
 

@@ -132,12 +132,14 @@ fn said(template: &str) -> String {
 #[test]
 fn hostile_templates_are_refused_with_a_sentence() {
     let nested = "{% for i in range(9999) %}".repeat(5) + "x" + &"{% endfor %}".repeat(5);
-    assert!(said(&nested).contains("it takes more than 2000000 steps"), "{}", said(&nested));
+    assert!(said(&nested).contains("it takes more than 500000 steps"), "{}", said(&nested));
     assert!(said("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}").contains("recursion"));
     let long = "{% for i in range(100000) %}{{ 'x' * 100000 }}{% endfor %}";
     assert!(said(long).contains("writes more than 67108864 bytes"));
     assert!(said(&format!("{{{{ {} }}}}", "(".repeat(10_000))).starts_with("the chat template cannot be read: line 1"));
     assert!(said(&" ".repeat(LONGEST_TEMPLATE + 1)).contains("allowed are 524288"));
+    let slow = "{% for i in range(300) %}{% set a = ('x' * 99999999) | length %}{% endfor %}";
+    assert!(said(slow).contains("takes longer than 2 s"), "{}", said(slow));
     assert!(said("{{ 'x'.center(1000000000) }}").contains("allowed are up to 10000"));
     assert!(said("{{ [1] | tojson(indent=1000000000) }}").contains("an indent of 1000000000"));
     assert!(said("{% include 'x' %}").starts_with("the chat template cannot be rendered"));

@@ -4,6 +4,8 @@
 mod gguf;
 mod json;
 
+pub(crate) use gguf::SMOLLM3_NO_ROPE;
+
 use super::error::{Error, Result};
 use super::family::{Biases, Family, Positions, Residual};
 use super::format::packed::Quantization;

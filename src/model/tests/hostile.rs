@@ -127,8 +127,21 @@ fn gguf_files_of_other_models_are_refused_by_name() {
         assert!(refusal(file.save().path()).contains(part));
     }
     let mut experts = small();
-    experts.u32("llama.expert_count", 8);
-    assert!(refusal(experts.save().path()).contains("a mixture of 8 experts is not supported; supported: dense MLPs"));
+    experts.string("general.architecture", "gemma");
+    experts.tensors[0].name = "token_embd.weight".into();
+    experts.tensors[0].dims = vec![4, 2];
+    for (key, value) in [
+        ("embedding_length", 4),
+        ("attention.head_count", 1),
+        ("context_length", 8),
+        ("block_count", 1),
+        ("feed_forward_length", 4),
+        ("expert_count", 8),
+    ] {
+        experts.u32(&format!("gemma.{key}"), value);
+    }
+    let said = refusal(experts.save().path());
+    assert!(said.contains("a mixture of 8 experts in the gemma architecture is not supported"), "{said}");
 }
 
 #[test]

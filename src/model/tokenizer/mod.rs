@@ -22,8 +22,10 @@ use tokenizers::processors::PostProcessorWrapper;
 
 use super::error::{Error, Result};
 pub(crate) use files::Files;
+#[cfg(test)]
+pub(crate) use files::Vocabulary;
 pub use outline::Outline;
-pub(crate) use pieces::Pieces;
+pub(crate) use pieces::{Kind, Pieces};
 
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]

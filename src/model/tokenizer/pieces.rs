@@ -25,6 +25,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Unknown => 2,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+            Self::Unused => 5,
+            Self::Byte => 6,
+        }
+    }
+
     pub fn of(number: i64) -> Option<Self> {
         Some(match number {
             1 => Self::Normal,

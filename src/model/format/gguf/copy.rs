@@ -44,10 +44,21 @@ plain!(u8, f32, f16, bf16, BlockQ4_0, BlockQ4_1, BlockQ5_0, BlockQ5_1, BlockQ8_0
 plain!(BlockQ2K, BlockQ3K, BlockQ4K, BlockQ5K, BlockQ6K);
 
 impl<'a> Rows<'a> {
-    /// All rows of a tensor.
-    pub fn all(gguf: &'a Gguf, info: &'a TensorInfo, order: Option<Vec<usize>>) -> Self {
-        let (count, width) = info.rows();
-        Self { gguf, info, width, first: 0, count, order }
+    /// The rows that hold `elements` after the first `before`; `None` where these are no whole rows of the tensor.
+    pub fn new(
+        gguf: &'a Gguf,
+        info: &'a TensorInfo,
+        before: usize,
+        elements: usize,
+        order: Option<Vec<usize>>,
+    ) -> Option<Self> {
+        let (rows, width) = info.rows();
+        let columns = info.elements().checked_div(rows)?;
+        let whole = before.is_multiple_of(columns) && elements.is_multiple_of(columns);
+        let (first, count) = (before / columns, elements / columns);
+        let fits =
+            whole && first.checked_add(count)? <= rows && order.as_ref().is_none_or(|order| order.len() == count);
+        fits.then_some(Self { gguf, info, width, first, count, order })
     }
 
     pub fn f32s(&self) -> Vec<f32> {

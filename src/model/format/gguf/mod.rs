@@ -1,8 +1,8 @@
 //! GGUF files, versions 2 and 3, whole or split: the header and where each tensor lies. A header is believed only as far
 //! as the file reaches: every count is held against the bytes that are left before room is made for it.
 //!
-//! `split` finds the parts of a split file, `copy` takes tensors out of the map, and tensors by their checkpoint names
-//! are in `weights`. Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
+//! `split` finds the parts of a split file, `copy` takes tensors out of the map, `place` knows where a checkpoint's
+//! tensors stand, and `weights` gives them by their checkpoint names. Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -11,10 +11,12 @@ use std::path::Path;
 use candle_core::quantized::GgmlDType;
 
 mod copy;
+mod place;
 mod split;
 mod weights;
 
 use super::bytes::Bytes;
+pub(crate) use place::Placed;
 pub use split::{is_one_set, parts};
 pub use weights::GgufWeights;
 

@@ -1,5 +1,5 @@
-//! The tensors of a GGUF file by their checkpoint names, in the checkpoint's row order: what a GGUF file interleaves is
-//! put back when it is read, so that the graph, adapters and comparisons see one layout.
+//! The tensors of a GGUF file by their checkpoint names, in the checkpoint's row order: what a GGUF file interleaves,
+//! stacks or adds is undone when it is read, so that the graph, adapters and comparisons see one layout.
 
 use std::sync::Arc;
 
@@ -7,13 +7,19 @@ use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::copy::Rows;
-use super::{Computes, Gguf, TensorKind};
+use super::{Computes, Gguf, Placed, TensorKind};
 use crate::model::config::Config;
 use crate::model::error::{Error, Result};
 use crate::model::iq4::{self, Iq4};
 use crate::model::linear::Linear;
-use crate::model::names;
 use crate::model::weights::{Precision, Weights};
+
+/// A tensor of the checkpoint, found in the file.
+struct Found<'a> {
+    computes: Computes,
+    rows: Rows<'a>,
+    plus_one: bool,
+}
 
 /// A GGUF file as a source of weights.
 #[derive(Debug)]
@@ -30,18 +36,32 @@ impl<'a> GgufWeights<'a> {
     }
 
     /// A tensor's rows in checkpoint order, and what computes with them.
-    fn find(&self, name: &str, shape: &[usize]) -> Result<(Computes, Rows<'a>)> {
+    fn find(&self, name: &str, shape: &[usize]) -> Result<Found<'a>> {
         let missing = || self.gguf.broken(format!("tensor {name} is missing"));
-        let info = self.config.family.to_gguf(name).and_then(|gguf| self.gguf.tensor(&gguf)).ok_or_else(missing)?;
-        if info.shape != shape {
+        let placed = Placed::of(self.config, name).ok_or_else(missing)?;
+        let elements: usize = shape.iter().product();
+        let (info, before, all) = match self.gguf.tensor(&placed.tensor) {
+            Some(info) => (info, placed.index * elements, placed.stacked * elements),
+            None => {
+                let (tensor, before, all) = Placed::elsewhere(self.config, name, elements).ok_or_else(missing)?;
+                (self.gguf.tensor(&tensor).ok_or_else(missing)?, before, all)
+            }
+        };
+        // a row of one matrix may be the whole of another's vector
+        let alike = info.shape.len() == 1 || shape.len() == 1 || info.shape.last() == shape.last();
+        let rows = Rows::new(self.gguf, info, before, elements, placed.order);
+        let rows = rows.filter(|_| alike && info.elements() == all).ok_or_else(|| {
             let what = format!("tensor {} has shape {:?}, its keys ask for {shape:?}", info.name, info.shape);
-            return Err(self.gguf.broken(what));
-        }
+            self.gguf.broken(match placed.stacked {
+                1 => what,
+                stacked => format!("{what} {stacked} times"),
+            })
+        })?;
         let computes = info.kind.computes.ok_or_else(|| {
             let what = format!("tensor {} of type {}", info.name, info.kind.name);
             Error::unsupported(self.gguf.file(), what, TensorKind::computable())
         })?;
-        Ok((computes, Rows::all(self.gguf, info, names::gguf_row_order(self.config, name))))
+        Ok(Found { computes, rows, plus_one: placed.plus_one })
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
@@ -71,8 +91,8 @@ impl<'a> GgufWeights<'a> {
 
 impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let (computes, rows) = self.find(name, shape)?;
-        Ok(match computes {
+        let Found { computes, rows, plus_one } = self.find(name, shape)?;
+        let tensor = match computes {
             Computes::Candle(dtype) => match self.plain(dtype, &rows, shape)? {
                 Some(plain) => plain.to_dtype(DType::F32)?,
                 None => self.quantized(dtype, &rows, shape)?.dequantize(self.device)?,
@@ -81,7 +101,8 @@ impl Weights for GgufWeights<'_> {
                 let matrix = self.iq4(layout, &rows, shape)?;
                 matrix.rows(0..matrix.dims().0)?.reshape(shape)?.to_device(self.device)?
             }
-        })
+        };
+        Ok(if plus_one { (tensor - 1.0)? } else { tensor })
     }
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
@@ -89,7 +110,7 @@ impl Weights for GgufWeights<'_> {
         if self.precision == Precision::F32 {
             return Ok(Linear::dense(self.tensor(name, &shape)?));
         }
-        let (computes, rows) = self.find(name, &shape)?;
+        let Found { computes, rows, .. } = self.find(name, &shape)?;
         Ok(match computes {
             Computes::Candle(dtype) => match self.plain(dtype, &rows, &shape)? {
                 Some(plain) => Linear::dense(plain),

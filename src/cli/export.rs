@@ -1,0 +1,62 @@
+//! `bantam export MODEL --format gguf|safetensors`: a model's weights as plain numbers in another kind of file.
+
+use super::args::{Export, ExportDtype, ExportFormat};
+use super::{Exit, stop};
+use crate::bench::models;
+use crate::compress::export::{self, Dtype, From};
+use crate::compress::{Progress, Stage};
+use crate::unit::Bytes;
+use anyhow::Result;
+use serde_json::json;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+pub fn run(args: Export) -> Result<Exit> {
+    let found = models::find(&args.model)?;
+    let dtype = args.dtype.map(|dtype| match dtype {
+        ExportDtype::F32 => Dtype::F32,
+        ExportDtype::F16 => Dtype::F16,
+        ExportDtype::Bf16 => Dtype::Bf16,
+    });
+    let cancel = stop::on_signals()?;
+    let live = io::stderr().is_terminal();
+    let exported = models::with_files(&found.place, |model| {
+        let from = From { name: &found.name, model, adapter: args.adapter.as_deref() };
+        match args.format {
+            ExportFormat::Gguf => {
+                let mut show = |p: Progress| {
+                    if let (true, Stage::Write { tensor, .. }) = (live, p.stage) {
+                        eprint!("\r\x1b[2K{:>3}% {tensor}", p.done * 100 / p.total.max(1));
+                    }
+                };
+                export::to_gguf(from, dtype.unwrap_or(Dtype::F16), args.out.as_deref(), &cancel, &mut show)
+            }
+            ExportFormat::Safetensors => {
+                let last = found.name.rsplit('/').next().unwrap_or("model");
+                let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{last}-safetensors")));
+                let mut show = |tensor: &str, done: u64, total: u64| {
+                    if live {
+                        eprint!("\r\x1b[2K{:>3}% {tensor}", done * 100 / total.max(1));
+                    }
+                };
+                export::to_safetensors(from, dtype, &out, &cancel, &mut show)
+            }
+        }
+    });
+    if live {
+        eprint!("\r\x1b[2K");
+    }
+    if cancel.is_cancelled() {
+        return Ok(Exit::Interrupted);
+    }
+    let exported = exported?;
+    if args.json {
+        println!("{}", json!({"path": exported.path, "bytes": exported.bytes, "notes": exported.notes}));
+        return Ok(Exit::Done);
+    }
+    println!("{}: {}", exported.path.display(), Bytes(exported.bytes));
+    for note in &exported.notes {
+        eprintln!("note: {note}");
+    }
+    Ok(Exit::Done)
+}
