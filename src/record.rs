@@ -164,6 +164,15 @@ impl Variant {
             None => self.model.name.clone(),
         }
     }
+
+    /// Whether a profile means it by this: a label, or a model as profiles write it, which is its base variant.
+    pub fn is_called(&self, named: &str) -> bool {
+        let typed = match &self.model.place {
+            Place::Bundled(name) => named.strip_prefix("bundled:") == Some(name),
+            Place::Folder(path) | Place::Gguf(path) => path == std::path::Path::new(named),
+        };
+        self.label() == named || (self.is_base() && (typed || self.model.name == named))
+    }
 }
 
 /// The lengths of a speed measurement, named as llama-bench names them.

@@ -111,6 +111,7 @@ impl Plan {
     pub fn make(profile: &Profile, store: &Store) -> Result<Plan> {
         let tasks = tasks(profile)?;
         let variants = variants(profile)?;
+        check_names(profile, &tasks, &variants)?;
         let host = Host::here(!profile.measure.speed.is_empty());
         Ok(Plan::of(profile, variants, &tasks, host, store)?)
     }
@@ -194,6 +195,27 @@ fn variants(profile: &Profile) -> Result<Vec<(Variant, Estimate)>> {
         }
     }
     Ok(variants)
+}
+
+/// What the objective and the constraints speak of must be among what will be measured.
+fn check_names(profile: &Profile, tasks: &[TaskRef], variants: &[(Variant, Estimate)]) -> Result<()> {
+    if let Some(named) = &profile.objective.reference
+        && !variants.iter().any(|(variant, _)| variant.is_called(named))
+    {
+        let labels: Vec<String> = variants.iter().map(|(variant, _)| variant.label()).collect();
+        bail!("objective.reference: {named:?} is none of the profile's variants: {}", labels.join(", "));
+    }
+    let constraints = &profile.constraints;
+    let named = (constraints.score.iter().map(|(task, _)| ("constraints.score", task)))
+        .chain(constraints.relative.iter().map(|(task, _)| ("constraints.relative", task)))
+        .chain(profile.objective.tasks.iter().flatten().map(|task| ("objective.tasks", task)));
+    for (key, name) in named {
+        if !tasks.iter().any(|task| task.task == *name) {
+            let known: Vec<&str> = tasks.iter().map(|task| task.task.as_str()).collect();
+            bail!("{key}: {name:?} is none of the profile's tasks: {}", known.join(", "));
+        }
+    }
+    Ok(())
 }
 
 /// The recipe behind a name; None for the model as it is.

@@ -166,13 +166,13 @@ pub struct Bench {
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     pub quant: Vec<String>,
     /// Prompt tokens
-    #[arg(long, short, default_value_t = 512)]
+    #[arg(long, short, default_value_t = 512, value_parser = at_least_one)]
     pub prompt: usize,
     /// Generated tokens
-    #[arg(long, short = 'n', default_value_t = 128)]
+    #[arg(long, short = 'n', default_value_t = 128, value_parser = at_least_one)]
     pub output: usize,
     /// Threads [default: all cores]
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = at_least_one)]
     pub threads: Option<usize>,
     /// Time to spend on each, at most
     #[arg(long, default_value = "10 s")]
@@ -196,7 +196,7 @@ pub struct Eval {
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     pub quant: Vec<String>,
     /// Items per task, at most
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = at_least_one)]
     pub limit: Option<usize>,
     /// Longest sequence the model is given [default: its own maximum]
     #[arg(long, value_name = "TOKENS")]
@@ -218,7 +218,7 @@ pub struct Compare {
     #[arg(long, short, required = true, value_delimiter = ',')]
     pub suite: Vec<String>,
     /// Items per task, at most
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = at_least_one)]
     pub limit: Option<usize>,
     /// How much worse is still good enough, as a share of the score
     #[arg(long, default_value_t = 0.02)]
@@ -385,4 +385,13 @@ pub enum Shell {
     Fish,
     Powershell,
     Zsh,
+}
+
+/// A count of things that there must be.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("allowed is a whole number from 1 on".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err(format!("{text:?} is no whole number")),
+    }
 }

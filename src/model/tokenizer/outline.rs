@@ -46,12 +46,21 @@ impl Outline {
         let vocabulary = At { keys: &["model", "vocab"], wanted: &wanted };
         let counted = vocabulary.deserialize(&mut serde_json::Deserializer::from_slice(json));
         let counted = counted.map_err(not_a_tokenizer)?;
-        let inside = counted.found.len();
+        // added tokens have their numbers whether or not the vocabulary has them, too
+        let mut vocab = counted.found;
+        let mut tokens = counted.entries;
+        for added in &shell.added_tokens {
+            if let (Some(text), Some(id)) = (added["content"].as_str(), added["id"].as_u64()) {
+                tokens += usize::from(!vocab.contains_key(text));
+                vocab.entry(text.to_owned()).or_insert(id);
+            }
+        }
+        let inside = vocab.len();
         shell.rest.insert("added_tokens".into(), shell.added_tokens.into());
-        shell.rest.insert("model".into(), json!({"type": "WordLevel", "vocab": counted.found, "unk_token": ""}));
+        shell.rest.insert("model".into(), json!({"type": "WordLevel", "vocab": vocab, "unk_token": ""}));
         files.vocabulary = Vocabulary::Json(serde_json::to_vec(&shell.rest).map_err(not_a_tokenizer)?);
         let hollow = Self::from(&files.tokenizer(bos, eos)?);
-        Ok(Self { tokens: hollow.tokens + counted.entries - inside, ..hollow })
+        Ok(Self { tokens: hollow.tokens + tokens - inside, ..hollow })
     }
 
     /// Of a GGUF file.

@@ -2,8 +2,6 @@
 
 use super::NoEvidence;
 use crate::recommend::standing::{Standing, TaskName};
-use crate::record::{Place, Variant};
-use std::path::Path;
 
 /// # Errors
 /// `NoReference` when the one named has no score on any of `tasks`, `NoScores` when nobody has.
@@ -15,7 +13,7 @@ pub fn pick<'a>(
     let scored = standings.iter().filter(|standing| finished(standing, tasks) > 0);
     match named {
         Some(named) => {
-            let mut called = scored.filter(|standing| is_called(&standing.variant, named));
+            let mut called = scored.filter(|standing| standing.variant.is_called(named));
             called.next().ok_or_else(|| NoEvidence::NoReference { named: named.into() })
         }
         None => {
@@ -33,14 +31,4 @@ fn finished(standing: &Standing, tasks: &[&TaskName]) -> usize {
 
 fn bytes(standing: &Standing) -> u64 {
     standing.disk.value().unwrap_or_default() as u64
-}
-
-/// A model as profiles write it means its base variant; a label means that variant.
-fn is_called(variant: &Variant, named: &str) -> bool {
-    let model = &variant.model;
-    let typed = match &model.place {
-        Place::Bundled(name) => named.strip_prefix("bundled:") == Some(name),
-        Place::Folder(path) | Place::Gguf(path) => path == Path::new(named),
-    };
-    variant.label() == named || (variant.is_base() && (typed || model.name == named))
 }
