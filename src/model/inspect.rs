@@ -97,16 +97,19 @@ fn of_safetensors(opened: &Opened) -> Result<Stored> {
         let (from, to) = info.data_offsets;
         count(&mut types, format!("{:?}", info.dtype), info.shape.iter().product(), to - from);
     }
-    if opened.config.quantization.is_none() {
-        let asked = cost(&opened.config).tensors;
-        asked.iter().try_for_each(|tensor| files.fits(&tensor.name, &tensor.shape))?;
-    }
     let (container, bytes) = (Container::Safetensors { files: files.file_count() }, files.bytes());
-    let packed = opened
-        .config
-        .quantization
-        .clone()
-        .map(|quantization| Packed::new(files, quantization, &Device::Cpu, Precision::AsStored).modules().len());
+    let asked = cost(&opened.config).tensors;
+    let packed = match opened.config.quantization.clone() {
+        None => {
+            asked.iter().try_for_each(|tensor| files.fits(&tensor.name, &tensor.shape))?;
+            None
+        }
+        Some(quantization) => {
+            let packed = Packed::new(files, quantization, &Device::Cpu, Precision::AsStored);
+            asked.iter().try_for_each(|tensor| packed.fits(&tensor.name, &tensor.shape))?;
+            Some(packed.modules().len())
+        }
+    };
     Ok((container, bytes, types, packed))
 }
 

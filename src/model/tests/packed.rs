@@ -17,7 +17,7 @@ use crate::model::format::packed::{Packed, Quantization, Summary, Widened};
 use crate::model::format::safetensors::Safetensors;
 use crate::model::linear::Linear;
 use crate::model::weights::Weights;
-use crate::model::{Decoder, Precision};
+use crate::model::{Decoder, Precision, inspect};
 
 /// One matrix of packings/model.safetensors.
 #[derive(Deserialize)]
@@ -174,6 +174,24 @@ fn packed_modules_are_counted_from_the_headers() {
         assert_eq!(modules.len(), 14, "{name}: {modules:?}");
         assert!(modules.contains(&"model.layers.1.mlp.down_proj".to_owned()));
     }
+}
+
+#[test]
+fn facts_of_a_quantized_checkpoint_are_those_of_its_graph() {
+    for (name, _) in CHECKPOINTS {
+        let facts = inspect(&root().join("quant").join(name)).expect(name);
+        assert_eq!((facts.packed, facts.parameters()), (Some(14), 98_624), "{name}");
+    }
+    let folder = tempfile::tempdir().expect("folder");
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(root().join("quant/gptq_sym").join(file), folder.path().join(file)).expect("copy");
+    }
+    // of another size than its files, where they are not packed
+    let config = std::fs::read_to_string(folder.path().join("config.json")).expect("config");
+    let config = config.replace("\"vocab_size\": 384", "\"vocab_size\": 512");
+    std::fs::write(folder.path().join("config.json"), config).expect("write");
+    let sentence = inspect(folder.path()).expect_err("must refuse").to_string();
+    assert!(sentence.contains("model.embed_tokens.weight has shape [384, 64]"), "{sentence}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::model::weights::Precision;
 /// Where a matrix of four bits says what it is.
 const STATE: &str = "weight.quant_state.bitsandbytes__";
 /// 1 / 127 as bitsandbytes writes it (`int8_vectorwise_dequant`).
-const PER_127: f32 = 7.874_015_7e-3;
+const PER_127: f32 = 0.007_874_016;
 
 /// A bitsandbytes checkpoint's settings.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,7 @@
 use safetensors::tensor::Dtype;
 
 use super::bits::{Layout, Packing};
-use super::grid::{Grid, Groups};
+use super::grid::{Codes, Grid, Groups};
 use super::parts::{Module, Part};
 use super::quantization::groups;
 use crate::model::error::Result;
@@ -124,8 +124,6 @@ impl CompressedTensors {
         found.ok_or_else(|| module.broken("is quantized, and no group of config_groups has it as a target"))
     }
 }
-
-type Codes<'a> = Box<dyn Fn(usize, &mut [i16]) + Sync + 'a>;
 
 impl Scheme {
     fn new(table: &Table, group: &Table, weights: &Table) -> Result<Self> {

@@ -25,12 +25,18 @@ use crate::model::weights::Precision;
 /// Columns in a block.
 const BLOCK: usize = 32;
 
+/// Writes rows of integers.
+pub type Codes<'a> = Box<dyn Fn(usize, &mut [i16]) + Sync + 'a>;
+
+/// Writes a block: its scale and integers, in two-byte pieces.
+type Write = fn(f16, &[i16; BLOCK], &mut [u16]);
+
 /// Integers with scales, not yet read.
 pub struct Grid<'a> {
     pub out: usize,
     pub inp: usize,
     /// Writes the integers of the rows from the first one given on, (n, inp), as the checkpoint stores them.
-    pub codes: Box<dyn Fn(usize, &mut [i16]) + Sync + 'a>,
+    pub codes: Codes<'a>,
     /// The least and the greatest integer there can be.
     pub code_range: (i16, i16),
     /// (out, groups)
@@ -192,7 +198,7 @@ impl Grid<'_> {
     }
 
     fn blocks(&self, dtype: GgmlDType, order: Option<Vec<u32>>, device: &Device) -> Result<Linear> {
-        let (block, write): (usize, fn(f16, &[i16; BLOCK], &mut [u16])) = match dtype {
+        let (block, write): (usize, Write) = match dtype {
             GgmlDType::Q4_0 => (9, write_q4_0),
             GgmlDType::Q5_0 => (11, write_q5_0),
             _ => (17, write_q8_0),

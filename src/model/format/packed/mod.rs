@@ -73,16 +73,25 @@ impl Packed {
         modules
     }
 
+    /// Whether a tensor of the graph is here: packed, or plain and in its shape; a sentence where not. Reads headers only.
+    pub fn fits(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match self.module(name) {
+            Some(_) => Ok(()),
+            None => self.inner.fits(name, shape),
+        }
+    }
+
+    /// The module of a `NAME.weight`, where its matrix is packed.
+    fn module(&self, weight: &str) -> Option<Module<'_>> {
+        let module = weight.strip_suffix(".weight")?;
+        let name = |last: &&str| self.inner.stored_name(&format!("{module}{last}"))?.strip_suffix(*last);
+        let module = Module { checkpoint: &self.inner, name: LAST.iter().find_map(name)? };
+        self.quantization.packs(module).then_some(module)
+    }
+
     /// The packed matrix of a `NAME.weight`, where it is packed.
     fn matrix(&self, weight: &str, out: usize, inp: usize) -> Result<Option<Matrix<'_>>> {
-        let Some(module) = weight.strip_suffix(".weight") else { return Ok(None) };
-        let name = |last: &&str| self.inner.stored_name(&format!("{module}{last}"))?.strip_suffix(*last);
-        let Some(name) = LAST.iter().find_map(name) else { return Ok(None) };
-        let module = Module { checkpoint: &self.inner, name };
-        match self.quantization.packs(module) {
-            true => Ok(Some(self.quantization.matrix(module, out, inp)?)),
-            false => Ok(None),
-        }
+        self.module(weight).map(|module| self.quantization.matrix(module, out, inp)).transpose()
     }
 }
 
