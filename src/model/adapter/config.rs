@@ -126,7 +126,7 @@ impl Lora {
     }
 }
 
-/// Refuses what is known to be different, and what is not known and switched on.
+/// Refuses what is known to be different, and what looks like an option, is not known and is switched on.
 fn refuse_options(table: &Table) -> Result<()> {
     let supported = "plain LoRA, rsLoRA and DoRA on modules";
     let is_off = |value: &Value| match value {
@@ -140,10 +140,11 @@ fn refuse_options(table: &Table) -> Result<()> {
             return Err(table.unsupported(key, supported));
         }
     }
+    // newer versions name what they add so; other keys are notes of training programs
     let unknown = table.keys().find(|key| {
         let known = [REFUSED, TRAINING, READ].iter().any(|list| list.contains(key));
-        let says_something = |value: &Value| matches!(value, Value::Bool(true) | Value::Array(_) | Value::Object(_));
-        !known && table.get(key).is_some_and(|value| says_something(value) && !is_off(value))
+        let is_option = key.starts_with("use_") || key.ends_with("_config");
+        !known && is_option && table.get(key).is_some_and(|value| !is_off(value))
     });
     if let Some(key) = unknown {
         return Err(table.unsupported(key, supported));

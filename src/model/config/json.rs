@@ -141,7 +141,9 @@ impl Reader<'_> {
     }
 
     fn quantization(&self) -> Result<Option<Quantization>> {
-        self.get("quantization_config").map(|table| Quantization::from_json(table, self.file)).transpose()
+        // compressed-tensors' first name for it
+        let table = self.get("quantization_config").or_else(|| self.get("compression_config"));
+        table.map(|table| Quantization::from_json(table, self.file)).transpose()
     }
 
     fn head_dim(&self, dim: usize, heads: usize) -> Result<usize> {

@@ -79,7 +79,7 @@ impl Safetensors {
     pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
         let names = match folder.join(INDEX).is_file() {
             true => shards(&folder.join(INDEX))?,
-            false => vec![SINGLE.to_owned()],
+            false => vec![single(folder)],
         };
         let open = |name: &String| {
             let path = folder.join(name);
@@ -302,6 +302,19 @@ impl Shard {
 
     fn broken(&self, what: String) -> Error {
         Error::broken(&self.name, what)
+    }
+}
+
+/// The one file of a folder without an index: `model.safetensors`, or the only other that holds a model. Quantized
+/// checkpoints used to be called after their bits and groups.
+fn single(folder: &Path) -> String {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_model = |name: &String| name.ends_with(".safetensors") && !name.starts_with("adapter_");
+    let mut found: Vec<String> = names.filter(is_model).collect();
+    match (found.iter().any(|name| name == SINGLE), found.len()) {
+        (false, 1) => found.remove(0),
+        _ => SINGLE.to_owned(),
     }
 }
 

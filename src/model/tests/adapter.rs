@@ -347,7 +347,7 @@ fn configs_that_are_not_done_are_refused_by_name() {
         (lora(json!({"use_qalora": true})), "use_qalora is not supported"),
         (lora(json!({"alora_invocation_tokens": [1, 2]})), "alora_invocation_tokens is not supported"),
         (lora(json!({"use_something_new": true})), "use_something_new is not supported"),
-        (lora(json!({"something_new": {"a": 1}})), "something_new is not supported"),
+        (lora(json!({"something_new_config": {"a": 1}})), "something_new_config is not supported"),
         (lora(json!({"init_lora_weights": "pissa_niter_4"})), "init_lora_weights \"pissa_niter_4\" is not supported"),
         (lora(json!({"bias": "some"})), "bias is none of"),
         (lora(json!({"r": 0})), "r has 0, allowed is a positive rank"),
@@ -369,7 +369,7 @@ fn configs_that_are_not_done_are_refused_by_name() {
     }
     // what only mattered to training, and what is switched off, is passed over
     let fine = json!({"lora_dropout": 0.5, "loftq_config": {}, "use_something_new": false, "revision": "main",
-        "layer_replication": [], "target_parameters": null, "inference_mode": true, "new_number": 3});
+        "layer_replication": [], "target_parameters": null, "inference_mode": true, "new_number": 3, "fixed_by": ["x"]});
     Lora::from_json(lora(fine).to_string().as_bytes(), "f").expect("accepted");
 }
 

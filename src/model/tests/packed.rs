@@ -212,6 +212,19 @@ fn a_separate_file_says_the_same_as_the_table_in_the_config() {
 }
 
 #[test]
+fn a_checkpoint_called_after_its_bits_is_found() {
+    let folder = tempfile::tempdir().expect("folder");
+    let whole = root().join("quant/gptq_sym");
+    std::fs::copy(whole.join("config.json"), folder.path().join("config.json")).expect("copy");
+    let other = folder.path().join("gptq_model-4bit-32g.safetensors");
+    std::fs::copy(whole.join("model.safetensors"), &other).expect("copy");
+    assert_eq!(inspect(folder.path()).expect("facts").packed, Some(14));
+    std::fs::copy(&other, folder.path().join("gptq_model-8bit-32g.safetensors")).expect("copy");
+    let sentence = inspect(folder.path()).expect_err("must refuse").to_string();
+    assert!(sentence.contains("model.safetensors"), "{sentence}");
+}
+
+#[test]
 fn configs_that_are_not_read_are_refused_by_name() {
     let gptq = |change: Value| merged(json!({"quant_method": "gptq", "bits": 4, "group_size": 32}), change);
     let awq = |change: Value| merged(json!({"quant_method": "awq", "bits": 4, "group_size": 32}), change);
