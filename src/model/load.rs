@@ -226,7 +226,7 @@ impl<'a> Opened<'a> {
         with: impl FnOnce(&Config, &dyn Weights) -> Result<T>,
     ) -> Result<T> {
         let Some(folder) = &options.adapter else { return with(&self.config, weights) };
-        let adapter = Adapter::open(folder)?;
+        let adapter = Adapter::open(folder)?.on(&options.device);
         let adapted = Adapted::new(weights, &adapter, &self.config, options.adaptation);
         let done = with(&adapter.config(self.config.clone()), &adapted)?;
         adapted.finish()?;

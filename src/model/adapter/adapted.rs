@@ -104,7 +104,23 @@ impl<'a> Adapted<'a> {
         }
         let magnitude = tensors.needed(module, Role::Magnitude, &[out])?;
         let norm = (base.dequantized()? + b.matmul(&a)?)?.sqr()?.sum(D::Minus1)?.sqrt()?;
-        Ok(Some(Update::Rows { a, b, magnitude: Some((magnitude / norm)?) }))
+        let magnitude = self.over(module, &magnitude, &norm)?;
+        Ok(Some(Update::Rows { a, b, magnitude: Some(magnitude) }))
+    }
+
+    /// DoRA's magnitudes over the norms of what they scale, which must not be zero.
+    fn over(&self, module: &str, magnitude: &Tensor, norm: &Tensor) -> Result<Tensor> {
+        let factor = (magnitude / norm)?;
+        match factor.abs()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            true => Ok(factor),
+            false => {
+                let key = self.adapter.tensors.first_key(module);
+                Err(self
+                    .adapter
+                    .tensors
+                    .broken(key, "is of a matrix with a row or column of zeros, which DoRA cannot scale"))
+            }
+        }
     }
 
     /// The bias that B's own bias comes to.
@@ -116,14 +132,14 @@ impl<'a> Adapted<'a> {
     }
 
     /// W in f32 with its update in it.
-    fn merged(&self, base: &Linear, update: Update) -> Result<Tensor> {
+    fn merged(&self, module: &str, base: &Linear, update: Update) -> Result<Tensor> {
         let weight = base.dequantized()?;
         match update {
             Update::Rows { a, b, magnitude } => LowRank { a, b, magnitude }.merged(&weight),
             Update::Columns { a, b, magnitude } => {
                 let sum = (weight + b.matmul(&a)?)?;
                 let norm = sum.sqr()?.sum(0)?.sqrt()?;
-                Ok(sum.broadcast_mul(&(magnitude / norm)?)?)
+                Ok(sum.broadcast_mul(&self.over(module, &magnitude, &norm)?)?)
             }
         }
     }
@@ -177,7 +193,7 @@ impl Adapted<'_> {
             (Some(Update::Rows { a, b, magnitude }), Adaptation::Applied) => {
                 base.with_adapter(LowRank { a, b, magnitude })
             }
-            (Some(update), _) => Linear::dense(self.merged(&base, update)?),
+            (Some(update), _) => Linear::dense(self.merged(&module, &base, update)?),
         };
         // a graph with a bias of its own asks for it, and gets both
         match self.added_bias(&module, out)? {

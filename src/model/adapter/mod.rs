@@ -79,6 +79,11 @@ impl Adapter {
         Ok(Self { folder: folder.to_owned(), lora, tensors: Tensors::new(files, &tensors.display().to_string())? })
     }
 
+    /// For a model on another device than the CPU.
+    pub fn on(self, device: &Device) -> Self {
+        Self { tensors: self.tensors.on(device), ..self }
+    }
+
     /// The config of the model with this adapter: a head that was the embedding is one by itself where the adapter changes
     /// one of the two.
     pub fn config(&self, base: Config) -> Config {

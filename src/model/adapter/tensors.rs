@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::model::error::{Error, Result};
 use crate::model::format::safetensors::Safetensors;
@@ -71,6 +71,11 @@ impl Tensors {
             true => Err(Error::broken(name, "it has no tensors")),
             false => Ok(Self { files, modules }),
         }
+    }
+
+    /// With tensors made on another device.
+    pub fn on(self, device: &Device) -> Self {
+        Self { files: self.files.on(device), ..self }
     }
 
     /// Every module with its tensors, by name.

@@ -94,6 +94,11 @@ impl Safetensors {
         Ok(Self::of(vec![shard], device, precision))
     }
 
+    /// With tensors made on another device.
+    pub fn on(self, device: &Device) -> Self {
+        Self { device: device.clone(), ..self }
+    }
+
     /// A checkpoint compiled into the binary.
     pub fn embedded(name: &str, bytes: &'static [u8], device: &Device, precision: Precision) -> Result<Self> {
         Ok(Self::of(vec![Shard::new(name.to_owned(), Bytes::Embedded(bytes))?], device, precision))

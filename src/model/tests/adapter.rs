@@ -384,7 +384,6 @@ fn hostile_adapters_get_one_sentence() {
         assert!(!sentence.contains('\n') && sentence.contains("adapter_model.safetensors"), "{sentence}");
         sentence
     };
-    const Q: &str = "model.layers.0.self_attn.q_proj";
     let a = |rows, columns| ("model.layers.0.self_attn.q_proj.lora_A.weight", ramp(rows, columns));
     let b = |rows, columns| ("model.layers.0.self_attn.q_proj.lora_B.weight", ramp(rows, columns));
     let dim = config.dim;
@@ -420,7 +419,34 @@ fn hostile_adapters_get_one_sentence() {
     std::fs::write(folder.path().join("adapter_model.bin"), b"PK").expect("write");
     let pickle = Adapter::open(folder.path()).expect_err("must refuse").to_string();
     assert!(pickle.contains("adapter_model.bin (a pickle, which runs code) is not supported"), "{pickle}");
-    assert!(Q.ends_with("q_proj"));
+}
+
+/// A model of nothing but zeros.
+struct Zeros;
+
+impl Weights for Zeros {
+    fn tensor(&self, _: &str, shape: &[usize]) -> Result<Tensor> {
+        Ok(Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu)?)
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> Result<crate::model::Linear> {
+        Ok(crate::model::Linear::dense(self.tensor(name, &[out, inp])?))
+    }
+}
+
+#[test]
+fn rows_of_zeros_have_no_direction_to_scale() {
+    let (config, _) = Case::open("lora").base();
+    let zeros = |shape: &[usize]| Zeros.tensor("", shape).expect("zeros");
+    let name = |role: &str| format!("base_model.model.model.layers.0.self_attn.q_proj.{role}");
+    let tensors = [
+        (name("lora_A.weight"), ramp(2, config.dim)),
+        (name("lora_B.weight"), zeros(&[config.q_dim(), 2])),
+        (name("lora_magnitude_vector"), (zeros(&[config.q_dim()]) + 1.0).expect("ones")),
+    ];
+    let folder = written(&lora(json!({"use_dora": true})), &tensors);
+    let Err(error) = decoder(&config, &Zeros, folder.path(), Adaptation::Applied) else { panic!("must refuse") };
+    assert!(error.to_string().ends_with("is of a matrix with a row or column of zeros, which DoRA cannot scale"));
 }
 
 #[test]
