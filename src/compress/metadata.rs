@@ -222,7 +222,9 @@ fn notes(config: &Config) -> Vec<String> {
     let usual_norm = config.experts.is_none_or(|experts| experts.normalized == family.usually_normalized());
     let scaled = config.residual_scale != 1.0 || config.logit_scale != 1.0 || !is_usual_scale(config);
     let embedded = !family.embedding_root && config.embedding_scale != 1.0;
-    let all: [(bool, &str); 9] = [
+    let long = config.ropes.iter().any(|rope| matches!(rope.scaling, Scaling::LongRope(_)));
+    let all: [(bool, &str); 10] = [
+        (long, "takes the long or the short rope factors by the size of its context, not by the sequence's length"),
         (has_windows && !knows_windows, "sees further back than the sliding window"),
         (mixed, "expects experts in every layer and will not load it"),
         (!usual_norm, "normalises the weights of chosen experts otherwise"),

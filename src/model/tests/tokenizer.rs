@@ -186,4 +186,9 @@ fn refuses_a_vocabulary_it_cannot_rebuild() {
     has(&refusal(&|f| f.u32("tokenizer.ggml.bos_token_id", 9999)), "tokenizer.ggml.bos_token_id is 9999");
     has(&refusal(&|f| f.strings("tokenizer.ggml.tokens", &["a"])), "has 384 entries for 1 tokens");
     has(&refusal(&|f| f.string("tokenizer.ggml.model", "llama")), "tokenizer.ggml.scores is missing");
+    has(&refusal(&|f| f.string("bantam.tokenizer", "{")), "cannot be rebuilt: bantam.tokenizer: EOF");
+    let outside = r#"{"normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null, "model": {},
+        "added": {"s": [4000000000]}}"#;
+    has(&refusal(&|f| f.string("bantam.tokenizer", outside)), "there is no token 4000000000");
+    has(&refusal(&|f| f.string("tokenizer.huggingface.json", "[]")), "tokenizer.huggingface.json is no tokenizer");
 }

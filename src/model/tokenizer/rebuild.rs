@@ -23,6 +23,9 @@ impl Tokenizer {
     }
 }
 
+/// The key under which a file may hold all of tokenizer.json.
+const WHOLE: &str = "tokenizer.huggingface.json";
+
 /// Roles of special tokens, as transformers and as GGUF names them.
 static ROLES: &[(&str, &str)] =
     &[("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"), ("mask_token", "mask")];
@@ -59,6 +62,7 @@ impl<'a> Vocabulary<'a> {
             None => None,
         };
         let (inner, adds_bos) = match (kind, &skeleton) {
+            (_, None) if self.gguf.has(WHOLE) => (self.whole_json()?, false),
             ("llama" | "gpt2", Some(skeleton)) => (self.whole(skeleton, kind == "llama")?, false),
             ("llama", None) => (self.pieces()?.tokenizer().map_err(|e| self.broken(e))?, true),
             ("gpt2", None) => self.byte_level()?,
@@ -70,7 +74,8 @@ impl<'a> Vocabulary<'a> {
         let (bos, eos) = (self.token("bos")?, self.token("eos")?);
         let adds =
             |key: &str, default: bool| self.gguf.optional_bool(&format!("tokenizer.ggml.add_{key}_token"), default);
-        let rule = skeleton.is_none().then(|| Rule { bos: adds("bos", adds_bos), eos: adds("eos", false) });
+        let plain = skeleton.is_none() && !self.gguf.has(WHOLE);
+        let rule = plain.then(|| Rule { bos: adds("bos", adds_bos), eos: adds("eos", false) });
         let mut tokenizer = Tokenizer::new(inner, bos, eos, rule).map_err(|e| self.broken(e))?;
         for (role, key) in ROLES {
             if let Some(token) = self.token(key)? {
@@ -88,6 +93,12 @@ impl<'a> Vocabulary<'a> {
             }
         }
         Ok(tokenizer)
+    }
+
+    /// The tokenizer.json that a file holds as it is.
+    fn whole_json(&self) -> Result<tokenizers::Tokenizer> {
+        let json = self.gguf.string(WHOLE)?;
+        tokenizers::Tokenizer::from_bytes(json).map_err(|e| self.gguf.broken(format!("{WHOLE} is no tokenizer: {e}")))
     }
 
     /// The tokenizer that the skeleton and the file's own lists make together.

@@ -4,9 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use tokenizers::Tokenizer;
+use serde_json::{Map, Value};
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 /// The key, a text of JSON.
 pub(crate) const KEY: &str = "bantam.tokenizer";
@@ -62,26 +65,55 @@ impl Skeleton {
     /// The tokenizer, with tokens and merges given back. `tokens` has every token at its number.
     pub fn clothe(
         &self,
-        vocab: BTreeMap<String, u32>,
+        vocab: Vocab,
         merges: Vec<(String, String)>,
         tokens: &[String],
     ) -> tokenizers::Result<Tokenizer> {
-        let mut model = self.model.clone();
-        model.insert("vocab".into(), json!(vocab));
-        model.insert("merges".into(), json!(merges));
-        let mut added = Vec::new();
+        let mut inner = Tokenizer::new(self.model(vocab, merges)?);
+        inner.with_normalizer(part::<NormalizerWrapper>(&self.normalizer)?)?;
+        inner.with_pre_tokenizer(part::<PreTokenizerWrapper>(&self.pre_tokenizer)?);
+        inner.with_post_processor(part::<PostProcessorWrapper>(&self.post_processor)?);
+        inner.with_decoder(part::<DecoderWrapper>(&self.decoder)?);
+        let (mut special, mut plain) = (Vec::new(), Vec::new());
         for (flags, ids) in &self.added {
+            let has = |letter: char| flags.contains(letter);
             for &id in ids {
                 let content = tokens.get(id as usize).ok_or_else(|| format!("{KEY}: there is no token {id}"))?;
-                let mut token = json!({"id": id, "content": content});
-                FLAGS.iter().for_each(|(letter, name)| token[*name] = flags.contains(*letter).into());
-                added.push(token);
+                let token = AddedToken::from(content.clone(), has('s'))
+                    .normalized(has('n'))
+                    .lstrip(has('l'))
+                    .rstrip(has('r'))
+                    .single_word(has('w'));
+                if has('s') { special.push(token) } else { plain.push(token) }
             }
         }
-        added.sort_by_key(|token| token["id"].as_u64());
-        let whole = json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
-            "normalizer": self.normalizer, "pre_tokenizer": self.pre_tokenizer,
-            "post_processor": self.post_processor, "decoder": self.decoder, "model": model});
-        Ok(serde_json::from_value(whole)?)
+        inner.add_special_tokens(special)?;
+        inner.add_tokens(plain)?;
+        Ok(inner)
     }
+
+    fn model(&self, vocab: Vocab, merges: Vec<(String, String)>) -> tokenizers::Result<BPE> {
+        let flag = |key: &str| self.model.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let text = |key: &str| self.model.get(key).and_then(Value::as_str).map(str::to_owned);
+        let mut model = BPE::builder()
+            .vocab_and_merges(vocab, merges)
+            .fuse_unk(flag("fuse_unk"))
+            .byte_fallback(flag("byte_fallback"))
+            .ignore_merges(flag("ignore_merges"));
+        if let Some(unknown) = text("unk_token") {
+            model = model.unk_token(unknown);
+        }
+        if let Some(prefix) = text("continuing_subword_prefix") {
+            model = model.continuing_subword_prefix(prefix);
+        }
+        if let Some(suffix) = text("end_of_word_suffix") {
+            model = model.end_of_word_suffix(suffix);
+        }
+        model.build()
+    }
+}
+
+/// A part of tokenizer.json, where there is one.
+fn part<T: DeserializeOwned>(json: &Value) -> tokenizers::Result<Option<T>> {
+    Ok(serde_json::from_value(json.clone())?)
 }
