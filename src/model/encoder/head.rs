@@ -78,15 +78,18 @@ impl MaskFiller {
             return Ok(None);
         }
         let own = !config.tied && weights.has(&format!("{}.weight", names.decoder));
+        // where nothing is tied the decoder's own bias counts, though the other one is saved as well
+        let decoder_bias = format!("{}.bias", names.decoder);
+        let bias = match weights.has(&decoder_bias) && (own || !weights.has(names.bias)) {
+            true => &decoder_bias,
+            false => names.bias,
+        };
         Ok(Some(Self {
             dense: weights.linear(names.dense, config.dim, config.dim)?,
             activation: names.activation.unwrap_or(config.activation),
             norm: weights.norm(names.norm, config.dim)?,
             decoder: if own { weights.table(names.decoder, config.vocab, config.dim)? } else { words.clone() },
-            bias: match weights.has(names.bias) {
-                true => weights.tensor(names.bias, &[config.vocab])?,
-                false => weights.tensor(&format!("{}.bias", names.decoder), &[config.vocab])?,
-            },
+            bias: weights.tensor(bias, &[config.vocab])?,
         }))
     }
 

@@ -424,3 +424,60 @@ fn f32_on_request_changes_nothing_for_f32_weights() {
     let options = LoadOptions { precision: Precision::F32, ..LoadOptions::default() };
     agrees(&load(&golden("distilbert_cls"), &options).expect("loads"), &expected("distilbert_cls"), 1e-4);
 }
+
+/// Checkpoints of other tools, too many to keep: every folder below `BANTAM_CHECKPOINTS` with an encoder's config.json and an
+/// `expected.safetensors` that has, for `batch` and `pair`, `input_ids`, `token_type_ids` and `attention_mask` where there are
+/// some, and what transformers makes of them.
+#[test]
+#[ignore = "compares checkpoints from a folder that is not kept here"]
+fn encoders_elsewhere() {
+    let root = PathBuf::from(std::env::var_os("BANTAM_CHECKPOINTS").expect("a folder of checkpoints"));
+    let entries = std::fs::read_dir(root).expect("reads").flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| is_encoder(path)).collect();
+    folders.sort();
+    for folder in folders {
+        let expected =
+            candle_core::safetensors::load(folder.join("expected.safetensors"), &Device::Cpu).expect("reads");
+        let encoder = open(&folder);
+        let mut worst = 0f32;
+        for case in ["batch", "pair"] {
+            let ids = |name: &str| {
+                let tensor = expected.get(&format!("{case}.{name}"))?;
+                Some(tensor.to_dtype(DType::U32).and_then(|t| t.to_vec2::<u32>()).expect("ids"))
+            };
+            let Some(tokens) = ids("input_ids") else { continue };
+            let (types, mask) = (ids("token_type_ids"), ids("attention_mask"));
+            let input = |row: usize| {
+                let len = mask.as_ref().map_or(tokens[row].len(), |mask| mask[row].iter().sum::<u32>() as usize);
+                let types = types.as_ref().map_or(vec![0; len], |types| types[row][..len].to_vec());
+                Input { tokens: tokens[row][..len].to_vec(), types, truncated: false }
+            };
+            let inputs: Vec<Input> = (0..tokens.len()).map(input).collect();
+            let mut compare = |name: &str, got: Vec<Vec<f32>>| {
+                let Some(want) = expected.get(&format!("{case}.{name}")) else { return };
+                for (row, got) in got.iter().enumerate() {
+                    let want = floats(&want.get(row).expect("a row"));
+                    let apart = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    assert!(
+                        got.len() <= want.len() && apart < 1e-4,
+                        "{}: {case}.{name} {row}: {apart}",
+                        folder.display()
+                    );
+                    worst = worst.max(apart);
+                }
+            };
+            compare("last_hidden", encoder.hidden(&inputs).expect("hidden").iter().map(floats).collect());
+            compare("embedding", encoder.embed(&inputs).expect("embeds"));
+            if encoder.labels().is_some() {
+                compare("logits", encoder.scores(&inputs).expect("scores"));
+            } else if encoder.mask_logits(&inputs[0]).is_ok() {
+                let logits = |input: &Input| floats(&encoder.mask_logits(input).expect("logits"));
+                compare("logits", inputs.iter().map(logits).collect());
+            }
+            if let Some(pooled) = encoder.pooled(&inputs).expect("pooled") {
+                compare("pooler_output", pooled.to_vec2().expect("rows"));
+            }
+        }
+        println!("{}: within {worst:e}", folder.display());
+    }
+}
