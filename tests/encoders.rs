@@ -138,7 +138,7 @@ fn what_an_encoder_cannot_do_is_a_failed_trial_with_its_reason() {
     std::fs::write(&suite, text).expect("writes");
     let (rows, _) = Scene::new(&["encoder/minilm", "encoder/bert_cls"], &suite, "").run();
     let reason =
-        |model: &str, ask: &str| row(&rows, model, ask).outcome.result.as_ref().err().expect("failed").sentence();
+        |model: &str, ask: &str| row(&rows, model, ask).outcome.result.as_ref().expect_err("failed").sentence();
     let write = reason("minilm", "write");
     assert!(write.contains("BertModel is an encoder without a classification head and does not generate"), "{write}");
     let sort = reason("minilm", "sort");
@@ -156,7 +156,7 @@ fn a_recipe_leaves_an_encoder_as_it_is_and_says_so() {
     let text = std::fs::read_to_string(scene.profile()).expect("reads");
     std::fs::write(scene.profile(), text.replace("[measure]", "recipes = ['Q8_0']\n[measure]")).expect("writes");
     let (rows, _) = scene.run();
-    let reason = rows[0].outcome.result.as_ref().err().expect("failed").sentence();
+    let reason = rows[0].outcome.result.as_ref().expect_err("failed").sentence();
     assert!(reason.contains("minilm is an encoder, which is measured as it is"), "{reason}");
 }
 

@@ -64,7 +64,10 @@ fn encoder_lines(facts: &encoder::Facts) -> Vec<(&'static str, String)> {
         ("stored as", stored),
         ("tensors", types(facts.types.iter())),
         ("embedding", format!("{} numbers by {}{}", facts.width, facts.pipeline.words(), by_default(facts))),
-        ("tokenizer", facts.tokenizer.as_ref().map_or_else(String::clone, |tokens| format!("{tokens} tokens"))),
+        (
+            "tokenizer",
+            facts.tokenizer.as_ref().map_or_else(String::clone, |outline| format!("{} tokens", outline.tokens)),
+        ),
     ];
     if !c.labels.is_empty() {
         lines.push(("labels", format!("{} ({})", c.labels.join(", "), problem(c.problem))));
@@ -111,7 +114,7 @@ fn encoder_json(facts: &encoder::Facts) -> serde_json::Value {
         "labels": c.labels,
         "tokenizer": facts.tokenizer.as_ref().map_or_else(
             |reason| json!({ "error": reason }),
-            |tokens| json!({ "tokens": tokens }),
+            |outline| json!({ "tokens": outline.tokens }),
         ),
     })
 }

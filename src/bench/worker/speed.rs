@@ -9,17 +9,23 @@ use crate::bench::speed::{Protocol, Timed};
 use crate::job::Cancel;
 use crate::model::encoder::{Encoder, Input};
 use crate::model::{self, Cache, Model, Span};
-use crate::record::{Figure, Provenance, Reading, Shape};
+use crate::record::{Figure, Provenance, Reading, Shape, Warning, WarningKind};
 use crate::unit::{Bytes, Unit};
 use anyhow::{Result, ensure};
 
 pub fn measure(request: &Measure, shape: Shape, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
-    // an encoder reads and decodes nothing
-    let (most, needed, vocab, output) = match model {
-        Loaded::Decoder(model) => (model.max_length(), shape.prompt + shape.output, model.config.vocab, shape.output),
-        Loaded::Encoder(encoder) => (encoder.max_length(), shape.prompt, encoder.config.vocab, 0),
+    let (vocab, output) = match model {
+        Loaded::Decoder(model) => {
+            let (most, needed) = (model.max_length(), shape.prompt + shape.output);
+            ensure!(
+                needed <= most,
+                "{shape} needs {needed} tokens, but the model takes {most}; choose a smaller shape"
+            );
+            (model.config.vocab, shape.output)
+        }
+        // an encoder reads and decodes nothing
+        Loaded::Encoder(encoder) => (encoder.config.vocab, 0),
     };
-    ensure!(needed <= most, "{shape} needs {needed} tokens, but the model takes {most}; choose a smaller shape");
     let conditions = &request.trial.conditions;
     let mut energy = Energy::begin(conditions);
     let strained = Strained::begin();
@@ -38,8 +44,21 @@ pub fn measure(request: &Measure, shape: Shape, model: &Loaded, cancel: &Cancel,
             Loaded::Decoder(model) => ceiling(request, shape, model),
             Loaded::Encoder(_) => Reading::missing("an encoder decodes nothing"),
         },
-        warnings: [measured.doubts(conditions), strained, doubts].concat(),
+        warnings: [measured.doubts(conditions), strained, doubts, in_pieces(model, shape)].concat(),
     })
+}
+
+/// A prompt longer than an encoder takes is read as several texts, as its users would do it.
+fn in_pieces(model: &Loaded, shape: Shape) -> Vec<Warning> {
+    let Loaded::Encoder(encoder) = model else { return Vec::new() };
+    let most = encoder.max_length();
+    let pieces = shape.prompt.div_ceil(most);
+    let text = format!(
+        "the encoder takes {most} tokens, so the {} of {shape} were read as {pieces} texts, which is faster than one text \
+         of that length would be; choose a prompt of at most {most} to compare it with others at one length",
+        shape.prompt
+    );
+    if pieces > 1 { vec![Warning { kind: WarningKind::Truncated, text }] } else { Vec::new() }
 }
 
 /// The model as something that is timed.
@@ -73,7 +92,10 @@ impl<'a> OnModel<'a> {
                 model.decoder.logits(&last)?.argmax(1)?.to_vec1::<u32>()?[0]
             }
             Timing::Encoder(encoder) => {
-                encoder.embed(&[Input { tokens: tokens.to_vec(), types: vec![0; tokens.len()], truncated: false }])?;
+                let text =
+                    |tokens: &[u32]| Input { tokens: tokens.to_vec(), types: vec![0; tokens.len()], truncated: false };
+                let texts: Vec<Input> = tokens.chunks(encoder.max_length()).map(text).collect();
+                encoder.embed(&texts)?;
                 0
             }
         };

@@ -9,6 +9,7 @@ use super::pipeline::Pipeline;
 use crate::model::error::Result;
 use crate::model::inspect::Share;
 use crate::model::load::LoadOptions;
+use crate::model::tokenizer::Outline;
 
 /// What can be said of an encoder before it is loaded.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ pub struct Facts {
     pub bytes: u64,
     /// For each type that tensors are stored in, how many there are and their bytes.
     pub types: BTreeMap<String, Share>,
-    /// Tokens of its vocabulary, or in one sentence why it cannot be read.
-    pub tokenizer: std::result::Result<usize, String>,
+    /// The tokenizer's facts, or in one sentence why it cannot be read.
+    pub tokenizer: std::result::Result<Outline, String>,
 }
 
 impl Facts {
@@ -59,7 +60,7 @@ pub fn inspect(folder: &Path) -> Result<Facts> {
         files: files.file_count(),
         bytes: files.bytes(),
         types,
-        tokenizer: opened.tokenizer().map(|tokenizer| tokenizer.len()).map_err(|error| error.to_string()),
+        tokenizer: opened.outline().map_err(|error| error.to_string()),
         width: opened.width,
         context: opened.context,
         pipeline: opened.pipeline,

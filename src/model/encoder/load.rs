@@ -16,7 +16,7 @@ use super::text::{Prepare, Role, SHORTEST, Texts};
 use crate::model::error::{Error, Result};
 use crate::model::format::safetensors::Safetensors;
 use crate::model::load::LoadOptions;
-use crate::model::tokenizer::{Files, Tokenizer};
+use crate::model::tokenizer::{Files, Outline, Tokenizer};
 
 /// The most tokens in one pass, unless a single text is longer: activations of a few megabytes.
 const PASS: usize = 2048;
@@ -82,6 +82,10 @@ impl Opened {
 
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         Files::of_folder(&self.folder)?.tokenizer(None, None)
+    }
+
+    pub fn outline(&self) -> Result<Outline> {
+        Outline::of_files(Files::of_folder(&self.folder)?, None, None)
     }
 
     pub fn files(&self, options: &LoadOptions) -> Result<Safetensors> {

@@ -303,19 +303,19 @@ fn what_is_not_supported_is_refused_by_name_before_any_weight_is_read() {
 
 #[test]
 fn damaged_checkpoints_are_refused_with_a_sentence() {
-    let refused = |config: Value, tensor: &dyn Fn(&str, Tensor) -> Option<(String, Tensor)>| {
+    fn refused(config: Value, tensor: impl Fn(&str, Tensor) -> Option<(String, Tensor)>) -> String {
         let place = folder();
         let whole = rewritten("bert_cls", place.path(), config, tensor);
         load(&whole, &LoadOptions::default()).err().expect("refused").to_string()
-    };
+    }
     let without = |gone: &'static str| move |name: &str, t| (!name.contains(gone)).then(|| (name.to_owned(), t));
-    let error = refused(json!({}), &without("word_embeddings"));
+    let error = refused(json!({}), without("word_embeddings"));
     assert!(error.contains("embeddings.word_embeddings.weight is missing, with \"bert.\" before it and without"));
-    let error = refused(json!({}), &without("classifier"));
+    let error = refused(json!({}), without("classifier"));
     assert!(error.contains("classifier.bias is missing"), "{error}");
-    let error = refused(json!({"intermediate_size": 129}), &same);
+    let error = refused(json!({"intermediate_size": 129}), same);
     assert!(error.contains("has shape [128], the config asks for [129]"), "{error}");
-    let error = refused(json!({"id2label": {"0": "a", "1": "b"}}), &same);
+    let error = refused(json!({"id2label": {"0": "a", "1": "b"}}), same);
     assert!(error.contains("classifier.bias has shape [3], the config asks for [2]"), "{error}");
 }
 
@@ -396,11 +396,60 @@ fn newer_pooling_configs_are_read_and_unknown_ones_refused() {
     assert!(error.contains("in_features is 65, what comes before gives 64"), "{error}");
 }
 
+/// The golden decoder in a folder of its own, with modules.json where there are `modules`.
+fn decoder_with_modules(place: &Path, modules: &Value) -> crate::model::Model {
+    let llama = golden("../model/llama");
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
+        std::fs::copy(llama.join(file), place.join(file)).expect("copies");
+    }
+    if !modules.is_null() {
+        write(&place.join("modules.json"), modules);
+        write(&place.join("1_Pooling/config.json"), &json!({"pooling_mode_lasttoken": true}));
+        write(&place.join("config_sentence_transformers.json"), &json!({"prompts": {"query": "Find: "}}));
+    }
+    crate::model::load(place, &LoadOptions::default()).expect("loads")
+}
+
+#[test]
+fn a_decoder_embeds_by_its_own_modules_or_as_it_is_told() {
+    let place = folder();
+    let model = decoder_with_modules(place.path(), &Value::Null);
+    let plain = Embedder::new(&model, Some(place.path())).expect("reads");
+    let texts = ["one two three", "it"];
+    let inputs = texts.map(|text| plain.read(text, Role::Query).expect("reads"));
+    let states = |input: &Input| {
+        let span = crate::model::Span { len: input.tokens.len(), parent: None, past: None };
+        floats(&model.decoder.forward(&input.tokens, &[span], &mut []).expect("states"))
+    };
+    let dim = model.config.dim;
+    for mode in [Mode::Mean, Mode::Last] {
+        for (vector, input) in plain.embed(&model, &inputs, mode).expect("embeds").iter().zip(&inputs) {
+            let want = Pooling::from(mode).pool(&states(input), dim);
+            near(vector, &Tensor::new(want, &Device::Cpu).expect("fits"), 1e-4, "the pooled states");
+        }
+    }
+
+    let place = folder();
+    let module = |kind: &str, path: &str| json!({"type": format!("a.{kind}"), "path": path});
+    let modules =
+        json!([module("Transformer", ""), module("Pooling", "1_Pooling"), module("Normalize", "2_Normalize")]);
+    let model = decoder_with_modules(place.path(), &modules);
+    let own = Embedder::new(&model, Some(place.path())).expect("reads");
+    let [asked, told] = [Role::Query, Role::Document].map(|role| own.read("one two three", role).expect("reads"));
+    assert_eq!(told, inputs[0], "documents have no prompt");
+    assert_eq!(asked, plain.read("Find: one two three", Role::Plain).expect("reads"));
+    let vector = own.embed(&model, &[told], Mode::Mean).expect("embeds").remove(0);
+    let last = Pooling::from(Mode::Last).pool(&states(&inputs[0]), dim);
+    let length = last.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let want: Vec<f32> = last.iter().map(|x| x / length).collect();
+    near(&vector, &Tensor::new(want, &Device::Cpu).expect("fits"), 1e-5, "the last state at length 1");
+}
+
 #[test]
 fn inspecting_tells_the_facts_without_the_weights() {
     let facts = inspect(&golden("bert_cls")).expect("inspects");
     assert_eq!(facts.config.labels, ["label_0", "label_1", "label_2"]);
-    assert_eq!((facts.context, facts.width, facts.tokenizer), (128, 64, Ok(512)));
+    assert_eq!((facts.context, facts.width, facts.tokenizer.map(|outline| outline.tokens)), (128, 64, Ok(512)));
     let facts = inspect(&golden("minilm")).expect("inspects");
     let weights = candle_core::safetensors::load(golden("minilm").join("model.safetensors"), &Device::Cpu);
     let floats = weights.expect("reads").into_values().filter(|t| t.dtype() == DType::F32);
