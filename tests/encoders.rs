@@ -79,7 +79,7 @@ fn agrees(rows: &[Row], model: &str, tasks: &[&str]) {
 #[test]
 fn an_encoder_and_a_decoder_are_asked_the_same_and_compared() {
     let models = ["model/llama", "encoder/minilm"];
-    let scene = Scene::new(&models, &golden("embedding/embedding.toml"), "{ prompt = 32, output = 8 }");
+    let scene = Scene::new(&models, &golden("embedding/embedding.toml"), "{ prompt = 100, output = 8 }");
     let (rows, advice) = scene.run();
     let tasks = ["sts", "search", "topic_probe", "topic_knn"];
     agrees(&rows, "minilm", &tasks);
@@ -90,8 +90,10 @@ fn an_encoder_and_a_decoder_are_asked_the_same_and_compared() {
     let item = &searched.items[0];
     assert!(item.answer.as_deref().is_some_and(|id| id.starts_with('d')) && item.target.as_deref() == Some("d30"));
 
-    let speed = row(&rows, "minilm", "pp32+tg8");
+    let speed = row(&rows, "minilm", "pp100+tg8");
     assert_eq!(speed.outcome.result, Ok(()));
+    let warned = |part: &str| speed.outcome.warnings.iter().any(|warning| warning.text.contains(part));
+    assert!(warned("takes 64 tokens, so the 100 of pp100+tg8 were read as 2 texts"), "{:?}", speed.outcome.warnings);
     let standing =
         |name: &str| advice.standings.iter().find(|standing| standing.variant.model.name == name).expect("measured");
     let encoder = standing("minilm");

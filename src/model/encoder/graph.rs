@@ -99,13 +99,6 @@ impl Graph {
     pub fn words(&self) -> &Linear {
         &self.words
     }
-
-    /// Bytes that its matrices take in memory.
-    pub fn bytes(&self) -> usize {
-        let tables = [Some(&self.words), Some(&self.positions), self.types.as_ref()];
-        let layers = self.layers.iter().flat_map(|l| [&l.q, &l.k, &l.v, &l.o, &l.up, &l.down]);
-        tables.into_iter().flatten().chain(layers).map(Linear::bytes).sum()
-    }
 }
 
 impl Layer {

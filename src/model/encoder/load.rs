@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde::Deserialize;
 
 use super::checkpoint::Checkpoint;
@@ -205,15 +205,6 @@ impl Encoder {
                 exp.iter().map(|x| x / sum).collect()
             }
         }
-    }
-
-    /// Bytes that its matrices take in memory.
-    pub fn bytes(&self) -> usize {
-        self.graph.bytes()
-    }
-
-    pub fn device(&self) -> &Device {
-        &Device::Cpu
     }
 
     fn first_tokens(&self, inputs: &[Input]) -> Result<Tensor> {
