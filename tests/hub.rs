@@ -630,9 +630,17 @@ impl Machine {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bantam"));
         command.args(args).env("HF_ENDPOINT", &self.server.endpoint).env("HF_HUB_CACHE", self.cache().folder());
         command.env("BANTAM_HOME", self.dir.path().join("home")).env("HF_HOME", self.dir.path().join("hf"));
-        for variable in
-            ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
-        {
+        for variable in [
+            "HF_TOKEN",
+            "HF_TOKEN_PATH",
+            "HF_HUB_OFFLINE",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ] {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -668,6 +676,27 @@ fn a_pull_that_was_killed_goes_on_and_verifies() {
     assert_eq!(std::fs::read(Path::new(stdout.trim()).join(WEIGHTS)).expect("there"), **small().files[WEIGHTS].bytes);
     let ranges: Vec<_> = machine.server.fetches(WEIGHTS).into_iter().map(|r| r.range).collect();
     assert_eq!(ranges, [None, Some("bytes=1500000-".into())]);
+}
+
+#[test]
+fn a_proxy_is_gone_through_and_told_no_token() {
+    let machine = Machine::before([small()]);
+    let mut command = machine.bantam(&["pull", ID]);
+    command
+        .env("HF_ENDPOINT", "http://hub.invalid")
+        .env("HTTPS_PROXY", &machine.server.endpoint)
+        .env("HF_TOKEN", TOKEN);
+    let output = command.env_remove("NO_PROXY").env_remove("no_proxy").output().expect("runs");
+    let (stdout, stderr) = said(&output);
+    assert!(output.status.success(), "{stderr}");
+    assert!(!stdout.contains(TOKEN) && !stderr.contains(TOKEN));
+    let (connects, others): (Vec<_>, Vec<_>) =
+        machine.server.requests().into_iter().partition(|r| r.method == "CONNECT");
+    assert!(
+        connects.iter().any(|r| r.path == "hub.invalid:80") && connects.iter().all(|r| r.token.is_none()),
+        "{connects:?}"
+    );
+    assert!(others.iter().all(|r| r.token.is_some() != r.storage), "{others:?}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn run(args: Bench) -> Result<Exit> {
     profile.measure.speed = vec![adhoc::shape(args.prompt, args.output)?];
     profile.measure.threads = args.threads;
     profile.measure.budget = args.budget.parse::<Seconds>().map_err(|e| anyhow!("--budget: {e}"))?;
-    let done = execute(&profile, (&args.common).into())?;
+    let done = execute(&profile, &args.common)?;
     if args.common.json {
         print_json(&done)?;
         return Ok(exit_of(exit(&done)));

@@ -23,7 +23,7 @@ pub fn run(args: Compare) -> Result<Exit> {
     profile.measure.limit = args.limit;
     profile.objective.margin = args.margin;
     profile.objective.reference = Some(args.reference);
-    let done = execute(&profile, (&args.common).into())?;
+    let done = execute(&profile, &args.common)?;
     if args.common.json {
         print_json(&done)?;
     } else {

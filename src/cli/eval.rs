@@ -16,7 +16,7 @@ pub fn run(args: Eval) -> Result<Exit> {
     profile.suites = args.suite;
     profile.measure.limit = args.limit;
     profile.measure.max_length = args.max_length;
-    let done = execute(&profile, (&args.common).into())?;
+    let done = execute(&profile, &args.common)?;
     if args.items {
         print_items(&done.rows).context("printing the items")?;
     } else if args.common.json {

@@ -26,6 +26,7 @@ mod workbench;
 pub use args::Args;
 pub use bar::bar;
 
+use crate::hub;
 use args::Command;
 use std::process::ExitCode;
 
@@ -80,7 +81,8 @@ pub fn main(args: Args) -> ExitCode {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
             eprintln!("bantam: {}", sentence(&error));
-            ExitCode::from(Exit::Usage.code())
+            let stopped = matches!(error.downcast_ref(), Some(hub::Error::Cancelled));
+            ExitCode::from(if stopped { Exit::Interrupted } else { Exit::Usage }.code())
         }
     }
 }

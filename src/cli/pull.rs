@@ -21,17 +21,9 @@ pub fn run(args: Pull) -> Result<Exit> {
     let name = Name::parse(&args.model)?;
     let settings = Settings::from_env()?.offline_if(args.offline);
     let want = Want { include: args.include, quant: args.quant };
-    match pull(&name, &want, settings, args.quiet, &stop::on_signals()?) {
-        Err(Error::Cancelled) => {
-            eprintln!("{}", Error::Cancelled);
-            Ok(Exit::Interrupted)
-        }
-        Err(error) => Err(error.into()),
-        Ok(pulled) => {
-            println!("{}", place(&pulled).display());
-            Ok(Exit::Done)
-        }
-    }
+    let pulled = pull(&name, &want, settings, args.quiet, &stop::on_signals()?)?;
+    println!("{}", place(&pulled).display());
+    Ok(Exit::Done)
 }
 
 /// Pulls with progress on stderr; profiles that name models of the hub are served by this, too.

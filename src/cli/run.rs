@@ -20,7 +20,7 @@ pub fn run(args: Run) -> Result<Exit> {
         // better now than after the run
         std::fs::create_dir_all(folder).with_context(|| format!("--out {}: cannot be made", folder.display()))?;
     }
-    let done = execute(&profile, (&args.common).into())?;
+    let done = execute(&profile, &args.common)?;
     if let Some(folder) = &args.out {
         let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
         if !args.common.quiet {
@@ -35,30 +35,18 @@ pub fn run(args: Run) -> Result<Exit> {
     Ok(exit(&done))
 }
 
-/// What of a run's ways the user chose.
-#[derive(Debug, Clone, Copy)]
-pub struct How {
-    pub fresh: bool,
-    pub offline: bool,
-    pub quiet: bool,
-}
-
-impl From<&Common> for How {
-    fn from(common: &Common) -> How {
-        How { fresh: common.fresh, offline: common.offline, quiet: common.quiet }
-    }
-}
-
 /// Fetches what a profile names of the hub and is not here, plans and does it with progress on stderr; Ctrl-C stops it,
 /// what is finished is kept.
-pub fn execute(profile: &Profile, how: How) -> Result<Done> {
+pub fn execute(profile: &Profile, how: &Common) -> Result<Done> {
     let cancel = stop::on_signals()?;
     let mut workplace = Workplace::open()?;
-    for name in run::models_to_fetch(profile) {
-        pull(&name, &Want::default(), Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel)?;
-    }
+    // data first: it is small, and a suite that cannot be read is told before a model is fetched
     for data in run::data_to_fetch(profile)? {
         pull_data(&data, Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel)?;
+    }
+    for name in run::models_to_fetch(profile) {
+        let pulled = pull(&name, &Want::default(), Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel);
+        pulled.with_context(|| format!("'{name}' is no folder and no model here"))?;
     }
     let plan = run::plan(profile, &mut workplace, how.fresh)?;
     let mut printer = Printer::new(how.quiet);

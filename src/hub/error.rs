@@ -69,6 +69,9 @@ pub enum Error {
     #[error("{what} is not in the Hugging Face cache {}, and bantam is offline (HF_HUB_OFFLINE or --offline)", cache.display())]
     Offline { what: String, cache: PathBuf },
 
+    #[error("only the hub itself can tell that, and bantam is offline (HF_HUB_OFFLINE or --offline)")]
+    NotAsked,
+
     // what is pulled
     #[error("{name} lists the file '{file}', which would leave the cache folder; nothing of it was fetched")]
     UnsafePath { name: String, file: String },

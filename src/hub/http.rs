@@ -7,10 +7,11 @@ use crate::job::Cancel;
 use serde::de::DeserializeOwned;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
+use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Method, Request, Uri, header};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy};
 
 /// Addresses that a file may be behind: the hub, its storage, its storage's mirror; more is a circle.
 const MOST_HOPS: usize = 8;
@@ -96,8 +97,11 @@ pub enum Part {
 
 impl Http {
     pub fn new(settings: &Settings, cancel: &Cancel) -> Http {
+        // a hub on this machine is not behind the proxy
+        let proxy = Proxy::try_from_env().filter(|_| !is_here(&settings.endpoint));
         let agent = |silence: Duration| {
             Agent::config_builder()
+                .proxy(proxy.clone())
                 .user_agent(concat!("bantam/", env!("CARGO_PKG_VERSION")))
                 // the token must not follow a redirect, so that they are followed here
                 .max_redirects(0)
@@ -207,8 +211,7 @@ impl Http {
             return Err(Fault::Final(Error::Cancelled));
         }
         if self.settings.offline {
-            let cache = self.settings.cache.folder().to_path_buf();
-            return Err(Fault::Final(Error::Offline { what: url.into(), cache }));
+            return Err(Fault::Final(Error::NotAsked));
         }
         let mut at = url.to_owned();
         for _ in 0..MOST_HOPS {
@@ -389,6 +392,13 @@ fn same_host(a: &str, b: &str) -> bool {
     host(a).is_some_and(|a| host(b) == Some(a))
 }
 
+/// An address of this machine itself.
+fn is_here(url: &str) -> bool {
+    let uri: Option<Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 /// Where a redirect leads: an address, or a path on the same host.
 fn joined(from: &str, to: &str) -> Option<String> {
     if to.starts_with("http://") || to.starts_with("https://") {
@@ -424,6 +434,12 @@ mod tests {
         }
         // the name before an @ is no host
         assert!(!same_host(hub, "https://huggingface.co@evil.org/"));
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        assert!(["http://localhost:80", "http://127.0.0.1:9", "http://[::1]:9/x"].iter().all(|url| is_here(url)));
+        assert!(!["https://huggingface.co", "http://10.0.0.1", "nonsense"].iter().any(|url| is_here(url)));
     }
 
     #[test]

@@ -246,12 +246,18 @@ impl Server {
     }
 
     /// One connection; it is kept for as many requests as come.
-    fn serve(&self, stream: TcpStream, storage: bool) -> std::io::Result<()> {
+    fn serve(&self, stream: TcpStream, mut storage: bool) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
         let mut out = stream;
         out.set_nodelay(true)?;
         while let Some(request) = read(&mut reader, storage)? {
             self.state().requests.push(request.clone());
+            if request.method == "CONNECT" {
+                // as a proxy that leads back here
+                storage = self.storage.ends_with(&request.path);
+                out.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+                continue;
+            }
             let fault = self.take(&request);
             let answer = match &fault {
                 Some(Fault::Status(status, headers)) => Answer::new(*status).headers(headers),
