@@ -573,6 +573,15 @@ fn a_sheet_tells_what_a_repository_weighs_for_a_few_kilobytes() {
 }
 
 #[test]
+fn a_gated_repository_shows_its_page_and_what_to_do() {
+    let machine = Machine::before([Repo { gated: Some("manual"), ..small() }]);
+    let sheet = Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
+    assert_eq!((sheet.listing.page.licence.as_deref(), sheet.config), (Some("apache-2.0"), None));
+    assert!(sheet.header.expect_err("gated").contains("ask for access at"));
+    assert!(sheet.pull.is_ok_and(|bytes| bytes.0 > 3_000_000), "sizes are no secret");
+}
+
+#[test]
 fn a_head_that_is_longer_than_the_first_request_is_read_on() {
     let entries: Vec<String> = (0..4000)
         .map(|i| format!("\"layer.{i:05}\":{{\"dtype\":\"F32\",\"shape\":[10],\"data_offsets\":[0,40]}}"))

@@ -24,7 +24,7 @@ mod table;
 mod workbench;
 
 pub use args::Args;
-pub use bar::bar;
+pub use bar::{bar, ending};
 
 use crate::hub;
 use args::Command;

@@ -2,7 +2,7 @@
 //! The last line on stdout is where they are.
 
 use super::args::Pull;
-use super::{Exit, bar, stop};
+use super::{Exit, bar, ending, stop};
 use crate::hub::{DataName, Error, Hub, Name, Progress, Pulled, Settings, Tally, Want};
 use crate::job::Cancel;
 use crate::unit::{Bytes, Seconds};
@@ -130,7 +130,7 @@ impl Painter {
                 Some(why) => format!("waiting: {why}"),
                 None => format!("{:>4.0}%  {} of {}", share * 100.0, Bytes(file.there), Bytes(file.size)),
             };
-            format!("{:names$}  {}  {state}", shortened(&file.path, names), bar(share, BAR))
+            format!("{:names$}  {}  {state}", ending(&file.path, names), bar(share, BAR))
         };
         self.tally.files.iter().enumerate().filter(open).take(ROWS).map(line).collect()
     }
@@ -161,15 +161,5 @@ impl Painter {
                 eprintln!("{} verified, {} fetched in {} ({rate}/s)", pulled.bytes, pulled.fetched, Seconds(seconds));
             }
         }
-    }
-}
-
-/// The end of a long path tells more than its beginning.
-fn shortened(path: &str, width: usize) -> String {
-    let length = path.chars().count();
-    if length <= width {
-        path.into()
-    } else {
-        ['…'].into_iter().chain(path.chars().skip(length + 1 - width)).collect()
     }
 }

@@ -55,9 +55,10 @@ impl Hub {
             .into_iter()
             .map(|choice| (choice.clone(), size(&choice.files)))
             .collect();
-        let config = match listing.file("config.json") {
-            Some(_) => Some(self.small(name, &listing, "config.json")?),
-            None => None,
+        let config = match listing.file("config.json").map(|_| self.small(name, &listing, "config.json")) {
+            Some(Err(Error::Cancelled)) => return Err(Error::Cancelled),
+            // a gated one still has its page to show; why it cannot be read is told of its weights
+            config => config.and_then(Result::ok),
         };
         let selected = select(name, &listing, &Want::default());
         let pull = match &selected {

@@ -3,7 +3,7 @@
 
 use super::{fit, inside, pair, panel};
 use crate::bench::appraise::{self, Appraisal, Fit};
-use crate::cli::bar;
+use crate::cli::{bar, ending};
 use crate::hub::{Gate, Hit};
 use crate::tui::app::App;
 use crate::tui::hub::Pull;
@@ -116,7 +116,7 @@ fn row(hit: &Hit, names: usize, long: bool) -> String {
         None => "?",
     };
     let parameters = hit.parameters.map_or_else(|| "?".into(), count);
-    let text = format!("{:names$} {parameters:>9} {runs:>2}", fit(&hit.repo.id(), names));
+    let text = format!("{:names$} {parameters:>9} {runs:>2}", ending(&hit.repo.id(), names));
     match long {
         false => text,
         true => {
