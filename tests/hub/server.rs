@@ -125,6 +125,17 @@ impl Repo {
         if self.dataset { "datasets" } else { "models" }
     }
 
+    fn tree(&self) -> Value {
+        let entry = |(path, file): (&String, &File)| {
+            let mut entry = json!({ "type": "file", "path": path, "size": file.bytes.len(), "oid": file.git() });
+            if file.lfs {
+                entry["lfs"] = json!({ "oid": file.sha256(), "size": file.bytes.len(), "pointerSize": 135 });
+            }
+            entry
+        };
+        self.files.iter().map(entry).collect()
+    }
+
     fn listing(&self, blobs: bool) -> Value {
         let sibling = |(path, file): (&String, &File)| match (self.bare || !blobs, file.lfs) {
             (true, _) => json!({ "rfilename": path }),
@@ -307,6 +318,10 @@ impl Server {
                 Answer::json(&repo.listing(query.contains("blobs=true")))
             }),
             ["api", kind, org, name] => self.with_repo(request, kind, org, name, "main", |repo| Answer::json(&repo.listing(query.contains("blobs=true")))),
+            // what Python's client lists files by
+            ["api", kind, org, name, "tree", revision] => {
+                self.with_repo(request, kind, org, name, revision, |repo| Answer::json(&repo.tree()))
+            }
             ["api", kind, org, name, "refs"] => self.with_repo(request, kind, org, name, "main", |repo| {
                 Answer::json(&json!({ "branches": [{ "name": "main", "ref": "refs/heads/main", "targetCommit": repo.commit }], "converts": [], "tags": [{ "name": "v1.0", "ref": "refs/tags/v1.0", "targetCommit": repo.commit }] }))
             }),
