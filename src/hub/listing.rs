@@ -159,7 +159,7 @@ impl Raw {
             base: bases(card.get("base_model")),
             counted: match (&self.safetensors, gguf) {
                 (Some(count), _) => {
-                    Counted { total: count.total, packed: count.parameters.keys().any(|kind| packed(kind)) }
+                    Counted { total: count.total, packed: count.parameters.keys().any(packed) }
                 }
                 (None, Some(count)) => Counted { total: count.total, packed: false },
                 (None, None) => Counted::default(),

@@ -145,6 +145,10 @@ impl App {
                 self.notice = Some(error);
                 None
             }
+            Ok(folder) if !self.hub.runs(&name) => {
+                self.notice = Some(format!("{name} is here, in {}; bantam cannot run it", folder.display()));
+                None
+            }
             Ok(_) if self.running() => {
                 self.notice = Some(format!("{name} is here; name it in a profile to try it"));
                 None

@@ -159,6 +159,12 @@ impl HubState {
         self.choice = self.choice.saturating_add_signed(if right { 1 } else { -1 }).min(last);
     }
 
+    /// Whether the card of a name that was pulled says that bantam runs it.
+    pub fn runs(&self, name: &str) -> bool {
+        let id = name.split(':').next().unwrap_or(name);
+        self.cards.get(id).is_some_and(|card| card.as_ref().is_ok_and(|card| card.runs.is_ok()))
+    }
+
     /// The name that a pull of the line under the cursor is told.
     pub fn name(&self, cursor: usize) -> Option<String> {
         let id = self.hits.get(cursor)?.repo.id();

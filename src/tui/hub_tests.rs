@@ -222,4 +222,7 @@ fn what_was_pulled_is_tried_beside_the_profiles_models() {
         None,
         "it is among them already"
     );
+    // one without a card, or whose card says no
+    assert_eq!(app.hear(Message::Pulled("org/mamba".into(), Ok("/cache/snapshots/9".into()))), None);
+    assert!(picture(&app).contains("bantam cannot run it"));
 }
