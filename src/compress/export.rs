@@ -170,7 +170,7 @@ fn conventional(source: &Source, dtype: Dtype) -> String {
         digits.is_some_and(|d| !d.is_empty() && d.chars().all(|c| c.is_ascii_digit() || c == '.' || c == 'x'))
     };
     let encodings = ["F32", "F16", "BF16"];
-    let size = parts.iter().position(|part| is_size(&part));
+    let size = parts.iter().position(is_size);
     let version = parts.iter().find(|part| is_version(part)).map_or_else(|| "v1.0".to_owned(), |v| v.to_lowercase());
     let words = |parts: &[&str]| {
         let kept = parts.iter().filter(|part| !is_version(part) && !encodings.contains(&part.to_uppercase().as_str()));

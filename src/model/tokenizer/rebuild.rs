@@ -85,7 +85,7 @@ impl<'a> Vocabulary<'a> {
         if let Some(template) = self.gguf.optional_string("tokenizer.chat_template") {
             tokenizer.chat_templates.insert("default".to_owned(), template.to_owned());
         }
-        for (key, _) in self.gguf.metadata() {
+        for key in self.gguf.metadata().keys() {
             if let (Some(name), Some(text)) =
                 (key.strip_prefix("tokenizer.chat_template."), self.gguf.optional_string(key))
             {
