@@ -1,5 +1,8 @@
 //! How fast one large file comes from a hub on loopback into the cache, hashed, written and synced; and what the program
 //! holds while it does, which is to be the same for a file of any size.
+//!
+//! Seen in November 2026 on two cores (Sapphire Rapids): 1 GiB in 1.65 s (620 MiB/s) with the server in a process
+//! of its own, where `sha256sum` alone takes 2.1 s; 14.5 MiB of memory at most for 64 MiB, 14.8 MiB for 1 GiB.
 
 #[path = "../tests/hub/server.rs"]
 #[allow(dead_code, reason = "the tests use all of it")]

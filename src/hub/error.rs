@@ -32,7 +32,7 @@ pub enum Error {
     DataName { text: String, why: String },
     #[error("{name} has no {what}; there are {}", list(there))]
     NoSplit { name: String, what: String, there: Vec<String> },
-    #[error("{name} is not whole in the Hugging Face cache {}: {why}; a run fetches it unless it is offline", cache.display())]
+    #[error("{name} is not whole in the Hugging Face cache {}: {why}; `bantam run` fetches it unless it is offline", cache.display())]
     NoData { name: String, cache: PathBuf, why: String },
     #[error("{variable} is '{value}'; {allowed}")]
     Variable { variable: String, value: String, allowed: &'static str },

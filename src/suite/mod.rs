@@ -2,7 +2,8 @@
 //! be compared with a published one. It knows text and, through [`LanguageModel`], that something can be asked; no
 //! weights, no database, no profile.
 //!
-//! A suite is a TOML file with its data beside it as JSON lines. A user's own `tickets.toml`:
+//! A suite is a TOML file with its data beside it as JSON lines (a JSON list, CSV and Parquet are read, too) or on the
+//! hub, as `hub:ORG/NAME@REVISION#CONFIG/SPLIT`. A user's own `tickets.toml`:
 //!
 //! ```toml
 //! name = "tickets"

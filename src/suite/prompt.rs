@@ -7,7 +7,7 @@
 use super::dataset::{Doc, kind};
 use super::error::{Error, Key};
 use minijinja::value::ValueKind;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -104,12 +104,23 @@ fn environment() -> Environment<'static> {
     environment.set_syntax(syntax.expect("the usual delimiters are valid"));
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(method);
     environment.set_formatter(|out, state, value| match python_word(value) {
         Some(word) => out.write_str(word).map_err(minijinja::Error::from),
         None => minijinja::escape_formatter(out, state, value),
     });
     environment
+}
+
+/// Python's methods of text and tables; and `list.index`, by which tasks with lettered choices find the right one.
+fn method(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
+    match (value.kind(), name, args) {
+        (ValueKind::Seq, "index", [wanted]) => {
+            let missing = || minijinja::Error::new(ErrorKind::InvalidOperation, format!("{wanted} is not in {value}"));
+            value.try_iter()?.position(|item| item == *wanted).map(Value::from).ok_or_else(missing)
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
+    }
 }
 
 /// Jinja prints these as Python does; minijinja would print `true` and `none`.

@@ -377,6 +377,7 @@ fn choices_and_targets_come_in_every_form() {
     for (line, choices, right) in [
         ("doc_to_choice = 'l'\ndoc_to_target = 'i'", "a b 3", vec![2]),
         ("doc_to_choice = '{{l}}'\ndoc_to_target = '{{i}}'", "a b 3", vec![2]),
+        ("doc_to_choice = '{{l}}'\ndoc_to_target = '{{l.index(text)}}'", "a b 3", vec![1]),
         ("doc_to_choice = '{{ l[:2] }}'\ndoc_to_target = '{{text}}'", "a b", vec![1]),
         ("doc_to_choice = '{{ [text, \"c\"] }}'\ndoc_to_target = 'text'", "b c", vec![0]),
         ("doc_to_choice = ['{{l[0]}}!', 'z']\ndoc_to_target = 'yes'", "a! z", vec![1]),
