@@ -113,7 +113,7 @@ fn environment() -> Environment<'static> {
 }
 
 /// Python's methods of text and tables; and `list.index`, by which tasks with lettered choices find the right one.
-fn method(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
+fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, minijinja::Error> {
     match (value.kind(), name, args) {
         (ValueKind::Seq, "index", [wanted]) => {
             let missing = || minijinja::Error::new(ErrorKind::InvalidOperation, format!("{wanted} is not in {value}"));
