@@ -158,9 +158,7 @@ impl Raw {
             architecture: model_type.or_else(|| gguf?.architecture.clone()),
             base: bases(card.get("base_model")),
             counted: match (&self.safetensors, gguf) {
-                (Some(count), _) => {
-                    Counted { total: count.total, packed: count.parameters.keys().any(packed) }
-                }
+                (Some(count), _) => Counted { total: count.total, packed: count.parameters.keys().any(packed) },
                 (None, Some(count)) => Counted { total: count.total, packed: false },
                 (None, None) => Counted::default(),
             },
