@@ -138,7 +138,7 @@ fn hostile_templates_are_refused_with_a_sentence() {
     assert!(said(long).contains("writes more than 67108864 bytes"));
     assert!(said(&format!("{{{{ {} }}}}", "(".repeat(10_000))).starts_with("the chat template cannot be read: line 1"));
     assert!(said(&" ".repeat(LONGEST_TEMPLATE + 1)).contains("allowed are 524288"));
-    let slow = "{% for i in range(300) %}{% set a = ('x' * 99999999) | length %}{% endfor %}";
+    let slow = "{% for i in range(99999) %}{% set a = ('x' * 99999999) | length %}{% endfor %}";
     assert!(said(slow).contains("takes longer than 2 s"), "{}", said(slow));
     assert!(said("{{ 'x'.center(1000000000) }}").contains("allowed are up to 10000"));
     assert!(said("{{ [1] | tojson(indent=1000000000) }}").contains("an indent of 1000000000"));
