@@ -119,7 +119,7 @@ pub fn open(typed: &str) -> Result<Opened> {
         model.adapter = Some(folder);
     }
     let cache_per_token = Bytes(match &facts {
-        Facts::Decoder(facts) => model::cost(&facts.config).cache_bytes_per_token(model::Cache::BYTES_PER_NUMBER),
+        Facts::Decoder(facts) => facts.cost.cache_bytes_per_token(model::Cache::BYTES_PER_NUMBER),
         Facts::Encoder(_) => 0,
     });
     let compresses = matches!(facts, Facts::Decoder(_));

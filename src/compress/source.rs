@@ -168,14 +168,7 @@ impl<'w> Source<'w> {
             shape: vec![factors.len()],
             data: Data::Made(factors),
         }));
-        let anatomy = Anatomy {
-            layers: config.layers.len(),
-            heads: config.heads,
-            kv_heads: config.kv_heads,
-            experts: config.experts.map_or(0, |experts| experts.count),
-            tied: config.tied,
-            llama: config.family.gguf == "llama",
-        };
+        let anatomy = Anatomy::of(config);
         Ok(Source { name: name.into(), weights, metadata, notes, tensors, anatomy, digest: OnceLock::new() })
     }
 

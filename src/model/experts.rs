@@ -12,6 +12,7 @@ use super::family::Routing;
 use super::linear::Linear;
 use super::mlp::{Mlp, Parts};
 use super::names::Part;
+use super::ops::softmax;
 use super::part::{Named, Site};
 
 pub struct Experts {
@@ -122,11 +123,4 @@ fn sparse_mixer(scores: &[f32], jitter: f32) -> Vec<Choice> {
     let mut others = scores.to_vec();
     others[first.0] = f32::NEG_INFINITY;
     vec![first, round(&others, scores)]
-}
-
-fn softmax(scores: &[f32]) -> Vec<f32> {
-    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exp: Vec<f32> = scores.iter().map(|score| (score - most).exp()).collect();
-    let sum: f32 = exp.iter().sum();
-    exp.into_iter().map(|e| e / sum).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 
 use super::config::Config;
-use super::cost::{Cost, cost};
+use super::cost::{Cost, TensorShape, cost};
 use super::error::Result;
 use super::format::gguf::Gguf;
 use super::format::gguf::file_type_name;
@@ -70,12 +70,12 @@ impl Facts {
 /// Reads headers, config and tokenizer. Fails as `load` does on a model that is damaged or not supported.
 pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
     let opened = Opened::new(source.into())?;
+    let cost = cost(&opened.config);
     let (container, bytes, types, packed) = match &opened.format {
         Format::Gguf(gguf) => of_gguf(gguf)?,
-        _ => of_safetensors(&opened)?,
+        _ => of_safetensors(&opened, &cost.tensors)?,
     };
     let tokenizer = opened.outline().map_err(|error| error.to_string());
-    let cost = cost(&opened.config);
     Ok(Facts { name: opened.name, config: opened.config, cost, container, bytes, types, packed, tokenizer })
 }
 
@@ -90,7 +90,7 @@ fn of_gguf(gguf: &Gguf) -> Result<Stored> {
     Ok((Container::Gguf { version: gguf.version(), mixture }, gguf.bytes(), types, None))
 }
 
-fn of_safetensors(opened: &Opened) -> Result<Stored> {
+fn of_safetensors(opened: &Opened, asked: &[TensorShape]) -> Result<Stored> {
     let files = opened.safetensors(&Device::Cpu, Precision::AsStored)?;
     let mut types = BTreeMap::new();
     for info in files.infos() {
@@ -98,7 +98,6 @@ fn of_safetensors(opened: &Opened) -> Result<Stored> {
         count(&mut types, format!("{:?}", info.dtype), info.shape.iter().product(), to - from);
     }
     let (container, bytes) = (Container::Safetensors { files: files.file_count() }, files.bytes());
-    let asked = cost(&opened.config).tensors;
     let packed = match opened.config.quantization.clone() {
         None => {
             asked.iter().try_for_each(|tensor| files.fits(&tensor.name, &tensor.shape))?;

@@ -16,6 +16,7 @@ use super::text::{Prepare, Role, SHORTEST, Texts};
 use crate::model::error::{Error, Result};
 use crate::model::format::safetensors::Safetensors;
 use crate::model::load::LoadOptions;
+use crate::model::ops;
 use crate::model::tokenizer::{Files, Outline, Tokenizer};
 
 /// The most tokens in one pass, unless a single text is longer: activations of a few megabytes.
@@ -198,12 +199,7 @@ impl Encoder {
         match self.config.problem {
             Problem::Regression => scores.to_vec(),
             Problem::ManyLabels => scores.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
-            Problem::OneLabel => {
-                let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let exp: Vec<f32> = scores.iter().map(|x| (x - most).exp()).collect();
-                let sum: f32 = exp.iter().sum();
-                exp.iter().map(|x| x / sum).collect()
-            }
+            Problem::OneLabel => ops::softmax(scores),
         }
     }
 

@@ -184,6 +184,14 @@ pub fn max(row: &[f32]) -> f32 {
     lanes.iter().copied().fold(tail, f32::max)
 }
 
+/// exp(x) over the sum of all: a handful of scores as shares of 1.
+pub fn softmax(scores: &[f32]) -> Vec<f32> {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f32> = scores.iter().map(|score| (score - most).exp()).collect();
+    let sum: f32 = exp.iter().sum();
+    exp.into_iter().map(|e| e / sum).collect()
+}
+
 /// row[i] = exp(row[i] - shift); returns the sum.
 #[inline]
 pub fn exp_shifted(row: &mut [f32], shift: f32) -> f32 {

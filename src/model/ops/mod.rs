@@ -18,7 +18,7 @@ mod loss;
 mod norm;
 mod rope;
 
-pub(super) use kernel::{max, sum_exp, with_floats};
+pub(super) use kernel::{max, softmax, sum_exp, with_floats};
 
 pub use activate::{Activation, activate, gate_mul};
 pub use attention::{Attend, Past, Span, attention};
