@@ -2,11 +2,11 @@
 //! quantized. It times the graph in this process; the workers' own timings, with warm-up, meters and intervals, are
 //! those of `bantam bench`.
 
-use bantam::bench::models;
-use bantam::compress::{self, Mixture, Recipe};
-use bantam::job::Cancel;
-use bantam::model::{Cache, LoadOptions, Model, Span};
-use bantam::record::Place;
+use bantam::library::models;
+use bantam_core::cancel::Cancel;
+use bantam_core::record::Place;
+use bantam_lab::{self as lab, Mixture, Recipe};
+use bantam_model::{Cache, LoadOptions, Model, Span};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -32,7 +32,7 @@ fn variants(artifacts: &Path) -> Vec<(String, Model)> {
     let load = |place: &Place| models::load(place, &LoadOptions::default()).expect("a model that was just made");
     let quantized = [Mixture::Q8_0, Mixture::Q4_K_M].map(|mixture| {
         let recipe = Recipe::quantize(mixture);
-        let made = compress::apply(&source, &recipe, artifacts, &Cancel::new(), &mut |_| {}).expect("an artifact");
+        let made = lab::apply(&source, &recipe, artifacts, &Cancel::new(), &mut |_| {}).expect("an artifact");
         (mixture.to_string(), load(&Place::Gguf(made.path)))
     });
     std::iter::once(("base".to_owned(), load(&base))).chain(quantized).collect()

@@ -8,8 +8,8 @@
 #[allow(dead_code, reason = "the tests use all of it")]
 mod server;
 
-use bantam::hub::{Cache, Hub, Name, Patience, Settings, Want};
-use bantam::job::Cancel;
+use bantam_core::cancel::Cancel;
+use bantam_hub::{Cache, Hub, Name, Patience, Settings, Want};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use server::{Repo, Server, noise};
 use sha2::{Digest, Sha256};

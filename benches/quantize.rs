@@ -1,10 +1,11 @@
 //! How fast weights are quantized: megabytes of bf16 checkpoint a second, on one core for each block type, and for a
 //! whole model through `apply`, which uses all cores and writes the file.
 
-use bantam::compress::{GgmlType, Mixture, Recipe, Source, apply};
-use bantam::family;
-use bantam::job::Cancel;
-use bantam::model::Embedded;
+use bantam_bundled::models::embedded;
+use bantam_core::cancel::Cancel;
+use bantam_lab::block::encode;
+use bantam_lab::{Mixture, Recipe, Source, Type, apply};
+use bantam_model::Embedded;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,28 +20,19 @@ fn blocks(criterion: &mut Criterion) {
     let row: Vec<f32> = (0..WEIGHTS).map(|_| (0..12).map(|_| rng.random::<f32>() - 0.5).sum::<f32>() * 0.02).collect();
     let mut group = criterion.benchmark_group("block");
     group.throughput(Throughput::Bytes(WEIGHTS as u64 * BF16)).sample_size(10);
-    let types = [
-        GgmlType::Q8_0,
-        GgmlType::Q6K,
-        GgmlType::Q5K,
-        GgmlType::Q4K,
-        GgmlType::Q3K,
-        GgmlType::Q2K,
-        GgmlType::Q5_1,
-        GgmlType::Q5_0,
-        GgmlType::Q4_0,
-    ];
+    let types =
+        [Type::Q8_0, Type::Q6_K, Type::Q5_K, Type::Q4_K, Type::Q3_K, Type::Q2_K, Type::Q5_1, Type::Q5_0, Type::Q4_0];
     for kind in types {
-        let mut out = vec![0; kind.bytes(WEIGHTS)];
+        let mut out = vec![0; kind.bytes(WEIGHTS).expect("whole blocks")];
         group.bench_function(BenchmarkId::from_parameter(kind), |bencher| {
-            bencher.iter(|| kind.encode(black_box(&row), &mut out));
+            bencher.iter(|| encode(kind, black_box(&row), &mut out));
         });
     }
     group.finish();
 }
 
 fn model(criterion: &mut Criterion) {
-    let largest = family::embedded().last().expect("a family has members");
+    let largest = embedded().last().expect("a family has members");
     let file = |name: &str| largest.file(name).expect(name);
     let files = Embedded {
         name: largest.name,

@@ -1,12 +1,12 @@
 //! How fast a multiple-choice suite is answered: items a second of the bundled `routing`, asked of the largest bundled
 //! model in this process, the text made tokens, the choices scored and the answers judged.
 
-use bantam::bench::answer::Answerer;
-use bantam::bench::models;
-use bantam::job::Cancel;
-use bantam::model::LoadOptions;
-use bantam::record::Place;
-use bantam::suite;
+use bantam::library::models;
+use bantam::subject::Answerer;
+use bantam_core::cancel::Cancel;
+use bantam_core::record::Place;
+use bantam_eval as eval;
+use bantam_model::LoadOptions;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const ITEMS: usize = 64;
 fn multiple_choice(criterion: &mut Criterion) {
     let largest = models::bundled_names().pop().expect("a family has members");
     let model = models::load(&Place::Bundled(largest.clone()), &LoadOptions::default()).expect("a bundled model");
-    let routing = suite::load("bundled:routing").expect("a bundled suite");
+    let routing = eval::load("bundled:routing").expect("a bundled suite");
     let task = routing.tasks.into_iter().next().expect("a suite has tasks").limited(Some(ITEMS));
     assert_eq!(task.items().len(), ITEMS, "the throughput counts on so many");
 
@@ -26,7 +26,7 @@ fn multiple_choice(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut tokens = 0;
             let mut answerer = Answerer::new(&model, 0);
-            suite::ask(&task, &mut answerer, &nothing, &cancel, &mut |item| tokens += item.tokens)
+            eval::ask(&task, &mut answerer, &nothing, &cancel, &mut |item| tokens += item.tokens)
                 .expect("a bundled model answers a bundled suite");
             tokens
         });

@@ -1,39 +1,24 @@
 //! bantam finds the smallest model that does your job: it compresses models on this machine, measures what each
 //! version still can and what it costs, and recommends the right-sized one, with the evidence.
 //!
-//! The map of the house, in reading order. Reading goes down only: a room may use the rooms listed above it here,
-//! except that rooms of one group do not know each other.
+//! The map of the house: this crate is its upper floor, over the library crates whose walls the compiler keeps.
+//!
+//! ```text
+//!   show, print         cli  tui
+//!   do                  run  subject  library                 (this crate)
+//!   decide              bantam-verdict
+//!   change              bantam-lab
+//!   keep, ask, answer   bantam-eval  bantam-model  bantam-hub  bantam-host
+//!   files               bantam-format
+//!   facts               bantam-core  bantam-bundled
+//! ```
+//!
+//! Arrows go down only; crates side by side do not know each other.
 
-// plain facts: everything may read these; they know nothing of the rooms below
-pub mod event;
-pub mod job;
-pub mod metric;
-pub mod record;
-pub mod stats;
-pub mod unit;
-
-// wish: what to try and what matters
-pub mod profile;
-
-// keep, ask, answer
-pub mod hub;
-pub mod model;
-pub mod store;
-pub mod suite;
-
-// change
-pub mod compress;
-pub mod family;
-pub mod train;
-
-// do
-pub mod bench;
-
-// decide
-pub mod recommend;
-
-// print
-pub mod report;
+// what is here, by name
+pub mod library;
+// who is asked
+pub mod subject;
 
 // the whole loop, for whoever shows it
 pub mod run;

@@ -1,16 +1,16 @@
 //! Runs from outside, with the real binary as the worker: what is killed, hangs or runs out of memory loses nothing that
 //! was finished, and the next run does only what is missing.
 
-use bantam::bench::home::Home;
-use bantam::bench::plan::Plan;
-use bantam::bench::process::Process;
-use bantam::bench::session;
-use bantam::event::Event;
-use bantam::job::Cancel;
-use bantam::metric::Metric;
-use bantam::profile::Profile;
-use bantam::record::{Ask, Failure, Id, Row};
-use bantam::store::Store;
+use bantam::library::home::Home;
+use bantam::run::plan::Plan;
+use bantam::run::process::Process;
+use bantam::run::session;
+use bantam_core::cancel::Cancel;
+use bantam_core::event::Event;
+use bantam_core::metric::Metric;
+use bantam_core::profile::Profile;
+use bantam_core::record::{Ask, Failure, Id, Row};
+use bantam_verdict::store::Store;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -312,7 +312,7 @@ fn a_model_that_breaks_after_planning_fails_and_the_next_one_runs() {
     let bench = Bench::new(ONE_TASK);
     let folder = bench.dir.path().join("mine");
     std::fs::create_dir(&folder).expect("makes");
-    let bundled = bantam::family::embedded().iter().find(|b| b.name == "bantam-s").expect("bundled");
+    let bundled = bantam_bundled::models::embedded().iter().find(|b| b.name == "bantam-s").expect("bundled");
     for file in &bundled.files {
         std::fs::write(folder.join(file.name), file.data).expect("writes");
     }

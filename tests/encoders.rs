@@ -2,16 +2,16 @@
 //! scikit-learn, scipy and transformers score it, and compared by the advice.
 
 use assert_cmd::Command;
-use bantam::bench::home::Home;
-use bantam::bench::plan::Plan;
-use bantam::bench::process::Process;
-use bantam::bench::session;
-use bantam::job::Cancel;
-use bantam::metric::Metric;
-use bantam::profile::Profile;
-use bantam::recommend::{Advice, advise};
-use bantam::record::{Reading, Row};
-use bantam::store::Store;
+use bantam::library::home::Home;
+use bantam::run::plan::Plan;
+use bantam::run::process::Process;
+use bantam::run::session;
+use bantam_core::cancel::Cancel;
+use bantam_core::metric::Metric;
+use bantam_core::profile::Profile;
+use bantam_core::record::{Reading, Row};
+use bantam_verdict::recommend::{Advice, advise};
+use bantam_verdict::store::Store;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

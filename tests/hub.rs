@@ -6,8 +6,8 @@
 #[path = "hub/server.rs"]
 mod server;
 
-use bantam::hub::{Cache, DataName, Error, Hub, Name, Patience, Progress, Pulled, Query, Settings, Token, Want};
-use bantam::job::Cancel;
+use bantam_core::cancel::Cancel;
+use bantam_hub::{Cache, DataName, Error, Hub, Name, Patience, Progress, Pulled, Query, Settings, Token, Want};
 use server::{COMMIT, Fault, OTHER_COMMIT, Repo, Server, TOKEN, noise};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -402,10 +402,10 @@ fn one_gguf_of_several_is_chosen_with_its_shards() {
     let shards = ["README.md", "m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"];
     assert_whole(&machine.pull_of(ID, &want).expect("pulls"), &repo, &shards);
     let named = machine.pull(&format!("{ID}:Q4_K_M")).expect("pulls");
-    let found = bantam::hub::find(&format!("{ID}:q4_k_m"), &[], &machine.cache()).expect("found");
-    assert_eq!(found.place, bantam::record::Place::Gguf(named.folder.join("m-Q4_K_M.gguf")));
+    let found = bantam_hub::find(&format!("{ID}:q4_k_m"), &[], &machine.cache()).expect("found");
+    assert_eq!(found.place, bantam_core::record::Place::Gguf(named.folder.join("m-Q4_K_M.gguf")));
     assert_eq!(found.commit.as_deref(), Some(COMMIT));
-    assert!(bantam::hub::find(ID, &[], &machine.cache()).is_err(), "which of them?");
+    assert!(bantam_hub::find(ID, &[], &machine.cache()).is_err(), "which of them?");
 }
 
 #[test]
@@ -467,7 +467,7 @@ fn offline_gives_what_is_here_and_says_what_is_not() {
     assert_eq!(here.folder, pulled.folder);
     assert!(offline().listing(&name).expect_err("no request").to_string().contains("offline"));
     assert!(machine.server.requests().is_empty());
-    let found = bantam::hub::find(ID, &[], &machine.cache()).expect("no network is needed");
+    let found = bantam_hub::find(ID, &[], &machine.cache()).expect("no network is needed");
     assert_eq!(found.commit.as_deref(), Some(COMMIT));
 }
 

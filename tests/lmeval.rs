@@ -2,14 +2,14 @@
 //! The files are described in tests/golden/lmeval/lmeval.toml.
 
 use anyhow::Result;
-use bantam::bench::answer::Answerer;
-use bantam::job::Cancel;
-use bantam::metric::Metric;
-use bantam::model::{self, LoadOptions, Model};
-use bantam::record::{Id, ItemResult};
-use bantam::suite::{
+use bantam::subject::Answerer;
+use bantam_core::cancel::Cancel;
+use bantam_core::metric::Metric;
+use bantam_core::record::{Id, ItemResult};
+use bantam_eval::{
     Choices, Generated, Generation, LanguageModel, Loglikelihood, Request, Rolling, Stop, Suite, Task, ask, load,
 };
+use bantam_model::{self as model, LoadOptions, Model};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};

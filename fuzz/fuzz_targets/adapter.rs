@@ -2,8 +2,8 @@
 //! refused; what is read answers for a module of any name.
 #![no_main]
 
-use bantam::model::adapter::Lora;
-use bantam::model::format::packed::Quantization;
+use bantam_model::adapter::Lora;
+use bantam_model::checkpoint::packed::Quantization;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! A config.json of these bytes: read with all its options, or refused; what is read has costs.
 #![no_main]
 
-use bantam::model::{self, Config};
+use bantam_model::{self as model, Config};
 use libfuzzer_sys::fuzz_target;
 
 /// A config may ask for more layers and experts than there is time to list.

@@ -6,5 +6,5 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let place = Scratch::file("config.json", bytes);
-    let _ = bantam::model::encoder::inspect(place.folder());
+    let _ = bantam_model::encoder::inspect(place.folder());
 });

@@ -10,7 +10,7 @@ const ROOM: u64 = 4 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
     let place = Scratch::file("model.gguf", bytes);
-    let _ = bantam::model::inspect(place.path());
+    let _ = bantam_model::inspect(place.path());
     place.extend(ROOM);
-    let _ = bantam::model::inspect(place.path());
+    let _ = bantam_model::inspect(place.path());
 });

@@ -1,8 +1,8 @@
 //! A safetensors file of these bytes: the header is read and every tensor's bytes are looked at, or it is refused.
 #![no_main]
 
-use bantam::model::Precision;
-use bantam::model::format::safetensors::Safetensors;
+use bantam_model::Precision;
+use bantam_model::checkpoint::safetensors::Safetensors;
 use bantam_fuzz::Scratch;
 use candle_core::Device;
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! A chat template of this text: it renders conversations with and without tools, or is refused, and never hangs.
 #![no_main]
 
-use bantam::model::chat::{ChatTemplate, Conversation};
+use bantam_model::chat::{ChatTemplate, Conversation};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 

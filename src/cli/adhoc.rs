@@ -1,9 +1,9 @@
 //! Profiles that a command's arguments make up: `bench`, `eval` and `compare` are small runs of their own.
 
-use crate::bench::models;
-use crate::profile::{Constraints, Measure, Objective, Prefer, Profile, RecipeRef};
-use crate::record::Shape;
-use crate::unit::Seconds;
+use crate::library::models;
+use bantam_core::profile::{Constraints, Measure, Objective, Prefer, Profile, RecipeRef};
+use bantam_core::record::Shape;
+use bantam_core::unit::Seconds;
 use std::path::Path;
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.

@@ -1,6 +1,6 @@
 //! The arguments, as typed: clap reads them, the help is made from the words here.
 
-use crate::hub::Sort;
+use bantam_hub::Sort;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -47,8 +47,8 @@ pub enum Command {
     Report(Report),
     /// Show this host, its meters, and what makes numbers doubtful here
     Doctor(Doctor),
-    /// The bundled models: list them, or make them again from nothing
-    Family(Family),
+    /// What is inside this binary: list it, or copy a model out
+    Bundled(Bundled),
     /// Print shell completions
     Completions(Completions),
     /// Measures one trial for a parent bantam; speaks JSON lines
@@ -327,26 +327,18 @@ pub struct Doctor {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Family {
+pub struct Bundled {
     #[command(subcommand)]
-    pub command: FamilyCommand,
+    pub command: BundledCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum FamilyCommand {
+pub enum BundledCommand {
     /// The bundled models, suites and profiles
     List {
         /// Print JSON on stdout
         #[arg(long)]
         json: bool,
-    },
-    /// Train the bundled models again from nothing; goes on after an interruption
-    Build(FamilyBuild),
-    /// Write the bundled suites again from the generator
-    Suites {
-        /// Folder for the TOML and JSONL files
-        #[arg(long, default_value = "suites")]
-        out: PathBuf,
     },
     /// Copy a bundled model out as a folder that transformers loads
     Export {
@@ -355,22 +347,6 @@ pub enum FamilyCommand {
         #[arg(long)]
         out: PathBuf,
     },
-}
-
-#[derive(Debug, clap::Args)]
-pub struct FamilyBuild {
-    /// Folder for the models; checkpoints stand in its `.build`
-    #[arg(long, default_value = "models")]
-    pub out: PathBuf,
-    /// Only these sizes
-    #[arg(long, value_delimiter = ',')]
-    pub only: Vec<String>,
-    /// Threads [default: all cores]
-    #[arg(long)]
-    pub threads: Option<usize>,
-    /// Tokens to train on, instead of each size's own number: a quick trial
-    #[arg(long)]
-    pub tokens: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]

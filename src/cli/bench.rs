@@ -4,11 +4,11 @@ use super::args::Bench;
 use super::run::{execute, exit, print_json};
 use super::table::Table;
 use super::{Exit, adhoc};
-use crate::metric::Metric;
-use crate::recommend::standing::Standing;
-use crate::record::{Provenance, Reading};
-use crate::unit::Seconds;
 use anyhow::{Context, Result, anyhow};
+use bantam_core::metric::Metric;
+use bantam_core::record::{Provenance, Reading};
+use bantam_core::unit::Seconds;
+use bantam_verdict::recommend::standing::Standing;
 use std::io;
 
 const COLUMNS: [(Metric, &str); 6] = [

@@ -3,10 +3,10 @@
 use super::args::Compare;
 use super::run::{execute, print_json};
 use super::{Exit, adhoc};
-use crate::recommend::advice::words;
-use crate::recommend::flips;
-use crate::record::{Ask, Row};
 use anyhow::{Result, ensure};
+use bantam_core::record::{Ask, Row};
+use bantam_verdict::recommend::advice::words;
+use bantam_verdict::recommend::flips;
 
 /// Changed answers shown per task; all of them stand in the JSON.
 const SHOWN: usize = 10;

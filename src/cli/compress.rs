@@ -3,11 +3,11 @@
 use super::args::Compress;
 use super::table::Table;
 use super::{Exit, stop};
-use crate::bench::models;
-use crate::compress::{self, Artifact, Plan, Recipe, Stage};
+use crate::library::models;
 use crate::run::Workplace;
-use crate::unit::Bytes;
 use anyhow::{Context, Result, ensure};
+use bantam_core::unit::Bytes;
+use bantam_lab::{self as lab, Artifact, Plan, Recipe, Stage};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub fn run(args: Compress) -> Result<Exit> {
     };
     let found = models::find(&args.model)?;
     let source = models::source(&found.name, &found.place)?;
-    let plan = compress::plan_types(&source, &recipe);
+    let plan = lab::plan_types(&source, &recipe);
     if args.dry_run {
         return dry(&plan, args.json);
     }
@@ -32,7 +32,7 @@ pub fn run(args: Compress) -> Result<Exit> {
     let home = Workplace::open()?.home;
     let begun = Instant::now();
     let live = io::stderr().is_terminal();
-    let artifact = compress::apply(&source, &recipe, &home.artifacts(), &cancel, &mut |p| {
+    let artifact = lab::apply(&source, &recipe, &home.artifacts(), &cancel, &mut |p| {
         if let (true, Stage::Write { tensor, kind }) = (live, p.stage) {
             eprint!("\r\x1b[2K{:>3}% {tensor} → {kind}", p.done * 100 / p.total.max(1));
         }

@@ -2,8 +2,8 @@
 
 use super::Exit;
 use super::args::Doctor;
-use crate::bench::doctor::doctor;
 use anyhow::{Context, Result};
+use bantam_host::doctor::doctor;
 
 pub fn run(args: Doctor) -> Result<Exit> {
     let found = doctor();

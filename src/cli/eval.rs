@@ -5,9 +5,9 @@ use super::bench::exit_of;
 use super::run::{execute, exit, print_json};
 use super::table::Table;
 use super::{Exit, adhoc};
-use crate::recommend::score::TaskScore;
-use crate::record::{Ask, Reading, Row};
 use anyhow::{Context, Result};
+use bantam_core::record::{Ask, Reading, Row};
+use bantam_verdict::recommend::score::TaskScore;
 use serde_json::json;
 use std::io::{self, Write};
 

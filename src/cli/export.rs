@@ -2,11 +2,11 @@
 
 use super::args::{Export, ExportDtype, ExportFormat};
 use super::{Exit, stop};
-use crate::bench::models;
-use crate::compress::export::{self, Dtype, From};
-use crate::compress::{Progress, Stage};
-use crate::unit::Bytes;
+use crate::library::models;
 use anyhow::Result;
+use bantam_core::unit::Bytes;
+use bantam_lab::export::{self, Dtype, From};
+use bantam_lab::{Progress, Stage};
 use serde_json::json;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;

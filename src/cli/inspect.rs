@@ -2,12 +2,12 @@
 
 use super::Exit;
 use super::args::Inspect;
-use crate::bench::models;
-use crate::model::encoder::{self, Problem};
-use crate::model::inspect::Share;
-use crate::model::{Adapter, Cache, Config, Container, Facts};
-use crate::unit::Bytes;
+use crate::library::models;
 use anyhow::Result;
+use bantam_core::unit::Bytes;
+use bantam_model::encoder::{self, Problem};
+use bantam_model::inspect::Share;
+use bantam_model::{Adapter, Cache, Config, Container, Facts};
 use serde_json::json;
 
 pub fn run(args: Inspect) -> Result<Exit> {

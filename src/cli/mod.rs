@@ -5,13 +5,13 @@ mod adhoc;
 mod args;
 mod bar;
 mod bench;
+mod bundled;
 mod compare;
 mod completions;
 mod compress;
 mod doctor;
 mod eval;
 mod export;
-mod family;
 mod inspect;
 mod models;
 mod progress;
@@ -26,8 +26,8 @@ mod workbench;
 pub use args::Args;
 pub use bar::{bar, ending};
 
-use crate::hub;
 use args::Command;
+use bantam_hub as hub;
 use std::process::ExitCode;
 
 /// What the exit code of the program means.
@@ -73,7 +73,7 @@ pub fn main(args: Args) -> ExitCode {
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Report(args)) => report::run(args),
         Some(Command::Doctor(args)) => doctor::run(args),
-        Some(Command::Family(args)) => family::run(args),
+        Some(Command::Bundled(args)) => bundled::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Worker) => return worker(),
     };
@@ -88,7 +88,7 @@ pub fn main(args: Args) -> ExitCode {
 }
 
 fn worker() -> ExitCode {
-    crate::bench::worker::main()
+    crate::run::worker::main()
 }
 
 /// An error with its causes, in one line; a cause that its effect already tells is not told again.

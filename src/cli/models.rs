@@ -4,11 +4,11 @@
 use super::Exit;
 use super::args::{Models, ModelsCommand};
 use super::table::Table;
-use crate::bench::home::Home;
-use crate::bench::inventory::{self, Entry, Origin};
-use crate::hub::Cache;
-use crate::unit::Bytes;
+use crate::library::home::Home;
+use crate::library::inventory::{self, Entry, Origin};
 use anyhow::{Context, Result, bail};
+use bantam_core::unit::Bytes;
+use bantam_hub::Cache;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 use std::time::SystemTime;

@@ -1,8 +1,8 @@
 //! Progress on stderr for headless runs: a line when a trial ends, and on a terminal one live line below.
 
-use crate::event::{Event, Observer};
-use crate::record::{Ask, Id, Outcome, Trial, WarningKind};
-use crate::unit::{Seconds, Unit};
+use bantam_core::event::{Event, Observer};
+use bantam_core::record::{Ask, Id, Outcome, Trial, WarningKind};
+use bantam_core::unit::{Seconds, Unit};
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};

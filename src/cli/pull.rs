@@ -3,10 +3,10 @@
 
 use super::args::Pull;
 use super::{Exit, bar, ending, stop};
-use crate::hub::{DataName, Error, Hub, Name, Progress, Pulled, Settings, Tally, Want};
-use crate::job::Cancel;
-use crate::unit::{Bytes, Seconds};
 use anyhow::Result;
+use bantam_core::cancel::Cancel;
+use bantam_core::unit::{Bytes, Seconds};
+use bantam_hub::{DataName, Error, Hub, Name, Progress, Pulled, Settings, Tally, Want};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -120,11 +120,11 @@ impl Painter {
     }
 
     fn on_their_way(&self, width: usize) -> Vec<String> {
-        let open = |(i, file): &(usize, &crate::hub::Planned)| {
+        let open = |(i, file): &(usize, &bantam_hub::Planned)| {
             file.there < file.size && (file.there > 0 || self.tally.waiting[*i].is_some())
         };
         let names = width.saturating_sub(BAR + 34).clamp(12, 60);
-        let line = |(i, file): (usize, &crate::hub::Planned)| {
+        let line = |(i, file): (usize, &bantam_hub::Planned)| {
             let share = file.there as f64 / file.size.max(1) as f64;
             let state = match &self.tally.waiting[i] {
                 Some(why) => format!("waiting: {why}"),

@@ -2,9 +2,9 @@
 
 use super::Exit;
 use super::args::Report;
-use crate::report;
 use crate::run::{self, Workplace};
 use anyhow::Result;
+use bantam_verdict::report;
 
 pub fn run(args: Report) -> Result<Exit> {
     let workplace = Workplace::open()?;

@@ -4,13 +4,13 @@ use super::args::{Common, Run};
 use super::progress::Printer;
 use super::pull::{pull, pull_data};
 use super::{Exit, stop};
-use crate::hub::{Settings, Want};
-use crate::profile::Profile;
-use crate::recommend::advice::words::words;
-use crate::recommend::advice::{Advice, Conclusion};
-use crate::report;
 use crate::run::{self, Done, Workplace};
 use anyhow::{Context, Result};
+use bantam_core::profile::Profile;
+use bantam_hub::{Settings, Want};
+use bantam_verdict::recommend::advice::words::words;
+use bantam_verdict::recommend::advice::{Advice, Conclusion};
+use bantam_verdict::report;
 use std::io::{self, Write};
 use std::path::Path;
 

@@ -4,10 +4,10 @@
 use super::args::Search;
 use super::table::Table;
 use super::{Exit, stop};
-use crate::bench::appraise::{self, Appraisal, Need};
-use crate::hub::{Gate, Hit, Hub, Name, Page, Query, Settings};
-use crate::unit::{Bytes, count, parse_count};
+use crate::library::fit::{self, Appraisal, Need};
 use anyhow::{Context, Result, anyhow};
+use bantam_core::unit::{Bytes, count, parse_count};
+use bantam_hub::{Gate, Hit, Hub, Name, Page, Query, Settings};
 use serde_json::{Value, json};
 use std::io;
 
@@ -17,7 +17,7 @@ pub fn run(args: Search) -> Result<Exit> {
     let words = args.words.join(" ");
     if args.card {
         let name = Name::parse(&words)?;
-        let appraisal = appraise::appraise(hub.sheet(&name)?, args.context);
+        let appraisal = fit::appraise(hub.sheet(&name)?, args.context);
         match args.json {
             true => println!("{}", card_json(&appraisal)),
             false => card(&appraisal, &hub)?,
@@ -62,7 +62,7 @@ fn lines(found: &[Hit]) -> Table {
 }
 
 fn runs(page: &Page) -> &'static str {
-    match appraise::family_is_known(page) {
+    match fit::family_is_known(page) {
         Some(true) => "yes",
         Some(false) => "no",
         None => "?",
@@ -87,7 +87,7 @@ fn card(appraisal: &Appraisal, hub: &Hub) -> Result<()> {
     let sheet = &appraisal.sheet;
     let (page, listing) = (&sheet.listing.page, &sheet.listing);
     let missing = |why: &String| format!("unknown: {why}");
-    let stored = sheet.header.as_ref().map(appraise::stored);
+    let stored = sheet.header.as_ref().map(fit::stored);
     let lines = [
         ("model", listing.repo.id()),
         ("page", hub.page_of(&listing.repo)),
@@ -129,7 +129,7 @@ fn hit_json(hit: &Hit) -> Value {
     let page = &hit.page;
     json!({
         "id": hit.repo.id(), "parameters": hit.parameters, "family": page.architecture,
-        "runs": appraise::family_is_known(page), "downloads": page.downloads, "likes": page.likes,
+        "runs": fit::family_is_known(page), "downloads": page.downloads, "likes": page.likes,
         "modified": page.modified, "licence": page.licence, "access": access(page), "task": page.task,
     })
 }

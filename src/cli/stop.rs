@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM as a wish to stop: the first asks, so that workers end and the store is closed; a second ends at once.
 
-use crate::job::Cancel;
 use anyhow::{Context, Result};
+use bantam_core::cancel::Cancel;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 

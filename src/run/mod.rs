@@ -1,21 +1,32 @@
 //! One run of a profile, whole: read it, plan it, do what is missing, decide. The workbench and every headless command
 //! call this and nothing beside it, so that nothing exists on only one of them.
 
-use crate::bench::home::Home;
-use crate::bench::models;
-use crate::bench::plan::Plan;
-use crate::bench::process::Process;
-use crate::bench::session;
-use crate::bench::suites;
-use crate::event::Observer;
-use crate::hub;
-use crate::job::Cancel;
-use crate::profile::{self, Profile};
-use crate::recommend::{Advice, advise};
-use crate::record::{Row, Run};
-use crate::store::Store;
+use crate::library::home::Home;
+use crate::library::models;
+use crate::library::suites;
+use crate::run::plan::Plan;
+use crate::run::process::Process;
 use anyhow::{Context, Result, bail};
+use bantam_bundled::profiles;
+use bantam_core::cancel::Cancel;
+use bantam_core::event::Observer;
+use bantam_core::profile::Profile;
+use bantam_core::record::{Row, Run};
+use bantam_hub as hub;
+use bantam_verdict::recommend::{Advice, advise};
+use bantam_verdict::store::Store;
 use std::path::Path;
+
+mod chance;
+pub mod plan;
+pub mod process;
+pub mod protocol;
+pub mod runner;
+pub mod session;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
 
 /// Where results are kept, opened.
 pub struct Workplace {
@@ -55,11 +66,11 @@ impl Done {
 /// # Errors
 /// One sentence naming the file, the key or line, and what is allowed.
 pub fn profile(named: &Path) -> Result<Profile> {
-    if let Some(text) = named.to_str().and_then(profile::bundled).filter(|_| !named.exists()) {
+    if let Some(text) = named.to_str().and_then(profiles::text).filter(|_| !named.exists()) {
         return Ok(Profile::parse(text, named)?);
     }
     if !named.exists() {
-        let names: Vec<&str> = profile::BUNDLED.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = profiles::PROFILES.iter().map(|(name, _)| *name).collect();
         bail!(
             "{}: no such profile; give a TOML file or the name of a bundled one: {}",
             named.display(),
@@ -112,7 +123,7 @@ pub fn execute(
 
 /// A stored run again: by its id, or the latest of a profile's name.
 pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
-    let id = crate::record::Id(named.into());
+    let id = bantam_core::record::Id(named.into());
     let found = match workplace.store.run(&id)? {
         Some(run) => Some(run),
         None => workplace.store.latest(named)?,

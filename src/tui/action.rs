@@ -2,10 +2,10 @@
 //! They carry data, never closures, so that a test can say them.
 
 use super::facts::{Setup, Table};
-use crate::bench::appraise::Appraisal;
-use crate::event::Event;
-use crate::hub::{Hits, Next, Progress, Query};
-use crate::recommend::advice::words::Words;
+use crate::library::fit::Appraisal;
+use bantam_core::event::Event;
+use bantam_hub::{Hits, Next, Progress, Query};
+use bantam_verdict::recommend::advice::words::Words;
 use ratatui::layout::Position;
 use std::path::PathBuf;
 
@@ -116,7 +116,7 @@ pub struct Selection {
     pub suites: Vec<bool>,
     /// Models of the hub that were pulled and are tried beside the profile's.
     pub pulled: Vec<String>,
-    pub prefer: Option<crate::profile::Prefer>,
+    pub prefer: Option<bantam_core::profile::Prefer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

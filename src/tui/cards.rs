@@ -1,18 +1,18 @@
 //! From what the rooms below know to the plain facts that the screens lay out.
 
 use super::facts::{ModelCard, ModelFacts, Setup, SuiteCard, SuiteFacts, Table, TableColumn, TableRow};
-use crate::bench::models;
-use crate::bench::plan::Plan;
-use crate::bench::suites;
-use crate::compress::{self, Recipe};
-use crate::metric::Metric;
-use crate::model::{Cache, Container, encoder};
-use crate::profile::{Profile, RecipeRef};
-use crate::recommend::Advice;
-use crate::recommend::standing::Standing;
-use crate::record::Row;
-use crate::unit::Bytes;
+use crate::library::models;
+use crate::library::suites;
+use crate::run::plan::Plan;
 use anyhow::Result;
+use bantam_core::metric::Metric;
+use bantam_core::profile::{Profile, RecipeRef};
+use bantam_core::record::Row;
+use bantam_core::unit::Bytes;
+use bantam_lab::{self as lab, Recipe};
+use bantam_model::{Cache, Container, encoder};
+use bantam_verdict::recommend::Advice;
+use bantam_verdict::recommend::standing::Standing;
 
 /// `whole` is the profile as written, `chosen` what of it is taken in.
 pub fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
@@ -33,7 +33,7 @@ pub fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
 
 /// How energy will be told, before any meter is proven.
 fn energy(profile: &Profile) -> String {
-    let found = crate::bench::meter::find(&crate::bench::meter::Places::default());
+    let found = bantam_host::meter::find(&bantam_host::meter::Places::default());
     let names: Vec<String> = found.meters.iter().map(|m| m.identity().name.clone()).collect();
     match (names.is_empty(), profile.measure.tdp_watts) {
         (false, _) => format!("{}, once it has moved under load", names.join(", ")),
@@ -65,11 +65,11 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
         let (name, bytes) = match recipe {
             RecipeRef::Base => ("base".to_owned(), facts.bytes),
             RecipeRef::Quantize(name) => {
-                (name.clone(), compress::plan_types(source.as_ref().ok()?, &Recipe::named(name).ok()?).bytes)
+                (name.clone(), lab::plan_types(source.as_ref().ok()?, &Recipe::named(name).ok()?).bytes)
             }
             RecipeRef::File(path) => {
                 let recipe = Recipe::read(path).ok()?;
-                let bytes = compress::plan_types(source.as_ref().ok()?, &recipe).bytes;
+                let bytes = lab::plan_types(source.as_ref().ok()?, &recipe).bytes;
                 (recipe.name, bytes)
             }
         };
@@ -147,7 +147,7 @@ pub fn table(rows: &[Row], advice: &Advice) -> Table {
     let row = |s: &Standing| {
         let mut cells = vec![s.overall.reading.clone()];
         cells.extend(advice.tasks.iter().map(|t| {
-            let missing = || crate::record::Reading::missing("not measured yet");
+            let missing = || bantam_core::record::Reading::missing("not measured yet");
             s.score(&t.name).map_or_else(missing, |score| score.reading().clone())
         }));
         cells.extend(COSTS.map(|(metric, _)| s.cost(metric)));

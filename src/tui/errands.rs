@@ -3,10 +3,10 @@
 
 use super::Say;
 use super::action::{Asked, Message};
-use crate::bench::appraise;
-use crate::hub::{Error, Hits, Hub, Name, Next, Settings, Want};
-use crate::job::Cancel;
+use crate::library::fit;
 use anyhow::Result;
+use bantam_core::cancel::Cancel;
+use bantam_hub::{Error, Hits, Hub, Name, Next, Settings, Want};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -66,7 +66,7 @@ impl Errands {
     pub(super) fn card(&mut self, id: String, say: Say) {
         self.cards.ask(MOMENT, move |cancel| {
             let read = hub(cancel).and_then(|hub| Ok(hub.sheet(&Name::parse(&id)?)?));
-            let read = read.map(|sheet| appraise::appraise(sheet, None));
+            let read = read.map(|sheet| fit::appraise(sheet, None));
             if !cancel.is_cancelled() {
                 say.say(Message::Card(id, Box::new(read.map_err(|e| crate::cli::sentence(&e)))));
             }

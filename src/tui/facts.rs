@@ -1,9 +1,9 @@
 //! What the screens know: plain numbers and names, worked out elsewhere (see jobs) and only laid out here.
 
-use crate::metric::Metric;
-use crate::profile::Profile;
-use crate::record::{Id, Reading, Trial, Variant};
-use crate::unit::Bytes;
+use bantam_core::metric::Metric;
+use bantam_core::profile::Profile;
+use bantam_core::record::{Id, Reading, Trial, Variant};
+use bantam_core::unit::Bytes;
 use std::collections::BTreeSet;
 
 /// A planned profile: what would be tried, and what the store already has.

@@ -2,8 +2,8 @@
 //! on. Answers carry the number of their question, so that the newest wins whatever comes back first.
 
 use super::action::{Asked, Command};
-use crate::bench::appraise::Appraisal;
-use crate::hub::{Hit, Hits, Next, Progress, Query, Sort, Tally};
+use crate::library::fit::Appraisal;
+use bantam_hub::{Hit, Hits, Next, Progress, Query, Sort, Tally};
 use std::collections::BTreeMap;
 
 /// Repositories a page.

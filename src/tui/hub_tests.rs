@@ -4,12 +4,12 @@ use super::action::{Action, Command, Message, Screen};
 use super::app::App;
 use super::screen;
 use super::theme::Theme;
-use crate::bench::appraise::{Appraisal, appraise_on};
-use crate::hub::{
+use crate::library::fit::{Appraisal, appraise_on};
+use bantam_core::unit::Bytes;
+use bantam_hub::{
     Counted, Gate, GgufFacts, Header, Hit, Hits, Kind, Listing, Page, Planned, Progress, Remote, Repo, Sheet,
     TensorHead, gguf,
 };
-use crate::unit::Bytes;
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

@@ -1,8 +1,8 @@
 //! The run as the screen knows it: which trial is where, the live figures, how long it may take.
 //! Listens to events and keeps numbers; words are made where they are drawn.
 
-use crate::event::{Event, Pulse};
-use crate::record::{Failure, Id, Trial};
+use bantam_core::event::{Event, Pulse};
+use bantam_core::record::{Failure, Id, Trial};
 use std::collections::{HashMap, VecDeque};
 
 /// How many points the live curves keep.

@@ -2,13 +2,13 @@
 //! of it is pulled, and the pull with its progress.
 
 use super::{fit, inside, pair, panel};
-use crate::bench::appraise::{self, Appraisal, Fit};
 use crate::cli::{bar, ending};
-use crate::hub::{Gate, Hit};
+use crate::library::fit::{self, Appraisal, Fit};
 use crate::tui::app::App;
 use crate::tui::hub::Pull;
 use crate::tui::layout::{beside, scroll, wide};
-use crate::unit::{Bytes, Seconds, count, grouped};
+use bantam_core::unit::{Bytes, Seconds, count, grouped};
+use bantam_hub::{Gate, Hit};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -110,7 +110,7 @@ fn found(frame: &mut Frame, place: Rect, lines: Rect, app: &App) {
 
 fn row(hit: &Hit, names: usize, long: bool) -> String {
     let page = &hit.page;
-    let runs = match appraise::family_is_known(page) {
+    let runs = match fit::family_is_known(page) {
         Some(true) => "✓",
         Some(false) => "✗",
         None => "?",
@@ -154,7 +154,7 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
         Err(why) => lines.push(Line::styled(format!("✗ {}", fit(why, 2 * width as usize - 4)), theme.bad())),
     }
     let parameters = sheet.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(&n.to_string()));
-    let stored = sheet.header.as_ref().map_or_else(|_| "not told".into(), appraise::stored);
+    let stored = sheet.header.as_ref().map_or_else(|_| "not told".into(), fit::stored);
     let licence = page.licence.as_deref().unwrap_or("no licence told");
     lines.extend([
         told("parameters", parameters),

@@ -14,7 +14,7 @@ use super::app::App;
 use super::keys::{self, Binding};
 use super::layout::{self, MIN_HEIGHT, MIN_WIDTH};
 use super::progress::State;
-use crate::unit::Seconds;
+use bantam_core::unit::Seconds;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Position, Rect};
 use ratatui::style::Style;

@@ -4,7 +4,7 @@ use super::{fit, inside, pair, panel};
 use crate::tui::app::App;
 use crate::tui::facts::{ModelCard, ModelFacts};
 use crate::tui::layout::{beside, scroll, wide};
-use crate::unit::{count, grouped};
+use bantam_core::unit::{count, grouped};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};

@@ -1,11 +1,11 @@
 //! Plan: recipes and suites to take in or leave out, what matters, what may not be exceeded, and what it comes to.
 
 use super::{fit, inside, pair, panel};
-use crate::profile::{Constraints, RecipeRef};
 use crate::tui::app::App;
 use crate::tui::facts::{Setup, SuiteCard};
 use crate::tui::layout::{scroll, wide};
-use crate::unit::Unit;
+use bantam_core::profile::{Constraints, RecipeRef};
+use bantam_core::unit::Unit;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;

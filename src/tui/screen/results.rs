@@ -1,11 +1,11 @@
 //! Results: a row a variant, a column a figure, sortable; and the Pareto scatter of mean score against memory.
 
 use super::{fit, inside, panel};
-use crate::record::{Provenance, Reading};
 use crate::tui::app::App;
 use crate::tui::layout::{beside, scroll, wide};
 use crate::tui::widget::scatter;
-use crate::unit::Bytes;
+use bantam_core::record::{Provenance, Reading};
+use bantam_core::unit::Bytes;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};

@@ -6,7 +6,7 @@ use crate::cli::bar;
 use crate::tui::app::App;
 use crate::tui::layout::{beside, scroll};
 use crate::tui::progress::{Level, State, Step};
-use crate::unit::{Bytes, Seconds, Unit, Watts};
+use bantam_core::unit::{Bytes, Seconds, Unit, Watts};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;

@@ -1,8 +1,8 @@
 //! The scatter in a terminal: letters for variants, the front as a staircase, axes with their ends.
 
-use crate::recommend::pareto::stairs;
 use crate::tui::app::App;
 use crate::tui::screen::{group, letter, size};
+use bantam_verdict::recommend::pareto::stairs;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;

@@ -1,0 +1,6 @@
+//! What bantam carries inside its binary, so that the first run needs neither files nor a network: three small models,
+//! suites to ask them, and the quick start's profile. Bytes by name, and no meaning.
+
+pub mod models;
+pub mod profiles;
+pub mod suites;

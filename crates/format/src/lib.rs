@@ -1,0 +1,12 @@
+//! The file formats that weights come in: GGUF and safetensors. Each is a header, checked before anything is believed,
+//! and a way to one tensor's bytes. What the tensors mean is not known here.
+
+pub mod bytes;
+mod error;
+pub mod ggml;
+pub mod gguf;
+mod prefix;
+pub mod safetensors;
+
+pub use error::{Error, Result};
+pub use prefix::Need;

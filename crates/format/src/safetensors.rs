@@ -1,0 +1,269 @@
+//! Weights in safetensors files: one, or shards listed in `model.safetensors.index.json`. Headers are checked when
+//! opened; a tensor's bytes are touched when it is asked for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::tensor::Metadata;
+pub use safetensors::tensor::{Dtype, TensorInfo};
+use safetensors::{SafeTensorError, SafeTensors};
+use serde::Deserialize;
+
+use crate::bytes::Bytes;
+use crate::error::{Error, Result};
+use crate::prefix::Need;
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+/// No header of a file is longer: the format's own limit.
+const MOST_HEADER: u64 = 100_000_000;
+
+/// Bytes copied before their pages are given back, a multiple of every type's size.
+const CHUNK: usize = 4 << 20;
+
+/// The tensors of one file or of all shards of a checkpoint.
+#[derive(Debug)]
+pub struct Files {
+    shards: Vec<Shard>,
+    /// Which file a tensor is in.
+    shard_of: BTreeMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    name: String,
+    bytes: Bytes,
+    /// Where the tensors begin.
+    data: usize,
+    metadata: Metadata,
+}
+
+/// One tensor as it lies in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub dtype: Dtype,
+    pub shape: &'a [usize],
+    pub bytes: &'a [u8],
+}
+
+/// A tensor's type and shape, out of a header alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub name: String,
+    /// The file's word for its type: "BF16", "I32".
+    pub dtype: String,
+    pub shape: Vec<u64>,
+}
+
+/// model.safetensors.index.json.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Files {
+    /// Opens the checkpoint in a folder.
+    ///
+    /// # Errors
+    /// One sentence on a missing, truncated or inconsistent file.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let names = match folder.join(INDEX).is_file() {
+            true => shards(&folder.join(INDEX))?,
+            false => vec![single(folder)],
+        };
+        let open = |name: &String| {
+            let path = folder.join(name);
+            Shard::new(path.display().to_string(), Bytes::map(&path)?)
+        };
+        Ok(Self::of(names.iter().map(open).collect::<Result<_>>()?))
+    }
+
+    /// Opens one file.
+    ///
+    /// # Errors
+    /// One sentence on a missing, truncated or inconsistent file.
+    pub fn file(path: &Path) -> Result<Self> {
+        Ok(Self::of(vec![Shard::new(path.display().to_string(), Bytes::map(path)?)?]))
+    }
+
+    /// A checkpoint compiled into the binary.
+    ///
+    /// # Errors
+    /// One sentence on what is inconsistent.
+    pub fn embedded(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        Ok(Self::of(vec![Shard::new(name.to_owned(), Bytes::Embedded(bytes))?]))
+    }
+
+    fn of(shards: Vec<Shard>) -> Self {
+        let names = shards
+            .iter()
+            .enumerate()
+            .flat_map(|(i, shard)| shard.metadata.tensors().into_keys().map(move |name| (name, i)));
+        Self { shard_of: names.collect(), shards }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.shard_of.contains_key(name)
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shard_of.keys().map(String::as_str)
+    }
+
+    /// The names that begin with `start`, sorted.
+    pub fn names_from<'a>(&'a self, start: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let start = start.to_owned();
+        let from = self.shard_of.range(start.clone()..).map(|(name, _)| name.as_str());
+        from.take_while(move |name| name.starts_with(&start))
+    }
+
+    /// The name as it is kept here, where there is such a tensor.
+    pub fn name(&self, name: &str) -> Option<&str> {
+        self.shard_of.get_key_value(name).map(|(name, _)| name.as_str())
+    }
+
+    /// A tensor as it lies in the file, where there is one of that name.
+    pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
+        let shard = &self.shards[*self.shard_of.get(name)?];
+        let info = shard.metadata.info(name)?;
+        let (from, to) = info.data_offsets;
+        let bytes = shard.bytes.get(shard.data + from..shard.data + to)?;
+        Some(Entry { dtype: info.dtype, shape: &info.shape, bytes })
+    }
+
+    /// A tensor as it lies in the file.
+    ///
+    /// # Errors
+    /// One sentence where there is none of that name.
+    pub fn required(&self, name: &str) -> Result<Entry<'_>> {
+        self.entry(name).ok_or_else(|| Error::broken(self.file_of(name), format!("tensor {name} is missing")))
+    }
+
+    /// Lets go of the mapped bytes of a tensor that has been copied.
+    pub fn release(&self, name: &str) {
+        if let Some(&shard) = self.shard_of.get(name) {
+            self.shards[shard].release(name);
+        }
+    }
+
+    /// A tensor's numbers, copied a few megabytes at a time, each of which is let go of at once: so that loading holds a
+    /// tensor once and not twice. None where there is no such tensor.
+    pub fn copied<T, const N: usize>(&self, name: &str, read: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
+        let bytes = self.entry(name)?.bytes;
+        let shard = &self.shards[*self.shard_of.get(name)?];
+        let first = shard.data + shard.metadata.info(name)?.data_offsets.0;
+        let mut numbers = Vec::with_capacity(bytes.len() / N);
+        for (index, chunk) in bytes.chunks(CHUNK).enumerate() {
+            numbers.extend(chunk.as_chunks().0.iter().map(|number| read(*number)));
+            shard.bytes.release(first + index * CHUNK..first + index * CHUNK + chunk.len());
+        }
+        Some(numbers)
+    }
+
+    /// The file that a tensor, or one that begins with its name, is in; the first where there is none.
+    pub fn file_of(&self, name: &str) -> &str {
+        let first = || self.shards.first().map_or(SINGLE, |shard| &shard.name);
+        let shard = self.shard_of.get(name).or_else(|| self.shard_of.range(name.to_owned()..).next().map(|(_, i)| i));
+        shard.map_or_else(first, |&index| &self.shards[index].name)
+    }
+
+    /// How many files it is in.
+    pub fn count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Every tensor's entry in its header, in no order.
+    pub fn infos(&self) -> impl Iterator<Item = &TensorInfo> {
+        self.shards.iter().flat_map(|shard| shard.metadata.tensors().into_values())
+    }
+
+    /// Bytes on disk, or in the binary.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.bytes.len() as u64).sum()
+    }
+}
+
+impl Shard {
+    fn new(name: String, bytes: Bytes) -> Result<Self> {
+        match SafeTensors::read_metadata(&bytes) {
+            Ok((header, metadata)) => Ok(Self { data: size_of::<u64>() + header, name, bytes, metadata }),
+            Err(error) => Err(Error::broken(name, reason(&error, bytes.len()))),
+        }
+    }
+
+    fn release(&self, tensor: &str) {
+        if let Some(info) = self.metadata.info(tensor) {
+            self.bytes.release(self.data + info.data_offsets.0..self.data + info.data_offsets.1);
+        }
+    }
+}
+
+/// The tensors of a file of which only the beginning is here: eight bytes of length, then JSON.
+///
+/// # Errors
+/// One sentence on what is wrong with the header.
+pub fn shapes_of_prefix(bytes: &[u8], file: &str) -> Result<Need<Vec<Shape>>> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(Need::More(8)) };
+    let length = u64::from_le_bytes(*length);
+    if length > MOST_HEADER {
+        let what = format!("its head would have {length} bytes, which no safetensors file has");
+        return Err(Error::broken(file, what));
+    }
+    let Some(json) = rest.get(..length as usize) else { return Ok(Need::More(8 + length)) };
+    #[derive(Deserialize)]
+    struct Fields {
+        dtype: Option<String>,
+        shape: Option<Vec<u64>>,
+    }
+    let entries: BTreeMap<String, Fields> = serde_json::from_slice(json)
+        .map_err(|e| Error::broken(file, format!("its head is no table of tensors: {e}")))?;
+    let shape = |(name, fields): (String, Fields)| Some(Shape { name, dtype: fields.dtype?, shape: fields.shape? });
+    Ok(Need::Have(entries.into_iter().filter_map(shape).collect()))
+}
+
+/// The one file of a folder without an index: `model.safetensors`, or the only other that holds a model. Quantized
+/// checkpoints used to be called after their bits and groups.
+fn single(folder: &Path) -> String {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_model = |name: &String| name.ends_with(".safetensors") && !name.starts_with("adapter_");
+    let mut found: Vec<String> = names.filter(is_model).collect();
+    match (found.iter().any(|name| name == SINGLE), found.len()) {
+        (false, 1) => found.remove(0),
+        _ => SINGLE.to_owned(),
+    }
+}
+
+/// The shard files an index names. A name may not lead out of the folder.
+fn shards(index: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read(index).map_err(Error::read(index))?;
+    let file = index.display().to_string();
+    let parsed: Index =
+        serde_json::from_slice(&text).map_err(|e| Error::broken(&file, format!("not a safetensors index: {e}")))?;
+    let mut names: Vec<String> = parsed.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    match names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        Some(name) => {
+            Err(Error::broken(file, format!("weight_map names {name:?}, allowed are names of files beside it")))
+        }
+        None if names.is_empty() => Err(Error::broken(file, "weight_map is empty")),
+        None => Ok(names),
+    }
+}
+
+/// The library's reasons, as the end of a sentence.
+fn reason(error: &SafeTensorError, len: usize) -> String {
+    match error {
+        SafeTensorError::HeaderTooSmall => format!("not a safetensors file: {len} bytes are less than a header"),
+        SafeTensorError::HeaderTooLarge => "not a safetensors file: its header says it is over 100 MB".into(),
+        SafeTensorError::InvalidHeaderLength => format!("its header is longer than the file's {len} bytes; truncated?"),
+        SafeTensorError::MetadataIncompleteBuffer => {
+            format!("its tensors do not add up to the file's {len} bytes; truncated?")
+        }
+        SafeTensorError::InvalidOffset(name) => format!("tensor {name} overlaps another or leaves a gap"),
+        SafeTensorError::TensorInvalidInfo => "a tensor's shape does not fit its bytes".into(),
+        other => format!("not a valid safetensors header: {other}"),
+    }
+}

@@ -1,0 +1,124 @@
+//! Memory: the machine's, and this process's own.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::fact::{Fact, Roots, field, text};
+use bantam_core::record::{Figure, Provenance, Reading};
+use bantam_core::unit::{Bytes, Unit};
+
+/// The machine's memory now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    pub total: Fact<Bytes>,
+    /// What programs could still take without swapping.
+    pub available: Fact<Bytes>,
+    pub swap_total: Fact<Bytes>,
+    pub swap_used: Fact<Bytes>,
+}
+
+impl Memory {
+    pub fn read(roots: &Roots) -> Memory {
+        let path = roots.proc.join("meminfo");
+        let info = text(&path);
+        let get = |key: &str| info.clone().and_then(|info| kilobytes(&info, key, &path));
+        let swap_used = get("SwapTotal").and_then(|total| Ok(Bytes(total.0.saturating_sub(get("SwapFree")?.0))));
+        Memory {
+            total: get("MemTotal").into(),
+            available: get("MemAvailable").into(),
+            swap_total: get("SwapTotal").into(),
+            swap_used: swap_used.into(),
+        }
+    }
+}
+
+/// A line like `VmHWM:     1024 kB`, where the kernel's kB are 1024 bytes.
+fn kilobytes(text: &str, key: &str, path: &Path) -> Result<Bytes, String> {
+    field(text, key)
+        .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024))
+        .map(Bytes)
+        .ok_or_else(|| format!("{} tells no {key} in kB", path.display()))
+}
+
+/// The most memory that this process has held at once, file mappings included (VmHWM). Read it in the worker itself at
+/// its end: `ru_maxrss` keeps the parent's mark through exec, and samples from outside miss the peak.
+pub fn own_peak(roots: &Roots) -> Reading {
+    status(roots, "self", "VmHWM").map_or_else(
+        |reason| Reading::Missing { reason },
+        |peak| {
+            Reading::Known(Figure {
+                value: peak.0 as f64,
+                unit: Unit::Bytes,
+                provenance: Provenance::Measured,
+                interval: None,
+                n: None,
+                how: "VmHWM of the worker".into(),
+            })
+        },
+    )
+}
+
+/// What a process holds now (VmRSS); for the live picture only.
+pub fn resident(roots: &Roots, pid: u32) -> Option<Bytes> {
+    status(roots, &pid.to_string(), "VmRSS").ok()
+}
+
+fn status(roots: &Roots, process: &str, key: &str) -> Result<Bytes, String> {
+    if !roots.proc.join("self").exists() {
+        return Err(format!("peak memory is read from /proc, which {} does not have", std::env::consts::OS));
+    }
+    let path = roots.proc.join(process).join("status");
+    kilobytes(&text(&path)?, key, &path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fact::tests::Tree;
+    use super::*;
+
+    #[test]
+    fn memory_and_swap_are_read() {
+        let tree = Tree::new(&[(
+            "proc/meminfo",
+            "MemTotal:       2048 kB\nMemFree: 12 kB\nMemAvailable:   1024 kB\nSwapTotal: 512 kB\nSwapFree: 500 kB\n",
+        )]);
+        let memory = Memory::read(&tree.roots());
+        assert_eq!(memory.total, Fact::Known(Bytes(2 << 20)));
+        assert_eq!(memory.available, Fact::Known(Bytes(1 << 20)));
+        assert_eq!(
+            (memory.swap_total, memory.swap_used),
+            (Fact::Known(Bytes(512 << 10)), Fact::Known(Bytes(12 << 10)))
+        );
+    }
+
+    #[test]
+    fn a_process_tells_its_peak_and_others_their_present() {
+        let tree = Tree::new(&[
+            ("proc/self/status", "Name:\tworker\nVmHWM:\t    4096 kB\nVmRSS:\t    2048 kB\n"),
+            ("proc/77/status", "VmRSS:\t 8 kB\n"),
+        ]);
+        let Reading::Known(peak) = own_peak(&tree.roots()) else { panic!("it is known") };
+        assert_eq!((peak.value, peak.provenance), (4194304.0, Provenance::Measured));
+        assert_eq!(resident(&tree.roots(), 77), Some(Bytes(8192)));
+        assert_eq!(resident(&tree.roots(), 78), None);
+    }
+
+    #[test]
+    fn without_proc_the_peak_is_missing_with_a_reason() {
+        let tree = Tree::new(&[]);
+        assert!(matches!(own_peak(&tree.roots()), Reading::Missing { reason } if reason.contains("/proc")));
+        tree.set("proc/self/status", "VmHWM:\tlots\n");
+        assert!(matches!(own_peak(&tree.roots()), Reading::Missing { reason } if reason.contains("VmHWM")));
+        assert!(Memory::read(&tree.roots()).total.known().is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_has_held_what_it_took() {
+        let block = std::hint::black_box(vec![1u8; 64 << 20]);
+        let peak = own_peak(&Roots::default()).value().expect("Linux tells it");
+        assert!(peak >= block.len() as f64, "{peak}");
+        assert!(resident(&Roots::default(), std::process::id()).is_some());
+    }
+}

@@ -1,0 +1,13 @@
+//! The machine that is measured on: its card and what makes its numbers doubtful (`card`), its joules (`meter`), worker
+//! processes with limits and a reason for their end (`sandbox`), how timings are taken (`speed`), and all of these in one
+//! look (`doctor`). It knows no model.
+
+pub mod card;
+pub mod doctor;
+pub mod meter;
+mod process;
+pub mod sandbox;
+pub mod speed;
+
+pub use doctor::{Doctor, doctor};
+pub use process::settle_for_training;

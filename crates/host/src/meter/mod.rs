@@ -1,0 +1,428 @@
+//! Meters: what tells the joules, and why it is or is not believed.
+//!
+//! A [`Meter`] counts the joules of one [`Domain`] from its first reading on. Real ones are RAPL (`rapl`), NVIDIA's NVML
+//! (`nvml`) and a battery that discharges (`battery`); `estimate` turns CPU seconds and a TDP into a guess that is
+//! labelled one. [`find`] opens what this machine has, [`Found::prove`] throws out counters that do not behave, the
+//! `sampler` integrates what is left, and `energy` subtracts the idle baseline and adds up what may be added.
+//! Nothing here is ever zero for want of a meter: what is missing is a [`Fault`], one sentence with what to do.
+
+pub mod battery;
+pub mod clock;
+pub mod energy;
+pub mod estimate;
+mod fault;
+pub mod nvml;
+mod prove;
+pub mod rapl;
+pub mod sampler;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use bantam_core::unit::{Joules, Watts};
+
+pub use clock::{Clock, Monotonic};
+pub use fault::Fault;
+pub use prove::{Proof, prove, spin};
+
+/// What a meter's joules were spent by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Domain {
+    /// One CPU socket: cores, caches, integrated graphics; not the memory sticks.
+    Package(u32),
+    /// The memory behind one socket; not part of the package.
+    Dram(u32),
+    /// One graphics card, its memory included.
+    Gpu(u32),
+    /// Everything that the battery feeds, the screen included.
+    Battery(u32),
+    /// This program's share of the processor, computed from CPU seconds.
+    Processor,
+}
+
+/// Which meters may be added together: parts with parts, and the whole with nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Separate parts of the machine: packages, memory, graphics cards.
+    Parts,
+    /// The whole machine, which holds the parts.
+    Machine,
+    /// A computed share of the processor.
+    Guess,
+}
+
+impl Domain {
+    pub fn scope(self) -> Scope {
+        match self {
+            Domain::Package(_) | Domain::Dram(_) | Domain::Gpu(_) => Scope::Parts,
+            Domain::Battery(_) => Scope::Machine,
+            Domain::Processor => Scope::Guess,
+        }
+    }
+
+    /// Is this a part of the machine that works, or feeds the work, when `device` computes?
+    pub fn serves(self, device: Device) -> bool {
+        matches!(self, Domain::Package(_) | Domain::Dram(_)) || self.is(device)
+    }
+
+    /// Is this the device itself?
+    pub fn is(self, device: Device) -> bool {
+        match (self, device) {
+            (Domain::Package(_), Device::Cpu) => true,
+            (Domain::Gpu(n), Device::Gpu(m)) => n == m,
+            _ => false,
+        }
+    }
+
+    /// More than this is a broken counter: about three times what the largest part sold draws.
+    pub fn most(self) -> Watts {
+        Watts(match self {
+            Domain::Package(_) | Domain::Processor => 2000.0,
+            Domain::Dram(_) => 500.0,
+            Domain::Gpu(_) => 4000.0,
+            Domain::Battery(_) => 500.0,
+        })
+    }
+
+    /// Less than this under load is a broken counter. Memory may really draw next to nothing, a busy core may not.
+    pub fn least(self) -> Watts {
+        Watts(match self {
+            Domain::Package(_) => 0.1,
+            Domain::Gpu(_) | Domain::Battery(_) => 0.5,
+            Domain::Dram(_) => 0.001,
+            Domain::Processor => 0.0,
+        })
+    }
+
+    /// The shortest span whose energy this kind of meter can tell to a few percent: a good twenty of its updates.
+    pub fn shortest_span(self) -> Duration {
+        match self {
+            Domain::Package(_) | Domain::Dram(_) => Duration::from_millis(30),
+            Domain::Gpu(_) => Duration::from_secs(2),
+            Domain::Battery(_) => Duration::from_secs(600),
+            Domain::Processor => Duration::from_millis(200),
+        }
+    }
+}
+
+impl std::fmt::Display for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Domain::Package(n) => write!(f, "CPU package {n}"),
+            Domain::Dram(n) => write!(f, "memory of package {n}"),
+            Domain::Gpu(n) => write!(f, "GPU {n}"),
+            Domain::Battery(n) => write!(f, "battery {n} (the whole machine)"),
+            Domain::Processor => f.write_str("processor share"),
+        }
+    }
+}
+
+/// How the joules come about; a reader must be able to tell these apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The hardware counts energy.
+    Counter,
+    /// The hardware tells power, and bantam integrates it between readings.
+    IntegratedPower,
+    /// Computed from CPU seconds and a TDP; not a measurement.
+    Estimate,
+}
+
+/// Who a meter is: enough to say in a report where a joule came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// What a person calls it, as `package-0` or `NVIDIA H100`.
+    pub name: String,
+    pub domain: Domain,
+    pub method: Method,
+    /// The file or library that is read.
+    pub source: String,
+}
+
+/// Counts the joules of one domain.
+pub trait Meter: Send {
+    fn identity(&self) -> &Identity;
+
+    /// Joules since the first reading, never fewer than before but after a fault; wrap-arounds are accounted for.
+    /// `now` is the reading clock's time and never goes back.
+    ///
+    /// # Errors
+    /// A [`Fault`] tells that a span with this reading inside has no known energy. Later spans may have: the meter
+    /// counts on.
+    fn read(&mut self, now: Duration) -> Result<Joules, Fault>;
+}
+
+/// Where meters are looked for.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Usually `/sys/class/powercap`.
+    pub powercap: PathBuf,
+    /// Usually `/sys/class/power_supply`.
+    pub power_supply: PathBuf,
+    /// NVIDIA's library: by its usual names where `None`.
+    pub nvml: Option<PathBuf>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            powercap: PathBuf::from("/sys/class/powercap"),
+            power_supply: PathBuf::from("/sys/class/power_supply"),
+            nvml: None,
+        }
+    }
+}
+
+/// A meter that is not used, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What was looked for or found: `RAPL`, `package-0`.
+    pub meter: String,
+    /// A sentence that names the meter itself.
+    pub reason: String,
+}
+
+/// Where the measured work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    Cpu,
+    Gpu(u32),
+}
+
+/// A meter that is believed, and what it showed under full load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proven {
+    pub meter: Identity,
+    pub watts: Watts,
+}
+
+/// What was found on this machine.
+#[derive(Default)]
+pub struct Found {
+    pub meters: Vec<Box<dyn Meter>>,
+    /// One for each of the meters that were proven.
+    pub proven: Vec<Proven>,
+    pub refused: Vec<Refused>,
+}
+
+/// Opens every meter of the machine; none of them is proven yet.
+pub fn find(places: &Places) -> Found {
+    let mut found = Found::default();
+    found.take("RAPL", rapl::find(&places.powercap));
+    found.take("NVML", nvml::find(places.nvml.as_deref()));
+    found.take("battery", battery::find(&places.power_supply));
+    found
+}
+
+impl Found {
+    /// Keeps what opened, notes what did not.
+    fn take<M: Meter + 'static>(&mut self, kind: &str, opened: Vec<Result<M, Fault>>) {
+        for one in opened {
+            match one {
+                Ok(meter) => self.meters.push(Box::new(meter)),
+                Err(fault) => self.refuse(kind.to_string(), &fault),
+            }
+        }
+    }
+
+    fn refuse(&mut self, meter: String, fault: &Fault) {
+        self.refused.push(Refused { meter, reason: fault.to_string() });
+    }
+
+    /// Keeps the meters that move plausibly while `busy` works, for measurements of a minute or less.
+    pub fn prove(self, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Found {
+        self.prove_for(Duration::from_secs(60), clock, busy)
+    }
+
+    /// Keeps the meters that can tell the energy of work that takes so long and that move plausibly while `busy`
+    /// works. The whole machine's is tried only where no part of it has one: a battery's proof takes most of a minute,
+    /// and its joules could not be added to theirs anyway.
+    pub fn prove_for(self, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Found {
+        let mut tried = Found { refused: self.refused, ..Found::default() };
+        let (parts, wholes): (Vec<_>, Vec<_>) =
+            self.meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
+        for meter in parts {
+            tried.try_out(meter, work, clock, busy);
+        }
+        let fine = !tried.meters.is_empty();
+        for meter in wholes {
+            if fine {
+                let meter = meter.identity().name.clone();
+                tried.refuse(meter.clone(), &Fault::Coarser { meter });
+            } else {
+                tried.try_out(meter, work, clock, busy);
+            }
+        }
+        tried
+    }
+
+    fn try_out(&mut self, mut meter: Box<dyn Meter>, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) {
+        let identity = meter.identity().clone();
+        let shortest = identity.domain.shortest_span();
+        if work < shortest {
+            let meter = identity.name;
+            return self.refuse(meter.clone(), &Fault::TooSlow { meter, work, shortest });
+        }
+        match prove(meter.as_mut(), clock, busy) {
+            Ok(proof) => {
+                self.meters.push(meter);
+                self.proven.push(Proven { meter: identity, watts: proof.watts });
+            }
+            Err(fault) => self.refuse(identity.name, &fault),
+        }
+    }
+
+    /// The meters that tell what work on this device costs and may be added up: those of its parts if there are any,
+    /// else the whole machine's, else the estimate. Never a mixture of these.
+    pub fn choose(self, device: Device, estimate: Option<estimate::Estimate>) -> Found {
+        let Found { meters, proven, refused } = self;
+        let (parts, wholes): (Vec<_>, Vec<_>) =
+            meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
+        let parts: Vec<_> = parts.into_iter().filter(|m| m.identity().domain.serves(device)).collect();
+        let meters = if parts.iter().any(|m| m.identity().domain.is(device)) {
+            parts
+        } else if !wholes.is_empty() {
+            wholes
+        } else {
+            estimate.map(|e| Box::new(e) as Box<dyn Meter>).into_iter().collect()
+        };
+        Found { meters, proven, refused }
+    }
+
+    /// Why there is no measured energy, for where a figure would stand.
+    pub fn why_none(&self) -> String {
+        why_none(&self.refused)
+    }
+}
+
+/// Why there is no measured energy where these meters are all there could be.
+pub fn why_none(refused: &[Refused]) -> String {
+    let reasons: Vec<_> = refused.iter().map(|r| r.reason.as_str()).collect();
+    format!("no usable energy meter ({})", reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clock::Hand;
+    use estimate::Estimate;
+    use std::fs;
+    use std::path::Path;
+
+    struct Fake(Identity, f64);
+
+    impl Meter for Fake {
+        fn identity(&self) -> &Identity {
+            &self.0
+        }
+
+        fn read(&mut self, now: Duration) -> Result<Joules, Fault> {
+            Ok(Joules(self.1 * now.as_secs_f64()))
+        }
+    }
+
+    fn found(domains: &[(Domain, f64)]) -> Found {
+        let meters = domains.iter().map(|&(domain, watts)| {
+            let identity =
+                Identity { name: domain.to_string(), domain, method: Method::Counter, source: "test".into() };
+            Box::new(Fake(identity, watts)) as Box<dyn Meter>
+        });
+        Found { meters: meters.collect(), ..Found::default() }
+    }
+
+    fn domains(found: &Found) -> Vec<Domain> {
+        found.meters.iter().map(|m| m.identity().domain).collect()
+    }
+
+    fn guess() -> Option<Estimate> {
+        Some(Estimate::new(Watts(65.0), 8, Box::new(|| Ok(Duration::ZERO))))
+    }
+
+    const PACKAGE: (Domain, f64) = (Domain::Package(0), 50.0);
+    const DRAM: (Domain, f64) = (Domain::Dram(0), 5.0);
+    const GPU: (Domain, f64) = (Domain::Gpu(0), 90.0);
+    const BATTERY: (Domain, f64) = (Domain::Battery(0), 20.0);
+
+    #[test]
+    fn meters_of_different_scope_are_never_mixed() {
+        let cpu = |meters: &[_]| domains(&found(meters).choose(Device::Cpu, guess()));
+        assert_eq!(cpu(&[PACKAGE, DRAM, GPU, BATTERY]), [Domain::Package(0), Domain::Dram(0)]);
+        assert_eq!(cpu(&[GPU, BATTERY]), [Domain::Battery(0)], "a graphics card does not tell what the CPU draws");
+        assert_eq!(cpu(&[GPU]), [Domain::Processor]);
+        let gpu = |meters: &[_]| domains(&found(meters).choose(Device::Gpu(0), None));
+        assert_eq!(gpu(&[PACKAGE, GPU]), [Domain::Package(0), Domain::Gpu(0)]);
+        assert_eq!(gpu(&[PACKAGE]), [], "the CPU's counter does not tell what a graphics card draws");
+    }
+
+    #[test]
+    fn a_stuck_meter_is_refused_and_a_battery_is_left_alone_beside_finer_ones() {
+        let clock = Hand::default();
+        let mut busy = || clock.turn(Duration::from_secs(1));
+        let proven = found(&[PACKAGE, (Domain::Package(1), 0.0), BATTERY]).prove(&clock, &mut busy);
+        assert_eq!(domains(&proven), [Domain::Package(0)]);
+        assert!((proven.proven[0].watts.0 - 50.0).abs() < 1e-9 && proven.proven.len() == 1);
+        assert_eq!(proven.refused.len(), 2);
+        assert!(proven.refused[0].reason.contains("did not move"), "{:?}", proven.refused);
+        assert!(proven.refused[1].reason.contains("finer meters"), "{:?}", proven.refused);
+    }
+
+    #[test]
+    fn a_battery_tells_long_work_only() {
+        let clock = Hand::default();
+        let mut busy = || clock.turn(Duration::from_secs(1));
+        let short = found(&[BATTERY]).prove(&clock, &mut busy);
+        assert!(short.meters.is_empty() && short.refused[0].reason.contains("600s"), "{:?}", short.refused);
+        assert_eq!(clock.now(), Duration::ZERO, "nobody waits for its proof");
+        let long = found(&[BATTERY]).prove_for(Duration::from_secs(3600), &clock, &mut busy);
+        assert_eq!(domains(&long), [Domain::Battery(0)]);
+    }
+
+    #[test]
+    fn a_machine_without_meters_says_why() {
+        let empty = tempfile::tempdir().unwrap();
+        let places = Places {
+            powercap: empty.path().join("powercap"),
+            power_supply: empty.path().join("power_supply"),
+            nvml: Some("/nowhere/libnvidia-ml.so.1".into()),
+        };
+        let found = find(&places);
+        assert!(found.meters.is_empty());
+        let why = found.why_none();
+        for part in ["RAPL", "NVML", "battery"] {
+            assert!(why.contains(part), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_stuck_counter_of_a_real_tree_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        write(
+            &root.path().join("intel-rapl:0"),
+            &[("name", "package-0"), ("max_energy_range_uj", "262143328850"), ("energy_uj", "0")],
+        );
+        let places = Places {
+            powercap: root.path().into(),
+            power_supply: root.path().join("none"),
+            nvml: Some("/nowhere/libnvidia-ml.so.1".into()),
+        };
+        let clock = Hand::default();
+        let found = find(&places);
+        assert_eq!(domains(&found), [Domain::Package(0)]);
+        let proven = found.prove(&clock, &mut || clock.turn(Duration::from_millis(100)));
+        assert!(proven.meters.is_empty());
+        assert!(proven.why_none().contains("package-0 did not move"), "{}", proven.why_none());
+    }
+
+    fn write(folder: &Path, files: &[(&str, &str)]) {
+        fs::create_dir_all(folder).unwrap();
+        for (file, text) in files {
+            fs::write(folder.join(file), text).unwrap();
+        }
+    }
+}

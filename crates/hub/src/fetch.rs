@@ -1,0 +1,284 @@
+//! One file from the hub into the cache: what is there is kept, what is missing is asked for by range, and nothing gets
+//! its final name before its bytes hash to what the hub said.
+//!
+//! ```text
+//! lock ─► whole already? ─► part on disk, hashed ─► GET Range ─► write + hash … ─► sync ─► hash right? ─► rename ─► link
+//!                                ▲     dropped, hanging: wait, go on from here ┘          │
+//!                                └──────────────── once: delete, from the beginning ──────┘ wrong
+//! ```
+
+use super::Cache;
+use super::error::Error;
+use super::http::{Answer, Fault, Http, Part, Retries, Wait};
+use super::listing::{Listing, Remote};
+use super::lock::Lock;
+use super::settings::Settings;
+use super::verify::{Hash, Hasher};
+use bantam_core::cancel::Cancel;
+use bantam_core::unit::Bytes;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+/// Read, hashed and written at once.
+const CHUNK: usize = 256 << 10;
+
+/// A file with all that is needed to know it when it is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    pub path: String,
+    pub url: String,
+    pub size: u64,
+    pub hash: Hash,
+}
+
+/// What a fetch does while it works.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Moment {
+    /// So many bytes of the file are there; fewer than before where it has to begin again.
+    At(u64),
+    Waiting(Wait),
+}
+
+/// What all fetches of a pull share.
+pub struct Fetcher<'a> {
+    pub http: &'a Http,
+    pub settings: &'a Settings,
+    pub cache: &'a Cache,
+    pub listing: &'a Listing,
+    pub cancel: &'a Cancel,
+}
+
+impl Fetcher<'_> {
+    /// The size and the hash of a file: from the listing, or asked for where it does not tell.
+    pub fn wanted(&self, file: &Remote) -> Result<Wanted, Fault> {
+        let url = self.listing.url_of(self.http.endpoint(), &file.path);
+        if let (Some(size), Some(hash)) = (file.size, file.hash.clone()) {
+            return Ok(Wanted { path: file.path.clone(), url, size, hash });
+        }
+        let answer = self.http.head(&url)?;
+        let linked = |name: &str, plain: &str| answer.header(name).or_else(|| answer.header(plain)).map(str::to_owned);
+        let etag = linked("x-linked-etag", "etag").as_deref().and_then(Hash::of_etag);
+        let size = linked("x-linked-size", "content-length").and_then(|size| size.parse().ok());
+        match (size, etag) {
+            (Some(size), Some(hash)) => Ok(Wanted { path: file.path.clone(), url, size, hash }),
+            _ => {
+                let why = format!("it does not tell the size and the hash of {}", file.path);
+                Err(Fault::Final(Error::Protocol { url, why }))
+            }
+        }
+    }
+
+    /// Whether the whole file is among the blobs. One of another length is no blob of ours or of Python's.
+    pub fn is_whole(&self, file: &Wanted) -> bool {
+        let blob = self.cache.blob(&self.listing.repo, &file.hash);
+        std::fs::metadata(blob).is_ok_and(|facts| facts.len() == file.size)
+    }
+
+    /// Bytes of the file that an earlier pull has left.
+    pub fn begun(&self, file: &Wanted) -> u64 {
+        let part = self.cache.part(&self.listing.repo, &file.hash);
+        std::fs::metadata(part).map_or(0, |facts| facts.len()).min(file.size)
+    }
+
+    /// Fetches what is missing of a file and gives the path of it in the snapshot.
+    pub fn fetch(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<PathBuf, Fault> {
+        let repo = &self.listing.repo;
+        let waiting = |wait| say(Moment::Waiting(wait));
+        let final_ = Fault::Final;
+        if !self.is_whole(file) {
+            let lock = self.cache.lock(repo, &file.hash);
+            let _lock = Lock::take(&lock, self.cancel, &waiting).map_err(final_)?;
+            if !self.is_whole(file) {
+                self.download(file, say)?;
+            }
+        }
+        say(Moment::At(file.size));
+        self.cache.link(repo, &self.listing.commit, &file.path, &file.hash).map_err(final_)
+    }
+
+    fn download(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(), Fault> {
+        let mut part = Growing::open(self, file).map_err(Fault::Final)?;
+        let found = match self.complete(&mut part, file, say)? {
+            found if found == file.hash => found,
+            // bytes of an earlier pull may have been bad: once from the beginning
+            _ => {
+                part.restart().map_err(Fault::Final)?;
+                say(Moment::At(0));
+                self.complete(&mut part, file, say)?
+            }
+        };
+        if found != file.hash {
+            part.discard();
+            let (name, expected) = (self.listing.repo.id(), file.hash.to_string());
+            return Err(Fault::Final(Error::Mismatch {
+                name,
+                file: file.path.clone(),
+                expected,
+                found: found.to_string(),
+            }));
+        }
+        part.finish(self.cache.blob(&self.listing.repo, &file.hash)).map_err(Fault::Final)
+    }
+
+    /// Appends until the part is as long as the file; gives the hash of all of it.
+    fn complete(&self, part: &mut Growing, file: &Wanted, say: &dyn Fn(Moment)) -> Result<Hash, Fault> {
+        let mut retries = Retries::new(self.settings.patience);
+        say(Moment::At(part.length));
+        while part.length < file.size {
+            let before = part.length;
+            let Err(fault) = self.append(part, file, say) else { continue };
+            let Fault::Passing { why, wait } = fault else { return Err(fault) };
+            if part.length > before {
+                retries.forget();
+            }
+            self.http.pause(&mut retries, &file.url, why, wait, &|wait| say(Moment::Waiting(wait)))?;
+        }
+        Ok(part.hasher.clone().finish())
+    }
+
+    /// One request, written as it comes.
+    fn append(&self, part: &mut Growing, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(), Fault> {
+        let range = if part.length == 0 { Part::Whole } else { Part::From(part.length) };
+        let answer = self.http.stream(&file.url, range)?;
+        match answer.status {
+            // it has less than we have: what we have is not its file
+            416 => {
+                part.restart().map_err(Fault::Final)?;
+                return Err(Fault::passing("its file ends before ours"));
+            }
+            206 => continues(&answer, part.length, file.size)?,
+            // the server sends all of it, whatever was asked
+            _ if part.length > 0 => part.restart().map_err(Fault::Final)?,
+            _ => {}
+        }
+        if let Some(length) = answer.length().filter(|length| part.length + length != file.size) {
+            let why = format!("it sends {length} bytes where {} are missing", file.size - part.length);
+            return Err(Fault::passing(why));
+        }
+        self.copy(answer, part, file, say)
+    }
+
+    fn copy(&self, answer: Answer, part: &mut Growing, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(), Fault> {
+        let mut body = answer.body.into_reader();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Fault::Final(Error::Cancelled));
+            }
+            let left = file.size - part.length;
+            let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if room == 0 {
+                return Ok(());
+            }
+            let read = match body.read(&mut buffer[..room]) {
+                Ok(0) => return Err(Fault::passing(format!("the connection ended {} early", Bytes(left)))),
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) if self.cancel.is_cancelled() => return Err(Fault::Final(Error::Cancelled)),
+                Err(e) => return Err(Fault::passing(e.to_string())),
+            };
+            part.append(&buffer[..read]).map_err(Fault::Final)?;
+            say(Moment::At(part.length));
+        }
+    }
+}
+
+/// A 206 is of use only where it begins at our end and is of a file of the same length.
+fn continues(answer: &Answer, from: u64, size: u64) -> Result<(), Fault> {
+    let told = answer.header("content-range").unwrap_or_default();
+    let right = [format!("bytes {from}-{}/{size}", size - 1), format!("bytes {from}-{}/*", size - 1)];
+    match right.iter().any(|right| right == told.trim()) {
+        true => Ok(()),
+        false => {
+            Err(Fault::passing(format!("it sends the range '{told}' where {from} to the end of {size} was asked for")))
+        }
+    }
+}
+
+/// A file on its way: its bytes so far and their hash.
+struct Growing {
+    file: File,
+    path: PathBuf,
+    /// As the repository calls it.
+    name: String,
+    length: u64,
+    hasher: Hasher,
+    fresh: Hasher,
+}
+
+impl Growing {
+    /// Opens what an earlier pull has left, and hashes it; or begins anew.
+    fn open(fetcher: &Fetcher, wanted: &Wanted) -> Result<Growing, Error> {
+        let path = fetcher.cache.part(&fetcher.listing.repo, &wanted.hash);
+        let folder = path.parent().expect("a part is in blobs/");
+        std::fs::create_dir_all(folder).map_err(Error::unwritable(folder))?;
+        let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let fresh = Hasher::like(&wanted.hash, wanted.size);
+        let file = options.map_err(Error::unwritable(&path))?;
+        let mut part = Growing { file, path, name: wanted.path.clone(), length: 0, hasher: fresh.clone(), fresh };
+        let length = part.file.metadata().map_err(Error::unreadable(&part.path))?.len();
+        if length > wanted.size {
+            part.restart()?;
+        } else {
+            part.take_up(fetcher.cancel)?;
+        }
+        Ok(part)
+    }
+
+    /// Hashes the bytes that are there.
+    fn take_up(&mut self, cancel: &Cancel) -> Result<(), Error> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            match self.file.read(&mut buffer).map_err(Error::unreadable(&self.path))? {
+                0 => return Ok(()),
+                read => {
+                    self.hasher.update(&buffer[..read]);
+                    self.length += read as u64;
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(written) if written > 0 => {
+                    self.hasher.update(&rest[..written]);
+                    self.length += written as u64;
+                    rest = &rest[written..];
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                ended => {
+                    let source = ended.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into());
+                    return Err(Error::Stopped { file: self.name.clone(), kept: Bytes(self.length), source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), Error> {
+        let empty = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        empty.map_err(Error::unwritable(&self.path))?;
+        self.length = 0;
+        self.hasher = self.fresh.clone();
+        Ok(())
+    }
+
+    /// Gives it its final name, once it is surely on the disk.
+    fn finish(self, blob: PathBuf) -> Result<(), Error> {
+        let done = self.file.sync_all().and_then(|()| std::fs::rename(&self.path, &blob));
+        done.map_err(Error::unwritable(&blob))
+    }
+
+    /// What is known to be wrong is of no use to the next pull. That it cannot be removed changes nothing: it is hashed
+    /// again before it is used.
+    fn discard(self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,239 @@
+//! hub: from a model's name as typed to where its files are, which they are, and how they get here.
+//!
+//! A name is a bundled model, a folder, a .gguf file, or ORG/NAME[@REVISION][:QUANT] in the Hugging Face cache of this
+//! machine. [`find`] looks at this machine only; [`Hub`] asks the hub itself, for listings, searches, headers and files.
+//! It reads no weights and knows no architectures.
+//!
+//! The client is our own, thin, on ureq with rustls and without an async runtime. hf-hub would not save it: 0.5 checks no
+//! hash of what arrived, has no resume by range that could be steered, no offline mode and no search, and 1.0 cannot
+//! leave its own storage protocol out; what is left of it, three addresses and the layout of the cache, is short.
+//!
+//! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are the
+//! answers; `sheet` and `header` read what can be known before a pull; `select` and `gguf` choose files, `fetch` brings
+//! one with `verify` and `lock`, `pull` all of them, `tally` counts; `data` does the same for datasets; `digest` is what a model is known by afterwards.
+
+mod cache;
+mod data;
+mod digest;
+mod error;
+mod fetch;
+pub mod gguf;
+mod glob;
+mod header;
+mod http;
+mod listing;
+mod lock;
+mod name;
+mod pull;
+mod search;
+mod select;
+mod settings;
+mod sheet;
+mod tally;
+mod verify;
+
+pub use cache::{Cache, Kept};
+pub use data::DataName;
+pub use digest::{digest_of_file, digest_of_folder, files};
+pub use error::Error;
+pub use header::{GgufFacts, Header, TensorHead};
+pub use http::Wait;
+pub use listing::{Counted, Gate, Listing, Page, Remote};
+pub use name::{Kind, MAIN, Name, Repo, is_commit};
+pub use pull::{Planned, Progress, Pulled};
+pub use search::{Hit, Hits, Next, Query, Sort};
+pub use select::Want;
+pub use settings::{Patience, Settings, Token};
+pub use sheet::Sheet;
+pub use tally::Tally;
+pub use verify::Hash;
+
+use bantam_core::cancel::Cancel;
+use bantam_core::record::Place;
+use error::list;
+use http::{Denial, Fault, Http};
+use listing::{Raw, RawRefs};
+use std::path::Path;
+
+/// The hub as this machine is set up to ask it. One for each job: when the job is cancelled, its connections are cut.
+#[derive(Debug)]
+pub struct Hub {
+    settings: Settings,
+    http: Http,
+    cancel: Cancel,
+}
+
+impl Hub {
+    pub fn new(settings: Settings, cancel: &Cancel) -> Hub {
+        Hub { http: Http::new(&settings, cancel), settings, cancel: cancel.clone() }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the hub has under a name.
+    ///
+    /// # Errors
+    /// One sentence on why it does not tell: gated, private, not there, not reachable.
+    pub fn listing(&self, name: &Name) -> Result<Listing, Error> {
+        let url = listing::url(&self.settings.endpoint, name);
+        let (raw, _): (Raw, _) = self.http.json(&url).map_err(|fault| self.explain(fault, name, None))?;
+        raw.listing(name, &url)
+    }
+
+    /// The page of a repository, for a person.
+    pub fn page_of(&self, repo: &Repo) -> String {
+        Listing::page_url(&self.settings.endpoint, repo)
+    }
+
+    /// A fault as a sentence about the repository that was asked for.
+    fn explain(&self, fault: Fault, name: &Name, listing: Option<&Listing>) -> Error {
+        let denial = match fault {
+            Fault::Final(error) => return error,
+            Fault::Passing { why, .. } => {
+                return Error::Unreachable { url: self.settings.endpoint.clone(), why, tries: 1 };
+            }
+            Fault::Denied(denial) => denial,
+        };
+        let Denial { url, status, code, text } = denial;
+        let (id, with_token) = (name.repo.id(), self.settings.token.is_some());
+        let endpoint = self.settings.endpoint.clone();
+        match (code.as_str(), status) {
+            ("GatedRepo", _) => Error::Gated { name: id, page: self.page_of(&name.repo), with_token },
+            ("RevisionNotFound", _) => {
+                let (revision, there) = (name.revision.clone(), self.revisions(&name.repo));
+                Error::NoRevision { name: id, revision, there }
+            }
+            ("EntryNotFound", _) => {
+                let wanted = url.rsplit('/').next().unwrap_or_default().to_owned();
+                Error::NoFile { name: id, wanted, there: listing.map(Listing::names).unwrap_or_default() }
+            }
+            ("RepoNotFound", _) | ("", 404) => Error::NoRepo { name: id, endpoint, with_token },
+            (_, 401) if with_token => Error::Token { endpoint },
+            (_, 401) => Error::NoRepo { name: id, endpoint, with_token },
+            _ => Error::Refused { url, status, text },
+        }
+    }
+
+    /// Branches and tags, for a message; none where they cannot be had.
+    fn revisions(&self, repo: &Repo) -> Vec<String> {
+        let url = RawRefs::url(&self.settings.endpoint, repo);
+        self.http.json::<RawRefs>(&url).map(|(refs, _)| refs.names()).unwrap_or_default()
+    }
+}
+
+/// A model that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// As shown: "bantam-l", "HuggingFaceTB/SmolLM2-135M".
+    pub name: String,
+    pub place: Place,
+    /// The commit of the hub that it is, where it is from there.
+    pub commit: Option<String>,
+}
+
+/// Finds a model by the name typed. `bundled` are the names of those inside this binary.
+pub fn find(name: &str, bundled: &[String], cache: &Cache) -> Result<Found, Error> {
+    let in_binary = |name: &str| Found { name: name.into(), place: Place::Bundled(name.into()), commit: None };
+    if let Some(name) = name.strip_prefix("bundled:") {
+        return match bundled.iter().any(|b| b == name) {
+            true => Ok(in_binary(name)),
+            false => Err(Error::NotBundled { name: name.into(), there: bundled.to_vec() }),
+        };
+    }
+    let path = Path::new(name);
+    if path.is_dir() {
+        return folder(path);
+    }
+    if path.is_file() {
+        return gguf(path);
+    }
+    if bundled.iter().any(|b| b == name) {
+        return Ok(in_binary(name));
+    }
+    match cached(name, cache)? {
+        Some(found) => Ok(found),
+        None => {
+            let (cache, cached) = (cache.folder().into(), cache.models());
+            Err(Error::Unknown { name: name.into(), bundled: bundled.to_vec(), cache, cached })
+        }
+    }
+}
+
+/// A model of the cache, with the commit that it is.
+fn cached(typed: &str, cache: &Cache) -> Result<Option<Found>, Error> {
+    let Ok(name) = Name::parse(typed) else { return Ok(None) };
+    let Some(snapshot) = cache.snapshot_of(&name)? else { return Ok(None) };
+    let found = match &name.quant {
+        Some(quant) => gguf(&Cache::gguf_in(&snapshot, &name.repo.id(), Some(quant))?)?,
+        None => folder(&snapshot)?,
+    };
+    let commit = snapshot.file_name().map(|commit| commit.to_string_lossy().into_owned());
+    Ok(Some(Found { name: typed.into(), commit, ..found }))
+}
+
+/// A folder with a config and weights; or one that holds a single GGUF file, which is meant then.
+fn folder(path: &Path) -> Result<Found, Error> {
+    let files = names(path)?;
+    let with = |ending: &str| files.iter().filter(|f| f.ends_with(ending)).cloned().collect::<Vec<_>>();
+    let (safetensors, ggufs) = (with(".safetensors"), with(".gguf"));
+    let why = if let Some(shard) = missing_shard(path) {
+        format!(
+            "{shard} is not there, which its index names: a download that did not end? `bantam pull` goes on with it"
+        )
+    } else if files.iter().any(|f| f == "config.json") && !safetensors.is_empty() {
+        return Ok(Found { name: last_name(path), place: Place::Folder(path.into()), commit: None });
+    } else if let [one] = &ggufs[..] {
+        return gguf(&path.join(one));
+    } else if !ggufs.is_empty() {
+        format!("it has several GGUF files; name one of them ({})", list(&ggufs))
+    } else if !files.iter().any(|f| f == "config.json") {
+        "it has no config.json and no .gguf file".into()
+    } else {
+        "it has a config.json but no .safetensors file; other formats of weights are not read".into()
+    };
+    Err(Error::NoModel { path: path.into(), why })
+}
+
+/// The first file that the index of a sharded checkpoint names and that is not there.
+fn missing_shard(folder: &Path) -> Option<String> {
+    let index = std::fs::read(folder.join("model.safetensors.index.json")).ok()?;
+    let index: serde_json::Value = serde_json::from_slice(&index).ok()?;
+    let shards = index.get("weight_map")?.as_object()?.values().filter_map(serde_json::Value::as_str);
+    let mut missing: Vec<&str> = shards.filter(|shard| !folder.join(shard).is_file()).collect();
+    missing.sort_unstable();
+    missing.first().map(|shard| (*shard).to_owned())
+}
+
+fn gguf(path: &Path) -> Result<Found, Error> {
+    match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+        true => Ok(Found { name: stem(path), place: Place::Gguf(path.into()), commit: None }),
+        false => {
+            let why = "a model is a .gguf file or a folder with config.json, tokenizer.json and .safetensors".into();
+            Err(Error::NoModel { path: path.into(), why })
+        }
+    }
+}
+
+/// The names of a folder's files, sorted.
+fn names(path: &Path) -> Result<Vec<String>, Error> {
+    let entries = std::fs::read_dir(path).map_err(Error::unreadable(path))?;
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// "models/mine/" and "." have names, too.
+fn last_name(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.into());
+    whole.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests;

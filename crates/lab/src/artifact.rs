@@ -1,0 +1,189 @@
+//! Artifacts: files whose name is a hash of what they are made from, written once and never half there.
+//!
+//! A file is written under a temporary name, synced and renamed, while a lock keeps every other process from making the
+//! same one; whoever comes second finds it. Beside it lies a note (JSON) with its own hash.
+
+use anyhow::{Context, Result, bail};
+use bantam_core::unit::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Where an artifact is, or will be.
+pub struct Place {
+    pub file: PathBuf,
+    note: PathBuf,
+    lock: PathBuf,
+    partial: PathBuf,
+}
+
+/// What lies beside an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// SHA-256 of what it was made from.
+    pub address: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    pub bytes: u64,
+    /// The recipe's steps, as TOML.
+    pub recipe: String,
+}
+
+/// Counts and hashes what goes through it.
+pub struct Hashing<W> {
+    inner: W,
+    hash: Sha256,
+    bytes: u64,
+    /// The file's name, for sentences.
+    name: String,
+}
+
+impl Place {
+    /// The place of the artifact with this address; `stem` is for people only.
+    pub fn new(folder: &Path, stem: &str, address: &str) -> Place {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        let stem: String = stem.chars().map(safe).collect();
+        let named = |ending: &str| folder.join(format!("{stem}.{}.{ending}", &address[..16]));
+        Place { file: named("gguf"), note: named("json"), lock: named("lock"), partial: named("partial") }
+    }
+
+    /// The artifact's note, if the artifact is there, whole, and the one of that address.
+    pub fn find(&self, address: &str, bytes: u64) -> Option<Note> {
+        let note: Note = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
+        let whole = fs::metadata(&self.file).ok()?.len() == bytes && note.bytes == bytes;
+        (whole && note.address == address).then_some(note)
+    }
+
+    /// Wait until no other process is making this artifact; `waiting` is called if one is.
+    pub fn lock(&self, waiting: impl FnOnce()) -> Result<Lock> {
+        let path = self.lock.clone();
+        let failed = |e: io::Error| anyhow::anyhow!("{}: cannot lock the artifact: {e}", path.display());
+        let mut waiting = Some(waiting);
+        loop {
+            let file = File::create(&path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => (),
+                Err(TryLockError::WouldBlock) => {
+                    waiting.take().into_iter().for_each(|waiting| waiting());
+                    file.lock().map_err(failed)?;
+                }
+                Err(TryLockError::Error(e)) => return Err(failed(e)),
+            }
+            // whoever held it before has removed the file, and a third may have made another meanwhile
+            if is_at(&file, &path) {
+                return Ok(Lock { path, _file: file });
+            }
+        }
+    }
+
+    /// Write the artifact, under the lock: `fill` writes the file, `note` tells of it. Nothing is left of a failure.
+    pub fn write(
+        &self,
+        fill: impl FnOnce(&mut Hashing<BufWriter<File>>) -> Result<()>,
+        note: impl FnOnce(u64, String) -> Note,
+    ) -> Result<Note> {
+        let written = self.write_partial(fill, note);
+        if written.is_err() {
+            // the cause is what matters; a file that cannot be removed is overwritten next time
+            for partial in [&self.partial, &self.partial_note()] {
+                let _ = fs::remove_file(partial);
+            }
+        }
+        written
+    }
+
+    fn write_partial(
+        &self,
+        fill: impl FnOnce(&mut Hashing<BufWriter<File>>) -> Result<()>,
+        note: impl FnOnce(u64, String) -> Note,
+    ) -> Result<Note> {
+        let name = self.partial.display().to_string();
+        let file = File::create(&self.partial).with_context(|| name.clone())?;
+        let inner = BufWriter::with_capacity(1 << 20, file);
+        let mut out = Hashing { inner, hash: Sha256::new(), bytes: 0, name };
+        fill(&mut out)?;
+        let note = note(out.bytes, hex(&out.hash.finalize()));
+        let finish = || -> io::Result<()> {
+            out.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            // the note first: it is believed only where the artifact is
+            let text = serde_json::to_vec_pretty(&note)?;
+            fs::write(self.partial_note(), text)?;
+            fs::rename(self.partial_note(), &self.note)?;
+            fs::rename(&self.partial, &self.file)?;
+            self.sync_folder()
+        };
+        finish().with_context(|| self.file.display().to_string())?;
+        Ok(note)
+    }
+
+    fn partial_note(&self) -> PathBuf {
+        self.note.with_extension("json.partial")
+    }
+
+    /// A rename is on the disk when its folder is.
+    fn sync_folder(&self) -> io::Result<()> {
+        match self.file.parent() {
+            Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Say beforehand that a disk is too full, where it can be asked.
+pub fn check_room(folder: &Path, needed: u64) -> Result<()> {
+    #[cfg(unix)]
+    if let Ok(disk) = rustix::fs::statvfs(folder) {
+        let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if left < needed {
+            let (needed, left) = (Bytes(needed), Bytes(left));
+            bail!("{}: the artifact needs {needed}, and its disk has {left} left; free some", folder.display());
+        }
+    }
+    Ok(())
+}
+
+/// Held while an artifact is made. Its file goes with it.
+pub struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // before the file is closed, and with it unlocked; a lock file that stays does no harm
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the path still leads to this open file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().and_then(|a| Ok(same(a, fs::metadata(path)?))).unwrap_or(false)
+}
+
+/// An open file cannot be removed there.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.name)))?;
+        self.hash.update(&bytes[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

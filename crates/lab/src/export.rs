@@ -1,0 +1,440 @@
+//! Exports: a model's weights in another kind of file, as plain numbers. GGUF goes the way of compression; safetensors
+//! is a folder that transformers loads, with what stood beside the weights copied. What is quantized in packed form is
+//! written as the numbers it stands for, and an adapter is merged in.
+
+use super::{Mixture, Progress, Recipe, Source, plan_types, write};
+use anyhow::{Context, Result, bail, ensure};
+use bantam_core::cancel::Cancel;
+use bantam_model::config::gguf::size_label;
+use bantam_model::cost::TensorShape;
+use bantam_model::{self as model, Adaptation, Config, LoadOptions, Precision};
+use candle_core::Tensor;
+use half::{bf16, f16};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// What weights are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// What is exported, and how it is called.
+#[derive(Clone, Copy)]
+pub struct From<'a> {
+    pub name: &'a str,
+    pub model: model::Source<'a>,
+    /// The folder of an adapter, merged into the weights.
+    pub adapter: Option<&'a Path>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// The GGUF file, or the folder.
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Where other programs will do otherwise than the checkpoint did, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Bytes of a shard of safetensors, about, as transformers cuts them.
+const SHARD: u64 = 5_000_000_000;
+
+/// Files beside the weights that go along.
+const BESIDE: [&str; 9] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
+];
+
+impl Dtype {
+    /// The type in a safetensors header, in config.json, and bytes.
+    fn facts(self) -> (&'static str, &'static str, u64) {
+        match self {
+            Dtype::F32 => ("F32", "float32", 4),
+            Dtype::F16 => ("F16", "float16", 2),
+            Dtype::Bf16 => ("BF16", "bfloat16", 2),
+        }
+    }
+
+    fn mixture(self) -> Mixture {
+        match self {
+            Dtype::F32 => Mixture::F32,
+            Dtype::F16 => Mixture::F16,
+            Dtype::Bf16 => Mixture::BF16,
+        }
+    }
+
+    fn encode(self, x: f32, out: &mut Vec<u8>) {
+        match self {
+            Dtype::F32 => out.extend(x.to_le_bytes()),
+            Dtype::F16 => out.extend(f16::from_f32(x).to_le_bytes()),
+            Dtype::Bf16 => out.extend(bf16::from_f32(x).to_le_bytes()),
+        }
+    }
+}
+
+/// Writes a GGUF file: at `out`, or here under the name that the naming convention gives it.
+pub fn to_gguf(
+    from: From,
+    dtype: Dtype,
+    out: Option<&Path>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Exported> {
+    if let (None, Some(source)) = (from.adapter, plain(from)?) {
+        return gguf_of(&source, dtype, out, cancel, progress);
+    }
+    let tokenizer = model::read_tokenizer(from.model)?;
+    let place = from.name.to_owned();
+    with_weights(from, |config, weights| {
+        let source = Source::asked(from.name, &place, weights, config, &tokenizer)?;
+        gguf_of(&source, dtype, out, cancel, progress)
+    })
+}
+
+/// A source whose rows are read where they lie, for models whose files hold plain numbers.
+fn plain(from: From) -> Result<Option<Source<'static>>> {
+    match from.model {
+        model::Source::Embedded(files) => Source::embedded(files).map(Some),
+        model::Source::Path(path) => match model::inspect(path)? {
+            facts if facts.config.quantization.is_some() => Ok(None),
+            facts if facts.types.keys().all(|kind| ["F32", "F16", "BF16"].contains(&kind.as_str())) => {
+                Source::open(from.name, &model::main_file(path)?).map(Some)
+            }
+            _ => Ok(None),
+        },
+    }
+}
+
+fn gguf_of(
+    source: &Source,
+    dtype: Dtype,
+    out: Option<&Path>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Exported> {
+    let recipe = Recipe::quantize(dtype.mixture());
+    let plan = plan_types(source, &recipe);
+    let path = out.map_or_else(|| PathBuf::from(conventional(source, dtype)), Path::to_path_buf);
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
+    super::artifact::check_room(folder, plan.bytes)?;
+    let failed = || format!("cannot write {}", path.display());
+    let file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    let mut buffered = BufWriter::with_capacity(1 << 20, file);
+    write(source, &recipe, &plan, cancel, progress, &mut buffered)?;
+    let file = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
+    finish(file, &path)?;
+    Ok(Exported { path, bytes: plan.bytes, notes: source.notes().to_vec() })
+}
+
+/// A temporary file to its place, readable as others are.
+fn finish(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(failed)?;
+    }
+    file.as_file().sync_all().with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    Ok(())
+}
+
+/// BaseName-SizeLabel-FineTune-Version-Encoding.gguf, the parts taken from the model's name where it has them
+/// (the naming convention in ggml's docs/gguf.md).
+fn conventional(source: &Source, dtype: Dtype) -> String {
+    let last = source.name().rsplit('/').next().unwrap_or_default();
+    let name = last.strip_suffix(".gguf").unwrap_or(last);
+    let parts: Vec<&str> = name.split(['-', '_']).filter(|part| !part.is_empty()).collect();
+    let is_version = |part: &&str| {
+        part.strip_prefix(['v', 'V']).is_some_and(|rest| {
+            rest.starts_with(|c: char| c.is_ascii_digit()) && rest.chars().all(|c| c.is_ascii_digit() || c == '.')
+        })
+    };
+    let is_size = |part: &&str| {
+        let digits = part.strip_suffix(['K', 'M', 'B', 'T', 'k', 'm', 'b', 't']);
+        digits.is_some_and(|d| !d.is_empty() && d.chars().all(|c| c.is_ascii_digit() || c == '.' || c == 'x'))
+    };
+    let encodings = ["F32", "F16", "BF16"];
+    let size = parts.iter().position(is_size);
+    let version = parts.iter().find(|part| is_version(part)).map_or_else(|| "v1.0".to_owned(), |v| v.to_lowercase());
+    let words = |parts: &[&str]| {
+        let kept = parts.iter().filter(|part| !is_version(part) && !encodings.contains(&part.to_uppercase().as_str()));
+        kept.map(|part| part.to_string()).collect::<Vec<_>>()
+    };
+    let (base, tune) = match size {
+        Some(at) => (words(&parts[..at]), words(&parts[at + 1..])),
+        None => (words(&parts), Vec::new()),
+    };
+    let label = size.map_or_else(|| label(source), |at| parts[at].to_uppercase().replace('X', "x"));
+    let base = if base.is_empty() { vec!["Model".to_owned()] } else { base };
+    let all = [base, vec![label], tune, vec![version, dtype.mixture().to_string()]].concat();
+    format!("{}.gguf", all.join("-"))
+}
+
+/// "853K", or "8x7B" for a mixture of experts: how many, and the size of a model with one of them.
+fn label(source: &Source) -> String {
+    let (experts, rest): (Vec<_>, Vec<_>) = source.tensors().iter().partition(|t| t.name.contains("_exps."));
+    let sum =
+        |tensors: Vec<&super::source::Tensor>| tensors.into_iter().map(super::source::Tensor::weights).sum::<u64>();
+    let (experts, rest) = (sum(experts), sum(rest));
+    match source.anatomy().experts as u64 {
+        0 => size_label(rest),
+        count => format!("{count}x{}", size_label(rest + experts / count)),
+    }
+}
+
+/// Writes a folder of safetensors with config.json and the tokenizer's files. Weights are written as `dtype`, as the
+/// checkpoint says it stores them where none is given.
+pub fn to_safetensors(
+    from: From,
+    dtype: Option<Dtype>,
+    out: &Path,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<Exported> {
+    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{}: there is something in it already; name a new folder", out.display());
+    }
+    let config = beside(from, "config.json")?;
+    let config = config.with_context(|| format!("{}: it has no config.json to write beside safetensors", from.name))?;
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(parent.is_dir(), "{}: there is no such folder to write into", parent.display());
+    let folder = tempfile::tempdir_in(parent).with_context(|| format!("cannot write into {}", parent.display()))?;
+    let bytes = with_weights(from, |meant, weights| {
+        let dtype = dtype.unwrap_or(match meant.stored {
+            Some(model::config::Stored::F16) => Dtype::F16,
+            Some(model::config::Stored::Bf16) => Dtype::Bf16,
+            Some(model::config::Stored::F32) | None => Dtype::F32,
+        });
+        let text = written_config(&config, meant, dtype)?;
+        fs::write(folder.path().join("config.json"), text).context("writing config.json")?;
+        write_shards(meant, weights, dtype, folder.path(), cancel, progress)
+    })?;
+    for file in BESIDE.into_iter().chain(["chat_template.jinja"]) {
+        if let Some(bytes) = beside(from, file)? {
+            fs::write(folder.path().join(file), bytes).with_context(|| format!("writing {file}"))?;
+        }
+    }
+    copy_templates(from, folder.path())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
+            .context("opening the folder to others")?;
+    }
+    if out.is_dir() {
+        fs::remove_dir(out).with_context(|| format!("cannot replace {}", out.display()))?;
+    }
+    let kept = folder.keep();
+    fs::rename(&kept, out).with_context(|| format!("cannot rename {} to {}", kept.display(), out.display()))?;
+    Ok(Exported { path: out.to_path_buf(), bytes, notes: Vec::new() })
+}
+
+/// A file that stands beside the weights.
+fn beside(from: From, file: &str) -> Result<Option<Vec<u8>>> {
+    match from.model {
+        model::Source::Embedded(files) => Ok(match file {
+            "config.json" => Some(files.config.to_vec()),
+            "tokenizer.json" => Some(files.tokenizer.to_vec()),
+            "tokenizer_config.json" => files.tokenizer_config.map(<[u8]>::to_vec),
+            "generation_config.json" => files.generation_config.map(<[u8]>::to_vec),
+            _ => None,
+        }),
+        model::Source::Path(path) if path.is_dir() => match fs::read(path.join(file)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => bail!("cannot read {}: {e}", path.join(file).display()),
+        },
+        model::Source::Path(_) => Ok(None),
+    }
+}
+
+fn copy_templates(from: From, folder: &Path) -> Result<()> {
+    const NAME: &str = "additional_chat_templates";
+    let model::Source::Path(path) = from.model else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(path.join(NAME)) else { return Ok(()) };
+    fs::create_dir(folder.join(NAME)).with_context(|| format!("making {NAME}"))?;
+    for entry in entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "jinja")) {
+        fs::copy(entry.path(), folder.join(NAME).join(entry.file_name())).with_context(|| format!("copying {NAME}"))?;
+    }
+    Ok(())
+}
+
+/// config.json of what is written: plain weights of one type, and of a larger model's config the text's part.
+fn written_config(bytes: &[u8], meant: &Config, dtype: Dtype) -> Result<String> {
+    let whole: Map<String, Json> = serde_json::from_slice(bytes).context("config.json")?;
+    let mut map = match whole.get("text_config") {
+        Some(Json::Object(text)) => {
+            let mut text = text.clone();
+            text.insert("model_type".into(), json!(meant.family.name));
+            text.insert("architectures".into(), json!([meant.family.architecture()]));
+            for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+                if let (false, Some(id)) = (text.contains_key(key), whole.get(key)) {
+                    text.insert(key.into(), id.clone());
+                }
+            }
+            text
+        }
+        _ => whole,
+    };
+    map.shift_remove("quantization_config");
+    map.shift_remove("compression_config");
+    let key = if map.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+    map.insert(key.into(), json!(dtype.facts().1));
+    if map.contains_key("vocab_size") {
+        map.insert("vocab_size".into(), json!(meant.vocab));
+    }
+    Ok(serde_json::to_string_pretty(&map)? + "\n")
+}
+
+/// The weights in shards of bounded size; with an index where there are several. Gives their bytes.
+fn write_shards(
+    config: &Config,
+    weights: &dyn model::Weights,
+    dtype: Dtype,
+    folder: &Path,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<u64> {
+    let width = dtype.facts().2;
+    let mut shards: Vec<(u64, Vec<TensorShape>)> = vec![(0, Vec::new())];
+    for tensor in model::cost(config).tensors {
+        let bytes = tensor.elements() * width;
+        let (full, _) = shards.last().expect("there is a first shard");
+        if *full > 0 && full + bytes > SHARD {
+            shards.push((0, Vec::new()));
+        }
+        let (filled, tensors) = shards.last_mut().expect("there is a first shard");
+        *filled += bytes;
+        tensors.push(tensor);
+    }
+    let total: u64 = shards.iter().map(|(bytes, _)| bytes).sum();
+    super::artifact::check_room(folder, total)?;
+    let name = |index: usize| match shards.len() {
+        1 => "model.safetensors".to_owned(),
+        count => format!("model-{:05}-of-{count:05}.safetensors", index + 1),
+    };
+    let mut map = BTreeMap::new();
+    let mut done = 0;
+    for (index, (_, tensors)) in shards.iter().enumerate() {
+        let path = folder.join(name(index));
+        let failed = || format!("cannot write {}", path.display());
+        let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&path).with_context(failed)?);
+        out.write_all(&header(config, tensors, dtype)).with_context(failed)?;
+        for tensor in tensors {
+            ensure!(!cancel.is_cancelled(), "cancelled");
+            progress(&tensor.name, done, total);
+            out.write_all(&numbers(config, weights, tensor, dtype)?).with_context(failed)?;
+            done += tensor.elements() * width;
+            map.insert(tensor.name.clone(), name(index));
+        }
+        out.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .and_then(|f| f.sync_all())
+            .with_context(failed)?;
+    }
+    if shards.len() > 1 {
+        let index = json!({"metadata": {"total_size": total}, "weight_map": map});
+        let text = serde_json::to_string_pretty(&index)? + "\n";
+        fs::write(folder.join("model.safetensors.index.json"), text).context("writing the index")?;
+    }
+    Ok(total)
+}
+
+/// The length, and JSON padded to eight bytes: names, types, shapes and places.
+fn header(config: &Config, tensors: &[TensorShape], dtype: Dtype) -> Vec<u8> {
+    let (name, _, width) = dtype.facts();
+    let mut map = Map::new();
+    // transformers refuses a file that does not say which framework's layout it has
+    map.insert("__metadata__".into(), json!({"format": "pt"}));
+    let mut at = 0;
+    for tensor in tensors {
+        let end = at + tensor.elements() * width;
+        let shape = shape_in_file(config, tensor);
+        map.insert(tensor.name.clone(), json!({"dtype": name, "shape": shape, "data_offsets": [at, end]}));
+        at = end;
+    }
+    let mut text = Json::Object(map).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    [&(text.len() as u64).to_le_bytes()[..], &text].concat()
+}
+
+fn shape_in_file(config: &Config, tensor: &TensorShape) -> Vec<usize> {
+    let mut shape = tensor.shape.clone();
+    if super::source::is_turned(config, tensor) {
+        shape.reverse();
+    }
+    shape
+}
+
+fn numbers(config: &Config, weights: &dyn model::Weights, tensor: &TensorShape, dtype: Dtype) -> Result<Vec<u8>> {
+    let mut values: Tensor = match tensor.shape[..] {
+        [out, inp] => weights.linear(&tensor.name, out, inp)?.dequantized()?,
+        _ => weights.tensor(&tensor.name, &tensor.shape)?,
+    };
+    if super::source::is_turned(config, tensor) {
+        values = values.t()?.contiguous()?;
+    }
+    let values: Vec<f32> = values.flatten_all()?.to_vec1()?;
+    let mut bytes = Vec::with_capacity(values.len() * dtype.facts().2 as usize);
+    for x in values {
+        let fits = dtype != Dtype::F16 || !x.is_finite() || x.abs() <= 65_504.0;
+        ensure!(fits, "tensor {} holds {x}, and F16 reaches to 65504 only; BF16 would hold it", tensor.name);
+        dtype.encode(x, &mut bytes);
+    }
+    Ok(bytes)
+}
+
+/// The model's weights in f32, with the adapter merged in.
+fn with_weights<T>(from: From, with: impl FnOnce(&Config, &dyn model::Weights) -> Result<T>) -> Result<T> {
+    let options = LoadOptions {
+        precision: Precision::AsStored,
+        adapter: from.adapter.map(Path::to_path_buf),
+        adaptation: Adaptation::Merged,
+        ..LoadOptions::default()
+    };
+    let mut failed = None;
+    let done = model::with_weights(from.model, &options, |config, weights| match with(config, weights) {
+        Ok(done) => Ok(Some(done)),
+        // the adapter's check that all its tensors were asked for would hide the reason
+        Err(error) => {
+            failed = Some(error);
+            Err(model::Error::Request("the export failed".into()))
+        }
+    });
+    match (done, failed) {
+        (_, Some(error)) => Err(error),
+        (done, None) => Ok(done?.context("the weights were given")?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_the_convention() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model/llama");
+        let named = |name: &str| conventional(&Source::open(name, &folder).expect("a source"), Dtype::F16);
+        assert_eq!(named("meta-llama/Llama-3.2-1B-Instruct"), "Llama-3.2-1B-Instruct-v1.0-F16.gguf");
+        assert_eq!(named("Mistral-7B-Instruct-v0.3"), "Mistral-7B-Instruct-v0.3-F16.gguf");
+        assert_eq!(named("Mixtral-8x7B-v0.1"), "Mixtral-8x7B-v0.1-F16.gguf");
+        assert_eq!(named("gemma-2-2b-it"), "gemma-2-2B-it-v1.0-F16.gguf");
+        assert!(named("bantam-l").starts_with("bantam-l-") && named("bantam-l").ends_with("K-v1.0-F16.gguf"));
+    }
+}

@@ -1,0 +1,339 @@
+//! Mixtures: what a file type such as Q4_K_M makes of each tensor. The rules are llama.cpp's (llama-quant.cpp,
+//! llama_tensor_get_type), so that a name means here what it means there; no weights are touched in this file.
+
+use bantam_format::ggml::Type;
+use bantam_model::Config;
+use std::fmt;
+use std::str::FromStr;
+
+/// A file type of llama.cpp: the type that most tensors get, and the exceptions to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "the field's own names")]
+pub enum Mixture {
+    F32,
+    F16,
+    BF16,
+    Q8_0,
+    Q6_K,
+    Q5_K_M,
+    Q4_K_M,
+    Q4_0,
+    Q3_K_M,
+    Q2_K,
+}
+
+struct Facts {
+    mixture: Mixture,
+    name: &'static str,
+    /// `general.file_type` (llama.h, enum llama_ftype).
+    file_type: u32,
+    main: Type,
+}
+
+#[rustfmt::skip]
+const FACTS: [Facts; 10] = [
+    Facts { mixture: Mixture::F32,    name: "F32",    file_type: 0,  main: Type::F32 },
+    Facts { mixture: Mixture::F16,    name: "F16",    file_type: 1,  main: Type::F16 },
+    Facts { mixture: Mixture::BF16,   name: "BF16",   file_type: 32, main: Type::BF16 },
+    Facts { mixture: Mixture::Q8_0,   name: "Q8_0",   file_type: 7,  main: Type::Q8_0 },
+    Facts { mixture: Mixture::Q6_K,   name: "Q6_K",   file_type: 18, main: Type::Q6_K },
+    Facts { mixture: Mixture::Q5_K_M, name: "Q5_K_M", file_type: 17, main: Type::Q5_K },
+    Facts { mixture: Mixture::Q4_K_M, name: "Q4_K_M", file_type: 15, main: Type::Q4_K },
+    Facts { mixture: Mixture::Q4_0,   name: "Q4_0",   file_type: 2,  main: Type::Q4_0 },
+    Facts { mixture: Mixture::Q3_K_M, name: "Q3_K_M", file_type: 12, main: Type::Q3_K },
+    Facts { mixture: Mixture::Q2_K,   name: "Q2_K",   file_type: 10, main: Type::Q2_K },
+];
+
+/// What the rules want to know of a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Anatomy {
+    pub layers: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    /// Experts of a layer, 0 for a dense model.
+    pub experts: usize,
+    /// Whether the output uses the token embedding's weights.
+    pub tied: bool,
+    /// Whether the architecture is `llama`, where 80 layers mean the 70B model.
+    pub llama: bool,
+}
+
+impl Anatomy {
+    pub fn of(config: &Config) -> Anatomy {
+        Anatomy {
+            layers: config.layers.len(),
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            experts: config.experts.map_or(0, |experts| experts.count),
+            tied: config.tied,
+            llama: config.family.gguf == "llama",
+        }
+    }
+}
+
+impl Mixture {
+    /// All mixtures, the largest first.
+    pub fn all() -> impl Iterator<Item = Mixture> {
+        FACTS.iter().map(|facts| facts.mixture)
+    }
+
+    fn facts(self) -> &'static Facts {
+        FACTS.iter().find(|facts| facts.mixture == self).expect("every mixture has its row")
+    }
+
+    pub fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The number of `general.file_type`.
+    pub fn file_type(self) -> u32 {
+        self.facts().file_type
+    }
+
+    /// What this mixture makes of a tensor, None for one that keeps its precision (norms, biases, routers).
+    ///
+    /// `name` is the GGUF name, `shape` has the row length last.
+    pub fn tensor_type(self, name: &str, shape: &[usize], model: &Anatomy) -> Option<Type> {
+        let &[.., columns] = shape else { return None };
+        if shape.len() < 2 || !is_quantizable(name) {
+            return None;
+        }
+        let main = self.facts().main;
+        let wanted = if main.is_quantized() { self.wanted(name, columns, model) } else { main };
+        Some(fitting(wanted, columns))
+    }
+
+    /// The type before it is known whether the rows fit it.
+    fn wanted(self, name: &str, columns: usize, model: &Anatomy) -> Type {
+        let main = self.facts().main;
+        let layer = layer(name);
+        match role(name) {
+            Role::Output => output(main, columns),
+            Role::TokenEmbedding if model.tied => output(main, columns),
+            Role::AttentionV => self.attention_v(layer, model),
+            Role::AttentionQkv => match self {
+                Mixture::Q3_K_M => Type::Q4_K,
+                Mixture::Q4_K_M => Type::Q5_K,
+                Mixture::Q5_K_M => Type::Q6_K,
+                _ => main,
+            },
+            Role::AttentionK if model.experts == 8 => Type::Q8_0,
+            Role::AttentionOutput if model.experts == 8 => match self {
+                Mixture::Q2_K | Mixture::Q3_K_M | Mixture::Q4_K_M => Type::Q5_K,
+                _ => main,
+            },
+            Role::AttentionOutput => match self {
+                Mixture::Q2_K => Type::Q3_K,
+                Mixture::Q3_K_M => Type::Q4_K,
+                _ => main,
+            },
+            Role::FfnDown => match self {
+                Mixture::Q2_K => Type::Q3_K,
+                Mixture::Q3_K_M if layer < model.layers / 16 => Type::Q5_K,
+                Mixture::Q3_K_M => Type::Q4_K,
+                Mixture::Q4_K_M | Mixture::Q5_K_M if deserves_more_bits(layer, model.layers) => Type::Q6_K,
+                _ => main,
+            },
+            Role::TokenEmbedding | Role::AttentionK | Role::Other => main,
+        }
+    }
+
+    fn attention_v(self, layer: usize, model: &Anatomy) -> Type {
+        if model.experts == 8 {
+            return Type::Q8_0;
+        }
+        let wanted = match self {
+            Mixture::Q2_K if model.heads >= 4 * model.kv_heads => Type::Q4_K,
+            Mixture::Q2_K => Type::Q3_K,
+            Mixture::Q3_K_M if layer < 2 => Type::Q5_K,
+            Mixture::Q3_K_M => Type::Q4_K,
+            Mixture::Q4_K_M | Mixture::Q5_K_M if deserves_more_bits(layer, model.layers) => Type::Q6_K,
+            _ => self.facts().main,
+        };
+        // eight heads share a value head in the 70B model, so more bits there cost next to nothing
+        let is_70b = model.llama && model.layers == 80 && model.heads != model.kv_heads;
+        if is_70b && matches!(wanted, Type::Q3_K | Type::Q4_K) { Type::Q5_K } else { wanted }
+    }
+}
+
+/// The first and last eighth of the layers, and every third between.
+fn deserves_more_bits(layer: usize, layers: usize) -> bool {
+    layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2
+}
+
+/// The output matrix gets six bits, or eight where its rows do not fit the mixture's blocks.
+fn output(main: Type, columns: usize) -> Type {
+    if main == Type::Q8_0 || !columns.is_multiple_of(main.block()) { Type::Q8_0 } else { Type::Q6_K }
+}
+
+/// A type whose blocks divide the row: the wanted one, else the next larger with blocks of 32, else F16.
+///
+/// For Q2_K and Q3_K llama.cpp took IQ4_NL before October 2026 and takes Q4_0 since; only the latter loads everywhere.
+fn fitting(wanted: Type, columns: usize) -> Type {
+    let fits = |kind: Type| columns.is_multiple_of(kind.block());
+    let smaller_blocks = match wanted {
+        Type::Q2_K | Type::Q3_K => Type::Q4_0,
+        Type::Q4_K => Type::Q5_0,
+        Type::Q5_K => Type::Q5_1,
+        Type::Q6_K => Type::Q8_0,
+        other => other,
+    };
+    [wanted, smaller_blocks].into_iter().find(|&kind| fits(kind)).unwrap_or(Type::F16)
+}
+
+fn is_quantizable(name: &str) -> bool {
+    const KEPT: [&str; 5] = ["_norm.weight", "ffn_gate_inp", "position_embd", "token_types", "attn_rel_b"];
+    name.ends_with("weight") && !KEPT.iter().any(|kept| name.contains(kept))
+}
+
+/// A tensor's part in the model, as far as the rules tell them apart.
+enum Role {
+    Output,
+    TokenEmbedding,
+    AttentionQkv,
+    AttentionV,
+    AttentionK,
+    AttentionOutput,
+    FfnDown,
+    Other,
+}
+
+fn role(name: &str) -> Role {
+    match name {
+        "output.weight" => Role::Output,
+        "token_embd.weight" => Role::TokenEmbedding,
+        _ if name.contains("attn_qkv.weight") => Role::AttentionQkv,
+        _ if name.contains("attn_v.weight") => Role::AttentionV,
+        _ if name.contains("attn_k.weight") => Role::AttentionK,
+        _ if name.contains("attn_output.weight") => Role::AttentionOutput,
+        _ if name.contains("ffn_down") => Role::FfnDown,
+        _ => Role::Other,
+    }
+}
+
+/// N of blk.N.; 0 for tensors outside the layers, for which no rule asks.
+fn layer(name: &str) -> usize {
+    name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+impl fmt::Display for Mixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Mixture {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mixture, String> {
+        let named = |mixture: &Mixture| mixture.name().eq_ignore_ascii_case(text);
+        Mixture::all().find(named).ok_or_else(|| {
+            let names: Vec<&str> = Mixture::all().map(Mixture::name).collect();
+            format!("'{text}' is no quantization type; allowed are {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Type::{F16, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+
+    const SMALL: Anatomy = Anatomy { layers: 1, heads: 4, kv_heads: 2, experts: 0, tied: false, llama: true };
+
+    fn becomes(mixture: Mixture, name: &str, shape: &[usize], model: &Anatomy) -> Type {
+        mixture.tensor_type(name, shape, model).expect("a matrix")
+    }
+
+    /// What llama.cpp (llama-cpp-python 0.3.36) wrote of the llama256 reference model.
+    #[test]
+    fn types_are_llama_cpps() {
+        let names = ["output", "token_embd", "blk.0.attn_q", "blk.0.attn_v", "blk.0.attn_output", "blk.0.ffn_down"];
+        let table = [
+            (Mixture::F16, [F16, F16, F16, F16, F16, F16]),
+            (Mixture::Q8_0, [Q8_0, Q8_0, Q8_0, Q8_0, Q8_0, Q8_0]),
+            (Mixture::Q6_K, [Q6_K, Q6_K, Q6_K, Q6_K, Q6_K, Q6_K]),
+            (Mixture::Q5_K_M, [Q6_K, Q5_K, Q5_K, Q6_K, Q5_K, Q6_K]),
+            (Mixture::Q4_K_M, [Q6_K, Q4_K, Q4_K, Q6_K, Q4_K, Q6_K]),
+            (Mixture::Q4_0, [Q6_K, Q4_0, Q4_0, Q4_0, Q4_0, Q4_0]),
+            (Mixture::Q3_K_M, [Q6_K, Q3_K, Q3_K, Q5_K, Q4_K, Q4_K]),
+            (Mixture::Q2_K, [Q6_K, Q2_K, Q2_K, Q3_K, Q3_K, Q3_K]),
+        ];
+        for (mixture, types) in table {
+            for (name, kind) in names.iter().zip(types) {
+                assert_eq!(becomes(mixture, &format!("{name}.weight"), &[256, 256], &SMALL), kind, "{mixture} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn some_layers_deserve_more_bits() {
+        let model = Anatomy { layers: 22, ..SMALL };
+        let six = |name: &str| {
+            let kind = |layer| becomes(Mixture::Q4_K_M, &format!("blk.{layer}.{name}.weight"), &[256, 256], &model);
+            (0..22).filter(|&layer| kind(layer) == Q6_K).collect::<Vec<usize>>()
+        };
+        assert_eq!(six("ffn_down"), [0, 1, 4, 7, 10, 13, 16, 19, 20, 21]);
+        assert_eq!(six("attn_v"), six("ffn_down"));
+        assert!(six("ffn_up").is_empty());
+    }
+
+    #[test]
+    fn shared_value_heads_and_experts_get_more_bits() {
+        let value = |mixture, model: &Anatomy| becomes(mixture, "blk.7.attn_v.weight", &[256, 256], model);
+        let shared = Anatomy { kv_heads: 1, ..SMALL };
+        assert_eq!(value(Mixture::Q2_K, &shared), Q4_K);
+        let large = Anatomy { layers: 80, heads: 64, kv_heads: 8, ..SMALL };
+        assert_eq!(value(Mixture::Q3_K_M, &large), Q5_K);
+        let experts = Anatomy { experts: 8, ..SMALL };
+        assert_eq!(value(Mixture::Q4_K_M, &experts), Q8_0);
+        assert_eq!(becomes(Mixture::Q4_K_M, "blk.7.attn_output.weight", &[256, 256], &experts), Q5_K);
+    }
+
+    #[test]
+    fn a_tied_embedding_is_the_output() {
+        let tied = Anatomy { tied: true, ..SMALL };
+        assert_eq!(becomes(Mixture::Q4_K_M, "token_embd.weight", &[512, 256], &tied), Q6_K);
+        assert_eq!(becomes(Mixture::Q4_K_M, "token_embd.weight", &[512, 96], &tied), Q8_0);
+        assert_eq!(becomes(Mixture::F16, "token_embd.weight", &[512, 256], &tied), F16);
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_fall_back() {
+        let query = |mixture, columns| becomes(mixture, "blk.0.attn_q.weight", &[64, columns], &SMALL);
+        let with_32 = [
+            (Mixture::Q6_K, Q8_0),
+            (Mixture::Q5_K_M, Q5_1),
+            (Mixture::Q4_K_M, Q5_0),
+            (Mixture::Q3_K_M, Q4_0),
+            (Mixture::Q2_K, Q4_0),
+            (Mixture::Q4_0, Q4_0),
+        ];
+        for (mixture, kind) in with_32 {
+            assert_eq!(query(mixture, 96), kind);
+            assert_eq!(query(mixture, 40), F16);
+        }
+    }
+
+    #[test]
+    fn norms_biases_and_routers_keep_their_type() {
+        for mixture in Mixture::all() {
+            assert_eq!(mixture.tensor_type("blk.0.attn_norm.weight", &[256], &SMALL), None);
+            assert_eq!(mixture.tensor_type("blk.0.attn_q.bias", &[256], &SMALL), None);
+            assert_eq!(mixture.tensor_type("blk.0.ffn_gate_inp.weight", &[8, 256], &SMALL), None);
+        }
+    }
+
+    #[test]
+    fn names_are_read_back_and_others_refused() {
+        for mixture in Mixture::all() {
+            assert_eq!(mixture.name().parse(), Ok(mixture));
+        }
+        assert_eq!("q4_k_m".parse(), Ok(Mixture::Q4_K_M));
+        let refusal = "Q4_K_XL".parse::<Mixture>().expect_err("no such type");
+        assert_eq!(
+            refusal,
+            "'Q4_K_XL' is no quantization type; allowed are F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K"
+        );
+    }
+}

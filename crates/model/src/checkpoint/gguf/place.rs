@@ -1,0 +1,69 @@
+//! Where a checkpoint's tensor stands in a GGUF file: under which name, behind which other numbers where several are
+//! stacked into one, in which order of rows, and with what added. The reader looks there, the writer puts it there.
+//!
+//! What stands where: the model classes of llama.cpp's convert_hf_to_gguf.py.
+
+use crate::config::Config;
+use crate::family::{NormKind, Over};
+use crate::names::{self, Part};
+
+/// A checkpoint's tensor in a GGUF file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// The GGUF tensor.
+    pub tensor: String,
+    /// How many tensors of the checkpoint are stacked there, and which of them this is.
+    pub stacked: usize,
+    pub index: usize,
+    /// For each row of the GGUF tensor, the row of the checkpoint's that stands there; as they are where not given.
+    pub order: Option<Vec<usize>>,
+    /// The file holds 1 + w, since its readers norm by what they find.
+    pub plus_one: bool,
+}
+
+impl Placed {
+    /// The place of a checkpoint's tensor, where the family's row has one.
+    pub fn of(config: &Config, huggingface: &str) -> Option<Self> {
+        let family = config.family;
+        let place = family.place(huggingface)?;
+        let stacked = match place.part {
+            part if part.is_expert() => config.experts?.count,
+            Part::QNorm if family.qk_norm_over == Over::EachHead => config.heads,
+            Part::KNorm if family.qk_norm_over == Over::EachHead => config.kv_heads,
+            _ => 1,
+        };
+        Some(Self {
+            tensor: family.to_gguf(huggingface)?,
+            stacked,
+            index: if stacked > 1 { place.index } else { 0 },
+            order: names::gguf_row_order(config, huggingface),
+            plus_one: family.norm == NormKind::RmsPlusOne && is_norm(place.part) && place.last == "weight",
+        })
+    }
+
+    /// Where older files have it: experts one by one, and q, k and v in one. With the elements before it, and all there are.
+    pub fn elsewhere(config: &Config, huggingface: &str, elements: usize) -> Option<(String, usize, usize)> {
+        let place = config.family.place(huggingface)?;
+        let (layer, last) = (place.layer, place.last);
+        if place.part.is_expert() {
+            let stacked = config.family.to_gguf(huggingface)?;
+            let single = stacked.replace("_exps.", &format!(".{}.", place.index));
+            return Some((single, 0, elements));
+        }
+        // elements of a row, of which a bias has one
+        let row = |rows: usize| elements.checked_div(rows).unwrap_or(0);
+        let (q, kv) = (config.q_dim(), config.kv_dim());
+        let (before, width) = match place.part {
+            Part::Q => (0, row(q)),
+            Part::K => (q, row(kv)),
+            Part::V => (q + kv, row(kv)),
+            _ => return None,
+        };
+        Some((format!("blk.{layer}.attn_qkv.{last}"), before * width, (q + 2 * kv) * width))
+    }
+}
+
+fn is_norm(part: Part) -> bool {
+    use Part::{AttentionNorm, AttentionPostNorm, FinalNorm, KNorm, MlpNorm, MlpPostNorm, QNorm};
+    matches!(part, FinalNorm | AttentionNorm | AttentionPostNorm | MlpNorm | MlpPostNorm | QNorm | KNorm)
+}

@@ -1,0 +1,91 @@
+//! AWQ in AutoAWQ's gemm layout: `qweight` (in, out / 8) and `qzeros` (groups, out / 8) packed along the output in a
+//! shuffled order, `scales` (groups, out). w = scales[g] · (q − z[g]).
+
+use super::grid::{Grid, Groups, transposed};
+use super::parts::Module;
+use super::quantization::{Skips, groups};
+use crate::error::Result;
+use crate::table::Table;
+
+/// Four-bit integers in a word.
+const IN_WORD: usize = 8;
+/// The nibble of a word in which column 0, 1, … of eight stands: the inverse of AutoAWQ's order [0, 2, 4, 6, 1, 3, 5, 7].
+const NIBBLE: [u32; IN_WORD] = [0, 4, 1, 5, 2, 6, 3, 7];
+
+/// An AWQ checkpoint's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Awq {
+    /// Columns that share a scale; `None` for whole rows.
+    pub group: Option<usize>,
+    pub(super) skips: Skips,
+}
+
+impl Awq {
+    pub(super) fn new(table: &Table) -> Result<Self> {
+        let version = match table.text("version")? {
+            Some(version) => version,
+            None => table.text("format")?.unwrap_or("gemm"),
+        };
+        // exllama, marlin and ipex as *backends* read the gemm layout; as versions, only exllama and ipex do
+        if !matches!(version.to_ascii_lowercase().as_str(), "gemm" | "exllama" | "ipex") {
+            return Err(table.unsupported(format!("the AWQ version {version:?}"), "gemm"));
+        }
+        if table.text("backend")?.is_some_and(|backend| backend.eq_ignore_ascii_case("llm-awq")) {
+            return Err(table.unsupported("the AWQ backend \"llm-awq\"", "autoawq, version gemm"));
+        }
+        table.bits(["bits", "w_bit"], &[4])?;
+        Ok(Self {
+            group: table.group_size(["group_size", "q_group_size"])?,
+            skips: Skips::new(table, "modules_to_not_convert")?,
+        })
+    }
+
+    pub(super) fn is_packed(&self, module: Module) -> bool {
+        module.has("qweight")
+    }
+
+    /// The matrix of a module, (out, inp).
+    pub(super) fn grid<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<Grid<'a>> {
+        if !out.is_multiple_of(IN_WORD) {
+            return Err(module.broken(format!("of {out} rows cannot be packed by eights")));
+        }
+        let count = inp.div_ceil(self.group.unwrap_or(inp));
+        let across = out / IN_WORD;
+        let qweight = module.part("qweight")?.shaped(&[inp, across])?;
+        let qzeros = module.part("qzeros")?.shaped(&[count, across])?;
+        let scales = module.part("scales")?.shaped(&[count, out])?;
+        let zero_words = qzeros.words()?;
+        let zeros =
+            (0..out).flat_map(|o| (0..count).map(move |group| nibble(zero_words[group * across + o / IN_WORD], o)));
+        let words = qweight.words()?;
+        let codes = move |first: usize, tile: &mut [i16]| {
+            for (row, slots) in tile.chunks_exact_mut(inp).enumerate() {
+                let o = first + row;
+                for (i, slot) in slots.iter_mut().enumerate() {
+                    *slot = nibble(words[i * across + o / IN_WORD], o);
+                }
+            }
+        };
+        Ok(Grid {
+            out,
+            inp,
+            codes: Box::new(codes),
+            code_range: (0, 15),
+            scales: transposed(&scales.floats()?, count, out),
+            zeros: zeros.collect(),
+            groups: Groups::even(inp, count, self.group),
+            parts: vec![qweight, qzeros, scales],
+        })
+    }
+}
+
+/// The integer of column `o` in its word.
+fn nibble(word: [u8; 4], o: usize) -> i16 {
+    (u32::from_le_bytes(word) >> (4 * NIBBLE[o % IN_WORD]) & 15) as i16
+}
+
+impl std::fmt::Display for Awq {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AWQ, 4 bits, {}", groups(self.group))
+    }
+}

@@ -1,0 +1,165 @@
+//! Quantized safetensors checkpoints (GPTQ, AWQ, compressed-tensors, bitsandbytes) as a source of weights. Every matrix
+//! is what its method's own arithmetic makes of it, held in a GGUF block type where one has it exactly. Nothing is
+//! quantized here, and activations are never rounded as some methods' own runtimes do.
+//!
+//! `quantization` reads what config.json says, one file per method knows its tensors (`gptq`, `awq`, `compressed`, `bnb`),
+//! `grid` and `dense` make matrices of them, and `summary` counts what they became.
+
+mod awq;
+mod bits;
+mod bnb;
+mod compressed;
+mod dense;
+mod gptq;
+mod grid;
+mod parts;
+mod quantization;
+mod summary;
+
+use std::sync::Mutex;
+
+use candle_core::{Device, Tensor};
+
+use super::safetensors::Safetensors;
+use crate::error::Result;
+use crate::linear::Linear;
+use crate::weights::{Precision, Weights};
+use bnb::Coded;
+use grid::Grid;
+use parts::{Module, Part};
+
+pub use quantization::{Quantization, SUPPORTED};
+pub use summary::{Summary, Widened};
+
+/// The ends of the names of tensors that hold a matrix, packed or not.
+const LAST: [&str; 3] = [".weight", ".qweight", ".weight_packed"];
+
+/// The tensors of a quantized checkpoint.
+#[derive(Debug)]
+pub struct Packed {
+    inner: Safetensors,
+    quantization: Quantization,
+    device: Device,
+    precision: Precision,
+    summary: Mutex<Summary>,
+}
+
+/// A packed matrix, not yet read.
+enum Matrix<'a> {
+    Grid(Grid<'a>),
+    Coded(Coded<'a>),
+}
+
+impl Packed {
+    pub fn new(inner: Safetensors, quantization: Quantization, device: &Device, precision: Precision) -> Self {
+        Self { inner, quantization, device: device.clone(), precision, summary: Mutex::default() }
+    }
+
+    pub fn quantization(&self) -> &Quantization {
+        &self.quantization
+    }
+
+    /// What the matrices asked for so far are held as.
+    pub fn summary(&self) -> Summary {
+        self.summary.lock().expect("no holder of the lock panics").clone()
+    }
+
+    /// The names of the modules whose matrices are packed, sorted, from the headers alone.
+    pub fn modules(&self) -> Vec<String> {
+        let module = |name: &'_ str| LAST.iter().find_map(|last| name.strip_suffix(last)).map(str::to_owned);
+        let mut modules: Vec<String> = self.inner.names().into_iter().filter_map(module).collect();
+        modules.dedup();
+        modules.retain(|name| self.quantization.packs(Module { checkpoint: &self.inner, name }));
+        modules
+    }
+
+    /// Whether a tensor of the graph is here: packed, or plain and in its shape; a sentence where not. Reads headers only.
+    pub fn fits(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match self.module(name) {
+            Some(_) => Ok(()),
+            None => self.inner.fits(name, shape),
+        }
+    }
+
+    /// The module of a `NAME.weight`, where its matrix is packed.
+    fn module(&self, weight: &str) -> Option<Module<'_>> {
+        let module = weight.strip_suffix(".weight")?;
+        let name = |last: &&str| self.inner.stored_name(&format!("{module}{last}"))?.strip_suffix(*last);
+        let module = Module { checkpoint: &self.inner, name: LAST.iter().find_map(name)? };
+        self.quantization.packs(module).then_some(module)
+    }
+
+    /// The packed matrix of a `NAME.weight`, where it is packed.
+    fn matrix(&self, weight: &str, out: usize, inp: usize) -> Result<Option<Matrix<'_>>> {
+        self.module(weight).map(|module| self.quantization.matrix(module, out, inp)).transpose()
+    }
+}
+
+impl Quantization {
+    /// Whether a module's matrix is packed. A module that the config leaves alone and that has plain weights is not.
+    fn packs(&self, module: Module) -> bool {
+        let (packed, left_alone) = match self {
+            Self::Gptq(gptq) => (gptq.is_packed(module), gptq.skips.names(module.name)),
+            Self::Awq(awq) => (awq.is_packed(module), awq.skips.names(module.name)),
+            Self::BitsAndBytes(bnb) => (bnb.is_packed(module), bnb.skips.names(module.name)),
+            Self::CompressedTensors(compressed) => (compressed.is_packed(module), compressed.ignores(module.name)),
+        };
+        let has_plain = || module.optional("weight").is_some_and(|weight| weight.is_plain());
+        packed && !(left_alone && has_plain())
+    }
+
+    fn matrix<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<Matrix<'a>> {
+        Ok(match self {
+            Self::Gptq(gptq) => Matrix::Grid(gptq.grid(module, out, inp)?),
+            Self::Awq(awq) => Matrix::Grid(awq.grid(module, out, inp)?),
+            Self::CompressedTensors(compressed) => Matrix::Grid(compressed.grid(module, out, inp)?),
+            Self::BitsAndBytes(bnb) => Matrix::Coded(bnb.coded(module, out, inp)?),
+        })
+    }
+}
+
+impl Matrix<'_> {
+    fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
+        match self {
+            Self::Grid(grid) => grid.hold(device, precision),
+            Self::Coded(coded) => coded.hold(device, precision),
+        }
+    }
+
+    fn f32s(&self, device: &Device) -> Result<Tensor> {
+        match self {
+            Self::Grid(grid) => grid.f32s(device),
+            Self::Coded(coded) => coded.f32s(device),
+        }
+    }
+
+    /// The tensors it is read from.
+    fn parts(&self) -> &[Part<'_>] {
+        match self {
+            Self::Grid(grid) => &grid.parts,
+            Self::Coded(coded) => &coded.parts,
+        }
+    }
+}
+
+impl Weights for Packed {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let matrix = match shape {
+            &[out, inp] => self.matrix(name, out, inp)?,
+            _ => None,
+        };
+        let Some(matrix) = matrix else { return self.inner.tensor(name, shape) };
+        let weights = matrix.f32s(&self.device)?;
+        matrix.parts().iter().for_each(Part::release);
+        Ok(weights)
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
+        let Some(matrix) = self.matrix(name, out, inp)? else { return self.inner.linear(name, out, inp) };
+        let (linear, widened) = matrix.hold(&self.device, self.precision)?;
+        let stored = matrix.parts().iter().map(|part| part.bytes().len() as u64).sum();
+        matrix.parts().iter().for_each(Part::release);
+        self.summary.lock().expect("no holder of the lock panics").add(&linear, widened, stored);
+        Ok(linear)
+    }
+}

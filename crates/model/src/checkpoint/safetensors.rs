@@ -1,0 +1,203 @@
+//! Checkpoints in safetensors files as tensors by the names of a family's graph, whatever the files call them.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+pub use bantam_format::safetensors::Entry;
+use bantam_format::safetensors::{Dtype, Files, TensorInfo};
+use candle_core::{DType, Device, Tensor};
+use half::{bf16, f16};
+
+use crate::error::{Error, Result};
+use crate::family::Family;
+use crate::linear::Linear;
+use crate::weights::{Precision, Weights};
+
+/// A checkpoint's tensors.
+#[derive(Debug)]
+pub struct Safetensors {
+    files: Files,
+    device: Device,
+    precision: Precision,
+    layout: Option<Layout>,
+}
+
+/// How a family's checkpoints may be laid out other than the graph asks for them.
+#[derive(Debug)]
+struct Layout {
+    family: &'static Family,
+    /// What the names begin with, and what they begin with in these files.
+    prefix: &'static str,
+    actual: String,
+}
+
+/// One tensor as it lies in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    pub dtype: DType,
+    pub shape: &'a [usize],
+    pub bytes: &'a [u8],
+}
+
+impl Safetensors {
+    /// Opens the checkpoint in a folder. Fails with one sentence on a missing, truncated or inconsistent file.
+    pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
+        Ok(Self::of(Files::open(folder)?, device, precision))
+    }
+
+    /// Opens one file.
+    pub fn file(path: &Path, device: &Device, precision: Precision) -> Result<Self> {
+        Ok(Self::of(Files::file(path)?, device, precision))
+    }
+
+    /// A checkpoint compiled into the binary.
+    pub fn embedded(name: &str, bytes: &'static [u8], device: &Device, precision: Precision) -> Result<Self> {
+        Ok(Self::of(Files::embedded(name, bytes)?, device, precision))
+    }
+
+    fn of(files: Files, device: &Device, precision: Precision) -> Self {
+        Self { files, device: device.clone(), precision, layout: None }
+    }
+
+    /// With tensors made on another device.
+    pub fn on(self, device: &Device) -> Self {
+        Self { device: device.clone(), ..self }
+    }
+
+    /// Answers to the names of a family's row, whatever stands before them in these files: a checkpoint of the bare
+    /// decoder has no prefix, one out of a larger model a longer one.
+    pub fn of_family(mut self, family: &'static Family) -> Self {
+        let (prefix, name) = family.embedding();
+        let there = |before: &str| self.files.has(&format!("{before}{name}.weight"));
+        let candidates =
+            [prefix.to_owned(), String::new(), format!("language_model.{prefix}"), "model.language_model.".to_owned()];
+        let actual = candidates.into_iter().find(|before| there(before)).unwrap_or(prefix.to_owned());
+        self.layout = Some(Layout { family, prefix, actual });
+        self
+    }
+
+    /// What these files call a tensor.
+    fn name_of<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let Some(Layout { prefix, actual, .. }) = &self.layout else { return Cow::Borrowed(name) };
+        let other = match name.strip_prefix(prefix) {
+            Some(rest) => format!("{actual}{rest}"),
+            // the head of a larger model
+            None => format!("language_model.{name}"),
+        };
+        if self.files.has(&other) { Cow::Owned(other) } else { Cow::Borrowed(name) }
+    }
+
+    /// Whether a matrix of the graph lies here as (in, out).
+    fn transposed(&self, name: &str) -> bool {
+        self.layout.as_ref().is_some_and(|layout| layout.family.is_transposed(name))
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        self.files.names().collect()
+    }
+
+    /// The names that begin with `start`, sorted.
+    pub fn names_from<'a>(&'a self, start: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.files.names_from(start)
+    }
+
+    /// What these files call a tensor, where they have it.
+    pub fn stored_name(&self, name: &str) -> Option<&str> {
+        self.files.name(&self.name_of(name))
+    }
+
+    /// A tensor as it lies in the file, where there is one of that name.
+    pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
+        self.files.entry(&self.name_of(name))
+    }
+
+    /// Lets go of the mapped bytes of a tensor that has been copied.
+    pub fn release(&self, name: &str) {
+        self.files.release(&self.name_of(name));
+    }
+
+    /// What is wrong with a tensor or module, in a sentence that names its file.
+    pub fn broken(&self, name: &str, what: impl std::fmt::Display) -> Error {
+        Error::broken(self.files.file_of(name), format!("tensor {name} {what}"))
+    }
+
+    /// How many files it is in.
+    pub fn file_count(&self) -> usize {
+        self.files.count()
+    }
+
+    /// Every tensor's entry in its header, in no order.
+    pub fn infos(&self) -> impl Iterator<Item = &TensorInfo> {
+        self.files.infos()
+    }
+
+    /// Bytes on disk, or in the binary.
+    pub fn bytes(&self) -> u64 {
+        self.files.bytes()
+    }
+
+    /// A tensor as it lies in the file. Fails when it is absent or of a type that is no floating type.
+    pub fn raw(&self, name: &str) -> Result<Raw<'_>> {
+        let name = &*self.name_of(name);
+        let Entry { dtype, shape, bytes } = self.files.required(name)?;
+        let dtype = match dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => {
+                let what = format!("tensor {name} of type {other:?}");
+                return Err(Error::unsupported(self.files.file_of(name), what, "F32, F16, BF16"));
+            }
+        };
+        Ok(Raw { dtype, shape, bytes })
+    }
+
+    /// Whether a tensor of the graph is here, of a floating type and in its shape; a sentence where not.
+    pub fn fits(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match (self.transposed(name), shape) {
+            (true, &[out, inp]) => self.shaped(name, &[inp, out]),
+            _ => self.shaped(name, shape),
+        }
+        .map(|_| ())
+    }
+
+    fn shaped(&self, name: &str, shape: &[usize]) -> Result<Raw<'_>> {
+        let raw = self.raw(name)?;
+        match raw.shape == shape {
+            true => Ok(raw),
+            false => {
+                let what = format!("has shape {:?}, the config asks for {shape:?}", raw.shape);
+                Err(self.broken(&self.name_of(name), what))
+            }
+        }
+    }
+
+    fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let dtype = self.shaped(name, shape)?.dtype;
+        let (stored, device) = (&*self.name_of(name), &self.device);
+        let tensor = match dtype {
+            DType::F16 => self.files.copied(stored, f16::from_le_bytes).map(|v| Tensor::from_vec(v, shape, device)),
+            DType::BF16 => self.files.copied(stored, bf16::from_le_bytes).map(|v| Tensor::from_vec(v, shape, device)),
+            _ => self.files.copied(stored, f32::from_le_bytes).map(|v| Tensor::from_vec(v, shape, device)),
+        };
+        Ok(tensor.ok_or_else(|| self.broken(stored, "is missing"))??)
+    }
+}
+
+impl Weights for Safetensors {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        Ok(self.load(name, shape)?.to_dtype(DType::F32)?)
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
+        let weight = match self.transposed(name) {
+            true => self.load(name, &[inp, out])?.t()?.contiguous()?,
+            false => self.load(name, &[out, inp])?,
+        };
+        Ok(Linear::dense(match self.precision {
+            Precision::AsStored => weight,
+            Precision::F32 => weight.to_dtype(DType::F32)?,
+        }))
+    }
+}

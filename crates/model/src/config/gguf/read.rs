@@ -1,0 +1,365 @@
+//! The keys of a GGUF file to `Config`. Some facts have no key and follow from which tensors are there; some are what
+//! llama.cpp takes for granted of an architecture.
+//!
+//! Keys: `LLM_KV_NAMES` and `llama_model::load_hparams` in llama.cpp, `Keys` in gguf-py's constants.py.
+
+use crate::config::{Config, Experts, Layer, MOST_LAYERS};
+use crate::error::{Error, Result};
+use crate::family::{Biases, Family, Flag, NormKind, Positions, Residual, Routing, Windows};
+use crate::ops::Activation;
+use crate::rope::{LongRope, Rope, Scaling, Yarn};
+use bantam_format::ggml::Type;
+use bantam_format::gguf::{Gguf, Value};
+
+/// Smollm3 leaves each such layer without rope; there is no key for it.
+pub(crate) const SMOLLM3_NO_ROPE: usize = 4;
+
+impl Config {
+    /// Reads the keys of a GGUF file.
+    pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
+        let architecture = gguf.string("general.architecture")?;
+        let family = Family::of_gguf(architecture).ok_or_else(|| {
+            let supported = Family::all_names();
+            Error::unsupported(gguf.file(), format!("general.architecture {architecture:?}"), supported)
+        })?;
+        let keys = Keys { gguf, prefix: family.gguf, family };
+        // Mixtral calls itself "llama" too
+        let mixture = family.name == "llama" && keys.optional_size("expert_count")?.is_some_and(|count| count > 0);
+        let mixtral = Family::of_model_type("mixtral").filter(|_| mixture);
+        Keys { family: mixtral.unwrap_or(family), ..keys }.config()
+    }
+
+    /// What llama.cpp multiplies attention scores by where the file does not say; the largest of Gemma 2 and 3 differ.
+    pub(crate) fn usual_scale(architecture: &str, layers: usize, dim: usize, heads: usize, head_dim: usize) -> f32 {
+        let largest = matches!((architecture, layers), ("gemma2", 46) | ("gemma3", 62));
+        let size = if largest && heads > 0 { dim / heads } else { head_dim };
+        (size as f32).sqrt().recip()
+    }
+}
+
+impl Family {
+    /// The activation that goes without saying: a GGUF file has no key for it.
+    pub(crate) fn usual_activation(&self) -> Activation {
+        let defaults: serde_json::Value = serde_json::from_str(self.defaults).expect("the defaults of a row are JSON");
+        match defaults["hidden_act"].as_str().and_then(Activation::named) {
+            Some(Activation::Gelu) if self.gelu_is_tanh => Activation::GeluTanh,
+            named => named.unwrap_or(Activation::Silu),
+        }
+    }
+
+    /// Of a family whose windows come in a pattern, every which layer has none; there is no key for it.
+    pub(crate) fn usual_pattern(&self) -> Option<usize> {
+        let defaults: serde_json::Value = serde_json::from_str(self.defaults).expect("the defaults of a row are JSON");
+        let each = defaults["sliding_window_pattern"].as_u64().filter(|_| self.windows == Windows::Pattern);
+        each.and_then(|each| usize::try_from(each).ok())
+    }
+
+    /// Whether llama.cpp makes the weights of the chosen experts sum to 1, where the file does not say.
+    pub(crate) fn usually_normalized(&self) -> bool {
+        self.routing == Routing::Normalized || self.gguf == "qwen3moe"
+    }
+}
+
+/// The file, and the prefix its keys have.
+struct Keys<'a> {
+    gguf: &'a Gguf,
+    prefix: &'a str,
+    family: &'static Family,
+}
+
+impl Keys<'_> {
+    fn config(&self) -> Result<Config> {
+        let family = self.family;
+        let embedding = self.gguf.tensor("token_embd.weight").filter(|t| t.shape.len() == 2);
+        let embedding =
+            embedding.ok_or_else(|| Error::broken(self.gguf.file(), "tensor token_embd.weight is missing"))?;
+        let (dim, heads) = (self.size("embedding_length")?, self.size("attention.head_count")?);
+        let head_dim = match self.optional_size("attention.key_length")? {
+            Some(given) => given,
+            None if heads > 0 => dim / heads,
+            None => 0,
+        };
+        let max_positions = self.size("context_length")?;
+        let ropes = self.ropes(head_dim, max_positions)?;
+        Config {
+            family,
+            vocab: embedding.shape[0],
+            dim,
+            layers: self.layers(dim, heads, head_dim, ropes.len())?,
+            heads,
+            kv_heads: self.optional_size("attention.head_count_kv")?.unwrap_or(heads),
+            head_dim,
+            ffn: self.size("feed_forward_length")?,
+            experts: self.experts()?,
+            max_positions,
+            norm_eps: self.norm_eps()?,
+            ropes,
+            activation: family.usual_activation(),
+            biases: Biases {
+                qkv: self.there("blk.0.attn_q.bias") || self.there("blk.0.attn_qkv.bias"),
+                output: self.there("blk.0.attn_output.bias"),
+                mlp: self.there("blk.0.ffn_up.bias"),
+                head: self.there("output.bias"),
+            },
+            qk_norm: self.there("blk.0.attn_q_norm.weight"),
+            parallel: self.parallel(),
+            score_softcap: self.softcap("attn_logit_softcapping", 50.0)?,
+            logit_softcap: self.softcap("final_logit_softcapping", 30.0)?,
+            embedding_scale: match family.embedding_root {
+                true => (dim as f64).sqrt(),
+                false => self.positive("embedding_scale")?.unwrap_or(1.0),
+            },
+            residual_scale: self.positive("residual_scale")?.unwrap_or(1.0),
+            logit_scale: self.positive("logit_scale")?.map_or(1.0, f64::recip),
+            tied: !self.there("output.weight"),
+            bos: self.token("bos")?,
+            eos: self.ends()?,
+            stored: None,
+            quantization: None,
+        }
+        .check(self.gguf.file())
+    }
+
+    /// Files of one kind of norm sometimes have the other's key.
+    fn norm_eps(&self) -> Result<f64> {
+        let (rms, layer) = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon");
+        let (own, other) = if self.family.norm == NormKind::Layer { (layer, rms) } else { (rms, layer) };
+        match self.float(own)? {
+            Some(eps) => Ok(eps),
+            None => self.float(other)?.ok_or_else(|| self.missing(own)),
+        }
+    }
+
+    fn experts(&self) -> Result<Option<Experts>> {
+        let Some(count) = self.optional_size("expert_count")?.filter(|&count| count > 0) else { return Ok(None) };
+        if self.family.routing == Routing::None {
+            let what = format!("a mixture of {count} experts in the {} architecture", self.prefix);
+            return Err(Error::unsupported(self.gguf.file(), what, "dense MLPs"));
+        }
+        let ffn = match self.optional_size("expert_feed_forward_length")? {
+            Some(own) => own,
+            None => self.size("feed_forward_length")?,
+        };
+        let shared = self.gguf.tensor("blk.0.ffn_gate_shexp.weight").and_then(|tensor| tensor.shape.first().copied());
+        let norm = self.key("expert_weights_norm");
+        Ok(Some(Experts {
+            count,
+            used: self.size("expert_used_count")?,
+            ffn,
+            shared: self.optional_size("expert_shared_feed_forward_length")?.filter(|&width| width > 0).or(shared),
+            normalized: self.gguf.optional_bool(&norm, self.family.usually_normalized()),
+            jitter: if self.family.routing == Routing::SparseMixer { 0.01 } else { 0.0 },
+        }))
+    }
+
+    /// Attention and MLP side by side: always, or as the file says, or where the MLP has no norm of its own.
+    fn parallel(&self) -> bool {
+        let Residual::Parallel { when, shared } = self.family.residual else { return false };
+        let usual = match when {
+            Flag::Always => return true,
+            _ if shared => !self.there("blk.0.ffn_norm.weight"),
+            _ => true,
+        };
+        self.gguf.optional_bool(&self.key("use_parallel_residual"), usual)
+    }
+
+    /// Gemma 2 has both caps, and files from its first days have no keys for them.
+    fn softcap(&self, name: &str, usual: f64) -> Result<Option<f32>> {
+        let cap = match self.gguf.has(&self.key(name)) {
+            true => self.positive(name)?,
+            false => Some(usual).filter(|_| self.prefix == "gemma2"),
+        };
+        Ok(cap.map(|cap| cap as f32))
+    }
+
+    fn layers(&self, dim: usize, heads: usize, head_dim: usize, ropes: usize) -> Result<Vec<Layer>> {
+        let count = self.size("block_count")?;
+        if count > MOST_LAYERS {
+            let key = self.key("block_count");
+            return Err(Error::broken(self.gguf.file(), format!("{key} is {count}, allowed are 1 to {MOST_LAYERS}")));
+        }
+        let windows = self.windows(count)?;
+        let turned = |layer: usize| self.prefix != "smollm3" || !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE);
+        let scale = match self.positive("attention.scale")? {
+            Some(given) => given as f32,
+            None => Config::usual_scale(self.prefix, count, dim, heads, head_dim),
+        };
+        let layer = |i: usize| Layer {
+            window: windows[i],
+            // the second rope, where there are two, is for the layers with a window
+            rope: (turned(i) && ropes > 0).then_some(if windows[i].is_some() { ropes - 1 } else { 0 }),
+            experts: self.there(&format!("blk.{i}.ffn_gate_inp.weight")),
+            scale,
+        };
+        Ok((0..count).map(layer).collect())
+    }
+
+    /// How far back each layer sees, where not to the beginning.
+    fn windows(&self, count: usize) -> Result<Vec<Option<usize>>> {
+        let Some(width) = self.optional_size("attention.sliding_window")?.filter(|&width| width > 0) else {
+            return Ok(vec![None; count]);
+        };
+        let key = self.key("attention.sliding_window_pattern");
+        let each = |each: usize| (1..=count).map(|nth| !nth.is_multiple_of(each.max(1))).collect();
+        let slides: Vec<bool> = match self.gguf.metadata().get(&key) {
+            Some(Value::Array(_, flags)) if flags.len() == count => flags
+                .iter()
+                .map(|flag| matches!(flag, Value::Bool(true)) || flag.integer().is_some_and(|n| n != 0))
+                .collect(),
+            Some(Value::Array(_, flags)) => {
+                return Err(Error::broken(
+                    self.gguf.file(),
+                    format!("{key} has {} entries for {count} layers", flags.len()),
+                ));
+            }
+            Some(_) => each(self.size("attention.sliding_window_pattern")?),
+            None => self.family.usual_pattern().map_or(vec![true; count], each),
+        };
+        Ok(slides.into_iter().map(|slides| slides.then_some(width)).collect())
+    }
+
+    /// The rope of all layers, or that of those which see all and that of those with a window.
+    fn ropes(&self, head_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
+        if self.family.positions == Positions::Learned {
+            return Ok(Vec::new());
+        }
+        let dims = self.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+        let theta = self.float("rope.freq_base")?.unwrap_or(10_000.0);
+        let whole = Rope { theta, dims, scaling: self.scaling(dims, max_positions)? };
+        let local = match (self.float("rope.freq_base_swa")?, self.prefix) {
+            (Some(theta), _) => Some(theta),
+            (None, "gemma3") => Some(10_000.0),
+            _ => None,
+        };
+        let local = local.map(|theta| Rope { theta, dims, scaling: Scaling::None });
+        Ok([Some(whole), local].into_iter().flatten().collect())
+    }
+
+    fn scaling(&self, dims: usize, max_positions: usize) -> Result<Scaling> {
+        if let Some(divisors) = self.factors("rope_freqs.weight", dims)? {
+            return Ok(Scaling::Divisors(divisors.into()));
+        }
+        let (short, long) = ("rope_factors_short.weight", "rope_factors_long.weight");
+        if let Some((short, long)) = self.factors(short, dims)?.zip(self.factors(long, dims)?) {
+            return self.longrope(&short, &long, max_positions);
+        }
+        let key = self.key("rope.scaling.type");
+        let factor = || {
+            let factor = self.required("rope.scaling.factor")?;
+            let positive = factor.is_finite() && factor > 0.0;
+            let key = self.key("rope.scaling.factor");
+            if positive {
+                Ok(factor)
+            } else {
+                Err(Error::broken(self.gguf.file(), format!("{key} is {factor}, allowed is above 0")))
+            }
+        };
+        Ok(match self.gguf.optional_string(&key).unwrap_or("none") {
+            "none" => Scaling::None,
+            "linear" => Scaling::Linear { factor: factor()? },
+            "yarn" => Scaling::Yarn(Yarn {
+                factor: factor()?,
+                original: self.size("rope.scaling.original_context_length")?,
+                beta_fast: self.float("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
+                beta_slow: self.float("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
+                attention: self.float("rope.scaling.attn_factor")?.unwrap_or(1.0) * Yarn::mscale(factor()?, 1.0),
+                truncate: true,
+            }),
+            other => {
+                let what = format!("{key} {other:?}");
+                return Err(Error::unsupported(self.gguf.file(), what, "none, linear, yarn"));
+            }
+        })
+    }
+
+    /// A factor for each pair in a sequence of at most the first length, and in a longer one.
+    fn longrope(&self, short: &[f32], long: &[f32], max_positions: usize) -> Result<Scaling> {
+        let original = self.optional_size("rope.scaling.original_context_length")?.unwrap_or(max_positions);
+        let attention = match self.positive("rope.scaling.attn_factor")? {
+            Some(given) => given,
+            None => LongRope::attention(max_positions as f64 / original.max(1) as f64, original),
+        };
+        let wide = |factors: &[f32]| factors.iter().map(|&factor| factor.into()).collect();
+        Ok(Scaling::LongRope(LongRope {
+            short: wide(short),
+            long: wide(long),
+            original,
+            attention_short: attention,
+            attention_long: attention,
+        }))
+    }
+
+    /// A tensor of divisors, one for each pair: Llama 3's scaling is stored worked out.
+    fn factors(&self, name: &str, dims: usize) -> Result<Option<Vec<f32>>> {
+        let Some(tensor) = self.gguf.tensor(name) else { return Ok(None) };
+        let bytes = self.gguf.data(tensor);
+        let factors: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+        let usable = tensor.kind == Type::F32 && factors.len() == dims / 2;
+        match usable && factors.iter().all(|&d| d.is_finite() && d > 0.0) {
+            true => Ok(Some(factors)),
+            false => {
+                Err(Error::broken(self.gguf.file(), format!("tensor {name} is not {} positive F32 numbers", dims / 2)))
+            }
+        }
+    }
+
+    /// Every id the file gives for an end: of the text, of a turn, of a message.
+    fn ends(&self) -> Result<Vec<u32>> {
+        let ids = ["eos", "eot", "eom"].into_iter().map(|role| self.token(role)).collect::<Result<Vec<_>>>()?;
+        let mut ids: Vec<u32> = ids.into_iter().flatten().collect();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    fn token(&self, role: &str) -> Result<Option<u32>> {
+        let id = self.gguf.optional_integer(&format!("tokenizer.ggml.{role}_token_id"))?;
+        Ok(id.and_then(|id| u32::try_from(id).ok()))
+    }
+
+    fn size(&self, name: &str) -> Result<usize> {
+        self.optional_size(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A size; a list of one for each layer must be of equal ones.
+    fn optional_size(&self, name: &str) -> Result<Option<usize>> {
+        let key = self.key(name);
+        if let Some(Value::Array(_, values)) = self.gguf.metadata().get(&key) {
+            if values.windows(2).any(|two| two[0] != two[1]) {
+                let what = format!("{key} with another number for each layer");
+                return Err(Error::unsupported(self.gguf.file(), what, "one number for all"));
+            }
+            return Ok(self.gguf.integers(&key)?.first().and_then(|&n| usize::try_from(n).ok()));
+        }
+        Ok(self.gguf.optional_integer(&key)?.map(|n| n as usize))
+    }
+
+    /// A number that is not 0, which means nothing, and not below.
+    fn positive(&self, name: &str) -> Result<Option<f64>> {
+        match self.float(name)? {
+            Some(number) if !number.is_finite() || number < 0.0 => {
+                Err(Error::broken(self.gguf.file(), format!("{} is {number}, allowed is above 0", self.key(name))))
+            }
+            number => Ok(number.filter(|&number| number > 0.0)),
+        }
+    }
+
+    fn there(&self, tensor: &str) -> bool {
+        self.gguf.tensor(tensor).is_some()
+    }
+
+    fn required(&self, name: &str) -> Result<f64> {
+        self.float(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn float(&self, name: &str) -> Result<Option<f64>> {
+        Ok(self.gguf.optional_float(&self.key(name))?)
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::broken(self.gguf.file(), format!("{} is missing", self.key(name)))
+    }
+}

@@ -1,0 +1,262 @@
+//! What a GGUF file says about the model's shape: config.json in llama.cpp's keys. What no key can say is refused, and
+//! where a key says it but llama.cpp does not listen, that is noted. The tokenizer's keys are `vocabulary`'s business,
+//! and the weights' types are added when it is known what they become.
+//!
+//! Keys: gguf-py's constants.py; who listens: `load_hparams` of each architecture in llama.cpp.
+
+use super::read::SMOLLM3_NO_ROPE;
+use crate::Config;
+use crate::family::{NormKind, Positions, Residual, Routing};
+use crate::ops::Activation;
+use crate::rope::{Rope, Scaling, Yarn};
+use anyhow::{Result, bail};
+use bantam_format::gguf::Value;
+
+/// A key and its value, in the order of the file.
+pub type Pair = (String, Value);
+
+/// What a file says, and where other programs will do otherwise than it says.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub pairs: Vec<Pair>,
+    /// Sentences for the user.
+    pub notes: Vec<String>,
+}
+
+/// `general.*` and the architecture's own keys. `file` is config.json's name in errors.
+pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Result<Told> {
+    refuse_what_no_key_says(config, file)?;
+    let architecture = config.family.gguf;
+    let general = [
+        ("general.architecture", text(architecture)),
+        ("general.type", text("model")),
+        ("general.name", text(name)),
+        ("general.size_label", text(&size_label(parameters))),
+    ];
+    let mut own = sizes(config);
+    own.extend(scales(config));
+    own.extend(windows(config));
+    own.extend(experts(config));
+    own.extend(rope(config, file)?);
+    let general = general.into_iter().map(|(key, value)| (key.to_owned(), value));
+    let own = own.into_iter().map(|(key, value)| (format!("{architecture}.{key}"), value));
+    Ok(Told { pairs: general.chain(own).collect(), notes: notes(config) })
+}
+
+type Own = Vec<(&'static str, Value)>;
+
+fn sizes(config: &Config) -> Own {
+    let mut keys = vec![
+        ("block_count", count(config.layers.len())),
+        ("context_length", count(config.max_positions)),
+        ("embedding_length", count(config.dim)),
+        ("feed_forward_length", count(config.ffn)),
+        ("attention.head_count", count(config.heads)),
+        ("attention.head_count_kv", count(config.kv_heads)),
+        ("attention.key_length", count(config.head_dim)),
+        ("attention.value_length", count(config.head_dim)),
+        ("vocab_size", count(config.vocab)),
+    ];
+    let eps = float(config.norm_eps);
+    if config.family.norm == NormKind::Layer {
+        keys.push(("attention.layer_norm_epsilon", eps.clone()));
+    }
+    // phimoe has layer norms, and llama.cpp asks for the other key
+    if config.family.norm != NormKind::Layer || config.family.gguf == "phimoe" {
+        keys.push(("attention.layer_norm_rms_epsilon", eps));
+    }
+    if matches!(config.family.residual, Residual::Parallel { .. }) {
+        keys.push(("use_parallel_residual", Value::Bool(config.parallel)));
+    }
+    keys
+}
+
+fn scales(config: &Config) -> Own {
+    let mut keys = Vec::new();
+    let granite = config.family.gguf == "granite";
+    let scale = f64::from(config.layers[0].scale);
+    if granite || !is_usual_scale(config) {
+        keys.push(("attention.scale", float(scale)));
+    }
+    if !config.family.embedding_root && (granite || config.embedding_scale != 1.0) {
+        keys.push(("embedding_scale", float(config.embedding_scale)));
+    }
+    if granite || config.residual_scale != 1.0 {
+        keys.push(("residual_scale", float(config.residual_scale)));
+    }
+    if granite || config.logit_scale != 1.0 {
+        // what logits are divided by
+        keys.push(("logit_scale", float(config.logit_scale.recip())));
+    }
+    // 0 is none, where leaving the key out means the usual cap
+    let cap = |cap: Option<f32>| cap.or((config.family.gguf == "gemma2").then_some(0.0));
+    keys.extend(cap(config.score_softcap).map(|cap| ("attn_logit_softcapping", Value::F32(cap))));
+    keys.extend(cap(config.logit_softcap).map(|cap| ("final_logit_softcapping", Value::F32(cap))));
+    keys
+}
+
+/// 1/sqrt(head_dim), or what llama.cpp knows of the largest Gemma 2 and 3.
+fn is_usual_scale(config: &Config) -> bool {
+    let usual = Config::usual_scale(config.family.gguf, config.layers.len(), config.dim, config.heads, config.head_dim);
+    (config.layers[0].scale - usual).abs() <= 1e-7 * usual
+}
+
+fn windows(config: &Config) -> Own {
+    let Some(width) = config.layers.iter().find_map(|layer| layer.window) else { return Vec::new() };
+    let mut keys = vec![("attention.sliding_window", count(width))];
+    if !has_usual_pattern(config) {
+        let flags = config.layers.iter().map(|layer| Value::Bool(layer.window.is_some())).collect();
+        keys.push(("attention.sliding_window_pattern", bantam_format::gguf::list(flags)));
+    }
+    keys
+}
+
+/// Whether the windows stand where a reader puts them that is told their width only.
+fn has_usual_pattern(config: &Config) -> bool {
+    let each = config.family.usual_pattern();
+    let slides = |layer: usize| each.is_none_or(|each| !(layer + 1).is_multiple_of(each));
+    config.layers.iter().enumerate().all(|(i, layer)| layer.window.is_some() == slides(i))
+}
+
+fn experts(config: &Config) -> Own {
+    let Some(experts) = config.experts else { return Vec::new() };
+    let mut keys = vec![
+        ("expert_count", count(experts.count)),
+        ("expert_used_count", count(experts.used)),
+        ("expert_feed_forward_length", count(experts.ffn)),
+    ];
+    keys.extend(experts.shared.map(|width| ("expert_shared_feed_forward_length", count(width))));
+    if experts.normalized != config.family.usually_normalized() {
+        keys.push(("expert_weights_norm", Value::Bool(experts.normalized)));
+    }
+    keys
+}
+
+fn rope(config: &Config, file: &str) -> Result<Own> {
+    let Some(rope) = config.ropes.first() else { return Ok(Vec::new()) };
+    let mut keys = vec![("rope.dimension_count", count(rope.dims)), ("rope.freq_base", float(rope.theta))];
+    keys.extend(scaling(rope, file)?);
+    keys.extend(config.ropes.get(1).map(|local| ("rope.freq_base_swa", float(local.theta))));
+    Ok(keys)
+}
+
+fn scaling(rope: &Rope, file: &str) -> Result<Own> {
+    Ok(match &rope.scaling {
+        // Llama 3's scaling is a tensor of divisors, see `rope_tensors`
+        Scaling::None | Scaling::Llama3(_) | Scaling::Divisors(_) => Vec::new(),
+        Scaling::Linear { factor } => {
+            vec![("rope.scaling.type", text("linear")), ("rope.scaling.factor", float(*factor))]
+        }
+        Scaling::Yarn(yarn) if yarn.truncate => vec![
+            ("rope.scaling.type", text("yarn")),
+            ("rope.scaling.factor", float(yarn.factor)),
+            ("rope.scaling.original_context_length", count(yarn.original)),
+            ("rope.scaling.yarn_beta_fast", float(yarn.beta_fast)),
+            ("rope.scaling.yarn_beta_slow", float(yarn.beta_slow)),
+            // readers multiply this by the paper's own factor
+            ("rope.scaling.attn_factor", float(yarn.attention / Yarn::mscale(yarn.factor, 1.0))),
+        ],
+        Scaling::LongRope(long) if long.attention_short == long.attention_long => vec![
+            ("rope.scaling.original_context_length", count(long.original)),
+            ("rope.scaling.attn_factor", float(long.attention_long)),
+        ],
+        Scaling::Yarn(_) => bail!("{file}: yarn with \"truncate\": false cannot be written as GGUF"),
+        Scaling::LongRope(_) => {
+            bail!("{file}: longrope with a short_mscale other than its long_mscale cannot be written as GGUF")
+        }
+        Scaling::Dynamic { .. } => bail!(
+            "{file}: rope_type \"dynamic\" cannot be written as GGUF; allowed are default, linear, yarn, llama3, longrope"
+        ),
+    })
+}
+
+/// Tensors that are made from the config: by what each rotary pair's frequency is divided, in all sequences or in short
+/// and in long ones.
+pub fn rope_tensors(config: &Config) -> Vec<(&'static str, Vec<f32>)> {
+    let Some(rope) = config.ropes.first() else { return Vec::new() };
+    if let Scaling::LongRope(long) = &rope.scaling {
+        let narrow = |factors: &[f64]| factors.iter().map(|&factor| factor as f32).collect();
+        return vec![
+            ("rope_factors_long.weight", narrow(&long.long)),
+            ("rope_factors_short.weight", narrow(&long.short)),
+        ];
+    }
+    rope.divisors().map(|divisors| ("rope_freqs.weight", divisors)).into_iter().collect()
+}
+
+/// Options for which GGUF has no key, and its readers take one value for granted.
+fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
+    let (family, architecture) = (config.family, config.family.gguf);
+    let usual = family.usual_activation();
+    if config.activation != usual {
+        bail!(
+            "{file}: hidden_act {:?} cannot be written as GGUF, whose readers take {usual:?} for granted of {architecture}",
+            config.activation
+        );
+    }
+    if config.layers.iter().any(|layer| layer.scale != config.layers[0].scale) {
+        bail!("{file}: attention scales that differ between layers cannot be written as GGUF");
+    }
+    let turns = |layer: usize| architecture != "smollm3" || !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE);
+    let rotary = family.positions != Positions::Learned;
+    if rotary && config.layers.iter().enumerate().any(|(i, layer)| layer.rope.is_some() != turns(i)) {
+        bail!(
+            "{file}: which layers have no rope cannot be written as GGUF, whose readers know {architecture}'s usual ones"
+        );
+    }
+    if config.ropes.get(1).is_some_and(|local| local.scaling != Scaling::None || local.dims != config.ropes[0].dims) {
+        bail!("{file}: a scaled rope for the layers with a window cannot be written as GGUF");
+    }
+    if config.experts.is_some_and(|experts| family.routing == Routing::SparseMixer && experts.jitter != 0.01) {
+        bail!("{file}: router_jitter_noise cannot be written as GGUF; allowed is 0.01");
+    }
+    Ok(())
+}
+
+/// Where llama.cpp does otherwise than the file says, or than the checkpoint did.
+fn notes(config: &Config) -> Vec<String> {
+    let family = config.family;
+    let has_windows = config.layers.iter().any(|layer| layer.window.is_some());
+    let knows_windows = matches!(family.gguf, "gemma2" | "gemma3") && has_usual_pattern(config);
+    let mixed = config.experts.is_some() && config.layers.iter().any(|layer| !layer.experts);
+    let usual_norm = config.experts.is_none_or(|experts| experts.normalized == family.usually_normalized());
+    let scaled = config.residual_scale != 1.0 || config.logit_scale != 1.0 || !is_usual_scale(config);
+    let embedded = !family.embedding_root && config.embedding_scale != 1.0;
+    let long = config.ropes.iter().any(|rope| matches!(rope.scaling, Scaling::LongRope(_)));
+    let all: [(bool, &str); 10] = [
+        (long, "takes the long or the short rope factors by the size of its context, not by the sequence's length"),
+        (has_windows && !knows_windows, "sees further back than the sliding window"),
+        (mixed, "expects experts in every layer and will not load it"),
+        (!usual_norm, "normalises the weights of chosen experts otherwise"),
+        (family.routing == Routing::SparseMixer, "chooses experts by a softmax and not by the sparse mixer"),
+        (config.activation == Activation::Gelu, "computes gelu by its tanh approximation"),
+        ((scaled || embedded) && family.gguf != "granite", "does not apply its scales"),
+        (family.gguf != "gemma2" && config.score_softcap.is_some(), "does not cap attention scores"),
+        (family.gguf == "gemma2" && config.score_softcap.is_none(), "caps attention scores"),
+        (config.qk_norm && family.gguf == "phi2", "has no norm of queries and keys and will not load it"),
+    ];
+    let told = all.into_iter().filter(|(there, _)| *there);
+    told.map(|(_, what)| format!("llama.cpp {what} (architecture {})", family.gguf)).collect()
+}
+
+/// "853K", "1.1B": the number of parameters in two digits or more, as gguf-py writes it.
+pub fn size_label(parameters: u64) -> String {
+    let (scaled, suffix) = [(1e12, "T"), (1e9, "B"), (1e6, "M")]
+        .into_iter()
+        .find(|&(unit, _)| parameters as f64 >= unit)
+        .map_or((parameters as f64 / 1e3, "K"), |(unit, suffix)| (parameters as f64 / unit, suffix));
+    if scaled.round() < 10.0 { format!("{scaled:.1}{suffix}") } else { format!("{scaled:.0}{suffix}") }
+}
+
+pub fn text(value: &str) -> Value {
+    Value::String(value.into())
+}
+
+/// Sizes are bounded by the config's checks, far below a u32.
+pub fn count(value: usize) -> Value {
+    Value::U32(u32::try_from(value).unwrap_or(u32::MAX))
+}
+
+fn float(value: f64) -> Value {
+    Value::F32(value as f32)
+}

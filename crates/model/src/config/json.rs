@@ -1,0 +1,613 @@
+//! config.json to `Config`: the file as written, in any of the forms in use; what is typed there becomes what is meant,
+//! or is refused by name. Which words a family has for a key, and what it means to leave one out, is in its row.
+
+use serde_json::{Map, Value};
+
+use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
+use crate::checkpoint::packed::Quantization;
+use crate::encoder;
+use crate::error::{Error, Result};
+use crate::family::{Biases, Family, Flag, Positions, Residual, Routing, Scale, Softcaps, Windows};
+use crate::ops::Activation;
+use crate::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
+
+/// Words that mean the same key in every family: (ours, another).
+static COMMON_KEYS: &[(&str, &str)] =
+    &[("norm_eps", "rms_norm_eps"), ("num_experts", "num_local_experts"), ("dtype", "torch_dtype")];
+
+const SLIDING: &str = "sliding_attention";
+const FULL: &str = "full_attention";
+
+impl Config {
+    /// Reads config.json. `file` names it in errors.
+    pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
+        let map: Map<String, Value> =
+            serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
+        let family = family(&map, file)?;
+        let defaults = serde_json::from_str(family.defaults).expect("the defaults of a row are JSON");
+        Reader { file, family, map: flattened(map), defaults }.config()
+    }
+
+    /// generation_config.json, where there is one, has the last word on which tokens end a generation.
+    pub fn with_generation(mut self, bytes: Option<&[u8]>, file: &str) -> Result<Self> {
+        let Some(bytes) = bytes else { return Ok(self) };
+        let map: Map<String, Value> =
+            serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a generation config: {e}")))?;
+        let reader = Reader { file, family: self.family, map, defaults: Map::new() };
+        let eos = reader.token_ids("eos_token_id")?;
+        if !eos.is_empty() {
+            self.eos = eos;
+        }
+        self.check(file)
+    }
+}
+
+/// The row that `model_type` names, if the head is one of its own.
+fn family(map: &Map<String, Value>, file: &str) -> Result<&'static Family> {
+    let name = match map.get("model_type") {
+        Some(Value::String(name)) => name,
+        _ => return Err(Error::broken(file, "model_type is missing")),
+    };
+    let family = Family::of_model_type(name).ok_or_else(|| {
+        let supported = format!("{}; encoders: {}", Family::all_names(), encoder::Family::all_names());
+        Error::unsupported(file, format!("model_type {name:?}"), supported)
+    })?;
+    match map.get("architectures").and_then(|all| all.get(0)).and_then(Value::as_str) {
+        Some(architecture) if !family.architectures.contains(&architecture) => {
+            let supported = family.architectures.join(", ");
+            Err(Error::unsupported(file, format!("architecture {architecture:?}"), supported))
+        }
+        _ => Ok(family),
+    }
+}
+
+/// With the keys of a nested `text_config` over the outer ones.
+fn flattened(mut map: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(text)) = map.remove("text_config") {
+        map.extend(text);
+    }
+    map
+}
+
+/// Turns what was typed into what is meant; it carries the file's name for the sentences.
+struct Reader<'a> {
+    file: &'a str,
+    family: &'static Family,
+    map: Map<String, Value>,
+    /// What the family means by leaving a key out.
+    defaults: Map<String, Value>,
+}
+
+impl Reader<'_> {
+    fn config(&self) -> Result<Config> {
+        self.refuse_options()?;
+        let family = self.family;
+        let (heads, dim) = (self.size("num_attention_heads")?, self.size("hidden_size")?);
+        let head_dim = self.head_dim(dim, heads)?;
+        let max_positions = self.size("max_position_embeddings")?;
+        let experts = self.experts()?;
+        let ropes = self.ropes(head_dim, max_positions)?;
+        let stored = self.stored()?;
+        Config {
+            family,
+            vocab: self.size("vocab_size")?,
+            dim,
+            layers: self.layers(head_dim, experts.is_some(), ropes.len())?,
+            heads,
+            kv_heads: self.optional_size("num_key_value_heads")?.unwrap_or(heads),
+            head_dim,
+            ffn: self.optional_size("intermediate_size")?.unwrap_or(4 * dim),
+            experts,
+            max_positions,
+            norm_eps: self.number("norm_eps")?.ok_or_else(|| self.missing("norm_eps"))?,
+            ropes,
+            activation: self.activation()?,
+            biases: Biases {
+                qkv: self.asked(family.biases.qkv)?,
+                output: self.asked(family.biases.output)?,
+                mlp: self.asked(family.biases.mlp)?,
+                head: self.asked(family.biases.head)?,
+            },
+            qk_norm: self.asked(family.qk_norm)?,
+            parallel: match family.residual {
+                Residual::Parallel { when, .. } => self.asked(when)?,
+                _ => false,
+            },
+            score_softcap: self.softcap("attn_logit_softcapping", family.softcaps == Softcaps::LogitsAndScores)?,
+            logit_softcap: self.softcap("final_logit_softcapping", family.softcaps != Softcaps::None)?,
+            embedding_scale: match family.embedding_root {
+                true => (dim as f64).sqrt(),
+                false => self.number("embedding_multiplier")?.unwrap_or(1.0),
+            },
+            residual_scale: self.number("residual_multiplier")?.unwrap_or(1.0),
+            logit_scale: self.positive("logits_scaling")?.map_or(1.0, f64::recip),
+            tied: self.flag("tie_word_embeddings", false)?,
+            bos: self.token_ids("bos_token_id")?.first().copied(),
+            eos: self.token_ids("eos_token_id")?,
+            stored,
+            quantization: self.quantization()?,
+        }
+        .check(self.file)
+    }
+
+    /// Options that change the graph and that no row has.
+    fn refuse_options(&self) -> Result<()> {
+        for key in ["use_bidirectional_attention", "add_cross_attention", "is_encoder_decoder"] {
+            if self.flag(key, false)? {
+                return Err(self.unsupported(format!("{key} true"), "false"));
+            }
+        }
+        Ok(())
+    }
+
+    fn quantization(&self) -> Result<Option<Quantization>> {
+        // compressed-tensors' first name for it
+        let table = self.get("quantization_config").or_else(|| self.get("compression_config"));
+        table.map(|table| Quantization::from_json(table, self.file)).transpose()
+    }
+
+    fn head_dim(&self, dim: usize, heads: usize) -> Result<usize> {
+        match self.optional_size("head_dim")? {
+            Some(given) => Ok(given),
+            None if heads > 0 && dim.is_multiple_of(heads) => Ok(dim / heads),
+            None => Err(self.broken(format!("hidden_size {dim} is not a multiple of num_attention_heads {heads}"))),
+        }
+    }
+
+    fn experts(&self) -> Result<Option<Experts>> {
+        if self.family.routing == Routing::None {
+            return Ok(None);
+        }
+        let used = self.size("num_experts_per_tok")?;
+        if self.family.routing == Routing::SparseMixer && used != 2 {
+            return Err(self.unsupported(format!("num_experts_per_tok {used}"), "2, which its router is made for"));
+        }
+        let ffn = match self.optional_size("moe_intermediate_size")? {
+            Some(own) => own,
+            None => self.size("intermediate_size")?,
+        };
+        Ok(Some(Experts {
+            count: self.size("num_experts")?,
+            used,
+            ffn,
+            shared: self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0),
+            normalized: self.family.routing == Routing::Normalized || self.flag("norm_topk_prob", false)?,
+            jitter: match self.family.routing {
+                Routing::SparseMixer => self.number("router_jitter_noise")?.unwrap_or(0.01) as f32,
+                _ => 0.0,
+            },
+        }))
+    }
+
+    fn layers(&self, head_dim: usize, experts: bool, ropes: usize) -> Result<Vec<Layer>> {
+        let count = self.size("num_hidden_layers")?;
+        if count > MOST_LAYERS {
+            return Err(self.broken(format!("num_hidden_layers is {count}, allowed are 1 to {MOST_LAYERS}")));
+        }
+        let turned = self.turned(count)?;
+        let windows = self.windows(&turned)?;
+        let sparse = if experts { self.sparse(count)? } else { vec![false; count] };
+        let scale = self.scale(head_dim)?;
+        let by_layer = self.flag("scale_attn_by_inverse_layer_idx", false)?;
+        let layer = |i: usize| Layer {
+            window: windows[i],
+            // the second rope, where there are two, is for the layers with a window
+            rope: (turned[i] && ropes > 0).then_some(if windows[i].is_some() { ropes - 1 } else { 0 }),
+            experts: sparse[i],
+            scale: if by_layer { scale / (i + 1) as f32 } else { scale },
+        };
+        Ok((0..count).map(layer).collect())
+    }
+
+    /// What attention scores are multiplied by.
+    fn scale(&self, head_dim: usize) -> Result<f32> {
+        let root = |size: f64| size.sqrt().recip() as f32;
+        Ok(match self.family.scale {
+            Scale::Key(key) => self.number(key)?.unwrap_or(1.0) as f32,
+            Scale::RootOf(key) => root(self.positive(key)?.unwrap_or(head_dim as f64)),
+            Scale::Root if self.flag("scale_attn_weights", true)? => root(head_dim as f64),
+            Scale::Root => 1.0,
+        })
+    }
+
+    fn softcap(&self, key: &str, used: bool) -> Result<Option<f32>> {
+        Ok(if used { self.positive(key)?.map(|cap| cap as f32) } else { None })
+    }
+
+    /// Which layers turn queries and keys by position.
+    fn turned(&self, count: usize) -> Result<Vec<bool>> {
+        if self.family.positions == Positions::Learned {
+            return Ok(vec![false; count]);
+        }
+        match self.get("no_rope_layers") {
+            Some(Value::Array(flags)) => {
+                let turned: Vec<bool> = flags.iter().map(|flag| flag.as_u64() != Some(0)).collect();
+                match turned.len() == count {
+                    true => Ok(turned),
+                    false => {
+                        Err(self.broken(format!("no_rope_layers has {} entries for {count} layers", turned.len())))
+                    }
+                }
+            }
+            _ => Ok(match self.optional_size("no_rope_layer_interval")? {
+                Some(interval) if interval > 0 => (1..=count).map(|nth| !nth.is_multiple_of(interval)).collect(),
+                _ => vec![true; count],
+            }),
+        }
+    }
+
+    /// How far back each layer sees, where not to the beginning.
+    fn windows(&self, turned: &[bool]) -> Result<Vec<Option<usize>>> {
+        let count = turned.len();
+        let width = self.optional_size("sliding_window")?.filter(|&width| width > 0);
+        let Some(width) = width.filter(|_| self.family.windows != Windows::Never) else { return Ok(vec![None; count]) };
+        let used = || self.flag("use_sliding_window", false);
+        if matches!(
+            self.family.windows,
+            Windows::AllIfUsed | Windows::Upper | Windows::LowerEven | Windows::WithoutRope
+        ) && !used()?
+        {
+            return Ok(vec![None; count]);
+        }
+        let slides: Vec<bool> = match (self.layer_types(count)?, self.family.windows) {
+            (_, Windows::All | Windows::AllIfUsed) => vec![true; count],
+            (Some(types), _) => types,
+            (None, Windows::Upper) => {
+                let first = self.size("max_window_layers")?;
+                (0..count).map(|i| i >= first).collect()
+            }
+            (None, Windows::LowerEven) => {
+                let end = self.size("max_window_layers")?;
+                (0..count).map(|i| i < end && i.is_multiple_of(2)).collect()
+            }
+            (None, Windows::WithoutRope) => turned.iter().map(|turned| !turned).collect(),
+            (None, Windows::Pattern) => {
+                let each = self.size("sliding_window_pattern")?.max(1);
+                (1..=count).map(|nth| !nth.is_multiple_of(each)).collect()
+            }
+            (None, Windows::Never) => vec![false; count],
+        };
+        Ok(slides.into_iter().map(|slides| slides.then_some(width)).collect())
+    }
+
+    /// `layer_types`: which layers have a window.
+    fn layer_types(&self, count: usize) -> Result<Option<Vec<bool>>> {
+        let Some(value) = self.get("layer_types") else { return Ok(None) };
+        let names = value.as_array().ok_or_else(|| self.broken("layer_types is not a list".into()))?;
+        if names.len() != count {
+            return Err(self.broken(format!("layer_types has {} entries for {count} layers", names.len())));
+        }
+        let slides = |name: &Value| match name.as_str() {
+            Some(SLIDING) => Ok(true),
+            Some(FULL) => Ok(false),
+            _ => Err(self.unsupported(format!("layer type {name}"), format!("{FULL}, {SLIDING}"))),
+        };
+        names.iter().map(slides).collect::<Result<_>>().map(Some)
+    }
+
+    /// Which layers have experts.
+    fn sparse(&self, count: usize) -> Result<Vec<bool>> {
+        let step = self.optional_size("decoder_sparse_step")?.unwrap_or(1).max(1);
+        let dense: Vec<u64> = match self.get("mlp_only_layers") {
+            Some(Value::Array(layers)) => layers.iter().filter_map(Value::as_u64).collect(),
+            _ => Vec::new(),
+        };
+        Ok((0..count).map(|i| !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step)).collect())
+    }
+
+    fn activation(&self) -> Result<Activation> {
+        let newer = self.get("hidden_activation").and_then(Value::as_str);
+        let name = newer.or(self.text("hidden_act")?).unwrap_or("silu");
+        match Activation::named(name) {
+            Some(Activation::Gelu) if self.family.gelu_is_tanh => Ok(Activation::GeluTanh),
+            Some(activation) => Ok(activation),
+            None => Err(self.unsupported(format!("hidden_act {name:?}"), Activation::all_names())),
+        }
+    }
+
+    fn stored(&self) -> Result<Option<Stored>> {
+        let Some(name) = self.text("dtype")? else { return Ok(None) };
+        match Stored::ALL.into_iter().find(|s| s.torch_name() == name) {
+            Some(stored) => Ok(Some(stored)),
+            None => Err(self.unsupported(format!("dtype {name:?}"), "float32, float16, bfloat16")),
+        }
+    }
+
+    /// The rope of all layers, or the one of those that see all and the one of those with a window.
+    fn ropes(&self, head_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
+        if self.family.positions == Positions::Learned {
+            return Ok(Vec::new());
+        }
+        let table = self.get("rope_parameters").or_else(|| self.get("rope_scaling"));
+        let empty = Map::new();
+        let table = match table {
+            None => &empty,
+            Some(Value::Object(map)) => map,
+            Some(_) => return Err(self.broken("rope_scaling (or rope_parameters) is not a table".into())),
+        };
+        let read = |map: &Map<String, Value>, theta_key: &'static str| {
+            RopeTable { reader: self, map, theta_key, head_dim, max_positions }.rope()
+        };
+        if table.values().any(Value::is_object) {
+            if self.family.windows != Windows::Pattern {
+                return Err(self.unsupported("rope_parameters nested per layer type", "one rope for all layers"));
+            }
+            let named = |name: &str| match table.get(name) {
+                Some(Value::Object(map)) => Ok(map),
+                _ => Err(self.broken(format!("rope_parameters has no {name}"))),
+            };
+            return Ok(vec![read(named(FULL)?, "rope_theta")?, read(named(SLIDING)?, "rope_local_base_freq")?]);
+        }
+        let global = read(table, "rope_theta")?;
+        match self.number("rope_local_base_freq")? {
+            // the layers with a window turn by their own base, and are not scaled
+            Some(_) => Ok(vec![global, read(&empty, "rope_local_base_freq")?]),
+            None => Ok(vec![global]),
+        }
+    }
+
+    fn asked(&self, flag: Flag) -> Result<bool> {
+        match flag {
+            Flag::Never => Ok(false),
+            Flag::Always => Ok(true),
+            Flag::Key(key, default) => self.flag(key, default),
+        }
+    }
+
+    /// `null`, one id, or a list of ids.
+    fn token_ids(&self, key: &str) -> Result<Vec<u32>> {
+        let one = |v: &Value| {
+            let id = v.as_u64().and_then(|id| u32::try_from(id).ok());
+            id.ok_or_else(|| self.broken(format!("{key} is {v}, allowed are a token id, a list of them, or null")))
+        };
+        match self.get(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(ids)) => ids.iter().map(one).collect(),
+            Some(id) => Ok(vec![one(id)?]),
+        }
+    }
+
+    /// What a key holds, by the family's word for it or a common one; `null` is nothing.
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.written(key).filter(|value| !value.is_null()).or_else(|| match self.written(key) {
+            Some(_) => None,
+            None => self.defaults.get(key),
+        })
+    }
+
+    /// The first of a key's words that is there, one that is not `null` before one that is.
+    fn written(&self, key: &str) -> Option<&Value> {
+        if let Some((_, own)) = self.family.keys.iter().find(|(ours, _)| *ours == key) {
+            return self.map.get(*own);
+        }
+        let others = COMMON_KEYS.iter().filter(|(ours, _)| *ours == key).map(|(_, other)| *other);
+        let there: Vec<&Value> = std::iter::once(key).chain(others).filter_map(|word| self.map.get(word)).collect();
+        there.iter().find(|value| !value.is_null()).or(there.first()).copied()
+    }
+
+    /// The word a user would look for.
+    fn word(&self, key: &str) -> String {
+        let of_family = self.family.keys.iter().chain(COMMON_KEYS).find(|(ours, _)| *ours == key);
+        match of_family {
+            Some((_, other)) if !self.map.contains_key(key) => (*other).to_owned(),
+            _ => key.to_owned(),
+        }
+    }
+
+    fn size(&self, key: &str) -> Result<usize> {
+        self.optional_size(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
+            Some(size) => Ok(Some(size)),
+            None => Err(self.broken(format!("{} is {}, allowed is a whole number", self.word(key), short(value)))),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.as_f64().filter(|n| n.is_finite()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.broken(format!("{} is {}, allowed is a number", self.word(key), short(value)))),
+        }
+    }
+
+    fn positive(&self, key: &str) -> Result<Option<f64>> {
+        match self.number(key)? {
+            Some(number) if number <= 0.0 => {
+                Err(self.broken(format!("{} is {number}, allowed is a positive number", self.word(key))))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(self.broken(format!("{key} is {}, allowed are true and false", short(other)))),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&str>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.broken(format!("{} is {}, not a name", self.word(key), short(other)))),
+        }
+    }
+
+    fn missing(&self, key: &str) -> Error {
+        self.broken(format!("{} is missing", self.word(key)))
+    }
+
+    fn broken(&self, what: String) -> Error {
+        Error::broken(self.file, what)
+    }
+
+    fn unsupported(&self, what: impl Into<String>, supported: impl Into<String>) -> Error {
+        Error::unsupported(self.file, what, supported)
+    }
+}
+
+/// A value as a sentence can hold it.
+fn short(value: &Value) -> String {
+    const MOST: usize = 40;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// `rope_scaling`, `rope_parameters`, or one of its tables, with what stands outside of it.
+struct RopeTable<'a> {
+    reader: &'a Reader<'a>,
+    map: &'a Map<String, Value>,
+    theta_key: &'static str,
+    head_dim: usize,
+    max_positions: usize,
+}
+
+impl RopeTable<'_> {
+    fn rope(&self) -> Result<Rope> {
+        let theta = match self.number("rope_theta")? {
+            Some(theta) => theta,
+            None => self.reader.positive(self.theta_key)?.unwrap_or(10_000.0),
+        };
+        let dims = self.dims()?;
+        Ok(Rope { theta, dims, scaling: self.scaling(dims)? })
+    }
+
+    fn dims(&self) -> Result<usize> {
+        let part = match self.number("partial_rotary_factor")? {
+            Some(part) => part,
+            None => self.reader.positive("partial_rotary_factor")?.unwrap_or(1.0),
+        };
+        match self.reader.family.positions {
+            Positions::PartlyRotary if part <= 1.0 => Ok((self.head_dim as f64 * part) as usize),
+            _ if part == 1.0 => Ok(self.head_dim),
+            _ => Err(self.reader.unsupported(format!("partial_rotary_factor {part}"), "1.0")),
+        }
+    }
+
+    fn scaling(&self, dims: usize) -> Result<Scaling> {
+        let kind = self.map.get("rope_type").or_else(|| self.map.get("type"));
+        let kind = match kind {
+            None | Some(Value::Null) => "default",
+            Some(Value::String(kind)) => kind,
+            Some(other) => return Err(self.reader.broken(format!("rope_type is {other}, not a name"))),
+        };
+        // early Phi-3 files call it "su" or "yarn"
+        let kind = if self.map.contains_key("long_factor") { "longrope" } else { kind };
+        Ok(match kind {
+            "default" => Scaling::None,
+            "linear" => Scaling::Linear { factor: self.required("factor")? },
+            "dynamic" => Scaling::Dynamic { factor: self.required("factor")?, original: self.max_positions },
+            "yarn" => Scaling::Yarn(Yarn {
+                factor: self.factor()?,
+                original: self.original()?,
+                beta_fast: self.number("beta_fast")?.unwrap_or(32.0),
+                beta_slow: self.number("beta_slow")?.unwrap_or(1.0),
+                attention: self.yarn_attention()?,
+                truncate: self.map.get("truncate").and_then(Value::as_bool).unwrap_or(true),
+            }),
+            "llama3" => Scaling::Llama3(Llama3 {
+                factor: self.required("factor")?,
+                low: self.required("low_freq_factor")?,
+                high: self.required("high_freq_factor")?,
+                original: self.original()?,
+            }),
+            "longrope" => Scaling::LongRope(self.longrope(dims)?),
+            other => {
+                let known = "default, linear, dynamic, yarn, llama3, longrope";
+                return Err(self.reader.unsupported(format!("rope_type {other:?}"), known));
+            }
+        })
+    }
+
+    /// The factor on cos and sin: given, or from the paper's 0.1 ln(s) + 1, or DeepSeek's ratio of two such.
+    fn yarn_attention(&self) -> Result<f64> {
+        let factor = self.factor()?;
+        let given = self.number("attention_factor")?;
+        let ratio = self.number_or_zero("mscale")?.zip(self.number_or_zero("mscale_all_dim")?);
+        Ok(given.unwrap_or_else(|| match ratio {
+            Some((mscale, all)) => Yarn::mscale(factor, mscale) / Yarn::mscale(factor, all),
+            None => Yarn::mscale(factor, 1.0),
+        }))
+    }
+
+    fn longrope(&self, dims: usize) -> Result<LongRope> {
+        let original = self.original()?;
+        let attention = match self.number("attention_factor")? {
+            Some(given) => given,
+            None => LongRope::attention(self.factor()?, original),
+        };
+        // Phi-3.5-MoE gives its own; transformers then keeps to the short factors at every length
+        let own = self.number("short_mscale")?.zip(self.number("long_mscale")?);
+        let (short, long) = (self.factors("short_factor", dims)?, self.factors("long_factor", dims)?);
+        Ok(match own.filter(|_| self.reader.family.routing == Routing::SparseMixer) {
+            Some((at_short, at_long)) => {
+                LongRope { long: short.clone(), short, original, attention_short: at_short, attention_long: at_long }
+            }
+            None => LongRope { short, long, original, attention_short: attention, attention_long: attention },
+        })
+    }
+
+    fn factors(&self, key: &str, dims: usize) -> Result<Vec<f64>> {
+        let list = self.map.get(key).and_then(Value::as_array).ok_or_else(|| self.reader.missing(key))?;
+        let numbers: Vec<f64> = list.iter().filter_map(Value::as_f64).filter(|n| n.is_finite() && *n > 0.0).collect();
+        match numbers.len() == list.len() && numbers.len() == dims / 2 {
+            true => Ok(numbers),
+            false => Err(self.reader.broken(format!(
+                "{key} has {} entries, allowed are {} positive numbers",
+                list.len(),
+                dims / 2
+            ))),
+        }
+    }
+
+    /// How many times longer than at first: given, or the ratio of the two lengths.
+    fn factor(&self) -> Result<f64> {
+        Ok(match self.number("factor")? {
+            Some(factor) => factor,
+            None => self.max_positions as f64 / self.original()? as f64,
+        })
+    }
+
+    /// The length it was first trained to; what stands outside the table has precedence, as in transformers.
+    fn original(&self) -> Result<usize> {
+        const KEY: &str = "original_max_position_embeddings";
+        let outside = self.reader.positive(KEY)?;
+        let given = outside.or(self.number(KEY)?).map(|n| n as usize);
+        match given.unwrap_or(self.max_positions) {
+            0 => Err(self.reader.broken(format!("{KEY} is 0, allowed is a positive number"))),
+            original => Ok(original),
+        }
+    }
+
+    fn required(&self, key: &str) -> Result<f64> {
+        self.number(key)?.ok_or_else(|| self.reader.missing(key))
+    }
+
+    /// A positive number; 0 means that there is none.
+    fn number_or_zero(&self, key: &str) -> Result<Option<f64>> {
+        match self.map.get(key).and_then(Value::as_f64) {
+            Some(0.0) => Ok(None),
+            _ => self.number(key),
+        }
+    }
+
+    /// A positive number, or nothing.
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        match self.map.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_f64().filter(|n| n.is_finite() && *n > 0.0) {
+                Some(number) => Ok(Some(number)),
+                None => Err(self.reader.broken(format!("{key} is {value}, allowed is a positive number"))),
+            },
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a checkpoint says its model is, typed and checked: sizes, options, special tokens. Read from config.json in both
+//! forms in use (`json`), or from the keys of a GGUF file (`gguf`). It knows no weights and no files.
+
+pub mod gguf;
+mod json;
+
+use super::checkpoint::packed::Quantization;
+use super::error::{Error, Result};
+use super::family::{Biases, Family, Positions, Residual};
+use super::ops::Activation;
+use super::rope::Rope;
+
+/// One model's architecture. Its values are consistent: sizes are positive and within bounds, heads divide.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub family: &'static Family,
+    pub vocab: usize,
+    /// Width of the residual stream (`hidden_size`).
+    pub dim: usize,
+    pub layers: Vec<Layer>,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    /// Width inside a dense MLP (`intermediate_size`).
+    pub ffn: usize,
+    /// For the layers that have experts.
+    pub experts: Option<Experts>,
+    /// The longest sequence it was made for (`max_position_embeddings`).
+    pub max_positions: usize,
+    pub norm_eps: f64,
+    /// The rotary embeddings that layers name; none where positions are learned.
+    pub ropes: Vec<Rope>,
+    pub activation: Activation,
+    pub biases: Biases<bool>,
+    /// Queries and keys are normed.
+    pub qk_norm: bool,
+    /// Attention and MLP read the same stream and are added together.
+    pub parallel: bool,
+    /// Attention scores become cap · tanh(score / cap).
+    pub score_softcap: Option<f32>,
+    /// And so do the logits.
+    pub logit_softcap: Option<f32>,
+    /// What embeddings, what is added to the stream, and logits are multiplied by.
+    pub embedding_scale: f64,
+    pub residual_scale: f64,
+    pub logit_scale: f64,
+    /// The head is the transposed embedding.
+    pub tied: bool,
+    pub bos: Option<u32>,
+    /// Every token that ends a generation.
+    pub eos: Vec<u32>,
+    /// The type the checkpoint says its weights are stored in.
+    pub stored: Option<Stored>,
+    /// How its matrices are quantized, where the checkpoint is of one of the formats that pack them.
+    pub quantization: Option<Quantization>,
+}
+
+/// What one layer does in its own way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Layer {
+    /// A token sees itself and so many less one before it.
+    pub window: Option<usize>,
+    /// Which of the ropes; none where positions do not turn.
+    pub rope: Option<usize>,
+    /// Its MLP is a mixture of experts.
+    pub experts: bool,
+    /// What attention scores are multiplied by.
+    pub scale: f32,
+}
+
+/// A mixture of experts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Experts {
+    pub count: usize,
+    /// How many a token goes to.
+    pub used: usize,
+    /// Width inside one.
+    pub ffn: usize,
+    /// Width inside the one that every token goes to, where there is one.
+    pub shared: Option<usize>,
+    /// The weights of the chosen sum to 1.
+    pub normalized: bool,
+    /// How near the best a score must come, relatively and halved, in a sparse mixer.
+    pub jitter: f32,
+}
+
+/// A floating type that checkpoints are stored in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stored {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Stored {
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// The name config.json uses.
+    pub fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+}
+
+impl Config {
+    /// Width of the rows of q, and of the input of o.
+    pub fn q_dim(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Width of the rows of k and of v.
+    pub fn kv_dim(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    /// The MLP reads what attention reads, by the same norm.
+    pub fn shares_norm(&self) -> bool {
+        self.parallel && matches!(self.family.residual, Residual::Parallel { shared: true, .. })
+    }
+
+    /// A number that is the same for two lengths of a sequence exactly where all their angles are the same: under
+    /// some scalings, a longer sequence turns all its tokens differently, and nothing kept of a shorter one holds.
+    pub fn turning(&self, length: usize) -> usize {
+        self.ropes.iter().map(|rope| rope.turning(length)).max().unwrap_or(0)
+    }
+
+    /// The widest window a layer looks back through, where none sees all.
+    pub fn widest_window(&self) -> Option<usize> {
+        self.layers.iter().map(|layer| layer.window).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// Refuses what no graph can be built from. Every way of making a `Config` ends here.
+    pub(crate) fn check(self, file: &str) -> Result<Self> {
+        let broken = |what: String| Err(Error::broken(file, what));
+        let experts = self.experts;
+        let sizes: [(&str, usize, usize); 11] = [
+            ("vocab_size", self.vocab, 1 << 24),
+            ("hidden_size", self.dim, 1 << 20),
+            ("num_hidden_layers", self.layers.len(), MOST_LAYERS),
+            ("num_attention_heads", self.heads, 1 << 14),
+            ("num_key_value_heads", self.kv_heads, 1 << 14),
+            ("head_dim", self.head_dim, 1 << 14),
+            ("intermediate_size", self.ffn, 1 << 22),
+            ("max_position_embeddings", self.max_positions, 1 << 30),
+            ("num_experts", experts.map_or(1, |e| e.count), 1 << 14),
+            ("moe_intermediate_size", experts.map_or(1, |e| e.ffn), 1 << 22),
+            ("shared_expert_intermediate_size", experts.and_then(|e| e.shared).unwrap_or(1), 1 << 22),
+        ];
+        for (name, value, most) in sizes {
+            if value == 0 || value > most {
+                return broken(format!("{name} is {value}, allowed are 1 to {most}"));
+            }
+        }
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            return broken(format!(
+                "num_attention_heads {} is not a multiple of num_key_value_heads {}",
+                self.heads, self.kv_heads
+            ));
+        }
+        if self.family.positions != Positions::Learned && !self.head_dim.is_multiple_of(2) {
+            return broken(format!("head_dim {} is odd, and rotary embeddings turn pairs", self.head_dim));
+        }
+        if let Some(experts) = experts.filter(|e| e.used == 0 || e.used > e.count) {
+            return broken(format!(
+                "num_experts_per_tok is {}, allowed are 1 to the {} experts there are",
+                experts.used, experts.count
+            ));
+        }
+        if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
+            return broken(format!("rms_norm_eps is {}, allowed is above 0 and below 1", self.norm_eps));
+        }
+        for rope in &self.ropes {
+            if !(rope.theta > 1.0 && rope.theta.is_finite()) {
+                return broken(format!("rope_theta is {}, allowed is above 1", rope.theta));
+            }
+            if rope.dims == 0 || rope.dims > self.head_dim || !rope.dims.is_multiple_of(2) {
+                return broken(format!(
+                    "rope turns {} of the {} dimensions of a head, allowed is an even number of them",
+                    rope.dims, self.head_dim
+                ));
+            }
+        }
+        if let Some(id) = self.bos.iter().chain(&self.eos).find(|&&id| id as usize >= self.vocab) {
+            return broken(format!("special token id {id} is outside the vocabulary of {}", self.vocab));
+        }
+        Ok(self)
+    }
+}
+
+/// No model comes near so many layers.
+pub const MOST_LAYERS: usize = 1 << 12;

@@ -1,0 +1,156 @@
+//! What a model costs, from its config alone: parameters, bytes of weights in any mixture of types, bytes of cache and
+//! arithmetic per token. These are derived numbers; what a host really does is measured elsewhere.
+
+use std::cell::RefCell;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::config::Config;
+use super::decoder::Decoder;
+use super::error::Result;
+use super::linear::Linear;
+use super::names::Part;
+use super::weights::Weights;
+use bantam_format::ggml::Type;
+
+/// A tensor the config asks for, by its checkpoint name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorShape {
+    pub name: String,
+    /// Outermost first: (out, inp) of a matrix, (n) of a norm or bias.
+    pub shape: Vec<usize>,
+    pub part: Part,
+}
+
+/// The counts that all other costs follow from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    pub tensors: Vec<TensorShape>,
+    /// All parameters; a tied head counts once.
+    pub parameters: u64,
+    /// Those that one token meets: of the experts, only as many as it goes to.
+    pub active_parameters: u64,
+    /// Parameters of the embedding table.
+    pub embedding_parameters: u64,
+    /// Parameters of the matrices that every token is multiplied by, the head among them.
+    pub product_parameters: u64,
+    /// Numbers one token leaves in the cache.
+    pub cache_numbers: u64,
+    /// Products of q and k, and of scores and v: multiplications for each token that is looked back at.
+    attention_products: u64,
+    /// How many experts a token goes to, and how many there are.
+    experts: (u64, u64),
+    tied: bool,
+}
+
+impl TensorShape {
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().map(|&n| n as u64).product()
+    }
+
+    /// A weight that rows of activations are multiplied by, as opposed to a norm or a bias.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.len() == 2
+    }
+
+    /// One of several matrices of which a token meets only some.
+    fn is_expert(&self) -> bool {
+        self.part.is_expert()
+    }
+
+    /// A table of which a token reads one row; the embedding is multiplied by too where it is the head.
+    fn is_table(&self, tied: bool) -> bool {
+        self.part == Part::Positions || self.part == Part::Embedding && !tied
+    }
+
+    /// Bytes in a type; `None` where a row is not made of whole blocks of it.
+    pub fn bytes(&self, kind: Type) -> Option<u64> {
+        let row = *self.shape.last()?;
+        row.is_multiple_of(kind.block()).then(|| self.elements() / kind.block() as u64 * kind.block_bytes() as u64)
+    }
+}
+
+/// The costs of a config.
+pub fn cost(config: &Config) -> Cost {
+    let tensors = Shapes::of(config);
+    let experts = config.experts.map_or((1, 1), |experts| (experts.used as u64, experts.count as u64));
+    let active = |t: &TensorShape| if t.is_expert() { t.elements() * experts.0 / experts.1 } else { t.elements() };
+    let sum = |wanted: &dyn Fn(&TensorShape) -> bool| -> u64 { tensors.iter().filter(|t| wanted(t)).map(active).sum() };
+    let attended: u64 = config.layers.len() as u64 * (2 * config.q_dim()) as u64;
+    Cost {
+        parameters: tensors.iter().map(TensorShape::elements).sum(),
+        active_parameters: sum(&|_| true),
+        embedding_parameters: sum(&|t| t.part == Part::Embedding),
+        product_parameters: sum(&|t| t.is_matrix() && !t.is_table(config.tied)),
+        cache_numbers: (2 * config.layers.len() * config.kv_dim()) as u64,
+        attention_products: attended,
+        experts,
+        tied: config.tied,
+        tensors,
+    }
+}
+
+/// A source of weights that has none: it writes down what a graph asks for, so that costs follow from the graph itself.
+struct Shapes<'a> {
+    config: &'a Config,
+    asked: RefCell<Vec<TensorShape>>,
+}
+
+impl Shapes<'_> {
+    /// Every tensor of the graph, in the order the graph asks for them.
+    fn of(config: &Config) -> Vec<TensorShape> {
+        let shapes = Shapes { config, asked: RefCell::default() };
+        Decoder::new(config, &shapes).expect("a graph of a checked config can be built out of shapes");
+        shapes.asked.into_inner()
+    }
+}
+
+impl Weights for Shapes<'_> {
+    /// One zero, seen everywhere: no memory is taken.
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let place = self.config.family.place(name).expect("a graph asks by its family's names");
+        self.asked.borrow_mut().push(TensorShape { name: name.to_owned(), shape: shape.to_vec(), part: place.part });
+        Ok(Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)?)
+    }
+
+    fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
+        Ok(Linear::dense(self.tensor(name, &[out, inp])?))
+    }
+}
+
+impl Cost {
+    /// Bytes of all weights when each tensor is stored in the type `kind` gives it; `None` where one does not fit.
+    pub fn weight_bytes(&self, kind: impl Fn(&TensorShape) -> Type) -> Option<u64> {
+        self.tensors.iter().map(|tensor| tensor.bytes(kind(tensor))).sum()
+    }
+
+    /// Bytes of keys and values for one token, at so many bytes a number.
+    pub fn cache_bytes_per_token(&self, bytes_per_number: u64) -> u64 {
+        self.cache_numbers * bytes_per_number
+    }
+
+    /// Floating-point operations for one token that looks back at `context` tokens, itself among them: a
+    /// multiplication and an addition for each parameter of a product, and for attention's two products.
+    pub fn flops_per_token(&self, context: u64) -> u64 {
+        2 * (self.product_parameters + self.attention_products * context)
+    }
+
+    /// Bytes that have to be read to decode one token after `context` others: every weight but the embedding table
+    /// (of which one row is read, unless it is the head too) and the experts it does not go to, and the cache. Memory bandwidth over this is the ceiling
+    /// of tokens per second.
+    pub fn read_bytes_per_token(
+        &self,
+        kind: impl Fn(&TensorShape) -> Type,
+        context: u64,
+        cache_bytes_per_number: u64,
+    ) -> Option<u64> {
+        let read = |tensor: &&TensorShape| !tensor.is_table(self.tied);
+        let (used, count) = self.experts;
+        let bytes = |tensor: &TensorShape| {
+            let whole = tensor.bytes(kind(tensor))?;
+            Some(if tensor.is_expert() { whole * used / count } else { whole })
+        };
+        let weights: Option<u64> = self.tensors.iter().filter(read).map(bytes).sum();
+        Some(weights? + context * self.cache_bytes_per_token(cache_bytes_per_number))
+    }
+}

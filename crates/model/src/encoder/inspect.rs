@@ -1,0 +1,75 @@
+//! The facts of an encoder without its weights: what its configs, the headers and the tokenizer say.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::config::Config;
+use super::load::Opened;
+use super::pipeline::Pipeline;
+use crate::error::Result;
+use crate::inspect::Share;
+use crate::load::LoadOptions;
+use crate::tokenizer::Outline;
+
+/// What can be said of an encoder before it is loaded.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub name: String,
+    pub config: Config,
+    pub pipeline: Pipeline,
+    /// The width of an embedding.
+    pub width: usize,
+    /// The most tokens of a text that it is given.
+    pub context: usize,
+    /// Safetensors files.
+    pub files: usize,
+    /// Bytes of its weight files.
+    pub bytes: u64,
+    /// For each type that tensors are stored in, how many there are and their bytes.
+    pub types: BTreeMap<String, Share>,
+    /// The tokenizer's facts, or in one sentence why it cannot be read.
+    pub tokenizer: std::result::Result<Outline, String>,
+}
+
+impl Facts {
+    /// Parameters in the files.
+    pub fn parameters(&self) -> u64 {
+        self.types.values().map(|share| share.elements).sum()
+    }
+
+    /// Bits of weight files per parameter.
+    pub fn bits_per_parameter(&self) -> f64 {
+        self.types.values().map(|share| share.bytes).sum::<u64>() as f64 * 8.0 / self.parameters() as f64
+    }
+}
+
+/// Reads headers, configs and tokenizer. Fails as `load` does on a model that is damaged or not supported.
+pub fn inspect(folder: &Path) -> Result<Facts> {
+    let opened = Opened::new(folder)?;
+    let files = opened.files(&LoadOptions::default())?;
+    let mut types: BTreeMap<String, Share> = BTreeMap::new();
+    for info in files.infos().filter(|info| is_weight(info.dtype)) {
+        let (from, to) = info.data_offsets;
+        let share = types.entry(format!("{:?}", info.dtype)).or_default();
+        share.tensors += 1;
+        share.elements += info.shape.iter().product::<usize>() as u64;
+        share.bytes += (to - from) as u64;
+    }
+    Ok(Facts {
+        name: folder.display().to_string(),
+        files: files.file_count(),
+        bytes: files.bytes(),
+        types,
+        tokenizer: opened.outline().map_err(|error| error.to_string()),
+        width: opened.width,
+        context: opened.context,
+        pipeline: opened.pipeline,
+        config: opened.config,
+    })
+}
+
+/// Old checkpoints carry their position numbers as a tensor of integers, which is no parameter.
+fn is_weight(dtype: safetensors::Dtype) -> bool {
+    use safetensors::Dtype::{BF16, F16, F32, F64};
+    matches!(dtype, F64 | F32 | F16 | BF16)
+}

@@ -1,0 +1,120 @@
+//! The facts of a model without its weights: what the config, the headers and the tokenizer say.
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+
+use super::checkpoint::packed::Packed;
+use super::config::Config;
+use super::cost::{Cost, TensorShape, cost};
+use super::error::Result;
+use super::load::{Format, Opened, Source};
+use super::tokenizer::Outline;
+use super::weights::Precision;
+use bantam_format::gguf::Gguf;
+use bantam_format::gguf::file_type_name;
+
+/// What can be said of a model before it is loaded.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub name: String,
+    pub config: Config,
+    /// What its graph costs; the parameters that run are counted there, since files hold packed ones, buffers, and
+    /// parts of larger models.
+    pub cost: Cost,
+    pub container: Container,
+    /// Bytes of its weight files.
+    pub bytes: u64,
+    /// For each type that tensors are stored in, how many there are and their bytes.
+    pub types: BTreeMap<String, Share>,
+    /// For a quantized checkpoint, how many of its matrices are packed.
+    pub packed: Option<usize>,
+    /// The tokenizer's facts, or in one sentence why it cannot be read.
+    pub tokenizer: std::result::Result<Outline, String>,
+}
+
+/// How the weights are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Container {
+    Safetensors {
+        files: usize,
+    },
+    /// With the name of the mixture that the file says it is, such as Q4_K_M.
+    Gguf {
+        version: u32,
+        mixture: Option<&'static str>,
+    },
+}
+
+/// Part of a model's tensors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    pub tensors: u64,
+    pub elements: u64,
+    pub bytes: u64,
+}
+
+impl Facts {
+    /// Parameters of the graph.
+    pub fn parameters(&self) -> u64 {
+        self.cost.parameters
+    }
+
+    /// Bits of weight files per parameter of the graph; what else the files hold counts too.
+    pub fn bits_per_parameter(&self) -> f64 {
+        let stored: u64 = self.types.values().map(|share| share.bytes).sum();
+        stored as f64 * 8.0 / self.cost.parameters as f64
+    }
+}
+
+/// Reads headers, config and tokenizer. Fails as `load` does on a model that is damaged or not supported.
+pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
+    let opened = Opened::new(source.into())?;
+    let cost = cost(&opened.config);
+    let (container, bytes, types, packed) = match &opened.format {
+        Format::Gguf(gguf) => of_gguf(gguf)?,
+        _ => of_safetensors(&opened, &cost.tensors)?,
+    };
+    let tokenizer = opened.outline().map_err(|error| error.to_string());
+    Ok(Facts { name: opened.name, config: opened.config, cost, container, bytes, types, packed, tokenizer })
+}
+
+type Stored = (Container, u64, BTreeMap<String, Share>, Option<usize>);
+
+fn of_gguf(gguf: &Gguf) -> Result<Stored> {
+    let mut types = BTreeMap::new();
+    for tensor in gguf.tensors() {
+        count(&mut types, tensor.kind.name().to_owned(), tensor.elements(), tensor.size);
+    }
+    let mixture = gguf.optional_integer("general.file_type")?.and_then(file_type_name);
+    Ok((Container::Gguf { version: gguf.version(), mixture }, gguf.bytes(), types, None))
+}
+
+fn of_safetensors(opened: &Opened, asked: &[TensorShape]) -> Result<Stored> {
+    let files = opened.safetensors(&Device::Cpu, Precision::AsStored)?;
+    let mut types = BTreeMap::new();
+    for info in files.infos() {
+        let (from, to) = info.data_offsets;
+        count(&mut types, format!("{:?}", info.dtype), info.shape.iter().product(), to - from);
+    }
+    let (container, bytes) = (Container::Safetensors { files: files.file_count() }, files.bytes());
+    let packed = match opened.config.quantization.clone() {
+        None => {
+            asked.iter().try_for_each(|tensor| files.fits(&tensor.name, &tensor.shape))?;
+            None
+        }
+        Some(quantization) => {
+            let packed = Packed::new(files, quantization, &Device::Cpu, Precision::AsStored);
+            asked.iter().try_for_each(|tensor| packed.fits(&tensor.name, &tensor.shape))?;
+            Some(packed.modules().len())
+        }
+    };
+    Ok((container, bytes, types, packed))
+}
+
+fn count(types: &mut BTreeMap<String, Share>, kind: String, elements: usize, bytes: usize) {
+    let share = types.entry(kind).or_default();
+    share.tensors += 1;
+    share.elements += elements as u64;
+    share.bytes += bytes as u64;
+}

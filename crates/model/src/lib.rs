@@ -1,0 +1,60 @@
+//! The model room: what a language model is, and how to ask it for numbers. A checkpoint (a folder, a GGUF file, or
+//! bytes in the binary) becomes a `Model`: its `Config`, its `Tokenizer` and a `Decoder`. One graph serves all families;
+//! `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or profiles.
+//!
+//! In reading order: `config` and `family` say what is to be built, `checkpoint` and `weights` where its numbers come from,
+//! `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops` (`part` tells
+//! its names), `cache` is its memory; `load` makes a `Model`, and `generate` and `score` ask it. `cost` and `inspect`
+//! speak of a model without loading it.
+
+pub mod adapter;
+mod attention;
+mod cache;
+pub mod chat;
+pub mod checkpoint;
+pub mod config;
+pub mod cost;
+mod decoder;
+pub mod encoder;
+pub mod error;
+mod experts;
+pub mod family;
+mod generate;
+pub mod inspect;
+mod iq4;
+mod lanes;
+pub mod linear;
+mod load;
+mod matmul;
+mod mlp;
+pub mod names;
+mod norm;
+pub mod ops;
+mod part;
+mod pattern;
+pub mod rope;
+mod sample;
+mod score;
+mod table;
+pub mod tokenizer;
+mod weights;
+
+pub use adapter::{Adaptation, Adapter};
+pub use cache::Cache;
+pub use config::Config;
+pub use cost::{Cost, cost};
+pub use decoder::Decoder;
+pub use error::{Error, Result};
+pub use family::Family;
+pub use generate::{End, Generated};
+pub use inspect::{Container, Facts, inspect};
+pub use linear::Linear;
+pub use load::{Embedded, LoadOptions, Model, Source, load, main_file, read_tokenizer, with_weights};
+pub use ops::Span;
+pub use sample::Sampling;
+pub use score::{Item, Loglikelihood};
+pub use tokenizer::Tokenizer;
+pub use weights::{Precision, Weights};
+
+#[cfg(test)]
+mod tests;

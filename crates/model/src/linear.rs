@@ -1,0 +1,266 @@
+//! A matrix that activations are multiplied by, whatever form its weights are in: dense (f32, f16, bf16) or one of
+//! ggml's quantized blocks, candle's or our own, with columns in another order where blocks ask for it, and with a
+//! low-rank adapter where there is one. The graph, and all that measures or changes it, sees only this.
+
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Device, Tensor};
+
+use super::checkpoint::gguf::type_of;
+use super::error::Result;
+use super::iq4::Iq4;
+use super::matmul;
+
+/// y = x Wᵀ + b, with W (out, inp).
+#[derive(Debug, Clone)]
+pub struct Linear {
+    weight: Weight,
+    columns: Option<Columns>,
+    adapter: Option<Arc<LowRank>>,
+    bias: Option<Tensor>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Weight {
+    /// (out, inp), contiguous; f32, f16 or bf16.
+    Dense(Tensor),
+    Quantized(Arc<QTensor>),
+    /// On the CPU only.
+    Iq4(Arc<Iq4>),
+}
+
+/// Columns that stand in another order than the inputs they are for.
+#[derive(Debug, Clone)]
+struct Columns {
+    /// The input of each stored column, (inp) u32.
+    input_of: Tensor,
+    /// The stored column of each input, (inp) u32.
+    column_of: Tensor,
+}
+
+/// What an adapter adds to a matrix: W' = m ⊙ (W + b a), with m one number for each row, or none.
+#[derive(Debug)]
+pub struct LowRank {
+    /// (r, inp) f32
+    pub a: Tensor,
+    /// (out, r) f32, with the adapter's scale in it.
+    pub b: Tensor,
+    /// DoRA's magnitude of each row over the norm of that row of W + b a, (out) f32.
+    pub magnitude: Option<Tensor>,
+}
+
+impl Linear {
+    /// From a contiguous (out, inp) tensor.
+    pub fn dense(weight: Tensor) -> Self {
+        Self::new(Weight::Dense(weight))
+    }
+
+    /// From quantized rows.
+    pub fn quantized(weight: Arc<QTensor>) -> Self {
+        Self::new(Weight::Quantized(weight))
+    }
+
+    /// From blocks of IQ4_NL or IQ4_XS.
+    pub fn iq4(weight: Arc<Iq4>) -> Self {
+        Self::new(Weight::Iq4(weight))
+    }
+
+    fn new(weight: Weight) -> Self {
+        Self { weight, columns: None, adapter: None, bias: None }
+    }
+
+    /// With a bias of (out).
+    pub fn with_bias(self, bias: Tensor) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// With stored columns that are those of the inputs `order`, a permutation. Inputs are brought in that order before
+    /// they are multiplied.
+    pub fn with_columns_in(self, order: &[u32]) -> Result<Self> {
+        let mut inverse = vec![0u32; order.len()];
+        for (column, &input) in order.iter().enumerate() {
+            inverse[input as usize] = column as u32;
+        }
+        let device = self.weight.device();
+        let columns = Columns { input_of: Tensor::new(order, &device)?, column_of: Tensor::new(inverse, &device)? };
+        Ok(Self { columns: Some(columns), ..self })
+    }
+
+    /// With an adapter of the same (out, inp), in place of any that it has.
+    pub fn with_adapter(self, adapter: LowRank) -> Self {
+        Self { adapter: Some(Arc::new(adapter)), ..self }
+    }
+
+    /// The weights as they are stored, without adapter; columns may stand in another order, see `dequantized`.
+    pub fn weight(&self) -> &Weight {
+        &self.weight
+    }
+
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    pub fn adapter(&self) -> Option<&LowRank> {
+        self.adapter.as_deref()
+    }
+
+    /// x (T, inp) to (T, out), f32. Differentiable where the weight is f32.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let mut y = match &self.columns {
+            None => self.weight.product(x)?,
+            Some(columns) => self.weight.product(&x.index_select(&columns.input_of, 1)?)?,
+        };
+        if let Some(LowRank { a, b, magnitude }) = self.adapter.as_deref() {
+            y = (y + matmul::dense(&matmul::dense(x, a)?, b)?)?;
+            if let Some(magnitude) = magnitude {
+                y = y.broadcast_mul(magnitude)?;
+            }
+        }
+        match &self.bias {
+            Some(bias) => Ok(y.broadcast_add(bias)?),
+            None => Ok(y),
+        }
+    }
+
+    /// The rows of W at `ids`, (n, inp) f32: W read as an embedding table. Every id must be below `out`.
+    pub fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        let rows = self.columns_by_input(self.weight.rows(ids)?)?;
+        let Some(LowRank { a, b, magnitude }) = self.adapter.as_deref() else { return Ok(rows) };
+        let ids = Tensor::new(ids, b.device())?;
+        let rows = (rows + b.index_select(&ids, 0)?.matmul(a)?)?;
+        match magnitude {
+            None => Ok(rows),
+            Some(magnitude) => Ok(rows.broadcast_mul(&magnitude.index_select(&ids, 0)?.unsqueeze(1)?)?),
+        }
+    }
+
+    /// W in f32, (out, inp), with what the adapter adds.
+    pub fn dequantized(&self) -> Result<Tensor> {
+        let weight = self.columns_by_input(self.weight.dequantized()?)?;
+        match self.adapter.as_deref() {
+            None => Ok(weight),
+            Some(adapter) => adapter.merged(&weight),
+        }
+    }
+
+    fn columns_by_input(&self, rows: Tensor) -> Result<Tensor> {
+        match &self.columns {
+            None => Ok(rows),
+            Some(columns) => Ok(rows.index_select(&columns.column_of, 1)?),
+        }
+    }
+
+    /// Bytes its weights take in memory, without what a kernel may repack on first use.
+    pub fn bytes(&self) -> usize {
+        let columns = self.columns.as_ref().map_or(0, |c| bytes_of(&c.input_of) + bytes_of(&c.column_of));
+        let adapter = self.adapter.as_deref().map_or(0, LowRank::bytes);
+        self.weight.bytes() + columns + adapter + self.bias.as_ref().map_or(0, bytes_of)
+    }
+
+    /// The form of its weights, in ggml's words.
+    pub fn format(&self) -> &'static str {
+        self.weight.format()
+    }
+
+    pub fn device(&self) -> Device {
+        self.weight.device()
+    }
+
+    /// The weights alone, where nothing else has a part in the product.
+    fn plain_blocks(&self) -> Option<&QTensor> {
+        match &self.weight {
+            Weight::Quantized(w) if self.bias.is_none() && self.columns.is_none() && self.adapter.is_none() => Some(w),
+            _ => None,
+        }
+    }
+}
+
+impl Weight {
+    /// x, with columns in the order of the weights, times Wᵀ.
+    fn product(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(w) => matmul::dense(x, w),
+            Self::Quantized(w) => matmul::quantized(x, w),
+            Self::Iq4(w) => matmul::chosen(x, w),
+        }
+    }
+
+    fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        let tensor = |ids| Tensor::new(ids, &self.device());
+        Ok(match self {
+            Self::Dense(w) => w.index_select(&tensor(ids)?, 0)?.to_dtype(DType::F32)?,
+            Self::Quantized(w) => w.embedding(&tensor(ids)?)?,
+            Self::Iq4(w) => w.rows(ids.iter().map(|&id| id as usize))?,
+        })
+    }
+
+    fn dequantized(&self) -> Result<Tensor> {
+        Ok(match self {
+            Self::Dense(w) => w.to_dtype(DType::F32)?,
+            Self::Quantized(w) => w.dequantize(&self.device())?,
+            Self::Iq4(w) => w.rows(0..w.dims().0)?,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(w) => bytes_of(w),
+            Self::Quantized(w) => w.storage_size_in_bytes(),
+            Self::Iq4(w) => w.size(),
+        }
+    }
+
+    fn format(&self) -> &'static str {
+        let dtype = match self {
+            Self::Dense(w) => match w.dtype() {
+                DType::F16 => GgmlDType::F16,
+                DType::BF16 => GgmlDType::BF16,
+                _ => GgmlDType::F32,
+            },
+            Self::Quantized(w) => w.dtype(),
+            Self::Iq4(w) => return w.layout().name(),
+        };
+        type_of(dtype).map_or("unknown", |ty| ty.name())
+    }
+
+    fn device(&self) -> Device {
+        match self {
+            Self::Dense(w) => w.device().clone(),
+            Self::Quantized(w) => w.device(),
+            Self::Iq4(_) => Device::Cpu,
+        }
+    }
+}
+
+impl LowRank {
+    /// m ⊙ (W + b a) of an f32 W (out, inp).
+    pub fn merged(&self, weight: &Tensor) -> Result<Tensor> {
+        let sum = (weight + self.b.matmul(&self.a)?)?;
+        match &self.magnitude {
+            None => Ok(sum),
+            Some(magnitude) => Ok(sum.broadcast_mul(&magnitude.unsqueeze(1)?)?),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        bytes_of(&self.a) + bytes_of(&self.b) + self.magnitude.as_ref().map_or(0, bytes_of)
+    }
+}
+
+fn bytes_of(tensor: &Tensor) -> usize {
+    tensor.elem_count() * tensor.dtype().size_in_bytes()
+}
+
+/// Several matrices applied to one input: q, k and v, or gate and up. One pass over the input where the weights allow.
+pub fn forward_all<const N: usize>(linears: [&Linear; N], x: &Tensor) -> Result<[Tensor; N]> {
+    let quantized: Vec<&QTensor> = linears.iter().filter_map(|linear| linear.plain_blocks()).collect();
+    if quantized.len() == N
+        && let Some(ys) = QTensor::gemv_fused_shared_lhs(&quantized, x)?
+        && let Ok(ys) = <[Tensor; N]>::try_from(ys)
+    {
+        return Ok(ys);
+    }
+    let ys = linears.into_iter().map(|linear| linear.forward(x)).collect::<Result<Vec<_>>>()?;
+    Ok(ys.try_into().expect("one output for each of the N linears"))
+}

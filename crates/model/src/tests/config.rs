@@ -1,0 +1,103 @@
+//! config.json in both forms, and what is refused.
+
+use serde_json::{Value, json};
+
+use super::goldens::root;
+use crate::config::{Config, Stored};
+use crate::rope::{Scaling, Yarn};
+
+/// The golden Llama's config with some keys set; null removes one.
+fn changed(changes: Value) -> Result<Config, String> {
+    let bytes = std::fs::read(root().join("llama/config.json")).expect("config.json");
+    let mut config: Value = serde_json::from_slice(&bytes).expect("config.json");
+    for (key, value) in changes.as_object().expect("changes") {
+        config[key] = value.clone();
+    }
+    Config::from_json(config.to_string().as_bytes(), "config.json").map_err(|error| error.to_string())
+}
+
+#[test]
+fn both_forms_mean_the_same() {
+    let legacy = changed(json!({})).expect("legacy");
+    let table = json!({"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "high_freq_factor": 4.0,
+        "low_freq_factor": 1.0, "original_max_position_embeddings": 64});
+    let newer = changed(json!({"rope_theta": null, "rope_scaling": null, "torch_dtype": null,
+        "rope_parameters": table, "dtype": "bfloat16"}));
+    assert_eq!(newer.expect("newer"), legacy);
+    assert_eq!(legacy.stored, Some(Stored::Bf16));
+    assert_eq!((legacy.bos, &legacy.eos[..]), (Some(379), &[380, 383][..]));
+    assert_eq!(legacy.ropes[0].theta, 500_000.0);
+}
+
+#[test]
+fn what_is_left_out_has_its_documented_default() {
+    let config = changed(json!({"head_dim": null, "num_key_value_heads": null, "rope_theta": null,
+        "rope_scaling": null, "tie_word_embeddings": null, "torch_dtype": null, "eos_token_id": null, "hidden_act": null}));
+    let config = config.expect("config");
+    assert_eq!((config.head_dim, config.kv_heads, config.tied), (16, 4, false));
+    assert_eq!((config.ropes[0].theta, &config.ropes[0].scaling), (10_000.0, &Scaling::None));
+    assert_eq!((config.stored, config.eos.len()), (None, 0));
+}
+
+#[test]
+fn every_rope_scaling_is_read() {
+    let scaling = |table: Value| changed(json!({"rope_scaling": table})).expect("config").ropes.remove(0).scaling;
+    assert_eq!(scaling(json!({"type": "linear", "factor": 2.0})), Scaling::Linear { factor: 2.0 });
+    assert_eq!(scaling(json!({"rope_type": "dynamic", "factor": 4})), Scaling::Dynamic { factor: 4.0, original: 256 });
+    let yarn = |table| match scaling(table) {
+        Scaling::Yarn(yarn) => yarn,
+        other => panic!("{other:?}"),
+    };
+    let plain = yarn(json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}));
+    let expected = Yarn {
+        factor: 4.0,
+        original: 64,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        attention: 0.1 * 4f64.ln() + 1.0,
+        truncate: true,
+    };
+    assert_eq!(plain, expected);
+    assert_eq!(yarn(json!({"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.5})).attention, 1.5);
+    let deepseek = yarn(json!({"rope_type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 1.0}));
+    assert_eq!(deepseek.attention, 1.0);
+}
+
+#[test]
+fn refuses_by_name_and_says_what_is_supported() {
+    for (changes, part) in [
+        (json!({"model_type": "rwkv"}), "model_type \"rwkv\" is not supported; supported: llama, mistral, mixtral"),
+        (json!({"model_type": null}), "model_type is missing"),
+        (json!({"architectures": ["LlamaForSequenceClassification"]}), "supported: LlamaForCausalLM"),
+        (json!({"hidden_act": "xielu"}), "hidden_act \"xielu\" is not supported; supported: silu"),
+        (json!({"torch_dtype": "int8"}), "dtype \"int8\" is not supported; supported: float32, float16, bfloat16"),
+        (json!({"rope_scaling": {"type": "3d"}}), "rope_type \"3d\" is not supported; supported: default, linear"),
+        (json!({"rope_scaling": {"type": "linear"}}), "factor is missing"),
+        (
+            json!({"rope_scaling": {"type": "longrope", "short_factor": [1]}}),
+            "short_factor has 1 entries, allowed are 8",
+        ),
+        (json!({"rope_scaling": {"type": "linear", "factor": -2}}), "factor is -2, allowed is a positive number"),
+        (json!({"rope_scaling": [1]}), "is not a table"),
+        (json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}}), "one rope for all layers"),
+        (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor 0.5 is not supported"),
+        (json!({"quantization_config": {"quant_method": "aqlm"}}), "quant_method"),
+        (json!({"hidden_size": null}), "hidden_size is missing"),
+        (json!({"hidden_size": 0}), "hidden_size is 0, allowed are 1 to 1048576"),
+        (json!({"vocab_size": 1_u64 << 40}), "vocab_size is 1099511627776"),
+        (json!({"num_hidden_layers": -1}), "num_hidden_layers is -1, allowed is a whole number"),
+        (json!({"num_key_value_heads": 3}), "num_attention_heads 4 is not a multiple of num_key_value_heads 3"),
+        (json!({"head_dim": 15}), "head_dim 15 is odd"),
+        (json!({"head_dim": null, "num_attention_heads": 5}), "hidden_size 64 is not a multiple"),
+        (json!({"num_attention_heads": 0, "head_dim": null}), "hidden_size 64 is not a multiple"),
+        (json!({"rms_norm_eps": 0.0}), "rms_norm_eps is 0"),
+        (json!({"rope_theta": 0.5}), "rope_theta is 0.5"),
+        (json!({"bos_token_id": 384}), "special token id 384 is outside the vocabulary of 384"),
+        (json!({"eos_token_id": "x"}), "eos_token_id is \"x\""),
+    ] {
+        let refusal = changed(changes.clone()).expect_err("must refuse");
+        assert!(refusal.starts_with("config.json: ") && refusal.contains(part), "{changes}: {refusal}");
+    }
+    let refusal = Config::from_json(b"{", "config.json").expect_err("must refuse").to_string();
+    assert!(refusal.starts_with("config.json: not a model config: EOF"), "{refusal}");
+}

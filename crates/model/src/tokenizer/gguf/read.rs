@@ -1,0 +1,192 @@
+//! A tokenizer out of the metadata of a GGUF file, which stores its parts (tokens, scores or merges, types) and the
+//! name of the way it splits text, but not tokenizer.json. Two kinds are known: `llama`, a SentencePiece vocabulary
+//! whose merges follow from the scores, and `gpt2`, byte-level BPE. Files that bantam wrote say the rest in their
+//! `skeleton`, and nothing is left to be known.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokenizers::models::bpe::BPE;
+use tokenizers::{DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper};
+
+use crate::error::{Error, Result};
+use crate::tokenizer::pieces::{self, Kind, Pieces};
+use crate::tokenizer::skeleton::{self, Skeleton};
+use crate::tokenizer::splitters::Splitter;
+use crate::tokenizer::{Rule, Token, Tokenizer};
+use bantam_format::gguf::Gguf;
+
+impl Tokenizer {
+    /// Rebuilds the tokenizer a GGUF file describes. Fails on parts that are missing or do not fit together, and on a
+    /// kind or a splitting rule that is not known, since guessing would tokenize wrongly without a word.
+    pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
+        Vocabulary::read(gguf)?.tokenizer()
+    }
+}
+
+/// The key under which a file may hold all of tokenizer.json.
+const WHOLE: &str = "tokenizer.huggingface.json";
+
+/// Roles of special tokens, as transformers and as GGUF names them.
+static ROLES: &[(&str, &str)] =
+    &[("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"), ("mask_token", "mask")];
+
+/// The parts, read and checked against each other.
+struct Vocabulary<'a> {
+    gguf: &'a Gguf,
+    tokens: Vec<String>,
+    kinds: Vec<Kind>,
+}
+
+impl<'a> Vocabulary<'a> {
+    fn read(gguf: &'a Gguf) -> Result<Self> {
+        let tokens = gguf.strings("tokenizer.ggml.tokens")?;
+        let kinds = match gguf.has("tokenizer.ggml.token_type") {
+            false => vec![Kind::Normal; tokens.len()],
+            true => {
+                let numbers = gguf.integers("tokenizer.ggml.token_type")?;
+                let kinds: Option<Vec<Kind>> = numbers.into_iter().map(Kind::of).collect();
+                kinds.ok_or_else(|| {
+                    Error::broken(gguf.file(), "tokenizer.ggml.token_type holds a number outside 1 to 6")
+                })?
+            }
+        };
+        if tokens.is_empty() || kinds.len() != tokens.len() {
+            let what = format!("tokenizer.ggml.token_type has {} entries for {} tokens", kinds.len(), tokens.len());
+            return Err(Error::broken(gguf.file(), what));
+        }
+        Ok(Self { gguf, tokens, kinds })
+    }
+
+    fn tokenizer(&self) -> Result<Tokenizer> {
+        let kind = self.gguf.string("tokenizer.ggml.model")?;
+        let skeleton = match self.gguf.optional_string(skeleton::KEY) {
+            Some(text) => Some(Skeleton::read(text).map_err(|e| self.broken(e))?),
+            None => None,
+        };
+        let (inner, adds_bos) = match (kind, &skeleton) {
+            (_, None) if self.gguf.has(WHOLE) => (self.whole_json()?, false),
+            ("llama" | "gpt2", Some(skeleton)) => (self.whole(skeleton, kind == "llama")?, false),
+            ("llama", None) => (self.pieces()?.tokenizer().map_err(|e| self.broken(e))?, true),
+            ("gpt2", None) => self.byte_level()?,
+            (other, _) => {
+                let what = format!("tokenizer.ggml.model {other:?}");
+                return Err(Error::unsupported(self.gguf.file(), what, "llama, gpt2"));
+            }
+        };
+        let (bos, eos) = (self.token("bos")?, self.token("eos")?);
+        let adds =
+            |key: &str, default: bool| self.gguf.optional_bool(&format!("tokenizer.ggml.add_{key}_token"), default);
+        let plain = skeleton.is_none() && !self.gguf.has(WHOLE);
+        let rule = plain.then(|| Rule { bos: adds("bos", adds_bos), eos: adds("eos", false) });
+        let mut tokenizer = Tokenizer::new(inner, bos, eos, rule).map_err(|e| self.broken(e))?;
+        for (role, key) in ROLES {
+            if let Some(token) = self.token(key)? {
+                tokenizer.special_tokens.insert((*role).to_owned(), token.text);
+            }
+        }
+        if let Some(template) = self.gguf.optional_string("tokenizer.chat_template") {
+            tokenizer.chat_templates.insert("default".to_owned(), template.to_owned());
+        }
+        for key in self.gguf.metadata().keys() {
+            if let (Some(name), Some(text)) =
+                (key.strip_prefix("tokenizer.chat_template."), self.gguf.optional_string(key))
+            {
+                tokenizer.chat_templates.insert(name.to_owned(), text.to_owned());
+            }
+        }
+        Ok(tokenizer)
+    }
+
+    /// The tokenizer.json that a file holds as it is.
+    fn whole_json(&self) -> Result<tokenizers::Tokenizer> {
+        let json = self.gguf.string(WHOLE)?;
+        tokenizers::Tokenizer::from_bytes(json)
+            .map_err(|e| Error::broken(self.gguf.file(), format!("{WHOLE} is no tokenizer: {e}")))
+    }
+
+    /// The tokenizer that the skeleton and the file's own lists make together.
+    fn whole(&self, skeleton: &Skeleton, pieces: bool) -> Result<tokenizers::Tokenizer> {
+        let merges = match self.gguf.has("tokenizer.ggml.merges") {
+            true => self.merges()?,
+            false if pieces => self.pieces()?.merges_by_score(),
+            false => return Err(Error::broken(self.gguf.file(), "tokenizer.ggml.merges is missing")),
+        };
+        let known = self.tokens.iter().zip(0..).zip(&self.kinds).filter(|(_, kind)| **kind != Kind::Unused);
+        let vocab = known.map(|((token, id), _)| (token.clone(), id)).collect();
+        skeleton.clothe(vocab, merges, &self.tokens).map_err(|e| self.broken(e))
+    }
+
+    /// SentencePiece BPE: spaces become ▁, unknown characters their bytes.
+    fn pieces(&self) -> Result<Pieces> {
+        let scores = self.gguf.floats("tokenizer.ggml.scores")?;
+        if scores.len() != self.tokens.len() {
+            let what = format!("tokenizer.ggml.scores has {} entries for {} tokens", scores.len(), self.tokens.len());
+            return Err(Error::broken(self.gguf.file(), what));
+        }
+        Ok(Pieces {
+            tokens: self.tokens.clone(),
+            kinds: self.kinds.clone(),
+            scores,
+            merges: self.gguf.has("tokenizer.ggml.merges").then(|| self.merges()).transpose()?,
+            unknown: self.token("unknown")?.map(|token| token.id),
+            prefixes_space: self.gguf.optional_bool("tokenizer.ggml.add_space_prefix", true),
+            collapses_spaces: self.gguf.optional_bool("tokenizer.ggml.remove_extra_whitespaces", false),
+        })
+    }
+
+    /// Byte-level BPE, and whether its splitting rule wants a first token.
+    fn byte_level(&self) -> Result<(tokenizers::Tokenizer, bool)> {
+        let name = self.gguf.optional_string("tokenizer.ggml.pre").unwrap_or("default");
+        let splitter = Splitter::named(name).ok_or_else(|| {
+            Error::unsupported(self.gguf.file(), format!("tokenizer.ggml.pre {name:?}"), Splitter::names())
+        })?;
+        let model = BPE::builder().vocab_and_merges(pieces::ids(&self.tokens), self.merges()?);
+        let model = model.ignore_merges(splitter.whole_first).build().map_err(|e| self.broken(e))?;
+        let mut inner = tokenizers::Tokenizer::new(model);
+        let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+        let split =
+            |p: &&str| json!({"type": "Split", "pattern": {"Regex": p}, "behavior": "Isolated", "invert": false});
+        let steps: Vec<Value> = splitter.patterns.iter().map(split).chain([bytes.clone()]).collect();
+        let pre: PreTokenizerWrapper = self.part(json!({"type": "Sequence", "pretokenizers": steps}))?;
+        inner.with_pre_tokenizer(Some(pre));
+        inner.with_decoder(Some(self.part::<DecoderWrapper>(bytes)?));
+        if splitter.composes {
+            let composed: NormalizerWrapper = self.part(json!({"type": "NFC"}))?;
+            inner.with_normalizer(Some(composed)).map_err(|e| self.broken(e))?;
+        }
+        pieces::add(&mut inner, &self.tokens, &self.kinds).map_err(|e| self.broken(e))?;
+        Ok((inner, splitter.adds_bos))
+    }
+
+    fn merges(&self) -> Result<Vec<(String, String)>> {
+        let merges = self.gguf.strings("tokenizer.ggml.merges")?;
+        // a merge's left part may begin with a space in vocabularies that are no bytes
+        let pair = |merge: &String| {
+            let at = merge.char_indices().skip(1).find(|&(_, c)| c == ' ')?.0;
+            Some((merge[..at].to_owned(), merge[at + 1..].to_owned()))
+        };
+        let pairs: Option<Vec<(String, String)>> = merges.iter().map(pair).collect();
+        pairs.ok_or_else(|| Error::broken(self.gguf.file(), "tokenizer.ggml.merges holds an entry that is no pair"))
+    }
+
+    /// The special token whose id the file names.
+    fn token(&self, role: &str) -> Result<Option<Token>> {
+        let key = format!("tokenizer.ggml.{role}_token_id");
+        let Some(id) = self.gguf.optional_integer(&key)? else { return Ok(None) };
+        match self.tokens.get(id as usize) {
+            Some(text) => Ok(Some(Token { id: id as u32, text: text.clone() })),
+            None => Err(Error::broken(
+                self.gguf.file(),
+                format!("{key} is {id}, and there are {} tokens", self.tokens.len()),
+            )),
+        }
+    }
+
+    fn part<T: DeserializeOwned>(&self, json: Value) -> Result<T> {
+        serde_json::from_value(json).map_err(|e| self.broken(e.into()))
+    }
+
+    fn broken(&self, error: tokenizers::Error) -> Error {
+        Error::broken(self.gguf.file(), format!("its tokenizer cannot be rebuilt: {error}"))
+    }
+}

@@ -1,0 +1,168 @@
+//! Text to tokens and back, exactly as the checkpoint's own tokenizer does it. The algorithm is the `tokenizers`
+//! crate's; this adds the rules that stand outside tokenizer.json: which tokens begin and end a sequence, whether they
+//! are added, and the chat templates, which are kept as text and rendered in `chat`.
+//!
+//! `files` reads a checkpoint's own files (`early` and `sentencepiece` those from before tokenizer.json), `gguf` the
+//! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `skeleton` is what bantam's own
+//! GGUF files say besides.
+
+mod early;
+mod files;
+pub mod gguf;
+mod outline;
+mod pieces;
+mod sentencepiece;
+pub(crate) mod skeleton;
+pub(crate) mod splitters;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tokenizers::processors::PostProcessorWrapper;
+
+use super::error::{Error, Result};
+pub use files::Files;
+#[cfg(test)]
+pub(crate) use files::Vocabulary;
+pub use outline::Outline;
+pub(crate) use pieces::{Kind, Pieces};
+
+/// A checkpoint's tokenizer.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    bos: Option<Token>,
+    eos: Option<Token>,
+    adds_bos: bool,
+    special_tokens: BTreeMap<String, String>,
+    chat_templates: BTreeMap<String, String>,
+}
+
+/// A special token: its id, and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    pub id: u32,
+    pub text: String,
+}
+
+/// Whether special tokens count: in `encode`, those the checkpoint wants around a text (mostly one at the beginning);
+/// in `decode`, those among the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    With,
+    Without,
+}
+
+/// Which special tokens are set around a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rule {
+    bos: bool,
+    eos: bool,
+}
+
+impl Tokenizer {
+    /// `rule` overrides what the tokenizer does by itself.
+    fn new(
+        mut inner: tokenizers::Tokenizer,
+        bos: Option<Token>,
+        eos: Option<Token>,
+        rule: Option<Rule>,
+    ) -> tokenizers::Result<Self> {
+        // a checkpoint may ship settings for training batches; scores need every token of a text and no others
+        inner.with_truncation(None)?;
+        inner.with_padding(None);
+        if let Some(rule) = rule {
+            inner.with_post_processor(Some(frame(
+                bos.as_ref().filter(|_| rule.bos),
+                eos.as_ref().filter(|_| rule.eos),
+            )?));
+        }
+        let first = inner.encode("", true)?.get_ids().first().copied();
+        let adds_bos = first.is_some() && first == bos.as_ref().map(|token| token.id);
+        let named = [("bos_token", &bos), ("eos_token", &eos)].into_iter();
+        let special_tokens = named.filter_map(|(role, token)| Some((role.to_owned(), token.as_ref()?.text.clone())));
+        Ok(Self {
+            special_tokens: special_tokens.collect(),
+            adds_bos,
+            inner,
+            bos,
+            eos,
+            chat_templates: BTreeMap::new(),
+        })
+    }
+
+    /// The tokens of a text. Special tokens that are written out in the text become themselves.
+    pub fn encode(&self, text: &str, special: Special) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast(text, special == Special::With);
+        let encoding = encoding.map_err(|e| Error::Request(format!("cannot tokenize the text: {e}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of tokens; without special tokens it reads as a person wrote it.
+    pub fn decode(&self, tokens: &[u32], special: Special) -> Result<String> {
+        let text = self.inner.decode(tokens, special == Special::Without);
+        text.map_err(|e| Error::Request(format!("cannot decode the tokens: {e}")))
+    }
+
+    /// The token that begins a sequence.
+    pub fn bos(&self) -> Option<&Token> {
+        self.bos.as_ref()
+    }
+
+    /// The token that ends a sequence.
+    pub fn eos(&self) -> Option<&Token> {
+        self.eos.as_ref()
+    }
+
+    /// Whether `encode` with `Special::With` begins with `bos`.
+    pub fn adds_bos(&self) -> bool {
+        self.adds_bos
+    }
+
+    /// The Jinja template that turns a conversation into a prompt, where the checkpoint has one.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat_templates.get("default").map(String::as_str)
+    }
+
+    /// All its templates by name, such as `default` and `tool_use`.
+    pub fn chat_templates(&self) -> &BTreeMap<String, String> {
+        &self.chat_templates
+    }
+
+    /// The special tokens as they are written, by their roles: `bos_token`, `pad_token` and so on.
+    pub fn special_tokens(&self) -> &BTreeMap<String, String> {
+        &self.special_tokens
+    }
+
+    /// How many tokens there are, special ones included.
+    pub fn len(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The library's own tokenizer, for what looks inside: export writes its vocabulary and merges.
+    pub fn inner(&self) -> &tokenizers::Tokenizer {
+        &self.inner
+    }
+}
+
+/// A post-processor that sets these tokens around a text, and around the second of two.
+fn frame(before: Option<&Token>, after: Option<&Token>) -> tokenizers::Result<PostProcessorWrapper> {
+    let framed = |sequence: &str, of: u32| -> Vec<Value> {
+        let piece = |token: &Token| json!({"SpecialToken": {"id": token.text, "type_id": of}});
+        let text = json!({"Sequence": {"id": sequence, "type_id": of}});
+        before.map(piece).into_iter().chain([text]).chain(after.map(piece)).collect()
+    };
+    let specials: serde_json::Map<String, Value> = before
+        .into_iter()
+        .chain(after)
+        .map(|token| (token.text.clone(), json!({"id": token.text, "ids": [token.id], "tokens": [token.text]})))
+        .collect();
+    let pair = [framed("A", 0), framed("B", 1)].concat();
+    let template = json!({"type": "TemplateProcessing", "single": framed("A", 0), "pair": pair,
+        "special_tokens": specials});
+    Ok(serde_json::from_value(template)?)
+}

@@ -1,0 +1,492 @@
+//! The advice: which variant to use and why, or what stands in the way. All of it data; `words` says it.
+//!
+//! A variant qualifies when it meets every constraint and is shown not worse than the reference by more than the margin
+//! on every task that decides. Of those that qualify the profile's preference picks one. The reference is never worse
+//! than itself, so as long as it meets the constraints there is an answer: keep it.
+
+mod choose;
+mod reference;
+pub mod words;
+
+use super::compare::{self, Compared, Comparison};
+use super::constraint::{self, Requirement, Status};
+use super::pareto::{self, Front};
+use super::score::{self, Overall, Rigour};
+use super::standing::{Standing, TaskName};
+use super::tie::{self, Contender, TieGroup};
+use bantam_core::metric::Metric;
+use bantam_core::profile::{Prefer, Profile};
+use bantam_core::record::{Id, Reading, Row, WarningKind};
+use bantam_core::stats::{Level, More};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    pub conclusion: Conclusion,
+    pub prefer: Prefer,
+    /// How much worse is still good enough: a share, 0.02 for two points or a perplexity 1.02 times as high.
+    pub margin: f64,
+    pub level: Level,
+    pub reference: Option<Id>,
+    pub tasks: Vec<AskedTask>,
+    /// Every variant that was tried: those that qualify, best first, then the others, nearest first.
+    pub standings: Vec<Standing>,
+    /// Variants that would be preferred, but of which the items cannot tell whether they are good enough.
+    pub open: Vec<Open>,
+    /// When nothing qualifies: the requirements that stand in the way.
+    pub binding: Vec<Binding>,
+    pub fronts: Vec<Front>,
+    pub ties: Vec<TieGroup>,
+    pub doubts: Vec<Doubt>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    Advised {
+        variant: Id,
+        /// The metric it was picked by; None when no cost was measured at all.
+        by: Option<Metric>,
+        /// Others that qualify and cannot be told from it on that metric.
+        equals: Vec<Id>,
+    },
+    /// Nothing qualifies; this one comes nearest.
+    NothingQualifies { nearest: Id },
+    /// There is nothing to decide from.
+    NoEvidence(NoEvidence),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoEvidence {
+    /// Nothing has been run.
+    NoResults,
+    /// No variant has a score on any deciding task.
+    NoScores,
+    /// The profile's reference was not run, or has no score.
+    NoReference { named: String },
+    /// Every task was set aside.
+    NoTaskTells,
+}
+
+/// A task that the profile lets decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AskedTask {
+    pub name: TaskName,
+    pub metric: Metric,
+    /// Items on which the reference was scored.
+    pub items: usize,
+    pub set_aside: Option<SetAside>,
+}
+
+/// Why a task does not decide after all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetAside {
+    /// The reference does no better than guessing: to be as good as it would show nothing.
+    AtChance { score: f64, chance: f64 },
+    /// The reference has no score there.
+    NoScore { reason: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    pub variant: Id,
+    pub tasks: Vec<OpenTask>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenTask {
+    pub task: TaskName,
+    pub items: usize,
+    pub more: More,
+    /// The difference seen is beyond the margin already: more items would rather show that it is worse.
+    pub leans_worse: bool,
+}
+
+/// A requirement that stands in the way of some variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Binding {
+    pub requirement: Requirement,
+    /// How many variants do not meet it, and of how many that is unknown.
+    pub unmet: usize,
+    pub unknown: usize,
+    /// The variant that would qualify were this one requirement relaxed, by the least.
+    pub alone: Option<Id>,
+}
+
+/// What a reader should know before trusting the advice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    OneVariant,
+    /// The profile lets a task decide that was not asked.
+    NotAsked {
+        task: String,
+    },
+    SetAside {
+        task: TaskName,
+        why: SetAside,
+    },
+    /// No untouched model has a score, so that another variant had to serve as the reference.
+    ReferenceIsNoBase,
+    TrialFailed {
+        variant: Id,
+        ask: String,
+        reason: String,
+    },
+    /// Some items were scored for one side only and left out.
+    LeftOut {
+        variant: Id,
+        task: TaskName,
+        only_reference: usize,
+        only_candidate: usize,
+    },
+    /// What the profile prefers by is known of no variant that qualifies.
+    OtherMetric {
+        wanted: Metric,
+        used: Option<Metric>,
+        reason: String,
+    },
+    /// It qualifies, but what the preference goes by is not known of it.
+    Unranked {
+        variant: Id,
+        metric: Metric,
+        reason: String,
+    },
+    /// A number that decided about the advised variant is an estimate.
+    Estimated {
+        metric: Metric,
+    },
+    /// The advised variant meets a limit that lies within its interval.
+    Close {
+        requirement: Requirement,
+    },
+    /// The advised variant does no better than guessing on a task.
+    AdvisedAtChance {
+        task: TaskName,
+    },
+    /// Seen while measuring the advised variant or the reference.
+    Warned {
+        variant: Id,
+        text: String,
+    },
+}
+
+impl Advice {
+    pub fn advised(&self) -> Option<&Standing> {
+        match &self.conclusion {
+            Conclusion::Advised { variant, .. } => self.standing(variant),
+            _ => None,
+        }
+    }
+
+    pub fn standing(&self, id: &Id) -> Option<&Standing> {
+        self.standings.iter().find(|standing| standing.id() == id)
+    }
+
+    pub fn reference(&self) -> Option<&Standing> {
+        self.standing(self.reference.as_ref()?)
+    }
+
+    pub fn is_reference(&self, id: &Id) -> bool {
+        self.reference.as_ref() == Some(id)
+    }
+
+    /// Tasks that decided.
+    pub fn deciding(&self) -> impl Iterator<Item = &AskedTask> {
+        self.tasks.iter().filter(|task| task.set_aside.is_none())
+    }
+
+    pub fn failed_trials(&self) -> usize {
+        self.standings.iter().map(|standing| standing.failures.len()).sum()
+    }
+
+    pub fn on_front(&self, cost: Metric, id: &Id) -> bool {
+        self.fronts.iter().any(|front| front.cost == cost && front.members.contains(id))
+    }
+}
+
+/// Decides from all rows of a run.
+pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
+    let mut case = Case::open(rows, profile);
+    if case.advice.standings.is_empty() {
+        return case.close(Conclusion::NoEvidence(NoEvidence::NoResults));
+    }
+    case.name_tasks();
+    if let Err(none) = case.name_reference() {
+        return case.close(Conclusion::NoEvidence(none));
+    }
+    case.set_tasks_aside();
+    case.weigh();
+    case.draw_fronts();
+    case.group_ties();
+    if case.advice.deciding().next().is_none() {
+        return case.close(Conclusion::NoEvidence(NoEvidence::NoTaskTells));
+    }
+    case.compare();
+    case.check();
+    let conclusion = choose::conclude(&mut case.advice);
+    case.close(conclusion)
+}
+
+/// The advice in the making, with what it is made from.
+struct Case<'a> {
+    rows: &'a [Row],
+    profile: &'a Profile,
+    rigour: Rigour,
+    advice: Advice,
+}
+
+impl<'a> Case<'a> {
+    fn open(rows: &'a [Row], profile: &'a Profile) -> Case<'a> {
+        let objective = &profile.objective;
+        let level = Level::new(objective.confidence).expect("a profile's confidence lies between 0.5 and 0.9999");
+        let rigour = Rigour { level, seed: profile.measure.seed };
+        let advice = Advice {
+            conclusion: Conclusion::NoEvidence(NoEvidence::NoResults),
+            prefer: objective.prefer,
+            margin: objective.margin,
+            level,
+            reference: None,
+            tasks: vec![],
+            standings: standings(rows, rigour),
+            open: vec![],
+            binding: vec![],
+            fronts: vec![],
+            ties: vec![],
+            doubts: vec![],
+        };
+        Case { rows, profile, rigour, advice }
+    }
+
+    /// The tasks that may decide, in the order they were asked.
+    fn name_tasks(&mut self) {
+        let mut asked: Vec<(TaskName, Metric)> = Vec::new();
+        for score in self.advice.standings.iter().flat_map(|standing| &standing.scores) {
+            let name = TaskName { suite: score.suite.clone(), task: score.task.clone() };
+            if !asked.iter().any(|(known, _)| *known == name) {
+                asked.push((name, score.metric));
+            }
+        }
+        if let Some(wanted) = &self.profile.objective.tasks {
+            let missing = wanted.iter().filter(|wanted| !asked.iter().any(|(name, _)| name.is_called(wanted)));
+            self.advice.doubts.extend(missing.map(|task| Doubt::NotAsked { task: task.clone() }));
+            asked.retain(|(name, _)| wanted.iter().any(|wanted| name.is_called(wanted)));
+        }
+        let task = |(name, metric)| AskedTask { name, metric, items: 0, set_aside: None };
+        self.advice.tasks = asked.into_iter().map(task).collect();
+    }
+
+    fn name_reference(&mut self) -> Result<(), NoEvidence> {
+        let names: Vec<&TaskName> = self.advice.tasks.iter().map(|task| &task.name).collect();
+        let reference = reference::pick(&self.advice.standings, &names, self.profile.objective.reference.as_deref())?;
+        if !reference.variant.is_base() && self.profile.objective.reference.is_none() {
+            self.advice.doubts.push(Doubt::ReferenceIsNoBase);
+        }
+        self.advice.reference = Some(reference.id().clone());
+        Ok(())
+    }
+
+    fn set_tasks_aside(&mut self) {
+        let Some(reference) = self.advice.reference().cloned() else { return };
+        for task in &mut self.advice.tasks {
+            let score = reference.score(&task.name);
+            task.items = score.map_or(0, |score| score.items);
+            task.set_aside = match score.map(|score| (score, score.reading())) {
+                None => Some(SetAside::NoScore { reason: "it was not asked of the reference".into() }),
+                Some((_, Reading::Missing { reason })) => Some(SetAside::NoScore { reason: reason.clone() }),
+                Some((score, Reading::Known(figure))) => score
+                    .chance
+                    .filter(|_| score.at_chance == Some(true))
+                    .map(|chance| SetAside::AtChance { score: figure.value, chance }),
+            };
+            if let Some(why) = &task.set_aside {
+                self.advice.doubts.push(Doubt::SetAside { task: task.name.clone(), why: why.clone() });
+            }
+        }
+    }
+
+    /// One number for all deciding tasks (for all that were asked, when none decides).
+    fn weigh(&mut self) {
+        let mut tasks: Vec<TaskName> = self.advice.deciding().map(|task| task.name.clone()).collect();
+        if tasks.is_empty() {
+            tasks = self.advice.tasks.iter().map(|task| task.name.clone()).collect();
+        }
+        for standing in &mut self.advice.standings {
+            let not_asked = tasks.iter().find(|task| standing.score(task).is_none());
+            let scores: Vec<_> = tasks.iter().filter_map(|task| standing.score(task)).collect();
+            let overall = score::overall(&scores);
+            standing.overall = match not_asked {
+                Some(task) => Overall { reading: Reading::missing(format!("{task} was not asked of it")), ..overall },
+                None => overall,
+            };
+        }
+    }
+
+    fn draw_fronts(&mut self) {
+        let costs = [Metric::PeakMemory, Metric::DecodeTps, Metric::DecodeEnergy, Metric::Disk];
+        self.advice.fronts = costs.iter().filter_map(|&cost| front(&self.advice.standings, cost)).collect();
+    }
+
+    fn group_ties(&mut self) {
+        let mut ranked: Vec<&Standing> =
+            self.advice.standings.iter().filter(|standing| standing.overall.reading.known().is_some()).collect();
+        ranked.sort_by(|a, b| by_overall(a, b));
+        let deciding: Vec<&TaskName> = self.advice.deciding().map(|task| &task.name).collect();
+        let contenders: Vec<Contender> = ranked
+            .iter()
+            .map(|standing| Contender {
+                id: standing.id(),
+                rows: deciding.iter().filter_map(|task| find(self.rows, standing.id(), task)).collect(),
+            })
+            .collect();
+        self.advice.ties = tie::groups(&contenders, self.rigour);
+    }
+
+    fn compare(&mut self) {
+        let Some(reference) = self.advice.reference.clone() else { return };
+        let tasks: Vec<(TaskName, Metric)> =
+            self.advice.deciding().map(|task| (task.name.clone(), task.metric)).collect();
+        for (task, metric) in tasks {
+            let Some(base) = find(self.rows, &reference, &task) else { continue };
+            let mut comparisons: Vec<(usize, Comparison)> = Vec::new();
+            for (place, standing) in self.advice.standings.iter().enumerate().filter(|(_, s)| *s.id() != reference) {
+                let candidate = find(self.rows, standing.id(), &task);
+                let compared = candidate.and_then(|row| compare::compare(base, row, self.advice.margin, self.rigour));
+                comparisons.push((place, compared.unwrap_or_else(|| not_asked(&task, metric))));
+            }
+            compare::correct(&mut comparisons.iter_mut().map(|(_, comparison)| comparison).collect::<Vec<_>>());
+            for (place, comparison) in comparisons {
+                self.advice.standings[place].comparisons.push(comparison);
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let reference = self.advice.reference().cloned();
+        for standing in &mut self.advice.standings {
+            let mut checks = constraint::checks(&self.profile.constraints, standing, reference.as_ref());
+            checks.extend(standing.comparisons.iter().map(constraint::not_worse));
+            standing.qualifies = checks.iter().all(|check| check.status == Status::Met);
+            standing.checks = checks;
+        }
+    }
+
+    fn close(mut self, conclusion: Conclusion) -> Advice {
+        self.advice.conclusion = conclusion;
+        let doubts = doubts(&self.advice);
+        self.advice.doubts.extend(doubts);
+        self.advice
+    }
+}
+
+/// Variants in the order of the rows.
+fn standings(rows: &[Row], rigour: Rigour) -> Vec<Standing> {
+    let mut variants: Vec<(&Id, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        let id = &row.trial.variant.id;
+        match variants.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, rows)) => rows.push(row),
+            None => variants.push((id, vec![row])),
+        }
+    }
+    variants.iter().map(|(_, rows)| Standing::of(&rows[0].trial.variant, rows, rigour)).collect()
+}
+
+fn find<'a>(rows: &'a [Row], variant: &Id, task: &TaskName) -> Option<&'a Row> {
+    rows.iter().find(|row| row.trial.variant.id == *variant && TaskName::of(row).as_ref() == Some(task))
+}
+
+fn not_asked(task: &TaskName, metric: Metric) -> Comparison {
+    Comparison {
+        task: task.clone(),
+        metric,
+        result: Compared::Not { reason: "the task was not asked of it".into() },
+        only_reference: 0,
+        only_candidate: 0,
+        flips: Default::default(),
+    }
+}
+
+/// Best first; missing last.
+fn by_overall(a: &Standing, b: &Standing) -> Ordering {
+    by_reading(a.overall.metric, &a.overall.reading, &b.overall.reading)
+}
+
+fn by_reading(metric: Metric, a: &Reading, b: &Reading) -> Ordering {
+    match (a.value(), b.value()) {
+        (Some(a), Some(b)) if metric.better(a, b) => Ordering::Less,
+        (Some(a), Some(b)) if metric.better(b, a) => Ordering::Greater,
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        _ => Ordering::Equal,
+    }
+}
+
+fn front(standings: &[Standing], cost: Metric) -> Option<Front> {
+    let axes = [standings.first()?.overall.metric.direction(), cost.direction()];
+    let point = |standing: &Standing| vec![standing.overall.reading.value(), standing.cost(cost).value()];
+    let on = pareto::front(&standings.iter().map(point).collect::<Vec<_>>(), &axes);
+    let members: Vec<Id> = standings.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
+    (!members.is_empty()).then_some(Front { cost, members })
+}
+
+/// What the results themselves give reason to doubt.
+fn doubts(advice: &Advice) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    if advice.standings.len() == 1 {
+        doubts.push(Doubt::OneVariant);
+    }
+    for standing in &advice.standings {
+        doubts.extend(standing.failures.iter().map(|failed| Doubt::TrialFailed {
+            variant: standing.id().clone(),
+            ask: failed.ask.clone(),
+            reason: failed.reason.clone(),
+        }));
+        doubts.extend(standing.comparisons.iter().filter(|c| left_out(c)).map(|comparison| Doubt::LeftOut {
+            variant: standing.id().clone(),
+            task: comparison.task.clone(),
+            only_reference: comparison.only_reference,
+            only_candidate: comparison.only_candidate,
+        }));
+    }
+    if let Some(advised) = advice.advised() {
+        doubts.extend(about_advised(advice, advised));
+    }
+    for standing in [advice.advised(), advice.reference()].into_iter().flatten() {
+        // What is at chance is told from the scores.
+        let told = standing.warnings.iter().filter(|warning| warning.kind != WarningKind::AtChance);
+        for warning in told {
+            let doubt = Doubt::Warned { variant: standing.id().clone(), text: warning.text.clone() };
+            if !doubts.contains(&doubt) {
+                doubts.push(doubt);
+            }
+        }
+    }
+    doubts
+}
+
+fn left_out(comparison: &Comparison) -> bool {
+    comparison.judgement().is_some() && comparison.only_reference + comparison.only_candidate > 0
+}
+
+fn about_advised(advice: &Advice, advised: &Standing) -> Vec<Doubt> {
+    let close = advised.checks.iter().filter(|check| check.close);
+    let mut doubts: Vec<Doubt> = close.map(|check| Doubt::Close { requirement: check.requirement.clone() }).collect();
+    let mut estimated: Vec<Metric> = advised.checks.iter().filter(|c| c.estimated).filter_map(|c| c.metric).collect();
+    if let Conclusion::Advised { by: Some(metric), .. } = advice.conclusion
+        && choose::is_estimated(&advised.cost(metric))
+        && !estimated.contains(&metric)
+    {
+        estimated.push(metric);
+    }
+    doubts.extend(estimated.into_iter().map(|metric| Doubt::Estimated { metric }));
+    let guessed = advice.deciding().filter(|task| advised.score(&task.name).is_some_and(|s| s.at_chance == Some(true)));
+    doubts.extend(guessed.map(|task| Doubt::AdvisedAtChance { task: task.name.clone() }));
+    doubts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,555 @@
+//! The advice in words: the one place where its sentences are made, for report, screen and command line.
+
+use super::{Advice, AskedTask, Binding, Conclusion, Doubt, NoEvidence, Open, OpenTask, SetAside};
+use crate::recommend::compare::{Comparison, Scale, Shown, scale};
+use crate::recommend::constraint::{Check, Requirement, Status};
+use crate::recommend::standing::Standing;
+use crate::recommend::tie::TieGroup;
+use bantam_core::metric::Metric;
+use bantam_core::record::{Id, Reading};
+use bantam_core::stats::{More, Verdict};
+use bantam_core::unit::{Unit, significant};
+use serde::Serialize;
+
+/// What to print: a title, a few lines that answer the question, and lists that prove it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Words {
+    /// Whether there is a variant to use.
+    pub found: bool,
+    pub title: String,
+    pub lines: Vec<String>,
+    pub evidence: Vec<Evidence>,
+}
+
+/// A titled list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evidence {
+    pub title: String,
+    pub lines: Vec<String>,
+}
+
+/// Variants that might be better still are named up to here; the rest are counted.
+const OPEN_TOLD: usize = 2;
+
+pub fn words(advice: &Advice) -> Words {
+    Words { found: advice.advised().is_some(), title: title(advice), lines: lines(advice), evidence: evidence(advice) }
+}
+
+fn title(advice: &Advice) -> String {
+    match &advice.conclusion {
+        Conclusion::Advised { variant, .. } if advice.is_reference(variant) => {
+            format!("Keep {}", label(advice, variant))
+        }
+        Conclusion::Advised { variant, .. } => format!("Use {}", label(advice, variant)),
+        Conclusion::NothingQualifies { .. } => "No variant meets the constraints and is shown good enough".into(),
+        Conclusion::NoEvidence(_) => "No advice yet".into(),
+    }
+}
+
+fn lines(advice: &Advice) -> Vec<String> {
+    let mut lines = match &advice.conclusion {
+        Conclusion::Advised { variant, by, equals } => advised(advice, variant, *by, equals),
+        Conclusion::NothingQualifies { nearest } => nothing(advice, nearest),
+        Conclusion::NoEvidence(none) => vec![no_evidence(none)],
+    };
+    lines.extend(advice.open.iter().take(OPEN_TOLD).map(|open| still_open(advice, open)));
+    if advice.open.len() > OPEN_TOLD {
+        lines.push(format!("{} more could not be judged either.", count(advice.open.len() - OPEN_TOLD, "variant")));
+    }
+    lines
+}
+
+fn advised(advice: &Advice, variant: &Id, by: Option<Metric>, equals: &[Id]) -> Vec<String> {
+    let Some(standing) = advice.standing(variant) else { return Vec::new() };
+    let mut lines = vec![why(advice, standing, by)];
+    lines.extend(gains(advice, standing));
+    lines.extend(largest_loss(standing));
+    if let (Some(metric), false) = (by, equals.is_empty()) {
+        let names = listed(equals.iter().map(|id| label(advice, id)));
+        let (verb, who) = if equals.len() == 1 { ("qualifies", "it") } else { ("qualify", "them") };
+        lines.push(format!("{names} {verb} too, and on {} the repeats cannot tell {who} from it.", metric.label()));
+    }
+    lines
+}
+
+fn why(advice: &Advice, standing: &Standing, by: Option<Metric>) -> String {
+    let qualified = advice.standings.iter().filter(|standing| standing.qualifies).count();
+    let best = match by {
+        Some(metric) => {
+            format!("{} ({} {})", superlative(metric), metric.label(), told(metric, &standing.cost(metric)))
+        }
+        None => "one with the fewest parameters".into(),
+    };
+    let limits = advice.standings.iter().flat_map(|s| &s.checks).any(is_limit);
+    let meet = |verb: &str| if limits { format!("{verb} every constraint and ") } else { String::new() };
+    if advice.standings.len() == 1 {
+        let and = if limits { ", and it meets every constraint" } else { ", so there was nothing to compare" };
+        return format!("It is the only variant that was tried{and}.");
+    }
+    if advice.is_reference(standing.id()) && qualified == 1 {
+        return format!(
+            "None of the other {} that were tried {}is shown not worse than it {} on {}.",
+            advice.standings.len() - 1,
+            meet("meets"),
+            within(advice),
+            basis(advice),
+        );
+    }
+    format!(
+        "It is the {best} of the {qualified} variants, out of {} tried, that {}are shown not worse than {} {} on {}.",
+        advice.standings.len(),
+        meet("meet"),
+        reference_label(advice),
+        within(advice),
+        basis(advice),
+    )
+}
+
+/// A limit of the profile, not a verdict.
+fn is_limit(check: &Check) -> bool {
+    !matches!(check.requirement, Requirement::NotWorse(_))
+}
+
+/// "by more than 2 points", "by more than 2 points or 1.02 times the perplexity".
+fn within(advice: &Advice) -> String {
+    let scales: Vec<Scale> = advice.deciding().map(|task| scale(task.metric)).collect();
+    let margins = [Scale::Points, Scale::LogRatio].into_iter().filter(|scale| scales.contains(scale));
+    format!("by more than {}", margins.map(|scale| margin(scale, advice.margin)).collect::<Vec<_>>().join(" or "))
+}
+
+fn margin(scale: Scale, margin: f64) -> String {
+    match scale {
+        Scale::Points => format!("{} points", trimmed(margin * 100.0)),
+        Scale::LogRatio => format!("{} times the perplexity", trimmed(1.0 + margin)),
+    }
+}
+
+/// "5 tasks (1500 items) at 95% confidence".
+fn basis(advice: &Advice) -> String {
+    let tasks: Vec<&AskedTask> = advice.deciding().collect();
+    let items: usize = tasks.iter().map(|task| task.items).sum();
+    let level = trimmed(advice.level.get() * 100.0);
+    format!("{} ({}) at {level}% confidence", count(tasks.len(), "task"), count(items, "item"))
+}
+
+fn superlative(metric: Metric) -> &'static str {
+    match metric {
+        Metric::DecodeTps => "fastest",
+        Metric::DecodeEnergy => "leanest",
+        _ => "smallest",
+    }
+}
+
+/// What it saves against the reference, cost by cost, where both are known.
+fn gains(advice: &Advice, standing: &Standing) -> Option<String> {
+    let reference = advice.reference().filter(|reference| reference.id() != standing.id())?;
+    let costs = [Metric::PeakMemory, Metric::Disk, Metric::DecodeTps, Metric::Ttft, Metric::DecodeEnergy];
+    let against = |&metric: &Metric| {
+        let (here, there) = (standing.cost(metric), reference.cost(metric));
+        let (value, base) = (here.value()?, there.value()?);
+        let change = if base > 0.0 { format!(" ({})", change(value / base)) } else { String::new() };
+        Some(format!("{} {} against {}{change}", metric.label(), told(metric, &here), told(metric, &there)))
+    };
+    let told: Vec<String> = costs.iter().filter_map(against).collect();
+    (!told.is_empty()).then(|| format!("Beside {}: {}.", reference.variant.label(), told.join("; ")))
+}
+
+fn largest_loss(standing: &Standing) -> Option<String> {
+    let judged = standing.comparisons.iter().filter_map(|c| Some((c, c.judgement()?)));
+    let in_margins = |judgement: &bantam_core::stats::Judgement| judgement.difference / judgement.margin.max(1e-9);
+    let (comparison, judgement) = judged.min_by(|a, b| in_margins(a.1).total_cmp(&in_margins(b.1)))?;
+    let shown = comparison.shown()?;
+    Some(match judgement.difference < 0.0 {
+        true => format!("Its largest loss is on {}: {}.", comparison.task, difference(shown)),
+        false => "It scores at least as high as the reference on every deciding task.".into(),
+    })
+}
+
+fn nothing(advice: &Advice, nearest: &Id) -> Vec<String> {
+    let mut lines: Vec<String> = advice.binding.iter().filter_map(|binding| alone(advice, binding)).collect();
+    if lines.is_empty()
+        && let Some(standing) = advice.standing(nearest)
+    {
+        let misses = standing.unmet().map(|check| miss(advice, standing, check));
+        lines.push(format!("{} comes nearest: {}.", standing.variant.label(), listed(misses)));
+    }
+    lines.extend(unmeetable(advice));
+    lines
+}
+
+/// "max_memory binds: m · Q4_K_M would qualify but for it; peak memory is 70 MiB where at most 64 MiB is allowed, 9.4% over."
+fn alone(advice: &Advice, binding: &Binding) -> Option<String> {
+    let standing = advice.standing(binding.alone.as_ref()?)?;
+    let check = standing.unmet().find(|check| check.requirement == binding.requirement)?;
+    let who = standing.variant.label();
+    let binds = name(&binding.requirement);
+    Some(format!("{binds} binds: {who} would qualify but for it; {}.", miss(advice, standing, check)))
+}
+
+/// Limits that nobody keeps, whatever else holds.
+fn unmeetable(advice: &Advice) -> Vec<String> {
+    let all = advice.standings.len();
+    let by_nobody = advice.binding.iter().filter(|binding| all > 1 && binding.unmet == all);
+    by_nobody.map(|binding| format!("None of the {all} variants keeps {}.", name(&binding.requirement))).collect()
+}
+
+fn no_evidence(none: &NoEvidence) -> String {
+    match none {
+        NoEvidence::NoResults => "Nothing has been measured; run the profile first.".into(),
+        NoEvidence::NoScores => {
+            "No variant has a score on a task that decides; see which trials failed, or name tasks that were asked in objective.tasks.".into()
+        }
+        NoEvidence::NoReference { named } => {
+            format!("The reference '{named}' has no score; see whether its trials failed, or name another in objective.reference.")
+        }
+        NoEvidence::NoTaskTells => {
+            "On no task does the reference show what could be lost; ask tasks that it can do.".into()
+        }
+    }
+}
+
+/// A variant that would be preferred, if only the items could tell.
+fn still_open(advice: &Advice, open: &Open) -> String {
+    let Some(standing) = advice.standing(&open.variant) else { return String::new() };
+    let would_be = match &advice.conclusion {
+        Conclusion::Advised { by: Some(metric), .. } => {
+            let cost = told(*metric, &standing.cost(*metric));
+            format!("would be {} ({cost})", comparative(*metric))
+        }
+        Conclusion::Advised { .. } => "would be preferred".into(),
+        _ => "keeps every limit".into(),
+    };
+    let needs = |open: &&OpenTask| match open.more {
+        More::Items(more) => more,
+        More::Never(_) => u64::MAX,
+    };
+    let Some(hardest) = open.tasks.iter().max_by_key(needs) else { return String::new() };
+    let others = match open.tasks.len() - 1 {
+        0 => String::new(),
+        n => format!("; {} cannot tell either", count(n, "more task")),
+    };
+    format!("{} {would_be}, but {}{others}.", standing.variant.label(), undecided(hardest))
+}
+
+fn comparative(metric: Metric) -> &'static str {
+    match metric {
+        Metric::DecodeTps => "faster",
+        Metric::DecodeEnergy => "leaner",
+        _ => "smaller",
+    }
+}
+
+/// "300 items of arithmetic cannot tell whether it is good enough (about 420 more would)".
+fn undecided(open: &OpenTask) -> String {
+    let (task, items) = (&open.task, count(open.items, "item"));
+    match open.more {
+        More::Items(more) if open.leans_worse => {
+            format!("{items} of {task} make it look worse without proving it (about {} more would)", rounded(more))
+        }
+        More::Items(more) => {
+            format!("{items} of {task} cannot tell whether it is good enough (about {} more would)", rounded(more))
+        }
+        More::Never(_) => format!("on {task} it lies right at the margin, where no number of items tells"),
+    }
+}
+
+fn evidence(advice: &Advice) -> Vec<Evidence> {
+    let sections = [
+        ("What was compared", compared(advice)),
+        ("Constraints", constraints(advice)),
+        ("Against the reference", against_reference(advice)),
+        ("Could not be told apart", advice.ties.iter().flat_map(|group| tied(advice, group)).collect()),
+        ("Doubts", advice.doubts.iter().map(|doubt| doubted(advice, doubt)).collect()),
+    ];
+    let filled = sections.into_iter().filter(|(_, lines)| !lines.is_empty());
+    filled.map(|(title, lines)| Evidence { title: title.into(), lines }).collect()
+}
+
+fn compared(advice: &Advice) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let (Some(reference), true) = (advice.reference(), advice.standings.iter().any(|s| !s.comparisons.is_empty())) {
+        let others = advice.standings.len() - 1;
+        lines.push(format!(
+            "{} held against {} on the same items at {}% confidence; worse {} is too much.",
+            count(others, "variant"),
+            reference.variant.label(),
+            trimmed(advice.level.get() * 100.0),
+            within(advice),
+        ));
+        if others > 1 {
+            lines.push(format!(
+                "Verdicts allow for {others} comparisons on every task (Holm); an interval stands for its own alone, so a \
+                 verdict may be the stricter."
+            ));
+        }
+    }
+    lines.extend(
+        advice.deciding().map(|task| format!("{}: {}, {}", task.name, task.metric.label(), count(task.items, "item"))),
+    );
+    lines
+}
+
+fn constraints(advice: &Advice) -> Vec<String> {
+    let one = |standing: &Standing| {
+        let limits = standing.checks.iter().filter(|check| is_limit(check));
+        let kept: Vec<String> = limits.map(|check| held(advice, standing, check)).collect();
+        (!kept.is_empty()).then(|| format!("{}: {}", standing.variant.label(), kept.join("; ")))
+    };
+    advice.standings.iter().filter_map(one).collect()
+}
+
+fn held(advice: &Advice, standing: &Standing, check: &Check) -> String {
+    match check.status {
+        Status::Met => {
+            format!("{} kept{}", name(&check.requirement), seen(check).map_or(String::new(), |s| format!(" ({s})")))
+        }
+        _ => format!("{} not kept: {}", name(&check.requirement), miss(advice, standing, check)),
+    }
+}
+
+/// A line a variant, the bad news first.
+fn against_reference(advice: &Advice) -> Vec<String> {
+    let compared = advice.standings.iter().filter(|standing| !standing.comparisons.is_empty());
+    compared.map(|standing| format!("{}: {}", standing.variant.label(), verdicts(&standing.comparisons))).collect()
+}
+
+fn verdicts(comparisons: &[Comparison]) -> String {
+    let with_figures = |comparison: &Comparison| match comparison.shown() {
+        Some(shown) => format!("{} {}", comparison.task, difference(shown)),
+        None => comparison.task.to_string(),
+    };
+    let of = |verdict: Verdict| -> Vec<String> {
+        let these = comparisons.iter().filter(|c| c.judgement().is_some_and(|j| j.verdict == verdict));
+        these.map(with_figures).collect()
+    };
+    let order = [Verdict::Worse, Verdict::Inconclusive, Verdict::Better, Verdict::NotWorse];
+    let told = order.map(|verdict| (verdict_name(verdict), of(verdict)));
+    let not: Vec<String> = comparisons.iter().filter(|c| c.judgement().is_none()).map(verdict).collect();
+    let filled = told.into_iter().filter(|(_, tasks)| !tasks.is_empty());
+    let mut parts: Vec<String> = filled.map(|(name, tasks)| format!("{name} on {}", tasks.join(", "))).collect();
+    parts.extend(not);
+    parts.join("; ")
+}
+
+/// "arithmetic: not worse, −1.2 points (−2.9 to +0.5); 4 answers lost, 1 gained".
+pub fn verdict(comparison: &Comparison) -> String {
+    let (Some(judgement), Some(shown)) = (comparison.judgement(), comparison.shown()) else {
+        let reason = match &comparison.result {
+            crate::recommend::compare::Compared::Not { reason } => reason.as_str(),
+            crate::recommend::compare::Compared::Judged(_) => "",
+        };
+        return format!("{}: not compared, {reason}", comparison.task);
+    };
+    let flips = comparison.flips;
+    let changed = match flips.gained + flips.lost {
+        0 => String::new(),
+        _ => format!("; {} lost, {} gained", count(flips.lost, "answer"), flips.gained),
+    };
+    format!("{}: {}, {}{changed}", comparison.task, verdict_name(judgement.verdict), difference(shown))
+}
+
+pub fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "better",
+        Verdict::NotWorse => "not worse",
+        Verdict::Worse => "worse",
+        Verdict::Inconclusive => "cannot tell",
+    }
+}
+
+/// "−1.2 points (−2.9 to +0.5)", "1.013 times (1.004 to 1.021)".
+pub fn difference(shown: Shown) -> String {
+    let one = |value: f64| match shown.scale {
+        Scale::Points => signed(value * 100.0),
+        Scale::LogRatio => format!("{value:.3}"),
+    };
+    let unit = match shown.scale {
+        Scale::Points => "points",
+        Scale::LogRatio => "times",
+    };
+    format!("{} {unit} ({} to {})", one(shown.value), one(shown.low), one(shown.high))
+}
+
+fn tied(advice: &Advice, group: &TieGroup) -> Vec<String> {
+    let leader = label(advice, &group.leader);
+    let line = |tied: &crate::recommend::tie::Tied| {
+        let more = match &tied.soonest {
+            Some((task, items)) => format!("about {} more items of {task} would", rounded(*items)),
+            None => "they answered so alike that no number of items can be given".into(),
+        };
+        format!("{leader} and {}: {more}", label(advice, &tied.variant))
+    };
+    group.others.iter().map(line).collect()
+}
+
+fn doubted(advice: &Advice, doubt: &Doubt) -> String {
+    match doubt {
+        Doubt::OneVariant => "Only one variant was tried, so nothing was compared; add recipes or models.".into(),
+        Doubt::NotAsked { task } => {
+            format!("objective.tasks names '{task}', which was not asked; write a task of the suites in the profile.")
+        }
+        Doubt::SetAside { task, why: SetAside::AtChance { score, chance } } => format!(
+            "{task} does not decide: {} scores {} where guessing gives {}, so being as good would show nothing.",
+            reference_label(advice),
+            Unit::Fraction.show(*score),
+            Unit::Fraction.show(*chance),
+        ),
+        Doubt::SetAside { task, why: SetAside::NoScore { reason } } => {
+            format!("{task} does not decide: {} has no score there ({reason}).", reference_label(advice))
+        }
+        Doubt::ReferenceIsNoBase => {
+            format!("No untouched model has a score; {} stands in as the reference.", reference_label(advice))
+        }
+        Doubt::TrialFailed { variant, ask, reason } => format!("{} on {ask} failed: {reason}.", label(advice, variant)),
+        Doubt::LeftOut { variant, task, only_reference, only_candidate } => format!(
+            "{} on {task}: {} scored for the reference only and {only_candidate} for it only were left out.",
+            label(advice, variant),
+            count(*only_reference, "item"),
+        ),
+        Doubt::OtherMetric { wanted, used: Some(used), reason } => {
+            format!("{} is not known ({reason}), so {} decided instead.", capital(wanted.label()), used.label())
+        }
+        Doubt::OtherMetric { wanted, used: None, reason } => {
+            format!(
+                "{} is not known ({reason}), nor any other cost, so the number of parameters decided.",
+                capital(wanted.label())
+            )
+        }
+        Doubt::Unranked { variant, metric, reason } => {
+            format!("{} qualifies, but its {} is not known: {reason}.", label(advice, variant), metric.label())
+        }
+        Doubt::Estimated { metric } => {
+            format!("{} of the advised variant is an estimate, not a measurement.", capital(metric.label()))
+        }
+        Doubt::Close { requirement } => {
+            format!("{} is kept only just: the limit lies within the interval of what was measured.", name(requirement))
+        }
+        Doubt::AdvisedAtChance { task } => {
+            format!("On {task} the advised variant does no better than guessing; the margin may be too wide.")
+        }
+        Doubt::Warned { variant, text } => format!("{}: {text}", label(advice, variant)),
+    }
+}
+
+/// Why a check is not met: "peak memory is 70 MiB where at most 64 MiB is allowed, 9.4% over".
+fn miss(advice: &Advice, standing: &Standing, check: &Check) -> String {
+    if let Requirement::NotWorse(task) = &check.requirement {
+        let comparison = standing.comparisons.iter().find(|comparison| comparison.task == *task);
+        return comparison.map_or_else(|| format!("{task} was not compared"), verdict);
+    }
+    let what = about(check);
+    if let Status::Unknown { reason } = &check.status {
+        return format!("{what} is not known ({reason})");
+    }
+    let (Some(metric), Some(limit), Some(seen)) = (check.metric, check.limit, seen(check)) else { return what };
+    let (bound, side) = if metric.better(1.0, 0.0) { ("at least", "short") } else { ("at most", "over") };
+    let by = match check.short_by {
+        Some(short) if short >= 1.0 => format!(", {} times as much", significant(1.0 + short)),
+        Some(short) => format!(", {} {side}", Unit::Fraction.show(short)),
+        None => String::new(),
+    };
+    let of = match check.requirement {
+        Requirement::Relative(_) => format!(" of {}", reference_label(advice)),
+        _ => String::new(),
+    };
+    format!("{what} is {seen} where {bound} {} is asked{of}{by}", metric.unit().show(limit))
+}
+
+fn about(check: &Check) -> String {
+    match (&check.requirement, check.metric) {
+        (Requirement::Score(task) | Requirement::Relative(task), Some(metric)) => {
+            format!("{} on {task}", metric.label())
+        }
+        (Requirement::Score(task) | Requirement::Relative(task), None) => format!("the score on {task}"),
+        (_, Some(metric)) => metric.label().into(),
+        (requirement, None) => name(requirement),
+    }
+}
+
+fn seen(check: &Check) -> Option<String> {
+    let about = if check.estimated { "about " } else { "" };
+    let at = check.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
+    Some(format!("{about}{}{at}", check.metric?.unit().show(check.seen?)))
+}
+
+/// The key of the profile that asks it.
+pub fn name(requirement: &Requirement) -> String {
+    match requirement {
+        Requirement::MaxMemory => "max_memory".into(),
+        Requirement::MaxDisk => "max_disk".into(),
+        Requirement::MinDecodeTps => "min_decode_tps".into(),
+        Requirement::MaxTtft => "max_ttft".into(),
+        Requirement::MaxJoulesPerToken => "max_joules_per_token".into(),
+        Requirement::Score(task) => format!("score.{task}"),
+        Requirement::Relative(task) => format!("relative.{task}"),
+        Requirement::NotWorse(task) => format!("the margin on {task}"),
+    }
+}
+
+fn label(advice: &Advice, id: &Id) -> String {
+    advice.standing(id).map_or_else(|| id.to_string(), |standing| standing.variant.label())
+}
+
+fn reference_label(advice: &Advice) -> String {
+    advice.reference().map_or_else(|| "the reference".into(), |standing| standing.variant.label())
+}
+
+fn told(metric: Metric, reading: &Reading) -> String {
+    match reading {
+        Reading::Known(figure) if super::choose::is_estimated(reading) => {
+            format!("about {} (estimated)", metric.unit().show(figure.value))
+        }
+        Reading::Known(figure) => metric.unit().show(figure.value),
+        Reading::Missing { .. } => "unknown".into(),
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// "a", "a and b", "a, b and c".
+fn listed(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// Two digits are all that such a forecast is worth.
+fn rounded(items: u64) -> u64 {
+    let step = 10_u64.pow(items.max(1).ilog10().saturating_sub(1));
+    items.div_ceil(step).saturating_mul(step)
+}
+
+fn signed(value: f64) -> String {
+    let shown = format!("{:.1}", value.abs());
+    match value {
+        _ if shown == "0.0" => shown,
+        v if v < 0.0 => format!("−{shown}"),
+        _ => format!("+{shown}"),
+    }
+}
+
+/// Without zeros that say nothing: 2, 2.5, 1.02.
+fn trimmed(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
+/// "−60%", "+78%", "3.1 times", "the same".
+fn change(ratio: f64) -> String {
+    match 100.0 * (ratio - 1.0) {
+        percent if percent.abs() < 0.5 => "the same".into(),
+        _ if ratio >= 2.0 => format!("{} times", significant(ratio)),
+        percent if percent < 0.0 => format!("−{:.0}%", -percent),
+        percent => format!("+{percent:.0}%"),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,437 @@
+//! One variant against the reference on one task, item by item: a verdict within the margin, and the answers that
+//! flipped.
+
+use super::influence;
+use super::score::{self, Rigour};
+use super::standing::TaskName;
+use bantam_core::metric::{Aggregation, Direction, Metric};
+use bantam_core::record::{Ask, Failure, ItemResult, Row};
+use bantam_core::stats::{Bootstrap, Judgement, Pairs, noninferior};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub task: TaskName,
+    pub metric: Metric,
+    pub result: Compared,
+    /// Items that only one of the two has a score for; they are left out.
+    pub only_reference: usize,
+    pub only_candidate: usize,
+    pub flips: Flips,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compared {
+    /// On the scale of [`scale`], where above zero is better.
+    Judged(Judgement),
+    Not {
+        reason: String,
+    },
+}
+
+/// How differences of a metric are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// The difference itself: two points of accuracy are 0.02.
+    Points,
+    /// Log-likelihood per word or byte, whose difference is the logarithm of a ratio of perplexities.
+    LogRatio,
+}
+
+pub fn scale(metric: Metric) -> Scale {
+    match metric.aggregation() {
+        Aggregation::WeightedPerplexity | Aggregation::BitsPerByte => Scale::LogRatio,
+        _ => Scale::Points,
+    }
+}
+
+/// A difference as a reader wants it: candidate less reference in points, or candidate over reference as a ratio.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shown {
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
+    pub scale: Scale,
+}
+
+impl Comparison {
+    pub fn judgement(&self) -> Option<&Judgement> {
+        match &self.result {
+            Compared::Judged(judgement) => Some(judgement),
+            Compared::Not { .. } => None,
+        }
+    }
+
+    pub fn shown(&self) -> Option<Shown> {
+        let judgement = self.judgement()?;
+        let (value, interval) = (judgement.difference, judgement.interval);
+        Some(match (scale(self.metric), self.metric.direction()) {
+            (Scale::Points, Direction::Higher) => {
+                Shown { value, low: interval.low, high: interval.high, scale: Scale::Points }
+            }
+            (Scale::Points, Direction::Lower) => {
+                Shown { value: -value, low: -interval.high, high: -interval.low, scale: Scale::Points }
+            }
+            // More log-likelihood is less perplexity.
+            (Scale::LogRatio, _) => Shown {
+                value: (-value).exp(),
+                low: (-interval.high).exp(),
+                high: (-interval.low).exp(),
+                scale: Scale::LogRatio,
+            },
+        })
+    }
+}
+
+/// Compares two rows that asked the same task; None where they did not. `margin` is a share: 0.02 is two points, or a perplexity 1.02 times as high.
+pub fn compare(reference: &Row, candidate: &Row, margin: f64, rigour: Rigour) -> Option<Comparison> {
+    let (task, metric) = same_task(reference, candidate)?;
+    let matched = Matched::of(reference, candidate, metric);
+    let judged = paired(reference, candidate)
+        .and_then(|(pairs, metric)| judge(&pairs, metric, margin, rigour).map_err(|e| e.to_string()));
+    Some(Comparison {
+        task,
+        metric,
+        result: judged.map_or_else(|reason| Compared::Not { reason }, Compared::Judged),
+        only_reference: matched.only_reference,
+        only_candidate: matched.only_candidate,
+        flips: Flips::count(&flips(reference, candidate)),
+    })
+}
+
+/// The scores of two rows side by side on the scale of [`scale`], or the reason why they cannot be laid so.
+pub fn paired(reference: &Row, candidate: &Row) -> Result<(Pairs, Metric), String> {
+    let (_, metric) = same_task(reference, candidate).ok_or("it was asked another task")?;
+    if let Some(reason) = failed(reference, "the reference").or_else(|| failed(candidate, "it")) {
+        return Err(reason);
+    }
+    if !same_items(reference, candidate) {
+        return Err("it was asked another version of the task, or other items".into());
+    }
+    let matched = Matched::of(reference, candidate, metric);
+    if matched.both.is_empty() {
+        return Err("no item was scored for both".into());
+    }
+    Ok((matched.pairs(metric)?, metric))
+}
+
+fn same_task(reference: &Row, candidate: &Row) -> Option<(TaskName, Metric)> {
+    let task = TaskName::of(reference).filter(|task| TaskName::of(candidate).as_ref() == Some(task))?;
+    match &reference.trial.ask {
+        Ask::Task(asked) => Some((task, *asked.metrics.first()?)),
+        Ask::Speed(_) => None,
+    }
+}
+
+fn same_items(reference: &Row, candidate: &Row) -> bool {
+    match (&reference.trial.ask, &candidate.trial.ask) {
+        (Ask::Task(one), Ask::Task(other)) => {
+            one.digest == other.digest && one.metrics.first() == other.metrics.first()
+        }
+        _ => false,
+    }
+}
+
+fn failed(row: &Row, who: &str) -> Option<String> {
+    row.outcome.result.as_ref().err().map(|failure: &Failure| format!("{who} has no result: {}", failure.sentence()))
+}
+
+fn judge(
+    pairs: &Pairs,
+    metric: Metric,
+    margin: f64,
+    rigour: Rigour,
+) -> Result<Judgement, bantam_core::stats::StatsError> {
+    let margin = match scale(metric) {
+        Scale::Points => margin,
+        Scale::LogRatio => margin.ln_1p(),
+    };
+    noninferior::judge(pairs, margin, &Bootstrap { level: rigour.level, ..Bootstrap::new(rigour.seed) })
+}
+
+/// The items that two rows share, in the order of the suite's data.
+struct Matched<'a> {
+    both: Vec<(&'a ItemResult, &'a ItemResult)>,
+    only_reference: usize,
+    only_candidate: usize,
+}
+
+impl<'a> Matched<'a> {
+    fn of(reference: &'a Row, candidate: &'a Row, metric: Metric) -> Matched<'a> {
+        let (a, b) = (scored(reference, metric), scored(candidate, metric));
+        let both: Vec<_> = a.iter().filter_map(|(index, item)| Some((*item, *b.get(index)?))).collect();
+        Matched { only_reference: a.len() - both.len(), only_candidate: b.len() - both.len(), both }
+    }
+
+    /// Larger is better; weights count words or bytes, which are the reference's and the candidate's alike.
+    fn pairs(&self, metric: Metric) -> Result<Pairs, String> {
+        let items: Vec<&ItemResult> = self.both.iter().map(|pair| pair.0).collect();
+        let pairs = match metric.is_of_whole_sample() {
+            true => self.whole(metric)?,
+            false => self.each(metric).map_err(|e| e.to_string())?,
+        };
+        pairs.clustered(&score::belonging(&items)).map_err(|e| e.to_string())
+    }
+
+    fn whole(&self, metric: Metric) -> Result<Pairs, String> {
+        let side = |of: fn(&(&'a ItemResult, &'a ItemResult)) -> &'a ItemResult| {
+            self.both.iter().filter_map(|pair| of(pair).score(metric)).collect::<Vec<_>>()
+        };
+        let (reference, candidate) = influence::worths(metric, &side(|pair| pair.0), &side(|pair| pair.1))
+            .ok_or_else(|| format!("one of the two has no {}, alone or without one of the items", metric.label()))?;
+        Pairs::new(reference, candidate).map_err(|e| e.to_string())
+    }
+
+    fn each(&self, metric: Metric) -> Result<Pairs, bantam_core::stats::StatsError> {
+        let side = |of: fn(&(&'a ItemResult, &'a ItemResult)) -> &'a ItemResult| {
+            self.both.iter().map(|pair| worth(of(pair), metric)).unzip::<f64, f64, Vec<_>, Vec<_>>()
+        };
+        let (reference, weights) = side(|pair| pair.0);
+        let (candidate, _) = side(|pair| pair.1);
+        Pairs::new(reference, candidate)?.weighted(weights)
+    }
+}
+
+/// Items by their position in the data; one without weight (a document without words) says nothing.
+fn scored(row: &Row, metric: Metric) -> BTreeMap<usize, &ItemResult> {
+    let whole = metric.is_of_whole_sample();
+    let weighs = |item: &&ItemResult| item.score(metric).is_some_and(|score| whole || score.weight > 0.0);
+    row.outcome.items.iter().filter(weighs).map(|item| (item.index, item)).collect()
+}
+
+/// An item's score with more as better, and its weight; only asked of items that have one.
+fn worth(item: &ItemResult, metric: Metric) -> (f64, f64) {
+    let Some(score) = item.score(metric) else { return (f64::NAN, f64::NAN) };
+    let value = match (scale(metric), metric.direction()) {
+        (Scale::LogRatio, _) => score.value / score.weight,
+        (Scale::Points, Direction::Higher) => score.value,
+        (Scale::Points, Direction::Lower) => -score.value,
+    };
+    (value, score.weight)
+}
+
+/// An item that the two answer differently.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flip {
+    pub index: usize,
+    pub kind: FlipKind,
+    pub target: Option<String>,
+    pub reference: Option<String>,
+    pub candidate: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlipKind {
+    /// Wrong before, right now.
+    Gained,
+    /// Right before, wrong now.
+    Lost,
+    /// Wrong both times, but differently.
+    StillWrong,
+}
+
+/// How many answers changed, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Flips {
+    pub gained: usize,
+    pub lost: usize,
+    pub still_wrong: usize,
+}
+
+impl Flips {
+    fn count(flips: &[Flip]) -> Flips {
+        let of = |kind| flips.iter().filter(|flip| flip.kind == kind).count();
+        Flips { gained: of(FlipKind::Gained), lost: of(FlipKind::Lost), still_wrong: of(FlipKind::StillWrong) }
+    }
+
+    pub fn total(&self) -> usize {
+        self.gained + self.lost + self.still_wrong
+    }
+}
+
+/// The items whose answer changed, in the order of the data: what a reader browses to see what a number means. None for
+/// tasks whose items are not right or wrong.
+pub fn flips(reference: &Row, candidate: &Row) -> Vec<Flip> {
+    let Ask::Task(task) = &reference.trial.ask else { return Vec::new() };
+    let Some(&metric) = task.metrics.first() else { return Vec::new() };
+    let matched = Matched::of(reference, candidate, metric);
+    matched.both.iter().filter_map(|(before, now)| flip(before, now, metric)).collect()
+}
+
+fn flip(before: &ItemResult, now: &ItemResult, metric: Metric) -> Option<Flip> {
+    let kind = match (right(before, metric)?, right(now, metric)?) {
+        (false, true) => FlipKind::Gained,
+        (true, false) => FlipKind::Lost,
+        (false, false) if (before.choice, &before.answer) != (now.choice, &now.answer) => FlipKind::StillWrong,
+        _ => return None,
+    };
+    Some(Flip {
+        index: before.index,
+        kind,
+        target: before.target.clone(),
+        reference: before.answer.clone(),
+        candidate: now.answer.clone(),
+    })
+}
+
+fn right(item: &ItemResult, metric: Metric) -> Option<bool> {
+    let score = item.score(metric)?;
+    match (metric.aggregation(), score.value) {
+        (Aggregation::Mean, 1.0) => Some(true),
+        (Aggregation::Mean, 0.0) => Some(false),
+        (Aggregation::MacroF1 | Aggregation::Mcc, found) => Some(found == score.weight),
+        _ => None,
+    }
+}
+
+/// Judgements of several candidates on one task share one reference: their p-values are raised together (Holm), and the
+/// verdicts drawn again. Across tasks nothing more is raised, since a variant has to pass every one of them (Berger,
+/// "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982).
+pub fn correct(comparisons: &mut [&mut Comparison]) {
+    let mut judged: Vec<&mut Judgement> = comparisons
+        .iter_mut()
+        .filter_map(|comparison| match &mut comparison.result {
+            Compared::Judged(judgement) => Some(judgement),
+            Compared::Not { .. } => None,
+        })
+        .collect();
+    let mut together: Vec<Judgement> = judged.iter().map(|judgement| **judgement).collect();
+    noninferior::holm(&mut together);
+    for (judgement, corrected) in judged.iter_mut().zip(together) {
+        **judgement = corrected;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recommend::fixture::{Made, answers, rigour};
+    use bantam_core::stats::{Method, Verdict};
+
+    fn row(made: Made) -> Row {
+        made.rows().remove(0)
+    }
+
+    fn compared(reference: &Row, candidate: &Row, margin: f64) -> Comparison {
+        compare(reference, candidate, margin, rigour()).unwrap()
+    }
+
+    #[test]
+    fn right_and_wrong_are_judged_by_tango() {
+        let base = row(Made::base("big", 10).task("t", &answers(400, 40, 0)));
+        let small = row(Made::base("m", 10).task("t", &answers(400, 44, 0)));
+        let comparison = compared(&base, &small, 0.05);
+        let judgement = comparison.judgement().unwrap();
+        assert_eq!((judgement.verdict, judgement.interval.method), (Verdict::NotWorse, Method::Tango));
+        assert_eq!(comparison.flips, Flips { gained: 0, lost: 4, still_wrong: 0 });
+        assert!((comparison.shown().unwrap().value + 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn perplexities_are_judged_by_their_ratio() {
+        let before: Vec<f64> = (0..120).map(|i| -2.0 - f64::from(i % 7) * 0.1).collect();
+        let now: Vec<f64> = before.iter().enumerate().map(|(i, x)| x - 0.05 - (i % 5) as f64 * 0.01).collect();
+        let base = row(Made::base("big", 10).text("p", &before));
+        let small = row(Made::base("m", 10).text("p", &now));
+        let shown = compared(&base, &small, 0.02).shown().unwrap();
+        assert!((shown.value - 0.07_f64.exp()).abs() < 1e-9, "{shown:?}");
+        assert!(shown.low < shown.value && shown.value < shown.high && shown.scale == Scale::LogRatio);
+        let verdict = |margin| compared(&base, &small, margin).judgement().unwrap().verdict;
+        assert_eq!((verdict(0.02), verdict(0.10)), (Verdict::Worse, Verdict::NotWorse));
+    }
+
+    #[test]
+    fn scores_of_a_whole_sample_are_judged_by_what_each_item_is_worth() {
+        let labels = |wrong: usize| -> Vec<(f64, f64)> {
+            (0..400)
+                .map(|i| (i % 4 / 2, (i * 7) % 400 < wrong))
+                .map(|(r, wrong)| (f64::from(u8::from((r == 1) != wrong)), r as f64))
+                .collect()
+        };
+        for metric in [Metric::MacroF1, Metric::Mcc] {
+            let base = row(Made::base("big", 10).classes("t", metric, &labels(40)));
+            let near = row(Made::base("m", 10).classes("t", metric, &labels(44)));
+            let far = row(Made::base("m", 10).classes("t", metric, &labels(160)));
+            let comparison = compared(&base, &near, 0.1);
+            let whole = near.outcome.score(metric).unwrap() - base.outcome.score(metric).unwrap();
+            assert!((comparison.shown().unwrap().value - whole).abs() < 1e-9, "{comparison:?}");
+            assert_eq!(comparison.judgement().unwrap().verdict, Verdict::NotWorse, "{comparison:?}");
+            assert_eq!(comparison.flips, Flips { gained: 0, lost: 4, still_wrong: 0 });
+            assert_eq!(compared(&base, &far, 0.1).judgement().unwrap().verdict, Verdict::Worse);
+        }
+    }
+
+    #[test]
+    fn items_that_only_one_side_has_are_left_out_and_counted() {
+        let base = row(Made::base("big", 10).task("t", &answers(300, 20, 0)));
+        let mut small = row(Made::base("m", 10).task("t", &answers(300, 20, 0)));
+        small.outcome.items.drain(..100);
+        small.outcome.items[0].index = 5000;
+        let comparison = compared(&base, &small, 0.05);
+        assert_eq!((comparison.only_reference, comparison.only_candidate), (101, 1));
+        assert_eq!(comparison.judgement().unwrap().items, 199);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_says_why() {
+        let base = row(Made::base("big", 10).task("t", &answers(50, 5, 0)));
+        let reason = |candidate: &Row| match compared(&base, candidate, 0.05).result {
+            Compared::Not { reason } => reason,
+            judged => panic!("{judged:?}"),
+        };
+        let failed = row(Made::base("m", 10).failed_task("t", "no result within 9 s"));
+        assert!(reason(&failed).contains("no result within 9 s"));
+        let mut nothing = row(Made::base("m", 10).task("t", &answers(50, 5, 0)));
+        nothing.outcome.items.clear();
+        assert_eq!(reason(&nothing), "no item was scored for both");
+        let mut other = row(Made::base("m", 10).task("t", &answers(50, 5, 0)));
+        let Ask::Task(task) = &mut other.trial.ask else { unreachable!("a task") };
+        task.digest = bantam_core::record::Id("another".into());
+        assert!(reason(&other).contains("another version"));
+        let speed = row(Made::base("m", 10).speed(&[1.0, 2.0]));
+        assert!(compare(&base, &speed, 0.05, rigour()).is_none());
+    }
+
+    #[test]
+    fn flips_tell_what_became_of_each_answer() {
+        let base = row(Made::base("big", 10).task("t", &[1, 0, 0, 1, 0]));
+        let mut small = row(Made::base("m", 10).task("t", &[0, 1, 0, 1, 0]));
+        small.outcome.items[4].answer = Some("something else".into());
+        let kinds: Vec<_> = flips(&base, &small).into_iter().map(|flip| (flip.index, flip.kind)).collect();
+        assert_eq!(kinds, [(0, FlipKind::Lost), (1, FlipKind::Gained), (4, FlipKind::StillWrong)]);
+        let text = |x: f64| row(Made::base("m", 10).text("p", &[x, x]));
+        assert!(flips(&text(-1.0), &text(-2.0)).is_empty());
+    }
+
+    #[test]
+    fn minimal_pairs_are_drawn_together() {
+        let paired = |made: Made| {
+            let mut row = row(made);
+            for item in &mut row.outcome.items {
+                item.pair = Some(format!("p{}", item.index / 2));
+            }
+            row
+        };
+        let base = paired(Made::base("big", 10).task("t", &answers(400, 40, 0)));
+        let small = paired(Made::base("m", 10).task("t", &answers(400, 80, 0)));
+        let judgement = *compared(&base, &small, 0.05).judgement().unwrap();
+        assert_eq!((judgement.verdict, judgement.interval.method), (Verdict::Worse, Method::BootstrapBca));
+    }
+
+    #[test]
+    fn many_candidates_are_judged_together() {
+        let base = row(Made::base("big", 10).task("t", &answers(400, 40, 0)));
+        let of = |wrong| compared(&base, &row(Made::base("m", 10).task("t", &answers(400, wrong, 0))), 0.05);
+        let mut all: Vec<Comparison> = (40..48).map(of).collect();
+        let alone = all.clone();
+        correct(&mut all.iter_mut().collect::<Vec<_>>());
+        for (together, alone) in all.iter().zip(&alone) {
+            assert!(together.judgement().unwrap().p.not_worse >= alone.judgement().unwrap().p.not_worse);
+        }
+        assert_ne!(all, alone);
+    }
+}

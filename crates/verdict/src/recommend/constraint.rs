@@ -1,0 +1,328 @@
+//! What may not be exceeded, held against what was measured.
+//!
+//! A check is met, not met by so much, or unknown with the reason. Unknown is never met: what was not measured cannot
+//! be promised.
+
+use super::compare::Comparison;
+use super::score::TaskScore;
+use super::standing::{Standing, TaskName};
+use bantam_core::metric::{Direction, Metric};
+use bantam_core::profile::Constraints;
+use bantam_core::record::{Provenance, Reading};
+use bantam_core::stats::Verdict;
+use serde::{Deserialize, Serialize};
+
+/// What is asked of a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requirement {
+    MaxMemory,
+    MaxDisk,
+    MinDecodeTps,
+    MaxTtft,
+    MaxJoulesPerToken,
+    /// A least score (a most, where lower is better) of a task, as the profile names it.
+    Score(String),
+    /// A least share of the reference's score on a task.
+    Relative(String),
+    /// Shown not worse than the reference by more than the margin on a task.
+    NotWorse(TaskName),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Met,
+    Unmet,
+    Unknown { reason: String },
+}
+
+/// One requirement of one variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    pub requirement: Requirement,
+    pub status: Status,
+    /// The metric it is about, which knows its unit and direction; None where no such task was asked.
+    pub metric: Option<Metric>,
+    /// What is allowed, in the metric's unit; None where the verdict of a comparison is asked instead.
+    pub limit: Option<f64>,
+    pub seen: Option<f64>,
+    /// Shape or task it was seen at, where there are several.
+    pub at: Option<String>,
+    /// How far beyond the limit, as a share of it: zero when met, None beyond a limit of zero. For a comparison how far
+    /// its interval reaches beyond the margin.
+    pub short_by: Option<f64>,
+    /// The limit lies within the interval of what was seen: another measurement may come out the other way.
+    pub close: bool,
+    /// Seen only through an estimate.
+    pub estimated: bool,
+}
+
+impl Check {
+    fn blank(requirement: Requirement, metric: Option<Metric>, limit: Option<f64>, status: Status) -> Check {
+        Check {
+            requirement,
+            status,
+            metric,
+            limit,
+            seen: None,
+            at: None,
+            short_by: None,
+            close: false,
+            estimated: false,
+        }
+    }
+
+    fn unknown(
+        requirement: Requirement,
+        metric: Option<Metric>,
+        limit: Option<f64>,
+        reason: impl Into<String>,
+    ) -> Check {
+        Check::blank(requirement, metric, limit, Status::Unknown { reason: reason.into() })
+    }
+}
+
+/// The constraints of a profile, held against one variant. `reference` is what shares are taken of.
+pub fn checks(constraints: &Constraints, standing: &Standing, reference: Option<&Standing>) -> Vec<Check> {
+    let costs = COSTS.iter().filter_map(|(requirement, metric, limit)| {
+        Some(cost(requirement.clone(), *metric, limit(constraints)?, standing))
+    });
+    let least = constraints.score.iter().map(|(task, limit)| score(task, *limit, standing));
+    let shares = constraints.relative.iter().map(|(task, share)| relative(task, *share, standing, reference));
+    costs.chain(least).chain(shares).collect()
+}
+
+type Limit = fn(&Constraints) -> Option<f64>;
+
+const COSTS: [(Requirement, Metric, Limit); 5] = [
+    (Requirement::MaxMemory, Metric::PeakMemory, |c| Some(c.max_memory?.0 as f64)),
+    (Requirement::MaxDisk, Metric::Disk, |c| Some(c.max_disk?.0 as f64)),
+    (Requirement::MinDecodeTps, Metric::DecodeTps, |c| c.min_decode_tps),
+    (Requirement::MaxTtft, Metric::Ttft, |c| Some(c.max_ttft?.0)),
+    (Requirement::MaxJoulesPerToken, Metric::DecodeEnergy, |c| c.max_joules_per_token),
+];
+
+/// A cost has to keep its limit at every shape: one that breaks it decides, then one that is unknown, then the closest.
+fn cost(requirement: Requirement, metric: Metric, limit: f64, standing: &Standing) -> Check {
+    let of_shapes =
+        || standing.shapes.iter().filter_map(|s| Some((Some(s.shape.to_string()), s.reading(metric)?.clone())));
+    let readings: Vec<(Option<String>, Reading)> = match metric {
+        Metric::PeakMemory | Metric::Disk => vec![(None, standing.cost(metric))],
+        _ => of_shapes().collect(),
+    };
+    let held =
+        |(at, reading): (Option<String>, Reading)| Check { at, ..hold(requirement.clone(), metric, limit, &reading) };
+    let checks: Vec<Check> = readings.into_iter().map(held).collect();
+    let urgency = |check: &Check| match check.status {
+        Status::Unmet => (2, check.short_by.unwrap_or(f64::INFINITY)),
+        Status::Unknown { .. } => (1, 0.0),
+        Status::Met => (0, -slack(check)),
+    };
+    let worst =
+        checks.into_iter().max_by(|a, b| urgency(a).partial_cmp(&urgency(b)).unwrap_or(std::cmp::Ordering::Equal));
+    worst.unwrap_or_else(|| Check::unknown(requirement, Some(metric), Some(limit), "no speed was measured"))
+}
+
+fn slack(check: &Check) -> f64 {
+    check.seen.zip(check.limit).map_or(0.0, |(seen, limit)| (seen - limit).abs())
+}
+
+fn score(task: &str, limit: f64, standing: &Standing) -> Check {
+    let requirement = Requirement::Score(task.into());
+    match only(standing, task) {
+        Ok(score) => hold(requirement, score.metric, limit, score.reading()),
+        Err(reason) => Check::unknown(requirement, None, Some(limit), reason),
+    }
+}
+
+/// A share of the reference's score: at least 0.98 of its accuracy, at most its perplexity over 0.98.
+fn relative(task: &str, share: f64, standing: &Standing, reference: Option<&Standing>) -> Check {
+    let requirement = Requirement::Relative(task.into());
+    let unknown = |metric, reason: String| Check::unknown(requirement.clone(), metric, None, reason);
+    let score = match only(standing, task) {
+        Ok(score) => score,
+        Err(reason) => return unknown(None, reason),
+    };
+    let Some(reference) = reference else { return unknown(Some(score.metric), "there is no reference".into()) };
+    let base = match only(reference, task).map(TaskScore::reading) {
+        Ok(Reading::Known(figure)) => figure.value,
+        Ok(Reading::Missing { reason }) => {
+            return unknown(Some(score.metric), format!("{} has no score: {reason}", reference.variant.label()));
+        }
+        Err(reason) => return unknown(Some(score.metric), reason),
+    };
+    let limit = match score.metric.direction() {
+        Direction::Higher => base * share,
+        Direction::Lower if share > 0.0 => base / share,
+        Direction::Lower => f64::MAX, // no share of it is asked for
+    };
+    hold(requirement, score.metric, limit, score.reading())
+}
+
+/// The one task of this name; a name that means several has to say which suite's.
+fn only<'a>(standing: &'a Standing, name: &str) -> Result<&'a TaskScore, String> {
+    let called = |s: &&TaskScore| TaskName { suite: s.suite.clone(), task: s.task.clone() }.is_called(name);
+    let mut found = standing.scores.iter().filter(called);
+    match (found.next(), found.next()) {
+        (Some(score), None) => Ok(score),
+        (Some(one), Some(other)) => {
+            Err(format!("'{name}' is a task of {} and of {}; write one as suite/task", one.suite, other.suite))
+        }
+        (None, _) => Err(format!("no task '{name}' was asked of it")),
+    }
+}
+
+/// A reading against a limit on its metric's better side.
+fn hold(requirement: Requirement, metric: Metric, limit: f64, reading: &Reading) -> Check {
+    let figure = match reading {
+        Reading::Known(figure) => figure,
+        Reading::Missing { reason } => return Check::unknown(requirement, Some(metric), Some(limit), reason.clone()),
+    };
+    let met = !metric.better(limit, figure.value);
+    let beyond = (figure.value - limit).abs() / limit.abs();
+    Check {
+        seen: Some(figure.value),
+        short_by: Some(if met { 0.0 } else { beyond }).filter(|share| share.is_finite()),
+        close: figure.interval.is_some_and(|i| i.low < limit && limit < i.high),
+        estimated: figure.provenance == Provenance::Estimated,
+        ..Check::blank(requirement, Some(metric), Some(limit), if met { Status::Met } else { Status::Unmet })
+    }
+}
+
+/// The verdict of a comparison as one more requirement.
+pub fn not_worse(comparison: &Comparison) -> Check {
+    let requirement = Requirement::NotWorse(comparison.task.clone());
+    let judgement = match &comparison.result {
+        super::compare::Compared::Judged(judgement) => judgement,
+        super::compare::Compared::Not { reason } => {
+            return Check::unknown(requirement, Some(comparison.metric), None, reason.clone());
+        }
+    };
+    let status = match judgement.verdict {
+        Verdict::Better | Verdict::NotWorse => Status::Met,
+        Verdict::Worse => Status::Unmet,
+        Verdict::Inconclusive => Status::Unknown { reason: format!("{} items cannot tell", judgement.items) },
+    };
+    Check {
+        short_by: Some((-judgement.margin - judgement.interval.low).max(0.0)),
+        ..Check::blank(requirement, Some(comparison.metric), None, status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recommend::fixture::{Made, bytes, standing};
+    use bantam_core::unit::{Bytes, Seconds};
+
+    fn constraints() -> Constraints {
+        Constraints::default()
+    }
+
+    fn one(constraints: &Constraints, made: Made) -> Check {
+        let mut all = checks(constraints, &standing(&made.rows()), None);
+        assert_eq!(all.len(), 1);
+        all.remove(0)
+    }
+
+    #[test]
+    fn memory_is_met_up_to_its_limit() {
+        let limit = |mib: u64| Constraints { max_memory: Some(Bytes(mib << 20)), ..constraints() };
+        let made = || Made::base("m", 64).speed(&[100.0, 101.0]);
+        assert_eq!(one(&limit(64), made()).status, Status::Met);
+        let over = one(&limit(50), made());
+        assert_eq!((over.status, over.seen), (Status::Unmet, Some(f64::from(64 << 20))));
+        assert!((over.short_by.unwrap() - 0.28).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_unknown_never_met() {
+        let all = Constraints {
+            max_memory: Some(Bytes(u64::MAX)),
+            max_disk: Some(Bytes(u64::MAX)),
+            min_decode_tps: Some(1e-9),
+            max_ttft: Some(Seconds(1e9)),
+            max_joules_per_token: Some(1e9),
+            score: vec![("nowhere".into(), 0.0)],
+            relative: vec![("nowhere".into(), 0.0)],
+        };
+        let mut rows = Made::base("m", 10).task("t", &[1, 0]).rows();
+        rows[0].outcome.peak_memory = Reading::missing("not on this system");
+        rows[0].outcome.disk = Reading::missing("not on this system");
+        let checks = checks(&all, &standing(&rows), None);
+        assert_eq!(checks.len(), 7);
+        for check in checks {
+            assert!(matches!(check.status, Status::Unknown { .. }), "{check:?}");
+        }
+    }
+
+    #[test]
+    fn speed_must_hold_at_every_shape() {
+        let slow_at = |limit| {
+            let constraints = Constraints { min_decode_tps: Some(limit), ..constraints() };
+            one(&constraints, Made::base("m", 10).speed(&[100.0, 101.0]).speed(&[40.0, 42.0]))
+        };
+        assert_eq!(slow_at(30.0).status, Status::Met);
+        let unmet = slow_at(50.0);
+        assert_eq!((unmet.status, unmet.seen), (Status::Unmet, Some(41.0)));
+        assert_eq!(unmet.at.as_deref(), Some("pp65+tg32"));
+    }
+
+    #[test]
+    fn a_shape_that_failed_leaves_the_rest_unknown_unless_one_breaks_the_limit() {
+        let at = |limit| {
+            let constraints = Constraints { min_decode_tps: Some(limit), ..constraints() };
+            one(&constraints, Made::base("m", 10).speed(&[100.0, 101.0]).failed_speed("no result within 5 s"))
+        };
+        assert_eq!(at(50.0).status, Status::Unknown { reason: "no result within 5 s".into() });
+        assert_eq!(at(150.0).status, Status::Unmet);
+    }
+
+    #[test]
+    fn a_limit_inside_the_interval_is_close() {
+        let constraints = Constraints { min_decode_tps: Some(99.0), ..constraints() };
+        let check = one(&constraints, Made::base("m", 10).speed(&[90.0, 100.0, 111.0]));
+        assert!(check.status == Status::Met && check.close);
+    }
+
+    #[test]
+    fn an_estimate_is_labelled() {
+        let constraints = Constraints { max_joules_per_token: Some(3.0), ..constraints() };
+        let check = one(&constraints, Made::base("m", 10).speed(&[90.0, 100.0]).joules(2.0, Provenance::Estimated));
+        assert!(check.status == Status::Met && check.estimated);
+    }
+
+    #[test]
+    fn scores_are_held_on_their_better_side() {
+        let least = |task: &str, limit| Constraints { score: vec![(task.into(), limit)], ..constraints() };
+        let made = || Made::base("m", 10).task("t", &[1, 1, 1, 0]).text("p", &[-2.0, -2.0]);
+        assert_eq!(one(&least("t", 0.75), made()).status, Status::Met);
+        assert_eq!(one(&least("t", 0.8), made()).status, Status::Unmet);
+        assert_eq!(one(&least("suite/t", 0.7), made()).status, Status::Met);
+        assert_eq!(one(&least("p", 8.0), made()).status, Status::Met, "perplexity is e², 7.39");
+        assert_eq!(one(&least("p", 7.0), made()).status, Status::Unmet);
+    }
+
+    #[test]
+    fn shares_are_taken_of_the_reference() {
+        let base = standing(&Made::base("big", 10).task("t", &[1, 1, 1, 1]).text("p", &[-2.0, -2.0]).rows());
+        let small = standing(&Made::base("m", 10).task("t", &[1, 1, 1, 0]).text("p", &[-2.1, -2.1]).rows());
+        let status = |task: &str, share| {
+            let constraints = Constraints { relative: vec![(task.into(), share)], ..constraints() };
+            checks(&constraints, &small, Some(&base)).remove(0).status
+        };
+        assert_eq!((status("t", 0.75), status("t", 0.8)), (Status::Met, Status::Unmet));
+        assert_eq!((status("p", 0.9), status("p", 0.95)), (Status::Met, Status::Unmet), "the ratio is 1.105");
+        assert_eq!(status("p", 0.0), Status::Met);
+    }
+
+    #[test]
+    fn a_broken_limit_of_zero_has_no_share_to_be_short_by() {
+        let constraints = Constraints { max_memory: Some(Bytes(0)), ..constraints() };
+        let mut rows = Made::base("m", 10).speed(&[1.0, 1.0]).rows();
+        rows[0].outcome.peak_memory = bytes(5.0);
+        let check = checks(&constraints, &standing(&rows), None).remove(0);
+        assert_eq!((check.status, check.short_by), (Status::Unmet, None));
+    }
+}

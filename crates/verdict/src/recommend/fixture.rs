@@ -1,0 +1,192 @@
+//! Made-up results for the tests of this room: a variant, what it answered, how fast it was.
+
+use super::score::Rigour;
+use super::standing::Standing;
+use bantam_core::metric::Metric;
+use bantam_core::record::*;
+use bantam_core::stats::Level;
+use bantam_core::unit::{Bytes, Seconds, Unit};
+
+pub fn rigour() -> Rigour {
+    Rigour { level: Level::P95, seed: 1 }
+}
+
+pub fn bytes(value: f64) -> Reading {
+    Reading::Known(Figure {
+        value,
+        unit: Unit::Bytes,
+        provenance: Provenance::Measured,
+        interval: None,
+        n: None,
+        how: "VmHWM of the worker".into(),
+    })
+}
+
+/// `n` answers of which `wrong`, from position `from` on, are wrong.
+pub fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
+    (0..n).map(|i| u8::from((i + n - from) % n >= wrong)).collect()
+}
+
+/// The standing of rows of one variant, held against nothing.
+pub fn standing(rows: &[Row]) -> Standing {
+    Standing::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), rigour())
+}
+
+/// One variant in the making.
+#[derive(Debug, Clone)]
+pub struct Made {
+    variant: Variant,
+    mib: u64,
+    rows: Vec<Row>,
+}
+
+impl Made {
+    /// A model as it is, whose weights and memory take `mib`.
+    pub fn base(name: &str, mib: u64) -> Made {
+        let model = ModelRef {
+            name: name.into(),
+            place: Place::Bundled(name.into()),
+            digest: Id::of(&name),
+            parameters: mib * 500_000,
+            commit: None,
+            adapter: None,
+        };
+        Made { variant: Variant::new(model, None), mib, rows: Vec::new() }
+    }
+
+    /// The model `name` after a recipe, of which `mib` are left of `of`.
+    pub fn quantized(name: &str, of: u64, recipe: &str, mib: u64) -> Made {
+        let model = Made::base(name, of).variant.model;
+        Made { variant: Variant::new(model, Some((recipe.into(), recipe.into()))), mib, rows: Vec::new() }
+    }
+
+    pub fn task(self, task: &str, right: &[u8]) -> Made {
+        self.asked(task, Metric::Acc, None, right.iter().map(|&x| (f64::from(x), 1.0)))
+    }
+
+    pub fn task_with_chance(self, task: &str, right: &[u8], chance: f64) -> Made {
+        self.asked(task, Metric::Acc, Some(chance), right.iter().map(|&x| (f64::from(x), 1.0)))
+    }
+
+    /// Documents of one word each, with their log-likelihoods.
+    pub fn text(self, task: &str, logprobs: &[f64]) -> Made {
+        self.asked(task, Metric::WordPerplexity, None, logprobs.iter().map(|&x| (x, 1.0)))
+    }
+
+    /// Classes found and right, for a metric of the whole sample.
+    pub fn classes(self, task: &str, metric: Metric, found: &[(f64, f64)]) -> Made {
+        self.asked(task, metric, None, found.iter().copied())
+    }
+
+    fn asked(
+        self,
+        task: &str,
+        metric: Metric,
+        chance: Option<f64>,
+        scores: impl ExactSizeIterator<Item = (f64, f64)>,
+    ) -> Made {
+        let task = TaskRef {
+            suite: "suite".into(),
+            task: task.into(),
+            digest: Id::of(&task),
+            file: "bundled:suite".into(),
+            items: scores.len(),
+            metrics: vec![metric],
+            chance,
+        };
+        let item = |(index, (value, weight)): (usize, (f64, f64))| ItemResult {
+            index,
+            scores: vec![ItemScore { metric, value, weight }],
+            choice: None,
+            target: Some("right".into()),
+            answer: Some(if value == 1.0 { "right" } else { "wrong" }.into()),
+            logprobs: vec![],
+            slices: Default::default(),
+            pair: None,
+            tokens: 10,
+        };
+        let items = scores.enumerate().map(item).collect();
+        self.row(Ask::Task(task), |outcome| outcome.items = items)
+    }
+
+    pub fn failed_task(self, task: &str, message: &str) -> Made {
+        let failure = Failure::Error { message: message.into() };
+        let mut made = self.task(task, &[]);
+        let row = made.rows.last_mut().expect("just made");
+        row.outcome = Outcome::failed(row.trial.id.clone(), failure, 0.0, Seconds(1.0));
+        made
+    }
+
+    /// One shape, decoded at each of these tokens a second; the next call measures another shape.
+    pub fn speed(self, decode_tps: &[f64]) -> Made {
+        let before = self.rows.iter().filter(|row| matches!(row.trial.ask, Ask::Speed(_))).count();
+        let shape = Shape { prompt: 64 + before, output: 32 };
+        let sample = |tps: &f64| SpeedSample {
+            prefill: Seconds(0.1),
+            ttft: Seconds(0.11),
+            decode: Seconds(31.0 / tps),
+            inter_token: vec![1.0 / tps; 31],
+            energy: None,
+        };
+        let samples = decode_tps.iter().map(sample).collect();
+        self.row(Ask::Speed(shape), |outcome| outcome.samples = samples)
+    }
+
+    pub fn failed_speed(self, message: &str) -> Made {
+        let failure = Failure::Error { message: message.into() };
+        let mut made = self.speed(&[]);
+        let row = made.rows.last_mut().expect("just made");
+        row.outcome = Outcome::failed(row.trial.id.clone(), failure, 0.0, Seconds(1.0));
+        made
+    }
+
+    /// Gives the repeats made so far an energy per decoded token.
+    pub fn joules(mut self, decode: f64, provenance: Provenance) -> Made {
+        for sample in self.rows.iter_mut().flat_map(|row| &mut row.outcome.samples) {
+            sample.energy = Some(PhaseEnergy { prefill_joules: 1.0, decode_joules: decode * 31.0, provenance });
+        }
+        self
+    }
+
+    fn row(mut self, ask: Ask, fill: impl FnOnce(&mut Outcome)) -> Made {
+        let trial = Trial::new(self.variant.clone(), ask, conditions(), &Id("host".into()));
+        let size = || bytes((self.mib << 20) as f64);
+        let mut outcome = Outcome {
+            trial: trial.id.clone(),
+            result: Ok(()),
+            items: vec![],
+            samples: vec![],
+            peak_memory: size(),
+            energy: Reading::missing("no meter here"),
+            disk: size(),
+            ceiling: Reading::missing("no bandwidth measured"),
+            load: None,
+            wall: Seconds(1.0),
+            warnings: vec![],
+            started: 0.0,
+        };
+        fill(&mut outcome);
+        self.rows.push(Row { trial, outcome });
+        self
+    }
+
+    pub fn rows(self) -> Vec<Row> {
+        self.rows
+    }
+}
+
+fn conditions() -> Conditions {
+    Conditions {
+        threads: 2,
+        seed: 1,
+        max_length: None,
+        limit: None,
+        half_width: 0.05,
+        budget: Seconds(1.0),
+        min_repeats: 2,
+        timeout: None,
+        memory_limit: Some(Bytes(1 << 30)),
+        tdp_watts: None,
+        idle: Seconds(0.0),
+    }
+}

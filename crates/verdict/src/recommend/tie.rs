@@ -1,0 +1,127 @@
+//! Tie groups: variants that the items asked cannot tell apart, and how many more would.
+//!
+//! "Cannot be told apart" is no equality: A may tie with B and B with C while A and C differ. So a group has a leader,
+//! its best member, and holds who cannot be told from the leader on any deciding task.
+
+use super::compare;
+use super::score::Rigour;
+use super::standing::TaskName;
+use bantam_core::record::{Id, Row};
+use bantam_core::stats::{More, Pairs, power};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TieGroup {
+    pub leader: Id,
+    pub others: Vec<Tied>,
+}
+
+/// One that cannot be told from the leader.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tied {
+    pub variant: Id,
+    /// The task on which the fewest more items would tell them apart, if the truth is as seen; None where none could be
+    /// judged or no number would.
+    pub soonest: Option<(TaskName, u64)>,
+}
+
+/// One variant with its rows on the deciding tasks.
+pub struct Contender<'a> {
+    pub id: &'a Id,
+    pub rows: Vec<&'a Row>,
+}
+
+/// Groups contenders, given from the best to the worst. Those that tie with nobody are left out.
+pub fn groups(contenders: &[Contender], rigour: Rigour) -> Vec<TieGroup> {
+    let mut rest: Vec<&Contender> = contenders.iter().collect();
+    let mut groups = Vec::new();
+    while !rest.is_empty() {
+        let leader = rest.remove(0);
+        let mut others = Vec::new();
+        rest.retain(|other| match tied(leader, other, rigour) {
+            Some(tied) => {
+                others.push(tied);
+                false
+            }
+            None => true,
+        });
+        if !others.is_empty() {
+            groups.push(TieGroup { leader: leader.id.clone(), others });
+        }
+    }
+    groups
+}
+
+/// Tied unless some task tells the two apart at the level divided by the number of tasks looked at (Bonferroni, which
+/// for "any of them" is as sharp as Holm). Without a single task in common nothing is said.
+fn tied(leader: &Contender, other: &Contender, rigour: Rigour) -> Option<Tied> {
+    let common: Vec<(&Row, &Row)> = leader.rows.iter().filter_map(|row| Some((*row, same_task(other, row)?))).collect();
+    let alpha = 2.0 * rigour.level.tail() / common.len() as f64;
+    let mut pairs: Vec<(TaskName, Pairs)> = Vec::new();
+    for (row, same) in common {
+        let (Some(task), Ok((scores, _))) = (TaskName::of(row), compare::paired(row, same)) else { continue };
+        if scores.p_differs(rigour.seed) <= alpha {
+            return None;
+        }
+        pairs.push((task, scores));
+    }
+    (!pairs.is_empty()).then(|| Tied { variant: other.id.clone(), soonest: soonest(pairs, rigour) })
+}
+
+fn same_task<'a>(contender: &Contender<'a>, row: &Row) -> Option<&'a Row> {
+    contender.rows.iter().copied().find(|candidate| TaskName::of(candidate) == TaskName::of(row))
+}
+
+fn soonest(pairs: Vec<(TaskName, Pairs)>, rigour: Rigour) -> Option<(TaskName, u64)> {
+    let more = |(task, pairs): (TaskName, Pairs)| match power::more_to_tell_apart(&pairs, rigour.level) {
+        More::Items(items) => Some((task, items)),
+        More::Never(_) => None,
+    };
+    pairs.into_iter().filter_map(more).min_by_key(|(_, items)| *items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recommend::fixture::{Made, answers, rigour};
+
+    fn groups_of(made: Vec<Made>) -> Vec<TieGroup> {
+        let rows: Vec<Vec<Row>> = made.into_iter().map(Made::rows).collect();
+        let contenders: Vec<Contender> =
+            rows.iter().map(|rows| Contender { id: &rows[0].trial.variant.id, rows: rows.iter().collect() }).collect();
+        groups(&contenders, rigour())
+    }
+
+    #[test]
+    fn near_scores_tie_and_far_ones_do_not() {
+        let made = |name: &str, wrong| Made::base(name, 10).task("t", &answers(300, wrong, 0));
+        let found = groups_of(vec![made("a", 20), made("b", 23), made("c", 120), made("d", 122), made("e", 290)]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0].others.len(), 1);
+        let (task, items) = found[0].others[0].soonest.clone().unwrap();
+        assert_eq!((task.task.as_str(), items > 100), ("t", true), "three flips of 300 need {items} more");
+        assert_eq!(found[1].others.len(), 1);
+    }
+
+    #[test]
+    fn one_task_is_enough_to_tell_two_apart() {
+        let made =
+            |name: &str, wrong| Made::base(name, 10).task("t", &answers(300, 20, 0)).task("u", &answers(300, wrong, 0));
+        assert!(groups_of(vec![made("a", 20), made("b", 120)]).is_empty());
+        assert_eq!(groups_of(vec![made("a", 20), made("b", 20)]).len(), 1);
+    }
+
+    #[test]
+    fn without_a_common_task_nothing_is_said() {
+        assert!(
+            groups_of(vec![Made::base("a", 1).task("t", &[1, 0]), Made::base("b", 1).task("u", &[1, 0])]).is_empty()
+        );
+        assert!(groups_of(vec![]).is_empty());
+    }
+
+    #[test]
+    fn the_same_answers_need_more_items_than_there_are_to_differ() {
+        let made = |name: &str| Made::base(name, 10).task("t", &answers(300, 20, 0));
+        assert_eq!(groups_of(vec![made("a"), made("b")])[0].others[0].soonest, None, "they never differed");
+    }
+}

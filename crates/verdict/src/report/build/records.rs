@@ -1,0 +1,65 @@
+//! The flat records: every figure of every variant, one a line.
+
+use super::Material;
+use crate::recommend::standing::Standing;
+use crate::report::page::Record;
+use bantam_core::metric::Metric;
+use bantam_core::record::Reading;
+
+pub fn all(material: &Material) -> Vec<Record> {
+    material.planned().into_iter().flat_map(of).collect()
+}
+
+fn of(standing: &Standing) -> Vec<Record> {
+    let mut records = Vec::new();
+    for score in &standing.scores {
+        for (metric, reading) in &score.readings {
+            records.push(record(standing, &score.task, metric.name(), "", reading));
+        }
+        for slice in &score.slices {
+            let name = format!("{}={}", slice.slice, slice.value);
+            records.push(record(standing, &score.task, score.metric.name(), &name, &slice.reading));
+        }
+        for gap in &score.gaps {
+            let name = format!("gap {}: {} less {}", gap.slice, gap.best, gap.worst);
+            records.push(record(standing, &score.task, score.metric.name(), &name, &gap.reading));
+        }
+    }
+    for shape in &standing.shapes {
+        for (metric, reading) in &shape.readings {
+            records.push(record(standing, &shape.shape.to_string(), metric.name(), "", reading));
+        }
+    }
+    let overall = &standing.overall;
+    records.push(record(standing, "overall", overall.metric.name(), "", &overall.reading));
+    for metric in [Metric::PeakMemory, Metric::Disk] {
+        records.push(record(standing, "all", metric.name(), "", &standing.cost(metric)));
+    }
+    records
+}
+
+fn record(standing: &Standing, ask: &str, metric: &str, slice: &str, reading: &Reading) -> Record {
+    let variant = &standing.variant;
+    let known = reading.known();
+    let interval = known.and_then(|f| f.interval);
+    Record {
+        variant: variant.label(),
+        variant_id: variant.id.to_string(),
+        model: variant.model.name.clone(),
+        recipe: variant.recipe.clone().unwrap_or_else(|| "base".into()),
+        ask: ask.into(),
+        metric: metric.into(),
+        slice: slice.into(),
+        value: known.map(|f| f.value),
+        unit: known.map_or(String::new(), |f| f.unit.name().into()),
+        low: interval.map(|i| i.low),
+        high: interval.map(|i| i.high),
+        level: interval.map(|i| i.level),
+        n: known.and_then(|f| f.n),
+        provenance: known.map(|f| f.provenance),
+        how: match reading {
+            Reading::Known(figure) => figure.how.clone(),
+            Reading::Missing { reason } => reason.clone(),
+        },
+    }
+}

@@ -1,0 +1,295 @@
+//! The sections of a report, top to bottom: the advice first, where it comes from last.
+
+use super::{Material, charts};
+use crate::recommend::advice::words;
+use crate::recommend::compare::Compared;
+use crate::recommend::standing::Standing;
+use crate::report::page::{Block, Cell, Column, Mark, Section, Table, TableRow};
+use bantam_core::metric::Metric;
+use bantam_core::record::{Provenance, Reading, Row, Run};
+use bantam_core::stats::Verdict;
+use bantam_core::unit::{Bytes, Unit};
+
+pub fn subtitle(run: &Run, rows: &[Row]) -> String {
+    let items: usize = rows.iter().map(|r| r.outcome.items.len()).sum();
+    format!(
+        "bantam {} · profile {} · {} · {} trials, {items} items asked",
+        run.version,
+        run.profile_name,
+        date(run.started),
+        rows.len()
+    )
+}
+
+/// 2026-11-21 03:04 UTC
+fn date(epoch: f64) -> String {
+    let Ok(at) = time::OffsetDateTime::from_unix_timestamp(epoch as i64) else { return "no date".into() };
+    let (date, hour, minute) = (at.date(), at.hour(), at.minute());
+    format!("{}-{:02}-{:02} {hour:02}:{minute:02} UTC", date.year(), u8::from(date.month()), date.day())
+}
+
+fn section(id: &str, title: &str, blocks: Vec<Block>) -> Option<Section> {
+    (!blocks.is_empty()).then(|| Section { id: id.into(), title: title.into(), blocks })
+}
+
+pub fn advice(material: &Material) -> Option<Section> {
+    let words = &material.words;
+    let callout = Block::Callout { good: words.found, title: words.title.clone(), lines: words.lines.clone() };
+    section("advice", "Advice", vec![callout])
+}
+
+/// All variants: what they can do and what they cost.
+pub fn trade(material: &Material) -> Option<Section> {
+    let mut blocks: Vec<Block> = charts::trade(material).into_iter().map(Block::Chart).collect();
+    blocks.push(Block::Table(variants(material)));
+    section("variants", "What each variant can do, and what it costs", blocks)
+}
+
+fn column(title: &str, hint: impl Into<String>) -> Column {
+    Column { title: title.into(), numeric: true, hint: hint.into() }
+}
+
+fn variants(material: &Material) -> Table {
+    const COSTS: [(Metric, &str); 6] = [
+        (Metric::DecodeTps, "decode"),
+        (Metric::PrefillTps, "prefill"),
+        (Metric::Ttft, "first token"),
+        (Metric::PeakMemory, "memory"),
+        (Metric::Disk, "disk"),
+        (Metric::DecodeEnergy, "energy"),
+    ];
+    let tasks: Vec<_> = material.advice.tasks.iter().collect();
+    let mut columns = vec![
+        Column { title: "variant".into(), numeric: false, hint: "a model after a recipe".into() },
+        column("mean", "mean of the deciding tasks that are shares of right answers; derived"),
+    ];
+    columns.extend(tasks.iter().map(|t| column(&t.name.to_string(), format!("{}, {} items", t.metric, t.items))));
+    columns.extend(COSTS.map(|(metric, title)| column(title, format!("{}, {}", metric.label(), metric.unit().name()))));
+    columns.push(Column {
+        title: "verdict".into(),
+        numeric: false,
+        hint: "meets every constraint and is shown not worse".into(),
+    });
+    let row = |s: &Standing| {
+        let mut cells = vec![Cell::text(s.variant.label()), cell(&s.overall.reading)];
+        cells.extend(tasks.iter().map(|t| {
+            s.score(&t.name).map_or_else(|| Cell::missing("it was not asked"), |score| cell(score.reading()))
+        }));
+        cells.extend(COSTS.map(|(metric, _)| cell(&s.cost(metric))));
+        cells.push(verdict(s));
+        TableRow { cells, advised: material.is_advised(s) }
+    };
+    Table {
+        caption: "Small print is the interval. ≈ marks estimates. – is missing; its reason is the tooltip or the note."
+            .into(),
+        columns,
+        rows: material.planned().into_iter().map(row).collect(),
+    }
+}
+
+fn cell(reading: &Reading) -> Cell {
+    match reading {
+        Reading::Missing { reason } => Cell::missing(reason.clone()),
+        Reading::Known(f) => Cell {
+            text: f.unit.show(f.value),
+            small: f.interval.map_or(String::new(), |i| range(f.unit, i.low, i.high)),
+            hint: format!("{}: {}", f.provenance.label(), f.how),
+            mark: if f.provenance == Provenance::Estimated { Mark::Estimated } else { Mark::None },
+            sort: Some(f.value),
+        },
+    }
+}
+
+/// "91.0 to 95.2%": the unit once.
+fn range(unit: Unit, low: f64, high: f64) -> String {
+    match unit {
+        Unit::Fraction => format!("{:.1} to {:.1}%", low * 100.0, high * 100.0),
+        _ => format!("{} to {}", unit.show(low), unit.show(high)),
+    }
+}
+
+fn verdict(standing: &Standing) -> Cell {
+    let unmet: Vec<String> = standing.unmet().map(|c| words::name(&c.requirement)).collect();
+    match (standing.qualifies, unmet.len()) {
+        (true, _) => Cell { mark: Mark::Good, sort: Some(1.0), ..Cell::text("qualifies") },
+        (false, 0) => Cell { sort: Some(0.5), ..Cell::text("–") },
+        (false, n) => Cell {
+            mark: Mark::Bad,
+            hint: unmet.join("; "),
+            sort: Some(-(n as f64)),
+            ..Cell::text(format!("{n} not met"))
+        },
+    }
+}
+
+/// Every variant against the reference, task by task.
+pub fn reference(material: &Material) -> Option<Section> {
+    let advice = material.advice;
+    let reference = advice.reference()?;
+    let tasks: Vec<_> = advice.deciding().collect();
+    if tasks.is_empty() || advice.standings.len() < 2 {
+        return None;
+    }
+    let mut columns = vec![Column { title: "variant".into(), numeric: false, hint: String::new() }];
+    columns.extend(tasks.iter().map(|t| column(&t.name.to_string(), format!("difference in {}", t.metric))));
+    let rows = material.planned().into_iter().filter(|s| s.id() != reference.id()).map(|s| {
+        let compared = tasks.iter().map(|t| {
+            let found = s.comparisons.iter().find(|c| c.task == t.name);
+            found.map_or_else(|| Cell::missing("it was not compared"), comparison)
+        });
+        let cells = [Cell::text(s.variant.label())].into_iter().chain(compared).collect();
+        TableRow { cells, advised: material.is_advised(s) }
+    });
+    let text = format!(
+        "Item by item against {}: the difference with its interval, and the verdict at {:.0}% confidence with a margin \
+         of {} (Holm's correction over all variants). 'Not worse' means shown; 'cannot tell' means that more items are needed.",
+        reference.variant.label(),
+        advice.level.get() * 100.0,
+        Unit::Fraction.show(advice.margin)
+    );
+    let table = Table {
+        caption: "Points of the score; for perplexities the ratio. Small print: answers lost and gained.".into(),
+        columns,
+        rows: rows.collect(),
+    };
+    section("reference", "Against the reference", vec![Block::Text(text), Block::Table(table)])
+}
+
+fn comparison(comparison: &crate::recommend::Comparison) -> Cell {
+    let (Some(judgement), Some(shown)) = (comparison.judgement(), comparison.shown()) else {
+        let reason = match &comparison.result {
+            Compared::Not { reason } => reason.clone(),
+            Compared::Judged(_) => String::new(),
+        };
+        return Cell::missing(reason);
+    };
+    let flips = comparison.flips;
+    let changed = match flips.gained + flips.lost {
+        0 => String::new(),
+        _ => format!(" · {} lost, {} gained", flips.lost, flips.gained),
+    };
+    Cell {
+        text: words::verdict_name(judgement.verdict).into(),
+        small: format!("{}{changed}", words::difference(shown)),
+        hint: words::verdict(comparison),
+        mark: match judgement.verdict {
+            Verdict::Better | Verdict::NotWorse => Mark::Good,
+            Verdict::Worse => Mark::Bad,
+            Verdict::Inconclusive => Mark::None,
+        },
+        sort: Some(judgement.difference),
+    }
+}
+
+/// Scores broken down: lines where the slice is ordered, tables where it is not, gaps between groups.
+pub fn slices(material: &Material) -> Option<Section> {
+    let mut blocks: Vec<Block> = charts::slices(material).into_iter().map(Block::Chart).collect();
+    blocks.extend(named_slices(material).map(Block::Table));
+    blocks.extend(gaps(material).map(Block::Table));
+    section("slices", "Broken down", blocks)
+}
+
+/// Slices whose values are names: one table, a row a slice, a column a base variant and the advised one.
+fn named_slices(material: &Material) -> Option<Table> {
+    let shown: Vec<&Standing> =
+        material.planned().into_iter().filter(|s| s.variant.is_base() || material.is_advised(s)).collect();
+    let of = |s: &'_ Standing| -> Vec<((String, String, String), Reading)> {
+        let named = s.scores.iter().flat_map(|t| t.slices.iter().map(move |v| (t, v)));
+        named
+            .filter(|(_, v)| v.value.parse::<f64>().is_err())
+            .map(|(t, v)| ((t.task.clone(), v.slice.clone(), v.value.clone()), v.reading.clone()))
+            .collect()
+    };
+    let mut keys: Vec<(String, String, String)> = shown.iter().flat_map(|s| of(s)).map(|(k, _)| k).collect();
+    keys.sort();
+    keys.dedup();
+    if keys.is_empty() {
+        return None;
+    }
+    let mut columns: Vec<Column> =
+        ["task", "slice"].map(|t| Column { title: t.into(), numeric: false, hint: String::new() }).to_vec();
+    columns.extend(shown.iter().map(|s| column(&s.variant.label(), "the deciding metric over the slice's items")));
+    let row = |key: &(String, String, String)| {
+        let found = shown.iter().map(|s| of(s).into_iter().find(|(k, _)| k == key).map(|(_, r)| r));
+        let cells = found.map(|r| r.map_or_else(|| Cell::missing("no items"), |r| cell(&r)));
+        let names = [Cell::text(key.0.clone()), Cell::text(format!("{} = {}", key.1, key.2))];
+        TableRow { cells: names.into_iter().chain(cells).collect(), advised: false }
+    };
+    let caption = "The untouched models and the advised variant; all variants stand in results.csv.".into();
+    Some(Table { caption, columns, rows: keys.iter().map(row).collect() })
+}
+
+fn gaps(material: &Material) -> Option<Table> {
+    let columns = vec![
+        Column { title: "variant".into(), numeric: false, hint: String::new() },
+        Column { title: "task".into(), numeric: false, hint: String::new() },
+        Column { title: "best and worst group".into(), numeric: false, hint: String::new() },
+        column("gap", "best less worst group over minimal pairs, which differ in nothing else"),
+    ];
+    let rows: Vec<TableRow> = material
+        .planned()
+        .into_iter()
+        .flat_map(|s| s.scores.iter().flat_map(move |t| t.gaps.iter().map(move |g| (s, t, g))))
+        .map(|(s, t, g)| TableRow {
+            cells: vec![
+                Cell::text(s.variant.label()),
+                Cell::text(t.task.clone()),
+                Cell::text(format!("{} over {} ({})", g.best, g.worst, g.slice)),
+                cell(&g.reading),
+            ],
+            advised: material.is_advised(s),
+        })
+        .collect();
+    let caption = "Items of a pair differ only in the group's name; an interval that holds zero shows no gap.".into();
+    (!rows.is_empty()).then_some(Table { caption, columns, rows })
+}
+
+pub fn speed(material: &Material) -> Option<Section> {
+    if material.advice.standings.iter().all(|s| s.shapes.is_empty()) {
+        return None;
+    }
+    let wanted = [
+        (Metric::DecodeTps, "decode", "Decode speed"),
+        (Metric::PrefillTps, "prefill", "Prefill speed"),
+        (Metric::DecodeEnergy, "energy", "Energy per decoded token"),
+    ];
+    let charts = wanted.iter().filter_map(|(metric, name, title)| charts::bars(material, *metric, name, title));
+    section("speed", "Speed and energy", charts.map(Block::Chart).collect())
+}
+
+/// The evidence behind the advice, and what makes it doubtful.
+pub fn doubts(material: &Material) -> Option<Section> {
+    let lists = material.words.evidence.iter().filter(|e| !e.lines.is_empty());
+    let blocks = lists.flat_map(|e| [Block::Text(format!("{}:", e.title)), Block::List(e.lines.clone())]);
+    section("evidence", "Evidence and doubts", blocks.collect())
+}
+
+/// Where the numbers come from and how to get them again.
+pub fn origin(material: &Material) -> Option<Section> {
+    let run = material.run;
+    let text = |pointer: &str| {
+        let known = run.host.pointer(&format!("{pointer}/known")).or_else(|| run.host.pointer(pointer));
+        known.and_then(|v| v.as_str().map(str::to_owned).or_else(|| v.as_u64().map(|n| n.to_string())))
+    };
+    let bytes = |pointer: &str| text(pointer).and_then(|t| t.parse().ok()).map(|n| Bytes(n).to_string());
+    let mut facts = vec![("bantam".to_owned(), run.version.clone()), ("run".to_owned(), run.id.to_string())];
+    let host = [
+        ("processor", text("/cpu/model")),
+        ("logical cores", text("/cpu/logical")),
+        ("memory", bytes("/memory/total")),
+        ("system", text("/system/os")),
+        ("kernel", text("/system/kernel")),
+    ];
+    facts.extend(host.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    let pinned = material.models().into_iter().filter_map(|model| Some((model.name.clone(), model.commit.as_ref()?)));
+    facts.extend(pinned.map(|(name, commit)| (name, format!("commit {commit} of the hub"))));
+    facts.push(("started".into(), date(run.started)));
+    let again = "To get these numbers again: `bantam run` with the profile below, on this host. Scores are the same to the last \
+         digit on the same processor; speeds vary with the machine. The whole host card stands in results.json.";
+    let profile = run.profile.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    section(
+        "origin",
+        "Where the numbers come from",
+        vec![Block::Facts(facts), Block::Text(again.into()), Block::List(profile)],
+    )
+}

@@ -1,0 +1,177 @@
+//! The models that are on this machine: inside the binary, in the Hugging Face cache, made by bantam, in folders given.
+//! It looks at the files' entries and reads none.
+
+use crate::library::home::Home;
+use crate::library::models;
+use anyhow::{Context, Result, bail};
+use bantam_core::record::Place;
+use bantam_core::unit::Bytes;
+use bantam_hub::{self as hub, Cache, Kind, Repo};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A model, or a data set of the hub's, that is here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// As it can be named to other commands.
+    pub name: String,
+    pub origin: Origin,
+    pub path: Option<PathBuf>,
+    pub bytes: Bytes,
+    /// Of files of which a part is still to be fetched.
+    pub incomplete: Bytes,
+    /// When a file of it was last read, as the file system tells it: to the day, often.
+    pub used: Option<SystemTime>,
+    /// Branches and tags with the commits that they meant when they were pulled.
+    pub revisions: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Bundled,
+    Cache,
+    Dataset,
+    Artifact,
+    Folder,
+}
+
+impl Origin {
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::Bundled => "bundled",
+            Origin::Cache => "hub",
+            Origin::Dataset => "hub, data",
+            Origin::Artifact => "made here",
+            Origin::Folder => "folder",
+        }
+    }
+}
+
+/// Everything that is here.
+///
+/// # Errors
+/// Where a folder that was given cannot be read.
+pub fn take(cache: &Cache, home: &Home, folders: &[PathBuf]) -> Result<Vec<Entry>> {
+    let mut entries = bundled()?;
+    entries.extend(cache.kept().into_iter().map(|kept| cached(kept, cache)));
+    entries.extend(files(&home.artifacts(), Origin::Artifact));
+    for folder in folders {
+        std::fs::read_dir(folder).with_context(|| format!("{}: cannot be read", folder.display()))?;
+        entries.extend(models_in(folder));
+    }
+    Ok(entries)
+}
+
+fn bundled() -> Result<Vec<Entry>> {
+    let entry = |name: String| {
+        let bytes = models::bytes(&Place::Bundled(name.clone()))?;
+        let name = format!("bundled:{name}");
+        let (incomplete, revisions) = (Bytes(0), vec![]);
+        Ok(Entry { name, origin: Origin::Bundled, path: None, bytes, incomplete, used: None, revisions })
+    };
+    models::bundled_names().into_iter().map(entry).collect()
+}
+
+fn cached(kept: hub::Kept, cache: &Cache) -> Entry {
+    Entry {
+        name: kept.repo.id(),
+        origin: if kept.repo.kind == Kind::Model { Origin::Cache } else { Origin::Dataset },
+        path: Some(cache.folder().to_path_buf()),
+        bytes: kept.bytes,
+        incomplete: kept.incomplete,
+        used: kept.used,
+        revisions: kept.refs,
+    }
+}
+
+/// The GGUF files of a folder, sorted by name.
+fn files(folder: &Path, origin: Origin) -> Vec<Entry> {
+    let entry = |path: PathBuf| {
+        let facts = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(Entry {
+            name: path.display().to_string(),
+            origin,
+            path: Some(path),
+            bytes: Bytes(facts.len()),
+            incomplete: Bytes(0),
+            used: facts.accessed().ok(),
+            revisions: vec![],
+        })
+    };
+    let is_gguf = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+    let read = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = read.map(|entry| entry.path()).filter(is_gguf).collect();
+    paths.sort();
+    paths.into_iter().filter_map(entry).collect()
+}
+
+/// The folder's GGUF files, and the model folders in it; or itself, where it is one.
+fn models_in(folder: &Path) -> Vec<Entry> {
+    let mut entries = files(folder, Origin::Folder);
+    let below = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = below.filter(|path| path.is_dir()).collect();
+    folders.push(folder.to_path_buf());
+    folders.sort();
+    let is_model = |folder: &&PathBuf| folder.join("config.json").is_file() && hub::files(folder).is_ok();
+    for folder in folders.iter().filter(is_model) {
+        let facts: Vec<_> =
+            hub::files(folder).into_iter().flatten().filter_map(|f| std::fs::metadata(f).ok()).collect();
+        entries.push(Entry {
+            name: folder.display().to_string(),
+            origin: Origin::Folder,
+            path: Some(folder.clone()),
+            bytes: Bytes(facts.iter().map(std::fs::Metadata::len).sum()),
+            incomplete: Bytes(0),
+            used: facts.iter().filter_map(|f| f.accessed().ok()).max(),
+            revisions: vec![],
+        });
+    }
+    entries
+}
+
+/// The entry that a name means, if bantam may remove it.
+///
+/// # Errors
+/// Where there is none, or it is no file of the cache or of bantam's own.
+pub fn removable<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry> {
+    let file = |entry: &Entry| entry.path.as_deref()?.file_name().map(|f| f.to_string_lossy().into_owned());
+    let found = entries
+        .iter()
+        .find(|entry| entry.name == name || (entry.origin == Origin::Artifact && file(entry).as_deref() == Some(name)));
+    match found {
+        None => {
+            let names: Vec<&str> =
+                entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.name.as_str()).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            bail!("'{name}' is not here; what can be removed: {names}")
+        }
+        Some(Entry { origin: Origin::Bundled, .. }) => bail!("'{name}' is inside this binary and cannot be removed"),
+        Some(entry) => Ok(entry),
+    }
+}
+
+/// Removes a repository of the cache or a file that bantam made; gives back what that freed.
+pub fn remove(entry: &Entry, cache: &Cache) -> Result<Bytes> {
+    let kind = match entry.origin {
+        Origin::Cache => Kind::Model,
+        Origin::Dataset => Kind::Dataset,
+        Origin::Artifact => return remove_artifact(entry),
+        Origin::Bundled | Origin::Folder => bail!("{}: is not bantam's to remove", entry.name),
+    };
+    let repo = Repo::new(kind, &entry.name).with_context(|| format!("{}: is no repository's name", entry.name))?;
+    Ok(cache.remove(&repo)?)
+}
+
+/// The file, and the note beside it that says what it was made of.
+fn remove_artifact(entry: &Entry) -> Result<Bytes> {
+    let path = entry.path.as_deref().with_context(|| format!("{}: has no file", entry.name))?;
+    std::fs::remove_file(path).with_context(|| format!("{}: cannot be removed", path.display()))?;
+    let stem = path.file_stem().unwrap_or_default();
+    for beside in std::fs::read_dir(path.parent().unwrap_or(Path::new("."))).into_iter().flatten().flatten() {
+        if beside.path().file_stem() == Some(stem) {
+            let beside = beside.path();
+            std::fs::remove_file(&beside).with_context(|| format!("{}: cannot be removed", beside.display()))?;
+        }
+    }
+    Ok(entry.bytes)
+}

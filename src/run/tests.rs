@@ -1,0 +1,303 @@
+//! Sessions seen from outside, with a table in place of workers.
+
+use crate::run::plan::{Estimate, Host, Plan};
+use crate::run::runner::{Answer, Asked, Mock};
+use crate::run::session;
+use bantam_core::cancel::Cancel;
+use bantam_core::event::{Event, Observer};
+use bantam_core::metric::Metric;
+use bantam_core::profile::Profile;
+use bantam_core::record::{
+    Ask, Failure, Id, ItemResult, ItemScore, ModelRef, Place, Reading, SpeedSample, TaskRef, Trial, Variant,
+};
+use bantam_core::unit::Seconds;
+use bantam_verdict::store::Store;
+use std::path::Path;
+
+fn item(index: usize) -> ItemResult {
+    ItemResult {
+        index,
+        scores: vec![ItemScore { metric: Metric::Acc, value: 1.0, weight: 1.0 }],
+        choice: Some(0),
+        target: None,
+        answer: None,
+        logprobs: Vec::new(),
+        slices: Default::default(),
+        pair: None,
+        tokens: 3,
+    }
+}
+
+fn sample() -> SpeedSample {
+    let decode = Seconds(0.02);
+    SpeedSample { prefill: Seconds(0.1), ttft: Seconds(0.1), decode, inter_token: vec![0.01, 0.01], energy: None }
+}
+
+const ITEMS: usize = 5;
+
+/// One model as it is and once quantized, on one task and at one speed shape: four trials.
+struct Scene {
+    profile: Profile,
+    variants: Vec<Variant>,
+    tasks: Vec<TaskRef>,
+    store: Store,
+    mock: Mock,
+    cancel: Cancel,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let text = "models = ['bundled:s']\nrecipes = ['base', 'Q8_0']\nsuites = ['work']\n\
+                    [measure]\nspeed = [{ prompt = 8, output = 3 }]\n";
+        let place = Place::Bundled("s".into());
+        let model = ModelRef {
+            name: "s".into(),
+            place,
+            digest: Id::of(&"weights"),
+            parameters: 7,
+            commit: None,
+            adapter: None,
+        };
+        let quantized = Variant::new(model.clone(), Some(("Q8_0".into(), "steps".into())));
+        let task = TaskRef {
+            suite: "work".into(),
+            task: "routing".into(),
+            digest: Id::of(&"task"),
+            file: "bundled:work".into(),
+            items: ITEMS,
+            metrics: vec![Metric::Acc],
+            chance: None,
+        };
+        let mut scene = Scene {
+            profile: Profile::parse(text, Path::new("quick.toml")).expect("valid"),
+            variants: vec![Variant::new(model, None), quantized],
+            tasks: vec![task],
+            store: Store::in_memory().expect("opens"),
+            mock: Mock::default(),
+            cancel: Cancel::new(),
+        };
+        for trial in scene.plan().run.trials {
+            let answer = match trial.ask {
+                Ask::Task(_) => Answer { items: (0..ITEMS).map(item).collect(), ..Answer::default() },
+                Ask::Speed(_) => Answer { samples: vec![sample(); 3], ..Answer::default() },
+            };
+            scene.mock.answers.insert(trial.id, answer);
+        }
+        scene
+    }
+
+    fn plan(&self) -> Plan {
+        let unknown = || Estimate { memory: Reading::missing("no model"), disk: Reading::missing("no model") };
+        let variants = self.variants.iter().map(|v| (v.clone(), unknown())).collect();
+        let host = Host {
+            id: Id::of(&"host"),
+            card: serde_json::json!({}),
+            bandwidth: Err("not measured".into()),
+            doubts: Vec::new(),
+            threads: 2,
+            words: "a machine".into(),
+        };
+        Plan::of(&self.profile, variants, &self.tasks, host, &self.store).expect("reads")
+    }
+
+    fn trials(&self) -> Vec<Trial> {
+        self.plan().run.trials
+    }
+
+    /// Does the plan, and gives the results' labels and what was said.
+    fn run(&mut self, also: &mut dyn Observer) -> (Vec<Result<(), Failure>>, Vec<String>) {
+        let plan = self.plan();
+        let mut said = Vec::new();
+        let mut write = |event: &Event| said.push(word(event));
+        let rows = session::run(&plan, &mut self.mock, &mut self.store, &mut [&mut write, also], &self.cancel);
+        (rows.expect("stores").into_iter().map(|row| row.outcome.result).collect(), said)
+    }
+
+    fn asked(&mut self) -> Vec<Asked> {
+        std::mem::take(&mut self.mock.asked)
+    }
+}
+
+fn word(event: &Event) -> String {
+    match event {
+        Event::Planned { trials, done, .. } => format!("planned {} done {}", trials.len(), done.len()),
+        Event::Preparing { .. } => "preparing".into(),
+        Event::Prepared { .. } => "prepared".into(),
+        Event::NotPrepared { .. } => "not prepared".into(),
+        Event::Started { .. } => "started".into(),
+        Event::Loaded { .. } => "loaded".into(),
+        Event::Item { done, of, .. } => format!("item {done}/{of}"),
+        Event::Sample { done, .. } => format!("sample {done}"),
+        Event::Pulse { .. } => "pulse".into(),
+        Event::Warned { .. } => "warned".into(),
+        Event::Finished { outcome, .. } => format!("finished {} {}", outcome.items.len(), outcome.samples.len()),
+        Event::Ended { cancelled, .. } => format!("ended {cancelled}"),
+    }
+}
+
+fn nobody() -> impl Observer {
+    |_: &Event| {}
+}
+
+#[test]
+fn every_variant_is_made_and_then_measured_and_everybody_hears_of_it() {
+    let mut scene = Scene::new();
+    let (results, said) = scene.run(&mut nobody());
+    assert_eq!(results, vec![Ok(()); 4]);
+    let one = [
+        "preparing",
+        "preparing",
+        "prepared",
+        "started",
+        "loaded",
+        "item 1/5",
+        "item 2/5",
+        "item 3/5",
+        "item 4/5",
+        "item 5/5",
+        "finished 5 0",
+        "started",
+        "loaded",
+        "sample 1",
+        "sample 2",
+        "sample 3",
+        "finished 0 3",
+    ];
+    let mut expected = vec!["planned 4 done 0"];
+    expected.extend(one);
+    expected.extend(one);
+    expected.push("ended false");
+    assert_eq!(said, expected);
+    let run = scene.store.latest("quick").expect("reads").expect("there is one");
+    assert!(run.finished.is_some());
+}
+
+#[test]
+fn doing_it_again_asks_nothing() {
+    let mut scene = Scene::new();
+    scene.run(&mut nobody());
+    scene.asked();
+    let (results, said) = scene.run(&mut nobody());
+    assert_eq!(results, vec![Ok(()); 4]);
+    assert_eq!(said, ["planned 4 done 4", "ended false"]);
+    assert_eq!(scene.asked(), []);
+    assert_eq!(scene.store.runs().expect("reads").len(), 1, "the same run goes on");
+}
+
+#[test]
+fn after_a_cancel_only_what_is_missing_is_asked() {
+    let mut scene = Scene::new();
+    let cancel = scene.cancel.clone();
+    let mut stop = |event: &Event| {
+        if matches!(event, Event::Item { done: 3, .. }) {
+            cancel.cancel();
+        }
+    };
+    let (results, said) = scene.run(&mut stop);
+    assert_eq!(results, [], "a cancelled trial is not finished");
+    assert_eq!(said.last().map(String::as_str), Some("ended true"));
+    scene.asked();
+
+    scene.cancel = Cancel::new();
+    let (results, said) = scene.run(&mut nobody());
+    assert_eq!(results, vec![Ok(()); 4]);
+    assert!(said.contains(&"item 4/5".into()) && said.contains(&"finished 5 0".into()), "{said:?}");
+    let runs: Vec<_> = scene.asked().into_iter().filter(|a| matches!(a, Asked::Run(..))).collect();
+    assert_eq!(runs[0], Asked::Run(scene.trials()[0].id.clone(), vec![3, 4]));
+}
+
+#[test]
+fn repeats_of_an_interrupted_speed_trial_count() {
+    let mut scene = Scene::new();
+    let cancel = scene.cancel.clone();
+    let mut stop = |event: &Event| {
+        if matches!(event, Event::Sample { done: 2, .. }) {
+            cancel.cancel();
+        }
+    };
+    let speed = scene.trials()[1].id.clone();
+    let plan = scene.plan();
+    // a runner that dies after its second repeat
+    scene.mock.answers.get_mut(&speed).expect("in the table").samples.truncate(2);
+    session::run(&plan, &mut scene.mock, &mut scene.store, &mut [&mut stop], &scene.cancel).expect("stores");
+    assert_eq!(scene.store.samples_of(&speed).expect("reads").len(), 2);
+
+    scene.cancel = Cancel::new();
+    scene.mock.answers.get_mut(&speed).expect("in the table").samples = vec![sample(); 3];
+    let (_, said) = scene.run(&mut nobody());
+    let first = said.iter().position(|word| word.starts_with("sample")).expect("one was missing");
+    assert_eq!(said[first..first + 2], ["sample 3", "finished 0 3"]);
+}
+
+#[test]
+fn a_full_disk_ends_the_session_and_keeps_what_was_finished() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("store.sqlite");
+    let mut scene = Scene::new();
+    scene.store = Store::open(&file).expect("opens");
+    let first = scene.trials()[0].id.clone();
+    let long = |index| ItemResult { answer: Some("long ".repeat(1000)), ..item(index) };
+    scene.mock.answers.get_mut(&first).expect("in the table").items = (0..40).map(long).collect();
+    let plan = scene.plan();
+    scene.store.begin_run(&plan.run).expect("begins");
+    scene.store.fill_up_after(20);
+    let mut heard = 0;
+    let mut count = |event: &Event| heard += usize::from(matches!(event, Event::Item { .. }));
+    let error = session::run(&plan, &mut scene.mock, &mut scene.store, &mut [&mut count], &scene.cancel);
+    let error = error.expect_err("no room").to_string();
+    assert!(error.contains("no room left") && error.contains("free some space"), "{error}");
+    assert!(scene.cancel.is_cancelled(), "nothing may go on");
+    let kept = Store::open(&file).expect("opens").answered(&first).expect("reads").len();
+    assert!(kept == heard && kept > 0 && kept < 40, "{kept} kept, {heard} heard");
+}
+
+#[test]
+fn a_failed_trial_is_an_outcome_and_the_rest_goes_on() {
+    let mut scene = Scene::new();
+    let first = scene.trials()[0].id.clone();
+    let crash = Failure::Crash { message: "signal 11".into(), log: "the end".into() };
+    let answer = scene.mock.answers.get_mut(&first).expect("in the table");
+    let whole = answer.clone();
+    answer.items.truncate(2);
+    answer.failure = Some(crash.clone());
+    let (results, _) = scene.run(&mut nobody());
+    assert_eq!(results, [Err(crash), Ok(()), Ok(()), Ok(())]);
+    assert_eq!(scene.store.outcome_of(&first).expect("reads").map(|o| o.items.len()), Some(2));
+
+    scene.asked();
+    scene.mock.answers.insert(first.clone(), whole);
+    let (results, _) = scene.run(&mut nobody());
+    assert_eq!(results, vec![Ok(()); 4]);
+    assert_eq!(scene.asked()[1..], [Asked::Run(first, vec![2, 3, 4])], "a failed trial is tried again");
+}
+
+#[test]
+fn a_variant_that_cannot_be_made_fails_its_trials_and_no_others() {
+    let mut scene = Scene::new();
+    let failure = Failure::Compress { message: "row of 7".into() };
+    scene.mock.unmakable.insert(scene.variants[0].id.clone(), failure.clone());
+    let (results, said) = scene.run(&mut nobody());
+    assert_eq!(results, [Err(failure.clone()), Err(failure), Ok(()), Ok(())]);
+    assert_eq!(said[..5], ["planned 4 done 0", "preparing", "preparing", "not prepared", "finished 0 0"]);
+}
+
+#[test]
+fn what_is_heard_is_stored_already() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("store.sqlite");
+    let mut scene = Scene::new();
+    scene.store = Store::open(&file).expect("opens");
+    let other = Store::open(&file).expect("opens");
+    let mut look = |event: &Event| match event {
+        Event::Item { trial, item, .. } => {
+            assert!(other.answered(trial).expect("reads").contains(&item.index));
+        }
+        Event::Sample { trial, done, .. } => assert_eq!(other.samples_of(trial).expect("reads").len(), *done),
+        Event::Finished { trial, outcome } => {
+            assert_eq!(other.outcome_of(trial).expect("reads").as_ref(), Some(&**outcome));
+        }
+        _ => {}
+    };
+    let (results, _) = scene.run(&mut look);
+    assert_eq!(results, vec![Ok(()); 4]);
+}

@@ -1,0 +1,222 @@
+//! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live picture.
+
+use super::Voice;
+use crate::run::protocol::Reply;
+use bantam_core::event::Pulse;
+use bantam_core::record::{Conditions, PhaseEnergy, Reading, SpeedSample, Warning};
+use bantam_core::unit::Watts;
+use bantam_host::card::{Card, Counters, Roots, memory};
+use bantam_host::meter::energy::{Baseline, Span};
+use bantam_host::meter::estimate::Estimate;
+use bantam_host::meter::sampler::{Ledger, Mark, Sampler, TICK};
+use bantam_host::meter::{self, Device, Monotonic, Places};
+use bantam_host::speed::Phases;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often the live picture is told.
+const PULSE: Duration = Duration::from_millis(200);
+/// Load for the meters to prove themselves under, at a time.
+const BUSY: Duration = Duration::from_millis(50);
+
+/// The kernel counts in hundredths of a second, so of less than this its shares mean nothing.
+const TELLING: Duration = Duration::from_millis(500);
+
+/// The kernel's counters since the timing began; a score does not mind what a timing does.
+pub struct Strained {
+    counters: Counters,
+    since: Instant,
+}
+
+impl Strained {
+    pub fn begin() -> Strained {
+        Strained { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
+    }
+
+    /// What makes the numbers in between doubtful.
+    pub fn end(self) -> Vec<Warning> {
+        if self.since.elapsed() < TELLING {
+            return Vec::new();
+        }
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Counters::read(&Roots::default(), &own()).since(&self.counters).doubts(cpus)
+    }
+}
+
+/// This process and the session, which stores and shows meanwhile: neither is foreign.
+fn own() -> Vec<u32> {
+    #[cfg(unix)]
+    let parent = Some(std::os::unix::process::parent_id());
+    #[cfg(not(unix))]
+    let parent = None;
+    std::iter::once(std::process::id()).chain(parent).collect()
+}
+
+/// The meters of a speed trial, or the reason why there is none.
+pub struct Energy {
+    meters: Result<Metered, String>,
+}
+
+struct Metered {
+    sampler: Arc<Sampler>,
+    idle_before: Span,
+    baseline: Result<Baseline, String>,
+    first: Mark,
+    last: Mark,
+}
+
+impl Energy {
+    /// Finds the meters, has them prove themselves and watches the idle machine.
+    pub fn begin(conditions: &Conditions) -> Energy {
+        Energy { meters: find(conditions).map(|sampler| Metered::new(sampler, conditions)) }
+    }
+
+    pub fn sampler(&self) -> Option<Arc<Sampler>> {
+        self.meters.as_ref().ok().map(|m| m.sampler.clone())
+    }
+
+    /// Joules above idle from the first repeat to the last, and what makes them doubtful.
+    pub fn end(self, conditions: &Conditions) -> (Reading, Vec<Warning>) {
+        let metered = match self.meters {
+            Ok(metered) => metered,
+            Err(reason) => return (Reading::Missing { reason }, Vec::new()),
+        };
+        let idle_after = idle(&metered.sampler, conditions);
+        let work = metered.sampler.between(&metered.first, &metered.last);
+        match Baseline::around(&metered.idle_before, Some(&idle_after)) {
+            Ok(baseline) => (work.reading(&baseline), baseline.drift().into_iter().chain(work.too_short()).collect()),
+            Err(reason) => (Reading::Missing { reason }, Vec::new()),
+        }
+    }
+}
+
+impl Metered {
+    fn new(sampler: Sampler, conditions: &Conditions) -> Metered {
+        let idle_before = idle(&sampler, conditions);
+        let mark = sampler.mark();
+        Metered {
+            baseline: Baseline::around(&idle_before, None),
+            sampler: Arc::new(sampler),
+            idle_before,
+            first: mark.clone(),
+            last: mark,
+        }
+    }
+
+    /// Energy of a phase above the idle machine before it; the drift until after is told at the end.
+    fn net(&self, from: &Mark, to: &Mark) -> Option<f64> {
+        let baseline = self.baseline.as_ref().ok()?;
+        self.sampler.between(from, to).net(baseline).ok().map(|joules| joules.0)
+    }
+}
+
+fn find(conditions: &Conditions) -> Result<Sampler, String> {
+    let clock = Monotonic::new();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let proven = meter::find(&Places::default()).prove(&clock, &mut || meter::spin(cpus, BUSY));
+    let found = proven.choose(Device::Cpu, conditions.tdp_watts.and_then(estimate));
+    if found.meters.is_empty() {
+        return Err(format!("{}; give measure.tdp_watts for an estimate", found.why_none()));
+    }
+    Sampler::start(Ledger::new(found.meters, Arc::new(clock)), TICK)
+        .map_err(|e| format!("the meters cannot be read in the background: {e}"))
+}
+
+/// A guess from CPU seconds, where the processor's TDP is given and its CPUs can be counted.
+fn estimate(tdp: f64) -> Option<Estimate> {
+    let cpus = Card::here().cpu.logical.known().copied()?;
+    Some(Estimate::new(Watts(tdp), cpus, Box::new(cpu_time)))
+}
+
+/// CPU time of all threads of this process, to the nanosecond: /proc tells hundredths of a second, which are too coarse
+/// for a phase.
+#[cfg(unix)]
+fn cpu_time() -> std::io::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of our own, which the call fills in.
+    match unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) } {
+        0 => Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32)),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[cfg(not(unix))]
+fn cpu_time() -> std::io::Result<Duration> {
+    Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
+}
+
+/// Watches the meters while this process does nothing.
+fn idle(sampler: &Sampler, conditions: &Conditions) -> Span {
+    let start = sampler.mark();
+    let estimated = sampler.identities().iter().all(|m| m.method == meter::Method::Estimate);
+    if !estimated {
+        std::thread::sleep(Duration::try_from_secs_f64(conditions.idle.0).unwrap_or_default());
+    }
+    sampler.between(&start, &sampler.mark())
+}
+
+impl Phases for Energy {
+    type Mark = Option<Mark>;
+
+    fn mark(&mut self) -> Option<Mark> {
+        self.meters.as_ref().ok().map(|m| m.sampler.mark())
+    }
+
+    fn spent(&mut self, marks: [Option<Mark>; 3], sample: &mut SpeedSample) {
+        let (Ok(metered), [Some(start), Some(prefilled), Some(end)]) = (&mut self.meters, marks) else { return };
+        let joules = metered.net(&start, &prefilled).zip(metered.net(&prefilled, &end));
+        sample.energy = joules.map(|(prefill_joules, decode_joules)| PhaseEnergy {
+            prefill_joules,
+            decode_joules,
+            provenance: metered.sampler.between(&start, &end).provenance(),
+        });
+        metered.last = end;
+    }
+}
+
+/// Tells the live picture several times a second, from a thread of its own, until dropped.
+pub struct Pulses {
+    tokens: Arc<AtomicU64>,
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pulses {
+    pub fn start(voice: &Voice, sampler: Option<Arc<Sampler>>) -> Pulses {
+        let tokens = Arc::new(AtomicU64::new(0));
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (voice, counted) = (voice.clone(), tokens.clone());
+        let tell = move || {
+            let (mut before, mut since) = (0, Instant::now());
+            while stopped.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
+                let now = counted.load(Ordering::Relaxed);
+                let rate = (now - before) as f64 / since.elapsed().as_secs_f64();
+                (before, since) = (now, Instant::now());
+                voice.say(&Reply::Pulse(Pulse {
+                    tokens_per_second: Some(rate),
+                    resident: memory::resident(&Roots::default(), std::process::id()),
+                    power: sampler.as_ref().and_then(|s| s.power()),
+                }));
+            }
+        };
+        Pulses { tokens, stop: Some(stop), thread: Some(std::thread::spawn(tell)) }
+    }
+
+    /// So many more tokens were computed.
+    pub fn count(&self, tokens: usize) {
+        self.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Pulses {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // a thread that panicked has said so already
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A speed trial: the shape's requests timed on the loaded model, with the meters read around each phase.
+
+use super::gauge::{Energy, Pulses, Strained};
+use super::{Found, Voice};
+use crate::library::models::Loaded;
+use crate::run::protocol::{Measure, Reply};
+use anyhow::{Result, ensure};
+use bantam_core::cancel::Cancel;
+use bantam_core::record::{Figure, Provenance, Reading, Shape, Warning, WarningKind};
+use bantam_core::unit::{Bytes, Unit};
+use bantam_host::meter::Monotonic;
+use bantam_host::speed::{Protocol, Timed};
+use bantam_model::encoder::{Encoder, Input};
+use bantam_model::{self as model, Cache, Model, Span};
+
+pub fn measure(request: &Measure, shape: Shape, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
+    let (vocab, output) = match model {
+        Loaded::Decoder(model) => {
+            let (most, needed) = (model.max_length(), shape.prompt + shape.output);
+            ensure!(
+                needed <= most,
+                "{shape} needs {needed} tokens, but the model takes {most}; choose a smaller shape"
+            );
+            (model.config.vocab, shape.output)
+        }
+        // an encoder reads and decodes nothing
+        Loaded::Encoder(encoder) => (encoder.config.vocab, 0),
+    };
+    let conditions = &request.trial.conditions;
+    let mut energy = Energy::begin(conditions);
+    let strained = Strained::begin();
+    let pulses = Pulses::start(voice, energy.sampler());
+    let clock = Monotonic::new();
+    let protocol = Protocol::new(Shape { output, ..shape }, vocab as u32, conditions, &clock, cancel)?;
+    let mut timed = OnModel::new(model, &pulses);
+    let mut say = |sample: &_| voice.say(&Reply::Sample(Box::new(Clone::clone(sample))));
+    let measured = protocol.measure(&mut timed, &mut energy, request.samples.clone(), &mut say)?;
+    let Some(measured) = measured else { anyhow::bail!("cancelled") };
+    let strained = strained.end();
+    let (energy, doubts) = energy.end(conditions);
+    Ok(Found {
+        energy,
+        ceiling: match model {
+            Loaded::Decoder(model) => ceiling(request, shape, model),
+            Loaded::Encoder(_) => Reading::missing("an encoder decodes nothing"),
+        },
+        warnings: [measured.doubts(conditions), strained, doubts, in_pieces(model, shape)].concat(),
+    })
+}
+
+/// A prompt longer than an encoder takes is read as several texts, as its users would do it.
+fn in_pieces(model: &Loaded, shape: Shape) -> Vec<Warning> {
+    let Loaded::Encoder(encoder) = model else { return Vec::new() };
+    let most = encoder.max_length();
+    let pieces = shape.prompt.div_ceil(most);
+    let text = format!(
+        "the encoder takes {most} tokens, so the {} of {shape} were read as {pieces} texts, which is faster than one text \
+         of that length would be; choose a prompt of at most {most} to compare it with others at one length",
+        shape.prompt
+    );
+    if pieces > 1 { vec![Warning { kind: WarningKind::Truncated, text }] } else { Vec::new() }
+}
+
+/// The model as something that is timed.
+struct OnModel<'a> {
+    model: Timing<'a>,
+    pulses: &'a Pulses,
+}
+
+enum Timing<'a> {
+    Decoder(&'a Model, [Cache; 1]),
+    Encoder(&'a Encoder),
+}
+
+impl<'a> OnModel<'a> {
+    fn new(model: &'a Loaded, pulses: &'a Pulses) -> OnModel<'a> {
+        let model = match model {
+            Loaded::Decoder(model) => Timing::Decoder(model, [Cache::new(&model.config, model.decoder.device())]),
+            Loaded::Encoder(encoder) => Timing::Encoder(encoder),
+        };
+        OnModel { model, pulses }
+    }
+
+    /// The likeliest token after the last of these, read back, so that the work is done. An encoder's work is the
+    /// vector, and there is no token after it.
+    fn next(&mut self, tokens: &[u32]) -> model::Result<u32> {
+        let token = match &mut self.model {
+            Timing::Decoder(model, caches) => {
+                let span = Span { len: tokens.len(), parent: None, past: Some(0) };
+                let hidden = model.decoder.forward(tokens, &[span], caches)?;
+                let last = hidden.narrow(0, tokens.len() - 1, 1)?;
+                model.decoder.logits(&last)?.argmax(1)?.to_vec1::<u32>()?[0]
+            }
+            Timing::Encoder(encoder) => {
+                let text =
+                    |tokens: &[u32]| Input { tokens: tokens.to_vec(), types: vec![0; tokens.len()], truncated: false };
+                let texts: Vec<Input> = tokens.chunks(encoder.max_length()).map(text).collect();
+                encoder.embed(&texts)?;
+                0
+            }
+        };
+        self.pulses.count(tokens.len());
+        Ok(token)
+    }
+}
+
+impl Timed for OnModel<'_> {
+    type Error = model::Error;
+
+    fn prefill(&mut self, prompt: &[u32]) -> model::Result<u32> {
+        if let Timing::Decoder(_, [cache]) = &mut self.model {
+            cache.truncate(0);
+        }
+        self.next(prompt)
+    }
+
+    fn decode(&mut self, token: u32) -> model::Result<u32> {
+        self.next(&[token])
+    }
+}
+
+/// Weights and cache entries that a decoded token reads.
+fn bytes_per_token(model: &Model, context: usize) -> usize {
+    // of the embedding one row is read; a tied head is listed as the head, too
+    let weights = model.decoder.linears().into_iter().filter(|(name, _)| !name.contains("embed_tokens"));
+    let cache = 2 * model.config.layers.len() * model.config.kv_dim() * size_of::<f32>() * context;
+    weights.map(|(_, linear)| linear.bytes()).sum::<usize>() + cache
+}
+
+/// No decoding is faster than the memory can be read: bandwidth over what a token reads half-way through the output.
+fn ceiling(request: &Measure, shape: Shape, model: &Model) -> Reading {
+    let bandwidth = match &request.bandwidth {
+        Ok(bandwidth) => bandwidth,
+        Err(reason) => return Reading::missing(format!("the memory bandwidth is unknown: {reason}")),
+    };
+    let context = shape.prompt + shape.output / 2;
+    let bytes = bytes_per_token(model, context);
+    Reading::Known(Figure {
+        value: bandwidth / bytes as f64,
+        unit: Unit::TokensPerSecond,
+        provenance: Provenance::Derived,
+        interval: None,
+        n: None,
+        how: format!(
+            "{:.1} GB/s measured here over {} that a token reads (weights, and the cache of {context} tokens); what \
+             fits in the processor's own caches may be read faster",
+            bandwidth * 1e-9,
+            Bytes(bytes as u64)
+        ),
+    })
+}

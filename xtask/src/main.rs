@@ -1,0 +1,129 @@
+//! What the makers of bantam do beside the code: train the bundled models and write the bundled suites again.
+//! `cargo xtask --help` lists it.
+
+mod models;
+
+use anyhow::{Context, Result, bail};
+use bantam_core::cancel::Cancel;
+use bantam_core::unit::Seconds;
+use clap::{Args, Parser, Subcommand};
+use models::{Build, SIZES, Size, corpus};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const CHECKPOINT: Duration = Duration::from_secs(60);
+const TELL: Duration = Duration::from_secs(5);
+
+/// Makes what is checked in again.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Train the bundled models again from nothing; goes on after an interruption
+    Models(Models),
+    /// Write the bundled suites again from the generator
+    Suites {
+        /// Folder for the TOML and JSONL files
+        #[arg(long, default_value = "suites")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Models {
+    /// Folder for the models; checkpoints stand in its `.build`
+    #[arg(long, default_value = "models")]
+    out: PathBuf,
+    /// Only these sizes
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Tokens to train on, instead of each size's own number: a quick trial
+    #[arg(long)]
+    tokens: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Models(arguments) => models(arguments),
+        Task::Suites { out } => suites(&out),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn sizes(only: &[String]) -> Result<Vec<&'static Size>> {
+    if only.is_empty() {
+        return Ok(SIZES.iter().collect());
+    }
+    let find = |name: &String| {
+        Size::named(name).with_context(|| {
+            let names: Vec<&str> = SIZES.iter().map(|s| s.name).collect();
+            format!("--only: '{name}' is no size of the family; allowed: {}", names.join(", "))
+        })
+    };
+    only.iter().map(find).collect()
+}
+
+fn models(arguments: Models) -> Result<()> {
+    // before anything starts a thread
+    bantam_host::settle_for_training();
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    if arguments.threads == Some(0) || arguments.tokens == Some(0) {
+        bail!("--threads and --tokens are at least 1");
+    }
+    let build = Build {
+        work: arguments.out.join(".build"),
+        out: arguments.out,
+        sizes: sizes(&arguments.only)?,
+        threads: arguments.threads.unwrap_or_else(cores),
+        tokens: arguments.tokens,
+        checkpoint_every: CHECKPOINT,
+    };
+    let cancel = Cancel::new();
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // the second one ends the program
+        signal_hook::flag::register_conditional_shutdown(signal, 130, cancel.flag())?;
+        signal_hook::flag::register(signal, cancel.flag())?;
+    }
+    let mut told: Option<Instant> = None;
+    let finished = models::build(&build, &cancel, &mut |size, p| {
+        if told.is_none_or(|at| at.elapsed() >= TELL) {
+            told = Some(Instant::now());
+            let done = p.tokens as f64 / p.total_tokens as f64 * 100.0;
+            eprintln!(
+                "{}: {done:.1}% of {:.1} M tokens, loss {:.3}, rate {:.1e}, {:.0} tokens/s, about {} left",
+                size.name,
+                p.total_tokens as f64 / 1e6,
+                p.loss,
+                p.rate,
+                p.tokens_per_second,
+                Seconds(p.left.as_secs_f64()),
+            );
+        }
+    })?;
+    match finished {
+        true => println!("{}", build.out.display()),
+        false => eprintln!("stopped; the same command goes on from here"),
+    }
+    Ok(())
+}
+
+fn suites(out: &Path) -> Result<()> {
+    corpus::write_suites(out).with_context(|| format!("writing the suites to {}", out.display()))?;
+    println!("{}", out.display());
+    Ok(())
+}

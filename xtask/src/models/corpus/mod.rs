@@ -1,0 +1,136 @@
+//! The text that trains the bundled family, and the suites that examine it. Both come from one seeded generator: training
+//! documents are endless and each can be made alone; the suites' items use templates, names, numbers and phrases that
+//! no training document may contain (see [`split`]). This is not a tokenizer, a loader or a trainer: it makes text.
+//!
+//! A training document has exactly the form in which a suite asks: the prompt, a space, the answer, a line's end.
+
+mod arithmetic;
+mod dice;
+mod extract;
+mod needle;
+mod prose;
+mod routing;
+mod sentiment;
+mod split;
+mod suite;
+mod words;
+
+pub use suite::{Suite, write_suites};
+
+use dice::Dice;
+use serde_json::Value;
+use split::Split;
+
+/// The seed of the checked-in suites.
+pub const SUITE_SEED: u64 = 2;
+
+/// How much a prompt's tokens count in training: enough to learn its language, little because most of it is chance.
+const PROMPT_WEIGHT: f32 = 0.1;
+
+/// One training document; the trainer adds the tokens for its beginning and end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Doc {
+    /// Consecutive pieces of the text, each with the loss weight of its tokens. They meet before a space or after a
+    /// line's end, where no token reaches across.
+    pub pieces: Vec<(String, f32)>,
+}
+
+impl Doc {
+    fn answered(sample: &Sample) -> Self {
+        Self { pieces: vec![(sample.prompt.clone(), PROMPT_WEIGHT), (format!(" {}\n", sample.target), 1.0)] }
+    }
+
+    fn running(sample: Sample) -> Self {
+        Self { pieces: vec![(sample.target, 1.0)] }
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> String {
+        self.pieces.iter().map(|(text, _)| text.as_str()).collect()
+    }
+}
+
+/// One question with its answer, as a suite's item and as a training document would have it.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// What the model is shown; empty for running text.
+    pub prompt: String,
+    /// What it should go on with, after one space.
+    pub target: String,
+    /// The item as a JSON object: the variables of the suite's templates, and its slices.
+    pub fields: Value,
+    /// Which template was used, where the task has templates: told for the tests, which hold some of them out.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests read it"))]
+    pub template: Option<String>,
+    /// The parts of the text, literally, that only one side of the split may contain.
+    pub phrases: Vec<String>,
+}
+
+/// A task and its share of the documents (not of the tokens: the lengths differ).
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    Arithmetic,
+    Extract,
+    Needle,
+    Prose,
+    Routing,
+    Sentiment,
+}
+
+/// Shares of the documents; by tokens about a third is needle and a quarter extract.
+const MIX: [(Task, usize); 6] = [
+    (Task::Arithmetic, 330),
+    (Task::Extract, 260),
+    (Task::Needle, 150),
+    (Task::Prose, 56),
+    (Task::Routing, 110),
+    (Task::Sentiment, 180),
+];
+
+impl Task {
+    fn any(dice: &mut Dice) -> Self {
+        MIX[dice.weighted(&MIX.map(|(_, weight)| weight))].0
+    }
+
+    fn training(self, dice: &mut Dice) -> Doc {
+        let split = Split::Training;
+        match self {
+            Task::Arithmetic => Doc::answered(&arithmetic::sample(dice, split)),
+            Task::Extract => Doc::answered(&extract::sample(dice, split)),
+            Task::Needle => needle::training(dice),
+            Task::Prose => Doc::running(prose::sample(dice, split)),
+            Task::Routing => Doc::answered(&routing::sample(dice, split)),
+            Task::Sentiment => Doc::answered(&sentiment::sample(dice, split)),
+        }
+    }
+
+    fn suite(self, dice: &mut Dice) -> Suite {
+        match self {
+            Task::Arithmetic => arithmetic::suite(dice),
+            Task::Extract => extract::suite(dice),
+            Task::Needle => needle::suite(dice),
+            Task::Prose => prose::suite(dice),
+            Task::Routing => routing::suite(dice),
+            Task::Sentiment => sentiment::suite(dice),
+        }
+    }
+}
+
+/// Training document `i` of the endless corpus with this seed: a pure function of the two.
+pub fn training_doc(seed: u64, i: u64) -> Doc {
+    let mut dice = Dice::new(seed, i);
+    Task::any(&mut dice).training(&mut dice)
+}
+
+/// All training documents in order, without end.
+pub fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
+    (0..).map(move |i| training_doc(seed, i))
+}
+
+/// The bundled suites, each drawn from its own stream of `seed`.
+pub fn suites(seed: u64) -> Vec<Suite> {
+    MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Dice::new(seed, stream))).collect()
+}
+
+#[cfg(test)]
+mod tests;
