@@ -187,7 +187,7 @@ impl<'a> Opened<'a> {
 
     fn load(self, options: &LoadOptions) -> Result<Model> {
         if let Format::Gguf(gguf) = &self.format {
-            check_types(&gguf)?;
+            check_types(gguf)?;
         }
         let tokenizer = self.tokenizer()?;
         let ((config, decoder), packing) =
