@@ -255,7 +255,7 @@ mod tests {
         assert_eq!((need(&[]), need(&file[..20])), (Err(8), Err(file.len() as u64)));
         assert_eq!(need(&file), Ok(6));
         let lie = u64::MAX.to_le_bytes();
-        assert!(safetensors(&lie, "f").err().expect("refused").to_string().contains("no safetensors file has"));
+        assert!(safetensors(&lie, "f").expect_err("refused").to_string().contains("no safetensors file has"));
     }
 
     #[test]
