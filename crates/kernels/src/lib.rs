@@ -19,8 +19,11 @@
 #![warn(missing_docs, unreachable_pub)]
 
 mod activations;
+pub mod attention;
 pub mod block;
 mod error;
+pub mod float;
+mod gemm;
 mod isa;
 mod matrix;
 mod pool;
@@ -31,6 +34,8 @@ mod tiles;
 pub use bantam_format::ggml;
 pub use block::BlockType;
 pub use error::Error;
+pub use gemm::{Side, float_product};
 pub use isa::{Isa, isa};
 pub use matrix::{Matrix, decode_rows};
+pub use pool::{fill_rows, fill_rows_costing};
 pub use product::{product, product_on, products, products_on};

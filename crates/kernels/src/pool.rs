@@ -22,3 +22,22 @@ pub(crate) fn each<T: Send>(parts: Vec<T>, work: impl Fn(T) + Sync + Send) {
     }
     parts.into_par_iter().with_max_len(1).for_each(work);
 }
+
+/// Below this many floats a loop stays on its thread: handing out work costs about ten microseconds.
+const SERIAL_BELOW: usize = 1 << 15;
+
+/// Fills `out` in blocks of whole rows of `width`, on all threads where that pays; `fill` gets the first row and the
+/// block. Which rows make a block changes no result where rows do not depend on each other.
+pub fn fill_rows(out: &mut [f32], width: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
+    fill_rows_costing(out, width, width, fill);
+}
+
+/// As `fill_rows`, where a row costs as much as `cost` floats and not as many as it has.
+pub fn fill_rows_costing(out: &mut [f32], width: usize, cost: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
+    let rows = out.len() / width.max(1);
+    if threads() == 1 || rows * cost < SERIAL_BELOW {
+        return fill(0, out);
+    }
+    let share = rows.div_ceil(threads());
+    out.par_chunks_mut(share * width).enumerate().for_each(|(i, block)| fill(i * share, block));
+}
