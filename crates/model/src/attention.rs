@@ -14,6 +14,7 @@ use super::norm::Norm;
 use super::ops::{self, Attend, Pairing, Past, Span};
 use super::builder::{Named, Builder};
 
+/// The attention of one layer, with its weights.
 pub struct Attention {
     qkv: Qkv,
     output: Linear,
@@ -38,13 +39,19 @@ struct Norms {
     over: Over,
 }
 
-/// What all layers of one pass share: who sees whom, and for each rope the angles, (T, rotary dims / 2) each.
+/// What all layers of one pass share.
 pub struct Pass {
+    /// Which run of tokens follows which, or a cache.
     pub spans: Arc<[Span]>,
+    /// For each of the config's ropes cos and sin, (T, rotary dims / 2) each.
     pub angles: Vec<(Tensor, Tensor)>,
 }
 
 impl Attention {
+    /// Builds the attention of the builder's layer.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or has another shape.
     pub fn new(builder: &Builder) -> Result<Self> {
         let Builder { config, layer, .. } = *builder;
         let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
@@ -71,7 +78,7 @@ impl Attention {
         })
     }
 
-    /// x (T, dim) to (T, dim), with the new keys and values, (T, kv_heads, head_dim) each, for the caches.
+    /// Takes x (T, dim) to (T, dim), and gives the new keys and values, (T, kv_heads, head_dim) each, for the caches.
     pub fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
         let tokens = x.dims2()?.0;
         let (q, k, v) = self.project(x, tokens)?;
@@ -121,7 +128,7 @@ impl Attention {
         Ok((heads(&q, self.heads)?, heads(&k, self.kv_heads)?, heads(&v, self.kv_heads)?))
     }
 
-    /// Its matrices.
+    /// Lists its matrices.
     pub fn linears(&self) -> Vec<Named<'_>> {
         let mut all = match &self.qkv {
             Qkv::Separate { q, k, v } => vec![(Part::Q, 0, q), (Part::K, 0, k), (Part::V, 0, v)],

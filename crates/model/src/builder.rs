@@ -1,5 +1,5 @@
-//! Where a graph stands while it is built: in which layer, over which weights. It turns parts into the checkpoint's
-//! names and asks for them in the shapes the config gives.
+//! Asks a source of weights for the tensors of one layer while the graph is built: it turns parts into the checkpoint's
+//! names, and asks in the shapes the config gives.
 
 use super::config::Config;
 use super::error::Result;
@@ -8,10 +8,14 @@ use super::names::Part;
 use super::norm::Norm;
 use super::weights::Weights;
 
+/// The layer being built, and what it is built of.
 #[derive(Clone, Copy)]
 pub struct Builder<'a> {
+    /// The model's config, which has the sizes and the family's names.
     pub config: &'a Config,
+    /// Where tensors are asked for by name.
     pub weights: &'a dyn Weights,
+    /// The layer's number, from 0; without meaning for the embedding, the final norm and the head.
     pub layer: usize,
 }
 
@@ -19,12 +23,12 @@ pub struct Builder<'a> {
 pub type Named<'a> = (Part, usize, &'a Linear);
 
 impl Builder<'_> {
-    /// The matrix of a part, (out, inp), with a bias where the config says so.
+    /// Asks for the matrix of a part, (out, inp), with a bias (out) where `biased`.
     pub fn linear(&self, part: Part, out: usize, inp: usize, biased: bool) -> Result<Linear> {
         self.nth_linear(part, 0, out, inp, biased)
     }
 
-    /// The matrix of the part's `index`-th expert.
+    /// Asks for the matrix of the part's `index`-th expert.
     pub fn nth_linear(&self, part: Part, index: usize, out: usize, inp: usize, biased: bool) -> Result<Linear> {
         let stem = self.stem(part, index);
         let linear = self.weights.linear(&format!("{stem}.weight"), out, inp)?;
@@ -34,11 +38,12 @@ impl Builder<'_> {
         })
     }
 
+    /// Asks for the norm of a part over the last `size` features.
     pub fn norm(&self, part: Part, size: usize) -> Result<Norm> {
         Norm::new(self.config, self.weights, &self.stem(part, 0), size, true)
     }
 
-    /// A norm of `count` heads, each with its own weight and no bias.
+    /// Asks for the norms of `count` heads, each with its own weight and no bias, as one.
     pub fn norm_each(&self, part: Part, count: usize, size: usize) -> Result<Norm> {
         let norm = |head| Norm::new(self.config, self.weights, &self.stem(part, head), size, false);
         Norm::each((0..count).map(norm).collect::<Result<_>>()?)

@@ -1,6 +1,6 @@
-//! The keys and values of one sequence, kept between forward passes. Room is made ahead and doubles, so a token costs
-//! one small copy. It is written by `Decoder::forward`, and remembers the tokens: under some rope scalings a sequence
-//! that grows has to be read recompute. It knows no text.
+//! The keys and values of one sequence, kept between forward passes. Capacity is made ahead and doubles, so a token
+//! costs one small copy. It is written by `Decoder::forward`, and remembers the tokens: under some rope scalings a
+//! sequence that grows has to be computed again from them. It knows no text.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -11,7 +11,7 @@ use super::ops::Past;
 /// The least room made for a sequence, in tokens.
 const SMALLEST: usize = 64;
 
-/// One sequence's keys and values, for every layer.
+/// The keys and values of one sequence, for every layer.
 #[derive(Debug, Clone)]
 pub struct Cache {
     layers: Vec<Option<Rows>>,
@@ -35,6 +35,7 @@ impl Cache {
     /// Bytes of each number it keeps.
     pub const BYTES_PER_NUMBER: u64 = size_of::<f32>() as u64;
 
+    /// Makes an empty cache for a model of this config, on the device that its decoder runs on.
     pub fn new(config: &Config, device: &Device) -> Self {
         Self {
             layers: vec![None; config.layers.len()],
@@ -52,6 +53,7 @@ impl Cache {
         self.tokens.len()
     }
 
+    /// Whether it holds no token yet.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
@@ -66,26 +68,27 @@ impl Cache {
         self.rope_regime
     }
 
-    /// From now on spans read it and add nothing, so that many spans may share it.
+    /// Makes spans read it from now on without being added to it, so that many of them may share it.
     pub fn freeze(&mut self) {
         self.frozen = true;
     }
 
-    /// From now on a span that names it is added to it (as when it was new).
+    /// Makes the span that names it be added to it again, as when it was new.
     pub fn thaw(&mut self) {
         self.frozen = false;
     }
 
+    /// Whether spans read it without being added to it.
     pub fn is_frozen(&self) -> bool {
         self.frozen
     }
 
-    /// Forgets all but the first `len` tokens; the room stays.
+    /// Forgets all but the first `len` tokens; the capacity stays.
     pub fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);
     }
 
-    /// Bytes of the room made so far.
+    /// Bytes allocated so far, whether filled or not.
     pub fn bytes(&self) -> usize {
         let size = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
         self.layers.iter().flatten().map(|rows| size(&rows.k) + size(&rows.v)).sum()

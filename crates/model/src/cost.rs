@@ -13,30 +13,33 @@ use super::names::Part;
 use super::weights::Weights;
 use bantam_format::ggml::Type;
 
-/// A tensor the config asks for, by its checkpoint name.
+/// A tensor that the graph of a config asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorShape {
+    /// Its name in a Hugging Face checkpoint, such as `model.norm.weight`.
     pub name: String,
     /// Outermost first: (out, inp) of a matrix, (n) of a norm or bias.
     pub shape: Vec<usize>,
+    /// What it is for.
     pub part: Part,
 }
 
-/// The counts that all other costs follow from.
+/// The counts that all other costs of a model follow from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
+    /// Every tensor of the graph, in the order the graph asks for them; a tied head is not among them.
     pub tensors: Vec<TensorShape>,
     /// All parameters; a tied head counts once.
     pub parameters: u64,
-    /// Those that one token meets: of the experts, only as many as it goes to.
+    /// The parameters that one token meets: of the experts, only as many as it goes to.
     pub active_parameters: u64,
     /// Parameters of the embedding table.
     pub embedding_parameters: u64,
     /// Parameters of the matrices that every token is multiplied by, the head among them.
     pub product_parameters: u64,
-    /// Numbers one token leaves in the cache.
+    /// Numbers that one token leaves in the cache: its keys and values in all layers.
     pub cache_numbers: u64,
-    /// Products of q and k, and of scores and v: multiplications for each token that is looked back at.
+    /// Multiplications for each token that is looked back at: the products of q and k, and of scores and v.
     attention_products: u64,
     /// How many experts a token goes to, and how many there are.
     experts: (u64, u64),
@@ -44,11 +47,12 @@ pub struct Cost {
 }
 
 impl TensorShape {
+    /// How many numbers it holds.
     pub fn elements(&self) -> u64 {
         self.shape.iter().map(|&n| n as u64).product()
     }
 
-    /// A weight that rows of activations are multiplied by, as opposed to a norm or a bias.
+    /// Whether rows of activations are multiplied by it, as opposed to a norm or a bias.
     pub fn is_matrix(&self) -> bool {
         self.shape.len() == 2
     }
@@ -63,14 +67,14 @@ impl TensorShape {
         self.part == Part::Positions || self.part == Part::Embedding && !tied
     }
 
-    /// Bytes in a type; `None` where a row is not made of whole blocks of it.
+    /// Bytes when stored in a type; `None` where a row is not made of whole blocks of it.
     pub fn bytes(&self, kind: Type) -> Option<u64> {
         let row = *self.shape.last()?;
         row.is_multiple_of(kind.block()).then(|| self.elements() / kind.block() as u64 * kind.block_bytes() as u64)
     }
 }
 
-/// The costs of a config.
+/// Works out the costs of a config by building its graph without weights.
 pub fn cost(config: &Config) -> Cost {
     let tensors = Shapes::of(config);
     let experts = config.experts.map_or((1, 1), |experts| (experts.used as u64, experts.count as u64));
@@ -135,9 +139,10 @@ impl Cost {
         2 * (self.product_parameters + self.attention_products * context)
     }
 
-    /// Bytes that have to be read to decode one token after `context` others: every weight but the embedding table
-    /// (of which one row is read, unless it is the head too) and the experts it does not go to, and the cache. Memory bandwidth over this is the ceiling
-    /// of tokens per second.
+    /// Bytes that have to be read to decode one token after `context` others: the cache, and every weight but the
+    /// embedding table (of which one row is read, unless it is the head too) and the experts it does not go to. Memory
+    /// bandwidth over this is the ceiling of tokens per second. `None` where a tensor does not fit the type it is
+    /// given.
     pub fn read_bytes_per_token(
         &self,
         kind: impl Fn(&TensorShape) -> Type,

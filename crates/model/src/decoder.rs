@@ -1,5 +1,6 @@
 //! The one graph: embedding, layers of attention and MLP with norms about them as the family has it, a final norm, a
-//! head. A batch is one ragged row of tokens cut into spans; nothing is padded. It knows tokens and positions, not text.
+//! head. A batch is one ragged row of tokens cut into spans; nothing is padded. It knows tokens and positions, not
+//! text.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::ops::Span;
 use super::builder::{Named, Builder};
 use super::weights::Weights;
 
+/// A decoder-only language model with its weights: tokens in, hidden states and logits out.
 pub struct Decoder {
     config: Config,
     embedding: Linear,
@@ -49,6 +51,9 @@ enum FeedForward {
 
 impl Decoder {
     /// Builds the graph a config describes out of a source of weights.
+    ///
+    /// # Errors
+    /// Where a tensor that the config asks for is missing, damaged or of another shape.
     pub fn new(config: &Config, weights: &dyn Weights) -> Result<Self> {
         let builder = Builder { config, weights, layer: 0 };
         let embedding = builder.linear(Part::Embedding, config.vocab, config.dim, false)?;
@@ -69,15 +74,22 @@ impl Decoder {
     }
 
     /// Runs `tokens`, the concatenation of all `spans`, and gives (T, dim) after the final norm. A root span whose
-    /// `past` names a cache continues that sequence, and is added to it unless the cache is frozen. Fails, and leaves
-    /// the caches as they were, on a token outside the vocabulary, spans that do not add up to the tokens, two
-    /// spans that would both be added to one cache, or a position beyond a learned table.
+    /// `past` names a cache continues that sequence, and is added to it unless the cache is frozen.
+    ///
+    /// # Errors
+    /// On a token outside the vocabulary, spans that do not add up to the tokens, two spans that would both be added to
+    /// one
+    /// cache, or a position beyond a learned table. The caches stay as they were.
     pub fn forward(&self, tokens: &[u32], spans: &[Span], caches: &mut [Cache]) -> Result<Tensor> {
         self.forward_observed(tokens, spans, caches, &mut |_, _| {})
     }
 
-    /// As `forward`, and shows what enters the first layer (as 0), what leaves each layer but the last (as 1, 2, ..),
-    /// and what leaves the final norm, (T, dim) each: the `hidden_states` of transformers.
+    /// Runs as `forward` does, and shows `see` what enters the first layer (as 0), what leaves each layer but the last
+    /// (as 1,
+    /// 2, ..), and what leaves the final norm, (T, dim) each: the `hidden_states` of transformers.
+    ///
+    /// # Errors
+    /// Where `forward` fails.
     pub fn forward_observed(
         &self,
         tokens: &[u32],
@@ -130,8 +142,12 @@ impl Decoder {
         }
     }
 
-    /// Rows of `forward`'s result, (n, dim), to logits (n, vocab), f32. Ask only for the rows you need: on a small
+    /// Turns rows of `forward`'s result, (n, dim), into logits (n, vocab), f32. Ask only for the rows you need: on a
+    /// small
     /// model the head is most of the work.
+    ///
+    /// # Errors
+    /// Where the rows are not `dim` wide, or the arithmetic fails.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let logits = scaled(self.head.forward(hidden)?, self.config.logit_scale)?;
         match self.config.logit_softcap {
@@ -140,7 +156,7 @@ impl Decoder {
         }
     }
 
-    /// Every matrix of the graph with its checkpoint name, in order; the head is listed even where it is the
+    /// Gives every matrix of the graph with its checkpoint name, in order; the head is listed even where it is the
     /// embedding.
     pub fn linears(&self) -> Vec<(String, &Linear)> {
         let name = |part: Part, layer: usize, index: usize| {
@@ -158,6 +174,7 @@ impl Decoder {
         all
     }
 
+    /// The device that its weights are on, and that caches must be on.
     pub fn device(&self) -> &Device {
         &self.device
     }

@@ -1,10 +1,12 @@
-//! What can go wrong with a model, each as one sentence: what happened, to what, and what is allowed.
-//! It is not a place for retries: a caller that can choose matches on the variant.
+//! What can go wrong with a model, each as one sentence: what happened, to what, and what is allowed. Nothing is
+//! retried here: a caller that can choose matches on the variant.
 
 use std::path::Path;
 
+/// What a fallible function of this crate gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Why a model cannot be opened, or cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read, is damaged, or asks for something this version does not do.

@@ -1,5 +1,6 @@
-//! A mixture of experts in place of a layer's MLP: a router gives each token to a few of many MLPs, whose answers are
-//! added up by weight. Tokens that go to one expert go through it together; an expert nobody asks for costs nothing.
+//! A mixture of experts in place of a layer's MLP: a router gives each token to a few of many MLPs, whose outputs are
+//! added up by weight. Tokens that go to one expert go through it together; an expert that no token goes to costs
+//! nothing.
 //!
 //! The choice is discrete, and its weights are read out of the graph: gradients reach the experts and the stream, not
 //! the router.
@@ -15,6 +16,7 @@ use super::names::Part;
 use super::ops::softmax;
 use super::builder::{Named, Builder};
 
+/// A layer's router, its experts, and the one shared by all tokens where there is one.
 pub struct Experts {
     router: Linear,
     all: Vec<Mlp>,
@@ -33,6 +35,10 @@ struct Shared {
 type Choice = (usize, f32);
 
 impl Experts {
+    /// Builds the experts of the builder's layer.
+    ///
+    /// # Errors
+    /// Where a matrix is missing or has another shape.
     pub fn new(builder: &Builder, facts: config::Experts) -> Result<Self> {
         let dim = builder.config.dim;
         let shared = |width| {

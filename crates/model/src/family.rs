@@ -22,24 +22,37 @@ pub struct Family {
     pub gguf_interleaves_qk: bool,
     /// What its tensors are called.
     pub names: &'static [&'static [Name]],
-    /// Its own words for keys of config.json, which then have no other: (ours, its own).
+    /// Keys of config.json that the family spells in its own way, (common key, the family's key); the common spelling
+    /// is then
+    /// not read.
     pub keys: &'static [(&'static str, &'static str)],
-    /// What keys mean that config.json leaves out, as JSON, where it is not the common default.
+    /// The values of keys that config.json leaves out, as a JSON object, where they are not the common defaults.
     pub defaults: &'static str,
+    /// The arithmetic of its norms.
     pub norm: NormKind,
+    /// Where the norms stand, and whether attention and MLP run side by side.
     pub residual: Residual,
+    /// Whether q, k and v are stored apart or in one matrix.
     pub projections: Projections,
     /// Norm of queries and keys: the key of config.json that asks for it, or always, or never.
     pub qk_norm: Flag,
+    /// What a norm of queries and keys reaches over, where there is one.
     pub qk_norm_over: Over,
+    /// Which matrices have a bias.
     pub biases: Biases<Flag>,
+    /// The form of its dense MLP.
     pub mlp: MlpKind,
+    /// How a token's experts are chosen.
     pub routing: Routing,
+    /// Which layers look back through a sliding window.
     pub windows: Windows,
+    /// How the order of tokens reaches attention.
     pub positions: Positions,
     /// The matrices of the layers are stored (in, out), as GPT-2's `Conv1D` has them.
     pub transposed: bool,
+    /// What attention scores are multiplied by.
     pub scale: Scale,
+    /// What is soft-capped, where config.json has a cap.
     pub softcaps: Softcaps,
     /// The embedding is multiplied by sqrt(dim).
     pub embedding_root: bool,
@@ -47,24 +60,31 @@ pub struct Family {
     pub gelu_is_tanh: bool,
 }
 
-/// Whether something is there.
+/// Whether a checkpoint has an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
+    /// No checkpoint of the family has it.
     Never,
+    /// Every checkpoint of the family has it.
     Always,
-    /// As this key of config.json says, or this where it does not.
+    /// As this key of config.json says, and this value where the key is absent.
     Key(&'static str, bool),
 }
 
-/// Which matrices have a bias.
+/// Which matrices have a bias: `Flag` for a family, `bool` for one checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Biases<T> {
+    /// The projections to q, k and v.
     pub qkv: T,
+    /// The projection from the heads back to the stream.
     pub output: T,
+    /// All matrices of the MLP.
     pub mlp: T,
+    /// The language-model head.
     pub head: T,
 }
 
+/// The arithmetic of a norm of x with weight w (and bias b).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormKind {
     /// x / rms(x) * w.
@@ -84,13 +104,19 @@ pub enum Residual {
     PostNorm,
     /// x += N A(N x); x += N M(N x).
     Sandwich,
-    /// x += A(N x) + M(N' x), N' being N where `shared`; as `PreNorm` where the flag says no.
-    Parallel { when: Flag, shared: bool },
+    /// x += A(N x) + M(N' x); as `PreNorm` where the flag says no.
+    Parallel {
+        /// Whether a checkpoint does so.
+        when: Flag,
+        /// N' is N: there is one norm a layer.
+        shared: bool,
+    },
 }
 
 /// How q, k and v are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Projections {
+    /// Three matrices.
     Separate,
     /// One matrix: all of q, then all of k, then all of v.
     Joined,
@@ -98,17 +124,18 @@ pub enum Projections {
     JoinedByHead,
 }
 
-/// What one norm of queries or keys reaches over.
+/// Which numbers one norm of queries or keys is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     /// Each head by itself, all with one weight.
     Head,
     /// Each head by itself and with its own weight; no bias.
     EachHead,
-    /// The whole row.
+    /// All heads of a token together.
     Row,
 }
 
+/// The form of a dense MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MlpKind {
     /// down(act(gate x) * up x).
@@ -135,6 +162,7 @@ pub enum Routing {
 /// Which layers look back only `sliding_window` tokens. `layer_types` in config.json has precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Windows {
+    /// None: every layer sees the whole sequence.
     Never,
     /// All, where there is a `sliding_window`.
     All,
@@ -155,21 +183,24 @@ pub enum Windows {
 pub enum Scale {
     /// 1 / sqrt(head_dim), or 1 where `scale_attn_weights` is false.
     Root,
-    /// 1 / sqrt of this key.
+    /// 1 / sqrt of the value of this key of config.json.
     RootOf(&'static str),
-    /// This key.
+    /// The value of this key of config.json.
     Key(&'static str),
 }
 
-/// What is bent to cap · tanh(x / cap), where config.json has a cap.
+/// What is soft-capped to cap · tanh(x / cap), where config.json has a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Softcaps {
+    /// Nothing.
     None,
+    /// The logits.
     Logits,
-    /// Attention scores too.
+    /// The logits and the attention scores.
     LogitsAndScores,
 }
 
+/// How positions are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
     /// Rotary, of whole heads.
@@ -229,6 +260,7 @@ const GEMMA: Family = Family {
     ..LLAMA
 };
 
+/// Every family that bantam runs. Where several share a GGUF architecture, the first is the one it is read as.
 pub static FAMILIES: &[Family] = &[
     LLAMA,
     Family {
@@ -498,17 +530,17 @@ impl std::fmt::Debug for Family {
 }
 
 impl Family {
-    /// The row whose `model_type` this is.
+    /// Finds the family whose `model_type`, or one of its aliases, this is.
     pub fn of_model_type(name: &str) -> Option<&'static Self> {
         FAMILIES.iter().find(|family| family.name == name || family.aliases.contains(&name))
     }
 
-    /// The first row whose GGUF architecture this is. Mistral and Mixtral files call themselves "llama".
+    /// Finds the first family whose GGUF architecture this is. Mistral and Mixtral files call themselves "llama".
     pub fn of_gguf(architecture: &str) -> Option<&'static Self> {
         FAMILIES.iter().find(|family| family.gguf == architecture)
     }
 
-    /// The name of its own class in transformers.
+    /// The name of its class in transformers.
     pub fn architecture(&self) -> &'static str {
         self.architectures[0]
     }

@@ -14,28 +14,31 @@ use super::sample::{Sampler, Sampling};
 /// The most prompt tokens in one pass; a longer prompt continues from its own cache.
 const PASS: usize = 512;
 
-/// A continuation.
+/// The continuation of one prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
-    /// Without the token that ended it.
+    /// The new tokens, without the end-of-sequence token that ended them.
     pub tokens: Vec<u32>,
+    /// Why it ended.
     pub end: End,
 }
 
-/// Why it ended.
+/// Why a continuation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The model said so.
+    /// The model gave one of its end-of-sequence tokens.
     Eos,
     /// `max_tokens`, or the model's longest sequence, was reached.
     Length,
-    /// The caller said so.
+    /// The callback broke off.
     Stopped,
 }
 
 impl Model {
-    /// Continues one prompt. `on_token` sees every token as it comes and may stop. Fails on an empty prompt and on one
-    /// as long as the longest sequence.
+    /// Continues one prompt. `on_token` sees every token as it comes and may stop.
+    ///
+    /// # Errors
+    /// On an empty prompt, and on one as long as the longest sequence.
     pub fn generate(
         &self,
         prompt: &[u32],
@@ -48,6 +51,9 @@ impl Model {
 
     /// Continues several prompts together, each as if it were alone but for rounding, which in quantized products
     /// depends on how many rows are multiplied at once. `on_token` gets the prompt's index and a token.
+    ///
+    /// # Errors
+    /// Where any prompt is empty or as long as the longest sequence, and where the logits are not finite.
     pub fn generate_all(
         &self,
         prompts: &[&[u32]],

@@ -14,14 +14,17 @@ use super::weights::Precision;
 use bantam_format::gguf::Gguf;
 use bantam_format::gguf::file_type_name;
 
-/// What can be said of a model before it is loaded.
+/// What is known of a model before it is loaded.
 #[derive(Debug, Clone)]
 pub struct Facts {
+    /// The path it was opened by, or an embedded model's own name.
     pub name: String,
+    /// Its config, read and checked.
     pub config: Config,
     /// What its graph costs; the parameters that run are counted there, since files hold packed ones, buffers, and
     /// parts of larger models.
     pub cost: Cost,
+    /// Which kind of file the weights are in.
     pub container: Container,
     /// Bytes of its weight files.
     pub bytes: u64,
@@ -33,29 +36,36 @@ pub struct Facts {
     pub tokenizer: std::result::Result<Summary, String>,
 }
 
-/// How the weights are stored.
+/// The kind of file that the weights are stored in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Container {
+    /// A folder, or embedded bytes, of safetensors.
     Safetensors {
+        /// How many files the tensors are spread over.
         files: usize,
     },
-    /// With the name of the mixture that the file says it is, such as Q4_K_M.
+    /// A GGUF file, whole or split.
     Gguf {
+        /// The version of the format, 2 or 3.
         version: u32,
+        /// The mixture of types that the file says it is, such as Q4_K_M; `None` where it does not say or is not known.
         mixture: Option<&'static str>,
     },
 }
 
-/// Part of a model's tensors.
+/// The tensors that are stored in one type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
+    /// How many tensors there are.
     pub tensors: u64,
+    /// Numbers in all of them; packed tensors count the words they are packed in.
     pub elements: u64,
+    /// Bytes of all of them in the files.
     pub bytes: u64,
 }
 
 impl Facts {
-    /// Parameters of the graph.
+    /// Parameters of the graph; a tied head counts once.
     pub fn parameters(&self) -> u64 {
         self.cost.parameters
     }
@@ -67,7 +77,11 @@ impl Facts {
     }
 }
 
-/// Reads headers, config and tokenizer. Fails as `load` does on a model that is damaged or not supported.
+/// Reads headers, config and tokenizer of a model, and no weights. A tokenizer that cannot be read is a fact, not an
+/// error.
+///
+/// # Errors
+/// Where `load` fails on the config or the headers: what is missing, damaged or not supported.
 pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
     let opened = Opened::new(source.into())?;
     let cost = cost(&opened.config);

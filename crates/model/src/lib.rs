@@ -1,11 +1,13 @@
-//! The model room: what a language model is, and how to ask it for numbers. A checkpoint (a folder, a GGUF file, or
-//! bytes in the binary) becomes a `Model`: its `Config`, its `Tokenizer` and a `Decoder`. One graph serves all families;
-//! `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or profiles.
+//! The `bantam-model` crate: what a language model is, and how to ask it for numbers. A checkpoint (a folder, a GGUF
+//! file, or bytes in the binary) becomes a `Model`: its `Config`, its `Tokenizer` and a `Decoder`. One graph serves all
+//! families; `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or
+//! profiles.
 //!
-//! In reading order: `config` and `family` say what is to be built, `checkpoint` and `weights` where its numbers come from,
-//! `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops` (`builder` tells
-//! its names), `cache` is its memory; `load` makes a `Model`, and `generate` and `score` ask it. `cost` and `inspect`
-//! speak of a model without loading it.
+//! In reading order: `config` and `family` say what is to be built, `checkpoint` and `weights` where its numbers come
+//! from, `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops`, whose
+//! tensors `builder` asks for by name, `cache` is its memory; `load` makes a `Model`, and `generate` and `score` ask
+//! it. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify and
+//! fill masks, `adapter` the LoRA updates, `chat` the chat templates.
 
 pub mod adapter;
 mod attention;

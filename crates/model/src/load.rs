@@ -17,12 +17,15 @@ use super::tokenizer::{Files, Summary, Tokenizer};
 use super::weights::{Precision, Weights};
 use bantam_format::gguf::{self, Gguf, MAGIC};
 
-/// A language model ready to be asked.
+/// A language model, loaded and ready to score and generate.
 pub struct Model {
+    /// Its sizes and options, with what an adapter changes of them.
     pub config: Config,
+    /// The checkpoint's own tokenizer.
     pub tokenizer: Tokenizer,
+    /// The graph with its weights.
     pub decoder: Decoder,
-    /// What became of the matrices of a quantized checkpoint; `None` for others.
+    /// How the matrices of a quantized checkpoint are held; `None` for others.
     pub packing: Option<packed::Summary>,
     pub(super) max_length: usize,
 }
@@ -32,31 +35,39 @@ pub struct Model {
 pub enum Source<'a> {
     /// A folder with config.json, tokenizer.json and safetensors, or with one .gguf file; or a .gguf file.
     Path(&'a Path),
+    /// Files compiled into the binary.
     Embedded(&'a Embedded),
 }
 
-/// A model's files, compiled into the binary.
+/// The files of a model, compiled into the binary.
 #[derive(Debug, Clone, Copy)]
 pub struct Embedded {
-    /// For sentences that speak of it.
+    /// What error messages call it.
     pub name: &'static str,
+    /// config.json.
     pub config: &'static [u8],
+    /// One safetensors file.
     pub weights: &'static [u8],
+    /// tokenizer.json.
     pub tokenizer: &'static [u8],
+    /// tokenizer_config.json, where there is one.
     pub tokenizer_config: Option<&'static [u8]>,
+    /// generation_config.json, where there is one.
     pub generation_config: Option<&'static [u8]>,
 }
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
+    /// Where the weights and the arithmetic are.
     pub device: Device,
+    /// How matrices are held in memory.
     pub precision: Precision,
-    /// The longest sequence it will be given; the config's when not set.
+    /// The longest sequence it will be given, in tokens; the config's when `None`.
     pub max_length: Option<usize>,
-    /// The folder of a LoRA adapter.
+    /// The folder of a LoRA adapter; `None` for the model alone.
     pub adapter: Option<PathBuf>,
-    /// What is done with it.
+    /// How the adapter is put on the model.
     pub adaptation: Adaptation,
 }
 
@@ -91,12 +102,18 @@ impl<'a> From<&'a Embedded> for Source<'a> {
 }
 
 /// Loads a model from where it is.
+///
+/// # Errors
+/// Where the source holds no model, or one that is damaged or not supported, or does not fit its adapter.
 pub fn load<'a>(source: impl Into<Source<'a>>, options: &LoadOptions) -> Result<Model> {
     Opened::new(source.into())?.load(options)
 }
 
 /// Gives a model's weights by name to `with`: those of its files, unpacked where they are quantized, with the adapter
-/// that the options name. Without a graph, for whoever writes them elsewhere.
+/// that the options name. No graph is built, for whoever writes the weights elsewhere.
+///
+/// # Errors
+/// Where `load` fails, where `with` does, and where the adapter has a tensor that `with` did not ask for.
 pub fn with_weights<'a, T>(
     source: impl Into<Source<'a>>,
     options: &LoadOptions,
@@ -105,12 +122,19 @@ pub fn with_weights<'a, T>(
     Ok(Opened::new(source.into())?.with_weights(options, with)?.0)
 }
 
-/// A model's tokenizer alone.
+/// Reads a model's tokenizer alone.
+///
+/// # Errors
+/// Where the config or the tokenizer is missing, damaged or not supported.
 pub fn read_tokenizer<'a>(source: impl Into<Source<'a>>) -> Result<Tokenizer> {
     Opened::new(source.into())?.tokenizer()
 }
 
-/// What a path to a model leads to: a folder with config.json, or a GGUF file, also where it is a folder's only one.
+/// Gives what a path to a model leads to: a folder with config.json, or a GGUF file, also where it is a folder's only
+/// one.
+///
+/// # Errors
+/// Where a folder without config.json has no GGUF file, or several that are not the parts of one.
 pub fn main_file(path: &Path) -> Result<PathBuf> {
     if path.is_dir() && !path.join("config.json").is_file() {
         return only_gguf_in(path);
@@ -119,12 +143,12 @@ pub fn main_file(path: &Path) -> Result<PathBuf> {
 }
 
 impl Model {
-    /// The longest sequence it is given; longer contexts lose their beginning when scored, as in lm-eval.
+    /// The longest sequence it is given, in tokens; longer contexts lose their beginning when scored, as in lm-eval.
     pub fn max_length(&self) -> usize {
         self.max_length
     }
 
-    /// Sets the longest sequence, which must be at least 2 for anything to be predicted.
+    /// Sets the longest sequence, in tokens; at least 2, so that anything can be predicted.
     pub fn set_max_length(&mut self, tokens: usize) {
         self.max_length = tokens.max(2);
     }
@@ -132,8 +156,11 @@ impl Model {
 
 /// A model whose headers are read and whose weights are not.
 pub(super) struct Opened<'a> {
+    /// The path it was opened by, or an embedded model's own name.
     pub name: String,
+    /// Its config, with the generation config's end tokens and the quantization of a file of its own.
     pub config: Config,
+    /// Where its weights are.
     pub format: Format<'a>,
 }
 
@@ -144,6 +171,7 @@ pub(super) enum Format<'a> {
 }
 
 impl<'a> Opened<'a> {
+    /// Reads the headers and the config of what is at the source.
     pub fn new(source: Source<'a>) -> Result<Self> {
         match source {
             Source::Embedded(files) => Self::embedded(files),
@@ -198,8 +226,8 @@ impl<'a> Opened<'a> {
         Ok(model)
     }
 
-    /// Gives the model's weights to `with`, unpacked and with the adapter that the options name, and the config that goes
-    /// with them; then what became of packed matrices, where there were any.
+    /// Gives the model's weights to `with`, unpacked and with the adapter that the options name, and the config that
+    /// goes with them; then what became of packed matrices, where there were any.
     fn with_weights<T>(
         &self,
         options: &LoadOptions,
@@ -234,6 +262,7 @@ impl<'a> Opened<'a> {
         Ok(done)
     }
 
+    /// Reads its tokenizer.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         match &self.format {
             Format::Gguf(gguf) => Tokenizer::from_gguf(gguf),

@@ -9,6 +9,7 @@ use super::names::Part;
 use super::ops::{self, Activation};
 use super::builder::{Named, Builder};
 
+/// The feed-forward part of a layer, or one of its experts, with its weights.
 pub struct Mlp {
     inner: Inner,
     down: Linear,
@@ -27,26 +28,33 @@ enum Inner {
     Plain(Linear),
 }
 
-/// Which parts of the layer an MLP's matrices are: gate, up and down.
+/// Which parts of the layer an MLP's matrices are.
 #[derive(Clone, Copy)]
 pub struct Parts {
+    /// The matrix inside the activation, (ffn, dim).
     pub gate: Part,
+    /// The matrix that is multiplied with the gate, (ffn, dim).
     pub up: Part,
+    /// The matrix back to the stream, (dim, ffn).
     pub down: Part,
+    /// The expert's number; 0 where there is one MLP.
     pub index: usize,
 }
 
 impl Parts {
+    /// The parts of a layer's only MLP.
     pub const DENSE: Self = Self { gate: Part::Gate, up: Part::Up, down: Part::Down, index: 0 };
+    /// The parts of the expert that every token goes to.
     pub const SHARED: Self = Self { gate: Part::SharedGate, up: Part::SharedUp, down: Part::SharedDown, index: 0 };
 
+    /// Gives the parts of the expert of this number.
     pub fn expert(index: usize) -> Self {
         Self { gate: Part::ExpertGate, up: Part::ExpertUp, down: Part::ExpertDown, index }
     }
 }
 
 impl Mlp {
-    /// The layer's dense MLP.
+    /// Builds the layer's dense MLP, of the kind that the family has.
     pub fn new(builder: &Builder) -> Result<Self> {
         let config = builder.config;
         let (dim, ffn, biased) = (config.dim, config.ffn, config.biases.mlp);
@@ -59,7 +67,7 @@ impl Mlp {
         Ok(Self { inner, down, activation: config.activation, parts: Parts::DENSE })
     }
 
-    /// One with a gate, `ffn` wide inside: the layer's own, or one of its experts.
+    /// Builds one with a gate, `ffn` wide inside: the layer's own, or one of its experts.
     pub fn gated(builder: &Builder, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
         let dim = builder.config.dim;
         let linear = |part, out, inp| builder.nth_linear(part, parts.index, out, inp, biased);
@@ -71,7 +79,7 @@ impl Mlp {
         })
     }
 
-    /// x (T, dim) to (T, dim).
+    /// Takes x (T, dim) to (T, dim).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let inner = match &self.inner {
             Inner::Gated { gate, up } => {
@@ -88,7 +96,7 @@ impl Mlp {
         self.down.forward(&inner)
     }
 
-    /// Its matrices.
+    /// Lists its matrices.
     pub fn linears(&self) -> Vec<Named<'_>> {
         let Parts { gate: gate_part, up: up_part, down: down_part, index } = self.parts;
         let mut all = match &self.inner {

@@ -1,6 +1,6 @@
-//! What a tensor is for, and what it is called in a Hugging Face checkpoint and in a GGUF file. The graph asks for parts
-//! (`Part`) and gets the checkpoint's names; a GGUF reader or writer translates those, and asks here where rows stand
-//! in another order. `{l}` stands for a layer's number, `{e}` for an expert's or a head's.
+//! What a tensor is for, and what it is called in a Hugging Face checkpoint and in a GGUF file. The graph asks for
+//! parts (`Part`) and gets the checkpoint's names; a GGUF reader or writer translates those, and asks here where rows
+//! stand in another order. `{l}` stands for a layer's number, `{e}` for an expert's or a head's.
 
 use super::config::Config;
 use super::family::{Family, Projections};
@@ -8,40 +8,70 @@ use super::family::{Family, Projections};
 /// What a tensor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
+    /// The table of token embeddings, (vocab, dim).
     Embedding,
+    /// The table of learned positions, (max_positions, dim).
     Positions,
+    /// The norm after the last layer.
     FinalNorm,
+    /// The language-model head, (vocab, dim).
     Head,
+    /// The norm before attention.
     AttentionNorm,
+    /// The projection to queries, (heads · head_dim, dim).
     Q,
+    /// The projection to keys, (kv_heads · head_dim, dim).
     K,
+    /// The projection to values, (kv_heads · head_dim, dim).
     V,
+    /// Queries, keys and values in one matrix.
     Qkv,
+    /// The projection from the heads back to the stream, (dim, heads · head_dim).
     Output,
+    /// The norm of queries.
     QNorm,
+    /// The norm of keys.
     KNorm,
+    /// The norm of what attention adds to the stream.
     AttentionPostNorm,
+    /// The norm before the MLP.
     MlpNorm,
+    /// The MLP's gate, (ffn, dim).
     Gate,
+    /// The MLP's way up, (ffn, dim).
     Up,
+    /// Gate and up in one matrix, (2 ffn, dim).
     GateUp,
+    /// The MLP's way down, (dim, ffn).
     Down,
+    /// The norm of what the MLP adds to the stream.
     MlpPostNorm,
+    /// The scores of experts, (experts, dim).
     Router,
+    /// One expert's gate.
     ExpertGate,
+    /// One expert's way up.
     ExpertUp,
+    /// One expert's way down.
     ExpertDown,
+    /// The gate of the expert that every token goes to.
     SharedGate,
+    /// The way up of the expert that every token goes to.
     SharedUp,
+    /// The way down of the expert that every token goes to.
     SharedDown,
+    /// The score of the expert that every token goes to, (1, dim).
     SharedRouter,
 }
 
-/// One part's two names, without the last piece (`weight` or `bias`).
+/// The two names of one part, without the last piece (`weight` or `bias`).
 #[derive(Debug, PartialEq)]
 pub struct Name {
+    /// What the tensor is for.
     pub part: Part,
+    /// Its name in safetensors checkpoints, with `{l}` and `{e}` for numbers.
     pub huggingface: &'static str,
+    /// Its name in GGUF files, with `{l}` for the layer; those of all experts are one tensor.
     pub gguf: &'static str,
 }
 
@@ -98,11 +128,17 @@ const QWEN_EXPERTS: &[Name] = &[
     name(Part::SharedRouter, "model.layers.{l}.mlp.shared_expert_gate", "blk.{l}.ffn_gate_inp_shexp"),
 ];
 
+/// The names of Llama, and of most families since.
 pub const LLAMA: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, GATED];
+/// The names of Mixtral and PhiMoE: a mixture of experts in every layer.
 pub const MIXTRAL: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, MIXTRAL_EXPERTS];
+/// The names of Qwen's mixtures: dense layers, experts, and a shared expert.
 pub const QWEN_MOE: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, GATED, QWEN_EXPERTS];
+/// The names of Gemma 2 and 3: norms before and after both halves of a layer.
 pub const SANDWICH: &[&[Name]] = &[OUTER, SEPARATE, SANDWICH_NORMS, GATED];
+/// The names of OLMo 2: norms after both halves of a layer only.
 pub const OLMO2: &[&[Name]] = &[OUTER, SEPARATE, POST_NORMS, GATED];
+/// The names of Phi 1 and 2: one norm a layer, an MLP without gate.
 pub const PHI: &[&[Name]] = &[&[
     name(Part::Embedding, "model.embed_tokens", "token_embd"),
     name(Part::FinalNorm, "model.final_layernorm", "output_norm"),
@@ -117,6 +153,7 @@ pub const PHI: &[&[Name]] = &[&[
     name(Part::Up, "model.layers.{l}.mlp.fc1", "blk.{l}.ffn_up"),
     name(Part::Down, "model.layers.{l}.mlp.fc2", "blk.{l}.ffn_down"),
 ]];
+/// The names of Phi 3 and 4: joined projections.
 pub const PHI3: &[&[Name]] = &[
     OUTER,
     PRE_NORMS,
@@ -127,6 +164,7 @@ pub const PHI3: &[&[Name]] = &[
         name(Part::Down, "model.layers.{l}.mlp.down_proj", "blk.{l}.ffn_down"),
     ],
 ];
+/// The names of StableLM: a norm of queries and keys for each head.
 pub const STABLELM: &[&[Name]] = &[
     OUTER,
     PRE_NORMS,
@@ -140,6 +178,7 @@ pub const STABLELM: &[&[Name]] = &[
         name(Part::KNorm, "model.layers.{l}.self_attn.k_layernorm.norms.{e}", "blk.{l}.attn_k_norm"),
     ],
 ];
+/// The names of StarCoder 2: an MLP without gate.
 pub const STARCODER2: &[&[Name]] = &[
     OUTER,
     SEPARATE,
@@ -149,6 +188,7 @@ pub const STARCODER2: &[&[Name]] = &[
         name(Part::Down, "model.layers.{l}.mlp.c_proj", "blk.{l}.ffn_down"),
     ],
 ];
+/// The names of GPT-NeoX and Pythia: q, k and v joined by head.
 pub const GPT_NEOX: &[&[Name]] = &[&[
     name(Part::Embedding, "gpt_neox.embed_in", "token_embd"),
     name(Part::FinalNorm, "gpt_neox.final_layer_norm", "output_norm"),
@@ -160,6 +200,7 @@ pub const GPT_NEOX: &[&[Name]] = &[&[
     name(Part::Up, "gpt_neox.layers.{l}.mlp.dense_h_to_4h", "blk.{l}.ffn_up"),
     name(Part::Down, "gpt_neox.layers.{l}.mlp.dense_4h_to_h", "blk.{l}.ffn_down"),
 ]];
+/// The names of GPT-2: learned positions, joined projections.
 pub const GPT2: &[&[Name]] = &[&[
     name(Part::Embedding, "transformer.wte", "token_embd"),
     name(Part::Positions, "transformer.wpe", "position_embd"),
@@ -173,10 +214,12 @@ pub const GPT2: &[&[Name]] = &[&[
     name(Part::Down, "transformer.h.{l}.mlp.c_proj", "blk.{l}.ffn_down"),
 ]];
 
-/// A tensor of a checkpoint, understood.
+/// A tensor's name, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<'a> {
+    /// What the tensor is for.
     pub part: Part,
+    /// The layer's number, from 0; 0 too for parts outside the layers.
     pub layer: usize,
     /// The expert's number, or the head's of a norm for each head; 0 where there is one of the part.
     pub index: usize,
@@ -185,37 +228,38 @@ pub struct Place<'a> {
 }
 
 impl Part {
-    /// Each layer has its own.
+    /// Whether each layer has its own.
     pub fn is_within_layer(self) -> bool {
         !matches!(self, Self::Embedding | Self::Positions | Self::FinalNorm | Self::Head)
     }
 
-    /// A matrix of one of several experts, which a token may or may not be multiplied by.
+    /// Whether it is a matrix of one of several experts, which a token may or may not be multiplied by.
     pub fn is_expert(self) -> bool {
         matches!(self, Self::ExpertGate | Self::ExpertUp | Self::ExpertDown)
     }
 }
 
 impl Family {
-    /// The checkpoint's name of a part, without `weight` or `bias`; `index` is an expert's number, or a head's. `None`
+    /// Gives the checkpoint's name of a part, without `weight` or `bias`; `index` is an expert's number, or a head's.
+    /// `None`
     /// where the family has no such part.
     pub fn stem(&self, part: Part, layer: usize, index: usize) -> Option<String> {
         let name = self.parts().find(|name| name.part == part)?;
         Some(fill(name.huggingface, layer, index))
     }
 
-    /// The embedding's name in two: what all names of the decoder begin with, and the rest.
+    /// Splits the embedding's name in two: what all names of the decoder begin with, and the rest.
     pub fn embedding(&self) -> (&'static str, &'static str) {
         let name = self.parts().find(|name| name.part == Part::Embedding).expect("every family embeds").huggingface;
         name.split_at(name.find('.').expect("the decoder's names have a prefix") + 1)
     }
 
-    /// What a checkpoint's tensor is for.
+    /// Tells what a checkpoint's tensor is for; `None` where its name is none of the family's.
     pub fn place<'a>(&self, huggingface: &'a str) -> Option<Place<'a>> {
         self.understand(huggingface, |name| name.huggingface)
     }
 
-    /// What a GGUF file's tensor is for; one that holds all experts has the index 0.
+    /// Tells what a GGUF file's tensor is for; one that holds all experts has the index 0.
     pub fn place_in_gguf<'a>(&self, gguf: &'a str) -> Option<Place<'a>> {
         self.understand(gguf, |name| name.gguf)
     }
@@ -225,7 +269,8 @@ impl Family {
         self.transposed && self.place(huggingface).is_some_and(|place| place.part.is_within_layer())
     }
 
-    /// The GGUF name of a checkpoint's tensor, such as `blk.0.attn_q.weight`. Those of all experts of a layer have one
+    /// Gives the GGUF name of a checkpoint's tensor, such as `blk.0.attn_q.weight`. Those of all experts of a layer
+    /// have one
     /// name, being stacked there.
     pub fn to_gguf(&self, huggingface: &str) -> Option<String> {
         let place = self.place(huggingface)?;
@@ -233,7 +278,7 @@ impl Family {
         Some(format!("{}.{}", fill(name.gguf, place.layer, place.index), place.last))
     }
 
-    /// The checkpoint's name of a GGUF tensor, such as `model.layers.0.self_attn.q_proj.weight`.
+    /// Gives the checkpoint's name of a GGUF tensor, such as `model.layers.0.self_attn.q_proj.weight`.
     pub fn to_huggingface(&self, gguf: &str) -> Option<String> {
         let place = self.place_in_gguf(gguf)?;
         Some(format!("{}.{}", self.stem(place.part, place.layer, place.index)?, place.last))
@@ -278,8 +323,10 @@ fn number(piece: &str) -> Option<usize> {
     piece.bytes().all(|b| b.is_ascii_digit()).then(|| piece.parse().ok())?
 }
 
-/// For a tensor (by its checkpoint name) whose rows a GGUF file of this family stores in another order: for each row
-/// of the GGUF tensor, the row of the checkpoint's tensor that stands there. `None` where the order is the same.
+/// Gives the order of rows of a tensor (by its checkpoint name) that a GGUF file of this family stores in another one:
+/// for
+/// each row of the GGUF tensor, the row of the checkpoint's tensor that stands there. `None` where the order is the
+/// same.
 ///
 /// Llama's q and k: the checkpoint pairs row i of a head with row i + head_dim/2, the GGUF file puts the two side by
 /// side (`permute` in llama.cpp's convert_hf_to_gguf.py). GPT-NeoX's q, k and v of each head stand together in the

@@ -1,11 +1,11 @@
-//! Regular expressions on module names as Python's `re` applies them, for the lists in which quantizers and adapters name
-//! the modules they mean. Not a regex engine: it anchors, and words a bad expression as a sentence.
+//! Regular expressions on module names as Python's `re` applies them, for the lists in which quantizers and adapters
+//! name the modules they mean. Not a regex engine: it anchors, and words a bad expression as a sentence.
 
 use fancy_regex::Regex;
 
 use super::error::{Error, Result};
 
-/// An expression with its anchors, and the text it was made from.
+/// A regular expression with its anchors, and the text it was made from.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
@@ -13,12 +13,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// `re.fullmatch`: the whole name matches.
+    /// Compiles as for `re.fullmatch`: the whole name has to match.
     pub fn full(text: &str, file: &str, key: &str) -> Result<Self> {
         Self::new(format!(r"\A(?:{text})\z"), text, file, key)
     }
 
-    /// `re.match`: the name begins with a match.
+    /// Compiles as for `re.match`: the name has to begin with a match.
     pub fn start(text: &str, file: &str, key: &str) -> Result<Self> {
         Self::new(format!(r"\A(?:{text})"), text, file, key)
     }

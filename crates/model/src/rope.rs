@@ -10,29 +10,39 @@ use candle_core::{Device, Tensor};
 
 use super::error::Result;
 
+/// One rotary embedding: its base, how much of a head it turns, and its scaling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rope {
+    /// The base of the frequencies (`rope_theta`): pair i turns by theta^(-2i / dims) radians a position.
     pub theta: f64,
-    /// How many of a head's dimensions are turned.
+    /// How many of a head's dimensions are turned; even.
     pub dims: usize,
+    /// How the frequencies are changed for long contexts.
     pub scaling: Scaling,
 }
 
 /// How the angles are changed so that a model reads further than it was first trained to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scaling {
+    /// Not at all.
     None,
     /// Positions are divided by the factor (<https://arxiv.org/abs/2306.15595>).
     Linear {
+        /// How many times longer the context becomes.
         factor: f64,
     },
     /// The base grows with the sequence once it is longer than `original` ("NTK-aware").
     Dynamic {
+        /// How fast the base grows with the length.
         factor: f64,
+        /// The length it was first trained to, in tokens.
         original: usize,
     },
+    /// Slow pairs are interpolated, fast ones are not.
     Yarn(Yarn),
+    /// Slow pairs are interpolated, with Llama 3.1's blend.
     Llama3(Llama3),
+    /// Each pair has its own factor, by whether the sequence is long.
     LongRope(LongRope),
     /// Each pair's frequency is divided by its own factor: how GGUF files store Llama 3's scaling.
     Divisors(Arc<[f32]>),
@@ -42,18 +52,24 @@ pub enum Scaling {
 /// are longer (<https://arxiv.org/abs/2402.13753>).
 #[derive(Debug, Clone, PartialEq)]
 pub struct LongRope {
+    /// The divisors of each pair in a sequence of at most `original` tokens.
     pub short: Vec<f64>,
+    /// The divisors of each pair in a longer sequence.
     pub long: Vec<f64>,
+    /// The length it was first trained to, in tokens.
     pub original: usize,
-    /// Multiplies cos and sin, in a sequence within the original length and in a longer one.
+    /// Multiplies cos and sin in a sequence of at most `original` tokens.
     pub attention_short: f64,
+    /// Multiplies cos and sin in a longer sequence.
     pub attention_long: f64,
 }
 
 /// Interpolates slow pairs, leaves fast ones, and blends between (<https://arxiv.org/abs/2309.00071>).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Yarn {
+    /// What the frequencies of slow pairs are divided by.
     pub factor: f64,
+    /// The length it was first trained to, in tokens.
     pub original: usize,
     /// Pairs that turn more often than this within `original` positions are left alone.
     pub beta_fast: f64,
@@ -61,20 +77,25 @@ pub struct Yarn {
     pub beta_slow: f64,
     /// Multiplies cos and sin, and so the attention scores by its square.
     pub attention: f64,
+    /// Whether the range of blended pairs is rounded outwards to whole pairs.
     pub truncate: bool,
 }
 
 /// Llama 3.1's scaling: by wavelength, with a smooth middle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Llama3 {
+    /// What the frequencies of slow pairs are divided by.
     pub factor: f64,
+    /// Pairs that turn less often than this within `original` positions are divided in full (`low_freq_factor`).
     pub low: f64,
+    /// Pairs that turn more often than this within `original` positions are left alone (`high_freq_factor`).
     pub high: f64,
+    /// The length it was first trained to, in tokens.
     pub original: usize,
 }
 
 impl Rope {
-    /// A number that is the same for two lengths of a sequence exactly where all angles are the same.
+    /// Gives a number that is the same for two lengths of a sequence exactly where all angles are the same.
     pub fn rope_regime(&self, length: usize) -> usize {
         match &self.scaling {
             Scaling::Dynamic { original, .. } => length.max(*original),
@@ -83,8 +104,12 @@ impl Rope {
         }
     }
 
-    /// cos and sin for each position, both (positions, dims/2) f32. `longest` gives for each position the length of
+    /// Makes cos and sin for each position, both (positions, dims/2) f32. `longest` gives for each position the length
+    /// of
     /// the whole sequence it belongs to, which some scalings look at (`rope_regime`).
+    ///
+    /// # Errors
+    /// Where the tables do not fit on the device.
     pub fn tables(&self, positions: &[u32], longest: &[usize], device: &Device) -> Result<(Tensor, Tensor)> {
         let half = self.dims / 2;
         let (mut cos, mut sin) =
@@ -159,7 +184,7 @@ impl Rope {
 }
 
 impl Yarn {
-    /// 0.1 m ln(s) + 1, the attention temperature of the paper's section 3.4.
+    /// The attention temperature of the paper's section 3.4: 0.1 m ln(s) + 1, and 1 where the context is not longer.
     pub fn mscale(factor: f64, mscale: f64) -> f64 {
         if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
     }

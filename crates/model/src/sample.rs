@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 /// logits are divided by the temperature (as in transformers).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
-    /// 0 for the most likely token.
+    /// What logits are divided by; 0 takes the most likely token.
     pub temperature: f32,
     /// Keep only so many tokens, the likeliest.
     pub top_k: Option<usize>,
@@ -18,14 +18,16 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keep tokens at least this fraction as likely as the likeliest; 0 keeps all.
     pub min_p: f32,
+    /// The seed of the draws; every sequence of one call begins with it.
     pub seed: u64,
+    /// The most new tokens.
     pub max_tokens: usize,
     /// Go on after the tokens that end a text, as a speed measurement must.
     pub ignore_eos: bool,
 }
 
 impl Sampling {
-    /// The most likely token each time.
+    /// Takes the most likely token each time, up to so many.
     pub fn greedy(max_tokens: usize) -> Self {
         Self { temperature: 0.0, top_k: None, top_p: 1.0, min_p: 0.0, seed: 0, max_tokens, ignore_eos: false }
     }
@@ -39,11 +41,12 @@ pub(super) struct Sampler<'a> {
 }
 
 impl<'a> Sampler<'a> {
+    /// Begins a sequence with the generator at its seed.
     pub fn new(sampling: &'a Sampling) -> Self {
         Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
     }
 
-    /// The next token. Fails on logits that are no numbers.
+    /// Draws the next token. Fails on logits that are not finite.
     pub fn next(&mut self, logits: &[f32]) -> Result<u32> {
         let best = argmax(logits);
         if !logits.get(best as usize).is_some_and(|logit| logit.is_finite()) {

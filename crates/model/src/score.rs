@@ -22,23 +22,29 @@ const SHARED: usize = 16;
 /// A context and the continuations to be compared after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
+    /// The tokens before, at least one.
     pub context: Vec<u32>,
+    /// The tokens of each continuation, at least one each.
     pub continuations: Vec<Vec<u32>>,
 }
 
-/// How likely a continuation is.
+/// How likely the model finds a continuation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Loglikelihood {
     /// Natural logarithm of the probability of all its tokens.
     pub logprob: f64,
-    /// Whether every token is the most likely one.
+    /// Whether every token is the most likely one, so that greedy decoding would give it.
     pub greedy: bool,
 }
 
 impl Model {
     /// Scores every continuation after its context; the results have the shape of the items. A context that is too
-    /// long for the model loses its beginning. Fails on an empty context or continuation, and on a continuation that
-    /// is itself longer than the model's longest sequence.
+    /// long for the model loses its beginning.
+    ///
+    /// # Errors
+    /// On an empty context or continuation, a continuation that is itself longer than the model's longest sequence, a
+    /// token
+    /// outside the vocabulary, and logits that are not finite.
     pub fn loglikelihoods(&self, items: &[Item]) -> Result<Vec<Vec<Loglikelihood>>> {
         let mut groups = Vec::new();
         for (index, item) in items.iter().enumerate() {
@@ -52,8 +58,12 @@ impl Model {
         Ok(items.iter().map(|item| item.continuations.iter().map(|_| take()).collect()).collect())
     }
 
-    /// The natural log-probability of every token of every text, the first one after `prefix` (a BOS, or what stands
+    /// Gives the natural log-probability of every token of every text, the first one after `prefix` (a BOS, or what
+    /// stands
     /// in for it). A text longer than the model's longest sequence is read in windows, each token predicted once.
+    ///
+    /// # Errors
+    /// On a token outside the vocabulary, and on logits that are not finite.
     pub fn rolling(&self, prefix: u32, texts: &[&[u32]]) -> Result<Vec<Vec<f64>>> {
         let windows: Vec<Vec<(Vec<u32>, &[u32])>> =
             texts.iter().map(|text| windows(prefix, text, self.max_length)).collect();
@@ -70,8 +80,8 @@ impl Model {
         Ok(windows.iter().map(|windows| take(windows.len())).collect())
     }
 
-    /// Groups out of one, for each way its sequences turn: under some rope scalings a longer sequence shares nothing with a
-    /// shorter one.
+    /// Groups out of one, for each way its sequences turn: under some rope scalings a longer sequence shares nothing
+    /// with a shorter one.
     fn split<'a>(&self, (context, continuations): Whole<'a>) -> Vec<Group<'a>> {
         let mut split: Vec<Group> = Vec::new();
         for (slot, tokens) in continuations {

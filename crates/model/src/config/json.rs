@@ -20,6 +20,9 @@ const FULL: &str = "full_attention";
 
 impl Config {
     /// Reads config.json. `file` names it in errors.
+    ///
+    /// # Errors
+    /// Where it is not JSON, names no family that bantam runs, lacks a key, or asks for something bantam does not do.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let map: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
@@ -28,7 +31,10 @@ impl Config {
         Reader { file, family, map: flattened(map), defaults }.config()
     }
 
-    /// generation_config.json, where there is one, has the last word on which tokens end a generation.
+    /// Takes the tokens that end a generation from generation_config.json, where there is one and it names any.
+    ///
+    /// # Errors
+    /// Where it is not JSON, or names a token outside the vocabulary.
     pub fn with_generation(mut self, bytes: Option<&[u8]>, file: &str) -> Result<Self> {
         let Some(bytes) = bytes else { return Ok(self) };
         let map: Map<String, Value> =

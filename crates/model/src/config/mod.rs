@@ -1,5 +1,5 @@
-//! What a checkpoint says its model is, typed and checked: sizes, options, special tokens. Read from config.json in both
-//! forms in use (`json`), or from the keys of a GGUF file (`gguf`). It knows no weights and no files.
+//! What a checkpoint says its model is, typed and checked: sizes, options, special tokens. Read from config.json in
+//! both forms in use (`json`), or from the keys of a GGUF file (`gguf`). It knows no weights and no files.
 
 pub mod gguf;
 mod json;
@@ -10,27 +10,36 @@ use super::family::{Biases, Family, Positions, Residual};
 use super::ops::Activation;
 use super::rope::Rope;
 
-/// One model's architecture. Its values are consistent: sizes are positive and within bounds, heads divide.
+/// The architecture of one model. Its values are consistent: sizes are positive and within bounds, heads divide.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// The family whose graph it is.
     pub family: &'static Family,
+    /// Rows of the embedding (`vocab_size`), special tokens among them.
     pub vocab: usize,
     /// Width of the residual stream (`hidden_size`).
     pub dim: usize,
+    /// What each layer does in its own way, in order.
     pub layers: Vec<Layer>,
+    /// Heads of queries (`num_attention_heads`).
     pub heads: usize,
+    /// Heads of keys and values (`num_key_value_heads`); divides `heads`.
     pub kv_heads: usize,
+    /// Width of one head; even where positions are rotary.
     pub head_dim: usize,
     /// Width inside a dense MLP (`intermediate_size`).
     pub ffn: usize,
-    /// For the layers that have experts.
+    /// The mixture in the layers that have experts; `None` where no layer has.
     pub experts: Option<Experts>,
     /// The longest sequence it was made for (`max_position_embeddings`).
     pub max_positions: usize,
+    /// What norms add under the root; above 0 and below 1.
     pub norm_eps: f64,
     /// The rotary embeddings that layers name; none where positions are learned.
     pub ropes: Vec<Rope>,
+    /// The non-linearity of MLPs.
     pub activation: Activation,
+    /// Which matrices have a bias.
     pub biases: Biases<bool>,
     /// Queries and keys are normed.
     pub qk_norm: bool,
@@ -38,16 +47,19 @@ pub struct Config {
     pub parallel: bool,
     /// Attention scores become cap · tanh(score / cap).
     pub score_softcap: Option<f32>,
-    /// And so do the logits.
+    /// Logits become cap · tanh(logit / cap).
     pub logit_softcap: Option<f32>,
-    /// What embeddings, what is added to the stream, and logits are multiplied by.
+    /// What embeddings are multiplied by.
     pub embedding_scale: f64,
+    /// What attention and MLP are multiplied by before they are added to the stream.
     pub residual_scale: f64,
+    /// What logits are multiplied by.
     pub logit_scale: f64,
     /// The head is the transposed embedding.
     pub tied: bool,
+    /// The token that begins a sequence, where the checkpoint names one.
     pub bos: Option<u32>,
-    /// Every token that ends a generation.
+    /// Every token that ends a generation; may be empty.
     pub eos: Vec<u32>,
     /// The type the checkpoint says its weights are stored in.
     pub stored: Option<Stored>,
@@ -55,12 +67,12 @@ pub struct Config {
     pub quantization: Option<Quantization>,
 }
 
-/// What one layer does in its own way.
+/// The choices of one layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Layer {
-    /// A token sees itself and so many less one before it.
+    /// How many tokens a token sees, itself among them; `None` for all before it.
     pub window: Option<usize>,
-    /// Which of the ropes; none where positions do not turn.
+    /// Which of the config's ropes turns q and k; `None` where positions do not turn them.
     pub rope: Option<usize>,
     /// Its MLP is a mixture of experts.
     pub experts: bool,
@@ -68,33 +80,39 @@ pub struct Layer {
     pub scale: f32,
 }
 
-/// A mixture of experts.
+/// The sizes of a mixture of experts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Experts {
+    /// How many experts a layer has.
     pub count: usize,
-    /// How many a token goes to.
+    /// How many experts a token goes to.
     pub used: usize,
-    /// Width inside one.
+    /// Width inside one expert.
     pub ffn: usize,
-    /// Width inside the one that every token goes to, where there is one.
+    /// Width inside the expert that every token goes to; `None` where there is none.
     pub shared: Option<usize>,
-    /// The weights of the chosen sum to 1.
+    /// Whether the weights of the chosen experts are scaled to sum to 1.
     pub normalized: bool,
-    /// How near the best a score must come, relatively and halved, in a sparse mixer.
+    /// Of a sparse mixer: half the relative distance from the best score within which a score takes part.
     pub jitter: f32,
 }
 
 /// A floating type that checkpoints are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stored {
+    /// IEEE single precision.
     F32,
+    /// IEEE half precision.
     F16,
+    /// bfloat16.
     Bf16,
 }
 
 impl Stored {
+    /// Every stored type.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
 
+    /// Bytes of one number.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -102,7 +120,7 @@ impl Stored {
         }
     }
 
-    /// The name config.json uses.
+    /// The name that config.json has for it, such as "bfloat16".
     pub fn torch_name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -123,18 +141,18 @@ impl Config {
         self.kv_heads * self.head_dim
     }
 
-    /// The MLP reads what attention reads, by the same norm.
+    /// Whether the MLP reads what attention reads, by the same norm.
     pub fn shares_norm(&self) -> bool {
         self.parallel && matches!(self.family.residual, Residual::Parallel { shared: true, .. })
     }
 
-    /// A number that is the same for two lengths of a sequence exactly where all their angles are the same: under
+    /// Gives a number that is the same for two lengths of a sequence exactly where all their angles are the same: under
     /// some scalings, a longer sequence turns all its tokens differently, and nothing kept of a shorter one holds.
     pub fn rope_regime(&self, length: usize) -> usize {
         self.ropes.iter().map(|rope| rope.rope_regime(length)).max().unwrap_or(0)
     }
 
-    /// The widest window a layer looks back through, where none sees all.
+    /// The widest window of all layers, in tokens; `None` where a layer sees the whole sequence.
     pub fn widest_window(&self) -> Option<usize> {
         self.layers.iter().map(|layer| layer.window).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
@@ -197,5 +215,5 @@ impl Config {
     }
 }
 
-/// No model comes near so many layers.
+/// The most layers a config may have; no model comes near.
 pub const MOST_LAYERS: usize = 1 << 12;

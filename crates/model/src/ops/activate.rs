@@ -6,7 +6,7 @@ pub use bantam_kernels::float::Activation;
 use bantam_kernels::{fill_rows, float};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-/// What config.json files call them.
+/// The names that config.json files have for activations.
 const NAMES: &[(&str, Activation)] = &[
     ("silu", Activation::Silu),
     ("swish", Activation::Silu),
@@ -24,17 +24,20 @@ const NAMES: &[(&str, Activation)] = &[
     ("tanh", Activation::Tanh),
 ];
 
-/// The activation that a `hidden_act` of this name means.
+/// Finds the activation that a `hidden_act` of this name means; `None` where bantam has none.
 pub fn activation_named(name: &str) -> Option<Activation> {
     NAMES.iter().find(|(known, _)| *known == name).map(|&(_, activation)| activation)
 }
 
-/// The names `activation_named` knows, for a sentence that lists what is supported.
+/// Lists the names `activation_named` knows, for a sentence on what is supported.
 pub fn activation_names() -> String {
     NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
-/// The activation of every element of x, of any shape. Differentiable.
+/// Applies an activation to every element of x, of any shape. Differentiable.
+///
+/// # Errors
+/// Where x on the CPU is not f32.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     if !x.device().is_cpu() {
         return composed::activate(x, activation);
@@ -42,7 +45,10 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     x.contiguous()?.apply_op1(Alone(activation))
 }
 
-/// activation(gate) * up, elementwise on equal shapes. Differentiable in both.
+/// Gives activation(gate) * up, elementwise on equal shapes. Differentiable in both.
+///
+/// # Errors
+/// Where the shapes differ, or a tensor on the CPU is not f32.
 pub fn gate_mul(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
     if gate.dims() != up.dims() {
         bail!("gate_mul: gate {:?} and up {:?} must have one shape", gate.dims(), up.dims());

@@ -5,11 +5,14 @@ use bantam_kernels::attention::{self, Attention, Heads, Upstream};
 pub use bantam_kernels::attention::{Attend, Span};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-/// Keys and values of earlier tokens, rotated already: (capacity, kv heads, d), contiguous, of which `len` rows count.
+/// Keys and values of earlier tokens, rotated already.
 #[derive(Clone, Debug)]
 pub struct Past {
+    /// The keys, (capacity, kv heads, d), contiguous.
     pub k: Tensor,
+    /// The values, in the same shape.
     pub v: Tensor,
+    /// How many of the rows count.
     pub len: usize,
 }
 
@@ -33,8 +36,12 @@ fn check(attend: &Attend, tokens: usize, pasts: &[Past]) -> Result<()> {
     Ok(())
 }
 
-/// q (T, h, d) over k, v (T, hkv, d), h a multiple of hkv; gives (T, h, d). Differentiable in q, k and v, not in the pasts.
-/// Fails when the spans do not add up to T, refer forward, or a past has another shape.
+/// Attends with q (T, h, d) over k, v (T, hkv, d), h a multiple of hkv; gives (T, h, d). Differentiable in q, k and v,
+/// not
+/// in the pasts.
+///
+/// # Errors
+/// Where the spans do not add up to T or refer forward, or a past has another shape.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], attend: &Attend) -> Result<Tensor> {
     let ((tokens, h, d), (_, hkv, _)) = (q.dims3()?, k.dims3()?);
     if k.dims() != v.dims() || k.dims() != [tokens, hkv, d] || hkv == 0 || !h.is_multiple_of(hkv) {

@@ -1,13 +1,16 @@
-//! The same operations spelled out in candle's own: what runs on other devices, and what the kernels are tested against.
+//! The same operations spelled out in candle's own: what runs on other devices, and what the kernels are tested
+//! against.
 
 use super::{Activation, Attend, Pairing, Past};
 use candle_core::{D, Device, Result, Tensor};
 
+/// Norms x (.., dim) by its root mean square, with weight w (dim).
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
     x.broadcast_div(&(mean + eps)?.sqrt()?)?.broadcast_mul(w)
 }
 
+/// Turns x (T, heads, d) by the angles of cos and sin (T, rot/2).
 pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<Tensor> {
     let (tokens, heads, d) = x.dims3()?;
     let half = cos.dim(1)?;
@@ -32,6 +35,7 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<
     Tensor::cat(&[turned, x.narrow(2, 2 * half, d - 2 * half)?], 2)
 }
 
+/// Norms x (.., dim) to mean 0 and variance 1, with weight and bias (dim).
 pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
     let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
@@ -39,6 +43,7 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Resul
     b.map_or(Ok(y.clone()), |b| y.broadcast_add(b))
 }
 
+/// Applies an activation to every element.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     let sigmoid = |x: &Tensor| (x.neg()?.exp()? + 1.0)?.recip();
     match activation {
@@ -52,14 +57,17 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     }
 }
 
+/// Gives activation(gate) * up, elementwise.
 pub fn gate_mul(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
     activate(gate, activation)? * up
 }
 
+/// Gives x (.., in) times wᵀ with w (out, in).
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     x.broadcast_matmul(&w.t()?)
 }
 
+/// Gives the weighted mean of the negative log-likelihoods, in nats; `total` is the sum of the weights.
 pub fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32], total: f64) -> Result<Tensor> {
     let device = logits.device();
     let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;

@@ -5,8 +5,10 @@ use super::{composed, tensors};
 use bantam_kernels::{fill_rows, float};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-/// Norm of x (.., dim) with weight w (dim) and, where there is one, bias b (dim). Differentiable in all. Fails when the
-/// last dimensions differ.
+/// Norms x (.., dim) with weight w (dim) and, where there is one, bias b (dim). Differentiable in all.
+///
+/// # Errors
+/// Where the last dimensions differ.
 pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
     if x.dims().last() != w.dims().last() || w.rank() != 1 {
         bail!("layer_norm: the weight {:?} must have the length of the last dimension of {:?}", w.dims(), x.dims());

@@ -5,7 +5,10 @@ use super::{composed, tensors};
 use bantam_kernels::{Side, float_product};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
-/// x (.., in) times wᵀ with w (out, in), giving (.., out). Differentiable in both; f32 on the CPU.
+/// Gives x (.., in) times wᵀ with w (out, in), which is (.., out). Differentiable in both; f32 on the CPU.
+///
+/// # Errors
+/// Where the last dimensions differ.
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (_, inp) = w.dims2()?;
     if x.dims().last() != Some(&inp) {

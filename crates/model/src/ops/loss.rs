@@ -4,8 +4,11 @@ use super::{composed, tensors};
 use bantam_kernels::{fill_rows, fill_rows_costing, float};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-/// Mean negative log-likelihood, in nats, of `targets` under logits (T, vocab), each token counting by its weight.
-/// Differentiable in the logits. Fails when lengths differ, a target is outside the vocabulary, or no weight is positive.
+/// Gives the mean negative log-likelihood, in nats, of `targets` under logits (T, vocab), each token counting by its
+/// weight. Differentiable in the logits.
+///
+/// # Errors
+/// Where lengths differ, a target is outside the vocabulary, or the weights do not sum to more than zero.
 pub fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32]) -> Result<Tensor> {
     let (rows, vocab) = logits.dims2()?;
     if targets.len() != rows || weights.len() != rows {

@@ -5,7 +5,10 @@ use super::{composed, tensors};
 use bantam_kernels::{fill_rows, float};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-/// Norm of x (.., dim) with weight w (dim). Differentiable in both. Fails when the last dimensions differ.
+/// Norms x (.., dim) with weight w (dim). Differentiable in both.
+///
+/// # Errors
+/// Where the last dimensions differ.
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     if x.dims().last() != w.dims().last() || w.rank() != 1 {
         bail!("rms_norm: the weight {:?} must have the length of the last dimension of {:?}", w.dims(), x.dims());

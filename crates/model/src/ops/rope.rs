@@ -7,7 +7,10 @@ use bantam_kernels::{fill_rows, float};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// Turns x (T, heads, d) by the angles of cos and sin (T, rot/2); features from rot on stay as they are.
-/// Differentiable in x; the tables are constants. Fails when the tables do not fit x.
+/// Differentiable in x; the tables are constants.
+///
+/// # Errors
+/// Where the tables do not fit x.
 pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<Tensor> {
     let (tokens, _, d) = x.dims3()?;
     let (rows, half) = cos.dims2()?;

@@ -1,4 +1,4 @@
-//! A handful of scores as shares of one, outside any graph: experts, classes.
+//! The softmax of a few scores outside any graph: experts, classes.
 
 /// Gives exp(x) over the sum of all.
 pub fn softmax(scores: &[f32]) -> Vec<f32> {

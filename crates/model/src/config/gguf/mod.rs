@@ -1,4 +1,4 @@
-//! A config in GGUF's keys: read from a file's, and told in them. What is written here is read here.
+//! A config in the keys of a GGUF file: read from them, and written in them. What is written here is read here.
 
 mod read;
 mod write;

@@ -16,6 +16,10 @@ pub(crate) const SMOLLM3_NO_ROPE: usize = 4;
 
 impl Config {
     /// Reads the keys of a GGUF file.
+    ///
+    /// # Errors
+    /// Where the architecture is none that bantam runs, a key is missing or of another type, or a value is out of
+    /// bounds.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let architecture = gguf.string("general.architecture")?;
         let family = Family::of_gguf(architecture).ok_or_else(|| {

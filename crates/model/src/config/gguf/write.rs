@@ -1,8 +1,8 @@
-//! What a GGUF file says about the model's shape: config.json in llama.cpp's keys. What no key can say is refused, and
-//! where a key says it but llama.cpp does not listen, that is noted. The tokenizer's keys are `vocabulary`'s business,
-//! and the weights' types are added when it is known what they become.
+//! The config as GGUF's metadata: config.json in llama.cpp's keys. What no key can say is refused, and where a key says
+//! it but llama.cpp does not read it, that is noted. The tokenizer's keys are `tokenizer::gguf`'s business, and the
+//! types of the weights are added when it is known what they become.
 //!
-//! Keys: gguf-py's constants.py; who listens: `load_hparams` of each architecture in llama.cpp.
+//! Keys: gguf-py's constants.py; which of them are read: `load_hparams` of each architecture in llama.cpp.
 
 use super::read::SMOLLM3_NO_ROPE;
 use crate::Config;
@@ -12,18 +12,22 @@ use crate::rope::{Rope, Scaling, Yarn};
 use anyhow::{Result, bail};
 use bantam_format::gguf::Value;
 
-/// A key and its value, in the order of the file.
+/// A key of a GGUF file and its value.
 pub type Pair = (String, Value);
 
-/// What a file says, and where other programs will do otherwise than it says.
+/// Metadata for a GGUF file, and where other programs will do otherwise than it says.
 #[derive(Debug, Default)]
 pub struct Told {
+    /// The keys and values, in the order of the file.
     pub pairs: Vec<Pair>,
-    /// Sentences for the user.
+    /// Sentences for the user, each on one thing that llama.cpp does otherwise.
     pub notes: Vec<String>,
 }
 
-/// `general.*` and the architecture's own keys. `file` is config.json's name in errors.
+/// Gives the keys `general.*` and the architecture's own. `file` is config.json's name in errors.
+///
+/// # Errors
+/// Where the config has an option that no GGUF key can say.
 pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Result<Told> {
     refuse_what_no_key_says(config, file)?;
     let architecture = config.family.gguf;
@@ -170,8 +174,9 @@ fn scaling(rope: &Rope, file: &str) -> Result<Own> {
     })
 }
 
-/// Tensors that are made from the config: by what each rotary pair's frequency is divided, in all sequences or in short
-/// and in long ones.
+/// Makes the tensors that follow from the config: what each rotary pair's frequency is divided by, in all sequences or
+/// in
+/// long and in short ones.
 pub fn rope_tensors(config: &Config) -> Vec<(&'static str, Vec<f32>)> {
     let Some(rope) = config.ropes.first() else { return Vec::new() };
     if let Scaling::LongRope(long) = &rope.scaling {
@@ -239,7 +244,7 @@ fn notes(config: &Config) -> Vec<String> {
     told.map(|(_, what)| format!("llama.cpp {what} (architecture {})", family.gguf)).collect()
 }
 
-/// "853K", "1.1B": the number of parameters in two digits or more, as gguf-py writes it.
+/// Writes the number of parameters in two digits or more, as gguf-py does: "853K", "1.1B".
 pub fn size_label(parameters: u64) -> String {
     let (scaled, suffix) = [(1e12, "T"), (1e9, "B"), (1e6, "M")]
         .into_iter()
@@ -248,11 +253,12 @@ pub fn size_label(parameters: u64) -> String {
     if scaled.round() < 10.0 { format!("{scaled:.1}{suffix}") } else { format!("{scaled:.0}{suffix}") }
 }
 
+/// Makes a string value.
 pub fn text(value: &str) -> Value {
     Value::String(value.into())
 }
 
-/// Sizes are bounded by the config's checks, far below a u32.
+/// Makes a u32 value of a size; the config's checks keep sizes far below its bound.
 pub fn count(value: usize) -> Value {
     Value::U32(u32::try_from(value).unwrap_or(u32::MAX))
 }
