@@ -46,7 +46,7 @@ impl<'a> Sampler<'a> {
         Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
     }
 
-    /// Draws the next token. Fails on logits that are not finite.
+    /// Draws the next token. Fails where the largest logit is not finite.
     pub fn next(&mut self, logits: &[f32]) -> Result<u32> {
         let best = argmax(logits);
         if !logits.get(best as usize).is_some_and(|logit| logit.is_finite()) {

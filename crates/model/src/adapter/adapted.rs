@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::linear::{Linear, LowRank};
 use crate::weights::Weights;
 
-/// Weights with an adapter, asked for by the names of the model.
+/// A model's weights with an adapter on them, asked for by the names of the model.
 pub struct Adapted<'a> {
     inner: &'a dyn Weights,
     adapter: &'a Adapter,
@@ -32,13 +32,15 @@ enum Update {
 }
 
 impl<'a> Adapted<'a> {
-    /// `base` is the model's own config, before `Adapter::config`.
+    /// Puts an adapter on a source of weights. `base` is the model's own config, before `Adapter::config`.
     pub fn new(inner: &'a dyn Weights, adapter: &'a Adapter, base: &Config, how: Adaptation) -> Self {
         Self { inner, adapter, how, ends: Ends::of(base), asked: Mutex::default() }
     }
 
-    /// Fails where a tensor of the adapter belongs to no module that was asked for, and names one. To be called once the
-    /// graph is built.
+    /// Checks, once the graph is built, that every tensor of the adapter was used.
+    ///
+    /// # Errors
+    /// Where a tensor belongs to no module that was asked for; the error names one.
     pub fn finish(&self) -> Result<()> {
         let asked = self.asked.lock().expect("no holder of the lock panics");
         self.adapter.check_used(&asked)

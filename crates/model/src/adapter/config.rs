@@ -1,5 +1,5 @@
-//! adapter_config.json: what a LoRA adapter says of itself, typed and checked. What changes the arithmetic and is not done
-//! here is refused by name; what only mattered to training is passed over.
+//! adapter_config.json: what a LoRA adapter says of itself, typed and checked. What changes the arithmetic and is not
+//! done here is refused by name; what only mattered to training is passed over.
 
 use serde_json::Value;
 
@@ -8,19 +8,22 @@ use crate::error::{Error, Result};
 use crate::pattern::Pattern;
 use crate::table::Table;
 
-/// A LoRA adapter's settings.
+/// The settings of a LoRA adapter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lora {
+    /// The rank r of an update, where no pattern gives another; positive.
     pub rank: usize,
+    /// The numerator of an update's scale, where no pattern gives another.
     pub alpha: f64,
-    /// The update is divided by the square root of the rank (rank-stabilised).
+    /// Whether an update is divided by the square root of the rank instead of the rank (rank-stabilised).
     pub root_scale: bool,
-    /// Weight-decomposed: rows keep a magnitude of their own.
+    /// Whether rows keep a magnitude of their own (weight-decomposed, DoRA).
     pub dora: bool,
+    /// The modules that have a low-rank update.
     pub targets: Targets,
     /// Modules of which the adapter has whole tensors of its own (`modules_to_save`).
     pub saved: Vec<Pattern>,
-    /// A head tied to the embedding takes part in what the embedding learnt.
+    /// Whether a head tied to the embedding takes part in what the embedding learnt.
     pub keeps_tie: bool,
     ranks: Vec<(Pattern, usize)>,
     alphas: Vec<(Pattern, f64)>,
@@ -87,6 +90,10 @@ const PLAIN_STARTS: &str = "true, false, gaussian, eva, orthogonal";
 
 impl Lora {
     /// Reads adapter_config.json; `file` names it in errors.
+    ///
+    /// # Errors
+    /// Where it is not JSON, is no LoRA, lacks the rank or alpha, or has an option that changes the arithmetic and is
+    /// not done.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let value: Value =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not an adapter config: {e}")))?;
@@ -118,7 +125,7 @@ impl Lora {
         find(&self.ranks, module).unwrap_or(self.rank)
     }
 
-    /// What a module's B A is multiplied by: alpha / r, or alpha / √r.
+    /// The factor of a module's B A: alpha / r, or alpha / √r.
     pub fn scale_of(&self, module: &str) -> f64 {
         let rank = self.rank_of(module) as f64;
         let alpha = find(&self.alphas, module).unwrap_or(self.alpha);

@@ -1,8 +1,8 @@
 //! LoRA adapters in PEFT's form (adapter_config.json and adapter_model.safetensors) on a model: applied, so that each
 //! matrix adds its low-rank part when it multiplies, or merged into the weights. Training adapters is not done here.
 //!
-//! `config` and `target` read what the adapter says of itself, `tensors` what is in its file, and `adapted` is the source of
-//! weights that a graph is built from.
+//! `config` and `target` read what the adapter says of itself, `tensors` what is in its file, and `adapted` is the
+//! source of weights that a graph is built from.
 
 mod adapted;
 mod config;
@@ -28,7 +28,7 @@ pub use config::Lora;
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
 
-/// What is done with an adapter.
+/// How an adapter is put on a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Adaptation {
     /// Matrices stay as they are stored, and add the adapter's part to each product.
@@ -42,6 +42,7 @@ pub enum Adaptation {
 #[derive(Debug)]
 pub struct Adapter {
     folder: PathBuf,
+    /// Its settings.
     pub lora: Lora,
     tensors: Tensors,
 }
@@ -64,8 +65,10 @@ impl Ends {
 }
 
 impl Adapter {
-    /// Opens the adapter in a folder; its tensors are read when they are asked for. Fails with one sentence on what is
-    /// missing, broken, or not done.
+    /// Opens the adapter in a folder; its tensors are read when they are asked for.
+    ///
+    /// # Errors
+    /// Where a file is missing or damaged, or the adapter is of a kind that bantam does not do.
     pub fn open(folder: &Path) -> Result<Self> {
         let config = folder.join(CONFIG);
         let tensors = folder.join(TENSORS);
@@ -79,13 +82,13 @@ impl Adapter {
         Ok(Self { folder: folder.to_owned(), lora, tensors: Tensors::new(files, &tensors.display().to_string())? })
     }
 
-    /// For a model on another device than the CPU.
+    /// Makes its tensors on another device than the CPU.
     pub fn on(self, device: &Device) -> Self {
         Self { tensors: self.tensors.on(device), ..self }
     }
 
-    /// The config of the model with this adapter: a head that was the embedding is one by itself where the adapter changes
-    /// one of the two.
+    /// Gives the config of the model with this adapter: a head tied to the embedding becomes one by itself where the
+    /// adapter changes one of the two.
     pub fn config(&self, base: Config) -> Config {
         let ends = Ends::of(&base);
         let of_head = self.module(&ends.head, &ends).is_some();
@@ -95,7 +98,10 @@ impl Adapter {
         Config { tied: base.tied && !of_head && !of_embedding, ..base }
     }
 
-    /// Fails where a tensor belongs to none of these modules of a graph, and names one.
+    /// Checks that every tensor of it belongs to one of these modules of a graph.
+    ///
+    /// # Errors
+    /// Where a tensor belongs to none of them; the error names one.
     pub fn check<'n>(&self, base: &Config, modules: impl Iterator<Item = &'n str>) -> Result<()> {
         let ends = Ends::of(base);
         let head = ends.tied.then(|| ends.head.clone());
@@ -103,26 +109,27 @@ impl Adapter {
         self.check_used(&modules.filter_map(|module| self.module(&module, &ends)).collect())
     }
 
+    /// The folder it was opened by.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The files that make it what it is.
+    /// The files it consists of: its config and its tensors.
     pub fn files(&self) -> [PathBuf; 2] {
         [CONFIG, TENSORS].map(|name| self.folder.join(name))
     }
 
-    /// Modules that it changes.
+    /// How many modules it changes.
     pub fn module_count(&self) -> usize {
         self.tensors.modules().count()
     }
 
-    /// Numbers in its tensors.
+    /// How many numbers its tensors hold.
     pub fn parameters(&self) -> u64 {
         self.tensors.parameters()
     }
 
-    /// The size of its tensors' file.
+    /// The size of its tensors' file, in bytes.
     pub fn bytes(&self) -> u64 {
         self.tensors.bytes()
     }
@@ -142,8 +149,8 @@ impl Adapter {
         Ok(())
     }
 
-    /// What the adapter calls a module of the graph, where it has tensors of it. One that was trained on the bare decoder,
-    /// or on a larger model around it, has other beginnings of names.
+    /// What the adapter calls a module of the graph, where it has tensors of it. One that was trained on the bare
+    /// decoder, or on a larger model around it, has other beginnings of names.
     fn module(&self, of_graph: &str, ends: &Ends) -> Option<String> {
         let prefix = ends.embedding.split_once('.').map_or("", |(prefix, _)| prefix);
         let bare = of_graph.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));

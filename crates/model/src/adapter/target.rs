@@ -50,7 +50,7 @@ impl Targets {
         Ok(Self { included, excluded, layers })
     }
 
-    /// Whether a module has an update. `is_head` says that it is the one that makes logits.
+    /// Tells whether a module has an update. `is_head` says that it is the one that makes logits.
     pub fn names(&self, module: &str, is_head: bool) -> bool {
         if self.excluded.names(module, false) {
             return false;

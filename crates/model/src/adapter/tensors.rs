@@ -1,5 +1,5 @@
-//! adapter_model.safetensors: which tensors there are of which module. A key is a module's name behind
-//! `base_model.model.`, and the role of the tensor behind that.
+//! The tensors of adapter_model.safetensors by module and role. A key is a module's name behind `base_model.model.`,
+//! with the role of the tensor behind that.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,24 @@ use crate::weights::Weights;
 
 const PREFIX: &str = "base_model.model.";
 
-/// What a tensor is to its module.
+/// What a tensor is to its module, whose matrix W is (out, inp) and whose rank is r.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// The update's first factor, (r, inp).
     A,
+    /// The update's second factor, (out, r).
     B,
-    /// Of B, where `lora_bias` was trained.
+    /// The bias of B, (out), where `lora_bias` was trained.
     BBias,
+    /// An embedding's first factor, (r, vocab).
     EmbeddingA,
+    /// An embedding's second factor, (dim, r).
     EmbeddingB,
+    /// DoRA's lengths, of rows (out) or of an embedding's columns.
     Magnitude,
     /// The module's own weight, trained and saved whole.
     Weight,
-    /// And its bias.
+    /// The module's own bias, trained and saved whole.
     Bias,
 }
 
@@ -43,7 +48,7 @@ const ENDS: [(&str, Role); 10] = [
 ];
 
 impl Role {
-    /// It belongs to a low-rank update.
+    /// Whether it belongs to a low-rank update.
     pub fn is_update(self) -> bool {
         !matches!(self, Self::Weight | Self::Bias)
     }
@@ -58,7 +63,7 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    /// From a file; `name` names it in errors.
+    /// Sorts the keys of a file by module; `name` names it in errors.
     pub fn new(files: Safetensors, name: &str) -> Result<Self> {
         let mut modules: BTreeMap<String, BTreeMap<Role, String>> = BTreeMap::new();
         for key in files.names() {
@@ -73,30 +78,32 @@ impl Tensors {
         }
     }
 
-    /// With tensors made on another device.
+    /// Makes tensors on another device.
     pub fn on(self, device: &Device) -> Self {
         Self { files: self.files.on(device), ..self }
     }
 
-    /// Every module with its tensors, by name.
+    /// Lists every module with its tensors' keys, by name.
     pub fn modules(&self) -> impl Iterator<Item = (&str, &BTreeMap<Role, String>)> {
         self.modules.iter().map(|(module, tensors)| (module.as_str(), tensors))
     }
 
+    /// Whether there is any tensor of this module.
     pub fn has(&self, module: &str) -> bool {
         self.modules.contains_key(module)
     }
 
+    /// Whether the module has a tensor of this role.
     pub fn has_role(&self, module: &str, role: Role) -> bool {
         self.key(module, role).is_some()
     }
 
-    /// The first key of a module, to name it by.
+    /// The first key of a module, to name it by in errors.
     pub fn first_key<'a>(&'a self, module: &'a str) -> &'a str {
         self.modules.get(module).and_then(|tensors| tensors.values().next()).map_or(module, String::as_str)
     }
 
-    /// A module's tensor of this role and shape, f32, its values finite; `None` where there is none.
+    /// Reads a module's tensor of this role and shape, f32, its values finite; `None` where there is none.
     pub fn tensor(&self, module: &str, role: Role, shape: &[usize]) -> Result<Option<Tensor>> {
         let Some(key) = self.key(module, role) else { return Ok(None) };
         let stored = self.files.entry(key).map_or(&[][..], |entry| entry.shape);
@@ -111,7 +118,7 @@ impl Tensors {
         }
     }
 
-    /// The same, where its absence is an error.
+    /// Reads a tensor as `tensor` does; its absence is an error.
     pub fn needed(&self, module: &str, role: Role, shape: &[usize]) -> Result<Tensor> {
         self.tensor(module, role, shape)?.ok_or_else(|| {
             let first = self.first_key(module);
@@ -119,15 +126,17 @@ impl Tensors {
         })
     }
 
+    /// Makes the error of a damaged tensor, with the file and the key in it.
     pub fn broken(&self, key: &str, what: impl std::fmt::Display) -> Error {
         self.files.broken(key, what)
     }
 
-    /// Numbers in all of them.
+    /// How many numbers all of them hold.
     pub fn parameters(&self) -> u64 {
         self.files.infos().map(|info| info.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
+    /// The size of the file, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.bytes()
     }

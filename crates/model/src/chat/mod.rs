@@ -1,6 +1,7 @@
 //! Chat templates: a conversation becomes the text a model was taught to go on from. The language is Jinja, the engine
 //! minijinja; this gives templates what transformers gives them (`apply_chat_template`): the messages, tools and
-//! documents, special tokens, `raise_exception`, `strftime_now`, Python's methods and its JSON. It makes text, not tokens.
+//! documents, special tokens, `raise_exception`, `strftime_now`, Python's methods and its JSON. It makes text, not
+//! tokens.
 //!
 //! Templates come from strangers: one that loops, grows or refuses gets a sentence. `python` is what a template may ask
 //! of strings, lists and tables; `json` is Python's `json.dumps`.
@@ -35,28 +36,33 @@ const LONGEST_PROMPT: usize = 1 << 26;
 const DEPTH: usize = 200;
 const STACK: usize = 16 << 20;
 
-/// A template, compiled, with the special tokens of its checkpoint.
+/// A compiled template, with the special tokens of its checkpoint.
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
     special_tokens: BTreeMap<String, String>,
 }
 
-/// What is rendered. Messages are tables with at least `role` and mostly `content`, as the OpenAI API has them.
+/// What a template renders. Messages are tables with at least `role` and mostly `content`, as the OpenAI API has them.
 #[derive(Debug, Clone, Default)]
 pub struct Conversation<'a> {
+    /// The messages in order.
     pub messages: &'a [Json],
-    /// JSON schemas of the functions that the model may call.
+    /// JSON schemas of the functions that the model may call; `None` where it may call none.
     pub tools: Option<&'a [Json]>,
+    /// Texts that the answer may rest on, each a table; `None` where there are none.
     pub documents: Option<&'a [Json]>,
-    /// End with what begins the model's answer.
+    /// Whether to end with what begins the model's answer.
     pub add_generation_prompt: bool,
-    /// More variables, such as `enable_thinking`.
+    /// Further variables of the template, such as `enable_thinking`.
     pub more: Map<String, Json>,
 }
 
 impl ChatTemplate {
-    /// Compiles a template. Fails in one sentence, with the line, where it is no Jinja.
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// Where it is not Jinja, in one sentence with the line, or is longer than 512 KiB.
     pub fn new(template: &str, special_tokens: BTreeMap<String, String>) -> Result<Self> {
         if template.len() > LONGEST_TEMPLATE {
             let what = format!("the chat template has {} bytes, allowed are {LONGEST_TEMPLATE}", template.len());
@@ -68,7 +74,11 @@ impl ChatTemplate {
         Ok(Self { environment, special_tokens })
     }
 
-    /// A checkpoint's template; with tools the one that is for tools, where there is one. `None` where it has none.
+    /// Compiles a checkpoint's template; with tools the one that is for tools, where there is one. `None` where it has
+    /// none.
+    ///
+    /// # Errors
+    /// Where the checkpoint's template does not compile.
     pub fn of(tokenizer: &Tokenizer, with_tools: bool) -> Result<Option<Self>> {
         let all = tokenizer.chat_templates();
         let for_tools = all.get("tool_use").filter(|_| with_tools);
@@ -76,7 +86,10 @@ impl ChatTemplate {
         Self::new(template, tokenizer.special_tokens().clone()).map(Some)
     }
 
-    /// The prompt. Fails in one sentence where the template refuses the conversation, or asks for what is not there.
+    /// Renders a conversation as the prompt.
+    ///
+    /// # Errors
+    /// Where the template refuses the conversation, asks for what is not there, writes too much or takes too long.
     pub fn render(&self, conversation: &Conversation) -> Result<String> {
         let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
         variables.extend(self.special_tokens.iter().map(|(role, text)| (role.as_str(), Value::from(text))));

@@ -1,5 +1,5 @@
-//! The tensors of an encoder's checkpoint by the names of its family's table, whatever the checkpoint calls them: with the
-//! family's prefix or without, and norms by today's names or by those of TensorFlow's days (gamma, beta).
+//! The tensors of an encoder's checkpoint by the names of its family's table, whatever the checkpoint calls them: with
+//! the family's prefix or without, and norms by today's names or by those of TensorFlow's days (gamma, beta).
 
 use std::collections::HashSet;
 
@@ -12,9 +12,10 @@ use crate::linear::Linear;
 use crate::ops;
 use crate::weights::Weights;
 
+/// The name of the word embedding, without the family's prefix.
 pub const WORDS: &str = "embeddings.word_embeddings";
 
-/// A checkpoint whose encoder was found in it.
+/// The tensors of a checkpoint, with the prefix under which its encoder was found.
 pub struct Checkpoint<'a> {
     files: &'a Safetensors,
     names: HashSet<&'a str>,
@@ -22,7 +23,7 @@ pub struct Checkpoint<'a> {
     eps: f64,
 }
 
-/// A layer norm's numbers.
+/// A layer norm with its weights.
 #[derive(Debug, Clone)]
 pub struct Norm {
     weight: Tensor,
@@ -31,13 +32,15 @@ pub struct Norm {
 }
 
 impl Norm {
+    /// Norms x (.., width).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(ops::layer_norm(x, &self.weight, Some(&self.bias), self.eps)?)
     }
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Fails where there is no word embedding, with the family's prefix or without.
+    /// Finds the prefix that the encoder's tensors have. Fails where there is no word embedding, with the family's
+    /// prefix or without.
     pub fn new(files: &'a Safetensors, family: &Family, eps: f64, place: &str) -> Result<Self> {
         let names: HashSet<&str> = files.names().into_iter().collect();
         let words = |prefix: &&str| names.contains(format!("{prefix}{WORDS}.weight").as_str());
@@ -48,30 +51,33 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { files, names, prefix, eps })
     }
 
-    /// The encoder's own tensors.
+    /// Gives the whole name of one of the encoder's own tensors.
     pub fn own(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
+    /// Whether there is a tensor of this whole name.
     pub fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// The matrix (out, inp) at `name` with its bias.
+    /// Reads the matrix (out, inp) at `name` with its bias.
     pub fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
         let bias = self.files.tensor(&format!("{name}.bias"), &[out])?;
         Ok(self.table(name, out, inp)?.with_bias(bias))
     }
 
-    /// The matrix (rows, width) at `name` without one.
+    /// Reads the matrix (rows, width) at `name` without a bias.
     pub fn table(&self, name: &str, rows: usize, width: usize) -> Result<Linear> {
         self.files.linear(&format!("{name}.weight"), rows, width)
     }
 
+    /// Reads the tensor of this whole name and shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.files.tensor(name, shape)
     }
 
+    /// Reads the norm at `name`, under either pair of names.
     pub fn norm(&self, name: &str, width: usize) -> Result<Norm> {
         let either = |now: &str, then: &str| {
             let (now, then) = (format!("{name}.{now}"), format!("{name}.{then}"));

@@ -1,5 +1,5 @@
-//! config.json of an encoder to `Config`. `RawConfig` is the file as written, in BERT's words or in DistilBERT's; what is
-//! typed there becomes what is meant, or is refused by name before any weight is read.
+//! config.json of an encoder to `Config`. `RawConfig` is the file as written, in BERT's words or in DistilBERT's; what
+//! is typed there becomes what is meant, or is refused by name before any weight is read.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,17 +8,22 @@ use super::family::{Family, Job, Positions};
 use crate::error::{Error, Result};
 use crate::ops::Activation;
 
-/// An encoder's shape and constants. Once made it is consistent: sizes are positive and within bounds, heads divide.
+/// The architecture of one encoder. Its values are consistent: sizes are positive and within bounds, heads divide.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// The family whose graph it is.
     pub family: &'static Family,
-    /// As config.json names it.
+    /// The architecture as config.json names it; the family's base where it names none.
     pub architecture: &'static str,
+    /// What the checkpoint was saved for.
     pub job: Job,
+    /// Rows of the word embedding (`vocab_size`).
     pub vocab: usize,
     /// Width of the residual stream.
     pub dim: usize,
+    /// How many layers there are.
     pub layers: usize,
+    /// Heads of attention; divides `dim`.
     pub heads: usize,
     /// Width inside the feed-forward part.
     pub ffn: usize,
@@ -26,22 +31,26 @@ pub struct Config {
     pub positions: usize,
     /// Rows of the token type table; 0 where there is none.
     pub types: usize,
+    /// What norms add under the root; 0 or more.
     pub norm_eps: f64,
+    /// The non-linearity of the feed-forward part.
     pub activation: Activation,
+    /// The padding token's id, which some families count positions from.
     pub pad: u32,
-    /// The mask filler's matrix is the embedding's.
+    /// Whether the mask filler's matrix is the embedding's.
     pub tied: bool,
     /// The names of the classes, in the order of the head's scores; empty where there is no such head.
     pub labels: Vec<String>,
+    /// What the class scores mean; without meaning where there is no such head.
     pub problem: Problem,
 }
 
 /// What a classification head's scores mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
-    /// One of the classes is right: a softmax over them.
+    /// One of the classes is right; a softmax gives the probabilities.
     OneLabel,
-    /// Any number of them is: a sigmoid each.
+    /// Any number of classes is right; a sigmoid gives the probability of each.
     ManyLabels,
     /// The scores are the answer.
     Regression,
@@ -91,13 +100,16 @@ pub(super) fn model_type(bytes: &[u8]) -> Option<String> {
 
 impl Config {
     /// Reads config.json. `file` names it in errors.
+    ///
+    /// # Errors
+    /// Where it is not JSON, names no encoder family, lacks a size, or asks for something bantam does not do.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let raw: RawConfig =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
         Reader { file }.config(raw)
     }
 
-    /// The most tokens of a text, special ones among them.
+    /// The longest text it reads, in tokens, special ones among them.
     pub fn context(&self) -> usize {
         match self.family.positions {
             Positions::FromZero => self.positions,

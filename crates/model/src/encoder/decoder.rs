@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::load::Model;
 use crate::ops::Span;
 
-/// How one decoder's texts become vectors.
+/// Makes embeddings of texts with one decoder.
 pub struct Embedder {
     texts: Texts,
     /// The checkpoint's own.
@@ -22,8 +22,11 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// Of a model that was loaded from `folder`, or from a single file. It holds a tokenizer of its own, which cuts texts
-    /// to what the model takes.
+    /// Prepares to embed with a model that was loaded from `folder`, or from a single file. It holds a tokenizer of its
+    /// own, which cuts texts to what the model takes.
+    ///
+    /// # Errors
+    /// Where the folder has a pipeline that is damaged, not supported, or of another width than the model's states.
     pub fn new(model: &Model, folder: Option<&Path>) -> Result<Self> {
         let own = match folder.map(|folder| (folder, Pipeline::read(folder))) {
             Some((folder, Ok((pipeline, transformer)))) if pipeline.own => Some((folder, pipeline, transformer)),
@@ -41,12 +44,18 @@ impl Embedder {
         Ok(Self { texts, pipeline: Some(pipeline.load(&Device::Cpu)?) })
     }
 
-    /// The tokens of a text.
+    /// Gives the tokens of a text.
+    ///
+    /// # Errors
+    /// Where the text cannot be tokenized, or has no tokens.
     pub fn read(&self, text: &str, role: Role) -> Result<Input> {
         self.texts.read(text, None, role)
     }
 
-    /// A vector of each input: by the checkpoint's own pipeline, or pooled by `mode` where it has none.
+    /// Makes a vector of each input: by the checkpoint's own pipeline, or pooled by `mode` where it has none.
+    ///
+    /// # Errors
+    /// On a token outside the vocabulary, and where the output is not finite.
     pub fn embed(&self, model: &Model, inputs: &[Input], mode: Mode) -> Result<Vec<Vec<f32>>> {
         let mut vectors = Vec::with_capacity(inputs.len());
         for pass in passes(inputs) {

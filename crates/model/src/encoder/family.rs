@@ -8,15 +8,17 @@ use crate::ops::Activation;
 pub struct Family {
     /// `model_type` in config.json.
     pub name: &'static str,
-    /// What stands before the names of the encoder's own tensors where a head was saved with it, and nothing where not.
+    /// The prefix of the encoder's own tensors where a head was saved with it; without a head they have none.
     pub prefix: &'static str,
+    /// How positions are counted.
     pub positions: Positions,
-    /// There is a table of token types (which of two texts a token is of).
+    /// Whether there is a table of token types (which of two texts a token is of).
     pub has_types: bool,
     /// The epsilon of its norms where config.json says nothing.
     pub norm_eps: f64,
+    /// The names of its tensors.
     pub names: &'static Names,
-    /// `architectures[0]` in config.json, and what such a checkpoint is for.
+    /// The values of `architectures[0]` in config.json, and what such a checkpoint is for; the base model's first.
     pub architectures: &'static [(&'static str, Job)],
 }
 
@@ -46,37 +48,54 @@ pub enum Job {
 pub struct Names {
     /// Layers are `{layer}N.` and one of the names below.
     pub layer: &'static str,
+    /// The projection to queries, (dim, dim).
     pub q: &'static str,
+    /// The projection to keys, (dim, dim).
     pub k: &'static str,
+    /// The projection to values, (dim, dim).
     pub v: &'static str,
+    /// The projection from the heads back to the stream, (dim, dim).
     pub o: &'static str,
+    /// The norm after attention.
     pub attention_norm: &'static str,
+    /// The feed-forward part's way up, (ffn, dim).
     pub up: &'static str,
+    /// The feed-forward part's way down, (dim, ffn).
     pub down: &'static str,
+    /// The norm after the feed-forward part.
     pub mlp_norm: &'static str,
-    /// The dense layer with tanh over the first token that base models have.
+    /// The dense layer with tanh over the first token that base models have; `None` where the family has none.
     pub pooler: Option<&'static str>,
+    /// The names of the classification head.
     pub classifier: ClassifierNames,
+    /// The names of the masked-token head.
     pub mask_filler: MaskFillerNames,
 }
 
-/// dense, activation, out: over the first token.
+/// The names of a classification head: out(activation(dense x)) over the first token.
 #[derive(Debug, PartialEq)]
 pub struct ClassifierNames {
+    /// The dense layer, (dim, dim).
     pub dense: &'static str,
-    /// The dense layer is the encoder's pooler, and has its prefix.
+    /// Whether the dense layer is the encoder's pooler, and has its prefix.
     pub dense_is_pooler: bool,
+    /// What follows the dense layer.
     pub activation: Activation,
+    /// The matrix to the classes, (classes, dim).
     pub out: &'static str,
 }
 
-/// dense, activation, norm, decoder: over every token. The decoder's matrix is the embedding's where tied.
+/// The names of a masked-token head: decoder(norm(activation(dense x))) over every token. The decoder's matrix is the
+/// embedding's where tied.
 #[derive(Debug, PartialEq)]
 pub struct MaskFillerNames {
+    /// The dense layer, (dim, dim).
     pub dense: &'static str,
-    /// The config's where None.
+    /// What follows the dense layer; `None` for the config's activation.
     pub activation: Option<Activation>,
+    /// The norm before the decoder.
     pub norm: &'static str,
+    /// The matrix to the vocabulary, (vocab, dim).
     pub decoder: &'static str,
     /// The whole name of the decoder's bias.
     pub bias: &'static str,
@@ -151,6 +170,7 @@ static DISTILBERT: Names = Names {
     },
 };
 
+/// Every encoder family that bantam runs.
 pub static FAMILIES: &[Family] = &[
     Family {
         name: "bert",
@@ -221,17 +241,17 @@ pub static FAMILIES: &[Family] = &[
 ];
 
 impl Family {
-    /// The row whose `model_type` this is.
+    /// Finds the family whose `model_type` this is.
     pub fn of_model_type(name: &str) -> Option<&'static Self> {
         FAMILIES.iter().find(|family| family.name == name)
     }
 
-    /// The names of all encoder families, for a sentence that lists what is supported.
+    /// Lists the names of all encoder families, for a sentence on what is supported.
     pub fn all_names() -> String {
         FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// The first architecture is the base model's.
+    /// The architecture of the base model, which has no head.
     pub fn base(&self) -> (&'static str, Job) {
         self.architectures[0]
     }

@@ -15,13 +15,15 @@ use crate::ops::{self, Activation, Attend, Span};
 /// The tokens of one text or pair of texts, special ones among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
+    /// The tokens in order.
     pub tokens: Vec<u32>,
-    /// For each token which of two texts it is of.
+    /// Which of two texts each token is of, 0 or 1.
     pub types: Vec<u32>,
-    /// The text did not fit and lost its end.
+    /// Whether the text did not fit and lost its end.
     pub truncated: bool,
 }
 
+/// The layers of an encoder with their weights.
 pub struct Graph {
     words: Linear,
     positions: Linear,
@@ -45,6 +47,7 @@ struct Layer {
 }
 
 impl Graph {
+    /// Builds the graph a config describes out of a checkpoint.
     pub fn new(config: &Config, weights: &Checkpoint) -> Result<Self> {
         let dim = config.dim;
         let table = |name: &str, rows| weights.table(&weights.own(&format!("embeddings.{name}")), rows, dim);
@@ -69,8 +72,8 @@ impl Graph {
         })
     }
 
-    /// The last hidden states of all inputs, one after the other: (T, dim). Fails on a token outside the vocabulary, an
-    /// input without tokens and one longer than the position table.
+    /// Gives the last hidden states of all inputs, one after the other: (T, dim). Fails on a token outside the
+    /// vocabulary, an input without tokens and one longer than the position table.
     pub fn forward(&self, inputs: &[Input]) -> Result<Tensor> {
         let mut hidden = self.embed(inputs)?;
         let spans: Arc<[Span]> =

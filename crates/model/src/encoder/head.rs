@@ -1,5 +1,5 @@
-//! What may follow the layers: a pooler over the first token, scores for classes, scores for masked tokens. A checkpoint
-//! has those it was saved with.
+//! The heads that may follow the layers: a pooler over the first token, scores for classes, scores for masked tokens. A
+//! checkpoint has those it was saved with.
 
 use candle_core::Tensor;
 
@@ -30,6 +30,7 @@ pub struct MaskFiller {
 }
 
 impl Pooler {
+    /// Reads the pooler, where the checkpoint has one.
     pub fn find(config: &Config, weights: &Checkpoint) -> Result<Option<Self>> {
         let Some(name) = config.family.names.pooler.map(|name| weights.own(name)) else { return Ok(None) };
         match weights.has(&format!("{name}.weight")) {

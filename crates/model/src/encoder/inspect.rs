@@ -11,17 +11,20 @@ use crate::inspect::Share;
 use crate::load::LoadOptions;
 use crate::tokenizer::Summary;
 
-/// What can be said of an encoder before it is loaded.
+/// What is known of an encoder before it is loaded.
 #[derive(Debug, Clone)]
 pub struct Facts {
+    /// The folder it was opened by.
     pub name: String,
+    /// Its config, read and checked.
     pub config: Config,
+    /// How its embeddings are made.
     pub pipeline: Pipeline,
     /// The width of an embedding.
     pub width: usize,
-    /// The most tokens of a text that it is given.
+    /// The longest text it reads, in tokens, special ones among them.
     pub context: usize,
-    /// Safetensors files.
+    /// How many safetensors files its weights are in.
     pub files: usize,
     /// Bytes of its weight files.
     pub bytes: u64,
@@ -32,7 +35,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Parameters in the files.
+    /// Parameters in the files, floating ones only.
     pub fn parameters(&self) -> u64 {
         self.types.values().map(|share| share.elements).sum()
     }
@@ -43,7 +46,11 @@ impl Facts {
     }
 }
 
-/// Reads headers, configs and tokenizer. Fails as `load` does on a model that is damaged or not supported.
+/// Reads the headers, configs and tokenizer of an encoder, and no weights. A tokenizer that cannot be read is a fact,
+/// not an error.
+///
+/// # Errors
+/// Where `load` fails on the configs or the headers: what is missing, damaged or not supported.
 pub fn inspect(folder: &Path) -> Result<Facts> {
     let opened = Opened::new(folder)?;
     let files = opened.files(&LoadOptions::default())?;

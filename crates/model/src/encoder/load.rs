@@ -1,5 +1,5 @@
-//! From a folder to an `Encoder`, and what one is asked: hidden states, embeddings, class scores, masked tokens. Headers
-//! and configs are read and checked before any weight is.
+//! From a folder to an `Encoder`, and what it can be asked for: hidden states, embeddings, class scores, masked tokens.
+//! Headers and configs are read and checked before any weight is.
 
 use std::path::{Path, PathBuf};
 
@@ -22,10 +22,13 @@ use crate::tokenizer::{Files, Summary, Tokenizer};
 /// The most tokens in one pass, unless a single text is longer: activations of a few megabytes.
 const PASS: usize = 2048;
 
-/// An encoder ready to be asked.
+/// An encoder, loaded and ready to embed, classify or fill masks.
 pub struct Encoder {
+    /// Its sizes and options.
     pub config: Config,
+    /// How its embeddings are made.
     pub pipeline: Pipeline,
+    /// The checkpoint's own tokenizer.
     pub tokenizer: Tokenizer,
     graph: Graph,
     pooler: Option<Pooler>,
@@ -36,7 +39,7 @@ pub struct Encoder {
     max_length: usize,
 }
 
-/// Whether the folder's config.json is an encoder's; false where there is none that can be read.
+/// Tells whether the folder's config.json is an encoder's; false where there is none that can be read.
 pub fn is_encoder(folder: &Path) -> bool {
     let transformer = Pipeline::read(folder).map_or_else(|_| folder.to_owned(), |(_, transformer)| transformer);
     let config = std::fs::read(transformer.join("config.json")).ok();
@@ -45,13 +48,18 @@ pub fn is_encoder(folder: &Path) -> bool {
 }
 
 /// Loads the encoder in a folder.
+///
+/// # Errors
+/// Where the folder holds no encoder, or one that is damaged or not supported, and where the options name an adapter.
 pub fn load(folder: &Path, options: &LoadOptions) -> Result<Encoder> {
     Opened::new(folder)?.load(options)
 }
 
 /// An encoder whose configs are read and whose weights are not.
 pub(super) struct Opened {
+    /// Its config, read and checked.
     pub config: Config,
+    /// How its embeddings are made.
     pub pipeline: Pipeline,
     /// The width of an embedding.
     pub width: usize,
@@ -63,6 +71,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// Reads the configs of a folder.
     pub fn new(folder: &Path) -> Result<Self> {
         let (pipeline, transformer) = Pipeline::read(folder)?;
         let file = transformer.join("config.json");
@@ -81,14 +90,17 @@ impl Opened {
         Ok(Self { config, pipeline, width, context, prepare, folder: transformer })
     }
 
+    /// Reads its tokenizer.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         Files::of_folder(&self.folder)?.tokenizer(None, None)
     }
 
+    /// Reads its tokenizer's facts, at less cost than the tokenizer.
     pub fn summary(&self) -> Result<Summary> {
         Summary::of_files(Files::of_folder(&self.folder)?, None, None)
     }
 
+    /// Opens its safetensors; matrices are read when they are asked for.
     pub fn files(&self, options: &LoadOptions) -> Result<Safetensors> {
         Safetensors::open(&self.folder, &options.device, options.precision)
     }
@@ -134,17 +146,23 @@ impl Encoder {
         self.max_length
     }
 
-    /// The classes that [`Encoder::scores`] speaks of; None where there is no such head.
+    /// The names of the classes that [`Encoder::scores`] scores, in its order; `None` where there is no such head.
     pub fn labels(&self) -> Option<&[String]> {
         self.classifier.as_ref().map(|_| &self.config.labels[..])
     }
 
-    /// The tokens of a text, or of two that are read together.
+    /// Gives the tokens of a text, or of two that are read together.
+    ///
+    /// # Errors
+    /// Where the text cannot be tokenized, or has no tokens.
     pub fn read(&self, text: &str, pair: Option<&str>, role: Role) -> Result<Input> {
         self.texts.read(text, pair, role)
     }
 
-    /// The last hidden states of each input: (its tokens, dim).
+    /// Gives the last hidden states of each input: (its tokens, dim).
+    ///
+    /// # Errors
+    /// On a token outside the vocabulary, and on an input without tokens or with more than fit.
     pub fn hidden(&self, inputs: &[Input]) -> Result<Vec<Tensor>> {
         let mut all = Vec::with_capacity(inputs.len());
         for pass in passes(inputs) {
@@ -158,7 +176,10 @@ impl Encoder {
         Ok(all)
     }
 
-    /// The embedding of each input, by the checkpoint's pipeline.
+    /// Makes the embedding of each input, by the checkpoint's pipeline.
+    ///
+    /// # Errors
+    /// Where `hidden` fails, and where the output is not finite.
     pub fn embed(&self, inputs: &[Input]) -> Result<Vec<Vec<f32>>> {
         let embed = |states: &Tensor| {
             let states = states.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
@@ -167,13 +188,19 @@ impl Encoder {
         self.hidden(inputs)?.iter().map(embed).collect()
     }
 
-    /// What the pooler makes of each input's first token, (n, dim); None where there is no pooler.
+    /// Gives the pooler's output for each input's first token, (n, dim); `None` where there is no pooler.
+    ///
+    /// # Errors
+    /// Where `hidden` fails.
     pub fn pooled(&self, inputs: &[Input]) -> Result<Option<Tensor>> {
         let Some(pooler) = &self.pooler else { return Ok(None) };
         Ok(Some(pooler.forward(&self.first_tokens(inputs)?)?))
     }
 
-    /// The classification head's scores of each input, one for each of the labels.
+    /// Gives the classification head's scores of each input, one for each of the labels.
+    ///
+    /// # Errors
+    /// Where the encoder has no classification head, `hidden` fails, or the output is not finite.
     pub fn scores(&self, inputs: &[Input]) -> Result<Vec<Vec<f32>>> {
         let Some(classifier) = &self.classifier else {
             let architecture = self.config.architecture;
@@ -183,7 +210,10 @@ impl Encoder {
         scores.into_iter().map(finite).collect()
     }
 
-    /// The masked-token head's logits at every place of an input, (tokens, vocab).
+    /// Gives the masked-token head's logits at every place of an input, (tokens, vocab).
+    ///
+    /// # Errors
+    /// Where the encoder has no masked-token head, and where `hidden` fails.
     pub fn mask_logits(&self, input: &Input) -> Result<Tensor> {
         match &self.mask_filler {
             Some(filler) => filler.forward(&self.graph.forward(std::slice::from_ref(input))?),
@@ -194,7 +224,7 @@ impl Encoder {
         }
     }
 
-    /// Scores as probabilities; those of a regression are its answer and stay.
+    /// Turns scores into probabilities; those of a regression are its answer and stay.
     pub fn probabilities(&self, scores: &[f32]) -> Vec<f32> {
         match self.config.problem {
             Problem::Regression => scores.to_vec(),
@@ -225,7 +255,7 @@ pub(super) fn passes(inputs: &[Input]) -> impl Iterator<Item = &[Input]> {
     })
 }
 
-/// A vector that is no number would look like an answer.
+/// Refuses a vector that is not finite, which would look like an answer.
 pub(super) fn finite(numbers: Vec<f32>) -> Result<Vec<f32>> {
     match numbers.iter().all(|x| x.is_finite()) {
         true => Ok(numbers),

@@ -1,11 +1,11 @@
 //! Encoders: models that read a whole text both ways and give numbers for it rather than more text. A checkpoint folder
-//! becomes an `Encoder`: hidden states, sentence embeddings, and what its head says, class scores or masked tokens.
-//! It generates nothing; that is `Decoder`'s. It reads safetensors only: GGUF has no place for the heads.
+//! becomes an `Encoder`: hidden states, sentence embeddings, and what its head gives, class scores or logits of masked
+//! tokens. It generates nothing; that is `Decoder`'s. It reads safetensors only: GGUF has no place for the heads.
 //!
 //! In reading order: `family` is the table of what differs, `config` the checkpoint's own shape, `graph` the layers on
-//! the operations of `ops`, `head` what may follow them, `pipeline` how sentence-transformers makes one vector of a text
-//! with the modes of `pooling`, `text` the way from text to tokens, `load` and `inspect` open a folder. `decoder` lends the same to models
-//! that were made to generate.
+//! the operations of `ops`, `head` what may follow them, `pipeline` how sentence-transformers makes one vector of a
+//! text with the modes of `pooling`, `text` the way from text to tokens, `load` and `inspect` open a folder. `decoder`
+//! makes embeddings of models that were made to generate.
 
 mod checkpoint;
 mod config;

@@ -1,5 +1,5 @@
-//! How a text's states become its embedding: sentence-transformers' modules.json, a chain of modules each in a folder of
-//! its own. A checkpoint without one is pooled by the mean, as sentence-transformers does it.
+//! How a text's states become its embedding: sentence-transformers' modules.json, a chain of modules each in a folder
+//! of its own. A checkpoint without one is pooled by the mean, as sentence-transformers does it.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -14,30 +14,35 @@ use crate::linear::Linear;
 use crate::ops::{self, Activation};
 use crate::weights::{Precision, Weights};
 
-/// What is done with the hidden states of a text, read and checked; the weights of its dense layers are not loaded.
+/// How an embedding is made of the hidden states of a text, read and checked; the weights of its dense layers are not
+/// loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
+    /// How one vector is made of the states.
     pub pooling: Pooling,
+    /// What is done with the vector, in order.
     pub steps: Vec<Step>,
-    /// It is the checkpoint's own and not the default.
+    /// Whether it is the checkpoint's own, and not the default.
     pub own: bool,
 }
 
-/// What may follow the pooling.
+/// A step that may follow the pooling.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
+    /// A dense layer.
     Dense(Dense),
-    /// To length 1.
+    /// Scaling to length 1.
     Normalize,
 }
 
+/// A dense layer of a pipeline: its sizes, and the folder that its weights are in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dense {
     folder: PathBuf,
     inp: usize,
     out: usize,
     bias: bool,
-    /// None leaves the numbers as they are.
+    /// `None` leaves the numbers as they are.
     activation: Option<Activation>,
 }
 
@@ -60,6 +65,7 @@ struct RawDense {
     module_output_name: Option<String>,
 }
 
+/// The file that lists the modules of a sentence-transformers model.
 pub const MODULES: &str = "modules.json";
 
 impl Default for Pipeline {
@@ -71,6 +77,9 @@ impl Default for Pipeline {
 impl Pipeline {
     /// Reads the modules of a folder, and says in which folder the encoder itself is. `dim` is not known yet, so widths
     /// are checked by [`Pipeline::check`].
+    ///
+    /// # Errors
+    /// Where modules.json or a module's config is damaged, or asks for what bantam does not do.
     pub fn read(folder: &Path) -> Result<(Self, PathBuf)> {
         let file = folder.join(MODULES);
         let Some(modules) = read_json::<Vec<RawModule>>(&file)? else {
@@ -95,7 +104,10 @@ impl Pipeline {
         Ok((Self { pooling, steps, own: true }, within(folder, &first.path, &at)?))
     }
 
-    /// Refuses a chain whose widths do not go together; gives the width of the embedding.
+    /// Checks that the widths of the chain go together; gives the width of the embedding.
+    ///
+    /// # Errors
+    /// Where a dense layer takes another width than comes before it.
     pub fn check(&self, dim: usize) -> Result<usize> {
         let mut width = self.pooling.width(dim);
         for step in &self.steps {
@@ -109,7 +121,7 @@ impl Pipeline {
         Ok(width)
     }
 
-    /// "mean, dense 64 → 32, normalize", for people.
+    /// Describes the chain for people: "mean, dense 64 → 32, normalize".
     pub fn words(&self) -> String {
         let modes = self.pooling.modes().iter().map(|mode| mode.name()).collect::<Vec<_>>().join(" + ");
         let step = |step: &Step| match step {
@@ -119,7 +131,10 @@ impl Pipeline {
         modes + &self.steps.iter().map(step).collect::<String>()
     }
 
-    /// The chain with its weights.
+    /// Loads the weights of its dense layers.
+    ///
+    /// # Errors
+    /// Where a dense layer's tensors are missing or of another shape.
     pub fn load(&self, device: &Device) -> Result<Loaded> {
         let step = |step: &Step| {
             Ok(match step {
@@ -143,7 +158,10 @@ enum LoadedStep {
 }
 
 impl Loaded {
-    /// The embedding of one text from its states, rows of `dim`.
+    /// Makes the embedding of one text from its states, rows of `dim`.
+    ///
+    /// # Errors
+    /// Where the arithmetic of a dense layer fails.
     pub fn run(&self, states: &[f32], dim: usize) -> Result<Vec<f32>> {
         let mut vector = self.pooling.pool(states, dim);
         for step in &self.steps {
@@ -218,7 +236,8 @@ fn activation(class: &str) -> std::result::Result<Option<Activation>, String> {
     }
 }
 
-/// A pooling's config.json, in the older form (a flag for each mode) or the newer (`pooling_mode`, one name or several).
+/// A pooling's config.json, in the older form (a flag for each mode) or the newer (`pooling_mode`, one name or
+/// several).
 fn read_pooling(folder: &Path) -> Result<Pooling> {
     let file = folder.join("config.json");
     let at = file.display().to_string();

@@ -1,28 +1,28 @@
 //! From the hidden states of a text's tokens to one vector: sentence-transformers' pooling modes, alone or side by side
 //! (`models/Pooling.py`). Plain loops over floats; what comes after the pooling is `pipeline`'s.
 
-/// One way of making one vector of many.
+/// One way of making one vector of the hidden states h of a text's n tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
-    /// The first token's.
+    /// The first token's state.
     Cls,
-    /// The largest of each number.
+    /// The largest of each feature.
     Max,
-    /// Σ h / n
+    /// Σ h / n.
     Mean,
-    /// Σ h / √n
+    /// Σ h / √n.
     MeanSqrtLen,
     /// Σ i h / Σ i with i from 1: later tokens count more (Muennighoff 2022, arXiv:2202.08904).
     WeightedMean,
-    /// The last token's.
+    /// The last token's state.
     Last,
 }
 
 impl Mode {
-    /// In the order in which several stand side by side.
+    /// Every mode, in the order in which several stand side by side.
     pub const ALL: [Mode; 6] = [Mode::Cls, Mode::Max, Mode::Mean, Mode::MeanSqrtLen, Mode::WeightedMean, Mode::Last];
 
-    /// What the newer form of a pooling's config.json calls it.
+    /// The name that the newer form of a pooling's config.json has for it.
     pub fn name(self) -> &'static str {
         match self {
             Mode::Cls => "cls",
@@ -34,7 +34,7 @@ impl Mode {
         }
     }
 
-    /// The key of the older form, whose value says whether it is one of those used.
+    /// The key of the older form, whose value says whether the mode is used.
     pub fn key(self) -> &'static str {
         match self {
             Mode::Cls => "pooling_mode_cls_token",
@@ -58,23 +58,27 @@ impl From<Mode> for Pooling {
 }
 
 impl Pooling {
-    /// Several modes side by side, in the order of [`Mode::ALL`]; None where there is none.
+    /// Puts several modes side by side, in the order of [`Mode::ALL`]; `None` where there is none.
     pub fn of(mut modes: Vec<Mode>) -> Option<Self> {
         modes.sort_unstable();
         modes.dedup();
         (!modes.is_empty()).then_some(Self(modes))
     }
 
+    /// Its modes, each once, in the order of [`Mode::ALL`].
     pub fn modes(&self) -> &[Mode] {
         &self.0
     }
 
-    /// The width of what it makes of states of width `dim`.
+    /// The width of the vector it makes of states of width `dim`.
     pub fn width(&self, dim: usize) -> usize {
         dim * self.0.len()
     }
 
-    /// One vector of the states of one text, rows of `dim`, at least one.
+    /// Makes one vector of the states of one text, rows of `dim`, at least one.
+    ///
+    /// # Panics
+    /// Where there is no row.
     pub fn pool(&self, states: &[f32], dim: usize) -> Vec<f32> {
         self.0.iter().flat_map(|&mode| pool(mode, states, dim)).collect()
     }

@@ -1,5 +1,6 @@
-//! From text to an encoder's tokens: the checkpoint's own tokenizer with its special tokens, cut to what fits (the longer
-//! of a pair loses first, as in transformers), and what sentence-transformers does to a text before: lower case, prompts.
+//! From text to an encoder's tokens: the checkpoint's own tokenizer with its special tokens, cut to what fits (the
+//! longer of a pair loses first, as in transformers), and what sentence-transformers does to a text before: lower case,
+//! prompts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,15 +15,18 @@ use crate::error::{Error, Result};
 /// The least tokens that hold a pair of texts: RoBERTa writes four special ones around it.
 pub const SHORTEST: usize = 6;
 
-/// What a text is to a search. Some models were trained with other words before a question than before a document.
+/// What a text is to a search. Some models were trained with another prompt before a question than before a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
+    /// No part of a search: the default prompt, where there is one.
     Plain,
+    /// The question.
     Query,
+    /// A text that may answer it.
     Document,
 }
 
-/// How texts are read.
+/// Turns texts into tokens as one checkpoint wants them.
 pub struct Texts {
     /// Truncates, and does not pad.
     tokenizer: tokenizers::Tokenizer,
@@ -32,10 +36,11 @@ pub struct Texts {
 /// What sentence-transformers does to a text before its tokenizer sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prepare {
-    /// The model is one of sentence-transformers, which strips texts.
+    /// Whitespace around a text is removed, as sentence-transformers does.
     pub strip: bool,
+    /// The text is lower-cased.
     pub lower_case: bool,
-    /// The most tokens, where it says so.
+    /// The most tokens, where the checkpoint says so.
     pub max_length: Option<usize>,
     prompts: BTreeMap<String, String>,
     default_prompt: Option<String>,
@@ -67,7 +72,7 @@ const TRANSFORMER_CONFIGS: [&str; 7] = [
 ];
 
 impl Prepare {
-    /// Of a sentence-transformers model: `folder` has the prompts, `transformer` the tokenizer.
+    /// Reads what a sentence-transformers model says: `folder` has the prompts, `transformer` the tokenizer.
     pub fn read(folder: &Path, transformer: &Path) -> Result<Self> {
         let mut raw = RawTransformer::default();
         for name in TRANSFORMER_CONFIGS {
@@ -113,7 +118,7 @@ impl Prepare {
 }
 
 impl Texts {
-    /// `max_length` counts the special tokens, too.
+    /// Takes a tokenizer and cuts at `max_length` tokens, the special ones among them.
     pub fn new(tokenizer: &tokenizers::Tokenizer, prepare: Prepare, max_length: usize) -> Result<Self> {
         let mut tokenizer = tokenizer.clone();
         let truncation = TruncationParams {
@@ -127,7 +132,7 @@ impl Texts {
         Ok(Self { tokenizer, prepare })
     }
 
-    /// The tokens of a text, or of two that are read together.
+    /// Gives the tokens of a text, or of two that are read together.
     pub fn read(&self, text: &str, pair: Option<&str>, role: Role) -> Result<Input> {
         let text = self.prepare.apply(text, role);
         let input = match pair {

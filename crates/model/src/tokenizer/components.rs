@@ -1,6 +1,6 @@
-//! What GGUF has no words for: a tokenizer without its tokens. bantam writes it beside GGUF's own keys (the normalizer,
-//! the exact pattern, the flags of added tokens, what stands around a text), so that a file that bantam wrote tokenizes
-//! exactly as the checkpoint did. Other readers ignore the key.
+//! The parts of a tokenizer that GGUF has no keys for: tokenizer.json without its tokens. bantam writes it beside
+//! GGUF's own keys (the normalizer, the exact pattern, the flags of added tokens, what stands around a text), so that a
+//! file that bantam wrote tokenizes exactly as the checkpoint did. Other readers ignore the key.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
-/// The key, a text of JSON.
+/// The key of a GGUF file that has them, as a string of JSON.
 pub(crate) const KEY: &str = "bantam.tokenizer";
 
 /// tokenizer.json without vocabulary and merges; added tokens by their flags.
@@ -35,7 +35,7 @@ const FLAGS: [(char, &str); 5] =
 const LISTS: [&str; 2] = ["vocab", "merges"];
 
 impl Components {
-    /// Of a tokenizer.json.
+    /// Takes them out of a tokenizer.json.
     pub fn of(json: &Value) -> Self {
         let part = |name: &str| json.get(name).cloned().unwrap_or_default();
         let model = json["model"].as_object().into_iter().flatten().filter(|(key, _)| !LISTS.contains(&key.as_str()));
@@ -54,15 +54,17 @@ impl Components {
         }
     }
 
+    /// Reads what `write` wrote.
     pub fn read(text: &str) -> tokenizers::Result<Self> {
         serde_json::from_str(text).map_err(|e| format!("{KEY}: {e}").into())
     }
 
+    /// Writes them as JSON.
     pub fn write(&self) -> String {
         serde_json::to_string(self).expect("text keys and JSON values are always written")
     }
 
-    /// The tokenizer, with tokens and merges given back. `tokens` has every token at its number.
+    /// Builds the tokenizer, with tokens and merges given back. `tokens` has every token at its number.
     pub fn with_vocabulary(
         &self,
         vocab: Vocab,

@@ -1,5 +1,5 @@
-//! Vocabularies from before tokenizer.json: vocab.json with merges.txt (byte-level BPE), and vocab.txt (WordPiece). These
-//! files hold the tokens; how text is cut follows from the tokenizer's class, as transformers knows it.
+//! Vocabularies from before tokenizer.json: vocab.json with merges.txt (byte-level BPE), and vocab.txt (WordPiece).
+//! These files hold the tokens; how text is cut follows from the tokenizer's class, as transformers knows it.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::files::Config;
 use super::splitters::QWEN2;
 
-/// tokenizer.json of byte-level BPE.
+/// Makes the tokenizer.json of byte-level BPE.
 pub fn byte_level(
     vocab: Map<String, Value>,
     merges: &str,
@@ -43,7 +43,7 @@ pub fn byte_level(
     Ok(whole(normalizer, pre_tokenizer, post, bytes(true), model))
 }
 
-/// tokenizer.json of BERT's WordPiece: a line a token.
+/// Makes the tokenizer.json of BERT's WordPiece out of a vocab.txt, which has a token a line.
 pub fn word_pieces(words: &str, config: &Config, named: &BTreeMap<String, String>) -> tokenizers::Result<Value> {
     let vocab: Map<String, Value> =
         words.lines().enumerate().map(|(id, word)| (word.trim_end().to_owned(), id.into())).collect();

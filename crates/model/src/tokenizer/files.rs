@@ -14,27 +14,29 @@ use super::{Rule, Token, Tokenizer, early, sentencepiece};
 use crate::error::{Error, Result};
 use crate::load::Embedded;
 
-/// A tokenizer's files as they lie there.
+/// The files of a checkpoint's tokenizer, unparsed.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// The place, for sentences.
+    /// The folder, or an embedded model's name, for error messages.
     pub place: String,
+    /// The file or files that have the tokens.
     pub vocabulary: Vocabulary,
     /// tokenizer_config.json.
     pub config: Option<Vec<u8>>,
-    /// special_tokens_map.json, which older checkpoints have beside it.
+    /// special_tokens_map.json, which older checkpoints have.
     pub special_tokens: Option<Vec<u8>>,
-    /// added_tokens.json, likewise.
+    /// added_tokens.json, which older checkpoints have.
     pub added_tokens: Option<Vec<u8>>,
     /// chat_template.jinja, which newer checkpoints have instead of a key in tokenizer_config.json.
     pub chat_template: Option<Vec<u8>>,
-    /// additional_chat_templates/NAME.jinja.
+    /// additional_chat_templates/NAME.jinja, by NAME.
     pub named_templates: Vec<(String, Vec<u8>)>,
 }
 
-/// What the tokens are read from.
+/// The file or files that the tokens are read from.
 #[derive(Debug, Default)]
 pub enum Vocabulary {
+    /// None of the files below is there.
     #[default]
     Missing,
     /// tokenizer.json.
@@ -50,6 +52,7 @@ pub enum Vocabulary {
 /// tokenizer_config.json, as far as it matters.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Config {
+    /// The tokenizer's class in transformers.
     pub tokenizer_class: Option<String>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
@@ -57,9 +60,13 @@ pub(super) struct Config {
     added_tokens_decoder: BTreeMap<String, Added>,
     extra_special_tokens: Option<Value>,
     chat_template: Option<Value>,
+    /// Whether BERT's text is lower-cased; true where absent.
     pub do_lower_case: Option<bool>,
+    /// Whether BERT's text loses its accents; where absent, as it is lower-cased.
     pub strip_accents: Option<bool>,
+    /// Whether each Chinese character is a word of BERT's; true where absent.
     pub tokenize_chinese_chars: Option<bool>,
+    /// Whether byte-level BPE puts a space before a text; false where absent.
     pub add_prefix_space: Option<bool>,
     #[serde(flatten)]
     special_tokens: SpecialTokens,
@@ -94,7 +101,10 @@ struct Added {
 }
 
 impl Files {
-    /// Reads those that a folder has. Fails where a file is there and cannot be read.
+    /// Reads those that a folder has; one without a vocabulary shows when the tokenizer is made.
+    ///
+    /// # Errors
+    /// Where a file is there and cannot be read.
     pub fn of_folder(folder: &Path) -> Result<Self> {
         let read = |name: &str| match std::fs::read(folder.join(name)) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -121,7 +131,7 @@ impl Files {
         })
     }
 
-    /// Those compiled into the binary.
+    /// Takes those compiled into the binary.
     pub fn embedded(files: &Embedded) -> Self {
         Self {
             place: files.name.to_owned(),
@@ -131,7 +141,10 @@ impl Files {
         }
     }
 
-    /// The tokenizer they describe. `bos` and `eos` are config.json's, for checkpoints whose own files name none.
+    /// Makes the tokenizer they describe. `bos` and `eos` are config.json's, for checkpoints whose own files name none.
+    ///
+    /// # Errors
+    /// Where there is no vocabulary, or a file is damaged or of a kind that is not supported.
     pub fn tokenizer(&self, bos: Option<u32>, eos: Option<u32>) -> Result<Tokenizer> {
         let config: Config = self.part("tokenizer_config.json", self.config.as_deref())?;
         let named = self.named(&config)?;

@@ -1,10 +1,10 @@
-//! Text to tokens and back, exactly as the checkpoint's own tokenizer does it. The algorithm is the `tokenizers`
+//! From text to tokens and back, exactly as the checkpoint's own tokenizer does it. The algorithm is the `tokenizers`
 //! crate's; this adds the rules that stand outside tokenizer.json: which tokens begin and end a sequence, whether they
 //! are added, and the chat templates, which are kept as text and rendered in `chat`.
 //!
 //! `files` reads a checkpoint's own files (`early` and `sentencepiece` those from before tokenizer.json), `gguf` the
-//! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what bantam's own
-//! GGUF files say besides.
+//! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what
+//! bantam's own GGUF files say besides. `summary` gives a tokenizer's facts without building it.
 
 mod early;
 mod files;
@@ -27,7 +27,7 @@ pub(crate) use files::Vocabulary;
 pub use summary::Summary;
 pub(crate) use pieces::{Kind, Pieces};
 
-/// A checkpoint's tokenizer.
+/// A special token.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -41,7 +41,9 @@ pub struct Tokenizer {
 /// A special token: its id, and how it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
+    /// Its number in the vocabulary.
     pub id: u32,
+    /// How it is written, such as `</s>`.
     pub text: String,
 }
 
@@ -49,7 +51,9 @@ pub struct Token {
 /// in `decode`, those among the tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Special {
+    /// They are added, or written out.
     With,
+    /// They are not added, or left out of the text.
     Without,
 }
 
@@ -91,14 +95,20 @@ impl Tokenizer {
         })
     }
 
-    /// The tokens of a text. Special tokens that are written out in the text become themselves.
+    /// Gives the tokens of a text. Special tokens that are written out in the text become themselves.
+    ///
+    /// # Errors
+    /// Where the tokenizer cannot read the text.
     pub fn encode(&self, text: &str, special: Special) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, special == Special::With);
         let encoding = encoding.map_err(|e| Error::Request(format!("cannot tokenize the text: {e}")))?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The text of tokens; without special tokens it reads as a person wrote it.
+    /// Gives the text of tokens; without special tokens it reads as a person wrote it.
+    ///
+    /// # Errors
+    /// Where the tokenizer cannot put the tokens together.
     pub fn decode(&self, tokens: &[u32], special: Special) -> Result<String> {
         let text = self.inner.decode(tokens, special == Special::Without);
         text.map_err(|e| Error::Request(format!("cannot decode the tokens: {e}")))
@@ -119,7 +129,8 @@ impl Tokenizer {
         self.adds_bos
     }
 
-    /// The Jinja template that turns a conversation into a prompt, where the checkpoint has one.
+    /// The Jinja template that turns a conversation into a prompt; `None` where the checkpoint has none by the name
+    /// `default`.
     pub fn chat_template(&self) -> Option<&str> {
         self.chat_templates.get("default").map(String::as_str)
     }
@@ -139,11 +150,12 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// Whether there are no tokens at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The library's own tokenizer, for what looks inside: export writes its vocabulary and merges.
+    /// The `tokenizers` crate's own tokenizer, for what looks inside: export writes its vocabulary and merges.
     pub fn inner(&self) -> &tokenizers::Tokenizer {
         &self.inner
     }

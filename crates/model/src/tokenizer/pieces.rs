@@ -1,5 +1,5 @@
-//! SentencePiece vocabularies of the BPE kind: pieces with scores become a BPE whose merges follow from them. It reads no
-//! file; a GGUF file's metadata and a tokenizer.model both end here.
+//! SentencePiece vocabularies of the BPE kind: pieces with scores become a BPE whose merges follow from them. It reads
+//! no file; a GGUF file's metadata and a tokenizer.model both end here.
 //!
 //! The merges are transformers' (`generate_merges` in convert_slow_tokenizer.py).
 
@@ -13,18 +13,25 @@ use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, Tokenizer};
 /// grows with the square of the length.
 const LONGEST_PIECE: usize = 1024;
 
-/// What a token is: `tokenizer.ggml.token_type`, and SentencePiece's `Type` with the same numbers.
+/// The kind of a token: `tokenizer.ggml.token_type`, and SentencePiece's `Type` with the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// A piece of text.
     Normal,
+    /// What stands for text that no piece covers.
     Unknown,
+    /// A special token, which is no text.
     Control,
+    /// A piece that is found in a text before any merging.
     UserDefined,
+    /// A place in the vocabulary without use.
     Unused,
+    /// One byte of text that no piece covers, written `<0xNN>`.
     Byte,
 }
 
 impl Kind {
+    /// Its number in the files, 1 to 6.
     pub fn number(self) -> i32 {
         match self {
             Self::Normal => 1,
@@ -36,6 +43,7 @@ impl Kind {
         }
     }
 
+    /// Finds the kind of this number.
     pub fn of(number: i64) -> Option<Self> {
         Some(match number {
             1 => Self::Normal,
@@ -49,24 +57,27 @@ impl Kind {
     }
 }
 
-/// A vocabulary and how it treats spaces.
+/// A vocabulary of pieces, and how it treats spaces.
 #[derive(Debug, Clone, Default)]
 pub struct Pieces {
+    /// The tokens, each at the place of its id.
     pub tokens: Vec<String>,
+    /// The kind of each token.
     pub kinds: Vec<Kind>,
-    /// As many as tokens; a larger one merges earlier.
+    /// The score of each token; a larger one merges earlier.
     pub scores: Vec<f64>,
     /// The merges in their order, where the vocabulary comes with its own.
     pub merges: Option<Vec<(String, String)>>,
+    /// The id of the token for what no piece covers; `None` where there is none.
     pub unknown: Option<u32>,
-    /// A text begins with a space, its own or an added one.
+    /// Whether a space is put before a text.
     pub prefixes_space: bool,
-    /// Spaces at both ends go, and several become one.
+    /// Whether spaces at both ends are removed and several become one.
     pub collapses_spaces: bool,
 }
 
 impl Pieces {
-    /// The tokenizer, with special and user-defined tokens, without what stands around a text.
+    /// Builds the tokenizer, with special and user-defined tokens, but without those set around a text.
     pub fn tokenizer(&self) -> tokenizers::Result<Tokenizer> {
         let merges = self.merges.clone().unwrap_or_else(|| self.merges_by_score());
         let mut model =
@@ -106,7 +117,7 @@ impl Pieces {
         Ok(serde_json::from_value(json!({"type": "Sequence", "decoders": steps}))?)
     }
 
-    /// Every way to write a token as two others is a merge; the best score goes first.
+    /// Derives the merges: every way to write a token as two others is one; the best score goes first.
     pub fn merges_by_score(&self) -> Vec<(String, String)> {
         let ids: HashMap<&str, usize> = self.tokens.iter().enumerate().map(|(id, t)| (t.as_str(), id)).collect();
         let mergeable = |id: usize| matches!(self.kinds[id], Kind::Normal | Kind::UserDefined);
@@ -128,12 +139,12 @@ impl Pieces {
     }
 }
 
-/// Each token's number is its place.
+/// Maps each token to its place.
 pub fn ids(tokens: &[String]) -> Vocab {
     tokens.iter().zip(0..).map(|(token, id)| (token.clone(), id)).collect()
 }
 
-/// Tokens that are found in a text before anything else: special ones, and those their makers defined.
+/// Adds the tokens that are found in a text before anything else: special ones, and user-defined ones.
 pub fn add(inner: &mut Tokenizer, tokens: &[String], kinds: &[Kind]) -> tokenizers::Result<()> {
     let of = |special: bool, chosen: &[Kind]| -> Vec<AddedToken> {
         let chosen = tokens.iter().zip(kinds).filter(|(text, kind)| chosen.contains(kind) && !text.is_empty());

@@ -2,25 +2,33 @@
 //! names and what they mean are llama.cpp's (`llm_tokenizer_bpe` and `llama_vocab::impl::load` in src/llama-vocab.cpp);
 //! the patterns are those of the tokenizer.json files that the names were given to.
 
-/// What a name stands for.
+/// A way of cutting a text, with the names that GGUF files have for it.
 pub struct Splitter {
+    /// The values of `tokenizer.ggml.pre` that mean it.
     pub names: &'static [&'static str],
     /// Each pattern cuts the pieces of the one before.
     pub patterns: &'static [&'static str],
-    /// A piece that is a token as a whole is taken without merging.
+    /// Whether a piece that is a token as a whole is taken without merging.
     pub whole_first: bool,
     /// Whether a first token is added where the file does not say.
     pub adds_bos: bool,
-    /// The text is composed (NFC) first. GGUF has no word for it; every checkpoint that bears such a name does it.
+    /// Whether the text is composed (NFC) first. GGUF has no key for it; every checkpoint that bears such a name does
+    /// it.
     pub composes: bool,
 }
 
+/// GPT-2's pattern.
 pub const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// Llama 3's pattern: numbers in threes.
 pub const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Qwen 2's pattern: digits one by one.
 pub const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Qwen 3.5's pattern: as Qwen 2's, with marks among the letters.
 pub const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// GPT-4o's pattern: cuts at a change of case, and numbers in threes.
 pub const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Mistral's pattern: cuts at a change of case, and digits one by one.
 pub const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const SEED_CODER: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -30,7 +38,7 @@ const DEEPSEEK_V3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^
 const CJK: &str = r"[\x{4E00}-\x{9FA5}\x{0800}-\x{4E00}\x{AC00}-\x{D7FF}]+";
 const KANA: &str = r"[\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+";
 
-/// All patterns of more than one step's wit, for the test that holds them against another engine.
+/// The patterns that are more than one class of characters, for the test that holds them against another engine.
 #[cfg(test)]
 pub static PATTERNS: &[(&str, &str)] = &[
     ("GPT2", GPT2),
@@ -50,6 +58,7 @@ const fn splitter(names: &'static [&'static str], patterns: &'static [&'static s
     Splitter { names, patterns, whole_first: false, adds_bos: false, composes: false }
 }
 
+/// Every way of cutting that is known.
 #[rustfmt::skip]
 pub static SPLITTERS: &[Splitter] = &[
     Splitter {
@@ -88,12 +97,12 @@ pub static SPLITTERS: &[Splitter] = &[
 ];
 
 impl Splitter {
-    /// The row of a name.
+    /// Finds the splitter that a name stands for.
     pub fn named(name: &str) -> Option<&'static Self> {
         SPLITTERS.iter().find(|splitter| splitter.names.contains(&name))
     }
 
-    /// All names, for refusals.
+    /// Lists all names, for a sentence on what is supported.
     pub fn names() -> String {
         SPLITTERS.iter().flat_map(|splitter| splitter.names).copied().collect::<Vec<_>>().join(", ")
     }

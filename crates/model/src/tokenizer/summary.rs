@@ -15,11 +15,14 @@ use super::splitters::Splitter;
 use crate::error::{Error, Result};
 use bantam_format::gguf::Gguf;
 
-/// A tokenizer's facts.
+/// What is known of a tokenizer without building it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
+    /// How many tokens there are, special ones included.
     pub tokens: usize,
+    /// Whether a text is begun with the BOS token.
     pub adds_bos: bool,
+    /// Whether the checkpoint has a chat template without a name of its own.
     pub has_chat_template: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A tokenizer in GGUF's keys: rebuilt from a file's, and told in them.
+//! A tokenizer in the keys of a GGUF file: rebuilt from them, and written in them.
 
 mod read;
 mod write;

@@ -16,8 +16,11 @@ use crate::tokenizer::{Rule, Token, Tokenizer};
 use bantam_format::gguf::Gguf;
 
 impl Tokenizer {
-    /// Rebuilds the tokenizer a GGUF file describes. Fails on parts that are missing or do not fit together, and on a
-    /// kind or a splitting rule that is not known, since guessing would tokenize wrongly without a word.
+    /// Rebuilds the tokenizer a GGUF file describes.
+    ///
+    /// # Errors
+    /// Where parts are missing or do not fit together, and on a kind or a splitting rule that is not known, since
+    /// guessing would tokenize wrongly without a word.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         Vocabulary::read(gguf)?.tokenizer()
     }

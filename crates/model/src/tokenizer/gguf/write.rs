@@ -1,7 +1,7 @@
-//! The tokenizer as GGUF's `tokenizer.ggml.*`: tokenizer.json told in llama.cpp's words. Byte-level BPE becomes its
-//! model `gpt2`, with the name of a pre-tokenizer that it has built in; BPE with byte fallback (SentencePiece, as Llama 2
-//! and Mistral have it) becomes its model `llama`, with scores. What those words cannot say stands in a key of bantam's
-//! own, and is noted where llama.cpp will tokenize otherwise for it. It tokenizes nothing.
+//! The tokenizer as GGUF's `tokenizer.ggml.*`: tokenizer.json in llama.cpp's keys. Byte-level BPE becomes its model
+//! `gpt2`, with the name of a pre-tokenizer that it has built in; BPE with byte fallback (SentencePiece, as Llama 2 and
+//! Mistral have it) becomes its model `llama`, with scores. What those keys cannot say stands in a key of bantam's own,
+//! and is noted where llama.cpp will tokenize otherwise for it. It tokenizes nothing.
 
 use crate::Tokenizer;
 use crate::config::gguf::{Pair, Told, text};
@@ -55,7 +55,11 @@ struct Vocabulary {
     ids: HashMap<String, u32>,
 }
 
-/// All `tokenizer.*` keys for a model with an embedding of `size` rows; `ends` are the tokens that end its generations.
+/// Gives all `tokenizer.*` keys for a model with an embedding of `size` rows; `ends` are the tokens that end its
+/// generations.
+///
+/// # Errors
+/// Where the tokenizer is of a kind that GGUF has no keys for, or has more tokens than the embedding has rows.
 pub fn of_tokenizer(tokenizer: &Tokenizer, size: usize, ends: &[u32]) -> Result<Told> {
     let json: Json = serde_json::to_value(tokenizer.inner())?;
     let whole: Whole = serde_json::from_value(json.clone()).context("the tokenizer")?;
