@@ -1,5 +1,5 @@
-//! What is kept of measurements and what follows from them: `store` keeps every finished item, `recommend` compares in
-//! pairs and advises, `report` prints it as a page. It knows no model.
+//! The `bantam-verdict` crate: what is kept of measurements and what follows from them. `store` keeps every finished
+//! item, `recommend` compares variants item by item and advises, `report` prints it as a page. It knows no model.
 
 pub mod recommend;
 pub mod report;

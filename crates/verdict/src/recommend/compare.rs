@@ -10,28 +10,37 @@ use bantam_core::stats::{Bootstrap, Judgement, Pairs, noninferior};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// A variant compared with the reference on one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
+    /// The task.
     pub task: TaskName,
+    /// The task's deciding metric.
     pub metric: Metric,
+    /// The verdict, or why there is none.
     pub result: Compared,
-    /// Items that only one of the two has a score for; they are left out.
+    /// Items that only the reference has a score for; they are left out.
     pub only_reference: usize,
+    /// Items that only the variant has a score for; they are left out.
     pub only_candidate: usize,
+    /// How many answers changed.
     pub flips: Flips,
 }
 
+/// How a comparison came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compared {
-    /// On the scale of [`scale`], where above zero is better.
+    /// A verdict, on the scale of [`scale`], where above zero is better.
     Judged(Judgement),
+    /// No verdict.
     Not {
+        /// Why, in one sentence.
         reason: String,
     },
 }
 
-/// How differences of a metric are told.
+/// The scale on which differences of a metric are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
@@ -41,6 +50,7 @@ pub enum Scale {
     LogRatio,
 }
 
+/// Gives the scale of a metric: perplexities and bits per byte are compared as ratios, all else as it is.
 pub fn scale(metric: Metric) -> Scale {
     match metric.aggregation() {
         Aggregation::WeightedPerplexity | Aggregation::BitsPerByte => Scale::LogRatio,
@@ -51,13 +61,18 @@ pub fn scale(metric: Metric) -> Scale {
 /// A difference as a reader wants it: candidate less reference in points, or candidate over reference as a ratio.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shown {
+    /// The difference or ratio.
     pub value: f64,
+    /// The lower end of its interval.
     pub low: f64,
+    /// The upper end of its interval.
     pub high: f64,
+    /// Which of the two it is: points as a share (0.02), or a ratio.
     pub scale: Scale,
 }
 
 impl Comparison {
+    /// The judgement, where there is one.
     pub fn judgement(&self) -> Option<&Judgement> {
         match &self.result {
             Compared::Judged(judgement) => Some(judgement),
@@ -65,6 +80,7 @@ impl Comparison {
         }
     }
 
+    /// The difference as a reader wants it, where there is a judgement.
     pub fn shown(&self) -> Option<Shown> {
         let judgement = self.judgement()?;
         let (value, interval) = (judgement.difference, judgement.interval);
@@ -86,7 +102,8 @@ impl Comparison {
     }
 }
 
-/// Compares two rows that asked the same task; None where they did not. `margin` is a share: 0.02 is two points, or a perplexity 1.02 times as high.
+/// Compares two rows that asked the same task; `None` where they did not. `margin` is a share: 0.02 is two points, or a
+/// perplexity 1.02 times as high.
 pub fn compare(reference: &Row, candidate: &Row, margin: f64, rigour: Rigour) -> Option<Comparison> {
     let (task, metric) = same_task(reference, candidate)?;
     let matched = Matched::of(reference, candidate, metric);
@@ -102,7 +119,10 @@ pub fn compare(reference: &Row, candidate: &Row, margin: f64, rigour: Rigour) ->
     })
 }
 
-/// The scores of two rows side by side on the scale of [`scale`], or the reason why they cannot be laid so.
+/// Pairs the scores of two rows on the scale of [`scale`].
+///
+/// # Errors
+/// The reason why they cannot be paired: another task or other items, a failed trial, or no item scored for both.
 pub fn paired(reference: &Row, candidate: &Row) -> Result<(Pairs, Metric), String> {
     let (_, metric) = same_task(reference, candidate).ok_or("it was asked another task")?;
     if let Some(reason) = failed(reference, "the reference").or_else(|| failed(candidate, "it")) {
@@ -216,13 +236,19 @@ fn worth(item: &ItemResult, metric: Metric) -> (f64, f64) {
 /// An item that the two answer differently.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Flip {
+    /// The item's position in the suite's data.
     pub index: usize,
+    /// What became of the answer.
     pub kind: FlipKind,
+    /// The right answer, where the task has one.
     pub target: Option<String>,
+    /// The reference's answer.
     pub reference: Option<String>,
+    /// The variant's answer.
     pub candidate: Option<String>,
 }
 
+/// What became of an answer, from the reference to the variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlipKind {
@@ -237,8 +263,11 @@ pub enum FlipKind {
 /// How many answers changed, by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Flips {
+    /// Wrong before, right now.
     pub gained: usize,
+    /// Right before, wrong now.
     pub lost: usize,
+    /// Wrong both times, but differently.
     pub still_wrong: usize,
 }
 
@@ -248,13 +277,14 @@ impl Flips {
         Flips { gained: of(FlipKind::Gained), lost: of(FlipKind::Lost), still_wrong: of(FlipKind::StillWrong) }
     }
 
+    /// All answers that changed.
     pub fn total(&self) -> usize {
         self.gained + self.lost + self.still_wrong
     }
 }
 
-/// The items whose answer changed, in the order of the data: what a reader browses to see what a number means. None for
-/// tasks whose items are not right or wrong.
+/// Lists the items whose answer changed, in the order of the data: what a reader browses to see what a number means.
+/// Empty for tasks whose items are not right or wrong.
 pub fn flips(reference: &Row, candidate: &Row) -> Vec<Flip> {
     let Ask::Task(task) = &reference.trial.ask else { return Vec::new() };
     let Some(&metric) = task.metrics.first() else { return Vec::new() };
@@ -288,9 +318,9 @@ fn right(item: &ItemResult, metric: Metric) -> Option<bool> {
     }
 }
 
-/// Judgements of several candidates on one task share one reference: their p-values are raised together (Holm), and the
-/// verdicts drawn again. Across tasks nothing more is raised, since a variant has to pass every one of them (Berger,
-/// "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982).
+/// Corrects the judgements of several candidates on one task, which share one reference: their p-values are raised
+/// together (Holm), and the verdicts drawn again. Across tasks nothing more is raised, since a variant has to pass
+/// every one of them (Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982).
 pub fn correct(comparisons: &mut [&mut Comparison]) {
     let mut judged: Vec<&mut Judgement> = comparisons
         .iter_mut()

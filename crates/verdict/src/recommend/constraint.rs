@@ -1,4 +1,4 @@
-//! What may not be exceeded, held against what was measured.
+//! The constraints of a profile, checked against what was measured.
 //!
 //! A check is met, not met by so much, or unknown with the reason. Unknown is never met: what was not measured cannot
 //! be promised.
@@ -12,49 +12,64 @@ use bantam_core::record::{Provenance, Reading};
 use bantam_core::stats::Verdict;
 use serde::{Deserialize, Serialize};
 
-/// What is asked of a variant.
+/// What a variant has to meet to qualify.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Requirement {
+    /// At most so many bytes at work.
     MaxMemory,
+    /// At most so many bytes of files.
     MaxDisk,
+    /// At least so many tokens a second in decode, at every shape.
     MinDecodeTps,
+    /// At most so many seconds to the first token, at every shape.
     MaxTtft,
+    /// At most so many joules a decoded token, at every shape.
     MaxJoulesPerToken,
-    /// A least score (a most, where lower is better) of a task, as the profile names it.
+    /// At least this score of a task, as the profile names it (at most, where lower is better).
     Score(String),
-    /// A least share of the reference's score on a task.
+    /// At least a share of the reference's score on a task, as the profile names it.
     Relative(String),
     /// Shown not worse than the reference by more than the margin on a task.
     NotWorse(TaskName),
 }
 
+/// How a check came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// The requirement is met.
     Met,
+    /// The requirement is not met.
     Unmet,
-    Unknown { reason: String },
+    /// It cannot be told.
+    Unknown {
+        /// Why, in one sentence.
+        reason: String,
+    },
 }
 
-/// One requirement of one variant.
+/// One requirement of one variant, checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
+    /// What is required.
     pub requirement: Requirement,
+    /// How it came out.
     pub status: Status,
-    /// The metric it is about, which knows its unit and direction; None where no such task was asked.
+    /// The metric it is about, which knows its unit and direction; `None` where no such task was asked.
     pub metric: Option<Metric>,
-    /// What is allowed, in the metric's unit; None where the verdict of a comparison is asked instead.
+    /// What is allowed, in the metric's unit; `None` where the verdict of a comparison is required instead.
     pub limit: Option<f64>,
+    /// What was measured, in the metric's unit; `None` where it is unknown or a comparison's verdict is required.
     pub seen: Option<f64>,
-    /// Shape or task it was seen at, where there are several.
+    /// The shape it was measured at, where there are several.
     pub at: Option<String>,
-    /// How far beyond the limit, as a share of it: zero when met, None beyond a limit of zero. For a comparison how far
-    /// its interval reaches beyond the margin.
+    /// How far beyond the limit, as a share of it: zero when met, `None` where nothing was measured or the limit is
+    /// zero. For a comparison how far its interval reaches beyond the margin.
     pub short_by: Option<f64>,
-    /// The limit lies within the interval of what was seen: another measurement may come out the other way.
+    /// Whether the limit lies within the interval of what was measured: another measurement may come out the other way.
     pub close: bool,
-    /// Seen only through an estimate.
+    /// Whether what was seen is an estimate.
     pub estimated: bool,
 }
 
@@ -83,7 +98,7 @@ impl Check {
     }
 }
 
-/// The constraints of a profile, held against one variant. `reference` is what shares are taken of.
+/// Checks the constraints of a profile for one variant. `reference` is what shares are taken of.
 pub fn checks(constraints: &Constraints, standing: &Standing, reference: Option<&Standing>) -> Vec<Check> {
     let costs = COSTS.iter().filter_map(|(requirement, metric, limit)| {
         Some(cost(requirement.clone(), *metric, limit(constraints)?, standing))
@@ -190,7 +205,7 @@ fn hold(requirement: Requirement, metric: Metric, limit: f64, reading: &Reading)
     }
 }
 
-/// The verdict of a comparison as one more requirement.
+/// Makes a check of the verdict of a comparison.
 pub fn not_worse(comparison: &Comparison) -> Check {
     let requirement = Requirement::NotWorse(comparison.task.clone());
     let judgement = match &comparison.result {

@@ -1,4 +1,4 @@
-//! What a variant costs: speed, latency and energy of every shape, memory and disk of the whole.
+//! The costs of a variant: speed, latency and energy of every shape, memory and disk of the whole.
 //!
 //! Rates are means over the repeats with Student's interval, as llama-bench reports them.
 
@@ -8,19 +8,23 @@ use bantam_core::record::{Ask, Figure, Outcome, Provenance, Reading, Row, Shape,
 use bantam_core::stats::{Level, Percentiles, Sample, interval};
 use serde::{Deserialize, Serialize};
 
-/// One variant at one shape.
+/// The costs of one variant at one speed shape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShapeCost {
+    /// How many tokens went in and came out.
     pub shape: Shape,
+    /// Every metric of speed, energy and memory; those not measured are missing with the reason.
     pub readings: Vec<(Metric, Reading)>,
+    /// How many repeats were measured; 0 where the trial failed.
     pub repeats: usize,
-    /// Seconds; None where the shape was not measured.
+    /// Seconds to the first token over the repeats; `None` where the shape was not measured.
     pub ttft: Option<Percentiles>,
+    /// Seconds between tokens over all repeats; `None` where nothing was decoded.
     pub inter_token: Option<Percentiles>,
 }
 
 impl ShapeCost {
-    /// The cost of one shape; None for a row that asked a task.
+    /// Works out the costs of one shape; `None` for a row that asked a task.
     pub fn of(row: &Row, level: Level) -> Option<ShapeCost> {
         let Ask::Speed(shape) = row.trial.ask else { return None };
         let outcome = &row.outcome;
@@ -43,6 +47,7 @@ impl ShapeCost {
         })
     }
 
+    /// Finds a metric's reading; `None` where it is no metric of a shape.
     pub fn reading(&self, metric: Metric) -> Option<&Reading> {
         self.readings.iter().find(|(m, _)| *m == metric).map(|(_, reading)| reading)
     }
@@ -133,9 +138,9 @@ fn mean(
     })
 }
 
-/// The memory a variant needs at work: the highest peak over its speed shapes, or over its tasks where no speed was
-/// measured (scoring many items at once takes more than answering one). Missing as soon as one of them is: what ran out
-/// of memory has no peak, and the peaks of what did fit would hide that.
+/// Gives the memory a variant needs at work: the highest peak over its speed shapes, or over its tasks where no speed
+/// was measured (scoring many items at once takes more than answering one). Missing as soon as one of them is: what ran
+/// out of memory has no peak, and the peaks of what did fit would hide that.
 pub fn peak_memory(rows: &[&Row]) -> Reading {
     let speed: Vec<&Row> = rows.iter().copied().filter(|row| matches!(row.trial.ask, Ask::Speed(_))).collect();
     let at_work = if speed.is_empty() { rows } else { &speed };
@@ -160,7 +165,7 @@ pub fn peak_memory(rows: &[&Row]) -> Reading {
     }
 }
 
-/// The size of the variant's files.
+/// Gives the size of the variant's files, in bytes.
 pub fn disk(rows: &[&Row]) -> Reading {
     let readings = || rows.iter().map(|row| &row.outcome.disk);
     let known = readings().find(|reading| reading.known().is_some());

@@ -1,4 +1,4 @@
-//! Made-up results for the tests of this room: a variant, what it answered, how fast it was.
+//! Made-up results for the tests of `recommend`: a variant, what it answered, how fast it was.
 
 use super::score::Rigour;
 use super::standing::Standing;
@@ -7,10 +7,12 @@ use bantam_core::record::*;
 use bantam_core::stats::Level;
 use bantam_core::unit::{Bytes, Seconds, Unit};
 
+/// 95 % and one seed.
 pub fn rigour() -> Rigour {
     Rigour { level: Level::P95, seed: 1 }
 }
 
+/// A measured number of bytes.
 pub fn bytes(value: f64) -> Reading {
     Reading::Known(Figure {
         value,
@@ -32,7 +34,7 @@ pub fn standing(rows: &[Row]) -> Standing {
     Standing::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), rigour())
 }
 
-/// One variant in the making.
+/// A variant in the making, row by row.
 #[derive(Debug, Clone)]
 pub struct Made {
     variant: Variant,
@@ -60,10 +62,12 @@ impl Made {
         Made { variant: Variant::new(model, Some((recipe.into(), recipe.into()))), mib, rows: Vec::new() }
     }
 
+    /// Adds a task whose items are right (1) or wrong (0), where guessing has no score.
     pub fn task(self, task: &str, right: &[u8]) -> Made {
         self.asked(task, Metric::Acc, None, right.iter().map(|&x| (f64::from(x), 1.0)))
     }
 
+    /// Adds a task whose items are right (1) or wrong (0), and where guessing scores `chance`.
     pub fn task_with_chance(self, task: &str, right: &[u8], chance: f64) -> Made {
         self.asked(task, Metric::Acc, Some(chance), right.iter().map(|&x| (f64::from(x), 1.0)))
     }
@@ -109,6 +113,7 @@ impl Made {
         self.row(Ask::Task(task), |outcome| outcome.items = items)
     }
 
+    /// Adds a task that gave no result.
     pub fn failed_task(self, task: &str, message: &str) -> Made {
         let failure = Failure::Error { message: message.into() };
         let mut made = self.task(task, &[]);
@@ -132,6 +137,7 @@ impl Made {
         self.row(Ask::Speed(shape), |outcome| outcome.samples = samples)
     }
 
+    /// Adds a shape that gave no result.
     pub fn failed_speed(self, message: &str) -> Made {
         let failure = Failure::Error { message: message.into() };
         let mut made = self.speed(&[]);
@@ -170,6 +176,7 @@ impl Made {
         self
     }
 
+    /// Gives the rows added so far.
     pub fn rows(self) -> Vec<Row> {
         self.rows
     }

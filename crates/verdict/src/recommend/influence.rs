@@ -1,19 +1,19 @@
-//! What a single item is worth to a score of the whole sample (macro F1, Matthews', a rank correlation), so that two
+//! What a single item contributes to a score of the whole sample (macro F1, Matthews', a rank correlation), so that two
 //! variants can be compared item by item as with any mean.
 //!
-//! An item is worth the score plus its influence: T + (n − 1)(mean of T₋ⱼ − T₋ᵢ), with T₋ᵢ the score without item i (the
-//! jackknife's estimate of the influence function; Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
-//! section 11.5). The mean of what the items are worth is T exactly, and its spread is, to first order, that of T.
+//! An item's contribution is the score plus its influence: T + (n − 1)(mean of T₋ⱼ − T₋ᵢ), with T₋ᵢ the score without
+//! item i (the jackknife's estimate of the influence function; Efron and Tibshirani 1993, "An Introduction to the
+//! Bootstrap", section 11.5). The mean of the contributions is T exactly, and its spread is, to first order, that of T.
 
 use bantam_core::metric::Metric;
 use bantam_core::record::ItemScore;
 
-/// What each item is worth to the reference and to the candidate, who scored the same items; None where one of the two
-/// scores does not exist.
+/// Gives each item's contribution to the score of the reference and of the candidate, who scored the same items; `None`
+/// where one of the two scores does not exist.
 ///
 /// Where both gave an item the same value it makes no difference, though the rest of the sample gives it another
-/// influence: it is worth as much to both, and the items that differ share what the scores differ by. Otherwise few flips
-/// would look like many small differences, and a handful of them would seem to settle much.
+/// influence: its contribution is the same to both, and the items that differ share what the scores differ by.
+/// Otherwise few flips would look like many small differences, and a handful of them would seem to settle much.
 pub fn worths(metric: Metric, reference: &[ItemScore], candidate: &[ItemScore]) -> Option<(Vec<f64>, Vec<f64>)> {
     let (before, mut now) = (of(metric, reference)?, of(metric, candidate)?);
     let differ: Vec<bool> = reference.iter().zip(candidate).map(|(a, b)| a.value != b.value).collect();

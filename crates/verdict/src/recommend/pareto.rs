@@ -4,26 +4,28 @@ use bantam_core::metric::{Direction, Metric};
 use bantam_core::record::Id;
 use serde::{Deserialize, Serialize};
 
-/// Who is on the front of score against one cost.
+/// The variants on the Pareto front of the overall score against one cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Front {
+    /// The cost.
     pub cost: Metric,
+    /// The variants, in the order of the standings.
     pub members: Vec<Id>,
 }
 
-/// Which points are on the front. `points[i]` has one value an axis; a point that lacks one is not on the front and
-/// beats nobody, since nothing is known of it. Equal points are on it together.
+/// Tells which points are on the front. `points[i]` has one value an axis; a point that lacks one is not on the front
+/// and beats nobody, since nothing is known of it. Equal points are on it together.
 ///
 /// # Panics
-/// When a point has not as many values as there are axes.
+/// Where a point has not as many values as there are axes.
 pub fn front(points: &[Vec<Option<f64>>], axes: &[Direction]) -> Vec<bool> {
     let known: Vec<Option<Vec<f64>>> = points.iter().map(|point| point.iter().copied().collect()).collect();
     let beaten = |point: &[f64]| known.iter().flatten().any(|other| dominates(other, point, axes));
     known.iter().map(|point| point.as_ref().is_some_and(|point| !beaten(point))).collect()
 }
 
-/// The corners of a staircase through the points of a front, from left to right: between two of them nothing better is
-/// known.
+/// Gives the corners of a staircase through the points of a front, from left to right: between two of them nothing
+/// better is known.
 pub fn stairs(mut front: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     front.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut stairs: Vec<(f64, f64)> = Vec::new();

@@ -1,5 +1,5 @@
-//! What a variant can do: the score of one task with its interval, whether guessing would do as well, and the score
-//! broken down by slices.
+//! The scores of a variant: each task with its interval, whether guessing would do as well, and the score broken down
+//! by slices.
 
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{self, Figure, ItemResult, ItemScore, Provenance, Reading, Row, TaskRef};
@@ -8,10 +8,12 @@ use bantam_core::unit::Unit;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How sure and from which seed: what every interval here needs to know.
+/// What every interval here is made with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rigour {
+    /// The confidence level.
     pub level: Level,
+    /// The seed of the bootstrap's draws.
     pub seed: u64,
 }
 
@@ -22,42 +24,55 @@ impl Rigour {
     }
 }
 
-/// One variant on one task.
+/// The score of one variant on one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskScore {
+    /// The suite's name.
     pub suite: String,
+    /// The task's name within its suite.
     pub task: String,
     /// The metric that decides.
     pub metric: Metric,
     /// Every metric of the task, the deciding one first.
     pub readings: Vec<(Metric, Reading)>,
+    /// How many items have a score by the deciding metric; 0 where the trial failed.
     pub items: usize,
-    /// The score of guessing, where there is one, and whether this score is no better.
+    /// The score of guessing, where the task has one.
     pub chance: Option<f64>,
+    /// Whether the score is no better than guessing; `None` where that cannot be tested.
     pub at_chance: Option<bool>,
+    /// The deciding metric for every value of every slice.
     pub slices: Vec<SliceScore>,
+    /// The gaps between groups, for the slices in which pairs differ.
     pub gaps: Vec<Gap>,
 }
 
 /// The deciding metric over the items whose `slice` is `value`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SliceScore {
+    /// The slice's name, such as `depth`.
     pub slice: String,
+    /// The value that these items have in common.
     pub value: String,
+    /// The score over these items.
     pub reading: Reading,
 }
 
-/// Best less worst group of items that differ in nothing else (minimal pairs).
+/// The best less the worst group of items that differ in nothing else (minimal pairs).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
+    /// The slice in which the pairs differ.
     pub slice: String,
+    /// The value whose items score best.
     pub best: String,
+    /// The value whose items score worst.
     pub worst: String,
+    /// The difference, zero or more; an interval that holds zero shows no gap.
     pub reading: Reading,
 }
 
 impl TaskScore {
-    /// The score of one task; None for a row that measured speed.
+    /// Scores one task; `None` for a row that measured speed.
     pub fn of(row: &Row, rigour: Rigour) -> Option<TaskScore> {
         let record::Ask::Task(task) = &row.trial.ask else { return None };
         let metric = *task.metrics.first()?;
@@ -81,7 +96,8 @@ impl TaskScore {
         })
     }
 
-    /// The deciding metric's reading.
+    /// Scores some items, with an interval: Wilson's where items are right or wrong and stand for themselves, the
+    /// bootstrap for everything else.
     pub fn reading(&self) -> &Reading {
         &self.readings[0].1
     }
@@ -149,7 +165,7 @@ pub(super) fn clusters(items: &[&ItemResult]) -> Result<Clusters, StatsError> {
     Clusters::by(&belonging(items))
 }
 
-/// What an item belongs to: its pair, or itself alone.
+/// The cluster that an item is in: its minimal pair, or itself alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Belongs<'a> {
     To(&'a str),
@@ -254,7 +270,7 @@ fn gap(items: &[&ItemResult], metric: Metric, slice: &str, rigour: Rigour) -> Op
     })
 }
 
-/// One number for all deciding tasks, to order and to draw by; never what decides.
+/// Gives one number for all deciding tasks, to order and to draw by; never what decides.
 ///
 /// The mean of the tasks that are shares of right answers; where none is, the geometric mean of the perplexities. It is
 /// missing as soon as one of them is: a mean over fewer tasks would be another number.
@@ -274,10 +290,12 @@ pub fn overall(scores: &[&TaskScore]) -> Overall {
     Overall { metric: first.metric, reading: combined(&readings, first.metric, "geometric mean", geometric) }
 }
 
-/// A number over several tasks; `metric` says its unit and which way is better.
+/// A number over several tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Overall {
+    /// What says its unit and which way is better: the first task's.
     pub metric: Metric,
+    /// The number, or why there is none.
     pub reading: Reading,
 }
 

@@ -1,4 +1,5 @@
-//! One variant with everything known of it: what it can do, what it costs, what failed, and how it stands.
+//! One variant with everything known of it: its scores, its costs, the trials that failed, and how it compares with the
+//! reference.
 
 use super::compare::Comparison;
 use super::constraint::{Check, Status};
@@ -8,14 +9,17 @@ use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
 
-/// A task by its names: two suites may each have a task of one name.
+/// A task by its suite's name and its own: two suites may each have a task of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskName {
+    /// The suite's name.
     pub suite: String,
+    /// The task's name within its suite.
     pub task: String,
 }
 
 impl TaskName {
+    /// Gives the task that a row asked; `None` for a row that measured speed.
     pub fn of(row: &Row) -> Option<TaskName> {
         match &row.trial.ask {
             Ask::Task(task) => Some(TaskName { suite: task.suite.clone(), task: task.task.clone() }),
@@ -23,7 +27,7 @@ impl TaskName {
         }
     }
 
-    /// Whether a profile that writes `name` means this task: by itself, or with its suite as `suite/task`.
+    /// Tells whether a profile that writes `name` means this task: by itself, or with its suite as `suite/task`.
     pub fn is_called(&self, name: &str) -> bool {
         self.task == name || name.split_once('/').is_some_and(|(suite, task)| self.suite == suite && self.task == task)
     }
@@ -35,30 +39,39 @@ impl std::fmt::Display for TaskName {
     }
 }
 
+/// What is known of one variant, and whether it qualifies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
+    /// The model and the recipe.
     pub variant: Variant,
+    /// The score of every task that was asked of it.
     pub scores: Vec<TaskScore>,
+    /// The costs of every speed shape that was asked of it.
     pub shapes: Vec<ShapeCost>,
+    /// Bytes at work: the highest peak of its speed shapes, or of its tasks where no speed was measured.
     pub peak_memory: Reading,
+    /// Bytes of its files.
     pub disk: Reading,
-    /// One number for all deciding tasks, to order and draw by.
+    /// One number for all deciding tasks, to order and draw by; it decides nothing.
     pub overall: Overall,
-    /// Every constraint and every deciding task, met or not.
+    /// Every constraint and every deciding task, met or not; empty where there was nothing to decide from.
     pub checks: Vec<Check>,
-    /// Meets every constraint and is shown not worse than the reference on every deciding task.
+    /// Whether it meets every constraint and is shown not worse than the reference on every deciding task.
     pub qualifies: bool,
-    /// Against the reference, task by task; empty for the reference itself.
+    /// The comparisons with the reference, task by task; empty for the reference itself.
     pub comparisons: Vec<Comparison>,
+    /// Its trials that gave no result.
     pub failures: Vec<FailedTrial>,
+    /// What was seen while measuring it: one warning of each kind, the first.
     pub warnings: Vec<Warning>,
 }
 
 /// A trial that gave no result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedTrial {
-    /// Task or shape.
+    /// The label of the task or shape.
     pub ask: String,
+    /// Why, in one sentence.
     pub reason: String,
 }
 
@@ -81,15 +94,17 @@ impl Standing {
         }
     }
 
+    /// The variant's id.
     pub fn id(&self) -> &Id {
         &self.variant.id
     }
 
+    /// Finds its score of a task; `None` where the task was not asked of it.
     pub fn score(&self, task: &TaskName) -> Option<&TaskScore> {
         self.scores.iter().find(|score| score.suite == task.suite && score.task == task.task)
     }
 
-    /// A cost in one number: memory and disk of the whole, anything else at the shape where it is worst.
+    /// Gives a cost in one number: memory and disk of the whole, anything else at the shape where it is worst.
     pub fn cost(&self, metric: Metric) -> Reading {
         match metric {
             Metric::PeakMemory => self.peak_memory.clone(),
@@ -110,6 +125,7 @@ impl Standing {
         worst.cloned().unwrap_or_else(|| Reading::missing("no speed was measured"))
     }
 
+    /// Lists the checks that are not met or unknown.
     pub fn unmet(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.status != Status::Met)
     }

@@ -10,24 +10,30 @@ use bantam_core::record::{Id, Row};
 use bantam_core::stats::{More, Pairs, power};
 use serde::{Deserialize, Serialize};
 
+/// A variant, and those that the items cannot tell from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TieGroup {
+    /// The best of the group by the overall score.
     pub leader: Id,
+    /// Those that no deciding task tells from the leader, best first.
     pub others: Vec<Tied>,
 }
 
-/// One that cannot be told from the leader.
+/// A variant that cannot be told from the leader of its group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tied {
+    /// Its id.
     pub variant: Id,
-    /// The task on which the fewest more items would tell them apart, if the truth is as seen; None where none could be
-    /// judged or no number would.
+    /// The task on which the fewest more items would tell them apart, and how many, if the truth is as seen; `None`
+    /// where none could be judged or no number would.
     pub soonest: Option<(TaskName, u64)>,
 }
 
 /// One variant with its rows on the deciding tasks.
 pub struct Contender<'a> {
+    /// The variant's id.
     pub id: &'a Id,
+    /// Its rows on the deciding tasks.
     pub rows: Vec<&'a Row>,
 }
 

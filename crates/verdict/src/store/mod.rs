@@ -1,4 +1,4 @@
-//! store: every finished item, sample and outcome, kept at once in one SQLite file.
+//! The store: every finished item, sample and outcome, kept at once in one SQLite file.
 //!
 //! What is written is one transaction: a killed process loses only what was not finished. Several processes may read
 //! and write the same file. It keeps records ([`bantam_core::record`]) and knows nothing of models, workers or screens.
@@ -17,21 +17,50 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why the store cannot be used, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The disk is full.
     #[error("{}: no room left to keep results; what was finished is kept: free some space and run again to go on", file.display())]
-    Full { file: PathBuf },
+    Full {
+        /// The store's file.
+        file: PathBuf,
+    },
+    /// The file is no store, or cannot be read.
     #[error("{}: is no store of bantam's or is damaged ({why}); move it away to start an empty one", file.display())]
-    Damaged { file: PathBuf, why: String },
+    Damaged {
+        /// The store's file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     #[error(
         "{}: was written by a newer bantam (schema {found}, this one knows {known}); use that one, or set BANTAM_HOME to another folder",
         file.display()
+    /// The file was written by a newer version.
     )]
-    Newer { file: PathBuf, found: i64, known: i64 },
+    Newer {
+        /// The store's file.
+        file: PathBuf,
+        /// The number of its schema.
+        found: i64,
+        /// The newest schema that this program knows.
+        known: i64,
+    },
+    /// Another process holds the file for longer than ten seconds.
     #[error("{}: is being written by another process that does not let go; stop it or try again", file.display())]
-    Busy { file: PathBuf },
+    Busy {
+        /// The store's file.
+        file: PathBuf,
+    },
+    /// The file or its folder cannot be opened or written.
     #[error("{}: cannot be opened or written: {why}", file.display())]
-    Inaccessible { file: PathBuf, why: String },
+    Inaccessible {
+        /// The store's file.
+        file: PathBuf,
+        /// What the system or SQLite said.
+        why: String,
+    },
 }
 
+/// What a call on the store gives.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The results on disk. Reading does not block writing, in this process or another.
@@ -42,6 +71,9 @@ pub struct Store {
 
 impl Store {
     /// Opens the store, making it and its folder where there is none and bringing an older one up to date.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or written, is no store, or was written by a newer version.
     pub fn open(file: &Path) -> Result<Store> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)
@@ -50,7 +82,10 @@ impl Store {
         Store::start(file)
     }
 
-    /// A store that is forgotten when dropped, for tests and for looking at things without keeping them.
+    /// Makes a store that is forgotten when dropped, for tests and for looking at things without keeping them.
+    ///
+    /// # Errors
+    /// Where SQLite cannot be started.
     pub fn in_memory() -> Result<Store> {
         Store::start(Path::new(":memory:"))
     }
@@ -63,8 +98,8 @@ impl Store {
         Ok(store)
     }
 
-    /// WAL with synchronous NORMAL: a commit survives the death of the process without waiting for the disk; a power cut
-    /// may take the last moments, never the file.
+    /// WAL with synchronous NORMAL: a commit survives the death of the process without waiting for the disk; a power
+    /// cut may take the last moments, never the file.
     fn settle(&self) -> rusqlite::Result<()> {
         self.db.busy_timeout(PATIENCE)?;
         self.use_wal()?;

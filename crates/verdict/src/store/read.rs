@@ -10,22 +10,35 @@ use std::collections::BTreeSet;
 const RUN: &str = "SELECT id, profile, meant, host, version, started, finished FROM run";
 
 impl Store {
-    /// All runs, the newest first.
+    /// Reads all runs, the newest first.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn runs(&self) -> Result<Vec<Run>> {
         self.said(|db| some_runs(db, &format!("{RUN} ORDER BY started DESC, rowid DESC"), []))
     }
 
+    /// Reads a run with its trials; `None` where there is none of this id.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn run(&self, id: &Id) -> Result<Option<Run>> {
         self.said(|db| Ok(some_runs(db, &format!("{RUN} WHERE id = ?"), [&id.0])?.pop()))
     }
 
-    /// The newest run of a profile of this name.
+    /// Reads the newest run of a profile of this name.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn latest(&self, profile_name: &str) -> Result<Option<Run>> {
         let query = format!("{RUN} WHERE profile = ? ORDER BY started DESC, rowid DESC LIMIT 1");
         self.said(|db| Ok(some_runs(db, &query, [profile_name])?.pop()))
     }
 
-    /// The trials of a run that have an outcome, in the run's order.
+    /// Reads the trials of a run that have an outcome, in the run's order.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn rows(&self, run: &Id) -> Result<Vec<Row>> {
         self.said(|db| {
             trials(db, run)?
@@ -39,23 +52,35 @@ impl Store {
         })
     }
 
-    /// What a trial gave, with its items, samples and warnings; None where it is not finished.
+    /// Reads what a trial gave, with its items, samples and warnings; `None` where it is not finished.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn outcome_of(&self, trial: &Id) -> Result<Option<Outcome>> {
         self.said(|db| outcome(db, trial))
     }
 
-    /// The trial has its result: an outcome that is no failure.
+    /// Tells whether a trial has its result: an outcome that is no failure.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
     pub fn has_result(&self, trial: &Id) -> Result<bool> {
         let query = "SELECT count(*) FROM outcome WHERE trial = ? AND failure IS NULL";
         self.said(|db| db.prepare_cached(query)?.query_row([&trial.0], |row| row.get(0)))
     }
 
-    /// The items that are there of a trial, finished or not, in the order of the suite's data.
+    /// Reads the items that are there of a trial, finished or not, in the order of the suite's data.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn items_of(&self, trial: &Id) -> Result<Vec<ItemResult>> {
         self.said(|db| items(db, trial))
     }
 
-    /// The positions of those items.
+    /// Reads the positions of the items that are there of a trial, finished or not.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
     pub fn answered(&self, trial: &Id) -> Result<BTreeSet<usize>> {
         self.said(|db| {
             let mut query = db.prepare_cached("SELECT position FROM item WHERE trial = ?")?;
@@ -63,7 +88,10 @@ impl Store {
         })
     }
 
-    /// The repeats that are there of a speed trial, in the order they were measured.
+    /// Reads the repeats that are there of a speed trial, in the order they were measured.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn samples_of(&self, trial: &Id) -> Result<Vec<SpeedSample>> {
         self.said(|db| samples(db, trial))
     }

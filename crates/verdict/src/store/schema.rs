@@ -93,10 +93,11 @@ pub const LATEST: i64 = MIGRATIONS.len() as i64;
 
 /// Whose file it is.
 pub enum Found {
+    /// A store, brought up to date.
     Ours,
     /// Written by a program that knows more migrations.
     Newer(i64),
-    /// Tables, but not ours.
+    /// A file with the tables of another program.
     Foreign,
 }
 

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 impl Store {
     /// Keeps a run and its trials; a run that is there already (a resumed one) gets these trials.
+    ///
+    /// # Errors
+    /// Where the file cannot be written: the disk is full, or another process holds it.
     pub fn begin_run(&mut self, run: &Run) -> Result<()> {
         self.transact(|db| {
             db.prepare_cached(
@@ -32,7 +35,10 @@ impl Store {
         })
     }
 
-    /// Every trial of the run has its outcome.
+    /// Marks a run as finished at this time, in seconds since the Unix epoch: every trial of it has its outcome.
+    ///
+    /// # Errors
+    /// Where the file cannot be written: the disk is full, or another process holds it.
     pub fn end_run(&mut self, run: &Id, finished: f64) -> Result<()> {
         self.said(|db| {
             db.prepare_cached("UPDATE run SET finished = ? WHERE id = ?")?.execute(params![finished, run.0]).map(drop)
@@ -40,16 +46,25 @@ impl Store {
     }
 
     /// Keeps a trial that belongs to no run yet, so that its items can be kept.
+    ///
+    /// # Errors
+    /// Where the file cannot be written: the disk is full, or another process holds it.
     pub fn put_trial(&mut self, trial: &Trial) -> Result<()> {
         self.transact(|db| put_trial(db, trial))
     }
 
     /// Keeps one finished item of a trial that [`Store::begin_run`] or [`Store::put_trial`] made known.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, or the trial is not known.
     pub fn put_item(&mut self, trial: &Id, item: &ItemResult) -> Result<()> {
         self.said(|db| put_item(db, trial, item))
     }
 
     /// Keeps one finished repeat of a speed shape, behind those that are there.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, or the trial is not known.
     pub fn put_sample(&mut self, trial: &Id, sample: &SpeedSample) -> Result<()> {
         self.said(|db| {
             db.prepare_cached(
@@ -63,6 +78,9 @@ impl Store {
 
     /// Keeps what a trial gave beside its items and samples, which are there already, and its warnings. An outcome that
     /// was there before is replaced.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, or the trial is not known.
     pub fn finish(&mut self, outcome: &Outcome) -> Result<()> {
         let record = Outcome { items: Vec::new(), samples: Vec::new(), warnings: Vec::new(), ..outcome.clone() };
         self.transact(|db| {
@@ -91,6 +109,9 @@ impl Store {
     }
 
     /// Forgets what a trial gave, so that it is asked again from the start.
+    ///
+    /// # Errors
+    /// Where the file cannot be written: the disk is full, or another process holds it.
     pub fn forget(&mut self, trial: &Id) -> Result<()> {
         self.transact(|db| {
             for table in ["item", "sample", "warning", "outcome"] {

@@ -1,4 +1,4 @@
-//! Picking one of those that qualify, or saying what stands in the way of all.
+//! Picks one of the variants that qualify, or says what stands in the way of all.
 
 use super::{Advice, Binding, Conclusion, Doubt, Open, OpenTask, by_overall, by_reading};
 use crate::recommend::constraint::{Requirement, Status};
@@ -8,6 +8,7 @@ use bantam_core::record::{Id, Provenance, Reading};
 use bantam_core::stats::Verdict;
 use std::cmp::Ordering;
 
+/// Sorts the standings and concludes from their checks.
 pub fn conclude(advice: &mut Advice) -> Conclusion {
     let wanted = advice.prefer.metric();
     let by = metric_known(advice, wanted);
@@ -65,6 +66,7 @@ fn preference(a: &Standing, b: &Standing, by: Option<Metric>) -> Ordering {
     unknown.then(origin).then_with(|| by_reading(metric, &one, &other))
 }
 
+/// Whether a reading is known through an estimate only.
 pub fn is_estimated(reading: &Reading) -> bool {
     reading.known().is_some_and(|figure| figure.provenance == Provenance::Estimated)
 }

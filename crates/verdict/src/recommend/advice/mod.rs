@@ -1,4 +1,5 @@
-//! The advice: which variant to use and why, or what stands in the way. All of it data; `words` says it.
+//! The advice: which variant to use and why, or what stands in the way. All of it is data; `words` makes sentences of
+//! it.
 //!
 //! A variant qualifies when it meets every constraint and is shown not worse than the reference by more than the margin
 //! on every task that decides. Of those that qualify the profile's preference picks one. The reference is never worse
@@ -21,42 +22,58 @@ use bantam_core::stats::{Level, More};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
+/// Which variant to use, with everything that the conclusion rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Advice {
+    /// The variant to use, or why there is none.
     pub conclusion: Conclusion,
+    /// The cost that the profile picks by among those that qualify.
     pub prefer: Prefer,
     /// How much worse is still good enough: a share, 0.02 for two points or a perplexity 1.02 times as high.
     pub margin: f64,
+    /// The confidence level of every interval and verdict.
     pub level: Level,
+    /// The variant that the others are compared with; `None` where there is no evidence.
     pub reference: Option<Id>,
+    /// The tasks that the profile lets decide, those set aside among them.
     pub tasks: Vec<AskedTask>,
     /// Every variant that was tried: those that qualify, best first, then the others, nearest first.
     pub standings: Vec<Standing>,
     /// Variants that would be preferred, but of which the items cannot tell whether they are good enough.
     pub open: Vec<Open>,
-    /// When nothing qualifies: the requirements that stand in the way.
+    /// The requirements that stand in the way, when nothing qualifies; empty otherwise.
     pub binding: Vec<Binding>,
+    /// The Pareto fronts of the overall score against each cost.
     pub fronts: Vec<Front>,
+    /// The variants that the items cannot tell apart.
     pub ties: Vec<TieGroup>,
+    /// What a reader should know before trusting the advice.
     pub doubts: Vec<Doubt>,
 }
 
+/// What the advice comes to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
+    /// There is a variant to use.
     Advised {
+        /// The variant to use; the reference itself where nothing better qualifies.
         variant: Id,
         /// The metric it was picked by; None when no cost was measured at all.
         by: Option<Metric>,
         /// Others that qualify and cannot be told from it on that metric.
         equals: Vec<Id>,
     },
-    /// Nothing qualifies; this one comes nearest.
-    NothingQualifies { nearest: Id },
+    /// No variant qualifies.
+    NothingQualifies {
+        /// The variant that comes nearest: with the fewest requirements in its way, by the least.
+        nearest: Id,
+    },
     /// There is nothing to decide from.
     NoEvidence(NoEvidence),
 }
 
+/// Why there is nothing to decide from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoEvidence {
@@ -65,7 +82,10 @@ pub enum NoEvidence {
     /// No variant has a score on any deciding task.
     NoScores,
     /// The profile's reference was not run, or has no score.
-    NoReference { named: String },
+    NoReference {
+        /// The reference as the profile names it.
+        named: String,
+    },
     /// Every task was set aside.
     NoTaskTells,
 }
@@ -73,10 +93,13 @@ pub enum NoEvidence {
 /// A task that the profile lets decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AskedTask {
+    /// Which task it is.
     pub name: TaskName,
+    /// The metric that decides.
     pub metric: Metric,
     /// Items on which the reference was scored.
     pub items: usize,
+    /// Why it does not decide after all; `None` where it does.
     pub set_aside: Option<SetAside>,
 }
 
@@ -85,96 +108,139 @@ pub struct AskedTask {
 #[serde(rename_all = "snake_case")]
 pub enum SetAside {
     /// The reference does no better than guessing: to be as good as it would show nothing.
-    AtChance { score: f64, chance: f64 },
+    AtChance {
+        /// The reference's score.
+        score: f64,
+        /// The score of guessing.
+        chance: f64,
+    },
     /// The reference has no score there.
-    NoScore { reason: String },
+    NoScore {
+        /// Why, in one sentence.
+        reason: String,
+    },
 }
 
+/// A variant of which the items cannot tell whether it is good enough.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Open {
+    /// Its id.
     pub variant: Id,
+    /// The tasks without a verdict.
     pub tasks: Vec<OpenTask>,
 }
 
+/// A task on which the items cannot tell whether a variant is good enough.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenTask {
+    /// Which task it is.
     pub task: TaskName,
+    /// How many items were compared.
     pub items: usize,
+    /// How many more would settle it.
     pub more: More,
-    /// The difference seen is beyond the margin already: more items would rather show that it is worse.
+    /// Whether the difference seen is beyond the margin already: more items would rather show that it is worse.
     pub leans_worse: bool,
 }
 
 /// A requirement that stands in the way of some variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
+    /// The requirement.
     pub requirement: Requirement,
-    /// How many variants do not meet it, and of how many that is unknown.
+    /// How many variants do not meet it.
     pub unmet: usize,
+    /// Of how many variants it is unknown whether they meet it.
     pub unknown: usize,
-    /// The variant that would qualify were this one requirement relaxed, by the least.
+    /// The variant that would qualify were this one requirement relaxed by the least; `None` where others are in the
+    /// way too.
     pub alone: Option<Id>,
 }
 
-/// What a reader should know before trusting the advice.
+/// A reason to doubt the advice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
+    /// Only one variant was tried, so that there was no choice.
     OneVariant,
     /// The profile lets a task decide that was not asked.
     NotAsked {
+        /// The task as the profile names it.
         task: String,
     },
+    /// A task that should decide does not.
     SetAside {
+        /// Which task it is.
         task: TaskName,
+        /// Why it does not decide.
         why: SetAside,
     },
-    /// No untouched model has a score, so that another variant had to serve as the reference.
+    /// No model without a recipe has a score, so that a quantized variant had to serve as the reference.
     ReferenceIsNoBase,
+    /// A trial gave no result.
     TrialFailed {
+        /// The variant it was asked of.
         variant: Id,
+        /// The label of the task or shape.
         ask: String,
+        /// Why, in one sentence.
         reason: String,
     },
     /// Some items were scored for one side only and left out.
     LeftOut {
+        /// The variant that was compared with the reference.
         variant: Id,
+        /// The task they are of.
         task: TaskName,
+        /// How many were scored for the reference only.
         only_reference: usize,
+        /// How many were scored for the variant only.
         only_candidate: usize,
     },
-    /// What the profile prefers by is known of no variant that qualifies.
+    /// The cost that the profile prefers by is known of no variant that qualifies.
     OtherMetric {
+        /// What the profile prefers by.
         wanted: Metric,
+        /// What was picked by instead; `None` where no cost is known.
         used: Option<Metric>,
+        /// Why the preferred one is not known.
         reason: String,
     },
-    /// It qualifies, but what the preference goes by is not known of it.
+    /// A variant qualifies, but the cost that the profile prefers by is not known of it.
     Unranked {
+        /// The variant.
         variant: Id,
+        /// The cost that is not known.
         metric: Metric,
+        /// Why it is not known.
         reason: String,
     },
     /// A number that decided about the advised variant is an estimate.
     Estimated {
+        /// What it is a number of.
         metric: Metric,
     },
     /// The advised variant meets a limit that lies within its interval.
     Close {
+        /// The requirement with that limit.
         requirement: Requirement,
     },
     /// The advised variant does no better than guessing on a task.
     AdvisedAtChance {
+        /// Which task it is.
         task: TaskName,
     },
-    /// Seen while measuring the advised variant or the reference.
+    /// Something was seen while measuring the advised variant or the reference.
     Warned {
+        /// Which of the two it was.
         variant: Id,
+        /// The warning's sentence.
         text: String,
     },
 }
 
 impl Advice {
+    /// The standing of the variant to use, where there is one.
     pub fn advised(&self) -> Option<&Standing> {
         match &self.conclusion {
             Conclusion::Advised { variant, .. } => self.standing(variant),
@@ -182,33 +248,41 @@ impl Advice {
         }
     }
 
+    /// Finds a variant's standing.
     pub fn standing(&self, id: &Id) -> Option<&Standing> {
         self.standings.iter().find(|standing| standing.id() == id)
     }
 
+    /// The standing of the reference, where there is one.
     pub fn reference(&self) -> Option<&Standing> {
         self.standing(self.reference.as_ref()?)
     }
 
+    /// Whether a variant is the reference.
     pub fn is_reference(&self, id: &Id) -> bool {
         self.reference.as_ref() == Some(id)
     }
 
-    /// Tasks that decided.
+    /// Lists the tasks that decided.
     pub fn deciding(&self) -> impl Iterator<Item = &AskedTask> {
         self.tasks.iter().filter(|task| task.set_aside.is_none())
     }
 
+    /// How many trials gave no result, over all variants.
     pub fn failed_trials(&self) -> usize {
         self.standings.iter().map(|standing| standing.failures.len()).sum()
     }
 
+    /// Whether a variant is on the front of the overall score against this cost.
     pub fn on_front(&self, cost: Metric, id: &Id) -> bool {
         self.fronts.iter().any(|front| front.cost == cost && front.members.contains(id))
     }
 }
 
-/// Decides from all rows of a run.
+/// Decides from all rows of a run which variant to use.
+///
+/// # Panics
+/// Where the profile's confidence is not between 0.5 and 0.9999, which no checked profile's is.
 pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
     let mut case = Case::open(rows, profile);
     if case.advice.standings.is_empty() {

@@ -3,6 +3,8 @@
 use super::NoEvidence;
 use crate::recommend::standing::{Standing, TaskName};
 
+/// Picks the variant that the others are compared with.
+///
 /// # Errors
 /// `NoReference` when the one named has no score on any of `tasks`, `NoScores` when nobody has.
 pub fn pick<'a>(

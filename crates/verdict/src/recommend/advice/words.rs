@@ -11,26 +11,32 @@ use bantam_core::stats::{More, Verdict};
 use bantam_core::unit::{Unit, significant};
 use serde::Serialize;
 
-/// What to print: a title, a few lines that answer the question, and lists that prove it.
+/// What to print of an advice: a title, a few lines that answer the question, and lists that prove it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Words {
     /// Whether there is a variant to use.
     pub found: bool,
+    /// The conclusion in one line, such as "Use NAME".
     pub title: String,
+    /// Sentences that say why, the most important first.
     pub lines: Vec<String>,
+    /// Lists of what the conclusion rests on.
     pub evidence: Vec<Evidence>,
 }
 
 /// A titled list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evidence {
+    /// What the list is of.
     pub title: String,
+    /// One line an entry.
     pub lines: Vec<String>,
 }
 
 /// Variants that might be better still are named up to here; the rest are counted.
 const OPEN_TOLD: usize = 2;
 
+/// Puts the advice into words.
 pub fn words(advice: &Advice) -> Words {
     Words { found: advice.advised().is_some(), title: title(advice), lines: lines(advice), evidence: evidence(advice) }
 }
@@ -177,7 +183,8 @@ fn nothing(advice: &Advice, nearest: &Id) -> Vec<String> {
     lines
 }
 
-/// "max_memory binds: m · Q4_K_M would qualify but for it; peak memory is 70 MiB where at most 64 MiB is allowed, 9.4% over."
+/// "max_memory binds: m · Q4_K_M would qualify but for it; peak memory is 70 MiB where at most 64 MiB is allowed, 9.4%
+/// over."
 fn alone(advice: &Advice, binding: &Binding) -> Option<String> {
     let standing = advice.standing(binding.alone.as_ref()?)?;
     let check = standing.unmet().find(|check| check.requirement == binding.requirement)?;
@@ -348,6 +355,7 @@ pub fn verdict(comparison: &Comparison) -> String {
     format!("{}: {}, {}{changed}", comparison.task, verdict_name(judgement.verdict), difference(shown))
 }
 
+/// The word for a verdict in tables and lists.
 pub fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Better => "better",
@@ -357,7 +365,7 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
     }
 }
 
-/// "−1.2 points (−2.9 to +0.5)", "1.013 times (1.004 to 1.021)".
+/// Writes a difference with its interval: "−1.2 points (−2.9 to +0.5)", "1.013 times (1.004 to 1.021)".
 pub fn difference(shown: Shown) -> String {
     let one = |value: f64| match shown.scale {
         Scale::Points => signed(value * 100.0),
