@@ -2,7 +2,7 @@
 //! flipped.
 
 use super::influence;
-use super::score::{self, Rigour};
+use super::score::{self, Confidence};
 use super::standing::TaskName;
 use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::record::{Ask, Failure, ItemResult, Row};
@@ -104,11 +104,11 @@ impl Comparison {
 
 /// Compares two rows that asked the same task; `None` where they did not. `margin` is a share: 0.02 is two points, or a
 /// perplexity 1.02 times as high.
-pub fn compare(reference: &Row, candidate: &Row, margin: f64, rigour: Rigour) -> Option<Comparison> {
+pub fn compare(reference: &Row, candidate: &Row, margin: f64, confidence: Confidence) -> Option<Comparison> {
     let (task, metric) = same_task(reference, candidate)?;
     let matched = Matched::of(reference, candidate, metric);
     let judged = paired(reference, candidate)
-        .and_then(|(pairs, metric)| judge(&pairs, metric, margin, rigour).map_err(|e| e.to_string()));
+        .and_then(|(pairs, metric)| judge(&pairs, metric, margin, confidence).map_err(|e| e.to_string()));
     Some(Comparison {
         task,
         metric,
@@ -163,13 +163,13 @@ fn judge(
     pairs: &Pairs,
     metric: Metric,
     margin: f64,
-    rigour: Rigour,
+    confidence: Confidence,
 ) -> Result<Judgement, bantam_core::stats::StatsError> {
     let margin = match scale(metric) {
         Scale::Points => margin,
         Scale::LogRatio => margin.ln_1p(),
     };
-    noninferior::judge(pairs, margin, &Bootstrap { level: rigour.level, ..Bootstrap::new(rigour.seed) })
+    noninferior::judge(pairs, margin, &Bootstrap { level: confidence.level, ..Bootstrap::new(confidence.seed) })
 }
 
 /// The items that two rows share, in the order of the suite's data.
@@ -193,21 +193,21 @@ impl<'a> Matched<'a> {
             true => self.whole(metric)?,
             false => self.each(metric).map_err(|e| e.to_string())?,
         };
-        pairs.clustered(&score::belonging(&items)).map_err(|e| e.to_string())
+        pairs.clustered(&score::cluster_keys(&items)).map_err(|e| e.to_string())
     }
 
     fn whole(&self, metric: Metric) -> Result<Pairs, String> {
         let side = |of: fn(&(&'a ItemResult, &'a ItemResult)) -> &'a ItemResult| {
             self.both.iter().filter_map(|pair| of(pair).score(metric)).collect::<Vec<_>>()
         };
-        let (reference, candidate) = influence::worths(metric, &side(|pair| pair.0), &side(|pair| pair.1))
+        let (reference, candidate) = influence::contributions(metric, &side(|pair| pair.0), &side(|pair| pair.1))
             .ok_or_else(|| format!("one of the two has no {}, alone or without one of the items", metric.label()))?;
         Pairs::new(reference, candidate).map_err(|e| e.to_string())
     }
 
     fn each(&self, metric: Metric) -> Result<Pairs, bantam_core::stats::StatsError> {
         let side = |of: fn(&(&'a ItemResult, &'a ItemResult)) -> &'a ItemResult| {
-            self.both.iter().map(|pair| worth(of(pair), metric)).unzip::<f64, f64, Vec<_>, Vec<_>>()
+            self.both.iter().map(|pair| oriented(of(pair), metric)).unzip::<f64, f64, Vec<_>, Vec<_>>()
         };
         let (reference, weights) = side(|pair| pair.0);
         let (candidate, _) = side(|pair| pair.1);
@@ -223,7 +223,7 @@ fn scored(row: &Row, metric: Metric) -> BTreeMap<usize, &ItemResult> {
 }
 
 /// An item's score with more as better, and its weight; only asked of items that have one.
-fn worth(item: &ItemResult, metric: Metric) -> (f64, f64) {
+fn oriented(item: &ItemResult, metric: Metric) -> (f64, f64) {
     let Some(score) = item.score(metric) else { return (f64::NAN, f64::NAN) };
     let value = match (scale(metric), metric.direction()) {
         (Scale::LogRatio, _) => score.value / score.weight,
@@ -339,7 +339,7 @@ pub fn correct(comparisons: &mut [&mut Comparison]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::fixture::{Made, answers, rigour};
+    use crate::recommend::fixture::{Made, answers, confidence};
     use bantam_core::stats::{Method, Verdict};
 
     fn row(made: Made) -> Row {
@@ -347,7 +347,7 @@ mod tests {
     }
 
     fn compared(reference: &Row, candidate: &Row, margin: f64) -> Comparison {
-        compare(reference, candidate, margin, rigour()).unwrap()
+        compare(reference, candidate, margin, confidence()).unwrap()
     }
 
     #[test]
@@ -423,7 +423,7 @@ mod tests {
         task.digest = bantam_core::record::Id("another".into());
         assert!(reason(&other).contains("another version"));
         let speed = row(Made::base("m", 10).speed(&[1.0, 2.0]));
-        assert!(compare(&base, &speed, 0.05, rigour()).is_none());
+        assert!(compare(&base, &speed, 0.05, confidence()).is_none());
     }
 
     #[test]

@@ -126,9 +126,11 @@ fn cost(requirement: Requirement, metric: Metric, limit: f64, standing: &Standin
         Metric::PeakMemory | Metric::Disk => vec![(None, standing.cost(metric))],
         _ => of_shapes().collect(),
     };
-    let held =
-        |(at, reading): (Option<String>, Reading)| Check { at, ..hold(requirement.clone(), metric, limit, &reading) };
-    let checks: Vec<Check> = readings.into_iter().map(held).collect();
+    let checked = |(at, reading): (Option<String>, Reading)| Check {
+        at,
+        ..check_limit(requirement.clone(), metric, limit, &reading)
+    };
+    let checks: Vec<Check> = readings.into_iter().map(checked).collect();
     let urgency = |check: &Check| match check.status {
         Status::Unmet => (2, check.short_by.unwrap_or(f64::INFINITY)),
         Status::Unknown { .. } => (1, 0.0),
@@ -146,7 +148,7 @@ fn slack(check: &Check) -> f64 {
 fn score(task: &str, limit: f64, standing: &Standing) -> Check {
     let requirement = Requirement::Score(task.into());
     match only(standing, task) {
-        Ok(score) => hold(requirement, score.metric, limit, score.reading()),
+        Ok(score) => check_limit(requirement, score.metric, limit, score.reading()),
         Err(reason) => Check::unknown(requirement, None, Some(limit), reason),
     }
 }
@@ -172,7 +174,7 @@ fn relative(task: &str, share: f64, standing: &Standing, reference: Option<&Stan
         Direction::Lower if share > 0.0 => base / share,
         Direction::Lower => f64::MAX, // no share of it is asked for
     };
-    hold(requirement, score.metric, limit, score.reading())
+    check_limit(requirement, score.metric, limit, score.reading())
 }
 
 /// The one task of this name; a name that means several has to say which suite's.
@@ -189,7 +191,7 @@ fn only<'a>(standing: &'a Standing, name: &str) -> Result<&'a TaskScore, String>
 }
 
 /// A reading against a limit on its metric's better side.
-fn hold(requirement: Requirement, metric: Metric, limit: f64, reading: &Reading) -> Check {
+fn check_limit(requirement: Requirement, metric: Metric, limit: f64, reading: &Reading) -> Check {
     let figure = match reading {
         Reading::Known(figure) => figure,
         Reading::Missing { reason } => return Check::unknown(requirement, Some(metric), Some(limit), reason.clone()),

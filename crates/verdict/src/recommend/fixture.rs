@@ -1,6 +1,6 @@
 //! Made-up results for the tests of `recommend`: a variant, what it answered, how fast it was.
 
-use super::score::Rigour;
+use super::score::Confidence;
 use super::standing::Standing;
 use bantam_core::metric::Metric;
 use bantam_core::record::*;
@@ -8,8 +8,8 @@ use bantam_core::stats::Level;
 use bantam_core::unit::{Bytes, Seconds, Unit};
 
 /// 95 % and one seed.
-pub fn rigour() -> Rigour {
-    Rigour { level: Level::P95, seed: 1 }
+pub fn confidence() -> Confidence {
+    Confidence { level: Level::P95, seed: 1 }
 }
 
 /// A measured number of bytes.
@@ -31,7 +31,7 @@ pub fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
 
 /// The standing of rows of one variant, held against nothing.
 pub fn standing(rows: &[Row]) -> Standing {
-    Standing::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), rigour())
+    Standing::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), confidence())
 }
 
 /// A variant in the making, row by row.

@@ -14,7 +14,7 @@ use bantam_core::record::ItemScore;
 /// Where both gave an item the same value it makes no difference, though the rest of the sample gives it another
 /// influence: its contribution is the same to both, and the items that differ share what the scores differ by.
 /// Otherwise few flips would look like many small differences, and a handful of them would seem to settle much.
-pub fn worths(metric: Metric, reference: &[ItemScore], candidate: &[ItemScore]) -> Option<(Vec<f64>, Vec<f64>)> {
+pub fn contributions(metric: Metric, reference: &[ItemScore], candidate: &[ItemScore]) -> Option<(Vec<f64>, Vec<f64>)> {
     let (before, mut now) = (of(metric, reference)?, of(metric, candidate)?);
     let differ: Vec<bool> = reference.iter().zip(candidate).map(|(a, b)| a.value != b.value).collect();
     let count = differ.iter().filter(|differs| **differs).count();
@@ -57,7 +57,8 @@ mod tests {
         };
         for metric in [Metric::MacroF1, Metric::Mcc] {
             let (a, b) = (answers(2), answers(3));
-            let (before, now) = worths(metric, &scores(metric, &a), &scores(metric, &b)).expect("both have a score");
+            let (before, now) =
+                contributions(metric, &scores(metric, &a), &scores(metric, &b)).expect("both have a score");
             assert!((mean(&before) - metric.aggregate(a.clone()).expect("a score")).abs() < 1e-12);
             assert!((mean(&now) - metric.aggregate(b.clone()).expect("a score")).abs() < 1e-12);
             let differing = before.iter().zip(&now).filter(|(x, y)| x != y).count();
@@ -73,7 +74,7 @@ mod tests {
         };
         let (a, b) = (pairs(1, 0.5), pairs(2, 1.5));
         let metric = Metric::Spearman;
-        let (before, now) = worths(metric, &scores(metric, &a), &scores(metric, &b)).expect("both have a score");
+        let (before, now) = contributions(metric, &scores(metric, &a), &scores(metric, &b)).expect("both have a score");
         let whole = metric.aggregate(b).expect("a score") - metric.aggregate(a).expect("a score");
         assert!(whole < 0.0 && (mean(&now) - mean(&before) - whole).abs() < 1e-12);
     }
@@ -81,6 +82,6 @@ mod tests {
     #[test]
     fn without_a_score_there_is_nothing_to_share_out() {
         let flat = scores(Metric::Pearson, &[(0.5, 1.0), (0.5, 2.0), (0.5, 3.0)]);
-        assert_eq!(worths(Metric::Pearson, &flat, &flat), None);
+        assert_eq!(contributions(Metric::Pearson, &flat, &flat), None);
     }
 }

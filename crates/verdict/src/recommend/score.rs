@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What every interval here is made with.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rigour {
+pub struct Confidence {
     /// The confidence level.
     pub level: Level,
     /// The seed of the bootstrap's draws.
     pub seed: u64,
 }
 
-impl Rigour {
+impl Confidence {
     /// Enough resamples for an interval that is read, not only for one that decides.
     pub(super) fn bootstrap(self) -> Bootstrap {
         Bootstrap { resamples: 2000, level: self.level, ..Bootstrap::new(self.seed) }
@@ -73,14 +73,14 @@ pub struct Gap {
 
 impl TaskScore {
     /// Scores one task; `None` for a row that measured speed.
-    pub fn of(row: &Row, rigour: Rigour) -> Option<TaskScore> {
+    pub fn of(row: &Row, confidence: Confidence) -> Option<TaskScore> {
         let record::Ask::Task(task) = &row.trial.ask else { return None };
         let metric = *task.metrics.first()?;
         let missing = row.outcome.result.as_ref().err().map(record::Failure::sentence);
         let items: Vec<&ItemResult> = row.outcome.items.iter().collect();
         let read = |metric| match &missing {
             Some(reason) => Reading::missing(reason.clone()),
-            None => reading(&items, metric, rigour),
+            None => reading(&items, metric, confidence),
         };
         let items = if missing.is_some() { &[][..] } else { &items };
         Some(TaskScore {
@@ -90,9 +90,9 @@ impl TaskScore {
             readings: task.metrics.iter().map(|&metric| (metric, read(metric))).collect(),
             items: items.iter().filter(|item| item.score(metric).is_some()).count(),
             chance: task.chance,
-            at_chance: at_chance(items, task, metric, rigour.level),
-            slices: slices(items, metric, rigour),
-            gaps: gaps(items, metric, rigour),
+            at_chance: at_chance(items, task, metric, confidence.level),
+            slices: slices(items, metric, confidence),
+            gaps: gaps(items, metric, confidence),
         })
     }
 
@@ -105,7 +105,7 @@ impl TaskScore {
 
 /// The score of some items with its interval: Wilson's where items are right or wrong and stand for themselves, the
 /// bootstrap for everything else.
-pub fn reading(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Reading {
+pub fn reading(items: &[&ItemResult], metric: Metric, confidence: Confidence) -> Reading {
     let (scores, kept) = scored(items, metric);
     if scores.is_empty() {
         return Reading::missing("no item was scored");
@@ -115,7 +115,7 @@ pub fn reading(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Reading
             "the items scored give no finite number (an answer without any probability, or no text)",
         );
     };
-    let interval = score_interval(&scores, &kept, metric, rigour).ok();
+    let interval = score_interval(&scores, &kept, metric, confidence).ok();
     Reading::Known(Figure {
         value,
         unit: metric.unit(),
@@ -141,16 +141,16 @@ fn score_interval(
     scores: &[ItemScore],
     items: &[&ItemResult],
     metric: Metric,
-    rigour: Rigour,
+    confidence: Confidence,
 ) -> Result<Interval, StatsError> {
     let clusters = clusters(items)?;
     if clusters.are_single()
         && let Some(right) = count_right(scores, metric)
     {
-        return interval::wilson(right, scores.len() as u64, rigour.level);
+        return interval::wilson(right, scores.len() as u64, confidence.level);
     }
     let of = |drawn: &[usize]| aggregate(metric, drawn.iter().map(|&i| &scores[i])).unwrap_or(f64::NAN);
-    rigour.bootstrap().of(&clusters, of).map(|estimate: Estimate| estimate.interval)
+    confidence.bootstrap().of(&clusters, of).map(|estimate: Estimate| estimate.interval)
 }
 
 /// How many items are right, where all of them are right or wrong and count the same.
@@ -162,18 +162,18 @@ fn count_right(scores: &[ItemScore], metric: Metric) -> Option<u64> {
 
 /// Which items are drawn together: those of a minimal pair.
 pub(super) fn clusters(items: &[&ItemResult]) -> Result<Clusters, StatsError> {
-    Clusters::by(&belonging(items))
+    Clusters::by(&cluster_keys(items))
 }
 
 /// The cluster that an item is in: its minimal pair, or itself alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Belongs<'a> {
-    To(&'a str),
-    Alone(usize),
+pub(super) enum ClusterKey<'a> {
+    Pair(&'a str),
+    Single(usize),
 }
 
-pub(super) fn belonging<'a>(items: &[&'a ItemResult]) -> Vec<Belongs<'a>> {
-    items.iter().map(|item| item.pair.as_deref().map_or(Belongs::Alone(item.index), Belongs::To)).collect()
+pub(super) fn cluster_keys<'a>(items: &[&'a ItemResult]) -> Vec<ClusterKey<'a>> {
+    items.iter().map(|item| item.pair.as_deref().map_or(ClusterKey::Single(item.index), ClusterKey::Pair)).collect()
 }
 
 pub(super) fn as_record(interval: Interval) -> record::Interval {
@@ -186,11 +186,11 @@ fn at_chance(items: &[&ItemResult], task: &TaskRef, metric: Metric, level: Level
     interval::at_chance(right, scores.len() as u64, task.chance?, level).ok()
 }
 
-fn slices(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Vec<SliceScore> {
+fn slices(items: &[&ItemResult], metric: Metric, confidence: Confidence) -> Vec<SliceScore> {
     let mut scores = Vec::new();
     for slice in slice_names(items) {
         for (value, items) in groups(items, slice) {
-            let reading = reading(&items, metric, rigour);
+            let reading = reading(&items, metric, confidence);
             scores.push(SliceScore { slice: slice.into(), value: value.into(), reading });
         }
     }
@@ -215,12 +215,12 @@ fn groups<'a>(items: &[&'a ItemResult], slice: &str) -> Vec<(&'a str, Vec<&'a It
     groups
 }
 
-fn gaps(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Vec<Gap> {
+fn gaps(items: &[&ItemResult], metric: Metric, confidence: Confidence) -> Vec<Gap> {
     let names = slice_names(items);
     names
         .into_iter()
         .filter(|slice| splits_pairs(items, slice))
-        .filter_map(|slice| gap(items, metric, slice, rigour))
+        .filter_map(|slice| gap(items, metric, slice, confidence))
         .collect()
 }
 
@@ -235,7 +235,7 @@ fn splits_pairs(items: &[&ItemResult], slice: &str) -> bool {
 
 /// The interval is of the difference between the two groups that came out best and worst, as if they had been named
 /// beforehand: with many groups it starts a little too far from zero.
-fn gap(items: &[&ItemResult], metric: Metric, slice: &str, rigour: Rigour) -> Option<Gap> {
+fn gap(items: &[&ItemResult], metric: Metric, slice: &str, confidence: Confidence) -> Option<Gap> {
     let (scores, items) = scored(items, metric);
     let of_group = |drawn: &[usize], group: &str| {
         let in_group = |i: &&usize| items[**i].slices.get(slice).is_some_and(|value| value == group);
@@ -254,7 +254,7 @@ fn gap(items: &[&ItemResult], metric: Metric, slice: &str, rigour: Rigour) -> Op
         (Some(best), Some(worst)) => (best - worst).abs().copysign(if metric.better(worst, best) { -1.0 } else { 1.0 }),
         _ => f64::NAN,
     };
-    let interval = clusters(&items).and_then(|clusters| rigour.bootstrap().of(&clusters, apart)).ok();
+    let interval = clusters(&items).and_then(|clusters| confidence.bootstrap().of(&clusters, apart)).ok();
     Some(Gap {
         slice: slice.into(),
         best: best.0.into(),
@@ -320,12 +320,12 @@ fn combined(readings: &[(&str, &Reading)], metric: Metric, name: &str, of: impl 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::fixture::{Made, rigour};
+    use crate::recommend::fixture::{Made, confidence};
 
     #[test]
     fn right_and_wrong_get_wilsons_interval() {
         let row = Made::base("m", 10).task("t", &[1, 1, 0, 1, 1, 1, 0, 1, 1, 0]).rows().remove(0);
-        let score = TaskScore::of(&row, rigour()).unwrap();
+        let score = TaskScore::of(&row, confidence()).unwrap();
         let figure = score.reading().known().unwrap();
         assert!((figure.value - 0.7).abs() < 1e-12);
         // proportion_confint(7, 10, method='wilson')
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn a_failed_trial_has_its_reason_for_a_score() {
         let row = Made::base("m", 10).failed_task("t", "the worker was killed").rows().remove(0);
-        let score = TaskScore::of(&row, rigour()).unwrap();
+        let score = TaskScore::of(&row, confidence()).unwrap();
         assert_eq!(score.reading(), &Reading::missing("the worker was killed"));
         assert!(score.slices.is_empty() && score.at_chance.is_none());
     }
@@ -346,10 +346,10 @@ mod tests {
     fn guessing_is_recognised() {
         let answers: Vec<u8> = (0..200).map(|i| u8::from(i % 4 == 0)).collect();
         let guessing = Made::base("m", 10).task_with_chance("t", &answers, 0.25).rows().remove(0);
-        assert_eq!(TaskScore::of(&guessing, rigour()).unwrap().at_chance, Some(true));
+        assert_eq!(TaskScore::of(&guessing, confidence()).unwrap().at_chance, Some(true));
         let answers: Vec<u8> = (0..200).map(|i| u8::from(i % 2 == 0)).collect();
         let able = Made::base("m", 10).task_with_chance("t", &answers, 0.25).rows().remove(0);
-        assert_eq!(TaskScore::of(&able, rigour()).unwrap().at_chance, Some(false));
+        assert_eq!(TaskScore::of(&able, confidence()).unwrap().at_chance, Some(false));
     }
 
     #[test]
@@ -358,7 +358,7 @@ mod tests {
         for (item, length) in row.outcome.items.iter_mut().zip(["128", "16", "8", "128", "16", "8"]) {
             item.slices.insert("length".into(), length.into());
         }
-        let slices = TaskScore::of(&row, rigour()).unwrap().slices;
+        let slices = TaskScore::of(&row, confidence()).unwrap().slices;
         let seen: Vec<_> = slices.iter().map(|s| (s.value.as_str(), s.reading.value().unwrap())).collect();
         assert_eq!(seen, [("8", 1.0), ("16", 0.0), ("128", 1.0)]);
     }
@@ -372,7 +372,7 @@ mod tests {
             item.slices.insert("group".into(), if item.index % 2 == 0 { "a" } else { "b" }.into());
             item.slices.insert("length".into(), "8".into());
         }
-        let score = TaskScore::of(&row, rigour()).unwrap();
+        let score = TaskScore::of(&row, confidence()).unwrap();
         assert_eq!(score.gaps.len(), 1, "length does not differ inside a pair");
         let gap = &score.gaps[0];
         assert_eq!((gap.slice.as_str(), gap.best.as_str(), gap.worst.as_str()), ("group", "a", "b"));
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn perplexity_gets_a_bootstrap_interval_that_holds_it() {
         let row = Made::base("m", 10).text("t", &[-2.0, -3.0, -2.5, -1.5, -2.2, -2.9]).rows().remove(0);
-        let figure = TaskScore::of(&row, rigour()).unwrap().reading().known().unwrap().clone();
+        let figure = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().clone();
         let interval = figure.interval.unwrap();
         assert!(interval.low < figure.value && figure.value < interval.high);
         assert!((figure.value - (14.1_f64 / 6.0).exp()).abs() < 1e-9);
@@ -395,13 +395,13 @@ mod tests {
     #[test]
     fn a_document_without_probability_gives_a_reason_not_infinity() {
         let row = Made::base("m", 10).text("t", &[-2.0, f64::NEG_INFINITY]).rows().remove(0);
-        assert!(TaskScore::of(&row, rigour()).unwrap().reading().known().is_none());
+        assert!(TaskScore::of(&row, confidence()).unwrap().reading().known().is_none());
     }
 
     #[test]
     fn overall_is_missing_when_one_task_is() {
         let rows = Made::base("m", 10).task("a", &[1, 0]).failed_task("b", "too slow").rows();
-        let scores: Vec<_> = rows.iter().filter_map(|row| TaskScore::of(row, rigour())).collect();
+        let scores: Vec<_> = rows.iter().filter_map(|row| TaskScore::of(row, confidence())).collect();
         let of = |scores: &[TaskScore]| overall(&scores.iter().collect::<Vec<_>>()).reading;
         assert_eq!(of(&scores[..1]).value(), Some(0.5));
         assert_eq!(of(&scores), Reading::missing("b has no score: too slow"));

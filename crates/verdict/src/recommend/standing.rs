@@ -4,7 +4,7 @@
 use super::compare::Comparison;
 use super::constraint::{Check, Status};
 use super::cost::{self, ShapeCost};
-use super::score::{self, Overall, Rigour, TaskScore};
+use super::score::{self, Confidence, Overall, TaskScore};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
@@ -77,13 +77,13 @@ pub struct FailedTrial {
 
 impl Standing {
     /// What the rows of one variant say by themselves; checks and comparisons come later.
-    pub(super) fn of(variant: &Variant, rows: &[&Row], rigour: Rigour) -> Standing {
-        let scores: Vec<TaskScore> = rows.iter().filter_map(|row| TaskScore::of(row, rigour)).collect();
+    pub(super) fn of(variant: &Variant, rows: &[&Row], confidence: Confidence) -> Standing {
+        let scores: Vec<TaskScore> = rows.iter().filter_map(|row| TaskScore::of(row, confidence)).collect();
         Standing {
             variant: variant.clone(),
             overall: score::overall(&scores.iter().collect::<Vec<_>>()),
             scores,
-            shapes: rows.iter().filter_map(|row| ShapeCost::of(row, rigour.level)).collect(),
+            shapes: rows.iter().filter_map(|row| ShapeCost::of(row, confidence.level)).collect(),
             peak_memory: cost::peak_memory(rows),
             disk: cost::disk(rows),
             checks: Vec::new(),

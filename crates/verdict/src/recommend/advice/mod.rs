@@ -12,7 +12,7 @@ pub mod words;
 use super::compare::{self, Compared, Comparison};
 use super::constraint::{self, Requirement, Status};
 use super::pareto::{self, Front};
-use super::score::{self, Overall, Rigour};
+use super::score::{self, Confidence, Overall};
 use super::standing::{Standing, TaskName};
 use super::tie::{self, Contender, TieGroup};
 use bantam_core::metric::Metric;
@@ -284,40 +284,40 @@ impl Advice {
 /// # Panics
 /// Where the profile's confidence is not between 0.5 and 0.9999, which no checked profile's is.
 pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
-    let mut case = Case::open(rows, profile);
-    if case.advice.standings.is_empty() {
-        return case.close(Conclusion::NoEvidence(NoEvidence::NoResults));
+    let mut builder = AdviceBuilder::new(rows, profile);
+    if builder.advice.standings.is_empty() {
+        return builder.finish(Conclusion::NoEvidence(NoEvidence::NoResults));
     }
-    case.name_tasks();
-    if let Err(none) = case.name_reference() {
-        return case.close(Conclusion::NoEvidence(none));
+    builder.select_tasks();
+    if let Err(none) = builder.select_reference() {
+        return builder.finish(Conclusion::NoEvidence(none));
     }
-    case.set_tasks_aside();
-    case.weigh();
-    case.draw_fronts();
-    case.group_ties();
-    if case.advice.deciding().next().is_none() {
-        return case.close(Conclusion::NoEvidence(NoEvidence::NoTaskTells));
+    builder.set_tasks_aside();
+    builder.score_overall();
+    builder.find_fronts();
+    builder.group_ties();
+    if builder.advice.deciding().next().is_none() {
+        return builder.finish(Conclusion::NoEvidence(NoEvidence::NoTaskTells));
     }
-    case.compare();
-    case.check();
-    let conclusion = choose::conclude(&mut case.advice);
-    case.close(conclusion)
+    builder.compare();
+    builder.check();
+    let conclusion = choose::conclude(&mut builder.advice);
+    builder.finish(conclusion)
 }
 
 /// The advice in the making, with what it is made from.
-struct Case<'a> {
+struct AdviceBuilder<'a> {
     rows: &'a [Row],
     profile: &'a Profile,
-    rigour: Rigour,
+    confidence: Confidence,
     advice: Advice,
 }
 
-impl<'a> Case<'a> {
-    fn open(rows: &'a [Row], profile: &'a Profile) -> Case<'a> {
+impl<'a> AdviceBuilder<'a> {
+    fn new(rows: &'a [Row], profile: &'a Profile) -> AdviceBuilder<'a> {
         let objective = &profile.objective;
         let level = Level::new(objective.confidence).expect("a profile's confidence lies between 0.5 and 0.9999");
-        let rigour = Rigour { level, seed: profile.measure.seed };
+        let confidence = Confidence { level, seed: profile.measure.seed };
         let advice = Advice {
             conclusion: Conclusion::NoEvidence(NoEvidence::NoResults),
             prefer: objective.prefer,
@@ -325,18 +325,18 @@ impl<'a> Case<'a> {
             level,
             reference: None,
             tasks: vec![],
-            standings: standings(rows, rigour),
+            standings: standings(rows, confidence),
             open: vec![],
             binding: vec![],
             fronts: vec![],
             ties: vec![],
             doubts: vec![],
         };
-        Case { rows, profile, rigour, advice }
+        AdviceBuilder { rows, profile, confidence, advice }
     }
 
     /// The tasks that may decide, in the order they were asked.
-    fn name_tasks(&mut self) {
+    fn select_tasks(&mut self) {
         let mut asked: Vec<(TaskName, Metric)> = Vec::new();
         for score in self.advice.standings.iter().flat_map(|standing| &standing.scores) {
             let name = TaskName { suite: score.suite.clone(), task: score.task.clone() };
@@ -353,7 +353,7 @@ impl<'a> Case<'a> {
         self.advice.tasks = asked.into_iter().map(task).collect();
     }
 
-    fn name_reference(&mut self) -> Result<(), NoEvidence> {
+    fn select_reference(&mut self) -> Result<(), NoEvidence> {
         let names: Vec<&TaskName> = self.advice.tasks.iter().map(|task| &task.name).collect();
         let reference = reference::pick(&self.advice.standings, &names, self.profile.objective.reference.as_deref())?;
         if !reference.variant.is_base() && self.profile.objective.reference.is_none() {
@@ -383,7 +383,7 @@ impl<'a> Case<'a> {
     }
 
     /// One number for all deciding tasks (for all that were asked, when none decides).
-    fn weigh(&mut self) {
+    fn score_overall(&mut self) {
         let mut tasks: Vec<TaskName> = self.advice.deciding().map(|task| task.name.clone()).collect();
         if tasks.is_empty() {
             tasks = self.advice.tasks.iter().map(|task| task.name.clone()).collect();
@@ -399,7 +399,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn draw_fronts(&mut self) {
+    fn find_fronts(&mut self) {
         let costs = [Metric::PeakMemory, Metric::DecodeTps, Metric::DecodeEnergy, Metric::Disk];
         self.advice.fronts = costs.iter().filter_map(|&cost| front(&self.advice.standings, cost)).collect();
     }
@@ -416,7 +416,7 @@ impl<'a> Case<'a> {
                 rows: deciding.iter().filter_map(|task| find(self.rows, standing.id(), task)).collect(),
             })
             .collect();
-        self.advice.ties = tie::groups(&contenders, self.rigour);
+        self.advice.ties = tie::groups(&contenders, self.confidence);
     }
 
     fn compare(&mut self) {
@@ -428,7 +428,8 @@ impl<'a> Case<'a> {
             let mut comparisons: Vec<(usize, Comparison)> = Vec::new();
             for (place, standing) in self.advice.standings.iter().enumerate().filter(|(_, s)| *s.id() != reference) {
                 let candidate = find(self.rows, standing.id(), &task);
-                let compared = candidate.and_then(|row| compare::compare(base, row, self.advice.margin, self.rigour));
+                let compared =
+                    candidate.and_then(|row| compare::compare(base, row, self.advice.margin, self.confidence));
                 comparisons.push((place, compared.unwrap_or_else(|| not_asked(&task, metric))));
             }
             compare::correct(&mut comparisons.iter_mut().map(|(_, comparison)| comparison).collect::<Vec<_>>());
@@ -448,7 +449,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn close(mut self, conclusion: Conclusion) -> Advice {
+    fn finish(mut self, conclusion: Conclusion) -> Advice {
         self.advice.conclusion = conclusion;
         let doubts = doubts(&self.advice);
         self.advice.doubts.extend(doubts);
@@ -457,7 +458,7 @@ impl<'a> Case<'a> {
 }
 
 /// Variants in the order of the rows.
-fn standings(rows: &[Row], rigour: Rigour) -> Vec<Standing> {
+fn standings(rows: &[Row], confidence: Confidence) -> Vec<Standing> {
     let mut variants: Vec<(&Id, Vec<&Row>)> = Vec::new();
     for row in rows {
         let id = &row.trial.variant.id;
@@ -466,7 +467,7 @@ fn standings(rows: &[Row], rigour: Rigour) -> Vec<Standing> {
             None => variants.push((id, vec![row])),
         }
     }
-    variants.iter().map(|(_, rows)| Standing::of(&rows[0].trial.variant, rows, rigour)).collect()
+    variants.iter().map(|(_, rows)| Standing::of(&rows[0].trial.variant, rows, confidence)).collect()
 }
 
 fn find<'a>(rows: &'a [Row], variant: &Id, task: &TaskName) -> Option<&'a Row> {

@@ -12,21 +12,22 @@ pub fn pick<'a>(
     tasks: &[&TaskName],
     named: Option<&str>,
 ) -> Result<&'a Standing, NoEvidence> {
-    let scored = standings.iter().filter(|standing| finished(standing, tasks) > 0);
+    let scored = standings.iter().filter(|standing| scored_tasks(standing, tasks) > 0);
     match named {
         Some(named) => {
             let mut called = scored.filter(|standing| standing.variant.is_called(named));
             called.next().ok_or_else(|| NoEvidence::NoReference { named: named.into() })
         }
         None => {
-            let size = |s: &&Standing| (s.variant.is_base(), finished(s, tasks), s.variant.model.parameters, bytes(s));
+            let size =
+                |s: &&Standing| (s.variant.is_base(), scored_tasks(s, tasks), s.variant.model.parameters, bytes(s));
             scored.max_by_key(size).ok_or(NoEvidence::NoScores)
         }
     }
 }
 
 /// On how many of the tasks it has a score: one that failed on some is a poor measure for the others.
-fn finished(standing: &Standing, tasks: &[&TaskName]) -> usize {
+fn scored_tasks(standing: &Standing, tasks: &[&TaskName]) -> usize {
     let has_score = |task: &&&TaskName| standing.score(task).is_some_and(|score| score.reading().known().is_some());
     tasks.iter().filter(has_score).count()
 }
