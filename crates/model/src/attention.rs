@@ -1,5 +1,5 @@
-//! Attention of one layer: project to heads, norm and turn q and k, look back, project home. What a token may see is
-//! decided by the spans (`ops::attention`) and the layer's window, not here.
+//! Attention of one layer: project to heads, norm and rotate q and k, attend to earlier tokens, project back to the
+//! stream. What a token may see is decided by the spans (`ops::attention`) and the layer's window, not here.
 
 use std::sync::Arc;
 

@@ -42,7 +42,12 @@ pub enum Vocabulary {
     /// tokenizer.json.
     Json(Vec<u8>),
     /// vocab.json and merges.txt.
-    Merges { vocab: Vec<u8>, merges: Vec<u8> },
+    Merges {
+        /// vocab.json.
+        vocab: Vec<u8>,
+        /// merges.txt.
+        merges: Vec<u8>,
+    },
     /// vocab.txt.
     Words(Vec<u8>),
     /// tokenizer.model.
