@@ -56,7 +56,7 @@ impl Experts {
         })
     }
 
-    /// x (T, dim) to (T, dim).
+    /// Takes x (T, dim) to (T, dim).
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let scores = self.router.forward(x)?.to_vec2::<f32>()?;
         let mut by_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); self.all.len()];

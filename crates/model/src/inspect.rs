@@ -58,7 +58,7 @@ pub enum Container {
 pub struct Share {
     /// How many tensors there are.
     pub tensors: u64,
-    /// Numbers in all of them; packed tensors count the words they are packed in.
+    /// Numbers in all of them; a packed tensor of safetensors counts the words it is packed in.
     pub elements: u64,
     /// Bytes of all of them in the files.
     pub bytes: u64,

@@ -132,8 +132,8 @@ impl Rope {
         Ok((Tensor::from_vec(cos, shape, device)?, Tensor::from_vec(sin, shape, device)?))
     }
 
-    /// What each pair's plain frequency is divided by, where the scaling is such a list: how a GGUF file stores it, as
-    /// the tensor `rope_freqs.weight`.
+    /// Gives what each pair's plain frequency is divided by, where the scaling is such a list: how a GGUF file stores
+    /// it, as the tensor `rope_freqs.weight`.
     pub fn divisors(&self) -> Option<Vec<f32>> {
         match &self.scaling {
             Scaling::Divisors(divisors) => Some(divisors.to_vec()),
@@ -209,7 +209,7 @@ impl Yarn {
 }
 
 impl LongRope {
-    /// sqrt(1 + ln(factor) / ln(original)), the paper's temperature for a context that is `factor` times longer.
+    /// The paper's temperature for a context that is `factor` times longer: sqrt(1 + ln(factor) / ln(original)).
     pub fn attention(factor: f64, original: usize) -> f64 {
         if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / (original as f64).ln()).sqrt() }
     }

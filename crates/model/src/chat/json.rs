@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 /// How deep lists and tables may nest.
 const DEEPEST: usize = 200;
 
-/// A template's value of a JSON one.
+/// Makes a template's value of a JSON one.
 pub fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),

@@ -6,7 +6,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 use time::OffsetDateTime;
 
-/// A method that minijinja does not know.
+/// Calls a method of Python's that minijinja does not know.
 pub fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     match (value.as_str(), value.kind()) {
         (Some(text), _) => match string_method(text, name, args) {
@@ -124,7 +124,7 @@ fn padded(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
     Ok(format!("{}{text}{}", fill.repeat(before), fill.repeat(missing - before)).into())
 }
 
-/// A number that is no integer.
+/// Gives a value's number where it is a float and no integer.
 pub fn float_of(value: &Value) -> Option<f64> {
     let is_float = value.kind() == ValueKind::Number && !value.is_integer();
     f64::try_from(value.clone()).ok().filter(|_| is_float)
@@ -141,7 +141,7 @@ pub fn extend(environment: &mut Environment<'static>) {
     environment.add_test("callable", |value: &Value| value.as_object().is_some() && value.kind() == ValueKind::Plain);
 }
 
-/// A float as `repr` writes it: 1.0, 1e-05, 1e+16.
+/// Writes a float as `repr` does: 1.0, 1e-05, 1e+16.
 pub fn float(x: f64) -> String {
     if !x.is_finite() {
         return if x.is_nan() {

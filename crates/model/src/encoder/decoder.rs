@@ -1,5 +1,5 @@
 //! Embeddings of a model that was made to generate: its states after the final norm, pooled. A folder with modules.json
-//! says how (decoders trained to embed have one); for all others the asker does.
+//! says how (decoders trained to embed have one); for all others the caller does.
 
 use std::path::Path;
 

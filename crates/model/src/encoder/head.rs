@@ -39,7 +39,7 @@ impl Pooler {
         }
     }
 
-    /// First tokens (n, dim) to (n, dim).
+    /// Takes first tokens (n, dim) to (n, dim).
     pub fn forward(&self, first: &Tensor) -> Result<Tensor> {
         Ok(ops::activate(&self.0.forward(first)?, Activation::Tanh)?)
     }
@@ -65,7 +65,7 @@ impl Classifier {
         }))
     }
 
-    /// First tokens (n, dim) to scores (n, classes).
+    /// Takes first tokens (n, dim) to scores (n, classes).
     pub fn forward(&self, first: &Tensor) -> Result<Tensor> {
         self.out.forward(&ops::activate(&self.dense.forward(first)?, self.activation)?)
     }
@@ -94,7 +94,7 @@ impl MaskFiller {
         }))
     }
 
-    /// Hidden states (n, dim) to the logits of every token (n, vocab).
+    /// Takes hidden states (n, dim) to the logits of every token (n, vocab).
     pub fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
         let x = self.norm.forward(&ops::activate(&self.dense.forward(hidden)?, self.activation)?)?;
         Ok(self.decoder.forward(&x)?.broadcast_add(&self.bias)?)

@@ -135,7 +135,7 @@ impl Tokenizer {
         self.chat_templates.get("default").map(String::as_str)
     }
 
-    /// All its templates by name, such as `default` and `tool_use`.
+    /// All chat templates by name, such as `default` and `tool_use`.
     pub fn chat_templates(&self) -> &BTreeMap<String, String> {
         &self.chat_templates
     }

@@ -1,7 +1,8 @@
-//! From results to advice: what every variant can do and costs, how it stands against the reference, and which one to use.
+//! From results to advice: what every variant can do and costs, how it compares with the reference, and which one to
+//! use.
 //!
-//! Works on records alone: no model, no database, no screen. Nothing here is a sentence but `advice::words`, which
-//! report, screen and command line share.
+//! Works on records alone: no model, no database, no screen. The sentences of the advice are made in `advice::words`
+//! alone, which report, screen and command line share.
 //!
 //! ```text
 //!   rows ──► score ─┐                                ┌─► pareto: which are beaten by none

@@ -1,4 +1,5 @@
-//! Writing: one transaction for each thing that is finished. Writing the same thing twice leaves it there once.
+//! Writing: one transaction for each thing that is finished. Writing the same run, trial, item or outcome twice leaves
+//! it there once; a sample is added behind those that are there.
 
 use super::{Result, Store};
 use bantam_core::record::{Ask, Id, ItemResult, Outcome, Run, SpeedSample, Trial};

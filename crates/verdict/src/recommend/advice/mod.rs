@@ -33,7 +33,7 @@ pub struct Advice {
     pub margin: f64,
     /// The confidence level of every interval and verdict.
     pub level: Level,
-    /// The variant that the others are compared with; `None` where there is no evidence.
+    /// The variant that the others are compared with; `None` where none could be picked.
     pub reference: Option<Id>,
     /// The tasks that the profile lets decide, those set aside among them.
     pub tasks: Vec<AskedTask>,

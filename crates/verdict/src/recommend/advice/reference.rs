@@ -1,4 +1,5 @@
-//! Which variant the others are held against: the one the profile names, or the largest untouched model that ran.
+//! Which variant the others are compared with: the one the profile names, or the largest model without a recipe that
+//! ran.
 
 use super::NoEvidence;
 use crate::recommend::standing::{Standing, TaskName};

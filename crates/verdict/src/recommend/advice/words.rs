@@ -18,7 +18,7 @@ pub struct Words {
     pub found: bool,
     /// The conclusion in one line, such as "Use NAME".
     pub title: String,
-    /// Sentences that say why, the most important first.
+    /// Sentences that answer the question and say why.
     pub lines: Vec<String>,
     /// Lists of what the conclusion rests on.
     pub evidence: Vec<Evidence>,
@@ -338,7 +338,7 @@ fn verdicts(comparisons: &[Comparison]) -> String {
     parts.join("; ")
 }
 
-/// "arithmetic: not worse, −1.2 points (−2.9 to +0.5); 4 answers lost, 1 gained".
+/// Words one comparison: "arithmetic: not worse, −1.2 points (−2.9 to +0.5); 4 answers lost, 1 gained".
 pub fn verdict(comparison: &Comparison) -> String {
     let (Some(judgement), Some(shown)) = (comparison.judgement(), comparison.shown()) else {
         let reason = match &comparison.result {
