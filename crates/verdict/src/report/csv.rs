@@ -4,7 +4,6 @@ use super::{Exporter, Page};
 use anyhow::{Context, Result};
 use std::io::Write;
 
-/// Prints a page's records as results.csv.
 pub struct Csv;
 
 impl Exporter for Csv {

@@ -6,7 +6,6 @@ use super::{Exporter, Page, chart};
 use anyhow::Result;
 use std::io::Write;
 
-/// Prints a page as report.html.
 pub struct Html;
 
 impl Exporter for Html {

@@ -5,7 +5,6 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use std::io::Write;
 
-/// Prints a page as results.json.
 pub struct Json;
 
 /// Raised when a key changes its meaning or goes; new keys do not raise it.

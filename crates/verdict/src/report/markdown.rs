@@ -5,7 +5,6 @@ use super::{Exporter, Page};
 use anyhow::Result;
 use std::io::Write;
 
-/// Prints a page as report.md.
 pub struct Markdown;
 
 impl Exporter for Markdown {

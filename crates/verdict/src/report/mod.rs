@@ -22,10 +22,6 @@ use std::path::{Path, PathBuf};
 pub trait Exporter {
     /// The file it is written to by [`write`].
     fn file(&self) -> &'static str;
-    /// Prints the page.
-    ///
-    /// # Errors
-    /// Where `out` cannot be written.
     fn export(&self, page: &Page, out: &mut dyn Write) -> Result<()>;
 }
 
@@ -54,10 +50,7 @@ pub fn write(page: &Page, folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// Prints results.json on any writer, for `--json`.
-///
-/// # Errors
-/// Where `out` cannot be written.
+/// results.json on any writer, for `--json`.
 pub fn print_json(page: &Page, out: &mut dyn Write) -> Result<()> {
     json::Json.export(page, out)
 }

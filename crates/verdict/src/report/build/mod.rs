@@ -14,13 +14,9 @@ use serde_json::json;
 
 /// What the page is made of.
 pub(super) struct Material<'a> {
-    /// The run: its profile, host and trials.
     pub run: &'a Run,
-    /// The trials that have an outcome, with it.
     pub rows: &'a [Row],
-    /// The advice on them.
     pub advice: &'a Advice,
-    /// The advice in sentences.
     pub words: Words,
 }
 

@@ -6,7 +6,6 @@ use crate::report::page::Record;
 use bantam_core::metric::Metric;
 use bantam_core::record::Reading;
 
-/// Lists the records of all variants, in the order of the plan.
 pub fn all(material: &Material) -> Vec<Record> {
     material.planned().into_iter().flat_map(of).collect()
 }

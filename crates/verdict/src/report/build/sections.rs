@@ -10,7 +10,6 @@ use bantam_core::record::{Provenance, Reading, Row, Run};
 use bantam_core::stats::Verdict;
 use bantam_core::unit::{Bytes, Unit};
 
-/// Words the line under the page's title: the version, the profile, the time and how much was asked.
 pub fn subtitle(run: &Run, rows: &[Row]) -> String {
     let items: usize = rows.iter().map(|r| r.outcome.items.len()).sum();
     format!(
@@ -33,7 +32,6 @@ fn section(id: &str, title: &str, blocks: Vec<Block>) -> Option<Section> {
     (!blocks.is_empty()).then(|| Section { id: id.into(), title: title.into(), blocks })
 }
 
-/// What to use and why.
 pub fn advice(material: &Material) -> Option<Section> {
     let words = &material.words;
     let callout = Block::Callout { good: words.found, title: words.title.clone(), lines: words.lines.clone() };
@@ -246,7 +244,6 @@ fn gaps(material: &Material) -> Option<Table> {
     (!rows.is_empty()).then_some(Table { caption, columns, rows })
 }
 
-/// Charts of decode speed, prefill speed and energy.
 pub fn speed(material: &Material) -> Option<Section> {
     if material.advice.standings.iter().all(|s| s.shapes.is_empty()) {
         return None;

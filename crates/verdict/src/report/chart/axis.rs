@@ -13,7 +13,6 @@ pub struct Scale {
     from: f64,
     to: f64,
     log: bool,
-    /// The values that have a grid line and a label.
     pub ticks: Vec<f64>,
 }
 
@@ -88,7 +87,6 @@ impl Scale {
         self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
     }
 
-    /// Whether a value lies within the frame.
     pub fn covers(&self, value: f64) -> bool {
         value >= self.low && value <= self.high
     }

@@ -10,12 +10,10 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 50.0;
 const FOOT: f64 = 56.0;
 
-/// The chart's height in points, by its rows.
 pub fn height(chart: &Bars) -> u32 {
     (TOP + FOOT + ROW * chart.rows.len().max(1) as f64) as u32
 }
 
-/// Draws the chart.
 pub fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Result<()> {
     let (width, height) = canvas.size();
     let names = chart.rows.iter().map(|r| canvas.width(&r.label, 12.0)).fold(60.0, f64::max).min(width * 0.4);

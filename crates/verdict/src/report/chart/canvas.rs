@@ -5,7 +5,6 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// A place in points, from the upper left corner.
 pub type P = (f64, f64);
 
 /// Okabe and Ito's palette (2008), told apart with every kind of colour vision; a group takes the next one.
@@ -19,16 +18,11 @@ const GROUPS: [RGBColor; 7] = [
     RGBColor(90, 90, 90),
 ];
 
-/// The colour of text.
 pub const INK: RGBColor = RGBColor(34, 38, 43);
-/// The colour of axes, their labels and the front.
 pub const SOFT: RGBColor = RGBColor(107, 114, 124);
-/// The colour of grid lines.
 pub const GRID: RGBColor = RGBColor(226, 229, 233);
-/// The colour of limits.
 pub const LIMIT: RGBColor = RGBColor(176, 42, 55);
 
-/// The colour of a group.
 pub fn colour(group: usize) -> RGBColor {
     GROUPS[group % GROUPS.len()]
 }
@@ -36,22 +30,17 @@ pub fn colour(group: usize) -> RGBColor {
 /// Where the text stands relative to its point.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Align {
-    /// It begins at the point.
     Left,
-    /// Its middle is at the point.
     Centre,
-    /// It ends at the point.
     Right,
 }
 
-/// A drawing area, and how many pixels a point has.
 pub struct Canvas<'a, DB: DrawingBackend> {
     area: &'a DrawingArea<DB, Shift>,
     scale: f64,
 }
 
 impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
-    /// Draws on `area`, with `scale` pixels a point.
     pub fn new(area: &'a DrawingArea<DB, Shift>, scale: f64) -> Self {
         Canvas { area, scale }
     }
@@ -62,17 +51,14 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         (w as f64 / self.scale, h as f64 / self.scale)
     }
 
-    /// Makes everything white.
     pub fn clear(&self) -> Result<()> {
         self.area.fill(&WHITE).map_err(wrong)
     }
 
-    /// Finishes the drawing.
     pub fn present(&self) -> Result<()> {
         self.area.present().map_err(wrong)
     }
 
-    /// Writes the chart's title at the upper left.
     pub fn title(&self, text: &str) -> Result<()> {
         self.write(text, (16.0, 24.0), 15.0, &INK, Align::Left, true)
     }
@@ -85,7 +71,6 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         colour.stroke_width((width * self.scale).round().max(1.0) as u32)
     }
 
-    /// Draws a line along `points`.
     pub fn path(&self, points: &[P], colour: &RGBColor, width: f64) -> Result<()> {
         let points: Vec<_> = points.iter().map(|&p| self.px(p)).collect();
         self.area.draw(&PathElement::new(points, self.stroke(colour, width))).map_err(wrong)
@@ -122,13 +107,11 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         Ok(())
     }
 
-    /// Draws a rectangle between two corners.
     pub fn rect(&self, a: P, b: P, colour: &RGBColor, filled: bool) -> Result<()> {
         let style = if filled { colour.filled() } else { self.stroke(colour, 1.2) };
         self.area.draw(&Rectangle::new([self.px(a), self.px(b)], style)).map_err(wrong)
     }
 
-    /// Draws a circle.
     pub fn disc(&self, at: P, radius: f64, colour: &RGBColor, filled: bool) -> Result<()> {
         let style = if filled { colour.filled() } else { self.stroke(colour, 1.6) };
         self.area.draw(&Circle::new(self.px(at), (radius * self.scale).round() as i32, style)).map_err(wrong)
@@ -139,7 +122,6 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         self.write(text, at, size, colour, align, false)
     }
 
-    /// Writes bold text whose vertical middle is at `at`.
     pub fn bold(&self, text: &str, at: P, size: f64, colour: &RGBColor, align: Align) -> Result<()> {
         self.write(text, at, size, colour, align, true)
     }

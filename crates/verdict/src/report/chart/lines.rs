@@ -15,12 +15,10 @@ fn legend_lines(chart: &Lines) -> usize {
     chart.series.len().div_ceil(PER_LINE)
 }
 
-/// The chart's height in points, by the lines of its legend.
 pub fn height(chart: &Lines) -> u32 {
     420 + 20 * legend_lines(chart) as u32
 }
 
-/// Draws the chart.
 pub fn draw<DB: DrawingBackend>(chart: &Lines, canvas: &Canvas<DB>) -> Result<()> {
     let (width, height) = canvas.size();
     let foot = 62.0 + 20.0 * legend_lines(chart) as f64;

@@ -16,32 +16,23 @@ use serde::Serialize;
 pub struct Chart {
     /// File stem: `score-memory` is written as charts/score-memory.svg and .png.
     pub name: String,
-    /// What it shows, printed above it.
     pub title: String,
     /// What the reader should know: what the intervals are, what is missing and why.
     pub note: String,
-    /// What is drawn.
     pub plot: Plot,
 }
 
-/// The kind of a chart, with its values.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plot {
-    /// Points over two axes.
     Scatter(Scatter),
-    /// One bar a row.
     Bars(Bars),
-    /// Lines over ordered steps.
     Lines(Lines),
 }
 
-/// An axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Axis {
-    /// What its values are.
     pub label: String,
-    /// The unit of its values.
     pub unit: Unit,
     /// Sizes and speeds span decades.
     pub log: bool,
@@ -50,93 +41,63 @@ pub struct Axis {
 /// One value against another, with the Pareto front.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scatter {
-    /// The axis from left to right.
     pub x: Axis,
-    /// The axis from bottom to top.
     pub y: Axis,
-    /// One point a variant.
     pub points: Vec<Point>,
     /// Constraints on x and y, drawn as lines.
     pub limits: Vec<Limit>,
 }
 
-/// A variant in a scatter chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
-    /// The variant's label.
     pub label: String,
-    /// Its value on x, in the axis' unit.
     pub x: f64,
-    /// Its value on y, in the axis' unit.
     pub y: f64,
-    /// The ends of the interval on y, where there is one.
     pub y_interval: Option<(f64, f64)>,
     /// Which model it belongs to: its colour and mark.
     pub group: usize,
-    /// Whether it is on the Pareto front.
     pub on_front: bool,
-    /// Whether it is the variant to use.
     pub advised: bool,
 }
 
-/// A constraint, drawn as a line across the chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Limit {
-    /// Whether it limits x, and not y.
     pub on_x: bool,
-    /// The limit, in the axis' unit.
     pub value: f64,
-    /// The constraint as the profile has it, such as `max_memory 19.1 MiB`.
     pub label: String,
 }
 
 /// One value per row, with its interval; a row without a value says why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bars {
-    /// The axis of the bars.
     pub value: Axis,
-    /// The bars from top to bottom.
     pub rows: Vec<Bar>,
 }
 
-/// A row of a bar chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bar {
-    /// The variant's label.
     pub label: String,
-    /// The value in the axis' unit, or why there is none.
     pub value: Result<f64, String>,
-    /// The ends of the interval, where there is one.
     pub interval: Option<(f64, f64)>,
-    /// Which model it belongs to: its colour.
     pub group: usize,
-    /// Whether the value is an estimate.
     pub estimated: bool,
-    /// Whether it is the variant to use.
     pub advised: bool,
 }
 
 /// Values over ordered steps (depth, context length), one line a variant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lines {
-    /// What the steps are of.
     pub x_label: String,
-    /// The names of the steps, from left to right.
     pub steps: Vec<String>,
-    /// The axis of the values.
     pub y: Axis,
-    /// One line a variant.
     pub series: Vec<Series>,
     /// The score of guessing.
     pub chance: Option<f64>,
 }
 
-/// A line of a line chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
-    /// The variant's label.
     pub label: String,
-    /// Which model it belongs to: its colour.
     pub group: usize,
     /// Which dash within its group: the base is solid.
     pub dash: usize,
@@ -160,10 +121,7 @@ fn register_fonts() -> Result<()> {
     Ok(())
 }
 
-/// Draws the chart as one SVG document.
-///
-/// # Errors
-/// Where the embedded font is damaged or the drawing fails.
+/// The chart as one SVG document.
 pub fn svg(chart: &Chart) -> Result<String> {
     register_fonts()?;
     let mut text = String::new();
@@ -175,10 +133,7 @@ pub fn svg(chart: &Chart) -> Result<String> {
     Ok(text.replace(&format!("\"{FONT}\""), "\"DejaVu Sans, Verdana, sans-serif\""))
 }
 
-/// Draws the chart as a PNG of twice the SVG's size.
-///
-/// # Errors
-/// Where the embedded font is damaged or the drawing fails.
+/// The chart as a PNG of twice the SVG's size.
 pub fn png(chart: &Chart) -> Result<Vec<u8>> {
     const SCALE: u32 = 2;
     register_fonts()?;
