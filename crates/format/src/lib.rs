@@ -1,6 +1,8 @@
 //! The file formats that weights come in: GGUF and safetensors. Each is a header, checked before anything is believed,
 //! and a way to one tensor's bytes. What the tensors mean is not known here.
 
+#![allow(unsafe_code)] // maps files into memory
+
 pub mod bytes;
 mod error;
 pub mod ggml;

@@ -15,6 +15,7 @@
 //! instruction set, for any number of rows of x and of threads; those with plain floats differ in the last bits only
 //! between instruction sets.
 
+#![allow(unsafe_code)] // the only home of unsafe arithmetic
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs, unreachable_pub)]
 
@@ -26,6 +27,7 @@ pub mod float;
 mod gemm;
 mod isa;
 mod matrix;
+mod plain;
 mod pool;
 mod product;
 mod simd;

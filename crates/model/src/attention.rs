@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::builder::{Builder, Named};
 use super::config::{Config, Layer};
 use super::error::Result;
 use super::family::{Over, Projections};
@@ -12,7 +13,6 @@ use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::norm::Norm;
 use super::ops::{self, Attend, Pairing, Past, Span};
-use super::builder::{Named, Builder};
 
 /// The attention of one layer, with its weights.
 pub struct Attention {

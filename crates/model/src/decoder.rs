@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::attention::{Attention, Pass};
+use super::builder::{Builder, Named};
 use super::cache::Cache;
 use super::config::{self, Config};
 use super::error::{Error, Result};
@@ -18,7 +19,6 @@ use super::mlp::Mlp;
 use super::names::Part;
 use super::norm::Norm;
 use super::ops::Span;
-use super::builder::{Named, Builder};
 use super::weights::Weights;
 
 /// A decoder-only language model with its weights: tokens in, hidden states and logits out.
@@ -61,7 +61,9 @@ impl Decoder {
         let positions = || builder.linear(Part::Positions, config.max_positions, config.dim, false);
         Ok(Self {
             positions: learned.then(positions).transpose()?,
-            layers: (0..config.layers.len()).map(|layer| Layer::new(&Builder { layer, ..builder })).collect::<Result<_>>()?,
+            layers: (0..config.layers.len())
+                .map(|layer| Layer::new(&Builder { layer, ..builder }))
+                .collect::<Result<_>>()?,
             norm: builder.norm(Part::FinalNorm, config.dim)?,
             head: match config.tied {
                 true => embedding.clone(),

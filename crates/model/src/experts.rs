@@ -7,6 +7,7 @@
 
 use candle_core::Tensor;
 
+use super::builder::{Builder, Named};
 use super::config;
 use super::error::Result;
 use super::family::Routing;
@@ -14,7 +15,6 @@ use super::linear::Linear;
 use super::mlp::{Mlp, Parts};
 use super::names::Part;
 use super::ops::softmax;
-use super::builder::{Named, Builder};
 
 /// A layer's router, its experts, and the one shared by all tokens where there is one.
 pub struct Experts {

@@ -11,6 +11,7 @@
 
 pub mod adapter;
 mod attention;
+mod builder;
 mod cache;
 pub mod chat;
 pub mod checkpoint;
@@ -32,7 +33,6 @@ mod mlp;
 pub mod names;
 mod norm;
 pub mod ops;
-mod builder;
 mod pattern;
 pub mod rope;
 mod sample;

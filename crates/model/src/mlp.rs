@@ -2,12 +2,12 @@
 
 use candle_core::Tensor;
 
+use super::builder::{Builder, Named};
 use super::error::Result;
 use super::family::MlpKind;
 use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::ops::{self, Activation};
-use super::builder::{Named, Builder};
 
 /// The feed-forward part of a layer, or one of its experts, with its weights.
 pub struct Mlp {

@@ -172,21 +172,12 @@ pub fn strftime_now(format: &str) -> Result<String, Error> {
     here(OffsetDateTime::now_utc()).format(&parts).map_err(|e| invalid(e.to_string()))
 }
 
-/// That moment by the clock on this wall.
-#[cfg(unix)]
+/// That moment by the clock on this wall, where the system tells its time zone; else in UTC.
 fn here(now: OffsetDateTime) -> OffsetDateTime {
-    let seconds = now.unix_timestamp() as libc::time_t;
-    // SAFETY: all of `tm` are integers and a pointer, for which zeros are values.
-    let mut local: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to values of ours that outlive the call.
-    let known = !unsafe { libc::localtime_r(&seconds, &mut local) }.is_null();
-    let offset = time::UtcOffset::from_whole_seconds(local.tm_gmtoff as i32).ok().filter(|_| known);
+    let zone = tz::TimeZone::local().ok();
+    let offset = zone.and_then(|zone| Some(zone.find_local_time_type(now.unix_timestamp()).ok()?.ut_offset()));
+    let offset = offset.and_then(|seconds| time::UtcOffset::from_whole_seconds(seconds).ok());
     offset.map_or(now, |offset| now.to_offset(offset))
-}
-
-#[cfg(not(unix))]
-fn here(now: OffsetDateTime) -> OffsetDateTime {
-    now
 }
 
 fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {

@@ -6,14 +6,14 @@
 //! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what
 //! bantam's own GGUF files say besides. `summary` gives a tokenizer's facts without building it.
 
+pub(crate) mod components;
 mod early;
 mod files;
 pub mod gguf;
-mod summary;
 mod pieces;
 mod sentencepiece;
-pub(crate) mod components;
 pub(crate) mod splitters;
+mod summary;
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ use super::error::{Error, Result};
 pub use files::Files;
 #[cfg(test)]
 pub(crate) use files::Vocabulary;
-pub use summary::Summary;
 pub(crate) use pieces::{Kind, Pieces};
+pub use summary::Summary;
 
 /// A special token.
 #[derive(Debug, Clone)]

@@ -31,10 +31,10 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// The file was written by a newer version.
     #[error(
         "{}: was written by a newer bantam (schema {found}, this one knows {known}); use that one, or set BANTAM_HOME to another folder",
         file.display()
-    /// The file was written by a newer version.
     )]
     Newer {
         /// The store's file.

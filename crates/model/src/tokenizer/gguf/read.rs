@@ -9,8 +9,8 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::{DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use crate::error::{Error, Result};
-use crate::tokenizer::pieces::{self, Kind, Pieces};
 use crate::tokenizer::components::{self, Components};
+use crate::tokenizer::pieces::{self, Kind, Pieces};
 use crate::tokenizer::splitters::Splitter;
 use crate::tokenizer::{Rule, Token, Tokenizer};
 use bantam_format::gguf::Gguf;
