@@ -7,7 +7,7 @@
 use super::distribution::{bisect, normal_cdf};
 use super::{Interval, Level, Method, Table};
 
-/// Where the true difference may lie, candidate less reference; within −1 to 1.
+/// Computes the interval of the true difference, candidate less reference; within −1 to 1.
 pub fn interval(table: &Table, level: Level) -> Interval {
     let (seen, z) = (table.difference(), level.z());
     let low = bisect(-1.0, seen, |difference| score(table, difference) > z);
@@ -15,12 +15,12 @@ pub fn interval(table: &Table, level: Level) -> Interval {
     Interval { low, high, level, method: Method::Tango }.holding(seen)
 }
 
-/// One-sided p-value against "the true difference is at most `limit`".
+/// Gives the one-sided p-value against "the true difference is at most `limit`".
 pub fn p_above(table: &Table, limit: f64) -> f64 {
     normal_cdf(-score(table, limit))
 }
 
-/// One-sided p-value against "the true difference is at least `limit`".
+/// Gives the one-sided p-value against "the true difference is at least `limit`".
 pub fn p_below(table: &Table, limit: f64) -> f64 {
     normal_cdf(score(table, limit))
 }
