@@ -1,9 +1,9 @@
 //! The bundled profiles, embedded so that the first run needs no file.
 
-/// Name and text.
+/// The bundled profiles, each by its name and its text in TOML.
 pub const PROFILES: &[(&str, &str)] = &[("quickstart", include_str!("../../../profiles/quickstart.toml"))];
 
-/// The text of a bundled profile.
+/// Gives the text of a bundled profile; `None` where there is none of that name.
 pub fn text(name: &str) -> Option<&'static str> {
     PROFILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
