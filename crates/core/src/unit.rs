@@ -114,7 +114,7 @@ pub fn grouped(digits: &str) -> String {
     grouped
 }
 
-/// Writes a number with three significant digits or with all the digits before the point, whichever is more.
+/// Writes a number with two to four significant digits, or with all the digits before the point where these are more.
 pub fn significant(value: f64) -> String {
     let magnitude = value.abs();
     match magnitude {
