@@ -2,7 +2,7 @@
 //! its final name before its bytes hash to what the hub said.
 //!
 //! ```text
-//! lock ─► whole already? ─► part on disk, hashed ─► GET Range ─► write + hash … ─► sync ─► hash right? ─► rename ─► link
+//! lock ─► whole already? ─► part on disk, hashed ─► GET Range ─► write + hash … ─► sync ─► hash right? ─► rename, link
 //!                                ▲     dropped, hanging: wait, go on from here ┘          │
 //!                                └──────────────── once: delete, from the beginning ──────┘ wrong
 //! ```

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn finds_the_one_slow_repeat() {
-        // 0.6745 * (x - np.median(x)) / scipy.stats.median_abs_deviation(x); np.percentile(x, [25, 75]) is [9.975, 10.225]
+        // 0.6745 * (x - np.median(x)) / scipy.stats.median_abs_deviation(x);
+        // np.percentile(x, [25, 75]) is [9.975, 10.225]
         let x = sample(&[10.1, 10.2, 9.9, 10.0, 10.3, 14.8, 10.1, 9.8]);
         let scores = modified_z_scores(&x);
         for (got, known) in

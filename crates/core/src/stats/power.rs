@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn the_items_asked_for_do_show_it() {
-        // Were the larger test exactly as seen, the one-sided p would be far enough below the tail to hold at 80% power.
+        // Were the larger test exactly as seen, the one-sided p would be far enough below the tail to hold at 80%
+        // power.
         let now = table(9, 14, 300);
         assert!(tango::p_above(&now, -0.03) > 0.025);
         let More::Items(more) = more_items(&now, -0.03, Level::P95) else { panic!("it is not on the line") };

@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_likelihood_maximised_numerically() {
-        // scipy: the constrained multinomial likelihood by minimize_scalar, the ends by brentq. The second is the airway
-        // study of Bentur et al. 2009, for which the literature prints −0.517 to −0.026.
+        // scipy: the constrained multinomial likelihood by minimize_scalar, the ends by brentq. The second is the
+        // airway study of Bentur et al. 2009, for which the literature prints −0.517 to −0.026.
         for (gained, lost, items, level, low, high, p) in [
             (12, 2, 50, 0.95, 0.06111240608605906, 0.3447087477982222, 0.0006946827016909678),
             (1, 7, 21, 0.95, -0.5172322772714699, -0.026003032262108584, 0.9646180207895051),
