@@ -81,6 +81,9 @@ layered!(
 
 impl Raw {
     /// Reads the text of one file; `file` is only for the message.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where the text is no TOML or has a key or a type that a profile does not have.
     pub fn parse(text: &str, file: &Path) -> Result<Raw, Error> {
         toml::from_str(text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start.min(text.len()));
