@@ -1,6 +1,6 @@
 //! The bundled profiles, embedded so that the first run needs no file.
 
-/// The bundled profiles, each by its name and its text in TOML.
+/// Name and text.
 pub const PROFILES: &[(&str, &str)] = &[("quickstart", include_str!("../../../profiles/quickstart.toml"))];
 
 /// Gives the text of a bundled profile; `None` where there is none of that name.
