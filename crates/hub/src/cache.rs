@@ -126,7 +126,7 @@ impl Cache {
         Ok(file)
     }
 
-    /// Finds the snapshot of ORG/NAME[@REVISION]; None where the name has not that form or the model is not here.
+    /// Finds the snapshot of `ORG/NAME[@REVISION]`; None where the name has not that form or the model is not here.
     ///
     /// # Errors
     /// As for [`Cache::snapshot_of`].

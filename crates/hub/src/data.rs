@@ -1,5 +1,5 @@
-//! Datasets of the hub: ORG/NAME[@REVISION]#CONFIG/SPLIT, and which files of the repository these are. The README says
-//! so in its YAML header; where it does not, names of files and folders do, as Python's datasets has it.
+//! Datasets of the hub: `ORG/NAME[@REVISION]#CONFIG/SPLIT`, and which files of the repository these are. The README
+//! says so in its YAML header; where it does not, names of files and folders do, as Python's datasets has it.
 
 use super::cache::below;
 use super::error::Error;
@@ -11,7 +11,7 @@ use super::{Cache, Hub, Progress, Pulled};
 use std::fmt;
 use std::path::PathBuf;
 
-/// The name of a dataset's split as typed: ORG/NAME[@REVISION]#[CONFIG/]SPLIT.
+/// The name of a dataset's split as typed: `ORG/NAME[@REVISION]#[CONFIG/]SPLIT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataName {
     /// The repository and the revision.

@@ -1,4 +1,4 @@
-//! Names on the hub: ORG/NAME[@REVISION][:QUANT], and the files of a repository. A name that exists here is safe to
+//! Names on the hub: `ORG/NAME[@REVISION][:QUANT]`, and the files of a repository. A name that exists here is safe to
 //! make paths and addresses of: it leads nowhere else.
 
 use super::Error;
@@ -75,7 +75,7 @@ impl fmt::Display for Repo {
 /// The revision of a name that gives none.
 pub const MAIN: &str = "main";
 
-/// The name of a model as typed: ORG/NAME[@REVISION][:QUANT].
+/// The name of a model as typed: `ORG/NAME[@REVISION][:QUANT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The repository.

@@ -22,7 +22,7 @@ pub struct Profile {
     pub name: String,
     /// A title for people; the name where it gives none.
     pub title: String,
-    /// As typed: `bundled:NAME`, a folder, a .gguf file, or ORG/NAME[@REVISION].
+    /// As typed: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
     pub models: Vec<String>,
     /// Every model is tried as it is ("base") and after each of these.
     pub recipes: Vec<RecipeRef>,

@@ -31,7 +31,7 @@ layered!(
         title: String,
         /// The profile that this one is laid over: a path, relative to this file.
         extends: String,
-        /// The models to try: `bundled:NAME`, a folder, a .gguf file, or ORG/NAME[@REVISION].
+        /// The models to try: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
         models: Vec<String>,
         /// What to do with each model: "base", a quantization type like "Q4_K_M", or a recipe's TOML file.
         recipes: Vec<String>,
