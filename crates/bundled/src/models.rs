@@ -1,21 +1,25 @@
-//! The family's files as they lie in models/, carried inside the binary.
+//! The bundled models: the files of models/, embedded in the binary.
 
 /// One file of a bundled model.
 #[derive(Clone, Copy, Debug)]
 pub struct File {
+    /// The file's name in the model's folder: "config.json".
     pub name: &'static str,
+    /// The file's contents.
     pub data: &'static [u8],
 }
 
-/// One bundled model: the files of its folder.
+/// A bundled model: the files of its folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundled {
+    /// The model's name: "bantam-s".
     pub name: &'static str,
+    /// Its config, tokenizer and weights.
     pub files: [File; 5],
 }
 
 impl Bundled {
-    /// The contents of the file of that name.
+    /// Gives the contents of the file of that name; `None` where the model has no such file.
     pub fn file(&self, name: &str) -> Option<&'static [u8]> {
         self.files.iter().find(|file| file.name == name).map(|file| file.data)
     }
@@ -38,7 +42,7 @@ macro_rules! bundled {
 
 static FAMILY: [Bundled; 3] = [bundled!("bantam-s"), bundled!("bantam-m"), bundled!("bantam-l")];
 
-/// The bundled models, smallest first.
+/// Lists the bundled models, smallest first.
 pub fn embedded() -> &'static [Bundled] {
     &FAMILY
 }

@@ -1,4 +1,4 @@
-//! The suites inside this binary: the files of `suites/`, by name. Only the list; they are read as a user's are.
+//! The bundled suites: the files of suites/, by name. Only the list; they are read as a user's are.
 
 /// A bundled file: its name and its text.
 type File = (&'static str, &'static str);
@@ -24,12 +24,12 @@ const FILES: &[File] = files! {
     "sentiment.toml"
 };
 
-/// The names of the bundled suites.
+/// Lists the names of the bundled suites.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().filter_map(|(name, _)| name.strip_suffix(".toml"))
 }
 
-/// The text of a bundled file.
+/// Gives the text of a bundled file by its name with its ending: "arithmetic.toml".
 pub fn file(name: &str) -> Option<&'static str> {
     FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }

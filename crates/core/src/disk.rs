@@ -1,5 +1,4 @@
-//! What every room does on disk the same way: files that are there whole or not at all, locks that one holder has, and
-//! hashes in hex.
+//! Files on disk: written whole or not at all, locks that one holder has, and hashes in hex.
 
 use crate::cancel::Cancel;
 use std::fs::{self, File, TryLockError};
@@ -8,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
-/// A file that is being written beside its place, under a name of its own; it is gone where it is not finished.
+/// A file that is being written beside its final place, under a name of its own; it is removed where it is not
+/// finished.
 #[derive(Debug)]
 pub struct Draft {
     file: NamedTempFile,
@@ -19,21 +19,21 @@ impl Draft {
     /// Begins a file that will stand at `place`.
     ///
     /// # Errors
-    /// Where the folder is not there or takes no file.
+    /// Where the folder does not exist or takes no file.
     pub fn of(place: &Path) -> io::Result<Draft> {
         let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Ok(Draft { file: NamedTempFile::new_in(folder)?, place: place.to_owned() })
     }
 
-    /// The file, to be written.
+    /// Gives the file, to be written.
     pub fn file(&mut self) -> &mut File {
         self.file.as_file_mut()
     }
 
-    /// Brings what was written to the disk and gives it its name, in place of what had it.
+    /// Brings what was written to the disk and renames the draft to its place, over a file that stands there.
     ///
     /// # Errors
-    /// Where the disk is full or the name cannot be given; the draft is gone then.
+    /// Where the disk is full or the file cannot be renamed; the draft is gone then.
     pub fn finish(self) -> io::Result<()> {
         readable_by_all(self.file.as_file())?;
         self.file.as_file().sync_all()?;
@@ -55,7 +55,7 @@ impl Write for Draft {
 /// Writes a file so that it is there whole or not at all.
 ///
 /// # Errors
-/// As [`Draft`].
+/// As [`Draft::of`] and [`Draft::finish`], and where the bytes cannot be written.
 pub fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut draft = Draft::of(place)?;
     draft.write_all(bytes)?;
@@ -67,10 +67,10 @@ fn readable_by_all(file: &File) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
 }
 
-/// Brings a rename to the disk: it is there when its folder is.
+/// Syncs the folder that holds `place`: a rename is on the disk when its folder is.
 ///
 /// # Errors
-/// What the file system says.
+/// Where the folder cannot be opened or synced.
 pub fn sync_folder_of(place: &Path) -> io::Result<()> {
     match place.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
@@ -88,25 +88,25 @@ pub struct Lock {
     remove: bool,
 }
 
-/// Why there is no lock.
+/// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The wish to stop came first.
+    /// The job was cancelled while it waited.
     #[error("cancelled")]
     Cancelled,
-    /// The file system refuses.
+    /// The lock file cannot be made or locked.
     #[error(transparent)]
     Refused(#[from] io::Error),
 }
 
-/// Between two looks at a lock that somebody else holds.
+/// How long to wait between two tries for a lock that somebody else holds.
 pub const LOOK: Duration = Duration::from_millis(100);
 
 impl Lock {
     /// Waits for the lock; `waiting` is called once where somebody else has it.
     ///
     /// # Errors
-    /// Where the file cannot be made or locked, or `cancel` says so while waiting.
+    /// Where the file cannot be made or locked, or `cancel` was called while waiting.
     pub fn take(path: &Path, cancel: &Cancel, waiting: impl FnOnce()) -> Result<Lock, LockError> {
         let mut waiting = Some(waiting);
         loop {
@@ -127,7 +127,7 @@ impl Lock {
         }
     }
 
-    /// Makes the file go with the lock.
+    /// Makes the lock remove its file when it is dropped.
     #[must_use]
     pub fn with_its_file(mut self) -> Lock {
         self.remove = true;

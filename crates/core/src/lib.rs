@@ -1,7 +1,8 @@
-//! What everything else in bantam rests on: units, metrics, the records of what was asked and what came out, what
-//! happens meanwhile, what the numbers allow one to say, and what a user wants of a run.
+//! What everything else in bantam rests on: units (`unit`) and metrics (`metric`), the records of what was asked and
+//! what came out (`record`), what is said and asked meanwhile (`event`, `cancel`), what the numbers allow one to say
+//! (`stats`), what a user wants of a run (`profile`), and files and locks (`disk`, `sync`).
 //!
-//! Plain data and plain functions; nothing here knows a model, a file format, a database or a screen.
+//! Plain data and plain functions; nothing here knows a model, a format of weights, a database or a screen.
 
 pub mod cancel;
 pub mod disk;

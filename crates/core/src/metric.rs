@@ -1,5 +1,5 @@
 //! The metrics: one flat table of what bantam measures, which unit each has, which way is better and how items
-//! add up to a score. No other room keeps such a list.
+//! add up to a score. Nothing else in bantam keeps such a list.
 
 use crate::stats::agreement::Confusion;
 use crate::stats::correlation;
@@ -7,16 +7,18 @@ use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Which way is better.
+/// Which way is better for a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
+    /// Larger values are better, as for accuracy.
     Higher,
+    /// Smaller values are better, as for perplexity, memory and latency.
     Lower,
 }
 
-/// How the per-item values of a metric add up: as in lm-evaluation-harness (`lm_eval/api/metrics.py`), or over the whole
-/// sample, where an item's value is held against its weight.
+/// How the per-item values of a metric add up: as in lm-evaluation-harness (`lm_eval/api/metrics.py`), or over the
+/// whole sample, where an item's value is held against its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aggregation {
     /// Σ value·weight / Σ weight; every weight is 1.
@@ -45,18 +47,22 @@ macro_rules! metrics {
         pub enum Metric { $($(#[$meta])* $variant,)* }
 
         impl Metric {
+            /// All metrics, in the order of the table.
             pub const ALL: &'static [Metric] = &[$(Metric::$variant,)*];
 
-            /// The name in files: profile, suite, results.json, store.
+            /// Gives the metric's name in files: profile, suite, results.json, store.
             pub fn name(self) -> &'static str { match self { $(Metric::$variant => $name,)* } }
 
-            /// The name on screens and charts.
+            /// Gives the metric's name on screens and charts.
             pub fn label(self) -> &'static str { match self { $(Metric::$variant => $label,)* } }
 
+            /// Gives the unit of the metric's values.
             pub fn unit(self) -> Unit { match self { $(Metric::$variant => Unit::$unit,)* } }
 
+            /// Tells whether larger or smaller values are better.
             pub fn direction(self) -> Direction { match self { $(Metric::$variant => Direction::$direction,)* } }
 
+            /// Tells how the metric's items add up to a score; [`Aggregation::None`] where it has none.
             pub fn aggregation(self) -> Aggregation { match self { $(Metric::$variant => Aggregation::$aggregation,)* } }
         }
     };
@@ -64,53 +70,81 @@ macro_rules! metrics {
 
 metrics! {
     // what it can do: per item, lm-evaluation-harness's definitions
+    /// Share of items whose right choice is the likeliest, or whose greedy answer is right.
     Acc               "acc"                      "accuracy"            Fraction        Higher Mean,
+    /// Share right, with each choice's log-likelihood divided by its length in characters.
     AccNorm           "acc_norm"                 "accuracy (norm)"     Fraction        Higher Mean,
+    /// Share right, with each choice's log-likelihood divided by its length in UTF-8 bytes.
     AccBytes          "acc_bytes"                "accuracy (bytes)"    Fraction        Higher Mean,
+    /// Share of items whose answer is the right text exactly, after the task's filters.
     ExactMatch        "exact_match"              "exact match"         Fraction        Higher Mean,
+    /// Perplexity per item: exp(−mean log-likelihood of the continuations).
     Perplexity        "perplexity"               "perplexity"          Number          Lower  WeightedPerplexity,
+    /// Perplexity per word, words being split at white space.
     WordPerplexity    "word_perplexity"          "word perplexity"     Number          Lower  WeightedPerplexity,
+    /// Perplexity per UTF-8 byte.
     BytePerplexity    "byte_perplexity"          "byte perplexity"     Number          Lower  WeightedPerplexity,
+    /// Mean negative log-likelihood in bits per UTF-8 byte.
     BitsPerByte       "bits_per_byte"            "bits per byte"       BitsPerByte     Lower  BitsPerByte,
     // what its head or its embeddings can do: of a whole sample, or per question
+    /// Unweighted mean of the classes' F1 scores.
     MacroF1           "macro_f1"                 "macro F1"            Fraction        Higher MacroF1,
+    /// Matthews' correlation coefficient of the classes found and the right ones.
     Mcc               "mcc"                      "Matthews corr."      Fraction        Higher Mcc,
+    /// Spearman's rank correlation of the model's numbers with the given ones.
     Spearman          "spearman"                 "Spearman corr."      Fraction        Higher Spearman,
+    /// Pearson's correlation of the model's numbers with the given ones.
     Pearson           "pearson"                  "Pearson corr."       Fraction        Higher Pearson,
+    /// Normalized discounted cumulative gain of the first 10 documents, mean over queries.
     #[serde(rename = "ndcg_at_10")]
     NdcgAt10          "ndcg_at_10"               "nDCG@10"             Fraction        Higher Mean,
+    /// Share of the relevant documents found in first place, mean over queries.
     #[serde(rename = "recall_at_1")]
     RecallAt1         "recall_at_1"              "recall@1"            Fraction        Higher Mean,
+    /// Share of the relevant documents among the first 5, mean over queries.
     #[serde(rename = "recall_at_5")]
     RecallAt5         "recall_at_5"              "recall@5"            Fraction        Higher Mean,
+    /// Share of the relevant documents among the first 10, mean over queries.
     #[serde(rename = "recall_at_10")]
     RecallAt10        "recall_at_10"             "recall@10"           Fraction        Higher Mean,
+    /// Share of the relevant documents among the first 100, mean over queries.
     #[serde(rename = "recall_at_100")]
     RecallAt100       "recall_at_100"            "recall@100"          Fraction        Higher Mean,
     // what it costs: per speed shape
+    /// Prompt tokens a second.
     PrefillTps        "prefill_tps"              "prefill"             TokensPerSecond Higher None,
+    /// Generated tokens a second after the first, which comes out of the prefill.
     DecodeTps         "decode_tps"               "decode"              TokensPerSecond Higher None,
+    /// Tokens a second that the host's memory bandwidth allows to decode.
     DecodeCeiling     "decode_ceiling_tps"       "decode ceiling"      TokensPerSecond Higher None,
+    /// Time from the start of the prompt to the first token.
     Ttft              "ttft"                     "time to first token" Seconds         Lower  None,
+    /// Time between one generated token and the next.
     InterToken        "inter_token"              "inter-token latency" Seconds         Lower  None,
+    /// Most memory that the worker held at once.
     PeakMemory        "peak_memory"              "peak memory"         Bytes           Lower  None,
+    /// Bytes of the variant's files.
     Disk              "disk"                     "size on disk"        Bytes           Lower  None,
+    /// Joules above idle per prompt token.
     PrefillEnergy     "prefill_joules_per_token" "prefill energy"      JoulesPerToken  Lower  None,
+    /// Joules above idle per generated token.
     DecodeEnergy      "decode_joules_per_token"  "decode energy"       JoulesPerToken  Lower  None,
+    /// Watt-hours above idle of 1000 requests of the shape.
     Energy1000        "wh_per_1000_requests"     "per 1000 requests"   WattHours       Lower  None,
 }
 
 impl Metric {
+    /// Finds the metric with this name in files; None where there is none.
     pub fn parse(name: &str) -> Option<Metric> {
         Metric::ALL.iter().copied().find(|m| m.name() == name)
     }
 
-    /// Made of items, so that two variants can be compared item by item.
+    /// Tells whether the metric is made of items, so that two variants can be compared item by item.
     pub fn is_score(self) -> bool {
         self.aggregation() != Aggregation::None
     }
 
-    /// Is `a` better than `b`?
+    /// Tells whether `a` is better than `b`; equal values are not.
     pub fn better(self, a: f64, b: f64) -> bool {
         match self.direction() {
             Direction::Higher => a > b,
@@ -118,14 +152,14 @@ impl Metric {
         }
     }
 
-    /// Told of a sample as a whole: no mean of what its items are worth.
+    /// Tells whether the metric is computed of a sample as a whole, and not as a mean over its items.
     pub fn is_of_whole_sample(self) -> bool {
         use Aggregation::{MacroF1, Mcc, Pearson, Spearman};
         matches!(self.aggregation(), MacroF1 | Mcc | Spearman | Pearson)
     }
 
-    /// The score of a set of (value, weight) pairs; None where the set is empty, weighs nothing, or has no such number
-    /// (nothing correlates with what does not vary).
+    /// Gives the score of a set of (value, weight) pairs; None where the set is empty, weighs nothing, or has no such
+    /// number (nothing correlates with what does not vary).
     pub fn aggregate(self, items: impl IntoIterator<Item = (f64, f64)>) -> Option<f64> {
         if self.is_of_whole_sample() {
             return self.of_whole(&items.into_iter().collect::<Vec<_>>()).filter(|score| !score.is_nan());
@@ -157,7 +191,8 @@ impl Metric {
         }
     }
 
-    /// For a metric of a whole sample, its score without each of the (value, weight) pairs.
+    /// Gives, for a metric of a whole sample, the score without each of the (value, weight) pairs; empty for other
+    /// metrics.
     pub fn without_each(self, items: &[(f64, f64)]) -> Vec<f64> {
         let of_classes = |of: fn(&Confusion) -> f64| {
             let classes = classes(items);

@@ -23,6 +23,7 @@ pub enum Provenance {
 }
 
 impl Provenance {
+    /// Gives the word for it on screens and in reports.
     pub fn label(self) -> &'static str {
         match self {
             Provenance::Measured => "measured",
@@ -35,17 +36,24 @@ impl Provenance {
 /// An interval at a confidence level, 0.95 for 95%.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
+    /// The lower end, in the unit of the figure.
     pub low: f64,
+    /// The upper end, never below `low`.
     pub high: f64,
+    /// The confidence level, 0.95 for 95%.
     pub level: f64,
 }
 
 /// A number that keeps its unit, its interval and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
+    /// The number, in `unit`.
     pub value: f64,
+    /// What the number counts.
     pub unit: Unit,
+    /// Whether it was measured, derived or estimated.
     pub provenance: Provenance,
+    /// How sure it is; None where no interval was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
     /// How many items or samples it is made of.
@@ -59,15 +67,22 @@ pub struct Figure {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
+    /// The number.
     Known(Figure),
-    Missing { reason: String },
+    /// There is no number.
+    Missing {
+        /// Why, as a sentence or part of one.
+        reason: String,
+    },
 }
 
 impl Reading {
+    /// Makes a reading without a number, with its reason.
     pub fn missing(reason: impl Into<String>) -> Reading {
         Reading::Missing { reason: reason.into() }
     }
 
+    /// Gives the figure; None where it is missing.
     pub fn known(&self) -> Option<&Figure> {
         match self {
             Reading::Known(figure) => Some(figure),
@@ -75,6 +90,7 @@ impl Reading {
         }
     }
 
+    /// Gives the number; None where it is missing.
     pub fn value(&self) -> Option<f64> {
         self.known().map(|f| f.value)
     }
@@ -92,6 +108,7 @@ impl Id {
         Id::of_bytes(&bytes)
     }
 
+    /// Computes the identity of bytes.
     pub fn of_bytes(bytes: &[u8]) -> Id {
         let hash = Sha256::digest(bytes);
         Id(crate::disk::hex(&hash[..8]))
@@ -121,9 +138,11 @@ pub enum Place {
 pub struct ModelRef {
     /// As shown: "bantam-l", "HuggingFaceTB/SmolLM2-135M".
     pub name: String,
+    /// Where its files are.
     pub place: Place,
     /// The identity of the weights, config and tokenizer, so that a changed folder is another model.
     pub digest: Id,
+    /// How many parameters it has, counted from the shapes of its tensors.
     pub parameters: u64,
     /// The commit of the hub's repository that it is, for one from there; pin it as ORG/NAME@COMMIT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +157,7 @@ pub struct ModelRef {
 pub struct Variant {
     /// Hash of the model's digest, the recipe and the format version.
     pub id: Id,
+    /// The model before the recipe.
     pub model: ModelRef,
     /// The recipe's name, None for the base.
     pub recipe: Option<String>,
@@ -147,12 +167,14 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// Makes a variant of a model; `recipe` is its name and its steps as TOML, None for the base.
     pub fn new(model: ModelRef, recipe: Option<(String, String)>) -> Variant {
         let (recipe, steps) = recipe.map_or((None, String::new()), |(name, steps)| (Some(name), steps));
         let id = Id::of(&("variant 1", &model.digest, &steps));
         Variant { id, model, recipe, steps }
     }
 
+    /// Tells whether it is the untouched model.
     pub fn is_base(&self) -> bool {
         self.recipe.is_none()
     }
@@ -194,8 +216,11 @@ impl std::fmt::Display for Shape {
 /// One task of a suite, by name and by the hash of all that decides its score (template, data, scorer, limit).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskRef {
+    /// The suite's name.
     pub suite: String,
+    /// The task's name within the suite.
     pub task: String,
+    /// Hash of all that decides its score.
     pub digest: Id,
     /// The suite file: a path, or `bundled:NAME`.
     pub file: String,
@@ -211,7 +236,9 @@ pub struct TaskRef {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
+    /// To answer the items of a task.
     Task(TaskRef),
+    /// To be timed at a speed shape.
     Speed(Shape),
 }
 
@@ -228,7 +255,9 @@ impl Ask {
 /// How a trial is run; part of its identity where it can change a result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conditions {
+    /// Threads that compute.
     pub threads: usize,
+    /// Seed of everything random, such as the speed prompt.
     pub seed: u64,
     /// Longest sequence the model is given, None for its own maximum.
     pub max_length: Option<usize>,
@@ -238,8 +267,11 @@ pub struct Conditions {
     pub half_width: f64,
     /// … or when this much time is spent.
     pub budget: Seconds,
+    /// Speed: repeats that are made at least, 2 or more.
     pub min_repeats: usize,
+    /// How long the trial may take; None for no limit.
     pub timeout: Option<Seconds>,
+    /// The most private memory that the worker may take; None for no limit.
     pub memory_limit: Option<Bytes>,
     /// Thermal design power for an energy estimate where no meter exists.
     pub tdp_watts: Option<f64>,
@@ -250,9 +282,13 @@ pub struct Conditions {
 /// One variant on one task, or at one speed shape, on this host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
+    /// Hash of what decides its results; see [`Trial::new`].
     pub id: Id,
+    /// The variant that is measured.
     pub variant: Variant,
+    /// What is asked of it.
     pub ask: Ask,
+    /// How it is run.
     pub conditions: Conditions,
 }
 
@@ -274,7 +310,9 @@ impl Trial {
 /// One metric of one item: what [`Metric::aggregate`] adds up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ItemScore {
+    /// The metric.
     pub metric: Metric,
+    /// The item's value, as the metric's [`Aggregation`](crate::metric::Aggregation) takes it.
     pub value: f64,
     /// 1 for means; words or bytes for perplexities; what the value is held against for metrics of a whole sample.
     pub weight: f64,
@@ -285,6 +323,7 @@ pub struct ItemScore {
 pub struct ItemResult {
     /// Position in the suite's data.
     pub index: usize,
+    /// One score for each of the task's metrics.
     pub scores: Vec<ItemScore>,
     /// The choice taken (multiple choice) or None.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -310,6 +349,7 @@ pub struct ItemResult {
 }
 
 impl ItemResult {
+    /// Gives the item's score on a metric; None where it has none.
     pub fn score(&self, metric: Metric) -> Option<ItemScore> {
         self.scores.iter().copied().find(|s| s.metric == metric)
     }
@@ -318,9 +358,11 @@ impl ItemResult {
 /// One repeat of a speed shape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeedSample {
+    /// How long the prompt took.
     pub prefill: Seconds,
     /// First token out, from the start of the prompt.
     pub ttft: Seconds,
+    /// How long all tokens after the first took; 0 where nothing is decoded.
     pub decode: Seconds,
     /// Between one token and the next, in order.
     pub inter_token: Vec<f64>,
@@ -332,37 +374,56 @@ pub struct SpeedSample {
 /// Energy of one repeat, idle already subtracted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PhaseEnergy {
+    /// Joules above idle during prefill; below zero where less than the baseline was drawn.
     pub prefill_joules: f64,
+    /// Joules above idle during decode; below zero where less than the baseline was drawn.
     pub decode_joules: f64,
+    /// Measured by meters, or estimated from CPU time.
     pub provenance: Provenance,
 }
 
 /// What makes a number doubtful, with what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Warning {
+    /// What kind of doubt it is, for programs.
     pub kind: WarningKind,
     /// One sentence with the figures and what to do.
     pub text: String,
 }
 
+/// The kinds of things that make a number doubtful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WarningKind {
+    /// Other programs kept CPUs busy.
     ForeignLoad,
+    /// The hypervisor gave CPU time to other machines.
     Steal,
+    /// The processor slowed itself down, or its settings keep the clock low.
     Throttling,
+    /// The idle power changed while the work ran.
     Drift,
+    /// Memory went to swap, or swap is in use.
     Swap,
+    /// The control group allows less memory than the machine has.
     MemoryLimit,
+    /// This process may use fewer CPUs than the machine has.
     CpuLimit,
+    /// The CPU governor is unknown, so the clock may change unseen.
     UnknownGovernor,
+    /// The machine runs on its battery.
     Battery,
+    /// Timings scatter, or the machine is virtual and its neighbours unseen.
     Noisy,
+    /// A speed was not known as precisely as asked when its time or its repeats were spent.
     BudgetSpent,
+    /// A score is not better than guessing.
     AtChance,
+    /// Inputs were longer than the model takes: they were cut, or a speed prompt was read in pieces.
     Truncated,
     /// Matrices of a quantized checkpoint that are held wider than they were stored.
     Widened,
+    /// An energy span was too short for its meter.
     Meter,
 }
 
@@ -372,27 +433,37 @@ pub enum WarningKind {
 pub enum Failure {
     /// The model or suite was refused or an error came up, in one sentence.
     Error {
+        /// What went wrong.
         message: String,
     },
     /// The variant could not be made.
     Compress {
+        /// Why.
         message: String,
     },
+    /// The worker ran out of memory.
     OutOfMemory {
+        /// Where, and what to do.
         message: String,
     },
+    /// The trial took longer than it may.
     Timeout {
+        /// The limit, in seconds.
         seconds: f64,
     },
     /// The worker died: signal or exit code, and the end of its log.
     Crash {
+        /// How it died.
         message: String,
+        /// The end of its log.
         log: String,
     },
+    /// The trial was cancelled.
     Cancelled,
 }
 
 impl Failure {
+    /// Says in one sentence why there is no result.
     pub fn sentence(&self) -> String {
         match self {
             Failure::Error { message } | Failure::OutOfMemory { message } => message.clone(),
@@ -407,9 +478,13 @@ impl Failure {
 /// What a trial gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
+    /// The trial's id.
     pub trial: Id,
+    /// Whether the trial came to its end, or why not.
     pub result: Result<(), Failure>,
+    /// What each item gave; those before a failure are kept.
     pub items: Vec<ItemResult>,
+    /// The repeats of a speed shape; those before a failure are kept.
     pub samples: Vec<SpeedSample>,
     /// VmHWM of the worker at the end.
     pub peak_memory: Reading,
@@ -421,6 +496,7 @@ pub struct Outcome {
     pub ceiling: Reading,
     pub load: Option<Seconds>,
     pub wall: Seconds,
+    /// What makes its numbers doubtful.
     pub warnings: Vec<Warning>,
     /// Seconds since the Unix epoch.
     pub started: f64,
@@ -456,21 +532,29 @@ impl Outcome {
 /// A trial and what it gave: what the store returns and the deciding half reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
+    /// The trial.
     pub trial: Trial,
+    /// What it gave.
     pub outcome: Outcome,
 }
 
 /// One execution of a profile, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
+    /// The run's id.
     pub id: Id,
+    /// The profile's name.
     pub profile_name: String,
     /// The profile as it was meant, defaults and parents filled in, as TOML.
     pub profile: String,
     /// The host card as JSON; the card itself is bench's.
     pub host: serde_json::Value,
+    /// The version of bantam that ran it.
     pub version: String,
+    /// Seconds since the Unix epoch.
     pub started: f64,
+    /// Seconds since the Unix epoch; None while it runs and where it was interrupted.
     pub finished: Option<f64>,
+    /// All its trials, in the order of the plan.
     pub trials: Vec<Trial>,
 }

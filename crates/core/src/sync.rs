@@ -2,12 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes a lock, whoever panicked while holding it: what is kept under these locks is whole after every statement.
+/// Takes a lock even where a thread panicked while it held it: what is kept under these locks is whole after every
+/// statement.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes what a lock kept, whoever panicked while holding it.
+/// Takes out what a lock kept, even where a thread panicked while it held it.
 pub fn into_inner<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -34,18 +34,26 @@ pub enum Unit {
     Fraction,
     /// A plain number (perplexity, a count).
     Number,
+    /// Bits per byte of UTF-8 text.
     BitsPerByte,
+    /// Bytes, shown in binary units.
     Bytes,
+    /// Seconds, shown as µs, ms, s, minutes or hours.
     Seconds,
+    /// Tokens a second.
     TokensPerSecond,
+    /// Joules, shown as µJ, mJ, J or kJ.
     Joules,
+    /// Joules per prompt token or per generated token.
     JoulesPerToken,
+    /// Watts.
     Watts,
+    /// Watt-hours.
     WattHours,
 }
 
 impl Unit {
-    /// The symbol behind a number, empty where the number says it itself.
+    /// Gives the symbol that follows a number of this unit; "" for a plain number.
     pub fn symbol(self) -> &'static str {
         match self {
             Unit::Fraction => "%",
@@ -61,7 +69,7 @@ impl Unit {
         }
     }
 
-    /// The name in files.
+    /// Gives the unit's name in files (`bits_per_byte`).
     pub fn name(self) -> &'static str {
         match self {
             Unit::Fraction => "fraction",
@@ -77,7 +85,7 @@ impl Unit {
         }
     }
 
-    /// A number of this unit as a person reads it, unit included: `87.5%`, `1.25 MiB`, `3.1 ms`, `412 tok/s`.
+    /// Writes a number of this unit as a person reads it, unit included: `87.5%`, `1.25 MiB`, `3.1 ms`, `412 tok/s`.
     pub fn show(self, value: f64) -> String {
         match self {
             Unit::Fraction => format!("{:.1}%", value * 100.0),
@@ -94,7 +102,7 @@ impl Unit {
         }
     }
 }
-/// Digits with a comma before each three from the end: "1,234,567".
+/// Puts a comma before each three digits from the end: "1,234,567".
 pub fn grouped(digits: &str) -> String {
     let mut grouped = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -106,7 +114,7 @@ pub fn grouped(digits: &str) -> String {
     grouped
 }
 
-/// Three significant digits or all the digits before the point, whichever is more.
+/// Writes a number with two to four significant digits, or with all the digits before the point where these are more.
 pub fn significant(value: f64) -> String {
     let magnitude = value.abs();
     match magnitude {
@@ -119,7 +127,7 @@ pub fn significant(value: f64) -> String {
     }
 }
 
-/// A count as a person reads it: 2.62 M, 1.71 B.
+/// Writes a count as a person reads it: 2.62 M, 1.71 B.
 pub fn count(n: u64) -> String {
     let steps = [(1e12, "T"), (1e9, "B"), (1e6, "M")];
     match steps.into_iter().find(|(size, _)| n as f64 >= *size) {
@@ -129,7 +137,10 @@ pub fn count(n: u64) -> String {
     }
 }
 
-/// A count as a person writes it: 2B, 1.7 B, 360M, 500000.
+/// Reads a count as a person writes it: 2B, 1.7 B, 360M, 500000.
+///
+/// # Errors
+/// One sentence where the text is no number of at least 0, or its unit is none of K, M, B, G and T.
 pub fn parse_count(text: &str) -> Result<u64, String> {
     let allowed = || format!("'{text}' is no number of parameters; write a number and K, M, B or T, like 2B or 360M");
     let (number, unit) = split(text).ok_or_else(allowed)?;

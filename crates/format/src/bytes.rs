@@ -8,14 +8,20 @@ use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::error::{Error, Result};
 
+/// The bytes of a file, which dereference to a slice.
 #[derive(Debug)]
 pub enum Bytes {
+    /// A file mapped from disk, read-only.
     Mapped(Mmap),
+    /// Bytes compiled into the binary.
     Embedded(&'static [u8]),
 }
 
 impl Bytes {
     /// Maps a file. Pages are read when they are touched, so opening costs nothing however large the file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the file cannot be opened or mapped.
     pub fn map(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::read(path))?;
         // SAFETY: the map is read-only and private to us. Whoever truncates a model file while it is being read stops
@@ -25,7 +31,8 @@ impl Bytes {
     }
 
     /// Gives the memory of a range back once it has been copied. Mapped pages count as the process's own until then,
-    /// and a load would be reported as taking twice what it takes. They may still be read: they come back from the file.
+    /// and a load would be reported as taking twice what it takes. They may still be read: they come back from the
+    /// file.
     pub fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if let Self::Mapped(map) = self {

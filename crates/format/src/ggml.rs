@@ -13,7 +13,7 @@ use self::Use::*;
 /// weights and bytes of a block, and what it is used for.
 macro_rules! types {
     ($($name:ident $id:literal $block:literal $bytes:literal $used:ident)*) => {
-        /// A storage type of ggml, of this day or of days gone by.
+        /// A storage type of ggml, in use or removed.
         #[allow(non_camel_case_types, missing_docs)] // ggml's own names, which say everything
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
@@ -70,7 +70,7 @@ types! {
     Q1_0     41 128  18  Quants
 }
 
-/// What a type is used for.
+/// What a type of ggml is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// Each number for itself.
@@ -79,7 +79,7 @@ pub enum Use {
     Quants,
     /// Intermediate results of ggml, which no file holds.
     Inner,
-    /// Nothing any more: ggml reads such files no longer.
+    /// Removed from ggml, which no longer reads files of such types.
     Removed,
 }
 
@@ -99,59 +99,59 @@ struct Row {
 pub struct UnknownType(pub String);
 
 impl Type {
-    /// All types, in the order of their numbers.
+    /// Lists all types, in the order of their numbers.
     pub fn all() -> impl ExactSizeIterator<Item = Type> {
         TABLE.iter().map(|row| row.ty)
     }
 
-    /// The type with this number in a GGUF file.
+    /// Finds the type with this number in a GGUF file.
     pub const fn from_id(id: u32) -> Option<Type> {
         // the table has no holes, which `number_and_place_agree` holds it to
         if (id as usize) < TABLE.len() { Some(TABLE[id as usize].ty) } else { None }
     }
 
-    /// The type of this name, in capital or small letters.
+    /// Finds the type of this name, in capital or small letters.
     pub fn from_name(name: &str) -> Option<Type> {
         TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name)).map(|row| row.ty)
     }
 
-    /// The type's number in a GGUF file.
+    /// Gives the type's number in a GGUF file.
     pub const fn id(self) -> u32 {
         self as u32
     }
 
-    /// The type's name, as llama.cpp writes it.
+    /// Gives the type's name, as llama.cpp writes it.
     pub const fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// Weights in a block; a row has a multiple of them.
+    /// Gives the number of weights in a block; a row has a multiple of them.
     pub const fn block(self) -> usize {
         self.row().block
     }
 
-    /// Bytes of a block.
+    /// Gives the bytes of a block.
     pub const fn block_bytes(self) -> usize {
         self.row().bytes
     }
 
-    /// What the type is used for.
+    /// Tells what the type is used for.
     pub const fn used_for(self) -> Use {
         self.row().used
     }
 
-    /// Whether weights are stored as integers with shared scales.
+    /// Tells whether weights are stored as integers with shared scales.
     pub const fn is_quantized(self) -> bool {
         self.block() > 1
     }
 
-    /// Bytes of so many weights; `None` where they are no whole blocks, or more than memory can address.
+    /// Gives the bytes of so many weights; `None` where they are no whole blocks, or more than memory can address.
     pub const fn bytes(self, weights: usize) -> Option<usize> {
         let row = self.row();
         if weights.is_multiple_of(row.block) { (weights / row.block).checked_mul(row.bytes) } else { None }
     }
 
-    /// Bytes of `rows` rows of `columns` weights; `None` where a row is no whole blocks, or all are too many.
+    /// Gives the bytes of `rows` rows of `columns` weights; `None` where a row is no whole blocks, or all are too many.
     pub const fn matrix_bytes(self, rows: usize, columns: usize) -> Option<usize> {
         match self.bytes(columns) {
             Some(row) => row.checked_mul(rows),
@@ -159,7 +159,7 @@ impl Type {
         }
     }
 
-    /// Bits that a weight takes, scales included.
+    /// Gives the bits that a weight takes, scales included.
     pub const fn bits_per_weight(self) -> f64 {
         let row = self.row();
         (8 * row.bytes) as f64 / row.block as f64

@@ -1,5 +1,6 @@
-//! The file formats that weights come in: GGUF and safetensors. Each is a header, checked before anything is believed,
-//! and a way to one tensor's bytes. What the tensors mean is not known here.
+//! The file formats that weights come in, GGUF and safetensors, and the types of ggml (`ggml`). Each format is a
+//! header, checked before anything is believed, and a way to one tensor's bytes (`bytes`). What the tensors mean is not
+//! known here.
 
 #![allow(unsafe_code)] // maps files into memory
 

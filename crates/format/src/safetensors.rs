@@ -41,17 +41,22 @@ struct Shard {
 /// One tensor as it lies in its file.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
+    /// The type of its numbers.
     pub dtype: Dtype,
+    /// Its dimensions, outermost first.
     pub shape: &'a [usize],
+    /// Its data, little-endian, rows one after the other.
     pub bytes: &'a [u8],
 }
 
-/// A tensor's type and shape, out of a header alone.
+/// A tensor's type and shape, as a header alone tells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
+    /// The tensor's name.
     pub name: String,
     /// The file's word for its type: "BF16", "I32".
     pub dtype: String,
+    /// Its dimensions, outermost first.
     pub shape: Vec<u64>,
 }
 
@@ -86,7 +91,7 @@ impl Files {
         Ok(Self::of(vec![Shard::new(path.display().to_string(), Bytes::map(path)?)?]))
     }
 
-    /// A checkpoint compiled into the binary.
+    /// Opens a checkpoint compiled into the binary; `name` is for sentences.
     ///
     /// # Errors
     /// One sentence on what is inconsistent.
@@ -102,28 +107,29 @@ impl Files {
         Self { shard_of: names.collect(), shards }
     }
 
+    /// Tells whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.shard_of.contains_key(name)
     }
 
-    /// The names of all tensors, sorted.
+    /// Lists the names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.shard_of.keys().map(String::as_str)
     }
 
-    /// The names that begin with `start`, sorted.
+    /// Lists the names that begin with `start`, sorted.
     pub fn names_from<'a>(&'a self, start: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let start = start.to_owned();
         let from = self.shard_of.range(start.clone()..).map(|(name, _)| name.as_str());
         from.take_while(move |name| name.starts_with(&start))
     }
 
-    /// The name as it is kept here, where there is such a tensor.
+    /// Gives the name as it is kept here, where there is such a tensor.
     pub fn name(&self, name: &str) -> Option<&str> {
         self.shard_of.get_key_value(name).map(|(name, _)| name.as_str())
     }
 
-    /// A tensor as it lies in the file, where there is one of that name.
+    /// Gives a tensor as it lies in the file, where there is one of that name.
     pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
         let shard = &self.shards[*self.shard_of.get(name)?];
         let info = shard.metadata.info(name)?;
@@ -132,7 +138,7 @@ impl Files {
         Some(Entry { dtype: info.dtype, shape: &info.shape, bytes })
     }
 
-    /// A tensor as it lies in the file.
+    /// Gives a tensor that must be there, as it lies in the file.
     ///
     /// # Errors
     /// One sentence where there is none of that name.
@@ -140,15 +146,15 @@ impl Files {
         self.entry(name).ok_or_else(|| Error::broken(self.file_of(name), format!("tensor {name} is missing")))
     }
 
-    /// Lets go of the mapped bytes of a tensor that has been copied.
+    /// Gives back the memory of a tensor's mapped bytes once they have been copied.
     pub fn release(&self, name: &str) {
         if let Some(&shard) = self.shard_of.get(name) {
             self.shards[shard].release(name);
         }
     }
 
-    /// A tensor's numbers, copied a few megabytes at a time, each of which is let go of at once: so that loading holds a
-    /// tensor once and not twice. None where there is no such tensor.
+    /// Copies a tensor's numbers a few megabytes at a time, giving the memory of each part back at once, so that
+    /// loading holds a tensor once and not twice. None where there is no such tensor.
     pub fn copied<T, const N: usize>(&self, name: &str, read: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
         let bytes = self.entry(name)?.bytes;
         let shard = &self.shards[*self.shard_of.get(name)?];
@@ -161,24 +167,25 @@ impl Files {
         Some(numbers)
     }
 
-    /// The file that a tensor, or one that begins with its name, is in; the first where there is none.
+    /// Gives the name of the file that holds a tensor, or one that begins with its name; the first file where there is
+    /// none.
     pub fn file_of(&self, name: &str) -> &str {
         let first = || self.shards.first().map_or(SINGLE, |shard| &shard.name);
         let shard = self.shard_of.get(name).or_else(|| self.shard_of.range(name.to_owned()..).next().map(|(_, i)| i));
         shard.map_or_else(first, |&index| &self.shards[index].name)
     }
 
-    /// How many files it is in.
+    /// Counts the files of the checkpoint.
     pub fn count(&self) -> usize {
         self.shards.len()
     }
 
-    /// Every tensor's entry in its header, in no order.
+    /// Lists every tensor's entry in its header, in no order.
     pub fn infos(&self) -> impl Iterator<Item = &TensorInfo> {
         self.shards.iter().flat_map(|shard| shard.metadata.tensors().into_values())
     }
 
-    /// Bytes on disk, or in the binary.
+    /// Gives the bytes on disk, or in the binary, of all files.
     pub fn bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.bytes.len() as u64).sum()
     }
@@ -199,7 +206,7 @@ impl Shard {
     }
 }
 
-/// The tensors of a file of which only the beginning is here: eight bytes of length, then JSON.
+/// Reads the tensors' shapes from the beginning of a file: eight bytes of length, then JSON.
 ///
 /// # Errors
 /// One sentence on what is wrong with the header.

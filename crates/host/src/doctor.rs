@@ -12,9 +12,10 @@ use bantam_core::record::Warning;
 /// How long the machine is kept busy between two looks at a meter.
 const BUSY: Duration = Duration::from_millis(50);
 
-/// The examination's result.
+/// What the doctor found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Doctor {
+    /// The machine, its memory bandwidth measured.
     pub card: Card,
     /// Meters that moved plausibly under load, with the power they showed.
     pub meters: Vec<Proven>,
@@ -26,7 +27,7 @@ pub struct Doctor {
     pub hints: Vec<String>,
 }
 
-/// Examines this machine.
+/// Examines this machine, a second or two at full load.
 pub fn doctor() -> Doctor {
     let card = Card::here();
     let cpus = card.threads();
@@ -77,7 +78,7 @@ fn hints(card: &Card) -> Vec<String> {
 }
 
 impl Doctor {
-    /// Why no energy can be measured here; `None` where it can.
+    /// Gives the reason why no energy can be measured here; `None` where it can.
     pub fn why_no_energy(&self) -> Option<String> {
         self.meters.is_empty().then(|| meter::why_none(&self.refused))
     }

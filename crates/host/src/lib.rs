@@ -1,6 +1,6 @@
 //! The machine that is measured on: its card and what makes its numbers doubtful (`card`), its joules (`meter`), worker
-//! processes with limits and a reason for their end (`sandbox`), how timings are taken (`speed`), and all of these in one
-//! look (`doctor`). It knows no model.
+//! processes with limits and a reason for their end (`sandbox`), how timings are taken (`speed`), what a process that
+//! trains sets for itself (`process`), and the whole machine in one look (`doctor`). It knows no model.
 
 #![allow(unsafe_code)] // talks to the system
 

@@ -2,8 +2,9 @@
 //!
 //! One repeat is one request of the shape: the prompt in one pass, then token after token, each the likeliest after the
 //! one before; the end-of-text token stops nothing, so that every repeat decodes as many. As in llama-bench the prompt
-//! is random tokens. The first token out belongs to the prefill, so a shape of n output tokens decodes n − 1. What decodes
-//! nothing, an encoder above all, is timed by its prefill alone; its time to the first token is that to its answer.
+//! is random tokens. The first token out belongs to the prefill, so a shape of n output tokens decodes n − 1. What
+//! decodes nothing, an encoder above all, is timed by its prefill alone; its time to the first token is that to its
+//! answer.
 
 use crate::meter::Clock;
 use bantam_core::cancel::Cancel;
@@ -27,19 +28,28 @@ const NOISE: f64 = 0.1;
 /// What is timed: a model that takes a prompt and then one token after the other. What it returns is there, not
 /// underway: a device that works in the background is waited for.
 pub trait Timed {
+    /// Why the model gives no token.
     type Error;
 
     /// Forgets everything and takes a prompt; gives the likeliest next token.
+    ///
+    /// # Errors
+    /// What the model says.
     fn prefill(&mut self, prompt: &[u32]) -> Result<u32, Self::Error>;
 
     /// Takes one more token; gives the likeliest next one.
+    ///
+    /// # Errors
+    /// What the model says.
     fn decode(&mut self, token: u32) -> Result<u32, Self::Error>;
 }
 
 /// Told where the phases of a repeat begin and end, to read meters there.
 pub trait Phases {
+    /// What the meters showed at one moment.
     type Mark;
 
+    /// Reads the meters now.
     fn mark(&mut self) -> Self::Mark;
 
     /// Fills in what was spent between a repeat's start, the end of its prefill and its end.
@@ -48,16 +58,27 @@ pub trait Phases {
 
 /// How a measurement is done.
 pub struct Protocol<'a> {
+    /// Prompt and output tokens of a repeat.
     pub shape: Shape,
+    /// Size of the model's vocabulary, from which the prompt is drawn.
     pub vocab: u32,
+    /// Seed of the prompt.
     pub seed: u64,
+    /// When to stop repeating.
     pub rule: Rule,
+    /// How long all repeats may take together.
     pub budget: Duration,
+    /// The clock that times.
     pub clock: &'a dyn Clock,
+    /// Set to stop between two repeats.
     pub cancel: &'a Cancel,
 }
 
 impl<'a> Protocol<'a> {
+    /// Makes the protocol of a shape under these conditions.
+    ///
+    /// # Errors
+    /// Where `half_width` is not above zero.
     pub fn new(
         shape: Shape,
         vocab: u32,
@@ -72,6 +93,9 @@ impl<'a> Protocol<'a> {
 
     /// Warms up and repeats, and hands every finished repeat to `each` at once. `earlier` repeats, of an interrupted
     /// measurement, count. Says what became of it: which repeats there are and why it stopped; None after a cancel.
+    ///
+    /// # Errors
+    /// What the model says.
     pub fn measure<M: Timed, P: Phases>(
         &self,
         model: &mut M,
@@ -171,7 +195,9 @@ fn both_phases(samples: &[SpeedSample]) -> [Vec<f64>; 2] {
 /// All repeats of a measurement, and why they were enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
+    /// All repeats, earlier ones included.
     pub samples: Vec<SpeedSample>,
+    /// Why no more were made.
     pub stop: Stop,
 }
 

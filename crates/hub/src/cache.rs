@@ -1,5 +1,5 @@
-//! The Hugging Face cache of this machine, as `huggingface_hub` lays it out, so that files are shared with transformers,
-//! vLLM and llama.cpp both ways:
+//! The Hugging Face cache of this machine, as `huggingface_hub` lays it out, so that files are shared with
+//! transformers, vLLM and llama.cpp both ways:
 //!
 //! ```text
 //! models--ORG--NAME/refs/REVISION            the commit that a branch or tag means
@@ -18,20 +18,22 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Where downloaded models lie.
+/// The folder that downloaded models lie in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache(PathBuf);
 
-/// A repository that is here.
+/// A repository that is in the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
+    /// The repository.
     pub repo: Repo,
-    /// Branches and tags with the commits they meant when they were pulled.
+    /// Its branches and tags with the commits they meant when they were pulled.
     pub refs: Vec<(String, String)>,
+    /// The commits of which a snapshot is there.
     pub commits: Vec<String>,
-    /// Of whole files; a file of several commits counts once.
+    /// Bytes of its whole files; a file of several commits counts once.
     pub bytes: Bytes,
-    /// Of files that are not complete yet.
+    /// Bytes of files that are not complete yet.
     pub incomplete: Bytes,
     /// When a file of it was last read; None where the file system does not tell.
     pub used: Option<SystemTime>,
@@ -46,11 +48,12 @@ pub(super) fn home(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBu
 }
 
 impl Cache {
-    /// Where the environment says it is: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, or below the home folder.
+    /// Finds the cache where the environment says: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, or below the home folder.
     pub fn here() -> Cache {
         Cache::from(|name| std::env::var_os(name))
     }
 
+    /// Names a folder as the cache, whatever the environment says.
     pub fn at(folder: impl Into<PathBuf>) -> Cache {
         Cache(folder.into())
     }
@@ -63,6 +66,7 @@ impl Cache {
         Cache(cache.unwrap_or_else(|| ".cache/huggingface/hub".into()))
     }
 
+    /// Gives the cache's folder.
     pub fn folder(&self) -> &Path {
         &self.0
     }
@@ -88,7 +92,7 @@ impl Cache {
         self.of(repo).join("snapshots").join(commit)
     }
 
-    /// The commit that a revision meant when it was last pulled.
+    /// Gives the commit that a revision meant when it was last pulled; None where there is no snapshot of it.
     pub fn commit(&self, repo: &Repo, revision: &str) -> Option<String> {
         let named = std::fs::read_to_string(self.of(repo).join("refs").join(revision)).ok();
         let commit = named.as_deref().map_or(revision, str::trim);
@@ -122,12 +126,15 @@ impl Cache {
         Ok(file)
     }
 
-    /// The snapshot of ORG/NAME[@REVISION]; None where the name has not that form or the model is not here.
+    /// Finds the snapshot of `ORG/NAME[@REVISION]`; None where the name has not that form or the model is not here.
+    ///
+    /// # Errors
+    /// As for [`Cache::snapshot_of`].
     pub fn find(&self, name: &str) -> Result<Option<PathBuf>, Error> {
         Name::parse(name).map_or(Ok(None), |name| self.snapshot_of(&name))
     }
 
-    /// The snapshot of a name that is here.
+    /// Finds the snapshot of a name; None where nothing of the repository is here.
     ///
     /// # Errors
     /// [`Error::NotCached`] where the repository is here and the revision is not.
@@ -147,13 +154,13 @@ impl Cache {
         Err(Error::NotCached { name: name.repo.id(), revision, cache, there })
     }
 
-    /// The models that are here, by name.
+    /// Lists the models that are here, by name.
     pub fn models(&self) -> Vec<String> {
         let repos = entries(&self.0).into_iter().filter_map(|folder| Repo::of_folder(&folder));
         repos.filter(|repo| repo.kind == Kind::Model).map(|repo| repo.id()).collect()
     }
 
-    /// Everything that is here, with sizes; looks at every file's entry and reads none.
+    /// Lists everything that is here, with sizes; looks at every file's entry and reads none.
     pub fn kept(&self) -> Vec<Kept> {
         entries(&self.0).into_iter().filter_map(|folder| Some(self.kept_of(Repo::of_folder(&folder)?))).collect()
     }
@@ -184,11 +191,11 @@ impl Cache {
         }
     }
 
-    /// Removes a repository with all its revisions; gives back what that freed. Files that another program has open
-    /// stay readable to it.
+    /// Removes a repository with all its revisions and gives the bytes that this freed. Files that another program has
+    /// open stay readable to it.
     ///
     /// # Errors
-    /// Where it is not here or cannot be removed.
+    /// Where the repository is not here or cannot be removed.
     pub fn remove(&self, repo: &Repo) -> Result<Bytes, Error> {
         let folder = self.of(repo);
         if !folder.is_dir() {

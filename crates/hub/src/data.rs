@@ -1,5 +1,5 @@
-//! Datasets of the hub: ORG/NAME[@REVISION]#CONFIG/SPLIT, and which files of the repository these are. Its README says so
-//! between two lines of dashes; where it does not, names of files and folders do, as Python's datasets has it.
+//! Datasets of the hub: `ORG/NAME[@REVISION]#CONFIG/SPLIT`, and which files of the repository these are. The README
+//! says so in its YAML header; where it does not, names of files and folders do, as Python's datasets has it.
 
 use super::cache::below;
 use super::error::Error;
@@ -11,11 +11,14 @@ use super::{Cache, Hub, Progress, Pulled};
 use std::fmt;
 use std::path::PathBuf;
 
-/// ORG/NAME[@REVISION]#[CONFIG/]SPLIT as typed.
+/// The name of a dataset's split as typed: `ORG/NAME[@REVISION]#[CONFIG/]SPLIT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataName {
+    /// The repository and the revision.
     pub name: Name,
+    /// The config; None for the default one or the only one.
     pub config: Option<String>,
+    /// The split: "test", "validation".
     pub split: String,
 }
 
@@ -31,10 +34,10 @@ const SPLITS: [(&str, &[&str]); 3] = [
 ];
 
 impl DataName {
-    /// Reads the name, without the `hub:` before it.
+    /// Reads a name, without the `hub:` before it.
     ///
     /// # Errors
-    /// One sentence on the part that cannot be meant.
+    /// One sentence on the part that is wrong.
     pub fn parse(text: &str) -> Result<DataName, Error> {
         let wrong = |why: &str| Error::DataName { text: text.into(), why: why.into() };
         let (name, part) = text.split_once('#').ok_or_else(|| wrong("it names no split"))?;
@@ -61,7 +64,7 @@ impl Hub {
     /// Fetches the files of a split, and the README that says which they are.
     ///
     /// # Errors
-    /// One sentence; what was fetched until then is kept and gone on with.
+    /// One sentence; what was fetched until then is kept, and the next pull goes on from it.
     pub fn pull_data(&self, data: &DataName, say: &(dyn Fn(Progress) + Sync)) -> Result<Pulled, Error> {
         self.http.guarded(|| {
             let listing = self.listing(&data.name)?;
@@ -83,7 +86,7 @@ impl Hub {
 }
 
 impl Cache {
-    /// The files of a split that are here, in order.
+    /// Lists the files of a split that are here, in order.
     ///
     /// # Errors
     /// [`Error::NoData`] where they are not here, or not all of them.
@@ -187,8 +190,8 @@ struct Split {
 }
 
 /// The `configs` of the YAML that a README begins with, in the forms that the hub's documentation names: a list of
-/// tables with `config_name`, `default` and `data_files`, which is one pattern, a list of them, or a list of tables with
-/// `split` and `path`. What is written otherwise is passed over.
+/// tables with `config_name`, `default` and `data_files`, which is one pattern, a list of them, or a list of tables
+/// with `split` and `path`. What is written otherwise is passed over.
 /// <https://huggingface.co/docs/hub/datasets-manual-configuration>
 fn configs(readme: &str) -> Vec<Config> {
     let mut lines = readme.lines();

@@ -29,12 +29,18 @@ const SMALL: &[&str] = &[
     "sentence_bert_config.json",
 ];
 
-/// The identity of a GGUF file. Reads every byte, about a second a gigabyte.
+/// Computes the identity of a GGUF file. Reads every byte, about a second a gigabyte.
+///
+/// # Errors
+/// Where the file cannot be read.
 pub fn digest_of_file(file: &Path) -> Result<Id, Error> {
     Ok(Id::of(&("gguf 1", content(file)?)))
 }
 
-/// The identity of a checkpoint's folder. Reads every byte that counts, about a second a gigabyte.
+/// Computes the identity of a checkpoint's folder. Reads every byte that counts, about a second a gigabyte.
+///
+/// # Errors
+/// Where the folder or a file of it cannot be read.
 pub fn digest_of_folder(folder: &Path) -> Result<Id, Error> {
     let hashed = |file: PathBuf| {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -44,8 +50,11 @@ pub fn digest_of_folder(folder: &Path) -> Result<Id, Error> {
     Ok(Id::of(&("folder 1", files)))
 }
 
-/// The files of a checkpoint's folder that make it the model it is, sorted by name; those of the folders below it come
-/// last, which modules.json (sentence-transformers' pooling and dense layers) makes count.
+/// Lists the files of a checkpoint's folder that make it the model it is, sorted by name; those of the folders below it
+/// come last, which modules.json (sentence-transformers' pooling and dense layers) makes count.
+///
+/// # Errors
+/// Where the folder, or one below it that counts, cannot be read.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let names = names(folder)?;
     let mut files: Vec<PathBuf> =

@@ -3,104 +3,332 @@
 use bantam_core::unit::Bytes;
 use std::path::{Path, PathBuf};
 
+/// Why the hub, the cache or a name gives nothing, as one sentence with what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     // names and places of this machine
+    /// `bundled:NAME` names no bundled model.
     #[error("'{name}' is no bundled model; there are {}", list(there))]
-    NotBundled { name: String, there: Vec<String> },
+    NotBundled {
+        /// The name, without `bundled:`.
+        name: String,
+        /// The bundled models.
+        there: Vec<String>,
+    },
+    /// A name is no model on this machine.
     #[error(
         "'{name}' is no model here: no folder or .gguf file of that name, none of the bundled ones ({}) and not in the \
          Hugging Face cache {} ({}); give a path, or get it with `bantam pull {name}`",
         list(bundled), cache.display(), list(cached)
     )]
-    Unknown { name: String, bundled: Vec<String>, cache: PathBuf, cached: Vec<String> },
+    Unknown {
+        /// The name as typed.
+        name: String,
+        /// The bundled models.
+        bundled: Vec<String>,
+        /// The cache's folder.
+        cache: PathBuf,
+        /// The models in the cache.
+        cached: Vec<String>,
+    },
+    /// A repository is in the cache, but not at this revision.
     #[error("'{name}' has no revision {revision} in the Hugging Face cache {}; there are {}", cache.display(), list(there))]
-    NotCached { name: String, revision: String, cache: PathBuf, there: Vec<String> },
+    NotCached {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The revision asked for.
+        revision: String,
+        /// The cache's folder.
+        cache: PathBuf,
+        /// The revisions and commits in the cache.
+        there: Vec<String>,
+    },
+    /// A repository to be removed is not in the cache.
     #[error("{name} is not in the Hugging Face cache {}; there are {}", cache.display(), list(there))]
-    NotHere { name: String, cache: PathBuf, there: Vec<String> },
+    NotHere {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The cache's folder.
+        cache: PathBuf,
+        /// The repositories in the cache.
+        there: Vec<String>,
+    },
+    /// A file or folder is no model.
     #[error("{}: is no model: {why}", path.display())]
-    NoModel { path: PathBuf, why: String },
+    NoModel {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it lacks.
+        why: String,
+    },
+    /// A file or folder of this machine cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A file or folder of this machine cannot be written.
     #[error("{}: cannot be written: {source}", path.display())]
-    Unwritable { path: PathBuf, source: std::io::Error },
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A text is no model's name on the hub.
     #[error(
         "'{text}' is no name on the hub: {why}; write ORG/NAME, ORG/NAME@REVISION or, for one GGUF, ORG/NAME:Q4_K_M"
     )]
-    Name { text: String, why: String },
+    Name {
+        /// The text as typed.
+        text: String,
+        /// The part that is wrong.
+        why: String,
+    },
+    /// A text is no dataset's name on the hub.
     #[error("'{text}' is no dataset on the hub: {why}; write hub:ORG/NAME#SPLIT or hub:ORG/NAME@REVISION#CONFIG/SPLIT")]
-    DataName { text: String, why: String },
+    DataName {
+        /// The text as typed.
+        text: String,
+        /// The part that is wrong.
+        why: String,
+    },
+    /// A dataset has no such split or config.
     #[error("{name} has no {what}; there are {}", list(there))]
-    NoSplit { name: String, what: String, there: Vec<String> },
+    NoSplit {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// What was asked for.
+        what: String,
+        /// What there is.
+        there: Vec<String>,
+    },
+    /// The files of a split are not all in the cache.
     #[error("{name} is not whole in the Hugging Face cache {}: {why}; `bantam run` fetches it unless it is offline", cache.display())]
-    NoData { name: String, cache: PathBuf, why: String },
+    NoData {
+        /// The dataset's name with its split.
+        name: String,
+        /// The cache's folder.
+        cache: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// An environment variable has a value that is not allowed.
     #[error("{variable} is '{value}'; {allowed}")]
-    Variable { variable: String, value: String, allowed: &'static str },
+    Variable {
+        /// The variable's name.
+        variable: String,
+        /// Its value.
+        value: String,
+        /// What is allowed, as the end of a sentence.
+        allowed: &'static str,
+    },
 
     // what the hub says
+    /// The hub gives the repository only to those who asked for access.
     #[error(
         "{name} is gated: ask for access at {page}, then {}",
         if *with_token { "try again (the token given has no access yet)" } else { TOKEN }
     )]
-    Gated { name: String, page: String, with_token: bool },
+    Gated {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The address of the page to ask at.
+        page: String,
+        /// Whether a token was shown.
+        with_token: bool,
+    },
+    /// The hub has no such repository, or hides it.
     #[error(
         "{name} is not on {endpoint}, or it is private: check the name, {}",
         if *with_token { "or give a token that may read it (the one given may not)" } else { "or, if it is yours, set HF_TOKEN to a token that may read it" }
     )]
-    NoRepo { name: String, endpoint: String, with_token: bool },
+    NoRepo {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The hub's address.
+        endpoint: String,
+        /// Whether a token was shown.
+        with_token: bool,
+    },
+    /// The repository has no such revision.
     #[error("{name} has no revision '{revision}' on the hub; there are {}", list(there))]
-    NoRevision { name: String, revision: String, there: Vec<String> },
+    NoRevision {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The revision asked for.
+        revision: String,
+        /// Its branches and tags.
+        there: Vec<String>,
+    },
+    /// The repository has no such file.
     #[error("{name} has no file {wanted}; there are {}", list(there))]
-    NoFile { name: String, wanted: String, there: Vec<String> },
+    NoFile {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The file asked for.
+        wanted: String,
+        /// The files it has.
+        there: Vec<String>,
+    },
+    /// The hub does not accept the token.
     #[error(
         "{endpoint} does not accept the token given (HF_TOKEN, or the file that `hf auth login` wrote): make a new one"
     )]
-    Token { endpoint: String },
+    Token {
+        /// The hub's address.
+        endpoint: String,
+    },
+    /// The hub refuses for a reason that has no variant of its own.
     #[error("{url} answers {status}{}", if text.is_empty() { String::new() } else { format!(": {text}") })]
-    Refused { url: String, status: u16, text: String },
+    Refused {
+        /// The address asked for, without its query.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the hub says; may be empty.
+        text: String,
+    },
+    /// The hub does not answer, after several tries.
     #[error("{url}: {why} ({tries} tries); what is fetched already is kept, the same command goes on from there")]
-    Unreachable { url: String, why: String, tries: u32 },
+    Unreachable {
+        /// The address asked for, without its query.
+        url: String,
+        /// What went wrong the last time.
+        why: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The hub wants no requests for longer than bantam waits by itself.
     #[error(
         "{url} wants no requests for {seconds} s (too many were made); try again then, or set HF_TOKEN, which allows more"
     )]
-    TooMany { url: String, seconds: u64 },
+    TooMany {
+        /// The address asked for, without its query.
+        url: String,
+        /// How long the hub asks to wait, in seconds.
+        seconds: u64,
+    },
+    /// An answer is not of the hub's protocol.
     #[error("{url} answers with what is not the hub's protocol: {why}; does HF_ENDPOINT name a hub?")]
-    Protocol { url: String, why: String },
+    Protocol {
+        /// The address asked for.
+        url: String,
+        /// What is wrong with the answer.
+        why: String,
+    },
+    /// Something is not in the cache, and the hub may not be asked.
     #[error("{what} is not in the Hugging Face cache {}, and bantam is offline (HF_HUB_OFFLINE or --offline)", cache.display())]
-    Offline { what: String, cache: PathBuf },
+    Offline {
+        /// What is missing.
+        what: String,
+        /// The cache's folder.
+        cache: PathBuf,
+    },
 
+    /// Only the hub can tell, and it may not be asked.
     #[error("only the hub itself can tell that, and bantam is offline (HF_HUB_OFFLINE or --offline)")]
     NotAsked,
 
     // what is pulled
+    /// A repository lists a file whose path leads out of its folder.
     #[error("{name} lists the file '{file}', which would leave the cache folder; nothing of it was fetched")]
-    UnsafePath { name: String, file: String },
+    UnsafePath {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The path.
+        file: String,
+    },
+    /// A repository has its weights only as pickles, which bantam does not read.
     #[error(
         "{name} has its weights only as pickles ({}), which can run any code when they are loaded; bantam reads \
          safetensors and GGUF: look for a converted repository, or fetch the files all the same with --include",
         list(files)
     )]
-    Pickles { name: String, files: Vec<String> },
+    Pickles {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The pickles.
+        files: Vec<String>,
+    },
+    /// A repository has several GGUF models, and none or several of them are meant.
     #[error("{name} has several GGUF files; choose one with --quant or as {name}:TYPE: {}", list(there))]
-    WhichGguf { name: String, there: Vec<String> },
+    WhichGguf {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The quantizations or files to choose from.
+        there: Vec<String>,
+    },
+    /// No file matches the user's patterns.
     #[error("nothing in {name} matches {}; there are {}", list(patterns), list(there))]
-    NoMatch { name: String, patterns: Vec<String>, there: Vec<String> },
+    NoMatch {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The patterns.
+        patterns: Vec<String>,
+        /// The files that there are.
+        there: Vec<String>,
+    },
+    /// A repository has no weights that bantam reads.
     #[error("{name} has no files that a model is read from (safetensors, GGUF); there are {}", list(there))]
-    NoWeights { name: String, there: Vec<String> },
+    NoWeights {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The files that there are.
+        there: Vec<String>,
+    },
+    /// The disk has too little room for a pull.
     #[error("{} needs {needed} more, and {} has {free}; make room, or set HF_HUB_CACHE to a folder on a larger disk", name, cache.display())]
-    NoRoom { name: String, needed: Bytes, free: Bytes, cache: PathBuf },
+    NoRoom {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// Bytes still to be fetched.
+        needed: Bytes,
+        /// Bytes free on the disk.
+        free: Bytes,
+        /// The cache's folder.
+        cache: PathBuf,
+    },
+    /// A file arrived twice with the wrong hash.
     #[error(
         "{file} of {name} arrived wrong twice: its hash should be {expected} and is {found}; nothing of it was kept"
     )]
-    Mismatch { name: String, file: String, expected: String, found: String },
+    Mismatch {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The path in the repository.
+        file: String,
+        /// The hash that the hub tells.
+        expected: String,
+        /// The hash of what arrived.
+        found: String,
+    },
+    /// Writing a file failed on the way.
     #[error(
         "writing {file} stopped after {kept}: {source}; what is there is kept, make room and the same command goes on from it"
     )]
-    Stopped { file: String, kept: Bytes, source: std::io::Error },
+    Stopped {
+        /// The path in the repository.
+        file: String,
+        /// Bytes that are on disk and kept.
+        kept: Bytes,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The job was cancelled.
     #[error("stopped; what is fetched is kept, the same command goes on from there")]
     Cancelled,
+    /// The header of a weight file cannot be used.
     #[error("{file}: {why}")]
-    Header { file: String, why: String },
+    Header {
+        /// The file or the repository.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file is not in the format that its name says.
     #[error(transparent)]
     Format(#[from] bantam_format::Error),
 }

@@ -2,7 +2,7 @@
 //! its final name before its bytes hash to what the hub said.
 //!
 //! ```text
-//! lock ─► whole already? ─► part on disk, hashed ─► GET Range ─► write + hash … ─► sync ─► hash right? ─► rename ─► link
+//! lock ─► whole already? ─► part on disk, hashed ─► GET Range ─► write + hash … ─► sync ─► hash right? ─► rename, link
 //!                                ▲     dropped, hanging: wait, go on from here ┘          │
 //!                                └──────────────── once: delete, from the beginning ──────┘ wrong
 //! ```
@@ -23,12 +23,16 @@ use std::path::PathBuf;
 /// Read, hashed and written at once.
 const CHUNK: usize = 256 << 10;
 
-/// A file with all that is needed to know it when it is there.
+/// A file to be fetched, with what is needed to check it when it is there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
+    /// Its path in the repository.
     pub path: String,
+    /// Its address at the listing's commit.
     pub url: String,
+    /// Its length in bytes.
     pub size: u64,
+    /// What its bytes must hash to.
     pub hash: Hash,
 }
 
@@ -37,20 +41,29 @@ pub struct Wanted {
 pub enum Moment {
     /// So many bytes of the file are there; fewer than before where it has to begin again.
     At(u64),
+    /// The fetch waits, for another program or for the hub.
     Waiting(Wait),
 }
 
 /// What all fetches of a pull share.
 pub struct Fetcher<'a> {
+    /// The client that asks.
     pub http: &'a Http,
+    /// How the hub is asked.
     pub settings: &'a Settings,
+    /// Where the files go.
     pub cache: &'a Cache,
+    /// The repository at its commit.
     pub listing: &'a Listing,
+    /// Set to stop the fetches.
     pub cancel: &'a Cancel,
 }
 
 impl Fetcher<'_> {
-    /// The size and the hash of a file: from the listing, or asked for where it does not tell.
+    /// Finds the size and the hash of a file: in the listing, or by asking where it does not tell.
+    ///
+    /// # Errors
+    /// Where the hub has to be asked and refuses, or does not tell the size and the hash.
     pub fn wanted(&self, file: &Remote) -> Result<Wanted, Fault> {
         let url = self.listing.url_of(self.http.endpoint(), &file.path);
         if let (Some(size), Some(hash)) = (file.size, file.hash.clone()) {
@@ -69,19 +82,22 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Whether the whole file is among the blobs. One of another length is no blob of ours or of Python's.
+    /// Tells whether the whole file is among the blobs. One of another length is no blob of ours or of Python's.
     pub fn is_whole(&self, file: &Wanted) -> bool {
         let blob = self.cache.blob(&self.listing.repo, &file.hash);
         std::fs::metadata(blob).is_ok_and(|facts| facts.len() == file.size)
     }
 
-    /// Bytes of the file that an earlier pull has left.
+    /// Counts the bytes of the file that an earlier pull has left.
     pub fn begun(&self, file: &Wanted) -> u64 {
         let part = self.cache.part(&self.listing.repo, &file.hash);
         std::fs::metadata(part).map_or(0, |facts| facts.len()).min(file.size)
     }
 
-    /// Fetches what is missing of a file and gives the path of it in the snapshot.
+    /// Fetches what is missing of a file and gives its path in the snapshot.
+    ///
+    /// # Errors
+    /// Where the hub refuses or does not answer, the hash is wrong twice, the disk refuses, or the job is cancelled.
     pub fn fetch(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<PathBuf, Fault> {
         let repo = &self.listing.repo;
         let waiting = |wait| say(Moment::Waiting(wait));

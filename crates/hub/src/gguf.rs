@@ -4,17 +4,17 @@ use super::Error;
 use super::error::list;
 use std::collections::BTreeMap;
 
-/// Files that are one model: one, or the shards of one.
+/// A model among GGUF files: one file, or the shards of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// "Q4_K_M"; the file's own name where it tells none.
+    /// Its quantization, "Q4_K_M"; the file's own name where that tells none.
     pub quant: String,
-    /// In the order of the shards.
+    /// Its files' paths in the repository, in the order of the shards.
     pub files: Vec<String>,
 }
 
-/// The models among the files, one a quantization and base name, sorted by name. Projectors of images and importance
-/// matrices are no models.
+/// Finds the models among the files, one a quantization and base name, sorted by name. Projectors of images and
+/// importance matrices are no models.
 pub fn choices<'a>(files: impl IntoIterator<Item = &'a str>) -> Vec<Choice> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in files {
@@ -33,10 +33,10 @@ pub fn choices<'a>(files: impl IntoIterator<Item = &'a str>) -> Vec<Choice> {
     groups.into_iter().map(choice).collect()
 }
 
-/// The one that is meant; `quant` may be left out where there is only one.
+/// Chooses the model with this quantization or file name; `quant` may be left out where there is only one model.
 ///
 /// # Errors
-/// [`Error::WhichGguf`] with what there is, where none or several are meant.
+/// [`Error::WhichGguf`] with what there is, where no model or several fit.
 pub fn choose(name: &str, all: &[Choice], quant: Option<&str>) -> Result<Choice, Error> {
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     let meant: Vec<&Choice> = match quant {

@@ -1,10 +1,10 @@
-//! Patterns for file names as Python's fnmatch has them, since that is what `allow_patterns` means elsewhere: `*` is any
-//! text, slashes too; `?` one character; `[abc]`, `[a-z]`, `[!x]` a set. `globset` matches; what it knows beyond that
-//! (braces, backslashes) and what it refuses (a set that is never closed) means itself here.
+//! Patterns for file names as Python's fnmatch has them, since that is what `allow_patterns` means elsewhere: `*` is
+//! any text, slashes too; `?` one character; `[abc]`, `[a-z]`, `[!x]` a set. `globset` matches; what it knows beyond
+//! that (braces, backslashes) and what it refuses (a set that is never closed) is taken literally here.
 
 use globset::GlobBuilder;
 
-/// Whether a whole name matches a pattern.
+/// Tells whether a whole name matches a pattern.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let glob = GlobBuilder::new(&without_braces(pattern)).backslash_escape(false).literal_separator(false).build();
     glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))

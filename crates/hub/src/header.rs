@@ -1,4 +1,4 @@
-//! The heads of weight files, without the weights: which tensors there are and how many parameters they hold. Both
+//! The headers of weight files, without the weights: which tensors there are and how many parameters they hold. Both
 //! formats begin with a table of shapes, so that a range request of some kilobytes tells what gigabytes weigh.
 //!
 //! Parameters are counted from shapes. Weights that are packed into integers (GPTQ, AWQ, compressed-tensors) or bytes
@@ -9,31 +9,42 @@ use super::error::Error;
 use bantam_format::{Need, gguf, safetensors};
 use std::collections::BTreeMap;
 
-/// What a file's head tells.
+/// What a file's header tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
+    /// The tensors' entries.
     pub tensors: Vec<TensorHead>,
-    /// Of a GGUF file: what is needed to reckon its memory.
+    /// What is needed to compute the memory of a GGUF file; None for safetensors.
     pub gguf: Option<GgufFacts>,
 }
 
-/// A tensor's entry. `kind` is the file's word for its type: "BF16", "I32"; empty in a GGUF file.
+/// A tensor's entry in a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorHead {
+    /// The tensor's name.
     pub name: String,
+    /// The file's word for its type: "BF16", "I32"; empty in a GGUF file.
     pub kind: String,
+    /// Its dimensions, outermost first.
     pub shape: Vec<u64>,
 }
 
-/// The keys of a GGUF file that say what a token costs.
+/// The keys of a GGUF file that say what a token costs; None where the file has no such key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GgufFacts {
+    /// `general.architecture`: "llama"; empty where it is missing.
     pub architecture: String,
+    /// The longest sequence it was trained for, in tokens.
     pub context: Option<u64>,
+    /// The number of layers.
     pub layers: Option<u64>,
+    /// The width of the residual stream.
     pub width: Option<u64>,
+    /// The number of attention heads; of layers that differ the most.
     pub heads: Option<u64>,
+    /// The number of key and value heads; of layers that differ the most.
     pub kv_heads: Option<u64>,
+    /// The width of a head's keys.
     pub head_dim: Option<u64>,
 }
 
@@ -55,7 +66,7 @@ impl GgufFacts {
         }
     }
 
-    /// Numbers that a token leaves in the cache; None where the file does not tell enough.
+    /// Gives how many numbers a token leaves in the key-value cache; None where the file does not tell enough.
     pub fn cache_numbers(&self) -> Option<u64> {
         let heads = self.heads.filter(|heads| *heads > 0)?;
         let head_dim = self.head_dim.or_else(|| Some(self.width? / heads))?;
@@ -70,7 +81,7 @@ impl TensorHead {
 }
 
 impl Header {
-    /// Puts the shards of one model together.
+    /// Joins the headers of a model's shards.
     pub fn join(shards: impl IntoIterator<Item = Header>) -> Header {
         shards.into_iter().fold(Header::default(), |mut whole, shard| {
             whole.tensors.extend(shard.tensors);
@@ -79,14 +90,14 @@ impl Header {
         })
     }
 
-    /// Parameters, counted from shapes. `bits` is what the config says that packed integers hold a weight in; where the
-    /// shapes themselves tell, they are believed.
+    /// Counts the parameters from shapes. `bits` is what the config says that packed integers hold a weight in; where
+    /// the shapes themselves tell, they are believed.
     pub fn parameters(&self, bits: Option<u64>) -> u64 {
         let shapes: BTreeMap<&str, &TensorHead> = self.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
         self.tensors.iter().map(|tensor| weights_of(tensor, &shapes, bits)).fold(0, u64::saturating_add)
     }
 
-    /// How the weights are packed; None for plain numbers.
+    /// Names the way the weights are packed; None for plain numbers.
     pub fn packing(&self) -> Option<&'static str> {
         let has = |ending: &str| self.tensors.iter().any(|t| t.name.ends_with(ending));
         let ways = [
@@ -101,7 +112,7 @@ impl Header {
     }
 }
 
-/// Endings of tensors that say how others are stored, or that are computed anew by whoever loads them.
+/// Endings of tensors that say how others are stored, or that are computed anew by the program that loads them.
 const NO_WEIGHTS: [&str; 21] = [
     ".qzeros",
     ".scales",
@@ -164,7 +175,10 @@ fn bits_of_qweight(tensor: &TensorHead, scales: Option<&TensorHead>, g_idx: Opti
     (1..=8).contains(&bits).then_some(bits)
 }
 
-/// The head of a safetensors file from its first bytes.
+/// Reads the header of a safetensors file from its first bytes; `file` is for sentences.
+///
+/// # Errors
+/// One sentence on what is wrong with the header.
 pub fn safetensors(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
     Ok(match safetensors::shapes_of_prefix(bytes, file)? {
         Need::More(bytes) => Need::More(bytes),
@@ -175,7 +189,10 @@ pub fn safetensors(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
     })
 }
 
-/// The head of a GGUF file from its first bytes.
+/// Reads the header of a GGUF file from its first bytes; `file` is for sentences.
+///
+/// # Errors
+/// One sentence on what is wrong with the header.
 pub fn gguf(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
     Ok(match gguf::Head::of_prefix(bytes, file)? {
         Need::More(bytes) => Need::More(bytes),

@@ -22,6 +22,7 @@ const MOST_JSON: u64 = 64 << 20;
 /// How often a waiting or a hanging request looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A client of the hub; its requests end when the job is cancelled.
 #[derive(Debug)]
 pub struct Http {
     /// For files; `asking` differs in its patience with a silent server.
@@ -31,20 +32,23 @@ pub struct Http {
     cancel: Cancel,
 }
 
-/// What came back, its body not yet read.
+/// An answer of the hub, its body not yet read.
 #[derive(Debug)]
 pub struct Answer {
+    /// The HTTP status: 200, 206 or 416 once it is judged.
     pub status: u16,
     headers: HeaderMap,
+    /// The body.
     pub body: Body,
 }
 
 impl Answer {
+    /// Gives a header's value; None where it is missing or no text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Bytes of the body, where the server says so.
+    /// Gives the bytes of the body, where the server tells.
     pub fn length(&self) -> Option<u64> {
         self.header("content-length")?.trim().parse().ok()
     }
@@ -55,15 +59,19 @@ impl Answer {
 pub enum Fault {
     /// It may go better next time; the server may have said when.
     Passing {
+        /// What went wrong, as part of a sentence.
         why: String,
+        /// How long the server asks to wait; None where it does not say.
         wait: Option<Duration>,
     },
     /// The hub refuses this, and will again.
     Denied(Denial),
+    /// Trying again is of no use, or is not wanted.
     Final(Error),
 }
 
 impl Fault {
+    /// Makes a fault that may pass, with no wait asked for.
     pub fn passing(why: impl Into<String>) -> Fault {
         Fault::Passing { why: why.into(), wait: None }
     }
@@ -72,30 +80,38 @@ impl Fault {
 /// A refusal in the hub's words.
 #[derive(Debug)]
 pub struct Denial {
+    /// The address, without its query.
     pub url: String,
+    /// The HTTP status.
     pub status: u16,
     /// X-Error-Code: GatedRepo, RepoNotFound, RevisionNotFound, EntryNotFound.
     pub code: String,
+    /// What the hub says, as plain text; empty where it says nothing.
     pub text: String,
 }
 
-/// That something is waited for, and why.
+/// A wait, and why there is one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wait {
+    /// What is waited for, as part of a sentence.
     pub why: String,
+    /// How long.
     pub time: Duration,
 }
 
-/// What of a file is wanted, from a byte on.
+/// The part of a file that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
+    /// All of it.
     Whole,
+    /// From this byte to the end.
     From(u64),
-    /// Both ends included.
+    /// From the first byte to the second, both included.
     Between(u64, u64),
 }
 
 impl Http {
+    /// Makes a client with these settings that stops when `cancel` is set.
     pub fn new(settings: &Settings, cancel: &Cancel) -> Http {
         // a hub on this machine is not behind the proxy
         let proxy = Proxy::try_from_env().filter(|_| !is_here(&settings.endpoint));
@@ -123,12 +139,13 @@ impl Http {
         }
     }
 
+    /// Gives the hub's address, without a slash at its end.
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
     }
 
-    /// Does the work, and cuts its connections as soon as it is not wanted any more: a read that hangs would notice
-    /// only after its timeout.
+    /// Does the work, and cuts its connections as soon as the job is cancelled: a read that hangs would notice only
+    /// after its timeout.
     pub fn guarded<T>(&self, work: impl FnOnce() -> T) -> T {
         thread::scope(|scope| {
             let (over, ended) = std::sync::mpsc::channel::<()>();
@@ -147,7 +164,10 @@ impl Http {
         })
     }
 
-    /// An answer in JSON, tried patiently, and the address of the next page where there is one.
+    /// Asks for an answer in JSON, with retries, and gives it with the address of the next page where there is one.
+    ///
+    /// # Errors
+    /// Where the hub refuses or does not answer, or answers with no such JSON.
     pub fn json<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), Fault> {
         self.patiently(url, &|_| {}, &mut || {
             let mut answer = self.send(&Method::GET, url, Part::Whole)?;
@@ -163,7 +183,10 @@ impl Http {
         })
     }
 
-    /// The bytes of a part of a file that is known to be short, tried patiently.
+    /// Reads the bytes of a part of a file that is known to be short, with retries.
+    ///
+    /// # Errors
+    /// Where the hub refuses or does not answer.
     pub fn bytes(&self, url: &str, part: Part, most: u64) -> Result<Vec<u8>, Fault> {
         self.patiently(url, &|_| {}, &mut || {
             let answer = self.send(&Method::GET, url, part)?;
@@ -187,12 +210,15 @@ impl Http {
         })
     }
 
-    /// The headers of a file, with no address of another host followed.
+    /// Asks for the headers of a file, with no address of another host followed.
+    ///
+    /// # Errors
+    /// Where the hub refuses or does not answer.
     pub fn head(&self, url: &str) -> Result<Answer, Fault> {
         self.patiently(url, &|_| {}, &mut || self.send(&Method::HEAD, url, Part::Whole))
     }
 
-    /// One try of something small.
+    /// Sends a request once, with the patience for small answers.
     ///
     /// # Errors
     /// Every status but success and 416 (no such range) is a fault.
@@ -200,7 +226,10 @@ impl Http {
         self.follow(&self.asking, method, url, part)
     }
 
-    /// One try of a file, with the patience that files have.
+    /// Asks for a file once, with the patience for files.
+    ///
+    /// # Errors
+    /// As for [`Http::send`].
     pub fn stream(&self, url: &str, part: Part) -> Result<Answer, Fault> {
         self.follow(&self.agent, &Method::GET, url, part)
     }
@@ -303,6 +332,9 @@ impl Http {
     }
 
     /// Waits before the next try, or gives up.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or [`Error::Unreachable`] where that was the last try.
     pub fn pause(
         &self,
         retries: &mut Retries,
@@ -331,7 +363,7 @@ impl Http {
     }
 }
 
-/// The tries of one thing.
+/// A count of tries that brought nothing.
 #[derive(Debug)]
 pub struct Retries {
     patience: Patience,
@@ -339,11 +371,12 @@ pub struct Retries {
 }
 
 impl Retries {
+    /// Starts with no try made.
     pub fn new(patience: Patience) -> Retries {
         Retries { patience, done: 0 }
     }
 
-    /// Something came: the next fault is the first again.
+    /// Forgets the tries because something came: the next fault is the first again.
     pub fn forget(&mut self) {
         self.done = 0;
     }

@@ -1,16 +1,17 @@
-//! hub: from a model's name as typed to where its files are, which they are, and how they get here.
+//! The hub: from a model's name as typed to where its files are, which they are, and how they get here.
 //!
-//! A name is a bundled model, a folder, a .gguf file, or ORG/NAME[@REVISION][:QUANT] in the Hugging Face cache of this
-//! machine. [`find`] looks at this machine only; [`Hub`] asks the hub itself, for listings, searches, headers and files.
-//! It reads no weights and knows no architectures.
+//! A name is a bundled model, a folder, a .gguf file, or `ORG/NAME[@REVISION][:QUANT]` in the Hugging Face cache of
+//! this machine. [`find`] looks at this machine only; [`Hub`] asks the hub itself, for listings, searches, headers and
+//! files. It reads no weights and knows no architectures.
 //!
-//! The client is our own, thin, on ureq with rustls and without an async runtime. hf-hub would not save it: 0.5 checks no
-//! hash of what arrived, has no resume by range that could be steered, no offline mode and no search, and 1.0 cannot
+//! The client is our own, thin, on ureq with rustls and without an async runtime. hf-hub would not save it: 0.5 checks
+//! no hash of what arrived, has no resume by range that could be steered, no offline mode and no search, and 1.0 cannot
 //! leave its own storage protocol out; what is left of it, three addresses and the layout of the cache, is short.
 //!
-//! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are the
-//! answers; `sheet` and `header` read what can be known before a pull; `select` and `gguf` choose files, `fetch` brings
-//! one with `verify` and `lock`, `pull` all of them, `tally` counts; `data` does the same for datasets; `digest` is what a model is known by afterwards.
+//! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are
+//! the answers; `sheet` and `header` read what can be known before a pull; `select` and `gguf` choose files, `fetch`
+//! brings one with `verify` and `lock`, `pull` all of them, `tally` counts; `data` does the same for datasets; `digest`
+//! is what a model is known by afterwards.
 
 mod cache;
 mod data;
@@ -64,25 +65,27 @@ pub struct Hub {
 }
 
 impl Hub {
+    /// Makes a client with these settings; setting `cancel` cuts its connections.
     pub fn new(settings: Settings, cancel: &Cancel) -> Hub {
         Hub { http: Http::new(&settings, cancel), settings, cancel: cancel.clone() }
     }
 
+    /// Gives the settings that it asks with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What the hub has under a name.
+    /// Asks the hub what it has under a name.
     ///
     /// # Errors
-    /// One sentence on why it does not tell: gated, private, not there, not reachable.
+    /// One sentence on why the hub does not tell: gated, private, not there, not reachable.
     pub fn listing(&self, name: &Name) -> Result<Listing, Error> {
         let url = listing::url(&self.settings.endpoint, name);
         let (raw, _): (Raw, _) = self.http.json(&url).map_err(|fault| self.explain(fault, name, None))?;
         raw.listing(name, &url)
     }
 
-    /// The page of a repository, for a person.
+    /// Gives the address of a repository's page, for a person.
     pub fn page_of(&self, repo: &Repo) -> String {
         Listing::page_url(&self.settings.endpoint, repo)
     }
@@ -123,17 +126,21 @@ impl Hub {
     }
 }
 
-/// A model that was found.
+/// A model found on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// As shown: "bantam-l", "HuggingFaceTB/SmolLM2-135M".
     pub name: String,
+    /// Where its files are.
     pub place: Place,
-    /// The commit of the hub that it is, where it is from there.
+    /// The commit of the hub's repository that it is; None where it is not from there.
     pub commit: Option<String>,
 }
 
 /// Finds a model by the name typed. `bundled` are the names of those inside this binary.
+///
+/// # Errors
+/// One sentence where there is no such model here, or what has that name is no model.
 pub fn find(name: &str, bundled: &[String], cache: &Cache) -> Result<Found, Error> {
     let in_binary = |name: &str| Found { name: name.into(), place: Place::Bundled(name.into()), commit: None };
     if let Some(name) = name.strip_prefix("bundled:") {

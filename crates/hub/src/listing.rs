@@ -11,56 +11,72 @@ use std::collections::BTreeMap;
 /// A repository at one commit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listing {
+    /// The repository.
     pub repo: Repo,
+    /// The commit, forty hex digits.
     pub commit: String,
+    /// Its files, in the hub's order; every path stays below the folder it is joined to.
     pub files: Vec<Remote>,
+    /// What its page says.
     pub page: Page,
 }
 
 /// A file of a repository.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remote {
+    /// Its path in the repository, with `/` between folders.
     pub path: String,
+    /// Its length in bytes; None where the hub does not tell.
     pub size: Option<u64>,
+    /// What its bytes hash to; None where the hub does not tell.
     pub hash: Option<Hash>,
 }
 
-/// What the repository's page says; for reading, nothing is decided by it.
+/// What a repository's page says; for reading, nothing is decided by it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
+    /// The licence's name as the repository gives it: "apache-2.0".
     pub licence: Option<String>,
+    /// Whether access has to be asked for.
     pub gate: Gate,
+    /// Whether only its owners can see it.
     pub private: bool,
-    /// As the hub writes it: 2024-10-31T12:22:43.000Z.
+    /// When it was last changed, as the hub writes it: 2024-10-31T12:22:43.000Z.
     pub modified: Option<String>,
+    /// Downloads, as the hub counts them.
     pub downloads: Option<u64>,
+    /// Likes.
     pub likes: Option<u64>,
+    /// What it is for, the hub's pipeline tag: "text-generation".
     pub task: Option<String>,
+    /// The library it was made with: "transformers".
     pub library: Option<String>,
-    /// The family's name in config.json or in the GGUF.
+    /// The architecture's name in config.json or in the GGUF.
     pub architecture: Option<String>,
     /// The models that it was made from.
     pub base: Vec<String>,
-    /// What the hub counts, which is wrong by times for weights that are packed into integers.
+    /// The hub's count of parameters, which is wrong by times for weights that are packed into integers.
     pub counted: Counted,
 }
 
 /// The hub's own count of parameters.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counted {
+    /// Numbers in the weights; packed integers count as one each. None where the hub does not tell.
     pub total: Option<u64>,
-    /// Some of it are integers or bytes, which may hold several weights each.
+    /// Whether some of them are integers or bytes, which may hold several weights each.
     pub packed: bool,
 }
 
-/// Whether one has to ask before fetching.
+/// Whether access to a repository has to be asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Gate {
+    /// Anybody may fetch it.
     #[default]
     Open,
     /// Access is given as soon as it is asked for.
     Automatic,
-    /// Somebody decides.
+    /// Somebody decides on each request.
     Manual,
 }
 
@@ -120,6 +136,10 @@ pub(super) fn url(endpoint: &str, name: &Name) -> String {
 }
 
 impl Raw {
+    /// Checks the answer and makes a listing of it.
+    ///
+    /// # Errors
+    /// Where it has no commit, or names a file that would leave its folder.
     pub fn listing(self, name: &Name, url: &str) -> Result<Listing, Error> {
         let protocol = |why: &str| Error::Protocol { url: url.into(), why: why.into() };
         let commit = self.sha.clone().ok_or_else(|| protocol("no sha of the revision"))?;
@@ -133,6 +153,7 @@ impl Raw {
         Ok(Listing { repo: name.repo.clone(), commit, files, page: self.page() })
     }
 
+    /// Gathers what the repository's page says.
     pub fn page(self) -> Page {
         let tag = |prefix: &str| self.tags.iter().find_map(|tag| tag.strip_prefix(prefix)).map(str::to_owned);
         let card = self.card_data.unwrap_or_default();
@@ -198,15 +219,17 @@ impl Listing {
         format!("{endpoint}/{}{}", repo.kind.prefix(), repo.id())
     }
 
+    /// Finds the file at this path.
     pub fn file(&self, path: &str) -> Option<&Remote> {
         self.files.iter().find(|file| file.path == path)
     }
 
+    /// Lists the paths of all files.
     pub fn names(&self) -> Vec<String> {
         self.files.iter().map(|file| file.path.clone()).collect()
     }
 
-    /// Bytes of all files whose size is told.
+    /// Gives the bytes of all files whose size is told.
     pub fn bytes(&self) -> u64 {
         self.files.iter().filter_map(|file| file.size).sum()
     }
@@ -227,10 +250,12 @@ struct RawRef {
 }
 
 impl RawRefs {
+    /// Gives the address of the list of branches and tags.
     pub fn url(endpoint: &str, repo: &Repo) -> String {
         format!("{endpoint}/api/{}/{}/refs", repo.kind.plural(), repo.id())
     }
 
+    /// Lists the names, branches before tags.
     pub fn names(self) -> Vec<String> {
         self.branches.into_iter().chain(self.tags).map(|r| r.name).collect()
     }

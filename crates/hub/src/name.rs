@@ -1,4 +1,4 @@
-//! Names on the hub: ORG/NAME[@REVISION][:QUANT], and the files of a repository. A name that exists here is safe to
+//! Names on the hub: `ORG/NAME[@REVISION][:QUANT]`, and the files of a repository. A name that exists here is safe to
 //! make paths and addresses of: it leads nowhere else.
 
 use super::Error;
@@ -7,12 +7,14 @@ use std::fmt;
 /// What a repository holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    /// A model's files.
     Model,
+    /// A dataset's files.
     Dataset,
 }
 
 impl Kind {
-    /// As in `api/models` and in the cache's `models--ORG--NAME`.
+    /// Gives the word for the kind in `api/models` and in the cache's `models--ORG--NAME`.
     pub fn plural(self) -> &'static str {
         match self {
             Kind::Model => "models",
@@ -32,19 +34,21 @@ impl Kind {
 /// A repository: ORG/NAME of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Repo {
+    /// What it holds.
     pub kind: Kind,
     organisation: String,
     name: String,
 }
 
 impl Repo {
+    /// Makes a repository of ORG/NAME; None where it has not that form or cannot be part of a path.
     pub fn new(kind: Kind, id: &str) -> Option<Repo> {
         let (organisation, name) = id.split_once('/')?;
         let valid = is_plain(organisation) && is_plain(name);
         valid.then(|| Repo { kind, organisation: organisation.into(), name: name.into() })
     }
 
-    /// ORG/NAME.
+    /// Gives ORG/NAME.
     pub fn id(&self) -> String {
         format!("{}/{}", self.organisation, self.name)
     }
@@ -68,16 +72,17 @@ impl fmt::Display for Repo {
     }
 }
 
-/// The revision that is meant where none is named.
+/// The revision of a name that gives none.
 pub const MAIN: &str = "main";
 
-/// ORG/NAME[@REVISION][:QUANT] as typed.
+/// The name of a model as typed: `ORG/NAME[@REVISION][:QUANT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
+    /// The repository.
     pub repo: Repo,
-    /// A branch, a tag or a commit.
+    /// A branch, a tag or a commit; [`MAIN`] where none is named.
     pub revision: String,
-    /// Which GGUF file of several: "Q4_K_M".
+    /// The GGUF file of several that is meant: "Q4_K_M".
     pub quant: Option<String>,
 }
 
@@ -85,7 +90,7 @@ impl Name {
     /// Reads the name of a model.
     ///
     /// # Errors
-    /// One sentence on the part that cannot be a name.
+    /// One sentence on the part that is wrong.
     pub fn parse(text: &str) -> Result<Name, Error> {
         Name::of(Kind::Model, text)
     }
@@ -132,7 +137,7 @@ pub(super) fn is_revision(name: &str) -> bool {
     name.split('/').all(plain)
 }
 
-/// Forty hex digits: a revision that can never mean another state.
+/// Tells whether a revision is a commit: forty hex digits, which can never mean another state.
 pub fn is_commit(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }

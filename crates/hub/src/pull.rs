@@ -23,40 +23,60 @@ const AT_ONCE: usize = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
     /// What will be there, and how much of it is there already.
-    Planned { commit: String, files: Vec<Planned> },
+    Planned {
+        /// The commit that is pulled.
+        commit: String,
+        /// The files; later messages number them from 0.
+        files: Vec<Planned>,
+    },
     /// So many bytes of a file are there.
-    At { file: usize, bytes: u64 },
+    At {
+        /// The file's number in the plan.
+        file: usize,
+        /// Its bytes that are there; fewer than before where it has to begin again.
+        bytes: u64,
+    },
     /// A file is waited for: another program fetches it, or the hub does not answer.
-    Waiting { file: usize, wait: Wait },
+    Waiting {
+        /// The file's number in the plan.
+        file: usize,
+        /// How long is waited, and why.
+        wait: Wait,
+    },
 }
 
 /// A file of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
+    /// The file's path in the repository.
     pub path: String,
+    /// Its length in bytes.
     pub size: u64,
+    /// Its bytes that are there already.
     pub there: u64,
 }
 
 /// What a pull brought.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pulled {
+    /// The commit that the files are of.
     pub commit: String,
     /// The snapshot's folder.
     pub folder: PathBuf,
-    /// The files in it that were asked for.
+    /// The files in it that were asked for; offline, all files in it.
     pub files: Vec<PathBuf>,
+    /// Bytes of these files.
     pub bytes: Bytes,
-    /// How much of it had not been here.
+    /// Bytes of them that had not been here before.
     pub fetched: Bytes,
 }
 
 impl Hub {
-    /// Fetches what a name means into the cache; what is there already is not fetched again. `say` is called from
-    /// several threads.
+    /// Fetches the files that a name means into the cache; what is there already is not fetched again. `say` is called
+    /// from several threads.
     ///
     /// # Errors
-    /// One sentence; what was fetched until then is kept and gone on with.
+    /// One sentence; what was fetched until then is kept, and the next pull goes on from it.
     pub fn pull(&self, name: &Name, want: &Want, say: &(dyn Fn(Progress) + Sync)) -> Result<Pulled, Error> {
         if self.settings.offline {
             return self.pulled_before(name);

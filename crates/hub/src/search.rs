@@ -6,34 +6,42 @@ use super::listing::{Page, Raw};
 use super::name::{Kind, Name, Repo, encoded_part};
 use super::{Fault, Hub, MAIN};
 
-/// What is searched for.
+/// A query of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
+    /// Words that the repository's name holds; empty for all.
     pub text: String,
     /// A task or a tag: text-generation, gguf, license:mit.
     pub filter: Option<String>,
     /// Leaves out what is larger, and what does not tell its size.
     pub max_parameters: Option<u64>,
+    /// The order of what is found.
     pub sort: Sort,
-    /// Repositories a page.
+    /// Repositories a page; where a size is asked for, pages of the hub are gathered until there are so many.
     pub limit: usize,
 }
 
 /// The order of what is found, the most first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sort {
+    /// By downloads of the last 30 days.
     #[default]
     Downloads,
+    /// By likes.
     Likes,
+    /// By the hub's own measure of what is in fashion.
     Trending,
+    /// By the last change, newest first.
     Modified,
+    /// By when it was made, newest first.
     Created,
 }
 
 impl Sort {
+    /// All orders, as a user is offered them.
     pub const ALL: [Sort; 5] = [Sort::Downloads, Sort::Likes, Sort::Trending, Sort::Modified, Sort::Created];
 
-    /// As a user types it.
+    /// Gives the name that a user types.
     pub fn name(self) -> &'static str {
         match self {
             Sort::Downloads => "downloads",
@@ -56,18 +64,21 @@ impl Sort {
     }
 }
 
-/// A line of what was found.
+/// A repository that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
+    /// The repository.
     pub repo: Repo,
+    /// What its page says.
     pub page: Page,
-    /// None where neither the hub nor a header tells.
+    /// Its parameters; None where the hub does not tell them, or counts packed integers and no header was read instead.
     pub parameters: Option<u64>,
 }
 
 /// A page of results.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Hits {
+    /// The repositories, in the order asked for.
     pub hits: Vec<Hit>,
     /// Where the next page is, for [`Hub::more`].
     pub next: Option<Next>,
@@ -97,6 +108,7 @@ const FACTS: [&str; 12] = [
 const MOST_PAGES: usize = 10;
 
 impl Query {
+    /// Makes a query of these words for 20 repositories, most downloads first.
     pub fn new(text: &str) -> Query {
         Query { text: text.into(), filter: None, max_parameters: None, sort: Sort::default(), limit: 20 }
     }
@@ -115,7 +127,7 @@ impl Query {
 }
 
 impl Hub {
-    /// The first page of what is found.
+    /// Finds the first page of repositories.
     ///
     /// # Errors
     /// One sentence on why the hub does not tell.
@@ -123,7 +135,10 @@ impl Hub {
         self.http.guarded(|| self.gather(query, query.url(&self.settings.endpoint)))
     }
 
-    /// The page after one.
+    /// Finds the page after one.
+    ///
+    /// # Errors
+    /// As for [`Hub::search`].
     pub fn more(&self, query: &Query, next: &Next) -> Result<Hits, Error> {
         self.http.guarded(|| self.gather(query, next.0.clone()))
     }

@@ -7,12 +7,12 @@ use super::glob;
 use super::listing::{Listing, Remote};
 use super::name::Name;
 
-/// What the user said about it.
+/// What the user said about the files to fetch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Want {
-    /// Only what matches one of these; empty for what a model needs.
+    /// Patterns of which a file must match one; empty for the files that a model needs.
     pub include: Vec<String>,
-    /// Which GGUF file.
+    /// The quantization or name of the GGUF file to fetch.
     pub quant: Option<String>,
 }
 
@@ -25,10 +25,10 @@ const TEXTS: [&str; 3] = ["LICENSE", "LICENCE", "NOTICE"];
 /// Endings of Python's pickles, alone or in archives.
 const PICKLES: [&str; 6] = [".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"];
 
-/// The files to fetch, largest first, so that the last one to end is a short one.
+/// Selects the files to fetch, largest first, so that the last one to end is a short one.
 ///
 /// # Errors
-/// One sentence where nothing can be meant: only pickles, several GGUF files, no match.
+/// One sentence where there is nothing to select: only pickles, several GGUF files, no match.
 pub fn select(name: &Name, listing: &Listing, want: &Want) -> Result<Vec<Remote>, Error> {
     let mut files: Vec<Remote> = wanted(name, listing, want)?.into_iter().cloned().collect();
     files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));

@@ -1,5 +1,5 @@
-//! What the environment says about the hub, in the words of `huggingface_hub` (its constants.py): where it is, who asks,
-//! and how long to wait. Nothing is fetched here.
+//! What the environment says about the hub, in the words of `huggingface_hub` (its constants.py): where it is, who
+//! asks, and how long to wait. Nothing is fetched here.
 
 use super::{Cache, Error};
 use std::ffi::OsString;
@@ -7,28 +7,33 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How the hub is asked: where it is, who asks, and how long is waited.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Without a slash at its end.
+    /// The hub's address, without a slash at its end.
     pub endpoint: String,
+    /// The token shown to the hub; None to ask as nobody.
     pub token: Option<Token>,
-    /// No request leaves this machine.
+    /// Whether no request may leave this machine.
     pub offline: bool,
+    /// Where downloaded files go.
     pub cache: Cache,
-    /// How long a connection that gives nothing is waited for.
+    /// How long a download that gives no byte is waited for.
     pub read_timeout: Duration,
-    /// The same for the small requests before a download.
+    /// How long the small requests before a download are waited for.
     pub ask_timeout: Duration,
+    /// How often a request that failed is tried again, and after how long.
     pub patience: Patience,
 }
 
-/// How often something that may pass is tried, and how long is waited between.
+/// How often something that may pass is tried, and how long to wait between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Tries in a row that bring no byte.
+    /// The most tries in a row that bring no byte.
     pub tries: u32,
-    /// The wait after the first; it doubles from then on.
+    /// The wait after the first try; it doubles from then on.
     pub first: Duration,
+    /// The longest wait that is chosen; the hub may ask for more.
     pub most: Duration,
 }
 
@@ -38,12 +43,12 @@ impl Default for Patience {
     }
 }
 
-/// A secret: it is shown nowhere, not even for debugging.
+/// An access token: a secret that is shown nowhere, not even for debugging.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A text that can stand in a header; blanks around it are from the file it was in.
+    /// Makes a token of a text without the blanks around it; None where the rest cannot stand in a header.
     pub fn new(text: &str) -> Option<Token> {
         let text = text.trim();
         (!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Token(text.into()))
@@ -64,13 +69,15 @@ impl fmt::Debug for Token {
 const HUB: &str = "https://huggingface.co";
 
 impl Settings {
+    /// Reads the environment.
+    ///
     /// # Errors
-    /// One sentence on the variable that cannot be meant.
+    /// One sentence on the variable whose value is not allowed.
     pub fn from_env() -> Result<Settings, Error> {
         Settings::from(|name| std::env::var_os(name))
     }
 
-    /// The same, offline whatever the environment says.
+    /// Makes the settings offline, whatever the environment says, where `offline` is true.
     pub fn offline_if(mut self, offline: bool) -> Settings {
         self.offline |= offline;
         self

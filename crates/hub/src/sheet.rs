@@ -1,5 +1,5 @@
-//! What can be known of a repository before any of it is pulled: its listing, its config and the heads of its weights.
-//! Some kilobytes are read; what they mean for a host is reckoned by whoever knows models.
+//! What can be known of a repository before any of it is pulled: its listing, its config and the headers of its
+//! weights. Some kilobytes are read; what they mean for a host is computed elsewhere.
 
 use super::error::Error;
 use super::gguf::{self, Choice};
@@ -22,21 +22,22 @@ const MOST_CONFIG: u64 = 16 << 20;
 /// Shards whose heads are read at once.
 const AT_ONCE: usize = 8;
 
-/// A repository, read from outside.
+/// A repository as it is seen without a pull.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sheet {
+    /// Its commit, files and page.
     pub listing: Listing,
-    /// config.json, where there is one.
+    /// The contents of config.json, where there is one.
     pub config: Option<Vec<u8>>,
-    /// The heads of the weights that a pull would bring, or in one sentence why there are none.
+    /// The headers of the weights that a pull would bring, or in one sentence why there are none.
     pub header: Result<Header, String>,
-    /// Counted from shapes.
+    /// The number of parameters, counted from shapes.
     pub parameters: Result<u64, String>,
-    /// Bytes of the weight files that the header is of.
+    /// Bytes of the weight files that the headers are of.
     pub weights: Bytes,
-    /// Bytes of all that a pull would bring.
+    /// Bytes of all that a pull would bring, or in one sentence why nothing can be pulled.
     pub pull: Result<Bytes, String>,
-    /// GGUF models to choose from, with their sizes.
+    /// The GGUF models to choose from, with their sizes.
     pub ggufs: Vec<(Choice, Bytes)>,
 }
 

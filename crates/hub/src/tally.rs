@@ -1,5 +1,5 @@
-//! The progress of a pull in numbers: each file's bytes, the rate of the last seconds, the time that is left. Whoever
-//! shows a pull keeps one; it knows the clock only as a number of seconds.
+//! The progress of a pull in numbers: each file's bytes, the rate of the last seconds, the time that is left. The
+//! screen or command that shows a pull keeps one; it knows the clock only as a number of seconds.
 
 use super::pull::{Planned, Progress};
 use std::collections::VecDeque;
@@ -9,17 +9,21 @@ const WINDOW: f64 = 5.0;
 /// Between two points of it.
 const STEP: f64 = 0.1;
 
+/// The progress of a pull.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tally {
+    /// The commit that is pulled; empty before the plan is known.
     pub commit: String,
+    /// The files with what is there of each.
     pub files: Vec<Planned>,
-    /// Why a file is waited for, by its number.
+    /// Why each file is waited for, by its number; None for those that are not.
     pub waiting: Vec<Option<String>>,
     /// Times and bytes of all files at them.
     points: VecDeque<(f64, u64)>,
 }
 
 impl Tally {
+    /// Takes in what the pull says; `now` is in seconds from any fixed start.
     pub fn on(&mut self, progress: &Progress, now: f64) {
         match progress {
             Progress::Planned { commit, files } => {
@@ -58,26 +62,28 @@ impl Tally {
         }
     }
 
+    /// Gives the bytes that are there, of all files.
     pub fn there(&self) -> u64 {
         self.files.iter().map(|file| file.there).sum()
     }
 
+    /// Gives the bytes of all files.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// A share from 0 to 1; 1 where there is nothing to fetch.
+    /// Gives the share that is there, from 0 to 1; 1 where there is nothing to fetch.
     pub fn share(&self) -> f64 {
         if self.size() == 0 { 1.0 } else { self.there() as f64 / self.size() as f64 }
     }
 
-    /// Bytes a second lately; None until there is a time to divide by.
+    /// Gives the bytes a second of the last seconds; None until enough time has passed to tell.
     pub fn rate(&self) -> Option<f64> {
         let ((from, before), (to, after)) = (*self.points.front()?, *self.points.back()?);
         (to - from >= STEP && after >= before).then(|| (after - before) as f64 / (to - from))
     }
 
-    /// Seconds until all is there at this rate.
+    /// Estimates the seconds until all is there at this rate; None where nothing comes.
     pub fn left(&self) -> Option<f64> {
         let rate = self.rate().filter(|rate| *rate > 0.0)?;
         Some((self.size() - self.there()) as f64 / rate)

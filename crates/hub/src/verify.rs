@@ -1,5 +1,5 @@
-//! What a file's bytes must hash to. The hub names large files by their SHA-256 and small ones by git's blob hash, which
-//! is a SHA-1 of the length and the bytes; both are computed while the bytes go by.
+//! What a file's bytes must hash to. The hub names large files by their SHA-256 and small ones by git's blob hash,
+//! which is a SHA-1 of the length and the bytes; both are computed while the bytes go by.
 
 use bantam_core::disk::hex;
 use sha1::Sha1;
@@ -9,17 +9,19 @@ use std::fmt;
 /// The hash of a file, in lower-case hex; it is the file's name among the cache's blobs, too.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hash {
+    /// SHA-256 of the bytes, 64 digits.
     Sha256(String),
-    /// `git hash-object`.
+    /// SHA-1 of the length and the bytes as `git hash-object` computes it, 40 digits.
     GitBlob(String),
 }
 
 impl Hash {
-    /// From an ETag: quoted or not, weak or not. None where it is no hash of the contents.
+    /// Reads the hash out of an ETag, quoted or not, weak or not; None where it is no hash of the contents.
     pub fn of_etag(etag: &str) -> Option<Hash> {
         Hash::of_hex(etag.trim().trim_start_matches("W/").trim_matches('"'))
     }
 
+    /// Reads a hash from its hex digits: 64 are a SHA-256, 40 a git blob; None for anything else.
     pub fn of_hex(hex: &str) -> Option<Hash> {
         let hex = hex.to_ascii_lowercase();
         match (hex.len(), hex.bytes().all(|b| b.is_ascii_hexdigit())) {
@@ -29,6 +31,7 @@ impl Hash {
         }
     }
 
+    /// Gives the hex digits, in lower case.
     pub fn hex(&self) -> &str {
         match self {
             Hash::Sha256(hex) | Hash::GitBlob(hex) => hex,
@@ -45,15 +48,17 @@ impl fmt::Display for Hash {
     }
 }
 
-/// A hash on its way.
+/// A hash that is being computed.
 #[derive(Clone)]
 pub enum Hasher {
+    /// A SHA-256.
     Sha256(Sha256),
+    /// A git blob's SHA-1, which begins with the length.
     GitBlob(Sha1),
 }
 
 impl Hasher {
-    /// For a file that is to have this hash and so many bytes.
+    /// Starts the kind of hash that is expected of a file with so many bytes.
     pub fn like(expected: &Hash, size: u64) -> Hasher {
         match expected {
             Hash::Sha256(_) => Hasher::Sha256(Sha256::new()),
@@ -61,6 +66,7 @@ impl Hasher {
         }
     }
 
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(hash) => hash.update(bytes),
@@ -68,6 +74,7 @@ impl Hasher {
         }
     }
 
+    /// Gives the hash of all bytes added.
     pub fn finish(self) -> Hash {
         match self {
             Hasher::Sha256(hash) => Hash::Sha256(hex(&hash.finalize())),

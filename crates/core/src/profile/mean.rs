@@ -13,12 +13,18 @@ const MAX_PARENTS: usize = 8;
 
 impl Profile {
     /// Reads a profile file and all that it extends.
+    ///
+    /// # Errors
+    /// One sentence where a file cannot be read, is no profile, extends itself, or has a value that is not allowed.
     pub fn load(file: &Path) -> Result<Profile, Error> {
         let raw = Self::layers(file, &mut Vec::new())?;
         Self::mean(raw, file)
     }
 
     /// A profile from its text, as the bundled ones are; it cannot extend another file.
+    ///
+    /// # Errors
+    /// One sentence where the text is no profile or has a value that is not allowed.
     pub fn parse(text: &str, file: &Path) -> Result<Profile, Error> {
         Self::mean(Raw::parse(text, file)?, file)
     }

@@ -18,16 +18,21 @@ use std::path::PathBuf;
 /// What a user wants of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
+    /// The profile's name; the file's without its ending where it gives none.
     pub name: String,
+    /// A title for people; the name where it gives none.
     pub title: String,
-    /// As typed: `bundled:NAME`, a folder, a .gguf file, or ORG/NAME[@REVISION].
+    /// As typed: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
     pub models: Vec<String>,
     /// Every model is tried as it is ("base") and after each of these.
     pub recipes: Vec<RecipeRef>,
     /// As typed: a bundled suite's name or a path to its TOML.
     pub suites: Vec<String>,
+    /// How to measure.
     pub measure: Measure,
+    /// What may not be exceeded.
     pub constraints: Constraints,
+    /// What matters among those that meet the constraints.
     pub objective: Objective,
 }
 
@@ -55,27 +60,42 @@ pub enum RecipeRef {
 pub struct Measure {
     /// Speed shapes; empty measures no speed.
     pub speed: Vec<Shape>,
+    /// Threads that compute; None for all that the process may use.
     pub threads: Option<usize>,
+    /// Seed of everything random.
     pub seed: u64,
     /// Items per task, None for all.
     pub limit: Option<usize>,
+    /// Longest sequence in tokens that a model is given; None for the model's own maximum.
     pub max_length: Option<usize>,
+    /// Speed: stop when the interval's half-width is below this share of the value …
     pub half_width: f64,
+    /// … or when this much time is spent on a shape.
     pub budget: Seconds,
+    /// Speed: repeats that are made at least, 2 or more.
     pub min_repeats: usize,
+    /// How long a trial may take; None for no limit.
     pub timeout: Option<Seconds>,
+    /// The most private memory that a worker may take; None for no limit.
     pub memory_limit: Option<Bytes>,
+    /// Thermal design power in watts for an energy estimate; None for no estimate.
     pub tdp_watts: Option<f64>,
+    /// How long the idle power is watched before and after, where there is a meter.
     pub idle: Seconds,
 }
 
 /// What may not be exceeded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Constraints {
+    /// The most peak memory.
     pub max_memory: Option<Bytes>,
+    /// The most bytes of a variant's files.
     pub max_disk: Option<Bytes>,
+    /// The fewest generated tokens a second, at every shape.
     pub min_decode_tps: Option<f64>,
+    /// The longest time to the first token, at every shape.
     pub max_ttft: Option<Seconds>,
+    /// The most joules per generated token, at every shape.
     pub max_joules_per_token: Option<f64>,
     /// Task name to the least score of its deciding metric (the most, where lower is better).
     pub score: Vec<(String, f64)>,
@@ -86,10 +106,12 @@ pub struct Constraints {
 /// What matters among those that meet the constraints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Objective {
+    /// What is best among those that are good enough.
     pub prefer: Prefer,
     /// How much worse than the reference is still good enough: a share of the score, 0.02 for two points of accuracy,
     /// and a share of the ratio for perplexities (1.02 times).
     pub margin: f64,
+    /// The confidence level of the comparisons, 0.95 for 95%.
     pub confidence: f64,
     /// The model that the others are held against, as in `models`; None for the largest base that ran.
     pub reference: Option<String>,
@@ -110,6 +132,7 @@ pub enum Prefer {
 }
 
 impl Prefer {
+    /// Gives the metric that decides.
     pub fn metric(self) -> Metric {
         match self {
             Prefer::Smallest => Metric::PeakMemory,
@@ -118,6 +141,7 @@ impl Prefer {
         }
     }
 
+    /// Gives the word for it in profiles and on screens.
     pub fn label(self) -> &'static str {
         match self {
             Prefer::Smallest => "smallest",
@@ -130,10 +154,32 @@ impl Prefer {
 /// A profile that cannot be used, in one sentence with its file and, where there is one, its line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A profile file cannot be read.
     #[error("{}: cannot be read: {source}", file.display())]
-    Unreadable { file: PathBuf, source: std::io::Error },
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A profile file is no TOML, or has a key or a type that a profile does not have.
     #[error("{}:{line}: {message}", file.display())]
-    Broken { file: PathBuf, line: usize, message: String },
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// A key has a value that is not allowed.
     #[error("{}: {key}: {message}", file.display())]
-    Meaning { file: PathBuf, key: String, message: String },
+    Meaning {
+        /// The file.
+        file: PathBuf,
+        /// The key with its table: "measure.speed".
+        key: String,
+        /// What is wrong with the value, and what is allowed.
+        message: String,
+    },
 }

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 macro_rules! layered {
-    ($(#[$doc:meta])* $name:ident { $($key:ident: $kind:ty,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$key_doc:meta])* $key:ident: $kind:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default, Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub struct $name { $(pub $key: Option<$kind>,)* }
+        pub struct $name { $($(#[$key_doc])* pub $key: Option<$kind>,)* }
 
         impl $name {
             /// Every key that is not set here comes from `parent`.
@@ -23,64 +23,100 @@ macro_rules! layered {
 }
 
 layered!(
-    /// The whole file.
+    /// A profile file as typed.
     Raw {
+        /// The profile's name; the file's without its ending where it is left out.
         name: String,
+        /// A title for people; the name where it is left out.
         title: String,
+        /// The profile that this one is laid over: a path, relative to this file.
         extends: String,
+        /// The models to try: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
         models: Vec<String>,
+        /// What to do with each model: "base", a quantization type like "Q4_K_M", or a recipe's TOML file.
         recipes: Vec<String>,
+        /// The suites to ask: a bundled suite's name, or a path to a suite's TOML file.
         suites: Vec<String>,
+        /// How to measure.
         measure: RawMeasure,
+        /// What may not be exceeded.
         constraints: RawConstraints,
+        /// What matters among those that meet the constraints.
         objective: RawObjective,
     }
 );
 
 layered!(
-    /// `[measure]`
+    /// The table `[measure]`.
     RawMeasure {
+        /// Speed shapes; an empty list measures no speed.
         speed: Vec<Shape>,
+        /// Threads that compute.
         threads: usize,
+        /// Seed of everything random.
         seed: u64,
+        /// Items per task.
         limit: usize,
+        /// Longest sequence in tokens that a model is given.
         max_length: usize,
+        /// Speed: stop when the interval's half-width is below this share of the value …
         half_width: f64,
+        /// … or when this much time is spent on a shape: "10 s".
         budget: String,
+        /// Speed: repeats that are made at least.
         min_repeats: usize,
+        /// How long a trial may take: "30 min".
         timeout: String,
+        /// The most private memory that a worker may take: "4 GiB".
         memory_limit: String,
+        /// Thermal design power in watts, for an energy estimate where there is no meter.
         tdp_watts: f64,
+        /// How long the idle power is watched before and after: "1 s".
         idle: String,
     }
 );
 
 layered!(
-    /// `[constraints]`
+    /// The table `[constraints]`.
     RawConstraints {
+        /// The most peak memory: "1 GiB".
         max_memory: String,
+        /// The most bytes of a variant's files: "500 MB".
         max_disk: String,
+        /// The fewest generated tokens a second.
         min_decode_tps: f64,
+        /// The longest time to the first token: "200 ms".
         max_ttft: String,
+        /// The most joules per generated token.
         max_joules_per_token: f64,
+        /// Task name to the least score of its deciding metric (the most, where lower is better).
         score: BTreeMap<String, f64>,
+        /// Task name to the least share of the reference's score.
         relative: BTreeMap<String, f64>,
     }
 );
 
 layered!(
-    /// `[objective]`
+    /// The table `[objective]`.
     RawObjective {
+        /// What is best among those that are good enough.
         prefer: super::Prefer,
+        /// How much worse than the reference is still good enough.
         margin: f64,
+        /// The confidence level of the comparisons, 0.95 for 95%.
         confidence: f64,
+        /// The model that the others are held against.
         reference: String,
+        /// The tasks that decide.
         tasks: Vec<String>,
     }
 );
 
 impl Raw {
     /// Reads the text of one file; `file` is only for the message.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where the text is no TOML or has a key or a type that a profile does not have.
     pub fn parse(text: &str, file: &Path) -> Result<Raw, Error> {
         toml::from_str(text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start.min(text.len()));

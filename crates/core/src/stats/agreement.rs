@@ -1,7 +1,7 @@
-//! Do two lists of classes agree: macro F1 and Matthews' correlation, which are told of a whole sample and are no mean of
-//! its items.
+//! Agreement of two lists of classes: macro F1 and Matthews' correlation, which are computed of a whole sample and are
+//! no mean of its items.
 
-/// How often class `found` was given where class `right` was due.
+/// A confusion matrix: how often class `found` was given where class `right` was due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Confusion {
     classes: usize,
@@ -10,7 +10,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Of pairs (found, right), classes numbered from 0.
+    /// Counts pairs (found, right), classes numbered from 0.
     pub fn of(pairs: &[(usize, usize)]) -> Confusion {
         let classes = pairs.iter().map(|&(found, right)| found.max(right) + 1).max().unwrap_or(0);
         let mut counts = vec![0.0; classes * classes];
@@ -20,7 +20,7 @@ impl Confusion {
         Confusion { classes, counts }
     }
 
-    /// The same without one such pair, which must be in it.
+    /// Copies the matrix without one such pair, which must be in it.
     pub fn without(&self, (found, right): (usize, usize)) -> Confusion {
         let mut less = self.clone();
         less.counts[right * self.classes + found] -= 1.0;

@@ -1,4 +1,4 @@
-//! How sure is any number computed from items: draw the items again, with replacement, many times over.
+//! The bootstrap: how sure any number computed from items is, by drawing the items again, with replacement, many times.
 //!
 //! Items that belong together (the two halves of a minimal pair, questions on one document) are drawn together, as one
 //! cluster: taken for independent they would promise more than they know. Same seed, same interval, on every machine.
@@ -11,14 +11,20 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::Hash;
 
+/// A bootstrap's settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bootstrap {
+    /// How often the items are drawn again; at least 100.
     pub resamples: usize,
+    /// Seed of the draws: the same seed gives the same interval on every machine.
     pub seed: u64,
+    /// Confidence level of the intervals.
     pub level: Level,
+    /// How intervals are read off the replicates.
     pub kind: Kind,
 }
 
+/// How an interval is read off the bootstrap replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The plain percentiles of the replicates.
@@ -30,11 +36,13 @@ pub enum Kind {
 /// A number with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
+    /// The statistic of the items themselves.
     pub value: f64,
+    /// How sure it is; it holds the value.
     pub interval: Interval,
 }
 
-/// Which items are drawn together. Never empty; every item is in exactly one cluster.
+/// A partition of items into clusters that are drawn together. Never empty; every item is in exactly one cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clusters {
     clusters: Vec<Vec<usize>>,
@@ -42,7 +50,10 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Every one of `items` items for itself.
+    /// Makes a cluster of its own for each of `items` items.
+    ///
+    /// # Errors
+    /// `Empty` when `items` is 0.
     pub fn each(items: usize) -> Result<Clusters, StatsError> {
         if items == 0 {
             return Err(StatsError::Empty);
@@ -50,7 +61,10 @@ impl Clusters {
         Ok(Clusters { clusters: (0..items).map(|i| vec![i]).collect(), items })
     }
 
-    /// Items with equal keys together; `keys[i]` is item `i`'s.
+    /// Puts items with equal keys into one cluster; `keys[i]` is item `i`'s.
+    ///
+    /// # Errors
+    /// `Empty` without keys.
     pub fn by<K: Hash + Eq>(keys: &[K]) -> Result<Clusters, StatsError> {
         if keys.is_empty() {
             return Err(StatsError::Empty);
@@ -67,41 +81,53 @@ impl Clusters {
         Ok(Clusters { clusters, items: keys.len() })
     }
 
+    /// Gives the number of clusters, at least 1.
     pub fn count(&self) -> usize {
         self.clusters.len()
     }
 
+    /// Gives the number of items in all clusters together.
     pub fn items(&self) -> usize {
         self.items
     }
 
+    /// Lists the clusters, each as its items' indices.
     pub fn iter(&self) -> impl Iterator<Item = &[usize]> {
         self.clusters.iter().map(Vec::as_slice)
     }
 
-    /// Whether every item stands for itself.
+    /// Tells whether every cluster holds a single item.
     pub fn are_single(&self) -> bool {
         self.count() == self.items()
     }
 }
 
 impl Bootstrap {
-    /// BCa at 95% with 5000 resamples: its ends then move by less than a tenth of the half-width from seed to seed.
+    /// Makes BCa at 95% with 5000 resamples: its ends then move by less than a tenth of the half-width from seed to
+    /// seed.
     pub fn new(seed: u64) -> Bootstrap {
         Bootstrap { resamples: 5000, seed, level: Level::P95, kind: Kind::Bca }
     }
 
+    /// Estimates the mean of a sample with its interval.
+    ///
+    /// # Errors
+    /// As for [`Bootstrap::of`].
     pub fn mean(&self, values: &Sample) -> Result<Estimate, StatsError> {
         let x = values.values();
         self.of(&Clusters::each(x.len())?, |items| mean_of(x, items))
     }
 
+    /// Estimates the median of a sample with its interval.
+    ///
+    /// # Errors
+    /// As for [`Bootstrap::of`].
     pub fn median(&self, values: &Sample) -> Result<Estimate, StatsError> {
         let x = values.values();
         self.of(&Clusters::each(x.len())?, |items| median_of(x, items))
     }
 
-    /// Any `statistic` of items given by their indices (with repetition).
+    /// Estimates any `statistic` of items, which are given to it by their indices (with repetition).
     ///
     /// # Errors
     /// `TooFew` below two clusters, `Resamples` below 100, `NotFinite` when the statistic gives no number.
@@ -110,7 +136,8 @@ impl Bootstrap {
         Ok(Estimate { value: replicates.estimate, interval: replicates.interval(self.level) })
     }
 
-    /// Ratio of medians, `a` over `b`, of two samples that were not measured in pairs, such as timings of two variants.
+    /// Estimates the ratio of medians, `a` over `b`, of two samples that were not measured in pairs, such as timings of
+    /// two variants.
     ///
     /// # Errors
     /// As for [`Bootstrap::of`]; `NotFinite` when a median of `b` is zero.
@@ -121,7 +148,7 @@ impl Bootstrap {
         Ok(Estimate { value: replicates.estimate, interval: replicates.interval(self.level) })
     }
 
-    /// The replicates themselves, for intervals at several levels and for one-sided tests.
+    /// Gives the replicates themselves, for intervals at several levels and for one-sided tests.
     ///
     /// # Errors
     /// As for [`Bootstrap::of`].
@@ -196,8 +223,8 @@ fn slack(sorted: &[f64]) -> f64 {
     1e-12 * least.abs().max(most.abs())
 }
 
-/// Skewness of the jackknife values over six (Efron 1987, eq. 7.3), clusters left out one at a time; over several groups
-/// their influences add up (Efron and Tibshirani 1993, eq. 14.36).
+/// Skewness of the jackknife values over six (Efron 1987, eq. 7.3), clusters left out one at a time; over several
+/// groups their influences add up (Efron and Tibshirani 1993, eq. 14.36).
 fn acceleration<const N: usize>(
     groups: &[Clusters; N],
     whole: &[Vec<usize>; N],
@@ -242,16 +269,19 @@ pub struct Replicates {
 }
 
 impl Replicates {
+    /// Gives the statistic of the items as they are.
     pub fn estimate(&self) -> f64 {
         self.estimate
     }
 
+    /// Gives the standard deviation of the replicates, which estimates the statistic's standard error.
     pub fn standard_error(&self) -> f64 {
         let mean = sample::mean(&self.sorted);
         let squares: f64 = self.sorted.iter().map(|x| (x - mean).powi(2)).sum();
         (squares / (self.sorted.len() - 1) as f64).sqrt()
     }
 
+    /// Gives the interval at a confidence level, widened where needed to hold the estimate.
     pub fn interval(&self, level: Level) -> Interval {
         let method = match self.kind {
             Kind::Percentile => Method::BootstrapPercentile,
@@ -261,14 +291,15 @@ impl Replicates {
         Interval { low: end(-level.z()), high: end(level.z()), level, method }.holding(self.estimate)
     }
 
-    /// One-sided p-value against "the truth is at most `limit`": the tail at which the interval's low end meets it.
+    /// Gives the one-sided p-value against "the truth is at most `limit`": the tail at which the interval's low end
+    /// meets it.
     pub fn p_above(&self, limit: f64) -> f64 {
         let limit = limit + slack(&self.sorted);
         let at_most = self.sorted.partition_point(|&x| x <= limit);
         self.p_for((at_most + 1) as f64 / (self.sorted.len() + 1) as f64)
     }
 
-    /// One-sided p-value against "the truth is at least `limit`".
+    /// Gives the one-sided p-value against "the truth is at least `limit`".
     pub fn p_below(&self, limit: f64) -> f64 {
         let limit = limit - slack(&self.sorted);
         let at_least = self.sorted.len() - self.sorted.partition_point(|&x| x < limit);

@@ -1,6 +1,6 @@
-//! Do two lists of numbers go together: Pearson's correlation, and Spearman's, which is Pearson's of the ranks.
+//! Correlation of two lists of numbers: Pearson's, and Spearman's, which is Pearson's of the ranks.
 
-/// Pearson's r of pairs; NaN where one side does not vary, or below two pairs.
+/// Computes Pearson's r of pairs; NaN where one side does not vary, or below two pairs.
 pub fn pearson(pairs: &[(f64, f64)]) -> f64 {
     let n = pairs.len() as f64;
     let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), pair| (x + pair.0, y + pair.1));
@@ -16,13 +16,13 @@ pub fn pearson(pairs: &[(f64, f64)]) -> f64 {
     if spread > 0.0 { (xy / spread).clamp(-1.0, 1.0) } else { f64::NAN }
 }
 
-/// Spearman's rho of pairs, equals sharing the mean of their ranks; NaN where one side does not vary.
+/// Computes Spearman's rho of pairs, equals sharing the mean of their ranks; NaN where one side does not vary.
 pub fn spearman(pairs: &[(f64, f64)]) -> f64 {
     let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     pearson(&ranks(&x).into_iter().zip(ranks(&y)).collect::<Vec<_>>())
 }
 
-/// Ranks from 1; equals get the mean of the ranks they take up (scipy's `rankdata`).
+/// Ranks values from 1; equals get the mean of the ranks they take up (scipy's `rankdata`).
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -36,13 +36,13 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Pearson's r of all pairs but one, for each.
+/// Computes Pearson's r of all pairs but one, for each.
 pub fn pearson_without_each(pairs: &[(f64, f64)]) -> Vec<f64> {
     without_each(pairs, pearson)
 }
 
-/// Spearman's rho of all pairs but one, for each. Ranks only move by one or a half when a value leaves, so nothing is
-/// sorted again.
+/// Computes Spearman's rho of all pairs but one, for each. Ranks only move by one or a half when a value leaves, so
+/// nothing is sorted again.
 pub fn spearman_without_each(pairs: &[(f64, f64)]) -> Vec<f64> {
     let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     let (rx, ry) = (ranks(&x), ranks(&y));

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{PI, TAU};
 
-/// Area of the standard normal left of `x`.
+/// Gives the area of the standard normal left of `x`.
 ///
 /// A power series near zero (Marsaglia, "Evaluating the Normal Distribution", 2004); in the tails a continued fraction
 /// (Abramowitz and Stegun 26.2.14), because there the series loses all relative precision to cancellation.
@@ -31,7 +31,7 @@ fn tail_fraction(x: f64) -> f64 {
     (1..=120).rev().fold(x, |inner, k| x + f64::from(k) / inner)
 }
 
-/// The `x` with area `p` to its left; infinite at 0 and 1, NaN outside them.
+/// Gives the `x` of the standard normal with area `p` to its left; infinite at 0 and 1, NaN outside them.
 ///
 /// A first guess good to 4.5e-4 (Abramowitz and Stegun 26.2.23), then Halley steps, each of which triples the digits.
 pub fn normal_quantile(p: f64) -> f64 {
@@ -56,13 +56,13 @@ pub fn normal_quantile(p: f64) -> f64 {
     x
 }
 
-/// Area of Student's t with `freedom` degrees of freedom left of `t`.
+/// Gives the area of Student's t with `freedom` degrees of freedom left of `t`.
 pub fn student_cdf(t: f64, freedom: f64) -> f64 {
     let tail = 0.5 * incomplete_beta(freedom / (freedom + t * t), 0.5 * freedom, 0.5);
     if t > 0.0 { 1.0 - tail } else { tail }
 }
 
-/// The `t` with area `p` to its left; infinite at 0 and 1, NaN outside them.
+/// Gives the `t` of Student's t with area `p` to its left; infinite at 0 and 1, NaN outside them.
 pub fn student_quantile(p: f64, freedom: f64) -> f64 {
     if p <= 0.0 || p >= 1.0 || p.is_nan() {
         return normal_quantile(p);
@@ -90,7 +90,7 @@ pub(super) fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -
     0.5 * (low + high)
 }
 
-/// Probability of exactly `k` successes in `n` trials of chance `p`.
+/// Gives the probability of exactly `k` successes in `n` trials of chance `p`.
 pub fn binomial_pmf(k: u64, n: u64, p: f64) -> f64 {
     if k > n {
         return 0.0;
@@ -103,7 +103,7 @@ pub fn binomial_pmf(k: u64, n: u64, p: f64) -> f64 {
     (ln_choose(n, k) + k * p.ln() + (n - k) * (-p).ln_1p()).exp()
 }
 
-/// Probability of at most `k` successes in `n` trials of chance `p`.
+/// Gives the probability of at most `k` successes in `n` trials of chance `p`.
 pub fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
     if k >= n || p <= 0.0 {
         return 1.0;
@@ -114,7 +114,8 @@ pub fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
     incomplete_beta(1.0 - p, (n - k) as f64, (k + 1) as f64)
 }
 
-/// Probability of at least `k` successes in `n` trials of chance `p`: how surprising a score is for a guesser.
+/// Gives the probability of at least `k` successes in `n` trials of chance `p`: how surprising a score is for a
+/// guesser.
 pub fn binomial_at_least(k: u64, n: u64, p: f64) -> f64 {
     if k == 0 || p >= 1.0 {
         return if k <= n { 1.0 } else { 0.0 };

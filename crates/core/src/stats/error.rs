@@ -2,19 +2,57 @@
 
 use std::fmt;
 
+/// A refusal of numbers: what is wrong with them, and what is allowed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StatsError {
+    /// No values where at least one is needed.
     Empty,
-    NotFinite { index: usize, value: f64 },
-    TooFew { have: usize, need: usize },
-    Unpaired { reference: usize, candidate: usize },
+    /// A value that is NaN or infinite.
+    NotFinite {
+        /// Position of the first such value.
+        index: usize,
+        /// NaN or an infinity.
+        value: f64,
+    },
+    /// Fewer independent values than the method needs.
+    TooFew {
+        /// How many there are.
+        have: usize,
+        /// How many are needed.
+        need: usize,
+    },
+    /// Two sides of different lengths, which cannot be paired item by item.
+    Unpaired {
+        /// How many values the reference has.
+        reference: usize,
+        /// How many values, weights or keys the other side has.
+        candidate: usize,
+    },
+    /// A confidence level that is not between 0 and 1.
     Level(f64),
+    /// A non-inferiority margin that is negative or no finite number.
     Margin(f64),
-    Proportion { successes: u64, trials: u64 },
+    /// Counts that make no proportion: no trials, or more successes than trials.
+    Proportion {
+        /// How many successes were counted.
+        successes: u64,
+        /// How many trials were counted.
+        trials: u64,
+    },
+    /// A probability outside 0 to 1.
     Probability(f64),
-    Weight { index: usize, value: f64 },
+    /// A weight that is not finite and above zero.
+    Weight {
+        /// Position of the first such weight.
+        index: usize,
+        /// The weight.
+        value: f64,
+    },
+    /// Fewer than 100 bootstrap resamples.
     Resamples(usize),
+    /// A relative half-width to aim at that is not finite and above zero.
     Target(f64),
+    /// All scores of both sides are one number, so that nothing says how far items could differ.
     NoSpread,
 }
 

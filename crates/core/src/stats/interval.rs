@@ -6,32 +6,38 @@ use super::{Sample, StatsError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How sure an interval is to cover the truth: between 0 and 1, both outside.
+/// A confidence level: how often such an interval covers the truth, above 0 and below 1.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Level(f64);
 
 impl Level {
+    /// 90%.
     pub const P90: Level = Level(0.90);
+    /// 95%.
     pub const P95: Level = Level(0.95);
+    /// 99%.
     pub const P99: Level = Level(0.99);
 
+    /// Checks that a level lies between 0 and 1, ends excluded.
+    ///
     /// # Errors
     /// `Level` outside 0 to 1.
     pub fn new(level: f64) -> Result<Level, StatsError> {
         if level > 0.0 && level < 1.0 { Ok(Level(level)) } else { Err(StatsError::Level(level)) }
     }
 
+    /// Gives the level as a number: 0.95 for 95%.
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// What is left out on each side: 0.025 at 95%. The size of a one-sided test that agrees with the interval.
+    /// Gives the share left out on each side: 0.025 at 95%. The size of a one-sided test that agrees with the interval.
     pub fn tail(self) -> f64 {
         0.5 * (1.0 - self.0)
     }
 
-    /// How many standard errors the interval reaches to each side: 1.96 at 95%.
+    /// Gives how many standard errors the interval reaches to each side: 1.96 at 95%.
     pub fn z(self) -> f64 {
         -normal_quantile(self.tail())
     }
@@ -50,13 +56,19 @@ impl From<Level> for f64 {
     }
 }
 
+/// How an interval was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
+    /// Wilson's score interval, for a proportion.
     Wilson,
+    /// Student's t interval, for a mean.
     StudentT,
+    /// Plain percentiles of bootstrap replicates.
     BootstrapPercentile,
+    /// Bootstrap percentiles corrected for bias and skew (BCa).
     BootstrapBca,
+    /// Tango's score interval, for a difference of paired proportions.
     Tango,
 }
 
@@ -72,29 +84,36 @@ impl fmt::Display for Method {
     }
 }
 
-/// From `low` to `high`, in the unit of what was estimated; `low` is never above `high`.
+/// A confidence interval from `low` to `high`, in the unit of what was estimated; `low` is never above `high`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
+    /// The lower end.
     pub low: f64,
+    /// The upper end, never below `low`.
     pub high: f64,
+    /// The confidence level it was computed for.
     pub level: Level,
+    /// How it was computed.
     pub method: Method,
 }
 
 impl Interval {
+    /// Tells whether a value lies in the interval, ends included.
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
 
+    /// Gives half the distance between the ends.
     pub fn half_width(&self) -> f64 {
         0.5 * (self.high - self.low)
     }
 
+    /// Tells whether the two intervals share a value; touching ends count.
     pub fn overlaps(&self, other: &Interval) -> bool {
         self.low <= other.high && other.low <= self.high
     }
 
-    /// The same interval seen from the other side: of −x where this is of x.
+    /// Mirrors the interval at zero: the interval of −x where this is of x.
     pub fn negated(self) -> Interval {
         Interval { low: -self.high, high: -self.low, ..self }
     }
@@ -105,7 +124,7 @@ impl Interval {
     }
 }
 
-/// Wilson's score interval for `successes` of `trials`; both ends lie within 0 to 1.
+/// Computes Wilson's score interval for `successes` of `trials`; both ends lie within 0 to 1.
 ///
 /// Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927. Unlike the textbook's
 /// p ± z·se it keeps its promise near 0 and 1, where good models live (Brown, Cai and DasGupta, 2001).
@@ -126,7 +145,7 @@ pub fn wilson(successes: u64, trials: u64, level: Level) -> Result<Interval, Sta
     Ok(interval.holding(p))
 }
 
-/// Student's interval for the mean of a sample.
+/// Computes Student's interval for the mean of a sample.
 ///
 /// # Errors
 /// `TooFew` for a single value.
@@ -137,11 +156,11 @@ pub fn student(sample: &Sample, level: Level) -> Result<Interval, StatsError> {
     Ok(Interval { low: mean - reach, high: mean + reach, level, method: Method::StudentT })
 }
 
-/// Whether guessing with success probability `chance` would reach `successes` of `trials` too easily to call the score
-/// better than guessing: the exact one-sided binomial test does not reject at the level's tail.
+/// Tells whether guessing with success probability `chance` reaches `successes` of `trials` too easily to call the
+/// score better than guessing: the exact one-sided binomial test does not reject at the level's tail.
 ///
 /// # Errors
-/// `Proportion` as for [`wilson`], `Probability` when `chance` is none.
+/// `Proportion` as for [`wilson`], `Probability` when `chance` lies outside 0 to 1.
 pub fn at_chance(successes: u64, trials: u64, chance: f64, level: Level) -> Result<bool, StatsError> {
     if trials == 0 || successes > trials {
         return Err(StatsError::Proportion { successes, trials });

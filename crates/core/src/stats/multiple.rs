@@ -1,6 +1,7 @@
-//! Several tests at once: p-values raised so that the chance of even one false alarm among them stays what was promised.
+//! Adjustment for several tests at once: p-values raised so that the chance of even one false alarm among them stays
+//! what was promised.
 
-/// Holm's step-down adjustment, in the order given. Never above Bonferroni's, never below the raw p-value.
+/// Adjusts p-values by Holm's step-down method, in the order given. Never above Bonferroni's, never below the raw one.
 ///
 /// Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979. It holds under any dependence, which tests
 /// that share one reference certainly have.
@@ -17,7 +18,7 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Bonferroni's adjustment, for reference: every p-value times their number.
+/// Adjusts p-values by Bonferroni's method, for reference: every p-value times their number, at most 1.
 pub fn bonferroni(p_values: &[f64]) -> Vec<f64> {
     p_values.iter().map(|p| (p * p_values.len() as f64).min(1.0)).collect()
 }

@@ -1,4 +1,4 @@
-//! Is the candidate good enough: shown to be not worse than the reference by more than a margin?
+//! Non-inferiority: is the candidate shown to be not worse than the reference by more than a margin?
 //!
 //! "No significant difference" is no answer to that: with few enough items nothing differs. The question is turned
 //! round, and the candidate has to show it (Piaggio et al., "Reporting of Noninferiority and Equivalence Randomized
@@ -16,16 +16,17 @@ use super::power::{self, More};
 use super::{Bootstrap, Interval, Level, Method, Pairs, StatsError, Table, multiple, tango};
 use serde::{Deserialize, Serialize};
 
+/// What a comparison of a candidate with a reference shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Shown better than the reference.
     Better,
-    /// Shown not worse by more than the margin; it may still be a little worse, even surely.
+    /// Shown not worse by more than the margin; it may still be shown a little worse.
     NotWorse,
     /// Shown worse by more than the margin.
     Worse,
-    /// The items cannot tell.
+    /// None of these is shown: there are too few items to tell.
     Inconclusive,
 }
 
@@ -39,13 +40,20 @@ impl Verdict {
 /// A verdict with its evidence. Differences are candidate less reference, above zero where the candidate is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
+    /// What is shown.
     pub verdict: Verdict,
+    /// Mean score of the candidate less the reference's.
     pub difference: f64,
+    /// Interval of the difference.
     pub interval: Interval,
+    /// How much worse is still good enough, in the scores' unit; never negative.
     pub margin: f64,
+    /// How many items both answered.
     pub items: usize,
+    /// One-sided p-values of the three claims, raised by [`holm`] where several candidates were judged.
     pub p: OneSided,
-    /// Two-sided: do the two differ at all? Exact McNemar for right and wrong, paired permutation for other scores.
+    /// Two-sided p-value that the two differ at all: exact McNemar for right and wrong, paired permutation for other
+    /// scores.
     pub p_differs: f64,
     /// How many more items would show on which side of the margin the candidate lies, if the truth is as seen: worth
     /// telling where the verdict is inconclusive, and then [`Judgement::more_to_settle`] has it.
@@ -55,27 +63,30 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// How many more items would settle the verdict; `None` when there is one.
+    /// Gives how many more items would settle the verdict; `None` where it is settled.
     pub fn more_to_settle(&self) -> Option<More> {
         (self.verdict == Verdict::Inconclusive).then_some(self.to_settle)
     }
 
-    /// How many more items would tell the two apart; `None` when they are.
+    /// Gives how many more items would tell the two apart; `None` where they are shown to differ.
     pub fn more_to_tell_apart(&self) -> Option<More> {
         (!self.differs()).then_some(self.to_tell_apart)
     }
 
-    /// Whether the two are shown to differ, either way and by however little.
+    /// Tells whether the two are shown to differ, either way and by however little.
     pub fn differs(&self) -> bool {
         self.p_differs <= 2.0 * self.interval.level.tail()
     }
 }
 
-/// One-sided p-values: how easily would the items look like this were the claim false?
+/// One-sided p-values of three claims: how easily the items would look like this were the claim false.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OneSided {
+    /// That the candidate is better than the reference.
     pub better: f64,
+    /// That the candidate is not worse by more than the margin.
     pub not_worse: f64,
+    /// That the candidate is worse by more than the margin.
     pub worse: f64,
 }
 
@@ -141,9 +152,10 @@ fn judge_table(table: &Table, margin: f64, level: Level) -> Judgement {
     seen.judged(|from| power::more_items(table, from, level))
 }
 
-/// Below this many clusters a bootstrap knows too little of how they vary.
+/// The fewest clusters that scores other than right and wrong are judged on: below, a bootstrap knows too little of how
+/// they vary.
 pub const FEWEST_CLUSTERS: usize = 10;
-/// Below this many clusters that differ it has hardly met the differences it is to draw from.
+/// The fewest clusters that must differ: below, the bootstrap has hardly met the differences it is to draw from.
 const FEWEST_DIFFERING: u64 = 10;
 
 fn judge_scores(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
@@ -173,8 +185,8 @@ fn judge_scores(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Jud
 }
 
 /// Two variants that score almost every item alike: a bootstrap would draw the same few differences and be far too sure
-/// (with none it would be certain). Each difference is taken as large as scores can differ, and clusters as single items,
-/// so that Tango's interval for rare flips holds for it too.
+/// (with none it would be certain). Each difference is taken as large as scores can differ, and clusters as single
+/// items, so that Tango's interval for rare flips holds for it too.
 fn judge_rare_differences(
     pairs: &Pairs,
     by_cluster: &Table,
@@ -250,9 +262,9 @@ impl Seen {
     }
 }
 
-/// Judges several candidates at once: p-values are raised by Holm's method, claim by claim, and verdicts drawn again, so
-/// that the chance of even one false "not worse" among them stays what one test promised; the numbers of items that would
-/// settle more grow with it. Intervals stay as they were, each for itself.
+/// Judges several candidates at once: p-values are raised by Holm's method, claim by claim, and verdicts drawn again,
+/// so that the chance of even one false "not worse" among them stays what one test promised; the numbers of items that
+/// would settle more grow with it. Intervals stay as they were, each for itself.
 pub fn holm(judgements: &mut [Judgement]) {
     adjust(judgements, |j| &mut j.p.better);
     adjust(judgements, |j| &mut j.p.not_worse);

@@ -6,16 +6,17 @@
 use super::{Sample, percentile};
 use serde::{Deserialize, Serialize};
 
-/// Above this a modified z-score is an outlier: Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993.
+/// The modified z-score above which a value is an outlier: Iglewicz and Hoaglin, "How to Detect and Handle Outliers",
+/// 1993.
 pub const MODIFIED_Z_LIMIT: f64 = 3.5;
 
-/// Indices of the values whose modified z-score exceeds [`MODIFIED_Z_LIMIT`], in the sample's order.
+/// Finds the values whose modified z-score exceeds [`MODIFIED_Z_LIMIT`]: their indices, in the sample's order.
 pub fn outliers(sample: &Sample) -> Vec<usize> {
     let scores = modified_z_scores(sample);
     (0..sample.len()).filter(|&i| scores[i].abs() > MODIFIED_Z_LIMIT).collect()
 }
 
-/// How far each value lies from the median, in robust standard deviations: 0.6745 (x − median) / MAD.
+/// Computes each value's distance from the median in robust standard deviations: 0.6745 (x − median) / MAD.
 ///
 /// When more than half of the values are equal the MAD is zero, and the mean absolute deviation (× 1.2533) takes its
 /// place; when all are equal every score is zero.
@@ -34,21 +35,30 @@ pub fn modified_z_scores(sample: &Sample) -> Vec<f64> {
 /// Tukey's fences ("Exploratory Data Analysis", 1977): 1.5 interquartile ranges beyond the quartiles is mild, 3 severe.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fences {
+    /// Severe outliers lie below this: lower quartile less 3 interquartile ranges.
     pub severe_low: f64,
+    /// Mild outliers lie below this: lower quartile less 1.5 interquartile ranges.
     pub mild_low: f64,
+    /// Mild outliers lie above this: upper quartile plus 1.5 interquartile ranges.
     pub mild_high: f64,
+    /// Severe outliers lie above this: upper quartile plus 3 interquartile ranges.
     pub severe_high: f64,
 }
 
+/// Where a value lies among Tukey's fences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
+    /// Within the mild fences: no outlier.
     Inside,
+    /// Beyond a mild fence, within the severe one.
     Mild,
+    /// Beyond a severe fence.
     Severe,
 }
 
 impl Fences {
+    /// Computes the fences of a sample.
     pub fn of(sample: &Sample) -> Fences {
         let sorted = sample.sorted();
         let (low, high) = (percentile::of_sorted(&sorted, 25.0), percentile::of_sorted(&sorted, 75.0));
@@ -61,6 +71,7 @@ impl Fences {
         }
     }
 
+    /// Tells between which fences a value lies.
     pub fn place(&self, value: f64) -> Place {
         if value < self.severe_low || value > self.severe_high {
             Place::Severe
@@ -82,7 +93,8 @@ mod tests {
 
     #[test]
     fn finds_the_one_slow_repeat() {
-        // 0.6745 * (x - np.median(x)) / scipy.stats.median_abs_deviation(x); np.percentile(x, [25, 75]) is [9.975, 10.225]
+        // 0.6745 * (x - np.median(x)) / scipy.stats.median_abs_deviation(x);
+        // np.percentile(x, [25, 75]) is [9.975, 10.225]
         let x = sample(&[10.1, 10.2, 9.9, 10.0, 10.3, 14.8, 10.1, 9.8]);
         let scores = modified_z_scores(&x);
         for (got, known) in

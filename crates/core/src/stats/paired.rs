@@ -1,4 +1,4 @@
-//! Do two variants that answered the same items differ? Tests that use the pairing.
+//! Paired comparison: do two variants that answered the same items differ? Tests that use the pairing.
 //!
 //! Two variants of one model mostly agree; only the items where they differ carry news. An unpaired test drowns that
 //! news in the spread between easy and hard items.
@@ -22,7 +22,7 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// `reference[i]` and `candidate[i]` are scores of one item.
+    /// Pairs the scores: `reference[i]` and `candidate[i]` are of one item.
     ///
     /// # Errors
     /// `Unpaired` at unequal lengths, `Empty` without items, `NotFinite` at a NaN or infinity.
@@ -36,10 +36,10 @@ impl Pairs {
         Ok(Pairs { weights: vec![1.0; reference.len()], reference, candidate, clusters })
     }
 
-    /// Means become weighted means: Σ w·x / Σ w.
+    /// Weights the items, so that means become weighted means: Σ w·x / Σ w.
     ///
     /// # Errors
-    /// `Unpaired` at another length, `Weight` at one that is not above zero.
+    /// `Unpaired` at another length than the items', `Weight` at one that is not above zero.
     pub fn weighted(self, weights: Vec<f64>) -> Result<Pairs, StatsError> {
         self.check_length(weights.len())?;
         match weights.iter().position(|w| !(w.is_finite() && *w > 0.0)) {
@@ -48,10 +48,10 @@ impl Pairs {
         }
     }
 
-    /// Items with equal keys belong together.
+    /// Clusters the items: those with equal keys belong together.
     ///
     /// # Errors
-    /// `Unpaired` at another length.
+    /// `Unpaired` at another length than the items'.
     pub fn clustered<K: Hash + Eq>(self, keys: &[K]) -> Result<Pairs, StatsError> {
         self.check_length(keys.len())?;
         Ok(Pairs { clusters: Clusters::by(keys)?, ..self })
@@ -64,28 +64,32 @@ impl Pairs {
         }
     }
 
+    /// Gives the number of items.
     pub fn items(&self) -> usize {
         self.reference.len()
     }
 
+    /// Gives the clusters of items that belong together; single items unless [`Pairs::clustered`].
     pub fn clusters(&self) -> &Clusters {
         &self.clusters
     }
 
-    /// Candidate less reference, item by item.
+    /// Gives candidate less reference, item by item.
     pub fn differences(&self) -> impl Iterator<Item = f64> + '_ {
         self.candidate.iter().zip(&self.reference).map(|(c, r)| c - r)
     }
 
+    /// Gives the reference's mean score, weighted where there are weights.
     pub fn reference_mean(&self) -> f64 {
         self.weighted_mean(self.reference.iter().copied())
     }
 
+    /// Gives the candidate's mean score, weighted where there are weights.
     pub fn candidate_mean(&self) -> f64 {
         self.weighted_mean(self.candidate.iter().copied())
     }
 
-    /// Mean of the differences; above zero where the candidate is better.
+    /// Gives the mean of the differences; above zero where the candidate is better.
     pub fn difference(&self) -> f64 {
         self.weighted_mean(self.differences())
     }
@@ -94,13 +98,14 @@ impl Pairs {
         values.zip(&self.weights).map(|(x, w)| x * w).sum::<f64>() / self.weights.iter().sum::<f64>()
     }
 
-    /// Largest less smallest score, of both sides together.
+    /// Gives the largest less the smallest score, of both sides together.
     pub fn span(&self) -> f64 {
         let all = || self.reference.iter().chain(&self.candidate).copied();
         all().fold(f64::NEG_INFINITY, f64::max) - all().fold(f64::INFINITY, f64::min)
     }
 
-    /// The fourfold table, when scores are only right (1) or wrong (0), every item counts the same and stands for itself.
+    /// Gives the fourfold table; None unless scores are only right (1) or wrong (0) and items unweighted and
+    /// unclustered.
     pub fn table(&self) -> Option<Table> {
         let plain = self.weights.iter().all(|&w| w == 1.0) && self.clusters.are_single();
         if !(plain && self.are_right_or_wrong()) {
@@ -115,7 +120,7 @@ impl Pairs {
         self.reference.iter().chain(&self.candidate).all(|&x| x == 0.0 || x == 1.0)
     }
 
-    /// The mean difference, item clusters drawn again and again.
+    /// Draws the mean difference again and again, item clusters with replacement.
     ///
     /// # Errors
     /// As for [`Bootstrap::of`].
@@ -128,8 +133,9 @@ impl Pairs {
         })
     }
 
-    /// Two-sided p-value that the sides are exchangeable: were the labels swapped at random, cluster by cluster, how often
-    /// would the difference be as large? Every swap is tried when few clusters differ, else `swaps` random ones.
+    /// Gives the two-sided p-value that the sides are exchangeable: were the labels swapped at random, cluster by
+    /// cluster, how often would the difference be as large? Every swap is tried when few clusters differ, else `swaps`
+    /// random ones.
     ///
     /// Fisher, "The Design of Experiments", 1935, section 21. The random version counts the swap that happened as one
     /// more: Phipson and Smyth, "Permutation P-values Should Never Be Zero", 2010.
@@ -147,13 +153,14 @@ impl Pairs {
         (hits + 1) as f64 / f64::from(swaps + 1)
     }
 
-    /// Two-sided p-value that the two do not differ: McNemar's where items are right or wrong, the permutation's otherwise.
+    /// Gives the two-sided p-value that the two do not differ: McNemar's where items are right or wrong, else the
+    /// permutation's.
     pub fn p_differs(&self, seed: u64) -> f64 {
         self.table().map_or_else(|| self.permutation(SWAPS, seed), |table| table.mcnemar())
     }
 
-    /// Standard error of the mean difference, to first order (the influence of each cluster; Hampel 1974): what a
-    /// bootstrap finds, without drawing.
+    /// Gives the standard error of the mean difference, to first order (the influence of each cluster; Hampel 1974):
+    /// what a bootstrap finds, without drawing.
     pub fn standard_error(&self) -> f64 {
         let (mean, weight) = (self.difference(), self.weights.iter().sum::<f64>());
         let influence: Vec<f64> = self.differences().zip(&self.weights).map(|(d, w)| w * (d - mean) / weight).collect();
@@ -161,7 +168,8 @@ impl Pairs {
         self.clusters.iter().map(|items| of_cluster(items).powi(2)).sum::<f64>().sqrt()
     }
 
-    /// Two-sided exact sign test: of the items that differ, does one side win more than a fair coin would?
+    /// Gives the two-sided p-value of the exact sign test: does one side win more of the differing items than a fair
+    /// coin?
     pub fn sign_test(&self) -> f64 {
         let better = self.differences().filter(|d| *d > 0.0).count() as u64;
         let worse = self.differences().filter(|d| *d < 0.0).count() as u64;
@@ -192,7 +200,7 @@ fn as_large(rest: &[f64], sum: f64, seen: f64) -> u64 {
     }
 }
 
-/// Items by who got them right.
+/// A fourfold table: items by who got them right.
 ///
 /// ```text
 ///                     candidate right   candidate wrong
@@ -201,14 +209,18 @@ fn as_large(rest: &[f64], sum: f64, seen: f64) -> u64 {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Table {
+    /// Items that both got right.
     pub both: u64,
+    /// Items that only the candidate got right.
     pub gained: u64,
+    /// Items that only the reference got right.
     pub lost: u64,
+    /// Items that both got wrong.
     pub neither: u64,
 }
 
 impl Table {
-    /// From (reference right, candidate right), one per item.
+    /// Counts items given as (reference right, candidate right).
     pub fn count(items: impl IntoIterator<Item = (bool, bool)>) -> Table {
         let mut table = Table::default();
         for item in items {
@@ -222,26 +234,28 @@ impl Table {
         table
     }
 
+    /// Gives the number of items.
     pub fn items(&self) -> u64 {
         self.both + self.gained + self.lost + self.neither
     }
 
-    /// Items whose answer flipped between right and wrong.
+    /// Gives the number of items whose answer flipped between right and wrong.
     pub fn flips(&self) -> u64 {
         self.gained + self.lost
     }
 
-    /// The candidate's share right less the reference's.
+    /// Gives the candidate's share right less the reference's; NaN without items.
     pub fn difference(&self) -> f64 {
         (self.gained as f64 - self.lost as f64) / self.items() as f64
     }
 
-    /// Exact two-sided McNemar test: were the flips as likely one way as the other? McNemar, 1947.
+    /// Gives the two-sided p-value of the exact McNemar test: were the flips as likely one way as the other? McNemar,
+    /// 1947.
     pub fn mcnemar(&self) -> f64 {
         fair_coin(self.gained, self.lost)
     }
 
-    /// The same, what happened counted half: closer to the promised error rate, at times a little above it.
+    /// Gives the mid-p version of [`Table::mcnemar`]: closer to the promised error rate, at times a little above it.
     ///
     /// Fagerland, Lydersen and Laake, "The McNemar Test for Binary Matched-Pairs Data: Mid-p and Asymptotic Are Better
     /// than Exact Conditional", 2013.

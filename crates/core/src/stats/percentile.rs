@@ -1,23 +1,31 @@
 //! Percentiles of a sample, by linear interpolation between the two nearest values.
 //!
-//! Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996, definition 7: what numpy and R do unasked.
+//! Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996, definition 7: the default of numpy and R.
 
 use super::Sample;
 use serde::{Deserialize, Serialize};
 
-/// The percentiles that latencies are told by, in the sample's own unit.
+/// The percentiles by which latencies are reported, in the sample's own unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
+    /// 5th percentile.
     pub p5: f64,
+    /// 25th percentile, the lower quartile.
     pub p25: f64,
+    /// 50th percentile, the median.
     pub p50: f64,
+    /// 75th percentile, the upper quartile.
     pub p75: f64,
+    /// 90th percentile.
     pub p90: f64,
+    /// 95th percentile.
     pub p95: f64,
+    /// 99th percentile.
     pub p99: f64,
 }
 
 impl Percentiles {
+    /// Computes the percentiles of a sample.
     pub fn of(sample: &Sample) -> Percentiles {
         let sorted = sample.sorted();
         let at = |percent| of_sorted(&sorted, percent);
@@ -33,7 +41,7 @@ impl Percentiles {
     }
 }
 
-/// The `percent`-th percentile of values in rising order; percentages outside 0 to 100 give the end values.
+/// Computes the `percent`-th percentile of values in rising order; below 0 and above 100 it is the end value.
 ///
 /// # Panics
 /// When there are no values: a `Sample` always has some.

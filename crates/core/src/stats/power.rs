@@ -1,13 +1,14 @@
-//! How many more items would tell: what to answer instead of "inconclusive".
+//! How many more items would settle an inconclusive comparison.
 //!
 //! All of it supposes that the truth is as seen so far, and asks for a four in five chance that the test then shows it.
 
 use super::{Level, Pairs, Table, distribution::normal_quantile, tango};
 use serde::{Deserialize, Serialize};
 
-/// The chance asked for that the larger test tells.
+/// The power that the larger test is planned for: the chance that it shows a true difference.
 pub const POWER: f64 = 0.8;
 
+/// How many more items a comparison needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum More {
@@ -17,16 +18,17 @@ pub enum More {
     Never(Never),
 }
 
+/// Why no number of items would be enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Never {
-    /// The difference seen lies exactly on the line (zero, or the margin) that it is to be told from.
+    /// The difference seen lies exactly on the line (zero, or minus the margin) that it is to be told from.
     OnTheLine,
 }
 
 impl More {
-    /// The same beyond `items`, when `tests` such questions share one promise: every z is that of the stricter level that
-    /// Bonferroni would ask, so it errs on the side of more.
+    /// The same beyond `items`, when `tests` such questions share one promise: every z is that of the stricter level
+    /// that Bonferroni would ask, so it errs on the side of more.
     pub(super) fn among(self, tests: usize, items: usize, level: Level) -> More {
         let More::Items(more) = self else { return self };
         let power = normal_quantile(POWER);
@@ -44,11 +46,11 @@ impl More {
     }
 }
 
-/// How many more items of right and wrong would show on which side of `from` the difference of shares lies: 0 to tell
-/// the two apart, −margin to settle non-inferiority.
+/// Estimates how many more right-or-wrong items would show on which side of `from` the difference of shares lies: 0 to
+/// tell the two apart, −margin to settle non-inferiority.
 ///
-/// Nam, "Establishing Equivalence of Two Treatments and Sample Size Requirements in Matched-Pairs Design", Biometrics 53,
-/// 1997; at 0 it is Connor's number for McNemar's test, 1987.
+/// Nam, "Establishing Equivalence of Two Treatments and Sample Size Requirements in Matched-Pairs Design", Biometrics
+/// 53, 1997; at 0 it is Connor's number for McNemar's test, 1987.
 pub fn more_items(table: &Table, from: f64, level: Level) -> More {
     let from = from.max(-1.0);
     let seen = table.difference();
@@ -59,14 +61,14 @@ pub fn more_items(table: &Table, from: f64, level: Level) -> More {
     beyond(table.items() as f64, (reach / (seen - from)).powi(2), seen == from)
 }
 
-/// The same for scores of any kind: `items` gave a difference `away` from the line with standard error `error`, which
-/// shrinks with the root of their number.
+/// Estimates the same for scores of any kind: `items` gave a difference `away` from the line with standard error
+/// `error`, which shrinks with the root of their number.
 pub fn more_scored_items(items: usize, away: f64, error: f64, level: Level) -> More {
     let reach = (level.z() + normal_quantile(POWER)) * error;
     beyond(items as f64, items as f64 * (reach / away).powi(2), away == 0.0)
 }
 
-/// How many more items would tell which of two is better.
+/// Estimates how many more items would show which of two variants is better.
 pub fn more_to_tell_apart(pairs: &Pairs, level: Level) -> More {
     match pairs.table() {
         Some(table) => more_items(&table, 0.0, level),
@@ -100,7 +102,8 @@ mod tests {
 
     #[test]
     fn the_items_asked_for_do_show_it() {
-        // Were the larger test exactly as seen, the one-sided p would be far enough below the tail to hold at 80% power.
+        // Were the larger test exactly as seen, the one-sided p would be far enough below the tail to hold at 80%
+        // power.
         let now = table(9, 14, 300);
         assert!(tango::p_above(&now, -0.03) > 0.025);
         let More::Items(more) = more_items(&now, -0.03, Level::P95) else { panic!("it is not on the line") };

@@ -1,11 +1,14 @@
-//! A list of numbers that can be computed with: not empty, every one finite. Checked once, here.
+//! A sample: a list of numbers that can be computed with, not empty and every one finite. Checked once, here.
 
 use super::{Percentiles, StatsError, percentile};
 
+/// A list of finite numbers, at least one, in the order measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample(Vec<f64>);
 
 impl Sample {
+    /// Checks the values.
+    ///
     /// # Errors
     /// `Empty` without values, `NotFinite` at the first NaN or infinity.
     pub fn new(values: Vec<f64>) -> Result<Sample, StatsError> {
@@ -16,55 +19,63 @@ impl Sample {
         Ok(Sample(values))
     }
 
+    /// Gives the values, in the order measured.
     pub fn values(&self) -> &[f64] {
         &self.0
     }
 
-    /// How many values: always at least one, which is why there is no `is_empty`.
+    /// Counts the values: always at least one, which is why there is no `is_empty`.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Computes the arithmetic mean.
     pub fn mean(&self) -> f64 {
         mean(&self.0)
     }
 
+    /// Computes the median; of an even number of values the mean of the middle two.
     pub fn median(&self) -> f64 {
         percentile::of_sorted(&self.sorted(), 50.0)
     }
 
-    /// Variance with n − 1 below; `None` for a single value, which has no spread to show.
+    /// Computes the variance with n − 1 below; `None` for a single value, which has no spread to show.
     pub fn variance(&self) -> Option<f64> {
         let mean = self.mean();
         let squares: f64 = self.0.iter().map(|x| (x - mean).powi(2)).sum();
         (self.len() > 1).then(|| squares / (self.len() - 1) as f64)
     }
 
+    /// Computes the standard deviation with n − 1 below; `None` for a single value.
     pub fn standard_deviation(&self) -> Option<f64> {
         self.variance().map(f64::sqrt)
     }
 
-    /// Standard error of the mean.
+    /// Computes the standard error of the mean; `None` for a single value.
     pub fn standard_error(&self) -> Option<f64> {
         self.standard_deviation().map(|sd| sd / (self.len() as f64).sqrt())
     }
 
     // by order, not as a fold over f64::max: Rust 1.95 was seen to fold only the first four of seven known values
+    /// Gives the smallest value.
     pub fn min(&self) -> f64 {
         self.0.iter().copied().min_by(f64::total_cmp).expect("a sample is not empty")
     }
 
+    /// Gives the largest value.
     pub fn max(&self) -> f64 {
         self.0.iter().copied().max_by(f64::total_cmp).expect("a sample is not empty")
     }
 
+    /// Gives the values in rising order.
     pub fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         sorted
     }
 
+    /// Computes the percentiles by which latencies are reported.
     pub fn percentiles(&self) -> Percentiles {
         Percentiles::of(self)
     }

@@ -1,13 +1,15 @@
 //! When to stop repeating a timing: when it is known well enough, or when the time set aside for it is spent.
 //!
-//! Stopping at a fixed relative width keeps the interval's promise as repeats grow (Chow and Robbins, "On the Asymptotic
-//! Theory of Fixed-Width Sequential Confidence Intervals", 1965); with very few it would stop on luck, hence `at_least`.
+//! Stopping at a fixed relative width keeps the interval's promise as repeats grow (Chow and Robbins, "On the
+//! Asymptotic Theory of Fixed-Width Sequential Confidence Intervals", 1965); with very few it would stop on luck, hence
+//! `at_least`.
 
 use super::{Level, Sample, StatsError, interval};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Repeat until the half-width of the mean's interval is at most `target` of the mean, or `budget` is spent.
+/// A stopping rule: repeat until the half-width of the mean's interval is at most `target` of the mean, or `budget` is
+/// spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rule {
     target: f64,
@@ -17,19 +19,21 @@ pub struct Rule {
     budget: Duration,
 }
 
+/// Why repeating stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// The target was reached.
+    /// The target half-width was reached.
     Precise,
-    /// The time was spent first.
+    /// The time set aside was spent before that.
     BudgetSpent,
-    /// The repeats allowed were made first.
+    /// The most repeats allowed were made before that.
     EnoughRepeats,
 }
 
 impl Rule {
-    /// `target` is a share of the mean, such as 0.02; at least 5 and at most 1000 repeats unless told otherwise.
+    /// Makes a rule; `target` is a share of the mean, such as 0.02. At least 5 and at most 1000 repeats unless set
+    /// otherwise.
     ///
     /// # Errors
     /// `Target` when it is not above zero.
@@ -46,10 +50,10 @@ impl Rule {
         Rule { at_least, at_most: at_most.max(at_least), ..self }
     }
 
-    /// Whether to stop after these `repeats`, which took `spent` so far, and why; `None` means once more.
+    /// Tells whether to stop after these `repeats`, which took `spent` so far, and why; `None` means one more repeat.
     ///
-    /// The budget wins over everything, so a slow machine may end with a single repeat and no interval; it never ends with
-    /// none.
+    /// The budget wins over everything, so a slow machine may end with a single repeat and no interval; it never ends
+    /// with none.
     pub fn stop(&self, repeats: &[f64], spent: Duration) -> Option<Stop> {
         if repeats.is_empty() {
             return None;
@@ -66,8 +70,8 @@ impl Rule {
         }
     }
 
-    /// Half-width of the mean's interval over the mean; `None` for fewer than two repeats, for values that are no
-    /// numbers and for a mean of zero.
+    /// Gives the half-width of the mean's interval over the mean; `None` for fewer than two repeats, for values that
+    /// are no numbers and for a mean of zero.
     pub fn width(&self, repeats: &[f64]) -> Option<f64> {
         let sample = Sample::new(repeats.to_vec()).ok()?;
         let half = interval::student(&sample, self.level).ok()?.half_width();

@@ -7,7 +7,7 @@
 use super::distribution::{bisect, normal_cdf};
 use super::{Interval, Level, Method, Table};
 
-/// Where the true difference may lie, candidate less reference; within −1 to 1.
+/// Computes the interval of the true difference, candidate less reference; within −1 to 1.
 pub fn interval(table: &Table, level: Level) -> Interval {
     let (seen, z) = (table.difference(), level.z());
     let low = bisect(-1.0, seen, |difference| score(table, difference) > z);
@@ -15,12 +15,12 @@ pub fn interval(table: &Table, level: Level) -> Interval {
     Interval { low, high, level, method: Method::Tango }.holding(seen)
 }
 
-/// One-sided p-value against "the true difference is at most `limit`".
+/// Gives the one-sided p-value against "the true difference is at most `limit`".
 pub fn p_above(table: &Table, limit: f64) -> f64 {
     normal_cdf(-score(table, limit))
 }
 
-/// One-sided p-value against "the true difference is at least `limit`".
+/// Gives the one-sided p-value against "the true difference is at least `limit`".
 pub fn p_below(table: &Table, limit: f64) -> f64 {
     normal_cdf(score(table, limit))
 }
@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_likelihood_maximised_numerically() {
-        // scipy: the constrained multinomial likelihood by minimize_scalar, the ends by brentq. The second is the airway
-        // study of Bentur et al. 2009, for which the literature prints −0.517 to −0.026.
+        // scipy: the constrained multinomial likelihood by minimize_scalar, the ends by brentq. The second is the
+        // airway study of Bentur et al. 2009, for which the literature prints −0.517 to −0.026.
         for (gained, lost, items, level, low, high, p) in [
             (12, 2, 50, 0.95, 0.06111240608605906, 0.3447087477982222, 0.0006946827016909678),
             (1, 7, 21, 0.95, -0.5172322772714699, -0.026003032262108584, 0.9646180207895051),

@@ -1,6 +1,6 @@
-//! The mixtures of types that files are called after.
+//! The quantization mixtures that GGUF files are named after.
 
-/// The mixtures that `general.file_type` can name (`llama_ftype` in llama.h).
+/// The mixtures that `general.file_type` can name, each by number and name (`llama_ftype` in llama.h).
 pub static FILE_TYPES: &[(u32, &str)] = &[
     (0, "F32"),
     (1, "F16"),
@@ -37,7 +37,7 @@ pub static FILE_TYPES: &[(u32, &str)] = &[
     (38, "MXFP4_MOE"),
 ];
 
-/// The name of a file's mixture, where the number is known.
+/// Gives the name of a file's mixture; `None` where the number is not known.
 pub fn file_type_name(number: u64) -> Option<&'static str> {
     FILE_TYPES.iter().find(|(id, _)| u64::from(*id) == number).map(|(_, name)| *name)
 }

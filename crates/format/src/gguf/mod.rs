@@ -14,7 +14,7 @@ pub use split::{is_one_set, parts};
 pub use value::Value;
 pub use write::{NewTensor, aligned, head, list};
 
-/// The first four bytes.
+/// The first four bytes of a GGUF file.
 pub const MAGIC: [u8; 4] = *b"GGUF";
-/// Where tensors begin is a multiple of this, unless `general.alignment` says otherwise.
+/// The default alignment: tensors begin at multiples of this, unless `general.alignment` says otherwise.
 pub const ALIGNMENT: u64 = 32;

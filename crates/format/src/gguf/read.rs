@@ -1,5 +1,5 @@
-//! Reading GGUF files, versions 2 and 3, whole or split: the header and where each tensor lies. A header is believed only
-//! as far as the file reaches: every count is held against the bytes that are left before room is made for it.
+//! Reading GGUF files, versions 2 and 3, whole or split: the header and where each tensor lies. A header is believed
+//! only as far as the file reaches: every count is held against the bytes that are left before room is made for it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -36,32 +36,42 @@ pub(super) struct Part {
     data: usize,
 }
 
-/// What stands before the weights: the metadata, the tensors' entries, and where their data begins.
+/// The header of a file, which stands before the weights: the metadata, the tensors' entries, and where their data
+/// begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
+    /// The version of the format, 2 or 3.
     pub version: u32,
+    /// The metadata by key.
     pub metadata: BTreeMap<String, Value>,
+    /// The tensors' entries, in the file's order.
     pub tensors: Vec<TensorInfo>,
+    /// Where the tensors' data begins, in bytes from the beginning of the file.
     pub data: usize,
 }
 
 /// One tensor of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorInfo {
+    /// The tensor's name.
     pub name: String,
+    /// The type of ggml that its weights are stored in.
     pub kind: Type,
-    /// Outermost first, as everywhere else in bantam; the file has it the other way round.
+    /// Its dimensions, outermost first, as everywhere else in bantam; the file has them the other way round.
     pub shape: Vec<usize>,
-    /// Of the files of a split one, which holds it.
+    /// Which file of a split model holds it, counted from 0.
     pub(super) part: usize,
-    /// From the beginning of that file's data.
+    /// Where it begins, in bytes from the beginning of that file's data.
     pub(super) offset: usize,
-    /// Bytes.
+    /// Bytes of its data, without padding.
     pub size: usize,
 }
 
 impl Gguf {
     /// Maps a file, or all parts of a split one of which this is any, and reads the headers.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, its header is wrong, or a part is missing or of another model.
     pub fn open(path: &Path) -> Result<Self> {
         let first = Self::open_part(path)?;
         match split::Place::of(&first)? {
@@ -88,7 +98,7 @@ impl Gguf {
         Self { version, metadata, tensors, by_name: HashMap::new(), parts, file }.indexed()
     }
 
-    /// With its tensors findable by name, which must be different ones.
+    /// Indexes the tensors by name; the names must differ.
     pub(super) fn indexed(mut self) -> Result<Self> {
         self.by_name = self.tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
         match self.by_name.len() == self.tensors.len() {
@@ -97,52 +107,59 @@ impl Gguf {
         }
     }
 
-    /// The file's name, for sentences.
+    /// Gives the file's name, for sentences.
     pub fn file(&self) -> &str {
         &self.file
     }
 
+    /// Gives the version of the format, 2 or 3.
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// Bytes on disk, of all parts.
+    /// Gives the bytes on disk, of all parts.
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes.len() as u64).sum()
     }
 
+    /// Gives the metadata by key.
     pub fn metadata(&self) -> &BTreeMap<String, Value> {
         &self.metadata
     }
 
-    /// All tensors, in the file's order.
+    /// Lists all tensors, in the file's order.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
     }
 
+    /// Finds the tensor of this name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.by_name.get(name).map(|&index| &self.tensors[index])
     }
 
-    /// A tensor's bytes as they lie in the file.
+    /// Gives a tensor's bytes as they lie in the file.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
         let part = &self.parts[tensor.part];
         let from = part.data + tensor.offset;
         &part.bytes[from..from + tensor.size]
     }
 
-    /// Lets go of mapped bytes of a tensor that have been copied.
+    /// Gives back the memory of some of a tensor's mapped bytes once they have been copied.
     pub fn release(&self, tensor: &TensorInfo, bytes: Range<usize>) {
         let part = &self.parts[tensor.part];
         let from = part.data + tensor.offset;
         part.bytes.release(from + bytes.start..from + bytes.end);
     }
 
+    /// Tells whether the metadata has this key.
     pub fn has(&self, key: &str) -> bool {
         self.metadata.contains_key(key)
     }
 
-    /// The text under a key that must be there.
+    /// Gives the text under a key that must be there.
+    ///
+    /// # Errors
+    /// Where the key is missing or its value is no text.
     pub fn string(&self, key: &str) -> Result<&str> {
         match self.metadata.get(key) {
             Some(Value::String(text)) => Ok(text),
@@ -151,6 +168,7 @@ impl Gguf {
         }
     }
 
+    /// Gives the text under a key; `None` where it is missing or no text.
     pub fn optional_string(&self, key: &str) -> Option<&str> {
         match self.metadata.get(key) {
             Some(Value::String(text)) => Some(text),
@@ -158,6 +176,7 @@ impl Gguf {
         }
     }
 
+    /// Gives the truth value under a key; `default` where it is missing or no truth value.
     pub fn optional_bool(&self, key: &str, default: bool) -> bool {
         match self.metadata.get(key) {
             Some(Value::Bool(value)) => *value,
@@ -165,7 +184,10 @@ impl Gguf {
         }
     }
 
-    /// The whole number under a key, of any width; it must not be negative.
+    /// Gives the whole number under a key, of any width; `None` where the key is missing.
+    ///
+    /// # Errors
+    /// Where the value is no whole number of at least 0.
     pub fn optional_integer(&self, key: &str) -> Result<Option<u64>> {
         let Some(value) = self.metadata.get(key) else { return Ok(None) };
         match value.integer().and_then(|n| u64::try_from(n).ok()) {
@@ -174,6 +196,10 @@ impl Gguf {
         }
     }
 
+    /// Gives the number under a key, of any type; `None` where the key is missing.
+    ///
+    /// # Errors
+    /// Where the value is no number.
     pub fn optional_float(&self, key: &str) -> Result<Option<f64>> {
         let Some(value) = self.metadata.get(key) else { return Ok(None) };
         match value.float() {
@@ -182,7 +208,10 @@ impl Gguf {
         }
     }
 
-    /// How many values a list has.
+    /// Counts the values of a list that must be there.
+    ///
+    /// # Errors
+    /// Where the key is missing or its value is no list.
     pub fn list_len(&self, key: &str) -> Result<usize> {
         match self.metadata.get(key) {
             Some(Value::Array(_, values)) => Ok(values.len()),
@@ -190,6 +219,10 @@ impl Gguf {
         }
     }
 
+    /// Gives a list of texts that must be there.
+    ///
+    /// # Errors
+    /// Where the key is missing or its value is no list of texts.
     pub fn strings(&self, key: &str) -> Result<Vec<String>> {
         self.array(key, "texts", |value| match value {
             Value::String(text) => Some(text.clone()),
@@ -197,10 +230,18 @@ impl Gguf {
         })
     }
 
+    /// Gives a list of whole numbers that must be there.
+    ///
+    /// # Errors
+    /// Where the key is missing or its value is no list of whole numbers that `i64` holds.
     pub fn integers(&self, key: &str) -> Result<Vec<i64>> {
         self.array(key, "whole numbers", |value| value.integer().and_then(|n| i64::try_from(n).ok()))
     }
 
+    /// Gives a list of numbers that must be there.
+    ///
+    /// # Errors
+    /// Where the key is missing or its value is no list of numbers.
     pub fn floats(&self, key: &str) -> Result<Vec<f64>> {
         self.array(key, "numbers", Value::float)
     }
@@ -217,14 +258,14 @@ impl Gguf {
         }
     }
 
-    /// What is wrong with the file.
+    /// Makes an error of what is wrong with the file.
     pub fn broken(&self, what: impl Into<String>) -> Error {
         Error::broken(&self.file, what)
     }
 }
 
 impl Head {
-    /// The head of a file of which only the beginning is here. Long lists are left empty.
+    /// Reads the header from the beginning of a file. Long lists are left empty.
     ///
     /// # Errors
     /// One sentence on what is wrong with it, or that no file has so long a head.
@@ -253,7 +294,7 @@ impl Head {
         Ok(Self { version, metadata, tensors, data })
     }
 
-    /// The whole number under a key, where there is one that is not negative; the largest of a list of them.
+    /// Gives the whole number under a key, where there is one that is not negative; of a list of them the largest.
     pub fn number(&self, key: &str) -> Option<u64> {
         let number = |value: &Value| value.integer().and_then(|n| u64::try_from(n).ok());
         match self.metadata.get(key)? {
@@ -267,11 +308,13 @@ impl TensorInfo {
     /// A name's length, the number of dimensions, one of them, a type and an offset.
     const LEAST_BYTES: usize = 8 + 4 + 8 + 4 + 8;
 
+    /// Gives the number of weights: the product of the dimensions.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Rows and the bytes of each: all dimensions but the last together, and a vector of plain numbers is a column.
+    /// Gives the number of rows and the bytes of each. A row is the last dimension; a vector of plain numbers is a
+    /// column.
     pub fn rows(&self) -> (usize, usize) {
         let width = match self.shape[..] {
             [_] if self.kind.block() == 1 => self.kind.block_bytes(),

@@ -1,5 +1,5 @@
-//! Split GGUF files: one model in several files NAME-00001-of-00003.gguf, of which the first holds the metadata and each
-//! its share of the tensors. Any of them names the whole (`llama_split_path` and llama-gguf-split in llama.cpp).
+//! Split GGUF files: one model in several files NAME-00001-of-00003.gguf, of which the first holds the metadata and
+//! each its share of the tensors. Any of them names the whole (`llama_split_path` and llama-gguf-split in llama.cpp).
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 /// More parts than any model comes in.
 const MOST_PARTS: u64 = 1000;
 
-/// Which part of how many a file is; counted from 0.
+/// The place of a file in a split set: which part of how many, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     part: u64,
@@ -17,7 +17,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// What a file's keys say; `None` for a whole file.
+    /// Reads a file's place from its metadata; `None` for a whole file.
+    ///
+    /// # Errors
+    /// Where the keys are no whole numbers, or the part is not among at most 1000.
     pub fn of(gguf: &Gguf) -> Result<Option<Self>> {
         let parts = gguf.optional_integer("split.count")?.unwrap_or(0);
         let part = gguf.optional_integer("split.no")?.unwrap_or(0);
@@ -37,7 +40,10 @@ impl Place {
     }
 }
 
-/// The whole, from an opened part and those that lie beside it.
+/// Joins an opened part with those that lie beside it to the whole model.
+///
+/// # Errors
+/// Where the name does not end as the part's should, or a part cannot be read or is of another set.
 pub fn join(path: &Path, opened: Gguf, place: Place) -> Result<Gguf> {
     let stem = stem(path, place).ok_or_else(|| {
         let which = format!("part {} of {} of a split file", place.part + 1, place.parts);
@@ -90,7 +96,8 @@ fn named(path: &Path) -> Option<(String, Place)> {
     (place.parts > 1 && place.part < place.parts).then(|| (stem.to_owned(), place))
 }
 
-/// All files of the model that one file names, the first part first: itself, or by their names the parts of its set.
+/// Lists all files of the model that one file names, the first part first: itself, or by their names the parts of its
+/// set.
 pub fn parts(path: &Path) -> Vec<PathBuf> {
     match named(path) {
         None => vec![path.to_owned()],
@@ -100,7 +107,7 @@ pub fn parts(path: &Path) -> Vec<PathBuf> {
     }
 }
 
-/// Whether these files are, by their names, all parts of one set.
+/// Tells whether these files are, by their names, all parts of one set.
 pub fn is_one_set(files: &[PathBuf]) -> bool {
     let Some(first) = files.first() else { return false };
     let mut set = parts(first);

@@ -3,19 +3,31 @@
 /// A value of the metadata, in the types of the format.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// An unsigned integer of 8 bits.
     U8(u8),
+    /// A signed integer of 8 bits.
     I8(i8),
+    /// An unsigned integer of 16 bits.
     U16(u16),
+    /// A signed integer of 16 bits.
     I16(i16),
+    /// An unsigned integer of 32 bits.
     U32(u32),
+    /// A signed integer of 32 bits.
     I32(i32),
+    /// An unsigned integer of 64 bits.
     U64(u64),
+    /// A signed integer of 64 bits.
     I64(i64),
+    /// A float of 32 bits.
     F32(f32),
+    /// A float of 64 bits.
     F64(f64),
+    /// A truth value.
     Bool(bool),
+    /// A text in UTF-8.
     String(String),
-    /// Values of one type; the format's number for it, since an array may be empty.
+    /// A list of values of one type, with the format's number for the type, since a list may be empty.
     Array(u32, Vec<Value>),
 }
 
@@ -23,7 +35,7 @@ impl Value {
     /// A key is at least its length, a type, and one byte.
     pub(super) const LEAST_BYTES: usize = 8 + 4 + 1;
 
-    /// The value if it is a whole number of any width.
+    /// Gives the value if it is a whole number of any width.
     pub fn integer(&self) -> Option<i128> {
         Some(match *self {
             Self::U8(n) => n.into(),
@@ -38,7 +50,7 @@ impl Value {
         })
     }
 
-    /// The value if it is a number.
+    /// Gives the value if it is a number of any type.
     pub fn float(&self) -> Option<f64> {
         match *self {
             Self::F32(x) => Some(x.into()),

@@ -6,28 +6,31 @@
 use super::{ALIGNMENT, MAGIC, Value};
 use crate::ggml::Type;
 
-/// A tensor to be: its name, its shape with the row length last, and its type.
+/// A tensor to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTensor {
+    /// The tensor's name.
     pub name: String,
+    /// Its dimensions, outermost first; the last is the length of a row.
     pub shape: Vec<usize>,
+    /// The type of ggml that its weights are stored in.
     pub kind: Type,
 }
 
 impl NewTensor {
-    /// Bytes of the tensor's data, without padding.
+    /// Gives the bytes of the tensor's data, without padding.
     pub fn bytes(&self) -> u64 {
         let weights: u64 = self.shape.iter().map(|&n| n as u64).product();
         weights / self.kind.block() as u64 * self.kind.block_bytes() as u64
     }
 }
 
-/// The next multiple of the alignment.
+/// Rounds an offset up to the next multiple of [`ALIGNMENT`].
 pub fn aligned(offset: u64) -> u64 {
     offset.next_multiple_of(ALIGNMENT)
 }
 
-/// Everything before the data, padded to the alignment. The tensors follow in this order, each padded too.
+/// Writes everything before the data, padded to the alignment. The tensors follow in this order, each padded too.
 pub fn head(metadata: &[(String, Value)], tensors: &[NewTensor]) -> Vec<u8> {
     let mut head = Vec::new();
     head.extend(MAGIC);
@@ -83,7 +86,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// A list of values of one type, none of them a list.
+/// Makes a list of values of one type, none of them a list.
 pub fn list(values: Vec<Value>) -> Value {
     // an empty list may claim any type
     Value::Array(values.first().map_or(0, type_of), values)

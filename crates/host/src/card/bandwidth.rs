@@ -14,27 +14,32 @@ use serde::{Deserialize, Serialize};
 
 use bantam_core::unit::{Bytes, Seconds};
 
-/// What was reached, and how.
+/// The memory bandwidth that was reached, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bandwidth {
+    /// Bytes read a second in the best pass.
     pub bytes_per_second: f64,
+    /// Threads that read at once.
     pub threads: usize,
+    /// Streams that each thread reads at once.
     pub streams_per_thread: usize,
-    /// All threads' buffers together.
+    /// Bytes of all threads' buffers together.
     pub buffer: Bytes,
+    /// How often all buffers were read.
     pub passes: usize,
 }
 
-/// More than the largest caches hold, and read in a blink.
+/// The buffers' size for a real measurement: more than the largest caches hold, and read in a blink.
 pub const BUFFER: Bytes = Bytes(256 << 20);
+/// The number of passes for a real measurement.
 pub const PASSES: usize = 20;
 const STREAMS: usize = 4;
 /// One cache line, of which the first word is loaded.
 #[repr(align(64))]
 struct Line(AtomicU64);
 
-/// Reads buffers of `total` bytes with so many threads, so often. Takes about a third of a second with [`BUFFER`]
-/// and [`PASSES`]. `None` where `total` gives a thread no line per stream, or no time passed.
+/// Measures the bandwidth of reading buffers of `total` bytes with so many threads, so often. Takes about a third of a
+/// second with [`BUFFER`] and [`PASSES`]. `None` where `total` gives a thread no line per stream, or no time passed.
 pub fn measure(threads: usize, total: Bytes, passes: usize) -> Option<Bandwidth> {
     let threads = threads.max(1);
     let lines_per_stream = total.0 as usize / size_of::<Line>() / threads / STREAMS;
@@ -88,7 +93,7 @@ fn read(buffer: &[Line], lines_per_stream: usize) -> u64 {
 }
 
 impl Bandwidth {
-    /// The least time in which so many bytes can be read.
+    /// Gives the least time in which so many bytes can be read.
     pub fn time_for(&self, bytes: Bytes) -> Seconds {
         Seconds(bytes.0 as f64 / self.bytes_per_second)
     }

@@ -11,15 +11,17 @@ use serde::{Deserialize, Serialize};
 use super::fact::{Fact, Roots, field, text};
 use bantam_core::unit::Bytes;
 
-/// What this process may use; `Known(None)` is known to be unlimited.
+/// What the control groups let this process use; `Known(None)` is known to be unlimited.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// CPUs' worth of time.
+    /// CPUs' worth of time: 1.5 is one and a half CPUs.
     pub cpus: Fact<Option<f64>>,
+    /// Bytes of memory.
     pub memory: Fact<Option<Bytes>>,
 }
 
 impl Limits {
+    /// Reads the tightest limits from the group of this process up to the top.
     pub fn read(roots: &Roots) -> Limits {
         Limits {
             cpus: group(roots, "cpu").map(|g| g.tightest(Group::cpus)).into(),
@@ -28,10 +30,10 @@ impl Limits {
     }
 }
 
-/// How many processes of this group the kernel has killed for want of memory.
+/// Counts the processes of this group that the kernel has killed for want of memory.
 ///
 /// # Errors
-/// Why that is unknown.
+/// The reason why that is unknown.
 pub fn oom_kills(roots: &Roots) -> Result<u64, String> {
     let group = group(roots, "memory")?;
     let file = match group.version {

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Roots, field, list_len, number, numbered, text};
 
-/// What does not change while the machine runs.
+/// The processor, as far as it does not change while the machine runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cpu {
+    /// The processor's name; on ARM the numbers of its maker and part.
     pub model: Fact<String>,
+    /// Cores that are switched on, hyper-threads not counted.
     pub physical_cores: Fact<usize>,
     /// CPUs that the kernel schedules on, hyper-threads counted.
     pub logical: Fact<usize>,
@@ -46,6 +48,7 @@ pub const FEATURES: &[&str] = &[
 ];
 
 impl Cpu {
+    /// Reads the processor's facts from the kernel's files.
     pub fn read(roots: &Roots) -> Cpu {
         let info = text(&roots.proc.join("cpuinfo"));
         Cpu {
@@ -106,7 +109,7 @@ fn allowed(roots: &Roots) -> Result<usize, String> {
         .ok_or_else(|| format!("{} tells no Cpus_allowed_list", path.display()))
 }
 
-/// What rules the clock, and how hot it is now.
+/// What rules the processor's clock, and how hot it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Clocking {
     /// The kernel's driver: `intel_pstate`, `amd-pstate-epp`, `acpi-cpufreq`.
@@ -120,6 +123,7 @@ pub struct Clocking {
 }
 
 impl Clocking {
+    /// Reads the clock's driver and governors and the temperature from the kernel's files.
     pub fn read(roots: &Roots) -> Clocking {
         Clocking {
             driver: driver(roots).into(),

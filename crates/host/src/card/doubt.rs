@@ -13,7 +13,8 @@ const LOW_BATTERY: f64 = 20.0;
 type Doubt = (WarningKind, String);
 
 impl Card {
-    /// The doubts that the card alone gives; [`Strain::doubts`](super::Strain::doubts) has those of a measurement.
+    /// Lists the doubts that the card alone gives; [`Strain::doubts`](super::Strain::doubts) has those of a
+    /// measurement.
     pub fn doubts(&self) -> Vec<Warning> {
         let all = [
             self.busy(),

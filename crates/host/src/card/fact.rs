@@ -13,15 +13,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact<T> {
+    /// The value.
     Known(T),
-    Unknown { reason: String },
+    /// The value is not known.
+    Unknown {
+        /// Why, as part of a sentence: "there is no /proc/loadavg".
+        reason: String,
+    },
 }
 
 impl<T> Fact<T> {
+    /// Makes an unknown fact with its reason.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Fact::Unknown { reason: reason.into() }
     }
 
+    /// Gives the value; None where it is unknown.
     pub fn known(&self) -> Option<&T> {
         match self {
             Fact::Known(value) => Some(value),
@@ -29,7 +36,7 @@ impl<T> Fact<T> {
         }
     }
 
-    /// The fact in words: the value as `show` writes it, or "unknown" with the reason.
+    /// Writes the fact in words: the value as `show` writes it, or "unknown" with the reason.
     pub fn show(&self, show: impl FnOnce(&T) -> String) -> String {
         match self {
             Fact::Known(value) => show(value),
@@ -54,11 +61,14 @@ impl<T> From<Result<T, String>> for Fact<T> {
     }
 }
 
-/// Where the kernel shows the machine; a made-up tree in tests.
+/// The folders in which the kernel shows the machine; a made-up tree in tests.
 #[derive(Debug, Clone)]
 pub struct Roots {
+    /// Usually `/proc`.
     pub proc: PathBuf,
+    /// Usually `/sys`.
     pub sys: PathBuf,
+    /// Usually `/etc`.
     pub etc: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! The graphics cards, as NVIDIA's library tells of them.
+//! The graphics cards, as NVIDIA's library lists them.
 
 use std::path::Path;
 
@@ -13,15 +13,20 @@ use bantam_core::unit::{Bytes, Watts};
 /// One NVIDIA card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
+    /// NVML's number for it, from 0.
     pub index: u32,
+    /// The product's name: "NVIDIA H100 80GB HBM3".
     pub name: String,
+    /// Bytes of its memory, used or not.
     pub memory: Fact<Bytes>,
     /// The power that the driver lets it draw.
     pub power_limit: Fact<Watts>,
+    /// The version of the driver.
     pub driver: Fact<String>,
 }
 
-/// All NVIDIA cards; `Known` and empty where the library runs and finds none.
+/// Lists all NVIDIA cards, with the library at this path or by its usual names; `Known` and empty where the library
+/// runs and finds none.
 pub fn list(library: Option<&Path>) -> Fact<Vec<Gpu>> {
     nvml::open(library).map_err(|fault| fault.to_string()).and_then(|nvml| cards(&nvml).map_err(words)).into()
 }

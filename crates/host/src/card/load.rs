@@ -1,4 +1,4 @@
-//! How busy the machine is now, and what feeds it. What happens while something is measured is `strain`'s.
+//! How busy the machine is now, and what feeds it. What happens while something is measured is in `strain`.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +10,15 @@ use super::fact::{Fact, Roots, field, number, text};
 /// How busy the machine is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Load {
-    /// Programs that run or want to, averaged over one, five and fifteen minutes.
+    /// Programs that run or want to run, averaged over one, five and fifteen minutes.
     pub average: Fact<[f64; 3]>,
     /// Shares of the last ten seconds in which something waited (pressure stall information).
     pub pressure: Fact<Pressure>,
+    /// What feeds the machine.
     pub supply: Supply,
 }
 
-/// Shares between 0 and 1.
+/// Pressure stall information: shares of the last ten seconds, between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pressure {
     /// Some program waited for a CPU.
@@ -35,7 +36,10 @@ pub enum Supply {
     /// No battery, or one that is not discharging.
     Mains,
     /// A discharging battery and its charge in percent, where it tells.
-    Battery { percent: Option<f64> },
+    Battery {
+        /// The charge, 0 to 100; None where the battery does not tell.
+        percent: Option<f64>,
+    },
     /// No folder of power supplies, so it is not known.
     Unknown,
 }
@@ -59,6 +63,7 @@ impl std::fmt::Display for Supply {
 }
 
 impl Load {
+    /// Reads the load from the kernel's files.
     pub fn read(roots: &Roots) -> Load {
         Load { average: average(roots).into(), pressure: pressure(roots).into(), supply: supply(roots) }
     }

@@ -11,14 +11,18 @@ use bantam_core::unit::{Bytes, Unit};
 /// The machine's memory now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
+    /// The machine's memory.
     pub total: Fact<Bytes>,
     /// What programs could still take without swapping.
     pub available: Fact<Bytes>,
+    /// The size of the swap; 0 where there is none.
     pub swap_total: Fact<Bytes>,
+    /// Swap in use.
     pub swap_used: Fact<Bytes>,
 }
 
 impl Memory {
+    /// Reads the memory from the kernel's files.
     pub fn read(roots: &Roots) -> Memory {
         let path = roots.proc.join("meminfo");
         let info = text(&path);

@@ -34,30 +34,40 @@ pub use memory::Memory;
 pub use place::System;
 pub use strain::{Counters, Strain};
 
-/// Everything about the machine that a number may depend on.
+/// The host card: everything about the machine that a number may depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Card {
+    /// Operating system, virtual machine and container.
     pub system: System,
+    /// The processor.
     pub cpu: Cpu,
+    /// What rules its clock, and how hot it is.
     pub clocking: Clocking,
+    /// The memory, used and free.
     pub memory: Memory,
+    /// What the control groups allow.
     pub limits: Limits,
+    /// How busy the machine is.
     pub load: Load,
+    /// The graphics cards; empty where there is none.
     pub gpus: Fact<Vec<Gpu>>,
+    /// The memory bandwidth, unknown until it is measured.
     pub bandwidth: Fact<Bandwidth>,
+    /// How this binary was built.
     pub build: Build,
 }
 
 /// How this binary was built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
+    /// Bantam's version.
     pub version: String,
-    /// Those of [`FEATURES`] that the compiler was allowed to use everywhere.
+    /// Those of [`FEATURES`] that the compiler may use everywhere.
     pub features: Vec<String>,
 }
 
 impl Card {
-    /// This machine's card, on every system; the bandwidth is not measured yet.
+    /// Reads this machine's card, on every system; the bandwidth is not measured yet.
     pub fn here() -> Card {
         let mut card = Card::read(&Roots::default(), None);
         if !cfg!(target_os = "linux") {
@@ -66,7 +76,7 @@ impl Card {
         card
     }
 
-    /// What the kernel's files tell, and NVIDIA's library, by its usual names where `nvml` is `None`.
+    /// Reads the kernel's files below `roots`, and NVIDIA's library, by its usual names where `nvml` is `None`.
     pub fn read(roots: &Roots, nvml: Option<&Path>) -> Card {
         Card {
             system: System::read(roots),
@@ -81,7 +91,7 @@ impl Card {
         }
     }
 
-    /// The card with the memory bandwidth measured: a third of a second at full load.
+    /// Measures the memory bandwidth and adds it to the card: a third of a second at full load.
     pub fn with_bandwidth(self) -> Card {
         let quarter = self.memory.available.known().map_or(bandwidth::BUFFER, |free| Bytes(free.0 / 4));
         let measured = bandwidth::measure(self.threads(), bandwidth::BUFFER.min(quarter), bandwidth::PASSES);
@@ -89,21 +99,23 @@ impl Card {
         Card { bandwidth, ..self }
     }
 
-    /// CPUs that this process can keep busy: what the kernel and the control group allow; at least one.
+    /// Counts the CPUs that this process can keep busy: what the kernel and the control group allow; at least one.
     pub fn threads(&self) -> usize {
         let allowed = self.cpu.allowed.known().or(self.cpu.logical.known()).copied().unwrap_or(1);
         let quota = self.limits.cpus.known().copied().flatten().map_or(allowed, |cpus| cpus.ceil() as usize);
         allowed.min(quota).max(1)
     }
 
-    /// Memory that this process may ever have: the machine's, or the control group's limit.
+    /// Gives the memory that this process may ever have: the machine's, or the control group's limit where that is
+    /// less.
     pub fn memory_ceiling(&self) -> Option<Bytes> {
         let limit = self.limits.memory.known().copied().flatten();
         self.memory.total.known().copied().into_iter().chain(limit).min()
     }
 
-    /// The identity of the machine and build as far as it lasts and decides speed, so that a speed measured on another
-    /// machine is another trial's. Load, heat, the kernel's version and a little more or less memory are not in it.
+    /// Computes the identity of the machine and build as far as it lasts and decides speed, so that a speed measured on
+    /// another machine is another trial's. Load, heat, the kernel's version and a little more or less memory are not in
+    /// it.
     pub fn id(&self) -> Id {
         const GIB: u64 = 1 << 30;
         let gpus: Vec<_> = self.gpus.known().into_iter().flatten().map(|gpu| &gpu.name).collect();
@@ -112,7 +124,7 @@ impl Card {
         Id::of(&("host 1", cpu, self.threads(), memory, gpus, &self.system.arch, &self.build))
     }
 
-    /// The card in words, one line per fact.
+    /// Writes the card in words: one line per fact, each with its name.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let same = String::clone;
         let cores = format!(
@@ -179,7 +191,7 @@ impl Card {
 }
 
 impl Build {
-    /// The running binary's.
+    /// Describes the running binary's build.
     pub fn this() -> Build {
         macro_rules! compiled {
             ($($name:tt as $kernel:literal),* $(,)?) => { [$((cfg!(target_feature = $name), $kernel)),*] };

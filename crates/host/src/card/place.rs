@@ -7,17 +7,20 @@ use super::fact::{Fact, Roots, field, text};
 /// The system around the processor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct System {
+    /// The operating system's name and version: "Debian GNU/Linux 12 (bookworm)".
     pub os: Fact<String>,
+    /// The kernel's release: "6.1.0-18-amd64".
     pub kernel: Fact<String>,
     /// The processor's architecture as the binary was built for it.
     pub arch: String,
-    /// The kind of virtual machine; `Known(None)` on bare metal.
+    /// The kind of virtual machine, "KVM"; `Known(None)` on bare metal.
     pub machine: Fact<Option<String>>,
-    /// The kind of container; `None` where nothing tells of one.
+    /// The kind of container, "docker"; `None` where nothing tells of one.
     pub container: Option<String>,
 }
 
 impl System {
+    /// Reads the system's facts from the kernel's files and from /etc/os-release.
     pub fn read(roots: &Roots) -> System {
         System {
             os: os(roots).into(),

@@ -11,7 +11,7 @@ use super::fact::{Fact, Roots, field, text};
 use bantam_core::record::{Warning, WarningKind};
 use bantam_core::unit::Bytes;
 
-/// The counters at one moment.
+/// The kernel's counters at one moment.
 #[derive(Debug, Clone)]
 pub struct Counters {
     cpu: Result<CpuTicks, String>,
@@ -32,7 +32,7 @@ struct CpuTicks {
 }
 
 impl Counters {
-    /// Reads them now; `own` are the processes whose CPU time is no foreign load.
+    /// Reads the counters now; `own` are the processes whose CPU time is no foreign load.
     pub fn read(roots: &Roots, own: &[u32]) -> Counters {
         Counters {
             cpu: cpu_ticks(roots),
@@ -43,7 +43,7 @@ impl Counters {
         }
     }
 
-    /// What changed from `earlier` to these.
+    /// Computes what changed from `earlier` to these counters.
     pub fn since(&self, earlier: &Counters) -> Strain {
         let grown = |now: &Result<u64, String>, then: &Result<u64, String>| {
             Ok::<_, String>(now.clone()?.saturating_sub(then.clone()?))
@@ -115,10 +115,10 @@ fn process_ticks(roots: &Roots, pid: u32) -> Result<u64, String> {
     }
 }
 
-/// CPU time that a process has used so far.
+/// Gives the CPU time that a process has used so far, its children that it has waited for included.
 ///
 /// # Errors
-/// Why that is unknown.
+/// The reason why that is unknown.
 pub fn cpu_time(roots: &Roots, pid: u32) -> Result<Duration, String> {
     let ticks = process_ticks(roots, pid)?;
     Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second() as f64))
@@ -156,10 +156,10 @@ fn swapped(roots: &Roots) -> Result<u64, String> {
     }
 }
 
-/// How many processes the kernel has killed for want of memory since boot, in all control groups.
+/// Counts the processes that the kernel has killed for want of memory since boot, in all control groups.
 ///
 /// # Errors
-/// Why that is unknown.
+/// The reason why that is unknown.
 pub fn oom_kills(roots: &Roots) -> Result<u64, String> {
     let path = roots.proc.join("vmstat");
     let stat = text(&path)?;
@@ -168,15 +168,16 @@ pub fn oom_kills(roots: &Roots) -> Result<u64, String> {
         .ok_or_else(|| format!("{} counts no oom_kill", path.display()))
 }
 
-/// What was taken from the work, or why that is unknown.
+/// What was taken from the work between two moments, or why that is unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Strain {
-    /// Share of all CPU time that the hypervisor gave to others.
+    /// Share of all CPU time that the hypervisor gave to others, between 0 and 1.
     pub steal: Fact<f64>,
     /// CPUs kept busy by other programs.
     pub foreign: Fact<f64>,
     /// How often the processor slowed itself down for heat or power.
     pub throttled: Fact<u64>,
+    /// Bytes that went to swap or came from it.
     pub swapped: Fact<Bytes>,
     /// Processes of this control group that the kernel killed for want of memory.
     pub oom_kills: Fact<u64>,
@@ -190,7 +191,7 @@ const FOREIGN_SHARE: f64 = 0.05;
 const SWAPPED: Bytes = Bytes(1 << 20);
 
 impl Strain {
-    /// What of it makes numbers doubtful on a machine with so many CPUs.
+    /// Lists what of it makes numbers doubtful on a machine with so many CPUs.
     pub fn doubts(&self, cpus: usize) -> Vec<Warning> {
         let mut doubts = Vec::new();
         let mut doubt = |kind, text| doubts.push(Warning { kind, text });

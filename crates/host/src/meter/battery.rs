@@ -14,7 +14,7 @@ use bantam_core::unit::Joules;
 const JOULES_PER_MICROWATTHOUR: f64 = 3.6e-3;
 const FIX: &str = "ask the administrator of this machine for the right to read it";
 
-/// The batteries under a power-supply folder, in the order of their names.
+/// Opens the batteries under a power-supply folder, in the order of their names.
 pub fn find(power_supply: &Path) -> Vec<Result<Battery, Fault>> {
     let mut folders: Vec<_> = fs::read_dir(power_supply)
         .into_iter()

@@ -1,11 +1,12 @@
-//! The clock that meters and samplers read, so that a test can hold the time in its hand.
+//! The clock that meters and samplers read; a test sets it by hand.
 //!
 //! It is monotonic and counts from an arbitrary start; it is no calendar.
 
 use std::time::{Duration, Instant};
 
-/// Time since some fixed start. Only differences mean something.
+/// A clock: time since some fixed start. Only differences mean something.
 pub trait Clock: Send + Sync {
+    /// Gives the time since the clock's start; it never goes back.
     fn now(&self) -> Duration;
 }
 
@@ -14,6 +15,7 @@ pub trait Clock: Send + Sync {
 pub struct Monotonic(Instant);
 
 impl Monotonic {
+    /// Starts a clock at zero.
     pub fn new() -> Self {
         Self(Instant::now())
     }

@@ -1,4 +1,4 @@
-//! From what meters counted to what the work cost: the idle baseline subtracted, parts added up, and every joule
+//! The energy of the work from what the meters counted: the idle baseline subtracted, parts added up, and every joule
 //! with its provenance.
 
 use std::time::Duration;
@@ -7,9 +7,10 @@ use super::{Identity, Method};
 use bantam_core::record::{Figure, Provenance, Reading, Warning, WarningKind};
 use bantam_core::unit::{Joules, Unit, Watts};
 
-/// What the meters counted over a stretch of time.
+/// A stretch of time, and what the meters counted in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
+    /// How long it was.
     pub duration: Duration,
     /// One part per meter.
     pub parts: Vec<Part>,
@@ -18,12 +19,14 @@ pub struct Span {
 /// What one meter counted, or why that is unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
+    /// The meter.
     pub meter: Identity,
+    /// Joules, idle included, or why they are unknown.
     pub joules: Result<Joules, String>,
 }
 
 impl Span {
-    /// All meters together, idle included.
+    /// Adds up all meters, idle included.
     ///
     /// # Errors
     /// The reason why a meter's part is unknown, or that there is no meter: a sum of the rest would be too small.
@@ -34,13 +37,13 @@ impl Span {
         self.parts.iter().map(|p| p.joules.clone().map(|j| j.0)).sum::<Result<f64, _>>().map(Joules)
     }
 
-    /// Mean power; `None` where the energy is unknown or no time passed.
+    /// Gives the mean power; `None` where the energy is unknown or no time passed.
     pub fn power(&self) -> Option<Watts> {
         let joules = self.gross().ok()?;
         (!self.duration.is_zero()).then(|| Watts(joules.0 / self.duration.as_secs_f64()))
     }
 
-    /// Joules above idle. Below zero where a short span drew less than the baseline: a single such span means
+    /// Gives the joules above idle. Below zero where a short span drew less than the baseline: a single such span means
     /// nothing, but the mean of many is unbiased only if it is kept.
     ///
     /// # Errors
@@ -49,7 +52,7 @@ impl Span {
         Ok(Joules(self.gross()?.0 - idle.watts.0 * self.duration.as_secs_f64()))
     }
 
-    /// Joules above idle as a figure for a report.
+    /// Gives the joules above idle as a figure for a report.
     pub fn reading(&self, idle: &Baseline) -> Reading {
         match self.net(idle) {
             Err(reason) => Reading::Missing { reason },
@@ -69,7 +72,7 @@ impl Span {
         }
     }
 
-    /// This span and another of the same meters, as if one.
+    /// Adds this span and another of the same meters, as if they were one.
     pub fn and(&self, other: &Span) -> Span {
         let parts = self.parts.iter().zip(&other.parts).map(|(a, b)| Part {
             meter: a.meter.clone(),
@@ -78,6 +81,7 @@ impl Span {
         Span { duration: self.duration + other.duration, parts: parts.collect() }
     }
 
+    /// Tells whether the joules are measured, or estimated by one of the meters at least.
     pub fn provenance(&self) -> Provenance {
         match self.parts.iter().any(|p| p.meter.method == Method::Estimate) {
             true => Provenance::Estimated,
@@ -94,7 +98,7 @@ impl Span {
         }
     }
 
-    /// Where the span is shorter than a meter can tell apart.
+    /// Warns where the span is shorter than a meter can tell apart.
     pub fn too_short(&self) -> Option<Warning> {
         let slowest = self.parts.iter().max_by_key(|p| p.meter.domain.shortest_span())?;
         let shortest = slowest.meter.domain.shortest_span();
@@ -108,10 +112,10 @@ impl Span {
     }
 }
 
-/// What the machine draws when the work does not run, watched before and after it.
+/// The idle power: what the machine draws when the work does not run, watched before and after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Baseline {
-    /// To be subtracted; zero for an estimate, which counts the program's own CPU seconds only.
+    /// The power to subtract; zero for an estimate, which counts the program's own CPU seconds only.
     pub watts: Watts,
     before: Watts,
     after: Option<Watts>,
@@ -121,7 +125,7 @@ pub struct Baseline {
 const DRIFT: f64 = 0.2;
 
 impl Baseline {
-    /// The mean of the idle power before and, where it was watched, after.
+    /// Takes the mean of the idle power before and, where it was watched, after the work.
     ///
     /// # Errors
     /// The reason why the idle energy is unknown.
@@ -139,7 +143,7 @@ impl Baseline {
         Ok(Self { watts: mean, before, after })
     }
 
-    /// Where the idle power changed while the work ran.
+    /// Warns where the idle power changed while the work ran.
     pub fn drift(&self) -> Option<Warning> {
         let after = self.after?;
         let larger = self.before.0.max(after.0);

@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::{Domain, Fault, Identity, Meter, Method};
 use bantam_core::unit::{Joules, Watts};
 
-/// Tells the CPU time that the measured program has used so far.
+/// A function that tells the CPU time that the measured program has used so far.
 pub type CpuTime = Box<dyn FnMut() -> io::Result<Duration> + Send>;
 
-/// Turns CPU time into joules.
+/// A meter that turns CPU time into joules.
 pub struct Estimate {
     identity: Identity,
     watts_per_cpu: f64,
@@ -22,7 +22,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// `cpus` are the logical CPUs of the processor whose TDP is given, all of them, not those that bantam may use.
+    /// Makes an estimate from a TDP; `cpus` are all logical CPUs of the processor that it is for, not those that bantam
+    /// may use.
     pub fn new(tdp: Watts, cpus: usize, cpu_time: CpuTime) -> Self {
         let identity = Identity {
             name: format!("estimate from a TDP of {tdp}"),

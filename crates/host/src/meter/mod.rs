@@ -1,10 +1,10 @@
-//! Meters: what tells the joules, and why it is or is not believed.
+//! Meters of energy, and why each is or is not believed.
 //!
-//! A [`Meter`] counts the joules of one [`Domain`] from its first reading on. Real ones are RAPL (`rapl`), NVIDIA's NVML
-//! (`nvml`) and a battery that discharges (`battery`); `estimate` turns CPU seconds and a TDP into a guess that is
+//! A [`Meter`] counts the joules of one [`Domain`] from its first reading on. Real ones are RAPL (`rapl`), NVIDIA's
+//! NVML (`nvml`) and a battery that discharges (`battery`); `estimate` turns CPU seconds and a TDP into a guess that is
 //! labelled one. [`find`] opens what this machine has, [`Found::prove`] throws out counters that do not behave, the
-//! `sampler` integrates what is left, and `energy` subtracts the idle baseline and adds up what may be added.
-//! Nothing here is ever zero for want of a meter: what is missing is a [`Fault`], one sentence with what to do.
+//! `sampler` integrates what is left, and `energy` subtracts the idle baseline and adds up what may be added. Nothing
+//! here is ever zero for want of a meter: what is missing is a [`Fault`], one sentence with what to do.
 
 pub mod battery;
 pub mod clock;
@@ -27,7 +27,7 @@ pub use clock::{Clock, Monotonic};
 pub use fault::Fault;
 pub use prove::{Proof, prove, spin};
 
-/// What a meter's joules were spent by.
+/// The part of the machine whose joules a meter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Domain {
@@ -56,6 +56,7 @@ pub enum Scope {
 }
 
 impl Domain {
+    /// Tells what its joules may be added to.
     pub fn scope(self) -> Scope {
         match self {
             Domain::Package(_) | Domain::Dram(_) | Domain::Gpu(_) => Scope::Parts,
@@ -64,12 +65,12 @@ impl Domain {
         }
     }
 
-    /// Is this a part of the machine that works, or feeds the work, when `device` computes?
+    /// Tells whether this is a part of the machine that works, or feeds the work, when `device` computes.
     pub fn serves(self, device: Device) -> bool {
         matches!(self, Domain::Package(_) | Domain::Dram(_)) || self.is(device)
     }
 
-    /// Is this the device itself?
+    /// Tells whether this is the device itself.
     pub fn is(self, device: Device) -> bool {
         match (self, device) {
             (Domain::Package(_), Device::Cpu) => true,
@@ -78,7 +79,7 @@ impl Domain {
         }
     }
 
-    /// More than this is a broken counter: about three times what the largest part sold draws.
+    /// Gives the most power that is believed: about three times what the largest part sold draws.
     pub fn most(self) -> Watts {
         Watts(match self {
             Domain::Package(_) | Domain::Processor => 2000.0,
@@ -88,7 +89,7 @@ impl Domain {
         })
     }
 
-    /// Less than this under load is a broken counter. Memory may really draw next to nothing, a busy core may not.
+    /// Gives the least power that is believed under load. Memory may really draw next to nothing, a busy core may not.
     pub fn least(self) -> Watts {
         Watts(match self {
             Domain::Package(_) => 0.1,
@@ -98,7 +99,7 @@ impl Domain {
         })
     }
 
-    /// The shortest span whose energy this kind of meter can tell to a few percent: a good twenty of its updates.
+    /// Gives the shortest span whose energy this kind of meter can tell to a few percent: a good twenty of its updates.
     pub fn shortest_span(self) -> Duration {
         match self {
             Domain::Package(_) | Domain::Dram(_) => Duration::from_millis(30),
@@ -121,7 +122,7 @@ impl std::fmt::Display for Domain {
     }
 }
 
-/// How the joules come about; a reader must be able to tell these apart.
+/// How a meter's joules come about; a reader must be able to tell these apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -133,38 +134,41 @@ pub enum Method {
     Estimate,
 }
 
-/// Who a meter is: enough to say in a report where a joule came from.
+/// The identity of a meter: enough to say in a report where a joule came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// What a person calls it, as `package-0` or `NVIDIA H100`.
+    /// What a person calls it: `package-0` or `NVIDIA H100`.
     pub name: String,
+    /// The part of the machine that it counts for.
     pub domain: Domain,
+    /// How its joules come about.
     pub method: Method,
     /// The file or library that is read.
     pub source: String,
 }
 
-/// Counts the joules of one domain.
+/// A meter: counts the joules of one domain.
 pub trait Meter: Send {
+    /// Tells which meter it is.
     fn identity(&self) -> &Identity;
 
-    /// Joules since the first reading, never fewer than before but after a fault; wrap-arounds are accounted for.
-    /// `now` is the reading clock's time and never goes back.
+    /// Gives the joules since the first reading, never fewer than before but after a fault; wrap-arounds are accounted
+    /// for. `now` is the reading clock's time and never goes back.
     ///
     /// # Errors
-    /// A [`Fault`] tells that a span with this reading inside has no known energy. Later spans may have: the meter
-    /// counts on.
+    /// A [`Fault`] where a span with this reading inside has no known energy. Later spans may have: the meter counts
+    /// on.
     fn read(&mut self, now: Duration) -> Result<Joules, Fault>;
 }
 
-/// Where meters are looked for.
+/// The places where meters are looked for.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// Usually `/sys/class/powercap`.
     pub powercap: PathBuf,
     /// Usually `/sys/class/power_supply`.
     pub power_supply: PathBuf,
-    /// NVIDIA's library: by its usual names where `None`.
+    /// NVIDIA's library; its usual names where `None`.
     pub nvml: Option<PathBuf>,
 }
 
@@ -183,31 +187,37 @@ impl Default for Places {
 pub struct Refused {
     /// What was looked for or found: `RAPL`, `package-0`.
     pub meter: String,
-    /// A sentence that names the meter itself.
+    /// Why it is not used, as a sentence that names the meter itself.
     pub reason: String,
 }
 
-/// Where the measured work is done.
+/// The device that does the measured work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Device {
+    /// The processor.
     Cpu,
+    /// The graphics card with this number in NVML.
     Gpu(u32),
 }
 
-/// A meter that is believed, and what it showed under full load.
+/// A meter that is believed, and the power it showed under full load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proven {
+    /// The meter.
     pub meter: Identity,
+    /// The mean power it showed.
     pub watts: Watts,
 }
 
-/// What was found on this machine.
+/// The meters found on this machine.
 #[derive(Default)]
 pub struct Found {
+    /// The meters that are open; after [`Found::prove`] only those that are believed.
     pub meters: Vec<Box<dyn Meter>>,
-    /// One for each of the meters that were proven.
+    /// What each of the meters that were proven showed.
     pub proven: Vec<Proven>,
+    /// The meters that are not used, each with its reason.
     pub refused: Vec<Refused>,
 }
 
@@ -278,8 +288,8 @@ impl Found {
         }
     }
 
-    /// The meters that tell what work on this device costs and may be added up: those of its parts if there are any,
-    /// else the whole machine's, else the estimate. Never a mixture of these.
+    /// Chooses the meters that tell what work on this device costs and may be added up: those of its parts if there are
+    /// any, else the whole machine's, else the estimate. Never a mixture of these.
     pub fn choose(self, device: Device, estimate: Option<estimate::Estimate>) -> Found {
         let Found { meters, proven, refused } = self;
         let (parts, wholes): (Vec<_>, Vec<_>) =
@@ -295,13 +305,13 @@ impl Found {
         Found { meters, proven, refused }
     }
 
-    /// Why there is no measured energy, for where a figure would stand.
+    /// Says why there is no measured energy, for where a figure would stand.
     pub fn why_none(&self) -> String {
         why_none(&self.refused)
     }
 }
 
-/// Why there is no measured energy where these meters are all there could be.
+/// Says why there is no measured energy where these meters are all there could be.
 pub fn why_none(refused: &[Refused]) -> String {
     let reasons: Vec<_> = refused.iter().map(|r| r.reason.as_str()).collect();
     format!("no usable energy meter ({})", reasons.join("; "))

@@ -17,7 +17,7 @@ use bantam_core::unit::Joules;
 /// Between readings further apart than this, a power reading says nothing about the energy.
 const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
-/// One meter per card, in NVML's order.
+/// Opens one meter per card, in NVML's order.
 pub fn find(library: Option<&Path>) -> Vec<Result<Gpu<Card>, Fault>> {
     let nvml = match open(library) {
         Ok(nvml) => Arc::new(nvml),
@@ -55,11 +55,17 @@ fn library_fault(what: &str, error: NvmlError) -> Fault {
     Fault::Library { what: what.to_string(), problem: error.to_string() }
 }
 
-/// What a card tells; a fake stands in for it in tests.
+/// What an NVIDIA card tells; a fake stands in for it in tests.
 pub trait Source: Send {
-    /// Millijoules since the driver was loaded.
+    /// Gives the millijoules since the driver was loaded.
+    ///
+    /// # Errors
+    /// NVML's, such as where the card counts no energy.
     fn energy(&self) -> Result<u64, NvmlError>;
-    /// Milliwatts now.
+    /// Gives the milliwatts that the card draws now.
+    ///
+    /// # Errors
+    /// NVML's, such as where the card tells no power.
     fn power(&self) -> Result<u32, NvmlError>;
 }
 

@@ -1,4 +1,4 @@
-//! A meter must be seen moving, plausibly, under load before it is believed.
+//! The proof of a meter: it must be seen moving, plausibly, under load before it is believed.
 //!
 //! Counters that exist and stand still are common on virtual machines; others jump or tell megawatts.
 
@@ -10,8 +10,11 @@ use bantam_core::unit::{Joules, Watts};
 /// What a believed meter showed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Proof {
+    /// Joules it counted.
     pub joules: Joules,
+    /// For how long.
     pub span: Duration,
+    /// The mean power.
     pub watts: Watts,
 }
 

@@ -25,7 +25,7 @@ fn read_file(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-/// The meters under a powercap folder, in the order of their zones.
+/// Opens the meters under a powercap folder, in the order of their zones.
 pub fn find(powercap: &Path) -> Vec<Result<Rapl, Fault>> {
     find_with(powercap, read_file)
 }

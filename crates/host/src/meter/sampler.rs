@@ -15,7 +15,7 @@ use super::{Clock, Fault, Identity, Meter};
 use bantam_core::sync::lock;
 use bantam_core::unit::{Joules, Watts};
 
-/// How often the background thread reads.
+/// The interval at which the background thread usually reads.
 pub const TICK: Duration = Duration::from_millis(100);
 /// A minute of ticks is kept for the live picture.
 const KEPT: usize = 600;
@@ -70,11 +70,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Makes a ledger of these meters; nothing is read yet.
     pub fn new(meters: Vec<Box<dyn Meter>>, clock: Arc<dyn Clock>) -> Self {
         let tracks = meters.into_iter().map(|meter| Track { meter, faults: 0, last_fault: None }).collect();
         Self { clock, tracks, ticks: VecDeque::new() }
     }
 
+    /// Lists the meters.
     pub fn identities(&self) -> Vec<Identity> {
         self.tracks.iter().map(|t| t.meter.identity().clone()).collect()
     }
@@ -85,7 +87,7 @@ impl Ledger {
         Mark { at, shown: self.tracks.iter_mut().map(|t| t.read(at)).collect() }
     }
 
-    /// Reads all meters and remembers it for the live picture.
+    /// Reads all meters and keeps what they showed for the live picture.
     pub fn tick(&mut self) {
         if self.ticks.len() == KEPT {
             self.ticks.pop_front();
@@ -94,7 +96,7 @@ impl Ledger {
         self.ticks.push_back(mark);
     }
 
-    /// What every meter counted from one of this ledger's marks to a later one.
+    /// Computes what every meter counted from one of this ledger's marks to a later one.
     pub fn between(&self, from: &Mark, to: &Mark) -> Span {
         let parts = self.tracks.iter().zip(from.shown.iter().zip(&to.shown)).map(|(track, (from, to))| Part {
             meter: track.meter.identity().clone(),
@@ -103,15 +105,15 @@ impl Ledger {
         Span { duration: to.at.saturating_sub(from.at), parts: parts.collect() }
     }
 
-    /// The power drawn over the last second, all meters together; `None` before the second tick, after a fault and
-    /// without meters.
+    /// Gives the power drawn over the last second, all meters together; `None` before the second tick, after a fault
+    /// and without meters.
     pub fn power(&self) -> Option<Watts> {
         let last = self.ticks.back()?;
         let first = self.ticks.iter().find(|mark| last.at.saturating_sub(mark.at) <= WINDOW)?;
         self.between(first, last).power()
     }
 
-    /// The power between one tick and the next, oldest first, with the clock's time at the end of each.
+    /// Lists the power between one tick and the next, oldest first, with the clock's time at the end of each.
     pub fn history(&self) -> Vec<(Duration, Watts)> {
         self.ticks
             .iter()
@@ -147,6 +149,7 @@ impl Sampler {
         Ok(Self { ledger, stop: Some(stop), thread: Some(thread) })
     }
 
+    /// Lists the meters.
     pub fn identities(&self) -> Vec<Identity> {
         lock(&self.ledger).identities()
     }
@@ -156,14 +159,17 @@ impl Sampler {
         lock(&self.ledger).mark()
     }
 
+    /// Computes what every meter counted from one of its marks to a later one.
     pub fn between(&self, from: &Mark, to: &Mark) -> Span {
         lock(&self.ledger).between(from, to)
     }
 
+    /// Gives the power drawn over the last second, as [`Ledger::power`].
     pub fn power(&self) -> Option<Watts> {
         lock(&self.ledger).power()
     }
 
+    /// Lists the power between ticks of the last minute, as [`Ledger::history`].
     pub fn history(&self) -> Vec<(Duration, Watts)> {
         lock(&self.ledger).history()
     }

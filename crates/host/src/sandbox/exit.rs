@@ -15,6 +15,7 @@ pub enum Exit {
     Code(i32),
     /// The parent killed it.
     Killed,
+    /// There was no memory left.
     OutOfMemory(OutOfMemory),
     /// A signal of somebody else's, or of its own making, by number.
     Signal(i32),

@@ -37,6 +37,7 @@ impl Log {
         }
     }
 
+    /// Gives the path of the newer file.
     pub fn path(&self) -> &Path {
         &self.path
     }

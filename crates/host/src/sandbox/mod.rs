@@ -36,6 +36,7 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Keeps a child without a memory limit, its log at this path.
     pub fn new(log: PathBuf) -> Self {
         Self { memory_limit: None, log, roots: Roots::default() }
     }
@@ -79,6 +80,7 @@ impl Child {
         })
     }
 
+    /// Gives the child's process number.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -93,6 +95,7 @@ impl Child {
         self.process.stdout.take()
     }
 
+    /// Gives the child's log.
     pub fn log(&self) -> &Log {
         &self.log
     }

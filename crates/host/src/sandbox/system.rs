@@ -16,6 +16,7 @@ mod here {
 
     use super::*;
 
+    /// Puts the child into a process group of its own, ties its end to the parent and limits its memory.
     pub fn confine(command: &mut Command, memory_limit: Option<Bytes>) {
         // a group of its own: Ctrl-C in the terminal is for the parent to answer, and kill_all reaches grandchildren
         command.process_group(0);
@@ -56,6 +57,9 @@ mod here {
     }
 
     /// Waits without reaping: until [`Child::wait`] nobody else can get the child's number.
+    ///
+    /// # Errors
+    /// The operating system's, where there is no such child.
     pub fn await_end(child: &mut Child) -> io::Result<()> {
         loop {
             match waitid(WaitId::Pid(pid(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
@@ -66,12 +70,14 @@ mod here {
         }
     }
 
+    /// Tells whether the child has ended, without reaping it.
     pub fn has_ended(child: &mut Child) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         // an error means that it was reaped already
         !matches!(waitid(WaitId::Pid(pid(child)), options), Ok(None))
     }
 
+    /// Kills the child and everything that it started.
     pub fn kill_all(child: &mut Child) {
         // fails where the whole family is gone, which is what is wanted
         let _ = kill_process_group(pid(child), Signal::KILL);
