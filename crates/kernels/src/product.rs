@@ -73,7 +73,7 @@ pub(crate) struct Input<'a> {
     pub(crate) quantized: Option<&'a Activations>,
 }
 
-/// One thread's share of a product: some rows of W times some rows of x.
+/// One thread's share of a product: some rows of W times some rows of x, from the first of a block of four on.
 pub struct Part<'a> {
     pub(crate) w: &'a Matrix<'a>,
     pub(crate) x: Input<'a>,
@@ -154,7 +154,8 @@ impl<'a> Shares<'a> {
     fn run(&self, multiply: impl Fn(&Job<'_>, Range<usize>, Range<usize>) + Sync + Send) {
         pool::parallel(self.parts * self.cuts, |index| {
             let units = share(self.units, index % self.parts, self.parts);
-            let rows = share(self.rows, index / self.parts, self.cuts);
+            let blocks = share(self.rows.div_ceil(X_ROWS), index / self.parts, self.cuts);
+            let rows = blocks.start * X_ROWS..(blocks.end * X_ROWS).min(self.rows);
             let mut first = 0;
             for job in self.jobs {
                 let end = (first + job.units()).min(units.end);

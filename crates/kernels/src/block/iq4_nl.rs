@@ -32,15 +32,13 @@ impl Quants for Iq4Nl {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 18] = whole(block);
-        choose(simd, whole(&block[2..]), whole_mut(quants));
+        simd.store(choose(simd, whole(&block[2..])), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
     }
 }
 
 /// 32 quants from 16 bytes of choices.
 #[inline(always)]
-pub(super) fn choose<S: Simd>(simd: S, choices: &[u8; 16], quants: &mut [u8; 32]) {
-    let (low, high) = quants.split_at_mut(16);
-    low.copy_from_slice(&simd.choose(&QUANTS, choices.map(|byte| byte & 15)));
-    high.copy_from_slice(&simd.choose(&QUANTS, choices.map(|byte| byte >> 4)));
+pub(super) fn choose<S: Simd>(simd: S, choices: &[u8; 16]) -> S::Bytes {
+    simd.choose(simd.join(&QUANTS, &QUANTS), simd.halves(choices))
 }

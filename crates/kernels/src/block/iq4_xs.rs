@@ -1,10 +1,12 @@
 //! IQ4_XS: 256 weights as IQ4_NL's, with a scale of six bits more for each 32; x = d·(scale − 32)·value.
 //! Layout: d f16; the high two bits of eight scales as a u16; their low four bits in 4 bytes; 128 of choices.
 
+use std::array::from_fn;
+
 use bantam_format::ggml::Type;
 
 use super::Quants;
-use super::bits::{whole, whole_mut, word};
+use super::bits::{whole, word};
 use super::iq4_nl::choose;
 use crate::simd::{Of, Simd};
 
@@ -18,13 +20,12 @@ impl Quants for Iq4Xs {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let (block, quants): (&[u8; 136], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        let (d, high) = (simd.f16(word(block, 0)), word(block, 2));
-        for (run, quants) in quants.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            choose(simd, whole(&block[8 + 16 * run..][..16]), whole_mut(quants));
-            let low = block[4 + run / 2] >> (4 * (run % 2)) & 15;
-            let scale = i16::from(low) | (high >> (2 * run) & 3) as i16 * 16;
-            scales[run] = d * f32::from(scale - 32);
+        let block: &[u8; 136] = whole(block);
+        for (choices, quants) in block[8..].as_chunks().0.iter().zip(quants.as_chunks_mut().0) {
+            simd.store(choose(simd, choices), quants);
         }
+        let (high, low) = (word(block, 2), u32::from_le_bytes(*whole(&block[4..8])));
+        let scale = |run: usize| (low >> (4 * run) & 15) as i8 | (high >> (2 * run) & 3) as i8 * 16;
+        scales.copy_from_slice(&simd.times(simd.f16(word(block, 0)), from_fn(|run| scale(run) - 32)));
     }
 }

@@ -28,7 +28,7 @@ use bantam_format::ggml::Type;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::product::Part;
-use crate::simd::{self, CHUNK, Form, Kernels, Simd, Task};
+use crate::simd::{self, CHUNK, Form, GROUP, Kernels, Simd, Task};
 use crate::tiles::{multiply_floats, multiply_quants};
 
 /// The types, a row each: `both` where blocks are written too, `read` where they are only read.
@@ -110,7 +110,9 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn decode<S: Simd>(simd: S, block: &[u8], to: &mut [f32]) {
         let (mut quants, mut scales, mut offsets) = ([0; CHUNK], [0.0; 16], [0.0; 16]);
-        Self::unpack(simd, block, &mut quants[..Self::WEIGHTS], &mut scales, &mut offsets);
+        let groups = Self::WEIGHTS / GROUP;
+        let own = (&mut scales[..groups * Self::Form::SCALES], &mut offsets[..groups * Self::Form::OFFSETS]);
+        Self::unpack(simd, block, &mut quants[..Self::WEIGHTS], own.0, own.1);
         for (half, (to, quants)) in to.as_chunks_mut::<16>().0.iter_mut().zip(quants.as_chunks::<16>().0).enumerate() {
             let scale = scales[half * Self::Form::SCALES / 2];
             for (to, quant) in to.iter_mut().zip(quants) {

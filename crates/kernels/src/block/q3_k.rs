@@ -12,24 +12,35 @@ use crate::simd::{Of, Simd};
 #[derive(Clone, Copy)]
 pub(super) struct Q3K;
 
+/// The least scale·q is −4·31, the greatest −4·−32.
+const ZERO: i32 = 124;
+
+/// scale·q + ZERO by scale + 32 and q + 4: bytes are chosen in one instruction, and multiplied in many.
+static PRODUCTS: [[u8; 16]; 64] = {
+    let mut products = [[0; 16]; 64];
+    let mut i = 0;
+    while i < 64 * 8 {
+        products[i / 8][i % 8] = ((i as i32 / 8 - 32) * (i as i32 % 8 - 4) + ZERO) as u8;
+        i += 1;
+    }
+    products
+};
+
 impl Quants for Q3K {
     const TYPE: Type = Type::Q3_K;
     type Form = Of<1, 0, 252>;
-    /// The least scale·q is −4·31, the greatest −4·−32.
-    const ZERO: i32 = 124;
+    const ZERO: i32 = ZERO;
 
     /// A quant here is scale·q, so that d alone is the scale, and one does for 32 weights.
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let (block, quants): (&[u8; 110], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        three_bits(block, quants);
-        let sub_scales = sub_scales(block);
-        for (quants, scale) in quants.as_chunks_mut::<16>().0.iter_mut().zip(sub_scales) {
-            // scale·(q + 4) and what takes the 4 off again; modulo 256 all along, only the result must fit
-            let zero = (Self::ZERO as u8).wrapping_sub(scale.wrapping_mul(4) as u8);
-            quants.iter_mut().for_each(|quant| *quant = quant.wrapping_mul(scale as u8).wrapping_add(zero));
+        let block: &[u8; 110] = whole(block);
+        let (runs, sub_scales) = (three_bits(simd, block), sub_scales(block));
+        for ((run, quants), sub) in runs.into_iter().zip(quants.as_chunks_mut().0).zip(sub_scales.as_chunks::<2>().0) {
+            let [low, high] = sub.map(|scale| &PRODUCTS[usize::from(scale)]);
+            simd.store(simd.choose(simd.join(low, high), run), quants);
         }
-        scales[..8].fill(simd.f16(word(block, 108)));
+        scales.fill(simd.f16(word(block, 108)));
     }
 
     /// As ggml multiplies, which is the same number but for the sign of zeros.
@@ -37,11 +48,13 @@ impl Quants for Q3K {
     fn decode<S: Simd>(simd: S, block: &[u8], to: &mut [f32]) {
         let block: &[u8; 110] = whole(block);
         let mut quants = [0; 256];
-        three_bits(block, &mut quants);
+        for (run, quants) in three_bits(simd, block).into_iter().zip(quants.as_chunks_mut().0) {
+            simd.store(run, quants);
+        }
         let d = simd.f16(word(block, 108));
         let subs = to.as_chunks_mut::<16>().0.iter_mut().zip(quants.as_chunks::<16>().0);
         for ((to, quants), scale) in subs.zip(sub_scales(block)) {
-            let scale = d * f32::from(scale);
+            let scale = d * (f32::from(scale) - 32.0);
             for (to, quant) in to.iter_mut().zip(quants) {
                 *to = scale * (i32::from(*quant) - 4) as f32;
             }
@@ -51,25 +64,28 @@ impl Quants for Q3K {
 
 /// All q + 4.
 #[inline(always)]
-fn three_bits(block: &[u8; 110], quants: &mut [u8; 256]) {
-    quarters(whole(&block[32..96]), quants);
-    let high: &[u8; 32] = whole(&block[..32]);
-    for (k, quants) in quants.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-        for (quant, bits) in quants.iter_mut().zip(high) {
-            *quant |= (bits >> k & 1) << 2;
-        }
-    }
+fn three_bits<S: Simd>(simd: S, block: &[u8; 110]) -> [S::Bytes; 8] {
+    let (low, third) = (quarters(simd, whole(&block[32..96])), simd.load(whole(&block[..32])));
+    std::array::from_fn(|run| {
+        let by = run as u32;
+        let third = if by < 2 { simd.left(third, 2 - by, 4) } else { simd.right(third, by - 2, 4) };
+        simd.or(low[run], third)
+    })
 }
 
-/// The low 4 bits of scales j and j+8 share byte j; the high 2 bits of scales j, j+4, j+8, j+12 share byte 8+j.
+/// All scales + 32: the low 4 bits of scales j and j+8 share byte j; the high 2 bits of scales j, j+4, j+8, j+12 share
+/// byte 8+j.
 #[inline(always)]
-fn sub_scales(block: &[u8; 110]) -> [i8; 16] {
-    let packed: &[u8; 12] = whole(&block[96..108]);
-    std::array::from_fn(|j| {
-        let low = packed[j % 8] >> (4 * (j / 8)) & 15;
-        let high = packed[8 + j % 4] >> (2 * (j / 4)) & 3;
-        (low | high << 4) as i8 - 32
-    })
+fn sub_scales(block: &[u8; 110]) -> [u8; 16] {
+    let word = |at: usize| u32::from_le_bytes(*whole(&block[at..at + 4]));
+    // four bytes at a time
+    let (low, high) = ([word(96), word(100)], word(104));
+    let four = |i: u32| low[i as usize % 2] >> (4 * (i / 2)) & 0x0F0F_0F0F | (high >> (2 * i) & 0x0303_0303) << 4;
+    let mut all = [0; 16];
+    for (i, to) in (0..).zip(all.as_chunks_mut().0) {
+        *to = four(i).to_le_bytes();
+    }
+    all
 }
 
 impl Encode for Q3K {

@@ -3,7 +3,7 @@
 use bantam_format::ggml::Type;
 
 use super::Quants;
-use super::bits::{halves, whole, whole_mut, word};
+use super::bits::{whole, whole_mut, word};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ impl Quants for Q4_1 {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
         let block: &[u8; 20] = whole(block);
-        halves(whole(&block[4..]), whole_mut(quants));
+        simd.store(simd.halves(whole(&block[4..])), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
         offsets[0] = simd.f16(word(block, 2));
     }

@@ -3,7 +3,7 @@
 use bantam_format::ggml::Type;
 use half::f16;
 
-use super::bits::{add_fifth, fifth_bits, halves, pack_halves, whole, whole_mut, word};
+use super::bits::{fifth_bits, pack_halves, whole, whole_mut, word};
 use super::search::lanes::{nearest_in, reciprocal, stored};
 use super::search::{Weighed, affine};
 use super::{Encode, Quants};
@@ -19,9 +19,9 @@ impl Quants for Q5_1 {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
-        let (block, quants): (&[u8; 24], &mut [u8; 32]) = (whole(block), whole_mut(quants));
-        halves(whole(&block[8..]), quants);
-        add_fifth(*whole(&block[4..8]), quants);
+        let block: &[u8; 24] = whole(block);
+        let fifth = simd.where_set(*whole(&block[4..8]), 16);
+        simd.store(simd.or(simd.halves(whole(&block[8..])), fifth), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
         offsets[0] = simd.f16(word(block, 2));
     }

@@ -19,13 +19,11 @@ impl Quants for Q5K {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
-        let (block, quants): (&[u8; 176], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        long_halves(whole(&block[48..]), quants);
-        let fifth: &[u8; 32] = whole(&block[16..48]);
-        for (j, quants) in quants.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            for (quant, bits) in quants.iter_mut().zip(fifth) {
-                *quant |= (bits >> j & 1) << 4;
-            }
+        let block: &[u8; 176] = whole(block);
+        let (runs, fifth) = (long_halves(simd, whole(&block[48..])), simd.load(whole(&block[16..48])));
+        for ((j, run), quants) in (0..).zip(runs).zip(quants.as_chunks_mut().0) {
+            let fifth = if j < 4 { simd.left(fifth, 4 - j, 16) } else { simd.right(fifth, j - 4, 16) };
+            simd.store(simd.or(run, fifth), quants);
         }
         unpack_head(simd, whole(&block[..16]), scales, offsets);
     }
