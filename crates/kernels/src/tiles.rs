@@ -151,20 +151,27 @@ fn widen<P: Plain, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: 
 }
 
 impl Part<'_> {
-    /// Bytes of a row of W; asks for those behind them, or of the next tile, which are wanted a few microseconds later.
+    /// Bytes of a row of W. Asks for as many of those that come later: of the next tile, from its first byte to its last, so
+    /// that the processor sees one stream and runs ahead by itself; of the same row where a tile is too large for that.
     #[inline(always)]
     fn row_chunk<S: Kernels>(&self, simd: S, row: usize, at: Range<usize>) -> &[u8] {
         let row_bytes = self.w.row_bytes();
         let start = row * row_bytes + at.start;
         let bytes = &self.w.bytes()[start..start + at.len()];
-        let ahead = if at.end < row_bytes { at.len() } else { S::ROWS * row_bytes - at.start };
-        let next = bytes.as_ptr().wrapping_add(ahead);
+        let later = match S::ROWS * row_bytes <= FAR {
+            true => (row - row % S::ROWS + S::ROWS) * row_bytes + at.start * S::ROWS + row % S::ROWS * at.len(),
+            false => start + at.len(),
+        };
+        let later = self.w.bytes().as_ptr().wrapping_add(later);
         for line in (0..at.len()).step_by(64) {
-            simd.prefetch(next.wrapping_add(line));
+            simd.prefetch(later.wrapping_add(line));
         }
         bytes
     }
 }
+
+/// Bytes that second-level caches keep until they are wanted.
+const FAR: usize = 1 << 18;
 
 /// The rows of x of a part, by blocks of four, with the sums that a type's form asks for.
 struct Rows<'a> {

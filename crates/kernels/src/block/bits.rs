@@ -1,7 +1,5 @@
 //! How small integers share bytes, where more than one type has it so.
 
-use std::array::from_fn;
-
 use crate::simd::Simd;
 
 /// A fixed number of bytes or weights of a slice whose length the caller made.
@@ -36,14 +34,22 @@ pub(super) fn fifth_bits(quants: &[u8; 32]) -> [u8; 4] {
     quants.iter().enumerate().fold(0u32, |bits, (j, q)| bits | u32::from(q >> 4) << j).to_le_bytes()
 }
 
-/// 256 quants from 128 bytes, each 64 in 32 bytes: the first 32 in the low halves, the next 32 in the high ones.
+/// Fills 256 quants, 32 at a time by the number of the run.
 #[inline(always)]
-pub(super) fn long_halves<S: Simd>(simd: S, bytes: &[u8; 128]) -> [S::Bytes; 8] {
-    let bytes = bytes.as_chunks::<32>().0;
-    from_fn(|run| simd.right(simd.load(&bytes[run / 2]), 4 * (run as u32 % 2), 15))
+pub(super) fn each_run<S: Simd>(simd: S, quants: &mut [u8], run: impl Fn(usize) -> S::Bytes) {
+    let quants: &mut [[u8; 32]; 8] = whole_mut(quants.as_chunks_mut().0);
+    for (number, quants) in quants.iter_mut().enumerate() {
+        simd.store(run(number), quants);
+    }
 }
 
-/// Writes what `long_halves` reads; only the low four bits of each quant.
+/// A run of 256 quants in 128 bytes, each 64 in 32 bytes: the first 32 in the low halves, the next 32 in the high ones.
+#[inline(always)]
+pub(super) fn long_half<S: Simd>(simd: S, bytes: &[u8; 128], run: usize) -> S::Bytes {
+    simd.right(simd.load(&bytes.as_chunks().0[run / 2]), 4 * (run as u32 % 2), 15)
+}
+
+/// Writes what `long_half` reads; only the low four bits of each quant.
 #[inline(always)]
 pub(super) fn pack_long_halves(quants: &[u8; 256], bytes: &mut [u8; 128]) {
     for (quants, bytes) in quants.as_chunks::<64>().0.iter().zip(bytes.as_chunks_mut::<32>().0) {
@@ -53,14 +59,14 @@ pub(super) fn pack_long_halves(quants: &[u8; 256], bytes: &mut [u8; 128]) {
     }
 }
 
-/// 256 quants of two bits from 64 bytes, each 128 in 32 bytes: l, l+32, l+64, l+96 in byte l from the lowest bits up.
+/// A run of 256 quants of two bits in 64 bytes, each 128 in 32 bytes: l, l+32, l+64, l+96 in byte l from the lowest bits
+/// up.
 #[inline(always)]
-pub(super) fn quarters<S: Simd>(simd: S, bytes: &[u8; 64]) -> [S::Bytes; 8] {
-    let bytes = bytes.as_chunks::<32>().0;
-    from_fn(|run| simd.right(simd.load(&bytes[run / 4]), 2 * (run as u32 % 4), 3))
+pub(super) fn quarter<S: Simd>(simd: S, bytes: &[u8; 64], run: usize) -> S::Bytes {
+    simd.right(simd.load(&bytes.as_chunks().0[run / 4]), 2 * (run as u32 % 4), 3)
 }
 
-/// Writes what `quarters` reads; only the low two bits of each quant.
+/// Writes what `quarter` reads; only the low two bits of each quant.
 #[inline(always)]
 pub(super) fn pack_quarters(quants: &[u8; 256], bytes: &mut [u8; 64]) {
     for (quants, bytes) in quants.as_chunks::<128>().0.iter().zip(bytes.as_chunks_mut::<32>().0) {

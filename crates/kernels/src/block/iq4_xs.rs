@@ -6,7 +6,7 @@ use std::array::from_fn;
 use bantam_format::ggml::Type;
 
 use super::Quants;
-use super::bits::{whole, word};
+use super::bits::{each_run, whole, word};
 use super::iq4_nl::choose;
 use crate::simd::{Of, Simd};
 
@@ -21,11 +21,10 @@ impl Quants for Iq4Xs {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 136] = whole(block);
-        for (choices, quants) in block[8..].as_chunks().0.iter().zip(quants.as_chunks_mut().0) {
-            simd.store(choose(simd, choices), quants);
-        }
+        let choices: &[[u8; 16]; 8] = whole(block[8..].as_chunks().0);
+        each_run(simd, quants, |run| choose(simd, &choices[run]));
         let (high, low) = (word(block, 2), u32::from_le_bytes(*whole(&block[4..8])));
-        let scale = |run: usize| (low >> (4 * run) & 15) as i8 | (high >> (2 * run) & 3) as i8 * 16;
+        let scale = |run: usize| (low >> (4 * run) & 15) as i8 + 16 * (high >> (2 * run) & 3) as i8;
         scales.copy_from_slice(&simd.times(simd.f16(word(block, 0)), from_fn(|run| scale(run) - 32)));
     }
 }

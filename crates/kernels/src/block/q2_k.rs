@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{pack_quarters, quarters, whole, whole_mut, word};
+use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -33,11 +33,11 @@ impl Quants for Q2K {
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
         let block: &[u8; 84] = whole(block);
         let (d, dmin) = (simd.f16(word(block, 80)), simd.f16(word(block, 82)));
-        let runs = quarters(simd, whole(&block[16..80]));
-        for ((run, quants), sub) in runs.into_iter().zip(quants.as_chunks_mut().0).zip(block.as_chunks::<2>().0) {
-            let [low, high] = sub.map(|byte| &PRODUCTS[usize::from(byte & 15)]);
-            simd.store(simd.choose(simd.join(low, high), run), quants);
-        }
+        let q = whole(&block[16..80]);
+        each_run(simd, quants, |run| {
+            let products = |sub: usize| &PRODUCTS[usize::from(block[sub] & 15)];
+            simd.choose(simd.join(products(2 * run), products(2 * run + 1)), quarter(simd, q, run))
+        });
         scales.fill(d);
         for (offsets, mins) in offsets.as_chunks_mut().0.iter_mut().zip(block[..16].as_chunks().0) {
             *offsets = simd.times(-dmin, mins.map(|byte| (byte >> 4).cast_signed()));

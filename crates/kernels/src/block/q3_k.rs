@@ -4,7 +4,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{pack_quarters, quarters, whole, whole_mut, word};
+use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -35,11 +35,11 @@ impl Quants for Q3K {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 110] = whole(block);
-        let (runs, sub_scales) = (three_bits(simd, block), sub_scales(block));
-        for ((run, quants), sub) in runs.into_iter().zip(quants.as_chunks_mut().0).zip(sub_scales.as_chunks::<2>().0) {
-            let [low, high] = sub.map(|scale| &PRODUCTS[usize::from(scale)]);
-            simd.store(simd.choose(simd.join(low, high), run), quants);
-        }
+        let sub_scales = sub_scales(block);
+        each_run(simd, quants, |run| {
+            let products = |sub: usize| &PRODUCTS[usize::from(sub_scales[sub])];
+            simd.choose(simd.join(products(2 * run), products(2 * run + 1)), three_bits(simd, block, run))
+        });
         scales.fill(simd.f16(word(block, 108)));
     }
 
@@ -48,9 +48,7 @@ impl Quants for Q3K {
     fn decode<S: Simd>(simd: S, block: &[u8], to: &mut [f32]) {
         let block: &[u8; 110] = whole(block);
         let mut quants = [0; 256];
-        for (run, quants) in three_bits(simd, block).into_iter().zip(quants.as_chunks_mut().0) {
-            simd.store(run, quants);
-        }
+        each_run(simd, &mut quants, |run| three_bits(simd, block, run));
         let d = simd.f16(word(block, 108));
         let subs = to.as_chunks_mut::<16>().0.iter_mut().zip(quants.as_chunks::<16>().0);
         for ((to, quants), scale) in subs.zip(sub_scales(block)) {
@@ -62,15 +60,12 @@ impl Quants for Q3K {
     }
 }
 
-/// All q + 4.
+/// q + 4, a run of them.
 #[inline(always)]
-fn three_bits<S: Simd>(simd: S, block: &[u8; 110]) -> [S::Bytes; 8] {
-    let (low, third) = (quarters(simd, whole(&block[32..96])), simd.load(whole(&block[..32])));
-    std::array::from_fn(|run| {
-        let by = run as u32;
-        let third = if by < 2 { simd.left(third, 2 - by, 4) } else { simd.right(third, by - 2, 4) };
-        simd.or(low[run], third)
-    })
+fn three_bits<S: Simd>(simd: S, block: &[u8; 110], run: usize) -> S::Bytes {
+    let (third, by) = (simd.load(whole(&block[..32])), run as u32);
+    let third = if by < 2 { simd.left(third, 2 - by, 4) } else { simd.right(third, by - 2, 4) };
+    simd.or(quarter(simd, whole(&block[32..96]), run), third)
 }
 
 /// All scales + 32: the low 4 bits of scales j and j+8 share byte j; the high 2 bits of scales j, j+4, j+8, j+12 share
@@ -81,11 +76,8 @@ fn sub_scales(block: &[u8; 110]) -> [u8; 16] {
     // four bytes at a time
     let (low, high) = ([word(96), word(100)], word(104));
     let four = |i: u32| low[i as usize % 2] >> (4 * (i / 2)) & 0x0F0F_0F0F | (high >> (2 * i) & 0x0303_0303) << 4;
-    let mut all = [0; 16];
-    for (i, to) in (0..).zip(all.as_chunks_mut().0) {
-        *to = four(i).to_le_bytes();
-    }
-    all
+    let all = (0..4).map(|i| u128::from(four(i)) << (32 * i));
+    all.sum::<u128>().to_le_bytes()
 }
 
 impl Encode for Q3K {

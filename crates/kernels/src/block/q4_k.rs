@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{long_halves, pack_long_halves, pack_six_bits, six_bits, whole, whole_mut, word};
+use super::bits::{each_run, long_half, pack_long_halves, pack_six_bits, six_bits, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -19,10 +19,8 @@ impl Quants for Q4K {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
         let block: &[u8; 144] = whole(block);
-        let runs = long_halves(simd, whole(&block[16..]));
-        for (run, quants) in runs.into_iter().zip(quants.as_chunks_mut().0) {
-            simd.store(run, quants);
-        }
+        let low = whole(&block[16..]);
+        each_run(simd, quants, |run| long_half(simd, low, run));
         unpack_head(simd, whole(&block[..16]), scales, offsets);
     }
 }

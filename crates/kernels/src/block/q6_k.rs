@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{whole, word};
+use super::bits::{each_run, whole, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -19,20 +19,14 @@ impl Quants for Q6K {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 210] = whole(block);
-        for (half, quants) in quants.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+        each_run(simd, quants, |run| {
             let at = |at: usize| simd.load(whole(&block[at..at + 32]));
-            let (low, high) = ([at(64 * half), at(64 * half + 32)], at(128 + 32 * half));
-            let high = [
-                simd.left(high, 4, 48),
-                simd.left(high, 2, 48),
-                simd.and(high, simd.fill(48)),
-                simd.right(high, 2, 48),
-            ];
-            for ((run, high), quants) in high.into_iter().enumerate().zip(quants.as_chunks_mut().0) {
-                let low = simd.right(low[run % 2], 4 * (run as u32 / 2), 15);
-                simd.store(simd.or(low, high), quants);
-            }
-        }
+            let (half, run) = (run / 4, run % 4);
+            let (low, high) = (at(64 * half + 32 * (run % 2)), at(128 + 32 * half));
+            let by = 2 * run as u32;
+            let high = if by < 4 { simd.left(high, 4 - by, 48) } else { simd.right(high, by - 4, 48) };
+            simd.or(simd.right(low, 4 * (run as u32 / 2), 15), high)
+        });
         let d = simd.f16(word(block, 208));
         for (scales, numbers) in scales.as_chunks_mut().0.iter_mut().zip(block[192..208].as_chunks().0) {
             *scales = simd.times(d, numbers.map(u8::cast_signed));

@@ -1,6 +1,8 @@
 //! AVX2 with FMA and F16C, and the same with VNNI's products of bytes: vectors of 256 bits, tiles of 16 rows in two of
 //! them.
 
+#![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
+
 use std::arch::x86_64::*;
 
 use super::x86::simd;
@@ -162,13 +164,11 @@ fn floats<const M: usize>(tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
 #[inline]
 #[target_feature(enable = "avx")]
 unsafe fn add<const M: usize>(chunk: &[[__m256; V]; M], sums: &mut [f32]) {
-    for m in 0..M {
-        for v in 0..V {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let sum = sums.as_mut_ptr().add(m * ROWS + v * LANES);
-                _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), chunk[m][v]));
-            }
+    for (i, chunk) in chunk.as_flattened().iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sum = sums.as_mut_ptr().add(i * LANES);
+            _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), *chunk));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! AVX-512 with BW, VL and VNNI: vectors of 512 bits, tiles of 32 rows in two of them.
 
+#![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
+
 use std::arch::x86_64::*;
 
 use super::x86::simd;
@@ -142,13 +144,11 @@ fn floats<const M: usize>(tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn add<const M: usize>(chunk: &[[__m512; V]; M], sums: &mut [f32]) {
-    for m in 0..M {
-        for v in 0..V {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let sum = sums.as_mut_ptr().add(m * ROWS + v * LANES);
-                _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), chunk[m][v]));
-            }
+    for (i, chunk) in chunk.as_flattened().iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sum = sums.as_mut_ptr().add(i * LANES);
+            _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), *chunk));
         }
     }
 }

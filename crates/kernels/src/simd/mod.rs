@@ -7,8 +7,6 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
-#[cfg(target_arch = "aarch64")]
-pub(crate) mod neon;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -140,7 +138,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// 32 bytes.
     type Bytes: Copy;
 
-    /// Asks for a cache line ahead of its use.
+    /// Asks for a cache line well ahead of its use, into second-level cache.
     fn prefetch(self, line: *const u8);
 
     /// An f16 by its bits.
@@ -165,7 +163,6 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn store(self, bytes: Self::Bytes, to: &mut [u8; 32]);
     fn fill(self, byte: u8) -> Self::Bytes;
     fn join(self, low: &[u8; 16], high: &[u8; 16]) -> Self::Bytes;
-    fn and(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     fn or(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     fn xor(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
 
@@ -227,11 +224,7 @@ pub(crate) fn run<T: Task>(isa: Isa, task: T) -> T::Output {
                 return simd.run(task);
             }
         }
-        Isa::Scalar | Isa::Neon => {}
-    }
-    #[cfg(target_arch = "aarch64")]
-    if isa == Isa::Neon {
-        return task.run(neon::Neon);
+        Isa::Scalar => {}
     }
     let _ = isa;
     task.run(scalar::Scalar)

@@ -1,5 +1,7 @@
 //! Plain Rust: the reference that every instruction set is held to, and what runs where there is none.
 
+#![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
+
 use std::array::from_fn;
 
 use super::{Form, GROUP, Kernels, Quantized, Simd, Tile, WORDS};
@@ -72,11 +74,6 @@ impl Simd for Scalar {
     #[inline(always)]
     fn join(self, low: &[u8; 16], high: &[u8; 16]) -> [u8; 32] {
         from_fn(|i| if i < 16 { low[i] } else { high[i - 16] })
-    }
-
-    #[inline(always)]
-    fn and(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
-        from_fn(|i| a[i] & b[i])
     }
 
     #[inline(always)]

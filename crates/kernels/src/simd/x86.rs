@@ -14,7 +14,7 @@ macro_rules! simd {
             #[inline(always)]
             fn prefetch(self, line: *const u8) {
                 // SAFETY: x86-64 has SSE, and a hint may name any address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
             }
 
             crate::simd::x86::simd! {
@@ -28,7 +28,6 @@ macro_rules! simd {
                 fn store(bytes: Self::Bytes, to: &mut [u8; 32]) -> ();
                 fn fill(byte: u8) -> Self::Bytes;
                 fn join(low: &[u8; 16], high: &[u8; 16]) -> Self::Bytes;
-                fn and(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
                 fn or(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
                 fn xor(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
                 fn right(bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
@@ -157,12 +156,6 @@ pub(super) fn join(low: &[u8; 16], high: &[u8; 16]) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn and(a: __m256i, b: __m256i) -> __m256i {
-    _mm256_and_si256(a, b)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
 pub(super) fn or(a: __m256i, b: __m256i) -> __m256i {
     _mm256_or_si256(a, b)
 }
@@ -177,13 +170,13 @@ pub(super) fn xor(a: __m256i, b: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn right(bytes: __m256i, by: u32, mask: u8) -> __m256i {
-    and(_mm256_srl_epi16(bytes, _mm_cvtsi32_si128(by.cast_signed())), fill(mask))
+    _mm256_and_si256(_mm256_srl_epi16(bytes, _mm_cvtsi32_si128(by.cast_signed())), fill(mask))
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn left(bytes: __m256i, by: u32, mask: u8) -> __m256i {
-    and(_mm256_sll_epi16(bytes, _mm_cvtsi32_si128(by.cast_signed())), fill(mask))
+    _mm256_and_si256(_mm256_sll_epi16(bytes, _mm_cvtsi32_si128(by.cast_signed())), fill(mask))
 }
 
 #[inline]
@@ -191,7 +184,7 @@ pub(super) fn left(bytes: __m256i, by: u32, mask: u8) -> __m256i {
 pub(super) fn halves(bytes: &[u8; 16]) -> __m256i {
     // SAFETY: 16 bytes.
     let bytes = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
-    and(_mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes), fill(15))
+    _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes), fill(15))
 }
 
 #[inline]
@@ -207,6 +200,6 @@ pub(super) fn where_set(bits: [u8; 4], byte: u8) -> __m256i {
     let word = _mm256_set1_epi32(i32::from_le_bytes(bits));
     let own = _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
     let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64.cast_signed());
-    let own = and(_mm256_shuffle_epi8(word, own), bit);
-    and(_mm256_cmpeq_epi8(own, bit), fill(byte))
+    let own = _mm256_and_si256(_mm256_shuffle_epi8(word, own), bit);
+    _mm256_and_si256(_mm256_cmpeq_epi8(own, bit), fill(byte))
 }
