@@ -1,5 +1,5 @@
-//! x quantized to eight bits, once a product: 32 numbers share an f32 scale, and the rows are packed by fours, as kernels
-//! take them.
+//! x quantized to eight bits, once a product: 32 numbers share an f32 scale, and the rows are packed by fours, as
+//! kernels take them.
 //!
 //! ggml shares a scale between 256 where weights are k-quants. 32 for all types is nearer to x, and lets matrices of
 //! several types share one x: the layers of Q4_K_M files mix Q4_K with Q6_K, and with Q5_0 or Q8_0 where rows are no
@@ -96,8 +96,8 @@ impl Task for Quantize<'_> {
     }
 }
 
-/// The largest magnitude becomes 127. What is below 128 times the least normal number is zero, since its inverse would be
-/// too large.
+/// The largest magnitude becomes 127. What is below 128 times the least normal number is zero, since its inverse
+/// would be too large.
 #[inline(always)]
 fn quantize<S: Simd>(simd: S, x: &[f32; GROUP]) -> ([i8; GROUP], f32) {
     const LEAST: f32 = 128.0 * f32::MIN_POSITIVE;

@@ -75,8 +75,9 @@ impl Isa {
     }
 }
 
-/// The instruction set of this process, chosen at the first call and kept: what `BANTAM_ISA` names, or the fastest where
-/// it is not set or names none that is here. A program that takes the variable seriously asks `Isa::from_env` first.
+/// The instruction set of this process, chosen at the first call and kept: what `BANTAM_ISA` names, or the fastest
+/// where it is not set or names none that is here. A program that takes the variable seriously asks `Isa::from_env`
+/// first.
 pub fn isa() -> Isa {
     static CHOSEN: OnceLock<Isa> = OnceLock::new();
     *CHOSEN.get_or_init(|| Isa::from_env().unwrap_or_else(|_| Isa::best()))

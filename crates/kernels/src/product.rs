@@ -58,7 +58,8 @@ pub fn products_on(isa: Isa, x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &
     let jobs: Vec<Job<'_>> = each.iter_mut().map(|(w, y)| Job::new(w, y)).collect();
     Shares::new(&jobs, rows).run(|job, out, rows| {
         let w = &job.w;
-        // no two shares have a row of W and one of x in common, so that each y has one writer; `each` is borrowed throughout
+        // no two shares have a row of W and one of x in common, so that each y has one writer; `each` is borrowed
+        // throughout
         w.block().multiply(isa, &Part { w, x: input, rows, out, y: job.y });
     });
     Ok(())
@@ -127,8 +128,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// How work is cut: tiles of all matrices, one matrix behind the other, in `parts`; and where tiles are few, the rows of
-/// x in `cuts`.
+/// How work is cut: tiles of all matrices, one matrix behind the other, in `parts`; and where tiles are few, the rows
+/// of x in `cuts`.
 struct Shares<'a> {
     jobs: &'a [Job<'a>],
     rows: usize,

@@ -151,8 +151,9 @@ fn widen<P: Plain, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: 
 }
 
 impl Part<'_> {
-    /// Bytes of a row of W. Asks for as many of those that come later: of the next tile, from its first byte to its last, so
-    /// that the processor sees one stream and runs ahead by itself; of the same row where a tile is too large for that.
+    /// Bytes of a row of W. Asks for as many of those that come later: of the next tile, from its first byte to its
+    /// last, so that the processor sees one stream and runs ahead by itself; of the same row where a tile is too
+    /// large for that.
     #[inline(always)]
     fn row_chunk<S: Kernels>(&self, simd: S, row: usize, at: Range<usize>) -> &[u8] {
         let row_bytes = self.w.row_bytes();

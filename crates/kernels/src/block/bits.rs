@@ -59,8 +59,8 @@ pub(super) fn pack_long_halves(quants: &[u8; 256], bytes: &mut [u8; 128]) {
     }
 }
 
-/// A run of 256 quants of two bits in 64 bytes, each 128 in 32 bytes: l, l+32, l+64, l+96 in byte l from the lowest bits
-/// up.
+/// A run of 256 quants of two bits in 64 bytes, each 128 in 32 bytes: l, l+32, l+64, l+96 in byte l from the lowest
+/// bits up.
 #[inline(always)]
 pub(super) fn quarter<S: Simd>(simd: S, bytes: &[u8; 64], run: usize) -> S::Bytes {
     simd.right(simd.load(&bytes.as_chunks().0[run / 4]), 2 * (run as u32 % 4), 3)

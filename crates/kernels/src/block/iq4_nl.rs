@@ -1,17 +1,18 @@
 //! IQ4_NL: 32 weights, four bits each that choose one of sixteen unevenly spaced values; x = d·value.
-//! Layout: d f16; 16 bytes of choices, low halves first. The values: `kvalues_iq4nl` in ggml-common.h.
+//! Layout: d f16; 16 bytes of choices, low halves first.
 
 use bantam_format::ggml::Type;
+use half::f16;
 
-use super::Quants;
-use super::bits::{whole, whole_mut, word};
+use super::bits::{pack_halves, whole, whole_mut, word};
+use super::search::Weighed;
+use super::search::lanes::{reciprocal, stored};
+use super::search::uneven::{self, VALUES, choice};
+use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
 pub(super) struct Iq4Nl;
-
-/// The sixteen values.
-const VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 /// The values plus 128.
 static QUANTS: [u8; 16] = {
@@ -41,4 +42,15 @@ impl Quants for Iq4Nl {
 #[inline(always)]
 pub(super) fn choose<S: Simd>(simd: S, choices: &[u8; 16]) -> S::Bytes {
     simd.choose(simd.join(&QUANTS, &QUANTS), simd.halves(choices))
+}
+
+impl Encode for Iq4Nl {
+    #[inline(always)]
+    fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
+        let weights: &[f32; 32] = whole(weights);
+        let d = stored(uneven::scale(&Weighed::new(weights, importance.map(whole))));
+        let inverse = reciprocal(d);
+        block[..2].copy_from_slice(&f16::from_f32(d).to_le_bytes());
+        pack_halves(&weights.map(|x| choice(x * inverse)), whole_mut(&mut block[2..]));
+    }
 }

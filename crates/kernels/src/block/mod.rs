@@ -37,7 +37,7 @@ static TYPES: [&dyn BlockType; 15] = [
     &Floats(f16::F16),
     &Floats(bf16::Bf16),
     &Both(q4_0::Q4_0),
-    &Read(q4_1::Q4_1),
+    &Both(q4_1::Q4_1),
     &Both(q5_0::Q5_0),
     &Both(q5_1::Q5_1),
     &Both(q8_0::Q8_0),
@@ -46,8 +46,8 @@ static TYPES: [&dyn BlockType; 15] = [
     &Both(q4_k::Q4K),
     &Both(q5_k::Q5K),
     &Both(q6_k::Q6K),
-    &Read(iq4_nl::Iq4Nl),
-    &Read(iq4_xs::Iq4Xs),
+    &Both(iq4_nl::Iq4Nl),
+    &Both(iq4_xs::Iq4Xs),
 ];
 
 /// A ggml type that weights are stored in: how rows of it are read, written and multiplied.
@@ -64,8 +64,9 @@ pub trait BlockType: Sync {
     /// Whether `encode` writes the type.
     fn writes(&self) -> bool;
 
-    /// Writes weights, which are finite, as blocks. `importance` says for each weight how much an error in it matters,
-    /// relative to the others of its block (the mean square of what it is multiplied with); `None` where nothing is known.
+    /// Writes weights, which are finite, as blocks. `importance` says for each weight how much an error in it
+    /// matters, relative to the others of its block (the mean square of what it is multiplied with); `None` where
+    /// nothing is known.
     ///
     /// # Errors
     /// Where nothing here writes the type, or lengths do not fit.

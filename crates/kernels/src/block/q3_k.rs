@@ -1,6 +1,5 @@
-//! Q3_K: 16 sub-blocks of 16, q in −4..=3, scale in −32..=31; x = d·scale·q.
-//! Layout: 32 bytes with the third bit of q + 4, bit k of byte l for weight l + 32·k; 64 bytes with its lower two; 12 of
-//! scales; d.
+//! Q3_K: 16 sub-blocks of 16, q in −4..=3, scale in −32..=31; x = d·scale·q. Layout: 32 bytes with the third bit of q
+//! + 4, bit k of byte l for weight l + 32·k; 64 bytes with its lower two; 12 of scales; d.
 
 use bantam_format::ggml::Type;
 

@@ -34,7 +34,8 @@ pub(crate) trait Form: Copy + Send + Sync + 'static {
     const OFFSETS: usize;
     /// The largest quant.
     const MAX: usize;
-    /// How many byte products of a quant and an x, two summed at a time, fit 16 bits together; 0 where not even one does.
+    /// How many byte products of a quant and an x, two summed at a time, fit 16 bits together; 0 where not even one
+    /// does.
     const SUMS_IN_16_BITS: usize = 32_767 / (2 * 127 * Self::MAX);
     /// Whether quants take all 8 bits.
     const FULL: bool = Self::SUMS_IN_16_BITS == 0;
@@ -127,9 +128,9 @@ impl Quantized<'_> {
     }
 }
 
-/// What unpacking needs of an instruction set, 32 bytes at a time: written out, because the compiler makes scalar code of
-/// some such loops, and of others from one version to the next. A value of such a type is the proof that the processor
-/// has the set.
+/// What unpacking needs of an instruction set, 32 bytes at a time: written out, because the compiler makes scalar
+/// code of some such loops, and of others from one version to the next. A value of such a type is the proof that the
+/// processor has the set.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rows of W in a tile.
     const ROWS: usize;
@@ -175,8 +176,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// The low halves of 16 bytes, then their high halves.
     fn halves(self, bytes: &[u8; 16]) -> Self::Bytes;
 
-    /// For each byte, below 16, the value that it numbers: in the first 16 bytes of the first 16 values, in the others of
-    /// the others.
+    /// For each byte, below 16, the value that it numbers: in the first 16 bytes of the first 16 values, in the
+    /// others of the others.
     fn choose(self, values: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
 
     /// `byte` where bit j of a word is set for byte j, and 0 elsewhere.
@@ -188,7 +189,8 @@ pub(crate) trait Kernels: Simd {
     /// Transposes (ROWS, WORDS) words, `stride` apart from row to row, to (WORDS, ROWS).
     fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]);
 
-    /// sums (M, ROWS) += x (M of X_ROWS, columns) · tileᵀ, in quants. In f32 arithmetic on exact integer sums, group by group:
+    /// sums (M, ROWS) += x (M of X_ROWS, columns) · tileᵀ, in quants. In f32 arithmetic on exact integer sums, group
+    /// by group:
     ///
     /// chunk = fma(Σ_half scale_w·(start + Σ quants), scale_x, chunk); chunk = fma(offset_w, sum_x, chunk), ..
     fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]);
