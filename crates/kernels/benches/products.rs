@@ -1,7 +1,7 @@
 //! Products of every type: GB/s of weights at 1 row of x, GFLOP/s at 256, on one thread and on all. `BANTAM_ISA`
 //! chooses the instruction set, and a word behind `--` the types.
 //!
-//! W is 64 MiB of weights in its type or 4096 rows, whichever is more, so that one row of x reads it from memory.
+//! At 1 row W has 64 MiB, so that it is read from memory.
 
 use std::time::Duration;
 

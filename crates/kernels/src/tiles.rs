@@ -88,7 +88,7 @@ fn tiles<S: Kernels>(
     chunk: usize,
     add: impl Fn(&mut Tile, Range<usize>, Range<usize>, &mut [f32]),
 ) {
-    let mut tile = Tile::new();
+    let mut tile = Tile::take();
     let mut sums = vec![0f32; part.rows.len() * S::ROWS];
     for first in part.out.clone().step_by(S::ROWS) {
         let rows = first..(first + S::ROWS).min(part.out.end);
@@ -101,6 +101,7 @@ fn tiles<S: Kernels>(
             unsafe { part.y.write(row, first, &sums[..rows.len()]) };
         }
     }
+    tile.keep();
 }
 
 /// Calls `step` with the first row of each block of rows, and how many it has.

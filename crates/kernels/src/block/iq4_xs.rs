@@ -1,8 +1,6 @@
 //! IQ4_XS: 256 weights as IQ4_NL's, with a scale of six bits more for each 32; x = d·(scale − 32)·value.
 //! Layout: d f16; the high two bits of eight scales as a u16; their low four bits in 4 bytes; 128 of choices.
 
-use std::array::from_fn;
-
 use bantam_format::ggml::Type;
 
 use super::bits::{each_run, pack_halves, whole, word};
@@ -24,10 +22,25 @@ impl Quants for Iq4Xs {
         let block: &[u8; 136] = whole(block);
         let choices: &[[u8; 16]; 8] = whole(block[8..].as_chunks().0);
         each_run(simd, quants, |run| choose(simd, &choices[run]));
-        let (high, low) = (word(block, 2), u32::from_le_bytes(*whole(&block[4..8])));
-        let scale = |run: usize| (low >> (4 * run) & 15) as i8 + 16 * (high >> (2 * run) & 3) as i8;
-        scales.copy_from_slice(&simd.times(simd.f16(word(block, 0)), from_fn(|run| scale(run) - 32)));
+        let numbers = sub_scales(u32::from_le_bytes(*whole(&block[4..8])), word(block, 2));
+        scales.copy_from_slice(&simd.times(simd.f16(word(block, 0)), numbers));
     }
+}
+
+/// All scales − 32, from eight times four low bits and two high ones.
+#[inline(always)]
+fn sub_scales(low: u32, high: u16) -> [i8; 8] {
+    // halves, quarters, then eighths of the bits move to their places in a word of eight bytes
+    let (mut low, mut high) = (u64::from(low), u64::from(high));
+    low = (low | low << 16) & 0x0000_FFFF_0000_FFFF;
+    low = (low | low << 8) & 0x00FF_00FF_00FF_00FF;
+    low = (low | low << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+    high = (high | high << 24) & 0x0000_00FF_0000_00FF;
+    high = (high | high << 12) & 0x000F_000F_000F_000F;
+    high = (high | high << 6) & 0x0303_0303_0303_0303;
+    // less 32 in each byte, the top bit lent so that none borrows of the next
+    let less = ((low | high << 4 | 0x8080_8080_8080_8080) - 0x2020_2020_2020_2020) ^ 0x8080_8080_8080_8080;
+    less.to_le_bytes().map(u8::cast_signed)
 }
 
 impl Encode for Iq4Xs {

@@ -11,6 +11,8 @@ pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::cell::Cell;
+
 use crate::activations::Words;
 use crate::isa::Isa;
 
@@ -70,14 +72,26 @@ pub(crate) const WORDS: usize = 16;
 /// Scales and offsets of a chunk of a row: at most 24, as many as are transposed.
 pub(crate) const FACTORS: usize = 2 * WORDS;
 
+thread_local! {
+    /// The tile that this thread used last.
+    static SPARE: Cell<Option<Box<Tile>>> = const { Cell::new(None) };
+}
+
 impl Tile {
-    pub(crate) fn new() -> Box<Tile> {
-        Box::new(Tile {
+    /// Room for a tile, whose contents are anybody's.
+    pub(crate) fn take() -> Box<Tile> {
+        let zeros = || Tile {
             values: [0; MOST_ROWS * FLOAT_CHUNK],
             factors: [0; MOST_ROWS * FACTORS],
             rows: [0; MOST_ROWS * CHUNK / 4],
             row_factors: [0; MOST_ROWS * FACTORS],
-        })
+        };
+        SPARE.take().unwrap_or_else(|| Box::new(zeros()))
+    }
+
+    /// Keeps the room for this thread's next product: small products would spend more on it than on themselves.
+    pub(crate) fn keep(self: Box<Tile>) {
+        SPARE.set(Some(self));
     }
 
     /// A row as bytes, where W is quantized, and its factors.
