@@ -1,11 +1,11 @@
-//! Products of every type: GB/s of weights at 1 row of x, GFLOP/s at 256, on one thread and on all. `BANTAM_ISA` chooses
-//! the instruction set, and a word behind `--` the types.
+//! Products of every type: GB/s of weights at 1 row of x, GFLOP/s at 256, on one thread and on all. `BANTAM_ISA`
+//! chooses the instruction set, and a word behind `--` the types.
 //!
-//! W is 64 MiB of weights in its type or 4096 rows, whichever is more, so that one row of x reads it from memory.
+//! At 1 row W has 64 MiB, so that it is read from memory.
 
 use std::time::Duration;
 
-use bantam_kernels::{Matrix, block, isa, product};
+use bantam_kernels::{BlockType, Matrix, block, isa, product};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const INP: usize = 2048;
@@ -20,18 +20,29 @@ fn noise(count: usize) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Bytes of any quants; f16 scales that are finite are likely enough.
-fn weights(bytes: usize) -> Vec<u8> {
-    noise(bytes.div_ceil(4)).flat_map(|word| (word & 0x3FFF_3FFF).to_le_bytes()).take(bytes).collect()
+/// Numbers around zero.
+fn floats(count: usize) -> Vec<f32> {
+    noise(count).map(|word| word as f32 / u32::MAX as f32 - 0.5).collect()
+}
+
+/// Blocks of any quants, whose scales are finite; floats as they are.
+fn weights(block: &dyn BlockType, count: usize) -> Vec<u8> {
+    let bytes = block.ggml_type().bytes(count).expect("whole blocks");
+    if block.ggml_type().is_quantized() {
+        return noise(bytes.div_ceil(4)).flat_map(|word| (word & 0x3FFF_3FFF).to_le_bytes()).take(bytes).collect();
+    }
+    let mut all = vec![0; bytes];
+    block.encode(isa(), &floats(count), None, &mut all).expect("encoded");
+    all
 }
 
 fn products(c: &mut Criterion) {
     for block in block::types() {
         let ty = block.ggml_type();
         let row = ty.bytes(INP).expect("whole blocks");
-        let x: Vec<f32> = noise(256 * INP).map(|word| word as f32 / u32::MAX as f32 - 0.5).collect();
+        let x = floats(256 * INP);
         for (rows, out) in [(1, (64 << 20) / row), (256, 1024)] {
-            let bytes = weights(row * out);
+            let bytes = weights(block, out * INP);
             let w = Matrix::new(ty, out, INP, &bytes).expect("a matrix");
             let mut y = vec![0.0; rows * out];
             let mut group = c.benchmark_group(format!("{rows}-rows-{}", isa()));

@@ -1,4 +1,5 @@
-//! x quantized to eight bits, once a product: 32 numbers share an f32 scale.
+//! x quantized to eight bits, once a product: 32 numbers share an f32 scale, and the rows are packed by fours, as
+//! kernels take them.
 //!
 //! ggml shares a scale between 256 where weights are k-quants. 32 for all types is nearer to x, and lets matrices of
 //! several types share one x: the layers of Q4_K_M files mix Q4_K with Q6_K, and with Q5_0 or Q8_0 where rows are no
@@ -6,17 +7,28 @@
 
 use crate::isa::Isa;
 use crate::pool;
-use crate::simd::{self, GROUP, Kernels, Task};
+use crate::simd::{self, GROUP, Kernels, Simd, Task, X_ROWS};
 
-/// Quantized rows of x: x = scale·quant.
+/// Quantized rows of x, in blocks of four: x = scale·quant. Rows that fill the last block up are zeros.
 pub(crate) struct Activations {
-    inp: usize,
-    /// (rows, inp)
-    quants: Vec<i8>,
-    /// (rows, inp / 32)
-    scales: Vec<f32>,
-    /// Σ of 16 quants: (rows, inp / 16)
-    sums: Vec<i32>,
+    /// Groups in a row.
+    groups: usize,
+    /// (blocks, inp / 4)
+    quants: Vec<Words>,
+    /// (blocks, inp / 32)
+    scales: Vec<[f32; X_ROWS]>,
+    /// Σ of the first and of the last 16 quants of a group: (blocks, inp / 32)
+    sums: Vec<[[i32; X_ROWS]; 2]>,
+}
+
+/// Four quants of each row of a block.
+pub(crate) type Words = [[i8; 4]; X_ROWS];
+
+/// Some groups of a block of rows.
+pub(crate) struct Packed<'a> {
+    pub(crate) quants: &'a [Words],
+    pub(crate) scales: &'a [[f32; X_ROWS]],
+    pub(crate) sums: &'a [[[i32; X_ROWS]; 2]],
 }
 
 /// Up to so many numbers x is quantized by one thread.
@@ -26,99 +38,126 @@ impl Activations {
     /// Quantizes x, (rows, inp), with inp a multiple of 32. A group with a NaN or an infinity gets a scale of NaN, so
     /// that it shows in every product.
     pub(crate) fn new(isa: Isa, x: &[f32], inp: usize) -> Activations {
-        let (quants, scales, sums) = (vec![0; x.len()], vec![0.0; x.len() / GROUP], vec![0; x.len() / 16]);
-        let mut all = Activations { inp, quants, scales, sums };
+        let groups = inp / GROUP;
+        let (rows, all) = (x.len().checked_div(inp).unwrap_or(0), |each: usize| each * groups);
+        let blocks = rows.div_ceil(X_ROWS);
+        let mut quants = vec![Words::default(); all(blocks) * GROUP / 4];
+        let mut scales = vec![[0.0; X_ROWS]; all(blocks)];
+        let mut sums = vec![[[0; X_ROWS]; 2]; all(blocks)];
         let parts = if x.len() <= SERIAL_UP_TO { 1 } else { pool::threads() };
-        let share = (x.len() / GROUP).div_ceil(parts).max(1);
-        let quants = all.quants.as_chunks_mut::<GROUP>().0.chunks_mut(share);
-        let sums = all.sums.as_chunks_mut::<2>().0.chunks_mut(share);
-        let shares = x.as_chunks::<GROUP>().0.chunks(share).zip(quants).zip(all.scales.chunks_mut(share)).zip(sums);
-        let shares = shares.map(|(((x, quants), scales), sums)| Quantize { x, quants, scales, sums });
+        let share = blocks.div_ceil(parts).max(1);
+        let packed = quants.chunks_mut((all(share) * GROUP / 4).max(1)).zip(scales.chunks_mut(all(share).max(1)));
+        let packed = packed.zip(sums.chunks_mut(all(share).max(1)));
+        let shares = x.chunks((share * X_ROWS * inp).max(1)).zip(packed);
+        let shares = shares.map(|(x, ((quants, scales), sums))| Quantize { x, groups, quants, scales, sums });
         pool::each(shares.collect(), |share| simd::run(isa, share));
-        all
+        Activations { groups, quants, scales, sums }
     }
 
-    /// Numbers in a row.
-    pub(crate) fn inp(&self) -> usize {
-        self.inp
-    }
-
-    /// A row's quants, scales and sums.
-    pub(crate) fn row(&self, row: usize) -> (&[i8], &[f32], &[i32]) {
-        let part = |of: usize| row * self.inp / of..(row + 1) * self.inp / of;
-        (&self.quants[part(1)], &self.scales[part(GROUP)], &self.sums[part(16)])
+    /// A block of four rows.
+    pub(crate) fn block(&self, block: usize) -> Packed<'_> {
+        let own = block * self.groups..(block + 1) * self.groups;
+        let words = GROUP / 4;
+        Packed {
+            quants: &self.quants[own.start * words..own.end * words],
+            scales: &self.scales[own.clone()],
+            sums: &self.sums[own],
+        }
     }
 }
 
 struct Quantize<'a> {
-    x: &'a [[f32; GROUP]],
-    quants: &'a mut [[i8; GROUP]],
-    scales: &'a mut [f32],
-    sums: &'a mut [[i32; 2]],
+    x: &'a [f32],
+    groups: usize,
+    quants: &'a mut [Words],
+    scales: &'a mut [[f32; X_ROWS]],
+    sums: &'a mut [[[i32; X_ROWS]; 2]],
 }
 
 impl Task for Quantize<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Kernels>(self, _: S) {
-        for (i, x) in self.x.iter().enumerate() {
-            (self.quants[i], self.scales[i]) = quantize(x);
-            let sum = |half: usize| self.quants[i][16 * half..][..16].iter().map(|q| i32::from(*q)).sum();
-            self.sums[i] = [sum(0), sum(1)];
+    fn run<S: Kernels>(self, simd: S) {
+        let quants = self.quants.as_chunks_mut::<{ GROUP / 4 }>().0;
+        for (row, x) in self.x.chunks_exact(self.groups * GROUP).enumerate() {
+            let (first, lane) = (row / X_ROWS * self.groups, row % X_ROWS);
+            for (group, x) in (first..).zip(x.as_chunks::<GROUP>().0) {
+                let (own, scale) = quantize(simd, x);
+                for (to, word) in quants[group].iter_mut().zip(own.as_chunks::<4>().0) {
+                    to[lane] = *word;
+                }
+                self.scales[group][lane] = scale;
+                for (to, half) in self.sums[group].iter_mut().zip(simd.sums(&own)) {
+                    to[lane] = half;
+                }
+            }
         }
     }
 }
 
-/// The largest magnitude becomes 127. Sixteen times the least normal number and less is zero, since its inverse would
-/// be too large.
+/// The largest magnitude becomes 127. What is below 128 times the least normal number is zero, since its inverse
+/// would be too large.
 #[inline(always)]
-fn quantize(x: &[f32; GROUP]) -> ([i8; GROUP], f32) {
-    const LEAST: u32 = 8 << 23; // 2^-119
-    // magnitudes are in the order of their bits, and what is not finite is above all others
-    let most = x.iter().fold(0, |most, x| (x.to_bits() & 0x7FFF_FFFF).max(most));
-    if most >= f32::INFINITY.to_bits() {
+fn quantize<S: Simd>(simd: S, x: &[f32; GROUP]) -> ([i8; GROUP], f32) {
+    const LEAST: f32 = 128.0 * f32::MIN_POSITIVE;
+    let most = simd.most(x);
+    if !most.is_finite() {
         return ([0; GROUP], f32::NAN);
     }
     if most < LEAST {
         return ([0; GROUP], 0.0);
     }
-    let most = f32::from_bits(most);
-    let inverse = 127.0 / most;
-    // adding 1.5·2^23 leaves the nearest integer in the low bits
-    let quants = x.map(|x| (x * inverse + 12_582_912.0).to_bits() as i8);
-    (quants, most / 127.0)
+    (simd.round(x, 127.0 / most), most / 127.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn one(x: [f32; GROUP]) -> Activations {
-        Activations::new(Isa::Scalar, &x, GROUP)
+    fn one(isa: Isa, x: [f32; GROUP]) -> ([i8; GROUP], f32, [i32; 2]) {
+        let all = Activations::new(isa, &x, GROUP);
+        let block = all.block(0);
+        let quants: Vec<i8> = block.quants.iter().flat_map(|words| words[0]).collect();
+        (quants.try_into().expect("32"), block.scales[0][0], block.sums[0].map(|half| half[0]))
     }
 
     #[test]
-    fn numbers_come_back_within_half_a_step() {
+    fn numbers_come_back_within_half_a_step_on_every_instruction_set() {
         let x: [f32; GROUP] = std::array::from_fn(|i| (i as f32 - 11.3) * 0.17);
-        let all = one(x);
-        let (quants, scales, sums) = all.row(0);
-        for (x, quant) in x.iter().zip(quants) {
-            assert!((x - scales[0] * f32::from(*quant)).abs() <= 0.5001 * scales[0]);
+        for isa in Isa::here() {
+            let (quants, scale, sums) = one(isa, x);
+            for (x, quant) in x.iter().zip(quants) {
+                assert!((x - scale * f32::from(quant)).abs() <= 0.5001 * scale);
+            }
+            let sum = |half: &[i8]| half.iter().map(|q| i32::from(*q)).sum::<i32>();
+            assert_eq!(sums, [sum(&quants[..16]), sum(&quants[16..])]);
+            assert_eq!(quants.iter().map(|q| q.unsigned_abs()).max(), Some(127));
+            assert_eq!((quants, scale, sums), one(Isa::Scalar, x));
         }
-        assert_eq!(sums[0], quants[..16].iter().map(|q| i32::from(*q)).sum::<i32>());
-        assert_eq!(quants.iter().map(|q| q.unsigned_abs()).max(), Some(127));
     }
 
     #[test]
     fn what_is_no_number_is_not_lost_and_what_is_tiny_is_zero() {
-        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut x = [1.0; GROUP];
-            x[17] = odd;
-            assert!(one(x).row(0).1[0].is_nan());
+        for isa in Isa::here() {
+            for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = [1.0; GROUP];
+                x[17] = odd;
+                assert!(one(isa, x).1.is_nan());
+            }
+            assert_eq!(one(isa, [1.4e-36; GROUP]).1, 0.0);
+            assert_eq!(one(isa, [-f32::MAX; GROUP]).0, [-127; GROUP]);
+            assert_eq!(one(isa, [1.6e-36; GROUP]).0, [127; GROUP]);
         }
-        assert_eq!(one([1e-37; GROUP]).row(0).1, [0.0]);
-        assert_eq!(one([-f32::MAX; GROUP]).row(0).0, [-127; GROUP]);
-        assert_eq!(one([2e-36; GROUP]).row(0).0, [127; GROUP]);
+    }
+
+    #[test]
+    fn rows_lie_by_fours_and_the_last_block_is_filled_up() {
+        let x: Vec<f32> = (0..5 * 64).map(|i| (i / 64 + 1) as f32).collect();
+        let all = Activations::new(Isa::best(), &x, 64);
+        assert_eq!(all.block(0).scales[1], [1.0, 2.0, 3.0, 4.0].map(|most| most / 127.0));
+        assert_eq!(all.block(1).scales[0], [5.0 / 127.0, 0.0, 0.0, 0.0]);
+        assert_eq!(all.block(1).quants[15], [[127; 4], [0; 4], [0; 4], [0; 4]]);
+        assert_eq!(all.block(0).sums[1], [[16 * 127; 4]; 2]);
     }
 }

@@ -1,8 +1,8 @@
-//! Products of f32 activations with weights as checkpoints store them, and the blocks of ggml's types: slices in, slices
-//! out. No files, no tensors, no models; the only home of unsafe arithmetic.
+//! Products of f32 activations with weights as checkpoints store them, and the blocks of ggml's types: slices in,
+//! slices out. No files, no tensors, no models; the only home of unsafe arithmetic.
 //!
 //! ```text
-//! block/      a file a type: how a block is unpacked, read and written     a new type is a file and a row in block/mod.rs
+//! block/      a file a type: how a block is unpacked, read and written; a new type is a file and a row in block/mod.rs
 //! simd/       a file an instruction set: the few loops that the compiler does not find by itself
 //! isa         which instruction set runs: the best one, or the one that BANTAM_ISA names
 //! activations x quantized to Q8, once a product

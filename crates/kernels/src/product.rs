@@ -58,7 +58,8 @@ pub fn products_on(isa: Isa, x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &
     let jobs: Vec<Job<'_>> = each.iter_mut().map(|(w, y)| Job::new(w, y)).collect();
     Shares::new(&jobs, rows).run(|job, out, rows| {
         let w = &job.w;
-        // no two shares have a row of W and one of x in common, so that each y has one writer; `each` is borrowed throughout
+        // no two shares have a row of W and one of x in common, so that each y has one writer; `each` is borrowed
+        // throughout
         w.block().multiply(isa, &Part { w, x: input, rows, out, y: job.y });
     });
     Ok(())
@@ -73,7 +74,7 @@ pub(crate) struct Input<'a> {
     pub(crate) quantized: Option<&'a Activations>,
 }
 
-/// One thread's share of a product: some rows of W times some rows of x.
+/// One thread's share of a product: some rows of W times some rows of x, from the first of a block of four on.
 pub struct Part<'a> {
     pub(crate) w: &'a Matrix<'a>,
     pub(crate) x: Input<'a>,
@@ -127,8 +128,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// How work is cut: tiles of all matrices, one matrix behind the other, in `parts`; and where tiles are few, the rows of
-/// x in `cuts`.
+/// How work is cut: tiles of all matrices, one matrix behind the other, in `parts`; and where tiles are few, the rows
+/// of x in `cuts`.
 struct Shares<'a> {
     jobs: &'a [Job<'a>],
     rows: usize,
@@ -154,7 +155,8 @@ impl<'a> Shares<'a> {
     fn run(&self, multiply: impl Fn(&Job<'_>, Range<usize>, Range<usize>) + Sync + Send) {
         pool::parallel(self.parts * self.cuts, |index| {
             let units = share(self.units, index % self.parts, self.parts);
-            let rows = share(self.rows, index / self.parts, self.cuts);
+            let blocks = share(self.rows.div_ceil(X_ROWS), index / self.parts, self.cuts);
+            let rows = blocks.start * X_ROWS..(blocks.end * X_ROWS).min(self.rows);
             let mut first = 0;
             for job in self.jobs {
                 let end = (first + job.units()).min(units.end);

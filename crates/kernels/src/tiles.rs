@@ -14,7 +14,9 @@ use crate::activations::Activations;
 use crate::block::{Plain, Quants};
 use crate::isa::Isa;
 use crate::product::Part;
-use crate::simd::{self, CHUNK, FLOAT_CHUNK, Form, GROUP, Kernels, Quantized, Task, Tile, WORDS, X_ROWS};
+use crate::simd::{
+    self, CHUNK, FACTORS, FLOAT_CHUNK, Form, GROUP, Kernels, Quantized, Task, Tile, WIDE, WORDS, X_ROWS,
+};
 
 /// Multiplies a part of quantized W.
 pub(crate) fn multiply_quants<Q: Quants>(isa: Isa, part: &Part<'_>) {
@@ -34,17 +36,17 @@ impl<Q: Quants> Task for QuantTiles<'_, Q> {
     #[inline(always)]
     fn run<S: Kernels>(self, simd: S) {
         let part = self.0;
-        let x = Rows::new::<Q, S>(part.x.quantized.expect("x is quantized where W is"), part.rows.clone());
+        let x = part.x.quantized.expect("x is quantized where W is");
+        let x = Rows::new::<Q, S>(x, part.rows.clone(), part.w.inp());
         tiles(simd, part, CHUNK, |tile, rows, columns, sums| {
             unpack::<Q, S>(simd, tile, part, rows, columns.clone());
-            let chunk = |row: usize| x.chunk::<Q::Form>(row, columns.clone());
             blocks_of_rows(part.rows.len(), |row, count| {
-                let sums = &mut sums[row * S::ROWS..];
+                let (x, sums) = (x.chunk::<Q::Form>(row / X_ROWS, columns.clone()), &mut sums[row * S::ROWS..]);
                 match count {
-                    1 => simd.quants::<Q::Form, 1>(tile, &from_fn(|m| chunk(row + m)), sums),
-                    2 => simd.quants::<Q::Form, 2>(tile, &from_fn(|m| chunk(row + m)), sums),
-                    3 => simd.quants::<Q::Form, 3>(tile, &from_fn(|m| chunk(row + m)), sums),
-                    _ => simd.quants::<Q::Form, X_ROWS>(tile, &from_fn(|m| chunk(row + m)), sums),
+                    1 => simd.quants::<Q::Form, 1>(tile, &x, sums),
+                    2 => simd.quants::<Q::Form, 2>(tile, &x, sums),
+                    3 => simd.quants::<Q::Form, 3>(tile, &x, sums),
+                    _ => simd.quants::<Q::Form, X_ROWS>(tile, &x, sums),
                 }
             });
         });
@@ -86,7 +88,7 @@ fn tiles<S: Kernels>(
     chunk: usize,
     add: impl Fn(&mut Tile, Range<usize>, Range<usize>, &mut [f32]),
 ) {
-    let mut tile = Tile::new();
+    let mut tile = Tile::take();
     let mut sums = vec![0f32; part.rows.len() * S::ROWS];
     for first in part.out.clone().step_by(S::ROWS) {
         let rows = first..(first + S::ROWS).min(part.out.end);
@@ -99,6 +101,7 @@ fn tiles<S: Kernels>(
             unsafe { part.y.write(row, first, &sums[..rows.len()]) };
         }
     }
+    tile.keep();
 }
 
 /// Calls `step` with the first row of each block of rows, and how many it has.
@@ -113,28 +116,24 @@ fn blocks_of_rows(rows: usize, mut step: impl FnMut(usize, usize)) {
 #[inline(always)]
 fn unpack<Q: Quants, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
     let at = columns.start / Q::WEIGHTS * Q::BYTES..columns.end / Q::WEIGHTS * Q::BYTES;
+    let groups = Q::WEIGHTS / GROUP;
     for (r, row) in rows.enumerate() {
-        let blocks = part.row_chunk(simd, row, at.clone());
-        for (b, block) in blocks.chunks_exact(Q::BYTES).enumerate() {
-            let (mut scales, mut offsets) = ([0f32; 16], [0f32; 16]);
-            let quants = &mut tile.row_bytes()[r * CHUNK + b * Q::WEIGHTS..][..Q::WEIGHTS];
-            Q::unpack(simd, block, quants, &mut scales, &mut offsets);
-            let groups = Q::WEIGHTS / GROUP;
-            for (i, scale) in scales[..groups * Q::Form::SCALES].iter().enumerate() {
-                tile.scales[(b * groups * Q::Form::SCALES + i) * S::ROWS + r] = *scale;
-            }
-            for (i, offset) in offsets[..groups * Q::Form::OFFSETS].iter().enumerate() {
-                tile.offsets[(b * groups * Q::Form::OFFSETS + i) * S::ROWS + r] = *offset;
-            }
+        let blocks = part.row_chunk(simd, row, at.clone()).chunks_exact(Q::BYTES);
+        let (quants, factors) = tile.row(r);
+        let (scales, offsets) = factors.split_at_mut(Tile::offsets::<Q::Form>());
+        for ((b, block), quants) in blocks.enumerate().zip(quants.chunks_exact_mut(Q::WEIGHTS)) {
+            let scales = &mut scales[b * groups * Q::Form::SCALES..][..groups * Q::Form::SCALES];
+            let offsets = &mut offsets[b * groups * Q::Form::OFFSETS..][..groups * Q::Form::OFFSETS];
+            Q::unpack(simd, block, quants, scales, offsets);
         }
     }
     for word in (0..columns.len() / 4).step_by(WORDS) {
         simd.transpose(&tile.rows[word..], CHUNK / 4, &mut tile.values[word * S::ROWS..]);
     }
+    for word in (0..CHUNK / GROUP * (Q::Form::SCALES + Q::Form::OFFSETS)).step_by(WORDS) {
+        simd.transpose(&tile.row_factors[word..], FACTORS, &mut tile.factors[word * S::ROWS..]);
+    }
 }
-
-/// Floats of a row that are widened at a time.
-const WIDE: usize = 64;
 
 /// Rows of W, some columns of them, to a tile.
 #[inline(always)]
@@ -143,7 +142,7 @@ fn widen<P: Plain, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: 
         let width = WIDE.min(columns.end - first);
         for (r, row) in rows.clone().enumerate() {
             let bytes = part.row_chunk(simd, row, first * P::BYTES..(first + width) * P::BYTES);
-            P::decode(simd, bytes, &mut tile.row_floats()[r * WIDE..][..width]);
+            P::decode(simd, bytes, &mut tile.row_floats(r)[..width]);
         }
         for word in (0..width).step_by(WORDS) {
             let to = (first - columns.start + word) * S::ROWS;
@@ -153,65 +152,80 @@ fn widen<P: Plain, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: 
 }
 
 impl Part<'_> {
-    /// Bytes of a row of W; asks for those behind them, or of the next tile, which are wanted a few microseconds later.
+    /// Bytes of a row of W. Asks for as many of those that come later: of the next tile, from its first byte to its
+    /// last, so that the processor sees one stream and runs ahead by itself; of the same row where a tile is too
+    /// large for that.
     #[inline(always)]
     fn row_chunk<S: Kernels>(&self, simd: S, row: usize, at: Range<usize>) -> &[u8] {
         let row_bytes = self.w.row_bytes();
         let start = row * row_bytes + at.start;
         let bytes = &self.w.bytes()[start..start + at.len()];
-        let ahead = if at.end < row_bytes { at.len() } else { S::ROWS * row_bytes - at.start };
-        let next = bytes.as_ptr().wrapping_add(ahead);
+        let later = match S::ROWS * row_bytes <= FAR {
+            true => (row - row % S::ROWS + S::ROWS) * row_bytes + at.start * S::ROWS + row % S::ROWS * at.len(),
+            false => start + at.len(),
+        };
+        let later = self.w.bytes().as_ptr().wrapping_add(later);
         for line in (0..at.len()).step_by(64) {
-            simd.prefetch(next.wrapping_add(line));
+            simd.prefetch(later.wrapping_add(line));
         }
         bytes
     }
 }
 
-/// The rows of x of a part, with the sums that a type's form asks for.
+/// Bytes that second-level caches keep until they are wanted.
+const FAR: usize = 1 << 18;
+
+/// The rows of x of a part, by blocks of four, with the sums that a type's form asks for.
 struct Rows<'a> {
     x: &'a Activations,
     first: usize,
-    width: usize,
-    /// By row, group and scale.
-    start: Vec<i32>,
-    /// By row, group and offset.
-    sums: Vec<f32>,
+    groups: usize,
+    /// By block, group and scale.
+    start: Vec<[i32; X_ROWS]>,
+    /// By block, group and offset.
+    sums: Vec<[f32; X_ROWS]>,
 }
 
 impl<'a> Rows<'a> {
     #[inline(always)]
-    fn new<Q: Quants, S: Kernels>(x: &'a Activations, rows: Range<usize>) -> Rows<'a> {
+    fn new<Q: Quants, S: Kernels>(x: &'a Activations, rows: Range<usize>, inp: usize) -> Rows<'a> {
         let zero = if Q::Form::FULL && S::SIGNED { Q::ZERO - 128 } else { Q::ZERO };
-        let groups = rows.len() * x.inp() / GROUP;
-        let mut start = Vec::with_capacity(groups * Q::Form::SCALES);
-        let mut sums = Vec::with_capacity(groups * Q::Form::OFFSETS);
-        for row in rows.clone() {
-            let (_, scales, of_16) = x.row(row);
-            for (scale, of_16) in scales.iter().zip(of_16.as_chunks::<2>().0) {
-                match Q::Form::SCALES {
-                    1 => start.push(-zero * (of_16[0] + of_16[1])),
-                    _ => start.extend(of_16.map(|sum| -zero * sum)),
+        let (blocks, groups) = (rows.start / X_ROWS..rows.end.div_ceil(X_ROWS), inp / GROUP);
+        let mut start = vec![[0; X_ROWS]; blocks.len() * groups * Q::Form::SCALES];
+        let mut sums = vec![[0.0; X_ROWS]; blocks.len() * groups * Q::Form::OFFSETS];
+        for (b, block) in blocks.clone().enumerate() {
+            let x = x.block(block);
+            let own = b * groups * Q::Form::SCALES..(b + 1) * groups * Q::Form::SCALES;
+            for (start, [low, high]) in start[own].chunks_exact_mut(Q::Form::SCALES).zip(x.sums) {
+                match start {
+                    [both] => *both = from_fn(|m| -zero * (low[m] + high[m])),
+                    halves => (halves[0], halves[1]) = (low.map(|sum| -zero * sum), high.map(|sum| -zero * sum)),
                 }
-                match Q::Form::OFFSETS {
-                    0 => {}
-                    1 => sums.push(scale * (of_16[0] + of_16[1]) as f32),
-                    _ => sums.extend(of_16.map(|sum| scale * sum as f32)),
+            }
+            let own = b * groups * Q::Form::OFFSETS..(b + 1) * groups * Q::Form::OFFSETS;
+            let each = sums[own].chunks_exact_mut(Q::Form::OFFSETS.max(1)).zip(x.sums).zip(x.scales);
+            for ((sums, [low, high]), scale) in each {
+                match sums {
+                    [both] => *both = from_fn(|m| scale[m] * (low[m] + high[m]) as f32),
+                    halves => {
+                        halves[0] = from_fn(|m| scale[m] * low[m] as f32);
+                        halves[1] = from_fn(|m| scale[m] * high[m] as f32);
+                    }
                 }
             }
         }
-        Rows { x, first: rows.start, width: x.inp() / GROUP, start, sums }
+        Rows { x, first: blocks.start, groups, start, sums }
     }
 
-    /// Some columns of a row.
+    /// Some columns of a block of rows.
     #[inline(always)]
-    fn chunk<F: Form>(&self, row: usize, columns: Range<usize>) -> Quantized<'_> {
-        let (quants, scales, _) = self.x.row(self.first + row);
+    fn chunk<F: Form>(&self, block: usize, columns: Range<usize>) -> Quantized<'_> {
+        let x = self.x.block(self.first + block);
         let groups = columns.start / GROUP..columns.end / GROUP;
-        let own = row * self.width + groups.start..row * self.width + groups.end;
+        let own = block * self.groups + groups.start..block * self.groups + groups.end;
         Quantized {
-            quants: &quants[columns],
-            scales: &scales[groups],
+            quants: &x.quants[columns.start / 4..columns.end / 4],
+            scales: &x.scales[groups],
             start: &self.start[own.start * F::SCALES..own.end * F::SCALES],
             sums: &self.sums[own.start * F::OFFSETS..own.end * F::OFFSETS],
         }

@@ -1,17 +1,18 @@
 //! IQ4_NL: 32 weights, four bits each that choose one of sixteen unevenly spaced values; x = d·value.
-//! Layout: d f16; 16 bytes of choices, low halves first. The values: `kvalues_iq4nl` in ggml-common.h.
+//! Layout: d f16; 16 bytes of choices, low halves first.
 
 use bantam_format::ggml::Type;
+use half::f16;
 
-use super::Quants;
-use super::bits::{whole, whole_mut, word};
+use super::bits::{pack_halves, whole, whole_mut, word};
+use super::search::Weighed;
+use super::search::lanes::{reciprocal, stored};
+use super::search::uneven::{self, VALUES, choice};
+use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
 pub(super) struct Iq4Nl;
-
-/// The sixteen values.
-const VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 /// The values plus 128.
 static QUANTS: [u8; 16] = {
@@ -32,15 +33,24 @@ impl Quants for Iq4Nl {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 18] = whole(block);
-        choose(simd, whole(&block[2..]), whole_mut(quants));
+        simd.store(choose(simd, whole(&block[2..])), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
     }
 }
 
 /// 32 quants from 16 bytes of choices.
 #[inline(always)]
-pub(super) fn choose<S: Simd>(simd: S, choices: &[u8; 16], quants: &mut [u8; 32]) {
-    let (low, high) = quants.split_at_mut(16);
-    low.copy_from_slice(&simd.choose(&QUANTS, choices.map(|byte| byte & 15)));
-    high.copy_from_slice(&simd.choose(&QUANTS, choices.map(|byte| byte >> 4)));
+pub(super) fn choose<S: Simd>(simd: S, choices: &[u8; 16]) -> S::Bytes {
+    simd.choose(simd.join(&QUANTS, &QUANTS), simd.halves(choices))
+}
+
+impl Encode for Iq4Nl {
+    #[inline(always)]
+    fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
+        let weights: &[f32; 32] = whole(weights);
+        let d = stored(uneven::scale(&Weighed::new(weights, importance.map(whole))));
+        let inverse = reciprocal(d);
+        block[..2].copy_from_slice(&f16::from_f32(d).to_le_bytes());
+        pack_halves(&weights.map(|x| choice(x * inverse)), whole_mut(&mut block[2..]));
+    }
 }

@@ -3,9 +3,10 @@
 
 use bantam_format::ggml::Type;
 
-use super::Quants;
-use super::bits::{whole, whole_mut, word};
+use super::bits::{each_run, pack_halves, whole, word};
 use super::iq4_nl::choose;
+use super::search::uneven::SuperBlock;
+use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -18,13 +19,43 @@ impl Quants for Iq4Xs {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let (block, quants): (&[u8; 136], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        let (d, high) = (simd.f16(word(block, 0)), word(block, 2));
-        for (run, quants) in quants.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            choose(simd, whole(&block[8 + 16 * run..][..16]), whole_mut(quants));
-            let low = block[4 + run / 2] >> (4 * (run % 2)) & 15;
-            let scale = i16::from(low) | (high >> (2 * run) & 3) as i16 * 16;
-            scales[run] = d * f32::from(scale - 32);
+        let block: &[u8; 136] = whole(block);
+        let choices: &[[u8; 16]; 8] = whole(block[8..].as_chunks().0);
+        each_run(simd, quants, |run| choose(simd, &choices[run]));
+        let numbers = sub_scales(u32::from_le_bytes(*whole(&block[4..8])), word(block, 2));
+        scales.copy_from_slice(&simd.times(simd.f16(word(block, 0)), numbers));
+    }
+}
+
+/// All scales − 32, from eight times four low bits and two high ones.
+#[inline(always)]
+fn sub_scales(low: u32, high: u16) -> [i8; 8] {
+    // halves, quarters, then eighths of the bits move to their places in a word of eight bytes
+    let (mut low, mut high) = (u64::from(low), u64::from(high));
+    low = (low | low << 16) & 0x0000_FFFF_0000_FFFF;
+    low = (low | low << 8) & 0x00FF_00FF_00FF_00FF;
+    low = (low | low << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+    high = (high | high << 24) & 0x0000_00FF_0000_00FF;
+    high = (high | high << 12) & 0x000F_000F_000F_000F;
+    high = (high | high << 6) & 0x0303_0303_0303_0303;
+    // less 32 in each byte, the top bit lent so that none borrows of the next
+    let less = ((low | high << 4 | 0x8080_8080_8080_8080) - 0x2020_2020_2020_2020) ^ 0x8080_8080_8080_8080;
+    less.to_le_bytes().map(u8::cast_signed)
+}
+
+impl Encode for Iq4Xs {
+    #[inline(always)]
+    fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
+        let found = SuperBlock::search(whole(weights), importance.map(whole));
+        let scale = found.scale.map(|scale| (scale + 32).cast_unsigned());
+        let high = (0..8).fold(0, |bits, run| bits | u16::from(scale[run] >> 4) << (2 * run));
+        block[..2].copy_from_slice(&found.d.to_le_bytes());
+        block[2..4].copy_from_slice(&high.to_le_bytes());
+        for (byte, pair) in block[4..8].iter_mut().zip(scale.as_chunks::<2>().0) {
+            *byte = (pair[0] & 15) | (pair[1] & 15) << 4;
+        }
+        for (bytes, choices) in block[8..].as_chunks_mut().0.iter_mut().zip(&found.choice) {
+            pack_halves(choices, bytes);
         }
     }
 }

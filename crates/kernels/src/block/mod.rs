@@ -28,7 +28,7 @@ use bantam_format::ggml::Type;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::product::Part;
-use crate::simd::{self, CHUNK, Form, Kernels, Simd, Task};
+use crate::simd::{self, CHUNK, Form, GROUP, Kernels, Simd, Task};
 use crate::tiles::{multiply_floats, multiply_quants};
 
 /// The types, a row each: `both` where blocks are written too, `read` where they are only read.
@@ -37,7 +37,7 @@ static TYPES: [&dyn BlockType; 15] = [
     &Floats(f16::F16),
     &Floats(bf16::Bf16),
     &Both(q4_0::Q4_0),
-    &Read(q4_1::Q4_1),
+    &Both(q4_1::Q4_1),
     &Both(q5_0::Q5_0),
     &Both(q5_1::Q5_1),
     &Both(q8_0::Q8_0),
@@ -46,8 +46,8 @@ static TYPES: [&dyn BlockType; 15] = [
     &Both(q4_k::Q4K),
     &Both(q5_k::Q5K),
     &Both(q6_k::Q6K),
-    &Read(iq4_nl::Iq4Nl),
-    &Read(iq4_xs::Iq4Xs),
+    &Both(iq4_nl::Iq4Nl),
+    &Both(iq4_xs::Iq4Xs),
 ];
 
 /// A ggml type that weights are stored in: how rows of it are read, written and multiplied.
@@ -64,8 +64,9 @@ pub trait BlockType: Sync {
     /// Whether `encode` writes the type.
     fn writes(&self) -> bool;
 
-    /// Writes weights, which are finite, as blocks. `importance` says for each weight how much an error in it matters,
-    /// relative to the others of its block (the mean square of what it is multiplied with); `None` where nothing is known.
+    /// Writes weights, which are finite, as blocks. `importance` says for each weight how much an error in it
+    /// matters, relative to the others of its block (the mean square of what it is multiplied with); `None` where
+    /// nothing is known.
     ///
     /// # Errors
     /// Where nothing here writes the type, or lengths do not fit.
@@ -110,7 +111,9 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn decode<S: Simd>(simd: S, block: &[u8], to: &mut [f32]) {
         let (mut quants, mut scales, mut offsets) = ([0; CHUNK], [0.0; 16], [0.0; 16]);
-        Self::unpack(simd, block, &mut quants[..Self::WEIGHTS], &mut scales, &mut offsets);
+        let groups = Self::WEIGHTS / GROUP;
+        let own = (&mut scales[..groups * Self::Form::SCALES], &mut offsets[..groups * Self::Form::OFFSETS]);
+        Self::unpack(simd, block, &mut quants[..Self::WEIGHTS], own.0, own.1);
         for (half, (to, quants)) in to.as_chunks_mut::<16>().0.iter_mut().zip(quants.as_chunks::<16>().0).enumerate() {
             let scale = scales[half * Self::Form::SCALES / 2];
             for (to, quant) in to.iter_mut().zip(quants) {

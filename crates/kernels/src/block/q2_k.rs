@@ -3,13 +3,24 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{pack_quarters, quarters, whole, whole_mut, word};
+use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
 pub(super) struct Q2K;
+
+/// scale·q by scale and q: bytes are chosen in one instruction, and multiplied in many.
+static PRODUCTS: [[u8; 16]; 16] = {
+    let mut products = [[0; 16]; 16];
+    let mut i = 0;
+    while i < 16 * 4 {
+        products[i / 4][i % 4] = (i / 4 * (i % 4)) as u8;
+        i += 1;
+    }
+    products
+};
 
 impl Quants for Q2K {
     const TYPE: Type = Type::Q2_K;
@@ -20,16 +31,16 @@ impl Quants for Q2K {
     /// as exact: d·scale and d·scale·q both fit an f32.
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
-        let (block, quants): (&[u8; 84], &mut [u8; 256]) = (whole(block), whole_mut(quants));
+        let block: &[u8; 84] = whole(block);
         let (d, dmin) = (simd.f16(word(block, 80)), simd.f16(word(block, 82)));
-        quarters(whole(&block[16..80]), quants);
-        for (sub, quants) in quants.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            let scale = block[sub] & 15;
-            quants.iter_mut().for_each(|quant| *quant *= scale);
-        }
-        scales[..8].fill(d);
-        for (offset, byte) in offsets[..16].iter_mut().zip(&block[..16]) {
-            *offset = -(dmin * f32::from(byte >> 4));
+        let q = whole(&block[16..80]);
+        each_run(simd, quants, |run| {
+            let products = |sub: usize| &PRODUCTS[usize::from(block[sub] & 15)];
+            simd.choose(simd.join(products(2 * run), products(2 * run + 1)), quarter(simd, q, run))
+        });
+        scales.fill(d);
+        for (offsets, mins) in offsets.as_chunks_mut().0.iter_mut().zip(block[..16].as_chunks().0) {
+            *offsets = simd.times(-dmin, mins.map(|byte| (byte >> 4).cast_signed()));
         }
     }
 }

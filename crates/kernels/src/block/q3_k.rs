@@ -1,10 +1,9 @@
-//! Q3_K: 16 sub-blocks of 16, q in −4..=3, scale in −32..=31; x = d·scale·q.
-//! Layout: 32 bytes with the third bit of q + 4, bit k of byte l for weight l + 32·k; 64 bytes with its lower two; 12 of
-//! scales; d.
+//! Q3_K: 16 sub-blocks of 16, q in −4..=3, scale in −32..=31; x = d·scale·q. Layout: 32 bytes with the third bit of q
+//! + 4, bit k of byte l for weight l + 32·k; 64 bytes with its lower two; 12 of scales; d.
 
 use bantam_format::ggml::Type;
 
-use super::bits::{pack_quarters, quarters, whole, whole_mut, word};
+use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -12,24 +11,35 @@ use crate::simd::{Of, Simd};
 #[derive(Clone, Copy)]
 pub(super) struct Q3K;
 
+/// The least scale·q is −4·31, the greatest −4·−32.
+const ZERO: i32 = 124;
+
+/// scale·q + ZERO by scale + 32 and q + 4: bytes are chosen in one instruction, and multiplied in many.
+static PRODUCTS: [[u8; 16]; 64] = {
+    let mut products = [[0; 16]; 64];
+    let mut i = 0;
+    while i < 64 * 8 {
+        products[i / 8][i % 8] = ((i as i32 / 8 - 32) * (i as i32 % 8 - 4) + ZERO) as u8;
+        i += 1;
+    }
+    products
+};
+
 impl Quants for Q3K {
     const TYPE: Type = Type::Q3_K;
     type Form = Of<1, 0, 252>;
-    /// The least scale·q is −4·31, the greatest −4·−32.
-    const ZERO: i32 = 124;
+    const ZERO: i32 = ZERO;
 
     /// A quant here is scale·q, so that d alone is the scale, and one does for 32 weights.
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let (block, quants): (&[u8; 110], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        three_bits(block, quants);
+        let block: &[u8; 110] = whole(block);
         let sub_scales = sub_scales(block);
-        for (quants, scale) in quants.as_chunks_mut::<16>().0.iter_mut().zip(sub_scales) {
-            // scale·(q + 4) and what takes the 4 off again; modulo 256 all along, only the result must fit
-            let zero = (Self::ZERO as u8).wrapping_sub(scale.wrapping_mul(4) as u8);
-            quants.iter_mut().for_each(|quant| *quant = quant.wrapping_mul(scale as u8).wrapping_add(zero));
-        }
-        scales[..8].fill(simd.f16(word(block, 108)));
+        each_run(simd, quants, |run| {
+            let products = |sub: usize| &PRODUCTS[usize::from(sub_scales[sub])];
+            simd.choose(simd.join(products(2 * run), products(2 * run + 1)), three_bits(simd, block, run))
+        });
+        scales.fill(simd.f16(word(block, 108)));
     }
 
     /// As ggml multiplies, which is the same number but for the sign of zeros.
@@ -37,11 +47,11 @@ impl Quants for Q3K {
     fn decode<S: Simd>(simd: S, block: &[u8], to: &mut [f32]) {
         let block: &[u8; 110] = whole(block);
         let mut quants = [0; 256];
-        three_bits(block, &mut quants);
+        each_run(simd, &mut quants, |run| three_bits(simd, block, run));
         let d = simd.f16(word(block, 108));
         let subs = to.as_chunks_mut::<16>().0.iter_mut().zip(quants.as_chunks::<16>().0);
         for ((to, quants), scale) in subs.zip(sub_scales(block)) {
-            let scale = d * f32::from(scale);
+            let scale = d * (f32::from(scale) - 32.0);
             for (to, quant) in to.iter_mut().zip(quants) {
                 *to = scale * (i32::from(*quant) - 4) as f32;
             }
@@ -49,27 +59,24 @@ impl Quants for Q3K {
     }
 }
 
-/// All q + 4.
+/// q + 4, a run of them.
 #[inline(always)]
-fn three_bits(block: &[u8; 110], quants: &mut [u8; 256]) {
-    quarters(whole(&block[32..96]), quants);
-    let high: &[u8; 32] = whole(&block[..32]);
-    for (k, quants) in quants.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-        for (quant, bits) in quants.iter_mut().zip(high) {
-            *quant |= (bits >> k & 1) << 2;
-        }
-    }
+fn three_bits<S: Simd>(simd: S, block: &[u8; 110], run: usize) -> S::Bytes {
+    let (third, by) = (simd.load(whole(&block[..32])), run as u32);
+    let third = if by < 2 { simd.left(third, 2 - by, 4) } else { simd.right(third, by - 2, 4) };
+    simd.or(quarter(simd, whole(&block[32..96]), run), third)
 }
 
-/// The low 4 bits of scales j and j+8 share byte j; the high 2 bits of scales j, j+4, j+8, j+12 share byte 8+j.
+/// All scales + 32: the low 4 bits of scales j and j+8 share byte j; the high 2 bits of scales j, j+4, j+8, j+12 share
+/// byte 8+j.
 #[inline(always)]
-fn sub_scales(block: &[u8; 110]) -> [i8; 16] {
-    let packed: &[u8; 12] = whole(&block[96..108]);
-    std::array::from_fn(|j| {
-        let low = packed[j % 8] >> (4 * (j / 8)) & 15;
-        let high = packed[8 + j % 4] >> (2 * (j / 4)) & 3;
-        (low | high << 4) as i8 - 32
-    })
+fn sub_scales(block: &[u8; 110]) -> [u8; 16] {
+    let word = |at: usize| u32::from_le_bytes(*whole(&block[at..at + 4]));
+    // four bytes at a time
+    let (low, high) = ([word(96), word(100)], word(104));
+    let four = |i: u32| low[i as usize % 2] >> (4 * (i / 2)) & 0x0F0F_0F0F | (high >> (2 * i) & 0x0303_0303) << 4;
+    let all = (0..4).map(|i| u128::from(four(i)) << (32 * i));
+    all.sum::<u128>().to_le_bytes()
 }
 
 impl Encode for Q3K {

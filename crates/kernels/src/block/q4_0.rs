@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{halves, pack_halves, whole, whole_mut, word};
+use super::bits::{pack_halves, whole, whole_mut, word};
 use super::search::legacy;
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -19,7 +19,7 @@ impl Quants for Q4_0 {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 18] = whole(block);
-        halves(whole(&block[2..]), whole_mut(quants));
+        simd.store(simd.halves(whole(&block[2..])), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
     }
 }

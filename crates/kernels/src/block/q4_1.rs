@@ -2,8 +2,9 @@
 
 use bantam_format::ggml::Type;
 
-use super::Quants;
-use super::bits::{halves, whole, whole_mut, word};
+use super::bits::{pack_halves, whole, whole_mut, word};
+use super::search::legacy;
+use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -17,8 +18,18 @@ impl Quants for Q4_1 {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
         let block: &[u8; 20] = whole(block);
-        halves(whole(&block[4..]), whole_mut(quants));
+        simd.store(simd.halves(whole(&block[4..])), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
         offsets[0] = simd.f16(word(block, 2));
+    }
+}
+
+impl Encode for Q4_1 {
+    #[inline(always)]
+    fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
+        let (d, m, q) = legacy::line(whole(weights), importance.map(whole), 15.0);
+        block[..2].copy_from_slice(&d.to_le_bytes());
+        block[2..4].copy_from_slice(&m.to_le_bytes());
+        pack_halves(&q, whole_mut(&mut block[4..]));
     }
 }

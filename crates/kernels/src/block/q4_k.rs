@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{long_halves, pack_long_halves, pack_six_bits, six_bits, whole, whole_mut, word};
+use super::bits::{each_run, long_half, pack_long_halves, pack_six_bits, six_bits, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -18,8 +18,9 @@ impl Quants for Q4K {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
-        let (block, quants): (&[u8; 144], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        long_halves(whole(&block[16..]), quants);
+        let block: &[u8; 144] = whole(block);
+        let low = whole(&block[16..]);
+        each_run(simd, quants, |run| long_half(simd, low, run));
         unpack_head(simd, whole(&block[..16]), scales, offsets);
     }
 }
@@ -29,10 +30,8 @@ impl Quants for Q4K {
 pub(super) fn unpack_head<S: Simd>(simd: S, head: &[u8; 16], scales: &mut [f32], offsets: &mut [f32]) {
     let (d, dmin) = (simd.f16(word(head, 0)), simd.f16(word(head, 2)));
     let (sub_scales, mins) = six_bits(whole(&head[4..]));
-    for j in 0..8 {
-        scales[j] = d * f32::from(sub_scales[j]);
-        offsets[j] = -(dmin * f32::from(mins[j]));
-    }
+    scales.copy_from_slice(&simd.times(d, sub_scales));
+    offsets.copy_from_slice(&simd.times(-dmin, mins));
 }
 
 /// Writes what `unpack_head` reads.

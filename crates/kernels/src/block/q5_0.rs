@@ -2,7 +2,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{add_fifth, fifth_bits, halves, pack_halves, whole, whole_mut, word};
+use super::bits::{fifth_bits, pack_halves, whole, whole_mut, word};
 use super::search::legacy;
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -17,9 +17,9 @@ impl Quants for Q5_0 {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let (block, quants): (&[u8; 22], &mut [u8; 32]) = (whole(block), whole_mut(quants));
-        halves(whole(&block[6..]), quants);
-        add_fifth(*whole(&block[2..6]), quants);
+        let block: &[u8; 22] = whole(block);
+        let fifth = simd.where_set(*whole(&block[2..6]), 16);
+        simd.store(simd.or(simd.halves(whole(&block[6..])), fifth), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
     }
 }

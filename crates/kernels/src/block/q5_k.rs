@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{long_halves, pack_long_halves, whole, whole_mut};
+use super::bits::{each_run, long_half, pack_long_halves, whole, whole_mut};
 use super::q4_k::{unpack_head, write_head};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
@@ -19,14 +19,13 @@ impl Quants for Q5K {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
-        let (block, quants): (&[u8; 176], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        long_halves(whole(&block[48..]), quants);
-        let fifth: &[u8; 32] = whole(&block[16..48]);
-        for (j, quants) in quants.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            for (quant, bits) in quants.iter_mut().zip(fifth) {
-                *quant |= (bits >> j & 1) << 4;
-            }
-        }
+        let block: &[u8; 176] = whole(block);
+        let (low, fifth) = (whole(&block[48..]), simd.load(whole(&block[16..48])));
+        each_run(simd, quants, |run| {
+            let by = run as u32;
+            let fifth = if by < 4 { simd.left(fifth, 4 - by, 16) } else { simd.right(fifth, by - 4, 16) };
+            simd.or(long_half(simd, low, run), fifth)
+        });
         unpack_head(simd, whole(&block[..16]), scales, offsets);
     }
 }

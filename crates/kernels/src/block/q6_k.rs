@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{whole, whole_mut, word};
+use super::bits::{each_run, whole, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
@@ -18,20 +18,18 @@ impl Quants for Q6K {
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let (block, quants): (&[u8; 210], &mut [u8; 256]) = (whole(block), whole_mut(quants));
-        for (half, quants) in quants.as_chunks_mut::<128>().0.iter_mut().enumerate() {
-            let low: &[u8; 64] = whole(&block[64 * half..][..64]);
-            let high: &[u8; 32] = whole(&block[128 + 32 * half..][..32]);
-            for l in 0..32 {
-                quants[l] = low[l] & 15 | (high[l] & 3) << 4;
-                quants[l + 32] = low[l + 32] & 15 | (high[l] >> 2 & 3) << 4;
-                quants[l + 64] = low[l] >> 4 | (high[l] >> 4 & 3) << 4;
-                quants[l + 96] = low[l + 32] >> 4 | (high[l] >> 6) << 4;
-            }
-        }
+        let block: &[u8; 210] = whole(block);
+        each_run(simd, quants, |run| {
+            let at = |at: usize| simd.load(whole(&block[at..at + 32]));
+            let (half, run) = (run / 4, run % 4);
+            let (low, high) = (at(64 * half + 32 * (run % 2)), at(128 + 32 * half));
+            let by = 2 * run as u32;
+            let high = if by < 4 { simd.left(high, 4 - by, 48) } else { simd.right(high, by - 4, 48) };
+            simd.or(simd.right(low, 4 * (run as u32 / 2), 15), high)
+        });
         let d = simd.f16(word(block, 208));
-        for (scale, byte) in scales[..16].iter_mut().zip(&block[192..208]) {
-            *scale = d * f32::from(*byte as i8);
+        for (scales, numbers) in scales.as_chunks_mut().0.iter_mut().zip(block[192..208].as_chunks().0) {
+            *scales = simd.times(d, numbers.map(u8::cast_signed));
         }
     }
 }

@@ -19,10 +19,8 @@ impl Quants for Q8_0 {
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 34] = whole(block);
-        let quants: &mut [u8; 32] = whole_mut(quants);
-        for (quant, byte) in quants.iter_mut().zip(&block[2..]) {
-            *quant = byte ^ 0x80; // an i8 plus 128
-        }
+        // an i8 plus 128
+        simd.store(simd.xor(simd.load(whole(&block[2..])), simd.fill(0x80)), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
     }
 }

@@ -1,9 +1,12 @@
 //! AVX2 with FMA and F16C, and the same with VNNI's products of bytes: vectors of 256 bits, tiles of 16 rows in two of
 //! them.
 
+#![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
+
 use std::arch::x86_64::*;
 
-use super::{CHUNK, Form, GROUP, Kernels, Quantized, Simd, Task, Tile, WORDS};
+use super::x86::simd;
+use super::{Form, Kernels, Quantized, Task, Tile, WORDS, X_ROWS};
 
 const ROWS: usize = 16;
 /// Vectors in a row of a tile.
@@ -58,38 +61,9 @@ impl AvxVnni {
     }
 }
 
-/// What both have alike.
-macro_rules! simd {
-    ($isa:ident, $signed:literal, $dots:ident) => {
-        impl Simd for $isa {
-            const ROWS: usize = ROWS;
-            const SIGNED: bool = $signed;
-
-            #[inline(always)]
-            fn f16(self, bits: u16) -> f32 {
-                // SAFETY: `self` is the proof of F16C.
-                unsafe { f16(bits) }
-            }
-
-            #[inline(always)]
-            fn eight_f16(self, bytes: &[u8; 16]) -> [f32; 8] {
-                // SAFETY: `self` is the proof of F16C.
-                unsafe { eight_f16(bytes) }
-            }
-
-            #[inline(always)]
-            fn choose(self, values: &[u8; 16], index: [u8; 16]) -> [u8; 16] {
-                // SAFETY: `self` is the proof of AVX2, which includes SSSE3.
-                unsafe { choose(values, index) }
-            }
-
-            #[inline(always)]
-            fn prefetch(self, line: *const u8) {
-                // SAFETY: x86-64 has SSE, and a hint may name any address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-            }
-        }
-
+/// The kernels of both.
+macro_rules! kernels {
+    ($isa:ident, $quants:ident) => {
         impl Kernels for $isa {
             #[inline(always)]
             fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]) {
@@ -98,9 +72,9 @@ macro_rules! simd {
             }
 
             #[inline(always)]
-            fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]) {
+            fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]) {
                 // SAFETY: `self` is the proof of the features.
-                unsafe { $dots::quants::<F, M>(tile, x, sums) }
+                unsafe { $quants::quants::<F, M>(tile, x, sums) }
             }
 
             #[inline(always)]
@@ -112,39 +86,10 @@ macro_rules! simd {
     };
 }
 
-simd!(Avx2, true, pairs);
-simd!(AvxVnni, false, vnni);
-
-/// An f16 by its bits.
-#[inline]
-#[target_feature(enable = "f16c")]
-pub(super) fn f16(bits: u16) -> f32 {
-    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
-}
-
-/// Eight f16.
-#[inline]
-#[target_feature(enable = "avx,f16c")]
-pub(super) fn eight_f16(bytes: &[u8; 16]) -> [f32; 8] {
-    let mut to = [0.0; 8];
-    // SAFETY: loads 16 bytes and stores 8 floats, which the arrays have.
-    unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().cast()))) };
-    to
-}
-
-/// For each index, below 16, the value that it numbers.
-#[inline]
-#[target_feature(enable = "ssse3")]
-pub(super) fn choose(values: &[u8; 16], index: [u8; 16]) -> [u8; 16] {
-    let mut chosen = [0; 16];
-    // SAFETY: loads and stores 16 bytes, which the arrays have.
-    unsafe {
-        let values = _mm_loadu_si128(values.as_ptr().cast());
-        let index = _mm_loadu_si128(index.as_ptr().cast());
-        _mm_storeu_si128(chosen.as_mut_ptr().cast(), _mm_shuffle_epi8(values, index));
-    }
-    chosen
-}
+simd!(Avx2, ROWS, true);
+simd!(AvxVnni, ROWS, false);
+kernels!(Avx2, pairs);
+kernels!(AvxVnni, vnni);
 
 /// (16, 16) words, by squares of 8.
 #[inline]
@@ -219,13 +164,11 @@ fn floats<const M: usize>(tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
 #[inline]
 #[target_feature(enable = "avx")]
 unsafe fn add<const M: usize>(chunk: &[[__m256; V]; M], sums: &mut [f32]) {
-    for m in 0..M {
-        for v in 0..V {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let sum = sums.as_mut_ptr().add(m * ROWS + v * LANES);
-                _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), chunk[m][v]));
-            }
+    for (i, chunk) in chunk.as_flattened().iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sum = sums.as_mut_ptr().add(i * LANES);
+            _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), *chunk));
         }
     }
 }
@@ -237,9 +180,9 @@ macro_rules! quants {
         /// sums (M, ROWS) += x · tileᵀ.
         #[inline(never)]
         #[target_feature(enable = $features)]
-        pub(super) fn quants<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]) {
-            let groups = x[0].scales.len();
-            assert!(groups <= CHUNK / GROUP && sums.len() >= M * ROWS && x.iter().all(|x| x.fits::<F>(groups)));
+        pub(super) fn quants<F: Form, const M: usize>(tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]) {
+            let groups = x.groups::<F>();
+            assert!(M <= X_ROWS && sums.len() >= M * ROWS);
             let mut chunk = [[_mm256_setzero_ps(); V]; M];
             for group in 0..groups {
                 // SAFETY: within the lengths just seen, and a tile's, which has room for CHUNK columns.
@@ -249,7 +192,7 @@ macro_rules! quants {
                         let at = group * F::SCALES + half;
                         let dots = $half::<F, M>(tile, x, at);
                         for v in 0..V {
-                            let scale = _mm256_loadu_ps(tile.scales.as_ptr().add(at * ROWS + v * LANES));
+                            let scale = _mm256_loadu_ps(tile.factors.as_ptr().add(at * ROWS + v * LANES).cast());
                             for m in 0..M {
                                 let dot = _mm256_cvtepi32_ps(dots[m][v]);
                                 part[m][v] = match half {
@@ -260,16 +203,17 @@ macro_rules! quants {
                         }
                     }
                     for m in 0..M {
-                        let scale = _mm256_set1_ps(*x[m].scales.as_ptr().add(group));
+                        let scale = _mm256_set1_ps(x.scales.get_unchecked(group)[m]);
                         for v in 0..V {
                             chunk[m][v] = _mm256_fmadd_ps(part[m][v], scale, chunk[m][v]);
                         }
                     }
                     for at in group * F::OFFSETS..(group + 1) * F::OFFSETS {
+                        let offsets = tile.factors.as_ptr().add((Tile::offsets::<F>() + at) * ROWS);
                         for v in 0..V {
-                            let offset = _mm256_loadu_ps(tile.offsets.as_ptr().add(at * ROWS + v * LANES));
+                            let offset = _mm256_loadu_ps(offsets.add(v * LANES).cast());
                             for m in 0..M {
-                                let sum = _mm256_set1_ps(*x[m].sums.as_ptr().add(at));
+                                let sum = _mm256_set1_ps(x.sums.get_unchecked(at)[m]);
                                 chunk[m][v] = _mm256_fmadd_ps(offset, sum, chunk[m][v]);
                             }
                         }
@@ -282,15 +226,16 @@ macro_rules! quants {
     };
 }
 
-/// Four bytes of x in every lane.
+/// Four bytes of a row of x in every lane.
 ///
 /// # Safety
 /// x must have them.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn word(x: &Quantized<'_>, word: usize) -> __m256i {
+unsafe fn word(x: &Quantized<'_>, word: usize, row: usize) -> __m256i {
     // SAFETY: the caller's promise.
-    _mm256_set1_epi32(unsafe { x.quants.as_ptr().cast::<i32>().add(word).read_unaligned() })
+    let word = unsafe { x.quants.get_unchecked(word) };
+    _mm256_set1_epi32(i32::from_le_bytes(word[row].map(i8::cast_unsigned)))
 }
 
 /// A vector of W.
@@ -316,16 +261,16 @@ mod vnni {
     /// Tile and x must have the scale numbered `at`.
     #[inline]
     #[target_feature(enable = "avx2,avxvnni")]
-    unsafe fn half<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], at: usize) -> [[__m256i; V]; M] {
+    unsafe fn half<F: Form, const M: usize>(tile: &Tile, x: &Quantized<'_>, at: usize) -> [[__m256i; V]; M] {
         // SAFETY: the caller's promise.
         unsafe {
             let mut dots: [[__m256i; V]; M] =
-                std::array::from_fn(|m| [_mm256_set1_epi32(*x[m].start.as_ptr().add(at)); V]);
+                std::array::from_fn(|m| [_mm256_set1_epi32(x.start.get_unchecked(at)[m]); V]);
             let words = 8 / F::SCALES;
             for i in at * words..(at + 1) * words {
                 let w: [__m256i; V] = std::array::from_fn(|v| weights(tile, i, v));
                 for m in 0..M {
-                    let x = word(&x[m], i);
+                    let x = word(x, i, m);
                     for v in 0..V {
                         dots[m][v] = _mm256_dpbusd_avx_epi32(dots[m][v], w[v], x);
                     }
@@ -348,20 +293,20 @@ mod pairs {
     /// Tile and x must have the scale numbered `at`.
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn half<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], at: usize) -> [[__m256i; V]; M] {
+    unsafe fn half<F: Form, const M: usize>(tile: &Tile, x: &Quantized<'_>, at: usize) -> [[__m256i; V]; M] {
         let words = 8 / F::SCALES;
         let run = F::SUMS_IN_16_BITS.clamp(1, words);
         let ones = _mm256_set1_epi16(1);
         // SAFETY: the caller's promise.
         unsafe {
             let mut dots: [[__m256i; V]; M] =
-                std::array::from_fn(|m| [_mm256_set1_epi32(*x[m].start.as_ptr().add(at)); V]);
+                std::array::from_fn(|m| [_mm256_set1_epi32(x.start.get_unchecked(at)[m]); V]);
             for first in (at * words..(at + 1) * words).step_by(run) {
                 let mut pairs = [[_mm256_setzero_si256(); V]; M];
                 for i in first..first + run {
                     let w: [__m256i; V] = std::array::from_fn(|v| weights(tile, i, v));
                     for m in 0..M {
-                        let x = word(&x[m], i);
+                        let x = word(x, i, m);
                         for v in 0..V {
                             pairs[m][v] = _mm256_add_epi16(pairs[m][v], products::<F>(w[v], x));
                         }

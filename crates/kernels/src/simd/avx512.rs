@@ -1,8 +1,11 @@
 //! AVX-512 with BW, VL and VNNI: vectors of 512 bits, tiles of 32 rows in two of them.
 
+#![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
+
 use std::arch::x86_64::*;
 
-use super::{CHUNK, Form, GROUP, Kernels, Quantized, Simd, Task, Tile, WORDS, avx2};
+use super::x86::simd;
+use super::{Form, Kernels, Quantized, Task, Tile, WORDS, X_ROWS, avx2};
 
 const ROWS: usize = 32;
 /// Vectors in a row of a tile.
@@ -38,34 +41,7 @@ impl Avx512 {
     }
 }
 
-impl Simd for Avx512 {
-    const ROWS: usize = ROWS;
-    const SIGNED: bool = false;
-
-    #[inline(always)]
-    fn f16(self, bits: u16) -> f32 {
-        // SAFETY: `self` is the proof of F16C.
-        unsafe { avx2::f16(bits) }
-    }
-
-    #[inline(always)]
-    fn eight_f16(self, bytes: &[u8; 16]) -> [f32; 8] {
-        // SAFETY: `self` is the proof of F16C.
-        unsafe { avx2::eight_f16(bytes) }
-    }
-
-    #[inline(always)]
-    fn choose(self, values: &[u8; 16], index: [u8; 16]) -> [u8; 16] {
-        // SAFETY: `self` is the proof of AVX2, which includes SSSE3.
-        unsafe { avx2::choose(values, index) }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, line: *const u8) {
-        // SAFETY: x86-64 has SSE, and a hint may name any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-    }
-}
+simd!(Avx512, ROWS, false);
 
 impl Kernels for Avx512 {
     #[inline(always)]
@@ -75,7 +51,7 @@ impl Kernels for Avx512 {
     }
 
     #[inline(always)]
-    fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]) {
+    fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]) {
         // SAFETY: `self` is the proof of AVX-512 VNNI.
         unsafe { quants::<F, M>(tile, x, sums) }
     }
@@ -168,13 +144,11 @@ fn floats<const M: usize>(tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn add<const M: usize>(chunk: &[[__m512; V]; M], sums: &mut [f32]) {
-    for m in 0..M {
-        for v in 0..V {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let sum = sums.as_mut_ptr().add(m * ROWS + v * LANES);
-                _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), chunk[m][v]));
-            }
+    for (i, chunk) in chunk.as_flattened().iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sum = sums.as_mut_ptr().add(i * LANES);
+            _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), *chunk));
         }
     }
 }
@@ -182,9 +156,9 @@ unsafe fn add<const M: usize>(chunk: &[[__m512; V]; M], sums: &mut [f32]) {
 /// sums (M, ROWS) += x · tileᵀ.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn quants<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]) {
-    let groups = x[0].scales.len();
-    assert!(groups <= CHUNK / GROUP && sums.len() >= M * ROWS && x.iter().all(|x| x.fits::<F>(groups)));
+fn quants<F: Form, const M: usize>(tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]) {
+    let groups = x.groups::<F>();
+    assert!(M <= X_ROWS && sums.len() >= M * ROWS);
     let mut chunk = [[_mm512_setzero_ps(); V]; M];
     for group in 0..groups {
         // SAFETY: within the lengths just seen, and a tile's, which has room for CHUNK columns.
@@ -194,7 +168,7 @@ fn quants<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], sums: &m
                 let at = group * F::SCALES + half;
                 let dots = dots::<F, M>(tile, x, at);
                 for v in 0..V {
-                    let scale = _mm512_loadu_ps(tile.scales.as_ptr().add(at * ROWS + v * LANES));
+                    let scale = _mm512_loadu_ps(tile.factors.as_ptr().add(at * ROWS + v * LANES).cast());
                     for m in 0..M {
                         let dot = _mm512_cvtepi32_ps(dots[m][v]);
                         part[m][v] = match half {
@@ -205,16 +179,17 @@ fn quants<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], sums: &m
                 }
             }
             for m in 0..M {
-                let scale = _mm512_set1_ps(*x[m].scales.as_ptr().add(group));
+                let scale = _mm512_set1_ps(x.scales.get_unchecked(group)[m]);
                 for v in 0..V {
                     chunk[m][v] = _mm512_fmadd_ps(part[m][v], scale, chunk[m][v]);
                 }
             }
             for at in group * F::OFFSETS..(group + 1) * F::OFFSETS {
+                let offsets = tile.factors.as_ptr().add((Tile::offsets::<F>() + at) * ROWS);
                 for v in 0..V {
-                    let offset = _mm512_loadu_ps(tile.offsets.as_ptr().add(at * ROWS + v * LANES));
+                    let offset = _mm512_loadu_ps(offsets.add(v * LANES).cast());
                     for m in 0..M {
-                        let sum = _mm512_set1_ps(*x[m].sums.as_ptr().add(at));
+                        let sum = _mm512_set1_ps(x.sums.get_unchecked(at)[m]);
                         chunk[m][v] = _mm512_fmadd_ps(offset, sum, chunk[m][v]);
                     }
                 }
@@ -231,16 +206,16 @@ fn quants<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], sums: &m
 /// Tile and x must have the scale numbered `at`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn dots<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], at: usize) -> [[__m512i; V]; M] {
+unsafe fn dots<F: Form, const M: usize>(tile: &Tile, x: &Quantized<'_>, at: usize) -> [[__m512i; V]; M] {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut dots: [[__m512i; V]; M] = std::array::from_fn(|m| [_mm512_set1_epi32(*x[m].start.as_ptr().add(at)); V]);
+        let mut dots: [[__m512i; V]; M] = std::array::from_fn(|m| [_mm512_set1_epi32(x.start.get_unchecked(at)[m]); V]);
         let words = 8 / F::SCALES;
         for i in at * words..(at + 1) * words {
             let w = tile.values.as_ptr().add(i * ROWS);
             let w: [__m512i; V] = std::array::from_fn(|v| _mm512_loadu_si512(w.add(v * LANES).cast()));
             for m in 0..M {
-                let x = _mm512_set1_epi32(x[m].quants.as_ptr().cast::<i32>().add(i).read_unaligned());
+                let x = _mm512_set1_epi32(i32::from_le_bytes(x.quants.get_unchecked(i)[m].map(i8::cast_unsigned)));
                 for v in 0..V {
                     dots[m][v] = _mm512_dpbusd_epi32(dots[m][v], w[v], x);
                 }

@@ -7,10 +7,13 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
-#[cfg(target_arch = "aarch64")]
-pub(crate) mod neon;
 pub(crate) mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
+use std::cell::Cell;
+
+use crate::activations::Words;
 use crate::isa::Isa;
 
 /// Columns of W that are unpacked at a time where they are quantized: a block of the largest types.
@@ -33,7 +36,8 @@ pub(crate) trait Form: Copy + Send + Sync + 'static {
     const OFFSETS: usize;
     /// The largest quant.
     const MAX: usize;
-    /// How many byte products of a quant and an x, two summed at a time, fit 16 bits together; 0 where not even one does.
+    /// How many byte products of a quant and an x, two summed at a time, fit 16 bits together; 0 where not even one
+    /// does.
     const SUMS_IN_16_BITS: usize = 32_767 / (2 * 127 * Self::MAX);
     /// Whether quants take all 8 bits.
     const FULL: bool = Self::SUMS_IN_16_BITS == 0;
@@ -52,73 +56,105 @@ impl<const SCALES: usize, const OFFSETS: usize, const MAX: usize> Form for Of<SC
 /// Some rows of W over a chunk of columns, unpacked for a kernel, and the room to unpack them in. With R rows:
 ///
 /// - `values` of quants: [column / 4][R][4] bytes; of floats: [column][R] f32
-/// - `scales`, `offsets`: [group][R]
+/// - `factors`: [scale][R] f32 for the scales of all groups, then [offset][R]
 #[repr(C, align(64))]
 pub(crate) struct Tile {
     pub(crate) values: [u32; MOST_ROWS * FLOAT_CHUNK],
+    pub(crate) factors: [u32; MOST_ROWS * FACTORS],
     /// Row after row, before it is transposed: as bytes (R, CHUNK), as floats (R, 64).
     pub(crate) rows: [u32; MOST_ROWS * CHUNK / 4],
-    pub(crate) scales: [f32; MOST_ROWS * CHUNK / 16],
-    pub(crate) offsets: [f32; MOST_ROWS * CHUNK / 16],
+    /// (R, FACTORS)
+    pub(crate) row_factors: [u32; MOST_ROWS * FACTORS],
 }
 
 /// Words of a row that are transposed at a time.
 pub(crate) const WORDS: usize = 16;
+/// Scales and offsets of a chunk of a row: at most 24, as many as are transposed.
+pub(crate) const FACTORS: usize = 2 * WORDS;
+
+thread_local! {
+    /// The tile that this thread used last.
+    static SPARE: Cell<Option<Box<Tile>>> = const { Cell::new(None) };
+}
 
 impl Tile {
-    pub(crate) fn new() -> Box<Tile> {
-        Box::new(Tile {
+    /// Room for a tile, whose contents are anybody's.
+    pub(crate) fn take() -> Box<Tile> {
+        let zeros = || Tile {
             values: [0; MOST_ROWS * FLOAT_CHUNK],
+            factors: [0; MOST_ROWS * FACTORS],
             rows: [0; MOST_ROWS * CHUNK / 4],
-            scales: [0.0; MOST_ROWS * CHUNK / 16],
-            offsets: [0.0; MOST_ROWS * CHUNK / 16],
-        })
+            row_factors: [0; MOST_ROWS * FACTORS],
+        };
+        SPARE.take().unwrap_or_else(|| Box::new(zeros()))
     }
 
-    /// The rows as bytes, (R, CHUNK).
-    #[inline(always)]
-    pub(crate) fn row_bytes(&mut self) -> &mut [u8] {
-        // SAFETY: every byte of a u32 is a u8, and every u8 may be one; as many as the words have.
-        unsafe { std::slice::from_raw_parts_mut(self.rows.as_mut_ptr().cast(), 4 * self.rows.len()) }
+    /// Keeps the room for this thread's next product: small products would spend more on it than on themselves.
+    pub(crate) fn keep(self: Box<Tile>) {
+        SPARE.set(Some(self));
     }
 
-    /// The rows as floats, (R, 64).
+    /// A row as bytes, where W is quantized, and its factors.
     #[inline(always)]
-    pub(crate) fn row_floats(&mut self) -> &mut [f32] {
+    pub(crate) fn row(&mut self, row: usize) -> (&mut [u8; CHUNK], &mut [f32; FACTORS]) {
+        let bytes = &mut self.rows.as_chunks_mut::<{ CHUNK / 4 }>().0[row];
+        let factors = &mut self.row_factors.as_chunks_mut::<FACTORS>().0[row];
+        // SAFETY: a u32 is four u8, and an f32 has its size and alignment; every bit pattern is one of each.
+        unsafe { (&mut *std::ptr::from_mut(bytes).cast(), &mut *std::ptr::from_mut(factors).cast()) }
+    }
+
+    /// A row's floats, where W is of floats.
+    #[inline(always)]
+    pub(crate) fn row_floats(&mut self, row: usize) -> &mut [f32; WIDE] {
+        let floats = &mut self.rows.as_chunks_mut::<WIDE>().0[row];
         // SAFETY: f32 and u32 have one size and alignment, and every bit pattern is both.
-        unsafe { std::slice::from_raw_parts_mut(self.rows.as_mut_ptr().cast(), self.rows.len()) }
+        unsafe { &mut *std::ptr::from_mut(floats).cast() }
+    }
+
+    /// The place of the first offset among the factors.
+    pub(crate) const fn offsets<F: Form>() -> usize {
+        CHUNK / GROUP * F::SCALES
     }
 }
 
-/// A chunk of a row of x, quantized: x = scale·quant, for each group of 32.
-#[derive(Clone, Copy)]
+/// Floats of a row that are widened at a time.
+pub(crate) const WIDE: usize = 64;
+
+/// A chunk of some rows of x, quantized, with the sums that a form asks for.
 pub(crate) struct Quantized<'a> {
-    pub(crate) quants: &'a [i8],
+    pub(crate) quants: &'a [Words],
     /// By group.
-    pub(crate) scales: &'a [f32],
+    pub(crate) scales: &'a [[f32; X_ROWS]],
     /// What a sum of products begins with: −zero·Σ quants, for each scale of W.
-    pub(crate) start: &'a [i32],
+    pub(crate) start: &'a [[i32; X_ROWS]],
     /// scale·Σ quants, for each offset of W.
-    pub(crate) sums: &'a [f32],
+    pub(crate) sums: &'a [[f32; X_ROWS]],
 }
 
 impl Quantized<'_> {
-    /// Whether all is there for so many groups.
+    /// The groups, which all parts have and which fit a tile.
     #[inline(always)]
-    pub(crate) fn fits<F: Form>(&self, groups: usize) -> bool {
-        self.quants.len() == GROUP * groups
-            && self.scales.len() == groups
-            && self.start.len() == F::SCALES * groups
-            && self.sums.len() == F::OFFSETS * groups
+    pub(crate) fn groups<F: Form>(&self) -> usize {
+        let groups = self.scales.len();
+        assert!(groups <= CHUNK / GROUP && self.quants.len() == GROUP / 4 * groups);
+        assert!(self.start.len() == F::SCALES * groups && self.sums.len() == F::OFFSETS * groups);
+        groups
     }
 }
 
-/// What kernels need of an instruction set. A value of such a type is the proof that the processor has it.
+/// What unpacking needs of an instruction set, 32 bytes at a time: written out, because the compiler makes scalar
+/// code of some such loops, and of others from one version to the next. A value of such a type is the proof that the
+/// processor has the set.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rows of W in a tile.
     const ROWS: usize;
     /// Whether its kernels multiply quants that take all 8 bits as signed ones, less 128.
     const SIGNED: bool;
+    /// 32 bytes.
+    type Bytes: Copy;
+
+    /// Asks for a cache line well ahead of its use, into second-level cache.
+    fn prefetch(self, line: *const u8);
 
     /// An f16 by its bits.
     fn f16(self, bits: u16) -> f32;
@@ -126,11 +162,40 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Eight f16.
     fn eight_f16(self, bytes: &[u8; 16]) -> [f32; 8];
 
-    /// For each index, below 16, the value that it numbers.
-    fn choose(self, values: &[u8; 16], index: [u8; 16]) -> [u8; 16];
+    /// factor·number, for each of eight.
+    fn times(self, factor: f32, numbers: [i8; 8]) -> [f32; 8];
 
-    /// Asks for a cache line ahead of its use.
-    fn prefetch(self, line: *const u8);
+    /// The largest magnitude; infinite or NaN where one number is.
+    fn most(self, x: &[f32; GROUP]) -> f32;
+
+    /// x·factor, at most 127, to the nearest integer.
+    fn round(self, x: &[f32; GROUP], factor: f32) -> [i8; GROUP];
+
+    /// Σ of the first and of the last 16.
+    fn sums(self, quants: &[i8; GROUP]) -> [i32; 2];
+
+    fn load(self, bytes: &[u8; 32]) -> Self::Bytes;
+    fn store(self, bytes: Self::Bytes, to: &mut [u8; 32]);
+    fn fill(self, byte: u8) -> Self::Bytes;
+    fn join(self, low: &[u8; 16], high: &[u8; 16]) -> Self::Bytes;
+    fn or(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+    fn xor(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+
+    /// (byte >> by) & mask, where the mask is no wider than what is left of the byte.
+    fn right(self, bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
+
+    /// (byte << by) & mask, where the mask has none of the lowest `by` bits.
+    fn left(self, bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
+
+    /// The low halves of 16 bytes, then their high halves.
+    fn halves(self, bytes: &[u8; 16]) -> Self::Bytes;
+
+    /// For each byte, below 16, the value that it numbers: in the first 16 bytes of the first 16 values, in the
+    /// others of the others.
+    fn choose(self, values: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
+
+    /// `byte` where bit j of a word is set for byte j, and 0 elsewhere.
+    fn where_set(self, bits: [u8; 4], byte: u8) -> Self::Bytes;
 }
 
 /// The loops over tiles, apart from what types see.
@@ -138,10 +203,11 @@ pub(crate) trait Kernels: Simd {
     /// Transposes (ROWS, WORDS) words, `stride` apart from row to row, to (WORDS, ROWS).
     fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]);
 
-    /// sums (M, ROWS) += x (M, columns) · tileᵀ, in quants. In f32 arithmetic on exact integer sums, group by group:
+    /// sums (M, ROWS) += x (M of X_ROWS, columns) · tileᵀ, in quants. In f32 arithmetic on exact integer sums, group
+    /// by group:
     ///
     /// chunk = fma(Σ_half scale_w·(start + Σ quants), scale_x, chunk); chunk = fma(offset_w, sum_x, chunk), ..
-    fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]);
+    fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]);
 
     /// sums (M, ROWS) += x (M, columns) · tileᵀ, in floats, column by column.
     fn floats<const M: usize>(self, tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]);
@@ -174,11 +240,7 @@ pub(crate) fn run<T: Task>(isa: Isa, task: T) -> T::Output {
                 return simd.run(task);
             }
         }
-        Isa::Scalar | Isa::Neon => {}
-    }
-    #[cfg(target_arch = "aarch64")]
-    if isa == Isa::Neon {
-        return task.run(neon::Neon);
+        Isa::Scalar => {}
     }
     let _ = isa;
     task.run(scalar::Scalar)

@@ -1,5 +1,9 @@
 //! Plain Rust: the reference that every instruction set is held to, and what runs where there is none.
 
+#![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
+
+use std::array::from_fn;
+
 use super::{Form, GROUP, Kernels, Quantized, Simd, Tile, WORDS};
 
 #[derive(Clone, Copy)]
@@ -10,6 +14,7 @@ const ROWS: usize = 8;
 impl Simd for Scalar {
     const ROWS: usize = ROWS;
     const SIGNED: bool = false;
+    type Bytes = [u8; 32];
 
     /// Moves exponent and mantissa to their places; a product with a power of two puts the exponent right, that of
     /// subnormals too.
@@ -25,12 +30,85 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn eight_f16(self, bytes: &[u8; 16]) -> [f32; 8] {
-        std::array::from_fn(|i| self.f16(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])))
+        from_fn(|i| self.f16(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])))
     }
 
     #[inline(always)]
-    fn choose(self, values: &[u8; 16], index: [u8; 16]) -> [u8; 16] {
-        index.map(|i| values[usize::from(i & 15)])
+    fn times(self, factor: f32, numbers: [i8; 8]) -> [f32; 8] {
+        numbers.map(|number| factor * f32::from(number))
+    }
+
+    /// Magnitudes are in the order of their bits, and what is not finite is above all others.
+    #[inline(always)]
+    fn most(self, x: &[f32; GROUP]) -> f32 {
+        f32::from_bits(x.iter().fold(0, |most, x| (x.to_bits() & 0x7FFF_FFFF).max(most)))
+    }
+
+    /// Adding 1.5·2^23 leaves the nearest integer in the low bits.
+    #[inline(always)]
+    fn round(self, x: &[f32; GROUP], factor: f32) -> [i8; GROUP] {
+        x.map(|x| (x * factor + 12_582_912.0).to_bits() as i8)
+    }
+
+    #[inline(always)]
+    fn sums(self, quants: &[i8; GROUP]) -> [i32; 2] {
+        let sum = |half: &[i8]| half.iter().map(|quant| i32::from(*quant)).sum();
+        [sum(&quants[..16]), sum(&quants[16..])]
+    }
+
+    #[inline(always)]
+    fn load(self, bytes: &[u8; 32]) -> [u8; 32] {
+        *bytes
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: [u8; 32], to: &mut [u8; 32]) {
+        *to = bytes;
+    }
+
+    #[inline(always)]
+    fn fill(self, byte: u8) -> [u8; 32] {
+        [byte; 32]
+    }
+
+    #[inline(always)]
+    fn join(self, low: &[u8; 16], high: &[u8; 16]) -> [u8; 32] {
+        from_fn(|i| if i < 16 { low[i] } else { high[i - 16] })
+    }
+
+    #[inline(always)]
+    fn or(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        from_fn(|i| a[i] | b[i])
+    }
+
+    #[inline(always)]
+    fn xor(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        from_fn(|i| a[i] ^ b[i])
+    }
+
+    #[inline(always)]
+    fn right(self, bytes: [u8; 32], by: u32, mask: u8) -> [u8; 32] {
+        bytes.map(|byte| byte >> by & mask)
+    }
+
+    #[inline(always)]
+    fn left(self, bytes: [u8; 32], by: u32, mask: u8) -> [u8; 32] {
+        bytes.map(|byte| byte << by & mask)
+    }
+
+    #[inline(always)]
+    fn halves(self, bytes: &[u8; 16]) -> [u8; 32] {
+        from_fn(|i| bytes[i % 16] >> (i / 16 * 4) & 15)
+    }
+
+    #[inline(always)]
+    fn choose(self, values: [u8; 32], index: [u8; 32]) -> [u8; 32] {
+        from_fn(|i| values[i / 16 * 16 + usize::from(index[i] & 15)])
+    }
+
+    #[inline(always)]
+    fn where_set(self, bits: [u8; 4], byte: u8) -> [u8; 32] {
+        from_fn(|i| if bits[i / 8] & 1 << (i % 8) != 0 { byte } else { 0 })
     }
 
     #[inline(always)]
@@ -47,11 +125,12 @@ impl Kernels for Scalar {
         }
     }
 
-    fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]) {
-        for (x, sums) in x.iter().zip(sums.as_chunks_mut::<ROWS>().0) {
+    fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]) {
+        let groups = x.groups::<F>();
+        for (row, sums) in sums.as_chunks_mut::<ROWS>().0[..M].iter_mut().enumerate() {
             let mut chunk = [0f32; ROWS];
-            for (group, quants) in x.quants.as_chunks::<GROUP>().0.iter().enumerate() {
-                add_group::<F>(tile, x, group, quants, &mut chunk);
+            for group in 0..groups {
+                add_group::<F>(tile, x, row, group, &mut chunk);
             }
             for (sum, chunk) in sums.iter_mut().zip(chunk) {
                 *sum += chunk;
@@ -75,34 +154,34 @@ impl Kernels for Scalar {
     }
 }
 
-/// One group of 32 columns.
+/// One group of 32 columns, of one row of x.
 #[inline(always)]
-fn add_group<F: Form>(tile: &Tile, x: &Quantized<'_>, group: usize, quants: &[i8; GROUP], chunk: &mut [f32; ROWS]) {
+fn add_group<F: Form>(tile: &Tile, x: &Quantized<'_>, x_row: usize, group: usize, chunk: &mut [f32; ROWS]) {
+    let factors = tile.factors.as_chunks::<ROWS>().0;
     let words = GROUP / 4 / F::SCALES;
     let mut part = [0f32; ROWS];
     for half in 0..F::SCALES {
         let at = group * F::SCALES + half;
-        let mut dots = [x.start[at]; ROWS];
-        for word in 0..words {
-            let x = &quants[4 * (half * words + word)..][..4];
-            let w = &tile.values[(group * GROUP / 4 + half * words + word) * ROWS..][..ROWS];
+        let mut dots = [x.start[at][x_row]; ROWS];
+        let w = &tile.values.as_chunks::<ROWS>().0[at * words..(at + 1) * words];
+        for (x, w) in x.quants[at * words..(at + 1) * words].iter().zip(w) {
             for (dot, w) in dots.iter_mut().zip(w) {
                 let w = w.to_le_bytes();
-                *dot += (0..4).map(|i| i32::from(w[i]) * i32::from(x[i])).sum::<i32>();
+                *dot += (0..4).map(|i| i32::from(w[i]) * i32::from(x[x_row][i])).sum::<i32>();
             }
         }
-        let scales = &tile.scales[at * ROWS..][..ROWS];
         for row in 0..ROWS {
-            let dot = dots[row] as f32;
-            part[row] = if half == 0 { dot * scales[row] } else { dot.mul_add(scales[row], part[row]) };
+            let (dot, scale) = (dots[row] as f32, f32::from_bits(factors[at][row]));
+            part[row] = if half == 0 { dot * scale } else { dot.mul_add(scale, part[row]) };
         }
     }
     for row in 0..ROWS {
-        chunk[row] = part[row].mul_add(x.scales[group], chunk[row]);
+        chunk[row] = part[row].mul_add(x.scales[group][x_row], chunk[row]);
     }
     for at in group * F::OFFSETS..(group + 1) * F::OFFSETS {
         for row in 0..ROWS {
-            chunk[row] = tile.offsets[at * ROWS + row].mul_add(x.sums[at], chunk[row]);
+            let offset = f32::from_bits(factors[Tile::offsets::<F>() + at][row]);
+            chunk[row] = offset.mul_add(x.sums[at][x_row], chunk[row]);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Blocks of 32 weights with one scale of their own, as Q4_0, Q5_0 and Q8_0 have them: x = d·q.
+//! Blocks of 32 weights with one scale of their own: x = d·q in Q4_0, Q5_0 and Q8_0, and x = d·q + m in Q4_1 and Q5_1.
 
 use super::lanes::{nearest_in, reciprocal, stored};
-use super::{Weighed, symmetric};
+use super::{Weighed, affine, symmetric};
 use half::f16;
 
 /// The block's scale, rounded to what is stored, and the integers that go with it.
@@ -10,4 +10,13 @@ pub(crate) fn scaled(x: &[f32; 32], importance: Option<&[f32; 32]>, range: (f32,
     let d = stored(symmetric(&Weighed::new(x, importance), range));
     let inverse = reciprocal(d);
     (f16::from_f32(d), x.map(|x| nearest_in(x * inverse, range) as i8))
+}
+
+/// The block's scale and offset, rounded to what is stored, and the integers up to `levels` that go with them.
+#[inline(always)]
+pub(crate) fn line(x: &[f32; 32], importance: Option<&[f32; 32]>, levels: f32) -> (f16, f16, [u8; 32]) {
+    let line = affine(&Weighed::new(x, importance), levels, false);
+    let (d, m) = (f16::from_f32(stored(line.scale)), f16::from_f32(line.offset));
+    let (inverse, offset) = (reciprocal(d.to_f32()), m.to_f32());
+    (d, m, x.map(|x| nearest_in((x - offset) * inverse, (0.0, levels)) as u8))
 }

@@ -1,13 +1,14 @@
 //! The search for a block's scale: weighted least squares over a grid of roundings, eight at once.
 //!
 //! What is minimised is Σ w·(x − x̂)² with w = |x| + rms(x), as ggml's own search has it for Q4_K (ggml-quants.c,
-//! make_qkx2_quants). With w = 1 the plain error is 1 to 3% less, but large weights shrink: the KL divergence of bantam-l
-//! from itself in f16 was 0.116 with Q2_K and 0.024 with Q3_K_M, where it now is 0.084 and 0.020.
+//! make_qkx2_quants). With w = 1 the plain error is 1 to 3% less, but large weights shrink: the KL divergence of
+//! bantam-l from itself in f16 was 0.116 with Q2_K and 0.024 with Q3_K_M, where it now is 0.084 and 0.020.
 
 pub(super) mod affine;
 pub(super) mod lanes;
 pub(super) mod legacy;
 pub(super) mod symmetric;
+pub(super) mod uneven;
 
 use self::lanes::{LANES, Lanes, least, nearest_in, reciprocal};
 use std::array::from_fn;
