@@ -21,7 +21,7 @@ pub fn run(args: Compress) -> Result<Exit> {
     };
     let found = models::find(&args.model)?;
     let source = models::source(&found.name, &found.place)?;
-    let plan = lab::plan_types(&source, &recipe);
+    let plan = lab::plan_types(&source, &recipe)?;
     if args.dry_run {
         return dry(&plan, args.json);
     }

@@ -186,8 +186,8 @@ pub fn bytes(place: &Place) -> Result<Bytes> {
 }
 
 /// The size of the file that a recipe makes.
-pub fn bytes_after(source: &lab::Source, recipe: &Recipe) -> Bytes {
-    Bytes(lab::plan_types(source, recipe).bytes)
+pub fn bytes_after(source: &lab::Source, recipe: &Recipe) -> Result<Bytes> {
+    Ok(Bytes(lab::plan_types(source, recipe)?.bytes))
 }
 
 /// A whole file's hash, or one over those of all parts of a split one.

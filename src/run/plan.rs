@@ -46,7 +46,7 @@ impl Estimate {
                 return Ok(Estimate { memory: Reading::missing(reason), disk: Reading::missing(reason) });
             }
             // opened only here: a model that is quantized already can be measured, though not compressed
-            Some(recipe) => models::bytes_after(&models::source(&opened.model.name, &opened.model.place)?, recipe),
+            Some(recipe) => models::bytes_after(&models::source(&opened.model.name, &opened.model.place)?, recipe)?,
             None => models::bytes(&opened.model.place)?,
         };
         let memory = models::memory(opened, bytes, tokens);

@@ -65,11 +65,11 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
         let (name, bytes) = match recipe {
             RecipeRef::Base => ("base".to_owned(), facts.bytes),
             RecipeRef::Quantize(name) => {
-                (name.clone(), lab::plan_types(source.as_ref().ok()?, &Recipe::named(name).ok()?).bytes)
+                (name.clone(), lab::plan_types(source.as_ref().ok()?, &Recipe::named(name).ok()?).ok()?.bytes)
             }
             RecipeRef::File(path) => {
                 let recipe = Recipe::read(path).ok()?;
-                let bytes = lab::plan_types(source.as_ref().ok()?, &recipe).bytes;
+                let bytes = lab::plan_types(source.as_ref().ok()?, &recipe).ok()?.bytes;
                 (recipe.name, bytes)
             }
         };

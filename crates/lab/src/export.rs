@@ -2,12 +2,14 @@
 //! is a folder that transformers loads, with what stood beside the weights copied. What is quantized in packed form is
 //! written as the numbers it stands for, and an adapter is merged in.
 
-use super::{Mixture, Progress, Recipe, Source, plan_types, write};
+use super::source::shape_in_checkpoint;
+use super::transform::{Checkpoint, MergeAdapter, Step, Transform};
+use super::{Calibration, Mixture, Progress, Quantize, Recipe, Source, Tensor as GgufTensor, plan_types, write};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_model::config::gguf::size_label;
 use bantam_model::cost::TensorShape;
-use bantam_model::{self as model, Adaptation, Config, LoadOptions, Precision};
+use bantam_model::{self as model, Config, LoadOptions, Precision, Weights};
 use candle_core::Tensor;
 use half::{bf16, f16};
 use serde_json::{Map, Value as Json, json};
@@ -19,15 +21,20 @@ use std::path::{Path, PathBuf};
 /// What weights are written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
+    /// 32 bits.
     F32,
+    /// 16 bits, up to 65504.
     F16,
+    /// 16 bits, the range of f32.
     Bf16,
 }
 
 /// What is exported, and how it is called.
 #[derive(Clone, Copy)]
 pub struct From<'a> {
+    /// What the model is called.
     pub name: &'a str,
+    /// Where it is.
     pub model: model::Source<'a>,
     /// The folder of an adapter, merged into the weights.
     pub adapter: Option<&'a Path>,
@@ -38,6 +45,7 @@ pub struct From<'a> {
 pub struct Exported {
     /// The GGUF file, or the folder.
     pub path: PathBuf,
+    /// Bytes of the file, or of the weights in the folder.
     pub bytes: u64,
     /// Where other programs will do otherwise than the checkpoint did, in sentences.
     pub notes: Vec<String>,
@@ -87,6 +95,10 @@ impl Dtype {
 }
 
 /// Writes a GGUF file: at `out`, or here under the name that the naming convention gives it.
+///
+/// # Errors
+/// One sentence where the model or the adapter cannot be read, GGUF cannot say what it is, a weight does not fit the type, the
+/// disk does not take the file, or it is cancelled. Nothing half-written is left.
 pub fn to_gguf(
     from: From,
     dtype: Dtype,
@@ -94,14 +106,16 @@ pub fn to_gguf(
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Exported> {
+    let quantize = Step::new("quantize", Quantize { mixture: dtype.mixture() });
+    let merge = from.adapter.map(|folder| Step::new("merge_adapter", MergeAdapter { adapter: folder.to_owned() }));
+    let recipe = Recipe { name: dtype.mixture().to_string(), steps: merge.into_iter().chain([quantize]).collect() };
     if let (None, Some(source)) = (from.adapter, plain(from)?) {
-        return gguf_of(&source, dtype, out, cancel, progress);
+        return gguf_of(&source, &recipe, out, cancel, progress);
     }
     let tokenizer = model::read_tokenizer(from.model)?;
-    let place = from.name.to_owned();
     with_weights(from, |config, weights| {
-        let source = Source::asked(from.name, &place, weights, config, &tokenizer)?;
-        gguf_of(&source, dtype, out, cancel, progress)
+        let source = Source::of_weights(from.name, from.name, Box::new(weights), config.clone(), &tokenizer)?;
+        gguf_of(&source, &recipe, out, cancel, progress)
     })
 }
 
@@ -121,21 +135,20 @@ fn plain(from: From) -> Result<Option<Source<'static>>> {
 
 fn gguf_of(
     source: &Source,
-    dtype: Dtype,
+    recipe: &Recipe,
     out: Option<&Path>,
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Exported> {
-    let recipe = Recipe::quantize(dtype.mixture());
-    let plan = plan_types(source, &recipe);
-    let path = out.map_or_else(|| PathBuf::from(conventional(source, dtype)), Path::to_path_buf);
+    let plan = plan_types(source, recipe)?;
+    let path = out.map_or_else(|| PathBuf::from(conventional(source, &recipe.name)), Path::to_path_buf);
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
     super::artifact::check_room(folder, plan.bytes)?;
     let failed = || format!("cannot write {}", path.display());
     let file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
     let mut buffered = BufWriter::with_capacity(1 << 20, file);
-    write(source, &recipe, &plan, cancel, progress, &mut buffered)?;
+    write(source, recipe, &plan, cancel, progress, &mut buffered)?;
     let file = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
     finish(file, &path)?;
     Ok(Exported { path, bytes: plan.bytes, notes: source.notes().to_vec() })
@@ -156,7 +169,7 @@ fn finish(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
 
 /// BaseName-SizeLabel-FineTune-Version-Encoding.gguf, the parts taken from the model's name where it has them
 /// (the naming convention in ggml's docs/gguf.md).
-fn conventional(source: &Source, dtype: Dtype) -> String {
+fn conventional(source: &Source, encoding: &str) -> String {
     let last = source.name().rsplit('/').next().unwrap_or_default();
     let name = last.strip_suffix(".gguf").unwrap_or(last);
     let parts: Vec<&str> = name.split(['-', '_']).filter(|part| !part.is_empty()).collect();
@@ -182,17 +195,16 @@ fn conventional(source: &Source, dtype: Dtype) -> String {
     };
     let label = size.map_or_else(|| label(source), |at| parts[at].to_uppercase().replace('X', "x"));
     let base = if base.is_empty() { vec!["Model".to_owned()] } else { base };
-    let all = [base, vec![label], tune, vec![version, dtype.mixture().to_string()]].concat();
+    let all = [base, vec![label], tune, vec![version, encoding.to_owned()]].concat();
     format!("{}.gguf", all.join("-"))
 }
 
 /// "853K", or "8x7B" for a mixture of experts: how many, and the size of a model with one of them.
 fn label(source: &Source) -> String {
     let (experts, rest): (Vec<_>, Vec<_>) = source.tensors().iter().partition(|t| t.name.contains("_exps."));
-    let sum =
-        |tensors: Vec<&super::source::Tensor>| tensors.into_iter().map(super::source::Tensor::weights).sum::<u64>();
+    let sum = |tensors: Vec<&GgufTensor>| tensors.into_iter().map(GgufTensor::weights).sum::<u64>();
     let (experts, rest) = (sum(experts), sum(rest));
-    match source.anatomy().experts as u64 {
+    match source.experts() as u64 {
         0 => size_label(rest),
         count => format!("{count}x{}", size_label(rest + experts / count)),
     }
@@ -200,6 +212,9 @@ fn label(source: &Source) -> String {
 
 /// Writes a folder of safetensors with config.json and the tokenizer's files. Weights are written as `dtype`, as the
 /// checkpoint says it stores them where none is given.
+///
+/// # Errors
+/// As `to_gguf`, and where `out` has something in it already.
 pub fn to_safetensors(
     from: From,
     dtype: Option<Dtype>,
@@ -215,7 +230,13 @@ pub fn to_safetensors(
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(parent.is_dir(), "{}: there is no such folder to write into", parent.display());
     let folder = tempfile::tempdir_in(parent).with_context(|| format!("cannot write into {}", parent.display()))?;
-    let bytes = with_weights(from, |meant, weights| {
+    let bytes = with_weights(from, |config_of_files, weights| {
+        let mut checkpoint = Checkpoint::of_config(config_of_files, Box::new(weights));
+        if let Some(folder) = from.adapter {
+            let merge = MergeAdapter { adapter: folder.to_owned() };
+            checkpoint = merge.apply(checkpoint, &Calibration::none())?;
+        }
+        let meant = checkpoint.config()?;
         let dtype = dtype.unwrap_or(match meant.stored {
             Some(model::config::Stored::F16) => Dtype::F16,
             Some(model::config::Stored::Bf16) => Dtype::Bf16,
@@ -223,7 +244,7 @@ pub fn to_safetensors(
         });
         let text = written_config(&config, meant, dtype)?;
         fs::write(folder.path().join("config.json"), text).context("writing config.json")?;
-        write_shards(meant, weights, dtype, folder.path(), cancel, progress)
+        write_shards(meant, checkpoint.weights(), dtype, folder.path(), cancel, progress)
     })?;
     for file in BESIDE.into_iter().chain(["chat_template.jinja"]) {
         if let Some(bytes) = beside(from, file)? {
@@ -305,7 +326,7 @@ fn written_config(bytes: &[u8], meant: &Config, dtype: Dtype) -> Result<String> 
 /// The weights in shards of bounded size; with an index where there are several. Gives their bytes.
 fn write_shards(
     config: &Config,
-    weights: &dyn model::Weights,
+    weights: &dyn Weights,
     dtype: Dtype,
     folder: &Path,
     cancel: &Cancel,
@@ -365,7 +386,7 @@ fn header(config: &Config, tensors: &[TensorShape], dtype: Dtype) -> Vec<u8> {
     let mut at = 0;
     for tensor in tensors {
         let end = at + tensor.elements() * width;
-        let shape = shape_in_file(config, tensor);
+        let shape = shape_in_checkpoint(config, tensor);
         map.insert(tensor.name.clone(), json!({"dtype": name, "shape": shape, "data_offsets": [at, end]}));
         at = end;
     }
@@ -374,20 +395,12 @@ fn header(config: &Config, tensors: &[TensorShape], dtype: Dtype) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes()[..], &text].concat()
 }
 
-fn shape_in_file(config: &Config, tensor: &TensorShape) -> Vec<usize> {
-    let mut shape = tensor.shape.clone();
-    if super::source::is_turned(config, tensor) {
-        shape.reverse();
-    }
-    shape
-}
-
-fn numbers(config: &Config, weights: &dyn model::Weights, tensor: &TensorShape, dtype: Dtype) -> Result<Vec<u8>> {
+fn numbers(config: &Config, weights: &dyn Weights, tensor: &TensorShape, dtype: Dtype) -> Result<Vec<u8>> {
     let mut values: Tensor = match tensor.shape[..] {
         [out, inp] => weights.linear(&tensor.name, out, inp)?.dequantized()?,
         _ => weights.tensor(&tensor.name, &tensor.shape)?,
     };
-    if super::source::is_turned(config, tensor) {
+    if config.family.is_transposed(&tensor.name) && tensor.is_matrix() {
         values = values.t()?.contiguous()?;
     }
     let values: Vec<f32> = values.flatten_all()?.to_vec1()?;
@@ -400,27 +413,10 @@ fn numbers(config: &Config, weights: &dyn model::Weights, tensor: &TensorShape, 
     Ok(bytes)
 }
 
-/// The model's weights in f32, with the adapter merged in.
-fn with_weights<T>(from: From, with: impl FnOnce(&Config, &dyn model::Weights) -> Result<T>) -> Result<T> {
-    let options = LoadOptions {
-        precision: Precision::AsStored,
-        adapter: from.adapter.map(Path::to_path_buf),
-        adaptation: Adaptation::Merged,
-        ..LoadOptions::default()
-    };
-    let mut failed = None;
-    let done = model::with_weights(from.model, &options, |config, weights| match with(config, weights) {
-        Ok(done) => Ok(Some(done)),
-        // the adapter's check that all its tensors were asked for would hide the reason
-        Err(error) => {
-            failed = Some(error);
-            Err(model::Error::Request("the export failed".into()))
-        }
-    });
-    match (done, failed) {
-        (_, Some(error)) => Err(error),
-        (done, None) => Ok(done?.context("the weights were given")?),
-    }
+/// Gives the model's config and weights to `with`, unpacked where they are packed, without the adapter.
+fn with_weights<T>(from: From, with: impl FnOnce(&Config, &dyn Weights) -> Result<T>) -> Result<T> {
+    let options = LoadOptions { precision: Precision::AsStored, ..LoadOptions::default() };
+    model::with_weights(from.model, &options, |config, weights| Ok(with(config, weights)))?
 }
 
 #[cfg(test)]
@@ -430,7 +426,7 @@ mod tests {
     #[test]
     fn files_are_named_by_the_convention() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model/llama");
-        let named = |name: &str| conventional(&Source::open(name, &folder).expect("a source"), Dtype::F16);
+        let named = |name: &str| conventional(&Source::open(name, &folder).expect("a source"), "F16");
         assert_eq!(named("meta-llama/Llama-3.2-1B-Instruct"), "Llama-3.2-1B-Instruct-v1.0-F16.gguf");
         assert_eq!(named("Mistral-7B-Instruct-v0.3"), "Mistral-7B-Instruct-v0.3-F16.gguf");
         assert_eq!(named("Mixtral-8x7B-v0.1"), "Mixtral-8x7B-v0.1-F16.gguf");

@@ -1,34 +1,45 @@
-//! The compress room: a model and a recipe become an artifact, a real GGUF file with everything inside that llama.cpp
-//! and bantam need. It changes weights and writes them; it measures nothing.
+//! The compression lab: a model and a recipe become an artifact, a real GGUF file with everything inside that llama.cpp
+//! and bantam need. It changes weights and writes them; it does not measure what they can still do.
 //!
-//! In reading order: a `recipe` is what to do, a `source` is what to do it to; `mixture` says which type each tensor
-//! gets, `quantize` and `block` turn its rows into bytes; `metadata` and `vocabulary` tell the rest of a model in GGUF's
-//! words, `gguf` lays the file out, and `artifact` writes it once. `export` writes plain numbers, as GGUF or safetensors.
+//! ```text
+//! Source ─► Checkpoint ─► step ─► Checkpoint ─► step ─► … ─► rows ─► blocks ─► artifact
+//!           (config, types, weights)       each an overlay over the weights before
+//! ```
+//!
+//! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`, and
+//! `calibrate` shows it what a model's matrices are multiplied by. `mixture` and `types` say which type each tensor gets,
+//! `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain numbers, as GGUF
+//! or safetensors; `train` is the loop that all learning goes through.
 
 mod artifact;
 pub mod block;
+pub mod calibrate;
+mod encode;
 pub mod export;
 mod mixture;
-mod quantize;
 mod recipe;
 mod source;
 pub mod train;
+pub mod transform;
+mod types;
 
 pub use bantam_format::ggml::Type;
 pub use bantam_format::gguf::NewTensor as TensorInfo;
-pub use mixture::Mixture;
-pub use recipe::{Quantize, Recipe, Step};
-pub use source::Source;
+pub use calibrate::Calibration;
+pub use mixture::{Anatomy, Mixture};
+pub use recipe::Recipe;
+pub use source::{Source, Tensor};
+pub use transform::{Quantize, Step, Transform};
+pub use types::Types;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use artifact::{Note, Place};
 use bantam_core::cancel::Cancel;
 use bantam_format::gguf::{self, ALIGNMENT, Value};
 use bantam_model::Config;
-use bantam_model::config::gguf::Pair;
 use bantam_model::cost::{TensorShape, cost};
-use mixture::Anatomy;
 use sha2::{Digest, Sha256};
+use source::Contents;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -45,10 +56,39 @@ pub struct Plan {
     pub tensors: Vec<TensorInfo>,
     /// The size of the file.
     pub bytes: u64,
+    /// How many weights it holds.
     pub weights: u64,
+    /// What `general.file_type` will say.
+    mixture: Mixture,
 }
 
 impl Plan {
+    fn new(contents: &Contents, types: &Types) -> Plan {
+        let info = |tensor: &Tensor| {
+            let kind = types.of(&tensor.name, &tensor.shape, &contents.anatomy);
+            let kind = kind.unwrap_or_else(|| tensor.kept_type());
+            TensorInfo { name: tensor.name.clone(), shape: tensor.shape.clone(), kind }
+        };
+        let tensors: Vec<TensorInfo> = contents.tensors.iter().map(info).collect();
+        let mut plan = Plan {
+            weights: contents.tensors.iter().map(Tensor::weights).sum(),
+            mixture: types.mixture(),
+            tensors,
+            bytes: 0,
+        };
+        let head = plan.head(contents).len() as u64;
+        plan.bytes = plan.tensors.iter().fold(head, |bytes, tensor| bytes + gguf::aligned(tensor.bytes()));
+        plan
+    }
+
+    /// The file's head: the model's metadata, and what the weights became.
+    fn head(&self, contents: &Contents) -> Vec<u8> {
+        let mut pairs = contents.metadata.clone();
+        pairs.push(("general.quantization_version".into(), Value::U32(QUANTIZATION_VERSION)));
+        pairs.push(("general.file_type".into(), Value::U32(self.mixture.file_type())));
+        gguf::head(&pairs, &self.tensors)
+    }
+
     /// Bits of the file a weight.
     pub fn bits_per_weight(&self) -> f64 {
         self.bytes as f64 * 8.0 / self.weights as f64
@@ -58,10 +98,13 @@ impl Plan {
 /// A compressed model on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
+    /// The GGUF file.
     pub path: PathBuf,
+    /// Its size.
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: String,
+    /// Its tensors in their order.
     pub tensors: Vec<TensorInfo>,
     /// Whether it was there already.
     pub found: bool,
@@ -70,13 +113,15 @@ pub struct Artifact {
 /// How far a stage is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress<'a> {
+    /// What is being done.
     pub stage: Stage<'a>,
-    /// Weights gone through, of how many.
+    /// Weights gone through.
     pub done: u64,
+    /// Of how many.
     pub total: u64,
 }
 
-/// What is being done.
+/// A stage of making an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage<'a> {
     /// Reading the source to know whether the artifact is there already.
@@ -84,19 +129,25 @@ pub enum Stage<'a> {
     /// Another process is making the same artifact.
     Wait,
     /// Writing a tensor.
-    Write { tensor: &'a str, kind: Type },
+    Write {
+        /// Its GGUF name.
+        tensor: &'a str,
+        /// The type it becomes.
+        kind: Type,
+    },
 }
 
-/// What each tensor becomes, and how large the file will be.
-pub fn plan_types(source: &Source, recipe: &Recipe) -> Plan {
-    let tensors = types(source, recipe.mixture());
-    let head = gguf::head(&with_types(source, recipe.mixture()), &tensors).len() as u64;
-    let bytes = tensors.iter().fold(head, |bytes, tensor| bytes + gguf::aligned(tensor.bytes()));
-    Plan { tensors, bytes, weights: source.tensors().iter().map(source::Tensor::weights).sum() }
+/// Plans what each tensor becomes, and how large the file will be, without reading a weight.
+///
+/// # Errors
+/// One sentence of the step that cannot be done to this model.
+pub fn plan_types(source: &Source, recipe: &Recipe) -> Result<Plan> {
+    let form = recipe.plan(source.form())?;
+    Ok(Plan::new(&*source.contents(&form)?, &form.types))
 }
 
-/// Bytes that the tensors of a model would take in a mixture, from its config alone; the vocabulary in the file's head
-/// comes on top.
+/// Counts the bytes that the tensors of a model would take in a mixture, from its config alone; the vocabulary in the file's
+/// head comes on top.
 pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
     let anatomy = Anatomy::of(config);
     let bytes = |tensor: &TensorShape| {
@@ -107,7 +158,11 @@ pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
     cost(config).tensors.iter().map(bytes).sum()
 }
 
-/// Make the artifact of a source and a recipe in the folder `artifacts`, or find it there.
+/// Makes the artifact of a source and a recipe in the folder `artifacts`, or finds it there.
+///
+/// # Errors
+/// One sentence where a step cannot be done, a weight cannot be read or held by its type, the disk is too full or does not
+/// take the file, or it is cancelled. Nothing half-written is left.
 pub fn apply(
     source: &Source,
     recipe: &Recipe,
@@ -116,9 +171,9 @@ pub fn apply(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Artifact> {
     std::fs::create_dir_all(artifacts).with_context(|| format!("{}: cannot make the folder", artifacts.display()))?;
-    let plan = plan_types(source, recipe);
+    let plan = plan_types(source, recipe)?;
     let address = address(source, recipe, &plan, progress)?;
-    let place = Place::new(artifacts, &format!("{}.{}", source.name(), recipe.mixture()), &address);
+    let place = Place::new(artifacts, &format!("{}.{}", source.name(), plan.mixture), &address);
     let artifact = |note: Note, found| Artifact {
         path: place.file.clone(),
         bytes: note.bytes,
@@ -150,6 +205,7 @@ fn address(source: &Source, recipe: &Recipe, plan: &Plan, progress: &mut dyn FnM
     Ok(artifact::hex(&Sha256::digest(text)))
 }
 
+/// Writes the file that was planned.
 fn write(
     source: &Source,
     recipe: &Recipe,
@@ -158,13 +214,17 @@ fn write(
     progress: &mut dyn FnMut(Progress),
     out: &mut impl Write,
 ) -> Result<()> {
-    out.write_all(&gguf::head(&with_types(source, recipe.mixture()), &plan.tensors))?;
+    let checkpoint = recipe.apply(source.checkpoint(), &Calibration::new(Vec::new(), cancel))?;
+    let contents = source.contents(&checkpoint.form)?;
+    let made = Plan::new(&contents, &checkpoint.form.types);
+    ensure!(made == *plan, "{}: the recipe made another model than it planned", source.name());
+    out.write_all(&plan.head(&contents))?;
     let mut done = 0;
-    for (tensor, info) in source.tensors().iter().zip(&plan.tensors) {
-        let rows = source.rows(tensor)?;
+    for (tensor, info) in contents.tensors.iter().zip(&plan.tensors) {
+        let rows = source.rows(tensor, checkpoint.weights())?;
         let stage = Stage::Write { tensor: &info.name, kind: info.kind };
         let mut bytes = 0;
-        quantize::encode(&rows, info.kind, &mut |slab| {
+        encode::encode(&rows, info.kind, &mut |slab| {
             if cancel.is_cancelled() {
                 bail!("cancelled");
             }
@@ -179,23 +239,6 @@ fn write(
         out.write_all(&[0; ALIGNMENT as usize][..(gguf::aligned(bytes) - bytes) as usize])?;
     }
     Ok(())
-}
-
-fn types(source: &Source, mixture: Mixture) -> Vec<TensorInfo> {
-    let info = |tensor: &source::Tensor| TensorInfo {
-        name: tensor.name.clone(),
-        shape: tensor.shape.clone(),
-        kind: mixture.tensor_type(&tensor.name, &tensor.shape, source.anatomy()).unwrap_or_else(|| tensor.kept_type()),
-    };
-    source.tensors().iter().map(info).collect()
-}
-
-/// The source's metadata and what the weights became.
-fn with_types(source: &Source, mixture: Mixture) -> Vec<Pair> {
-    let mut pairs = source.metadata().to_vec();
-    pairs.push(("general.quantization_version".into(), Value::U32(QUANTIZATION_VERSION)));
-    pairs.push(("general.file_type".into(), Value::U32(mixture.file_type())));
-    pairs
 }
 
 #[cfg(test)]

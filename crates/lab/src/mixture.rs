@@ -10,15 +10,25 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(non_camel_case_types, reason = "the field's own names")]
 pub enum Mixture {
+    /// Every matrix in 32 bits.
     F32,
+    /// Every matrix in 16 bits, up to 65504.
     F16,
+    /// Every matrix in 16 bits with the range of f32.
     BF16,
+    /// Eight bits, a scale for 32 weights.
     Q8_0,
+    /// Six bits in blocks of 256.
     Q6_K,
+    /// Five bits in blocks of 256, six for the tensors that gain most.
     Q5_K_M,
+    /// Four bits in blocks of 256, six for the tensors that gain most.
     Q4_K_M,
+    /// Four bits, a scale for 32 weights.
     Q4_0,
+    /// Three bits in blocks of 256, four or five for the tensors that gain most.
     Q3_K_M,
+    /// Two bits in blocks of 256, three or four for the tensors that gain most.
     Q2_K,
 }
 
@@ -47,8 +57,11 @@ const FACTS: [Facts; 10] = [
 /// What the rules want to know of a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Anatomy {
+    /// Layers.
     pub layers: usize,
+    /// Query heads of a layer.
     pub heads: usize,
+    /// Key and value heads of a layer.
     pub kv_heads: usize,
     /// Experts of a layer, 0 for a dense model.
     pub experts: usize,
@@ -59,6 +72,7 @@ pub struct Anatomy {
 }
 
 impl Anatomy {
+    /// What a config says of it.
     pub fn of(config: &Config) -> Anatomy {
         Anatomy {
             layers: config.layers.len(),
@@ -72,7 +86,7 @@ impl Anatomy {
 }
 
 impl Mixture {
-    /// All mixtures, the largest first.
+    /// Lists all mixtures, the largest first.
     pub fn all() -> impl Iterator<Item = Mixture> {
         FACTS.iter().map(|facts| facts.mixture)
     }
@@ -81,6 +95,7 @@ impl Mixture {
         FACTS.iter().find(|facts| facts.mixture == self).expect("every mixture has its row")
     }
 
+    /// The name that llama.cpp has for it.
     pub fn name(self) -> &'static str {
         self.facts().name
     }
@@ -90,7 +105,7 @@ impl Mixture {
         self.facts().file_type
     }
 
-    /// What this mixture makes of a tensor, None for one that keeps its precision (norms, biases, routers).
+    /// Chooses the type that this mixture makes of a tensor, None for one that keeps its precision (norms, biases, routers).
     ///
     /// `name` is the GGUF name, `shape` has the row length last.
     pub fn tensor_type(self, name: &str, shape: &[usize], model: &Anatomy) -> Option<Type> {

@@ -1,103 +1,159 @@
-//! Recipes: an ordered list of compression steps, as TOML. What a step does is its own file's business.
+//! Recipes: an ordered list of compression steps, as TOML. What a step does is its own file's business, below `transform`.
 //!
 //! ```toml
 //! [[step]]
 //! quantize = { type = "Q4_K_M" }
 //! ```
 
-use super::mixture::Mixture;
-use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use crate::calibrate::Calibration;
+use crate::mixture::Mixture;
+use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step};
+use anyhow::{Context, Result, anyhow, bail};
+use std::ops::Range;
 use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// What to do to a model, step after step; at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
     /// As shown: the file's stem, or the quantization type.
     pub name: String,
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
-/// One step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    Quantize(Quantize),
-}
-
-/// Store the weights in fewer bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quantize {
-    #[serde(rename = "type", with = "by_name")]
-    pub mixture: Mixture,
-}
-
-/// A recipe as written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    #[serde(default)]
-    step: Vec<Step>,
+/// What is wrong with a recipe's text, and where.
+struct Fault {
+    at: Option<Range<usize>>,
+    what: String,
 }
 
 impl Recipe {
     /// The recipe of one quantize step.
     pub fn quantize(mixture: Mixture) -> Recipe {
-        Recipe { name: mixture.to_string(), steps: vec![Step::Quantize(Quantize { mixture })] }
+        Recipe { name: mixture.to_string(), steps: vec![Step::new("quantize", Quantize { mixture })] }
     }
 
     /// The recipe of one quantize step, by the name of its type.
+    ///
+    /// # Errors
+    /// One sentence that lists the types, where there is none of that name.
     pub fn named(name: &str) -> Result<Recipe> {
-        let mixture: Mixture = name.parse().map_err(|e: String| anyhow::anyhow!(e))?;
+        let mixture: Mixture = name.parse().map_err(|e: String| anyhow!(e))?;
         Ok(Recipe::quantize(mixture))
     }
 
-    /// Read a recipe's file.
+    /// Reads a recipe's file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, and as `parse`.
     pub fn read(file: &Path) -> Result<Recipe> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| anyhow::anyhow!("{}: cannot read the recipe: {e}", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).map_err(|e| anyhow!("{}: cannot read the recipe: {e}", file.display()))?;
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         Recipe::parse(&name, &text).with_context(|| file.display().to_string())
     }
 
-    /// Read a recipe from TOML; errors name the line, the key and what is allowed.
+    /// Reads a recipe from TOML.
+    ///
+    /// # Errors
+    /// One sentence that names the line, the key and what is allowed, or the step that cannot stand where it does.
     pub fn parse(name: &str, text: &str) -> Result<Recipe> {
-        let written: Written = toml::from_str(text).map_err(|e| {
-            let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            anyhow::anyhow!("line {line}: {}", e.message().replace('\n', ", "))
+        let steps = steps(text).map_err(|fault| {
+            let line = fault.at.map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            anyhow!("line {line}: {}", fault.what.replace('\n', ", "))
         })?;
-        if written.step.is_empty() {
+        if steps.is_empty() {
             bail!("a recipe has at least one step, such as [[step]] with quantize = {{ type = \"Q4_K_M\" }}");
         }
-        if written.step.len() > 1 {
-            bail!("a model can be quantized once only, but this recipe has {} quantize steps", written.step.len());
-        }
-        Ok(Recipe { name: name.into(), steps: written.step })
+        check_order(&steps)?;
+        Ok(Recipe { name: name.into(), steps })
     }
 
     /// The steps as TOML, the same for the same steps: what an artifact's address and a result's record hold.
     pub fn to_toml(&self) -> String {
-        toml::to_string(&Written { step: self.steps.clone() }).expect("steps are plain tables")
+        let table = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
+        let steps = self.steps.iter().map(|step| toml::Value::Table(table(step.kind(), step.settings().clone())));
+        toml::to_string(&table("step", steps.collect::<Vec<_>>().into())).expect("steps are plain tables")
     }
 
-    /// The mixture in which the recipe leaves the weights.
-    pub fn mixture(&self) -> Mixture {
-        let Step::Quantize(quantize) = self.steps[self.steps.len() - 1];
-        quantize.mixture
+    /// Folds the steps' plans over a form: what the recipe will make of a model, before any weight is read.
+    ///
+    /// # Errors
+    /// One sentence of the step that cannot be done to such a model.
+    pub fn plan(&self, mut form: Form) -> Result<Form> {
+        for step in &self.steps {
+            step.transform().plan(&mut form).with_context(|| format!("the step {}", step.kind()))?;
+        }
+        Ok(form)
+    }
+
+    /// Folds the steps over a checkpoint.
+    ///
+    /// # Errors
+    /// Of the step that fails.
+    pub fn apply<'a>(&self, checkpoint: Checkpoint<'a>, calibration: &Calibration) -> Result<Checkpoint<'a>> {
+        self.steps.iter().try_fold(checkpoint, |checkpoint, step| {
+            step.transform().apply(checkpoint, calibration).with_context(|| format!("the step {}", step.kind()))
+        })
     }
 }
 
-mod by_name {
-    use super::Mixture;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(mixture: &Mixture, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(mixture.name())
+/// The steps of a recipe's text.
+fn steps(text: &str) -> Result<Vec<Step>, Fault> {
+    let mut steps = Vec::new();
+    for (key, value) in DeTable::parse(text)?.into_inner() {
+        if key.get_ref() != "step" {
+            return Err(Fault::at(&key, format!("unknown field `{}`, expected `step`", key.get_ref())));
+        }
+        match value.get_ref() {
+            DeValue::Array(_) => (),
+            _ => return Err(Fault::at(&value, "steps are a list of tables, each written below a [[step]]")),
+        }
+        if let DeValue::Array(list) = value.into_inner() {
+            steps.extend(list.into_iter().map(step).collect::<Result<Vec<_>, _>>()?);
+        }
     }
+    Ok(steps)
+}
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mixture, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
+/// The step of a table of one key, its kind, to its settings.
+fn step(table: Spanned<DeValue>) -> Result<Step, Fault> {
+    let names = || KINDS.iter().map(|kind| format!("`{}`", kind.name)).collect::<Vec<_>>().join(" or ");
+    let one = Fault::at(&table, format!("a step is one key, expected {}", names()));
+    let DeValue::Table(table) = table.into_inner() else { return Err(one) };
+    let mut entries = table.into_iter();
+    let (Some((key, settings)), None) = (entries.next(), entries.next()) else { return Err(one) };
+    match KINDS.iter().find(|kind| kind.name == key.get_ref()) {
+        None => Err(Fault::at(&key, format!("unknown variant `{}`, expected {}", key.get_ref(), names()))),
+        Some(kind) => Ok((kind.read)(kind.name, ValueDeserializer::from(settings))?),
+    }
+}
+
+/// Quantized weights are not worked with further, nor quantized again.
+fn check_order(steps: &[Step]) -> Result<()> {
+    let Some(last) = steps.iter().position(|step| step.transform().is_last()) else { return Ok(()) };
+    let kind = steps[last].kind();
+    match steps.get(last + 1) {
+        None => Ok(()),
+        Some(_) if steps.iter().filter(|step| step.kind() == kind).count() > 1 => {
+            let count = steps.iter().filter(|step| step.kind() == kind).count();
+            bail!("a model can be quantized once only, but this recipe has {count} {kind} steps")
+        }
+        Some(after) => bail!("{} cannot follow {kind}, which is a recipe's last step", after.kind()),
+    }
+}
+
+impl Fault {
+    fn at<T>(place: &Spanned<T>, what: impl Into<String>) -> Fault {
+        Fault { at: Some(place.span()), what: what.into() }
+    }
+}
+
+impl From<toml::de::Error> for Fault {
+    fn from(error: toml::de::Error) -> Fault {
+        Fault { at: error.span(), what: error.message().to_owned() }
     }
 }
 
@@ -112,15 +168,30 @@ mod tests {
         assert_eq!(Recipe::parse("mine", &recipe.to_toml()).expect("its own TOML"), recipe);
     }
 
+    /// Addresses of artifacts and ids of trials are made of this text.
+    #[test]
+    fn the_text_of_a_recipe_never_changes() {
+        assert_eq!(Recipe::quantize(Mixture::Q4_K_M).to_toml(), "[[step]]\n\n[step.quantize]\ntype = \"Q4_K_M\"\n");
+        let typed = "step = [{quantize = {type = 'q8_0'}}]";
+        assert_eq!(
+            Recipe::parse("mine", typed).expect("a recipe").to_toml(),
+            Recipe::quantize(Mixture::Q8_0).to_toml()
+        );
+    }
+
     #[test]
     fn refusals_say_where_and_what_is_allowed() {
         let refusal = |text: &str| format!("{:#}", Recipe::parse("mine", text).expect_err("refused"));
         for (text, said) in [
             ("[[step]]\nquantise = { type = 'Q8_0' }", "line 2: unknown variant `quantise`, expected `quantize`"),
             ("[[step]]\n\nquantize = { tipe = 'Q8_0' }", "line 3: unknown field `tipe`, expected `type`"),
+            ("[[step]]\n[step.quantize]\ntype = 'Q8_0'\ntipe = 1", "line 4: unknown field `tipe`, expected `type`"),
             ("name = 'x'\n[[step]]", "line 1: unknown field `name`, expected `step`"),
             ("[[step]]\nquantize = { type = 'Q9' }", "line 2: 'Q9' is no quantization type; allowed are F32, F16,"),
             ("[[step]]\nquantize = {}", "line 2: missing field `type`"),
+            ("\nstep = 1", "line 2: steps are a list of tables"),
+            ("[[step]]", "line 1: a step is one key, expected `quantize`"),
+            ("[[step]]\nquantize = { type = 'Q8_0' }\nscale = {}", "line 1: a step is one key, expected `quantize`"),
             ("", "a recipe has at least one step"),
             ("[[step]\n", "line 1: "),
         ] {
@@ -130,9 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_quantized_once() {
+    fn weights_are_quantized_once_and_last() {
+        let refusal = |text: &str| Recipe::parse("mine", text).expect_err("refused").to_string();
         let step = "[[step]]\nquantize = { type = 'Q8_0' }\n";
-        let refusal = Recipe::parse("mine", &step.repeat(2)).expect_err("refused").to_string();
-        assert_eq!(refusal, "a model can be quantized once only, but this recipe has 2 quantize steps");
+        assert_eq!(
+            refusal(&step.repeat(2)),
+            "a model can be quantized once only, but this recipe has 2 quantize steps"
+        );
+        let later = format!("{step}[[step]]\ndrop_layer = {{ layer = 0 }}\n");
+        assert_eq!(refusal(&later), "drop_layer cannot follow quantize, which is a recipe's last step");
     }
 }

@@ -1,51 +1,73 @@
 //! Sources: a model to be compressed, as tensors under their GGUF names whose rows can be read one by one, and what a
 //! GGUF file says about it. From a Hugging Face folder, from files in the binary, from a GGUF file of floats, or from
-//! whatever answers for the weights of a config: a packed checkpoint, a model with an adapter merged in.
+//! whatever answers for the weights of a config, such as a packed checkpoint. The steps of a recipe find it as a
+//! checkpoint, and what they leave is read here row by row.
 
-use super::mixture::Anatomy;
+use crate::mixture::{Anatomy, Mixture};
+use crate::transform::{Checkpoint, Form};
+use crate::types::Types;
 use anyhow::{Context, Result, bail};
 use bantam_format::ggml::Type;
 use bantam_format::gguf;
 use bantam_format::gguf::{Gguf, Value};
-use bantam_model::checkpoint::gguf::Placed;
+use bantam_model::checkpoint::gguf::{GgufWeights, Placed};
 use bantam_model::checkpoint::safetensors::Safetensors;
 use bantam_model::config::gguf::{self as metadata, Pair, Told};
 use bantam_model::cost::TensorShape;
 use bantam_model::tokenizer::Files;
 use bantam_model::tokenizer::gguf as vocabulary;
-use bantam_model::{self as model, Config, Embedded, Precision, Tokenizer};
+use bantam_model::{self as model, Config, Embedded, Linear, Precision, Tokenizer, Weights};
 use candle_core::{DType, Device};
 use half::{bf16, f16};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::OnceLock;
+
+static CPU: Device = Device::Cpu;
 
 /// A model, opened and checked; its weights stay where they are until they are read.
 pub struct Source<'w> {
     name: String,
-    weights: Weights<'w>,
-    metadata: Vec<Pair>,
-    notes: Vec<String>,
-    tensors: Vec<Tensor>,
-    anatomy: Anatomy,
+    /// config.json's name, in errors.
+    file: String,
+    weights: Held<'w>,
+    /// Or why a GGUF file's is not understood.
+    config: Result<Config, String>,
+    /// The tokenizer in GGUF's keys, of a checkpoint.
+    vocabulary: Told,
+    contents: Contents,
     digest: OnceLock<String>,
 }
 
-/// A tensor of the source under its GGUF name, the row length last in its shape.
+/// What a GGUF file of a model holds, but for the numbers themselves and the types they become.
+#[derive(Clone)]
+pub(crate) struct Contents {
+    pub(crate) metadata: Vec<Pair>,
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) anatomy: Anatomy,
+    /// Where other programs will do otherwise than the file says, in sentences for the user.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A tensor under its GGUF name, the row length last in its shape.
+#[derive(Debug, Clone)]
 pub struct Tensor {
+    /// Its GGUF name.
     pub name: String,
+    /// Outermost first.
     pub shape: Vec<usize>,
     data: Data,
 }
 
-enum Weights<'w> {
-    Safetensors(Safetensors),
+enum Held<'w> {
+    Checkpoint(Box<dyn Weights + 'w>),
     Gguf(Gguf),
-    Asked(&'w dyn model::Weights),
 }
 
 /// Where a tensor's numbers are.
+#[derive(Debug, Clone)]
 enum Data {
     /// In tensors of the checkpoint, one after the other.
     Checkpoint(Vec<Piece>),
@@ -56,6 +78,7 @@ enum Data {
 }
 
 /// A tensor of the checkpoint as it becomes part of a GGUF tensor.
+#[derive(Debug, Clone)]
 struct Piece {
     name: String,
     shape: Vec<usize>,
@@ -63,19 +86,17 @@ struct Piece {
     order: Option<Vec<usize>>,
     /// The file has 1 + w.
     plus_one: bool,
-    /// The checkpoint has it as (in, out).
-    transposed: bool,
 }
 
 /// A tensor's numbers, ready to be read by row.
-pub struct Rows<'a> {
-    pub count: usize,
-    pub columns: usize,
+pub(crate) struct Rows<'a> {
+    pub(crate) count: usize,
+    pub(crate) columns: usize,
     /// Of as many rows each.
-    parts: Vec<Part<'a>>,
+    pieces: Vec<PieceRows<'a>>,
 }
 
-struct Part<'a> {
+struct PieceRows<'a> {
     numbers: Numbers<'a>,
     order: Option<&'a [usize]>,
     plus_one: bool,
@@ -87,8 +108,14 @@ enum Numbers<'a> {
     Made(Cow<'a, [f32]>),
 }
 
+/// The weights of a GGUF file whose config is not understood: none that could be asked for.
+struct Unreadable(String);
+
 impl<'w> Source<'w> {
-    /// Open a folder (config.json, a tokenizer, safetensors) or a GGUF file. `name` is what the model is called.
+    /// Opens a folder (config.json, a tokenizer, safetensors) or a GGUF file. `name` is what the model is called.
+    ///
+    /// # Errors
+    /// One sentence where a file is missing or broken, weights are quantized already, or GGUF cannot say what the model is.
     pub fn open(name: &str, path: &Path) -> Result<Source<'static>> {
         if !path.is_dir() {
             return Source::of_gguf(name, Gguf::open(path)?);
@@ -107,16 +134,19 @@ impl<'w> Source<'w> {
                 "{place}: its weights are quantized already ({quantization}); `bantam export` writes what they stand for"
             );
         }
-        let weights = Safetensors::open(path, &Device::Cpu, Precision::AsStored)?.of_family(config.family);
-        Source::of_checkpoint(name, &place, weights, &config, &Files::of_folder(path)?)
+        let weights = Safetensors::open(path, &CPU, Precision::AsStored)?.of_family(config.family);
+        Source::of_checkpoint(name, &place, weights, config, &Files::of_folder(path)?)
     }
 
-    /// A checkpoint compiled into the binary.
+    /// Opens a checkpoint compiled into the binary.
+    ///
+    /// # Errors
+    /// As `open`.
     pub fn embedded(files: &Embedded) -> Result<Source<'static>> {
-        let weights = Safetensors::embedded(files.name, files.weights, &Device::Cpu, Precision::AsStored)?;
+        let weights = Safetensors::embedded(files.name, files.weights, &CPU, Precision::AsStored)?;
         let config = read_config(files.config, files.generation_config, files.name)?;
         let weights = weights.of_family(config.family);
-        Source::of_checkpoint(files.name, files.name, weights, &config, &Files::embedded(files))
+        Source::of_checkpoint(files.name, files.name, weights, config, &Files::embedded(files))
     }
 
     /// `place` names the folder in errors.
@@ -124,53 +154,47 @@ impl<'w> Source<'w> {
         name: &str,
         place: &str,
         weights: Safetensors,
-        config: &Config,
+        config: Config,
         files: &Files,
     ) -> Result<Source<'static>> {
-        refuse_strangers(&weights, config).with_context(|| place.to_owned())?;
+        refuse_strangers(&weights, &config).with_context(|| place.to_owned())?;
         let tokenizer = files.tokenizer(config.bos, config.eos.first().copied())?;
-        for tensor in model::cost(config).tensors {
-            let raw = weights.raw(&tensor.name)?;
-            let turned = is_turned(config, &tensor);
-            let as_stored: Vec<usize> =
-                if turned { tensor.shape.iter().rev().copied().collect() } else { tensor.shape.clone() };
-            if raw.shape != as_stored {
+        for tensor in model::cost(&config).tensors {
+            let stored = weights.raw(&tensor.name)?;
+            let expected = shape_in_checkpoint(&config, &tensor);
+            if stored.shape != expected {
                 bail!(
-                    "{place}: tensor {} has shape {:?}, but config.json asks for {as_stored:?}",
+                    "{place}: tensor {} has shape {:?}, but config.json asks for {expected:?}",
                     tensor.name,
-                    raw.shape
+                    stored.shape
                 );
             }
         }
-        Source::new(name, &format!("{place}/config.json"), Weights::Safetensors(weights), config, &tokenizer)
+        Source::of_weights(name, &format!("{place}/config.json"), Box::new(weights), config, &tokenizer)
     }
 
-    /// Of weights that are asked for one by one, as f32.
-    pub fn asked(
+    /// Makes a source of whatever answers for the weights of a config. `file` names the config in errors.
+    ///
+    /// # Errors
+    /// One sentence where GGUF cannot say what the model or its tokenizer is.
+    pub fn of_weights(
         name: &str,
-        place: &str,
-        weights: &'w dyn model::Weights,
-        config: &Config,
+        file: &str,
+        weights: Box<dyn Weights + 'w>,
+        config: Config,
         tokenizer: &Tokenizer,
     ) -> Result<Source<'w>> {
-        Source::new(name, place, Weights::Asked(weights), config, tokenizer)
-    }
-
-    fn new(name: &str, file: &str, weights: Weights<'w>, config: &Config, tokenizer: &Tokenizer) -> Result<Source<'w>> {
-        let stored = matches!(weights, Weights::Safetensors(_));
-        let mut tensors = placed(config, stored)?;
-        let parameters = tensors.iter().map(Tensor::weights).sum();
-        let Told { pairs: mut metadata, mut notes } = metadata::of_config(name, config, parameters, file)?;
-        let words = vocabulary::of_tokenizer(tokenizer, config.vocab, &config.eos).with_context(|| file.to_owned())?;
-        metadata.extend(words.pairs);
-        notes.extend(words.notes);
-        tensors.extend(metadata::rope_tensors(config).into_iter().map(|(name, factors)| Tensor {
+        let vocabulary = words(tokenizer, &config, file)?;
+        let contents = Contents::of_config(name, &config, &vocabulary, file)?;
+        Ok(Source {
             name: name.into(),
-            shape: vec![factors.len()],
-            data: Data::Made(factors),
-        }));
-        let anatomy = Anatomy::of(config);
-        Ok(Source { name: name.into(), weights, metadata, notes, tensors, anatomy, digest: OnceLock::new() })
+            file: file.into(),
+            weights: Held::Checkpoint(weights),
+            config: Ok(config),
+            vocabulary,
+            contents,
+            digest: OnceLock::new(),
+        })
     }
 
     fn of_gguf(name: &str, file: Gguf) -> Result<Source<'static>> {
@@ -186,41 +210,92 @@ impl<'w> Source<'w> {
             tied: file.tensor("output.weight").is_none(),
             llama: architecture == "llama",
         };
-        let tensors = gguf_tensors(&file)?;
-        let metadata = gguf_metadata(&file);
-        let weights = Weights::Gguf(file);
-        let digest = OnceLock::new();
-        Ok(Source { name: name.into(), weights, metadata, notes: Vec::new(), tensors, anatomy, digest })
+        let (tensors, metadata) = (gguf_tensors(&file)?, gguf_metadata(&file));
+        Ok(Source {
+            name: name.into(),
+            file: file.file().to_owned(),
+            config: Config::from_gguf(&file).map_err(|error| error.to_string()),
+            weights: Held::Gguf(file),
+            vocabulary: Told::default(),
+            contents: Contents { metadata, tensors, anatomy, notes: Vec::new() },
+            digest: OnceLock::new(),
+        })
     }
 
-    /// Where other programs will do otherwise than the file says, in sentences for the user.
+    /// Where other programs will do otherwise than a GGUF file of this model says, in sentences for the user.
     pub fn notes(&self) -> &[String] {
-        &self.notes
+        &self.contents.notes
     }
 
+    /// What the model is called.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The model's tensors as a GGUF file has them.
     pub fn tensors(&self) -> &[Tensor] {
-        &self.tensors
+        &self.contents.tensors
     }
 
-    /// What a GGUF file says about the model, without what compression changes.
-    pub fn metadata(&self) -> &[Pair] {
-        &self.metadata
+    /// How many experts a layer has, 0 for a dense model.
+    pub fn experts(&self) -> usize {
+        self.contents.anatomy.experts
     }
 
-    pub fn anatomy(&self) -> &Anatomy {
-        &self.anatomy
+    /// What is known of the model without its weights. They stay as they are stored until a step says otherwise.
+    pub fn form(&self) -> Form {
+        let types = match (&self.weights, &self.config) {
+            (Held::Checkpoint(_), Ok(config)) => Types::as_stored(config),
+            _ => Types::of_mixture(match self.tensors().iter().find(|t| t.shape.len() > 1).map(Tensor::kept_type) {
+                Some(Type::F16) => Mixture::F16,
+                Some(Type::BF16) => Mixture::BF16,
+                _ => Mixture::F32,
+            }),
+        };
+        Form::new(self.config.clone(), types)
     }
 
-    /// The tensor's numbers.
-    pub fn rows<'a>(&'a self, tensor: &'a Tensor) -> Result<Rows<'a>> {
-        let whole = |numbers| vec![Part { numbers, order: None, plus_one: false, transposed: false }];
-        let parts = match (&tensor.data, &self.weights) {
-            (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| self.part(piece)).collect::<Result<_>>()?,
-            (Data::Gguf(dtype), Weights::Gguf(file)) => {
+    /// The model as the first step of a recipe finds it.
+    pub fn checkpoint(&self) -> Checkpoint<'_> {
+        let weights: Box<dyn Weights + '_> = match (&self.weights, &self.config) {
+            (Held::Checkpoint(weights), _) => Box::new(weights),
+            (Held::Gguf(file), Ok(config)) => Box::new(GgufWeights::new(file, config, &CPU, Precision::AsStored)),
+            (Held::Gguf(_), Err(why)) => Box::new(Unreadable(why.clone())),
+        };
+        Checkpoint::new(self.form(), weights)
+    }
+
+    /// What a GGUF file of the model in this form holds. A file that no step has changed is kept as it lies.
+    pub(crate) fn contents(&self, form: &Form) -> Result<Cow<'_, Contents>> {
+        if !form.is_rewritten() {
+            return Ok(Cow::Borrowed(&self.contents));
+        }
+        let config = form.config()?;
+        let changed = form.tokenizer().map(|tokenizer| words(tokenizer, config, &self.file)).transpose()?;
+        let vocabulary = changed.as_ref().unwrap_or(&self.vocabulary);
+        let Held::Gguf(file) = &self.weights else {
+            return Contents::of_config(&self.name, config, vocabulary, &self.file).map(Cow::Owned);
+        };
+        let name = file.optional_string("general.name").unwrap_or(&self.name);
+        let mut contents = Contents::of_config(name, config, vocabulary, &self.file)?;
+        // what neither the config nor the tokenizer says stays as the file has it
+        let told: HashSet<String> = contents.metadata.iter().map(|(key, _)| key.clone()).collect();
+        let own = format!("{}.", config.family.gguf);
+        let is_kept = |key: &str| {
+            let is_old = key.starts_with(&own) || (changed.is_some() && key.starts_with("tokenizer."));
+            !is_old && !told.contains(key)
+        };
+        let kept = self.contents.metadata.iter().filter(|(key, _)| is_kept(key)).cloned();
+        contents.metadata.extend(kept);
+        Ok(Cow::Owned(contents))
+    }
+
+    /// The numbers of a tensor of these contents, as the weights have them.
+    pub(crate) fn rows<'a>(&'a self, tensor: &'a Tensor, weights: &'a dyn Weights) -> Result<Rows<'a>> {
+        let whole = |numbers| vec![PieceRows { numbers, order: None, plus_one: false, transposed: false }];
+        let pieces = match (&tensor.data, &self.weights) {
+            (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| piece.rows(weights)).collect::<Result<_>>()?,
+            (Data::Gguf(dtype), Held::Gguf(file)) => {
                 let info = file.tensor(&tensor.name).with_context(|| format!("tensor {} is missing", tensor.name))?;
                 whole(Numbers::Stored(*dtype, file.data(info)))
             }
@@ -229,39 +304,25 @@ impl<'w> Source<'w> {
         };
         // a bias is a column of single numbers, so that its rows can be moved like its matrix's
         let columns = if tensor.shape.len() == 1 { 1 } else { tensor.shape[tensor.shape.len() - 1] };
-        Ok(Rows { count: tensor.weights() as usize / columns.max(1), columns, parts })
-    }
-
-    fn part<'a>(&'a self, piece: &'a Piece) -> Result<Part<'a>> {
-        let numbers = match &self.weights {
-            Weights::Safetensors(weights) => {
-                let raw = weights.raw(&piece.name)?;
-                Numbers::Stored(raw.dtype, raw.bytes)
-            }
-            Weights::Asked(weights) => {
-                let tensor = match piece.shape[..] {
-                    [out, inp] => weights.linear(&piece.name, out, inp)?.dequantized()?,
-                    _ => weights.tensor(&piece.name, &piece.shape)?,
-                };
-                Numbers::Made(Cow::Owned(tensor.flatten_all()?.to_vec1()?))
-            }
-            Weights::Gguf(_) => unreachable!("a GGUF file's tensors have no pieces"),
-        };
-        Ok(Part { numbers, order: piece.order.as_deref(), plus_one: piece.plus_one, transposed: piece.transposed })
+        Ok(Rows { count: tensor.weights() as usize / columns.max(1), columns, pieces })
     }
 
     /// The identity of weights, config and tokenizer: a SHA-256 over all that a GGUF file of this model would hold.
     /// Reads all weights the first time; `progress` is told of every run of weights read.
+    ///
+    /// # Errors
+    /// Where weights cannot be read.
     pub fn digest(&self, progress: &mut dyn FnMut(u64)) -> Result<&str> {
         if let Some(digest) = self.digest.get() {
             return Ok(digest);
         }
         let mut hash = Sha256::new();
-        hash.update(gguf::head(&self.metadata, &[]));
-        for tensor in &self.tensors {
+        hash.update(gguf::head(&self.contents.metadata, &[]));
+        let checkpoint = self.checkpoint();
+        for tensor in self.tensors() {
             hash.update(format!("{} {:?} ", tensor.name, tensor.shape));
-            for part in self.rows(tensor)?.parts {
-                match part.numbers {
+            for piece in self.rows(tensor, checkpoint.weights())?.pieces {
+                match piece.numbers {
                     Numbers::Stored(dtype, bytes) => {
                         hash.update(dtype.as_str());
                         for part in bytes.chunks(1 << 24) {
@@ -275,6 +336,27 @@ impl<'w> Source<'w> {
         }
         let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(self.digest.get_or_init(|| digest))
+    }
+}
+
+/// The tokenizer in GGUF's keys.
+fn words(tokenizer: &Tokenizer, config: &Config, file: &str) -> Result<Told> {
+    vocabulary::of_tokenizer(tokenizer, config.vocab, &config.eos).with_context(|| file.to_owned())
+}
+
+impl Contents {
+    fn of_config(name: &str, config: &Config, vocabulary: &Told, file: &str) -> Result<Contents> {
+        let mut tensors = placed(config)?;
+        let parameters = tensors.iter().map(Tensor::weights).sum();
+        let Told { pairs: mut metadata, mut notes } = metadata::of_config(name, config, parameters, file)?;
+        metadata.extend(vocabulary.pairs.iter().cloned());
+        notes.extend(vocabulary.notes.iter().cloned());
+        tensors.extend(metadata::rope_tensors(config).into_iter().map(|(name, factors)| Tensor {
+            name: name.into(),
+            shape: vec![factors.len()],
+            data: Data::Made(factors),
+        }));
+        Ok(Contents { metadata, tensors, anatomy: Anatomy::of(config), notes })
     }
 }
 
@@ -294,21 +376,48 @@ impl Tensor {
     }
 }
 
+impl Piece {
+    /// Read where it lies, and where it lies nowhere made in f32.
+    fn rows<'a>(&'a self, weights: &'a dyn Weights) -> Result<PieceRows<'a>> {
+        let (numbers, transposed) = match weights.stored(&self.name)? {
+            Some(stored) => (Numbers::Stored(stored.dtype, stored.bytes), stored.transposed),
+            None => {
+                let tensor = match self.shape[..] {
+                    [out, inp] => weights.linear(&self.name, out, inp)?.dequantized()?,
+                    _ => weights.tensor(&self.name, &self.shape)?,
+                };
+                (Numbers::Made(Cow::Owned(tensor.flatten_all()?.to_vec1()?)), false)
+            }
+        };
+        Ok(PieceRows { numbers, order: self.order.as_deref(), plus_one: self.plus_one, transposed })
+    }
+}
+
+impl Weights for Unreadable {
+    fn tensor(&self, _: &str, _: &[usize]) -> model::Result<candle_core::Tensor> {
+        Err(model::Error::Request(self.0.clone()))
+    }
+
+    fn linear(&self, _: &str, _: usize, _: usize) -> model::Result<Linear> {
+        Err(model::Error::Request(self.0.clone()))
+    }
+}
+
 impl Rows<'_> {
-    /// Read row `index` of the GGUF order into `row`, as f32.
-    pub fn read(&self, index: usize, row: &mut [f32]) {
-        let rows = self.count / self.parts.len();
-        let part = &self.parts[index / rows];
-        let index = part.order.map_or(index % rows, |order| order[index % rows]);
-        match part.transposed {
+    /// Reads row `index` of the GGUF order into `row`, as f32.
+    pub(crate) fn read(&self, index: usize, row: &mut [f32]) {
+        let rows = self.count / self.pieces.len();
+        let piece = &self.pieces[index / rows];
+        let index = piece.order.map_or(index % rows, |order| order[index % rows]);
+        match piece.transposed {
             // a column of the checkpoint's matrix
             true => row
                 .iter_mut()
                 .enumerate()
-                .for_each(|(i, x)| part.numbers.read(i * rows + index, std::slice::from_mut(x))),
-            false => part.numbers.read(index * self.columns, row),
+                .for_each(|(i, x)| piece.numbers.read(i * rows + index, std::slice::from_mut(x))),
+            false => piece.numbers.read(index * self.columns, row),
         }
-        if part.plus_one {
+        if piece.plus_one {
             row.iter_mut().for_each(|x| *x += 1.0);
         }
     }
@@ -348,8 +457,7 @@ fn read_config(config: &[u8], generation: Option<&[u8]>, place: &str) -> Result<
 /// No tensor may be there that the config does not call for: it would be lost in silence.
 fn refuse_strangers(weights: &Safetensors, config: &Config) -> Result<()> {
     let expected = model::cost(config).tensors;
-    let known: std::collections::HashSet<&str> =
-        expected.iter().filter_map(|tensor| weights.stored_name(&tensor.name)).collect();
+    let known: HashSet<&str> = expected.iter().filter_map(|tensor| weights.stored_name(&tensor.name)).collect();
     // the output of a tied model is sometimes saved again, and old checkpoints keep rotary frequencies and masks
     let derived = |name: &str| {
         let buffers =
@@ -362,16 +470,18 @@ fn refuse_strangers(weights: &Safetensors, config: &Config) -> Result<()> {
     }
 }
 
-/// Whether a checkpoint has the matrix as (in, out).
-pub(super) fn is_turned(config: &Config, tensor: &TensorShape) -> bool {
-    config.family.transposed && tensor.is_matrix() && tensor.part.is_within_layer()
+/// The shape that checkpoints store a tensor of the config in: some families' matrices as (in, out).
+pub(crate) fn shape_in_checkpoint(config: &Config, tensor: &TensorShape) -> Vec<usize> {
+    match tensor.is_matrix() && config.family.is_transposed(&tensor.name) {
+        true => tensor.shape.iter().rev().copied().collect(),
+        false => tensor.shape.clone(),
+    }
 }
 
-/// The GGUF tensors of a config, each with the tensors of the checkpoint that it is made of. `stored` is whether these
-/// lie as in the files, and not as the graph asks for them.
-fn placed(config: &Config, stored: bool) -> Result<Vec<Tensor>> {
+/// The GGUF tensors of a config, each with the tensors of the checkpoint that it is made of.
+fn placed(config: &Config) -> Result<Vec<Tensor>> {
     let mut tensors: Vec<Tensor> = Vec::new();
-    let mut by_name: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
     for wanted in model::cost(config).tensors {
         let placed = Placed::of(config, &wanted.name);
         let placed = placed.with_context(|| format!("tensor {} has no GGUF name", wanted.name))?;
@@ -379,14 +489,7 @@ fn placed(config: &Config, stored: bool) -> Result<Vec<Tensor>> {
         let one: Vec<usize> =
             if wanted.shape.first() == Some(&1) { wanted.shape[1..].to_vec() } else { wanted.shape.clone() };
         let stacked = if placed.stacked > 1 { vec![placed.stacked] } else { Vec::new() };
-        let transposed = stored && is_turned(config, &wanted);
-        let piece = Piece {
-            name: wanted.name,
-            shape: wanted.shape,
-            order: placed.order,
-            plus_one: placed.plus_one,
-            transposed,
-        };
+        let piece = Piece { name: wanted.name, shape: wanted.shape, order: placed.order, plus_one: placed.plus_one };
         let index = *by_name.entry(placed.tensor.clone()).or_insert(tensors.len());
         match tensors.get_mut(index).map(|tensor| &mut tensor.data) {
             Some(Data::Checkpoint(pieces)) => pieces.push(piece),

@@ -50,13 +50,13 @@ pub use error::{Error, Result};
 pub use family::Family;
 pub use generate::{End, Generated};
 pub use inspect::{Container, Facts, inspect};
-pub use linear::Linear;
+pub use linear::{InputObserver, Linear};
 pub use load::{Embedded, LoadOptions, Model, Source, load, main_file, read_tokenizer, with_weights};
 pub use ops::Span;
 pub use sample::Sampling;
 pub use score::{Item, Loglikelihood};
 pub use tokenizer::Tokenizer;
-pub use weights::{Precision, Weights};
+pub use weights::{Observed, Precision, StoredTensor, Weights};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! A matrix that activations are multiplied by, whatever form its weights are in: dense (f32, f16, bf16) or one of
 //! ggml's quantized blocks, candle's or our own, with columns in another order where blocks ask for it, and with a
-//! low-rank adapter where there is one. The graph, and all that measures or changes it, sees only this.
+//! low-rank adapter where there is one. The graph, and all that measures or changes it, sees only this. It can show its
+//! inputs to an observer, for whoever calibrates.
 
+use std::fmt;
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -19,12 +21,31 @@ pub struct Linear {
     columns: Option<Columns>,
     adapter: Option<Arc<LowRank>>,
     bias: Option<Tensor>,
+    observer: Option<Arc<Watch>>,
 }
 
+/// Sees what a graph's matrices are multiplied by.
+pub trait InputObserver: Send + Sync {
+    /// Sees the input `x`, (rows, inp) f32, of a matrix by its checkpoint name, before it is multiplied. An embedding's rows
+    /// are looked up, not multiplied, and so not shown; a head that is the embedding has the embedding's name.
+    ///
+    /// # Errors
+    /// Whatever stops it, which stops the pass.
+    fn see(&self, matrix: &str, x: &Tensor) -> Result<()>;
+}
+
+/// Who looks at a matrix's inputs, and what the matrix is called.
+struct Watch {
+    name: String,
+    observer: Arc<dyn InputObserver>,
+}
+
+/// A matrix's weights in the form they are stored in.
 #[derive(Debug, Clone)]
 pub enum Weight {
     /// (out, inp), contiguous; f32, f16 or bf16.
     Dense(Tensor),
+    /// (out, inp) in blocks that candle multiplies.
     Quantized(Arc<QTensor>),
     /// On the CPU only.
     Iq4(Arc<Iq4>),
@@ -67,16 +88,19 @@ impl Linear {
     }
 
     fn new(weight: Weight) -> Self {
-        Self { weight, columns: None, adapter: None, bias: None }
+        Self { weight, columns: None, adapter: None, bias: None, observer: None }
     }
 
-    /// With a bias of (out).
+    /// Adds a bias of (out).
     pub fn with_bias(self, bias: Tensor) -> Self {
         Self { bias: Some(bias), ..self }
     }
 
-    /// With stored columns that are those of the inputs `order`, a permutation. Inputs are brought in that order before
+    /// Says that the stored columns are those of the inputs `order`, a permutation. Inputs are brought in that order before
     /// they are multiplied.
+    ///
+    /// # Errors
+    /// When the device has no room for the order.
     pub fn with_columns_in(self, order: &[u32]) -> Result<Self> {
         let mut inverse = vec![0u32; order.len()];
         for (column, &input) in order.iter().enumerate() {
@@ -87,26 +111,49 @@ impl Linear {
         Ok(Self { columns: Some(columns), ..self })
     }
 
-    /// With an adapter of the same (out, inp), in place of any that it has.
+    /// Adds an adapter of the same (out, inp), in place of any that it has.
     pub fn with_adapter(self, adapter: LowRank) -> Self {
         Self { adapter: Some(Arc::new(adapter)), ..self }
     }
 
-    /// The weights as they are stored, without adapter; columns may stand in another order, see `dequantized`.
+    /// Shows its inputs to an observer from now on, as those of the matrix `name`.
+    pub fn with_observer(self, name: &str, observer: Arc<dyn InputObserver>) -> Self {
+        Self { observer: Some(Arc::new(Watch { name: name.to_owned(), observer })), ..self }
+    }
+
+    /// Gives the weights as they are stored, without adapter; columns may stand in another order, see `dequantized`.
     pub fn weight(&self) -> &Weight {
         &self.weight
     }
 
+    /// The bias, (out).
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
     }
 
+    /// The adapter, where there is one.
     pub fn adapter(&self) -> Option<&LowRank> {
         self.adapter.as_deref()
     }
 
-    /// x (T, inp) to (T, out), f32. Differentiable where the weight is f32.
+    /// Multiplies: x (T, inp) to (T, out), f32. Differentiable where the weight is f32.
+    ///
+    /// # Errors
+    /// When the shapes do not fit, memory is short, or the observer stops it.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.show(x)?;
+        self.multiply(x)
+    }
+
+    /// Shows an input to the observer, where there is one.
+    fn show(&self, x: &Tensor) -> Result<()> {
+        match &self.observer {
+            None => Ok(()),
+            Some(watch) => watch.observer.see(&watch.name, x),
+        }
+    }
+
+    fn multiply(&self, x: &Tensor) -> Result<Tensor> {
         let mut y = match &self.columns {
             None => self.weight.product(x)?,
             Some(columns) => self.weight.product(&x.index_select(&columns.input_of, 1)?)?,
@@ -123,7 +170,10 @@ impl Linear {
         }
     }
 
-    /// The rows of W at `ids`, (n, inp) f32: W read as an embedding table. Every id must be below `out`.
+    /// Looks up the rows of W at `ids`, (n, inp) f32: W read as an embedding table. Every id must be below `out`.
+    ///
+    /// # Errors
+    /// When an id is not below `out`.
     pub fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         let rows = self.columns_by_input(self.weight.rows(ids)?)?;
         let Some(LowRank { a, b, magnitude }) = self.adapter.as_deref() else { return Ok(rows) };
@@ -135,7 +185,10 @@ impl Linear {
         }
     }
 
-    /// W in f32, (out, inp), with what the adapter adds.
+    /// Widens W to f32, (out, inp), with what the adapter adds.
+    ///
+    /// # Errors
+    /// When memory is short.
     pub fn dequantized(&self) -> Result<Tensor> {
         let weight = self.columns_by_input(self.weight.dequantized()?)?;
         match self.adapter.as_deref() {
@@ -163,6 +216,7 @@ impl Linear {
         self.weight.format()
     }
 
+    /// The device that its weights are on.
     pub fn device(&self) -> Device {
         self.weight.device()
     }
@@ -234,7 +288,10 @@ impl Weight {
 }
 
 impl LowRank {
-    /// m ⊙ (W + b a) of an f32 W (out, inp).
+    /// Merges the adapter into an f32 W (out, inp): m ⊙ (W + b a).
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
     pub fn merged(&self, weight: &Tensor) -> Result<Tensor> {
         let sum = (weight + self.b.matmul(&self.a)?)?;
         match &self.magnitude {
@@ -248,12 +305,22 @@ impl LowRank {
     }
 }
 
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 fn bytes_of(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
-/// Several matrices applied to one input: q, k and v, or gate and up. One pass over the input where the weights allow.
+/// Multiplies one input by several matrices: q, k and v, or gate and up. One pass over the input where the weights allow.
+///
+/// # Errors
+/// As `Linear::forward`.
 pub fn forward_all<const N: usize>(linears: [&Linear; N], x: &Tensor) -> Result<[Tensor; N]> {
+    linears.iter().try_for_each(|linear| linear.show(x))?;
     let quantized: Vec<&QTensor> = linears.iter().filter_map(|linear| linear.plain_blocks()).collect();
     if quantized.len() == N
         && let Some(ys) = QTensor::gemv_fused_shared_lhs(&quantized, x)?
@@ -261,6 +328,6 @@ pub fn forward_all<const N: usize>(linears: [&Linear; N], x: &Tensor) -> Result<
     {
         return Ok(ys);
     }
-    let ys = linears.into_iter().map(|linear| linear.forward(x)).collect::<Result<Vec<_>>>()?;
+    let ys = linears.into_iter().map(|linear| linear.multiply(x)).collect::<Result<Vec<_>>>()?;
     Ok(ys.try_into().expect("one output for each of the N linears"))
 }

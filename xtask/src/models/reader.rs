@@ -3,7 +3,7 @@
 use super::corpus::{self, Doc};
 use super::tokenizer::Special;
 use anyhow::{Result, anyhow, ensure};
-use bantam_lab::train::{Example, Source};
+use bantam_lab::train::{Documents, Example};
 use tokenizers::Tokenizer;
 
 /// One document in so many begins with <s>. Suites ask without it and running text is scored after it: both must work.
@@ -15,7 +15,7 @@ pub struct Reader {
     pub seed: u64,
 }
 
-impl Source for Reader {
+impl Documents for Reader {
     fn document(&self, index: u64) -> Result<Example> {
         let doc = corpus::training_doc(self.seed, index);
         example(&self.tokenizer, &doc, index.is_multiple_of(BEGIN_ONE_IN))

@@ -1,6 +1,10 @@
 //! The room from outside: a checkpoint goes in, a GGUF file comes out, read back by candle.
 
+mod calibrate;
+mod transform;
+
 use super::*;
+use bantam_model::config::gguf::Pair;
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{Device, Tensor};
 use std::collections::HashMap;
@@ -83,7 +87,7 @@ fn every_type_is_written_as_planned_and_read_back() {
     let original: Vec<f32> = original.and_then(|t| t.to_vec1()).expect("values");
     for (mixture, most) in most {
         let recipe = Recipe::quantize(mixture);
-        let plan = plan_types(&source, &recipe);
+        let plan = plan_types(&source, &recipe).expect("a plan");
         let artifact = make(&source, &recipe, &folder.path().join("artifacts"));
         assert_eq!((artifact.bytes, &artifact.tensors), (plan.bytes, &plan.tensors), "{mixture}");
         assert_eq!(fs::metadata(&artifact.path).expect("the file").len(), plan.bytes, "{mixture}");

@@ -9,8 +9,11 @@ use std::sync::Mutex;
 /// The settings of an optimizer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
+    /// How slowly the mean of the gradient moves.
     pub beta1: f64,
+    /// How slowly the mean of its square moves.
     pub beta2: f64,
+    /// What keeps the division by its root from zero.
     pub eps: f64,
     /// Pulls matrices to zero by rate · decay a step. Norms, biases and embeddings are left alone.
     pub decay: f64,
@@ -25,16 +28,16 @@ impl Default for AdamW {
 }
 
 /// A variable with its gradient and the running means of the gradient and of its square.
-pub struct Slot {
-    pub name: String,
-    pub var: Var,
-    pub mean: Vec<f32>,
-    pub square: Vec<f32>,
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) var: Var,
+    pub(crate) mean: Vec<f32>,
+    pub(crate) square: Vec<f32>,
     grad: Vec<f32>,
 }
 
 impl Slot {
-    pub fn new(name: String, var: Var) -> Slot {
+    pub(crate) fn new(name: String, var: Var) -> Slot {
         let n = var.elem_count();
         Slot { name, var, mean: vec![0.0; n], square: vec![0.0; n], grad: vec![0.0; n] }
     }
@@ -62,9 +65,12 @@ impl Slot {
 }
 
 impl AdamW {
-    /// One step with the summed gradients, `grads[shard][slot]`; `step` counts from 1. Returns the norm before clipping.
-    /// Changes nothing and fails when that norm is not finite.
-    pub fn step(&self, slots: &mut [Slot], grads: &[Vec<Tensor>], rate: f64, step: u64) -> Result<f64> {
+    /// Takes one step with the summed gradients, `grads[shard][slot]`; `step` counts from 1. Returns the norm before
+    /// clipping.
+    ///
+    /// # Errors
+    /// Where that norm is not finite; then nothing has changed.
+    pub(crate) fn step(&self, slots: &mut [Slot], grads: &[Vec<Tensor>], rate: f64, step: u64) -> Result<f64> {
         let squares: Result<Vec<f64>> = slots
             .par_iter_mut()
             .enumerate()

@@ -5,6 +5,7 @@ use bantam_model::ops::Span;
 /// A tokenized document: token i + 1 is predicted after tokens 0..=i and counts by `weights[i + 1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
+    /// Its tokens.
     pub tokens: Vec<u32>,
     /// One per token; the first is never predicted and its weight never read.
     pub weights: Vec<f32>,
@@ -26,13 +27,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Puts documents one after the other.
     pub fn new<'a>(examples: impl IntoIterator<Item = &'a Example>) -> Batch {
         let mut batch = Batch::default();
         examples.into_iter().for_each(|example| batch.push(example));
         batch
     }
 
-    /// Σ of the weights: a batch's share in a mean over several.
+    /// Adds up the weights: a batch's share in a mean over several.
     pub fn weight(&self) -> f64 {
         self.weights.iter().map(|&w| f64::from(w)).sum()
     }
@@ -53,7 +55,7 @@ impl Batch {
 
 /// Splits documents over `shards` so that the longest shard is short: each document, longest first, to the lightest.
 /// Depends on nothing but the documents and the number of shards. No shard is without documents.
-pub fn shards(examples: &[Example], shards: usize) -> Vec<Batch> {
+pub(crate) fn shards(examples: &[Example], shards: usize) -> Vec<Batch> {
     let mut order: Vec<&Example> = examples.iter().collect();
     order.sort_by_key(|example| std::cmp::Reverse(example.tokens.len()));
     let mut parts: Vec<(usize, Vec<&Example>)> = vec![(0, Vec::new()); shards.max(1)];

@@ -11,20 +11,20 @@ use std::path::Path;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Position {
-    pub steps: u64,
+pub(crate) struct Position {
+    pub(crate) steps: u64,
     /// Tokens seen.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
     /// The next document to be read.
-    pub document: u64,
+    pub(crate) document: u64,
     /// Seconds spent so far, over all sittings.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// The running mean of the loss that progress shows; none before the first step.
-    pub loss: Option<f64>,
+    pub(crate) loss: Option<f64>,
 }
 
 /// Writes the state of a run made after `plan` (any text that tells one plan from another).
-pub fn write(path: &Path, plan: &str, position: &Position, slots: &[Slot]) -> Result<()> {
+pub(crate) fn write(path: &Path, plan: &str, position: &Position, slots: &[Slot]) -> Result<()> {
     let loss = position.loss.map(|loss| loss.to_bits().to_string());
     let header = HashMap::from([
         ("plan".to_owned(), plan.to_owned()),
@@ -56,7 +56,7 @@ pub fn write(path: &Path, plan: &str, position: &Position, slots: &[Slot]) -> Re
 
 /// Fills the slots from a checkpoint, and says how far it was. None when there is no such file; fails when the file is of
 /// another plan or other variables, or broken.
-pub fn read(path: &Path, plan: &str, slots: &mut [Slot]) -> Result<Option<Position>> {
+pub(crate) fn read(path: &Path, plan: &str, slots: &mut [Slot]) -> Result<Option<Position>> {
     let data = match fs::read(path) {
         Ok(data) => data,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,13 +1,13 @@
 //! Training: the bundled family from nothing, and later distillation and adapters, all through one loop.
 //!
 //! ```text
-//! Source (document i) ─► Batch ─► shards ─► Network.logits ─► Loss ─► gradients ─► clip, AdamW ─► Vars
+//! Documents (i) ─► Batch ─► shards ─► Network.logits ─► Loss ─► gradients ─► clip, AdamW ─► Vars
 //!                                                                        every few minutes: Checkpoint
 //! ```
 //!
 //! A step is a function of the variables, the moments and the index of the next document, and all of them stand in the
 //! checkpoint: a killed run goes on and ends bit for bit where an undisturbed one ends, given the same number of shards.
-//! What is trained on is not known here, nor which architecture: see `family`.
+//! What is trained on is not known here, nor which architecture.
 
 mod adamw;
 mod batch;
@@ -19,7 +19,7 @@ mod vars;
 pub use adamw::AdamW;
 pub use batch::{Batch, Example};
 pub use schedule::Schedule;
-pub use trainer::{Loss, Network, Plan, Progress, Source, Trainer, next_token};
+pub use trainer::{Documents, Loss, Network, Plan, Progress, Trainer, next_token};
 pub use vars::Vars;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The rate of a step that begins after `seen` tokens and takes `taken` more.
+    /// Computes the rate of a step that begins after `seen` tokens and takes `taken` more.
     pub fn rate(&self, seen: u64, taken: u64) -> f64 {
         let at = seen + taken;
         if at < self.warmup {

@@ -57,7 +57,7 @@ impl Network for Tiny {
 /// Document i counts up by i mod 3 + 1, from i: nothing about it is random once the step is seen.
 struct Counting;
 
-impl Source for Counting {
+impl Documents for Counting {
     fn document(&self, index: u64) -> Result<Example> {
         let len = 6 + index as usize % 9;
         let tokens = (0..len as u64).map(|t| ((index + t * (index % 3 + 1)) % VOCAB as u64) as u32).collect();

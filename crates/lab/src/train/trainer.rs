@@ -16,12 +16,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Where documents come from: a pure function of the index, so that a resumed run reads what an undisturbed one would.
-pub trait Source: Sync {
+pub trait Documents: Sync {
+    /// Gives the document of an index.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
     fn document(&self, index: u64) -> Result<Example>;
 }
 
 /// What is trained: from a batch to the logits (rows, vocab) of its `rows`.
 pub trait Network: Sync {
+    /// Computes the logits of a batch's rows, (rows, vocab).
+    ///
+    /// # Errors
+    /// Where the arithmetic fails.
     fn logits(&self, batch: &Batch) -> Result<Tensor>;
 }
 
@@ -35,6 +43,10 @@ impl Network for Decoder {
 
 /// What is wanted of the logits (rows, vocab): a scalar, the mean over the batch by its weights.
 pub trait Loss: Sync {
+    /// Computes the loss of a batch from its logits.
+    ///
+    /// # Errors
+    /// Where the arithmetic fails.
     fn loss(&self, logits: &Tensor, batch: &Batch) -> Result<Tensor>;
 }
 
@@ -44,7 +56,10 @@ impl<F: Fn(&Tensor, &Batch) -> Result<Tensor> + Sync> Loss for F {
     }
 }
 
-/// The loss of language modelling: cross entropy of the next token.
+/// Computes the loss of language modelling: cross entropy of the next token.
+///
+/// # Errors
+/// Where the arithmetic fails.
 pub fn next_token(logits: &Tensor, batch: &Batch) -> Result<Tensor> {
     Ok(ops::cross_entropy(logits, &batch.targets, &batch.weights)?)
 }
@@ -52,7 +67,9 @@ pub fn next_token(logits: &Tensor, batch: &Batch) -> Result<Tensor> {
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
+    /// The learning rate over the run.
     pub schedule: Schedule,
+    /// How gradients become updates.
     pub optimizer: AdamW,
     /// Tokens a step reads at most; a longer document is a step of its own.
     pub batch: usize,
@@ -63,16 +80,21 @@ pub struct Plan {
 /// How far it is, after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
+    /// Steps done.
     pub steps: u64,
+    /// Tokens read.
     pub tokens: u64,
+    /// Tokens there will be.
     pub total_tokens: u64,
     /// Mean over about the last fifty steps, in nats per token.
     pub loss: f64,
     /// The gradient's norm before clipping.
     pub norm: f64,
+    /// The learning rate of the step.
     pub rate: f64,
     /// Over this sitting.
     pub tokens_per_second: f64,
+    /// The time that the rest will take at this speed.
     pub left: Duration,
 }
 
@@ -82,20 +104,23 @@ pub struct Trainer<'a> {
     slots: Vec<Slot>,
     network: &'a dyn Network,
     loss: &'a dyn Loss,
-    source: &'a dyn Source,
+    source: &'a dyn Documents,
     position: Position,
     /// One thread each: inside, the kernels see a pool of one and stay on it.
     pools: Vec<ThreadPool>,
 }
 
 impl<'a> Trainer<'a> {
-    /// Ready to train all variables that exist by now; build the network first.
+    /// Gets ready to train all variables that exist by now; build the network first.
+    ///
+    /// # Errors
+    /// Where there is no variable, or no thread to be had.
     pub fn new(
         plan: Plan,
         vars: &Vars,
         network: &'a dyn Network,
         loss: &'a dyn Loss,
-        source: &'a dyn Source,
+        source: &'a dyn Documents,
     ) -> Result<Self> {
         let slots: Vec<Slot> = vars.all().into_iter().map(|(name, var)| Slot::new(name, var)).collect();
         ensure!(!slots.is_empty(), "there is no variable to train");
@@ -105,6 +130,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Goes on from a checkpoint if there is one; says whether there was.
+    ///
+    /// # Errors
+    /// Where the checkpoint is broken, or of another run.
     pub fn resume(&mut self, checkpoint: &Path) -> Result<bool> {
         let found = checkpoint::read(checkpoint, &self.fingerprint(), &mut self.slots)?;
         self.position = found.unwrap_or_default();
@@ -113,6 +141,9 @@ impl<'a> Trainer<'a> {
 
     /// Trains to the end of the schedule, or until cancelled. Writes the checkpoint every so often and when it leaves;
     /// returns whether the end was reached.
+    ///
+    /// # Errors
+    /// Where a document cannot be read, the arithmetic fails, a variable gets no gradient, or the checkpoint is not written.
     pub fn run(
         &mut self,
         checkpoint: &Path,
@@ -223,7 +254,7 @@ impl<'a> Trainer<'a> {
 }
 
 /// The documents of the step that begins at `document`, and where the next begins.
-fn read_step(source: &dyn Source, mut document: u64, budget: usize) -> Result<(u64, Vec<Example>)> {
+fn read_step(source: &dyn Documents, mut document: u64, budget: usize) -> Result<(u64, Vec<Example>)> {
     let (mut examples, mut tokens) = (Vec::new(), 0);
     loop {
         let example = source.document(document).with_context(|| format!("document {document}"))?;

@@ -27,7 +27,7 @@ impl Vars {
         Vars { seed, layers, all: Mutex::default() }
     }
 
-    /// All variables, sorted by name.
+    /// Lists all variables, sorted by name.
     pub fn all(&self) -> Vec<(String, Var)> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().map(|(name, var)| (name.clone(), var.clone())).collect()

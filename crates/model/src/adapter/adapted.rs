@@ -1,6 +1,7 @@
 //! A model's weights with an adapter: a source of weights around another, so that it serves safetensors, quantized
 //! checkpoints and GGUF files alike.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -13,10 +14,10 @@ use crate::error::Result;
 use crate::linear::{Linear, LowRank};
 use crate::weights::Weights;
 
-/// A model's weights with an adapter on them, asked for by the names of the model.
-pub struct Adapted<'a> {
-    inner: &'a dyn Weights,
-    adapter: &'a Adapter,
+/// Weights with an adapter, asked for by the names of the model. Both are borrowed or its own.
+pub struct Adapted<W, A> {
+    inner: W,
+    adapter: A,
     how: Adaptation,
     ends: Ends,
     /// The modules of the adapter that were asked for.
@@ -31,9 +32,9 @@ enum Update {
     Columns { a: Tensor, b: Tensor, magnitude: Tensor },
 }
 
-impl<'a> Adapted<'a> {
+impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
     /// Puts an adapter on a source of weights. `base` is the model's own config, before `Adapter::config`.
-    pub fn new(inner: &'a dyn Weights, adapter: &'a Adapter, base: &Config, how: Adaptation) -> Self {
+    pub fn new(inner: W, adapter: A, base: &Config, how: Adaptation) -> Self {
         Self { inner, adapter, how, ends: Ends::of(base), asked: Mutex::default() }
     }
 
@@ -43,12 +44,12 @@ impl<'a> Adapted<'a> {
     /// Where a tensor belongs to no module that was asked for; the error names one.
     pub fn finish(&self) -> Result<()> {
         let asked = self.asked.lock().expect("no holder of the lock panics");
-        self.adapter.check_used(&asked)
+        self.adapter.borrow().check_used(&asked)
     }
 
     /// The adapter's module for a module of the graph.
     fn module(&self, of_graph: &str) -> Option<String> {
-        let found = self.adapter.module(of_graph, &self.ends)?;
+        let found = self.adapter.borrow().module(of_graph, &self.ends)?;
         self.asked.lock().expect("no holder of the lock panics").insert(found.clone());
         Some(found)
     }
@@ -64,9 +65,9 @@ impl<'a> Adapted<'a> {
             // a head that was the embedding, until an adapter came to one of them
             Some(head) if self.ends.tied && head == self.ends.head => {
                 let embedding = self.ends.embedding.clone();
-                let module = self.adapter.module(&embedding, &self.ends);
+                let module = self.adapter.borrow().module(&embedding, &self.ends);
                 // what was trained for the embedding alone does not reach the head
-                let module = module.filter(|module| !self.adapter.is_saved(module));
+                let module = module.filter(|module| !self.adapter.borrow().is_saved(module));
                 self.base(&format!("{embedding}.weight"), module.as_deref(), out, inp)
             }
             _ => self.inner.linear(name, out, inp),
@@ -75,7 +76,7 @@ impl<'a> Adapted<'a> {
 
     /// A module's own matrix, (out, inp), where the adapter has it whole.
     fn whole(&self, name: &str, module: &str, out: usize, inp: usize) -> Result<Option<Tensor>> {
-        let whole = |shape| self.adapter.tensors.tensor(module, Role::Weight, shape);
+        let whole = |shape| self.adapter.borrow().tensors.tensor(module, Role::Weight, shape);
         match self.ends.family.is_transposed(name) {
             true => Ok(whole(&[inp, out])?.map(|w| w.t()?.contiguous()).transpose()?),
             false => whole(&[out, inp]),
@@ -84,7 +85,7 @@ impl<'a> Adapted<'a> {
 
     /// A module's update of an (out, inp) matrix, where it has one.
     fn update(&self, module: &str, base: &Linear, out: usize, inp: usize) -> Result<Option<Update>> {
-        let (tensors, lora) = (&self.adapter.tensors, &self.adapter.lora);
+        let (tensors, lora) = (&self.adapter.borrow().tensors, &self.adapter.borrow().lora);
         let is_embedding = tensors.has_role(module, Role::EmbeddingA) || tensors.has_role(module, Role::EmbeddingB);
         if !is_embedding && !tensors.has_role(module, Role::A) && !tensors.has_role(module, Role::B) {
             return Ok(None);
@@ -116,9 +117,10 @@ impl<'a> Adapted<'a> {
         match factor.abs()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
             true => Ok(factor),
             false => {
-                let key = self.adapter.tensors.first_key(module);
+                let key = self.adapter.borrow().tensors.first_key(module);
                 Err(self
                     .adapter
+                    .borrow()
                     .tensors
                     .broken(key, "is of a matrix with a row or column of zeros, which DoRA cannot scale"))
             }
@@ -127,9 +129,9 @@ impl<'a> Adapted<'a> {
 
     /// The bias that B's own bias comes to.
     fn added_bias(&self, module: &str, out: usize) -> Result<Option<Tensor>> {
-        match self.adapter.tensors.tensor(module, Role::BBias, &[out])? {
+        match self.adapter.borrow().tensors.tensor(module, Role::BBias, &[out])? {
             None => Ok(None),
-            Some(bias) => Ok(Some((bias * self.adapter.lora.scale_of(module))?)),
+            Some(bias) => Ok(Some((bias * self.adapter.borrow().lora.scale_of(module))?)),
         }
     }
 
@@ -147,7 +149,7 @@ impl<'a> Adapted<'a> {
     }
 }
 
-impl Weights for Adapted<'_> {
+impl<W: Weights, A: Borrow<Adapter>> Weights for Adapted<W, A> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         if let (Some(_), &[out, inp]) = (name.strip_suffix(".weight"), shape)
             && self.changes(name)
@@ -160,7 +162,7 @@ impl Weights for Adapted<'_> {
             _ => return self.inner.tensor(name, shape),
         };
         let Some(module) = self.module(stem) else { return self.inner.tensor(name, shape) };
-        let base = match self.adapter.tensors.tensor(&module, role, shape)? {
+        let base = match self.adapter.borrow().tensors.tensor(&module, role, shape)? {
             Some(whole) => whole,
             None => self.inner.tensor(name, shape)?,
         };
@@ -178,11 +180,11 @@ impl Weights for Adapted<'_> {
     }
 }
 
-impl Adapted<'_> {
+impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
     /// Whether a matrix is another one than the inner source has.
     fn changes(&self, name: &str) -> bool {
         name.strip_suffix(".weight").is_some_and(|stem| {
-            self.adapter.module(stem, &self.ends).is_some() || (self.ends.tied && stem == self.ends.head)
+            self.adapter.borrow().module(stem, &self.ends).is_some() || (self.ends.tied && stem == self.ends.head)
         })
     }
 

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use crate::error::{Error, Result};
 use crate::family::Family;
 use crate::linear::Linear;
-use crate::weights::{Precision, Weights};
+use crate::weights::{Precision, StoredTensor, Weights};
 
 /// A checkpoint's tensors.
 #[derive(Debug)]
@@ -19,47 +19,48 @@ pub struct Safetensors {
     files: Files,
     device: Device,
     precision: Precision,
-    layout: Option<Layout>,
+    naming: Option<Naming>,
 }
 
-/// How a family's checkpoints may be laid out other than the graph asks for them.
+/// How a family's checkpoints may name and lay out tensors other than the graph asks for them.
 #[derive(Debug)]
-struct Layout {
+struct Naming {
     family: &'static Family,
     /// What the names begin with, and what they begin with in these files.
     prefix: &'static str,
     actual: String,
 }
 
-/// One tensor as it lies in its file.
-#[derive(Debug, Clone, Copy)]
-pub struct Raw<'a> {
-    pub dtype: DType,
-    pub shape: &'a [usize],
-    pub bytes: &'a [u8],
-}
-
 impl Safetensors {
-    /// Opens the checkpoint in a folder. Fails with one sentence on a missing, truncated or inconsistent file.
+    /// Opens the checkpoint in a folder.
+    ///
+    /// # Errors
+    /// One sentence on a missing, truncated or inconsistent file.
     pub fn open(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
         Ok(Self::of(Files::open(folder)?, device, precision))
     }
 
     /// Opens one file.
+    ///
+    /// # Errors
+    /// As `open`.
     pub fn file(path: &Path, device: &Device, precision: Precision) -> Result<Self> {
         Ok(Self::of(Files::file(path)?, device, precision))
     }
 
-    /// A checkpoint compiled into the binary.
+    /// Opens a checkpoint compiled into the binary.
+    ///
+    /// # Errors
+    /// As `open`.
     pub fn embedded(name: &str, bytes: &'static [u8], device: &Device, precision: Precision) -> Result<Self> {
         Ok(Self::of(Files::embedded(name, bytes)?, device, precision))
     }
 
     fn of(files: Files, device: &Device, precision: Precision) -> Self {
-        Self { files, device: device.clone(), precision, layout: None }
+        Self { files, device: device.clone(), precision, naming: None }
     }
 
-    /// With tensors made on another device.
+    /// Makes its tensors on another device.
     pub fn on(self, device: &Device) -> Self {
         Self { device: device.clone(), ..self }
     }
@@ -72,13 +73,13 @@ impl Safetensors {
         let candidates =
             [prefix.to_owned(), String::new(), format!("language_model.{prefix}"), "model.language_model.".to_owned()];
         let actual = candidates.into_iter().find(|before| there(before)).unwrap_or(prefix.to_owned());
-        self.layout = Some(Layout { family, prefix, actual });
+        self.naming = Some(Naming { family, prefix, actual });
         self
     }
 
     /// What these files call a tensor.
     fn name_of<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        let Some(Layout { prefix, actual, .. }) = &self.layout else { return Cow::Borrowed(name) };
+        let Some(Naming { prefix, actual, .. }) = &self.naming else { return Cow::Borrowed(name) };
         let other = match name.strip_prefix(prefix) {
             Some(rest) => format!("{actual}{rest}"),
             // the head of a larger model
@@ -89,7 +90,7 @@ impl Safetensors {
 
     /// Whether a matrix of the graph lies here as (in, out).
     fn transposed(&self, name: &str) -> bool {
-        self.layout.as_ref().is_some_and(|layout| layout.family.is_transposed(name))
+        self.naming.as_ref().is_some_and(|naming| naming.family.is_transposed(name))
     }
 
     /// The names of all tensors, sorted.
@@ -117,7 +118,7 @@ impl Safetensors {
         self.files.release(&self.name_of(name));
     }
 
-    /// What is wrong with a tensor or module, in a sentence that names its file.
+    /// Says what is wrong with a tensor or module, in a sentence that names its file.
     pub fn broken(&self, name: &str, what: impl std::fmt::Display) -> Error {
         Error::broken(self.files.file_of(name), format!("tensor {name} {what}"))
     }
@@ -137,8 +138,12 @@ impl Safetensors {
         self.files.bytes()
     }
 
-    /// A tensor as it lies in the file. Fails when it is absent or of a type that is no floating type.
-    pub fn raw(&self, name: &str) -> Result<Raw<'_>> {
+    /// Finds a tensor as it lies in the file.
+    ///
+    /// # Errors
+    /// One sentence where it is absent or of a type that is no floating type.
+    pub fn raw(&self, name: &str) -> Result<StoredTensor<'_>> {
+        let is_transposed = self.transposed(name);
         let name = &*self.name_of(name);
         let Entry { dtype, shape, bytes } = self.files.required(name)?;
         let dtype = match dtype {
@@ -150,10 +155,13 @@ impl Safetensors {
                 return Err(Error::unsupported(self.files.file_of(name), what, "F32, F16, BF16"));
             }
         };
-        Ok(Raw { dtype, shape, bytes })
+        Ok(StoredTensor { dtype, shape, bytes, transposed: is_transposed && shape.len() == 2 })
     }
 
-    /// Whether a tensor of the graph is here, of a floating type and in its shape; a sentence where not.
+    /// Checks that a tensor of the graph is here, of a floating type and in its shape.
+    ///
+    /// # Errors
+    /// One sentence where it is not.
     pub fn fits(&self, name: &str, shape: &[usize]) -> Result<()> {
         match (self.transposed(name), shape) {
             (true, &[out, inp]) => self.shaped(name, &[inp, out]),
@@ -162,7 +170,7 @@ impl Safetensors {
         .map(|_| ())
     }
 
-    fn shaped(&self, name: &str, shape: &[usize]) -> Result<Raw<'_>> {
+    fn shaped(&self, name: &str, shape: &[usize]) -> Result<StoredTensor<'_>> {
         let raw = self.raw(name)?;
         match raw.shape == shape {
             true => Ok(raw),
@@ -199,5 +207,8 @@ impl Weights for Safetensors {
             Precision::AsStored => weight,
             Precision::F32 => weight.to_dtype(DType::F32)?,
         }))
+    }
+    fn stored(&self, name: &str) -> Result<Option<StoredTensor<'_>>> {
+        self.raw(name).map(Some)
     }
 }

@@ -1,12 +1,12 @@
 //! Tensors out of the map: their rows are copied a few megabytes at a time into memory of the type that computes with
 //! them, and the mapped pages given back at once, so that loading holds each weight once and not twice.
 
-use std::mem::MaybeUninit;
+use std::borrow::Cow;
 
-use candle_core::quantized::k_quants::{
-    BlockQ2K, BlockQ3K, BlockQ4_0, BlockQ4_1, BlockQ4K, BlockQ5_0, BlockQ5_1, BlockQ5K, BlockQ6K, BlockQ8_0,
-};
-use candle_core::quantized::{GgmlDType, QStorage, QuantizedType};
+use bytemuck::{Pod, Zeroable, cast_slice_mut};
+use candle_core::Device;
+use candle_core::quantized::{GgmlDType, QStorage};
+use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 
 use bantam_format::gguf::{Gguf, TensorInfo};
@@ -26,22 +26,6 @@ pub struct Rows<'a> {
     /// Row i of these becomes row `order[i]`.
     order: Option<Vec<usize>>,
 }
-
-/// Types whose values are any bytes of their size.
-///
-/// # Safety
-/// Every pattern of bits must be a value, and there must be no padding.
-unsafe trait Plain {}
-
-macro_rules! plain {
-    ($($kind:ty),*) => { $(
-        // SAFETY: a number, or a repr(C) struct of numbers whose size candle asserts to be the sum of its parts.
-        unsafe impl Plain for $kind {}
-    )* };
-}
-
-plain!(u8, f32, f16, bf16, BlockQ4_0, BlockQ4_1, BlockQ5_0, BlockQ5_1, BlockQ8_0);
-plain!(BlockQ2K, BlockQ3K, BlockQ4K, BlockQ5K, BlockQ6K);
 
 impl<'a> Rows<'a> {
     /// The rows that hold `elements` after the first `before`; `None` where these are no whole rows of the tensor.
@@ -66,53 +50,37 @@ impl<'a> Rows<'a> {
     }
 
     pub fn f16s(&self) -> Vec<f16> {
-        self.take()
+        self.take::<u16>().reinterpret_into()
     }
 
     pub fn bf16s(&self) -> Vec<bf16> {
-        self.take()
+        self.take::<u16>().reinterpret_into()
     }
 
     pub fn bytes(&self) -> Vec<u8> {
         self.take()
     }
 
-    /// As blocks on the CPU.
-    pub fn blocks(&self, dtype: GgmlDType) -> candle_core::Result<QStorage> {
-        let blocks: Box<dyn QuantizedType> = match dtype {
-            GgmlDType::F32 => Box::new(self.take::<f32>()),
-            GgmlDType::F16 => Box::new(self.take::<f16>()),
-            GgmlDType::BF16 => Box::new(self.take::<bf16>()),
-            GgmlDType::Q4_0 => Box::new(self.take::<BlockQ4_0>()),
-            GgmlDType::Q4_1 => Box::new(self.take::<BlockQ4_1>()),
-            GgmlDType::Q5_0 => Box::new(self.take::<BlockQ5_0>()),
-            GgmlDType::Q5_1 => Box::new(self.take::<BlockQ5_1>()),
-            GgmlDType::Q8_0 => Box::new(self.take::<BlockQ8_0>()),
-            GgmlDType::Q2K => Box::new(self.take::<BlockQ2K>()),
-            GgmlDType::Q3K => Box::new(self.take::<BlockQ3K>()),
-            GgmlDType::Q4K => Box::new(self.take::<BlockQ4K>()),
-            GgmlDType::Q5K => Box::new(self.take::<BlockQ5K>()),
-            GgmlDType::Q6K => Box::new(self.take::<BlockQ6K>()),
-            other => candle_core::bail!("no weights are stored as {other:?}"),
-        };
-        Ok(QStorage::Cpu(blocks))
+    /// As blocks. candle copies them once more, which is why rows that need no other order are not copied here.
+    pub fn blocks(&self, dtype: GgmlDType, device: &Device) -> candle_core::Result<QStorage> {
+        let stored = &self.gguf.data(self.info)[self.first * self.width..][..self.count * self.width];
+        // candle reads blocks where their f16 may lie
+        if self.order.is_some() || !stored.as_ptr().addr().is_multiple_of(align_of::<f32>()) {
+            return QStorage::from_data(Cow::Owned(self.bytes()), device, dtype);
+        }
+        let storage = QStorage::from_data(Cow::Borrowed(stored), device, dtype);
+        self.gguf.release(self.info, self.first * self.width..(self.first + self.count) * self.width);
+        storage
     }
 
-    fn take<T: Plain>(&self) -> Vec<T> {
-        let bytes = self.count * self.width;
-        let len = bytes / size_of::<T>();
-        let mut values: Vec<T> = Vec::with_capacity(len);
-        let room = &mut values.spare_capacity_mut()[..len];
-        // SAFETY: the same memory as bytes: as many as `len` values have, none of them read, at an alignment of 1.
-        let room = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), len * size_of::<T>()) };
-        self.copy(room);
-        // SAFETY: `copy` writes every byte, and every pattern of bytes is a T.
-        unsafe { values.set_len(len) };
+    fn take<T: Pod + Zeroable>(&self) -> Vec<T> {
+        let mut values = vec![T::zeroed(); self.count * self.width / size_of::<T>()];
+        self.copy(cast_slice_mut(&mut values));
         values
     }
 
     /// Writes every byte of `to`, which is as long as the rows.
-    fn copy(&self, to: &mut [MaybeUninit<u8>]) {
+    fn copy(&self, to: &mut [u8]) {
         let width = self.width;
         assert_eq!(to.len(), self.count * width, "the room is as large as the rows");
         if width == 0 {
@@ -125,11 +93,11 @@ impl<'a> Rows<'a> {
             match &self.order {
                 None => {
                     let bytes = rows.start * width..rows.end * width;
-                    to[bytes.clone()].write_copy_of_slice(&stored[bytes]);
+                    to[bytes.clone()].copy_from_slice(&stored[bytes]);
                 }
                 Some(order) => rows.clone().for_each(|row| {
                     let at = order[row] * width;
-                    to[at..at + width].write_copy_of_slice(&stored[row * width..(row + 1) * width]);
+                    to[at..at + width].copy_from_slice(&stored[row * width..(row + 1) * width]);
                 }),
             }
             self.gguf.release(self.info, (self.first + rows.start) * width..(self.first + rows.end) * width);

@@ -18,11 +18,13 @@ use crate::iq4;
 /// What multiplies by tensors of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Computes {
+    /// candle, in its own type.
     Candle(GgmlDType),
+    /// The kernels for IQ4_NL and IQ4_XS.
     Iq4(iq4::Layout),
 }
 
-/// What multiplies by tensors of this type, where something does.
+/// Finds what multiplies by tensors of this type, where something does.
 pub fn computes(ty: Type) -> Option<Computes> {
     Some(match ty {
         Type::F32 => Computes::Candle(GgmlDType::F32),
@@ -44,12 +46,12 @@ pub fn computes(ty: Type) -> Option<Computes> {
     })
 }
 
-/// The type that candle calls so.
+/// Finds the type that candle calls so.
 pub fn type_of(dtype: GgmlDType) -> Option<Type> {
     Type::all().find(|&ty| computes(ty) == Some(Computes::Candle(dtype)))
 }
 
-/// The names of all types that bantam computes with.
+/// Lists the names of all types that bantam computes with.
 pub fn computable() -> String {
     Type::all().filter(|&ty| computes(ty).is_some()).map(Type::name).collect::<Vec<_>>().join(", ")
 }

@@ -12,8 +12,9 @@ use crate::names::{self, Part};
 pub struct Placed {
     /// The GGUF tensor.
     pub tensor: String,
-    /// How many tensors of the checkpoint are stacked there, and which of them this is.
+    /// How many tensors of the checkpoint are stacked there.
     pub stacked: usize,
+    /// Which of them this is.
     pub index: usize,
     /// For each row of the GGUF tensor, the row of the checkpoint's that stands there; as they are where not given.
     pub order: Option<Vec<usize>>,
@@ -22,7 +23,7 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// The place of a checkpoint's tensor, where the family's row has one.
+    /// Finds the place of a checkpoint's tensor, where the family's row has one.
     pub fn of(config: &Config, huggingface: &str) -> Option<Self> {
         let family = config.family;
         let place = family.place(huggingface)?;
@@ -41,7 +42,8 @@ impl Placed {
         })
     }
 
-    /// Where older files have it: experts one by one, and q, k and v in one. With the elements before it, and all there are.
+    /// Finds where older files have it: experts one by one, and q, k and v in one. With the elements before it, and all there
+    /// are.
     pub fn elsewhere(config: &Config, huggingface: &str, elements: usize) -> Option<(String, usize, usize)> {
         let place = config.family.place(huggingface)?;
         let (layer, last) = (place.layer, place.last);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::copy::Rows;
@@ -15,8 +15,8 @@ use crate::linear::Linear;
 use crate::weights::{Precision, Weights};
 use bantam_format::gguf::Gguf;
 
-/// A tensor of the checkpoint, found in the file.
-struct Found<'a> {
+/// A tensor of the checkpoint, located in the file.
+struct LocatedTensor<'a> {
     computes: Computes,
     rows: Rows<'a>,
     plus_one: bool,
@@ -32,12 +32,13 @@ pub struct GgufWeights<'a> {
 }
 
 impl<'a> GgufWeights<'a> {
+    /// The weights of a file and its config, made on a device.
     pub fn new(gguf: &'a Gguf, config: &'a Config, device: &'a Device, precision: Precision) -> Self {
         Self { gguf, config, device, precision }
     }
 
     /// A tensor's rows in checkpoint order, and what computes with them.
-    fn find(&self, name: &str, shape: &[usize]) -> Result<Found<'a>> {
+    fn locate(&self, name: &str, shape: &[usize]) -> Result<LocatedTensor<'a>> {
         let missing = || -> Error { Error::broken(self.gguf.file(), format!("tensor {name} is missing")) };
         let placed = Placed::of(self.config, name).ok_or_else(missing)?;
         let elements: usize = shape.iter().product();
@@ -65,7 +66,7 @@ impl<'a> GgufWeights<'a> {
             let what = format!("tensor {} of type {}", info.name, info.kind);
             Error::unsupported(self.gguf.file(), what, computable())
         })?;
-        Ok(Found { computes, rows, plus_one: placed.plus_one })
+        Ok(LocatedTensor { computes, rows, plus_one: placed.plus_one })
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
@@ -79,11 +80,7 @@ impl<'a> GgufWeights<'a> {
     }
 
     fn quantized(&self, dtype: GgmlDType, rows: &Rows, shape: &[usize]) -> Result<QTensor> {
-        let storage = match self.device {
-            Device::Cpu => rows.blocks(dtype)?,
-            device => QStorage::from_data(rows.bytes().into(), device, dtype)?,
-        };
-        Ok(QTensor::new(storage, shape)?)
+        Ok(QTensor::new(rows.blocks(dtype, self.device)?, shape)?)
     }
 
     fn iq4(&self, layout: iq4::Layout, rows: &Rows, shape: &[usize]) -> Result<Iq4> {
@@ -96,7 +93,7 @@ impl<'a> GgufWeights<'a> {
 
 impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let Found { computes, rows, plus_one } = self.find(name, shape)?;
+        let LocatedTensor { computes, rows, plus_one } = self.locate(name, shape)?;
         let tensor = match computes {
             Computes::Candle(dtype) => match self.plain(dtype, &rows, shape)? {
                 Some(plain) => plain.to_dtype(DType::F32)?,
@@ -115,7 +112,7 @@ impl Weights for GgufWeights<'_> {
         if self.precision == Precision::F32 {
             return Ok(Linear::dense(self.tensor(name, &shape)?));
         }
-        let Found { computes, rows, .. } = self.find(name, &shape)?;
+        let LocatedTensor { computes, rows, .. } = self.locate(name, &shape)?;
         Ok(match computes {
             Computes::Candle(dtype) => match self.plain(dtype, &rows, &shape)? {
                 Some(plain) => Linear::dense(plain),

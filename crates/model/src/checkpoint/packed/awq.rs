@@ -2,7 +2,7 @@
 //! shuffled order, `scales` (groups, out). w = scales[g] · (q − z[g]).
 
 use super::grid::{Grid, Groups, transposed};
-use super::parts::Module;
+use super::module::Module;
 use super::quantization::{Skips, groups};
 use crate::error::Result;
 use crate::table::Table;
@@ -51,9 +51,9 @@ impl Awq {
         }
         let count = inp.div_ceil(self.group.unwrap_or(inp));
         let across = out / IN_WORD;
-        let qweight = module.part("qweight")?.shaped(&[inp, across])?;
-        let qzeros = module.part("qzeros")?.shaped(&[count, across])?;
-        let scales = module.part("scales")?.shaped(&[count, out])?;
+        let qweight = module.tensor("qweight")?.shaped(&[inp, across])?;
+        let qzeros = module.tensor("qzeros")?.shaped(&[count, across])?;
+        let scales = module.tensor("scales")?.shaped(&[count, out])?;
         let zero_words = qzeros.words()?;
         let zeros =
             (0..out).flat_map(|o| (0..count).map(move |group| nibble(zero_words[group * across + o / IN_WORD], o)));
@@ -74,7 +74,7 @@ impl Awq {
             scales: transposed(&scales.floats()?, count, out),
             zeros: zeros.collect(),
             groups: Groups::even(inp, count, self.group),
-            parts: vec![qweight, qzeros, scales],
+            tensors: vec![qweight, qzeros, scales],
         })
     }
 }

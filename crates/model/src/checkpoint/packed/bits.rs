@@ -3,7 +3,7 @@
 
 /// How integers lie in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum WordLayout {
     Dense,
     Padded,
 }
@@ -12,19 +12,19 @@ pub enum Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packing {
     pub bits: u8,
-    pub layout: Layout,
+    pub layout: WordLayout,
 }
 
 impl Packing {
     pub fn dense(bits: u8) -> Self {
-        Self { bits, layout: Layout::Dense }
+        Self { bits, layout: WordLayout::Dense }
     }
 
     /// Words that `count` integers take.
     pub fn words(self, count: usize) -> usize {
         match self.layout {
-            Layout::Dense => (count * usize::from(self.bits)).div_ceil(32),
-            Layout::Padded => count.div_ceil(32 / usize::from(self.bits)),
+            WordLayout::Dense => (count * usize::from(self.bits)).div_ceil(32),
+            WordLayout::Padded => count.div_ceil(32 / usize::from(self.bits)),
         }
     }
 
@@ -33,7 +33,7 @@ impl Packing {
     pub fn unpack(self, word: impl Fn(usize) -> u32, slots: &mut [i16]) {
         let bits = usize::from(self.bits);
         let mask = (1u32 << bits) - 1;
-        if self.layout == Layout::Padded || 32usize.is_multiple_of(bits) {
+        if self.layout == WordLayout::Padded || 32usize.is_multiple_of(bits) {
             for (i, slots) in slots.chunks_mut(32 / bits).enumerate() {
                 let mut rest = word(i);
                 for slot in slots {
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn integers_come_back_in_both_layouts() {
         for bits in 1..=8u8 {
-            for layout in [Layout::Dense, Layout::Padded] {
+            for layout in [WordLayout::Dense, WordLayout::Padded] {
                 for count in [1, 7, 10, 11, 32, 33, 45, 64] {
                     let packing = Packing { bits, layout };
                     let integers: Vec<i16> = (0..count).map(|i| (i * 37 + i / 3) as i16 & ((1 << bits) - 1)).collect();
@@ -77,8 +77,8 @@ mod tests {
     fn pack(packing: Packing, integers: &[i16]) -> Vec<u32> {
         let bits = usize::from(packing.bits);
         let place = |i: usize| match packing.layout {
-            Layout::Dense => i * bits,
-            Layout::Padded => i / (32 / bits) * 32 + i % (32 / bits) * bits,
+            WordLayout::Dense => i * bits,
+            WordLayout::Padded => i / (32 / bits) * 32 + i % (32 / bits) * bits,
         };
         let mut words = vec![0u32; (place(integers.len() - 1) + bits).div_ceil(32)];
         for (i, integer) in integers.iter().enumerate() {

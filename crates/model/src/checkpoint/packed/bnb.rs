@@ -8,7 +8,7 @@ use safetensors::tensor::Dtype;
 use serde::Deserialize;
 
 use super::dense;
-use super::parts::{Module, Part};
+use super::module::{Module, ModuleTensor};
 use super::quantization::Skips;
 use super::summary::Widened;
 use crate::error::Result;
@@ -39,7 +39,7 @@ pub enum Kind {
 
 /// The JSON in `weight.quant_state.bitsandbytes__nf4`.
 #[derive(Deserialize)]
-struct State {
+struct QuantState {
     quant_type: String,
     blocksize: usize,
     dtype: String,
@@ -54,7 +54,7 @@ pub struct Coded<'a> {
     inp: usize,
     scheme: Scheme,
     /// The tensors it is read from, the codes first.
-    pub parts: Vec<Part<'a>>,
+    pub tensors: Vec<ModuleTensor<'a>>,
 }
 
 enum Scheme {
@@ -85,12 +85,12 @@ impl BitsAndBytes {
     }
 
     pub(super) fn is_packed(&self, module: Module) -> bool {
-        !module.parts(STATE).is_empty() || module.has("SCB")
+        !module.tensor_names(STATE).is_empty() || module.has("SCB")
     }
 
     /// The matrix of a module, (out, inp).
     pub(super) fn coded<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<Coded<'a>> {
-        match module.parts(STATE)[..] {
+        match module.tensor_names(STATE)[..] {
             [] => eight(module, out, inp),
             [state] => four(module, state, out, inp),
             _ => Err(module.broken("has two quantization states")),
@@ -99,21 +99,21 @@ impl BitsAndBytes {
 }
 
 fn eight(module: Module, out: usize, inp: usize) -> Result<Coded> {
-    let codes = module.part("weight")?.shaped(&[out, inp])?;
+    let codes = module.tensor("weight")?.shaped(&[out, inp])?;
     codes.i8s()?;
     if let Some(format) = module.optional("weight_format")
         && format.bytes().iter().any(|&byte| byte != 0)
     {
         return Err(format.broken("is not 0: only the row-major format of int8 weights is supported"));
     }
-    let rows = module.part("SCB")?;
+    let rows = module.tensor("SCB")?;
     let rows = if rows.shape().len() == 2 { rows.shaped(&[1, out])? } else { rows.shaped(&[out])? };
-    Ok(Coded { out, inp, scheme: Scheme::Eight { rows: rows.floats()? }, parts: vec![codes, rows] })
+    Ok(Coded { out, inp, scheme: Scheme::Eight { rows: rows.floats()? }, tensors: vec![codes, rows] })
 }
 
 fn four<'a>(module: Module<'a>, state: &str, out: usize, inp: usize) -> Result<Coded<'a>> {
-    let part = module.part(state)?;
-    let state: State =
+    let part = module.tensor(state)?;
+    let state: QuantState =
         serde_json::from_slice(part.bytes()).map_err(|e| part.broken(format!("is no quantization state: {e}")))?;
     if !matches!(state.quant_type.as_str(), "nf4" | "fp4") {
         return Err(part.broken(format!("has quant_type {:?}, allowed are nf4 and fp4", state.quant_type)));
@@ -132,30 +132,30 @@ fn four<'a>(module: Module<'a>, state: &str, out: usize, inp: usize) -> Result<C
         "bfloat16" => DType::BF16,
         other => return Err(part.broken(format!("has dtype {other:?}, allowed are float32, float16 and bfloat16"))),
     };
-    let codes = module.part("weight")?;
+    let codes = module.tensor("weight")?;
     // bnb_4bit_quant_storage only renames the type of these bytes
     let (bytes, expected) = (codes.bytes().len(), (out * inp).div_ceil(2));
     if bytes != expected {
         return Err(codes.broken(format!("has {bytes} bytes, {out} by {inp} codes take {expected}")));
     }
-    let book = module.part("weight.quant_map")?.shaped(&[16])?.floats()?;
+    let book = module.tensor("weight.quant_map")?.shaped(&[16])?.floats()?;
     let blocks = (out * inp).div_ceil(state.blocksize);
-    let absmax = module.part("weight.absmax")?.shaped(&[blocks])?;
+    let absmax = module.tensor("weight.absmax")?.shaped(&[blocks])?;
     let magnitudes = match absmax.dtype() {
         Dtype::U8 => nested(module, &part, &state, &absmax)?,
         _ => absmax.floats()?,
     };
     let scheme = Scheme::Four { book, absmax: magnitudes, block: state.blocksize, dtype };
-    Ok(Coded { out, inp, scheme, parts: vec![codes, absmax] })
+    Ok(Coded { out, inp, scheme, tensors: vec![codes, absmax] })
 }
 
 /// The magnitudes that double quantization stores in 8 bits.
-fn nested(module: Module, part: &Part, state: &State, absmax: &Part) -> Result<Vec<f32>> {
+fn nested(module: Module, part: &ModuleTensor, state: &QuantState, absmax: &ModuleTensor) -> Result<Vec<f32>> {
     let (Some(block), Some(offset)) = (state.nested_blocksize.filter(|&block| block > 0), state.nested_offset) else {
         return Err(part.broken("lacks nested_blocksize or nested_offset, and absmax is quantized"));
     };
-    let scales = module.part("weight.nested_absmax")?.shaped(&[absmax.bytes().len().div_ceil(block)])?.floats()?;
-    let book = module.part("weight.nested_quant_map")?.shaped(&[256])?.floats()?;
+    let scales = module.tensor("weight.nested_absmax")?.shaped(&[absmax.bytes().len().div_ceil(block)])?.floats()?;
+    let book = module.tensor("weight.nested_quant_map")?.shaped(&[256])?.floats()?;
     let number = |(i, &code): (usize, &u8)| book[usize::from(code)] * scales[i / block] + offset;
     Ok(absmax.bytes().iter().enumerate().map(number).collect())
 }
@@ -173,7 +173,7 @@ impl Coded<'_> {
 
     /// W, (out, inp), rounded as bitsandbytes rounds: to the type that the matrix had before.
     pub fn f32s(&self, device: &Device) -> Result<Tensor> {
-        let (inp, bytes) = (self.inp, self.parts[0].bytes());
+        let (inp, bytes) = (self.inp, self.tensors[0].bytes());
         dense::rows(self.out, inp, device, |first, tile| match &self.scheme {
             Scheme::Eight { rows } => {
                 for (i, (weight, &code)) in tile.iter_mut().zip(&bytes[first * inp..]).enumerate() {

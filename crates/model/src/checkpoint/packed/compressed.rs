@@ -5,9 +5,9 @@
 
 use safetensors::tensor::Dtype;
 
-use super::bits::{Layout, Packing};
+use super::bits::{Packing, WordLayout};
 use super::grid::{Codes, Grid, Groups};
-use super::parts::{Module, Part};
+use super::module::{Module, ModuleTensor};
 use super::quantization::groups;
 use crate::error::Result;
 use crate::pattern::Pattern;
@@ -100,11 +100,11 @@ impl CompressedTensors {
         let (codes, code_range, part) = match scheme.format {
             Format::Packed => scheme.packed(module, out, inp)?,
             Format::Int => {
-                let part = module.part("weight")?.shaped(&[out, inp])?;
+                let part = module.tensor("weight")?.shaped(&[out, inp])?;
                 (signed_bytes(part.i8s()?, inp), (-128, 127), part)
             }
         };
-        let scale = module.part("weight_scale")?;
+        let scale = module.tensor("weight_scale")?;
         Ok(Grid {
             out,
             inp,
@@ -113,7 +113,7 @@ impl CompressedTensors {
             scales: scheme.spread(&scale, scale.floats()?, out, count)?,
             zeros: scheme.zeros(module, out, count)?,
             groups: scheme.groups(module, inp, count)?,
-            parts: vec![part, scale],
+            tensors: vec![part, scale],
         })
     }
 
@@ -159,16 +159,21 @@ impl Scheme {
         })
     }
 
-    fn packed<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<(Codes<'a>, (i16, i16), Part<'a>)> {
+    fn packed<'a>(
+        &self,
+        module: Module<'a>,
+        out: usize,
+        inp: usize,
+    ) -> Result<(Codes<'a>, (i16, i16), ModuleTensor<'a>)> {
         if let Some(shape) = module.optional("weight_shape") {
             let stored = shape_numbers(&shape)?;
             if stored != [out as i64, inp as i64] {
                 return Err(shape.broken(format!("says {stored:?}, expected is {:?}", [out, inp])));
             }
         }
-        let part = module.part("weight_packed")?;
+        let part = module.tensor("weight_packed")?;
         // up to compressed-tensors 0.12, 3, 5, 6 and 7 bits were not packed across words; the width tells
-        let layouts = [Layout::Dense, Layout::Padded].map(|layout| Packing { bits: self.bits, layout });
+        let layouts = [WordLayout::Dense, WordLayout::Padded].map(|layout| Packing { bits: self.bits, layout });
         let width = part.shape().last().copied().unwrap_or(0);
         let packing = layouts.into_iter().find(|packing| packing.words(inp) == width).unwrap_or(layouts[0]);
         let across = packing.words(inp);
@@ -186,7 +191,7 @@ impl Scheme {
     }
 
     /// Numbers for each row and group, (out, count), of a part that has them for each row, or one for all.
-    fn spread<T: Copy>(&self, part: &Part, numbers: Vec<T>, out: usize, count: usize) -> Result<Vec<T>> {
+    fn spread<T: Copy>(&self, part: &ModuleTensor, numbers: Vec<T>, out: usize, count: usize) -> Result<Vec<T>> {
         let fits = match (self.strategy, part.shape()) {
             (Strategy::Tensor, _) if numbers.len() == 1 => return Ok(vec![numbers[0]; out]),
             (Strategy::Channel, [rows]) => *rows == out,
@@ -204,12 +209,12 @@ impl Scheme {
         if self.symmetric {
             return Ok(Vec::new());
         }
-        let part = module.part("weight_zero_point")?;
+        let part = module.tensor("weight_zero_point")?;
         if part.dtype() == Dtype::I8 {
             let bytes = part.i8s()?.iter().map(|&byte| i16::from(byte as i8)).collect();
             return self.spread(&part, bytes, out, count);
         }
-        let layouts = [Layout::Dense, Layout::Padded].map(|layout| Packing { bits: self.bits, layout });
+        let layouts = [WordLayout::Dense, WordLayout::Padded].map(|layout| Packing { bits: self.bits, layout });
         let height = part.shape().first().copied().unwrap_or(0);
         let packing = layouts.into_iter().find(|packing| packing.words(out) == height).unwrap_or(layouts[0]);
         let part = part.shaped(&[packing.words(out), count])?;
@@ -246,7 +251,7 @@ fn signed_bytes(bytes: &[u8], inp: usize) -> Codes<'_> {
 }
 
 /// weight_shape: two numbers, in either width.
-fn shape_numbers(part: &Part) -> Result<Vec<i64>> {
+fn shape_numbers(part: &ModuleTensor) -> Result<Vec<i64>> {
     match part.dtype() {
         Dtype::I64 => Ok(part.bytes().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
         _ => Ok(part.i32s()?.into_iter().map(i64::from).collect()),

@@ -4,7 +4,7 @@
 
 use super::bits::Packing;
 use super::grid::{Grid, Groups};
-use super::parts::Module;
+use super::module::Module;
 use super::quantization::{Skips, groups};
 use crate::error::Result;
 use crate::table::Table;
@@ -58,14 +58,14 @@ impl Gptq {
 
     /// The matrix of a module, (out, inp).
     pub(super) fn grid<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<Grid<'a>> {
-        let qweight = module.part("qweight")?;
+        let qweight = module.tensor("qweight")?;
         let packing = Packing::dense(self.bits_of(&qweight, inp)?);
         let bits = usize::from(packing.bits);
         if !(inp * bits).is_multiple_of(32) || !(out * bits).is_multiple_of(32) {
             return Err(module.broken(format!("of {out} rows by {inp} columns cannot be packed in {bits} bits")));
         }
         let qweight = qweight.shaped(&[packing.words(inp), out])?;
-        let scales = module.part("scales")?;
+        let scales = module.tensor("scales")?;
         let (index, count) = match (module.optional("g_idx"), self.mixed, self.group) {
             (Some(index), _, _) => (Some(index.shaped(&[inp])?), scales.shape().first().copied().unwrap_or(0)),
             // the shape of the scales tells a module's own group size
@@ -76,7 +76,7 @@ impl Gptq {
             return Err(scales.broken("has no groups"));
         }
         let scales = scales.shaped(&[count, out])?;
-        let qzeros = module.part("qzeros")?.shaped(&[count, packing.words(out)])?;
+        let qzeros = module.tensor("qzeros")?.shaped(&[count, packing.words(out)])?;
         let groups = match index {
             None => Groups::even(inp, count, self.group.filter(|_| !self.mixed)),
             Some(index) => {
@@ -109,11 +109,11 @@ impl Gptq {
             scales: super::grid::transposed(&scales.floats()?, count, out),
             zeros,
             groups,
-            parts: vec![qweight, qzeros, scales],
+            tensors: vec![qweight, qzeros, scales],
         })
     }
 
-    fn bits_of(&self, qweight: &super::parts::Part, inp: usize) -> Result<u8> {
+    fn bits_of(&self, qweight: &super::module::ModuleTensor, inp: usize) -> Result<u8> {
         let rows = qweight.shape().first().copied().unwrap_or(0);
         let fits = |bits: &u8| inp * usize::from(*bits) == rows * 32;
         match self.mixed {

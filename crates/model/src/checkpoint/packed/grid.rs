@@ -16,7 +16,7 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::dense::{self, TILE};
-use super::parts::Part;
+use super::module::ModuleTensor;
 use super::summary::Widened;
 use crate::error::Result;
 use crate::linear::Linear;
@@ -45,7 +45,7 @@ pub struct Grid<'a> {
     pub zeros: Vec<i16>,
     pub groups: Groups,
     /// The tensors it is read from.
-    pub parts: Vec<Part<'a>>,
+    pub tensors: Vec<ModuleTensor<'a>>,
 }
 
 /// Which columns share a scale.
@@ -226,7 +226,8 @@ impl Grid<'_> {
                 }
             }
         });
-        let storage = QStorage::from_data(Cow::Borrowed(as_bytes(&halves)), device, dtype)?;
+        // halves, so that the bytes are at an address that blocks may be read from: they are aligned to their f16
+        let storage = QStorage::from_data(Cow::Borrowed(bytemuck::cast_slice(&halves)), device, dtype)?;
         let linear = Linear::quantized(Arc::new(QTensor::new(storage, (self.out, self.inp))?));
         match order {
             None => Ok(linear),
@@ -269,10 +270,4 @@ fn write_q8_0(d: f16, integers: &[i16; BLOCK], halves: &mut [u16]) {
     for (half, pair) in halves[1..].iter_mut().zip(integers.as_chunks::<2>().0) {
         *half = u16::from_ne_bytes(pair.map(|integer| integer as i8 as u8));
     }
-}
-
-/// The blocks as bytes, at an address that they may be read from: ggml's blocks are aligned to their f16.
-fn as_bytes(halves: &[u16]) -> &[u8] {
-    // SAFETY: the halves are initialised, the length is theirs in bytes, and u8 has no invalid values and no alignment.
-    unsafe { std::slice::from_raw_parts(halves.as_ptr().cast(), std::mem::size_of_val(halves)) }
 }

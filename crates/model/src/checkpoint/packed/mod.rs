@@ -12,7 +12,7 @@ mod compressed;
 mod dense;
 mod gptq;
 mod grid;
-mod parts;
+mod module;
 mod quantization;
 mod summary;
 
@@ -26,7 +26,7 @@ use crate::linear::Linear;
 use crate::weights::{Precision, Weights};
 use bnb::Coded;
 use grid::Grid;
-use parts::{Module, Part};
+use module::{Module, ModuleTensor};
 
 pub use quantization::{Quantization, SUPPORTED};
 pub use summary::{Summary, Widened};
@@ -51,10 +51,12 @@ enum Matrix<'a> {
 }
 
 impl Packed {
+    /// Unpacks the matrices of `inner` that are packed as the config says.
     pub fn new(inner: Safetensors, quantization: Quantization, device: &Device, precision: Precision) -> Self {
         Self { inner, quantization, device: device.clone(), precision, summary: Mutex::default() }
     }
 
+    /// How its matrices are packed.
     pub fn quantization(&self) -> &Quantization {
         &self.quantization
     }
@@ -73,7 +75,10 @@ impl Packed {
         modules
     }
 
-    /// Whether a tensor of the graph is here: packed, or plain and in its shape; a sentence where not. Reads headers only.
+    /// Checks that a tensor of the graph is here: packed, or plain and in its shape. Reads headers only.
+    ///
+    /// # Errors
+    /// A sentence where it is not.
     pub fn fits(&self, name: &str, shape: &[usize]) -> Result<()> {
         match self.module(name) {
             Some(_) => Ok(()),
@@ -134,10 +139,10 @@ impl Matrix<'_> {
     }
 
     /// The tensors it is read from.
-    fn parts(&self) -> &[Part<'_>] {
+    fn tensors(&self) -> &[ModuleTensor<'_>] {
         match self {
-            Self::Grid(grid) => &grid.parts,
-            Self::Coded(coded) => &coded.parts,
+            Self::Grid(grid) => &grid.tensors,
+            Self::Coded(coded) => &coded.tensors,
         }
     }
 }
@@ -150,15 +155,15 @@ impl Weights for Packed {
         };
         let Some(matrix) = matrix else { return self.inner.tensor(name, shape) };
         let weights = matrix.f32s(&self.device)?;
-        matrix.parts().iter().for_each(Part::release);
+        matrix.tensors().iter().for_each(ModuleTensor::release);
         Ok(weights)
     }
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
         let Some(matrix) = self.matrix(name, out, inp)? else { return self.inner.linear(name, out, inp) };
         let (linear, widened) = matrix.hold(&self.device, self.precision)?;
-        let stored = matrix.parts().iter().map(|part| part.bytes().len() as u64).sum();
-        matrix.parts().iter().for_each(Part::release);
+        let stored = matrix.tensors().iter().map(|part| part.bytes().len() as u64).sum();
+        matrix.tensors().iter().for_each(ModuleTensor::release);
         self.summary.lock().expect("no holder of the lock panics").add(&linear, widened, stored);
         Ok(linear)
     }

@@ -18,9 +18,13 @@ pub const SUPPORTED: &str =
 /// How the matrices of a checkpoint are quantized.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Quantization {
+    /// As AutoGPTQ and GPTQModel write it.
     Gptq(Gptq),
+    /// As AutoAWQ writes it.
     Awq(Awq),
+    /// NF4, FP4 or int8 of bitsandbytes.
     BitsAndBytes(BitsAndBytes),
+    /// As llm-compressor writes it.
     CompressedTensors(CompressedTensors),
 }
 
@@ -28,8 +32,10 @@ impl Quantization {
     /// The names that older checkpoints give the file that holds the table by itself.
     pub const SEPARATE_FILES: [&'static str; 2] = ["quantize_config.json", "quant_config.json"];
 
-    /// From the value of `quantization_config` in config.json; `file` names that file in errors. A method or option
-    /// that is not read is refused by name.
+    /// Reads the value of `quantization_config` in config.json; `file` names that file in errors.
+    ///
+    /// # Errors
+    /// A sentence that names what is broken, or the method or option that is not read.
     pub fn from_json(value: &Value, file: &str) -> Result<Self> {
         let table = Table::new(value, file, "quantization_config")?;
         match table.text("quant_method")?.map(str::to_ascii_lowercase).as_deref() {
@@ -49,7 +55,10 @@ impl Quantization {
         }
     }
 
-    /// From a file of its own beside config.json, as AutoGPTQ and AutoAWQ wrote it; such a file need not name its method.
+    /// Reads a file of its own beside config.json, as AutoGPTQ and AutoAWQ wrote it; such a file need not name its method.
+    ///
+    /// # Errors
+    /// As `from_json`.
     pub fn from_separate(bytes: &[u8], file: &str) -> Result<Self> {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|e| Error::broken(file, format!("not a quantization config: {e}")))?;

@@ -1,5 +1,5 @@
-//! The quantize step: a tensor's rows into blocks, on all cores, in slabs of bounded memory. Which type a tensor gets is
-//! `mixture`'s business, how a row becomes bytes `block`'s.
+//! Encoding: a tensor's rows into blocks, on all cores, in slabs of bounded memory. Which type a tensor gets is the business
+//! of `types`, how a row becomes bytes that of `block`.
 
 use super::block;
 use super::source::Rows;
@@ -10,14 +10,14 @@ use rayon::prelude::*;
 /// About how many bytes of output are held at a time.
 const SLAB: usize = 16 << 20;
 
-/// Encode all rows in order and hand them out slab by slab.
+/// Encodes all rows in order and hands them out slab by slab.
 ///
 /// Fails on weights that are not finite, or too large for the type's scale.
-pub fn encode(rows: &Rows, kind: Type, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(crate) fn encode(rows: &Rows, kind: Type, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     if rows.count == 0 || rows.columns == 0 {
         return Ok(());
     }
-    let row_bytes = kind.bytes(rows.columns).expect("the mixture gives types whose blocks the rows are");
+    let row_bytes = kind.bytes(rows.columns).expect("types are given only where their blocks divide the rows");
     let rows_per_slab = (SLAB / row_bytes).max(1);
     // tasks of a few thousand weights, so that short rows do not drown in scheduling
     let rows_per_task = (8192 / rows.columns).max(1);

@@ -15,7 +15,7 @@ pub struct Module<'a> {
 
 /// One tensor of a module.
 #[derive(Debug, Clone)]
-pub struct Part<'a> {
+pub struct ModuleTensor<'a> {
     name: String,
     entry: Entry<'a>,
     checkpoint: &'a Safetensors,
@@ -27,19 +27,19 @@ impl<'a> Module<'a> {
     }
 
     /// The tensor NAME.`part`. Fails where it is absent.
-    pub fn part(&self, part: &str) -> Result<Part<'a>> {
+    pub fn tensor(&self, part: &str) -> Result<ModuleTensor<'a>> {
         let missing = || self.checkpoint.broken(&self.full(part), "is missing");
         self.optional(part).ok_or_else(missing)
     }
 
-    pub fn optional(&self, part: &str) -> Option<Part<'a>> {
+    pub fn optional(&self, part: &str) -> Option<ModuleTensor<'a>> {
         let name = self.full(part);
         let entry = self.checkpoint.entry(&name)?;
-        Some(Part { name, entry, checkpoint: self.checkpoint })
+        Some(ModuleTensor { name, entry, checkpoint: self.checkpoint })
     }
 
     /// The names of its tensors that begin with `start`, without the module's name.
-    pub fn parts(&self, start: &str) -> Vec<&'a str> {
+    pub fn tensor_names(&self, start: &str) -> Vec<&'a str> {
         let prefix = self.full(start);
         let cut = self.name.len() + 1;
         self.checkpoint.names_from(&prefix).map(|name| &name[cut..]).collect()
@@ -54,7 +54,7 @@ impl<'a> Module<'a> {
     }
 }
 
-impl<'a> Part<'a> {
+impl<'a> ModuleTensor<'a> {
     /// Of this shape, or an error.
     pub fn shaped(self, shape: &[usize]) -> Result<Self> {
         match self.entry.shape == shape {

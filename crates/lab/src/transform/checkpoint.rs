@@ -1,0 +1,46 @@
+//! Checkpoints between two steps: a form, and weights that are overlays of overlays.
+
+use super::Form;
+use crate::types::Types;
+use anyhow::Result;
+use bantam_model::{Config, Weights};
+
+/// A model as a step finds it and leaves it. Weights are asked for by the names and shapes that the config gives, and are
+/// made when they are asked for.
+pub struct Checkpoint<'a> {
+    /// What is known of it without its weights.
+    pub form: Form,
+    weights: Box<dyn Weights + 'a>,
+}
+
+impl<'a> Checkpoint<'a> {
+    /// The checkpoint of a form and the weights that go with it.
+    pub fn new(form: Form, weights: Box<dyn Weights + 'a>) -> Checkpoint<'a> {
+        Checkpoint { form, weights }
+    }
+
+    /// The checkpoint of a config and its weights, which stay as they are stored.
+    pub fn of_config(config: &Config, weights: Box<dyn Weights + 'a>) -> Checkpoint<'a> {
+        Checkpoint::new(Form::new(Ok(config.clone()), Types::as_stored(config)), weights)
+    }
+
+    /// The config that its weights go with.
+    ///
+    /// # Errors
+    /// The reason why it cannot be read.
+    pub fn config(&self) -> Result<&Config> {
+        self.form.config()
+    }
+
+    /// Its weights.
+    pub fn weights(&self) -> &(dyn Weights + 'a) {
+        &*self.weights
+    }
+
+    /// Lays an overlay over the weights.
+    pub fn overlaid<W: Weights + 'a>(mut self, overlay: impl FnOnce(Box<dyn Weights + 'a>) -> W) -> Checkpoint<'a> {
+        self.form.rewrite();
+        self.weights = Box::new(overlay(self.weights));
+        self
+    }
+}

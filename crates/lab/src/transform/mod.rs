@@ -1,0 +1,112 @@
+//! Transforms: the steps of a recipe. A step takes a checkpoint and gives a checkpoint, and what it changes it lays over
+//! the weights, so that they still stream through one tensor at a time however many steps follow each other.
+//!
+//! One file below here a step, and one row of `KINDS`: a struct of the step's settings as the recipe spells them, and what
+//! it does in `Transform`.
+
+mod checkpoint;
+mod form;
+mod merge;
+mod quantize;
+
+#[cfg(test)]
+mod drop_layer;
+#[cfg(test)]
+mod scale;
+
+pub use checkpoint::Checkpoint;
+pub use form::Form;
+pub use merge::MergeAdapter;
+pub use quantize::Quantize;
+
+use crate::calibrate::Calibration;
+use anyhow::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+use toml::de::ValueDeserializer;
+
+/// A step of a recipe. It changes values, shapes, the type each tensor is stored in, or the tokenizer.
+pub trait Transform: fmt::Debug + Send + Sync {
+    /// Changes what is known of the model before any weight is read, so that sizes are known before the work is done: its
+    /// config where tensors come, go or change shape, the tokenizer, and the types of tensors. A step that changes values
+    /// alone calls `Form::rewrite`.
+    ///
+    /// # Errors
+    /// One sentence where the step cannot be done to such a model.
+    fn plan(&self, form: &mut Form) -> Result<()>;
+
+    /// Does the step. What comes out has the shapes and types that `plan` says. As it stands here, the weights are left
+    /// alone.
+    ///
+    /// # Errors
+    /// As `plan`, and where weights cannot be read or worked with.
+    fn apply<'a>(&self, mut checkpoint: Checkpoint<'a>, _calibration: &Calibration) -> Result<Checkpoint<'a>> {
+        self.plan(&mut checkpoint.form)?;
+        Ok(checkpoint)
+    }
+
+    /// Whether no step can follow this one.
+    fn is_last(&self) -> bool {
+        false
+    }
+}
+
+/// A kind of step: what recipes call it, and how its settings are read.
+pub(crate) struct StepKind {
+    /// The key in `[[step]]`.
+    pub(crate) name: &'static str,
+    pub(crate) read: fn(&'static str, ValueDeserializer) -> Result<Step, toml::de::Error>,
+}
+
+/// Every kind of step that a recipe can name.
+pub(crate) const KINDS: &[StepKind] = &[
+    kind::<Quantize>("quantize"),
+    #[cfg(test)]
+    kind::<scale::Scale>("scale"),
+    #[cfg(test)]
+    kind::<drop_layer::DropLayer>("drop_layer"),
+];
+
+const fn kind<T: Transform + Serialize + DeserializeOwned + 'static>(name: &'static str) -> StepKind {
+    StepKind { name, read: |name, settings| Ok(Step::new(name, T::deserialize(settings)?)) }
+}
+
+/// One step as a recipe holds it: its kind, its settings, and what it does.
+#[derive(Debug, Clone)]
+pub struct Step {
+    kind: &'static str,
+    settings: toml::Value,
+    transform: Arc<dyn Transform>,
+}
+
+impl Step {
+    /// Makes a step of a transform; `kind` is what recipes call it.
+    pub fn new<T: Transform + Serialize + 'static>(kind: &'static str, transform: T) -> Step {
+        let settings = toml::Value::try_from(&transform).expect("settings are a plain table");
+        Step { kind, settings, transform: Arc::new(transform) }
+    }
+
+    /// What recipes call its kind.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Its settings, spelled the same for the same settings.
+    pub fn settings(&self) -> &toml::Value {
+        &self.settings
+    }
+
+    /// What it does.
+    pub fn transform(&self) -> &dyn Transform {
+        &*self.transform
+    }
+}
+
+/// Steps are equal that do the same.
+impl PartialEq for Step {
+    fn eq(&self, other: &Step) -> bool {
+        self.kind == other.kind && self.settings == other.settings
+    }
+}
