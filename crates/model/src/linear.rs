@@ -1,5 +1,5 @@
 //! A matrix that activations are multiplied by, whatever form its weights are in: dense (f32, f16, bf16) or one of
-//! ggml's quantized blocks, candle's or our own, with columns in another order where blocks ask for it, and with a
+//! ggml's quantized blocks, with columns in another order where blocks ask for it, and with a
 //! low-rank adapter where there is one. The graph, and all that measures or changes it, sees only this. It can show its
 //! inputs to an observer, for whoever calibrates.
 
@@ -11,8 +11,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::checkpoint::gguf::type_of;
 use super::error::Result;
-use super::iq4::Iq4;
-use super::matmul;
+use super::matmul::{self, Blocks, Side};
 
 /// y = x Wᵀ + b, with W (out, inp).
 #[derive(Debug, Clone)]
@@ -45,10 +44,10 @@ struct Watch {
 pub enum Weight {
     /// (out, inp), contiguous; f32, f16 or bf16.
     Dense(Tensor),
-    /// (out, inp) in blocks that candle multiplies.
+    /// (out, inp) in blocks that the kernels multiply, on the CPU.
+    Blocks(Arc<Blocks>),
+    /// (out, inp) in blocks that candle multiplies, on other devices.
     Quantized(Arc<QTensor>),
-    /// On the CPU only.
-    Iq4(Arc<Iq4>),
 }
 
 /// Columns that stand in another order than the inputs they are for.
@@ -77,14 +76,14 @@ impl Linear {
         Self::new(Weight::Dense(weight))
     }
 
-    /// From quantized rows.
-    pub fn quantized(weight: Arc<QTensor>) -> Self {
-        Self::new(Weight::Quantized(weight))
+    /// From blocks on the CPU.
+    pub fn blocks(weight: Arc<Blocks>) -> Self {
+        Self::new(Weight::Blocks(weight))
     }
 
-    /// From blocks of IQ4_NL or IQ4_XS.
-    pub fn iq4(weight: Arc<Iq4>) -> Self {
-        Self::new(Weight::Iq4(weight))
+    /// From blocks on another device.
+    pub fn quantized(weight: Arc<QTensor>) -> Self {
+        Self::new(Weight::Quantized(weight))
     }
 
     fn new(weight: Weight) -> Self {
@@ -154,10 +153,15 @@ impl Linear {
     }
 
     fn multiply(&self, x: &Tensor) -> Result<Tensor> {
-        let mut y = match &self.columns {
+        let y = match &self.columns {
             None => self.weight.product(x)?,
             Some(columns) => self.weight.product(&x.index_select(&columns.input_of, 1)?)?,
         };
+        self.complete(x, y)
+    }
+
+    /// What stands beside the weights added to their product with x.
+    fn complete(&self, x: &Tensor, mut y: Tensor) -> Result<Tensor> {
         if let Some(LowRank { a, b, magnitude }) = self.adapter.as_deref() {
             y = (y + matmul::dense(&matmul::dense(x, a)?, b)?)?;
             if let Some(magnitude) = magnitude {
@@ -204,7 +208,7 @@ impl Linear {
         }
     }
 
-    /// Bytes its weights take in memory, without what a kernel may repack on first use.
+    /// Bytes its weights take in memory, as they are stored.
     pub fn bytes(&self) -> usize {
         let columns = self.columns.as_ref().map_or(0, |c| bytes_of(&c.input_of) + bytes_of(&c.column_of));
         let adapter = self.adapter.as_deref().map_or(0, LowRank::bytes);
@@ -221,10 +225,12 @@ impl Linear {
         self.weight.device()
     }
 
-    /// The weights alone, where nothing else has a part in the product.
-    fn plain_blocks(&self) -> Option<&QTensor> {
+    /// The weights, where the kernels multiply them in one pass with others.
+    fn side(&self, x: &Tensor) -> Option<Side<'_>> {
         match &self.weight {
-            Weight::Quantized(w) if self.bias.is_none() && self.columns.is_none() && self.adapter.is_none() => Some(w),
+            _ if self.columns.is_some() || !x.device().is_cpu() => None,
+            Weight::Blocks(w) => Some(Side::Blocks(w)),
+            Weight::Dense(w) if !x.track_op() && !w.track_op() => Some(Side::Dense(w)),
             _ => None,
         }
     }
@@ -235,8 +241,8 @@ impl Weight {
     fn product(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Dense(w) => matmul::dense(x, w),
-            Self::Quantized(w) => matmul::quantized(x, w),
-            Self::Iq4(w) => matmul::chosen(x, w),
+            Self::Blocks(w) => matmul::blocks(x, w),
+            Self::Quantized(w) => Ok(x.contiguous()?.apply_op1_no_bwd(w.as_ref())?),
         }
     }
 
@@ -245,7 +251,7 @@ impl Weight {
         Ok(match self {
             Self::Dense(w) => w.index_select(&tensor(ids)?, 0)?.to_dtype(DType::F32)?,
             Self::Quantized(w) => w.embedding(&tensor(ids)?)?,
-            Self::Iq4(w) => w.rows(ids.iter().map(|&id| id as usize))?,
+            Self::Blocks(w) => w.rows(&ids.iter().map(|&id| id as usize).collect::<Vec<_>>())?,
         })
     }
 
@@ -253,7 +259,7 @@ impl Weight {
         Ok(match self {
             Self::Dense(w) => w.to_dtype(DType::F32)?,
             Self::Quantized(w) => w.dequantize(&self.device())?,
-            Self::Iq4(w) => w.rows(0..w.dims().0)?,
+            Self::Blocks(w) => w.dequantized()?,
         })
     }
 
@@ -261,7 +267,7 @@ impl Weight {
         match self {
             Self::Dense(w) => bytes_of(w),
             Self::Quantized(w) => w.storage_size_in_bytes(),
-            Self::Iq4(w) => w.size(),
+            Self::Blocks(w) => w.size(),
         }
     }
 
@@ -273,7 +279,7 @@ impl Weight {
                 _ => GgmlDType::F32,
             },
             Self::Quantized(w) => w.dtype(),
-            Self::Iq4(w) => return w.layout().name(),
+            Self::Blocks(w) => return w.ggml_type().name(),
         };
         type_of(dtype).map_or("unknown", |ty| ty.name())
     }
@@ -282,7 +288,7 @@ impl Weight {
         match self {
             Self::Dense(w) => w.device().clone(),
             Self::Quantized(w) => w.device(),
-            Self::Iq4(_) => Device::Cpu,
+            Self::Blocks(_) => Device::Cpu,
         }
     }
 }
@@ -321,12 +327,11 @@ fn bytes_of(tensor: &Tensor) -> usize {
 /// As `Linear::forward`.
 pub fn forward_all<const N: usize>(linears: [&Linear; N], x: &Tensor) -> Result<[Tensor; N]> {
     linears.iter().try_for_each(|linear| linear.show(x))?;
-    let quantized: Vec<&QTensor> = linears.iter().filter_map(|linear| linear.plain_blocks()).collect();
-    if quantized.len() == N
-        && let Some(ys) = QTensor::gemv_fused_shared_lhs(&quantized, x)?
-        && let Ok(ys) = <[Tensor; N]>::try_from(ys)
-    {
-        return Ok(ys);
+    let sides: Vec<Side> = linears.iter().filter_map(|linear| linear.side(x)).collect();
+    if let Ok(sides) = <[Side; N]>::try_from(sides) {
+        let ys = matmul::together(x, sides)?;
+        let ys = linears.into_iter().zip(ys).map(|(linear, y)| linear.complete(x, y)).collect::<Result<Vec<_>>>()?;
+        return Ok(ys.try_into().expect("one output for each of the N linears"));
     }
     let ys = linears.into_iter().map(|linear| linear.multiply(x)).collect::<Result<Vec<_>>>()?;
     Ok(ys.try_into().expect("one output for each of the N linears"))

@@ -61,16 +61,9 @@ impl<'a> Rows<'a> {
         self.take()
     }
 
-    /// As blocks. candle copies them once more, which is why rows that need no other order are not copied here.
+    /// As blocks on a device of candle's.
     pub fn blocks(&self, dtype: GgmlDType, device: &Device) -> candle_core::Result<QStorage> {
-        let stored = &self.gguf.data(self.info)[self.first * self.width..][..self.count * self.width];
-        // candle reads blocks where their f16 may lie
-        if self.order.is_some() || !stored.as_ptr().addr().is_multiple_of(align_of::<f32>()) {
-            return QStorage::from_data(Cow::Owned(self.bytes()), device, dtype);
-        }
-        let storage = QStorage::from_data(Cow::Borrowed(stored), device, dtype);
-        self.gguf.release(self.info, self.first * self.width..(self.first + self.count) * self.width);
-        storage
+        QStorage::from_data(Cow::Owned(self.bytes()), device, dtype)
     }
 
     fn take<T: Pod + Zeroable>(&self) -> Vec<T> {

@@ -3,21 +3,22 @@
 
 use std::sync::Arc;
 
+use bantam_format::ggml::Type;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::copy::Rows;
-use super::{Computes, Placed, computable, computes};
+use super::{Placed, candle_type, computable, computes};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::iq4::{self, Iq4};
 use crate::linear::Linear;
+use crate::matmul::Blocks;
 use crate::weights::{Precision, Weights};
 use bantam_format::gguf::Gguf;
 
 /// A tensor of the checkpoint, located in the file.
 struct LocatedTensor<'a> {
-    computes: Computes,
+    ty: Type,
     rows: Rows<'a>,
     plus_one: bool,
 }
@@ -62,47 +63,41 @@ impl<'a> GgufWeights<'a> {
                 },
             )
         })?;
-        let computes = computes(info.kind).ok_or_else(|| {
+        if !computes(info.kind) {
             let what = format!("tensor {} of type {}", info.name, info.kind);
-            Error::unsupported(self.gguf.file(), what, computable())
-        })?;
-        Ok(LocatedTensor { computes, rows, plus_one: placed.plus_one })
+            return Err(Error::unsupported(self.gguf.file(), what, computable()));
+        }
+        Ok(LocatedTensor { ty: info.kind, rows, plus_one: placed.plus_one })
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
-    fn plain(&self, dtype: GgmlDType, rows: &Rows, shape: &[usize]) -> Result<Option<Tensor>> {
-        Ok(Some(match dtype {
-            GgmlDType::F32 => Tensor::from_vec(rows.f32s(), shape, self.device)?,
-            GgmlDType::F16 => Tensor::from_vec(rows.f16s(), shape, self.device)?,
-            GgmlDType::BF16 => Tensor::from_vec(rows.bf16s(), shape, self.device)?,
+    fn plain(&self, ty: Type, rows: &Rows, shape: &[usize]) -> Result<Option<Tensor>> {
+        Ok(Some(match ty {
+            Type::F32 => Tensor::from_vec(rows.f32s(), shape, self.device)?,
+            Type::F16 => Tensor::from_vec(rows.f16s(), shape, self.device)?,
+            Type::BF16 => Tensor::from_vec(rows.bf16s(), shape, self.device)?,
             _ => return Ok(None),
         }))
     }
 
-    fn quantized(&self, dtype: GgmlDType, rows: &Rows, shape: &[usize]) -> Result<QTensor> {
-        Ok(QTensor::new(rows.blocks(dtype, self.device)?, shape)?)
+    /// Blocks as they lie in the file, on the CPU.
+    fn blocks(&self, ty: Type, rows: &Rows, shape: &[usize]) -> Result<Blocks> {
+        let (out, inp) = (shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]);
+        Blocks::new(ty, out, inp, rows.bytes())
     }
 
-    fn iq4(&self, layout: iq4::Layout, rows: &Rows, shape: &[usize]) -> Result<Iq4> {
-        let (out, inp) = (shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]);
-        let absurd =
-            || Error::broken(self.gguf.file(), format!("a tensor of shape {shape:?} cannot be {}", layout.name()));
-        Iq4::new(layout, out, inp, rows.bytes()).ok_or_else(absurd)
+    /// Blocks on another device, in a type that candle has.
+    fn quantized(&self, dtype: GgmlDType, rows: &Rows, shape: &[usize]) -> Result<QTensor> {
+        Ok(QTensor::new(rows.blocks(dtype, self.device)?, shape)?)
     }
 }
 
 impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let LocatedTensor { computes, rows, plus_one } = self.locate(name, shape)?;
-        let tensor = match computes {
-            Computes::Candle(dtype) => match self.plain(dtype, &rows, shape)? {
-                Some(plain) => plain.to_dtype(DType::F32)?,
-                None => self.quantized(dtype, &rows, shape)?.dequantize(self.device)?,
-            },
-            Computes::Iq4(layout) => {
-                let matrix = self.iq4(layout, &rows, shape)?;
-                matrix.rows(0..matrix.dims().0)?.reshape(shape)?.to_device(self.device)?
-            }
+        let LocatedTensor { ty, rows, plus_one } = self.locate(name, shape)?;
+        let tensor = match self.plain(ty, &rows, shape)? {
+            Some(plain) => plain.to_dtype(DType::F32)?,
+            None => self.blocks(ty, &rows, shape)?.dequantized()?.reshape(shape)?.to_device(self.device)?,
         };
         Ok(if plus_one { (tensor - 1.0)? } else { tensor })
     }
@@ -112,18 +107,20 @@ impl Weights for GgufWeights<'_> {
         if self.precision == Precision::F32 {
             return Ok(Linear::dense(self.tensor(name, &shape)?));
         }
-        let LocatedTensor { computes, rows, .. } = self.locate(name, &shape)?;
-        Ok(match computes {
-            Computes::Candle(dtype) => match self.plain(dtype, &rows, &shape)? {
-                Some(plain) => Linear::dense(plain),
-                None => Linear::quantized(Arc::new(self.quantized(dtype, &rows, &shape)?)),
-            },
-            Computes::Iq4(layout) if self.device.is_cpu() => Linear::iq4(Arc::new(self.iq4(layout, &rows, &shape)?)),
+        let LocatedTensor { ty, rows, .. } = self.locate(name, &shape)?;
+        if let Some(plain) = self.plain(ty, &rows, &shape)? {
+            return Ok(Linear::dense(plain));
+        }
+        if self.device.is_cpu() {
+            return Ok(Linear::blocks(Arc::new(self.blocks(ty, &rows, &shape)?)));
+        }
+        match candle_type(ty) {
+            Some(dtype) => Ok(Linear::quantized(Arc::new(self.quantized(dtype, &rows, &shape)?))),
             // only the CPU multiplies these blocks; f32 holds their values exactly
-            Computes::Iq4(_) => {
-                tracing::warn!("{name}: IQ4 blocks are widened to f32 on this device");
-                Linear::dense(self.tensor(name, &shape)?)
+            None => {
+                tracing::warn!("{name}: {ty} blocks are widened to f32 on this device");
+                Ok(Linear::dense(self.tensor(name, &shape)?))
             }
-        })
+        }
     }
 }
