@@ -2,8 +2,8 @@
 
 use super::args::Bench;
 use super::run::{execute, exit, print_json};
-use super::table::Table;
 use super::{Exit, adhoc};
+use crate::show::Table;
 use anyhow::{Context, Result, anyhow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading};

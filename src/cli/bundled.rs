@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::args::{Bundled, BundledCommand};
-use super::table::Table;
+use crate::show::Table;
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::embedded;
 use bantam_bundled::{profiles, suites};

@@ -1,10 +1,10 @@
 //! `bantam compress MODEL --quant TYPE`: a compressed model as a GGUF file that other tools load.
 
 use super::args::Compress;
-use super::table::Table;
 use super::{Exit, stop};
 use crate::library::models;
 use crate::run::Workplace;
+use crate::show::Table;
 use anyhow::{Context, Result, ensure};
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Artifact, Plan, Recipe, Stage};

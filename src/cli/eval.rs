@@ -3,8 +3,8 @@
 use super::args::Eval;
 use super::bench::exit_of;
 use super::run::{execute, exit, print_json};
-use super::table::Table;
 use super::{Exit, adhoc};
+use crate::show::Table;
 use anyhow::{Context, Result};
 use bantam_core::record::{Ask, Reading, Row};
 use bantam_verdict::recommend::score::TaskScore;

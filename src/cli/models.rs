@@ -3,9 +3,9 @@
 
 use super::Exit;
 use super::args::{Models, ModelsCommand};
-use super::table::Table;
 use crate::library::home::Home;
 use crate::library::inventory::{self, Entry, Origin};
+use crate::show::Table;
 use anyhow::{Context, Result, bail};
 use bantam_core::unit::Bytes;
 use bantam_hub::Cache;

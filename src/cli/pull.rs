@@ -2,7 +2,8 @@
 //! The last line on stdout is where they are.
 
 use super::args::Pull;
-use super::{Exit, bar, ending, stop};
+use super::{Exit, stop};
+use crate::show::{bar, ending};
 use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_core::unit::{Bytes, Seconds};

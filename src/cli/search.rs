@@ -2,9 +2,9 @@
 //! need here under each quantization, before any of it is pulled.
 
 use super::args::Search;
-use super::table::Table;
 use super::{Exit, stop};
 use crate::library::fit::{self, Appraisal, Need};
+use crate::show::Table;
 use anyhow::{Context, Result, anyhow};
 use bantam_core::unit::{Bytes, count, parse_count};
 use bantam_hub::{Gate, Hit, Hub, Name, Page, Query, Settings};

@@ -47,7 +47,7 @@ fn energy(profile: &Profile) -> String {
 
 fn model_card(typed: &str, recipes: &[RecipeRef]) -> ModelCard {
     let name = typed.strip_prefix("bundled:").unwrap_or(typed).to_owned();
-    let facts = model_facts(typed, recipes).map_err(|e| crate::cli::sentence(&e));
+    let facts = model_facts(typed, recipes).map_err(|e| crate::show::sentence(&e));
     ModelCard { name, typed: typed.into(), facts }
 }
 

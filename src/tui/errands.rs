@@ -68,7 +68,7 @@ impl Errands {
             let read = hub(cancel).and_then(|hub| Ok(hub.sheet(&Name::parse(&id)?)?));
             let read = read.map(|sheet| fit::appraise(sheet, None));
             if !cancel.is_cancelled() {
-                say.say(Message::Card(id, Box::new(read.map_err(|e| crate::cli::sentence(&e)))));
+                say.say(Message::Card(id, Box::new(read.map_err(|e| crate::show::sentence(&e)))));
             }
         });
     }
@@ -83,7 +83,7 @@ impl Errands {
                 let tell = |progress| say.say(Message::Pulling(progress));
                 Ok(hub.pull(&Name::parse(&name)?, &Want::default(), &tell)?)
             });
-            let pulled = pulled.map(|pulled| pulled.folder).map_err(|e| crate::cli::sentence(&e));
+            let pulled = pulled.map(|pulled| pulled.folder).map_err(|e| crate::show::sentence(&e));
             say.say(Message::Pulled(name, pulled));
         });
         self.pull = Some((stop, work));
@@ -122,5 +122,5 @@ fn tell(say: &Say, number: u64, found: Result<Hits>, is_first: bool) {
     {
         return;
     }
-    say.say(Message::Found { number, found: Box::new(found.map_err(|e| crate::cli::sentence(&e))), is_first });
+    say.say(Message::Found { number, found: Box::new(found.map_err(|e| crate::show::sentence(&e))), is_first });
 }

@@ -85,7 +85,7 @@ impl Jobs {
                 return;
             }
             match made {
-                Err(error) => say.say(Message::Planned(Box::new(Err(crate::cli::sentence(&error))))),
+                Err(error) => say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
                 Ok((setup, profile, plan, rows)) => {
                     say.say(Message::Planned(Box::new(Ok(setup))));
                     *lock(&planned) = Some((profile.clone(), plan.clone()));
@@ -120,7 +120,7 @@ impl Jobs {
                     tell(&say, ended, &done);
                     say.say(Message::Over(None));
                 }
-                Err(error) => say.say(Message::Over(Some(crate::cli::sentence(&error)))),
+                Err(error) => say.say(Message::Over(Some(crate::show::sentence(&error)))),
             }
         }));
     }
@@ -135,7 +135,7 @@ impl Jobs {
                 report::write(&report::page(&done.run, &done.rows, &done.advice), &folder)?;
                 Ok(folder.join("report.html"))
             });
-            say.say(Message::Reported(written.map_err(|e| crate::cli::sentence(&e))));
+            say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));
         });
     }
 }

@@ -1,9 +1,9 @@
 //! Hub: search the Hugging Face hub by typing, a card beside the list that says what a model would need here before any
 //! of it is pulled, and the pull with its progress.
 
-use super::{fit, inside, pair, panel};
-use crate::cli::{bar, ending};
+use super::{inside, pair, panel};
 use crate::library::fit::{self, Appraisal, Fit};
+use crate::show::{bar, beginning, ending};
 use crate::tui::app::App;
 use crate::tui::hub::Pull;
 use crate::tui::layout::{beside, scroll, wide};
@@ -104,7 +104,7 @@ fn found(frame: &mut Frame, place: Rect, lines: Rect, app: &App) {
     }
     if let Some(error) = &hub.error {
         let foot = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
-        frame.render_widget(Line::styled(fit(error, inner.width as usize), theme.bad()), foot);
+        frame.render_widget(Line::styled(beginning(error, inner.width as usize), theme.bad()), foot);
     }
 }
 
@@ -146,12 +146,12 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
     let theme = app.theme;
     let sheet = &appraisal.sheet;
     let page = &sheet.listing.page;
-    let room = |value: String, name: &str| fit(&value, (width as usize).saturating_sub(name.len() + 1));
+    let room = |value: String, name: &str| beginning(&value, (width as usize).saturating_sub(name.len() + 1));
     let told = |name: &str, value: String| pair(name, room(value, name), width, app);
     let mut lines = Vec::new();
     match &appraisal.runs {
         Ok(name) => lines.push(Line::styled(format!("✓ runs here as {name}"), theme.good())),
-        Err(why) => lines.push(Line::styled(format!("✗ {}", fit(why, 2 * width as usize - 4)), theme.bad())),
+        Err(why) => lines.push(Line::styled(format!("✗ {}", beginning(why, 2 * width as usize - 4)), theme.bad())),
     }
     let parameters = sheet.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(&n.to_string()));
     let stored = sheet.header.as_ref().map_or_else(|_| "not told".into(), fit::stored);
@@ -183,7 +183,7 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
         let needed = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
         let chosen = choices > 0 && i == app.hub.choice;
         let label = if chosen { format!("▸{}", need.name) } else { need.name.clone() };
-        let text = format!("{:name$}{:>weights$}{needed:>memory$} ", fit(&label, name), need.weights.to_string());
+        let text = format!("{:name$}{:>weights$}{needed:>memory$} ", beginning(&label, name), need.weights.to_string());
         let style = if chosen { theme.strong() } else { theme.text() };
         lines
             .push(Line::from(vec![Span::styled(text, style), Span::styled(need.fit.name(), fit_style(need.fit, app))]));
@@ -234,5 +234,5 @@ fn progress(frame: &mut Frame, place: Rect, pull: &Pull, app: &App) {
             .join(" · "),
     };
     let below = Rect { y: inner.y + 1, height: 1, ..inner };
-    frame.render_widget(Line::styled(fit(&text, inner.width as usize), theme.soft()), below);
+    frame.render_widget(Line::styled(beginning(&text, inner.width as usize), theme.soft()), below);
 }

@@ -180,11 +180,3 @@ pub(super) fn pair<'a>(name: &str, value: impl Into<String>, width: u16, app: &A
         Span::raw(value),
     ])
 }
-
-/// Cuts a text to a width in characters, with an ellipsis where something is lost.
-pub(super) fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}

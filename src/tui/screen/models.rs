@@ -1,6 +1,7 @@
 //! Models: what the profile names, and what each would need before anything is loaded or made.
 
-use super::{fit, inside, pair, panel};
+use super::{inside, pair, panel};
+use crate::show::beginning;
 use crate::tui::app::App;
 use crate::tui::facts::{ModelCard, ModelFacts};
 use crate::tui::layout::{beside, scroll, wide};
@@ -49,7 +50,7 @@ pub fn draw(frame: &mut Frame, body: Rect, app: &App) {
             Ok(facts) => (count(facts.parameters), facts.stored.to_string()),
             Err(_) => ("–".into(), "–".into()),
         };
-        let text = format!("{mark} {:names$} {parameters:>9} {stored:>10}", fit(&card.name, names));
+        let text = format!("{mark} {:names$} {parameters:>9} {stored:>10}", beginning(&card.name, names));
         let style = if i == app.cursor() { app.theme.chosen() } else { app.theme.text() };
         frame.render_widget(Line::styled(format!("{text:width$}", width = line.width as usize), style), line);
     }

@@ -1,6 +1,7 @@
 //! Plan: recipes and suites to take in or leave out, what matters, what may not be exceeded, and what it comes to.
 
-use super::{fit, inside, pair, panel};
+use super::{inside, pair, panel};
+use crate::show::beginning;
 use crate::tui::app::App;
 use crate::tui::facts::{Setup, SuiteCard};
 use crate::tui::layout::{scroll, wide};
@@ -62,7 +63,7 @@ pub fn recipe_name(recipe: &RecipeRef) -> String {
 
 fn suite_line(card: &SuiteCard, room: usize) -> String {
     match &card.facts {
-        Err(reason) => fit(&format!("{}: {reason}", card.name), room),
+        Err(reason) => beginning(&format!("{}: {reason}", card.name), room),
         Ok(facts) => {
             let items = if facts.items < facts.available {
                 format!("{} of {} items", facts.items, facts.available)
@@ -71,7 +72,7 @@ fn suite_line(card: &SuiteCard, room: usize) -> String {
             };
             let about = format!("{items} · {}", facts.metric.name());
             let names = room.saturating_sub(about.chars().count() + 1);
-            format!("{:names$} {about}", fit(&card.name, names))
+            format!("{:names$} {about}", beginning(&card.name, names))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Results: a row a variant, a column a figure, sortable; and the Pareto scatter of mean score against memory.
 
-use super::{fit, inside, panel};
+use super::{inside, panel};
+use crate::show::beginning;
 use crate::tui::app::App;
 use crate::tui::layout::{beside, scroll, wide};
 use crate::tui::widget::scatter;
@@ -94,7 +95,7 @@ fn draw_head(frame: &mut Frame, place: Rect, shown: &[usize], names: usize, app:
             (true, false) => "▼",
             (true, true) => "▲",
         };
-        let text = format!("{}{arrow}", fit(title, COLUMN - 2));
+        let text = format!("{}{arrow}", beginning(title, COLUMN - 2));
         let style = if sorted { app.theme.strong() } else { app.theme.soft() };
         spans.push(Span::styled(format!("{text:>COLUMN$}"), style));
     }
@@ -111,11 +112,11 @@ fn draw_row(frame: &mut Frame, place: Rect, row: usize, chosen: bool, (shown, na
     let mut spans = vec![
         Span::styled(format!("{mark} "), app.theme.good()),
         Span::styled(format!("{} ", letter(row)), app.theme.soft()),
-        Span::styled(format!("{:names$}", fit(&data.variant.label(), names)), app.theme.group(group(app, row))),
+        Span::styled(format!("{:names$}", beginning(&data.variant.label(), names)), app.theme.group(group(app, row))),
     ];
     for &column in shown {
         let (text, style) = data.cells.get(column).map_or(("·".into(), app.theme.soft()), |r| cell(r, app));
-        spans.push(Span::styled(format!("{:>COLUMN$}", fit(&text, COLUMN - 1)), style));
+        spans.push(Span::styled(format!("{:>COLUMN$}", beginning(&text, COLUMN - 1)), style));
     }
     let mut style = if chosen { app.theme.chosen() } else { Style::new() };
     if data.advised {

@@ -1,8 +1,8 @@
 //! Run: the trials as they go, with the live figures of the one at work. Live figures are for the eye; what is
 //! measured stands in Results.
 
-use super::{fit, inside, panel};
-use crate::cli::bar;
+use super::{inside, panel};
+use crate::show::{bar, beginning};
 use crate::tui::app::App;
 use crate::tui::layout::{beside, scroll};
 use crate::tui::progress::{Level, State, Step};
@@ -91,8 +91,8 @@ fn trials(frame: &mut Frame, place: Rect, app: &App) {
         let chosen = i == app.cursor() && !app.running();
         let spans = vec![
             Span::styled(format!("{mark} "), style),
-            Span::styled(format!("{:names$} ", fit(&trial.variant.label(), names)), app.theme.group(group)),
-            Span::raw(format!("{:11} ", fit(&trial.ask.label(), 11))),
+            Span::styled(format!("{:names$} ", beginning(&trial.variant.label(), names)), app.theme.group(group)),
+            Span::raw(format!("{:11} ", beginning(&trial.ask.label(), 11))),
             Span::styled(words, style),
         ];
         let line_style = if chosen { app.theme.chosen() } else { Style::new() };
@@ -130,7 +130,7 @@ fn step_words(step: &Step, app: &App) -> (&'static str, Style, String) {
 fn live(frame: &mut Frame, place: Rect, app: &App) {
     let progress = &app.progress;
     let title = progress.current.as_ref().map_or_else(|| "Live".to_owned(), |id| progress.trial_label(id));
-    let title = fit(&title, place.width.saturating_sub(6) as usize);
+    let title = beginning(&title, place.width.saturating_sub(6) as usize);
     frame.render_widget(panel(&title, app.theme.soft()), place);
     let parts = Layout::vertical([Constraint::Ratio(1, 3); 3]).split(inside(place));
     let no_power = app.ready().map_or("no meter", |s| s.energy.as_str());
@@ -162,7 +162,7 @@ fn curve(
     let head = Rect { height: 1, ..place };
     let text = points.back().map_or_else(|| missing.to_owned(), |v| words(*v));
     let room = (place.width as usize).saturating_sub(name.len() + 1);
-    frame.render_widget(super::pair(name, fit(&text, room), place.width, app), head);
+    frame.render_widget(super::pair(name, beginning(&text, room), place.width, app), head);
     let most = points.iter().copied().fold(0.0, f64::max);
     if most <= 0.0 || place.height < 2 {
         return;
@@ -186,7 +186,7 @@ fn log(frame: &mut Frame, place: Rect, app: &App) {
             Level::Error => app.theme.bad(),
         };
         let line = Rect { y: inner.y + i as u16, height: 1, ..inner };
-        let text = fit(text, (inner.width as usize).saturating_sub(8));
+        let text = beginning(text, (inner.width as usize).saturating_sub(8));
         let spans = vec![Span::styled(format!("{at:>5.0} s "), app.theme.soft()), Span::styled(text, style)];
         frame.render_widget(Line::from(spans), line);
     }
