@@ -1,7 +1,8 @@
 //! What goes in and what comes out of the app: messages from the world, actions of the user, commands to the world.
 //! They carry data, never closures, so that a test can say them.
 
-use super::facts::{Setup, Table};
+use super::results::Results;
+use super::setup::Setup;
 use crate::library::fit::Appraisal;
 use bantam_core::event::Event;
 use bantam_hub::{Hits, Next, Progress, Query};
@@ -14,12 +15,12 @@ use std::path::PathBuf;
 pub enum Message {
     /// The profile is read and planned, or why not.
     Planned(Box<Result<Setup, String>>),
-    /// The job speaks.
-    Job(Box<Event>),
+    /// The run speaks.
+    Run(Box<Event>),
     /// Results so far, figures and intervals already worked out.
-    Results(Box<Table>),
+    Results(Box<Results>),
     Advised(Box<Words>),
-    /// The job is over; an error that stopped it, if one did.
+    /// The run is over; an error that stopped it, if one did.
     Over(Option<String>),
     Reported(Result<PathBuf, String>),
     /// A page of what the hub has, for the question of this number.
@@ -29,7 +30,7 @@ pub enum Message {
         is_first: bool,
     },
     /// What ORG/NAME is and would need here.
-    Card(String, Box<Result<Appraisal, String>>),
+    ModelInfo(String, Box<Result<Appraisal, String>>),
     Pulling(Progress),
     /// The pull of a name is over; where its files are.
     Pulled(String, Result<PathBuf, String>),
@@ -38,9 +39,10 @@ pub enum Message {
 }
 
 /// What the user wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    Go(Screen),
+    /// To the screen of this title.
+    Go(&'static str),
     NextScreen,
     PreviousScreen,
     Up,
@@ -51,34 +53,29 @@ pub enum Action {
     Last,
     Left,
     Right,
+    /// To a line of one of the screen's lists.
+    Choose {
+        list: usize,
+        line: usize,
+    },
     Toggle,
     Start,
     Stop,
-    SortNext,
-    SortReverse,
     Prefer,
-    Chart,
     Report,
     Help,
     Back,
     Quit,
     Yes,
     No,
-    /// Letters go into the search line from now on, or no longer.
-    Type,
-    Leave,
-    Letter(char),
+    /// Text, where letters are no commands.
+    Write(String),
     Erase {
         all: bool,
     },
-    SearchSort,
-    SearchKind,
-    Pull,
     Click(Position),
-    Scroll {
-        down: bool,
-        at: Position,
-    },
+    /// What one screen alone knows; it names it.
+    Own(&'static str),
 }
 
 /// What the app wants of the world.
@@ -95,7 +92,7 @@ pub enum Command {
     /// The next page for a question.
     More(Asked, Next),
     /// Read what ORG/NAME is.
-    Card(String),
+    ModelInfo(String),
     Pull(String),
     StopPull,
     Quit,
@@ -117,35 +114,4 @@ pub struct Selection {
     /// Models of the hub that were pulled and are tried beside the profile's.
     pub pulled: Vec<String>,
     pub prefer: Option<bantam_core::profile::Prefer>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Screen {
-    Models,
-    Plan,
-    Run,
-    Results,
-    Advice,
-    Hub,
-}
-
-impl Screen {
-    pub const COUNT: usize = 6;
-    pub const ALL: [Screen; Screen::COUNT] =
-        [Screen::Models, Screen::Plan, Screen::Run, Screen::Results, Screen::Advice, Screen::Hub];
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Screen::Models => "Models",
-            Screen::Plan => "Plan",
-            Screen::Run => "Run",
-            Screen::Results => "Results",
-            Screen::Advice => "Advice",
-            Screen::Hub => "Hub",
-        }
-    }
-
-    pub fn index(self) -> usize {
-        Screen::ALL.iter().position(|s| *s == self).expect("ALL lists every screen")
-    }
 }

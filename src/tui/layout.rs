@@ -1,6 +1,5 @@
 //! Where things stand. One place decides, so that what is drawn and what a click hits are the same.
 
-use super::action::Screen;
 use ratatui::layout::{Constraint, Layout, Rect};
 
 pub const MIN_WIDTH: u16 = 80;
@@ -24,15 +23,16 @@ pub fn frame(area: Rect) -> Option<Frame> {
     Some(Frame { tabs, body, status, hints })
 }
 
-/// The tabs' places on the top line, behind the name.
-pub fn tabs(area: Rect) -> [(Screen, Rect); Screen::COUNT] {
+/// The places of tabs with these titles on the top line, behind the name.
+pub fn tabs(area: Rect, titles: &[&str]) -> Vec<Rect> {
     let mut x = area.x + 10;
-    Screen::ALL.map(|screen| {
-        let width = screen.title().len() as u16 + 5;
+    let mut place = |title: &&str| {
+        let width = title.len() as u16 + 5;
         let place = Rect { x, y: area.y, width, height: 1 };
         x += width;
-        (screen, place)
-    })
+        place
+    };
+    titles.iter().map(|title| place(title)).collect()
 }
 
 /// Two columns where the terminal is wide, else one above the other.

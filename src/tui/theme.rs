@@ -56,7 +56,7 @@ impl Theme {
         self.ink(Color::Yellow)
     }
 
-    pub fn chosen(self) -> Style {
+    pub fn selected(self) -> Style {
         if self.colours {
             Style::new().bg(Color::Blue).fg(Color::White).add_modifier(Modifier::BOLD)
         } else {

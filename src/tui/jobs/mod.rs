@@ -1,11 +1,13 @@
 //! Carries out the app's commands on threads of their own. The only file of the workbench that knows the rooms below:
 //! it plans, runs, decides and writes reports by the same calls as the headless commands, and turns what comes out into
-//! the plain facts that the screens show.
+//! the plain numbers and names that the screens show.
+
+mod describe;
+mod hub;
 
 use super::Say;
 use super::action::{Command, Message, Selection};
-use super::cards;
-use super::errands::Errands;
+use super::setup::Setup;
 use crate::run::plan::Plan;
 use crate::run::{self, Done, Workplace};
 use anyhow::Result;
@@ -16,6 +18,7 @@ use bantam_core::record::Row;
 use bantam_verdict::recommend::advice::words::words;
 use bantam_verdict::recommend::advise;
 use bantam_verdict::report;
+use hub::HubJobs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -33,7 +36,7 @@ pub struct Jobs {
     wish: Arc<AtomicU64>,
     cancel: Cancel,
     running: Option<JoinHandle<()>>,
-    errands: Errands,
+    hub: HubJobs,
 }
 
 impl Jobs {
@@ -46,7 +49,7 @@ impl Jobs {
             wish: Arc::default(),
             cancel: Cancel::new(),
             running: None,
-            errands: Errands::default(),
+            hub: HubJobs::default(),
         }
     }
 
@@ -56,11 +59,11 @@ impl Jobs {
             Command::Start => self.start(say.clone()),
             Command::Stop => self.cancel.cancel(),
             Command::Report => self.report(say.clone()),
-            Command::Search(asked) => self.errands.search(asked, say.clone()),
-            Command::More(asked, next) => self.errands.more(asked, next, say.clone()),
-            Command::Card(id) => self.errands.card(id, say.clone()),
-            Command::Pull(name) => self.errands.pull(name, say.clone()),
-            Command::StopPull => self.errands.stop(),
+            Command::Search(asked) => self.hub.search(asked, say.clone()),
+            Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
+            Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
+            Command::Pull(name) => self.hub.pull(name, say.clone()),
+            Command::StopPull => self.hub.stop(),
             Command::Quit => {}
         }
     }
@@ -68,7 +71,7 @@ impl Jobs {
     /// Stops what is running and waits until its workers are gone.
     pub fn finish(&mut self) {
         self.cancel.cancel();
-        self.errands.finish();
+        self.hub.finish();
         if let Some(running) = self.running.take() {
             // a panic of the job has been told on the screen already
             let _ = running.join();
@@ -142,7 +145,7 @@ impl Jobs {
 
 /// Sends results and advice to the screen and keeps them for the report.
 fn tell(say: &Say, ended: Done, done: &Mutex<Option<Done>>) {
-    say.say(Message::Results(Box::new(cards::table(&ended.rows, &ended.advice))));
+    say.say(Message::Results(Box::new(describe::results(&ended.rows, &ended.advice))));
     say.say(Message::Advised(Box::new(words(&ended.advice))));
     *lock(done) = Some(ended);
 }
@@ -161,7 +164,7 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-type Made = (super::facts::Setup, Profile, Plan, Vec<Row>);
+type Made = (Setup, Profile, Plan, Vec<Row>);
 
 fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
     let mut whole = run::profile(named)?;
@@ -176,7 +179,7 @@ fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
             rows.push(Row { trial: trial.clone(), outcome });
         }
     }
-    let setup = cards::setup(&whole, &profile, &plan);
+    let setup = describe::setup(&whole, &profile, &plan);
     Ok((setup, profile, plan, rows))
 }
 
@@ -221,13 +224,13 @@ fn work_out(profile: &Profile, mut rows: Vec<Row>, finished: &Receiver<Row>, say
     while let Ok(row) = finished.recv() {
         rows.push(row);
         rows.extend(finished.try_iter());
-        say.say(Message::Results(Box::new(cards::table(&rows, &advise(&rows, profile)))));
+        say.say(Message::Results(Box::new(describe::results(&rows, &advise(&rows, profile)))));
     }
 }
 
 impl Observer for Listener {
     fn on(&mut self, event: &Event) {
-        self.say.say(Message::Job(Box::new(event.clone())));
+        self.say.say(Message::Run(Box::new(event.clone())));
         if let Event::Finished { trial, outcome } = event
             && let Some(trial) = self.plan.run.trials.iter().find(|t| t.id == *trial)
         {

@@ -1,9 +1,10 @@
-//! Errands to the hub, each on a thread of its own: searches, cards, pulls. A letter typed waits a moment for the next
-//! one, and a newer question cuts an older one off.
+//! Work with the hub, each piece on a thread of its own: searches, what models are and need, pulls. A letter typed waits
+//! a moment for the next one, and a newer question cuts an older one off.
 
-use super::Say;
-use super::action::{Asked, Message};
+use super::caught;
 use crate::library::fit;
+use crate::tui::Say;
+use crate::tui::action::{Asked, Message};
 use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_hub::{Error, Hits, Hub, Name, Next, Settings, Want};
@@ -16,9 +17,9 @@ use std::time::Duration;
 const MOMENT: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
-pub struct Errands {
+pub struct HubJobs {
     searches: Newest,
-    cards: Newest,
+    infos: Newest,
     pull: Option<(Cancel, JoinHandle<()>)>,
 }
 
@@ -45,7 +46,7 @@ impl Newest {
     }
 }
 
-impl Errands {
+impl HubJobs {
     /// The first page for a question; a question about nothing only ends the ones before it.
     pub(super) fn search(&mut self, asked: Asked, say: Say) {
         self.searches.ask(MOMENT, move |cancel| {
@@ -63,12 +64,12 @@ impl Errands {
         });
     }
 
-    pub(super) fn card(&mut self, id: String, say: Say) {
-        self.cards.ask(MOMENT, move |cancel| {
+    pub(super) fn model_info(&mut self, id: String, say: Say) {
+        self.infos.ask(MOMENT, move |cancel| {
             let read = hub(cancel).and_then(|hub| Ok(hub.sheet(&Name::parse(&id)?)?));
             let read = read.map(|sheet| fit::appraise(sheet, None));
             if !cancel.is_cancelled() {
-                say.say(Message::Card(id, Box::new(read.map_err(|e| crate::show::sentence(&e)))));
+                say.say(Message::ModelInfo(id, Box::new(read.map_err(|e| crate::show::sentence(&e)))));
             }
         });
     }
@@ -78,7 +79,7 @@ impl Errands {
         let cancel = Cancel::new();
         let stop = cancel.clone();
         let work = thread::spawn(move || {
-            let pulled = super::jobs::caught(|| {
+            let pulled = caught(|| {
                 let hub = hub(&cancel)?;
                 let tell = |progress| say.say(Message::Pulling(progress));
                 Ok(hub.pull(&Name::parse(&name)?, &Want::default(), &tell)?)
@@ -98,7 +99,7 @@ impl Errands {
     /// Stops everything and waits for the pull, whose bytes are kept.
     pub fn finish(&mut self) {
         self.searches.cancel.cancel();
-        self.cards.cancel.cancel();
+        self.infos.cancel.cancel();
         self.stop();
         self.wait();
     }
