@@ -47,12 +47,12 @@ pub enum Block {
     },
     List(Vec<String>),
     Facts(Vec<(String, String)>),
-    Table(Table),
+    Table(DataTable),
     Chart(Chart),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Table {
+pub struct DataTable {
     pub caption: String,
     pub columns: Vec<Column>,
     pub rows: Vec<TableRow>,
@@ -80,14 +80,14 @@ pub struct Cell {
     pub small: String,
     /// Where it comes from, or why it is missing: a tooltip, or a footnote in Markdown.
     pub hint: String,
-    pub mark: Mark,
+    pub mark: CellMark,
     /// What the column is sorted by.
     pub sort: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mark {
+pub enum CellMark {
     #[default]
     None,
     Good,
@@ -103,7 +103,7 @@ impl Cell {
 
     /// A number that is not there, with the reason.
     pub fn missing(reason: impl Into<String>) -> Cell {
-        Cell { text: "–".into(), hint: reason.into(), mark: Mark::Missing, ..Cell::default() }
+        Cell { text: "–".into(), hint: reason.into(), mark: CellMark::Missing, ..Cell::default() }
     }
 }
 

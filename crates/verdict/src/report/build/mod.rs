@@ -13,14 +13,14 @@ use bantam_core::record::{ModelRef, Row, Run};
 use serde_json::json;
 
 /// What the page is made of.
-pub(super) struct Material<'a> {
+pub(super) struct Inputs<'a> {
     pub run: &'a Run,
     pub rows: &'a [Row],
     pub advice: &'a Advice,
     pub words: Words,
 }
 
-impl Material<'_> {
+impl Inputs<'_> {
     /// Models in the order in which they first stand among the rows: a model keeps its colour everywhere.
     fn group(&self, standing: &Standing) -> usize {
         let mut models: Vec<&str> = Vec::new();
@@ -59,22 +59,22 @@ impl Material<'_> {
 
 /// The whole report as data.
 pub fn page(run: &Run, rows: &[Row], advice: &Advice) -> Page {
-    let material = Material { run, rows, advice, words: words(advice) };
-    let sections: [fn(&Material) -> Option<Section>; 7] = [
+    let inputs = Inputs { run, rows, advice, words: words(advice) };
+    let sections: [fn(&Inputs) -> Option<Section>; 7] = [
         sections::advice,
         sections::trade,
         sections::reference,
         sections::slices,
         sections::speed,
-        sections::doubts,
+        sections::evidence,
         sections::origin,
     ];
     Page {
         title: title(run),
         subtitle: sections::subtitle(run, rows),
-        sections: sections.iter().filter_map(|section| section(&material)).collect(),
-        records: records::all(&material),
-        data: data(&material),
+        sections: sections.iter().filter_map(|section| section(&inputs)).collect(),
+        records: records::all(&inputs),
+        data: data(&inputs),
     }
 }
 
@@ -85,8 +85,8 @@ fn title(run: &Run) -> String {
 }
 
 /// What programs read: `results.json` less its records.
-fn data(material: &Material) -> serde_json::Value {
-    let Material { run, rows, advice, words } = material;
+fn data(inputs: &Inputs) -> serde_json::Value {
+    let Inputs { run, rows, advice, words } = inputs;
     let trials: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -111,7 +111,7 @@ fn data(material: &Material) -> serde_json::Value {
         "host": run.host,
         "words": words,
         "advice": advice,
-        "models": material.models(),
+        "models": inputs.models(),
         "trials": trials,
     })
 }

@@ -1,13 +1,13 @@
 //! The flat records: every figure of every variant, one a line.
 
-use super::Material;
+use super::Inputs;
 use crate::recommend::standing::Standing;
 use crate::report::page::Record;
 use bantam_core::metric::Metric;
 use bantam_core::record::Reading;
 
-pub fn all(material: &Material) -> Vec<Record> {
-    material.planned().into_iter().flat_map(of).collect()
+pub fn all(inputs: &Inputs) -> Vec<Record> {
+    inputs.planned().into_iter().flat_map(of).collect()
 }
 
 fn of(standing: &Standing) -> Vec<Record> {
