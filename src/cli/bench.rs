@@ -4,12 +4,12 @@ use super::args::Bench;
 use super::run::{execute, exit, print_json};
 use super::{Exit, adhoc};
 use crate::show::Table;
+use crate::show::out::{self, say};
 use anyhow::{Context, Result, anyhow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading};
 use bantam_core::unit::Seconds;
 use bantam_verdict::recommend::standing::Standing;
-use std::io;
 
 const COLUMNS: [(Metric, &str); 6] = [
     (Metric::PrefillTps, "prefill"),
@@ -46,10 +46,10 @@ pub fn run(args: Bench) -> Result<Exit> {
         }
         notes.extend(warned(standing));
     }
-    table.print(&mut io::stdout().lock()).context("printing the table")?;
+    table.print(&mut out::stdout()).context("printing the table")?;
     notes.dedup();
     for note in notes {
-        println!("{note}");
+        say!("{note}")?;
     }
     Ok(exit_of(exit(&done)))
 }

@@ -2,7 +2,8 @@
 
 use super::Exit;
 use super::args::{Args, Completions, Shell};
-use anyhow::Result;
+use crate::show::out;
+use anyhow::{Context, Result};
 use clap::CommandFactory;
 use std::io::Write;
 
@@ -16,7 +17,6 @@ pub fn run(args: Completions) -> Result<Exit> {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "bantam", &mut script);
-    // a reader that has seen enough (`| head`) is no fault
-    let _ = std::io::stdout().write_all(&script);
+    out::stdout().write_all(&script).context("printing the completions")?;
     Ok(Exit::Done)
 }

@@ -23,6 +23,7 @@ mod workbench;
 
 pub use args::Args;
 
+use crate::show::out::note;
 use crate::show::sentence;
 use args::Command;
 use bantam_hub as hub;
@@ -78,7 +79,7 @@ pub fn main(args: Args) -> ExitCode {
     match done {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
-            eprintln!("bantam: {}", sentence(&error));
+            note!("bantam: {}", sentence(&error));
             let stopped = matches!(error.downcast_ref(), Some(hub::Error::Cancelled));
             ExitCode::from(if stopped { Exit::Interrupted } else { Exit::Usage }.code())
         }

@@ -2,6 +2,7 @@
 //! and lines on the standard streams. It knows neither of the two.
 
 mod bar;
+pub mod out;
 mod sentence;
 mod table;
 mod text;
