@@ -12,6 +12,7 @@ mod doctor;
 mod eval;
 mod export;
 mod inspect;
+mod live;
 mod models;
 mod progress;
 mod pull;
