@@ -4,8 +4,9 @@
 use crate::show::out::note;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Pictures a second, at most.
-const RATE: u8 = 10;
+/// Pictures a second, at most: few beside a measurement.
+const LINE_RATE: u8 = 5;
+const BARS_RATE: u8 = 10;
 /// Full, eighths of a character, empty: as `show::bar` draws it.
 const BAR: &str = "█▉▊▋▌▍▎▏░";
 
@@ -14,7 +15,7 @@ pub(super) struct LiveLine(ProgressBar);
 
 impl LiveLine {
     pub fn new() -> LiveLine {
-        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(RATE));
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(LINE_RATE));
         line.set_style(style("{wide_msg}"));
         LiveLine(line)
     }
@@ -45,7 +46,7 @@ pub(super) struct LiveBars {
 
 impl LiveBars {
     pub fn new() -> LiveBars {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(RATE));
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(BARS_RATE));
         let whole = all.add(bar(0, "all".into()));
         LiveBars { all, whole }
     }

@@ -31,6 +31,12 @@ pub enum Message {
     },
     /// What ORG/NAME is and would need here.
     ModelInfo(String, Box<Result<Appraisal, String>>),
+    /// A pull of a name begins that the profile asked for.
+    Fetching(String),
+    /// What the profile names of the hub is here, or why not.
+    Fetched(Result<(), String>),
+    /// Something cannot be done now.
+    Refused(String),
     Pulling(Progress),
     /// The pull of a name is over; where its files are.
     Pulled(String, Result<PathBuf, String>),
@@ -94,6 +100,8 @@ pub enum Command {
     /// Read what ORG/NAME is.
     ModelInfo(String),
     Pull(String),
+    /// Pull what the profile names of the hub and is not here, for this selection.
+    Fetch(Selection),
     StopPull,
     Quit,
 }

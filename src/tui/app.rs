@@ -54,9 +54,10 @@ impl App {
             Message::Advised(advice) => shared.advice = Some((**advice).clone()),
             Message::Over(error) => self.over(error.clone()),
             Message::Reported(Ok(path)) => shared.notice = Some(format!("report written: {}", path.display())),
-            Message::Reported(Err(error)) => shared.notice = Some(error.clone()),
+            Message::Reported(Err(error)) | Message::Refused(error) => shared.notice = Some(error.clone()),
             // what one screen alone understands
             Message::Found { .. } | Message::ModelInfo(..) | Message::Pulling(_) | Message::Pulled(..) => {}
+            Message::Fetching(_) | Message::Fetched(_) => {}
         }
         let mut command = None;
         for screen in &mut self.screens {

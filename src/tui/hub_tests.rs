@@ -235,3 +235,20 @@ fn what_was_pulled_is_tried_beside_the_profiles_models() {
     assert_eq!(app.hear(Message::Pulled("org/mamba".into(), Ok("/cache/snapshots/9".into()))), None);
     assert!(picture(&app).contains("bantam cannot run it"));
 }
+
+#[test]
+fn what_the_profile_names_is_fetched_and_then_planned() {
+    let mut app = App::new("p".into(), Theme::plain(), Rect::new(0, 0, 80, 24));
+    let missing = "'org/model' is no folder and no model here; f fetches what the profile names of the hub";
+    app.hear(Message::Planned(Box::new(Err(missing.into()))));
+    assert!(matches!(press(&mut app, KeyCode::Char('f')), Some(Command::Fetch(_))));
+    app.hear(Message::Fetching("org/model".into()));
+    assert!(picture(&app).contains("fetching org/model; 6 shows how far"));
+    app.update(Action::Go(hub::TITLE));
+    assert!(picture(&app).contains("Pulling org/model"));
+    assert_eq!(press(&mut app, KeyCode::Esc), None);
+    assert_eq!(press(&mut app, KeyCode::Char('x')), Some(Command::StopPull));
+    app.hear(Message::Fetched(Err("stopped; what is fetched is kept".into())));
+    assert!(hub_of(&app).pull.is_none() && picture(&app).contains("what is fetched is kept"));
+    assert!(matches!(app.hear(Message::Fetched(Ok(()))), Some(Command::Plan(_))));
+}

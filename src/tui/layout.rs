@@ -26,13 +26,13 @@ pub fn frame(area: Rect) -> Option<Frame> {
 /// The places of tabs with these titles on the top line, behind the name.
 pub fn tabs(area: Rect, titles: &[&str]) -> Vec<Rect> {
     let mut x = area.x + 10;
-    let mut place = |title: &&str| {
+    let place = |title: &&str| {
         let width = title.len() as u16 + 5;
         let place = Rect { x, y: area.y, width, height: 1 };
         x += width;
         place
     };
-    titles.iter().map(|title| place(title)).collect()
+    titles.iter().map(place).collect()
 }
 
 /// Two columns where the terminal is wide, else one above the other.

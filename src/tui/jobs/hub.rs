@@ -3,10 +3,12 @@
 
 use super::caught;
 use crate::library::fit;
+use crate::run;
 use crate::tui::Say;
 use crate::tui::action::{Asked, Message};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bantam_core::cancel::Cancel;
+use bantam_core::profile::Profile;
 use bantam_hub::{Error, Hits, Hub, Name, Next, Settings, Want};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,6 +88,34 @@ impl HubJobs {
             });
             let pulled = pulled.map(|pulled| pulled.folder).map_err(|e| crate::show::sentence(&e));
             say.say(Message::Pulled(name, pulled));
+        });
+        self.pull = Some((stop, work));
+    }
+
+    /// Pulls what a profile names of the hub and is not here, as `bantam run` does before it plans.
+    pub(super) fn fetch(&mut self, profile: impl FnOnce() -> Result<Profile> + Send + 'static, say: Say) {
+        if self.pull.as_ref().is_some_and(|(_, work)| !work.is_finished()) {
+            return say.say(Message::Refused("a pull is going on; 6, then x stops it, what is fetched is kept".into()));
+        }
+        let cancel = Cancel::new();
+        let stop = cancel.clone();
+        let work = thread::spawn(move || {
+            let fetched = caught(|| {
+                let (profile, hub) = (profile()?, hub(&cancel)?);
+                let tell = |progress| say.say(Message::Pulling(progress));
+                // data first: it is small, and a suite that cannot be read is told before a model is fetched
+                for data in run::data_to_fetch(&profile)? {
+                    say.say(Message::Fetching(data.to_string()));
+                    hub.pull_data(&data, &tell)?;
+                }
+                for name in run::models_to_fetch(&profile) {
+                    say.say(Message::Fetching(name.to_string()));
+                    let pulled = hub.pull(&name, &Want::default(), &tell);
+                    pulled.with_context(|| format!("'{name}' is no folder and no model here"))?;
+                }
+                Ok(())
+            });
+            say.say(Message::Fetched(fetched.map_err(|e| crate::show::sentence(&e))));
         });
         self.pull = Some((stop, work));
     }

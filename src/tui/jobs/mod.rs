@@ -63,6 +63,11 @@ impl Jobs {
             Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
             Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
             Command::Pull(name) => self.hub.pull(name, say.clone()),
+            Command::Fetch(selection) => {
+                let named = self.named.clone();
+                let profile = move || Ok(select(&whole_profile(&named, &selection)?, &selection));
+                self.hub.fetch(profile, say.clone());
+            }
             Command::StopPull => self.hub.stop(),
             Command::Quit => {}
         }
@@ -167,12 +172,10 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 type Made = (Setup, Profile, Plan, Vec<Row>);
 
 fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
-    let mut whole = run::profile(named)?;
-    let new = selection.pulled.iter().filter(|name| !whole.models.contains(name)).cloned().collect::<Vec<_>>();
-    whole.models.extend(new);
+    let whole = whole_profile(named, selection)?;
     let profile = select(&whole, selection);
     let mut workplace = Workplace::open()?;
-    let plan = run::plan(&profile, &mut workplace, false)?;
+    let plan = run::plan(&profile, &mut workplace, false).map_err(|error| with_remedy(error, &profile))?;
     let mut rows = Vec::new();
     for trial in &plan.run.trials {
         if let Some(outcome) = workplace.store.outcome_of(&trial.id)? {
@@ -181,6 +184,24 @@ fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
     }
     let setup = describe::setup(&whole, &profile, &plan);
     Ok((setup, profile, plan, rows))
+}
+
+/// The profile with the models that were pulled beside its own.
+fn whole_profile(named: &Path, selection: &Selection) -> Result<Profile> {
+    let mut whole = run::profile(named)?;
+    let new = selection.pulled.iter().filter(|name| !whole.models.contains(name)).cloned().collect::<Vec<_>>();
+    whole.models.extend(new);
+    Ok(whole)
+}
+
+/// What is missing can be fetched: the error says how.
+fn with_remedy(error: anyhow::Error, profile: &Profile) -> anyhow::Error {
+    let is_missing =
+        !run::models_to_fetch(profile).is_empty() || run::data_to_fetch(profile).is_ok_and(|d| !d.is_empty());
+    match is_missing {
+        true => anyhow::anyhow!("{}; f fetches what the profile names of the hub", crate::show::sentence(&error)),
+        false => error,
+    }
 }
 
 /// The profile with only what is taken in.

@@ -11,13 +11,21 @@ use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{inside, pair, panel};
 use bantam_core::unit::{count, grouped};
+use crossterm::event::KeyCode::Char;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
 pub const TITLE: &str = "Models";
-const KEYS: &[Binding] = &[keys::TOGGLE];
+/// Fetches what the profile names of the hub and is not here.
+pub const FETCH: Action = Action::Own("fetch");
+
+#[rustfmt::skip]
+const KEYS: &[Binding] = &[
+    keys::TOGGLE,
+    Binding { action: FETCH, codes: &[Char('f')], keys: "f", hint: "fetch", help: "fetch what the profile names of the hub and is not here", foot: false },
+];
 
 #[derive(Default)]
 pub struct ModelsScreen {
@@ -34,11 +42,14 @@ impl Screen for ModelsScreen {
     }
 
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
-        if action == Action::Toggle {
-            return shared.toggle(|selection| &mut selection.models, self.cursor.at());
+        match action {
+            Action::Toggle => shared.toggle(|selection| &mut selection.models, self.cursor.at()),
+            FETCH => Some(Command::Fetch(shared.selection.clone())),
+            action => {
+                self.cursor.follow(&action, lines(shared));
+                None
+            }
         }
-        self.cursor.follow(&action, lines(shared));
-        None
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {

@@ -68,6 +68,11 @@ impl Screen for HubScreen {
                 self.infos.insert(id.clone(), (**info).clone());
             }
             Message::Pulling(progress) => self.pulling(progress, shared.clock),
+            Message::Fetching(name) => {
+                self.begin(name.clone());
+                shared.notice = Some(format!("fetching {name}; 6 shows how far, x there stops it"));
+            }
+            Message::Fetched(fetched) => return self.fetched(fetched, shared),
             Message::Pulled(name, pulled) => return self.pulled(name, pulled, shared),
             _ => {}
         }
@@ -120,6 +125,19 @@ impl HubScreen {
         let Some(pull) = &mut self.pull else { return shared.refuse("no pull is going on; p begins one") };
         pull.stopping = true;
         Some(Command::StopPull)
+    }
+
+    /// With what the profile names it can be planned.
+    fn fetched(&mut self, fetched: &Result<(), String>, shared: &mut Shared) -> Option<Command> {
+        self.pull = None;
+        match fetched {
+            Err(error) => shared.refuse(error),
+            Ok(()) if shared.running() => None,
+            Ok(()) => {
+                shared.notice = Some("what the profile names of the hub is here".into());
+                Some(Command::Plan(shared.selection.clone()))
+            }
+        }
     }
 
     /// A model that is here now is tried beside the profile's, where bantam can run it.
