@@ -11,7 +11,7 @@ use bantam_core::unit::Bytes;
 use serde_json::json;
 use std::path::Path;
 
-pub fn run(args: Bundled) -> Result<Exit> {
+pub(super) fn run(args: Bundled) -> Result<Exit> {
     match args.command {
         BundledCommand::List { json } => list(json),
         BundledCommand::Export { model, out } => export(&model, &out),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use std::io::Write;
 
-pub fn run(args: Completions) -> Result<Exit> {
+pub(super) fn run(args: Completions) -> Result<Exit> {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Elvish => clap_complete::Shell::Elvish,

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-pub fn run(args: Compress) -> Result<Exit> {
+pub(super) fn run(args: Compress) -> Result<Exit> {
     let recipe = match (&args.quant, &args.recipe) {
         (Some(name), _) => Recipe::named(name)?,
         (None, Some(file)) => Recipe::read(file)?,

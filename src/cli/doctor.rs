@@ -6,7 +6,7 @@ use crate::show::out::say;
 use anyhow::{Context, Result};
 use bantam_host::doctor::doctor;
 
-pub fn run(args: Doctor) -> Result<Exit> {
+pub(super) fn run(args: Doctor) -> Result<Exit> {
     let found = doctor();
     if args.json {
         say!("{}", serde_json::to_string_pretty(&found).context("printing the examination")?)?;

@@ -12,7 +12,7 @@ use bantam_lab::{Progress, Stage};
 use serde_json::json;
 use std::path::PathBuf;
 
-pub fn run(args: Export) -> Result<Exit> {
+pub(super) fn run(args: Export) -> Result<Exit> {
     let found = models::find(&args.model)?;
     let dtype = args.dtype.map(|dtype| match dtype {
         ExportDtype::F32 => Dtype::F32,

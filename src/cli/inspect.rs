@@ -11,7 +11,7 @@ use bantam_model::inspect::Share;
 use bantam_model::{Adapter, Cache, Config, Container, Facts};
 use serde_json::json;
 
-pub fn run(args: Inspect) -> Result<Exit> {
+pub(super) fn run(args: Inspect) -> Result<Exit> {
     let model = match args.adapter {
         Some(adapter) => models::with_adapter(&args.model, &adapter),
         None => args.model,

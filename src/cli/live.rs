@@ -14,26 +14,26 @@ const BAR: &str = "█▉▊▋▌▍▎▏░";
 pub(super) struct LiveLine(ProgressBar);
 
 impl LiveLine {
-    pub fn new() -> LiveLine {
+    pub(super) fn new() -> LiveLine {
         let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(LINE_RATE));
         line.set_style(style("{wide_msg}"));
         LiveLine(line)
     }
 
     /// Says how far the work is; the words are not made where nobody would see them.
-    pub fn show(&self, words: impl FnOnce() -> String) {
+    pub(super) fn show(&self, words: impl FnOnce() -> String) {
         if !self.0.is_hidden() {
             self.0.set_message(words());
         }
     }
 
     /// Prints a line that stays, above the live one.
-    pub fn print(&self, line: &str) {
+    pub(super) fn print(&self, line: &str) {
         self.0.set_message("");
         self.0.suspend(|| note!("{line}"));
     }
 
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.0.finish_and_clear();
     }
 }
@@ -45,39 +45,39 @@ pub(super) struct LiveBars {
 }
 
 impl LiveBars {
-    pub fn new() -> LiveBars {
+    pub(super) fn new() -> LiveBars {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(BARS_RATE));
         let whole = all.add(bar(0, "all".into()));
         LiveBars { all, whole }
     }
 
-    pub fn is_hidden(&self) -> bool {
+    pub(super) fn is_hidden(&self) -> bool {
         self.all.is_hidden()
     }
 
     /// Adds a bar above the one for all.
-    pub fn add(&self, name: String, length: u64) -> ProgressBar {
+    pub(super) fn add(&self, name: String, length: u64) -> ProgressBar {
         self.all.insert_before(&self.whole, bar(length, name))
     }
 
-    pub fn remove(&self, bar: &ProgressBar) {
+    pub(super) fn remove(&self, bar: &ProgressBar) {
         bar.finish_and_clear();
         self.all.remove(bar);
     }
 
     /// Moves the bar for all.
-    pub fn show(&self, at: u64, length: u64, words: String) {
+    pub(super) fn show(&self, at: u64, length: u64, words: String) {
         self.whole.set_length(length);
         self.whole.set_position(at);
         self.whole.set_message(words);
     }
 
     /// Prints a line that stays, above the bars.
-    pub fn print(&self, line: &str) {
+    pub(super) fn print(&self, line: &str) {
         self.all.suspend(|| note!("{line}"));
     }
 
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         // nothing is left to tell where the terminal is gone
         let _ = self.all.clear();
     }

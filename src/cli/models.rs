@@ -15,7 +15,7 @@ use std::io::{self, IsTerminal};
 use std::time::SystemTime;
 use time::OffsetDateTime;
 
-pub fn run(args: Models) -> Result<Exit> {
+pub(super) fn run(args: Models) -> Result<Exit> {
     match args.command {
         Some(ModelsCommand::Remove { names, yes }) => remove(&names, yes),
         None => show(&args),

@@ -8,7 +8,7 @@ use bantam_core::unit::{Seconds, Unit};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-pub struct Printer {
+pub(super) struct Printer {
     trials: Vec<Trial>,
     over: BTreeSet<Id>,
     kept: usize,
@@ -20,7 +20,7 @@ pub struct Printer {
 }
 
 impl Printer {
-    pub fn new(quiet: bool) -> Printer {
+    pub(super) fn new(quiet: bool) -> Printer {
         Printer {
             trials: vec![],
             over: BTreeSet::new(),

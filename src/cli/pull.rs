@@ -22,7 +22,7 @@ const ROWS: usize = 6;
 /// Width of a bar, as `live` draws it.
 const BAR: usize = 20;
 
-pub fn run(args: Pull) -> Result<Exit> {
+pub(super) fn run(args: Pull) -> Result<Exit> {
     let name = Name::parse(&args.model)?;
     let settings = Settings::from_env()?.offline_if(args.offline);
     let want = Want { include: args.include, quant: args.quant };
@@ -32,13 +32,19 @@ pub fn run(args: Pull) -> Result<Exit> {
 }
 
 /// Pulls with progress on stderr; profiles that name models of the hub are served by this, too.
-pub fn pull(name: &Name, want: &Want, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
+pub(super) fn pull(
+    name: &Name,
+    want: &Want,
+    settings: Settings,
+    quiet: bool,
+    cancel: &Cancel,
+) -> Result<Pulled, Error> {
     let hub = Hub::new(settings, cancel);
     painted(name.to_string(), quiet, &|say| hub.pull(name, want, say))
 }
 
 /// The same for a split of a dataset.
-pub fn pull_data(data: &DataName, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
+pub(super) fn pull_data(data: &DataName, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
     let hub = Hub::new(settings, cancel);
     painted(data.to_string(), quiet, &|say| hub.pull_data(data, say))
 }

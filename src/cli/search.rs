@@ -11,7 +11,7 @@ use bantam_core::unit::{Bytes, count, parse_count};
 use bantam_hub::{Gate, Hit, Hub, Name, Page, Query, Settings};
 use serde_json::{Value, json};
 
-pub fn run(args: Search) -> Result<Exit> {
+pub(super) fn run(args: Search) -> Result<Exit> {
     let cancel = stop::on_signals()?;
     let hub = Hub::new(Settings::from_env()?.offline_if(args.offline), &cancel);
     let words = args.words.join(" ");

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// What the world tells the app.
 #[derive(Debug, Clone)]
-pub enum Message {
+pub(super) enum Message {
     /// The profile is read and planned, or why not.
     Planned(Box<Result<Setup, String>>),
     /// The run speaks.
@@ -46,7 +46,7 @@ pub enum Message {
 
 /// What the user wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(super) enum Action {
     /// To the screen of this title.
     Go(&'static str),
     NextScreen,
@@ -86,7 +86,7 @@ pub enum Action {
 
 /// What the app wants of the world.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Command {
+pub(super) enum Command {
     /// Plan again with this selection.
     Plan(Selection),
     /// Run what the last plan says.
@@ -108,14 +108,14 @@ pub enum Command {
 
 /// A question to the hub, numbered; None for no question any more.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub(super) struct Asked {
     pub number: u64,
     pub query: Option<Query>,
 }
 
 /// What of the profile is to be tried, and what is preferred.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Selection {
+pub(super) struct Selection {
     pub models: Vec<bool>,
     pub recipes: Vec<bool>,
     pub suites: Vec<bool>,

@@ -10,7 +10,7 @@ use super::theme::Theme;
 use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
-pub struct App {
+pub(super) struct App {
     pub shared: Shared,
     screens: Vec<Box<dyn Screen>>,
     /// The screen that is shown, by its place among them.
@@ -21,30 +21,30 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(profile_name: String, theme: Theme, size: Rect) -> App {
+    pub(super) fn new(profile_name: String, theme: Theme, size: Rect) -> App {
         App::with(screen::all(), profile_name, theme, size)
     }
 
     /// An app of these screens.
-    pub fn with(screens: Vec<Box<dyn Screen>>, profile_name: String, theme: Theme, size: Rect) -> App {
+    pub(super) fn with(screens: Vec<Box<dyn Screen>>, profile_name: String, theme: Theme, size: Rect) -> App {
         App { shared: Shared::new(profile_name, theme, size), screens, shown: 0, help: false, asking: false }
     }
 
-    pub fn screen(&self) -> &dyn Screen {
+    pub(super) fn screen(&self) -> &dyn Screen {
         &*self.screens[self.shown]
     }
 
-    pub fn titles(&self) -> Vec<&'static str> {
+    pub(super) fn titles(&self) -> Vec<&'static str> {
         self.screens.iter().map(|screen| screen.title()).collect()
     }
 
     /// The place of a screen among the tabs.
-    pub fn place_of(&self, title: &str) -> Option<usize> {
+    pub(super) fn place_of(&self, title: &str) -> Option<usize> {
         self.screens.iter().position(|screen| screen.title() == title)
     }
 
     /// What came from the world, and what that makes the app want of it.
-    pub fn hear(&mut self, message: Message) -> Option<Command> {
+    pub(super) fn hear(&mut self, message: Message) -> Option<Command> {
         let shared = &mut self.shared;
         match &message {
             Message::Clock(seconds) => shared.clock = *seconds,
@@ -76,7 +76,7 @@ impl App {
     }
 
     /// A key, a click or a new size.
-    pub fn input(&mut self, input: Input) -> Option<Command> {
+    pub(super) fn input(&mut self, input: Input) -> Option<Command> {
         let action = match input {
             Input::Key(key) if key.kind != KeyEventKind::Release => self.action(key)?,
             Input::Paste(text) if self.typing() => Action::Write(text),
@@ -104,11 +104,11 @@ impl App {
     }
 
     /// Keys are letters now.
-    pub fn typing(&self) -> bool {
+    pub(super) fn typing(&self) -> bool {
         self.screen().typing().is_some() && !self.help && !self.asking
     }
 
-    pub fn update(&mut self, action: Action) -> Option<Command> {
+    pub(super) fn update(&mut self, action: Action) -> Option<Command> {
         if self.asking {
             self.asking = action != Action::No && action != Action::Yes;
             return (action == Action::Yes).then_some(Command::Quit);

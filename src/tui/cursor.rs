@@ -8,15 +8,15 @@ const PAGE: usize = 10;
 
 /// Where the cursor of a list stands; the list's length is told with every question, since it changes meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cursor(usize);
+pub(super) struct Cursor(usize);
 
 impl Cursor {
-    pub fn at(self) -> usize {
+    pub(super) fn at(self) -> usize {
         self.0
     }
 
     /// Moves as an action says, among so many lines; says whether it moved.
-    pub fn follow(&mut self, action: &Action, lines: usize) -> bool {
+    pub(super) fn follow(&mut self, action: &Action, lines: usize) -> bool {
         let line = match action {
             Action::Up => self.0.saturating_sub(1),
             Action::Down => self.0.saturating_add(1),
@@ -34,12 +34,12 @@ impl Cursor {
     }
 
     /// The first line that is seen where there is room for so many.
-    pub fn first_seen(self, lines: usize, room: usize) -> usize {
+    pub(super) fn first_seen(self, lines: usize, room: usize) -> usize {
         layout::scroll(self.0, lines, room)
     }
 
     /// The line of a list in `place` that stands at a position; it may lie behind the last one.
-    pub fn line_at(self, place: Rect, at: Position, lines: usize) -> Option<usize> {
+    pub(super) fn line_at(self, place: Rect, at: Position, lines: usize) -> Option<usize> {
         let first = self.first_seen(lines, place.height as usize);
         place.contains(at).then(|| first + (at.y - place.y) as usize)
     }

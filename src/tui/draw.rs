@@ -14,7 +14,7 @@ use ratatui::layout::{Alignment, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph, Wrap};
 
-pub fn draw(frame: &mut Frame, app: &App) {
+pub(super) fn draw(frame: &mut Frame, app: &App) {
     let area = frame.area();
     let Some(parts) = layout::frame(area) else { return too_small(frame, area) };
     tabs(frame, parts.tabs, app);

@@ -5,7 +5,7 @@ use super::action::Action;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// What some keys mean.
-pub struct Binding {
+pub(super) struct Binding {
     pub action: Action,
     pub codes: &'static [KeyCode],
     /// As the user reads it.
@@ -37,27 +37,27 @@ const EVERYWHERE: &[Binding] = &[
 
 // what several screens have
 #[rustfmt::skip]
-pub const STOP: Binding = Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run, or the pull on Hub; everything finished is kept", foot: true };
+pub(super) const STOP: Binding = Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run, or the pull on Hub; everything finished is kept", foot: true };
 #[rustfmt::skip]
-pub const TOGGLE: Binding = Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take the model, recipe or suite into the run or leave it out", foot: true };
+pub(super) const TOGGLE: Binding = Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take the model, recipe or suite into the run or leave it out", foot: true };
 #[rustfmt::skip]
-pub const PREFER: Binding = Binding { action: Action::Prefer, codes: &[Char('o')], keys: "o", hint: "objective", help: "prefer the smallest, the fastest or the leanest variant that is good enough", foot: true };
+pub(super) const PREFER: Binding = Binding { action: Action::Prefer, codes: &[Char('o')], keys: "o", hint: "objective", help: "prefer the smallest, the fastest or the leanest variant that is good enough", foot: true };
 #[rustfmt::skip]
-pub const REPORT: Binding = Binding { action: Action::Report, codes: &[Char('w')], keys: "w", hint: "write report", help: "write report.html, .md, .json, .csv and the charts", foot: true };
+pub(super) const REPORT: Binding = Binding { action: Action::Report, codes: &[Char('w')], keys: "w", hint: "write report", help: "write report.html, .md, .json, .csv and the charts", foot: true };
 #[rustfmt::skip]
-pub const LEFT: Binding = Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help: "left: the list, the columns or the GGUF file before", foot: false };
+pub(super) const LEFT: Binding = Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help: "left: the list, the columns or the GGUF file before", foot: false };
 #[rustfmt::skip]
-pub const RIGHT: Binding = Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help: "right: the list, the columns or the GGUF file behind", foot: false };
+pub(super) const RIGHT: Binding = Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help: "right: the list, the columns or the GGUF file behind", foot: false };
 
 /// Keys of the question "quit?".
 #[rustfmt::skip]
-pub const QUESTION: &[Binding] = &[
+pub(super) const QUESTION: &[Binding] = &[
     Binding { action: Action::Yes, codes: &[Char('y'), Enter], keys: "y", hint: "stop and quit", help: "", foot: true },
     Binding { action: Action::No, codes: &[Char('n'), Esc, Char('q')], keys: "n", hint: "go on", help: "", foot: true },
 ];
 
 /// All keys of a screen that has these of its own, in the order in which help and foot show them.
-pub fn with(own: &'static [Binding]) -> Vec<&'static Binding> {
+pub(super) fn with(own: &'static [Binding]) -> Vec<&'static Binding> {
     let mut all: Vec<&Binding> = EVERYWHERE.iter().chain(own).collect();
     all.sort_by_key(|binding| match binding.action {
         Action::Start => 0,
@@ -72,7 +72,7 @@ pub fn with(own: &'static [Binding]) -> Vec<&'static Binding> {
 }
 
 /// What a key means on a screen that has these of its own, among the screens of these titles. Ctrl-C is quit everywhere.
-pub fn action(key: KeyEvent, own: &'static [Binding], titles: &[&'static str]) -> Option<Action> {
+pub(super) fn action(key: KeyEvent, own: &'static [Binding], titles: &[&'static str]) -> Option<Action> {
     if let Some(action) = control(key, Action::Quit) {
         return action;
     }
@@ -83,12 +83,12 @@ pub fn action(key: KeyEvent, own: &'static [Binding], titles: &[&'static str]) -
 }
 
 /// What a key answers to the question "quit?".
-pub fn answer(key: KeyEvent) -> Option<Action> {
+pub(super) fn answer(key: KeyEvent) -> Option<Action> {
     control(key, Action::Yes).unwrap_or_else(|| found(QUESTION, key.code))
 }
 
 /// What a key means where letters are text, beside these. Ctrl-U erases the line, Ctrl-C is quit.
-pub fn letter(key: KeyEvent, beside: &'static [Binding]) -> Option<Action> {
+pub(super) fn letter(key: KeyEvent, beside: &'static [Binding]) -> Option<Action> {
     match (key.modifiers.contains(KeyModifiers::CONTROL), key.code) {
         (true, Char('u')) => Some(Action::Erase { all: true }),
         (true, _) => control(key, Action::Quit).flatten(),

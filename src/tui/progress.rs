@@ -10,7 +10,7 @@ const HISTORY: usize = 240;
 const LOG: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RunState {
+pub(super) enum RunState {
     #[default]
     Idle,
     Running,
@@ -19,7 +19,7 @@ pub enum RunState {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum TrialState {
+pub(super) enum TrialState {
     Waiting,
     /// The store had it already.
     Kept,
@@ -35,7 +35,7 @@ pub enum TrialState {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct RunProgress {
+pub(super) struct RunProgress {
     pub state: RunState,
     pub trials: Vec<Trial>,
     states: HashMap<Id, TrialState>,
@@ -52,24 +52,24 @@ pub struct RunProgress {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
+pub(super) enum LogLevel {
     Info,
     Warning,
     Error,
 }
 
 impl RunProgress {
-    pub fn state_of(&self, id: &Id) -> &TrialState {
+    pub(super) fn state_of(&self, id: &Id) -> &TrialState {
         self.states.get(id).unwrap_or(&TrialState::Waiting)
     }
 
     /// Before a run: what is planned and what is there already.
-    pub fn plan(&mut self, trials: Vec<Trial>, done: impl IntoIterator<Item = Id>) {
+    pub(super) fn plan(&mut self, trials: Vec<Trial>, done: impl IntoIterator<Item = Id>) {
         *self = RunProgress { trials, ..RunProgress::default() };
         self.states = done.into_iter().map(|id| (id, TrialState::Kept)).collect();
     }
 
-    pub fn begin(&mut self, now: f64) {
+    pub(super) fn begin(&mut self, now: f64) {
         let kept = self.states.drain().filter(|(_, s)| matches!(s, TrialState::Kept | TrialState::Finished { .. }));
         let states = kept.map(|(id, _)| (id, TrialState::Kept)).collect();
         *self = RunProgress { states, trials: std::mem::take(&mut self.trials), ..RunProgress::default() };
@@ -77,7 +77,7 @@ impl RunProgress {
         self.started = now;
     }
 
-    pub fn on(&mut self, event: &Event, now: f64) {
+    pub(super) fn on(&mut self, event: &Event, now: f64) {
         match event {
             Event::Planned { trials, done, .. } => {
                 self.trials = trials.clone();
@@ -121,7 +121,7 @@ impl RunProgress {
         }
     }
 
-    pub fn end(&mut self, now: f64) {
+    pub(super) fn end(&mut self, now: f64) {
         self.state = RunState::Over;
         self.current = None;
         self.preparing = None;
@@ -163,13 +163,13 @@ impl RunProgress {
         found.map_or_else(|| variant.to_string(), |t| t.variant.label())
     }
 
-    pub fn trial_label(&self, id: &Id) -> String {
+    pub(super) fn trial_label(&self, id: &Id) -> String {
         let found = self.trials.iter().find(|t| t.id == *id);
         found.map_or_else(|| id.to_string(), |t| format!("{} on {}", t.variant.label(), t.ask.label()))
     }
 
     /// (over and done with, failed among them, all)
-    pub fn counts(&self) -> (usize, usize, usize) {
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
         let states = || self.trials.iter().map(|t| self.state_of(&t.id));
         let over = states()
             .filter(|s| matches!(s, TrialState::Kept | TrialState::Finished { .. } | TrialState::Failed(_)))
@@ -179,7 +179,7 @@ impl RunProgress {
     }
 
     /// How far the whole run is, 0 to 1; the running trial counts by its items.
-    pub fn fraction(&self) -> f64 {
+    pub(super) fn fraction(&self) -> f64 {
         let (over, _, all) = self.counts();
         let part = match self.current.as_ref().map(|id| self.state_of(id)) {
             Some(TrialState::Running { done, of: Some(of), .. }) if *of > 0 => *done as f64 / *of as f64,
@@ -189,7 +189,7 @@ impl RunProgress {
     }
 
     /// Seconds left, guessed from the trials finished in this run; None before the first.
-    pub fn left(&self, now: f64) -> Option<f64> {
+    pub(super) fn left(&self, now: f64) -> Option<f64> {
         let spent: Vec<f64> = self
             .trials
             .iter()

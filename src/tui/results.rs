@@ -5,20 +5,20 @@ use bantam_core::record::{Reading, Variant};
 
 /// Results so far: a row a variant, a column a figure.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Results {
+pub(super) struct Results {
     pub columns: Vec<ResultColumn>,
     pub rows: Vec<ResultRow>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct ResultColumn {
+pub(super) struct ResultColumn {
     /// "routing", "decode", "memory".
     pub title: String,
     pub metric: Metric,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct ResultRow {
+pub(super) struct ResultRow {
     pub variant: Variant,
     pub cells: Vec<Reading>,
     pub on_front: bool,

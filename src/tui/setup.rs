@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// A planned profile: what would be tried, and what the store already has.
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub(super) struct Setup {
     pub profile: Profile,
     pub models: Vec<ModelEntry>,
     pub suites: Vec<SuiteEntry>,
@@ -25,7 +25,7 @@ pub struct Setup {
 
 /// A model of the profile, from its config alone.
 #[derive(Debug, Clone)]
-pub struct ModelEntry {
+pub(super) struct ModelEntry {
     pub name: String,
     /// As the profile names it.
     pub typed: String,
@@ -33,7 +33,7 @@ pub struct ModelEntry {
 }
 
 #[derive(Debug, Clone)]
-pub struct ModelInfo {
+pub(super) struct ModelInfo {
     pub architecture: String,
     pub parameters: u64,
     pub layers: usize,
@@ -51,13 +51,13 @@ pub struct ModelInfo {
 }
 
 #[derive(Debug, Clone)]
-pub struct SuiteEntry {
+pub(super) struct SuiteEntry {
     pub name: String,
     pub info: Result<SuiteInfo, String>,
 }
 
 #[derive(Debug, Clone)]
-pub struct SuiteInfo {
+pub(super) struct SuiteInfo {
     /// After the profile's limit.
     pub items: usize,
     pub available: usize,

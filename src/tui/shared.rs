@@ -10,7 +10,7 @@ use bantam_core::profile::Prefer;
 use bantam_verdict::recommend::advice::words::Words;
 use ratatui::layout::Rect;
 
-pub struct Shared {
+pub(super) struct Shared {
     pub profile_name: String,
     /// None while it is being planned.
     pub setup: Option<Result<Setup, String>>,
@@ -26,7 +26,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(profile_name: String, theme: Theme, size: Rect) -> Shared {
+    pub(super) fn new(profile_name: String, theme: Theme, size: Rect) -> Shared {
         Shared {
             profile_name,
             setup: None,
@@ -41,21 +41,21 @@ impl Shared {
         }
     }
 
-    pub fn ready(&self) -> Option<&Setup> {
+    pub(super) fn ready(&self) -> Option<&Setup> {
         self.setup.as_ref().and_then(|s| s.as_ref().ok())
     }
 
-    pub fn running(&self) -> bool {
+    pub(super) fn running(&self) -> bool {
         matches!(self.progress.state, RunState::Running | RunState::Stopping)
     }
 
     /// Says a line at the foot, and wants nothing.
-    pub fn refuse(&mut self, why: &str) -> Option<Command> {
+    pub(super) fn refuse(&mut self, why: &str) -> Option<Command> {
         self.notice = Some(why.into());
         None
     }
 
-    pub fn planned(&mut self, planned: Result<Setup, String>) {
+    pub(super) fn planned(&mut self, planned: Result<Setup, String>) {
         if let Ok(setup) = &planned {
             self.profile_name = setup.profile.name.clone();
             let fit = |list: &mut Vec<bool>, len: usize| list.resize(len, true);
@@ -72,7 +72,7 @@ impl Shared {
     }
 
     /// Takes a line of one of the selection's lists in, or leaves it out; one always stays in.
-    pub fn toggle(&mut self, list: fn(&mut Selection) -> &mut Vec<bool>, line: usize) -> Option<Command> {
+    pub(super) fn toggle(&mut self, list: fn(&mut Selection) -> &mut Vec<bool>, line: usize) -> Option<Command> {
         if self.running() {
             return self.refuse("the run is going on; stop it (3, then x) to change what is tried");
         }
@@ -87,7 +87,7 @@ impl Shared {
     }
 
     /// Prefers the next of smallest, fastest and leanest.
-    pub fn prefer(&mut self) -> Option<Command> {
+    pub(super) fn prefer(&mut self) -> Option<Command> {
         let current = self.selection.prefer.or(self.ready().map(|s| s.profile.objective.prefer))?;
         if self.running() {
             self.selection.prefer = Some(current);
@@ -101,7 +101,7 @@ impl Shared {
         Some(Command::Plan(self.selection.clone()))
     }
 
-    pub fn report(&mut self) -> Option<Command> {
+    pub(super) fn report(&mut self) -> Option<Command> {
         if self.results.rows.is_empty() {
             return self.refuse("nothing is measured yet; r starts the run");
         }
@@ -109,7 +109,7 @@ impl Shared {
     }
 
     /// Begins the run, if there is one to begin.
-    pub fn start(&mut self) -> Option<Command> {
+    pub(super) fn start(&mut self) -> Option<Command> {
         if self.running() {
             return self.refuse("the run is going on already");
         }
@@ -124,7 +124,7 @@ impl Shared {
         }
     }
 
-    pub fn stop(&mut self) -> Option<Command> {
+    pub(super) fn stop(&mut self) -> Option<Command> {
         if self.progress.state != RunState::Running {
             return self.refuse("nothing is running; r starts");
         }

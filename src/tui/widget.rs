@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType};
 
 /// A titled box.
-pub fn panel(title: &str, style: Style) -> Block<'_> {
+pub(super) fn panel(title: &str, style: Style) -> Block<'_> {
     let title = if title.is_empty() { String::new() } else { format!(" {title} ") };
     Block::bordered()
         .border_type(BorderType::Rounded)
@@ -16,7 +16,7 @@ pub fn panel(title: &str, style: Style) -> Block<'_> {
 }
 
 /// The inside of a panel.
-pub fn inside(place: Rect) -> Rect {
+pub(super) fn inside(place: Rect) -> Rect {
     Rect {
         x: place.x + 1,
         y: place.y + 1,
@@ -26,7 +26,7 @@ pub fn inside(place: Rect) -> Rect {
 }
 
 /// "name ……… value", the value at the right end.
-pub fn pair<'a>(name: &str, value: impl Into<String>, width: u16, theme: Theme) -> Line<'a> {
+pub(super) fn pair<'a>(name: &str, value: impl Into<String>, width: u16, theme: Theme) -> Line<'a> {
     let value: String = value.into();
     let room = (width as usize).saturating_sub(name.chars().count() + value.chars().count());
     Line::from(vec![Span::styled(name.to_owned(), theme.soft()), Span::raw(" ".repeat(room.max(1))), Span::raw(value)])

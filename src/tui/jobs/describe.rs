@@ -16,7 +16,7 @@ use bantam_verdict::recommend::Advice;
 use bantam_verdict::recommend::standing::Standing;
 
 /// Describes a planned profile: `whole` is the profile as written, `chosen` what of it is taken in.
-pub fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
+pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
     let mut profile = whole.clone();
     profile.objective = chosen.objective.clone();
     Setup {
@@ -131,7 +131,7 @@ fn suite_entry(named: &str, limit: Option<usize>) -> SuiteEntry {
 }
 
 /// Describes rows and their advice as the table of results.
-pub fn results(rows: &[Row], advice: &Advice) -> Results {
+pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
     const COSTS: [(Metric, &str); 6] = [
         (Metric::DecodeTps, "decode"),
         (Metric::PeakMemory, "memory"),

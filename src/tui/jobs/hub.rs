@@ -19,7 +19,7 @@ use std::time::Duration;
 const MOMENT: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
-pub struct HubJobs {
+pub(super) struct HubJobs {
     searches: Newest,
     infos: Newest,
     pull: Option<(Cancel, JoinHandle<()>)>,
@@ -120,14 +120,14 @@ impl HubJobs {
         self.pull = Some((stop, work));
     }
 
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         if let Some((cancel, _)) = &self.pull {
             cancel.cancel();
         }
     }
 
     /// Stops everything and waits for the pull, whose bytes are kept.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.searches.cancel.cancel();
         self.infos.cancel.cancel();
         self.stop();

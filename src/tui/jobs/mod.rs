@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 /// The work behind the screens.
-pub struct Jobs {
+pub(super) struct Jobs {
     named: PathBuf,
     /// What the last plan said; a run does this.
     planned: Arc<Mutex<Option<(Profile, Plan)>>>,
@@ -41,7 +41,7 @@ pub struct Jobs {
 
 impl Jobs {
     /// Jobs for a profile file, or a bundled profile's name.
-    pub fn new(named: PathBuf) -> Jobs {
+    pub(super) fn new(named: PathBuf) -> Jobs {
         Jobs {
             named,
             planned: Arc::default(),
@@ -74,7 +74,7 @@ impl Jobs {
     }
 
     /// Stops what is running and waits until its workers are gone.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.cancel.cancel();
         self.hub.finish();
         if let Some(running) = self.running.take() {

@@ -12,11 +12,11 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-pub const TITLE: &str = "Advice";
+pub(crate) const TITLE: &str = "Advice";
 const KEYS: &[Binding] = &[keys::PREFER, keys::REPORT];
 
 #[derive(Default)]
-pub struct AdviceScreen {
+pub(crate) struct AdviceScreen {
     /// The first line that is seen.
     cursor: Cursor,
 }

@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-pub fn draw(frame: &mut Frame, area: Rect, screen: &dyn Screen, titles: &[&str], theme: Theme) {
+pub(crate) fn draw(frame: &mut Frame, area: Rect, screen: &dyn Screen, titles: &[&str], theme: Theme) {
     let line = |keys: &str, help: String| {
         Line::from(vec![Span::styled(format!(" {keys:<10} "), theme.strong()), Span::raw(help)])
     };

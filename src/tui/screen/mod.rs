@@ -1,15 +1,15 @@
 //! The screens of the workbench, one file each (a folder where one grows): its keys, its state, how actions change it,
 //! how it is drawn and what a click on it hits.
 
-pub mod advice;
+pub(super) mod advice;
 #[cfg(test)]
 mod example;
-pub mod help;
-pub mod hub;
-pub mod models;
-pub mod plan;
-pub mod results;
-pub mod run;
+pub(super) mod help;
+pub(super) mod hub;
+pub(super) mod models;
+pub(super) mod plan;
+pub(super) mod results;
+pub(super) mod run;
 
 use super::action::{Action, Command, Message};
 use super::keys::Binding;
@@ -20,7 +20,7 @@ use std::any::Any;
 
 /// A screen of the workbench. Only [`Screen::update`] and [`Screen::hear`] change anything; [`Screen::draw`] places what
 /// is known.
-pub trait Screen: Any {
+pub(super) trait Screen: Any {
     /// What its tab says; others go to it by this name.
     fn title(&self) -> &'static str;
 
@@ -54,7 +54,7 @@ pub trait Screen: Any {
 }
 
 /// Every screen in the order of its tab; a new one is a new file and one line here.
-pub fn all() -> Vec<Box<dyn Screen>> {
+pub(super) fn all() -> Vec<Box<dyn Screen>> {
     vec![
         Box::new(models::ModelsScreen::default()),
         Box::new(plan::PlanScreen::default()),

@@ -17,9 +17,9 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-pub const TITLE: &str = "Models";
+pub(crate) const TITLE: &str = "Models";
 /// Fetches what the profile names of the hub and is not here.
-pub const FETCH: Action = Action::Own("fetch");
+pub(crate) const FETCH: Action = Action::Own("fetch");
 
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
@@ -28,7 +28,7 @@ const KEYS: &[Binding] = &[
 ];
 
 #[derive(Default)]
-pub struct ModelsScreen {
+pub(crate) struct ModelsScreen {
     cursor: Cursor,
 }
 

@@ -17,13 +17,13 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Wrap};
 
-pub const TITLE: &str = "Plan";
+pub(crate) const TITLE: &str = "Plan";
 const KEYS: &[Binding] = &[keys::TOGGLE, keys::PREFER, keys::LEFT, keys::RIGHT];
 const RECIPES: usize = 0;
 const SUITES: usize = 1;
 
 #[derive(Default)]
-pub struct PlanScreen {
+pub(crate) struct PlanScreen {
     /// The list that the cursor is in: recipes or suites.
     list: usize,
     cursor: Cursor,

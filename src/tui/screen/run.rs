@@ -19,11 +19,11 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Sparkline;
 use std::collections::VecDeque;
 
-pub const TITLE: &str = "Run";
+pub(crate) const TITLE: &str = "Run";
 const KEYS: &[Binding] = &[keys::STOP];
 
 #[derive(Default)]
-pub struct RunScreen {
+pub(crate) struct RunScreen {
     cursor: Cursor,
 }
 

@@ -6,7 +6,7 @@ use super::{Exporter, Page, chart};
 use anyhow::Result;
 use std::io::Write;
 
-pub struct Html;
+pub(super) struct Html;
 
 impl Exporter for Html {
     fn file(&self) -> &'static str {

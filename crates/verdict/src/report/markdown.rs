@@ -5,7 +5,7 @@ use super::{Exporter, Page};
 use anyhow::Result;
 use std::io::Write;
 
-pub struct Markdown;
+pub(super) struct Markdown;
 
 impl Exporter for Markdown {
     fn file(&self) -> &'static str {

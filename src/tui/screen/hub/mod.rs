@@ -4,7 +4,7 @@
 mod draw;
 mod state;
 
-pub use state::HubScreen;
+pub(crate) use state::HubScreen;
 
 use super::Screen;
 use crate::tui::action::{Action, Command, Message};
@@ -15,7 +15,7 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use std::path::PathBuf;
 
-pub const TITLE: &str = "Hub";
+pub(crate) const TITLE: &str = "Hub";
 /// Letters go into the search line from now on, or no longer.
 const TYPE: Action = Action::Own("type");
 const LEAVE: Action = Action::Own("leave");

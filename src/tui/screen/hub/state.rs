@@ -15,7 +15,7 @@ const AHEAD: usize = 5;
 const FILTERS: [Option<&str>; 3] = [Some("text-generation"), Some("gguf"), None];
 
 #[derive(Debug, Default)]
-pub struct HubScreen {
+pub(crate) struct HubScreen {
     pub(super) cursor: Cursor,
     pub text: String,
     /// Letters go into the search line, and are no commands.
@@ -41,24 +41,24 @@ pub struct HubScreen {
 
 /// A pull that is going on.
 #[derive(Debug)]
-pub struct Pull {
+pub(crate) struct Pull {
     pub name: String,
     pub progress: Tally,
     pub stopping: bool,
 }
 
 impl HubScreen {
-    pub fn filter(&self) -> Option<&'static str> {
+    pub(crate) fn filter(&self) -> Option<&'static str> {
         FILTERS[self.filter]
     }
 
     /// A letter, or many that were pasted.
-    pub fn write(&mut self, text: &str) -> Option<Command> {
+    pub(crate) fn write(&mut self, text: &str) -> Option<Command> {
         self.text.extend(text.chars().filter(|c| !c.is_control()));
         self.search()
     }
 
-    pub fn erase(&mut self, all: bool) -> Option<Command> {
+    pub(crate) fn erase(&mut self, all: bool) -> Option<Command> {
         if all {
             self.text.clear();
         } else {
@@ -81,19 +81,19 @@ impl HubScreen {
         self.search()
     }
 
-    pub fn sort_next(&mut self) -> Option<Command> {
+    pub(crate) fn sort_next(&mut self) -> Option<Command> {
         let at = Sort::ALL.iter().position(|sort| *sort == self.sort).unwrap_or(0);
         self.sort = Sort::ALL[(at + 1) % Sort::ALL.len()];
         self.search()
     }
 
-    pub fn filter_next(&mut self) -> Option<Command> {
+    pub(crate) fn filter_next(&mut self) -> Option<Command> {
         self.filter = (self.filter + 1) % FILTERS.len();
         self.search()
     }
 
     /// Asks for what the line says now.
-    pub fn search(&mut self) -> Option<Command> {
+    pub(crate) fn search(&mut self) -> Option<Command> {
         if self.text.trim().is_empty() {
             return None;
         }
@@ -101,13 +101,13 @@ impl HubScreen {
         Some(Command::Search(Asked { number: self.newest, query: Some(self.query()) }))
     }
 
-    pub fn query(&self) -> Query {
+    pub(crate) fn query(&self) -> Query {
         let filter = self.filter().map(str::to_owned);
         Query { filter, sort: self.sort, limit: PAGE, ..Query::new(&self.text) }
     }
 
     /// What came for a question; a first page puts the cursor on its first line, whose model is read next.
-    pub fn answered(&mut self, number: u64, found: Result<Hits, String>, is_first: bool) -> Option<Command> {
+    pub(crate) fn answered(&mut self, number: u64, found: Result<Hits, String>, is_first: bool) -> Option<Command> {
         self.found(number, found, is_first);
         if is_first {
             self.cursor = Cursor::default();
@@ -133,12 +133,12 @@ impl HubScreen {
         }
     }
 
-    pub fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         self.next.is_some()
     }
 
     /// What the cursor's new line needs: the next page near the end, else what the repository it stands on is.
-    pub fn look(&mut self) -> Option<Command> {
+    pub(crate) fn look(&mut self) -> Option<Command> {
         self.choice = 0;
         if self.cursor.at() + AHEAD >= self.hits.len()
             && !self.waiting
@@ -150,41 +150,41 @@ impl HubScreen {
         self.info_wanted()
     }
 
-    pub fn info_wanted(&self) -> Option<Command> {
+    pub(crate) fn info_wanted(&self) -> Option<Command> {
         let id = self.hit()?.repo.id();
         (!self.infos.contains_key(&id)).then_some(Command::ModelInfo(id))
     }
 
     /// What was found and stands under the cursor.
-    pub fn hit(&self) -> Option<&Hit> {
+    pub(crate) fn hit(&self) -> Option<&Hit> {
         self.hits.get(self.cursor.at())
     }
 
-    pub fn info(&self) -> Option<&Result<Appraisal, String>> {
+    pub(crate) fn info(&self) -> Option<&Result<Appraisal, String>> {
         self.infos.get(&self.hit()?.repo.id())
     }
 
     /// The GGUF files of the repository under the cursor, one of which is to be chosen.
-    pub fn choices(&self) -> Vec<&str> {
+    pub(crate) fn choices(&self) -> Vec<&str> {
         match self.info() {
             Some(Ok(info)) => info.needs.iter().filter_map(|need| need.quant.as_deref()).collect(),
             _ => Vec::new(),
         }
     }
 
-    pub fn choose(&mut self, right: bool) {
+    pub(crate) fn choose(&mut self, right: bool) {
         let last = self.choices().len().saturating_sub(1);
         self.choice = self.choice.saturating_add_signed(if right { 1 } else { -1 }).min(last);
     }
 
     /// Whether what was read of a name that was pulled says that bantam runs it.
-    pub fn runs(&self, name: &str) -> bool {
+    pub(crate) fn runs(&self, name: &str) -> bool {
         let id = name.split(':').next().unwrap_or(name);
         self.infos.get(id).is_some_and(|info| info.as_ref().is_ok_and(|info| info.runs.is_ok()))
     }
 
     /// The name that a pull of the line under the cursor is told.
-    pub fn name(&self) -> Option<String> {
+    pub(crate) fn name(&self) -> Option<String> {
         let id = self.hit()?.repo.id();
         Some(match self.choices().get(self.choice) {
             Some(quant) => format!("{id}:{quant}"),
@@ -192,12 +192,12 @@ impl HubScreen {
         })
     }
 
-    pub fn begin(&mut self, name: String) -> Command {
+    pub(crate) fn begin(&mut self, name: String) -> Command {
         self.pull = Some(Pull { name: name.clone(), progress: Tally::default(), stopping: false });
         Command::Pull(name)
     }
 
-    pub fn pulling(&mut self, progress: &Progress, clock: f64) {
+    pub(crate) fn pulling(&mut self, progress: &Progress, clock: f64) {
         if let Some(pull) = &mut self.pull {
             pull.progress.on(progress, clock);
         }

@@ -20,14 +20,14 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-pub const TITLE: &str = "Results";
+pub(crate) const TITLE: &str = "Results";
 /// Width of a column of figures.
 const COLUMN: usize = 11;
 /// Sorts by the next column.
-pub const SORT: Action = Action::Own("sort");
-pub const REVERSE: Action = Action::Own("reverse");
+pub(crate) const SORT: Action = Action::Own("sort");
+pub(crate) const REVERSE: Action = Action::Own("reverse");
 /// Table or scatter, where there is no room for both.
-pub const CHART: Action = Action::Own("chart");
+pub(crate) const CHART: Action = Action::Own("chart");
 
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
@@ -40,7 +40,7 @@ const KEYS: &[Binding] = &[
 ];
 
 #[derive(Default)]
-pub struct ResultsScreen {
+pub(crate) struct ResultsScreen {
     cursor: Cursor,
     /// The column that the rows are sorted by; None for the order of the plan.
     sorted: Option<usize>,
@@ -99,7 +99,7 @@ impl Screen for ResultsScreen {
 
 impl ResultsScreen {
     /// The rows in the order shown.
-    pub fn order(&self, results: &Results) -> Vec<usize> {
+    pub(crate) fn order(&self, results: &Results) -> Vec<usize> {
         let mut order: Vec<usize> = (0..results.rows.len()).collect();
         if let Some(column) = self.sorted.filter(|c| *c < results.columns.len()) {
             let lower = results.columns[column].metric.direction() == Direction::Lower;

@@ -20,7 +20,7 @@ fn ends(reading: &Reading) -> Option<(f64, f64)> {
 }
 
 /// The mean score against the memory at work, with the front. None where no variant has both.
-pub fn trade(inputs: &Inputs) -> Option<Chart> {
+pub(super) fn trade(inputs: &Inputs) -> Option<Chart> {
     let front = |s: &Standing| inputs.advice.on_front(Metric::PeakMemory, s.id());
     let points: Vec<Point> = inputs
         .planned()
@@ -63,7 +63,7 @@ fn memory_limit(inputs: &Inputs) -> Option<Limit> {
 }
 
 /// One bar a variant for a cost; missing ones say why.
-pub fn bars(inputs: &Inputs, metric: Metric, name: &str, title: &str) -> Option<Chart> {
+pub(super) fn bars(inputs: &Inputs, metric: Metric, name: &str, title: &str) -> Option<Chart> {
     let rows: Vec<Bar> = inputs
         .planned()
         .into_iter()
@@ -99,7 +99,7 @@ pub fn bars(inputs: &Inputs, metric: Metric, name: &str, title: &str) -> Option<
 }
 
 /// One chart for every slice whose values are numbers: depth, length.
-pub fn slices(inputs: &Inputs) -> Vec<Chart> {
+pub(super) fn slices(inputs: &Inputs) -> Vec<Chart> {
     let mut charts = Vec::new();
     let shown = drawn(inputs);
     let Some(most) = shown.iter().max_by_key(|s| s.scores.len()) else { return charts };

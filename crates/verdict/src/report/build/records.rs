@@ -6,7 +6,7 @@ use crate::report::page::Record;
 use bantam_core::metric::Metric;
 use bantam_core::record::Reading;
 
-pub fn all(inputs: &Inputs) -> Vec<Record> {
+pub(super) fn all(inputs: &Inputs) -> Vec<Record> {
     inputs.planned().into_iter().flat_map(of).collect()
 }
 

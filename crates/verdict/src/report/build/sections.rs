@@ -10,7 +10,7 @@ use bantam_core::record::{Provenance, Reading, Row, Run};
 use bantam_core::stats::Verdict;
 use bantam_core::unit::{Bytes, Unit};
 
-pub fn subtitle(run: &Run, rows: &[Row]) -> String {
+pub(super) fn subtitle(run: &Run, rows: &[Row]) -> String {
     let items: usize = rows.iter().map(|r| r.outcome.items.len()).sum();
     format!(
         "bantam {} · profile {} · {} · {} trials, {items} items asked",
@@ -32,14 +32,14 @@ fn section(id: &str, title: &str, blocks: Vec<Block>) -> Option<Section> {
     (!blocks.is_empty()).then(|| Section { id: id.into(), title: title.into(), blocks })
 }
 
-pub fn advice(inputs: &Inputs) -> Option<Section> {
+pub(super) fn advice(inputs: &Inputs) -> Option<Section> {
     let words = &inputs.words;
     let callout = Block::Callout { good: words.found, title: words.title.clone(), lines: words.lines.clone() };
     section("advice", "Advice", vec![callout])
 }
 
 /// All variants: what they can do and what they cost.
-pub fn trade(inputs: &Inputs) -> Option<Section> {
+pub(super) fn trade(inputs: &Inputs) -> Option<Section> {
     let mut blocks: Vec<Block> = charts::trade(inputs).into_iter().map(Block::Chart).collect();
     blocks.push(Block::Table(variants(inputs)));
     section("variants", "What each variant can do, and what it costs", blocks)
@@ -123,7 +123,7 @@ fn verdict(standing: &Standing) -> Cell {
 }
 
 /// Every variant against the reference, task by task.
-pub fn reference(inputs: &Inputs) -> Option<Section> {
+pub(super) fn reference(inputs: &Inputs) -> Option<Section> {
     let advice = inputs.advice;
     let reference = advice.reference()?;
     let tasks: Vec<_> = advice.deciding().collect();
@@ -182,7 +182,7 @@ fn comparison(comparison: &crate::recommend::Comparison) -> Cell {
 }
 
 /// Scores broken down: lines where the slice is ordered, tables where it is not, gaps between groups.
-pub fn slices(inputs: &Inputs) -> Option<Section> {
+pub(super) fn slices(inputs: &Inputs) -> Option<Section> {
     let mut blocks: Vec<Block> = charts::slices(inputs).into_iter().map(Block::Chart).collect();
     blocks.extend(named_slices(inputs).map(Block::Table));
     blocks.extend(gaps(inputs).map(Block::Table));
@@ -244,7 +244,7 @@ fn gaps(inputs: &Inputs) -> Option<DataTable> {
     (!rows.is_empty()).then_some(DataTable { caption, columns, rows })
 }
 
-pub fn speed(inputs: &Inputs) -> Option<Section> {
+pub(super) fn speed(inputs: &Inputs) -> Option<Section> {
     if inputs.advice.standings.iter().all(|s| s.shapes.is_empty()) {
         return None;
     }
@@ -258,14 +258,14 @@ pub fn speed(inputs: &Inputs) -> Option<Section> {
 }
 
 /// The evidence behind the advice, and what makes it doubtful.
-pub fn evidence(inputs: &Inputs) -> Option<Section> {
+pub(super) fn evidence(inputs: &Inputs) -> Option<Section> {
     let lists = inputs.words.evidence.iter().filter(|e| !e.lines.is_empty());
     let blocks = lists.flat_map(|e| [Block::Text(format!("{}:", e.title)), Block::List(e.lines.clone())]);
     section("evidence", "Evidence and doubts", blocks.collect())
 }
 
 /// Where the numbers come from and how to get them again.
-pub fn origin(inputs: &Inputs) -> Option<Section> {
+pub(super) fn origin(inputs: &Inputs) -> Option<Section> {
     let run = inputs.run;
     let text = |pointer: &str| {
         let known = run.host.pointer(&format!("{pointer}/known")).or_else(|| run.host.pointer(pointer));
