@@ -58,7 +58,7 @@ impl Screen for HubScreen {
 
     fn enter(&mut self) {
         // nothing to look at yet: what can be done there is to type
-        self.typing = self.text.is_empty();
+        self.typing = self.text.is_empty() && self.pull.is_none();
     }
 
     fn hear(&mut self, message: &Message, shared: &mut Shared) -> Option<Command> {
