@@ -29,9 +29,9 @@ pub fn run(args: Compare) -> Result<Exit> {
         print_json(&done)?;
     } else {
         let reference = done.advice.reference().map(|s| s.id().clone());
-        for standing in done.advice.standings.iter().filter(|s| Some(s.id()) != reference.as_ref()) {
-            say!("{} against the reference:", standing.variant.label())?;
-            for comparison in &standing.comparisons {
+        for summary in done.advice.summaries.iter().filter(|s| Some(s.id()) != reference.as_ref()) {
+            say!("{} against the reference:", summary.variant.label())?;
+            for comparison in &summary.comparisons {
                 say!("  {}", words::verdict(comparison))?;
             }
         }

@@ -25,9 +25,9 @@ pub fn run(args: Eval) -> Result<Exit> {
     } else {
         let mut table = Table::new().text("variant").text("task").text("metric").text("slice");
         table = table.number("items").number("value").text("interval");
-        for standing in &done.advice.standings {
-            for score in &standing.scores {
-                rows(&standing.variant.label(), score, &mut table);
+        for summary in &done.advice.summaries {
+            for score in &summary.scores {
+                rows(&summary.variant.label(), score, &mut table);
             }
         }
         table.print(&mut out::stdout()).context("printing the table")?;

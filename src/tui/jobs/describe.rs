@@ -13,7 +13,7 @@ use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Recipe};
 use bantam_model::{Cache, Container, encoder};
 use bantam_verdict::recommend::Advice;
-use bantam_verdict::recommend::standing::Standing;
+use bantam_verdict::recommend::summary::VariantSummary;
 
 /// Describes a planned profile: `whole` is the profile as written, `chosen` what of it is taken in.
 pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
@@ -140,12 +140,12 @@ pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
         (Metric::Ttft, "first token"),
         (Metric::DecodeEnergy, "energy"),
     ];
-    let overall = advice.standings.first().map_or(Metric::Acc, |s| s.overall.metric);
+    let overall = advice.summaries.first().map_or(Metric::Acc, |s| s.overall.metric);
     let mut columns = vec![ResultColumn { title: "mean".into(), metric: overall }];
     columns.extend(advice.tasks.iter().map(|t| ResultColumn { title: t.name.to_string(), metric: t.metric }));
     columns.extend(COSTS.map(|(metric, title)| ResultColumn { title: title.into(), metric }));
     let advised = advice.advised().map(|s| s.id().clone());
-    let row = |s: &Standing| {
+    let row = |s: &VariantSummary| {
         let mut cells = vec![s.overall.reading.clone()];
         cells.extend(advice.tasks.iter().map(|t| {
             let missing = || bantam_core::record::Reading::missing("not measured yet");
@@ -160,8 +160,8 @@ pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
             at: s.peak_memory.value().zip(s.overall.reading.value()),
         }
     };
-    let place = |s: &Standing| rows.iter().position(|r| r.trial.variant.id == *s.id());
-    let mut standings: Vec<&Standing> = advice.standings.iter().collect();
-    standings.sort_by_key(|s| place(s));
-    Results { columns, rows: standings.into_iter().map(row).collect() }
+    let place = |s: &VariantSummary| rows.iter().position(|r| r.trial.variant.id == *s.id());
+    let mut summaries: Vec<&VariantSummary> = advice.summaries.iter().collect();
+    summaries.sort_by_key(|s| place(s));
+    Results { columns, rows: summaries.into_iter().map(row).collect() }
 }

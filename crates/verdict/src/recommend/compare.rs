@@ -2,8 +2,8 @@
 //! flipped.
 
 use super::influence;
-use super::score::{self, Rigour};
-use super::standing::TaskName;
+use super::score::{self, Inference};
+use super::summary::TaskName;
 use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::record::{Ask, Failure, ItemResult, Row};
 use bantam_core::stats::{Bootstrap, Judgement, Pairs, noninferior};
@@ -87,11 +87,11 @@ impl Comparison {
 }
 
 /// Compares two rows that asked the same task; None where they did not. `margin` is a share: 0.02 is two points, or a perplexity 1.02 times as high.
-pub fn compare(reference: &Row, candidate: &Row, margin: f64, rigour: Rigour) -> Option<Comparison> {
+pub fn compare(reference: &Row, candidate: &Row, margin: f64, inference: Inference) -> Option<Comparison> {
     let (task, metric) = same_task(reference, candidate)?;
     let matched = Matched::of(reference, candidate, metric);
     let judged = paired(reference, candidate)
-        .and_then(|(pairs, metric)| judge(&pairs, metric, margin, rigour).map_err(|e| e.to_string()));
+        .and_then(|(pairs, metric)| judge(&pairs, metric, margin, inference).map_err(|e| e.to_string()));
     Some(Comparison {
         task,
         metric,
@@ -143,13 +143,13 @@ fn judge(
     pairs: &Pairs,
     metric: Metric,
     margin: f64,
-    rigour: Rigour,
+    inference: Inference,
 ) -> Result<Judgement, bantam_core::stats::StatsError> {
     let margin = match scale(metric) {
         Scale::Points => margin,
         Scale::LogRatio => margin.ln_1p(),
     };
-    noninferior::judge(pairs, margin, &Bootstrap { level: rigour.level, ..Bootstrap::new(rigour.seed) })
+    noninferior::judge(pairs, margin, &Bootstrap { level: inference.level, ..Bootstrap::new(inference.seed) })
 }
 
 /// The items that two rows share, in the order of the suite's data.
@@ -309,7 +309,7 @@ pub fn correct(comparisons: &mut [&mut Comparison]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::fixture::{Made, answers, rigour};
+    use crate::recommend::fixture::{Made, answers, inference};
     use bantam_core::stats::{Method, Verdict};
 
     fn row(made: Made) -> Row {
@@ -317,7 +317,7 @@ mod tests {
     }
 
     fn compared(reference: &Row, candidate: &Row, margin: f64) -> Comparison {
-        compare(reference, candidate, margin, rigour()).unwrap()
+        compare(reference, candidate, margin, inference()).unwrap()
     }
 
     #[test]
@@ -393,7 +393,7 @@ mod tests {
         task.digest = bantam_core::record::Id("another".into());
         assert!(reason(&other).contains("another version"));
         let speed = row(Made::base("m", 10).speed(&[1.0, 2.0]));
-        assert!(compare(&base, &speed, 0.05, rigour()).is_none());
+        assert!(compare(&base, &speed, 0.05, inference()).is_none());
     }
 
     #[test]

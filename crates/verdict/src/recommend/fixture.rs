@@ -1,14 +1,14 @@
 //! Made-up results for the tests of this room: a variant, what it answered, how fast it was.
 
-use super::score::Rigour;
-use super::standing::Standing;
+use super::score::Inference;
+use super::summary::VariantSummary;
 use bantam_core::metric::Metric;
 use bantam_core::record::*;
 use bantam_core::stats::Level;
 use bantam_core::unit::{Bytes, Seconds, Unit};
 
-pub fn rigour() -> Rigour {
-    Rigour { level: Level::P95, seed: 1 }
+pub fn inference() -> Inference {
+    Inference { level: Level::P95, seed: 1 }
 }
 
 pub fn bytes(value: f64) -> Reading {
@@ -27,9 +27,9 @@ pub fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
     (0..n).map(|i| u8::from((i + n - from) % n >= wrong)).collect()
 }
 
-/// The standing of rows of one variant, held against nothing.
-pub fn standing(rows: &[Row]) -> Standing {
-    Standing::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), rigour())
+/// The summary of rows of one variant, held against nothing.
+pub fn summary(rows: &[Row]) -> VariantSummary {
+    VariantSummary::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), inference())
 }
 
 /// One variant in the making.

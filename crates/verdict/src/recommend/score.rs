@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How sure and from which seed: what every interval here needs to know.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rigour {
+pub struct Inference {
     pub level: Level,
     pub seed: u64,
 }
 
-impl Rigour {
+impl Inference {
     /// Enough resamples for an interval that is read, not only for one that decides.
     pub(super) fn bootstrap(self) -> Bootstrap {
         Bootstrap { resamples: 2000, level: self.level, ..Bootstrap::new(self.seed) }
@@ -58,14 +58,14 @@ pub struct Gap {
 
 impl TaskScore {
     /// The score of one task; None for a row that measured speed.
-    pub fn of(row: &Row, rigour: Rigour) -> Option<TaskScore> {
+    pub fn of(row: &Row, inference: Inference) -> Option<TaskScore> {
         let record::Ask::Task(task) = &row.trial.ask else { return None };
         let metric = *task.metrics.first()?;
         let missing = row.outcome.result.as_ref().err().map(record::Failure::sentence);
         let items: Vec<&ItemResult> = row.outcome.items.iter().collect();
         let read = |metric| match &missing {
             Some(reason) => Reading::missing(reason.clone()),
-            None => reading(&items, metric, rigour),
+            None => reading(&items, metric, inference),
         };
         let items = if missing.is_some() { &[][..] } else { &items };
         Some(TaskScore {
@@ -75,9 +75,9 @@ impl TaskScore {
             readings: task.metrics.iter().map(|&metric| (metric, read(metric))).collect(),
             items: items.iter().filter(|item| item.score(metric).is_some()).count(),
             chance: task.chance,
-            at_chance: at_chance(items, task, metric, rigour.level),
-            slices: slices(items, metric, rigour),
-            gaps: gaps(items, metric, rigour),
+            at_chance: at_chance(items, task, metric, inference.level),
+            slices: slices(items, metric, inference),
+            gaps: gaps(items, metric, inference),
         })
     }
 
@@ -89,7 +89,7 @@ impl TaskScore {
 
 /// The score of some items with its interval: Wilson's where items are right or wrong and stand for themselves, the
 /// bootstrap for everything else.
-pub fn reading(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Reading {
+pub fn reading(items: &[&ItemResult], metric: Metric, inference: Inference) -> Reading {
     let (scores, kept) = scored(items, metric);
     if scores.is_empty() {
         return Reading::missing("no item was scored");
@@ -99,7 +99,7 @@ pub fn reading(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Reading
             "the items scored give no finite number (an answer without any probability, or no text)",
         );
     };
-    let interval = score_interval(&scores, &kept, metric, rigour).ok();
+    let interval = score_interval(&scores, &kept, metric, inference).ok();
     Reading::Known(Figure {
         value,
         unit: metric.unit(),
@@ -125,16 +125,16 @@ fn score_interval(
     scores: &[ItemScore],
     items: &[&ItemResult],
     metric: Metric,
-    rigour: Rigour,
+    inference: Inference,
 ) -> Result<Interval, StatsError> {
     let clusters = clusters(items)?;
     if clusters.are_single()
         && let Some(right) = count_right(scores, metric)
     {
-        return interval::wilson(right, scores.len() as u64, rigour.level);
+        return interval::wilson(right, scores.len() as u64, inference.level);
     }
     let of = |drawn: &[usize]| aggregate(metric, drawn.iter().map(|&i| &scores[i])).unwrap_or(f64::NAN);
-    rigour.bootstrap().of(&clusters, of).map(|estimate: Estimate| estimate.interval)
+    inference.bootstrap().of(&clusters, of).map(|estimate: Estimate| estimate.interval)
 }
 
 /// How many items are right, where all of them are right or wrong and count the same.
@@ -170,11 +170,11 @@ fn at_chance(items: &[&ItemResult], task: &TaskRef, metric: Metric, level: Level
     interval::at_chance(right, scores.len() as u64, task.chance?, level).ok()
 }
 
-fn slices(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Vec<SliceScore> {
+fn slices(items: &[&ItemResult], metric: Metric, inference: Inference) -> Vec<SliceScore> {
     let mut scores = Vec::new();
     for slice in slice_names(items) {
         for (value, items) in groups(items, slice) {
-            let reading = reading(&items, metric, rigour);
+            let reading = reading(&items, metric, inference);
             scores.push(SliceScore { slice: slice.into(), value: value.into(), reading });
         }
     }
@@ -199,12 +199,12 @@ fn groups<'a>(items: &[&'a ItemResult], slice: &str) -> Vec<(&'a str, Vec<&'a It
     groups
 }
 
-fn gaps(items: &[&ItemResult], metric: Metric, rigour: Rigour) -> Vec<Gap> {
+fn gaps(items: &[&ItemResult], metric: Metric, inference: Inference) -> Vec<Gap> {
     let names = slice_names(items);
     names
         .into_iter()
         .filter(|slice| splits_pairs(items, slice))
-        .filter_map(|slice| gap(items, metric, slice, rigour))
+        .filter_map(|slice| gap(items, metric, slice, inference))
         .collect()
 }
 
@@ -219,7 +219,7 @@ fn splits_pairs(items: &[&ItemResult], slice: &str) -> bool {
 
 /// The interval is of the difference between the two groups that came out best and worst, as if they had been named
 /// beforehand: with many groups it starts a little too far from zero.
-fn gap(items: &[&ItemResult], metric: Metric, slice: &str, rigour: Rigour) -> Option<Gap> {
+fn gap(items: &[&ItemResult], metric: Metric, slice: &str, inference: Inference) -> Option<Gap> {
     let (scores, items) = scored(items, metric);
     let of_group = |drawn: &[usize], group: &str| {
         let in_group = |i: &&usize| items[**i].slices.get(slice).is_some_and(|value| value == group);
@@ -238,7 +238,7 @@ fn gap(items: &[&ItemResult], metric: Metric, slice: &str, rigour: Rigour) -> Op
         (Some(best), Some(worst)) => (best - worst).abs().copysign(if metric.better(worst, best) { -1.0 } else { 1.0 }),
         _ => f64::NAN,
     };
-    let interval = clusters(&items).and_then(|clusters| rigour.bootstrap().of(&clusters, apart)).ok();
+    let interval = clusters(&items).and_then(|clusters| inference.bootstrap().of(&clusters, apart)).ok();
     Some(Gap {
         slice: slice.into(),
         best: best.0.into(),
@@ -302,12 +302,12 @@ fn combined(readings: &[(&str, &Reading)], metric: Metric, name: &str, of: impl 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::fixture::{Made, rigour};
+    use crate::recommend::fixture::{Made, inference};
 
     #[test]
     fn right_and_wrong_get_wilsons_interval() {
         let row = Made::base("m", 10).task("t", &[1, 1, 0, 1, 1, 1, 0, 1, 1, 0]).rows().remove(0);
-        let score = TaskScore::of(&row, rigour()).unwrap();
+        let score = TaskScore::of(&row, inference()).unwrap();
         let figure = score.reading().known().unwrap();
         assert!((figure.value - 0.7).abs() < 1e-12);
         // proportion_confint(7, 10, method='wilson')
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_failed_trial_has_its_reason_for_a_score() {
         let row = Made::base("m", 10).failed_task("t", "the worker was killed").rows().remove(0);
-        let score = TaskScore::of(&row, rigour()).unwrap();
+        let score = TaskScore::of(&row, inference()).unwrap();
         assert_eq!(score.reading(), &Reading::missing("the worker was killed"));
         assert!(score.slices.is_empty() && score.at_chance.is_none());
     }
@@ -328,10 +328,10 @@ mod tests {
     fn guessing_is_recognised() {
         let answers: Vec<u8> = (0..200).map(|i| u8::from(i % 4 == 0)).collect();
         let guessing = Made::base("m", 10).task_with_chance("t", &answers, 0.25).rows().remove(0);
-        assert_eq!(TaskScore::of(&guessing, rigour()).unwrap().at_chance, Some(true));
+        assert_eq!(TaskScore::of(&guessing, inference()).unwrap().at_chance, Some(true));
         let answers: Vec<u8> = (0..200).map(|i| u8::from(i % 2 == 0)).collect();
         let able = Made::base("m", 10).task_with_chance("t", &answers, 0.25).rows().remove(0);
-        assert_eq!(TaskScore::of(&able, rigour()).unwrap().at_chance, Some(false));
+        assert_eq!(TaskScore::of(&able, inference()).unwrap().at_chance, Some(false));
     }
 
     #[test]
@@ -340,7 +340,7 @@ mod tests {
         for (item, length) in row.outcome.items.iter_mut().zip(["128", "16", "8", "128", "16", "8"]) {
             item.slices.insert("length".into(), length.into());
         }
-        let slices = TaskScore::of(&row, rigour()).unwrap().slices;
+        let slices = TaskScore::of(&row, inference()).unwrap().slices;
         let seen: Vec<_> = slices.iter().map(|s| (s.value.as_str(), s.reading.value().unwrap())).collect();
         assert_eq!(seen, [("8", 1.0), ("16", 0.0), ("128", 1.0)]);
     }
@@ -354,7 +354,7 @@ mod tests {
             item.slices.insert("group".into(), if item.index % 2 == 0 { "a" } else { "b" }.into());
             item.slices.insert("length".into(), "8".into());
         }
-        let score = TaskScore::of(&row, rigour()).unwrap();
+        let score = TaskScore::of(&row, inference()).unwrap();
         assert_eq!(score.gaps.len(), 1, "length does not differ inside a pair");
         let gap = &score.gaps[0];
         assert_eq!((gap.slice.as_str(), gap.best.as_str(), gap.worst.as_str()), ("group", "a", "b"));
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn perplexity_gets_a_bootstrap_interval_that_holds_it() {
         let row = Made::base("m", 10).text("t", &[-2.0, -3.0, -2.5, -1.5, -2.2, -2.9]).rows().remove(0);
-        let figure = TaskScore::of(&row, rigour()).unwrap().reading().known().unwrap().clone();
+        let figure = TaskScore::of(&row, inference()).unwrap().reading().known().unwrap().clone();
         let interval = figure.interval.unwrap();
         assert!(interval.low < figure.value && figure.value < interval.high);
         assert!((figure.value - (14.1_f64 / 6.0).exp()).abs() < 1e-9);
@@ -377,13 +377,13 @@ mod tests {
     #[test]
     fn a_document_without_probability_gives_a_reason_not_infinity() {
         let row = Made::base("m", 10).text("t", &[-2.0, f64::NEG_INFINITY]).rows().remove(0);
-        assert!(TaskScore::of(&row, rigour()).unwrap().reading().known().is_none());
+        assert!(TaskScore::of(&row, inference()).unwrap().reading().known().is_none());
     }
 
     #[test]
     fn overall_is_missing_when_one_task_is() {
         let rows = Made::base("m", 10).task("a", &[1, 0]).failed_task("b", "too slow").rows();
-        let scores: Vec<_> = rows.iter().filter_map(|row| TaskScore::of(row, rigour())).collect();
+        let scores: Vec<_> = rows.iter().filter_map(|row| TaskScore::of(row, inference())).collect();
         let of = |scores: &[TaskScore]| overall(&scores.iter().collect::<Vec<_>>()).reading;
         assert_eq!(of(&scores[..1]).value(), Some(0.5));
         assert_eq!(of(&scores), Reading::missing("b has no score: too slow"));

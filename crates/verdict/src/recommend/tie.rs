@@ -4,8 +4,8 @@
 //! its best member, and holds who cannot be told from the leader on any deciding task.
 
 use super::compare;
-use super::score::Rigour;
-use super::standing::TaskName;
+use super::score::Inference;
+use super::summary::TaskName;
 use bantam_core::record::{Id, Row};
 use bantam_core::stats::{More, Pairs, power};
 use serde::{Deserialize, Serialize};
@@ -32,13 +32,13 @@ pub struct Contender<'a> {
 }
 
 /// Groups contenders, given from the best to the worst. Those that tie with nobody are left out.
-pub fn groups(contenders: &[Contender], rigour: Rigour) -> Vec<TieGroup> {
+pub fn groups(contenders: &[Contender], inference: Inference) -> Vec<TieGroup> {
     let mut rest: Vec<&Contender> = contenders.iter().collect();
     let mut groups = Vec::new();
     while !rest.is_empty() {
         let leader = rest.remove(0);
         let mut others = Vec::new();
-        rest.retain(|other| match tied(leader, other, rigour) {
+        rest.retain(|other| match tied(leader, other, inference) {
             Some(tied) => {
                 others.push(tied);
                 false
@@ -54,26 +54,26 @@ pub fn groups(contenders: &[Contender], rigour: Rigour) -> Vec<TieGroup> {
 
 /// Tied unless some task tells the two apart at the level divided by the number of tasks looked at (Bonferroni, which
 /// for "any of them" is as sharp as Holm). Without a single task in common nothing is said.
-fn tied(leader: &Contender, other: &Contender, rigour: Rigour) -> Option<Tied> {
+fn tied(leader: &Contender, other: &Contender, inference: Inference) -> Option<Tied> {
     let common: Vec<(&Row, &Row)> = leader.rows.iter().filter_map(|row| Some((*row, same_task(other, row)?))).collect();
-    let alpha = 2.0 * rigour.level.tail() / common.len() as f64;
+    let alpha = 2.0 * inference.level.tail() / common.len() as f64;
     let mut pairs: Vec<(TaskName, Pairs)> = Vec::new();
     for (row, same) in common {
         let (Some(task), Ok((scores, _))) = (TaskName::of(row), compare::paired(row, same)) else { continue };
-        if scores.p_differs(rigour.seed) <= alpha {
+        if scores.p_differs(inference.seed) <= alpha {
             return None;
         }
         pairs.push((task, scores));
     }
-    (!pairs.is_empty()).then(|| Tied { variant: other.id.clone(), soonest: soonest(pairs, rigour) })
+    (!pairs.is_empty()).then(|| Tied { variant: other.id.clone(), soonest: soonest(pairs, inference) })
 }
 
 fn same_task<'a>(contender: &Contender<'a>, row: &Row) -> Option<&'a Row> {
     contender.rows.iter().copied().find(|candidate| TaskName::of(candidate) == TaskName::of(row))
 }
 
-fn soonest(pairs: Vec<(TaskName, Pairs)>, rigour: Rigour) -> Option<(TaskName, u64)> {
-    let more = |(task, pairs): (TaskName, Pairs)| match power::more_to_tell_apart(&pairs, rigour.level) {
+fn soonest(pairs: Vec<(TaskName, Pairs)>, inference: Inference) -> Option<(TaskName, u64)> {
+    let more = |(task, pairs): (TaskName, Pairs)| match power::more_to_tell_apart(&pairs, inference.level) {
         More::Items(items) => Some((task, items)),
         More::Never(_) => None,
     };
@@ -83,13 +83,13 @@ fn soonest(pairs: Vec<(TaskName, Pairs)>, rigour: Rigour) -> Option<(TaskName, u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::fixture::{Made, answers, rigour};
+    use crate::recommend::fixture::{Made, answers, inference};
 
     fn groups_of(made: Vec<Made>) -> Vec<TieGroup> {
         let rows: Vec<Vec<Row>> = made.into_iter().map(Made::rows).collect();
         let contenders: Vec<Contender> =
             rows.iter().map(|rows| Contender { id: &rows[0].trial.variant.id, rows: rows.iter().collect() }).collect();
-        groups(&contenders, rigour())
+        groups(&contenders, inference())
     }
 
     #[test]

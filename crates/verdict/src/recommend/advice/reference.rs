@@ -1,34 +1,35 @@
 //! Which variant the others are held against: the one the profile names, or the largest untouched model that ran.
 
 use super::NoEvidence;
-use crate::recommend::standing::{Standing, TaskName};
+use crate::recommend::summary::{TaskName, VariantSummary};
 
 /// # Errors
 /// `NoReference` when the one named has no score on any of `tasks`, `NoScores` when nobody has.
 pub fn pick<'a>(
-    standings: &'a [Standing],
+    summaries: &'a [VariantSummary],
     tasks: &[&TaskName],
     named: Option<&str>,
-) -> Result<&'a Standing, NoEvidence> {
-    let scored = standings.iter().filter(|standing| finished(standing, tasks) > 0);
+) -> Result<&'a VariantSummary, NoEvidence> {
+    let scored = summaries.iter().filter(|summary| finished(summary, tasks) > 0);
     match named {
         Some(named) => {
-            let mut called = scored.filter(|standing| standing.variant.is_called(named));
+            let mut called = scored.filter(|summary| summary.variant.is_called(named));
             called.next().ok_or_else(|| NoEvidence::NoReference { named: named.into() })
         }
         None => {
-            let size = |s: &&Standing| (s.variant.is_base(), finished(s, tasks), s.variant.model.parameters, bytes(s));
+            let size =
+                |s: &&VariantSummary| (s.variant.is_base(), finished(s, tasks), s.variant.model.parameters, bytes(s));
             scored.max_by_key(size).ok_or(NoEvidence::NoScores)
         }
     }
 }
 
 /// On how many of the tasks it has a score: one that failed on some is a poor measure for the others.
-fn finished(standing: &Standing, tasks: &[&TaskName]) -> usize {
-    let has_score = |task: &&&TaskName| standing.score(task).is_some_and(|score| score.reading().known().is_some());
+fn finished(summary: &VariantSummary, tasks: &[&TaskName]) -> usize {
+    let has_score = |task: &&&TaskName| summary.score(task).is_some_and(|score| score.reading().known().is_some());
     tasks.iter().filter(has_score).count()
 }
 
-fn bytes(standing: &Standing) -> u64 {
-    standing.disk.value().unwrap_or_default() as u64
+fn bytes(summary: &VariantSummary) -> u64 {
+    summary.disk.value().unwrap_or_default() as u64
 }

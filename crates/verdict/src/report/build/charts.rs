@@ -2,7 +2,7 @@
 
 use super::Inputs;
 use crate::recommend::score::TaskScore;
-use crate::recommend::standing::Standing;
+use crate::recommend::summary::VariantSummary;
 use crate::report::chart::{Axis, Bar, Bars, Chart, Limit, Lines, Plot, Point, Scatter, Series};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading};
@@ -21,7 +21,7 @@ fn ends(reading: &Reading) -> Option<(f64, f64)> {
 
 /// The mean score against the memory at work, with the front. None where no variant has both.
 pub(super) fn trade(inputs: &Inputs) -> Option<Chart> {
-    let front = |s: &Standing| inputs.advice.on_front(Metric::PeakMemory, s.id());
+    let front = |s: &VariantSummary| inputs.advice.on_front(Metric::PeakMemory, s.id());
     let points: Vec<Point> = inputs
         .planned()
         .into_iter()
@@ -37,7 +37,7 @@ pub(super) fn trade(inputs: &Inputs) -> Option<Chart> {
             })
         })
         .collect();
-    let first = inputs.advice.standings.first().filter(|_| !points.is_empty())?;
+    let first = inputs.advice.summaries.first().filter(|_| !points.is_empty())?;
     let metric = first.overall.metric;
     let label = if metric.unit() == Unit::Fraction { "mean score of the deciding tasks" } else { metric.label() };
     let limit = memory_limit(inputs);
@@ -131,19 +131,19 @@ fn ordered<'a>(steps: &[&'a str]) -> Option<Vec<&'a str>> {
 }
 
 /// The untouched models and all variants of the reference's and the advised model, as many as can be told apart.
-fn drawn<'a>(inputs: &'a Inputs) -> Vec<&'a Standing> {
+fn drawn<'a>(inputs: &'a Inputs) -> Vec<&'a VariantSummary> {
     let models: Vec<&str> = [inputs.advice.advised(), inputs.advice.reference()]
         .into_iter()
         .flatten()
         .map(|s| s.variant.model.name.as_str())
         .collect();
-    let mut all: Vec<&Standing> = inputs
+    let mut all: Vec<&VariantSummary> = inputs
         .planned()
         .into_iter()
         .filter(|s| s.variant.is_base() || models.contains(&s.variant.model.name.as_str()))
         .collect();
     if all.len() > MAX_LINES {
-        let keep = |s: &&Standing| s.variant.is_base() || inputs.is_advised(s);
+        let keep = |s: &&VariantSummary| s.variant.is_base() || inputs.is_advised(s);
         let mut room = MAX_LINES.saturating_sub(all.iter().filter(|s| keep(s)).count());
         all.retain(|s| {
             keep(s) || {
@@ -156,7 +156,7 @@ fn drawn<'a>(inputs: &'a Inputs) -> Vec<&'a Standing> {
     all
 }
 
-fn by_slice(inputs: &Inputs, shown: &[&Standing], score: &TaskScore, slice: &str, steps: &[&str]) -> Chart {
+fn by_slice(inputs: &Inputs, shown: &[&VariantSummary], score: &TaskScore, slice: &str, steps: &[&str]) -> Chart {
     let series = shown.iter().map(|s| {
         let same = s.scores.iter().find(|t| t.suite == score.suite && t.task == score.task);
         let at = |step: &str| {

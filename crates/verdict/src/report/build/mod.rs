@@ -1,5 +1,5 @@
 //! Builds the page from a run, its rows and its advice: what is said, in which order. Every number comes from
-//! recommend's standings; nothing is computed again here.
+//! recommend's summaries; nothing is computed again here.
 
 mod charts;
 mod records;
@@ -8,7 +8,7 @@ mod sections;
 use super::page::{Page, Section};
 use crate::recommend::Advice;
 use crate::recommend::advice::words::{Words, words};
-use crate::recommend::standing::Standing;
+use crate::recommend::summary::VariantSummary;
 use bantam_core::record::{ModelRef, Row, Run};
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub(super) struct Inputs<'a> {
 
 impl Inputs<'_> {
     /// Models in the order in which they first stand among the rows: a model keeps its colour everywhere.
-    fn group(&self, standing: &Standing) -> usize {
+    fn group(&self, summary: &VariantSummary) -> usize {
         let mut models: Vec<&str> = Vec::new();
         for row in self.rows {
             let name = row.trial.variant.model.name.as_str();
@@ -30,7 +30,7 @@ impl Inputs<'_> {
                 models.push(name);
             }
         }
-        models.iter().position(|m| *m == standing.variant.model.name).unwrap_or(0)
+        models.iter().position(|m| *m == summary.variant.model.name).unwrap_or(0)
     }
 
     /// The models that were measured, each once, with the commits of those that are from the hub.
@@ -44,14 +44,14 @@ impl Inputs<'_> {
         models
     }
 
-    fn is_advised(&self, standing: &Standing) -> bool {
-        self.advice.advised().is_some_and(|advised| advised.id() == standing.id())
+    fn is_advised(&self, summary: &VariantSummary) -> bool {
+        self.advice.advised().is_some_and(|advised| advised.id() == summary.id())
     }
 
     /// Standings in the order of the plan.
-    fn planned(&self) -> Vec<&Standing> {
-        let place = |s: &Standing| self.rows.iter().position(|r| r.trial.variant.id == *s.id());
-        let mut all: Vec<&Standing> = self.advice.standings.iter().collect();
+    fn planned(&self) -> Vec<&VariantSummary> {
+        let place = |s: &VariantSummary| self.rows.iter().position(|r| r.trial.variant.id == *s.id());
+        let mut all: Vec<&VariantSummary> = self.advice.summaries.iter().collect();
         all.sort_by_key(|s| place(s));
         all
     }

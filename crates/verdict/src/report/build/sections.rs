@@ -3,7 +3,7 @@
 use super::{Inputs, charts};
 use crate::recommend::advice::words;
 use crate::recommend::compare::Compared;
-use crate::recommend::standing::Standing;
+use crate::recommend::summary::VariantSummary;
 use crate::report::page::{Block, Cell, CellMark, Column, DataTable, Section, TableRow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading, Row, Run};
@@ -70,7 +70,7 @@ fn variants(inputs: &Inputs) -> DataTable {
         numeric: false,
         hint: "meets every constraint and is shown not worse".into(),
     });
-    let row = |s: &Standing| {
+    let row = |s: &VariantSummary| {
         let mut cells = vec![Cell::text(s.variant.label()), cell(&s.overall.reading)];
         cells.extend(tasks.iter().map(|t| {
             s.score(&t.name).map_or_else(|| Cell::missing("it was not asked"), |score| cell(score.reading()))
@@ -108,9 +108,9 @@ fn range(unit: Unit, low: f64, high: f64) -> String {
     }
 }
 
-fn verdict(standing: &Standing) -> Cell {
-    let unmet: Vec<String> = standing.unmet().map(|c| words::name(&c.requirement)).collect();
-    match (standing.qualifies, unmet.len()) {
+fn verdict(summary: &VariantSummary) -> Cell {
+    let unmet: Vec<String> = summary.unmet().map(|c| words::name(&c.requirement)).collect();
+    match (summary.qualifies, unmet.len()) {
         (true, _) => Cell { mark: CellMark::Good, sort: Some(1.0), ..Cell::text("qualifies") },
         (false, 0) => Cell { sort: Some(0.5), ..Cell::text("–") },
         (false, n) => Cell {
@@ -127,7 +127,7 @@ pub(super) fn reference(inputs: &Inputs) -> Option<Section> {
     let advice = inputs.advice;
     let reference = advice.reference()?;
     let tasks: Vec<_> = advice.deciding().collect();
-    if tasks.is_empty() || advice.standings.len() < 2 {
+    if tasks.is_empty() || advice.summaries.len() < 2 {
         return None;
     }
     let mut columns = vec![Column { title: "variant".into(), numeric: false, hint: String::new() }];
@@ -191,9 +191,9 @@ pub(super) fn slices(inputs: &Inputs) -> Option<Section> {
 
 /// Slices whose values are names: one table, a row a slice, a column a base variant and the advised one.
 fn named_slices(inputs: &Inputs) -> Option<DataTable> {
-    let shown: Vec<&Standing> =
+    let shown: Vec<&VariantSummary> =
         inputs.planned().into_iter().filter(|s| s.variant.is_base() || inputs.is_advised(s)).collect();
-    let of = |s: &'_ Standing| -> Vec<((String, String, String), Reading)> {
+    let of = |s: &'_ VariantSummary| -> Vec<((String, String, String), Reading)> {
         let named = s.scores.iter().flat_map(|t| t.slices.iter().map(move |v| (t, v)));
         named
             .filter(|(_, v)| v.value.parse::<f64>().is_err())
@@ -245,7 +245,7 @@ fn gaps(inputs: &Inputs) -> Option<DataTable> {
 }
 
 pub(super) fn speed(inputs: &Inputs) -> Option<Section> {
-    if inputs.advice.standings.iter().all(|s| s.shapes.is_empty()) {
+    if inputs.advice.summaries.iter().all(|s| s.shapes.is_empty()) {
         return None;
     }
     let wanted = [

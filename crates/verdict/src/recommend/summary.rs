@@ -1,9 +1,9 @@
-//! One variant with everything known of it: what it can do, what it costs, what failed, and how it stands.
+//! One variant with everything known of it: what it can do, what it costs, what failed, and which checks it passed.
 
 use super::compare::Comparison;
 use super::constraint::{Check, Status};
 use super::cost::{self, ShapeCost};
-use super::score::{self, Overall, Rigour, TaskScore};
+use super::score::{self, Inference, Overall, TaskScore};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ impl std::fmt::Display for TaskName {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct VariantSummary {
     pub variant: Variant,
     pub scores: Vec<TaskScore>,
     pub shapes: Vec<ShapeCost>,
@@ -62,15 +62,15 @@ pub struct FailedTrial {
     pub reason: String,
 }
 
-impl Standing {
+impl VariantSummary {
     /// What the rows of one variant say by themselves; checks and comparisons come later.
-    pub(super) fn of(variant: &Variant, rows: &[&Row], rigour: Rigour) -> Standing {
-        let scores: Vec<TaskScore> = rows.iter().filter_map(|row| TaskScore::of(row, rigour)).collect();
-        Standing {
+    pub(super) fn of(variant: &Variant, rows: &[&Row], inference: Inference) -> VariantSummary {
+        let scores: Vec<TaskScore> = rows.iter().filter_map(|row| TaskScore::of(row, inference)).collect();
+        VariantSummary {
             variant: variant.clone(),
             overall: score::overall(&scores.iter().collect::<Vec<_>>()),
             scores,
-            shapes: rows.iter().filter_map(|row| ShapeCost::of(row, rigour.level)).collect(),
+            shapes: rows.iter().filter_map(|row| ShapeCost::of(row, inference.level)).collect(),
             peak_memory: cost::peak_memory(rows),
             disk: cost::disk(rows),
             checks: Vec::new(),
