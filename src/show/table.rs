@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
+/// A table in the making: columns first, then rows.
 #[derive(Default)]
 pub struct Table {
     heads: Vec<(String, bool)>,
@@ -10,25 +11,33 @@ pub struct Table {
 }
 
 impl Table {
+    /// Begins a table without columns.
     pub fn new() -> Table {
         Table::default()
     }
 
+    /// Adds a column of words.
     pub fn text(mut self, head: &str) -> Table {
         self.heads.push((head.into(), false));
         self
     }
 
+    /// Adds a column of numbers.
     pub fn number(mut self, head: &str) -> Table {
         self.heads.push((head.into(), true));
         self
     }
 
+    /// Adds a row, a cell for every column.
     pub fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.heads.len(), "a cell for every column");
         self.rows.push(cells);
     }
 
+    /// Prints the heads and all rows.
+    ///
+    /// # Errors
+    /// Where `out` cannot be written.
     pub fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let heads: Vec<&str> = self.heads.iter().map(|(h, _)| h.as_str()).collect();
         let widths: Vec<usize> = (0..heads.len())

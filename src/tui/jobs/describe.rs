@@ -1,9 +1,10 @@
-//! From what the rooms below know to the plain facts that the screens lay out.
+//! Describes a plan and its results in the plain numbers and names that the screens lay out.
 
-use super::facts::{ModelCard, ModelFacts, Setup, SuiteCard, SuiteFacts, Table, TableColumn, TableRow};
 use crate::library::models;
 use crate::library::suites;
 use crate::run::plan::Plan;
+use crate::tui::results::{ResultColumn, ResultRow, Results};
+use crate::tui::setup::{ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo};
 use anyhow::Result;
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Profile, RecipeRef};
@@ -12,21 +13,21 @@ use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Recipe};
 use bantam_model::{Cache, Container, encoder};
 use bantam_verdict::recommend::Advice;
-use bantam_verdict::recommend::standing::Standing;
+use bantam_verdict::recommend::summary::VariantSummary;
 
-/// `whole` is the profile as written, `chosen` what of it is taken in.
-pub fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
+/// Describes a planned profile: `whole` is the profile as written, `chosen` what of it is taken in.
+pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
     let mut profile = whole.clone();
     profile.objective = chosen.objective.clone();
     Setup {
-        models: whole.models.iter().map(|name| model_card(name, &whole.recipes)).collect(),
-        suites: whole.suites.iter().map(|name| suite_card(name, whole.measure.limit)).collect(),
+        models: whole.models.iter().map(|name| model_entry(name, &whole.recipes)).collect(),
+        suites: whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect(),
         trials: plan.run.trials.clone(),
         variants: plan.variants.len(),
         done: plan.done.iter().cloned().collect(),
         host: plan.host.words.clone(),
         energy: energy(whole),
-        doubts: plan.host.doubts.iter().map(|w| w.text.clone()).collect(),
+        warnings: plan.host.doubts.iter().map(|w| w.text.clone()).collect(),
         profile,
     }
 }
@@ -45,17 +46,17 @@ fn energy(profile: &Profile) -> String {
     }
 }
 
-fn model_card(typed: &str, recipes: &[RecipeRef]) -> ModelCard {
+fn model_entry(typed: &str, recipes: &[RecipeRef]) -> ModelEntry {
     let name = typed.strip_prefix("bundled:").unwrap_or(typed).to_owned();
-    let facts = model_facts(typed, recipes).map_err(|e| crate::cli::sentence(&e));
-    ModelCard { name, typed: typed.into(), facts }
+    let info = model_info(typed, recipes).map_err(|e| crate::show::sentence(&e));
+    ModelEntry { name, typed: typed.into(), info }
 }
 
-fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
+fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     let found = models::find(typed)?;
     let facts = match models::inspect(&found.place)? {
         models::Facts::Decoder(facts) => facts,
-        models::Facts::Encoder(facts) => return Ok(encoder_facts(&facts)),
+        models::Facts::Encoder(facts) => return Ok(encoder_info(&facts)),
     };
     let source = models::source(&found.name, &found.place);
     let (config, cost) = (&facts.config, &facts.cost);
@@ -76,7 +77,7 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
         Some((name, Bytes(bytes), Bytes(bytes + context)))
     };
     let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
-    Ok(ModelFacts {
+    Ok(ModelInfo {
         architecture: config.family.architecture().into(),
         parameters: facts.parameters(),
         layers: config.layers.len(),
@@ -96,9 +97,9 @@ fn model_facts(typed: &str, recipes: &[RecipeRef]) -> Result<ModelFacts> {
 }
 
 /// An encoder keeps nothing while it reads, and no recipe makes another of it.
-fn encoder_facts(facts: &encoder::Facts) -> ModelFacts {
+fn encoder_info(facts: &encoder::Facts) -> ModelInfo {
     let (config, stored) = (&facts.config, Bytes(facts.bytes));
-    ModelFacts {
+    ModelInfo {
         architecture: config.architecture.into(),
         parameters: facts.parameters(),
         layers: config.layers,
@@ -114,23 +115,23 @@ fn encoder_facts(facts: &encoder::Facts) -> ModelFacts {
     }
 }
 
-fn suite_card(named: &str, limit: Option<usize>) -> SuiteCard {
+fn suite_entry(named: &str, limit: Option<usize>) -> SuiteEntry {
     match suites::load(named) {
-        Err(error) => SuiteCard { name: named.into(), facts: Err(error.to_string()) },
+        Err(error) => SuiteEntry { name: named.into(), info: Err(error.to_string()) },
         Ok(suite) => {
             let available = suite.tasks.iter().map(|t| t.items().len());
-            let facts = SuiteFacts {
+            let info = SuiteInfo {
                 items: available.clone().map(|n| limit.map_or(n, |limit| n.min(limit))).sum(),
                 available: available.sum(),
                 metric: suite.tasks.first().map_or(Metric::Acc, |t| t.deciding()),
             };
-            SuiteCard { name: suite.name.clone(), facts: Ok(facts) }
+            SuiteEntry { name: suite.name.clone(), info: Ok(info) }
         }
     }
 }
 
-/// Rows and their advice as the results table.
-pub fn table(rows: &[Row], advice: &Advice) -> Table {
+/// Describes rows and their advice as the table of results.
+pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
     const COSTS: [(Metric, &str); 6] = [
         (Metric::DecodeTps, "decode"),
         (Metric::PeakMemory, "memory"),
@@ -139,19 +140,19 @@ pub fn table(rows: &[Row], advice: &Advice) -> Table {
         (Metric::Ttft, "first token"),
         (Metric::DecodeEnergy, "energy"),
     ];
-    let overall = advice.standings.first().map_or(Metric::Acc, |s| s.overall.metric);
-    let mut columns = vec![TableColumn { title: "mean".into(), metric: overall }];
-    columns.extend(advice.tasks.iter().map(|t| TableColumn { title: t.name.to_string(), metric: t.metric }));
-    columns.extend(COSTS.map(|(metric, title)| TableColumn { title: title.into(), metric }));
+    let overall = advice.summaries.first().map_or(Metric::Acc, |s| s.overall.metric);
+    let mut columns = vec![ResultColumn { title: "mean".into(), metric: overall }];
+    columns.extend(advice.tasks.iter().map(|t| ResultColumn { title: t.name.to_string(), metric: t.metric }));
+    columns.extend(COSTS.map(|(metric, title)| ResultColumn { title: title.into(), metric }));
     let advised = advice.advised().map(|s| s.id().clone());
-    let row = |s: &Standing| {
+    let row = |s: &VariantSummary| {
         let mut cells = vec![s.overall.reading.clone()];
         cells.extend(advice.tasks.iter().map(|t| {
             let missing = || bantam_core::record::Reading::missing("not measured yet");
             s.score(&t.name).map_or_else(missing, |score| score.reading().clone())
         }));
         cells.extend(COSTS.map(|(metric, _)| s.cost(metric)));
-        TableRow {
+        ResultRow {
             variant: s.variant.clone(),
             cells,
             on_front: advice.on_front(Metric::PeakMemory, s.id()),
@@ -159,8 +160,8 @@ pub fn table(rows: &[Row], advice: &Advice) -> Table {
             at: s.peak_memory.value().zip(s.overall.reading.value()),
         }
     };
-    let place = |s: &Standing| rows.iter().position(|r| r.trial.variant.id == *s.id());
-    let mut standings: Vec<&Standing> = advice.standings.iter().collect();
-    standings.sort_by_key(|s| place(s));
-    Table { columns, rows: standings.into_iter().map(row).collect() }
+    let place = |s: &VariantSummary| rows.iter().position(|r| r.trial.variant.id == *s.id());
+    let mut summaries: Vec<&VariantSummary> = advice.summaries.iter().collect();
+    summaries.sort_by_key(|s| place(s));
+    Results { columns, rows: summaries.into_iter().map(row).collect() }
 }

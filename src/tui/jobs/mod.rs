@@ -1,11 +1,13 @@
 //! Carries out the app's commands on threads of their own. The only file of the workbench that knows the rooms below:
 //! it plans, runs, decides and writes reports by the same calls as the headless commands, and turns what comes out into
-//! the plain facts that the screens show.
+//! the plain numbers and names that the screens show.
+
+mod describe;
+mod hub;
 
 use super::Say;
 use super::action::{Command, Message, Selection};
-use super::cards;
-use super::errands::Errands;
+use super::setup::Setup;
 use crate::run::plan::Plan;
 use crate::run::{self, Done, Workplace};
 use anyhow::Result;
@@ -16,6 +18,7 @@ use bantam_core::record::Row;
 use bantam_verdict::recommend::advice::words::words;
 use bantam_verdict::recommend::advise;
 use bantam_verdict::report;
+use hub::HubJobs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 /// The work behind the screens.
-pub struct Jobs {
+pub(super) struct Jobs {
     named: PathBuf,
     /// What the last plan said; a run does this.
     planned: Arc<Mutex<Option<(Profile, Plan)>>>,
@@ -33,12 +36,12 @@ pub struct Jobs {
     wish: Arc<AtomicU64>,
     cancel: Cancel,
     running: Option<JoinHandle<()>>,
-    errands: Errands,
+    hub: HubJobs,
 }
 
 impl Jobs {
     /// Jobs for a profile file, or a bundled profile's name.
-    pub fn new(named: PathBuf) -> Jobs {
+    pub(super) fn new(named: PathBuf) -> Jobs {
         Jobs {
             named,
             planned: Arc::default(),
@@ -46,7 +49,7 @@ impl Jobs {
             wish: Arc::default(),
             cancel: Cancel::new(),
             running: None,
-            errands: Errands::default(),
+            hub: HubJobs::default(),
         }
     }
 
@@ -56,19 +59,24 @@ impl Jobs {
             Command::Start => self.start(say.clone()),
             Command::Stop => self.cancel.cancel(),
             Command::Report => self.report(say.clone()),
-            Command::Search(asked) => self.errands.search(asked, say.clone()),
-            Command::More(asked, next) => self.errands.more(asked, next, say.clone()),
-            Command::Card(id) => self.errands.card(id, say.clone()),
-            Command::Pull(name) => self.errands.pull(name, say.clone()),
-            Command::StopPull => self.errands.stop(),
+            Command::Search(asked) => self.hub.search(asked, say.clone()),
+            Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
+            Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
+            Command::Pull(name) => self.hub.pull(name, say.clone()),
+            Command::Fetch(selection) => {
+                let named = self.named.clone();
+                let profile = move || Ok(select(&whole_profile(&named, &selection)?, &selection));
+                self.hub.fetch(profile, say.clone());
+            }
+            Command::StopPull => self.hub.stop(),
             Command::Quit => {}
         }
     }
 
     /// Stops what is running and waits until its workers are gone.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.cancel.cancel();
-        self.errands.finish();
+        self.hub.finish();
         if let Some(running) = self.running.take() {
             // a panic of the job has been told on the screen already
             let _ = running.join();
@@ -85,7 +93,7 @@ impl Jobs {
                 return;
             }
             match made {
-                Err(error) => say.say(Message::Planned(Box::new(Err(crate::cli::sentence(&error))))),
+                Err(error) => say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
                 Ok((setup, profile, plan, rows)) => {
                     say.say(Message::Planned(Box::new(Ok(setup))));
                     *lock(&planned) = Some((profile.clone(), plan.clone()));
@@ -120,7 +128,7 @@ impl Jobs {
                     tell(&say, ended, &done);
                     say.say(Message::Over(None));
                 }
-                Err(error) => say.say(Message::Over(Some(crate::cli::sentence(&error)))),
+                Err(error) => say.say(Message::Over(Some(crate::show::sentence(&error)))),
             }
         }));
     }
@@ -135,14 +143,14 @@ impl Jobs {
                 report::write(&report::page(&done.run, &done.rows, &done.advice), &folder)?;
                 Ok(folder.join("report.html"))
             });
-            say.say(Message::Reported(written.map_err(|e| crate::cli::sentence(&e))));
+            say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));
         });
     }
 }
 
 /// Sends results and advice to the screen and keeps them for the report.
 fn tell(say: &Say, ended: Done, done: &Mutex<Option<Done>>) {
-    say.say(Message::Results(Box::new(cards::table(&ended.rows, &ended.advice))));
+    say.say(Message::Results(Box::new(describe::results(&ended.rows, &ended.advice))));
     say.say(Message::Advised(Box::new(words(&ended.advice))));
     *lock(done) = Some(ended);
 }
@@ -161,23 +169,39 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-type Made = (super::facts::Setup, Profile, Plan, Vec<Row>);
+type Made = (Setup, Profile, Plan, Vec<Row>);
 
 fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
-    let mut whole = run::profile(named)?;
-    let new = selection.pulled.iter().filter(|name| !whole.models.contains(name)).cloned().collect::<Vec<_>>();
-    whole.models.extend(new);
+    let whole = whole_profile(named, selection)?;
     let profile = select(&whole, selection);
     let mut workplace = Workplace::open()?;
-    let plan = run::plan(&profile, &mut workplace, false)?;
+    let plan = run::plan(&profile, &mut workplace, false).map_err(|error| with_remedy(error, &profile))?;
     let mut rows = Vec::new();
     for trial in &plan.run.trials {
         if let Some(outcome) = workplace.store.outcome_of(&trial.id)? {
             rows.push(Row { trial: trial.clone(), outcome });
         }
     }
-    let setup = cards::setup(&whole, &profile, &plan);
+    let setup = describe::setup(&whole, &profile, &plan);
     Ok((setup, profile, plan, rows))
+}
+
+/// The profile with the models that were pulled beside its own.
+fn whole_profile(named: &Path, selection: &Selection) -> Result<Profile> {
+    let mut whole = run::profile(named)?;
+    let new = selection.pulled.iter().filter(|name| !whole.models.contains(name)).cloned().collect::<Vec<_>>();
+    whole.models.extend(new);
+    Ok(whole)
+}
+
+/// What is missing can be fetched: the error says how.
+fn with_remedy(error: anyhow::Error, profile: &Profile) -> anyhow::Error {
+    let is_missing =
+        !run::models_to_fetch(profile).is_empty() || run::data_to_fetch(profile).is_ok_and(|d| !d.is_empty());
+    match is_missing {
+        true => anyhow::anyhow!("{}; f fetches what the profile names of the hub", crate::show::sentence(&error)),
+        false => error,
+    }
 }
 
 /// The profile with only what is taken in.
@@ -221,13 +245,13 @@ fn work_out(profile: &Profile, mut rows: Vec<Row>, finished: &Receiver<Row>, say
     while let Ok(row) = finished.recv() {
         rows.push(row);
         rows.extend(finished.try_iter());
-        say.say(Message::Results(Box::new(cards::table(&rows, &advise(&rows, profile)))));
+        say.say(Message::Results(Box::new(describe::results(&rows, &advise(&rows, profile)))));
     }
 }
 
 impl Observer for Listener {
     fn on(&mut self, event: &Event) {
-        self.say.say(Message::Job(Box::new(event.clone())));
+        self.say.say(Message::Run(Box::new(event.clone())));
         if let Event::Finished { trial, outcome } = event
             && let Some(trial) = self.plan.run.trials.iter().find(|t| t.id == *trial)
         {

@@ -41,7 +41,7 @@ impl std::fmt::Display for TaskName {
 
 /// What is known of one variant, and whether it qualifies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct VariantSummary {
     /// The model and the recipe.
     pub variant: Variant,
     /// The score of every task that was asked of it.
@@ -75,11 +75,11 @@ pub struct FailedTrial {
     pub reason: String,
 }
 
-impl Standing {
+impl VariantSummary {
     /// What the rows of one variant say by themselves; checks and comparisons come later.
-    pub(super) fn of(variant: &Variant, rows: &[&Row], confidence: Confidence) -> Standing {
+    pub(super) fn of(variant: &Variant, rows: &[&Row], confidence: Confidence) -> VariantSummary {
         let scores: Vec<TaskScore> = rows.iter().filter_map(|row| TaskScore::of(row, confidence)).collect();
-        Standing {
+        VariantSummary {
             variant: variant.clone(),
             overall: score::overall(&scores.iter().collect::<Vec<_>>()),
             scores,

@@ -1,17 +1,17 @@
-//! What the screens know: plain numbers and names, worked out elsewhere (see jobs) and only laid out here.
+//! A planned profile as the screens know it: plain numbers and names, worked out in `jobs` and only laid out by them.
 
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
-use bantam_core::record::{Id, Reading, Trial, Variant};
+use bantam_core::record::{Id, Trial};
 use bantam_core::unit::Bytes;
 use std::collections::BTreeSet;
 
 /// A planned profile: what would be tried, and what the store already has.
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub(super) struct Setup {
     pub profile: Profile,
-    pub models: Vec<ModelCard>,
-    pub suites: Vec<SuiteCard>,
+    pub models: Vec<ModelEntry>,
+    pub suites: Vec<SuiteEntry>,
     pub trials: Vec<Trial>,
     pub variants: usize,
     pub done: BTreeSet<Id>,
@@ -20,20 +20,20 @@ pub struct Setup {
     /// How energy will be told: a meter's name, an estimate, or why not at all.
     pub energy: String,
     /// What makes numbers doubtful here.
-    pub doubts: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// A model of the profile, from its config alone.
 #[derive(Debug, Clone)]
-pub struct ModelCard {
+pub(super) struct ModelEntry {
     pub name: String,
     /// As the profile names it.
     pub typed: String,
-    pub facts: Result<ModelFacts, String>,
+    pub info: Result<ModelInfo, String>,
 }
 
 #[derive(Debug, Clone)]
-pub struct ModelFacts {
+pub(super) struct ModelInfo {
     pub architecture: String,
     pub parameters: u64,
     pub layers: usize,
@@ -51,39 +51,15 @@ pub struct ModelFacts {
 }
 
 #[derive(Debug, Clone)]
-pub struct SuiteCard {
+pub(super) struct SuiteEntry {
     pub name: String,
-    pub facts: Result<SuiteFacts, String>,
+    pub info: Result<SuiteInfo, String>,
 }
 
 #[derive(Debug, Clone)]
-pub struct SuiteFacts {
+pub(super) struct SuiteInfo {
     /// After the profile's limit.
     pub items: usize,
     pub available: usize,
     pub metric: Metric,
-}
-
-/// Results so far: a row a variant, a column a figure.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Table {
-    pub columns: Vec<TableColumn>,
-    pub rows: Vec<TableRow>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct TableColumn {
-    /// "routing", "decode", "memory".
-    pub title: String,
-    pub metric: Metric,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct TableRow {
-    pub variant: Variant,
-    pub cells: Vec<Reading>,
-    pub on_front: bool,
-    pub advised: bool,
-    /// Where the scatter puts it: memory and mean score.
-    pub at: Option<(f64, f64)>,
 }

@@ -1,11 +1,14 @@
-//! Errands to the hub, each on a thread of its own: searches, cards, pulls. A letter typed waits a moment for the next
-//! one, and a newer question cuts an older one off.
+//! Work with the hub, each piece on a thread of its own: searches, what models are and need, pulls. A letter typed waits
+//! a moment for the next one, and a newer question cuts an older one off.
 
-use super::Say;
-use super::action::{Asked, Message};
+use super::caught;
 use crate::library::fit;
-use anyhow::Result;
+use crate::run;
+use crate::tui::Say;
+use crate::tui::action::{Asked, Message};
+use anyhow::{Context, Result};
 use bantam_core::cancel::Cancel;
+use bantam_core::profile::Profile;
 use bantam_hub::{Error, Hits, Hub, Name, Next, Settings, Want};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +19,9 @@ use std::time::Duration;
 const MOMENT: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
-pub struct Errands {
+pub(super) struct HubJobs {
     searches: Newest,
-    cards: Newest,
+    infos: Newest,
     pull: Option<(Cancel, JoinHandle<()>)>,
 }
 
@@ -45,7 +48,7 @@ impl Newest {
     }
 }
 
-impl Errands {
+impl HubJobs {
     /// The first page for a question; a question about nothing only ends the ones before it.
     pub(super) fn search(&mut self, asked: Asked, say: Say) {
         self.searches.ask(MOMENT, move |cancel| {
@@ -63,12 +66,12 @@ impl Errands {
         });
     }
 
-    pub(super) fn card(&mut self, id: String, say: Say) {
-        self.cards.ask(MOMENT, move |cancel| {
+    pub(super) fn model_info(&mut self, id: String, say: Say) {
+        self.infos.ask(MOMENT, move |cancel| {
             let read = hub(cancel).and_then(|hub| Ok(hub.sheet(&Name::parse(&id)?)?));
             let read = read.map(|sheet| fit::appraise(sheet, None));
             if !cancel.is_cancelled() {
-                say.say(Message::Card(id, Box::new(read.map_err(|e| crate::cli::sentence(&e)))));
+                say.say(Message::ModelInfo(id, Box::new(read.map_err(|e| crate::show::sentence(&e)))));
             }
         });
     }
@@ -78,27 +81,55 @@ impl Errands {
         let cancel = Cancel::new();
         let stop = cancel.clone();
         let work = thread::spawn(move || {
-            let pulled = super::jobs::caught(|| {
+            let pulled = caught(|| {
                 let hub = hub(&cancel)?;
                 let tell = |progress| say.say(Message::Pulling(progress));
                 Ok(hub.pull(&Name::parse(&name)?, &Want::default(), &tell)?)
             });
-            let pulled = pulled.map(|pulled| pulled.folder).map_err(|e| crate::cli::sentence(&e));
+            let pulled = pulled.map(|pulled| pulled.folder).map_err(|e| crate::show::sentence(&e));
             say.say(Message::Pulled(name, pulled));
         });
         self.pull = Some((stop, work));
     }
 
-    pub fn stop(&mut self) {
+    /// Pulls what a profile names of the hub and is not here, as `bantam run` does before it plans.
+    pub(super) fn fetch(&mut self, profile: impl FnOnce() -> Result<Profile> + Send + 'static, say: Say) {
+        if self.pull.as_ref().is_some_and(|(_, work)| !work.is_finished()) {
+            return say.say(Message::Refused("a pull is going on; 6, then x stops it, what is fetched is kept".into()));
+        }
+        let cancel = Cancel::new();
+        let stop = cancel.clone();
+        let work = thread::spawn(move || {
+            let fetched = caught(|| {
+                let (profile, hub) = (profile()?, hub(&cancel)?);
+                let tell = |progress| say.say(Message::Pulling(progress));
+                // data first: it is small, and a suite that cannot be read is told before a model is fetched
+                for data in run::data_to_fetch(&profile)? {
+                    say.say(Message::Fetching(data.to_string()));
+                    hub.pull_data(&data, &tell)?;
+                }
+                for name in run::models_to_fetch(&profile) {
+                    say.say(Message::Fetching(name.to_string()));
+                    let pulled = hub.pull(&name, &Want::default(), &tell);
+                    pulled.with_context(|| format!("'{name}' is no folder and no model here"))?;
+                }
+                Ok(())
+            });
+            say.say(Message::Fetched(fetched.map_err(|e| crate::show::sentence(&e))));
+        });
+        self.pull = Some((stop, work));
+    }
+
+    pub(super) fn stop(&mut self) {
         if let Some((cancel, _)) = &self.pull {
             cancel.cancel();
         }
     }
 
     /// Stops everything and waits for the pull, whose bytes are kept.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.searches.cancel.cancel();
-        self.cards.cancel.cancel();
+        self.infos.cancel.cancel();
         self.stop();
         self.wait();
     }
@@ -122,5 +153,5 @@ fn tell(say: &Say, number: u64, found: Result<Hits>, is_first: bool) {
     {
         return;
     }
-    say.say(Message::Found { number, found: Box::new(found.map_err(|e| crate::cli::sentence(&e))), is_first });
+    say.say(Message::Found { number, found: Box::new(found.map_err(|e| crate::show::sentence(&e))), is_first });
 }

@@ -1,12 +1,13 @@
-//! Hub: search the Hugging Face hub by typing, a card beside the list that says what a model would need here before any
-//! of it is pulled, and the pull with its progress.
+//! Draws the Hub screen: the search line, the list, what the model under the cursor is and needs, and the pull.
 
-use super::{fit, inside, pair, panel};
-use crate::cli::{bar, ending};
+use super::HubScreen;
+use super::state::Pull;
 use crate::library::fit::{self, Appraisal, Fit};
-use crate::tui::app::App;
-use crate::tui::hub::Pull;
-use crate::tui::layout::{beside, scroll, wide};
+use crate::show::{bar, beginning, ending};
+use crate::tui::layout::{beside, wide};
+use crate::tui::shared::Shared;
+use crate::tui::theme::Theme;
+use crate::tui::widget::{inside, pair, panel};
 use bantam_core::unit::{Bytes, Seconds, count, grouped};
 use bantam_hub::{Gate, Hit};
 use ratatui::Frame;
@@ -15,39 +16,33 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-struct Areas {
-    line: Rect,
-    list: Rect,
-    card: Rect,
-    pull: Rect,
-}
-
-fn areas(app: &App, body: Rect) -> Areas {
-    let pulling = if app.hub.pull.is_some() { 4 } else { 0 };
+/// The places of the search line, the list, what the model is, and the pull.
+fn areas(hub: &HubScreen, body: Rect) -> [Rect; 4] {
+    let pulling = if hub.pull.is_some() { 4 } else { 0 };
     let rows = [Constraint::Length(3), Constraint::Min(0), Constraint::Length(pulling)];
     let [line, middle, pull] = Layout::vertical(rows).areas(body);
-    let (list, card) = beside(middle, if wide(body) { 52 } else { 50 });
-    Areas { line, list, card, pull }
+    let (list, info) = beside(middle, if wide(body) { 52 } else { 50 });
+    [line, list, info, pull]
 }
 
 /// The list's own lines.
-pub fn list(app: &App, body: Rect) -> Rect {
-    let inner = inside(areas(app, body).list);
+pub(super) fn list(hub: &HubScreen, body: Rect) -> Rect {
+    let [_, list, ..] = areas(hub, body);
+    let inner = inside(list);
     Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner }
 }
 
-pub fn draw(frame: &mut Frame, body: Rect, app: &App) {
-    let areas = areas(app, body);
-    search_line(frame, areas.line, app);
-    found(frame, areas.list, list(app, body), app);
-    card(frame, areas.card, app);
-    if let Some(pull) = &app.hub.pull {
-        progress(frame, areas.pull, pull, app);
+pub(super) fn draw(frame: &mut Frame, body: Rect, hub: &HubScreen, shared: &Shared) {
+    let ([line, found, info, below], theme) = (areas(hub, body), shared.theme);
+    draw_line(frame, line, hub, theme);
+    draw_found(frame, (found, list(hub, body)), hub, shared);
+    draw_info(frame, info, hub, theme);
+    if let Some(pull) = &hub.pull {
+        draw_pull(frame, below, pull, theme);
     }
 }
 
-fn search_line(frame: &mut Frame, place: Rect, app: &App) {
-    let (hub, theme) = (&app.hub, app.theme);
+fn draw_line(frame: &mut Frame, place: Rect, hub: &HubScreen, theme: Theme) {
     let style = if hub.typing { theme.accent() } else { theme.soft() };
     frame.render_widget(panel("Search the hub", style), place);
     let inner = inside(place);
@@ -71,8 +66,8 @@ fn search_line(frame: &mut Frame, place: Rect, app: &App) {
     frame.render_widget(line, Rect { width: room as u16, ..inner });
 }
 
-fn found(frame: &mut Frame, place: Rect, lines: Rect, app: &App) {
-    let (hub, theme) = (&app.hub, app.theme);
+fn draw_found(frame: &mut Frame, (place, lines): (Rect, Rect), hub: &HubScreen, shared: &Shared) {
+    let theme = shared.theme;
     let title = match (hub.waiting, hub.hits.len()) {
         (true, _) => "asking …".to_owned(),
         (_, 0) => "Models".to_owned(),
@@ -90,21 +85,21 @@ fn found(frame: &mut Frame, place: Rect, lines: Rect, app: &App) {
         let style = if hub.error.is_some() { theme.bad() } else { theme.soft() };
         return frame.render_widget(Paragraph::new(text).style(style).wrap(Wrap { trim: true }), inner);
     }
-    let long = wide(Rect { width: app.size.width, ..place });
+    let long = wide(Rect { width: shared.size.width, ..place });
     let names = (inner.width as usize).saturating_sub(if long { 34 } else { 13 });
     let more = if long { format!(" {:>9} {:>10}", "downloads", "changed") } else { String::new() };
     let head = format!("{:names$} {:>9} {:>2}{more}", "model", "params", "");
     frame.render_widget(Line::styled(head, theme.soft()), Rect { height: 1, ..inner });
-    let first = scroll(app.cursor(), hub.hits.len(), lines.height as usize);
+    let first = hub.cursor.first_seen(hub.hits.len(), lines.height as usize);
     for (i, hit) in hub.hits.iter().enumerate().skip(first).take(lines.height as usize) {
         let line = Rect { y: lines.y + (i - first) as u16, height: 1, ..lines };
         let text = row(hit, names, long);
-        let style = if i == app.cursor() { theme.chosen() } else { theme.text() };
+        let style = if i == hub.cursor.at() { theme.selected() } else { theme.text() };
         frame.render_widget(Line::styled(format!("{text:width$}", width = line.width as usize), style), line);
     }
     if let Some(error) = &hub.error {
         let foot = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
-        frame.render_widget(Line::styled(fit(error, inner.width as usize), theme.bad()), foot);
+        frame.render_widget(Line::styled(beginning(error, inner.width as usize), theme.bad()), foot);
     }
 }
 
@@ -126,32 +121,30 @@ fn row(hit: &Hit, names: usize, long: bool) -> String {
     }
 }
 
-fn card(frame: &mut Frame, place: Rect, app: &App) {
-    let (hub, theme) = (&app.hub, app.theme);
-    let Some(hit) = hub.hits.get(app.cursor()) else {
+fn draw_info(frame: &mut Frame, place: Rect, hub: &HubScreen, theme: Theme) {
+    let Some(hit) = hub.hit() else {
         return frame.render_widget(panel("Card", theme.soft()), place);
     };
     let title = hit.repo.id();
     let block = panel(&title, theme.soft());
-    let lines = match hub.card(app.cursor()) {
+    let lines = match hub.info() {
         None => vec![Line::styled("reading its config and the heads of its weights …", theme.soft())],
         Some(Err(error)) => vec![Line::styled(error.clone(), theme.bad())],
-        Some(Ok(appraisal)) => facts(appraisal, inside(place), app),
+        Some(Ok(info)) => info_lines(info, inside(place), hub, theme),
     };
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), place);
 }
 
-fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
+fn info_lines<'a>(info: &Appraisal, place: Rect, hub: &HubScreen, theme: Theme) -> Vec<Line<'a>> {
     let width = place.width;
-    let theme = app.theme;
-    let sheet = &appraisal.sheet;
+    let sheet = &info.sheet;
     let page = &sheet.listing.page;
-    let room = |value: String, name: &str| fit(&value, (width as usize).saturating_sub(name.len() + 1));
-    let told = |name: &str, value: String| pair(name, room(value, name), width, app);
+    let room = |value: String, name: &str| beginning(&value, (width as usize).saturating_sub(name.len() + 1));
+    let told = |name: &str, value: String| pair(name, room(value, name), width, theme);
     let mut lines = Vec::new();
-    match &appraisal.runs {
+    match &info.runs {
         Ok(name) => lines.push(Line::styled(format!("✓ runs here as {name}"), theme.good())),
-        Err(why) => lines.push(Line::styled(format!("✗ {}", fit(why, 2 * width as usize - 4)), theme.bad())),
+        Err(why) => lines.push(Line::styled(format!("✗ {}", beginning(why, 2 * width as usize - 4)), theme.bad())),
     }
     let parameters = sheet.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(&n.to_string()));
     let stored = sheet.header.as_ref().map_or_else(|_| "not told".into(), fit::stored);
@@ -161,8 +154,7 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
         told("stored as", format!("{stored}, {}", sheet.weights)),
         told("licence", format!("{licence}, {}", access(page.gate, page.private))),
     ]);
-    let context =
-        appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{} tokens", grouped(&n.to_string())));
+    let context = info.longest.map_or_else(|| "not told".into(), |n| format!("{} tokens", grouped(&n.to_string())));
     let more = [
         told("context", context),
         told("files", format!("{}, {}", sheet.listing.files.len(), Bytes(sheet.listing.bytes()))),
@@ -170,33 +162,35 @@ fn facts<'a>(appraisal: &Appraisal, place: Rect, app: &App) -> Vec<Line<'a>> {
         told("made from", if page.base.is_empty() { "not told".into() } else { page.base.join(", ") }),
     ];
     // what it would need comes first where there is no room for all
-    let room = (place.height as usize).saturating_sub(lines.len() + 2 + appraisal.needs.len());
+    let room = (place.height as usize).saturating_sub(lines.len() + 2 + info.needs.len());
     lines.extend(more.into_iter().take(room));
-    let free = appraisal.memory.as_ref().map_or_else(|_| "unknown".into(), |free| format!("{free} free"));
+    let free = info.memory.as_ref().map_or_else(|_| "unknown".into(), |free| format!("{free} free"));
     lines.push(told("memory here", free));
     let [name, weights, memory] = if width < 43 { [8, 9, 10] } else { [12, 10, 12] };
-    let tokens = format!("+{}", appraisal.context);
+    let tokens = format!("+{}", info.context);
     let head = format!("{:name$}{:>weights$}{tokens:>memory$} tokens", "est.", "weights");
     lines.push(Line::styled(head, theme.soft()));
-    let choices = app.hub.choices(app.cursor()).len();
-    for (i, need) in appraisal.needs.iter().enumerate() {
+    let choices = hub.choices().len();
+    for (i, need) in info.needs.iter().enumerate() {
         let needed = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
-        let chosen = choices > 0 && i == app.hub.choice;
-        let label = if chosen { format!("▸{}", need.name) } else { need.name.clone() };
-        let text = format!("{:name$}{:>weights$}{needed:>memory$} ", fit(&label, name), need.weights.to_string());
-        let style = if chosen { theme.strong() } else { theme.text() };
-        lines
-            .push(Line::from(vec![Span::styled(text, style), Span::styled(need.fit.name(), fit_style(need.fit, app))]));
+        let selected = choices > 0 && i == hub.choice;
+        let label = if selected { format!("▸{}", need.name) } else { need.name.clone() };
+        let text = format!("{:name$}{:>weights$}{needed:>memory$} ", beginning(&label, name), need.weights.to_string());
+        let style = if selected { theme.strong() } else { theme.text() };
+        lines.push(Line::from(vec![
+            Span::styled(text, style),
+            Span::styled(need.fit.name(), fit_style(need.fit, theme)),
+        ]));
     }
     lines
 }
 
-fn fit_style(fit: Fit, app: &App) -> Style {
+fn fit_style(fit: Fit, theme: Theme) -> Style {
     match fit {
-        Fit::Fits => app.theme.good(),
-        Fit::Tight => app.theme.warn(),
-        Fit::TooLarge => app.theme.bad(),
-        Fit::Unknown => app.theme.soft(),
+        Fit::Fits => theme.good(),
+        Fit::Tight => theme.warn(),
+        Fit::TooLarge => theme.bad(),
+        Fit::Unknown => theme.soft(),
     }
 }
 
@@ -209,24 +203,24 @@ fn access(gate: Gate, private: bool) -> &'static str {
     }
 }
 
-fn progress(frame: &mut Frame, place: Rect, pull: &Pull, app: &App) {
-    let (tally, theme) = (&pull.tally, app.theme);
+fn draw_pull(frame: &mut Frame, place: Rect, pull: &Pull, theme: Theme) {
+    let progress = &pull.progress;
     let title = format!("{} {}", if pull.stopping { "Stopping" } else { "Pulling" }, pull.name);
     frame.render_widget(panel(&title, theme.accent()), place);
     let inner = inside(place);
-    let (there, size) = (Bytes(tally.there()), Bytes(tally.size()));
-    let rate = tally.rate().map_or(String::new(), |rate| format!(" · {}/s", Bytes(rate as u64)));
-    let left = tally.left().map_or(String::new(), |left| format!(" · {} left", Seconds(left.max(1.0))));
-    let words = match tally.files.len() {
+    let (there, size) = (Bytes(progress.there()), Bytes(progress.size()));
+    let rate = progress.rate().map_or(String::new(), |rate| format!(" · {}/s", Bytes(rate as u64)));
+    let left = progress.left().map_or(String::new(), |left| format!(" · {} left", Seconds(left.max(1.0))));
+    let words = match progress.files.len() {
         0 => "asking the hub …".to_owned(),
-        _ => format!("{:>4.0}%  {there} of {size}{rate}{left}", tally.share() * 100.0),
+        _ => format!("{:>4.0}%  {there} of {size}{rate}{left}", progress.share() * 100.0),
     };
     let width = 20.min(inner.width as usize / 3);
-    let share = if tally.files.is_empty() { 0.0 } else { tally.share() };
+    let share = if progress.files.is_empty() { 0.0 } else { progress.share() };
     let whole = Line::from(vec![Span::styled(bar(share, width), theme.accent()), Span::raw(format!(" {words}"))]);
     frame.render_widget(whole, Rect { height: 1, ..inner });
-    let open = tally.files.iter().enumerate().filter(|(_, file)| file.there < file.size && file.there > 0);
-    let text = match tally.waiting.iter().flatten().next() {
+    let open = progress.files.iter().enumerate().filter(|(_, file)| file.there < file.size && file.there > 0);
+    let text = match progress.waiting.iter().flatten().next() {
         Some(why) => format!("waiting: {why}"),
         None => open
             .map(|(_, f)| format!("{} {:.0}%", f.path, f.there as f64 * 100.0 / f.size as f64))
@@ -234,5 +228,5 @@ fn progress(frame: &mut Frame, place: Rect, pull: &Pull, app: &App) {
             .join(" · "),
     };
     let below = Rect { y: inner.y + 1, height: 1, ..inner };
-    frame.render_widget(Line::styled(fit(&text, inner.width as usize), theme.soft()), below);
+    frame.render_widget(Line::styled(beginning(&text, inner.width as usize), theme.soft()), below);
 }
