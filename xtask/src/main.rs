@@ -5,6 +5,7 @@
 mod goldens;
 mod man;
 mod models;
+mod schema;
 
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
@@ -40,6 +41,12 @@ enum Task {
     Man {
         /// Folder for the pages
         #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write the JSON schemas of what is read and written
+    Schema {
+        /// Folder for the schemas
+        #[arg(long, default_value = "docs/schema")]
         out: PathBuf,
     },
     /// The reference values that tests read: list how each is made, make it again, or check it
@@ -90,7 +97,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Models(arguments) => models(arguments),
         Task::Suites { out } => suites(&out),
-        Task::Man { out } => man(&out),
+        Task::Man { out } => told(man::write(&out)),
+        Task::Schema { out } => told(schema::write(&out)),
         Task::Goldens { task: GoldenTask::List, .. } => {
             goldens::list();
             Ok(())
@@ -174,9 +182,10 @@ fn suites(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn man(out: &Path) -> Result<()> {
-    for page in man::write(out)? {
-        println!("{}", page.display());
+/// Prints what was written.
+fn told(written: Result<Vec<PathBuf>>) -> Result<()> {
+    for path in written? {
+        println!("{}", path.display());
     }
     Ok(())
 }

@@ -109,6 +109,7 @@ impl Cell {
 
 /// One number of the report, flat, with all that is needed to understand it alone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     pub variant: String,
     pub variant_id: String,
