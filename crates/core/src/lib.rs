@@ -4,9 +4,11 @@
 //! Plain data and plain functions; nothing here knows a model, a file format, a database or a screen.
 
 pub mod cancel;
+pub mod disk;
 pub mod event;
 pub mod metric;
 pub mod profile;
 pub mod record;
 pub mod stats;
+pub mod sync;
 pub mod unit;

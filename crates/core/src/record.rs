@@ -96,7 +96,7 @@ impl Id {
 
     pub fn of_bytes(bytes: &[u8]) -> Id {
         let hash = Sha256::digest(bytes);
-        Id(hash.iter().take(8).map(|b| format!("{b:02x}")).collect())
+        Id(crate::disk::hex(&hash[..8]))
     }
 }
 

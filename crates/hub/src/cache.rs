@@ -12,6 +12,7 @@ use super::Error;
 use super::gguf;
 use super::name::{Kind, Name, Repo, is_commit, is_plain};
 use super::verify::Hash;
+use bantam_core::disk;
 use bantam_core::unit::Bytes;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -216,9 +217,7 @@ fn write_anew(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let made = beside(file);
-    std::fs::write(&made, bytes)?;
-    std::fs::rename(&made, file)
+    disk::write(file, bytes)
 }
 
 /// A name beside a file that no other process uses.

@@ -2,6 +2,7 @@
 //! model, wherever it lies and whatever it is called.
 
 use super::{Error, names};
+use bantam_core::disk::hex;
 use bantam_core::record::Id;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -79,7 +80,7 @@ fn content(file: &Path) -> Result<String, Error> {
             n => hash.update(&buffer[..n]),
         }
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }
 
 fn named_by_hash(blob: &Path) -> Option<String> {

@@ -11,7 +11,7 @@ use super::Cache;
 use super::error::Error;
 use super::http::{Answer, Fault, Http, Part, Retries, Wait};
 use super::listing::{Listing, Remote};
-use super::lock::Lock;
+use super::lock;
 use super::settings::Settings;
 use super::verify::{Hash, Hasher};
 use bantam_core::cancel::Cancel;
@@ -88,7 +88,7 @@ impl Fetcher<'_> {
         let final_ = Fault::Final;
         if !self.is_whole(file) {
             let lock = self.cache.lock(repo, &file.hash);
-            let _lock = Lock::take(&lock, self.cancel, &waiting).map_err(final_)?;
+            let _lock = lock::take(&lock, self.cancel, &waiting).map_err(final_)?;
             if !self.is_whole(file) {
                 self.download(file, say)?;
             }

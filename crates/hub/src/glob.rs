@@ -1,59 +1,37 @@
 //! Patterns for file names as Python's fnmatch has them, since that is what `allow_patterns` means elsewhere: `*` is any
-//! text, slashes too; `?` one character; `[abc]`, `[a-z]`, `[!x]` a set.
+//! text, slashes too; `?` one character; `[abc]`, `[a-z]`, `[!x]` a set. `globset` matches; what it knows beyond that
+//! (braces, backslashes) and what it refuses (a set that is never closed) means itself here.
+
+use globset::GlobBuilder;
 
 /// Whether a whole name matches a pattern.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    // where to go on when the rest does not match: behind the last star, one more character given to it
-    let (mut p, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        let step = match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-                continue;
-            }
-            Some('?') => Some(1),
-            Some('[') => set(&pattern[p..], name[n]),
-            Some(c) => (*c == name[n]).then_some(1),
-            None => None,
-        };
-        match (step, star) {
-            (Some(step), _) => {
-                p += step;
-                n += 1;
-            }
-            (None, Some((at, given))) => {
-                star = Some((at, given + 1));
-                (p, n) = (at + 1, given + 1);
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
+    let glob = GlobBuilder::new(&without_braces(pattern)).backslash_escape(false).literal_separator(false).build();
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
 }
 
-/// How long the set at the pattern's beginning is, where it has the character. An open bracket that is never closed
-/// stands for itself.
-fn set(pattern: &[char], c: char) -> Option<usize> {
-    let negated = pattern.get(1) == Some(&'!');
-    let from = if negated { 2 } else { 1 };
-    // a closing bracket right at the beginning is a member
-    let Some(end) = (from + 1..pattern.len()).find(|&i| pattern[i] == ']') else { return (c == '[').then_some(1) };
-    let members = &pattern[from..end];
-    let mut i = 0;
-    let mut found = false;
-    while i < members.len() {
-        if members.get(i + 1) == Some(&'-') && i + 2 < members.len() {
-            found |= (members[i]..=members[i + 2]).contains(&c);
-            i += 3;
-        } else {
-            found |= members[i] == c;
-            i += 1;
+/// Puts what only globset gives a meaning into a set of its own.
+fn without_braces(pattern: &str) -> String {
+    let mut plain = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        let length = if c == '[' { set(rest) } else { None };
+        match (c, length) {
+            (_, Some(length)) => plain.push_str(&rest[..length]),
+            ('{' | '}' | ',' | '[', None) => plain.extend(['[', c, ']']),
+            _ => plain.push(c),
         }
+        rest = &rest[length.unwrap_or(c.len_utf8())..];
     }
-    (found != negated).then_some(end + 1)
+    plain
+}
+
+/// How long the set at the beginning is, in bytes; none where it is never closed. A closing bracket right at its
+/// beginning is a member.
+fn set(pattern: &str) -> Option<usize> {
+    let from = if pattern[1..].starts_with('!') { 2 } else { 1 };
+    let first = pattern[from..].chars().next()?.len_utf8();
+    Some(from + first + pattern[from + first..].find(']')? + 1)
 }
 
 #[cfg(test)]
@@ -80,6 +58,10 @@ mod tests {
             ("**a*", "ba", true),
             ("a*b*c", "axxbxxbxc", true),
             ("a*b*c", "axxbxxbx", false),
+            ("{a,b}.txt", "a.txt", false),
+            ("{a,b}.txt", "{a,b}.txt", true),
+            ("a\\*", "a\\b", true),
+            ("é[é-ü]*", "éö/x", true),
         ];
         for (pattern, name, expected) in cases {
             assert_eq!(matches(pattern, name), expected, "{pattern} on {name}");

@@ -8,6 +8,7 @@ use super::listing::Listing;
 use super::name::Name;
 use super::select::{Want, select};
 use super::{Hub, cache};
+use bantam_core::sync::{self, lock};
 use bantam_core::unit::Bytes;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ impl Hub {
             // all are waited for before the first fault is told
             ends.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()
         })?;
-        let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let done = sync::into_inner(done);
         Ok(done.into_iter().flatten().collect())
     }
 
@@ -159,9 +160,4 @@ fn has_room(folder: &Path, name: &str, needed: u64) -> Result<(), Error> {
         }
         false => Ok(()),
     }
-}
-
-/// A poisoned lock holds what was there before the panic, which is still true.
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ use super::listing::Listing;
 use super::name::Name;
 use super::select::{Want, select};
 use super::{Fault, Hub};
+use bantam_core::sync;
 use bantam_core::unit::Bytes;
 use bantam_format::Need;
 use std::sync::Mutex;
@@ -105,7 +106,7 @@ impl Hub {
                 let at = next.fetch_add(1, Ordering::SeqCst);
                 let Some(file) = files.get(at) else { return Ok(()) };
                 let header = self.header(name, listing, file)?;
-                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, header));
+                sync::lock(&done).push((at, header));
             }
         };
         thread::scope(|scope| {
@@ -115,7 +116,7 @@ impl Hub {
                 .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             ends.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()
         })?;
-        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut done = sync::into_inner(done);
         done.sort_by_key(|(at, _)| *at);
         Ok(Header::join(done.into_iter().map(|(_, header)| header)))
     }

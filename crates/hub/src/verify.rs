@@ -1,6 +1,7 @@
 //! What a file's bytes must hash to. The hub names large files by their SHA-256 and small ones by git's blob hash, which
 //! is a SHA-1 of the length and the bytes; both are computed while the bytes go by.
 
+use bantam_core::disk::hex;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -68,7 +69,6 @@ impl Hasher {
     }
 
     pub fn finish(self) -> Hash {
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
         match self {
             Hasher::Sha256(hash) => Hash::Sha256(hex(&hash.finalize())),
             Hasher::GitBlob(hash) => Hash::GitBlob(hex(&hash.finalize())),

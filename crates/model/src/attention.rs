@@ -12,7 +12,7 @@ use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::norm::Norm;
 use super::ops::{self, Attend, Pairing, Past, Span};
-use super::part::{Named, Site};
+use super::builder::{Named, Builder};
 
 pub struct Attention {
     qkv: Qkv,
@@ -45,24 +45,24 @@ pub struct Pass {
 }
 
 impl Attention {
-    pub fn new(site: &Site) -> Result<Self> {
-        let Site { config, layer, .. } = *site;
+    pub fn new(builder: &Builder) -> Result<Self> {
+        let Builder { config, layer, .. } = *builder;
         let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
         let biased = config.biases.qkv;
-        let joined = || site.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
+        let joined = || builder.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
         let qkv = match config.family.projections {
             Projections::Separate => Qkv::Separate {
-                q: site.linear(Part::Q, q_dim, dim, biased)?,
-                k: site.linear(Part::K, kv_dim, dim, biased)?,
-                v: site.linear(Part::V, kv_dim, dim, biased)?,
+                q: builder.linear(Part::Q, q_dim, dim, biased)?,
+                k: builder.linear(Part::K, kv_dim, dim, biased)?,
+                v: builder.linear(Part::V, kv_dim, dim, biased)?,
             },
             Projections::Joined => Qkv::Joined(joined()?),
             Projections::JoinedByHead => Qkv::JoinedByHead(joined()?),
         };
         Ok(Self {
             qkv,
-            output: site.linear(Part::Output, dim, q_dim, config.biases.output)?,
-            norms: config.qk_norm.then(|| Norms::new(site)).transpose()?,
+            output: builder.linear(Part::Output, dim, q_dim, config.biases.output)?,
+            norms: config.qk_norm.then(|| Norms::new(builder)).transpose()?,
             heads: config.heads,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
@@ -133,13 +133,13 @@ impl Attention {
 }
 
 impl Norms {
-    fn new(site: &Site) -> Result<Self> {
-        let Config { heads, kv_heads, head_dim, family, .. } = *site.config;
+    fn new(builder: &Builder) -> Result<Self> {
+        let Config { heads, kv_heads, head_dim, family, .. } = *builder.config;
         let over = family.qk_norm_over;
         let norm = |part, heads: usize| match over {
-            Over::Head => site.norm(part, head_dim),
-            Over::EachHead => site.norm_each(part, heads, head_dim),
-            Over::Row => site.norm(part, heads * head_dim),
+            Over::Head => builder.norm(part, head_dim),
+            Over::EachHead => builder.norm_each(part, heads, head_dim),
+            Over::Row => builder.norm(part, heads * head_dim),
         };
         Ok(Self { q: norm(Part::QNorm, heads)?, k: norm(Part::KNorm, kv_heads)?, over })
     }

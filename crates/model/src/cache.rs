@@ -1,6 +1,6 @@
 //! The keys and values of one sequence, kept between forward passes. Room is made ahead and doubles, so a token costs
 //! one small copy. It is written by `Decoder::forward`, and remembers the tokens: under some rope scalings a sequence
-//! that grows has to be read again. It knows no text.
+//! that grows has to be read recompute. It knows no text.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -16,8 +16,8 @@ const SMALLEST: usize = 64;
 pub struct Cache {
     layers: Vec<Option<Rows>>,
     tokens: Vec<u32>,
-    /// `Config::turning` of the length its keys were turned for.
-    turning: usize,
+    /// `Config::rope_regime` of the length its keys were turned for.
+    rope_regime: usize,
     frozen: bool,
     kv_heads: usize,
     head_dim: usize,
@@ -39,7 +39,7 @@ impl Cache {
         Self {
             layers: vec![None; config.layers.len()],
             tokens: Vec::new(),
-            turning: 0,
+            rope_regime: 0,
             frozen: false,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
@@ -61,9 +61,9 @@ impl Cache {
         &self.tokens
     }
 
-    /// `Config::turning` of the length its keys were turned for.
-    pub(super) fn turning(&self) -> usize {
-        self.turning
+    /// `Config::rope_regime` of the length its keys were turned for.
+    pub(super) fn rope_regime(&self) -> usize {
+        self.rope_regime
     }
 
     /// From now on spans read it and add nothing, so that many spans may share it.
@@ -128,10 +128,10 @@ impl Cache {
         Ok(())
     }
 
-    /// The tokens of what was written, and `Config::turning` of the length their keys were turned for.
-    pub(super) fn advance(&mut self, tokens: &[u32], turning: usize) {
+    /// The tokens of what was written, and `Config::rope_regime` of the length their keys were turned for.
+    pub(super) fn advance(&mut self, tokens: &[u32], rope_regime: usize) {
         self.tokens.extend(tokens);
-        self.turning = turning;
+        self.rope_regime = rope_regime;
     }
 
     fn rows(&self, layer: usize) -> &Rows {

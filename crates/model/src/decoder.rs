@@ -17,7 +17,7 @@ use super::mlp::Mlp;
 use super::names::Part;
 use super::norm::Norm;
 use super::ops::Span;
-use super::part::{Named, Site};
+use super::builder::{Named, Builder};
 use super::weights::Weights;
 
 pub struct Decoder {
@@ -50,17 +50,17 @@ enum FeedForward {
 impl Decoder {
     /// Builds the graph a config describes out of a source of weights.
     pub fn new(config: &Config, weights: &dyn Weights) -> Result<Self> {
-        let site = Site { config, weights, layer: 0 };
-        let embedding = site.linear(Part::Embedding, config.vocab, config.dim, false)?;
+        let builder = Builder { config, weights, layer: 0 };
+        let embedding = builder.linear(Part::Embedding, config.vocab, config.dim, false)?;
         let learned = config.family.positions == Positions::Learned;
-        let positions = || site.linear(Part::Positions, config.max_positions, config.dim, false);
+        let positions = || builder.linear(Part::Positions, config.max_positions, config.dim, false);
         Ok(Self {
             positions: learned.then(positions).transpose()?,
-            layers: (0..config.layers.len()).map(|layer| Layer::new(&Site { layer, ..site })).collect::<Result<_>>()?,
-            norm: site.norm(Part::FinalNorm, config.dim)?,
+            layers: (0..config.layers.len()).map(|layer| Layer::new(&Builder { layer, ..builder })).collect::<Result<_>>()?,
+            norm: builder.norm(Part::FinalNorm, config.dim)?,
             head: match config.tied {
                 true => embedding.clone(),
-                false => site.linear(Part::Head, config.vocab, config.dim, config.biases.head)?,
+                false => builder.linear(Part::Head, config.vocab, config.dim, config.biases.head)?,
             },
             device: embedding.device(),
             config: config.clone(),
@@ -86,13 +86,13 @@ impl Decoder {
         see: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         let layout = Layout::new(tokens, spans, caches, &self.config)?;
-        let Some(again) = Again::needed(tokens, spans, caches, &layout, &self.config) else {
+        let Some(recompute) = Recompute::needed(tokens, spans, caches, &layout, &self.config) else {
             return self.run(tokens, spans, caches, &layout, see);
         };
-        again.forget(caches);
-        let layout = Layout::new(&again.tokens, &again.spans, caches, &self.config)?;
-        let y = self.run(&again.tokens, &again.spans, caches, &layout, see)?;
-        Ok(y.index_select(&Tensor::new(&again.asked[..], &self.device)?, 0)?)
+        recompute.forget(caches);
+        let layout = Layout::new(&recompute.tokens, &recompute.spans, caches, &self.config)?;
+        let y = self.run(&recompute.tokens, &recompute.spans, caches, &layout, see)?;
+        Ok(y.index_select(&Tensor::new(&recompute.asked[..], &self.device)?, 0)?)
     }
 
     fn run(
@@ -113,8 +113,8 @@ impl Decoder {
             x = layer.forward(&x, &pass, index, caches, &layout.appends)?;
         }
         for append in &layout.appends {
-            let turning = self.config.turning(layout.longest[append.first]);
-            caches[append.cache].advance(&tokens[append.first..][..append.len], turning);
+            let rope_regime = self.config.rope_regime(layout.longest[append.first]);
+            caches[append.cache].advance(&tokens[append.first..][..append.len], rope_regime);
         }
         let y = self.norm.forward(&x)?;
         see(self.layers.len(), &y);
@@ -169,18 +169,18 @@ fn scaled(x: Tensor, factor: f64) -> Result<Tensor> {
 }
 
 impl Layer {
-    fn new(site: &Site) -> Result<Self> {
-        let Site { config, layer, .. } = *site;
-        let norm = |wanted: bool, part| wanted.then(|| site.norm(part, config.dim)).transpose();
+    fn new(builder: &Builder) -> Result<Self> {
+        let Builder { config, layer, .. } = *builder;
+        let norm = |wanted: bool, part| wanted.then(|| builder.norm(part, config.dim)).transpose();
         let residual = config.family.residual;
         let before = residual != Residual::PostNorm;
         let after = matches!(residual, Residual::PostNorm | Residual::Sandwich);
         Ok(Self {
             attention_norm: norm(before, Part::AttentionNorm)?,
-            attention: Attention::new(site)?,
+            attention: Attention::new(builder)?,
             attention_post_norm: norm(after, Part::AttentionPostNorm)?,
             mlp_norm: norm(before && !config.shares_norm(), Part::MlpNorm)?,
-            mlp: FeedForward::new(site, config.layers[layer])?,
+            mlp: FeedForward::new(builder, config.layers[layer])?,
             mlp_post_norm: norm(after, Part::MlpPostNorm)?,
             parallel: config.parallel,
             residual_scale: config.residual_scale,
@@ -216,10 +216,10 @@ fn normed<'a>(norm: Option<&Norm>, x: &'a Tensor) -> Result<Cow<'a, Tensor>> {
 }
 
 impl FeedForward {
-    fn new(site: &Site, layer: config::Layer) -> Result<Self> {
-        match site.config.experts.filter(|_| layer.experts) {
-            Some(facts) => Ok(Self::Experts(Experts::new(site, facts)?)),
-            None => Ok(Self::Dense(Mlp::new(site)?)),
+    fn new(builder: &Builder, layer: config::Layer) -> Result<Self> {
+        match builder.config.experts.filter(|_| layer.experts) {
+            Some(facts) => Ok(Self::Experts(Experts::new(builder, facts)?)),
+            None => Ok(Self::Dense(Mlp::new(builder)?)),
         }
     }
 
@@ -239,8 +239,8 @@ impl FeedForward {
 }
 
 /// A batch that reads again what some caches hold: where a sequence has grown so that all its tokens turn differently
-/// (`Rope::turning`), nothing kept of it holds any more.
-struct Again {
+/// (`Rope::rope_regime`), nothing kept of it holds any more.
+struct Recompute {
     tokens: Vec<u32>,
     spans: Vec<Span>,
     /// The rows of this batch that are those of the one asked for.
@@ -249,7 +249,7 @@ struct Again {
     emptied: Vec<usize>,
 }
 
-impl Again {
+impl Recompute {
     fn needed(tokens: &[u32], spans: &[Span], caches: &[Cache], layout: &Layout, config: &Config) -> Option<Self> {
         let mut firsts = spans.iter().scan(0, |at, span| {
             let first = *at;
@@ -261,13 +261,13 @@ impl Again {
             .map(|span| {
                 let first = firsts.next().filter(|_| span.len > 0)?;
                 let cache = span.past.filter(|&cache| !caches[cache].is_empty())?;
-                (caches[cache].turning() != config.turning(layout.longest[first])).then_some(cache)
+                (caches[cache].rope_regime() != config.rope_regime(layout.longest[first])).then_some(cache)
             })
             .collect();
         if stale.iter().all(Option::is_none) {
             return None;
         }
-        let mut again = Self { tokens: Vec::new(), spans: Vec::new(), asked: Vec::new(), emptied: Vec::new() };
+        let mut recompute = Self { tokens: Vec::new(), spans: Vec::new(), asked: Vec::new(), emptied: Vec::new() };
         let mut first = 0;
         for (span, stale) in spans.iter().zip(stale) {
             let mut span = span.clone();
@@ -275,19 +275,19 @@ impl Again {
             first += span.len;
             if let Some(cache) = stale {
                 let held = caches[cache].tokens();
-                again.tokens.extend(held);
+                recompute.tokens.extend(held);
                 span.len += held.len();
                 match caches[cache].is_frozen() {
                     true => span.past = None,
-                    false => again.emptied.push(cache),
+                    false => recompute.emptied.push(cache),
                 }
             }
-            let row = again.tokens.len() as u32;
-            again.asked.extend(row..row + asked.len() as u32);
-            again.tokens.extend(asked);
-            again.spans.push(span);
+            let row = recompute.tokens.len() as u32;
+            recompute.asked.extend(row..row + asked.len() as u32);
+            recompute.tokens.extend(asked);
+            recompute.spans.push(span);
         }
-        Some(again)
+        Some(recompute)
     }
 
     fn forget(&self, caches: &mut [Cache]) {

@@ -13,7 +13,7 @@ use super::linear::Linear;
 use super::mlp::{Mlp, Parts};
 use super::names::Part;
 use super::ops::softmax;
-use super::part::{Named, Site};
+use super::builder::{Named, Builder};
 
 pub struct Experts {
     router: Linear,
@@ -33,19 +33,19 @@ struct Shared {
 type Choice = (usize, f32);
 
 impl Experts {
-    pub fn new(site: &Site, facts: config::Experts) -> Result<Self> {
-        let dim = site.config.dim;
+    pub fn new(builder: &Builder, facts: config::Experts) -> Result<Self> {
+        let dim = builder.config.dim;
         let shared = |width| {
-            let router = site.linear(Part::SharedRouter, 1, dim, false)?;
-            Ok::<_, super::Error>(Shared { mlp: Mlp::gated(site, Parts::SHARED, width, false)?, router })
+            let router = builder.linear(Part::SharedRouter, 1, dim, false)?;
+            Ok::<_, super::Error>(Shared { mlp: Mlp::gated(builder, Parts::SHARED, width, false)?, router })
         };
         Ok(Self {
-            router: site.linear(Part::Router, facts.count, dim, false)?,
+            router: builder.linear(Part::Router, facts.count, dim, false)?,
             all: (0..facts.count)
-                .map(|expert| Mlp::gated(site, Parts::expert(expert), facts.ffn, false))
+                .map(|expert| Mlp::gated(builder, Parts::expert(expert), facts.ffn, false))
                 .collect::<Result<_>>()?,
             shared: facts.shared.map(shared).transpose()?,
-            routing: site.config.family.routing,
+            routing: builder.config.family.routing,
             facts,
         })
     }

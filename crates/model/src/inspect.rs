@@ -9,7 +9,7 @@ use super::config::Config;
 use super::cost::{Cost, TensorShape, cost};
 use super::error::Result;
 use super::load::{Format, Opened, Source};
-use super::tokenizer::Outline;
+use super::tokenizer::Summary;
 use super::weights::Precision;
 use bantam_format::gguf::Gguf;
 use bantam_format::gguf::file_type_name;
@@ -30,7 +30,7 @@ pub struct Facts {
     /// For a quantized checkpoint, how many of its matrices are packed.
     pub packed: Option<usize>,
     /// The tokenizer's facts, or in one sentence why it cannot be read.
-    pub tokenizer: std::result::Result<Outline, String>,
+    pub tokenizer: std::result::Result<Summary, String>,
 }
 
 /// How the weights are stored.
@@ -75,7 +75,7 @@ pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
         Format::Gguf(gguf) => of_gguf(gguf)?,
         _ => of_safetensors(&opened, &cost.tensors)?,
     };
-    let tokenizer = opened.outline().map_err(|error| error.to_string());
+    let tokenizer = opened.summary().map_err(|error| error.to_string());
     Ok(Facts { name: opened.name, config: opened.config, cost, container, bytes, types, packed, tokenizer })
 }
 

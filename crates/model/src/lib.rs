@@ -3,7 +3,7 @@
 //! `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or profiles.
 //!
 //! In reading order: `config` and `family` say what is to be built, `checkpoint` and `weights` where its numbers come from,
-//! `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops` (`part` tells
+//! `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops` (`builder` tells
 //! its names), `cache` is its memory; `load` makes a `Model`, and `generate` and `score` ask it. `cost` and `inspect`
 //! speak of a model without loading it.
 
@@ -30,7 +30,7 @@ mod mlp;
 pub mod names;
 mod norm;
 pub mod ops;
-mod part;
+mod builder;
 mod pattern;
 pub mod rope;
 mod sample;

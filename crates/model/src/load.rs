@@ -13,7 +13,7 @@ use super::checkpoint::safetensors::Safetensors;
 use super::config::Config;
 use super::decoder::Decoder;
 use super::error::{Error, Result};
-use super::tokenizer::{Files, Outline, Tokenizer};
+use super::tokenizer::{Files, Summary, Tokenizer};
 use super::weights::{Precision, Weights};
 use bantam_format::gguf::{self, Gguf, MAGIC};
 
@@ -247,10 +247,10 @@ impl<'a> Opened<'a> {
     }
 
     /// The tokenizer's facts, at less cost than the tokenizer.
-    pub fn outline(&self) -> Result<Outline> {
-        let of = |files| Outline::of_files(files, self.config.bos, self.config.eos.first().copied());
+    pub fn summary(&self) -> Result<Summary> {
+        let of = |files| Summary::of_files(files, self.config.bos, self.config.eos.first().copied());
         match &self.format {
-            Format::Gguf(gguf) => Outline::of_gguf(gguf),
+            Format::Gguf(gguf) => Summary::of_gguf(gguf),
             Format::Embedded(files) => of(Files::embedded(files)),
             Format::Folder(path) => of(Files::of_folder(path)?),
         }

@@ -7,7 +7,7 @@ use super::family::MlpKind;
 use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::ops::{self, Activation};
-use super::part::{Named, Site};
+use super::builder::{Named, Builder};
 
 pub struct Mlp {
     inner: Inner,
@@ -47,26 +47,26 @@ impl Parts {
 
 impl Mlp {
     /// The layer's dense MLP.
-    pub fn new(site: &Site) -> Result<Self> {
-        let config = site.config;
+    pub fn new(builder: &Builder) -> Result<Self> {
+        let config = builder.config;
         let (dim, ffn, biased) = (config.dim, config.ffn, config.biases.mlp);
         let inner = match config.family.mlp {
-            MlpKind::Gated => return Self::gated(site, Parts::DENSE, ffn, biased),
-            MlpKind::GatedJoined => Inner::Joined(site.linear(Part::GateUp, 2 * ffn, dim, biased)?),
-            MlpKind::Plain => Inner::Plain(site.linear(Part::Up, ffn, dim, biased)?),
+            MlpKind::Gated => return Self::gated(builder, Parts::DENSE, ffn, biased),
+            MlpKind::GatedJoined => Inner::Joined(builder.linear(Part::GateUp, 2 * ffn, dim, biased)?),
+            MlpKind::Plain => Inner::Plain(builder.linear(Part::Up, ffn, dim, biased)?),
         };
-        let down = site.linear(Part::Down, dim, ffn, biased)?;
+        let down = builder.linear(Part::Down, dim, ffn, biased)?;
         Ok(Self { inner, down, activation: config.activation, parts: Parts::DENSE })
     }
 
     /// One with a gate, `ffn` wide inside: the layer's own, or one of its experts.
-    pub fn gated(site: &Site, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
-        let dim = site.config.dim;
-        let linear = |part, out, inp| site.nth_linear(part, parts.index, out, inp, biased);
+    pub fn gated(builder: &Builder, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
+        let dim = builder.config.dim;
+        let linear = |part, out, inp| builder.nth_linear(part, parts.index, out, inp, biased);
         Ok(Self {
             inner: Inner::Gated { gate: linear(parts.gate, ffn, dim)?, up: linear(parts.up, ffn, dim)? },
             down: linear(parts.down, dim, ffn)?,
-            activation: site.config.activation,
+            activation: builder.config.activation,
             parts,
         })
     }

@@ -75,7 +75,7 @@ pub struct Llama3 {
 
 impl Rope {
     /// A number that is the same for two lengths of a sequence exactly where all angles are the same.
-    pub fn turning(&self, length: usize) -> usize {
+    pub fn rope_regime(&self, length: usize) -> usize {
         match &self.scaling {
             Scaling::Dynamic { original, .. } => length.max(*original),
             Scaling::LongRope(long) => usize::from(length > long.original),
@@ -84,16 +84,16 @@ impl Rope {
     }
 
     /// cos and sin for each position, both (positions, dims/2) f32. `longest` gives for each position the length of
-    /// the whole sequence it belongs to, which some scalings look at (`turning`).
+    /// the whole sequence it belongs to, which some scalings look at (`rope_regime`).
     pub fn tables(&self, positions: &[u32], longest: &[usize], device: &Device) -> Result<(Tensor, Tensor)> {
         let half = self.dims / 2;
         let (mut cos, mut sin) =
             (Vec::with_capacity(positions.len() * half), Vec::with_capacity(positions.len() * half));
-        let mut turning = self.turning(0);
+        let mut rope_regime = self.rope_regime(0);
         let (mut frequencies, mut attention) = (self.frequencies(0), self.attention(0));
         for (&position, &length) in positions.iter().zip(longest) {
-            if turning != self.turning(length) {
-                turning = self.turning(length);
+            if rope_regime != self.rope_regime(length) {
+                rope_regime = self.rope_regime(length);
                 (frequencies, attention) = (self.frequencies(length), self.attention(length));
             }
             for &frequency in &frequencies {

@@ -5,7 +5,6 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::error::{Error, Result};
-use super::ops;
 
 /// How a continuation is drawn. The cuts apply in the order they stand here, to what the one before left, after the
 /// logits are divided by the temperature (as in transformers).
@@ -90,7 +89,7 @@ fn draw(candidates: &[(u32, f32)], rng: &mut impl Rng) -> u32 {
 
 /// The first of the largest.
 pub(super) fn argmax(logits: &[f32]) -> u32 {
-    let most = ops::max(logits);
+    let most = bantam_kernels::float::max(logits);
     logits.iter().position(|&logit| logit == most).unwrap_or_default() as u32
 }
 

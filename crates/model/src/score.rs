@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::error::{Error, Result};
 use super::load::Model;
-use super::ops::{self, Span};
+use super::ops::Span;
 use super::sample::argmax;
 
 /// The most tokens in one pass, unless a single context is longer.
@@ -76,7 +76,7 @@ impl Model {
         let mut split: Vec<Group> = Vec::new();
         for (slot, tokens) in continuations {
             let one = self.group(context, vec![(slot, tokens)]);
-            match split.iter_mut().find(|other| other.turning == one.turning) {
+            match split.iter_mut().find(|other| other.rope_regime == one.rope_regime) {
                 Some(other) => other.continuations.extend(one.continuations),
                 None => split.push(one),
             }
@@ -87,12 +87,12 @@ impl Model {
     /// A group whose longest sequence says how it turns.
     fn group<'a>(&self, context: &'a [u32], continuations: Vec<(Slot, &'a [u32])>) -> Group<'a> {
         let longest = continuations.iter().map(|(_, tokens)| tokens.len()).max().unwrap_or(1);
-        Group { context, turning: self.config.turning(context.len() + longest - 1), continuations }
+        Group { context, rope_regime: self.config.rope_regime(context.len() + longest - 1), continuations }
     }
 
     /// Scores groups in an order that lets neighbours share; the answers come in the order of the slots.
     fn score(&self, mut groups: Vec<Group>) -> Result<Vec<Vec<Scored>>> {
-        groups.sort_by(|a, b| a.turning.cmp(&b.turning).then_with(|| a.context.cmp(b.context)));
+        groups.sort_by(|a, b| a.rope_regime.cmp(&b.rope_regime).then_with(|| a.context.cmp(b.context)));
         let mut answers: Vec<(Slot, Vec<Scored>)> = Vec::new();
         let mut rest = &groups[..];
         while !rest.is_empty() {
@@ -114,8 +114,8 @@ type Whole<'a> = (&'a [u32], Vec<(Slot, &'a [u32])>);
 /// Continuations of one context, which fits the model with the longest of them.
 struct Group<'a> {
     context: &'a [u32],
-    /// `Config::turning` of its sequences; only groups of one number go into one pass.
-    turning: usize,
+    /// `Config::rope_regime` of its sequences; only groups of one number go into one pass.
+    rope_regime: usize,
     continuations: Vec<(Slot, &'a [u32])>,
 }
 
@@ -181,7 +181,7 @@ fn batch_len(groups: &[Group]) -> usize {
         shared = shared.min(common(groups[0].context, group.context));
         total += group.tokens();
         let cost = total - i * shared;
-        if i > 0 && (cost > PASS || group.turning != groups[0].turning) {
+        if i > 0 && (cost > PASS || group.rope_regime != groups[0].rope_regime) {
             return i;
         }
     }
@@ -285,7 +285,7 @@ impl Batch {
 fn answer(logits: &[f32], asks: &[Ask]) -> Result<Vec<(Slot, usize, Scored)>> {
     let best = argmax(logits);
     let most = logits[best as usize];
-    let normalizer = f64::from(most) + f64::from(ops::sum_exp(logits, most)).ln();
+    let normalizer = f64::from(most) + f64::from(bantam_kernels::float::sum_exp(logits, most)).ln();
     if !normalizer.is_finite() {
         return Err(Error::Request("the model's logits are not finite; its weights may be damaged".into()));
     }

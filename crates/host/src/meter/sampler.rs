@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::energy::{Part, Span};
 use super::{Clock, Fault, Identity, Meter};
+use bantam_core::sync::lock;
 use bantam_core::unit::{Joules, Watts};
 
 /// How often the background thread reads.
@@ -176,11 +177,6 @@ impl Drop for Sampler {
             let _ = thread.join();
         }
     }
-}
-
-/// A reading is whole or absent, so a panic elsewhere leaves nothing half done.
-fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -298,10 +298,10 @@ impl Reader<'_> {
     fn activation(&self) -> Result<Activation> {
         let newer = self.get("hidden_activation").and_then(Value::as_str);
         let name = newer.or(self.text("hidden_act")?).unwrap_or("silu");
-        match Activation::named(name) {
+        match crate::ops::activation_named(name) {
             Some(Activation::Gelu) if self.family.gelu_is_tanh => Ok(Activation::GeluTanh),
             Some(activation) => Ok(activation),
-            None => Err(self.unsupported(format!("hidden_act {name:?}"), Activation::all_names())),
+            None => Err(self.unsupported(format!("hidden_act {name:?}"), crate::ops::activation_names())),
         }
     }
 

@@ -130,8 +130,8 @@ impl Config {
 
     /// A number that is the same for two lengths of a sequence exactly where all their angles are the same: under
     /// some scalings, a longer sequence turns all its tokens differently, and nothing kept of a shorter one holds.
-    pub fn turning(&self, length: usize) -> usize {
-        self.ropes.iter().map(|rope| rope.turning(length)).max().unwrap_or(0)
+    pub fn rope_regime(&self, length: usize) -> usize {
+        self.ropes.iter().map(|rope| rope.rope_regime(length)).max().unwrap_or(0)
     }
 
     /// The widest window a layer looks back through, where none sees all.

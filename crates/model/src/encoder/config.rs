@@ -186,7 +186,8 @@ impl Reader<'_> {
 
     fn activation(&self, name: Option<&str>) -> Result<Activation> {
         let name = name.unwrap_or("gelu");
-        Activation::named(name).ok_or_else(|| self.unsupported(format!("hidden_act {name:?}"), Activation::all_names()))
+        crate::ops::activation_named(name)
+            .ok_or_else(|| self.unsupported(format!("hidden_act {name:?}"), crate::ops::activation_names()))
     }
 
     /// `id2label` in the order of its numbers; without one as many names as transformers makes up.

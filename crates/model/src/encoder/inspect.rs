@@ -9,7 +9,7 @@ use super::pipeline::Pipeline;
 use crate::error::Result;
 use crate::inspect::Share;
 use crate::load::LoadOptions;
-use crate::tokenizer::Outline;
+use crate::tokenizer::Summary;
 
 /// What can be said of an encoder before it is loaded.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Facts {
     /// For each type that tensors are stored in, how many there are and their bytes.
     pub types: BTreeMap<String, Share>,
     /// The tokenizer's facts, or in one sentence why it cannot be read.
-    pub tokenizer: std::result::Result<Outline, String>,
+    pub tokenizer: std::result::Result<Summary, String>,
 }
 
 impl Facts {
@@ -60,7 +60,7 @@ pub fn inspect(folder: &Path) -> Result<Facts> {
         files: files.file_count(),
         bytes: files.bytes(),
         types,
-        tokenizer: opened.outline().map_err(|error| error.to_string()),
+        tokenizer: opened.summary().map_err(|error| error.to_string()),
         width: opened.width,
         context: opened.context,
         pipeline: opened.pipeline,

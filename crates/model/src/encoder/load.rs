@@ -17,7 +17,7 @@ use crate::checkpoint::safetensors::Safetensors;
 use crate::error::{Error, Result};
 use crate::load::LoadOptions;
 use crate::ops;
-use crate::tokenizer::{Files, Outline, Tokenizer};
+use crate::tokenizer::{Files, Summary, Tokenizer};
 
 /// The most tokens in one pass, unless a single text is longer: activations of a few megabytes.
 const PASS: usize = 2048;
@@ -85,8 +85,8 @@ impl Opened {
         Files::of_folder(&self.folder)?.tokenizer(None, None)
     }
 
-    pub fn outline(&self) -> Result<Outline> {
-        Outline::of_files(Files::of_folder(&self.folder)?, None, None)
+    pub fn summary(&self) -> Result<Summary> {
+        Summary::of_files(Files::of_folder(&self.folder)?, None, None)
     }
 
     pub fn files(&self, options: &LoadOptions) -> Result<Safetensors> {

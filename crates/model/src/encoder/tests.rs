@@ -449,7 +449,7 @@ fn a_decoder_embeds_by_its_own_modules_or_as_it_is_told() {
 fn inspecting_tells_the_facts_without_the_weights() {
     let facts = inspect(&golden("bert_cls")).expect("inspects");
     assert_eq!(facts.config.labels, ["label_0", "label_1", "label_2"]);
-    assert_eq!((facts.context, facts.width, facts.tokenizer.map(|outline| outline.tokens)), (128, 64, Ok(512)));
+    assert_eq!((facts.context, facts.width, facts.tokenizer.map(|summary| summary.tokens)), (128, 64, Ok(512)));
     let facts = inspect(&golden("minilm")).expect("inspects");
     let weights = candle_core::safetensors::load(golden("minilm").join("model.safetensors"), &Device::Cpu);
     let floats = weights.expect("reads").into_values().filter(|t| t.dtype() == DType::F32);

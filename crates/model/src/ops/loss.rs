@@ -1,6 +1,7 @@
 //! Weighted cross entropy over a vocabulary: Σ w · (-log softmax(logits)[target]) / Σ w.
 
-use super::{composed, kernel};
+use super::{composed, tensors};
+use bantam_kernels::{fill_rows, fill_rows_costing, float};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// Mean negative log-likelihood, in nats, of `targets` under logits (T, vocab), each token counting by its weight.
@@ -37,14 +38,12 @@ impl CustomOp1 for CrossEntropy {
     }
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let logits = kernel::floats(logits, layout, self.name())?;
+        let logits = tensors::floats(logits, layout, self.name())?;
         let mut nll = vec![0f32; self.targets.len()];
-        kernel::fill_rows_costing(&mut nll, 1, self.vocab, |first, block| {
+        fill_rows_costing(&mut nll, 1, self.vocab, |first, block| {
             for (i, nll) in block.iter_mut().enumerate() {
                 let row = &logits[(first + i) * self.vocab..(first + i + 1) * self.vocab];
-                let max = kernel::max(row);
-                let target = row[self.targets[first + i] as usize];
-                *nll = kernel::sum_exp(row, max).ln() + max - target;
+                *nll = float::log_sum_exp(row) - row[self.targets[first + i] as usize];
             }
         });
         let mean: f64 = nll.iter().zip(&self.share).map(|(&n, &s)| f64::from(n) * f64::from(s)).sum();
@@ -54,14 +53,11 @@ impl CustomOp1 for CrossEntropy {
     // dlogits = share · (softmax(logits) - onehot(target)) · dloss
     fn bwd(&self, logits: &Tensor, _loss: &Tensor, dloss: &Tensor) -> Result<Option<Tensor>> {
         let dloss = dloss.to_scalar::<f32>()?;
-        let mut grad = kernel::with_floats([logits], self.name(), |[x]| Ok(x.to_vec()))?;
-        kernel::fill_rows(&mut grad, self.vocab, |first, block| {
+        let mut grad = tensors::with_floats([logits], self.name(), |[x]| Ok(x.to_vec()))?;
+        fill_rows(&mut grad, self.vocab, |first, block| {
             for (i, row) in block.chunks_exact_mut(self.vocab).enumerate() {
-                let share = self.share[first + i] * dloss;
-                let sum = kernel::exp_shifted(row, kernel::max(row));
-                let scale = share / sum;
-                row.iter_mut().for_each(|p| *p *= scale);
-                row[self.targets[first + i] as usize] -= share;
+                let target = self.targets[first + i] as usize;
+                float::cross_entropy_backward(row, target, self.share[first + i] * dloss);
             }
         });
         Ok(Some(Tensor::from_vec(grad, logits.shape(), logits.device())?))

@@ -11,16 +11,18 @@
 mod activate;
 mod attention;
 mod composed;
-mod kernel;
 mod layer_norm;
 mod linear;
 mod loss;
 mod norm;
 mod rope;
+mod softmax;
+mod tensors;
 
-pub(super) use kernel::{max, softmax, sum_exp, with_floats};
+pub(super) use softmax::softmax;
+pub(super) use tensors::with_floats;
 
-pub use activate::{Activation, activate, gate_mul};
+pub use activate::{Activation, activate, activation_named, activation_names, gate_mul};
 pub use attention::{Attend, Past, Span, attention};
 pub use layer_norm::layer_norm;
 pub use linear::linear;

@@ -1,17 +1,10 @@
 //! Rotary position embedding (Su et al. 2021, arXiv:2104.09864): pairs of features turn by an angle that grows with the
 //! position. The angles come in as tables, one row a token, so this knows no base, no scaling and no position.
 
-use super::{composed, kernel};
+use super::{composed, tensors};
+pub use bantam_kernels::float::Pairing;
+use bantam_kernels::{fill_rows, float};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-
-/// Which two features turn together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pairing {
-    /// i and i + rot/2, as transformers stores the weights ("neox").
-    Half,
-    /// 2i and 2i + 1, as the original Llama code and its GGUF files do.
-    Interleaved,
-}
 
 /// Turns x (T, heads, d) by the angles of cos and sin (T, rot/2); features from rot on stay as they are.
 /// Differentiable in x; the tables are constants. Fails when the tables do not fit x.
@@ -41,13 +34,13 @@ impl CustomOp1 for Turn {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.turned(kernel::floats(x, layout, self.name())?, layout.dims(), 1.0)?;
+        let y = self.turned(tensors::floats(x, layout, self.name())?, layout.dims(), 1.0)?;
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
     // A rotation's gradient is the rotation back.
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let dx = kernel::with_floats([dy], self.name(), |[dy]| self.turned(dy, x.dims(), -1.0))?;
+        let dx = tensors::with_floats([dy], self.name(), |[dy]| self.turned(dy, x.dims(), -1.0))?;
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }
@@ -57,47 +50,19 @@ impl Turn {
         let (heads, d, half) = (dims[1], dims[2], self.half);
         let width = heads * d;
         let mut y = vec![0f32; x.len()];
-        kernel::with_floats([&self.cos, &self.sin], self.name(), |[cos, sin]| {
-            kernel::fill_rows(&mut y, width, |first, block| {
+        tensors::with_floats([&self.cos, &self.sin], self.name(), |[cos, sin]| {
+            fill_rows(&mut y, width, |first, block| {
                 let mut turn_by = vec![0f32; half];
                 let rows = block.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width));
                 for (token, (y, x)) in (first..).zip(rows) {
                     let angle = token * half..(token + 1) * half;
                     let cos = &cos[angle.clone()];
                     turn_by.iter_mut().zip(&sin[angle]).for_each(|(t, s)| *t = direction * s);
-                    for (y, x) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                        turn_head(y, x, cos, &turn_by, self.pairing);
-                    }
+                    float::rope(x, d, cos, &turn_by, self.pairing, y);
                 }
             });
             Ok(())
         })?;
         Ok(y)
-    }
-}
-
-#[inline]
-fn turn_head(y: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32], pairing: Pairing) {
-    let half = cos.len();
-    let (y_turned, y_tail) = y.split_at_mut(2 * half);
-    let (x_turned, x_tail) = x.split_at(2 * half);
-    y_tail.copy_from_slice(x_tail);
-    match pairing {
-        Pairing::Half => {
-            let (y1, y2) = y_turned.split_at_mut(half);
-            let (x1, x2) = x_turned.split_at(half);
-            let (x1, x2, sin, y1, y2) = (&x1[..half], &x2[..half], &sin[..half], &mut y1[..half], &mut y2[..half]);
-            for i in 0..half {
-                y1[i] = x1[i] * cos[i] - x2[i] * sin[i];
-                y2[i] = x2[i] * cos[i] + x1[i] * sin[i];
-            }
-        }
-        Pairing::Interleaved => {
-            let pairs = y_turned.chunks_exact_mut(2).zip(x_turned.chunks_exact(2));
-            for ((y, x), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
-                y[0] = x[0] * cos - x[1] * sin;
-                y[1] = x[1] * cos + x[0] * sin;
-            }
-        }
     }
 }

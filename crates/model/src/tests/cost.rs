@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::goldens::{Golden, root};
 use crate::cost::cost;
 use crate::inspect::{Container, inspect};
-use crate::tokenizer::{Files, Outline};
+use crate::tokenizer::{Files, Summary};
 use crate::{Cache, LoadOptions, Precision, Span, load};
 use bantam_format::ggml::Type;
 
@@ -133,8 +133,8 @@ fn an_outline_says_of_every_tokenizer_what_the_tokenizer_says() {
     assert!(folders.len() > 10);
     for folder in folders {
         let files = || Files::of_folder(&folder).expect("files");
-        let whole = Outline::from(&files().tokenizer(Some(1), Some(2)).expect("tokenizer"));
-        let outline = Outline::of_files(files(), Some(1), Some(2)).expect("outline");
-        assert_eq!(outline, whole, "{}", folder.display());
+        let whole = Summary::from(&files().tokenizer(Some(1), Some(2)).expect("tokenizer"));
+        let summary = Summary::of_files(files(), Some(1), Some(2)).expect("summary");
+        assert_eq!(summary, whole, "{}", folder.display());
     }
 }

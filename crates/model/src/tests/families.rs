@@ -113,8 +113,8 @@ fn one_prefill_equals_step_by_step_decode() {
         };
         let stepped: Vec<Vec<f32>> = tokens.iter().map(step).collect();
         // those that turn as in the whole: a scaling may make a longer sequence another one altogether
-        let whole = golden.config.turning(tokens.len());
-        let first = (1..).find(|&len| golden.config.turning(len) == whole).expect("the whole turns like itself") - 1;
+        let whole = golden.config.rope_regime(tokens.len());
+        let first = (1..).find(|&len| golden.config.rope_regime(len) == whole).expect("the whole turns like itself") - 1;
         let far = distance(&stepped[first..], &prefill(&decoder, tokens)[first..]);
         assert!(far < 1e-4, "{name}: {far}");
         assert_eq!(caches[0].len(), tokens.len());

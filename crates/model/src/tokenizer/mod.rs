@@ -3,16 +3,16 @@
 //! are added, and the chat templates, which are kept as text and rendered in `chat`.
 //!
 //! `files` reads a checkpoint's own files (`early` and `sentencepiece` those from before tokenizer.json), `gguf` the
-//! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `skeleton` is what bantam's own
+//! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what bantam's own
 //! GGUF files say besides.
 
 mod early;
 mod files;
 pub mod gguf;
-mod outline;
+mod summary;
 mod pieces;
 mod sentencepiece;
-pub(crate) mod skeleton;
+pub(crate) mod components;
 pub(crate) mod splitters;
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use super::error::{Error, Result};
 pub use files::Files;
 #[cfg(test)]
 pub(crate) use files::Vocabulary;
-pub use outline::Outline;
+pub use summary::Summary;
 pub(crate) use pieces::{Kind, Pieces};
 
 /// A checkpoint's tokenizer.

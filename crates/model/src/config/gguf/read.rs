@@ -41,7 +41,7 @@ impl Family {
     /// The activation that goes without saying: a GGUF file has no key for it.
     pub(crate) fn usual_activation(&self) -> Activation {
         let defaults: serde_json::Value = serde_json::from_str(self.defaults).expect("the defaults of a row are JSON");
-        match defaults["hidden_act"].as_str().and_then(Activation::named) {
+        match defaults["hidden_act"].as_str().and_then(crate::ops::activation_named) {
             Some(Activation::Gelu) if self.gelu_is_tanh => Activation::GeluTanh,
             named => named.unwrap_or(Activation::Silu),
         }

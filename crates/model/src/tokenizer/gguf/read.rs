@@ -1,7 +1,7 @@
 //! A tokenizer out of the metadata of a GGUF file, which stores its parts (tokens, scores or merges, types) and the
 //! name of the way it splits text, but not tokenizer.json. Two kinds are known: `llama`, a SentencePiece vocabulary
 //! whose merges follow from the scores, and `gpt2`, byte-level BPE. Files that bantam wrote say the rest in their
-//! `skeleton`, and nothing is left to be known.
+//! `components`, and nothing is left to be known.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tokenizers::{DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use crate::error::{Error, Result};
 use crate::tokenizer::pieces::{self, Kind, Pieces};
-use crate::tokenizer::skeleton::{self, Skeleton};
+use crate::tokenizer::components::{self, Components};
 use crate::tokenizer::splitters::Splitter;
 use crate::tokenizer::{Rule, Token, Tokenizer};
 use bantam_format::gguf::Gguf;
@@ -59,13 +59,13 @@ impl<'a> Vocabulary<'a> {
 
     fn tokenizer(&self) -> Result<Tokenizer> {
         let kind = self.gguf.string("tokenizer.ggml.model")?;
-        let skeleton = match self.gguf.optional_string(skeleton::KEY) {
-            Some(text) => Some(Skeleton::read(text).map_err(|e| self.broken(e))?),
+        let components = match self.gguf.optional_string(components::KEY) {
+            Some(text) => Some(Components::read(text).map_err(|e| self.broken(e))?),
             None => None,
         };
-        let (inner, adds_bos) = match (kind, &skeleton) {
+        let (inner, adds_bos) = match (kind, &components) {
             (_, None) if self.gguf.has(WHOLE) => (self.whole_json()?, false),
-            ("llama" | "gpt2", Some(skeleton)) => (self.whole(skeleton, kind == "llama")?, false),
+            ("llama" | "gpt2", Some(components)) => (self.whole(components, kind == "llama")?, false),
             ("llama", None) => (self.pieces()?.tokenizer().map_err(|e| self.broken(e))?, true),
             ("gpt2", None) => self.byte_level()?,
             (other, _) => {
@@ -76,7 +76,7 @@ impl<'a> Vocabulary<'a> {
         let (bos, eos) = (self.token("bos")?, self.token("eos")?);
         let adds =
             |key: &str, default: bool| self.gguf.optional_bool(&format!("tokenizer.ggml.add_{key}_token"), default);
-        let plain = skeleton.is_none() && !self.gguf.has(WHOLE);
+        let plain = components.is_none() && !self.gguf.has(WHOLE);
         let rule = plain.then(|| Rule { bos: adds("bos", adds_bos), eos: adds("eos", false) });
         let mut tokenizer = Tokenizer::new(inner, bos, eos, rule).map_err(|e| self.broken(e))?;
         for (role, key) in ROLES {
@@ -104,8 +104,8 @@ impl<'a> Vocabulary<'a> {
             .map_err(|e| Error::broken(self.gguf.file(), format!("{WHOLE} is no tokenizer: {e}")))
     }
 
-    /// The tokenizer that the skeleton and the file's own lists make together.
-    fn whole(&self, skeleton: &Skeleton, pieces: bool) -> Result<tokenizers::Tokenizer> {
+    /// The tokenizer that the components and the file's own lists make together.
+    fn whole(&self, components: &Components, pieces: bool) -> Result<tokenizers::Tokenizer> {
         let merges = match self.gguf.has("tokenizer.ggml.merges") {
             true => self.merges()?,
             false if pieces => self.pieces()?.merges_by_score(),
@@ -113,7 +113,7 @@ impl<'a> Vocabulary<'a> {
         };
         let known = self.tokens.iter().zip(0..).zip(&self.kinds).filter(|(_, kind)| **kind != Kind::Unused);
         let vocab = known.map(|((token, id), _)| (token.clone(), id)).collect();
-        skeleton.clothe(vocab, merges, &self.tokens).map_err(|e| self.broken(e))
+        components.with_vocabulary(vocab, merges, &self.tokens).map_err(|e| self.broken(e))
     }
 
     /// SentencePiece BPE: spaces become ▁, unknown characters their bytes.

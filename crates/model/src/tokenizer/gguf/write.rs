@@ -5,7 +5,7 @@
 
 use crate::Tokenizer;
 use crate::config::gguf::{Pair, Told, text};
-use crate::tokenizer::skeleton::{self, Skeleton};
+use crate::tokenizer::components::{self, Components};
 use crate::tokenizer::splitters::{GPT4O, LLAMA3, QWEN2, QWEN35, TEKKEN};
 use crate::tokenizer::{Kind as Type, Pieces, Special};
 use anyhow::{Context, Result, bail};
@@ -112,7 +112,7 @@ pub fn of_tokenizer(tokenizer: &Tokenizer, size: usize, ends: &[u32]) -> Result<
     pairs.extend([("add_bos_token", Value::Bool(tokenizer.adds_bos())), ("add_eos_token", Value::Bool(adds_eos))]);
     let mut pairs: Vec<Pair> = pairs.into_iter().map(|(key, v)| (format!("tokenizer.ggml.{key}"), v)).collect();
     pairs.extend(templates(tokenizer));
-    pairs.push((skeleton::KEY.into(), Value::String(Skeleton::of(&json).write())));
+    pairs.push((components::KEY.into(), Value::String(Components::of(&json).write())));
     Ok(Told { pairs, notes })
 }
 
@@ -430,9 +430,9 @@ mod tests {
         composed["normalizer"] = json!({"type": "NFC"});
         let told = told(&composed, None, 4).expect("told");
         assert!(told.notes[0].starts_with("llama.cpp does not normalise text (NFC) as this tokenizer does"));
-        let own = told.pairs.iter().find(|(key, _)| key == skeleton::KEY).expect("bantam's own key");
+        let own = told.pairs.iter().find(|(key, _)| key == components::KEY).expect("bantam's own key");
         assert!(matches!(&own.1, Value::String(text) if text.contains("NFC")));
-        assert!(pairs(&byte_level(byte_level_step(true), false), None, 4).contains_key(skeleton::KEY));
+        assert!(pairs(&byte_level(byte_level_step(true), false), None, 4).contains_key(components::KEY));
     }
 
     #[test]

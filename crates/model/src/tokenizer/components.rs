@@ -16,7 +16,7 @@ pub(crate) const KEY: &str = "bantam.tokenizer";
 
 /// tokenizer.json without vocabulary and merges; added tokens by their flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Skeleton {
+pub(crate) struct Components {
     normalizer: Value,
     pre_tokenizer: Value,
     post_processor: Value,
@@ -34,7 +34,7 @@ const FLAGS: [(char, &str); 5] =
 /// The lists of the model that GGUF has keys for.
 const LISTS: [&str; 2] = ["vocab", "merges"];
 
-impl Skeleton {
+impl Components {
     /// Of a tokenizer.json.
     pub fn of(json: &Value) -> Self {
         let part = |name: &str| json.get(name).cloned().unwrap_or_default();
@@ -63,7 +63,7 @@ impl Skeleton {
     }
 
     /// The tokenizer, with tokens and merges given back. `tokens` has every token at its number.
-    pub fn clothe(
+    pub fn with_vocabulary(
         &self,
         vocab: Vocab,
         merges: Vec<(String, String)>,

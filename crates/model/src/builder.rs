@@ -9,7 +9,7 @@ use super::norm::Norm;
 use super::weights::Weights;
 
 #[derive(Clone, Copy)]
-pub struct Site<'a> {
+pub struct Builder<'a> {
     pub config: &'a Config,
     pub weights: &'a dyn Weights,
     pub layer: usize,
@@ -18,7 +18,7 @@ pub struct Site<'a> {
 /// A matrix of the graph and what it is: its part, and its number where there are several.
 pub type Named<'a> = (Part, usize, &'a Linear);
 
-impl Site<'_> {
+impl Builder<'_> {
     /// The matrix of a part, (out, inp), with a bias where the config says so.
     pub fn linear(&self, part: Part, out: usize, inp: usize, biased: bool) -> Result<Linear> {
         self.nth_linear(part, 0, out, inp, biased)

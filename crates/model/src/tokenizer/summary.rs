@@ -1,5 +1,5 @@
 //! What can be said of a tokenizer without building it. A vocabulary of 150,000 tokens with its merges takes a quarter
-//! of a second to build; to count its tokens, and to learn what is set around a text, a hollow one is enough: the same
+//! of a second to build; to count its tokens, and to learn what is set around a text, a small one is enough: the same
 //! files with only the tokens in it that have a part to play.
 
 use std::borrow::Cow;
@@ -17,13 +17,13 @@ use bantam_format::gguf::Gguf;
 
 /// A tokenizer's facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outline {
+pub struct Summary {
     pub tokens: usize,
     pub adds_bos: bool,
     pub has_chat_template: bool,
 }
 
-impl From<&Tokenizer> for Outline {
+impl From<&Tokenizer> for Summary {
     fn from(tokenizer: &Tokenizer) -> Self {
         Self {
             tokens: tokenizer.len(),
@@ -33,7 +33,7 @@ impl From<&Tokenizer> for Outline {
     }
 }
 
-impl Outline {
+impl Summary {
     /// Of a checkpoint's files. Merges are not looked at: whether they fit the vocabulary shows when it is loaded.
     pub(crate) fn of_files(mut files: Files, bos: Option<u32>, eos: Option<u32>) -> Result<Self> {
         let Vocabulary::Json(json) = &files.vocabulary else { return Ok(Self::from(&files.tokenizer(bos, eos)?)) };

@@ -1,0 +1,270 @@
+//! The types of ggml that are computed with, a file each. A new type is a file and a row in `TYPES`.
+//!
+//! A quantized type says how one of its blocks is unpacked: to quants of a byte, scales, and offsets. Reading and
+//! multiplying follow from that. x = scale·(quant − ZERO) + offset.
+//!
+//! Layouts: the block structs in ggml-common.h (github.com/ggml-org/ggml). Multi-byte numbers are little-endian.
+
+mod bf16;
+mod bits;
+mod f16;
+mod f32;
+mod iq4_nl;
+mod iq4_xs;
+mod q2_k;
+mod q3_k;
+mod q4_0;
+mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_1;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+mod search;
+
+use bantam_format::ggml::Type;
+
+use crate::error::Error;
+use crate::isa::Isa;
+use crate::product::Part;
+use crate::simd::{self, CHUNK, Form, Kernels, Simd, Task};
+use crate::tiles::{multiply_floats, multiply_quants};
+
+/// The types, a row each: `both` where blocks are written too, `read` where they are only read.
+static TYPES: [&dyn BlockType; 15] = [
+    &Floats(f32::F32),
+    &Floats(f16::F16),
+    &Floats(bf16::Bf16),
+    &Both(q4_0::Q4_0),
+    &Read(q4_1::Q4_1),
+    &Both(q5_0::Q5_0),
+    &Both(q5_1::Q5_1),
+    &Both(q8_0::Q8_0),
+    &Both(q2_k::Q2K),
+    &Both(q3_k::Q3K),
+    &Both(q4_k::Q4K),
+    &Both(q5_k::Q5K),
+    &Both(q6_k::Q6K),
+    &Read(iq4_nl::Iq4Nl),
+    &Read(iq4_xs::Iq4Xs),
+];
+
+/// A ggml type that weights are stored in: how rows of it are read, written and multiplied.
+pub trait BlockType: Sync {
+    /// Names the type.
+    fn ggml_type(&self) -> Type;
+
+    /// Reads whole blocks, as ggml does to the bit.
+    ///
+    /// # Errors
+    /// Where the bytes are not those of as many weights as `to` has room for.
+    fn decode(&self, isa: Isa, blocks: &[u8], to: &mut [f32]) -> Result<(), Error>;
+
+    /// Whether `encode` writes the type.
+    fn writes(&self) -> bool;
+
+    /// Writes weights, which are finite, as blocks. `importance` says for each weight how much an error in it matters,
+    /// relative to the others of its block (the mean square of what it is multiplied with); `None` where nothing is known.
+    ///
+    /// # Errors
+    /// Where nothing here writes the type, or lengths do not fit.
+    fn encode(&self, isa: Isa, weights: &[f32], importance: Option<&[f32]>, blocks: &mut [u8]) -> Result<(), Error>;
+
+    /// Multiplies one thread's share of a product.
+    #[doc(hidden)]
+    fn multiply(&self, isa: Isa, part: &Part<'_>);
+}
+
+/// The type's code, where there is some.
+pub fn of(ty: Type) -> Option<&'static dyn BlockType> {
+    TYPES.into_iter().find(|block| block.ggml_type() == ty)
+}
+
+/// The types that are computed with.
+pub fn types() -> impl Iterator<Item = &'static dyn BlockType> {
+    TYPES.into_iter()
+}
+
+/// The names of all types that are computed with, for sentences.
+pub(crate) fn names() -> String {
+    types().map(|block| block.ggml_type().name()).collect::<Vec<_>>().join(", ")
+}
+
+/// A type whose weights are small integers with shared scales.
+pub(crate) trait Quants: Copy + Send + Sync + 'static {
+    const TYPE: Type;
+    /// How many scales and offsets there are, and the largest quant.
+    type Form: Form;
+    /// The quant that stands for zero.
+    const ZERO: i32;
+
+    const WEIGHTS: usize = Self::TYPE.block();
+    const BYTES: usize = Self::TYPE.block_bytes();
+
+    /// Unpacks a block: as many quants as it has weights, as many scales and offsets for each 32 of them as the form
+    /// says. Must be `#[inline(always)]`, to be compiled with the set's instructions.
+    fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]);
+
+    /// Reads a block.
+    #[inline(always)]
+    fn decode<S: Simd>(simd: S, block: &[u8], to: &mut [f32]) {
+        let (mut quants, mut scales, mut offsets) = ([0; CHUNK], [0.0; 16], [0.0; 16]);
+        Self::unpack(simd, block, &mut quants[..Self::WEIGHTS], &mut scales, &mut offsets);
+        for (half, (to, quants)) in to.as_chunks_mut::<16>().0.iter_mut().zip(quants.as_chunks::<16>().0).enumerate() {
+            let scale = scales[half * Self::Form::SCALES / 2];
+            for (to, quant) in to.iter_mut().zip(quants) {
+                *to = scale * (i32::from(*quant) - Self::ZERO) as f32;
+            }
+            if Self::Form::OFFSETS > 0 {
+                let offset = offsets[half * Self::Form::OFFSETS / 2];
+                to.iter_mut().for_each(|to| *to += offset);
+            }
+        }
+    }
+}
+
+/// A quantized type that is written, too.
+pub(crate) trait Encode: Quants {
+    /// Writes a block. Must be `#[inline(always)]`.
+    fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]);
+}
+
+/// A type whose weights are floats, each for itself.
+pub(crate) trait Plain: Copy + Send + Sync + 'static {
+    const TYPE: Type;
+    const BYTES: usize = Self::TYPE.block_bytes();
+
+    /// Widens weights. Must be `#[inline(always)]`.
+    fn decode<S: Simd>(simd: S, bytes: &[u8], to: &mut [f32]);
+
+    /// Narrows weights.
+    fn encode(weights: &[f32], bytes: &mut [u8]);
+}
+
+struct Floats<P>(P);
+struct Read<Q>(Q);
+struct Both<Q>(Q);
+
+impl<P: Plain> BlockType for Floats<P> {
+    fn ggml_type(&self) -> Type {
+        P::TYPE
+    }
+
+    fn decode(&self, isa: Isa, blocks: &[u8], to: &mut [f32]) -> Result<(), Error> {
+        fits(P::TYPE, to.len(), blocks.len())?;
+        simd::run_plain(isa, DecodeFloats(self.0, blocks, to));
+        Ok(())
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn encode(&self, _: Isa, weights: &[f32], _: Option<&[f32]>, blocks: &mut [u8]) -> Result<(), Error> {
+        fits(P::TYPE, weights.len(), blocks.len())?;
+        P::encode(weights, blocks);
+        Ok(())
+    }
+
+    fn multiply(&self, isa: Isa, part: &Part<'_>) {
+        multiply_floats::<P>(isa, part);
+    }
+}
+
+impl<Q: Quants> BlockType for Read<Q> {
+    fn ggml_type(&self) -> Type {
+        Q::TYPE
+    }
+
+    fn decode(&self, isa: Isa, blocks: &[u8], to: &mut [f32]) -> Result<(), Error> {
+        fits(Q::TYPE, to.len(), blocks.len())?;
+        simd::run_plain(isa, Decode(self.0, blocks, to));
+        Ok(())
+    }
+
+    fn writes(&self) -> bool {
+        false
+    }
+
+    fn encode(&self, _: Isa, _: &[f32], _: Option<&[f32]>, _: &mut [u8]) -> Result<(), Error> {
+        Err(Error::NoEncoder(Q::TYPE))
+    }
+
+    fn multiply(&self, isa: Isa, part: &Part<'_>) {
+        multiply_quants::<Q>(isa, part);
+    }
+}
+
+impl<Q: Encode> BlockType for Both<Q> {
+    fn ggml_type(&self) -> Type {
+        Q::TYPE
+    }
+
+    fn decode(&self, isa: Isa, blocks: &[u8], to: &mut [f32]) -> Result<(), Error> {
+        Read(self.0).decode(isa, blocks, to)
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn encode(&self, isa: Isa, weights: &[f32], importance: Option<&[f32]>, blocks: &mut [u8]) -> Result<(), Error> {
+        fits(Q::TYPE, weights.len(), blocks.len())?;
+        if let Some(importance) = importance {
+            Error::unless_long("importance", importance.len(), weights.len())?;
+        }
+        simd::run_plain(isa, EncodeBlocks(self.0, weights, importance, blocks));
+        Ok(())
+    }
+
+    fn multiply(&self, isa: Isa, part: &Part<'_>) {
+        Read(self.0).multiply(isa, part);
+    }
+}
+
+/// Refuses weights that are no whole blocks, or bytes that are not as many as theirs.
+fn fits(ty: Type, weights: usize, bytes: usize) -> Result<(), Error> {
+    let should = ty.bytes(weights).ok_or(Error::Columns { ty, columns: weights })?;
+    Error::unless_long("the blocks", bytes, should)
+}
+
+struct DecodeFloats<'a, P>(P, &'a [u8], &'a mut [f32]);
+
+impl<P: Plain> Task for DecodeFloats<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Kernels>(self, simd: S) {
+        P::decode(simd, self.1, self.2);
+    }
+}
+
+struct Decode<'a, Q>(Q, &'a [u8], &'a mut [f32]);
+
+impl<Q: Quants> Task for Decode<'_, Q> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Kernels>(self, simd: S) {
+        for (block, to) in self.1.chunks_exact(Q::BYTES).zip(self.2.chunks_exact_mut(Q::WEIGHTS)) {
+            Q::decode(simd, block, to);
+        }
+    }
+}
+
+struct EncodeBlocks<'a, Q>(Q, &'a [f32], Option<&'a [f32]>, &'a mut [u8]);
+
+impl<Q: Encode> Task for EncodeBlocks<'_, Q> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Kernels>(self, _: S) {
+        let EncodeBlocks(_, weights, importance, blocks) = self;
+        for (i, (weights, block)) in weights.chunks_exact(Q::WEIGHTS).zip(blocks.chunks_exact_mut(Q::BYTES)).enumerate()
+        {
+            let importance = importance.map(|all| &all[i * Q::WEIGHTS..(i + 1) * Q::WEIGHTS]);
+            Q::encode(weights, importance, block);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Q4_0: 32 weights, x = d·(q − 8). Layout: d f16; 16 bytes, weight j in the low and weight j+16 in the high half of
+//! byte j.
+
+use bantam_format::ggml::Type;
+
+use super::bits::{halves, pack_halves, whole, whole_mut, word};
+use super::search::legacy;
+use super::{Encode, Quants};
+use crate::simd::{Of, Simd};
+
+#[derive(Clone, Copy)]
+pub(super) struct Q4_0;
+
+impl Quants for Q4_0 {
+    const TYPE: Type = Type::Q4_0;
+    type Form = Of<1, 0, 15>;
+    const ZERO: i32 = 8;
+
+    #[inline(always)]
+    fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        let block: &[u8; 18] = whole(block);
+        halves(whole(&block[2..]), whole_mut(quants));
+        scales[0] = simd.f16(word(block, 0));
+    }
+}
+
+impl Encode for Q4_0 {
+    #[inline(always)]
+    fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
+        let (d, q) = legacy::scaled(whole(weights), importance.map(whole), (-8.0, 7.0));
+        block[..2].copy_from_slice(&d.to_le_bytes());
+        pack_halves(&q.map(|q| (q + 8) as u8), whole_mut(&mut block[2..]));
+    }
+}

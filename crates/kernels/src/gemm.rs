@@ -1,0 +1,97 @@
+//! Products of plain floats in any layout, by the `gemm` crate.
+
+use gemm::Parallelism;
+
+use crate::pool;
+
+/// A read-only matrix in memory: element (i, j) is `data[i * rows + j * cols]`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(data: &'a [f32], row_stride: usize) -> Self {
+        View { data, rows: row_stride, cols: 1 }
+    }
+
+    pub(crate) fn t(self) -> Self {
+        View { data: self.data, rows: self.cols, cols: self.rows }
+    }
+
+    fn holds(&self, m: usize, n: usize) -> bool {
+        m == 0 || n == 0 || (m - 1) * self.rows + (n - 1) * self.cols < self.data.len()
+    }
+}
+
+/// dst (m, n; row stride `dst_rows`) = `keep` * dst + `scale` * a (m, k) · b (k, n); `keep` zero overwrites.
+///
+/// # Safety
+/// `dst` must be valid for writes of the m rows of n floats, and nothing else may touch those floats meanwhile.
+#[allow(clippy::too_many_arguments)] // it is a BLAS signature
+pub(crate) unsafe fn gemm_into(
+    dst: *mut f32,
+    dst_rows: usize,
+    (m, k, n): (usize, usize, usize),
+    keep: f32,
+    scale: f32,
+    a: View<'_>,
+    b: View<'_>,
+    parallelism: Parallelism,
+) {
+    assert!(a.holds(m, k) && b.holds(k, n), "a gemm operand is shorter than its shape says");
+    if m == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: the operands were checked above; dst is the caller's promise.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst,
+            1,
+            dst_rows as isize,
+            keep != 0.0, //
+            a.data.as_ptr(),
+            a.cols as isize,
+            a.rows as isize, //
+            b.data.as_ptr(),
+            b.cols as isize,
+            b.rows as isize, //
+            keep,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// How a product of plain floats reads one of its sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// As it lies.
+    Plain,
+    /// Rows for columns.
+    Transposed,
+}
+
+/// Multiplies a (m, k) with b (k, n), each as it lies or transposed, on all threads; gives (m, n).
+pub fn float_product((m, k, n): (usize, usize, usize), a: (&[f32], Side), b: (&[f32], Side)) -> Vec<f32> {
+    let view = |(data, side): (_, Side), rows, columns| match side {
+        Side::Plain => View::new(data, columns),
+        Side::Transposed => View::new(data, rows).t(),
+    };
+    let mut dst = vec![0f32; m * n];
+    let parallelism = match pool::threads() {
+        1 => Parallelism::None,
+        threads => Parallelism::Rayon(threads),
+    };
+    // SAFETY: dst has m rows of n floats and is ours alone.
+    unsafe { gemm_into(dst.as_mut_ptr(), n, (m, k, n), 0.0, 1.0, view(a, m, k), view(b, k, n), parallelism) };
+    dst
+}

@@ -1,0 +1,41 @@
+//! Products of f32 activations with weights as checkpoints store them, and the blocks of ggml's types: slices in, slices
+//! out. No files, no tensors, no models; the only home of unsafe arithmetic.
+//!
+//! ```text
+//! block/      a file a type: how a block is unpacked, read and written     a new type is a file and a row in block/mod.rs
+//! simd/       a file an instruction set: the few loops that the compiler does not find by itself
+//! isa         which instruction set runs: the best one, or the one that BANTAM_ISA names
+//! activations x quantized to Q8, once a product
+//! product     x Wᵀ, as callers ask for it and threads share it
+//! tiles       the loops: tiles of W unpacked in first-level cache and multiplied with all rows of x
+//! pool        work shared between threads
+//! ```
+//!
+//! The scalar code is the reference. Products with quantized weights are equal to its results to the bit on every
+//! instruction set, for any number of rows of x and of threads; those with plain floats differ in the last bits only
+//! between instruction sets.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs, unreachable_pub)]
+
+mod activations;
+pub mod attention;
+pub mod block;
+mod error;
+pub mod float;
+mod gemm;
+mod isa;
+mod matrix;
+mod pool;
+mod product;
+mod simd;
+mod tiles;
+
+pub use bantam_format::ggml;
+pub use block::BlockType;
+pub use error::Error;
+pub use gemm::{Side, float_product};
+pub use isa::{Isa, isa};
+pub use matrix::{Matrix, decode_rows};
+pub use pool::{fill_rows, fill_rows_costing};
+pub use product::{product, product_on, products, products_on};

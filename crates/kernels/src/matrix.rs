@@ -1,0 +1,112 @@
+//! Weights as a checkpoint stores them: the bytes of a matrix, and what they are.
+
+use bantam_format::ggml::Type;
+
+use crate::block::{self, BlockType};
+use crate::error::Error;
+use crate::isa::isa;
+
+/// A matrix W, (out, inp): rows of whole blocks, one after the other, as they lie in a file.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    block: &'static dyn BlockType,
+    out: usize,
+    inp: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Matrix<'a> {
+    /// Takes bytes as `out` rows of `inp` weights.
+    ///
+    /// # Errors
+    /// Where nothing here computes with the type, a row is no whole blocks, or the bytes are not as many as the
+    /// weights take.
+    pub fn new(ty: Type, out: usize, inp: usize, bytes: &'a [u8]) -> Result<Matrix<'a>, Error> {
+        let block = block::of(ty).ok_or(Error::Type(ty))?;
+        let row = ty.bytes(inp).ok_or(Error::Columns { ty, columns: inp })?;
+        let should = row.checked_mul(out).ok_or(Error::TooLarge { out, inp })?;
+        Error::unless_long("the matrix in bytes", bytes.len(), should)?;
+        Ok(Matrix { block, out, inp, bytes })
+    }
+
+    /// The type of its weights.
+    pub fn ggml_type(&self) -> Type {
+        self.block.ggml_type()
+    }
+
+    /// Rows: numbers that come out of a product.
+    pub fn out(&self) -> usize {
+        self.out
+    }
+
+    /// Columns: numbers that go into a product.
+    pub fn inp(&self) -> usize {
+        self.inp
+    }
+
+    /// The blocks, row after row.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn block(&self) -> &'static dyn BlockType {
+        self.block
+    }
+
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.bytes.len().checked_div(self.out).unwrap_or(0)
+    }
+}
+
+/// Reads the rows at `ids` of a matrix, such as an embedding, to `to`, (ids, inp).
+///
+/// # Errors
+/// Where the matrix has no such row, or `to` another length.
+pub fn decode_rows(w: &Matrix<'_>, ids: &[usize], to: &mut [f32]) -> Result<(), Error> {
+    Error::unless_long("the rows to write", to.len(), ids.len() * w.inp)?;
+    if let Some(&row) = ids.iter().find(|&&id| id >= w.out) {
+        return Err(Error::Row { row, out: w.out });
+    }
+    let bytes = w.row_bytes();
+    for (id, to) in ids.iter().zip(to.chunks_exact_mut(w.inp.max(1))) {
+        w.block.decode(isa(), &w.bytes[id * bytes..(id + 1) * bytes], to)?;
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for Matrix<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Matrix({}, {}, {})", self.ggml_type(), self.out, self.inp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_matrix_is_refused_in_a_sentence() {
+        let said = |ty, out, inp, bytes: &[u8]| Matrix::new(ty, out, inp, bytes).expect_err("refused").to_string();
+        assert_eq!(
+            said(Type::IQ2_XS, 1, 256, &[0; 74]),
+            "nothing here computes with weights of type IQ2_XS; allowed are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, \
+             Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS"
+        );
+        assert_eq!(said(Type::Q4_K, 1, 288, &[]), "a row of 288 weights is no whole blocks of Q4_K, which have 256");
+        assert_eq!(said(Type::Q4_0, 2, 32, &[0; 35]), "the matrix in bytes has length 35, not 36");
+        assert_eq!(
+            said(Type::F32, usize::MAX, 2, &[]),
+            format!("a matrix of {} rows and 2 columns is larger than memory", usize::MAX)
+        );
+    }
+
+    #[test]
+    fn rows_are_read_by_their_numbers() {
+        let bytes: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let w = Matrix::new(Type::F32, 3, 2, &bytes).expect("a matrix");
+        let mut rows = [0.0; 4];
+        decode_rows(&w, &[2, 0], &mut rows).expect("rows");
+        assert_eq!(rows, [4.0, 5.0, 0.0, 1.0]);
+        assert_eq!(decode_rows(&w, &[3, 0], &mut rows), Err(Error::Row { row: 3, out: 3 }));
+    }
+}

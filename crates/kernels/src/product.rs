@@ -1,0 +1,175 @@
+//! x Wᵀ: what callers ask for, and how it is shared between threads. `tiles` has the loops.
+
+use std::ops::Range;
+
+use crate::activations::Activations;
+use crate::error::Error;
+use crate::isa::{Isa, isa};
+use crate::matrix::Matrix;
+use crate::pool;
+use crate::simd::{GROUP, MOST_ROWS, X_ROWS};
+
+/// Up to this many weights, times each four rows of x, a product stays on its thread: handing out work costs about ten
+/// microseconds, and much more on a host that is busy.
+const SERIAL_UP_TO: usize = 1 << 18;
+/// Parts a thread gets, so that one that is held up leaves the others something to do.
+const PARTS_PER_THREAD: usize = 4;
+
+/// Multiplies x, (rows, inp), with Wᵀ, W (out, inp), to y, (rows, out).
+///
+/// With quantized W, x is rounded to eight bits a number, 32 numbers sharing a scale. What is not finite in x makes its
+/// row of y NaN.
+///
+/// # Errors
+/// Where x or y has another length than that.
+pub fn product(x: &[f32], rows: usize, w: &Matrix<'_>, y: &mut [f32]) -> Result<(), Error> {
+    product_on(isa(), x, rows, w, y)
+}
+
+/// As `product`, with an instruction set by choice; scalar where the processor does not have it.
+///
+/// # Errors
+/// As `product`.
+pub fn product_on(isa: Isa, x: &[f32], rows: usize, w: &Matrix<'_>, y: &mut [f32]) -> Result<(), Error> {
+    products_on(isa, x, rows, &mut [(w, y)])
+}
+
+/// Multiplies one x with several matrices at once, each with the y that it fills: q, k and v, or gate and up. x is
+/// quantized once, and threads are woken once.
+///
+/// # Errors
+/// Where x or a y has another length than the shapes make.
+pub fn products(x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &mut [f32])]) -> Result<(), Error> {
+    products_on(isa(), x, rows, each)
+}
+
+/// As `products`, with an instruction set by choice; scalar where the processor does not have it.
+///
+/// # Errors
+/// As `products`.
+pub fn products_on(isa: Isa, x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &mut [f32])]) -> Result<(), Error> {
+    for (w, y) in each.iter() {
+        Error::unless_long("x", x.len(), rows * w.inp())?;
+        Error::unless_long("y", y.len(), rows * w.out())?;
+    }
+    let quantized = each.iter().find(|(w, _)| w.ggml_type().is_quantized());
+    let quantized = quantized.map(|(w, _)| Activations::new(isa, x, w.inp()));
+    let input = Input { floats: x, quantized: quantized.as_ref() };
+    let jobs: Vec<Job<'_>> = each.iter_mut().map(|(w, y)| Job::new(w, y)).collect();
+    Shares::new(&jobs, rows).run(|job, out, rows| {
+        let w = &job.w;
+        // no two shares have a row of W and one of x in common, so that each y has one writer; `each` is borrowed throughout
+        w.block().multiply(isa, &Part { w, x: input, rows, out, y: job.y });
+    });
+    Ok(())
+}
+
+/// x in the forms that matrices want.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    /// (rows, inp)
+    pub(crate) floats: &'a [f32],
+    /// There where a matrix is quantized.
+    pub(crate) quantized: Option<&'a Activations>,
+}
+
+/// One thread's share of a product: some rows of W times some rows of x.
+pub struct Part<'a> {
+    pub(crate) w: &'a Matrix<'a>,
+    pub(crate) x: Input<'a>,
+    /// Of x.
+    pub(crate) rows: Range<usize>,
+    /// Of W.
+    pub(crate) out: Range<usize>,
+    pub(crate) y: Target,
+}
+
+/// y, (rows, width), of which each part writes its own numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    start: *mut f32,
+    len: usize,
+    width: usize,
+}
+
+// SAFETY: parts write numbers of their own, see `products_on`.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// Writes numbers of a row, from a column on.
+    ///
+    /// # Safety
+    /// The y that this was made of must be alive, and nothing else may touch these numbers meanwhile.
+    pub(crate) unsafe fn write(self, row: usize, column: usize, numbers: &[f32]) {
+        let at = row * self.width + column;
+        assert!(column + numbers.len() <= self.width && at + numbers.len() <= self.len, "a part lies within y");
+        // SAFETY: within y, as just seen, and this part's own by the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), self.start.add(at), numbers.len()) }
+    }
+}
+
+/// A matrix and where its product goes.
+struct Job<'a> {
+    w: Matrix<'a>,
+    y: Target,
+}
+
+impl<'a> Job<'a> {
+    fn new(w: &Matrix<'a>, y: &mut [f32]) -> Job<'a> {
+        Job { w: *w, y: Target { start: y.as_mut_ptr(), len: y.len(), width: w.out() } }
+    }
+
+    /// Tiles of the largest size.
+    fn units(&self) -> usize {
+        self.w.out().div_ceil(MOST_ROWS)
+    }
+}
+
+/// How work is cut: tiles of all matrices, one matrix behind the other, in `parts`; and where tiles are few, the rows of
+/// x in `cuts`.
+struct Shares<'a> {
+    jobs: &'a [Job<'a>],
+    rows: usize,
+    units: usize,
+    parts: usize,
+    cuts: usize,
+}
+
+impl<'a> Shares<'a> {
+    fn new(jobs: &'a [Job<'a>], rows: usize) -> Shares<'a> {
+        let units = jobs.iter().map(Job::units).sum();
+        let weights = jobs.iter().map(|job| job.w.out() * job.w.inp()).sum::<usize>();
+        let threads = pool::threads();
+        if threads == 1 || weights.saturating_mul(rows.div_ceil(X_ROWS)) <= SERIAL_UP_TO {
+            return Shares { jobs, rows, units, parts: 1, cuts: 1 };
+        }
+        let parts = units.clamp(1, threads * PARTS_PER_THREAD);
+        let cuts = (2 * threads / parts).clamp(1, rows.div_ceil(GROUP));
+        Shares { jobs, rows, units, parts, cuts }
+    }
+
+    /// Calls `multiply` with a matrix, some of its rows, and some of the rows of x, until all is done.
+    fn run(&self, multiply: impl Fn(&Job<'_>, Range<usize>, Range<usize>) + Sync + Send) {
+        pool::parallel(self.parts * self.cuts, |index| {
+            let units = share(self.units, index % self.parts, self.parts);
+            let rows = share(self.rows, index / self.parts, self.cuts);
+            let mut first = 0;
+            for job in self.jobs {
+                let end = (first + job.units()).min(units.end);
+                let start = first.max(units.start);
+                if start < end {
+                    let out = (start - first) * MOST_ROWS..((end - first) * MOST_ROWS).min(job.w.out());
+                    multiply(job, out, rows.clone());
+                }
+                first += job.units();
+            }
+        });
+    }
+}
+
+/// The share of a number that a part gets.
+fn share(all: usize, part: usize, parts: usize) -> Range<usize> {
+    all * part / parts..all * (part + 1) / parts
+}

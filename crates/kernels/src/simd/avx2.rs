@@ -1,0 +1,391 @@
+//! AVX2 with FMA and F16C, and the same with VNNI's products of bytes: vectors of 256 bits, tiles of 16 rows in two of
+//! them.
+
+use std::arch::x86_64::*;
+
+use super::{CHUNK, Form, GROUP, Kernels, Quantized, Simd, Task, Tile, WORDS};
+
+const ROWS: usize = 16;
+/// Vectors in a row of a tile.
+const V: usize = 2;
+const LANES: usize = 8;
+
+/// AVX2, FMA and F16C.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// The same and AVX-VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct AvxVnni(());
+
+impl Avx2 {
+    /// The proof that this processor has it, if it has.
+    #[inline]
+    pub(crate) fn new() -> Option<Avx2> {
+        let all =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        all.then_some(Avx2(()))
+    }
+
+    /// Compiles a task for it, and runs it.
+    #[inline]
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn compiled<T: Task>(task: T, simd: Avx2) -> T::Output {
+            task.run(simd)
+        }
+        // SAFETY: `self` is the proof of these features.
+        unsafe { compiled(task, self) }
+    }
+}
+
+impl AvxVnni {
+    /// The proof that this processor has it, if it has.
+    #[inline]
+    pub(crate) fn new() -> Option<AvxVnni> {
+        (Avx2::new().is_some() && is_x86_feature_detected!("avxvnni")).then_some(AvxVnni(()))
+    }
+
+    /// Compiles a task for it, and runs it.
+    #[inline]
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+        #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+        fn compiled<T: Task>(task: T, simd: AvxVnni) -> T::Output {
+            task.run(simd)
+        }
+        // SAFETY: `self` is the proof of these features.
+        unsafe { compiled(task, self) }
+    }
+}
+
+/// What both have alike.
+macro_rules! simd {
+    ($isa:ident, $signed:literal, $dots:ident) => {
+        impl Simd for $isa {
+            const ROWS: usize = ROWS;
+            const SIGNED: bool = $signed;
+
+            #[inline(always)]
+            fn f16(self, bits: u16) -> f32 {
+                // SAFETY: `self` is the proof of F16C.
+                unsafe { f16(bits) }
+            }
+
+            #[inline(always)]
+            fn eight_f16(self, bytes: &[u8; 16]) -> [f32; 8] {
+                // SAFETY: `self` is the proof of F16C.
+                unsafe { eight_f16(bytes) }
+            }
+
+            #[inline(always)]
+            fn choose(self, values: &[u8; 16], index: [u8; 16]) -> [u8; 16] {
+                // SAFETY: `self` is the proof of AVX2, which includes SSSE3.
+                unsafe { choose(values, index) }
+            }
+
+            #[inline(always)]
+            fn prefetch(self, line: *const u8) {
+                // SAFETY: x86-64 has SSE, and a hint may name any address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+            }
+        }
+
+        impl Kernels for $isa {
+            #[inline(always)]
+            fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]) {
+                // SAFETY: `self` is the proof of AVX2.
+                unsafe { transpose(from, stride, to) }
+            }
+
+            #[inline(always)]
+            fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]) {
+                // SAFETY: `self` is the proof of the features.
+                unsafe { $dots::quants::<F, M>(tile, x, sums) }
+            }
+
+            #[inline(always)]
+            fn floats<const M: usize>(self, tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
+                // SAFETY: `self` is the proof of AVX2 and FMA.
+                unsafe { floats::<M>(tile, x, sums) }
+            }
+        }
+    };
+}
+
+simd!(Avx2, true, pairs);
+simd!(AvxVnni, false, vnni);
+
+/// An f16 by its bits.
+#[inline]
+#[target_feature(enable = "f16c")]
+pub(super) fn f16(bits: u16) -> f32 {
+    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
+}
+
+/// Eight f16.
+#[inline]
+#[target_feature(enable = "avx,f16c")]
+pub(super) fn eight_f16(bytes: &[u8; 16]) -> [f32; 8] {
+    let mut to = [0.0; 8];
+    // SAFETY: loads 16 bytes and stores 8 floats, which the arrays have.
+    unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().cast()))) };
+    to
+}
+
+/// For each index, below 16, the value that it numbers.
+#[inline]
+#[target_feature(enable = "ssse3")]
+pub(super) fn choose(values: &[u8; 16], index: [u8; 16]) -> [u8; 16] {
+    let mut chosen = [0; 16];
+    // SAFETY: loads and stores 16 bytes, which the arrays have.
+    unsafe {
+        let values = _mm_loadu_si128(values.as_ptr().cast());
+        let index = _mm_loadu_si128(index.as_ptr().cast());
+        _mm_storeu_si128(chosen.as_mut_ptr().cast(), _mm_shuffle_epi8(values, index));
+    }
+    chosen
+}
+
+/// (16, 16) words, by squares of 8.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose(from: &[u32], stride: usize, to: &mut [u32]) {
+    assert!(from.len() > (ROWS - 1) * stride + WORDS - 1 && to.len() >= ROWS * WORDS);
+    for row in (0..ROWS).step_by(LANES) {
+        for word in (0..WORDS).step_by(LANES) {
+            // SAFETY: squares of 8 within what was just held against the slices' lengths.
+            unsafe { square(from.as_ptr().add(row * stride + word), stride, to.as_mut_ptr().add(word * ROWS + row)) };
+        }
+    }
+}
+
+/// (8, 8) words, the rows `stride` and ROWS apart.
+///
+/// # Safety
+/// `from` and `to` must have room for that.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn square(from: *const u32, stride: usize, to: *mut u32) {
+    // SAFETY: the caller's promise.
+    let r: [__m256i; 8] = std::array::from_fn(|i| unsafe { _mm256_loadu_si256(from.add(i * stride).cast()) });
+    // pairs of rows, then fours, then the halves of both
+    let mut fours = [_mm256_setzero_si256(); 8];
+    for i in 0..2 {
+        let [a, b, c, d] = [r[4 * i], r[4 * i + 1], r[4 * i + 2], r[4 * i + 3]];
+        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+        let (ab_high, cd_high) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+        fours[4 * i] = _mm256_unpacklo_epi64(ab, cd);
+        fours[4 * i + 1] = _mm256_unpackhi_epi64(ab, cd);
+        fours[4 * i + 2] = _mm256_unpacklo_epi64(ab_high, cd_high);
+        fours[4 * i + 3] = _mm256_unpackhi_epi64(ab_high, cd_high);
+    }
+    for i in 0..4 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (low, high) = (fours[i], fours[4 + i]);
+            _mm256_storeu_si256(to.add(i * ROWS).cast(), _mm256_permute2x128_si256::<0x20>(low, high));
+            _mm256_storeu_si256(to.add((i + 4) * ROWS).cast(), _mm256_permute2x128_si256::<0x31>(low, high));
+        }
+    }
+}
+
+/// sums (M, ROWS) += x · tileᵀ.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+fn floats<const M: usize>(tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
+    let columns = x[0].len();
+    assert!(columns * ROWS <= tile.values.len() && sums.len() >= M * ROWS && x.iter().all(|x| x.len() == columns));
+    let mut chunk = [[_mm256_setzero_ps(); V]; M];
+    // SAFETY: within the lengths just seen.
+    unsafe {
+        let w = tile.values.as_ptr().cast::<f32>();
+        for column in 0..columns {
+            let w: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(w.add(column * ROWS + v * LANES)));
+            for m in 0..M {
+                let x = _mm256_set1_ps(*x[m].as_ptr().add(column));
+                for v in 0..V {
+                    chunk[m][v] = _mm256_fmadd_ps(w[v], x, chunk[m][v]);
+                }
+            }
+        }
+        add::<M>(&chunk, sums);
+    }
+}
+
+/// Adds a chunk to the sums.
+///
+/// # Safety
+/// There must be M * ROWS of them.
+#[inline]
+#[target_feature(enable = "avx")]
+unsafe fn add<const M: usize>(chunk: &[[__m256; V]; M], sums: &mut [f32]) {
+    for m in 0..M {
+        for v in 0..V {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let sum = sums.as_mut_ptr().add(m * ROWS + v * LANES);
+                _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), chunk[m][v]));
+            }
+        }
+    }
+}
+
+/// The loop over groups, with the sum of byte products of one half as a macro's argument: what differs must be compiled
+/// with features of its own, which a closure is not.
+macro_rules! quants {
+    ($features:literal, $half:ident) => {
+        /// sums (M, ROWS) += x · tileᵀ.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        pub(super) fn quants<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], sums: &mut [f32]) {
+            let groups = x[0].scales.len();
+            assert!(groups <= CHUNK / GROUP && sums.len() >= M * ROWS && x.iter().all(|x| x.fits::<F>(groups)));
+            let mut chunk = [[_mm256_setzero_ps(); V]; M];
+            for group in 0..groups {
+                // SAFETY: within the lengths just seen, and a tile's, which has room for CHUNK columns.
+                unsafe {
+                    let mut part = [[_mm256_setzero_ps(); V]; M];
+                    for half in 0..F::SCALES {
+                        let at = group * F::SCALES + half;
+                        let dots = $half::<F, M>(tile, x, at);
+                        for v in 0..V {
+                            let scale = _mm256_loadu_ps(tile.scales.as_ptr().add(at * ROWS + v * LANES));
+                            for m in 0..M {
+                                let dot = _mm256_cvtepi32_ps(dots[m][v]);
+                                part[m][v] = match half {
+                                    0 => _mm256_mul_ps(dot, scale),
+                                    _ => _mm256_fmadd_ps(dot, scale, part[m][v]),
+                                };
+                            }
+                        }
+                    }
+                    for m in 0..M {
+                        let scale = _mm256_set1_ps(*x[m].scales.as_ptr().add(group));
+                        for v in 0..V {
+                            chunk[m][v] = _mm256_fmadd_ps(part[m][v], scale, chunk[m][v]);
+                        }
+                    }
+                    for at in group * F::OFFSETS..(group + 1) * F::OFFSETS {
+                        for v in 0..V {
+                            let offset = _mm256_loadu_ps(tile.offsets.as_ptr().add(at * ROWS + v * LANES));
+                            for m in 0..M {
+                                let sum = _mm256_set1_ps(*x[m].sums.as_ptr().add(at));
+                                chunk[m][v] = _mm256_fmadd_ps(offset, sum, chunk[m][v]);
+                            }
+                        }
+                    }
+                }
+            }
+            // SAFETY: as many sums as seen above.
+            unsafe { add::<M>(&chunk, sums) };
+        }
+    };
+}
+
+/// Four bytes of x in every lane.
+///
+/// # Safety
+/// x must have them.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn word(x: &Quantized<'_>, word: usize) -> __m256i {
+    // SAFETY: the caller's promise.
+    _mm256_set1_epi32(unsafe { x.quants.as_ptr().cast::<i32>().add(word).read_unaligned() })
+}
+
+/// A vector of W.
+///
+/// # Safety
+/// The tile must have it.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn weights(tile: &Tile, word: usize, v: usize) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_loadu_si256(tile.values.as_ptr().add(word * ROWS + v * LANES).cast()) }
+}
+
+/// Products of bytes by VNNI.
+mod vnni {
+    use super::*;
+
+    quants!("avx2,fma,avxvnni", half);
+
+    /// Sums of one scale's quants.
+    ///
+    /// # Safety
+    /// Tile and x must have the scale numbered `at`.
+    #[inline]
+    #[target_feature(enable = "avx2,avxvnni")]
+    unsafe fn half<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], at: usize) -> [[__m256i; V]; M] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut dots: [[__m256i; V]; M] =
+                std::array::from_fn(|m| [_mm256_set1_epi32(*x[m].start.as_ptr().add(at)); V]);
+            let words = 8 / F::SCALES;
+            for i in at * words..(at + 1) * words {
+                let w: [__m256i; V] = std::array::from_fn(|v| weights(tile, i, v));
+                for m in 0..M {
+                    let x = word(&x[m], i);
+                    for v in 0..V {
+                        dots[m][v] = _mm256_dpbusd_avx_epi32(dots[m][v], w[v], x);
+                    }
+                }
+            }
+            dots
+        }
+    }
+}
+
+/// Products of bytes by pairs, summed in 16 bits as long as they fit.
+mod pairs {
+    use super::*;
+
+    quants!("avx2,fma", half);
+
+    /// Sums of one scale's quants.
+    ///
+    /// # Safety
+    /// Tile and x must have the scale numbered `at`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn half<F: Form, const M: usize>(tile: &Tile, x: &[Quantized<'_>; M], at: usize) -> [[__m256i; V]; M] {
+        let words = 8 / F::SCALES;
+        let run = F::SUMS_IN_16_BITS.clamp(1, words);
+        let ones = _mm256_set1_epi16(1);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut dots: [[__m256i; V]; M] =
+                std::array::from_fn(|m| [_mm256_set1_epi32(*x[m].start.as_ptr().add(at)); V]);
+            for first in (at * words..(at + 1) * words).step_by(run) {
+                let mut pairs = [[_mm256_setzero_si256(); V]; M];
+                for i in first..first + run {
+                    let w: [__m256i; V] = std::array::from_fn(|v| weights(tile, i, v));
+                    for m in 0..M {
+                        let x = word(&x[m], i);
+                        for v in 0..V {
+                            pairs[m][v] = _mm256_add_epi16(pairs[m][v], products::<F>(w[v], x));
+                        }
+                    }
+                }
+                for m in 0..M {
+                    for v in 0..V {
+                        dots[m][v] = _mm256_add_epi32(dots[m][v], _mm256_madd_epi16(pairs[m][v], ones));
+                    }
+                }
+            }
+            dots
+        }
+    }
+
+    /// Sums of two products each. Quants that take all 8 bits are made signed, and the sign goes over to x: at most
+    /// 2·128·127, where 2·255·127 would not fit.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn products<F: Form>(w: __m256i, x: __m256i) -> __m256i {
+        if F::FULL {
+            let w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+            return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+        }
+        _mm256_maddubs_epi16(w, x)
+    }
+}

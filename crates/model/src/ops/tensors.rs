@@ -1,0 +1,35 @@
+//! The floats of tensors as slices, which is what the kernels work on.
+
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
+
+/// The floats of a contiguous CPU tensor, inside a custom op.
+pub fn floats<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("{op}: the input must be contiguous, its strides are {:?}", layout.stride());
+    };
+    match storage {
+        CpuStorage::F32(data) => Ok(&data[start..end]),
+        other => bail!("{op}: the input must be f32, it is {:?}", candle_core::backend::BackendStorage::dtype(other)),
+    }
+}
+
+/// Hands `read` the floats of CPU tensors outside a custom op (made contiguous where they are not).
+pub fn with_floats<const N: usize, R>(
+    tensors: [&Tensor; N],
+    op: &'static str,
+    read: impl FnOnce([&[f32]; N]) -> Result<R>,
+) -> Result<R> {
+    let mut contiguous = Vec::with_capacity(N);
+    for tensor in tensors {
+        contiguous.push(tensor.contiguous()?);
+    }
+    let guards: Vec<_> = contiguous.iter().map(|t| t.storage_and_layout()).collect();
+    let mut all = [&[] as &[f32]; N];
+    for (data, (storage, layout)) in all.iter_mut().zip(&guards) {
+        let Storage::Cpu(storage) = &**storage else {
+            bail!("{op}: all inputs must be on the CPU");
+        };
+        *data = floats(storage, layout, op)?;
+    }
+    read(all)
+}
