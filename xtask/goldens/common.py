@@ -7,12 +7,15 @@ those that are there (git shows what changed), `check` holds them against those 
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
-# the texts that every tokenizer is asked
+# rows of logits that are kept of every prompt but the first
 PROMPT_ROWS = 4
 
 

@@ -31,14 +31,15 @@ def states(model, batch):
     base = model.base_model
     with torch.no_grad():
         out = base(**batch)
-        scores = model(**batch).logits if "Classification" in type(model).__name__ else None
-    pooled = getattr(out, "pooler_output", None)
+        logits = model(**batch).logits if model is not base else None
+    classifies, pooled = "Classification" in type(model).__name__, getattr(out, "pooler_output", None)
     for i, mask in enumerate(batch["attention_mask"].bool()):
         rows = {"input_ids": batch["input_ids"][i][mask], "last_hidden": out.last_hidden_state[i][mask]}
         if pooled is not None:
             rows["pooler_output"] = pooled[i]
-        if scores is not None:
-            rows["logits"] = scores[i]
+        if logits is not None:
+            # of each class, or of each token
+            rows["logits"] = logits[i] if classifies else logits[i][mask]
         yield rows
 
 
@@ -49,7 +50,9 @@ def one(making, name):
     folder = GOLDEN / "encoder" / name
     tokenizer, model = AutoTokenizer.from_pretrained(folder), load(folder)
     there, tensors = set(floats(f"encoder/{name}/expected.safetensors")), {}
-    batches = [tokenizer(TEXTS, padding=True, return_tensors="pt"), tokenizer(*PAIR, return_tensors="pt")]
+    # the second text of a pair is told apart where the model has types of tokens
+    how = {"return_tensors": "pt", "return_token_type_ids": getattr(model.config, "type_vocab_size", 1) > 1}
+    batches = [tokenizer(TEXTS, padding=True, **how), tokenizer(*PAIR, **how)]
     for i, rows in enumerate(rows for batch in batches for rows in states(model, batch)):
         last = rows["last_hidden"].numpy()
         mean = last.mean(axis=0)
