@@ -167,6 +167,7 @@ impl Batch {
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests {
     use super::*;
     use bantam_model::LoadOptions;

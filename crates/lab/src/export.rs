@@ -424,6 +424,7 @@ fn with_weights<T>(from: From, with: impl FnOnce(&Config, &dyn model::Weights) -
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests {
     use super::*;
 

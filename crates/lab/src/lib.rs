@@ -199,4 +199,5 @@ fn with_types(source: &Source, mixture: Mixture) -> Vec<Pair> {
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

@@ -57,4 +57,5 @@ pub use tokenizer::Tokenizer;
 pub use weights::{Precision, Weights};
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

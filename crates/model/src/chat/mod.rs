@@ -223,4 +223,5 @@ impl Write for Prompt {
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;
