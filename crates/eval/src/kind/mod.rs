@@ -12,6 +12,8 @@ mod loglikelihood;
 mod loglikelihood_rolling;
 mod multiple_choice;
 mod retrieval;
+#[cfg(test)]
+mod reverse;
 mod similarity;
 
 use crate::ask::Preparation;
@@ -39,6 +41,8 @@ pub(crate) static ALL: &[OutputType] = &[
     OutputType::of::<similarity::Similarity>(),
     OutputType::of::<retrieval::Retrieval>(),
     OutputType::of::<embedding_classification::EmbeddingClassification>(),
+    #[cfg(test)]
+    OutputType::of::<reverse::Reverse>(),
 ];
 
 /// A kind of task. The value itself is what a task has beside its items (documents, a training set); a type without
