@@ -68,7 +68,6 @@ metrics! {
     AccNorm           "acc_norm"                 "accuracy (norm)"     Fraction        Higher Mean,
     AccBytes          "acc_bytes"                "accuracy (bytes)"    Fraction        Higher Mean,
     ExactMatch        "exact_match"              "exact match"         Fraction        Higher Mean,
-    FirstLetter       "first_letter"             "first letter"        Fraction        Higher Mean,
     Perplexity        "perplexity"               "perplexity"          Number          Lower  WeightedPerplexity,
     WordPerplexity    "word_perplexity"          "word perplexity"     Number          Lower  WeightedPerplexity,
     BytePerplexity    "byte_perplexity"          "byte perplexity"     Number          Lower  WeightedPerplexity,

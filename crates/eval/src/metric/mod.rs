@@ -11,7 +11,6 @@ mod acc_norm;
 mod bits_per_byte;
 mod byte_perplexity;
 mod exact_match;
-mod first_letter;
 mod macro_f1;
 mod mcc;
 mod ndcg;
@@ -47,7 +46,6 @@ pub(crate) const ALL: &[Scorer] = &[
     recall::AT_5,
     recall::AT_10,
     recall::AT_100,
-    first_letter::SCORER,
 ];
 
 /// How a metric scores an item. A kind of task calls the one function that fits what it has to show; a metric goes with
