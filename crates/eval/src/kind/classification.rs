@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::front::{ClassName, RawLabels, Section};
 use crate::metric::{self, Class, Scorer, first_of_greatest};
 use crate::model::{Classified, Continuations, LanguageModel, Loglikelihood, ModelAnswer, TextPair};
-use crate::prompt::{Choosing, Prompt, TextKey};
+use crate::prompt::{ChoicePrompt, Prompt, TextKey};
 use crate::settings::TaskSettings;
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::metric::Metric;
@@ -144,7 +144,7 @@ fn requests(section: &Section) -> Result<Vec<ClassRequest>, Error> {
     let pair = raw.doc_to_pair.as_ref().map(|given| TextKey::new(given, "doc_to_pair", data, key)).transpose()?;
     let text = TextKey::needed(&raw.doc_to_text, "doc_to_text", data, key)?;
     let request = |doc: &Doc| {
-        let Choosing { asks, choices, gold } = prompt.choosing(doc, pool)?;
+        let ChoicePrompt { asks, choices, gold } = prompt.choice(doc, pool)?;
         let [gold] = gold[..] else {
             let key = key.at("doc_to_target");
             return Err(key.wrong(format!("names several classes at {}; one is right", doc.place())));

@@ -13,9 +13,9 @@ use bantam_core::metric::Metric;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
-pub(crate) struct LoglikelihoodOfOne;
+pub(crate) struct LoglikelihoodTask;
 
-impl Kind for LoglikelihoodOfOne {
+impl Kind for LoglikelihoodTask {
     const NAME: &'static str = "loglikelihood";
     const REQUEST: &'static str = "complete";
     const KEYS: &'static [&'static str] = &["description", "doc_to_target", "num_fewshot"];
@@ -30,10 +30,10 @@ impl Kind for LoglikelihoodOfOne {
         scorer.of_continuation.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(LoglikelihoodOfOne, Vec<Option<Continuations>>), Error> {
+    fn parse(section: &Section) -> Result<(LoglikelihoodTask, Vec<Option<Continuations>>), Error> {
         let prompt = Prompt::parse(section, None)?;
         let request = |doc| prompt.continuation(doc, section.pool).map(Some);
-        Ok((LoglikelihoodOfOne, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
+        Ok((LoglikelihoodTask, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
 
     fn prepare(&self, _: &mut Preparation) -> Result<Option<()>> {

@@ -34,7 +34,7 @@ use std::sync::{Arc, LazyLock};
 /// Every kind of task, in the order in which messages name them.
 pub(crate) static ALL: &[OutputType] = &[
     OutputType::of::<multiple_choice::MultipleChoice>(),
-    OutputType::of::<loglikelihood::LoglikelihoodOfOne>(),
+    OutputType::of::<loglikelihood::LoglikelihoodTask>(),
     OutputType::of::<loglikelihood_rolling::LoglikelihoodRolling>(),
     OutputType::of::<generate_until::GenerateUntil>(),
     OutputType::of::<classification::Classification>(),

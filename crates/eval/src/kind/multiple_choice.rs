@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::front::Section;
 use crate::metric::{self, Choices, Scorer, Taken};
 use crate::model::{Continuations, LanguageModel, Loglikelihood};
-use crate::prompt::{Choosing, Prompt};
+use crate::prompt::{ChoicePrompt, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::{Context, Result};
 use bantam_core::metric::Metric;
@@ -43,7 +43,7 @@ impl Kind for MultipleChoice {
         section.needs_choices()?;
         let prompt = Prompt::parse(section, None)?;
         let request = |doc| {
-            let Choosing { asks, choices, gold } = prompt.choosing(doc, section.pool)?;
+            let ChoicePrompt { asks, choices, gold } = prompt.choice(doc, section.pool)?;
             Ok(Some(ChoiceRequest { asks, choices, gold }))
         };
         Ok((MultipleChoice, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))

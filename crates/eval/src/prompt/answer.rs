@@ -8,7 +8,7 @@ use crate::model::Continuations;
 
 /// An item with choices, as it is asked.
 #[derive(Debug)]
-pub(crate) struct Choosing {
+pub(crate) struct ChoicePrompt {
     /// One context with all choices; or, where the choices are contexts, one context each with the same ending.
     pub(crate) asks: Vec<Continuations>,
     /// The choices' own text, without the delimiter.
@@ -40,7 +40,7 @@ impl Prompt {
 
     /// The prompt of a line with its choices. Where the text is an index, the choices are contexts and the target is
     /// what follows each (Winogrande).
-    pub(crate) fn choosing(&self, doc: &Doc, pool: &[Doc]) -> Result<Choosing, Error> {
+    pub(crate) fn choice(&self, doc: &Doc, pool: &[Doc]) -> Result<ChoicePrompt, Error> {
         let question = self.question(doc)?;
         let before = self.before(doc, pool)?;
         let follow = |text: &str| format!("{}{text}", self.target_delimiter);
@@ -66,7 +66,7 @@ impl Prompt {
                 (vec![Continuations { context, continuations }], self.gold(&question, doc)?)
             }
         };
-        Ok(Choosing { asks, choices: question.choices, gold })
+        Ok(ChoicePrompt { asks, choices: question.choices, gold })
     }
 
     fn within(&self, key: &str, index: usize, question: &Question, doc: &Doc) -> Result<usize, Error> {
@@ -85,13 +85,13 @@ impl Prompt {
                     doc.place()
                 ))
             }),
-            Rendered::Any(_) => Err(key.wrong(format!("is a list of lists at {}", doc.place()))),
+            Rendered::List(_) => Err(key.wrong(format!("is a list of lists at {}", doc.place()))),
         };
         match &question.target {
-            Rendered::Any(several) if several.is_empty() => {
+            Rendered::List(several) if several.is_empty() => {
                 Err(key.wrong(format!("is an empty list at {}; at least one choice is right", doc.place())))
             }
-            Rendered::Any(several) => several.iter().map(one).collect(),
+            Rendered::List(several) => several.iter().map(one).collect(),
             single => Ok(vec![one(single)?]),
         }
     }
@@ -100,7 +100,7 @@ impl Prompt {
         match &question.text {
             Rendered::Text(text) => Ok(text.clone()),
             Rendered::Index(index) => Ok(question.choices[self.within("doc_to_text", *index, question, doc)?].clone()),
-            Rendered::Any(_) => unreachable!("refused in question()"),
+            Rendered::List(_) => unreachable!("refused in question()"),
         }
     }
 
@@ -113,13 +113,13 @@ impl Prompt {
             Rendered::Index(index) => {
                 choices.get(index).cloned().ok_or_else(|| self.beyond("doc_to_target", index, choices, doc))
             }
-            Rendered::Any(_) => Err(key.wrong(format!("is a list of lists at {}", doc.place()))),
+            Rendered::List(_) => Err(key.wrong(format!("is a list of lists at {}", doc.place()))),
         };
         match question.target {
-            Rendered::Any(several) if several.is_empty() => {
+            Rendered::List(several) if several.is_empty() => {
                 Err(key.wrong(format!("is an empty list at {}; at least one answer is right", doc.place())))
             }
-            Rendered::Any(several) => several.into_iter().map(one).collect(),
+            Rendered::List(several) => several.into_iter().map(one).collect(),
             single => Ok(vec![one(single)?]),
         }
     }

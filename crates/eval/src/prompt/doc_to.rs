@@ -28,8 +28,8 @@ pub(crate) enum Rendered {
     Text(String),
     /// The index of a choice: a whole number in a field, or a template that renders to digits, where there are choices.
     Index(usize),
-    /// Several right answers.
-    Any(Vec<Rendered>),
+    /// A list: several right answers.
+    List(Vec<Rendered>),
 }
 
 impl DocTo {
@@ -58,7 +58,7 @@ impl DocTo {
             }
             DocTo::Template(template) => {
                 if let Some(list) = template.value(doc)?.as_ref().and_then(items) {
-                    return Ok(Rendered::Any(list.map(|v| rendered_value(&v, has_choices)).collect()));
+                    return Ok(Rendered::List(list.map(|v| rendered_value(&v, has_choices)).collect()));
                 }
                 Ok(read(template.render(doc)?, has_choices))
             }
@@ -129,7 +129,7 @@ impl TextKey {
     pub(crate) fn of(&self, doc: &Doc) -> Result<String, Error> {
         match self.from.render(doc, false)? {
             Rendered::Text(text) => Ok(text),
-            Rendered::Index(_) | Rendered::Any(_) => {
+            Rendered::Index(_) | Rendered::List(_) => {
                 Err(self.wrong(format!("gives a list at {}; one text is needed", doc.place())))
             }
         }
@@ -167,7 +167,7 @@ fn rendered(field: &Json, has_choices: bool) -> Result<Rendered, String> {
             Some(index) if has_choices => Rendered::Index(index),
             _ => Rendered::Text(n.to_string()),
         },
-        Json::Array(list) => Rendered::Any(list.iter().map(|f| rendered(f, has_choices)).collect::<Result<_, _>>()?),
+        Json::Array(list) => Rendered::List(list.iter().map(|f| rendered(f, has_choices)).collect::<Result<_, _>>()?),
         Json::Null | Json::Object(_) => {
             return Err(format!("is {}; text, a number or a list is needed", json_type(field)));
         }

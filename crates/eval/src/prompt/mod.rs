@@ -5,7 +5,7 @@ mod answer;
 mod doc_to;
 mod template;
 
-pub(crate) use answer::Choosing;
+pub(crate) use answer::ChoicePrompt;
 pub(crate) use doc_to::{DocTo, Rendered, TextKey};
 pub(crate) use template::Template;
 
@@ -122,7 +122,7 @@ impl Prompt {
         let choices = self.choices.as_ref().map(|c| c.of(doc, &self.key.at("doc_to_choice"))).transpose()?;
         let has = choices.is_some();
         let (text, target) = (self.text.render(doc, has)?, self.target.render(doc, has)?);
-        if let Rendered::Any(_) = text {
+        if let Rendered::List(_) = text {
             return Err(self.key.at("doc_to_text").wrong(format!("gives a list at {}; text is needed", doc.place())));
         }
         Ok(Question { text, choices: choices.unwrap_or_default(), target })
@@ -147,16 +147,16 @@ impl Prompt {
         let question = match text {
             Rendered::Index(index) => choice("doc_to_text", index)?.clone(),
             Rendered::Text(text) => text,
-            Rendered::Any(_) => unreachable!("refused in question()"),
+            Rendered::List(_) => unreachable!("refused in question()"),
         };
         let first = match target {
-            Rendered::Any(several) => several.into_iter().next().unwrap_or(Rendered::Text(String::new())),
+            Rendered::List(several) => several.into_iter().next().unwrap_or(Rendered::Text(String::new())),
             one => one,
         };
         let answer = match first {
             Rendered::Index(index) => choice("doc_to_target", index)?.clone(),
             Rendered::Text(text) => text,
-            Rendered::Any(_) => {
+            Rendered::List(_) => {
                 return Err(self.key.at("doc_to_target").wrong(format!("is a list of lists at {}", doc.place())));
             }
         };
