@@ -4,7 +4,7 @@
 use crate::ask::{Asking, Report, ask_items};
 use crate::data::Doc;
 use crate::error::Error;
-use crate::kind::{Kind, Scored};
+use crate::kind::{Kind, Requests, Scored};
 use crate::model::LanguageModel;
 use crate::settings::TaskSettings;
 use anyhow::Result;
@@ -74,7 +74,7 @@ impl<K: Kind> Items<K> {
     /// The lines that are asked, by their place in the data.
     pub(crate) fn new(
         kind: K,
-        requests: Vec<Option<K::Request>>,
+        requests: Requests<K>,
         docs: &[Doc],
         groups: &dyn Fn(&Doc) -> Result<Groups, Error>,
     ) -> Result<Items<K>, Error> {

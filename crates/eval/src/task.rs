@@ -75,7 +75,6 @@ impl Task {
     }
 
     /// The task with its first `limit` items only, as lm-evaluation-harness's `--limit`.
-    #[must_use]
     pub fn limited(mut self, limit: Option<usize>) -> Task {
         if let Some(limit) = limit.filter(|limit| *limit < self.items.len()) {
             self.items = self.items.first(limit);

@@ -1,7 +1,7 @@
 //! `classification`: which class a text is of, by the model's own head, or by how likely each class's name is after a
 //! prompt.
 
-use super::{Kind, Scored, likelihoods, logprobs, number};
+use super::{Kind, Requests, Scored, likelihoods, logprobs, number};
 use crate::ask::Preparation;
 use crate::data::Doc;
 use crate::error::Error;
@@ -72,7 +72,7 @@ impl Kind for Classification {
         scorer.of_class.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(Classification, Vec<Option<ClassRequest>>), Error> {
+    fn parse(section: &Section) -> Result<(Classification, Requests<Classification>), Error> {
         section.needs_choices()?;
         let requests = requests(section)?;
         let choices = requests.first().map(|request| request.choices.clone()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `embedding_classification`: are texts of one class near each other? A classifier learns from the embeddings of one
 //! file and is asked on another.
 
-use super::{Kind, Scored};
+use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key, either};
@@ -58,7 +58,7 @@ impl Kind for EmbeddingClassification {
         scorer.of_class.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(EmbeddingClassification, Vec<Option<LabelRequest>>), Error> {
+    fn parse(section: &Section) -> Result<(EmbeddingClassification, Requests<EmbeddingClassification>), Error> {
         let Section { raw, data, key, .. } = *section;
         let train = section.data_of("train_data", &raw.train_data)?;
         let classifier = classifier(raw, train.docs.len(), key)?;

@@ -1,6 +1,6 @@
 //! `generate_until`: what the model says, after the filters, held against the texts that are right.
 
-use super::{Kind, Scored};
+use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::Section;
@@ -40,7 +40,7 @@ impl Kind for GenerateUntil {
         scorer.of_generated.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(GenerateUntil, Vec<Option<PromptRequest>>), Error> {
+    fn parse(section: &Section) -> Result<(GenerateUntil, Requests<GenerateUntil>), Error> {
         let prompt = Prompt::parse(section, None)?;
         let request = |doc| {
             let (prompt, targets) = prompt.generation(doc, section.pool)?;

@@ -1,6 +1,6 @@
 //! `loglikelihood`: how likely one continuation is.
 
-use super::{Kind, Scored, likelihoods, logprobs};
+use super::{Kind, Requests, Scored, likelihoods, logprobs};
 use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::Section;
@@ -30,7 +30,7 @@ impl Kind for LoglikelihoodTask {
         scorer.of_continuation.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(LoglikelihoodTask, Vec<Option<Continuations>>), Error> {
+    fn parse(section: &Section) -> Result<(LoglikelihoodTask, Requests<LoglikelihoodTask>), Error> {
         let prompt = Prompt::parse(section, None)?;
         let request = |doc| prompt.continuation(doc, section.pool).map(Some);
         Ok((LoglikelihoodTask, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))

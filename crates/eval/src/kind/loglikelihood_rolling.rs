@@ -1,6 +1,6 @@
 //! `loglikelihood_rolling`: how likely a whole text is.
 
-use super::{Kind, Scored, number};
+use super::{Kind, Requests, Scored, number};
 use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::{RawDocTo, Section};
@@ -34,7 +34,7 @@ impl Kind for LoglikelihoodRolling {
         scorer.of_text.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(LoglikelihoodRolling, Vec<Option<TextRequest>>), Error> {
+    fn parse(section: &Section) -> Result<(LoglikelihoodRolling, Requests<LoglikelihoodRolling>), Error> {
         if matches!(section.raw.doc_to_text, Some(RawDocTo::Index(_))) {
             let key = section.key.at("doc_to_text");
             return Err(key.wrong("is an index; a text that is scored whole has no choices"));

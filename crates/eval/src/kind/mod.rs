@@ -70,8 +70,8 @@ pub(crate) trait Kind: Serialize + Debug + Sized + Send + Sync + 'static {
     /// Whether a metric goes with this kind's answers: whether it has the function that [`score`](Kind::score) calls.
     fn scored_by(scorer: &Scorer) -> bool;
 
-    /// Reads the kind's keys and makes the request of each line of data; None for a line that is not asked.
-    fn parse(section: &Section) -> Result<(Self, Vec<Option<Self::Request>>), Error>;
+    /// Reads the kind's keys and makes the request of each line of data.
+    fn parse(section: &Section) -> Result<(Self, Requests<Self>), Error>;
 
     /// The score of guessing one item; None where there is no guessing.
     fn chance(&self, _request: &Self::Request) -> Option<f64> {
@@ -102,6 +102,9 @@ pub(crate) trait Kind: Serialize + Debug + Sized + Send + Sync + 'static {
         settings: &TaskSettings,
     ) -> Result<Scored>;
 }
+
+/// The request of each line of a task's data; None for a line that is not asked.
+pub(crate) type Requests<K> = Vec<Option<<K as Kind>::Request>>;
 
 /// What an item's answer is worth: the part of an item's result that its kind knows.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! `multiple_choice`: which of several continuations is the most likely one.
 
-use super::{Kind, Scored, likelihoods, logprobs};
+use super::{Kind, Requests, Scored, likelihoods, logprobs};
 use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::Section;
@@ -39,7 +39,7 @@ impl Kind for MultipleChoice {
         scorer.of_choices.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(MultipleChoice, Vec<Option<ChoiceRequest>>), Error> {
+    fn parse(section: &Section) -> Result<(MultipleChoice, Requests<MultipleChoice>), Error> {
         section.needs_choices()?;
         let prompt = Prompt::parse(section, None)?;
         let request = |doc| {

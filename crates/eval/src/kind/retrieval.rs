@@ -1,6 +1,6 @@
 //! `retrieval`: are the documents that answer a query nearest to it? BEIR's queries, corpus and judgements.
 
-use super::{Kind, Scored};
+use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key};
@@ -60,7 +60,7 @@ impl Kind for Retrieval {
         scorer.of_ranking.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(Retrieval, Vec<Option<QueryRequest>>), Error> {
+    fn parse(section: &Section) -> Result<(Retrieval, Requests<Retrieval>), Error> {
         let Section { raw, data, key, .. } = *section;
         let corpus = corpus(raw, &section.data_of("corpus_data", &raw.corpus_data)?, key)?;
         let places: HashMap<&str, usize> = corpus.ids.iter().map(String::as_str).zip(0..).collect();

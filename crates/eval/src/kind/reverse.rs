@@ -1,7 +1,7 @@
 //! A kind of task that only tests know: does the model write a text backwards? It shows what a new kind takes: this file,
 //! and its place in the list of kinds.
 
-use super::{Kind, Scored};
+use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::data::Doc;
 use crate::error::Error;
@@ -31,7 +31,7 @@ impl Kind for Reverse {
         scorer.of_generated.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(Reverse, Vec<Option<String>>), Error> {
+    fn parse(section: &Section) -> Result<(Reverse, Requests<Reverse>), Error> {
         let text = TextKey::needed(&section.raw.doc_to_text, "doc_to_text", section.data, section.key)?;
         let request = |doc: &Doc| text.of(doc).map(Some);
         Ok((Reverse, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))

@@ -1,6 +1,6 @@
 //! `similarity`: do the embeddings of two texts go together as people say the texts do?
 
-use super::{Kind, Scored};
+use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::data::Doc;
 use crate::error::Error;
@@ -41,7 +41,7 @@ impl Kind for Similarity {
         scorer.of_correlated.is_some()
     }
 
-    fn parse(section: &Section) -> Result<(Similarity, Vec<Option<PairRequest>>), Error> {
+    fn parse(section: &Section) -> Result<(Similarity, Requests<Similarity>), Error> {
         let Section { raw, data, key, .. } = *section;
         let [one, other, target] = [
             TextKey::needed(&raw.doc_to_text, "doc_to_text", data, key)?,
