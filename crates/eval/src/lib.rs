@@ -68,7 +68,7 @@
 //!
 //! In reading order: `front` reads a suite's file and makes its [`Task`]s, with `data` for the lines and `prompt` for
 //! the templates and few-shot examples; `kind` holds the kinds of task, a file each: what its items are, what it asks,
-//! what the answers are worth; `metric` holds the metrics, a file each; [`ask`] puts the items to a [`LanguageModel`]
+//! what the answers are worth; `metric` holds the metrics, a file each; [`ask()`] puts the items to a [`LanguageModel`]
 //! in batches. `filter`, `vectors` and `probe` are what several kinds share; [`tokens`] holds the rules by which text
 //! becomes tokens.
 
