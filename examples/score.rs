@@ -5,7 +5,7 @@
 //! ```
 
 use anyhow::{Context, Result};
-use bantam::subject::Answerer;
+use bantam::subject::LocalDecoder;
 use bantam_core::cancel::Cancel;
 use bantam_model::LoadOptions;
 use std::collections::BTreeSet;
@@ -19,14 +19,14 @@ fn main() -> Result<()> {
     // the right answers and the prompts are checked here, before a weight is read
     let suite = bantam_eval::load(&suite)?;
     let model = bantam_model::load(&model, &LoadOptions::default())?;
-    let mut answerer = Answerer::new(&model, 0);
+    let mut decoder = LocalDecoder::new(&model, 0);
 
     for task in &suite.tasks {
         let mut items = Vec::new();
         // nothing is skipped, nobody cancels, and each result is kept as it comes
-        bantam_eval::ask(task, &mut answerer, &BTreeSet::new(), &Cancel::new(), &mut |item| items.push(item))?;
+        bantam_eval::ask(task, &mut decoder, &BTreeSet::new(), &Cancel::new(), &mut |item| items.push(item))?;
 
-        for metric in task.reference().metrics {
+        for &metric in task.metrics() {
             let scores = items.iter().filter_map(|item| item.score(metric)).map(|s| (s.value, s.weight));
             match metric.aggregate(scores) {
                 Some(value) => println!("{} {}: {value:.4} of {} items", task.name, metric.name(), items.len()),

@@ -1,4 +1,4 @@
-//! What is written and read is what docs/schema says: the bundled profile and the results of a run. (That the schemas
+//! What is written and read is what docs/schema says: the bundled profile, suites and the results of a run. (That the schemas
 //! are those of the types is a test of xtask, which makes them.)
 
 mod common;
@@ -92,6 +92,23 @@ fn the_bundled_profile_is_one_by_its_schema_and_a_misspelt_one_is_not() {
     profile["measure"]["limt"] = 3.into();
     profile["models"] = "bantam-s".into();
     assert_eq!(all_faults(&schema, &profile).len(), 2, "{:?}", all_faults(&schema, &profile));
+}
+
+#[test]
+fn the_bundled_and_the_golden_suites_are_such_by_their_schema() {
+    let schema = schema("suite.json");
+    let bundled = bantam_bundled::suites::names().map(|name| format!("suites/{name}.toml"));
+    let golden = [
+        "tests/golden/embedding/embedding.toml",
+        "tests/golden/embedding/head.toml",
+        "tests/golden/lmeval/lmeval.toml",
+    ];
+    for file in bundled.chain(golden.map(str::to_owned)) {
+        let mut suite = toml_file(&file);
+        assert_eq!(all_faults(&schema, &suite), [] as [String; 0], "{file}");
+        suite["task"][0]["output_type"] = "guess".into();
+        assert_eq!(all_faults(&schema, &suite).len(), 1, "{file}");
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ def gptq(t, config, out, inp):
     q = dense(t["qweight"].T, bits, inp).T  # (inp, out)
     zeros = dense(t["qzeros"], bits, out)
     if config.get("checkpoint_format") != "gptq_v2":
-        zeros = (zeros + 1) & (2**bits - 1) if bits == 8 else zeros + 1
+        zeros = (zeros + 1) & (2**bits - 1)  # stored less one, round the corner
     group = t.get("g_idx", np.arange(inp) // (inp if size == -1 else size))
     return (t["scales"].astype(F32)[group] * (q - zeros[group]).astype(F32)).T
 
@@ -83,8 +83,8 @@ def compressed(t, config, out, inp):
 
 def bitsandbytes(t, config, out, inp):
     if "SCB" in t:
-        # int8: row scales over 127, in f32
-        return t["weight"].astype(F32) * (t["SCB"].astype(F32)[:, None] * F32(1 / 127))
+        # int8: the row's scale, then over 127, each rounded to f32
+        return (t["weight"].astype(F32) * t["SCB"].astype(F32)[:, None]) * F32(1 / 127)
     state = next(json.loads(bytes(v)) for k, v in t.items() if "quant_state" in k)
     absmax = t["weight.absmax"]
     if "weight.nested_absmax" in t:

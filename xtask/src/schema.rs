@@ -1,14 +1,15 @@
-//! The JSON schemas of profiles and results.json, from the types that read and write them.
+//! The JSON schemas of profiles, suites and results.json, from the types that read and write them.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Each file's name and its schema.
-fn schemas() -> [(&'static str, Value); 2] {
+fn schemas() -> [(&'static str, Value); 3] {
     [
-        ("profile.json", bantam_core::profile::schema()), //
+        ("profile.json", bantam_core::profile::schema()),
         ("results.json", bantam_verdict::report::schema()),
+        ("suite.json", bantam_eval::schema()),
     ]
 }
 

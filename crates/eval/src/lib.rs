@@ -90,6 +90,8 @@ mod vectors;
 
 pub use ask::{Report, ask};
 pub use error::Error;
+#[cfg(feature = "schema")]
+pub use front::schema;
 pub use front::{OnHub, data_on_hub, load, load_with};
 pub use model::{
     Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,

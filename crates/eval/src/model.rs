@@ -95,6 +95,7 @@ pub enum TextRole {
 
 /// How the last hidden states of a model that does not say so itself become one vector.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
     /// Their mean.

@@ -15,6 +15,7 @@ pub(crate) struct Vectors {
 
 /// How near two vectors are: by their angle, or by their product.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Similarity {
     #[default]

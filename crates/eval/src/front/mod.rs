@@ -14,6 +14,12 @@ pub(crate) use toml::{
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key};
 
+/// Gives the JSON schema of a suite's file, for editors and other programs.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(toml::RawSuite).to_value()
+}
+
 /// A task's section of a suite's file with its data: what a kind makes its items of.
 #[derive(Clone, Copy)]
 pub(crate) struct Section<'a> {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 /// A suite's file.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawSuite {
     pub(crate) name: Option<String>,
@@ -24,6 +25,7 @@ macro_rules! task_keys {
     ($($key:ident: $value:ty,)*) => {
         /// `[[task]]`
         #[derive(Debug, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub(crate) struct RawTask { $(pub(crate) $key: Option<$value>,)* }
 
@@ -77,6 +79,7 @@ task_keys! {
 
 /// A class of a head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub(crate) enum ClassName {
     Number(usize),
@@ -94,6 +97,7 @@ impl std::fmt::Display for ClassName {
 
 /// One entry of `head_labels`: the head's class or classes that mean a choice.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected the name or the number of a class of the head, or a list of them")]
 pub(crate) enum RawLabels {
     One(ClassName),
@@ -102,6 +106,7 @@ pub(crate) enum RawLabels {
 
 /// `classifier`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RawClassifier {
     Logistic,
@@ -110,6 +115,7 @@ pub(crate) enum RawClassifier {
 
 /// A `doc_to_…` key: a template or a field's name; or the index of a choice.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a template, a field's name, or the index of a choice")]
 pub(crate) enum RawDocTo {
     Text(String),
@@ -118,6 +124,7 @@ pub(crate) enum RawDocTo {
 
 /// `doc_to_choice`
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a list of templates, or one template or field that gives a list")]
 pub(crate) enum RawChoices {
     One(String),
@@ -126,6 +133,7 @@ pub(crate) enum RawChoices {
 
 /// `fewshot_config`
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawFewshot {
     pub(crate) sampler: Sampler,
@@ -134,6 +142,7 @@ pub(crate) struct RawFewshot {
 /// One entry of `metric_list`. Aggregation and direction may be written, as lm-evaluation-harness does, and must be
 /// the metric's own.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawMetric {
     pub(crate) metric: String,
@@ -151,6 +160,7 @@ pub(crate) struct RawMetric {
 
 /// `generation_kwargs`
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawGeneration {
     #[serde(default)]
@@ -165,6 +175,7 @@ pub(crate) struct RawGeneration {
 
 /// One entry of `filter_list`: a name and filters that are applied one after the other.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawPipeline {
     pub(crate) name: String,
@@ -173,6 +184,7 @@ pub(crate) struct RawPipeline {
 
 /// A filter by its name, with its own keys.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "function", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum RawFilter {
     Regex { regex_pattern: Option<String>, group_select: Option<i64>, fallback: Option<String> },

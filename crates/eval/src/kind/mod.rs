@@ -163,6 +163,18 @@ pub(crate) fn names() -> &'static [&'static str] {
     &NAMES
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for OutputType {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OutputType".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<&str> = ALL.iter().map(|kind| kind.name).collect();
+        schemars::json_schema!({ "description": "What is asked of the model.", "type": "string", "enum": names })
+    }
+}
+
 impl<'de> Deserialize<'de> for &'static OutputType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<&'static OutputType, D::Error> {
         let name = String::deserialize(deserializer)?;

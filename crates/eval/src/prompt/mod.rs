@@ -41,6 +41,7 @@ impl ChoicesKey {
 
 /// Which of the pool are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sampler {
     /// The first ones, the same for every item.
