@@ -38,9 +38,12 @@ class Embedder:
         return np.array(made)
 
 
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
 def cosine(a, b):
-    norm = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)
-    return norm(a) @ norm(b).T
+    return unit(a) @ unit(b).T
 
 
 def sts(embed):
@@ -85,8 +88,10 @@ def scored(truth, said, names):
 
 def learnt(embed, classifier, names):
     train, test = rows("train"), rows("test")
-    classifier.fit(embed([r["text"] for r in train]), [r["topic"] for r in train])
-    said = classifier.predict(embed([r["text"] for r in test]))
+    # of length 1, as sentence-transformers hands them out
+    vectors = lambda of: unit(embed([r["text"] for r in of]))
+    classifier.fit(vectors(train), [r["topic"] for r in train])
+    said = classifier.predict(vectors(test))
     return scored([r["topic"] for r in test], said, names)
 
 

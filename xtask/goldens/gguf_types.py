@@ -7,6 +7,8 @@ The files themselves come from llama.cpp and are not made again here: `convert_h
 4`; `kinds.gguf` holds the value projection of layer 0 once in each other type, as layers 0 to 9, written by gguf-py's GGUFWriter.
 The sources of llama.cpp with these tools lie in the sdist of llama-cpp-python on PyPI.
 
+The f32 weights of llama256 are not kept (1.7 MB); its expected.json and expected.safetensors are of these and stay, too.
+
 tests/golden/compress/rows.f16 is the first 32 rows of blk.0.attn_q of an F16 file of the same model, row after row.
 """
 
@@ -63,15 +65,16 @@ def state(name, config):
 
 def logits(making):
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
+    config = AutoConfig.from_pretrained(FOLDER)
     for name in FILES:
         if name == "kinds":
             continue
         path = f"model/llama256/{name}.expected.safetensors"
         old = floats(path)
-        model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32, attn_implementation="eager").eval()
-        model.load_state_dict(dict(state(name, model.config)), strict=False)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
+        model.load_state_dict(dict(state(name, config)))
         made = dict(old)
         for i in range(3):
             ids = old[f"p{i}.input_ids"]
