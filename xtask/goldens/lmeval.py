@@ -7,7 +7,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from common import GOLDEN, Making, compact
+from common import GOLDEN, Making, compact, read_json
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 FOLDER = GOLDEN / "lmeval"
@@ -35,9 +35,6 @@ def tasks(folder):
             files["train"] = str(FOLDER / made.pop("fewshot_data"))
             made["fewshot_split"] = "train"
         made["dataset_kwargs"] = {"data_files": files}
-        for metric in made["metric_list"]:
-            metric.setdefault("aggregation", metric["metric"] if made["output_type"].endswith("rolling") else "mean")
-            metric.setdefault("higher_is_better", not made["output_type"].endswith("rolling"))
         text = yaml.safe_dump(made, sort_keys=False, allow_unicode=True)
         if made["task"] == "orc_wino":
             keys = ("doc_to_text", "doc_to_choice", "doc_to_target")
@@ -119,5 +116,6 @@ if __name__ == "__main__":
     making = Making()
     for name in RUNS:
         if making.wanted(name):
-            making.text(f"lmeval/{name}.json", text(run(name)))
+            made, kept = run(name), read_json(f"lmeval/{name}.json")
+            making.text(f"lmeval/{name}.json", text({task: made[task] for task in made if task in kept}))
     making.end()

@@ -7,7 +7,7 @@ rounding shows in the logits), of the config that is given; keep it below 1 MB. 
 
 import sys
 
-from common import GOLDEN, Making, compact, last_rows, read_json
+from common import GOLDEN, Making, compact, floats, last_rows, read_json
 
 # where there is no prompt to repeat: five, as long as those of the others
 SEED, LENGTHS = 5, (7, 30, 32, 96, 26)
@@ -64,13 +64,15 @@ def one(making, name):
     model = load(name)
     old = read_json(file) if file.is_file() else {"prompts": prompts(model.config.get_text_config().vocab_size)}
     tensors = {}
-    stored = set(floats_of(name)) if file.is_file() else None
+    stored = floats(f"model/{name}/expected.safetensors") if file.is_file() else None
     for i, prompt in enumerate(old["prompts"]):
         ids = prompt["input_ids"]
         logits, hidden = forward(model, ids)
         tensors[f"p{i}.logits"] = last_rows(logits, i).numpy()
-        if i == 0 and (stored is None or "p0.hidden.0" in stored):
-            tensors |= {f"p0.hidden.{layer}": h.numpy() for layer, h in enumerate(hidden)}
+        if i == 0 if stored is None else f"p{i}.hidden.0" in stored:
+            # in and out of each layer, of as many positions as are kept
+            rows = len(ids) if stored is None else len(stored[f"p{i}.hidden.0"])
+            tensors |= {f"p{i}.hidden.{layer}": h[-rows:].numpy() for layer, h in enumerate(hidden)}
         cached, margins = greedy(model, ids, True)
         prompt["greedy16"] = cached
         if "greedy16_nocache" in prompt or not file.is_file():
@@ -80,12 +82,6 @@ def one(making, name):
         prompt["nll_sum"] = nll_sum(logits, ids)
     making.tensors(f"model/{name}/expected.safetensors", tensors)
     making.text(f"model/{name}/expected.json", compact(old, ensure_ascii=False))
-
-
-def floats_of(name):
-    from common import floats
-
-    return floats(f"model/{name}/expected.safetensors")
 
 
 def prompts(vocabulary):

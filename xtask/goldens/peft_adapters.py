@@ -54,9 +54,15 @@ def experts(name, base):
 def one(making, name):
     expected = read_json(f"model/peft/{name}/expected.json")
     model = (experts if name == "mixtral_experts" else applied)(name, expected["base"])
-    made = {k: v for k, v in floats(f"model/peft/{name}/expected.safetensors").items() if "logits" not in k}
+    old = floats(f"model/peft/{name}/expected.safetensors")
+    made = {key: value for key, value in old.items() if "logits" not in key}
     for i, ids in enumerate(expected["prompts"]):
         made[f"p{i}.logits"] = forward(model, ids)[0][-2:].numpy()
+    # where merging changes what is tied, of the merged model too
+    if "p0.logits_merged" in old:
+        model = model.merge_and_unload()
+        for i, ids in enumerate(expected["prompts"]):
+            made[f"p{i}.logits_merged"] = forward(model, ids)[0][-2:].numpy()
     making.tensors(f"model/peft/{name}/expected.safetensors", made)
 
 
