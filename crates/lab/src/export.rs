@@ -420,6 +420,7 @@ fn with_weights<T>(from: From, with: impl FnOnce(&Config, &dyn Weights) -> Resul
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests {
     use super::*;
 

@@ -242,4 +242,5 @@ fn write(
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

@@ -41,4 +41,5 @@ fn each_block<const N: usize, const B: usize>(row: &[f32], out: &mut [u8], encod
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

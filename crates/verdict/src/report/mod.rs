@@ -12,6 +12,11 @@ mod html;
 mod json;
 mod markdown;
 pub mod page;
+#[cfg(feature = "schema")]
+mod schema;
+
+#[cfg(feature = "schema")]
+pub use schema::schema;
 
 pub use build::page;
 pub use page::Page;

@@ -144,6 +144,7 @@ impl Cell {
 
 /// One number of the report, flat, with all that is needed to understand it alone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Name of the variant.
     pub variant: String,

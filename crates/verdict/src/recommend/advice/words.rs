@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// What to print of an advice: a title, a few lines that answer the question, and lists that prove it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Words {
     /// Whether there is a variant to use.
     pub found: bool,
@@ -26,6 +27,7 @@ pub struct Words {
 
 /// A titled list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// What the list is of.
     pub title: String,
