@@ -38,8 +38,8 @@ impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
         Self { inner, adapter, how, ends: Ends::of(base), asked: Mutex::default() }
     }
 
-    /// Fails where a tensor of the adapter belongs to no module that was asked for, and names one. To be called once the
-    /// graph is built.
+    /// Fails where a tensor of the adapter belongs to no module that was asked for, and names one. To be called once
+    /// the graph is built.
     pub fn finish(&self) -> Result<()> {
         let asked = self.asked.lock().expect("no holder of the lock panics");
         self.adapter.borrow().check_used(&asked)
