@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let source = Source::open(&name, &model)?;
 
     // what it will be is known before anything is made
-    let plan = bantam_lab::plan_types(&source, &recipe);
+    let plan = bantam_lab::plan_types(&source, &recipe)?;
     println!("{} weights, {:.2} bits each, {}", plan.weights, plan.bits_per_weight(), Bytes(plan.bytes));
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for tensor in &plan.tensors {

@@ -2,6 +2,9 @@
 //! them, and the mapped pages given back at once, so that loading holds each weight once and not twice.
 
 use std::borrow::Cow;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use bytemuck::{Pod, Zeroable, cast_slice_mut};
 use candle_core::Device;
@@ -13,6 +16,8 @@ use bantam_format::gguf::{Gguf, TensorInfo};
 
 /// Bytes copied before their pages are given back.
 const CHUNK: usize = 4 << 20;
+/// How often pages are given back behind a copy that is not cut into chunks: every few megabytes.
+const PACE: Duration = Duration::from_millis(1);
 
 /// Rows of a tensor, on their way out of the map.
 pub struct Rows<'a> {
@@ -61,15 +66,20 @@ impl<'a> Rows<'a> {
         self.take()
     }
 
-    /// As blocks. candle copies them once more, which is why rows that need no other order are not copied here.
+    /// As blocks, which candle copies for itself: out of the map where no other order is asked for.
     pub fn blocks(&self, dtype: GgmlDType, device: &Device) -> candle_core::Result<QStorage> {
-        let stored = &self.gguf.data(self.info)[self.first * self.width..][..self.count * self.width];
+        let bytes = self.first * self.width..(self.first + self.count) * self.width;
+        let stored = &self.gguf.data(self.info)[bytes.clone()];
         // candle reads blocks where their f16 may lie
         if self.order.is_some() || !stored.as_ptr().addr().is_multiple_of(align_of::<f32>()) {
             return QStorage::from_data(Cow::Owned(self.bytes()), device, dtype);
         }
-        let storage = QStorage::from_data(Cow::Borrowed(stored), device, dtype);
-        self.gguf.release(self.info, self.first * self.width..(self.first + self.count) * self.width);
+        let release = || self.gguf.release(self.info, bytes.clone());
+        let storage = match stored.len() > CHUNK {
+            true => releasing(&release, || QStorage::from_data(Cow::Borrowed(stored), device, dtype)),
+            false => QStorage::from_data(Cow::Borrowed(stored), device, dtype),
+        };
+        release();
         storage
     }
 
@@ -103,4 +113,20 @@ impl<'a> Rows<'a> {
             self.gguf.release(self.info, (self.first + rows.start) * width..(self.first + rows.end) * width);
         }
     }
+}
+
+/// Does `copy` while another thread gives back the pages that it has read, so that a large tensor is not held twice.
+/// Pages given back too early are read again.
+fn releasing<T>(release: &(impl Fn() + Sync), copy: impl FnOnce() -> T) -> T {
+    let (done, copying) = mpsc::channel::<()>();
+    thread::scope(move |scope| {
+        scope.spawn(move || {
+            while copying.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
+                release();
+            }
+        });
+        let copied = copy();
+        drop(done);
+        copied
+    })
 }
