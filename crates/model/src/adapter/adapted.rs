@@ -38,15 +38,10 @@ impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
         Self { inner, adapter, how, ends: Ends::of(base), asked: Mutex::default() }
     }
 
-<<<<<<< HEAD
     /// Checks, once the graph is built, that every tensor of the adapter was used.
     ///
     /// # Errors
     /// Where a tensor belongs to no module that was asked for; the error names one.
-=======
-    /// Fails where a tensor of the adapter belongs to no module that was asked for, and names one. To be called once
-    /// the graph is built.
->>>>>>> lab
     pub fn finish(&self) -> Result<()> {
         let asked = self.asked.lock().expect("no holder of the lock panics");
         self.adapter.borrow().check_used(&asked)
