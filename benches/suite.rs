@@ -2,7 +2,7 @@
 //! model in this process, the text made tokens, the choices scored and the answers judged.
 
 use bantam::library::models;
-use bantam::subject::Answerer;
+use bantam::subject::LocalDecoder;
 use bantam_core::cancel::Cancel;
 use bantam_core::record::Place;
 use bantam_eval as eval;
@@ -25,8 +25,8 @@ fn multiple_choice(criterion: &mut Criterion) {
     group.bench_function(format!("routing/{largest}"), |bencher| {
         bencher.iter(|| {
             let mut tokens = 0;
-            let mut answerer = Answerer::new(&model, 0);
-            eval::ask(&task, &mut answerer, &nothing, &cancel, &mut |item| tokens += item.tokens)
+            let mut decoder = LocalDecoder::new(&model, 0);
+            eval::ask(&task, &mut decoder, &nothing, &cancel, &mut |item| tokens += item.tokens)
                 .expect("a bundled model answers a bundled suite");
             tokens
         });

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!   show, print         cli  tui
+//!   words, drawings     show
 //!   do                  run  subject  library                 (this crate)
 //!   decide              bantam-verdict
 //!   change              bantam-lab
@@ -22,6 +23,9 @@ pub mod subject;
 
 // the whole loop, for whoever shows it
 pub mod run;
+
+// words and drawings of both that follow
+pub mod show;
 
 // show
 pub mod cli;

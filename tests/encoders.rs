@@ -94,20 +94,20 @@ fn an_encoder_and_a_decoder_are_asked_the_same_and_compared() {
     assert_eq!(speed.outcome.result, Ok(()));
     let warned = |part: &str| speed.outcome.warnings.iter().any(|warning| warning.text.contains(part));
     assert!(warned("takes 64 tokens, so the 100 of pp100+tg8 were read as 2 texts"), "{:?}", speed.outcome.warnings);
-    let standing =
-        |name: &str| advice.standings.iter().find(|standing| standing.variant.model.name == name).expect("measured");
-    let encoder = standing("minilm");
+    let summary =
+        |name: &str| advice.summaries.iter().find(|summary| summary.variant.model.name == name).expect("measured");
+    let encoder = summary("minilm");
     assert!(encoder.cost(Metric::PrefillTps).value().is_some_and(|tps| tps > 1.0));
     let Reading::Missing { reason } = encoder.cost(Metric::DecodeTps) else { panic!("an encoder decodes") };
     assert!(reason.contains("an encoder answers in one pass"), "{reason}");
-    assert!(standing("llama").cost(Metric::DecodeTps).value().is_some());
+    assert!(summary("llama").cost(Metric::DecodeTps).value().is_some());
 
-    let comparisons = advice.standings.iter().flat_map(|standing| &standing.comparisons);
+    let comparisons = advice.summaries.iter().flat_map(|summary| &summary.comparisons);
     let judged: Vec<_> = comparisons.filter(|comparison| comparison.judgement().is_some()).collect();
     let names: Vec<&str> = judged.iter().map(|comparison| comparison.task.task.as_str()).collect();
     // what random weights tell of topics is no better than guessing, and decides nothing
     assert_eq!(names, ["sts", "search", "topic_knn"]);
-    let by_genre = standing("minilm").scores.iter().find(|score| score.task == "sts").map(|score| score.slices.len());
+    let by_genre = summary("minilm").scores.iter().find(|score| score.task == "sts").map(|score| score.slices.len());
     assert_eq!(by_genre, Some(2));
 }
 
@@ -121,7 +121,7 @@ fn a_head_and_a_likelihood_answer_the_same_classification() {
         let item = &row.outcome.items[0];
         assert!(item.logprobs.len() == 3 && item.choice.is_some() && item.tokens > 0, "{item:?}");
     }
-    assert!(advice.standings.iter().any(|standing| standing.comparisons.iter().any(|c| c.judgement().is_some())));
+    assert!(advice.summaries.iter().any(|summary| summary.comparisons.iter().any(|c| c.judgement().is_some())));
 }
 
 #[test]

@@ -3,14 +3,16 @@
 //!
 //! What the programs do is checked on the real binary: killed, out of room, offline, and a whole run of a model of the hub.
 
+mod common;
 #[path = "hub/server.rs"]
 mod server;
 
 use bantam_core::cancel::Cancel;
 use bantam_hub::{Cache, DataName, Error, Hub, Name, Patience, Progress, Pulled, Query, Settings, Token, Want};
+use common::said;
 use server::{COMMIT, Fault, OTHER_COMMIT, Repo, Server, TOKEN, noise};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -636,34 +638,14 @@ fn a_split_of_a_dataset_is_pulled_and_found_again() {
 
 impl Machine {
     fn bantam(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bantam"));
-        command.args(args).env("HF_ENDPOINT", &self.server.endpoint).env("HF_HUB_CACHE", self.cache().folder());
-        command.env("BANTAM_HOME", self.dir.path().join("home")).env("HF_HOME", self.dir.path().join("hf"));
-        for variable in [
-            "HF_TOKEN",
-            "HF_TOKEN_PATH",
-            "HF_HUB_OFFLINE",
-            "HTTPS_PROXY",
-            "https_proxy",
-            "HTTP_PROXY",
-            "http_proxy",
-            "ALL_PROXY",
-            "all_proxy",
-        ] {
-            command.env_remove(variable);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = common::bantam(self.dir.path(), args);
+        command.env("HF_ENDPOINT", &self.server.endpoint).env("HF_HUB_CACHE", self.cache().folder());
         command
     }
 
     fn part(&self) -> PathBuf {
         self.folder(ID).join("blobs").join(format!("{}.incomplete", sha256_of(&small(), WEIGHTS)))
     }
-}
-
-fn said(output: &Output) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (text(&output.stdout), text(&output.stderr))
 }
 
 #[test]

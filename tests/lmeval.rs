@@ -2,12 +2,13 @@
 //! The files are described in tests/golden/lmeval/lmeval.toml.
 
 use anyhow::Result;
-use bantam::subject::Answerer;
+use bantam::subject::LocalDecoder;
 use bantam_core::cancel::Cancel;
 use bantam_core::metric::Metric;
 use bantam_core::record::{Id, ItemResult};
 use bantam_eval::{
-    Choices, Generated, Generation, LanguageModel, Loglikelihood, Request, Rolling, Stop, Suite, Task, ask, load,
+    Continuations, Generated, GenerationSettings, LanguageModel, Loglikelihood, Rolling, StopReason, Suite, Task, ask,
+    load,
 };
 use bantam_model::{self as model, LoadOptions, Model};
 use serde::Deserialize;
@@ -50,23 +51,11 @@ fn suite() -> Suite {
     load(golden().join("lmeval.toml").to_str().expect("a UTF-8 path")).expect("a valid suite")
 }
 
-fn digest(request: &Request) -> String {
-    let pair = |context: &str, continuation: &str| format!("{context}\u{1f}{continuation}\u{1f}");
-    let pairs = |ask: &Choices| ask.continuations.iter().map(|c| pair(&ask.context, c)).collect::<String>();
-    let asked = match request {
-        Request::Choose { asks, .. } => asks.iter().map(pairs).collect(),
-        Request::Complete(ask) => pairs(ask),
-        Request::Roll { text } => format!("{text}\u{1f}"),
-        Request::Generate { prompt, .. } => format!("{prompt}\u{1f}"),
-        other => panic!("lm-evaluation-harness asks no such thing: {other:?}"),
-    };
-    Id::of_bytes(asked.as_bytes()).0
-}
-
-/// Gives the recorded answers, in order.
+/// Gives the recorded answers, in order, and keeps what it was asked: a text for each answer.
 struct Replay {
     likelihoods: VecDeque<Loglikelihood>,
     texts: VecDeque<String>,
+    asked: VecDeque<String>,
 }
 
 impl Replay {
@@ -78,24 +67,37 @@ impl Replay {
             truncated: false,
         };
         let all = items.iter().flat_map(|item| (0..item.logprobs.len()).map(move |i| likelihood(item, i)));
-        Replay { likelihoods: all.collect(), texts: items.iter().filter_map(|item| item.text.clone()).collect() }
+        let texts = items.iter().filter_map(|item| item.text.clone()).collect();
+        Replay { likelihoods: all.collect(), texts, asked: VecDeque::new() }
+    }
+
+    /// The digest of all that was asked for the next item.
+    fn digest_of_next(&mut self, item: &RecordedItem) -> String {
+        let answers = item.logprobs.len() + usize::from(item.text.is_some());
+        Id::of_bytes(self.asked.drain(..answers).collect::<String>().as_bytes()).0
     }
 }
 
 impl LanguageModel for Replay {
-    fn loglikelihood(&mut self, requests: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+    fn loglikelihood(&mut self, requests: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
+        for Continuations { context, continuations } in requests {
+            let pair = |continuation: &String| format!("{context}\u{1f}{continuation}\u{1f}");
+            self.asked.extend(continuations.iter().map(pair));
+        }
         let counts = requests.iter().map(|request| request.continuations.len());
         Ok(counts.map(|n| self.likelihoods.drain(..n).collect()).collect())
     }
 
     fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>> {
+        self.asked.extend(texts.iter().map(|text| format!("{text}\u{1f}")));
         let answers = self.likelihoods.drain(..texts.len());
         Ok(answers.map(|answer| Rolling { logprob: answer.logprob, tokens: 1 }).collect())
     }
 
-    fn generate(&mut self, prompts: &[&str], _: &Generation) -> Result<Vec<Generated>> {
+    fn generate(&mut self, prompts: &[&str], _: &GenerationSettings) -> Result<Vec<Generated>> {
+        self.asked.extend(prompts.iter().map(|prompt| format!("{prompt}\u{1f}")));
         let texts = self.texts.drain(..prompts.len());
-        Ok(texts.map(|text| Generated { text, tokens: 1, truncated: false, stopped: Stop::Until }).collect())
+        Ok(texts.map(|text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until }).collect())
     }
 }
 
@@ -133,7 +135,7 @@ fn agree(task: &Task, items: &[ItemResult], recorded: &Recorded, case: &str) {
 
 /// The choice that the recorded log-likelihoods take.
 fn best(item: &RecordedItem, task: &Task) -> Option<usize> {
-    let chosen = matches!(task.items()[0].request, Request::Choose { .. });
+    let chosen = task.output_type() == "multiple_choice";
     let first_best = item.logprobs.iter().enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
     first_best.map(|(index, _)| index).filter(|_| chosen)
 }
@@ -152,10 +154,12 @@ fn asks_what_lm_eval_asked_and_scores_its_answers_as_it_did() {
         for (task_name, recorded) in recorded(name) {
             let case = format!("{name} {task_name}");
             let task = suite.tasks.iter().find(|t| t.name == task_name).expect(&case);
-            for (item, expected) in task.items().iter().zip(&recorded.items) {
-                assert_eq!(digest(&item.request), expected.asked, "{case}: item {}", item.index);
+            let mut replay = Replay::of(&recorded.items);
+            agree(task, &results(task, &mut replay), &recorded, &case);
+            for (index, expected) in recorded.items.iter().enumerate() {
+                assert_eq!(replay.digest_of_next(expected), expected.asked, "{case}: item {index}");
             }
-            agree(task, &results(task, &mut Replay::of(&recorded.items)), &recorded, &case);
+            assert!(replay.asked.is_empty(), "{case}: more was asked");
         }
     }
 }
@@ -170,7 +174,36 @@ fn models_answer_as_they_did_in_lm_eval() {
         for (task_name, recorded) in recorded(name) {
             let case = format!("{name} {task_name}");
             let task = suite.tasks.iter().find(|t| t.name == task_name).expect(&case);
-            agree(task, &results(task, &mut Answerer::new(&model, 0)), &recorded, &case);
+            agree(task, &results(task, &mut LocalDecoder::new(&model, 0)), &recorded, &case);
         }
     }
+}
+
+/// Results are stored under a task's digest: it may change with the task, and not with the code.
+#[test]
+fn tasks_keep_the_digests_under_which_their_results_are_stored() {
+    let digests = [
+        ("lmeval/lmeval.toml orc_cloze", "d50da172577d0fdc"),
+        ("lmeval/lmeval.toml orc_gen:strict-match", "1e8a2423d1830b5d"),
+        ("lmeval/lmeval.toml orc_gen:flexible-extract", "4710b49799cfe14a"),
+        ("lmeval/lmeval.toml orc_mc", "5046b074ab9204be"),
+        ("lmeval/lmeval.toml orc_mc_fs2", "e053230d5a747b9c"),
+        ("lmeval/lmeval.toml orc_mc_letter", "7f042fcfc1f3ecb3"),
+        ("lmeval/lmeval.toml orc_ppl", "24b4bc6e2e637d81"),
+        ("lmeval/lmeval.toml orc_wino", "2ae20b5b7597192d"),
+        ("embedding/embedding.toml sts", "460437ef750b71ac"),
+        ("embedding/embedding.toml search", "34e644c911a7949c"),
+        ("embedding/embedding.toml topic_probe", "9506d2a5ab5f9a23"),
+        ("embedding/embedding.toml topic_knn", "f59fcf5514e823c3"),
+        ("embedding/head.toml topic_head", "119d1f17e982fcb7"),
+    ];
+    let found =
+        ["lmeval/lmeval.toml", "embedding/embedding.toml", "embedding/head.toml"].into_iter().flat_map(|file| {
+            let path = golden().join("..").join(file);
+            let suite = load(path.to_str().expect("a UTF-8 path")).expect("a valid suite");
+            suite.tasks.into_iter().map(move |task| (format!("{file} {}", task.name), task.reference().digest.0))
+        });
+    let found: Vec<(String, String)> = found.collect();
+    let found: Vec<(&str, &str)> = found.iter().map(|(name, digest)| (name.as_str(), digest.as_str())).collect();
+    assert_eq!(found, digests);
 }

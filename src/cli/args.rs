@@ -16,9 +16,9 @@ on where it was.";
 #[command(name = "bantam", version, about, after_help = AFTER, args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// Profile to open the workbench on [default: the bundled quickstart]
-    pub profile: Option<PathBuf>,
+    pub(crate) profile: Option<PathBuf>,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]

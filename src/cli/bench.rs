@@ -2,14 +2,14 @@
 
 use super::args::Bench;
 use super::run::{execute, exit, print_json};
-use super::table::Table;
 use super::{Exit, adhoc};
+use crate::show::Table;
+use crate::show::out::{self, say};
 use anyhow::{Context, Result, anyhow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading};
 use bantam_core::unit::Seconds;
-use bantam_verdict::recommend::standing::Standing;
-use std::io;
+use bantam_verdict::recommend::summary::VariantSummary;
 
 const COLUMNS: [(Metric, &str); 6] = [
     (Metric::PrefillTps, "prefill"),
@@ -35,21 +35,21 @@ pub fn run(args: Bench) -> Result<Exit> {
         table = table.number(title);
     }
     let mut notes: Vec<String> = Vec::new();
-    for standing in &done.advice.standings {
-        for shape in &standing.shapes {
+    for summary in &done.advice.summaries {
+        for shape in &summary.shapes {
             let cells = COLUMNS.map(|(metric, _)| {
-                let reading = shape.reading(metric).cloned().unwrap_or_else(|| standing.cost(metric));
+                let reading = shape.reading(metric).cloned().unwrap_or_else(|| summary.cost(metric));
                 told(&reading, &mut notes)
             });
-            let names = [standing.variant.label(), shape.shape.to_string()];
+            let names = [summary.variant.label(), shape.shape.to_string()];
             table.row(names.into_iter().chain(cells).collect());
         }
-        notes.extend(warned(standing));
+        notes.extend(warned(summary));
     }
-    table.print(&mut io::stdout().lock()).context("printing the table")?;
+    table.print(&mut out::stdout()).context("printing the table")?;
     notes.dedup();
     for note in notes {
-        println!("{note}");
+        say!("{note}")?;
     }
     Ok(exit_of(exit(&done)))
 }
@@ -78,6 +78,6 @@ pub fn told(reading: &Reading, notes: &mut Vec<String>) -> String {
     }
 }
 
-fn warned(standing: &Standing) -> Vec<String> {
-    standing.warnings.iter().map(|w| format!("warning: {}: {}", standing.variant.label(), w.text)).collect()
+fn warned(summary: &VariantSummary) -> Vec<String> {
+    summary.warnings.iter().map(|w| format!("warning: {}: {}", summary.variant.label(), w.text)).collect()
 }

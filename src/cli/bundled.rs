@@ -2,16 +2,16 @@
 
 use super::Exit;
 use super::args::{Bundled, BundledCommand};
-use super::table::Table;
+use crate::show::Table;
+use crate::show::out::{self, say};
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::embedded;
 use bantam_bundled::{profiles, suites};
 use bantam_core::unit::Bytes;
 use serde_json::json;
-use std::io;
 use std::path::Path;
 
-pub fn run(args: Bundled) -> Result<Exit> {
+pub(super) fn run(args: Bundled) -> Result<Exit> {
     match args.command {
         BundledCommand::List { json } => list(json),
         BundledCommand::Export { model, out } => export(&model, &out),
@@ -25,7 +25,7 @@ fn list(as_json: bool) -> Result<Exit> {
     let profiles: Vec<&str> = profiles::PROFILES.iter().map(|(name, _)| *name).collect();
     if as_json {
         let models: Vec<_> = models.iter().map(|(name, bytes)| json!({ "name": name, "bytes": bytes })).collect();
-        println!("{}", json!({ "models": models, "suites": suites, "profiles": profiles }));
+        say!("{}", json!({ "models": models, "suites": suites, "profiles": profiles }))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("bundled").text("name").number("size");
@@ -37,7 +37,7 @@ fn list(as_json: bool) -> Result<Exit> {
             table.row(vec![kind.into(), name.into(), String::new()]);
         }
     }
-    table.print(&mut io::stdout().lock()).context("printing the table")?;
+    table.print(&mut out::stdout()).context("printing the table")?;
     Ok(Exit::Done)
 }
 
@@ -51,6 +51,6 @@ fn export(model: &str, out: &Path) -> Result<Exit> {
         let path = out.join(file.name);
         std::fs::write(&path, file.data).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    println!("{}", out.display());
+    say!("{}", out.display())?;
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use super::args::Compare;
 use super::run::{execute, print_json};
 use super::{Exit, adhoc};
+use crate::show::out::say;
 use anyhow::{Result, ensure};
 use bantam_core::record::{Ask, Row};
 use bantam_verdict::recommend::advice::words;
@@ -28,13 +29,13 @@ pub fn run(args: Compare) -> Result<Exit> {
         print_json(&done)?;
     } else {
         let reference = done.advice.reference().map(|s| s.id().clone());
-        for standing in done.advice.standings.iter().filter(|s| Some(s.id()) != reference.as_ref()) {
-            println!("{} against the reference:", standing.variant.label());
-            for comparison in &standing.comparisons {
-                println!("  {}", words::verdict(comparison));
+        for summary in done.advice.summaries.iter().filter(|s| Some(s.id()) != reference.as_ref()) {
+            say!("{} against the reference:", summary.variant.label())?;
+            for comparison in &summary.comparisons {
+                say!("  {}", words::verdict(comparison))?;
             }
         }
-        print_flips(&done.rows);
+        print_flips(&done.rows)?;
     }
     let failed = done.advice.failed_trials() > 0;
     Ok(match (done.cancelled, failed) {
@@ -44,7 +45,7 @@ pub fn run(args: Compare) -> Result<Exit> {
     })
 }
 
-fn print_flips(rows: &[Row]) {
+fn print_flips(rows: &[Row]) -> Result<()> {
     let tasks = rows.iter().filter(|r| matches!(r.trial.ask, Ask::Task(_)));
     let mut pairs: Vec<(&Row, &Row)> = Vec::new();
     for row in tasks {
@@ -58,14 +59,15 @@ fn print_flips(rows: &[Row]) {
         if changed.is_empty() {
             continue;
         }
-        println!("\n{}: {} answers changed", reference.trial.ask.label(), changed.len());
+        say!("\n{}: {} answers changed", reference.trial.ask.label(), changed.len())?;
         for flip in changed.iter().take(SHOWN) {
             let text = |t: &Option<String>| t.as_deref().unwrap_or("–").replace('\n', "⏎");
             let (before, after) = (text(&flip.reference), text(&flip.candidate));
-            println!("  item {}: {before} → {after} (right: {})", flip.index, text(&flip.target));
+            say!("  item {}: {before} → {after} (right: {})", flip.index, text(&flip.target))?;
         }
         if changed.len() > SHOWN {
-            println!("  … and {} more", changed.len() - SHOWN);
+            say!("  … and {} more", changed.len() - SHOWN)?;
         }
     }
+    Ok(())
 }

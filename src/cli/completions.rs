@@ -2,11 +2,12 @@
 
 use super::Exit;
 use super::args::{Args, Completions, Shell};
-use anyhow::Result;
+use crate::show::out;
+use anyhow::{Context, Result};
 use clap::CommandFactory;
 use std::io::Write;
 
-pub fn run(args: Completions) -> Result<Exit> {
+pub(super) fn run(args: Completions) -> Result<Exit> {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Elvish => clap_complete::Shell::Elvish,
@@ -16,7 +17,6 @@ pub fn run(args: Completions) -> Result<Exit> {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "bantam", &mut script);
-    // a reader that has seen enough (`| head`) is no fault
-    let _ = std::io::stdout().write_all(&script);
+    out::stdout().write_all(&script).context("printing the completions")?;
     Ok(Exit::Done)
 }

@@ -1,19 +1,21 @@
 //! `bantam compress MODEL --quant TYPE`: a compressed model as a GGUF file that other tools load.
 
 use super::args::Compress;
-use super::table::Table;
+use super::live::LiveLine;
 use super::{Exit, stop};
 use crate::library::models;
 use crate::run::Workplace;
+use crate::show::Table;
+use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, ensure};
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Artifact, Plan, Recipe, Stage};
 use serde_json::json;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-pub fn run(args: Compress) -> Result<Exit> {
+pub(super) fn run(args: Compress) -> Result<Exit> {
     let recipe = match (&args.quant, &args.recipe) {
         (Some(name), _) => Recipe::named(name)?,
         (None, Some(file)) => Recipe::read(file)?,
@@ -31,23 +33,21 @@ pub fn run(args: Compress) -> Result<Exit> {
     let cancel = stop::on_signals()?;
     let home = Workplace::open()?.home;
     let begun = Instant::now();
-    let live = io::stderr().is_terminal();
+    let live = LiveLine::new();
     let artifact = lab::apply(&source, &recipe, &home.artifacts(), &cancel, &mut |p| {
-        if let (true, Stage::Write { tensor, kind }) = (live, p.stage) {
-            eprint!("\r\x1b[2K{:>3}% {tensor} → {kind}", p.done * 100 / p.total.max(1));
+        if let Stage::Write { tensor, kind } = p.stage {
+            live.show(|| format!("{:>3}% {tensor} → {kind}", p.done * 100 / p.total.max(1)));
         }
     });
-    if live {
-        eprint!("\r\x1b[2K");
-    }
+    live.clear();
     if cancel.is_cancelled() {
         return Ok(Exit::Interrupted);
     }
     let artifact = artifact?;
     copy(&artifact.path, &out)?;
-    tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json);
+    tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json).context("printing the result")?;
     for note in source.notes() {
-        eprintln!("note: {note}");
+        note!("note: {note}");
     }
     Ok(Exit::Done)
 }
@@ -67,21 +67,20 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn tell(artifact: &Artifact, plan: &Plan, out: &Path, seconds: f64, as_json: bool) {
+fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bool) -> io::Result<()> {
     if as_json {
         let line = json!({
-            "file": out,
+            "file": file,
             "bytes": artifact.bytes,
             "sha256": artifact.sha256,
             "bits_per_weight": plan.bits_per_weight(),
             "seconds": seconds,
             "found": artifact.found,
         });
-        println!("{line}");
-        return;
+        return say!("{line}");
     }
     let how = if artifact.found { "was made before".to_owned() } else { format!("made in {seconds:.1} s") };
-    println!("{}: {}, {:.2} bits a weight, {how}", out.display(), Bytes(artifact.bytes), plan.bits_per_weight());
+    say!("{}: {}, {:.2} bits a weight, {how}", file.display(), Bytes(artifact.bytes), plan.bits_per_weight())
 }
 
 fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
@@ -91,14 +90,14 @@ fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
             .iter()
             .map(|t| json!({ "name": t.name, "type": t.kind.to_string(), "bytes": t.bytes() }))
             .collect();
-        println!("{}", json!({ "bytes": plan.bytes, "bits_per_weight": plan.bits_per_weight(), "tensors": tensors }));
+        say!("{}", json!({ "bytes": plan.bytes, "bits_per_weight": plan.bits_per_weight(), "tensors": tensors }))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("tensor").text("type").number("size");
     for tensor in &plan.tensors {
         table.row(vec![tensor.name.clone(), tensor.kind.to_string(), Bytes(tensor.bytes()).to_string()]);
     }
-    table.print(&mut io::stdout().lock()).context("printing the table")?;
-    println!("{}, {:.2} bits a weight", Bytes(plan.bytes), plan.bits_per_weight());
+    table.print(&mut out::stdout()).context("printing the table")?;
+    say!("{}, {:.2} bits a weight", Bytes(plan.bytes), plan.bits_per_weight())?;
     Ok(Exit::Done)
 }

@@ -2,41 +2,43 @@
 
 use super::Exit;
 use super::args::Doctor;
+use crate::show::out::say;
 use anyhow::{Context, Result};
 use bantam_host::doctor::doctor;
 
-pub fn run(args: Doctor) -> Result<Exit> {
+pub(super) fn run(args: Doctor) -> Result<Exit> {
     let found = doctor();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&found).context("printing the examination")?);
+        say!("{}", serde_json::to_string_pretty(&found).context("printing the examination")?)?;
         return Ok(Exit::Done);
     }
-    println!("Host");
+    say!("Host")?;
     for (name, value) in found.card.lines() {
-        println!("  {name:<18} {value}");
+        say!("  {name:<18} {value}")?;
     }
-    println!("\nEnergy meters");
+    say!("\nEnergy meters")?;
     for meter in &found.meters {
-        println!("  ✓ {}: moves plausibly, {} under full load", meter.meter.name, meter.watts);
+        say!("  ✓ {}: moves plausibly, {} under full load", meter.meter.name, meter.watts)?;
     }
     for refused in &found.refused {
-        println!("  ✗ {}", refused.reason);
+        say!("  ✗ {}", refused.reason)?;
     }
     if found.meters.is_empty() {
-        println!("  → energy will be shown as not available; `tdp_watts` in a profile gives an estimate, labelled so");
+        say!("  → energy will be shown as not available; `tdp_watts` in a profile gives an estimate, labelled so")?;
     }
-    list("What makes numbers doubtful here", found.doubts.iter().map(|w| w.text.as_str()), "nothing was seen");
-    list("What would make it faster", found.hints.iter().map(String::as_str), "nothing was found");
+    list("What makes numbers doubtful here", found.doubts.iter().map(|w| w.text.as_str()), "nothing was seen")?;
+    list("What would make it faster", found.hints.iter().map(String::as_str), "nothing was found")?;
     Ok(Exit::Done)
 }
 
-fn list<'a>(title: &str, lines: impl Iterator<Item = &'a str>, none: &str) {
-    println!("\n{title}");
+fn list<'a>(title: &str, lines: impl Iterator<Item = &'a str>, none: &str) -> Result<()> {
+    say!("\n{title}")?;
     let mut lines = lines.peekable();
     if lines.peek().is_none() {
-        println!("  {none}");
+        say!("  {none}")?;
     }
     for line in lines {
-        println!("  ! {line}");
+        say!("  ! {line}")?;
     }
+    Ok(())
 }

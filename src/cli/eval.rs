@@ -3,8 +3,9 @@
 use super::args::Eval;
 use super::bench::exit_of;
 use super::run::{execute, exit, print_json};
-use super::table::Table;
 use super::{Exit, adhoc};
+use crate::show::Table;
+use crate::show::out;
 use anyhow::{Context, Result};
 use bantam_core::record::{Ask, Reading, Row};
 use bantam_verdict::recommend::score::TaskScore;
@@ -24,12 +25,12 @@ pub fn run(args: Eval) -> Result<Exit> {
     } else {
         let mut table = Table::new().text("variant").text("task").text("metric").text("slice");
         table = table.number("items").number("value").text("interval");
-        for standing in &done.advice.standings {
-            for score in &standing.scores {
-                rows(&standing.variant.label(), score, &mut table);
+        for summary in &done.advice.summaries {
+            for score in &summary.scores {
+                rows(&summary.variant.label(), score, &mut table);
             }
         }
-        table.print(&mut io::stdout().lock()).context("printing the table")?;
+        table.print(&mut out::stdout()).context("printing the table")?;
     }
     Ok(exit_of(exit(&done)))
 }
@@ -55,7 +56,7 @@ fn rows(variant: &str, score: &TaskScore, table: &mut Table) {
 
 /// One JSON line an item: which variant and task, and all that was recorded.
 fn print_items(rows: &[Row]) -> Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(out::stdout());
     for row in rows {
         let Ask::Task(task) = &row.trial.ask else { continue };
         for item in &row.outcome.items {

@@ -1,17 +1,18 @@
 //! `bantam export MODEL --format gguf|safetensors`: a model's weights as plain numbers in another kind of file.
 
 use super::args::{Export, ExportDtype, ExportFormat};
+use super::live::LiveLine;
 use super::{Exit, stop};
 use crate::library::models;
+use crate::show::out::{note, say};
 use anyhow::Result;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::{self, Dtype, From};
 use bantam_lab::{Progress, Stage};
 use serde_json::json;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-pub fn run(args: Export) -> Result<Exit> {
+pub(super) fn run(args: Export) -> Result<Exit> {
     let found = models::find(&args.model)?;
     let dtype = args.dtype.map(|dtype| match dtype {
         ExportDtype::F32 => Dtype::F32,
@@ -19,14 +20,14 @@ pub fn run(args: Export) -> Result<Exit> {
         ExportDtype::Bf16 => Dtype::Bf16,
     });
     let cancel = stop::on_signals()?;
-    let live = io::stderr().is_terminal();
+    let live = LiveLine::new();
     let exported = models::with_files(&found.place, |model| {
         let from = From { name: &found.name, model, adapter: args.adapter.as_deref() };
         match args.format {
             ExportFormat::Gguf => {
                 let mut show = |p: Progress| {
-                    if let (true, Stage::Write { tensor, .. }) = (live, p.stage) {
-                        eprint!("\r\x1b[2K{:>3}% {tensor}", p.done * 100 / p.total.max(1));
+                    if let Stage::Write { tensor, .. } = p.stage {
+                        live.show(|| format!("{:>3}% {tensor}", p.done * 100 / p.total.max(1)));
                     }
                 };
                 export::to_gguf(from, dtype.unwrap_or(Dtype::F16), args.out.as_deref(), &cancel, &mut show)
@@ -35,28 +36,24 @@ pub fn run(args: Export) -> Result<Exit> {
                 let last = found.name.rsplit('/').next().unwrap_or("model");
                 let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{last}-safetensors")));
                 let mut show = |tensor: &str, done: u64, total: u64| {
-                    if live {
-                        eprint!("\r\x1b[2K{:>3}% {tensor}", done * 100 / total.max(1));
-                    }
+                    live.show(|| format!("{:>3}% {tensor}", done * 100 / total.max(1)));
                 };
                 export::to_safetensors(from, dtype, &out, &cancel, &mut show)
             }
         }
     });
-    if live {
-        eprint!("\r\x1b[2K");
-    }
+    live.clear();
     if cancel.is_cancelled() {
         return Ok(Exit::Interrupted);
     }
     let exported = exported?;
     if args.json {
-        println!("{}", json!({"path": exported.path, "bytes": exported.bytes, "notes": exported.notes}));
+        say!("{}", json!({"path": exported.path, "bytes": exported.bytes, "notes": exported.notes}))?;
         return Ok(Exit::Done);
     }
-    println!("{}: {}", exported.path.display(), Bytes(exported.bytes));
+    say!("{}: {}", exported.path.display(), Bytes(exported.bytes))?;
     for note in &exported.notes {
-        eprintln!("note: {note}");
+        note!("note: {note}");
     }
     Ok(Exit::Done)
 }

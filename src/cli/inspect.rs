@@ -3,6 +3,7 @@
 use super::Exit;
 use super::args::Inspect;
 use crate::library::models;
+use crate::show::out::say;
 use anyhow::Result;
 use bantam_core::unit::Bytes;
 use bantam_model::encoder::{self, Problem};
@@ -10,7 +11,7 @@ use bantam_model::inspect::Share;
 use bantam_model::{Adapter, Cache, Config, Container, Facts};
 use serde_json::json;
 
-pub fn run(args: Inspect) -> Result<Exit> {
+pub(super) fn run(args: Inspect) -> Result<Exit> {
     let model = match args.adapter {
         Some(adapter) => models::with_adapter(&args.model, &adapter),
         None => args.model,
@@ -26,11 +27,11 @@ pub fn run(args: Inspect) -> Result<Exit> {
         if let Some(adapter) = &adapter {
             json["adapter"] = adapter_json(adapter);
         }
-        println!("{json}");
+        say!("{json}")?;
         return Ok(exit(&facts));
     }
     for (name, value) in lines.into_iter().chain(adapter.as_ref().map(adapter_line)) {
-        println!("{name:<16} {value}");
+        say!("{name:<16} {value}")?;
     }
     Ok(exit(&facts))
 }

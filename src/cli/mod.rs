@@ -3,7 +3,6 @@
 
 mod adhoc;
 mod args;
-mod bar;
 mod bench;
 mod bundled;
 mod compare;
@@ -13,6 +12,7 @@ mod doctor;
 mod eval;
 mod export;
 mod inspect;
+mod live;
 mod models;
 mod progress;
 mod pull;
@@ -20,12 +20,12 @@ mod report;
 mod run;
 mod search;
 mod stop;
-mod table;
 mod workbench;
 
 pub use args::Args;
-pub use bar::{bar, ending};
 
+use crate::show::out::note;
+use crate::show::sentence;
 use args::Command;
 use bantam_hub as hub;
 use std::process::ExitCode;
@@ -46,6 +46,7 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The number that the shell sees.
     pub fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
@@ -80,7 +81,7 @@ pub fn main(args: Args) -> ExitCode {
     match done {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
-            eprintln!("bantam: {}", sentence(&error));
+            note!("bantam: {}", sentence(&error));
             let stopped = matches!(error.downcast_ref(), Some(hub::Error::Cancelled));
             ExitCode::from(if stopped { Exit::Interrupted } else { Exit::Usage }.code())
         }
@@ -89,28 +90,4 @@ pub fn main(args: Args) -> ExitCode {
 
 fn worker() -> ExitCode {
     crate::run::worker::main()
-}
-
-/// An error with its causes, in one line; a cause that its effect already tells is not told again.
-pub fn sentence(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |told, cause| {
-        let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        match told.as_str() {
-            "" => cause,
-            told if told.contains(&cause) => told.to_owned(),
-            told => format!("{told}: {cause}"),
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use anyhow::anyhow;
-
-    #[test]
-    fn an_error_is_one_sentence_without_repetition() {
-        let error = anyhow!("no such file").context("p.toml: cannot be read: no such file").context("reading\nit");
-        assert_eq!(sentence(&error), "reading it: p.toml: cannot be read: no such file");
-    }
 }

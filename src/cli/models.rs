@@ -3,18 +3,19 @@
 
 use super::Exit;
 use super::args::{Models, ModelsCommand};
-use super::table::Table;
 use crate::library::home::Home;
 use crate::library::inventory::{self, Entry, Origin};
+use crate::show::Table;
+use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, bail};
 use bantam_core::unit::Bytes;
 use bantam_hub::Cache;
 use serde_json::{Value, json};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::SystemTime;
 use time::OffsetDateTime;
 
-pub fn run(args: Models) -> Result<Exit> {
+pub(super) fn run(args: Models) -> Result<Exit> {
     match args.command {
         Some(ModelsCommand::Remove { names, yes }) => remove(&names, yes),
         None => show(&args),
@@ -24,7 +25,7 @@ pub fn run(args: Models) -> Result<Exit> {
 fn show(args: &Models) -> Result<Exit> {
     let entries = inventory::take(&Cache::here(), &Home::find()?, &args.folders)?;
     if args.json {
-        println!("{}", Value::from(entries.iter().map(entry_json).collect::<Vec<_>>()));
+        say!("{}", Value::from(entries.iter().map(entry_json).collect::<Vec<_>>()))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("model").text("from").number("size").text("last read").text("revision");
@@ -38,9 +39,9 @@ fn show(args: &Models) -> Result<Exit> {
         let revision = revision.collect::<Vec<_>>().join(", ");
         table.row(vec![entry.name.clone(), entry.origin.name().into(), size, day, revision]);
     }
-    table.print(&mut io::stdout().lock()).context("printing the table")?;
+    table.print(&mut out::stdout()).context("printing the table")?;
     let whole: u64 = entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.bytes.0 + e.incomplete.0).sum();
-    println!("{} on disk; `bantam models remove NAME` makes room", Bytes(whole));
+    say!("{} on disk; `bantam models remove NAME` makes room", Bytes(whole))?;
     Ok(Exit::Done)
 }
 
@@ -53,7 +54,7 @@ fn remove(names: &[String], yes: bool) -> Result<Exit> {
     }
     for entry in found {
         let freed = inventory::remove(entry, &cache)?;
-        println!("{}: removed, {freed} free again", entry.name);
+        say!("{}: removed, {freed} free again", entry.name)?;
     }
     Ok(Exit::Done)
 }
@@ -63,15 +64,15 @@ fn confirmed(entries: &[&Entry]) -> Result<bool> {
         bail!("nothing was removed: give --yes, since there is no terminal to ask on");
     }
     for entry in entries {
-        eprintln!(
+        note!(
             "{:>10}  {} ({})",
             Bytes(entry.bytes.0 + entry.incomplete.0).to_string(),
             entry.name,
             entry.origin.name()
         );
     }
-    eprint!("remove {}? y/N ", if entries.len() == 1 { "it" } else { "them" });
-    io::stderr().flush().context("asking")?;
+    let them = if entries.len() == 1 { "it" } else { "them" };
+    out::ask(&format!("remove {them}? y/N")).context("asking")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("reading the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -1,37 +1,32 @@
 //! Progress on stderr for headless runs: a line when a trial ends, and on a terminal one live line below.
 
+use super::live::LiveLine;
+use crate::show::out::note;
 use bantam_core::event::{Event, Observer};
 use bantam_core::record::{Ask, Id, Outcome, Trial, WarningKind};
 use bantam_core::unit::{Seconds, Unit};
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Between two live lines.
-const LIVE: Duration = Duration::from_millis(200);
-
-pub struct Printer {
+pub(super) struct Printer {
     trials: Vec<Trial>,
     over: BTreeSet<Id>,
     kept: usize,
     begun: Instant,
-    live: Option<Instant>,
-    shown: bool,
+    live: LiveLine,
     quiet: bool,
     /// Said once each; the report has them all.
     warned: Vec<WarningKind>,
 }
 
 impl Printer {
-    pub fn new(quiet: bool) -> Printer {
-        let live = io::stderr().is_terminal().then(Instant::now);
+    pub(super) fn new(quiet: bool) -> Printer {
         Printer {
             trials: vec![],
             over: BTreeSet::new(),
             kept: 0,
             begun: Instant::now(),
-            live,
-            shown: false,
+            live: LiveLine::new(),
             quiet,
             warned: vec![],
         }
@@ -56,43 +51,14 @@ impl Printer {
         format!(", about {} left", Seconds(each * missing as f64))
     }
 
-    fn say(&mut self, line: &str) {
-        self.clear();
-        eprintln!("{line}");
-    }
-
-    fn clear(&mut self) {
-        if self.shown {
-            eprint!("\r\x1b[2K");
-            self.shown = false;
-        }
-    }
-
-    /// Writes the live line again, on a terminal and not too often.
-    fn live(&mut self, line: impl FnOnce(&Self) -> String) {
-        let Some(last) = self.live else { return };
-        if last.elapsed() < LIVE {
-            return;
-        }
-        let line: String = line(self).chars().take(columns().saturating_sub(1)).collect();
-        eprint!("\r\x1b[2K{line}");
-        let _ = io::stderr().flush();
-        self.live = Some(Instant::now());
-        self.shown = true;
-    }
-
     fn finished(&mut self, id: &Id, outcome: &Outcome) {
         self.over.insert(id.clone());
         let Some((_, trial)) = self.trial(id) else { return };
         let (over, all) = (self.over.len(), self.trials.len());
         let what = format!("{:<22} {:<12}", trial.variant.label(), trial.ask.label());
         let line = format!("[{over:>3}/{all}] {what} {} ({}{})", gave(trial, outcome), outcome.wall, self.left());
-        self.say(&line);
+        self.live.print(&line);
     }
-}
-
-fn columns() -> usize {
-    crossterm::terminal::size().map_or(80, |(w, _)| w as usize)
 }
 
 /// What a trial gave, in a few words.
@@ -132,34 +98,35 @@ impl Observer for Printer {
                 self.kept = done.len();
                 self.begun = Instant::now();
                 let kept = if done.is_empty() { String::new() } else { format!(", {} measured already", done.len()) };
-                self.say(&format!("{} trials{kept}", trials.len()));
+                self.live.print(&format!("{} trials{kept}", trials.len()));
             }
             Event::Preparing { variant, fraction } => {
-                let text = format!("making {} … {:.0}%", variant.label(), fraction * 100.0);
-                self.live(|_| text);
+                self.live.show(|| format!("making {} … {:.0}%", variant.label(), fraction * 100.0));
             }
             Event::NotPrepared { variant, failure } => {
                 let found = self.trials.iter().find(|t| t.variant.id == *variant);
                 let label = found.map_or_else(|| variant.to_string(), |t| t.variant.label());
-                self.say(&format!("{label}: {}", failure.sentence()));
+                self.live.print(&format!("{label}: {}", failure.sentence()));
             }
             Event::Item { trial, done, of, .. } => {
-                let (done, of, trial) = (*done, *of, trial.clone());
-                self.live(|p| format!("{}: {done}/{of}{}", p.label(&trial), p.left()));
+                self.live.show(|| format!("{}: {done}/{of}{}", self.label(trial), self.left()));
             }
             Event::Sample { trial, done, .. } => {
-                let (done, trial) = (*done, trial.clone());
-                self.live(|p| format!("{}: {done} repeats{}", p.label(&trial), p.left()));
+                self.live.show(|| format!("{}: {done} repeats{}", self.label(trial), self.left()));
             }
             Event::Warned { warning, .. } if self.warned.contains(&warning.kind) => {}
             Event::Warned { trial, warning } => {
                 self.warned.push(warning.kind);
                 let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.label(t)));
-                self.say(&format!("warning: {about}{}", warning.text));
+                self.live.print(&format!("warning: {about}{}", warning.text));
             }
             Event::Finished { trial, outcome } => self.finished(trial, outcome),
-            Event::Ended { cancelled: true, .. } => self.say("stopped; the same command goes on from here"),
-            Event::Ended { .. } => self.clear(),
+            Event::Ended { cancelled, .. } => {
+                self.live.clear();
+                if *cancelled {
+                    note!("stopped; the same command goes on from here");
+                }
+            }
             _ => {}
         }
     }

@@ -2,12 +2,16 @@
 //! The last line on stdout is where they are.
 
 use super::args::Pull;
-use super::{Exit, bar, ending, stop};
+use super::live::LiveBars;
+use super::{Exit, stop};
+use crate::show::ending;
+use crate::show::out::{note, say};
 use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_core::unit::{Bytes, Seconds};
 use bantam_hub::{DataName, Error, Hub, Name, Progress, Pulled, Settings, Tally, Want};
-use std::io::{self, IsTerminal, Write};
+use indicatif::ProgressBar;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -15,25 +19,32 @@ use std::time::{Duration, Instant};
 const LIVE: Duration = Duration::from_millis(100);
 /// Files on their way that are shown at once.
 const ROWS: usize = 6;
+/// Width of a bar, as `live` draws it.
 const BAR: usize = 20;
 
-pub fn run(args: Pull) -> Result<Exit> {
+pub(super) fn run(args: Pull) -> Result<Exit> {
     let name = Name::parse(&args.model)?;
     let settings = Settings::from_env()?.offline_if(args.offline);
     let want = Want { include: args.include, quant: args.quant };
     let pulled = pull(&name, &want, settings, args.quiet, &stop::on_signals()?)?;
-    println!("{}", place(&pulled).display());
+    say!("{}", place(&pulled).display())?;
     Ok(Exit::Done)
 }
 
 /// Pulls with progress on stderr; profiles that name models of the hub are served by this, too.
-pub fn pull(name: &Name, want: &Want, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
+pub(super) fn pull(
+    name: &Name,
+    want: &Want,
+    settings: Settings,
+    quiet: bool,
+    cancel: &Cancel,
+) -> Result<Pulled, Error> {
     let hub = Hub::new(settings, cancel);
     painted(name.to_string(), quiet, &|say| hub.pull(name, want, say))
 }
 
 /// The same for a split of a dataset.
-pub fn pull_data(data: &DataName, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
+pub(super) fn pull_data(data: &DataName, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
     let hub = Hub::new(settings, cancel);
     painted(data.to_string(), quiet, &|say| hub.pull_data(data, say))
 }
@@ -60,35 +71,45 @@ fn lock(painter: &Mutex<Painter>) -> std::sync::MutexGuard<'_, Painter> {
 
 struct Painter {
     name: String,
-    tally: Tally,
+    progress: Tally,
     begun: Instant,
-    /// On a terminal: when the picture was drawn, and how many lines it has.
-    live: Option<Instant>,
-    drawn: usize,
+    bars: LiveBars,
+    /// The files on their way that have a bar, by their numbers.
+    open: BTreeMap<usize, ProgressBar>,
+    painted: Option<Instant>,
     quiet: bool,
     told: Vec<bool>,
 }
 
 impl Painter {
     fn new(name: String, quiet: bool) -> Painter {
-        let live = io::stderr().is_terminal().then(Instant::now);
-        Painter { name, tally: Tally::default(), begun: Instant::now(), live, drawn: 0, quiet, told: vec![] }
+        Painter {
+            name,
+            progress: Tally::default(),
+            begun: Instant::now(),
+            bars: LiveBars::new(),
+            open: BTreeMap::new(),
+            painted: None,
+            quiet,
+            told: vec![],
+        }
     }
 
     fn on(&mut self, progress: &Progress) {
-        self.tally.on(progress, self.begun.elapsed().as_secs_f64());
+        self.progress.on(progress, self.begun.elapsed().as_secs_f64());
         if self.quiet {
             return;
         }
         if let Progress::Planned { commit, files } = progress {
             self.told = files.iter().map(|file| file.there == file.size).collect();
-            let (there, size) = (Bytes(self.tally.there()), Bytes(self.tally.size()));
+            let (there, size) = (Bytes(self.progress.there()), Bytes(self.progress.size()));
             let kept = if there.0 > 0 { format!(", {there} of it here already") } else { String::new() };
-            eprintln!("{} at {}: {} files, {size}{kept}", self.name, &commit[..7.min(commit.len())], files.len());
+            let commit = &commit[..7.min(commit.len())];
+            self.bars.print(&format!("{} at {commit}: {} files, {size}{kept}", self.name, files.len()));
         }
         self.tell_finished();
         let due = matches!(progress, Progress::Waiting { .. });
-        if self.live.is_some_and(|drawn| due || drawn.elapsed() >= LIVE) {
+        if !self.bars.is_hidden() && (due || self.painted.is_none_or(|at| at.elapsed() >= LIVE)) {
             self.paint();
         }
     }
@@ -96,69 +117,58 @@ impl Painter {
     /// A line for each file that has become whole.
     fn tell_finished(&mut self) {
         for i in 0..self.told.len() {
-            let file = &self.tally.files[i];
+            let file = &self.progress.files[i];
             if !self.told[i] && file.there == file.size {
                 let line = format!("{:>10}  {}", Bytes(file.size).to_string(), file.path);
                 self.told[i] = true;
-                self.clear();
-                eprintln!("{line}");
+                if let Some(bar) = self.open.remove(&i) {
+                    self.bars.remove(&bar);
+                }
+                self.bars.print(&line);
             }
         }
     }
 
     fn paint(&mut self) {
         let width = crossterm::terminal::size().map_or(80, |(width, _)| width as usize);
-        let mut lines = self.on_their_way(width);
-        lines.push(self.whole());
-        self.clear();
-        for line in &lines {
-            eprintln!("{}", line.chars().take(width.saturating_sub(1)).collect::<String>());
-        }
-        let _ = io::stderr().flush();
-        self.drawn = lines.len();
-        self.live = Some(Instant::now());
-    }
-
-    fn on_their_way(&self, width: usize) -> Vec<String> {
-        let open = |(i, file): &(usize, &bantam_hub::Planned)| {
-            file.there < file.size && (file.there > 0 || self.tally.waiting[*i].is_some())
-        };
         let names = width.saturating_sub(BAR + 34).clamp(12, 60);
-        let line = |(i, file): (usize, &bantam_hub::Planned)| {
-            let share = file.there as f64 / file.size.max(1) as f64;
-            let state = match &self.tally.waiting[i] {
+        for (i, file) in self.progress.files.iter().enumerate() {
+            let waiting = self.progress.waiting[i].as_ref();
+            if file.there == file.size || (file.there == 0 && waiting.is_none()) {
+                continue;
+            }
+            if !self.open.contains_key(&i) && self.open.len() < ROWS {
+                let name = format!("{:names$}", ending(&file.path, names));
+                self.open.insert(i, self.bars.add(name, file.size));
+            }
+            let Some(bar) = self.open.get(&i) else { continue };
+            let share = file.there as f64 * 100.0 / file.size.max(1) as f64;
+            bar.set_position(file.there);
+            bar.set_message(match waiting {
                 Some(why) => format!("waiting: {why}"),
-                None => format!("{:>4.0}%  {} of {}", share * 100.0, Bytes(file.there), Bytes(file.size)),
-            };
-            format!("{:names$}  {}  {state}", ending(&file.path, names), bar(share, BAR))
-        };
-        self.tally.files.iter().enumerate().filter(open).take(ROWS).map(line).collect()
+                None => format!("{share:>4.0}%  {} of {}", Bytes(file.there), Bytes(file.size)),
+            });
+        }
+        self.bars.show(self.progress.there(), self.progress.size(), self.whole());
+        self.painted = Some(Instant::now());
     }
 
     fn whole(&self) -> String {
-        let rate = self.tally.rate().map_or(String::new(), |rate| format!("  {}/s", Bytes(rate as u64)));
-        let left = self.tally.left().map_or(String::new(), |left| format!("  {} left", Seconds(left.max(1.0))));
-        let (there, size) = (Bytes(self.tally.there()), Bytes(self.tally.size()));
-        let share = self.tally.share();
-        format!("all  {}  {:>4.0}%  {there} of {size}{rate}{left}", bar(share, BAR), share * 100.0)
-    }
-
-    fn clear(&mut self) {
-        if self.drawn > 0 {
-            eprint!("\x1b[{}A\r\x1b[J", self.drawn);
-            self.drawn = 0;
-        }
+        let rate = self.progress.rate().map_or(String::new(), |rate| format!("  {}/s", Bytes(rate as u64)));
+        let left = self.progress.left().map_or(String::new(), |left| format!("  {} left", Seconds(left.max(1.0))));
+        let (there, size) = (Bytes(self.progress.there()), Bytes(self.progress.size()));
+        format!("{:>4.0}%  {there} of {size}{rate}{left}", self.progress.share() * 100.0)
     }
 
     fn end(&mut self, pulled: Option<&Pulled>) {
-        self.clear();
+        self.bars.clear();
         let Some(pulled) = pulled.filter(|_| !self.quiet) else { return };
         let seconds = self.begun.elapsed().as_secs_f64();
         match pulled.fetched.0 {
-            0 => eprintln!("{} is here already, at {}", self.name, pulled.commit),
+            0 => note!("{} is here already, at {}", self.name, pulled.commit),
             fetched => {
                 let rate = Bytes((fetched as f64 / seconds) as u64);
-                eprintln!("{} verified, {} fetched in {} ({rate}/s)", pulled.bytes, pulled.fetched, Seconds(seconds));
+                note!("{} verified, {} fetched in {} ({rate}/s)", pulled.bytes, pulled.fetched, Seconds(seconds));
             }
         }
     }

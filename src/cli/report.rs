@@ -3,14 +3,15 @@
 use super::Exit;
 use super::args::Report;
 use crate::run::{self, Workplace};
+use crate::show::out::say;
 use anyhow::Result;
 use bantam_verdict::report;
 
-pub fn run(args: Report) -> Result<Exit> {
+pub(super) fn run(args: Report) -> Result<Exit> {
     let workplace = Workplace::open()?;
     let done = run::stored(&args.run, &workplace)?;
     for file in report::write(&report::page(&done.run, &done.rows, &done.advice), &args.out)? {
-        println!("{}", file.display());
+        say!("{}", file.display())?;
     }
     Ok(Exit::Done)
 }

@@ -5,13 +5,14 @@ use super::progress::Printer;
 use super::pull::{pull, pull_data};
 use super::{Exit, stop};
 use crate::run::{self, Done, Workplace};
+use crate::show::out::{self, note};
 use anyhow::{Context, Result};
 use bantam_core::profile::Profile;
 use bantam_hub::{Settings, Want};
 use bantam_verdict::recommend::advice::words::words;
 use bantam_verdict::recommend::advice::{Advice, Conclusion};
 use bantam_verdict::report;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 pub fn run(args: Run) -> Result<Exit> {
@@ -24,7 +25,7 @@ pub fn run(args: Run) -> Result<Exit> {
     if let Some(folder) = &args.out {
         let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
         if !args.common.quiet {
-            eprintln!("report: {} ({} files)", folder.join("report.html").display(), written.len());
+            note!("report: {} ({} files)", folder.join("report.html").display(), written.len());
         }
     }
     if args.common.json {
@@ -55,13 +56,13 @@ pub fn execute(profile: &Profile, how: &Common) -> Result<Done> {
 
 pub fn print_json(done: &Done) -> Result<()> {
     let page = report::page(&done.run, &done.rows, &done.advice);
-    report::print_json(&page, &mut io::stdout().lock()).context("printing the results")
+    report::print_json(&page, &mut out::stdout()).context("printing the results")
 }
 
 /// The advice and what it rests on, on stdout.
 fn print_advice(advice: &Advice, out: Option<&Path>) -> Result<()> {
     let words = words(advice);
-    let mut stdout = io::stdout().lock();
+    let mut stdout = out::stdout();
     writeln!(stdout, "\n{}\n", words.title)?;
     for line in &words.lines {
         writeln!(stdout, "{line}")?;

@@ -2,25 +2,25 @@
 //! need here under each quantization, before any of it is pulled.
 
 use super::args::Search;
-use super::table::Table;
 use super::{Exit, stop};
 use crate::library::fit::{self, Appraisal, Need};
+use crate::show::Table;
+use crate::show::out::{self, say};
 use anyhow::{Context, Result, anyhow};
 use bantam_core::unit::{Bytes, count, parse_count};
 use bantam_hub::{Gate, Hit, Hub, Name, Page, Query, Settings};
 use serde_json::{Value, json};
-use std::io;
 
-pub fn run(args: Search) -> Result<Exit> {
+pub(super) fn run(args: Search) -> Result<Exit> {
     let cancel = stop::on_signals()?;
     let hub = Hub::new(Settings::from_env()?.offline_if(args.offline), &cancel);
     let words = args.words.join(" ");
     if args.card {
         let name = Name::parse(&words)?;
-        let appraisal = fit::appraise(hub.sheet(&name)?, args.context);
+        let info = fit::appraise(hub.sheet(&name)?, args.context);
         match args.json {
-            true => println!("{}", card_json(&appraisal)),
-            false => card(&appraisal, &hub)?,
+            true => say!("{}", info_json(&info))?,
+            false => print_info(&info, &hub)?,
         }
         return Ok(Exit::Done);
     }
@@ -30,18 +30,18 @@ pub fn run(args: Search) -> Result<Exit> {
     let mut found = hub.search(&query)?.hits;
     found.truncate(query.limit);
     if args.json {
-        println!("{}", Value::from(found.iter().map(hit_json).collect::<Vec<_>>()));
+        say!("{}", Value::from(found.iter().map(hit_json).collect::<Vec<_>>()))?;
         return Ok(Exit::Done);
     }
     if found.is_empty() {
-        println!("the hub has nothing of that; fewer words, or another --filter, may find more");
+        say!("the hub has nothing of that; fewer words, or another --filter, may find more")?;
         return Ok(Exit::Done);
     }
-    lines(&found).print(&mut io::stdout().lock()).context("printing the table")?;
+    table(&found).print(&mut out::stdout()).context("printing the table")?;
     Ok(Exit::Done)
 }
 
-fn lines(found: &[Hit]) -> Table {
+fn table(found: &[Hit]) -> Table {
     let mut table = Table::new().text("model").number("params").text("family").text("runs");
     table = table.number("downloads").number("likes").text("changed").text("licence").text("access");
     for hit in found {
@@ -83,8 +83,8 @@ fn access(page: &Page) -> &'static str {
     }
 }
 
-fn card(appraisal: &Appraisal, hub: &Hub) -> Result<()> {
-    let sheet = &appraisal.sheet;
+fn print_info(info: &Appraisal, hub: &Hub) -> Result<()> {
+    let sheet = &info.sheet;
     let (page, listing) = (&sheet.listing.page, &sheet.listing);
     let missing = |why: &String| format!("unknown: {why}");
     let stored = sheet.header.as_ref().map(fit::stored);
@@ -99,26 +99,26 @@ fn card(appraisal: &Appraisal, hub: &Hub) -> Result<()> {
         ("stored as", stored.map_or_else(missing, |kinds| format!("{kinds}, {}", sheet.weights))),
         (
             "bantam runs it",
-            appraisal.runs.as_ref().map_or_else(|why| format!("no: {why}"), |name| format!("yes, as {name}")),
+            info.runs.as_ref().map_or_else(|why| format!("no: {why}"), |name| format!("yes, as {name}")),
         ),
-        ("context", appraisal.longest.map_or_else(|| "not told".into(), |n| format!("{n} tokens"))),
+        ("context", info.longest.map_or_else(|| "not told".into(), |n| format!("{n} tokens"))),
         ("made from", if page.base.is_empty() { "not told".into() } else { page.base.join(", ") }),
         ("a pull brings", sheet.pull.as_ref().map_or_else(Clone::clone, Bytes::to_string)),
         ("files", format!("{}, {}", listing.files.len(), Bytes(listing.bytes()))),
-        ("memory here", appraisal.memory.as_ref().map_or_else(missing, |free| format!("{free} free now"))),
+        ("memory here", info.memory.as_ref().map_or_else(missing, |free| format!("{free} free now"))),
     ];
     for (name, value) in lines {
-        println!("{name:<16} {value}");
+        say!("{name:<16} {value}")?;
     }
-    println!();
-    needs(appraisal).print(&mut io::stdout().lock()).context("printing the table")?;
-    println!("estimated: weights, a cache of {} tokens, working memory and the program", appraisal.context);
+    say!()?;
+    needs(info).print(&mut out::stdout()).context("printing the table")?;
+    say!("estimated: weights, a cache of {} tokens, working memory and the program", info.context)?;
     Ok(())
 }
 
-fn needs(appraisal: &Appraisal) -> Table {
+fn needs(info: &Appraisal) -> Table {
     let mut table = Table::new().text("quantization").number("weights").number("memory").text("here");
-    for need in &appraisal.needs {
+    for need in &info.needs {
         let memory = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
         table.row(vec![need.name.clone(), need.weights.to_string(), memory, need.fit.name().into()]);
     }
@@ -134,8 +134,8 @@ fn hit_json(hit: &Hit) -> Value {
     })
 }
 
-fn card_json(appraisal: &Appraisal) -> Value {
-    let Appraisal { sheet, runs, longest, context, cache, needs, memory } = appraisal;
+fn info_json(info: &Appraisal) -> Value {
+    let Appraisal { sheet, runs, longest, context, cache, needs, memory } = info;
     let listing = &sheet.listing;
     let told = |result: &Result<u64, String>| result.as_ref().map_or_else(|why| json!({ "error": why }), |n| json!(n));
     let need = |need: &Need| json!({ "name": need.name, "weights": need.weights, "memory": need.memory, "fit": need.fit.name(), "provenance": "estimated" });

@@ -5,7 +5,7 @@ use bantam_core::cancel::Cancel;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-pub fn on_signals() -> Result<Cancel> {
+pub(super) fn on_signals() -> Result<Cancel> {
     let cancel = Cancel::new();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         flag::register_conditional_shutdown(signal, 130, cancel.flag())

@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-pub fn run(profile: Option<PathBuf>) -> Result<Exit> {
+pub(super) fn run(profile: Option<PathBuf>) -> Result<Exit> {
     let profile = profile.unwrap_or_else(|| PathBuf::from("quickstart"));
     if io::stdout().is_terminal() && io::stdin().is_terminal() {
         tui::run(profile)?;

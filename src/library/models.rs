@@ -234,6 +234,7 @@ pub fn memory(opened: &Opened, weights: Bytes, tokens: usize) -> Bytes {
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests {
     use super::*;
 

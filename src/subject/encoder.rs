@@ -3,19 +3,21 @@
 use super::role;
 use anyhow::{Result, bail};
 use bantam_eval::{
-    Choices, Classified, Embedded, Generated, Generation, How, LanguageModel, Loglikelihood, Rolling, Texts,
+    Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,
+    Rolling, TextPair,
 };
 use bantam_model as model;
 use bantam_model::encoder::{Encoder, Input, Role};
 
-/// An encoder that answers a task's questions.
-pub struct EncoderAnswerer<'a> {
+/// An encoder in this process, as a task asks it.
+pub struct LocalEncoder<'a> {
     encoder: &'a Encoder,
 }
 
-impl<'a> EncoderAnswerer<'a> {
-    pub fn new(encoder: &'a Encoder) -> EncoderAnswerer<'a> {
-        EncoderAnswerer { encoder }
+impl<'a> LocalEncoder<'a> {
+    /// Wraps a loaded encoder.
+    pub fn new(encoder: &'a Encoder) -> LocalEncoder<'a> {
+        LocalEncoder { encoder }
     }
 
     /// Why the question cannot be answered, and which can.
@@ -34,8 +36,8 @@ impl<'a> EncoderAnswerer<'a> {
     }
 }
 
-impl LanguageModel for EncoderAnswerer<'_> {
-    fn loglikelihood(&mut self, _: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+impl LanguageModel for LocalEncoder<'_> {
+    fn loglikelihood(&mut self, _: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
         self.cannot("does not say how likely a text is")
     }
 
@@ -43,7 +45,7 @@ impl LanguageModel for EncoderAnswerer<'_> {
         self.cannot("does not say how likely a text is")
     }
 
-    fn generate(&mut self, _: &[&str], _: &Generation) -> Result<Vec<Generated>> {
+    fn generate(&mut self, _: &[&str], _: &GenerationSettings) -> Result<Vec<Generated>> {
         self.cannot("does not generate text")
     }
 
@@ -51,8 +53,8 @@ impl LanguageModel for EncoderAnswerer<'_> {
         self.encoder.labels().map(<[String]>::to_vec)
     }
 
-    fn classify(&mut self, texts: &[Texts]) -> Result<Vec<Classified>> {
-        let read = |texts: &Texts| self.encoder.read(texts.text, texts.pair, Role::Plain);
+    fn classify(&mut self, texts: &[TextPair]) -> Result<Vec<Classified>> {
+        let read = |texts: &TextPair| self.encoder.read(texts.text, texts.pair, Role::Plain);
         let inputs: Vec<Input> = texts.iter().map(read).collect::<model::Result<_>>()?;
         let classified = |(input, scores): (&Input, Vec<f32>)| Classified {
             probabilities: self.encoder.probabilities(&scores),
@@ -62,8 +64,8 @@ impl LanguageModel for EncoderAnswerer<'_> {
         Ok(inputs.iter().zip(self.encoder.scores(&inputs)?).map(classified).collect())
     }
 
-    fn embed(&mut self, texts: &[&str], how: How) -> Result<Vec<Embedded>> {
-        let read = |text: &&str| self.encoder.read(text, None, role(how.role));
+    fn embed(&mut self, texts: &[&str], settings: EmbedSettings) -> Result<Vec<Embedded>> {
+        let read = |text: &&str| self.encoder.read(text, None, role(settings.role));
         let inputs: Vec<Input> = texts.iter().map(read).collect::<model::Result<_>>()?;
         let vectors = self.encoder.embed(&inputs)?;
         let embedded = |(input, vector): (&Input, Vec<f32>)| Embedded {

@@ -3,15 +3,18 @@
 use super::{mode, role};
 use anyhow::{Context, Result};
 use bantam_eval::tokens::{self, Tokenize};
-use bantam_eval::{Choices, Embedded, Generated, Generation, How, LanguageModel, Loglikelihood, Rolling, Stop};
+use bantam_eval::{
+    Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood, Rolling,
+    StopReason,
+};
 use bantam_model::encoder::{Embedder, Input};
 use bantam_model::tokenizer::Special;
 use bantam_model::{self as model, Model, Sampling, Tokenizer};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// A model that answers a task's questions.
-pub struct Answerer<'a> {
+/// A decoder in this process, as a task asks it.
+pub struct LocalDecoder<'a> {
     model: &'a Model,
     /// What sampled answers are drawn from; greedy ones do not need it.
     seed: u64,
@@ -21,14 +24,15 @@ pub struct Answerer<'a> {
     embedder: Option<Embedder>,
 }
 
-impl<'a> Answerer<'a> {
-    pub fn new(model: &'a Model, seed: u64) -> Answerer<'a> {
-        Answerer { model, seed, folder: None, embedder: None }
+impl<'a> LocalDecoder<'a> {
+    /// Wraps a loaded model.
+    pub fn new(model: &'a Model, seed: u64) -> LocalDecoder<'a> {
+        LocalDecoder { model, seed, folder: None, embedder: None }
     }
 
-    /// The same of a model in a folder.
-    pub fn from_folder(self, folder: Option<PathBuf>) -> Answerer<'a> {
-        Answerer { folder, ..self }
+    /// The same, of a model in a folder, which may say how its states become a vector.
+    pub fn from_folder(self, folder: Option<PathBuf>) -> LocalDecoder<'a> {
+        LocalDecoder { folder, ..self }
     }
 
     fn embedder(&mut self) -> Result<&Embedder> {
@@ -40,9 +44,9 @@ impl<'a> Answerer<'a> {
 }
 
 /// A model's tokenizer as a task's rules ask it.
-struct Asked<'a>(&'a Tokenizer);
+struct TaskTokenizer<'a>(&'a Tokenizer);
 
-impl Tokenize for Asked<'_> {
+impl Tokenize for TaskTokenizer<'_> {
     fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         let special = if special { Special::With } else { Special::Without };
         Ok(self.0.encode(text, special)?)
@@ -54,30 +58,32 @@ impl Tokenize for Asked<'_> {
     }
 }
 
-impl LanguageModel for Answerer<'_> {
-    fn loglikelihood(&mut self, requests: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+impl LanguageModel for LocalDecoder<'_> {
+    fn loglikelihood(&mut self, requests: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
         let mut batch = Batch { items: Vec::new(), max_length: self.model.max_length() };
-        let asked = requests.iter().map(|request| batch.add(request, &Asked(&self.model.tokenizer)));
-        let asked: Vec<Vec<Slot>> = asked.collect::<Result<_>>()?;
+        let slots = requests.iter().map(|request| batch.add(request, &TaskTokenizer(&self.model.tokenizer)));
+        let slots: Vec<Vec<Slot>> = slots.collect::<Result<_>>()?;
         let found = self.model.loglikelihoods(&batch.items)?;
         let answer = |slot: Slot| {
             let model::Loglikelihood { logprob, greedy } = found[slot.item][slot.continuation];
             Loglikelihood { logprob, greedy, tokens: slot.tokens, truncated: slot.truncated }
         };
-        Ok(asked.into_iter().map(|slots| slots.into_iter().map(answer).collect()).collect())
+        Ok(slots.into_iter().map(|slots| slots.into_iter().map(answer).collect()).collect())
     }
 
     fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>> {
-        let tokenizer = Asked(&self.model.tokenizer);
-        let texts: Vec<Vec<u32>> = texts.iter().map(|text| tokens::whole(&tokenizer, text)).collect::<Result<_>>()?;
+        let tokenizer = TaskTokenizer(&self.model.tokenizer);
+        let texts: Vec<Vec<u32>> =
+            texts.iter().map(|text| tokens::encode_whole(&tokenizer, text)).collect::<Result<_>>()?;
         let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
         let found = self.model.rolling(tokenizer.prefix()?, &texts)?;
         Ok(found.iter().map(|tokens| Rolling { logprob: tokens.iter().sum(), tokens: tokens.len() }).collect())
     }
 
-    fn generate(&mut self, prompts: &[&str], settings: &Generation) -> Result<Vec<Generated>> {
+    fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>> {
         let (tokenizer, max_length) = (&self.model.tokenizer, self.model.max_length());
-        let prompt = |text: &&str| tokens::prompt(&Asked(tokenizer), text, max_length, settings.max_tokens);
+        let prompt =
+            |text: &&str| tokens::encode_prompt(&TaskTokenizer(tokenizer), text, max_length, settings.max_tokens);
         let prompts: Vec<(Vec<u32>, bool)> = prompts.iter().map(prompt).collect::<Result<_>>()?;
         let starts: Vec<&[u32]> = prompts.iter().map(|(tokens, _)| tokens.as_slice()).collect();
 
@@ -86,30 +92,30 @@ impl LanguageModel for Answerer<'_> {
         let found = self.model.generate_all(&starts, &sampling(settings, self.seed), |index, token| {
             written[index].push(token);
             // text that cannot be decoded yet has no stop string yet
-            let stops = text(&written[index]).is_ok_and(|text| tokens::cut(&text, &settings.until).is_some());
+            let stops = text(&written[index]).is_ok_and(|text| tokens::before_stop(&text, &settings.until).is_some());
             if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
 
         let answer = |(found, (prompt, truncated)): (model::Generated, &(Vec<u32>, bool))| {
             let text = text(&found.tokens)?;
             let stopped = match found.end {
-                model::End::Eos => Stop::EndOfText,
-                model::End::Length => Stop::Length,
-                model::End::Stopped => Stop::Until,
+                model::End::Eos => StopReason::EndOfText,
+                model::End::Length => StopReason::Length,
+                model::End::Stopped => StopReason::Until,
             };
-            let kept = tokens::cut(&text, &settings.until).unwrap_or(&text).to_string();
+            let kept = tokens::before_stop(&text, &settings.until).unwrap_or(&text).to_string();
             let tokens = prompt.len() + found.tokens.len();
             Ok(Generated { text: kept, tokens, truncated: *truncated, stopped })
         };
         found.into_iter().zip(&prompts).map(answer).collect()
     }
 
-    fn embed(&mut self, texts: &[&str], how: How) -> Result<Vec<Embedded>> {
+    fn embed(&mut self, texts: &[&str], settings: EmbedSettings) -> Result<Vec<Embedded>> {
         let model = self.model;
         let embedder = self.embedder()?;
-        let read = |text: &&str| embedder.read(text, role(how.role));
+        let read = |text: &&str| embedder.read(text, role(settings.role));
         let inputs: Vec<Input> = texts.iter().map(read).collect::<model::Result<_>>()?;
-        let vectors = embedder.embed(model, &inputs, mode(how.pooling))?;
+        let vectors = embedder.embed(model, &inputs, mode(settings.pooling))?;
         let embedded = |(input, vector): (&Input, Vec<f32>)| Embedded {
             vector,
             tokens: input.tokens.len(),
@@ -119,7 +125,7 @@ impl LanguageModel for Answerer<'_> {
     }
 }
 
-fn sampling(settings: &Generation, seed: u64) -> Sampling {
+fn sampling(settings: &GenerationSettings, seed: u64) -> Sampling {
     Sampling {
         temperature: settings.temperature as f32,
         top_k: settings.top_k,
@@ -145,10 +151,10 @@ struct Slot {
 }
 
 impl Batch {
-    fn add(&mut self, request: &Choices, tokenizer: &Asked) -> Result<Vec<Slot>> {
+    fn add(&mut self, request: &Continuations, tokenizer: &TaskTokenizer) -> Result<Vec<Slot>> {
         let first = self.items.len();
         let slot = |continuation: &String| {
-            let pair = tokens::pair(tokenizer, &request.context, continuation)?;
+            let pair = tokens::encode_pair(tokenizer, &request.context, continuation)?;
             // the last token is scored but never given
             let truncated = pair.context.len() + pair.continuation.len() > self.max_length + 1;
             let mut tokens = pair.continuation.len();
@@ -167,6 +173,7 @@ impl Batch {
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests {
     use super::*;
     use bantam_model::LoadOptions;
@@ -177,61 +184,61 @@ mod tests {
         model::load(folder.as_path(), &LoadOptions { max_length, ..LoadOptions::default() }).expect("a checkpoint")
     }
 
-    fn settings(until: &[&str], max_tokens: usize, temperature: f64) -> Generation {
+    fn settings(until: &[&str], max_tokens: usize, temperature: f64) -> GenerationSettings {
         let until = until.iter().map(|stop| stop.to_string()).collect();
-        Generation { until, max_tokens, temperature, top_k: None, top_p: None, min_p: None }
+        GenerationSettings { until, max_tokens, temperature, top_k: None, top_p: None, min_p: None }
     }
 
-    fn choices(context: &str, continuations: &[&str]) -> Choices {
-        Choices { context: context.into(), continuations: continuations.iter().map(|c| c.to_string()).collect() }
+    fn choices(context: &str, continuations: &[&str]) -> Continuations {
+        Continuations { context: context.into(), continuations: continuations.iter().map(|c| c.to_string()).collect() }
     }
 
     #[test]
     fn a_shared_context_is_counted_once_and_a_cut_one_is_told() {
         let short = model(None);
         let asked = [choices("one two three", &[" four", " five six"]), choices("", &["one"])];
-        let all = Answerer::new(&short, 0).loglikelihood(&asked).expect("scored");
-        let length = |text| Asked(&short.tokenizer).encode(text, true).expect("encoded").len();
+        let all = LocalDecoder::new(&short, 0).loglikelihood(&asked).expect("scored");
+        let length = |text| TaskTokenizer(&short.tokenizer).encode(text, true).expect("encoded").len();
         let whole = length("one two three five six");
         assert_eq!(all[0][0].tokens, length("one two three four"));
         assert_eq!(all[0][1].tokens, whole - length("one two three"));
         assert!(all.iter().flatten().all(|l| !l.truncated && l.logprob < 0.0));
 
         let alone =
-            Answerer::new(&short, 0).loglikelihood(&[choices("one two three", &[" five six"])]).expect("scored");
+            LocalDecoder::new(&short, 0).loglikelihood(&[choices("one two three", &[" five six"])]).expect("scored");
         assert!((alone[0][0].logprob - all[0][1].logprob).abs() < 1e-4);
 
         let cut = model(Some(whole - 2));
-        let all = Answerer::new(&cut, 0).loglikelihood(&asked).expect("scored");
+        let all = LocalDecoder::new(&cut, 0).loglikelihood(&asked).expect("scored");
         assert!(all[0][1].truncated && !all[1][0].truncated);
     }
 
     #[test]
     fn generation_stops_where_it_is_told_and_says_why() {
         let model = model(None);
-        let mut answerer = Answerer::new(&model, 0);
+        let mut decoder = LocalDecoder::new(&model, 0);
         let prompts = ["Q: With bosras this\nA:", "one"];
-        let free = answerer.generate(&prompts, &settings(&[], 12, 0.0)).expect("generated");
-        assert_eq!(free[0].stopped, Stop::Length);
+        let free = decoder.generate(&prompts, &settings(&[], 12, 0.0)).expect("generated");
+        assert_eq!(free[0].stopped, StopReason::Length);
         assert!(free[0].tokens > 12 && !free[0].truncated);
         let stop: String = free[0].text.chars().skip(3).take(2).collect();
         let kept = free[0].text.split(&stop).next().expect("a text has a beginning");
-        let cut = answerer.generate(&prompts[..1], &settings(&[&stop], 12, 0.0)).expect("generated");
-        assert_eq!((cut[0].text.as_str(), cut[0].stopped), (kept, Stop::Until));
+        let cut = decoder.generate(&prompts[..1], &settings(&[&stop], 12, 0.0)).expect("generated");
+        assert_eq!((cut[0].text.as_str(), cut[0].stopped), (kept, StopReason::Until));
         assert!(cut[0].tokens < free[0].tokens);
 
         let long = "one two three ".repeat(80);
-        let cut = answerer.generate(&[&long], &settings(&[], 8, 0.0)).expect("generated");
+        let cut = decoder.generate(&[&long], &settings(&[], 8, 0.0)).expect("generated");
         assert!(cut[0].truncated && cut[0].tokens <= model.max_length());
-        assert!(answerer.generate(&["one"], &settings(&[], 256, 0.0)).is_err(), "no room for a prompt");
+        assert!(decoder.generate(&["one"], &settings(&[], 256, 0.0)).is_err(), "no room for a prompt");
     }
 
     #[test]
     fn samples_follow_their_seed() {
         let model = model(None);
         let sample = |seed| {
-            let mut answerer = Answerer::new(&model, seed);
-            answerer.generate(&["one two"], &settings(&[], 16, 1.0)).expect("generated").remove(0).text
+            let mut decoder = LocalDecoder::new(&model, seed);
+            decoder.generate(&["one two"], &settings(&[], 16, 1.0)).expect("generated").remove(0).text
         };
         assert_eq!(sample(1), sample(1));
         assert_ne!(sample(1), sample(2));

@@ -1,20 +1,20 @@
-//! The glue between asking and answering: a task's questions on text, answered by a model in this process. The token rules
-//! are the suite's, the arithmetic is the model's; one file per kind of model.
+//! The models of this process as a task asks them: each a [`LanguageModel`](bantam_eval::LanguageModel), a file per
+//! kind of model. The token rules are bantam-eval's, the arithmetic is bantam-model's.
 
 mod encoder;
 mod local;
 
-pub use encoder::EncoderAnswerer;
-pub use local::Answerer;
+pub use encoder::LocalEncoder;
+pub use local::LocalDecoder;
 
 use bantam_eval as eval;
 use bantam_model::encoder::{Mode, Role};
 
-fn role(role: eval::Role) -> Role {
+fn role(role: eval::TextRole) -> Role {
     match role {
-        eval::Role::Plain => Role::Plain,
-        eval::Role::Query => Role::Query,
-        eval::Role::Document => Role::Document,
+        eval::TextRole::Plain => Role::Plain,
+        eval::TextRole::Query => Role::Query,
+        eval::TextRole::Document => Role::Document,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What goes in and what comes out of the app: messages from the world, actions of the user, commands to the world.
 //! They carry data, never closures, so that a test can say them.
 
-use super::facts::{Setup, Table};
+use super::results::Results;
+use super::setup::Setup;
 use crate::library::fit::Appraisal;
 use bantam_core::event::Event;
 use bantam_hub::{Hits, Next, Progress, Query};
@@ -11,15 +12,15 @@ use std::path::PathBuf;
 
 /// What the world tells the app.
 #[derive(Debug, Clone)]
-pub enum Message {
+pub(super) enum Message {
     /// The profile is read and planned, or why not.
     Planned(Box<Result<Setup, String>>),
-    /// The job speaks.
-    Job(Box<Event>),
+    /// The run speaks.
+    Run(Box<Event>),
     /// Results so far, figures and intervals already worked out.
-    Results(Box<Table>),
+    Results(Box<Results>),
     Advised(Box<Words>),
-    /// The job is over; an error that stopped it, if one did.
+    /// The run is over; an error that stopped it, if one did.
     Over(Option<String>),
     Reported(Result<PathBuf, String>),
     /// A page of what the hub has, for the question of this number.
@@ -29,7 +30,13 @@ pub enum Message {
         is_first: bool,
     },
     /// What ORG/NAME is and would need here.
-    Card(String, Box<Result<Appraisal, String>>),
+    ModelInfo(String, Box<Result<Appraisal, String>>),
+    /// A pull of a name begins that the profile asked for.
+    Fetching(String),
+    /// What the profile names of the hub is here, or why not.
+    Fetched(Result<(), String>),
+    /// Something cannot be done now.
+    Refused(String),
     Pulling(Progress),
     /// The pull of a name is over; where its files are.
     Pulled(String, Result<PathBuf, String>),
@@ -38,9 +45,10 @@ pub enum Message {
 }
 
 /// What the user wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    Go(Screen),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    /// To the screen of this title.
+    Go(&'static str),
     NextScreen,
     PreviousScreen,
     Up,
@@ -51,39 +59,34 @@ pub enum Action {
     Last,
     Left,
     Right,
+    /// To a line of one of the screen's lists.
+    Choose {
+        list: usize,
+        line: usize,
+    },
     Toggle,
     Start,
     Stop,
-    SortNext,
-    SortReverse,
     Prefer,
-    Chart,
     Report,
     Help,
     Back,
     Quit,
     Yes,
     No,
-    /// Letters go into the search line from now on, or no longer.
-    Type,
-    Leave,
-    Letter(char),
+    /// Text, where letters are no commands.
+    Write(String),
     Erase {
         all: bool,
     },
-    SearchSort,
-    SearchKind,
-    Pull,
     Click(Position),
-    Scroll {
-        down: bool,
-        at: Position,
-    },
+    /// What one screen alone knows; it names it.
+    Own(&'static str),
 }
 
 /// What the app wants of the world.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Command {
+pub(super) enum Command {
     /// Plan again with this selection.
     Plan(Selection),
     /// Run what the last plan says.
@@ -95,57 +98,28 @@ pub enum Command {
     /// The next page for a question.
     More(Asked, Next),
     /// Read what ORG/NAME is.
-    Card(String),
+    ModelInfo(String),
     Pull(String),
+    /// Pull what the profile names of the hub and is not here, for this selection.
+    Fetch(Selection),
     StopPull,
     Quit,
 }
 
 /// A question to the hub, numbered; None for no question any more.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub(super) struct Asked {
     pub number: u64,
     pub query: Option<Query>,
 }
 
 /// What of the profile is to be tried, and what is preferred.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Selection {
+pub(super) struct Selection {
     pub models: Vec<bool>,
     pub recipes: Vec<bool>,
     pub suites: Vec<bool>,
     /// Models of the hub that were pulled and are tried beside the profile's.
     pub pulled: Vec<String>,
     pub prefer: Option<bantam_core::profile::Prefer>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Screen {
-    Models,
-    Plan,
-    Run,
-    Results,
-    Advice,
-    Hub,
-}
-
-impl Screen {
-    pub const COUNT: usize = 6;
-    pub const ALL: [Screen; Screen::COUNT] =
-        [Screen::Models, Screen::Plan, Screen::Run, Screen::Results, Screen::Advice, Screen::Hub];
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Screen::Models => "Models",
-            Screen::Plan => "Plan",
-            Screen::Run => "Run",
-            Screen::Results => "Results",
-            Screen::Advice => "Advice",
-            Screen::Hub => "Hub",
-        }
-    }
-
-    pub fn index(self) -> usize {
-        Screen::ALL.iter().position(|s| *s == self).expect("ALL lists every screen")
-    }
 }

@@ -1,8 +1,9 @@
 //! The Hub screen on made-up answers: what is typed is asked, the newest question wins, and a pull ends among the models.
 
-use super::action::{Action, Command, Message, Screen};
+use super::action::{Action, Command, Message};
 use super::app::App;
-use super::screen;
+use super::draw::draw;
+use super::screen::hub::{self, HubScreen};
 use super::theme::Theme;
 use crate::library::fit::{Appraisal, appraise_on};
 use bantam_core::unit::Bytes;
@@ -80,8 +81,13 @@ fn ggufs(id: &str) -> Appraisal {
 
 fn app(width: u16, height: u16) -> App {
     let mut app = App::new("quickstart".into(), Theme::plain(), Rect::new(0, 0, width, height));
-    app.update(Action::Go(Screen::Hub));
+    app.update(Action::Go(hub::TITLE));
     app
+}
+
+/// The screen itself, where its picture does not tell.
+fn hub_of(app: &App) -> &HubScreen {
+    (app.screen() as &dyn std::any::Any).downcast_ref().expect("the Hub is shown")
 }
 
 fn press(app: &mut App, code: KeyCode) -> Option<Command> {
@@ -108,15 +114,18 @@ fn searched(width: u16, height: u16) -> App {
     let mut app = app(width, height);
     let (number, _) = asked(write(&mut app, "smollm"));
     answer(&mut app, number, hits(&["HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-135M-Instruct-GGUF"]));
-    app.hear(Message::Card("HuggingFaceTB/SmolLM2-135M".into(), Box::new(Ok(plain("HuggingFaceTB/SmolLM2-135M")))));
+    app.hear(Message::ModelInfo(
+        "HuggingFaceTB/SmolLM2-135M".into(),
+        Box::new(Ok(plain("HuggingFaceTB/SmolLM2-135M"))),
+    ));
     press(&mut app, KeyCode::Enter);
     app
 }
 
 fn picture(app: &App) -> String {
-    let backend = TestBackend::new(app.size.width, app.size.height);
+    let backend = TestBackend::new(app.shared.size.width, app.shared.size.height);
     let mut terminal = Terminal::new(backend).expect("a test backend never fails");
-    terminal.draw(|frame| screen::draw(frame, app)).expect("a test backend never fails");
+    terminal.draw(|frame| draw(frame, app)).expect("a test backend never fails");
     terminal.backend().to_string()
 }
 
@@ -141,14 +150,14 @@ fn a_pull_is_shown_while_it_goes_on() {
     assert!(picture(&app).contains("a pull is going on"));
     assert_eq!(press(&mut app, KeyCode::Char('x')), Some(Command::StopPull));
     app.hear(Message::Pulled("HuggingFaceTB/SmolLM2-135M".into(), Err("stopped; what is fetched is kept".into())));
-    assert!(app.hub.pull.is_none() && picture(&app).contains("what is fetched is kept"));
+    assert!(hub_of(&app).pull.is_none() && picture(&app).contains("what is fetched is kept"));
 }
 
 #[test]
 fn letters_are_text_while_typing_and_commands_after() {
     let mut app = app(80, 24);
     assert_eq!(asked(write(&mut app, "qp6r")).1, "qp6r");
-    assert_eq!(app.screen, Screen::Hub);
+    assert_eq!(app.screen().title(), hub::TITLE);
     assert_eq!(asked(press(&mut app, KeyCode::Backspace)).1, "qp6");
     assert_eq!(asked(app.input(Input::Paste("-mini\n".into()))).1, "qp6-mini");
     assert_eq!(press(&mut app, KeyCode::Esc), None);
@@ -157,7 +166,7 @@ fn letters_are_text_while_typing_and_commands_after() {
     let erase = app.input(Input::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
     assert!(matches!(erase, Some(Command::Search(asked)) if asked.query.is_none()), "what was asked is cut off");
     press(&mut app, KeyCode::Tab);
-    assert_eq!(app.screen, Screen::Models);
+    assert_eq!(app.screen().title(), "Models");
 }
 
 #[test]
@@ -182,12 +191,12 @@ fn the_newest_question_wins_whatever_comes_back_first() {
     let mut app = app(80, 24);
     let (old, _) = asked(write(&mut app, "lla"));
     let (new, _) = asked(write(&mut app, "ma"));
-    let card = answer(&mut app, new, hits(&["org/new"]));
-    assert_eq!(card, Some(Command::Card("org/new".into())));
+    let next = answer(&mut app, new, hits(&["org/new"]));
+    assert_eq!(next, Some(Command::ModelInfo("org/new".into())));
     answer(&mut app, old, hits(&["org/old"]));
-    assert_eq!(app.hub.hits[0].repo.id(), "org/new");
+    assert_eq!(hub_of(&app).hits[0].repo.id(), "org/new");
     app.hear(Message::Found { number: old, found: Box::new(Err("too late".into())), is_first: true });
-    assert_eq!(app.hub.error, None);
+    assert_eq!(hub_of(&app).error, None);
     // another order is another question
     press(&mut app, KeyCode::Enter);
     assert_eq!(asked(press(&mut app, KeyCode::Char('s'))).0, new + 1);
@@ -196,12 +205,12 @@ fn the_newest_question_wins_whatever_comes_back_first() {
 }
 
 #[test]
-fn cards_are_read_once_and_a_gguf_is_chosen_beside_the_list() {
+fn what_a_model_is_is_read_once_and_a_gguf_is_chosen_beside_the_list() {
     let mut app = searched(120, 36);
     let id = "HuggingFaceTB/SmolLM2-135M-Instruct-GGUF";
-    assert_eq!(press(&mut app, KeyCode::Down), Some(Command::Card(id.into())));
-    app.hear(Message::Card(id.into(), Box::new(Ok(ggufs(id)))));
-    assert_eq!(press(&mut app, KeyCode::Up), None, "its card is here");
+    assert_eq!(press(&mut app, KeyCode::Down), Some(Command::ModelInfo(id.into())));
+    app.hear(Message::ModelInfo(id.into(), Box::new(Ok(ggufs(id)))));
+    assert_eq!(press(&mut app, KeyCode::Up), None, "it is read already");
     press(&mut app, KeyCode::Down);
     assert!(picture(&app).contains("▸Q8_0"), "the largest stands first");
     press(&mut app, KeyCode::Right);
@@ -222,7 +231,24 @@ fn what_was_pulled_is_tried_beside_the_profiles_models() {
         None,
         "it is among them already"
     );
-    // one without a card, or whose card says no
+    // one that was not read, or that bantam cannot run
     assert_eq!(app.hear(Message::Pulled("org/mamba".into(), Ok("/cache/snapshots/9".into()))), None);
     assert!(picture(&app).contains("bantam cannot run it"));
+}
+
+#[test]
+fn what_the_profile_names_is_fetched_and_then_planned() {
+    let mut app = App::new("p".into(), Theme::plain(), Rect::new(0, 0, 80, 24));
+    let missing = "'org/model' is no folder and no model here; f fetches what the profile names of the hub";
+    app.hear(Message::Planned(Box::new(Err(missing.into()))));
+    assert!(matches!(press(&mut app, KeyCode::Char('f')), Some(Command::Fetch(_))));
+    app.hear(Message::Fetching("org/model".into()));
+    assert!(picture(&app).contains("fetching org/model; 6 shows how far"));
+    app.update(Action::Go(hub::TITLE));
+    assert!(picture(&app).contains("Pulling org/model"));
+    assert_eq!(press(&mut app, KeyCode::Esc), None);
+    assert_eq!(press(&mut app, KeyCode::Char('x')), Some(Command::StopPull));
+    app.hear(Message::Fetched(Err("stopped; what is fetched is kept".into())));
+    assert!(hub_of(&app).pull.is_none() && picture(&app).contains("what is fetched is kept"));
+    assert!(matches!(app.hear(Message::Fetched(Ok(()))), Some(Command::Plan(_))));
 }

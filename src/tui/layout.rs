@@ -1,12 +1,11 @@
 //! Where things stand. One place decides, so that what is drawn and what a click hits are the same.
 
-use super::action::Screen;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-pub const MIN_WIDTH: u16 = 80;
-pub const MIN_HEIGHT: u16 = 24;
+pub(super) const MIN_WIDTH: u16 = 80;
+pub(super) const MIN_HEIGHT: u16 = 24;
 
-pub struct Frame {
+pub(super) struct Frame {
     pub tabs: Rect,
     pub body: Rect,
     pub status: Rect,
@@ -14,7 +13,7 @@ pub struct Frame {
 }
 
 /// The frame of every screen, or None where the terminal is too small.
-pub fn frame(area: Rect) -> Option<Frame> {
+pub(super) fn frame(area: Rect) -> Option<Frame> {
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return None;
     }
@@ -24,35 +23,36 @@ pub fn frame(area: Rect) -> Option<Frame> {
     Some(Frame { tabs, body, status, hints })
 }
 
-/// The tabs' places on the top line, behind the name.
-pub fn tabs(area: Rect) -> [(Screen, Rect); Screen::COUNT] {
+/// The places of tabs with these titles on the top line, behind the name.
+pub(super) fn tabs(area: Rect, titles: &[&str]) -> Vec<Rect> {
     let mut x = area.x + 10;
-    Screen::ALL.map(|screen| {
-        let width = screen.title().len() as u16 + 5;
+    let place = |title: &&str| {
+        let width = title.len() as u16 + 5;
         let place = Rect { x, y: area.y, width, height: 1 };
         x += width;
-        (screen, place)
-    })
+        place
+    };
+    titles.iter().map(place).collect()
 }
 
 /// Two columns where the terminal is wide, else one above the other.
-pub fn beside(body: Rect, left: u16) -> (Rect, Rect) {
+pub(super) fn beside(body: Rect, left: u16) -> (Rect, Rect) {
     let [a, b] = Layout::horizontal([Constraint::Percentage(left), Constraint::Min(0)]).spacing(1).areas(body);
     (a, b)
 }
 
-pub fn wide(body: Rect) -> bool {
+pub(super) fn wide(body: Rect) -> bool {
     body.width >= 110
 }
 
 /// A window in the middle.
-pub fn window(area: Rect, width: u16, height: u16) -> Rect {
+pub(super) fn window(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
 /// The first visible line of a list so that the cursor stays in view.
-pub fn scroll(cursor: usize, len: usize, room: usize) -> usize {
+pub(super) fn scroll(cursor: usize, len: usize, room: usize) -> usize {
     if len <= room { 0 } else { cursor.saturating_sub(room / 2).min(len - room) }
 }
 

@@ -1,21 +1,29 @@
-//! The workbench: six screens over the same rooms that the headless commands use.
+//! The workbench: screens over the same rooms that the headless commands use.
 //!
-//! `App` holds numbers; `update` changes them; `screen` turns them into words and places those. Slow work runs on its
-//! own threads and speaks in messages; one loop waits in one place.
+//! ```text
+//!   loop (here)          waits in one place; drains, updates, draws once
+//!   jobs                 slow work on its own threads; speaks in messages
+//!   app   draw           which screen is shown; the picture around it
+//!   screen/*             a file each: keys, state, update, draw, hit
+//!   shared  keys  cursor  layout  widget  theme
+//! ```
+//!
+//! Arrows go down only. State is numbers; `update` changes them, `draw` turns them into words and places those.
 
 mod action;
 mod app;
-mod cards;
-mod errands;
-mod facts;
-mod hub;
+mod cursor;
+mod draw;
 #[cfg(test)]
 mod hub_tests;
 mod jobs;
 mod keys;
 mod layout;
 mod progress;
+mod results;
 mod screen;
+mod setup;
+mod shared;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -72,7 +80,7 @@ pub fn run(profile: PathBuf) -> Result<()> {
     let mut guard = terminal::Guard::take().context("the workbench needs a terminal; use `bantam run` without one")?;
     let size = guard.terminal.size().context("asking the terminal for its size")?;
     let mut app = App::new(name, Theme::from_env(), Rect::new(0, 0, size.width, size.height));
-    draw(&mut guard, &app)?;
+    picture(&mut guard, &app)?;
 
     let (sender, wakes) = channel();
     let ended = Arc::new(AtomicBool::new(false));
@@ -125,13 +133,13 @@ fn wait(app: &mut App, guard: &mut terminal::Guard, wakes: &Receiver<Wake>, jobs
             }
             next = wakes.recv_timeout(rest).ok();
         }
-        draw(guard, app)?;
+        picture(guard, app)?;
         drawn = Instant::now();
     }
 }
 
-fn draw(guard: &mut terminal::Guard, app: &App) -> Result<()> {
-    guard.terminal.draw(|frame| screen::draw(frame, app)).context("drawing on the terminal")?;
+fn picture(guard: &mut terminal::Guard, app: &App) -> Result<()> {
+    guard.terminal.draw(|frame| draw::draw(frame, app)).context("drawing on the terminal")?;
     Ok(())
 }
 

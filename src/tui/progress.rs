@@ -10,7 +10,7 @@ const HISTORY: usize = 240;
 const LOG: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum State {
+pub(super) enum RunState {
     #[default]
     Idle,
     Running,
@@ -19,7 +19,7 @@ pub enum State {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub(super) enum TrialState {
     Waiting,
     /// The store had it already.
     Kept,
@@ -35,10 +35,10 @@ pub enum Step {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Progress {
-    pub state: State,
+pub(super) struct RunProgress {
+    pub state: RunState,
     pub trials: Vec<Trial>,
-    steps: HashMap<Id, Step>,
+    states: HashMap<Id, TrialState>,
     /// The variant being made, and how far.
     pub preparing: Option<(String, f64)>,
     pub current: Option<Id>,
@@ -46,74 +46,74 @@ pub struct Progress {
     pub memory: VecDeque<f64>,
     pub power: VecDeque<f64>,
     /// Warnings, failures and variants made, oldest first.
-    pub log: VecDeque<(f64, Level, String)>,
+    pub log: VecDeque<(f64, LogLevel, String)>,
     pub started: f64,
     pub ended: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub(super) enum LogLevel {
     Info,
     Warning,
     Error,
 }
 
-impl Progress {
-    pub fn step(&self, id: &Id) -> &Step {
-        self.steps.get(id).unwrap_or(&Step::Waiting)
+impl RunProgress {
+    pub(super) fn state_of(&self, id: &Id) -> &TrialState {
+        self.states.get(id).unwrap_or(&TrialState::Waiting)
     }
 
     /// Before a run: what is planned and what is there already.
-    pub fn plan(&mut self, trials: Vec<Trial>, done: impl IntoIterator<Item = Id>) {
-        *self = Progress { trials, ..Progress::default() };
-        self.steps = done.into_iter().map(|id| (id, Step::Kept)).collect();
+    pub(super) fn plan(&mut self, trials: Vec<Trial>, done: impl IntoIterator<Item = Id>) {
+        *self = RunProgress { trials, ..RunProgress::default() };
+        self.states = done.into_iter().map(|id| (id, TrialState::Kept)).collect();
     }
 
-    pub fn begin(&mut self, now: f64) {
-        let kept = self.steps.drain().filter(|(_, s)| matches!(s, Step::Kept | Step::Finished { .. }));
-        let steps = kept.map(|(id, _)| (id, Step::Kept)).collect();
-        *self = Progress { steps, trials: std::mem::take(&mut self.trials), ..Progress::default() };
-        self.state = State::Running;
+    pub(super) fn begin(&mut self, now: f64) {
+        let kept = self.states.drain().filter(|(_, s)| matches!(s, TrialState::Kept | TrialState::Finished { .. }));
+        let states = kept.map(|(id, _)| (id, TrialState::Kept)).collect();
+        *self = RunProgress { states, trials: std::mem::take(&mut self.trials), ..RunProgress::default() };
+        self.state = RunState::Running;
         self.started = now;
     }
 
-    pub fn on(&mut self, event: &Event, now: f64) {
+    pub(super) fn on(&mut self, event: &Event, now: f64) {
         match event {
             Event::Planned { trials, done, .. } => {
                 self.trials = trials.clone();
-                self.steps = done.iter().map(|id| (id.clone(), Step::Kept)).collect();
+                self.states = done.iter().map(|id| (id.clone(), TrialState::Kept)).collect();
             }
             Event::Preparing { variant, fraction } => self.preparing = Some((variant.label(), *fraction)),
             Event::Prepared { variant, bytes } => {
                 self.preparing = None;
-                self.say(now, Level::Info, format!("{} made, {bytes}", self.label_of(variant)));
+                self.say(now, LogLevel::Info, format!("{} made, {bytes}", self.label_of(variant)));
             }
             Event::NotPrepared { variant, failure } => {
                 self.preparing = None;
-                self.say(now, Level::Error, format!("{}: {}", self.label_of(variant), failure.sentence()));
+                self.say(now, LogLevel::Error, format!("{}: {}", self.label_of(variant), failure.sentence()));
             }
             Event::Started { trial } => {
                 self.preparing = None;
                 self.current = Some(trial.clone());
-                self.steps.insert(trial.clone(), Step::Running { done: 0, of: None, since: now });
+                self.states.insert(trial.clone(), TrialState::Running { done: 0, of: None, since: now });
             }
             Event::Item { trial, done, of, .. } => self.advance(trial, *done, Some(*of)),
             Event::Sample { trial, done, .. } => self.advance(trial, *done, None),
             Event::Pulse { pulse, .. } => self.pulse(pulse),
             Event::Warned { trial, warning } => {
                 let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.trial_label(t)));
-                self.say(now, Level::Warning, format!("{about}{}", warning.text));
+                self.say(now, LogLevel::Warning, format!("{about}{}", warning.text));
             }
             Event::Finished { trial, outcome } => {
-                let step = match &outcome.result {
-                    Ok(()) => Step::Finished { seconds: outcome.wall.0 },
+                let state = match &outcome.result {
+                    Ok(()) => TrialState::Finished { seconds: outcome.wall.0 },
                     Err(failure) => {
                         let label = self.trial_label(trial);
-                        self.say(now, Level::Error, format!("{label}: {}", failure.sentence()));
-                        Step::Failed(failure.clone())
+                        self.say(now, LogLevel::Error, format!("{label}: {}", failure.sentence()));
+                        TrialState::Failed(failure.clone())
                     }
                 };
-                self.steps.insert(trial.clone(), step);
+                self.states.insert(trial.clone(), state);
                 self.current = None;
             }
             Event::Ended { .. } => self.end(now),
@@ -121,15 +121,15 @@ impl Progress {
         }
     }
 
-    pub fn end(&mut self, now: f64) {
-        self.state = State::Over;
+    pub(super) fn end(&mut self, now: f64) {
+        self.state = RunState::Over;
         self.current = None;
         self.preparing = None;
         self.ended = Some(now);
     }
 
     fn advance(&mut self, trial: &Id, now_done: usize, now_of: Option<usize>) {
-        if let Some(Step::Running { done, of, .. }) = self.steps.get_mut(trial) {
+        if let Some(TrialState::Running { done, of, .. }) = self.states.get_mut(trial) {
             (*done, *of) = (now_done, now_of);
         }
     }
@@ -151,7 +151,7 @@ impl Progress {
         keep(&mut self.power, pulse.power.map(|w| w.0));
     }
 
-    fn say(&mut self, now: f64, level: Level, text: String) {
+    fn say(&mut self, now: f64, level: LogLevel, text: String) {
         if self.log.len() == LOG {
             self.log.pop_front();
         }
@@ -163,40 +163,42 @@ impl Progress {
         found.map_or_else(|| variant.to_string(), |t| t.variant.label())
     }
 
-    pub fn trial_label(&self, id: &Id) -> String {
+    pub(super) fn trial_label(&self, id: &Id) -> String {
         let found = self.trials.iter().find(|t| t.id == *id);
         found.map_or_else(|| id.to_string(), |t| format!("{} on {}", t.variant.label(), t.ask.label()))
     }
 
     /// (over and done with, failed among them, all)
-    pub fn counts(&self) -> (usize, usize, usize) {
-        let steps = || self.trials.iter().map(|t| self.step(&t.id));
-        let over = steps().filter(|s| matches!(s, Step::Kept | Step::Finished { .. } | Step::Failed(_))).count();
-        let failed = steps().filter(|s| matches!(s, Step::Failed(_))).count();
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
+        let states = || self.trials.iter().map(|t| self.state_of(&t.id));
+        let over = states()
+            .filter(|s| matches!(s, TrialState::Kept | TrialState::Finished { .. } | TrialState::Failed(_)))
+            .count();
+        let failed = states().filter(|s| matches!(s, TrialState::Failed(_))).count();
         (over, failed, self.trials.len())
     }
 
     /// How far the whole run is, 0 to 1; the running trial counts by its items.
-    pub fn fraction(&self) -> f64 {
+    pub(super) fn fraction(&self) -> f64 {
         let (over, _, all) = self.counts();
-        let part = match self.current.as_ref().map(|id| self.step(id)) {
-            Some(Step::Running { done, of: Some(of), .. }) if *of > 0 => *done as f64 / *of as f64,
+        let part = match self.current.as_ref().map(|id| self.state_of(id)) {
+            Some(TrialState::Running { done, of: Some(of), .. }) if *of > 0 => *done as f64 / *of as f64,
             _ => 0.0,
         };
         if all == 0 { 0.0 } else { (over as f64 + part) / all as f64 }
     }
 
     /// Seconds left, guessed from the trials finished in this run; None before the first.
-    pub fn left(&self, now: f64) -> Option<f64> {
+    pub(super) fn left(&self, now: f64) -> Option<f64> {
         let spent: Vec<f64> = self
             .trials
             .iter()
-            .filter_map(|t| match self.step(&t.id) {
-                Step::Finished { seconds } => Some(*seconds),
+            .filter_map(|t| match self.state_of(&t.id) {
+                TrialState::Finished { seconds } => Some(*seconds),
                 _ => None,
             })
             .collect();
-        if spent.is_empty() || self.state != State::Running {
+        if spent.is_empty() || self.state != RunState::Running {
             return None;
         }
         // wall time since the start over the trials done also covers compression and loading

@@ -13,12 +13,12 @@ use std::thread;
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Holds the terminal in raw mode on its alternate screen for as long as it lives.
-pub struct Guard {
+pub(super) struct Guard {
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
 }
 
 impl Guard {
-    pub fn take() -> io::Result<Guard> {
+    pub(super) fn take() -> io::Result<Guard> {
         give_back_on_panic();
         TAKEN.store(true, Ordering::SeqCst);
         let taken = enable_raw_mode()

@@ -1,9 +1,11 @@
 //! The screens as pictures at 80×24 and 120×36, and the app's answers to keys, on made-up facts.
 
-use super::action::{Action, Command, Message, Screen};
+use super::action::{Action, Command, Message};
 use super::app::App;
-use super::facts::*;
-use super::screen;
+use super::draw::draw;
+use super::results::{ResultColumn, ResultRow, Results};
+use super::screen::{advice as advice_screen, models, plan, results as results_screen};
+use super::setup::{ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo};
 use super::theme::Theme;
 use bantam_core::event::{Event, Pulse};
 use bantam_core::metric::Metric;
@@ -81,8 +83,8 @@ fn trials() -> Vec<Trial> {
     variants().into_iter().flat_map(of).collect()
 }
 
-fn facts(parameters: u64, stored: u64) -> ModelFacts {
-    ModelFacts {
+fn info(parameters: u64, stored: u64) -> ModelInfo {
+    ModelInfo {
         architecture: "LlamaForCausalLM".into(),
         parameters,
         layers: 4,
@@ -102,21 +104,21 @@ fn facts(parameters: u64, stored: u64) -> ModelFacts {
 }
 
 fn setup() -> Setup {
-    let card = |name: &str, facts| ModelCard { name: name.into(), typed: format!("bundled:{name}"), facts };
-    let suite = |name: &str, metric| SuiteCard {
+    let entry = |name: &str, info| ModelEntry { name: name.into(), typed: format!("bundled:{name}"), info };
+    let suite = |name: &str, metric| SuiteEntry {
         name: name.into(),
-        facts: Ok(SuiteFacts { items: 100, available: 300, metric }),
+        info: Ok(SuiteInfo { items: 100, available: 300, metric }),
     };
     Setup {
         profile: Profile::parse(PROFILE, Path::new("quickstart.toml")).expect("valid"),
-        models: vec![card("bantam-s", Ok(facts(426_240, 852_480))), card("bantam-l", Ok(facts(2_622_720, 5_245_440)))],
+        models: vec![entry("bantam-s", Ok(info(426_240, 852_480))), entry("bantam-l", Ok(info(2_622_720, 5_245_440)))],
         suites: vec![suite("routing", Metric::Acc), suite("arithmetic", Metric::ExactMatch)],
         trials: trials(),
         variants: variants().len(),
         done: Default::default(),
         host: "AMD EPYC, 2 cores, 23.4 GiB".into(),
         energy: "no meter: /sys/class/powercap is not there".into(),
-        doubts: vec!["the CPU governor is unknown: no cpufreq here".into()],
+        warnings: vec!["the CPU governor is unknown: no cpufreq here".into()],
     }
 }
 
@@ -131,8 +133,8 @@ fn figure(value: f64, unit: Unit, spread: f64) -> Reading {
     })
 }
 
-fn table() -> Table {
-    let column = |title: &str, metric| TableColumn { title: title.into(), metric };
+fn results() -> Results {
+    let column = |title: &str, metric| ResultColumn { title: title.into(), metric };
     let columns = vec![
         column("routing", Metric::Acc),
         column("arithmetic", Metric::ExactMatch),
@@ -143,7 +145,7 @@ fn table() -> Table {
     let row = |i: usize, variant: Variant| {
         let score = [0.45, 0.44, 0.3, 0.93, 0.92, 0.6][i];
         let memory = [12.0, 11.0, 10.5, 24.0, 17.0, 15.0][i] * 1048576.0;
-        TableRow {
+        ResultRow {
             variant,
             cells: vec![
                 figure(score, Unit::Fraction, 0.03),
@@ -157,7 +159,7 @@ fn table() -> Table {
             at: Some((memory, score)),
         }
     };
-    Table { columns, rows: variants().into_iter().enumerate().map(|(i, v)| row(i, v)).collect() }
+    Results { columns, rows: variants().into_iter().enumerate().map(|(i, v)| row(i, v)).collect() }
 }
 
 fn app(width: u16, height: u16) -> App {
@@ -182,7 +184,7 @@ fn running(width: u16, height: u16) -> App {
         pair: None,
         tokens: 40,
     };
-    let job = |app: &mut App, event| app.hear(Message::Job(Box::new(event)));
+    let job = |app: &mut App, event| app.hear(Message::Run(Box::new(event)));
     app.hear(Message::Clock(1.0));
     job(&mut app, Event::Started { trial: trials[0].id.clone() });
     let mut done = Outcome::failed(trials[0].id.clone(), Failure::Cancelled, 0.0, Seconds(3.0));
@@ -222,9 +224,9 @@ fn advice() -> Words {
 }
 
 fn picture(app: &App) -> String {
-    let backend = TestBackend::new(app.size.width, app.size.height);
+    let backend = TestBackend::new(app.shared.size.width, app.shared.size.height);
     let mut terminal = Terminal::new(backend).expect("a test backend never fails");
-    terminal.draw(|frame| screen::draw(frame, app)).expect("a test backend never fails");
+    terminal.draw(|frame| draw(frame, app)).expect("a test backend never fails");
     terminal.backend().to_string()
 }
 
@@ -235,7 +237,7 @@ fn pictures(name: &str, make: impl Fn(u16, u16) -> App) {
     }
 }
 
-fn on(screen: Screen, make: impl Fn(u16, u16) -> App) -> impl Fn(u16, u16) -> App {
+fn on(screen: &'static str, make: impl Fn(u16, u16) -> App) -> impl Fn(u16, u16) -> App {
     move |width, height| {
         let mut app = make(width, height);
         app.update(Action::Go(screen));
@@ -245,7 +247,7 @@ fn on(screen: Screen, make: impl Fn(u16, u16) -> App) -> impl Fn(u16, u16) -> Ap
 
 fn finished(width: u16, height: u16) -> App {
     let mut app = running(width, height);
-    app.hear(Message::Results(Box::new(table())));
+    app.hear(Message::Results(Box::new(results())));
     app.hear(Message::Advised(Box::new(advice())));
     app.hear(Message::Over(None));
     app
@@ -258,7 +260,7 @@ fn models_screen() {
 
 #[test]
 fn plan_screen() {
-    pictures("plan", on(Screen::Plan, app));
+    pictures("plan", on(plan::TITLE, app));
 }
 
 #[test]
@@ -268,13 +270,13 @@ fn run_screen() {
 
 #[test]
 fn results_screen() {
-    pictures("results", on(Screen::Results, finished));
+    pictures("results", on(results_screen::TITLE, finished));
 }
 
 #[test]
 fn scatter_alone_on_a_narrow_terminal() {
-    let mut app = on(Screen::Results, finished)(80, 24);
-    app.update(Action::Chart);
+    let mut app = on(results_screen::TITLE, finished)(80, 24);
+    app.update(results_screen::CHART);
     insta::assert_snapshot!("scatter_80x24", picture(&app));
 }
 
@@ -286,7 +288,7 @@ fn advice_screen() {
 #[test]
 fn help_page() {
     pictures("help", |width, height| {
-        let mut app = on(Screen::Results, finished)(width, height);
+        let mut app = on(results_screen::TITLE, finished)(width, height);
         app.update(Action::Help);
         app
     });
@@ -308,7 +310,7 @@ fn below_80x24_it_says_what_it_needs() {
     let small = picture(&app(79, 24));
     assert!(small.contains("bantam needs 80×24; this terminal is 79×24"), "{small}");
     for (width, height) in [(1, 1), (80, 3), (3, 80), (200, 60)] {
-        for screen in Screen::ALL {
+        for screen in app(80, 24).titles() {
             picture(&on(screen, finished)(width, height));
         }
     }
@@ -316,7 +318,7 @@ fn below_80x24_it_says_what_it_needs() {
 
 #[test]
 fn every_screen_draws_before_anything_is_known() {
-    for screen in Screen::ALL {
+    for screen in app(80, 24).titles() {
         let mut app = App::new("p".into(), Theme::coloured(), Rect::new(0, 0, 80, 24));
         app.update(Action::Go(screen));
         picture(&app);
@@ -329,7 +331,7 @@ fn quitting_in_mid_run_asks_first() {
     assert_eq!(app.update(Action::Quit), None);
     assert!(picture(&app).contains("Stop and quit?"));
     assert_eq!(app.update(Action::No), None);
-    assert!(app.running() && !app.asking);
+    assert!(app.shared.running() && !app.asking);
     app.update(Action::Quit);
     assert_eq!(app.update(Action::Yes), Some(Command::Quit));
 }
@@ -341,33 +343,40 @@ fn quitting_without_a_run_does_not_ask() {
 
 #[test]
 fn the_run_ends_on_the_advice() {
-    assert_eq!(finished(80, 24).screen, Screen::Advice);
+    assert_eq!(finished(80, 24).screen().title(), advice_screen::TITLE);
+}
+
+fn order(app: &App) -> Vec<usize> {
+    let screen: Option<&results_screen::ResultsScreen> = (app.screen() as &dyn std::any::Any).downcast_ref();
+    screen.expect("Results is shown").order(&app.shared.results)
 }
 
 #[test]
 fn sorting_puts_the_best_first_and_the_missing_last() {
-    let mut app = on(Screen::Results, finished)(80, 24);
+    let mut app = on(results_screen::TITLE, finished)(80, 24);
     let names = |app: &App| -> Vec<f64> {
-        app.order().iter().map(|&r| app.table.rows[r].cells[3].value().unwrap_or(f64::NAN)).collect()
+        let results = &app.shared.results;
+        order(app).iter().map(|&r| results.rows[r].cells[3].value().unwrap_or(f64::NAN)).collect()
     };
     for _ in 0..4 {
-        app.update(Action::SortNext);
+        app.update(results_screen::SORT);
     }
     assert!(names(&app).is_sorted(), "memory: least first");
-    app.update(Action::SortReverse);
+    app.update(results_screen::REVERSE);
     assert!(names(&app).iter().rev().is_sorted());
-    app.update(Action::SortNext);
-    assert_eq!(app.order().len(), 6, "a column of missing figures keeps every row");
+    app.update(results_screen::SORT);
+    assert_eq!(order(&app).len(), 6, "a column of missing figures keeps every row");
 }
 
 #[test]
 fn a_click_on_a_tab_goes_there_and_on_a_line_chooses_it() {
     let mut app = app(80, 24);
     app.update(Action::Click(Position::new(23, 0)));
-    assert_eq!(app.screen, Screen::Plan);
-    app.update(Action::Go(Screen::Models));
+    assert_eq!(app.screen().title(), plan::TITLE);
+    app.update(Action::Go(models::TITLE));
     app.update(Action::Click(Position::new(4, 5)));
-    assert_eq!(app.cursor(), 1);
+    let command = app.update(Action::Toggle);
+    assert!(matches!(command, Some(Command::Plan(ref s)) if s.models == [true, false]), "{command:?}");
 }
 
 #[test]
@@ -377,5 +386,5 @@ fn a_model_is_left_out_but_never_the_last_one() {
     assert!(matches!(command, Some(Command::Plan(ref s)) if s.models == [false, true]), "{command:?}");
     app.update(Action::Down);
     assert_eq!(app.update(Action::Toggle), None);
-    assert_eq!(app.selection.models, [false, true]);
+    assert_eq!(app.shared.selection.models, [false, true]);
 }

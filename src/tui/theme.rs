@@ -4,23 +4,23 @@
 use ratatui::style::{Color, Modifier, Style};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Theme {
+pub(super) struct Theme {
     colours: bool,
 }
 
 impl Theme {
     /// NO_COLOR (no-color.org): any value that is not empty switches colours off.
-    pub fn from_env() -> Theme {
+    pub(super) fn from_env() -> Theme {
         Theme { colours: std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) }
     }
 
     #[cfg(test)]
-    pub fn plain() -> Theme {
+    pub(super) fn plain() -> Theme {
         Theme { colours: false }
     }
 
     #[cfg(test)]
-    pub fn coloured() -> Theme {
+    pub(super) fn coloured() -> Theme {
         Theme { colours: true }
     }
 
@@ -28,35 +28,35 @@ impl Theme {
         if self.colours { Style::new().fg(colour) } else { Style::new() }
     }
 
-    pub fn text(self) -> Style {
+    pub(super) fn text(self) -> Style {
         Style::new()
     }
 
-    pub fn soft(self) -> Style {
+    pub(super) fn soft(self) -> Style {
         if self.colours { Style::new().fg(Color::DarkGray) } else { Style::new().add_modifier(Modifier::DIM) }
     }
 
-    pub fn strong(self) -> Style {
+    pub(super) fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    pub fn accent(self) -> Style {
+    pub(super) fn accent(self) -> Style {
         self.ink(Color::Cyan).add_modifier(Modifier::BOLD)
     }
 
-    pub fn good(self) -> Style {
+    pub(super) fn good(self) -> Style {
         self.ink(Color::Green)
     }
 
-    pub fn bad(self) -> Style {
+    pub(super) fn bad(self) -> Style {
         self.ink(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    pub fn warn(self) -> Style {
+    pub(super) fn warn(self) -> Style {
         self.ink(Color::Yellow)
     }
 
-    pub fn chosen(self) -> Style {
+    pub(super) fn selected(self) -> Style {
         if self.colours {
             Style::new().bg(Color::Blue).fg(Color::White).add_modifier(Modifier::BOLD)
         } else {
@@ -65,7 +65,7 @@ impl Theme {
     }
 
     /// A model's colour in tables and scatter.
-    pub fn group(self, n: usize) -> Style {
+    pub(super) fn group(self, n: usize) -> Style {
         const GROUPS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
         self.ink(GROUPS[n % GROUPS.len()])
     }

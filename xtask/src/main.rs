@@ -1,7 +1,11 @@
-//! What the makers of bantam do beside the code: train the bundled models and write the bundled suites again.
+//! What the makers of bantam do beside the code: train the bundled models, write the bundled suites, the man pages and the
+//! reference values of the tests again.
 //! `cargo xtask --help` lists it.
 
+mod goldens;
+mod man;
 mod models;
+mod schema;
 
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
@@ -33,6 +37,44 @@ enum Task {
         #[arg(long, default_value = "suites")]
         out: PathBuf,
     },
+    /// Write the man pages of every command
+    Man {
+        /// Folder for the pages
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write the JSON schemas of what is read and written
+    Schema {
+        /// Folder for the schemas
+        #[arg(long, default_value = "docs/schema")]
+        out: PathBuf,
+    },
+    /// The reference values that tests read: list how each is made, make it again, or check it
+    Goldens {
+        #[command(subcommand)]
+        task: GoldenTask,
+        /// Folder of the Python environment with the pinned tools
+        #[arg(long, global = true, default_value = "target/goldens-venv")]
+        venv: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum GoldenTask {
+    /// Which script makes which, with which tools
+    List,
+    /// Write a golden again; git shows what changed
+    Make(Golden),
+    /// Make a golden again and hold it against the one that is there
+    Check(Golden),
+}
+
+#[derive(Debug, Args)]
+struct Golden {
+    /// As the list names it
+    name: String,
+    /// Only these of its models; or what else the script takes
+    more: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +97,18 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Models(arguments) => models(arguments),
         Task::Suites { out } => suites(&out),
+        Task::Man { out } => told(man::write(&out)),
+        Task::Schema { out } => told(schema::write(&out)),
+        Task::Goldens { task: GoldenTask::List, .. } => {
+            goldens::list();
+            Ok(())
+        }
+        Task::Goldens { task: GoldenTask::Make(golden), venv } => {
+            goldens::run(&golden.name, "make", &golden.more, &venv)
+        }
+        Task::Goldens { task: GoldenTask::Check(golden), venv } => {
+            goldens::run(&golden.name, "check", &golden.more, &venv)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,5 +179,13 @@ fn models(arguments: Models) -> Result<()> {
 fn suites(out: &Path) -> Result<()> {
     corpus::write_suites(out).with_context(|| format!("writing the suites to {}", out.display()))?;
     println!("{}", out.display());
+    Ok(())
+}
+
+/// Prints what was written.
+fn told(written: Result<Vec<PathBuf>>) -> Result<()> {
+    for path in written? {
+        println!("{}", path.display());
+    }
     Ok(())
 }

@@ -34,7 +34,7 @@ macro_rules! bundled {
             name: $name,
             files: [$(File {
                 name: $file,
-                data: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/", $name, "/", $file)),
+                data: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $name, "/", $file)),
             }),+],
         }
     };

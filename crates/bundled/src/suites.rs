@@ -4,7 +4,7 @@
 type File = (&'static str, &'static str);
 
 macro_rules! files {
-    ($($name:literal)*) => { &[$(($name, include_str!(concat!("../../../suites/", $name))),)*] };
+    ($($name:literal)*) => { &[$(($name, include_str!(concat!("../suites/", $name))),)*] };
 }
 
 /// Manifests and their data, by file name.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 /// Where a number comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Provenance {
     /// Read off an instrument or counted on this host.
@@ -98,6 +99,7 @@ impl Reading {
 
 /// A content hash in hex, short enough to read aloud: the first 16 digits of a SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Id(pub String);
 
@@ -123,6 +125,7 @@ impl std::fmt::Display for Id {
 
 /// Where a model's files are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// Inside this binary, by name.
@@ -135,6 +138,7 @@ pub enum Place {
 
 /// A model as a profile named it and as it was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelRef {
     /// As shown: "bantam-l", "HuggingFaceTB/SmolLM2-135M".
     pub name: String,
@@ -199,6 +203,7 @@ impl Variant {
 
 /// The lengths of a speed measurement, named as llama-bench names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Prompt tokens: pp512.
@@ -384,6 +389,7 @@ pub struct PhaseEnergy {
 
 /// What makes a number doubtful, with what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Warning {
     /// What kind of doubt it is, for programs.
     pub kind: WarningKind,
@@ -393,6 +399,7 @@ pub struct Warning {
 
 /// The kinds of things that make a number doubtful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WarningKind {
     /// Other programs kept CPUs busy.

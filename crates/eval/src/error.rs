@@ -2,49 +2,78 @@
 
 use std::sync::Arc;
 
+/// Why a suite cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Neither a bundled suite nor a path.
     #[error("'{name}' is no suite: write {known}the path to a suite's TOML file")]
-    Unknown { name: String, known: String },
+    Unknown {
+        /// The name as given.
+        name: String,
+        /// The bundled suites, as the sentence goes on.
+        known: String,
+    },
+    /// A file that cannot be opened or read.
     #[error("{file}: cannot be read: {source}")]
-    Unreadable { file: String, source: std::io::Error },
+    Unreadable {
+        /// The file's path.
+        file: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The text of a file is not what it should be: TOML, JSON lines, UTF-8.
     #[error("{file}:{line}: {message}")]
-    Broken { file: String, line: usize, message: String },
-    /// The text is read, but a key of it cannot be meant.
+    Malformed {
+        /// The file's path.
+        file: String,
+        /// The line, from 1; of a table the row.
+        line: usize,
+        /// The sentence's end.
+        message: String,
+    },
+    /// A key whose value cannot be used.
     #[error("{file}: {key}: {message}")]
-    Meaning { file: String, key: String, message: String },
+    Invalid {
+        /// The suite's file.
+        file: String,
+        /// The task and the key, as in `task 't': doc_to_text`.
+        key: String,
+        /// The sentence's end.
+        message: String,
+    },
 }
 
 /// A key of a suite's file, for the sentence in which it is wrong.
 #[derive(Debug, Clone)]
-pub struct Key {
+pub(crate) struct Key {
     file: Arc<str>,
     path: String,
 }
 
 impl Key {
-    pub fn new(file: &Arc<str>, path: impl Into<String>) -> Key {
+    /// A key of a file; `path` is what the sentence calls it.
+    pub(crate) fn new(file: &Arc<str>, path: impl Into<String>) -> Key {
         Key { file: file.clone(), path: path.into() }
     }
 
     /// A key within this one.
-    pub fn at(&self, key: &str) -> Key {
+    pub(crate) fn at(&self, key: &str) -> Key {
         Key { file: self.file.clone(), path: format!("{}: {key}", self.path) }
     }
 
-    pub fn wrong(&self, message: impl Into<String>) -> Error {
-        Error::Meaning { file: self.file.to_string(), key: self.path.clone(), message: message.into() }
+    /// The error about this key; `message` is the sentence's end.
+    pub(crate) fn wrong(&self, message: impl Into<String>) -> Error {
+        Error::Invalid { file: self.file.to_string(), key: self.path.clone(), message: message.into() }
     }
 }
 
 /// The line of a byte of a text, from 1.
-pub fn line_of(text: &[u8], byte: usize) -> usize {
+pub(crate) fn line_of(text: &[u8], byte: usize) -> usize {
     text[..byte.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1
 }
 
 /// "a, b or c" for a sentence that says what is allowed.
-pub fn either<T: AsRef<str>>(names: &[T]) -> String {
+pub(crate) fn either<T: AsRef<str>>(names: &[T]) -> String {
     match names {
         [] => "nothing".into(),
         [only] => only.as_ref().into(),

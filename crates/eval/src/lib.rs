@@ -1,5 +1,5 @@
-//! The suite room: what is asked and how the answers are scored, in lm-evaluation-harness's words, so that a score can
-//! be compared with a published one. It knows text and, through [`LanguageModel`], that something can be asked; no
+//! Tasks: what is asked and how the answers are scored, in lm-evaluation-harness's words, so that a score can be
+//! compared with a published one. This crate knows text and, through [`LanguageModel`], that something can be asked; no
 //! weights, no database, no profile.
 //!
 //! A suite is a TOML file with its data beside it as JSON lines (a JSON list, CSV and Parquet are read, too) or on the
@@ -31,8 +31,8 @@
 //! doc_to_prompt = "Ticket: {{body}}\nTopic:"     # what a model without a head reads; doc_to_text where left out
 //! doc_to_choice = ["delivery", "billing"]
 //! doc_to_target = "topic"
-//! head_labels = ["LABEL_1", ["LABEL_0", "LABEL_2"]]  # the head's classes that mean each choice, by name or number; left
-//!                                      # out, the choices are looked for among the head's names
+//! # the head's classes that mean each choice, by name or number; left out, the choices are looked for among its names
+//! head_labels = ["LABEL_1", ["LABEL_0", "LABEL_2"]]
 //! metric_list = [{ metric = "macro_f1" }]         # acc, macro_f1, mcc
 //!
 //! # similarity: do the embeddings of two texts go together as the scores that people gave do?
@@ -63,37 +63,41 @@
 //!
 //! # the three that embed also take
 //! similarity = "cosine"                # or dot
-//! pooling = "mean"                     # or last: of models that do not say themselves how their states become a vector
+//! pooling = "mean"                     # or last: of models that do not say how their states become a vector
 //! ```
 //!
-//! In reading order: `raw` is the file as typed, `mean` makes it a [`Task`] with the help of `dataset`, `prompt`,
-//! `request` and, for what embeddings are asked, `embedding`; `material` is what a task has beside its items; `load` finds the files; [`ask`] puts the items to a
-//! [`LanguageModel`], `score` says what the answers are worth; [`tokens`] holds the rules by which text becomes tokens.
+//! In reading order: `front` reads a suite's file and makes its [`Task`]s, with `data` for the lines and `prompt` for
+//! the templates and few-shot examples; `kind` holds the kinds of task, a file each: what its items are, what it asks,
+//! what the answers are worth; `metric` holds the metrics, a file each; [`ask()`] puts the items to a [`LanguageModel`]
+//! in batches. `filter`, `vectors` and `probe` are what several kinds share; [`tokens`] holds the rules by which text
+//! becomes tokens.
 
 mod ask;
-mod dataset;
-mod embedding;
+mod data;
 mod error;
-mod load;
-mod material;
-mod mean;
+mod filter;
+mod front;
+mod items;
+mod kind;
+mod metric;
 mod model;
+mod probe;
 mod prompt;
-mod raw;
-mod request;
-mod score;
-mod table;
+mod settings;
 mod task;
 pub mod tokens;
+mod vectors;
 
-pub use ask::{Asked, ask};
+pub use ask::{Report, ask};
 pub use error::Error;
-pub use load::{OnHub, data_on_hub, load, load_with};
+#[cfg(feature = "schema")]
+pub use front::schema;
+pub use front::{OnHub, data_on_hub, load, load_with};
 pub use model::{
-    Choices, Classified, Embedded, Generated, Generation, How, LanguageModel, Loglikelihood, Pooling, Role, Rolling,
-    Stop, Texts,
+    Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,
+    Pooling, Rolling, StopReason, TextPair, TextRole,
 };
-pub use task::{Item, OutputType, Request, Suite, Task};
+pub use task::{Suite, Task, TaskItems};
 
 #[cfg(test)]
 mod tests;

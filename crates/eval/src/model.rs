@@ -1,41 +1,64 @@
 //! What a task may ask of a model: questions on text, each put in batches and answered in order. Implemented by whoever
 //! holds a model (in-process or behind an endpoint) and by the tests' fakes; the token rules behind them are in
-//! [`tokens`](super::tokens). No model can do all of it: who cannot says so, and the task has that for its reason.
+//! [`tokens`](crate::tokens). No model can do all of it: who cannot says so, and the task has that for its reason.
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// Everything a task may ask of a model. Log-likelihoods are in nats.
 pub trait LanguageModel {
-    /// How likely each continuation is after its context, and whether it is what greedy decoding would say.
-    fn loglikelihood(&mut self, requests: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>>;
+    /// Tells how likely each continuation is after its context, and whether it is what greedy decoding would say.
+    ///
+    /// # Errors
+    /// Where the model cannot tell or fails.
+    fn loglikelihood(&mut self, requests: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>>;
 
-    /// How likely each whole text is, from its first token on.
+    /// Tells how likely each whole text is, from its first token on.
+    ///
+    /// # Errors
+    /// Where the model cannot tell or fails.
     fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>>;
 
-    /// What the model says after each prompt, cut before the first stop string.
-    fn generate(&mut self, prompts: &[&str], settings: &Generation) -> Result<Vec<Generated>>;
+    /// Generates a text after each prompt, cut before the first stop string.
+    ///
+    /// # Errors
+    /// Where the model cannot generate or fails.
+    fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>>;
 
-    /// The classes of the model's classification head, in the order of its scores; None where it has no head.
+    /// Names the classes of the model's classification head, in the order of its scores; None where it has no head.
     fn classes(&self) -> Option<Vec<String>> {
         None
     }
 
-    /// What the head says of each text.
-    fn classify(&mut self, _texts: &[Texts]) -> Result<Vec<Classified>> {
+    /// Classifies each text with the model's head.
+    ///
+    /// # Errors
+    /// Where the model has no head or fails.
+    fn classify(&mut self, _texts: &[TextPair]) -> Result<Vec<Classified>> {
         bail!("this model has no classification head")
     }
 
-    /// A vector for each text, all of one length.
-    fn embed(&mut self, _texts: &[&str], _how: How) -> Result<Vec<Embedded>> {
+    /// Embeds each text: a vector for each, all of one length.
+    ///
+    /// # Errors
+    /// Where the model gives no embeddings or fails.
+    fn embed(&mut self, _texts: &[&str], _settings: EmbedSettings) -> Result<Vec<Embedded>> {
         bail!("this model gives no embeddings")
     }
 }
 
+/// What a model says of one item, whatever it was asked.
+pub(crate) trait ModelAnswer {
+    /// Whether the item's text did not fit and lost a part.
+    fn truncated(&self) -> bool;
+}
+
 /// A text, or two that are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Texts<'a> {
+pub struct TextPair<'a> {
+    /// The text, or the first of two.
     pub text: &'a str,
+    /// The second text.
     pub pair: Option<&'a str>,
 }
 
@@ -44,6 +67,7 @@ pub struct Texts<'a> {
 pub struct Classified {
     /// How likely each class is.
     pub probabilities: Vec<f32>,
+    /// Tokens of the text.
     pub tokens: usize,
     /// The text did not fit and lost a part.
     pub truncated: bool,
@@ -51,23 +75,30 @@ pub struct Classified {
 
 /// How a text is to become a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct How {
-    pub role: Role,
+pub struct EmbedSettings {
+    /// What the text is.
+    pub role: TextRole,
+    /// How states become a vector where the model does not say so itself.
     pub pooling: Pooling,
 }
 
-/// What the text is: some models were trained with other words before a question than before what answers it.
+/// What a text is: some models were trained with other words before a question than before what answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum TextRole {
+    /// A text among its like.
     Plain,
+    /// A question.
     Query,
+    /// What may answer a question.
     Document,
 }
 
 /// How the last hidden states of a model that does not say so itself become one vector.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
+    /// Their mean.
     #[default]
     Mean,
     /// The last token's.
@@ -77,7 +108,9 @@ pub enum Pooling {
 /// A text's vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded {
+    /// The vector, as the model gives it.
     pub vector: Vec<f32>,
+    /// Tokens of the text.
     pub tokens: usize,
     /// The text did not fit and lost a part.
     pub truncated: bool,
@@ -85,14 +118,24 @@ pub struct Embedded {
 
 /// One context and what may follow it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Choices {
+pub struct Continuations {
+    /// What stands before.
     pub context: String,
+    /// Texts whose likelihood after the context is asked, each for itself.
     pub continuations: Vec<String>,
+}
+
+impl Continuations {
+    /// Bytes of text that the model reads.
+    pub(crate) fn size(&self) -> usize {
+        self.context.len() + self.continuations.iter().map(String::len).sum::<usize>()
+    }
 }
 
 /// How likely a continuation is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Loglikelihood {
+    /// The log-likelihood of the continuation after its context.
     pub logprob: f64,
     /// Every token of it is the most likely one.
     pub greedy: bool,
@@ -105,40 +148,86 @@ pub struct Loglikelihood {
 /// How likely a whole text is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rolling {
+    /// The log-likelihood of all its tokens.
     pub logprob: f64,
+    /// Tokens of the text.
     pub tokens: usize,
 }
 
 /// How to generate. Temperature 0 is greedy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Generation {
+pub struct GenerationSettings {
     /// The text ends before the first of these, and at the model's own end of text.
     pub until: Vec<String>,
+    /// Tokens that are generated at most.
     pub max_tokens: usize,
+    /// What the logits are divided by.
     pub temperature: f64,
+    /// Only so many of the most likely tokens are drawn from.
     pub top_k: Option<usize>,
+    /// Only the most likely tokens are drawn from that together have this share.
     pub top_p: Option<f64>,
+    /// Only tokens are drawn from that have this share of the most likely one's.
     pub min_p: Option<f64>,
 }
 
 /// What was generated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generated {
+    /// The text after the prompt, up to the stop string.
     pub text: String,
     /// Prompt and generated tokens.
     pub tokens: usize,
     /// The prompt did not fit and lost its beginning.
     pub truncated: bool,
-    pub stopped: Stop,
+    /// Why the text ends there.
+    pub stopped: StopReason,
 }
 
 /// Why a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     /// At a stop string.
     Until,
     /// At the model's end of text.
     EndOfText,
     /// At `max_tokens`.
     Length,
+}
+
+impl ModelAnswer for Loglikelihood {
+    fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+impl ModelAnswer for Rolling {
+    /// A long text is read in windows and loses nothing.
+    fn truncated(&self) -> bool {
+        false
+    }
+}
+
+impl ModelAnswer for Generated {
+    fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+impl ModelAnswer for Classified {
+    fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+impl ModelAnswer for Embedded {
+    fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+impl<A: ModelAnswer> ModelAnswer for Vec<A> {
+    fn truncated(&self) -> bool {
+        self.iter().any(ModelAnswer::truncated)
+    }
 }

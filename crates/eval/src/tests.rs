@@ -67,7 +67,7 @@ impl Parrot {
 }
 
 impl LanguageModel for Parrot {
-    fn loglikelihood(&mut self, requests: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+    fn loglikelihood(&mut self, requests: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
         let like = |text: &String| {
             let logprob = self.likes.iter().find(|(liked, _)| liked == text).map_or(-9.0, |(_, logprob)| *logprob);
             Loglikelihood { logprob, greedy: logprob > -1.0, tokens: 2, truncated: logprob < -8.0 }
@@ -81,9 +81,10 @@ impl LanguageModel for Parrot {
         Ok(texts.iter().map(|text| Rolling { logprob: -(text.len() as f64), tokens: text.len() }).collect())
     }
 
-    fn generate(&mut self, prompts: &[&str], _: &Generation) -> Result<Vec<Generated>> {
+    fn generate(&mut self, prompts: &[&str], _: &GenerationSettings) -> Result<Vec<Generated>> {
         self.asked.extend(prompts.iter().map(|prompt| prompt.to_string()));
-        let same = |_: &&str| Generated { text: self.says.into(), tokens: 5, truncated: false, stopped: Stop::Until };
+        let same =
+            |_: &&str| Generated { text: self.says.into(), tokens: 5, truncated: false, stopped: StopReason::Until };
         Ok(prompts.iter().map(same).collect())
     }
 }
@@ -304,7 +305,7 @@ fn generation_keys_are_checked() {
 fn choices_are_scored_sliced_and_paired() {
     let edit = |text: String| text + "slices = ['topic']\ngap = 'n'\npair = 'topic'\n";
     let task = only_task(choice(edit, ANSWERS).expect("valid"));
-    assert_eq!(task.metrics, [Metric::Acc, Metric::AccNorm]);
+    assert_eq!(task.metrics(), [Metric::Acc, Metric::AccNorm]);
     assert_eq!((task.chance(), task.gap.as_deref()), (Some(0.5), Some("n")));
 
     let mut parrot = Parrot::new(&[(" yes", -2.0), (" no", -2.5)], "");
@@ -368,10 +369,10 @@ fn templates_render_as_pythons_jinja_does() {
 fn choices_and_targets_come_in_every_form() {
     let gold = |line: &str, data: &str| {
         let edit = |text: String| text.replace("doc_to_choice = [\"yes\", \"no\"]\ndoc_to_target = \"answer\"", line);
-        match only_task(choice(edit, data).expect(line)).items()[0].request.clone() {
-            Request::Choose { choices, gold, .. } => (choices.join(" "), gold),
-            other => panic!("{other:?}"),
-        }
+        let items = only_task(choice(edit, data).expect(line)).items.json();
+        let asked = &items[0]["request"]["choose"];
+        let choices: Vec<String> = serde_json::from_value(asked["choices"].clone()).expect("texts");
+        (choices.join(" "), serde_json::from_value::<Vec<usize>>(asked["gold"].clone()).expect("numbers"))
     };
     let data = r#"{"question": "q", "l": ["a", "b", 3], "i": 2, "many": [0, 2], "yes": true, "text": "b"}"#;
     for (line, choices, right) in [
@@ -420,7 +421,7 @@ fn asking_resumes_stops_and_counts_what_was_cut() {
     });
     // the batch in which the wish comes is answered as a whole
     assert_eq!(seen, (60..92).collect::<Vec<_>>());
-    assert_eq!(asked.expect("a parrot does not fail"), Asked { items: 32, truncated: 32, ..Asked::default() });
+    assert_eq!(asked.expect("a parrot does not fail"), Report { items: 32, truncated: 32, ..Report::default() });
 
     let error = ask(&task, &mut Parrot::new(&[(" yes", f64::NAN)], ""), &skip, &Cancel::new(), &mut |_| {});
     let error = format!("{:#}", error.expect_err("NaN"));
@@ -461,6 +462,22 @@ fn every_bundled_suite_loads_with_at_least_200_items() {
     }
 }
 
+/// Results are stored under a task's digest: it may change with the suite, and not with the code.
+#[test]
+fn bundled_tasks_keep_the_digests_under_which_their_results_are_stored() {
+    let digests = [
+        ("arithmetic", "6d070abb29a95b02"),
+        ("extract", "b843f51db1d6224d"),
+        ("needle", "e34b54150de3793c"),
+        ("prose", "eddfc84216e8c222"),
+        ("routing", "80b18c04d4c3df8b"),
+        ("sentiment", "5cbbe8a4c90656a8"),
+    ];
+    for (name, digest) in digests {
+        assert_eq!(only_task(load(name).expect(name)).reference().digest.0, digest, "{name}");
+    }
+}
+
 #[test]
 fn a_template_without_end_is_refused() {
     let edit = |text: String| {
@@ -498,7 +515,7 @@ impl Counter {
 }
 
 impl LanguageModel for Counter {
-    fn loglikelihood(&mut self, _: &[Choices]) -> Result<Vec<Vec<Loglikelihood>>> {
+    fn loglikelihood(&mut self, _: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
         anyhow::bail!("it counts letters")
     }
 
@@ -506,7 +523,7 @@ impl LanguageModel for Counter {
         anyhow::bail!("it counts letters")
     }
 
-    fn generate(&mut self, _: &[&str], _: &Generation) -> Result<Vec<Generated>> {
+    fn generate(&mut self, _: &[&str], _: &GenerationSettings) -> Result<Vec<Generated>> {
         anyhow::bail!("it counts letters")
     }
 
@@ -514,8 +531,8 @@ impl LanguageModel for Counter {
         (!self.classes.is_empty()).then(|| self.classes.iter().map(|class| class.to_string()).collect())
     }
 
-    fn classify(&mut self, texts: &[Texts]) -> Result<Vec<Classified>> {
-        let say = |texts: &Texts| {
+    fn classify(&mut self, texts: &[TextPair]) -> Result<Vec<Classified>> {
+        let say = |texts: &TextPair| {
             let whole = format!("{}|{}", texts.text, texts.pair.unwrap_or_default());
             let probabilities =
                 self.classes.iter().map(|class| if whole.contains(class) { 0.5 } else { 0.0 }).collect();
@@ -525,9 +542,9 @@ impl LanguageModel for Counter {
         Ok(texts.iter().map(say).collect())
     }
 
-    fn embed(&mut self, texts: &[&str], how: How) -> Result<Vec<Embedded>> {
+    fn embed(&mut self, texts: &[&str], settings: EmbedSettings) -> Result<Vec<Embedded>> {
         let count = |text: &&str| {
-            self.asked.push(format!("{:?} {text}", how.role));
+            self.asked.push(format!("{:?} {text}", settings.role));
             let letters = ('a'..='e').map(|letter| text.chars().filter(|c| *c == letter).count() as f32);
             Embedded { vector: letters.collect(), tokens: 2, truncated: text.len() > 20 }
         };
@@ -554,7 +571,7 @@ const REVIEWS: &str = r#"{"text": "good one", "label": "good"}
 fn a_head_is_asked_its_classes_and_a_model_without_one_its_likelihoods() {
     let task = embedding(&format!("{CLASSES}doc_to_prompt = 'R: {{{{text}}}}\\nS:'"), &[("d.jsonl", REVIEWS)]);
     let task = task.map_err(|e| e.replace('\'', "\"")).expect("valid");
-    assert_eq!((task.metrics.as_slice(), task.chance()), (&[Metric::Acc, Metric::MacroF1, Metric::Mcc][..], Some(0.5)));
+    assert_eq!((task.metrics(), task.chance()), (&[Metric::Acc, Metric::MacroF1, Metric::Mcc][..], Some(0.5)));
     let mut head = Counter::new(&["BAD", "bad", "GOOD", "good"]);
     let items = results(&task, &mut head);
     assert_eq!(head.asked, ["good one|", "bad one|", "nothing|"]);
@@ -688,7 +705,7 @@ fn a_cancel_while_documents_are_read_asks_nothing() {
     let task = embedding(SEARCH, &[("d.jsonl", QUERIES), ("c.jsonl", CORPUS), ("r.jsonl", JUDGED)]).expect("valid");
     let mut model = Counter::new(&[]);
     let asked = ask(&task, &mut model, &BTreeSet::new(), &cancel, &mut |_| {}).expect("no failure");
-    assert_eq!((asked, model.asked.len()), (Asked::default(), 0));
+    assert_eq!((asked, model.asked.len()), (Report::default(), 0));
     let all: BTreeSet<usize> = (0..3).collect();
     ask(&task, &mut model, &all, &Cancel::new(), &mut |_| {}).expect("no failure");
     assert!(model.asked.is_empty(), "nothing is left to ask");

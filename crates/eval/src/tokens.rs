@@ -1,28 +1,41 @@
 //! From text to tokens and back by lm-evaluation-harness's rules (`lm_eval/api/model.py`,
-//! `lm_eval/models/huggingface.py`, version 0.4.13): which tokens belong to a continuation, how much of a prompt is kept,
-//! where a generated text ends. What is done with tokens, windows and truncated contexts among it, is the model's.
+//! `lm_eval/models/huggingface.py`, version 0.4.13): which tokens belong to a continuation, how much of a prompt is
+//! kept, where a generated text ends. What is done with tokens, windows and truncated contexts among it, is the
+//! model's.
 
 use anyhow::{Result, ensure};
 
 /// A tokenizer, as far as the rules need one.
 pub trait Tokenize {
-    /// The tokens of a text; `special` adds those that the tokenizer puts around a text of its own accord.
+    /// Encodes a text; `special` adds the tokens that the tokenizer puts around a text of its own accord.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
     fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>>;
 
-    /// What stands before a text that has no context: the beginning-of-sequence token, else the end-of-sequence one.
+    /// Gives what stands before a text without context: the beginning-of-sequence token, else the end-of-sequence one.
+    ///
+    /// # Errors
+    /// Where the tokenizer has neither.
     fn prefix(&self) -> Result<u32>;
 }
 
 /// A context and one continuation, in tokens; neither is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
+    /// The context's tokens.
     pub context: Vec<u32>,
+    /// The tokens that the continuation adds.
     pub continuation: Vec<u32>,
 }
 
-/// `TemplateLM._encode_pair`: the two are tokenized as one text, and what is longer than the context alone is the
-/// continuation. White space at the context's end goes to the continuation, since that is where tokens put it.
-pub fn pair(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result<Pair> {
+/// Encodes a context and its continuation (`TemplateLM._encode_pair`): the two are tokenized as one text, and what is
+/// longer than the context alone is the continuation. White space at the context's end goes to the continuation, since
+/// that is where tokens put it.
+///
+/// # Errors
+/// Where the tokenizer fails, or the continuation adds no token.
+pub fn encode_pair(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result<Pair> {
     let (context, continuation) = match context.is_empty() {
         true => after_nothing(tokenizer, continuation)?,
         false => split(tokenizer, context, continuation)?,
@@ -49,21 +62,32 @@ fn split(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result
     Ok((tokens, rest))
 }
 
-/// What Python's `str.strip` and `\s` take for white space: Unicode's, and four separators.
-pub fn python_space(c: char) -> bool {
+/// Tells what Python's `str.strip` and `\s` take for white space: Unicode's, and four separators.
+pub(crate) fn python_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-/// The tokens of a whole text: as the tokenizer gives them, special tokens included, so that one that begins a sequence
-/// is itself scored (after [`Tokenize::prefix`]).
-pub fn whole(tokenizer: &impl Tokenize, text: &str) -> Result<Vec<u32>> {
+/// Encodes a whole text: as the tokenizer gives it, special tokens included, so that one that begins a sequence is
+/// itself scored (after [`Tokenize::prefix`]).
+///
+/// # Errors
+/// Where the tokenizer fails, or the text has no tokens.
+pub fn encode_whole(tokenizer: &impl Tokenize, text: &str) -> Result<Vec<u32>> {
     let tokens = tokenizer.encode(text, true)?;
     ensure!(!tokens.is_empty(), "the text has no tokens");
     Ok(tokens)
 }
 
-/// The tokens of a prompt, cut from the left so that `max_tokens` can follow, and whether it was cut.
-pub fn prompt(tokenizer: &impl Tokenize, text: &str, max_length: usize, max_tokens: usize) -> Result<(Vec<u32>, bool)> {
+/// Encodes a prompt, cut from the left so that `max_tokens` can follow, and tells whether it was cut.
+///
+/// # Errors
+/// Where the tokenizer fails, or there is no room for a prompt.
+pub fn encode_prompt(
+    tokenizer: &impl Tokenize,
+    text: &str,
+    max_length: usize,
+    max_tokens: usize,
+) -> Result<(Vec<u32>, bool)> {
     ensure!(
         max_tokens < max_length,
         "max_gen_toks is {max_tokens} and the model takes {max_length} tokens in all; there is no room for a prompt"
@@ -77,8 +101,8 @@ pub fn prompt(tokenizer: &impl Tokenize, text: &str, max_length: usize, max_toke
     Ok((tokens, over > 0))
 }
 
-/// A generated text up to the first stop string; None where there is none in it.
-pub fn cut<'a>(text: &'a str, until: &[String]) -> Option<&'a str> {
+/// Cuts a generated text before its first stop string; None where there is none in it.
+pub fn before_stop<'a>(text: &'a str, until: &[String]) -> Option<&'a str> {
     let mut kept = text;
     for stop in until.iter().filter(|stop| !stop.is_empty()) {
         kept = kept.split(stop.as_str()).next().unwrap_or(kept);
@@ -112,7 +136,7 @@ mod tests {
 
     /// The context and the continuation.
     fn split(begins: bool, context: &str, continuation: &str) -> (Vec<u32>, Vec<u32>) {
-        let pair = pair(&Letters { begins }, context, continuation).expect("some tokens");
+        let pair = encode_pair(&Letters { begins }, context, continuation).expect("some tokens");
         (pair.context, pair.continuation)
     }
 
@@ -126,7 +150,7 @@ mod tests {
     fn a_continuation_is_what_the_whole_has_more_than_the_context() {
         // whole: x, ab, c. The merged token counts as context, though what is given is the context's own tokens
         assert_eq!(split(false, "xa", "bc"), (letters("xa"), letters("c")));
-        let error = pair(&Letters { begins: false }, "xa", "b").expect_err("nothing is left").to_string();
+        let error = encode_pair(&Letters { begins: false }, "xa", "b").expect_err("nothing is left").to_string();
         assert!(error.contains("adds no token"), "{error}");
     }
 
@@ -141,16 +165,16 @@ mod tests {
     #[test]
     fn a_prompt_leaves_room_for_its_answer() {
         let tokenizer = Letters { begins: true };
-        assert_eq!(prompt(&tokenizer, "cdef", 6, 3).expect("room"), (letters("def"), true));
-        assert_eq!(prompt(&tokenizer, "cd", 6, 3).expect("room"), ([vec![1], letters("cd")].concat(), false));
-        assert!(prompt(&tokenizer, "cd", 3, 3).is_err());
+        assert_eq!(encode_prompt(&tokenizer, "cdef", 6, 3).expect("room"), (letters("def"), true));
+        assert_eq!(encode_prompt(&tokenizer, "cd", 6, 3).expect("room"), ([vec![1], letters("cd")].concat(), false));
+        assert!(encode_prompt(&tokenizer, "cd", 3, 3).is_err());
     }
 
     #[test]
     fn a_text_ends_before_its_first_stop() {
         let until = ["\n".to_string(), "Q:".to_string()];
-        assert_eq!(cut("a Q: b\nc", &until), Some("a "));
-        assert_eq!(cut("a b", &until), None);
-        assert_eq!(cut("\n", &until), Some(""));
+        assert_eq!(before_stop("a Q: b\nc", &until), Some("a "));
+        assert_eq!(before_stop("a b", &until), None);
+        assert_eq!(before_stop("\n", &until), Some(""));
     }
 }

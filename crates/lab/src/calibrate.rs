@@ -1,5 +1,5 @@
-//! Calibration: texts that run through a model so that its matrices' inputs are seen. What is collected of them is what an
-//! importance matrix holds: for each column of each matrix the sum of the squares of what it was multiplied by.
+//! Calibration: texts that run through a model so that its matrices' inputs are seen. What is collected of them is what
+//! an importance matrix holds: for each column of each matrix the sum of the squares of what it was multiplied by.
 
 use anyhow::{Result, ensure};
 use bantam_core::cancel::Cancel;
@@ -38,8 +38,8 @@ impl Calibration {
         Calibration { texts, cancel: cancel.clone() }
     }
 
-    /// Runs the texts through the model of a config and its weights, and collects what each matrix is multiplied by, by the
-    /// matrix's checkpoint name. An embedding is there only where it is the head too.
+    /// Runs the texts through the model of a config and its weights, and collects what each matrix is multiplied by, by
+    /// the matrix's checkpoint name. An embedding is there only where it is the head too.
     ///
     /// # Errors
     /// Where there is no text, a token or a text does not fit the model, memory is short, or it is cancelled.

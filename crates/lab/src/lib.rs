@@ -6,10 +6,10 @@
 //!           (config, types, weights)       each an overlay over the weights before
 //! ```
 //!
-//! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`, and
-//! `calibrate` shows it what a model's matrices are multiplied by. `mixture` and `types` say which type each tensor gets,
-//! `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain numbers, as GGUF
-//! or safetensors; `train` is the loop that all learning goes through.
+//! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`,
+//! and `calibrate` shows it what a model's matrices are multiplied by. `mixture` and `types` say which type each tensor
+//! gets, `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
+//! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through.
 
 mod artifact;
 pub mod block;
@@ -28,7 +28,7 @@ pub use bantam_format::gguf::NewTensor as TensorInfo;
 pub use calibrate::Calibration;
 pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
-pub use source::{Source, Tensor};
+pub use source::{GgufTensor, Source};
 pub use transform::{Quantize, Step, Transform};
 pub use types::Types;
 
@@ -64,14 +64,14 @@ pub struct Plan {
 
 impl Plan {
     fn new(contents: &Contents, types: &Types) -> Plan {
-        let info = |tensor: &Tensor| {
+        let info = |tensor: &GgufTensor| {
             let kind = types.of(&tensor.name, &tensor.shape, &contents.anatomy);
             let kind = kind.unwrap_or_else(|| tensor.kept_type());
             TensorInfo { name: tensor.name.clone(), shape: tensor.shape.clone(), kind }
         };
         let tensors: Vec<TensorInfo> = contents.tensors.iter().map(info).collect();
         let mut plan = Plan {
-            weights: contents.tensors.iter().map(Tensor::weights).sum(),
+            weights: contents.tensors.iter().map(GgufTensor::weights).sum(),
             mixture: types.mixture(),
             tensors,
             bytes: 0,
@@ -146,8 +146,8 @@ pub fn plan_types(source: &Source, recipe: &Recipe) -> Result<Plan> {
     Ok(Plan::new(&*source.contents(&form)?, &form.types))
 }
 
-/// Counts the bytes that the tensors of a model would take in a mixture, from its config alone; the vocabulary in the file's
-/// head comes on top.
+/// Counts the bytes that the tensors of a model would take in a mixture, from its config alone; the vocabulary in the
+/// file's head comes on top.
 pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
     let anatomy = Anatomy::of(config);
     let bytes = |tensor: &TensorShape| {
@@ -161,8 +161,8 @@ pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
 /// Makes the artifact of a source and a recipe in the folder `artifacts`, or finds it there.
 ///
 /// # Errors
-/// One sentence where a step cannot be done, a weight cannot be read or held by its type, the disk is too full or does not
-/// take the file, or it is cancelled. Nothing half-written is left.
+/// One sentence where a step cannot be done, a weight cannot be read or held by its type, the disk is too full or does
+/// not take the file, or it is cancelled. Nothing half-written is left.
 pub fn apply(
     source: &Source,
     recipe: &Recipe,
@@ -242,4 +242,5 @@ fn write(
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

@@ -105,7 +105,8 @@ impl Mixture {
         self.facts().file_type
     }
 
-    /// Chooses the type that this mixture makes of a tensor, None for one that keeps its precision (norms, biases, routers).
+    /// Chooses the type that this mixture makes of a tensor, None for one that keeps its precision (norms, biases,
+    /// routers).
     ///
     /// `name` is the GGUF name, `shape` has the row length last.
     pub fn tensor_type(self, name: &str, shape: &[usize], model: &Anatomy) -> Option<Type> {

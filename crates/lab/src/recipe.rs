@@ -1,4 +1,5 @@
-//! Recipes: an ordered list of compression steps, as TOML. What a step does is its own file's business, below `transform`.
+//! Recipes: an ordered list of compression steps, as TOML. What a step does is its own file's business, below
+//! `transform`.
 //!
 //! ```toml
 //! [[step]]

@@ -45,7 +45,7 @@ pub struct Source<'w> {
 #[derive(Clone)]
 pub(crate) struct Contents {
     pub(crate) metadata: Vec<Pair>,
-    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) tensors: Vec<GgufTensor>,
     pub(crate) anatomy: Anatomy,
     /// Where other programs will do otherwise than the file says, in sentences for the user.
     pub(crate) notes: Vec<String>,
@@ -53,7 +53,7 @@ pub(crate) struct Contents {
 
 /// A tensor under its GGUF name, the row length last in its shape.
 #[derive(Debug, Clone)]
-pub struct Tensor {
+pub struct GgufTensor {
     /// Its GGUF name.
     pub name: String,
     /// Outermost first.
@@ -115,7 +115,8 @@ impl<'w> Source<'w> {
     /// Opens a folder (config.json, a tokenizer, safetensors) or a GGUF file. `name` is what the model is called.
     ///
     /// # Errors
-    /// One sentence where a file is missing or broken, weights are quantized already, or GGUF cannot say what the model is.
+    /// One sentence where a file is missing or broken, weights are quantized already, or GGUF cannot say what the model
+    /// is.
     pub fn open(name: &str, path: &Path) -> Result<Source<'static>> {
         if !path.is_dir() {
             return Source::of_gguf(name, Gguf::open(path)?);
@@ -233,7 +234,7 @@ impl<'w> Source<'w> {
     }
 
     /// The model's tensors as a GGUF file has them.
-    pub fn tensors(&self) -> &[Tensor] {
+    pub fn tensors(&self) -> &[GgufTensor] {
         &self.contents.tensors
     }
 
@@ -246,11 +247,13 @@ impl<'w> Source<'w> {
     pub fn form(&self) -> Form {
         let types = match (&self.weights, &self.config) {
             (Held::Checkpoint(_), Ok(config)) => Types::as_stored(config),
-            _ => Types::of_mixture(match self.tensors().iter().find(|t| t.shape.len() > 1).map(Tensor::kept_type) {
-                Some(Type::F16) => Mixture::F16,
-                Some(Type::BF16) => Mixture::BF16,
-                _ => Mixture::F32,
-            }),
+            _ => {
+                Types::of_mixture(match self.tensors().iter().find(|t| t.shape.len() > 1).map(GgufTensor::kept_type) {
+                    Some(Type::F16) => Mixture::F16,
+                    Some(Type::BF16) => Mixture::BF16,
+                    _ => Mixture::F32,
+                })
+            }
         };
         Form::new(self.config.clone(), types)
     }
@@ -291,7 +294,7 @@ impl<'w> Source<'w> {
     }
 
     /// The numbers of a tensor of these contents, as the weights have them.
-    pub(crate) fn rows<'a>(&'a self, tensor: &'a Tensor, weights: &'a dyn Weights) -> Result<Rows<'a>> {
+    pub(crate) fn rows<'a>(&'a self, tensor: &'a GgufTensor, weights: &'a dyn Weights) -> Result<Rows<'a>> {
         let whole = |numbers| vec![PieceRows { numbers, order: None, plus_one: false, transposed: false }];
         let pieces = match (&tensor.data, &self.weights) {
             (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| piece.rows(weights)).collect::<Result<_>>()?,
@@ -347,11 +350,11 @@ fn words(tokenizer: &Tokenizer, config: &Config, file: &str) -> Result<Told> {
 impl Contents {
     fn of_config(name: &str, config: &Config, vocabulary: &Told, file: &str) -> Result<Contents> {
         let mut tensors = placed(config)?;
-        let parameters = tensors.iter().map(Tensor::weights).sum();
+        let parameters = tensors.iter().map(GgufTensor::weights).sum();
         let Told { pairs: mut metadata, mut notes } = metadata::of_config(name, config, parameters, file)?;
         metadata.extend(vocabulary.pairs.iter().cloned());
         notes.extend(vocabulary.notes.iter().cloned());
-        tensors.extend(metadata::rope_tensors(config).into_iter().map(|(name, factors)| Tensor {
+        tensors.extend(metadata::rope_tensors(config).into_iter().map(|(name, factors)| GgufTensor {
             name: name.into(),
             shape: vec![factors.len()],
             data: Data::Made(factors),
@@ -360,7 +363,7 @@ impl Contents {
     }
 }
 
-impl Tensor {
+impl GgufTensor {
     /// How many weights it has.
     pub fn weights(&self) -> u64 {
         self.shape.iter().map(|&n| n as u64).product()
@@ -479,8 +482,8 @@ pub(crate) fn shape_in_checkpoint(config: &Config, tensor: &TensorShape) -> Vec<
 }
 
 /// The GGUF tensors of a config, each with the tensors of the checkpoint that it is made of.
-fn placed(config: &Config) -> Result<Vec<Tensor>> {
-    let mut tensors: Vec<Tensor> = Vec::new();
+fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
+    let mut tensors: Vec<GgufTensor> = Vec::new();
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for wanted in model::cost(config).tensors {
         let placed = Placed::of(config, &wanted.name);
@@ -493,7 +496,7 @@ fn placed(config: &Config) -> Result<Vec<Tensor>> {
         let index = *by_name.entry(placed.tensor.clone()).or_insert(tensors.len());
         match tensors.get_mut(index).map(|tensor| &mut tensor.data) {
             Some(Data::Checkpoint(pieces)) => pieces.push(piece),
-            _ => tensors.push(Tensor {
+            _ => tensors.push(GgufTensor {
                 name: placed.tensor,
                 shape: [stacked, one].concat(),
                 data: Data::Checkpoint(vec![piece]),
@@ -504,7 +507,7 @@ fn placed(config: &Config) -> Result<Vec<Tensor>> {
 }
 
 /// The file's tensors in the file's order, all of them floats.
-fn gguf_tensors(file: &Gguf) -> Result<Vec<Tensor>> {
+fn gguf_tensors(file: &Gguf) -> Result<Vec<GgufTensor>> {
     let tensor = |info: &gguf::TensorInfo| {
         let dtype = match info.kind {
             Type::F32 => DType::F32,
@@ -517,7 +520,7 @@ fn gguf_tensors(file: &Gguf) -> Result<Vec<Tensor>> {
                 info.kind
             ),
         };
-        Ok(Tensor { name: info.name.clone(), shape: info.shape.clone(), data: Data::Gguf(dtype) })
+        Ok(GgufTensor { name: info.name.clone(), shape: info.shape.clone(), data: Data::Gguf(dtype) })
     };
     file.tensors().iter().map(tensor).collect()
 }

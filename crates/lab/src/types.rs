@@ -38,7 +38,8 @@ impl Types {
         self.exceptions.insert(tensor.to_owned(), kind);
     }
 
-    /// The type of a tensor by its GGUF name, the row length last in its shape; `None` for one that keeps its precision.
+    /// The type of a tensor by its GGUF name, the row length last in its shape; `None` for one that keeps its
+    /// precision.
     pub(crate) fn of(&self, name: &str, shape: &[usize], anatomy: &Anatomy) -> Option<Type> {
         let fits = |kind: &Type| shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
         let exception = self.exceptions.get(name).copied().filter(fits);

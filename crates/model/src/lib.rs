@@ -57,4 +57,5 @@ pub use tokenizer::Tokenizer;
 pub use weights::{Observed, Precision, StoredTensor, Weights};
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

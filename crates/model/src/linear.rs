@@ -25,8 +25,8 @@ pub struct Linear {
 
 /// Sees what a graph's matrices are multiplied by.
 pub trait InputObserver: Send + Sync {
-    /// Sees the input `x`, (rows, inp) f32, of a matrix by its checkpoint name, before it is multiplied. An embedding's rows
-    /// are looked up, not multiplied, and so not shown; a head that is the embedding has the embedding's name.
+    /// Sees the input `x`, (rows, inp) f32, of a matrix by its checkpoint name, before it is multiplied. An embedding's
+    /// rows are looked up, not multiplied, and so not shown; a head that is the embedding has the embedding's name.
     ///
     /// # Errors
     /// Whatever stops it, which stops the pass.
@@ -95,8 +95,8 @@ impl Linear {
         Self { bias: Some(bias), ..self }
     }
 
-    /// Says that the stored columns are those of the inputs `order`, a permutation. Inputs are brought in that order before
-    /// they are multiplied.
+    /// Says that the stored columns are those of the inputs `order`, a permutation. Inputs are brought in that order
+    /// before they are multiplied.
     ///
     /// # Errors
     /// When the device has no room for the order.
@@ -321,7 +321,8 @@ fn bytes_of(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
-/// Multiplies one input by several matrices: q, k and v, or gate and up. One pass over the input where the weights allow.
+/// Multiplies one input by several matrices: q, k and v, or gate and up. One pass over the input where the weights
+/// allow.
 ///
 /// # Errors
 /// As `Linear::forward`.

@@ -1,7 +1,7 @@
-//! Where a graph gets its tensors from, by their Hugging Face names: a safetensors checkpoint, a GGUF file, the variables
-//! of a training run, or an overlay: weights that change what other weights give, one tensor at a time, when they are
-//! asked for. Overlays stack, so that any number of changes costs the memory of one tensor. Nothing here knows what the
-//! tensors are for.
+//! Where a graph gets its tensors from, by their Hugging Face names: a safetensors checkpoint, a GGUF file, the
+//! variables of a training run, or an overlay: weights that change what other weights give, one tensor at a time, when
+//! they are asked for. Overlays stack, so that any number of changes costs the memory of one tensor. Nothing here knows
+//! what the tensors are for.
 
 use std::sync::Arc;
 

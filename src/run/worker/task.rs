@@ -5,11 +5,11 @@ use super::{Found, Voice};
 use crate::library::models::Loaded;
 use crate::library::suites;
 use crate::run::protocol::{Measure, Reply};
-use crate::subject::{Answerer, EncoderAnswerer};
+use crate::subject::{LocalDecoder, LocalEncoder};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{ItemResult, Place, Reading, TaskRef, Warning, WarningKind};
-use bantam_eval::{self as eval, Asked, LanguageModel, Task};
+use bantam_eval::{self as eval, LanguageModel, Task};
 
 pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
     let task = find(request, asked)?;
@@ -43,8 +43,8 @@ fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel +
         Place::Bundled(_) | Place::Gguf(_) => None,
     };
     match model {
-        Loaded::Encoder(encoder) => Box::new(EncoderAnswerer::new(encoder)),
-        Loaded::Decoder(model) => Box::new(Answerer::new(model, request.trial.conditions.seed).from_folder(folder)),
+        Loaded::Encoder(encoder) => Box::new(LocalEncoder::new(encoder)),
+        Loaded::Decoder(model) => Box::new(LocalDecoder::new(model, request.trial.conditions.seed).from_folder(folder)),
     }
 }
 
@@ -69,8 +69,8 @@ fn is_finite(item: &ItemResult) -> bool {
         && item.logprobs.iter().all(|l| l.is_finite())
 }
 
-fn truncated(asked: &Asked) -> Option<Warning> {
-    let Asked { items, truncated, texts, truncated_texts } = *asked;
+fn truncated(report: &eval::Report) -> Option<Warning> {
+    let eval::Report { items, truncated, texts, truncated_texts } = *report;
     let beside = match truncated_texts {
         0 => String::new(),
         n => format!(" and {n} of {texts} documents or examples"),

@@ -1,98 +1,152 @@
 //! Models: what the profile names, and what each would need before anything is loaded or made.
 
-use super::{fit, inside, pair, panel};
-use crate::tui::app::App;
-use crate::tui::facts::{ModelCard, ModelFacts};
-use crate::tui::layout::{beside, scroll, wide};
+use super::Screen;
+use crate::show::beginning;
+use crate::tui::action::{Action, Command};
+use crate::tui::cursor::Cursor;
+use crate::tui::keys::{self, Binding};
+use crate::tui::layout::{beside, wide};
+use crate::tui::setup::{ModelEntry, ModelInfo};
+use crate::tui::shared::Shared;
+use crate::tui::theme::Theme;
+use crate::tui::widget::{inside, pair, panel};
 use bantam_core::unit::{count, grouped};
+use crossterm::event::KeyCode::Char;
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
+
+pub(crate) const TITLE: &str = "Models";
+/// Fetches what the profile names of the hub and is not here.
+pub(crate) const FETCH: Action = Action::Own("fetch");
+
+#[rustfmt::skip]
+const KEYS: &[Binding] = &[
+    keys::TOGGLE,
+    Binding { action: FETCH, codes: &[Char('f')], keys: "f", hint: "fetch", help: "fetch what the profile names of the hub and is not here", foot: false },
+];
+
+#[derive(Default)]
+pub(crate) struct ModelsScreen {
+    cursor: Cursor,
+}
+
+impl Screen for ModelsScreen {
+    fn title(&self) -> &'static str {
+        TITLE
+    }
+
+    fn keys(&self) -> &'static [Binding] {
+        KEYS
+    }
+
+    fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
+        match action {
+            Action::Toggle => shared.toggle(|selection| &mut selection.models, self.cursor.at()),
+            FETCH => Some(Command::Fetch(shared.selection.clone())),
+            action => {
+                self.cursor.follow(&action, lines(shared));
+                None
+            }
+        }
+    }
+
+    fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
+        let line = self.cursor.line_at(list(body), at, lines(shared))?;
+        Some(Action::Choose { list: 0, line })
+    }
+
+    fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared) {
+        draw(frame, body, self.cursor, shared);
+    }
+}
+
+fn lines(shared: &Shared) -> usize {
+    shared.ready().map_or(0, |setup| setup.models.len())
+}
 
 fn areas(body: Rect) -> (Rect, Rect) {
     if wide(body) { beside(body, 45) } else { beside(body, 47) }
 }
 
 /// The list's own lines.
-pub fn list(body: Rect) -> Rect {
+fn list(body: Rect) -> Rect {
     let inner = inside(areas(body).0);
     Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner }
 }
 
-pub fn draw(frame: &mut Frame, body: Rect, app: &App) {
-    let Some(setup) = &app.setup else {
-        return frame.render_widget(Line::styled(" reading the profile …", app.theme.soft()), body);
+fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
+    let theme = shared.theme;
+    let Some(setup) = &shared.setup else {
+        return frame.render_widget(Line::styled(" reading the profile …", theme.soft()), body);
     };
     let setup = match setup {
         Ok(setup) => setup,
         Err(error) => {
-            let block = panel("This profile cannot be run", app.theme.bad());
+            let block = panel("This profile cannot be run", theme.bad());
             let text = Paragraph::new(error.as_str()).wrap(Wrap { trim: true }).block(block);
             let [place, _] = Layout::vertical([Constraint::Length(6), Constraint::Min(0)]).areas(body);
             return frame.render_widget(text, place);
         }
     };
     let (left, right) = areas(body);
-    frame.render_widget(panel("Models", app.theme.soft()), left);
+    frame.render_widget(panel("Models", theme.soft()), left);
     let inner = inside(left);
     let names = (inner.width as usize).saturating_sub(26);
     let head = format!("    {:names$} {:>9} {:>10}", "model", "params", "stored");
-    frame.render_widget(Line::styled(head, app.theme.soft()), Rect { height: 1, ..inner });
+    frame.render_widget(Line::styled(head, theme.soft()), Rect { height: 1, ..inner });
     let place = list(body);
-    let first = scroll(app.cursor(), setup.models.len(), place.height as usize);
-    for (i, card) in setup.models.iter().enumerate().skip(first).take(place.height as usize) {
+    let first = cursor.first_seen(setup.models.len(), place.height as usize);
+    for (i, entry) in setup.models.iter().enumerate().skip(first).take(place.height as usize) {
         let line = Rect { y: place.y + (i - first) as u16, height: 1, ..place };
-        let taken = app.selection.models.get(i).copied().unwrap_or(true);
+        let taken = shared.selection.models.get(i).copied().unwrap_or(true);
         let mark = if taken { "[x]" } else { "[ ]" };
-        let (parameters, stored) = match &card.facts {
-            Ok(facts) => (count(facts.parameters), facts.stored.to_string()),
+        let (parameters, stored) = match &entry.info {
+            Ok(info) => (count(info.parameters), info.stored.to_string()),
             Err(_) => ("–".into(), "–".into()),
         };
-        let text = format!("{mark} {:names$} {parameters:>9} {stored:>10}", fit(&card.name, names));
-        let style = if i == app.cursor() { app.theme.chosen() } else { app.theme.text() };
+        let text = format!("{mark} {:names$} {parameters:>9} {stored:>10}", beginning(&entry.name, names));
+        let style = if i == cursor.at() { theme.selected() } else { theme.text() };
         frame.render_widget(Line::styled(format!("{text:width$}", width = line.width as usize), style), line);
     }
-    if let Some(card) = setup.models.get(app.cursor()) {
-        draw_card(frame, right, card, app);
+    if let Some(entry) = setup.models.get(cursor.at()) {
+        draw_info(frame, right, entry, theme);
     }
 }
 
-fn draw_card(frame: &mut Frame, place: Rect, card: &ModelCard, app: &App) {
+fn draw_info(frame: &mut Frame, place: Rect, entry: &ModelEntry, theme: Theme) {
     let width = place.width.saturating_sub(2);
     let mut lines = Vec::new();
-    match &card.facts {
-        Err(reason) => lines.push(Line::styled(reason.clone(), app.theme.bad())),
-        Ok(facts) => lines.extend(facts_lines(card, facts, width, app)),
+    match &entry.info {
+        Err(reason) => lines.push(Line::styled(reason.clone(), theme.bad())),
+        Ok(info) => lines.extend(info_lines(entry, info, width, theme)),
     }
-    let text = Paragraph::new(lines).wrap(Wrap { trim: false }).block(panel(&card.name, app.theme.soft()));
+    let text = Paragraph::new(lines).wrap(Wrap { trim: false }).block(panel(&entry.name, theme.soft()));
     frame.render_widget(text, place);
 }
 
-fn facts_lines<'a>(card: &ModelCard, facts: &ModelFacts, width: u16, app: &App) -> Vec<Line<'a>> {
-    let heads = if facts.heads == facts.kv_heads {
-        facts.heads.to_string()
+fn info_lines<'a>(entry: &ModelEntry, info: &ModelInfo, width: u16, theme: Theme) -> Vec<Line<'a>> {
+    let heads = if info.heads == info.kv_heads {
+        info.heads.to_string()
     } else {
-        format!("{} ({} key/value)", facts.heads, facts.kv_heads)
+        format!("{} ({} key/value)", info.heads, info.kv_heads)
     };
-    let cache = facts.kv_bytes_per_token.map_or("none (an encoder)".into(), |bytes| format!("{bytes} a token"));
+    let cache = info.kv_bytes_per_token.map_or("none (an encoder)".into(), |bytes| format!("{bytes} a token"));
     let mut lines = vec![
-        pair("from", &card.typed, width, app),
-        pair("architecture", &facts.architecture, width, app),
-        pair("parameters", grouped(&facts.parameters.to_string()), width, app),
-        pair("layers × width", format!("{} × {}", facts.layers, facts.hidden), width, app),
-        pair("heads", heads, width, app),
-        pair("vocabulary", grouped(&facts.vocab.to_string()), width, app),
-        pair("context", format!("{} tokens", grouped(&facts.context.to_string())), width, app),
-        pair("KV cache", cache, width, app),
-        pair("stored as", format!("{}, {}", facts.weights, facts.stored), width, app),
+        pair("from", &entry.typed, width, theme),
+        pair("architecture", &info.architecture, width, theme),
+        pair("parameters", grouped(&info.parameters.to_string()), width, theme),
+        pair("layers × width", format!("{} × {}", info.layers, info.hidden), width, theme),
+        pair("heads", heads, width, theme),
+        pair("vocabulary", grouped(&info.vocab.to_string()), width, theme),
+        pair("context", format!("{} tokens", grouped(&info.context.to_string())), width, theme),
+        pair("KV cache", cache, width, theme),
+        pair("stored as", format!("{}, {}", info.weights, info.stored), width, theme),
         Line::raw(""),
-        Line::from(vec![Span::styled(
-            format!("{:<12}{:>13}{:>11}", "derived", "weights", "+ context"),
-            app.theme.soft(),
-        )]),
+        Line::from(vec![Span::styled(format!("{:<12}{:>13}{:>11}", "derived", "weights", "+ context"), theme.soft())]),
     ];
-    for (recipe, weights, memory) in &facts.sizes {
+    for (recipe, weights, memory) in &info.sizes {
         lines.push(Line::raw(format!("{recipe:<12}{:>13}{:>11}", weights.to_string(), memory.to_string())));
     }
     lines

@@ -1,58 +1,113 @@
 //! Plan: recipes and suites to take in or leave out, what matters, what may not be exceeded, and what it comes to.
 
-use super::{fit, inside, pair, panel};
-use crate::tui::app::App;
-use crate::tui::facts::{Setup, SuiteCard};
-use crate::tui::layout::{scroll, wide};
+use super::Screen;
+use crate::show::beginning;
+use crate::tui::action::{Action, Command};
+use crate::tui::cursor::Cursor;
+use crate::tui::keys::{self, Binding};
+use crate::tui::layout::wide;
+use crate::tui::setup::{Setup, SuiteEntry};
+use crate::tui::shared::Shared;
+use crate::tui::theme::Theme;
+use crate::tui::widget::{inside, pair, panel};
 use bantam_core::profile::{Constraints, RecipeRef};
 use bantam_core::unit::Unit;
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Wrap};
 
-struct Areas {
-    recipes: Rect,
-    suites: Rect,
-    wish: Rect,
-    sum: Rect,
+pub(crate) const TITLE: &str = "Plan";
+const KEYS: &[Binding] = &[keys::TOGGLE, keys::PREFER, keys::LEFT, keys::RIGHT];
+const RECIPES: usize = 0;
+const SUITES: usize = 1;
+
+#[derive(Default)]
+pub(crate) struct PlanScreen {
+    /// The list that the cursor is in: recipes or suites.
+    list: usize,
+    cursor: Cursor,
 }
 
-fn areas(body: Rect) -> Areas {
+impl PlanScreen {
+    fn lines(list: usize, shared: &Shared) -> usize {
+        shared.ready().map_or(0, |setup| if list == SUITES { setup.suites.len() } else { setup.profile.recipes.len() })
+    }
+
+    /// The cursor as it is in a list: at the top of the one that it is not in.
+    fn cursor_in(&self, list: usize) -> Cursor {
+        if list == self.list { self.cursor } else { Cursor::default() }
+    }
+
+    fn enter_list(&mut self, list: usize) {
+        (self.list, self.cursor) = (list, Cursor::default());
+    }
+}
+
+impl Screen for PlanScreen {
+    fn title(&self) -> &'static str {
+        TITLE
+    }
+
+    fn keys(&self) -> &'static [Binding] {
+        KEYS
+    }
+
+    fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
+        match action {
+            Action::Toggle if self.list == SUITES => return shared.toggle(|s| &mut s.suites, self.cursor.at()),
+            Action::Toggle => return shared.toggle(|s| &mut s.recipes, self.cursor.at()),
+            Action::Prefer => return shared.prefer(),
+            Action::Left => self.enter_list(RECIPES),
+            Action::Right => self.enter_list(SUITES),
+            Action::Choose { list, .. } if list != self.list => self.enter_list(list),
+            _ => {}
+        }
+        self.cursor.follow(&action, PlanScreen::lines(self.list, shared));
+        None
+    }
+
+    fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
+        shared.ready()?;
+        let [recipes, suites, ..] = areas(body);
+        [(RECIPES, recipes), (SUITES, suites)].into_iter().find_map(|(list, place)| {
+            let line = self.cursor_in(list).line_at(inside(place), at, PlanScreen::lines(list, shared))?;
+            Some(Action::Choose { list, line })
+        })
+    }
+
+    fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared) {
+        let theme = shared.theme;
+        let Some(setup) = shared.ready() else {
+            return frame.render_widget(Line::styled(" nothing is planned yet; see 1 Models", theme.soft()), body);
+        };
+        let [left, middle, objective, sum] = areas(body);
+        let recipes: Vec<String> = setup.profile.recipes.iter().map(recipe_name).collect();
+        let cursor = |list| (self.list == list).then_some(self.cursor);
+        draw_list(frame, left, "Recipes", &recipes, (&shared.selection.recipes, cursor(RECIPES)), theme);
+        let room = middle.width.saturating_sub(8) as usize;
+        let suites: Vec<String> = setup.suites.iter().map(|s| suite_line(s, room)).collect();
+        draw_list(frame, middle, "Suites", &suites, (&shared.selection.suites, cursor(SUITES)), theme);
+        draw_objective(frame, objective, setup, shared);
+        draw_sum(frame, sum, setup, theme);
+    }
+}
+
+/// The places of the recipes, the suites, what matters and what it comes to.
+fn areas(body: Rect) -> [Rect; 4] {
     if wide(body) {
         let [recipes, suites, right] =
             Layout::horizontal([Constraint::Length(24), Constraint::Min(44), Constraint::Length(42)]).areas(body);
-        let [wish, sum] = Layout::vertical([Constraint::Percentage(50), Constraint::Min(0)]).areas(right);
-        return Areas { recipes, suites, wish, sum };
+        let [objective, sum] = Layout::vertical([Constraint::Percentage(50), Constraint::Min(0)]).areas(right);
+        return [recipes, suites, objective, sum];
     }
     let [top, foot] = Layout::vertical([Constraint::Percentage(50), Constraint::Min(0)]).areas(body);
     let [recipes, suites] = Layout::horizontal([Constraint::Length(24), Constraint::Min(0)]).areas(top);
-    let [wish, sum] = Layout::horizontal([Constraint::Percentage(50), Constraint::Min(0)]).areas(foot);
-    Areas { recipes, suites, wish, sum }
+    let [objective, sum] = Layout::horizontal([Constraint::Percentage(50), Constraint::Min(0)]).areas(foot);
+    [recipes, suites, objective, sum]
 }
 
-/// The lines of both lists.
-pub fn lists(app: &App, body: Rect) -> Option<[Rect; 2]> {
-    app.ready()?;
-    let areas = areas(body);
-    Some([inside(areas.recipes), inside(areas.suites)])
-}
-
-pub fn draw(frame: &mut Frame, body: Rect, app: &App) {
-    let Some(setup) = app.ready() else {
-        return frame.render_widget(Line::styled(" nothing is planned yet; see 1 Models", app.theme.soft()), body);
-    };
-    let areas = areas(body);
-    let recipes: Vec<String> = setup.profile.recipes.iter().map(recipe_name).collect();
-    list(frame, areas.recipes, "Recipes", &recipes, (&app.selection.recipes, !app.second_list), app);
-    let room = areas.suites.width.saturating_sub(8) as usize;
-    let suites: Vec<String> = setup.suites.iter().map(|s| suite_line(s, room)).collect();
-    list(frame, areas.suites, "Suites", &suites, (&app.selection.suites, app.second_list), app);
-    wish(frame, areas.wish, setup, app);
-    sum(frame, areas.sum, setup, app);
-}
-
-pub fn recipe_name(recipe: &RecipeRef) -> String {
+fn recipe_name(recipe: &RecipeRef) -> String {
     match recipe {
         RecipeRef::Base => "base (as it is)".into(),
         RecipeRef::Quantize(name) => name.clone(),
@@ -60,55 +115,62 @@ pub fn recipe_name(recipe: &RecipeRef) -> String {
     }
 }
 
-fn suite_line(card: &SuiteCard, room: usize) -> String {
-    match &card.facts {
-        Err(reason) => fit(&format!("{}: {reason}", card.name), room),
-        Ok(facts) => {
-            let items = if facts.items < facts.available {
-                format!("{} of {} items", facts.items, facts.available)
+fn suite_line(suite: &SuiteEntry, room: usize) -> String {
+    match &suite.info {
+        Err(reason) => beginning(&format!("{}: {reason}", suite.name), room),
+        Ok(info) => {
+            let items = if info.items < info.available {
+                format!("{} of {} items", info.items, info.available)
             } else {
-                format!("{} items", facts.items)
+                format!("{} items", info.items)
             };
-            let about = format!("{items} · {}", facts.metric.name());
+            let about = format!("{items} · {}", info.metric.name());
             let names = room.saturating_sub(about.chars().count() + 1);
-            format!("{:names$} {about}", fit(&card.name, names))
+            format!("{:names$} {about}", beginning(&suite.name, names))
         }
     }
 }
 
-fn list(frame: &mut Frame, place: Rect, title: &str, names: &[String], state: (&[bool], bool), app: &App) {
-    let (taken, active) = state;
-    let style = if active { app.theme.accent() } else { app.theme.soft() };
+/// A list to take from; the cursor stands in the one that is worked on.
+fn draw_list(
+    frame: &mut Frame,
+    place: Rect,
+    title: &str,
+    names: &[String],
+    (taken, cursor): (&[bool], Option<Cursor>),
+    theme: Theme,
+) {
+    let style = if cursor.is_some() { theme.accent() } else { theme.soft() };
     frame.render_widget(panel(title, style), place);
     let inner = inside(place);
-    let cursor = if active { app.cursor() } else { 0 };
-    let first = scroll(cursor, names.len(), inner.height as usize);
+    let first = cursor.unwrap_or_default().first_seen(names.len(), inner.height as usize);
     for (i, name) in names.iter().enumerate().skip(first).take(inner.height as usize) {
         let mark = if taken.get(i).copied().unwrap_or(true) { "[x]" } else { "[ ]" };
-        let style = if active && i == cursor { app.theme.chosen() } else { app.theme.text() };
+        let style = if cursor.is_some_and(|c| c.at() == i) { theme.selected() } else { theme.text() };
         let text = format!("{:width$}", format!("{mark} {name}"), width = inner.width as usize);
         let line = Rect { y: inner.y + (i - first) as u16, height: 1, ..inner };
         frame.render_widget(Line::styled(text, style), line);
     }
 }
 
-fn wish(frame: &mut Frame, place: Rect, setup: &Setup, app: &App) {
+fn draw_objective(frame: &mut Frame, place: Rect, setup: &Setup, shared: &Shared) {
+    let theme = shared.theme;
     let width = place.width.saturating_sub(2);
     let objective = &setup.profile.objective;
-    let prefer = app.selection.prefer.unwrap_or(objective.prefer);
+    let prefer = shared.selection.prefer.unwrap_or(objective.prefer);
     let reference = objective.reference.clone().unwrap_or_else(|| "the largest base".into());
     let mut lines = vec![
-        pair("prefer", format!("the {}", prefer.label()), width, app),
-        pair("not worse than", reference, width, app),
-        pair("by more than", Unit::Fraction.show(objective.margin), width, app),
-        pair("shown at", format!("{} confidence", Unit::Fraction.show(objective.confidence)), width, app),
+        pair("prefer", format!("the {}", prefer.label()), width, theme),
+        pair("not worse than", reference, width, theme),
+        pair("by more than", Unit::Fraction.show(objective.margin), width, theme),
+        pair("shown at", format!("{} confidence", Unit::Fraction.show(objective.confidence)), width, theme),
     ];
     let limits = limits(&setup.profile.constraints);
     if limits.is_empty() {
-        lines.push(pair("constraints", "none", width, app));
+        lines.push(pair("constraints", "none", width, theme));
     }
-    lines.extend(limits.into_iter().map(|(name, value)| pair(&name, value, width, app)));
-    frame.render_widget(Paragraph::new(lines).block(panel("What matters", app.theme.soft())), place);
+    lines.extend(limits.into_iter().map(|(name, value)| pair(&name, value, width, theme)));
+    frame.render_widget(Paragraph::new(lines).block(panel("What matters", theme.soft())), place);
 }
 
 fn limits(c: &Constraints) -> Vec<(String, String)> {
@@ -132,20 +194,20 @@ fn limits(c: &Constraints) -> Vec<(String, String)> {
     lines
 }
 
-fn sum(frame: &mut Frame, place: Rect, setup: &Setup, app: &App) {
+fn draw_sum(frame: &mut Frame, place: Rect, setup: &Setup, theme: Theme) {
     let width = place.width.saturating_sub(2);
     let measure = &setup.profile.measure;
     let shapes: Vec<String> = measure.speed.iter().map(ToString::to_string).collect();
     let speed = if shapes.is_empty() { "not measured".into() } else { shapes.join(", ") };
     let done = setup.trials.iter().filter(|t| setup.done.contains(&t.id)).count();
     let mut lines = vec![
-        pair("variants", setup.variants.to_string(), width, app),
-        pair("trials", format!("{}, {done} measured already", setup.trials.len()), width, app),
-        pair("speed", speed, width, app),
+        pair("variants", setup.variants.to_string(), width, theme),
+        pair("trials", format!("{}, {done} measured already", setup.trials.len()), width, theme),
+        pair("speed", speed, width, theme),
     ];
     let (host, energy) = (format!("host: {}", setup.host), format!("energy: {}", setup.energy));
-    lines.extend([Line::styled(host, app.theme.soft()), Line::styled(energy, app.theme.soft())]);
-    lines.extend(setup.doubts.iter().map(|d| Line::styled(format!("! {d}"), app.theme.warn())));
-    let text = Paragraph::new(lines).wrap(Wrap { trim: true }).block(panel("What it comes to", app.theme.soft()));
+    lines.extend([Line::styled(host, theme.soft()), Line::styled(energy, theme.soft())]);
+    lines.extend(setup.warnings.iter().map(|d| Line::styled(format!("! {d}"), theme.warn())));
+    let text = Paragraph::new(lines).wrap(Wrap { trim: true }).block(panel("What it comes to", theme.soft()));
     frame.render_widget(text, place);
 }

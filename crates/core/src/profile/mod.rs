@@ -15,6 +15,12 @@ use crate::unit::{Bytes, Seconds};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Gives the JSON schema of a profile file, for editors and other programs.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Raw).to_value()
+}
+
 /// What a user wants of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
@@ -121,6 +127,7 @@ pub struct Objective {
 
 /// Which way is best, once it is good enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Prefer {
     /// Least memory at work.

@@ -1,5 +1,5 @@
-//! AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101): moments per weight, decay apart from the gradient. One pass over
-//! each variable, variables in parallel.
+//! AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101): moments per weight, decay apart from the gradient. One pass
+//! over each variable, variables in parallel.
 
 use anyhow::{Context, Result};
 use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, Var};

@@ -1,5 +1,5 @@
-//! The state of a training run in one safetensors file: `weight.*`, `mean.*` and `square.*` tensors, and the counters in
-//! the header. It is written to a temporary name and renamed, so it is there in full or not at all.
+//! The state of a training run in one safetensors file: `weight.*`, `mean.*` and `square.*` tensors, and the counters
+//! in the header. It is written to a temporary name and renamed, so it is there in full or not at all.
 
 use super::adamw::Slot;
 use anyhow::{Context, Result, bail, ensure};
@@ -54,8 +54,8 @@ pub(crate) fn write(path: &Path, plan: &str, position: &Position, slots: &[Slot]
         .with_context(|| format!("{}: the checkpoint could not be written", path.display()))
 }
 
-/// Fills the slots from a checkpoint, and says how far it was. None when there is no such file; fails when the file is of
-/// another plan or other variables, or broken.
+/// Fills the slots from a checkpoint, and says how far it was. None when there is no such file; fails when the file is
+/// of another plan or other variables, or broken.
 pub(crate) fn read(path: &Path, plan: &str, slots: &mut [Slot]) -> Result<Option<Position>> {
     let data = match fs::read(path) {
         Ok(data) => data,

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A step is a function of the variables, the moments and the index of the next document, and all of them stand in the
-//! checkpoint: a killed run goes on and ends bit for bit where an undisturbed one ends, given the same number of shards.
-//! What is trained on is not known here, nor which architecture.
+//! checkpoint: a killed run goes on and ends bit for bit where an undisturbed one ends, given the same number of
+//! shards. What is trained on is not known here, nor which architecture.
 
 mod adamw;
 mod batch;

@@ -143,7 +143,8 @@ impl<'a> Trainer<'a> {
     /// returns whether the end was reached.
     ///
     /// # Errors
-    /// Where a document cannot be read, the arithmetic fails, a variable gets no gradient, or the checkpoint is not written.
+    /// Where a document cannot be read, the arithmetic fails, a variable gets no gradient, or the checkpoint is not
+    /// written.
     pub fn run(
         &mut self,
         checkpoint: &Path,

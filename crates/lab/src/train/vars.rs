@@ -1,5 +1,5 @@
-//! The variables of a training run, by their checkpoint names. They are made when a graph first asks for them, each from
-//! its own random stream, so that neither the order of asking nor the other variables change a value.
+//! The variables of a training run, by their checkpoint names. They are made when a graph first asks for them, each
+//! from its own random stream, so that neither the order of asking nor the other variables change a value.
 
 use bantam_model::{self as model, Error, Linear, Weights};
 use candle_core::{Device, Tensor, Var};

@@ -5,8 +5,8 @@ use crate::types::Types;
 use anyhow::Result;
 use bantam_model::{Config, Weights};
 
-/// A model as a step finds it and leaves it. Weights are asked for by the names and shapes that the config gives, and are
-/// made when they are asked for.
+/// A model as a step finds it and leaves it. Weights are asked for by the names and shapes that the config gives, and
+/// are made when they are asked for.
 pub struct Checkpoint<'a> {
     /// What is known of it without its weights.
     pub form: Form,

@@ -18,8 +18,8 @@ pub struct Form {
 }
 
 impl Form {
-    /// The form of a model that no step has changed. A model whose config cannot be read, for the reason given, can still
-    /// be stored in other types.
+    /// The form of a model that no step has changed. A model whose config cannot be read, for the reason given, can
+    /// still be stored in other types.
     pub fn new(config: Result<Config, String>, types: Types) -> Form {
         Form { config, tokenizer: None, types, rewritten: false }
     }

@@ -1,8 +1,8 @@
-//! Transforms: the steps of a recipe. A step takes a checkpoint and gives a checkpoint, and what it changes it lays over
-//! the weights, so that they still stream through one tensor at a time however many steps follow each other.
+//! Transforms: the steps of a recipe. A step takes a checkpoint and gives a checkpoint, and what it changes it lays
+//! over the weights, so that they still stream through one tensor at a time however many steps follow each other.
 //!
-//! One file below here a step, and one row of `KINDS`: a struct of the step's settings as the recipe spells them, and what
-//! it does in `Transform`.
+//! One file below here a step, and one row of `KINDS`: a struct of the step's settings as the recipe spells them, and
+//! what it does in `Transform`.
 
 mod checkpoint;
 mod form;
@@ -29,9 +29,9 @@ use toml::de::ValueDeserializer;
 
 /// A step of a recipe. It changes values, shapes, the type each tensor is stored in, or the tokenizer.
 pub trait Transform: fmt::Debug + Send + Sync {
-    /// Changes what is known of the model before any weight is read, so that sizes are known before the work is done: its
-    /// config where tensors come, go or change shape, the tokenizer, and the types of tensors. A step that changes values
-    /// alone calls `Form::rewrite`.
+    /// Changes what is known of the model before any weight is read, so that sizes are known before the work is done:
+    /// its config where tensors come, go or change shape, the tokenizer, and the types of tensors. A step that changes
+    /// values alone calls `Form::rewrite`.
     ///
     /// # Errors
     /// One sentence where the step cannot be done to such a model.

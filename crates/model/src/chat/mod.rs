@@ -236,4 +236,5 @@ impl Write for Prompt {
 }
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Checkpoints: where a graph's tensors are in files of each format, and how they become tensors. The formats themselves
-//! are the format crate's.
+//! Checkpoints: where a graph's tensors are in files of each format, and how they become tensors. The formats
+//! themselves are the format crate's.
 
 pub mod gguf;
 pub mod packed;

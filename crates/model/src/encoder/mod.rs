@@ -30,4 +30,5 @@ pub use pooling::{Mode, Pooling};
 pub use text::Role;
 
 #[cfg(test)]
+#[cfg(goldens)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use super::influence;
 use super::score::{self, Confidence};
-use super::standing::TaskName;
+use super::summary::TaskName;
 use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::record::{Ask, Failure, ItemResult, Row};
 use bantam_core::stats::{Bootstrap, Judgement, Pairs, noninferior};

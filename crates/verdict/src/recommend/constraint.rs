@@ -5,7 +5,7 @@
 
 use super::compare::Comparison;
 use super::score::TaskScore;
-use super::standing::{Standing, TaskName};
+use super::summary::{VariantSummary, TaskName};
 use bantam_core::metric::{Direction, Metric};
 use bantam_core::profile::Constraints;
 use bantam_core::record::{Provenance, Reading};
@@ -99,12 +99,12 @@ impl Check {
 }
 
 /// Checks the constraints of a profile for one variant. `reference` is what shares are taken of.
-pub fn checks(constraints: &Constraints, standing: &Standing, reference: Option<&Standing>) -> Vec<Check> {
+pub fn checks(constraints: &Constraints, summary: &VariantSummary, reference: Option<&VariantSummary>) -> Vec<Check> {
     let costs = COSTS.iter().filter_map(|(requirement, metric, limit)| {
-        Some(cost(requirement.clone(), *metric, limit(constraints)?, standing))
+        Some(cost(requirement.clone(), *metric, limit(constraints)?, summary))
     });
-    let least = constraints.score.iter().map(|(task, limit)| score(task, *limit, standing));
-    let shares = constraints.relative.iter().map(|(task, share)| relative(task, *share, standing, reference));
+    let least = constraints.score.iter().map(|(task, limit)| score(task, *limit, summary));
+    let shares = constraints.relative.iter().map(|(task, share)| relative(task, *share, summary, reference));
     costs.chain(least).chain(shares).collect()
 }
 
@@ -119,11 +119,11 @@ const COSTS: [(Requirement, Metric, Limit); 5] = [
 ];
 
 /// A cost has to keep its limit at every shape: one that breaks it decides, then one that is unknown, then the closest.
-fn cost(requirement: Requirement, metric: Metric, limit: f64, standing: &Standing) -> Check {
+fn cost(requirement: Requirement, metric: Metric, limit: f64, summary: &VariantSummary) -> Check {
     let of_shapes =
-        || standing.shapes.iter().filter_map(|s| Some((Some(s.shape.to_string()), s.reading(metric)?.clone())));
+        || summary.shapes.iter().filter_map(|s| Some((Some(s.shape.to_string()), s.reading(metric)?.clone())));
     let readings: Vec<(Option<String>, Reading)> = match metric {
-        Metric::PeakMemory | Metric::Disk => vec![(None, standing.cost(metric))],
+        Metric::PeakMemory | Metric::Disk => vec![(None, summary.cost(metric))],
         _ => of_shapes().collect(),
     };
     let checked = |(at, reading): (Option<String>, Reading)| Check {
@@ -145,19 +145,19 @@ fn slack(check: &Check) -> f64 {
     check.seen.zip(check.limit).map_or(0.0, |(seen, limit)| (seen - limit).abs())
 }
 
-fn score(task: &str, limit: f64, standing: &Standing) -> Check {
+fn score(task: &str, limit: f64, summary: &VariantSummary) -> Check {
     let requirement = Requirement::Score(task.into());
-    match only(standing, task) {
+    match only(summary, task) {
         Ok(score) => check_limit(requirement, score.metric, limit, score.reading()),
         Err(reason) => Check::unknown(requirement, None, Some(limit), reason),
     }
 }
 
 /// A share of the reference's score: at least 0.98 of its accuracy, at most its perplexity over 0.98.
-fn relative(task: &str, share: f64, standing: &Standing, reference: Option<&Standing>) -> Check {
+fn relative(task: &str, share: f64, summary: &VariantSummary, reference: Option<&VariantSummary>) -> Check {
     let requirement = Requirement::Relative(task.into());
     let unknown = |metric, reason: String| Check::unknown(requirement.clone(), metric, None, reason);
-    let score = match only(standing, task) {
+    let score = match only(summary, task) {
         Ok(score) => score,
         Err(reason) => return unknown(None, reason),
     };
@@ -178,9 +178,9 @@ fn relative(task: &str, share: f64, standing: &Standing, reference: Option<&Stan
 }
 
 /// The one task of this name; a name that means several has to say which suite's.
-fn only<'a>(standing: &'a Standing, name: &str) -> Result<&'a TaskScore, String> {
+fn only<'a>(summary: &'a VariantSummary, name: &str) -> Result<&'a TaskScore, String> {
     let called = |s: &&TaskScore| TaskName { suite: s.suite.clone(), task: s.task.clone() }.is_called(name);
-    let mut found = standing.scores.iter().filter(called);
+    let mut found = summary.scores.iter().filter(called);
     match (found.next(), found.next()) {
         (Some(score), None) => Ok(score),
         (Some(one), Some(other)) => {
@@ -230,7 +230,7 @@ pub fn not_worse(comparison: &Comparison) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::fixture::{Made, bytes, standing};
+    use crate::recommend::fixture::{Made, bytes, summary};
     use bantam_core::unit::{Bytes, Seconds};
 
     fn constraints() -> Constraints {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn one(constraints: &Constraints, made: Made) -> Check {
-        let mut all = checks(constraints, &standing(&made.rows()), None);
+        let mut all = checks(constraints, &summary(&made.rows()), None);
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
@@ -267,7 +267,7 @@ mod tests {
         let mut rows = Made::base("m", 10).task("t", &[1, 0]).rows();
         rows[0].outcome.peak_memory = Reading::missing("not on this system");
         rows[0].outcome.disk = Reading::missing("not on this system");
-        let checks = checks(&all, &standing(&rows), None);
+        let checks = checks(&all, &summary(&rows), None);
         assert_eq!(checks.len(), 7);
         for check in checks {
             assert!(matches!(check.status, Status::Unknown { .. }), "{check:?}");
@@ -323,8 +323,8 @@ mod tests {
 
     #[test]
     fn shares_are_taken_of_the_reference() {
-        let base = standing(&Made::base("big", 10).task("t", &[1, 1, 1, 1]).text("p", &[-2.0, -2.0]).rows());
-        let small = standing(&Made::base("m", 10).task("t", &[1, 1, 1, 0]).text("p", &[-2.1, -2.1]).rows());
+        let base = summary(&Made::base("big", 10).task("t", &[1, 1, 1, 1]).text("p", &[-2.0, -2.0]).rows());
+        let small = summary(&Made::base("m", 10).task("t", &[1, 1, 1, 0]).text("p", &[-2.1, -2.1]).rows());
         let status = |task: &str, share| {
             let constraints = Constraints { relative: vec![(task.into(), share)], ..constraints() };
             checks(&constraints, &small, Some(&base)).remove(0).status
@@ -339,7 +339,7 @@ mod tests {
         let constraints = Constraints { max_memory: Some(Bytes(0)), ..constraints() };
         let mut rows = Made::base("m", 10).speed(&[1.0, 1.0]).rows();
         rows[0].outcome.peak_memory = bytes(5.0);
-        let check = checks(&constraints, &standing(&rows), None).remove(0);
+        let check = checks(&constraints, &summary(&rows), None).remove(0);
         assert_eq!((check.status, check.short_by), (Status::Unmet, None));
     }
 }

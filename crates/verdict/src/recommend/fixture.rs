@@ -1,7 +1,7 @@
 //! Made-up results for the tests of `recommend`: a variant, what it answered, how fast it was.
 
 use super::score::Confidence;
-use super::standing::Standing;
+use super::summary::VariantSummary;
 use bantam_core::metric::Metric;
 use bantam_core::record::*;
 use bantam_core::stats::Level;
@@ -29,9 +29,9 @@ pub fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
     (0..n).map(|i| u8::from((i + n - from) % n >= wrong)).collect()
 }
 
-/// The standing of rows of one variant, held against nothing.
-pub fn standing(rows: &[Row]) -> Standing {
-    Standing::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), confidence())
+/// The summary of rows of one variant, held against nothing.
+pub fn summary(rows: &[Row]) -> VariantSummary {
+    VariantSummary::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), confidence())
 }
 
 /// A variant in the making, row by row.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   rows ──► score ─┐                                ┌─► pareto: which are beaten by none
-//!        └─► cost ──┴─► standing ─┬─► constraint ─┐  ├─► tie: which cannot be told apart
+//!        └─► cost ──┴─► summary ─┬─► constraint ─┐  ├─► tie: which cannot be told apart
 //!                                 └─► compare ────┴──┴─► advice ──► words
 //! ```
 
@@ -17,7 +17,7 @@ pub mod cost;
 mod influence;
 pub mod pareto;
 pub mod score;
-pub mod standing;
+pub mod summary;
 pub mod tie;
 
 #[cfg(test)]
@@ -26,4 +26,4 @@ mod fixture;
 pub use advice::{Advice, Conclusion, advise};
 pub use compare::{Comparison, Flip, flips};
 pub use constraint::{Check, Requirement, Status};
-pub use standing::{Standing, TaskName};
+pub use summary::{VariantSummary, TaskName};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Front {
     /// The cost.
     pub cost: Metric,
-    /// The variants, in the order of the standings.
+    /// The variants, in the order of the summaries.
     pub members: Vec<Id>,
 }
 

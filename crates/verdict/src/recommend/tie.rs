@@ -5,7 +5,7 @@
 
 use super::compare;
 use super::score::Confidence;
-use super::standing::TaskName;
+use super::summary::TaskName;
 use bantam_core::record::{Id, Row};
 use bantam_core::stats::{More, Pairs, power};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use super::{Exporter, Page};
 use anyhow::{Context, Result};
 use std::io::Write;
 
-pub struct Csv;
+pub(super) struct Csv;
 
 impl Exporter for Csv {
     fn file(&self) -> &'static str {

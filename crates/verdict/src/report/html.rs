@@ -1,12 +1,12 @@
 //! report.html: one self-contained file. Charts are inline SVG, styles and the few lines that sort tables are
 //! inside, nothing is fetched, and everything from outside (model names, errors) is escaped.
 
-use super::page::{Block, Cell, Mark, Table};
+use super::page::{Block, Cell, CellMark, DataTable};
 use super::{Exporter, Page, chart};
 use anyhow::Result;
 use std::io::Write;
 
-pub struct Html;
+pub(super) struct Html;
 
 impl Exporter for Html {
     fn file(&self) -> &'static str {
@@ -77,7 +77,7 @@ fn scalable(svg: &str) -> String {
     format!("{}{}", head.join(" "), &svg[end..])
 }
 
-fn print_table(table: &Table, out: &mut dyn Write) -> Result<()> {
+fn print_table(table: &DataTable, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "<div class=\"scroll\"><table><caption>{}</caption>\n<thead><tr>", escape(&table.caption))?;
     for column in &table.columns {
         let class = if column.numeric { " class=\"num\"" } else { "" };
@@ -98,16 +98,16 @@ fn print_table(table: &Table, out: &mut dyn Write) -> Result<()> {
 
 fn print_cell(cell: &Cell, numeric: bool, out: &mut dyn Write) -> Result<()> {
     let mark = match cell.mark {
-        Mark::None => "",
-        Mark::Good => "ok",
-        Mark::Bad => "no",
-        Mark::Missing => "missing",
-        Mark::Estimated => "estimated",
+        CellMark::None => "",
+        CellMark::Good => "ok",
+        CellMark::Bad => "no",
+        CellMark::Missing => "missing",
+        CellMark::Estimated => "estimated",
     };
     let class = format!("{}{mark}", if numeric { "num " } else { "" });
     let sort = cell.sort.map_or(String::new(), |s| format!(" data-sort=\"{s}\""));
     let small = if cell.small.is_empty() { String::new() } else { format!("<small>{}</small>", escape(&cell.small)) };
-    let about = if cell.mark == Mark::Estimated { "≈ " } else { "" };
+    let about = if cell.mark == CellMark::Estimated { "≈ " } else { "" };
     let (hint, text) = (escape(&cell.hint), escape(&cell.text));
     writeln!(out, "<td class=\"{}\" title=\"{hint}\"{sort}>{about}{text}{small}</td>", class.trim())?;
     Ok(())

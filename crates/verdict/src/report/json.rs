@@ -5,10 +5,10 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use std::io::Write;
 
-pub struct Json;
+pub(super) struct Json;
 
 /// Raised when a key changes its meaning or goes; new keys do not raise it.
-pub const SCHEMA: &str = "bantam.results/1";
+pub(super) const SCHEMA: &str = "bantam.results/1";
 
 impl Exporter for Json {
     fn file(&self) -> &'static str {

@@ -1,11 +1,11 @@
 //! report.md: the page for a pull request or a terminal; charts as links to the SVG files beside it.
 
-use super::page::{Block, Cell, Mark, Table};
+use super::page::{Block, Cell, CellMark, DataTable};
 use super::{Exporter, Page};
 use anyhow::Result;
 use std::io::Write;
 
-pub struct Markdown;
+pub(super) struct Markdown;
 
 impl Exporter for Markdown {
     fn file(&self) -> &'static str {
@@ -55,7 +55,7 @@ fn print(block: &Block, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-fn print_table(table: &Table, out: &mut dyn Write) -> Result<()> {
+fn print_table(table: &DataTable, out: &mut dyn Write) -> Result<()> {
     let titles: Vec<String> = table.columns.iter().map(|c| escape(&c.title)).collect();
     let rule: Vec<&str> = table.columns.iter().map(|c| if c.numeric { "---:" } else { "---" }).collect();
     writeln!(out, "| {} |\n|{}|", titles.join(" | "), rule.join("|"))?;
@@ -79,13 +79,13 @@ fn cell<'a>(cell: &'a Cell, advised: bool, notes: &mut Vec<&'a str>) -> String {
     let text = escape(&cell.text);
     let text = if advised { format!("**{text}**") } else { text };
     let mut shown = match cell.mark {
-        Mark::Estimated => format!("≈ {text}"),
+        CellMark::Estimated => format!("≈ {text}"),
         _ => text,
     };
     if !cell.small.is_empty() {
         shown = format!("{shown} ({})", escape(&cell.small));
     }
-    if cell.mark == Mark::Missing && !cell.hint.is_empty() {
+    if cell.mark == CellMark::Missing && !cell.hint.is_empty() {
         let at = notes.iter().position(|n| *n == cell.hint).unwrap_or_else(|| {
             notes.push(&cell.hint);
             notes.len() - 1

@@ -6,10 +6,17 @@
 mod build;
 pub mod chart;
 mod csv;
+#[cfg(test)]
+mod example;
 mod html;
 mod json;
 mod markdown;
 pub mod page;
+#[cfg(feature = "schema")]
+mod schema;
+
+#[cfg(feature = "schema")]
+pub use schema::schema;
 
 pub use build::page;
 pub use page::Page;
@@ -20,25 +27,37 @@ use std::path::{Path, PathBuf};
 
 /// One way to print a page.
 pub trait Exporter {
-    /// The file it is written to by [`write`].
+    /// The name of the file that [`write`] writes it to.
     fn file(&self) -> &'static str;
+
+    /// Prints the page; it computes nothing that the page does not hold.
+    ///
+    /// # Errors
+    /// Where `out` cannot be written, or a chart cannot be drawn.
     fn export(&self, page: &Page, out: &mut dyn Write) -> Result<()>;
 }
 
-/// Every way to print a page; a new one is a new file and one line here.
-pub fn exporters() -> [&'static dyn Exporter; 4] {
-    [&html::Html, &markdown::Markdown, &json::Json, &csv::Csv]
-}
+/// Every way to print a page, in the order in which they are written; a new one is a new file and one line here.
+const EXPORTERS: &[&dyn Exporter] = &[
+    &html::Html, //
+    &markdown::Markdown,
+    &json::Json,
+    &csv::Csv,
+];
 
 /// Writes the whole report into `folder` and says which files it wrote.
 ///
 /// # Errors
 /// One sentence naming the file that could not be written.
 pub fn write(page: &Page, folder: &Path) -> Result<Vec<PathBuf>> {
+    write_as(EXPORTERS, page, folder)
+}
+
+fn write_as(exporters: &[&dyn Exporter], page: &Page, folder: &Path) -> Result<Vec<PathBuf>> {
     let charts = folder.join("charts");
     std::fs::create_dir_all(&charts).with_context(|| format!("cannot make the report folder {}", charts.display()))?;
     let mut written = Vec::new();
-    for exporter in exporters() {
+    for exporter in exporters {
         let mut bytes = Vec::new();
         exporter.export(page, &mut bytes)?;
         written.push(save(&folder.join(exporter.file()), &bytes)?);
@@ -50,7 +69,10 @@ pub fn write(page: &Page, folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// results.json on any writer, for `--json`.
+/// Prints results.json on any writer, for `--json`.
+///
+/// # Errors
+/// Where `out` cannot be written.
 pub fn print_json(page: &Page, out: &mut dyn Write) -> Result<()> {
     json::Json.export(page, out)
 }

@@ -9,8 +9,11 @@ use serde::Serialize;
 /// A whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Page {
+    /// Title of the profile.
     pub title: String,
+    /// Version, profile, date and size, in one line.
     pub subtitle: String,
+    /// What is said, in the order of reading.
     pub sections: Vec<Section>,
     /// One row per variant, task or shape, metric and slice: results.csv.
     pub records: Vec<Record>,
@@ -19,6 +22,7 @@ pub struct Page {
 }
 
 impl Page {
+    /// Goes through the charts of all sections.
     pub fn charts(&self) -> impl Iterator<Item = &Chart> {
         self.sections.iter().flat_map(|s| &s.blocks).filter_map(|b| match b {
             Block::Chart(chart) => Some(chart),
@@ -27,104 +31,148 @@ impl Page {
     }
 }
 
+/// A part of the page under its own title.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Section {
     /// Anchor: `advice`.
     pub id: String,
+    /// Its heading.
     pub title: String,
+    /// What it says, top to bottom.
     pub blocks: Vec<Block>,
 }
 
+/// A piece of a section.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Block {
+    /// A paragraph.
     Text(String),
     /// What the reader came for.
     Callout {
+        /// Whether it is good news.
         good: bool,
+        /// The news in one line.
         title: String,
+        /// What it rests on.
         lines: Vec<String>,
     },
+    /// Sentences, one an item.
     List(Vec<String>),
+    /// Names and their values.
     Facts(Vec<(String, String)>),
-    Table(Table),
+    /// Cells in rows and columns.
+    Table(DataTable),
+    /// A drawing.
     Chart(Chart),
 }
 
+/// A table as data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Table {
+pub struct DataTable {
+    /// What to know when reading it.
     pub caption: String,
+    /// Its columns, as many as a row has cells.
     pub columns: Vec<Column>,
+    /// Its rows, in the order of the plan.
     pub rows: Vec<TableRow>,
 }
 
+/// A column of a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Column {
+    /// Its head.
     pub title: String,
+    /// Whether numbers stand in it.
     pub numeric: bool,
     /// What the column is and where its numbers come from.
     pub hint: String,
 }
 
+/// A row of a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TableRow {
+    /// A cell for every column.
     pub cells: Vec<Cell>,
+    /// Whether it is the row of the advised variant.
     pub advised: bool,
 }
 
 /// What stands in one place of a table.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Cell {
+    /// What is read first.
     pub text: String,
     /// The interval or another small remark behind the number.
     pub small: String,
     /// Where it comes from, or why it is missing: a tooltip, or a footnote in Markdown.
     pub hint: String,
-    pub mark: Mark,
+    /// What the text alone does not say.
+    pub mark: CellMark,
     /// What the column is sorted by.
     pub sort: Option<f64>,
 }
 
+/// What a cell says beside its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mark {
+pub enum CellMark {
+    /// Nothing more.
     #[default]
     None,
+    /// It speaks for the variant.
     Good,
+    /// It speaks against the variant.
     Bad,
+    /// It is not there.
     Missing,
+    /// It was estimated, not measured.
     Estimated,
 }
 
 impl Cell {
+    /// Makes a cell of a text alone.
     pub fn text(text: impl Into<String>) -> Cell {
         Cell { text: text.into(), ..Cell::default() }
     }
 
     /// A number that is not there, with the reason.
     pub fn missing(reason: impl Into<String>) -> Cell {
-        Cell { text: "–".into(), hint: reason.into(), mark: Mark::Missing, ..Cell::default() }
+        Cell { text: "–".into(), hint: reason.into(), mark: CellMark::Missing, ..Cell::default() }
     }
 }
 
 /// One number of the report, flat, with all that is needed to understand it alone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
+    /// Name of the variant.
     pub variant: String,
+    /// Its id.
     pub variant_id: String,
+    /// Name of the model.
     pub model: String,
+    /// Name of the recipe; `base` for none.
     pub recipe: String,
     /// Task name or speed shape.
     pub ask: String,
+    /// Name of the metric.
     pub metric: String,
     /// `depth=3`, empty for the whole.
     pub slice: String,
+    /// The figure; None where it is missing.
     pub value: Option<f64>,
+    /// Its unit.
     pub unit: String,
+    /// Lower end of its interval.
     pub low: Option<f64>,
+    /// Upper end of its interval.
     pub high: Option<f64>,
+    /// Confidence of its interval.
     pub level: Option<f64>,
+    /// How many observations it rests on.
     pub n: Option<usize>,
+    /// Whether it was measured, derived or estimated.
     pub provenance: Option<Provenance>,
     /// How it was measured, or why it is missing.
     pub how: String,

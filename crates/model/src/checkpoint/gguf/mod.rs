@@ -1,5 +1,6 @@
 //! Checkpoints in GGUF files: `place` knows where a checkpoint's tensors stand, `copy` takes them out of the map, and
-//! `weights` gives them by their checkpoint names. Which of the format's types something here computes with is told here.
+//! `weights` gives them by their checkpoint names. Which of the format's types something here computes with is told
+//! here.
 
 mod copy;
 mod place;

@@ -42,8 +42,8 @@ impl Placed {
         })
     }
 
-    /// Finds where older files have it: experts one by one, and q, k and v in one. With the elements before it, and all there
-    /// are.
+    /// Finds where older files have it: experts one by one, and q, k and v in one. With the elements before it, and all
+    /// there are.
     pub fn elsewhere(config: &Config, huggingface: &str, elements: usize) -> Option<(String, usize, usize)> {
         let place = config.family.place(huggingface)?;
         let (layer, last) = (place.layer, place.last);

@@ -9,7 +9,8 @@ use crate::table::Table;
 
 /// Four-bit integers in a word.
 const IN_WORD: usize = 8;
-/// The nibble of a word in which column 0, 1, … of eight stands: the inverse of AutoAWQ's order [0, 2, 4, 6, 1, 3, 5, 7].
+/// The nibble of a word in which column 0, 1, … of eight stands: the inverse of AutoAWQ's order [0, 2, 4, 6, 1, 3, 5,
+/// 7].
 const NIBBLE: [u32; IN_WORD] = [0, 4, 1, 5, 2, 6, 3, 7];
 
 /// An AWQ checkpoint's settings.

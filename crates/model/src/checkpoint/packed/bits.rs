@@ -1,5 +1,6 @@
-//! Small unsigned integers packed into 32-bit words, lowest bits first. Two layouts are in use: dense, where an integer may
-//! lie across two words, and padded, where each word holds as many whole ones as fit. For 2, 4 and 8 bits they are one.
+//! Small unsigned integers packed into 32-bit words, lowest bits first. Two layouts are in use: dense, where an integer
+//! may lie across two words, and padded, where each word holds as many whole ones as fit. For 2, 4 and 8 bits they are
+//! one.
 
 /// How integers lie in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! bitsandbytes. Four bits (NF4, FP4): NAME.weight holds two codes a byte, the first in the high half; a weight is the
 //! code book's number times the largest magnitude (`absmax`) of its block of the flattened matrix; with double
-//! quantization `absmax` is itself 8-bit codes with scales of its own. Eight bits (LLM.int8): NAME.weight is signed bytes
-//! and NAME.SCB the largest magnitude of each row.
+//! quantization `absmax` is itself 8-bit codes with scales of its own. Eight bits (LLM.int8): NAME.weight is signed
+//! bytes and NAME.SCB the largest magnitude of each row.
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::Dtype;

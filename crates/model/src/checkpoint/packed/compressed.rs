@@ -1,7 +1,7 @@
-//! compressed-tensors, as llm-compressor writes it. `pack-quantized`: weight_packed (out, words) of integers packed along
-//! the input, with 2^(bits − 1) added. `int-quantized`: weight (out, in) in signed bytes. Both with weight_scale (out,
-//! groups), and where they are asymmetric weight_zero_point, in bytes or packed along the output.
-//! w = scale[g] · (q − z[g]). What it says of activations is not done: they stay as they are.
+//! compressed-tensors, as llm-compressor writes it. `pack-quantized`: weight_packed (out, words) of integers packed
+//! along the input, with 2^(bits − 1) added. `int-quantized`: weight (out, in) in signed bytes. Both with weight_scale
+//! (out, groups), and where they are asymmetric weight_zero_point, in bytes or packed along the output. w = scale[g] ·
+//! (q − z[g]). What it says of activations is not done: they stay as they are.
 
 use safetensors::tensor::Dtype;
 

@@ -63,7 +63,8 @@ impl Groups {
         Self::Even { size: size.unwrap_or(inp.div_ceil(count.max(1))).max(1), count }
     }
 
-    /// Groups by column; `None` where a column names one that is not there. An index that only counts up is an even one.
+    /// Groups by column; `None` where a column names one that is not there. An index that only counts up is an even
+    /// one.
     pub fn indexed(of_column: &[i32], count: usize) -> Option<Self> {
         let valid = |&group: &i32| u32::try_from(group).ok().filter(|&group| (group as usize) < count);
         let of_column: Vec<u32> = of_column.iter().map(valid).collect::<Option<_>>()?;

@@ -2,8 +2,8 @@
 //! is what its method's own arithmetic makes of it, held in a GGUF block type where one has it exactly. Nothing is
 //! quantized here, and activations are never rounded as some methods' own runtimes do.
 //!
-//! `quantization` reads what config.json says, one file per method knows its tensors (`gptq`, `awq`, `compressed`, `bnb`),
-//! `grid` and `dense` make matrices of them, and `summary` counts what they became.
+//! `quantization` reads what config.json says, one file per method knows its tensors (`gptq`, `awq`, `compressed`,
+//! `bnb`), `grid` and `dense` make matrices of them, and `summary` counts what they became.
 
 mod awq;
 mod bits;

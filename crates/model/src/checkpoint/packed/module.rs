@@ -1,12 +1,13 @@
-//! The tensors one packed matrix is made of, as they lie in the checkpoint: their types and shapes checked, their numbers
-//! read where they are small enough to be copied.
+//! The tensors one packed matrix is made of, as they lie in the checkpoint: their types and shapes checked, their
+//! numbers read where they are small enough to be copied.
 
 use safetensors::tensor::Dtype;
 
 use crate::checkpoint::safetensors::{Entry, Safetensors};
 use crate::error::{Error, Result};
 
-/// A module of the checkpoint, such as `model.layers.0.self_attn.q_proj`, whose tensors are asked for by their last part.
+/// A module of the checkpoint, such as `model.layers.0.self_attn.q_proj`, whose tensors are asked for by their last
+/// part.
 #[derive(Debug, Clone, Copy)]
 pub struct Module<'a> {
     pub checkpoint: &'a Safetensors,

@@ -1,5 +1,5 @@
-//! What config.json says of a quantized checkpoint: `quantization_config`, or the quantize_config.json of older ones. It
-//! says how matrices are packed, not which: that is told by the tensors that are there.
+//! What config.json says of a quantized checkpoint: `quantization_config`, or the quantize_config.json of older ones.
+//! It says how matrices are packed, not which: that is told by the tensors that are there.
 
 use serde_json::Value;
 
@@ -55,7 +55,8 @@ impl Quantization {
         }
     }
 
-    /// Reads a file of its own beside config.json, as AutoGPTQ and AutoAWQ wrote it; such a file need not name its method.
+    /// Reads a file of its own beside config.json, as AutoGPTQ and AutoAWQ wrote it; such a file need not name its
+    /// method.
     ///
     /// # Errors
     /// As `from_json`.

@@ -13,7 +13,7 @@ use super::compare::{self, Compared, Comparison};
 use super::constraint::{self, Requirement, Status};
 use super::pareto::{self, Front};
 use super::score::{self, Confidence, Overall};
-use super::standing::{Standing, TaskName};
+use super::summary::{VariantSummary, TaskName};
 use super::tie::{self, Contender, TieGroup};
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Prefer, Profile};
@@ -38,7 +38,8 @@ pub struct Advice {
     /// The tasks that the profile lets decide, those set aside among them.
     pub tasks: Vec<AskedTask>,
     /// Every variant that was tried: those that qualify, best first, then the others, nearest first.
-    pub standings: Vec<Standing>,
+    #[serde(rename = "standings")] // what results.json calls them
+    pub summaries: Vec<VariantSummary>,
     /// Variants that would be preferred, but of which the items cannot tell whether they are good enough.
     pub open: Vec<Open>,
     /// The requirements that stand in the way, when nothing qualifies; empty otherwise.
@@ -240,22 +241,22 @@ pub enum Doubt {
 }
 
 impl Advice {
-    /// The standing of the variant to use, where there is one.
-    pub fn advised(&self) -> Option<&Standing> {
+    /// The summary of the variant to use, where there is one.
+    pub fn advised(&self) -> Option<&VariantSummary> {
         match &self.conclusion {
-            Conclusion::Advised { variant, .. } => self.standing(variant),
+            Conclusion::Advised { variant, .. } => self.summary(variant),
             _ => None,
         }
     }
 
-    /// Finds a variant's standing.
-    pub fn standing(&self, id: &Id) -> Option<&Standing> {
-        self.standings.iter().find(|standing| standing.id() == id)
+    /// Finds a variant's summary.
+    pub fn summary(&self, id: &Id) -> Option<&VariantSummary> {
+        self.summaries.iter().find(|summary| summary.id() == id)
     }
 
-    /// The standing of the reference, where there is one.
-    pub fn reference(&self) -> Option<&Standing> {
-        self.standing(self.reference.as_ref()?)
+    /// The summary of the reference, where there is one.
+    pub fn reference(&self) -> Option<&VariantSummary> {
+        self.summary(self.reference.as_ref()?)
     }
 
     /// Whether a variant is the reference.
@@ -270,7 +271,7 @@ impl Advice {
 
     /// How many trials gave no result, over all variants.
     pub fn failed_trials(&self) -> usize {
-        self.standings.iter().map(|standing| standing.failures.len()).sum()
+        self.summaries.iter().map(|summary| summary.failures.len()).sum()
     }
 
     /// Whether a variant is on the front of the overall score against this cost.
@@ -285,7 +286,7 @@ impl Advice {
 /// Where the profile's confidence is not between 0.5 and 0.9999, which no checked profile's is.
 pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
     let mut builder = AdviceBuilder::new(rows, profile);
-    if builder.advice.standings.is_empty() {
+    if builder.advice.summaries.is_empty() {
         return builder.finish(Conclusion::NoEvidence(NoEvidence::NoResults));
     }
     builder.select_tasks();
@@ -325,7 +326,7 @@ impl<'a> AdviceBuilder<'a> {
             level,
             reference: None,
             tasks: vec![],
-            standings: standings(rows, confidence),
+            summaries: summaries(rows, confidence),
             open: vec![],
             binding: vec![],
             fronts: vec![],
@@ -338,7 +339,7 @@ impl<'a> AdviceBuilder<'a> {
     /// The tasks that may decide, in the order they were asked.
     fn select_tasks(&mut self) {
         let mut asked: Vec<(TaskName, Metric)> = Vec::new();
-        for score in self.advice.standings.iter().flat_map(|standing| &standing.scores) {
+        for score in self.advice.summaries.iter().flat_map(|summary| &summary.scores) {
             let name = TaskName { suite: score.suite.clone(), task: score.task.clone() };
             if !asked.iter().any(|(known, _)| *known == name) {
                 asked.push((name, score.metric));
@@ -355,7 +356,7 @@ impl<'a> AdviceBuilder<'a> {
 
     fn select_reference(&mut self) -> Result<(), NoEvidence> {
         let names: Vec<&TaskName> = self.advice.tasks.iter().map(|task| &task.name).collect();
-        let reference = reference::pick(&self.advice.standings, &names, self.profile.objective.reference.as_deref())?;
+        let reference = reference::pick(&self.advice.summaries, &names, self.profile.objective.reference.as_deref())?;
         if !reference.variant.is_base() && self.profile.objective.reference.is_none() {
             self.advice.doubts.push(Doubt::ReferenceIsNoBase);
         }
@@ -388,11 +389,11 @@ impl<'a> AdviceBuilder<'a> {
         if tasks.is_empty() {
             tasks = self.advice.tasks.iter().map(|task| task.name.clone()).collect();
         }
-        for standing in &mut self.advice.standings {
-            let not_asked = tasks.iter().find(|task| standing.score(task).is_none());
-            let scores: Vec<_> = tasks.iter().filter_map(|task| standing.score(task)).collect();
+        for summary in &mut self.advice.summaries {
+            let not_asked = tasks.iter().find(|task| summary.score(task).is_none());
+            let scores: Vec<_> = tasks.iter().filter_map(|task| summary.score(task)).collect();
             let overall = score::overall(&scores);
-            standing.overall = match not_asked {
+            summary.overall = match not_asked {
                 Some(task) => Overall { reading: Reading::missing(format!("{task} was not asked of it")), ..overall },
                 None => overall,
             };
@@ -401,19 +402,19 @@ impl<'a> AdviceBuilder<'a> {
 
     fn find_fronts(&mut self) {
         let costs = [Metric::PeakMemory, Metric::DecodeTps, Metric::DecodeEnergy, Metric::Disk];
-        self.advice.fronts = costs.iter().filter_map(|&cost| front(&self.advice.standings, cost)).collect();
+        self.advice.fronts = costs.iter().filter_map(|&cost| front(&self.advice.summaries, cost)).collect();
     }
 
     fn group_ties(&mut self) {
-        let mut ranked: Vec<&Standing> =
-            self.advice.standings.iter().filter(|standing| standing.overall.reading.known().is_some()).collect();
+        let mut ranked: Vec<&VariantSummary> =
+            self.advice.summaries.iter().filter(|summary| summary.overall.reading.known().is_some()).collect();
         ranked.sort_by(|a, b| by_overall(a, b));
         let deciding: Vec<&TaskName> = self.advice.deciding().map(|task| &task.name).collect();
         let contenders: Vec<Contender> = ranked
             .iter()
-            .map(|standing| Contender {
-                id: standing.id(),
-                rows: deciding.iter().filter_map(|task| find(self.rows, standing.id(), task)).collect(),
+            .map(|summary| Contender {
+                id: summary.id(),
+                rows: deciding.iter().filter_map(|task| find(self.rows, summary.id(), task)).collect(),
             })
             .collect();
         self.advice.ties = tie::groups(&contenders, self.confidence);
@@ -426,26 +427,26 @@ impl<'a> AdviceBuilder<'a> {
         for (task, metric) in tasks {
             let Some(base) = find(self.rows, &reference, &task) else { continue };
             let mut comparisons: Vec<(usize, Comparison)> = Vec::new();
-            for (place, standing) in self.advice.standings.iter().enumerate().filter(|(_, s)| *s.id() != reference) {
-                let candidate = find(self.rows, standing.id(), &task);
+            for (place, summary) in self.advice.summaries.iter().enumerate().filter(|(_, s)| *s.id() != reference) {
+                let candidate = find(self.rows, summary.id(), &task);
                 let compared =
                     candidate.and_then(|row| compare::compare(base, row, self.advice.margin, self.confidence));
                 comparisons.push((place, compared.unwrap_or_else(|| not_asked(&task, metric))));
             }
             compare::correct(&mut comparisons.iter_mut().map(|(_, comparison)| comparison).collect::<Vec<_>>());
             for (place, comparison) in comparisons {
-                self.advice.standings[place].comparisons.push(comparison);
+                self.advice.summaries[place].comparisons.push(comparison);
             }
         }
     }
 
     fn check(&mut self) {
         let reference = self.advice.reference().cloned();
-        for standing in &mut self.advice.standings {
-            let mut checks = constraint::checks(&self.profile.constraints, standing, reference.as_ref());
-            checks.extend(standing.comparisons.iter().map(constraint::not_worse));
-            standing.qualifies = checks.iter().all(|check| check.status == Status::Met);
-            standing.checks = checks;
+        for summary in &mut self.advice.summaries {
+            let mut checks = constraint::checks(&self.profile.constraints, summary, reference.as_ref());
+            checks.extend(summary.comparisons.iter().map(constraint::not_worse));
+            summary.qualifies = checks.iter().all(|check| check.status == Status::Met);
+            summary.checks = checks;
         }
     }
 
@@ -458,7 +459,7 @@ impl<'a> AdviceBuilder<'a> {
 }
 
 /// Variants in the order of the rows.
-fn standings(rows: &[Row], confidence: Confidence) -> Vec<Standing> {
+fn summaries(rows: &[Row], confidence: Confidence) -> Vec<VariantSummary> {
     let mut variants: Vec<(&Id, Vec<&Row>)> = Vec::new();
     for row in rows {
         let id = &row.trial.variant.id;
@@ -467,7 +468,7 @@ fn standings(rows: &[Row], confidence: Confidence) -> Vec<Standing> {
             None => variants.push((id, vec![row])),
         }
     }
-    variants.iter().map(|(_, rows)| Standing::of(&rows[0].trial.variant, rows, confidence)).collect()
+    variants.iter().map(|(_, rows)| VariantSummary::of(&rows[0].trial.variant, rows, confidence)).collect()
 }
 
 fn find<'a>(rows: &'a [Row], variant: &Id, task: &TaskName) -> Option<&'a Row> {
@@ -486,7 +487,7 @@ fn not_asked(task: &TaskName, metric: Metric) -> Comparison {
 }
 
 /// Best first; missing last.
-fn by_overall(a: &Standing, b: &Standing) -> Ordering {
+fn by_overall(a: &VariantSummary, b: &VariantSummary) -> Ordering {
     by_reading(a.overall.metric, &a.overall.reading, &b.overall.reading)
 }
 
@@ -500,28 +501,28 @@ fn by_reading(metric: Metric, a: &Reading, b: &Reading) -> Ordering {
     }
 }
 
-fn front(standings: &[Standing], cost: Metric) -> Option<Front> {
-    let axes = [standings.first()?.overall.metric.direction(), cost.direction()];
-    let point = |standing: &Standing| vec![standing.overall.reading.value(), standing.cost(cost).value()];
-    let on = pareto::front(&standings.iter().map(point).collect::<Vec<_>>(), &axes);
-    let members: Vec<Id> = standings.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
+fn front(summaries: &[VariantSummary], cost: Metric) -> Option<Front> {
+    let axes = [summaries.first()?.overall.metric.direction(), cost.direction()];
+    let point = |summary: &VariantSummary| vec![summary.overall.reading.value(), summary.cost(cost).value()];
+    let on = pareto::front(&summaries.iter().map(point).collect::<Vec<_>>(), &axes);
+    let members: Vec<Id> = summaries.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
     (!members.is_empty()).then_some(Front { cost, members })
 }
 
 /// What the results themselves give reason to doubt.
 fn doubts(advice: &Advice) -> Vec<Doubt> {
     let mut doubts = Vec::new();
-    if advice.standings.len() == 1 {
+    if advice.summaries.len() == 1 {
         doubts.push(Doubt::OneVariant);
     }
-    for standing in &advice.standings {
-        doubts.extend(standing.failures.iter().map(|failed| Doubt::TrialFailed {
-            variant: standing.id().clone(),
+    for summary in &advice.summaries {
+        doubts.extend(summary.failures.iter().map(|failed| Doubt::TrialFailed {
+            variant: summary.id().clone(),
             ask: failed.ask.clone(),
             reason: failed.reason.clone(),
         }));
-        doubts.extend(standing.comparisons.iter().filter(|c| left_out(c)).map(|comparison| Doubt::LeftOut {
-            variant: standing.id().clone(),
+        doubts.extend(summary.comparisons.iter().filter(|c| left_out(c)).map(|comparison| Doubt::LeftOut {
+            variant: summary.id().clone(),
             task: comparison.task.clone(),
             only_reference: comparison.only_reference,
             only_candidate: comparison.only_candidate,
@@ -530,11 +531,11 @@ fn doubts(advice: &Advice) -> Vec<Doubt> {
     if let Some(advised) = advice.advised() {
         doubts.extend(about_advised(advice, advised));
     }
-    for standing in [advice.advised(), advice.reference()].into_iter().flatten() {
+    for summary in [advice.advised(), advice.reference()].into_iter().flatten() {
         // What is at chance is told from the scores.
-        let told = standing.warnings.iter().filter(|warning| warning.kind != WarningKind::AtChance);
+        let told = summary.warnings.iter().filter(|warning| warning.kind != WarningKind::AtChance);
         for warning in told {
-            let doubt = Doubt::Warned { variant: standing.id().clone(), text: warning.text.clone() };
+            let doubt = Doubt::Warned { variant: summary.id().clone(), text: warning.text.clone() };
             if !doubts.contains(&doubt) {
                 doubts.push(doubt);
             }
@@ -547,7 +548,7 @@ fn left_out(comparison: &Comparison) -> bool {
     comparison.judgement().is_some() && comparison.only_reference + comparison.only_candidate > 0
 }
 
-fn about_advised(advice: &Advice, advised: &Standing) -> Vec<Doubt> {
+fn about_advised(advice: &Advice, advised: &VariantSummary) -> Vec<Doubt> {
     let close = advised.checks.iter().filter(|check| check.close);
     let mut doubts: Vec<Doubt> = close.map(|check| Doubt::Close { requirement: check.requirement.clone() }).collect();
     let mut estimated: Vec<Metric> = advised.checks.iter().filter(|c| c.estimated).filter_map(|c| c.metric).collect();

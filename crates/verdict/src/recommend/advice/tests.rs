@@ -34,7 +34,7 @@ fn family(items: usize) -> Vec<Made> {
 }
 
 fn chosen(advice: &Advice) -> String {
-    advice.advised().map_or_else(|| format!("{:?}", advice.conclusion), |standing| standing.variant.label())
+    advice.advised().map_or_else(|| format!("{:?}", advice.conclusion), |summary| summary.variant.label())
 }
 
 /// Everything that is said, as one text; and that all of it is whole sentences of one line.
@@ -107,7 +107,7 @@ fn limits_that_nobody_keeps_are_named_with_the_gap() {
     let tight = profile("[constraints]\nmax_memory = '32 MiB'\n[objective]\nmargin = 0.03\n");
     let advice = advise(&rows(&family(1000)), &tight);
     let Conclusion::NothingQualifies { nearest } = &advice.conclusion else { panic!("{advice:?}") };
-    assert_eq!(advice.standing(nearest).unwrap().variant.label(), "big · Q4_K_M");
+    assert_eq!(advice.summary(nearest).unwrap().variant.label(), "big · Q4_K_M");
     let text = said(&advice);
     let expected = "max_memory binds: big · Q4_K_M would qualify but for it; peak memory is 40.0 MiB where at most 32.0 MiB \
                     is asked, 25.0% over.";
@@ -177,7 +177,7 @@ fn a_failed_trial_is_told_and_its_variant_not_advised() {
     assert_eq!(chosen(&advice), "big · Q8_0");
     assert_eq!(advice.failed_trials(), 1);
     assert!(said(&advice).contains("big · Q4_K_M on t failed: the worker was killed by signal 9."));
-    let failed = advice.standings.iter().find(|s| s.variant.label() == "big · Q4_K_M").unwrap();
+    let failed = advice.summaries.iter().find(|s| s.variant.label() == "big · Q4_K_M").unwrap();
     assert!(failed.checks.iter().all(|check| matches!(check.status, Status::Unknown { .. })));
 }
 
@@ -187,7 +187,7 @@ fn a_trial_that_is_not_there_yet_leaves_its_variant_out() {
     made[2] = Made::quantized("big", 100, "Q4_K_M", 40).speed(&[9.0, 9.0]);
     let advice = advise(&rows(&made), &within(0.03));
     assert_eq!(chosen(&advice), "big · Q8_0");
-    let waiting = advice.standings.iter().find(|s| s.variant.label() == "big · Q4_K_M").unwrap();
+    let waiting = advice.summaries.iter().find(|s| s.variant.label() == "big · Q4_K_M").unwrap();
     assert!(matches!(&waiting.overall.reading, Reading::Missing { reason } if reason.contains("was not asked of it")));
 }
 
@@ -243,7 +243,7 @@ fn the_reference_is_the_largest_model_that_has_all_scores() {
     let made = |name: &str, mib| Made::base(name, mib).task("t", &answers(200, 20, 0));
     let of = |made: &[Made], text: &str| {
         let advice = advise(&rows(made), &profile(text));
-        advice.reference().map(|standing| standing.variant.label())
+        advice.reference().map(|summary| summary.variant.label())
     };
     let broken = Made::base("huge", 900).failed_task("t", "out of memory");
     let quantized = Made::quantized("big", 500, "Q8_0", 300).task("t", &answers(200, 20, 0));
@@ -295,7 +295,7 @@ fn fronts_hold_what_nothing_beats() {
     let mut made = family(1000);
     made.push(Made::base("waste", 200).task("t", &answers(1000, 600, 0)).speed(&[5.0, 5.1]));
     let advice = advise(&rows(&made), &within(0.03));
-    let waste = advice.standings.iter().find(|s| s.variant.label() == "waste").unwrap().id().clone();
+    let waste = advice.summaries.iter().find(|s| s.variant.label() == "waste").unwrap().id().clone();
     for metric in [Metric::PeakMemory, Metric::DecodeTps] {
         assert!(!advice.on_front(metric, &waste));
         assert!(advice.on_front(metric, advice.advised().unwrap().id()));
@@ -341,7 +341,7 @@ fn the_same_rows_give_the_same_advice_in_any_order() {
     all.reverse();
     let again = advise(&all, &within(0.05));
     assert_eq!(once.conclusion, again.conclusion);
-    let labels = |advice: &Advice| advice.standings.iter().map(|s| s.variant.label()).collect::<Vec<_>>();
+    let labels = |advice: &Advice| advice.summaries.iter().map(|s| s.variant.label()).collect::<Vec<_>>();
     assert_eq!(labels(&once), labels(&again));
 }
 
@@ -411,21 +411,21 @@ proptest! {
         let rows = rows(&made);
         let advice = advise(&rows, &profile);
         said(&advice);
-        prop_assert_eq!(advice.standings.is_empty(), rows.is_empty());
+        prop_assert_eq!(advice.summaries.is_empty(), rows.is_empty());
         if let Some(advised) = advice.advised() {
             prop_assert!(advised.checks.iter().all(|check| check.status == Status::Met));
             if !advice.is_reference(advised.id()) {
                 prop_assert_eq!(advised.comparisons.len(), advice.deciding().count());
                 prop_assert!(advised.comparisons.iter().all(|c| c.judgement().is_some_and(|j| j.verdict.is_good_enough())));
             }
-            for other in advice.standings.iter().filter(|standing| standing.qualifies) {
+            for other in advice.summaries.iter().filter(|summary| summary.qualifies) {
                 let metric = advice.prefer.metric();
                 if let (Some(best), Some(value)) = (advised.cost(metric).value(), other.cost(metric).value()) {
                     prop_assert!(!metric.better(value, best));
                 }
             }
         } else if let Conclusion::NothingQualifies { .. } = advice.conclusion {
-            prop_assert!(advice.standings.iter().all(|standing| !standing.qualifies) && !advice.binding.is_empty());
+            prop_assert!(advice.summaries.iter().all(|summary| !summary.qualifies) && !advice.binding.is_empty());
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Advice, AskedTask, Binding, Conclusion, Doubt, NoEvidence, Open, OpenTask, SetAside};
 use crate::recommend::compare::{Comparison, Scale, Shown, scale};
 use crate::recommend::constraint::{Check, Requirement, Status};
-use crate::recommend::standing::Standing;
+use crate::recommend::summary::VariantSummary;
 use crate::recommend::tie::TieGroup;
 use bantam_core::metric::Metric;
 use bantam_core::record::{Id, Reading};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// What to print of an advice: a title, a few lines that answer the question, and lists that prove it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Words {
     /// Whether there is a variant to use.
     pub found: bool,
@@ -26,6 +27,7 @@ pub struct Words {
 
 /// A titled list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// What the list is of.
     pub title: String,
@@ -66,10 +68,10 @@ fn lines(advice: &Advice) -> Vec<String> {
 }
 
 fn advised(advice: &Advice, variant: &Id, by: Option<Metric>, equals: &[Id]) -> Vec<String> {
-    let Some(standing) = advice.standing(variant) else { return Vec::new() };
-    let mut lines = vec![why(advice, standing, by)];
-    lines.extend(gains(advice, standing));
-    lines.extend(largest_loss(standing));
+    let Some(summary) = advice.summary(variant) else { return Vec::new() };
+    let mut lines = vec![why(advice, summary, by)];
+    lines.extend(gains(advice, summary));
+    lines.extend(largest_loss(summary));
     if let (Some(metric), false) = (by, equals.is_empty()) {
         let names = listed(equals.iter().map(|id| label(advice, id)));
         let (verb, who) = if equals.len() == 1 { ("qualifies", "it") } else { ("qualify", "them") };
@@ -78,24 +80,24 @@ fn advised(advice: &Advice, variant: &Id, by: Option<Metric>, equals: &[Id]) -> 
     lines
 }
 
-fn why(advice: &Advice, standing: &Standing, by: Option<Metric>) -> String {
-    let qualified = advice.standings.iter().filter(|standing| standing.qualifies).count();
+fn why(advice: &Advice, summary: &VariantSummary, by: Option<Metric>) -> String {
+    let qualified = advice.summaries.iter().filter(|summary| summary.qualifies).count();
     let best = match by {
         Some(metric) => {
-            format!("{} ({} {})", superlative(metric), metric.label(), told(metric, &standing.cost(metric)))
+            format!("{} ({} {})", superlative(metric), metric.label(), told(metric, &summary.cost(metric)))
         }
         None => "one with the fewest parameters".into(),
     };
-    let limits = advice.standings.iter().flat_map(|s| &s.checks).any(is_limit);
+    let limits = advice.summaries.iter().flat_map(|s| &s.checks).any(is_limit);
     let meet = |verb: &str| if limits { format!("{verb} every constraint and ") } else { String::new() };
-    if advice.standings.len() == 1 {
+    if advice.summaries.len() == 1 {
         let and = if limits { ", and it meets every constraint" } else { ", so there was nothing to compare" };
         return format!("It is the only variant that was tried{and}.");
     }
-    if advice.is_reference(standing.id()) && qualified == 1 {
+    if advice.is_reference(summary.id()) && qualified == 1 {
         return format!(
             "None of the other {} that were tried {}is shown not worse than it {} on {}.",
-            advice.standings.len() - 1,
+            advice.summaries.len() - 1,
             meet("meets"),
             within(advice),
             basis(advice),
@@ -103,7 +105,7 @@ fn why(advice: &Advice, standing: &Standing, by: Option<Metric>) -> String {
     }
     format!(
         "It is the {best} of the {qualified} variants, out of {} tried, that {}are shown not worse than {} {} on {}.",
-        advice.standings.len(),
+        advice.summaries.len(),
         meet("meet"),
         reference_label(advice),
         within(advice),
@@ -147,11 +149,11 @@ fn superlative(metric: Metric) -> &'static str {
 }
 
 /// What it saves against the reference, cost by cost, where both are known.
-fn gains(advice: &Advice, standing: &Standing) -> Option<String> {
-    let reference = advice.reference().filter(|reference| reference.id() != standing.id())?;
+fn gains(advice: &Advice, summary: &VariantSummary) -> Option<String> {
+    let reference = advice.reference().filter(|reference| reference.id() != summary.id())?;
     let costs = [Metric::PeakMemory, Metric::Disk, Metric::DecodeTps, Metric::Ttft, Metric::DecodeEnergy];
     let against = |&metric: &Metric| {
-        let (here, there) = (standing.cost(metric), reference.cost(metric));
+        let (here, there) = (summary.cost(metric), reference.cost(metric));
         let (value, base) = (here.value()?, there.value()?);
         let change = if base > 0.0 { format!(" ({})", change(value / base)) } else { String::new() };
         Some(format!("{} {} against {}{change}", metric.label(), told(metric, &here), told(metric, &there)))
@@ -160,8 +162,8 @@ fn gains(advice: &Advice, standing: &Standing) -> Option<String> {
     (!told.is_empty()).then(|| format!("Beside {}: {}.", reference.variant.label(), told.join("; ")))
 }
 
-fn largest_loss(standing: &Standing) -> Option<String> {
-    let judged = standing.comparisons.iter().filter_map(|c| Some((c, c.judgement()?)));
+fn largest_loss(summary: &VariantSummary) -> Option<String> {
+    let judged = summary.comparisons.iter().filter_map(|c| Some((c, c.judgement()?)));
     let in_margins = |judgement: &bantam_core::stats::Judgement| judgement.difference / judgement.margin.max(1e-9);
     let (comparison, judgement) = judged.min_by(|a, b| in_margins(a.1).total_cmp(&in_margins(b.1)))?;
     let shown = comparison.shown()?;
@@ -174,10 +176,10 @@ fn largest_loss(standing: &Standing) -> Option<String> {
 fn nothing(advice: &Advice, nearest: &Id) -> Vec<String> {
     let mut lines: Vec<String> = advice.binding.iter().filter_map(|binding| alone(advice, binding)).collect();
     if lines.is_empty()
-        && let Some(standing) = advice.standing(nearest)
+        && let Some(summary) = advice.summary(nearest)
     {
-        let misses = standing.unmet().map(|check| miss(advice, standing, check));
-        lines.push(format!("{} comes nearest: {}.", standing.variant.label(), listed(misses)));
+        let misses = summary.unmet().map(|check| miss(advice, summary, check));
+        lines.push(format!("{} comes nearest: {}.", summary.variant.label(), listed(misses)));
     }
     lines.extend(unmeetable(advice));
     lines
@@ -186,16 +188,16 @@ fn nothing(advice: &Advice, nearest: &Id) -> Vec<String> {
 /// "max_memory binds: m · Q4_K_M would qualify but for it; peak memory is 70 MiB where at most 64 MiB is allowed, 9.4%
 /// over."
 fn alone(advice: &Advice, binding: &Binding) -> Option<String> {
-    let standing = advice.standing(binding.alone.as_ref()?)?;
-    let check = standing.unmet().find(|check| check.requirement == binding.requirement)?;
-    let who = standing.variant.label();
+    let summary = advice.summary(binding.alone.as_ref()?)?;
+    let check = summary.unmet().find(|check| check.requirement == binding.requirement)?;
+    let who = summary.variant.label();
     let binds = name(&binding.requirement);
-    Some(format!("{binds} binds: {who} would qualify but for it; {}.", miss(advice, standing, check)))
+    Some(format!("{binds} binds: {who} would qualify but for it; {}.", miss(advice, summary, check)))
 }
 
 /// Limits that nobody keeps, whatever else holds.
 fn unmeetable(advice: &Advice) -> Vec<String> {
-    let all = advice.standings.len();
+    let all = advice.summaries.len();
     let by_nobody = advice.binding.iter().filter(|binding| all > 1 && binding.unmet == all);
     by_nobody.map(|binding| format!("None of the {all} variants keeps {}.", name(&binding.requirement))).collect()
 }
@@ -217,10 +219,10 @@ fn no_evidence(none: &NoEvidence) -> String {
 
 /// A variant that would be preferred, if only the items could tell.
 fn still_open(advice: &Advice, open: &Open) -> String {
-    let Some(standing) = advice.standing(&open.variant) else { return String::new() };
+    let Some(summary) = advice.summary(&open.variant) else { return String::new() };
     let would_be = match &advice.conclusion {
         Conclusion::Advised { by: Some(metric), .. } => {
-            let cost = told(*metric, &standing.cost(*metric));
+            let cost = told(*metric, &summary.cost(*metric));
             format!("would be {} ({cost})", comparative(*metric))
         }
         Conclusion::Advised { .. } => "would be preferred".into(),
@@ -235,7 +237,7 @@ fn still_open(advice: &Advice, open: &Open) -> String {
         0 => String::new(),
         n => format!("; {} cannot tell either", count(n, "more task")),
     };
-    format!("{} {would_be}, but {}{others}.", standing.variant.label(), undecided(hardest))
+    format!("{} {would_be}, but {}{others}.", summary.variant.label(), undecided(hardest))
 }
 
 fn comparative(metric: Metric) -> &'static str {
@@ -274,8 +276,8 @@ fn evidence(advice: &Advice) -> Vec<Evidence> {
 
 fn compared(advice: &Advice) -> Vec<String> {
     let mut lines = Vec::new();
-    if let (Some(reference), true) = (advice.reference(), advice.standings.iter().any(|s| !s.comparisons.is_empty())) {
-        let others = advice.standings.len() - 1;
+    if let (Some(reference), true) = (advice.reference(), advice.summaries.iter().any(|s| !s.comparisons.is_empty())) {
+        let others = advice.summaries.len() - 1;
         lines.push(format!(
             "{} held against {} on the same items at {}% confidence; worse {} is too much.",
             count(others, "variant"),
@@ -297,27 +299,27 @@ fn compared(advice: &Advice) -> Vec<String> {
 }
 
 fn constraints(advice: &Advice) -> Vec<String> {
-    let one = |standing: &Standing| {
-        let limits = standing.checks.iter().filter(|check| is_limit(check));
-        let kept: Vec<String> = limits.map(|check| held(advice, standing, check)).collect();
-        (!kept.is_empty()).then(|| format!("{}: {}", standing.variant.label(), kept.join("; ")))
+    let one = |summary: &VariantSummary| {
+        let limits = summary.checks.iter().filter(|check| is_limit(check));
+        let kept: Vec<String> = limits.map(|check| held(advice, summary, check)).collect();
+        (!kept.is_empty()).then(|| format!("{}: {}", summary.variant.label(), kept.join("; ")))
     };
-    advice.standings.iter().filter_map(one).collect()
+    advice.summaries.iter().filter_map(one).collect()
 }
 
-fn held(advice: &Advice, standing: &Standing, check: &Check) -> String {
+fn held(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
     match check.status {
         Status::Met => {
             format!("{} kept{}", name(&check.requirement), seen(check).map_or(String::new(), |s| format!(" ({s})")))
         }
-        _ => format!("{} not kept: {}", name(&check.requirement), miss(advice, standing, check)),
+        _ => format!("{} not kept: {}", name(&check.requirement), miss(advice, summary, check)),
     }
 }
 
 /// A line a variant, the bad news first.
 fn against_reference(advice: &Advice) -> Vec<String> {
-    let compared = advice.standings.iter().filter(|standing| !standing.comparisons.is_empty());
-    compared.map(|standing| format!("{}: {}", standing.variant.label(), verdicts(&standing.comparisons))).collect()
+    let compared = advice.summaries.iter().filter(|summary| !summary.comparisons.is_empty());
+    compared.map(|summary| format!("{}: {}", summary.variant.label(), verdicts(&summary.comparisons))).collect()
 }
 
 fn verdicts(comparisons: &[Comparison]) -> String {
@@ -440,9 +442,9 @@ fn doubted(advice: &Advice, doubt: &Doubt) -> String {
 }
 
 /// Why a check is not met: "peak memory is 70 MiB where at most 64 MiB is allowed, 9.4% over".
-fn miss(advice: &Advice, standing: &Standing, check: &Check) -> String {
+fn miss(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
     if let Requirement::NotWorse(task) = &check.requirement {
-        let comparison = standing.comparisons.iter().find(|comparison| comparison.task == *task);
+        let comparison = summary.comparisons.iter().find(|comparison| comparison.task == *task);
         return comparison.map_or_else(|| format!("{task} was not compared"), verdict);
     }
     let what = about(check);
@@ -495,11 +497,11 @@ pub fn name(requirement: &Requirement) -> String {
 }
 
 fn label(advice: &Advice, id: &Id) -> String {
-    advice.standing(id).map_or_else(|| id.to_string(), |standing| standing.variant.label())
+    advice.summary(id).map_or_else(|| id.to_string(), |summary| summary.variant.label())
 }
 
 fn reference_label(advice: &Advice) -> String {
-    advice.reference().map_or_else(|| "the reference".into(), |standing| standing.variant.label())
+    advice.reference().map_or_else(|| "the reference".into(), |summary| summary.variant.label())
 }
 
 fn told(metric: Metric, reading: &Reading) -> String {

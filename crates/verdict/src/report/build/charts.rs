@@ -1,8 +1,8 @@
 //! Which charts a report has: score against memory, bars of speed and energy, scores by ordered slices.
 
-use super::Material;
+use super::Inputs;
 use crate::recommend::score::TaskScore;
-use crate::recommend::standing::Standing;
+use crate::recommend::summary::VariantSummary;
 use crate::report::chart::{Axis, Bar, Bars, Chart, Limit, Lines, Plot, Point, Scatter, Series};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading};
@@ -20,9 +20,9 @@ fn ends(reading: &Reading) -> Option<(f64, f64)> {
 }
 
 /// The mean score against the memory at work, with the front. None where no variant has both.
-pub fn trade(material: &Material) -> Option<Chart> {
-    let front = |s: &Standing| material.advice.on_front(Metric::PeakMemory, s.id());
-    let points: Vec<Point> = material
+pub(super) fn trade(inputs: &Inputs) -> Option<Chart> {
+    let front = |s: &VariantSummary| inputs.advice.on_front(Metric::PeakMemory, s.id());
+    let points: Vec<Point> = inputs
         .planned()
         .into_iter()
         .filter_map(|s| {
@@ -31,16 +31,16 @@ pub fn trade(material: &Material) -> Option<Chart> {
                 x: s.peak_memory.value()?,
                 y: s.overall.reading.value()?,
                 y_interval: ends(&s.overall.reading),
-                group: material.group(s),
+                group: inputs.group(s),
                 on_front: front(s),
-                advised: material.is_advised(s),
+                advised: inputs.is_advised(s),
             })
         })
         .collect();
-    let first = material.advice.standings.first().filter(|_| !points.is_empty())?;
+    let first = inputs.advice.summaries.first().filter(|_| !points.is_empty())?;
     let metric = first.overall.metric;
     let label = if metric.unit() == Unit::Fraction { "mean score of the deciding tasks" } else { metric.label() };
-    let limit = memory_limit(material);
+    let limit = memory_limit(inputs);
     Some(Chart {
         name: "score-memory".into(),
         title: "Score against memory".into(),
@@ -56,15 +56,15 @@ pub fn trade(material: &Material) -> Option<Chart> {
     })
 }
 
-fn memory_limit(material: &Material) -> Option<Limit> {
-    let profile: toml::Table = material.run.profile.parse().ok()?;
+fn memory_limit(inputs: &Inputs) -> Option<Limit> {
+    let profile: toml::Table = inputs.run.profile.parse().ok()?;
     let value = profile.get("constraints")?.get("max_memory")?.as_integer()? as f64;
     Some(Limit { on_x: true, value, label: format!("max_memory {}", Unit::Bytes.show(value)) })
 }
 
 /// One bar a variant for a cost; missing ones say why.
-pub fn bars(material: &Material, metric: Metric, name: &str, title: &str) -> Option<Chart> {
-    let rows: Vec<Bar> = material
+pub(super) fn bars(inputs: &Inputs, metric: Metric, name: &str, title: &str) -> Option<Chart> {
+    let rows: Vec<Bar> = inputs
         .planned()
         .into_iter()
         .map(|s| {
@@ -72,9 +72,9 @@ pub fn bars(material: &Material, metric: Metric, name: &str, title: &str) -> Opt
             Bar {
                 label: s.variant.label(),
                 interval: ends(&reading),
-                group: material.group(s),
+                group: inputs.group(s),
                 estimated: reading.known().is_some_and(|f| f.provenance == Provenance::Estimated),
-                advised: material.is_advised(s),
+                advised: inputs.is_advised(s),
                 value: match reading {
                     Reading::Known(figure) => Ok(figure.value),
                     Reading::Missing { reason } => Err(reason),
@@ -99,15 +99,15 @@ pub fn bars(material: &Material, metric: Metric, name: &str, title: &str) -> Opt
 }
 
 /// One chart for every slice whose values are numbers: depth, length.
-pub fn slices(material: &Material) -> Vec<Chart> {
+pub(super) fn slices(inputs: &Inputs) -> Vec<Chart> {
     let mut charts = Vec::new();
-    let shown = chosen(material);
+    let shown = drawn(inputs);
     let Some(most) = shown.iter().max_by_key(|s| s.scores.len()) else { return charts };
     for score in &most.scores {
         for slice in distinct(score.slices.iter().map(|s| s.slice.as_str())) {
             let steps: Vec<&str> = score.slices.iter().filter(|s| s.slice == slice).map(|s| s.value.as_str()).collect();
             let Some(steps) = ordered(&steps) else { continue };
-            charts.push(by_slice(material, &shown, score, slice, &steps));
+            charts.push(by_slice(inputs, &shown, score, slice, &steps));
         }
     }
     charts
@@ -131,19 +131,19 @@ fn ordered<'a>(steps: &[&'a str]) -> Option<Vec<&'a str>> {
 }
 
 /// The untouched models and all variants of the reference's and the advised model, as many as can be told apart.
-fn chosen<'a>(material: &'a Material) -> Vec<&'a Standing> {
-    let models: Vec<&str> = [material.advice.advised(), material.advice.reference()]
+fn drawn<'a>(inputs: &'a Inputs) -> Vec<&'a VariantSummary> {
+    let models: Vec<&str> = [inputs.advice.advised(), inputs.advice.reference()]
         .into_iter()
         .flatten()
         .map(|s| s.variant.model.name.as_str())
         .collect();
-    let mut all: Vec<&Standing> = material
+    let mut all: Vec<&VariantSummary> = inputs
         .planned()
         .into_iter()
         .filter(|s| s.variant.is_base() || models.contains(&s.variant.model.name.as_str()))
         .collect();
     if all.len() > MAX_LINES {
-        let keep = |s: &&Standing| s.variant.is_base() || material.is_advised(s);
+        let keep = |s: &&VariantSummary| s.variant.is_base() || inputs.is_advised(s);
         let mut room = MAX_LINES.saturating_sub(all.iter().filter(|s| keep(s)).count());
         all.retain(|s| {
             keep(s) || {
@@ -156,7 +156,7 @@ fn chosen<'a>(material: &'a Material) -> Vec<&'a Standing> {
     all
 }
 
-fn by_slice(material: &Material, shown: &[&Standing], score: &TaskScore, slice: &str, steps: &[&str]) -> Chart {
+fn by_slice(inputs: &Inputs, shown: &[&VariantSummary], score: &TaskScore, slice: &str, steps: &[&str]) -> Chart {
     let series = shown.iter().map(|s| {
         let same = s.scores.iter().find(|t| t.suite == score.suite && t.task == score.task);
         let at = |step: &str| {
@@ -166,7 +166,7 @@ fn by_slice(material: &Material, shown: &[&Standing], score: &TaskScore, slice: 
         let before = shown.iter().take_while(|o| o.id() != s.id());
         Series {
             label: s.variant.label(),
-            group: material.group(s),
+            group: inputs.group(s),
             dash: before.filter(|o| o.variant.model.name == s.variant.model.name).count(),
             points: steps.iter().map(|step| at(step)).collect(),
         }

@@ -1,5 +1,5 @@
 //! Builds the page from a run, its rows and its advice: what is said, in which order. Every number comes from
-//! recommend's standings; nothing is computed again here.
+//! recommend's summaries; nothing is computed again here.
 
 mod charts;
 mod records;
@@ -8,21 +8,21 @@ mod sections;
 use super::page::{Page, Section};
 use crate::recommend::Advice;
 use crate::recommend::advice::words::{Words, words};
-use crate::recommend::standing::Standing;
+use crate::recommend::summary::VariantSummary;
 use bantam_core::record::{ModelRef, Row, Run};
 use serde_json::json;
 
 /// What the page is made of.
-pub(super) struct Material<'a> {
+pub(super) struct Inputs<'a> {
     pub run: &'a Run,
     pub rows: &'a [Row],
     pub advice: &'a Advice,
     pub words: Words,
 }
 
-impl Material<'_> {
+impl Inputs<'_> {
     /// Models in the order in which they first stand among the rows: a model keeps its colour everywhere.
-    fn group(&self, standing: &Standing) -> usize {
+    fn group(&self, summary: &VariantSummary) -> usize {
         let mut models: Vec<&str> = Vec::new();
         for row in self.rows {
             let name = row.trial.variant.model.name.as_str();
@@ -30,7 +30,7 @@ impl Material<'_> {
                 models.push(name);
             }
         }
-        models.iter().position(|m| *m == standing.variant.model.name).unwrap_or(0)
+        models.iter().position(|m| *m == summary.variant.model.name).unwrap_or(0)
     }
 
     /// The models that were measured, each once, with the commits of those that are from the hub.
@@ -44,14 +44,14 @@ impl Material<'_> {
         models
     }
 
-    fn is_advised(&self, standing: &Standing) -> bool {
-        self.advice.advised().is_some_and(|advised| advised.id() == standing.id())
+    fn is_advised(&self, summary: &VariantSummary) -> bool {
+        self.advice.advised().is_some_and(|advised| advised.id() == summary.id())
     }
 
     /// Standings in the order of the plan.
-    fn planned(&self) -> Vec<&Standing> {
-        let place = |s: &Standing| self.rows.iter().position(|r| r.trial.variant.id == *s.id());
-        let mut all: Vec<&Standing> = self.advice.standings.iter().collect();
+    fn planned(&self) -> Vec<&VariantSummary> {
+        let place = |s: &VariantSummary| self.rows.iter().position(|r| r.trial.variant.id == *s.id());
+        let mut all: Vec<&VariantSummary> = self.advice.summaries.iter().collect();
         all.sort_by_key(|s| place(s));
         all
     }
@@ -59,22 +59,22 @@ impl Material<'_> {
 
 /// The whole report as data.
 pub fn page(run: &Run, rows: &[Row], advice: &Advice) -> Page {
-    let material = Material { run, rows, advice, words: words(advice) };
-    let sections: [fn(&Material) -> Option<Section>; 7] = [
+    let inputs = Inputs { run, rows, advice, words: words(advice) };
+    let sections: [fn(&Inputs) -> Option<Section>; 7] = [
         sections::advice,
         sections::trade,
         sections::reference,
         sections::slices,
         sections::speed,
-        sections::doubts,
+        sections::evidence,
         sections::origin,
     ];
     Page {
         title: title(run),
         subtitle: sections::subtitle(run, rows),
-        sections: sections.iter().filter_map(|section| section(&material)).collect(),
-        records: records::all(&material),
-        data: data(&material),
+        sections: sections.iter().filter_map(|section| section(&inputs)).collect(),
+        records: records::all(&inputs),
+        data: data(&inputs),
     }
 }
 
@@ -85,8 +85,8 @@ fn title(run: &Run) -> String {
 }
 
 /// What programs read: `results.json` less its records.
-fn data(material: &Material) -> serde_json::Value {
-    let Material { run, rows, advice, words } = material;
+fn data(inputs: &Inputs) -> serde_json::Value {
+    let Inputs { run, rows, advice, words } = inputs;
     let trials: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -111,7 +111,7 @@ fn data(material: &Material) -> serde_json::Value {
         "host": run.host,
         "words": words,
         "advice": advice,
-        "models": material.models(),
+        "models": inputs.models(),
         "trials": trials,
     })
 }

@@ -1,45 +1,45 @@
 //! The flat records: every figure of every variant, one a line.
 
-use super::Material;
-use crate::recommend::standing::Standing;
+use super::Inputs;
+use crate::recommend::summary::VariantSummary;
 use crate::report::page::Record;
 use bantam_core::metric::Metric;
 use bantam_core::record::Reading;
 
-pub fn all(material: &Material) -> Vec<Record> {
-    material.planned().into_iter().flat_map(of).collect()
+pub(super) fn all(inputs: &Inputs) -> Vec<Record> {
+    inputs.planned().into_iter().flat_map(of).collect()
 }
 
-fn of(standing: &Standing) -> Vec<Record> {
+fn of(summary: &VariantSummary) -> Vec<Record> {
     let mut records = Vec::new();
-    for score in &standing.scores {
+    for score in &summary.scores {
         for (metric, reading) in &score.readings {
-            records.push(record(standing, &score.task, metric.name(), "", reading));
+            records.push(record(summary, &score.task, metric.name(), "", reading));
         }
         for slice in &score.slices {
             let name = format!("{}={}", slice.slice, slice.value);
-            records.push(record(standing, &score.task, score.metric.name(), &name, &slice.reading));
+            records.push(record(summary, &score.task, score.metric.name(), &name, &slice.reading));
         }
         for gap in &score.gaps {
             let name = format!("gap {}: {} less {}", gap.slice, gap.best, gap.worst);
-            records.push(record(standing, &score.task, score.metric.name(), &name, &gap.reading));
+            records.push(record(summary, &score.task, score.metric.name(), &name, &gap.reading));
         }
     }
-    for shape in &standing.shapes {
+    for shape in &summary.shapes {
         for (metric, reading) in &shape.readings {
-            records.push(record(standing, &shape.shape.to_string(), metric.name(), "", reading));
+            records.push(record(summary, &shape.shape.to_string(), metric.name(), "", reading));
         }
     }
-    let overall = &standing.overall;
-    records.push(record(standing, "overall", overall.metric.name(), "", &overall.reading));
+    let overall = &summary.overall;
+    records.push(record(summary, "overall", overall.metric.name(), "", &overall.reading));
     for metric in [Metric::PeakMemory, Metric::Disk] {
-        records.push(record(standing, "all", metric.name(), "", &standing.cost(metric)));
+        records.push(record(summary, "all", metric.name(), "", &summary.cost(metric)));
     }
     records
 }
 
-fn record(standing: &Standing, ask: &str, metric: &str, slice: &str, reading: &Reading) -> Record {
-    let variant = &standing.variant;
+fn record(summary: &VariantSummary, ask: &str, metric: &str, slice: &str, reading: &Reading) -> Record {
+    let variant = &summary.variant;
     let known = reading.known();
     let interval = known.and_then(|f| f.interval);
     Record {

@@ -1,16 +1,16 @@
 //! The sections of a report, top to bottom: the advice first, where it comes from last.
 
-use super::{Material, charts};
+use super::{Inputs, charts};
 use crate::recommend::advice::words;
 use crate::recommend::compare::Compared;
-use crate::recommend::standing::Standing;
-use crate::report::page::{Block, Cell, Column, Mark, Section, Table, TableRow};
+use crate::recommend::summary::VariantSummary;
+use crate::report::page::{Block, Cell, CellMark, Column, DataTable, Section, TableRow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading, Row, Run};
 use bantam_core::stats::Verdict;
 use bantam_core::unit::{Bytes, Unit};
 
-pub fn subtitle(run: &Run, rows: &[Row]) -> String {
+pub(super) fn subtitle(run: &Run, rows: &[Row]) -> String {
     let items: usize = rows.iter().map(|r| r.outcome.items.len()).sum();
     format!(
         "bantam {} · profile {} · {} · {} trials, {items} items asked",
@@ -32,16 +32,16 @@ fn section(id: &str, title: &str, blocks: Vec<Block>) -> Option<Section> {
     (!blocks.is_empty()).then(|| Section { id: id.into(), title: title.into(), blocks })
 }
 
-pub fn advice(material: &Material) -> Option<Section> {
-    let words = &material.words;
+pub(super) fn advice(inputs: &Inputs) -> Option<Section> {
+    let words = &inputs.words;
     let callout = Block::Callout { good: words.found, title: words.title.clone(), lines: words.lines.clone() };
     section("advice", "Advice", vec![callout])
 }
 
 /// All variants: what they can do and what they cost.
-pub fn trade(material: &Material) -> Option<Section> {
-    let mut blocks: Vec<Block> = charts::trade(material).into_iter().map(Block::Chart).collect();
-    blocks.push(Block::Table(variants(material)));
+pub(super) fn trade(inputs: &Inputs) -> Option<Section> {
+    let mut blocks: Vec<Block> = charts::trade(inputs).into_iter().map(Block::Chart).collect();
+    blocks.push(Block::Table(variants(inputs)));
     section("variants", "What each variant can do, and what it costs", blocks)
 }
 
@@ -49,7 +49,7 @@ fn column(title: &str, hint: impl Into<String>) -> Column {
     Column { title: title.into(), numeric: true, hint: hint.into() }
 }
 
-fn variants(material: &Material) -> Table {
+fn variants(inputs: &Inputs) -> DataTable {
     const COSTS: [(Metric, &str); 6] = [
         (Metric::DecodeTps, "decode"),
         (Metric::PrefillTps, "prefill"),
@@ -58,7 +58,7 @@ fn variants(material: &Material) -> Table {
         (Metric::Disk, "disk"),
         (Metric::DecodeEnergy, "energy"),
     ];
-    let tasks: Vec<_> = material.advice.tasks.iter().collect();
+    let tasks: Vec<_> = inputs.advice.tasks.iter().collect();
     let mut columns = vec![
         Column { title: "variant".into(), numeric: false, hint: "a model after a recipe".into() },
         column("mean", "mean of the deciding tasks that are shares of right answers; derived"),
@@ -70,20 +70,20 @@ fn variants(material: &Material) -> Table {
         numeric: false,
         hint: "meets every constraint and is shown not worse".into(),
     });
-    let row = |s: &Standing| {
+    let row = |s: &VariantSummary| {
         let mut cells = vec![Cell::text(s.variant.label()), cell(&s.overall.reading)];
         cells.extend(tasks.iter().map(|t| {
             s.score(&t.name).map_or_else(|| Cell::missing("it was not asked"), |score| cell(score.reading()))
         }));
         cells.extend(COSTS.map(|(metric, _)| cell(&s.cost(metric))));
         cells.push(verdict(s));
-        TableRow { cells, advised: material.is_advised(s) }
+        TableRow { cells, advised: inputs.is_advised(s) }
     };
-    Table {
+    DataTable {
         caption: "Small print is the interval. ≈ marks estimates. – is missing; its reason is the tooltip or the note."
             .into(),
         columns,
-        rows: material.planned().into_iter().map(row).collect(),
+        rows: inputs.planned().into_iter().map(row).collect(),
     }
 }
 
@@ -94,7 +94,7 @@ fn cell(reading: &Reading) -> Cell {
             text: f.unit.show(f.value),
             small: f.interval.map_or(String::new(), |i| range(f.unit, i.low, i.high)),
             hint: format!("{}: {}", f.provenance.label(), f.how),
-            mark: if f.provenance == Provenance::Estimated { Mark::Estimated } else { Mark::None },
+            mark: if f.provenance == Provenance::Estimated { CellMark::Estimated } else { CellMark::None },
             sort: Some(f.value),
         },
     }
@@ -108,13 +108,13 @@ fn range(unit: Unit, low: f64, high: f64) -> String {
     }
 }
 
-fn verdict(standing: &Standing) -> Cell {
-    let unmet: Vec<String> = standing.unmet().map(|c| words::name(&c.requirement)).collect();
-    match (standing.qualifies, unmet.len()) {
-        (true, _) => Cell { mark: Mark::Good, sort: Some(1.0), ..Cell::text("qualifies") },
+fn verdict(summary: &VariantSummary) -> Cell {
+    let unmet: Vec<String> = summary.unmet().map(|c| words::name(&c.requirement)).collect();
+    match (summary.qualifies, unmet.len()) {
+        (true, _) => Cell { mark: CellMark::Good, sort: Some(1.0), ..Cell::text("qualifies") },
         (false, 0) => Cell { sort: Some(0.5), ..Cell::text("–") },
         (false, n) => Cell {
-            mark: Mark::Bad,
+            mark: CellMark::Bad,
             hint: unmet.join("; "),
             sort: Some(-(n as f64)),
             ..Cell::text(format!("{n} not met"))
@@ -123,22 +123,22 @@ fn verdict(standing: &Standing) -> Cell {
 }
 
 /// Every variant against the reference, task by task.
-pub fn reference(material: &Material) -> Option<Section> {
-    let advice = material.advice;
+pub(super) fn reference(inputs: &Inputs) -> Option<Section> {
+    let advice = inputs.advice;
     let reference = advice.reference()?;
     let tasks: Vec<_> = advice.deciding().collect();
-    if tasks.is_empty() || advice.standings.len() < 2 {
+    if tasks.is_empty() || advice.summaries.len() < 2 {
         return None;
     }
     let mut columns = vec![Column { title: "variant".into(), numeric: false, hint: String::new() }];
     columns.extend(tasks.iter().map(|t| column(&t.name.to_string(), format!("difference in {}", t.metric))));
-    let rows = material.planned().into_iter().filter(|s| s.id() != reference.id()).map(|s| {
+    let rows = inputs.planned().into_iter().filter(|s| s.id() != reference.id()).map(|s| {
         let compared = tasks.iter().map(|t| {
             let found = s.comparisons.iter().find(|c| c.task == t.name);
             found.map_or_else(|| Cell::missing("it was not compared"), comparison)
         });
         let cells = [Cell::text(s.variant.label())].into_iter().chain(compared).collect();
-        TableRow { cells, advised: material.is_advised(s) }
+        TableRow { cells, advised: inputs.is_advised(s) }
     });
     let text = format!(
         "Item by item against {}: the difference with its interval, and the verdict at {:.0}% confidence with a margin \
@@ -147,7 +147,7 @@ pub fn reference(material: &Material) -> Option<Section> {
         advice.level.get() * 100.0,
         Unit::Fraction.show(advice.margin)
     );
-    let table = Table {
+    let table = DataTable {
         caption: "Points of the score; for perplexities the ratio. Small print: answers lost and gained.".into(),
         columns,
         rows: rows.collect(),
@@ -173,27 +173,27 @@ fn comparison(comparison: &crate::recommend::Comparison) -> Cell {
         small: format!("{}{changed}", words::difference(shown)),
         hint: words::verdict(comparison),
         mark: match judgement.verdict {
-            Verdict::Better | Verdict::NotWorse => Mark::Good,
-            Verdict::Worse => Mark::Bad,
-            Verdict::Inconclusive => Mark::None,
+            Verdict::Better | Verdict::NotWorse => CellMark::Good,
+            Verdict::Worse => CellMark::Bad,
+            Verdict::Inconclusive => CellMark::None,
         },
         sort: Some(judgement.difference),
     }
 }
 
 /// Scores broken down: lines where the slice is ordered, tables where it is not, gaps between groups.
-pub fn slices(material: &Material) -> Option<Section> {
-    let mut blocks: Vec<Block> = charts::slices(material).into_iter().map(Block::Chart).collect();
-    blocks.extend(named_slices(material).map(Block::Table));
-    blocks.extend(gaps(material).map(Block::Table));
+pub(super) fn slices(inputs: &Inputs) -> Option<Section> {
+    let mut blocks: Vec<Block> = charts::slices(inputs).into_iter().map(Block::Chart).collect();
+    blocks.extend(named_slices(inputs).map(Block::Table));
+    blocks.extend(gaps(inputs).map(Block::Table));
     section("slices", "Broken down", blocks)
 }
 
 /// Slices whose values are names: one table, a row a slice, a column a base variant and the advised one.
-fn named_slices(material: &Material) -> Option<Table> {
-    let shown: Vec<&Standing> =
-        material.planned().into_iter().filter(|s| s.variant.is_base() || material.is_advised(s)).collect();
-    let of = |s: &'_ Standing| -> Vec<((String, String, String), Reading)> {
+fn named_slices(inputs: &Inputs) -> Option<DataTable> {
+    let shown: Vec<&VariantSummary> =
+        inputs.planned().into_iter().filter(|s| s.variant.is_base() || inputs.is_advised(s)).collect();
+    let of = |s: &'_ VariantSummary| -> Vec<((String, String, String), Reading)> {
         let named = s.scores.iter().flat_map(|t| t.slices.iter().map(move |v| (t, v)));
         named
             .filter(|(_, v)| v.value.parse::<f64>().is_err())
@@ -216,17 +216,17 @@ fn named_slices(material: &Material) -> Option<Table> {
         TableRow { cells: names.into_iter().chain(cells).collect(), advised: false }
     };
     let caption = "The untouched models and the advised variant; all variants stand in results.csv.".into();
-    Some(Table { caption, columns, rows: keys.iter().map(row).collect() })
+    Some(DataTable { caption, columns, rows: keys.iter().map(row).collect() })
 }
 
-fn gaps(material: &Material) -> Option<Table> {
+fn gaps(inputs: &Inputs) -> Option<DataTable> {
     let columns = vec![
         Column { title: "variant".into(), numeric: false, hint: String::new() },
         Column { title: "task".into(), numeric: false, hint: String::new() },
         Column { title: "best and worst group".into(), numeric: false, hint: String::new() },
         column("gap", "best less worst group over minimal pairs, which differ in nothing else"),
     ];
-    let rows: Vec<TableRow> = material
+    let rows: Vec<TableRow> = inputs
         .planned()
         .into_iter()
         .flat_map(|s| s.scores.iter().flat_map(move |t| t.gaps.iter().map(move |g| (s, t, g))))
@@ -237,15 +237,15 @@ fn gaps(material: &Material) -> Option<Table> {
                 Cell::text(format!("{} over {} ({})", g.best, g.worst, g.slice)),
                 cell(&g.reading),
             ],
-            advised: material.is_advised(s),
+            advised: inputs.is_advised(s),
         })
         .collect();
     let caption = "Items of a pair differ only in the group's name; an interval that holds zero shows no gap.".into();
-    (!rows.is_empty()).then_some(Table { caption, columns, rows })
+    (!rows.is_empty()).then_some(DataTable { caption, columns, rows })
 }
 
-pub fn speed(material: &Material) -> Option<Section> {
-    if material.advice.standings.iter().all(|s| s.shapes.is_empty()) {
+pub(super) fn speed(inputs: &Inputs) -> Option<Section> {
+    if inputs.advice.summaries.iter().all(|s| s.shapes.is_empty()) {
         return None;
     }
     let wanted = [
@@ -253,20 +253,20 @@ pub fn speed(material: &Material) -> Option<Section> {
         (Metric::PrefillTps, "prefill", "Prefill speed"),
         (Metric::DecodeEnergy, "energy", "Energy per decoded token"),
     ];
-    let charts = wanted.iter().filter_map(|(metric, name, title)| charts::bars(material, *metric, name, title));
+    let charts = wanted.iter().filter_map(|(metric, name, title)| charts::bars(inputs, *metric, name, title));
     section("speed", "Speed and energy", charts.map(Block::Chart).collect())
 }
 
 /// The evidence behind the advice, and what makes it doubtful.
-pub fn doubts(material: &Material) -> Option<Section> {
-    let lists = material.words.evidence.iter().filter(|e| !e.lines.is_empty());
+pub(super) fn evidence(inputs: &Inputs) -> Option<Section> {
+    let lists = inputs.words.evidence.iter().filter(|e| !e.lines.is_empty());
     let blocks = lists.flat_map(|e| [Block::Text(format!("{}:", e.title)), Block::List(e.lines.clone())]);
     section("evidence", "Evidence and doubts", blocks.collect())
 }
 
 /// Where the numbers come from and how to get them again.
-pub fn origin(material: &Material) -> Option<Section> {
-    let run = material.run;
+pub(super) fn origin(inputs: &Inputs) -> Option<Section> {
+    let run = inputs.run;
     let text = |pointer: &str| {
         let known = run.host.pointer(&format!("{pointer}/known")).or_else(|| run.host.pointer(pointer));
         known.and_then(|v| v.as_str().map(str::to_owned).or_else(|| v.as_u64().map(|n| n.to_string())))
@@ -281,7 +281,7 @@ pub fn origin(material: &Material) -> Option<Section> {
         ("kernel", text("/system/kernel")),
     ];
     facts.extend(host.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    let pinned = material.models().into_iter().filter_map(|model| Some((model.name.clone(), model.commit.as_ref()?)));
+    let pinned = inputs.models().into_iter().filter_map(|model| Some((model.name.clone(), model.commit.as_ref()?)));
     facts.extend(pinned.map(|(name, commit)| (name, format!("commit {commit} of the hub"))));
     facts.push(("started".into(), date(run.started)));
     let again = "To get these numbers again: `bantam run` with the profile below, on this host. Scores are the same to the last \

@@ -7,7 +7,7 @@ use bantam_core::unit::{Unit, grouped};
 use plotters::prelude::DrawingBackend;
 
 /// A scale from values to points along one direction.
-pub struct Scale {
+pub(super) struct Scale {
     low: f64,
     high: f64,
     from: f64,
@@ -18,7 +18,7 @@ pub struct Scale {
 
 impl Scale {
     /// Covers `values` with a little room, between the points `from` and `to`.
-    pub fn new(values: impl IntoIterator<Item = f64>, axis: &Axis, from: f64, to: f64) -> Scale {
+    pub(super) fn new(values: impl IntoIterator<Item = f64>, axis: &Axis, from: f64, to: f64) -> Scale {
         let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite() && (!axis.log || *v > 0.0)).collect();
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -78,7 +78,7 @@ impl Scale {
     }
 
     /// The point of a value, clamped to the frame.
-    pub fn at(&self, value: f64) -> f64 {
+    pub(super) fn at(&self, value: f64) -> f64 {
         let share = if self.log {
             (value.max(f64::MIN_POSITIVE) / self.low).ln() / (self.high / self.low).ln()
         } else {
@@ -87,7 +87,7 @@ impl Scale {
         self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
     }
 
-    pub fn covers(&self, value: f64) -> bool {
+    pub(super) fn covers(&self, value: f64) -> bool {
         value >= self.low && value <= self.high
     }
 }
@@ -103,7 +103,7 @@ fn nice(rough: f64, unit: Unit) -> f64 {
 }
 
 /// A tick's words: no needless digits.
-pub fn tick(value: f64, unit: Unit) -> String {
+pub(super) fn tick(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Fraction => format!("{:.0}%", value * 100.0),
         Unit::Bytes => unit.show(value).replace(".00 ", " ").replace(".0 ", " "),
@@ -131,7 +131,7 @@ fn plain(value: f64) -> String {
 }
 
 /// The label of an axis with its unit, where the ticks do not carry it.
-pub fn label(axis: &Axis) -> String {
+pub(super) fn label(axis: &Axis) -> String {
     match axis.unit {
         Unit::TokensPerSecond | Unit::BitsPerByte | Unit::WattHours => {
             format!("{} ({})", axis.label, axis.unit.symbol())
@@ -141,7 +141,7 @@ pub fn label(axis: &Axis) -> String {
 }
 
 /// The grid, ticks and labels of a frame with two scales.
-pub fn frame<DB: DrawingBackend>(
+pub(super) fn frame<DB: DrawingBackend>(
     canvas: &Canvas<DB>,
     (left, top): P,
     (right, bottom): P,

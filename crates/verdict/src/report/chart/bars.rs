@@ -10,11 +10,11 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 50.0;
 const FOOT: f64 = 56.0;
 
-pub fn height(chart: &Bars) -> u32 {
+pub(super) fn height(chart: &Bars) -> u32 {
     (TOP + FOOT + ROW * chart.rows.len().max(1) as f64) as u32
 }
 
-pub fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Result<()> {
+pub(super) fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Result<()> {
     let (width, height) = canvas.size();
     let names = chart.rows.iter().map(|r| canvas.width(&r.label, 12.0)).fold(60.0, f64::max).min(width * 0.4);
     let (low, high) = ((names + 32.0, TOP), (width - 96.0, height - FOOT));

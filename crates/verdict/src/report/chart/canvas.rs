@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-pub type P = (f64, f64);
+pub(super) type P = (f64, f64);
 
 /// Okabe and Ito's palette (2008), told apart with every kind of colour vision; a group takes the next one.
 const GROUPS: [RGBColor; 7] = [
@@ -18,48 +18,48 @@ const GROUPS: [RGBColor; 7] = [
     RGBColor(90, 90, 90),
 ];
 
-pub const INK: RGBColor = RGBColor(34, 38, 43);
-pub const SOFT: RGBColor = RGBColor(107, 114, 124);
-pub const GRID: RGBColor = RGBColor(226, 229, 233);
-pub const LIMIT: RGBColor = RGBColor(176, 42, 55);
+pub(super) const INK: RGBColor = RGBColor(34, 38, 43);
+pub(super) const SOFT: RGBColor = RGBColor(107, 114, 124);
+pub(super) const GRID: RGBColor = RGBColor(226, 229, 233);
+pub(super) const LIMIT: RGBColor = RGBColor(176, 42, 55);
 
-pub fn colour(group: usize) -> RGBColor {
+pub(super) fn colour(group: usize) -> RGBColor {
     GROUPS[group % GROUPS.len()]
 }
 
 /// Where the text stands relative to its point.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Align {
+pub(super) enum Align {
     Left,
     Centre,
     Right,
 }
 
-pub struct Canvas<'a, DB: DrawingBackend> {
+pub(super) struct Canvas<'a, DB: DrawingBackend> {
     area: &'a DrawingArea<DB, Shift>,
     scale: f64,
 }
 
 impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
-    pub fn new(area: &'a DrawingArea<DB, Shift>, scale: f64) -> Self {
+    pub(super) fn new(area: &'a DrawingArea<DB, Shift>, scale: f64) -> Self {
         Canvas { area, scale }
     }
 
     /// Width and height in points.
-    pub fn size(&self) -> P {
+    pub(super) fn size(&self) -> P {
         let (w, h) = self.area.dim_in_pixel();
         (w as f64 / self.scale, h as f64 / self.scale)
     }
 
-    pub fn clear(&self) -> Result<()> {
+    pub(super) fn clear(&self) -> Result<()> {
         self.area.fill(&WHITE).map_err(wrong)
     }
 
-    pub fn present(&self) -> Result<()> {
+    pub(super) fn present(&self) -> Result<()> {
         self.area.present().map_err(wrong)
     }
 
-    pub fn title(&self, text: &str) -> Result<()> {
+    pub(super) fn title(&self, text: &str) -> Result<()> {
         self.write(text, (16.0, 24.0), 15.0, &INK, Align::Left, true)
     }
 
@@ -71,13 +71,13 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         colour.stroke_width((width * self.scale).round().max(1.0) as u32)
     }
 
-    pub fn path(&self, points: &[P], colour: &RGBColor, width: f64) -> Result<()> {
+    pub(super) fn path(&self, points: &[P], colour: &RGBColor, width: f64) -> Result<()> {
         let points: Vec<_> = points.iter().map(|&p| self.px(p)).collect();
         self.area.draw(&PathElement::new(points, self.stroke(colour, width))).map_err(wrong)
     }
 
     /// A dashed line along `points`; `on` and `off` in points.
-    pub fn dashed(&self, points: &[P], colour: &RGBColor, width: f64, on: f64, off: f64) -> Result<()> {
+    pub(super) fn dashed(&self, points: &[P], colour: &RGBColor, width: f64, on: f64, off: f64) -> Result<()> {
         if off <= 0.0 {
             return self.path(points, colour, width);
         }
@@ -107,22 +107,22 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         Ok(())
     }
 
-    pub fn rect(&self, a: P, b: P, colour: &RGBColor, filled: bool) -> Result<()> {
+    pub(super) fn rect(&self, a: P, b: P, colour: &RGBColor, filled: bool) -> Result<()> {
         let style = if filled { colour.filled() } else { self.stroke(colour, 1.2) };
         self.area.draw(&Rectangle::new([self.px(a), self.px(b)], style)).map_err(wrong)
     }
 
-    pub fn disc(&self, at: P, radius: f64, colour: &RGBColor, filled: bool) -> Result<()> {
+    pub(super) fn disc(&self, at: P, radius: f64, colour: &RGBColor, filled: bool) -> Result<()> {
         let style = if filled { colour.filled() } else { self.stroke(colour, 1.6) };
         self.area.draw(&Circle::new(self.px(at), (radius * self.scale).round() as i32, style)).map_err(wrong)
     }
 
     /// Text whose vertical middle is at `at`.
-    pub fn text(&self, text: &str, at: P, size: f64, colour: &RGBColor, align: Align) -> Result<()> {
+    pub(super) fn text(&self, text: &str, at: P, size: f64, colour: &RGBColor, align: Align) -> Result<()> {
         self.write(text, at, size, colour, align, false)
     }
 
-    pub fn bold(&self, text: &str, at: P, size: f64, colour: &RGBColor, align: Align) -> Result<()> {
+    pub(super) fn bold(&self, text: &str, at: P, size: f64, colour: &RGBColor, align: Align) -> Result<()> {
         self.write(text, at, size, colour, align, true)
     }
 
@@ -140,7 +140,7 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
     }
 
     /// Width of the text in points; bold text is the wider of the two, so that it always has room.
-    pub fn width(&self, text: &str, size: f64) -> f64 {
+    pub(super) fn width(&self, text: &str, size: f64) -> f64 {
         let font = (super::FONT, size * self.scale, FontStyle::Bold).into_font();
         font.box_size(text).map_or(text.len() as f64 * size * 0.6, |(w, _)| w as f64 / self.scale)
     }

@@ -15,11 +15,11 @@ fn legend_lines(chart: &Lines) -> usize {
     chart.series.len().div_ceil(PER_LINE)
 }
 
-pub fn height(chart: &Lines) -> u32 {
+pub(super) fn height(chart: &Lines) -> u32 {
     420 + 20 * legend_lines(chart) as u32
 }
 
-pub fn draw<DB: DrawingBackend>(chart: &Lines, canvas: &Canvas<DB>) -> Result<()> {
+pub(super) fn draw<DB: DrawingBackend>(chart: &Lines, canvas: &Canvas<DB>) -> Result<()> {
     let (width, height) = canvas.size();
     let foot = 62.0 + 20.0 * legend_lines(chart) as f64;
     let (low, high) = ((76.0, 66.0), (width - 28.0, height - foot));

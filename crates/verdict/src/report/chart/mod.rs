@@ -16,23 +16,32 @@ use serde::Serialize;
 pub struct Chart {
     /// File stem: `score-memory` is written as charts/score-memory.svg and .png.
     pub name: String,
+    /// What stands above it.
     pub title: String,
     /// What the reader should know: what the intervals are, what is missing and why.
     pub note: String,
+    /// What is drawn.
     pub plot: Plot,
 }
 
+/// A kind of chart and its data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plot {
+    /// Points in a plane.
     Scatter(Scatter),
+    /// A bar a row.
     Bars(Bars),
+    /// A line a variant.
     Lines(Lines),
 }
 
+/// An axis: what it shows and how.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Axis {
+    /// What stands beside it.
     pub label: String,
+    /// The unit of its numbers.
     pub unit: Unit,
     /// Sizes and speeds span decades.
     pub log: bool,
@@ -41,63 +50,93 @@ pub struct Axis {
 /// One value against another, with the Pareto front.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scatter {
+    /// The cost.
     pub x: Axis,
+    /// The score.
     pub y: Axis,
+    /// The variants.
     pub points: Vec<Point>,
     /// Constraints on x and y, drawn as lines.
     pub limits: Vec<Limit>,
 }
 
+/// A variant in a scatter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
+    /// Its name.
     pub label: String,
+    /// Its cost.
     pub x: f64,
+    /// Its score.
     pub y: f64,
+    /// The ends of the interval of its score.
     pub y_interval: Option<(f64, f64)>,
     /// Which model it belongs to: its colour and mark.
     pub group: usize,
+    /// Whether it stands on the Pareto front.
     pub on_front: bool,
+    /// Whether it is advised.
     pub advised: bool,
 }
 
+/// A constraint in a scatter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Limit {
+    /// Whether it limits x; y otherwise.
     pub on_x: bool,
+    /// Where it stands.
     pub value: f64,
+    /// What it is called.
     pub label: String,
 }
 
 /// One value per row, with its interval; a row without a value says why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bars {
+    /// The axis of the values.
     pub value: Axis,
+    /// A bar each.
     pub rows: Vec<Bar>,
 }
 
+/// A bar of a chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bar {
+    /// Name of the variant.
     pub label: String,
+    /// How long it is, or why there is none.
     pub value: Result<f64, String>,
+    /// The ends of its interval.
     pub interval: Option<(f64, f64)>,
+    /// Which model it belongs to: its colour.
     pub group: usize,
+    /// Whether the value was estimated.
     pub estimated: bool,
+    /// Whether the variant is advised.
     pub advised: bool,
 }
 
 /// Values over ordered steps (depth, context length), one line a variant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lines {
+    /// What the steps are.
     pub x_label: String,
+    /// The steps in their order.
     pub steps: Vec<String>,
+    /// The axis of the values.
     pub y: Axis,
+    /// The lines.
     pub series: Vec<Series>,
     /// The score of guessing.
     pub chance: Option<f64>,
 }
 
+/// A line of a chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
+    /// Name of the variant.
     pub label: String,
+    /// Which model it belongs to: its colour.
     pub group: usize,
     /// Which dash within its group: the base is solid.
     pub dash: usize,

@@ -9,7 +9,7 @@ use plotters::prelude::DrawingBackend;
 
 const LABEL: f64 = 11.0;
 
-pub fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> Result<()> {
+pub(super) fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> Result<()> {
     let (width, height) = canvas.size();
     let (low, high) = ((76.0, 66.0), (width - 28.0, height - 56.0));
     let ys = chart.points.iter().flat_map(|p| {

@@ -1,0 +1,136 @@
+//! Asking: the items of a task, put to a model in batches, each result handed over as soon as it is there. Items that
+//! are stored already are not asked again. What all items need (the vectors of documents, a classifier that has learnt)
+//! is made before the first. How a batch is put and what an answer is worth is the kind's.
+
+use crate::items::{Item, Items};
+use crate::kind::Kind;
+use crate::model::{LanguageModel, TextRole};
+use crate::settings::TaskSettings;
+use crate::task::Task;
+use crate::vectors::Vectors;
+use anyhow::{Context, Result, ensure};
+use bantam_core::cancel::Cancel;
+use bantam_core::record::ItemResult;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Items are batched up to this many …
+const BATCH_ITEMS: usize = 16;
+/// … or up to this many bytes of text, so that a long batch neither delays a cancel nor loses much to a kill.
+const BATCH_BYTES: usize = 32 << 10;
+/// Texts beside the items are read so many at a time: they are not stored one by one.
+const TEXTS: usize = 64;
+
+/// Counts what was asked and what was truncated on the way, for a warning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Items that were asked now.
+    pub items: usize,
+    /// Of them those whose text did not fit and lost a part.
+    pub truncated: usize,
+    /// Documents and examples that were read beside the items.
+    pub texts: usize,
+    /// Of them those that did not fit.
+    pub truncated_texts: usize,
+}
+
+/// Asks every item that is not in `skip`, in order, and hands each result over; ends after the batch in which `cancel`
+/// asks for it.
+///
+/// # Errors
+/// Where the model cannot be asked what the task asks, fails, or says what is no number.
+pub fn ask(
+    task: &Task,
+    model: &mut dyn LanguageModel,
+    skip: &BTreeSet<usize>,
+    cancel: &Cancel,
+    on_item: &mut dyn FnMut(ItemResult),
+) -> Result<Report> {
+    let asking = Asking { task: &task.name, settings: &task.settings, skip, cancel };
+    task.items.ask(&asking, model, on_item)
+}
+
+/// What is to be asked of a task.
+pub(crate) struct Asking<'a> {
+    task: &'a str,
+    settings: &'a TaskSettings,
+    skip: &'a BTreeSet<usize>,
+    cancel: &'a Cancel,
+}
+
+/// What a kind of task makes before its first item, it makes with this.
+pub(crate) struct Preparation<'a> {
+    pub(crate) model: &'a mut dyn LanguageModel,
+    cancel: &'a Cancel,
+    report: &'a mut Report,
+}
+
+impl Preparation<'_> {
+    /// A vector for each of many texts, as it is compared; None after a cancel.
+    pub(crate) fn embed(
+        &mut self,
+        vectors: Vectors,
+        texts: &[String],
+        role: TextRole,
+    ) -> Result<Option<Vec<Vec<f32>>>> {
+        let mut all = Vec::with_capacity(texts.len());
+        for some in texts.chunks(TEXTS) {
+            if self.cancel.is_cancelled() {
+                return Ok(None);
+            }
+            let some: Vec<&str> = some.iter().map(String::as_str).collect();
+            let embedded = vectors.embed(&some, role, self.model)?;
+            self.report.texts += embedded.len();
+            self.report.truncated_texts += embedded.iter().filter(|one| one.truncated).count();
+            all.extend(embedded.into_iter().map(|one| one.vector));
+        }
+        Ok(Some(all))
+    }
+}
+
+/// Asks the items of one kind.
+pub(crate) fn ask_items<K: Kind>(
+    Items { kind, items }: &Items<K>,
+    &Asking { task, settings, skip, cancel }: &Asking,
+    model: &mut dyn LanguageModel,
+    on_item: &mut dyn FnMut(ItemResult),
+) -> Result<Report> {
+    use crate::model::ModelAnswer;
+    let mut report = Report::default();
+    let left: Vec<&Arc<Item<K>>> = items.iter().filter(|item| !skip.contains(&item.index)).collect();
+    if left.is_empty() {
+        return Ok(report);
+    }
+    let prepared = kind.prepare(&mut Preparation { model, cancel, report: &mut report })?;
+    let Some(prepared) = prepared else { return Ok(report) };
+    for batch in batches(&left, |item| kind.size(&item.request, settings)) {
+        if cancel.is_cancelled() {
+            break;
+        }
+        let requests: Vec<&K::Request> = batch.iter().map(|item| &item.request).collect();
+        let answers = kind.ask(&prepared, &requests, settings, model)?;
+        ensure!(answers.len() == batch.len(), "the model gave {} answers to {} questions", answers.len(), batch.len());
+        for (item, answer) in batch.iter().zip(answers) {
+            report.items += 1;
+            report.truncated += usize::from(answer.truncated());
+            let scored = kind.score(&prepared, &item.request, answer, settings);
+            on_item(item.result(scored.with_context(|| format!("item {} of task '{task}'", item.index))?));
+        }
+    }
+    Ok(report)
+}
+
+fn batches<T>(items: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |item: &&T| {
+            bytes += size(item);
+            bytes <= BATCH_BYTES
+        };
+        let count = rest.iter().take(BATCH_ITEMS).take_while(fits).count().max(1).min(rest.len());
+        let (batch, after) = rest.split_at(count);
+        rest = after;
+        (!batch.is_empty()).then_some(batch)
+    })
+}

@@ -1,0 +1,164 @@
+//! Finding a suite and reading it: a bundled one by name, or a user's by path. What the words mean is told in
+//! [`resolve`](super::resolve).
+
+use super::resolve::{SuiteContext, tasks};
+use super::toml::RawSuite;
+use crate::data::{Dataset, text};
+use crate::error::{Error, Key, either};
+use crate::task::{Suite, Task};
+use bantam_bundled::suites as bundled;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Gives the files of data that a suite names as `hub:…`, or in one sentence why they are not here. This crate knows no
+/// hub; whoever loads a suite does.
+pub type OnHub<'a> = &'a dyn Fn(&str) -> Result<Vec<PathBuf>, String>;
+
+/// What a data file's name begins with where it is on the hub.
+const HUB: &str = "hub:";
+
+/// Lists the data on the hub that a suite names, without the `hub:` before it.
+///
+/// # Errors
+/// Where the suite's file is not found or its text is not a suite's.
+pub fn data_on_hub(name: &str) -> Result<Vec<String>, Error> {
+    let origin = Origin::find(name)?;
+    let manifest = origin.manifest()?;
+    RawSuite::parse(&manifest, &origin.label())?;
+    let mut named = Vec::new();
+    // whatever key it stands under: items, examples, documents
+    hub_names(&::toml::from_str(&manifest).unwrap_or_default(), &mut named);
+    named.sort();
+    named.dedup();
+    Ok(named)
+}
+
+fn hub_names(table: &::toml::Table, names: &mut Vec<String>) {
+    for value in table.values() {
+        let tables = match value {
+            ::toml::Value::String(text) => {
+                names.extend(text.strip_prefix(HUB).map(str::to_owned));
+                continue;
+            }
+            ::toml::Value::Table(table) => vec![table],
+            ::toml::Value::Array(list) => list.iter().filter_map(::toml::Value::as_table).collect(),
+            _ => continue,
+        };
+        tables.into_iter().for_each(|table| hub_names(table, names));
+    }
+}
+
+/// Reads a suite: `NAME` or `bundled:NAME` for a bundled one, else the path to a TOML file.
+/// Data on the hub is out of reach: see [`load_with`].
+///
+/// # Errors
+/// Where a file is not found or cannot be read, a key cannot be used, or a line of data has not what the task asks for.
+pub fn load(name: &str) -> Result<Suite, Error> {
+    load_with(name, &|data| Err(format!("hub:{data} is on the hub, which is not asked here")))
+}
+
+/// Reads a suite, with somebody to ask for data that is on the hub.
+///
+/// # Errors
+/// As [`load`]; and where data of the hub is not here.
+pub fn load_with(name: &str, on_hub: OnHub) -> Result<Suite, Error> {
+    let origin = Origin::find(name)?;
+    let file: Arc<str> = origin.label().into();
+    let manifest = origin.manifest()?;
+    let raw = RawSuite::parse(&manifest, &file)?;
+
+    let whole = Key::new(&file, "task");
+    let suite = raw.name.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| origin.stem());
+    // a column whose name stands nowhere in the file is asked for by nothing in it
+    let named = |column: &str| manifest.contains(column);
+    let read = |data: &str, key: &Key| match data.strip_prefix(HUB) {
+        Some(data) => Dataset::read(&on_hub(data).map_err(|why| key.wrong(why))?, &named),
+        None => origin.data(data, key, &named),
+    };
+    let context = SuiteContext { file: &file, suite: &suite, read: &read };
+    let mut all: Vec<Task> = Vec::new();
+    for (number, raw) in (1..).zip(raw.task.unwrap_or_default()) {
+        for task in tasks(raw, number, &context)? {
+            if all.iter().any(|other| other.name == task.name) {
+                return Err(whole.wrong(format!("names '{}' twice; every task needs a name of its own", task.name)));
+            }
+            all.push(task);
+        }
+    }
+    if all.is_empty() {
+        return Err(whole.wrong("there is none; a suite needs at least one [[task]]"));
+    }
+    Ok(Suite {
+        version: raw.version.unwrap_or(1),
+        title: raw.title.unwrap_or_else(|| suite.clone()),
+        description: raw.description.unwrap_or_default(),
+        name: suite,
+        file: file.to_string(),
+        tasks: all,
+    })
+}
+
+/// Where a suite's files are.
+enum Origin {
+    Bundled(String),
+    Path(PathBuf),
+}
+
+impl Origin {
+    fn find(name: &str) -> Result<Origin, Error> {
+        let bare = name.strip_prefix("bundled:").unwrap_or(name);
+        if bundled::names().any(|known| known == bare) {
+            return Ok(Origin::Bundled(bare.into()));
+        }
+        let path = Path::new(name);
+        let is_path = name.ends_with(".toml") || path.components().count() > 1 || path.exists();
+        if is_path && !name.starts_with("bundled:") {
+            return Ok(Origin::Path(path.into()));
+        }
+        let known: Vec<&str> = bundled::names().collect();
+        let known = if known.is_empty() { String::new() } else { format!("{}, or ", either(&known)) };
+        Err(Error::Unknown { name: name.into(), known })
+    }
+
+    fn label(&self) -> String {
+        match self {
+            Origin::Bundled(name) => format!("bundled:{name}"),
+            Origin::Path(path) => path.display().to_string(),
+        }
+    }
+
+    fn stem(&self) -> String {
+        match self {
+            Origin::Bundled(name) => name.clone(),
+            Origin::Path(path) => path.file_stem().map_or("suite".into(), |s| s.to_string_lossy().into_owned()),
+        }
+    }
+
+    fn manifest(&self) -> Result<String, Error> {
+        match self {
+            Origin::Bundled(name) => {
+                Ok(bundled::file(&format!("{name}.toml")).expect("found by name in the list").to_string())
+            }
+            Origin::Path(path) => text(path),
+        }
+    }
+
+    /// A data file, named relative to the suite's.
+    fn data(&self, name: &str, key: &Key, named: &dyn Fn(&str) -> bool) -> Result<Dataset, Error> {
+        match self {
+            Origin::Bundled(_) => {
+                let text = bundled::file(name).ok_or_else(|| key.wrong(format!("'{name}' is not in this binary")))?;
+                Dataset::parse(text, name)
+            }
+            Origin::Path(path) => {
+                let data = path.parent().unwrap_or(Path::new("")).join(name);
+                Dataset::read(&[data], named).map_err(|e| match e {
+                    Error::Unreadable { file, source } => {
+                        key.wrong(format!("{file} cannot be read: {source}; the path is relative to the suite's file"))
+                    }
+                    other => other,
+                })
+            }
+        }
+    }
+}

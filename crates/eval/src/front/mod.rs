@@ -1,0 +1,52 @@
+//! From a suite's file to its tasks: `load` finds the files, `toml` is the file as typed, `resolve` makes the tasks
+//! with the help of each task's kind.
+
+mod load;
+mod resolve;
+mod toml;
+
+pub use load::{OnHub, data_on_hub, load, load_with};
+pub(crate) use toml::{
+    ClassName, RawChoices, RawClassifier, RawDocTo, RawFilter, RawGeneration, RawLabels, RawMetric, RawPipeline,
+    RawTask,
+};
+
+use crate::data::{Dataset, Doc};
+use crate::error::{Error, Key};
+
+/// Gives the JSON schema of a suite's file, for editors and other programs.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(toml::RawSuite).to_value()
+}
+
+/// A task's section of a suite's file with its data: what a kind makes its items of.
+#[derive(Clone, Copy)]
+pub(crate) struct Section<'a> {
+    pub(crate) raw: &'a RawTask,
+    pub(crate) data: &'a Dataset,
+    /// The few-shot examples.
+    pub(crate) pool: &'a [Doc],
+    /// The task, for the sentence in which one of its keys is wrong.
+    pub(crate) key: &'a Key,
+    read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,
+}
+
+impl Section<'_> {
+    /// Refuses a task without `doc_to_choice`.
+    pub(crate) fn needs_choices(&self) -> Result<(), Error> {
+        match self.raw.doc_to_choice {
+            Some(_) => Ok(()),
+            None => Err(self
+                .key
+                .wrong("has no doc_to_choice; write doc_to_choice = [\"a\", \"b\"] or a field that holds a list")),
+        }
+    }
+
+    /// The data of another file that the key `name` gives; the key has to be there.
+    pub(crate) fn data_of(&self, name: &str, given: &Option<String>) -> Result<Dataset, Error> {
+        let given =
+            given.as_deref().ok_or_else(|| self.key.wrong(format!("has no {name}; write {name} = \"FILE.jsonl\"")))?;
+        (self.read)(given, &self.key.at(name))
+    }
+}

@@ -1,0 +1,146 @@
+//! From a task as typed to a [`Task`]: keys that mean nothing for its kind are refused, what all kinds have is read
+//! here (name, data, metrics, filters, slices), and the kind makes the items. What is wrong is said with the task, the
+//! key and what is allowed.
+
+use super::{RawMetric, RawTask, Section};
+use crate::data::{Dataset, Doc};
+use crate::error::{Error, Key, either};
+use crate::filter::{Filter, pipelines};
+use crate::items::Groups;
+use crate::kind::{self, OutputType};
+use crate::metric::{self, ExactMatch};
+use crate::settings::{TaskSettings, generation};
+use crate::task::Task;
+use bantam_core::metric::{Direction, Metric};
+use std::sync::Arc;
+
+/// The file and the suite that a task stands in.
+pub(super) struct SuiteContext<'a> {
+    pub(super) file: &'a Arc<str>,
+    pub(super) suite: &'a str,
+    /// Reads a data file beside the suite's.
+    pub(super) read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,
+}
+
+/// The task, or one per filter pipeline where there are several: `NAME:PIPELINE`.
+pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Result<Vec<Task>, Error> {
+    let name = match raw.task.as_deref().map(str::trim) {
+        Some(name) if !name.is_empty() => name.to_string(),
+        _ => return Err(Key::new(context.file, format!("task {number}")).wrong("has no name; write task = \"...\"")),
+    };
+    let key = Key::new(context.file, format!("task '{name}'"));
+    let needed = |what: &str, example: &str| key.wrong(format!("has no {what}; write {what} = {example}"));
+
+    let kind = raw.output_type.ok_or_else(|| {
+        let all: Vec<String> = kind::names().iter().map(|name| format!("\"{name}\"")).collect();
+        needed("output_type", &either(&all))
+    })?;
+    refuse_meaningless(&raw, kind, &key)?;
+    let file = raw.data.as_deref().ok_or_else(|| needed("data", "\"FILE.jsonl\""))?;
+    let data = (context.read)(file, &key.at("data"))?;
+    let pool = raw.fewshot_data.as_deref().map(|file| (context.read)(file, &key.at("fewshot_data"))).transpose()?;
+    let pool = pool.as_ref().map_or(&data.docs, |pool| &pool.docs);
+
+    let metrics = metrics(raw.metric_list.as_deref(), kind, &key)?;
+    let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), &key)?;
+    let generation = generation(&raw.generation_kwargs, &key)?;
+    let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
+    let slices = slices(&raw);
+    let section = Section { raw: &raw, data: &data, pool, key: &key, read: context.read };
+    let groups = |doc: &Doc| groups(doc, &slices, raw.pair.as_deref(), &key);
+    let items = (kind.items)(&section, &groups)?;
+
+    let several = pipelines.len() > 1;
+    let task = |(pipeline, filters): (String, Vec<Filter>)| Task {
+        suite: context.suite.to_string(),
+        name: if several { format!("{name}:{pipeline}") } else { name.clone() },
+        file: context.file.to_string(),
+        slices: slices.clone(),
+        gap: raw.gap.clone(),
+        settings: TaskSettings {
+            metrics: metrics.clone(),
+            exact_match: exact_match.clone(),
+            filters,
+            generation: generation.clone(),
+        },
+        items: items.clone(),
+    };
+    Ok(pipelines.into_iter().map(task).collect())
+}
+
+/// Refuses keys that mean nothing for this kind of task: those that other kinds have and this one has not.
+fn refuse_meaningless(raw: &RawTask, kind: &OutputType, key: &Key) -> Result<(), Error> {
+    // no examples are no examples, whatever is asked
+    let given = raw.given().into_iter().filter(|name| *name != "num_fewshot" || raw.num_fewshot > Some(0));
+    for name in given {
+        let allowed: Vec<&str> = kind::ALL.iter().filter(|kind| kind.keys.contains(&name)).map(|k| k.name).collect();
+        if !allowed.is_empty() && !allowed.contains(&kind.name) {
+            let (kind, allowed) = (kind.name, either(&allowed));
+            return Err(key
+                .at(name)
+                .wrong(format!("means nothing for output_type {kind}; remove it, or ask by {allowed}")));
+        }
+    }
+    Ok(())
+}
+
+/// What stands beside the request of each item: its groups, and which items belong together.
+fn groups(doc: &Doc, slices: &[String], pair: Option<&str>, key: &Key) -> Result<Groups, Error> {
+    let named = |name: &str, of: &str| doc.label(name).map_err(|why| key.at(of).wrong(why));
+    Ok(Groups {
+        slices: slices.iter().map(|name| Ok((name.clone(), named(name, "slices")?))).collect::<Result<_, Error>>()?,
+        pair: pair.map(|name| named(name, "pair")).transpose()?,
+    })
+}
+
+/// The slices by name, the gap's among them.
+fn slices(raw: &RawTask) -> Vec<String> {
+    let mut slices: Vec<String> = Vec::new();
+    for name in raw.slices.iter().flatten().chain(&raw.gap) {
+        if !slices.contains(name) {
+            slices.push(name.clone());
+        }
+    }
+    slices
+}
+
+/// The metrics of `metric_list`, or lm-evaluation-harness's for this kind of task.
+fn metrics(given: Option<&[RawMetric]>, kind: &OutputType, key: &Key) -> Result<Vec<Metric>, Error> {
+    let key = key.at("metric_list");
+    let Some(given) = given else { return Ok(kind.metrics.to_vec()) };
+    let allowed = kind.allowed_metrics();
+    let message = || {
+        let names: Vec<&str> = allowed.iter().map(|metric| metric.name()).collect();
+        format!("allowed for {} is {}", kind.name, either(&names))
+    };
+    let mut metrics = Vec::new();
+    for raw in given {
+        let metric = Metric::parse(&raw.metric).filter(|metric| allowed.contains(metric));
+        let metric = metric.ok_or_else(|| key.wrong(format!("'{}' is no metric here; {}", raw.metric, message())))?;
+        if metrics.contains(&metric) {
+            return Err(key.wrong(format!("names '{metric}' twice; remove one")));
+        }
+        check_options(raw, metric, &key)?;
+        metrics.push(metric);
+    }
+    if metrics.is_empty() { Err(key.wrong(format!("is empty; {}", message()))) } else { Ok(metrics) }
+}
+
+/// Aggregation and direction are the metric's own; a file that says otherwise would be misread.
+fn check_options(raw: &RawMetric, metric: Metric, key: &Key) -> Result<(), Error> {
+    let scorer = metric::scorer(metric);
+    let own = scorer.map_or("mean", |scorer| scorer.aggregation);
+    if raw.aggregation.as_deref().is_some_and(|given| given != own) {
+        return Err(key.wrong(format!("aggregation of '{metric}' must be \"{own}\"; or leave it out")));
+    }
+    let higher = metric.direction() == Direction::Higher;
+    if raw.higher_is_better.is_some_and(|given| given != higher) {
+        return Err(key.wrong(format!("higher_is_better of '{metric}' must be {higher}; or leave it out")));
+    }
+    let ignores = raw.ignore_case || raw.ignore_punctuation || raw.ignore_numbers || !raw.regexes_to_ignore.is_empty();
+    if ignores && !scorer.is_some_and(|scorer| scorer.compares_text) {
+        return Err(key
+            .wrong(format!("'{metric}' compares no text, so there is nothing to ignore; this goes with exact_match")));
+    }
+    Ok(())
+}

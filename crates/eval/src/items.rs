@@ -1,0 +1,169 @@
+//! The items of a task of any kind, behind one face: [`AnyItems`] is what a task holds, [`Items`] what it is for one
+//! kind.
+
+use crate::ask::{Asking, Report, ask_items};
+use crate::data::Doc;
+use crate::error::Error;
+use crate::kind::{Kind, Requests, Scored};
+use crate::model::LanguageModel;
+use crate::settings::TaskSettings;
+use anyhow::Result;
+use bantam_core::record::{Id, ItemResult};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// The items of a task, whatever its kind.
+pub(crate) trait AnyItems: Debug + Send + Sync {
+    /// The word for the kind in a suite's file.
+    fn output_type(&self) -> &'static str;
+
+    fn len(&self) -> usize;
+
+    /// The first `limit` items only.
+    fn first(&self, limit: usize) -> Arc<dyn AnyItems>;
+
+    /// The mean score of guessing; None where there is no guessing.
+    fn chance(&self) -> Option<f64>;
+
+    /// The hash of the items as they are asked, with their right answers, of what stands beside them, and of the
+    /// scorer.
+    fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id;
+
+    /// Puts the items to a model.
+    fn ask(
+        &self,
+        asking: &Asking,
+        model: &mut dyn LanguageModel,
+        on_item: &mut dyn FnMut(ItemResult),
+    ) -> Result<Report>;
+
+    /// The items as the digest takes them.
+    #[cfg(test)]
+    fn json(&self) -> serde_json::Value;
+}
+
+/// The items of a task of one kind.
+#[derive(Debug)]
+pub(crate) struct Items<K: Kind> {
+    /// What the task has beside its items.
+    pub(crate) kind: Arc<K>,
+    pub(crate) items: Vec<Arc<Item<K>>>,
+}
+
+/// One item, ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Item<K: Kind> {
+    /// Its position in the data.
+    pub(crate) index: usize,
+    pub(crate) request: K::Request,
+    groups: Groups,
+}
+
+/// What stands beside an item's request.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    /// Its value of each of the task's slices.
+    pub(crate) slices: BTreeMap<String, String>,
+    /// Which items belong together.
+    pub(crate) pair: Option<String>,
+}
+
+impl<K: Kind> Items<K> {
+    /// The lines that are asked, by their place in the data.
+    pub(crate) fn new(
+        kind: K,
+        requests: Requests<K>,
+        docs: &[Doc],
+        groups: &dyn Fn(&Doc) -> Result<Groups, Error>,
+    ) -> Result<Items<K>, Error> {
+        let lines = requests.into_iter().zip(docs).enumerate();
+        let asked = lines.filter_map(|(index, (request, doc))| Some((index, request?, doc)));
+        let item = |(index, request, doc)| Ok(Arc::new(Item { index, request, groups: groups(doc)? }));
+        Ok(Items { kind: Arc::new(kind), items: asked.map(item).collect::<Result<_, Error>>()? })
+    }
+}
+
+impl<K: Kind> AnyItems for Items<K> {
+    fn output_type(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn first(&self, limit: usize) -> Arc<dyn AnyItems> {
+        Arc::new(Items { kind: self.kind.clone(), items: self.items.iter().take(limit).cloned().collect() })
+    }
+
+    fn chance(&self) -> Option<f64> {
+        let shares = self.items.iter().map(|item| self.kind.chance(&item.request));
+        shares.sum::<Option<f64>>().map(|sum| sum / self.items.len() as f64)
+    }
+
+    fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id {
+        let TaskSettings { metrics, exact_match, filters, generation } = settings;
+        let scorer = (metrics, exact_match, filters, generation);
+        let asked = ("task 1", suite, task, K::NAME, scorer, &self.items);
+        // a kind without fields has nothing beside its items
+        match size_of::<K>() {
+            0 => Id::of(&asked),
+            _ => Id::of(&(asked, &self.kind)),
+        }
+    }
+
+    fn ask(
+        &self,
+        asking: &Asking,
+        model: &mut dyn LanguageModel,
+        on_item: &mut dyn FnMut(ItemResult),
+    ) -> Result<Report> {
+        ask_items(self, asking, model, on_item)
+    }
+
+    #[cfg(test)]
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.items).expect("items have string keys")
+    }
+}
+
+impl<K: Kind> Item<K> {
+    /// The item's result, by what its answer is worth.
+    pub(crate) fn result(&self, scored: Scored) -> ItemResult {
+        let Scored { scores, choice, target, answer, logprobs, tokens } = scored;
+        ItemResult {
+            index: self.index,
+            scores,
+            choice,
+            target,
+            answer,
+            logprobs,
+            slices: self.groups.slices.clone(),
+            pair: self.groups.pair.clone(),
+            tokens,
+        }
+    }
+}
+
+/// As it is hashed: names and order must not change.
+impl<K: Kind> Serialize for Item<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut item = serializer.serialize_struct("Item", 4)?;
+        item.serialize_field("index", &self.index)?;
+        item.serialize_field("request", &Named::<K>(&self.request))?;
+        item.serialize_field("slices", &self.groups.slices)?;
+        item.serialize_field("pair", &self.groups.pair)?;
+        item.end()
+    }
+}
+
+/// A request under the word of its kind: `{"choose": {…}}`.
+struct Named<'a, K: Kind>(&'a K::Request);
+
+impl<K: Kind> Serialize for Named<'_, K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_variant(K::NAME, 0, K::REQUEST, self.0)
+    }
+}

@@ -1,0 +1,82 @@
+//! `generate_until`: what the model says, after the filters, held against the texts that are right.
+
+use super::{Kind, Requests, Scored};
+use crate::ask::Preparation;
+use crate::error::Error;
+use crate::front::Section;
+use crate::metric::{self, GeneratedText, Scorer};
+use crate::model::{Generated, LanguageModel};
+use crate::prompt::Prompt;
+use crate::settings::TaskSettings;
+use anyhow::Result;
+use bantam_core::metric::Metric;
+use serde::Serialize;
+
+/// For the size of what is still to be generated.
+const BYTES_A_TOKEN: usize = 4;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct GenerateUntil;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PromptRequest {
+    prompt: String,
+    /// Any of these is right; at least one.
+    targets: Vec<String>,
+}
+
+impl Kind for GenerateUntil {
+    const NAME: &'static str = "generate_until";
+    const REQUEST: &'static str = "generate";
+    const KEYS: &'static [&'static str] =
+        &["description", "doc_to_choice", "doc_to_target", "num_fewshot", "generation_kwargs", "filter_list"];
+    const METRICS: &'static [Metric] = &[Metric::ExactMatch];
+
+    type Request = PromptRequest;
+    type Prepared = ();
+    type Answer = Generated;
+
+    fn scored_by(scorer: &Scorer) -> bool {
+        scorer.of_generated.is_some()
+    }
+
+    fn parse(section: &Section) -> Result<(GenerateUntil, Requests<GenerateUntil>), Error> {
+        let prompt = Prompt::parse(section, None)?;
+        let request = |doc| {
+            let (prompt, targets) = prompt.generation(doc, section.pool)?;
+            Ok(Some(PromptRequest { prompt, targets }))
+        };
+        Ok((GenerateUntil, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
+    }
+
+    fn prepare(&self, _: &mut Preparation) -> Result<Option<()>> {
+        Ok(Some(()))
+    }
+
+    fn size(&self, request: &PromptRequest, settings: &TaskSettings) -> usize {
+        request.prompt.len() + settings.generation.max_tokens * BYTES_A_TOKEN
+    }
+
+    fn ask(
+        &self,
+        _: &(),
+        requests: &[&PromptRequest],
+        settings: &TaskSettings,
+        model: &mut dyn LanguageModel,
+    ) -> Result<Vec<Generated>> {
+        let prompts: Vec<&str> = requests.iter().map(|request| request.prompt.as_str()).collect();
+        model.generate(&prompts, &settings.generation)
+    }
+
+    fn score(&self, _: &(), request: &PromptRequest, generated: Generated, settings: &TaskSettings) -> Result<Scored> {
+        let text = settings.filtered(generated.text);
+        let item = GeneratedText { text: &text, targets: &request.targets, ignoring: &settings.exact_match };
+        Ok(Scored {
+            scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),
+            target: request.targets.first().cloned(),
+            answer: Some(text),
+            tokens: generated.tokens,
+            ..Scored::default()
+        })
+    }
+}

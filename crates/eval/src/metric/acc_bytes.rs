@@ -1,0 +1,10 @@
+//! `acc_bytes`: as `acc`, by the log-likelihood per UTF-8 byte of the choice's own text.
+
+use super::Scorer;
+use bantam_core::metric::Metric;
+
+pub(super) const SCORER: Scorer = Scorer {
+    has_chance: true,
+    of_choices: Some(|item| item.take(|choice| choice.len() as f64)),
+    ..Scorer::new(Metric::AccBytes)
+};

@@ -1,0 +1,10 @@
+//! `spearman`: Spearman's correlation of what the model says with what it should go with, told of the whole sample.
+
+use super::{Correlated, Scorer};
+use bantam_core::metric::Metric;
+
+pub(super) const SCORER: Scorer = Scorer {
+    aggregation: "spearman",
+    of_correlated: Some(Correlated::held_against_target),
+    ..Scorer::new(Metric::Spearman)
+};

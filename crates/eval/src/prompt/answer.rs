@@ -1,0 +1,139 @@
+//! What is asked with a prompt and what the right answer is, each checked so that a run does not meet a broken item:
+//! choices, a text to go on from with the texts that are right, or one text whose likelihood is asked.
+
+use super::{Prompt, Question, Rendered};
+use crate::data::Doc;
+use crate::error::Error;
+use crate::model::Continuations;
+
+/// An item with choices, as it is asked.
+#[derive(Debug)]
+pub(crate) struct ChoicePrompt {
+    /// One context with all choices; or, where the choices are contexts, one context each with the same ending.
+    pub(crate) asks: Vec<Continuations>,
+    /// The choices' own text, without the delimiter.
+    pub(crate) choices: Vec<String>,
+    /// Indices of the right choices, at least one.
+    pub(crate) gold: Vec<usize>,
+}
+
+impl Prompt {
+    /// The prompt of a line, and the texts that are right where the model writes its answer; `pool` holds the few-shot
+    /// examples.
+    pub(crate) fn generation(&self, doc: &Doc, pool: &[Doc]) -> Result<(String, Vec<String>), Error> {
+        let question = self.question(doc)?;
+        let prompt = self.before(doc, pool)? + &self.text_of(&question, doc)?;
+        Ok((prompt, self.targets(question, doc)?))
+    }
+
+    /// The prompt of a line with the one text whose likelihood is asked.
+    pub(crate) fn continuation(&self, doc: &Doc, pool: &[Doc]) -> Result<Continuations, Error> {
+        let question = self.question(doc)?;
+        let context = self.before(doc, pool)? + &self.text_of(&question, doc)?;
+        Ok(Continuations { context, continuations: vec![self.answer(question, doc)?] })
+    }
+
+    /// The one text of a line whose likelihood is asked without a prompt.
+    pub(crate) fn whole_text(&self, doc: &Doc) -> Result<String, Error> {
+        self.answer(self.question(doc)?, doc)
+    }
+
+    /// The prompt of a line with its choices. Where the text is an index, the choices are contexts and the target is
+    /// what follows each (Winogrande).
+    pub(crate) fn choice(&self, doc: &Doc, pool: &[Doc]) -> Result<ChoicePrompt, Error> {
+        let question = self.question(doc)?;
+        let before = self.before(doc, pool)?;
+        let follow = |text: &str| format!("{}{text}", self.target_delimiter);
+        let (asks, gold) = match &question.text {
+            Rendered::Index(index) => {
+                let ending = match &question.target {
+                    Rendered::Text(text) if !text.is_empty() => follow(text),
+                    _ => {
+                        let message = "is no text; where doc_to_text is the index of the right context, doc_to_target \
+                                       is the text that follows";
+                        return Err(self.key.at("doc_to_target").wrong(format!("{message} ({})", doc.place())));
+                    }
+                };
+                let ask = |choice: &String| Continuations {
+                    context: format!("{before}{choice}"),
+                    continuations: vec![ending.clone()],
+                };
+                (question.choices.iter().map(ask).collect(), vec![self.within("doc_to_text", *index, &question, doc)?])
+            }
+            _ => {
+                let context = before + &self.text_of(&question, doc)?;
+                let continuations = question.choices.iter().map(|c| follow(c)).collect();
+                (vec![Continuations { context, continuations }], self.gold(&question, doc)?)
+            }
+        };
+        Ok(ChoicePrompt { asks, choices: question.choices, gold })
+    }
+
+    fn within(&self, key: &str, index: usize, question: &Question, doc: &Doc) -> Result<usize, Error> {
+        (index < question.choices.len()).then_some(index).ok_or_else(|| self.beyond(key, index, &question.choices, doc))
+    }
+
+    /// The right choices, by index or by text.
+    fn gold(&self, question: &Question, doc: &Doc) -> Result<Vec<usize>, Error> {
+        let key = self.key.at("doc_to_target");
+        let one = |said: &Rendered| match said {
+            Rendered::Index(index) => self.within("doc_to_target", *index, question, doc),
+            Rendered::Text(text) => question.choices.iter().position(|c| c == text).ok_or_else(|| {
+                let choices = question.choices.iter().map(|c| format!("'{c}'")).collect::<Vec<_>>().join(", ");
+                key.wrong(format!(
+                    "'{text}' at {} is not among the choices; allowed is {choices} or an index",
+                    doc.place()
+                ))
+            }),
+            Rendered::List(_) => Err(key.wrong(format!("is a list of lists at {}", doc.place()))),
+        };
+        match &question.target {
+            Rendered::List(several) if several.is_empty() => {
+                Err(key.wrong(format!("is an empty list at {}; at least one choice is right", doc.place())))
+            }
+            Rendered::List(several) => several.iter().map(one).collect(),
+            single => Ok(vec![one(single)?]),
+        }
+    }
+
+    fn text_of(&self, question: &Question, doc: &Doc) -> Result<String, Error> {
+        match &question.text {
+            Rendered::Text(text) => Ok(text.clone()),
+            Rendered::Index(index) => Ok(question.choices[self.within("doc_to_text", *index, question, doc)?].clone()),
+            Rendered::List(_) => unreachable!("refused in question()"),
+        }
+    }
+
+    /// The texts that are right where the model writes its answer.
+    fn targets(&self, question: Question, doc: &Doc) -> Result<Vec<String>, Error> {
+        let key = self.key.at("doc_to_target");
+        let choices = &question.choices;
+        let one = |said: Rendered| match said {
+            Rendered::Text(text) => Ok(text),
+            Rendered::Index(index) => {
+                choices.get(index).cloned().ok_or_else(|| self.beyond("doc_to_target", index, choices, doc))
+            }
+            Rendered::List(_) => Err(key.wrong(format!("is a list of lists at {}", doc.place()))),
+        };
+        match question.target {
+            Rendered::List(several) if several.is_empty() => {
+                Err(key.wrong(format!("is an empty list at {}; at least one answer is right", doc.place())))
+            }
+            Rendered::List(several) => several.into_iter().map(one).collect(),
+            single => Ok(vec![one(single)?]),
+        }
+    }
+
+    /// The one text whose likelihood is asked.
+    fn answer(&self, question: Question, doc: &Doc) -> Result<String, Error> {
+        let key = self.key.at("doc_to_target");
+        let mut targets = self.targets(question, doc)?;
+        match targets.pop() {
+            Some(text) if targets.is_empty() && !text.is_empty() => Ok(text),
+            Some(_) if targets.is_empty() => {
+                Err(key.wrong(format!("is empty at {}; some text is needed", doc.place())))
+            }
+            _ => Err(key.wrong(format!("is a list at {}; one text is needed", doc.place()))),
+        }
+    }
+}

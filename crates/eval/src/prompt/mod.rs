@@ -1,0 +1,178 @@
+//! From a line of data to text: the templates of a task and the prompt with its few-shot examples, by the rules of
+//! `ConfigurableTask` in `lm_eval/api/task.py`, version 0.4.13. What all kinds that prompt share; not the scoring.
+
+mod answer;
+mod doc_to;
+mod template;
+
+pub(crate) use answer::ChoicePrompt;
+pub(crate) use doc_to::{DocTo, Rendered, TextKey};
+pub(crate) use template::Template;
+
+use crate::data::Doc;
+use crate::error::{Error, Key};
+use crate::front::{RawChoices, RawDocTo, Section};
+use serde::Deserialize;
+
+/// The key `doc_to_choice`.
+#[derive(Debug)]
+enum ChoicesKey {
+    /// The same number for every item, each a template of its own.
+    Each(Vec<Template>),
+    /// One field or template that gives the list.
+    List(DocTo),
+}
+
+impl ChoicesKey {
+    fn of(&self, doc: &Doc, key: &Key) -> Result<Vec<String>, Error> {
+        let choices = match self {
+            ChoicesKey::Each(templates) => templates.iter().map(|t| t.render(doc)).collect::<Result<Vec<_>, _>>()?,
+            ChoicesKey::List(source) => source.list(doc)?,
+        };
+        match choices.iter().position(String::is_empty) {
+            _ if choices.is_empty() => {
+                Err(key.wrong(format!("there are no choices at {}; at least one is needed", doc.place())))
+            }
+            Some(i) => Err(key.wrong(format!("choice {i} is empty at {}; every choice needs some text", doc.place()))),
+            None => Ok(choices),
+        }
+    }
+}
+
+/// Which of the pool are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sampler {
+    /// The first ones, the same for every item.
+    #[default]
+    FirstN,
+}
+
+/// All that turns a line of data into a prompt and its right answer.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    key: Key,
+    description: Option<Template>,
+    text: DocTo,
+    choices: Option<ChoicesKey>,
+    target: DocTo,
+    target_delimiter: String,
+    fewshot_delimiter: String,
+    num_fewshot: usize,
+    sampler: Sampler,
+}
+
+/// One line of data, said in the task's words.
+#[derive(Debug)]
+struct Question {
+    text: Rendered,
+    choices: Vec<String>,
+    target: Rendered,
+}
+
+impl Prompt {
+    /// Reads the keys that make a task's prompt. `default_text` stands for a `doc_to_text` that is not there; without
+    /// it the key is needed.
+    pub(crate) fn parse(section: &Section, default_text: Option<&str>) -> Result<Prompt, Error> {
+        let Section { raw, data, pool, key, .. } = *section;
+        let first = data.first();
+        let doc_to = |name: &str, given: &RawDocTo| match given {
+            RawDocTo::Text(text) => DocTo::new(text, key.at(name), first),
+            RawDocTo::Index(index) => Ok(DocTo::Index(*index)),
+        };
+        let needed = |name: &str| key.wrong(doc_to::missing(name, first));
+        let text = match (&raw.doc_to_prompt, &raw.doc_to_text, default_text) {
+            (Some(given), ..) => doc_to("doc_to_prompt", given)?,
+            (None, Some(given), _) => doc_to("doc_to_text", given)?,
+            (None, None, Some(text)) => DocTo::Template(Template::new(text, key.at("doc_to_text"))?),
+            (None, None, None) => return Err(needed("doc_to_text")),
+        };
+        let target = raw.doc_to_target.as_ref().ok_or_else(|| needed("doc_to_target"))?;
+        let choices = match &raw.doc_to_choice {
+            None => None,
+            Some(RawChoices::One(text)) => Some(ChoicesKey::List(DocTo::new(text, key.at("doc_to_choice"), first)?)),
+            Some(RawChoices::List(list)) => {
+                let template =
+                    |(i, text): (usize, &String)| Template::new(text, key.at(&format!("doc_to_choice[{i}]")));
+                Some(ChoicesKey::Each(list.iter().enumerate().map(template).collect::<Result<_, _>>()?))
+            }
+        };
+        let num_fewshot = raw.num_fewshot.unwrap_or(0);
+        let available = if raw.fewshot_data.is_some() { pool.len() } else { pool.len() - 1 };
+        if num_fewshot > available {
+            return Err(key
+                .at("num_fewshot")
+                .wrong(format!("is {num_fewshot}; there are {available} examples to show, add some to fewshot_data")));
+        }
+        Ok(Prompt {
+            description: raw.description.as_deref().map(|d| Template::new(d, key.at("description"))).transpose()?,
+            text,
+            choices,
+            target: doc_to("doc_to_target", target)?,
+            target_delimiter: raw.target_delimiter.clone().unwrap_or(" ".into()),
+            fewshot_delimiter: raw.fewshot_delimiter.clone().unwrap_or("\n\n".into()),
+            num_fewshot,
+            sampler: raw.fewshot_config.as_ref().map(|c| c.sampler).unwrap_or_default(),
+            key: key.clone(),
+        })
+    }
+
+    /// What the task's keys give for a line.
+    fn question(&self, doc: &Doc) -> Result<Question, Error> {
+        let choices = self.choices.as_ref().map(|c| c.of(doc, &self.key.at("doc_to_choice"))).transpose()?;
+        let has = choices.is_some();
+        let (text, target) = (self.text.render(doc, has)?, self.target.render(doc, has)?);
+        if let Rendered::List(_) = text {
+            return Err(self.key.at("doc_to_text").wrong(format!("gives a list at {}; text is needed", doc.place())));
+        }
+        Ok(Question { text, choices: choices.unwrap_or_default(), target })
+    }
+
+    /// What stands before the question: the description and the few-shot examples of `pool`, the line itself left out.
+    fn before(&self, doc: &Doc, pool: &[Doc]) -> Result<String, Error> {
+        let mut before = self.description.as_ref().map(|d| d.render(doc)).transpose()?.unwrap_or_default();
+        let others = pool.iter().filter(|example| example.fields != doc.fields);
+        let shown = match self.sampler {
+            Sampler::FirstN => others.take(self.num_fewshot),
+        };
+        for example in shown {
+            before += &self.example(example)?;
+        }
+        Ok(before)
+    }
+
+    fn example(&self, doc: &Doc) -> Result<String, Error> {
+        let Question { text, choices, target } = self.question(doc)?;
+        let choice = |key: &str, index: usize| choices.get(index).ok_or_else(|| self.beyond(key, index, &choices, doc));
+        let question = match text {
+            Rendered::Index(index) => choice("doc_to_text", index)?.clone(),
+            Rendered::Text(text) => text,
+            Rendered::List(_) => unreachable!("refused in question()"),
+        };
+        let first = match target {
+            Rendered::List(several) => several.into_iter().next().unwrap_or(Rendered::Text(String::new())),
+            one => one,
+        };
+        let answer = match first {
+            Rendered::Index(index) => choice("doc_to_target", index)?.clone(),
+            Rendered::Text(text) => text,
+            Rendered::List(_) => {
+                return Err(self.key.at("doc_to_target").wrong(format!("is a list of lists at {}", doc.place())));
+            }
+        };
+        if answer.is_empty() {
+            return Ok(question);
+        }
+        Ok(question + &self.target_delimiter + &answer + &self.fewshot_delimiter)
+    }
+
+    /// An index that no choice has.
+    fn beyond(&self, key: &str, index: usize, choices: &[String], doc: &Doc) -> Error {
+        let allowed = match choices.len() {
+            0 => "there are no choices".to_string(),
+            n => format!("allowed is 0 to {}", n - 1),
+        };
+        self.key.at(key).wrong(format!("is choice {index} at {}; {allowed}", doc.place()))
+    }
+}

@@ -1,0 +1,85 @@
+//! The schema of results.json, for programs that read it. The parts are the types that the report is made of; the
+//! file's own frame, which [`build`](super::build) puts together, is written down here once more. A test of xtask holds
+//! a produced file against it, so that the two cannot part.
+
+use super::page::Record;
+use crate::recommend::advice::words::Words;
+use bantam_core::record::{Id, ModelRef, Warning};
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+
+/// Everything that a run found, for programs.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Results {
+    /// `bantam.results/1`; raised when a key changes its meaning or goes, not for new keys.
+    schema: String,
+    title: String,
+    /// The version that measured.
+    bantam: String,
+    run: Run,
+    /// The profile with defaults and parents filled in, as TOML.
+    profile: String,
+    /// The machine that it was measured on.
+    host: Map<String, Value>,
+    /// The advice in words.
+    words: Words,
+    /// The advice with its evidence: standings, comparisons, Pareto front, ties. Every figure stands in `records`, too.
+    advice: Advice,
+    /// The models that were tried, each once.
+    models: Vec<ModelRef>,
+    trials: Vec<Trial>,
+    /// Every figure of every variant, flat: what results.csv has.
+    records: Vec<Record>,
+}
+
+/// Which execution of which profile; times in seconds since 1970.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Run {
+    id: Id,
+    profile: String,
+    started: f64,
+    finished: Option<f64>,
+}
+
+/// What was concluded; more keys say what it rests on.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Advice {
+    conclusion: Value,
+    standings: Vec<Map<String, Value>>,
+}
+
+/// One variant on one task or speed shape, and how it ended.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Trial {
+    id: Id,
+    variant: String,
+    variant_id: Id,
+    ask: String,
+    status: Status,
+    /// Why it failed, in a sentence.
+    reason: Option<String>,
+    items: usize,
+    samples: usize,
+    wall_seconds: f64,
+    warnings: Vec<Warning>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Status {
+    Finished,
+    Failed,
+}
+
+/// Gives the JSON schema of results.json.
+pub fn schema() -> Value {
+    schemars::schema_for!(Results).to_value()
+}

@@ -1,0 +1,130 @@
+//! The picture: tabs, the screen that is shown, the line that says what is going on, the hints; help and the question
+//! whether to quit lie over it. Drawing changes nothing.
+
+use super::app::App;
+use super::keys::{self, Binding};
+use super::layout::{self, MIN_HEIGHT, MIN_WIDTH};
+use super::progress::RunState;
+use super::screen::help;
+use super::theme::Theme;
+use super::widget::panel;
+use bantam_core::unit::Seconds;
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Paragraph, Wrap};
+
+pub(super) fn draw(frame: &mut Frame, app: &App) {
+    let area = frame.area();
+    let Some(parts) = layout::frame(area) else { return too_small(frame, area) };
+    tabs(frame, parts.tabs, app);
+    app.screen().draw(frame, parts.body, &app.shared);
+    status(frame, parts.status, app);
+    hints(frame, parts.hints, app);
+    if app.help {
+        help::draw(frame, area, app.screen(), &app.titles(), app.shared.theme);
+    }
+    if app.asking {
+        question(frame, area, app);
+    }
+}
+
+fn too_small(frame: &mut Frame, area: Rect) {
+    let text = format!(
+        "bantam needs {MIN_WIDTH}×{MIN_HEIGHT}; this terminal is {}×{}. Make it larger, or press q to leave.",
+        area.width, area.height
+    );
+    frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), area);
+}
+
+fn tabs(frame: &mut Frame, area: Rect, app: &App) {
+    let theme = app.shared.theme;
+    frame.render_widget(Span::styled(" bantam", theme.accent()), Rect { height: 1, ..area });
+    let titles = app.titles();
+    let places = layout::tabs(area, &titles);
+    for (number, (title, place)) in (1..).zip(titles.iter().zip(&places)) {
+        let style = if *title == app.screen().title() { theme.selected() } else { theme.text() };
+        frame.render_widget(Span::styled(format!(" {number} {title} "), style), *place);
+    }
+    let used = places.last().map_or(area.x, |place| place.right());
+    let name = format!("{} ", app.shared.profile_name);
+    let room = Rect { x: used, width: area.right().saturating_sub(used), height: 1, ..area };
+    if (name.chars().count() as u16) < room.width {
+        frame.render_widget(Line::styled(name, theme.soft()).alignment(Alignment::Right), room);
+    }
+    let rule = Rect { y: area.y + 1, height: 1, ..area };
+    frame.render_widget(Line::styled("─".repeat(area.width as usize), theme.soft()), rule);
+}
+
+/// One line: what is going on, or what has just been said.
+fn status(frame: &mut Frame, area: Rect, app: &App) {
+    let (theme, progress) = (app.shared.theme, &app.shared.progress);
+    if let Some(notice) = &app.shared.notice {
+        let line = Line::styled(format!(" {notice}"), theme.warn());
+        return frame.render_widget(line, area);
+    }
+    let (over, failed, all) = progress.counts();
+    let mut spans = Vec::new();
+    match progress.state {
+        RunState::Idle if app.shared.setup.is_none() => {
+            spans.push(Span::styled(" reading the profile …", theme.soft()))
+        }
+        RunState::Idle if over > 0 && over == all => {
+            spans.push(Span::styled(
+                format!(" all {all} trials are measured already; 5 shows the advice"),
+                theme.soft(),
+            ));
+        }
+        RunState::Idle => spans.push(Span::styled(format!(" {all} trials, {over} measured already"), theme.soft())),
+        RunState::Running | RunState::Stopping => {
+            let word = if progress.state == RunState::Running { "running" } else { "stopping" };
+            spans.push(Span::styled(format!(" {word} {over}/{all}"), theme.accent()));
+            if let Some(left) = progress.left(app.shared.clock) {
+                spans.push(Span::raw(format!(" · about {} left", Seconds(left.max(1.0)))));
+            }
+        }
+        RunState::Over => spans.push(Span::styled(format!(" done: {over} of {all} trials"), theme.good())),
+    }
+    if failed > 0 {
+        spans.push(Span::styled(format!(" · {failed} failed"), theme.bad()));
+    }
+    frame.render_widget(Line::from(spans), area);
+}
+
+fn hints(frame: &mut Frame, area: Rect, app: &App) {
+    let theme = app.shared.theme;
+    let commands = !app.asking && !app.typing();
+    let table: Vec<&Binding> = match app.screen().typing() {
+        _ if app.asking => keys::QUESTION.iter().collect(),
+        Some(beside) if !commands => beside.iter().collect(),
+        _ => keys::with(app.screen().keys()),
+    };
+    let mut spans = vec![Span::raw(" ")];
+    for binding in table.iter().filter(|binding| binding.foot) {
+        spans.extend(hint(binding, theme));
+    }
+    if commands {
+        spans.push(Span::styled(format!("1-{}", app.titles().len()), theme.strong()));
+        spans.push(Span::styled(" screens", theme.soft()));
+    }
+    frame.render_widget(Line::from(spans), area);
+}
+
+fn hint<'a>(binding: &Binding, theme: Theme) -> [Span<'a>; 2] {
+    [Span::styled(binding.keys, theme.strong()), Span::styled(format!(" {}  ", binding.hint), theme.soft())]
+}
+
+fn question(frame: &mut Frame, area: Rect, app: &App) {
+    let place = layout::window(area, 66, 7);
+    let (theme, (over, _, all)) = (app.shared.theme, app.shared.progress.counts());
+    let lines = vec![
+        Line::raw(""),
+        Line::raw(format!("A run is going on: {over} of {all} trials are finished.")),
+        Line::raw("What is finished is kept; the next start goes on from there."),
+        Line::raw(""),
+        Line::from(keys::QUESTION.iter().flat_map(|b| hint(b, theme)).collect::<Vec<_>>()),
+    ];
+    frame.render_widget(Clear, place);
+    let block = panel("Stop and quit?", theme.warn());
+    frame.render_widget(Paragraph::new(lines).block(block), place);
+}

@@ -1,0 +1,167 @@
+//! Describes a plan and its results in the plain numbers and names that the screens lay out.
+
+use crate::library::models;
+use crate::library::suites;
+use crate::run::plan::Plan;
+use crate::tui::results::{ResultColumn, ResultRow, Results};
+use crate::tui::setup::{ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo};
+use anyhow::Result;
+use bantam_core::metric::Metric;
+use bantam_core::profile::{Profile, RecipeRef};
+use bantam_core::record::Row;
+use bantam_core::unit::Bytes;
+use bantam_lab::{self as lab, Recipe};
+use bantam_model::{Cache, Container, encoder};
+use bantam_verdict::recommend::Advice;
+use bantam_verdict::recommend::summary::VariantSummary;
+
+/// Describes a planned profile: `whole` is the profile as written, `chosen` what of it is taken in.
+pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
+    let mut profile = whole.clone();
+    profile.objective = chosen.objective.clone();
+    Setup {
+        models: whole.models.iter().map(|name| model_entry(name, &whole.recipes)).collect(),
+        suites: whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect(),
+        trials: plan.run.trials.clone(),
+        variants: plan.variants.len(),
+        done: plan.done.iter().cloned().collect(),
+        host: plan.host.words.clone(),
+        energy: energy(whole),
+        warnings: plan.host.doubts.iter().map(|w| w.text.clone()).collect(),
+        profile,
+    }
+}
+
+/// How energy will be told, before any meter is proven.
+fn energy(profile: &Profile) -> String {
+    let found = bantam_host::meter::find(&bantam_host::meter::Places::default());
+    let names: Vec<String> = found.meters.iter().map(|m| m.identity().name.clone()).collect();
+    match (names.is_empty(), profile.measure.tdp_watts) {
+        (false, _) => format!("{}, once it has moved under load", names.join(", ")),
+        (true, Some(watts)) => format!("estimated from the profile's {watts} W"),
+        (true, None) => {
+            let why = found.refused.first().map_or("no meter was found", |r| r.reason.as_str());
+            format!("not available: {why}")
+        }
+    }
+}
+
+fn model_entry(typed: &str, recipes: &[RecipeRef]) -> ModelEntry {
+    let name = typed.strip_prefix("bundled:").unwrap_or(typed).to_owned();
+    let info = model_info(typed, recipes).map_err(|e| crate::show::sentence(&e));
+    ModelEntry { name, typed: typed.into(), info }
+}
+
+fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
+    let found = models::find(typed)?;
+    let facts = match models::inspect(&found.place)? {
+        models::Facts::Decoder(facts) => facts,
+        models::Facts::Encoder(facts) => return Ok(encoder_info(&facts)),
+    };
+    let source = models::source(&found.name, &found.place);
+    let (config, cost) = (&facts.config, &facts.cost);
+    let kv = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
+    let context = kv * config.max_positions as u64;
+    let size = |recipe: &RecipeRef| -> Option<(String, Bytes, Bytes)> {
+        let (name, bytes) = match recipe {
+            RecipeRef::Base => ("base".to_owned(), facts.bytes),
+            RecipeRef::Quantize(name) => {
+                (name.clone(), lab::plan_types(source.as_ref().ok()?, &Recipe::named(name).ok()?).ok()?.bytes)
+            }
+            RecipeRef::File(path) => {
+                let recipe = Recipe::read(path).ok()?;
+                let bytes = lab::plan_types(source.as_ref().ok()?, &recipe).ok()?.bytes;
+                (recipe.name, bytes)
+            }
+        };
+        Some((name, Bytes(bytes), Bytes(bytes + context)))
+    };
+    let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
+    Ok(ModelInfo {
+        architecture: config.family.architecture().into(),
+        parameters: facts.parameters(),
+        layers: config.layers.len(),
+        hidden: config.dim,
+        heads: config.heads,
+        kv_heads: config.kv_heads,
+        vocab: config.vocab,
+        context: config.max_positions,
+        kv_bytes_per_token: Some(Bytes(kv)),
+        stored: Bytes(facts.bytes),
+        weights: match facts.container {
+            Container::Gguf { mixture: Some(mixture), .. } => mixture.into(),
+            _ => stored.join(", "),
+        },
+        sizes: recipes.iter().filter_map(size).collect(),
+    })
+}
+
+/// An encoder keeps nothing while it reads, and no recipe makes another of it.
+fn encoder_info(facts: &encoder::Facts) -> ModelInfo {
+    let (config, stored) = (&facts.config, Bytes(facts.bytes));
+    ModelInfo {
+        architecture: config.architecture.into(),
+        parameters: facts.parameters(),
+        layers: config.layers,
+        hidden: config.dim,
+        heads: config.heads,
+        kv_heads: config.heads,
+        vocab: config.vocab,
+        context: facts.context,
+        kv_bytes_per_token: None,
+        stored,
+        weights: facts.types.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        sizes: vec![("base".into(), stored, stored)],
+    }
+}
+
+fn suite_entry(named: &str, limit: Option<usize>) -> SuiteEntry {
+    match suites::load(named) {
+        Err(error) => SuiteEntry { name: named.into(), info: Err(error.to_string()) },
+        Ok(suite) => {
+            let available = suite.tasks.iter().map(|t| t.items().len());
+            let info = SuiteInfo {
+                items: available.clone().map(|n| limit.map_or(n, |limit| n.min(limit))).sum(),
+                available: available.sum(),
+                metric: suite.tasks.first().map_or(Metric::Acc, |t| t.deciding()),
+            };
+            SuiteEntry { name: suite.name.clone(), info: Ok(info) }
+        }
+    }
+}
+
+/// Describes rows and their advice as the table of results.
+pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
+    const COSTS: [(Metric, &str); 6] = [
+        (Metric::DecodeTps, "decode"),
+        (Metric::PeakMemory, "memory"),
+        (Metric::Disk, "disk"),
+        (Metric::PrefillTps, "prefill"),
+        (Metric::Ttft, "first token"),
+        (Metric::DecodeEnergy, "energy"),
+    ];
+    let overall = advice.summaries.first().map_or(Metric::Acc, |s| s.overall.metric);
+    let mut columns = vec![ResultColumn { title: "mean".into(), metric: overall }];
+    columns.extend(advice.tasks.iter().map(|t| ResultColumn { title: t.name.to_string(), metric: t.metric }));
+    columns.extend(COSTS.map(|(metric, title)| ResultColumn { title: title.into(), metric }));
+    let advised = advice.advised().map(|s| s.id().clone());
+    let row = |s: &VariantSummary| {
+        let mut cells = vec![s.overall.reading.clone()];
+        cells.extend(advice.tasks.iter().map(|t| {
+            let missing = || bantam_core::record::Reading::missing("not measured yet");
+            s.score(&t.name).map_or_else(missing, |score| score.reading().clone())
+        }));
+        cells.extend(COSTS.map(|(metric, _)| s.cost(metric)));
+        ResultRow {
+            variant: s.variant.clone(),
+            cells,
+            on_front: advice.on_front(Metric::PeakMemory, s.id()),
+            advised: advised.as_ref() == Some(s.id()),
+            at: s.peak_memory.value().zip(s.overall.reading.value()),
+        }
+    };
+    let place = |s: &VariantSummary| rows.iter().position(|r| r.trial.variant.id == *s.id());
+    let mut summaries: Vec<&VariantSummary> = advice.summaries.iter().collect();
+    summaries.sort_by_key(|s| place(s));
+    Results { columns, rows: summaries.into_iter().map(row).collect() }
+}

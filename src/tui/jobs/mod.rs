@@ -1,0 +1,262 @@
+//! Carries out the app's commands on threads of their own. The only file of the workbench that knows the rooms below:
+//! it plans, runs, decides and writes reports by the same calls as the headless commands, and turns what comes out into
+//! the plain numbers and names that the screens show.
+
+mod describe;
+mod hub;
+
+use super::Say;
+use super::action::{Command, Message, Selection};
+use super::setup::Setup;
+use crate::run::plan::Plan;
+use crate::run::{self, Done, Workplace};
+use anyhow::Result;
+use bantam_core::cancel::Cancel;
+use bantam_core::event::{Event, Observer};
+use bantam_core::profile::{Profile, RecipeRef};
+use bantam_core::record::Row;
+use bantam_verdict::recommend::advice::words::words;
+use bantam_verdict::recommend::advise;
+use bantam_verdict::report;
+use hub::HubJobs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+/// The work behind the screens.
+pub(super) struct Jobs {
+    named: PathBuf,
+    /// What the last plan said; a run does this.
+    planned: Arc<Mutex<Option<(Profile, Plan)>>>,
+    /// The last results, for the report.
+    done: Arc<Mutex<Option<Done>>>,
+    /// Newest wish to plan; older ones say nothing any more.
+    wish: Arc<AtomicU64>,
+    cancel: Cancel,
+    running: Option<JoinHandle<()>>,
+    hub: HubJobs,
+}
+
+impl Jobs {
+    /// Jobs for a profile file, or a bundled profile's name.
+    pub(super) fn new(named: PathBuf) -> Jobs {
+        Jobs {
+            named,
+            planned: Arc::default(),
+            done: Arc::default(),
+            wish: Arc::default(),
+            cancel: Cancel::new(),
+            running: None,
+            hub: HubJobs::default(),
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, command: Command, say: &Say) {
+        match command {
+            Command::Plan(selection) => self.plan(selection, say.clone()),
+            Command::Start => self.start(say.clone()),
+            Command::Stop => self.cancel.cancel(),
+            Command::Report => self.report(say.clone()),
+            Command::Search(asked) => self.hub.search(asked, say.clone()),
+            Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
+            Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
+            Command::Pull(name) => self.hub.pull(name, say.clone()),
+            Command::Fetch(selection) => {
+                let named = self.named.clone();
+                let profile = move || Ok(select(&whole_profile(&named, &selection)?, &selection));
+                self.hub.fetch(profile, say.clone());
+            }
+            Command::StopPull => self.hub.stop(),
+            Command::Quit => {}
+        }
+    }
+
+    /// Stops what is running and waits until its workers are gone.
+    pub(super) fn finish(&mut self) {
+        self.cancel.cancel();
+        self.hub.finish();
+        if let Some(running) = self.running.take() {
+            // a panic of the job has been told on the screen already
+            let _ = running.join();
+        }
+    }
+
+    fn plan(&self, selection: Selection, say: Say) {
+        let (named, planned, done) = (self.named.clone(), self.planned.clone(), self.done.clone());
+        let wish = self.wish.clone();
+        let mine = wish.fetch_add(1, Ordering::SeqCst) + 1;
+        thread::spawn(move || {
+            let made = caught(|| make_plan(&named, &selection));
+            if wish.load(Ordering::SeqCst) != mine {
+                return;
+            }
+            match made {
+                Err(error) => say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
+                Ok((setup, profile, plan, rows)) => {
+                    say.say(Message::Planned(Box::new(Ok(setup))));
+                    *lock(&planned) = Some((profile.clone(), plan.clone()));
+                    if !rows.is_empty() {
+                        tell(&say, Done::of(plan.run, rows, &profile, false), &done);
+                    }
+                }
+            }
+        });
+    }
+
+    fn start(&mut self, say: Say) {
+        let Some((profile, plan)) = lock(&self.planned).clone() else { return };
+        if let Some(before) = self.running.take() {
+            let _ = before.join();
+        }
+        self.cancel = Cancel::new();
+        let (cancel, done) = (self.cancel.clone(), self.done.clone());
+        self.running = Some(thread::spawn(move || {
+            let ended = caught(|| {
+                let mut workplace = Workplace::open()?;
+                let kept = plan.run.trials.iter().filter(|t| plan.done.contains(&t.id));
+                let kept = kept.filter_map(|t| {
+                    let outcome = workplace.store.outcome_of(&t.id).ok()??;
+                    Some(Row { trial: t.clone(), outcome })
+                });
+                let mut listener = Listener::new(&plan, &profile, kept.collect(), say.clone());
+                run::execute(&plan, &profile, &mut workplace, &mut [&mut listener], &cancel)
+            });
+            match ended {
+                Ok(ended) => {
+                    tell(&say, ended, &done);
+                    say.say(Message::Over(None));
+                }
+                Err(error) => say.say(Message::Over(Some(crate::show::sentence(&error)))),
+            }
+        }));
+    }
+
+    fn report(&self, say: Say) {
+        let done = self.done.clone();
+        thread::spawn(move || {
+            let written = caught(|| {
+                let done = lock(&done);
+                let Some(done) = done.as_ref() else { anyhow::bail!("nothing is measured yet; r starts the run") };
+                let folder = Path::new("reports").join(&done.run.profile_name);
+                report::write(&report::page(&done.run, &done.rows, &done.advice), &folder)?;
+                Ok(folder.join("report.html"))
+            });
+            say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));
+        });
+    }
+}
+
+/// Sends results and advice to the screen and keeps them for the report.
+fn tell(say: &Say, ended: Done, done: &Mutex<Option<Done>>) {
+    say.say(Message::Results(Box::new(describe::results(&ended.rows, &ended.advice))));
+    say.say(Message::Advised(Box::new(words(&ended.advice))));
+    *lock(done) = Some(ended);
+}
+
+/// A poisoned lock holds what was there before the panic, which is still true.
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A panic of a job is an error of the job, not the end of the workbench.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(anyhow::anyhow!("bantam has a fault: {text}; what is finished is kept"))
+    })
+}
+
+type Made = (Setup, Profile, Plan, Vec<Row>);
+
+fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
+    let whole = whole_profile(named, selection)?;
+    let profile = select(&whole, selection);
+    let mut workplace = Workplace::open()?;
+    let plan = run::plan(&profile, &mut workplace, false).map_err(|error| with_remedy(error, &profile))?;
+    let mut rows = Vec::new();
+    for trial in &plan.run.trials {
+        if let Some(outcome) = workplace.store.outcome_of(&trial.id)? {
+            rows.push(Row { trial: trial.clone(), outcome });
+        }
+    }
+    let setup = describe::setup(&whole, &profile, &plan);
+    Ok((setup, profile, plan, rows))
+}
+
+/// The profile with the models that were pulled beside its own.
+fn whole_profile(named: &Path, selection: &Selection) -> Result<Profile> {
+    let mut whole = run::profile(named)?;
+    let new = selection.pulled.iter().filter(|name| !whole.models.contains(name)).cloned().collect::<Vec<_>>();
+    whole.models.extend(new);
+    Ok(whole)
+}
+
+/// What is missing can be fetched: the error says how.
+fn with_remedy(error: anyhow::Error, profile: &Profile) -> anyhow::Error {
+    let is_missing =
+        !run::models_to_fetch(profile).is_empty() || run::data_to_fetch(profile).is_ok_and(|d| !d.is_empty());
+    match is_missing {
+        true => anyhow::anyhow!("{}; f fetches what the profile names of the hub", crate::show::sentence(&error)),
+        false => error,
+    }
+}
+
+/// The profile with only what is taken in.
+fn select(whole: &Profile, selection: &Selection) -> Profile {
+    fn taken<T: Clone>(all: &[T], taken: &[bool]) -> Vec<T> {
+        let is_taken = |i: usize| taken.get(i).copied().unwrap_or(true);
+        all.iter().enumerate().filter(|(i, _)| is_taken(*i)).map(|(_, t)| t.clone()).collect()
+    }
+    let mut profile = whole.clone();
+    profile.models = taken(&whole.models, &selection.models);
+    profile.recipes = taken::<RecipeRef>(&whole.recipes, &selection.recipes);
+    profile.suites = taken(&whole.suites, &selection.suites);
+    if let Some(prefer) = selection.prefer {
+        profile.objective.prefer = prefer;
+    }
+    // a reference that is left out cannot be held against
+    if profile.objective.reference.as_ref().is_some_and(|r| !profile.models.contains(r)) {
+        profile.objective.reference = None;
+    }
+    profile
+}
+
+/// Passes events on, and has the results worked out anew after every trial, on a thread of its own: intervals take a
+/// while, and a job must not wait for them.
+struct Listener {
+    say: Say,
+    plan: Plan,
+    finished: Sender<Row>,
+}
+
+impl Listener {
+    fn new(plan: &Plan, profile: &Profile, kept: Vec<Row>, say: Say) -> Listener {
+        let (finished, rows) = channel();
+        let (profile, to) = (profile.clone(), say.clone());
+        thread::spawn(move || work_out(&profile, kept, &rows, &to));
+        Listener { say, plan: plan.clone(), finished }
+    }
+}
+
+fn work_out(profile: &Profile, mut rows: Vec<Row>, finished: &Receiver<Row>, say: &Say) {
+    while let Ok(row) = finished.recv() {
+        rows.push(row);
+        rows.extend(finished.try_iter());
+        say.say(Message::Results(Box::new(describe::results(&rows, &advise(&rows, profile)))));
+    }
+}
+
+impl Observer for Listener {
+    fn on(&mut self, event: &Event) {
+        self.say.say(Message::Run(Box::new(event.clone())));
+        if let Event::Finished { trial, outcome } = event
+            && let Some(trial) = self.plan.run.trials.iter().find(|t| t.id == *trial)
+        {
+            // the results' thread ends with the job
+            let _ = self.finished.send(Row { trial: trial.clone(), outcome: (**outcome).clone() });
+        }
+    }
+}

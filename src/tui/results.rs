@@ -1,0 +1,28 @@
+//! Results as the screens know them: readings that were worked out in `jobs`, in a table.
+
+use bantam_core::metric::Metric;
+use bantam_core::record::{Reading, Variant};
+
+/// Results so far: a row a variant, a column a figure.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Results {
+    pub columns: Vec<ResultColumn>,
+    pub rows: Vec<ResultRow>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ResultColumn {
+    /// "routing", "decode", "memory".
+    pub title: String,
+    pub metric: Metric,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ResultRow {
+    pub variant: Variant,
+    pub cells: Vec<Reading>,
+    pub on_front: bool,
+    pub advised: bool,
+    /// Where the scatter puts it: memory and mean score.
+    pub at: Option<(f64, f64)>,
+}

@@ -1,0 +1,65 @@
+//! A planned profile as the screens know it: plain numbers and names, worked out in `jobs` and only laid out by them.
+
+use bantam_core::metric::Metric;
+use bantam_core::profile::Profile;
+use bantam_core::record::{Id, Trial};
+use bantam_core::unit::Bytes;
+use std::collections::BTreeSet;
+
+/// A planned profile: what would be tried, and what the store already has.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub profile: Profile,
+    pub models: Vec<ModelEntry>,
+    pub suites: Vec<SuiteEntry>,
+    pub trials: Vec<Trial>,
+    pub variants: usize,
+    pub done: BTreeSet<Id>,
+    /// One line about the host: processor, cores, memory.
+    pub host: String,
+    /// How energy will be told: a meter's name, an estimate, or why not at all.
+    pub energy: String,
+    /// What makes numbers doubtful here.
+    pub warnings: Vec<String>,
+}
+
+/// A model of the profile, from its config alone.
+#[derive(Debug, Clone)]
+pub(super) struct ModelEntry {
+    pub name: String,
+    /// As the profile names it.
+    pub typed: String,
+    pub info: Result<ModelInfo, String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ModelInfo {
+    pub architecture: String,
+    pub parameters: u64,
+    pub layers: usize,
+    pub hidden: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub vocab: usize,
+    pub context: usize,
+    /// None in an encoder, which keeps nothing.
+    pub kv_bytes_per_token: Option<Bytes>,
+    pub stored: Bytes,
+    pub weights: String,
+    /// Recipe name, size of its weights, memory at full context; exact sizes of files not yet made: derived.
+    pub sizes: Vec<(String, Bytes, Bytes)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SuiteEntry {
+    pub name: String,
+    pub info: Result<SuiteInfo, String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SuiteInfo {
+    /// After the profile's limit.
+    pub items: usize,
+    pub available: usize,
+    pub metric: Metric,
+}

@@ -1,3 +1,0 @@
-//! Pieces that screens draw with and that are more than a few lines.
-
-pub mod scatter;

@@ -1,0 +1,225 @@
+//! Every command started once on the real binary: what it prints where, what it writes, and how it ends.
+
+mod common;
+
+use common::{bantam, bundled, said};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A folder to work in, with a home of its own.
+struct Shell {
+    dir: tempfile::TempDir,
+}
+
+/// How a command ended and what it printed.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Shell {
+    fn new() -> Shell {
+        Shell { dir: tempfile::tempdir().expect("temp dir") }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.at(name), text).expect("writes");
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        let output = bantam(self.dir.path(), args).current_dir(self.dir.path()).output().expect("starts");
+        let (stdout, stderr) = said(&output);
+        Ended { code: output.status.code(), stdout, stderr }
+    }
+
+    /// A command that does what it is for, and what it printed on stdout.
+    #[track_caller]
+    fn does(&self, args: &[&str]) -> String {
+        let ended = self.run(args);
+        assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.stderr);
+        ended.stdout
+    }
+
+    #[track_caller]
+    fn json(&self, args: &[&str]) -> Value {
+        let printed = self.does(args);
+        serde_json::from_str(&printed).unwrap_or_else(|e| panic!("{args:?}: {e}: {printed}"))
+    }
+
+    /// A command that cannot: exit code 2, nothing on stdout, and one sentence of bantam's on stderr.
+    #[track_caller]
+    fn refuses(&self, args: &[&str], why: &str) {
+        let ended = self.run(args);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(why), "{args:?}: {}", ended.stderr);
+        let last = ended.stderr.trim_end().lines().last().unwrap_or_default();
+        assert!(last.starts_with("bantam: "), "{args:?}: {}", ended.stderr);
+    }
+
+    /// Arguments that clap refuses: the same, in its words, with where to read on.
+    #[track_caller]
+    fn misreads(&self, args: &[&str], why: &str) {
+        let ended = self.run(args);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}: {}", ended.stderr);
+        assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains(why), "{args:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("--help"), "{args:?}: {}", ended.stderr);
+    }
+}
+
+const COMMANDS: [&str; 14] = [
+    "run",
+    "search",
+    "pull",
+    "models",
+    "bench",
+    "eval",
+    "compress",
+    "export",
+    "inspect",
+    "compare",
+    "report",
+    "doctor",
+    "bundled",
+    "completions",
+];
+
+const TINY: &str = "models = ['bantam-s']\nrecipes = ['base', 'Q8_0']\nsuites = ['routing']\n\
+    [measure]\nlimit = 5\nspeed = [{ prompt = 8, output = 4 }]\nbudget = '0.1 s'\nmin_repeats = 2\nidle = '0.1 s'\n";
+
+fn is_there(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|file| file.len() > 0)
+}
+
+#[test]
+fn the_program_tells_its_version_and_helps_with_each_command() {
+    let shell = Shell::new();
+    assert_eq!(shell.does(&["--version"]), format!("bantam {}\n", env!("CARGO_PKG_VERSION")));
+    let help = shell.does(&["--help"]);
+    assert!(help.contains("Exit codes: 0 done") && !help.contains("worker"), "{help}");
+    for command in COMMANDS {
+        let listed = help.lines().any(|line| line.split_whitespace().next() == Some(command));
+        assert!(listed, "{command} is not in the list: {help}");
+        let own = shell.does(&[command, "--help"]);
+        assert!(own.contains(&format!("Usage: bantam {command}")), "{own}");
+    }
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let first = |line: &str| line.strip_prefix("  ").is_some_and(|rest| !rest.starts_with(' '));
+    assert_eq!(listed.filter(|line| first(line)).count(), COMMANDS.len() + 1, "each of these, and help: {help}");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_in_one_sentence() {
+    let shell = Shell::new();
+    shell.file("bad.toml", "models = ['bantam-s']\nmodelz = 1\n");
+    shell.refuses(&["nonsense"], "nonsense: no such profile");
+    shell.misreads(&["run"], "<PROFILE>");
+    shell.misreads(&["bench", "bantam-s", "--nonsense"], "--nonsense");
+    shell.misreads(&["bench", "bantam-s", "-t", "0"], "allowed is a whole number from 1 on");
+    shell.misreads(&["eval", "bantam-s", "-s", "routing", "--limit", "some"], "is no whole number");
+    shell.misreads(&["completions", "ksh"], "possible values: bash");
+    shell.refuses(&["run", "missing.toml"], "missing.toml: no such profile");
+    shell.refuses(&["run", "bad.toml"], "bad.toml:2: unknown field `modelz`");
+    shell.refuses(&["eval", "bantam-s", "-s", "nonsense"], "'nonsense' is no suite");
+    shell.refuses(&["compare", "bantam-s", "bantam-s", "-s", "routing"], "compared with itself");
+    shell.refuses(&["compress", "bantam-s", "--quant", "Q9_9"], "'Q9_9' is no quantization type");
+    shell.refuses(&["inspect", "nonsense"], "'nonsense' is no model here");
+    shell.refuses(&["report", "nonsense"], "no run is called 'nonsense'");
+    shell.refuses(&["models", "remove", "bundled:bantam-s", "--yes"], "is inside this binary");
+}
+
+#[test]
+fn offline_nothing_is_asked_of_the_hub() {
+    let shell = Shell::new();
+    shell.refuses(&["search", "llama", "--offline"], "bantam is offline");
+    shell.refuses(&["search", "--card", "org/name", "--offline"], "bantam is offline");
+    shell.refuses(&["pull", "org/name", "--offline"], "org/name is not in the Hugging Face cache");
+    shell.refuses(&["pull", "no name", "--offline"], "no name");
+}
+
+#[test]
+fn a_run_prints_its_advice_writes_its_report_and_writes_it_again() {
+    let shell = Shell::new();
+    shell.file("tiny.toml", TINY);
+    let advice = shell.does(&["run", "tiny.toml", "--out", "first", "--quiet"]);
+    assert!(advice.contains("bantam-s") && advice.contains("confidence"), "{advice}");
+    let files = ["report.html", "report.md", "results.json", "results.csv"];
+    assert!(files.iter().all(|file| is_there(&shell.at("first").join(file))));
+
+    // nothing is measured twice, and --json prints what results.json has
+    let ended = shell.run(&["run", "tiny.toml", "--json"]);
+    assert!(ended.stderr.contains("4 measured already"), "{}", ended.stderr);
+    let results: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((&results["schema"], &results["trials"][0]["items"]), (&"bantam.results/1".into(), &5.into()));
+
+    let listed = shell.does(&["report", "tiny", "--out", "again"]);
+    assert!(files.iter().all(|file| listed.lines().any(|line| line == format!("again/{file}"))), "{listed}");
+    let html = |folder: &str| std::fs::read(shell.at(folder).join("report.html")).expect("there");
+    assert_eq!(html("first"), html("again"));
+}
+
+#[test]
+fn a_model_is_scored_measured_and_listed() {
+    let shell = Shell::new();
+    let scores = shell.does(&["eval", "bantam-s", "--suite", "routing", "--limit", "5"]);
+    assert!(scores.lines().any(|line| line.starts_with("bantam-s  routing  acc ")), "{scores}");
+    let items = shell.does(&["eval", "bantam-s", "--suite", "routing", "--limit", "5", "--items", "--quiet"]);
+    let items: Vec<Value> = items.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(items.iter().map(|line| &line["item"]["index"]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+
+    let speed = shell.does(&["bench", "bantam-s", "-p", "8", "-n", "4", "--budget", "0.1 s"]);
+    assert!(speed.contains("pp8+tg4") && speed.contains("tok/s"), "{speed}");
+
+    let facts = shell.json(&["inspect", "bantam-s", "--json"]);
+    assert_eq!((&facts["parameters"], &facts["layers"]), (&426_624.into(), &2.into()));
+    assert!(shell.does(&["inspect", "bantam-s"]).contains("LlamaForCausalLM"));
+    assert!(shell.does(&["models"]).contains("bundled:bantam-s"));
+}
+
+#[test]
+fn a_model_is_compressed_exported_and_compared() {
+    let shell = Shell::new();
+    bundled("bantam-s", shell.dir.path());
+    let plan = shell.json(&["compress", "bantam-s", "--quant", "Q4_0", "--dry-run", "--json"]);
+    assert!(plan["tensors"].as_array().is_some_and(|tensors| tensors.len() > 10), "{plan}");
+    let made = shell.does(&["compress", "bantam-s", "--quant", "Q8_0", "--out", "small.gguf"]);
+    assert!(made.starts_with("small.gguf: ") && is_there(&shell.at("small.gguf")), "{made}");
+    shell.does(&["export", "bantam-s", "--format", "gguf", "--dtype", "f32", "--out", "plain.gguf"]);
+    shell.does(&["export", "./bantam-s", "--format", "safetensors", "--out", "copy"]);
+    assert!(is_there(&shell.at("plain.gguf")) && is_there(&shell.at("copy/model.safetensors")));
+
+    let compared = shell.does(&["compare", "./bantam-s", "small.gguf", "--suite", "routing", "--limit", "5", "-q"]);
+    assert!(compared.contains("against the reference:") && compared.contains("routing: "), "{compared}");
+}
+
+#[test]
+fn what_is_in_the_binary_comes_out_of_it() {
+    let shell = Shell::new();
+    let listed = shell.json(&["bundled", "list", "--json"]);
+    assert_eq!((&listed["models"][0]["name"], &listed["profiles"][0]), (&"bantam-s".into(), &"quickstart".into()));
+    assert!(shell.does(&["bundled", "list"]).contains("routing"));
+    assert_eq!(shell.does(&["bundled", "export", "bantam-s", "--out", "out"]), "out\n");
+    assert!(is_there(&shell.at("out/model.safetensors")));
+    shell.refuses(&["bundled", "export", "nonsense", "--out", "out"], "there are bantam-s");
+    for (shell_name, told) in [
+        ("bash", "_bantam()"),
+        ("elvish", "edit:completion"),
+        ("fish", "complete"),
+        ("powershell", "Register-"),
+        ("zsh", "#compdef bantam"),
+    ] {
+        assert!(shell.does(&["completions", shell_name]).contains(told), "{shell_name}");
+    }
+}
+
+#[test]
+fn the_doctor_tells_of_host_meters_and_doubts() {
+    let shell = Shell::new();
+    let told = shell.does(&["doctor"]);
+    assert!(["Host", "Energy meters", "What makes numbers doubtful here"].iter().all(|t| told.contains(t)), "{told}");
+    assert!(shell.json(&["doctor", "--json"]).is_object());
+}

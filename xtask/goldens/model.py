@@ -1,0 +1,117 @@
+"""tests/golden/model/NAME: logits, hidden states, greedy tokens and log-likelihoods of tiny checkpoints by transformers, in f32
+with eager attention. `model.py make NAME…` does only these.
+
+A family that is new begins with a checkpoint: `model.py new NAME CONFIG.json` writes one with random weights (std 0.2, so that
+rounding shows in the logits), of the config that is given; keep it below 1 MB. Then `model.py make NAME`.
+"""
+
+import sys
+
+from common import GOLDEN, Making, compact, floats, last_rows, read_json
+
+# where there is no prompt to repeat: five, as long as those of the others
+SEED, LENGTHS = 5, (7, 30, 32, 96, 26)
+
+
+def load(name):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_pretrained(
+        GOLDEN / "model" / name, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+
+
+def names():
+    folders = sorted((GOLDEN / "model").iterdir())
+    return [f.name for f in folders if (f / "model.safetensors").is_file() and f.name not in ("peft", "quant")]
+
+
+def forward(model, ids):
+    import torch
+
+    with torch.no_grad():
+        out = model(input_ids=torch.tensor([ids]), use_cache=False, output_hidden_states=True)
+    return out.logits[0].float(), [h[0].float() for h in out.hidden_states]
+
+
+def nll_sum(logits, ids):
+    import torch
+
+    logprobs = torch.log_softmax(logits[:-1].double(), dim=-1)
+    return float(-logprobs[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].sum())
+
+
+def greedy(model, ids, cached, count=16):
+    """The likeliest tokens and by how much each is ahead of the second; by hand, so that nothing else picks or stops."""
+    import torch
+
+    tokens, margins, past, feed = [], [], None, list(ids)
+    with torch.no_grad():
+        for _ in range(count):
+            out = model(input_ids=torch.tensor([feed]), past_key_values=past, use_cache=cached)
+            top = out.logits[0, -1].float().topk(2)
+            tokens.append(int(top.indices[0]))
+            margins.append(round(float(top.values[0] - top.values[1]), 5))
+            past = out.past_key_values if cached else None
+            feed = [tokens[-1]] if cached else list(ids) + tokens
+    return tokens, margins
+
+
+def one(making, name):
+    file = GOLDEN / "model" / name / "expected.json"
+    model = load(name)
+    old = read_json(file) if file.is_file() else {"prompts": prompts(model.config.get_text_config().vocab_size)}
+    tensors = {}
+    stored = floats(f"model/{name}/expected.safetensors") if file.is_file() else None
+    for i, prompt in enumerate(old["prompts"]):
+        ids = prompt["input_ids"]
+        logits, hidden = forward(model, ids)
+        tensors[f"p{i}.logits"] = last_rows(logits, i).numpy()
+        if i == 0 if stored is None else f"p{i}.hidden.0" in stored:
+            # in and out of each layer, of as many positions as are kept
+            rows = len(ids) if stored is None else len(stored[f"p{i}.hidden.0"])
+            tensors |= {f"p{i}.hidden.{layer}": h[-rows:].numpy() for layer, h in enumerate(hidden)}
+        cached, margins = greedy(model, ids, True)
+        prompt["greedy16"] = cached
+        if "greedy16_nocache" in prompt or not file.is_file():
+            prompt["greedy16_nocache"] = greedy(model, ids, False)[0]
+        if "greedy16_margin" in prompt:
+            prompt["greedy16_margin"] = margins
+        prompt["nll_sum"] = nll_sum(logits, ids)
+    making.tensors(f"model/{name}/expected.safetensors", tensors)
+    making.text(f"model/{name}/expected.json", compact(old, ensure_ascii=False))
+
+
+def prompts(vocabulary):
+    import random
+
+    draw = random.Random(SEED)
+    return [{"input_ids": [draw.randrange(vocabulary) for _ in range(length)]} for length in LENGTHS]
+
+
+def new(name, config):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(SEED)
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, 0.2)
+            else:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.to(torch.bfloat16).save_pretrained(GOLDEN / "model" / name)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["new"]:
+        new(*sys.argv[2:])
+        sys.exit()
+    making = Making()
+    for name in names():
+        if making.wanted(name):
+            one(making, name)
+    making.end()
