@@ -97,19 +97,3 @@ impl<'a> Rows<'a> {
         }
     }
 }
-
-/// Does `copy` while another thread gives back the pages that it has read, so that a large tensor is not held twice.
-/// Pages given back too early are read again.
-fn releasing<T>(release: &(impl Fn() + Sync), copy: impl FnOnce() -> T) -> T {
-    let (done, copying) = mpsc::channel::<()>();
-    thread::scope(move |scope| {
-        scope.spawn(move || {
-            while copying.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
-                release();
-            }
-        });
-        let copied = copy();
-        drop(done);
-        copied
-    })
-}
