@@ -6,7 +6,7 @@
 
 use anyhow::{Context, Result};
 use bantam::run::{Done, Workplace, stored};
-use bantam_core::record::Row;
+use bantam_core::record::{Ask, Row};
 use bantam_core::stats::bootstrap::{Bootstrap, Kind};
 use bantam_core::stats::{Level, noninferior};
 use bantam_verdict::recommend::compare::paired;
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     let mut run = |which: &str| -> Result<Done> { stored(&args.next().context(which.to_owned())?, &workplace) };
     let (before, after) = (run("which run before?")?, run("which run after?")?);
 
-    for reference in &before.rows {
+    for reference in before.rows.iter().filter(|row| matches!(row.trial.ask, Ask::Task(_))) {
         let Some(candidate) = after.rows.iter().find(|row| is_the_same_question(row, reference)) else { continue };
         let name = format!("{} on {}", reference.trial.variant.label(), reference.trial.ask.label());
         // the pairs are on a scale where more is better, whatever the metric

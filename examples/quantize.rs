@@ -33,11 +33,7 @@ fn main() -> Result<()> {
     }
 
     // the file is whole or not there at all; the same source and recipe are made once
-    let artifact = bantam_lab::apply(&source, &recipe, &folder, &Cancel::new(), &mut |progress| {
-        if progress.done == progress.total {
-            eprintln!("written");
-        }
-    })?;
+    let artifact = bantam_lab::apply(&source, &recipe, &folder, &Cancel::new(), &mut |_| {})?;
     println!("{} (sha256 {})", artifact.path.display(), artifact.sha256);
     Ok(())
 }

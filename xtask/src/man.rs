@@ -33,7 +33,8 @@ fn pages() -> Result<Vec<Page>> {
 
 /// The page of a command, and those of its own commands; not of hidden ones.
 fn add(command: &clap::Command, pages: &mut Vec<Page>) -> Result<()> {
-    let (man, mut text) = (Man::new(command.clone()).manual("bantam"), Vec::new());
+    let source = format!("bantam {}", env!("CARGO_PKG_VERSION"));
+    let (man, mut text) = (Man::new(command.clone()).manual("bantam").source(source), Vec::new());
     man.render(&mut text).with_context(|| format!("the page {}", man.get_filename()))?;
     pages.push(Page { file: man.get_filename(), text });
     command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| add(below, pages))

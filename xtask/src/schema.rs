@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// Each file's name and its schema.
 fn schemas() -> [(&'static str, Value); 3] {
+    let titled = |mut schema: Value, title: &str| {
+        // not the name that the type has in the code
+        schema["title"] = title.into();
+        schema
+    };
     [
-        ("profile.json", bantam_core::profile::schema()),
-        ("results.json", bantam_verdict::report::schema()),
-        ("suite.json", bantam_eval::schema()),
+        ("profile.json", titled(bantam_core::profile::schema(), "A profile of bantam")),
+        ("results.json", titled(bantam_verdict::report::schema(), "The results.json of bantam")),
+        ("suite.json", titled(bantam_eval::schema(), "A suite of bantam")),
     ]
 }
 
