@@ -4,6 +4,7 @@
 use bantam::library::home::Home;
 use bantam::run::plan::Plan;
 use bantam::run::process::Process;
+use bantam::run::schedule::Exhaustive;
 use bantam::run::session;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Event;
@@ -57,7 +58,7 @@ impl Bench {
 
     fn run_until(&self, program: &Path, plan: &Plan, mut observe: &mut dyn FnMut(&Event), cancel: &Cancel) -> Vec<Row> {
         let mut runner = Process::of(program, &self.home());
-        session::run(plan, &mut runner, &mut self.store(), &mut [&mut observe], cancel).expect("stores")
+        session::run(plan, &mut Exhaustive::of(plan), &mut runner, &mut self.store(), &mut [&mut observe], cancel).expect("stores")
     }
 
     /// The same in a process of its own, which tells its events on stdout.
@@ -119,7 +120,7 @@ fn a_session_for_the_others() {
         let _ = writeln!(std::io::stdout(), "{}", told(event));
     };
     let mut runner = Process::of(BANTAM, &home);
-    session::run(&plan, &mut runner, &mut store, &mut [&mut say], &Cancel::new()).expect("stores");
+    session::run(&plan, &mut Exhaustive::of(&plan), &mut runner, &mut store, &mut [&mut say], &Cancel::new()).expect("stores");
 }
 
 fn told(event: &Event) -> String {

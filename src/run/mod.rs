@@ -6,6 +6,7 @@ use crate::library::models;
 use crate::library::suites;
 use crate::run::plan::Plan;
 use crate::run::process::Process;
+use crate::run::schedule::Exhaustive;
 use anyhow::{Context, Result, bail};
 use bantam_bundled::profiles;
 use bantam_core::cancel::Cancel;
@@ -17,11 +18,13 @@ use bantam_verdict::recommend::{Advice, advise};
 use bantam_verdict::store::Store;
 use std::path::Path;
 
-mod chance;
+mod at_chance;
+pub mod engine;
 pub mod plan;
 pub mod process;
 pub mod protocol;
 pub mod runner;
+pub mod schedule;
 pub mod session;
 pub mod worker;
 
@@ -117,7 +120,7 @@ pub fn execute(
     cancel: &Cancel,
 ) -> Result<Done> {
     let mut runner = Process::new(&workplace.home).context("cannot find bantam's own binary to start workers from")?;
-    let rows = session::run(plan, &mut runner, &mut workplace.store, observers, cancel)?;
+    let rows = session::run(plan, &mut Exhaustive::of(plan), &mut runner, &mut workplace.store, observers, cancel)?;
     Ok(Done::of(plan.run.clone(), rows, profile, cancel.is_cancelled()))
 }
 
@@ -136,6 +139,6 @@ pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
         bail!("no run is called '{named}'; runs of these profiles are stored: {known}");
     };
     let rows = workplace.store.rows(&run.id)?;
-    let profile = Profile::from_meant(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
+    let profile = Profile::from_resolved(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
     Ok(Done::of(run, rows, &profile, false))
 }

@@ -2,9 +2,10 @@
 
 use crate::library::models::{self, Opened};
 use crate::library::suites;
+use crate::run::engine;
 use anyhow::{Context, Result, bail};
 use bantam_core::profile::{self, Profile, RecipeRef};
-use bantam_core::record::{Ask, Conditions, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
+use bantam_core::record::{Ask, Conditions, Engine, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
 use bantam_core::unit::{Bytes, Unit};
 use bantam_host::card::{Card, Fact};
 use bantam_lab::Recipe;
@@ -67,13 +68,15 @@ fn figure(bytes: Bytes, provenance: Provenance, how: String) -> Reading {
 pub struct Host {
     /// The identity under which speeds can be compared.
     pub id: Id,
-    /// The whole card, as it is stored with the run.
+    /// The whole card and the engine, as they are stored with the run.
     pub card: serde_json::Value,
     /// Bytes a second that its memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
     /// What makes its numbers doubtful before anything has run.
     pub doubts: Vec<Warning>,
     pub threads: usize,
+    /// What computes on it.
+    pub engine: Engine,
     /// "AMD EPYC, 2 threads, 23.5 GiB".
     pub words: String,
 }
@@ -83,6 +86,7 @@ impl Host {
     pub fn here(with_bandwidth: bool) -> Host {
         let card = Card::here();
         let card = if with_bandwidth { card.with_bandwidth() } else { card };
+        let engine = engine::here();
         Host {
             id: card.id(),
             bandwidth: match &card.bandwidth {
@@ -97,9 +101,17 @@ impl Host {
                 card.threads(),
                 card.memory.total.show(Bytes::to_string)
             ),
-            card: serde_json::to_value(&card).expect("a card has string keys"),
+            card: record(&card, &engine),
+            engine,
         }
     }
+}
+
+/// The card with one key more.
+fn record(card: &Card, engine: &Engine) -> serde_json::Value {
+    let mut record = serde_json::to_value(card).expect("a card has string keys");
+    record["engine"] = serde_json::to_value(engine).expect("an engine is three strings");
+    record
 }
 
 impl Plan {
@@ -150,13 +162,13 @@ impl Plan {
 }
 
 fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run {
-    let meant = toml::to_string(profile).expect("a profile has string keys and no numbers that TOML cannot write");
+    let resolved = toml::to_string(profile).expect("a profile has string keys and no numbers that TOML cannot write");
     let trials: Vec<Trial> = variants.iter().flat_map(|planned| planned.trials.clone()).collect();
     let ids: Vec<&Id> = trials.iter().map(|trial| &trial.id).collect();
     Run {
-        id: Id::of(&("run 1", &meant, ids)),
+        id: Id::of(&("run 1", &resolved, ids)),
         profile_name: profile.name.clone(),
-        profile: meant,
+        profile: resolved,
         host,
         version: env!("CARGO_PKG_VERSION").into(),
         started: crate::run::session::now(),
@@ -255,5 +267,6 @@ fn conditions(profile: &Profile, host: &Host) -> Conditions {
         memory_limit,
         tdp_watts,
         idle,
+        engine: host.engine.clone(),
     }
 }

@@ -288,6 +288,7 @@ mod tests {
             memory_limit: None,
             tdp_watts: None,
             idle: Seconds(0.0),
+            engine: Default::default(),
         }
     }
 

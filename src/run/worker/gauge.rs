@@ -1,6 +1,6 @@
 //! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live picture.
 
-use super::Voice;
+use super::Replies;
 use crate::run::protocol::Reply;
 use bantam_core::event::Pulse;
 use bantam_core::record::{Conditions, PhaseEnergy, Reading, SpeedSample, Warning};
@@ -185,17 +185,17 @@ pub struct Pulses {
 }
 
 impl Pulses {
-    pub fn start(voice: &Voice, sampler: Option<Arc<Sampler>>) -> Pulses {
+    pub fn start(replies: &Replies, sampler: Option<Arc<Sampler>>) -> Pulses {
         let tokens = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = mpsc::channel::<()>();
-        let (voice, counted) = (voice.clone(), tokens.clone());
+        let (replies, counted) = (replies.clone(), tokens.clone());
         let tell = move || {
             let (mut before, mut since) = (0, Instant::now());
             while stopped.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
                 let now = counted.load(Ordering::Relaxed);
                 let rate = (now - before) as f64 / since.elapsed().as_secs_f64();
                 (before, since) = (now, Instant::now());
-                voice.say(&Reply::Pulse(Pulse {
+                replies.say(&Reply::Pulse(Pulse {
                     tokens_per_second: Some(rate),
                     resident: memory::resident(&Roots::default(), std::process::id()),
                     power: sampler.as_ref().and_then(|s| s.power()),

@@ -1,7 +1,7 @@
 //! A task trial: the suite's items put to the model, each said as soon as it is answered.
 
 use super::gauge::Pulses;
-use super::{Found, Voice};
+use super::{Measured, Replies};
 use crate::library::models::Loaded;
 use crate::library::suites;
 use crate::run::protocol::{Measure, Reply};
@@ -11,15 +11,15 @@ use bantam_core::cancel::Cancel;
 use bantam_core::record::{ItemResult, Place, Reading, TaskRef, Warning, WarningKind};
 use bantam_eval::{self as eval, Asked, LanguageModel, Task};
 
-pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
+pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, replies: &Replies) -> Result<Measured> {
     let task = find(request, asked)?;
-    let pulses = Pulses::start(voice, None);
+    let pulses = Pulses::start(replies, None);
     let mut broken = None;
     let mut answerer = answerer(request, model);
     let done = eval::ask(&task, answerer.as_mut(), &request.answered, cancel, &mut |item| {
         pulses.count(item.tokens);
         match is_finite(&item) {
-            true => voice.say(&Reply::Item(Box::new(item))),
+            true => replies.say(&Reply::Item(Box::new(item))),
             false => {
                 broken.get_or_insert(item.index);
                 cancel.cancel();
@@ -30,7 +30,7 @@ pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, 
         bail!("item {index} of {} has a score that is no number: the variant's output is broken", asked.task);
     }
     ensure!(!cancel.is_cancelled(), "cancelled");
-    Ok(Found {
+    Ok(Measured {
         energy: Reading::missing("energy is measured at the speed shapes, where its phases are told apart"),
         ceiling: Reading::missing("a task has no decode speed"),
         warnings: truncated(&done).into_iter().collect(),
