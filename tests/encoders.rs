@@ -50,7 +50,8 @@ impl Scene {
         let profile = Profile::load(&self.profile()).expect("a profile");
         let plan = Plan::make(&profile, &store).expect("a plan");
         let mut runner = Process::of(BANTAM, &home);
-        let rows = session::run(&plan, &mut Exhaustive::of(&plan), &mut runner, &mut store, &mut [], &Cancel::new()).expect("stores");
+        let rows = session::run(&plan, &mut Exhaustive::of(&plan), &mut runner, &mut store, &mut [], &Cancel::new())
+            .expect("stores");
         let advice = advise(&rows, &profile);
         (rows, advice)
     }

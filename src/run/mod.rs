@@ -139,6 +139,7 @@ pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
         bail!("no run is called '{named}'; runs of these profiles are stored: {known}");
     };
     let rows = workplace.store.rows(&run.id)?;
-    let profile = Profile::from_resolved(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
+    let profile =
+        Profile::from_resolved(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
     Ok(Done::of(run, rows, &profile, false))
 }

@@ -5,7 +5,9 @@ use crate::library::suites;
 use crate::run::engine;
 use anyhow::{Context, Result, bail};
 use bantam_core::profile::{self, Profile, RecipeRef};
-use bantam_core::record::{Ask, Conditions, Engine, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
+use bantam_core::record::{
+    Ask, Conditions, Engine, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
+};
 use bantam_core::unit::{Bytes, Unit};
 use bantam_host::card::{Card, Fact};
 use bantam_lab::Recipe;

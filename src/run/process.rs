@@ -1,9 +1,11 @@
 //! The runner that measures: trials in a worker process, which may crash, hang or run out of memory without taking the
 //! session along.
 //!
-//! A worker keeps its model, and does one trial of a variant after the other for as long as all goes well. Whatever goes
+//! A worker keeps its model, and does one task of a variant after the other for as long as all goes well. Whatever goes
 //! wrong costs the one trial, for the next one gets a new worker; so does another variant, or the same with other
-//! settings, so that no trial's numbers hold anything of another model's.
+//! settings, so that no trial's numbers hold anything of another model's. A speed shape gets a worker of its own, since
+//! its peak memory is the one that is shown of a variant: what earlier tasks left (pages of the program, caches) is a few
+//! MiB, which matters beside a small model.
 //!
 //! The worker is this same binary (`bantam worker`). Its stdin stays open while it is wanted, its stdout carries the
 //! protocol, its stderr goes to a log that is kept, one for each trial.
@@ -55,7 +57,10 @@ impl Process {
         let trial = &told.measure.trial;
         let settings = Settings::of(told.measure);
         let log = self.home.log(&trial.id);
-        let waiting = self.waiting.take().filter(|worker| worker.settings.as_ref() == Some(&settings));
+        // the peak memory of a speed shape is the variant's: no task's leavings may be in it
+        let alone = matches!(trial.ask, Ask::Speed(_));
+        let suits = |worker: &Worker| !alone && worker.settings.as_ref() == Some(&settings);
+        let waiting = self.waiting.take().filter(suits);
         if let Some(worker) = waiting.and_then(|worker| worker.again(&log)) {
             match self.converse(worker, told, limits, say) {
                 // it held what earlier trials left there, too: only a worker of its own tells whether the trial fits
@@ -85,9 +90,9 @@ impl Process {
             worker.leave();
             return Err(beside_the_point(&last).into());
         };
-        match summary.stays {
-            true => self.waiting = Some(worker),
-            false => worker.leave(),
+        match &told.measure.trial.ask {
+            Ask::Task(_) if summary.stays => self.waiting = Some(worker),
+            Ask::Task(_) | Ask::Speed(_) => worker.leave(),
         }
         Ok(*summary)
     }
@@ -173,10 +178,8 @@ impl Runner for Process {
     fn run(&mut self, measure: &Measure, cancel: &Cancel, say: &mut dyn FnMut(Event)) -> Outcome {
         let (started, clock) = (now(), Instant::now());
         let trial = &measure.trial;
-        let limits = Limits {
-            time: trial.conditions.timeout.and_then(|t| Duration::try_from_secs_f64(t.0).ok()),
-            cancel,
-        };
+        let limits =
+            Limits { time: trial.conditions.timeout.and_then(|t| Duration::try_from_secs_f64(t.0).ok()), cancel };
         let mut told = Told { measure, items: Vec::new(), samples: Vec::new(), load: None };
         let ended = self.measure(&mut told, &limits, say);
         let wall = Seconds(clock.elapsed().as_secs_f64());

@@ -111,7 +111,14 @@ impl Scene {
         let plan = self.plan();
         let mut said = Vec::new();
         let mut write = |event: &Event| said.push(word(event));
-        let rows = session::run(&plan, &mut Exhaustive::of(&plan), &mut self.mock, &mut self.store, &mut [&mut write, also], &self.cancel);
+        let rows = session::run(
+            &plan,
+            &mut Exhaustive::of(&plan),
+            &mut self.mock,
+            &mut self.store,
+            &mut [&mut write, also],
+            &self.cancel,
+        );
         (rows.expect("stores").into_iter().map(|row| row.outcome.result).collect(), said)
     }
 
@@ -221,7 +228,8 @@ fn repeats_of_an_interrupted_speed_trial_count() {
     let plan = scene.plan();
     // a runner that dies after its second repeat
     scene.mock.answers.get_mut(&speed).expect("in the table").samples.truncate(2);
-    session::run(&plan, &mut Exhaustive::of(&plan), &mut scene.mock, &mut scene.store, &mut [&mut stop], &scene.cancel).expect("stores");
+    session::run(&plan, &mut Exhaustive::of(&plan), &mut scene.mock, &mut scene.store, &mut [&mut stop], &scene.cancel)
+        .expect("stores");
     assert_eq!(scene.store.samples_of(&speed).expect("reads").len(), 2);
 
     scene.cancel = Cancel::new();
@@ -245,7 +253,14 @@ fn a_full_disk_ends_the_session_and_keeps_what_was_finished() {
     scene.store.fill_up_after(20);
     let mut heard = 0;
     let mut count = |event: &Event| heard += usize::from(matches!(event, Event::Item { .. }));
-    let error = session::run(&plan, &mut Exhaustive::of(&plan), &mut scene.mock, &mut scene.store, &mut [&mut count], &scene.cancel);
+    let error = session::run(
+        &plan,
+        &mut Exhaustive::of(&plan),
+        &mut scene.mock,
+        &mut scene.store,
+        &mut [&mut count],
+        &scene.cancel,
+    );
     let error = error.expect_err("no room").to_string();
     assert!(error.contains("no room left") && error.contains("free some space"), "{error}");
     assert!(scene.cancel.is_cancelled(), "nothing may go on");

@@ -210,11 +210,8 @@ impl Bench {
 
 impl Resident {
     fn load(request: &Measure, source: ModelSource) -> Result<Resident> {
-        let options = LoadOptions {
-            max_length: source.max_length,
-            adapter: source.adapter.clone(),
-            ..LoadOptions::default()
-        };
+        let options =
+            LoadOptions { max_length: source.max_length, adapter: source.adapter.clone(), ..LoadOptions::default() };
         let start = Instant::now();
         let model = models::load_any(&source.place, &options)
             .with_context(|| format!("{} does not load", request.trial.variant.label()))?;
@@ -229,7 +226,7 @@ impl Resident {
         match (memory::own_peak(&Roots::default()), &self.peak, &load.by) {
             (Reading::Known(now), Reading::Known(loading), Some(_)) => Reading::Known(Figure {
                 value: now.value.max(loading.value),
-                how: format!("{}, of loading the model and of this trial", now.how),
+                how: format!("{}, reset before the trial; not less than while loading", now.how),
                 ..now
             }),
             (peak, ..) => peak,

@@ -13,7 +13,13 @@ use bantam_host::speed::{Protocol, Timed};
 use bantam_model::encoder::{Encoder, Input};
 use bantam_model::{self as model, Cache, Model, Span};
 
-pub fn measure(request: &Measure, shape: Shape, model: &Loaded, cancel: &Cancel, replies: &Replies) -> Result<Measured> {
+pub fn measure(
+    request: &Measure,
+    shape: Shape,
+    model: &Loaded,
+    cancel: &Cancel,
+    replies: &Replies,
+) -> Result<Measured> {
     let (vocab, output) = match model {
         Loaded::Decoder(model) => {
             let (most, needed) = (model.max_length(), shape.prompt + shape.output);

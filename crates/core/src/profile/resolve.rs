@@ -166,8 +166,7 @@ impl Check<'_> {
 
     fn objective(&self, raw: RawObjective) -> Result<Objective, Error> {
         let default = Objective::default();
-        let (margin, confidence) =
-            (raw.margin.unwrap_or(default.margin), raw.confidence.unwrap_or(default.confidence));
+        let (margin, confidence) = (raw.margin.unwrap_or(default.margin), raw.confidence.unwrap_or(default.confidence));
         Ok(Objective {
             prefer: raw.prefer.unwrap_or(default.prefer),
             margin: self.within("objective.margin", margin, 0.0, 1.0)?,

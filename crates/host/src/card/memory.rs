@@ -153,10 +153,8 @@ mod tests {
 
     #[test]
     fn a_mark_that_does_not_come_down_is_told() {
-        let tree = Tree::new(&[
-            ("proc/self/status", "VmHWM:\t 90000 kB\nVmRSS:\t 2048 kB\n"),
-            ("proc/self/clear_refs", ""),
-        ]);
+        let tree =
+            Tree::new(&[("proc/self/status", "VmHWM:\t 90000 kB\nVmRSS:\t 2048 kB\n"), ("proc/self/clear_refs", "")]);
         let reason = reset_own_peak(&tree.roots()).expect_err("it stayed");
         assert!(reason.contains("does not reset it"), "{reason}");
         tree.set("proc/self/status", "VmHWM:\t 2050 kB\nVmRSS:\t 2048 kB\n");
