@@ -1,9 +1,7 @@
-//! One run of a profile, whole: read it, plan it, do what is missing, decide. The workbench and every headless command
+//! One run of a profile, whole: read it, fetch what it names, plan it, do what is missing, decide. The workbench and every headless command
 //! call this and nothing beside it, so that nothing exists on only one of them.
 
 use crate::library::home::Home;
-use crate::library::models;
-use crate::library::suites;
 use crate::run::plan::Plan;
 use crate::run::process::Process;
 use crate::run::schedule::Exhaustive;
@@ -13,13 +11,13 @@ use bantam_core::cancel::Cancel;
 use bantam_core::event::Observer;
 use bantam_core::profile::Profile;
 use bantam_core::record::{Row, Run};
-use bantam_hub as hub;
 use bantam_verdict::recommend::{Advice, advise};
 use bantam_verdict::store::Store;
 use std::path::Path;
 
 mod at_chance;
 pub mod engine;
+pub mod fetch;
 pub mod plan;
 pub mod process;
 pub mod protocol;
@@ -81,22 +79,6 @@ pub fn profile(named: &Path) -> Result<Profile> {
         );
     }
     Ok(Profile::load(named)?)
-}
-
-/// The models of the hub that a profile names and that are not here, or not whole.
-pub fn models_to_fetch(profile: &Profile) -> Vec<hub::Name> {
-    profile.models.iter().filter_map(|name| models::to_fetch(name)).collect()
-}
-
-/// The data of the hub that a profile's suites name and that is not here, or not whole.
-///
-/// # Errors
-/// Where a suite cannot be read.
-pub fn data_to_fetch(profile: &Profile) -> Result<Vec<hub::DataName>> {
-    let found = profile.suites.iter().map(|name| suites::to_fetch(name)).collect::<Result<Vec<_>>>()?;
-    let mut all = found.concat();
-    all.dedup();
-    Ok(all)
 }
 
 /// Plans a profile. `fresh` forgets what the store has of it, so that everything is measured again.

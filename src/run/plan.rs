@@ -13,6 +13,11 @@ use bantam_host::card::{Card, Fact};
 use bantam_lab::Recipe;
 use bantam_verdict::store::{self, Store};
 
+/// Parameters of a model whose passes are too short to share.
+const SMALL: u64 = 32_000_000;
+/// More batches at a time would take more memory than the model.
+const MOST_LANES: usize = 16;
+
 /// What a session will do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -155,6 +160,18 @@ impl Plan {
             }
         }
         Ok(Plan { run, variants, done, host })
+    }
+
+    /// How many batches of the trial's items are answered at the same time. Threads that share the passes of a small model
+    /// wait for each other most of the time, so each takes batches of its own there. That takes memory, and is done only
+    /// where a speed shape tells the variant's.
+    pub fn lanes(&self, trial: &Trial) -> usize {
+        let is_small = trial.variant.model.parameters <= SMALL;
+        let has_speed = || self.run.trials.iter().any(|other| matches!(other.ask, Ask::Speed(_)));
+        match trial.ask {
+            Ask::Task(_) if is_small && has_speed() => trial.conditions.threads.clamp(1, MOST_LANES),
+            _ => 1,
+        }
     }
 
     /// How many trials have no result yet.

@@ -37,10 +37,14 @@ pub struct Measure {
     pub place: Place,
     /// Items that are not to be asked again.
     pub answered: BTreeSet<usize>,
+    /// The only items to be asked now; None for all.
+    pub block: Option<BTreeSet<usize>>,
     /// Repeats that count as measured.
     pub samples: Vec<SpeedSample>,
     /// Bytes a second that the host's memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
+    /// Batches of a task's items that are answered at the same time, each on one thread; 1 where all threads share one.
+    pub lanes: usize,
 }
 
 /// A variant's files.

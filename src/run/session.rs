@@ -15,7 +15,7 @@ use bantam_core::event::{Event, Observer};
 use bantam_core::record::{Ask, Failure, Id, Outcome, Reading, Row, Trial, Variant, Warning};
 use bantam_core::unit::Seconds;
 use bantam_verdict::store::{self, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Does what the store has not got of a plan, and gives all its rows. After a [`Cancel`], the rows so far.
@@ -145,9 +145,11 @@ impl Session<'_, '_> {
         let measure = Measure {
             trial: trial.clone(),
             place: prepared.place.clone(),
-            answered: self.not_to_be_asked(work)?,
+            answered: self.store.answered(&trial.id)?,
+            block: work.items.clone(),
             samples: self.store.samples_of(&trial.id)?,
             bandwidth: self.plan.host.bandwidth.clone(),
+            lanes: self.plan.lanes(trial),
         };
         self.tell(&Event::Started { trial: trial.id.clone() });
         let mut kept = Ok(());
@@ -173,15 +175,6 @@ impl Session<'_, '_> {
             return Ok(());
         }
         self.finish(trial, outcome)
-    }
-
-    /// The items that are there, and those that come another time.
-    fn not_to_be_asked(&self, work: &Work) -> store::Result<BTreeSet<usize>> {
-        let mut answered = self.store.answered(&work.trial.id)?;
-        if let (Some(block), Ask::Task(task)) = (&work.items, &work.trial.ask) {
-            answered.extend((0..task.items).filter(|index| !block.contains(index)));
-        }
-        Ok(answered)
     }
 
     fn lacks_items(&self, trial: &Trial) -> store::Result<bool> {

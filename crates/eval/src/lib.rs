@@ -86,7 +86,7 @@ mod table;
 mod task;
 pub mod tokens;
 
-pub use ask::{Asked, ask};
+pub use ask::{Asked, ask, batches_of};
 pub use error::Error;
 pub use load::{OnHub, data_on_hub, load, load_with};
 pub use model::{

@@ -14,7 +14,7 @@ use crate::library::models::{self, Loaded};
 use crate::run::protocol::{self, Load, Measure, Reply, Request, Summary};
 use anyhow::{Context, Result, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{Ask, Conditions, Failure, Figure, Id, Place, Provenance, Reading, Warning, WarningKind};
+use bantam_core::record::{Ask, Failure, Figure, Id, Place, Provenance, Reading, Warning, WarningKind};
 use bantam_core::unit::{Seconds, Unit};
 use bantam_host::card::{Roots, memory};
 use bantam_model::LoadOptions;
@@ -140,7 +140,7 @@ struct ModelSource {
 
 impl Bench {
     fn measure(&mut self, request: &Measure, cancel: &Cancel, replies: &Replies) -> Result<Summary, Failure> {
-        self.start_threads(&request.trial.conditions)?;
+        self.start_threads(request)?;
         let error = |error| Failure::Error { message: sentence(&error) };
         let (resident, load) = self.load(request).map_err(error)?;
         replies.say(&Reply::Loaded(load.clone()));
@@ -151,7 +151,7 @@ impl Bench {
         let Measured { energy, ceiling, mut warnings } = measured.map_err(error)?;
         warnings.extend(widened(&resident.model));
         Ok(Summary {
-            peak_memory: resident.peak_since(&load),
+            peak_memory: resident.peak_since(&load, request.lanes),
             energy,
             disk: disk(request),
             ceiling,
@@ -162,7 +162,8 @@ impl Bench {
     }
 
     /// Starts the threads that all kernels share, as many as the profile says; once in a process.
-    fn start_threads(&mut self, conditions: &Conditions) -> Result<(), Failure> {
+    fn start_threads(&mut self, request: &Measure) -> Result<(), Failure> {
+        let conditions = &request.trial.conditions;
         let threads = conditions.threads;
         match self.threads {
             None => {}
@@ -222,15 +223,19 @@ impl Resident {
 
     /// The most that a process holds which loads the model and does this trial with it. A worker that had the model
     /// already set its mark back before the trial; the mark of loading counts for it, too.
-    fn peak_since(&self, load: &Load) -> Reading {
-        match (memory::own_peak(&Roots::default()), &self.peak, &load.by) {
-            (Reading::Known(now), Reading::Known(loading), Some(_)) => Reading::Known(Figure {
-                value: now.value.max(loading.value),
-                how: format!("{}, reset before the trial; not less than while loading", now.how),
-                ..now
-            }),
-            (peak, ..) => peak,
+    fn peak_since(&self, load: &Load, lanes: usize) -> Reading {
+        let mut peak = match memory::own_peak(&Roots::default()) {
+            Reading::Known(peak) => peak,
+            missing => return missing,
+        };
+        if let (Some(_), Reading::Known(loading)) = (&load.by, &self.peak) {
+            peak.value = peak.value.max(loading.value);
+            peak.how += ", reset before the trial; not less than while loading";
         }
+        if lanes > 1 {
+            peak.how += &format!(", with {lanes} batches of items at a time");
+        }
+        Reading::Known(peak)
     }
 }
 

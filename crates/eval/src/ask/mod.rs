@@ -11,6 +11,7 @@ mod result;
 
 use super::model::{Choices, Generation, LanguageModel};
 use super::task::{Item, Request, Task};
+use crate::material::Material;
 use anyhow::{Context, Result};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::ItemResult;
@@ -66,6 +67,17 @@ pub fn ask(
         }
     }
     Ok(asked)
+}
+
+/// The items that [`ask`] would put to the model together, by their indices: asked batch by batch, on several threads, they
+/// give what they give in one go. None where the model first reads what all items need.
+pub fn batches_of(task: &Task, skip: &BTreeSet<usize>) -> Option<Vec<Vec<usize>>> {
+    if matches!(task.material, Material::Corpus(..) | Material::Train(..)) {
+        return None;
+    }
+    let left: Vec<&Item> = task.items.iter().filter(|item| !skip.contains(&item.index)).collect();
+    let indices = |batch: &[&Item]| batch.iter().map(|item| item.index).collect();
+    Some(batches(&left, &task.generation).map(indices).collect())
 }
 
 fn batches<'a>(items: &'a [&'a Item], generation: &Generation) -> impl Iterator<Item = &'a [&'a Item]> {
