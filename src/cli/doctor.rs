@@ -2,19 +2,24 @@
 
 use super::Exit;
 use super::args::Doctor;
+use crate::run::engine;
 use anyhow::{Context, Result};
 use bantam_host::doctor::doctor;
 
 pub fn run(args: Doctor) -> Result<Exit> {
     let found = doctor();
+    let engine = engine::here();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&found).context("printing the examination")?);
+        let mut json = serde_json::to_value(&found).context("printing the examination")?;
+        json["engine"] = serde_json::to_value(&engine).context("printing the examination")?;
+        println!("{}", serde_json::to_string_pretty(&json).context("printing the examination")?);
         return Ok(Exit::Done);
     }
     println!("Host");
     for (name, value) in found.card.lines() {
         println!("  {name:<18} {value}");
     }
+    println!("  {:<18} {engine}", "engine");
     println!("\nEnergy meters");
     for meter in &found.meters {
         println!("  ✓ {}: moves plausibly, {} under full load", meter.meter.name, meter.watts);

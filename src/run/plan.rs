@@ -100,7 +100,7 @@ impl Host {
                 Fact::Known(bandwidth) => Ok(bandwidth.bytes_per_second),
                 Fact::Unknown { reason } => Err(reason.clone()),
             },
-            doubts: card.doubts(),
+            doubts: card.warnings(),
             threads: card.threads(),
             words: format!(
                 "{}, {} threads, {}",

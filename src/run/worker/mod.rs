@@ -5,7 +5,7 @@
 //! Its stdout is the protocol's; everything else that is said goes to stderr. After a failure it leaves, too, so that
 //! nothing of what failed is there for the next trial.
 
-mod gauge;
+mod meters;
 mod prepare;
 mod speed;
 mod task;

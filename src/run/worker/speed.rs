@@ -1,6 +1,6 @@
 //! A speed trial: the shape's requests timed on the loaded model, with the meters read around each phase.
 
-use super::gauge::{Energy, Pulses, Strained};
+use super::meters::{ActivityWatch, Energy, Pulses};
 use super::{Measured, Replies};
 use crate::library::models::Loaded;
 use crate::run::protocol::{Measure, Reply};
@@ -34,7 +34,7 @@ pub fn measure(
     };
     let conditions = &request.trial.conditions;
     let mut energy = Energy::begin(conditions);
-    let strained = Strained::begin();
+    let activity = ActivityWatch::begin();
     let pulses = Pulses::start(replies, energy.sampler());
     let clock = Monotonic::new();
     let protocol = Protocol::new(Shape { output, ..shape }, vocab as u32, conditions, &clock, cancel)?;
@@ -42,15 +42,15 @@ pub fn measure(
     let mut say = |sample: &_| replies.say(&Reply::Sample(Box::new(Clone::clone(sample))));
     let measured = protocol.measure(&mut timed, &mut energy, request.samples.clone(), &mut say)?;
     let Some(measured) = measured else { anyhow::bail!("cancelled") };
-    let strained = strained.end();
-    let (energy, doubts) = energy.end(conditions);
+    let activity = activity.end();
+    let (energy, drift) = energy.end(conditions);
     Ok(Measured {
         energy,
         ceiling: match model {
             Loaded::Decoder(model) => ceiling(request, shape, model),
             Loaded::Encoder(_) => Reading::missing("an encoder decodes nothing"),
         },
-        warnings: [measured.doubts(conditions), strained, doubts, in_pieces(model, shape)].concat(),
+        warnings: [measured.warnings(conditions), activity, drift, in_pieces(model, shape)].concat(),
     })
 }
 

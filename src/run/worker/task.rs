@@ -1,6 +1,6 @@
 //! A task trial: the suite's items put to the model, each said as soon as it is answered.
 
-use super::gauge::Pulses;
+use super::meters::Pulses;
 use super::{Measured, Replies};
 use crate::library::models::Loaded;
 use crate::library::suites;

@@ -26,14 +26,14 @@ const BUSY: Duration = Duration::from_millis(50);
 const TELLING: Duration = Duration::from_millis(500);
 
 /// The kernel's counters since the timing began; a score does not mind what a timing does.
-pub struct Strained {
+pub struct ActivityWatch {
     counters: Counters,
     since: Instant,
 }
 
-impl Strained {
-    pub fn begin() -> Strained {
-        Strained { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
+impl ActivityWatch {
+    pub fn begin() -> ActivityWatch {
+        ActivityWatch { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
     }
 
     /// What makes the numbers in between doubtful.
@@ -42,7 +42,7 @@ impl Strained {
             return Vec::new();
         }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Counters::read(&Roots::default(), &own()).since(&self.counters).doubts(cpus)
+        Counters::read(&Roots::default(), &own()).since(&self.counters).warnings(cpus)
     }
 }
 
@@ -116,8 +116,8 @@ impl Metered {
 fn find(conditions: &Conditions) -> Result<Sampler, String> {
     let clock = Monotonic::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let proven = meter::find(&Places::default()).prove(&clock, &mut || meter::spin(cpus, BUSY));
-    let found = proven.choose(Device::Cpu, conditions.tdp_watts.and_then(estimate));
+    let verified = meter::find(&Places::default()).verify(&clock, &mut || meter::spin(cpus, BUSY));
+    let found = verified.choose(Device::Cpu, conditions.tdp_watts.and_then(estimate));
     if found.meters.is_empty() {
         return Err(format!("{}; give measure.tdp_watts for an estimate", found.why_none()));
     }
