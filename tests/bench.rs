@@ -4,12 +4,15 @@
 use bantam::library::home::Home;
 use bantam::run::plan::Plan;
 use bantam::run::process::Process;
+use bantam::run::protocol::{self, Load, Reply, Request, Summary};
+use bantam::run::schedule::Exhaustive;
 use bantam::run::session;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Event;
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
-use bantam_core::record::{Ask, Failure, Id, Row};
+use bantam_core::record::{Ask, Failure, Id, ItemResult, ItemScore, Reading, Row};
+use bantam_core::unit::Seconds;
 use bantam_verdict::store::Store;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -57,14 +60,22 @@ impl Bench {
 
     fn run_until(&self, program: &Path, plan: &Plan, mut observe: &mut dyn FnMut(&Event), cancel: &Cancel) -> Vec<Row> {
         let mut runner = Process::of(program, &self.home());
-        session::run(plan, &mut runner, &mut self.store(), &mut [&mut observe], cancel).expect("stores")
+        session::run(plan, &mut Exhaustive::of(plan), &mut runner, &mut self.store(), &mut [&mut observe], cancel)
+            .expect("stores")
     }
 
     /// The same in a process of its own, which tells its events on stdout.
     fn elsewhere(&self) -> Elsewhere {
+        self.elsewhere_stopping_after("nothing")
+    }
+
+    /// The same, which waits after the first of these words until it may go on.
+    fn elsewhere_stopping_after(&self, word: &str) -> Elsewhere {
         let mut child = Command::new(std::env::current_exe().expect("a test is a program"))
             .args(["--exact", "a_session_for_the_others", "--nocapture", "--test-threads=1"])
             .env("BANTAM_TEST_SESSION", self.dir.path())
+            .env("BANTAM_TEST_STOP", word)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -94,6 +105,10 @@ impl Elsewhere {
         }
     }
 
+    fn go_on(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     fn kill(mut self) {
         self.child.kill().expect("kills");
         self.child.wait().expect("waits");
@@ -113,13 +128,19 @@ fn a_session_for_the_others() {
     let profile = Profile::load(&Path::new(&dir).join("quick.toml")).expect("a profile");
     let mut store = Store::open(&home.store()).expect("opens");
     let plan = Plan::make(&profile, &store).expect("a plan");
+    let mut stop = std::env::var("BANTAM_TEST_STOP").ok();
     let mut say = |event: &Event| {
         use std::io::Write;
         // whoever listens may have gone
         let _ = writeln!(std::io::stdout(), "{}", told(event));
+        if stop.take_if(|word| told(event).starts_with(word.as_str())).is_some() {
+            // until the other end closes it
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).expect("reads");
+        }
     };
     let mut runner = Process::of(BANTAM, &home);
-    session::run(&plan, &mut runner, &mut store, &mut [&mut say], &Cancel::new()).expect("stores");
+    session::run(&plan, &mut Exhaustive::of(&plan), &mut runner, &mut store, &mut [&mut say], &Cancel::new())
+        .expect("stores");
 }
 
 fn told(event: &Event) -> String {
@@ -211,7 +232,7 @@ fn after_kill_9_of_the_session_only_what_is_missing_is_asked() {
         session.until("item ");
         let workers = children(session.child.id());
         session.kill();
-        workers.into_iter().for_each(assert_ends);
+        workers.into_iter().for_each(await_end);
         let now = bench.answered(&trial);
         assert!(now.is_superset(&before) && now.len() > before.len(), "{before:?} {now:?}");
         before = now;
@@ -225,14 +246,17 @@ fn after_kill_9_of_the_session_only_what_is_missing_is_asked() {
     assert_eq!(rows[0].outcome.items, whole[0].outcome.items, "in four pieces or in one, the same");
 }
 
-/// The kernel kills a worker with its session, shortly after.
+/// Waits until a process has ended, which the kernel sees to: a worker outlives its session only by that moment.
 #[cfg(target_os = "linux")]
-fn assert_ends(worker: u32) {
-    let ended = (0..500).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        std::fs::read_to_string(format!("/proc/{worker}/stat")).map_or(true, |stat| stat.contains(") Z"))
-    });
-    assert!(ended, "worker {worker} outlived its session");
+fn await_end(process: u32) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = Pid::from_raw(process as i32).expect("no process has number 0");
+    // no file descriptor means that it is gone altogether; otherwise it becomes readable at its end
+    let Ok(fd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let patience = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+    let ends = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&patience)).expect("waits");
+    assert_eq!(ends, 1, "process {process} goes on");
 }
 
 #[test]
@@ -293,6 +317,165 @@ fn a_worker_without_memory_is_an_outcome_with_its_reason() {
         panic!("{:?}", rows[0].outcome.result)
     };
     assert!(failure.sentence().contains("memory"), "{}", failure.sentence());
+}
+
+/// Not a test: a worker that answers every item of every task at once, but for one task, which it hangs or crashes in.
+#[test]
+fn a_worker_for_the_others() {
+    let Some(how) = std::env::var_os("BANTAM_TEST_WORKER") else { return };
+    let mut out = std::fs::File::create("/dev/fd/3").expect("the script opens it");
+    let mut say = |reply: &Reply| protocol::write(&mut out, reply).expect("writes");
+    let mut done = None;
+    for line in std::io::stdin().lines() {
+        let Ok(Request::Measure(measure)) = protocol::read(&line.expect("reads")) else { panic!("nothing is made") };
+        let Ask::Task(task) = &measure.trial.ask else { panic!("no speed is measured") };
+        say(&Reply::Begun);
+        eprintln!("asked {}", task.task);
+        let load = Load { seconds: Seconds(0.5), by: done.clone() };
+        say(&Reply::Loaded(load.clone()));
+        let wrong = task.task == "extract" && how != "work";
+        (0..task.items).take(if wrong { 3 } else { usize::MAX }).for_each(|index| say(&Reply::Item(item(index))));
+        match how.to_str() {
+            Some("hang") if wrong => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink())),
+            Some("crash") if wrong => std::process::abort(),
+            _ => {}
+        }
+        let missing = || Reading::missing("made up");
+        say(&Reply::Done(Box::new(Summary {
+            peak_memory: missing(),
+            energy: missing(),
+            disk: missing(),
+            ceiling: missing(),
+            load,
+            warnings: Vec::new(),
+            stays: true,
+        })));
+        done.get_or_insert(measure.trial.id);
+    }
+}
+
+fn item(index: usize) -> Box<ItemResult> {
+    let scores = vec![ItemScore { metric: Metric::Acc, value: 1.0, weight: 1.0 }];
+    let (choice, target, answer, logprobs) = (None, None, None, Vec::new());
+    let slices = Default::default();
+    Box::new(ItemResult { index, scores, choice, target, answer, logprobs, slices, pair: None, tokens: 1 })
+}
+
+/// Three tasks, of which the worker of [`a_worker_for_the_others`] does not survive the second.
+#[cfg(unix)]
+fn three_tasks_with(how: &str, timeout: &str) -> (Bench, Vec<Row>) {
+    use std::os::unix::fs::PermissionsExt;
+    let suites = "['routing', 'extract', 'sentiment']";
+    let bench = Bench::new(&format!("{}timeout = '{timeout}'\n", ONE_TASK.replace("['routing']", suites)));
+    let script = bench.dir.path().join("worker");
+    let this = std::env::current_exe().expect("a test is a program");
+    // the test's own words go to stdout, which is the protocol's
+    let text = format!(
+        "#!/bin/sh\nexec env BANTAM_TEST_WORKER={how} '{}' --exact a_worker_for_the_others --nocapture 3>&1 >/dev/null\n",
+        this.display()
+    );
+    std::fs::write(&script, text).expect("writes");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("may");
+    let rows = bench.run_as(&script, &bench.plan(), &mut |_| {});
+    (bench, rows)
+}
+
+/// What the trials' own logs say.
+#[cfg(unix)]
+fn logs(bench: &Bench, rows: &[Row]) -> Vec<String> {
+    let log = |row: &Row| std::fs::read_to_string(bench.home().log(&row.trial.id)).expect("it has one");
+    let own = |text: String| text.lines().filter(|line| line.starts_with("asked")).collect::<Vec<_>>().join(" ");
+    rows.iter().map(log).map(own).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_resident_worker_loads_once_and_logs_every_trial_apart() {
+    let (bench, rows) = three_tasks_with("work", "5 min");
+    assert!(rows.iter().all(|row| row.outcome.result == Ok(()) && row.outcome.items.len() == 60));
+    let first = Some(rows[0].trial.id.clone());
+    let by: Vec<_> = rows.iter().map(|row| row.outcome.loaded_by.clone()).collect();
+    assert_eq!(by, [None, first.clone(), first]);
+    assert!(rows.iter().all(|row| row.outcome.load == Some(Seconds(0.5))));
+    assert_eq!(logs(&bench, &rows), ["asked routing", "asked extract", "asked sentiment"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_crash_in_the_second_of_three_trials_costs_that_one_only() {
+    let (bench, rows) = three_tasks_with("crash", "5 min");
+    let Err(Failure::Crash { message, log }) = &rows[1].outcome.result else { panic!("{:?}", rows[1].outcome.result) };
+    assert!(message.contains("SIGABRT") && log.contains("asked extract") && !log.contains("asked routing"), "{log}");
+    assert_eq!([&rows[0].outcome.result, &rows[2].outcome.result], [&Ok(()), &Ok(())]);
+    assert_eq!(rows[1].outcome.items.len(), 3, "what it had finished is kept");
+    assert_eq!(rows[1].outcome.loaded_by.as_ref(), Some(&rows[0].trial.id));
+    assert_eq!(rows[2].outcome.loaded_by, None, "by a worker of its own");
+    assert_eq!(logs(&bench, &rows), ["asked routing", "asked extract", "asked sentiment"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_hang_in_the_second_of_three_trials_costs_that_one_only() {
+    let (_bench, rows) = three_tasks_with("hang", "3 s");
+    assert_eq!(rows[1].outcome.result, Err(Failure::Timeout { seconds: 3.0 }));
+    assert_eq!([&rows[0].outcome.result, &rows[2].outcome.result], [&Ok(()), &Ok(())]);
+    assert_eq!(rows[2].outcome.loaded_by, None);
+}
+
+/// Two variants of three trials: each loads once for its tasks, and once more for its speed, which is measured alone.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_serves_one_variant_and_no_speed_shape_after_a_task() {
+    let profile = ONE_TASK
+        .replace("suites", "recipes = ['base', 'Q8_0']\nsuites")
+        .replace("['routing']", "['routing', 'sentiment']")
+        .replace("limit = 60\nspeed = []", "limit = 8\nbudget = '0.1 s'\nspeed = [{ prompt = 8, output = 4 }]");
+    let rows = Bench::new(&profile).run(&mut |_| {});
+    assert!(rows.iter().all(|row| row.outcome.result == Ok(())), "{rows:?}");
+    let by: Vec<_> = rows.iter().map(|row| row.outcome.loaded_by.clone()).collect();
+    let id = |i: usize| Some(rows[i].trial.id.clone());
+    assert_eq!(by, [None, id(0), None, None, id(3), None]);
+    let how = |row: &Row| row.outcome.peak_memory.known().expect("Linux tells it").how.clone();
+    assert_eq!((how(&rows[0]).as_str(), how(&rows[2]).as_str()), ("VmHWM of the worker", "VmHWM of the worker"));
+    assert!(how(&rows[1]).contains("reset before the trial"), "{}", how(&rows[1]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn kill_9_of_a_worker_between_two_trials_costs_nothing() {
+    let bench = Bench::new(&ONE_TASK.replace("['routing']", "['routing', 'sentiment']"));
+    let mut session = bench.elsewhere_stopping_after("finished");
+    session.until("finished");
+    let workers = children(session.child.id());
+    assert_eq!(workers.len(), 1, "it waits for the next trial");
+    signal(workers[0], "-KILL");
+    await_end(workers[0]);
+    session.go_on();
+    session.until("ended");
+    session.end();
+    let run = bench.store().latest("quick").expect("reads").expect("there is one");
+    let rows = bench.store().rows(&run.id).expect("reads");
+    assert_eq!([&rows[0].outcome.result, &rows[1].outcome.result], [&Ok(()), &Ok(())]);
+    assert_eq!(rows[1].outcome.loaded_by, None, "by another worker");
+}
+
+#[test]
+fn a_cancel_in_the_second_trial_keeps_the_first_and_the_items() {
+    let bench = Bench::new(&ONE_TASK.replace("['routing']", "['routing', 'sentiment']"));
+    let cancel = Cancel::new();
+    let mut asked = 0;
+    let mut count = |event: &Event| {
+        asked += usize::from(matches!(event, Event::Item { .. }));
+        if asked == 65 {
+            cancel.cancel();
+        }
+    };
+    let rows = bench.run_until(BANTAM.as_ref(), &bench.plan(), &mut count, &cancel);
+    assert_eq!(rows.len(), 1, "the cancelled one has no outcome");
+    let mut rest = Vec::new();
+    let rows = bench.run(&mut |event| items_asked(event, &mut rest));
+    assert!(rows.len() == 2 && rows.iter().all(|row| row.outcome.result == Ok(())));
+    assert_eq!(asked + rest.len(), 120);
 }
 
 #[cfg(unix)]

@@ -5,6 +5,7 @@ use assert_cmd::Command;
 use bantam::library::home::Home;
 use bantam::run::plan::Plan;
 use bantam::run::process::Process;
+use bantam::run::schedule::Exhaustive;
 use bantam::run::session;
 use bantam_core::cancel::Cancel;
 use bantam_core::metric::Metric;
@@ -49,7 +50,8 @@ impl Scene {
         let profile = Profile::load(&self.profile()).expect("a profile");
         let plan = Plan::make(&profile, &store).expect("a plan");
         let mut runner = Process::of(BANTAM, &home);
-        let rows = session::run(&plan, &mut runner, &mut store, &mut [], &Cancel::new()).expect("stores");
+        let rows = session::run(&plan, &mut Exhaustive::of(&plan), &mut runner, &mut store, &mut [], &Cancel::new())
+            .expect("stores");
         let advice = advise(&rows, &profile);
         (rows, advice)
     }

@@ -1,9 +1,8 @@
 //! Profiles that a command's arguments make up: `bench`, `eval` and `compare` are small runs of their own.
 
 use crate::library::models;
-use bantam_core::profile::{Constraints, Measure, Objective, Prefer, Profile, RecipeRef};
+use bantam_core::profile::{Constraints, Measure, Objective, Profile, RecipeRef};
 use bantam_core::record::Shape;
-use bantam_core::unit::Seconds;
 use std::path::Path;
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.
@@ -15,22 +14,9 @@ pub fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
         models,
         recipes,
         suites: vec![],
-        measure: Measure {
-            speed: vec![],
-            threads: None,
-            seed: 1,
-            limit: None,
-            max_length: None,
-            half_width: 0.02,
-            budget: Seconds(10.0),
-            min_repeats: 5,
-            timeout: None,
-            memory_limit: None,
-            tdp_watts: None,
-            idle: Seconds(1.0),
-        },
+        measure: Measure { speed: vec![], ..Measure::default() },
         constraints: Constraints::default(),
-        objective: Objective { prefer: Prefer::Smallest, margin: 0.02, confidence: 0.95, reference: None, tasks: None },
+        objective: Objective::default(),
     }
 }
 

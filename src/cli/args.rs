@@ -174,9 +174,9 @@ pub struct Bench {
     /// Threads [default: all cores]
     #[arg(long, short, value_parser = at_least_one)]
     pub threads: Option<usize>,
-    /// Time to spend on each, at most
-    #[arg(long, default_value = "10 s")]
-    pub budget: String,
+    /// Time to spend on each, at most [default: 10 s]
+    #[arg(long)]
+    pub budget: Option<String>,
     #[command(flatten)]
     pub common: Common,
 }

@@ -24,7 +24,9 @@ pub fn run(args: Bench) -> Result<Exit> {
     let mut profile = adhoc::profile("bench", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     profile.measure.speed = vec![adhoc::shape(args.prompt, args.output)?];
     profile.measure.threads = args.threads;
-    profile.measure.budget = args.budget.parse::<Seconds>().map_err(|e| anyhow!("--budget: {e}"))?;
+    if let Some(budget) = &args.budget {
+        profile.measure.budget = budget.parse::<Seconds>().map_err(|e| anyhow!("--budget: {e}"))?;
+    }
     let done = execute(&profile, &args.common)?;
     if args.common.json {
         print_json(&done)?;

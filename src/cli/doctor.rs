@@ -2,20 +2,25 @@
 
 use super::Exit;
 use super::args::Doctor;
+use crate::run::engine;
 use crate::show::out::say;
 use anyhow::{Context, Result};
 use bantam_host::doctor::doctor;
 
 pub(super) fn run(args: Doctor) -> Result<Exit> {
     let found = doctor();
+    let engine = engine::here();
     if args.json {
-        say!("{}", serde_json::to_string_pretty(&found).context("printing the examination")?)?;
+        let mut json = serde_json::to_value(&found).context("printing the examination")?;
+        json["engine"] = serde_json::to_value(&engine).context("printing the examination")?;
+        say!("{}", serde_json::to_string_pretty(&json).context("printing the examination")?)?;
         return Ok(Exit::Done);
     }
     say!("Host")?;
     for (name, value) in found.card.lines() {
         say!("  {name:<18} {value}")?;
     }
+    say!("  {:<18} {engine}", "engine")?;
     say!("\nEnergy meters")?;
     for meter in &found.meters {
         say!("  ✓ {}: moves plausibly, {} under full load", meter.meter.name, meter.watts)?;

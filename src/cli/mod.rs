@@ -26,6 +26,7 @@ pub use args::Args;
 
 use crate::show::out::note;
 use crate::show::sentence;
+use anyhow::Result;
 use args::Command;
 use bantam_hub as hub;
 use std::process::ExitCode;
@@ -60,7 +61,21 @@ impl Exit {
 
 /// Does one command; an error becomes one sentence on stderr and exit code 2.
 pub fn main(args: Args) -> ExitCode {
-    let done = match args.command {
+    if matches!(args.command, Some(Command::Worker)) {
+        return worker();
+    }
+    match bantam_kernels::Isa::from_env().map_err(Into::into).and_then(|_| command(args)) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => {
+            note!("bantam: {}", sentence(&error));
+            let stopped = matches!(error.downcast_ref(), Some(hub::Error::Cancelled));
+            ExitCode::from(if stopped { Exit::Interrupted } else { Exit::Usage }.code())
+        }
+    }
+}
+
+fn command(args: Args) -> Result<Exit> {
+    match args.command {
         None => workbench::run(args.profile),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Search(args)) => search::run(args),
@@ -76,15 +91,7 @@ pub fn main(args: Args) -> ExitCode {
         Some(Command::Doctor(args)) => doctor::run(args),
         Some(Command::Bundled(args)) => bundled::run(args),
         Some(Command::Completions(args)) => completions::run(args),
-        Some(Command::Worker) => return worker(),
-    };
-    match done {
-        Ok(exit) => ExitCode::from(exit.code()),
-        Err(error) => {
-            note!("bantam: {}", sentence(&error));
-            let stopped = matches!(error.downcast_ref(), Some(hub::Error::Cancelled));
-            ExitCode::from(if stopped { Exit::Interrupted } else { Exit::Usage }.code())
-        }
+        Some(Command::Worker) => unreachable!("it has gone its own way"),
     }
 }
 

@@ -4,12 +4,12 @@
 use super::args::Pull;
 use super::live::LiveBars;
 use super::{Exit, stop};
+use crate::run::fetch::{Fetching, Missing};
 use crate::show::ending;
 use crate::show::out::{note, say};
 use anyhow::Result;
-use bantam_core::cancel::Cancel;
 use bantam_core::unit::{Bytes, Seconds};
-use bantam_hub::{DataName, Error, Hub, Name, Progress, Pulled, Settings, Tally, Want};
+use bantam_hub::{Hub, Name, Progress, Pulled, Settings, Tally, Want};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -26,36 +26,36 @@ pub(super) fn run(args: Pull) -> Result<Exit> {
     let name = Name::parse(&args.model)?;
     let settings = Settings::from_env()?.offline_if(args.offline);
     let want = Want { include: args.include, quant: args.quant };
-    let pulled = pull(&name, &want, settings, args.quiet, &stop::on_signals()?)?;
+    let hub = Hub::new(settings, &stop::on_signals()?);
+    let missing = Missing::Model(name.clone());
+    let pulled = painted(args.quiet, &|say| {
+        say(Fetching::Begun(&missing));
+        let pulled = hub.pull(&name, &want, &|progress| say(Fetching::Progress(progress)))?;
+        say(Fetching::Done(&pulled));
+        Ok(pulled)
+    })?;
     say!("{}", place(&pulled).display())?;
     Ok(Exit::Done)
 }
 
-/// Pulls with progress on stderr; profiles that name models of the hub are served by this, too.
-pub(super) fn pull(
-    name: &Name,
-    want: &Want,
-    settings: Settings,
-    quiet: bool,
-    cancel: &Cancel,
-) -> Result<Pulled, Error> {
-    let hub = Hub::new(settings, cancel);
-    painted(name.to_string(), quiet, &|say| hub.pull(name, want, say))
-}
+type Work<'a, T> = &'a dyn Fn(&(dyn Fn(Fetching) + Sync)) -> Result<T>;
 
-/// The same for a split of a dataset.
-pub(super) fn pull_data(data: &DataName, settings: Settings, quiet: bool, cancel: &Cancel) -> Result<Pulled, Error> {
-    let hub = Hub::new(settings, cancel);
-    painted(data.to_string(), quiet, &|say| hub.pull_data(data, say))
-}
-
-type Work<'a> = &'a dyn Fn(&(dyn Fn(Progress) + Sync)) -> Result<Pulled, Error>;
-
-fn painted(name: String, quiet: bool, work: Work) -> Result<Pulled, Error> {
-    let painter = Mutex::new(Painter::new(name, quiet));
-    let pulled = work(&|progress| lock(&painter).on(&progress));
-    lock(&painter).end(pulled.as_ref().ok());
-    pulled
+/// Fetches with progress on stderr, one thing after the other.
+pub(super) fn painted<T>(quiet: bool, work: Work<T>) -> Result<T> {
+    let painter = Mutex::new(None::<Painter>);
+    let fetched = work(&|fetching| {
+        let mut painter = lock(&painter);
+        match (fetching, painter.as_mut()) {
+            (Fetching::Begun(missing), _) => *painter = Some(Painter::new(missing.to_string(), quiet)),
+            (Fetching::Progress(progress), Some(painter)) => painter.on(&progress),
+            (Fetching::Done(pulled), Some(painter)) => painter.end(Some(pulled)),
+            (Fetching::Progress(_) | Fetching::Done(_), None) => {}
+        }
+    });
+    if let (Err(_), Some(painter)) = (&fetched, lock(&painter).as_mut()) {
+        painter.end(None);
+    }
+    fetched
 }
 
 /// The one GGUF file, else the folder: what the other commands take as a path.
@@ -65,7 +65,7 @@ fn place(pulled: &Pulled) -> &std::path::Path {
 }
 
 /// A panic while painting left the numbers as they were.
-fn lock(painter: &Mutex<Painter>) -> std::sync::MutexGuard<'_, Painter> {
+fn lock(painter: &Mutex<Option<Painter>>) -> std::sync::MutexGuard<'_, Option<Painter>> {
     painter.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 

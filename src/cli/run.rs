@@ -2,13 +2,13 @@
 
 use super::args::{Common, Run};
 use super::progress::Printer;
-use super::pull::{pull, pull_data};
+use super::pull::painted;
 use super::{Exit, stop};
-use crate::run::{self, Done, Workplace};
+use crate::run::{self, Done, Workplace, fetch};
 use crate::show::out::{self, note};
 use anyhow::{Context, Result};
 use bantam_core::profile::Profile;
-use bantam_hub::{Settings, Want};
+use bantam_hub::Settings;
 use bantam_verdict::recommend::advice::words::words;
 use bantam_verdict::recommend::advice::{Advice, Conclusion};
 use bantam_verdict::report;
@@ -41,13 +41,10 @@ pub fn run(args: Run) -> Result<Exit> {
 pub fn execute(profile: &Profile, how: &Common) -> Result<Done> {
     let cancel = stop::on_signals()?;
     let mut workplace = Workplace::open()?;
-    // data first: it is small, and a suite that cannot be read is told before a model is fetched
-    for data in run::data_to_fetch(profile)? {
-        pull_data(&data, Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel)?;
-    }
-    for name in run::models_to_fetch(profile) {
-        let pulled = pull(&name, &Want::default(), Settings::from_env()?.offline_if(how.offline), how.quiet, &cancel);
-        pulled.with_context(|| format!("'{name}' is no folder and no model here"))?;
+    let missing = fetch::missing(profile)?;
+    if !missing.is_empty() {
+        let settings = Settings::from_env()?.offline_if(how.offline);
+        painted(how.quiet, &|say| fetch::fetch(&missing, settings.clone(), &cancel, say))?;
     }
     let plan = run::plan(profile, &mut workplace, how.fresh)?;
     let mut printer = Printer::new(how.quiet);

@@ -1,27 +1,28 @@
-//! One run of a profile, whole: read it, plan it, do what is missing, decide. The workbench and every headless command
+//! One run of a profile, whole: read it, fetch what it names, plan it, do what is missing, decide. The workbench and every headless command
 //! call this and nothing beside it, so that nothing exists on only one of them.
 
 use crate::library::home::Home;
-use crate::library::models;
-use crate::library::suites;
 use crate::run::plan::Plan;
 use crate::run::process::Process;
+use crate::run::schedule::Exhaustive;
 use anyhow::{Context, Result, bail};
 use bantam_bundled::profiles;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Observer;
 use bantam_core::profile::Profile;
 use bantam_core::record::{Row, Run};
-use bantam_hub as hub;
 use bantam_verdict::recommend::{Advice, advise};
 use bantam_verdict::store::Store;
 use std::path::Path;
 
-mod chance;
+mod at_chance;
+pub mod engine;
+pub mod fetch;
 pub mod plan;
 pub mod process;
 pub mod protocol;
 pub mod runner;
+pub mod schedule;
 pub mod session;
 pub mod worker;
 
@@ -80,22 +81,6 @@ pub fn profile(named: &Path) -> Result<Profile> {
     Ok(Profile::load(named)?)
 }
 
-/// The models of the hub that a profile names and that are not here, or not whole.
-pub fn models_to_fetch(profile: &Profile) -> Vec<hub::Name> {
-    profile.models.iter().filter_map(|name| models::to_fetch(name)).collect()
-}
-
-/// The data of the hub that a profile's suites name and that is not here, or not whole.
-///
-/// # Errors
-/// Where a suite cannot be read.
-pub fn data_to_fetch(profile: &Profile) -> Result<Vec<hub::DataName>> {
-    let found = profile.suites.iter().map(|name| suites::to_fetch(name)).collect::<Result<Vec<_>>>()?;
-    let mut all = found.concat();
-    all.dedup();
-    Ok(all)
-}
-
 /// Plans a profile. `fresh` forgets what the store has of it, so that everything is measured again.
 pub fn plan(profile: &Profile, workplace: &mut Workplace, fresh: bool) -> Result<Plan> {
     let mut plan = Plan::make(profile, &workplace.store)?;
@@ -117,7 +102,7 @@ pub fn execute(
     cancel: &Cancel,
 ) -> Result<Done> {
     let mut runner = Process::new(&workplace.home).context("cannot find bantam's own binary to start workers from")?;
-    let rows = session::run(plan, &mut runner, &mut workplace.store, observers, cancel)?;
+    let rows = session::run(plan, &mut Exhaustive::of(plan), &mut runner, &mut workplace.store, observers, cancel)?;
     Ok(Done::of(plan.run.clone(), rows, profile, cancel.is_cancelled()))
 }
 
@@ -136,6 +121,7 @@ pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
         bail!("no run is called '{named}'; runs of these profiles are stored: {known}");
     };
     let rows = workplace.store.rows(&run.id)?;
-    let profile = Profile::from_meant(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
+    let profile =
+        Profile::from_resolved(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
     Ok(Done::of(run, rows, &profile, false))
 }

@@ -2,13 +2,21 @@
 
 use crate::library::models::{self, Opened};
 use crate::library::suites;
+use crate::run::engine;
 use anyhow::{Context, Result, bail};
 use bantam_core::profile::{self, Profile, RecipeRef};
-use bantam_core::record::{Ask, Conditions, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning};
+use bantam_core::record::{
+    Ask, Conditions, Engine, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
+};
 use bantam_core::unit::{Bytes, Unit};
 use bantam_host::card::{Card, Fact};
 use bantam_lab::Recipe;
 use bantam_verdict::store::{self, Store};
+
+/// Parameters of a model whose passes are too short to share.
+const SMALL: u64 = 32_000_000;
+/// More batches at a time would take more memory than the model.
+const MOST_LANES: usize = 16;
 
 /// What a session will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,13 +75,15 @@ fn figure(bytes: Bytes, provenance: Provenance, how: String) -> Reading {
 pub struct Host {
     /// The identity under which speeds can be compared.
     pub id: Id,
-    /// The whole card, as it is stored with the run.
+    /// The whole card and the engine, as they are stored with the run.
     pub card: serde_json::Value,
     /// Bytes a second that its memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
     /// What makes its numbers doubtful before anything has run.
     pub doubts: Vec<Warning>,
     pub threads: usize,
+    /// What computes on it.
+    pub engine: Engine,
     /// "AMD EPYC, 2 threads, 23.5 GiB".
     pub words: String,
 }
@@ -83,13 +93,14 @@ impl Host {
     pub fn here(with_bandwidth: bool) -> Host {
         let card = Card::here();
         let card = if with_bandwidth { card.with_bandwidth() } else { card };
+        let engine = engine::here();
         Host {
             id: card.id(),
             bandwidth: match &card.bandwidth {
                 Fact::Known(bandwidth) => Ok(bandwidth.bytes_per_second),
                 Fact::Unknown { reason } => Err(reason.clone()),
             },
-            doubts: card.doubts(),
+            doubts: card.warnings(),
             threads: card.threads(),
             words: format!(
                 "{}, {} threads, {}",
@@ -97,9 +108,17 @@ impl Host {
                 card.threads(),
                 card.memory.total.show(Bytes::to_string)
             ),
-            card: serde_json::to_value(&card).expect("a card has string keys"),
+            card: record(&card, &engine),
+            engine,
         }
     }
+}
+
+/// The card with one key more.
+fn record(card: &Card, engine: &Engine) -> serde_json::Value {
+    let mut record = serde_json::to_value(card).expect("a card has string keys");
+    record["engine"] = serde_json::to_value(engine).expect("an engine is three strings");
+    record
 }
 
 impl Plan {
@@ -143,6 +162,18 @@ impl Plan {
         Ok(Plan { run, variants, done, host })
     }
 
+    /// How many batches of the trial's items are answered at the same time. Threads that share the passes of a small model
+    /// wait for each other most of the time, so each takes batches of its own there. That takes memory, and is done only
+    /// where a speed shape tells the variant's.
+    pub fn lanes(&self, trial: &Trial) -> usize {
+        let is_small = trial.variant.model.parameters <= SMALL;
+        let has_speed = || self.run.trials.iter().any(|other| matches!(other.ask, Ask::Speed(_)));
+        match trial.ask {
+            Ask::Task(_) if is_small && has_speed() => trial.conditions.threads.clamp(1, MOST_LANES),
+            _ => 1,
+        }
+    }
+
     /// How many trials have no result yet.
     pub fn missing(&self) -> usize {
         self.run.trials.len() - self.done.len()
@@ -150,13 +181,13 @@ impl Plan {
 }
 
 fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run {
-    let meant = toml::to_string(profile).expect("a profile has string keys and no numbers that TOML cannot write");
+    let resolved = toml::to_string(profile).expect("a profile has string keys and no numbers that TOML cannot write");
     let trials: Vec<Trial> = variants.iter().flat_map(|planned| planned.trials.clone()).collect();
     let ids: Vec<&Id> = trials.iter().map(|trial| &trial.id).collect();
     Run {
-        id: Id::of(&("run 1", &meant, ids)),
+        id: Id::of(&("run 1", &resolved, ids)),
         profile_name: profile.name.clone(),
-        profile: meant,
+        profile: resolved,
         host,
         version: env!("CARGO_PKG_VERSION").into(),
         started: crate::run::session::now(),
@@ -255,5 +286,6 @@ fn conditions(profile: &Profile, host: &Host) -> Conditions {
         memory_limit,
         tdp_watts,
         idle,
+        engine: host.engine.clone(),
     }
 }

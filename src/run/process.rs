@@ -1,19 +1,25 @@
-//! The runner that measures: every trial in a worker process of its own, which may crash, hang or run out of memory
-//! without taking the session along.
+//! The runner that measures: trials in a worker process, which may crash, hang or run out of memory without taking the
+//! session along.
 //!
-//! The worker is this same binary (`bantam worker`). Its stdin stays open while the work is wanted, its stdout carries
-//! the protocol, its stderr goes to a log that is kept.
+//! A worker keeps its model, and does one task of a variant after the other for as long as all goes well. Whatever goes
+//! wrong costs the one trial, for the next one gets a new worker; so does another variant, or the same with other
+//! settings, so that no trial's numbers hold anything of another model's. A speed shape gets a worker of its own, since
+//! its peak memory is the one that is shown of a variant: what earlier tasks left (pages of the program, caches) is a few
+//! MiB, which matters beside a small model.
+//!
+//! The worker is this same binary (`bantam worker`). Its stdin stays open while it is wanted, its stdout carries the
+//! protocol, its stderr goes to a log that is kept, one for each trial.
 
 use crate::library::home::Home;
 use crate::library::models;
-use crate::run::protocol::{self, Measure, Prepared, Reply, Request, Summary};
+use crate::run::protocol::{self, Load, Measure, Prepared, Reply, Request, Summary};
 use crate::run::runner::Runner;
 use crate::run::session::now;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Event;
-use bantam_core::record::{Ask, Failure, Id, ItemResult, Outcome, SpeedSample, Variant};
+use bantam_core::record::{Ask, Failure, Id, ItemResult, Outcome, Place, SpeedSample, Variant};
 use bantam_core::unit::{Bytes, Seconds};
-use bantam_host::sandbox::{Child, Settings};
+use bantam_host::sandbox::{self, Child};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command};
@@ -28,11 +34,16 @@ const STILL: Duration = Duration::from_secs(600);
 /// How long a worker that has said its last word may take to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Spawns workers.
-#[derive(Debug)]
+/// Has glibc keep what is freed for what is asked for next, since every pass of every lane takes megabytes and gives them
+/// back; and in one heap, which the worker can give back between trials. Other C libraries do not read these.
+const KEEP_FREED_MEMORY: [(&str, &str); 3] =
+    [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "2147483647"), ("MALLOC_ARENA_MAX", "1")];
+
+/// Spawns workers, and keeps the last one for the trials that it suits.
 pub struct Process {
     program: PathBuf,
     home: Home,
+    waiting: Option<Worker>,
 }
 
 impl Process {
@@ -43,50 +54,52 @@ impl Process {
 
     /// Workers are another build of this program.
     pub fn of(program: impl Into<PathBuf>, home: &Home) -> Process {
-        Process { program: program.into(), home: home.clone() }
+        Process { program: program.into(), home: home.clone(), waiting: None }
     }
 
-    /// Has a worker do the request. What it says on the way goes to `hear`; its last word comes back.
-    fn converse(
-        &self,
-        request: &Request,
-        limits: &Limits<'_>,
-        of: &Id,
-        hear: &mut dyn FnMut(Reply),
-    ) -> Result<Reply, Failure> {
-        let mut worker = Worker::spawn(&self.program, self.home.log(of), limits)?;
-        let replies = worker.ask(request);
-        let started = Instant::now();
-        let mut moved = Instant::now();
-        loop {
-            match replies.recv_timeout(LOOK) {
-                Ok(Ok(Reply::Failed(failure))) => {
-                    worker.leave();
-                    return Err(failure);
-                }
-                Ok(Ok(last @ (Reply::Prepared(_) | Reply::Done(_)))) => {
-                    worker.leave();
-                    return Ok(last);
-                }
-                Ok(Ok(reply)) => {
-                    if is_progress(&reply) {
-                        moved = Instant::now();
-                    }
-                    hear(reply);
-                }
-                Ok(Err(e)) => return Err(worker.babbled(&e)),
-                Err(RecvTimeoutError::Disconnected) => return Err(worker.gone()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if limits.cancel.is_cancelled() {
-                worker.leave();
-                return Err(Failure::Cancelled);
-            }
-            let clocks = [limits.time.map(|limit| (started, limit)), Some((moved, STILL))];
-            if let Some((_, limit)) = clocks.into_iter().flatten().find(|(since, limit)| since.elapsed() > *limit) {
-                return Err(Failure::Timeout { seconds: limit.as_secs_f64() });
+    /// Measures in the worker that waits, where it suits, else in a new one.
+    fn measure(&mut self, told: &mut Told, limits: &Limits, say: &mut dyn FnMut(Event)) -> Result<Summary, Failure> {
+        let trial = &told.measure.trial;
+        let settings = Settings::of(told.measure);
+        let log = self.home.log(&trial.id);
+        // the peak memory of a speed shape is the variant's: no task's leavings may be in it
+        let alone = matches!(trial.ask, Ask::Speed(_));
+        let suits = |worker: &Worker| !alone && worker.settings.as_ref() == Some(&settings);
+        let waiting = self.waiting.take().filter(suits);
+        if let Some(worker) = waiting.and_then(|worker| worker.again(&log)) {
+            match self.converse(worker, told, limits, say) {
+                // it held what earlier trials left there, too: only a worker of its own tells whether the trial fits
+                Err(Stopped::Unbegun | Stopped::Failed(Failure::OutOfMemory { .. })) => {}
+                Err(Stopped::Failed(failure)) => return Err(failure),
+                Ok(summary) => return Ok(summary),
             }
         }
+        let worker = Worker::spawn(&self.program, log, Some(settings))?;
+        self.converse(worker, told, limits, say).map_err(|stopped| match stopped {
+            Stopped::Failed(failure) => failure,
+            Stopped::Unbegun => unreachable!("only a worker that waited can be gone before it begins"),
+        })
+    }
+
+    /// Has a worker do what is still missing of a trial, and lets it wait for the next one.
+    fn converse(
+        &mut self,
+        worker: Worker,
+        told: &mut Told,
+        limits: &Limits,
+        say: &mut dyn FnMut(Event),
+    ) -> Result<Summary, Stopped> {
+        let request = Request::Measure(Box::new(told.missing()));
+        let (last, worker) = worker.converse(&request, limits, &mut |reply| told.tell(reply, say))?;
+        let Reply::Done(summary) = last else {
+            worker.leave();
+            return Err(beside_the_point(&last).into());
+        };
+        match &told.measure.trial.ask {
+            Ask::Task(_) if summary.stays => self.waiting = Some(worker),
+            Ask::Task(_) | Ask::Speed(_) => worker.leave(),
+        }
+        Ok(*summary)
     }
 }
 
@@ -95,12 +108,50 @@ fn is_progress(reply: &Reply) -> bool {
     !matches!(reply, Reply::Pulse(pulse) if pulse.tokens_per_second.is_none_or(|rate| rate == 0.0))
 }
 
-/// What a worker may take.
+/// When a conversation ends that is not over.
 struct Limits<'a> {
     time: Option<Duration>,
-    memory: Option<Bytes>,
-    threads: Option<usize>,
     cancel: &'a Cancel,
+}
+
+/// What a worker is started for; a trial of other settings needs another worker.
+#[derive(Debug, PartialEq)]
+struct Settings {
+    variant: Id,
+    place: Place,
+    threads: usize,
+    lanes: usize,
+    memory: Option<Bytes>,
+    max_length: Option<usize>,
+    seed: u64,
+}
+
+impl Settings {
+    fn of(measure: &Measure) -> Settings {
+        let (variant, conditions) = (&measure.trial.variant, &measure.trial.conditions);
+        Settings {
+            variant: variant.id.clone(),
+            place: measure.place.clone(),
+            threads: conditions.threads,
+            lanes: measure.lanes,
+            memory: conditions.memory_limit,
+            max_length: conditions.max_length,
+            seed: conditions.seed,
+        }
+    }
+}
+
+/// Why a worker did not say its last word.
+enum Stopped {
+    /// It was gone before it took the request: nothing of the trial can have been the cause.
+    Unbegun,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Stopped {
+        Stopped::Failed(failure)
+    }
 }
 
 impl Runner for Process {
@@ -110,13 +161,21 @@ impl Runner for Process {
             let bytes = models::bytes(&place).map_err(|e| error(format!("{e:#}")))?;
             return Ok(Prepared { place, bytes });
         }
+        // making a variant takes memory of its own, and no trial of another variant comes next
+        self.waiting = None;
         let request = Request::Prepare { variant: Box::new(variant.clone()), artifacts: self.home.artifacts() };
-        let limits = Limits { time: None, memory: None, threads: None, cancel };
-        let last = self.converse(&request, &limits, &variant.id, &mut |reply| {
+        let limits = Limits { time: None, cancel };
+        let worker = Worker::spawn(&self.program, self.home.log(&variant.id), None)?;
+        let conversation = worker.converse(&request, &limits, &mut |reply| {
             if let Reply::Preparing { fraction } = reply {
                 say(Event::Preparing { variant: variant.clone(), fraction });
             }
+        });
+        let (last, worker) = conversation.map_err(|stopped| match stopped {
+            Stopped::Failed(failure) => failure,
+            Stopped::Unbegun => unreachable!("only a worker that waited can be gone before it begins"),
         })?;
+        worker.leave();
         match last {
             Reply::Prepared(prepared) => Ok(prepared),
             other => Err(beside_the_point(&other)),
@@ -126,23 +185,19 @@ impl Runner for Process {
     fn run(&mut self, measure: &Measure, cancel: &Cancel, say: &mut dyn FnMut(Event)) -> Outcome {
         let (started, clock) = (now(), Instant::now());
         let trial = &measure.trial;
-        let limits = Limits {
-            time: trial.conditions.timeout.and_then(|t| Duration::try_from_secs_f64(t.0).ok()),
-            memory: trial.conditions.memory_limit,
-            threads: Some(trial.conditions.threads),
-            cancel,
-        };
+        let limits =
+            Limits { time: trial.conditions.timeout.and_then(|t| Duration::try_from_secs_f64(t.0).ok()), cancel };
         let mut told = Told { measure, items: Vec::new(), samples: Vec::new(), load: None };
-        let request = Request::Measure(Box::new(measure.clone()));
-        let last = self.converse(&request, &limits, &trial.id, &mut |reply| told.tell(reply, say));
+        let ended = self.measure(&mut told, &limits, say);
         let wall = Seconds(clock.elapsed().as_secs_f64());
-        let failure = match last {
-            Ok(Reply::Done(summary)) => return told.outcome(*summary, started, wall),
-            Ok(other) => beside_the_point(&other),
-            Err(failure) => failure,
-        };
-        let failed = Outcome::failed(trial.id.clone(), failure, started, wall);
-        Outcome { items: told.items, samples: told.samples, load: told.load, ..failed }
+        match ended {
+            Ok(summary) => told.outcome(summary, started, wall),
+            Err(failure) => {
+                let failed = Outcome::failed(trial.id.clone(), failure, started, wall);
+                let (load, loaded_by) = told.load.map_or((None, None), |load| (Some(load.seconds), load.by));
+                Outcome { items: told.items, samples: told.samples, load, loaded_by, ..failed }
+            }
+        }
     }
 }
 
@@ -156,17 +211,25 @@ struct Told<'a> {
     measure: &'a Measure,
     items: Vec<ItemResult>,
     samples: Vec<SpeedSample>,
-    load: Option<Seconds>,
+    load: Option<Load>,
 }
 
 impl Told<'_> {
+    /// The trial without what was told already.
+    fn missing(&self) -> Measure {
+        let mut missing = self.measure.clone();
+        missing.answered.extend(self.items.iter().map(|item| item.index));
+        missing.samples.extend(self.samples.iter().cloned());
+        missing
+    }
+
     /// Turns a reply into the event it is.
     fn tell(&mut self, reply: Reply, say: &mut dyn FnMut(Event)) {
         let trial = self.measure.trial.id.clone();
         match reply {
-            Reply::Loaded { seconds } => {
-                self.load = Some(seconds);
-                say(Event::Loaded { trial, seconds });
+            Reply::Loaded(load) => {
+                say(Event::Loaded { trial, seconds: load.seconds });
+                self.load = Some(load);
             }
             Reply::Item(item) => {
                 self.items.push((*item).clone());
@@ -181,8 +244,8 @@ impl Told<'_> {
                 say(Event::Sample { trial, sample, done: self.measure.samples.len() + self.samples.len() });
             }
             Reply::Pulse(pulse) => say(Event::Pulse { trial, pulse }),
-            // last words do not come here, and a measurement prepares nothing
-            Reply::Preparing { .. } | Reply::Prepared(_) | Reply::Done(_) | Reply::Failed(_) => {}
+            // first and last words do not come here, and a measurement prepares nothing
+            Reply::Begun | Reply::Preparing { .. } | Reply::Prepared(_) | Reply::Done(_) | Reply::Failed(_) => {}
         }
     }
 
@@ -196,7 +259,8 @@ impl Told<'_> {
             energy: summary.energy,
             disk: summary.disk,
             ceiling: summary.ceiling,
-            load: Some(summary.load),
+            load: Some(summary.load.seconds),
+            loaded_by: summary.load.by,
             wall,
             warnings: summary.warnings,
             started,
@@ -207,33 +271,85 @@ impl Told<'_> {
 /// A running worker. Dropping it ends it at once.
 struct Worker {
     child: Child,
-    /// Open for as long as the work is wanted.
+    /// Open for as long as the worker is wanted.
     stdin: Option<ChildStdin>,
+    replies: Receiver<Result<Reply, protocol::Error>>,
+    /// None for one that measures nothing.
+    settings: Option<Settings>,
+    /// It has done something already.
+    waited: bool,
 }
 
 impl Worker {
-    fn spawn(program: &Path, log: PathBuf, limits: &Limits<'_>) -> Result<Worker, Failure> {
+    fn spawn(program: &Path, log: PathBuf, settings: Option<Settings>) -> Result<Worker, Failure> {
         let mut command = Command::new(program);
         // with a backtrace asked for, a worker that is refused memory hangs in the lock of its own backtrace
         command.arg("worker").env("RUST_BACKTRACE", "0");
-        if let Some(threads) = limits.threads {
+        if let Some(settings) = &settings {
             // where candle reads how finely to cut its work
+            let threads = if settings.lanes > 1 { 1 } else { settings.threads };
             command.env("RAYON_NUM_THREADS", threads.to_string());
+            if settings.lanes > 1 {
+                command.envs(KEEP_FREED_MEMORY);
+            }
         }
-        let settings = Settings { memory_limit: limits.memory, ..Settings::new(log) };
-        let mut child = Child::spawn(command, &settings)
+        let memory_limit = settings.as_ref().and_then(|settings| settings.memory);
+        let mut child = Child::spawn(command, &sandbox::Settings { memory_limit, ..sandbox::Settings::new(log) })
             .map_err(|e| error(format!("the worker {} cannot be started: {e}", program.display())))?;
         let stdin = child.stdin();
-        Ok(Worker { child, stdin })
+        // on a thread of its own, so that a slow session never holds the worker up
+        let replies = listen(child.stdout().expect("piped, and asked once"));
+        Ok(Worker { child, stdin, replies, settings, waited: false })
     }
 
-    /// Writes the request and listens on a thread of its own, so that a slow session never holds the worker up.
-    fn ask(&mut self, request: &Request) -> Receiver<Result<Reply, protocol::Error>> {
+    /// The worker for another trial, with a log of its own; None where it has gone meanwhile.
+    fn again(mut self, log: &Path) -> Option<Worker> {
+        self.waited = true;
+        let stays = matches!(self.child.try_wait(), Ok(None)) && self.child.begin(log).is_ok();
+        stays.then_some(self)
+    }
+
+    /// Has the worker do the request. What it says on the way goes to `hear`; its last word comes back, with the worker.
+    fn converse(
+        mut self,
+        request: &Request,
+        limits: &Limits,
+        hear: &mut dyn FnMut(Reply),
+    ) -> Result<(Reply, Worker), Stopped> {
         let stdin = self.stdin.as_mut().expect("piped, and closed only to leave");
         // a worker that is gone already tells why below, when its stdout has ended
         let _ = protocol::write(stdin, request);
-        let stdout = self.child.stdout().expect("piped, and asked once");
-        listen(stdout)
+        let started = Instant::now();
+        let mut moved = Instant::now();
+        let mut begun = false;
+        loop {
+            match self.replies.recv_timeout(LOOK) {
+                Ok(Ok(Reply::Begun)) => begun = true,
+                Ok(Ok(Reply::Failed(failure))) => {
+                    self.leave();
+                    return Err(failure.into());
+                }
+                Ok(Ok(last @ (Reply::Prepared(_) | Reply::Done(_)))) => return Ok((last, self)),
+                Ok(Ok(reply)) => {
+                    if is_progress(&reply) {
+                        moved = Instant::now();
+                    }
+                    hear(reply);
+                }
+                Ok(Err(e)) => return Err(self.unreadable(&e).into()),
+                Err(RecvTimeoutError::Disconnected) if self.waited && !begun => return Err(Stopped::Unbegun),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone().into()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if limits.cancel.is_cancelled() {
+                self.leave();
+                return Err(Failure::Cancelled.into());
+            }
+            let clocks = [limits.time.map(|limit| (started, limit)), Some((moved, STILL))];
+            if let Some((_, limit)) = clocks.into_iter().flatten().find(|(since, limit)| since.elapsed() > *limit) {
+                return Err(Failure::Timeout { seconds: limit.as_secs_f64() }.into());
+            }
+        }
     }
 
     /// The worker has said its last word, or is not wanted any more: its stdin closes and it leaves.
@@ -254,7 +370,7 @@ impl Worker {
     }
 
     /// The worker said something that cannot be understood.
-    fn babbled(self, what: &protocol::Error) -> Failure {
+    fn unreadable(self, what: &protocol::Error) -> Failure {
         Failure::Crash { message: format!("the worker said {what}"), log: self.child.log().tail() }
     }
 }

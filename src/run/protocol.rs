@@ -1,11 +1,12 @@
 //! What a session and its worker say to each other: one JSON object a line.
 //!
-//! The session writes one [`Request`] and keeps the worker's stdin open for as long as it wants the work done. The
-//! worker answers with [`Reply`] lines, the last of which is `prepared`, `done` or `failed`. Both ends are the same
-//! binary; the version catches one that was replaced in between.
+//! The session writes a [`Request`] and keeps the worker's stdin open for as long as it wants the worker. The worker
+//! answers with [`Reply`] lines: `begun` at once, and as the last one `prepared`, `done` or `failed`. After a `done` that
+//! says so it waits for another request. Both ends are the same binary; the version catches one that was replaced in
+//! between.
 
 use bantam_core::event::Pulse;
-use bantam_core::record::{Failure, ItemResult, Place, Reading, SpeedSample, Trial, Variant, Warning};
+use bantam_core::record::{Failure, Id, ItemResult, Place, Reading, SpeedSample, Trial, Variant, Warning};
 use bantam_core::unit::{Bytes, Seconds};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// To be raised with every change of what lines mean.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a worker is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,10 +37,14 @@ pub struct Measure {
     pub place: Place,
     /// Items that are not to be asked again.
     pub answered: BTreeSet<usize>,
+    /// The only items to be asked now; None for all.
+    pub block: Option<BTreeSet<usize>>,
     /// Repeats that count as measured.
     pub samples: Vec<SpeedSample>,
     /// Bytes a second that the host's memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
+    /// Batches of a task's items that are answered at the same time, each on one thread; 1 where all threads share one.
+    pub lanes: usize,
 }
 
 /// A variant's files.
@@ -53,15 +58,15 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
+    /// The first word on every request: from here on it is this worker's.
+    Begun,
     /// The share of the variant that is made.
     Preparing {
         fraction: f64,
     },
     /// The last word of a preparation.
     Prepared(Prepared),
-    Loaded {
-        seconds: Seconds,
-    },
+    Loaded(Load),
     Item(Box<ItemResult>),
     Sample(Box<SpeedSample>),
     Pulse(Pulse),
@@ -71,6 +76,14 @@ pub enum Reply {
     Failed(Failure),
 }
 
+/// What loading a trial's model took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    pub seconds: Seconds,
+    /// The trial that it was loaded for, where that was an earlier one.
+    pub by: Option<Id>,
+}
+
 /// What is known of a trial only at its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -78,8 +91,10 @@ pub struct Summary {
     pub energy: Reading,
     pub disk: Reading,
     pub ceiling: Reading,
-    pub load: Seconds,
+    pub load: Load,
     pub warnings: Vec<Warning>,
+    /// The worker waits for another request: it can tell that one's peak memory from this one's.
+    pub stays: bool,
 }
 
 /// A line and the version it is written in.
@@ -139,10 +154,11 @@ mod tests {
             energy: Reading::missing("b"),
             disk: Reading::missing("c"),
             ceiling: Reading::missing("d"),
-            load: Seconds(0.1 + 0.2),
+            load: Load { seconds: Seconds(0.1 + 0.2), by: None },
             warnings: Vec::new(),
+            stays: true,
         };
-        for reply in [Reply::Pulse(pulse), Reply::Failed(failure), Reply::Done(Box::new(summary))] {
+        for reply in [Reply::Begun, Reply::Pulse(pulse), Reply::Failed(failure), Reply::Done(Box::new(summary))] {
             let line = line(&reply);
             assert_eq!(line.find('\n'), Some(line.len() - 1));
             assert_eq!(read::<Reply>(&line).expect("reads"), reply);
@@ -151,9 +167,9 @@ mod tests {
 
     #[test]
     fn other_versions_and_other_words_are_refused_in_a_sentence() {
-        let newer = read::<Reply>(r#"{"version":2,"pulse":{}}"#).expect_err("newer").to_string();
-        assert!(newer.contains("different versions (2 and 1)"), "{newer}");
-        for wrong in ["", "Hello!", "{}", r#"{"version":1}"#, r#"{"version":1,"sing":{}}"#] {
+        let newer = read::<Reply>(r#"{"version":3,"pulse":{}}"#).expect_err("newer").to_string();
+        assert!(newer.contains("different versions (3 and 2)"), "{newer}");
+        for wrong in ["", "Hello!", "{}", r#"{"version":2}"#, r#"{"version":2,"sing":{}}"#] {
             let message = read::<Reply>(wrong).expect_err(wrong).to_string();
             assert!(message.contains("none of the protocol's"), "{message}");
         }

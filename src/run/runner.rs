@@ -72,7 +72,9 @@ impl Runner for Mock {
         outcome.peak_memory = answer.peak_memory.clone().unwrap_or_else(missing);
         (outcome.energy, outcome.disk, outcome.ceiling) = (missing(), missing(), missing());
         let mut asked = Vec::new();
-        let unanswered = answer.items.iter().filter(|item| !measure.answered.contains(&item.index));
+        let is_wanted = |index| measure.block.as_ref().is_none_or(|block| block.contains(index));
+        let unanswered =
+            answer.items.iter().filter(|item| !measure.answered.contains(&item.index) && is_wanted(&item.index));
         for item in unanswered {
             if cancel.is_cancelled() {
                 break;

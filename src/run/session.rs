@@ -1,18 +1,21 @@
-//! A session: a plan done from its first variant to its last, each variant made and then measured.
+//! A session: a plan's trials done one after the other as a scheduler wants them, each variant made before it is first
+//! measured.
 //!
 //! Whatever is finished is stored before anyone hears of it. What fails is an outcome with its reason, and the rest goes
 //! on; only the store's own failure ends a session. What the store has already is not asked again, so that doing the
 //! same plan twice does only what was missing.
 
-use crate::run::chance::at_chance;
-use crate::run::plan::{Plan, Planned};
+use crate::run::at_chance::at_chance;
+use crate::run::plan::Plan;
 use crate::run::protocol::{Measure, Prepared};
 use crate::run::runner::Runner;
+use crate::run::schedule::{Outcomes, Scheduler, Work};
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
-use bantam_core::record::{Ask, Failure, Id, Outcome, Row, Trial, Warning};
+use bantam_core::record::{Ask, Failure, Id, Outcome, Reading, Row, Trial, Variant, Warning};
 use bantam_core::unit::Seconds;
 use bantam_verdict::store::{self, Store};
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Does what the store has not got of a plan, and gives all its rows. After a [`Cancel`], the rows so far.
@@ -21,90 +24,132 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The store's, where it can keep no more; what was finished is in it. `cancel` is set then, since nothing may go on.
 pub fn run(
     plan: &Plan,
+    scheduler: &mut dyn Scheduler,
     runner: &mut dyn Runner,
     store: &mut Store,
     observers: &mut [&mut dyn Observer],
     cancel: &Cancel,
 ) -> store::Result<Vec<Row>> {
     store.begin_run(&plan.run)?;
-    let mut session = Session { bandwidth: &plan.host.bandwidth, runner, store, observers, cancel };
-    let planned = Event::Planned { run: plan.run.id.clone(), trials: plan.run.trials.clone(), done: plan.done.clone() };
-    session.tell(&planned);
-    for warning in &plan.host.doubts {
-        session.warn(None, warning);
+    let mut session = Session {
+        plan,
+        runner,
+        store,
+        observers,
+        cancel,
+        over: BTreeMap::new(),
+        prepared: BTreeMap::new(),
+        parts: BTreeMap::new(),
+    };
+    session.begin()?;
+    while let Some(work) = scheduler.next(&Outcomes::new(&session.over, session.store)) {
+        if cancel.is_cancelled() {
+            break;
+        }
+        session.work(&work)?;
     }
-    for planned in &plan.variants {
-        session.variant(planned)?;
-    }
-    let cancelled = cancel.is_cancelled();
-    if !cancelled {
-        session.store.end_run(&plan.run.id, now())?;
-    }
-    session.tell(&Event::Ended { run: plan.run.id.clone(), cancelled });
-    session.store.rows(&plan.run.id)
+    session.end()
 }
 
 struct Session<'a, 'o> {
-    bandwidth: &'a Result<f64, String>,
+    plan: &'a Plan,
     runner: &'a mut dyn Runner,
     store: &'a mut Store,
     observers: &'a mut [&'o mut dyn Observer],
     cancel: &'a Cancel,
+    /// Trials that have their result, and those that failed in this session.
+    over: BTreeMap<Id, Result<(), Failure>>,
+    /// Variants that were made in this session, or could not be.
+    prepared: BTreeMap<Id, Result<Prepared, Failure>>,
+    /// What blocks of items of unfinished trials gave beside their items.
+    parts: BTreeMap<Id, Outcome>,
 }
 
 impl Session<'_, '_> {
-    /// Makes the variant and does those of its trials that have no result.
-    fn variant(&mut self, planned: &Planned) -> store::Result<()> {
-        let mut missing = Vec::new();
-        for trial in &planned.trials {
-            if !self.store.has_result(&trial.id)? {
-                missing.push(trial);
+    fn begin(&mut self) -> store::Result<()> {
+        for trial in &self.plan.run.trials {
+            if self.store.has_result(&trial.id)? {
+                self.over.insert(trial.id.clone(), Ok(()));
             }
         }
-        if missing.is_empty() || self.cancel.is_cancelled() {
-            return Ok(());
-        }
-        let prepared = match self.prepare(planned) {
-            Ok(prepared) => prepared,
-            Err(failure) => return self.not_prepared(planned, &missing, failure),
-        };
-        for trial in missing {
-            if self.cancel.is_cancelled() {
-                break;
-            }
-            self.trial(trial, &prepared)?;
+        let Plan { run, done, host, .. } = self.plan;
+        self.tell(&Event::Planned { run: run.id.clone(), trials: run.trials.clone(), done: done.clone() });
+        for warning in &host.doubts {
+            self.warn(None, warning);
         }
         Ok(())
     }
 
-    fn prepare(&mut self, planned: &Planned) -> Result<Prepared, Failure> {
-        let variant = &planned.variant;
+    fn end(self) -> store::Result<Vec<Row>> {
+        let (run, cancelled) = (&self.plan.run.id, self.cancel.is_cancelled());
+        if !cancelled {
+            self.store.end_run(run, now())?;
+        }
+        tell(self.observers, &Event::Ended { run: run.clone(), cancelled });
+        self.store.rows(run)
+    }
+
+    /// Makes the variant where it is not made yet, and does the work.
+    fn work(&mut self, work: &Work) -> store::Result<()> {
+        let trial = &work.trial;
+        if let Some(failure) = self.unmet(trial) {
+            return self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0)));
+        }
+        match self.prepared(&trial.variant) {
+            Ok(prepared) => self.measure(work, &prepared),
+            // the rest waits for another session
+            Err(Failure::Cancelled) => {
+                self.over.insert(trial.id.clone(), Err(Failure::Cancelled));
+                Ok(())
+            }
+            Err(failure) => self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0))),
+        }
+    }
+
+    /// Why a trial cannot be done: another one that it needs has no result.
+    fn unmet(&self, trial: &Trial) -> Option<Failure> {
+        trial.needs.iter().find_map(|needed| {
+            let why = match self.over.get(needed) {
+                Some(Ok(())) => return None,
+                Some(Err(failure)) => failure.sentence(),
+                None => "it was not measured".into(),
+            };
+            let known = self.plan.run.trials.iter().find(|other| other.id == *needed);
+            let named = known.map_or_else(
+                || format!("trial {needed}, which is not in this run"),
+                |other| format!("{} of {}", other.ask.label(), other.variant.label()),
+            );
+            Some(Failure::Error { message: format!("needs {named}, which has no result: {why}") })
+        })
+    }
+
+    /// The variant's files, made when they are first asked for.
+    fn prepared(&mut self, variant: &Variant) -> Result<Prepared, Failure> {
+        if let Some(known) = self.prepared.get(&variant.id) {
+            return known.clone();
+        }
         self.tell(&Event::Preparing { variant: variant.clone(), fraction: 0.0 });
         let Session { runner, observers, cancel, .. } = self;
-        let prepared = runner.prepare(variant, cancel, &mut |event| tell(observers, &event))?;
-        self.tell(&Event::Prepared { variant: variant.id.clone(), bytes: prepared.bytes });
-        Ok(prepared)
+        let prepared = runner.prepare(variant, cancel, &mut |event| tell(observers, &event));
+        let variant = variant.id.clone();
+        self.tell(&match &prepared {
+            Ok(prepared) => Event::Prepared { variant: variant.clone(), bytes: prepared.bytes },
+            Err(failure) => Event::NotPrepared { variant: variant.clone(), failure: failure.clone() },
+        });
+        self.prepared.insert(variant, prepared.clone());
+        prepared
     }
 
-    /// None of the variant's trials can be done.
-    fn not_prepared(&mut self, planned: &Planned, missing: &[&Trial], failure: Failure) -> store::Result<()> {
-        self.tell(&Event::NotPrepared { variant: planned.variant.id.clone(), failure: failure.clone() });
-        if failure == Failure::Cancelled {
-            return Ok(());
-        }
-        for trial in missing {
-            self.finish(trial, Outcome::failed(trial.id.clone(), failure.clone(), now(), Seconds(0.0)))?;
-        }
-        Ok(())
-    }
-
-    fn trial(&mut self, trial: &Trial, prepared: &Prepared) -> store::Result<()> {
+    fn measure(&mut self, work: &Work, prepared: &Prepared) -> store::Result<()> {
+        let trial = &work.trial;
         let measure = Measure {
             trial: trial.clone(),
             place: prepared.place.clone(),
             answered: self.store.answered(&trial.id)?,
+            block: work.items.clone(),
             samples: self.store.samples_of(&trial.id)?,
-            bandwidth: self.bandwidth.clone(),
+            bandwidth: self.plan.host.bandwidth.clone(),
+            lanes: self.plan.lanes(trial),
         };
         self.tell(&Event::Started { trial: trial.id.clone() });
         let mut kept = Ok(());
@@ -121,7 +166,22 @@ impl Session<'_, '_> {
             }
         });
         kept?;
+        let outcome = match self.parts.remove(&trial.id) {
+            Some(earlier) => joined(earlier, outcome),
+            None => outcome,
+        };
+        if work.items.is_some() && outcome.result.is_ok() && self.lacks_items(trial)? {
+            self.parts.insert(trial.id.clone(), outcome);
+            return Ok(());
+        }
         self.finish(trial, outcome)
+    }
+
+    fn lacks_items(&self, trial: &Trial) -> store::Result<bool> {
+        Ok(match &trial.ask {
+            Ask::Task(task) => self.store.answered(&trial.id)?.len() < task.items,
+            Ask::Speed(_) => false,
+        })
     }
 
     /// Stores an outcome and tells it with all its items, those of earlier sessions too. A cancelled trial is not
@@ -135,6 +195,7 @@ impl Session<'_, '_> {
             }
             self.store.finish(&outcome)?;
         }
+        self.over.insert(trial.id.clone(), outcome.result.clone());
         for warning in &outcome.warnings {
             self.warn(Some(&trial.id), warning);
         }
@@ -148,6 +209,26 @@ impl Session<'_, '_> {
 
     fn tell(&mut self, event: &Event) {
         tell(self.observers, event);
+    }
+}
+
+/// What two blocks of items of one trial gave together.
+fn joined(earlier: Outcome, later: Outcome) -> Outcome {
+    let peak_memory = match (&earlier.peak_memory, &later.peak_memory) {
+        (Reading::Known(before), Reading::Known(now)) if before.value > now.value => earlier.peak_memory,
+        (Reading::Missing { .. }, Reading::Known(_)) => earlier.peak_memory,
+        _ => later.peak_memory,
+    };
+    let mut warnings = earlier.warnings;
+    warnings.extend(later.warnings.into_iter().filter(|warning| !warnings.contains(warning)).collect::<Vec<_>>());
+    Outcome {
+        peak_memory,
+        warnings,
+        wall: Seconds(earlier.wall.0 + later.wall.0),
+        started: earlier.started,
+        load: earlier.load,
+        loaded_by: earlier.loaded_by,
+        ..later
     }
 }
 

@@ -2,13 +2,15 @@
 
 use crate::run::plan::{Estimate, Host, Plan};
 use crate::run::runner::{Answer, Asked, Mock};
+use crate::run::schedule::{Exhaustive, Outcomes, Scheduler, Work};
 use crate::run::session;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
 use bantam_core::metric::Metric;
-use bantam_core::profile::Profile;
+use bantam_core::profile::{Measure, Profile};
 use bantam_core::record::{
-    Ask, Failure, Id, ItemResult, ItemScore, ModelRef, Place, Reading, SpeedSample, TaskRef, Trial, Variant,
+    Ask, Engine, Failure, Id, ItemResult, ItemScore, ModelRef, Place, Reading, Shape, SpeedSample, TaskRef, Trial,
+    Variant,
 };
 use bantam_core::unit::Seconds;
 use bantam_verdict::store::Store;
@@ -95,6 +97,7 @@ impl Scene {
             bandwidth: Err("not measured".into()),
             doubts: Vec::new(),
             threads: 2,
+            engine: Engine::default(),
             words: "a machine".into(),
         };
         Plan::of(&self.profile, variants, &self.tasks, host, &self.store).expect("reads")
@@ -109,7 +112,14 @@ impl Scene {
         let plan = self.plan();
         let mut said = Vec::new();
         let mut write = |event: &Event| said.push(word(event));
-        let rows = session::run(&plan, &mut self.mock, &mut self.store, &mut [&mut write, also], &self.cancel);
+        let rows = session::run(
+            &plan,
+            &mut Exhaustive::of(&plan),
+            &mut self.mock,
+            &mut self.store,
+            &mut [&mut write, also],
+            &self.cancel,
+        );
         (rows.expect("stores").into_iter().map(|row| row.outcome.result).collect(), said)
     }
 
@@ -219,7 +229,8 @@ fn repeats_of_an_interrupted_speed_trial_count() {
     let plan = scene.plan();
     // a runner that dies after its second repeat
     scene.mock.answers.get_mut(&speed).expect("in the table").samples.truncate(2);
-    session::run(&plan, &mut scene.mock, &mut scene.store, &mut [&mut stop], &scene.cancel).expect("stores");
+    session::run(&plan, &mut Exhaustive::of(&plan), &mut scene.mock, &mut scene.store, &mut [&mut stop], &scene.cancel)
+        .expect("stores");
     assert_eq!(scene.store.samples_of(&speed).expect("reads").len(), 2);
 
     scene.cancel = Cancel::new();
@@ -243,7 +254,14 @@ fn a_full_disk_ends_the_session_and_keeps_what_was_finished() {
     scene.store.fill_up_after(20);
     let mut heard = 0;
     let mut count = |event: &Event| heard += usize::from(matches!(event, Event::Item { .. }));
-    let error = session::run(&plan, &mut scene.mock, &mut scene.store, &mut [&mut count], &scene.cancel);
+    let error = session::run(
+        &plan,
+        &mut Exhaustive::of(&plan),
+        &mut scene.mock,
+        &mut scene.store,
+        &mut [&mut count],
+        &scene.cancel,
+    );
     let error = error.expect_err("no room").to_string();
     assert!(error.contains("no room left") && error.contains("free some space"), "{error}");
     assert!(scene.cancel.is_cancelled(), "nothing may go on");
@@ -300,4 +318,122 @@ fn what_is_heard_is_stored_already() {
     };
     let (results, _) = scene.run(&mut look);
     assert_eq!(results, vec![Ok(()); 4]);
+}
+
+/// A scheduler of the test's own, which does the trials whose numbers it is given, in blocks of items.
+struct Listed(Vec<(Trial, Option<std::ops::Range<usize>>)>);
+
+impl Scheduler for Listed {
+    fn next(&mut self, known: &Outcomes) -> Option<Work> {
+        let (trial, items) = (!self.0.is_empty()).then(|| self.0.remove(0))?;
+        assert!(!known.is_over(&trial.id), "it was asked for too often");
+        Some(Work { trial, items: items.map(|items| items.collect()) })
+    }
+}
+
+#[test]
+fn a_trial_waits_for_those_that_it_needs() {
+    let mut scene = Scene::new();
+    let mut plan = scene.plan();
+    // the base's task waits for the quantized one's, which comes later in the plan
+    let needed = plan.run.trials[2].id.clone();
+    plan.run.trials[0].needs = vec![needed.clone()];
+    let rows =
+        session::run(&plan, &mut Exhaustive::of(&plan), &mut scene.mock, &mut scene.store, &mut [], &scene.cancel);
+    assert!(rows.expect("stores").iter().all(|row| row.outcome.result.is_ok()));
+    let ran = |asked: Asked| match asked {
+        Asked::Run(id, _) => plan.run.trials.iter().position(|trial| trial.id == id),
+        Asked::Prepare(_) => None,
+    };
+    let order: Vec<usize> = scene.asked().into_iter().filter_map(ran).collect();
+    assert_eq!(order, [1, 2, 3, 0], "it stays with a variant that is loaded, and comes back");
+    assert_eq!(scene.trials()[0].id, plan.run.trials[0].id, "what a trial needs is no part of its identity");
+}
+
+#[test]
+fn a_trial_whose_needs_failed_or_are_not_measured_fails_with_that_reason() {
+    let mut scene = Scene::new();
+    let mut plan = scene.plan();
+    let (first, third) = (plan.run.trials[0].id.clone(), plan.run.trials[2].id.clone());
+    scene.mock.answers.remove(&first);
+    plan.run.trials[1].needs = vec![first];
+    plan.run.trials[2].needs = vec![Id("elsewhere".into())];
+    plan.run.trials[3].needs = vec![third];
+    let rows =
+        session::run(&plan, &mut Exhaustive::of(&plan), &mut scene.mock, &mut scene.store, &mut [], &scene.cancel);
+    let reasons: Vec<String> = rows
+        .expect("stores")
+        .iter()
+        .map(|row| row.outcome.result.as_ref().expect_err("none can be done").sentence())
+        .collect();
+    assert!(reasons[1].starts_with("needs routing of s, which has no result: the table has no answer"), "{reasons:?}");
+    assert!(reasons[2].starts_with("needs trial elsewhere, which is not in this run"), "{reasons:?}");
+    assert!(reasons[3].starts_with("needs routing of s · Q8_0, which has no result: needs trial"), "{reasons:?}");
+    assert_eq!(scene.asked().iter().filter(|asked| matches!(asked, Asked::Run(..))).count(), 0);
+}
+
+#[test]
+fn a_trial_done_in_blocks_is_over_with_its_last_item() {
+    let mut scene = Scene::new();
+    let plan = scene.plan();
+    let (first, third) = (plan.run.trials[0].clone(), plan.run.trials[2].clone());
+    let mut blocks =
+        Listed(vec![(first.clone(), Some(0..2)), (third.clone(), Some(0..5)), (first.clone(), Some(2..5))]);
+    let rows = session::run(&plan, &mut blocks, &mut scene.mock, &mut scene.store, &mut [], &scene.cancel);
+    let rows = rows.expect("stores");
+    assert_eq!(rows.iter().map(|row| &row.trial.id).collect::<Vec<_>>(), [&first.id, &third.id]);
+    assert!(rows.iter().all(|row| row.outcome.result == Ok(()) && row.outcome.items.len() == ITEMS));
+    assert_eq!(rows[0].outcome.wall, Seconds(2.0), "both blocks' time");
+    let asked: Vec<Asked> = scene.asked().into_iter().filter(|asked| matches!(asked, Asked::Run(..))).collect();
+    let expected = [(&first.id, vec![0, 1]), (&third.id, (0..5).collect()), (&first.id, vec![2, 3, 4])];
+    assert_eq!(asked, expected.map(|(id, items)| Asked::Run(id.clone(), items)));
+}
+
+#[test]
+fn a_speed_that_bench_measured_is_not_measured_again_by_run() {
+    let mut scene = Scene::new();
+    scene.profile.measure = Measure { speed: vec![Shape { prompt: 8, output: 3 }], ..Measure::default() };
+    scene.tasks = Vec::new();
+    for trial in scene.trials() {
+        scene.mock.answers.insert(trial.id, Answer { samples: vec![sample(); 3], ..Answer::default() });
+    }
+    scene.run(&mut nobody());
+    // the same shape and nothing else said of how to measure, in a profile file with a task beside it
+    let text = "models = ['s']\nsuites = ['work']\n[measure]\nspeed = [{ prompt = 8, output = 3 }]\n";
+    scene.profile = Profile::parse(text, Path::new("later.toml")).expect("valid");
+    let done = scene.plan().done;
+    assert_eq!(done.len(), 2, "one for each variant");
+}
+
+#[test]
+fn results_of_another_engine_are_not_taken_for_this_ones() {
+    let scene = Scene::new();
+    let ids = |engine: &Engine| -> Vec<Id> {
+        let mut trials = scene.trials();
+        trials.iter_mut().for_each(|trial| trial.conditions.engine = engine.clone());
+        let host = Id::of(&"host");
+        trials.into_iter().map(|t| Trial::new(t.variant, t.ask, t.conditions, &host).id).collect()
+    };
+    let engine = crate::run::engine::here();
+    let others = [
+        Engine { revision: "another 2".into(), ..engine.clone() },
+        Engine { isa: "abacus".into(), ..engine.clone() },
+        Engine { device: "cuda".into(), ..engine.clone() },
+    ];
+    for other in others {
+        assert!(ids(&other).iter().zip(ids(&engine)).all(|(theirs, ours)| *theirs != ours), "{other}");
+    }
+}
+
+#[test]
+fn several_batches_at_a_time_are_for_small_models_whose_memory_a_speed_shape_tells() {
+    let mut scene = Scene::new();
+    let plan = scene.plan();
+    assert_eq!([plan.lanes(&plan.run.trials[0]), plan.lanes(&plan.run.trials[1])], [2, 1], "a task, and a speed shape");
+    let mut large = plan.run.trials[0].clone();
+    large.variant.model.parameters = 1_000_000_000;
+    assert_eq!(plan.lanes(&large), 1);
+    scene.profile.measure.speed = Vec::new();
+    let plan = scene.plan();
+    assert_eq!(plan.lanes(&plan.run.trials[0]), 1);
 }

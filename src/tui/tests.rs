@@ -52,6 +52,7 @@ fn conditions() -> Conditions {
         memory_limit: None,
         tdp_watts: None,
         idle: Seconds(1.0),
+        engine: Default::default(),
     }
 }
 

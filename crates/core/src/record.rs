@@ -257,6 +257,31 @@ impl Ask {
     }
 }
 
+/// What computes a trial's answers. Two engines need not agree in the last digits, so their results are never mixed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Engine {
+    /// Name and revision of the arithmetic: "candle 1". It is raised whenever numbers change.
+    pub revision: String,
+    /// The instruction set that the kernels use: "avx512", "neon", "scalar".
+    pub isa: String,
+    /// Where they run: "cpu".
+    pub device: String,
+}
+
+/// The engine of a record that was written before engines were named.
+impl Default for Engine {
+    fn default() -> Engine {
+        let unknown = || "unknown".to_owned();
+        Engine { revision: unknown(), isa: unknown(), device: unknown() }
+    }
+}
+
+impl std::fmt::Display for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}, {}", self.revision, self.isa, self.device)
+    }
+}
+
 /// How a trial is run; part of its identity where it can change a result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conditions {
@@ -282,6 +307,8 @@ pub struct Conditions {
     pub tdp_watts: Option<f64>,
     /// How long the idle baseline is watched before and after, where there is a meter.
     pub idle: Seconds,
+    #[serde(default)]
+    pub engine: Engine,
 }
 
 /// One variant on one task, or at one speed shape, on this host.
@@ -295,20 +322,26 @@ pub struct Trial {
     pub ask: Ask,
     /// How it is run.
     pub conditions: Conditions,
+    /// Trials whose results this one's are made of, such as the base model's answers that it is compared with. They are
+    /// done before it. No part of its identity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Id>,
 }
 
 impl Trial {
-    /// A trial's id is a hash of its contents and, for speed, of the host it runs on.
+    /// A trial's id is a hash of its contents, of the engine and, for speed, of the host it runs on.
     pub fn new(variant: Variant, ask: Ask, conditions: Conditions, host: &Id) -> Trial {
         let c = &conditions;
         let id = match &ask {
-            Ask::Task(task) => Id::of(&("task 1", &variant.id, &task.digest, task.items, c.max_length, c.seed)),
+            Ask::Task(task) => {
+                Id::of(&("task 2", &variant.id, &task.digest, task.items, c.max_length, c.seed, &c.engine))
+            }
             Ask::Speed(shape) => Id::of(&(
-                ("speed 1", &variant.id, shape, host),
+                ("speed 2", &variant.id, shape, host, &c.engine),
                 (c.threads, c.half_width, c.budget, c.min_repeats, c.tdp_watts),
             )),
         };
-        Trial { id, variant, ask, conditions }
+        Trial { id, variant, ask, conditions, needs: Vec::new() }
     }
 }
 
@@ -493,7 +526,7 @@ pub struct Outcome {
     pub items: Vec<ItemResult>,
     /// The repeats of a speed shape; those before a failure are kept.
     pub samples: Vec<SpeedSample>,
-    /// VmHWM of the worker at the end.
+    /// The most that the worker held from loading the model to the trial's end.
     pub peak_memory: Reading,
     /// Joules above idle over the whole trial.
     pub energy: Reading,
@@ -501,7 +534,11 @@ pub struct Outcome {
     pub disk: Reading,
     /// Tokens a second that the host's memory bandwidth allows: bandwidth over the bytes read per decoded token.
     pub ceiling: Reading,
+    /// How long the model took to load, as it was measured when it was loaded …
     pub load: Option<Seconds>,
+    /// … for this earlier trial, where it was not for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded_by: Option<Id>,
     pub wall: Seconds,
     /// What makes its numbers doubtful.
     pub warnings: Vec<Warning>,
@@ -524,6 +561,7 @@ impl Outcome {
             items: Vec::new(),
             samples: Vec::new(),
             load: None,
+            loaded_by: None,
             wall,
             warnings: Vec::new(),
             started,
@@ -552,9 +590,9 @@ pub struct Run {
     pub id: Id,
     /// The profile's name.
     pub profile_name: String,
-    /// The profile as it was meant, defaults and parents filled in, as TOML.
+    /// The resolved profile, with defaults and parents filled in, as TOML.
     pub profile: String,
-    /// The host card as JSON; the card itself is bench's.
+    /// The host card and the engine, as JSON.
     pub host: serde_json::Value,
     /// The version of bantam that ran it.
     pub version: String,

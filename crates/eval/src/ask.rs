@@ -50,6 +50,12 @@ pub fn ask(
     task.items.ask(&asking, model, on_item)
 }
 
+/// The items that [`ask`] would put to the model together, by their indices: asked batch by batch, on several threads, they
+/// give what they give in one go. None where the model first reads what all items need.
+pub fn batches_of(task: &Task, skip: &BTreeSet<usize>) -> Option<Vec<Vec<usize>>> {
+    task.items.batches(&task.settings, skip)
+}
+
 /// What is to be asked of a task.
 pub(crate) struct Asking<'a> {
     task: &'a str,
@@ -118,6 +124,17 @@ pub(crate) fn ask_items<K: Kind>(
         }
     }
     Ok(report)
+}
+
+/// The batches of one kind's items, by their indices.
+pub(crate) fn item_batches<K: Kind>(
+    Items { kind, items }: &Items<K>,
+    settings: &TaskSettings,
+    skip: &BTreeSet<usize>,
+) -> Vec<Vec<usize>> {
+    let left: Vec<&Arc<Item<K>>> = items.iter().filter(|item| !skip.contains(&item.index)).collect();
+    let batches = batches(&left, |item| kind.size(&item.request, settings));
+    batches.map(|batch| batch.iter().map(|item| item.index).collect()).collect()
 }
 
 fn batches<T>(items: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {

@@ -1,7 +1,7 @@
 //! The items of a task of any kind, behind one face: [`AnyItems`] is what a task holds, [`Items`] what it is for one
 //! kind.
 
-use crate::ask::{Asking, Report, ask_items};
+use crate::ask::{Asking, Report, ask_items, item_batches};
 use crate::data::Doc;
 use crate::error::Error;
 use crate::kind::{Kind, Requests, Scored};
@@ -10,7 +10,7 @@ use crate::settings::TaskSettings;
 use anyhow::Result;
 use bantam_core::record::{Id, ItemResult};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -30,6 +30,9 @@ pub(crate) trait AnyItems: Debug + Send + Sync {
     /// The hash of the items as they are asked, with their right answers, of what stands beside them, and of the
     /// scorer.
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id;
+
+    /// The items that are asked together, by their indices; None where the model first reads what all items need.
+    fn batches(&self, settings: &TaskSettings, skip: &BTreeSet<usize>) -> Option<Vec<Vec<usize>>>;
 
     /// Puts the items to a model.
     fn ask(
@@ -112,6 +115,10 @@ impl<K: Kind> AnyItems for Items<K> {
             0 => Id::of(&asked),
             _ => Id::of(&(asked, &self.kind)),
         }
+    }
+
+    fn batches(&self, settings: &TaskSettings, skip: &BTreeSet<usize>) -> Option<Vec<Vec<usize>>> {
+        (!K::PREPARES).then(|| item_batches(self, settings, skip))
     }
 
     fn ask(

@@ -88,7 +88,7 @@ mod task;
 pub mod tokens;
 mod vectors;
 
-pub use ask::{Report, ask};
+pub use ask::{Report, ask, batches_of};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;

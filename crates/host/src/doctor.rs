@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{Card, Counters, Roots};
-use crate::meter::{self, Clock, Monotonic, Places, Proven, Refused};
+use crate::meter::{self, Clock, Monotonic, Places, Refused, Verified};
 use bantam_core::record::Warning;
 
 /// How long the machine is kept busy between two looks at a meter.
@@ -18,7 +18,7 @@ pub struct Doctor {
     /// The machine, its memory bandwidth measured.
     pub card: Card,
     /// Meters that moved plausibly under load, with the power they showed.
-    pub meters: Vec<Proven>,
+    pub meters: Vec<Verified>,
     /// Meters that are absent, denied or not believed, with the reason and what to do.
     pub refused: Vec<Refused>,
     /// What makes numbers doubtful here and now.
@@ -40,13 +40,13 @@ pub fn doctor() -> Doctor {
 pub fn examine(card: Card, roots: &Roots, places: &Places, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Doctor {
     let own = [std::process::id()];
     let before = Counters::read(roots, &own);
-    let found = meter::find(places).prove(clock, busy);
+    let found = meter::find(places).verify(clock, busy);
     let card = card.with_bandwidth();
-    let strain = Counters::read(roots, &own).since(&before);
+    let activity = Counters::read(roots, &own).since(&before);
     let cpus = card.cpu.logical.known().copied().unwrap_or(1);
-    let doubts = merge(strain.doubts(cpus), card.doubts());
+    let doubts = merge(activity.warnings(cpus), card.warnings());
     let hints = hints(&card);
-    Doctor { card, meters: found.proven, refused: found.refused, doubts, hints }
+    Doctor { card, meters: found.verified, refused: found.refused, doubts, hints }
 }
 
 /// What was seen happening, then what the card tells of other kinds.

@@ -203,7 +203,7 @@ pub struct Measured {
 
 impl Measured {
     /// What makes the timings doubtful.
-    pub fn doubts(&self, conditions: &Conditions) -> Vec<Warning> {
+    pub fn warnings(&self, conditions: &Conditions) -> Vec<Warning> {
         self.imprecise(conditions).into_iter().chain(self.noisy()).collect()
     }
 
@@ -314,6 +314,7 @@ mod tests {
             memory_limit: None,
             tdp_watts: None,
             idle: Seconds(0.0),
+            engine: Default::default(),
         }
     }
 
@@ -344,7 +345,7 @@ mod tests {
         assert_eq!(sample.energy.map(|e| (e.prefill_joules, e.decode_joules)), Some((41.0, 41.0)));
         // 300 ms of warm-up at 80 ms each
         assert_eq!(prefills, 4 + 5);
-        assert!(measured.doubts(&conditions).is_empty());
+        assert!(measured.warnings(&conditions).is_empty());
     }
 
     #[test]
@@ -354,9 +355,9 @@ mod tests {
         assert_eq!(measured.stop, Stop::BudgetSpent);
         let spent: f64 = said.iter().map(|s| s.prefill.0 + s.decode.0).sum();
         assert!((2.0..2.3).contains(&spent), "{spent}");
-        let doubts = measured.doubts(&conditions);
-        assert_eq!(doubts[0].kind, WarningKind::BudgetSpent);
-        assert!(doubts[0].text.contains("prefill is known to ±0.0% and decode to ±"), "{}", doubts[0].text);
+        let warnings = measured.warnings(&conditions);
+        assert_eq!(warnings[0].kind, WarningKind::BudgetSpent);
+        assert!(warnings[0].text.contains("prefill is known to ±0.0% and decode to ±"), "{}", warnings[0].text);
     }
 
     #[test]
@@ -374,7 +375,7 @@ mod tests {
         let conditions = conditions(0.05, 0.01);
         let (measured, said, prefills) = measure(|_| 20, &conditions, Vec::new());
         assert_eq!((measured.stop, said.len(), prefills), (Stop::BudgetSpent, 1, 2));
-        assert!(measured.doubts(&conditions)[0].text.contains("a single repeat"));
+        assert!(measured.warnings(&conditions)[0].text.contains("a single repeat"));
     }
 
     #[test]
@@ -387,7 +388,7 @@ mod tests {
         let measured = measured.expect("nobody cancelled");
         assert_eq!((measured.stop, measured.samples.len(), model.decodes), (Stop::Precise, 5, 0));
         assert!(measured.samples.iter().all(|s| s.inter_token.is_empty() && s.decode.0 == 0.0 && s.ttft == s.prefill));
-        assert!(measured.doubts(&conditions).is_empty());
+        assert!(measured.warnings(&conditions).is_empty());
     }
 
     #[test]

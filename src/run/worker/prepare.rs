@@ -1,6 +1,6 @@
 //! A preparation: the recipe's steps done to the model, below the folder of artifacts.
 
-use super::{Voice, sentence};
+use super::{Replies, sentence};
 use crate::library::models;
 use crate::run::protocol::{Prepared, Reply};
 use anyhow::Result;
@@ -13,14 +13,14 @@ use std::path::Path;
 /// Progress is said in steps of this share.
 const STEP: f64 = 0.01;
 
-pub fn prepare(variant: &Variant, artifacts: &Path, cancel: &Cancel, voice: &Voice) -> Reply {
-    match make(variant, artifacts, cancel, voice) {
+pub fn prepare(variant: &Variant, artifacts: &Path, cancel: &Cancel, replies: &Replies) -> Reply {
+    match make(variant, artifacts, cancel, replies) {
         Ok(prepared) => Reply::Prepared(prepared),
         Err(error) => Reply::Failed(Failure::Compress { message: sentence(&error) }),
     }
 }
 
-fn make(variant: &Variant, artifacts: &Path, cancel: &Cancel, voice: &Voice) -> Result<Prepared> {
+fn make(variant: &Variant, artifacts: &Path, cancel: &Cancel, replies: &Replies) -> Result<Prepared> {
     let name = variant.recipe.as_deref().unwrap_or("base");
     let recipe = Recipe::parse(name, &variant.steps)?;
     let source = models::source(&variant.model.name, &variant.model.place)?;
@@ -29,7 +29,7 @@ fn make(variant: &Variant, artifacts: &Path, cancel: &Cancel, voice: &Voice) -> 
         let fraction = progress.done as f64 / progress.total.max(1) as f64;
         if (fraction - said).abs() >= STEP {
             said = fraction;
-            voice.say(&Reply::Preparing { fraction });
+            replies.say(&Reply::Preparing { fraction });
         }
     })?;
     Ok(Prepared { place: Place::Gguf(artifact.path), bytes: Bytes(artifact.bytes) })

@@ -1,7 +1,7 @@
 //! A speed trial: the shape's requests timed on the loaded model, with the meters read around each phase.
 
-use super::gauge::{Energy, Pulses, Strained};
-use super::{Found, Voice};
+use super::meters::{ActivityWatch, Energy, Pulses};
+use super::{Measured, Replies};
 use crate::library::models::Loaded;
 use crate::run::protocol::{Measure, Reply};
 use anyhow::{Result, ensure};
@@ -13,7 +13,13 @@ use bantam_host::speed::{Protocol, Timed};
 use bantam_model::encoder::{Encoder, Input};
 use bantam_model::{self as model, Cache, Model, Span};
 
-pub fn measure(request: &Measure, shape: Shape, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
+pub fn measure(
+    request: &Measure,
+    shape: Shape,
+    model: &Loaded,
+    cancel: &Cancel,
+    replies: &Replies,
+) -> Result<Measured> {
     let (vocab, output) = match model {
         Loaded::Decoder(model) => {
             let (most, needed) = (model.max_length(), shape.prompt + shape.output);
@@ -28,23 +34,23 @@ pub fn measure(request: &Measure, shape: Shape, model: &Loaded, cancel: &Cancel,
     };
     let conditions = &request.trial.conditions;
     let mut energy = Energy::begin(conditions);
-    let strained = Strained::begin();
-    let pulses = Pulses::start(voice, energy.sampler());
+    let activity = ActivityWatch::begin();
+    let pulses = Pulses::start(replies, energy.sampler());
     let clock = Monotonic::new();
     let protocol = Protocol::new(Shape { output, ..shape }, vocab as u32, conditions, &clock, cancel)?;
     let mut timed = OnModel::new(model, &pulses);
-    let mut say = |sample: &_| voice.say(&Reply::Sample(Box::new(Clone::clone(sample))));
+    let mut say = |sample: &_| replies.say(&Reply::Sample(Box::new(Clone::clone(sample))));
     let measured = protocol.measure(&mut timed, &mut energy, request.samples.clone(), &mut say)?;
     let Some(measured) = measured else { anyhow::bail!("cancelled") };
-    let strained = strained.end();
-    let (energy, doubts) = energy.end(conditions);
-    Ok(Found {
+    let activity = activity.end();
+    let (energy, drift) = energy.end(conditions);
+    Ok(Measured {
         energy,
         ceiling: match model {
             Loaded::Decoder(model) => ceiling(request, shape, model),
             Loaded::Encoder(_) => Reading::missing("an encoder decodes nothing"),
         },
-        warnings: [measured.doubts(conditions), strained, doubts, in_pieces(model, shape)].concat(),
+        warnings: [measured.warnings(conditions), activity, drift, in_pieces(model, shape)].concat(),
     })
 }
 

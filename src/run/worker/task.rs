@@ -1,7 +1,7 @@
 //! A task trial: the suite's items put to the model, each said as soon as it is answered.
 
-use super::gauge::Pulses;
-use super::{Found, Voice};
+use super::meters::Pulses;
+use super::{Measured, Replies};
 use crate::library::models::Loaded;
 use crate::library::suites;
 use crate::run::protocol::{Measure, Reply};
@@ -9,32 +9,114 @@ use crate::subject::{LocalDecoder, LocalEncoder};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{ItemResult, Place, Reading, TaskRef, Warning, WarningKind};
-use bantam_eval::{self as eval, LanguageModel, Task};
+use bantam_eval::{self as eval, LanguageModel, Report, Task};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
-pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, voice: &Voice) -> Result<Found> {
+pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, replies: &Replies) -> Result<Measured> {
     let task = find(request, asked)?;
-    let pulses = Pulses::start(voice, None);
+    let pulses = Pulses::start(replies, None);
+    let skip = skip(request, &task);
     let mut broken = None;
-    let mut answerer = answerer(request, model);
-    let done = eval::ask(&task, answerer.as_mut(), &request.answered, cancel, &mut |item| {
+    let mut on_item = |item: ItemResult| {
         pulses.count(item.tokens);
         match is_finite(&item) {
-            true => voice.say(&Reply::Item(Box::new(item))),
+            true => replies.say(&Reply::Item(Box::new(item))),
             false => {
                 broken.get_or_insert(item.index);
                 cancel.cancel();
             }
         }
-    })?;
+    };
+    let batches = if request.lanes > 1 { eval::batches_of(&task, &skip) } else { None };
+    let done = match batches {
+        Some(batches) => Lanes { request, task: &task, model, batches, cancel }.ask(&mut on_item)?,
+        None => eval::ask(&task, answerer(request, model).as_mut(), &skip, cancel, &mut on_item)?,
+    };
     if let Some(index) = broken {
         bail!("item {index} of {} has a score that is no number: the variant's output is broken", asked.task);
     }
     ensure!(!cancel.is_cancelled(), "cancelled");
-    Ok(Found {
+    Ok(Measured {
         energy: Reading::missing("energy is measured at the speed shapes, where its phases are told apart"),
         ceiling: Reading::missing("a task has no decode speed"),
         warnings: truncated(&done).into_iter().collect(),
     })
+}
+
+/// The items that are there, and those that come another time.
+fn skip(request: &Measure, task: &Task) -> BTreeSet<usize> {
+    let mut skip = request.answered.clone();
+    if let Some(block) = &request.block {
+        skip.extend((0..task.items().len()).filter(|index| !block.contains(index)));
+    }
+    skip
+}
+
+/// Batches of items that several threads take one after the other. A batch is what it would be in one go, so that its
+/// answers are the same.
+struct Lanes<'a> {
+    request: &'a Measure,
+    task: &'a Task,
+    model: &'a Loaded,
+    batches: Vec<Vec<usize>>,
+    cancel: &'a Cancel,
+}
+
+/// What a batch gave.
+type Answered = Result<(Vec<ItemResult>, Report)>;
+
+impl Lanes<'_> {
+    /// Answers all batches and hands the items over in their order.
+    fn ask(&self, on_item: &mut dyn FnMut(ItemResult)) -> Result<Report> {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let (send, answered) = channel();
+            for _ in 0..self.request.lanes.min(self.batches.len()) {
+                let (send, next) = (send.clone(), &next);
+                scope.spawn(move || self.work(next, &send));
+            }
+            drop(send);
+            self.in_order(&answered, on_item)
+        })
+    }
+
+    /// One thread's work, whose kernels run on it alone.
+    fn work(&self, next: &AtomicUsize, send: &Sender<(usize, Answered)>) {
+        let own = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+        // where that fails the kernels share their threads, and the answers are the same
+        let _own = own.ok();
+        let mut answerer = answerer(self.request, self.model);
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = self.batches.get(number).filter(|_| !self.cancel.is_cancelled()) else { return };
+            let others = (0..self.task.items().len()).filter(|index| !batch.contains(index)).collect();
+            let mut items = Vec::new();
+            let asked = eval::ask(self.task, answerer.as_mut(), &others, self.cancel, &mut |item| items.push(item));
+            if send.send((number, asked.map(|asked| (items, asked)))).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn in_order(&self, answered: &Receiver<(usize, Answered)>, on_item: &mut dyn FnMut(ItemResult)) -> Result<Report> {
+        let (mut early, mut first, mut sum) = (BTreeMap::new(), 0, Report::default());
+        for (number, batch) in answered {
+            early.insert(number, batch.inspect_err(|_| self.cancel.cancel()));
+            while let Some(batch) = early.remove(&first) {
+                let (items, asked) = batch?;
+                items.into_iter().for_each(&mut *on_item);
+                sum.items += asked.items;
+                sum.truncated += asked.truncated;
+                sum.texts += asked.texts;
+                sum.truncated_texts += asked.truncated_texts;
+                first += 1;
+            }
+        }
+        // after a failure the batches before it may be missing
+        early.into_values().find_map(Result::err).map_or(Ok(sum), Err)
+    }
 }
 
 fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel + 'a> {

@@ -3,10 +3,10 @@
 
 use super::caught;
 use crate::library::fit;
-use crate::run;
+use crate::run::fetch::{self, Fetching};
 use crate::tui::Say;
 use crate::tui::action::{Asked, Message};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_core::profile::Profile;
 use bantam_hub::{Error, Hits, Hub, Name, Next, Settings, Want};
@@ -101,21 +101,14 @@ impl HubJobs {
         let stop = cancel.clone();
         let work = thread::spawn(move || {
             let fetched = caught(|| {
-                let (profile, hub) = (profile()?, hub(&cancel)?);
-                let tell = |progress| say.say(Message::Pulling(progress));
-                // data first: it is small, and a suite that cannot be read is told before a model is fetched
-                for data in run::data_to_fetch(&profile)? {
-                    say.say(Message::Fetching(data.to_string()));
-                    hub.pull_data(&data, &tell)?;
-                }
-                for name in run::models_to_fetch(&profile) {
-                    say.say(Message::Fetching(name.to_string()));
-                    let pulled = hub.pull(&name, &Want::default(), &tell);
-                    pulled.with_context(|| format!("'{name}' is no folder and no model here"))?;
-                }
-                Ok(())
+                let missing = fetch::missing(&profile()?)?;
+                fetch::fetch(&missing, Settings::from_env()?, &cancel, &|fetching| match fetching {
+                    Fetching::Begun(missing) => say.say(Message::Fetching(missing.to_string())),
+                    Fetching::Progress(progress) => say.say(Message::Pulling(progress)),
+                    Fetching::Done(_) => {}
+                })
             });
-            say.say(Message::Fetched(fetched.map_err(|e| crate::show::sentence(&e))));
+            say.say(Message::Fetched(fetched.map(drop).map_err(|e| crate::show::sentence(&e))));
         });
         self.pull = Some((stop, work));
     }

@@ -196,9 +196,7 @@ fn whole_profile(named: &Path, selection: &Selection) -> Result<Profile> {
 
 /// What is missing can be fetched: the error says how.
 fn with_remedy(error: anyhow::Error, profile: &Profile) -> anyhow::Error {
-    let is_missing =
-        !run::models_to_fetch(profile).is_empty() || run::data_to_fetch(profile).is_ok_and(|d| !d.is_empty());
-    match is_missing {
+    match run::fetch::missing(profile).is_ok_and(|missing| !missing.is_empty()) {
         true => anyhow::anyhow!("{}; f fetches what the profile names of the hub", crate::show::sentence(&error)),
         false => error,
     }

@@ -1,11 +1,11 @@
 //! Profiles: what to try, what matters, what may not be exceeded and how to measure, as TOML.
 //!
-//! A profile is read as typed ([`raw`]), laid over the one it extends, and then meant: [`Profile`] has nothing
+//! A profile is read as typed ([`Raw`]), laid over the one it extends, and then resolved: [`Profile`] has nothing
 //! optional that has a default, and a `Profile` that exists is valid. Names of models, recipes and suites are
 //! checked here for form only; whether they exist is found out by the plan.
 
-mod mean;
 mod raw;
+mod resolve;
 
 pub use raw::Raw;
 
@@ -43,8 +43,11 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// A profile as a run keeps it: meant already, with nothing to fill in.
-    pub fn from_meant(text: &str) -> Result<Profile, toml::de::Error> {
+    /// Reads a profile as a run keeps it: resolved already, with nothing to fill in.
+    ///
+    /// # Errors
+    /// The text is no resolved profile.
+    pub fn from_resolved(text: &str) -> Result<Profile, toml::de::Error> {
         toml::from_str(text)
     }
 }
@@ -90,6 +93,27 @@ pub struct Measure {
     pub idle: Seconds,
 }
 
+/// What a profile or a command leaves open: the only place where these numbers stand, so that what one measures another
+/// finds again.
+impl Default for Measure {
+    fn default() -> Measure {
+        Measure {
+            speed: vec![Shape { prompt: 128, output: 64 }],
+            threads: None,
+            seed: 1,
+            limit: None,
+            max_length: None,
+            half_width: 0.05,
+            budget: Seconds(10.0),
+            min_repeats: 5,
+            timeout: None,
+            memory_limit: None,
+            tdp_watts: None,
+            idle: Seconds(1.0),
+        }
+    }
+}
+
 /// What may not be exceeded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Constraints {
@@ -123,6 +147,13 @@ pub struct Objective {
     pub reference: Option<String>,
     /// Tasks that decide, None for all.
     pub tasks: Option<Vec<String>>,
+}
+
+/// The objective of a profile that names none: the smallest that is within two points of the largest base.
+impl Default for Objective {
+    fn default() -> Objective {
+        Objective { prefer: Prefer::Smallest, margin: 0.02, confidence: 0.95, reference: None, tasks: None }
+    }
 }
 
 /// Which way is best, once it is good enough.

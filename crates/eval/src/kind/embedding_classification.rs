@@ -49,6 +49,7 @@ impl Kind for EmbeddingClassification {
     const KEYS: &'static [&'static str] =
         &["doc_to_target", "similarity", "pooling", "train_data", "classifier", "neighbors"];
     const METRICS: &'static [Metric] = &[Metric::Acc, Metric::MacroF1, Metric::Mcc];
+    const PREPARES: bool = true;
 
     type Request = LabelRequest;
     type Prepared = Probe;

@@ -60,6 +60,9 @@ pub(crate) trait Kind: Serialize + Debug + Sized + Send + Sync + 'static {
     /// The metrics where a task names none; the first one decides.
     const METRICS: &'static [Metric];
 
+    /// Whether [`prepare`](Kind::prepare) asks the model, so that items are better asked in one go.
+    const PREPARES: bool = false;
+
     /// What is asked for one item, and what the right answer is.
     type Request: Serialize + Debug + Send + Sync;
     /// What is made before the first item is asked (the vectors of documents, a classifier that has learnt).

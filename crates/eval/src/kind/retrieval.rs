@@ -50,6 +50,7 @@ impl Kind for Retrieval {
         "ignore_identical_ids",
     ];
     const METRICS: &'static [Metric] = &[Metric::NdcgAt10, Metric::RecallAt10];
+    const PREPARES: bool = true;
 
     type Request = QueryRequest;
     /// The documents' vectors, in the order of the corpus.

@@ -1,4 +1,4 @@
-//! How busy the machine is now, and what feeds it. What happens while something is measured is in `strain`.
+//! How busy the machine is now, and what feeds it. What happens while something is measured is in `activity`.
 
 use std::fs;
 use std::path::Path;

@@ -63,6 +63,35 @@ pub fn own_peak(roots: &Roots) -> Reading {
     )
 }
 
+/// Forgets the most that this process has held, so that [`own_peak`] tells what it holds from now on; memory that was
+/// freed goes back to the system first. Threads that run on may take some meanwhile.
+///
+/// # Errors
+/// A sentence where the system does not do it, seen by the mark itself: it must have come down to what is held now.
+pub fn reset_own_peak(roots: &Roots) -> Result<(), String> {
+    give_back();
+    let path = roots.proc.join("self/clear_refs");
+    std::fs::write(&path, "5").map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+    let (peak, held) = (status(roots, "self", "VmHWM")?, status(roots, "self", "VmRSS")?);
+    match peak.0 <= held.0 + held.0 / RESET_SHARE + RESET_SLACK {
+        true => Ok(()),
+        false => Err(format!("VmHWM stayed at {peak} where {held} are held: this system does not reset it")),
+    }
+}
+
+/// What the mark may stand above what is held, right after it was reset: the kernel counts a few pages late.
+const RESET_SHARE: u64 = 50;
+const RESET_SLACK: u64 = 1 << 20;
+
+/// Hands freed memory back to the system, where the C library keeps it for later.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it only releases memory that is free already.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// What a process holds now (VmRSS); for the live picture only.
 pub fn resident(roots: &Roots, pid: u32) -> Option<Bytes> {
     status(roots, &pid.to_string(), "VmRSS").ok()
@@ -124,5 +153,18 @@ mod tests {
         let peak = own_peak(&Roots::default()).value().expect("Linux tells it");
         assert!(peak >= block.len() as f64, "{peak}");
         assert!(resident(&Roots::default(), std::process::id()).is_some());
+    }
+
+    #[test]
+    fn a_mark_that_does_not_come_down_is_told() {
+        let tree =
+            Tree::new(&[("proc/self/status", "VmHWM:\t 90000 kB\nVmRSS:\t 2048 kB\n"), ("proc/self/clear_refs", "")]);
+        let reason = reset_own_peak(&tree.roots()).expect_err("it stayed");
+        assert!(reason.contains("does not reset it"), "{reason}");
+        tree.set("proc/self/status", "VmHWM:\t 2050 kB\nVmRSS:\t 2048 kB\n");
+        assert_eq!(reset_own_peak(&tree.roots()), Ok(()));
+        let nowhere = Tree::new(&[("proc/self/status", "VmHWM:\t 2050 kB\nVmRSS:\t 2048 kB\n")]);
+        std::fs::create_dir(nowhere.roots().proc.join("self/clear_refs")).expect("makes");
+        assert!(reset_own_peak(&nowhere.roots()).is_err_and(|reason| reason.contains("cannot be written")));
     }
 }

@@ -1,19 +1,19 @@
 //! The host card: the machine that the numbers were taken on, and what makes them doubtful there.
 //!
 //! Every fact is known or unknown with its reason. On Linux the facts come from the kernel's files, whose roots are
-//! parameters; elsewhere `portable` fills in what it can. `strain` tells what happened between two moments.
+//! parameters; elsewhere `portable` fills in what it can. `activity` tells what happened between two moments.
 
+pub mod activity;
 pub mod bandwidth;
 pub mod cgroup;
 mod cpu;
-mod doubt;
 mod fact;
 pub mod gpu;
 mod load;
 pub mod memory;
 mod place;
 mod portable;
-pub mod strain;
+mod warnings;
 
 use std::path::Path;
 
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use bantam_core::record::Id;
 use bantam_core::unit::Bytes;
 
+pub use activity::{Activity, Counters};
 pub use bandwidth::Bandwidth;
 pub use cgroup::Limits;
 pub use cpu::{Clocking, Cpu, FEATURES};
@@ -32,7 +33,6 @@ pub use gpu::Gpu;
 pub use load::{Load, Pressure, Supply};
 pub use memory::Memory;
 pub use place::System;
-pub use strain::{Counters, Strain};
 
 /// The host card: everything about the machine that a number may depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

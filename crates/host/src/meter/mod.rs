@@ -2,7 +2,7 @@
 //!
 //! A [`Meter`] counts the joules of one [`Domain`] from its first reading on. Real ones are RAPL (`rapl`), NVIDIA's
 //! NVML (`nvml`) and a battery that discharges (`battery`); `estimate` turns CPU seconds and a TDP into a guess that is
-//! labelled one. [`find`] opens what this machine has, [`Found::prove`] throws out counters that do not behave, the
+//! labelled one. [`find`] opens what this machine has, [`Meters::verify`] throws out counters that do not behave, the
 //! `sampler` integrates what is left, and `energy` subtracts the idle baseline and adds up what may be added. Nothing
 //! here is ever zero for want of a meter: what is missing is a [`Fault`], one sentence with what to do.
 
@@ -12,9 +12,9 @@ pub mod energy;
 pub mod estimate;
 mod fault;
 pub mod nvml;
-mod prove;
 pub mod rapl;
 pub mod sampler;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use bantam_core::unit::{Joules, Watts};
 
 pub use clock::{Clock, Monotonic};
 pub use fault::Fault;
-pub use prove::{Proof, prove, spin};
+pub use verify::{Verification, spin, verify};
 
 /// The part of the machine whose joules a meter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -203,7 +203,7 @@ pub enum Device {
 
 /// A meter that is believed, and the power it showed under full load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Proven {
+pub struct Verified {
     /// The meter.
     pub meter: Identity,
     /// The mean power it showed.
@@ -212,25 +212,25 @@ pub struct Proven {
 
 /// The meters found on this machine.
 #[derive(Default)]
-pub struct Found {
-    /// The meters that are open; after [`Found::prove`] only those that are believed.
+pub struct Meters {
+    /// The meters that are open; after [`Meters::verify`] only those that are believed.
     pub meters: Vec<Box<dyn Meter>>,
-    /// What each of the meters that were proven showed.
-    pub proven: Vec<Proven>,
+    /// What each of the meters that were verified showed.
+    pub verified: Vec<Verified>,
     /// The meters that are not used, each with its reason.
     pub refused: Vec<Refused>,
 }
 
-/// Opens every meter of the machine; none of them is proven yet.
-pub fn find(places: &Places) -> Found {
-    let mut found = Found::default();
+/// Opens every meter of the machine; none of them is verified yet.
+pub fn find(places: &Places) -> Meters {
+    let mut found = Meters::default();
     found.take("RAPL", rapl::find(&places.powercap));
     found.take("NVML", nvml::find(places.nvml.as_deref()));
     found.take("battery", battery::find(&places.power_supply));
     found
 }
 
-impl Found {
+impl Meters {
     /// Keeps what opened, notes what did not.
     fn take<M: Meter + 'static>(&mut self, kind: &str, opened: Vec<Result<M, Fault>>) {
         for one in opened {
@@ -246,15 +246,15 @@ impl Found {
     }
 
     /// Keeps the meters that move plausibly while `busy` works, for measurements of a minute or less.
-    pub fn prove(self, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Found {
+    pub fn verify(self, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Meters {
         self.prove_for(Duration::from_secs(60), clock, busy)
     }
 
     /// Keeps the meters that can tell the energy of work that takes so long and that move plausibly while `busy`
-    /// works. The whole machine's is tried only where no part of it has one: a battery's proof takes most of a minute,
+    /// works. The whole machine's is tried only where no part of it has one: a battery's verification takes most of a minute,
     /// and its joules could not be added to theirs anyway.
-    pub fn prove_for(self, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Found {
-        let mut tried = Found { refused: self.refused, ..Found::default() };
+    pub fn prove_for(self, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Meters {
+        let mut tried = Meters { refused: self.refused, ..Meters::default() };
         let (parts, wholes): (Vec<_>, Vec<_>) =
             self.meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
         for meter in parts {
@@ -279,10 +279,10 @@ impl Found {
             let meter = identity.name;
             return self.refuse(meter.clone(), &Fault::TooSlow { meter, work, shortest });
         }
-        match prove(meter.as_mut(), clock, busy) {
-            Ok(proof) => {
+        match verify(meter.as_mut(), clock, busy) {
+            Ok(verification) => {
                 self.meters.push(meter);
-                self.proven.push(Proven { meter: identity, watts: proof.watts });
+                self.verified.push(Verified { meter: identity, watts: verification.watts });
             }
             Err(fault) => self.refuse(identity.name, &fault),
         }
@@ -290,8 +290,8 @@ impl Found {
 
     /// Chooses the meters that tell what work on this device costs and may be added up: those of its parts if there are
     /// any, else the whole machine's, else the estimate. Never a mixture of these.
-    pub fn choose(self, device: Device, estimate: Option<estimate::Estimate>) -> Found {
-        let Found { meters, proven, refused } = self;
+    pub fn choose(self, device: Device, estimate: Option<estimate::Estimate>) -> Meters {
+        let Meters { meters, verified, refused } = self;
         let (parts, wholes): (Vec<_>, Vec<_>) =
             meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
         let parts: Vec<_> = parts.into_iter().filter(|m| m.identity().domain.serves(device)).collect();
@@ -302,7 +302,7 @@ impl Found {
         } else {
             estimate.map(|e| Box::new(e) as Box<dyn Meter>).into_iter().collect()
         };
-        Found { meters, proven, refused }
+        Meters { meters, verified, refused }
     }
 
     /// Says why there is no measured energy, for where a figure would stand.
@@ -337,16 +337,16 @@ mod tests {
         }
     }
 
-    fn found(domains: &[(Domain, f64)]) -> Found {
+    fn found(domains: &[(Domain, f64)]) -> Meters {
         let meters = domains.iter().map(|&(domain, watts)| {
             let identity =
                 Identity { name: domain.to_string(), domain, method: Method::Counter, source: "test".into() };
             Box::new(Fake(identity, watts)) as Box<dyn Meter>
         });
-        Found { meters: meters.collect(), ..Found::default() }
+        Meters { meters: meters.collect(), ..Meters::default() }
     }
 
-    fn domains(found: &Found) -> Vec<Domain> {
+    fn domains(found: &Meters) -> Vec<Domain> {
         found.meters.iter().map(|m| m.identity().domain).collect()
     }
 
@@ -374,21 +374,21 @@ mod tests {
     fn a_stuck_meter_is_refused_and_a_battery_is_left_alone_beside_finer_ones() {
         let clock = Hand::default();
         let mut busy = || clock.turn(Duration::from_secs(1));
-        let proven = found(&[PACKAGE, (Domain::Package(1), 0.0), BATTERY]).prove(&clock, &mut busy);
-        assert_eq!(domains(&proven), [Domain::Package(0)]);
-        assert!((proven.proven[0].watts.0 - 50.0).abs() < 1e-9 && proven.proven.len() == 1);
-        assert_eq!(proven.refused.len(), 2);
-        assert!(proven.refused[0].reason.contains("did not move"), "{:?}", proven.refused);
-        assert!(proven.refused[1].reason.contains("finer meters"), "{:?}", proven.refused);
+        let verified = found(&[PACKAGE, (Domain::Package(1), 0.0), BATTERY]).verify(&clock, &mut busy);
+        assert_eq!(domains(&verified), [Domain::Package(0)]);
+        assert!((verified.verified[0].watts.0 - 50.0).abs() < 1e-9 && verified.verified.len() == 1);
+        assert_eq!(verified.refused.len(), 2);
+        assert!(verified.refused[0].reason.contains("did not move"), "{:?}", verified.refused);
+        assert!(verified.refused[1].reason.contains("finer meters"), "{:?}", verified.refused);
     }
 
     #[test]
     fn a_battery_tells_long_work_only() {
         let clock = Hand::default();
         let mut busy = || clock.turn(Duration::from_secs(1));
-        let short = found(&[BATTERY]).prove(&clock, &mut busy);
+        let short = found(&[BATTERY]).verify(&clock, &mut busy);
         assert!(short.meters.is_empty() && short.refused[0].reason.contains("600s"), "{:?}", short.refused);
-        assert_eq!(clock.now(), Duration::ZERO, "nobody waits for its proof");
+        assert_eq!(clock.now(), Duration::ZERO, "nobody waits for its verification");
         let long = found(&[BATTERY]).prove_for(Duration::from_secs(3600), &clock, &mut busy);
         assert_eq!(domains(&long), [Domain::Battery(0)]);
     }
@@ -424,9 +424,9 @@ mod tests {
         let clock = Hand::default();
         let found = find(&places);
         assert_eq!(domains(&found), [Domain::Package(0)]);
-        let proven = found.prove(&clock, &mut || clock.turn(Duration::from_millis(100)));
-        assert!(proven.meters.is_empty());
-        assert!(proven.why_none().contains("package-0 did not move"), "{}", proven.why_none());
+        let verified = found.verify(&clock, &mut || clock.turn(Duration::from_millis(100)));
+        assert!(verified.meters.is_empty());
+        assert!(verified.why_none().contains("package-0 did not move"), "{}", verified.why_none());
     }
 
     fn write(folder: &Path, files: &[(&str, &str)]) {

@@ -3,7 +3,7 @@
 
 use std::process::ExitStatus;
 
-use crate::card::{Roots, cgroup, strain};
+use crate::card::{Roots, activity, cgroup};
 use bantam_core::record::Failure;
 
 /// The end of a child.
@@ -41,7 +41,7 @@ pub(super) struct Kills {
 
 impl Kills {
     pub(super) fn read(roots: &Roots) -> Kills {
-        Kills { group: cgroup::oom_kills(roots).ok(), machine: strain::oom_kills(roots).ok() }
+        Kills { group: cgroup::oom_kills(roots).ok(), machine: activity::oom_kills(roots).ok() }
     }
 
     /// Where kills were added; the group is the closer witness.

@@ -10,15 +10,16 @@ mod log;
 mod system;
 
 use std::io;
-use std::path::PathBuf;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use crate::card::Roots;
 use bantam_core::unit::Bytes;
 
 pub use exit::{Exit, OutOfMemory};
+use log::Copier;
 pub use log::{Log, TAIL};
 
 /// Whether [`Settings::memory_limit`] is held to on this system.
@@ -47,7 +48,8 @@ pub struct Child {
     process: std::process::Child,
     /// The thread that started the child, and lives until this is dropped; see [`spawn_kept`].
     _keeper: Keeper,
-    writer: Option<JoinHandle<()>>,
+    copier: Arc<Copier<ChildStderr>>,
+    copying: Option<JoinHandle<()>>,
     log: Log,
     roots: Roots,
     kills_before: exit::Kills,
@@ -67,11 +69,14 @@ impl Child {
         system::confine(&mut command, settings.memory_limit);
         let (mut process, keeper) = spawn_kept(command)?;
         let stderr = process.stderr.take().expect("stderr was piped above");
-        let writer = std::thread::Builder::new().name("worker log".into()).spawn(move || writer.copy(stderr))?;
+        let copier = Arc::new(Copier::new(stderr, writer));
+        let copy = copier.clone();
+        let copying = std::thread::Builder::new().name("worker log".into()).spawn(move || copy.run())?;
         Ok(Child {
             process,
             _keeper: keeper,
-            writer: Some(writer),
+            copier,
+            copying: Some(copying),
             log,
             roots: settings.roots.clone(),
             kills_before,
@@ -98,6 +103,17 @@ impl Child {
     /// Gives the child's log.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Begins another piece of work of a child that stays: what it writes to stderr from now on goes to a log of its
+    /// own, and only kills for want of memory from now on can be what ended it.
+    ///
+    /// # Errors
+    /// The operating system's, where the log cannot be written; the one before is kept on then.
+    pub fn begin(&mut self, log: &Path) -> io::Result<()> {
+        self.log = self.copier.change(log)?;
+        self.kills_before = exit::Kills::read(&self.roots);
+        Ok(())
     }
 
     /// Kills the child and everything that it started, if it still runs; [`Child::wait`] then says [`Exit::Killed`].
@@ -137,9 +153,9 @@ impl Child {
         // before the child is reaped, while nobody else can have its number
         system::kill_all(&mut self.process);
         let status = self.process.wait()?;
-        if let Some(writer) = self.writer.take() {
+        if let Some(copying) = self.copying.take() {
             // a log that could not be written has less in it; the exit is told all the same
-            let _ = writer.join();
+            let _ = copying.join();
         }
         let kills = exit::Kills::read(&self.roots);
         let exit = exit::decode(status, self.killed, &self.log.tail(), kills.since(&self.kills_before));

@@ -5,7 +5,7 @@
 
 use super::compare::Comparison;
 use super::score::TaskScore;
-use super::summary::{VariantSummary, TaskName};
+use super::summary::{TaskName, VariantSummary};
 use bantam_core::metric::{Direction, Metric};
 use bantam_core::profile::Constraints;
 use bantam_core::record::{Provenance, Reading};

@@ -167,6 +167,7 @@ impl Made {
             disk: size(),
             ceiling: Reading::missing("no bandwidth measured"),
             load: None,
+            loaded_by: None,
             wall: Seconds(1.0),
             warnings: vec![],
             started: 0.0,
@@ -195,5 +196,6 @@ fn conditions() -> Conditions {
         memory_limit: Some(Bytes(1 << 30)),
         tdp_watts: None,
         idle: Seconds(0.0),
+        engine: Default::default(),
     }
 }

@@ -26,4 +26,4 @@ mod fixture;
 pub use advice::{Advice, Conclusion, advise};
 pub use compare::{Comparison, Flip, flips};
 pub use constraint::{Check, Requirement, Status};
-pub use summary::{VariantSummary, TaskName};
+pub use summary::{TaskName, VariantSummary};

@@ -23,6 +23,7 @@ fn conditions() -> Conditions {
         memory_limit: None,
         tdp_watts: None,
         idle: Seconds(0.0),
+        engine: Default::default(),
     }
 }
 

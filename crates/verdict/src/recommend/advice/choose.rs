@@ -118,7 +118,8 @@ fn doubt_the_metric(advice: &mut Advice, wanted: Metric, by: Option<Metric>) {
 /// would be preferred to it.
 fn open(advice: &Advice, by: Option<Metric>, advised: Option<&Id>) -> Vec<Open> {
     let advised = advised.and_then(|id| advice.summary(id));
-    let preferred = |summary: &&VariantSummary| advised.is_none_or(|best| preference(summary, best, by) == Ordering::Less);
+    let preferred =
+        |summary: &&VariantSummary| advised.is_none_or(|best| preference(summary, best, by) == Ordering::Less);
     let mut found: Vec<&VariantSummary> =
         advice.summaries.iter().filter(|s| !s.qualifies && only_undecided(s)).filter(preferred).collect();
     found.sort_by(|a, b| preference(a, b, by));

@@ -13,7 +13,7 @@ use super::compare::{self, Compared, Comparison};
 use super::constraint::{self, Requirement, Status};
 use super::pareto::{self, Front};
 use super::score::{self, Confidence, Overall};
-use super::summary::{VariantSummary, TaskName};
+use super::summary::{TaskName, VariantSummary};
 use super::tie::{self, Contender, TieGroup};
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Prefer, Profile};

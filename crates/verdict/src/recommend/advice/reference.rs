@@ -2,7 +2,7 @@
 //! ran.
 
 use super::NoEvidence;
-use crate::recommend::summary::{VariantSummary, TaskName};
+use crate::recommend::summary::{TaskName, VariantSummary};
 
 /// Picks the variant that the others are compared with.
 ///
@@ -20,8 +20,9 @@ pub fn pick<'a>(
             called.next().ok_or_else(|| NoEvidence::NoReference { named: named.into() })
         }
         None => {
-            let size =
-                |s: &&VariantSummary| (s.variant.is_base(), scored_tasks(s, tasks), s.variant.model.parameters, bytes(s));
+            let size = |s: &&VariantSummary| {
+                (s.variant.is_base(), scored_tasks(s, tasks), s.variant.model.parameters, bytes(s))
+            };
             scored.max_by_key(size).ok_or(NoEvidence::NoScores)
         }
     }

@@ -44,14 +44,14 @@ impl Counters {
     }
 
     /// Computes what changed from `earlier` to these counters.
-    pub fn since(&self, earlier: &Counters) -> Strain {
+    pub fn since(&self, earlier: &Counters) -> Activity {
         let grown = |now: &Result<u64, String>, then: &Result<u64, String>| {
             Ok::<_, String>(now.clone()?.saturating_sub(then.clone()?))
         };
         let own = grown(&self.own, &earlier.own);
         let shares = self.cpu.clone().and_then(|now| Shares::between(now, earlier.cpu.clone()?));
         let foreign = shares.clone().and_then(|s| Ok(s.busy_cpus(s.busy.saturating_sub(own?))));
-        Strain {
+        Activity {
             steal: shares.map(|s| s.stolen as f64 / s.total as f64).into(),
             foreign: foreign.into(),
             throttled: grown(&self.throttled, &earlier.throttled).into(),
@@ -170,7 +170,7 @@ pub fn oom_kills(roots: &Roots) -> Result<u64, String> {
 
 /// What was taken from the work between two moments, or why that is unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Strain {
+pub struct Activity {
     /// Share of all CPU time that the hypervisor gave to others, between 0 and 1.
     pub steal: Fact<f64>,
     /// CPUs kept busy by other programs.
@@ -190,16 +190,16 @@ const FOREIGN_CPUS: f64 = 0.2;
 const FOREIGN_SHARE: f64 = 0.05;
 const SWAPPED: Bytes = Bytes(1 << 20);
 
-impl Strain {
+impl Activity {
     /// Lists what of it makes numbers doubtful on a machine with so many CPUs.
-    pub fn doubts(&self, cpus: usize) -> Vec<Warning> {
-        let mut doubts = Vec::new();
-        let mut doubt = |kind, text| doubts.push(Warning { kind, text });
+    pub fn warnings(&self, cpus: usize) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let mut warn = |kind, text| warnings.push(Warning { kind, text });
         if let Some(&foreign) = self.foreign.known()
             && foreign > FOREIGN_CPUS.max(FOREIGN_SHARE * cpus as f64)
         {
             let text = format!("other programs kept {foreign:.1} of {cpus} CPUs busy meanwhile: stop them and repeat");
-            doubt(WarningKind::ForeignLoad, text);
+            warn(WarningKind::ForeignLoad, text);
         }
         if let Some(&steal) = self.steal.known()
             && steal > STEAL
@@ -209,7 +209,7 @@ impl Strain {
                  or use a dedicated machine",
                 steal * 100.0
             );
-            doubt(WarningKind::Steal, text);
+            warn(WarningKind::Steal, text);
         }
         if let Some(&times) = self.throttled.known()
             && times > 0
@@ -217,15 +217,15 @@ impl Strain {
             let text = format!(
                 "the processor slowed itself down {times} times for heat or power: cool the machine or use fewer threads"
             );
-            doubt(WarningKind::Throttling, text);
+            warn(WarningKind::Throttling, text);
         }
         if let Some(&swapped) = self.swapped.known()
             && swapped > SWAPPED
         {
             let text = format!("{swapped} went to swap or came back: close other programs or take a smaller model");
-            doubt(WarningKind::Swap, text);
+            warn(WarningKind::Swap, text);
         }
-        doubts
+        warnings
     }
 }
 
@@ -243,36 +243,40 @@ mod tests {
         ])
     }
 
-    fn between(first: &Tree, second: &Tree) -> Strain {
+    fn between(first: &Tree, second: &Tree) -> Activity {
         Counters::read(&second.roots(), &[77]).since(&Counters::read(&first.roots(), &[77]))
     }
 
-    fn kinds(strain: &Strain) -> Vec<WarningKind> {
-        strain.doubts(2).into_iter().map(|w| w.kind).collect()
+    fn kinds(activity: &Activity) -> Vec<WarningKind> {
+        activity.warnings(2).into_iter().map(|w| w.kind).collect()
     }
 
     #[test]
     fn a_quiet_machine_leaves_no_doubt() {
-        let strain = between(&machine(1000, 50, 5000, 900, 7, 300), &machine(1200, 50, 5000, 1095, 7, 300));
-        assert_eq!((strain.steal.clone(), strain.throttled.clone()), (Fact::Known(0.0), Fact::Known(0)));
-        assert_eq!(kinds(&strain), []);
-        assert!(strain.oom_kills.known().is_none(), "no control group is shown");
+        let activity = between(&machine(1000, 50, 5000, 900, 7, 300), &machine(1200, 50, 5000, 1095, 7, 300));
+        assert_eq!((activity.steal.clone(), activity.throttled.clone()), (Fact::Known(0.0), Fact::Known(0)));
+        assert_eq!(kinds(&activity), []);
+        assert!(activity.oom_kills.known().is_none(), "no control group is shown");
     }
 
     #[test]
     fn foreign_load_steal_heat_and_swap_are_doubted() {
-        let strain = between(&machine(1000, 50, 5000, 900, 7, 300), &machine(1150, 70, 5030, 1000, 9, 900));
+        let activity = between(&machine(1000, 50, 5000, 900, 7, 300), &machine(1150, 70, 5030, 1000, 9, 900));
         // of 200 ticks on 2 CPUs: 50 foreign, 20 stolen
-        assert_eq!((strain.foreign.clone(), strain.steal.clone()), (Fact::Known(0.5), Fact::Known(0.1)));
+        assert_eq!((activity.foreign.clone(), activity.steal.clone()), (Fact::Known(0.5), Fact::Known(0.1)));
         let expected = [WarningKind::ForeignLoad, WarningKind::Steal, WarningKind::Throttling, WarningKind::Swap];
-        assert_eq!(kinds(&strain), expected);
+        assert_eq!(kinds(&activity), expected);
     }
 
     #[test]
     fn what_cannot_be_seen_is_unknown() {
         let nothing = Tree::new(&[]);
-        let strain = between(&nothing, &nothing);
-        assert!(strain.foreign.known().is_none() && strain.steal.known().is_none() && strain.swapped.known().is_none());
+        let activity = between(&nothing, &nothing);
+        assert!(
+            activity.foreign.known().is_none()
+                && activity.steal.known().is_none()
+                && activity.swapped.known().is_none()
+        );
         let still = machine(1, 1, 1, 1, 1, 1);
         assert!(between(&still, &still).steal.known().is_none(), "no time passed");
     }

@@ -9,7 +9,7 @@ use bantam_core::unit::{Joules, Watts};
 
 /// What a believed meter showed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Proof {
+pub struct Verification {
     /// Joules it counted.
     pub joules: Joules,
     /// For how long.
@@ -22,15 +22,16 @@ pub struct Proof {
 ///
 /// # Errors
 /// [`Fault::Stuck`], [`Fault::Implausible`], or what its readings gave.
-pub fn prove(meter: &mut dyn Meter, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Result<Proof, Fault> {
+pub fn verify(meter: &mut dyn Meter, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Result<Verification, Fault> {
     let start = clock.now();
     let first = meter.read(start)?;
     let domain = meter.identity().domain;
-    let mut proof = watch(meter, clock, busy, start, first)?;
-    while proof.span < patience(domain) && (proof.joules.0 == 0.0 || proof.span < at_least(domain)) {
-        proof = watch(meter, clock, busy, start, first)?;
+    let mut verification = watch(meter, clock, busy, start, first)?;
+    while verification.span < patience(domain) && (verification.joules.0 == 0.0 || verification.span < at_least(domain))
+    {
+        verification = watch(meter, clock, busy, start, first)?;
     }
-    judge(meter, proof)
+    judge(meter, verification)
 }
 
 fn watch(
@@ -39,26 +40,26 @@ fn watch(
     busy: &mut dyn FnMut(),
     start: Duration,
     first: Joules,
-) -> Result<Proof, Fault> {
+) -> Result<Verification, Fault> {
     busy();
     let now = clock.now();
     let joules = Joules(meter.read(now)?.0 - first.0);
     let span = now.saturating_sub(start);
-    Ok(Proof { joules, span, watts: Watts(joules.0 / span.as_secs_f64()) })
+    Ok(Verification { joules, span, watts: Watts(joules.0 / span.as_secs_f64()) })
 }
 
-fn judge(meter: &dyn Meter, proof: Proof) -> Result<Proof, Fault> {
+fn judge(meter: &dyn Meter, verification: Verification) -> Result<Verification, Fault> {
     let domain = meter.identity().domain;
     let name = || meter.identity().name.clone();
-    if proof.joules.0 == 0.0 {
-        return Err(Fault::Stuck { meter: name(), span: proof.span });
+    if verification.joules.0 == 0.0 {
+        return Err(Fault::Stuck { meter: name(), span: verification.span });
     }
     let (least, most) = (domain.least(), domain.most());
     // written so that a NaN is refused too
-    if proof.watts.0 >= least.0 && proof.watts.0 <= most.0 {
-        Ok(proof)
+    if verification.watts.0 >= least.0 && verification.watts.0 <= most.0 {
+        Ok(verification)
     } else {
-        Err(Fault::Implausible { meter: name(), domain, watts: proof.watts, least, most })
+        Err(Fault::Implausible { meter: name(), domain, watts: verification.watts, least, most })
     }
 }
 
@@ -79,7 +80,7 @@ fn patience(domain: Domain) -> Duration {
     }
 }
 
-/// Keeps every CPU busy for a while: the load for [`prove`] on a real machine.
+/// Keeps every CPU busy for a while: the load for [`verify`] on a real machine.
 pub fn spin(cpus: usize, span: Duration) {
     let end = Instant::now() + span;
     std::thread::scope(|scope| {
@@ -124,21 +125,21 @@ mod tests {
         }
     }
 
-    fn proven(domain: Domain, watts: f64) -> Result<Proof, Fault> {
+    fn verified(domain: Domain, watts: f64) -> Result<Verification, Fault> {
         let clock = Hand::default();
-        prove(&mut Steady::new(domain, watts), &clock, &mut || clock.turn(Duration::from_millis(100)))
+        verify(&mut Steady::new(domain, watts), &clock, &mut || clock.turn(Duration::from_millis(100)))
     }
 
     #[test]
     fn believes_a_counter_that_moves_plausibly() {
-        let proof = proven(Domain::Package(0), 60.0).unwrap();
-        assert!((proof.watts.0 - 60.0).abs() < 1e-9);
-        assert!(proof.span >= Duration::from_millis(250), "one step is not enough");
+        let verification = verified(Domain::Package(0), 60.0).unwrap();
+        assert!((verification.watts.0 - 60.0).abs() < 1e-9);
+        assert!(verification.span >= Duration::from_millis(250), "one step is not enough");
     }
 
     #[test]
     fn refuses_a_counter_that_stands_still() {
-        let fault = proven(Domain::Package(0), 0.0).unwrap_err();
+        let fault = verified(Domain::Package(0), 0.0).unwrap_err();
         assert!(matches!(fault, Fault::Stuck { .. }));
         assert!(fault.to_string().contains("did not move in 1.0s of full load"), "{fault}");
     }
@@ -146,13 +147,13 @@ mod tests {
     #[test]
     fn refuses_powers_that_no_processor_draws() {
         for watts in [-5.0, 0.01, 1e6, f64::NAN] {
-            assert!(matches!(proven(Domain::Package(0), watts), Err(Fault::Implausible { .. })), "{watts} W");
+            assert!(matches!(verified(Domain::Package(0), watts), Err(Fault::Implausible { .. })), "{watts} W");
         }
-        assert!(proven(Domain::Dram(0), 0.01).is_ok(), "idle memory draws little");
+        assert!(verified(Domain::Dram(0), 0.01).is_ok(), "idle memory draws little");
     }
 
     #[test]
     fn waits_for_a_slow_gauge() {
-        assert!(proven(Domain::Battery(0), 8.0).unwrap().span >= Duration::from_secs(20));
+        assert!(verified(Domain::Battery(0), 8.0).unwrap().span >= Duration::from_secs(20));
     }
 }

@@ -1,9 +1,7 @@
-//! From a profile as typed to a profile as meant: parents laid under, defaults filled in, every value checked.
+//! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
-use super::{Constraints, Error, Measure, Objective, Prefer, Profile, Raw, RecipeRef};
+use super::{Constraints, Error, Measure, Objective, Profile, Raw, RecipeRef};
 use crate::profile::raw::{RawConstraints, RawMeasure, RawObjective};
-use crate::record::Shape;
-use crate::unit::Seconds;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,7 +16,7 @@ impl Profile {
     /// One sentence where a file cannot be read, is no profile, extends itself, or has a value that is not allowed.
     pub fn load(file: &Path) -> Result<Profile, Error> {
         let raw = Self::layers(file, &mut Vec::new())?;
-        Self::mean(raw, file)
+        Self::resolve(raw, file)
     }
 
     /// A profile from its text, as the bundled ones are; it cannot extend another file.
@@ -26,7 +24,7 @@ impl Profile {
     /// # Errors
     /// One sentence where the text is no profile or has a value that is not allowed.
     pub fn parse(text: &str, file: &Path) -> Result<Profile, Error> {
-        Self::mean(Raw::parse(text, file)?, file)
+        Self::resolve(Raw::parse(text, file)?, file)
     }
 
     fn layers(file: &Path, above: &mut Vec<PathBuf>) -> Result<Raw, Error> {
@@ -45,7 +43,7 @@ impl Profile {
         Ok(raw.extend(base))
     }
 
-    fn mean(raw: Raw, file: &Path) -> Result<Profile, Error> {
+    fn resolve(raw: Raw, file: &Path) -> Result<Profile, Error> {
         let check = Check { file };
         let stem = file.file_stem().map_or("profile".into(), |s| s.to_string_lossy().into_owned());
         let name = raw.name.unwrap_or(stem);
@@ -131,23 +129,25 @@ impl Check<'_> {
     }
 
     fn measure(&self, raw: RawMeasure) -> Result<Measure, Error> {
-        let speed = raw.speed.unwrap_or_else(|| vec![Shape { prompt: 128, output: 64 }]);
+        let default = Measure::default();
+        let speed = raw.speed.unwrap_or(default.speed);
         if let Some(shape) = speed.iter().find(|s| s.prompt == 0 || s.output < 2) {
             return self.wrong("measure.speed", format!("has {shape}; prompt is at least 1 and output at least 2"));
         }
+        let half_width = raw.half_width.unwrap_or(default.half_width);
         Ok(Measure {
             speed,
             threads: self.at_least_one("measure.threads", raw.threads)?,
-            seed: raw.seed.unwrap_or(1),
+            seed: raw.seed.unwrap_or(default.seed),
             limit: self.at_least_one("measure.limit", raw.limit)?,
             max_length: self.at_least_one("measure.max_length", raw.max_length)?,
-            half_width: self.within("measure.half_width", raw.half_width.unwrap_or(0.05), 0.001, 1.0)?,
-            budget: self.parsed("measure.budget", raw.budget)?.unwrap_or(Seconds(10.0)),
-            min_repeats: raw.min_repeats.unwrap_or(5).max(2),
+            half_width: self.within("measure.half_width", half_width, 0.001, 1.0)?,
+            budget: self.parsed("measure.budget", raw.budget)?.unwrap_or(default.budget),
+            min_repeats: raw.min_repeats.unwrap_or(default.min_repeats).max(2),
             timeout: self.parsed("measure.timeout", raw.timeout)?,
             memory_limit: self.parsed("measure.memory_limit", raw.memory_limit)?,
             tdp_watts: self.positive("measure.tdp_watts", raw.tdp_watts)?,
-            idle: self.parsed("measure.idle", raw.idle)?.unwrap_or(Seconds(1.0)),
+            idle: self.parsed("measure.idle", raw.idle)?.unwrap_or(default.idle),
         })
     }
 
@@ -171,10 +171,12 @@ impl Check<'_> {
     }
 
     fn objective(&self, raw: RawObjective) -> Result<Objective, Error> {
+        let default = Objective::default();
+        let (margin, confidence) = (raw.margin.unwrap_or(default.margin), raw.confidence.unwrap_or(default.confidence));
         Ok(Objective {
-            prefer: raw.prefer.unwrap_or(Prefer::Smallest),
-            margin: self.within("objective.margin", raw.margin.unwrap_or(0.02), 0.0, 1.0)?,
-            confidence: self.within("objective.confidence", raw.confidence.unwrap_or(0.95), 0.5, 0.9999)?,
+            prefer: raw.prefer.unwrap_or(default.prefer),
+            margin: self.within("objective.margin", margin, 0.0, 1.0)?,
+            confidence: self.within("objective.confidence", confidence, 0.5, 0.9999)?,
             reference: raw.reference,
             tasks: raw.tasks,
         })
@@ -197,7 +199,8 @@ mod tests {
         let profile = parse(SMALL).expect("valid");
         assert_eq!(profile.recipes, [RecipeRef::Base]);
         assert_eq!(profile.name, "p");
-        assert_eq!(profile.objective.margin, 0.02);
+        assert_eq!(profile.objective, Objective::default());
+        assert_eq!(profile.measure, Measure::default());
     }
 
     #[test]

@@ -13,9 +13,9 @@ const LOW_BATTERY: f64 = 20.0;
 type Doubt = (WarningKind, String);
 
 impl Card {
-    /// Lists the doubts that the card alone gives; [`Strain::doubts`](super::Strain::doubts) has those of a
+    /// Lists the warnings that the card alone gives; [`Activity::warnings`](super::Activity::warnings) has those of a
     /// measurement.
-    pub fn doubts(&self) -> Vec<Warning> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let all = [
             self.busy(),
             self.virtual_machine(),
@@ -154,14 +154,14 @@ mod tests {
         ("sys/class/thermal/thermal_zone0/temp", "45000\n"),
     ];
 
-    fn doubts(more: &[(&str, &str)]) -> Vec<Warning> {
+    fn warnings(more: &[(&str, &str)]) -> Vec<Warning> {
         let tree = Tree::new(&[QUIET, more].concat());
-        Card::read(&tree.roots(), Some("/nowhere/libnvidia-ml.so.1".as_ref())).doubts()
+        Card::read(&tree.roots(), Some("/nowhere/libnvidia-ml.so.1".as_ref())).warnings()
     }
 
     #[test]
     fn a_quiet_desktop_gives_none() {
-        assert_eq!(doubts(&[]), []);
+        assert_eq!(warnings(&[]), []);
     }
 
     #[test]
@@ -182,29 +182,29 @@ mod tests {
             ),
         ];
         for &(file, text, kind, words) in cases {
-            let doubts = doubts(&[(file, text)]);
-            assert_eq!(doubts.len(), 1, "{file}: {doubts:?}");
-            assert_eq!(doubts[0].kind, kind);
-            assert!(doubts[0].text.contains(words), "{}", doubts[0].text);
+            let warnings = warnings(&[(file, text)]);
+            assert_eq!(warnings.len(), 1, "{file}: {warnings:?}");
+            assert_eq!(warnings[0].kind, kind);
+            assert!(warnings[0].text.contains(words), "{}", warnings[0].text);
         }
     }
 
     #[test]
     fn a_low_battery_is_doubted() {
-        let doubts = doubts(&[
+        let warnings = warnings(&[
             ("sys/class/power_supply/BAT0/type", "Battery"),
             ("sys/class/power_supply/BAT0/status", "Discharging"),
             ("sys/class/power_supply/BAT0/capacity", "9"),
         ]);
-        assert_eq!(doubts.len(), 1);
-        assert!(doubts[0].kind == Battery && doubts[0].text.contains("low (9%)"), "{doubts:?}");
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].kind == Battery && warnings[0].text.contains("low (9%)"), "{warnings:?}");
     }
 
     #[test]
     fn no_governor_is_doubted_not_fine() {
         let tree = Tree::new(&[]);
-        let doubts = Card::read(&tree.roots(), Some("/nowhere/libnvidia-ml.so.1".as_ref())).doubts();
-        assert_eq!(doubts.iter().map(|d| d.kind).collect::<Vec<_>>(), [UnknownGovernor]);
-        assert!(doubts[0].text.contains("governor is unknown"), "{}", doubts[0].text);
+        let warnings = Card::read(&tree.roots(), Some("/nowhere/libnvidia-ml.so.1".as_ref())).warnings();
+        assert_eq!(warnings.iter().map(|d| d.kind).collect::<Vec<_>>(), [UnknownGovernor]);
+        assert!(warnings[0].text.contains("governor is unknown"), "{}", warnings[0].text);
     }
 }

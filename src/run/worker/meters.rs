@@ -1,6 +1,6 @@
 //! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live picture.
 
-use super::Voice;
+use super::Replies;
 use crate::run::protocol::Reply;
 use bantam_core::event::Pulse;
 use bantam_core::record::{Conditions, PhaseEnergy, Reading, SpeedSample, Warning};
@@ -26,14 +26,14 @@ const BUSY: Duration = Duration::from_millis(50);
 const TELLING: Duration = Duration::from_millis(500);
 
 /// The kernel's counters since the timing began; a score does not mind what a timing does.
-pub struct Strained {
+pub struct ActivityWatch {
     counters: Counters,
     since: Instant,
 }
 
-impl Strained {
-    pub fn begin() -> Strained {
-        Strained { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
+impl ActivityWatch {
+    pub fn begin() -> ActivityWatch {
+        ActivityWatch { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
     }
 
     /// What makes the numbers in between doubtful.
@@ -42,7 +42,7 @@ impl Strained {
             return Vec::new();
         }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Counters::read(&Roots::default(), &own()).since(&self.counters).doubts(cpus)
+        Counters::read(&Roots::default(), &own()).since(&self.counters).warnings(cpus)
     }
 }
 
@@ -116,8 +116,8 @@ impl Metered {
 fn find(conditions: &Conditions) -> Result<Sampler, String> {
     let clock = Monotonic::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let proven = meter::find(&Places::default()).prove(&clock, &mut || meter::spin(cpus, BUSY));
-    let found = proven.choose(Device::Cpu, conditions.tdp_watts.and_then(estimate));
+    let verified = meter::find(&Places::default()).verify(&clock, &mut || meter::spin(cpus, BUSY));
+    let found = verified.choose(Device::Cpu, conditions.tdp_watts.and_then(estimate));
     if found.meters.is_empty() {
         return Err(format!("{}; give measure.tdp_watts for an estimate", found.why_none()));
     }
@@ -185,17 +185,17 @@ pub struct Pulses {
 }
 
 impl Pulses {
-    pub fn start(voice: &Voice, sampler: Option<Arc<Sampler>>) -> Pulses {
+    pub fn start(replies: &Replies, sampler: Option<Arc<Sampler>>) -> Pulses {
         let tokens = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = mpsc::channel::<()>();
-        let (voice, counted) = (voice.clone(), tokens.clone());
+        let (replies, counted) = (replies.clone(), tokens.clone());
         let tell = move || {
             let (mut before, mut since) = (0, Instant::now());
             while stopped.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
                 let now = counted.load(Ordering::Relaxed);
                 let rate = (now - before) as f64 / since.elapsed().as_secs_f64();
                 (before, since) = (now, Instant::now());
-                voice.say(&Reply::Pulse(Pulse {
+                replies.say(&Reply::Pulse(Pulse {
                     tokens_per_second: Some(rate),
                     resident: memory::resident(&Roots::default(), std::process::id()),
                     power: sampler.as_ref().and_then(|s| s.power()),

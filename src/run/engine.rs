@@ -1,0 +1,17 @@
+//! The engine that computes here, for every trial's id: results of another one are never taken for this one's.
+
+use bantam_core::record::Engine;
+use bantam_kernels::isa;
+
+/// Name and revision of the arithmetic. Raise the number with every change that can change an answer's digits.
+const REVISION: &str = "kernels 1";
+
+/// The engine of this process and of its workers, which are the same binary on the same machine.
+pub fn here() -> Engine {
+    Engine { revision: REVISION.into(), isa: isa().name().into(), device: device().into() }
+}
+
+/// Models are loaded onto the CPU, in every build.
+fn device() -> &'static str {
+    "cpu"
+}
