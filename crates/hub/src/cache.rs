@@ -122,7 +122,7 @@ impl Cache {
         Ok(file)
     }
 
-    /// The snapshot of ORG/NAME[@REVISION]; None where the name has not that form or the model is not here.
+    /// The snapshot of `ORG/NAME[@REVISION]`; None where the name has not that form or the model is not here.
     pub fn find(&self, name: &str) -> Result<Option<PathBuf>, Error> {
         Name::parse(name).map_or(Ok(None), |name| self.snapshot_of(&name))
     }

@@ -11,7 +11,7 @@ use super::{Cache, Hub, Progress, Pulled};
 use std::fmt;
 use std::path::PathBuf;
 
-/// ORG/NAME[@REVISION]#[CONFIG/]SPLIT as typed.
+/// `ORG/NAME[@REVISION]#[CONFIG/]SPLIT` as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataName {
     pub name: Name,

@@ -71,7 +71,7 @@ impl fmt::Display for Repo {
 /// The revision that is meant where none is named.
 pub const MAIN: &str = "main";
 
-/// ORG/NAME[@REVISION][:QUANT] as typed.
+/// `ORG/NAME[@REVISION][:QUANT]` as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     pub repo: Repo,

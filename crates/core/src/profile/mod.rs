@@ -26,7 +26,7 @@ pub fn schema() -> serde_json::Value {
 pub struct Profile {
     pub name: String,
     pub title: String,
-    /// As typed: `bundled:NAME`, a folder, a .gguf file, or ORG/NAME[@REVISION].
+    /// As typed: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
     pub models: Vec<String>,
     /// Every model is tried as it is ("base") and after each of these.
     pub recipes: Vec<RecipeRef>,

@@ -1,6 +1,6 @@
 //! Reports: one [`Page`] (sections, tables, charts, records as data) and four ways to print it.
 //!
-//! [`build`] makes the page from a run's rows and its advice; an [`Exporter`] prints it. [`write`] puts everything
+//! [`build`] makes the page from a run's rows and its advice; an [`Exporter`] prints it. [`write()`] puts everything
 //! into a folder: report.html (one self-contained file), report.md, results.json, results.csv, charts/*.svg, *.png.
 
 mod build;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// One way to print a page.
 pub trait Exporter {
-    /// The file it is written to by [`write`].
+    /// The file it is written to by [`write()`].
     fn file(&self) -> &'static str;
     fn export(&self, page: &Page, out: &mut dyn Write) -> Result<()>;
 }
