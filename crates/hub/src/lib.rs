@@ -1,8 +1,8 @@
 //! hub: from a model's name as typed to where its files are, which they are, and how they get here.
 //!
 //! A name is a bundled model, a folder, a .gguf file, or `ORG/NAME[@REVISION][:QUANT]` in the Hugging Face cache of
-//! this machine. [`find`] looks at this machine only; [`Hub`] asks the hub itself, for listings, searches, headers and files.
-//! It reads no weights and knows no architectures.
+//! this machine. [`find`] looks at this machine only; [`Hub`] asks the hub itself, for listings, searches, headers and
+//! files. It reads no weights and knows no architectures.
 //!
 //! The client is our own, thin, on ureq with rustls and without an async runtime. hf-hub would not save it: 0.5 checks no
 //! hash of what arrived, has no resume by range that could be steered, no offline mode and no search, and 1.0 cannot
