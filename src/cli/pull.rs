@@ -8,6 +8,7 @@ use crate::run::fetch::{Fetching, Missing};
 use crate::show::ending;
 use crate::show::out::{note, say};
 use anyhow::Result;
+use bantam_core::sync::lock;
 use bantam_core::unit::{Bytes, Seconds};
 use bantam_hub::{Hub, Name, Progress, Pulled, Settings, Tally, Want};
 use indicatif::ProgressBar;
@@ -62,11 +63,6 @@ pub(super) fn painted<T>(quiet: bool, work: Work<T>) -> Result<T> {
 fn place(pulled: &Pulled) -> &std::path::Path {
     let gguf = |file: &&std::path::PathBuf| file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
     pulled.files.iter().find(gguf).unwrap_or(&pulled.folder)
-}
-
-/// A panic while painting left the numbers as they were.
-fn lock(painter: &Mutex<Option<Painter>>) -> std::sync::MutexGuard<'_, Option<Painter>> {
-    painter.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 struct Painter {

@@ -35,6 +35,7 @@ pub use types::Types;
 use anyhow::{Context, Result, bail, ensure};
 use artifact::{Note, Place};
 use bantam_core::cancel::Cancel;
+use bantam_core::disk::hex;
 use bantam_format::gguf::{self, ALIGNMENT, Value};
 use bantam_model::Config;
 use bantam_model::cost::{TensorShape, cost};
@@ -184,7 +185,7 @@ pub fn apply(
     if let Some(note) = place.find(&address, plan.bytes) {
         return Ok(artifact(note, true));
     }
-    let _lock = place.lock(|| progress(Progress { stage: Stage::Wait, done: 0, total: plan.weights }))?;
+    let _lock = place.lock(cancel, || progress(Progress { stage: Stage::Wait, done: 0, total: plan.weights }))?;
     if let Some(note) = place.find(&address, plan.bytes) {
         return Ok(artifact(note, true));
     }
@@ -202,7 +203,7 @@ fn address(source: &Source, recipe: &Recipe, plan: &Plan, progress: &mut dyn FnM
         progress(Progress { stage: Stage::Identify, done, total });
     })?;
     let text = format!("bantam artifact {FORMAT}\n{digest}\n{}", recipe.to_toml());
-    Ok(artifact::hex(&Sha256::digest(text)))
+    Ok(hex(&Sha256::digest(text)))
 }
 
 /// Writes the file that was planned.

@@ -337,7 +337,7 @@ impl<'w> Source<'w> {
                 }
             }
         }
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = bantam_core::disk::hex(&hash.finalize());
         Ok(self.digest.get_or_init(|| digest))
     }
 }

@@ -48,11 +48,7 @@ impl ActivityWatch {
 
 /// This process and the session, which stores and shows meanwhile: neither is foreign.
 fn own() -> Vec<u32> {
-    #[cfg(unix)]
-    let parent = Some(std::os::unix::process::parent_id());
-    #[cfg(not(unix))]
-    let parent = None;
-    std::iter::once(std::process::id()).chain(parent).collect()
+    vec![std::process::id(), std::os::unix::process::parent_id()]
 }
 
 /// The meters of a speed trial, or the reason why there is none.
@@ -133,19 +129,9 @@ fn estimate(tdp: f64) -> Option<Estimate> {
 
 /// CPU time of all threads of this process, to the nanosecond: /proc tells hundredths of a second, which are too coarse
 /// for a phase.
-#[cfg(unix)]
 fn cpu_time() -> std::io::Result<Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec of our own, which the call fills in.
-    match unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) } {
-        0 => Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32)),
-        _ => Err(std::io::Error::last_os_error()),
-    }
-}
-
-#[cfg(not(unix))]
-fn cpu_time() -> std::io::Result<Duration> {
-    Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))
 }
 
 /// Watches the meters while this process does nothing.

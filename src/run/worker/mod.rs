@@ -15,6 +15,7 @@ use crate::run::protocol::{self, Load, Measure, Reply, Request, Summary};
 use anyhow::{Context, Result, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{Ask, Failure, Figure, Id, Place, Provenance, Reading, Warning, WarningKind};
+use bantam_core::sync::lock;
 use bantam_core::unit::{Seconds, Unit};
 use bantam_host::card::{Roots, memory};
 use bantam_model::LoadOptions;
@@ -22,7 +23,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long the work may take to notice that it is not wanted any more.
@@ -98,7 +99,7 @@ impl Replies {
 
     /// Says it; where nobody listens any more there is nothing left to work for.
     fn say(&self, reply: &Reply) {
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = lock(&self.0);
         if protocol::write(&mut *out, reply).is_err() {
             std::process::exit(1);
         }

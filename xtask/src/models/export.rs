@@ -4,6 +4,7 @@
 use super::size::{MAX_POSITIONS, Size};
 use super::tokenizer::Special;
 use anyhow::{Context, Result, anyhow};
+use bantam_core::disk;
 use bantam_lab::train::Vars;
 use half::bf16;
 use safetensors::tensor::{Dtype, TensorView};
@@ -31,10 +32,8 @@ pub fn write(folder: &Path, size: &Size, tokenizer: &Tokenizer, vars: &Vars) -> 
         ("model.safetensors", weights(vars)?),
     ];
     for (name, data) in files {
-        let (unfinished, finished) = (folder.join(format!("{name}.unfinished")), folder.join(name));
-        fs::write(&unfinished, data)
-            .and_then(|()| fs::rename(&unfinished, &finished))
-            .with_context(|| format!("{}: cannot be written", finished.display()))?;
+        let file = folder.join(name);
+        disk::write(&file, &data).with_context(|| format!("{}: cannot be written", file.display()))?;
     }
     Ok(())
 }
