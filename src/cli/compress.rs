@@ -12,7 +12,7 @@ use bantam_core::disk::Draft;
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Artifact, Plan, Recipe, Stage};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::{self};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

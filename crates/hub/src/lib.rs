@@ -13,6 +13,8 @@
 //! brings one with `verify` and `lock`, `pull` all of them, `tally` counts; `data` does the same for datasets; `digest`
 //! is what a model is known by afterwards.
 
+#![warn(missing_docs)]
+
 mod cache;
 mod data;
 mod digest;

@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Where an artifact is, or will be.
-pub struct Place {
+pub(crate) struct Place {
     pub file: PathBuf,
     note: PathBuf,
     lock: PathBuf,
@@ -23,7 +23,7 @@ pub struct Place {
 
 /// What lies beside an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub(crate) struct Note {
     /// SHA-256 of what it was made from.
     pub address: String,
     /// SHA-256 of the file.
@@ -34,7 +34,7 @@ pub struct Note {
 }
 
 /// Counts and hashes what goes through it.
-pub struct Hashing<W> {
+pub(crate) struct Hashing<W> {
     inner: W,
     hash: Sha256,
     bytes: u64,
@@ -44,7 +44,7 @@ pub struct Hashing<W> {
 
 impl Place {
     /// The place of the artifact with this address; `stem` is for people only.
-    pub fn new(folder: &Path, stem: &str, address: &str) -> Place {
+    pub(crate) fn new(folder: &Path, stem: &str, address: &str) -> Place {
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
         let stem: String = stem.chars().map(safe).collect();
         let named = |ending: &str| folder.join(format!("{stem}.{}.{ending}", &address[..16]));
@@ -52,14 +52,14 @@ impl Place {
     }
 
     /// The artifact's note, if the artifact is there, whole, and the one of that address.
-    pub fn find(&self, address: &str, bytes: u64) -> Option<Note> {
+    pub(crate) fn find(&self, address: &str, bytes: u64) -> Option<Note> {
         let note: Note = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
         let whole = fs::metadata(&self.file).ok()?.len() == bytes && note.bytes == bytes;
         (whole && note.address == address).then_some(note)
     }
 
     /// Waits until no other process is making this artifact; `waiting` is called if one is. The lock's file goes with it.
-    pub fn lock(&self, cancel: &Cancel, waiting: impl FnOnce()) -> Result<Lock> {
+    pub(crate) fn lock(&self, cancel: &Cancel, waiting: impl FnOnce()) -> Result<Lock> {
         let lock = Lock::take(&self.lock, cancel, waiting);
         let lock = lock.map_err(|error| match error {
             LockError::Cancelled => anyhow::anyhow!("cancelled"),
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// Write the artifact, under the lock: `fill` writes the file, `note` tells of it. Nothing is left of a failure.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         fill: impl FnOnce(&mut Hashing<BufWriter<File>>) -> Result<()>,
         note: impl FnOnce(u64, String) -> Note,
@@ -114,7 +114,7 @@ impl Place {
 }
 
 /// Say beforehand that a disk is too full, where it can be asked.
-pub fn check_room(folder: &Path, needed: u64) -> Result<()> {
+pub(crate) fn check_room(folder: &Path, needed: u64) -> Result<()> {
     if let Ok(disk) = rustix::fs::statvfs(folder) {
         let left = disk.f_bavail.saturating_mul(disk.f_frsize);
         if left < needed {

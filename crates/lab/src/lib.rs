@@ -11,6 +11,8 @@
 //! gets, `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
 //! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through.
 
+#![warn(missing_docs)]
+
 mod artifact;
 pub mod block;
 pub mod calibrate;

@@ -15,7 +15,7 @@ use super::norm::Norm;
 use super::ops::{self, Attend, Pairing, Past, Span};
 
 /// The attention of one layer, with its weights.
-pub struct Attention {
+pub(crate) struct Attention {
     qkv: Qkv,
     output: Linear,
     norms: Option<Norms>,
@@ -40,7 +40,7 @@ struct Norms {
 }
 
 /// What all layers of one pass share.
-pub struct Pass {
+pub(crate) struct Pass {
     /// Which run of tokens follows which, or a cache.
     pub spans: Arc<[Span]>,
     /// For each of the config's ropes cos and sin, (T, rotary dims / 2) each.
@@ -52,7 +52,7 @@ impl Attention {
     ///
     /// # Errors
     /// Where a tensor is missing or has another shape.
-    pub fn new(builder: &Builder) -> Result<Self> {
+    pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let Builder { config, layer, .. } = *builder;
         let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
         let biased = config.biases.qkv;
@@ -79,7 +79,7 @@ impl Attention {
     }
 
     /// Takes x (T, dim) to (T, dim), and gives the new keys and values, (T, kv_heads, head_dim) each, for the caches.
-    pub fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
+    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
         let tokens = x.dims2()?.0;
         let (q, k, v) = self.project(x, tokens)?;
         let (q, k) = match &self.norms {
@@ -129,7 +129,7 @@ impl Attention {
     }
 
     /// Lists its matrices.
-    pub fn linears(&self) -> Vec<Named<'_>> {
+    pub(crate) fn linears(&self) -> Vec<Named<'_>> {
         let mut all = match &self.qkv {
             Qkv::Separate { q, k, v } => vec![(Part::Q, 0, q), (Part::K, 0, k), (Part::V, 0, v)],
             Qkv::Joined(qkv) | Qkv::JoinedByHead(qkv) => vec![(Part::Qkv, 0, qkv)],

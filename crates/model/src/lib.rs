@@ -9,6 +9,8 @@
 //! it. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify and
 //! fill masks, `adapter` the LoRA updates, `chat` the chat templates.
 
+#![warn(missing_docs)]
+
 pub mod adapter;
 mod attention;
 mod builder;

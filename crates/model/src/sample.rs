@@ -42,12 +42,12 @@ pub(super) struct Sampler<'a> {
 
 impl<'a> Sampler<'a> {
     /// Begins a sequence with the generator at its seed.
-    pub fn new(sampling: &'a Sampling) -> Self {
+    pub(crate) fn new(sampling: &'a Sampling) -> Self {
         Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
     }
 
     /// Draws the next token. Fails where the largest logit is not finite.
-    pub fn next(&mut self, logits: &[f32]) -> Result<u32> {
+    pub(crate) fn next(&mut self, logits: &[f32]) -> Result<u32> {
         let best = argmax(logits);
         if !logits.get(best as usize).is_some_and(|logit| logit.is_finite()) {
             return Err(Error::Request("the model's logits are not finite; its weights may be damaged".into()));

@@ -26,18 +26,18 @@ const BUSY: Duration = Duration::from_millis(50);
 const TELLING: Duration = Duration::from_millis(500);
 
 /// The kernel's counters since the timing began; a score does not mind what a timing does.
-pub struct ActivityWatch {
+pub(super) struct ActivityWatch {
     counters: Counters,
     since: Instant,
 }
 
 impl ActivityWatch {
-    pub fn begin() -> ActivityWatch {
+    pub(super) fn begin() -> ActivityWatch {
         ActivityWatch { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
     }
 
     /// What makes the numbers in between doubtful.
-    pub fn end(self) -> Vec<Warning> {
+    pub(super) fn end(self) -> Vec<Warning> {
         if self.since.elapsed() < TELLING {
             return Vec::new();
         }
@@ -52,7 +52,7 @@ fn own() -> Vec<u32> {
 }
 
 /// The meters of a speed trial, or the reason why there is none.
-pub struct Energy {
+pub(super) struct Energy {
     meters: Result<Metered, String>,
 }
 
@@ -66,16 +66,16 @@ struct Metered {
 
 impl Energy {
     /// Finds the meters, has them prove themselves and watches the idle machine.
-    pub fn begin(conditions: &Conditions) -> Energy {
+    pub(super) fn begin(conditions: &Conditions) -> Energy {
         Energy { meters: find(conditions).map(|sampler| Metered::new(sampler, conditions)) }
     }
 
-    pub fn sampler(&self) -> Option<Arc<Sampler>> {
+    pub(super) fn sampler(&self) -> Option<Arc<Sampler>> {
         self.meters.as_ref().ok().map(|m| m.sampler.clone())
     }
 
     /// Joules above idle from the first repeat to the last, and what makes them doubtful.
-    pub fn end(self, conditions: &Conditions) -> (Reading, Vec<Warning>) {
+    pub(super) fn end(self, conditions: &Conditions) -> (Reading, Vec<Warning>) {
         let metered = match self.meters {
             Ok(metered) => metered,
             Err(reason) => return (Reading::Missing { reason }, Vec::new()),
@@ -164,14 +164,14 @@ impl Phases for Energy {
 }
 
 /// Tells the live picture several times a second, from a thread of its own, until dropped.
-pub struct Pulses {
+pub(super) struct Pulses {
     tokens: Arc<AtomicU64>,
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Pulses {
-    pub fn start(replies: &Replies, sampler: Option<Arc<Sampler>>) -> Pulses {
+    pub(super) fn start(replies: &Replies, sampler: Option<Arc<Sampler>>) -> Pulses {
         let tokens = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = mpsc::channel::<()>();
         let (replies, counted) = (replies.clone(), tokens.clone());
@@ -192,7 +192,7 @@ impl Pulses {
     }
 
     /// So many more tokens were computed.
-    pub fn count(&self, tokens: usize) {
+    pub(super) fn count(&self, tokens: usize) {
         self.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
     }
 }

@@ -14,7 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, replies: &Replies) -> Result<Measured> {
+pub(super) fn ask(
+    request: &Measure,
+    asked: &TaskRef,
+    model: &Loaded,
+    cancel: &Cancel,
+    replies: &Replies,
+) -> Result<Measured> {
     let task = find(request, asked)?;
     let pulses = Pulses::start(replies, None);
     let skip = skip(request, &task);

@@ -21,7 +21,7 @@ const CHAT_TEMPLATE: &str = "{% for message in messages %}\
 {% if add_generation_prompt %}A:{% endif %}";
 
 /// Writes the folder, each file to a temporary name first.
-pub fn write(folder: &Path, size: &Size, tokenizer: &Tokenizer, vars: &Vars) -> Result<()> {
+pub(super) fn write(folder: &Path, size: &Size, tokenizer: &Tokenizer, vars: &Vars) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let tokenizer = tokenizer.to_string(true).map_err(|error| anyhow!("the tokenizer was not written: {error}"))?;
     let files: [(&str, Vec<u8>); 5] = [

@@ -11,7 +11,7 @@ const MOST_PARTS: u64 = 1000;
 
 /// The place of a file in a split set: which part of how many, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     part: u64,
     parts: u64,
 }
@@ -21,7 +21,7 @@ impl Place {
     ///
     /// # Errors
     /// Where the keys are no whole numbers, or the part is not among at most 1000.
-    pub fn of(gguf: &Gguf) -> Result<Option<Self>> {
+    pub(super) fn of(gguf: &Gguf) -> Result<Option<Self>> {
         let parts = gguf.optional_integer("split.count")?.unwrap_or(0);
         let part = gguf.optional_integer("split.no")?.unwrap_or(0);
         match parts {
@@ -44,7 +44,7 @@ impl Place {
 ///
 /// # Errors
 /// Where the name does not end as the part's should, or a part cannot be read or is of another set.
-pub fn join(path: &Path, opened: Gguf, place: Place) -> Result<Gguf> {
+pub(super) fn join(path: &Path, opened: Gguf, place: Place) -> Result<Gguf> {
     let stem = stem(path, place).ok_or_else(|| {
         let which = format!("part {} of {} of a split file", place.part + 1, place.parts);
         opened.broken(format!("{which}, whose name does not end in {}", place.ending()))

@@ -13,7 +13,7 @@ use rustix::process::{
 };
 
 /// Puts the child into a process group of its own, ties its end to the parent and limits its memory.
-pub fn confine(command: &mut Command, memory_limit: Option<Bytes>) {
+pub(super) fn confine(command: &mut Command, memory_limit: Option<Bytes>) {
     // a group of its own: Ctrl-C in the terminal is for the parent to answer, and kill_all reaches grandchildren
     command.process_group(0);
     let parent = getpid();
@@ -56,7 +56,7 @@ fn pid(child: &Child) -> Pid {
 ///
 /// # Errors
 /// The operating system's, where there is no such child.
-pub fn await_end(child: &mut Child) -> io::Result<()> {
+pub(super) fn await_end(child: &mut Child) -> io::Result<()> {
     loop {
         match waitid(WaitId::Pid(pid(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
             Ok(_) => return Ok(()),
@@ -67,14 +67,14 @@ pub fn await_end(child: &mut Child) -> io::Result<()> {
 }
 
 /// Tells whether the child has ended, without reaping it.
-pub fn has_ended(child: &mut Child) -> bool {
+pub(super) fn has_ended(child: &mut Child) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
     // an error means that it was reaped already
     !matches!(waitid(WaitId::Pid(pid(child)), options), Ok(None))
 }
 
 /// Kills the child and everything that it started.
-pub fn kill_all(child: &mut Child) {
+pub(super) fn kill_all(child: &mut Child) {
     // fails where the whole family is gone, which is what is wanted
     let _ = kill_process_group(pid(child), Signal::KILL);
 }

@@ -171,7 +171,7 @@ static DISTILBERT: Names = Names {
 };
 
 /// Every encoder family that bantam runs.
-pub static FAMILIES: &[Family] = &[
+pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: "bert",
         prefix: "bert.",

@@ -24,7 +24,7 @@ pub struct Input {
 }
 
 /// The layers of an encoder with their weights.
-pub struct Graph {
+pub(super) struct Graph {
     words: Linear,
     positions: Linear,
     types: Option<Linear>,
@@ -48,7 +48,7 @@ struct Layer {
 
 impl Graph {
     /// Builds the graph a config describes out of a checkpoint.
-    pub fn new(config: &Config, weights: &Checkpoint) -> Result<Self> {
+    pub(super) fn new(config: &Config, weights: &Checkpoint) -> Result<Self> {
         let dim = config.dim;
         let table = |name: &str, rows| weights.table(&weights.own(&format!("embeddings.{name}")), rows, dim);
         Ok(Self {
@@ -74,7 +74,7 @@ impl Graph {
 
     /// Gives the last hidden states of all inputs, one after the other: (T, dim). Fails on a token outside the
     /// vocabulary, an input without tokens and one longer than the position table.
-    pub fn forward(&self, inputs: &[Input]) -> Result<Tensor> {
+    pub(super) fn forward(&self, inputs: &[Input]) -> Result<Tensor> {
         let mut hidden = self.embed(inputs)?;
         let spans: Arc<[Span]> =
             inputs.iter().map(|input| Span { len: input.tokens.len(), parent: None, past: None }).collect();
@@ -99,7 +99,7 @@ impl Graph {
     }
 
     /// The embedding of the vocabulary, (vocab, dim), which a mask filler may be tied to.
-    pub fn words(&self) -> &Linear {
+    pub(super) fn words(&self) -> &Linear {
         &self.words
     }
 }

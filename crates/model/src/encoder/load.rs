@@ -72,7 +72,7 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Reads the configs of a folder.
-    pub fn new(folder: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
         let (pipeline, transformer) = Pipeline::read(folder)?;
         let file = transformer.join("config.json");
         let bytes = std::fs::read(&file).map_err(Error::read(&file))?;
@@ -91,17 +91,17 @@ impl Opened {
     }
 
     /// Reads its tokenizer.
-    pub fn tokenizer(&self) -> Result<Tokenizer> {
+    pub(super) fn tokenizer(&self) -> Result<Tokenizer> {
         Files::of_folder(&self.folder)?.tokenizer(None, None)
     }
 
     /// Reads its tokenizer's facts, at less cost than the tokenizer.
-    pub fn summary(&self) -> Result<Summary> {
+    pub(super) fn summary(&self) -> Result<Summary> {
         Summary::of_files(Files::of_folder(&self.folder)?, None, None)
     }
 
     /// Opens its safetensors; matrices are read when they are asked for.
-    pub fn files(&self, options: &LoadOptions) -> Result<Safetensors> {
+    pub(super) fn files(&self, options: &LoadOptions) -> Result<Safetensors> {
         Safetensors::open(&self.folder, &options.device, options.precision)
     }
 

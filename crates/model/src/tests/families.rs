@@ -6,7 +6,7 @@ use crate::family::FAMILIES;
 use crate::{Decoder, Precision, Span};
 
 /// A checkpoint of each family, some with options of their own.
-pub const ALL: [&str; 23] = [
+pub(super) const ALL: [&str; 23] = [
     "gemma",
     "gemma2",
     "gemma3",
@@ -225,7 +225,7 @@ fn greedy(golden: &Golden, decoder: &Decoder, prompt: &[u32], tokens: usize) -> 
     out
 }
 
-pub fn log_softmax(row: &[f32], token: u32) -> f64 {
+pub(super) fn log_softmax(row: &[f32], token: u32) -> f64 {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
     f64::from(row[token as usize] - max) - sum.ln()

@@ -7,7 +7,7 @@ use super::pieces::{Kind, Pieces};
 use crate::error::{Error, Result};
 
 /// Reads a tokenizer.model; `file` names it in errors.
-pub fn read(bytes: &[u8], file: &str) -> Result<Pieces> {
+pub(super) fn read(bytes: &[u8], file: &str) -> Result<Pieces> {
     let broken = |what: &str| Error::broken(file, format!("not a SentencePiece model: {what}"));
     let mut pieces = Pieces { prefixes_space: true, collapses_spaces: true, ..Pieces::default() };
     let mut model_type = 1;

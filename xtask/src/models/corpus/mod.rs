@@ -15,21 +15,21 @@ mod split;
 mod suite;
 mod words;
 
-pub use suite::{Suite, write_suites};
+pub(crate) use suite::{Suite, write_suites};
 
 use dice::Dice;
 use serde_json::Value;
 use split::Split;
 
 /// The seed of the checked-in suites.
-pub const SUITE_SEED: u64 = 2;
+pub(crate) const SUITE_SEED: u64 = 2;
 
 /// How much a prompt's tokens count in training: enough to learn its language, little because most of it is chance.
 const PROMPT_WEIGHT: f32 = 0.1;
 
 /// One training document; the trainer adds the tokens for its beginning and end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Doc {
+pub(crate) struct Doc {
     /// Consecutive pieces of the text, each with the loss weight of its tokens. They meet before a space or after a
     /// line's end, where no token reaches across.
     pub pieces: Vec<(String, f32)>,
@@ -45,14 +45,14 @@ impl Doc {
     }
 
     /// The whole text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.pieces.iter().map(|(text, _)| text.as_str()).collect()
     }
 }
 
 /// One question with its answer, as a suite's item and as a training document would have it.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// What the model is shown; empty for running text.
     pub prompt: String,
     /// What it should go on with, after one space.
@@ -117,18 +117,18 @@ impl Task {
 }
 
 /// Training document `i` of the endless corpus with this seed: a pure function of the two.
-pub fn training_doc(seed: u64, i: u64) -> Doc {
+pub(crate) fn training_doc(seed: u64, i: u64) -> Doc {
     let mut dice = Dice::new(seed, i);
     Task::any(&mut dice).training(&mut dice)
 }
 
 /// All training documents in order, without end.
-pub fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
+pub(crate) fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
     (0..).map(move |i| training_doc(seed, i))
 }
 
 /// The bundled suites, each drawn from its own stream of `seed`.
-pub fn suites(seed: u64) -> Vec<Suite> {
+pub(crate) fn suites(seed: u64) -> Vec<Suite> {
     MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Dice::new(seed, stream))).collect()
 }
 

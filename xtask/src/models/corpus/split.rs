@@ -13,12 +13,12 @@ pub(super) enum Split {
 
 impl Split {
     /// Whether the thing called `key` among its `kind` belongs to this side.
-    pub fn takes(self, kind: &str, key: &str) -> bool {
+    pub(super) fn takes(self, kind: &str, key: &str) -> bool {
         held_out(kind, key) == (self == Split::HeldOut)
     }
 
     /// Draws until what was drawn belongs to this side. The caller's space must have members on both.
-    pub fn draw<T>(
+    pub(super) fn draw<T>(
         self,
         dice: &mut Dice,
         kind: &str,

@@ -49,7 +49,7 @@ struct QuantState {
 }
 
 /// A matrix of codes and scales, not yet read.
-pub struct Coded<'a> {
+pub(super) struct Coded<'a> {
     out: usize,
     inp: usize,
     scheme: Scheme,
@@ -162,7 +162,7 @@ fn nested(module: Module, part: &ModuleTensor, state: &QuantState, absmax: &Modu
 
 impl Coded<'_> {
     /// The matrix in memory, and why it is wider than it was: no type of GGUF has these code books, nor f32 scales.
-    pub fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
+    pub(super) fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
         let (why, dtype) = match (precision, &self.scheme) {
             (Precision::F32, _) => (Widened::Asked, DType::F32),
             (_, Scheme::Four { dtype, .. }) => (Widened::CodeBook, *dtype),
@@ -172,7 +172,7 @@ impl Coded<'_> {
     }
 
     /// W, (out, inp), rounded as bitsandbytes rounds: to the type that the matrix had before.
-    pub fn f32s(&self, device: &Device) -> Result<Tensor> {
+    pub(super) fn f32s(&self, device: &Device) -> Result<Tensor> {
         let (inp, bytes) = (self.inp, self.tensors[0].bytes());
         dense::rows(self.out, inp, device, |first, tile| match &self.scheme {
             Scheme::Eight { rows } => {
