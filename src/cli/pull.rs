@@ -10,7 +10,7 @@ use crate::show::out::{note, say};
 use anyhow::Result;
 use bantam_core::sync::lock;
 use bantam_core::unit::{Bytes, Seconds};
-use bantam_hub::{Hub, Name, Progress, Pulled, Settings, Tally, Want};
+use bantam_hub::{Hub, Name, Progress, PullProgress, Pulled, Settings, Want};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -67,7 +67,7 @@ fn place(pulled: &Pulled) -> &std::path::Path {
 
 struct Painter {
     name: String,
-    progress: Tally,
+    progress: PullProgress,
     begun: Instant,
     bars: LiveBars,
     /// The files on their way that have a bar, by their numbers.
@@ -81,7 +81,7 @@ impl Painter {
     fn new(name: String, quiet: bool) -> Painter {
         Painter {
             name,
-            progress: Tally::default(),
+            progress: PullProgress::default(),
             begun: Instant::now(),
             bars: LiveBars::new(),
             open: BTreeMap::new(),

@@ -34,7 +34,7 @@ const STILL: Duration = Duration::from_secs(600);
 /// How long a worker that has said its last word may take to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Has glibc keep what is freed for what is asked for next, since every pass of every lane takes megabytes and gives them
+/// Has glibc keep what is freed for what is asked for next, since every pass of every batch takes megabytes and gives them
 /// back; and in one heap, which the worker can give back between trials. Other C libraries do not read these.
 const KEEP_FREED_MEMORY: [(&str, &str); 3] =
     [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "2147483647"), ("MALLOC_ARENA_MAX", "1")];
@@ -120,7 +120,7 @@ struct Settings {
     variant: Id,
     place: Place,
     threads: usize,
-    lanes: usize,
+    parallel_batches: usize,
     memory: Option<Bytes>,
     max_length: Option<usize>,
     seed: u64,
@@ -133,7 +133,7 @@ impl Settings {
             variant: variant.id.clone(),
             place: measure.place.clone(),
             threads: conditions.threads,
-            lanes: measure.lanes,
+            parallel_batches: measure.parallel_batches,
             memory: conditions.memory_limit,
             max_length: conditions.max_length,
             seed: conditions.seed,
@@ -287,9 +287,9 @@ impl Worker {
         command.arg("worker").env("RUST_BACKTRACE", "0");
         if let Some(settings) = &settings {
             // where candle reads how finely to cut its work
-            let threads = if settings.lanes > 1 { 1 } else { settings.threads };
+            let threads = if settings.parallel_batches > 1 { 1 } else { settings.threads };
             command.env("RAYON_NUM_THREADS", threads.to_string());
-            if settings.lanes > 1 {
+            if settings.parallel_batches > 1 {
                 command.envs(KEEP_FREED_MEMORY);
             }
         }

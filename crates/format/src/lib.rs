@@ -3,7 +3,6 @@
 //! known here.
 
 #![warn(missing_docs)]
-
 #![allow(unsafe_code)] // maps files into memory
 
 pub mod bytes;

@@ -3,7 +3,6 @@
 //! trains sets for itself (`process`), and the whole machine in one look (`doctor`). It knows no model.
 
 #![warn(missing_docs)]
-
 #![allow(unsafe_code)] // talks to the system
 
 pub mod card;

@@ -180,8 +180,8 @@ impl Hub {
     /// Counted from the headers of its weights.
     fn parameters(&self, repo: &Repo) -> Result<u64, Error> {
         let name = Name { repo: repo.clone(), revision: MAIN.into(), quant: None };
-        let sheet = self.sheet_of(&name)?;
-        sheet.parameters.map_err(|why| Error::Header { file: repo.id(), why })
+        let model_info = self.model_info_of(&name)?;
+        model_info.parameters.map_err(|why| Error::Header { file: repo.id(), why })
     }
 
     fn refused(&self, fault: Fault) -> Error {

@@ -152,7 +152,7 @@ impl Bench {
         let Measured { energy, ceiling, mut warnings } = measured.map_err(error)?;
         warnings.extend(widened(&resident.model));
         Ok(Summary {
-            peak_memory: resident.peak_since(&load, request.lanes),
+            peak_memory: resident.peak_since(&load, request.parallel_batches),
             energy,
             disk: disk(request),
             ceiling,
@@ -224,7 +224,7 @@ impl Resident {
 
     /// The most that a process holds which loads the model and does this trial with it. A worker that had the model
     /// already set its mark back before the trial; the mark of loading counts for it, too.
-    fn peak_since(&self, load: &Load, lanes: usize) -> Reading {
+    fn peak_since(&self, load: &Load, parallel_batches: usize) -> Reading {
         let mut peak = match memory::own_peak(&Roots::default()) {
             Reading::Known(peak) => peak,
             missing => return missing,
@@ -233,8 +233,8 @@ impl Resident {
             peak.value = peak.value.max(loading.value);
             peak.how += ", reset before the trial; not less than while loading";
         }
-        if lanes > 1 {
-            peak.how += &format!(", with {lanes} batches of items at a time");
+        if parallel_batches > 1 {
+            peak.how += &format!(", with {parallel_batches} batches of items at a time");
         }
         Reading::Known(peak)
     }

@@ -35,7 +35,7 @@ pub(super) fn ask(
             }
         }
     };
-    let batches = if request.lanes > 1 { eval::batches_of(&task, &skip) } else { None };
+    let batches = if request.parallel_batches > 1 { eval::batches_of(&task, &skip) } else { None };
     let done = match batches {
         Some(batches) => Lanes { request, task: &task, model, batches, cancel }.ask(&mut on_item)?,
         None => eval::ask(&task, answerer(request, model).as_mut(), &skip, cancel, &mut on_item)?,
@@ -79,7 +79,7 @@ impl Lanes<'_> {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let (send, answered) = channel();
-            for _ in 0..self.request.lanes.min(self.batches.len()) {
+            for _ in 0..self.request.parallel_batches.min(self.batches.len()) {
                 let (send, next) = (send.clone(), &next);
                 scope.spawn(move || self.work(next, &send));
             }

@@ -27,7 +27,7 @@ pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
         done: plan.done.iter().cloned().collect(),
         host: plan.host.words.clone(),
         energy: energy(whole),
-        warnings: plan.host.doubts.iter().map(|w| w.text.clone()).collect(),
+        warnings: plan.host.warnings.iter().map(|w| w.text.clone()).collect(),
         profile,
     }
 }

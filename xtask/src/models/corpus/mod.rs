@@ -5,10 +5,10 @@
 //! A training document has exactly the form in which a suite asks: the prompt, a space, the answer, a line's end.
 
 mod arithmetic;
-mod dice;
 mod extract;
 mod needle;
 mod prose;
+mod random;
 mod routing;
 mod sentiment;
 mod split;
@@ -17,7 +17,7 @@ mod words;
 
 pub(crate) use suite::{Suite, write_suites};
 
-use dice::Dice;
+use random::Random;
 use serde_json::Value;
 use split::Split;
 
@@ -88,38 +88,38 @@ const MIX: [(Task, usize); 6] = [
 ];
 
 impl Task {
-    fn any(dice: &mut Dice) -> Self {
-        MIX[dice.weighted(&MIX.map(|(_, weight)| weight))].0
+    fn any(random: &mut Random) -> Self {
+        MIX[random.weighted(&MIX.map(|(_, weight)| weight))].0
     }
 
-    fn training(self, dice: &mut Dice) -> Doc {
+    fn training(self, random: &mut Random) -> Doc {
         let split = Split::Training;
         match self {
-            Task::Arithmetic => Doc::answered(&arithmetic::sample(dice, split)),
-            Task::Extract => Doc::answered(&extract::sample(dice, split)),
-            Task::Needle => needle::training(dice),
-            Task::Prose => Doc::running(prose::sample(dice, split)),
-            Task::Routing => Doc::answered(&routing::sample(dice, split)),
-            Task::Sentiment => Doc::answered(&sentiment::sample(dice, split)),
+            Task::Arithmetic => Doc::answered(&arithmetic::sample(random, split)),
+            Task::Extract => Doc::answered(&extract::sample(random, split)),
+            Task::Needle => needle::training(random),
+            Task::Prose => Doc::running(prose::sample(random, split)),
+            Task::Routing => Doc::answered(&routing::sample(random, split)),
+            Task::Sentiment => Doc::answered(&sentiment::sample(random, split)),
         }
     }
 
-    fn suite(self, dice: &mut Dice) -> Suite {
+    fn suite(self, random: &mut Random) -> Suite {
         match self {
-            Task::Arithmetic => arithmetic::suite(dice),
-            Task::Extract => extract::suite(dice),
-            Task::Needle => needle::suite(dice),
-            Task::Prose => prose::suite(dice),
-            Task::Routing => routing::suite(dice),
-            Task::Sentiment => sentiment::suite(dice),
+            Task::Arithmetic => arithmetic::suite(random),
+            Task::Extract => extract::suite(random),
+            Task::Needle => needle::suite(random),
+            Task::Prose => prose::suite(random),
+            Task::Routing => routing::suite(random),
+            Task::Sentiment => sentiment::suite(random),
         }
     }
 }
 
 /// Training document `i` of the endless corpus with this seed: a pure function of the two.
 pub(crate) fn training_doc(seed: u64, i: u64) -> Doc {
-    let mut dice = Dice::new(seed, i);
-    Task::any(&mut dice).training(&mut dice)
+    let mut random = Random::new(seed, i);
+    Task::any(&mut random).training(&mut random)
 }
 
 /// All training documents in order, without end.
@@ -129,7 +129,7 @@ pub(crate) fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
 
 /// The bundled suites, each drawn from its own stream of `seed`.
 pub(crate) fn suites(seed: u64) -> Vec<Suite> {
-    MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Dice::new(seed, stream))).collect()
+    MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Random::new(seed, stream))).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is worth.
 
 use super::Sample;
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, COMMON, RARE};
@@ -112,11 +112,11 @@ impl Label {
     }
 
     /// Whether the two statements are good.
-    fn signs(self, dice: &mut Dice) -> [bool; 2] {
+    fn signs(self, random: &mut Random) -> [bool; 2] {
         match self {
             Label::Positive => [true; 2],
             Label::Negative => [false; 2],
-            Label::Mixed if dice.chance(50) => [true, false],
+            Label::Mixed if random.chance(50) => [true, false],
             Label::Mixed => [false, true],
         }
     }
@@ -160,12 +160,12 @@ struct Review {
 }
 
 impl Review {
-    fn draw(dice: &mut Dice, split: Split, label: Label, kind: Kind) -> Self {
+    fn draw(random: &mut Random, split: Split, label: Label, kind: Kind) -> Self {
         let (opening, joint, ending) = split.draw(
-            dice,
+            random,
             "review-template",
             |template| format!("{template:?}"),
-            |dice| (dice.pick(&OPENINGS), dice.pick(&JOINTS), dice.pick(&ENDINGS)),
+            |random| (random.pick(&OPENINGS), random.pick(&JOINTS), random.pick(&ENDINGS)),
         );
         let text = |said: &[String]| {
             let said = said.join(joint);
@@ -178,10 +178,10 @@ impl Review {
             Kind::Two | Kind::Negated => said.join(joint),
         };
         let said = split.draw(
-            dice,
+            random,
             "review-statements",
             |said: &Vec<String>| if kind == Kind::One { phrase(said) } else { said.join(" | ") },
-            |dice| statements(dice, label, kind),
+            |random| statements(random, label, kind),
         );
         Self { text: text(&said), template: format!("{opening}|{joint}|{ending}"), phrase: phrase(&said), label, kind }
     }
@@ -201,43 +201,43 @@ impl Review {
     }
 }
 
-fn statements(dice: &mut Dice, label: Label, kind: Kind) -> Vec<String> {
-    let signs = label.signs(dice);
-    let aspects = dice.order(ASPECTS.len());
+fn statements(random: &mut Random, label: Label, kind: Kind) -> Vec<String> {
+    let signs = label.signs(random);
+    let aspects = random.order(ASPECTS.len());
     let negated = match kind {
-        Kind::One => vec![dice.chance(40)],
+        Kind::One => vec![random.chance(40)],
         Kind::Two => vec![false; 2],
-        Kind::Negated => [[true, false], [false, true], [true, true]][dice.below(3)].to_vec(),
+        Kind::Negated => [[true, false], [false, true], [true, true]][random.below(3)].to_vec(),
     };
-    negated.iter().enumerate().map(|(i, &not)| statement(dice, aspects[i], signs[i], not)).collect()
+    negated.iter().enumerate().map(|(i, &not)| statement(random, aspects[i], signs[i], not)).collect()
 }
 
-fn statement(dice: &mut Dice, aspect: usize, good: bool, negated: bool) -> String {
+fn statement(random: &mut Random, aspect: usize, good: bool, negated: bool) -> String {
     let (noun, praise, blame) = ASPECTS[aspect];
-    let general = dice.chance(GENERAL);
+    let general = random.chance(GENERAL);
     let adjective = match (good != negated, general) {
-        (true, true) => dice.pick(&PRAISE),
-        (true, false) => dice.pick(&praise),
-        (false, true) => dice.pick(&BLAME),
-        (false, false) => dice.pick(&blame),
+        (true, true) => random.pick(&PRAISE),
+        (true, false) => random.pick(&praise),
+        (false, true) => random.pick(&BLAME),
+        (false, false) => random.pick(&blame),
     };
-    let before = dice.pick(if negated { &NEGATIONS[..] } else { &DEGREES[..] });
+    let before = random.pick(if negated { &NEGATIONS[..] } else { &DEGREES[..] });
     format!("the {noun} was {before}{adjective}")
 }
 
-pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
-    let kind = Kind::ALL[dice.weighted(&[45, 30, 25])];
-    let label = Label::ALL[dice.below(if kind.can_be(Label::Mixed) { 3 } else { 2 })];
-    let review = Review::draw(dice, split, label, kind);
-    let name = match dice.weighted(&[80, 4, 16]) {
-        0 => dice.pick(&COMMON).to_owned(),
-        1 => dice.pick(&RARE).to_owned(),
-        _ => words::name(dice, split),
+pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
+    let kind = Kind::ALL[random.weighted(&[45, 30, 25])];
+    let label = Label::ALL[random.below(if kind.can_be(Label::Mixed) { 3 } else { 2 })];
+    let review = Review::draw(random, split, label, kind);
+    let name = match random.weighted(&[80, 4, 16]) {
+        0 => random.pick(&COMMON).to_owned(),
+        1 => random.pick(&RARE).to_owned(),
+        _ => words::name(random, split),
     };
     review.sample(&name, "", 0)
 }
 
-pub(super) fn suite(dice: &mut Dice) -> Suite {
+pub(super) fn suite(random: &mut Random) -> Suite {
     let mut texts: Vec<Sample> = Vec::new();
     let mut items = Vec::new();
     for label in Label::ALL {
@@ -245,14 +245,14 @@ pub(super) fn suite(dice: &mut Dice) -> Suite {
             // as many of every label, though one statement cannot be mixed
             let wanted = texts.len() + if label == Label::Mixed { 60 } else { 40 };
             while texts.len() < wanted {
-                let review = Review::draw(dice, Split::HeldOut, label, kind);
+                let review = Review::draw(random, Split::HeldOut, label, kind);
                 let before = texts.len();
                 fill(&mut texts, 1, || review.sample("", "", 0));
                 let pair = before;
                 let names = [
-                    ("common", dice.pick(&COMMON).to_owned()),
-                    ("rare", dice.pick(&RARE).to_owned()),
-                    ("new", words::name(dice, Split::HeldOut)),
+                    ("common", random.pick(&COMMON).to_owned()),
+                    ("rare", random.pick(&RARE).to_owned()),
+                    ("new", words::name(random, Split::HeldOut)),
                 ];
                 for (group, name) in names {
                     let mut sample = review.sample(&name, group, pair);
