@@ -56,7 +56,7 @@ fn encoder_lines(facts: &encoder::Facts) -> Vec<(&'static str, String)> {
     );
     let mut lines = vec![
         ("model", facts.name.clone()),
-        ("architecture", format!("{} (encoder)", c.architecture)),
+        ("architecture", format!("{} (encoder)", c.class)),
         ("parameters", facts.parameters().to_string()),
         ("layers × width", format!("{} × {}, feed-forward {}", c.layers, c.dim, c.ffn)),
         ("heads", format!("{} of {}", c.heads, c.dim / c.heads)),
@@ -98,7 +98,7 @@ fn encoder_json(facts: &encoder::Facts) -> serde_json::Value {
     let modes: Vec<&str> = facts.pipeline.pooling.modes().iter().map(|mode| mode.name()).collect();
     json!({
         "name": facts.name,
-        "architecture": c.architecture,
+        "architecture": c.class,
         "kind": "encoder",
         "parameters": facts.parameters(),
         "layers": c.layers,
@@ -133,7 +133,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let cache = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
     let mut lines = vec![
         ("model", facts.name.clone()),
-        ("architecture", c.family.architecture().into()),
+        ("architecture", c.architecture.class().into()),
         (
             "parameters",
             format!(
@@ -227,7 +227,7 @@ fn as_json(facts: &Facts) -> serde_json::Value {
     let (c, cost) = (&facts.config, &facts.cost);
     json!({
         "name": facts.name,
-        "architecture": c.family.architecture(),
+        "architecture": c.architecture.class(),
         "parameters": cost.parameters,
         "active_parameters": cost.active_parameters,
         "layers": c.layers.len(),

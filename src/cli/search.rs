@@ -1,5 +1,5 @@
-//! `bantam search WORDS`: what the hub has, a line each; with `--card`, one repository in full: what it is, what it would
-//! need here under each quantization, before any of it is pulled.
+//! `bantam search WORDS`: what the hub has, a line each; with `--card`, one repository in full: what it is, what it
+//! would need here under each quantization, before any of it is pulled.
 
 use super::args::Search;
 use super::{Exit, stop};
@@ -62,7 +62,7 @@ fn table(found: &[Hit]) -> Table {
 }
 
 fn runs(page: &Page) -> &'static str {
-    match fit::family_is_known(page) {
+    match fit::architecture_is_known(page) {
         Some(true) => "yes",
         Some(false) => "no",
         None => "?",
@@ -129,7 +129,7 @@ fn hit_json(hit: &Hit) -> Value {
     let page = &hit.page;
     json!({
         "id": hit.repo.id(), "parameters": hit.parameters, "family": page.architecture,
-        "runs": fit::family_is_known(page), "downloads": page.downloads, "likes": page.likes,
+        "runs": fit::architecture_is_known(page), "downloads": page.downloads, "likes": page.likes,
         "modified": page.modified, "licence": page.licence, "access": access(page), "task": page.task,
     })
 }

@@ -6,7 +6,7 @@ use bantam_core::unit::Bytes;
 use bantam_host::card::{Card, Fact};
 use bantam_hub::{GgufFacts, Header, ModelInfo, Page};
 use bantam_lab::{self as lab, Mixture};
-use bantam_model::{Config, Family, cost, encoder};
+use bantam_model::{Architecture, Config, cost, encoder};
 
 /// Tokens of a cache where the user names none, if the model takes so many.
 pub const CONTEXT: u64 = 4096;
@@ -80,7 +80,7 @@ impl Fit {
 enum Known {
     Decoder(Box<Config>),
     Encoder { architecture: String },
-    Gguf { family: &'static Family, facts: GgufFacts },
+    Gguf { architecture: &'static Architecture, facts: GgufFacts },
     Not { why: String },
 }
 
@@ -97,9 +97,9 @@ pub fn estimate_on(model_info: ModelInfo, context: Option<u64>, memory: Result<B
     let per_token = cache_per_token(&known, &model_info);
     let cache = per_token.map(|bytes| Bytes(bytes.saturating_mul(context)));
     let runs = match &known {
-        Known::Decoder(config) => Ok(config.family.architecture().to_owned()),
+        Known::Decoder(config) => Ok(config.architecture.class().to_owned()),
         Known::Encoder { architecture } => Ok(format!("{architecture}, an encoder")),
-        Known::Gguf { family, .. } => Ok(family.architecture().to_owned()),
+        Known::Gguf { architecture, .. } => Ok(architecture.class().to_owned()),
         Known::Not { why } => Err(why.clone()),
     };
     let need = |(name, quant, weights): (String, Option<String>, u64)| {
@@ -131,10 +131,11 @@ fn available(host: &Card) -> Result<Bytes, String> {
 fn known(model_info: &ModelInfo) -> Known {
     let gguf = model_info.header.as_ref().ok().and_then(|header| header.gguf.clone());
     if let Some(facts) = gguf {
-        return match Family::of_gguf(&facts.architecture) {
-            Some(family) => Known::Gguf { family, facts },
+        return match Architecture::of_gguf(&facts.architecture) {
+            Some(architecture) => Known::Gguf { architecture, facts },
             None => {
-                let why = format!("GGUF architecture '{}' is not one of {}", facts.architecture, Family::all_names());
+                let why =
+                    format!("GGUF architecture '{}' is not one of {}", facts.architecture, Architecture::all_names());
                 Known::Not { why }
             }
         };
@@ -206,10 +207,10 @@ fn ways(known: &Known, model_info: &ModelInfo) -> Vec<(String, Option<String>, u
     all
 }
 
-/// What a line of search results tells of whether bantam knows the family; None where it tells none.
-pub fn family_is_known(page: &Page) -> Option<bool> {
+/// What a line of search results tells of whether bantam knows the architecture; None where it tells none.
+pub fn architecture_is_known(page: &Page) -> Option<bool> {
     let name = page.architecture.as_deref()?;
-    Some(Family::of_model_type(name).is_some() || Family::of_gguf(name).is_some())
+    Some(Architecture::of_model_type(name).is_some() || Architecture::of_gguf(name).is_some())
 }
 
 /// Parameters and how they are stored, in a few words: "134.52 M in BF16".
@@ -260,7 +261,8 @@ mod tests {
         // 22 layers, keys and values of 4 heads of 64 in f32, at its own 2,048 tokens
         assert_eq!((host_fit.context, host_fit.cache), (2048, Some(Bytes(2 * 22 * 4 * 64 * 4 * 2048))));
         let weights = |name: &str| host_fit.needs.iter().find(|n| n.name == name).expect(name).weights.0 as f64;
-        // TinyLlama-1.1B's files on the hub: Q4_K_M 668,788,096, Q8_0 1,170,781,568 bytes, of which 0.7 MB are the vocabulary
+        // TinyLlama-1.1B's files on the hub: Q4_K_M 668,788,096, Q8_0 1,170,781,568 bytes, of which 0.7 MB are the
+        // vocabulary
         assert!((weights("Q4_K_M") / 668.1e6 - 1.0).abs() < 0.002, "{}", weights("Q4_K_M"));
         assert!((weights("Q8_0") / 1_170.1e6 - 1.0).abs() < 0.002, "{}", weights("Q8_0"));
         let fits: Vec<_> = host_fit.needs.iter().map(|n| (n.name.as_str(), n.fit)).collect();

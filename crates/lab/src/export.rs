@@ -286,8 +286,8 @@ fn written_config(bytes: &[u8], config: &Config, dtype: Dtype) -> Result<String>
     let mut map = match whole.get("text_config") {
         Some(Json::Object(text)) => {
             let mut text = text.clone();
-            text.insert("model_type".into(), json!(config.family.name));
-            text.insert("architectures".into(), json!([config.family.architecture()]));
+            text.insert("model_type".into(), json!(config.architecture.name));
+            text.insert("architectures".into(), json!([config.architecture.class()]));
             for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
                 if let (false, Some(id)) = (text.contains_key(key), whole.get(key)) {
                     text.insert(key.into(), id.clone());
@@ -384,7 +384,7 @@ fn numbers(config: &Config, weights: &dyn Weights, tensor: &TensorShape, dtype: 
         [out, inp] => weights.linear(&tensor.name, out, inp)?.dequantized()?,
         _ => weights.tensor(&tensor.name, &tensor.shape)?,
     };
-    if config.family.is_transposed(&tensor.name) && tensor.is_matrix() {
+    if config.architecture.is_transposed(&tensor.name) && tensor.is_matrix() {
         values = values.t()?.contiguous()?;
     }
     let values: Vec<f32> = values.flatten_all()?.to_vec1()?;

@@ -154,7 +154,7 @@ pub fn plan_types(source: &Source, recipe: &Recipe) -> Result<Plan> {
 pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
     let anatomy = Anatomy::of(config);
     let bytes = |tensor: &TensorShape| {
-        let name = config.family.to_gguf(&tensor.name).unwrap_or_else(|| tensor.name.clone());
+        let name = config.architecture.to_gguf(&tensor.name).unwrap_or_else(|| tensor.name.clone());
         let kind = mixture.tensor_type(&name, &tensor.shape, &anatomy).unwrap_or(Type::F32);
         kind.bytes(tensor.shape.iter().product()).expect("a mixture gives whole blocks") as u64
     };

@@ -80,7 +80,7 @@ impl Anatomy {
             kv_heads: config.kv_heads,
             experts: config.experts.map_or(0, |experts| experts.count),
             tied: config.tied,
-            llama: config.family.gguf == "llama",
+            llama: config.architecture.gguf == "llama",
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::architecture::{Over, Projections};
 use super::builder::{Builder, Named};
 use super::config::{Config, Layer};
 use super::error::Result;
-use super::family::{Over, Projections};
 use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::norm::Norm;
@@ -57,7 +57,7 @@ impl Attention {
         let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
         let biased = config.biases.qkv;
         let joined = || builder.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
-        let qkv = match config.family.projections {
+        let qkv = match config.architecture.projections {
             Projections::Separate => Qkv::Separate {
                 q: builder.linear(Part::Q, q_dim, dim, biased)?,
                 k: builder.linear(Part::K, kv_dim, dim, biased)?,
@@ -141,8 +141,8 @@ impl Attention {
 
 impl Norms {
     fn new(builder: &Builder) -> Result<Self> {
-        let Config { heads, kv_heads, head_dim, family, .. } = *builder.config;
-        let over = family.qk_norm_over;
+        let Config { heads, kv_heads, head_dim, architecture, .. } = *builder.config;
+        let over = architecture.qk_norm_over;
         let norm = |part, heads: usize| match over {
             Over::Head => builder.norm(part, head_dim),
             Over::EachHead => builder.norm_each(part, heads, head_dim),

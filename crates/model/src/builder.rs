@@ -11,7 +11,7 @@ use super::weights::Weights;
 /// The layer being built, and what it is built of.
 #[derive(Clone, Copy)]
 pub(crate) struct Builder<'a> {
-    /// The model's config, which has the sizes and the family's names.
+    /// The model's config, which has the sizes and the architecture's names.
     pub config: &'a Config,
     /// Where tensors are asked for by name.
     pub weights: &'a dyn Weights,
@@ -50,7 +50,7 @@ impl Builder<'_> {
     }
 
     fn stem(&self, part: Part, index: usize) -> String {
-        let stem = self.config.family.stem(part, self.layer, index);
+        let stem = self.config.architecture.stem(part, self.layer, index);
         stem.expect("a family's row names every part that its graph has")
     }
 }

@@ -7,10 +7,10 @@
 
 use candle_core::Tensor;
 
+use super::architecture::Routing;
 use super::builder::{Builder, Named};
 use super::config;
 use super::error::Result;
-use super::family::Routing;
 use super::linear::Linear;
 use super::mlp::{Mlp, Parts};
 use super::names::Part;
@@ -51,7 +51,7 @@ impl Experts {
                 .map(|expert| Mlp::gated(builder, Parts::expert(expert), facts.ffn, false))
                 .collect::<Result<_>>()?,
             shared: facts.shared.map(shared).transpose()?,
-            routing: builder.config.family.routing,
+            routing: builder.config.architecture.routing,
             facts,
         })
     }

@@ -292,7 +292,7 @@ impl<'a> Opened<'a> {
             Format::Embedded(files) => Safetensors::embedded(files.name, files.weights, device, precision),
             Format::Gguf(gguf) => Err(Error::broken(gguf.file(), "a GGUF file has no safetensors")),
         }
-        .map(|files| files.of_family(self.config.family))
+        .map(|files| files.of_architecture(self.config.architecture))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
+use super::architecture::MlpKind;
 use super::builder::{Builder, Named};
 use super::error::Result;
-use super::family::MlpKind;
 use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::ops::{self, Activation};
@@ -55,11 +55,11 @@ impl Parts {
 }
 
 impl Mlp {
-    /// Builds the layer's dense MLP, of the kind that the family has.
+    /// Builds the layer's dense MLP, of the kind that the architecture has.
     pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let config = builder.config;
         let (dim, ffn, biased) = (config.dim, config.ffn, config.biases.mlp);
-        let inner = match config.family.mlp {
+        let inner = match config.architecture.mlp {
             MlpKind::Gated => return Self::gated(builder, Parts::DENSE, ffn, biased),
             MlpKind::GatedJoined => Inner::Joined(builder.linear(Part::GateUp, 2 * ffn, dim, biased)?),
             MlpKind::Plain => Inner::Plain(builder.linear(Part::Up, ffn, dim, biased)?),

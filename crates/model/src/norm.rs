@@ -1,10 +1,10 @@
-//! A norm with its weights, of any of the kinds the families use. The arithmetic is in `ops`.
+//! A norm with its weights, of any of the kinds the architectures use. The arithmetic is in `ops`.
 
 use candle_core::Tensor;
 
+use super::architecture::NormKind;
 use super::config::Config;
 use super::error::Result;
-use super::family::NormKind;
 use super::ops;
 use super::weights::Weights;
 
@@ -21,7 +21,7 @@ impl Norm {
     /// norm
     /// has a bias unless `biased` says no.
     pub(crate) fn new(config: &Config, weights: &dyn Weights, stem: &str, size: usize, biased: bool) -> Result<Self> {
-        let kind = config.family.norm;
+        let kind = config.architecture.norm;
         let bias = (kind == NormKind::Layer && biased).then(|| weights.tensor(&format!("{stem}.bias"), &[size]));
         Ok(Self {
             weight: weights.tensor(&format!("{stem}.weight"), &[size])?,

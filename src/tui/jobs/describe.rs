@@ -78,7 +78,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     };
     let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
     Ok(ModelInfo {
-        architecture: config.family.architecture().into(),
+        architecture: config.architecture.class().into(),
         parameters: facts.parameters(),
         layers: config.layers.len(),
         hidden: config.dim,
@@ -100,7 +100,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
 fn encoder_info(facts: &encoder::Facts) -> ModelInfo {
     let (config, stored) = (&facts.config, Bytes(facts.bytes));
     ModelInfo {
-        architecture: config.architecture.into(),
+        architecture: config.class.into(),
         parameters: facts.parameters(),
         layers: config.layers,
         hidden: config.dim,

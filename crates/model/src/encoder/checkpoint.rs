@@ -1,18 +1,19 @@
-//! The tensors of an encoder's checkpoint by the names of its family's table, whatever the checkpoint calls them: with
-//! the family's prefix or without, and norms by today's names or by those of TensorFlow's days (gamma, beta).
+//! The tensors of an encoder's checkpoint by the names of its architecture's table, whatever the checkpoint calls them:
+//! with the architecture's prefix or without, and norms by today's names or by those of TensorFlow's days (gamma,
+//! beta).
 
 use std::collections::HashSet;
 
 use candle_core::Tensor;
 
-use super::family::Family;
+use super::architecture::Architecture;
 use crate::checkpoint::safetensors::Safetensors;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
 use crate::ops;
 use crate::weights::Weights;
 
-/// The name of the word embedding, without the family's prefix.
+/// The name of the word embedding, without the architecture's prefix.
 pub(super) const WORDS: &str = "embeddings.word_embeddings";
 
 /// The tensors of a checkpoint, with the prefix under which its encoder was found.
@@ -39,13 +40,13 @@ impl Norm {
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Finds the prefix that the encoder's tensors have. Fails where there is no word embedding, with the family's
-    /// prefix or without.
-    pub(super) fn new(files: &'a Safetensors, family: &Family, eps: f64, place: &str) -> Result<Self> {
+    /// Finds the prefix that the encoder's tensors have. Fails where there is no word embedding, with the
+    /// architecture's prefix or without.
+    pub(super) fn new(files: &'a Safetensors, architecture: &Architecture, eps: f64, place: &str) -> Result<Self> {
         let names: HashSet<&str> = files.names().into_iter().collect();
         let words = |prefix: &&str| names.contains(format!("{prefix}{WORDS}.weight").as_str());
-        let prefix = [family.prefix, ""].into_iter().find(words).ok_or_else(|| {
-            let prefix = family.prefix;
+        let prefix = [architecture.prefix, ""].into_iter().find(words).ok_or_else(|| {
+            let prefix = architecture.prefix;
             Error::broken(place, format!("tensor {WORDS}.weight is missing, with {prefix:?} before it and without"))
         })?;
         Ok(Self { files, names, prefix, eps })

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::architecture::Positions;
 use super::checkpoint::{Checkpoint, Norm, WORDS};
 use super::config::Config;
-use super::family::Positions;
 use crate::error::{Error, Result};
 use crate::linear::{Linear, forward_all};
 use crate::ops::{self, Activation, Attend, Span};
@@ -66,7 +66,7 @@ impl Graph {
                 vocab: config.vocab,
                 types: config.types,
                 context: config.context(),
-                positions: config.family.positions,
+                positions: config.architecture.positions,
                 pad: config.pad,
             },
         })
@@ -106,7 +106,7 @@ impl Graph {
 
 impl Layer {
     fn new(config: &Config, weights: &Checkpoint, index: usize) -> Result<Self> {
-        let names = config.family.names;
+        let names = config.architecture.names;
         let own = |name: &str| weights.own(&format!("{}{index}.{name}", names.layer));
         let square = |name: &str| weights.linear(&own(name), config.dim, config.dim);
         Ok(Self {

@@ -3,9 +3,9 @@
 
 use candle_core::Tensor;
 
+use super::architecture::Job;
 use super::checkpoint::{Checkpoint, Norm};
 use super::config::Config;
-use super::family::Job;
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops::{self, Activation};
@@ -32,7 +32,7 @@ pub(super) struct MaskFiller {
 impl Pooler {
     /// Reads the pooler, where the checkpoint has one.
     pub(super) fn find(config: &Config, weights: &Checkpoint) -> Result<Option<Self>> {
-        let Some(name) = config.family.names.pooler.map(|name| weights.own(name)) else { return Ok(None) };
+        let Some(name) = config.architecture.names.pooler.map(|name| weights.own(name)) else { return Ok(None) };
         match weights.has(&format!("{name}.weight")) {
             true => Ok(Some(Self(weights.linear(&name, config.dim, config.dim)?))),
             false => Ok(None),
@@ -49,7 +49,7 @@ impl Classifier {
     /// The head of a checkpoint that has classes. `optional` lets it be absent: sentence-transformers keeps the name of
     /// an architecture whose head it threw away.
     pub(super) fn find(config: &Config, weights: &Checkpoint, optional: bool) -> Result<Option<Self>> {
-        let names = &config.family.names.classifier;
+        let names = &config.architecture.names.classifier;
         let absent = !weights.has(&format!("{}.weight", names.out));
         if config.job != Job::Classify || (optional && absent) {
             return Ok(None);
@@ -74,7 +74,7 @@ impl Classifier {
 impl MaskFiller {
     /// The head of a checkpoint that fills masks; many were saved without it.
     pub(super) fn find(config: &Config, weights: &Checkpoint, words: &Linear) -> Result<Option<Self>> {
-        let names = &config.family.names.mask_filler;
+        let names = &config.architecture.names.mask_filler;
         if config.job != Job::FillMask || !weights.has(&format!("{}.weight", names.dense)) {
             return Ok(None);
         }

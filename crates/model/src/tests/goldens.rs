@@ -51,7 +51,7 @@ impl Golden {
 
     pub(super) fn weights(&self, precision: Precision) -> Safetensors {
         let weights = Safetensors::open(&self.folder, &Device::Cpu, precision).expect("weights");
-        weights.of_family(self.config.family)
+        weights.of_architecture(self.config.architecture)
     }
 
     pub(super) fn decoder(&self, precision: Precision) -> Decoder {

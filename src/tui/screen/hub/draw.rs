@@ -105,7 +105,7 @@ fn draw_found(frame: &mut Frame, (place, lines): (Rect, Rect), hub: &HubScreen, 
 
 fn row(hit: &Hit, names: usize, long: bool) -> String {
     let page = &hit.page;
-    let runs = match fit::family_is_known(page) {
+    let runs = match fit::architecture_is_known(page) {
         Some(true) => "✓",
         Some(false) => "✗",
         None => "?",
