@@ -227,7 +227,7 @@ pub fn stored(header: &Header) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bantam_hub::{Kind, Listing, Remote, Repo, TensorHead, gguf};
+    use bantam_hub::{Listing, Remote, Repo, RepoKind, TensorHead, gguf};
 
     const CONFIG: &str = r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000,
         "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
@@ -235,7 +235,7 @@ mod tests {
         "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2}"#;
 
     fn model_info(config: Option<&str>, header: Result<Header, String>, weights: u64, ggufs: &[&str]) -> ModelInfo {
-        let repo = Repo::new(Kind::Model, "a/b").expect("a name");
+        let repo = Repo::new(RepoKind::Model, "a/b").expect("a name");
         let files: Vec<Remote> = Vec::new();
         ModelInfo {
             listing: Listing { repo, commit: "0".repeat(40), files, page: Page::default() },

@@ -1,4 +1,5 @@
-//! The Hub screen on made-up answers: what is typed is asked, the newest question wins, and a pull ends among the models.
+//! The Hub screen on made-up answers: what is typed is asked, the newest question wins, and a pull ends among the
+//! models.
 
 use super::action::{Action, Command, Message};
 use super::app::App;
@@ -8,7 +9,7 @@ use super::theme::Theme;
 use crate::library::fit::{HostFit, estimate_on};
 use bantam_core::unit::Bytes;
 use bantam_hub::{
-    Counted, Gate, GgufFacts, Header, Hit, Hits, Kind, Listing, ModelInfo, Page, Planned, Progress, Remote, Repo,
+    Counted, Gate, GgufFacts, Header, Hit, Hits, Listing, ModelInfo, Page, Planned, Progress, Remote, Repo, RepoKind,
     TensorHead, gguf,
 };
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
@@ -34,7 +35,7 @@ fn page(architecture: &str) -> Page {
 }
 
 fn repo(id: &str) -> Repo {
-    Repo::new(Kind::Model, id).expect("a name")
+    Repo::new(RepoKind::Model, id).expect("a name")
 }
 
 fn hits(ids: &[&str]) -> Hits {

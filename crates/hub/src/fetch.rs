@@ -9,7 +9,7 @@
 
 use super::Cache;
 use super::error::Error;
-use super::http::{Answer, Fault, Http, Part, Retries, Wait};
+use super::http::{Answer, ByteRange, Fault, Http, Retries, Wait};
 use super::listing::{Listing, Remote};
 use super::lock;
 use super::settings::Settings;
@@ -155,7 +155,7 @@ impl Fetcher<'_> {
 
     /// One request, written as it comes.
     fn append(&self, part: &mut Growing, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(), Fault> {
-        let range = if part.length == 0 { Part::Whole } else { Part::From(part.length) };
+        let range = if part.length == 0 { ByteRange::Whole } else { ByteRange::From(part.length) };
         let answer = self.http.stream(&file.url, range)?;
         match answer.status {
             // it has less than we have: what we have is not its file

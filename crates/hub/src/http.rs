@@ -101,7 +101,7 @@ pub struct Wait {
 
 /// The part of a file that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum ByteRange {
     /// All of it.
     Whole,
     /// From this byte to the end.
@@ -170,7 +170,7 @@ impl Http {
     /// Where the hub refuses or does not answer, or answers with no such JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), Fault> {
         self.patiently(url, &|_| {}, &mut || {
-            let mut answer = self.send(&Method::GET, url, Part::Whole)?;
+            let mut answer = self.send(&Method::GET, url, ByteRange::Whole)?;
             let next = answer.header("link").and_then(next_page);
             let mut text = Vec::new();
             let body = answer.body.as_reader().take(MOST_JSON + 1).read_to_end(&mut text);
@@ -187,12 +187,12 @@ impl Http {
     ///
     /// # Errors
     /// Where the hub refuses or does not answer.
-    pub(crate) fn bytes(&self, url: &str, part: Part, most: u64) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn bytes(&self, url: &str, part: ByteRange, most: u64) -> Result<Vec<u8>, Fault> {
         self.patiently(url, &|_| {}, &mut || {
             let answer = self.send(&Method::GET, url, part)?;
             let skipped = if answer.status == 206 {
                 0
-            } else if let Part::From(n) | Part::Between(n, _) = part {
+            } else if let ByteRange::From(n) | ByteRange::Between(n, _) = part {
                 n
             } else {
                 0
@@ -200,7 +200,7 @@ impl Http {
             let mut body = answer.body.into_reader();
             let mut read = Vec::new();
             let taken = match part {
-                Part::Between(from, to) => (to - from + 1).min(most),
+                ByteRange::Between(from, to) => (to - from + 1).min(most),
                 _ => most,
             };
             // a server that ignores ranges gives the beginning, too
@@ -215,14 +215,14 @@ impl Http {
     /// # Errors
     /// Where the hub refuses or does not answer.
     pub(crate) fn head(&self, url: &str) -> Result<Answer, Fault> {
-        self.patiently(url, &|_| {}, &mut || self.send(&Method::HEAD, url, Part::Whole))
+        self.patiently(url, &|_| {}, &mut || self.send(&Method::HEAD, url, ByteRange::Whole))
     }
 
     /// Sends a request once, with the patience for small answers.
     ///
     /// # Errors
     /// Every status but success and 416 (no such range) is a fault.
-    pub(crate) fn send(&self, method: &Method, url: &str, part: Part) -> Result<Answer, Fault> {
+    pub(crate) fn send(&self, method: &Method, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         self.follow(&self.asking, method, url, part)
     }
 
@@ -230,12 +230,12 @@ impl Http {
     ///
     /// # Errors
     /// As for [`Http::send`].
-    pub(crate) fn stream(&self, url: &str, part: Part) -> Result<Answer, Fault> {
+    pub(crate) fn stream(&self, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         self.follow(&self.agent, &Method::GET, url, part)
     }
 
     /// Redirects are followed, and the token is shown to the hub only.
-    fn follow(&self, agent: &Agent, method: &Method, url: &str, part: Part) -> Result<Answer, Fault> {
+    fn follow(&self, agent: &Agent, method: &Method, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         if self.cancel.is_cancelled() {
             return Err(Fault::Final(Error::Cancelled));
         }
@@ -263,12 +263,12 @@ impl Http {
         Err(Fault::Final(Error::Protocol { url: url.into(), why: format!("more than {MOST_HOPS} redirects") }))
     }
 
-    fn once(&self, agent: &Agent, method: &Method, url: &str, part: Part) -> Result<Answer, Fault> {
+    fn once(&self, agent: &Agent, method: &Method, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         let mut request = Request::builder().method(method).uri(url).header(header::ACCEPT_ENCODING, "identity");
         match part {
-            Part::Whole => {}
-            Part::From(from) => request = request.header(header::RANGE, format!("bytes={from}-")),
-            Part::Between(from, to) => request = request.header(header::RANGE, format!("bytes={from}-{to}")),
+            ByteRange::Whole => {}
+            ByteRange::From(from) => request = request.header(header::RANGE, format!("bytes={from}-")),
+            ByteRange::Between(from, to) => request = request.header(header::RANGE, format!("bytes={from}-{to}")),
         }
         if let Some(token) = self.settings.token.as_ref().filter(|_| same_host(&self.settings.endpoint, url)) {
             request = request.header(header::AUTHORIZATION, token.bearer());

@@ -43,7 +43,7 @@ pub use header::{GgufFacts, Header, TensorHead};
 pub use http::Wait;
 pub use listing::{Counted, Gate, Listing, Page, Remote};
 pub use model_info::ModelInfo;
-pub use name::{Kind, MAIN, Name, Repo, is_commit};
+pub use name::{MAIN, Name, Repo, RepoKind, is_commit};
 pub use pull::{Planned, Progress, Pulled};
 pub use pull_progress::PullProgress;
 pub use search::{Hit, Hits, Next, Query, Sort};

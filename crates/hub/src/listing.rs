@@ -2,7 +2,7 @@
 //! answer as written becomes `Listing`, in which every file name is safe to use.
 
 use super::error::Error;
-use super::name::{Kind, Name, Repo, encoded_part, stays_inside};
+use super::name::{Name, Repo, RepoKind, encoded_part, stays_inside};
 use super::verify::Hash;
 use serde::Deserialize;
 use serde_json::Value;
@@ -263,7 +263,7 @@ impl RawRefs {
 
 impl Raw {
     /// Of a line of search results.
-    pub(crate) fn repo(&self, kind: Kind) -> Option<Repo> {
+    pub(crate) fn repo(&self, kind: RepoKind) -> Option<Repo> {
         Repo::new(kind, self.id.as_deref()?)
     }
 }

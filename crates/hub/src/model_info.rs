@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::gguf::{self, Choice};
 use super::header::{self, Header};
-use super::http::Part;
+use super::http::ByteRange;
 use super::listing::Listing;
 use super::name::Name;
 use super::select::{Want, select};
@@ -130,7 +130,7 @@ impl Hub {
         let mut wanted = FIRST;
         loop {
             let (from, to) = (bytes.len() as u64, wanted - 1);
-            let more = self.http.bytes(&url, Part::Between(from, to), wanted - from);
+            let more = self.http.bytes(&url, ByteRange::Between(from, to), wanted - from);
             let more = more.map_err(|fault| self.explain(fault, name, Some(listing)))?;
             let at_end = (more.len() as u64) < wanted - from;
             bytes.extend(more);
@@ -146,7 +146,9 @@ impl Hub {
 
     fn small(&self, name: &Name, listing: &Listing, file: &str) -> Result<Vec<u8>, Error> {
         let url = listing.url_of(&self.settings.endpoint, file);
-        self.http.bytes(&url, Part::Whole, MOST_CONFIG).map_err(|fault: Fault| self.explain(fault, name, Some(listing)))
+        self.http
+            .bytes(&url, ByteRange::Whole, MOST_CONFIG)
+            .map_err(|fault: Fault| self.explain(fault, name, Some(listing)))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::error::Error;
 use super::listing::{Page, Raw};
-use super::name::{Kind, Name, Repo, encoded_part};
+use super::name::{Name, Repo, RepoKind, encoded_part};
 use super::{Fault, Hub, MAIN};
 
 /// A query of the hub.
@@ -162,7 +162,7 @@ impl Hub {
 
     /// None for what is not wanted or has no name that can be pulled.
     fn hit(&self, raw: Raw, most: Option<u64>) -> Result<Option<Hit>, Error> {
-        let Some(repo) = raw.repo(Kind::Model) else { return Ok(None) };
+        let Some(repo) = raw.repo(RepoKind::Model) else { return Ok(None) };
         let page = raw.page();
         let parameters = match (most, page.counted.total) {
             // the integers alone are too many already

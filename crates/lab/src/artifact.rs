@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Where an artifact is, or will be.
-pub(crate) struct Place {
+pub(crate) struct ArtifactFiles {
     pub file: PathBuf,
     note: PathBuf,
     lock: PathBuf,
@@ -42,13 +42,13 @@ pub(crate) struct Hashing<W> {
     name: String,
 }
 
-impl Place {
+impl ArtifactFiles {
     /// The place of the artifact with this address; `stem` is for people only.
-    pub(crate) fn new(folder: &Path, stem: &str, address: &str) -> Place {
+    pub(crate) fn new(folder: &Path, stem: &str, address: &str) -> ArtifactFiles {
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
         let stem: String = stem.chars().map(safe).collect();
         let named = |ending: &str| folder.join(format!("{stem}.{}.{ending}", &address[..16]));
-        Place { file: named("gguf"), note: named("json"), lock: named("lock"), partial: named("partial") }
+        ArtifactFiles { file: named("gguf"), note: named("json"), lock: named("lock"), partial: named("partial") }
     }
 
     /// The artifact's note, if the artifact is there, whole, and the one of that address.
@@ -58,7 +58,8 @@ impl Place {
         (whole && note.address == address).then_some(note)
     }
 
-    /// Waits until no other process is making this artifact; `waiting` is called if one is. The lock's file goes with it.
+    /// Waits until no other process is making this artifact; `waiting` is called if one is. The lock's file goes with
+    /// it.
     pub(crate) fn lock(&self, cancel: &Cancel, waiting: impl FnOnce()) -> Result<Lock> {
         let lock = Lock::take(&self.lock, cancel, waiting);
         let lock = lock.map_err(|error| match error {

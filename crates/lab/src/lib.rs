@@ -35,7 +35,7 @@ pub use transform::{Quantize, Step, Transform};
 pub use types::Types;
 
 use anyhow::{Context, Result, bail, ensure};
-use artifact::{Note, Place};
+use artifact::{ArtifactFiles, Note};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk::hex;
 use bantam_format::gguf::{self, ALIGNMENT, Value};
@@ -176,7 +176,7 @@ pub fn apply(
     std::fs::create_dir_all(artifacts).with_context(|| format!("{}: cannot make the folder", artifacts.display()))?;
     let plan = plan_types(source, recipe)?;
     let address = address(source, recipe, &plan, progress)?;
-    let place = Place::new(artifacts, &format!("{}.{}", source.name(), plan.mixture), &address);
+    let place = ArtifactFiles::new(artifacts, &format!("{}.{}", source.name(), plan.mixture), &address);
     let artifact = |note: Note, found| Artifact {
         path: place.file.clone(),
         bytes: note.bytes,

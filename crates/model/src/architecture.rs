@@ -52,7 +52,7 @@ pub struct Architecture {
     /// The matrices of the layers are stored (in, out), as GPT-2's `Conv1D` has them.
     pub transposed: bool,
     /// What attention scores are multiplied by.
-    pub scale: Scale,
+    pub scale: AttentionScale,
     /// What is soft-capped, where config.json has a cap.
     pub softcaps: Softcaps,
     /// The embedding is multiplied by sqrt(dim).
@@ -181,7 +181,7 @@ pub enum Windows {
 
 /// What attention scores are multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
+pub enum AttentionScale {
     /// 1 / sqrt(head_dim), or 1 where `scale_attn_weights` is false.
     Root,
     /// 1 / sqrt of the value of this key of config.json.
@@ -242,7 +242,7 @@ const LLAMA: Architecture = Architecture {
     windows: Windows::Never,
     positions: Positions::Rotary,
     transposed: false,
-    scale: Scale::Root,
+    scale: AttentionScale::Root,
     softcaps: Softcaps::None,
     embedding_root: false,
     gelu_is_tanh: false,
@@ -386,7 +386,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
             "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 2,
             "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0}"#,
         residual: Residual::Sandwich,
-        scale: Scale::RootOf("query_pre_attn_scalar"),
+        scale: AttentionScale::RootOf("query_pre_attn_scalar"),
         softcaps: Softcaps::LogitsAndScores,
         windows: Windows::Pattern,
         gelu_is_tanh: false,
@@ -405,7 +405,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
             "rope_local_base_freq": 10000.0, "query_pre_attn_scalar": 256, "sliding_window": 4096,
             "sliding_window_pattern": 6, "bos_token_id": 2, "eos_token_id": 1}"#,
         residual: Residual::Sandwich,
-        scale: Scale::RootOf("query_pre_attn_scalar"),
+        scale: AttentionScale::RootOf("query_pre_attn_scalar"),
         softcaps: Softcaps::Logits,
         qk_norm: Flag::Always,
         windows: Windows::Pattern,
@@ -505,7 +505,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
         name: "granite",
         classes: &["GraniteForCausalLM"],
         gguf: "granite",
-        scale: Scale::Key("attention_multiplier"),
+        scale: AttentionScale::Key("attention_multiplier"),
         ..LLAMA
     },
     Architecture {

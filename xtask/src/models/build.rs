@@ -7,7 +7,7 @@ use super::size::Size;
 use super::tokenizer;
 use anyhow::{Context, Result, anyhow};
 use bantam_core::cancel::Cancel;
-use bantam_lab::train::{AdamW, Plan, Progress, Trainer, Vars, next_token};
+use bantam_lab::train::{AdamW, Trainer, TrainingPlan, TrainingProgress, Vars, next_token};
 use bantam_model::{Config, Decoder};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub(crate) struct Build {
 }
 
 /// Builds it. Returns whether all is finished; when cancelled it is not, and the next call goes on.
-pub(crate) fn build(build: &Build, cancel: &Cancel, say: &mut dyn FnMut(&Size, &Progress)) -> Result<bool> {
+pub(crate) fn build(build: &Build, cancel: &Cancel, say: &mut dyn FnMut(&Size, &TrainingProgress)) -> Result<bool> {
     fs::create_dir_all(&build.work).with_context(|| format!("{}: cannot be made", build.work.display()))?;
     let tokenizer = learned_tokenizer(&build.work.join("tokenizer.json"))?;
     for size in &build.sizes {
@@ -64,13 +64,13 @@ fn build_size(
     size: &Size,
     tokenizer: &Tokenizer,
     cancel: &Cancel,
-    say: &mut dyn FnMut(&Progress),
+    say: &mut dyn FnMut(&TrainingProgress),
 ) -> Result<bool> {
     let config = Config::from_json(size.config().to_string().as_bytes(), size.name)?;
     let vars = Vars::new(SEED, size.layers);
     let decoder = Decoder::new(&config, &vars)?;
     let reader = Reader { tokenizer: tokenizer.clone(), seed: SEED };
-    let plan = Plan {
+    let plan = TrainingPlan {
         schedule: size.schedule(build.tokens),
         optimizer: AdamW::default(),
         batch: BATCH,

@@ -4,7 +4,9 @@
 use serde_json::{Map, Value};
 
 use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
-use crate::architecture::{Architecture, Biases, Flag, Positions, Residual, Routing, Scale, Softcaps, Windows};
+use crate::architecture::{
+    Architecture, AttentionScale, Biases, Flag, Positions, Residual, Routing, Softcaps, Windows,
+};
 use crate::checkpoint::packed::Quantization;
 use crate::encoder;
 use crate::error::{Error, Result};
@@ -29,7 +31,7 @@ impl Config {
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
         let architecture = architecture(&map, file)?;
         let defaults = serde_json::from_str(architecture.defaults).expect("the defaults of a row are JSON");
-        Reader { file, architecture, map: flattened(map), defaults }.config()
+        ConfigReader { file, architecture, map: flattened(map), defaults }.config()
     }
 
     /// Takes the tokens that end a generation from generation_config.json, where there is one and it names any.
@@ -40,7 +42,7 @@ impl Config {
         let Some(bytes) = bytes else { return Ok(self) };
         let map: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a generation config: {e}")))?;
-        let reader = Reader { file, architecture: self.architecture, map, defaults: Map::new() };
+        let reader = ConfigReader { file, architecture: self.architecture, map, defaults: Map::new() };
         let eos = reader.token_ids("eos_token_id")?;
         if !eos.is_empty() {
             self.eos = eos;
@@ -77,7 +79,7 @@ fn flattened(mut map: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// Turns what was typed into what is meant; it carries the file's name for the sentences.
-struct Reader<'a> {
+struct ConfigReader<'a> {
     file: &'a str,
     architecture: &'static Architecture,
     map: Map<String, Value>,
@@ -85,7 +87,7 @@ struct Reader<'a> {
     defaults: Map<String, Value>,
 }
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     fn config(&self) -> Result<Config> {
         self.refuse_options()?;
         let architecture = self.architecture;
@@ -211,10 +213,10 @@ impl Reader<'_> {
     fn scale(&self, head_dim: usize) -> Result<f32> {
         let root = |size: f64| size.sqrt().recip() as f32;
         Ok(match self.architecture.scale {
-            Scale::Key(key) => self.number(key)?.unwrap_or(1.0) as f32,
-            Scale::RootOf(key) => root(self.positive(key)?.unwrap_or(head_dim as f64)),
-            Scale::Root if self.flag("scale_attn_weights", true)? => root(head_dim as f64),
-            Scale::Root => 1.0,
+            AttentionScale::Key(key) => self.number(key)?.unwrap_or(1.0) as f32,
+            AttentionScale::RootOf(key) => root(self.positive(key)?.unwrap_or(head_dim as f64)),
+            AttentionScale::Root if self.flag("scale_attn_weights", true)? => root(head_dim as f64),
+            AttentionScale::Root => 1.0,
         })
     }
 
@@ -474,7 +476,7 @@ fn short(value: &Value) -> String {
 
 /// `rope_scaling`, `rope_parameters`, or one of its tables, with what stands outside of it.
 struct RopeTable<'a> {
-    reader: &'a Reader<'a>,
+    reader: &'a ConfigReader<'a>,
     map: &'a Map<String, Value>,
     theta_key: &'static str,
     head_dim: usize,

@@ -106,7 +106,7 @@ impl Config {
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let raw: RawConfig =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
-        Reader { file }.config(raw)
+        EncoderConfigReader { file }.config(raw)
     }
 
     /// The longest text it reads, in tokens, special ones among them.
@@ -119,11 +119,11 @@ impl Config {
 }
 
 /// Turns what was typed into what is meant; it carries the file's name for the sentences.
-struct Reader<'a> {
+struct EncoderConfigReader<'a> {
     file: &'a str,
 }
 
-impl Reader<'_> {
+impl EncoderConfigReader<'_> {
     fn config(&self, raw: RawConfig) -> Result<Config> {
         let name = raw.model_type.as_deref().ok_or_else(|| self.missing("model_type"))?;
         let architecture = Architecture::of_model_type(name)

@@ -29,13 +29,13 @@ pub(super) struct Graph {
     positions: Linear,
     types: Option<Linear>,
     norm: Norm,
-    layers: Vec<Layer>,
+    layers: Vec<EncoderLayer>,
     heads: usize,
     activation: Activation,
     layout: Layout,
 }
 
-struct Layer {
+struct EncoderLayer {
     q: Linear,
     k: Linear,
     v: Linear,
@@ -59,7 +59,7 @@ impl Graph {
                 types => Some(table("token_type_embeddings", types)?),
             },
             norm: weights.norm(&weights.own("embeddings.LayerNorm"), dim)?,
-            layers: (0..config.layers).map(|i| Layer::new(config, weights, i)).collect::<Result<_>>()?,
+            layers: (0..config.layers).map(|i| EncoderLayer::new(config, weights, i)).collect::<Result<_>>()?,
             heads: config.heads,
             activation: config.activation,
             layout: Layout {
@@ -104,7 +104,7 @@ impl Graph {
     }
 }
 
-impl Layer {
+impl EncoderLayer {
     fn new(config: &Config, weights: &Checkpoint, index: usize) -> Result<Self> {
         let names = config.architecture.names;
         let own = |name: &str| weights.own(&format!("{}{index}.{name}", names.layer));

@@ -52,11 +52,11 @@ pub fn is_encoder(folder: &Path) -> bool {
 /// # Errors
 /// Where the folder holds no encoder, or one that is damaged or not supported, and where the options name an adapter.
 pub fn load(folder: &Path, options: &LoadOptions) -> Result<Encoder> {
-    Opened::new(folder)?.load(options)
+    OpenedEncoder::new(folder)?.load(options)
 }
 
 /// An encoder whose configs are read and whose weights are not.
-pub(super) struct Opened {
+pub(super) struct OpenedEncoder {
     /// Its config, read and checked.
     pub config: Config,
     /// How its embeddings are made.
@@ -70,7 +70,7 @@ pub(super) struct Opened {
     pub folder: PathBuf,
 }
 
-impl Opened {
+impl OpenedEncoder {
     /// Reads the configs of a folder.
     pub(super) fn new(folder: &Path) -> Result<Self> {
         let (pipeline, transformer) = Pipeline::read(folder)?;

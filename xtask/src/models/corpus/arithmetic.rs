@@ -1,5 +1,5 @@
-//! Sums of one to four steps. The answer is written as running totals, beginning with the first number, so that every step
-//! is the same small act: the total just written, the next operand of the question, the next total.
+//! Sums of one to four steps. The answer is written as running totals, beginning with the first number, so that every
+//! step is the same small act: the total just written, the next operand of the question, the next total.
 //!
 //! Held out are operand sequences: no training question equals a held-out one or begins with it.
 
@@ -50,14 +50,14 @@ impl Range {
     }
 }
 
-struct Problem {
+struct ArithmeticProblem {
     depth: usize,
     range: Range,
     start: i32,
     steps: Vec<i32>,
 }
 
-impl Problem {
+impl ArithmeticProblem {
     fn draw(random: &mut Random, depth: usize, range: Range) -> Self {
         let start = random.between(0, range.top() as usize) as i32;
         let mut total = start;
@@ -117,7 +117,7 @@ fn step(random: &mut Random, total: &mut i32, top: i32) -> i32 {
 
 fn draw(random: &mut Random, split: Split, depth: usize, range: Range) -> Sample {
     loop {
-        let problem = Problem::draw(random, depth, range);
+        let problem = ArithmeticProblem::draw(random, depth, range);
         if problem.belongs(split) {
             return problem.sample();
         }

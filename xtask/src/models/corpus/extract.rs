@@ -1,7 +1,7 @@
 //! Pulling the asked fields out of a log line, an order or a booking into compact JSON.
 //!
-//! Held out are the templates (the order of a log line's parts; an order's or booking's sentence) and the contents (users
-//! of log lines, and the combination of values).
+//! Held out are the templates (the order of a log line's parts; an order's or booking's sentence) and the contents
+//! (users of log lines, and the combination of values).
 
 use super::Sample;
 use super::random::Random;
@@ -62,28 +62,28 @@ const BOOKS: [&str; 5] = ["books", "takes", "needs", "would like", "asks for"];
 const BOOKING_ENDS: [&str; 5] = ["", " again", " for a talk", " with lunch", " as usual"];
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum RecordKind {
     Log,
     Order,
     Booking,
 }
 
-impl Kind {
-    const ALL: [Kind; 3] = [Kind::Log, Kind::Order, Kind::Booking];
+impl RecordKind {
+    const ALL: [RecordKind; 3] = [RecordKind::Log, RecordKind::Order, RecordKind::Booking];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Log => "log",
-            Kind::Order => "order",
-            Kind::Booking => "booking",
+            RecordKind::Log => "log",
+            RecordKind::Order => "order",
+            RecordKind::Booking => "booking",
         }
     }
 
     fn record(self, random: &mut Random, split: Split) -> Record {
         match self {
-            Kind::Log => log_line(random, split),
-            Kind::Order => order(random, split),
-            Kind::Booking => booking(random, split),
+            RecordKind::Log => log_line(random, split),
+            RecordKind::Order => order(random, split),
+            RecordKind::Booking => booking(random, split),
         }
     }
 }
@@ -269,7 +269,7 @@ fn clock(random: &mut Random, from: usize, to: usize) -> String {
     format!("{:02}:{:02}", random.between(from, to), random.between(0, 59))
 }
 
-fn draw(random: &mut Random, split: Split, kind: Kind, count: usize) -> Sample {
+fn draw(random: &mut Random, split: Split, kind: RecordKind, count: usize) -> Sample {
     let record = kind.record(random, split);
     let asked = random.order(record.values.len()).into_iter().take(count);
     let answer: Map<String, Value> =
@@ -288,14 +288,14 @@ fn draw(random: &mut Random, split: Split, kind: Kind, count: usize) -> Sample {
 }
 
 pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
-    let kind = Kind::ALL[random.weighted(&[40, 30, 30])];
+    let kind = RecordKind::ALL[random.weighted(&[40, 30, 30])];
     let count = random.between(1, 4);
     draw(random, split, kind, count)
 }
 
 pub(super) fn suite(random: &mut Random) -> Suite {
     let mut items = Vec::new();
-    for kind in Kind::ALL {
+    for kind in RecordKind::ALL {
         for count in 1..=4 {
             fill(&mut items, 30, || draw(random, Split::HeldOut, kind, count));
         }

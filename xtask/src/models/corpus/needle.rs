@@ -1,6 +1,6 @@
 //! Finding a value in a long context: a register of lines `NAME CODE` among notes of other kinds, then a question that
-//! repeats one name. The code stands right behind its name, since that is what a small model's induction heads can follow:
-//! with a verb between the two, none of the sizes had learned the task after ten million tokens.
+//! repeats one name. The code stands right behind its name, since that is what a small model's induction heads can
+//! follow: with a verb between the two, none of the sizes had learned the task after ten million tokens.
 //!
 //! Held out are names, codes and notes.
 
@@ -32,8 +32,8 @@ slices = ["tokens", "position"]
 
 /// The nominal lengths, in tokens of the family's tokenizer.
 const LENGTHS: [usize; 4] = [64, 128, 256, 448];
-/// Lengths that training meets, how often by documents, and how many questions it asks of one register: they cost little
-/// once the register is read. The shortest teach what to look for, the longer ones to look further.
+/// Lengths that training meets, how often by documents, and how many questions it asks of one register: they cost
+/// little once the register is read. The shortest teach what to look for, the longer ones to look further.
 const LESSONS: [(usize, usize, usize); 5] = [(32, 60, 3), (64, 50, 4), (128, 35, 6), (256, 20, 8), (448, 10, 12)];
 /// Names, codes and notes of a register are all chance: they hardly count.
 const REGISTER_WEIGHT: f32 = 0.03;
@@ -101,7 +101,7 @@ impl Position {
     }
 }
 
-struct Entry {
+struct NeedleEntry {
     line: usize,
     question: String,
     code: String,
@@ -109,7 +109,7 @@ struct Entry {
 
 struct Register {
     lines: Vec<String>,
-    entries: Vec<Entry>,
+    entries: Vec<NeedleEntry>,
     phrases: Vec<String>,
 }
 
@@ -130,7 +130,7 @@ impl Register {
                 return register;
             }
             if let Some((question, code)) = entry {
-                register.entries.push(Entry { line: register.lines.len(), question, code });
+                register.entries.push(NeedleEntry { line: register.lines.len(), question, code });
             } else {
                 register.phrases.push(line.clone());
             }
@@ -178,7 +178,7 @@ fn item(random: &mut Random, length: usize, position: Position) -> Sample {
         let register = Register::draw(random, Split::HeldOut, length);
         let (from, to) = position.range();
         let lines = register.lines.len();
-        let there: Vec<&Entry> =
+        let there: Vec<&NeedleEntry> =
             register.entries.iter().filter(|e| (from..=to).contains(&(100 * e.line / (lines - 1).max(1)))).collect();
         if there.is_empty() {
             continue;

@@ -1,6 +1,6 @@
-//! Support messages, each of which belongs in one of seven queues. Neither the thing nor what is said of it decides alone:
-//! a lamp may be late, broken or charged twice, and "does not work" may be said of a password, a page or a kettle. Some
-//! messages also mention a matter of another queue that is settled.
+//! Support messages, each of which belongs in one of seven queues. Neither the thing nor what is said of it decides
+//! alone: a lamp may be late, broken or charged twice, and "does not work" may be said of a password, a page or a
+//! kettle. Some messages also mention a matter of another queue that is settled.
 //!
 //! Held out are the templates (opening, aside and closing) and the problems (thing and predicate).
 
@@ -320,31 +320,31 @@ const URGENT: [&str; 6] = [
 ];
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum MessageKind {
     Plain,
     Aside,
     Settled,
     Urgent,
 }
 
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::Plain, Kind::Aside, Kind::Settled, Kind::Urgent];
+impl MessageKind {
+    const ALL: [MessageKind; 4] = [MessageKind::Plain, MessageKind::Aside, MessageKind::Settled, MessageKind::Urgent];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Plain => "plain",
-            Kind::Aside => "aside",
-            Kind::Settled => "settled",
-            Kind::Urgent => "urgent",
+            MessageKind::Plain => "plain",
+            MessageKind::Aside => "aside",
+            MessageKind::Settled => "settled",
+            MessageKind::Urgent => "urgent",
         }
     }
 
     fn bodies(self) -> &'static [&'static str] {
         match self {
-            Kind::Plain => &["{p}."],
-            Kind::Aside => &ASIDES,
-            Kind::Settled => &SETTLED,
-            Kind::Urgent => &URGENT,
+            MessageKind::Plain => &["{p}."],
+            MessageKind::Aside => &ASIDES,
+            MessageKind::Settled => &SETTLED,
+            MessageKind::Urgent => &URGENT,
         }
     }
 }
@@ -375,7 +375,7 @@ impl Problem {
     }
 }
 
-fn draw(random: &mut Random, split: Split, queue: Queue, kind: Kind) -> Sample {
+fn draw(random: &mut Random, split: Split, queue: Queue, kind: MessageKind) -> Sample {
     let (opening, body, closing) = split.draw(
         random,
         "message-template",
@@ -396,7 +396,7 @@ fn draw(random: &mut Random, split: Split, queue: Queue, kind: Kind) -> Sample {
         .replace("{noun}", other.noun);
     let message = sentences(&format!("{opening}{text}{closing}"));
     let phrases = match kind {
-        Kind::Settled | Kind::Urgent => vec![problem.phrase(), other.phrase()],
+        MessageKind::Settled | MessageKind::Urgent => vec![problem.phrase(), other.phrase()],
         _ => vec![problem.phrase()],
     };
     Sample {
@@ -415,7 +415,7 @@ fn sentences(text: &str) -> String {
 
 pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
     let queue = Queue::any(random);
-    let kind = Kind::ALL[random.weighted(&[20, 20, 30, 30])];
+    let kind = MessageKind::ALL[random.weighted(&[20, 20, 30, 30])];
     draw(random, split, queue, kind)
 }
 
@@ -423,7 +423,7 @@ pub(super) fn suite(random: &mut Random) -> Suite {
     let mut items = Vec::new();
     let mut fewshot = Vec::new();
     for queue in Queue::ALL {
-        for kind in Kind::ALL {
+        for kind in MessageKind::ALL {
             fill(&mut items, 14, || draw(random, Split::HeldOut, queue, kind));
             fill(&mut fewshot, 2, || draw(random, Split::Training, queue, kind));
         }

@@ -1,8 +1,10 @@
-//! Reviews that are positive, negative or mixed, and the same review under three names. Some adjectives are good or bad of
-//! anything; which way others point depends on what they are said of (a cold beer, a cold soup); "not" turns both round.
+//! Reviews that are positive, negative or mixed, and the same review under three names. Some adjectives are good or bad
+//! of anything; which way others point depends on what they are said of (a cold beer, a cold soup); "not" turns both
+//! round.
 //!
-//! Held out are the templates and the combinations of statements. The names of two groups do occur in training, one often
-//! and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is worth.
+//! Held out are the templates and the combinations of statements. The names of two groups do occur in training, one
+//! often and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is
+//! worth.
 
 use super::Sample;
 use super::random::Random;
@@ -123,7 +125,7 @@ impl Label {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum ReviewKind {
     /// One statement, perhaps negated.
     One,
     /// Two statements as they are.
@@ -132,20 +134,20 @@ enum Kind {
     Negated,
 }
 
-impl Kind {
-    const ALL: [Kind; 3] = [Kind::One, Kind::Two, Kind::Negated];
+impl ReviewKind {
+    const ALL: [ReviewKind; 3] = [ReviewKind::One, ReviewKind::Two, ReviewKind::Negated];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::One => "one",
-            Kind::Two => "two",
-            Kind::Negated => "negated",
+            ReviewKind::One => "one",
+            ReviewKind::Two => "two",
+            ReviewKind::Negated => "negated",
         }
     }
 
     /// One statement cannot be mixed.
     fn can_be(self, label: Label) -> bool {
-        !matches!((self, label), (Kind::One, Label::Mixed))
+        !matches!((self, label), (ReviewKind::One, Label::Mixed))
     }
 }
 
@@ -156,11 +158,11 @@ struct Review {
     /// What training has nowhere.
     phrase: String,
     label: Label,
-    kind: Kind,
+    kind: ReviewKind,
 }
 
 impl Review {
-    fn draw(random: &mut Random, split: Split, label: Label, kind: Kind) -> Self {
+    fn draw(random: &mut Random, split: Split, label: Label, kind: ReviewKind) -> Self {
         let (opening, joint, ending) = split.draw(
             random,
             "review-template",
@@ -174,13 +176,13 @@ impl Review {
         };
         // One statement alone stands in many longer reviews: what is held out is the whole review but for its name.
         let phrase = |said: &[String]| match kind {
-            Kind::One => text(said).replace("{name}", "").trim_start().to_owned() + "\nSentiment:",
-            Kind::Two | Kind::Negated => said.join(joint),
+            ReviewKind::One => text(said).replace("{name}", "").trim_start().to_owned() + "\nSentiment:",
+            ReviewKind::Two | ReviewKind::Negated => said.join(joint),
         };
         let said = split.draw(
             random,
             "review-statements",
-            |said: &Vec<String>| if kind == Kind::One { phrase(said) } else { said.join(" | ") },
+            |said: &Vec<String>| if kind == ReviewKind::One { phrase(said) } else { said.join(" | ") },
             |random| statements(random, label, kind),
         );
         Self { text: text(&said), template: format!("{opening}|{joint}|{ending}"), phrase: phrase(&said), label, kind }
@@ -201,13 +203,13 @@ impl Review {
     }
 }
 
-fn statements(random: &mut Random, label: Label, kind: Kind) -> Vec<String> {
+fn statements(random: &mut Random, label: Label, kind: ReviewKind) -> Vec<String> {
     let signs = label.signs(random);
     let aspects = random.order(ASPECTS.len());
     let negated = match kind {
-        Kind::One => vec![random.chance(40)],
-        Kind::Two => vec![false; 2],
-        Kind::Negated => [[true, false], [false, true], [true, true]][random.below(3)].to_vec(),
+        ReviewKind::One => vec![random.chance(40)],
+        ReviewKind::Two => vec![false; 2],
+        ReviewKind::Negated => [[true, false], [false, true], [true, true]][random.below(3)].to_vec(),
     };
     negated.iter().enumerate().map(|(i, &not)| statement(random, aspects[i], signs[i], not)).collect()
 }
@@ -226,7 +228,7 @@ fn statement(random: &mut Random, aspect: usize, good: bool, negated: bool) -> S
 }
 
 pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
-    let kind = Kind::ALL[random.weighted(&[45, 30, 25])];
+    let kind = ReviewKind::ALL[random.weighted(&[45, 30, 25])];
     let label = Label::ALL[random.below(if kind.can_be(Label::Mixed) { 3 } else { 2 })];
     let review = Review::draw(random, split, label, kind);
     let name = match random.weighted(&[80, 4, 16]) {
@@ -241,7 +243,7 @@ pub(super) fn suite(random: &mut Random) -> Suite {
     let mut texts: Vec<Sample> = Vec::new();
     let mut items = Vec::new();
     for label in Label::ALL {
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.can_be(label)) {
+        for kind in ReviewKind::ALL.into_iter().filter(|kind| kind.can_be(label)) {
             // as many of every label, though one statement cannot be mixed
             let wanted = texts.len() + if label == Label::Mixed { 60 } else { 40 };
             while texts.len() < wanted {

@@ -15,7 +15,7 @@ use bantam_format::gguf::{Gguf, TensorInfo};
 const CHUNK: usize = 4 << 20;
 
 /// Rows of a tensor, on their way out of the map.
-pub(super) struct Rows<'a> {
+pub(super) struct TensorRows<'a> {
     gguf: &'a Gguf,
     info: &'a TensorInfo,
     /// Bytes of a row.
@@ -27,7 +27,7 @@ pub(super) struct Rows<'a> {
     order: Option<Vec<usize>>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> TensorRows<'a> {
     /// The rows that hold `elements` after the first `before`; `None` where these are no whole rows of the tensor.
     pub(super) fn new(
         gguf: &'a Gguf,

@@ -25,13 +25,13 @@ const PER_127: f32 = 0.007_874_016;
 #[derive(Debug, Clone, PartialEq)]
 pub struct BitsAndBytes {
     /// As config.json says; what a matrix is, its own tensors say.
-    pub kind: Kind,
+    pub kind: BnbFormat,
     pub nested: bool,
     pub(super) skips: Skips,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum BnbFormat {
     Nf4,
     Fp4,
     Int8,
@@ -69,12 +69,12 @@ impl BitsAndBytes {
         let four = table.flag("load_in_4bit")?.unwrap_or(false) || table.flag("_load_in_4bit")?.unwrap_or(false);
         let eight = table.flag("load_in_8bit")?.unwrap_or(false) || table.flag("_load_in_8bit")?.unwrap_or(false);
         let kind = match (four, eight, table.text("bnb_4bit_quant_type")?) {
-            (true, false, Some("nf4")) => Kind::Nf4,
-            (true, false, Some("fp4") | None) => Kind::Fp4,
+            (true, false, Some("nf4")) => BnbFormat::Nf4,
+            (true, false, Some("fp4") | None) => BnbFormat::Fp4,
             (true, false, Some(other)) => {
                 return Err(table.unsupported(format!("bnb_4bit_quant_type {other:?}"), "nf4, fp4"));
             }
-            (false, true, _) => Kind::Int8,
+            (false, true, _) => BnbFormat::Int8,
             _ => return Err(table.broken("one of load_in_4bit and load_in_8bit must be true".into())),
         };
         Ok(Self {
@@ -194,10 +194,10 @@ impl Coded<'_> {
 impl std::fmt::Display for BitsAndBytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.kind {
-            Kind::Nf4 => "bitsandbytes NF4",
-            Kind::Fp4 => "bitsandbytes FP4",
-            Kind::Int8 => "bitsandbytes int8",
+            BnbFormat::Nf4 => "bitsandbytes NF4",
+            BnbFormat::Fp4 => "bitsandbytes FP4",
+            BnbFormat::Int8 => "bitsandbytes int8",
         })?;
-        f.write_str(if self.nested && self.kind != Kind::Int8 { ", nested scales" } else { "" })
+        f.write_str(if self.nested && self.kind != BnbFormat::Int8 { ", nested scales" } else { "" })
     }
 }
