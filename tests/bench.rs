@@ -1,10 +1,10 @@
-//! Runs from outside, with the real binary as the worker: what is killed, hangs or runs out of memory loses nothing that
-//! was finished, and the next run does only what is missing.
+//! Runs from outside, with the real binary as the worker: what is killed, hangs or runs out of memory loses nothing
+//! that was finished, and the next run does only what is missing.
 
 use bantam::library::home::Home;
 use bantam::run::plan::Plan;
 use bantam::run::process::Process;
-use bantam::run::protocol::{self, Load, Reply, Request, Summary};
+use bantam::run::protocol::{self, Load, Reply, Request, TrialSummary};
 use bantam::run::schedule::Exhaustive;
 use bantam::run::session;
 use bantam_core::cancel::Cancel;
@@ -341,7 +341,7 @@ fn a_worker_for_the_others() {
             _ => {}
         }
         let missing = || Reading::missing("made up");
-        say(&Reply::Done(Box::new(Summary {
+        say(&Reply::Done(Box::new(TrialSummary {
             peak_memory: missing(),
             energy: missing(),
             disk: missing(),

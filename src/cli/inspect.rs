@@ -20,8 +20,8 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
     let facts = models::inspect(&found.place)?;
     let adapter = models::adapter(&model, &facts)?;
     let (mut json, lines) = match &facts {
-        models::Facts::Decoder(facts) => (as_json(facts), lines(facts)),
-        models::Facts::Encoder(facts) => (encoder_json(facts), encoder_lines(facts)),
+        models::ModelFacts::Decoder(facts) => (as_json(facts), lines(facts)),
+        models::ModelFacts::Encoder(facts) => (encoder_json(facts), encoder_lines(facts)),
     };
     if args.json {
         if let Some(adapter) = &adapter {
@@ -37,10 +37,10 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
 }
 
 /// A model without a tokenizer has facts and cannot be used.
-fn exit(facts: &models::Facts) -> Exit {
+fn exit(facts: &models::ModelFacts) -> Exit {
     let usable = match facts {
-        models::Facts::Decoder(facts) => facts.tokenizer.is_ok(),
-        models::Facts::Encoder(facts) => facts.tokenizer.is_ok(),
+        models::ModelFacts::Decoder(facts) => facts.tokenizer.is_ok(),
+        models::ModelFacts::Encoder(facts) => facts.tokenizer.is_ok(),
     };
     if usable { Exit::Done } else { Exit::Usage }
 }

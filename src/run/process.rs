@@ -12,7 +12,7 @@
 
 use crate::library::home::Home;
 use crate::library::models;
-use crate::run::protocol::{self, Load, Measure, Prepared, Reply, Request, Summary};
+use crate::run::protocol::{self, Load, Measure, Prepared, Reply, Request, TrialSummary};
 use crate::run::runner::Runner;
 use crate::run::session::now;
 use bantam_core::cancel::Cancel;
@@ -58,7 +58,12 @@ impl Process {
     }
 
     /// Measures in the worker that waits, where it suits, else in a new one.
-    fn measure(&mut self, told: &mut Told, limits: &Limits, say: &mut dyn FnMut(Event)) -> Result<Summary, Failure> {
+    fn measure(
+        &mut self,
+        told: &mut Told,
+        limits: &Limits,
+        say: &mut dyn FnMut(Event),
+    ) -> Result<TrialSummary, Failure> {
         let trial = &told.measure.trial;
         let settings = WorkerSettings::of(told.measure);
         let log = self.home.log(&trial.id);
@@ -88,7 +93,7 @@ impl Process {
         told: &mut Told,
         limits: &Limits,
         say: &mut dyn FnMut(Event),
-    ) -> Result<Summary, Stopped> {
+    ) -> Result<TrialSummary, Stopped> {
         let request = Request::Measure(Box::new(told.missing()));
         let (last, worker) = worker.converse(&request, limits, &mut |reply| told.tell(reply, say))?;
         let Reply::Done(summary) = last else {
@@ -249,7 +254,7 @@ impl Told<'_> {
         }
     }
 
-    fn outcome(self, summary: Summary, started: f64, wall: Seconds) -> Outcome {
+    fn outcome(self, summary: TrialSummary, started: f64, wall: Seconds) -> Outcome {
         Outcome {
             trial: self.measure.trial.id.clone(),
             result: Ok(()),

@@ -1,7 +1,7 @@
 //! The `bantam-model` crate: what a language model is, and how to ask it for numbers. A checkpoint (a folder, a GGUF
 //! file, or bytes in the binary) becomes a `Model`: its `Config`, its `Tokenizer` and a `Decoder`. One graph serves all
-//! architectures; `architecture` is the table of what differs. It scores and generates; it does not know tasks, metrics
-//! or profiles.
+//! architectures; `architecture` is the json_object of what differs. It scores and generates; it does not know tasks,
+//! metrics or profiles.
 //!
 //! In reading order: `config` and `architecture` say what is to be built, `checkpoint` and `weights` where its numbers
 //! come from, `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops`,
@@ -26,6 +26,7 @@ pub mod error;
 mod experts;
 mod generate;
 pub mod inspect;
+mod json_object;
 pub mod linear;
 mod load;
 pub mod matmul;
@@ -37,7 +38,6 @@ mod pattern;
 pub mod rope;
 mod sample;
 mod score;
-mod table;
 pub mod tokenizer;
 mod weights;
 

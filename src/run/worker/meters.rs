@@ -1,4 +1,5 @@
-//! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live picture.
+//! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live
+//! picture.
 
 use super::Replies;
 use crate::run::protocol::Reply;
@@ -7,7 +8,7 @@ use bantam_core::record::{Conditions, PhaseEnergy, Reading, SpeedSample, Warning
 use bantam_core::unit::Watts;
 use bantam_host::card::{Card, Counters, Roots, memory};
 use bantam_host::meter::energy::{Baseline, Span};
-use bantam_host::meter::estimate::Estimate;
+use bantam_host::meter::estimate::EstimatedMeter;
 use bantam_host::meter::sampler::{Ledger, Mark, Sampler, TICK};
 use bantam_host::meter::{self, Device, Monotonic, Places};
 use bantam_host::speed::Phases;
@@ -122,9 +123,9 @@ fn find(conditions: &Conditions) -> Result<Sampler, String> {
 }
 
 /// A guess from CPU seconds, where the processor's TDP is given and its CPUs can be counted.
-fn estimate(tdp: f64) -> Option<Estimate> {
+fn estimate(tdp: f64) -> Option<EstimatedMeter> {
     let cpus = Card::here().cpu.logical.known().copied()?;
-    Some(Estimate::new(Watts(tdp), cpus, Box::new(cpu_time)))
+    Some(EstimatedMeter::new(Watts(tdp), cpus, Box::new(cpu_time)))
 }
 
 /// CPU time of all threads of this process, to the nanosecond: /proc tells hundredths of a second, which are too coarse

@@ -1,9 +1,9 @@
 //! The worker: a process that does one request after the other, measurements of one model without loading it again. It
 //! loads, warms up, measures and says each result as soon as it is there; it stores nothing.
 //!
-//! Its stdin stays open while somebody wants it: when it ends, the session is gone or has enough, and the worker leaves.
-//! Its stdout is the protocol's; everything else that is said goes to stderr. After a failure it leaves, too, so that
-//! nothing of what failed is there for the next trial.
+//! Its stdin stays open while somebody wants it: when it ends, the session is gone or has enough, and the worker
+//! leaves. Its stdout is the protocol's; everything else that is said goes to stderr. After a failure it leaves, too,
+//! so that nothing of what failed is there for the next trial.
 
 mod meters;
 mod prepare;
@@ -11,7 +11,7 @@ mod speed;
 mod task;
 
 use crate::library::models::{self, Loaded};
-use crate::run::protocol::{self, Load, Measure, Reply, Request, Summary};
+use crate::run::protocol::{self, Load, Measure, Reply, Request, TrialSummary};
 use anyhow::{Context, Result, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{Ask, Failure, Figure, Id, Place, Provenance, Reading, Warning, WarningKind};
@@ -140,7 +140,7 @@ struct ModelSource {
 }
 
 impl Bench {
-    fn measure(&mut self, request: &Measure, cancel: &Cancel, replies: &Replies) -> Result<Summary, Failure> {
+    fn measure(&mut self, request: &Measure, cancel: &Cancel, replies: &Replies) -> Result<TrialSummary, Failure> {
         self.start_threads(request)?;
         let error = |error| Failure::Error { message: sentence(&error) };
         let (resident, load) = self.load(request).map_err(error)?;
@@ -151,7 +151,7 @@ impl Bench {
         };
         let Measured { energy, ceiling, mut warnings } = measured.map_err(error)?;
         warnings.extend(widened(&resident.model));
-        Ok(Summary {
+        Ok(TrialSummary {
             peak_memory: resident.peak_since(&load, request.parallel_batches),
             energy,
             disk: disk(request),

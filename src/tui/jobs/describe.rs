@@ -55,8 +55,8 @@ fn model_entry(typed: &str, recipes: &[RecipeRef]) -> ModelEntry {
 fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     let found = models::find(typed)?;
     let facts = match models::inspect(&found.place)? {
-        models::Facts::Decoder(facts) => facts,
-        models::Facts::Encoder(facts) => return Ok(encoder_info(&facts)),
+        models::ModelFacts::Decoder(facts) => facts,
+        models::ModelFacts::Encoder(facts) => return Ok(encoder_info(&facts)),
     };
     let source = models::source(&found.name, &found.place);
     let (config, cost) = (&facts.config, &facts.cost);

@@ -12,8 +12,8 @@ use super::module::{Module, ModuleTensor};
 use super::quantization::Skips;
 use super::summary::Widened;
 use crate::error::Result;
+use crate::json_object::JsonObject;
 use crate::linear::Linear;
-use crate::table::Table;
 use crate::weights::Precision;
 
 /// Where a matrix of four bits says what it is.
@@ -65,7 +65,7 @@ enum Scheme {
 }
 
 impl BitsAndBytes {
-    pub(super) fn new(table: &Table) -> Result<Self> {
+    pub(super) fn new(table: &JsonObject) -> Result<Self> {
         let four = table.flag("load_in_4bit")?.unwrap_or(false) || table.flag("_load_in_4bit")?.unwrap_or(false);
         let eight = table.flag("load_in_8bit")?.unwrap_or(false) || table.flag("_load_in_8bit")?.unwrap_or(false);
         let kind = match (four, eight, table.text("bnb_4bit_quant_type")?) {

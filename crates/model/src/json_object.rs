@@ -7,14 +7,14 @@ use crate::error::{Error, Result};
 
 /// A JSON object, with the file and key it stands under for error messages.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Table<'a> {
+pub(crate) struct JsonObject<'a> {
     file: &'a str,
     /// Its own key, as `quantization_config`; empty where the table is the whole file.
     name: &'a str,
     map: &'a Map<String, Value>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> JsonObject<'a> {
     /// Takes a value that must be an object; `name` is its key, empty for a whole file.
     pub(crate) fn new(value: &'a Value, file: &'a str, name: &'a str) -> Result<Self> {
         match value {
@@ -60,7 +60,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads a table within this one.
-    pub(crate) fn table(&self, key: &'a str) -> Result<Option<Table<'a>>> {
+    pub(crate) fn table(&self, key: &'a str) -> Result<Option<JsonObject<'a>>> {
         self.get(key).map(|value| Self::new(value, self.file, key)).transpose()
     }
 
