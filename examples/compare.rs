@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 use bantam::run::{Done, Workplace, stored};
 use bantam_core::record::{Ask, Row};
-use bantam_core::stats::bootstrap::{Bootstrap, Kind};
+use bantam_core::stats::bootstrap::{Bootstrap, IntervalKind};
 use bantam_core::stats::{Level, noninferior};
 use bantam_verdict::recommend::compare::paired;
 use bantam_verdict::recommend::flips;
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
         match paired(reference, candidate) {
             Err(reason) => println!("{name}: {reason}"),
             Ok((pairs, metric)) => {
-                let bootstrap = Bootstrap { resamples: 2000, seed: 1, level: Level::P95, kind: Kind::Bca };
+                let bootstrap = Bootstrap { resamples: 2000, seed: 1, level: Level::P95, kind: IntervalKind::Bca };
                 let judged = noninferior::judge(&pairs, MARGIN, &bootstrap)?;
                 println!(
                     "{name}: {} {:+.4} ({:+.4} to {:+.4}), {} of {} answers changed: {:?}",

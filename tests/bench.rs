@@ -1,10 +1,10 @@
-//! Runs from outside, with the real binary as the worker: what is killed, hangs or runs out of memory loses nothing that
-//! was finished, and the next run does only what is missing.
+//! Runs from outside, with the real binary as the worker: what is killed, hangs or runs out of memory loses nothing
+//! that was finished, and the next run does only what is missing.
 
 use bantam::library::home::Home;
 use bantam::run::plan::Plan;
 use bantam::run::process::Process;
-use bantam::run::protocol::{self, Load, Reply, Request, Summary};
+use bantam::run::protocol::{self, Load, Reply, Request, TrialSummary};
 use bantam::run::schedule::Exhaustive;
 use bantam::run::session;
 use bantam_core::cancel::Cancel;
@@ -341,7 +341,7 @@ fn a_worker_for_the_others() {
             _ => {}
         }
         let missing = || Reading::missing("made up");
-        say(&Reply::Done(Box::new(Summary {
+        say(&Reply::Done(Box::new(TrialSummary {
             peak_memory: missing(),
             energy: missing(),
             disk: missing(),
@@ -436,7 +436,7 @@ fn a_worker_serves_one_variant_and_no_speed_shape_after_a_task() {
     let id = |i: usize| Some(rows[i].trial.id.clone());
     assert_eq!(by, [None, id(0), None, None, id(3), None]);
     let how = |row: &Row| row.outcome.peak_memory.known().expect("Linux tells it").how.clone();
-    assert_eq!((how(&rows[0]).as_str(), how(&rows[2]).as_str()), ("VmHWM of the worker", "VmHWM of the worker"));
+    assert!(!how(&rows[0]).contains("reset") && how(&rows[2]) == "VmHWM of the worker", "{}", how(&rows[2]));
     assert!(how(&rows[1]).contains("reset before the trial"), "{}", how(&rows[1]));
 }
 

@@ -565,10 +565,11 @@ fn a_sheet_tells_what_a_repository_weighs_for_a_few_kilobytes() {
         .large("model-00001-of-00002.safetensors", shard(1))
         .large("model-00002-of-00002.safetensors", shard(2));
     let machine = Machine::before([repo]);
-    let sheet = Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
-    assert_eq!(sheet.parameters, Ok(1_200_000));
-    assert!(sheet.weights.0 > 2_400_000);
-    assert!(sheet.pull.is_ok_and(|bytes| bytes > sheet.weights));
+    let model_info =
+        Hub::new(machine.settings(), &Cancel::new()).model_info(&Name::parse(ID).expect("a name")).expect("its facts");
+    assert_eq!(model_info.parameters, Ok(1_200_000));
+    assert!(model_info.weights.0 > 2_400_000);
+    assert!(model_info.pull.is_ok_and(|bytes| bytes > model_info.weights));
     let ranges: Vec<_> = machine.server.requests().into_iter().filter(|r| r.storage).map(|r| r.range).collect();
     assert_eq!(ranges, [Some("bytes=0-131071".to_owned()), Some("bytes=0-131071".to_owned())]);
     assert!(!machine.cache().folder().exists(), "nothing is written");
@@ -577,10 +578,11 @@ fn a_sheet_tells_what_a_repository_weighs_for_a_few_kilobytes() {
 #[test]
 fn a_gated_repository_shows_its_page_and_what_to_do() {
     let machine = Machine::before([Repo { gated: Some("manual"), ..small() }]);
-    let sheet = Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
-    assert_eq!((sheet.listing.page.licence.as_deref(), sheet.config), (Some("apache-2.0"), None));
-    assert!(sheet.header.expect_err("gated").contains("ask for access at"));
-    assert!(sheet.pull.is_ok_and(|bytes| bytes.0 > 3_000_000), "sizes are no secret");
+    let model_info =
+        Hub::new(machine.settings(), &Cancel::new()).model_info(&Name::parse(ID).expect("a name")).expect("its facts");
+    assert_eq!((model_info.listing.page.licence.as_deref(), model_info.config), (Some("apache-2.0"), None));
+    assert!(model_info.header.expect_err("gated").contains("ask for access at"));
+    assert!(model_info.pull.is_ok_and(|bytes| bytes.0 > 3_000_000), "sizes are no secret");
 }
 
 #[test]
@@ -591,15 +593,16 @@ fn a_head_that_is_longer_than_the_first_request_is_read_on() {
     let json = format!("{{{}}}", entries.join(","));
     let file = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &noise(1, 500_000)].concat();
     let machine = Machine::before([Repo::new(ID).large(WEIGHTS, file.clone())]);
-    let sheet =
-        || Hub::new(machine.settings(), &Cancel::new()).sheet(&Name::parse(ID).expect("a name")).expect("a sheet");
-    assert_eq!(sheet().parameters, Ok(40_000));
+    let model_info = || {
+        Hub::new(machine.settings(), &Cancel::new()).model_info(&Name::parse(ID).expect("a name")).expect("its facts")
+    };
+    assert_eq!(model_info().parameters, Ok(40_000));
     // a server without ranges gives everything; only the head is kept
     machine.server.fault(WEIGHTS, 9, Fault::IgnoreRange);
-    assert_eq!(sheet().parameters, Ok(40_000));
+    assert_eq!(model_info().parameters, Ok(40_000));
     machine.server.mend();
     machine.server.fault(WEIGHTS, 9, Fault::Truncate(200_000));
-    assert!(sheet().parameters.expect_err("cut off").contains("it ends within its head"));
+    assert!(model_info().parameters.expect_err("cut off").contains("it ends within its head"));
 }
 
 // data

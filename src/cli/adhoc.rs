@@ -6,7 +6,7 @@ use bantam_core::record::Shape;
 use std::path::Path;
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.
-pub fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
+pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
     let recipes = [RecipeRef::Base].into_iter().chain(quant.iter().cloned().map(RecipeRef::Quantize)).collect();
     Profile {
         name: name.into(),
@@ -21,7 +21,7 @@ pub fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
 }
 
 /// The models, each with the adapter where there is one.
-pub fn adapted(models: Vec<String>, adapter: Option<&Path>) -> Vec<String> {
+pub(super) fn adapted(models: Vec<String>, adapter: Option<&Path>) -> Vec<String> {
     match adapter {
         None => models,
         Some(adapter) => models.iter().map(|model| models::with_adapter(model, adapter)).collect(),
@@ -29,7 +29,7 @@ pub fn adapted(models: Vec<String>, adapter: Option<&Path>) -> Vec<String> {
 }
 
 /// As llama-bench names it.
-pub fn shape(prompt: usize, output: usize) -> anyhow::Result<Shape> {
+pub(super) fn shape(prompt: usize, output: usize) -> anyhow::Result<Shape> {
     anyhow::ensure!(prompt >= 1 && output >= 2, "--prompt is at least 1 and --output at least 2");
     Ok(Shape { prompt, output })
 }

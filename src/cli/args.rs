@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run a profile headless: compress, measure, advise, and write the report
     Run(Run),
     /// Search the Hugging Face hub, or show what one model of it would need here
@@ -57,7 +57,7 @@ pub enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Run {
+pub(crate) struct Run {
     /// Profile file, or the name of a bundled one
     pub profile: PathBuf,
     /// Folder for report.html, report.md, results.json, results.csv and charts
@@ -68,7 +68,7 @@ pub struct Run {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Search {
+pub(crate) struct Search {
     /// Words of the name; with --card ORG/NAME[@REVISION]
     pub words: Vec<String>,
     /// A task or a tag: text-generation, gguf, license:mit
@@ -99,7 +99,7 @@ pub struct Search {
 
 /// The hub's orders by the names they have here.
 #[derive(Debug, Clone, Copy)]
-pub struct Order(pub Sort);
+pub(crate) struct Order(pub Sort);
 
 impl std::str::FromStr for Order {
     type Err = String;
@@ -113,7 +113,7 @@ impl std::str::FromStr for Order {
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Models {
+pub(crate) struct Models {
     #[command(subcommand)]
     pub command: Option<ModelsCommand>,
     /// Folders to look into, too
@@ -124,7 +124,7 @@ pub struct Models {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ModelsCommand {
+pub(crate) enum ModelsCommand {
     /// Remove repositories of the cache with all their revisions, or files that bantam made
     Remove {
         /// As the list names them
@@ -137,7 +137,7 @@ pub enum ModelsCommand {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Pull {
+pub(crate) struct Pull {
     /// ORG/NAME, ORG/NAME@REVISION, or ORG/NAME:Q4_K_M for one GGUF of several
     pub model: String,
     /// Only files that match, as in "*.json"; may be given again [default: what a model is read from]
@@ -155,7 +155,7 @@ pub struct Pull {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Bench {
+pub(crate) struct Bench {
     /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
     #[arg(required = true)]
     pub models: Vec<String>,
@@ -182,7 +182,7 @@ pub struct Bench {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Eval {
+pub(crate) struct Eval {
     /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
     #[arg(required = true)]
     pub models: Vec<String>,
@@ -209,7 +209,7 @@ pub struct Eval {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Compare {
+pub(crate) struct Compare {
     /// The model held against, the reference
     pub reference: String,
     /// The model that may be good enough
@@ -228,7 +228,7 @@ pub struct Compare {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -244,7 +244,7 @@ pub struct Common {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Compress {
+pub(crate) struct Compress {
     /// Bundled model, folder, F16/BF16/F32 .gguf file or ORG/NAME in the cache
     pub model: String,
     /// Quantization type, like Q4_K_M
@@ -265,7 +265,7 @@ pub struct Compress {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Export {
+pub(crate) struct Export {
     /// Bundled model, folder, .gguf file or ORG/NAME in the cache; quantized ones too
     pub model: String,
     /// Kind of file
@@ -286,20 +286,20 @@ pub struct Export {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ExportFormat {
+pub(crate) enum ExportFormat {
     Gguf,
     Safetensors,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ExportDtype {
+pub(crate) enum ExportDtype {
     F32,
     F16,
     Bf16,
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
     pub model: String,
     /// With this LoRA adapter, a folder in PEFT's form
@@ -311,7 +311,7 @@ pub struct Inspect {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Report {
+pub(crate) struct Report {
     /// Name of a profile (its latest run), or the id of a run
     pub run: String,
     /// Folder for the report
@@ -320,20 +320,20 @@ pub struct Report {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Doctor {
+pub(crate) struct Doctor {
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Bundled {
+pub(crate) struct Bundled {
     #[command(subcommand)]
     pub command: BundledCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum BundledCommand {
+pub(crate) enum BundledCommand {
     /// The bundled models, suites and profiles
     List {
         /// Print JSON on stdout
@@ -350,12 +350,12 @@ pub enum BundledCommand {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Completions {
+pub(crate) struct Completions {
     pub shell: Shell,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     Bash,
     Elvish,
     Fish,

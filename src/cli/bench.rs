@@ -20,7 +20,7 @@ const COLUMNS: [(Metric, &str); 6] = [
     (Metric::DecodeEnergy, "energy"),
 ];
 
-pub fn run(args: Bench) -> Result<Exit> {
+pub(super) fn run(args: Bench) -> Result<Exit> {
     let mut profile = adhoc::profile("bench", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     profile.measure.speed = vec![adhoc::shape(args.prompt, args.output)?];
     profile.measure.threads = args.threads;
@@ -57,12 +57,12 @@ pub fn run(args: Bench) -> Result<Exit> {
 }
 
 /// Without scores there is no advice to miss.
-pub fn exit_of(exit: Exit) -> Exit {
+pub(super) fn exit_of(exit: Exit) -> Exit {
     if exit == Exit::NothingFits { Exit::Done } else { exit }
 }
 
 /// "9,120 tok/s ± 1.2%"; a missing one is a dash and a note.
-pub fn told(reading: &Reading, notes: &mut Vec<String>) -> String {
+pub(super) fn told(reading: &Reading, notes: &mut Vec<String>) -> String {
     match reading {
         Reading::Missing { reason } => {
             let note = format!("–: {reason}");

@@ -12,7 +12,7 @@ use bantam_verdict::recommend::flips;
 /// Changed answers shown per task; all of them stand in the JSON.
 const SHOWN: usize = 10;
 
-pub fn run(args: Compare) -> Result<Exit> {
+pub(super) fn run(args: Compare) -> Result<Exit> {
     ensure!(
         args.reference != args.candidate,
         "'{}' is compared with itself; name two models, or a model and its compressed .gguf file",

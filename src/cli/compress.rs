@@ -8,10 +8,11 @@ use crate::run::Workplace;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, ensure};
+use bantam_core::disk::Draft;
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Artifact, Plan, Recipe, Stage};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::{self};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -55,16 +56,10 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
 /// The artifact at the place asked for: whole or not at all.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let failed = || format!("cannot write {}", to.display());
-    let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    let mut draft = Draft::of(to).with_context(failed)?;
     let mut source = std::fs::File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
-    io::copy(&mut source, &mut file).with_context(failed)?;
-    file.flush().with_context(failed)?;
-    let permissions = source.metadata().with_context(failed)?.permissions();
-    file.as_file().set_permissions(permissions).with_context(failed)?;
-    file.as_file().sync_all().with_context(failed)?;
-    file.persist(to).with_context(failed)?;
-    Ok(())
+    io::copy(&mut source, &mut draft).with_context(failed)?;
+    draft.finish().with_context(failed)
 }
 
 fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bool) -> io::Result<()> {

@@ -31,7 +31,7 @@ pub(super) fn run(args: Doctor) -> Result<Exit> {
     if found.meters.is_empty() {
         say!("  → energy will be shown as not available; `tdp_watts` in a profile gives an estimate, labelled so")?;
     }
-    list("What makes numbers doubtful here", found.doubts.iter().map(|w| w.text.as_str()), "nothing was seen")?;
+    list("What makes numbers doubtful here", found.warnings.iter().map(|w| w.text.as_str()), "nothing was seen")?;
     list("What would make it faster", found.hints.iter().map(String::as_str), "nothing was found")?;
     Ok(Exit::Done)
 }

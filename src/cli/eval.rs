@@ -12,7 +12,7 @@ use bantam_verdict::recommend::score::TaskScore;
 use serde_json::json;
 use std::io::{self, Write};
 
-pub fn run(args: Eval) -> Result<Exit> {
+pub(super) fn run(args: Eval) -> Result<Exit> {
     let mut profile = adhoc::profile("eval", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     profile.suites = args.suite;
     profile.measure.limit = args.limit;

@@ -20,8 +20,8 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
     let facts = models::inspect(&found.place)?;
     let adapter = models::adapter(&model, &facts)?;
     let (mut json, lines) = match &facts {
-        models::Facts::Decoder(facts) => (as_json(facts), lines(facts)),
-        models::Facts::Encoder(facts) => (encoder_json(facts), encoder_lines(facts)),
+        models::ModelFacts::Decoder(facts) => (as_json(facts), lines(facts)),
+        models::ModelFacts::Encoder(facts) => (encoder_json(facts), encoder_lines(facts)),
     };
     if args.json {
         if let Some(adapter) = &adapter {
@@ -37,10 +37,10 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
 }
 
 /// A model without a tokenizer has facts and cannot be used.
-fn exit(facts: &models::Facts) -> Exit {
+fn exit(facts: &models::ModelFacts) -> Exit {
     let usable = match facts {
-        models::Facts::Decoder(facts) => facts.tokenizer.is_ok(),
-        models::Facts::Encoder(facts) => facts.tokenizer.is_ok(),
+        models::ModelFacts::Decoder(facts) => facts.tokenizer.is_ok(),
+        models::ModelFacts::Encoder(facts) => facts.tokenizer.is_ok(),
     };
     if usable { Exit::Done } else { Exit::Usage }
 }
@@ -56,7 +56,7 @@ fn encoder_lines(facts: &encoder::Facts) -> Vec<(&'static str, String)> {
     );
     let mut lines = vec![
         ("model", facts.name.clone()),
-        ("architecture", format!("{} (encoder)", c.architecture)),
+        ("architecture", format!("{} (encoder)", c.class)),
         ("parameters", facts.parameters().to_string()),
         ("layers × width", format!("{} × {}, feed-forward {}", c.layers, c.dim, c.ffn)),
         ("heads", format!("{} of {}", c.heads, c.dim / c.heads)),
@@ -98,7 +98,7 @@ fn encoder_json(facts: &encoder::Facts) -> serde_json::Value {
     let modes: Vec<&str> = facts.pipeline.pooling.modes().iter().map(|mode| mode.name()).collect();
     json!({
         "name": facts.name,
-        "architecture": c.architecture,
+        "architecture": c.class,
         "kind": "encoder",
         "parameters": facts.parameters(),
         "layers": c.layers,
@@ -133,7 +133,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let cache = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
     let mut lines = vec![
         ("model", facts.name.clone()),
-        ("architecture", c.family.architecture().into()),
+        ("architecture", c.architecture.class().into()),
         (
             "parameters",
             format!(
@@ -227,7 +227,7 @@ fn as_json(facts: &Facts) -> serde_json::Value {
     let (c, cost) = (&facts.config, &facts.cost);
     json!({
         "name": facts.name,
-        "architecture": c.family.architecture(),
+        "architecture": c.architecture.class(),
         "parameters": cost.parameters,
         "active_parameters": cost.active_parameters,
         "layers": c.layers.len(),

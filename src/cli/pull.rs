@@ -8,8 +8,9 @@ use crate::run::fetch::{Fetching, Missing};
 use crate::show::ending;
 use crate::show::out::{note, say};
 use anyhow::Result;
+use bantam_core::sync::lock;
 use bantam_core::unit::{Bytes, Seconds};
-use bantam_hub::{Hub, Name, Progress, Pulled, Settings, Tally, Want};
+use bantam_hub::{Hub, Name, Progress, PullProgress, Pulled, Settings, Want};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -64,14 +65,9 @@ fn place(pulled: &Pulled) -> &std::path::Path {
     pulled.files.iter().find(gguf).unwrap_or(&pulled.folder)
 }
 
-/// A panic while painting left the numbers as they were.
-fn lock(painter: &Mutex<Option<Painter>>) -> std::sync::MutexGuard<'_, Option<Painter>> {
-    painter.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 struct Painter {
     name: String,
-    progress: Tally,
+    progress: PullProgress,
     begun: Instant,
     bars: LiveBars,
     /// The files on their way that have a bar, by their numbers.
@@ -85,7 +81,7 @@ impl Painter {
     fn new(name: String, quiet: bool) -> Painter {
         Painter {
             name,
-            progress: Tally::default(),
+            progress: PullProgress::default(),
             begun: Instant::now(),
             bars: LiveBars::new(),
             open: BTreeMap::new(),

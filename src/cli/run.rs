@@ -15,7 +15,7 @@ use bantam_verdict::report;
 use std::io::Write;
 use std::path::Path;
 
-pub fn run(args: Run) -> Result<Exit> {
+pub(super) fn run(args: Run) -> Result<Exit> {
     let profile = run::profile(&args.profile)?;
     if let Some(folder) = &args.out {
         // better now than after the run
@@ -38,7 +38,7 @@ pub fn run(args: Run) -> Result<Exit> {
 
 /// Fetches what a profile names of the hub and is not here, plans and does it with progress on stderr; Ctrl-C stops it,
 /// what is finished is kept.
-pub fn execute(profile: &Profile, how: &Common) -> Result<Done> {
+pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
     let cancel = stop::on_signals()?;
     let mut workplace = Workplace::open()?;
     let missing = fetch::missing(profile)?;
@@ -51,7 +51,7 @@ pub fn execute(profile: &Profile, how: &Common) -> Result<Done> {
     run::execute(&plan, profile, &mut workplace, &mut [&mut printer], &cancel)
 }
 
-pub fn print_json(done: &Done) -> Result<()> {
+pub(super) fn print_json(done: &Done) -> Result<()> {
     let page = report::page(&done.run, &done.rows, &done.advice);
     report::print_json(&page, &mut out::stdout()).context("printing the results")
 }
@@ -77,7 +77,7 @@ fn print_advice(advice: &Advice, out: Option<&Path>) -> Result<()> {
 }
 
 /// What the run's end means to a script.
-pub fn exit(done: &Done) -> Exit {
+pub(super) fn exit(done: &Done) -> Exit {
     match (&done.advice.conclusion, done.cancelled) {
         (_, true) => Exit::Interrupted,
         _ if done.advice.failed_trials() > 0 => Exit::SomeFailed,

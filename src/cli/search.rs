@@ -1,9 +1,9 @@
-//! `bantam search WORDS`: what the hub has, a line each; with `--card`, one repository in full: what it is, what it would
-//! need here under each quantization, before any of it is pulled.
+//! `bantam search WORDS`: what the hub has, a line each; with `--card`, one repository in full: what it is, what it
+//! would need here under each quantization, before any of it is pulled.
 
 use super::args::Search;
 use super::{Exit, stop};
-use crate::library::fit::{self, Appraisal, Need};
+use crate::library::fit::{self, HostFit, Need};
 use crate::show::Table;
 use crate::show::out::{self, say};
 use anyhow::{Context, Result, anyhow};
@@ -17,7 +17,7 @@ pub(super) fn run(args: Search) -> Result<Exit> {
     let words = args.words.join(" ");
     if args.card {
         let name = Name::parse(&words)?;
-        let info = fit::appraise(hub.sheet(&name)?, args.context);
+        let info = fit::estimate(hub.model_info(&name)?, args.context);
         match args.json {
             true => say!("{}", info_json(&info))?,
             false => print_info(&info, &hub)?,
@@ -62,7 +62,7 @@ fn table(found: &[Hit]) -> Table {
 }
 
 fn runs(page: &Page) -> &'static str {
-    match fit::family_is_known(page) {
+    match fit::architecture_is_known(page) {
         Some(true) => "yes",
         Some(false) => "no",
         None => "?",
@@ -83,11 +83,11 @@ fn access(page: &Page) -> &'static str {
     }
 }
 
-fn print_info(info: &Appraisal, hub: &Hub) -> Result<()> {
-    let sheet = &info.sheet;
-    let (page, listing) = (&sheet.listing.page, &sheet.listing);
+fn print_info(info: &HostFit, hub: &Hub) -> Result<()> {
+    let model_info = &info.model_info;
+    let (page, listing) = (&model_info.listing.page, &model_info.listing);
     let missing = |why: &String| format!("unknown: {why}");
-    let stored = sheet.header.as_ref().map(fit::stored);
+    let stored = model_info.header.as_ref().map(fit::stored);
     let lines = [
         ("model", listing.repo.id()),
         ("page", hub.page_of(&listing.repo)),
@@ -95,15 +95,15 @@ fn print_info(info: &Appraisal, hub: &Hub) -> Result<()> {
         ("changed", day(page).to_owned()),
         ("licence", page.licence.clone().unwrap_or_else(|| "not told".into())),
         ("access", access(page).to_owned()),
-        ("parameters", sheet.parameters.as_ref().map_or_else(missing, |n| format!("{n} ({})", count(*n)))),
-        ("stored as", stored.map_or_else(missing, |kinds| format!("{kinds}, {}", sheet.weights))),
+        ("parameters", model_info.parameters.as_ref().map_or_else(missing, |n| format!("{n} ({})", count(*n)))),
+        ("stored as", stored.map_or_else(missing, |kinds| format!("{kinds}, {}", model_info.weights))),
         (
             "bantam runs it",
             info.runs.as_ref().map_or_else(|why| format!("no: {why}"), |name| format!("yes, as {name}")),
         ),
         ("context", info.longest.map_or_else(|| "not told".into(), |n| format!("{n} tokens"))),
         ("made from", if page.base.is_empty() { "not told".into() } else { page.base.join(", ") }),
-        ("a pull brings", sheet.pull.as_ref().map_or_else(Clone::clone, Bytes::to_string)),
+        ("a pull brings", model_info.pull.as_ref().map_or_else(Clone::clone, Bytes::to_string)),
         ("files", format!("{}, {}", listing.files.len(), Bytes(listing.bytes()))),
         ("memory here", info.memory.as_ref().map_or_else(missing, |free| format!("{free} free now"))),
     ];
@@ -116,7 +116,7 @@ fn print_info(info: &Appraisal, hub: &Hub) -> Result<()> {
     Ok(())
 }
 
-fn needs(info: &Appraisal) -> Table {
+fn needs(info: &HostFit) -> Table {
     let mut table = Table::new().text("quantization").number("weights").number("memory").text("here");
     for need in &info.needs {
         let memory = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
@@ -129,22 +129,22 @@ fn hit_json(hit: &Hit) -> Value {
     let page = &hit.page;
     json!({
         "id": hit.repo.id(), "parameters": hit.parameters, "family": page.architecture,
-        "runs": fit::family_is_known(page), "downloads": page.downloads, "likes": page.likes,
+        "runs": fit::architecture_is_known(page), "downloads": page.downloads, "likes": page.likes,
         "modified": page.modified, "licence": page.licence, "access": access(page), "task": page.task,
     })
 }
 
-fn info_json(info: &Appraisal) -> Value {
-    let Appraisal { sheet, runs, longest, context, cache, needs, memory } = info;
-    let listing = &sheet.listing;
+fn info_json(info: &HostFit) -> Value {
+    let HostFit { model_info, runs, longest, context, cache, needs, memory } = info;
+    let listing = &model_info.listing;
     let told = |result: &Result<u64, String>| result.as_ref().map_or_else(|why| json!({ "error": why }), |n| json!(n));
     let need = |need: &Need| json!({ "name": need.name, "weights": need.weights, "memory": need.memory, "fit": need.fit.name(), "provenance": "estimated" });
     json!({
         "id": listing.repo.id(), "commit": listing.commit, "licence": listing.page.licence, "access": access(&listing.page),
-        "modified": listing.page.modified, "parameters": told(&sheet.parameters),
+        "modified": listing.page.modified, "parameters": told(&model_info.parameters),
         "runs": runs.as_ref().map_or_else(|why| json!({ "error": why }), |name| json!(name)),
-        "longest": longest, "context": context, "cache": cache, "weights": sheet.weights,
-        "pull": sheet.pull.as_ref().map_or_else(|why| json!({ "error": why }), |bytes| json!(bytes)),
+        "longest": longest, "context": context, "cache": cache, "weights": model_info.weights,
+        "pull": model_info.pull.as_ref().map_or_else(|why| json!({ "error": why }), |bytes| json!(bytes)),
         "memory": memory.as_ref().map_or_else(|why| json!({ "error": why }), |bytes| json!(bytes)),
         "needs": needs.iter().map(need).collect::<Vec<_>>(),
         "files": listing.files.iter().map(|f| json!({ "path": f.path, "size": f.size, "hash": f.hash.as_ref().map(|h| h.hex()) })).collect::<Vec<_>>(),

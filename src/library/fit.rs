@@ -4,9 +4,9 @@
 
 use bantam_core::unit::Bytes;
 use bantam_host::card::{Card, Fact};
-use bantam_hub::{GgufFacts, Header, Page, Sheet};
+use bantam_hub::{GgufFacts, Header, ModelInfo, Page};
 use bantam_lab::{self as lab, Mixture};
-use bantam_model::{Config, Family, cost, encoder};
+use bantam_model::{Architecture, Config, cost, encoder};
 
 /// Tokens of a cache where the user names none, if the model takes so many.
 pub const CONTEXT: u64 = 4096;
@@ -15,10 +15,10 @@ const PROGRAM: u64 = 64 << 20;
 /// Working memory as a share of weights and cache: a tenth was the most that was seen.
 const WORKING: f64 = 0.1;
 
-/// A repository, appraised.
+/// What a model of the hub would need, and whether this host holds it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Appraisal {
-    pub sheet: Sheet,
+pub struct HostFit {
+    pub model_info: ModelInfo,
     /// What bantam runs it as, or in one sentence why it cannot.
     pub runs: Result<String, String>,
     /// The longest sequence it was made for.
@@ -76,38 +76,38 @@ impl Fit {
     }
 }
 
-/// The model behind a sheet, as far as bantam knows it.
+/// The model behind a `ModelInfo`, as far as bantam knows it.
 enum Known {
     Decoder(Box<Config>),
     Encoder { architecture: String },
-    Gguf { family: &'static Family, facts: GgufFacts },
+    Gguf { architecture: &'static Architecture, facts: GgufFacts },
     Not { why: String },
 }
 
-/// Appraises a repository for a cache of `context` tokens, on this machine.
-pub fn appraise(sheet: Sheet, context: Option<u64>) -> Appraisal {
-    appraise_on(sheet, context, available(&Card::here()))
+/// Estimates what a repository needs for a cache of `context` tokens, on this machine.
+pub fn estimate(model_info: ModelInfo, context: Option<u64>) -> HostFit {
+    estimate_on(model_info, context, available(&Card::here()))
 }
 
 /// The same for a host with so much memory to take.
-pub fn appraise_on(sheet: Sheet, context: Option<u64>, memory: Result<Bytes, String>) -> Appraisal {
-    let known = known(&sheet);
-    let longest = longest(&known, &sheet);
+pub fn estimate_on(model_info: ModelInfo, context: Option<u64>, memory: Result<Bytes, String>) -> HostFit {
+    let known = known(&model_info);
+    let longest = longest(&known, &model_info);
     let context = context.unwrap_or(CONTEXT.min(longest.unwrap_or(CONTEXT)));
-    let per_token = cache_per_token(&known, &sheet);
+    let per_token = cache_per_token(&known, &model_info);
     let cache = per_token.map(|bytes| Bytes(bytes.saturating_mul(context)));
     let runs = match &known {
-        Known::Decoder(config) => Ok(config.family.architecture().to_owned()),
+        Known::Decoder(config) => Ok(config.architecture.class().to_owned()),
         Known::Encoder { architecture } => Ok(format!("{architecture}, an encoder")),
-        Known::Gguf { family, .. } => Ok(family.architecture().to_owned()),
+        Known::Gguf { architecture, .. } => Ok(architecture.class().to_owned()),
         Known::Not { why } => Err(why.clone()),
     };
     let need = |(name, quant, weights): (String, Option<String>, u64)| {
         let needed = cache.map(|cache| at_work(weights, cache.0));
         Need { name, quant, weights: Bytes(weights), memory: needed, fit: Fit::of(needed, &memory) }
     };
-    let needs = ways(&known, &sheet).into_iter().map(need).collect();
-    Appraisal { runs, longest, context, cache, needs, memory, sheet }
+    let needs = ways(&known, &model_info).into_iter().map(need).collect();
+    HostFit { runs, longest, context, cache, needs, memory, model_info }
 }
 
 fn at_work(weights: u64, cache: u64) -> Bytes {
@@ -128,21 +128,22 @@ fn available(host: &Card) -> Result<Bytes, String> {
     }
 }
 
-fn known(sheet: &Sheet) -> Known {
-    let gguf = sheet.header.as_ref().ok().and_then(|header| header.gguf.clone());
+fn known(model_info: &ModelInfo) -> Known {
+    let gguf = model_info.header.as_ref().ok().and_then(|header| header.gguf.clone());
     if let Some(facts) = gguf {
-        return match Family::of_gguf(&facts.architecture) {
-            Some(family) => Known::Gguf { family, facts },
+        return match Architecture::of_gguf(&facts.architecture) {
+            Some(architecture) => Known::Gguf { architecture, facts },
             None => {
-                let why = format!("GGUF architecture '{}' is not one of {}", facts.architecture, Family::all_names());
+                let why =
+                    format!("GGUF architecture '{}' is not one of {}", facts.architecture, Architecture::all_names());
                 Known::Not { why }
             }
         };
     }
-    if let Err(why) = &sheet.header {
+    if let Err(why) = &model_info.header {
         return Known::Not { why: why.clone() };
     }
-    let Some(config) = &sheet.config else { return Known::Not { why: "it has no config.json".into() } };
+    let Some(config) = &model_info.config else { return Known::Not { why: "it has no config.json".into() } };
     match Config::from_json(config, "config.json") {
         Ok(config) => Known::Decoder(Box::new(config)),
         Err(error) => match encoder::Config::from_json(config, "config.json") {
@@ -159,57 +160,57 @@ fn architecture(config: &[u8]) -> String {
     named.unwrap_or("an architecture without a name").to_owned()
 }
 
-fn longest(known: &Known, sheet: &Sheet) -> Option<u64> {
+fn longest(known: &Known, model_info: &ModelInfo) -> Option<u64> {
     match known {
         Known::Decoder(config) => Some(config.max_positions as u64),
         Known::Gguf { facts, .. } => facts.context,
         Known::Encoder { .. } | Known::Not { .. } => {
-            let config: serde_json::Value = serde_json::from_slice(sheet.config.as_deref()?).ok()?;
+            let config: serde_json::Value = serde_json::from_slice(model_info.config.as_deref()?).ok()?;
             config["max_position_embeddings"].as_u64()
         }
     }
 }
 
 /// Keys and values are kept as f32; encoders keep none.
-fn cache_per_token(known: &Known, sheet: &Sheet) -> Option<u64> {
+fn cache_per_token(known: &Known, model_info: &ModelInfo) -> Option<u64> {
     const NUMBER: u64 = size_of::<f32>() as u64;
     match known {
         Known::Decoder(config) => Some(cost(config).cache_bytes_per_token(NUMBER)),
         Known::Encoder { .. } => Some(0),
         Known::Gguf { facts, .. } => facts.cache_numbers()?.checked_mul(NUMBER),
         Known::Not { .. } => {
-            let facts = sheet.header.as_ref().ok()?.gguf.as_ref()?;
+            let facts = model_info.header.as_ref().ok()?.gguf.as_ref()?;
             facts.cache_numbers()?.checked_mul(NUMBER)
         }
     }
 }
 
 /// The ways to have it, largest first: name, what a pull would be told, bytes of the weights.
-fn ways(known: &Known, sheet: &Sheet) -> Vec<(String, Option<String>, u64)> {
-    if !sheet.ggufs.is_empty() && sheet.header.as_ref().is_ok_and(|header| header.gguf.is_some()) {
+fn ways(known: &Known, model_info: &ModelInfo) -> Vec<(String, Option<String>, u64)> {
+    if !model_info.ggufs.is_empty() && model_info.header.as_ref().is_ok_and(|header| header.gguf.is_some()) {
         let mut all: Vec<_> =
-            sheet.ggufs.iter().map(|(c, size)| (c.quant.clone(), Some(c.quant.clone()), size.0)).collect();
+            model_info.ggufs.iter().map(|(c, size)| (c.quant.clone(), Some(c.quant.clone()), size.0)).collect();
         all.sort_by_key(|(.., bytes)| std::cmp::Reverse(*bytes));
         return all;
     }
     let mut all = Vec::new();
-    if sheet.weights.0 > 0 {
-        all.push(("as it is".to_owned(), None, sheet.weights.0));
+    if model_info.weights.0 > 0 {
+        all.push(("as it is".to_owned(), None, model_info.weights.0));
     }
-    if let (Known::Decoder(config), Ok(header)) = (known, &sheet.header)
+    if let (Known::Decoder(config), Ok(header)) = (known, &model_info.header)
         && header.packing().is_none()
     {
         let quantized = Mixture::all().map(|m| (m.name().to_owned(), None, lab::weight_bytes(config, m)));
         // what is no smaller is no way to have it smaller; heads of files differ by a little
-        all.extend(quantized.filter(|(.., bytes)| *bytes < sheet.weights.0 / 20 * 19));
+        all.extend(quantized.filter(|(.., bytes)| *bytes < model_info.weights.0 / 20 * 19));
     }
     all
 }
 
-/// What a line of search results tells of whether bantam knows the family; None where it tells none.
-pub fn family_is_known(page: &Page) -> Option<bool> {
+/// What a line of search results tells of whether bantam knows the architecture; None where it tells none.
+pub fn architecture_is_known(page: &Page) -> Option<bool> {
     let name = page.architecture.as_deref()?;
-    Some(Family::of_model_type(name).is_some() || Family::of_gguf(name).is_some())
+    Some(Architecture::of_model_type(name).is_some() || Architecture::of_gguf(name).is_some())
 }
 
 /// Parameters and how they are stored, in a few words: "134.52 M in BF16".
@@ -226,17 +227,17 @@ pub fn stored(header: &Header) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bantam_hub::{Kind, Listing, Remote, Repo, TensorHead, gguf};
+    use bantam_hub::{Listing, Remote, Repo, RepoKind, TensorHead, gguf};
 
     const CONFIG: &str = r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000,
         "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32,
         "num_key_value_heads": 4, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16",
         "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2}"#;
 
-    fn sheet(config: Option<&str>, header: Result<Header, String>, weights: u64, ggufs: &[&str]) -> Sheet {
-        let repo = Repo::new(Kind::Model, "a/b").expect("a name");
+    fn model_info(config: Option<&str>, header: Result<Header, String>, weights: u64, ggufs: &[&str]) -> ModelInfo {
+        let repo = Repo::new(RepoKind::Model, "a/b").expect("a name");
         let files: Vec<Remote> = Vec::new();
-        Sheet {
+        ModelInfo {
             listing: Listing { repo, commit: "0".repeat(40), files, page: Page::default() },
             config: config.map(|c| c.as_bytes().to_vec()),
             parameters: header.as_ref().map(|h| h.parameters(None)).map_err(Clone::clone),
@@ -254,16 +255,17 @@ mod tests {
 
     #[test]
     fn a_1_1b_llama_takes_what_llama_cpp_says_its_files_weigh() {
-        let appraisal =
-            appraise_on(sheet(Some(CONFIG), Ok(safetensors()), 2_200_119_864, &[]), None, Ok(Bytes(1 << 30)));
-        assert_eq!(appraisal.runs.as_deref(), Ok("LlamaForCausalLM"));
+        let host_fit =
+            estimate_on(model_info(Some(CONFIG), Ok(safetensors()), 2_200_119_864, &[]), None, Ok(Bytes(1 << 30)));
+        assert_eq!(host_fit.runs.as_deref(), Ok("LlamaForCausalLM"));
         // 22 layers, keys and values of 4 heads of 64 in f32, at its own 2,048 tokens
-        assert_eq!((appraisal.context, appraisal.cache), (2048, Some(Bytes(2 * 22 * 4 * 64 * 4 * 2048))));
-        let weights = |name: &str| appraisal.needs.iter().find(|n| n.name == name).expect(name).weights.0 as f64;
-        // TinyLlama-1.1B's files on the hub: Q4_K_M 668,788,096, Q8_0 1,170,781,568 bytes, of which 0.7 MB are the vocabulary
+        assert_eq!((host_fit.context, host_fit.cache), (2048, Some(Bytes(2 * 22 * 4 * 64 * 4 * 2048))));
+        let weights = |name: &str| host_fit.needs.iter().find(|n| n.name == name).expect(name).weights.0 as f64;
+        // TinyLlama-1.1B's files on the hub: Q4_K_M 668,788,096, Q8_0 1,170,781,568 bytes, of which 0.7 MB are the
+        // vocabulary
         assert!((weights("Q4_K_M") / 668.1e6 - 1.0).abs() < 0.002, "{}", weights("Q4_K_M"));
         assert!((weights("Q8_0") / 1_170.1e6 - 1.0).abs() < 0.002, "{}", weights("Q8_0"));
-        let fits: Vec<_> = appraisal.needs.iter().map(|n| (n.name.as_str(), n.fit)).collect();
+        let fits: Vec<_> = host_fit.needs.iter().map(|n| (n.name.as_str(), n.fit)).collect();
         assert_eq!((fits[0], fits.last()), (("as it is", Fit::TooLarge), Some(&("Q2_K", Fit::Fits))));
         assert!(fits.contains(&("Q5_K_M", Fit::Tight)), "{fits:?}");
     }
@@ -271,10 +273,10 @@ mod tests {
     #[test]
     fn what_bantam_cannot_run_is_told_and_still_weighed() {
         let mamba = r#"{"model_type": "mamba", "architectures": ["MambaForCausalLM"]}"#;
-        let appraisal = appraise_on(sheet(Some(mamba), Ok(safetensors()), 1000, &[]), None, Ok(Bytes(1 << 30)));
-        assert!(appraisal.runs.as_ref().is_err_and(|why| why.contains("mamba")), "{:?}", appraisal.runs);
+        let host_fit = estimate_on(model_info(Some(mamba), Ok(safetensors()), 1000, &[]), None, Ok(Bytes(1 << 30)));
+        assert!(host_fit.runs.as_ref().is_err_and(|why| why.contains("mamba")), "{:?}", host_fit.runs);
         assert_eq!(
-            appraisal.needs,
+            host_fit.needs,
             [Need { name: "as it is".into(), quant: None, weights: Bytes(1000), memory: None, fit: Fit::Unknown }]
         );
     }
@@ -294,13 +296,13 @@ mod tests {
             tensors: vec![TensorHead { name: "w".into(), kind: String::new(), shape: vec![10, 10] }],
             gguf: Some(facts),
         };
-        let appraisal = appraise_on(
-            sheet(None, Ok(header), 1000, &["m-Q8_0.gguf", "m-Q4_K_M.gguf"]),
+        let host_fit = estimate_on(
+            model_info(None, Ok(header), 1000, &["m-Q8_0.gguf", "m-Q4_K_M.gguf"]),
             Some(100),
             Ok(Bytes(1 << 30)),
         );
-        assert_eq!(appraisal.cache, Some(Bytes(2 * 30 * 3 * 64 * 4 * 100)));
-        let quants: Vec<_> = appraisal.needs.iter().filter_map(|n| n.quant.as_deref()).collect();
+        assert_eq!(host_fit.cache, Some(Bytes(2 * 30 * 3 * 64 * 4 * 100)));
+        let quants: Vec<_> = host_fit.needs.iter().filter_map(|n| n.quant.as_deref()).collect();
         assert_eq!(quants, ["Q4_K_M", "Q8_0"]);
     }
 }

@@ -6,7 +6,7 @@ use crate::library::models;
 use anyhow::{Context, Result, bail};
 use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
-use bantam_hub::{self as hub, Cache, Kind, Repo};
+use bantam_hub::{self as hub, Cache, Repo, RepoKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -75,7 +75,7 @@ fn bundled() -> Result<Vec<Entry>> {
 fn cached(kept: hub::Kept, cache: &Cache) -> Entry {
     Entry {
         name: kept.repo.id(),
-        origin: if kept.repo.kind == Kind::Model { Origin::Cache } else { Origin::Dataset },
+        origin: if kept.repo.kind == RepoKind::Model { Origin::Cache } else { Origin::Dataset },
         path: Some(cache.folder().to_path_buf()),
         bytes: kept.bytes,
         incomplete: kept.incomplete,
@@ -153,8 +153,8 @@ pub fn removable<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry> {
 /// Removes a repository of the cache or a file that bantam made; gives back what that freed.
 pub fn remove(entry: &Entry, cache: &Cache) -> Result<Bytes> {
     let kind = match entry.origin {
-        Origin::Cache => Kind::Model,
-        Origin::Dataset => Kind::Dataset,
+        Origin::Cache => RepoKind::Model,
+        Origin::Dataset => RepoKind::Dataset,
         Origin::Artifact => return remove_artifact(entry),
         Origin::Bundled | Origin::Folder => bail!("{}: is not bantam's to remove", entry.name),
     };

@@ -28,17 +28,17 @@ pub enum Loaded {
 }
 
 /// What can be said of a model before it is loaded.
-pub enum Facts {
+pub enum ModelFacts {
     Decoder(Box<model::Facts>),
     Encoder(Box<encoder::Facts>),
 }
 
-impl Facts {
+impl ModelFacts {
     /// Parameters in the files.
     pub fn parameters(&self) -> u64 {
         match self {
-            Facts::Decoder(facts) => facts.parameters(),
-            Facts::Encoder(facts) => facts.parameters(),
+            ModelFacts::Decoder(facts) => facts.parameters(),
+            ModelFacts::Encoder(facts) => facts.parameters(),
         }
     }
 }
@@ -65,13 +65,14 @@ pub fn find(typed: &str) -> Result<hub::Found> {
     Ok(hub::find(model, &bundled_names(), &hub::Cache::here())?)
 }
 
-/// Opens the adapter that was typed behind a model, and checks that its tensors belong to the model. Reads headers only.
+/// Opens the adapter that was typed behind a model, and checks that its tensors belong to the model. Reads headers
+/// only.
 ///
 /// # Errors
 /// One sentence on what is missing, not supported, or does not fit.
-pub fn adapter(typed: &str, facts: &Facts) -> Result<Option<Adapter>> {
+pub fn adapter(typed: &str, facts: &ModelFacts) -> Result<Option<Adapter>> {
     let (model, Some(folder)) = parts_of(typed) else { return Ok(None) };
-    let Facts::Decoder(facts) = facts else {
+    let ModelFacts::Decoder(facts) = facts else {
         bail!("{model} is an encoder, and adapters are for decoders; leave out {}", folder.display())
     };
     let (adapter, config) = (Adapter::open(&folder)?, &facts.config);
@@ -119,10 +120,10 @@ pub fn open(typed: &str) -> Result<Opened> {
         model.adapter = Some(folder);
     }
     let cache_per_token = Bytes(match &facts {
-        Facts::Decoder(facts) => facts.cost.cache_bytes_per_token(model::Cache::BYTES_PER_NUMBER),
-        Facts::Encoder(_) => 0,
+        ModelFacts::Decoder(facts) => facts.cost.cache_bytes_per_token(model::Cache::BYTES_PER_NUMBER),
+        ModelFacts::Encoder(_) => 0,
     });
-    let compresses = matches!(facts, Facts::Decoder(_));
+    let compresses = matches!(facts, ModelFacts::Decoder(_));
     Ok(Opened { model, cache_per_token, compresses })
 }
 
@@ -148,10 +149,10 @@ pub fn load(place: &Place, options: &LoadOptions) -> Result<Model> {
 }
 
 /// The facts of a model without its weights.
-pub fn inspect(place: &Place) -> Result<Facts> {
-    let decoder = |facts| Facts::Decoder(Box::new(facts));
+pub fn inspect(place: &Place) -> Result<ModelFacts> {
+    let decoder = |facts| ModelFacts::Decoder(Box::new(facts));
     Ok(match place {
-        Place::Folder(path) if encoder::is_encoder(path) => Facts::Encoder(Box::new(encoder::inspect(path)?)),
+        Place::Folder(path) if encoder::is_encoder(path) => ModelFacts::Encoder(Box::new(encoder::inspect(path)?)),
         Place::Bundled(name) => decoder(model::inspect(&embedded(bundled(name)?)?)?),
         Place::Folder(path) | Place::Gguf(path) => decoder(model::inspect(path)?),
     })

@@ -4,7 +4,7 @@ use bantam_core::record::{ItemResult, TaskRef, Warning, WarningKind};
 use bantam_core::stats::{Level, interval};
 
 /// A score that guessing would reach too easily is no sign of skill.
-pub fn at_chance(task: &TaskRef, items: &[ItemResult]) -> Option<Warning> {
+pub(super) fn at_chance(task: &TaskRef, items: &[ItemResult]) -> Option<Warning> {
     let (chance, &metric) = (task.chance?, task.metrics.first()?);
     let scores: Vec<f64> = items.iter().filter_map(|item| item.score(metric)).map(|score| score.value).collect();
     let right = scores.iter().filter(|&&value| value == 1.0).count();

@@ -16,7 +16,7 @@ use bantam_verdict::store::{self, Store};
 /// Parameters of a model whose passes are too short to share.
 const SMALL: u64 = 32_000_000;
 /// More batches at a time would take more memory than the model.
-const MOST_LANES: usize = 16;
+const MOST_PARALLEL_BATCHES: usize = 16;
 
 /// What a session will do.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +80,7 @@ pub struct Host {
     /// Bytes a second that its memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
     /// What makes its numbers doubtful before anything has run.
-    pub doubts: Vec<Warning>,
+    pub warnings: Vec<Warning>,
     pub threads: usize,
     /// What computes on it.
     pub engine: Engine,
@@ -100,7 +100,7 @@ impl Host {
                 Fact::Known(bandwidth) => Ok(bandwidth.bytes_per_second),
                 Fact::Unknown { reason } => Err(reason.clone()),
             },
-            doubts: card.warnings(),
+            warnings: card.warnings(),
             threads: card.threads(),
             words: format!(
                 "{}, {} threads, {}",
@@ -165,11 +165,11 @@ impl Plan {
     /// How many batches of the trial's items are answered at the same time. Threads that share the passes of a small model
     /// wait for each other most of the time, so each takes batches of its own there. That takes memory, and is done only
     /// where a speed shape tells the variant's.
-    pub fn lanes(&self, trial: &Trial) -> usize {
+    pub fn parallel_batches(&self, trial: &Trial) -> usize {
         let is_small = trial.variant.model.parameters <= SMALL;
         let has_speed = || self.run.trials.iter().any(|other| matches!(other.ask, Ask::Speed(_)));
         match trial.ask {
-            Ask::Task(_) if is_small && has_speed() => trial.conditions.threads.clamp(1, MOST_LANES),
+            Ask::Task(_) if is_small && has_speed() => trial.conditions.threads.clamp(1, MOST_PARALLEL_BATCHES),
             _ => 1,
         }
     }

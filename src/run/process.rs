@@ -4,15 +4,15 @@
 //! A worker keeps its model, and does one task of a variant after the other for as long as all goes well. Whatever goes
 //! wrong costs the one trial, for the next one gets a new worker; so does another variant, or the same with other
 //! settings, so that no trial's numbers hold anything of another model's. A speed shape gets a worker of its own, since
-//! its peak memory is the one that is shown of a variant: what earlier tasks left (pages of the program, caches) is a few
-//! MiB, which matters beside a small model.
+//! its peak memory is the one that is shown of a variant: what earlier tasks left (pages of the program, caches) is a
+//! few MiB, which matters beside a small model.
 //!
 //! The worker is this same binary (`bantam worker`). Its stdin stays open while it is wanted, its stdout carries the
 //! protocol, its stderr goes to a log that is kept, one for each trial.
 
 use crate::library::home::Home;
 use crate::library::models;
-use crate::run::protocol::{self, Load, Measure, Prepared, Reply, Request, Summary};
+use crate::run::protocol::{self, Load, Measure, Prepared, Reply, Request, TrialSummary};
 use crate::run::runner::Runner;
 use crate::run::session::now;
 use bantam_core::cancel::Cancel;
@@ -34,8 +34,8 @@ const STILL: Duration = Duration::from_secs(600);
 /// How long a worker that has said its last word may take to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Has glibc keep what is freed for what is asked for next, since every pass of every lane takes megabytes and gives them
-/// back; and in one heap, which the worker can give back between trials. Other C libraries do not read these.
+/// Has glibc keep what is freed for what is asked for next, since every pass of every batch takes megabytes and gives
+/// them back; and in one heap, which the worker can give back between trials. Other C libraries do not read these.
 const KEEP_FREED_MEMORY: [(&str, &str); 3] =
     [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "2147483647"), ("MALLOC_ARENA_MAX", "1")];
 
@@ -58,9 +58,14 @@ impl Process {
     }
 
     /// Measures in the worker that waits, where it suits, else in a new one.
-    fn measure(&mut self, told: &mut Told, limits: &Limits, say: &mut dyn FnMut(Event)) -> Result<Summary, Failure> {
+    fn measure(
+        &mut self,
+        told: &mut Told,
+        limits: &Limits,
+        say: &mut dyn FnMut(Event),
+    ) -> Result<TrialSummary, Failure> {
         let trial = &told.measure.trial;
-        let settings = Settings::of(told.measure);
+        let settings = WorkerSettings::of(told.measure);
         let log = self.home.log(&trial.id);
         // the peak memory of a speed shape is the variant's: no task's leavings may be in it
         let alone = matches!(trial.ask, Ask::Speed(_));
@@ -88,7 +93,7 @@ impl Process {
         told: &mut Told,
         limits: &Limits,
         say: &mut dyn FnMut(Event),
-    ) -> Result<Summary, Stopped> {
+    ) -> Result<TrialSummary, Stopped> {
         let request = Request::Measure(Box::new(told.missing()));
         let (last, worker) = worker.converse(&request, limits, &mut |reply| told.tell(reply, say))?;
         let Reply::Done(summary) = last else {
@@ -116,24 +121,24 @@ struct Limits<'a> {
 
 /// What a worker is started for; a trial of other settings needs another worker.
 #[derive(Debug, PartialEq)]
-struct Settings {
+struct WorkerSettings {
     variant: Id,
     place: Place,
     threads: usize,
-    lanes: usize,
+    parallel_batches: usize,
     memory: Option<Bytes>,
     max_length: Option<usize>,
     seed: u64,
 }
 
-impl Settings {
-    fn of(measure: &Measure) -> Settings {
+impl WorkerSettings {
+    fn of(measure: &Measure) -> WorkerSettings {
         let (variant, conditions) = (&measure.trial.variant, &measure.trial.conditions);
-        Settings {
+        WorkerSettings {
             variant: variant.id.clone(),
             place: measure.place.clone(),
             threads: conditions.threads,
-            lanes: measure.lanes,
+            parallel_batches: measure.parallel_batches,
             memory: conditions.memory_limit,
             max_length: conditions.max_length,
             seed: conditions.seed,
@@ -249,7 +254,7 @@ impl Told<'_> {
         }
     }
 
-    fn outcome(self, summary: Summary, started: f64, wall: Seconds) -> Outcome {
+    fn outcome(self, summary: TrialSummary, started: f64, wall: Seconds) -> Outcome {
         Outcome {
             trial: self.measure.trial.id.clone(),
             result: Ok(()),
@@ -275,21 +280,21 @@ struct Worker {
     stdin: Option<ChildStdin>,
     replies: Receiver<Result<Reply, protocol::Error>>,
     /// None for one that measures nothing.
-    settings: Option<Settings>,
+    settings: Option<WorkerSettings>,
     /// It has done something already.
     waited: bool,
 }
 
 impl Worker {
-    fn spawn(program: &Path, log: PathBuf, settings: Option<Settings>) -> Result<Worker, Failure> {
+    fn spawn(program: &Path, log: PathBuf, settings: Option<WorkerSettings>) -> Result<Worker, Failure> {
         let mut command = Command::new(program);
         // with a backtrace asked for, a worker that is refused memory hangs in the lock of its own backtrace
         command.arg("worker").env("RUST_BACKTRACE", "0");
         if let Some(settings) = &settings {
             // where candle reads how finely to cut its work
-            let threads = if settings.lanes > 1 { 1 } else { settings.threads };
+            let threads = if settings.parallel_batches > 1 { 1 } else { settings.threads };
             command.env("RAYON_NUM_THREADS", threads.to_string());
-            if settings.lanes > 1 {
+            if settings.parallel_batches > 1 {
                 command.envs(KEEP_FREED_MEMORY);
             }
         }
@@ -309,7 +314,8 @@ impl Worker {
         stays.then_some(self)
     }
 
-    /// Has the worker do the request. What it says on the way goes to `hear`; its last word comes back, with the worker.
+    /// Has the worker do the request. What it says on the way goes to `hear`; its last word comes back, with the
+    /// worker.
     fn converse(
         mut self,
         request: &Request,

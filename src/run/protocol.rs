@@ -1,9 +1,9 @@
 //! What a session and its worker say to each other: one JSON object a line.
 //!
 //! The session writes a [`Request`] and keeps the worker's stdin open for as long as it wants the worker. The worker
-//! answers with [`Reply`] lines: `begun` at once, and as the last one `prepared`, `done` or `failed`. After a `done` that
-//! says so it waits for another request. Both ends are the same binary; the version catches one that was replaced in
-//! between.
+//! answers with [`Reply`] lines: `begun` at once, and as the last one `prepared`, `done` or `failed`. After a `done`
+//! that says so it waits for another request. Both ends are the same binary; the version catches one that was replaced
+//! in between.
 
 use bantam_core::event::Pulse;
 use bantam_core::record::{Failure, Id, ItemResult, Place, Reading, SpeedSample, Trial, Variant, Warning};
@@ -44,7 +44,8 @@ pub struct Measure {
     /// Bytes a second that the host's memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
     /// Batches of a task's items that are answered at the same time, each on one thread; 1 where all threads share one.
-    pub lanes: usize,
+    #[serde(rename = "lanes")]
+    pub parallel_batches: usize,
 }
 
 /// A variant's files.
@@ -71,7 +72,7 @@ pub enum Reply {
     Sample(Box<SpeedSample>),
     Pulse(Pulse),
     /// The last word of a measurement.
-    Done(Box<Summary>),
+    Done(Box<TrialSummary>),
     /// The last word where there is no result.
     Failed(Failure),
 }
@@ -86,7 +87,7 @@ pub struct Load {
 
 /// What is known of a trial only at its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct TrialSummary {
     pub peak_memory: Reading,
     pub energy: Reading,
     pub disk: Reading,
@@ -99,7 +100,7 @@ pub struct Summary {
 
 /// A line and the version it is written in.
 #[derive(Serialize, Deserialize)]
-struct Line<T> {
+struct VersionedLine<T> {
     version: u32,
     #[serde(flatten)]
     said: T,
@@ -115,7 +116,7 @@ pub enum Error {
 
 /// Writes one line at once, so that lines of several threads do not mix.
 pub fn write(out: &mut dyn Write, said: &impl Serialize) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(&Line { version: VERSION, said })?;
+    let mut line = serde_json::to_vec(&VersionedLine { version: VERSION, said })?;
     line.push(b'\n');
     out.write_all(&line)?;
     out.flush()
@@ -132,7 +133,7 @@ pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, Error> {
     if version != u64::from(VERSION) {
         return Err(Error::Version { found: version });
     }
-    Ok(serde_json::from_str::<Line<T>>(line).map_err(broken)?.said)
+    Ok(serde_json::from_str::<VersionedLine<T>>(line).map_err(broken)?.said)
 }
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ mod tests {
     fn what_is_said_is_heard_and_takes_one_line() {
         let pulse = Pulse { tokens_per_second: Some(1.5), resident: None, power: None };
         let failure = Failure::Error { message: "two\nlines".into() };
-        let summary = Summary {
+        let summary = TrialSummary {
             peak_memory: Reading::missing("a"),
             energy: Reading::missing("b"),
             disk: Reading::missing("c"),

@@ -74,7 +74,7 @@ impl Session<'_, '_> {
         }
         let Plan { run, done, host, .. } = self.plan;
         self.tell(&Event::Planned { run: run.id.clone(), trials: run.trials.clone(), done: done.clone() });
-        for warning in &host.doubts {
+        for warning in &host.warnings {
             self.warn(None, warning);
         }
         Ok(())
@@ -149,7 +149,7 @@ impl Session<'_, '_> {
             block: work.items.clone(),
             samples: self.store.samples_of(&trial.id)?,
             bandwidth: self.plan.host.bandwidth.clone(),
-            lanes: self.plan.lanes(trial),
+            parallel_batches: self.plan.parallel_batches(trial),
         };
         self.tell(&Event::Started { trial: trial.id.clone() });
         let mut kept = Ok(());

@@ -95,7 +95,7 @@ impl Scene {
             id: Id::of(&"host"),
             card: serde_json::json!({}),
             bandwidth: Err("not measured".into()),
-            doubts: Vec::new(),
+            warnings: Vec::new(),
             threads: 2,
             engine: Engine::default(),
             words: "a machine".into(),
@@ -429,11 +429,15 @@ fn results_of_another_engine_are_not_taken_for_this_ones() {
 fn several_batches_at_a_time_are_for_small_models_whose_memory_a_speed_shape_tells() {
     let mut scene = Scene::new();
     let plan = scene.plan();
-    assert_eq!([plan.lanes(&plan.run.trials[0]), plan.lanes(&plan.run.trials[1])], [2, 1], "a task, and a speed shape");
+    assert_eq!(
+        [plan.parallel_batches(&plan.run.trials[0]), plan.parallel_batches(&plan.run.trials[1])],
+        [2, 1],
+        "a task, and a speed shape"
+    );
     let mut large = plan.run.trials[0].clone();
     large.variant.model.parameters = 1_000_000_000;
-    assert_eq!(plan.lanes(&large), 1);
+    assert_eq!(plan.parallel_batches(&large), 1);
     scene.profile.measure.speed = Vec::new();
     let plan = scene.plan();
-    assert_eq!(plan.lanes(&plan.run.trials[0]), 1);
+    assert_eq!(plan.parallel_batches(&plan.run.trials[0]), 1);
 }

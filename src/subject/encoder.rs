@@ -22,7 +22,7 @@ impl<'a> LocalEncoder<'a> {
 
     /// Why the question cannot be answered, and which can.
     fn cannot<T>(&self, what: &str) -> Result<T> {
-        let name = self.encoder.config.architecture;
+        let name = self.encoder.config.class;
         match self.encoder.labels() {
             Some(_) => bail!(
                 "{name} is an encoder and {what}; ask it by output_type classification, similarity, retrieval or \

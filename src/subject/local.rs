@@ -60,7 +60,7 @@ impl Tokenize for TaskTokenizer<'_> {
 
 impl LanguageModel for LocalDecoder<'_> {
     fn loglikelihood(&mut self, requests: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
-        let mut batch = Batch { items: Vec::new(), max_length: self.model.max_length() };
+        let mut batch = ScoringBatch { items: Vec::new(), max_length: self.model.max_length() };
         let slots = requests.iter().map(|request| batch.add(request, &TaskTokenizer(&self.model.tokenizer)));
         let slots: Vec<Vec<Slot>> = slots.collect::<Result<_>>()?;
         let found = self.model.loglikelihoods(&batch.items)?;
@@ -137,7 +137,7 @@ fn sampling(settings: &GenerationSettings, seed: u64) -> Sampling {
 }
 
 /// What is scored in one go: continuations of the same tokens share an item, so that the tokens are computed once.
-struct Batch {
+struct ScoringBatch {
     items: Vec<model::Item>,
     max_length: usize,
 }
@@ -150,7 +150,7 @@ struct Slot {
     truncated: bool,
 }
 
-impl Batch {
+impl ScoringBatch {
     fn add(&mut self, request: &Continuations, tokenizer: &TaskTokenizer) -> Result<Vec<Slot>> {
         let first = self.items.len();
         let slot = |continuation: &String| {

@@ -3,7 +3,7 @@
 
 use super::results::Results;
 use super::setup::Setup;
-use crate::library::fit::Appraisal;
+use crate::library::fit::HostFit;
 use bantam_core::event::Event;
 use bantam_hub::{Hits, Next, Progress, Query};
 use bantam_verdict::recommend::advice::words::Words;
@@ -30,7 +30,7 @@ pub(super) enum Message {
         is_first: bool,
     },
     /// What ORG/NAME is and would need here.
-    ModelInfo(String, Box<Result<Appraisal, String>>),
+    ModelInfo(String, Box<Result<HostFit, String>>),
     /// A pull of a name begins that the profile asked for.
     Fetching(String),
     /// What the profile names of the hub is here, or why not.

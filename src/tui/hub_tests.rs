@@ -1,14 +1,15 @@
-//! The Hub screen on made-up answers: what is typed is asked, the newest question wins, and a pull ends among the models.
+//! The Hub screen on made-up answers: what is typed is asked, the newest question wins, and a pull ends among the
+//! models.
 
 use super::action::{Action, Command, Message};
 use super::app::App;
 use super::draw::draw;
 use super::screen::hub::{self, HubScreen};
 use super::theme::Theme;
-use crate::library::fit::{Appraisal, appraise_on};
+use crate::library::fit::{HostFit, estimate_on};
 use bantam_core::unit::Bytes;
 use bantam_hub::{
-    Counted, Gate, GgufFacts, Header, Hit, Hits, Kind, Listing, Page, Planned, Progress, Remote, Repo, Sheet,
+    Counted, Gate, GgufFacts, Header, Hit, Hits, Listing, ModelInfo, Page, Planned, Progress, Remote, Repo, RepoKind,
     TensorHead, gguf,
 };
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
@@ -34,7 +35,7 @@ fn page(architecture: &str) -> Page {
 }
 
 fn repo(id: &str) -> Repo {
-    Repo::new(Kind::Model, id).expect("a name")
+    Repo::new(RepoKind::Model, id).expect("a name")
 }
 
 fn hits(ids: &[&str]) -> Hits {
@@ -42,13 +43,13 @@ fn hits(ids: &[&str]) -> Hits {
     Hits { hits: ids.iter().map(hit).collect(), next: None }
 }
 
-fn appraisal(id: &str, config: Option<&str>, header: Header, weights: u64, ggufs: &[&str]) -> Appraisal {
+fn host_fit(id: &str, config: Option<&str>, header: Header, weights: u64, ggufs: &[&str]) -> HostFit {
     let remote = |path: &str, size| Remote { path: path.into(), size: Some(size), hash: None };
     let files = vec![remote("model.safetensors", weights), remote("config.json", 700)];
     let listing = Listing { repo: repo(id), commit: "9".repeat(40), files, page: page("llama") };
     let ggufs =
         gguf::choices(ggufs.iter().copied()).into_iter().zip(1..).map(|(c, n)| (c, Bytes(weights * n))).collect();
-    let sheet = Sheet {
+    let model_info = ModelInfo {
         listing,
         config: config.map(|c| c.as_bytes().to_vec()),
         parameters: Ok(header.parameters(None)),
@@ -57,15 +58,15 @@ fn appraisal(id: &str, config: Option<&str>, header: Header, weights: u64, ggufs
         pull: Ok(Bytes(weights + 700)),
         ggufs,
     };
-    appraise_on(sheet, None, Ok(Bytes(500 << 20)))
+    estimate_on(model_info, None, Ok(Bytes(500 << 20)))
 }
 
-fn plain(id: &str) -> Appraisal {
+fn plain(id: &str) -> HostFit {
     let tensor = TensorHead { name: "w".into(), kind: "BF16".into(), shape: vec![134_515_008] };
-    appraisal(id, Some(CONFIG), Header { tensors: vec![tensor], gguf: None }, 269_060_552, &[])
+    host_fit(id, Some(CONFIG), Header { tensors: vec![tensor], gguf: None }, 269_060_552, &[])
 }
 
-fn ggufs(id: &str) -> Appraisal {
+fn ggufs(id: &str) -> HostFit {
     let facts = GgufFacts {
         architecture: "llama".into(),
         layers: Some(30),
@@ -76,7 +77,7 @@ fn ggufs(id: &str) -> Appraisal {
     };
     let tensor = TensorHead { name: "w".into(), kind: String::new(), shape: vec![134_515_008] };
     let header = Header { tensors: vec![tensor], gguf: Some(facts) };
-    appraisal(id, None, header, 90_000_000, &["m-Q4_K_M.gguf", "m-Q8_0.gguf"])
+    host_fit(id, None, header, 90_000_000, &["m-Q4_K_M.gguf", "m-Q8_0.gguf"])
 }
 
 fn app(width: u16, height: u16) -> App {

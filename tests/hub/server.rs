@@ -10,12 +10,12 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
-pub const COMMIT: &str = "93efa2f097d58c2a74874c7e644dbc9b0cee75a2";
-pub const OTHER_COMMIT: &str = "12fd25f77366fa6b3b4b768ec3050bf629380bac";
+pub(crate) const COMMIT: &str = "93efa2f097d58c2a74874c7e644dbc9b0cee75a2";
+pub(crate) const OTHER_COMMIT: &str = "12fd25f77366fa6b3b4b768ec3050bf629380bac";
 
 /// The hub, as long as the process lives.
 #[derive(Clone)]
-pub struct Server {
+pub(crate) struct Server {
     pub endpoint: String,
     storage: String,
     state: Arc<Mutex<State>>,
@@ -32,7 +32,7 @@ struct State {
 
 /// A repository with its files.
 #[derive(Clone)]
-pub struct Repo {
+pub(crate) struct Repo {
     pub id: String,
     pub dataset: bool,
     pub commit: String,
@@ -47,7 +47,7 @@ pub struct Repo {
 }
 
 #[derive(Clone)]
-pub struct File {
+pub(crate) struct File {
     pub bytes: Arc<Vec<u8>>,
     /// Large files are stored elsewhere and named by their SHA-256.
     pub lfs: bool,
@@ -56,7 +56,7 @@ pub struct File {
 
 /// What goes wrong with a request for a file, or for anything whose path ends so.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The connection ends after so many bytes of the body.
     Drop(usize),
     /// Nothing comes after so many bytes of the body, and the connection stays.
@@ -79,7 +79,7 @@ pub enum Fault {
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     pub storage: bool,
     pub method: String,
     pub path: String,
@@ -88,10 +88,10 @@ pub struct Request {
 }
 
 /// The token that may read what is gated or private.
-pub const TOKEN: &str = "hf_test_token";
+pub(crate) const TOKEN: &str = "hf_test_token";
 
 impl Repo {
-    pub fn new(id: &str) -> Repo {
+    pub(crate) fn new(id: &str) -> Repo {
         let facts = json!({ "downloads": 1000, "likes": 10, "pipeline_tag": "text-generation", "lastModified": "2026-01-02T03:04:05.000Z", "cardData": { "license": "apache-2.0" } });
         let files = BTreeMap::new();
         Repo {
@@ -106,17 +106,17 @@ impl Repo {
         }
     }
 
-    pub fn file(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Repo {
+    pub(crate) fn file(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Repo {
         self.files.insert(path.into(), File::new(bytes.into(), false));
         self
     }
 
-    pub fn large(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Repo {
+    pub(crate) fn large(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Repo {
         self.files.insert(path.into(), File::new(bytes.into(), true));
         self
     }
 
-    pub fn fact(mut self, key: &str, value: Value) -> Repo {
+    pub(crate) fn fact(mut self, key: &str, value: Value) -> Repo {
         self.facts[key] = value;
         self
     }
@@ -158,11 +158,11 @@ impl File {
         File { sha256: hex(&Sha256::digest(&bytes)), bytes: Arc::new(bytes), lfs }
     }
 
-    pub fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         self.sha256.clone()
     }
 
-    pub fn git(&self) -> String {
+    pub(crate) fn git(&self) -> String {
         hex(&Sha1::new_with_prefix(format!("blob {}\0", self.bytes.len()))
             .chain_update(self.bytes.as_slice())
             .finalize())
@@ -178,7 +178,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Bytes that look like weights to a hash: every file of another seed is another file.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut x = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);
     while bytes.len() < len {
@@ -192,7 +192,7 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
 }
 
 impl Server {
-    pub fn start(repos: impl IntoIterator<Item = Repo>) -> Server {
+    pub(crate) fn start(repos: impl IntoIterator<Item = Repo>) -> Server {
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a free port");
         let (hub, storage) = (listen(), listen());
         let address = |listener: &TcpListener| format!("http://{}", listener.local_addr().expect("bound"));
@@ -221,20 +221,20 @@ impl Server {
     }
 
     /// The next `times` answers for a path that ends so go wrong.
-    pub fn fault(&self, path: &str, times: usize, fault: Fault) {
+    pub(crate) fn fault(&self, path: &str, times: usize, fault: Fault) {
         self.state().faults.push((path.into(), times, fault));
     }
 
-    pub fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.state().faults.clear();
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.state().requests.clone()
     }
 
     /// Requests for the contents of a file, at the storage or at the hub itself.
-    pub fn fetches(&self, path: &str) -> Vec<Request> {
+    pub(crate) fn fetches(&self, path: &str) -> Vec<Request> {
         let file =
             self.state().repos.iter().find_map(|repo| repo.files.get(path).cloned()).expect("there is such a file");
         let ends = if file.lfs { file.sha256() } else { path.to_owned() };
@@ -242,17 +242,17 @@ impl Server {
         self.requests().into_iter().filter(is_fetch).collect()
     }
 
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.state().requests.clear();
     }
 
-    pub fn put(&self, repo: Repo) {
+    pub(crate) fn put(&self, repo: Repo) {
         let mut state = self.state();
         state.repos.retain(|r| r.id != repo.id);
         state.repos.push(repo);
     }
 
-    pub fn page(&self, repositories: usize) {
+    pub(crate) fn page(&self, repositories: usize) {
         self.state().page = repositories;
     }
 

@@ -1,5 +1,5 @@
-//! What the makers of bantam do beside the code: train the bundled models, write the bundled suites, the man pages and the
-//! reference values of the tests again.
+//! What the makers of bantam do beside the code: train the bundled models, write the bundled suites, the man pages and
+//! the reference values of the tests again.
 //! `cargo xtask --help` lists it.
 
 mod goldens;
@@ -24,11 +24,11 @@ const TELL: Duration = Duration::from_secs(5);
 #[command(name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    task: Task,
+    task: XtaskCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
+enum XtaskCommand {
     /// Train the bundled models again from nothing; goes on after an interruption
     Models(Models),
     /// Write the bundled suites again from the generator
@@ -95,18 +95,18 @@ struct Models {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Models(arguments) => models(arguments),
-        Task::Suites { out } => suites(&out),
-        Task::Man { out } => told(man::write(&out)),
-        Task::Schema { out } => told(schema::write(&out)),
-        Task::Goldens { task: GoldenTask::List, .. } => {
+        XtaskCommand::Models(arguments) => models(arguments),
+        XtaskCommand::Suites { out } => suites(&out),
+        XtaskCommand::Man { out } => told(man::write(&out)),
+        XtaskCommand::Schema { out } => told(schema::write(&out)),
+        XtaskCommand::Goldens { task: GoldenTask::List, .. } => {
             goldens::list();
             Ok(())
         }
-        Task::Goldens { task: GoldenTask::Make(golden), venv } => {
+        XtaskCommand::Goldens { task: GoldenTask::Make(golden), venv } => {
             goldens::run(&golden.name, "make", &golden.more, &venv)
         }
-        Task::Goldens { task: GoldenTask::Check(golden), venv } => {
+        XtaskCommand::Goldens { task: GoldenTask::Check(golden), venv } => {
             goldens::run(&golden.name, "check", &golden.more, &venv)
         }
     };

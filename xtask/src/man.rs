@@ -6,7 +6,7 @@ use clap_mangen::Man;
 use std::path::{Path, PathBuf};
 
 /// A page: its file's name and its text in roff.
-struct Page {
+struct ManPage {
     file: String,
     text: Vec<u8>,
 }
@@ -14,7 +14,7 @@ struct Page {
 /// Writes every page into a folder, and gives their paths.
 pub(crate) fn write(folder: &Path) -> Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let put = |page: Page| {
+    let put = |page: ManPage| {
         let path = folder.join(page.file);
         std::fs::write(&path, page.text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
@@ -22,7 +22,7 @@ pub(crate) fn write(folder: &Path) -> Result<Vec<PathBuf>> {
     pages()?.into_iter().map(put).collect()
 }
 
-fn pages() -> Result<Vec<Page>> {
+fn pages() -> Result<Vec<ManPage>> {
     let mut bantam = bantam::cli::Args::command().disable_help_subcommand(true);
     // commands of commands learn their whole names
     bantam.build();
@@ -32,11 +32,11 @@ fn pages() -> Result<Vec<Page>> {
 }
 
 /// The page of a command, and those of its own commands; not of hidden ones.
-fn add(command: &clap::Command, pages: &mut Vec<Page>) -> Result<()> {
+fn add(command: &clap::Command, pages: &mut Vec<ManPage>) -> Result<()> {
     let source = format!("bantam {}", env!("CARGO_PKG_VERSION"));
     let (man, mut text) = (Man::new(command.clone()).manual("bantam").source(source), Vec::new());
     man.render(&mut text).with_context(|| format!("the page {}", man.get_filename()))?;
-    pages.push(Page { file: man.get_filename(), text });
+    pages.push(ManPage { file: man.get_filename(), text });
     command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| add(below, pages))
 }
 

@@ -4,6 +4,8 @@
 //!
 //! Plain data and plain functions; nothing here knows a model, a format of weights, a database or a screen.
 
+#![warn(missing_docs)]
+
 pub mod cancel;
 pub mod disk;
 pub mod event;

@@ -308,6 +308,7 @@ pub struct Conditions {
     /// How long the idle baseline is watched before and after, where there is a meter.
     pub idle: Seconds,
     #[serde(default)]
+    /// What computes: results of another engine are never taken for this one's.
     pub engine: Engine,
 }
 
@@ -539,6 +540,7 @@ pub struct Outcome {
     /// … for this earlier trial, where it was not for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded_by: Option<Id>,
+    /// How long the whole trial took.
     pub wall: Seconds,
     /// What makes its numbers doubtful.
     pub warnings: Vec<Warning>,

@@ -72,6 +72,8 @@
 //! in batches. `filter`, `vectors` and `probe` are what several kinds share; [`tokens`] holds the rules by which text
 //! becomes tokens.
 
+#![warn(missing_docs)]
+
 mod ask;
 mod data;
 mod error;

@@ -34,7 +34,6 @@ impl Bytes {
     /// and a load would be reported as taking twice what it takes. They may still be read: they come back from the
     /// file.
     pub fn release(&self, range: Range<usize>) {
-        #[cfg(unix)]
         if let Self::Mapped(map) = self {
             // SAFETY: the map is of a file, private and never written, so dropped pages hold what the file holds.
             let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };

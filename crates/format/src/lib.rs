@@ -2,6 +2,7 @@
 //! header, checked before anything is believed, and a way to one tensor's bytes (`bytes`). What the tensors mean is not
 //! known here.
 
+#![warn(missing_docs)]
 #![allow(unsafe_code)] // maps files into memory
 
 pub mod bytes;

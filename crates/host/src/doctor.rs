@@ -22,7 +22,8 @@ pub struct Doctor {
     /// Meters that are absent, denied or not believed, with the reason and what to do.
     pub refused: Vec<Refused>,
     /// What makes numbers doubtful here and now.
-    pub doubts: Vec<Warning>,
+    #[serde(rename = "doubts")]
+    pub warnings: Vec<Warning>,
     /// What would make the work faster here: one sentence each.
     pub hints: Vec<String>,
 }
@@ -44,9 +45,9 @@ pub fn examine(card: Card, roots: &Roots, places: &Places, clock: &dyn Clock, bu
     let card = card.with_bandwidth();
     let activity = Counters::read(roots, &own).since(&before);
     let cpus = card.cpu.logical.known().copied().unwrap_or(1);
-    let doubts = merge(activity.warnings(cpus), card.warnings());
+    let warnings = merge(activity.warnings(cpus), card.warnings());
     let hints = hints(&card);
-    Doctor { card, meters: found.verified, refused: found.refused, doubts, hints }
+    Doctor { card, meters: found.verified, refused: found.refused, warnings, hints }
 }
 
 /// What was seen happening, then what the card tells of other kinds.
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn doubts_what_it_saw_and_what_the_card_tells() {
-        let kinds: Vec<_> = examined().doubts.iter().map(|d| d.kind).collect();
+        let kinds: Vec<_> = examined().warnings.iter().map(|d| d.kind).collect();
         use WarningKind::*;
         assert_eq!(kinds, [Steal, ForeignLoad, Noisy, UnknownGovernor]);
     }

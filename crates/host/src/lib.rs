@@ -2,6 +2,7 @@
 //! processes with limits and a reason for their end (`sandbox`), how timings are taken (`speed`), what a process that
 //! trains sets for itself (`process`), and the whole machine in one look (`doctor`). It knows no model.
 
+#![warn(missing_docs)]
 #![allow(unsafe_code)] // talks to the system
 
 pub mod card;

@@ -10,7 +10,7 @@
 
 use super::Error;
 use super::gguf;
-use super::name::{Kind, Name, Repo, is_commit, is_plain};
+use super::name::{Name, Repo, RepoKind, is_commit, is_plain};
 use super::verify::Hash;
 use bantam_core::disk;
 use bantam_core::unit::Bytes;
@@ -157,7 +157,7 @@ impl Cache {
     /// Lists the models that are here, by name.
     pub fn models(&self) -> Vec<String> {
         let repos = entries(&self.0).into_iter().filter_map(|folder| Repo::of_folder(&folder));
-        repos.filter(|repo| repo.kind == Kind::Model).map(|repo| repo.id()).collect()
+        repos.filter(|repo| repo.kind == RepoKind::Model).map(|repo| repo.id()).collect()
     }
 
     /// Lists everything that is here, with sizes; looks at every file's entry and reads none.

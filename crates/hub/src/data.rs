@@ -4,9 +4,9 @@
 use super::cache::below;
 use super::error::Error;
 use super::glob;
-use super::http::Part;
+use super::http::ByteRange;
 use super::listing::Remote;
-use super::name::{Kind, Name};
+use super::name::{Name, RepoKind};
 use super::{Cache, Hub, Progress, Pulled};
 use std::fmt;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ impl DataName {
     pub fn parse(text: &str) -> Result<DataName, Error> {
         let wrong = |why: &str| Error::DataName { text: text.into(), why: why.into() };
         let (name, part) = text.split_once('#').ok_or_else(|| wrong("it names no split"))?;
-        let name = Name::of(Kind::Dataset, name).map_err(|_| wrong("ORG/NAME is no name of a repository"))?;
+        let name = Name::of(RepoKind::Dataset, name).map_err(|_| wrong("ORG/NAME is no name of a repository"))?;
         let (config, split) = match part.rsplit_once('/') {
             Some((config, split)) => (Some(config), split),
             None => (None, part),
@@ -71,7 +71,7 @@ impl Hub {
             let readme = match listing.file(README) {
                 Some(_) => {
                     let url = listing.url_of(&self.settings.endpoint, README);
-                    let text = self.http.bytes(&url, Part::Whole, MOST_README);
+                    let text = self.http.bytes(&url, ByteRange::Whole, MOST_README);
                     let text = text.map_err(|fault| self.explain(fault, &data.name, Some(&listing)))?;
                     String::from_utf8_lossy(&text).into_owned()
                 }
@@ -130,7 +130,7 @@ fn pick(data: &DataName, files: &[String], readme: &str) -> Result<Vec<String>, 
 }
 
 /// The config that is meant: the one named, else the default, else the only one.
-fn config<'a>(data: &DataName, configs: &'a [Config]) -> Result<&'a Config, (String, Vec<String>)> {
+fn config<'a>(data: &DataName, configs: &'a [DatasetConfig]) -> Result<&'a DatasetConfig, (String, Vec<String>)> {
     let names = || configs.iter().map(|config| config.name.clone()).collect();
     match &data.config {
         Some(name) => configs.iter().find(|c| c.name == *name).ok_or_else(|| (format!("config '{name}'"), names())),
@@ -177,7 +177,7 @@ fn missing_part(files: &[String]) -> Option<String> {
 
 /// A config of a README: its splits, and the files of each.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Config {
+struct DatasetConfig {
     name: String,
     default: bool,
     splits: Vec<Split>,
@@ -193,18 +193,18 @@ struct Split {
 /// tables with `config_name`, `default` and `data_files`, which is one pattern, a list of them, or a list of tables
 /// with `split` and `path`. What is written otherwise is passed over.
 /// <https://huggingface.co/docs/hub/datasets-manual-configuration>
-fn configs(readme: &str) -> Vec<Config> {
+fn configs(readme: &str) -> Vec<DatasetConfig> {
     let mut lines = readme.lines();
     if lines.next().map(str::trim) != Some("---") {
         return Vec::new();
     }
     let head = lines.take_while(|line| line.trim() != "---");
     let within = head.skip_while(|line| line.trim_end() != "configs:").skip(1);
-    let mut configs: Vec<Config> = Vec::new();
+    let mut configs: Vec<DatasetConfig> = Vec::new();
     for line in within.take_while(|line| line.starts_with([' ', '-']) || line.trim().is_empty()) {
         let text = line.trim().trim_start_matches("- ").trim();
         match text.split_once(':') {
-            Some(("config_name", name)) => configs.push(Config { name: bare(name), ..Config::default() }),
+            Some(("config_name", name)) => configs.push(DatasetConfig { name: bare(name), ..DatasetConfig::default() }),
             _ => {
                 if let Some(config) = configs.last_mut() {
                     config.read(text);
@@ -215,7 +215,7 @@ fn configs(readme: &str) -> Vec<Config> {
     configs
 }
 
-impl Config {
+impl DatasetConfig {
     fn read(&mut self, text: &str) {
         match text.split_once(':').map(|(key, value)| (key.trim(), bare(value))) {
             Some(("default", value)) => self.default = value == "true",

@@ -9,7 +9,7 @@
 
 use super::Cache;
 use super::error::Error;
-use super::http::{Answer, Fault, Http, Part, Retries, Wait};
+use super::http::{Answer, ByteRange, Fault, Http, Retries, Wait};
 use super::listing::{Listing, Remote};
 use super::lock;
 use super::settings::Settings;
@@ -25,7 +25,7 @@ const CHUNK: usize = 256 << 10;
 
 /// A file to be fetched, with what is needed to check it when it is there.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Its path in the repository.
     pub path: String,
     /// Its address at the listing's commit.
@@ -38,7 +38,7 @@ pub struct Wanted {
 
 /// What a fetch does while it works.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Moment {
+pub(crate) enum Moment {
     /// So many bytes of the file are there; fewer than before where it has to begin again.
     At(u64),
     /// The fetch waits, for another program or for the hub.
@@ -46,7 +46,7 @@ pub enum Moment {
 }
 
 /// What all fetches of a pull share.
-pub struct Fetcher<'a> {
+pub(crate) struct Fetcher<'a> {
     /// The client that asks.
     pub http: &'a Http,
     /// How the hub is asked.
@@ -64,7 +64,7 @@ impl Fetcher<'_> {
     ///
     /// # Errors
     /// Where the hub has to be asked and refuses, or does not tell the size and the hash.
-    pub fn wanted(&self, file: &Remote) -> Result<Wanted, Fault> {
+    pub(crate) fn wanted(&self, file: &Remote) -> Result<Wanted, Fault> {
         let url = self.listing.url_of(self.http.endpoint(), &file.path);
         if let (Some(size), Some(hash)) = (file.size, file.hash.clone()) {
             return Ok(Wanted { path: file.path.clone(), url, size, hash });
@@ -83,13 +83,13 @@ impl Fetcher<'_> {
     }
 
     /// Tells whether the whole file is among the blobs. One of another length is no blob of ours or of Python's.
-    pub fn is_whole(&self, file: &Wanted) -> bool {
+    pub(crate) fn is_whole(&self, file: &Wanted) -> bool {
         let blob = self.cache.blob(&self.listing.repo, &file.hash);
         std::fs::metadata(blob).is_ok_and(|facts| facts.len() == file.size)
     }
 
     /// Counts the bytes of the file that an earlier pull has left.
-    pub fn begun(&self, file: &Wanted) -> u64 {
+    pub(crate) fn begun(&self, file: &Wanted) -> u64 {
         let part = self.cache.part(&self.listing.repo, &file.hash);
         std::fs::metadata(part).map_or(0, |facts| facts.len()).min(file.size)
     }
@@ -98,7 +98,7 @@ impl Fetcher<'_> {
     ///
     /// # Errors
     /// Where the hub refuses or does not answer, the hash is wrong twice, the disk refuses, or the job is cancelled.
-    pub fn fetch(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<PathBuf, Fault> {
+    pub(crate) fn fetch(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<PathBuf, Fault> {
         let repo = &self.listing.repo;
         let waiting = |wait| say(Moment::Waiting(wait));
         let final_ = Fault::Final;
@@ -155,7 +155,7 @@ impl Fetcher<'_> {
 
     /// One request, written as it comes.
     fn append(&self, part: &mut Growing, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(), Fault> {
-        let range = if part.length == 0 { Part::Whole } else { Part::From(part.length) };
+        let range = if part.length == 0 { ByteRange::Whole } else { ByteRange::From(part.length) };
         let answer = self.http.stream(&file.url, range)?;
         match answer.status {
             // it has less than we have: what we have is not its file

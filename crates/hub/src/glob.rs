@@ -5,7 +5,7 @@
 use globset::GlobBuilder;
 
 /// Tells whether a whole name matches a pattern.
-pub fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let glob = GlobBuilder::new(&without_braces(pattern)).backslash_escape(false).literal_separator(false).build();
     glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
 }

@@ -179,7 +179,7 @@ fn bits_of_qweight(tensor: &TensorHead, scales: Option<&TensorHead>, g_idx: Opti
 ///
 /// # Errors
 /// One sentence on what is wrong with the header.
-pub fn safetensors(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
+pub(crate) fn safetensors(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
     Ok(match safetensors::shapes_of_prefix(bytes, file)? {
         Need::More(bytes) => Need::More(bytes),
         Need::Have(shapes) => {
@@ -193,7 +193,7 @@ pub fn safetensors(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
 ///
 /// # Errors
 /// One sentence on what is wrong with the header.
-pub fn gguf(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
+pub(crate) fn gguf(bytes: &[u8], file: &str) -> Result<Need<Header>, Error> {
     Ok(match gguf::Head::of_prefix(bytes, file)? {
         Need::More(bytes) => Need::More(bytes),
         Need::Have(head) => Need::Have(Header { gguf: Some(GgufFacts::of(&head)), tensors: tensors_of(head) }),

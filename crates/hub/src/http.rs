@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A client of the hub; its requests end when the job is cancelled.
 #[derive(Debug)]
-pub struct Http {
+pub(crate) struct Http {
     /// For files; `asking` differs in its patience with a silent server.
     agent: Agent,
     asking: Agent,
@@ -34,7 +34,7 @@ pub struct Http {
 
 /// An answer of the hub, its body not yet read.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The HTTP status: 200, 206 or 416 once it is judged.
     pub status: u16,
     headers: HeaderMap,
@@ -44,19 +44,19 @@ pub struct Answer {
 
 impl Answer {
     /// Gives a header's value; None where it is missing or no text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// Gives the bytes of the body, where the server tells.
-    pub fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         self.header("content-length")?.trim().parse().ok()
     }
 }
 
 /// Why a try gave nothing.
 #[derive(Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It may go better next time; the server may have said when.
     Passing {
         /// What went wrong, as part of a sentence.
@@ -72,14 +72,14 @@ pub enum Fault {
 
 impl Fault {
     /// Makes a fault that may pass, with no wait asked for.
-    pub fn passing(why: impl Into<String>) -> Fault {
+    pub(crate) fn passing(why: impl Into<String>) -> Fault {
         Fault::Passing { why: why.into(), wait: None }
     }
 }
 
 /// A refusal in the hub's words.
 #[derive(Debug)]
-pub struct Denial {
+pub(crate) struct Denial {
     /// The address, without its query.
     pub url: String,
     /// The HTTP status.
@@ -101,7 +101,7 @@ pub struct Wait {
 
 /// The part of a file that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum ByteRange {
     /// All of it.
     Whole,
     /// From this byte to the end.
@@ -112,7 +112,7 @@ pub enum Part {
 
 impl Http {
     /// Makes a client with these settings that stops when `cancel` is set.
-    pub fn new(settings: &Settings, cancel: &Cancel) -> Http {
+    pub(crate) fn new(settings: &Settings, cancel: &Cancel) -> Http {
         // a hub on this machine is not behind the proxy
         let proxy = Proxy::try_from_env().filter(|_| !is_here(&settings.endpoint));
         let agent = |silence: Duration| {
@@ -140,13 +140,13 @@ impl Http {
     }
 
     /// Gives the hub's address, without a slash at its end.
-    pub fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         &self.settings.endpoint
     }
 
     /// Does the work, and cuts its connections as soon as the job is cancelled: a read that hangs would notice only
     /// after its timeout.
-    pub fn guarded<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn guarded<T>(&self, work: impl FnOnce() -> T) -> T {
         thread::scope(|scope| {
             let (over, ended) = std::sync::mpsc::channel::<()>();
             scope.spawn(move || {
@@ -168,9 +168,9 @@ impl Http {
     ///
     /// # Errors
     /// Where the hub refuses or does not answer, or answers with no such JSON.
-    pub fn json<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), Fault> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), Fault> {
         self.patiently(url, &|_| {}, &mut || {
-            let mut answer = self.send(&Method::GET, url, Part::Whole)?;
+            let mut answer = self.send(&Method::GET, url, ByteRange::Whole)?;
             let next = answer.header("link").and_then(next_page);
             let mut text = Vec::new();
             let body = answer.body.as_reader().take(MOST_JSON + 1).read_to_end(&mut text);
@@ -187,12 +187,12 @@ impl Http {
     ///
     /// # Errors
     /// Where the hub refuses or does not answer.
-    pub fn bytes(&self, url: &str, part: Part, most: u64) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn bytes(&self, url: &str, part: ByteRange, most: u64) -> Result<Vec<u8>, Fault> {
         self.patiently(url, &|_| {}, &mut || {
             let answer = self.send(&Method::GET, url, part)?;
             let skipped = if answer.status == 206 {
                 0
-            } else if let Part::From(n) | Part::Between(n, _) = part {
+            } else if let ByteRange::From(n) | ByteRange::Between(n, _) = part {
                 n
             } else {
                 0
@@ -200,7 +200,7 @@ impl Http {
             let mut body = answer.body.into_reader();
             let mut read = Vec::new();
             let taken = match part {
-                Part::Between(from, to) => (to - from + 1).min(most),
+                ByteRange::Between(from, to) => (to - from + 1).min(most),
                 _ => most,
             };
             // a server that ignores ranges gives the beginning, too
@@ -214,15 +214,15 @@ impl Http {
     ///
     /// # Errors
     /// Where the hub refuses or does not answer.
-    pub fn head(&self, url: &str) -> Result<Answer, Fault> {
-        self.patiently(url, &|_| {}, &mut || self.send(&Method::HEAD, url, Part::Whole))
+    pub(crate) fn head(&self, url: &str) -> Result<Answer, Fault> {
+        self.patiently(url, &|_| {}, &mut || self.send(&Method::HEAD, url, ByteRange::Whole))
     }
 
     /// Sends a request once, with the patience for small answers.
     ///
     /// # Errors
     /// Every status but success and 416 (no such range) is a fault.
-    pub fn send(&self, method: &Method, url: &str, part: Part) -> Result<Answer, Fault> {
+    pub(crate) fn send(&self, method: &Method, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         self.follow(&self.asking, method, url, part)
     }
 
@@ -230,12 +230,12 @@ impl Http {
     ///
     /// # Errors
     /// As for [`Http::send`].
-    pub fn stream(&self, url: &str, part: Part) -> Result<Answer, Fault> {
+    pub(crate) fn stream(&self, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         self.follow(&self.agent, &Method::GET, url, part)
     }
 
     /// Redirects are followed, and the token is shown to the hub only.
-    fn follow(&self, agent: &Agent, method: &Method, url: &str, part: Part) -> Result<Answer, Fault> {
+    fn follow(&self, agent: &Agent, method: &Method, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         if self.cancel.is_cancelled() {
             return Err(Fault::Final(Error::Cancelled));
         }
@@ -263,12 +263,12 @@ impl Http {
         Err(Fault::Final(Error::Protocol { url: url.into(), why: format!("more than {MOST_HOPS} redirects") }))
     }
 
-    fn once(&self, agent: &Agent, method: &Method, url: &str, part: Part) -> Result<Answer, Fault> {
+    fn once(&self, agent: &Agent, method: &Method, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         let mut request = Request::builder().method(method).uri(url).header(header::ACCEPT_ENCODING, "identity");
         match part {
-            Part::Whole => {}
-            Part::From(from) => request = request.header(header::RANGE, format!("bytes={from}-")),
-            Part::Between(from, to) => request = request.header(header::RANGE, format!("bytes={from}-{to}")),
+            ByteRange::Whole => {}
+            ByteRange::From(from) => request = request.header(header::RANGE, format!("bytes={from}-")),
+            ByteRange::Between(from, to) => request = request.header(header::RANGE, format!("bytes={from}-{to}")),
         }
         if let Some(token) = self.settings.token.as_ref().filter(|_| same_host(&self.settings.endpoint, url)) {
             request = request.header(header::AUTHORIZATION, token.bearer());
@@ -316,7 +316,7 @@ impl Http {
     ///
     /// # Errors
     /// What does not pass; and [`Error::Unreachable`] after the last try.
-    pub fn patiently<T>(
+    pub(crate) fn patiently<T>(
         &self,
         url: &str,
         say: &dyn Fn(Wait),
@@ -335,7 +335,7 @@ impl Http {
     ///
     /// # Errors
     /// [`Error::Cancelled`], or [`Error::Unreachable`] where that was the last try.
-    pub fn pause(
+    pub(crate) fn pause(
         &self,
         retries: &mut Retries,
         url: &str,
@@ -365,19 +365,19 @@ impl Http {
 
 /// A count of tries that brought nothing.
 #[derive(Debug)]
-pub struct Retries {
+pub(crate) struct Retries {
     patience: Patience,
     done: u32,
 }
 
 impl Retries {
     /// Starts with no try made.
-    pub fn new(patience: Patience) -> Retries {
+    pub(crate) fn new(patience: Patience) -> Retries {
         Retries { patience, done: 0 }
     }
 
     /// Forgets the tries because something came: the next fault is the first again.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.done = 0;
     }
 

@@ -9,9 +9,11 @@
 //! leave its own storage protocol out; what is left of it, three addresses and the layout of the cache, is short.
 //!
 //! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are
-//! the answers; `sheet` and `header` read what can be known before a pull; `select` and `gguf` choose files, `fetch`
-//! brings one with `verify` and `lock`, `pull` all of them, `tally` counts; `data` does the same for datasets; `digest`
-//! is what a model is known by afterwards.
+//! the answers; `model_info` and `header` read what can be known before a pull; `select` and `gguf` choose files,
+//! `fetch` brings one with `verify` and `lock`, `pull` all of them, `pull_progress` counts; `data` does the same for
+//! datasets; `digest` is what a model is known by afterwards.
+
+#![warn(missing_docs)]
 
 mod cache;
 mod data;
@@ -24,13 +26,13 @@ mod header;
 mod http;
 mod listing;
 mod lock;
+mod model_info;
 mod name;
 mod pull;
+mod pull_progress;
 mod search;
 mod select;
 mod settings;
-mod sheet;
-mod tally;
 mod verify;
 
 pub use cache::{Cache, Kept};
@@ -40,13 +42,13 @@ pub use error::Error;
 pub use header::{GgufFacts, Header, TensorHead};
 pub use http::Wait;
 pub use listing::{Counted, Gate, Listing, Page, Remote};
-pub use name::{Kind, MAIN, Name, Repo, is_commit};
+pub use model_info::ModelInfo;
+pub use name::{MAIN, Name, Repo, RepoKind, is_commit};
 pub use pull::{Planned, Progress, Pulled};
+pub use pull_progress::PullProgress;
 pub use search::{Hit, Hits, Next, Query, Sort};
 pub use select::Want;
 pub use settings::{Patience, Settings, Token};
-pub use sheet::Sheet;
-pub use tally::Tally;
 pub use verify::Hash;
 
 use bantam_core::cancel::Cancel;

@@ -2,7 +2,7 @@
 //! answer as written becomes `Listing`, in which every file name is safe to use.
 
 use super::error::Error;
-use super::name::{Kind, Name, Repo, encoded_part, stays_inside};
+use super::name::{Name, Repo, RepoKind, encoded_part, stays_inside};
 use super::verify::Hash;
 use serde::Deserialize;
 use serde_json::Value;
@@ -140,7 +140,7 @@ impl Raw {
     ///
     /// # Errors
     /// Where it has no commit, or names a file that would leave its folder.
-    pub fn listing(self, name: &Name, url: &str) -> Result<Listing, Error> {
+    pub(crate) fn listing(self, name: &Name, url: &str) -> Result<Listing, Error> {
         let protocol = |why: &str| Error::Protocol { url: url.into(), why: why.into() };
         let commit = self.sha.clone().ok_or_else(|| protocol("no sha of the revision"))?;
         if !super::name::is_commit(&commit) {
@@ -154,7 +154,7 @@ impl Raw {
     }
 
     /// Gathers what the repository's page says.
-    pub fn page(self) -> Page {
+    pub(crate) fn page(self) -> Page {
         let tag = |prefix: &str| self.tags.iter().find_map(|tag| tag.strip_prefix(prefix)).map(str::to_owned);
         let card = self.card_data.unwrap_or_default();
         let text = |key: &str| card.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -251,19 +251,19 @@ struct RawRef {
 
 impl RawRefs {
     /// Gives the address of the list of branches and tags.
-    pub fn url(endpoint: &str, repo: &Repo) -> String {
+    pub(crate) fn url(endpoint: &str, repo: &Repo) -> String {
         format!("{endpoint}/api/{}/{}/refs", repo.kind.plural(), repo.id())
     }
 
     /// Lists the names, branches before tags.
-    pub fn names(self) -> Vec<String> {
+    pub(crate) fn names(self) -> Vec<String> {
         self.branches.into_iter().chain(self.tags).map(|r| r.name).collect()
     }
 }
 
 impl Raw {
     /// Of a line of search results.
-    pub fn repo(&self, kind: Kind) -> Option<Repo> {
+    pub(crate) fn repo(&self, kind: RepoKind) -> Option<Repo> {
         Repo::new(kind, self.id.as_deref()?)
     }
 }

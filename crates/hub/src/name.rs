@@ -6,27 +6,27 @@ use std::fmt;
 
 /// What a repository holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum RepoKind {
     /// A model's files.
     Model,
     /// A dataset's files.
     Dataset,
 }
 
-impl Kind {
+impl RepoKind {
     /// Gives the word for the kind in `api/models` and in the cache's `models--ORG--NAME`.
     pub fn plural(self) -> &'static str {
         match self {
-            Kind::Model => "models",
-            Kind::Dataset => "datasets",
+            RepoKind::Model => "models",
+            RepoKind::Dataset => "datasets",
         }
     }
 
     /// What stands before ORG/NAME in the address of a page or a file.
     pub(super) fn prefix(self) -> &'static str {
         match self {
-            Kind::Model => "",
-            Kind::Dataset => "datasets/",
+            RepoKind::Model => "",
+            RepoKind::Dataset => "datasets/",
         }
     }
 }
@@ -35,14 +35,14 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Repo {
     /// What it holds.
-    pub kind: Kind,
+    pub kind: RepoKind,
     organisation: String,
     name: String,
 }
 
 impl Repo {
     /// Makes a repository of ORG/NAME; None where it has not that form or cannot be part of a path.
-    pub fn new(kind: Kind, id: &str) -> Option<Repo> {
+    pub fn new(kind: RepoKind, id: &str) -> Option<Repo> {
         let (organisation, name) = id.split_once('/')?;
         let valid = is_plain(organisation) && is_plain(name);
         valid.then(|| Repo { kind, organisation: organisation.into(), name: name.into() })
@@ -61,7 +61,7 @@ impl Repo {
     /// The repository whose folder it is.
     pub(super) fn of_folder(folder: &str) -> Option<Repo> {
         let (kind, id) = folder.split_once("--")?;
-        let kind = [Kind::Model, Kind::Dataset].into_iter().find(|k| k.plural() == kind)?;
+        let kind = [RepoKind::Model, RepoKind::Dataset].into_iter().find(|k| k.plural() == kind)?;
         Repo::new(kind, &id.replacen("--", "/", 1))
     }
 }
@@ -92,10 +92,10 @@ impl Name {
     /// # Errors
     /// One sentence on the part that is wrong.
     pub fn parse(text: &str) -> Result<Name, Error> {
-        Name::of(Kind::Model, text)
+        Name::of(RepoKind::Model, text)
     }
 
-    pub(super) fn of(kind: Kind, text: &str) -> Result<Name, Error> {
+    pub(super) fn of(kind: RepoKind, text: &str) -> Result<Name, Error> {
         let wrong = |why: &str| Error::Name { text: text.into(), why: why.into() };
         // git allows no colon in the names of branches and tags
         let (whole, quant) = match text.rsplit_once(':') {
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_folder_of_the_cache_names_its_repository() {
-        let repo = Repo::new(Kind::Dataset, "allenai/ai2_arc").expect("valid");
+        let repo = Repo::new(RepoKind::Dataset, "allenai/ai2_arc").expect("valid");
         assert_eq!(repo.folder(), "datasets--allenai--ai2_arc");
         assert_eq!(Repo::of_folder(&repo.folder()), Some(repo));
         assert_eq!(Repo::of_folder("models--gpt2"), None);

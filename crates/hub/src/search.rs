@@ -3,7 +3,7 @@
 
 use super::error::Error;
 use super::listing::{Page, Raw};
-use super::name::{Kind, Name, Repo, encoded_part};
+use super::name::{Name, Repo, RepoKind, encoded_part};
 use super::{Fault, Hub, MAIN};
 
 /// A query of the hub.
@@ -162,7 +162,7 @@ impl Hub {
 
     /// None for what is not wanted or has no name that can be pulled.
     fn hit(&self, raw: Raw, most: Option<u64>) -> Result<Option<Hit>, Error> {
-        let Some(repo) = raw.repo(Kind::Model) else { return Ok(None) };
+        let Some(repo) = raw.repo(RepoKind::Model) else { return Ok(None) };
         let page = raw.page();
         let parameters = match (most, page.counted.total) {
             // the integers alone are too many already
@@ -180,8 +180,8 @@ impl Hub {
     /// Counted from the headers of its weights.
     fn parameters(&self, repo: &Repo) -> Result<u64, Error> {
         let name = Name { repo: repo.clone(), revision: MAIN.into(), quant: None };
-        let sheet = self.sheet_of(&name)?;
-        sheet.parameters.map_err(|why| Error::Header { file: repo.id(), why })
+        let model_info = self.model_info_of(&name)?;
+        model_info.parameters.map_err(|why| Error::Header { file: repo.id(), why })
     }
 
     fn refused(&self, fault: Fault) -> Error {

@@ -29,7 +29,7 @@ const PICKLES: [&str; 6] = [".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"];
 ///
 /// # Errors
 /// One sentence where there is nothing to select: only pickles, several GGUF files, no match.
-pub fn select(name: &Name, listing: &Listing, want: &Want) -> Result<Vec<Remote>, Error> {
+pub(crate) fn select(name: &Name, listing: &Listing, want: &Want) -> Result<Vec<Remote>, Error> {
     let mut files: Vec<Remote> = wanted(name, listing, want)?.into_iter().cloned().collect();
     files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
     Ok(files)

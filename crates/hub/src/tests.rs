@@ -114,7 +114,6 @@ fn the_digest_is_of_contents_not_of_names_and_places() {
     assert!(before != pooled && pooled != of(&c), "how a text is pooled is part of the model");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_blob_of_the_cache_is_known_by_its_name() {
     let machine = Machine::new();

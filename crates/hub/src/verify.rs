@@ -50,7 +50,7 @@ impl fmt::Display for Hash {
 
 /// A hash that is being computed.
 #[derive(Clone)]
-pub enum Hasher {
+pub(crate) enum Hasher {
     /// A SHA-256.
     Sha256(Sha256),
     /// A git blob's SHA-1, which begins with the length.
@@ -59,7 +59,7 @@ pub enum Hasher {
 
 impl Hasher {
     /// Starts the kind of hash that is expected of a file with so many bytes.
-    pub fn like(expected: &Hash, size: u64) -> Hasher {
+    pub(crate) fn like(expected: &Hash, size: u64) -> Hasher {
         match expected {
             Hash::Sha256(_) => Hasher::Sha256(Sha256::new()),
             Hash::GitBlob(_) => Hasher::GitBlob(Sha1::new_with_prefix(format!("blob {size}\0"))),
@@ -67,7 +67,7 @@ impl Hasher {
     }
 
     /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(hash) => hash.update(bytes),
             Hasher::GitBlob(hash) => hash.update(bytes),
@@ -75,7 +75,7 @@ impl Hasher {
     }
 
     /// Gives the hash of all bytes added.
-    pub fn finish(self) -> Hash {
+    pub(crate) fn finish(self) -> Hash {
         match self {
             Hasher::Sha256(hash) => Hash::Sha256(hex(&hash.finalize())),
             Hasher::GitBlob(hash) => Hash::GitBlob(hex(&hash.finalize())),

@@ -7,7 +7,7 @@
 
 use crate::isa::Isa;
 use crate::pool;
-use crate::simd::{self, GROUP, Kernels, Simd, Task, X_ROWS};
+use crate::simd::{self, GROUP, IsaTask, Kernels, Simd, X_ROWS};
 
 /// Quantized rows of x, in blocks of four: x = scale·quant. Rows that fill the last block up are zeros.
 pub(crate) struct Activations {
@@ -74,7 +74,7 @@ struct Quantize<'a> {
     sums: &'a mut [[[i32; X_ROWS]; 2]],
 }
 
-impl Task for Quantize<'_> {
+impl IsaTask for Quantize<'_> {
     type Output = ();
 
     #[inline(always)]

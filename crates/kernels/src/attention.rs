@@ -123,7 +123,7 @@ pub struct Attention<'a> {
 
 /// A stretch of keys and values in memory that stand one after the other in position.
 #[derive(Clone, Debug)]
-struct Run<'a> {
+struct KeyRun<'a> {
     k: &'a [f32],
     v: &'a [f32],
     len: usize,
@@ -139,12 +139,12 @@ struct Seen<'a> {
     /// How many keys come before its own.
     before: usize,
     /// Oldest first; the last is the span itself.
-    runs: Vec<Run<'a>>,
+    runs: Vec<KeyRun<'a>>,
 }
 
 /// A part of one run that a block of queries needs: rows of the run, and where they stand among the block's keys.
 struct Piece<'a, 'b> {
-    run: &'b Run<'a>,
+    run: &'b KeyRun<'a>,
     rows: Range<usize>,
     column: usize,
 }
@@ -185,12 +185,12 @@ fn columns(i: usize, keys: &Range<usize>, attend: &Attend) -> Range<usize> {
 
 /// A float buffer that several tasks write, each its own elements.
 #[derive(Clone, Copy)]
-struct Shared(*mut f32);
+struct SharedBuffer(*mut f32);
 // SAFETY: every use below writes rows of one span and the columns of one kv head, and a task owns both.
-unsafe impl Send for Shared {}
-unsafe impl Sync for Shared {}
+unsafe impl Send for SharedBuffer {}
+unsafe impl Sync for SharedBuffer {}
 
-impl Shared {
+impl SharedBuffer {
     fn at(&self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
@@ -208,8 +208,8 @@ impl<'a> Attention<'a> {
     /// Lays out what each span sees.
     ///
     /// # Panics
-    /// Where the spans do not add up to the rows of k and v, refer to what does not come before them, or a past is shorter
-    /// than it says: whoever makes a batch checks it.
+    /// Where the spans do not add up to the rows of k and v, refer to what does not come before them, or a past is
+    /// shorter than it says: whoever makes a batch checks it.
     pub fn new(attend: &'a Attend, heads: Heads, k: &'a [f32], v: &'a [f32], pasts: &[Past<'a>]) -> Self {
         let (starts, row) = (attend.starts(), heads.kv_row());
         let tokens: usize = attend.spans.iter().map(|span| span.len).sum();
@@ -221,13 +221,13 @@ impl<'a> Attention<'a> {
         let seen = |i: usize| {
             let chain = attend.chain(i);
             let past = attend.spans[chain[0]].past.map(|p| pasts[p]);
-            let past = past.map(|Past { k, v, len }| Run { k, v, len, token: None });
+            let past = past.map(|Past { k, v, len }| KeyRun { k, v, len, token: None });
             let own = chain.iter().map(|&link| {
                 let (from, len) = (starts[link], attend.spans[link].len);
                 let range = from * row..(from + len) * row;
-                Run { k: &k[range.clone()], v: &v[range], len, token: Some(from) }
+                KeyRun { k: &k[range.clone()], v: &v[range], len, token: Some(from) }
             });
-            let runs: Vec<Run> = past.into_iter().chain(own).collect();
+            let runs: Vec<KeyRun> = past.into_iter().chain(own).collect();
             let keys: usize = runs.iter().map(|r| r.len).sum();
             Seen { start: starts[i], len: attend.spans[i].len, before: keys - attend.spans[i].len, runs }
         };
@@ -247,7 +247,7 @@ impl<'a> Attention<'a> {
     pub fn forward(&self, q: &[f32]) -> Vec<f32> {
         assert_eq!(q.len(), self.tokens() * self.heads.q_row(), "q has a row for each token");
         let mut out = vec![0f32; q.len()];
-        let shared = Shared(out.as_mut_ptr());
+        let shared = SharedBuffer(out.as_mut_ptr());
         let tasks: Vec<(&Seen, Range<usize>, usize)> = self
             .spans
             .iter()
@@ -272,7 +272,7 @@ impl<'a> Attention<'a> {
     }
 
     /// Dot products, query by query: each key is read once for the heads that share it.
-    fn few(&self, q: &[f32], seen: &Seen, block: &Range<usize>, head: usize, scores: &mut Vec<f32>, out: Shared) {
+    fn few(&self, q: &[f32], seen: &Seen, block: &Range<usize>, head: usize, scores: &mut Vec<f32>, out: SharedBuffer) {
         let Heads { d, .. } = self.heads;
         let (group, kv_row) = (self.heads.group(), self.heads.kv_row());
         for i in block.clone() {
@@ -299,7 +299,15 @@ impl<'a> Attention<'a> {
     }
 
     /// A block of queries at once through gemm, head by head.
-    fn many(&self, q: &[f32], seen: &Seen, block: &Range<usize>, head: usize, scores: &mut Vec<f32>, out: Shared) {
+    fn many(
+        &self,
+        q: &[f32],
+        seen: &Seen,
+        block: &Range<usize>,
+        head: usize,
+        scores: &mut Vec<f32>,
+        out: SharedBuffer,
+    ) {
         let Heads { d, .. } = self.heads;
         let keys = seen.visible(block, self.attend);
         let pieces = seen.pieces(&keys);
@@ -390,9 +398,9 @@ pub struct Upstream<'a> {
 
 #[derive(Clone, Copy)]
 struct Sinks {
-    q: Shared,
-    k: Shared,
-    v: Shared,
+    q: SharedBuffer,
+    k: SharedBuffer,
+    v: SharedBuffer,
 }
 
 #[derive(Default)]
@@ -412,8 +420,11 @@ impl Attention<'_> {
         assert!([up.q, up.out, up.dout].iter().all(|rows| rows.len() == long), "q, out and dout have one shape");
         assert_eq!(kv_len, self.tokens() * self.heads.kv_row(), "k has a row for each token");
         let mut grads = Gradients { q: vec![0.0; up.q.len()], k: vec![0.0; kv_len], v: vec![0.0; kv_len] };
-        let sinks =
-            Sinks { q: Shared(grads.q.as_mut_ptr()), k: Shared(grads.k.as_mut_ptr()), v: Shared(grads.v.as_mut_ptr()) };
+        let sinks = Sinks {
+            q: SharedBuffer(grads.q.as_mut_ptr()),
+            k: SharedBuffer(grads.k.as_mut_ptr()),
+            v: SharedBuffer(grads.v.as_mut_ptr()),
+        };
         // Spans of one tree add to the same keys, so a tree is one task; kv heads are apart anyway.
         let trees = self.trees();
         let tasks: Vec<(&[usize], usize)> =

@@ -15,7 +15,7 @@ use crate::block::{Plain, Quants};
 use crate::isa::Isa;
 use crate::product::Part;
 use crate::simd::{
-    self, CHUNK, FACTORS, FLOAT_CHUNK, Form, GROUP, Kernels, Quantized, Task, Tile, WIDE, WORDS, X_ROWS,
+    self, CHUNK, FACTORS, FLOAT_CHUNK, Form, GROUP, IsaTask, Kernels, Quantized, Tile, WIDE, WORDS, X_ROWS,
 };
 
 /// Multiplies a part of quantized W.
@@ -30,7 +30,7 @@ pub(crate) fn multiply_floats<P: Plain>(isa: Isa, part: &Part<'_>) {
 
 struct QuantTiles<'a, Q>(&'a Part<'a>, PhantomData<Q>);
 
-impl<Q: Quants> Task for QuantTiles<'_, Q> {
+impl<Q: Quants> IsaTask for QuantTiles<'_, Q> {
     type Output = ();
 
     #[inline(always)]
@@ -55,7 +55,7 @@ impl<Q: Quants> Task for QuantTiles<'_, Q> {
 
 struct FloatTiles<'a, P>(&'a Part<'a>, PhantomData<P>);
 
-impl<P: Plain> Task for FloatTiles<'_, P> {
+impl<P: Plain> IsaTask for FloatTiles<'_, P> {
     type Output = ();
 
     #[inline(always)]

@@ -4,15 +4,17 @@
 //! same one; whoever comes second finds it. Beside it lies a note (JSON) with its own hash.
 
 use anyhow::{Context, Result, bail};
+use bantam_core::cancel::Cancel;
+use bantam_core::disk::{Lock, LockError, hex, sync_folder_of};
 use bantam_core::unit::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Where an artifact is, or will be.
-pub struct Place {
+pub(crate) struct ArtifactFiles {
     pub file: PathBuf,
     note: PathBuf,
     lock: PathBuf,
@@ -21,7 +23,7 @@ pub struct Place {
 
 /// What lies beside an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub(crate) struct Note {
     /// SHA-256 of what it was made from.
     pub address: String,
     /// SHA-256 of the file.
@@ -32,7 +34,7 @@ pub struct Note {
 }
 
 /// Counts and hashes what goes through it.
-pub struct Hashing<W> {
+pub(crate) struct Hashing<W> {
     inner: W,
     hash: Sha256,
     bytes: u64,
@@ -40,46 +42,35 @@ pub struct Hashing<W> {
     name: String,
 }
 
-impl Place {
+impl ArtifactFiles {
     /// The place of the artifact with this address; `stem` is for people only.
-    pub fn new(folder: &Path, stem: &str, address: &str) -> Place {
+    pub(crate) fn new(folder: &Path, stem: &str, address: &str) -> ArtifactFiles {
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
         let stem: String = stem.chars().map(safe).collect();
         let named = |ending: &str| folder.join(format!("{stem}.{}.{ending}", &address[..16]));
-        Place { file: named("gguf"), note: named("json"), lock: named("lock"), partial: named("partial") }
+        ArtifactFiles { file: named("gguf"), note: named("json"), lock: named("lock"), partial: named("partial") }
     }
 
     /// The artifact's note, if the artifact is there, whole, and the one of that address.
-    pub fn find(&self, address: &str, bytes: u64) -> Option<Note> {
+    pub(crate) fn find(&self, address: &str, bytes: u64) -> Option<Note> {
         let note: Note = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
         let whole = fs::metadata(&self.file).ok()?.len() == bytes && note.bytes == bytes;
         (whole && note.address == address).then_some(note)
     }
 
-    /// Wait until no other process is making this artifact; `waiting` is called if one is.
-    pub fn lock(&self, waiting: impl FnOnce()) -> Result<Lock> {
-        let path = self.lock.clone();
-        let failed = |e: io::Error| anyhow::anyhow!("{}: cannot lock the artifact: {e}", path.display());
-        let mut waiting = Some(waiting);
-        loop {
-            let file = File::create(&path).map_err(failed)?;
-            match file.try_lock() {
-                Ok(()) => (),
-                Err(TryLockError::WouldBlock) => {
-                    waiting.take().into_iter().for_each(|waiting| waiting());
-                    file.lock().map_err(failed)?;
-                }
-                Err(TryLockError::Error(e)) => return Err(failed(e)),
-            }
-            // whoever held it before has removed the file, and a third may have made another meanwhile
-            if is_at(&file, &path) {
-                return Ok(Lock { path, _file: file });
-            }
-        }
+    /// Waits until no other process is making this artifact; `waiting` is called if one is. The lock's file goes with
+    /// it.
+    pub(crate) fn lock(&self, cancel: &Cancel, waiting: impl FnOnce()) -> Result<Lock> {
+        let lock = Lock::take(&self.lock, cancel, waiting);
+        let lock = lock.map_err(|error| match error {
+            LockError::Cancelled => anyhow::anyhow!("cancelled"),
+            LockError::Refused(e) => anyhow::anyhow!("{}: cannot lock the artifact: {e}", self.lock.display()),
+        });
+        Ok(lock?.with_its_file())
     }
 
     /// Write the artifact, under the lock: `fill` writes the file, `note` tells of it. Nothing is left of a failure.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         fill: impl FnOnce(&mut Hashing<BufWriter<File>>) -> Result<()>,
         note: impl FnOnce(u64, String) -> Note,
@@ -112,7 +103,7 @@ impl Place {
             fs::write(self.partial_note(), text)?;
             fs::rename(self.partial_note(), &self.note)?;
             fs::rename(&self.partial, &self.file)?;
-            self.sync_folder()
+            sync_folder_of(&self.file)
         };
         finish().with_context(|| self.file.display().to_string())?;
         Ok(note)
@@ -121,19 +112,10 @@ impl Place {
     fn partial_note(&self) -> PathBuf {
         self.note.with_extension("json.partial")
     }
-
-    /// A rename is on the disk when its folder is.
-    fn sync_folder(&self) -> io::Result<()> {
-        match self.file.parent() {
-            Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Say beforehand that a disk is too full, where it can be asked.
-pub fn check_room(folder: &Path, needed: u64) -> Result<()> {
-    #[cfg(unix)]
+pub(crate) fn check_room(folder: &Path, needed: u64) -> Result<()> {
     if let Ok(disk) = rustix::fs::statvfs(folder) {
         let left = disk.f_bavail.saturating_mul(disk.f_frsize);
         if left < needed {
@@ -142,37 +124,6 @@ pub fn check_room(folder: &Path, needed: u64) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Held while an artifact is made. Its file goes with it.
-pub struct Lock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // before the file is closed, and with it unlocked; a lock file that stays does no harm
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Whether the path still leads to this open file.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    file.metadata().and_then(|a| Ok(same(a, fs::metadata(path)?))).unwrap_or(false)
-}
-
-/// An open file cannot be removed there.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl<W: Write> Write for Hashing<W> {

@@ -3,10 +3,11 @@
 
 use anyhow::{Result, ensure};
 use bantam_core::cancel::Cancel;
+use bantam_core::sync::lock;
 use bantam_model::{self as model, Config, Decoder, InputObserver, Observed, Span, Weights};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Rows that go through the head together: its outputs are as wide as the vocabulary.
 const HEAD_ROWS: usize = 32;
@@ -54,7 +55,7 @@ impl Calibration {
                 decoder.logits(&hidden.narrow(0, first, HEAD_ROWS.min(text.len() - first))?)?;
             }
         }
-        Ok(std::mem::take(&mut *collector.by_matrix.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(std::mem::take(&mut *lock(&collector.by_matrix)))
     }
 }
 
@@ -68,7 +69,7 @@ impl InputObserver for Collector {
     fn see(&self, matrix: &str, x: &Tensor) -> model::Result<()> {
         let columns = x.dim(1)?;
         let numbers = x.flatten_all()?.to_vec1::<f32>()?;
-        let mut by_matrix = self.by_matrix.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_matrix = lock(&self.by_matrix);
         if !by_matrix.contains_key(matrix) {
             by_matrix.insert(matrix.to_owned(), InputSquares { sums: vec![0.0; columns], rows: 0 });
         }

@@ -7,6 +7,7 @@ use super::transform::{Checkpoint, MergeAdapter, Step, Transform};
 use super::{Calibration, GgufTensor, Mixture, Progress, Quantize, Recipe, Source, plan_types, write};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
+use bantam_core::disk::Draft;
 use bantam_model::config::gguf::size_label;
 use bantam_model::cost::TensorShape;
 use bantam_model::{self as model, Config, LoadOptions, Precision, Weights};
@@ -146,25 +147,11 @@ fn gguf_of(
     ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
     super::artifact::check_room(folder, plan.bytes)?;
     let failed = || format!("cannot write {}", path.display());
-    let file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    let mut buffered = BufWriter::with_capacity(1 << 20, file);
+    let mut buffered = BufWriter::with_capacity(1 << 20, Draft::of(&path).with_context(failed)?);
     write(source, recipe, &plan, cancel, progress, &mut buffered)?;
-    let file = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
-    finish(file, &path)?;
+    let draft = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
+    draft.finish().with_context(failed)?;
     Ok(Exported { path, bytes: plan.bytes, notes: source.notes().to_vec() })
-}
-
-/// A temporary file to its place, readable as others are.
-fn finish(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
-    let failed = || format!("cannot write {}", path.display());
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(failed)?;
-    }
-    file.as_file().sync_all().with_context(failed)?;
-    file.persist(path).with_context(failed)?;
-    Ok(())
 }
 
 /// BaseName-SizeLabel-FineTune-Version-Encoding.gguf, the parts taken from the model's name where it has them
@@ -253,12 +240,8 @@ pub fn to_safetensors(
         }
     }
     copy_templates(from, folder.path())?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
-            .context("opening the folder to others")?;
-    }
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), open).context("opening the folder to others")?;
     if out.is_dir() {
         fs::remove_dir(out).with_context(|| format!("cannot replace {}", out.display()))?;
     }
@@ -303,8 +286,8 @@ fn written_config(bytes: &[u8], config: &Config, dtype: Dtype) -> Result<String>
     let mut map = match whole.get("text_config") {
         Some(Json::Object(text)) => {
             let mut text = text.clone();
-            text.insert("model_type".into(), json!(config.family.name));
-            text.insert("architectures".into(), json!([config.family.architecture()]));
+            text.insert("model_type".into(), json!(config.architecture.name));
+            text.insert("architectures".into(), json!([config.architecture.class()]));
             for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
                 if let (false, Some(id)) = (text.contains_key(key), whole.get(key)) {
                     text.insert(key.into(), id.clone());
@@ -401,7 +384,7 @@ fn numbers(config: &Config, weights: &dyn Weights, tensor: &TensorShape, dtype: 
         [out, inp] => weights.linear(&tensor.name, out, inp)?.dequantized()?,
         _ => weights.tensor(&tensor.name, &tensor.shape)?,
     };
-    if config.family.is_transposed(&tensor.name) && tensor.is_matrix() {
+    if config.architecture.is_transposed(&tensor.name) && tensor.is_matrix() {
         values = values.t()?.contiguous()?;
     }
     let values: Vec<f32> = values.flatten_all()?.to_vec1()?;

@@ -11,6 +11,8 @@
 //! gets, `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
 //! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through.
 
+#![warn(missing_docs)]
+
 mod artifact;
 pub mod block;
 pub mod calibrate;
@@ -33,8 +35,9 @@ pub use transform::{Quantize, Step, Transform};
 pub use types::Types;
 
 use anyhow::{Context, Result, bail, ensure};
-use artifact::{Note, Place};
+use artifact::{ArtifactFiles, Note};
 use bantam_core::cancel::Cancel;
+use bantam_core::disk::hex;
 use bantam_format::gguf::{self, ALIGNMENT, Value};
 use bantam_model::Config;
 use bantam_model::cost::{TensorShape, cost};
@@ -151,7 +154,7 @@ pub fn plan_types(source: &Source, recipe: &Recipe) -> Result<Plan> {
 pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
     let anatomy = Anatomy::of(config);
     let bytes = |tensor: &TensorShape| {
-        let name = config.family.to_gguf(&tensor.name).unwrap_or_else(|| tensor.name.clone());
+        let name = config.architecture.to_gguf(&tensor.name).unwrap_or_else(|| tensor.name.clone());
         let kind = mixture.tensor_type(&name, &tensor.shape, &anatomy).unwrap_or(Type::F32);
         kind.bytes(tensor.shape.iter().product()).expect("a mixture gives whole blocks") as u64
     };
@@ -173,7 +176,7 @@ pub fn apply(
     std::fs::create_dir_all(artifacts).with_context(|| format!("{}: cannot make the folder", artifacts.display()))?;
     let plan = plan_types(source, recipe)?;
     let address = address(source, recipe, &plan, progress)?;
-    let place = Place::new(artifacts, &format!("{}.{}", source.name(), plan.mixture), &address);
+    let place = ArtifactFiles::new(artifacts, &format!("{}.{}", source.name(), plan.mixture), &address);
     let artifact = |note: Note, found| Artifact {
         path: place.file.clone(),
         bytes: note.bytes,
@@ -184,7 +187,7 @@ pub fn apply(
     if let Some(note) = place.find(&address, plan.bytes) {
         return Ok(artifact(note, true));
     }
-    let _lock = place.lock(|| progress(Progress { stage: Stage::Wait, done: 0, total: plan.weights }))?;
+    let _lock = place.lock(cancel, || progress(Progress { stage: Stage::Wait, done: 0, total: plan.weights }))?;
     if let Some(note) = place.find(&address, plan.bytes) {
         return Ok(artifact(note, true));
     }
@@ -202,7 +205,7 @@ fn address(source: &Source, recipe: &Recipe, plan: &Plan, progress: &mut dyn FnM
         progress(Progress { stage: Stage::Identify, done, total });
     })?;
     let text = format!("bantam artifact {FORMAT}\n{digest}\n{}", recipe.to_toml());
-    Ok(artifact::hex(&Sha256::digest(text)))
+    Ok(hex(&Sha256::digest(text)))
 }
 
 /// Writes the file that was planned.

@@ -32,7 +32,7 @@ pub enum Mixture {
     Q2_K,
 }
 
-struct Facts {
+struct MixtureFacts {
     mixture: Mixture,
     name: &'static str,
     /// `general.file_type` (llama.h, enum llama_ftype).
@@ -41,17 +41,17 @@ struct Facts {
 }
 
 #[rustfmt::skip]
-const FACTS: [Facts; 10] = [
-    Facts { mixture: Mixture::F32,    name: "F32",    file_type: 0,  main: Type::F32 },
-    Facts { mixture: Mixture::F16,    name: "F16",    file_type: 1,  main: Type::F16 },
-    Facts { mixture: Mixture::BF16,   name: "BF16",   file_type: 32, main: Type::BF16 },
-    Facts { mixture: Mixture::Q8_0,   name: "Q8_0",   file_type: 7,  main: Type::Q8_0 },
-    Facts { mixture: Mixture::Q6_K,   name: "Q6_K",   file_type: 18, main: Type::Q6_K },
-    Facts { mixture: Mixture::Q5_K_M, name: "Q5_K_M", file_type: 17, main: Type::Q5_K },
-    Facts { mixture: Mixture::Q4_K_M, name: "Q4_K_M", file_type: 15, main: Type::Q4_K },
-    Facts { mixture: Mixture::Q4_0,   name: "Q4_0",   file_type: 2,  main: Type::Q4_0 },
-    Facts { mixture: Mixture::Q3_K_M, name: "Q3_K_M", file_type: 12, main: Type::Q3_K },
-    Facts { mixture: Mixture::Q2_K,   name: "Q2_K",   file_type: 10, main: Type::Q2_K },
+const FACTS: [MixtureFacts; 10] = [
+    MixtureFacts { mixture: Mixture::F32,    name: "F32",    file_type: 0,  main: Type::F32 },
+    MixtureFacts { mixture: Mixture::F16,    name: "F16",    file_type: 1,  main: Type::F16 },
+    MixtureFacts { mixture: Mixture::BF16,   name: "BF16",   file_type: 32, main: Type::BF16 },
+    MixtureFacts { mixture: Mixture::Q8_0,   name: "Q8_0",   file_type: 7,  main: Type::Q8_0 },
+    MixtureFacts { mixture: Mixture::Q6_K,   name: "Q6_K",   file_type: 18, main: Type::Q6_K },
+    MixtureFacts { mixture: Mixture::Q5_K_M, name: "Q5_K_M", file_type: 17, main: Type::Q5_K },
+    MixtureFacts { mixture: Mixture::Q4_K_M, name: "Q4_K_M", file_type: 15, main: Type::Q4_K },
+    MixtureFacts { mixture: Mixture::Q4_0,   name: "Q4_0",   file_type: 2,  main: Type::Q4_0 },
+    MixtureFacts { mixture: Mixture::Q3_K_M, name: "Q3_K_M", file_type: 12, main: Type::Q3_K },
+    MixtureFacts { mixture: Mixture::Q2_K,   name: "Q2_K",   file_type: 10, main: Type::Q2_K },
 ];
 
 /// What the rules want to know of a model.
@@ -80,7 +80,7 @@ impl Anatomy {
             kv_heads: config.kv_heads,
             experts: config.experts.map_or(0, |experts| experts.count),
             tied: config.tied,
-            llama: config.family.gguf == "llama",
+            llama: config.architecture.gguf == "llama",
         }
     }
 }
@@ -91,7 +91,7 @@ impl Mixture {
         FACTS.iter().map(|facts| facts.mixture)
     }
 
-    fn facts(self) -> &'static Facts {
+    fn facts(self) -> &'static MixtureFacts {
         FACTS.iter().find(|facts| facts.mixture == self).expect("every mixture has its row")
     }
 
@@ -124,33 +124,33 @@ impl Mixture {
         let main = self.facts().main;
         let layer = layer(name);
         match role(name) {
-            Role::Output => output(main, columns),
-            Role::TokenEmbedding if model.tied => output(main, columns),
-            Role::AttentionV => self.attention_v(layer, model),
-            Role::AttentionQkv => match self {
+            TensorRole::Output => output(main, columns),
+            TensorRole::TokenEmbedding if model.tied => output(main, columns),
+            TensorRole::AttentionV => self.attention_v(layer, model),
+            TensorRole::AttentionQkv => match self {
                 Mixture::Q3_K_M => Type::Q4_K,
                 Mixture::Q4_K_M => Type::Q5_K,
                 Mixture::Q5_K_M => Type::Q6_K,
                 _ => main,
             },
-            Role::AttentionK if model.experts == 8 => Type::Q8_0,
-            Role::AttentionOutput if model.experts == 8 => match self {
+            TensorRole::AttentionK if model.experts == 8 => Type::Q8_0,
+            TensorRole::AttentionOutput if model.experts == 8 => match self {
                 Mixture::Q2_K | Mixture::Q3_K_M | Mixture::Q4_K_M => Type::Q5_K,
                 _ => main,
             },
-            Role::AttentionOutput => match self {
+            TensorRole::AttentionOutput => match self {
                 Mixture::Q2_K => Type::Q3_K,
                 Mixture::Q3_K_M => Type::Q4_K,
                 _ => main,
             },
-            Role::FfnDown => match self {
+            TensorRole::FfnDown => match self {
                 Mixture::Q2_K => Type::Q3_K,
                 Mixture::Q3_K_M if layer < model.layers / 16 => Type::Q5_K,
                 Mixture::Q3_K_M => Type::Q4_K,
                 Mixture::Q4_K_M | Mixture::Q5_K_M if deserves_more_bits(layer, model.layers) => Type::Q6_K,
                 _ => main,
             },
-            Role::TokenEmbedding | Role::AttentionK | Role::Other => main,
+            TensorRole::TokenEmbedding | TensorRole::AttentionK | TensorRole::Other => main,
         }
     }
 
@@ -203,7 +203,7 @@ fn is_quantizable(name: &str) -> bool {
 }
 
 /// A tensor's part in the model, as far as the rules tell them apart.
-enum Role {
+enum TensorRole {
     Output,
     TokenEmbedding,
     AttentionQkv,
@@ -214,16 +214,16 @@ enum Role {
     Other,
 }
 
-fn role(name: &str) -> Role {
+fn role(name: &str) -> TensorRole {
     match name {
-        "output.weight" => Role::Output,
-        "token_embd.weight" => Role::TokenEmbedding,
-        _ if name.contains("attn_qkv.weight") => Role::AttentionQkv,
-        _ if name.contains("attn_v.weight") => Role::AttentionV,
-        _ if name.contains("attn_k.weight") => Role::AttentionK,
-        _ if name.contains("attn_output.weight") => Role::AttentionOutput,
-        _ if name.contains("ffn_down") => Role::FfnDown,
-        _ => Role::Other,
+        "output.weight" => TensorRole::Output,
+        "token_embd.weight" => TensorRole::TokenEmbedding,
+        _ if name.contains("attn_qkv.weight") => TensorRole::AttentionQkv,
+        _ if name.contains("attn_v.weight") => TensorRole::AttentionV,
+        _ if name.contains("attn_k.weight") => TensorRole::AttentionK,
+        _ if name.contains("attn_output.weight") => TensorRole::AttentionOutput,
+        _ if name.contains("ffn_down") => TensorRole::FfnDown,
+        _ => TensorRole::Other,
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Recipe {
 }
 
 /// What is wrong with a recipe's text, and where.
-struct Fault {
+struct RecipeFault {
     at: Option<Range<usize>>,
     what: String,
 }
@@ -102,15 +102,15 @@ impl Recipe {
 }
 
 /// The steps of a recipe's text.
-fn steps(text: &str) -> Result<Vec<Step>, Fault> {
+fn steps(text: &str) -> Result<Vec<Step>, RecipeFault> {
     let mut steps = Vec::new();
     for (key, value) in DeTable::parse(text)?.into_inner() {
         if key.get_ref() != "step" {
-            return Err(Fault::at(&key, format!("unknown field `{}`, expected `step`", key.get_ref())));
+            return Err(RecipeFault::at(&key, format!("unknown field `{}`, expected `step`", key.get_ref())));
         }
         match value.get_ref() {
             DeValue::Array(_) => (),
-            _ => return Err(Fault::at(&value, "steps are a list of tables, each written below a [[step]]")),
+            _ => return Err(RecipeFault::at(&value, "steps are a list of tables, each written below a [[step]]")),
         }
         if let DeValue::Array(list) = value.into_inner() {
             steps.extend(list.into_iter().map(step).collect::<Result<Vec<_>, _>>()?);
@@ -120,14 +120,14 @@ fn steps(text: &str) -> Result<Vec<Step>, Fault> {
 }
 
 /// The step of a table of one key, its kind, to its settings.
-fn step(table: Spanned<DeValue>) -> Result<Step, Fault> {
+fn step(table: Spanned<DeValue>) -> Result<Step, RecipeFault> {
     let names = || KINDS.iter().map(|kind| format!("`{}`", kind.name)).collect::<Vec<_>>().join(" or ");
-    let one = Fault::at(&table, format!("a step is one key, expected {}", names()));
+    let one = RecipeFault::at(&table, format!("a step is one key, expected {}", names()));
     let DeValue::Table(table) = table.into_inner() else { return Err(one) };
     let mut entries = table.into_iter();
     let (Some((key, settings)), None) = (entries.next(), entries.next()) else { return Err(one) };
     match KINDS.iter().find(|kind| kind.name == key.get_ref()) {
-        None => Err(Fault::at(&key, format!("unknown variant `{}`, expected {}", key.get_ref(), names()))),
+        None => Err(RecipeFault::at(&key, format!("unknown variant `{}`, expected {}", key.get_ref(), names()))),
         Some(kind) => Ok((kind.read)(kind.name, ValueDeserializer::from(settings))?),
     }
 }
@@ -146,15 +146,15 @@ fn check_order(steps: &[Step]) -> Result<()> {
     }
 }
 
-impl Fault {
-    fn at<T>(place: &Spanned<T>, what: impl Into<String>) -> Fault {
-        Fault { at: Some(place.span()), what: what.into() }
+impl RecipeFault {
+    fn at<T>(place: &Spanned<T>, what: impl Into<String>) -> RecipeFault {
+        RecipeFault { at: Some(place.span()), what: what.into() }
     }
 }
 
-impl From<toml::de::Error> for Fault {
-    fn from(error: toml::de::Error) -> Fault {
-        Fault { at: error.span(), what: error.message().to_owned() }
+impl From<toml::de::Error> for RecipeFault {
+    fn from(error: toml::de::Error) -> RecipeFault {
+        RecipeFault { at: error.span(), what: error.message().to_owned() }
     }
 }
 

@@ -135,7 +135,7 @@ impl<'w> Source<'w> {
                 "{place}: its weights are quantized already ({quantization}); `bantam export` writes what they stand for"
             );
         }
-        let weights = Safetensors::open(path, &CPU, Precision::AsStored)?.of_family(config.family);
+        let weights = Safetensors::open(path, &CPU, Precision::AsStored)?.of_architecture(config.architecture);
         Source::of_checkpoint(name, &place, weights, config, &Files::of_folder(path)?)
     }
 
@@ -146,7 +146,7 @@ impl<'w> Source<'w> {
     pub fn embedded(files: &Embedded) -> Result<Source<'static>> {
         let weights = Safetensors::embedded(files.name, files.weights, &CPU, Precision::AsStored)?;
         let config = read_config(files.config, files.generation_config, files.name)?;
-        let weights = weights.of_family(config.family);
+        let weights = weights.of_architecture(config.architecture);
         Source::of_checkpoint(files.name, files.name, weights, config, &Files::embedded(files))
     }
 
@@ -283,7 +283,7 @@ impl<'w> Source<'w> {
         let mut contents = Contents::of_config(name, config, vocabulary, &self.file)?;
         // what neither the config nor the tokenizer says stays as the file has it
         let told: HashSet<String> = contents.metadata.iter().map(|(key, _)| key.clone()).collect();
-        let own = format!("{}.", config.family.gguf);
+        let own = format!("{}.", config.architecture.gguf);
         let is_kept = |key: &str| {
             let is_old = key.starts_with(&own) || (changed.is_some() && key.starts_with("tokenizer."));
             !is_old && !told.contains(key)
@@ -337,7 +337,7 @@ impl<'w> Source<'w> {
                 }
             }
         }
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = bantam_core::disk::hex(&hash.finalize());
         Ok(self.digest.get_or_init(|| digest))
     }
 }
@@ -468,14 +468,16 @@ fn refuse_strangers(weights: &Safetensors, config: &Config) -> Result<()> {
         buffers.iter().any(|buffer| name.ends_with(buffer)) || (config.tied && name.ends_with("lm_head.weight"))
     };
     match weights.names().into_iter().find(|name| !known.contains(name) && !derived(name)) {
-        Some(name) => bail!("tensor {name} has no place in a GGUF file of the {} architecture", config.family.gguf),
+        Some(name) => {
+            bail!("tensor {name} has no place in a GGUF file of the {} architecture", config.architecture.gguf)
+        }
         None => Ok(()),
     }
 }
 
-/// The shape that checkpoints store a tensor of the config in: some families' matrices as (in, out).
+/// The shape that checkpoints store a tensor of the config in: some architectures' matrices as (in, out).
 pub(crate) fn shape_in_checkpoint(config: &Config, tensor: &TensorShape) -> Vec<usize> {
-    match tensor.is_matrix() && config.family.is_transposed(&tensor.name) {
+    match tensor.is_matrix() && config.architecture.is_transposed(&tensor.name) {
         true => tensor.shape.iter().rev().copied().collect(),
         false => tensor.shape.clone(),
     }

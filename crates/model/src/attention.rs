@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::architecture::{Over, Projections};
 use super::builder::{Builder, Named};
 use super::config::{Config, Layer};
 use super::error::Result;
-use super::family::{Over, Projections};
 use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::norm::Norm;
 use super::ops::{self, Attend, Pairing, Past, Span};
 
 /// The attention of one layer, with its weights.
-pub struct Attention {
+pub(crate) struct Attention {
     qkv: Qkv,
     output: Linear,
     norms: Option<Norms>,
@@ -40,7 +40,7 @@ struct Norms {
 }
 
 /// What all layers of one pass share.
-pub struct Pass {
+pub(crate) struct Pass {
     /// Which run of tokens follows which, or a cache.
     pub spans: Arc<[Span]>,
     /// For each of the config's ropes cos and sin, (T, rotary dims / 2) each.
@@ -52,12 +52,12 @@ impl Attention {
     ///
     /// # Errors
     /// Where a tensor is missing or has another shape.
-    pub fn new(builder: &Builder) -> Result<Self> {
+    pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let Builder { config, layer, .. } = *builder;
         let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
         let biased = config.biases.qkv;
         let joined = || builder.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
-        let qkv = match config.family.projections {
+        let qkv = match config.architecture.projections {
             Projections::Separate => Qkv::Separate {
                 q: builder.linear(Part::Q, q_dim, dim, biased)?,
                 k: builder.linear(Part::K, kv_dim, dim, biased)?,
@@ -79,7 +79,7 @@ impl Attention {
     }
 
     /// Takes x (T, dim) to (T, dim), and gives the new keys and values, (T, kv_heads, head_dim) each, for the caches.
-    pub fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
+    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
         let tokens = x.dims2()?.0;
         let (q, k, v) = self.project(x, tokens)?;
         let (q, k) = match &self.norms {
@@ -129,7 +129,7 @@ impl Attention {
     }
 
     /// Lists its matrices.
-    pub fn linears(&self) -> Vec<Named<'_>> {
+    pub(crate) fn linears(&self) -> Vec<Named<'_>> {
         let mut all = match &self.qkv {
             Qkv::Separate { q, k, v } => vec![(Part::Q, 0, q), (Part::K, 0, k), (Part::V, 0, v)],
             Qkv::Joined(qkv) | Qkv::JoinedByHead(qkv) => vec![(Part::Qkv, 0, qkv)],
@@ -141,8 +141,8 @@ impl Attention {
 
 impl Norms {
     fn new(builder: &Builder) -> Result<Self> {
-        let Config { heads, kv_heads, head_dim, family, .. } = *builder.config;
-        let over = family.qk_norm_over;
+        let Config { heads, kv_heads, head_dim, architecture, .. } = *builder.config;
+        let over = architecture.qk_norm_over;
         let norm = |part, heads: usize| match over {
             Over::Head => builder.norm(part, head_dim),
             Over::EachHead => builder.norm_each(part, heads, head_dim),

@@ -10,8 +10,8 @@ use super::weights::Weights;
 
 /// The layer being built, and what it is built of.
 #[derive(Clone, Copy)]
-pub struct Builder<'a> {
-    /// The model's config, which has the sizes and the family's names.
+pub(crate) struct Builder<'a> {
+    /// The model's config, which has the sizes and the architecture's names.
     pub config: &'a Config,
     /// Where tensors are asked for by name.
     pub weights: &'a dyn Weights,
@@ -20,16 +20,16 @@ pub struct Builder<'a> {
 }
 
 /// A matrix of the graph and what it is: its part, and its number where there are several.
-pub type Named<'a> = (Part, usize, &'a Linear);
+pub(crate) type Named<'a> = (Part, usize, &'a Linear);
 
 impl Builder<'_> {
     /// Asks for the matrix of a part, (out, inp), with a bias (out) where `biased`.
-    pub fn linear(&self, part: Part, out: usize, inp: usize, biased: bool) -> Result<Linear> {
+    pub(crate) fn linear(&self, part: Part, out: usize, inp: usize, biased: bool) -> Result<Linear> {
         self.nth_linear(part, 0, out, inp, biased)
     }
 
     /// Asks for the matrix of the part's `index`-th expert.
-    pub fn nth_linear(&self, part: Part, index: usize, out: usize, inp: usize, biased: bool) -> Result<Linear> {
+    pub(crate) fn nth_linear(&self, part: Part, index: usize, out: usize, inp: usize, biased: bool) -> Result<Linear> {
         let stem = self.stem(part, index);
         let linear = self.weights.linear(&format!("{stem}.weight"), out, inp)?;
         Ok(match biased {
@@ -39,18 +39,18 @@ impl Builder<'_> {
     }
 
     /// Asks for the norm of a part over the last `size` features.
-    pub fn norm(&self, part: Part, size: usize) -> Result<Norm> {
+    pub(crate) fn norm(&self, part: Part, size: usize) -> Result<Norm> {
         Norm::new(self.config, self.weights, &self.stem(part, 0), size, true)
     }
 
     /// Asks for the norms of `count` heads, each with its own weight and no bias, as one.
-    pub fn norm_each(&self, part: Part, count: usize, size: usize) -> Result<Norm> {
+    pub(crate) fn norm_each(&self, part: Part, count: usize, size: usize) -> Result<Norm> {
         let norm = |head| Norm::new(self.config, self.weights, &self.stem(part, head), size, false);
         Norm::each((0..count).map(norm).collect::<Result<_>>()?)
     }
 
     fn stem(&self, part: Part, index: usize) -> String {
-        let stem = self.config.family.stem(part, self.layer, index);
+        let stem = self.config.architecture.stem(part, self.layer, index);
         stem.expect("a family's row names every part that its graph has")
     }
 }

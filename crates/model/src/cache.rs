@@ -14,7 +14,7 @@ const SMALLEST: usize = 64;
 /// The keys and values of one sequence, for every layer.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    layers: Vec<Option<Rows>>,
+    layers: Vec<Option<LayerRows>>,
     tokens: Vec<u32>,
     /// `Config::rope_regime` of the length its keys were turned for.
     rope_regime: usize,
@@ -26,7 +26,7 @@ pub struct Cache {
 
 /// Keys and values of one layer: (capacity, kv_heads, head_dim) each, of which the first `Cache::len` are filled.
 #[derive(Debug, Clone)]
-struct Rows {
+struct LayerRows {
     k: Tensor,
     v: Tensor,
 }
@@ -111,7 +111,7 @@ impl Cache {
                 Ok(room)
             };
             let old = layer.as_ref();
-            *layer = Some(Rows { k: grown(old.map(|rows| &rows.k))?, v: grown(old.map(|rows| &rows.v))? });
+            *layer = Some(LayerRows { k: grown(old.map(|rows| &rows.k))?, v: grown(old.map(|rows| &rows.v))? });
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Cache {
         self.rope_regime = rope_regime;
     }
 
-    fn rows(&self, layer: usize) -> &Rows {
+    fn rows(&self, layer: usize) -> &LayerRows {
         self.layers[layer].as_ref().expect("forward reserves room in every layer before it reads or writes one")
     }
 }

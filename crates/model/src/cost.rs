@@ -112,7 +112,7 @@ impl Shapes<'_> {
 impl Weights for Shapes<'_> {
     /// One zero, seen everywhere: no memory is taken.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let place = self.config.family.place(name).expect("a graph asks by its family's names");
+        let place = self.config.architecture.place(name).expect("a graph asks by its family's names");
         self.asked.borrow_mut().push(TensorShape { name: name.to_owned(), shape: shape.to_vec(), part: place.part });
         Ok(Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)?)
     }

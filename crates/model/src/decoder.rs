@@ -1,19 +1,19 @@
-//! The one graph: embedding, layers of attention and MLP with norms about them as the family has it, a final norm, a
-//! head. A batch is one ragged row of tokens cut into spans; nothing is padded. It knows tokens and positions, not
-//! text.
+//! The one graph: embedding, layers of attention and MLP with norms about them as the architecture has it, a final
+//! norm, a head. A batch is one ragged row of tokens cut into spans; nothing is padded. It knows tokens and positions,
+//! not text.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+use super::architecture::{Positions, Residual};
 use super::attention::{Attention, Pass};
 use super::builder::{Builder, Named};
 use super::cache::Cache;
 use super::config::{self, Config};
 use super::error::{Error, Result};
 use super::experts::Experts;
-use super::family::{Positions, Residual};
 use super::linear::Linear;
 use super::mlp::Mlp;
 use super::names::Part;
@@ -57,7 +57,7 @@ impl Decoder {
     pub fn new(config: &Config, weights: &dyn Weights) -> Result<Self> {
         let builder = Builder { config, weights, layer: 0 };
         let embedding = builder.linear(Part::Embedding, config.vocab, config.dim, false)?;
-        let learned = config.family.positions == Positions::Learned;
+        let learned = config.architecture.positions == Positions::Learned;
         let positions = || builder.linear(Part::Positions, config.max_positions, config.dim, false);
         Ok(Self {
             positions: learned.then(positions).transpose()?,
@@ -162,7 +162,7 @@ impl Decoder {
     /// embedding.
     pub fn linears(&self) -> Vec<(String, &Linear)> {
         let name = |part: Part, layer: usize, index: usize| {
-            let stem = self.config.family.stem(part, layer, index);
+            let stem = self.config.architecture.stem(part, layer, index);
             format!("{}.weight", stem.expect("a graph has the parts of its row only"))
         };
         let outer = |part, linear| (name(part, 0, 0), linear);
@@ -191,7 +191,7 @@ impl Layer {
     fn new(builder: &Builder) -> Result<Self> {
         let Builder { config, layer, .. } = *builder;
         let norm = |wanted: bool, part| wanted.then(|| builder.norm(part, config.dim)).transpose();
-        let residual = config.family.residual;
+        let residual = config.architecture.residual;
         let before = residual != Residual::PostNorm;
         let after = matches!(residual, Residual::PostNorm | Residual::Sandwich);
         Ok(Self {
@@ -366,7 +366,7 @@ impl Layout {
             first += span.len;
         }
         let most = longest.iter().copied().max().unwrap_or(0);
-        if config.family.positions == Positions::Learned && most > config.max_positions {
+        if config.architecture.positions == Positions::Learned && most > config.max_positions {
             let table = config.max_positions;
             return Err(Error::Request(format!(
                 "a sequence of {most} tokens is longer than the {table} learned positions"

@@ -7,17 +7,17 @@
 
 use candle_core::Tensor;
 
+use super::architecture::Routing;
 use super::builder::{Builder, Named};
 use super::config;
 use super::error::Result;
-use super::family::Routing;
 use super::linear::Linear;
 use super::mlp::{Mlp, Parts};
 use super::names::Part;
 use super::ops::softmax;
 
 /// A layer's router, its experts, and the one shared by all tokens where there is one.
-pub struct Experts {
+pub(crate) struct Experts {
     router: Linear,
     all: Vec<Mlp>,
     shared: Option<Shared>,
@@ -39,7 +39,7 @@ impl Experts {
     ///
     /// # Errors
     /// Where a matrix is missing or has another shape.
-    pub fn new(builder: &Builder, facts: config::Experts) -> Result<Self> {
+    pub(crate) fn new(builder: &Builder, facts: config::Experts) -> Result<Self> {
         let dim = builder.config.dim;
         let shared = |width| {
             let router = builder.linear(Part::SharedRouter, 1, dim, false)?;
@@ -51,13 +51,13 @@ impl Experts {
                 .map(|expert| Mlp::gated(builder, Parts::expert(expert), facts.ffn, false))
                 .collect::<Result<_>>()?,
             shared: facts.shared.map(shared).transpose()?,
-            routing: builder.config.family.routing,
+            routing: builder.config.architecture.routing,
             facts,
         })
     }
 
     /// Takes x (T, dim) to (T, dim).
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let scores = self.router.forward(x)?.to_vec2::<f32>()?;
         let mut by_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); self.all.len()];
         for (token, scores) in (0..).zip(&scores) {
@@ -91,7 +91,7 @@ impl Experts {
     }
 
     /// Its matrices.
-    pub fn linears(&self) -> Vec<Named<'_>> {
+    pub(crate) fn linears(&self) -> Vec<Named<'_>> {
         let mut all = vec![(Part::Router, 0, &self.router)];
         all.extend(self.all.iter().flat_map(Mlp::linears));
         if let Some(Shared { mlp, router }) = &self.shared {

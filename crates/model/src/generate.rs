@@ -9,7 +9,7 @@ use super::cache::Cache;
 use super::error::{Error, Result};
 use super::load::Model;
 use super::ops::Span;
-use super::sample::{Sampler, Sampling};
+use super::sample::{Sampling, SequenceSampler};
 
 /// The most prompt tokens in one pass; a longer prompt continues from its own cache.
 const PASS: usize = 512;
@@ -88,7 +88,7 @@ struct Sequence<'a> {
     pending: Vec<u32>,
     tokens: Vec<u32>,
     prompt: usize,
-    sampler: Sampler<'a>,
+    sampler: SequenceSampler<'a>,
     sampling: &'a Sampling,
     end: Option<End>,
 }
@@ -106,7 +106,7 @@ impl<'a> Sequences<'a> {
                 pending: prompt.to_vec(),
                 tokens: Vec::new(),
                 prompt: prompt.len(),
-                sampler: Sampler::new(sampling),
+                sampler: SequenceSampler::new(sampling),
                 sampling,
                 end: (sampling.max_tokens == 0).then_some(End::Length),
             })

@@ -1,15 +1,18 @@
 //! The `bantam-model` crate: what a language model is, and how to ask it for numbers. A checkpoint (a folder, a GGUF
 //! file, or bytes in the binary) becomes a `Model`: its `Config`, its `Tokenizer` and a `Decoder`. One graph serves all
-//! families; `family` is the table of what differs. It scores and generates; it does not know tasks, metrics or
-//! profiles.
+//! architectures; `architecture` is the json_object of what differs. It scores and generates; it does not know tasks,
+//! metrics or profiles.
 //!
-//! In reading order: `config` and `family` say what is to be built, `checkpoint` and `weights` where its numbers come
-//! from, `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops`, whose
-//! tensors `builder` asks for by name, `cache` is its memory; `load` makes a `Model`, and `generate` and `score` ask
-//! it. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify and
-//! fill masks, `adapter` the LoRA updates, `chat` the chat templates.
+//! In reading order: `config` and `architecture` say what is to be built, `checkpoint` and `weights` where its numbers
+//! come from, `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops`,
+//! whose tensors `builder` asks for by name, `cache` is its memory; `load` makes a `Model`, and `generate` and `score`
+//! ask it. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify
+//! and fill masks, `adapter` the LoRA updates, `chat` the chat templates.
+
+#![warn(missing_docs)]
 
 pub mod adapter;
+pub mod architecture;
 mod attention;
 mod builder;
 mod cache;
@@ -21,9 +24,9 @@ mod decoder;
 pub mod encoder;
 pub mod error;
 mod experts;
-pub mod family;
 mod generate;
 pub mod inspect;
+mod json_object;
 pub mod linear;
 mod load;
 pub mod matmul;
@@ -35,17 +38,16 @@ mod pattern;
 pub mod rope;
 mod sample;
 mod score;
-mod table;
 pub mod tokenizer;
 mod weights;
 
 pub use adapter::{Adaptation, Adapter};
+pub use architecture::Architecture;
 pub use cache::Cache;
 pub use config::Config;
 pub use cost::{Cost, cost};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
-pub use family::Family;
 pub use generate::{End, Generated};
 pub use inspect::{Container, Facts, inspect};
 pub use linear::{InputObserver, Linear};

@@ -172,7 +172,7 @@ pub(super) enum Format<'a> {
 
 impl<'a> Opened<'a> {
     /// Reads the headers and the config of what is at the source.
-    pub fn new(source: Source<'a>) -> Result<Self> {
+    pub(crate) fn new(source: Source<'a>) -> Result<Self> {
         match source {
             Source::Embedded(files) => Self::embedded(files),
             Source::Path(path) if path.is_dir() => Self::folder(path),
@@ -263,7 +263,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Reads its tokenizer.
-    pub fn tokenizer(&self) -> Result<Tokenizer> {
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         match &self.format {
             Format::Gguf(gguf) => Tokenizer::from_gguf(gguf),
             Format::Embedded(files) => self.tokenizer_of(&Files::embedded(files)),
@@ -276,7 +276,7 @@ impl<'a> Opened<'a> {
     }
 
     /// The tokenizer's facts, at less cost than the tokenizer.
-    pub fn summary(&self) -> Result<Summary> {
+    pub(crate) fn summary(&self) -> Result<Summary> {
         let of = |files| Summary::of_files(files, self.config.bos, self.config.eos.first().copied());
         match &self.format {
             Format::Gguf(gguf) => Summary::of_gguf(gguf),
@@ -286,13 +286,13 @@ impl<'a> Opened<'a> {
     }
 
     /// The safetensors of a model that is no GGUF file.
-    pub fn safetensors(&self, device: &Device, precision: Precision) -> Result<Safetensors> {
+    pub(crate) fn safetensors(&self, device: &Device, precision: Precision) -> Result<Safetensors> {
         match &self.format {
             Format::Folder(path) => Safetensors::open(path, device, precision),
             Format::Embedded(files) => Safetensors::embedded(files.name, files.weights, device, precision),
             Format::Gguf(gguf) => Err(Error::broken(gguf.file(), "a GGUF file has no safetensors")),
         }
-        .map(|files| files.of_family(self.config.family))
+        .map(|files| files.of_architecture(self.config.architecture))
     }
 }
 

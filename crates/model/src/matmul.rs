@@ -67,7 +67,9 @@ impl Blocks {
 
 /// A side of a product that is no candle operation: what it is multiplied by.
 pub enum Side<'a> {
+    /// A contiguous f32, f16 or bf16 tensor on the CPU.
     Dense(&'a Tensor),
+    /// Blocks of a ggml type.
     Blocks(&'a Blocks),
 }
 

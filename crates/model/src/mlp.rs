@@ -2,15 +2,15 @@
 
 use candle_core::Tensor;
 
+use super::architecture::MlpKind;
 use super::builder::{Builder, Named};
 use super::error::Result;
-use super::family::MlpKind;
 use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::ops::{self, Activation};
 
 /// The feed-forward part of a layer, or one of its experts, with its weights.
-pub struct Mlp {
+pub(crate) struct Mlp {
     inner: Inner,
     down: Linear,
     activation: Activation,
@@ -30,7 +30,7 @@ enum Inner {
 
 /// Which parts of the layer an MLP's matrices are.
 #[derive(Clone, Copy)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The matrix inside the activation, (ffn, dim).
     pub gate: Part,
     /// The matrix that is multiplied with the gate, (ffn, dim).
@@ -43,22 +43,23 @@ pub struct Parts {
 
 impl Parts {
     /// The parts of a layer's only MLP.
-    pub const DENSE: Self = Self { gate: Part::Gate, up: Part::Up, down: Part::Down, index: 0 };
+    pub(crate) const DENSE: Self = Self { gate: Part::Gate, up: Part::Up, down: Part::Down, index: 0 };
     /// The parts of the expert that every token goes to.
-    pub const SHARED: Self = Self { gate: Part::SharedGate, up: Part::SharedUp, down: Part::SharedDown, index: 0 };
+    pub(crate) const SHARED: Self =
+        Self { gate: Part::SharedGate, up: Part::SharedUp, down: Part::SharedDown, index: 0 };
 
     /// Gives the parts of the expert of this number.
-    pub fn expert(index: usize) -> Self {
+    pub(crate) fn expert(index: usize) -> Self {
         Self { gate: Part::ExpertGate, up: Part::ExpertUp, down: Part::ExpertDown, index }
     }
 }
 
 impl Mlp {
-    /// Builds the layer's dense MLP, of the kind that the family has.
-    pub fn new(builder: &Builder) -> Result<Self> {
+    /// Builds the layer's dense MLP, of the kind that the architecture has.
+    pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let config = builder.config;
         let (dim, ffn, biased) = (config.dim, config.ffn, config.biases.mlp);
-        let inner = match config.family.mlp {
+        let inner = match config.architecture.mlp {
             MlpKind::Gated => return Self::gated(builder, Parts::DENSE, ffn, biased),
             MlpKind::GatedJoined => Inner::Joined(builder.linear(Part::GateUp, 2 * ffn, dim, biased)?),
             MlpKind::Plain => Inner::Plain(builder.linear(Part::Up, ffn, dim, biased)?),
@@ -68,7 +69,7 @@ impl Mlp {
     }
 
     /// Builds one with a gate, `ffn` wide inside: the layer's own, or one of its experts.
-    pub fn gated(builder: &Builder, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
+    pub(crate) fn gated(builder: &Builder, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
         let dim = builder.config.dim;
         let linear = |part, out, inp| builder.nth_linear(part, parts.index, out, inp, biased);
         Ok(Self {
@@ -80,7 +81,7 @@ impl Mlp {
     }
 
     /// Takes x (T, dim) to (T, dim).
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let inner = match &self.inner {
             Inner::Gated { gate, up } => {
                 let [gate, up] = forward_all([gate, up], x)?;
@@ -97,7 +98,7 @@ impl Mlp {
     }
 
     /// Lists its matrices.
-    pub fn linears(&self) -> Vec<Named<'_>> {
+    pub(crate) fn linears(&self) -> Vec<Named<'_>> {
         let Parts { gate: gate_part, up: up_part, down: down_part, index } = self.parts;
         let mut all = match &self.inner {
             Inner::Gated { gate, up } => vec![(gate_part, index, gate), (up_part, index, up)],

@@ -2,8 +2,8 @@
 //! parts (`Part`) and gets the checkpoint's names; a GGUF reader or writer translates those, and asks here where rows
 //! stand in another order. `{l}` stands for a layer's number, `{e}` for an expert's or a head's.
 
+use super::architecture::{Architecture, Projections};
 use super::config::Config;
-use super::family::{Family, Projections};
 
 /// What a tensor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,7 +128,7 @@ const QWEN_EXPERTS: &[Name] = &[
     name(Part::SharedRouter, "model.layers.{l}.mlp.shared_expert_gate", "blk.{l}.ffn_gate_inp_shexp"),
 ];
 
-/// The names of Llama, and of most families since.
+/// The names of Llama, and of most architectures since.
 pub const LLAMA: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, GATED];
 /// The names of Mixtral and PhiMoE: a mixture of experts in every layer.
 pub const MIXTRAL: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, MIXTRAL_EXPERTS];
@@ -239,10 +239,10 @@ impl Part {
     }
 }
 
-impl Family {
+impl Architecture {
     /// Gives the checkpoint's name of a part, without `weight` or `bias`; `index` is an expert's number, or a head's.
     /// `None`
-    /// where the family has no such part.
+    /// where the architecture has no such part.
     pub fn stem(&self, part: Part, layer: usize, index: usize) -> Option<String> {
         let name = self.parts().find(|name| name.part == part)?;
         Some(fill(name.huggingface, layer, index))
@@ -254,7 +254,7 @@ impl Family {
         name.split_at(name.find('.').expect("the decoder's names have a prefix") + 1)
     }
 
-    /// Tells what a checkpoint's tensor is for; `None` where its name is none of the family's.
+    /// Tells what a checkpoint's tensor is for; `None` where its name is none of the architecture's.
     pub fn place<'a>(&self, huggingface: &'a str) -> Option<Place<'a>> {
         self.understand(huggingface, |name| name.huggingface)
     }
@@ -323,8 +323,8 @@ fn number(piece: &str) -> Option<usize> {
     piece.bytes().all(|b| b.is_ascii_digit()).then(|| piece.parse().ok())?
 }
 
-/// Gives the order of rows of a tensor (by its checkpoint name) that a GGUF file of this family stores in another one:
-/// for
+/// Gives the order of rows of a tensor (by its checkpoint name) that a GGUF file of this architecture stores in another
+/// one: for
 /// each row of the GGUF tensor, the row of the checkpoint's tensor that stands there. `None` where the order is the
 /// same.
 ///
@@ -332,17 +332,17 @@ fn number(piece: &str) -> Option<usize> {
 /// side (`permute` in llama.cpp's convert_hf_to_gguf.py). GPT-NeoX's q, k and v of each head stand together in the
 /// checkpoint, and all of q, all of k, all of v in the file.
 pub fn gguf_row_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> {
-    let (family, head_dim) = (config.family, config.head_dim);
+    let (architecture, head_dim) = (config.architecture, config.head_dim);
     let interleaved = |heads: usize| {
         let half = head_dim / 2;
         let row = move |head: usize, pair: usize, side: usize| head * head_dim + side * half + pair;
         let head = move |head: usize| (0..half).flat_map(move |pair| [row(head, pair, 0), row(head, pair, 1)]);
         (0..heads).flat_map(head).collect()
     };
-    match family.place(huggingface)?.part {
-        Part::Q if family.gguf_interleaves_qk => Some(interleaved(config.heads)),
-        Part::K if family.gguf_interleaves_qk => Some(interleaved(config.kv_heads)),
-        Part::Qkv if family.projections == Projections::JoinedByHead => {
+    match architecture.place(huggingface)?.part {
+        Part::Q if architecture.gguf_interleaves_qk => Some(interleaved(config.heads)),
+        Part::K if architecture.gguf_interleaves_qk => Some(interleaved(config.kv_heads)),
+        Part::Qkv if architecture.projections == Projections::JoinedByHead => {
             let rows = |which: usize| {
                 let head = move |head: usize| (0..head_dim).map(move |i| (3 * head + which) * head_dim + i);
                 (0..config.heads).flat_map(head)
@@ -357,8 +357,8 @@ pub fn gguf_row_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> 
 mod tests {
     use super::*;
 
-    fn family(name: &str) -> &'static Family {
-        Family::of_model_type(name).expect(name)
+    fn architecture(name: &str) -> &'static Architecture {
+        Architecture::of_model_type(name).expect(name)
     }
 
     #[test]
@@ -374,8 +374,8 @@ mod tests {
             ("gpt_neox", "gpt_neox.layers.1.attention.query_key_value.weight", "blk.1.attn_qkv.weight"),
             ("mixtral", "model.layers.2.block_sparse_moe.experts.0.w3.weight", "blk.2.ffn_up_exps.weight"),
         ] {
-            assert_eq!(family(of).to_gguf(huggingface).as_deref(), Some(gguf));
-            assert_eq!(family(of).to_huggingface(gguf).as_deref(), Some(huggingface));
+            assert_eq!(architecture(of).to_gguf(huggingface).as_deref(), Some(gguf));
+            assert_eq!(architecture(of).to_huggingface(gguf).as_deref(), Some(huggingface));
         }
     }
 
@@ -383,8 +383,8 @@ mod tests {
     fn experts_share_a_gguf_name_and_keep_their_number() {
         let expert = "model.layers.2.mlp.experts.57.down_proj.weight";
         let place = Place { part: Part::ExpertDown, layer: 2, index: 57, last: "weight" };
-        assert_eq!(family("qwen3_moe").place(expert), Some(place));
-        assert_eq!(family("qwen3_moe").to_gguf(expert).as_deref(), Some("blk.2.ffn_down_exps.weight"));
+        assert_eq!(architecture("qwen3_moe").place(expert), Some(place));
+        assert_eq!(architecture("qwen3_moe").to_gguf(expert).as_deref(), Some("blk.2.ffn_down_exps.weight"));
     }
 
     #[test]
@@ -399,8 +399,8 @@ mod tests {
             "model.layers.0.mlp.up_proj.scale",
         ];
         for name in unknown {
-            assert_eq!(family("llama").to_gguf(name), None, "{name}");
+            assert_eq!(architecture("llama").to_gguf(name), None, "{name}");
         }
-        assert_eq!(family("llama").to_huggingface("blk.0.attn_qkv.weight"), None);
+        assert_eq!(architecture("llama").to_huggingface("blk.0.attn_qkv.weight"), None);
     }
 }

@@ -1,15 +1,15 @@
-//! A norm with its weights, of any of the kinds the families use. The arithmetic is in `ops`.
+//! A norm with its weights, of any of the kinds the architectures use. The arithmetic is in `ops`.
 
 use candle_core::Tensor;
 
+use super::architecture::NormKind;
 use super::config::Config;
 use super::error::Result;
-use super::family::NormKind;
 use super::ops;
 use super::weights::Weights;
 
 /// A norm with its weight, and a bias where a layer norm has one.
-pub struct Norm {
+pub(crate) struct Norm {
     weight: Tensor,
     bias: Option<Tensor>,
     kind: NormKind,
@@ -20,8 +20,8 @@ impl Norm {
     /// Asks for the norm under `stem`, such as `model.layers.0.input_layernorm`, over the last `size` features; a layer
     /// norm
     /// has a bias unless `biased` says no.
-    pub fn new(config: &Config, weights: &dyn Weights, stem: &str, size: usize, biased: bool) -> Result<Self> {
-        let kind = config.family.norm;
+    pub(crate) fn new(config: &Config, weights: &dyn Weights, stem: &str, size: usize, biased: bool) -> Result<Self> {
+        let kind = config.architecture.norm;
         let bias = (kind == NormKind::Layer && biased).then(|| weights.tensor(&format!("{stem}.bias"), &[size]));
         Ok(Self {
             weight: weights.tensor(&format!("{stem}.weight"), &[size])?,
@@ -34,14 +34,14 @@ impl Norm {
     /// Joins the norms of several heads into one: x (.., heads, size) is normed head by head, each with its own weight.
     /// Only
     /// layer norms without bias come so.
-    pub fn each(norms: Vec<Self>) -> Result<Self> {
+    pub(crate) fn each(norms: Vec<Self>) -> Result<Self> {
         let weights: Vec<&Tensor> = norms.iter().map(|norm| &norm.weight).collect();
         let (kind, eps) = (norms[0].kind, norms[0].eps);
         Ok(Self { weight: Tensor::stack(&weights, 0)?, bias: None, kind, eps })
     }
 
     /// Norms x (.., size), or (.., heads, size) where each head has its own weight.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if self.weight.rank() == 2 {
             let ones = Tensor::ones(self.weight.dim(1)?, self.weight.dtype(), self.weight.device())?;
             return Ok(ops::layer_norm(x, &ones, None, self.eps)?.broadcast_mul(&self.weight)?);

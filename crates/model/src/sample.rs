@@ -35,19 +35,19 @@ impl Sampling {
 
 /// The drawing of one sequence.
 #[derive(Debug)]
-pub(super) struct Sampler<'a> {
+pub(super) struct SequenceSampler<'a> {
     sampling: &'a Sampling,
     rng: ChaCha8Rng,
 }
 
-impl<'a> Sampler<'a> {
+impl<'a> SequenceSampler<'a> {
     /// Begins a sequence with the generator at its seed.
-    pub fn new(sampling: &'a Sampling) -> Self {
+    pub(crate) fn new(sampling: &'a Sampling) -> Self {
         Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
     }
 
     /// Draws the next token. Fails where the largest logit is not finite.
-    pub fn next(&mut self, logits: &[f32]) -> Result<u32> {
+    pub(crate) fn next(&mut self, logits: &[f32]) -> Result<u32> {
         let best = argmax(logits);
         if !logits.get(best as usize).is_some_and(|logit| logit.is_finite()) {
             return Err(Error::Request("the model's logits are not finite; its weights may be damaged".into()));
@@ -103,7 +103,7 @@ mod tests {
     const LOGITS: [f32; 5] = [1.0, 3.0, 2.0, 3.0, -1.0];
 
     fn drawn(sampling: Sampling) -> Vec<u32> {
-        let mut sampler = Sampler::new(&sampling);
+        let mut sampler = SequenceSampler::new(&sampling);
         (0..2000).map(|_| sampler.next(&LOGITS).expect("finite")).collect()
     }
 
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn damaged_logits_are_refused() {
         let sampling = Sampling::greedy(1);
-        let mut sampler = Sampler::new(&sampling);
+        let mut sampler = SequenceSampler::new(&sampling);
         assert!(sampler.next(&[f32::NAN, f32::NAN]).is_err());
         assert!(sampler.next(&[]).is_err());
         assert_eq!(sampler.next(&[f32::NAN, 1.0]).expect("one is finite"), 1);

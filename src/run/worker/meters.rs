@@ -1,4 +1,5 @@
-//! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live picture.
+//! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live
+//! picture.
 
 use super::Replies;
 use crate::run::protocol::Reply;
@@ -7,7 +8,7 @@ use bantam_core::record::{Conditions, PhaseEnergy, Reading, SpeedSample, Warning
 use bantam_core::unit::Watts;
 use bantam_host::card::{Card, Counters, Roots, memory};
 use bantam_host::meter::energy::{Baseline, Span};
-use bantam_host::meter::estimate::Estimate;
+use bantam_host::meter::estimate::EstimatedMeter;
 use bantam_host::meter::sampler::{Ledger, Mark, Sampler, TICK};
 use bantam_host::meter::{self, Device, Monotonic, Places};
 use bantam_host::speed::Phases;
@@ -26,18 +27,18 @@ const BUSY: Duration = Duration::from_millis(50);
 const TELLING: Duration = Duration::from_millis(500);
 
 /// The kernel's counters since the timing began; a score does not mind what a timing does.
-pub struct ActivityWatch {
+pub(super) struct ActivityWatch {
     counters: Counters,
     since: Instant,
 }
 
 impl ActivityWatch {
-    pub fn begin() -> ActivityWatch {
+    pub(super) fn begin() -> ActivityWatch {
         ActivityWatch { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
     }
 
     /// What makes the numbers in between doubtful.
-    pub fn end(self) -> Vec<Warning> {
+    pub(super) fn end(self) -> Vec<Warning> {
         if self.since.elapsed() < TELLING {
             return Vec::new();
         }
@@ -48,15 +49,11 @@ impl ActivityWatch {
 
 /// This process and the session, which stores and shows meanwhile: neither is foreign.
 fn own() -> Vec<u32> {
-    #[cfg(unix)]
-    let parent = Some(std::os::unix::process::parent_id());
-    #[cfg(not(unix))]
-    let parent = None;
-    std::iter::once(std::process::id()).chain(parent).collect()
+    vec![std::process::id(), std::os::unix::process::parent_id()]
 }
 
 /// The meters of a speed trial, or the reason why there is none.
-pub struct Energy {
+pub(super) struct Energy {
     meters: Result<Metered, String>,
 }
 
@@ -70,16 +67,16 @@ struct Metered {
 
 impl Energy {
     /// Finds the meters, has them prove themselves and watches the idle machine.
-    pub fn begin(conditions: &Conditions) -> Energy {
+    pub(super) fn begin(conditions: &Conditions) -> Energy {
         Energy { meters: find(conditions).map(|sampler| Metered::new(sampler, conditions)) }
     }
 
-    pub fn sampler(&self) -> Option<Arc<Sampler>> {
+    pub(super) fn sampler(&self) -> Option<Arc<Sampler>> {
         self.meters.as_ref().ok().map(|m| m.sampler.clone())
     }
 
     /// Joules above idle from the first repeat to the last, and what makes them doubtful.
-    pub fn end(self, conditions: &Conditions) -> (Reading, Vec<Warning>) {
+    pub(super) fn end(self, conditions: &Conditions) -> (Reading, Vec<Warning>) {
         let metered = match self.meters {
             Ok(metered) => metered,
             Err(reason) => return (Reading::Missing { reason }, Vec::new()),
@@ -126,26 +123,16 @@ fn find(conditions: &Conditions) -> Result<Sampler, String> {
 }
 
 /// A guess from CPU seconds, where the processor's TDP is given and its CPUs can be counted.
-fn estimate(tdp: f64) -> Option<Estimate> {
+fn estimate(tdp: f64) -> Option<EstimatedMeter> {
     let cpus = Card::here().cpu.logical.known().copied()?;
-    Some(Estimate::new(Watts(tdp), cpus, Box::new(cpu_time)))
+    Some(EstimatedMeter::new(Watts(tdp), cpus, Box::new(cpu_time)))
 }
 
 /// CPU time of all threads of this process, to the nanosecond: /proc tells hundredths of a second, which are too coarse
 /// for a phase.
-#[cfg(unix)]
 fn cpu_time() -> std::io::Result<Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec of our own, which the call fills in.
-    match unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) } {
-        0 => Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32)),
-        _ => Err(std::io::Error::last_os_error()),
-    }
-}
-
-#[cfg(not(unix))]
-fn cpu_time() -> std::io::Result<Duration> {
-    Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))
 }
 
 /// Watches the meters while this process does nothing.
@@ -178,14 +165,14 @@ impl Phases for Energy {
 }
 
 /// Tells the live picture several times a second, from a thread of its own, until dropped.
-pub struct Pulses {
+pub(super) struct Pulses {
     tokens: Arc<AtomicU64>,
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Pulses {
-    pub fn start(replies: &Replies, sampler: Option<Arc<Sampler>>) -> Pulses {
+    pub(super) fn start(replies: &Replies, sampler: Option<Arc<Sampler>>) -> Pulses {
         let tokens = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = mpsc::channel::<()>();
         let (replies, counted) = (replies.clone(), tokens.clone());
@@ -206,7 +193,7 @@ impl Pulses {
     }
 
     /// So many more tokens were computed.
-    pub fn count(&self, tokens: usize) {
+    pub(super) fn count(&self, tokens: usize) {
         self.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
     }
 }

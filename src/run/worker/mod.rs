@@ -1,9 +1,9 @@
 //! The worker: a process that does one request after the other, measurements of one model without loading it again. It
 //! loads, warms up, measures and says each result as soon as it is there; it stores nothing.
 //!
-//! Its stdin stays open while somebody wants it: when it ends, the session is gone or has enough, and the worker leaves.
-//! Its stdout is the protocol's; everything else that is said goes to stderr. After a failure it leaves, too, so that
-//! nothing of what failed is there for the next trial.
+//! Its stdin stays open while somebody wants it: when it ends, the session is gone or has enough, and the worker
+//! leaves. Its stdout is the protocol's; everything else that is said goes to stderr. After a failure it leaves, too,
+//! so that nothing of what failed is there for the next trial.
 
 mod meters;
 mod prepare;
@@ -11,10 +11,11 @@ mod speed;
 mod task;
 
 use crate::library::models::{self, Loaded};
-use crate::run::protocol::{self, Load, Measure, Reply, Request, Summary};
+use crate::run::protocol::{self, Load, Measure, Reply, Request, TrialSummary};
 use anyhow::{Context, Result, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{Ask, Failure, Figure, Id, Place, Provenance, Reading, Warning, WarningKind};
+use bantam_core::sync::lock;
 use bantam_core::unit::{Seconds, Unit};
 use bantam_host::card::{Roots, memory};
 use bantam_model::LoadOptions;
@@ -22,7 +23,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long the work may take to notice that it is not wanted any more.
@@ -98,7 +99,7 @@ impl Replies {
 
     /// Says it; where nobody listens any more there is nothing left to work for.
     fn say(&self, reply: &Reply) {
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = lock(&self.0);
         if protocol::write(&mut *out, reply).is_err() {
             std::process::exit(1);
         }
@@ -139,7 +140,7 @@ struct ModelSource {
 }
 
 impl Bench {
-    fn measure(&mut self, request: &Measure, cancel: &Cancel, replies: &Replies) -> Result<Summary, Failure> {
+    fn measure(&mut self, request: &Measure, cancel: &Cancel, replies: &Replies) -> Result<TrialSummary, Failure> {
         self.start_threads(request)?;
         let error = |error| Failure::Error { message: sentence(&error) };
         let (resident, load) = self.load(request).map_err(error)?;
@@ -150,8 +151,8 @@ impl Bench {
         };
         let Measured { energy, ceiling, mut warnings } = measured.map_err(error)?;
         warnings.extend(widened(&resident.model));
-        Ok(Summary {
-            peak_memory: resident.peak_since(&load, request.lanes),
+        Ok(TrialSummary {
+            peak_memory: resident.peak_since(&load, request.parallel_batches),
             energy,
             disk: disk(request),
             ceiling,
@@ -223,7 +224,7 @@ impl Resident {
 
     /// The most that a process holds which loads the model and does this trial with it. A worker that had the model
     /// already set its mark back before the trial; the mark of loading counts for it, too.
-    fn peak_since(&self, load: &Load, lanes: usize) -> Reading {
+    fn peak_since(&self, load: &Load, parallel_batches: usize) -> Reading {
         let mut peak = match memory::own_peak(&Roots::default()) {
             Reading::Known(peak) => peak,
             missing => return missing,
@@ -232,8 +233,8 @@ impl Resident {
             peak.value = peak.value.max(loading.value);
             peak.how += ", reset before the trial; not less than while loading";
         }
-        if lanes > 1 {
-            peak.how += &format!(", with {lanes} batches of items at a time");
+        if parallel_batches > 1 {
+            peak.how += &format!(", with {parallel_batches} batches of items at a time");
         }
         Reading::Known(peak)
     }

@@ -13,7 +13,7 @@ use std::path::Path;
 /// Progress is said in steps of this share.
 const STEP: f64 = 0.01;
 
-pub fn prepare(variant: &Variant, artifacts: &Path, cancel: &Cancel, replies: &Replies) -> Reply {
+pub(super) fn prepare(variant: &Variant, artifacts: &Path, cancel: &Cancel, replies: &Replies) -> Reply {
     match make(variant, artifacts, cancel, replies) {
         Ok(prepared) => Reply::Prepared(prepared),
         Err(error) => Reply::Failed(Failure::Compress { message: sentence(&error) }),

@@ -13,7 +13,7 @@ use bantam_host::speed::{Protocol, Timed};
 use bantam_model::encoder::{Encoder, Input};
 use bantam_model::{self as model, Cache, Model, Span};
 
-pub fn measure(
+pub(super) fn measure(
     request: &Measure,
     shape: Shape,
     model: &Loaded,

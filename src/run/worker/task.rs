@@ -14,7 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, replies: &Replies) -> Result<Measured> {
+pub(super) fn ask(
+    request: &Measure,
+    asked: &TaskRef,
+    model: &Loaded,
+    cancel: &Cancel,
+    replies: &Replies,
+) -> Result<Measured> {
     let task = find(request, asked)?;
     let pulses = Pulses::start(replies, None);
     let skip = skip(request, &task);
@@ -29,7 +35,7 @@ pub fn ask(request: &Measure, asked: &TaskRef, model: &Loaded, cancel: &Cancel, 
             }
         }
     };
-    let batches = if request.lanes > 1 { eval::batches_of(&task, &skip) } else { None };
+    let batches = if request.parallel_batches > 1 { eval::batches_of(&task, &skip) } else { None };
     let done = match batches {
         Some(batches) => Lanes { request, task: &task, model, batches, cancel }.ask(&mut on_item)?,
         None => eval::ask(&task, answerer(request, model).as_mut(), &skip, cancel, &mut on_item)?,
@@ -73,7 +79,7 @@ impl Lanes<'_> {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let (send, answered) = channel();
-            for _ in 0..self.request.lanes.min(self.batches.len()) {
+            for _ in 0..self.request.parallel_batches.min(self.batches.len()) {
                 let (send, next) = (send.clone(), &next);
                 scope.spawn(move || self.work(next, &send));
             }

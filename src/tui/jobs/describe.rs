@@ -27,7 +27,7 @@ pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
         done: plan.done.iter().cloned().collect(),
         host: plan.host.words.clone(),
         energy: energy(whole),
-        warnings: plan.host.doubts.iter().map(|w| w.text.clone()).collect(),
+        warnings: plan.host.warnings.iter().map(|w| w.text.clone()).collect(),
         profile,
     }
 }
@@ -55,8 +55,8 @@ fn model_entry(typed: &str, recipes: &[RecipeRef]) -> ModelEntry {
 fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     let found = models::find(typed)?;
     let facts = match models::inspect(&found.place)? {
-        models::Facts::Decoder(facts) => facts,
-        models::Facts::Encoder(facts) => return Ok(encoder_info(&facts)),
+        models::ModelFacts::Decoder(facts) => facts,
+        models::ModelFacts::Encoder(facts) => return Ok(encoder_info(&facts)),
     };
     let source = models::source(&found.name, &found.place);
     let (config, cost) = (&facts.config, &facts.cost);
@@ -78,7 +78,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     };
     let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
     Ok(ModelInfo {
-        architecture: config.family.architecture().into(),
+        architecture: config.architecture.class().into(),
         parameters: facts.parameters(),
         layers: config.layers.len(),
         hidden: config.dim,
@@ -100,7 +100,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
 fn encoder_info(facts: &encoder::Facts) -> ModelInfo {
     let (config, stored) = (&facts.config, Bytes(facts.bytes));
     ModelInfo {
-        architecture: config.architecture.into(),
+        architecture: config.class.into(),
         parameters: facts.parameters(),
         layers: config.layers,
         hidden: config.dim,

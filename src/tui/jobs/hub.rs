@@ -68,8 +68,8 @@ impl HubJobs {
 
     pub(super) fn model_info(&mut self, id: String, say: Say) {
         self.infos.ask(MOMENT, move |cancel| {
-            let read = hub(cancel).and_then(|hub| Ok(hub.sheet(&Name::parse(&id)?)?));
-            let read = read.map(|sheet| fit::appraise(sheet, None));
+            let read = hub(cancel).and_then(|hub| Ok(hub.model_info(&Name::parse(&id)?)?));
+            let read = read.map(|model_info| fit::estimate(model_info, None));
             if !cancel.is_cancelled() {
                 say.say(Message::ModelInfo(id, Box::new(read.map_err(|e| crate::show::sentence(&e)))));
             }

@@ -15,6 +15,7 @@ use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
 use bantam_core::profile::{Profile, RecipeRef};
 use bantam_core::record::Row;
+use bantam_core::sync::lock;
 use bantam_verdict::recommend::advice::words::words;
 use bantam_verdict::recommend::advise;
 use bantam_verdict::report;
@@ -153,11 +154,6 @@ fn tell(say: &Say, ended: Done, done: &Mutex<Option<Done>>) {
     say.say(Message::Results(Box::new(describe::results(&ended.rows, &ended.advice))));
     say.say(Message::Advised(Box::new(words(&ended.advice))));
     *lock(done) = Some(ended);
-}
-
-/// A poisoned lock holds what was there before the panic, which is still true.
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A panic of a job is an error of the job, not the end of the workbench.

@@ -7,7 +7,7 @@ use super::size::Size;
 use super::tokenizer;
 use anyhow::{Context, Result, anyhow};
 use bantam_core::cancel::Cancel;
-use bantam_lab::train::{AdamW, Plan, Progress, Trainer, Vars, next_token};
+use bantam_lab::train::{AdamW, Trainer, TrainingPlan, TrainingProgress, Vars, next_token};
 use bantam_model::{Config, Decoder};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokenizers::Tokenizer;
 
 /// The seed of everything: corpus, tokenizer, first weights.
-pub const SEED: u64 = 1;
+pub(crate) const SEED: u64 = 1;
 
 /// Tokens a step reads. On the corpus 2048 beats 4096 at the same number of tokens.
 const BATCH: usize = 2048;
 
 /// What to build, and where.
 #[derive(Clone, Debug)]
-pub struct Build {
+pub(crate) struct Build {
     /// Where the finished folders go, one a size.
     pub out: PathBuf,
     /// Where checkpoints are kept meanwhile.
@@ -37,7 +37,7 @@ pub struct Build {
 }
 
 /// Builds it. Returns whether all is finished; when cancelled it is not, and the next call goes on.
-pub fn build(build: &Build, cancel: &Cancel, say: &mut dyn FnMut(&Size, &Progress)) -> Result<bool> {
+pub(crate) fn build(build: &Build, cancel: &Cancel, say: &mut dyn FnMut(&Size, &TrainingProgress)) -> Result<bool> {
     fs::create_dir_all(&build.work).with_context(|| format!("{}: cannot be made", build.work.display()))?;
     let tokenizer = learned_tokenizer(&build.work.join("tokenizer.json"))?;
     for size in &build.sizes {
@@ -64,13 +64,13 @@ fn build_size(
     size: &Size,
     tokenizer: &Tokenizer,
     cancel: &Cancel,
-    say: &mut dyn FnMut(&Progress),
+    say: &mut dyn FnMut(&TrainingProgress),
 ) -> Result<bool> {
     let config = Config::from_json(size.config().to_string().as_bytes(), size.name)?;
     let vars = Vars::new(SEED, size.layers);
     let decoder = Decoder::new(&config, &vars)?;
     let reader = Reader { tokenizer: tokenizer.clone(), seed: SEED };
-    let plan = Plan {
+    let plan = TrainingPlan {
         schedule: size.schedule(build.tokens),
         optimizer: AdamW::default(),
         batch: BATCH,

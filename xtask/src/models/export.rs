@@ -4,6 +4,7 @@
 use super::size::{MAX_POSITIONS, Size};
 use super::tokenizer::Special;
 use anyhow::{Context, Result, anyhow};
+use bantam_core::disk;
 use bantam_lab::train::Vars;
 use half::bf16;
 use safetensors::tensor::{Dtype, TensorView};
@@ -20,7 +21,7 @@ const CHAT_TEMPLATE: &str = "{% for message in messages %}\
 {% if add_generation_prompt %}A:{% endif %}";
 
 /// Writes the folder, each file to a temporary name first.
-pub fn write(folder: &Path, size: &Size, tokenizer: &Tokenizer, vars: &Vars) -> Result<()> {
+pub(super) fn write(folder: &Path, size: &Size, tokenizer: &Tokenizer, vars: &Vars) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let tokenizer = tokenizer.to_string(true).map_err(|error| anyhow!("the tokenizer was not written: {error}"))?;
     let files: [(&str, Vec<u8>); 5] = [
@@ -31,10 +32,8 @@ pub fn write(folder: &Path, size: &Size, tokenizer: &Tokenizer, vars: &Vars) -> 
         ("model.safetensors", weights(vars)?),
     ];
     for (name, data) in files {
-        let (unfinished, finished) = (folder.join(format!("{name}.unfinished")), folder.join(name));
-        fs::write(&unfinished, data)
-            .and_then(|()| fs::rename(&unfinished, &finished))
-            .with_context(|| format!("{}: cannot be written", finished.display()))?;
+        let file = folder.join(name);
+        disk::write(&file, &data).with_context(|| format!("{}: cannot be written", file.display()))?;
     }
     Ok(())
 }

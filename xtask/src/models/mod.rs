@@ -1,15 +1,15 @@
 //! The bundled family: small real models that bantam trains itself. Here is the text they learn from, their sizes, their tokenizer, how they are built, and the files.
 //! It measures nothing: what they can do is in models/README.md.
 
-pub mod build;
-pub mod corpus;
+pub(crate) mod build;
+pub(crate) mod corpus;
 mod export;
 mod reader;
 mod size;
 mod tokenizer;
 
-pub use build::{Build, build};
-pub use size::{SIZES, Size};
+pub(crate) use build::{Build, build};
+pub(crate) use size::{SIZES, Size};
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 const BEGIN_ONE_IN: u64 = 4;
 
 /// The endless corpus of a seed, read through a tokenizer.
-pub struct Reader {
+pub(super) struct Reader {
     pub tokenizer: Tokenizer,
     pub seed: u64,
 }

@@ -4,13 +4,13 @@ use bantam_lab::train::Schedule;
 use serde_json::{Value, json};
 
 /// Tokens in the vocabulary, the special ones included.
-pub const VOCAB: usize = 1024;
+pub(super) const VOCAB: usize = 1024;
 /// The longest sequence the models are made for, in tokens.
-pub const MAX_POSITIONS: usize = 1024;
+pub(super) const MAX_POSITIONS: usize = 1024;
 
 /// One member of the family.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Size {
+pub(crate) struct Size {
     pub name: &'static str,
     pub hidden: usize,
     pub layers: usize,
@@ -25,7 +25,7 @@ pub struct Size {
 
 /// The family, smallest first.
 #[rustfmt::skip]
-pub const SIZES: [Size; 3] = [
+pub(crate) const SIZES: [Size; 3] = [
     Size { name: "bantam-s", hidden: 128, layers: 2, heads: 4, kv_heads: 2, intermediate: 256, tokens: 16_000_000, peak: 4e-3 },
     Size { name: "bantam-m", hidden: 256, layers: 2, heads: 4, kv_heads: 2, intermediate: 256, tokens: 16_000_000, peak: 3e-3 },
     Size { name: "bantam-l", hidden: 256, layers: 4, heads: 4, kv_heads: 2, intermediate: 512, tokens: 20_000_000, peak: 2e-3 },
@@ -33,12 +33,12 @@ pub const SIZES: [Size; 3] = [
 
 impl Size {
     /// The member of that name.
-    pub fn named(name: &str) -> Option<&'static Size> {
+    pub(crate) fn named(name: &str) -> Option<&'static Size> {
         SIZES.iter().find(|size| size.name == name)
     }
 
     /// Its config.json.
-    pub fn config(&self) -> Value {
+    pub(crate) fn config(&self) -> Value {
         json!({
             "architectures": ["LlamaForCausalLM"],
             "model_type": "llama",
@@ -68,7 +68,7 @@ impl Size {
     }
 
     /// Its learning rate over its tokens, or over so many instead.
-    pub fn schedule(&self, tokens: Option<u64>) -> Schedule {
+    pub(crate) fn schedule(&self, tokens: Option<u64>) -> Schedule {
         let total = tokens.unwrap_or(self.tokens);
         Schedule { peak: self.peak, floor: 0.02, warmup: total / 40, total }
     }

@@ -14,20 +14,20 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
 
 /// Documents it is learned from: enough that no word of the corpus is rare.
-pub const DOCUMENTS: usize = 20_000;
+pub(super) const DOCUMENTS: usize = 20_000;
 
 /// The tokens that are not text, in the order of their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Special {
+pub(super) enum Special {
     Begin,
     End,
     Pad,
 }
 
 impl Special {
-    pub const ALL: [Special; 3] = [Special::Begin, Special::End, Special::Pad];
+    pub(super) const ALL: [Special; 3] = [Special::Begin, Special::End, Special::Pad];
 
-    pub fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Special::Begin => "<s>",
             Special::End => "</s>",
@@ -35,13 +35,13 @@ impl Special {
         }
     }
 
-    pub fn id(self) -> u32 {
+    pub(super) fn id(self) -> u32 {
         self as u32
     }
 }
 
 /// Learns the vocabulary from the first so many documents of the corpus of `seed`, always the same from the same.
-pub fn learn(seed: u64, documents: usize) -> Result<Tokenizer> {
+pub(super) fn learn(seed: u64, documents: usize) -> Result<Tokenizer> {
     let byte_level = ByteLevel::new(false, true, true);
     let mut tokenizer = Tokenizer::new(BPE::default());
     tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![Digits::new(true).into(), byte_level.into()])));

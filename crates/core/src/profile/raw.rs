@@ -128,7 +128,7 @@ impl Raw {
     }
 
     /// Paths are relative to the file that names them: makes those that exist below `folder` independent of it.
-    pub fn settle(&mut self, folder: &Path) {
+    pub fn resolve_paths(&mut self, folder: &Path) {
         for list in [&mut self.models, &mut self.recipes, &mut self.suites].into_iter().flatten() {
             for name in list {
                 let path = folder.join(&*name);

@@ -30,7 +30,7 @@ impl Profile {
     fn layers(file: &Path, above: &mut Vec<PathBuf>) -> Result<Raw, Error> {
         let text = std::fs::read_to_string(file).map_err(|source| Error::Unreadable { file: file.into(), source })?;
         let mut raw = Raw::parse(&text, file)?;
-        raw.settle(file.parent().unwrap_or(Path::new("")));
+        raw.resolve_paths(file.parent().unwrap_or(Path::new("")));
         let Some(parent) = &raw.extends else { return Ok(raw) };
         let parent = file.parent().unwrap_or(Path::new("")).join(parent);
         above.push(file.canonicalize().unwrap_or_else(|_| file.into()));

@@ -21,12 +21,12 @@ pub struct Bootstrap {
     /// Confidence level of the intervals.
     pub level: Level,
     /// How intervals are read off the replicates.
-    pub kind: Kind,
+    pub kind: IntervalKind,
 }
 
 /// How an interval is read off the bootstrap replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum IntervalKind {
     /// The plain percentiles of the replicates.
     Percentile,
     /// Percentiles shifted for bias and skew: Efron, "Better Bootstrap Confidence Intervals", 1987.
@@ -106,7 +106,7 @@ impl Bootstrap {
     /// Makes BCa at 95% with 5000 resamples: its ends then move by less than a tenth of the half-width from seed to
     /// seed.
     pub fn new(seed: u64) -> Bootstrap {
-        Bootstrap { resamples: 5000, seed, level: Level::P95, kind: Kind::Bca }
+        Bootstrap { resamples: 5000, seed, level: Level::P95, kind: IntervalKind::Bca }
     }
 
     /// Estimates the mean of a sample with its interval.
@@ -189,8 +189,8 @@ impl Bootstrap {
         sample::check_finite(&values)?;
         values.sort_by(f64::total_cmp);
         let (bias, acceleration) = match self.kind {
-            Kind::Percentile => (0.0, 0.0),
-            Kind::Bca => (bias(&values, estimate), acceleration(groups, &whole, of)?),
+            IntervalKind::Percentile => (0.0, 0.0),
+            IntervalKind::Bca => (bias(&values, estimate), acceleration(groups, &whole, of)?),
         };
         Ok(Replicates { estimate, sorted: values, bias, acceleration, kind: self.kind })
     }
@@ -265,7 +265,7 @@ pub struct Replicates {
     sorted: Vec<f64>,
     bias: f64,
     acceleration: f64,
-    kind: Kind,
+    kind: IntervalKind,
 }
 
 impl Replicates {
@@ -284,8 +284,8 @@ impl Replicates {
     /// Gives the interval at a confidence level, widened where needed to hold the estimate.
     pub fn interval(&self, level: Level) -> Interval {
         let method = match self.kind {
-            Kind::Percentile => Method::BootstrapPercentile,
-            Kind::Bca => Method::BootstrapBca,
+            IntervalKind::Percentile => Method::BootstrapPercentile,
+            IntervalKind::Bca => Method::BootstrapBca,
         };
         let end = |z: f64| percentile::of_sorted(&self.sorted, 100.0 * self.share_for(z));
         Interval { low: end(-level.z()), high: end(level.z()), level, method }.holding(self.estimate)
@@ -349,7 +349,7 @@ mod tests {
             assert!((got.interval.low - low).abs() < 0.03 && (got.interval.high - high).abs() < 0.05, "{got:?}");
         };
         let bca = Bootstrap { resamples: 20_000, ..Bootstrap::new(1) };
-        let percentile = Bootstrap { kind: Kind::Percentile, ..bca };
+        let percentile = Bootstrap { kind: IntervalKind::Percentile, ..bca };
         near(percentile.mean(&skewed()).unwrap(), 1.1975, 0.695, 1.82);
         near(bca.mean(&skewed()).unwrap(), 1.1975, 0.77, 1.9925);
         near(percentile.median(&skewed()).unwrap(), 0.75, 0.425, 1.2);
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn a_test_and_its_interval_agree() {
         let x = skewed();
-        for kind in [Kind::Percentile, Kind::Bca] {
+        for kind in [IntervalKind::Percentile, IntervalKind::Bca] {
             let boot = Bootstrap { kind, ..Bootstrap::new(3) };
             let replicates = boot.replicates(&Clusters::each(20).unwrap(), |items| mean_of(x.values(), items)).unwrap();
             let interval = replicates.interval(Level::P95);

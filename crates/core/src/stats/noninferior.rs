@@ -163,7 +163,7 @@ fn judge_scores(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Jud
     if clusters < FEWEST_CLUSTERS {
         return Err(StatsError::TooFew { have: clusters, need: FEWEST_CLUSTERS });
     }
-    let by_cluster = tally(pairs);
+    let by_cluster = count_differences(pairs);
     if by_cluster.flips() < FEWEST_DIFFERING {
         return judge_rare_differences(pairs, &by_cluster, margin, bootstrap);
     }
@@ -217,8 +217,8 @@ fn judge_rare_differences(
     Ok(seen.judged(|from| power::more_items(by_cluster, from / span, bootstrap.level).times(items_per_cluster)))
 }
 
-/// Clusters by whether the candidate scored higher (gained) or lower (lost) in them.
-fn tally(pairs: &Pairs) -> Table {
+/// Counts the clusters by whether the candidate scored higher (gained) or lower (lost) in them.
+fn count_differences(pairs: &Pairs) -> Table {
     let differences: Vec<f64> = pairs.differences().collect();
     let mut table = Table::default();
     for items in pairs.clusters().iter() {

@@ -48,7 +48,7 @@ pub struct Fences {
 /// Where a value lies among Tukey's fences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum Outlyingness {
     /// Within the mild fences: no outlier.
     Inside,
     /// Beyond a mild fence, within the severe one.
@@ -72,13 +72,13 @@ impl Fences {
     }
 
     /// Tells between which fences a value lies.
-    pub fn place(&self, value: f64) -> Place {
+    pub fn place(&self, value: f64) -> Outlyingness {
         if value < self.severe_low || value > self.severe_high {
-            Place::Severe
+            Outlyingness::Severe
         } else if value < self.mild_low || value > self.mild_high {
-            Place::Mild
+            Outlyingness::Mild
         } else {
-            Place::Inside
+            Outlyingness::Inside
         }
     }
 }
@@ -107,7 +107,7 @@ mod tests {
         assert!((fences.mild_low - 9.6).abs() < 1e-9 && (fences.severe_high - 10.975).abs() < 1e-9);
         assert_eq!(
             (fences.place(10.0), fences.place(10.7), fences.place(14.8)),
-            (Place::Inside, Place::Mild, Place::Severe)
+            (Outlyingness::Inside, Outlyingness::Mild, Outlyingness::Severe)
         );
     }
 

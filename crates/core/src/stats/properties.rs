@@ -26,7 +26,7 @@ fn mirrored(table: &Table) -> Table {
     Table { gained: table.lost, lost: table.gained, ..*table }
 }
 
-fn small_bootstrap(kind: bootstrap::Kind) -> Bootstrap {
+fn small_bootstrap(kind: bootstrap::IntervalKind) -> Bootstrap {
     Bootstrap { resamples: 400, kind, ..Bootstrap::new(11) }
 }
 
@@ -87,7 +87,7 @@ proptest! {
     #[test]
     fn bootstraps_hold_their_estimate(x in values(2..60)) {
         let sample = Sample::new(x).unwrap();
-        for kind in [bootstrap::Kind::Percentile, bootstrap::Kind::Bca] {
+        for kind in [bootstrap::IntervalKind::Percentile, bootstrap::IntervalKind::Bca] {
             let mean = small_bootstrap(kind).mean(&sample).unwrap();
             let median = small_bootstrap(kind).median(&sample).unwrap();
             prop_assert!(mean.interval.contains(mean.value) && median.interval.contains(median.value));
@@ -98,7 +98,7 @@ proptest! {
     #[test]
     fn bootstraps_move_and_stretch_with_the_data(x in values(5..40), shift in -50.0..50.0_f64, scale in 0.1..10.0_f64) {
         let moved: Vec<f64> = x.iter().map(|v| v * scale + shift).collect();
-        let of = |x: Vec<f64>| small_bootstrap(bootstrap::Kind::Percentile).mean(&Sample::new(x).unwrap()).unwrap().interval;
+        let of = |x: Vec<f64>| small_bootstrap(bootstrap::IntervalKind::Percentile).mean(&Sample::new(x).unwrap()).unwrap().interval;
         let (plain, moved) = (of(x), of(moved));
         prop_assert!((plain.low * scale + shift - moved.low).abs() < 1e-6 && (plain.high * scale + shift - moved.high).abs() < 1e-6);
     }
@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn any_scores_get_a_judgement_or_a_reason(a in values(0..40), b in values(0..40), margin in 0.0..10.0_f64) {
         if let Ok(pairs) = Pairs::new(a, b) {
-            let judged = judge(&pairs, margin, &small_bootstrap(bootstrap::Kind::Bca));
+            let judged = judge(&pairs, margin, &small_bootstrap(bootstrap::IntervalKind::Bca));
             prop_assert_eq!(judged.is_ok(), pairs.items() >= 10 || pairs.table().is_some());
             if let Ok(judgement) = judged {
                 prop_assert!(judgement.interval.contains(judgement.difference));
@@ -231,7 +231,11 @@ fn tango_covers_as_promised_where_flips_are_rare() {
 fn bca_covers_a_skewed_mean_nearly_as_promised() {
     let share = coverage(500, |rng| {
         let skewed = (0..60).map(|_| -rng.random_range(1e-12..1.0_f64).ln()).collect(); // exponential, mean 1
-        small_bootstrap(bootstrap::Kind::Bca).mean(&Sample::new(skewed).unwrap()).unwrap().interval.contains(1.0)
+        small_bootstrap(bootstrap::IntervalKind::Bca)
+            .mean(&Sample::new(skewed).unwrap())
+            .unwrap()
+            .interval
+            .contains(1.0)
     });
     assert!((0.91..0.98).contains(&share), "{share}");
 }

@@ -26,12 +26,12 @@ pub struct Gguf {
     metadata: BTreeMap<String, Value>,
     pub(super) tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<SplitFile>,
 }
 
 /// The bytes of one file, and where the tensors' data begins in it.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct SplitFile {
     bytes: Bytes,
     data: usize,
 }
@@ -74,7 +74,7 @@ impl Gguf {
     /// Where a file cannot be read, its header is wrong, or a part is missing or of another model.
     pub fn open(path: &Path) -> Result<Self> {
         let first = Self::open_part(path)?;
-        match split::Place::of(&first)? {
+        match split::PartNumber::of(&first)? {
             None => Ok(first),
             Some(place) => split::join(path, first, place),
         }
@@ -94,7 +94,7 @@ impl Gguf {
             Err(Stop::Wrong(error)) => return Err(error),
         };
         let Head { version, metadata, tensors, data } = head;
-        let parts = vec![Part { bytes, data }];
+        let parts = vec![SplitFile { bytes, data }];
         Self { version, metadata, tensors, by_name: HashMap::new(), parts, file }.indexed()
     }
 

@@ -11,17 +11,17 @@ const MOST_PARTS: u64 = 1000;
 
 /// The place of a file in a split set: which part of how many, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct PartNumber {
     part: u64,
     parts: u64,
 }
 
-impl Place {
+impl PartNumber {
     /// Reads a file's place from its metadata; `None` for a whole file.
     ///
     /// # Errors
     /// Where the keys are no whole numbers, or the part is not among at most 1000.
-    pub fn of(gguf: &Gguf) -> Result<Option<Self>> {
+    pub(super) fn of(gguf: &Gguf) -> Result<Option<Self>> {
         let parts = gguf.optional_integer("split.count")?.unwrap_or(0);
         let part = gguf.optional_integer("split.no")?.unwrap_or(0);
         match parts {
@@ -44,14 +44,14 @@ impl Place {
 ///
 /// # Errors
 /// Where the name does not end as the part's should, or a part cannot be read or is of another set.
-pub fn join(path: &Path, opened: Gguf, place: Place) -> Result<Gguf> {
+pub(super) fn join(path: &Path, opened: Gguf, place: PartNumber) -> Result<Gguf> {
     let stem = stem(path, place).ok_or_else(|| {
         let which = format!("part {} of {} of a split file", place.part + 1, place.parts);
         opened.broken(format!("{which}, whose name does not end in {}", place.ending()))
     })?;
     let mut opened = Some(opened);
     let parts = (0..place.parts).map(|part| {
-        let wanted = Place { part, ..place };
+        let wanted = PartNumber { part, ..place };
         let other = || open_beside(&path.with_file_name(format!("{stem}{}", wanted.ending())), wanted);
         if part == place.part { opened.take().map_or_else(other, Ok) } else { other() }
     });
@@ -70,9 +70,9 @@ pub fn join(path: &Path, opened: Gguf, place: Place) -> Result<Gguf> {
     }
 }
 
-fn open_beside(path: &Path, wanted: Place) -> Result<Gguf> {
+fn open_beside(path: &Path, wanted: PartNumber) -> Result<Gguf> {
     let part = Gguf::open_part(path)?;
-    match Place::of(&part)? {
+    match PartNumber::of(&part)? {
         Some(place) if place == wanted => Ok(part),
         _ => {
             let which = format!("part {} of {} by its name", wanted.part + 1, wanted.parts);
@@ -82,17 +82,17 @@ fn open_beside(path: &Path, wanted: Place) -> Result<Gguf> {
 }
 
 /// The name without the ending of its place.
-fn stem(path: &Path, place: Place) -> Option<String> {
+fn stem(path: &Path, place: PartNumber) -> Option<String> {
     Some(path.file_name()?.to_str()?.strip_suffix(&place.ending())?.to_owned())
 }
 
 /// Which set and place a name tells: `m-00002-of-00003.gguf` is the second part of three of `m`.
-fn named(path: &Path) -> Option<(String, Place)> {
+fn named(path: &Path) -> Option<(String, PartNumber)> {
     let name = path.file_name()?.to_str()?;
     let (rest, parts) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
     let (stem, part) = rest.rsplit_once('-')?;
     let number = |digits: &str| (digits.len() == 5).then(|| digits.parse::<u64>().ok()).flatten();
-    let place = Place { part: number(part)?.checked_sub(1)?, parts: number(parts)? };
+    let place = PartNumber { part: number(part)?.checked_sub(1)?, parts: number(parts)? };
     (place.parts > 1 && place.part < place.parts).then(|| (stem.to_owned(), place))
 }
 
@@ -102,7 +102,7 @@ pub fn parts(path: &Path) -> Vec<PathBuf> {
     match named(path) {
         None => vec![path.to_owned()],
         Some((stem, place)) => (0..place.parts)
-            .map(|part| path.with_file_name(format!("{stem}{}", Place { part, ..place }.ending())))
+            .map(|part| path.with_file_name(format!("{stem}{}", PartNumber { part, ..place }.ending())))
             .collect(),
     }
 }

@@ -124,25 +124,12 @@ pub fn cpu_time(roots: &Roots, pid: u32) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second() as f64))
 }
 
-#[cfg(unix)]
 fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()
 }
 
-#[cfg(unix)]
 fn page_size() -> u64 {
     rustix::param::page_size() as u64
-}
-
-/// Other systems have no files that count in these units; Linux's usual ones stand for them.
-#[cfg(not(unix))]
-fn ticks_per_second() -> u64 {
-    100
-}
-
-#[cfg(not(unix))]
-fn page_size() -> u64 {
-    4096
 }
 
 /// Pages that went to swap or came from it since boot.

@@ -36,18 +36,18 @@ pub const PASSES: usize = 20;
 const STREAMS: usize = 4;
 /// One cache line, of which the first word is loaded.
 #[repr(align(64))]
-struct Line(AtomicU64);
+struct CacheLine(AtomicU64);
 
 /// Measures the bandwidth of reading buffers of `total` bytes with so many threads, so often. Takes about a third of a
 /// second with [`BUFFER`] and [`PASSES`]. `None` where `total` gives a thread no line per stream, or no time passed.
 pub fn measure(threads: usize, total: Bytes, passes: usize) -> Option<Bandwidth> {
     let threads = threads.max(1);
-    let lines_per_stream = total.0 as usize / size_of::<Line>() / threads / STREAMS;
+    let lines_per_stream = total.0 as usize / size_of::<CacheLine>() / threads / STREAMS;
     if lines_per_stream == 0 {
         return None;
     }
     let best = best_pass(threads, lines_per_stream, passes)?;
-    let buffer = Bytes((threads * STREAMS * lines_per_stream * size_of::<Line>()) as u64);
+    let buffer = Bytes((threads * STREAMS * lines_per_stream * size_of::<CacheLine>()) as u64);
     let bytes_per_second = buffer.0 as f64 / best.as_secs_f64();
     Some(Bandwidth { bytes_per_second, threads, streams_per_thread: STREAMS, buffer, passes })
 }
@@ -58,7 +58,7 @@ fn best_pass(threads: usize, lines_per_stream: usize, passes: usize) -> Option<D
     let gate = Barrier::new(threads);
     let reader = || {
         // each thread touches its own buffer first, so that it lies in the memory next to it
-        let buffer: Vec<Line> = (0..STREAMS * lines_per_stream).map(|_| Line(AtomicU64::new(1))).collect();
+        let buffer: Vec<CacheLine> = (0..STREAMS * lines_per_stream).map(|_| CacheLine(AtomicU64::new(1))).collect();
         let timed = |_| {
             gate.wait();
             let start = Instant::now();
@@ -80,9 +80,9 @@ fn best_pass(threads: usize, lines_per_stream: usize, passes: usize) -> Option<D
 }
 
 /// Adds up one word of every line, one line of each stream after the other.
-fn read(buffer: &[Line], lines_per_stream: usize) -> u64 {
+fn read(buffer: &[CacheLine], lines_per_stream: usize) -> u64 {
     let mut streams = buffer.chunks_exact(lines_per_stream);
-    let streams: [&[Line]; STREAMS] = std::array::from_fn(|_| streams.next().unwrap_or_default());
+    let streams: [&[CacheLine]; STREAMS] = std::array::from_fn(|_| streams.next().unwrap_or_default());
     let mut sums = [0u64; STREAMS];
     for i in 0..lines_per_stream {
         for (sum, stream) in sums.iter_mut().zip(&streams) {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn every_line_is_read_once() {
-        let buffer: Vec<Line> = (0..STREAMS as u64 * 5).map(|n| Line(AtomicU64::new(n))).collect();
+        let buffer: Vec<CacheLine> = (0..STREAMS as u64 * 5).map(|n| CacheLine(AtomicU64::new(n))).collect();
         let n = buffer.len() as u64;
         assert_eq!(read(&buffer, 5), n * (n - 1) / 2);
     }

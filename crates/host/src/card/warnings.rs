@@ -10,7 +10,8 @@ const SWAP_USED: Bytes = Bytes(64 << 20);
 const HOT: f64 = 85.0;
 const LOW_BATTERY: f64 = 20.0;
 
-type Doubt = (WarningKind, String);
+/// A warning before it is made one: its kind and its sentence.
+type Candidate = (WarningKind, String);
 
 impl Card {
     /// Lists the warnings that the card alone gives; [`Activity::warnings`](super::Activity::warnings) has those of a
@@ -29,7 +30,7 @@ impl Card {
         all.into_iter().flatten().map(|(kind, text)| Warning { kind, text }).collect()
     }
 
-    fn busy(&self) -> Option<Doubt> {
+    fn busy(&self) -> Option<Candidate> {
         let [one, ..] = *self.load.average.known()?;
         let cpus = *self.cpu.logical.known()? as f64;
         (one > (BUSY_SHARE * cpus).max(0.5)).then(|| {
@@ -40,7 +41,7 @@ impl Card {
         })
     }
 
-    fn virtual_machine(&self) -> Option<Doubt> {
+    fn virtual_machine(&self) -> Option<Candidate> {
         let name = self.system.machine.known()?.as_ref()?;
         let text = format!(
             "this is a virtual machine ({name}), so neighbours that it cannot see may slow it: compare variants within \
@@ -49,7 +50,7 @@ impl Card {
         Some((WarningKind::Noisy, text))
     }
 
-    fn governor(&self) -> Option<Doubt> {
+    fn governor(&self) -> Option<Candidate> {
         let governors = match self.clocking.governors.clone().result() {
             Ok(governors) => governors,
             Err(reason) => {
@@ -69,7 +70,7 @@ impl Card {
         })
     }
 
-    fn hot(&self) -> Option<Doubt> {
+    fn hot(&self) -> Option<Candidate> {
         let degrees = *self.clocking.temperature.known()?;
         (degrees > HOT).then(|| {
             let text = format!(
@@ -79,7 +80,7 @@ impl Card {
         })
     }
 
-    fn cpu_limit(&self) -> Option<Doubt> {
+    fn cpu_limit(&self) -> Option<Candidate> {
         let logical = *self.cpu.logical.known()?;
         if let Some(quota) = self.limits.cpus.known().copied().flatten().filter(|&quota| quota < logical as f64) {
             let text = format!(
@@ -98,7 +99,7 @@ impl Card {
         })
     }
 
-    fn memory_limit(&self) -> Option<Doubt> {
+    fn memory_limit(&self) -> Option<Candidate> {
         let total = *self.memory.total.known()?;
         let limit = self.limits.memory.known().copied().flatten().filter(|&limit| limit < total)?;
         let text = format!(
@@ -108,7 +109,7 @@ impl Card {
         Some((WarningKind::MemoryLimit, text))
     }
 
-    fn swap(&self) -> Option<Doubt> {
+    fn swap(&self) -> Option<Candidate> {
         let used = *self.memory.swap_used.known()?;
         (used > SWAP_USED).then(|| {
             let text = format!("{used} of swap are in use, so memory was short: close other programs");
@@ -116,7 +117,7 @@ impl Card {
         })
     }
 
-    fn battery(&self) -> Option<Doubt> {
+    fn battery(&self) -> Option<Candidate> {
         let Supply::Battery { percent } = self.load.supply else { return None };
         let charge = match percent {
             Some(percent) if percent < LOW_BATTERY => format!("its battery, which is low ({percent:.0}%)"),

@@ -13,12 +13,12 @@ pub struct Span {
     /// How long it was.
     pub duration: Duration,
     /// One part per meter.
-    pub parts: Vec<Part>,
+    pub parts: Vec<MeterEnergy>,
 }
 
 /// What one meter counted, or why that is unknown.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct MeterEnergy {
     /// The meter.
     pub meter: Identity,
     /// Joules, idle included, or why they are unknown.
@@ -74,7 +74,7 @@ impl Span {
 
     /// Adds this span and another of the same meters, as if they were one.
     pub fn and(&self, other: &Span) -> Span {
-        let parts = self.parts.iter().zip(&other.parts).map(|(a, b)| Part {
+        let parts = self.parts.iter().zip(&other.parts).map(|(a, b)| MeterEnergy {
             meter: a.meter.clone(),
             joules: a.joules.clone().and_then(|x| b.joules.clone().map(|y| Joules(x.0 + y.0))),
         });
@@ -164,7 +164,7 @@ mod tests {
     use crate::meter::Domain;
 
     fn span(seconds: u64, joules: &[f64], method: Method) -> Span {
-        let parts = joules.iter().zip(0..).map(|(&joules, n)| Part {
+        let parts = joules.iter().zip(0..).map(|(&joules, n)| MeterEnergy {
             meter: Identity { name: format!("package-{n}"), domain: Domain::Package(n), method, source: "t".into() },
             joules: Ok(Joules(joules)),
         });

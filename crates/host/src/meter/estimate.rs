@@ -14,14 +14,14 @@ use bantam_core::unit::{Joules, Watts};
 pub type CpuTime = Box<dyn FnMut() -> io::Result<Duration> + Send>;
 
 /// A meter that turns CPU time into joules.
-pub struct Estimate {
+pub struct EstimatedMeter {
     identity: Identity,
     watts_per_cpu: f64,
     cpu_time: CpuTime,
     first: Option<Duration>,
 }
 
-impl Estimate {
+impl EstimatedMeter {
     /// Makes an estimate from a TDP; `cpus` are all logical CPUs of the processor that it is for, not those that bantam
     /// may use.
     pub fn new(tdp: Watts, cpus: usize, cpu_time: CpuTime) -> Self {
@@ -35,7 +35,7 @@ impl Estimate {
     }
 }
 
-impl Meter for Estimate {
+impl Meter for EstimatedMeter {
     fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -56,7 +56,7 @@ mod tests {
     fn all_cpus_busy_for_a_second_draw_the_tdp() {
         let mut used = [10, 18, 18].map(Duration::from_secs).into_iter();
         let mut meter =
-            Estimate::new(Watts(65.0), 8, Box::new(move || used.next().ok_or_else(|| io::Error::other("gone"))));
+            EstimatedMeter::new(Watts(65.0), 8, Box::new(move || used.next().ok_or_else(|| io::Error::other("gone"))));
         assert_eq!(meter.identity().method, Method::Estimate);
         assert_eq!(meter.read(Duration::ZERO), Ok(Joules(0.0)));
         assert_eq!(meter.read(Duration::from_secs(1)), Ok(Joules(65.0)));

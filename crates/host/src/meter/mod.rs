@@ -251,8 +251,8 @@ impl Meters {
     }
 
     /// Keeps the meters that can tell the energy of work that takes so long and that move plausibly while `busy`
-    /// works. The whole machine's is tried only where no part of it has one: a battery's verification takes most of a minute,
-    /// and its joules could not be added to theirs anyway.
+    /// works. The whole machine's is tried only where no part of it has one: a battery's verification takes most of a
+    /// minute, and its joules could not be added to theirs anyway.
     pub fn prove_for(self, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Meters {
         let mut tried = Meters { refused: self.refused, ..Meters::default() };
         let (parts, wholes): (Vec<_>, Vec<_>) =
@@ -290,7 +290,7 @@ impl Meters {
 
     /// Chooses the meters that tell what work on this device costs and may be added up: those of its parts if there are
     /// any, else the whole machine's, else the estimate. Never a mixture of these.
-    pub fn choose(self, device: Device, estimate: Option<estimate::Estimate>) -> Meters {
+    pub fn choose(self, device: Device, estimate: Option<estimate::EstimatedMeter>) -> Meters {
         let Meters { meters, verified, refused } = self;
         let (parts, wholes): (Vec<_>, Vec<_>) =
             meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
@@ -321,7 +321,7 @@ pub fn why_none(refused: &[Refused]) -> String {
 mod tests {
     use super::*;
     use clock::Hand;
-    use estimate::Estimate;
+    use estimate::EstimatedMeter;
     use std::fs;
     use std::path::Path;
 
@@ -350,8 +350,8 @@ mod tests {
         found.meters.iter().map(|m| m.identity().domain).collect()
     }
 
-    fn guess() -> Option<Estimate> {
-        Some(Estimate::new(Watts(65.0), 8, Box::new(|| Ok(Duration::ZERO))))
+    fn guess() -> Option<EstimatedMeter> {
+        Some(EstimatedMeter::new(Watts(65.0), 8, Box::new(|| Ok(Duration::ZERO))))
     }
 
     const PACKAGE: (Domain, f64) = (Domain::Package(0), 50.0);

@@ -56,7 +56,7 @@ fn library_fault(what: &str, error: NvmlError) -> Fault {
 }
 
 /// What an NVIDIA card tells; a fake stands in for it in tests.
-pub trait Source: Send {
+pub trait NvmlSource: Send {
     /// Gives the millijoules since the driver was loaded.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Card {
     }
 }
 
-impl Source for Card {
+impl NvmlSource for Card {
     fn energy(&self) -> Result<u64, NvmlError> {
         self.nvml.device_by_index(self.index)?.total_energy_consumption()
     }
@@ -108,7 +108,7 @@ enum State {
     Integrating { last: Option<(Duration, f64)>, spent: f64 },
 }
 
-impl<S: Source> Gpu<S> {
+impl<S: NvmlSource> Gpu<S> {
     /// Takes the energy counter where the card has one, else its power.
     fn new(source: S, name: String, index: u32) -> Result<Self, Fault> {
         let (method, state, call) = match source.energy() {
@@ -123,7 +123,7 @@ impl<S: Source> Gpu<S> {
     }
 }
 
-impl<S: Source> Meter for Gpu<S> {
+impl<S: NvmlSource> Meter for Gpu<S> {
     fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -168,7 +168,7 @@ mod tests {
         power: Cell<Option<u32>>,
     }
 
-    impl Source for Fake {
+    impl NvmlSource for Fake {
         fn energy(&self) -> Result<u64, NvmlError> {
             self.energy.get().ok_or(NvmlError::NotSupported)
         }

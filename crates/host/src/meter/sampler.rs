@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::energy::{Part, Span};
+use super::energy::{MeterEnergy, Span};
 use super::{Clock, Fault, Identity, Meter};
 use bantam_core::sync::lock;
 use bantam_core::unit::{Joules, Watts};
@@ -98,7 +98,7 @@ impl Ledger {
 
     /// Computes what every meter counted from one of this ledger's marks to a later one.
     pub fn between(&self, from: &Mark, to: &Mark) -> Span {
-        let parts = self.tracks.iter().zip(from.shown.iter().zip(&to.shown)).map(|(track, (from, to))| Part {
+        let parts = self.tracks.iter().zip(from.shown.iter().zip(&to.shown)).map(|(track, (from, to))| MeterEnergy {
             meter: track.meter.identity().clone(),
             joules: track.spent(from, to).map_err(|fault| fault.to_string()),
         });

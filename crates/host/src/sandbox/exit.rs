@@ -75,21 +75,13 @@ pub(super) fn decode(status: ExitStatus, killed: bool, tail: &str, oom: Option<O
         (_, Some(SIGABRT)) if refused(usize::MAX) => Exit::OutOfMemory(OutOfMemory::Refused),
         (Some(_), _) if refused(LAST_LINES) => Exit::OutOfMemory(OutOfMemory::Refused),
         (_, Some(signal)) => Exit::Signal(signal),
-        // without signals, being killed is an exit code
-        (Some(_), None) if killed && !cfg!(unix) => Exit::Killed,
         (Some(code), None) => Exit::Code(code),
         (None, None) => Exit::Code(-1),
     }
 }
 
-#[cfg(unix)]
 fn signal(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal(_status: ExitStatus) -> Option<i32> {
-    None
 }
 
 /// Signals that end programs: number on Linux and macOS where they agree, name, and what it usually means here.
@@ -106,10 +98,7 @@ const SIGNALS: &[(i32, &str, &str)] = &[
     (25, "SIGXFSZ", "its limit of file size"),
 ];
 /// SIGBUS has another number on macOS.
-#[cfg(unix)]
 const SIGBUS: i32 = libc::SIGBUS;
-#[cfg(not(unix))]
-const SIGBUS: i32 = 7;
 
 impl Exit {
     /// The end in words, to follow "the worker".

@@ -5,7 +5,7 @@ use bantam_format::ggml::Type;
 
 use super::bits::{each_run, pack_halves, whole, word};
 use super::iq4_nl::choose;
-use super::search::uneven::SuperBlock;
+use super::search::uneven::UnevenSuperBlock;
 use super::{Encode, Quants};
 use crate::simd::{Of, Simd};
 
@@ -46,7 +46,7 @@ fn sub_scales(low: u32, high: u16) -> [i8; 8] {
 impl Encode for Iq4Xs {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let found = SuperBlock::search(whole(weights), importance.map(whole));
+        let found = UnevenSuperBlock::search(whole(weights), importance.map(whole));
         let scale = found.scale.map(|scale| (scale + 32).cast_unsigned());
         let high = (0..8).fold(0, |bits, run| bits | u16::from(scale[run] >> 4) << (2 * run));
         block[..2].copy_from_slice(&found.d.to_le_bytes());

@@ -28,7 +28,7 @@ use bantam_format::ggml::Type;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::product::Part;
-use crate::simd::{self, CHUNK, Form, GROUP, Kernels, Simd, Task};
+use crate::simd::{self, CHUNK, Form, GROUP, IsaTask, Kernels, Simd};
 use crate::tiles::{multiply_floats, multiply_quants};
 
 /// The types, a row each: `both` where blocks are written too, `read` where they are only read.
@@ -234,7 +234,7 @@ fn fits(ty: Type, weights: usize, bytes: usize) -> Result<(), Error> {
 
 struct DecodeFloats<'a, P>(P, &'a [u8], &'a mut [f32]);
 
-impl<P: Plain> Task for DecodeFloats<'_, P> {
+impl<P: Plain> IsaTask for DecodeFloats<'_, P> {
     type Output = ();
 
     #[inline(always)]
@@ -245,7 +245,7 @@ impl<P: Plain> Task for DecodeFloats<'_, P> {
 
 struct Decode<'a, Q>(Q, &'a [u8], &'a mut [f32]);
 
-impl<Q: Quants> Task for Decode<'_, Q> {
+impl<Q: Quants> IsaTask for Decode<'_, Q> {
     type Output = ();
 
     #[inline(always)]
@@ -258,7 +258,7 @@ impl<Q: Quants> Task for Decode<'_, Q> {
 
 struct EncodeBlocks<'a, Q>(Q, &'a [f32], Option<&'a [f32]>, &'a mut [u8]);
 
-impl<Q: Encode> Task for EncodeBlocks<'_, Q> {
+impl<Q: Encode> IsaTask for EncodeBlocks<'_, Q> {
     type Output = ();
 
     #[inline(always)]

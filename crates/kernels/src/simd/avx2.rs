@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::x86::simd;
-use super::{Form, Kernels, Quantized, Task, Tile, WORDS, X_ROWS};
+use super::{Form, IsaTask, Kernels, Quantized, Tile, WORDS, X_ROWS};
 
 const ROWS: usize = 16;
 /// Vectors in a row of a tile.
@@ -32,9 +32,9 @@ impl Avx2 {
 
     /// Compiles a task for it, and runs it.
     #[inline]
-    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+    pub(crate) fn run<T: IsaTask>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn compiled<T: Task>(task: T, simd: Avx2) -> T::Output {
+        fn compiled<T: IsaTask>(task: T, simd: Avx2) -> T::Output {
             task.run(simd)
         }
         // SAFETY: `self` is the proof of these features.
@@ -51,9 +51,9 @@ impl AvxVnni {
 
     /// Compiles a task for it, and runs it.
     #[inline]
-    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+    pub(crate) fn run<T: IsaTask>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-        fn compiled<T: Task>(task: T, simd: AvxVnni) -> T::Output {
+        fn compiled<T: IsaTask>(task: T, simd: AvxVnni) -> T::Output {
             task.run(simd)
         }
         // SAFETY: `self` is the proof of these features.

@@ -5,7 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::x86::simd;
-use super::{Form, Kernels, Quantized, Task, Tile, WORDS, X_ROWS, avx2};
+use super::{Form, IsaTask, Kernels, Quantized, Tile, WORDS, X_ROWS, avx2};
 
 const ROWS: usize = 32;
 /// Vectors in a row of a tile.
@@ -31,9 +31,9 @@ impl Avx512 {
 
     /// Compiles a task for it, and runs it.
     #[inline]
-    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+    pub(crate) fn run<T: IsaTask>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        fn compiled<T: Task>(task: T, simd: Avx512) -> T::Output {
+        fn compiled<T: IsaTask>(task: T, simd: Avx512) -> T::Output {
             task.run(simd)
         }
         // SAFETY: `self` is the proof of these features.

@@ -1,7 +1,7 @@
 //! Instruction sets: a trait for what kernels need of one, a file for each, and the way from an `Isa` to its code.
 //!
-//! Most loops are written once, plainly, in `Task`s, which are compiled anew for each set. Only what the compiler does
-//! not find by itself is a method of `Simd`.
+//! Most loops are written once, plainly, in `IsaTask`s, which are compiled anew for each set. Only what the compiler
+//! does not find by itself is a method of `Simd`.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -214,7 +214,7 @@ pub(crate) trait Kernels: Simd {
 }
 
 /// A loop that is compiled for each instruction set.
-pub(crate) trait Task {
+pub(crate) trait IsaTask {
     type Output;
     /// Must be `#[inline(always)]`: only so is it compiled with the set's instructions.
     fn run<S: Kernels>(self, simd: S) -> Self::Output;
@@ -222,7 +222,7 @@ pub(crate) trait Task {
 
 /// Runs a task with an instruction set; with scalar code where the processor does not have it.
 #[inline]
-pub(crate) fn run<T: Task>(isa: Isa, task: T) -> T::Output {
+pub(crate) fn run<T: IsaTask>(isa: Isa, task: T) -> T::Output {
     #[cfg(target_arch = "x86_64")]
     match isa {
         Isa::Avx512 => {
@@ -247,7 +247,7 @@ pub(crate) fn run<T: Task>(isa: Isa, task: T) -> T::Output {
 }
 
 /// As `run`, for loops that gain nothing from more than AVX2: fewer copies of large code.
-pub(crate) fn run_plain<T: Task>(isa: Isa, task: T) -> T::Output {
+pub(crate) fn run_plain<T: IsaTask>(isa: Isa, task: T) -> T::Output {
     let enough = if isa > Isa::Avx2 { Isa::Avx2 } else { isa };
     run(enough, task)
 }

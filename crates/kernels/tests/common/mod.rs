@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use bantam_kernels::ggml::Type;
 use bantam_kernels::{BlockType, Isa, block};
 
-pub fn golden(path: &str) -> PathBuf {
+pub(crate) fn golden(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(path)
 }
 
 /// A tensor of a GGUF file: name, type, bytes, weights.
-pub type Tensor<'a> = (String, Type, &'a [u8], usize);
+pub(crate) type Tensor<'a> = (String, Type, &'a [u8], usize);
 
 /// The tensors of a GGUF file that is right.
-pub fn tensors(file: &[u8]) -> Vec<Tensor<'_>> {
+pub(crate) fn tensors(file: &[u8]) -> Vec<Tensor<'_>> {
     let mut at = 8;
     let (count, keys) = (u64_at(file, &mut at), u64_at(file, &mut at));
     for _ in 0..keys {
@@ -75,32 +75,32 @@ fn skip(file: &[u8], at: &mut usize, kind: u32) {
 }
 
 /// 32 rows of 256 weights of a trained-like matrix (the first of blk.0.attn_q of the llama256 reference model).
-pub fn golden_rows() -> Vec<f32> {
+pub(crate) fn golden_rows() -> Vec<f32> {
     let bytes = std::fs::read(golden("compress/rows.f16")).expect("the golden rows");
     let halves = bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32());
     halves.collect()
 }
 
 /// Numbers from a small generator.
-pub struct Noise(pub u64);
+pub(crate) struct Noise(pub u64);
 
 impl Noise {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 32
     }
 
     /// Between -1 and 1.
-    pub fn float(&mut self) -> f32 {
+    pub(crate) fn float(&mut self) -> f32 {
         self.next() as u32 as f32 / u32::MAX as f32 * 2.0 - 1.0
     }
 
-    pub fn floats(&mut self, count: usize) -> Vec<f32> {
+    pub(crate) fn floats(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| self.float()).collect()
     }
 
     /// Blocks of any quants, with scales of moderate size.
-    pub fn weights(&mut self, ty: Type, count: usize) -> Vec<u8> {
+    pub(crate) fn weights(&mut self, ty: Type, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; ty.bytes(count).expect("whole blocks")];
         if !ty.is_quantized() {
             let code = block::of(ty).expect("a type that is computed with");
@@ -119,7 +119,7 @@ impl Noise {
 }
 
 /// Where in a block the f16 stand.
-pub fn scales_at(ty: Type) -> &'static [usize] {
+pub(crate) fn scales_at(ty: Type) -> &'static [usize] {
     match ty {
         Type::Q4_1 | Type::Q5_1 | Type::Q4_K | Type::Q5_K => &[0, 2],
         Type::Q2_K => &[80, 82],
@@ -130,11 +130,11 @@ pub fn scales_at(ty: Type) -> &'static [usize] {
 }
 
 /// The types that are computed with.
-pub fn types() -> impl Iterator<Item = &'static dyn BlockType> {
+pub(crate) fn types() -> impl Iterator<Item = &'static dyn BlockType> {
     block::types()
 }
 
-pub fn decoded(isa: Isa, ty: Type, bytes: &[u8], count: usize) -> Vec<f32> {
+pub(crate) fn decoded(isa: Isa, ty: Type, bytes: &[u8], count: usize) -> Vec<f32> {
     let mut to = vec![0.0; count];
     block::of(ty).expect("a type that is computed with").decode(isa, bytes, &mut to).expect("decoded");
     to

@@ -9,7 +9,7 @@ fn model(name: &str) -> (Config, Safetensors) {
     let config = fs::read(golden(name).join("config.json")).expect("config");
     let config = Config::from_json(&config, "config.json").expect("config");
     let weights = Safetensors::open(&golden(name), &Device::Cpu, Precision::AsStored).expect("weights");
-    let weights = weights.of_family(config.family);
+    let weights = weights.of_architecture(config.architecture);
     (config, weights)
 }
 

@@ -396,7 +396,7 @@ fn every_family_is_the_same_model_as_safetensors_and_as_gguf() {
         let checkpoint = load(folder.path(), &options).expect(&name);
         let file = load(&artifact.path, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
         let plain = load(&in_plain_words(&artifact.path), &options).unwrap_or_else(|e| panic!("{name}: {e}"));
-        families.insert(checkpoint.config.family.name);
+        families.insert(checkpoint.config.architecture.name);
         // more tokens than any window or original length here
         let tokens: Vec<u32> = (0..90u32).map(|i| (i * i * 7 + i * 3) % checkpoint.config.vocab as u32).collect();
         let wanted = logits(&checkpoint, &tokens);
@@ -418,7 +418,7 @@ fn every_family_is_the_same_model_as_safetensors_and_as_gguf() {
         }
         assert_eq!(file.tokenizer.chat_templates(), checkpoint.tokenizer.chat_templates(), "{name}");
     }
-    assert_eq!(families.len(), bantam_model::family::FAMILIES.len(), "{families:?}");
+    assert_eq!(families.len(), bantam_model::architecture::ARCHITECTURES.len(), "{families:?}");
 }
 
 /// A GGUF file with other tensors of the same numbers.

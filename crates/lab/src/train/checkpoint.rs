@@ -3,6 +3,7 @@
 
 use super::adamw::Slot;
 use anyhow::{Context, Result, bail, ensure};
+use bantam_core::disk;
 use candle_core::{CpuStorage, Device, Storage, Tensor, Var};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
@@ -46,12 +47,7 @@ pub(crate) fn write(path: &Path, plan: &str, position: &Position, slots: &[Slot]
         .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     let data = safetensors::serialize(views, Some(header))?;
-    let unfinished = path.with_extension("unfinished");
-    let file = fs::File::create(&unfinished).with_context(|| format!("{}: cannot be made", unfinished.display()))?;
-    std::io::Write::write_all(&mut &file, &data)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&unfinished, path))
-        .with_context(|| format!("{}: the checkpoint could not be written", path.display()))
+    disk::write(path, &data).with_context(|| format!("{}: the checkpoint could not be written", path.display()))
 }
 
 /// Fills the slots from a checkpoint, and says how far it was. None when there is no such file; fails when the file is

@@ -19,7 +19,7 @@ mod vars;
 pub use adamw::AdamW;
 pub use batch::{Batch, Example};
 pub use schedule::Schedule;
-pub use trainer::{Documents, Loss, Network, Plan, Progress, Trainer, next_token};
+pub use trainer::{Documents, Loss, Network, Trainer, TrainingPlan, TrainingProgress, next_token};
 pub use vars::Vars;
 
 #[cfg(test)]

@@ -65,9 +65,9 @@ impl Documents for Counting {
     }
 }
 
-fn plan(total: u64, shards: usize) -> Plan {
+fn plan(total: u64, shards: usize) -> TrainingPlan {
     let schedule = Schedule { peak: 2e-2, floor: 0.1, warmup: 500, total };
-    Plan { schedule, optimizer: AdamW::default(), batch: 120, shards }
+    TrainingPlan { schedule, optimizer: AdamW::default(), batch: 120, shards }
 }
 
 fn values(tiny: &Tiny) -> Vec<Vec<f32>> {
@@ -75,7 +75,7 @@ fn values(tiny: &Tiny) -> Vec<Vec<f32>> {
 }
 
 /// Trains from the checkpoint on, in a process of its own so to say, and stops after so many steps.
-fn sit(plan: Plan, checkpoint: &Path, stop_after: u64) -> (bool, f64, Vec<Vec<f32>>) {
+fn sit(plan: TrainingPlan, checkpoint: &Path, stop_after: u64) -> (bool, f64, Vec<Vec<f32>>) {
     let tiny = Tiny::new(false).unwrap();
     let mut trainer = Trainer::new(plan, &tiny.vars, &tiny, &next_token, &Counting).unwrap();
     trainer.resume(checkpoint).unwrap();

@@ -66,7 +66,7 @@ pub fn next_token(logits: &Tensor, batch: &Batch) -> Result<Tensor> {
 
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Plan {
+pub struct TrainingPlan {
     /// The learning rate over the run.
     pub schedule: Schedule,
     /// How gradients become updates.
@@ -79,7 +79,7 @@ pub struct Plan {
 
 /// How far it is, after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
+pub struct TrainingProgress {
     /// Steps done.
     pub steps: u64,
     /// Tokens read.
@@ -100,7 +100,7 @@ pub struct Progress {
 
 /// A run of training under way.
 pub struct Trainer<'a> {
-    plan: Plan,
+    plan: TrainingPlan,
     slots: Vec<Slot>,
     network: &'a dyn Network,
     loss: &'a dyn Loss,
@@ -116,7 +116,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Where there is no variable, or no thread to be had.
     pub fn new(
-        plan: Plan,
+        plan: TrainingPlan,
         vars: &Vars,
         network: &'a dyn Network,
         loss: &'a dyn Loss,
@@ -150,7 +150,7 @@ impl<'a> Trainer<'a> {
         checkpoint: &Path,
         every: Duration,
         cancel: &Cancel,
-        say: &mut dyn FnMut(&Progress),
+        say: &mut dyn FnMut(&TrainingProgress),
     ) -> Result<bool> {
         let (began, before) = (Instant::now(), self.position);
         let mut saved = Instant::now();
@@ -235,13 +235,13 @@ impl<'a> Trainer<'a> {
         Ok((f64::from(loss.to_scalar::<f32>()?), grads.into_iter().flatten().collect()))
     }
 
-    fn progress(&self, before: &Position, norm: f64, rate: f64) -> Progress {
+    fn progress(&self, before: &Position, norm: f64, rate: f64) -> TrainingProgress {
         let Position { steps, tokens, seconds, loss, .. } = self.position;
         let tokens_per_second = (tokens - before.tokens) as f64 / (seconds - before.seconds).max(1e-9);
         let total_tokens = self.plan.schedule.total;
         let left = total_tokens.saturating_sub(tokens) as f64 / tokens_per_second.max(1e-9);
         let loss = loss.unwrap_or(f64::NAN);
-        Progress {
+        TrainingProgress {
             steps,
             tokens,
             total_tokens,

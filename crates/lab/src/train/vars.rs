@@ -1,13 +1,14 @@
 //! The variables of a training run, by their checkpoint names. They are made when a graph first asks for them, each
 //! from its own random stream, so that neither the order of asking nor the other variables change a value.
 
+use bantam_core::sync::lock;
 use bantam_model::{self as model, Error, Linear, Weights};
 use candle_core::{Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Standard deviation of new weights. At 1, as candle does it, a tied embedding gives logits of hundreds.
 const INIT_STD: f64 = 0.02;
@@ -29,7 +30,7 @@ impl Vars {
 
     /// Lists all variables, sorted by name.
     pub fn all(&self) -> Vec<(String, Var)> {
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.all);
         all.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
     }
 
@@ -54,7 +55,7 @@ impl Vars {
 impl Weights for Vars {
     /// The variable of that name, made now if it is new. Fails when it exists in another shape.
     fn tensor(&self, name: &str, shape: &[usize]) -> model::Result<Tensor> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.all);
         if let Some(var) = all.get(name) {
             if var.dims() != shape {
                 return Err(Error::Request(format!("{name} is a variable of {:?}, not {shape:?}", var.dims())));

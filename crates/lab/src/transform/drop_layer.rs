@@ -3,7 +3,7 @@
 use super::{Checkpoint, Form, Transform};
 use crate::calibrate::Calibration;
 use anyhow::{Result, ensure};
-use bantam_model::{self as model, Family, Linear, Weights};
+use bantam_model::{self as model, Architecture, Linear, Weights};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -26,23 +26,23 @@ impl Transform for DropLayer {
 
     fn apply<'a>(&self, mut checkpoint: Checkpoint<'a>, _: &Calibration) -> Result<Checkpoint<'a>> {
         self.plan(&mut checkpoint.form)?;
-        let family = checkpoint.config()?.family;
-        Ok(checkpoint.overlaid(|inner| Without { inner, family, layer: self.layer }))
+        let architecture = checkpoint.config()?.architecture;
+        Ok(checkpoint.overlaid(|inner| Without { inner, architecture, layer: self.layer }))
     }
 }
 
 /// Weights whose layers from the one taken out on are those that stood behind it.
 struct Without<W> {
     inner: W,
-    family: &'static Family,
+    architecture: &'static Architecture,
     layer: usize,
 }
 
 impl<W> Without<W> {
     fn before(&self, name: &str) -> String {
-        match self.family.place(name) {
+        match self.architecture.place(name) {
             Some(place) if place.part.is_within_layer() && place.layer >= self.layer => {
-                let stem = self.family.stem(place.part, place.layer + 1, place.index);
+                let stem = self.architecture.stem(place.part, place.layer + 1, place.index);
                 format!("{}.{}", stem.expect("the family has the part"), place.last)
             }
             _ => name.to_owned(),

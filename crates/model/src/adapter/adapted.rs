@@ -77,7 +77,7 @@ impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
     /// A module's own matrix, (out, inp), where the adapter has it whole.
     fn whole(&self, name: &str, module: &str, out: usize, inp: usize) -> Result<Option<Tensor>> {
         let whole = |shape| self.adapter.borrow().tensors.tensor(module, Role::Weight, shape);
-        match self.ends.family.is_transposed(name) {
+        match self.ends.architecture.is_transposed(name) {
             true => Ok(whole(&[inp, out])?.map(|w| w.t()?.contiguous()).transpose()?),
             false => whole(&[out, inp]),
         }

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::target::Targets;
 use crate::error::{Error, Result};
+use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
-use crate::table::Table;
 
 /// The settings of a LoRA adapter.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +97,7 @@ impl Lora {
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let value: Value =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not an adapter config: {e}")))?;
-        let table = Table::new(&value, file, "")?;
+        let table = JsonObject::new(&value, file, "")?;
         match table.text("peft_type")? {
             Some("LORA") => {}
             Some(other) => return Err(table.unsupported(format!("peft_type {other:?}"), "LORA")),
@@ -134,7 +134,7 @@ impl Lora {
 }
 
 /// Refuses what is known to be different, and what looks like an option, is not known and is switched on.
-fn refuse_options(table: &Table) -> Result<()> {
+fn refuse_options(table: &JsonObject) -> Result<()> {
     let supported = "plain LoRA, rsLoRA and DoRA on modules";
     let is_off = |value: &Value| match value {
         Value::Null | Value::Bool(false) => true,
@@ -164,24 +164,24 @@ fn refuse_options(table: &Table) -> Result<()> {
     }
 }
 
-fn rank(table: &Table, key: &str, value: &Value) -> Result<usize> {
+fn rank(table: &JsonObject, key: &str, value: &Value) -> Result<usize> {
     let rank = value.as_u64().and_then(|rank| usize::try_from(rank).ok()).filter(|rank| (1..=1 << 20).contains(rank));
     rank.ok_or_else(|| table.broken(format!("{key} has {value}, allowed is a positive rank")))
 }
 
-fn alpha(table: &Table, key: &str, value: &Value) -> Result<f64> {
+fn alpha(table: &JsonObject, key: &str, value: &Value) -> Result<f64> {
     let alpha = value.as_f64().filter(|alpha| alpha.is_finite());
     alpha.ok_or_else(|| table.broken(format!("{key} has {value}, allowed is a number")))
 }
 
 /// `{"regular expression": value}`; an expression matches the end of a module's name, from a dot on.
 fn by_pattern<T>(
-    table: &Table,
+    table: &JsonObject,
     key: &str,
-    read: impl Fn(&Table, &str, &Value) -> Result<T>,
+    read: impl Fn(&JsonObject, &str, &Value) -> Result<T>,
 ) -> Result<Vec<(Pattern, T)>> {
     let Some(value) = table.get(key) else { return Ok(Vec::new()) };
-    let patterns = Table::new(value, table.file(), key)?;
+    let patterns = JsonObject::new(value, table.file(), key)?;
     let pattern = |name: &str| {
         let value = patterns.get(name).unwrap_or(&Value::Null);
         Ok((Pattern::full(&format!(r"(.*\.)?({name})"), table.file(), key)?, read(table, key, value)?))
@@ -194,7 +194,7 @@ fn find<T: Copy>(patterns: &[(Pattern, T)], module: &str) -> Option<T> {
 }
 
 /// A module of this name, or within one.
-fn saved(table: &Table) -> Result<Vec<Pattern>> {
+fn saved(table: &JsonObject) -> Result<Vec<Pattern>> {
     let names = table.texts("modules_to_save")?.into_iter();
     names.map(|name| Pattern::start(&format!(r"(^|.*\.){name}($|\..*)"), table.file(), "modules_to_save")).collect()
 }

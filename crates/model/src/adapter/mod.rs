@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
+use super::architecture::Architecture;
 use super::checkpoint::safetensors::Safetensors;
 use super::config::Config;
 use super::error::{Error, Result};
-use super::family::Family;
 use super::names::Part;
 use super::weights::Precision;
 use tensors::{Role, Tensors};
@@ -54,13 +54,18 @@ struct Ends {
     head: String,
     /// The head is the embedding.
     tied: bool,
-    family: &'static Family,
+    architecture: &'static Architecture,
 }
 
 impl Ends {
     fn of(config: &Config) -> Self {
-        let name = |part| config.family.stem(part, 0, 0).expect("every family embeds and has a head");
-        Self { embedding: name(Part::Embedding), head: name(Part::Head), tied: config.tied, family: config.family }
+        let name = |part| config.architecture.stem(part, 0, 0).expect("every family embeds and has a head");
+        Self {
+            embedding: name(Part::Embedding),
+            head: name(Part::Head),
+            tied: config.tied,
+            architecture: config.architecture,
+        }
     }
 }
 

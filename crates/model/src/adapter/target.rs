@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use crate::error::Result;
+use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
-use crate::table::Table;
 
 /// The modules that have a low-rank update.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ struct Layers {
 }
 
 impl Targets {
-    pub(super) fn new(table: &Table) -> Result<Self> {
+    pub(super) fn new(table: &JsonObject) -> Result<Self> {
         let included = match table.get("target_modules") {
             None => return Err(table.broken("target_modules is missing".into())),
             Some(_) => Names::new(table, "target_modules")?,
@@ -67,7 +67,7 @@ impl Targets {
 
 impl Names {
     /// A list of names, one regular expression, or nothing.
-    fn new(table: &Table, key: &str) -> Result<Self> {
+    fn new(table: &JsonObject, key: &str) -> Result<Self> {
         match table.get(key) {
             Some(Value::String(text)) if text.eq_ignore_ascii_case("all-linear") => Ok(Self::AllLinear),
             Some(Value::String(text)) => Ok(Self::Whole(Pattern::full(text, table.file(), key)?)),
@@ -87,7 +87,7 @@ impl Names {
 }
 
 impl Layers {
-    fn new(table: &Table) -> Result<Option<Self>> {
+    fn new(table: &JsonObject) -> Result<Option<Self>> {
         let number = |value: &Value| {
             let problem = || table.broken(format!("layers_to_transform has {value}, allowed are numbers of layers"));
             value.as_u64().ok_or_else(problem)

@@ -13,7 +13,7 @@ const PREFIX: &str = "base_model.model.";
 
 /// What a tensor is to its module, whose matrix W is (out, inp) and whose rank is r.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub(super) enum Role {
     /// The update's first factor, (r, inp).
     A,
     /// The update's second factor, (out, r).
@@ -49,14 +49,14 @@ const ENDS: [(&str, Role); 10] = [
 
 impl Role {
     /// Whether it belongs to a low-rank update.
-    pub fn is_update(self) -> bool {
+    pub(super) fn is_update(self) -> bool {
         !matches!(self, Self::Weight | Self::Bias)
     }
 }
 
 /// The tensors of an adapter by module.
 #[derive(Debug)]
-pub struct Tensors {
+pub(super) struct Tensors {
     files: Safetensors,
     /// For each module its tensors' keys.
     modules: BTreeMap<String, BTreeMap<Role, String>>,
@@ -64,7 +64,7 @@ pub struct Tensors {
 
 impl Tensors {
     /// Sorts the keys of a file by module; `name` names it in errors.
-    pub fn new(files: Safetensors, name: &str) -> Result<Self> {
+    pub(super) fn new(files: Safetensors, name: &str) -> Result<Self> {
         let mut modules: BTreeMap<String, BTreeMap<Role, String>> = BTreeMap::new();
         for key in files.names() {
             let (module, role) = understood(key);
@@ -79,32 +79,32 @@ impl Tensors {
     }
 
     /// Makes tensors on another device.
-    pub fn on(self, device: &Device) -> Self {
+    pub(super) fn on(self, device: &Device) -> Self {
         Self { files: self.files.on(device), ..self }
     }
 
     /// Lists every module with its tensors' keys, by name.
-    pub fn modules(&self) -> impl Iterator<Item = (&str, &BTreeMap<Role, String>)> {
+    pub(super) fn modules(&self) -> impl Iterator<Item = (&str, &BTreeMap<Role, String>)> {
         self.modules.iter().map(|(module, tensors)| (module.as_str(), tensors))
     }
 
     /// Whether there is any tensor of this module.
-    pub fn has(&self, module: &str) -> bool {
+    pub(super) fn has(&self, module: &str) -> bool {
         self.modules.contains_key(module)
     }
 
     /// Whether the module has a tensor of this role.
-    pub fn has_role(&self, module: &str, role: Role) -> bool {
+    pub(super) fn has_role(&self, module: &str, role: Role) -> bool {
         self.key(module, role).is_some()
     }
 
     /// The first key of a module, to name it by in errors.
-    pub fn first_key<'a>(&'a self, module: &'a str) -> &'a str {
+    pub(super) fn first_key<'a>(&'a self, module: &'a str) -> &'a str {
         self.modules.get(module).and_then(|tensors| tensors.values().next()).map_or(module, String::as_str)
     }
 
     /// Reads a module's tensor of this role and shape, f32, its values finite; `None` where there is none.
-    pub fn tensor(&self, module: &str, role: Role, shape: &[usize]) -> Result<Option<Tensor>> {
+    pub(super) fn tensor(&self, module: &str, role: Role, shape: &[usize]) -> Result<Option<Tensor>> {
         let Some(key) = self.key(module, role) else { return Ok(None) };
         let stored = self.files.entry(key).map_or(&[][..], |entry| entry.shape);
         if stored != shape {
@@ -119,7 +119,7 @@ impl Tensors {
     }
 
     /// Reads a tensor as `tensor` does; its absence is an error.
-    pub fn needed(&self, module: &str, role: Role, shape: &[usize]) -> Result<Tensor> {
+    pub(super) fn needed(&self, module: &str, role: Role, shape: &[usize]) -> Result<Tensor> {
         self.tensor(module, role, shape)?.ok_or_else(|| {
             let first = self.first_key(module);
             self.files.broken(first, format!("is there without its {role:?}"))
@@ -127,17 +127,17 @@ impl Tensors {
     }
 
     /// Makes the error of a damaged tensor, with the file and the key in it.
-    pub fn broken(&self, key: &str, what: impl std::fmt::Display) -> Error {
+    pub(super) fn broken(&self, key: &str, what: impl std::fmt::Display) -> Error {
         self.files.broken(key, what)
     }
 
     /// How many numbers all of them hold.
-    pub fn parameters(&self) -> u64 {
+    pub(super) fn parameters(&self) -> u64 {
         self.files.infos().map(|info| info.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
     /// The size of the file, in bytes.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.files.bytes()
     }
 

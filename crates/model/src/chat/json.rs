@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 const DEEPEST: usize = 200;
 
 /// Makes a template's value of a JSON one.
-pub fn value(json: &Json) -> Value {
+pub(super) fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),
         Json::Bool(yes) => Value::from(*yes),
@@ -36,7 +36,7 @@ struct Style {
 
 /// The filter `tojson` as transformers has it: `tojson(value, ensure_ascii=False, indent=None, separators=None,
 /// sort_keys=False)`.
-pub fn tojson(value: &Value, options: Rest<Value>, named: Kwargs) -> Result<Value, Error> {
+pub(super) fn tojson(value: &Value, options: Rest<Value>, named: Kwargs) -> Result<Value, Error> {
     let option = |at: usize, name: &str| -> Result<Option<Value>, Error> {
         let given = match options.get(at) {
             Some(given) => Some(given.clone()),

@@ -7,7 +7,7 @@ use minijinja_contrib::pycompat;
 use time::OffsetDateTime;
 
 /// Calls a method of Python's that minijinja does not know.
-pub fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     match (value.as_str(), value.kind()) {
         (Some(text), _) => match string_method(text, name, args) {
             Some(result) => result,
@@ -125,13 +125,13 @@ fn padded(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
 }
 
 /// Gives a value's number where it is a float and no integer.
-pub fn float_of(value: &Value) -> Option<f64> {
+pub(super) fn float_of(value: &Value) -> Option<f64> {
     let is_float = value.kind() == ValueKind::Number && !value.is_integer();
     f64::try_from(value.clone()).ok().filter(|_| is_float)
 }
 
 /// Tests and filters of Jinja2's own. In Python texts and tables have a length and items, and True is a number.
-pub fn extend(environment: &mut Environment<'static>) {
+pub(super) fn extend(environment: &mut Environment<'static>) {
     use ValueKind::{Bool, Iterable, Map, Number, Seq, String};
     environment.add_test("sequence", |value: &Value| matches!(value.kind(), Seq | String | Map));
     environment.add_test("iterable", |value: &Value| matches!(value.kind(), Seq | String | Map | Iterable));
@@ -142,7 +142,7 @@ pub fn extend(environment: &mut Environment<'static>) {
 }
 
 /// Writes a float as `repr` does: 1.0, 1e-05, 1e+16.
-pub fn float(x: f64) -> String {
+pub(super) fn float(x: f64) -> String {
     if !x.is_finite() {
         return if x.is_nan() {
             "NaN"
@@ -167,7 +167,7 @@ pub fn float(x: f64) -> String {
 }
 
 /// The time here, in the given format.
-pub fn strftime_now(format: &str) -> Result<String, Error> {
+pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
     let parts = time::format_description::parse_strftime_owned(format).map_err(|e| invalid(e.to_string()))?;
     here(OffsetDateTime::now_utc()).format(&parts).map_err(|e| invalid(e.to_string()))
 }

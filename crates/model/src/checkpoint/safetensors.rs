@@ -1,4 +1,4 @@
-//! Checkpoints in safetensors files as tensors by the names of a family's graph, whatever the files call them.
+//! Checkpoints in safetensors files as tensors by the names of an architecture's graph, whatever the files call them.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,8 +8,8 @@ use bantam_format::safetensors::{Dtype, Files, TensorInfo};
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 
+use crate::architecture::Architecture;
 use crate::error::{Error, Result};
-use crate::family::Family;
 use crate::linear::Linear;
 use crate::weights::{Precision, StoredTensor, Weights};
 
@@ -22,10 +22,10 @@ pub struct Safetensors {
     naming: Option<Naming>,
 }
 
-/// How a family's checkpoints may name and lay out tensors other than the graph asks for them.
+/// How an architecture's checkpoints may name and lay out tensors other than the graph asks for them.
 #[derive(Debug)]
 struct Naming {
-    family: &'static Family,
+    architecture: &'static Architecture,
     /// What the names begin with, and what they begin with in these files.
     prefix: &'static str,
     actual: String,
@@ -65,15 +65,15 @@ impl Safetensors {
         Self { device: device.clone(), ..self }
     }
 
-    /// Answers to the names of a family's row, whatever stands before them in these files: a checkpoint of the bare
-    /// decoder has no prefix, one out of a larger model a longer one.
-    pub fn of_family(mut self, family: &'static Family) -> Self {
-        let (prefix, name) = family.embedding();
+    /// Answers to the names of an architecture's row, whatever stands before them in these files: a checkpoint of the
+    /// bare decoder has no prefix, one out of a larger model a longer one.
+    pub fn of_architecture(mut self, architecture: &'static Architecture) -> Self {
+        let (prefix, name) = architecture.embedding();
         let there = |before: &str| self.files.has(&format!("{before}{name}.weight"));
         let candidates =
             [prefix.to_owned(), String::new(), format!("language_model.{prefix}"), "model.language_model.".to_owned()];
         let actual = candidates.into_iter().find(|before| there(before)).unwrap_or(prefix.to_owned());
-        self.naming = Some(Naming { family, prefix, actual });
+        self.naming = Some(Naming { architecture, prefix, actual });
         self
     }
 
@@ -90,7 +90,7 @@ impl Safetensors {
 
     /// Whether a matrix of the graph lies here as (in, out).
     fn transposed(&self, name: &str) -> bool {
-        self.naming.as_ref().is_some_and(|naming| naming.family.is_transposed(name))
+        self.naming.as_ref().is_some_and(|naming| naming.architecture.is_transposed(name))
     }
 
     /// The names of all tensors, sorted.

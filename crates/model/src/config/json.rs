@@ -1,17 +1,19 @@
 //! config.json to `Config`: the file as written, in any of the forms in use; what is typed there becomes what is meant,
-//! or is refused by name. Which words a family has for a key, and what it means to leave one out, is in its row.
+//! or is refused by name. Which words an architecture has for a key, and what it means to leave one out, is in its row.
 
 use serde_json::{Map, Value};
 
 use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
+use crate::architecture::{
+    Architecture, AttentionScale, Biases, Flag, Positions, Residual, Routing, Softcaps, Windows,
+};
 use crate::checkpoint::packed::Quantization;
 use crate::encoder;
 use crate::error::{Error, Result};
-use crate::family::{Biases, Family, Flag, Positions, Residual, Routing, Scale, Softcaps, Windows};
 use crate::ops::Activation;
 use crate::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
 
-/// Words that mean the same key in every family: (ours, another).
+/// Words that mean the same key in every architecture: (ours, another).
 static COMMON_KEYS: &[(&str, &str)] =
     &[("norm_eps", "rms_norm_eps"), ("num_experts", "num_local_experts"), ("dtype", "torch_dtype")];
 
@@ -22,13 +24,14 @@ impl Config {
     /// Reads config.json. `file` names it in errors.
     ///
     /// # Errors
-    /// Where it is not JSON, names no family that bantam runs, lacks a key, or asks for something bantam does not do.
+    /// Where it is not JSON, names no architecture that bantam runs, lacks a key, or asks for something bantam does not
+    /// do.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let map: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
-        let family = family(&map, file)?;
-        let defaults = serde_json::from_str(family.defaults).expect("the defaults of a row are JSON");
-        Reader { file, family, map: flattened(map), defaults }.config()
+        let architecture = architecture(&map, file)?;
+        let defaults = serde_json::from_str(architecture.defaults).expect("the defaults of a row are JSON");
+        ConfigReader { file, architecture, map: flattened(map), defaults }.config()
     }
 
     /// Takes the tokens that end a generation from generation_config.json, where there is one and it names any.
@@ -39,7 +42,7 @@ impl Config {
         let Some(bytes) = bytes else { return Ok(self) };
         let map: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a generation config: {e}")))?;
-        let reader = Reader { file, family: self.family, map, defaults: Map::new() };
+        let reader = ConfigReader { file, architecture: self.architecture, map, defaults: Map::new() };
         let eos = reader.token_ids("eos_token_id")?;
         if !eos.is_empty() {
             self.eos = eos;
@@ -49,21 +52,21 @@ impl Config {
 }
 
 /// The row that `model_type` names, if the head is one of its own.
-fn family(map: &Map<String, Value>, file: &str) -> Result<&'static Family> {
+fn architecture(map: &Map<String, Value>, file: &str) -> Result<&'static Architecture> {
     let name = match map.get("model_type") {
         Some(Value::String(name)) => name,
         _ => return Err(Error::broken(file, "model_type is missing")),
     };
-    let family = Family::of_model_type(name).ok_or_else(|| {
-        let supported = format!("{}; encoders: {}", Family::all_names(), encoder::Family::all_names());
+    let architecture = Architecture::of_model_type(name).ok_or_else(|| {
+        let supported = format!("{}; encoders: {}", Architecture::all_names(), encoder::Architecture::all_names());
         Error::unsupported(file, format!("model_type {name:?}"), supported)
     })?;
     match map.get("architectures").and_then(|all| all.get(0)).and_then(Value::as_str) {
-        Some(architecture) if !family.architectures.contains(&architecture) => {
-            let supported = family.architectures.join(", ");
-            Err(Error::unsupported(file, format!("architecture {architecture:?}"), supported))
+        Some(class) if !architecture.classes.contains(&class) => {
+            let supported = architecture.classes.join(", ");
+            Err(Error::unsupported(file, format!("architecture {class:?}"), supported))
         }
-        _ => Ok(family),
+        _ => Ok(architecture),
     }
 }
 
@@ -76,18 +79,18 @@ fn flattened(mut map: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// Turns what was typed into what is meant; it carries the file's name for the sentences.
-struct Reader<'a> {
+struct ConfigReader<'a> {
     file: &'a str,
-    family: &'static Family,
+    architecture: &'static Architecture,
     map: Map<String, Value>,
-    /// What the family means by leaving a key out.
+    /// What the architecture means by leaving a key out.
     defaults: Map<String, Value>,
 }
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     fn config(&self) -> Result<Config> {
         self.refuse_options()?;
-        let family = self.family;
+        let architecture = self.architecture;
         let (heads, dim) = (self.size("num_attention_heads")?, self.size("hidden_size")?);
         let head_dim = self.head_dim(dim, heads)?;
         let max_positions = self.size("max_position_embeddings")?;
@@ -95,7 +98,7 @@ impl Reader<'_> {
         let ropes = self.ropes(head_dim, max_positions)?;
         let stored = self.stored()?;
         Config {
-            family,
+            architecture,
             vocab: self.size("vocab_size")?,
             dim,
             layers: self.layers(head_dim, experts.is_some(), ropes.len())?,
@@ -109,19 +112,20 @@ impl Reader<'_> {
             ropes,
             activation: self.activation()?,
             biases: Biases {
-                qkv: self.asked(family.biases.qkv)?,
-                output: self.asked(family.biases.output)?,
-                mlp: self.asked(family.biases.mlp)?,
-                head: self.asked(family.biases.head)?,
+                qkv: self.asked(architecture.biases.qkv)?,
+                output: self.asked(architecture.biases.output)?,
+                mlp: self.asked(architecture.biases.mlp)?,
+                head: self.asked(architecture.biases.head)?,
             },
-            qk_norm: self.asked(family.qk_norm)?,
-            parallel: match family.residual {
+            qk_norm: self.asked(architecture.qk_norm)?,
+            parallel: match architecture.residual {
                 Residual::Parallel { when, .. } => self.asked(when)?,
                 _ => false,
             },
-            score_softcap: self.softcap("attn_logit_softcapping", family.softcaps == Softcaps::LogitsAndScores)?,
-            logit_softcap: self.softcap("final_logit_softcapping", family.softcaps != Softcaps::None)?,
-            embedding_scale: match family.embedding_root {
+            score_softcap: self
+                .softcap("attn_logit_softcapping", architecture.softcaps == Softcaps::LogitsAndScores)?,
+            logit_softcap: self.softcap("final_logit_softcapping", architecture.softcaps != Softcaps::None)?,
+            embedding_scale: match architecture.embedding_root {
                 true => (dim as f64).sqrt(),
                 false => self.number("embedding_multiplier")?.unwrap_or(1.0),
             },
@@ -161,11 +165,11 @@ impl Reader<'_> {
     }
 
     fn experts(&self) -> Result<Option<Experts>> {
-        if self.family.routing == Routing::None {
+        if self.architecture.routing == Routing::None {
             return Ok(None);
         }
         let used = self.size("num_experts_per_tok")?;
-        if self.family.routing == Routing::SparseMixer && used != 2 {
+        if self.architecture.routing == Routing::SparseMixer && used != 2 {
             return Err(self.unsupported(format!("num_experts_per_tok {used}"), "2, which its router is made for"));
         }
         let ffn = match self.optional_size("moe_intermediate_size")? {
@@ -177,8 +181,8 @@ impl Reader<'_> {
             used,
             ffn,
             shared: self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0),
-            normalized: self.family.routing == Routing::Normalized || self.flag("norm_topk_prob", false)?,
-            jitter: match self.family.routing {
+            normalized: self.architecture.routing == Routing::Normalized || self.flag("norm_topk_prob", false)?,
+            jitter: match self.architecture.routing {
                 Routing::SparseMixer => self.number("router_jitter_noise")?.unwrap_or(0.01) as f32,
                 _ => 0.0,
             },
@@ -208,11 +212,11 @@ impl Reader<'_> {
     /// What attention scores are multiplied by.
     fn scale(&self, head_dim: usize) -> Result<f32> {
         let root = |size: f64| size.sqrt().recip() as f32;
-        Ok(match self.family.scale {
-            Scale::Key(key) => self.number(key)?.unwrap_or(1.0) as f32,
-            Scale::RootOf(key) => root(self.positive(key)?.unwrap_or(head_dim as f64)),
-            Scale::Root if self.flag("scale_attn_weights", true)? => root(head_dim as f64),
-            Scale::Root => 1.0,
+        Ok(match self.architecture.scale {
+            AttentionScale::Key(key) => self.number(key)?.unwrap_or(1.0) as f32,
+            AttentionScale::RootOf(key) => root(self.positive(key)?.unwrap_or(head_dim as f64)),
+            AttentionScale::Root if self.flag("scale_attn_weights", true)? => root(head_dim as f64),
+            AttentionScale::Root => 1.0,
         })
     }
 
@@ -222,7 +226,7 @@ impl Reader<'_> {
 
     /// Which layers turn queries and keys by position.
     fn turned(&self, count: usize) -> Result<Vec<bool>> {
-        if self.family.positions == Positions::Learned {
+        if self.architecture.positions == Positions::Learned {
             return Ok(vec![false; count]);
         }
         match self.get("no_rope_layers") {
@@ -246,16 +250,18 @@ impl Reader<'_> {
     fn windows(&self, turned: &[bool]) -> Result<Vec<Option<usize>>> {
         let count = turned.len();
         let width = self.optional_size("sliding_window")?.filter(|&width| width > 0);
-        let Some(width) = width.filter(|_| self.family.windows != Windows::Never) else { return Ok(vec![None; count]) };
+        let Some(width) = width.filter(|_| self.architecture.windows != Windows::Never) else {
+            return Ok(vec![None; count]);
+        };
         let used = || self.flag("use_sliding_window", false);
         if matches!(
-            self.family.windows,
+            self.architecture.windows,
             Windows::AllIfUsed | Windows::Upper | Windows::LowerEven | Windows::WithoutRope
         ) && !used()?
         {
             return Ok(vec![None; count]);
         }
-        let slides: Vec<bool> = match (self.layer_types(count)?, self.family.windows) {
+        let slides: Vec<bool> = match (self.layer_types(count)?, self.architecture.windows) {
             (_, Windows::All | Windows::AllIfUsed) => vec![true; count],
             (Some(types), _) => types,
             (None, Windows::Upper) => {
@@ -305,7 +311,7 @@ impl Reader<'_> {
         let newer = self.get("hidden_activation").and_then(Value::as_str);
         let name = newer.or(self.text("hidden_act")?).unwrap_or("silu");
         match crate::ops::activation_named(name) {
-            Some(Activation::Gelu) if self.family.gelu_is_tanh => Ok(Activation::GeluTanh),
+            Some(Activation::Gelu) if self.architecture.gelu_is_tanh => Ok(Activation::GeluTanh),
             Some(activation) => Ok(activation),
             None => Err(self.unsupported(format!("hidden_act {name:?}"), crate::ops::activation_names())),
         }
@@ -321,7 +327,7 @@ impl Reader<'_> {
 
     /// The rope of all layers, or the one of those that see all and the one of those with a window.
     fn ropes(&self, head_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
-        if self.family.positions == Positions::Learned {
+        if self.architecture.positions == Positions::Learned {
             return Ok(Vec::new());
         }
         let table = self.get("rope_parameters").or_else(|| self.get("rope_scaling"));
@@ -335,7 +341,7 @@ impl Reader<'_> {
             RopeTable { reader: self, map, theta_key, head_dim, max_positions }.rope()
         };
         if table.values().any(Value::is_object) {
-            if self.family.windows != Windows::Pattern {
+            if self.architecture.windows != Windows::Pattern {
                 return Err(self.unsupported("rope_parameters nested per layer type", "one rope for all layers"));
             }
             let named = |name: &str| match table.get(name) {
@@ -373,7 +379,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a key holds, by the family's word for it or a common one; `null` is nothing.
+    /// What a key holds, by the architecture's word for it or a common one; `null` is nothing.
     fn get(&self, key: &str) -> Option<&Value> {
         self.written(key).filter(|value| !value.is_null()).or_else(|| match self.written(key) {
             Some(_) => None,
@@ -383,7 +389,7 @@ impl Reader<'_> {
 
     /// The first of a key's words that is there, one that is not `null` before one that is.
     fn written(&self, key: &str) -> Option<&Value> {
-        if let Some((_, own)) = self.family.keys.iter().find(|(ours, _)| *ours == key) {
+        if let Some((_, own)) = self.architecture.keys.iter().find(|(ours, _)| *ours == key) {
             return self.map.get(*own);
         }
         let others = COMMON_KEYS.iter().filter(|(ours, _)| *ours == key).map(|(_, other)| *other);
@@ -393,8 +399,8 @@ impl Reader<'_> {
 
     /// The word a user would look for.
     fn word(&self, key: &str) -> String {
-        let of_family = self.family.keys.iter().chain(COMMON_KEYS).find(|(ours, _)| *ours == key);
-        match of_family {
+        let of_architecture = self.architecture.keys.iter().chain(COMMON_KEYS).find(|(ours, _)| *ours == key);
+        match of_architecture {
             Some((_, other)) if !self.map.contains_key(key) => (*other).to_owned(),
             _ => key.to_owned(),
         }
@@ -470,7 +476,7 @@ fn short(value: &Value) -> String {
 
 /// `rope_scaling`, `rope_parameters`, or one of its tables, with what stands outside of it.
 struct RopeTable<'a> {
-    reader: &'a Reader<'a>,
+    reader: &'a ConfigReader<'a>,
     map: &'a Map<String, Value>,
     theta_key: &'static str,
     head_dim: usize,
@@ -492,7 +498,7 @@ impl RopeTable<'_> {
             Some(part) => part,
             None => self.reader.positive("partial_rotary_factor")?.unwrap_or(1.0),
         };
-        match self.reader.family.positions {
+        match self.reader.architecture.positions {
             Positions::PartlyRotary if part <= 1.0 => Ok((self.head_dim as f64 * part) as usize),
             _ if part == 1.0 => Ok(self.head_dim),
             _ => Err(self.reader.unsupported(format!("partial_rotary_factor {part}"), "1.0")),
@@ -554,7 +560,7 @@ impl RopeTable<'_> {
         // Phi-3.5-MoE gives its own; transformers then keeps to the short factors at every length
         let own = self.number("short_mscale")?.zip(self.number("long_mscale")?);
         let (short, long) = (self.factors("short_factor", dims)?, self.factors("long_factor", dims)?);
-        Ok(match own.filter(|_| self.reader.family.routing == Routing::SparseMixer) {
+        Ok(match own.filter(|_| self.reader.architecture.routing == Routing::SparseMixer) {
             Some((at_short, at_long)) => {
                 LongRope { long: short.clone(), short, original, attention_short: at_short, attention_long: at_long }
             }

@@ -4,17 +4,17 @@
 pub mod gguf;
 mod json;
 
+use super::architecture::{Architecture, Biases, Positions, Residual};
 use super::checkpoint::packed::Quantization;
 use super::error::{Error, Result};
-use super::family::{Biases, Family, Positions, Residual};
 use super::ops::Activation;
 use super::rope::Rope;
 
 /// The architecture of one model. Its values are consistent: sizes are positive and within bounds, heads divide.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The family whose graph it is.
-    pub family: &'static Family,
+    /// The architecture whose graph it is.
+    pub architecture: &'static Architecture,
     /// Rows of the embedding (`vocab_size`), special tokens among them.
     pub vocab: usize,
     /// Width of the residual stream (`hidden_size`).
@@ -143,7 +143,7 @@ impl Config {
 
     /// Whether the MLP reads what attention reads, by the same norm.
     pub fn shares_norm(&self) -> bool {
-        self.parallel && matches!(self.family.residual, Residual::Parallel { shared: true, .. })
+        self.parallel && matches!(self.architecture.residual, Residual::Parallel { shared: true, .. })
     }
 
     /// Gives a number that is the same for two lengths of a sequence exactly where all their angles are the same: under
@@ -185,7 +185,7 @@ impl Config {
                 self.heads, self.kv_heads
             ));
         }
-        if self.family.positions != Positions::Learned && !self.head_dim.is_multiple_of(2) {
+        if self.architecture.positions != Positions::Learned && !self.head_dim.is_multiple_of(2) {
             return broken(format!("head_dim {} is odd, and rotary embeddings turn pairs", self.head_dim));
         }
         if let Some(experts) = experts.filter(|e| e.used == 0 || e.used > e.count) {

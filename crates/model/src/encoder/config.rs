@@ -4,17 +4,17 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::family::{Family, Job, Positions};
+use super::architecture::{Architecture, Job, Positions};
 use crate::error::{Error, Result};
 use crate::ops::Activation;
 
 /// The architecture of one encoder. Its values are consistent: sizes are positive and within bounds, heads divide.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The family whose graph it is.
-    pub family: &'static Family,
-    /// The architecture as config.json names it; the family's base where it names none.
-    pub architecture: &'static str,
+    /// The architecture whose graph it is.
+    pub architecture: &'static Architecture,
+    /// The class as config.json names it; the architecture's base where it names none.
+    pub class: &'static str,
     /// What the checkpoint was saved for.
     pub job: Job,
     /// Rows of the word embedding (`vocab_size`).
@@ -35,7 +35,7 @@ pub struct Config {
     pub norm_eps: f64,
     /// The non-linearity of the feed-forward part.
     pub activation: Activation,
-    /// The padding token's id, which some families count positions from.
+    /// The padding token's id, which some architectures count positions from.
     pub pad: u32,
     /// Whether the mask filler's matrix is the embedding's.
     pub tied: bool,
@@ -102,16 +102,16 @@ impl Config {
     /// Reads config.json. `file` names it in errors.
     ///
     /// # Errors
-    /// Where it is not JSON, names no encoder family, lacks a size, or asks for something bantam does not do.
+    /// Where it is not JSON, names no encoder architecture, lacks a size, or asks for something bantam does not do.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let raw: RawConfig =
             serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
-        Reader { file }.config(raw)
+        EncoderConfigReader { file }.config(raw)
     }
 
     /// The longest text it reads, in tokens, special ones among them.
     pub fn context(&self) -> usize {
-        match self.family.positions {
+        match self.architecture.positions {
             Positions::FromZero => self.positions,
             Positions::AfterPadding => self.positions.saturating_sub(self.pad as usize + 1),
         }
@@ -119,16 +119,16 @@ impl Config {
 }
 
 /// Turns what was typed into what is meant; it carries the file's name for the sentences.
-struct Reader<'a> {
+struct EncoderConfigReader<'a> {
     file: &'a str,
 }
 
-impl Reader<'_> {
+impl EncoderConfigReader<'_> {
     fn config(&self, raw: RawConfig) -> Result<Config> {
         let name = raw.model_type.as_deref().ok_or_else(|| self.missing("model_type"))?;
-        let family = Family::of_model_type(name)
-            .ok_or_else(|| self.unsupported(format!("model_type {name:?}"), Family::all_names()))?;
-        let (architecture, job) = self.architecture(family, raw.architectures.as_deref())?;
+        let architecture = Architecture::of_model_type(name)
+            .ok_or_else(|| self.unsupported(format!("model_type {name:?}"), Architecture::all_names()))?;
+        let (class, job) = self.class(architecture, raw.architectures.as_deref())?;
         self.refuse(&raw)?;
         let labels = if job == Job::Classify { self.labels(&raw)? } else { Vec::new() };
         self.check(Config {
@@ -138,29 +138,29 @@ impl Reader<'_> {
             heads: self.size("num_attention_heads", raw.num_attention_heads.or(raw.n_heads))?,
             ffn: self.size("intermediate_size", raw.intermediate_size.or(raw.hidden_dim))?,
             positions: self.size("max_position_embeddings", raw.max_position_embeddings)?,
-            types: match family.has_types {
+            types: match architecture.has_types {
                 true => self.size("type_vocab_size", Some(raw.type_vocab_size.unwrap_or(2)))?,
                 false => 0,
             },
-            norm_eps: raw.layer_norm_eps.unwrap_or(family.norm_eps),
+            norm_eps: raw.layer_norm_eps.unwrap_or(architecture.norm_eps),
             activation: self.activation(raw.hidden_act.as_deref().or(raw.activation.as_deref()))?,
-            pad: raw.pad_token_id.unwrap_or(match family.positions {
+            pad: raw.pad_token_id.unwrap_or(match architecture.positions {
                 Positions::FromZero => 0,
                 Positions::AfterPadding => 1,
             }),
             tied: raw.tie_word_embeddings.unwrap_or(true),
             problem: self.problem(raw.problem_type.as_deref(), labels.len())?,
             labels,
-            family,
             architecture,
+            class,
             job,
         })
     }
 
-    fn architecture(&self, family: &'static Family, given: Option<&[String]>) -> Result<(&'static str, Job)> {
-        let Some([name, ..]) = given else { return Ok(family.base()) };
-        family.architectures.iter().find(|(known, _)| known == name).copied().ok_or_else(|| {
-            let known: Vec<&str> = family.architectures.iter().map(|(known, _)| *known).collect();
+    fn class(&self, architecture: &'static Architecture, given: Option<&[String]>) -> Result<(&'static str, Job)> {
+        let Some([name, ..]) = given else { return Ok(architecture.base()) };
+        architecture.classes.iter().find(|(known, _)| known == name).copied().ok_or_else(|| {
+            let known: Vec<&str> = architecture.classes.iter().map(|(known, _)| *known).collect();
             self.unsupported(format!("architecture {name:?}"), known.join(", "))
         })
     }
@@ -263,7 +263,7 @@ impl Reader<'_> {
         if !dim.is_multiple_of(heads) {
             return Err(self.broken(format!("hidden_size {dim} is not a multiple of num_attention_heads {heads}")));
         }
-        if config.family.has_types && !(1..=1 << 16).contains(&types) {
+        if config.architecture.has_types && !(1..=1 << 16).contains(&types) {
             return Err(self.broken(format!("type_vocab_size is {types}, allowed are 1 to {}", 1 << 16)));
         }
         if !(norm_eps.is_finite() && norm_eps >= 0.0) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::architecture::Positions;
 use super::checkpoint::{Checkpoint, Norm, WORDS};
 use super::config::Config;
-use super::family::Positions;
 use crate::error::{Error, Result};
 use crate::linear::{Linear, forward_all};
 use crate::ops::{self, Activation, Attend, Span};
@@ -24,18 +24,18 @@ pub struct Input {
 }
 
 /// The layers of an encoder with their weights.
-pub struct Graph {
+pub(super) struct Graph {
     words: Linear,
     positions: Linear,
     types: Option<Linear>,
     norm: Norm,
-    layers: Vec<Layer>,
+    layers: Vec<EncoderLayer>,
     heads: usize,
     activation: Activation,
     layout: Layout,
 }
 
-struct Layer {
+struct EncoderLayer {
     q: Linear,
     k: Linear,
     v: Linear,
@@ -48,7 +48,7 @@ struct Layer {
 
 impl Graph {
     /// Builds the graph a config describes out of a checkpoint.
-    pub fn new(config: &Config, weights: &Checkpoint) -> Result<Self> {
+    pub(super) fn new(config: &Config, weights: &Checkpoint) -> Result<Self> {
         let dim = config.dim;
         let table = |name: &str, rows| weights.table(&weights.own(&format!("embeddings.{name}")), rows, dim);
         Ok(Self {
@@ -59,14 +59,14 @@ impl Graph {
                 types => Some(table("token_type_embeddings", types)?),
             },
             norm: weights.norm(&weights.own("embeddings.LayerNorm"), dim)?,
-            layers: (0..config.layers).map(|i| Layer::new(config, weights, i)).collect::<Result<_>>()?,
+            layers: (0..config.layers).map(|i| EncoderLayer::new(config, weights, i)).collect::<Result<_>>()?,
             heads: config.heads,
             activation: config.activation,
             layout: Layout {
                 vocab: config.vocab,
                 types: config.types,
                 context: config.context(),
-                positions: config.family.positions,
+                positions: config.architecture.positions,
                 pad: config.pad,
             },
         })
@@ -74,7 +74,7 @@ impl Graph {
 
     /// Gives the last hidden states of all inputs, one after the other: (T, dim). Fails on a token outside the
     /// vocabulary, an input without tokens and one longer than the position table.
-    pub fn forward(&self, inputs: &[Input]) -> Result<Tensor> {
+    pub(super) fn forward(&self, inputs: &[Input]) -> Result<Tensor> {
         let mut hidden = self.embed(inputs)?;
         let spans: Arc<[Span]> =
             inputs.iter().map(|input| Span { len: input.tokens.len(), parent: None, past: None }).collect();
@@ -99,14 +99,14 @@ impl Graph {
     }
 
     /// The embedding of the vocabulary, (vocab, dim), which a mask filler may be tied to.
-    pub fn words(&self) -> &Linear {
+    pub(super) fn words(&self) -> &Linear {
         &self.words
     }
 }
 
-impl Layer {
+impl EncoderLayer {
     fn new(config: &Config, weights: &Checkpoint, index: usize) -> Result<Self> {
-        let names = config.family.names;
+        let names = config.architecture.names;
         let own = |name: &str| weights.own(&format!("{}{index}.{name}", names.layer));
         let square = |name: &str| weights.linear(&own(name), config.dim, config.dim);
         Ok(Self {

@@ -3,25 +3,25 @@
 
 use candle_core::Tensor;
 
+use super::architecture::Job;
 use super::checkpoint::{Checkpoint, Norm};
 use super::config::Config;
-use super::family::Job;
 use crate::error::Result;
 use crate::linear::Linear;
 use crate::ops::{self, Activation};
 
 /// tanh(dense x) over the first token, which BERT was trained to tell pairs by.
-pub struct Pooler(Linear);
+pub(super) struct Pooler(Linear);
 
 /// out(activation(dense x)) over the first token.
-pub struct Classifier {
+pub(super) struct Classifier {
     dense: Linear,
     activation: Activation,
     out: Linear,
 }
 
 /// decoder(norm(activation(dense x))) over any token.
-pub struct MaskFiller {
+pub(super) struct MaskFiller {
     dense: Linear,
     activation: Activation,
     norm: Norm,
@@ -31,8 +31,8 @@ pub struct MaskFiller {
 
 impl Pooler {
     /// Reads the pooler, where the checkpoint has one.
-    pub fn find(config: &Config, weights: &Checkpoint) -> Result<Option<Self>> {
-        let Some(name) = config.family.names.pooler.map(|name| weights.own(name)) else { return Ok(None) };
+    pub(super) fn find(config: &Config, weights: &Checkpoint) -> Result<Option<Self>> {
+        let Some(name) = config.architecture.names.pooler.map(|name| weights.own(name)) else { return Ok(None) };
         match weights.has(&format!("{name}.weight")) {
             true => Ok(Some(Self(weights.linear(&name, config.dim, config.dim)?))),
             false => Ok(None),
@@ -40,7 +40,7 @@ impl Pooler {
     }
 
     /// Takes first tokens (n, dim) to (n, dim).
-    pub fn forward(&self, first: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, first: &Tensor) -> Result<Tensor> {
         Ok(ops::activate(&self.0.forward(first)?, Activation::Tanh)?)
     }
 }
@@ -48,8 +48,8 @@ impl Pooler {
 impl Classifier {
     /// The head of a checkpoint that has classes. `optional` lets it be absent: sentence-transformers keeps the name of
     /// an architecture whose head it threw away.
-    pub fn find(config: &Config, weights: &Checkpoint, optional: bool) -> Result<Option<Self>> {
-        let names = &config.family.names.classifier;
+    pub(super) fn find(config: &Config, weights: &Checkpoint, optional: bool) -> Result<Option<Self>> {
+        let names = &config.architecture.names.classifier;
         let absent = !weights.has(&format!("{}.weight", names.out));
         if config.job != Job::Classify || (optional && absent) {
             return Ok(None);
@@ -66,15 +66,15 @@ impl Classifier {
     }
 
     /// Takes first tokens (n, dim) to scores (n, classes).
-    pub fn forward(&self, first: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, first: &Tensor) -> Result<Tensor> {
         self.out.forward(&ops::activate(&self.dense.forward(first)?, self.activation)?)
     }
 }
 
 impl MaskFiller {
     /// The head of a checkpoint that fills masks; many were saved without it.
-    pub fn find(config: &Config, weights: &Checkpoint, words: &Linear) -> Result<Option<Self>> {
-        let names = &config.family.names.mask_filler;
+    pub(super) fn find(config: &Config, weights: &Checkpoint, words: &Linear) -> Result<Option<Self>> {
+        let names = &config.architecture.names.mask_filler;
         if config.job != Job::FillMask || !weights.has(&format!("{}.weight", names.dense)) {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ impl MaskFiller {
     }
 
     /// Takes hidden states (n, dim) to the logits of every token (n, vocab).
-    pub fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
         let x = self.norm.forward(&ops::activate(&self.dense.forward(hidden)?, self.activation)?)?;
         Ok(self.decoder.forward(&x)?.broadcast_add(&self.bias)?)
     }

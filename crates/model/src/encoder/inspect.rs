@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::config::Config;
-use super::load::Opened;
+use super::load::OpenedEncoder;
 use super::pipeline::Pipeline;
 use crate::error::Result;
 use crate::inspect::Share;
@@ -52,7 +52,7 @@ impl Facts {
 /// # Errors
 /// Where `load` fails on the configs or the headers: what is missing, damaged or not supported.
 pub fn inspect(folder: &Path) -> Result<Facts> {
-    let opened = Opened::new(folder)?;
+    let opened = OpenedEncoder::new(folder)?;
     let files = opened.files(&LoadOptions::default())?;
     let mut types: BTreeMap<String, Share> = BTreeMap::new();
     for info in files.infos().filter(|info| is_weight(info.dtype)) {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 use serde::Deserialize;
 
+use super::architecture::Architecture;
 use super::checkpoint::Checkpoint;
 use super::config::{self, Config, Problem};
-use super::family::Family;
 use super::graph::{Graph, Input};
 use super::head::{Classifier, MaskFiller, Pooler};
 use super::pipeline::{self, Pipeline, read_json};
@@ -44,7 +44,7 @@ pub fn is_encoder(folder: &Path) -> bool {
     let transformer = Pipeline::read(folder).map_or_else(|_| folder.to_owned(), |(_, transformer)| transformer);
     let config = std::fs::read(transformer.join("config.json")).ok();
     let name = config.and_then(|bytes| config::model_type(&bytes));
-    name.is_some_and(|name| Family::of_model_type(&name).is_some())
+    name.is_some_and(|name| Architecture::of_model_type(&name).is_some())
 }
 
 /// Loads the encoder in a folder.
@@ -52,11 +52,11 @@ pub fn is_encoder(folder: &Path) -> bool {
 /// # Errors
 /// Where the folder holds no encoder, or one that is damaged or not supported, and where the options name an adapter.
 pub fn load(folder: &Path, options: &LoadOptions) -> Result<Encoder> {
-    Opened::new(folder)?.load(options)
+    OpenedEncoder::new(folder)?.load(options)
 }
 
 /// An encoder whose configs are read and whose weights are not.
-pub(super) struct Opened {
+pub(super) struct OpenedEncoder {
     /// Its config, read and checked.
     pub config: Config,
     /// How its embeddings are made.
@@ -70,9 +70,9 @@ pub(super) struct Opened {
     pub folder: PathBuf,
 }
 
-impl Opened {
+impl OpenedEncoder {
     /// Reads the configs of a folder.
-    pub fn new(folder: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
         let (pipeline, transformer) = Pipeline::read(folder)?;
         let file = transformer.join("config.json");
         let bytes = std::fs::read(&file).map_err(Error::read(&file))?;
@@ -91,17 +91,17 @@ impl Opened {
     }
 
     /// Reads its tokenizer.
-    pub fn tokenizer(&self) -> Result<Tokenizer> {
+    pub(super) fn tokenizer(&self) -> Result<Tokenizer> {
         Files::of_folder(&self.folder)?.tokenizer(None, None)
     }
 
     /// Reads its tokenizer's facts, at less cost than the tokenizer.
-    pub fn summary(&self) -> Result<Summary> {
+    pub(super) fn summary(&self) -> Result<Summary> {
         Summary::of_files(Files::of_folder(&self.folder)?, None, None)
     }
 
     /// Opens its safetensors; matrices are read when they are asked for.
-    pub fn files(&self, options: &LoadOptions) -> Result<Safetensors> {
+    pub(super) fn files(&self, options: &LoadOptions) -> Result<Safetensors> {
         Safetensors::open(&self.folder, &options.device, options.precision)
     }
 
@@ -112,7 +112,7 @@ impl Opened {
         let tokenizer = self.tokenizer()?;
         let files = self.files(options)?;
         let place = self.folder.display().to_string();
-        let weights = Checkpoint::new(&files, self.config.family, self.config.norm_eps, &place)?;
+        let weights = Checkpoint::new(&files, self.config.architecture, self.config.norm_eps, &place)?;
         let graph = Graph::new(&self.config, &weights)?;
         let max_length = self.context.min(options.max_length.unwrap_or(usize::MAX)).max(SHORTEST);
         Ok(Encoder {
@@ -203,8 +203,8 @@ impl Encoder {
     /// Where the encoder has no classification head, `hidden` fails, or the output is not finite.
     pub fn scores(&self, inputs: &[Input]) -> Result<Vec<Vec<f32>>> {
         let Some(classifier) = &self.classifier else {
-            let architecture = self.config.architecture;
-            return Err(Error::Request(format!("a {architecture} without classification head gives no class scores")));
+            let class = self.config.class;
+            return Err(Error::Request(format!("a {class} without classification head gives no class scores")));
         };
         let scores = classifier.forward(&self.first_tokens(inputs)?)?.to_vec2()?;
         scores.into_iter().map(finite).collect()
@@ -218,8 +218,8 @@ impl Encoder {
         match &self.mask_filler {
             Some(filler) => filler.forward(&self.graph.forward(std::slice::from_ref(input))?),
             None => {
-                let architecture = self.config.architecture;
-                Err(Error::Request(format!("a {architecture} without masked-token head fills no masks")))
+                let class = self.config.class;
+                Err(Error::Request(format!("a {class} without masked-token head fills no masks")))
             }
         }
     }

@@ -66,7 +66,7 @@ struct RawDense {
 }
 
 /// The file that lists the modules of a sentence-transformers model.
-pub const MODULES: &str = "modules.json";
+pub(super) const MODULES: &str = "modules.json";
 
 impl Default for Pipeline {
     fn default() -> Self {

@@ -13,7 +13,7 @@ use super::pipeline::read_json;
 use crate::error::{Error, Result};
 
 /// The least tokens that hold a pair of texts: RoBERTa writes four special ones around it.
-pub const SHORTEST: usize = 6;
+pub(super) const SHORTEST: usize = 6;
 
 /// What a text is to a search. Some models were trained with another prompt before a question than before a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 /// Turns texts into tokens as one checkpoint wants them.
-pub struct Texts {
+pub(super) struct Texts {
     /// Truncates, and does not pad.
     tokenizer: tokenizers::Tokenizer,
     prepare: Prepare,
@@ -35,7 +35,7 @@ pub struct Texts {
 
 /// What sentence-transformers does to a text before its tokenizer sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prepare {
+pub(super) struct Prepare {
     /// Whitespace around a text is removed, as sentence-transformers does.
     pub strip: bool,
     /// The text is lower-cased.
@@ -73,7 +73,7 @@ const TRANSFORMER_CONFIGS: [&str; 7] = [
 
 impl Prepare {
     /// Reads what a sentence-transformers model says: `folder` has the prompts, `transformer` the tokenizer.
-    pub fn read(folder: &Path, transformer: &Path) -> Result<Self> {
+    pub(super) fn read(folder: &Path, transformer: &Path) -> Result<Self> {
         let mut raw = RawTransformer::default();
         for name in TRANSFORMER_CONFIGS {
             if let Some(found) = read_json(&transformer.join(name))? {
@@ -119,7 +119,7 @@ impl Prepare {
 
 impl Texts {
     /// Takes a tokenizer and cuts at `max_length` tokens, the special ones among them.
-    pub fn new(tokenizer: &tokenizers::Tokenizer, prepare: Prepare, max_length: usize) -> Result<Self> {
+    pub(super) fn new(tokenizer: &tokenizers::Tokenizer, prepare: Prepare, max_length: usize) -> Result<Self> {
         let mut tokenizer = tokenizer.clone();
         let truncation = TruncationParams {
             direction: TruncationDirection::Right,
@@ -133,7 +133,7 @@ impl Texts {
     }
 
     /// Gives the tokens of a text, or of two that are read together.
-    pub fn read(&self, text: &str, pair: Option<&str>, role: Role) -> Result<Input> {
+    pub(super) fn read(&self, text: &str, pair: Option<&str>, role: Role) -> Result<Input> {
         let text = self.prepare.apply(text, role);
         let input = match pair {
             None => EncodeInput::Single(text.into()),

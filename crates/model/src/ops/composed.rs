@@ -5,13 +5,13 @@ use super::{Activation, Attend, Pairing, Past};
 use candle_core::{D, Device, Result, Tensor};
 
 /// Norms x (.., dim) by its root mean square, with weight w (dim).
-pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
+pub(super) fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
     x.broadcast_div(&(mean + eps)?.sqrt()?)?.broadcast_mul(w)
 }
 
 /// Turns x (T, heads, d) by the angles of cos and sin (T, rot/2).
-pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<Tensor> {
+pub(super) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<Tensor> {
     let (tokens, heads, d) = x.dims3()?;
     let half = cos.dim(1)?;
     let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?); // (T, 1, half)
@@ -36,7 +36,7 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairing: Pairing) -> Result<
 }
 
 /// Norms x (.., dim) to mean 0 and variance 1, with weight and bias (dim).
-pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+pub(super) fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
     let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
     let y = x.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(w)?;
@@ -44,7 +44,7 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Resul
 }
 
 /// Applies an activation to every element.
-pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     let sigmoid = |x: &Tensor| (x.neg()?.exp()? + 1.0)?.recip();
     match activation {
         Activation::Silu => x.silu(),
@@ -58,17 +58,17 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
 }
 
 /// Gives activation(gate) * up, elementwise.
-pub fn gate_mul(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+pub(super) fn gate_mul(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
     activate(gate, activation)? * up
 }
 
 /// Gives x (.., in) times wᵀ with w (out, in).
-pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+pub(super) fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     x.broadcast_matmul(&w.t()?)
 }
 
 /// Gives the weighted mean of the negative log-likelihoods, in nats; `total` is the sum of the weights.
-pub fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32], total: f64) -> Result<Tensor> {
+pub(super) fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32], total: f64) -> Result<Tensor> {
     let device = logits.device();
     let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
     let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
@@ -80,7 +80,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &[u32], weights: &[f32], total: f
 }
 
 /// Attention span by span, with the keys of the whole chain laid side by side and a mask for the rest.
-pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], attend: &Attend) -> Result<Tensor> {
+pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], attend: &Attend) -> Result<Tensor> {
     let starts = attend.starts();
     let mut outputs = Vec::with_capacity(attend.spans.len());
     for (i, span) in attend.spans.iter().enumerate() {

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
 /// The floats of a contiguous CPU tensor, inside a custom op.
-pub fn floats<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [f32]> {
+pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("{op}: the input must be contiguous, its strides are {:?}", layout.stride());
     };
@@ -14,7 +14,7 @@ pub fn floats<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) ->
 }
 
 /// Hands `read` the floats of CPU tensors outside a custom op (made contiguous where they are not).
-pub fn with_floats<const N: usize, R>(
+pub(crate) fn with_floats<const N: usize, R>(
     tensors: [&Tensor; N],
     op: &'static str,
     read: impl FnOnce([&[f32]; N]) -> Result<R>,

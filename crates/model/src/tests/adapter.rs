@@ -1,5 +1,5 @@
-//! LoRA adapters against PEFT: logits of the adapted model, applied and merged, on every kind of base; the rules for which
-//! modules are meant; and refusals.
+//! LoRA adapters against PEFT: logits of the adapted model, applied and merged, on every kind of base; the rules for
+//! which modules are meant; and refusals.
 
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,7 @@ impl Case {
     fn base(&self) -> (Config, Safetensors) {
         let golden = Golden::open(&self.expected.base);
         let files = Safetensors::open(&golden.folder, &Device::Cpu, Precision::AsStored).expect("base");
-        let files = files.of_family(golden.config.family);
+        let files = files.of_architecture(golden.config.architecture);
         (golden.config, files)
     }
 

@@ -58,9 +58,9 @@ static WORDS: [&str; 15] = [
 ];
 
 /// Knuth's linear congruential generator, which is as short in Python.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % n
@@ -83,8 +83,8 @@ impl Dice {
 
 #[test]
 fn patterns_cut_as_onigurumas_do() {
-    let mut dice = Dice(20_261_121);
-    let strings: Vec<String> = (0..4000).map(|_| dice.string()).collect();
+    let mut random = Random(20_261_121);
+    let strings: Vec<String> = (0..4000).map(|_| random.string()).collect();
     let golden = std::fs::read(root().with_file_name("tokenizer").join("cuts.json")).expect("cuts.json");
     let golden: HashMap<String, Vec<String>> = serde_json::from_slice(&golden).expect("cuts.json");
     for (name, pattern) in splitters::PATTERNS {

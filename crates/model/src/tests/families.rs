@@ -1,12 +1,12 @@
-//! Every row of the family table: transformers' hidden states, logits and greedy tokens, and every way of running the
-//! graph agreeing.
+//! Every row of the architecture table: transformers' hidden states, logits and greedy tokens, and every way of running
+//! the graph agreeing.
 
 use super::goldens::{Golden, argmax, distance, prefill, root_span, rows};
-use crate::family::FAMILIES;
+use crate::architecture::ARCHITECTURES;
 use crate::{Decoder, Precision, Span};
 
-/// A checkpoint of each family, some with options of their own.
-pub const ALL: [&str; 23] = [
+/// A checkpoint of each architecture, some with options of their own.
+pub(super) const ALL: [&str; 23] = [
     "gemma",
     "gemma2",
     "gemma3",
@@ -34,8 +34,9 @@ pub const ALL: [&str; 23] = [
 
 #[test]
 fn every_family_has_a_golden_checkpoint() {
-    let covered: Vec<&str> = ALL.iter().map(|name| Golden::open(name).config.family.name).collect();
-    let bare: Vec<&str> = FAMILIES.iter().map(|family| family.name).filter(|name| !covered.contains(name)).collect();
+    let covered: Vec<&str> = ALL.iter().map(|name| Golden::open(name).config.architecture.name).collect();
+    let bare: Vec<&str> =
+        ARCHITECTURES.iter().map(|architecture| architecture.name).filter(|name| !covered.contains(name)).collect();
     assert!(bare.is_empty(), "{bare:?}");
 }
 
@@ -225,14 +226,14 @@ fn greedy(golden: &Golden, decoder: &Decoder, prompt: &[u32], tokens: usize) -> 
     out
 }
 
-pub fn log_softmax(row: &[f32], token: u32) -> f64 {
+pub(super) fn log_softmax(row: &[f32], token: u32) -> f64 {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
     f64::from(row[token as usize] - max) - sum.ln()
 }
 
-/// Every checkpoint in a folder that `BANTAM_CHECKPOINTS` names, each with `expected.json` and `expected.safetensors` as
-/// the goldens have them: for references too many to keep.
+/// Every checkpoint in a folder that `BANTAM_CHECKPOINTS` names, each with `expected.json` and `expected.safetensors`
+/// as the goldens have them: for references too many to keep.
 #[test]
 #[ignore = "needs a folder of checkpoints with expected values"]
 fn checkpoints_elsewhere_equal_transformers() {

@@ -73,7 +73,7 @@ fn dequantised_tensors_equal_llama_cpp_to_the_bit() {
         for (tensor, facts) in &all[name] {
             let info = gguf.tensor(tensor).expect(tensor);
             assert_eq!(info.kind.name(), facts.r#type, "{name} {tensor}");
-            let huggingface = config.family.to_huggingface(tensor).expect(tensor);
+            let huggingface = config.architecture.to_huggingface(tensor).expect(tensor);
             let values = weights.tensor(&huggingface, &info.shape).expect(tensor);
             // the reference is in the file's row order
             let values = match names::gguf_row_order(&config, &huggingface) {
@@ -100,7 +100,7 @@ fn every_type_dequantises_to_the_bit() {
         for (tensor, facts) in kinds {
             let info = gguf.tensor(tensor).expect(tensor);
             assert_eq!(info.kind.name(), facts.r#type);
-            let huggingface = config.family.to_huggingface(tensor).expect(tensor);
+            let huggingface = config.architecture.to_huggingface(tensor).expect(tensor);
             let linear = weights.linear(&huggingface, info.shape[0], info.shape[1]).expect(tensor);
             assert_eq!(hash(&linear.dequantized().expect("f32")), facts.sha256, "{}", facts.r#type);
             let form = if precision == Precision::F32 { "F32" } else { &facts.r#type };

@@ -12,14 +12,14 @@ use crate::Result;
 use bantam_format::gguf::Gguf;
 
 #[derive(Default, Clone)]
-pub struct GgufFile {
+pub(super) struct GgufFile {
     /// Type and bytes of each key's value.
     keys: BTreeMap<String, (u32, Vec<u8>)>,
     pub tensors: Vec<TensorEntry>,
 }
 
 #[derive(Clone)]
-pub struct TensorEntry {
+pub(super) struct TensorEntry {
     pub name: String,
     /// Innermost first, as in the file.
     pub dims: Vec<u64>,
@@ -29,20 +29,20 @@ pub struct TensorEntry {
 }
 
 /// A file on disk for as long as this lives.
-pub struct Saved(NamedTempFile);
+pub(super) struct Saved(NamedTempFile);
 
 impl Saved {
-    pub fn bytes(bytes: &[u8]) -> Self {
+    pub(super) fn bytes(bytes: &[u8]) -> Self {
         let mut file = NamedTempFile::with_suffix(".gguf").expect("temporary file");
         file.write_all(bytes).expect("write");
         Self(file)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn open(&self) -> Result<Gguf> {
+    pub(super) fn open(&self) -> Result<Gguf> {
         Ok(Gguf::open(self.path())?)
     }
 }
@@ -52,20 +52,20 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 impl GgufFile {
-    pub fn u32(&mut self, key: &str, value: u32) {
+    pub(super) fn u32(&mut self, key: &str, value: u32) {
         self.keys.insert(key.into(), (4, value.to_le_bytes().into()));
     }
 
-    pub fn string(&mut self, key: &str, value: &str) {
+    pub(super) fn string(&mut self, key: &str, value: &str) {
         self.keys.insert(key.into(), (8, text(value)));
     }
 
-    pub fn strings(&mut self, key: &str, values: &[impl AsRef<str>]) {
+    pub(super) fn strings(&mut self, key: &str, values: &[impl AsRef<str>]) {
         let items = values.iter().flat_map(|value| text(value.as_ref())).collect::<Vec<_>>();
         self.list(key, 8, values.len(), &items);
     }
 
-    pub fn i32s(&mut self, key: &str, values: &[i32]) {
+    pub(super) fn i32s(&mut self, key: &str, values: &[i32]) {
         let items = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
         self.list(key, 5, values.len(), &items);
     }
@@ -76,16 +76,16 @@ impl GgufFile {
     }
 
     /// A value of any type, as bytes.
-    pub fn raw(&mut self, key: &str, kind: u32, bytes: &[u8]) {
+    pub(super) fn raw(&mut self, key: &str, kind: u32, bytes: &[u8]) {
         self.keys.insert(key.into(), (kind, bytes.into()));
     }
 
-    pub fn remove(&mut self, key: &str) {
+    pub(super) fn remove(&mut self, key: &str) {
         self.keys.remove(key);
     }
 
     /// An f32 tensor of one row behind those there are.
-    pub fn tensor(&mut self, name: &str, values: &[f32]) {
+    pub(super) fn tensor(&mut self, name: &str, values: &[f32]) {
         let end = self.tensors.last().map_or(0, |t| t.offset + t.data.len() as u64);
         let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let dims = vec![values.len() as u64];
@@ -93,7 +93,7 @@ impl GgufFile {
     }
 
     /// The metadata llama.cpp's converter writes for the byte-level tokenizer of a folder.
-    pub fn with_tokenizer_of(folder: &Path, pre: &str) -> Self {
+    pub(super) fn with_tokenizer_of(folder: &Path, pre: &str) -> Self {
         let read = |name: &str| -> Value {
             serde_json::from_slice(&std::fs::read(folder.join(name)).expect(name)).expect(name)
         };
@@ -125,7 +125,7 @@ impl GgufFile {
         file
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut out = [&b"GGUF"[..], &3u32.to_le_bytes()].concat();
         out.extend((self.tensors.len() as u64).to_le_bytes());
         out.extend((self.keys.len() as u64).to_le_bytes());
@@ -149,7 +149,7 @@ impl GgufFile {
         out
     }
 
-    pub fn save(&self) -> Saved {
+    pub(super) fn save(&self) -> Saved {
         Saved::bytes(&self.bytes())
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::checkpoint::safetensors::Safetensors;
 use crate::{Cache, Config, Decoder, Precision, Span};
 
-pub struct Golden {
+pub(super) struct Golden {
     pub folder: PathBuf,
     pub config: Config,
     pub expected: Expected,
@@ -16,29 +16,29 @@ pub struct Golden {
 }
 
 #[derive(Deserialize)]
-pub struct Expected {
+pub(super) struct Expected {
     pub prompts: Vec<Prompt>,
 }
 
 #[derive(Deserialize)]
-pub struct Prompt {
+pub(super) struct Prompt {
     pub input_ids: Vec<u32>,
     pub greedy16: Vec<u32>,
     pub greedy16_nocache: Option<Vec<u32>>,
     pub nll_sum: f64,
 }
 
-pub fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model")
 }
 
 impl Golden {
-    pub fn open(name: &str) -> Self {
+    pub(super) fn open(name: &str) -> Self {
         Self::at(&root().join(name))
     }
 
     /// A checkpoint with its expected values, anywhere.
-    pub fn at(folder: &Path) -> Self {
+    pub(super) fn at(folder: &Path) -> Self {
         let read = |file: &str| std::fs::read(folder.join(file)).expect(file);
         Self {
             config: Config::from_json(&read("config.json"), "config.json").expect("config"),
@@ -49,52 +49,52 @@ impl Golden {
         }
     }
 
-    pub fn weights(&self, precision: Precision) -> Safetensors {
+    pub(super) fn weights(&self, precision: Precision) -> Safetensors {
         let weights = Safetensors::open(&self.folder, &Device::Cpu, precision).expect("weights");
-        weights.of_family(self.config.family)
+        weights.of_architecture(self.config.architecture)
     }
 
-    pub fn decoder(&self, precision: Precision) -> Decoder {
+    pub(super) fn decoder(&self, precision: Precision) -> Decoder {
         Decoder::new(&self.config, &self.weights(precision)).expect("decoder")
     }
 
-    pub fn cache(&self) -> Cache {
+    pub(super) fn cache(&self) -> Cache {
         Cache::new(&self.config, &Device::Cpu)
     }
 
     /// The last rows of what enters or leaves a layer, where they were kept.
-    pub fn hidden(&self, prompt: usize, layer: usize) -> Option<Vec<Vec<f32>>> {
+    pub(super) fn hidden(&self, prompt: usize, layer: usize) -> Option<Vec<Vec<f32>>> {
         self.tensors.get(&format!("p{prompt}.hidden.{layer}")).map(rows)
     }
 
     /// The last rows of the reference logits of a prompt: all of the first prompt, four of the others.
-    pub fn logits(&self, prompt: usize) -> Vec<Vec<f32>> {
+    pub(super) fn logits(&self, prompt: usize) -> Vec<Vec<f32>> {
         rows(&self.tensors[&format!("p{prompt}.logits")])
     }
 }
 
-pub fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {
+pub(super) fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {
     tensor.to_vec2().expect("a matrix of f32")
 }
 
 /// Logits of every position of one sequence, in one pass.
-pub fn prefill(decoder: &Decoder, tokens: &[u32]) -> Vec<Vec<f32>> {
+pub(super) fn prefill(decoder: &Decoder, tokens: &[u32]) -> Vec<Vec<f32>> {
     let hidden = decoder.forward(tokens, &[root_span(tokens.len(), None)], &mut []).expect("forward");
     rows(&decoder.logits(&hidden).expect("logits"))
 }
 
-pub fn root_span(len: usize, past: Option<usize>) -> Span {
+pub(super) fn root_span(len: usize, past: Option<usize>) -> Span {
     Span { len, parent: None, past }
 }
 
 /// The largest absolute difference between the last rows of `got` and all of `want`.
-pub fn distance(got: &[Vec<f32>], want: &[Vec<f32>]) -> f32 {
+pub(super) fn distance(got: &[Vec<f32>], want: &[Vec<f32>]) -> f32 {
     let got = &got[got.len() - want.len()..];
     let pairs = got.iter().flatten().zip(want.iter().flatten());
     pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-pub fn argmax(row: &[f32]) -> u32 {
+pub(super) fn argmax(row: &[f32]) -> u32 {
     let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).expect("a row of logits");
     best.0 as u32
 }

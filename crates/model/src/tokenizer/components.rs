@@ -36,7 +36,7 @@ const LISTS: [&str; 2] = ["vocab", "merges"];
 
 impl Components {
     /// Takes them out of a tokenizer.json.
-    pub fn of(json: &Value) -> Self {
+    pub(crate) fn of(json: &Value) -> Self {
         let part = |name: &str| json.get(name).cloned().unwrap_or_default();
         let model = json["model"].as_object().into_iter().flatten().filter(|(key, _)| !LISTS.contains(&key.as_str()));
         let mut added: BTreeMap<String, Vec<u32>> = BTreeMap::new();
@@ -55,17 +55,17 @@ impl Components {
     }
 
     /// Reads what `write` wrote.
-    pub fn read(text: &str) -> tokenizers::Result<Self> {
+    pub(crate) fn read(text: &str) -> tokenizers::Result<Self> {
         serde_json::from_str(text).map_err(|e| format!("{KEY}: {e}").into())
     }
 
     /// Writes them as JSON.
-    pub fn write(&self) -> String {
+    pub(crate) fn write(&self) -> String {
         serde_json::to_string(self).expect("text keys and JSON values are always written")
     }
 
     /// Builds the tokenizer, with tokens and merges given back. `tokens` has every token at its number.
-    pub fn with_vocabulary(
+    pub(crate) fn with_vocabulary(
         &self,
         vocab: Vocab,
         merges: Vec<(String, String)>,

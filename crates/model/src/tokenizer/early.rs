@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::files::Config;
+use super::files::TokenizerConfig;
 use super::splitters::QWEN2;
 
 /// Makes the tokenizer.json of byte-level BPE.
-pub fn byte_level(
+pub(super) fn byte_level(
     vocab: Map<String, Value>,
     merges: &str,
-    config: &Config,
+    config: &TokenizerConfig,
     named: &BTreeMap<String, String>,
 ) -> tokenizers::Result<Value> {
     let lines = merges.lines().filter(|line| !line.starts_with("#version") && !line.trim().is_empty());
@@ -44,7 +44,11 @@ pub fn byte_level(
 }
 
 /// Makes the tokenizer.json of BERT's WordPiece out of a vocab.txt, which has a token a line.
-pub fn word_pieces(words: &str, config: &Config, named: &BTreeMap<String, String>) -> tokenizers::Result<Value> {
+pub(super) fn word_pieces(
+    words: &str,
+    config: &TokenizerConfig,
+    named: &BTreeMap<String, String>,
+) -> tokenizers::Result<Value> {
     let vocab: Map<String, Value> =
         words.lines().enumerate().map(|(id, word)| (word.trim_end().to_owned(), id.into())).collect();
     let role = |role: &str, usual: &str| named.get(role).cloned().unwrap_or_else(|| usual.to_owned());

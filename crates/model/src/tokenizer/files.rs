@@ -56,7 +56,7 @@ pub enum Vocabulary {
 
 /// tokenizer_config.json, as far as it matters.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Config {
+pub(super) struct TokenizerConfig {
     /// The tokenizer's class in transformers.
     pub tokenizer_class: Option<String>,
     add_bos_token: Option<bool>,
@@ -151,7 +151,7 @@ impl Files {
     /// # Errors
     /// Where there is no vocabulary, or a file is damaged or of a kind that is not supported.
     pub fn tokenizer(&self, bos: Option<u32>, eos: Option<u32>) -> Result<Tokenizer> {
-        let config: Config = self.part("tokenizer_config.json", self.config.as_deref())?;
+        let config: TokenizerConfig = self.part("tokenizer_config.json", self.config.as_deref())?;
         let named = self.named(&config)?;
         let mut inner = self.inner(&config, &named)?;
         let broken = |error: tokenizers::Error| Error::broken(self.name(), error.to_string());
@@ -172,7 +172,7 @@ impl Files {
         Ok(tokenizer)
     }
 
-    fn inner(&self, config: &Config, named: &BTreeMap<String, String>) -> Result<tokenizers::Tokenizer> {
+    fn inner(&self, config: &TokenizerConfig, named: &BTreeMap<String, String>) -> Result<tokenizers::Tokenizer> {
         let (json, file) = match &self.vocabulary {
             Vocabulary::Json(json) => {
                 return tokenizers::Tokenizer::from_bytes(json)
@@ -200,7 +200,7 @@ impl Files {
     }
 
     /// The special tokens by their roles. What tokenizer_config.json names stands before the older file.
-    fn named(&self, config: &Config) -> Result<BTreeMap<String, String>> {
+    fn named(&self, config: &TokenizerConfig) -> Result<BTreeMap<String, String>> {
         let older: SpecialTokens = self.part("special_tokens_map.json", self.special_tokens.as_deref())?;
         let mut named = older.named();
         named.extend(config.special_tokens.named());
@@ -215,7 +215,7 @@ impl Files {
     fn add_tokens(
         &self,
         inner: &mut tokenizers::Tokenizer,
-        config: &Config,
+        config: &TokenizerConfig,
         named: &BTreeMap<String, String>,
     ) -> tokenizers::Result<()> {
         let numbers: BTreeMap<String, u32> = match &self.added_tokens {

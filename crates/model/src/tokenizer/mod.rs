@@ -24,7 +24,7 @@ use super::error::{Error, Result};
 pub use files::Files;
 #[cfg(test)]
 pub(crate) use files::Vocabulary;
-pub(crate) use pieces::{Kind, Pieces};
+pub(crate) use pieces::{Pieces, TokenKind};
 pub use summary::Summary;
 
 /// A special token.

@@ -15,7 +15,7 @@ const LONGEST_PIECE: usize = 1024;
 
 /// The kind of a token: `tokenizer.ggml.token_type`, and SentencePiece's `Type` with the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum TokenKind {
     /// A piece of text.
     Normal,
     /// What stands for text that no piece covers.
@@ -30,9 +30,9 @@ pub enum Kind {
     Byte,
 }
 
-impl Kind {
+impl TokenKind {
     /// Its number in the files, 1 to 6.
-    pub fn number(self) -> i32 {
+    pub(crate) fn number(self) -> i32 {
         match self {
             Self::Normal => 1,
             Self::Unknown => 2,
@@ -44,7 +44,7 @@ impl Kind {
     }
 
     /// Finds the kind of this number.
-    pub fn of(number: i64) -> Option<Self> {
+    pub(crate) fn of(number: i64) -> Option<Self> {
         Some(match number {
             1 => Self::Normal,
             2 => Self::Unknown,
@@ -59,11 +59,11 @@ impl Kind {
 
 /// A vocabulary of pieces, and how it treats spaces.
 #[derive(Debug, Clone, Default)]
-pub struct Pieces {
+pub(crate) struct Pieces {
     /// The tokens, each at the place of its id.
     pub tokens: Vec<String>,
     /// The kind of each token.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<TokenKind>,
     /// The score of each token; a larger one merges earlier.
     pub scores: Vec<f64>,
     /// The merges in their order, where the vocabulary comes with its own.
@@ -78,10 +78,11 @@ pub struct Pieces {
 
 impl Pieces {
     /// Builds the tokenizer, with special and user-defined tokens, but without those set around a text.
-    pub fn tokenizer(&self) -> tokenizers::Result<Tokenizer> {
+    pub(crate) fn tokenizer(&self) -> tokenizers::Result<Tokenizer> {
         let merges = self.merges.clone().unwrap_or_else(|| self.merges_by_score());
-        let mut model =
-            BPE::builder().vocab_and_merges(ids(&self.tokens), merges).byte_fallback(self.kinds.contains(&Kind::Byte));
+        let mut model = BPE::builder()
+            .vocab_and_merges(ids(&self.tokens), merges)
+            .byte_fallback(self.kinds.contains(&TokenKind::Byte));
         if let Some(unknown) = self.unknown.and_then(|id| self.tokens.get(id as usize)) {
             model = model.unk_token(unknown.clone()).fuse_unk(true);
         }
@@ -118,9 +119,9 @@ impl Pieces {
     }
 
     /// Derives the merges: every way to write a token as two others is one; the best score goes first.
-    pub fn merges_by_score(&self) -> Vec<(String, String)> {
+    pub(crate) fn merges_by_score(&self) -> Vec<(String, String)> {
         let ids: HashMap<&str, usize> = self.tokens.iter().enumerate().map(|(id, t)| (t.as_str(), id)).collect();
-        let mergeable = |id: usize| matches!(self.kinds[id], Kind::Normal | Kind::UserDefined);
+        let mergeable = |id: usize| matches!(self.kinds[id], TokenKind::Normal | TokenKind::UserDefined);
         let mut merges = Vec::new();
         let pieces = self.tokens.iter().enumerate();
         for (id, token) in pieces.filter(|(id, t)| mergeable(*id) && t.len() <= LONGEST_PIECE) {
@@ -140,17 +141,17 @@ impl Pieces {
 }
 
 /// Maps each token to its place.
-pub fn ids(tokens: &[String]) -> Vocab {
+pub(super) fn ids(tokens: &[String]) -> Vocab {
     tokens.iter().zip(0..).map(|(token, id)| (token.clone(), id)).collect()
 }
 
 /// Adds the tokens that are found in a text before anything else: special ones, and user-defined ones.
-pub fn add(inner: &mut Tokenizer, tokens: &[String], kinds: &[Kind]) -> tokenizers::Result<()> {
-    let of = |special: bool, chosen: &[Kind]| -> Vec<AddedToken> {
+pub(super) fn add(inner: &mut Tokenizer, tokens: &[String], kinds: &[TokenKind]) -> tokenizers::Result<()> {
+    let of = |special: bool, chosen: &[TokenKind]| -> Vec<AddedToken> {
         let chosen = tokens.iter().zip(kinds).filter(|(text, kind)| chosen.contains(kind) && !text.is_empty());
         chosen.map(|(text, _)| AddedToken::from(text.clone(), special).normalized(false)).collect()
     };
-    inner.add_special_tokens(of(true, &[Kind::Control, Kind::Unknown]))?;
-    inner.add_tokens(of(false, &[Kind::UserDefined]))?;
+    inner.add_special_tokens(of(true, &[TokenKind::Control, TokenKind::Unknown]))?;
+    inner.add_tokens(of(false, &[TokenKind::UserDefined]))?;
     Ok(())
 }

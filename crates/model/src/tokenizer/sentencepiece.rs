@@ -3,11 +3,11 @@
 //!
 //! Fields: sentencepiece_model.proto in google/sentencepiece.
 
-use super::pieces::{Kind, Pieces};
+use super::pieces::{Pieces, TokenKind};
 use crate::error::{Error, Result};
 
 /// Reads a tokenizer.model; `file` names it in errors.
-pub fn read(bytes: &[u8], file: &str) -> Result<Pieces> {
+pub(super) fn read(bytes: &[u8], file: &str) -> Result<Pieces> {
     let broken = |what: &str| Error::broken(file, format!("not a SentencePiece model: {what}"));
     let mut pieces = Pieces { prefixes_space: true, collapses_spaces: true, ..Pieces::default() };
     let mut model_type = 1;
@@ -15,7 +15,7 @@ pub fn read(bytes: &[u8], file: &str) -> Result<Pieces> {
         match field.ok_or_else(|| broken("it breaks off"))? {
             (1, Field::Bytes(piece)) => {
                 let (token, score, kind) = self::piece(piece).ok_or_else(|| broken("a piece cannot be read"))?;
-                if kind == Kind::Unknown {
+                if kind == TokenKind::Unknown {
                     pieces.unknown = u32::try_from(pieces.tokens.len()).ok();
                 }
                 pieces.tokens.push(token);
@@ -49,13 +49,13 @@ pub fn read(bytes: &[u8], file: &str) -> Result<Pieces> {
 }
 
 /// Its text, score and kind.
-fn piece(bytes: &[u8]) -> Option<(String, f64, Kind)> {
-    let (mut token, mut score, mut kind) = (String::new(), 0.0, Kind::Normal);
+fn piece(bytes: &[u8]) -> Option<(String, f64, TokenKind)> {
+    let (mut token, mut score, mut kind) = (String::new(), 0.0, TokenKind::Normal);
     for field in Fields(bytes) {
         match field? {
             (1, Field::Bytes(text)) => token = String::from_utf8_lossy(text).into_owned(),
             (2, Field::Fixed32(bits)) => score = f64::from(f32::from_bits(bits)),
-            (3, Field::Number(number)) => kind = Kind::of(i64::try_from(number).ok()?)?,
+            (3, Field::Number(number)) => kind = TokenKind::of(i64::try_from(number).ok()?)?,
             _ => (),
         }
     }

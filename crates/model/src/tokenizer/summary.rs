@@ -62,8 +62,8 @@ impl Summary {
         shell.rest.insert("added_tokens".into(), shell.added_tokens.into());
         shell.rest.insert("model".into(), json!({"type": "WordLevel", "vocab": vocab, "unk_token": ""}));
         files.vocabulary = Vocabulary::Json(serde_json::to_vec(&shell.rest).map_err(not_a_tokenizer)?);
-        let hollow = Self::from(&files.tokenizer(bos, eos)?);
-        Ok(Self { tokens: hollow.tokens + tokens - inside, ..hollow })
+        let without_texts = Self::from(&files.tokenizer(bos, eos)?);
+        Ok(Self { tokens: without_texts.tokens + tokens - inside, ..without_texts })
     }
 
     /// Of a GGUF file.

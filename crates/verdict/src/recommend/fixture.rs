@@ -8,12 +8,12 @@ use bantam_core::stats::Level;
 use bantam_core::unit::{Bytes, Seconds, Unit};
 
 /// 95 % and one seed.
-pub fn confidence() -> Confidence {
+pub(super) fn confidence() -> Confidence {
     Confidence { level: Level::P95, seed: 1 }
 }
 
 /// A measured number of bytes.
-pub fn bytes(value: f64) -> Reading {
+pub(super) fn bytes(value: f64) -> Reading {
     Reading::Known(Figure {
         value,
         unit: Unit::Bytes,
@@ -25,18 +25,18 @@ pub fn bytes(value: f64) -> Reading {
 }
 
 /// `n` answers of which `wrong`, from position `from` on, are wrong.
-pub fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
+pub(super) fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
     (0..n).map(|i| u8::from((i + n - from) % n >= wrong)).collect()
 }
 
 /// The summary of rows of one variant, held against nothing.
-pub fn summary(rows: &[Row]) -> VariantSummary {
+pub(super) fn summary(rows: &[Row]) -> VariantSummary {
     VariantSummary::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), confidence())
 }
 
 /// A variant in the making, row by row.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub(super) struct Made {
     variant: Variant,
     mib: u64,
     rows: Vec<Row>,
@@ -44,7 +44,7 @@ pub struct Made {
 
 impl Made {
     /// A model as it is, whose weights and memory take `mib`.
-    pub fn base(name: &str, mib: u64) -> Made {
+    pub(super) fn base(name: &str, mib: u64) -> Made {
         let model = ModelRef {
             name: name.into(),
             place: Place::Bundled(name.into()),
@@ -57,28 +57,28 @@ impl Made {
     }
 
     /// The model `name` after a recipe, of which `mib` are left of `of`.
-    pub fn quantized(name: &str, of: u64, recipe: &str, mib: u64) -> Made {
+    pub(super) fn quantized(name: &str, of: u64, recipe: &str, mib: u64) -> Made {
         let model = Made::base(name, of).variant.model;
         Made { variant: Variant::new(model, Some((recipe.into(), recipe.into()))), mib, rows: Vec::new() }
     }
 
     /// Adds a task whose items are right (1) or wrong (0), where guessing has no score.
-    pub fn task(self, task: &str, right: &[u8]) -> Made {
+    pub(super) fn task(self, task: &str, right: &[u8]) -> Made {
         self.asked(task, Metric::Acc, None, right.iter().map(|&x| (f64::from(x), 1.0)))
     }
 
     /// Adds a task whose items are right (1) or wrong (0), and where guessing scores `chance`.
-    pub fn task_with_chance(self, task: &str, right: &[u8], chance: f64) -> Made {
+    pub(super) fn task_with_chance(self, task: &str, right: &[u8], chance: f64) -> Made {
         self.asked(task, Metric::Acc, Some(chance), right.iter().map(|&x| (f64::from(x), 1.0)))
     }
 
     /// Documents of one word each, with their log-likelihoods.
-    pub fn text(self, task: &str, logprobs: &[f64]) -> Made {
+    pub(super) fn text(self, task: &str, logprobs: &[f64]) -> Made {
         self.asked(task, Metric::WordPerplexity, None, logprobs.iter().map(|&x| (x, 1.0)))
     }
 
     /// Classes found and right, for a metric of the whole sample.
-    pub fn classes(self, task: &str, metric: Metric, found: &[(f64, f64)]) -> Made {
+    pub(super) fn classes(self, task: &str, metric: Metric, found: &[(f64, f64)]) -> Made {
         self.asked(task, metric, None, found.iter().copied())
     }
 
@@ -114,7 +114,7 @@ impl Made {
     }
 
     /// Adds a task that gave no result.
-    pub fn failed_task(self, task: &str, message: &str) -> Made {
+    pub(super) fn failed_task(self, task: &str, message: &str) -> Made {
         let failure = Failure::Error { message: message.into() };
         let mut made = self.task(task, &[]);
         let row = made.rows.last_mut().expect("just made");
@@ -123,7 +123,7 @@ impl Made {
     }
 
     /// One shape, decoded at each of these tokens a second; the next call measures another shape.
-    pub fn speed(self, decode_tps: &[f64]) -> Made {
+    pub(super) fn speed(self, decode_tps: &[f64]) -> Made {
         let before = self.rows.iter().filter(|row| matches!(row.trial.ask, Ask::Speed(_))).count();
         let shape = Shape { prompt: 64 + before, output: 32 };
         let sample = |tps: &f64| SpeedSample {
@@ -138,7 +138,7 @@ impl Made {
     }
 
     /// Adds a shape that gave no result.
-    pub fn failed_speed(self, message: &str) -> Made {
+    pub(super) fn failed_speed(self, message: &str) -> Made {
         let failure = Failure::Error { message: message.into() };
         let mut made = self.speed(&[]);
         let row = made.rows.last_mut().expect("just made");
@@ -147,7 +147,7 @@ impl Made {
     }
 
     /// Gives the repeats made so far an energy per decoded token.
-    pub fn joules(mut self, decode: f64, provenance: Provenance) -> Made {
+    pub(super) fn joules(mut self, decode: f64, provenance: Provenance) -> Made {
         for sample in self.rows.iter_mut().flat_map(|row| &mut row.outcome.samples) {
             sample.energy = Some(PhaseEnergy { prefill_joules: 1.0, decode_joules: decode * 31.0, provenance });
         }
@@ -178,7 +178,7 @@ impl Made {
     }
 
     /// Gives the rows added so far.
-    pub fn rows(self) -> Vec<Row> {
+    pub(super) fn rows(self) -> Vec<Row> {
         self.rows
     }
 }

@@ -14,7 +14,11 @@ use bantam_core::record::ItemScore;
 /// Where both gave an item the same value it makes no difference, though the rest of the sample gives it another
 /// influence: its contribution is the same to both, and the items that differ share what the scores differ by.
 /// Otherwise few flips would look like many small differences, and a handful of them would seem to settle much.
-pub fn contributions(metric: Metric, reference: &[ItemScore], candidate: &[ItemScore]) -> Option<(Vec<f64>, Vec<f64>)> {
+pub(super) fn contributions(
+    metric: Metric,
+    reference: &[ItemScore],
+    candidate: &[ItemScore],
+) -> Option<(Vec<f64>, Vec<f64>)> {
     let (before, mut now) = (of(metric, reference)?, of(metric, candidate)?);
     let differ: Vec<bool> = reference.iter().zip(candidate).map(|(a, b)| a.value != b.value).collect();
     let count = differ.iter().filter(|differs| **differs).count();

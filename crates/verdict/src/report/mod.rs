@@ -1,6 +1,6 @@
 //! Reports: one [`Page`] (sections, tables, charts, records as data) and four ways to print it.
 //!
-//! [`build`] makes the page from a run's rows and its advice; an [`Exporter`] prints it. [`write`] puts everything
+//! [`build`] makes the page from a run's rows and its advice; an [`Exporter`] prints it. [`write()`] puts everything
 //! into a folder: report.html (one self-contained file), report.md, results.json, results.csv, charts/*.svg, *.png.
 
 mod build;
@@ -22,12 +22,13 @@ pub use build::page;
 pub use page::Page;
 
 use anyhow::{Context, Result};
+use bantam_core::disk;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// One way to print a page.
 pub trait Exporter {
-    /// The name of the file that [`write`] writes it to.
+    /// The name of the file that [`write()`] writes it to.
     fn file(&self) -> &'static str;
 
     /// Prints the page; it computes nothing that the page does not hold.
@@ -79,16 +80,6 @@ pub fn print_json(page: &Page, out: &mut dyn Write) -> Result<()> {
 
 /// A file is there whole or not at all.
 fn save(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let failed = || format!("cannot write {}", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    file.write_all(bytes).with_context(failed)?;
-    file.as_file().set_permissions(permissions()).with_context(failed)?;
-    file.persist(path).with_context(failed)?;
+    disk::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path.to_owned())
-}
-
-#[cfg(unix)]
-fn permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
 }

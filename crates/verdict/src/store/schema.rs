@@ -89,10 +89,10 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// The schema this program writes.
-pub const LATEST: i64 = MIGRATIONS.len() as i64;
+pub(super) const LATEST: i64 = MIGRATIONS.len() as i64;
 
 /// Whose file it is.
-pub enum Found {
+pub(super) enum Found {
     /// A store, brought up to date.
     Ours,
     /// Written by a program that knows more migrations.
@@ -102,7 +102,7 @@ pub enum Found {
 }
 
 /// Applies what is missing, each in its own transaction; a file that is not ours stays as it is.
-pub fn migrate(db: &mut Connection) -> rusqlite::Result<Found> {
+pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<Found> {
     let mut done = version(db)?;
     while done < LATEST {
         let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;

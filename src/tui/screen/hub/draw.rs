@@ -2,7 +2,7 @@
 
 use super::HubScreen;
 use super::state::Pull;
-use crate::library::fit::{self, Appraisal, Fit};
+use crate::library::fit::{self, Fit, HostFit};
 use crate::show::{bar, beginning, ending};
 use crate::tui::layout::{beside, wide};
 use crate::tui::shared::Shared;
@@ -105,7 +105,7 @@ fn draw_found(frame: &mut Frame, (place, lines): (Rect, Rect), hub: &HubScreen, 
 
 fn row(hit: &Hit, names: usize, long: bool) -> String {
     let page = &hit.page;
-    let runs = match fit::family_is_known(page) {
+    let runs = match fit::architecture_is_known(page) {
         Some(true) => "✓",
         Some(false) => "✗",
         None => "?",
@@ -135,10 +135,10 @@ fn draw_info(frame: &mut Frame, place: Rect, hub: &HubScreen, theme: Theme) {
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), place);
 }
 
-fn info_lines<'a>(info: &Appraisal, place: Rect, hub: &HubScreen, theme: Theme) -> Vec<Line<'a>> {
+fn info_lines<'a>(info: &HostFit, place: Rect, hub: &HubScreen, theme: Theme) -> Vec<Line<'a>> {
     let width = place.width;
-    let sheet = &info.sheet;
-    let page = &sheet.listing.page;
+    let model_info = &info.model_info;
+    let page = &model_info.listing.page;
     let room = |value: String, name: &str| beginning(&value, (width as usize).saturating_sub(name.len() + 1));
     let told = |name: &str, value: String| pair(name, room(value, name), width, theme);
     let mut lines = Vec::new();
@@ -146,18 +146,18 @@ fn info_lines<'a>(info: &Appraisal, place: Rect, hub: &HubScreen, theme: Theme) 
         Ok(name) => lines.push(Line::styled(format!("✓ runs here as {name}"), theme.good())),
         Err(why) => lines.push(Line::styled(format!("✗ {}", beginning(why, 2 * width as usize - 4)), theme.bad())),
     }
-    let parameters = sheet.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(&n.to_string()));
-    let stored = sheet.header.as_ref().map_or_else(|_| "not told".into(), fit::stored);
+    let parameters = model_info.parameters.as_ref().map_or_else(|_| "not told".into(), |n| grouped(&n.to_string()));
+    let stored = model_info.header.as_ref().map_or_else(|_| "not told".into(), fit::stored);
     let licence = page.licence.as_deref().unwrap_or("no licence told");
     lines.extend([
         told("parameters", parameters),
-        told("stored as", format!("{stored}, {}", sheet.weights)),
+        told("stored as", format!("{stored}, {}", model_info.weights)),
         told("licence", format!("{licence}, {}", access(page.gate, page.private))),
     ]);
     let context = info.longest.map_or_else(|| "not told".into(), |n| format!("{} tokens", grouped(&n.to_string())));
     let more = [
         told("context", context),
-        told("files", format!("{}, {}", sheet.listing.files.len(), Bytes(sheet.listing.bytes()))),
+        told("files", format!("{}, {}", model_info.listing.files.len(), Bytes(model_info.listing.bytes()))),
         told("changed", page.modified.as_deref().and_then(|at| at.get(..10)).unwrap_or("not told").into()),
         told("made from", if page.base.is_empty() { "not told".into() } else { page.base.join(", ") }),
     ];

@@ -1,10 +1,10 @@
 //! What the Hub screen knows: what is typed, what was found for it, what of it was read, and the pull that is going on.
 //! Answers carry the number of their question, so that the newest wins whatever comes back first.
 
-use crate::library::fit::Appraisal;
+use crate::library::fit::HostFit;
 use crate::tui::action::{Asked, Command};
 use crate::tui::cursor::Cursor;
-use bantam_hub::{Hit, Hits, Next, Progress, Query, Sort, Tally};
+use bantam_hub::{Hit, Hits, Next, Progress, PullProgress, Query, Sort};
 use std::collections::BTreeMap;
 
 /// Repositories a page.
@@ -33,7 +33,7 @@ pub(crate) struct HubScreen {
     /// What was found is for the present words.
     pub searched: bool,
     /// What repositories are and would need here, by ORG/NAME.
-    pub infos: BTreeMap<String, Result<Appraisal, String>>,
+    pub infos: BTreeMap<String, Result<HostFit, String>>,
     /// Which of a repository's GGUF files is meant; moved by left and right.
     pub choice: usize,
     pub pull: Option<Pull>,
@@ -43,7 +43,7 @@ pub(crate) struct HubScreen {
 #[derive(Debug)]
 pub(crate) struct Pull {
     pub name: String,
-    pub progress: Tally,
+    pub progress: PullProgress,
     pub stopping: bool,
 }
 
@@ -160,7 +160,7 @@ impl HubScreen {
         self.hits.get(self.cursor.at())
     }
 
-    pub(crate) fn info(&self) -> Option<&Result<Appraisal, String>> {
+    pub(crate) fn info(&self) -> Option<&Result<HostFit, String>> {
         self.infos.get(&self.hit()?.repo.id())
     }
 
@@ -193,7 +193,7 @@ impl HubScreen {
     }
 
     pub(crate) fn begin(&mut self, name: String) -> Command {
-        self.pull = Some(Pull { name: name.clone(), progress: Tally::default(), stopping: false });
+        self.pull = Some(Pull { name: name.clone(), progress: PullProgress::default(), stopping: false });
         Command::Pull(name)
     }
 

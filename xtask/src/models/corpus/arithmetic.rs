@@ -1,10 +1,10 @@
-//! Sums of one to four steps. The answer is written as running totals, beginning with the first number, so that every step
-//! is the same small act: the total just written, the next operand of the question, the next total.
+//! Sums of one to four steps. The answer is written as running totals, beginning with the first number, so that every
+//! step is the same small act: the total just written, the next operand of the question, the next total.
 //!
 //! Held out are operand sequences: no training question equals a held-out one or begins with it.
 
 use super::Sample;
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use serde_json::json;
@@ -50,18 +50,18 @@ impl Range {
     }
 }
 
-struct Problem {
+struct ArithmeticProblem {
     depth: usize,
     range: Range,
     start: i32,
     steps: Vec<i32>,
 }
 
-impl Problem {
-    fn draw(dice: &mut Dice, depth: usize, range: Range) -> Self {
-        let start = dice.between(0, range.top() as usize) as i32;
+impl ArithmeticProblem {
+    fn draw(random: &mut Random, depth: usize, range: Range) -> Self {
+        let start = random.between(0, range.top() as usize) as i32;
         let mut total = start;
-        let steps = (0..depth).map(|_| step(dice, &mut total, range.top())).collect();
+        let steps = (0..depth).map(|_| step(random, &mut total, range.top())).collect();
         Self { depth, range, start, steps }
     }
 
@@ -104,10 +104,10 @@ impl Problem {
 }
 
 /// A signed operand that keeps the total within `0..=top`.
-fn step(dice: &mut Dice, total: &mut i32, top: i32) -> i32 {
+fn step(random: &mut Random, total: &mut i32, top: i32) -> i32 {
     loop {
-        let size = dice.between(1, 9) as i32;
-        let signed = if dice.chance(50) { size } else { -size };
+        let size = random.between(1, 9) as i32;
+        let signed = if random.chance(50) { size } else { -size };
         if (0..=top).contains(&(*total + signed)) {
             *total += signed;
             return signed;
@@ -115,28 +115,28 @@ fn step(dice: &mut Dice, total: &mut i32, top: i32) -> i32 {
     }
 }
 
-fn draw(dice: &mut Dice, split: Split, depth: usize, range: Range) -> Sample {
+fn draw(random: &mut Random, split: Split, depth: usize, range: Range) -> Sample {
     loop {
-        let problem = Problem::draw(dice, depth, range);
+        let problem = ArithmeticProblem::draw(random, depth, range);
         if problem.belongs(split) {
             return problem.sample();
         }
     }
 }
 
-pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
-    let depth = 1 + dice.weighted(&[20, 25, 25, 30]);
-    let range = if dice.chance(50) { Range::Small } else { Range::Wide };
-    draw(dice, split, depth, range)
+pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
+    let depth = 1 + random.weighted(&[20, 25, 25, 30]);
+    let range = if random.chance(50) { Range::Small } else { Range::Wide };
+    draw(random, split, depth, range)
 }
 
-pub(super) fn suite(dice: &mut Dice) -> Suite {
+pub(super) fn suite(random: &mut Random) -> Suite {
     // 25 small ones of depth 1: there are only about 40 held out
     let plan = [(1, 25, 65), (2, 45, 45), (3, 45, 45), (4, 45, 45)];
     let mut items = Vec::new();
     for (depth, small, wide) in plan {
-        fill(&mut items, small, || draw(dice, Split::HeldOut, depth, Range::Small));
-        fill(&mut items, wide, || draw(dice, Split::HeldOut, depth, Range::Wide));
+        fill(&mut items, small, || draw(random, Split::HeldOut, depth, Range::Small));
+        fill(&mut items, wide, || draw(random, Split::HeldOut, depth, Range::Wide));
     }
     Suite::new("arithmetic", MANIFEST, items)
 }

@@ -1,10 +1,10 @@
 //! Pulling the asked fields out of a log line, an order or a booking into compact JSON.
 //!
-//! Held out are the templates (the order of a log line's parts; an order's or booking's sentence) and the contents (users
-//! of log lines, and the combination of values).
+//! Held out are the templates (the order of a log line's parts; an order's or booking's sentence) and the contents
+//! (users of log lines, and the combination of values).
 
 use super::Sample;
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, CITIES, COMMON, DAYS, RARE, capital};
@@ -62,28 +62,28 @@ const BOOKS: [&str; 5] = ["books", "takes", "needs", "would like", "asks for"];
 const BOOKING_ENDS: [&str; 5] = ["", " again", " for a talk", " with lunch", " as usual"];
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum RecordKind {
     Log,
     Order,
     Booking,
 }
 
-impl Kind {
-    const ALL: [Kind; 3] = [Kind::Log, Kind::Order, Kind::Booking];
+impl RecordKind {
+    const ALL: [RecordKind; 3] = [RecordKind::Log, RecordKind::Order, RecordKind::Booking];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Log => "log",
-            Kind::Order => "order",
-            Kind::Booking => "booking",
+            RecordKind::Log => "log",
+            RecordKind::Order => "order",
+            RecordKind::Booking => "booking",
         }
     }
 
-    fn record(self, dice: &mut Dice, split: Split) -> Record {
+    fn record(self, random: &mut Random, split: Split) -> Record {
         match self {
-            Kind::Log => log_line(dice, split),
-            Kind::Order => order(dice, split),
-            Kind::Booking => booking(dice, split),
+            RecordKind::Log => log_line(random, split),
+            RecordKind::Order => order(random, split),
+            RecordKind::Booking => booking(random, split),
         }
     }
 }
@@ -97,25 +97,25 @@ struct Record {
 }
 
 /// A log line: time, level, host, user, code and an event, in any order, each in one of its notations.
-fn log_line(dice: &mut Dice, split: Split) -> Record {
-    let user = words::name(dice, split).to_lowercase();
-    let level = dice.pick(&LEVELS);
-    let host = format!("{}{}", dice.pick(&HOSTS), dice.between(1, 9));
+fn log_line(random: &mut Random, split: Split) -> Record {
+    let user = words::name(random, split).to_lowercase();
+    let level = random.pick(&LEVELS);
+    let host = format!("{}{}", random.pick(&HOSTS), random.between(1, 9));
     let (time, code) = split.draw(
-        dice,
+        random,
         "log-numbers",
         |(time, code)| format!("{time} {code}"),
-        |dice| (clock(dice, 0, 23), CODES[dice.below(CODES.len())]),
+        |random| (clock(random, 0, 23), CODES[random.below(CODES.len())]),
     );
     let parts = [
-        dice.pick(&["{}", "[{}]", "time={}", "at={}"]).replace("{}", &time),
-        dice.pick(&["{}", "[{}]", "level={}", "<{}>"]).replace("{}", level),
-        dice.pick(&["{}", "[{}]", "host={}", "@{}"]).replace("{}", &host),
-        dice.pick(&["user={}", "<{}>", "({})", "by={}"]).replace("{}", &user),
-        dice.pick(&["code={}", "status={}", "[{}]", "#{}"]).replace("{}", &code.to_string()),
-        dice.pick(&LOG_EVENTS).to_owned(),
+        random.pick(&["{}", "[{}]", "time={}", "at={}"]).replace("{}", &time),
+        random.pick(&["{}", "[{}]", "level={}", "<{}>"]).replace("{}", level),
+        random.pick(&["{}", "[{}]", "host={}", "@{}"]).replace("{}", &host),
+        random.pick(&["user={}", "<{}>", "({})", "by={}"]).replace("{}", &user),
+        random.pick(&["code={}", "status={}", "[{}]", "#{}"]).replace("{}", &code.to_string()),
+        random.pick(&LOG_EVENTS).to_owned(),
     ];
-    let order = split.draw(dice, "log-order", |order| format!("{order:?}"), |dice| dice.order(parts.len()));
+    let order = split.draw(random, "log-order", |order| format!("{order:?}"), |random| random.order(parts.len()));
     Record {
         text: order.iter().map(|&part| parts[part].as_str()).collect::<Vec<_>>().join(" "),
         values: vec![
@@ -130,32 +130,32 @@ fn log_line(dice: &mut Dice, split: Split) -> Record {
     }
 }
 
-fn order(dice: &mut Dice, split: Split) -> Record {
-    let template = split.draw(dice, "order-template", String::clone, |dice| {
-        let goods = dice.pick(&["{qty} {color} {item}", "{qty} {item} in {color}", "{color} {item}, {qty} pieces,"]);
-        let end = dice.pick(&ORDER_ENDS);
-        match dice.below(5) {
-            0 => format!("{{name}} from {{city}} {} {goods}{end}.", dice.pick(&WANTS)),
-            1 => format!("In {{city}}, {{name}} {} {goods}{end}.", dice.pick(&WANTS)),
-            2 => format!("{} {goods} to {{name}} in {{city}}{end}.", dice.pick(&SEND)),
-            3 => format!("{} {{name}} in {{city}} {goods}{end}.", dice.pick(&SEND)),
+fn order(random: &mut Random, split: Split) -> Record {
+    let template = split.draw(random, "order-template", String::clone, |random| {
+        let goods = random.pick(&["{qty} {color} {item}", "{qty} {item} in {color}", "{color} {item}, {qty} pieces,"]);
+        let end = random.pick(&ORDER_ENDS);
+        match random.below(5) {
+            0 => format!("{{name}} from {{city}} {} {goods}{end}.", random.pick(&WANTS)),
+            1 => format!("In {{city}}, {{name}} {} {goods}{end}.", random.pick(&WANTS)),
+            2 => format!("{} {goods} to {{name}} in {{city}}{end}.", random.pick(&SEND)),
+            3 => format!("{} {{name}} in {{city}} {goods}{end}.", random.pick(&SEND)),
             _ => format!("To {{city}}: {goods} for {{name}}{end}."),
         }
     });
     let values = split.draw(
-        dice,
+        random,
         "order-values",
         |values| format!("{values:?}"),
-        |dice| OrderValues {
-            name: given_name(dice),
-            city: dice.pick(&CITIES),
-            qty: if dice.chance(40) { dice.between(2, 12) } else { dice.between(2, 99) },
-            color: dice.pick(&COLORS),
-            item: dice.pick(&ITEMS),
+        |random| OrderValues {
+            name: given_name(random),
+            city: random.pick(&CITIES),
+            qty: if random.chance(40) { random.between(2, 12) } else { random.between(2, 99) },
+            color: random.pick(&COLORS),
+            item: random.pick(&ITEMS),
         },
     );
     let qty = match NUMBER_WORDS.get(values.qty) {
-        Some(word) if dice.chance(50) => (*word).to_owned(),
+        Some(word) if random.chance(50) => (*word).to_owned(),
         _ => values.qty.to_string(),
     };
     let text = template
@@ -164,7 +164,7 @@ fn order(dice: &mut Dice, split: Split) -> Record {
         .replace("{qty}", &qty)
         .replace("{color}", values.color)
         .replace("{item}", values.item)
-        .replace("{day}", dice.pick(&DAYS));
+        .replace("{day}", random.pick(&DAYS));
     Record {
         text: capital(&text),
         values: vec![
@@ -188,41 +188,45 @@ struct OrderValues {
     item: &'static str,
 }
 
-fn booking(dice: &mut Dice, split: Split) -> Record {
-    let template = split.draw(dice, "booking-template", String::clone, |dice| {
-        let mut parts = vec![dice.pick(&["on {day}", "on {day}, not {other},"]), "at {time}", "for {people} people"];
-        let end = dice.pick(&BOOKING_ENDS);
-        match dice.below(3) {
+fn booking(random: &mut Random, split: Split) -> Record {
+    let template = split.draw(random, "booking-template", String::clone, |random| {
+        let mut parts = vec![random.pick(&["on {day}", "on {day}, not {other},"]), "at {time}", "for {people} people"];
+        let end = random.pick(&BOOKING_ENDS);
+        match random.below(3) {
             0 => {
-                dice.shuffle(&mut parts);
-                format!("{{name}} {} room {{room}} {}{end}.", dice.pick(&BOOKS), parts.join(" "))
+                random.shuffle(&mut parts);
+                format!("{{name}} {} room {{room}} {}{end}.", random.pick(&BOOKS), parts.join(" "))
             }
             1 => {
-                parts.push(dice.pick(&["booked by {name}", "taken by {name}"]));
-                dice.shuffle(&mut parts);
+                parts.push(random.pick(&["booked by {name}", "taken by {name}"]));
+                random.shuffle(&mut parts);
                 format!("Room {{room}} is {}{end}.", parts.join(" "))
             }
             _ => {
                 parts.push("in room {room}");
-                dice.shuffle(&mut parts);
-                format!("{} of {{name}} {}{end}.", dice.pick(&["Meeting", "Visit", "Lesson", "Party"]), parts.join(" "))
+                random.shuffle(&mut parts);
+                format!(
+                    "{} of {{name}} {}{end}.",
+                    random.pick(&["Meeting", "Visit", "Lesson", "Party"]),
+                    parts.join(" ")
+                )
             }
         }
     });
     let values = split.draw(
-        dice,
+        random,
         "booking-values",
         |values| format!("{values:?}"),
-        |dice| BookingValues {
-            name: given_name(dice),
-            room: dice.between(1, 40),
-            day: dice.pick(&DAYS),
-            time: clock(dice, 8, 20),
-            people: dice.between(2, 30),
+        |random| BookingValues {
+            name: given_name(random),
+            room: random.between(1, 40),
+            day: random.pick(&DAYS),
+            time: clock(random, 8, 20),
+            people: random.between(2, 30),
         },
     );
     let other = loop {
-        let other = dice.pick(&DAYS);
+        let other = random.pick(&DAYS);
         if other != values.day {
             break other;
         }
@@ -257,17 +261,17 @@ struct BookingValues {
     people: usize,
 }
 
-fn given_name(dice: &mut Dice) -> &'static str {
-    if dice.chance(50) { dice.pick(&COMMON) } else { dice.pick(&RARE) }
+fn given_name(random: &mut Random) -> &'static str {
+    if random.chance(50) { random.pick(&COMMON) } else { random.pick(&RARE) }
 }
 
-fn clock(dice: &mut Dice, from: usize, to: usize) -> String {
-    format!("{:02}:{:02}", dice.between(from, to), dice.between(0, 59))
+fn clock(random: &mut Random, from: usize, to: usize) -> String {
+    format!("{:02}:{:02}", random.between(from, to), random.between(0, 59))
 }
 
-fn draw(dice: &mut Dice, split: Split, kind: Kind, count: usize) -> Sample {
-    let record = kind.record(dice, split);
-    let asked = dice.order(record.values.len()).into_iter().take(count);
+fn draw(random: &mut Random, split: Split, kind: RecordKind, count: usize) -> Sample {
+    let record = kind.record(random, split);
+    let asked = random.order(record.values.len()).into_iter().take(count);
     let answer: Map<String, Value> =
         asked.map(|i| (record.values[i].0.to_owned(), record.values[i].1.clone())).collect();
     let fields = answer.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -283,17 +287,17 @@ fn draw(dice: &mut Dice, split: Split, kind: Kind, count: usize) -> Sample {
     }
 }
 
-pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
-    let kind = Kind::ALL[dice.weighted(&[40, 30, 30])];
-    let count = dice.between(1, 4);
-    draw(dice, split, kind, count)
+pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
+    let kind = RecordKind::ALL[random.weighted(&[40, 30, 30])];
+    let count = random.between(1, 4);
+    draw(random, split, kind, count)
 }
 
-pub(super) fn suite(dice: &mut Dice) -> Suite {
+pub(super) fn suite(random: &mut Random) -> Suite {
     let mut items = Vec::new();
-    for kind in Kind::ALL {
+    for kind in RecordKind::ALL {
         for count in 1..=4 {
-            fill(&mut items, 30, || draw(dice, Split::HeldOut, kind, count));
+            fill(&mut items, 30, || draw(random, Split::HeldOut, kind, count));
         }
     }
     Suite::new("extract", MANIFEST, items)

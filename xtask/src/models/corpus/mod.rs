@@ -5,31 +5,31 @@
 //! A training document has exactly the form in which a suite asks: the prompt, a space, the answer, a line's end.
 
 mod arithmetic;
-mod dice;
 mod extract;
 mod needle;
 mod prose;
+mod random;
 mod routing;
 mod sentiment;
 mod split;
 mod suite;
 mod words;
 
-pub use suite::{Suite, write_suites};
+pub(crate) use suite::{Suite, write_suites};
 
-use dice::Dice;
+use random::Random;
 use serde_json::Value;
 use split::Split;
 
 /// The seed of the checked-in suites.
-pub const SUITE_SEED: u64 = 2;
+pub(crate) const SUITE_SEED: u64 = 2;
 
 /// How much a prompt's tokens count in training: enough to learn its language, little because most of it is chance.
 const PROMPT_WEIGHT: f32 = 0.1;
 
 /// One training document; the trainer adds the tokens for its beginning and end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Doc {
+pub(crate) struct Doc {
     /// Consecutive pieces of the text, each with the loss weight of its tokens. They meet before a space or after a
     /// line's end, where no token reaches across.
     pub pieces: Vec<(String, f32)>,
@@ -45,14 +45,14 @@ impl Doc {
     }
 
     /// The whole text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.pieces.iter().map(|(text, _)| text.as_str()).collect()
     }
 }
 
 /// One question with its answer, as a suite's item and as a training document would have it.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// What the model is shown; empty for running text.
     pub prompt: String,
     /// What it should go on with, after one space.
@@ -88,48 +88,48 @@ const MIX: [(Task, usize); 6] = [
 ];
 
 impl Task {
-    fn any(dice: &mut Dice) -> Self {
-        MIX[dice.weighted(&MIX.map(|(_, weight)| weight))].0
+    fn any(random: &mut Random) -> Self {
+        MIX[random.weighted(&MIX.map(|(_, weight)| weight))].0
     }
 
-    fn training(self, dice: &mut Dice) -> Doc {
+    fn training(self, random: &mut Random) -> Doc {
         let split = Split::Training;
         match self {
-            Task::Arithmetic => Doc::answered(&arithmetic::sample(dice, split)),
-            Task::Extract => Doc::answered(&extract::sample(dice, split)),
-            Task::Needle => needle::training(dice),
-            Task::Prose => Doc::running(prose::sample(dice, split)),
-            Task::Routing => Doc::answered(&routing::sample(dice, split)),
-            Task::Sentiment => Doc::answered(&sentiment::sample(dice, split)),
+            Task::Arithmetic => Doc::answered(&arithmetic::sample(random, split)),
+            Task::Extract => Doc::answered(&extract::sample(random, split)),
+            Task::Needle => needle::training(random),
+            Task::Prose => Doc::running(prose::sample(random, split)),
+            Task::Routing => Doc::answered(&routing::sample(random, split)),
+            Task::Sentiment => Doc::answered(&sentiment::sample(random, split)),
         }
     }
 
-    fn suite(self, dice: &mut Dice) -> Suite {
+    fn suite(self, random: &mut Random) -> Suite {
         match self {
-            Task::Arithmetic => arithmetic::suite(dice),
-            Task::Extract => extract::suite(dice),
-            Task::Needle => needle::suite(dice),
-            Task::Prose => prose::suite(dice),
-            Task::Routing => routing::suite(dice),
-            Task::Sentiment => sentiment::suite(dice),
+            Task::Arithmetic => arithmetic::suite(random),
+            Task::Extract => extract::suite(random),
+            Task::Needle => needle::suite(random),
+            Task::Prose => prose::suite(random),
+            Task::Routing => routing::suite(random),
+            Task::Sentiment => sentiment::suite(random),
         }
     }
 }
 
 /// Training document `i` of the endless corpus with this seed: a pure function of the two.
-pub fn training_doc(seed: u64, i: u64) -> Doc {
-    let mut dice = Dice::new(seed, i);
-    Task::any(&mut dice).training(&mut dice)
+pub(crate) fn training_doc(seed: u64, i: u64) -> Doc {
+    let mut random = Random::new(seed, i);
+    Task::any(&mut random).training(&mut random)
 }
 
 /// All training documents in order, without end.
-pub fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
+pub(crate) fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
     (0..).map(move |i| training_doc(seed, i))
 }
 
 /// The bundled suites, each drawn from its own stream of `seed`.
-pub fn suites(seed: u64) -> Vec<Suite> {
-    MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Dice::new(seed, stream))).collect()
+pub(crate) fn suites(seed: u64) -> Vec<Suite> {
+    MIX.iter().zip(0..).map(|((task, _), stream)| task.suite(&mut Random::new(seed, stream))).collect()
 }
 
 #[cfg(test)]

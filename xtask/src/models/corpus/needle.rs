@@ -1,10 +1,10 @@
 //! Finding a value in a long context: a register of lines `NAME CODE` among notes of other kinds, then a question that
-//! repeats one name. The code stands right behind its name, since that is what a small model's induction heads can follow:
-//! with a verb between the two, none of the sizes had learned the task after ten million tokens.
+//! repeats one name. The code stands right behind its name, since that is what a small model's induction heads can
+//! follow: with a verb between the two, none of the sizes had learned the task after ten million tokens.
 //!
 //! Held out are names, codes and notes.
 
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, DAYS};
@@ -32,8 +32,8 @@ slices = ["tokens", "position"]
 
 /// The nominal lengths, in tokens of the family's tokenizer.
 const LENGTHS: [usize; 4] = [64, 128, 256, 448];
-/// Lengths that training meets, how often by documents, and how many questions it asks of one register: they cost little
-/// once the register is read. The shortest teach what to look for, the longer ones to look further.
+/// Lengths that training meets, how often by documents, and how many questions it asks of one register: they cost
+/// little once the register is read. The shortest teach what to look for, the longer ones to look further.
 const LESSONS: [(usize, usize, usize); 5] = [(32, 60, 3), (64, 50, 4), (128, 35, 6), (256, 20, 8), (448, 10, 12)];
 /// Names, codes and notes of a register are all chance: they hardly count.
 const REGISTER_WEIGHT: f32 = 0.03;
@@ -101,7 +101,7 @@ impl Position {
     }
 }
 
-struct Entry {
+struct NeedleEntry {
     line: usize,
     question: String,
     code: String,
@@ -109,20 +109,20 @@ struct Entry {
 
 struct Register {
     lines: Vec<String>,
-    entries: Vec<Entry>,
+    entries: Vec<NeedleEntry>,
     phrases: Vec<String>,
 }
 
 impl Register {
-    fn draw(dice: &mut Dice, split: Split, length: usize) -> Self {
+    fn draw(random: &mut Random, split: Split, length: usize) -> Self {
         let mut register = Register { lines: Vec::new(), entries: Vec::new(), phrases: Vec::new() };
-        let notes = [15, 35, 55][dice.below(3)];
+        let notes = [15, 35, 55][random.below(3)];
         let mut tokens = 8; // the question
         loop {
-            let (line, entry) = if register.entries.len() > 1 && dice.chance(notes) {
-                (note(dice, split), None)
+            let (line, entry) = if register.entries.len() > 1 && random.chance(notes) {
+                (note(random, split), None)
             } else {
-                let (question, code) = register.entry(dice, split);
+                let (question, code) = register.entry(random, split);
                 (format!("{question} {code}"), Some((question, code)))
             };
             tokens += cost(&line);
@@ -130,7 +130,7 @@ impl Register {
                 return register;
             }
             if let Some((question, code)) = entry {
-                register.entries.push(Entry { line: register.lines.len(), question, code });
+                register.entries.push(NeedleEntry { line: register.lines.len(), question, code });
             } else {
                 register.phrases.push(line.clone());
             }
@@ -139,9 +139,9 @@ impl Register {
     }
 
     /// A new name with a new code.
-    fn entry(&self, dice: &mut Dice, split: Split) -> (String, String) {
+    fn entry(&self, random: &mut Random, split: Split) -> (String, String) {
         loop {
-            let (name, code) = (words::name(dice, split), code(dice, split));
+            let (name, code) = (words::name(random, split), code(random, split));
             if self.entries.iter().all(|entry| entry.question != name && entry.code != code) {
                 return (name, code);
             }
@@ -153,16 +153,17 @@ impl Register {
     }
 }
 
-fn code(dice: &mut Dice, split: Split) -> String {
-    split.draw(dice, "code", String::clone, |dice| {
-        format!("{}{:02}", char::from(LETTERS[dice.below(LETTERS.len())]), dice.below(100))
+fn code(random: &mut Random, split: Split) -> String {
+    split.draw(random, "code", String::clone, |random| {
+        format!("{}{:02}", char::from(LETTERS[random.below(LETTERS.len())]), random.below(100))
     })
 }
 
-fn note(dice: &mut Dice, split: Split) -> String {
-    split.draw(dice, "note", String::clone, |dice| {
-        let when = if dice.chance(30) { format!("on {}", dice.pick(&DAYS)) } else { dice.pick(&TIMES).to_owned() };
-        format!("The {} {} {when}.", dice.pick(&THINGS), dice.pick(&EVENTS))
+fn note(random: &mut Random, split: Split) -> String {
+    split.draw(random, "note", String::clone, |random| {
+        let when =
+            if random.chance(30) { format!("on {}", random.pick(&DAYS)) } else { random.pick(&TIMES).to_owned() };
+        format!("The {} {} {when}.", random.pick(&THINGS), random.pick(&EVENTS))
     })
 }
 
@@ -172,17 +173,17 @@ fn cost(line: &str) -> usize {
     if line.ends_with('.') { words + 2 } else { words + 4 }
 }
 
-fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
+fn item(random: &mut Random, length: usize, position: Position) -> Sample {
     loop {
-        let register = Register::draw(dice, Split::HeldOut, length);
+        let register = Register::draw(random, Split::HeldOut, length);
         let (from, to) = position.range();
         let lines = register.lines.len();
-        let there: Vec<&Entry> =
+        let there: Vec<&NeedleEntry> =
             register.entries.iter().filter(|e| (from..=to).contains(&(100 * e.line / (lines - 1).max(1)))).collect();
         if there.is_empty() {
             continue;
         }
-        let entry = there[dice.below(there.len())];
+        let entry = there[random.below(there.len())];
         let context = register.context();
         return Sample {
             prompt: format!("{context}\nQ: {}", entry.question),
@@ -197,12 +198,12 @@ fn item(dice: &mut Dice, length: usize, position: Position) -> Sample {
     }
 }
 
-pub(super) fn training(dice: &mut Dice) -> Doc {
-    let (most, _, questions) = LESSONS[dice.weighted(&LESSONS.map(|(_, weight, _)| weight))];
-    let length = dice.between(most * 5 / 8, most);
-    let register = Register::draw(dice, Split::Training, length);
+pub(super) fn training(random: &mut Random) -> Doc {
+    let (most, _, questions) = LESSONS[random.weighted(&LESSONS.map(|(_, weight, _)| weight))];
+    let length = random.between(most * 5 / 8, most);
+    let register = Register::draw(random, Split::Training, length);
     let mut pieces = vec![(register.context() + "\n", REGISTER_WEIGHT)];
-    for at in dice.order(register.entries.len()).into_iter().take(questions) {
+    for at in random.order(register.entries.len()).into_iter().take(questions) {
         let entry = &register.entries[at];
         pieces.push((format!("Q: {}", entry.question), REGISTER_WEIGHT));
         pieces.push((format!(" {}\n", entry.code), 1.0));
@@ -210,11 +211,11 @@ pub(super) fn training(dice: &mut Dice) -> Doc {
     Doc { pieces }
 }
 
-pub(super) fn suite(dice: &mut Dice) -> Suite {
+pub(super) fn suite(random: &mut Random) -> Suite {
     let mut items = Vec::new();
     for length in LENGTHS {
         for position in Position::ALL {
-            fill(&mut items, 30, || item(dice, length, position));
+            fill(&mut items, 30, || item(random, length, position));
         }
     }
     Suite::new("needle", MANIFEST, items)

@@ -5,7 +5,7 @@
 //! Held out are the templates (the sequence of events with their wordings) and the names.
 
 use super::Sample;
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, DAYS, capital};
@@ -131,27 +131,27 @@ struct World {
 }
 
 impl World {
-    fn draw(dice: &mut Dice, split: Split) -> Self {
-        let stock = dice.between(4, 18);
-        let sold = dice.between(2, stock.min(9) - 1);
-        let rooms = dice.order(ROOMS.len());
-        let first = words::name(dice, split);
+    fn draw(random: &mut Random, split: Split) -> Self {
+        let stock = random.between(4, 18);
+        let sold = random.between(2, stock.min(9) - 1);
+        let rooms = random.order(ROOMS.len());
+        let first = words::name(random, split);
         let second = loop {
-            let second = words::name(dice, split);
+            let second = words::name(random, split);
             if second != first {
                 break second;
             }
         };
         Self {
             people: [first, second],
-            trade: &TRADES[dice.below(TRADES.len())],
+            trade: &TRADES[random.below(TRADES.len())],
             rooms: [ROOMS[rooms[0]], ROOMS[rooms[1]]],
-            day: dice.below(DAYS.len() - 1),
-            weather: WEATHER[dice.below(WEATHER.len())],
+            day: random.below(DAYS.len() - 1),
+            weather: WEATHER[random.below(WEATHER.len())],
             stock,
             sold,
-            made: dice.between(2, sold), // may be brought back, so no more than were sold
-            price: dice.between(2, 5),
+            made: random.between(2, sold), // may be brought back, so no more than were sold
+            price: random.between(2, 5),
         }
     }
 
@@ -218,25 +218,25 @@ fn lower(text: &str) -> String {
 }
 
 /// An opening, two to four events in any order (what was made comes after what was counted), a closing.
-fn template(dice: &mut Dice) -> String {
+fn template(random: &mut Random) -> String {
     let mut events = vec![
-        if dice.chance(50) {
-            format!("{} {}", dice.pick(&STOCK), dice.pick(&MADE))
+        if random.chance(50) {
+            format!("{} {}", random.pick(&STOCK), random.pick(&MADE))
         } else {
-            dice.pick(&STOCK).to_owned()
+            random.pick(&STOCK).to_owned()
         },
-        dice.pick(&PRICE).to_owned(),
-        dice.pick(&LOST).to_owned(),
-        dice.pick(&SKY).to_owned(),
+        random.pick(&PRICE).to_owned(),
+        random.pick(&LOST).to_owned(),
+        random.pick(&SKY).to_owned(),
     ];
-    dice.shuffle(&mut events);
-    events.truncate(dice.between(2, 4));
-    format!("{} {} {}", dice.pick(&OPENINGS), events.join(" "), dice.pick(&CLOSINGS))
+    random.shuffle(&mut events);
+    events.truncate(random.between(2, 4));
+    format!("{} {} {}", random.pick(&OPENINGS), events.join(" "), random.pick(&CLOSINGS))
 }
 
-pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
-    let template = split.draw(dice, "report", String::clone, template);
-    let world = World::draw(dice, split);
+pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
+    let template = split.draw(random, "report", String::clone, template);
+    let world = World::draw(random, split);
     let text = world.tell(&template);
     Sample {
         prompt: String::new(),
@@ -247,8 +247,8 @@ pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
     }
 }
 
-pub(super) fn suite(dice: &mut Dice) -> Suite {
+pub(super) fn suite(random: &mut Random) -> Suite {
     let mut items = Vec::new();
-    fill(&mut items, 300, || sample(dice, Split::HeldOut));
+    fill(&mut items, 300, || sample(random, Split::HeldOut));
     Suite::new("prose", MANIFEST, items)
 }

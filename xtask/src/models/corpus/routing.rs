@@ -1,11 +1,11 @@
-//! Support messages, each of which belongs in one of seven queues. Neither the thing nor what is said of it decides alone:
-//! a lamp may be late, broken or charged twice, and "does not work" may be said of a password, a page or a kettle. Some
-//! messages also mention a matter of another queue that is settled.
+//! Support messages, each of which belongs in one of seven queues. Neither the thing nor what is said of it decides
+//! alone: a lamp may be late, broken or charged twice, and "does not work" may be said of a password, a page or a
+//! kettle. Some messages also mention a matter of another queue that is settled.
 //!
 //! Held out are the templates (opening, aside and closing) and the problems (thing and predicate).
 
 use super::Sample;
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::capital;
@@ -65,8 +65,8 @@ impl Queue {
         }
     }
 
-    fn any(dice: &mut Dice) -> Self {
-        Self::ALL[dice.below(Self::ALL.len())]
+    fn any(random: &mut Random) -> Self {
+        Self::ALL[random.below(Self::ALL.len())]
     }
 }
 
@@ -320,31 +320,31 @@ const URGENT: [&str; 6] = [
 ];
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum MessageKind {
     Plain,
     Aside,
     Settled,
     Urgent,
 }
 
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::Plain, Kind::Aside, Kind::Settled, Kind::Urgent];
+impl MessageKind {
+    const ALL: [MessageKind; 4] = [MessageKind::Plain, MessageKind::Aside, MessageKind::Settled, MessageKind::Urgent];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Plain => "plain",
-            Kind::Aside => "aside",
-            Kind::Settled => "settled",
-            Kind::Urgent => "urgent",
+            MessageKind::Plain => "plain",
+            MessageKind::Aside => "aside",
+            MessageKind::Settled => "settled",
+            MessageKind::Urgent => "urgent",
         }
     }
 
     fn bodies(self) -> &'static [&'static str] {
         match self {
-            Kind::Plain => &["{p}."],
-            Kind::Aside => &ASIDES,
-            Kind::Settled => &SETTLED,
-            Kind::Urgent => &URGENT,
+            MessageKind::Plain => &["{p}."],
+            MessageKind::Aside => &ASIDES,
+            MessageKind::Settled => &SETTLED,
+            MessageKind::Urgent => &URGENT,
         }
     }
 }
@@ -355,12 +355,12 @@ struct Problem {
 }
 
 impl Problem {
-    fn draw(dice: &mut Dice, split: Split, queue: Queue) -> Self {
-        split.draw(dice, "problem", Problem::phrase, |dice| {
+    fn draw(random: &mut Random, split: Split, queue: Queue) -> Self {
+        split.draw(random, "problem", Problem::phrase, |random| {
             let topics: Vec<_> = TOPICS.iter().filter(|topic| topic.0 == queue).collect();
             let weights: Vec<usize> = topics.iter().map(|topic| topic.2.len()).collect();
-            let (_, nouns, predicates) = topics[dice.weighted(&weights)];
-            Self { noun: dice.pick(nouns), said: dice.pick(predicates) }
+            let (_, nouns, predicates) = topics[random.weighted(&weights)];
+            Self { noun: random.pick(nouns), said: random.pick(predicates) }
         })
     }
 
@@ -368,33 +368,35 @@ impl Problem {
         format!("{} {}", self.noun, self.said)
     }
 
-    fn clause(&self, dice: &mut Dice) -> String {
+    fn clause(&self, random: &mut Random) -> String {
         let people = STAFF.contains(&self.noun) || COURIERS.contains(&self.noun);
         let whose = if people { ["the", "your", "this", "that"] } else { ["the", "my", "our", "this"] };
-        format!("{} {}", dice.pick(&whose), self.phrase())
+        format!("{} {}", random.pick(&whose), self.phrase())
     }
 }
 
-fn draw(dice: &mut Dice, split: Split, queue: Queue, kind: Kind) -> Sample {
+fn draw(random: &mut Random, split: Split, queue: Queue, kind: MessageKind) -> Sample {
     let (opening, body, closing) = split.draw(
-        dice,
+        random,
         "message-template",
         |template| format!("{template:?}"),
-        |dice| (dice.pick(&OPENINGS), dice.pick(kind.bodies()), dice.pick(&CLOSINGS)),
+        |random| (random.pick(&OPENINGS), random.pick(kind.bodies()), random.pick(&CLOSINGS)),
     );
-    let problem = Problem::draw(dice, split, queue);
+    let problem = Problem::draw(random, split, queue);
     let other = loop {
-        let other_queue = Queue::any(dice);
-        let other = Problem::draw(dice, split, other_queue);
+        let other_queue = Queue::any(random);
+        let other = Problem::draw(random, split, other_queue);
         if other_queue != queue && other.noun != problem.noun {
             break other;
         }
     };
-    let text =
-        body.replace("{p}", &problem.clause(dice)).replace("{o}", &other.clause(dice)).replace("{noun}", other.noun);
+    let text = body
+        .replace("{p}", &problem.clause(random))
+        .replace("{o}", &other.clause(random))
+        .replace("{noun}", other.noun);
     let message = sentences(&format!("{opening}{text}{closing}"));
     let phrases = match kind {
-        Kind::Settled | Kind::Urgent => vec![problem.phrase(), other.phrase()],
+        MessageKind::Settled | MessageKind::Urgent => vec![problem.phrase(), other.phrase()],
         _ => vec![problem.phrase()],
     };
     Sample {
@@ -411,19 +413,19 @@ fn sentences(text: &str) -> String {
     text.split(". ").map(capital).collect::<Vec<_>>().join(". ")
 }
 
-pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
-    let queue = Queue::any(dice);
-    let kind = Kind::ALL[dice.weighted(&[20, 20, 30, 30])];
-    draw(dice, split, queue, kind)
+pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
+    let queue = Queue::any(random);
+    let kind = MessageKind::ALL[random.weighted(&[20, 20, 30, 30])];
+    draw(random, split, queue, kind)
 }
 
-pub(super) fn suite(dice: &mut Dice) -> Suite {
+pub(super) fn suite(random: &mut Random) -> Suite {
     let mut items = Vec::new();
     let mut fewshot = Vec::new();
     for queue in Queue::ALL {
-        for kind in Kind::ALL {
-            fill(&mut items, 14, || draw(dice, Split::HeldOut, queue, kind));
-            fill(&mut fewshot, 2, || draw(dice, Split::Training, queue, kind));
+        for kind in MessageKind::ALL {
+            fill(&mut items, 14, || draw(random, Split::HeldOut, queue, kind));
+            fill(&mut fewshot, 2, || draw(random, Split::Training, queue, kind));
         }
     }
     Suite { fewshot, ..Suite::new("routing", MANIFEST, items) }

@@ -1,11 +1,13 @@
-//! Reviews that are positive, negative or mixed, and the same review under three names. Some adjectives are good or bad of
-//! anything; which way others point depends on what they are said of (a cold beer, a cold soup); "not" turns both round.
+//! Reviews that are positive, negative or mixed, and the same review under three names. Some adjectives are good or bad
+//! of anything; which way others point depends on what they are said of (a cold beer, a cold soup); "not" turns both
+//! round.
 //!
-//! Held out are the templates and the combinations of statements. The names of two groups do occur in training, one often
-//! and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is worth.
+//! Held out are the templates and the combinations of statements. The names of two groups do occur in training, one
+//! often and one seldom; those of the third never do: the gap between the groups is what familiarity with a name is
+//! worth.
 
 use super::Sample;
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 use super::suite::{Suite, fill};
 use super::words::{self, COMMON, RARE};
@@ -112,18 +114,18 @@ impl Label {
     }
 
     /// Whether the two statements are good.
-    fn signs(self, dice: &mut Dice) -> [bool; 2] {
+    fn signs(self, random: &mut Random) -> [bool; 2] {
         match self {
             Label::Positive => [true; 2],
             Label::Negative => [false; 2],
-            Label::Mixed if dice.chance(50) => [true, false],
+            Label::Mixed if random.chance(50) => [true, false],
             Label::Mixed => [false, true],
         }
     }
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum ReviewKind {
     /// One statement, perhaps negated.
     One,
     /// Two statements as they are.
@@ -132,20 +134,20 @@ enum Kind {
     Negated,
 }
 
-impl Kind {
-    const ALL: [Kind; 3] = [Kind::One, Kind::Two, Kind::Negated];
+impl ReviewKind {
+    const ALL: [ReviewKind; 3] = [ReviewKind::One, ReviewKind::Two, ReviewKind::Negated];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::One => "one",
-            Kind::Two => "two",
-            Kind::Negated => "negated",
+            ReviewKind::One => "one",
+            ReviewKind::Two => "two",
+            ReviewKind::Negated => "negated",
         }
     }
 
     /// One statement cannot be mixed.
     fn can_be(self, label: Label) -> bool {
-        !matches!((self, label), (Kind::One, Label::Mixed))
+        !matches!((self, label), (ReviewKind::One, Label::Mixed))
     }
 }
 
@@ -156,16 +158,16 @@ struct Review {
     /// What training has nowhere.
     phrase: String,
     label: Label,
-    kind: Kind,
+    kind: ReviewKind,
 }
 
 impl Review {
-    fn draw(dice: &mut Dice, split: Split, label: Label, kind: Kind) -> Self {
+    fn draw(random: &mut Random, split: Split, label: Label, kind: ReviewKind) -> Self {
         let (opening, joint, ending) = split.draw(
-            dice,
+            random,
             "review-template",
             |template| format!("{template:?}"),
-            |dice| (dice.pick(&OPENINGS), dice.pick(&JOINTS), dice.pick(&ENDINGS)),
+            |random| (random.pick(&OPENINGS), random.pick(&JOINTS), random.pick(&ENDINGS)),
         );
         let text = |said: &[String]| {
             let said = said.join(joint);
@@ -174,14 +176,14 @@ impl Review {
         };
         // One statement alone stands in many longer reviews: what is held out is the whole review but for its name.
         let phrase = |said: &[String]| match kind {
-            Kind::One => text(said).replace("{name}", "").trim_start().to_owned() + "\nSentiment:",
-            Kind::Two | Kind::Negated => said.join(joint),
+            ReviewKind::One => text(said).replace("{name}", "").trim_start().to_owned() + "\nSentiment:",
+            ReviewKind::Two | ReviewKind::Negated => said.join(joint),
         };
         let said = split.draw(
-            dice,
+            random,
             "review-statements",
-            |said: &Vec<String>| if kind == Kind::One { phrase(said) } else { said.join(" | ") },
-            |dice| statements(dice, label, kind),
+            |said: &Vec<String>| if kind == ReviewKind::One { phrase(said) } else { said.join(" | ") },
+            |random| statements(random, label, kind),
         );
         Self { text: text(&said), template: format!("{opening}|{joint}|{ending}"), phrase: phrase(&said), label, kind }
     }
@@ -201,58 +203,58 @@ impl Review {
     }
 }
 
-fn statements(dice: &mut Dice, label: Label, kind: Kind) -> Vec<String> {
-    let signs = label.signs(dice);
-    let aspects = dice.order(ASPECTS.len());
+fn statements(random: &mut Random, label: Label, kind: ReviewKind) -> Vec<String> {
+    let signs = label.signs(random);
+    let aspects = random.order(ASPECTS.len());
     let negated = match kind {
-        Kind::One => vec![dice.chance(40)],
-        Kind::Two => vec![false; 2],
-        Kind::Negated => [[true, false], [false, true], [true, true]][dice.below(3)].to_vec(),
+        ReviewKind::One => vec![random.chance(40)],
+        ReviewKind::Two => vec![false; 2],
+        ReviewKind::Negated => [[true, false], [false, true], [true, true]][random.below(3)].to_vec(),
     };
-    negated.iter().enumerate().map(|(i, &not)| statement(dice, aspects[i], signs[i], not)).collect()
+    negated.iter().enumerate().map(|(i, &not)| statement(random, aspects[i], signs[i], not)).collect()
 }
 
-fn statement(dice: &mut Dice, aspect: usize, good: bool, negated: bool) -> String {
+fn statement(random: &mut Random, aspect: usize, good: bool, negated: bool) -> String {
     let (noun, praise, blame) = ASPECTS[aspect];
-    let general = dice.chance(GENERAL);
+    let general = random.chance(GENERAL);
     let adjective = match (good != negated, general) {
-        (true, true) => dice.pick(&PRAISE),
-        (true, false) => dice.pick(&praise),
-        (false, true) => dice.pick(&BLAME),
-        (false, false) => dice.pick(&blame),
+        (true, true) => random.pick(&PRAISE),
+        (true, false) => random.pick(&praise),
+        (false, true) => random.pick(&BLAME),
+        (false, false) => random.pick(&blame),
     };
-    let before = dice.pick(if negated { &NEGATIONS[..] } else { &DEGREES[..] });
+    let before = random.pick(if negated { &NEGATIONS[..] } else { &DEGREES[..] });
     format!("the {noun} was {before}{adjective}")
 }
 
-pub(super) fn sample(dice: &mut Dice, split: Split) -> Sample {
-    let kind = Kind::ALL[dice.weighted(&[45, 30, 25])];
-    let label = Label::ALL[dice.below(if kind.can_be(Label::Mixed) { 3 } else { 2 })];
-    let review = Review::draw(dice, split, label, kind);
-    let name = match dice.weighted(&[80, 4, 16]) {
-        0 => dice.pick(&COMMON).to_owned(),
-        1 => dice.pick(&RARE).to_owned(),
-        _ => words::name(dice, split),
+pub(super) fn sample(random: &mut Random, split: Split) -> Sample {
+    let kind = ReviewKind::ALL[random.weighted(&[45, 30, 25])];
+    let label = Label::ALL[random.below(if kind.can_be(Label::Mixed) { 3 } else { 2 })];
+    let review = Review::draw(random, split, label, kind);
+    let name = match random.weighted(&[80, 4, 16]) {
+        0 => random.pick(&COMMON).to_owned(),
+        1 => random.pick(&RARE).to_owned(),
+        _ => words::name(random, split),
     };
     review.sample(&name, "", 0)
 }
 
-pub(super) fn suite(dice: &mut Dice) -> Suite {
+pub(super) fn suite(random: &mut Random) -> Suite {
     let mut texts: Vec<Sample> = Vec::new();
     let mut items = Vec::new();
     for label in Label::ALL {
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.can_be(label)) {
+        for kind in ReviewKind::ALL.into_iter().filter(|kind| kind.can_be(label)) {
             // as many of every label, though one statement cannot be mixed
             let wanted = texts.len() + if label == Label::Mixed { 60 } else { 40 };
             while texts.len() < wanted {
-                let review = Review::draw(dice, Split::HeldOut, label, kind);
+                let review = Review::draw(random, Split::HeldOut, label, kind);
                 let before = texts.len();
                 fill(&mut texts, 1, || review.sample("", "", 0));
                 let pair = before;
                 let names = [
-                    ("common", dice.pick(&COMMON).to_owned()),
-                    ("rare", dice.pick(&RARE).to_owned()),
-                    ("new", words::name(dice, Split::HeldOut)),
+                    ("common", random.pick(&COMMON).to_owned()),
+                    ("rare", random.pick(&RARE).to_owned()),
+                    ("new", words::name(random, Split::HeldOut)),
                 ];
                 for (group, name) in names {
                     let mut sample = review.sample(&name, group, pair);

@@ -2,7 +2,7 @@
 //! key puts one in eight of them on the held-out side, for ever. Nothing here depends on a seed: reseeding the generator
 //! gives other documents, never a leak.
 
-use super::dice::Dice;
+use super::random::Random;
 
 /// The two sides of the corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,20 +13,20 @@ pub(super) enum Split {
 
 impl Split {
     /// Whether the thing called `key` among its `kind` belongs to this side.
-    pub fn takes(self, kind: &str, key: &str) -> bool {
+    pub(super) fn takes(self, kind: &str, key: &str) -> bool {
         held_out(kind, key) == (self == Split::HeldOut)
     }
 
     /// Draws until what was drawn belongs to this side. The caller's space must have members on both.
-    pub fn draw<T>(
+    pub(super) fn draw<T>(
         self,
-        dice: &mut Dice,
+        random: &mut Random,
         kind: &str,
         key: impl Fn(&T) -> String,
-        mut make: impl FnMut(&mut Dice) -> T,
+        mut make: impl FnMut(&mut Random) -> T,
     ) -> T {
         loop {
-            let made = make(dice);
+            let made = make(random);
             if self.takes(kind, &key(&made)) {
                 return made;
             }

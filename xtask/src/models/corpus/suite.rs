@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// One bundled suite, as it will be written.
-pub struct Suite {
+pub(crate) struct Suite {
     /// Its name, and the stem of its files.
     pub name: &'static str,
     /// The TOML that the suite room reads.
@@ -24,7 +24,7 @@ impl Suite {
     }
 
     /// The suite's files: name and text.
-    pub fn files(&self) -> Vec<(String, String)> {
+    pub(crate) fn files(&self) -> Vec<(String, String)> {
         let mut files = vec![
             (format!("{}.toml", self.name), self.manifest.to_owned()),
             (format!("{}.jsonl", self.name), lines(&self.items)),
@@ -41,7 +41,7 @@ fn lines(samples: &[Sample]) -> String {
 }
 
 /// Writes every bundled suite into `dir`, which is made if it is not there, and says which files were written.
-pub fn write_suites(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn write_suites(dir: &Path) -> io::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(dir)?;
     let files = super::suites(super::SUITE_SEED).into_iter().flat_map(|suite| suite.files());
     files

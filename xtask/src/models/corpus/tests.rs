@@ -58,9 +58,9 @@ fn documents_fit_a_training_context() {
 fn every_task_has_its_share_of_the_text() {
     let mut bytes = HashMap::new();
     for i in 0..20_000 {
-        let mut dice = Dice::new(1, i);
-        let task = Task::any(&mut dice);
-        *bytes.entry(task as usize).or_insert(0) += task.training(&mut dice).text().len();
+        let mut random = Random::new(1, i);
+        let task = Task::any(&mut random);
+        *bytes.entry(task as usize).or_insert(0) += task.training(&mut random).text().len();
     }
     let all: usize = bytes.values().sum();
     for (task, _) in MIX {
@@ -140,7 +140,7 @@ fn the_filters_find_the_answer_in_what_training_teaches() {
 /// Templates of held-out items, and templates of training, share nothing.
 #[test]
 fn no_held_out_template_is_used_in_training() {
-    type Sampler = fn(&mut Dice, Split) -> Sample;
+    type Sampler = fn(&mut Random, Split) -> Sample;
     let samplers: [(&str, Sampler); 4] = [
         ("extract", extract::sample),
         ("prose", prose::sample),
@@ -149,7 +149,7 @@ fn no_held_out_template_is_used_in_training() {
     ];
     for (name, sample) in samplers {
         let seen: HashSet<String> =
-            (0..20_000).filter_map(|i| sample(&mut Dice::new(3, i), Split::Training).template).collect();
+            (0..20_000).filter_map(|i| sample(&mut Random::new(3, i), Split::Training).template).collect();
         for item in suite_named(name).items {
             let template = item.template.expect("these tasks have templates");
             assert!(!seen.contains(&template), "{name}: {template}");
@@ -186,7 +186,7 @@ fn no_held_out_phrase_stands_in_a_training_document() {
 fn the_same_search_does_find_training_phrases() {
     // the search above would be worthless if it could not find anything
     let text: String = training_docs(11).take(60_000).map(|doc| doc.text()).collect();
-    let phrases = (0..5).flat_map(|i| routing::sample(&mut Dice::new(3, i), Split::Training).phrases);
+    let phrases = (0..5).flat_map(|i| routing::sample(&mut Random::new(3, i), Split::Training).phrases);
     assert!(phrases.into_iter().all(|phrase| text.contains(&phrase)));
 }
 

@@ -1,6 +1,6 @@
 //! The words that more than one task uses: made-up names, given names, places, days. Only lists and how to draw from them.
 
-use super::dice::Dice;
+use super::random::Random;
 use super::split::Split;
 
 /// Given names that training meets often.
@@ -35,10 +35,10 @@ const LAST: [&str; 40] = [
 ];
 
 /// A made-up name of two or three syllables, one of 17,600; an eighth of them are held out.
-pub(super) fn name(dice: &mut Dice, split: Split) -> String {
-    split.draw(dice, "name", String::clone, |dice| {
-        let middle = if dice.chance(25) { dice.pick(&MIDDLE) } else { "" };
-        format!("{}{middle}{}", dice.pick(&FIRST), dice.pick(&LAST))
+pub(super) fn name(random: &mut Random, split: Split) -> String {
+    split.draw(random, "name", String::clone, |random| {
+        let middle = if random.chance(25) { random.pick(&MIDDLE) } else { "" };
+        format!("{}{middle}{}", random.pick(&FIRST), random.pick(&LAST))
     })
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct SuperBlock<const SUBS: usize, const LEN: usize> {
 
 /// What is stored of a super-block but for the q, as numbers.
 #[derive(Clone, Copy)]
-struct Grid<const SUBS: usize> {
+struct AffineGrid<const SUBS: usize> {
     d: f32,
     dmin: f32,
     scale: [f32; SUBS],
@@ -32,7 +32,7 @@ impl<const SUBS: usize, const LEN: usize> SuperBlock<SUBS, LEN> {
         let x: &[[f32; LEN]; SUBS] = x.as_chunks().0.try_into().expect("SUBS sub-blocks of LEN make 256");
         let importance = importance.map(|all| all.as_chunks::<LEN>().0);
         let blocks: [_; SUBS] = from_fn(|j| Weighed::new(&x[j], importance.map(|all| &all[j])));
-        let mut grid = Grid::first(&blocks, levels, steps);
+        let mut grid = AffineGrid::first(&blocks, levels, steps);
         let error = grid.settle(&blocks, levels, steps);
         let mut fitted = grid;
         fitted.refit(&blocks, levels);
@@ -43,7 +43,7 @@ impl<const SUBS: usize, const LEN: usize> SuperBlock<SUBS, LEN> {
     }
 }
 
-impl<const SUBS: usize> Grid<SUBS> {
+impl<const SUBS: usize> AffineGrid<SUBS> {
     #[inline(always)]
     fn first<const LEN: usize>(blocks: &[Weighed<LEN>; SUBS], levels: f32, steps: f32) -> Self {
         let mut lines = [Line::default(); SUBS];
@@ -53,7 +53,7 @@ impl<const SUBS: usize> Grid<SUBS> {
         let most_scale = lines.iter().fold(0f32, |most, line| most.max(line.scale));
         let most_min = lines.iter().fold(0f32, |most, line| most.max(-line.offset));
         let (d, dmin) = (stored(most_scale / steps), stored(most_min / steps));
-        Grid {
+        AffineGrid {
             d,
             dmin,
             scale: lines.map(|line| nearest_in(line.scale * reciprocal(d), (0.0, steps))),

@@ -53,17 +53,17 @@ pub(crate) fn scale(block: &Weighed<32>) -> f32 {
 }
 
 /// 256 weights in runs of 32 with an integer scale in −32..=31 each.
-pub(crate) struct SuperBlock {
+pub(crate) struct UnevenSuperBlock {
     pub(crate) d: f16,
     pub(crate) scale: [i8; 8],
     pub(crate) choice: [[u8; 32]; 8],
 }
 
-impl SuperBlock {
+impl UnevenSuperBlock {
     /// The best scale for every run, rounded together to integers; then the integers are moved where that lessens the
     /// error, d fitted to the integers, and the integers moved once more.
     #[inline(always)]
-    pub(crate) fn search(x: &[f32; 256], importance: Option<&[f32; 256]>) -> SuperBlock {
+    pub(crate) fn search(x: &[f32; 256], importance: Option<&[f32; 256]>) -> UnevenSuperBlock {
         let (x, importance) = (x.as_chunks::<32>().0, importance.map(|all| all.as_chunks::<32>().0));
         let blocks: [_; 8] = from_fn(|j| Weighed::new(&x[j], importance.map(|all| &all[j])));
         let scales: [f32; 8] = from_fn(|j| scale(&blocks[j]));
@@ -79,7 +79,7 @@ impl SuperBlock {
             let inverse = reciprocal(d * scale[j]);
             x[j].map(|x| choice(x * inverse))
         });
-        SuperBlock { d: f16::from_f32(d), scale: scale.map(|v| v as i8), choice }
+        UnevenSuperBlock { d: f16::from_f32(d), scale: scale.map(|v| v as i8), choice }
     }
 }
 

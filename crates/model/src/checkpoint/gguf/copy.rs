@@ -15,7 +15,7 @@ use bantam_format::gguf::{Gguf, TensorInfo};
 const CHUNK: usize = 4 << 20;
 
 /// Rows of a tensor, on their way out of the map.
-pub struct Rows<'a> {
+pub(super) struct TensorRows<'a> {
     gguf: &'a Gguf,
     info: &'a TensorInfo,
     /// Bytes of a row.
@@ -27,9 +27,9 @@ pub struct Rows<'a> {
     order: Option<Vec<usize>>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> TensorRows<'a> {
     /// The rows that hold `elements` after the first `before`; `None` where these are no whole rows of the tensor.
-    pub fn new(
+    pub(super) fn new(
         gguf: &'a Gguf,
         info: &'a TensorInfo,
         before: usize,
@@ -45,24 +45,24 @@ impl<'a> Rows<'a> {
         fits.then_some(Self { gguf, info, width, first, count, order })
     }
 
-    pub fn f32s(&self) -> Vec<f32> {
+    pub(super) fn f32s(&self) -> Vec<f32> {
         self.take()
     }
 
-    pub fn f16s(&self) -> Vec<f16> {
+    pub(super) fn f16s(&self) -> Vec<f16> {
         self.take::<u16>().reinterpret_into()
     }
 
-    pub fn bf16s(&self) -> Vec<bf16> {
+    pub(super) fn bf16s(&self) -> Vec<bf16> {
         self.take::<u16>().reinterpret_into()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.take()
     }
 
     /// As blocks on a device of candle's.
-    pub fn blocks(&self, dtype: GgmlDType, device: &Device) -> candle_core::Result<QStorage> {
+    pub(super) fn blocks(&self, dtype: GgmlDType, device: &Device) -> candle_core::Result<QStorage> {
         QStorage::from_data(Cow::Owned(self.bytes()), device, dtype)
     }
 

@@ -3,8 +3,8 @@
 //!
 //! What stands where: the model classes of llama.cpp's convert_hf_to_gguf.py.
 
+use crate::architecture::{NormKind, Over};
 use crate::config::Config;
-use crate::family::{NormKind, Over};
 use crate::names::{self, Part};
 
 /// A checkpoint's tensor in a GGUF file.
@@ -23,32 +23,32 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// Finds the place of a checkpoint's tensor, where the family's row has one.
+    /// Finds the place of a checkpoint's tensor, where the architecture's row has one.
     pub fn of(config: &Config, huggingface: &str) -> Option<Self> {
-        let family = config.family;
-        let place = family.place(huggingface)?;
+        let architecture = config.architecture;
+        let place = architecture.place(huggingface)?;
         let stacked = match place.part {
             part if part.is_expert() => config.experts?.count,
-            Part::QNorm if family.qk_norm_over == Over::EachHead => config.heads,
-            Part::KNorm if family.qk_norm_over == Over::EachHead => config.kv_heads,
+            Part::QNorm if architecture.qk_norm_over == Over::EachHead => config.heads,
+            Part::KNorm if architecture.qk_norm_over == Over::EachHead => config.kv_heads,
             _ => 1,
         };
         Some(Self {
-            tensor: family.to_gguf(huggingface)?,
+            tensor: architecture.to_gguf(huggingface)?,
             stacked,
             index: if stacked > 1 { place.index } else { 0 },
             order: names::gguf_row_order(config, huggingface),
-            plus_one: family.norm == NormKind::RmsPlusOne && is_norm(place.part) && place.last == "weight",
+            plus_one: architecture.norm == NormKind::RmsPlusOne && is_norm(place.part) && place.last == "weight",
         })
     }
 
     /// Finds where older files have it: experts one by one, and q, k and v in one. With the elements before it, and all
     /// there are.
     pub fn elsewhere(config: &Config, huggingface: &str, elements: usize) -> Option<(String, usize, usize)> {
-        let place = config.family.place(huggingface)?;
+        let place = config.architecture.place(huggingface)?;
         let (layer, last) = (place.layer, place.last);
         if place.part.is_expert() {
-            let stacked = config.family.to_gguf(huggingface)?;
+            let stacked = config.architecture.to_gguf(huggingface)?;
             let single = stacked.replace("_exps.", &format!(".{}.", place.index));
             return Some((single, 0, elements));
         }

@@ -7,7 +7,7 @@ use bantam_format::ggml::Type;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
-use super::copy::Rows;
+use super::copy::TensorRows;
 use super::{Placed, candle_type, computable, computes};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use bantam_format::gguf::Gguf;
 /// A tensor of the checkpoint, located in the file.
 struct LocatedTensor<'a> {
     ty: Type,
-    rows: Rows<'a>,
+    rows: TensorRows<'a>,
     plus_one: bool,
 }
 
@@ -52,7 +52,7 @@ impl<'a> GgufWeights<'a> {
         };
         // a row of one matrix may be the whole of another's vector
         let alike = info.shape.len() == 1 || shape.len() == 1 || info.shape.last() == shape.last();
-        let rows = Rows::new(self.gguf, info, before, elements, placed.order);
+        let rows = TensorRows::new(self.gguf, info, before, elements, placed.order);
         let rows = rows.filter(|_| alike && info.elements() == all).ok_or_else(|| {
             let what = format!("tensor {} has shape {:?}, its keys ask for {shape:?}", info.name, info.shape);
             Error::broken(
@@ -71,7 +71,7 @@ impl<'a> GgufWeights<'a> {
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
-    fn plain(&self, ty: Type, rows: &Rows, shape: &[usize]) -> Result<Option<Tensor>> {
+    fn plain(&self, ty: Type, rows: &TensorRows, shape: &[usize]) -> Result<Option<Tensor>> {
         Ok(Some(match ty {
             Type::F32 => Tensor::from_vec(rows.f32s(), shape, self.device)?,
             Type::F16 => Tensor::from_vec(rows.f16s(), shape, self.device)?,
@@ -81,13 +81,13 @@ impl<'a> GgufWeights<'a> {
     }
 
     /// Blocks as they lie in the file, on the CPU.
-    fn blocks(&self, ty: Type, rows: &Rows, shape: &[usize]) -> Result<Blocks> {
+    fn blocks(&self, ty: Type, rows: &TensorRows, shape: &[usize]) -> Result<Blocks> {
         let (out, inp) = (shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]);
         Blocks::new(ty, out, inp, rows.bytes())
     }
 
     /// Blocks on another device, in a type that candle has.
-    fn quantized(&self, dtype: GgmlDType, rows: &Rows, shape: &[usize]) -> Result<QTensor> {
+    fn quantized(&self, dtype: GgmlDType, rows: &TensorRows, shape: &[usize]) -> Result<QTensor> {
         Ok(QTensor::new(rows.blocks(dtype, self.device)?, shape)?)
     }
 }

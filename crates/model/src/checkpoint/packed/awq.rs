@@ -5,7 +5,7 @@ use super::grid::{Grid, Groups, transposed};
 use super::module::Module;
 use super::quantization::{Skips, groups};
 use crate::error::Result;
-use crate::table::Table;
+use crate::json_object::JsonObject;
 
 /// Four-bit integers in a word.
 const IN_WORD: usize = 8;
@@ -22,7 +22,7 @@ pub struct Awq {
 }
 
 impl Awq {
-    pub(super) fn new(table: &Table) -> Result<Self> {
+    pub(super) fn new(table: &JsonObject) -> Result<Self> {
         let version = match table.text("version")? {
             Some(version) => version,
             None => table.text("format")?.unwrap_or("gemm"),

@@ -4,25 +4,25 @@
 
 /// How integers lie in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WordLayout {
+pub(super) enum WordLayout {
     Dense,
     Padded,
 }
 
 /// Integers of `bits` bits in a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packing {
+pub(super) struct Packing {
     pub bits: u8,
     pub layout: WordLayout,
 }
 
 impl Packing {
-    pub fn dense(bits: u8) -> Self {
+    pub(super) fn dense(bits: u8) -> Self {
         Self { bits, layout: WordLayout::Dense }
     }
 
     /// Words that `count` integers take.
-    pub fn words(self, count: usize) -> usize {
+    pub(super) fn words(self, count: usize) -> usize {
         match self.layout {
             WordLayout::Dense => (count * usize::from(self.bits)).div_ceil(32),
             WordLayout::Padded => count.div_ceil(32 / usize::from(self.bits)),
@@ -31,7 +31,7 @@ impl Packing {
 
     /// Unpacks integers from the words that `word` gives by their index, in order, into as many slots as there are.
     #[inline]
-    pub fn unpack(self, word: impl Fn(usize) -> u32, slots: &mut [i16]) {
+    pub(super) fn unpack(self, word: impl Fn(usize) -> u32, slots: &mut [i16]) {
         let bits = usize::from(self.bits);
         let mask = (1u32 << bits) - 1;
         if self.layout == WordLayout::Padded || 32usize.is_multiple_of(bits) {

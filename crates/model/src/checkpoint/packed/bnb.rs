@@ -12,8 +12,8 @@ use super::module::{Module, ModuleTensor};
 use super::quantization::Skips;
 use super::summary::Widened;
 use crate::error::Result;
+use crate::json_object::JsonObject;
 use crate::linear::Linear;
-use crate::table::Table;
 use crate::weights::Precision;
 
 /// Where a matrix of four bits says what it is.
@@ -25,13 +25,13 @@ const PER_127: f32 = 0.007_874_016;
 #[derive(Debug, Clone, PartialEq)]
 pub struct BitsAndBytes {
     /// As config.json says; what a matrix is, its own tensors say.
-    pub kind: Kind,
+    pub kind: BnbFormat,
     pub nested: bool,
     pub(super) skips: Skips,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum BnbFormat {
     Nf4,
     Fp4,
     Int8,
@@ -49,7 +49,7 @@ struct QuantState {
 }
 
 /// A matrix of codes and scales, not yet read.
-pub struct Coded<'a> {
+pub(super) struct Coded<'a> {
     out: usize,
     inp: usize,
     scheme: Scheme,
@@ -65,16 +65,16 @@ enum Scheme {
 }
 
 impl BitsAndBytes {
-    pub(super) fn new(table: &Table) -> Result<Self> {
+    pub(super) fn new(table: &JsonObject) -> Result<Self> {
         let four = table.flag("load_in_4bit")?.unwrap_or(false) || table.flag("_load_in_4bit")?.unwrap_or(false);
         let eight = table.flag("load_in_8bit")?.unwrap_or(false) || table.flag("_load_in_8bit")?.unwrap_or(false);
         let kind = match (four, eight, table.text("bnb_4bit_quant_type")?) {
-            (true, false, Some("nf4")) => Kind::Nf4,
-            (true, false, Some("fp4") | None) => Kind::Fp4,
+            (true, false, Some("nf4")) => BnbFormat::Nf4,
+            (true, false, Some("fp4") | None) => BnbFormat::Fp4,
             (true, false, Some(other)) => {
                 return Err(table.unsupported(format!("bnb_4bit_quant_type {other:?}"), "nf4, fp4"));
             }
-            (false, true, _) => Kind::Int8,
+            (false, true, _) => BnbFormat::Int8,
             _ => return Err(table.broken("one of load_in_4bit and load_in_8bit must be true".into())),
         };
         Ok(Self {
@@ -162,7 +162,7 @@ fn nested(module: Module, part: &ModuleTensor, state: &QuantState, absmax: &Modu
 
 impl Coded<'_> {
     /// The matrix in memory, and why it is wider than it was: no type of GGUF has these code books, nor f32 scales.
-    pub fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
+    pub(super) fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
         let (why, dtype) = match (precision, &self.scheme) {
             (Precision::F32, _) => (Widened::Asked, DType::F32),
             (_, Scheme::Four { dtype, .. }) => (Widened::CodeBook, *dtype),
@@ -172,7 +172,7 @@ impl Coded<'_> {
     }
 
     /// W, (out, inp), rounded as bitsandbytes rounds: to the type that the matrix had before.
-    pub fn f32s(&self, device: &Device) -> Result<Tensor> {
+    pub(super) fn f32s(&self, device: &Device) -> Result<Tensor> {
         let (inp, bytes) = (self.inp, self.tensors[0].bytes());
         dense::rows(self.out, inp, device, |first, tile| match &self.scheme {
             Scheme::Eight { rows } => {
@@ -194,10 +194,10 @@ impl Coded<'_> {
 impl std::fmt::Display for BitsAndBytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.kind {
-            Kind::Nf4 => "bitsandbytes NF4",
-            Kind::Fp4 => "bitsandbytes FP4",
-            Kind::Int8 => "bitsandbytes int8",
+            BnbFormat::Nf4 => "bitsandbytes NF4",
+            BnbFormat::Fp4 => "bitsandbytes FP4",
+            BnbFormat::Int8 => "bitsandbytes int8",
         })?;
-        f.write_str(if self.nested && self.kind != Kind::Int8 { ", nested scales" } else { "" })
+        f.write_str(if self.nested && self.kind != BnbFormat::Int8 { ", nested scales" } else { "" })
     }
 }

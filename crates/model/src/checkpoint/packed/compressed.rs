@@ -10,8 +10,8 @@ use super::grid::{Codes, Grid, Groups};
 use super::module::{Module, ModuleTensor};
 use super::quantization::groups;
 use crate::error::Result;
+use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
-use crate::table::Table;
 
 const FORMATS: &str = "pack-quantized, int-quantized";
 const STRATEGIES: &str = "tensor, channel, group";
@@ -58,7 +58,7 @@ enum Target {
 }
 
 impl CompressedTensors {
-    pub(super) fn new(table: &Table) -> Result<Self> {
+    pub(super) fn new(table: &JsonObject) -> Result<Self> {
         if let Some(sparsity) = table.table("sparsity_config")?
             && let Some(format) = sparsity.text("format")?
             && format != "dense"
@@ -126,7 +126,7 @@ impl CompressedTensors {
 }
 
 impl Scheme {
-    fn new(table: &Table, group: &Table, weights: &Table) -> Result<Self> {
+    fn new(table: &JsonObject, group: &JsonObject, weights: &JsonObject) -> Result<Self> {
         let format = match group.text("format")? {
             Some(format) => Some(format),
             None => table.text("format")?,
@@ -258,7 +258,7 @@ fn shape_numbers(part: &ModuleTensor) -> Result<Vec<i64>> {
     }
 }
 
-fn targets(table: &Table, key: &str) -> Result<Vec<Target>> {
+fn targets(table: &JsonObject, key: &str) -> Result<Vec<Target>> {
     let target = |text: &str| match text.strip_prefix("re:") {
         Some(pattern) => Ok(Target::Start(Pattern::start(pattern, table.file(), key)?)),
         None => Ok(Target::Name(text.to_owned())),

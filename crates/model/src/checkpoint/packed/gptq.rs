@@ -7,7 +7,7 @@ use super::grid::{Grid, Groups};
 use super::module::Module;
 use super::quantization::{Skips, groups};
 use crate::error::Result;
-use crate::table::Table;
+use crate::json_object::JsonObject;
 
 const BITS: [u8; 4] = [2, 3, 4, 8];
 
@@ -28,7 +28,7 @@ pub struct Gptq {
 }
 
 impl Gptq {
-    pub(super) fn new(table: &Table) -> Result<Self> {
+    pub(super) fn new(table: &JsonObject) -> Result<Self> {
         let format = match table.text("checkpoint_format")? {
             Some(format) => format,
             None => table.text("format")?.unwrap_or("gptq"),

@@ -26,13 +26,13 @@ use crate::weights::Precision;
 const BLOCK: usize = 32;
 
 /// Writes rows of integers.
-pub type Codes<'a> = Box<dyn Fn(usize, &mut [i16]) + Sync + 'a>;
+pub(super) type Codes<'a> = Box<dyn Fn(usize, &mut [i16]) + Sync + 'a>;
 
 /// Writes a block: its scale and integers, in two-byte pieces.
 type Write = fn(f16, &[i16; BLOCK], &mut [u16]);
 
 /// Integers with scales, not yet read.
-pub struct Grid<'a> {
+pub(super) struct Grid<'a> {
     pub out: usize,
     pub inp: usize,
     /// Writes the integers of the rows from the first one given on, (n, inp), as the checkpoint stores them.
@@ -50,7 +50,7 @@ pub struct Grid<'a> {
 
 /// Which columns share a scale.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Groups {
+pub(super) enum Groups {
     /// So many columns each, the last perhaps fewer.
     Even { size: usize, count: usize },
     /// The group of each column.
@@ -59,13 +59,13 @@ pub enum Groups {
 
 impl Groups {
     /// `count` groups of the size given, or of equal size.
-    pub fn even(inp: usize, count: usize, size: Option<usize>) -> Self {
+    pub(super) fn even(inp: usize, count: usize, size: Option<usize>) -> Self {
         Self::Even { size: size.unwrap_or(inp.div_ceil(count.max(1))).max(1), count }
     }
 
     /// Groups by column; `None` where a column names one that is not there. An index that only counts up is an even
     /// one.
-    pub fn indexed(of_column: &[i32], count: usize) -> Option<Self> {
+    pub(super) fn indexed(of_column: &[i32], count: usize) -> Option<Self> {
         let valid = |&group: &i32| u32::try_from(group).ok().filter(|&group| (group as usize) < count);
         let of_column: Vec<u32> = of_column.iter().map(valid).collect::<Option<_>>()?;
         let size = of_column.iter().take_while(|&&group| group == 0).count().max(1);
@@ -74,13 +74,13 @@ impl Groups {
     }
 
     /// What is wrong with an index that names a group that is not there.
-    pub fn misfit(of_column: &[i32], count: usize) -> String {
+    pub(super) fn misfit(of_column: &[i32], count: usize) -> String {
         let bad = of_column.iter().enumerate().find(|&(_, &group)| usize::try_from(group).map_or(true, |g| g >= count));
         let (column, group) = bad.map_or((0, 0), |(column, &group)| (column, group));
         format!("puts column {column} in group {group}, and there are {count} groups")
     }
 
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         match self {
             Self::Even { count, .. } | Self::Indexed { count, .. } => *count,
         }
@@ -122,7 +122,7 @@ impl Groups {
 
 impl Grid<'_> {
     /// The matrix in memory, and why it is wider than it was, where it is.
-    pub fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
+    pub(super) fn hold(&self, device: &Device, precision: Precision) -> Result<(Linear, Option<Widened>)> {
         if precision == Precision::F32 {
             return Ok((Linear::dense(self.f32s(device)?), Some(Widened::Asked)));
         }
@@ -133,7 +133,7 @@ impl Grid<'_> {
     }
 
     /// W in f32, (out, inp). A product of an 11-bit scale and a 9-bit integer is exact there.
-    pub fn f32s(&self, device: &Device) -> Result<Tensor> {
+    pub(super) fn f32s(&self, device: &Device) -> Result<Tensor> {
         let count = self.groups.count();
         let runs = self.groups.runs(self.inp);
         dense::rows(self.out, self.inp, device, |first, tile| {
@@ -238,7 +238,7 @@ impl Grid<'_> {
 }
 
 /// Numbers (rows, columns) as (columns, rows).
-pub fn transposed(numbers: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(super) fn transposed(numbers: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| numbers[row * columns + column])).collect()
 }
 

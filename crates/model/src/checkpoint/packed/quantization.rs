@@ -8,8 +8,8 @@ use super::bnb::BitsAndBytes;
 use super::compressed::CompressedTensors;
 use super::gptq::Gptq;
 use crate::error::{Error, Result};
+use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
-use crate::table::Table;
 
 /// The methods that are read, as a sentence lists them.
 pub const SUPPORTED: &str =
@@ -37,7 +37,7 @@ impl Quantization {
     /// # Errors
     /// A sentence that names what is broken, or the method or option that is not read.
     pub fn from_json(value: &Value, file: &str) -> Result<Self> {
-        let table = Table::new(value, file, "quantization_config")?;
+        let table = JsonObject::new(value, file, "quantization_config")?;
         match table.text("quant_method")?.map(str::to_ascii_lowercase).as_deref() {
             Some("gptq") => Ok(Self::Gptq(Gptq::new(&table)?)),
             Some("awq") => Ok(Self::Awq(Awq::new(&table)?)),
@@ -63,7 +63,7 @@ impl Quantization {
     pub fn from_separate(bytes: &[u8], file: &str) -> Result<Self> {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|e| Error::broken(file, format!("not a quantization config: {e}")))?;
-        let table = Table::new(&value, file, "")?;
+        let table = JsonObject::new(&value, file, "")?;
         if table.get("quant_method").is_some() {
             return Self::from_json(&value, file);
         }
@@ -87,13 +87,13 @@ impl std::fmt::Display for Quantization {
 }
 
 /// The words for a group size.
-pub fn groups(size: Option<usize>) -> String {
+pub(super) fn groups(size: Option<usize>) -> String {
     size.map_or("one group a row".into(), |size| format!("groups of {size}"))
 }
 
 /// The modules a config names as left alone (`modules_to_not_convert`, `llm_int8_skip_modules`).
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Skips {
+pub(super) struct Skips {
     suffixes: Vec<String>,
     starts: Vec<Pattern>,
 }
@@ -101,13 +101,13 @@ pub struct Skips {
 impl Skips {
     /// An entry means what it means to transformers (`should_convert_module`): the end of a module's name, or a regular
     /// expression for its beginning up to a dot.
-    pub fn new(table: &Table, key: &str) -> Result<Self> {
+    pub(super) fn new(table: &JsonObject, key: &str) -> Result<Self> {
         let suffixes: Vec<String> = table.texts(key)?.into_iter().map(str::to_owned).collect();
         let start = |name: &String| Pattern::start(&format!(r"(?:{name})(?:(?<=\.)|(?=\.|$))"), table.file(), key);
         Ok(Self { starts: suffixes.iter().map(start).collect::<Result<_>>()?, suffixes })
     }
 
-    pub fn names(&self, module: &str) -> bool {
+    pub(super) fn names(&self, module: &str) -> bool {
         self.suffixes.iter().any(|name| module.ends_with(name.as_str()))
             || self.starts.iter().any(|s| s.matches(module))
     }

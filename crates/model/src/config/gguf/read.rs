@@ -3,9 +3,9 @@
 //!
 //! Keys: `LLM_KV_NAMES` and `llama_model::load_hparams` in llama.cpp, `Keys` in gguf-py's constants.py.
 
+use crate::architecture::{Architecture, Biases, Flag, NormKind, Positions, Residual, Routing, Windows};
 use crate::config::{Config, Experts, Layer, MOST_LAYERS};
 use crate::error::{Error, Result};
-use crate::family::{Biases, Family, Flag, NormKind, Positions, Residual, Routing, Windows};
 use crate::ops::Activation;
 use crate::rope::{LongRope, Rope, Scaling, Yarn};
 use bantam_format::ggml::Type;
@@ -21,27 +21,34 @@ impl Config {
     /// Where the architecture is none that bantam runs, a key is missing or of another type, or a value is out of
     /// bounds.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
-        let architecture = gguf.string("general.architecture")?;
-        let family = Family::of_gguf(architecture).ok_or_else(|| {
-            let supported = Family::all_names();
-            Error::unsupported(gguf.file(), format!("general.architecture {architecture:?}"), supported)
+        let gguf_architecture = gguf.string("general.architecture")?;
+        let architecture = Architecture::of_gguf(gguf_architecture).ok_or_else(|| {
+            let supported = Architecture::all_names();
+            Error::unsupported(gguf.file(), format!("general.architecture {gguf_architecture:?}"), supported)
         })?;
-        let keys = Keys { gguf, prefix: family.gguf, family };
+        let keys = Keys { gguf, prefix: architecture.gguf, architecture };
         // Mixtral calls itself "llama" too
-        let mixture = family.name == "llama" && keys.optional_size("expert_count")?.is_some_and(|count| count > 0);
-        let mixtral = Family::of_model_type("mixtral").filter(|_| mixture);
-        Keys { family: mixtral.unwrap_or(family), ..keys }.config()
+        let mixture =
+            architecture.name == "llama" && keys.optional_size("expert_count")?.is_some_and(|count| count > 0);
+        let mixtral = Architecture::of_model_type("mixtral").filter(|_| mixture);
+        Keys { architecture: mixtral.unwrap_or(architecture), ..keys }.config()
     }
 
     /// What llama.cpp multiplies attention scores by where the file does not say; the largest of Gemma 2 and 3 differ.
-    pub(crate) fn usual_scale(architecture: &str, layers: usize, dim: usize, heads: usize, head_dim: usize) -> f32 {
-        let largest = matches!((architecture, layers), ("gemma2", 46) | ("gemma3", 62));
+    pub(crate) fn usual_scale(
+        gguf_architecture: &str,
+        layers: usize,
+        dim: usize,
+        heads: usize,
+        head_dim: usize,
+    ) -> f32 {
+        let largest = matches!((gguf_architecture, layers), ("gemma2", 46) | ("gemma3", 62));
         let size = if largest && heads > 0 { dim / heads } else { head_dim };
         (size as f32).sqrt().recip()
     }
 }
 
-impl Family {
+impl Architecture {
     /// The activation that goes without saying: a GGUF file has no key for it.
     pub(crate) fn usual_activation(&self) -> Activation {
         let defaults: serde_json::Value = serde_json::from_str(self.defaults).expect("the defaults of a row are JSON");
@@ -51,7 +58,7 @@ impl Family {
         }
     }
 
-    /// Of a family whose windows come in a pattern, every which layer has none; there is no key for it.
+    /// Of an architecture whose windows come in a pattern, every which layer has none; there is no key for it.
     pub(crate) fn usual_pattern(&self) -> Option<usize> {
         let defaults: serde_json::Value = serde_json::from_str(self.defaults).expect("the defaults of a row are JSON");
         let each = defaults["sliding_window_pattern"].as_u64().filter(|_| self.windows == Windows::Pattern);
@@ -68,12 +75,12 @@ impl Family {
 struct Keys<'a> {
     gguf: &'a Gguf,
     prefix: &'a str,
-    family: &'static Family,
+    architecture: &'static Architecture,
 }
 
 impl Keys<'_> {
     fn config(&self) -> Result<Config> {
-        let family = self.family;
+        let architecture = self.architecture;
         let embedding = self.gguf.tensor("token_embd.weight").filter(|t| t.shape.len() == 2);
         let embedding =
             embedding.ok_or_else(|| Error::broken(self.gguf.file(), "tensor token_embd.weight is missing"))?;
@@ -86,7 +93,7 @@ impl Keys<'_> {
         let max_positions = self.size("context_length")?;
         let ropes = self.ropes(head_dim, max_positions)?;
         Config {
-            family,
+            architecture,
             vocab: embedding.shape[0],
             dim,
             layers: self.layers(dim, heads, head_dim, ropes.len())?,
@@ -98,7 +105,7 @@ impl Keys<'_> {
             max_positions,
             norm_eps: self.norm_eps()?,
             ropes,
-            activation: family.usual_activation(),
+            activation: architecture.usual_activation(),
             biases: Biases {
                 qkv: self.there("blk.0.attn_q.bias") || self.there("blk.0.attn_qkv.bias"),
                 output: self.there("blk.0.attn_output.bias"),
@@ -109,7 +116,7 @@ impl Keys<'_> {
             parallel: self.parallel(),
             score_softcap: self.softcap("attn_logit_softcapping", 50.0)?,
             logit_softcap: self.softcap("final_logit_softcapping", 30.0)?,
-            embedding_scale: match family.embedding_root {
+            embedding_scale: match architecture.embedding_root {
                 true => (dim as f64).sqrt(),
                 false => self.positive("embedding_scale")?.unwrap_or(1.0),
             },
@@ -127,7 +134,7 @@ impl Keys<'_> {
     /// Files of one kind of norm sometimes have the other's key.
     fn norm_eps(&self) -> Result<f64> {
         let (rms, layer) = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon");
-        let (own, other) = if self.family.norm == NormKind::Layer { (layer, rms) } else { (rms, layer) };
+        let (own, other) = if self.architecture.norm == NormKind::Layer { (layer, rms) } else { (rms, layer) };
         match self.float(own)? {
             Some(eps) => Ok(eps),
             None => self.float(other)?.ok_or_else(|| self.missing(own)),
@@ -136,7 +143,7 @@ impl Keys<'_> {
 
     fn experts(&self) -> Result<Option<Experts>> {
         let Some(count) = self.optional_size("expert_count")?.filter(|&count| count > 0) else { return Ok(None) };
-        if self.family.routing == Routing::None {
+        if self.architecture.routing == Routing::None {
             let what = format!("a mixture of {count} experts in the {} architecture", self.prefix);
             return Err(Error::unsupported(self.gguf.file(), what, "dense MLPs"));
         }
@@ -151,14 +158,14 @@ impl Keys<'_> {
             used: self.size("expert_used_count")?,
             ffn,
             shared: self.optional_size("expert_shared_feed_forward_length")?.filter(|&width| width > 0).or(shared),
-            normalized: self.gguf.optional_bool(&norm, self.family.usually_normalized()),
-            jitter: if self.family.routing == Routing::SparseMixer { 0.01 } else { 0.0 },
+            normalized: self.gguf.optional_bool(&norm, self.architecture.usually_normalized()),
+            jitter: if self.architecture.routing == Routing::SparseMixer { 0.01 } else { 0.0 },
         }))
     }
 
     /// Attention and MLP side by side: always, or as the file says, or where the MLP has no norm of its own.
     fn parallel(&self) -> bool {
-        let Residual::Parallel { when, shared } = self.family.residual else { return false };
+        let Residual::Parallel { when, shared } = self.architecture.residual else { return false };
         let usual = match when {
             Flag::Always => return true,
             _ if shared => !self.there("blk.0.ffn_norm.weight"),
@@ -217,14 +224,14 @@ impl Keys<'_> {
                 ));
             }
             Some(_) => each(self.size("attention.sliding_window_pattern")?),
-            None => self.family.usual_pattern().map_or(vec![true; count], each),
+            None => self.architecture.usual_pattern().map_or(vec![true; count], each),
         };
         Ok(slides.into_iter().map(|slides| slides.then_some(width)).collect())
     }
 
     /// The rope of all layers, or that of those which see all and that of those with a window.
     fn ropes(&self, head_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
-        if self.family.positions == Positions::Learned {
+        if self.architecture.positions == Positions::Learned {
             return Ok(Vec::new());
         }
         let dims = self.optional_size("rope.dimension_count")?.unwrap_or(head_dim);

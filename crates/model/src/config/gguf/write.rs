@@ -6,7 +6,7 @@
 
 use super::read::SMOLLM3_NO_ROPE;
 use crate::Config;
-use crate::family::{NormKind, Positions, Residual, Routing};
+use crate::architecture::{NormKind, Positions, Residual, Routing};
 use crate::ops::Activation;
 use crate::rope::{Rope, Scaling, Yarn};
 use anyhow::{Result, bail};
@@ -30,9 +30,9 @@ pub struct Told {
 /// Where the config has an option that no GGUF key can say.
 pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Result<Told> {
     refuse_what_no_key_says(config, file)?;
-    let architecture = config.family.gguf;
+    let gguf_architecture = config.architecture.gguf;
     let general = [
-        ("general.architecture", text(architecture)),
+        ("general.architecture", text(gguf_architecture)),
         ("general.type", text("model")),
         ("general.name", text(name)),
         ("general.size_label", text(&size_label(parameters))),
@@ -43,7 +43,7 @@ pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Re
     own.extend(experts(config));
     own.extend(rope(config, file)?);
     let general = general.into_iter().map(|(key, value)| (key.to_owned(), value));
-    let own = own.into_iter().map(|(key, value)| (format!("{architecture}.{key}"), value));
+    let own = own.into_iter().map(|(key, value)| (format!("{gguf_architecture}.{key}"), value));
     Ok(Told { pairs: general.chain(own).collect(), notes: notes(config) })
 }
 
@@ -62,14 +62,14 @@ fn sizes(config: &Config) -> Own {
         ("vocab_size", count(config.vocab)),
     ];
     let eps = float(config.norm_eps);
-    if config.family.norm == NormKind::Layer {
+    if config.architecture.norm == NormKind::Layer {
         keys.push(("attention.layer_norm_epsilon", eps.clone()));
     }
     // phimoe has layer norms, and llama.cpp asks for the other key
-    if config.family.norm != NormKind::Layer || config.family.gguf == "phimoe" {
+    if config.architecture.norm != NormKind::Layer || config.architecture.gguf == "phimoe" {
         keys.push(("attention.layer_norm_rms_epsilon", eps));
     }
-    if matches!(config.family.residual, Residual::Parallel { .. }) {
+    if matches!(config.architecture.residual, Residual::Parallel { .. }) {
         keys.push(("use_parallel_residual", Value::Bool(config.parallel)));
     }
     keys
@@ -77,12 +77,12 @@ fn sizes(config: &Config) -> Own {
 
 fn scales(config: &Config) -> Own {
     let mut keys = Vec::new();
-    let granite = config.family.gguf == "granite";
+    let granite = config.architecture.gguf == "granite";
     let scale = f64::from(config.layers[0].scale);
     if granite || !is_usual_scale(config) {
         keys.push(("attention.scale", float(scale)));
     }
-    if !config.family.embedding_root && (granite || config.embedding_scale != 1.0) {
+    if !config.architecture.embedding_root && (granite || config.embedding_scale != 1.0) {
         keys.push(("embedding_scale", float(config.embedding_scale)));
     }
     if granite || config.residual_scale != 1.0 {
@@ -93,7 +93,7 @@ fn scales(config: &Config) -> Own {
         keys.push(("logit_scale", float(config.logit_scale.recip())));
     }
     // 0 is none, where leaving the key out means the usual cap
-    let cap = |cap: Option<f32>| cap.or((config.family.gguf == "gemma2").then_some(0.0));
+    let cap = |cap: Option<f32>| cap.or((config.architecture.gguf == "gemma2").then_some(0.0));
     keys.extend(cap(config.score_softcap).map(|cap| ("attn_logit_softcapping", Value::F32(cap))));
     keys.extend(cap(config.logit_softcap).map(|cap| ("final_logit_softcapping", Value::F32(cap))));
     keys
@@ -101,7 +101,8 @@ fn scales(config: &Config) -> Own {
 
 /// 1/sqrt(head_dim), or what llama.cpp knows of the largest Gemma 2 and 3.
 fn is_usual_scale(config: &Config) -> bool {
-    let usual = Config::usual_scale(config.family.gguf, config.layers.len(), config.dim, config.heads, config.head_dim);
+    let usual =
+        Config::usual_scale(config.architecture.gguf, config.layers.len(), config.dim, config.heads, config.head_dim);
     (config.layers[0].scale - usual).abs() <= 1e-7 * usual
 }
 
@@ -117,7 +118,7 @@ fn windows(config: &Config) -> Own {
 
 /// Whether the windows stand where a reader puts them that is told their width only.
 fn has_usual_pattern(config: &Config) -> bool {
-    let each = config.family.usual_pattern();
+    let each = config.architecture.usual_pattern();
     let slides = |layer: usize| each.is_none_or(|each| !(layer + 1).is_multiple_of(each));
     config.layers.iter().enumerate().all(|(i, layer)| layer.window.is_some() == slides(i))
 }
@@ -130,7 +131,7 @@ fn experts(config: &Config) -> Own {
         ("expert_feed_forward_length", count(experts.ffn)),
     ];
     keys.extend(experts.shared.map(|width| ("expert_shared_feed_forward_length", count(width))));
-    if experts.normalized != config.family.usually_normalized() {
+    if experts.normalized != config.architecture.usually_normalized() {
         keys.push(("expert_weights_norm", Value::Bool(experts.normalized)));
     }
     keys
@@ -191,28 +192,28 @@ pub fn rope_tensors(config: &Config) -> Vec<(&'static str, Vec<f32>)> {
 
 /// Options for which GGUF has no key, and its readers take one value for granted.
 fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
-    let (family, architecture) = (config.family, config.family.gguf);
-    let usual = family.usual_activation();
+    let (architecture, gguf_architecture) = (config.architecture, config.architecture.gguf);
+    let usual = architecture.usual_activation();
     if config.activation != usual {
         bail!(
-            "{file}: hidden_act {:?} cannot be written as GGUF, whose readers take {usual:?} for granted of {architecture}",
+            "{file}: hidden_act {:?} cannot be written as GGUF, whose readers take {usual:?} for granted of {gguf_architecture}",
             config.activation
         );
     }
     if config.layers.iter().any(|layer| layer.scale != config.layers[0].scale) {
         bail!("{file}: attention scales that differ between layers cannot be written as GGUF");
     }
-    let turns = |layer: usize| architecture != "smollm3" || !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE);
-    let rotary = family.positions != Positions::Learned;
+    let turns = |layer: usize| gguf_architecture != "smollm3" || !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE);
+    let rotary = architecture.positions != Positions::Learned;
     if rotary && config.layers.iter().enumerate().any(|(i, layer)| layer.rope.is_some() != turns(i)) {
         bail!(
-            "{file}: which layers have no rope cannot be written as GGUF, whose readers know {architecture}'s usual ones"
+            "{file}: which layers have no rope cannot be written as GGUF, whose readers know {gguf_architecture}'s usual ones"
         );
     }
     if config.ropes.get(1).is_some_and(|local| local.scaling != Scaling::None || local.dims != config.ropes[0].dims) {
         bail!("{file}: a scaled rope for the layers with a window cannot be written as GGUF");
     }
-    if config.experts.is_some_and(|experts| family.routing == Routing::SparseMixer && experts.jitter != 0.01) {
+    if config.experts.is_some_and(|experts| architecture.routing == Routing::SparseMixer && experts.jitter != 0.01) {
         bail!("{file}: router_jitter_noise cannot be written as GGUF; allowed is 0.01");
     }
     Ok(())
@@ -220,28 +221,28 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
 
 /// Where llama.cpp does otherwise than the file says, or than the checkpoint did.
 fn notes(config: &Config) -> Vec<String> {
-    let family = config.family;
+    let architecture = config.architecture;
     let has_windows = config.layers.iter().any(|layer| layer.window.is_some());
-    let knows_windows = matches!(family.gguf, "gemma2" | "gemma3") && has_usual_pattern(config);
+    let knows_windows = matches!(architecture.gguf, "gemma2" | "gemma3") && has_usual_pattern(config);
     let mixed = config.experts.is_some() && config.layers.iter().any(|layer| !layer.experts);
-    let usual_norm = config.experts.is_none_or(|experts| experts.normalized == family.usually_normalized());
+    let usual_norm = config.experts.is_none_or(|experts| experts.normalized == architecture.usually_normalized());
     let scaled = config.residual_scale != 1.0 || config.logit_scale != 1.0 || !is_usual_scale(config);
-    let embedded = !family.embedding_root && config.embedding_scale != 1.0;
+    let embedded = !architecture.embedding_root && config.embedding_scale != 1.0;
     let long = config.ropes.iter().any(|rope| matches!(rope.scaling, Scaling::LongRope(_)));
     let all: [(bool, &str); 10] = [
         (long, "takes the long or the short rope factors by the size of its context, not by the sequence's length"),
         (has_windows && !knows_windows, "sees further back than the sliding window"),
         (mixed, "expects experts in every layer and will not load it"),
         (!usual_norm, "normalises the weights of chosen experts otherwise"),
-        (family.routing == Routing::SparseMixer, "chooses experts by a softmax and not by the sparse mixer"),
+        (architecture.routing == Routing::SparseMixer, "chooses experts by a softmax and not by the sparse mixer"),
         (config.activation == Activation::Gelu, "computes gelu by its tanh approximation"),
-        ((scaled || embedded) && family.gguf != "granite", "does not apply its scales"),
-        (family.gguf != "gemma2" && config.score_softcap.is_some(), "does not cap attention scores"),
-        (family.gguf == "gemma2" && config.score_softcap.is_none(), "caps attention scores"),
-        (config.qk_norm && family.gguf == "phi2", "has no norm of queries and keys and will not load it"),
+        ((scaled || embedded) && architecture.gguf != "granite", "does not apply its scales"),
+        (architecture.gguf != "gemma2" && config.score_softcap.is_some(), "does not cap attention scores"),
+        (architecture.gguf == "gemma2" && config.score_softcap.is_none(), "caps attention scores"),
+        (config.qk_norm && architecture.gguf == "phi2", "has no norm of queries and keys and will not load it"),
     ];
     let told = all.into_iter().filter(|(there, _)| *there);
-    told.map(|(_, what)| format!("llama.cpp {what} (architecture {})", family.gguf)).collect()
+    told.map(|(_, what)| format!("llama.cpp {what} (architecture {})", architecture.gguf)).collect()
 }
 
 /// Writes the number of parameters in two digits or more, as gguf-py does: "853K", "1.1B".

@@ -10,7 +10,7 @@ use tokenizers::{DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use crate::error::{Error, Result};
 use crate::tokenizer::components::{self, Components};
-use crate::tokenizer::pieces::{self, Kind, Pieces};
+use crate::tokenizer::pieces::{self, Pieces, TokenKind};
 use crate::tokenizer::splitters::Splitter;
 use crate::tokenizer::{Rule, Token, Tokenizer};
 use bantam_format::gguf::Gguf;
@@ -22,7 +22,7 @@ impl Tokenizer {
     /// Where parts are missing or do not fit together, and on a kind or a splitting rule that is not known, since
     /// guessing would tokenize wrongly without a word.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
-        Vocabulary::read(gguf)?.tokenizer()
+        GgufVocabulary::read(gguf)?.tokenizer()
     }
 }
 
@@ -34,20 +34,20 @@ static ROLES: &[(&str, &str)] =
     &[("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"), ("mask_token", "mask")];
 
 /// The parts, read and checked against each other.
-struct Vocabulary<'a> {
+struct GgufVocabulary<'a> {
     gguf: &'a Gguf,
     tokens: Vec<String>,
-    kinds: Vec<Kind>,
+    kinds: Vec<TokenKind>,
 }
 
-impl<'a> Vocabulary<'a> {
+impl<'a> GgufVocabulary<'a> {
     fn read(gguf: &'a Gguf) -> Result<Self> {
         let tokens = gguf.strings("tokenizer.ggml.tokens")?;
         let kinds = match gguf.has("tokenizer.ggml.token_type") {
-            false => vec![Kind::Normal; tokens.len()],
+            false => vec![TokenKind::Normal; tokens.len()],
             true => {
                 let numbers = gguf.integers("tokenizer.ggml.token_type")?;
-                let kinds: Option<Vec<Kind>> = numbers.into_iter().map(Kind::of).collect();
+                let kinds: Option<Vec<TokenKind>> = numbers.into_iter().map(TokenKind::of).collect();
                 kinds.ok_or_else(|| {
                     Error::broken(gguf.file(), "tokenizer.ggml.token_type holds a number outside 1 to 6")
                 })?
@@ -114,7 +114,7 @@ impl<'a> Vocabulary<'a> {
             false if pieces => self.pieces()?.merges_by_score(),
             false => return Err(Error::broken(self.gguf.file(), "tokenizer.ggml.merges is missing")),
         };
-        let known = self.tokens.iter().zip(0..).zip(&self.kinds).filter(|(_, kind)| **kind != Kind::Unused);
+        let known = self.tokens.iter().zip(0..).zip(&self.kinds).filter(|(_, kind)| **kind != TokenKind::Unused);
         let vocab = known.map(|((token, id), _)| (token.clone(), id)).collect();
         components.with_vocabulary(vocab, merges, &self.tokens).map_err(|e| self.broken(e))
     }

@@ -7,7 +7,7 @@ use crate::Tokenizer;
 use crate::config::gguf::{Pair, Told, text};
 use crate::tokenizer::components::{self, Components};
 use crate::tokenizer::splitters::{GPT4O, LLAMA3, QWEN2, QWEN35, TEKKEN};
-use crate::tokenizer::{Kind as Type, Pieces, Special};
+use crate::tokenizer::{Pieces, Special, TokenKind};
 use anyhow::{Context, Result, bail};
 use bantam_format::gguf;
 use bantam_format::gguf::Value;
@@ -51,7 +51,7 @@ struct Model {
 /// The tokens by id, and what kind each is.
 struct Vocabulary {
     tokens: Vec<String>,
-    types: Vec<Type>,
+    types: Vec<TokenKind>,
     ids: HashMap<String, u32>,
 }
 
@@ -63,18 +63,18 @@ struct Vocabulary {
 pub fn of_tokenizer(tokenizer: &Tokenizer, size: usize, ends: &[u32]) -> Result<Told> {
     let json: Json = serde_json::to_value(tokenizer.inner())?;
     let whole: Whole = serde_json::from_value(json.clone()).context("the tokenizer")?;
-    let kind = Kind::of(&whole).context("the tokenizer")?;
+    let kind = TokenizerKind::of(&whole).context("the tokenizer")?;
     let vocabulary = Vocabulary::new(&whole, kind, size).context("the tokenizer")?;
     let mut notes = notes(&whole, kind);
     let mut pairs = match kind {
-        Kind::ByteLevel { pre } => vec![
+        TokenizerKind::ByteLevel { pre } => vec![
             ("model", text("gpt2")),
             ("pre", text(pre)),
             ("tokens", vocabulary.tokens()),
             ("token_type", vocabulary.types()),
             ("merges", merges(&whole.model)),
         ],
-        Kind::SentencePiece { add_space_prefix } => {
+        TokenizerKind::SentencePiece { add_space_prefix } => {
             let scores = scores(&whole.model, &vocabulary);
             let mut pairs = vec![
                 ("model", text("llama")),
@@ -139,10 +139,10 @@ fn templates(tokenizer: &Tokenizer) -> Vec<Pair> {
 }
 
 /// Where llama.cpp tokenizes otherwise.
-fn notes(whole: &Whole, kind: Kind) -> Vec<String> {
+fn notes(whole: &Whole, kind: TokenizerKind) -> Vec<String> {
     let mut notes = Vec::new();
     let normalizers = normalizers(whole);
-    if matches!(kind, Kind::ByteLevel { .. }) && !normalizers.is_empty() {
+    if matches!(kind, TokenizerKind::ByteLevel { .. }) && !normalizers.is_empty() {
         let names = normalizers.join(", ");
         notes.push(format!("llama.cpp does not normalise text ({names}) as this tokenizer does, so that composed characters may become other tokens there"));
     }
@@ -177,13 +177,13 @@ fn follow_from_scores(model: &Model, vocabulary: &Vocabulary, scores: &[f32]) ->
 
 /// How a tokenizer works, as far as GGUF can say it.
 #[derive(Clone, Copy)]
-enum Kind {
+enum TokenizerKind {
     ByteLevel { pre: &'static str },
     SentencePiece { add_space_prefix: bool },
 }
 
-impl Kind {
-    fn of(tokenizer: &Whole) -> Result<Kind> {
+impl TokenizerKind {
+    fn of(tokenizer: &Whole) -> Result<TokenizerKind> {
         let kind = tokenizer.model.kind.as_deref().unwrap_or("BPE");
         if kind != "BPE" {
             bail!(
@@ -196,13 +196,13 @@ impl Kind {
             {
                 bail!("a SentencePiece tokenizer with the normalizer {other} cannot be written as GGUF");
             }
-            return Ok(Kind::SentencePiece { add_space_prefix: prefixes_a_space(tokenizer) });
+            return Ok(TokenizerKind::SentencePiece { add_space_prefix: prefixes_a_space(tokenizer) });
         }
         if let Some(other) = normalizers(tokenizer).into_iter().find(|kind| !["NFC", "NFKC", "NFD"].contains(&&**kind))
         {
             bail!("a byte-level tokenizer with the normalizer {other} cannot be written as GGUF");
         }
-        Ok(Kind::ByteLevel { pre: pre_tokenizer_name(tokenizer)? })
+        Ok(TokenizerKind::ByteLevel { pre: pre_tokenizer_name(tokenizer)? })
     }
 }
 
@@ -268,9 +268,9 @@ fn prefixes_a_space(tokenizer: &Whole) -> bool {
 }
 
 impl Vocabulary {
-    fn new(tokenizer: &Whole, kind: Kind, size: usize) -> Result<Vocabulary> {
-        let mut slots: Vec<Option<(String, Type)>> = vec![None; size];
-        let mut put = |id: u64, token: &str, kind: Type| match slots.get_mut(id as usize) {
+    fn new(tokenizer: &Whole, kind: TokenizerKind, size: usize) -> Result<Vocabulary> {
+        let mut slots: Vec<Option<(String, TokenKind)>> = vec![None; size];
+        let mut put = |id: u64, token: &str, kind: TokenKind| match slots.get_mut(id as usize) {
             Some(slot) => {
                 *slot = Some((token.to_owned(), kind));
                 Ok(())
@@ -283,11 +283,15 @@ impl Vocabulary {
             put(id, token, normal_type(token, tokenizer, kind))?;
         }
         for added in &tokenizer.added_tokens {
-            put(added.id.into(), &added.content, if added.special { Type::Control } else { Type::UserDefined })?;
+            put(
+                added.id.into(),
+                &added.content,
+                if added.special { TokenKind::Control } else { TokenKind::UserDefined },
+            )?;
         }
         let filled = slots.into_iter().enumerate();
-        let (tokens, types): (Vec<String>, Vec<Type>) =
-            filled.map(|(id, slot)| slot.unwrap_or_else(|| (format!("[PAD{id}]"), Type::Unused))).unzip();
+        let (tokens, types): (Vec<String>, Vec<TokenKind>) =
+            filled.map(|(id, slot)| slot.unwrap_or_else(|| (format!("[PAD{id}]"), TokenKind::Unused))).unzip();
         let ids = tokens.iter().zip(0..).map(|(token, id)| (token.clone(), id)).collect();
         Ok(Vocabulary { tokens, types, ids })
     }
@@ -301,11 +305,13 @@ impl Vocabulary {
     }
 }
 
-fn normal_type(token: &str, tokenizer: &Whole, kind: Kind) -> Type {
+fn normal_type(token: &str, tokenizer: &Whole, kind: TokenizerKind) -> TokenKind {
     match kind {
-        Kind::SentencePiece { .. } if is_byte(token) => Type::Byte,
-        Kind::SentencePiece { .. } if tokenizer.model.unk_token.as_deref() == Some(token) => Type::Unknown,
-        _ => Type::Normal,
+        TokenizerKind::SentencePiece { .. } if is_byte(token) => TokenKind::Byte,
+        TokenizerKind::SentencePiece { .. } if tokenizer.model.unk_token.as_deref() == Some(token) => {
+            TokenKind::Unknown
+        }
+        _ => TokenKind::Normal,
     }
 }
 
@@ -324,10 +330,10 @@ fn merges(model: &Model) -> Value {
 fn scores(model: &Model, vocabulary: &Vocabulary) -> Vec<f32> {
     let mut scores: Vec<Option<f32>> = (vocabulary.types.iter())
         .map(|kind| match kind {
-            Type::Normal | Type::UserDefined => None,
-            Type::Byte => Some(0.0),
-            Type::Unused => Some(-10_000.0),
-            Type::Unknown | Type::Control => Some(-1000.0),
+            TokenKind::Normal | TokenKind::UserDefined => None,
+            TokenKind::Byte => Some(0.0),
+            TokenKind::Unused => Some(-10_000.0),
+            TokenKind::Unknown | TokenKind::Control => Some(-1000.0),
         })
         .collect();
     let mut rank = 0;

@@ -9,7 +9,7 @@ use bantam_core::stats::Verdict;
 use std::cmp::Ordering;
 
 /// Sorts the summaries and concludes from their checks.
-pub fn conclude(advice: &mut Advice) -> Conclusion {
+pub(super) fn conclude(advice: &mut Advice) -> Conclusion {
     let wanted = advice.prefer.metric();
     let by = metric_known(advice, wanted);
     advice.summaries.sort_by(|a, b| order(a, b, by));
@@ -67,7 +67,7 @@ fn preference(a: &VariantSummary, b: &VariantSummary, by: Option<Metric>) -> Ord
 }
 
 /// Whether a reading is known through an estimate only.
-pub fn is_estimated(reading: &Reading) -> bool {
+pub(super) fn is_estimated(reading: &Reading) -> bool {
     reading.known().is_some_and(|figure| figure.provenance == Provenance::Estimated)
 }
 

@@ -8,7 +8,7 @@ use crate::recommend::summary::{TaskName, VariantSummary};
 ///
 /// # Errors
 /// `NoReference` when the one named has no score on any of `tasks`, `NoScores` when nobody has.
-pub fn pick<'a>(
+pub(super) fn pick<'a>(
     summaries: &'a [VariantSummary],
     tasks: &[&TaskName],
     named: Option<&str>,

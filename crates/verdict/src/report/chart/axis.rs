@@ -7,7 +7,7 @@ use bantam_core::unit::{Unit, grouped};
 use plotters::prelude::DrawingBackend;
 
 /// A scale from values to points along one direction.
-pub(super) struct Scale {
+pub(super) struct AxisScale {
     low: f64,
     high: f64,
     from: f64,
@@ -16,9 +16,9 @@ pub(super) struct Scale {
     pub ticks: Vec<f64>,
 }
 
-impl Scale {
+impl AxisScale {
     /// Covers `values` with a little room, between the points `from` and `to`.
-    pub(super) fn new(values: impl IntoIterator<Item = f64>, axis: &Axis, from: f64, to: f64) -> Scale {
+    pub(super) fn new(values: impl IntoIterator<Item = f64>, axis: &Axis, from: f64, to: f64) -> AxisScale {
         let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite() && (!axis.log || *v > 0.0)).collect();
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -30,7 +30,7 @@ impl Scale {
         }
     }
 
-    fn linear(least: f64, most: f64, unit: Unit, from: f64, to: f64) -> Scale {
+    fn linear(least: f64, most: f64, unit: Unit, from: f64, to: f64) -> AxisScale {
         let spread = if most > least { most - least } else { most.abs().max(1e-9) };
         let mut low = least - spread * 0.06;
         let mut high = most + spread * 0.06;
@@ -45,10 +45,10 @@ impl Scale {
         let high = (high / step - 1e-9).ceil() * step;
         let count = ((high - low) / step).round() as usize;
         let ticks = (0..=count).map(|i| low + i as f64 * step).collect();
-        Scale { low, high, from, to, log: false, ticks }
+        AxisScale { low, high, from, to, log: false, ticks }
     }
 
-    fn log(least: f64, most: f64, unit: Unit, from: f64, to: f64) -> Scale {
+    fn log(least: f64, most: f64, unit: Unit, from: f64, to: f64) -> AxisScale {
         let room = (most / least).powf(0.08).max(1.15);
         let (low, high) = (least / room, most * room);
         let base = if unit == Unit::Bytes { 2.0 } else { 10.0 };
@@ -74,7 +74,7 @@ impl Scale {
             ticks = vec![least, most];
             ticks.dedup();
         }
-        Scale { low, high, from, to, log: true, ticks }
+        AxisScale { low, high, from, to, log: true, ticks }
     }
 
     /// The point of a value, clamped to the frame.
@@ -145,8 +145,8 @@ pub(super) fn frame<DB: DrawingBackend>(
     canvas: &Canvas<DB>,
     (left, top): P,
     (right, bottom): P,
-    x: Option<(&Scale, &Axis)>,
-    y: Option<(&Scale, &Axis)>,
+    x: Option<(&AxisScale, &Axis)>,
+    y: Option<(&AxisScale, &Axis)>,
 ) -> Result<()> {
     if let Some((scale, axis)) = y {
         for &t in &scale.ticks {
@@ -185,7 +185,7 @@ mod tests {
             (vec![0.0, 0.0], Unit::Joules, false),
             (vec![], Unit::Number, true),
         ] {
-            let scale = Scale::new(values.clone(), &axis(unit, log), 0.0, 100.0);
+            let scale = AxisScale::new(values.clone(), &axis(unit, log), 0.0, 100.0);
             assert!(scale.ticks.len() >= 2 || values.len() < 2, "{values:?} {:?}", scale.ticks);
             assert!(values.iter().all(|&v| scale.covers(v)), "{values:?}");
             assert!(values.windows(2).all(|w| scale.at(w[0]) <= scale.at(w[1])));

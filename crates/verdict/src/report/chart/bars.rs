@@ -1,7 +1,7 @@
 //! Horizontal bars with intervals; a row without a value says why instead of standing at zero.
 
 use super::Bars;
-use super::axis::{Scale, frame};
+use super::axis::{AxisScale, frame};
 use super::canvas::{Align, Canvas, INK, SOFT, colour};
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
@@ -21,7 +21,7 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Res
     let values = chart.rows.iter().filter_map(|r| r.value.as_ref().ok().map(|&v| (v, r.interval)));
     let values = values.flat_map(|(v, i)| [v, i.map_or(v, |i| i.1)]);
     let values: Vec<f64> = if chart.value.log { values.collect() } else { values.chain([0.0]).collect() };
-    let scale = Scale::new(values, &chart.value, low.0, high.0);
+    let scale = AxisScale::new(values, &chart.value, low.0, high.0);
     frame(canvas, low, high, Some((&scale, &chart.value)), None)?;
     for (i, row) in chart.rows.iter().enumerate() {
         let middle = TOP + ROW * (i as f64 + 0.5);

@@ -1,6 +1,6 @@
 //! Lines over ordered steps: score by depth, by context length. The legend stands below, ordered as the last step.
 
-use super::axis::{Scale, frame};
+use super::axis::{AxisScale, frame};
 use super::canvas::{Align, Canvas, INK, LIMIT, P, SOFT, colour};
 use super::{Lines, Series};
 use anyhow::Result;
@@ -27,7 +27,7 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Lines, canvas: &Canvas<DB>) -> Re
         let (a, b) = interval.unwrap_or((*v, *v));
         [*v, a, b]
     });
-    let y = Scale::new(values.chain(chart.chance), &chart.y, high.1, low.1);
+    let y = AxisScale::new(values.chain(chart.chance), &chart.y, high.1, low.1);
     frame(canvas, low, high, None, Some((&y, &chart.y)))?;
     let step = (high.0 - low.0) / chart.steps.len().max(1) as f64;
     let at = |i: usize| low.0 + step * (i as f64 + 0.5);
@@ -48,7 +48,12 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Lines, canvas: &Canvas<DB>) -> Re
     legend(chart, canvas, (low.0, high.1 + 56.0), (high.0 - low.0) / PER_LINE as f64)
 }
 
-fn line<DB: DrawingBackend>(series: &Series, canvas: &Canvas<DB>, y: &Scale, at: impl Fn(usize) -> f64) -> Result<()> {
+fn line<DB: DrawingBackend>(
+    series: &Series,
+    canvas: &Canvas<DB>,
+    y: &AxisScale,
+    at: impl Fn(usize) -> f64,
+) -> Result<()> {
     let ink = colour(series.group);
     let (on, off) = DASHES[series.dash % DASHES.len()];
     let known = |i: usize| series.points[i].map(|(v, _)| (at(i), y.at(v)));

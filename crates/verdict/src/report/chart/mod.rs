@@ -1,4 +1,4 @@
-//! Charts as data: what is drawn, not how. A page carries them; [`svg`] and [`png`] draw them.
+//! Charts as data: what is drawn, not how. A page carries them; [`svg()`] and [`png()`] draw them.
 
 mod axis;
 mod bars;

@@ -1,6 +1,6 @@
 //! The scatter with its Pareto front: points by model, intervals, labels that keep clear of each other.
 
-use super::axis::{Scale, frame};
+use super::axis::{AxisScale, frame};
 use super::canvas::{Align, Canvas, GRID, INK, LIMIT, P, SOFT, colour};
 use super::{Point, Scatter};
 use crate::recommend::pareto::stairs;
@@ -16,8 +16,8 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> 
         let (a, b) = p.y_interval.unwrap_or((p.y, p.y));
         [p.y, a, b]
     });
-    let x = Scale::new(chart.points.iter().map(|p| p.x), &chart.x, low.0 + 12.0, high.0 - 12.0);
-    let y = Scale::new(ys, &chart.y, high.1, low.1);
+    let x = AxisScale::new(chart.points.iter().map(|p| p.x), &chart.x, low.0 + 12.0, high.0 - 12.0);
+    let y = AxisScale::new(ys, &chart.y, high.1, low.1);
     frame(canvas, low, high, Some((&x, &chart.x)), Some((&y, &chart.y)))?;
     limits(chart, canvas, (&x, &y), low, high)?;
     let front = chart.points.iter().filter(|p| p.on_front).map(|p| (x.at(p.x), y.at(p.y)));
@@ -32,7 +32,7 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> 
 fn limits<DB: DrawingBackend>(
     chart: &Scatter,
     canvas: &Canvas<DB>,
-    (x, y): (&Scale, &Scale),
+    (x, y): (&AxisScale, &AxisScale),
     low: P,
     high: P,
 ) -> Result<()> {
@@ -53,7 +53,7 @@ fn limits<DB: DrawingBackend>(
     Ok(())
 }
 
-fn marks<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>, (x, y): (&Scale, &Scale)) -> Result<()> {
+fn marks<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>, (x, y): (&AxisScale, &AxisScale)) -> Result<()> {
     for point in &chart.points {
         let (px, py) = (x.at(point.x), y.at(point.y));
         let ink = colour(point.group);
@@ -99,7 +99,7 @@ impl Box2 {
 fn labels<DB: DrawingBackend>(
     chart: &Scatter,
     canvas: &Canvas<DB>,
-    (x, y): (&Scale, &Scale),
+    (x, y): (&AxisScale, &AxisScale),
     stairs: &[P],
     (low, high): (P, P),
 ) -> Result<()> {

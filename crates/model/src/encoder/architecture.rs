@@ -1,11 +1,11 @@
-//! The encoder families: one row of facts each, as in the decoder's table. What one checkpoint may choose for itself is
-//! in `Config`; what all of a family share, the names of their tensors above all, is here.
+//! The encoder architectures: one row of facts each, as in the decoder's table. What one checkpoint may choose for
+//! itself is in `Config`; what all checkpoints of an architecture share, the names of their tensors above all, is here.
 
 use crate::ops::Activation;
 
-/// What every checkpoint of one family has in common.
+/// What every checkpoint of one architecture has in common.
 #[derive(Debug, PartialEq)]
-pub struct Family {
+pub struct Architecture {
     /// `model_type` in config.json.
     pub name: &'static str,
     /// The prefix of the encoder's own tensors where a head was saved with it; without a head they have none.
@@ -19,7 +19,7 @@ pub struct Family {
     /// The names of its tensors.
     pub names: &'static Names,
     /// The values of `architectures[0]` in config.json, and what such a checkpoint is for; the base model's first.
-    pub architectures: &'static [(&'static str, Job)],
+    pub classes: &'static [(&'static str, Job)],
 }
 
 /// How positions are counted.
@@ -64,7 +64,7 @@ pub struct Names {
     pub down: &'static str,
     /// The norm after the feed-forward part.
     pub mlp_norm: &'static str,
-    /// The dense layer with tanh over the first token that base models have; `None` where the family has none.
+    /// The dense layer with tanh over the first token that base models have; `None` where the architecture has none.
     pub pooler: Option<&'static str>,
     /// The names of the classification head.
     pub classifier: ClassifierNames,
@@ -170,69 +170,69 @@ static DISTILBERT: Names = Names {
     },
 };
 
-/// Every encoder family that bantam runs.
-pub static FAMILIES: &[Family] = &[
-    Family {
+/// Every encoder architecture that bantam runs.
+pub(super) static ARCHITECTURES: &[Architecture] = &[
+    Architecture {
         name: "bert",
         prefix: "bert.",
         positions: Positions::FromZero,
         has_types: true,
         norm_eps: 1e-12,
         names: &BERT,
-        architectures: &[
+        classes: &[
             ("BertModel", Job::Base),
             ("BertForSequenceClassification", Job::Classify),
             ("BertForMaskedLM", Job::FillMask),
             ("BertForPreTraining", Job::FillMask),
         ],
     },
-    Family {
+    Architecture {
         name: "distilbert",
         prefix: "distilbert.",
         positions: Positions::FromZero,
         has_types: false,
         norm_eps: 1e-12,
         names: &DISTILBERT,
-        architectures: &[
+        classes: &[
             ("DistilBertModel", Job::Base),
             ("DistilBertForSequenceClassification", Job::Classify),
             ("DistilBertForMaskedLM", Job::FillMask),
         ],
     },
-    Family {
+    Architecture {
         name: "roberta",
         prefix: "roberta.",
         positions: Positions::AfterPadding,
         has_types: true,
         norm_eps: 1e-12,
         names: &ROBERTA,
-        architectures: &[
+        classes: &[
             ("RobertaModel", Job::Base),
             ("RobertaForSequenceClassification", Job::Classify),
             ("RobertaForMaskedLM", Job::FillMask),
         ],
     },
-    Family {
+    Architecture {
         name: "xlm-roberta",
         prefix: "roberta.",
         positions: Positions::AfterPadding,
         has_types: true,
         norm_eps: 1e-12,
         names: &ROBERTA,
-        architectures: &[
+        classes: &[
             ("XLMRobertaModel", Job::Base),
             ("XLMRobertaForSequenceClassification", Job::Classify),
             ("XLMRobertaForMaskedLM", Job::FillMask),
         ],
     },
-    Family {
+    Architecture {
         name: "camembert",
         prefix: "roberta.",
         positions: Positions::AfterPadding,
         has_types: true,
         norm_eps: 1e-12,
         names: &ROBERTA,
-        architectures: &[
+        classes: &[
             ("CamembertModel", Job::Base),
             ("CamembertForSequenceClassification", Job::Classify),
             ("CamembertForMaskedLM", Job::FillMask),
@@ -240,19 +240,19 @@ pub static FAMILIES: &[Family] = &[
     },
 ];
 
-impl Family {
-    /// Finds the family whose `model_type` this is.
+impl Architecture {
+    /// Finds the architecture whose `model_type` this is.
     pub fn of_model_type(name: &str) -> Option<&'static Self> {
-        FAMILIES.iter().find(|family| family.name == name)
+        ARCHITECTURES.iter().find(|architecture| architecture.name == name)
     }
 
-    /// Lists the names of all encoder families, for a sentence on what is supported.
+    /// Lists the names of all encoder architectures, for a sentence on what is supported.
     pub fn all_names() -> String {
-        FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>().join(", ")
+        ARCHITECTURES.iter().map(|architecture| architecture.name).collect::<Vec<_>>().join(", ")
     }
 
     /// The architecture of the base model, which has no head.
     pub fn base(&self) -> (&'static str, Job) {
-        self.architectures[0]
+        self.classes[0]
     }
 }

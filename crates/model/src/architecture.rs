@@ -1,20 +1,21 @@
-//! The families: one row of facts each. A new family is a new row here, its names in `names`, and its golden test, not
-//! a new file of code. What one checkpoint may choose for itself (sizes, biases, rope scaling) is in `Config`; what all
-//! checkpoints of a family share is here, and the code that reads, builds and names the graph asks the row.
+//! The architectures: one row of facts each. A new architecture is a new row here, its names in `names`, and its golden
+//! test, not a new file of code. What one checkpoint may choose for itself (sizes, biases, rope scaling) is in
+//! `Config`; what all checkpoints of an architecture share is here, and the code that reads, builds and names the graph
+//! asks the row.
 //!
 //! Facts as in transformers 5 (`modeling_NAME.py`, `configuration_NAME.py`), and llama.cpp for the GGUF columns.
 
 use super::names::{self, Name};
 
-/// What every checkpoint of one family has in common.
+/// What every checkpoint of one architecture has in common.
 #[derive(PartialEq)]
-pub struct Family {
-    /// `model_type` in config.json, and what bantam calls the family.
+pub struct Architecture {
+    /// `model_type` in config.json, and what bantam calls the architecture.
     pub name: &'static str,
     /// Other values of `model_type` that mean the same graph.
     pub aliases: &'static [&'static str],
     /// Values of `architectures[0]` in config.json that have this graph and a language-model head.
-    pub architectures: &'static [&'static str],
+    pub classes: &'static [&'static str],
     /// `general.architecture` in a GGUF file, which is also the prefix of its keys.
     pub gguf: &'static str,
     /// GGUF files store the rows of q and k so that rotary pairs are neighbours (2i, 2i+1), where the Hugging Face
@@ -22,8 +23,8 @@ pub struct Family {
     pub gguf_interleaves_qk: bool,
     /// What its tensors are called.
     pub names: &'static [&'static [Name]],
-    /// Keys of config.json that the family spells in its own way, (common key, the family's key); the common spelling
-    /// is then
+    /// Keys of config.json that the architecture spells in its own way, (common key, the architecture's key); the
+    /// common spelling is then
     /// not read.
     pub keys: &'static [(&'static str, &'static str)],
     /// The values of keys that config.json leaves out, as a JSON object, where they are not the common defaults.
@@ -51,7 +52,7 @@ pub struct Family {
     /// The matrices of the layers are stored (in, out), as GPT-2's `Conv1D` has them.
     pub transposed: bool,
     /// What attention scores are multiplied by.
-    pub scale: Scale,
+    pub scale: AttentionScale,
     /// What is soft-capped, where config.json has a cap.
     pub softcaps: Softcaps,
     /// The embedding is multiplied by sqrt(dim).
@@ -63,15 +64,15 @@ pub struct Family {
 /// Whether a checkpoint has an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
-    /// No checkpoint of the family has it.
+    /// No checkpoint of the architecture has it.
     Never,
-    /// Every checkpoint of the family has it.
+    /// Every checkpoint of the architecture has it.
     Always,
     /// As this key of config.json says, and this value where the key is absent.
     Key(&'static str, bool),
 }
 
-/// Which matrices have a bias: `Flag` for a family, `bool` for one checkpoint.
+/// Which matrices have a bias: `Flag` for an architecture, `bool` for one checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Biases<T> {
     /// The projections to q, k and v.
@@ -180,7 +181,7 @@ pub enum Windows {
 
 /// What attention scores are multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
+pub enum AttentionScale {
     /// 1 / sqrt(head_dim), or 1 where `scale_attn_weights` is false.
     Root,
     /// 1 / sqrt of the value of this key of config.json.
@@ -216,10 +217,10 @@ const ATTENTION_BIAS: Flag = Flag::Key("attention_bias", false);
 const USE_BIAS: Flag = Flag::Key("use_bias", true);
 
 /// Llama, and what the rows that follow differ from.
-const LLAMA: Family = Family {
+const LLAMA: Architecture = Architecture {
     name: "llama",
     aliases: &[],
-    architectures: &["LlamaForCausalLM"],
+    classes: &["LlamaForCausalLM"],
     gguf: "llama",
     gguf_interleaves_qk: true,
     names: names::LLAMA,
@@ -241,15 +242,15 @@ const LLAMA: Family = Family {
     windows: Windows::Never,
     positions: Positions::Rotary,
     transposed: false,
-    scale: Scale::Root,
+    scale: AttentionScale::Root,
     softcaps: Softcaps::None,
     embedding_root: false,
     gelu_is_tanh: false,
 };
 
-const GEMMA: Family = Family {
+const GEMMA: Architecture = Architecture {
     name: "gemma",
-    architectures: &["GemmaForCausalLM"],
+    classes: &["GemmaForCausalLM"],
     gguf: "gemma",
     gguf_interleaves_qk: false,
     defaults: r#"{"tie_word_embeddings": true, "head_dim": 256, "hidden_act": "gelu_pytorch_tanh"}"#,
@@ -260,20 +261,20 @@ const GEMMA: Family = Family {
     ..LLAMA
 };
 
-/// Every family that bantam runs. Where several share a GGUF architecture, the first is the one it is read as.
-pub static FAMILIES: &[Family] = &[
+/// Every architecture that bantam runs. Where several share a name in GGUF, the first is the one it is read as.
+pub static ARCHITECTURES: &[Architecture] = &[
     LLAMA,
-    Family {
+    Architecture {
         name: "mistral",
-        architectures: &["MistralForCausalLM"],
+        classes: &["MistralForCausalLM"],
         defaults: r#"{"num_key_value_heads": 8, "sliding_window": 4096}"#,
         biases: NO_BIAS,
         windows: Windows::All,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "mixtral",
-        architectures: &["MixtralForCausalLM"],
+        classes: &["MixtralForCausalLM"],
         names: names::MIXTRAL,
         defaults: r#"{"num_key_value_heads": 8, "num_experts": 8, "num_experts_per_tok": 2, "rms_norm_eps": 1e-5,
             "rope_theta": 1e6}"#,
@@ -282,9 +283,9 @@ pub static FAMILIES: &[Family] = &[
         windows: Windows::All,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "qwen2",
-        architectures: &["Qwen2ForCausalLM"],
+        classes: &["Qwen2ForCausalLM"],
         gguf: "qwen2",
         gguf_interleaves_qk: false,
         defaults: r#"{"sliding_window": 4096, "max_window_layers": 28}"#,
@@ -292,9 +293,9 @@ pub static FAMILIES: &[Family] = &[
         windows: Windows::Upper,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "qwen2_moe",
-        architectures: &["Qwen2MoeForCausalLM"],
+        classes: &["Qwen2MoeForCausalLM"],
         gguf: "qwen2moe",
         gguf_interleaves_qk: false,
         names: names::QWEN_MOE,
@@ -305,9 +306,9 @@ pub static FAMILIES: &[Family] = &[
         windows: Windows::LowerEven,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "qwen3",
-        architectures: &["Qwen3ForCausalLM"],
+        classes: &["Qwen3ForCausalLM"],
         gguf: "qwen3",
         gguf_interleaves_qk: false,
         defaults: r#"{"head_dim": 128, "sliding_window": 4096, "max_window_layers": 28}"#,
@@ -316,9 +317,9 @@ pub static FAMILIES: &[Family] = &[
         windows: Windows::Upper,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "qwen3_moe",
-        architectures: &["Qwen3MoeForCausalLM"],
+        classes: &["Qwen3MoeForCausalLM"],
         gguf: "qwen3moe",
         gguf_interleaves_qk: false,
         names: names::QWEN_MOE,
@@ -330,9 +331,9 @@ pub static FAMILIES: &[Family] = &[
         windows: Windows::AllIfUsed,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "phi",
-        architectures: &["PhiForCausalLM"],
+        classes: &["PhiForCausalLM"],
         gguf: "phi2",
         gguf_interleaves_qk: false,
         names: names::PHI,
@@ -346,9 +347,9 @@ pub static FAMILIES: &[Family] = &[
         positions: Positions::PartlyRotary,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "phi3",
-        architectures: &["Phi3ForCausalLM"],
+        classes: &["Phi3ForCausalLM"],
         gguf: "phi3",
         gguf_interleaves_qk: false,
         names: names::PHI3,
@@ -360,9 +361,9 @@ pub static FAMILIES: &[Family] = &[
         positions: Positions::PartlyRotary,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "phimoe",
-        architectures: &["PhimoeForCausalLM", "PhiMoEForCausalLM"],
+        classes: &["PhimoeForCausalLM", "PhiMoEForCausalLM"],
         gguf: "phimoe",
         gguf_interleaves_qk: false,
         names: names::MIXTRAL,
@@ -375,9 +376,9 @@ pub static FAMILIES: &[Family] = &[
         ..LLAMA
     },
     GEMMA,
-    Family {
+    Architecture {
         name: "gemma2",
-        architectures: &["Gemma2ForCausalLM"],
+        classes: &["Gemma2ForCausalLM"],
         gguf: "gemma2",
         names: names::SANDWICH,
         keys: &[("hidden_act", "hidden_activation")],
@@ -385,16 +386,16 @@ pub static FAMILIES: &[Family] = &[
             "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 2,
             "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0}"#,
         residual: Residual::Sandwich,
-        scale: Scale::RootOf("query_pre_attn_scalar"),
+        scale: AttentionScale::RootOf("query_pre_attn_scalar"),
         softcaps: Softcaps::LogitsAndScores,
         windows: Windows::Pattern,
         gelu_is_tanh: false,
         ..GEMMA
     },
-    Family {
+    Architecture {
         name: "gemma3_text",
         aliases: &["gemma3"],
-        architectures: &["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"],
+        classes: &["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"],
         gguf: "gemma3",
         names: names::SANDWICH,
         keys: &[("hidden_act", "hidden_activation")],
@@ -404,25 +405,25 @@ pub static FAMILIES: &[Family] = &[
             "rope_local_base_freq": 10000.0, "query_pre_attn_scalar": 256, "sliding_window": 4096,
             "sliding_window_pattern": 6, "bos_token_id": 2, "eos_token_id": 1}"#,
         residual: Residual::Sandwich,
-        scale: Scale::RootOf("query_pre_attn_scalar"),
+        scale: AttentionScale::RootOf("query_pre_attn_scalar"),
         softcaps: Softcaps::Logits,
         qk_norm: Flag::Always,
         windows: Windows::Pattern,
         gelu_is_tanh: false,
         ..GEMMA
     },
-    Family {
+    Architecture {
         name: "smollm3",
-        architectures: &["SmolLM3ForCausalLM"],
+        classes: &["SmolLM3ForCausalLM"],
         gguf: "smollm3",
         defaults: r#"{"tie_word_embeddings": true, "num_key_value_heads": 4, "rope_theta": 2e6,
             "no_rope_layer_interval": 4}"#,
         windows: Windows::WithoutRope,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "gpt_neox",
-        architectures: &["GPTNeoXForCausalLM"],
+        classes: &["GPTNeoXForCausalLM"],
         gguf: "gptneox",
         gguf_interleaves_qk: false,
         names: names::GPT_NEOX,
@@ -446,9 +447,9 @@ pub static FAMILIES: &[Family] = &[
         positions: Positions::PartlyRotary,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "gpt2",
-        architectures: &["GPT2LMHeadModel"],
+        classes: &["GPT2LMHeadModel"],
         gguf: "gpt2",
         gguf_interleaves_qk: false,
         names: names::GPT2,
@@ -471,9 +472,9 @@ pub static FAMILIES: &[Family] = &[
         transposed: true,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "olmo2",
-        architectures: &["Olmo2ForCausalLM"],
+        classes: &["Olmo2ForCausalLM"],
         gguf: "olmo2",
         gguf_interleaves_qk: false,
         names: names::OLMO2,
@@ -484,9 +485,9 @@ pub static FAMILIES: &[Family] = &[
         biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "stablelm",
-        architectures: &["StableLmForCausalLM"],
+        classes: &["StableLmForCausalLM"],
         gguf: "stablelm",
         gguf_interleaves_qk: false,
         names: names::STABLELM,
@@ -500,16 +501,16 @@ pub static FAMILIES: &[Family] = &[
         positions: Positions::PartlyRotary,
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "granite",
-        architectures: &["GraniteForCausalLM"],
+        classes: &["GraniteForCausalLM"],
         gguf: "granite",
-        scale: Scale::Key("attention_multiplier"),
+        scale: AttentionScale::Key("attention_multiplier"),
         ..LLAMA
     },
-    Family {
+    Architecture {
         name: "starcoder2",
-        architectures: &["Starcoder2ForCausalLM"],
+        classes: &["Starcoder2ForCausalLM"],
         gguf: "starcoder2",
         gguf_interleaves_qk: false,
         names: names::STARCODER2,
@@ -523,30 +524,30 @@ pub static FAMILIES: &[Family] = &[
     },
 ];
 
-impl std::fmt::Debug for Family {
+impl std::fmt::Debug for Architecture {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "Family({})", self.name)
+        write!(f, "Architecture({})", self.name)
     }
 }
 
-impl Family {
-    /// Finds the family whose `model_type`, or one of its aliases, this is.
+impl Architecture {
+    /// Finds the architecture whose `model_type`, or one of its aliases, this is.
     pub fn of_model_type(name: &str) -> Option<&'static Self> {
-        FAMILIES.iter().find(|family| family.name == name || family.aliases.contains(&name))
+        ARCHITECTURES.iter().find(|architecture| architecture.name == name || architecture.aliases.contains(&name))
     }
 
-    /// Finds the first family whose GGUF architecture this is. Mistral and Mixtral files call themselves "llama".
-    pub fn of_gguf(architecture: &str) -> Option<&'static Self> {
-        FAMILIES.iter().find(|family| family.gguf == architecture)
+    /// Finds the first architecture that has this name in GGUF. Mistral and Mixtral files call themselves "llama".
+    pub fn of_gguf(name: &str) -> Option<&'static Self> {
+        ARCHITECTURES.iter().find(|architecture| architecture.gguf == name)
     }
 
     /// The name of its class in transformers.
-    pub fn architecture(&self) -> &'static str {
-        self.architectures[0]
+    pub fn class(&self) -> &'static str {
+        self.classes[0]
     }
 
-    /// The names of all families, for a sentence that lists what is supported.
+    /// The names of all architectures, for a sentence that lists what is supported.
     pub fn all_names() -> String {
-        FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>().join(", ")
+        ARCHITECTURES.iter().map(|architecture| architecture.name).collect::<Vec<_>>().join(", ")
     }
 }

@@ -11,7 +11,7 @@ const STEP: f64 = 0.1;
 
 /// The progress of a pull.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Tally {
+pub struct PullProgress {
     /// The commit that is pulled; empty before the plan is known.
     pub commit: String,
     /// The files with what is there of each.
@@ -22,12 +22,12 @@ pub struct Tally {
     points: VecDeque<(f64, u64)>,
 }
 
-impl Tally {
+impl PullProgress {
     /// Takes in what the pull says; `now` is in seconds from any fixed start.
     pub fn on(&mut self, progress: &Progress, now: f64) {
         match progress {
             Progress::Planned { commit, files } => {
-                *self = Tally {
+                *self = PullProgress {
                     commit: commit.clone(),
                     waiting: vec![None; files.len()],
                     files: files.clone(),
@@ -98,31 +98,32 @@ mod tests {
 
     #[test]
     fn the_rate_counts_what_was_fetched_now_and_not_what_was_there() {
-        let mut tally = Tally::default();
+        let mut pull_progress = PullProgress::default();
         let file = |path: &str, size, there| Planned { path: path.into(), size, there };
-        tally.on(&Progress::Planned { commit: "c".into(), files: vec![file("a", 1000, 600), file("b", 200, 0)] }, 10.0);
-        assert_eq!((tally.share(), tally.rate(), tally.left()), (0.5, None, None));
-        tally.on(&Progress::At { file: 0, bytes: 700 }, 11.0);
-        tally.on(&Progress::At { file: 1, bytes: 100 }, 12.0);
-        assert_eq!((tally.rate(), tally.left()), (Some(100.0), Some(4.0)));
+        pull_progress
+            .on(&Progress::Planned { commit: "c".into(), files: vec![file("a", 1000, 600), file("b", 200, 0)] }, 10.0);
+        assert_eq!((pull_progress.share(), pull_progress.rate(), pull_progress.left()), (0.5, None, None));
+        pull_progress.on(&Progress::At { file: 0, bytes: 700 }, 11.0);
+        pull_progress.on(&Progress::At { file: 1, bytes: 100 }, 12.0);
+        assert_eq!((pull_progress.rate(), pull_progress.left()), (Some(100.0), Some(4.0)));
         // long ago does not count
-        tally.on(&Progress::At { file: 0, bytes: 700 }, 30.0);
-        tally.on(&Progress::At { file: 0, bytes: 720 }, 32.0);
-        assert_eq!(tally.rate(), Some(10.0));
+        pull_progress.on(&Progress::At { file: 0, bytes: 700 }, 30.0);
+        pull_progress.on(&Progress::At { file: 0, bytes: 720 }, 32.0);
+        assert_eq!(pull_progress.rate(), Some(10.0));
         // a file that begins again takes its bytes back
-        tally.on(&Progress::At { file: 0, bytes: 0 }, 33.0);
-        assert_eq!((tally.there(), tally.rate()), (100, None));
+        pull_progress.on(&Progress::At { file: 0, bytes: 0 }, 33.0);
+        assert_eq!((pull_progress.there(), pull_progress.rate()), (100, None));
     }
 
     #[test]
     fn what_is_waited_for_is_told_until_it_goes_on() {
-        let mut tally = Tally::default();
+        let mut pull_progress = PullProgress::default();
         let files = vec![Planned { path: "a".into(), size: 10, there: 0 }];
-        tally.on(&Progress::Planned { commit: "c".into(), files }, 0.0);
+        pull_progress.on(&Progress::Planned { commit: "c".into(), files }, 0.0);
         let wait = Wait { why: "it answers 503".into(), time: Duration::from_secs(1) };
-        tally.on(&Progress::Waiting { file: 0, wait }, 0.1);
-        assert_eq!(tally.waiting, [Some("it answers 503".to_owned())]);
-        tally.on(&Progress::At { file: 0, bytes: 1 }, 1.2);
-        assert_eq!(tally.waiting, [None]);
+        pull_progress.on(&Progress::Waiting { file: 0, wait }, 0.1);
+        assert_eq!(pull_progress.waiting, [Some("it answers 503".to_owned())]);
+        pull_progress.on(&Progress::At { file: 0, bytes: 1 }, 1.2);
+        assert_eq!(pull_progress.waiting, [None]);
     }
 }

@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 
 /// A JSON object, with the file and key it stands under for error messages.
 #[derive(Debug, Clone, Copy)]
-pub struct Table<'a> {
+pub(crate) struct JsonObject<'a> {
     file: &'a str,
     /// Its own key, as `quantization_config`; empty where the table is the whole file.
     name: &'a str,
     map: &'a Map<String, Value>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> JsonObject<'a> {
     /// Takes a value that must be an object; `name` is its key, empty for a whole file.
-    pub fn new(value: &'a Value, file: &'a str, name: &'a str) -> Result<Self> {
+    pub(crate) fn new(value: &'a Value, file: &'a str, name: &'a str) -> Result<Self> {
         match value {
             Value::Object(map) => Ok(Self { file, name, map }),
             _ if name.is_empty() => Err(Error::broken(file, "it does not hold a table")),
@@ -25,47 +25,47 @@ impl<'a> Table<'a> {
     }
 
     /// The file's name in error messages.
-    pub fn file(&self) -> &'a str {
+    pub(crate) fn file(&self) -> &'a str {
         self.file
     }
 
     /// Gives a key's value; `None` where it is absent or null.
-    pub fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
     /// Lists the keys, those with null among them.
-    pub fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.map.keys().map(String::as_str)
     }
 
     /// Reads a string.
-    pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>> {
         self.typed(key, "a text", Value::as_str)
     }
 
     /// Reads a bool.
-    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
+    pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>> {
         self.typed(key, "true or false", Value::as_bool)
     }
 
     /// Reads a whole number.
-    pub fn integer(&self, key: &str) -> Result<Option<i64>> {
+    pub(crate) fn integer(&self, key: &str) -> Result<Option<i64>> {
         self.typed(key, "a whole number", Value::as_i64)
     }
 
     /// Reads a list.
-    pub fn array(&self, key: &str) -> Result<Option<&'a [Value]>> {
+    pub(crate) fn array(&self, key: &str) -> Result<Option<&'a [Value]>> {
         self.typed(key, "a list", |value| value.as_array().map(Vec::as_slice))
     }
 
     /// Reads a table within this one.
-    pub fn table(&self, key: &'a str) -> Result<Option<Table<'a>>> {
+    pub(crate) fn table(&self, key: &'a str) -> Result<Option<JsonObject<'a>>> {
         self.get(key).map(|value| Self::new(value, self.file, key)).transpose()
     }
 
     /// Reads a list of strings; an absent one is empty.
-    pub fn texts(&self, key: &str) -> Result<Vec<&'a str>> {
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<&'a str>> {
         let items = self.array(key)?.unwrap_or_default().iter();
         let text = |item: &'a Value| {
             item.as_str().ok_or_else(|| self.broken(format!("{key} has {item}, allowed is a list of texts")))
@@ -74,7 +74,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads a number of bits, one of those allowed, from the first of two keys that is there.
-    pub fn bits(&self, keys: [&str; 2], allowed: &[u8]) -> Result<u8> {
+    pub(crate) fn bits(&self, keys: [&str; 2], allowed: &[u8]) -> Result<u8> {
         let [key, old] = keys;
         let given = self.integer(key)?.map_or_else(|| self.integer(old), |bits| Ok(Some(bits)))?;
         let given = given.ok_or_else(|| self.broken(format!("{key} is missing")))?;
@@ -85,7 +85,7 @@ impl<'a> Table<'a> {
 
     /// Reads a group size from the first of two keys that is there: `None` (-1 in the file) for one group over the
     /// whole row.
-    pub fn group_size(&self, keys: [&str; 2]) -> Result<Option<usize>> {
+    pub(crate) fn group_size(&self, keys: [&str; 2]) -> Result<Option<usize>> {
         let [key, old] = keys;
         match self.integer(key)?.map_or_else(|| self.integer(old), |size| Ok(Some(size)))? {
             None => Err(self.broken(format!("{key} is missing"))),
@@ -98,12 +98,12 @@ impl<'a> Table<'a> {
     }
 
     /// Makes the error of a damaged file, with the table's key in it.
-    pub fn broken(&self, what: String) -> Error {
+    pub(crate) fn broken(&self, what: String) -> Error {
         Error::broken(self.file, self.within(what))
     }
 
     /// Makes the error of something bantam does not do, with the table's key and what is supported.
-    pub fn unsupported(&self, what: impl std::fmt::Display, supported: impl Into<String>) -> Error {
+    pub(crate) fn unsupported(&self, what: impl std::fmt::Display, supported: impl Into<String>) -> Error {
         Error::unsupported(self.file, self.within(what), supported)
     }
 

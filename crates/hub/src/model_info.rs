@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::gguf::{self, Choice};
 use super::header::{self, Header};
-use super::http::Part;
+use super::http::ByteRange;
 use super::listing::Listing;
 use super::name::Name;
 use super::select::{Want, select};
@@ -22,9 +22,9 @@ const MOST_CONFIG: u64 = 16 << 20;
 /// Shards whose heads are read at once.
 const AT_ONCE: usize = 8;
 
-/// A repository as it is seen without a pull.
+/// What is known of a model before any of it is pulled.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sheet {
+pub struct ModelInfo {
     /// Its commit, files and page.
     pub listing: Listing,
     /// The contents of config.json, where there is one.
@@ -45,12 +45,12 @@ impl Hub {
     /// Reads what a repository says of itself and the heads of its weights.
     ///
     /// # Errors
-    /// Where the repository cannot be listed. Weights that cannot be read are told in the sheet.
-    pub fn sheet(&self, name: &Name) -> Result<Sheet, Error> {
-        self.http.guarded(|| self.sheet_of(name))
+    /// Where the repository cannot be listed. Weights that cannot be read are told in the answer.
+    pub fn model_info(&self, name: &Name) -> Result<ModelInfo, Error> {
+        self.http.guarded(|| self.model_info_of(name))
     }
 
-    pub(super) fn sheet_of(&self, name: &Name) -> Result<Sheet, Error> {
+    pub(super) fn model_info_of(&self, name: &Name) -> Result<ModelInfo, Error> {
         let listing = self.listing(name)?;
         let names: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
         let size = |files: &[String]| Bytes(files.iter().filter_map(|file| listing.file(file)?.size).sum());
@@ -79,7 +79,7 @@ impl Hub {
         };
         let bits = config.as_deref().and_then(bits);
         let parameters = header.as_ref().map(|header| header.parameters(bits)).map_err(Clone::clone);
-        Ok(Sheet { parameters, header, weights: size(&files), pull, ggufs, config, listing })
+        Ok(ModelInfo { parameters, header, weights: size(&files), pull, ggufs, config, listing })
     }
 
     /// The weights of a pull; where one GGUF of several has still to be chosen, the smallest speaks for all: they have
@@ -130,7 +130,7 @@ impl Hub {
         let mut wanted = FIRST;
         loop {
             let (from, to) = (bytes.len() as u64, wanted - 1);
-            let more = self.http.bytes(&url, Part::Between(from, to), wanted - from);
+            let more = self.http.bytes(&url, ByteRange::Between(from, to), wanted - from);
             let more = more.map_err(|fault| self.explain(fault, name, Some(listing)))?;
             let at_end = (more.len() as u64) < wanted - from;
             bytes.extend(more);
@@ -146,7 +146,9 @@ impl Hub {
 
     fn small(&self, name: &Name, listing: &Listing, file: &str) -> Result<Vec<u8>, Error> {
         let url = listing.url_of(&self.settings.endpoint, file);
-        self.http.bytes(&url, Part::Whole, MOST_CONFIG).map_err(|fault: Fault| self.explain(fault, name, Some(listing)))
+        self.http
+            .bytes(&url, ByteRange::Whole, MOST_CONFIG)
+            .map_err(|fault: Fault| self.explain(fault, name, Some(listing)))
     }
 }
 
