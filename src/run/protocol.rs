@@ -44,7 +44,6 @@ pub struct Measure {
     /// Bytes a second that the host's memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
     /// Batches of a task's items that are answered at the same time, each on one thread; 1 where all threads share one.
-    #[serde(rename = "lanes")]
     pub parallel_batches: usize,
 }
 
