@@ -56,26 +56,12 @@ fn merge(seen: Vec<Warning>, told: Vec<Warning>) -> Vec<Warning> {
     seen.into_iter().chain(new).collect()
 }
 
-/// Instruction sets whose absence from the build slows quantized models down several times.
-const DECISIVE: &[&str] = &["avx2", "fma", "f16c", "asimddp"];
-
 fn hints(card: &Card) -> Vec<String> {
-    let missing = || {
-        let unused = |name: &&String| DECISIVE.contains(&name.as_str()) && !card.build.features.contains(name);
-        let missing: Vec<_> = card.cpu.features.known()?.iter().filter(unused).map(String::as_str).collect();
-        (!missing.is_empty()).then(|| {
-            format!(
-                "this binary was built without {}, which this processor has: built with RUSTFLAGS=\"-C \
-                 target-cpu=native\" it runs some quantizations 2.5 to 4 times as fast",
-                missing.join(", ")
-            )
-        })
-    };
     let gpu = || {
         let card = card.gpus.known()?.first().filter(|_| !cfg!(feature = "cuda"))?;
         Some(format!("this binary does not use the {}: build it with `--features cuda` to do so", card.name))
     };
-    [missing(), gpu()].into_iter().flatten().collect()
+    gpu().into_iter().collect()
 }
 
 impl Doctor {
@@ -152,15 +138,6 @@ mod tests {
     fn one_kind_is_told_once_and_as_it_was_seen() {
         let warn = |text: &str| Warning { kind: WarningKind::Swap, text: text.into() };
         assert_eq!(merge(vec![warn("seen")], vec![warn("told")]), [warn("seen")]);
-    }
-
-    #[test]
-    fn a_build_that_wastes_the_processor_is_told() {
-        let mut card = Card::read(&Tree::new(FILES).roots(), Some("/nowhere/libnvidia-ml.so.1".as_ref()));
-        card.build.features = vec!["avx2".into()];
-        assert_eq!(hints(&card), Vec::<String>::new());
-        card.build.features.clear();
-        assert!(hints(&card)[0].contains("built without avx2"), "{:?}", hints(&card));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Isa {
     /// # Errors
     /// Where the word is no instruction set, or one that this processor does not have.
     pub fn from_env() -> Result<Isa, Error> {
-        match std::env::var_os("BANTAM_ISA") {
+        match std::env::var_os("BANTAM_ISA").filter(|word| !word.is_empty()) {
             None => Ok(Isa::best()),
             Some(word) => word.to_string_lossy().parse::<Isa>()?.or_refuse(),
         }

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use crate::activations::Activations;
 use crate::block::{Plain, Quants};
+use crate::dots::{FEW_ROWS, multiply_few};
 use crate::isa::Isa;
 use crate::product::Part;
 use crate::simd::{
@@ -25,6 +26,10 @@ pub(crate) fn multiply_quants<Q: Quants>(isa: Isa, part: &Part<'_>) {
 
 /// Multiplies a part of W in plain floats.
 pub(crate) fn multiply_floats<P: Plain>(isa: Isa, part: &Part<'_>) {
+    // the rows of all parts decide, so that threads change no result
+    if part.x.floats.len() <= FEW_ROWS * part.w.inp() {
+        return multiply_few(isa, part);
+    }
     simd::run(isa, FloatTiles::<P>(part, PhantomData));
 }
 
