@@ -18,8 +18,10 @@ use rayon::prelude::*;
 use super::dense::{self, TILE};
 use super::module::ModuleTensor;
 use super::summary::Widened;
+use crate::checkpoint::gguf::type_of;
 use crate::error::Result;
 use crate::linear::Linear;
+use crate::matmul::Blocks;
 use crate::weights::Precision;
 
 /// Columns in a block.
@@ -227,9 +229,14 @@ impl Grid<'_> {
                 }
             }
         });
-        // halves, so that the bytes are at an address that blocks may be read from: they are aligned to their f16
-        let storage = QStorage::from_data(Cow::Borrowed(bytemuck::cast_slice(&halves)), device, dtype)?;
-        let linear = Linear::quantized(Arc::new(QTensor::new(storage, (self.out, self.inp))?));
+        let bytes: &[u8] = bytemuck::cast_slice(&halves);
+        let linear = match (device, type_of(dtype)) {
+            (Device::Cpu, Some(ty)) => Linear::blocks(Arc::new(Blocks::new(ty, self.out, self.inp, bytes.to_vec())?)),
+            _ => {
+                let storage = QStorage::from_data(Cow::Borrowed(bytes), device, dtype)?;
+                Linear::quantized(Arc::new(QTensor::new(storage, (self.out, self.inp))?))
+            }
+        };
         match order {
             None => Ok(linear),
             Some(order) => linear.with_columns_in(&order),
