@@ -4,6 +4,8 @@
 //! cargo run --release --example compare -- RUN RUN     # ids or profiles' names, from the store of BANTAM_HOME
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use anyhow::{Context, Result};
 use bantam::run::{Done, Workplace, stored};
 use bantam_core::record::{Ask, Row};

@@ -4,6 +4,8 @@
 //! cargo run --release --example quantize -- models/bantam-s Q4_K_M /tmp
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use anyhow::{Context, Result};
 use bantam_core::cancel::Cancel;
 use bantam_core::unit::Bytes;

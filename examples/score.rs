@@ -4,6 +4,8 @@
 //! cargo run --release --example score -- models/bantam-s suites/routing.toml
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use anyhow::{Context, Result};
 use bantam::subject::LocalDecoder;
 use bantam_core::cancel::Cancel;

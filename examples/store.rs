@@ -5,6 +5,8 @@
 //! cargo run --release --example store -- ~/.local/share/bantam/store.sqlite
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
+
 use anyhow::{Context, Result};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Reading};

@@ -2,6 +2,8 @@
 //! the reference values of the tests again.
 //! `cargo xtask --help` lists it.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "makers read it in a terminal")]
+
 mod goldens;
 mod man;
 mod models;
