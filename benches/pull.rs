@@ -4,6 +4,8 @@
 //! Seen in November 2026 on two cores (Sapphire Rapids): 1 GiB in 1.65 s (620 MiB/s) with the server in a process
 //! of its own, where `sha256sum` alone takes 2.1 s; 14.5 MiB of memory at most for 64 MiB, 14.8 MiB for 1 GiB.
 
+#![allow(clippy::print_stdout, reason = "a figure beside criterion's")]
+
 #[path = "../tests/hub/server.rs"]
 #[allow(dead_code, reason = "the tests use all of it")]
 mod server;

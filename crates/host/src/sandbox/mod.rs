@@ -213,7 +213,7 @@ mod tests {
     use std::io::{BufRead, BufReader, Write};
 
     fn settings() -> (tempfile::TempDir, Settings) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let settings = Settings::new(folder.path().join("worker.log"));
         (folder, settings)
     }
@@ -226,8 +226,8 @@ mod tests {
 
     fn end_of(script: &str) -> (Exit, String) {
         let (_folder, settings) = settings();
-        let mut child = Child::spawn(shell(script), &settings).unwrap();
-        (child.wait().unwrap(), child.log().tail())
+        let mut child = Child::spawn(shell(script), &settings).expect("a child");
+        (child.wait().expect("its end"), child.log().tail())
     }
 
     fn is_gone(pid: u32) -> bool {
@@ -324,7 +324,7 @@ mod tests {
     /// This test program again, to do one part only.
     #[cfg(target_os = "linux")]
     fn part(name: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "sandbox::tests::a_part_for_another_process", "--nocapture"]).env(PART, name);
         command
     }

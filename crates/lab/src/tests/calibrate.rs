@@ -75,7 +75,7 @@ fn a_watched_graph_computes_what_it_computed() {
         let span = Span { len: tokens.len(), parent: None, past: None };
         let hidden = |weights: &dyn Weights| -> Vec<f32> {
             let decoder = Decoder::new(&config, weights).expect("a decoder");
-            let hidden = decoder.forward(&tokens, &[span.clone()], &mut []).expect("forward");
+            let hidden = decoder.forward(&tokens, std::slice::from_ref(&span), &mut []).expect("forward");
             hidden.flatten_all().and_then(|flat| flat.to_vec1()).expect("numbers")
         };
         assert_eq!(hidden(&observed), hidden(&weights), "{name}");
