@@ -17,6 +17,7 @@ pub mod cost;
 mod influence;
 pub mod pareto;
 pub mod score;
+pub mod standing;
 pub mod summary;
 pub mod tie;
 
@@ -26,4 +27,5 @@ mod fixture;
 pub use advice::{Advice, Conclusion, advise};
 pub use compare::{Comparison, Flip, flips};
 pub use constraint::{Check, Requirement, Status};
+pub use standing::{Group, Standing};
 pub use summary::{TaskName, VariantSummary};

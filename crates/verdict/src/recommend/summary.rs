@@ -5,6 +5,7 @@ use super::compare::Comparison;
 use super::constraint::{Check, Status};
 use super::cost::{self, ShapeCost};
 use super::score::{self, Confidence, Overall, TaskScore};
+use super::standing::Standing;
 use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,8 @@ pub struct VariantSummary {
     pub checks: Vec<Check>,
     /// Whether it meets every constraint and is shown not worse than the reference on every deciding task.
     pub qualifies: bool,
+    /// Which of the three groups it is in (`qualifies` is the first of them), and the one reason.
+    pub standing: Standing,
     /// The comparisons with the reference, task by task; empty for the reference itself.
     pub comparisons: Vec<Comparison>,
     /// Its trials that gave no result.
@@ -88,6 +91,7 @@ impl VariantSummary {
             disk: cost::disk(rows),
             checks: Vec::new(),
             qualifies: false,
+            standing: Standing::CannotTell { reason: "Nothing was compared yet.".into() },
             comparisons: Vec::new(),
             failures: rows.iter().filter_map(|row| failed(row)).collect(),
             warnings: warnings(rows),

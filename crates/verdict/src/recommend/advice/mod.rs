@@ -13,6 +13,7 @@ use super::compare::{self, Compared, Comparison};
 use super::constraint::{self, Requirement, Status};
 use super::pareto::{self, Front};
 use super::score::{self, Confidence, Overall};
+use super::standing::Standing;
 use super::summary::{TaskName, VariantSummary};
 use super::tie::{self, Contender, TieGroup};
 use bantam_core::metric::Metric;
@@ -44,7 +45,7 @@ pub struct Advice {
     pub open: Vec<Open>,
     /// The requirements that stand in the way, when nothing qualifies; empty otherwise.
     pub binding: Vec<Binding>,
-    /// The Pareto fronts of the overall score against each cost.
+    /// The Pareto fronts of the overall score against each cost, among the variants that qualify.
     pub fronts: Vec<Front>,
     /// The variants that the items cannot tell apart.
     pub ties: Vec<TieGroup>,
@@ -295,13 +296,13 @@ pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
     }
     builder.set_tasks_aside();
     builder.score_overall();
-    builder.find_fronts();
     builder.group_ties();
     if builder.advice.deciding().next().is_none() {
         return builder.finish(Conclusion::NoEvidence(NoEvidence::NoTaskTells));
     }
     builder.compare();
     builder.check();
+    builder.find_fronts();
     let conclusion = choose::conclude(&mut builder.advice);
     builder.finish(conclusion)
 }
@@ -448,9 +449,19 @@ impl<'a> AdviceBuilder<'a> {
             summary.qualifies = checks.iter().all(|check| check.status == Status::Met);
             summary.checks = checks;
         }
+        let standings: Vec<Standing> = self.advice.summaries.iter().map(|s| words::standing(&self.advice, s)).collect();
+        for (summary, standing) in self.advice.summaries.iter_mut().zip(standings) {
+            summary.standing = standing;
+        }
     }
 
     fn finish(mut self, conclusion: Conclusion) -> Advice {
+        if let Conclusion::NoEvidence(none) = &conclusion {
+            let reason = words::no_evidence(none);
+            for summary in &mut self.advice.summaries {
+                summary.standing = Standing::CannotTell { reason: reason.clone() };
+            }
+        }
         self.advice.conclusion = conclusion;
         let doubts = doubts(&self.advice);
         self.advice.doubts.extend(doubts);
@@ -501,11 +512,13 @@ fn by_reading(metric: Metric, a: &Reading, b: &Reading) -> Ordering {
     }
 }
 
+/// The front among those that qualify: what is not good enough, or not shown to be, beats nobody.
 fn front(summaries: &[VariantSummary], cost: Metric) -> Option<Front> {
+    let qualified: Vec<&VariantSummary> = summaries.iter().filter(|summary| summary.qualifies).collect();
     let axes = [summaries.first()?.overall.metric.direction(), cost.direction()];
-    let point = |summary: &VariantSummary| vec![summary.overall.reading.value(), summary.cost(cost).value()];
-    let on = pareto::front(&summaries.iter().map(point).collect::<Vec<_>>(), &axes);
-    let members: Vec<Id> = summaries.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
+    let point = |summary: &&VariantSummary| vec![summary.overall.reading.value(), summary.cost(cost).value()];
+    let on = pareto::front(&qualified.iter().map(point).collect::<Vec<_>>(), &axes);
+    let members: Vec<Id> = qualified.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
     (!members.is_empty()).then_some(Front { cost, members })
 }
 

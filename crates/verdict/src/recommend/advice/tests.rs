@@ -304,6 +304,23 @@ fn fronts_hold_what_nothing_beats() {
 }
 
 #[test]
+fn every_variant_is_in_one_of_three_groups_with_its_one_reason() {
+    let limit = profile("[constraints]\nmax_memory = '50 MiB'\n[objective]\nmargin = 0.03\n");
+    let advice = advise(&rows(&family(100)), &limit);
+    let standing = |label: &str| {
+        advice.summaries.iter().find(|s| s.variant.label() == label).map(|s| s.standing.clone()).expect("it was tried")
+    };
+    let out = |reason: &str| Standing::Out { reason: reason.into() };
+    let big = "Peak memory is 100 MiB where at most 50.0 MiB is asked, 2.00 times as much.";
+    assert_eq!(standing("big"), out(big));
+    assert_eq!(standing("big · Q4_K_M").group().label(), "cannot tell");
+    let worse = standing("big · Q2_K");
+    assert!(worse.reason().is_some_and(|reason| reason.starts_with("Worse on t: −40.0 points")), "{worse:?}");
+    assert!(advice.fronts.is_empty(), "nothing qualifies, so nothing is on a front");
+    assert!(advice.summaries.iter().all(|s| s.qualifies == s.standing.qualifies()));
+}
+
+#[test]
 fn warnings_about_the_advised_and_the_reference_are_told_once() {
     let mut all = rows(&family(1000));
     for row in &mut all {

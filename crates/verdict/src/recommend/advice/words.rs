@@ -1,8 +1,9 @@
 //! The advice in words: the one place where its sentences are made, for report, screen and command line.
 
 use super::{Advice, AskedTask, Binding, Conclusion, Doubt, NoEvidence, Open, OpenTask, SetAside};
-use crate::recommend::compare::{Comparison, Scale, Shown, scale};
+use crate::recommend::compare::{Compared, Comparison, Scale, Shown, scale};
 use crate::recommend::constraint::{Check, Requirement, Status};
+use crate::recommend::standing::Standing;
 use crate::recommend::summary::VariantSummary;
 use crate::recommend::tie::TieGroup;
 use bantam_core::metric::Metric;
@@ -202,7 +203,38 @@ fn unmeetable(advice: &Advice) -> Vec<String> {
     by_nobody.map(|binding| format!("None of the {all} variants keeps {}.", name(&binding.requirement))).collect()
 }
 
-fn no_evidence(none: &NoEvidence) -> String {
+/// Where a checked variant stands, with the one reason: the worst of what is shown against it, else the first thing
+/// that is not shown, limits before verdicts.
+pub(super) fn standing(advice: &Advice, summary: &VariantSummary) -> Standing {
+    let of = |status: fn(&Status) -> bool| summary.unmet().filter(move |check| status(&check.status));
+    let short = |check: &&Check| check.short_by.unwrap_or(f64::INFINITY);
+    let broken = |status: &Status| *status == Status::Unmet;
+    let limit = of(broken).filter(|check| is_limit(check)).max_by(|a, b| short(a).total_cmp(&short(b)));
+    if let Some(check) = limit.or_else(|| of(broken).max_by(|a, b| short(a).total_cmp(&short(b)))) {
+        return Standing::Out { reason: reason(advice, summary, check) };
+    }
+    let mut unknown = of(|status| matches!(status, Status::Unknown { .. }));
+    match unknown.next() {
+        Some(check) => Standing::CannotTell { reason: reason(advice, summary, check) },
+        None => Standing::Qualifies,
+    }
+}
+
+/// "Worse on routing: −4.1 points (−6.0 to −2.3).", "Peak memory is 70 MiB where at most 64 MiB is asked, 9.4% over."
+fn reason(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
+    let Requirement::NotWorse(task) = &check.requirement else {
+        return format!("{}.", capital(&miss(advice, summary, check)));
+    };
+    match summary.comparisons.iter().find(|comparison| comparison.task == *task).map(|c| (&c.result, c.shown())) {
+        Some((Compared::Judged(judgement), Some(shown))) => {
+            format!("{} on {task}: {}.", capital(verdict_name(judgement.verdict)), difference(shown))
+        }
+        Some((Compared::Not { reason }, _)) => format!("Not compared on {task}: {reason}."),
+        _ => format!("Not compared on {task}."),
+    }
+}
+
+pub(super) fn no_evidence(none: &NoEvidence) -> String {
     match none {
         NoEvidence::NoResults => "Nothing has been measured; run the profile first.".into(),
         NoEvidence::NoScores => {
@@ -344,8 +376,8 @@ fn verdicts(comparisons: &[Comparison]) -> String {
 pub fn verdict(comparison: &Comparison) -> String {
     let (Some(judgement), Some(shown)) = (comparison.judgement(), comparison.shown()) else {
         let reason = match &comparison.result {
-            crate::recommend::compare::Compared::Not { reason } => reason.as_str(),
-            crate::recommend::compare::Compared::Judged(_) => "",
+            Compared::Not { reason } => reason.as_str(),
+            Compared::Judged(_) => "",
         };
         return format!("{}: not compared, {reason}", comparison.task);
     };
