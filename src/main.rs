@@ -6,7 +6,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("BANTAM_LOG"))
-        .with_writer(std::io::stderr)
+        .with_writer(bantam::show::out::Log::default)
         .log_internal_errors(false)
         .init();
     bantam::cli::main(bantam::cli::Args::parse())

@@ -3,7 +3,7 @@
 use super::Exit;
 use super::args::{Bundled, BundledCommand};
 use crate::show::Table;
-use crate::show::out::{self, say};
+use crate::show::out;
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::embedded;
 use bantam_bundled::{profiles, suites};
@@ -25,7 +25,7 @@ fn list(as_json: bool) -> Result<Exit> {
     let profiles: Vec<&str> = profiles::PROFILES.iter().map(|(name, _)| *name).collect();
     if as_json {
         let models: Vec<_> = models.iter().map(|(name, bytes)| json!({ "name": name, "bytes": bytes })).collect();
-        say!("{}", json!({ "models": models, "suites": suites, "profiles": profiles }))?;
+        out::json(&json!({ "models": models, "suites": suites, "profiles": profiles }))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("bundled").text("name").number("size");
@@ -41,16 +41,16 @@ fn list(as_json: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn export(model: &str, out: &Path) -> Result<Exit> {
+fn export(model: &str, folder: &Path) -> Result<Exit> {
     let Some(bundled) = embedded().iter().find(|m| m.name == model) else {
         let names: Vec<&str> = embedded().iter().map(|m| m.name).collect();
         bail!("'{model}' is not bundled; there are {}", names.join(", "));
     };
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for file in &bundled.files {
-        let path = out.join(file.name);
+        let path = folder.join(file.name);
         std::fs::write(&path, file.data).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    say!("{}", out.display())?;
+    out::path(folder)?;
     Ok(Exit::Done)
 }

@@ -59,7 +59,8 @@ fn print_flips(rows: &[Row]) -> Result<()> {
         if changed.is_empty() {
             continue;
         }
-        say!("\n{}: {} answers changed", reference.trial.ask.label(), changed.len())?;
+        say!()?;
+        say!("{}: {} answers changed", reference.trial.ask.label(), changed.len())?;
         for flip in changed.iter().take(SHOWN) {
             let text = |t: &Option<String>| t.as_deref().unwrap_or("–").replace('\n', "⏎");
             let (before, after) = (text(&flip.reference), text(&flip.candidate));

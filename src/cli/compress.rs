@@ -72,7 +72,7 @@ fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bo
             "seconds": seconds,
             "found": artifact.found,
         });
-        return say!("{line}");
+        return out::json(&line);
     }
     let how = if artifact.found { "was made before".to_owned() } else { format!("made in {seconds:.1} s") };
     say!("{}: {}, {:.2} bits a weight, {how}", file.display(), Bytes(artifact.bytes), plan.bits_per_weight())
@@ -85,7 +85,7 @@ fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
             .iter()
             .map(|t| json!({ "name": t.name, "type": t.kind.to_string(), "bytes": t.bytes() }))
             .collect();
-        say!("{}", json!({ "bytes": plan.bytes, "bits_per_weight": plan.bits_per_weight(), "tensors": tensors }))?;
+        out::json(&json!({ "bytes": plan.bytes, "bits_per_weight": plan.bits_per_weight(), "tensors": tensors }))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("tensor").text("type").number("size");

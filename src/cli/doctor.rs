@@ -3,7 +3,7 @@
 use super::Exit;
 use super::args::Doctor;
 use crate::run::engine;
-use crate::show::out::say;
+use crate::show::out::{self, say};
 use anyhow::{Context, Result};
 use bantam_host::doctor::doctor;
 
@@ -13,7 +13,7 @@ pub(super) fn run(args: Doctor) -> Result<Exit> {
     if args.json {
         let mut json = serde_json::to_value(&found).context("printing the examination")?;
         json["engine"] = serde_json::to_value(&engine).context("printing the examination")?;
-        say!("{}", serde_json::to_string_pretty(&json).context("printing the examination")?)?;
+        out::pretty_json(&json)?;
         return Ok(Exit::Done);
     }
     say!("Host")?;
@@ -21,7 +21,8 @@ pub(super) fn run(args: Doctor) -> Result<Exit> {
         say!("  {name:<18} {value}")?;
     }
     say!("  {:<18} {engine}", "engine")?;
-    say!("\nEnergy meters")?;
+    say!()?;
+    say!("Energy meters")?;
     for meter in &found.meters {
         say!("  ✓ {}: moves plausibly, {} under full load", meter.meter.name, meter.watts)?;
     }
@@ -37,7 +38,8 @@ pub(super) fn run(args: Doctor) -> Result<Exit> {
 }
 
 fn list<'a>(title: &str, lines: impl Iterator<Item = &'a str>, none: &str) -> Result<()> {
-    say!("\n{title}")?;
+    say!()?;
+    say!("{title}")?;
     let mut lines = lines.peekable();
     if lines.peek().is_none() {
         say!("  {none}")?;

@@ -8,6 +8,7 @@ use crate::show::Table;
 use crate::show::out;
 use anyhow::{Context, Result};
 use bantam_core::record::{Ask, Reading, Row};
+use bantam_core::text;
 use bantam_verdict::recommend::score::TaskScore;
 use serde_json::json;
 use std::io::{self, Write};
@@ -61,7 +62,7 @@ fn print_items(rows: &[Row]) -> Result<()> {
         let Ask::Task(task) = &row.trial.ask else { continue };
         for item in &row.outcome.items {
             let line = json!({ "variant": row.trial.variant.label(), "task": task.task, "item": item });
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", text::json(&line.to_string()))?;
         }
     }
     out.flush()?;

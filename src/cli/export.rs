@@ -4,7 +4,7 @@ use super::args::{Export, ExportDtype, ExportFormat};
 use super::live::LiveLine;
 use super::{Exit, stop};
 use crate::library::models;
-use crate::show::out::{note, say};
+use crate::show::out::{self, note, say};
 use anyhow::Result;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::{self, Dtype, From};
@@ -48,7 +48,7 @@ pub(super) fn run(args: Export) -> Result<Exit> {
     }
     let exported = exported?;
     if args.json {
-        say!("{}", json!({"path": exported.path, "bytes": exported.bytes, "notes": exported.notes}))?;
+        out::json(&json!({"path": exported.path, "bytes": exported.bytes, "notes": exported.notes}))?;
         return Ok(Exit::Done);
     }
     say!("{}: {}", exported.path.display(), Bytes(exported.bytes))?;

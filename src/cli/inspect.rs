@@ -3,7 +3,7 @@
 use super::Exit;
 use super::args::Inspect;
 use crate::library::models;
-use crate::show::out::say;
+use crate::show::out::{self, say};
 use anyhow::Result;
 use bantam_core::unit::Bytes;
 use bantam_model::encoder::{self, Problem};
@@ -27,7 +27,7 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
         if let Some(adapter) = &adapter {
             json["adapter"] = adapter_json(adapter);
         }
-        say!("{json}")?;
+        out::json(&json)?;
         return Ok(exit(&facts));
     }
     for (name, value) in lines.into_iter().chain(adapter.as_ref().map(adapter_line)) {

@@ -2,6 +2,7 @@
 //! stays is printed between them as plain lines, which is all that a log or a pipe gets.
 
 use crate::show::out::note;
+use bantam_core::text;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Pictures a second, at most: few beside a measurement.
@@ -23,7 +24,7 @@ impl LiveLine {
     /// Says how far the work is; the words are not made where nobody would see them.
     pub(super) fn show(&self, words: impl FnOnce() -> String) {
         if !self.0.is_hidden() {
-            self.0.set_message(words());
+            self.0.set_message(text::plain(&words()).into_owned());
         }
     }
 
@@ -57,7 +58,7 @@ impl LiveBars {
 
     /// Adds a bar above the one for all.
     pub(super) fn add(&self, name: String, length: u64) -> ProgressBar {
-        self.all.insert_before(&self.whole, bar(length, name))
+        self.all.insert_before(&self.whole, bar(length, text::plain(&name).into_owned()))
     }
 
     pub(super) fn remove(&self, bar: &ProgressBar) {
@@ -69,7 +70,7 @@ impl LiveBars {
     pub(super) fn show(&self, at: u64, length: u64, words: String) {
         self.whole.set_length(length);
         self.whole.set_position(at);
-        self.whole.set_message(words);
+        self.whole.set_message(text::plain(&words).into_owned());
     }
 
     /// Prints a line that stays, above the bars.

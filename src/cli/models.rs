@@ -25,7 +25,7 @@ pub(super) fn run(args: Models) -> Result<Exit> {
 fn show(args: &Models) -> Result<Exit> {
     let entries = inventory::take(&Cache::here(), &Home::find()?, &args.folders)?;
     if args.json {
-        say!("{}", Value::from(entries.iter().map(entry_json).collect::<Vec<_>>()))?;
+        out::json(&entries.iter().map(entry_json).collect())?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("model").text("from").number("size").text("last read").text("revision");

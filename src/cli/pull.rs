@@ -6,9 +6,10 @@ use super::live::LiveBars;
 use super::{Exit, stop};
 use crate::run::fetch::{Fetching, Missing};
 use crate::show::ending;
-use crate::show::out::{note, say};
+use crate::show::out::{self, note};
 use anyhow::Result;
 use bantam_core::sync::lock;
+use bantam_core::text;
 use bantam_core::unit::{Bytes, Seconds};
 use bantam_hub::{Hub, Name, Progress, PullProgress, Pulled, Settings, Want};
 use indicatif::ProgressBar;
@@ -35,7 +36,7 @@ pub(super) fn run(args: Pull) -> Result<Exit> {
         say(Fetching::Done(&pulled));
         Ok(pulled)
     })?;
-    say!("{}", place(&pulled).display())?;
+    out::path(place(&pulled))?;
     Ok(Exit::Done)
 }
 
@@ -141,7 +142,7 @@ impl Painter {
             let share = file.there as f64 * 100.0 / file.size.max(1) as f64;
             bar.set_position(file.there);
             bar.set_message(match waiting {
-                Some(why) => format!("waiting: {why}"),
+                Some(why) => text::plain(&format!("waiting: {why}")).into_owned(),
                 None => format!("{share:>4.0}%  {} of {}", Bytes(file.there), Bytes(file.size)),
             });
         }

@@ -3,7 +3,7 @@
 use super::Exit;
 use super::args::Report;
 use crate::run::{self, Workplace};
-use crate::show::out::say;
+use crate::show::out;
 use anyhow::Result;
 use bantam_verdict::report;
 
@@ -11,7 +11,7 @@ pub(super) fn run(args: Report) -> Result<Exit> {
     let workplace = Workplace::open()?;
     let done = run::stored(&args.run, &workplace)?;
     for file in report::write(&report::page(&done.run, &done.rows, &done.advice), &args.out)? {
-        say!("{}", file.display())?;
+        out::path(&file)?;
     }
     Ok(Exit::Done)
 }

@@ -5,9 +5,10 @@ use super::progress::Printer;
 use super::pull::painted;
 use super::{Exit, stop};
 use crate::run::{self, Done, Workplace, fetch};
-use crate::show::out::{self, note};
+use crate::show::out::{self, note, say};
 use anyhow::{Context, Result};
 use bantam_core::profile::Profile;
+use bantam_core::text;
 use bantam_hub::Settings;
 use bantam_verdict::recommend::advice::words::words;
 use bantam_verdict::recommend::advice::{Advice, Conclusion};
@@ -53,25 +54,31 @@ pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
 
 pub(super) fn print_json(done: &Done) -> Result<()> {
     let page = report::page(&done.run, &done.rows, &done.advice);
-    report::print_json(&page, &mut out::stdout()).context("printing the results")
+    let mut json = Vec::new();
+    report::print_json(&page, &mut json).context("printing the results")?;
+    let text = String::from_utf8_lossy(&json);
+    out::stdout().write_all(text::json(&text).as_bytes()).context("printing the results")
 }
 
 /// The advice and what it rests on, on stdout.
 fn print_advice(advice: &Advice, out: Option<&Path>) -> Result<()> {
     let words = words(advice);
-    let mut stdout = out::stdout();
-    writeln!(stdout, "\n{}\n", words.title)?;
+    say!()?;
+    say!("{}", words.title)?;
+    say!()?;
     for line in &words.lines {
-        writeln!(stdout, "{line}")?;
+        say!("{line}")?;
     }
     for evidence in words.evidence.iter().filter(|e| !e.lines.is_empty() && e.lines.len() <= 12) {
-        writeln!(stdout, "\n{}", evidence.title)?;
+        say!()?;
+        say!("{}", evidence.title)?;
         for line in &evidence.lines {
-            writeln!(stdout, "  {line}")?;
+            say!("  {line}")?;
         }
     }
     if out.is_none() {
-        writeln!(stdout, "\n`--out DIR` writes the whole report with all comparisons and charts.")?;
+        say!()?;
+        say!("`--out DIR` writes the whole report with all comparisons and charts.")?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) fn run(args: Search) -> Result<Exit> {
         let name = Name::parse(&words)?;
         let info = fit::estimate(hub.model_info(&name)?, args.context);
         match args.json {
-            true => say!("{}", info_json(&info))?,
+            true => out::json(&info_json(&info))?,
             false => print_info(&info, &hub)?,
         }
         return Ok(Exit::Done);
@@ -30,7 +30,7 @@ pub(super) fn run(args: Search) -> Result<Exit> {
     let mut found = hub.search(&query)?.hits;
     found.truncate(query.limit);
     if args.json {
-        say!("{}", Value::from(found.iter().map(hit_json).collect::<Vec<_>>()))?;
+        out::json(&found.iter().map(hit_json).collect())?;
         return Ok(Exit::Done);
     }
     if found.is_empty() {

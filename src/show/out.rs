@@ -2,12 +2,17 @@
 //!
 //! What a command was asked for goes to stdout by [`say!`] or [`stdout`]: a reader that has seen enough (`| head`) is no
 //! fault, a full disk is an error of the command. What is said on the way goes to stderr by [`note!`]: where that cannot
-//! be written there is nobody to tell, and the work goes on.
+//! be written there is nobody to tell, and the work goes on. A line is one line, and what it says of others' names and
+//! texts steers no terminal: all of it passes [`bantam_core::text`].
 
+use bantam_core::text;
+use serde_json::Value;
 use std::fmt::Arguments;
-use std::io::{self, ErrorKind, StdoutLock, Write};
+use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-/// Prints a line on stdout: `say!("{} files", n)?`.
+/// Prints a line on stdout: `say!("{} files", n)?`; what is in it breaks no line.
 macro_rules! say {
     () => { $crate::show::out::line(format_args!("")) };
     ($($words:tt)*) => { $crate::show::out::line(format_args!($($words)*)) };
@@ -43,12 +48,56 @@ impl Write for Stdout {
 /// # Errors
 /// Where stdout cannot be written for another reason than that it is closed.
 pub fn line(words: Arguments) -> io::Result<()> {
-    writeln!(stdout(), "{words}")
+    writeln!(stdout(), "{}", text::plain(&words.to_string()))
+}
+
+/// Prints JSON on stdout, on a line of its own: as `value` writes itself, in letters that can be shown.
+///
+/// # Errors
+/// As [`line`].
+pub fn json(value: &Value) -> io::Result<()> {
+    writeln!(stdout(), "{}", text::json(&value.to_string()))
+}
+
+/// Prints JSON on stdout for eyes, too, over several lines.
+///
+/// # Errors
+/// As [`line`].
+pub fn pretty_json(value: &Value) -> io::Result<()> {
+    writeln!(stdout(), "{}", text::json(&format!("{value:#}")))
+}
+
+/// Prints a path on stdout: to the byte where a program reads it, fit for eyes on a terminal.
+///
+/// # Errors
+/// As [`line`].
+pub fn path(path: &Path) -> io::Result<()> {
+    if io::stdout().is_terminal() {
+        return line(format_args!("{}", path.display()));
+    }
+    let mut out = stdout();
+    out.write_all(path.as_os_str().as_bytes())?;
+    out.write_all(b"\n")
 }
 
 /// Prints a line on stderr, if it can be printed; [`note!`] words it.
 pub fn remark(words: Arguments) {
-    let _ = writeln!(io::stderr().lock(), "{words}");
+    let _ = writeln!(io::stderr().lock(), "{}", text::plain(&words.to_string()));
+}
+
+/// Stderr for a log: what cannot be written is lost, and its lines are fit to be shown.
+#[derive(Debug, Default)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(text::lines(&String::from_utf8_lossy(bytes)).as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Asks on stderr, on a line that stays open for the answer.
@@ -57,7 +106,7 @@ pub fn remark(words: Arguments) {
 /// Where stderr cannot be written: a question that nobody sees must not be waited for.
 pub fn ask(question: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
-    write!(stderr, "{question} ")?;
+    write!(stderr, "{} ", text::plain(question))?;
     stderr.flush()
 }
 

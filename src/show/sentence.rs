@@ -1,15 +1,18 @@
 //! Errors as sentences.
 
-/// Says an error with its causes in one line; a cause that its effect already tells is not told again.
+use bantam_core::text;
+
+/// Says an error with its causes in one line, fit to be shown; a cause that its effect already tells is not told again.
 pub fn sentence(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |told, cause| {
+    let told = error.chain().fold(String::new(), |told, cause| {
         let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         match told.as_str() {
             "" => cause,
             told if told.contains(&cause) => told.to_owned(),
             told => format!("{told}: {cause}"),
         }
-    })
+    });
+    text::plain(&told).into_owned()
 }
 
 #[cfg(test)]
@@ -21,5 +24,11 @@ mod tests {
     fn an_error_is_one_sentence_without_repetition() {
         let error = anyhow!("no such file").context("p.toml: cannot be read: no such file").context("reading\nit");
         assert_eq!(sentence(&error), "reading it: p.toml: cannot be read: no such file");
+    }
+
+    #[test]
+    fn a_name_within_an_error_steers_no_terminal() {
+        let error = anyhow!("'a\u{1b}]0;x\u{7}b\u{202e}' is no model").context("two\r\nlines");
+        assert_eq!(sentence(&error), "two lines: 'a�]0;x�b�' is no model");
     }
 }

@@ -1,5 +1,6 @@
-//! Tables on a plain terminal: columns as wide as their widest cell, numbers to the right.
+//! Tables on a plain terminal: columns as wide as their widest cell, numbers to the right, each cell fit to be shown.
 
+use bantam_core::text;
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
@@ -31,7 +32,7 @@ impl Table {
     /// Adds a row, a cell for every column.
     pub fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.heads.len(), "a cell for every column");
-        self.rows.push(cells);
+        self.rows.push(cells.into_iter().map(|cell| text::plain(&cell).into_owned()).collect());
     }
 
     /// Prints the heads and all rows.
@@ -68,6 +69,15 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_is_one_line_and_steers_no_terminal() {
+        let mut table = Table::new().text("model").text("licence");
+        table.row(vec!["acme/a\nb".into(), "mit\u{1b}]0;x\u{7}".into()]);
+        let mut out = Vec::new();
+        table.print(&mut out).expect("memory takes it");
+        assert_eq!(String::from_utf8(out).expect("text"), "model     licence\nacme/a�b  mit�]0;x�\n");
+    }
 
     #[test]
     fn numbers_stand_to_the_right_and_wide_signs_count() {

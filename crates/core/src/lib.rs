@@ -1,6 +1,7 @@
 //! What everything else in bantam rests on: units (`unit`) and metrics (`metric`), the records of what was asked and
 //! what came out (`record`), what is said and asked meanwhile (`event`, `cancel`), what the numbers allow one to say
-//! (`stats`), what a user wants of a run (`profile`), and files and locks (`disk`, `sync`).
+//! (`stats`), what a user wants of a run (`profile`), files and locks (`disk`, `sync`), and foreign text that is to be
+//! shown (`text`).
 //!
 //! Plain data and plain functions; nothing here knows a model, a format of weights, a database or a screen.
 
@@ -14,4 +15,5 @@ pub mod profile;
 pub mod record;
 pub mod stats;
 pub mod sync;
+pub mod text;
 pub mod unit;
