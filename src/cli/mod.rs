@@ -24,10 +24,12 @@ mod workbench;
 
 pub use args::Args;
 
+use crate::library::home::Home;
 use crate::show::out::note;
 use crate::show::sentence;
 use anyhow::Result;
 use args::Command;
+use bantam_core::digest;
 use bantam_hub as hub;
 use std::process::ExitCode;
 
@@ -61,6 +63,9 @@ impl Exit {
 
 /// Does one command; an error becomes one sentence on stderr and exit code 2.
 pub fn main(args: Args) -> ExitCode {
+    if let Ok(home) = Home::find() {
+        digest::keep_in(home.digests());
+    }
     if matches!(args.command, Some(Command::Worker)) {
         return worker();
     }

@@ -53,6 +53,11 @@ impl Home {
         self.cache.join("artifacts")
     }
 
+    /// What files hash to, as far as they were read.
+    pub fn digests(&self) -> PathBuf {
+        self.cache.join("digests")
+    }
+
     /// What the workers said on stderr.
     pub fn logs(&self) -> PathBuf {
         self.cache.join("logs")
