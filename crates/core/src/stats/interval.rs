@@ -37,6 +37,11 @@ impl Level {
         0.5 * (1.0 - self.0)
     }
 
+    /// Gives the share left out altogether: 0.05 at 95%. The size of a claim of one side alone.
+    pub fn alpha(self) -> f64 {
+        1.0 - self.0
+    }
+
     /// Gives how many standard errors the interval reaches to each side: 1.96 at 95%.
     pub fn z(self) -> f64 {
         -normal_quantile(self.tail())

@@ -16,6 +16,7 @@ pub mod agreement;
 pub mod bootstrap;
 pub mod correlation;
 pub mod distribution;
+pub mod fraction;
 pub mod interval;
 pub mod multiple;
 pub mod noninferior;

@@ -11,9 +11,14 @@
 //!                          ┊ ├─not worse─┤
 //!                          ┊         ┊ ├─better─┤
 //! ```
+//!
+//! "Not worse" is a claim of one side, and what an advice may be wrong about: its error is what the level leaves out, 5%
+//! at 95%. "Better" and "worse" are told as from an interval, at half of that each.
 
+use super::fraction::Fractions;
 use super::power::{self, More};
-use super::{Bootstrap, Interval, Level, Method, Pairs, StatsError, Table, multiple, tango};
+use super::tango::{self, Counts};
+use super::{Bootstrap, Interval, Level, Pairs, StatsError, Table, multiple};
 use serde::{Deserialize, Serialize};
 
 /// What a comparison of a candidate with a reference shows.
@@ -50,15 +55,15 @@ pub struct Judgement {
     pub margin: f64,
     /// How many items both answered.
     pub items: usize,
-    /// One-sided p-values of the three claims, raised by [`holm`] where several candidates were judged.
+    /// One-sided p-values of the three claims, raised by [`judge_family`] where several candidates were judged.
     pub p: OneSided,
     /// Two-sided p-value that the two differ at all: exact McNemar for right and wrong, paired permutation for other
     /// scores.
     pub p_differs: f64,
-    /// How many more items would show on which side of the margin the candidate lies, if the truth is as seen: worth
-    /// telling where the verdict is inconclusive, and then [`Judgement::more_to_settle`] has it.
+    /// How many more items would show on which side of the margin the candidate lies: worth telling where the verdict
+    /// is inconclusive, and then [`Judgement::more_to_settle`] has it.
     pub to_settle: More,
-    /// How many more items would show which of the two is better, if the truth is as seen.
+    /// How many more items would show which of the two is better.
     pub to_tell_apart: More,
 }
 
@@ -77,6 +82,11 @@ impl Judgement {
     pub fn differs(&self) -> bool {
         self.p_differs <= 2.0 * self.interval.level.tail()
     }
+
+    /// Tells whether the difference seen is beyond the margin already: more items would rather show that it is worse.
+    pub fn leans_worse(&self) -> bool {
+        self.difference <= -self.margin
+    }
 }
 
 /// One-sided p-values of three claims: how easily the items would look like this were the claim false.
@@ -91,13 +101,13 @@ pub struct OneSided {
 }
 
 impl OneSided {
-    /// At `tail`, half of what the interval leaves out, this agrees with where the interval lies.
-    fn verdict(&self, tail: f64) -> Verdict {
-        if self.better <= tail {
+    fn verdict(&self, level: Level) -> Verdict {
+        let good_enough = self.not_worse <= level.alpha();
+        if good_enough && self.better <= level.tail() {
             Verdict::Better
-        } else if self.not_worse <= tail {
+        } else if good_enough {
             Verdict::NotWorse
-        } else if self.worse <= tail {
+        } else if self.worse <= level.tail() {
             Verdict::Worse
         } else {
             Verdict::Inconclusive
@@ -105,17 +115,26 @@ impl OneSided {
     }
 }
 
-/// Judges scores on the same items, larger is better: Tango's score method where items are only right or wrong, the
-/// bootstrap otherwise.
+/// Judges scores on the same items, larger is better, by Tango's score test: of counts where items are only right or
+/// wrong, of [`Fractions`] where scores lie between ends or few items differ, of the mean's own spread where scores have
+/// no ends and most items differ, so that they show it.
 ///
 /// # Errors
 /// `Margin` when it is negative or no number; `TooFew` below [`FEWEST_CLUSTERS`] independent items where scores are not
 /// just right or wrong; `NoSpread` when all scores are the same number and that is neither 0 nor 1.
 pub fn judge(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
     check_margin(margin)?;
-    match pairs.table() {
-        Some(table) => Ok(judge_table(&table, margin, bootstrap.level)),
-        None => judge_scores(pairs, margin, bootstrap),
+    if let Some(table) = pairs.table() {
+        return Ok(judge_table(&table, margin, bootstrap.level));
+    }
+    let clusters = pairs.clusters().count();
+    if clusters < FEWEST_CLUSTERS {
+        return Err(StatsError::TooFew { have: clusters, need: FEWEST_CLUSTERS });
+    }
+    match pairs.has_ends() {
+        true => judge_fractions(pairs, 1.0, margin, bootstrap),
+        false if shows_its_spread(pairs) => judge_spread(pairs, margin, bootstrap),
+        false => judge_fractions(pairs, pairs.span(), margin, bootstrap),
     }
 }
 
@@ -136,37 +155,41 @@ fn check_margin(margin: f64) -> Result<(), StatsError> {
 }
 
 fn judge_table(table: &Table, margin: f64, level: Level) -> Judgement {
-    let limit = -margin.min(1.0); // shares cannot differ by more
+    let counts = Counts::from(table);
     let seen = Seen {
         difference: table.difference(),
-        interval: tango::interval(table, level),
+        interval: tango::interval(counts, level),
         margin,
         items: table.items() as usize,
-        p: OneSided {
-            better: tango::p_above(table, 0.0),
-            not_worse: tango::p_above(table, limit),
-            worse: tango::p_below(table, limit),
-        },
+        p: claims(counts, margin),
         p_differs: table.mcnemar(),
     };
-    seen.judged(|from| power::more_items(table, from, level))
+    seen.judged(|from, tail| power::more_items(counts, from, tail))
 }
 
-/// The fewest clusters that scores other than right and wrong are judged on: below, a bootstrap knows too little of how
-/// they vary.
-pub const FEWEST_CLUSTERS: usize = 10;
-/// The fewest clusters that must differ: below, the bootstrap has hardly met the differences it is to draw from.
-const FEWEST_DIFFERING: u64 = 10;
+/// The p-values of the three claims; shares cannot differ by more than one.
+fn claims(counts: Counts, margin: f64) -> OneSided {
+    let limit = -margin.min(1.0);
+    OneSided {
+        better: tango::p_above(counts, 0.0),
+        not_worse: tango::p_above(counts, limit),
+        worse: tango::p_below(counts, limit),
+    }
+}
 
-fn judge_scores(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
-    let clusters = pairs.clusters().count();
-    if clusters < FEWEST_CLUSTERS {
-        return Err(StatsError::TooFew { have: clusters, need: FEWEST_CLUSTERS });
-    }
-    let by_cluster = count_differences(pairs);
-    if by_cluster.flips() < FEWEST_DIFFERING {
-        return judge_rare_differences(pairs, &by_cluster, margin, bootstrap);
-    }
+/// The fewest clusters that scores other than right and wrong are judged on: below, too little is known of how they
+/// vary.
+pub const FEWEST_CLUSTERS: usize = 10;
+
+/// Whether enough was seen of how far scores without ends may differ: at least half of the items do, and none weighs so
+/// much that there are in effect fewer than [`FEWEST_CLUSTERS`].
+fn shows_its_spread(pairs: &Pairs) -> bool {
+    let differences: Vec<f64> = pairs.differences().collect();
+    let differing = pairs.clusters().iter().filter(|items| items.iter().any(|&i| differences[i] != 0.0)).count();
+    2 * differing >= pairs.clusters().count() && pairs.effective_items() >= FEWEST_CLUSTERS as f64
+}
+
+fn judge_spread(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
     let replicates = pairs.bootstrap(bootstrap)?;
     let error = replicates.standard_error();
     let seen = Seen {
@@ -181,57 +204,25 @@ fn judge_scores(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Jud
         },
         p_differs: pairs.p_differs(bootstrap.seed),
     };
-    Ok(seen.judged(|from| power::more_scored_items(pairs.items(), pairs.difference() - from, error, bootstrap.level)))
+    Ok(seen.judged(|from, tail| power::more_scored_items(pairs.items(), pairs.difference() - from, error, tail)))
 }
 
-/// Two variants that score almost every item alike: a bootstrap would draw the same few differences and be far too sure
-/// (with none it would be certain). Each difference is taken as large as scores can differ, and clusters as single
-/// items, so that Tango's interval for rare flips holds for it too.
-fn judge_rare_differences(
-    pairs: &Pairs,
-    by_cluster: &Table,
-    margin: f64,
-    bootstrap: &Bootstrap,
-) -> Result<Judgement, StatsError> {
-    let span = if pairs.are_right_or_wrong() { 1.0 } else { pairs.span() };
-    if span <= 0.0 {
-        return Err(StatsError::NoSpread);
-    }
-    let coarse = judge_table(by_cluster, margin / span, bootstrap.level);
-    let scaled = Interval {
-        low: coarse.interval.low * span,
-        high: coarse.interval.high * span,
-        level: bootstrap.level,
-        method: Method::Tango,
-    };
+/// Scores as parts gained and lost of the `span` that an item can differ by.
+fn judge_fractions(pairs: &Pairs, span: f64, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
+    let Fractions { counts, step } = Fractions::of(pairs, span).ok_or(StatsError::NoSpread)?;
+    let shares = tango::interval(counts, bootstrap.level);
     let difference = pairs.difference();
+    let interval = Interval { low: shares.low * step, high: shares.high * step, ..shares };
     let seen = Seen {
         difference,
-        interval: scaled.holding(difference),
+        interval: interval.holding(difference),
         margin,
         items: pairs.items(),
-        p: coarse.p,
+        p: claims(counts, margin / step),
         p_differs: pairs.p_differs(bootstrap.seed),
     };
-    let items_per_cluster = pairs.items() as f64 / by_cluster.items() as f64;
-    Ok(seen.judged(|from| power::more_items(by_cluster, from / span, bootstrap.level).times(items_per_cluster)))
-}
-
-/// Counts the clusters by whether the candidate scored higher (gained) or lower (lost) in them.
-fn count_differences(pairs: &Pairs) -> Table {
-    let differences: Vec<f64> = pairs.differences().collect();
-    let mut table = Table::default();
-    for items in pairs.clusters().iter() {
-        let sum: f64 = items.iter().map(|&i| differences[i]).sum();
-        *if sum > 0.0 {
-            &mut table.gained
-        } else if sum < 0.0 {
-            &mut table.lost
-        } else {
-            &mut table.both
-        } += 1;
-    }
-    table
+    let items_each = pairs.items() as f64 / pairs.effective_items();
+    Ok(seen.judged(|from, tail| power::more_items(counts, from / step, tail).times(items_each)))
 }
 
 /// What was seen, before anything is said about it.
@@ -245,41 +236,84 @@ struct Seen {
 }
 
 impl Seen {
-    /// `more(from)` is how many more items would show on which side of `from` the difference lies.
-    fn judged(self, more: impl Fn(f64) -> More) -> Judgement {
+    /// `more(from, tail)` is how many more items would show at `tail` on which side of `from` the difference lies.
+    fn judged(self, more: impl Fn(f64, f64) -> More) -> Judgement {
         let Seen { difference, interval, margin, items, p, p_differs } = self;
+        let level = interval.level;
+        let to_settle = more(-margin, if difference > -margin { level.alpha() } else { level.tail() });
+        let to_tell_apart = more(0.0, level.tail());
         Judgement {
-            verdict: p.verdict(interval.level.tail()),
+            verdict: p.verdict(level),
             difference,
             interval,
             margin,
             items,
             p,
             p_differs,
-            to_settle: more(-margin),
-            to_tell_apart: more(0.0),
+            to_settle,
+            to_tell_apart,
         }
     }
 }
 
-/// Judges several candidates at once: p-values are raised by Holm's method, claim by claim, and verdicts drawn again,
-/// so that the chance of even one false "not worse" among them stays what one test promised; the numbers of items that
-/// would settle more grow with it. Intervals stay as they were, each for itself.
-pub fn holm(judgements: &mut [Judgement]) {
-    adjust(judgements, |j| &mut j.p.better);
-    adjust(judgements, |j| &mut j.p.not_worse);
-    adjust(judgements, |j| &mut j.p.worse);
-    adjust(judgements, |j| &mut j.p_differs);
-    let tests = judgements.len();
-    for judgement in judgements {
+/// One candidate among several: its judgements, one a task.
+pub struct Candidate<'a> {
+    /// Its judgements on the tasks that decide.
+    pub judgements: Vec<&'a mut Judgement>,
+    /// Whether it could be chosen at all: one that breaks a limit, costs more than the reference or was not judged on
+    /// every task could not, so that nothing is claimed of it that an advice could be wrong about.
+    pub in_question: bool,
+}
+
+/// Judges several candidates at once, so that the chance of even one false "not worse" among those in question stays
+/// what one test promised.
+///
+/// A candidate has to pass all of its tasks, so its p-value is the largest of them, with nothing raised over tasks
+/// (intersection-union: Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982). These p-values are
+/// raised over candidates by Holm's method, and with each the tasks it comes from. Whoever is not in question is held
+/// against the strictest line. "Better", "worse" and "differs" are raised over all comparisons, claim by claim; numbers
+/// of items grow with what is asked. Intervals stay as they were, each for itself.
+pub fn judge_family(candidates: &mut [Candidate]) {
+    let factors = factors(candidates);
+    for (candidate, factor) in candidates.iter_mut().zip(factors) {
+        for judgement in &mut candidate.judgements {
+            judgement.p.not_worse = (judgement.p.not_worse * factor as f64).min(1.0);
+            judgement.to_settle = judgement.to_settle.among(factor, judgement.items, judgement.interval.level.alpha());
+        }
+    }
+    let mut all: Vec<&mut Judgement> =
+        candidates.iter_mut().flat_map(|c| c.judgements.iter_mut().map(|j| &mut **j)).collect();
+    raise(&mut all, |j| &mut j.p.better);
+    raise(&mut all, |j| &mut j.p.worse);
+    raise(&mut all, |j| &mut j.p_differs);
+    let tests = all.len();
+    for judgement in all {
         let level = judgement.interval.level;
-        judgement.verdict = judgement.p.verdict(level.tail());
-        judgement.to_settle = judgement.to_settle.among(tests, judgement.items, level);
-        judgement.to_tell_apart = judgement.to_tell_apart.among(tests, judgement.items, level);
+        judgement.verdict = judgement.p.verdict(level);
+        judgement.to_tell_apart = judgement.to_tell_apart.among(tests, judgement.items, level.tail());
     }
 }
 
-fn adjust(judgements: &mut [Judgement], p: impl Fn(&mut Judgement) -> &mut f64) {
+/// By how much each candidate's p-values are raised: by the number still in question at its turn; from the first that
+/// fails on nobody passes, and the number stays.
+fn factors(candidates: &[Candidate]) -> Vec<usize> {
+    let largest = |candidate: &Candidate| candidate.judgements.iter().map(|j| j.p.not_worse).fold(0.0, f64::max);
+    let mut turn: Vec<usize> =
+        (0..candidates.len()).filter(|&i| candidates[i].in_question && !candidates[i].judgements.is_empty()).collect();
+    turn.sort_by(|&a, &b| largest(&candidates[a]).total_cmp(&largest(&candidates[b])));
+    let mut factors = vec![candidates.len(); candidates.len()];
+    let mut standing = turn.len();
+    let mut failed = false;
+    for i in turn {
+        factors[i] = standing;
+        let level = candidates[i].judgements[0].interval.level;
+        failed = failed || largest(&candidates[i]) * standing as f64 > level.alpha();
+        standing -= usize::from(!failed);
+    }
+    factors
+}
+
+fn raise(judgements: &mut [&mut Judgement], p: impl Fn(&mut Judgement) -> &mut f64) {
     let raw: Vec<f64> = judgements.iter_mut().map(|j| *p(j)).collect();
     for (judgement, adjusted) in judgements.iter_mut().zip(multiple::holm(&raw)) {
         *p(judgement) = adjusted;
@@ -289,6 +323,7 @@ fn adjust(judgements: &mut [Judgement], p: impl Fn(&mut Judgement) -> &mut f64) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::Method;
 
     fn judged(both: u64, gained: u64, lost: u64, neither: u64, margin: f64) -> Judgement {
         judge_counts(&Table { both, gained, lost, neither }, margin, Level::P95).unwrap()
@@ -321,7 +356,8 @@ mod tests {
     fn agreeing_on_few_items_shows_nothing_yet() {
         let judgement = judged(40, 0, 0, 10, 0.02);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
-        assert!(matches!(judgement.more_to_settle(), Some(More::Items(n)) if n > 100), "{judgement:?}");
+        let more = judgement.more_to_settle().and_then(More::about);
+        assert!(more.is_some_and(|items| items > 20), "{judgement:?}");
     }
 
     #[test]
@@ -329,9 +365,10 @@ mod tests {
         for (gained, lost) in [(0, 0), (3, 3), (10, 4), (4, 10), (25, 2), (2, 25), (1, 60)] {
             for margin in [0.0, 0.01, 0.05, 0.2] {
                 let j = judged(200, gained, lost, 40, margin);
+                let counts = Counts::from(&Table { both: 200, gained, lost, neither: 40 });
                 let expected = if j.interval.low > 0.0 {
                     Verdict::Better
-                } else if j.interval.low > -margin {
+                } else if tango::interval(counts, Level::P90).low > -margin {
                     Verdict::NotWorse
                 } else if j.interval.high < -margin {
                     Verdict::Worse
@@ -361,7 +398,7 @@ mod tests {
         scores[5] -= 0.5;
         let judgement = judge(&Pairs::new(reference, scores).unwrap(), 0.02, &Bootstrap::new(1)).unwrap();
         assert_eq!((judgement.verdict, judgement.interval.method), (Verdict::Inconclusive, Method::Tango));
-        assert!(judgement.interval.contains(judgement.difference) && judgement.interval.half_width() > 0.03);
+        assert!(judgement.interval.contains(judgement.difference) && judgement.interval.half_width() > 0.02);
     }
 
     #[test]
@@ -383,26 +420,97 @@ mod tests {
         let boot = Bootstrap::new(1);
         let five = Pairs::new(vec![0.3; 5], vec![0.4; 5]).unwrap();
         assert_eq!(judge(&five, 0.1, &boot), Err(StatsError::TooFew { have: 5, need: 10 }));
-        let flat = Pairs::new(vec![0.3; 50], vec![0.3; 50]).unwrap();
+        let flat = Pairs::new(vec![-3.0; 50], vec![-3.0; 50]).unwrap();
         assert_eq!(judge(&flat, 0.1, &boot), Err(StatsError::NoSpread));
         assert_eq!(judge(&flat, -0.1, &boot), Err(StatsError::Margin(-0.1)));
         assert_eq!(judge_counts(&Table::default(), 0.1, Level::P95), Err(StatsError::Empty));
     }
 
+    /// Judges candidates, each with its tasks, as one family.
+    fn family(candidates: &[Vec<Judgement>]) -> Vec<Vec<Judgement>> {
+        let mut all = candidates.to_vec();
+        let mut family: Vec<Candidate> = all
+            .iter_mut()
+            .map(|tasks| Candidate { judgements: tasks.iter_mut().collect(), in_question: true })
+            .collect();
+        judge_family(&mut family);
+        all
+    }
+
     #[test]
     fn many_candidates_are_judged_more_strictly() {
-        let mut many = vec![judged(470, 10, 12, 8, 0.03); 1];
-        let alone = many[0];
+        let alone = judged(470, 10, 12, 8, 0.025);
         assert_eq!(alone.verdict, Verdict::NotWorse);
-        many.extend([judged(400, 40, 42, 18, 0.03); 5]);
-        holm(&mut many);
-        assert!(many[0].p.not_worse >= alone.p.not_worse && many[0].p_differs >= alone.p_differs);
-        assert_eq!(many[0].interval, alone.interval);
-        assert_eq!(many[0].verdict, Verdict::Inconclusive, "{:?} alone {:?}", many[0].p, alone.p);
-        let (More::Items(together), More::Items(one)) = (many[0].to_settle, alone.to_settle) else {
-            panic!("{many:?}")
+        let mut many = vec![vec![alone]];
+        many.extend(vec![vec![judged(400, 40, 42, 18, 0.03)]; 5]);
+        let together = family(&many)[0][0];
+        assert!(together.p.not_worse >= alone.p.not_worse && together.p_differs >= alone.p_differs);
+        assert_eq!((together.interval, together.verdict), (alone.interval, Verdict::Inconclusive), "{together:?}");
+        let (Some(many), Some(one)) = (together.to_settle.about(), alone.to_settle.about()) else {
+            panic!("{together:?}")
         };
-        assert!(together > one, "{together} against {one}");
+        assert!(many > one, "{many} against {one}");
+    }
+
+    #[test]
+    fn a_candidate_is_as_good_as_its_worst_task_and_more_tasks_cost_nothing() {
+        let (strong, weak) = (judged(900, 5, 5, 90, 0.03), judged(470, 10, 12, 8, 0.03));
+        let one = family(&[vec![weak]]);
+        let five = family(&[vec![strong, strong, weak, strong, strong]]);
+        assert_eq!(one[0][0].p.not_worse, five[0][2].p.not_worse, "nothing is raised over tasks");
+        let two = family(&[vec![strong, weak], vec![strong, strong]]);
+        assert_eq!(two[1][0].p.not_worse, 2.0 * strong.p.not_worse, "the first in Holm's order is held against both");
+        assert_eq!(two[0][1].p.not_worse, weak.p.not_worse, "the last against itself");
+    }
+
+    #[test]
+    fn eight_variants_that_answer_all_alike_are_not_worse() {
+        let alike = family(&vec![vec![judged(300, 0, 0, 60, 0.02)]; 8]);
+        assert!(alike.iter().flatten().all(|j| j.verdict == Verdict::NotWorse), "{:?}", alike[0]);
+    }
+
+    #[test]
+    fn who_is_not_in_question_costs_the_others_nothing() {
+        let weak = judged(470, 10, 12, 8, 0.03);
+        let mut tasks = vec![vec![weak]; 4];
+        let mut candidates: Vec<Candidate> = tasks
+            .iter_mut()
+            .enumerate()
+            .map(|(i, judgements)| Candidate { judgements: judgements.iter_mut().collect(), in_question: i == 0 })
+            .collect();
+        judge_family(&mut candidates);
+        assert_eq!(tasks[0][0].p.not_worse, weak.p.not_worse);
+        assert!(tasks[1][0].p.not_worse > weak.p.not_worse, "the others are held against the strictest line");
+    }
+
+    #[test]
+    fn one_long_text_that_got_worse_is_no_good_text_in_ninety_two() {
+        // 1,000 words lose 0.5 nat a word, 91 texts of 10 words are equal: 1.299 times the perplexity.
+        let reference = vec![-3.0; 92];
+        let mut candidate = reference.clone();
+        candidate[0] -= 0.5;
+        let mut weights = vec![10.0; 92];
+        weights[0] = 1000.0;
+        let pairs = Pairs::new(reference, candidate).unwrap().weighted(weights).unwrap();
+        let judgement = judge(&pairs, 1.03_f64.ln(), &Bootstrap::new(1)).unwrap();
+        assert!((-judgement.difference).exp() > 1.298 && judgement.interval.contains(judgement.difference));
+        assert!(!judgement.verdict.is_good_enough(), "{judgement:?}");
+    }
+
+    #[test]
+    fn one_more_lost_item_never_helps_in_pairs() {
+        let keys: Vec<usize> = (0..350).map(|i| i / 2).collect();
+        for (margin, step) in [(0.02, 2), (0.03, 2), (0.05, 2), (0.03, 1), (0.05, 7)] {
+            let p = |lost: usize| {
+                let candidate = (0..350).map(|i| f64::from(u8::from(i % step != 0 || i / step >= lost))).collect();
+                let pairs = Pairs::new(vec![1.0; 350], candidate).unwrap().clustered(&keys).unwrap();
+                judge(&pairs, margin, &Bootstrap::new(1)).unwrap().p.not_worse
+            };
+            let all: Vec<f64> = (0..30).map(p).collect();
+            for (lost, two) in all.windows(2).enumerate() {
+                assert!(two[1] >= two[0] - 1e-9, "margin {margin}: {lost} lost and one more: {two:?}");
+            }
+        }
     }
 
     #[test]

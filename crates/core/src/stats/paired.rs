@@ -74,6 +74,11 @@ impl Pairs {
         &self.clusters
     }
 
+    /// Gives the items' weights; ones unless [`Pairs::weighted`].
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
     /// Gives candidate less reference, item by item.
     pub fn differences(&self) -> impl Iterator<Item = f64> + '_ {
         self.candidate.iter().zip(&self.reference).map(|(c, r)| c - r)
@@ -113,6 +118,21 @@ impl Pairs {
         }
         let right = |x: &f64| *x == 1.0;
         Some(Table::count(self.reference.iter().map(right).zip(self.candidate.iter().map(right))))
+    }
+
+    /// Whether scores have ends: all of them lie between 0 and 1, or between −1 and 0 where less is better.
+    pub fn has_ends(&self) -> bool {
+        let all = || self.reference.iter().chain(&self.candidate);
+        all().all(|x| (0.0..=1.0).contains(x)) || all().all(|x| (-1.0..=0.0).contains(x))
+    }
+
+    /// Gives how many items of equal weight would say as much, clusters counting as one: (Σ u)² / Σ u².
+    ///
+    /// Kish, "Survey Sampling", 1965, section 11.7.
+    pub fn effective_items(&self) -> f64 {
+        let of_cluster = |items: &[usize]| items.iter().map(|&i| self.weights[i]).sum::<f64>();
+        let squares: f64 = self.clusters.iter().map(|items| of_cluster(items).powi(2)).sum();
+        self.weights.iter().sum::<f64>().powi(2) / squares
     }
 
     /// Whether every score is 0 or 1.

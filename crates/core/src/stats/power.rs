@@ -1,102 +1,136 @@
 //! How many more items would settle an inconclusive comparison.
 //!
-//! All of it supposes that the truth is as seen so far, and asks for a four in five chance that the test then shows it.
+//! An order of magnitude with a bound, no more: the number goes with the square of a distance that is known to within
+//! its standard error, so that near the line it is a lottery, and none is given. It asks for a four in five chance that
+//! the larger test shows what was seen so far.
 
-use super::{Level, Pairs, Table, distribution::normal_quantile, tango};
+use super::tango::{self, Counts};
+use super::{Pairs, distribution::normal_quantile};
 use serde::{Deserialize, Serialize};
 
 /// The power that the larger test is planned for: the chance that it shows a true difference.
 pub const POWER: f64 = 0.8;
 
+/// Below so many standard errors from the line a number would be more luck than forecast (and over thirty times the
+/// items there are).
+const AT_THE_LINE: f64 = 0.5;
+
 /// How many more items a comparison needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum More {
-    /// About so many more than there are; at least one.
-    Items(u64),
-    /// No number of items would, if the truth is as seen.
+    /// So many more than there are; at least one.
+    Items {
+        /// If the truth is as seen.
+        about: u64,
+        /// If it lies a standard error farther from the line.
+        at_least: u64,
+        /// If it lies a standard error nearer to it; `None` where that is beyond it.
+        at_most: Option<u64>,
+    },
+    /// No number of items can be named.
     Never(Never),
 }
 
-/// Why no number of items would be enough.
+/// Why no number of items can be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Never {
-    /// The difference seen lies exactly on the line (zero, or minus the margin) that it is to be told from.
+    /// The difference seen lies at the line (zero, or minus the margin) that it is to be told from: another margin
+    /// would tell, another number of items hardly.
     OnTheLine,
 }
 
 impl More {
-    /// The same beyond `items`, when `tests` such questions share one promise: every z is that of the stricter level
-    /// that Bonferroni would ask, so it errs on the side of more.
-    pub(super) fn among(self, tests: usize, items: usize, level: Level) -> More {
-        let More::Items(more) = self else { return self };
-        let power = normal_quantile(POWER);
-        let strict = -normal_quantile(level.tail() / tests.max(1) as f64);
-        let factor = ((strict + power) / (level.z() + power)).powi(2);
-        beyond(items as f64, factor * (items as f64 + more as f64), false)
+    /// The number if the truth is as seen; `None` where none can be named.
+    pub fn about(self) -> Option<u64> {
+        match self {
+            More::Items { about, .. } => Some(about),
+            More::Never(_) => None,
+        }
+    }
+
+    /// The same beyond `items`, when `tests` such questions share one promise of size `tail`: every z is that of the
+    /// stricter level that Bonferroni would ask, so it errs on the side of more.
+    pub(super) fn among(self, tests: usize, items: usize, tail: f64) -> More {
+        let More::Items { about, at_least, at_most } = self else { return self };
+        let reach = |tail: f64| normal_quantile(POWER) - normal_quantile(tail);
+        let factor = (reach(tail / tests.max(1) as f64) / reach(tail)).powi(2);
+        let grown = |more: u64| beyond(items as f64, factor * (items as f64 + more as f64));
+        More::Items { about: grown(about), at_least: grown(at_least), at_most: at_most.map(grown) }
     }
 
     /// In units of which `factor` make one, rounded up.
     pub(super) fn times(self, factor: f64) -> More {
-        match self {
-            More::Items(items) => More::Items((items as f64 * factor).ceil() as u64),
-            never => never,
-        }
+        let More::Items { about, at_least, at_most } = self else { return self };
+        let times = |items: u64| (items as f64 * factor).ceil() as u64;
+        More::Items { about: times(about), at_least: times(at_least), at_most: at_most.map(times) }
     }
 }
 
-/// Estimates how many more right-or-wrong items would show on which side of `from` the difference of shares lies: 0 to
-/// tell the two apart, −margin to settle non-inferiority.
+/// Estimates how many more items, of which some are gained and some lost, would show at the one-sided `tail` on which
+/// side of `from` the difference of shares lies: 0 to tell the two apart, −margin to settle non-inferiority.
 ///
 /// Nam, "Establishing Equivalence of Two Treatments and Sample Size Requirements in Matched-Pairs Design", Biometrics
 /// 53, 1997; at 0 it is Connor's number for McNemar's test, 1987.
-pub fn more_items(table: &Table, from: f64, level: Level) -> More {
-    let from = from.max(-1.0);
-    let seen = table.difference();
-    let flips = table.flips() as f64 / table.items() as f64;
-    let if_on_the_line = tango::null_variance(table, from).sqrt();
-    let as_seen = (flips - seen * seen).max(0.0).sqrt();
-    let reach = level.z() * if_on_the_line + normal_quantile(POWER) * as_seen;
-    beyond(table.items() as f64, (reach / (seen - from)).powi(2), seen == from)
+pub fn more_items(counts: impl Into<Counts>, from: f64, tail: f64) -> More {
+    let (counts, from): (Counts, f64) = (counts.into(), from.max(-1.0));
+    let seen = counts.difference();
+    let if_on_the_line = tango::null_variance(counts, from).sqrt();
+    let as_seen = (counts.differing() - seen * seen).max(0.0).sqrt();
+    let reach = normal_quantile(POWER) * as_seen - normal_quantile(tail) * if_on_the_line;
+    more(counts.items(), (seen - from).abs(), reach, if_on_the_line / counts.items().sqrt())
 }
 
 /// Estimates the same for scores of any kind: `items` gave a difference `away` from the line with standard error
 /// `error`, which shrinks with the root of their number.
-pub fn more_scored_items(items: usize, away: f64, error: f64, level: Level) -> More {
-    let reach = (level.z() + normal_quantile(POWER)) * error;
-    beyond(items as f64, items as f64 * (reach / away).powi(2), away == 0.0)
+pub fn more_scored_items(items: usize, away: f64, error: f64, tail: f64) -> More {
+    let reach = (normal_quantile(POWER) - normal_quantile(tail)) * error * (items as f64).sqrt();
+    more(items as f64, away.abs(), reach, error)
 }
 
-/// Estimates how many more items would show which of two variants is better.
-pub fn more_to_tell_apart(pairs: &Pairs, level: Level) -> More {
+/// Estimates how many more items would show at the one-sided `tail` which of two variants is better.
+pub fn more_to_tell_apart(pairs: &Pairs, tail: f64) -> More {
     match pairs.table() {
-        Some(table) => more_items(&table, 0.0, level),
-        None => more_scored_items(pairs.items(), pairs.difference(), pairs.standard_error(), level),
+        Some(table) => more_items(&table, 0.0, tail),
+        None => more_scored_items(pairs.items(), pairs.difference(), pairs.standard_error(), tail),
     }
 }
 
-fn beyond(have: f64, need: f64, on_the_line: bool) -> More {
-    match on_the_line {
-        true => More::Never(Never::OnTheLine),
-        false => More::Items((need - have).ceil().max(1.0) as u64), // `as` holds at the largest u64
+/// `reach` over the distance, squared, is what is needed; the distance is known to within `error`.
+fn more(have: f64, away: f64, reach: f64, error: f64) -> More {
+    if away == 0.0 || away < AT_THE_LINE * error {
+        return More::Never(Never::OnTheLine);
     }
+    let at = |away: f64| beyond(have, (reach / away).powi(2));
+    let nearer = away - error;
+    More::Items { about: at(away), at_least: at(away + error), at_most: (nearer > 0.0).then(|| at(nearer)) }
+}
+
+fn beyond(have: f64, need: f64) -> u64 {
+    (need - have).ceil().max(1.0) as u64 // `as` holds at the largest u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::Table;
+
+    const TAIL: f64 = 0.025;
 
     fn table(gained: u64, lost: u64, items: u64) -> Table {
         Table { both: items - gained - lost, gained, lost, neither: 0 }
+    }
+
+    fn about(more: More) -> u64 {
+        more.about().expect("a number")
     }
 
     #[test]
     fn telling_two_apart_agrees_with_connor() {
         // (norm.ppf(.975)*sqrt(psi) + norm.ppf(.8)*sqrt(psi - d*d))**2 / d**2 with psi = (b+c)/n, d = (b-c)/n
         for (gained, lost, items, need) in [(20, 11, 100, 298.0204324096056_f64), (9, 14, 300, 2163.9314362050036)] {
-            let more = need.ceil() as u64 - items;
-            assert_eq!(more_items(&table(gained, lost, items), 0.0, Level::P95), More::Items(more));
+            assert_eq!(about(more_items(&table(gained, lost, items), 0.0, TAIL)), need.ceil() as u64 - items);
         }
     }
 
@@ -105,42 +139,52 @@ mod tests {
         // Were the larger test exactly as seen, the one-sided p would be far enough below the tail to hold at 80%
         // power.
         let now = table(9, 14, 300);
-        assert!(tango::p_above(&now, -0.03) > 0.025);
-        let More::Items(more) = more_items(&now, -0.03, Level::P95) else { panic!("it is not on the line") };
+        assert!(tango::p_above(&now, -0.03) > 0.015);
+        let more = about(more_items(&now, -0.03, 0.001));
         let times = (300 + more).div_ceil(300);
         let p = tango::p_above(&table(9 * times, 14 * times, 300 * times), -0.03);
-        assert!(p < 0.0027 * 2.0 && p > 1e-6, "{p}"); // norm.sf(1.96 + 0.84) is 0.0026
+        assert!(p < 0.0002 && p > 1e-8, "{p}");
     }
 
     #[test]
-    fn on_the_line_no_number_is_enough() {
-        assert_eq!(more_items(&table(7, 7, 100), 0.0, Level::P95), More::Never(Never::OnTheLine));
-        assert_eq!(more_scored_items(50, 0.0, 0.1, Level::P95), More::Never(Never::OnTheLine));
+    fn at_the_line_no_number_is_named() {
+        assert_eq!(more_items(&table(7, 7, 100), 0.0, TAIL), More::Never(Never::OnTheLine));
+        assert_eq!(more_scored_items(50, 0.0, 0.1, TAIL), More::Never(Never::OnTheLine));
+        assert_eq!(more_scored_items(50, 0.04, 0.1, TAIL), More::Never(Never::OnTheLine), "0.4 standard errors");
+    }
+
+    #[test]
+    fn a_number_comes_with_its_bounds() {
+        let More::Items { about, at_least, at_most } = more_scored_items(100, 0.03, 0.02, TAIL) else { panic!() };
+        assert!(at_least < about && at_most.is_some_and(|most| about < most), "{at_least} {about} {at_most:?}");
+        let More::Items { at_most, .. } = more_scored_items(100, 0.015, 0.02, TAIL) else { panic!() };
+        assert_eq!(at_most, None, "the line is within a standard error");
     }
 
     #[test]
     fn agreement_so_far_needs_a_number_all_the_same() {
-        let z = Level::P95.z();
+        let z = -normal_quantile(TAIL);
         let need = z * z * 0.98 / 0.02; // from z²/(n + z²) < 0.02
-        assert_eq!(more_items(&table(0, 0, 50), -0.02, Level::P95), More::Items((need - 50.0).ceil() as u64));
+        assert_eq!(about(more_items(&table(0, 0, 50), -0.02, TAIL)), (need - 50.0).ceil() as u64);
     }
 
     #[test]
     fn half_the_distance_takes_four_times_the_items() {
-        let more = |away| match more_scored_items(100, away, 0.02, Level::P95) {
-            More::Items(more) => more + 100,
-            never => panic!("{never:?}"),
-        };
-        assert!((more(0.01) as f64 / more(0.02) as f64 - 4.0).abs() < 0.05);
-        assert_eq!(more_scored_items(100, 0.5, 0.02, Level::P95), More::Items(1));
-        assert_eq!(More::Items(3).times(2.5), More::Items(8));
+        let more = |away| about(more_scored_items(100, away, 0.02, TAIL)) + 100;
+        assert!((more(0.015) as f64 / more(0.03) as f64 - 4.0).abs() < 0.1);
+        assert_eq!(about(more_scored_items(100, 0.5, 0.02, TAIL)), 1);
+        assert_eq!(
+            about(more_scored_items(100, 0.03, 0.02, TAIL).times(2.5)),
+            ((more(0.03) - 100) as f64 * 2.5).ceil() as u64
+        );
     }
 
     #[test]
     fn more_questions_take_more_items() {
-        assert_eq!(More::Items(50).among(1, 100, Level::P95), More::Items(50));
+        let fifty = More::Items { about: 50, at_least: 50, at_most: None };
+        assert_eq!(fifty.among(1, 100, TAIL), fifty);
         // ((norm.ppf(1 - .025/10) + norm.ppf(.8)) / (norm.ppf(.975) + norm.ppf(.8)))**2 * 150 is 254.419
-        assert_eq!(More::Items(50).among(10, 100, Level::P95), More::Items(155));
-        assert_eq!(More::Never(Never::OnTheLine).among(10, 100, Level::P95), More::Never(Never::OnTheLine));
+        assert_eq!(about(fifty.among(10, 100, TAIL)), 155);
+        assert_eq!(More::Never(Never::OnTheLine).among(10, 100, TAIL), More::Never(Never::OnTheLine));
     }
 }

@@ -6,7 +6,8 @@ use super::score::{self, Confidence};
 use super::summary::TaskName;
 use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::record::{Ask, Failure, ItemResult, Row};
-use bantam_core::stats::{Bootstrap, Judgement, Pairs, noninferior};
+use bantam_core::stats::noninferior::{self, Candidate};
+use bantam_core::stats::{Bootstrap, Judgement, Pairs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -318,22 +319,21 @@ fn right(item: &ItemResult, metric: Metric) -> Option<bool> {
     }
 }
 
-/// Corrects the judgements of several candidates on one task, which share one reference: their p-values are raised
-/// together (Holm), and the verdicts drawn again. Across tasks nothing more is raised, since a variant has to pass
-/// every one of them (Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982).
-pub fn correct(comparisons: &mut [&mut Comparison]) {
-    let mut judged: Vec<&mut Judgement> = comparisons
+/// Judges several variants as one family (see [`noninferior::judge_family`]): of each its comparisons, one a deciding
+/// task, and whether it could be advised at all.
+pub fn judge_family(variants: &mut [(&mut Vec<Comparison>, bool)]) {
+    let mut candidates: Vec<Candidate> = variants
         .iter_mut()
-        .filter_map(|comparison| match &mut comparison.result {
-            Compared::Judged(judgement) => Some(judgement),
-            Compared::Not { .. } => None,
+        .map(|(comparisons, could_be_advised)| {
+            let all_judged = comparisons.iter().all(|comparison| comparison.judgement().is_some());
+            let judgements = comparisons.iter_mut().filter_map(|comparison| match &mut comparison.result {
+                Compared::Judged(judgement) => Some(judgement),
+                Compared::Not { .. } => None,
+            });
+            Candidate { judgements: judgements.collect(), in_question: *could_be_advised && all_judged }
         })
         .collect();
-    let mut together: Vec<Judgement> = judged.iter().map(|judgement| **judgement).collect();
-    noninferior::holm(&mut together);
-    for (judgement, corrected) in judged.iter_mut().zip(together) {
-        **judgement = corrected;
-    }
+    noninferior::judge_family(&mut candidates);
 }
 
 #[cfg(test)]
@@ -449,7 +449,18 @@ mod tests {
         let base = paired(Made::base("big", 10).task("t", &answers(400, 40, 0)));
         let small = paired(Made::base("m", 10).task("t", &answers(400, 80, 0)));
         let judgement = *compared(&base, &small, 0.05).judgement().unwrap();
-        assert_eq!((judgement.verdict, judgement.interval.method), (Verdict::Worse, Method::BootstrapBca));
+        let alone = *compared(
+            &row(Made::base("big", 10).task("t", &answers(400, 40, 0))),
+            &row(Made::base("m", 10).task("t", &answers(400, 80, 0))),
+            0.05,
+        )
+        .judgement()
+        .unwrap();
+        assert_eq!((judgement.verdict, judgement.interval.method), (Verdict::Worse, Method::Tango));
+        assert!(
+            judgement.interval.half_width() > 1.2 * alone.interval.half_width(),
+            "pairs that go together know less"
+        );
     }
 
     #[test]
@@ -458,7 +469,9 @@ mod tests {
         let of = |wrong| compared(&base, &row(Made::base("m", 10).task("t", &answers(400, wrong, 0))), 0.05);
         let mut all: Vec<Comparison> = (40..48).map(of).collect();
         let alone = all.clone();
-        correct(&mut all.iter_mut().collect::<Vec<_>>());
+        let mut each: Vec<Vec<Comparison>> = all.drain(..).map(|comparison| vec![comparison]).collect();
+        judge_family(&mut each.iter_mut().map(|comparisons| (comparisons, true)).collect::<Vec<_>>());
+        all = each.into_iter().flatten().collect();
         for (together, alone) in all.iter().zip(&alone) {
             assert!(together.judgement().unwrap().p.not_worse >= alone.judgement().unwrap().p.not_worse);
         }

@@ -34,6 +34,13 @@ pub enum Requirement {
     NotWorse(TaskName),
 }
 
+impl Requirement {
+    /// Whether it limits a cost, and not a score.
+    pub fn is_cost(&self) -> bool {
+        !matches!(self, Requirement::Score(_) | Requirement::Relative(_) | Requirement::NotWorse(_))
+    }
+}
+
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

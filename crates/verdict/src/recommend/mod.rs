@@ -14,6 +14,7 @@ pub mod advice;
 pub mod compare;
 pub mod constraint;
 pub mod cost;
+pub mod decided;
 mod influence;
 pub mod pareto;
 pub mod score;

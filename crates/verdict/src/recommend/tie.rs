@@ -7,7 +7,7 @@ use super::compare;
 use super::score::Confidence;
 use super::summary::TaskName;
 use bantam_core::record::{Id, Row};
-use bantam_core::stats::{More, Pairs, power};
+use bantam_core::stats::{Pairs, power};
 use serde::{Deserialize, Serialize};
 
 /// A variant, and those that the items cannot tell from it.
@@ -71,18 +71,16 @@ fn tied(leader: &Contender, other: &Contender, confidence: Confidence) -> Option
         }
         pairs.push((task, scores));
     }
-    (!pairs.is_empty()).then(|| Tied { variant: other.id.clone(), soonest: soonest(pairs, confidence) })
+    (!pairs.is_empty()).then(|| Tied { variant: other.id.clone(), soonest: soonest(pairs, alpha / 2.0) })
 }
 
 fn same_task<'a>(contender: &Contender<'a>, row: &Row) -> Option<&'a Row> {
     contender.rows.iter().copied().find(|candidate| TaskName::of(candidate) == TaskName::of(row))
 }
 
-fn soonest(pairs: Vec<(TaskName, Pairs)>, confidence: Confidence) -> Option<(TaskName, u64)> {
-    let more = |(task, pairs): (TaskName, Pairs)| match power::more_to_tell_apart(&pairs, confidence.level) {
-        More::Items(items) => Some((task, items)),
-        More::Never(_) => None,
-    };
+/// The task on which the fewest more items would tell the two apart at the one-sided `tail` that they were held against.
+fn soonest(pairs: Vec<(TaskName, Pairs)>, tail: f64) -> Option<(TaskName, u64)> {
+    let more = |(task, pairs): (TaskName, Pairs)| Some((task, power::more_to_tell_apart(&pairs, tail).about()?));
     pairs.into_iter().filter_map(more).min_by_key(|(_, items)| *items)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Advice, Binding, Conclusion, Doubt, Open, OpenTask, by_overall, by_reading};
 use crate::recommend::constraint::{Requirement, Status};
+use crate::recommend::decided;
 use crate::recommend::summary::VariantSummary;
 use bantam_core::metric::Metric;
 use bantam_core::record::{Id, Provenance, Reading};
@@ -28,6 +29,20 @@ pub(super) fn conclude(advice: &mut Advice) -> Conclusion {
             Conclusion::NothingQualifies { nearest: nearest.id().clone() }
         }
     }
+}
+
+/// Whether an advice could be wrong about a variant: it keeps the limits of cost, and does not cost more than a reference
+/// that keeps them too and so would be preferred. Told from costs alone, never from the scores that are to be judged.
+pub(super) fn could_be_advised(advice: &Advice, summary: &VariantSummary) -> bool {
+    let keeps = |summary: &VariantSummary| {
+        summary.checks.iter().filter(|check| check.requirement.is_cost()).all(|check| check.status == Status::Met)
+    };
+    let metric = advice.prefer.metric();
+    let dearer = |reference: &VariantSummary| {
+        let order = decided::better(metric, &summary.cost(metric), &reference.cost(metric));
+        reference.id() != summary.id() && keeps(reference) && order == Some(Ordering::Greater)
+    };
+    keeps(summary) && !advice.reference().is_some_and(dearer)
 }
 
 /// The metric to pick by: the one preferred, else memory, else disk, whichever is known of anyone who could be picked.
@@ -138,7 +153,7 @@ fn open_tasks(summary: &VariantSummary) -> Vec<OpenTask> {
             task: comparison.task.clone(),
             items: judgement.items,
             more: judgement.more_to_settle()?,
-            leans_worse: judgement.difference <= -judgement.margin,
+            leans_worse: judgement.leans_worse(),
         })
     });
     undecided.collect()

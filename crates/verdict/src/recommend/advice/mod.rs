@@ -421,33 +421,37 @@ impl<'a> AdviceBuilder<'a> {
         self.advice.ties = tie::groups(&contenders, self.confidence);
     }
 
+    /// Every other variant against the reference, task by task, each comparison for itself.
     fn compare(&mut self) {
         let Some(reference) = self.advice.reference.clone() else { return };
         let tasks: Vec<(TaskName, Metric)> =
             self.advice.deciding().map(|task| (task.name.clone(), task.metric)).collect();
         for (task, metric) in tasks {
             let Some(base) = find(self.rows, &reference, &task) else { continue };
-            let mut comparisons: Vec<(usize, Comparison)> = Vec::new();
-            for (place, summary) in self.advice.summaries.iter().enumerate().filter(|(_, s)| *s.id() != reference) {
+            for summary in self.advice.summaries.iter_mut().filter(|summary| *summary.id() != reference) {
                 let candidate = find(self.rows, summary.id(), &task);
                 let compared =
                     candidate.and_then(|row| compare::compare(base, row, self.advice.margin, self.confidence));
-                comparisons.push((place, compared.unwrap_or_else(|| not_asked(&task, metric))));
-            }
-            compare::correct(&mut comparisons.iter_mut().map(|(_, comparison)| comparison).collect::<Vec<_>>());
-            for (place, comparison) in comparisons {
-                self.advice.summaries[place].comparisons.push(comparison);
+                summary.comparisons.push(compared.unwrap_or_else(|| not_asked(&task, metric)));
             }
         }
     }
 
+    /// The limits of the profile, and then the comparisons as one family of those that could be advised.
     fn check(&mut self) {
         let reference = self.advice.reference().cloned();
         for summary in &mut self.advice.summaries {
-            let mut checks = constraint::checks(&self.profile.constraints, summary, reference.as_ref());
-            checks.extend(summary.comparisons.iter().map(constraint::not_worse));
-            summary.qualifies = checks.iter().all(|check| check.status == Status::Met);
-            summary.checks = checks;
+            summary.checks = constraint::checks(&self.profile.constraints, summary, reference.as_ref());
+        }
+        let could_be_advised: Vec<bool> =
+            self.advice.summaries.iter().map(|summary| choose::could_be_advised(&self.advice, summary)).collect();
+        let others = self.advice.summaries.iter_mut().zip(could_be_advised).filter(|(s, _)| !s.comparisons.is_empty());
+        let mut family: Vec<(&mut Vec<Comparison>, bool)> =
+            others.map(|(summary, could_be)| (&mut summary.comparisons, could_be)).collect();
+        compare::judge_family(&mut family);
+        for summary in &mut self.advice.summaries {
+            summary.checks.extend(summary.comparisons.iter().map(constraint::not_worse));
+            summary.qualifies = summary.checks.iter().all(|check| check.status == Status::Met);
         }
         let standings: Vec<Standing> = self.advice.summaries.iter().map(|s| words::standing(&self.advice, s)).collect();
         for (summary, standing) in self.advice.summaries.iter_mut().zip(standings) {

@@ -82,7 +82,9 @@ fn advised(advice: &Advice, variant: &Id, by: Option<Metric>, equals: &[Id]) -> 
 }
 
 fn why(advice: &Advice, summary: &VariantSummary, by: Option<Metric>) -> String {
-    let qualified = advice.summaries.iter().filter(|summary| summary.qualifies).count();
+    // The reference is what they are held against, not one of them.
+    let others = || advice.summaries.iter().filter(|summary| !advice.is_reference(summary.id()));
+    let (qualified, tried) = (others().filter(|summary| summary.qualifies).count(), others().count());
     let best = match by {
         Some(metric) => {
             format!("{} ({} {})", superlative(metric), metric.label(), told(metric, &summary.cost(metric)))
@@ -95,23 +97,29 @@ fn why(advice: &Advice, summary: &VariantSummary, by: Option<Metric>) -> String 
         let and = if limits { ", and it meets every constraint" } else { ", so there was nothing to compare" };
         return format!("It is the only variant that was tried{and}.");
     }
-    if advice.is_reference(summary.id()) && qualified == 1 {
+    if advice.is_reference(summary.id()) && qualified == 0 {
         return format!(
-            "None of the other {} that were tried {}is shown not worse than it {} on {}.",
-            advice.summaries.len() - 1,
+            "None of the other {tried} that were tried {}is shown not worse than it {} on {}.",
             meet("meets"),
             within(advice),
             basis(advice),
         );
     }
-    format!(
-        "It is the {best} of the {qualified} variants, out of {} tried, that {}are shown not worse than {} {} on {}.",
-        advice.summaries.len(),
-        meet("meet"),
-        reference_label(advice),
-        within(advice),
-        basis(advice),
-    )
+    if advice.is_reference(summary.id()) {
+        return format!(
+            "{} of the other {tried} {}{} shown not worse than it {} on {}, but none of them saves anything: it is the {best}.",
+            qualified,
+            meet(if qualified == 1 { "meets" } else { "meet" }),
+            if qualified == 1 { "is" } else { "are" },
+            within(advice),
+            basis(advice),
+        );
+    }
+    let them = match qualified {
+        1 => format!("It is the only one of {tried} tried that {}is", meet("meets")),
+        _ => format!("It is the {best} of the {qualified} variants, out of {tried} tried, that {}are", meet("meet")),
+    };
+    format!("{them} shown not worse than {} {} on {}.", reference_label(advice), within(advice), basis(advice))
 }
 
 /// A limit of the profile, not a verdict.
@@ -260,16 +268,12 @@ fn still_open(advice: &Advice, open: &Open) -> String {
         Conclusion::Advised { .. } => "would be preferred".into(),
         _ => "keeps every limit".into(),
     };
-    let needs = |open: &&OpenTask| match open.more {
-        More::Items(more) => more,
-        More::Never(_) => u64::MAX,
-    };
-    let Some(hardest) = open.tasks.iter().max_by_key(needs) else { return String::new() };
+    let Some(telling) = telling(open) else { return String::new() };
     let others = match open.tasks.len() - 1 {
         0 => String::new(),
         n => format!("; {} cannot tell either", count(n, "more task")),
     };
-    format!("{} {would_be}, but {}{others}.", summary.variant.label(), undecided(hardest))
+    format!("{} {would_be}, but {}{others}.", summary.variant.label(), undecided(telling))
 }
 
 fn comparative(metric: Metric) -> &'static str {
@@ -280,17 +284,40 @@ fn comparative(metric: Metric) -> &'static str {
     }
 }
 
-/// "300 items of arithmetic cannot tell whether it is good enough (about 420 more would)".
+/// The task that would settle it soonest: one on which it looks worse already settles it alone, else all have to be
+/// settled, and the hardest is told.
+fn telling(open: &Open) -> Option<&OpenTask> {
+    let needs = |open: &&OpenTask| open.more.about().unwrap_or(u64::MAX);
+    let worse = open.tasks.iter().filter(|task| task.leans_worse && task.more.about().is_some());
+    worse.min_by_key(needs).or_else(|| open.tasks.iter().max_by_key(needs))
+}
+
+/// "300 items of arithmetic cannot tell whether it is good enough (about 400 more might, 200 at least)".
 fn undecided(open: &OpenTask) -> String {
     let (task, items) = (&open.task, count(open.items, "item"));
     match open.more {
-        More::Items(more) if open.leans_worse => {
-            format!("{items} of {task} make it look worse without proving it (about {} more would)", rounded(more))
+        More::Items { .. } if open.leans_worse => {
+            format!("{items} of {task} make it look worse without proving it ({})", more(open.more))
         }
-        More::Items(more) => {
-            format!("{items} of {task} cannot tell whether it is good enough (about {} more would)", rounded(more))
+        More::Items { .. } => {
+            format!("{items} of {task} cannot tell whether it is good enough ({})", more(open.more))
         }
-        More::Never(_) => format!("on {task} it lies right at the margin, where no number of items tells"),
+        More::Never(_) => {
+            format!("on {task} it lies at the margin, where more items hardly tell: choose another margin")
+        }
+    }
+}
+
+/// An order of magnitude with its bound: "about 400 more would, 200 to 2000".
+fn more(more: More) -> String {
+    match more {
+        More::Items { about, at_least, at_most: Some(most) } if most <= about.saturating_mul(20) => {
+            format!("about {} more would; {} to {}", rounded(about), rounded(at_least), rounded(most))
+        }
+        More::Items { about, at_least, .. } => {
+            format!("at least {} more, perhaps {}", rounded(at_least), rounded(about))
+        }
+        More::Never(_) => "more items hardly tell: choose another margin".into(),
     }
 }
 
@@ -319,8 +346,9 @@ fn compared(advice: &Advice) -> Vec<String> {
         ));
         if others > 1 {
             lines.push(format!(
-                "Verdicts allow for {others} comparisons on every task (Holm); an interval stands for its own alone, so a \
-                 verdict may be the stricter."
+                "The chance that a 'not worse' is wrong is at most {}% over all {others} together (Holm; a variant has to pass \
+                 every task); an interval stands for its own comparison alone, so that a verdict may be the stricter.",
+                trimmed(advice.level.alpha() * 100.0),
             ));
         }
     }
@@ -560,9 +588,9 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// Two digits are all that such a forecast is worth.
+/// One digit is all that such a forecast is worth.
 fn rounded(items: u64) -> u64 {
-    let step = 10_u64.pow(items.max(1).ilog10().saturating_sub(1));
+    let step = 10_u64.pow(items.max(1).ilog10());
     items.div_ceil(step).saturating_mul(step)
 }
 
