@@ -48,6 +48,9 @@ pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
         painted(how.quiet, &|say| fetch::fetch(&missing, settings.clone(), &cancel, say))?;
     }
     let plan = run::plan(profile, &mut workplace, how.fresh)?;
+    if !how.quiet {
+        plan.run.left_out.iter().for_each(|pair| note!("{pair}"));
+    }
     let mut printer = Printer::new(how.quiet);
     run::execute(&plan, profile, &mut workplace, &mut [&mut printer], &cancel)
 }

@@ -3,15 +3,16 @@
 use crate::library::models::{self, Opened};
 use crate::library::suites;
 use crate::run::engine;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::profile::{self, Profile, RecipeRef};
 use bantam_core::record::{
-    Ask, Conditions, Engine, Figure, Id, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
+    Ask, Conditions, Engine, Figure, Id, LeftOut, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
 };
 use bantam_core::unit::{Bytes, Unit};
 use bantam_host::card::{Card, Fact};
-use bantam_lab::Recipe;
+use bantam_lab::{Recipe, Source};
 use bantam_verdict::store::{self, Store};
+use std::cell::OnceCell;
 
 /// Parameters of a model whose passes are too short to share.
 const SMALL: u64 = 32_000_000;
@@ -47,22 +48,13 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    fn of(opened: &Opened, recipe: Option<&Recipe>, tokens: usize) -> Result<Estimate> {
-        let bytes = match recipe {
-            Some(_) if !opened.compresses => {
-                let reason = "an encoder is not compressed";
-                return Ok(Estimate { memory: Reading::missing(reason), disk: Reading::missing(reason) });
-            }
-            // opened only here: a model that is quantized already can be measured, though not compressed
-            Some(recipe) => models::bytes_after(&models::source(&opened.model.name, &opened.model.place)?, recipe)?,
-            None => models::bytes(&opened.model.place)?,
-        };
+    fn of(opened: &Opened, bytes: Bytes, tokens: usize) -> Estimate {
         let memory = models::memory(opened, bytes, tokens);
         let how = format!("weights and a cache of {tokens} tokens; working memory and the program come on top");
-        Ok(Estimate {
+        Estimate {
             memory: figure(memory, Provenance::Estimated, how),
             disk: figure(bytes, Provenance::Derived, "sizes of the tensors and of the rest of the file".into()),
-        })
+        }
     }
 }
 
@@ -126,13 +118,16 @@ impl Plan {
     /// bytes, so large ones take a second a gigabyte.
     ///
     /// # Errors
-    /// One sentence on the model, recipe or suite that cannot be used; or the store's.
+    /// One sentence on the model, recipe or suite that cannot be used; or the store's. A model and a recipe that do not
+    /// go together are left out with the reason, unless nothing is left then.
     pub fn make(profile: &Profile, store: &Store) -> Result<Plan> {
         let tasks = tasks(profile)?;
-        let variants = variants(profile)?;
-        check_names(profile, &tasks, &variants)?;
+        let pairs = Pairs::of(profile)?;
+        check_names(profile, &tasks, &pairs)?;
         let host = Host::here(!profile.measure.speed.is_empty());
-        Ok(Plan::of(profile, variants, &tasks, host, store)?)
+        let mut plan = Plan::of(profile, pairs.made, &tasks, host, store)?;
+        plan.run.left_out = pairs.left_out;
+        Ok(plan)
     }
 
     /// Every variant on every task and speed shape. Tasks come first, since their scores do not mind a warm machine
@@ -193,6 +188,7 @@ fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run 
         started: crate::run::session::now(),
         finished: None,
         trials,
+        left_out: Vec::new(),
     }
 }
 
@@ -206,34 +202,99 @@ fn tasks(profile: &Profile) -> Result<Vec<TaskRef>> {
     Ok(tasks)
 }
 
-/// Every model after every recipe, in the profile's order, and what each will take.
-fn variants(profile: &Profile) -> Result<Vec<(Variant, Estimate)>> {
-    let recipes: Vec<Option<Recipe>> = profile.recipes.iter().map(recipe).collect::<Result<_>>()?;
-    // the longest sequence that is surely asked for
-    let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
-    let mut variants = Vec::new();
-    for name in &profile.models {
-        let opened = models::open(name)?;
-        if opened.model.adapter.is_some() && recipes.iter().any(Option::is_some) {
-            bail!(
-                "{name}: a recipe starts from a model's own files; write the merged model with `bantam export` first"
-            );
+/// Every model after every recipe, in the profile's order: those that can be made with what each will take, and those
+/// that cannot with the reason.
+struct Pairs {
+    made: Vec<(Variant, Estimate)>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Pairs {
+    fn of(profile: &Profile) -> Result<Pairs> {
+        let recipes: Vec<Option<Recipe>> = profile.recipes.iter().map(recipe).collect::<Result<_>>()?;
+        // the longest sequence that is surely asked for
+        let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
+        let mut pairs = Pairs { made: Vec::new(), left_out: Vec::new() };
+        for typed in &profile.models {
+            // a name that leads nowhere is a slip of the pen, and what it leads to may be no model
+            let found = models::find(typed)?;
+            match models::open(typed) {
+                Ok(opened) => pairs.add(&opened, &recipes, longest),
+                Err(error) => {
+                    recipes.iter().for_each(|recipe| pairs.leave_out(&found.name, recipe.as_ref(), &error));
+                }
+            }
         }
-        for recipe in &recipes {
-            let steps = recipe.as_ref().map(|recipe| (recipe.name.clone(), recipe.to_toml()));
-            let estimate = Estimate::of(&opened, recipe.as_ref(), longest)?;
-            variants.push((Variant::new(opened.model.clone(), steps), estimate));
+        if pairs.made.is_empty() {
+            let left_out: Vec<String> = pairs.left_out.iter().map(|pair| pair.to_string()).collect();
+            bail!("nothing is left to be measured: {}", left_out.join("; "));
+        }
+        Ok(pairs)
+    }
+
+    /// A model of which no recipe can make another is measured as it is, whether or not the profile says `base`.
+    fn add(&mut self, opened: &Opened, recipes: &[Option<Recipe>], longest: usize) {
+        let before = self.made.len();
+        // read once for all recipes, and only if there is one: what is quantized can be measured, though not compressed
+        let source = OnceCell::new();
+        for recipe in recipes {
+            let bytes = match recipe {
+                None => models::bytes(&opened.model.place),
+                Some(recipe) => match source.get_or_init(|| source_of(opened)) {
+                    Ok(source) => models::bytes_after(source, recipe),
+                    Err(error) => Err(anyhow!("{error:#}")),
+                },
+            };
+            match bytes {
+                Ok(bytes) => self.made.push(variant(opened, recipe.as_ref(), bytes, longest)),
+                Err(error) => self.leave_out(&opened.model.name, recipe.as_ref(), &error),
+            }
+        }
+        if self.made.len() == before && !recipes.contains(&None) {
+            match models::bytes(&opened.model.place) {
+                Ok(bytes) => self.made.push(variant(opened, None, bytes, longest)),
+                Err(error) => self.leave_out(&opened.model.name, None, &error),
+            }
         }
     }
-    Ok(variants)
+
+    fn leave_out(&mut self, model: &str, recipe: Option<&Recipe>, why: &anyhow::Error) {
+        self.left_out.push(LeftOut {
+            model: model.into(),
+            recipe: recipe.map_or("base", |recipe| &recipe.name).into(),
+            reason: format!("{why:#}"),
+        });
+    }
+
+    /// Why there is no variant of this name.
+    fn reason(&self, named: &str) -> Option<&LeftOut> {
+        self.left_out.iter().find(|pair| pair.label() == named)
+    }
+}
+
+/// The model as recipes want it.
+fn source_of(opened: &Opened) -> Result<Source<'static>> {
+    let name = &opened.model.name;
+    if opened.model.adapter.is_some() {
+        bail!("{name}: a recipe starts from a model's own files; write the merged model with `bantam export` first");
+    }
+    models::source(name, &opened.model.place)
+}
+
+fn variant(opened: &Opened, recipe: Option<&Recipe>, bytes: Bytes, longest: usize) -> (Variant, Estimate) {
+    let steps = recipe.map(|recipe| (recipe.name.clone(), recipe.to_toml()));
+    (Variant::new(opened.model.clone(), steps), Estimate::of(opened, bytes, longest))
 }
 
 /// What the objective and the constraints speak of must be among what will be measured.
-fn check_names(profile: &Profile, tasks: &[TaskRef], variants: &[(Variant, Estimate)]) -> Result<()> {
+fn check_names(profile: &Profile, tasks: &[TaskRef], pairs: &Pairs) -> Result<()> {
     if let Some(named) = &profile.objective.reference
-        && !variants.iter().any(|(variant, _)| variant.is_called(named))
+        && !pairs.made.iter().any(|(variant, _)| variant.is_called(named))
     {
-        let labels: Vec<String> = variants.iter().map(|(variant, _)| variant.label()).collect();
+        if let Some(pair) = pairs.reason(named) {
+            bail!("objective.reference: {named:?} cannot be made: {}", pair.reason);
+        }
+        let labels: Vec<String> = pairs.made.iter().map(|(variant, _)| variant.label()).collect();
         bail!("objective.reference: {named:?} is none of the profile's variants: {}", labels.join(", "));
     }
     let constraints = &profile.constraints;

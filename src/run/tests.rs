@@ -441,3 +441,52 @@ fn several_batches_at_a_time_are_for_small_models_whose_memory_a_speed_shape_tel
     let plan = scene.plan();
     assert_eq!(plan.parallel_batches(&plan.run.trials[0]), 1);
 }
+
+/// A profile of models, as typed, and recipes.
+fn planned(folder: &Path, models: &[&str], recipes: &str) -> anyhow::Result<Plan> {
+    let suite = folder.join("s.toml");
+    std::fs::write(folder.join("d.jsonl"), "{\"q\": \"one\", \"a\": \"two\"}\n").expect("writes");
+    let task = "[[task]]\ntask = 't'\ndata = 'd.jsonl'\noutput_type = 'generate_until'\ndoc_to_text = 'q'\n\
+                doc_to_target = 'a'\n";
+    std::fs::write(&suite, task).expect("writes");
+    let text = format!("models = {models:?}\nrecipes = {recipes}\nsuites = [{suite:?}]\n[measure]\nspeed = []\n");
+    let profile = Profile::parse(&text, &folder.join("p.toml")).expect("valid");
+    Plan::make(&profile, &Store::in_memory().expect("opens"))
+}
+
+fn labels(plan: &Plan) -> Vec<String> {
+    plan.variants.iter().map(|planned| planned.variant.label()).collect()
+}
+
+#[test]
+fn a_pair_that_cannot_be_made_is_left_out_with_its_reason_and_the_rest_is_planned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place::Bundled("bantam-s".into());
+    let source = crate::library::models::source("bantam-s", &place).expect("bundled");
+    let recipe = bantam_lab::Recipe::named("Q8_0").expect("a recipe");
+    let made = bantam_lab::apply(&source, &recipe, folder.path(), &Cancel::new(), &mut |_| {}).expect("made");
+    let quantized = folder.path().join("small.gguf");
+    std::fs::rename(&made.path, &quantized).expect("renames");
+    let (quantized, bundled) = (quantized.to_str().expect("UTF-8"), "bundled:bantam-s");
+
+    let plan = planned(folder.path(), &[bundled, quantized], "['base', 'Q4_K_M']").expect("a plan");
+    assert_eq!(labels(&plan), ["bantam-s", "bantam-s · Q4_K_M", "small"]);
+    let [left_out] = &plan.run.left_out[..] else { panic!("{:?}", plan.run.left_out) };
+    assert_eq!((left_out.model.as_str(), left_out.recipe.as_str()), ("small", "Q4_K_M"));
+    assert!(left_out.reason.contains("Q8_0 already"), "{}", left_out.reason);
+
+    // of a model that no recipe fits, there is the model itself to be measured
+    let plan = planned(folder.path(), &[quantized], "['Q4_K_M', 'Q6_K']").expect("a plan");
+    assert_eq!((labels(&plan), plan.run.left_out.len()), (vec!["small".to_owned()], 2));
+
+    // a file that is no model ends nothing but its own part
+    let broken = folder.path().join("broken.gguf");
+    std::fs::write(&broken, "GGUF and no more").expect("writes");
+    let broken = broken.to_str().expect("UTF-8");
+    let plan = planned(folder.path(), &[broken, bundled], "['base']").expect("a plan");
+    assert_eq!((labels(&plan), plan.run.left_out.len()), (vec!["bantam-s".to_owned()], 1));
+    let refusal = planned(folder.path(), &[broken], "['base', 'Q8_0']").expect_err("nothing is left").to_string();
+    assert!(refusal.starts_with("nothing is left to be measured: skipped: broken, because "), "{refusal}");
+    let typo = planned(folder.path(), &[bundled, "bantam-typo"], "['base']").expect_err("no such model").to_string();
+    assert!(typo.contains("bantam-typo"), "{typo}");
+}

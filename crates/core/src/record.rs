@@ -604,4 +604,36 @@ pub struct Run {
     pub finished: Option<f64>,
     /// All its trials, in the order of the plan.
     pub trials: Vec<Trial>,
+    /// Pairs of a model and a recipe that cannot be made, and are not among the trials.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A model and a recipe of a profile that do not go together, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LeftOut {
+    /// The model's name.
+    pub model: String,
+    /// The recipe's name; `base` for the model as it is.
+    pub recipe: String,
+    /// Why it cannot be made, in one sentence.
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// "bantam-l · Q4_K_M", as the variant would be called.
+    pub fn label(&self) -> String {
+        match self.recipe.as_str() {
+            "base" => self.model.clone(),
+            recipe => format!("{} · {recipe}", self.model),
+        }
+    }
+}
+
+impl std::fmt::Display for LeftOut {
+    /// "skipped: bantam-l · Q4_K_M, because …".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "skipped: {}, because {}", self.label(), self.reason)
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::page::Record;
 use crate::recommend::advice::words::Words;
-use bantam_core::record::{Id, ModelRef, Warning};
+use bantam_core::record::{Id, LeftOut, ModelRef, Warning};
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
@@ -30,6 +30,8 @@ struct Results {
     /// The models that were tried, each once.
     models: Vec<ModelRef>,
     trials: Vec<Trial>,
+    /// Pairs of a model and a recipe that cannot be made, with the reason.
+    left_out: Vec<LeftOut>,
     /// Every figure of every variant, flat: what results.csv has.
     records: Vec<Record>,
 }

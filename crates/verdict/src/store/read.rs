@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 
-const RUN: &str = "SELECT id, profile, meant, host, version, started, finished FROM run";
+const RUN: &str = "SELECT id, profile, meant, host, version, started, finished, left_out FROM run";
 
 impl Store {
     /// Reads all runs, the newest first.
@@ -109,6 +109,7 @@ fn some_runs(db: &Connection, query: &str, params: impl Params) -> rusqlite::Res
                 version: row.get(4)?,
                 started: row.get(5)?,
                 finished: row.get(6)?,
+                left_out: parsed(row, 7)?,
                 trials: Vec::new(),
             })
         })?

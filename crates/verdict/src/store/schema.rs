@@ -86,6 +86,10 @@ const MIGRATIONS: &[&str] = &[
                json_extract(s.value, '$.weight') AS weight
         FROM item, json_each(item.record, '$.scores') AS s;
     ",
+    // 2: what a run leaves out
+    "
+    ALTER TABLE run ADD COLUMN left_out TEXT NOT NULL DEFAULT '[]';  -- models and recipes, with the reason, JSON
+    ",
 ];
 
 /// The schema this program writes.

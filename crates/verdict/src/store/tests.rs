@@ -3,8 +3,8 @@
 use super::{Error, Store, schema};
 use bantam_core::metric::Metric;
 use bantam_core::record::{
-    Ask, Conditions, Failure, Id, ItemResult, ItemScore, ModelRef, Outcome, Place, Reading, Run, Shape, SpeedSample,
-    TaskRef, Trial, Variant, Warning, WarningKind,
+    Ask, Conditions, Failure, Id, ItemResult, ItemScore, LeftOut, ModelRef, Outcome, Place, Reading, Run, Shape,
+    SpeedSample, TaskRef, Trial, Variant, Warning, WarningKind,
 };
 use bantam_core::unit::Seconds;
 use rusqlite::Connection;
@@ -90,6 +90,7 @@ fn run(name: &str, started: f64, trials: &[Trial]) -> Run {
         started,
         finished: None,
         trials: trials.to_vec(),
+        left_out: vec![LeftOut { model: "a".into(), recipe: "Q4_K_M".into(), reason: "it's Q8_0 already".into() }],
     }
 }
 

@@ -14,8 +14,8 @@ impl Store {
     pub fn begin_run(&mut self, run: &Run) -> Result<()> {
         self.transact(|db| {
             db.prepare_cached(
-                "INSERT INTO run (id, profile, meant, host, version, started, finished) VALUES (?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (id) DO UPDATE SET started = excluded.started, host = excluded.host, version = excluded.version, finished = excluded.finished",
+                "INSERT INTO run (id, profile, meant, host, version, started, finished, left_out) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (id) DO UPDATE SET started = excluded.started, host = excluded.host, version = excluded.version, finished = excluded.finished, left_out = excluded.left_out",
             )?
             .execute(params![
                 run.id.0,
@@ -24,7 +24,8 @@ impl Store {
                 json(&run.host)?,
                 run.version,
                 run.started,
-                run.finished
+                run.finished,
+                json(&run.left_out)?
             ])?;
             db.prepare_cached("DELETE FROM run_trial WHERE run = ?")?.execute([&run.id.0])?;
             for (position, trial) in run.trials.iter().enumerate() {

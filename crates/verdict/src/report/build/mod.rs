@@ -60,13 +60,14 @@ impl Inputs<'_> {
 /// The whole report as data.
 pub fn page(run: &Run, rows: &[Row], advice: &Advice) -> Page {
     let inputs = Inputs { run, rows, advice, words: words(advice) };
-    let sections: [fn(&Inputs) -> Option<Section>; 7] = [
+    let sections: [fn(&Inputs) -> Option<Section>; 8] = [
         sections::advice,
         sections::trade,
         sections::reference,
         sections::slices,
         sections::speed,
         sections::evidence,
+        sections::left_out,
         sections::origin,
     ];
     Page {
@@ -113,5 +114,6 @@ fn data(inputs: &Inputs) -> serde_json::Value {
         "advice": advice,
         "models": inputs.models(),
         "trials": trials,
+        "left_out": run.left_out,
     })
 }

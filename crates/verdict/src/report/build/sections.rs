@@ -264,6 +264,13 @@ pub(super) fn evidence(inputs: &Inputs) -> Option<Section> {
     section("evidence", "Evidence and doubts", blocks.collect())
 }
 
+/// What the profile asks for and cannot be made, where there is such.
+pub(super) fn left_out(inputs: &Inputs) -> Option<Section> {
+    let pairs = &inputs.run.left_out;
+    let lines = pairs.iter().map(|pair| format!("{}: {}", pair.label(), pair.reason)).collect();
+    (!pairs.is_empty()).then(|| section("left-out", "What was left out", vec![Block::List(lines)]))?
+}
+
 /// Where the numbers come from and how to get them again.
 pub(super) fn origin(inputs: &Inputs) -> Option<Section> {
     let run = inputs.run;
