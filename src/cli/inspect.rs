@@ -8,7 +8,7 @@ use anyhow::Result;
 use bantam_core::unit::Bytes;
 use bantam_model::encoder::{self, Problem};
 use bantam_model::inspect::Share;
-use bantam_model::{Adapter, Cache, Config, Container, Facts};
+use bantam_model::{Adapter, Cache, Config, Container, Cost, Facts};
 use serde_json::json;
 
 pub(super) fn run(args: Inspect) -> Result<Exit> {
@@ -130,7 +130,6 @@ fn shares<'a>(types: impl Iterator<Item = (&'a String, &'a Share)>) -> serde_jso
 fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let (c, cost) = (&facts.config, &facts.cost);
     let context = c.max_positions as u64;
-    let cache = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
     let mut lines = vec![
         ("model", facts.name.clone()),
         ("architecture", c.architecture.class().into()),
@@ -153,11 +152,27 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
             format!("{}, {}, {:.2} bits a parameter", container(facts), Bytes(facts.bytes), facts.bits_per_parameter()),
         ),
         ("tensors", types(facts.types.iter())),
-        ("KV cache", format!("{} a token, {} at full context (derived)", Bytes(cache), Bytes(cache * context))),
+        ("KV cache", kv_cache(cost, context)),
         ("tokenizer", tokenizer(facts)),
     ];
     lines.extend(quantization(facts).map(|text| ("quantization", text)));
+    lines.extend(facts.notes.iter().map(|note| ("note", note.clone())));
     lines
+}
+
+/// What a token leaves, and what stands at full context: all of it in bantam, and what layers with windows still see.
+fn kv_cache(cost: &Cost, context: u64) -> String {
+    let a_token = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
+    let (whole, seen) = (a_token * context, cost.seen_cache_bytes(context, Cache::BYTES_PER_NUMBER));
+    match seen < whole {
+        false => format!("{} a token, {} at full context (derived)", Bytes(a_token), Bytes(whole)),
+        true => format!(
+            "{} a token, {} at full context within the windows (derived; bantam keeps what they no longer see: {})",
+            Bytes(a_token),
+            Bytes(seen),
+            Bytes(whole)
+        ),
+    }
 }
 
 /// "128", or "8 of 64 experts of 1408, one for all of 5632".
@@ -248,6 +263,8 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         "quantization": facts.config.quantization.as_ref().zip(facts.packed).map(
             |(quantization, packed)| json!({ "method": quantization.to_string(), "matrices": packed }),
         ),
+        "kv_bytes_full_context": cost.seen_cache_bytes(c.max_positions as u64, Cache::BYTES_PER_NUMBER),
+        "notes": facts.notes,
         "kv_bytes_per_token": cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER),
         "tokenizer": facts.tokenizer.as_ref().map_or_else(
             |reason| json!({ "error": reason }),

@@ -51,12 +51,17 @@ pub fn with_adapter(model: &str, adapter: &Path) -> String {
     format!("{model}{WITH}{}", adapter.display())
 }
 
-/// What was typed, in the model and the folder of an adapter.
+/// What was typed, in the model and the folder of an adapter. A file that is there is taken before ` + ` is read as more
+/// than a part of its name.
 fn parts_of(typed: &str) -> (&str, Option<PathBuf>) {
-    match typed.split_once(WITH) {
+    let whole = std::iter::once((typed, None));
+    let parts =
+        typed.rmatch_indices(WITH).map(|(at, _)| (&typed[..at], Some(PathBuf::from(&typed[at + WITH.len()..]))));
+    let there = whole.chain(parts).find(|(model, _)| Path::new(model).exists());
+    there.unwrap_or_else(|| match typed.split_once(WITH) {
         None => (typed, None),
         Some((model, adapter)) => (model, Some(PathBuf::from(adapter))),
-    }
+    })
 }
 
 /// Finds a model by the name typed; reads none of its weights.
@@ -238,6 +243,18 @@ pub fn memory(opened: &Opened, weights: Bytes, tokens: usize) -> Bytes {
 #[cfg(goldens)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_taken_before_an_adapter_is_read_into_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (plus, adapter) = (path("a + b.gguf"), path("c + d"));
+        std::fs::write(&plus, b"").expect("writes");
+        assert_eq!(parts_of(&plus), (plus.as_str(), None));
+        assert_eq!(parts_of(&format!("{plus} + {adapter}")), (plus.as_str(), Some(PathBuf::from(&adapter))));
+        assert_eq!(parts_of("bantam-s + x + y"), ("bantam-s", Some(PathBuf::from("x + y"))));
+        assert_eq!(parts_of("bantam-s"), ("bantam-s", None));
+    }
 
     #[test]
     fn a_model_with_an_adapter_is_another_model() {

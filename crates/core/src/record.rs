@@ -464,6 +464,8 @@ pub enum WarningKind {
     Truncated,
     /// Matrices of a quantized checkpoint that are held wider than they were stored.
     Widened,
+    /// The model's files disagree with each other, or say what nothing uses.
+    Files,
     /// An energy span was too short for its meter.
     Meter,
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::bytes::Bytes;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::prefix::Need;
 
 const SINGLE: &str = "model.safetensors";
@@ -27,6 +28,8 @@ pub struct Files {
     shards: Vec<Shard>,
     /// Which file a tensor is in.
     shard_of: BTreeMap<String, usize>,
+    /// Files of weights beside them that are not read, in sentences.
+    passed_over: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,7 @@ struct Shard {
 }
 
 /// One tensor as it lies in its file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry<'a> {
     /// The type of its numbers.
     pub dtype: Dtype,
@@ -72,15 +75,20 @@ impl Files {
     /// # Errors
     /// One sentence on a missing, truncated or inconsistent file.
     pub fn open(folder: &Path) -> Result<Self> {
+        let there = weight_files(folder);
         let names = match folder.join(INDEX).is_file() {
+            // as transformers does, which looks for an index only where the one file is not there
+            _ if there.iter().any(|name| name == SINGLE) => vec![SINGLE.to_owned()],
             true => shards(&folder.join(INDEX))?,
-            false => vec![single(folder)],
+            false => vec![only(folder, &there)?],
         };
         let open = |name: &String| {
             let path = folder.join(name);
             Shard::new(path.display().to_string(), Bytes::map(&path)?)
         };
-        Ok(Self::of(names.iter().map(open).collect::<Result<_>>()?))
+        let mut files = Self::of(names.iter().map(open).collect::<Result<_>>()?)?;
+        files.passed_over = others(&there, &names).into_iter().collect();
+        Ok(files)
     }
 
     /// Opens one file.
@@ -88,7 +96,7 @@ impl Files {
     /// # Errors
     /// One sentence on a missing, truncated or inconsistent file.
     pub fn file(path: &Path) -> Result<Self> {
-        Ok(Self::of(vec![Shard::new(path.display().to_string(), Bytes::map(path)?)?]))
+        Self::of(vec![Shard::new(path.display().to_string(), Bytes::map(path)?)?])
     }
 
     /// Opens a checkpoint compiled into the binary; `name` is for sentences.
@@ -96,15 +104,29 @@ impl Files {
     /// # Errors
     /// One sentence on what is inconsistent.
     pub fn embedded(name: &str, bytes: &'static [u8]) -> Result<Self> {
-        Ok(Self::of(vec![Shard::new(name.to_owned(), Bytes::Embedded(bytes))?]))
+        Self::of(vec![Shard::new(name.to_owned(), Bytes::Embedded(bytes))?])
     }
 
-    fn of(shards: Vec<Shard>) -> Self {
-        let names = shards
-            .iter()
-            .enumerate()
-            .flat_map(|(i, shard)| shard.metadata.tensors().into_keys().map(move |name| (name, i)));
-        Self { shard_of: names.collect(), shards }
+    /// A tensor may be in two shards only where both have the same of it.
+    fn of(shards: Vec<Shard>) -> Result<Self> {
+        let mut shard_of: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, shard) in shards.iter().enumerate() {
+            for name in shard.metadata.tensors().into_keys() {
+                match shard_of.get(&name).map(|&other| &shards[other]) {
+                    Some(other) if other.entry(&name) != shard.entry(&name) => {
+                        let what = format!("tensor {name} is in {}, too, with other numbers", other.name);
+                        return Err(Error::broken(&shard.name, what));
+                    }
+                    _ => shard_of.insert(name, index),
+                };
+            }
+        }
+        Ok(Self { shard_of, shards, passed_over: Vec::new() })
+    }
+
+    /// Gives a sentence on files of weights that lie beside these and are not read.
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
     }
 
     /// Tells whether there is a tensor of this name.
@@ -131,11 +153,7 @@ impl Files {
 
     /// Gives a tensor as it lies in the file, where there is one of that name.
     pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
-        let shard = &self.shards[*self.shard_of.get(name)?];
-        let info = shard.metadata.info(name)?;
-        let (from, to) = info.data_offsets;
-        let bytes = shard.bytes.get(shard.data + from..shard.data + to)?;
-        Some(Entry { dtype: info.dtype, shape: &info.shape, bytes })
+        self.shards[*self.shard_of.get(name)?].entry(name)
     }
 
     /// Gives a tensor that must be there, as it lies in the file.
@@ -199,6 +217,13 @@ impl Shard {
         }
     }
 
+    fn entry(&self, tensor: &str) -> Option<Entry<'_>> {
+        let info = self.metadata.info(tensor)?;
+        let (from, to) = info.data_offsets;
+        let bytes = self.bytes.get(self.data + from..self.data + to)?;
+        Some(Entry { dtype: info.dtype, shape: &info.shape, bytes })
+    }
+
     fn release(&self, tensor: &str) {
         if let Some(info) = self.metadata.info(tensor) {
             self.bytes.release(self.data + info.data_offsets.0..self.data + info.data_offsets.1);
@@ -229,25 +254,55 @@ pub fn shapes_of_prefix(bytes: &[u8], file: &str) -> Result<Need<Vec<Shape>>> {
     Ok(Need::Have(entries.into_iter().filter_map(shape).collect()))
 }
 
-/// The one file of a folder without an index: `model.safetensors`, or the only other that holds a model. Quantized
-/// checkpoints used to be called after their bits and groups.
-fn single(folder: &Path) -> String {
+/// The files of a folder that may hold a model's weights, sorted.
+fn weight_files(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = names.filter_map(|entry| entry.file_name().into_string().ok());
     let is_model = |name: &String| name.ends_with(".safetensors") && !name.starts_with("adapter_");
     let mut found: Vec<String> = names.filter(is_model).collect();
-    match (found.iter().any(|name| name == SINGLE), found.len()) {
-        (false, 1) => found.remove(0),
-        _ => SINGLE.to_owned(),
+    found.sort();
+    found
+}
+
+/// The one file of a folder that has neither an index nor the usual name. Quantized checkpoints used to be called after
+/// their bits and groups.
+fn only(folder: &Path, there: &[String]) -> Result<String> {
+    match there {
+        [] => Ok(SINGLE.to_owned()),
+        [one] => Ok(one.clone()),
+        [first, .., last] => {
+            let what = format!(
+                "{} files of weights ({first} to {last}), and neither {INDEX} nor {SINGLE} says which are the model",
+                there.len()
+            );
+            Err(Error::broken(folder.display().to_string(), what))
+        }
     }
+}
+
+/// A sentence on the files that are not read and by their names could be the model, where there are any.
+fn others(there: &[String], read: &[String]) -> Option<String> {
+    let is_model = |name: &&String| name.starts_with("model") || name.starts_with("consol") || name.contains("-of-");
+    let others: Vec<&str> =
+        there.iter().filter(|name| !read.contains(name)).filter(is_model).map(String::as_str).collect();
+    let (first, more) = others.split_first()?;
+    let read = if read.len() == 1 { read[0].clone() } else { format!("the files that {INDEX} names") };
+    Some(match more.last() {
+        None => format!("{first} lies beside the weights and is not read; the model is {read}"),
+        Some(last) => {
+            format!(
+                "{} files ({first} to {last}) lie beside the weights and are not read; the model is {read}",
+                others.len()
+            )
+        }
+    })
 }
 
 /// The shard files an index names. A name may not lead out of the folder.
 fn shards(index: &Path) -> Result<Vec<String>> {
     let text = std::fs::read(index).map_err(Error::read(index))?;
     let file = index.display().to_string();
-    let parsed: Index =
-        serde_json::from_slice(&text).map_err(|e| Error::broken(&file, format!("not a safetensors index: {e}")))?;
+    let parsed: Index = json::read(&text).map_err(|e| Error::broken(&file, format!("not a safetensors index: {e}")))?;
     let mut names: Vec<String> = parsed.weight_map.into_values().collect();
     names.sort();
     names.dedup();
@@ -256,7 +311,10 @@ fn shards(index: &Path) -> Result<Vec<String>> {
             Err(Error::broken(file, format!("weight_map names {name:?}, allowed are names of files beside it")))
         }
         None if names.is_empty() => Err(Error::broken(file, "weight_map is empty")),
-        None => Ok(names),
+        None => match names.iter().find(|name| !index.with_file_name(name).is_file()) {
+            Some(name) => Err(Error::broken(file, format!("weight_map names {name:?}, which is not there"))),
+            None => Ok(names),
+        },
     }
 }
 

@@ -56,7 +56,7 @@ use bantam_core::record::Place;
 use error::list;
 use http::{Denial, Fault, Http};
 use listing::{Raw, RawRefs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The hub as this machine is set up to ask it. One for each job: when the job is cancelled, its connections are cut.
 #[derive(Debug)]
@@ -195,18 +195,48 @@ fn folder(path: &Path) -> Result<Found, Error> {
         return Ok(Found { name: last_name(path), place: Place::Folder(path.into()), commit: None });
     } else if let [one] = &ggufs[..] {
         return gguf(&path.join(one));
+    } else if let Some(first) = one_split(path, &ggufs) {
+        return gguf(&first);
     } else if !ggufs.is_empty() {
         format!("it has several GGUF files; name one of them ({})", list(&ggufs))
     } else if !files.iter().any(|f| f == "config.json") {
         "it has no config.json and no .gguf file".into()
     } else {
-        "it has a config.json but no .safetensors file; other formats of weights are not read".into()
+        other_weights(&files)
     };
     Err(Error::NoModel { path: path.into(), why })
 }
 
-/// The first file that the index of a sharded checkpoint names and that is not there.
+/// The first part of the one split model whose parts these files are.
+fn one_split(folder: &Path, files: &[String]) -> Option<PathBuf> {
+    let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
+    bantam_format::gguf::is_one_set(&paths).then(|| paths.into_iter().min())?
+}
+
+/// Why a folder whose weights are no safetensors is no model here, and what to do.
+fn other_weights(files: &[String]) -> String {
+    let first = |endings: &[&str]| files.iter().find(|file| endings.iter().any(|ending| file.ends_with(ending)));
+    let (what, file) = if let Some(file) = first(&[".bin", ".pt", ".pth", ".ckpt"]) {
+        ("a PyTorch pickle, which can run code where it is opened", file)
+    } else if let Some(file) = first(&[".npz"]) {
+        ("an MLX file of arrays", file)
+    } else if let Some(file) = first(&[".h5", ".msgpack", ".onnx", ".ot"]) {
+        ("of another framework", file)
+    } else {
+        return "it has a config.json but no weights (.safetensors)".into();
+    };
+    format!(
+        "its weights are in {file}, {what}, and safetensors are read only; the hub mostly has the model as safetensors \
+         or GGUF, too, and transformers writes them with save_pretrained"
+    )
+}
+
+/// The first file that the index of a sharded checkpoint names and that is not there; the index does not count beside
+/// model.safetensors.
 fn missing_shard(folder: &Path) -> Option<String> {
+    if folder.join("model.safetensors").is_file() {
+        return None;
+    }
     let index = std::fs::read(folder.join("model.safetensors.index.json")).ok()?;
     let index: serde_json::Value = serde_json::from_slice(&index).ok()?;
     let shards = index.get("weight_map")?.as_object()?.values().filter_map(serde_json::Value::as_str);

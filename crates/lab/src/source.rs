@@ -136,6 +136,7 @@ impl<'w> Source<'w> {
             );
         }
         let weights = Safetensors::open(path, &CPU, Precision::AsStored)?.of_architecture(config.architecture);
+        let config = config.agree(&weights)?.config;
         Source::of_checkpoint(name, &place, weights, config, &Files::of_folder(path)?)
     }
 

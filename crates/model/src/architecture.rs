@@ -266,7 +266,8 @@ pub static ARCHITECTURES: &[Architecture] = &[
     LLAMA,
     Architecture {
         name: "mistral",
-        classes: &["MistralForCausalLM"],
+        aliases: &["ministral"],
+        classes: &["MistralForCausalLM", "MinistralForCausalLM"],
         defaults: r#"{"num_key_value_heads": 8, "sliding_window": 4096}"#,
         biases: NO_BIAS,
         windows: Windows::All,
@@ -539,6 +540,11 @@ impl Architecture {
     /// Finds the first architecture that has this name in GGUF. Mistral and Mixtral files call themselves "llama".
     pub fn of_gguf(name: &str) -> Option<&'static Self> {
         ARCHITECTURES.iter().find(|architecture| architecture.gguf == name)
+    }
+
+    /// What its config.json calls a key.
+    pub fn key(&self, common: &'static str) -> &'static str {
+        self.keys.iter().find(|(ours, _)| *ours == common).map_or(common, |(_, own)| own)
     }
 
     /// The name of its class in transformers.

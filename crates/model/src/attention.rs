@@ -23,6 +23,7 @@ pub(crate) struct Attention {
     kv_heads: usize,
     head_dim: usize,
     softcap: Option<f32>,
+    causal: bool,
     layer: Layer,
 }
 
@@ -74,6 +75,7 @@ impl Attention {
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
             softcap: config.score_softcap,
+            causal: config.causal,
             layer: config.layers[layer],
         })
     }
@@ -98,7 +100,7 @@ impl Attention {
             scale: self.layer.scale,
             window: self.layer.window,
             softcap: self.softcap,
-            causal: true,
+            causal: self.causal,
         };
         let seen = ops::attention(&q, &k, &v, pasts, &attend)?;
         let y = self.output.forward(&seen.reshape((tokens, self.heads * self.head_dim))?)?;

@@ -30,10 +30,18 @@ impl Builder<'_> {
 
     /// Asks for the matrix of the part's `index`-th expert.
     pub(crate) fn nth_linear(&self, part: Part, index: usize, out: usize, inp: usize, biased: bool) -> Result<Linear> {
-        let stem = self.stem(part, index);
-        let linear = self.weights.linear(&format!("{stem}.weight"), out, inp)?;
+        let linear = self.weights.linear(&format!("{}.weight", self.stem(part, index)), out, inp)?;
+        self.biased_nth(linear, part, index, out, biased)
+    }
+
+    /// Adds the bias of a part to a matrix, its own or one that it shares, where `biased`.
+    pub(crate) fn biased(&self, linear: Linear, part: Part, out: usize, biased: bool) -> Result<Linear> {
+        self.biased_nth(linear, part, 0, out, biased)
+    }
+
+    fn biased_nth(&self, linear: Linear, part: Part, index: usize, out: usize, biased: bool) -> Result<Linear> {
         Ok(match biased {
-            true => linear.with_bias(self.weights.tensor(&format!("{stem}.bias"), &[out])?),
+            true => linear.with_bias(self.weights.tensor(&format!("{}.bias", self.stem(part, index)), &[out])?),
             false => linear,
         })
     }

@@ -41,6 +41,9 @@ pub struct Cost {
     pub cache_numbers: u64,
     /// Multiplications for each token that is looked back at: the products of q and k, and of scores and v.
     attention_products: u64,
+    /// The numbers that one token leaves in the cache of each layer, and how far back each layer looks.
+    layer_numbers: u64,
+    windows: Vec<Option<usize>>,
     /// How many experts a token goes to, and how many there are.
     experts: (u64, u64),
     tied: bool,
@@ -88,6 +91,8 @@ pub fn cost(config: &Config) -> Cost {
         product_parameters: sum(&|t| t.is_matrix() && !t.is_table(config.tied)),
         cache_numbers: (2 * config.layers.len() * config.kv_dim()) as u64,
         attention_products: attended,
+        layer_numbers: (2 * config.kv_dim()) as u64,
+        windows: config.layers.iter().map(|layer| layer.window).collect(),
         experts,
         tied: config.tied,
         tensors,
@@ -131,6 +136,13 @@ impl Cost {
     /// Bytes of keys and values for one token, at so many bytes a number.
     pub fn cache_bytes_per_token(&self, bytes_per_number: u64) -> u64 {
         self.cache_numbers * bytes_per_number
+    }
+
+    /// Bytes of the keys and values that the next token looks at after `context` others, at so many bytes a number:
+    /// layers with a window look at no more than that. A cache that lets go of the rest takes no more.
+    pub fn seen_cache_bytes(&self, context: u64, bytes_per_number: u64) -> u64 {
+        let seen = |window: &Option<usize>| window.map_or(context, |window| context.min(window as u64));
+        self.windows.iter().map(seen).sum::<u64>() * self.layer_numbers * bytes_per_number
     }
 
     /// Floating-point operations for one token that looks back at `context` tokens, itself among them: a

@@ -66,7 +66,7 @@ impl Decoder {
                 .collect::<Result<_>>()?,
             norm: builder.norm(Part::FinalNorm, config.dim)?,
             head: match config.tied {
-                true => embedding.clone(),
+                true => builder.biased(embedding.clone(), Part::Head, config.vocab, config.biases.head)?,
                 false => builder.linear(Part::Head, config.vocab, config.dim, config.biases.head)?,
             },
             device: embedding.device(),

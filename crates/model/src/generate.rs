@@ -124,7 +124,12 @@ impl<'a> Sequences<'a> {
     fn pass(&mut self, model: &Model) -> Result<(Vec<usize>, Tensor)> {
         let (mut tokens, mut spans, mut ready, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, sequence) in self.all.iter_mut().enumerate().filter(|(_, s)| s.end.is_none()) {
-            let len = sequence.pending.len().min(PASS - tokens.len());
+            let len = match model.config.causal {
+                true => sequence.pending.len().min(PASS - tokens.len()),
+                // a prompt whose tokens see what follows is read in one piece
+                false if tokens.is_empty() || tokens.len() + sequence.pending.len() <= PASS => sequence.pending.len(),
+                false => 0,
+            };
             if len == 0 {
                 break;
             }

@@ -34,6 +34,8 @@ pub struct Facts {
     pub packed: Option<usize>,
     /// The tokenizer's facts, or in one sentence why it cannot be read.
     pub tokenizer: std::result::Result<Summary, String>,
+    /// What was decided where its files disagree, a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// The kind of file that the weights are stored in.
@@ -90,7 +92,8 @@ pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
         _ => of_safetensors(&opened, &cost.tensors)?,
     };
     let tokenizer = opened.summary().map_err(|error| error.to_string());
-    Ok(Facts { name: opened.name, config: opened.config, cost, container, bytes, types, packed, tokenizer })
+    let Opened { name, config, notes, .. } = opened;
+    Ok(Facts { name, config, cost, container, bytes, types, packed, tokenizer, notes })
 }
 
 type Stored = (Container, u64, BTreeMap<String, Share>, Option<usize>);

@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod adapter;
+mod agree;
 pub mod architecture;
 mod attention;
 mod builder;
@@ -42,6 +43,7 @@ pub mod tokenizer;
 mod weights;
 
 pub use adapter::{Adaptation, Adapter};
+pub use agree::Agreed;
 pub use architecture::Architecture;
 pub use cache::Cache;
 pub use config::Config;

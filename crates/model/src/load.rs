@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::adapter::{Adaptation, Adapted, Adapter};
+use super::agree::Agreed;
 use super::checkpoint::gguf::{GgufWeights, check_types};
 use super::checkpoint::packed::{self, Packed, Quantization};
 use super::checkpoint::safetensors::Safetensors;
-use super::config::Config;
+use super::config::{self, Config};
 use super::decoder::Decoder;
 use super::error::{Error, Result};
 use super::tokenizer::{Files, Summary, Tokenizer};
@@ -27,6 +28,8 @@ pub struct Model {
     pub decoder: Decoder,
     /// How the matrices of a quantized checkpoint are held; `None` for others.
     pub packing: Option<packed::Summary>,
+    /// What was decided where its files disagree, a sentence each.
+    pub notes: Vec<String>,
     pub(super) max_length: usize,
 }
 
@@ -162,6 +165,8 @@ pub(super) struct Opened<'a> {
     pub config: Config,
     /// Where its weights are.
     pub format: Format<'a>,
+    /// What was decided where its files disagree, a sentence each.
+    pub notes: Vec<String>,
 }
 
 pub(super) enum Format<'a> {
@@ -185,13 +190,24 @@ impl<'a> Opened<'a> {
             return Self::file(&only_gguf_in(path)?);
         }
         let name = path.display().to_string();
-        let config = Config::from_json(&read(&path.join("config.json"))?, &format!("{name}/config.json"))?;
+        let bytes = read(&path.join("config.json"))?;
+        let config = Config::from_json(&bytes, &format!("{name}/config.json"))?;
         let generation = read_optional(&path.join("generation_config.json"))?;
+        let notes = config.unused_ids(&bytes, generation.as_deref());
         let mut config = config.with_generation(generation.as_deref(), &format!("{name}/generation_config.json"))?;
         if config.quantization.is_none() {
             config.quantization = separate_quantization(path)?;
         }
-        Ok(Self { name, config, format: Format::Folder(path) })
+        Self { name, config, format: Format::Folder(path), notes }.agreed()
+    }
+
+    /// With the config held against the tensors that the files hold; files that are not there show when they are needed.
+    fn agreed(mut self) -> Result<Self> {
+        let Ok(files) = self.safetensors(&Device::Cpu, Precision::AsStored) else { return Ok(self) };
+        let Agreed { config, notes } = self.config.clone().agree(&files)?;
+        self.config = config;
+        self.notes.extend(notes);
+        Ok(self)
     }
 
     fn file(path: &Path) -> Result<Self> {
@@ -203,25 +219,28 @@ impl<'a> Opened<'a> {
             return Err(Error::broken(path.display().to_string(), what));
         }
         let gguf = Gguf::open(path)?;
-        Ok(Self { name: path.display().to_string(), config: Config::from_gguf(&gguf)?, format: Format::Gguf(gguf) })
+        let config = Config::from_gguf(&gguf)?;
+        config.agree_with_gguf(&gguf)?;
+        let notes = config::ids::unused_of_gguf(&gguf).into_iter().collect();
+        Ok(Self { name: path.display().to_string(), config, format: Format::Gguf(gguf), notes })
     }
 
     fn embedded(files: &'a Embedded) -> Result<Self> {
         let name = files.name.to_owned();
         let config = Config::from_json(files.config, &format!("{name}/config.json"))?;
         let config = config.with_generation(files.generation_config, &format!("{name}/generation_config.json"))?;
-        Ok(Self { name, config, format: Format::Embedded(files) })
+        Ok(Self { name, config, format: Format::Embedded(files), notes: Vec::new() })
     }
 
     fn load(self, options: &LoadOptions) -> Result<Model> {
         if let Format::Gguf(gguf) = &self.format {
             check_types(gguf)?;
         }
-        let tokenizer = self.tokenizer()?;
+        let (tokenizer, notes) = (self.tokenizer()?, self.notes.clone());
         let ((config, decoder), packing) =
             self.with_weights(options, |config, weights| Ok((config.clone(), Decoder::new(config, weights)?)))?;
         let max_length = options.max_length.unwrap_or(config.max_positions);
-        let mut model = Model { max_length, tokenizer, decoder, config, packing };
+        let mut model = Model { max_length, tokenizer, decoder, config, packing, notes };
         model.set_max_length(max_length);
         Ok(model)
     }

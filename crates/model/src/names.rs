@@ -264,6 +264,12 @@ impl Architecture {
         self.understand(gguf, |name| name.gguf)
     }
 
+    /// Tells which layer a checkpoint's tensor belongs to by its name, whether or not the architecture has such a part.
+    pub fn layer_of(&self, huggingface: &str) -> Option<usize> {
+        let (before, _) = self.parts().find_map(|name| name.huggingface.split_once("{l}"))?;
+        number(huggingface.strip_prefix(before)?.split('.').next()?)
+    }
+
     /// Whether checkpoints store a matrix as (in, out).
     pub fn is_transposed(&self, huggingface: &str) -> bool {
         self.transposed && self.place(huggingface).is_some_and(|place| place.part.is_within_layer())

@@ -81,12 +81,13 @@ impl Model {
     }
 
     /// Groups out of one, for each way its sequences turn: under some rope scalings a longer sequence shares nothing
-    /// with a shorter one.
+    /// with a shorter one; nor do any two where tokens see what follows.
     fn split<'a>(&self, (context, continuations): Whole<'a>) -> Vec<Group<'a>> {
         let mut split: Vec<Group> = Vec::new();
         for (slot, tokens) in continuations {
             let one = self.group(context, vec![(slot, tokens)]);
-            match split.iter_mut().find(|other| other.rope_regime == one.rope_regime) {
+            let shares = |other: &&mut Group| self.config.causal && other.rope_regime == one.rope_regime;
+            match split.iter_mut().find(shares) {
                 Some(other) => other.continuations.extend(one.continuations),
                 None => split.push(one),
             }
@@ -107,7 +108,7 @@ impl Model {
         let mut rest = &groups[..];
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(batch_len(rest));
-            answers.extend(Batch::new(batch).score(self)?);
+            answers.extend(Batch::new(batch, self.config.causal).score(self)?);
             rest = later;
         }
         answers.sort_by_key(|(slot, _)| *slot);
@@ -219,9 +220,10 @@ struct Ask {
 }
 
 impl Batch {
-    fn new(groups: &[Group]) -> Self {
+    /// Where `causal`, a token sees nothing that follows, and a common beginning can be shared.
+    fn new(groups: &[Group], causal: bool) -> Self {
         let mut batch = Self { tokens: Vec::new(), spans: Vec::new(), asks: Vec::new() };
-        let shared = batch.share(groups);
+        let shared = if causal { batch.share(groups) } else { 0 };
         for group in groups {
             batch.add(group, shared);
         }

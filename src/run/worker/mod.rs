@@ -150,7 +150,7 @@ impl Bench {
             Ask::Speed(shape) => speed::measure(request, *shape, &resident.model, cancel, replies),
         };
         let Measured { energy, ceiling, mut warnings } = measured.map_err(error)?;
-        warnings.extend(widened(&resident.model));
+        warnings.extend(told_of(&resident.model));
         Ok(TrialSummary {
             peak_memory: resident.peak_since(&load, request.parallel_batches),
             energy,
@@ -240,11 +240,13 @@ impl Resident {
     }
 }
 
-/// What of a quantized checkpoint takes more memory than its files say.
-fn widened(model: &Loaded) -> Vec<Warning> {
+/// What of a quantized checkpoint takes more memory than its files say, and where its files disagree.
+fn told_of(model: &Loaded) -> Vec<Warning> {
     let Loaded::Decoder(model) = model else { return Vec::new() };
     let told = model.packing.iter().flat_map(|packing| packing.warnings());
-    told.map(|text| Warning { kind: WarningKind::Widened, text }).collect()
+    let widened = told.map(|text| Warning { kind: WarningKind::Widened, text });
+    let files = (!model.notes.is_empty()).then(|| Warning { kind: WarningKind::Files, text: model.notes.join("; ") });
+    widened.chain(files).collect()
 }
 
 fn disk(request: &Measure) -> Reading {

@@ -7,6 +7,7 @@ use super::target::Targets;
 use crate::error::{Error, Result};
 use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
+use bantam_format::json;
 
 /// The settings of a LoRA adapter.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,8 +96,7 @@ impl Lora {
     /// Where it is not JSON, is no LoRA, lacks the rank or alpha, or has an option that changes the arithmetic and is
     /// not done.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
-        let value: Value =
-            serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not an adapter config: {e}")))?;
+        let value: Value = json::read(bytes).map_err(|e| Error::broken(file, format!("not an adapter config: {e}")))?;
         let table = JsonObject::new(&value, file, "")?;
         match table.text("peft_type")? {
             Some("LORA") => {}

@@ -88,6 +88,40 @@ impl Safetensors {
         if self.files.has(&other) { Cow::Owned(other) } else { Cow::Borrowed(name) }
     }
 
+    /// What the graph calls a tensor of these files, if it is one of the graph's.
+    pub(crate) fn graph_name<'a>(&self, stored: &'a str) -> Cow<'a, str> {
+        let Some(Naming { prefix, actual, .. }) = &self.naming else { return Cow::Borrowed(stored) };
+        match stored.strip_prefix(actual.as_str()) {
+            Some(rest) if actual != prefix => Cow::Owned(format!("{prefix}{rest}")),
+            _ => Cow::Borrowed(stored.strip_prefix("language_model.").unwrap_or(stored)),
+        }
+    }
+
+    /// Files beside these that hold weights and are not read, a sentence on each kind.
+    pub(crate) fn passed_over(&self) -> Vec<String> {
+        self.files.passed_over().to_vec()
+    }
+
+    /// The file that a tensor is in.
+    pub(crate) fn file_of(&self, name: &str) -> &str {
+        self.files.file_of(&self.name_of(name))
+    }
+
+    /// Whether both tensors are here and hold other numbers.
+    pub(crate) fn differ(&self, a: &str, b: &str) -> bool {
+        let differ = match (self.entry(a), self.entry(b)) {
+            (Some(a), Some(b)) => a.dtype != b.dtype || a.shape != b.shape || a.bytes != b.bytes,
+            _ => false,
+        };
+        [a, b].into_iter().for_each(|name| self.release(name));
+        differ
+    }
+
+    /// Whether a tensor of these files holds nothing but zeros.
+    pub(crate) fn is_zero(&self, stored: &str) -> bool {
+        self.files.entry(stored).is_some_and(|entry| entry.bytes.iter().all(|&byte| byte == 0))
+    }
+
     /// Whether a matrix of the graph lies here as (in, out).
     fn transposed(&self, name: &str) -> bool {
         self.naming.as_ref().is_some_and(|naming| naming.architecture.is_transposed(name))

@@ -12,6 +12,7 @@ use crate::encoder;
 use crate::error::{Error, Result};
 use crate::ops::Activation;
 use crate::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
+use bantam_format::json;
 
 /// Words that mean the same key in every architecture: (ours, another).
 static COMMON_KEYS: &[(&str, &str)] =
@@ -28,10 +29,19 @@ impl Config {
     /// do.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
         let map: Map<String, Value> =
-            serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
+            json::read(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
         let architecture = architecture(&map, file)?;
         let defaults = serde_json::from_str(architecture.defaults).expect("the defaults of a row are JSON");
         ConfigReader { file, architecture, map: flattened(map), defaults }.config()
+    }
+
+    /// A sentence on the ids in each of the two configs that are no token's.
+    pub(crate) fn unused_ids(&self, config: &[u8], generation: Option<&[u8]>) -> Vec<String> {
+        let told = |bytes: &[u8], file: &str| {
+            super::ids::unused_of_json(&flattened(json::read(bytes).ok()?), file, self.vocab)
+        };
+        let of_generation = generation.and_then(|bytes| told(bytes, "generation_config.json"));
+        told(config, "config.json").into_iter().chain(of_generation).collect()
     }
 
     /// Takes the tokens that end a generation from generation_config.json, where there is one and it names any.
@@ -41,7 +51,7 @@ impl Config {
     pub fn with_generation(mut self, bytes: Option<&[u8]>, file: &str) -> Result<Self> {
         let Some(bytes) = bytes else { return Ok(self) };
         let map: Map<String, Value> =
-            serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a generation config: {e}")))?;
+            json::read(bytes).map_err(|e| Error::broken(file, format!("not a generation config: {e}")))?;
         let reader = ConfigReader { file, architecture: self.architecture, map, defaults: Map::new() };
         let eos = reader.token_ids("eos_token_id")?;
         if !eos.is_empty() {
@@ -122,6 +132,7 @@ impl ConfigReader<'_> {
                 Residual::Parallel { when, .. } => self.asked(when)?,
                 _ => false,
             },
+            causal: self.flag("is_causal", true)?,
             score_softcap: self
                 .softcap("attn_logit_softcapping", architecture.softcaps == Softcaps::LogitsAndScores)?,
             logit_softcap: self.softcap("final_logit_softcapping", architecture.softcaps != Softcaps::None)?,
@@ -262,6 +273,8 @@ impl ConfigReader<'_> {
             return Ok(vec![None; count]);
         }
         let slides: Vec<bool> = match (self.layer_types(count)?, self.architecture.windows) {
+            // transformers takes a Mistral with layer types for a Ministral, and looks at no other's
+            (Some(types), Windows::All) if self.architecture.name == "mistral" => types,
             (_, Windows::All | Windows::AllIfUsed) => vec![true; count],
             (Some(types), _) => types,
             (None, Windows::Upper) => {
@@ -366,11 +379,11 @@ impl ConfigReader<'_> {
         }
     }
 
-    /// `null`, one id, or a list of ids.
+    /// `null`, one id, or a list of ids; one that is no token's is dropped later (`Config::check`).
     fn token_ids(&self, key: &str) -> Result<Vec<u32>> {
-        let one = |v: &Value| {
-            let id = v.as_u64().and_then(|id| u32::try_from(id).ok());
-            id.ok_or_else(|| self.broken(format!("{key} is {v}, allowed are a token id, a list of them, or null")))
+        let one = |v: &Value| match v.as_i64() {
+            Some(id) => Ok(u32::try_from(id).unwrap_or(u32::MAX)),
+            None => Err(self.broken(format!("{key} is {v}, allowed are a token id, a list of them, or null"))),
         };
         match self.get(key) {
             None => Ok(Vec::new()),

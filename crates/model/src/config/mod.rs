@@ -2,6 +2,7 @@
 //! both forms in use (`json`), or from the keys of a GGUF file (`gguf`). It knows no weights and no files.
 
 pub mod gguf;
+pub(crate) mod ids;
 mod json;
 
 use super::architecture::{Architecture, Biases, Positions, Residual};
@@ -45,6 +46,8 @@ pub struct Config {
     pub qk_norm: bool,
     /// Attention and MLP read the same stream and are added together.
     pub parallel: bool,
+    /// A token sees only those before it and itself; where not, a decoder was made to embed, and sees what follows, too.
+    pub causal: bool,
     /// Attention scores become cap · tanh(score / cap).
     pub score_softcap: Option<f32>,
     /// Logits become cap · tanh(logit / cap).
@@ -185,6 +188,10 @@ impl Config {
                 self.heads, self.kv_heads
             ));
         }
+        if !self.causal && self.layers.iter().any(|layer| layer.window.is_some()) {
+            let what = "is_causal false with a sliding window";
+            return Err(Error::unsupported(file, what, "layers that see all where they see what follows"));
+        }
         if self.architecture.positions != Positions::Learned && !self.head_dim.is_multiple_of(2) {
             return broken(format!("head_dim {} is odd, and rotary embeddings turn pairs", self.head_dim));
         }
@@ -208,10 +215,11 @@ impl Config {
                 ));
             }
         }
-        if let Some(id) = self.bos.iter().chain(&self.eos).find(|&&id| id as usize >= self.vocab) {
-            return broken(format!("special token id {id} is outside the vocabulary of {}", self.vocab));
-        }
-        Ok(self)
+        // an id that is no token's is never met, neither in a text nor as an answer
+        let vocab = self.vocab;
+        let bos = self.bos.filter(|&id| (id as usize) < vocab);
+        let eos = self.eos.into_iter().filter(|&id| (id as usize) < vocab).collect();
+        Ok(Self { bos, eos, ..self })
     }
 }
 

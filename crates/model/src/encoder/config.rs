@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::architecture::{Architecture, Job, Positions};
 use crate::error::{Error, Result};
 use crate::ops::Activation;
+use bantam_format::json;
 
 /// The architecture of one encoder. Its values are consistent: sizes are positive and within bounds, heads divide.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +96,7 @@ pub(super) fn model_type(bytes: &[u8]) -> Option<String> {
     struct Typed {
         model_type: Option<String>,
     }
-    serde_json::from_slice::<Typed>(bytes).ok()?.model_type
+    json::read::<Typed>(bytes).ok()?.model_type
 }
 
 impl Config {
@@ -104,8 +105,7 @@ impl Config {
     /// # Errors
     /// Where it is not JSON, names no encoder architecture, lacks a size, or asks for something bantam does not do.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Self> {
-        let raw: RawConfig =
-            serde_json::from_slice(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
+        let raw: RawConfig = json::read(bytes).map_err(|e| Error::broken(file, format!("not a model config: {e}")))?;
         EncoderConfigReader { file }.config(raw)
     }
 

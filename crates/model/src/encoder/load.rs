@@ -134,10 +134,10 @@ impl OpenedEncoder {
 fn tokenizer_max_length(folder: &Path) -> Result<Option<usize>> {
     #[derive(Deserialize)]
     struct Raw {
-        model_max_length: Option<f64>,
+        model_max_length: Option<serde_json::Value>,
     }
     let raw: Option<Raw> = read_json(&folder.join("tokenizer_config.json"))?;
-    Ok(raw.and_then(|raw| raw.model_max_length).filter(|n| (1.0..1e9).contains(n)).map(|n| n as usize))
+    Ok(raw.and_then(|raw| raw.model_max_length?.as_f64()).filter(|n| (1.0..1e9).contains(n)).map(|n| n as usize))
 }
 
 impl Encoder {

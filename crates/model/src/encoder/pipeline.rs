@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::linear::Linear;
 use crate::ops::{self, Activation};
 use crate::weights::{Precision, Weights};
+use bantam_format::json;
 
 /// How an embedding is made of the hidden states of a text, read and checked; the weights of its dense layers are not
 /// loaded.
@@ -282,6 +283,6 @@ pub(super) fn read_json<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<Opt
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::read(file)(error)),
     };
-    let parsed = serde_json::from_slice(&bytes);
+    let parsed = json::read(&bytes);
     parsed.map(Some).map_err(|e| Error::broken(file.display().to_string(), format!("is not as expected: {e}")))
 }

@@ -6,7 +6,7 @@ use crate::architecture::ARCHITECTURES;
 use crate::{Decoder, Precision, Span};
 
 /// A checkpoint of each architecture, some with options of their own.
-pub(super) const ALL: [&str; 23] = [
+pub(super) const ALL: [&str; 27] = [
     "gemma",
     "gemma2",
     "gemma3",
@@ -17,14 +17,18 @@ pub(super) const ALL: [&str; 23] = [
     "llama_scaled",
     "llama_spm",
     "mistral",
+    "mistral_mixed",
     "mixtral",
     "olmo2",
     "phi",
     "phi3",
     "phi3_longrope",
+    "phi_tied",
     "phimoe",
+    "phimoe_tied",
     "qwen2",
     "qwen2_moe",
+    "qwen2_own_head",
     "qwen3",
     "qwen3_moe",
     "smollm3",

@@ -41,7 +41,7 @@ impl Golden {
     pub(super) fn at(folder: &Path) -> Self {
         let read = |file: &str| std::fs::read(folder.join(file)).expect(file);
         Self {
-            config: Config::from_json(&read("config.json"), "config.json").expect("config"),
+            config: config(folder),
             expected: serde_json::from_slice(&read("expected.json")).expect("expected.json"),
             tensors: candle_core::safetensors::load_buffer(&read("expected.safetensors"), &Device::Cpu)
                 .expect("tensors"),
@@ -71,6 +71,15 @@ impl Golden {
     pub(super) fn logits(&self, prompt: usize) -> Vec<Vec<f32>> {
         rows(&self.tensors[&format!("p{prompt}.logits")])
     }
+}
+
+/// The config, as it is once it was held against the files.
+fn config(folder: &Path) -> Config {
+    let bytes = std::fs::read(folder.join("config.json")).expect("config.json");
+    let config = Config::from_json(&bytes, "config.json").expect("config");
+    let Ok(files) = Safetensors::open(folder, &Device::Cpu, Precision::AsStored) else { return config };
+    let files = files.of_architecture(config.architecture);
+    config.agree(&files).expect("files and config agree").config
 }
 
 pub(super) fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {

@@ -213,9 +213,14 @@ fn an_index_may_not_lead_out_of_its_folder() {
         (r#"{"weight_map": {"a": "../../etc/passwd"}}"#, "allowed are names of files beside it"),
         (r#"{"weight_map": {}}"#, "weight_map is empty"),
         (r#"{"weights": 1}"#, "not a safetensors index"),
-        (r#"{"weight_map": {"a": "absent.safetensors"}}"#, "absent.safetensors"),
+        (
+            r#"{"weight_map": {"a": "absent.safetensors"}}"#,
+            "weight_map names \"absent.safetensors\", which is not there",
+        ),
     ] {
-        let sentence = refusal(folder_with("model.safetensors.index.json", index.as_bytes()).path());
+        let folder = folder_with("model.safetensors.index.json", index.as_bytes());
+        std::fs::remove_file(folder.path().join("model.safetensors")).expect("remove");
+        let sentence = refusal(folder.path());
         assert!(sentence.contains(part), "{sentence}");
     }
 }

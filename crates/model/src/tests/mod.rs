@@ -1,6 +1,7 @@
 //! The room against the field's own tools: values in tests/golden/model were made by transformers and llama.cpp.
 
 mod adapter;
+mod agree;
 mod config;
 mod cost;
 mod cuts;

@@ -137,6 +137,13 @@ fn sequences_that_turn_differently_are_scored_apart() {
     // within and beyond the 64 tokens it was first trained to, and after one context on both sides of them
     let golden = Golden::open("phi3_longrope");
     let (config, decoder) = (golden.config.clone(), golden.decoder(Precision::AsStored));
-    let model = Model { config, decoder, tokenizer: open("llama_spm").tokenizer, packing: None, max_length: 256 };
+    let model = Model {
+        config,
+        decoder,
+        tokenizer: open("llama_spm").tokenizer,
+        packing: None,
+        notes: Vec::new(),
+        max_length: 256,
+    };
     check(&model, &[item(1, 60, &[2, 5, 6, 20]), item(2, 70, &[1, 3]), item(3, 40, &[3, 1]), item(4, 60, &[40])]);
 }

@@ -183,7 +183,10 @@ fn refuses_a_vocabulary_it_cannot_rebuild() {
     has(&refusal(&|f| f.remove("tokenizer.ggml.merges")), "tokenizer.ggml.merges is missing");
     has(&refusal(&|f| f.strings("tokenizer.ggml.merges", &["ab"])), "an entry that is no pair");
     has(&refusal(&|f| f.strings("tokenizer.ggml.merges", &["zz qq"])), "cannot be rebuilt");
-    has(&refusal(&|f| f.u32("tokenizer.ggml.bos_token_id", 9999)), "tokenizer.ggml.bos_token_id is 9999");
+    has(
+        &refusal(&|f| f.string("tokenizer.ggml.bos_token_id", "x")),
+        "tokenizer.ggml.bos_token_id is not a whole number",
+    );
     has(&refusal(&|f| f.strings("tokenizer.ggml.tokens", &["a"])), "has 384 entries for 1 tokens");
     has(&refusal(&|f| f.string("tokenizer.ggml.model", "llama")), "tokenizer.ggml.scores is missing");
     has(&refusal(&|f| f.string("bantam.tokenizer", "{")), "cannot be rebuilt: bantam.tokenizer: EOF");

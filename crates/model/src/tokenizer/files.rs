@@ -13,6 +13,7 @@ use tokenizers::AddedToken;
 use super::{Rule, Token, Tokenizer, early, sentencepiece};
 use crate::error::{Error, Result};
 use crate::load::Embedded;
+use bantam_format::json;
 
 /// The files of a checkpoint's tokenizer, unparsed.
 #[derive(Debug, Default)]
@@ -162,8 +163,10 @@ impl Files {
             by_name.or_else(|| id.and_then(|id| Some(Token { id, text: inner.id_to_token(id)? })))
         };
         let (bos, eos) = (find("bos_token", bos), find("eos_token", eos));
-        // either flag makes transformers set the tokens around a text by both, whatever tokenizer.json says
-        let told = config.add_bos_token.is_some() || config.add_eos_token.is_some();
+        // either flag makes transformers set the tokens around a text by both; beside a tokenizer.json, which says what
+        // stands around a text or that nothing does, it reads neither (`from_pretrained` in tokenization_utils_base.py)
+        let beside_json = matches!(self.vocabulary, Vocabulary::Json(_));
+        let told = !beside_json && (config.add_bos_token.is_some() || config.add_eos_token.is_some());
         let rule = told
             .then(|| Rule { bos: config.add_bos_token.unwrap_or(false), eos: config.add_eos_token.unwrap_or(false) });
         let mut tokenizer = Tokenizer::new(inner, bos, eos, rule).map_err(broken)?;
@@ -219,7 +222,7 @@ impl Files {
         named: &BTreeMap<String, String>,
     ) -> tokenizers::Result<()> {
         let numbers: BTreeMap<String, u32> = match &self.added_tokens {
-            Some(bytes) if !matches!(self.vocabulary, Vocabulary::Json(_)) => serde_json::from_slice(bytes)?,
+            Some(bytes) if !matches!(self.vocabulary, Vocabulary::Json(_)) => json::read(bytes)?,
             _ => BTreeMap::new(),
         };
         let of_map = numbers.into_iter().map(|(text, id)| (id, AddedToken::from(text, true)));
@@ -287,7 +290,7 @@ impl Files {
 
     fn part<T: DeserializeOwned + Default>(&self, file: &str, bytes: Option<&[u8]>) -> Result<T> {
         let Some(bytes) = bytes else { return Ok(T::default()) };
-        serde_json::from_slice(bytes)
+        json::read(bytes)
             .map_err(|e| Error::broken(format!("{}/{file}", self.place), format!("not what its name says: {e}")))
     }
 }

@@ -10,6 +10,7 @@ use super::gptq::Gptq;
 use crate::error::{Error, Result};
 use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
+use bantam_format::json;
 
 /// The methods that are read, as a sentence lists them.
 pub const SUPPORTED: &str =
@@ -61,8 +62,8 @@ impl Quantization {
     /// # Errors
     /// As `from_json`.
     pub fn from_separate(bytes: &[u8], file: &str) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes)
-            .map_err(|e| Error::broken(file, format!("not a quantization config: {e}")))?;
+        let value: Value =
+            json::read(bytes).map_err(|e| Error::broken(file, format!("not a quantization config: {e}")))?;
         let table = JsonObject::new(&value, file, "")?;
         if table.get("quant_method").is_some() {
             return Self::from_json(&value, file);

@@ -114,6 +114,7 @@ impl Keys<'_> {
             },
             qk_norm: self.there("blk.0.attn_q_norm.weight"),
             parallel: self.parallel(),
+            causal: self.gguf.optional_bool(&self.key("attention.causal"), true),
             score_softcap: self.softcap("attn_logit_softcapping", 50.0)?,
             logit_softcap: self.softcap("final_logit_softcapping", 30.0)?,
             embedding_scale: match architecture.embedding_root {
@@ -248,39 +249,49 @@ impl Keys<'_> {
 
     fn scaling(&self, dims: usize, max_positions: usize) -> Result<Scaling> {
         if let Some(divisors) = self.factors("rope_freqs.weight", dims)? {
-            return Ok(Scaling::Divisors(divisors.into()));
+            // what else is asked for comes on top
+            let factor = self
+                .rope_factor()?
+                .filter(|_| self.gguf.optional_string(&self.key("rope.scaling.type")) != Some("none"));
+            let divisors = divisors.iter().map(|&divisor| divisor * factor.unwrap_or(1.0) as f32);
+            return Ok(Scaling::Divisors(divisors.collect()));
         }
         let (short, long) = ("rope_factors_short.weight", "rope_factors_long.weight");
         if let Some((short, long)) = self.factors(short, dims)?.zip(self.factors(long, dims)?) {
             return self.longrope(&short, &long, max_positions);
         }
         let key = self.key("rope.scaling.type");
-        let factor = || {
-            let factor = self.required("rope.scaling.factor")?;
-            let positive = factor.is_finite() && factor > 0.0;
-            let key = self.key("rope.scaling.factor");
-            if positive {
-                Ok(factor)
-            } else {
-                Err(Error::broken(self.gguf.file(), format!("{key} is {factor}, allowed is above 0")))
-            }
-        };
-        Ok(match self.gguf.optional_string(&key).unwrap_or("none") {
+        let factor = self.rope_factor()?;
+        // llama.cpp takes a factor for linear where no type is given, and 0 for none
+        Ok(match self.gguf.optional_string(&key).unwrap_or("linear") {
             "none" => Scaling::None,
-            "linear" => Scaling::Linear { factor: factor()? },
-            "yarn" => Scaling::Yarn(Yarn {
-                factor: factor()?,
-                original: self.size("rope.scaling.original_context_length")?,
-                beta_fast: self.float("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
-                beta_slow: self.float("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
-                attention: self.float("rope.scaling.attn_factor")?.unwrap_or(1.0) * Yarn::mscale(factor()?, 1.0),
-                truncate: true,
-            }),
+            "linear" => factor.map_or(Scaling::None, |factor| Scaling::Linear { factor }),
+            "yarn" => {
+                let factor = factor.ok_or_else(|| self.missing("rope.scaling.factor"))?;
+                let own = self.float("rope.scaling.attn_factor")?.or(self.float("rope.scaling.yarn_attn_factor")?);
+                Scaling::Yarn(Yarn {
+                    factor,
+                    // as llama.cpp, which has the whole context where the first one is not given
+                    original: self.optional_size("rope.scaling.original_context_length")?.unwrap_or(max_positions),
+                    beta_fast: self.positive("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
+                    beta_slow: self.positive("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
+                    attention: own.unwrap_or(1.0) * Yarn::mscale(factor, 1.0),
+                    truncate: true,
+                })
+            }
             other => {
                 let what = format!("{key} {other:?}");
                 return Err(Error::unsupported(self.gguf.file(), what, "none, linear, yarn"));
             }
         })
+    }
+
+    /// How many times longer the context became, by today's key or by that of the first converters.
+    fn rope_factor(&self) -> Result<Option<f64>> {
+        match self.positive("rope.scaling.factor")? {
+            Some(factor) => Ok(Some(factor)),
+            None => self.positive("rope.scale_linear"),
+        }
     }
 
     /// A factor for each pair in a sequence of at most the first length, and in a longer one.
@@ -322,9 +333,14 @@ impl Keys<'_> {
         Ok(ids)
     }
 
+    /// An id outside the vocabulary is dropped in `Config::check`.
     fn token(&self, role: &str) -> Result<Option<u32>> {
-        let id = self.gguf.optional_integer(&format!("tokenizer.ggml.{role}_token_id"))?;
-        Ok(id.and_then(|id| u32::try_from(id).ok()))
+        let key = format!("tokenizer.ggml.{role}_token_id");
+        match self.gguf.metadata().get(&key).map(Value::integer) {
+            None => Ok(None),
+            Some(Some(id)) => Ok(u32::try_from(id).ok()),
+            Some(None) => Err(Error::broken(self.gguf.file(), format!("{key} is not a whole number"))),
+        }
     }
 
     fn size(&self, name: &str) -> Result<usize> {
@@ -356,10 +372,6 @@ impl Keys<'_> {
 
     fn there(&self, tensor: &str) -> bool {
         self.gguf.tensor(tensor).is_some()
-    }
-
-    fn required(&self, name: &str) -> Result<f64> {
-        self.float(name)?.ok_or_else(|| self.missing(name))
     }
 
     fn float(&self, name: &str) -> Result<Option<f64>> {

@@ -33,6 +33,11 @@ const WHOLE: &str = "tokenizer.huggingface.json";
 static ROLES: &[(&str, &str)] =
     &[("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"), ("mask_token", "mask")];
 
+/// The key of a special token's id.
+fn id_key(role: &str) -> String {
+    format!("tokenizer.ggml.{role}_token_id")
+}
+
 /// The parts, read and checked against each other.
 struct GgufVocabulary<'a> {
     gguf: &'a Gguf,
@@ -81,6 +86,10 @@ impl<'a> GgufVocabulary<'a> {
             |key: &str, default: bool| self.gguf.optional_bool(&format!("tokenizer.ggml.add_{key}_token"), default);
         let plain = components.is_none() && !self.gguf.has(WHOLE);
         let rule = plain.then(|| Rule { bos: adds("bos", adds_bos), eos: adds("eos", false) });
+        if let Some(rule) = rule {
+            self.refuse_missing("bos", rule.bos && bos.is_none())?;
+            self.refuse_missing("eos", rule.eos && eos.is_none())?;
+        }
         let mut tokenizer = Tokenizer::new(inner, bos, eos, rule).map_err(|e| self.broken(e))?;
         for (role, key) in ROLES {
             if let Some(token) = self.token(key)? {
@@ -172,16 +181,27 @@ impl<'a> GgufVocabulary<'a> {
         pairs.ok_or_else(|| Error::broken(self.gguf.file(), "tokenizer.ggml.merges holds an entry that is no pair"))
     }
 
-    /// The special token whose id the file names.
+    /// The special token whose id the file names; none where the id is no token's, which is noted elsewhere
+    /// (`config::ids`).
     fn token(&self, role: &str) -> Result<Option<Token>> {
-        let key = format!("tokenizer.ggml.{role}_token_id");
-        let Some(id) = self.gguf.optional_integer(&key)? else { return Ok(None) };
-        match self.tokens.get(id as usize) {
-            Some(text) => Ok(Some(Token { id: id as u32, text: text.clone() })),
-            None => Err(Error::broken(
-                self.gguf.file(),
-                format!("{key} is {id}, and there are {} tokens", self.tokens.len()),
-            )),
+        let key = id_key(role);
+        let Some(value) = self.gguf.metadata().get(&key) else { return Ok(None) };
+        let number = value.integer();
+        let number = number.ok_or_else(|| Error::broken(self.gguf.file(), format!("{key} is not a whole number")))?;
+        let found = u32::try_from(number).ok().and_then(|id| Some((id, self.tokens.get(id as usize)?)));
+        Ok(found.map(|(id, text)| Token { id, text: text.clone() }))
+    }
+
+    /// Refuses an id that is no token's where the token has to be written.
+    fn refuse_missing(&self, role: &str, missing: bool) -> Result<()> {
+        let key = id_key(role);
+        match self.gguf.metadata().get(&key).and_then(|value| value.integer()).filter(|_| missing) {
+            None => Ok(()),
+            Some(id) => {
+                let tokens = self.tokens.len();
+                let what = format!("{key} is {id}, a text is to have that token, and there are {tokens} tokens");
+                Err(Error::broken(self.gguf.file(), what))
+            }
         }
     }
 
