@@ -358,7 +358,7 @@ fn item(index: usize) -> Box<ItemResult> {
     let scores = vec![ItemScore { metric: Metric::Acc, value: 1.0, weight: 1.0 }];
     let (choice, target, answer, logprobs) = (None, None, None, Vec::new());
     let slices = Default::default();
-    Box::new(ItemResult { index, scores, choice, target, answer, logprobs, slices, pair: None, tokens: 1 })
+    Box::new(ItemResult { index, scores, choice, target, answer, logprobs, slices, pair: None, cluster: None, tokens: 1 })
 }
 
 /// Three tasks, of which the worker of [`a_worker_for_the_others`] does not survive the second.

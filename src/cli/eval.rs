@@ -48,7 +48,10 @@ fn rows(variant: &str, score: &TaskScore, table: &mut Table) {
             Reading::Known(f) => [
                 f.n.map_or(String::new(), |n| n.to_string()),
                 f.unit.show(f.value),
-                f.interval.map_or(String::new(), |i| format!("{} to {}", f.unit.show(i.low), f.unit.show(i.high))),
+                match f.interval {
+                    Some(i) => format!("{} to {}", f.unit.show(i.low), f.unit.show(i.high)),
+                    None => f.no_interval.clone().unwrap_or_default(),
+                },
             ],
         };
         table.row(names.into_iter().chain([n, value, interval]).collect());

@@ -49,6 +49,7 @@ mod tests {
             logprobs: Vec::new(),
             slices: Default::default(),
             pair: None,
+            cluster: None,
             tokens: 1,
         };
         (0..100).map(item).collect()

@@ -59,7 +59,7 @@ impl Estimate {
 }
 
 fn figure(bytes: Bytes, provenance: Provenance, how: String) -> Reading {
-    Reading::Known(Figure { value: bytes.0 as f64, unit: Unit::Bytes, provenance, interval: None, n: None, how })
+    Reading::Known(Figure { value: bytes.0 as f64, unit: Unit::Bytes, provenance, interval: None, no_interval: None, n: None, how })
 }
 
 /// What the machine is.

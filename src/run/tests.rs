@@ -26,6 +26,7 @@ fn item(index: usize) -> ItemResult {
         logprobs: Vec::new(),
         slices: Default::default(),
         pair: None,
+        cluster: None,
         tokens: 3,
     }
 }

@@ -129,6 +129,7 @@ fn figure(value: f64, unit: Unit, spread: f64) -> Reading {
         unit,
         provenance: Provenance::Measured,
         interval: Some(Interval { low: value - spread, high: value + spread, level: 0.95 }),
+        no_interval: None,
         n: Some(300),
         how: "Wilson interval over 300 items".into(),
     })
@@ -183,6 +184,7 @@ fn running(width: u16, height: u16) -> App {
         logprobs: vec![],
         slices: Default::default(),
         pair: None,
+        cluster: None,
         tokens: 40,
     };
     let job = |app: &mut App, event| app.hear(Message::Run(Box::new(event)));

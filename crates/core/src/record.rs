@@ -57,6 +57,9 @@ pub struct Figure {
     /// How sure it is; None where no interval was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
+    /// Why there is no interval where one is due: "too few items: the smallest class has 3, and each needs 10".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_interval: Option<String>,
     /// How many items or samples it is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<usize>,
@@ -379,9 +382,12 @@ pub struct ItemResult {
     /// Values of the task's slices: depth → "3".
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slices: BTreeMap<String, String>,
-    /// Which items belong together (minimal pairs).
+    /// Which items differ in nothing but a group (minimal pairs).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<String>,
+    /// Which items came together and are right or wrong together: of one conversation, one document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Prompt and answer tokens that were computed.
     #[serde(default)]
     pub tokens: usize,

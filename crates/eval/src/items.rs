@@ -69,8 +69,10 @@ pub(crate) struct Item<K: Kind> {
 pub(crate) struct Groups {
     /// Its value of each of the task's slices.
     pub(crate) slices: BTreeMap<String, String>,
-    /// Which items belong together.
+    /// Which items differ in nothing but a group.
     pub(crate) pair: Option<String>,
+    /// Which items are right or wrong together.
+    pub(crate) cluster: Option<String>,
 }
 
 impl<K: Kind> Items<K> {
@@ -149,6 +151,7 @@ impl<K: Kind> Item<K> {
             logprobs,
             slices: self.groups.slices.clone(),
             pair: self.groups.pair.clone(),
+            cluster: self.groups.cluster.clone(),
             tokens,
         }
     }
@@ -157,11 +160,15 @@ impl<K: Kind> Item<K> {
 /// As it is hashed: names and order must not change.
 impl<K: Kind> Serialize for Item<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut item = serializer.serialize_struct("Item", 4)?;
+        let clustered = self.groups.cluster.is_some();
+        let mut item = serializer.serialize_struct("Item", 4 + usize::from(clustered))?;
         item.serialize_field("index", &self.index)?;
         item.serialize_field("request", &Named::<K>(&self.request))?;
         item.serialize_field("slices", &self.groups.slices)?;
         item.serialize_field("pair", &self.groups.pair)?;
+        if clustered {
+            item.serialize_field("cluster", &self.groups.cluster)?; // only where it is: results without keep their names
+        }
         item.end()
     }
 }

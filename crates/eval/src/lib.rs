@@ -20,6 +20,10 @@
 //! doc_to_target = "topic"             # a field, a template, or the index of a choice
 //! metric_list = [{ metric = "acc" }, { metric = "acc_norm" }]    # the first one decides
 //! slices = ["language"]               # fields by which the score is broken down
+//! gap = "name"                        # a slice whose groups are compared, best less worst …
+//! pair = "case"                       # … over items that differ in nothing else: those with one value of this field
+//! cluster = "conversation"            # items with one value of this field are right or wrong together: intervals and
+//!                                     # verdicts count them together (pairs lie whole within a cluster)
 //! ```
 //!
 //! Other ways of asking (`output_type`), for encoders and decoders alike:

@@ -322,6 +322,17 @@ fn choices_are_scored_sliced_and_paired() {
 }
 
 #[test]
+fn items_of_one_cluster_say_so_and_others_keep_their_name() {
+    let digest = |keys: &str| only_task(choice(|text| text + keys, ANSWERS).expect("valid")).digest();
+    let task = only_task(choice(|text| text + "cluster = 'topic'\n", ANSWERS).expect("valid"));
+    let items = results(&task, &mut Parrot::new(&[(" yes", -2.0), (" no", -2.5)], ""));
+    assert_eq!((items[1].cluster.as_deref(), items[1].pair.as_deref()), (Some("depth"), None));
+    assert_ne!(digest("cluster = 'topic'\n"), digest(""), "what was measured without it is not taken for it");
+    let refused = choice(|text| text + "cluster = 'nowhere'\n", ANSWERS).expect_err("no such field").to_string();
+    assert!(refused.contains("cluster") && refused.contains("nowhere"), "{refused}");
+}
+
+#[test]
 fn few_shot_examples_stand_before_the_question_and_never_show_the_question_itself() {
     let from_pool =
         |text: String| text + "fewshot_data = 'few.jsonl'\nnum_fewshot = 1\ndescription = \"On {{topic}}:\\n\\n\"\n";

@@ -256,6 +256,7 @@ fn disk(request: &Measure) -> Reading {
             unit: Unit::Bytes,
             provenance: Provenance::Measured,
             interval: None,
+            no_interval: None,
             n: None,
             how: "size of the model's files".into(),
         }),

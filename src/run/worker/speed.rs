@@ -146,6 +146,7 @@ fn ceiling(request: &Measure, shape: Shape, model: &Model) -> Reading {
         unit: Unit::TokensPerSecond,
         provenance: Provenance::Derived,
         interval: None,
+        no_interval: None,
         n: None,
         how: format!(
             "{:.1} GB/s measured here over {} that a token reads (weights, and the cache of {context} tokens); what \

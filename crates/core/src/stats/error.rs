@@ -21,6 +21,13 @@ pub enum StatsError {
         /// How many are needed.
         need: usize,
     },
+    /// A class with fewer items than its own score needs.
+    SmallClass {
+        /// How many items the smallest class has.
+        have: usize,
+        /// How many are needed.
+        need: usize,
+    },
     /// Two sides of different lengths, which cannot be paired item by item.
     Unpaired {
         /// How many values the reference has.
@@ -52,7 +59,7 @@ pub enum StatsError {
     Resamples(usize),
     /// A relative half-width to aim at that is not finite and above zero.
     Target(f64),
-    /// All scores of both sides are one number, so that nothing says how far items could differ.
+    /// All values, of both sides where there are two, are one number, so that nothing says how far items could differ.
     NoSpread,
 }
 
@@ -63,6 +70,9 @@ impl fmt::Display for StatsError {
             Empty => write!(f, "there are no values to compute with"),
             NotFinite { index, value } => write!(f, "value {index} is {value}; every value must be a finite number"),
             TooFew { have, need } => write!(f, "{have} independent values are too few; at least {need} are needed"),
+            SmallClass { have, need } => {
+                write!(f, "too few items: the smallest class has {have}, and each needs {need}")
+            }
             Unpaired { reference, candidate } => {
                 write!(f, "{reference} values cannot be paired with {candidate}; both sides must answer the same items")
             }
@@ -82,10 +92,9 @@ impl fmt::Display for StatsError {
             Target(target) => {
                 write!(f, "{target} is no target for a relative half-width; it must be above zero, such as 0.02")
             }
-            NoSpread => write!(
-                f,
-                "all scores of both sides are the same number, which says nothing about how far items could differ"
-            ),
+            NoSpread => {
+                write!(f, "all values are the same number, which says nothing about how far items could differ")
+            }
         }
     }
 }

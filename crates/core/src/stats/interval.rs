@@ -75,6 +75,17 @@ pub enum Method {
     BootstrapBca,
     /// Tango's score interval, for a difference of paired proportions.
     Tango,
+    /// Distances in the standard errors of the likeliest distribution (empirical likelihood), for a mean.
+    Score,
+    /// What each item moves, added up as for a share of as many independent items, for macro F1 and Matthews'
+    /// correlation.
+    Influence,
+    /// The same on Fisher's scale, for a correlation.
+    Fisher,
+    /// From one ordered value to another, for a percentile.
+    OrderStatistics,
+    /// Simultaneous over all pairs of groups, for the best less the worst.
+    Simultaneous,
 }
 
 impl fmt::Display for Method {
@@ -85,6 +96,11 @@ impl fmt::Display for Method {
             Method::BootstrapPercentile => "percentile bootstrap",
             Method::BootstrapBca => "BCa bootstrap",
             Method::Tango => "Tango's paired score",
+            Method::Score => "empirical-likelihood score",
+            Method::Influence => "influence",
+            Method::Fisher => "Fisher's z",
+            Method::OrderStatistics => "order-statistic",
+            Method::Simultaneous => "simultaneous",
         })
     }
 }
@@ -140,14 +156,19 @@ pub fn wilson(successes: u64, trials: u64, level: Level) -> Result<Interval, Sta
     if trials == 0 || successes > trials {
         return Err(StatsError::Proportion { successes, trials });
     }
-    let (n, z) = (trials as f64, level.z());
-    let p = successes as f64 / n;
+    Ok(share(successes as f64 / trials as f64, trials as f64, level))
+}
+
+/// Wilson's interval of a share that is known as well as one of `n` independent items would be; `n` need not be whole
+/// (Lee and Dubin, "Estimation and Sample Size Considerations for Clustered Binary Responses", 1994).
+pub(super) fn share(p: f64, n: f64, level: Level) -> Interval {
+    let z = level.z();
     let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
     let reach = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     // At 0 and n successes one end is exactly 0 or 1; rounding may put it a hair beside.
     let interval =
         Interval { low: (centre - reach).max(0.0), high: (centre + reach).min(1.0), level, method: Method::Wilson };
-    Ok(interval.holding(p))
+    interval.holding(p)
 }
 
 /// Computes Student's interval for the mean of a sample.

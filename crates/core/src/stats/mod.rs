@@ -5,10 +5,11 @@
 //!
 //! ```text
 //!   Sample ──► percentile, outlier            one list of numbers
-//!      └─────► interval, bootstrap            how sure is one number            sequential: measure again?
+//!      └─────► interval, mean, bootstrap      how sure is one number            sequential: measure again?
 //!   Pairs ───► paired ──► multiple            do two differ; many at once
 //!      └─────► noninferior ──► power          is one good enough; how many more items would show it
 //!   agreement, correlation                    numbers of a whole sample: macro F1, MCC, Pearson, Spearman
+//!   groups                                    the best less the worst of several
 //!   distribution                              normal, Student, binomial: under all of it
 //! ```
 
@@ -17,7 +18,9 @@ pub mod bootstrap;
 pub mod correlation;
 pub mod distribution;
 pub mod fraction;
+pub mod groups;
 pub mod interval;
+pub mod mean;
 pub mod multiple;
 pub mod noninferior;
 pub mod outlier;
@@ -31,10 +34,12 @@ pub mod tango;
 mod error;
 #[cfg(test)]
 mod properties;
+mod swap;
 
 pub use bootstrap::{Bootstrap, Clusters, Estimate};
 pub use error::StatsError;
 pub use interval::{Interval, Level, Method};
+pub use mean::Mean;
 pub use noninferior::{Judgement, Verdict};
 pub use paired::{Pairs, Table};
 pub use percentile::Percentiles;

@@ -3,11 +3,9 @@
 //! Two variants of one model mostly agree; only the items where they differ carry news. An unpaired test drowns that
 //! news in the spread between easy and hard items.
 
-use super::bootstrap::{Bootstrap, Clusters, Replicates};
 use super::distribution::{binomial_cdf, binomial_pmf};
-use super::{StatsError, sample};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use super::mean::{Mean, Scale};
+use super::{Clusters, StatsError, sample, swap};
 use serde::{Deserialize, Serialize};
 use std::hash::Hash;
 
@@ -105,8 +103,11 @@ impl Pairs {
 
     /// Gives the largest less the smallest score, of both sides together.
     pub fn span(&self) -> f64 {
-        let all = || self.reference.iter().chain(&self.candidate).copied();
-        all().fold(f64::NEG_INFINITY, f64::max) - all().fold(f64::INFINITY, f64::min)
+        let sides = [&self.reference, &self.candidate].map(|side| sample::extremes(side));
+        let [Some(one), Some(other)] = sides else { return 0.0 }; // never: pairs hold at least one item
+        let least = if one.0 < other.0 { one.0 } else { other.0 };
+        let most = if one.1 > other.1 { one.1 } else { other.1 };
+        most - least
     }
 
     /// Gives the fourfold table; None unless scores are only right (1) or wrong (0) and items unweighted and
@@ -140,43 +141,28 @@ impl Pairs {
         self.reference.iter().chain(&self.candidate).all(|&x| x == 0.0 || x == 1.0)
     }
 
-    /// Draws the mean difference again and again, item clusters with replacement.
+    /// Gives the mean difference with its interval and its tests, item clusters taken together.
     ///
     /// # Errors
-    /// As for [`Bootstrap::of`].
-    pub fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<Replicates, StatsError> {
-        let weighted: Vec<f64> = self.differences().zip(&self.weights).map(|(d, w)| d * w).collect();
-        bootstrap.replicates(&self.clusters, |items| {
-            let (sum, weight) =
-                items.iter().fold((0.0, 0.0), |(sum, weight), &i| (sum + weighted[i], weight + self.weights[i]));
-            sum / weight
-        })
+    /// As for [`Mean::new`]: `TooFew` below two clusters, `NoSpread` where nothing differs.
+    pub fn mean(&self) -> Result<Mean, StatsError> {
+        Mean::new(&self.differences().collect::<Vec<_>>(), &self.weights, &self.clusters, Scale::Differences)
     }
 
     /// Gives the two-sided p-value that the sides are exchangeable: were the labels swapped at random, cluster by
-    /// cluster, how often would the difference be as large? Every swap is tried when few clusters differ, else `swaps`
-    /// random ones.
+    /// cluster, how often would the difference be as large? Fisher, "The Design of Experiments", 1935, section 21.
     ///
-    /// Fisher, "The Design of Experiments", 1935, section 21. The random version counts the swap that happened as one
-    /// more: Phipson and Smyth, "Permutation P-values Should Never Be Zero", 2010.
-    pub fn permutation(&self, swaps: u32, seed: u64) -> f64 {
+    /// No swap is drawn: see [`swap`](super::swap).
+    pub fn permutation(&self) -> f64 {
         let weighted: Vec<f64> = self.differences().zip(&self.weights).map(|(d, w)| d * w).collect();
         let sums = self.clusters.iter().map(|items| items.iter().map(|&i| weighted[i]).sum::<f64>());
-        let moving: Vec<f64> = sums.filter(|x| *x != 0.0).collect(); // a zero stays where it is under any swap
-        let slack = 1e-10 * moving.iter().map(|x| x.abs()).sum::<f64>(); // ties must count, whatever order they were added in
-        let seen = moving.iter().sum::<f64>().abs() - slack;
-        if moving.len() <= EXACT_UP_TO {
-            return as_large(&moving, 0.0, seen) as f64 / (1_u64 << moving.len()) as f64;
-        }
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let hits = (0..swaps).filter(|_| swapped(&moving, &mut rng).abs() >= seen).count();
-        (hits + 1) as f64 / f64::from(swaps + 1)
+        swap::two_sided(&sums.collect::<Vec<_>>())
     }
 
     /// Gives the two-sided p-value that the two do not differ: McNemar's where items are right or wrong, else the
     /// permutation's.
-    pub fn p_differs(&self, seed: u64) -> f64 {
-        self.table().map_or_else(|| self.permutation(SWAPS, seed), |table| table.mcnemar())
+    pub fn p_differs(&self) -> f64 {
+        self.table().map_or_else(|| self.permutation(), |table| table.mcnemar())
     }
 
     /// Gives the standard error of the mean difference, to first order (the influence of each cluster; Hampel 1974):
@@ -194,29 +180,6 @@ impl Pairs {
         let better = self.differences().filter(|d| *d > 0.0).count() as u64;
         let worse = self.differences().filter(|d| *d < 0.0).count() as u64;
         fair_coin(better, worse)
-    }
-}
-
-/// Random swaps for a p-value: enough to tell 0.025 from 0.03.
-const SWAPS: u32 = 10_000;
-/// 2^20 sums take a few milliseconds.
-const EXACT_UP_TO: usize = 20;
-
-/// The sum with every sign thrown anew; one word of the generator holds 64 coins.
-fn swapped(values: &[f64], rng: &mut ChaCha8Rng) -> f64 {
-    let chunk_sum = |chunk: &[f64]| {
-        let coins: u64 = rng.random();
-        let thrown = chunk.iter().enumerate().map(|(i, x)| f64::from_bits(x.to_bits() ^ (coins >> i & 1) << 63));
-        thrown.sum::<f64>()
-    };
-    values.chunks(64).map(chunk_sum).sum()
-}
-
-/// How many of the 2^n signings of `rest` bring `sum` to at least `seen` from zero.
-fn as_large(rest: &[f64], sum: f64, seen: f64) -> u64 {
-    match rest.split_first() {
-        None => u64::from(sum.abs() >= seen),
-        Some((x, rest)) => as_large(rest, sum + x, seen) + as_large(rest, sum - x, seen),
     }
 }
 
@@ -321,16 +284,15 @@ mod tests {
     fn permutation_agrees_with_scipy() {
         // scipy.stats.permutation_test((d, zeros), mean difference, permutation_type='samples', n_resamples=inf).pvalue
         let few = from_differences(&[1.2, -0.4, 0.8, 0.3, -0.1, 0.9, 1.1, -0.6, 0.2, 0.7]);
-        assert!((few.permutation(0, 0) - 0.080078125).abs() < 1e-12);
-        // The same with 40 differences and n_resamples=1000000
+        assert!((few.permutation() - 0.080078125).abs() < 1e-12);
+        // all 2^40 signings of 40 differences, counted in numpy on a grid of thousandths
         let many = from_differences(&[
             2.291, -2.306, 0.668, -0.318, -0.203, 0.034, -1.77, 0.018, -0.615, 3.573, 0.476, -0.103, -0.031, -0.418,
             -0.805, -0.141, 0.732, 0.011, 1.208, 0.05, 0.274, 1.796, 0.795, -0.255, 0.067, 0.791, 2.185, -0.02, 0.006,
             1.252, -0.636, -0.042, 1.133, 0.83, 0.342, 0.92, -2.578, 1.271, -0.71, -1.419,
         ]);
-        let p = many.permutation(20_000, 1);
-        assert!((p - 0.272).abs() < 0.012, "{p}");
-        assert_eq!(p, many.permutation(20_000, 1), "one seed, one answer");
+        let p = many.permutation();
+        assert!((p / 0.270_674_671_486_631_27 - 1.0).abs() < 0.005, "{p}");
     }
 
     #[test]
@@ -387,8 +349,16 @@ mod tests {
     }
 
     #[test]
+    fn the_span_is_of_both_sides() {
+        let span = |a: &[f64], b: &[f64]| Pairs::new(a.to_vec(), b.to_vec()).unwrap().span();
+        assert_eq!(span(&[0.5, 0.1, 0.9, 0.3, -2.0, 0.2, 0.7], &[0.0, 0.4, 0.4, 0.4, 0.4, 3.0, 0.4]), 5.0);
+        assert_eq!(span(&[-7.0], &[-4.0]), 3.0);
+        assert!(Pairs::new(vec![f64::NAN], vec![0.0]).is_err() && Pairs::new(vec![], vec![]).is_err());
+    }
+
+    #[test]
     fn equal_sides_do_not_differ() {
         let pairs = from_differences(&[0.0; 30]);
-        assert_eq!((pairs.permutation(100, 1), pairs.sign_test(), pairs.span()), (1.0, 1.0, 0.0));
+        assert_eq!((pairs.permutation(), pairs.sign_test(), pairs.span()), (1.0, 1.0, 0.0));
     }
 }

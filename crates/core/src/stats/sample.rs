@@ -60,12 +60,12 @@ impl Sample {
     // by order, not as a fold over f64::max: Rust 1.95 was seen to fold only the first four of seven known values
     /// Gives the smallest value.
     pub fn min(&self) -> f64 {
-        self.0.iter().copied().min_by(f64::total_cmp).expect("a sample is not empty")
+        extremes(&self.0).expect("a sample is not empty").0
     }
 
     /// Gives the largest value.
     pub fn max(&self) -> f64 {
-        self.0.iter().copied().max_by(f64::total_cmp).expect("a sample is not empty")
+        extremes(&self.0).expect("a sample is not empty").1
     }
 
     /// Gives the values in rising order.
@@ -83,6 +83,12 @@ impl Sample {
 
 pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The least and the greatest of the values; `None` without any. By order, for the same reason as [`Sample::min`].
+pub(super) fn extremes(values: &[f64]) -> Option<(f64, f64)> {
+    let ordered = || values.iter().copied();
+    Some((ordered().min_by(f64::total_cmp)?, ordered().max_by(f64::total_cmp)?))
 }
 
 pub(super) fn check_finite(values: &[f64]) -> Result<(), StatsError> {

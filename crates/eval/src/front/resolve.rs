@@ -47,7 +47,7 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
     let slices = slices(&raw);
     let section = Section { raw: &raw, data: &data, pool, key: &key, read: context.read };
-    let groups = |doc: &Doc| groups(doc, &slices, raw.pair.as_deref(), &key);
+    let groups = |doc: &Doc| groups(doc, &slices, &raw, &key);
     let items = (kind.items)(&section, &groups)?;
 
     let several = pipelines.len() > 1;
@@ -85,11 +85,12 @@ fn refuse_meaningless(raw: &RawTask, kind: &OutputType, key: &Key) -> Result<(),
 }
 
 /// What stands beside the request of each item: its groups, and which items belong together.
-fn groups(doc: &Doc, slices: &[String], pair: Option<&str>, key: &Key) -> Result<Groups, Error> {
+fn groups(doc: &Doc, slices: &[String], raw: &RawTask, key: &Key) -> Result<Groups, Error> {
     let named = |name: &str, of: &str| doc.label(name).map_err(|why| key.at(of).wrong(why));
     Ok(Groups {
         slices: slices.iter().map(|name| Ok((name.clone(), named(name, "slices")?))).collect::<Result<_, Error>>()?,
-        pair: pair.map(|name| named(name, "pair")).transpose()?,
+        pair: raw.pair.as_deref().map(|name| named(name, "pair")).transpose()?,
+        cluster: raw.cluster.as_deref().map(|name| named(name, "cluster")).transpose()?,
     })
 }
 

@@ -22,12 +22,12 @@ pub(crate) struct RawSuite {
 }
 
 macro_rules! task_keys {
-    ($($key:ident: $value:ty,)*) => {
+    ($($(#[$doc:meta])* $key:ident: $value:ty,)*) => {
         /// `[[task]]`
         #[derive(Debug, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
-        pub(crate) struct RawTask { $(pub(crate) $key: Option<$value>,)* }
+        pub(crate) struct RawTask { $($(#[$doc])* pub(crate) $key: Option<$value>,)* }
 
         impl RawTask {
             /// The keys that the task has, in the order of this table.
@@ -58,7 +58,11 @@ task_keys! {
     filter_list: Vec<RawPipeline>,
     slices: Vec<String>,
     gap: String,
+    /// The field that items of one minimal pair share: they differ in nothing but the value of `gap`.
     pair: String,
+    /// The field that items of one conversation, document or author share. They are right or wrong together, so the
+    /// intervals count them together; without it they would promise too much. Pairs lie whole within a cluster.
+    cluster: String,
     // classification by a head
     doc_to_pair: RawDocTo,
     doc_to_prompt: RawDocTo,

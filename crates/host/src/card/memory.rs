@@ -56,6 +56,7 @@ pub fn own_peak(roots: &Roots) -> Reading {
                 unit: Unit::Bytes,
                 provenance: Provenance::Measured,
                 interval: None,
+                no_interval: None,
                 n: None,
                 how: "VmHWM of the worker".into(),
             })

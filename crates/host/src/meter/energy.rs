@@ -66,6 +66,7 @@ impl Span {
                 unit: Unit::Joules,
                 provenance: self.provenance(),
                 interval: None,
+                no_interval: None,
                 n: None,
                 how: self.how(idle),
             }),

@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn minimal_pairs_are_drawn_together() {
+    fn minimal_pairs_count_together() {
         let paired = |made: Made| {
             let mut row = row(made);
             for item in &mut row.outcome.items {

@@ -133,6 +133,7 @@ fn mean(
         unit: metric.unit(),
         provenance,
         interval,
+        no_interval: None,
         n: Some(sample.len()),
         how: format!("mean of {} repeats at {shape}", sample.len()),
     })

@@ -19,6 +19,7 @@ pub(super) fn bytes(value: f64) -> Reading {
         unit: Unit::Bytes,
         provenance: Provenance::Measured,
         interval: None,
+        no_interval: None,
         n: None,
         how: "VmHWM of the worker".into(),
     })
@@ -107,6 +108,7 @@ impl Made {
             logprobs: vec![],
             slices: Default::default(),
             pair: None,
+            cluster: None,
             tokens: 10,
         };
         let items = scores.enumerate().map(item).collect();

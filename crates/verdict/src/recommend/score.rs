@@ -3,25 +3,20 @@
 
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{self, Figure, ItemResult, ItemScore, Provenance, Reading, Row, TaskRef};
-use bantam_core::stats::{Bootstrap, Clusters, Estimate, Interval, Level, StatsError, interval};
+use bantam_core::stats::groups::Groups;
+use bantam_core::stats::mean::{Mean, Scale};
+use bantam_core::stats::{Clusters, Interval, Level, StatsError, agreement, correlation, interval};
 use bantam_core::unit::Unit;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What every interval here is made with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Confidence {
     /// The confidence level.
     pub level: Level,
-    /// The seed of the bootstrap's draws.
+    /// The seed of what is drawn: the critical value of a gap among several groups.
     pub seed: u64,
-}
-
-impl Confidence {
-    /// Enough resamples for an interval that is read, not only for one that decides.
-    pub(super) fn bootstrap(self) -> Bootstrap {
-        Bootstrap { resamples: 2000, level: self.level, ..Bootstrap::new(self.seed) }
-    }
 }
 
 /// The score of one variant on one task.
@@ -80,7 +75,7 @@ impl TaskScore {
         let items: Vec<&ItemResult> = row.outcome.items.iter().collect();
         let read = |metric| match &missing {
             Some(reason) => Reading::missing(reason.clone()),
-            None => reading(&items, metric, confidence),
+            None => reading(&items, metric, confidence.level),
         };
         let items = if missing.is_some() { &[][..] } else { &items };
         Some(TaskScore {
@@ -91,21 +86,19 @@ impl TaskScore {
             items: items.iter().filter(|item| item.score(metric).is_some()).count(),
             chance: task.chance,
             at_chance: at_chance(items, task, metric, confidence.level),
-            slices: slices(items, metric, confidence),
+            slices: slices(items, metric, confidence.level),
             gaps: gaps(items, metric, confidence),
         })
     }
 
-    /// Scores some items, with an interval: Wilson's where items are right or wrong and stand for themselves, the
-    /// bootstrap for everything else.
+    /// Gives the reading of the deciding metric.
     pub fn reading(&self) -> &Reading {
         &self.readings[0].1
     }
 }
 
-/// The score of some items with its interval: Wilson's where items are right or wrong and stand for themselves, the
-/// bootstrap for everything else.
-pub fn reading(items: &[&ItemResult], metric: Metric, confidence: Confidence) -> Reading {
+/// The score of some items with its interval, or with the reason why they are too few for one.
+pub fn reading(items: &[&ItemResult], metric: Metric, level: Level) -> Reading {
     let (scores, kept) = scored(items, metric);
     if scores.is_empty() {
         return Reading::missing("no item was scored");
@@ -115,18 +108,28 @@ pub fn reading(items: &[&ItemResult], metric: Metric, confidence: Confidence) ->
             "the items scored give no finite number (an answer without any probability, or no text)",
         );
     };
-    let interval = score_interval(&scores, &kept, metric, confidence).ok();
+    let interval = score_interval(&scores, &kept, metric, level);
+    let over = format!("{} over {} items", metric.name(), scores.len());
     Reading::Known(Figure {
         value,
         unit: metric.unit(),
         provenance: Provenance::Measured,
-        interval: interval.map(as_record),
+        interval: interval.as_ref().ok().copied().map(as_record),
+        no_interval: interval.as_ref().err().map(too_few),
         n: Some(scores.len()),
         how: match interval {
-            Some(interval) => format!("{} over {} items, {} interval", metric.name(), scores.len(), interval.method),
-            None => format!("{} over {} items, too few for an interval", metric.name(), scores.len()),
+            Ok(interval) => format!("{over}, {} interval", interval.method),
+            Err(_) => over,
         },
     })
+}
+
+/// Every reason begins alike, so that a table may show the first words.
+fn too_few(error: &StatsError) -> String {
+    match error.to_string() {
+        reason if reason.starts_with("too few") => reason,
+        reason => format!("too few items: {reason}"),
+    }
 }
 
 fn scored<'a>(items: &[&'a ItemResult], metric: Metric) -> (Vec<ItemScore>, Vec<&'a ItemResult>) {
@@ -137,20 +140,54 @@ fn aggregate<'a>(metric: Metric, scores: impl IntoIterator<Item = &'a ItemScore>
     metric.aggregate(scores.into_iter().map(|s| (s.value, s.weight))).filter(|value| value.is_finite())
 }
 
+/// Wilson's where items are right or wrong and stand for themselves, its kin for all other means, and what a single item
+/// moves for scores of a whole sample; docs/statistics.md holds how often each keeps its word.
 fn score_interval(
     scores: &[ItemScore],
     items: &[&ItemResult],
     metric: Metric,
-    confidence: Confidence,
+    level: Level,
 ) -> Result<Interval, StatsError> {
     let clusters = clusters(items)?;
-    if clusters.are_single()
-        && let Some(right) = count_right(scores, metric)
-    {
-        return interval::wilson(right, scores.len() as u64, confidence.level);
+    let numbers: Vec<(f64, f64)> = scores.iter().map(|score| (score.value, score.weight)).collect();
+    let classes = || numbers.iter().map(|&(found, right)| (found as usize, right as usize)).collect::<Vec<_>>();
+    match metric.aggregation() {
+        Aggregation::Mean => match count_right(scores, metric).filter(|_| clusters.are_single()) {
+            Some(right) => interval::wilson(right, scores.len() as u64, level),
+            None => mean(&numbers, &clusters, share_or_open(metric, &numbers)).map(|mean| mean.interval(level)),
+        },
+        Aggregation::WeightedPerplexity => per_weight(&numbers, items, |nats| (-nats).exp(), level),
+        Aggregation::BitsPerByte => per_weight(&numbers, items, |nats| -nats / std::f64::consts::LN_2, level),
+        Aggregation::MacroF1 => agreement::macro_f1_interval(&classes(), &clusters, level),
+        Aggregation::Mcc => agreement::mcc_interval(&classes(), &clusters, level),
+        Aggregation::Spearman => correlation::spearman_interval(&numbers, &clusters, level),
+        Aggregation::Pearson => correlation::pearson_interval(&numbers, &clusters, level),
+        Aggregation::None => Err(StatsError::Empty),
     }
-    let of = |drawn: &[usize]| aggregate(metric, drawn.iter().map(|&i| &scores[i])).unwrap_or(f64::NAN);
-    confidence.bootstrap().of(&clusters, of).map(|estimate: Estimate| estimate.interval)
+}
+
+fn share_or_open(metric: Metric, numbers: &[(f64, f64)]) -> Scale {
+    let shares = metric.unit() == Unit::Fraction && numbers.iter().all(|(value, _)| (0.0..=1.0).contains(value));
+    if shares { Scale::Between(0.0, 1.0) } else { Scale::Open }
+}
+
+fn mean(numbers: &[(f64, f64)], clusters: &Clusters, scale: Scale) -> Result<Mean, StatsError> {
+    let (values, weights): (Vec<f64>, Vec<f64>) = numbers.iter().copied().unzip();
+    Mean::new(&values, &weights, clusters, scale)
+}
+
+/// The interval of a falling function of the log-likelihood per word or byte; what has none of these says nothing.
+fn per_weight(
+    numbers: &[(f64, f64)],
+    items: &[&ItemResult],
+    shown: impl Fn(f64) -> f64,
+    level: Level,
+) -> Result<Interval, StatsError> {
+    let weighs = numbers.iter().zip(items).filter(|((_, weight), _)| *weight > 0.0);
+    let (numbers, items): (Vec<(f64, f64)>, Vec<&ItemResult>) =
+        weighs.map(|(&(nats, weight), item)| ((nats / weight, weight), *item)).unzip();
+    let nats = mean(&numbers, &clusters(&items)?, Scale::Open)?.interval(level);
+    Ok(Interval { low: shown(nats.high), high: shown(nats.low), ..nats })
 }
 
 /// How many items are right, where all of them are right or wrong and count the same.
@@ -160,20 +197,26 @@ fn count_right(scores: &[ItemScore], metric: Metric) -> Option<u64> {
         .then(|| scores.iter().filter(|s| s.value == 1.0).count() as u64)
 }
 
-/// Which items are drawn together: those of a minimal pair.
+/// Which items count together: those of a cluster, or of a minimal pair.
 pub(super) fn clusters(items: &[&ItemResult]) -> Result<Clusters, StatsError> {
     Clusters::by(&cluster_keys(items))
 }
 
-/// The cluster that an item is in: its minimal pair, or itself alone.
+/// The cluster that an item is in: its own, its minimal pair, or itself alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ClusterKey<'a> {
+    Cluster(&'a str),
     Pair(&'a str),
     Single(usize),
 }
 
 pub(super) fn cluster_keys<'a>(items: &[&'a ItemResult]) -> Vec<ClusterKey<'a>> {
-    items.iter().map(|item| item.pair.as_deref().map_or(ClusterKey::Single(item.index), ClusterKey::Pair)).collect()
+    let key = |item: &&'a ItemResult| match (&item.cluster, &item.pair) {
+        (Some(cluster), _) => ClusterKey::Cluster(cluster),
+        (None, Some(pair)) => ClusterKey::Pair(pair),
+        (None, None) => ClusterKey::Single(item.index),
+    };
+    items.iter().map(key).collect()
 }
 
 pub(super) fn as_record(interval: Interval) -> record::Interval {
@@ -186,11 +229,11 @@ fn at_chance(items: &[&ItemResult], task: &TaskRef, metric: Metric, level: Level
     interval::at_chance(right, scores.len() as u64, task.chance?, level).ok()
 }
 
-fn slices(items: &[&ItemResult], metric: Metric, confidence: Confidence) -> Vec<SliceScore> {
+fn slices(items: &[&ItemResult], metric: Metric, level: Level) -> Vec<SliceScore> {
     let mut scores = Vec::new();
     for slice in slice_names(items) {
         for (value, items) in groups(items, slice) {
-            let reading = reading(&items, metric, confidence);
+            let reading = reading(&items, metric, level);
             scores.push(SliceScore { slice: slice.into(), value: value.into(), reading });
         }
     }
@@ -233,41 +276,100 @@ fn splits_pairs(items: &[&ItemResult], slice: &str) -> bool {
     })
 }
 
-/// The interval is of the difference between the two groups that came out best and worst, as if they had been named
-/// beforehand: with many groups it starts a little too far from zero.
-fn gap(items: &[&ItemResult], metric: Metric, slice: &str, confidence: Confidence) -> Option<Gap> {
-    let (scores, items) = scored(items, metric);
-    let of_group = |drawn: &[usize], group: &str| {
-        let in_group = |i: &&usize| items[**i].slices.get(slice).is_some_and(|value| value == group);
-        aggregate(metric, drawn.iter().filter(in_group).map(|&i| &scores[i]))
-    };
-    let all: Vec<usize> = (0..items.len()).collect();
-    let known: Vec<(&str, f64)> =
-        groups(&items, slice).into_iter().filter_map(|(group, _)| Some((group, of_group(&all, group)?))).collect();
-    let better = |a: &&(&str, f64), b: &&(&str, f64)| match metric.better(a.1, b.1) {
+/// The best less the worst group, with an interval that allows for their having been chosen among all.
+pub(super) fn gap(items: &[&ItemResult], metric: Metric, slice: &str, confidence: Confidence) -> Option<Gap> {
+    let (_, items) = scored(items, metric);
+    let groups: Vec<Group> =
+        groups(&items, slice).into_iter().filter_map(|(name, items)| Group::of(name, items, metric)).collect();
+    let better = |a: &&Group, b: &&Group| match metric.better(a.value, b.value) {
         true => std::cmp::Ordering::Greater,
-        false if a.1 == b.1 => std::cmp::Ordering::Equal,
+        false if a.value == b.value => std::cmp::Ordering::Equal,
         false => std::cmp::Ordering::Less,
     };
-    let (best, worst) = (known.iter().max_by(better)?, known.iter().min_by(better)?);
-    let apart = |drawn: &[usize]| match (of_group(drawn, best.0), of_group(drawn, worst.0)) {
-        (Some(best), Some(worst)) => (best - worst).abs().copysign(if metric.better(worst, best) { -1.0 } else { 1.0 }),
-        _ => f64::NAN,
-    };
-    let interval = clusters(&items).and_then(|clusters| confidence.bootstrap().of(&clusters, apart)).ok();
+    let (best, worst) = (groups.iter().max_by(better)?, groups.iter().min_by(better)?);
+    let interval = gap_interval(&groups, metric, confidence);
     Some(Gap {
         slice: slice.into(),
-        best: best.0.into(),
-        worst: worst.0.into(),
+        best: best.name.into(),
+        worst: worst.name.into(),
         reading: Reading::Known(Figure {
-            value: (best.1 - worst.1).abs(),
+            value: (best.value - worst.value).abs(),
             unit: metric.unit(),
             provenance: Provenance::Measured,
-            interval: interval.map(|estimate| as_record(estimate.interval)),
+            interval: interval.as_ref().ok().copied().map(as_record),
+            no_interval: interval.as_ref().err().map(too_few),
             n: Some(items.len()),
-            how: format!("{} of the best less the worst {slice}, pairs drawn together", metric.name()),
+            how: format!(
+                "{} of the best less the worst {slice}, of {} groups together, pairs counted together",
+                metric.name(),
+                groups.len()
+            ),
         }),
     })
+}
+
+/// The items that have one value of a slice.
+struct Group<'a> {
+    name: &'a str,
+    items: Vec<&'a ItemResult>,
+    scores: Vec<ItemScore>,
+    value: f64,
+}
+
+impl<'a> Group<'a> {
+    fn of(name: &'a str, items: Vec<&'a ItemResult>, metric: Metric) -> Option<Group<'a>> {
+        let (scores, items) = scored(&items, metric);
+        let value = aggregate(metric, &scores)?;
+        Some(Group { name, items, scores, value })
+    }
+}
+
+fn gap_interval(groups: &[Group], metric: Metric, confidence: Confidence) -> Result<Interval, StatsError> {
+    if metric.is_of_whole_sample() {
+        for group in groups {
+            score_interval(&group.scores, &group.items, metric, confidence.level)?; // else its moves mean nothing
+        }
+    }
+    let mut places: HashMap<ClusterKey, usize> = HashMap::new();
+    let keys: Vec<Vec<ClusterKey>> = groups.iter().map(|group| cluster_keys(&group.items)).collect();
+    for key in keys.iter().flatten() {
+        let next = places.len();
+        places.entry(*key).or_insert(next);
+    }
+    let moves = groups.iter().zip(&keys).map(|(group, keys)| {
+        let mut of_cluster = vec![0.0; places.len()];
+        let of_item = moves(metric, &group.scores, group.value);
+        keys.iter().zip(of_item).for_each(|(key, moved)| of_cluster[places[key]] += moved);
+        of_cluster
+    });
+    let sizes: Vec<usize> = keys.iter().map(|keys| keys.iter().collect::<HashSet<_>>().len()).collect();
+    let span = match metric.aggregation() {
+        Aggregation::Mean if metric.unit() == Unit::Fraction => 1.0,
+        Aggregation::MacroF1 => 1.0,
+        Aggregation::Mcc | Aggregation::Spearman | Aggregation::Pearson => 2.0,
+        _ => 0.0,
+    };
+    let groups = Groups::new(groups.iter().map(|group| group.value).collect(), moves.collect(), &sizes, span)?;
+    Ok(groups.gap(confidence.level, confidence.seed).interval)
+}
+
+/// What each item moves the score of them all: its influence over their number.
+fn moves(metric: Metric, scores: &[ItemScore], value: f64) -> Vec<f64> {
+    let numbers: Vec<(f64, f64)> = scores.iter().map(|score| (score.value, score.weight)).collect();
+    if metric.is_of_whole_sample() {
+        let without = metric.without_each(&numbers);
+        let n = without.len() as f64;
+        let mean = without.iter().sum::<f64>() / n;
+        return without.iter().map(|without| (n - 1.0) / n * (mean - without)).collect();
+    }
+    let whole: f64 = numbers.iter().map(|(_, weight)| weight).sum();
+    let nats = numbers.iter().map(|(nats, _)| nats).sum::<f64>() / whole;
+    let moved = |&(x, weight): &(f64, f64)| match metric.aggregation() {
+        Aggregation::WeightedPerplexity => -value * (x - nats * weight) / whole,
+        Aggregation::BitsPerByte => -(x - nats * weight) / whole / std::f64::consts::LN_2,
+        _ => (x - value) * weight / whole,
+    };
+    numbers.iter().map(moved).collect()
 }
 
 /// Gives one number for all deciding tasks, to order and to draw by; never what decides.
@@ -312,6 +414,7 @@ fn combined(readings: &[(&str, &Reading)], metric: Metric, name: &str, of: impl 
         unit: metric.unit(),
         provenance: Provenance::Derived,
         interval: None,
+        no_interval: None,
         n: Some(values.len()),
         how: format!("{name} of {} tasks", values.len()),
     })
@@ -380,11 +483,75 @@ mod tests {
         assert!((figure.value - 0.75).abs() < 1e-12);
         let interval = figure.interval.unwrap();
         assert!(interval.low > 0.5 && interval.high < 0.95, "{interval:?}");
-        assert!(score.reading().known().unwrap().how.contains("bootstrap"), "pairs are drawn together");
+        assert!(score.reading().known().unwrap().how.contains("likelihood"), "pairs count together");
     }
 
     #[test]
-    fn perplexity_gets_a_bootstrap_interval_that_holds_it() {
+    fn two_pairs_that_are_right_are_not_all_pairs() {
+        let mut row = Made::base("m", 10).task("t", &[1, 1, 1, 1]).rows().remove(0);
+        row.outcome.items.iter_mut().for_each(|item| item.pair = Some(format!("p{}", item.index / 2)));
+        let figure = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().clone();
+        let interval = figure.interval.unwrap();
+        assert!(interval.high == 1.0 && interval.low < 0.35, "{interval:?}");
+    }
+
+    #[test]
+    fn items_of_one_conversation_count_together() {
+        let answers: Vec<u8> = (0..200).map(|i| u8::from((i / 5) % 4 != 0)).collect();
+        let mut row = Made::base("m", 10).task("t", &answers).rows().remove(0);
+        let alone = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().interval.unwrap();
+        for item in &mut row.outcome.items {
+            item.cluster = Some(format!("c{}", item.index / 5));
+            item.pair = Some(format!("p{}", item.index));
+        }
+        let together = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().interval.unwrap();
+        let width = |i: record::Interval| i.high - i.low;
+        assert!(width(together) > 2.0 * width(alone), "{together:?} {alone:?}");
+    }
+
+    #[test]
+    fn a_class_of_one_item_says_too_few() {
+        for metric in [Metric::MacroF1, Metric::Mcc] {
+            let row = Made::base("m", 10).classes("t", metric, &[(0.0, 0.0), (0.0, 0.0)]).rows().remove(0);
+            let figure = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().clone();
+            assert_eq!(figure.interval, None);
+            assert_eq!(figure.no_interval.unwrap(), "too few items: the smallest class has 2, and each needs 10");
+        }
+    }
+
+    #[test]
+    fn all_right_in_large_enough_classes_is_not_certain() {
+        let right: Vec<(f64, f64)> = (0..60).map(|i| (f64::from(i % 2), f64::from(i % 2))).collect();
+        for metric in [Metric::MacroF1, Metric::Mcc] {
+            let row = Made::base("m", 10).classes("t", metric, &right).rows().remove(0);
+            let figure = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().clone();
+            let interval = figure.interval.unwrap();
+            assert!(interval.high == 1.0 && interval.low < 0.96 && interval.low > 0.8, "{interval:?}");
+        }
+    }
+
+    #[test]
+    fn documents_that_are_all_alike_say_nothing_of_others() {
+        let row = Made::base("m", 10).text("t", &[-2.0; 5]).rows().remove(0);
+        let figure = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().clone();
+        assert!(figure.interval.is_none() && figure.no_interval.unwrap().starts_with("too few"));
+    }
+
+    #[test]
+    fn many_equal_groups_show_no_gap() {
+        let answers: Vec<u8> = (0..480).map(|i| u8::from((i * 7919) % 101 < 80)).collect();
+        let mut row = Made::base("m", 10).task("t", &answers).rows().remove(0);
+        for item in &mut row.outcome.items {
+            item.pair = Some(format!("p{}", item.index / 8));
+            item.slices.insert("group".into(), format!("g{}", item.index % 8));
+        }
+        let gap = TaskScore::of(&row, confidence()).unwrap().gaps.remove(0);
+        let interval = gap.reading.known().unwrap().interval.unwrap();
+        assert!(gap.reading.value().unwrap() > 0.03 && interval.low == 0.0, "{gap:?}");
+    }
+
+    #[test]
+    fn perplexity_gets_an_interval_that_holds_it() {
         let row = Made::base("m", 10).text("t", &[-2.0, -3.0, -2.5, -1.5, -2.2, -2.9]).rows().remove(0);
         let figure = TaskScore::of(&row, confidence()).unwrap().reading().known().unwrap().clone();
         let interval = figure.interval.unwrap();

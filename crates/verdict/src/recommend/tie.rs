@@ -66,7 +66,7 @@ fn tied(leader: &Contender, other: &Contender, confidence: Confidence) -> Option
     let mut pairs: Vec<(TaskName, Pairs)> = Vec::new();
     for (row, same) in common {
         let (Some(task), Ok((scores, _))) = (TaskName::of(row), compare::paired(row, same)) else { continue };
-        if scores.p_differs(confidence.seed) <= alpha {
+        if scores.p_differs() <= alpha {
             return None;
         }
         pairs.push((task, scores));

@@ -66,6 +66,7 @@ fn item(index: usize) -> ItemResult {
         logprobs: vec![-0.1 - index as f64, -1e-300],
         slices: [("depth".to_string(), "3".to_string())].into(),
         pair: None,
+        cluster: None,
         tokens: 9,
     }
 }

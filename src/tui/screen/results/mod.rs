@@ -198,7 +198,8 @@ impl ResultsScreen {
             None => "not measured yet".into(),
             Some(Reading::Missing { reason }) => format!("not available: {reason}"),
             Some(Reading::Known(f)) => {
-                let interval = f.interval.map_or(String::new(), |i| {
+                let none = f.no_interval.as_ref().map_or(String::new(), |reason| format!(" [{reason}]"));
+                let interval = f.interval.map_or(none, |i| {
                     format!(" [{} to {}] at {:.0}%", f.unit.show(i.low), f.unit.show(i.high), i.level * 100.0)
                 });
                 format!("{}{interval}, {}: {}", f.unit.show(f.value), f.provenance.label(), f.how)

@@ -58,7 +58,10 @@ fn record(summary: &VariantSummary, ask: &str, metric: &str, slice: &str, readin
         n: known.and_then(|f| f.n),
         provenance: known.map(|f| f.provenance),
         how: match reading {
-            Reading::Known(figure) => figure.how.clone(),
+            Reading::Known(figure) => match &figure.no_interval {
+                Some(reason) => format!("{}; no interval: {reason}", figure.how),
+                None => figure.how.clone(),
+            },
             Reading::Missing { reason } => reason.clone(),
         },
     }

@@ -92,8 +92,14 @@ fn cell(reading: &Reading) -> Cell {
         Reading::Missing { reason } => Cell::missing(reason.clone()),
         Reading::Known(f) => Cell {
             text: f.unit.show(f.value),
-            small: f.interval.map_or(String::new(), |i| range(f.unit, i.low, i.high)),
-            hint: format!("{}: {}", f.provenance.label(), f.how),
+            small: match f.interval {
+                Some(i) => range(f.unit, i.low, i.high),
+                None => f.no_interval.as_ref().map_or(String::new(), |_| "too few".into()),
+            },
+            hint: match &f.no_interval {
+                Some(reason) => format!("{}: {}; no interval: {reason}", f.provenance.label(), f.how),
+                None => format!("{}: {}", f.provenance.label(), f.how),
+            },
             mark: if f.provenance == Provenance::Estimated { CellMark::Estimated } else { CellMark::None },
             sort: Some(f.value),
         },
