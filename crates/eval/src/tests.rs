@@ -323,7 +323,7 @@ fn choices_are_scored_sliced_and_paired() {
 
 #[test]
 fn items_of_one_cluster_say_so_and_others_keep_their_name() {
-    let digest = |keys: &str| only_task(choice(|text| text + keys, ANSWERS).expect("valid")).digest();
+    let digest = |keys: &str| only_task(choice(|text| text + keys, ANSWERS).expect("valid")).reference().digest;
     let task = only_task(choice(|text| text + "cluster = 'topic'\n", ANSWERS).expect("valid"));
     let items = results(&task, &mut Parrot::new(&[(" yes", -2.0), (" no", -2.5)], ""));
     assert_eq!((items[1].cluster.as_deref(), items[1].pair.as_deref()), (Some("depth"), None));

@@ -49,14 +49,10 @@ fn counted(steps: &[usize], seen: f64) -> f64 {
     let reach: usize = steps.iter().sum();
     let mut chances = vec![0.0; 2 * reach + 1]; // of each sum, the middle being zero
     chances[reach] = 1.0;
-    let mut so_far = 0;
     for &step in steps {
-        let before = chances.clone();
-        for at in reach - so_far - step..=reach + so_far + step {
-            let from = |place: Option<usize>| place.and_then(|place| before.get(place)).copied().unwrap_or(0.0);
-            chances[at] = 0.5 * (from(at.checked_sub(step)) + from(Some(at + step)));
-        }
-        so_far += step;
+        let before = |place: Option<usize>| place.and_then(|place| chances.get(place)).copied().unwrap_or(0.0);
+        let thrown = |at: usize| 0.5 * (before(at.checked_sub(step)) + before(Some(at + step)));
+        chances = (0..chances.len()).map(thrown).collect();
     }
     let far = |(place, _): &(usize, &f64)| place.abs_diff(reach) as f64 >= seen;
     chances.iter().enumerate().filter(far).map(|(_, chance)| chance).sum::<f64>().min(1.0)
