@@ -353,7 +353,7 @@ fn what_the_hub_refuses_is_asked_once_and_the_sentence_says_what_to_do() {
     machine.server.fault("revision/main", 1, Fault::Status(401, vec![]));
     assert!(machine.refusal(ID).contains("does not accept the token"));
     assert!(machine.refusal(&format!("{ID}@v9")).contains("no revision 'v9' on the hub; there are main, v1.0"));
-    let want = Want { include: vec!["*.onnx".into()], quant: None };
+    let want = Want { include: vec!["*.onnx".into()], ..Want::default() };
     assert!(
         machine
             .pull_of(ID, &want)
@@ -383,11 +383,168 @@ fn names_that_lead_out_of_the_cache_are_refused_before_a_byte_is_written() {
 }
 
 #[test]
+fn odd_names_that_nobody_asked_for_do_not_end_a_pull() {
+    let long = format!("{}.md", "n".repeat(247));
+    let repo = small().file("runs/Jul12_13:45:02_host/events.out", "x").file("C:\\notes.log", "y").file(&long, "z");
+    let repo = repo.file("escape\u{1b}]0;x\u{7}.txt", "w").file("a:b.txt", "v");
+    let machine = Machine::before([repo.clone()]);
+    let mut usual = USUAL.to_vec();
+    usual.extend([long.as_str(), "a:b.txt"]);
+    usual.sort_unstable();
+    assert_whole(&machine.pull(ID).expect("pulls"), &repo, &usual);
+    let want = Want { include: vec!["runs/*".into(), "C:*".into()], ..Want::default() };
+    let odd = ["C:\\notes.log", "runs/Jul12_13:45:02_host/events.out"];
+    assert_whole(&machine.pull_of(ID, &want).expect("asked for"), &repo, &odd);
+    let want = Want { include: vec!["escape*".into()], ..Want::default() };
+    assert!(machine.pull_of(ID, &want).expect_err("asked for").contains("characters that cannot be shown"));
+}
+
+#[test]
+fn names_without_an_owner_and_addresses_are_pulled_and_found() {
+    let repo = Repo { id: "gpt2".into(), ..small() };
+    let machine = Machine::before([repo.clone(), small()]);
+    let pulled = machine.pull("gpt2").expect("pulls");
+    assert_whole(&pulled, &repo, &USUAL);
+    assert_eq!(machine.cache().models(), ["gpt2"]);
+    let found = bantam_hub::find("gpt2", &[], &machine.cache()).expect("found");
+    assert_eq!(found.place, bantam_core::record::Place::Folder(pulled.folder));
+    for address in ["https://huggingface.co/org/small/tree/main", "hf.co/org/small/blob/main/config.json"] {
+        assert_whole(&machine.pull(address).expect(address), &small(), &USUAL);
+        assert_eq!(bantam_hub::find(address, &[], &machine.cache()).expect("found").name, "org/small");
+    }
+}
+
+/// All that a write would change below a folder: names, lengths, inodes and times.
+fn entries_below(folder: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = vec![];
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(at) = open.pop() {
+        let facts = std::fs::symlink_metadata(&at).expect("there");
+        let times = (facts.mtime(), facts.mtime_nsec(), facts.ctime(), facts.ctime_nsec());
+        found.push(format!("{} {} {} {times:?}", at.display(), facts.len(), facts.ino()));
+        if facts.is_dir() {
+            open.extend(std::fs::read_dir(&at).expect("reads").flatten().map(|entry| entry.path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_pull_of_what_is_here_writes_nothing() {
+    let machine = Machine::before([small()]);
+    machine.pull(ID).expect("pulls");
+    let before = entries_below(machine.cache().folder());
+    machine.pull(ID).expect("pulls");
+    assert_eq!(entries_below(machine.cache().folder()), before);
+}
+
+#[test]
+fn a_rotten_blob_is_no_model_and_is_fetched_again() {
+    let machine = Machine::before([small()]);
+    let pulled = machine.pull(ID).expect("pulls");
+    for file in [WEIGHTS, "config.json"] {
+        let blob = pulled.folder.join(file).canonicalize().expect("there");
+        let mut bytes = std::fs::read(&blob).expect("reads");
+        bytes[7] ^= 1;
+        std::fs::write(&blob, bytes).expect("writes");
+        let refused = bantam_hub::digest_of_folder(&pulled.folder).expect_err("rotten");
+        assert!(one_sentence(&refused).contains("has rotted"), "{refused}");
+        let repo = pulled.folder.ancestors().nth(2).expect("the repository").file_name().expect("a name");
+        assert_eq!(repo, "models--org--small");
+        let name = Name::parse(ID).expect("a name");
+        assert_eq!(machine.cache().rotten(&name.repo, &Cancel::new()).expect("reads"), [blob]);
+        let again = machine.pull(ID).expect("pulls");
+        assert_whole(&again, &small(), &USUAL);
+        assert_eq!(again.fetched.0, small().files[file].bytes.len() as u64);
+        bantam_hub::digest_of_folder(&pulled.folder).expect("whole");
+    }
+}
+
+#[test]
+fn a_part_that_is_a_link_is_not_followed() {
+    let machine = Machine::before([small()]);
+    let victim = machine.dir.path().join("victim");
+    std::fs::write(&victim, "dear").expect("writes");
+    machine.leave_part(b"");
+    let part = machine.folder(ID).join("blobs").join(format!("{}.incomplete", sha256_of(&small(), WEIGHTS)));
+    for hard in [false, true] {
+        std::fs::remove_file(&part).ok();
+        let link = if hard { std::fs::hard_link(&victim, &part) } else { std::os::unix::fs::symlink(&victim, &part) };
+        link.expect("links");
+        let pulled = machine.pull(ID).expect("pulls");
+        assert_whole(&pulled, &small(), &USUAL);
+        assert_eq!(std::fs::read(&victim).expect("reads"), b"dear");
+        std::fs::remove_file(pulled.folder.join(WEIGHTS).canonicalize().expect("there")).expect("removes");
+    }
+}
+
+#[test]
+fn a_storage_that_refuses_is_asked_again_by_way_of_the_hub_and_then_named() {
+    for status in [403, 404, 410] {
+        through(Fault::Storage(status), 1);
+        let machine = Machine::before([small()]);
+        machine.server.fault(WEIGHTS, 99, Fault::Storage(status));
+        let refusal = machine.refusal(ID);
+        assert!(
+            refusal.contains(&format!("answers {status} (3 tries)")) && refusal.contains("the hub's storage"),
+            "{refusal}"
+        );
+        assert!(!refusal.contains("private"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_redirect_may_be_written_in_every_way() {
+    through(Fault::Redirect(|url| url.replacen("http://", "HTTP://", 1)), 9);
+    through(Fault::Redirect(|url| url.replacen("http:", "", 1)), 9);
+}
+
+#[test]
+fn bytes_that_come_again_and_again_are_no_progress() {
+    for fault in [Fault::NoRange(1_000_000), Fault::Crumbs(1)] {
+        let machine = Machine::before([small()]);
+        machine.server.fault(WEIGHTS, 1000, fault.clone());
+        let refusal = machine.refusal(ID);
+        assert!(refusal.contains("(3 tries)"), "{fault:?}: {refusal}");
+        let asked = machine.server.fetches(WEIGHTS).len();
+        assert!(asked < 10, "{fault:?}: {asked} requests");
+    }
+}
+
+#[test]
+fn sizes_beyond_all_disks_are_not_added_up_to_little() {
+    let size = u64::MAX / 2 + 1;
+    let file = |name: &str| serde_json::json!({ "rfilename": name, "size": size, "lfs": { "sha256": "a".repeat(64), "size": size } });
+    let listed = serde_json::json!([file(WEIGHTS), file("model-2.safetensors")]);
+    let machine = Machine::before([small().fact("siblings", listed)]);
+    let refusal = machine.refusal(ID);
+    assert!(refusal.contains("make room"), "{refusal}");
+}
+
+#[test]
+fn offline_what_is_asked_for_has_to_be_here() {
+    let machine = Machine::before([small()]);
+    machine.pull(ID).expect("pulls");
+    let hub = Hub::new(machine.settings().offline_if(true), &Cancel::new());
+    let offline = |include: &str| {
+        let want = Want { include: vec![include.into()], ..Want::default() };
+        hub.pull(&Name::parse(ID).expect("a name"), &want, &|_| {}).map_err(|e| one_sentence(&e))
+    };
+    assert_whole(&offline("*.json").expect("here"), &small(), &["config.json"]);
+    let refusal = offline("*.bin").expect_err("never pulled");
+    assert!(refusal.contains("nothing in org/small matches *.bin") && refusal.contains("offline"), "{refusal}");
+    let quant = hub.pull(&Name::parse("org/small:Q4_K_M").expect("a name"), &Want::default(), &|_| {});
+    assert!(one_sentence(&quant.expect_err("no GGUF")).contains("offline"));
+}
+
+#[test]
 fn pickles_alone_are_refused_with_the_reason_unless_they_are_asked_for() {
     let repo = Repo::new(ID).file("config.json", "{}").large("pytorch_model.bin", noise(3, 1000));
     let machine = Machine::before([repo.clone()]);
     assert!(machine.refusal(ID).contains("only as pickles (pytorch_model.bin), which can run any code"));
-    let want = Want { include: vec!["*.bin".into()], quant: None };
+    let want = Want { include: vec!["*.bin".into()], ..Want::default() };
     assert_whole(&machine.pull_of(ID, &want).expect("asked for"), &repo, &["pytorch_model.bin"]);
 }
 
@@ -400,7 +557,7 @@ fn one_gguf_of_several_is_chosen_with_its_shards() {
         .large("m-BF16-00002-of-00002.gguf", noise(6, 1000));
     let machine = Machine::before([repo.clone()]);
     assert!(machine.refusal(ID).contains("choose one with --quant or as org/small:TYPE: BF16, Q4_K_M"));
-    let want = Want { include: vec![], quant: Some("bf16".into()) };
+    let want = Want { quant: Some("bf16".into()), ..Want::default() };
     let shards = ["README.md", "m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"];
     assert_whole(&machine.pull_of(ID, &want).expect("pulls"), &repo, &shards);
     let named = machine.pull(&format!("{ID}:Q4_K_M")).expect("pulls");

@@ -118,6 +118,9 @@ pub(crate) struct Models {
     pub command: Option<ModelsCommand>,
     /// Folders to look into, too
     pub folders: Vec<PathBuf>,
+    /// Read all files of the hub's cache, and say which are not what was fetched
+    #[arg(long)]
+    pub verify: bool,
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -138,7 +141,7 @@ pub(crate) enum ModelsCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pull {
-    /// ORG/NAME, ORG/NAME@REVISION, or ORG/NAME:Q4_K_M for one GGUF of several
+    /// ORG/NAME, ORG/NAME@REVISION, ORG/NAME:Q4_K_M for one GGUF of several, or the address of its page
     pub model: String,
     /// Only files that match, as in "*.json"; may be given again [default: what a model is read from]
     #[arg(long, value_name = "GLOB")]
@@ -146,6 +149,9 @@ pub(crate) struct Pull {
     /// Which GGUF file of several
     #[arg(long, value_name = "TYPE", conflicts_with = "include")]
     pub quant: Option<String>,
+    /// Read what is here again, and fetch anew what has rotted
+    #[arg(long)]
+    pub verify: bool,
     /// Make no request: say what is here
     #[arg(long)]
     pub offline: bool,

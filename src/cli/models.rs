@@ -1,12 +1,12 @@
 //! `bantam models [FOLDER…]`: the models that are here (in this binary, in the Hugging Face cache, made by bantam, in
 //! folders given), how large they are and when they were last read; `bantam models remove` makes room.
 
-use super::Exit;
 use super::args::{Models, ModelsCommand};
+use super::{Exit, stop};
 use crate::library::home::Home;
 use crate::library::inventory::{self, Entry, Origin};
-use crate::show::Table;
 use crate::show::out::{self, note, say};
+use crate::show::{Table, counted};
 use anyhow::{Context, Result, bail};
 use bantam_core::unit::Bytes;
 use bantam_hub::Cache;
@@ -23,6 +23,9 @@ pub(super) fn run(args: Models) -> Result<Exit> {
 }
 
 fn show(args: &Models) -> Result<Exit> {
+    if args.verify {
+        verify(&Cache::here())?;
+    }
     let entries = inventory::take(&Cache::here(), &Home::find()?, &args.folders)?;
     if args.json {
         out::json(&entries.iter().map(entry_json).collect())?;
@@ -43,6 +46,25 @@ fn show(args: &Models) -> Result<Exit> {
     let whole: u64 = entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.bytes.0 + e.incomplete.0).sum();
     say!("{} on disk; `bantam models remove NAME` makes room", Bytes(whole))?;
     Ok(Exit::Done)
+}
+
+/// Reads every file of the cache; says which are not what was fetched.
+fn verify(cache: &Cache) -> Result<()> {
+    let cancel = stop::on_signals()?;
+    let mut rotten = Vec::new();
+    for kept in cache.kept() {
+        let found = cache.rotten(&kept.repo, &cancel)?;
+        note!("{}: {} read, {} rotten", kept.repo, kept.bytes, counted(found.len(), "file"));
+        rotten.extend(found.into_iter().map(|file| (kept.repo.id(), file)));
+    }
+    match &rotten[..] {
+        [] => Ok(()),
+        [(repo, file), others @ ..] => bail!(
+            "{} of {repo} is not what was fetched{}; `bantam pull {repo}` fetches it anew",
+            file.display(),
+            if others.is_empty() { String::new() } else { format!(", nor are {} more", others.len()) }
+        ),
+    }
 }
 
 fn remove(names: &[String], yes: bool) -> Result<Exit> {

@@ -1,9 +1,10 @@
 //! Progress on stderr for headless runs: a line when a trial ends, and on a terminal one live line below.
 
 use super::live::LiveLine;
+use crate::show::counted;
 use crate::show::out::note;
 use bantam_core::event::{Event, Observer};
-use bantam_core::record::{Ask, Id, Outcome, Trial, WarningKind};
+use bantam_core::record::{Ask, Failure, Id, Outcome, Trial, WarningKind};
 use bantam_core::unit::{Seconds, Unit};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -17,6 +18,8 @@ pub(super) struct Printer {
     quiet: bool,
     /// Said once each; the report has them all.
     warned: Vec<WarningKind>,
+    /// Said once each where nothing else is said.
+    failures: BTreeSet<String>,
 }
 
 impl Printer {
@@ -29,6 +32,7 @@ impl Printer {
             live: LiveLine::new(),
             quiet,
             warned: vec![],
+            failures: BTreeSet::new(),
         }
     }
 
@@ -51,6 +55,28 @@ impl Printer {
         format!(", about {} left", Seconds(each * missing as f64))
     }
 
+    /// Quiet is without progress, not without a reason where something failed.
+    fn tell_failure(&mut self, event: &Event) {
+        let (label, failure) = match event {
+            Event::Planned { trials, .. } => return self.trials = trials.clone(),
+            Event::NotPrepared { variant, failure } => (self.label_of(variant), failure),
+            Event::Finished { trial, outcome } => match (&outcome.result, self.trial(trial)) {
+                (Err(failure), Some((_, trial))) => (trial.variant.label(), failure),
+                _ => return,
+            },
+            _ => return,
+        };
+        let line = format!("{label}: failed: {}", failure.sentence());
+        if !matches!(failure, Failure::Cancelled) && self.failures.insert(line.clone()) {
+            note!("{line}");
+        }
+    }
+
+    fn label_of(&self, variant: &Id) -> String {
+        let found = self.trials.iter().find(|trial| trial.variant.id == *variant);
+        found.map_or_else(|| variant.to_string(), |trial| trial.variant.label())
+    }
+
     fn finished(&mut self, id: &Id, outcome: &Outcome) {
         self.over.insert(id.clone());
         let Some((_, trial)) = self.trial(id) else { return };
@@ -59,6 +85,17 @@ impl Printer {
         let line = format!("[{over:>3}/{all}] {what} {} ({}{})", gave(trial, outcome), outcome.wall, self.left());
         self.live.print(&line);
     }
+}
+
+/// Whether it is about the machine, before anything is measured on it.
+fn is_of_the_host(kind: WarningKind) -> bool {
+    use WarningKind::{Battery, CpuLimit, ForeignLoad, MemoryLimit, Noisy, Steal, Swap, Throttling, UnknownGovernor};
+    matches!(kind, Battery | CpuLimit | ForeignLoad | MemoryLimit | Noisy | Steal | Swap | Throttling | UnknownGovernor)
+}
+
+/// A warning without what to do about it, which stands behind its colon.
+fn fact(warning: &str) -> &str {
+    warning.split(": ").next().unwrap_or(warning)
 }
 
 /// What a trial gave, in a few words.
@@ -89,7 +126,7 @@ fn gave(trial: &Trial, outcome: &Outcome) -> String {
 impl Observer for Printer {
     fn on(&mut self, event: &Event) {
         if self.quiet {
-            return;
+            return self.tell_failure(event);
         }
         match event {
             Event::Planned { trials, done, .. } => {
@@ -98,25 +135,28 @@ impl Observer for Printer {
                 self.kept = done.len();
                 self.begun = Instant::now();
                 let kept = if done.is_empty() { String::new() } else { format!(", {} measured already", done.len()) };
-                self.live.print(&format!("{} trials{kept}", trials.len()));
+                self.live.print(&format!("{}{kept}", counted(trials.len(), "trial")));
             }
             Event::Preparing { variant, fraction } => {
                 self.live.show(|| format!("making {} … {:.0}%", variant.label(), fraction * 100.0));
             }
             Event::NotPrepared { variant, failure } => {
-                let found = self.trials.iter().find(|t| t.variant.id == *variant);
-                let label = found.map_or_else(|| variant.to_string(), |t| t.variant.label());
-                self.live.print(&format!("{label}: {}", failure.sentence()));
+                self.live.print(&format!("{}: {}", self.label_of(variant), failure.sentence()));
             }
             Event::Item { trial, done, of, .. } => {
                 self.live.show(|| format!("{}: {done}/{of}{}", self.label(trial), self.left()));
             }
             Event::Sample { trial, done, .. } => {
-                self.live.show(|| format!("{}: {done} repeats{}", self.label(trial), self.left()));
+                self.live.show(|| format!("{}: {}{}", self.label(trial), counted(*done, "repeat"), self.left()));
             }
             Event::Warned { warning, .. } if self.warned.contains(&warning.kind) => {}
             Event::Warned { trial, warning } => {
+                let first = self.warned.iter().all(|kind| !is_of_the_host(*kind));
                 self.warned.push(warning.kind);
+                if trial.is_none() && is_of_the_host(warning.kind) {
+                    let more = if first { " (`bantam doctor` says more)" } else { "" };
+                    return self.live.print(&format!("warning: {}{more}", fact(&warning.text)));
+                }
                 let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.label(t)));
                 self.live.print(&format!("warning: {about}{}", warning.text));
             }

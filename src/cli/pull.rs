@@ -5,8 +5,8 @@ use super::args::Pull;
 use super::live::LiveBars;
 use super::{Exit, stop};
 use crate::run::fetch::{Fetching, Missing};
-use crate::show::ending;
 use crate::show::out::{self, note};
+use crate::show::{counted, ending};
 use anyhow::Result;
 use bantam_core::sync::lock;
 use bantam_core::text;
@@ -27,7 +27,7 @@ const BAR: usize = 20;
 pub(super) fn run(args: Pull) -> Result<Exit> {
     let name = Name::parse(&args.model)?;
     let settings = Settings::from_env()?.offline_if(args.offline);
-    let want = Want { include: args.include, quant: args.quant };
+    let want = Want { include: args.include, quant: args.quant, verify: args.verify };
     let hub = Hub::new(settings, &stop::on_signals()?);
     let missing = Missing::Model(name.clone());
     let pulled = painted(args.quiet, &|say| {
@@ -48,7 +48,12 @@ pub(super) fn painted<T>(quiet: bool, work: Work<T>) -> Result<T> {
     let fetched = work(&|fetching| {
         let mut painter = lock(&painter);
         match (fetching, painter.as_mut()) {
-            (Fetching::Begun(missing), _) => *painter = Some(Painter::new(missing.to_string(), quiet)),
+            (Fetching::Begun(missing), _) => {
+                if !quiet {
+                    note!("{missing}: asking the hub …");
+                }
+                *painter = Some(Painter::new(missing.to_string(), quiet));
+            }
             (Fetching::Progress(progress), Some(painter)) => painter.on(&progress),
             (Fetching::Done(pulled), Some(painter)) => painter.end(Some(pulled)),
             (Fetching::Progress(_) | Fetching::Done(_), None) => {}
@@ -102,7 +107,7 @@ impl Painter {
             let (there, size) = (Bytes(self.progress.there()), Bytes(self.progress.size()));
             let kept = if there.0 > 0 { format!(", {there} of it here already") } else { String::new() };
             let commit = &commit[..7.min(commit.len())];
-            self.bars.print(&format!("{} at {commit}: {} files, {size}{kept}", self.name, files.len()));
+            self.bars.print(&format!("{} at {commit}: {}, {size}{kept}", self.name, counted(files.len(), "file")));
         }
         self.tell_finished();
         let due = matches!(progress, Progress::Waiting { .. });
@@ -162,7 +167,7 @@ impl Painter {
         let Some(pulled) = pulled.filter(|_| !self.quiet) else { return };
         let seconds = self.begun.elapsed().as_secs_f64();
         match pulled.fetched.0 {
-            0 => note!("{} is here already, at {}", self.name, pulled.commit),
+            0 => note!("{} is here already, {} verified, at {}", self.name, pulled.bytes, pulled.commit),
             fetched => {
                 let rate = Bytes((fetched as f64 / seconds) as u64);
                 note!("{} verified, {} fetched in {} ({rate}/s)", pulled.bytes, pulled.fetched, Seconds(seconds));

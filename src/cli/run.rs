@@ -3,8 +3,9 @@
 use super::args::{Common, Run};
 use super::progress::Printer;
 use super::pull::painted;
-use super::{Exit, stop};
+use super::{Exit, stop, usage};
 use crate::run::{self, Done, Workplace, fetch};
+use crate::show::counted;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result};
 use bantam_core::profile::Profile;
@@ -17,6 +18,7 @@ use std::io::Write;
 use std::path::Path;
 
 pub(super) fn run(args: Run) -> Result<Exit> {
+    usage::is_profile(&args.profile)?;
     let profile = run::profile(&args.profile)?;
     if let Some(folder) = &args.out {
         // better now than after the run
@@ -26,7 +28,7 @@ pub(super) fn run(args: Run) -> Result<Exit> {
     if let Some(folder) = &args.out {
         let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
         if !args.common.quiet {
-            note!("report: {} ({} files)", folder.join("report.html").display(), written.len());
+            note!("report: {} ({})", folder.join("report.html").display(), counted(written.len(), "file"));
         }
     }
     if args.common.json {

@@ -10,4 +10,4 @@ mod text;
 pub use bar::bar;
 pub use sentence::sentence;
 pub use table::Table;
-pub use text::{beginning, ending};
+pub use text::{beginning, counted, ending};

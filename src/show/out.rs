@@ -82,7 +82,8 @@ pub fn path(path: &Path) -> io::Result<()> {
 
 /// Prints a line on stderr, if it can be printed; [`note!`] words it.
 pub fn remark(words: Arguments) {
-    let _ = writeln!(io::stderr().lock(), "{}", text::plain(&words.to_string()));
+    let words = words.to_string();
+    let _ = writeln!(io::stderr().lock(), "{}", text::plain(&text::without_passwords(&words)));
 }
 
 /// Stderr for a log: what cannot be written is lost, and its lines are fit to be shown.
@@ -91,7 +92,8 @@ pub struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().lock().write_all(text::lines(&String::from_utf8_lossy(bytes)).as_bytes());
+        let written = String::from_utf8_lossy(bytes);
+        let _ = io::stderr().lock().write_all(text::lines(&text::without_passwords(&written)).as_bytes());
         Ok(bytes.len())
     }
 
@@ -108,6 +110,21 @@ pub fn ask(question: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{} ", text::plain(question))?;
     stderr.flush()
+}
+
+/// Prints text that is bantam's own, styles and line breaks included, on stdout.
+///
+/// # Errors
+/// As [`line`].
+pub fn own(text: &str) -> io::Result<()> {
+    let mut out = stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints text that is bantam's own on stderr, if it can be printed.
+pub fn own_remark(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn unless_closed<T>(written: io::Result<T>, all: T) -> io::Result<T> {

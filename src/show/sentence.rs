@@ -12,7 +12,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
             told => format!("{told}: {cause}"),
         }
     });
-    text::plain(&told).into_owned()
+    text::plain(&text::without_passwords(&told)).into_owned()
 }
 
 #[cfg(test)]
@@ -30,5 +30,7 @@ mod tests {
     fn a_name_within_an_error_steers_no_terminal() {
         let error = anyhow!("'a\u{1b}]0;x\u{7}b\u{202e}' is no model").context("two\r\nlines");
         assert_eq!(sentence(&error), "two lines: 'a�]0;x�b�' is no model");
+        let error = anyhow!("http://me:secret@hub.example/x: it answers 500");
+        assert_eq!(sentence(&error), "http://***@hub.example/x: it answers 500");
     }
 }

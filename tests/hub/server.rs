@@ -75,6 +75,14 @@ pub(crate) enum Fault {
     Status(u16, Vec<(&'static str, String)>),
     /// A 206 with another beginning than asked for.
     WrongRange,
+    /// No range can be had, and the whole file ends after so many bytes.
+    NoRange(usize),
+    /// So many bytes come, from wherever was asked.
+    Crumbs(usize),
+    /// The storage answers so.
+    Storage(u16),
+    /// The hub's redirect to the storage is written in another way.
+    Redirect(fn(&str) -> String),
 }
 
 /// What was asked.
@@ -193,8 +201,13 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 impl Server {
     pub(crate) fn start(repos: impl IntoIterator<Item = Repo>) -> Server {
-        let listen = || TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (hub, storage) = (listen(), listen());
+        Server::at([0, 0], repos).expect("free ports")
+    }
+
+    /// Listens on the hub's and the storage's port; 0 takes one that is free.
+    pub(crate) fn at(ports: [u16; 2], repos: impl IntoIterator<Item = Repo>) -> std::io::Result<Server> {
+        let listen = |port| TcpListener::bind(("127.0.0.1", port));
+        let (hub, storage) = (listen(ports[0])?, listen(ports[1])?);
         let address = |listener: &TcpListener| format!("http://{}", listener.local_addr().expect("bound"));
         let server = Server {
             endpoint: address(&hub),
@@ -213,7 +226,7 @@ impl Server {
                 }
             });
         }
-        server
+        Ok(server)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -272,6 +285,16 @@ impl Server {
             let fault = self.take(&request);
             let answer = match &fault {
                 Some(Fault::Status(status, headers)) => Answer::new(*status).headers(headers),
+                Some(Fault::Storage(status)) => Answer::new(*status),
+                Some(Fault::Redirect(written)) => {
+                    let mut answer = self.answer(&request);
+                    answer
+                        .headers
+                        .iter_mut()
+                        .filter(|(name, _)| *name == "Location")
+                        .for_each(|(_, to)| *to = written(to));
+                    answer
+                }
                 _ if storage => self.stored(&request),
                 _ => self.answer(&request),
             };
@@ -300,7 +323,11 @@ impl Server {
                 r.files.iter().any(|(n, f)| f.lfs && path.ends_with(n.as_str()) && path.contains("/resolve/"))
             });
         let at = state.faults.iter().position(|(ends, times, fault)| {
-            let here = matches!(fault, Fault::Status(..)) || !redirects;
+            let here = match fault {
+                Fault::Status(..) => true,
+                Fault::Redirect(_) => redirects,
+                _ => !redirects,
+            };
             let named = name.as_deref().unwrap_or(&path).ends_with(ends.as_str());
             *times > 0 && named && here && (!matches!(fault, Fault::Status(..)) || !request.storage)
         })?;
@@ -314,6 +341,11 @@ impl Server {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match parts[..] {
             ["api", "models"] => self.search(query),
+            // the oldest have no owner
+            ["api", kind, name, "revision", revision] => self.with_repo(request, kind, "", name, revision, |repo| {
+                Answer::json(&repo.listing(query.contains("blobs=true")))
+            }),
+            [name, "resolve", revision, ref file @ ..] => self.resolve(request, "models", "", name, revision, &file.join("/")),
             ["api", kind, org, name, "revision", revision] => self.with_repo(request, kind, org, name, revision, |repo| {
                 Answer::json(&repo.listing(query.contains("blobs=true")))
             }),
@@ -340,7 +372,7 @@ impl Server {
         revision: &str,
         then: impl Fn(&Repo) -> Answer,
     ) -> Answer {
-        let id = format!("{org}/{name}");
+        let id = if org.is_empty() { name.to_owned() } else { format!("{org}/{name}") };
         let found = self.state().repos.iter().find(|r| r.id == id && r.kind() == kind).cloned();
         let may = request.token.as_deref() == Some(&format!("Bearer {TOKEN}"));
         let Some(repo) = found.filter(|repo| may || !repo.private) else {
@@ -532,7 +564,7 @@ impl Answer {
         if let Some((first, last)) = asked.and_then(|r| r.strip_prefix("bytes=")?.split_once('-')) {
             let first: usize = first.parse().expect("a number");
             let last: usize = last.parse().unwrap_or(usize::MAX).min(whole.len().saturating_sub(1));
-            if first >= whole.len() {
+            if first >= whole.len() || matches!(fault, Some(Fault::NoRange(_))) {
                 self.status = 416;
                 self.headers.push(("Content-Range", format!("bytes */{}", whole.len())));
                 whole = &[];
@@ -557,6 +589,10 @@ impl Answer {
             // counted from the beginning of the file, so that a resumed request goes on to its end
             Some(Fault::Drop(after)) => {
                 out.write_all(&whole[..after.saturating_sub(from).min(whole.len())])?;
+                return Ok(false);
+            }
+            Some(Fault::NoRange(after) | Fault::Crumbs(after)) => {
+                out.write_all(&whole[..after.min(whole.len())])?;
                 return Ok(false);
             }
             Some(Fault::Hang(after)) => {

@@ -39,6 +39,20 @@ pub fn json(written: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Takes the user and the password out of every address in a text: `https://me:secret@host` is `https://***@host`.
+pub fn without_passwords(text: &str) -> Cow<'_, str> {
+    let Some(begin) = text.find("://").map(|at| at + 3) else { return Cow::Borrowed(text) };
+    let rest = &text[begin..];
+    let end =
+        rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '>')).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at(end);
+    match (authority.rsplit_once('@'), without_passwords(after)) {
+        (None, Cow::Borrowed(_)) => Cow::Borrowed(text),
+        (None, after) => Cow::Owned(format!("{}{authority}{after}", &text[..begin])),
+        (Some((_, host)), after) => Cow::Owned(format!("{}***@{host}{after}", &text[..begin])),
+    }
+}
+
 fn shown(text: &str, breaks: bool) -> Cow<'_, str> {
     let harmless = |c: char| (' '..='~').contains(&c) || (breaks && matches!(c, '\n' | '\t'));
     if text.chars().all(harmless) {
@@ -154,6 +168,16 @@ mod tests {
     fn own_lines_stay_lines_and_carriage_returns_do_not_overwrite_them() {
         assert_eq!(lines("one\r\n\ttwo\rthree\u{1b}[A\n"), "one\n\ttwo�three�[A\n");
         assert_eq!(lines("plain\n"), "plain\n");
+    }
+
+    #[test]
+    fn no_address_shows_a_password() {
+        let text = "http://me:pw@h:1/a@b: refused, by 'socks5://u:p@q@proxy' for https://hub.example/x?a=b@c";
+        assert_eq!(
+            without_passwords(text),
+            "http://***@h:1/a@b: refused, by 'socks5://***@proxy' for https://hub.example/x?a=b@c"
+        );
+        assert!(matches!(without_passwords("mail me@host, https://h/x"), Cow::Borrowed(_)));
     }
 
     #[test]

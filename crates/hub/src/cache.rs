@@ -9,9 +9,11 @@
 //! ```
 
 use super::Error;
+use super::expand;
 use super::gguf;
 use super::name::{Name, Repo, RepoKind, is_commit, is_plain};
 use super::verify::Hash;
+use bantam_core::cancel::Cancel;
 use bantam_core::disk;
 use bantam_core::unit::Bytes;
 use std::ffi::OsString;
@@ -41,10 +43,10 @@ pub struct Kept {
 
 /// HF_HOME, or where it is by default: `huggingface_hub/constants.py`.
 pub(super) fn home(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let folder = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let folder = |name: &str| expand::folder(name, &variable);
     folder("HF_HOME")
         .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")))
-        .or_else(|| Some(folder("HOME")?.join(".cache/huggingface")))
+        .or_else(|| Some(expand::home(&variable)?.join(".cache/huggingface")))
 }
 
 impl Cache {
@@ -60,7 +62,7 @@ impl Cache {
 
     /// The order of `huggingface_hub/constants.py`.
     pub(super) fn from(variable: impl Fn(&str) -> Option<OsString>) -> Cache {
-        let folder = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let folder = |name: &str| expand::folder(name, &variable);
         let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
         let cache = cache.or_else(|| Some(home(&variable)?.join("hub")));
         Cache(cache.unwrap_or_else(|| ".cache/huggingface/hub".into()))
@@ -106,18 +108,22 @@ impl Cache {
             return Ok(());
         }
         let file = self.of(repo).join("refs").join(revision);
+        // a cache that cannot be written may be read
+        if std::fs::read(&file).is_ok_and(|there| there.trim_ascii() == commit.as_bytes()) {
+            return Ok(());
+        }
         write_anew(&file, commit.as_bytes()).map_err(Error::unwritable(&file))
     }
 
     /// Makes a file of a snapshot a link to its blob; a copy where the file system has no links.
     pub(super) fn link(&self, repo: &Repo, commit: &str, path: &str, hash: &Hash) -> Result<PathBuf, Error> {
         let file = self.snapshot(repo, commit).join(path);
-        let folder = file.parent().expect("a file of a snapshot is in a folder").to_path_buf();
-        std::fs::create_dir_all(&folder).map_err(Error::unwritable(&folder))?;
         let target = Path::new(&"../".repeat(2 + path.matches('/').count())).join("blobs").join(hash.hex());
         if std::fs::read_link(&file).is_ok_and(|there| there == target) {
             return Ok(file);
         }
+        let folder = file.parent().expect("a file of a snapshot is in a folder").to_path_buf();
+        std::fs::create_dir_all(&folder).map_err(Error::unwritable(&folder))?;
         let made = beside(&file);
         let blob = self.blob(repo, hash);
         let link = std::os::unix::fs::symlink(&target, &made).or_else(|_| std::fs::hard_link(&blob, &made));
@@ -211,6 +217,24 @@ impl Cache {
         Ok(Bytes(freed.bytes.0 + freed.incomplete.0))
     }
 
+    /// Reads every blob of a repository, whatever is remembered of it, and lists those that are not what their names say.
+    ///
+    /// # Errors
+    /// Where a blob cannot be read, or `cancel` was called meanwhile.
+    pub fn rotten(&self, repo: &Repo, cancel: &Cancel) -> Result<Vec<PathBuf>, Error> {
+        let folder = self.of(repo).join("blobs");
+        let mut rotten = Vec::new();
+        for (blob, hash) in entries(&folder).iter().filter_map(|name| Some((folder.join(name), Hash::of_hex(name)?))) {
+            match hash.check(&blob, true, cancel) {
+                Ok(None) => {}
+                Ok(Some(_)) => rotten.push(blob),
+                Err(_) if cancel.is_cancelled() => return Err(Error::Cancelled),
+                Err(error) => return Err(Error::unreadable(&blob)(error)),
+            }
+        }
+        Ok(rotten)
+    }
+
     /// The file of a snapshot that a name with a quantization means.
     pub(super) fn gguf_in(snapshot: &Path, name: &str, quant: Option<&str>) -> Result<PathBuf, Error> {
         let files = below(snapshot);
@@ -227,12 +251,11 @@ fn write_anew(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     disk::write(file, bytes)
 }
 
-/// A name beside a file that no other process uses.
+/// A name beside a file that no other process or thread uses; short, since the file's own may be as long as names can be.
 fn beside(file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
     let thread = format!("{:?}", std::thread::current().id());
     let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
-    file.with_file_name(format!(".{name}.{}.{thread}", std::process::id()))
+    file.with_file_name(format!(".bantam-{}-{thread}", std::process::id()))
 }
 
 /// What is in a folder, sorted; nothing where it cannot be read.

@@ -80,7 +80,7 @@ impl Hub {
             let mut wanted = pick(data, &listing.names(), &readme)?;
             wanted.push(README.into());
             let files: Vec<Remote> = listing.files.iter().filter(|file| wanted.contains(&file.path)).cloned().collect();
-            self.pull_files(&data.name, &listing, &files, say)
+            self.pull_files(&data.name, &listing, &files, false, say)
         })
     }
 }
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!((name.config.as_deref(), name.split.as_str()), (Some("ARC-Easy"), "test"));
         assert_eq!(name.to_string(), "allenai/ai2_arc@v1.0#ARC-Easy/test");
         assert_eq!(DataName::parse("a/b#test").expect("a name").config, None);
-        for wrong in ["a/b", "a#test", "a/b#", "a/b#/test", "../b#test"] {
+        for wrong in ["a/b", "#test", "a/b#", "a/b#/test", "../b#test"] {
             assert!(DataName::parse(wrong).expect_err(wrong).to_string().contains("write hub:ORG/NAME"));
         }
     }

@@ -1,12 +1,12 @@
 //! The identity of a model's files: a hash of the weights, config and tokenizer, so that a changed file is another
 //! model, wherever it lies and whatever it is called.
 
+use super::name::Repo;
+use super::verify::Hash;
 use super::{Error, names};
-use bantam_core::disk::hex;
+use bantam_core::cancel::Cancel;
+use bantam_core::digest;
 use bantam_core::record::Id;
-use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Files beside the weights that change what a model says.
@@ -29,18 +29,18 @@ const SMALL: &[&str] = &[
     "sentence_bert_config.json",
 ];
 
-/// Computes the identity of a GGUF file. Reads every byte, about a second a gigabyte.
+/// Computes the identity of a GGUF file. Reads every byte once, about a second a gigabyte.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// Where the file cannot be read, or is a blob of the cache that is not what its name says.
 pub fn digest_of_file(file: &Path) -> Result<Id, Error> {
     Ok(Id::of(&("gguf 1", content(file)?)))
 }
 
-/// Computes the identity of a checkpoint's folder. Reads every byte that counts, about a second a gigabyte.
+/// Computes the identity of a checkpoint's folder. Reads every byte that counts once, about a second a gigabyte.
 ///
 /// # Errors
-/// Where the folder or a file of it cannot be read.
+/// Where the folder or a file of it cannot be read, or one is a blob of the cache that is not what its name says.
 pub fn digest_of_folder(folder: &Path) -> Result<Id, Error> {
     let hashed = |file: PathBuf| {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -75,25 +75,35 @@ fn counts(name: &str) -> bool {
     name.ends_with(".safetensors") || of_sentences || SMALL.contains(&name)
 }
 
-/// The SHA-256 of a file in hex. In the Hugging Face cache a large file is a link to a blob that is named by it.
+/// The SHA-256 of a file in hex, read once as long as the file stays as it is.
 fn content(file: &Path) -> Result<String, Error> {
-    if let Some(hash) = std::fs::read_link(file).ok().and_then(|blob| named_by_hash(&blob)) {
-        return Ok(hash);
-    }
-    let mut reader = File::open(file).map_err(Error::unreadable(file))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match reader.read(&mut buffer).map_err(Error::unreadable(file))? {
-            0 => break,
-            n => hash.update(&buffer[..n]),
-        }
-    }
-    Ok(hex(&hash.finalize()))
+    let cancel = Cancel::new();
+    verified(file, false, &cancel)?;
+    digest::here().sha256(file, &cancel).map_err(Error::unreadable(file))
 }
 
-fn named_by_hash(blob: &Path) -> Option<String> {
-    let name = blob.file_name()?.to_str()?;
-    let in_blobs = blob.parent()?.file_name()? == "blobs";
-    (in_blobs && name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())).then(|| name.to_ascii_lowercase())
+/// Holds a file of the Hugging Face cache, a link to a blob that is named by its hash, to that name; any other file is what
+/// it is.
+pub(crate) fn verified(file: &Path, anew: bool, cancel: &Cancel) -> Result<(), Error> {
+    let Some((blob, hash)) = std::fs::read_link(file).ok().and_then(|link| named_by_hash(file, &link)) else {
+        return Ok(());
+    };
+    match hash.check(&blob, anew, cancel) {
+        Ok(None) => Ok(()),
+        Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
+        Err(error) => Err(Error::unreadable(&blob)(error)),
+        Ok(Some(found)) => {
+            let folder = blob.parent().and_then(Path::parent).and_then(Path::file_name);
+            let repo = folder.and_then(|name| Repo::of_folder(&name.to_string_lossy()));
+            let name = repo.map_or_else(|| "ORG/NAME".into(), |repo| repo.id());
+            Err(Error::Rotten { name, file: blob, found: found.to_string() })
+        }
+    }
+}
+
+/// The blob behind a link of a snapshot, and the hash that its name is.
+fn named_by_hash(file: &Path, link: &Path) -> Option<(PathBuf, Hash)> {
+    let in_blobs = link.parent()?.file_name()? == "blobs";
+    let hash = Hash::of_hex(link.file_name()?.to_str()?).filter(|_| in_blobs)?;
+    Some((file.canonicalize().ok()?, hash))
 }

@@ -1,5 +1,6 @@
 //! Why the hub, the cache or a name gives nothing, in one sentence with what to do about it.
 
+use super::name::Name;
 use bantam_core::unit::Bytes;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,8 @@ pub enum Error {
     /// A name is no model on this machine.
     #[error(
         "'{name}' is no model here: no folder or .gguf file of that name, none of the bundled ones ({}) and not in the \
-         Hugging Face cache {} ({}); give a path, or get it with `bantam pull {name}`",
-        list(bundled), cache.display(), list(cached)
+         Hugging Face cache {} ({}); give a path, or {}",
+        list(bundled), cache.display(), list(cached), get(name)
     )]
     Unknown {
         /// The name as typed.
@@ -192,8 +193,10 @@ pub enum Error {
         text: String,
     },
     /// The hub does not answer, after several tries.
-    #[error("{url}: {why} ({tries} tries); what is fetched already is kept, the same command goes on from there")]
+    #[error("{url}: {why} ({tries} tries); {}", if *fetching { KEPT } else { NETWORK })]
     Unreachable {
+        /// Whether it was a file of a pull, of which a part may be here.
+        fetching: bool,
         /// The address asked for, without its query.
         url: String,
         /// What went wrong the last time.
@@ -240,6 +243,29 @@ pub enum Error {
         name: String,
         /// The path.
         file: String,
+    },
+    /// A file that is wanted cannot have its name here.
+    #[error("{name} lists the file '{file}', {why}; leave it out with --include patterns that do not match it")]
+    OddName {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The path.
+        file: String,
+        /// What is wrong with it, as the rest of a clause.
+        why: &'static str,
+    },
+    /// A file of the cache is not what its name says.
+    #[error(
+        "{}: has rotted: its bytes hash to {found}, which is not its name; `bantam pull {name}` fetches it anew",
+        file.display()
+    )]
+    Rotten {
+        /// The repository, ORG/NAME.
+        name: String,
+        /// The blob.
+        file: PathBuf,
+        /// The hash of its bytes.
+        found: String,
     },
     /// A repository has its weights only as pickles, which bantam does not read.
     #[error(
@@ -333,6 +359,8 @@ pub enum Error {
     Format(#[from] bantam_format::Error),
 }
 
+const KEPT: &str = "what is fetched already is kept, the same command goes on from there";
+const NETWORK: &str = "is this machine on a network, and does HF_ENDPOINT, where it is set, name a hub?";
 const TOKEN: &str = "set HF_TOKEN to a token of that account (or run `hf auth login`)";
 
 /// The longest list in a sentence.
@@ -347,6 +375,17 @@ impl Error {
     pub(super) fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Unwritable { path, source }
+    }
+}
+
+/// How a name that is not here might come here: only what a pull takes is said to be pulled.
+fn get(name: &str) -> String {
+    match Name::parse(name) {
+        Ok(of_hub) if of_hub.repo.has_owner() => format!("get it with `bantam pull {of_hub}`"),
+        Ok(of_hub) if Path::new(name).extension().is_none_or(|e| !e.eq_ignore_ascii_case("gguf")) => {
+            format!("its ORG/NAME on the hub (`bantam search {}` looks for it)", of_hub.repo.id())
+        }
+        _ => "its ORG/NAME on the hub".into(),
     }
 }
 

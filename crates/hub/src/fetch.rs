@@ -18,10 +18,13 @@ use bantam_core::cancel::Cancel;
 use bantam_core::unit::Bytes;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// Read, hashed and written at once.
 const CHUNK: usize = 256 << 10;
+/// What a try has to bring for the tries before it to be forgotten.
+const PROGRESS: u64 = 64 << 10;
 
 /// A file to be fetched, with what is needed to check it when it is there.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +60,8 @@ pub(crate) struct Fetcher<'a> {
     pub listing: &'a Listing,
     /// Set to stop the fetches.
     pub cancel: &'a Cancel,
+    /// Whether what is here is read, whatever is remembered of it.
+    pub verify: bool,
 }
 
 impl Fetcher<'_> {
@@ -82,10 +87,21 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Tells whether the whole file is among the blobs. One of another length is no blob of ours or of Python's.
-    pub(crate) fn is_whole(&self, file: &Wanted) -> bool {
+    /// Tells whether a file of the right length is among the blobs.
+    pub(crate) fn is_as_long(&self, file: &Wanted) -> bool {
         let blob = self.cache.blob(&self.listing.repo, &file.hash);
         std::fs::metadata(blob).is_ok_and(|facts| facts.len() == file.size)
+    }
+
+    /// Tells whether the whole file is among the blobs, with the right bytes: a rotten one is fetched anew.
+    fn is_whole(&self, file: &Wanted) -> Result<bool, Fault> {
+        let blob = self.cache.blob(&self.listing.repo, &file.hash);
+        match self.is_as_long(file).then(|| file.hash.check(&blob, self.verify, self.cancel)) {
+            Some(Ok(other)) => Ok(other.is_none()),
+            Some(Err(_)) if self.cancel.is_cancelled() => Err(Fault::Final(Error::Cancelled)),
+            Some(Err(error)) => Err(Fault::Final(Error::unreadable(&blob)(error))),
+            None => Ok(false),
+        }
     }
 
     /// Counts the bytes of the file that an earlier pull has left.
@@ -94,32 +110,37 @@ impl Fetcher<'_> {
         std::fs::metadata(part).map_or(0, |facts| facts.len()).min(file.size)
     }
 
-    /// Fetches what is missing of a file and gives its path in the snapshot.
+    /// Fetches what is missing of a file; gives its path in the snapshot, and how many bytes came.
     ///
     /// # Errors
     /// Where the hub refuses or does not answer, the hash is wrong twice, the disk refuses, or the job is cancelled.
-    pub(crate) fn fetch(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<PathBuf, Fault> {
+    pub(crate) fn fetch(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(PathBuf, u64), Fault> {
         let repo = &self.listing.repo;
         let waiting = |wait| say(Moment::Waiting(wait));
         let final_ = Fault::Final;
-        if !self.is_whole(file) {
+        let mut came = 0;
+        if !self.is_whole(file)? {
             let lock = self.cache.lock(repo, &file.hash);
             let _lock = lock::take(&lock, self.cancel, &waiting).map_err(final_)?;
-            if !self.is_whole(file) {
-                self.download(file, say)?;
+            if !self.is_whole(file)? {
+                came = self.download(file, say)?;
             }
         }
         say(Moment::At(file.size));
-        self.cache.link(repo, &self.listing.commit, &file.path, &file.hash).map_err(final_)
+        let path = self.cache.link(repo, &self.listing.commit, &file.path, &file.hash).map_err(final_)?;
+        Ok((path, came))
     }
 
-    fn download(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(), Fault> {
+    /// Gives the bytes that were not here before.
+    fn download(&self, file: &Wanted, say: &dyn Fn(Moment)) -> Result<u64, Fault> {
         let mut part = Growing::open(self, file).map_err(Fault::Final)?;
+        let mut here = part.length;
         let found = match self.complete(&mut part, file, say)? {
             found if found == file.hash => found,
             // bytes of an earlier pull may have been bad: once from the beginning
             _ => {
                 part.restart().map_err(Fault::Final)?;
+                here = 0;
                 say(Moment::At(0));
                 self.complete(&mut part, file, say)?
             }
@@ -134,18 +155,21 @@ impl Fetcher<'_> {
                 found: found.to_string(),
             }));
         }
-        part.finish(self.cache.blob(&self.listing.repo, &file.hash)).map_err(Fault::Final)
+        part.finish(self.cache.blob(&self.listing.repo, &file.hash)).map_err(Fault::Final)?;
+        Ok(file.size - here)
     }
 
     /// Appends until the part is as long as the file; gives the hash of all of it.
     fn complete(&self, part: &mut Growing, file: &Wanted, say: &dyn Fn(Moment)) -> Result<Hash, Fault> {
-        let mut retries = Retries::new(self.settings.patience);
+        let mut retries = Retries::of_a_file(self.settings.patience);
         say(Moment::At(part.length));
+        // the most that was ever here: bytes that come again and again are no progress
+        let mut farthest = part.length;
         while part.length < file.size {
-            let before = part.length;
             let Err(fault) = self.append(part, file, say) else { continue };
             let Fault::Passing { why, wait } = fault else { return Err(fault) };
-            if part.length > before {
+            if part.length >= farthest.saturating_add(PROGRESS) {
+                farthest = part.length;
                 retries.forget();
             }
             self.http.pause(&mut retries, &file.url, why, wait, &|wait| say(Moment::Waiting(wait)))?;
@@ -176,7 +200,7 @@ impl Fetcher<'_> {
     }
 
     fn copy(&self, answer: Answer, part: &mut Growing, file: &Wanted, say: &dyn Fn(Moment)) -> Result<(), Fault> {
-        let mut body = answer.body.into_reader();
+        let mut body = self.http.paced(answer.body.into_reader());
         let mut buffer = vec![0; CHUNK];
         loop {
             if self.cancel.is_cancelled() {
@@ -212,6 +236,17 @@ fn continues(answer: &Answer, from: u64, size: u64) -> Result<(), Fault> {
     }
 }
 
+/// Opens the file that a part grows in, which is nobody else's: a link or a pipe that stands there is not followed or waited
+/// for but taken away, and so is a file that has another name, too.
+fn open_own(path: &Path) -> io::Result<File> {
+    let own = |facts: &std::fs::Metadata| facts.is_file() && facts.nlink() == 1;
+    if std::fs::symlink_metadata(path).is_ok_and(|facts| !own(&facts) && !facts.is_dir()) {
+        std::fs::remove_file(path)?;
+    }
+    let not_followed = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).expect("a flag of open(2)");
+    File::options().create(true).truncate(false).read(true).write(true).custom_flags(not_followed).open(path)
+}
+
 /// A file on its way: its bytes so far and their hash.
 struct Growing {
     file: File,
@@ -229,9 +264,8 @@ impl Growing {
         let path = fetcher.cache.part(&fetcher.listing.repo, &wanted.hash);
         let folder = path.parent().expect("a part is in blobs/");
         std::fs::create_dir_all(folder).map_err(Error::unwritable(folder))?;
-        let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let fresh = Hasher::like(&wanted.hash, wanted.size);
-        let file = options.map_err(Error::unwritable(&path))?;
+        let file = open_own(&path).map_err(Error::unwritable(&path))?;
         let mut part = Growing { file, path, name: wanted.path.clone(), length: 0, hasher: fresh.clone(), fresh };
         let length = part.file.metadata().map_err(Error::unreadable(&part.path))?.len();
         if length > wanted.size {

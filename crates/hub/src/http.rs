@@ -6,7 +6,7 @@ use super::settings::{Patience, Settings};
 use bantam_core::cancel::Cancel;
 use serde::de::DeserializeOwned;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,11 @@ const MOST_HOPS: usize = 8;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// No answer in JSON is longer: the listing of a repository of 100,000 files is half of it.
 const MOST_JSON: u64 = 64 << 20;
+/// The longest time to connect, whatever is set for answers: a network that is there connects in less.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A server has to bring so many bytes in so many times the silence that is allowed: one that drips hangs, too.
+const LEAST: u64 = 2 << 10;
+const SILENCES: u32 = 3;
 /// How often a waiting or a hanging request looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -123,7 +128,8 @@ impl Http {
                 .max_redirects(0)
                 .max_redirects_will_error(false)
                 .http_status_as_error(false)
-                .timeout_connect(Some(settings.ask_timeout))
+                .timeout_connect(Some(settings.ask_timeout.min(CONNECT)))
+                .timeout_recv_response(Some(silence.saturating_mul(SILENCES)))
                 .timeout_per_read(Some(silence))
                 .timeout_per_write(Some(silence))
                 .input_buffer_size(256 << 10)
@@ -142,6 +148,11 @@ impl Http {
     /// Gives the hub's address, without a slash at its end.
     pub(crate) fn endpoint(&self) -> &str {
         &self.settings.endpoint
+    }
+
+    /// A body that has to come at some pace.
+    pub(crate) fn paced<R>(&self, body: R) -> Paced<R> {
+        Paced { body, pace: Pace::new(self.settings.read_timeout.saturating_mul(SILENCES), Instant::now()) }
     }
 
     /// Does the work, and cuts its connections as soon as the job is cancelled: a read that hangs would notice only
@@ -173,7 +184,7 @@ impl Http {
             let mut answer = self.send(&Method::GET, url, ByteRange::Whole)?;
             let next = answer.header("link").and_then(next_page);
             let mut text = Vec::new();
-            let body = answer.body.as_reader().take(MOST_JSON + 1).read_to_end(&mut text);
+            let body = self.paced(answer.body.as_reader()).take(MOST_JSON + 1).read_to_end(&mut text);
             body.map_err(|e| Fault::passing(e.to_string()))?;
             let protocol = |why: String| Fault::Final(Error::Protocol { url: url.into(), why });
             if text.len() as u64 > MOST_JSON {
@@ -190,6 +201,10 @@ impl Http {
     pub(crate) fn bytes(&self, url: &str, part: ByteRange, most: u64) -> Result<Vec<u8>, Fault> {
         self.patiently(url, &|_| {}, &mut || {
             let answer = self.send(&Method::GET, url, part)?;
+            if answer.status == 416 {
+                // the file ends before the part that is asked for
+                return Ok(Vec::new());
+            }
             let skipped = if answer.status == 206 {
                 0
             } else if let ByteRange::From(n) | ByteRange::Between(n, _) = part {
@@ -197,7 +212,7 @@ impl Http {
             } else {
                 0
             };
-            let mut body = answer.body.into_reader();
+            let mut body = self.paced(answer.body.into_reader());
             let mut read = Vec::new();
             let taken = match part {
                 ByteRange::Between(from, to) => (to - from + 1).min(most),
@@ -257,7 +272,7 @@ impl Http {
                     }
                     at = to;
                 }
-                _ => return self.judged(answer, &at),
+                _ => return self.judged(answer, &at, part),
             }
         }
         Err(Fault::Final(Error::Protocol { url: url.into(), why: format!("more than {MOST_HOPS} redirects") }))
@@ -271,7 +286,7 @@ impl Http {
             ByteRange::Between(from, to) => request = request.header(header::RANGE, format!("bytes={from}-{to}")),
         }
         if let Some(token) = self.settings.token.as_ref().filter(|_| same_host(&self.settings.endpoint, url)) {
-            request = request.header(header::AUTHORIZATION, token.bearer());
+            request = request.header(header::AUTHORIZATION, token.authorization());
         }
         let protocol = |why: String| Fault::Final(Error::Protocol { url: bare(url).into(), why });
         let request = request.body(()).map_err(|e| protocol(e.to_string()))?;
@@ -289,9 +304,10 @@ impl Http {
     }
 
     /// Success, or what kind of fault it is.
-    fn judged(&self, mut answer: Answer, url: &str) -> Result<Answer, Fault> {
+    fn judged(&self, mut answer: Answer, url: &str, part: ByteRange) -> Result<Answer, Fault> {
         let status = answer.status;
-        if matches!(status, 200 | 206 | 416) {
+        // there is no range that cannot be given where none was asked for
+        if matches!(status, 200 | 206) || status == 416 && part != ByteRange::Whole {
             return Ok(answer);
         }
         if status == 429 || status == 408 || status >= 500 {
@@ -302,6 +318,11 @@ impl Http {
             };
         }
         let code = answer.header("x-error-code").unwrap_or_default().to_owned();
+        if code.is_empty() && !same_host(&self.settings.endpoint, url) {
+            // the hub has the file; a signature that has run out is given anew with the next redirect
+            let storage = host(url).unwrap_or_else(|| bare(url).to_owned());
+            return Err(Fault::passing(format!("the hub's storage {storage} answers {status}")));
+        }
         let said = answer.header("x-error-message").map(str::to_owned);
         let text = said.unwrap_or_else(|| {
             let mut text = String::new();
@@ -347,8 +368,8 @@ impl Http {
             return Err(Fault::Final(Error::Cancelled));
         }
         let Some(time) = retries.next(asked) else {
-            let url = bare(url).into();
-            return Err(Fault::Final(Error::Unreachable { url, why, tries: retries.done }));
+            let (url, fetching) = (bare(url).into(), retries.fetching);
+            return Err(Fault::Final(Error::Unreachable { fetching, url, why, tries: retries.done }));
         };
         say(Wait { why, time });
         let until = Instant::now() + time;
@@ -368,12 +389,19 @@ impl Http {
 pub(crate) struct Retries {
     patience: Patience,
     done: u32,
+    /// Of a file, of which a part may be here.
+    fetching: bool,
 }
 
 impl Retries {
     /// Starts with no try made.
     pub(crate) fn new(patience: Patience) -> Retries {
-        Retries { patience, done: 0 }
+        Retries { patience, done: 0, fetching: false }
+    }
+
+    /// Starts with no try made of a file that is kept as far as it came.
+    pub(crate) fn of_a_file(patience: Patience) -> Retries {
+        Retries { fetching: true, ..Retries::new(patience) }
     }
 
     /// Forgets the tries because something came: the next fault is the first again.
@@ -390,6 +418,50 @@ impl Retries {
         let doubled = self.patience.first.saturating_mul(1 << (self.done - 1).min(16)).min(self.patience.most);
         // half of it by chance, so that many that were cut off together do not come back together
         Some(asked.unwrap_or_else(|| doubled.mul_f64(0.5 + 0.5 * chance())))
+    }
+}
+
+/// A body that has to come at some pace: a read timeout alone never ends a server that gives a byte now and then.
+pub(crate) struct Paced<R> {
+    body: R,
+    pace: Pace,
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        // what has ended was not too slow
+        if read > 0 {
+            self.pace.count(read as u64, Instant::now())?;
+        }
+        Ok(read)
+    }
+}
+
+/// The bytes of a stretch of time.
+#[derive(Debug)]
+struct Pace {
+    window: Duration,
+    begun: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(window: Duration, now: Instant) -> Pace {
+        Pace { window, begun: now, bytes: 0 }
+    }
+
+    fn count(&mut self, read: u64, now: Instant) -> io::Result<()> {
+        self.bytes += read;
+        if now.saturating_duration_since(self.begun) < self.window {
+            return Ok(());
+        }
+        let (bytes, seconds) = (self.bytes, self.window.as_secs_f64());
+        *self = Pace::new(self.window, now);
+        match bytes < LEAST {
+            true => Err(io::Error::new(io::ErrorKind::TimedOut, format!("it sent {bytes} bytes in {seconds:.1} s"))),
+            false => Ok(()),
+        }
     }
 }
 
@@ -432,14 +504,57 @@ fn is_here(url: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Where a redirect leads: an address, or a path on the same host.
+/// The host and port of an address.
+fn host(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    Some(uri.port_u16().map_or_else(|| uri.host().map(str::to_owned), |port| Some(format!("{}:{port}", uri.host()?)))?)
+}
+
+/// Where a redirect leads, as RFC 3986 resolves a reference: an address, a host with `//` before it, a path of the same host,
+/// or a path from where it came.
 fn joined(from: &str, to: &str) -> Option<String> {
-    if to.starts_with("http://") || to.starts_with("https://") {
-        return Some(to.to_owned());
+    let to = to.trim().split('#').next().unwrap_or_default();
+    let scheme = to.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
+    if let Some(scheme) = scheme {
+        let (lower, rest) = (scheme.to_ascii_lowercase(), &to[scheme.len()..]);
+        return (matches!(lower.as_str(), "http" | "https") && rest.starts_with("://"))
+            .then(|| format!("{lower}{rest}"));
     }
     let uri: Uri = from.parse().ok()?;
-    let host = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-    to.starts_with('/').then(|| format!("{host}{to}"))
+    let (scheme, authority, path) = (uri.scheme_str()?, uri.authority()?, uri.path());
+    if to.starts_with("//") {
+        return Some(format!("{scheme}:{to}"));
+    }
+    let (to_path, query) = to.split_once('?').map_or((to, None), |(path, query)| (path, Some(query)));
+    let path = match to_path {
+        "" if query.is_none() => return None,
+        "" => path.to_owned(),
+        absolute if absolute.starts_with('/') => without_dots(absolute),
+        relative => without_dots(&format!("{}/{relative}", path.rsplit_once('/').map_or("", |(folder, _)| folder))),
+    };
+    Some(format!("{scheme}://{authority}{path}{}", query.map_or(String::new(), |query| format!("?{query}"))))
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+/// "/a/./b/../c" is "/a/c".
+fn without_dots(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    for part in path.split('/').skip(1) {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    if matches!(last, "." | "..") {
+        parts.push("");
+    }
+    format!("/{}", parts.join("/"))
 }
 
 /// Without the query, which holds a signature at the storage.
@@ -479,10 +594,38 @@ mod tests {
     fn redirects_and_next_pages_are_read() {
         assert_eq!(joined("http://h:1/a/b?c", "/d").as_deref(), Some("http://h:1/d"));
         assert_eq!(joined("http://h:1/a", "https://cdn/x?sig=1").as_deref(), Some("https://cdn/x?sig=1"));
-        assert_eq!(joined("http://h:1/a", "gopher://x"), None);
+        for (to, meant) in [
+            ("HTTP://CDN/x", Some("http://CDN/x")),
+            ("//cdn:2/x?y", Some("http://cdn:2/x?y")),
+            ("c/d", Some("http://h:1/a/c/d")),
+            ("../c?d", Some("http://h:1/c?d")),
+            ("./c#part", Some("http://h:1/a/c")),
+            ("../../../c/", Some("http://h:1/c/")),
+            ("?other", Some("http://h:1/a/b?other")),
+            ("a:b/c", None),
+            ("gopher://x", None),
+            ("https:x", None),
+            ("", None),
+        ] {
+            assert_eq!(joined("http://h:1/a/b?c", to).as_deref(), meant, "{to}");
+        }
         let link = "<http://h/api?cursor=a%2Cb>; rel=\"next\"";
         assert_eq!(next_page(link).as_deref(), Some("http://h/api?cursor=a%2Cb"));
         assert_eq!(next_page("<http://h/>; rel=\"prev\""), None);
+    }
+
+    #[test]
+    fn a_server_that_drips_is_too_slow_and_a_slow_line_is_not() {
+        let start = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(30), start);
+        let mut after = |seconds: u64, bytes: u64| pace.count(bytes, start + Duration::from_secs(seconds));
+        for second in 1..30 {
+            assert!(after(second, 1).is_ok(), "{second}");
+        }
+        assert!(after(30, 1).expect_err("a drip").to_string().contains("it sent 30 bytes in 30.0 s"));
+        for second in 31..300 {
+            assert!(after(second, 100).is_ok(), "{second}");
+        }
     }
 
     #[test]

@@ -8,17 +8,19 @@
 //! no hash of what arrived, has no resume by range that could be steered, no offline mode and no search, and 1.0 cannot
 //! leave its own storage protocol out; what is left of it, three addresses and the layout of the cache, is short.
 //!
-//! In reading order: `name`, `settings` and `cache` say what, who and where; `http` asks, `listing` and `search` are
+//! In reading order: `name` (with `address`), `settings` (with `expand`) and `cache` say what, who and where; `http` asks, `listing` and `search` are
 //! the answers; `model_info` and `header` read what can be known before a pull; `select` and `gguf` choose files,
 //! `fetch` brings one with `verify` and `lock`, `pull` all of them, `pull_progress` counts; `data` does the same for
 //! datasets; `digest` is what a model is known by afterwards.
 
 #![warn(missing_docs)]
 
+mod address;
 mod cache;
 mod data;
 mod digest;
 mod error;
+mod expand;
 mod fetch;
 pub mod gguf;
 mod glob;
@@ -97,7 +99,7 @@ impl Hub {
         let denial = match fault {
             Fault::Final(error) => return error,
             Fault::Passing { why, .. } => {
-                return Error::Unreachable { url: self.settings.endpoint.clone(), why, tries: 1 };
+                return Error::Unreachable { fetching: false, url: self.settings.endpoint.clone(), why, tries: 1 };
             }
             Fault::Denied(denial) => denial,
         };
@@ -179,7 +181,9 @@ fn cached(typed: &str, cache: &Cache) -> Result<Option<Found>, Error> {
         None => folder(&snapshot)?,
     };
     let commit = snapshot.file_name().map(|commit| commit.to_string_lossy().into_owned());
-    Ok(Some(Found { name: typed.into(), commit, ..found }))
+    // an address is long, and the name in it is what is meant
+    let typed = if address::path_of(typed).is_some() { name.to_string() } else { typed.into() };
+    Ok(Some(Found { name: typed, commit, ..found }))
 }
 
 /// A folder with a config and weights; or one that holds a single GGUF file, which is meant then.

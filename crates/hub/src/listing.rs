@@ -2,7 +2,7 @@
 //! answer as written becomes `Listing`, in which every file name is safe to use.
 
 use super::error::Error;
-use super::name::{Name, Repo, RepoKind, encoded_part, stays_inside};
+use super::name::{Name, Repo, RepoKind, encoded_part, escapes};
 use super::verify::Hash;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub struct Listing {
     pub repo: Repo,
     /// The commit, forty hex digits.
     pub commit: String,
-    /// Its files, in the hub's order; every path stays below the folder it is joined to.
+    /// Its files, in the hub's order; no path leads out of the folder it is joined to.
     pub files: Vec<Remote>,
     /// What its page says.
     pub page: Page,
@@ -146,7 +146,7 @@ impl Raw {
         if !super::name::is_commit(&commit) {
             return Err(protocol("the sha of the revision is no commit"));
         }
-        if let Some(bad) = self.siblings.iter().find(|file| !stays_inside(&file.rfilename)) {
+        if let Some(bad) = self.siblings.iter().find(|file| escapes(&file.rfilename)) {
             return Err(Error::UnsafePath { name: name.repo.id(), file: bad.rfilename.clone() });
         }
         let files = self.siblings.iter().map(RawFile::remote).collect();
@@ -231,8 +231,13 @@ impl Listing {
 
     /// Gives the bytes of all files whose size is told.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().filter_map(|file| file.size).sum()
+        sum(self.files.iter().filter_map(|file| file.size))
     }
+}
+
+/// A sum of sizes that somebody else told; as large as can be where it would be larger.
+pub(crate) fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// The branches and tags of a repository.

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::gguf::{self, Choice};
 use super::header::{self, Header};
 use super::http::ByteRange;
-use super::listing::Listing;
+use super::listing::{Listing, sum};
 use super::name::Name;
 use super::select::{Want, select};
 use super::{Fault, Hub};
@@ -21,6 +21,8 @@ const FIRST: u64 = 128 << 10;
 const MOST_CONFIG: u64 = 16 << 20;
 /// Shards whose heads are read at once.
 const AT_ONCE: usize = 8;
+/// No head of a file is longer: the largest vocabularies take a tenth of it.
+const MOST_HEAD: u64 = 256 << 20;
 
 /// What is known of a model before any of it is pulled.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +55,7 @@ impl Hub {
     pub(super) fn model_info_of(&self, name: &Name) -> Result<ModelInfo, Error> {
         let listing = self.listing(name)?;
         let names: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
-        let size = |files: &[String]| Bytes(files.iter().filter_map(|file| listing.file(file)?.size).sum());
+        let size = |files: &[String]| Bytes(sum(files.iter().filter_map(|file| listing.file(file)?.size)));
         let ggufs: Vec<(Choice, Bytes)> = gguf::choices(names.iter().copied())
             .into_iter()
             .map(|choice| (choice.clone(), size(&choice.files)))
@@ -65,7 +67,7 @@ impl Hub {
         };
         let selected = select(name, &listing, &Want::default());
         let pull = match &selected {
-            Ok(files) => Ok(Bytes(files.iter().filter_map(|file| file.size).sum())),
+            Ok(files) => Ok(Bytes(sum(files.iter().filter_map(|file| file.size)))),
             Err(error) => Err(error.to_string()),
         };
         let files = self.weight_files(&selected, &ggufs);
@@ -139,7 +141,12 @@ impl Hub {
                 Need::More(_) if at_end => {
                     return Err(Error::Header { file: file.into(), why: "it ends within its head".into() });
                 }
-                Need::More(needed) => wanted = needed,
+                Need::More(needed) if needed <= wanted || needed > MOST_HEAD => {
+                    let why = format!("its head claims to be {needed} bytes long, and {MOST_HEAD} are allowed");
+                    return Err(Error::Header { file: file.into(), why });
+                }
+                // twice as much at least, so that a head in small pieces takes few requests
+                Need::More(needed) => wanted = needed.max(2 * wanted),
             }
         }
     }

@@ -1,7 +1,8 @@
-//! Names on the hub: `ORG/NAME[@REVISION][:QUANT]`, and the files of a repository. A name that exists here is safe to
-//! make paths and addresses of: it leads nowhere else.
+//! Names on the hub: `ORG/NAME[@REVISION][:QUANT]`, the addresses of its pages, and the files of a repository. A name that
+//! exists here is safe to make paths and addresses of: it leads nowhere else.
 
-use super::Error;
+use super::{Error, address};
+use bantam_core::text;
 use std::fmt;
 
 /// What a repository holds.
@@ -31,31 +32,45 @@ impl RepoKind {
     }
 }
 
-/// A repository: ORG/NAME of a kind.
+/// A repository: ORG/NAME of a kind, or a NAME alone, as the hub's oldest have it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Repo {
     /// What it holds.
     pub kind: RepoKind,
-    organisation: String,
+    organisation: Option<String>,
     name: String,
 }
 
 impl Repo {
-    /// Makes a repository of ORG/NAME; None where it has not that form or cannot be part of a path.
+    /// Makes a repository of ORG/NAME or of a NAME without an owner; None where it has not that form or cannot be part of
+    /// a path.
     pub fn new(kind: RepoKind, id: &str) -> Option<Repo> {
-        let (organisation, name) = id.split_once('/')?;
-        let valid = is_plain(organisation) && is_plain(name);
-        valid.then(|| Repo { kind, organisation: organisation.into(), name: name.into() })
+        let (organisation, name) = match id.split_once('/') {
+            Some((organisation, name)) => (Some(organisation), name),
+            // two dashes stand between owner and name in the cache
+            None => (None, Some(id).filter(|id| !id.contains("--"))?),
+        };
+        let valid = organisation.is_none_or(is_plain) && is_plain(name);
+        valid.then(|| Repo { kind, organisation: organisation.map(str::to_owned), name: name.into() })
     }
 
-    /// Gives ORG/NAME.
+    /// Gives ORG/NAME, or the NAME that has no owner.
     pub fn id(&self) -> String {
-        format!("{}/{}", self.organisation, self.name)
+        self.joined("/")
+    }
+
+    /// Tells whether the name says whose it is.
+    pub fn has_owner(&self) -> bool {
+        self.organisation.is_some()
     }
 
     /// "models--ORG--NAME", as `huggingface_hub` names the folder in the cache.
     pub(super) fn folder(&self) -> String {
-        format!("{}--{}--{}", self.kind.plural(), self.organisation, self.name)
+        format!("{}--{}", self.kind.plural(), self.joined("--"))
+    }
+
+    fn joined(&self, between: &str) -> String {
+        self.organisation.as_ref().map_or_else(|| self.name.clone(), |owner| format!("{owner}{between}{}", self.name))
     }
 
     /// The repository whose folder it is.
@@ -87,7 +102,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// Reads the name of a model.
+    /// Reads the name of a model, or the address of its page or of a file of it.
     ///
     /// # Errors
     /// One sentence on the part that is wrong.
@@ -97,8 +112,18 @@ impl Name {
 
     pub(super) fn of(kind: RepoKind, text: &str) -> Result<Name, Error> {
         let wrong = |why: &str| Error::Name { text: text.into(), why: why.into() };
+        match address::path_of(text) {
+            Some(path) => address::name(kind, path, &wrong),
+            None => Name::typed(kind, text, &wrong),
+        }
+    }
+
+    pub(super) fn typed(kind: RepoKind, text: &str, wrong: &dyn Fn(&str) -> Error) -> Result<Name, Error> {
+        if text.contains("://") {
+            return Err(wrong("it is no address of a model on the hub"));
+        }
         // git allows no colon in the names of branches and tags
-        let (whole, quant) = match text.rsplit_once(':') {
+        let (whole, quant) = match text.split_once(':') {
             Some((whole, quant)) => (whole, Some(quant)),
             None => (text, None),
         };
@@ -108,7 +133,7 @@ impl Name {
         if !is_revision(revision) {
             return Err(wrong("a revision is a branch, a tag or a commit hash"));
         }
-        if quant.is_some_and(|q| !is_plain(q)) {
+        if quant.is_some_and(|quant| escapes(quant) || usable(quant).is_err()) {
             return Err(wrong("after ':' stands a quantization such as Q4_K_M"));
         }
         Ok(Name { repo, revision: revision.into(), quant: quant.map(str::to_owned) })
@@ -142,11 +167,20 @@ pub fn is_commit(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Whether a file name from the hub stays below the folder it is joined to.
-pub(super) fn stays_inside(file: &str) -> bool {
-    let component = |part: &str| !part.is_empty() && part != "." && part != ".." && part.len() <= 255;
-    let harmless = |c: char| !c.is_control() && !matches!(c, '\\' | ':');
-    file.chars().all(harmless) && file.split('/').all(component)
+/// Whether a file name from the hub leads out of the folder that it is joined to.
+pub(super) fn escapes(file: &str) -> bool {
+    file.starts_with('/') || file.contains('\0') || file.split('/').any(|part| part == "..")
+}
+
+/// Whether a file name from the hub can be given to a file here; else what is wrong with it. A colon or a backslash leads
+/// nowhere on this system.
+pub(super) fn usable(file: &str) -> Result<(), &'static str> {
+    match file {
+        _ if file.split('/').any(|part| part.is_empty() || part == ".") => Err("whose name has an empty part"),
+        _ if file.split('/').any(|part| part.len() > 255) => Err("whose name is longer than a file's can be"),
+        _ if text::plain(file) != file => Err("whose name has characters that cannot be shown"),
+        _ => Ok(()),
+    }
 }
 
 /// A path in an address: what is not plain is percent-encoded, slashes stay.
@@ -171,9 +205,20 @@ mod tests {
         assert_eq!(name.quant.as_deref(), Some("Q4_K_M"));
         assert_eq!(Name::parse("a/b").map(|n| n.to_string()).ok().as_deref(), Some("a/b"));
         assert_eq!(name.to_string(), "Org/Small-1.5@refs/pr/7:Q4_K_M");
-        for wrong in
-            ["", "gpt2", "a/b/c", "../b", "a/..", "a/b@", "a/b@../x", "a/b@v1/../..", "a/b:", "a/b:../x", "a b/c"]
-        {
+        for wrong in [
+            "",
+            "a/b/c",
+            "gpt2--x",
+            ".x",
+            "../b",
+            "a/..",
+            "a/b@",
+            "a/b@../x",
+            "a/b@v1/../..",
+            "a/b:",
+            "a/b:../x",
+            "a b/c",
+        ] {
             let message = Name::parse(wrong).expect_err(wrong).to_string();
             assert!(message.contains("write ORG/NAME"), "{message}");
         }
@@ -181,13 +226,27 @@ mod tests {
 
     #[test]
     fn file_names_cannot_leave_the_folder() {
-        for inside in ["config.json", "onnx/model.json", "a b/ü.txt", ".gitattributes", "..a/b.."] {
-            assert!(stays_inside(inside), "{inside}");
-        }
-        for outside in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a\\..\\b", "C:x", "a\0b", "a\nb"]
+        for inside in
+            ["config.json", "onnx/model.json", "a b/ü.txt", ".gitattributes", "..a/b..", "a\\..\\b", "runs/12:45"]
         {
-            assert!(!stays_inside(outside), "{outside:?}");
+            assert!(!escapes(inside) && usable(inside).is_ok(), "{inside}");
         }
+        for outside in ["/etc/passwd", "../x", "a/../../x", "a/..", "a\0b"] {
+            assert!(escapes(outside), "{outside:?}");
+        }
+        let long = "n".repeat(256);
+        for odd in ["", "a//b", "a/", "./a", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &long] {
+            assert!(!escapes(odd) && usable(odd).is_err(), "{odd:?}");
+        }
+        assert!(usable(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn the_oldest_names_have_no_owner() {
+        let name = Name::parse("gpt2@main:Q8_0").expect("a name");
+        assert_eq!((name.repo.id().as_str(), name.repo.folder().as_str()), ("gpt2", "models--gpt2"));
+        assert!(!name.repo.has_owner());
+        assert_eq!(name.to_string(), "gpt2:Q8_0");
     }
 
     #[test]
@@ -195,7 +254,9 @@ mod tests {
         let repo = Repo::new(RepoKind::Dataset, "allenai/ai2_arc").expect("valid");
         assert_eq!(repo.folder(), "datasets--allenai--ai2_arc");
         assert_eq!(Repo::of_folder(&repo.folder()), Some(repo));
-        assert_eq!(Repo::of_folder("models--gpt2"), None);
+        assert_eq!(Repo::of_folder("models--gpt2").map(|repo| repo.id()).as_deref(), Some("gpt2"));
+        assert_eq!(Repo::of_folder("models--a--b--c").map(|repo| repo.id()).as_deref(), Some("a/b--c"));
+        assert_eq!(Repo::of_folder("version.txt"), None);
     }
 
     #[test]

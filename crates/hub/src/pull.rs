@@ -4,7 +4,7 @@
 use super::error::Error;
 use super::fetch::{Fetcher, Moment, Wanted};
 use super::http::Wait;
-use super::listing::Listing;
+use super::listing::{Listing, Page, Remote, sum};
 use super::name::Name;
 use super::select::{Want, select};
 use super::{Hub, cache};
@@ -63,7 +63,7 @@ pub struct Pulled {
     pub commit: String,
     /// The snapshot's folder.
     pub folder: PathBuf,
-    /// The files in it that were asked for; offline, all files in it.
+    /// The files in it that were asked for; offline, those of them that are here.
     pub files: Vec<PathBuf>,
     /// Bytes of these files.
     pub bytes: Bytes,
@@ -79,12 +79,12 @@ impl Hub {
     /// One sentence; what was fetched until then is kept, and the next pull goes on from it.
     pub fn pull(&self, name: &Name, want: &Want, say: &(dyn Fn(Progress) + Sync)) -> Result<Pulled, Error> {
         if self.settings.offline {
-            return self.pulled_before(name);
+            return self.pulled_before(name, want);
         }
         self.http.guarded(|| {
             let listing = self.listing(name)?;
             let files = select(name, &listing, want)?;
-            self.pull_files(name, &listing, &files, say)
+            self.pull_files(name, &listing, &files, want.verify, say)
         })
     }
 
@@ -93,27 +93,29 @@ impl Hub {
         &self,
         name: &Name,
         listing: &Listing,
-        files: &[super::listing::Remote],
+        files: &[Remote],
+        verify: bool,
         say: &(dyn Fn(Progress) + Sync),
     ) -> Result<Pulled, Error> {
         let cache = &self.settings.cache;
-        let fetcher = Fetcher { http: &self.http, settings: &self.settings, cache, listing, cancel: &self.cancel };
+        let fetcher =
+            Fetcher { http: &self.http, settings: &self.settings, cache, listing, cancel: &self.cancel, verify };
         let explain = |fault| self.explain(fault, name, Some(listing));
         let wanted: Vec<Wanted> =
             files.iter().map(|file| fetcher.wanted(file).map_err(explain)).collect::<Result<_, _>>()?;
         let planned: Vec<Planned> = wanted.iter().map(|file| plan(&fetcher, file)).collect();
-        let missing = planned.iter().map(|file| file.size - file.there).sum();
+        let missing = sum(planned.iter().map(|file| file.size - file.there));
         has_room(cache.folder(), &listing.repo.id(), missing)?;
         say(Progress::Planned { commit: listing.commit.clone(), files: planned });
 
-        let paths = self.fetch_all(&fetcher, &wanted, say).map_err(explain)?;
+        let fetched = self.fetch_all(&fetcher, &wanted, say).map_err(explain)?;
         cache.remember(&name.repo, &name.revision, &listing.commit)?;
         Ok(Pulled {
             commit: listing.commit.clone(),
             folder: cache.snapshot(&listing.repo, &listing.commit),
-            files: paths,
-            bytes: Bytes(wanted.iter().map(|file| file.size).sum()),
-            fetched: Bytes(missing),
+            bytes: Bytes(sum(wanted.iter().map(|file| file.size))),
+            fetched: Bytes(sum(fetched.iter().map(|(_, came)| *came))),
+            files: fetched.into_iter().map(|(path, _)| path).collect(),
         })
     }
 
@@ -123,9 +125,9 @@ impl Hub {
         fetcher: &Fetcher,
         wanted: &[Wanted],
         say: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Vec<PathBuf>, super::http::Fault> {
+    ) -> Result<Vec<(PathBuf, u64)>, super::http::Fault> {
         let queue: Mutex<VecDeque<usize>> = Mutex::new((0..wanted.len()).collect());
-        let done: Mutex<Vec<Option<PathBuf>>> = Mutex::new(vec![None; wanted.len()]);
+        let done: Mutex<Vec<Option<(PathBuf, u64)>>> = Mutex::new(vec![None; wanted.len()]);
         let failed = AtomicBool::new(false);
         let work = || -> Result<(), super::http::Fault> {
             loop {
@@ -135,8 +137,9 @@ impl Hub {
                     Moment::At(bytes) => say(Progress::At { file, bytes }),
                     Moment::Waiting(wait) => say(Progress::Waiting { file, wait }),
                 };
-                let path = fetcher.fetch(&wanted[file], &tell).inspect_err(|_| failed.store(true, Ordering::SeqCst))?;
-                lock(&done)[file] = Some(path);
+                let fetched =
+                    fetcher.fetch(&wanted[file], &tell).inspect_err(|_| failed.store(true, Ordering::SeqCst))?;
+                lock(&done)[file] = Some(fetched);
             }
         };
         thread::scope(|scope| {
@@ -151,20 +154,39 @@ impl Hub {
         Ok(done.into_iter().flatten().collect())
     }
 
-    /// Offline: what is here is what there is.
-    fn pulled_before(&self, name: &Name) -> Result<Pulled, Error> {
+    /// Offline: what is here is what there is, of what is wanted.
+    fn pulled_before(&self, name: &Name, want: &Want) -> Result<Pulled, Error> {
         let cache = &self.settings.cache;
-        let offline = || Error::Offline { what: name.to_string(), cache: cache.folder().into() };
-        let folder = cache.snapshot_of(name)?.ok_or_else(offline)?;
+        let offline = |what: String| Error::Offline { what, cache: cache.folder().into() };
+        let folder = cache.snapshot_of(name)?.ok_or_else(|| offline(name.to_string()))?;
         let commit = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files: Vec<PathBuf> = cache::below(&folder).iter().map(|file| folder.join(file)).collect();
-        let size = |file: &PathBuf| std::fs::metadata(file).map_or(0, |facts| facts.len());
-        Ok(Pulled { commit, bytes: Bytes(files.iter().map(size).sum()), files, folder, fetched: Bytes(0) })
+        let size = |file: &str| std::fs::metadata(folder.join(file)).map_or(0, |facts| facts.len());
+        let here = |path: String| Remote { size: Some(size(&path)), path, hash: None };
+        let files = cache::below(&folder).into_iter().map(here).collect();
+        let listing = Listing { repo: name.repo.clone(), commit, files, page: Page::default() };
+        let asked = !want.include.is_empty() || want.quant.is_some() || name.quant.is_some();
+        let files = match select(name, &listing, want) {
+            Ok(files) => files,
+            Err(error) if asked => return Err(offline(format!("what is asked for of {name} ({error})"))),
+            // several GGUF files are here, or files of another pull
+            Err(_) => listing.files.clone(),
+        };
+        if want.include.is_empty()
+            && let Some(shard) = super::missing_shard(&folder)
+        {
+            return Err(offline(format!("{shard} of {name}")));
+        }
+        let files: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.path)).collect();
+        for file in files.iter().filter(|_| want.verify) {
+            super::digest::verified(file, true, &self.cancel)?;
+        }
+        let bytes = sum(files.iter().map(|file| std::fs::metadata(file).map_or(0, |facts| facts.len())));
+        Ok(Pulled { commit: listing.commit, bytes: Bytes(bytes), files, folder, fetched: Bytes(0) })
     }
 }
 
 fn plan(fetcher: &Fetcher, file: &Wanted) -> Planned {
-    let there = if fetcher.is_whole(file) { file.size } else { fetcher.begun(file) };
+    let there = if fetcher.is_as_long(file) { file.size } else { fetcher.begun(file) };
     Planned { path: file.path.clone(), size: file.size, there }
 }
 

@@ -1,6 +1,7 @@
 //! The progress of a pull in numbers: each file's bytes, the rate of the last seconds, the time that is left. The
 //! screen or command that shows a pull keeps one; it knows the clock only as a number of seconds.
 
+use super::listing::sum;
 use super::pull::{Planned, Progress};
 use std::collections::VecDeque;
 
@@ -64,12 +65,12 @@ impl PullProgress {
 
     /// Gives the bytes that are there, of all files.
     pub fn there(&self) -> u64 {
-        self.files.iter().map(|file| file.there).sum()
+        sum(self.files.iter().map(|file| file.there))
     }
 
     /// Gives the bytes of all files.
     pub fn size(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
+        sum(self.files.iter().map(|file| file.size))
     }
 
     /// Gives the share that is there, from 0 to 1; 1 where there is nothing to fetch.

@@ -187,7 +187,9 @@ impl Hub {
     fn refused(&self, fault: Fault) -> Error {
         match fault {
             Fault::Final(error) => error,
-            Fault::Passing { why, .. } => Error::Unreachable { url: self.settings.endpoint.clone(), why, tries: 1 },
+            Fault::Passing { why, .. } => {
+                Error::Unreachable { fetching: false, url: self.settings.endpoint.clone(), why, tries: 1 }
+            }
             Fault::Denied(denial) if denial.status == 401 => Error::Token { endpoint: self.settings.endpoint.clone() },
             Fault::Denied(denial) => Error::Refused { url: denial.url, status: denial.status, text: denial.text },
         }

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::gguf;
 use super::glob;
 use super::listing::{Listing, Remote};
-use super::name::Name;
+use super::name::{Name, usable};
 
 /// What the user said about the files to fetch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Want {
     pub include: Vec<String>,
     /// The quantization or name of the GGUF file to fetch.
     pub quant: Option<String>,
+    /// Whether what is here is read again, also where it is remembered to be right.
+    pub verify: bool,
 }
 
 /// Folders that hold the same weights for other programs.
@@ -31,6 +33,9 @@ const PICKLES: [&str; 6] = [".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"];
 /// One sentence where there is nothing to select: only pickles, several GGUF files, no match.
 pub(crate) fn select(name: &Name, listing: &Listing, want: &Want) -> Result<Vec<Remote>, Error> {
     let mut files: Vec<Remote> = wanted(name, listing, want)?.into_iter().cloned().collect();
+    for file in &files {
+        usable(&file.path).map_err(|why| Error::OddName { name: name.repo.id(), file: file.path.clone(), why })?;
+    }
     files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
     Ok(files)
 }
@@ -70,7 +75,9 @@ fn wanted<'a>(name: &Name, listing: &'a Listing, want: &Want) -> Result<Vec<&'a 
 }
 
 fn is_usual(path: &str) -> bool {
-    !is_foreign(path) && (ends(path, &READ) || is_text(path))
+    // a text whose name cannot be a file's here is nothing that a model is read from
+    let odd = usable(path).is_err() && !path.ends_with(".safetensors");
+    !is_foreign(path) && !odd && (ends(path, &READ) || is_text(path))
 }
 
 fn is_foreign(path: &str) -> bool {
@@ -78,7 +85,7 @@ fn is_foreign(path: &str) -> bool {
 }
 
 fn is_text(path: &str) -> bool {
-    path.ends_with(".md") || TEXTS.iter().any(|text| path.starts_with(text))
+    usable(path).is_ok() && path.ends_with(".md") || TEXTS.iter().any(|text| path.starts_with(text))
 }
 
 fn ends(path: &str, endings: &[&str]) -> bool {
@@ -98,7 +105,7 @@ mod tests {
     }
 
     fn selected(name: &str, files: &[(&str, u64)], include: &[&str]) -> Result<Vec<String>, String> {
-        let want = Want { include: include.iter().map(|p| (*p).to_owned()).collect(), quant: None };
+        let want = Want { include: include.iter().map(|p| (*p).to_owned()).collect(), ..Want::default() };
         let chosen = select(&Name::parse(name).expect("a name"), &listing(files), &want);
         chosen.map(|files| files.into_iter().map(|f| f.path).collect()).map_err(|e| e.to_string())
     }
@@ -123,6 +130,27 @@ mod tests {
         let gguf = ["m-Q8_0.gguf", "README.md", "LICENSE"];
         assert_eq!(selected("a/b:q8_0", &BOTH, &[]), Ok(gguf.map(String::from).to_vec()));
         assert_eq!(selected("a/b", &BOTH, &["*.bin"]), Ok(vec!["pytorch_model.bin".into()]));
+    }
+
+    #[test]
+    fn odd_names_that_nobody_asked_for_are_nobodys_business() {
+        let (escape, long) = ("notes\u{1b}[2J.md", format!("{}.json", "n".repeat(300)));
+        let files = [
+            ("config.json", 3),
+            ("model.safetensors", 9),
+            ("runs/Jul12_13:45/x", 1),
+            (escape, 1),
+            (&long, 1),
+            ("a:b.txt", 1),
+        ];
+        assert_eq!(
+            selected("a/b", &files, &[]),
+            Ok(["model.safetensors", "config.json", "a:b.txt"].map(String::from).to_vec())
+        );
+        assert_eq!(selected("a/b", &files, &["runs/*/x"]), Ok(vec!["runs/Jul12_13:45/x".into()]));
+        let refusal = selected("a/b", &files, &["notes*"]).expect_err("refused");
+        assert!(refusal.contains("characters that cannot be shown"), "{refusal}");
+        assert!(selected("a/b", &files, &["nnn*"]).expect_err("refused").contains("longer than"));
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! What the environment says about the hub, in the words of `huggingface_hub` (its constants.py): where it is, who
 //! asks, and how long to wait. Nothing is fetched here.
 
-use super::{Cache, Error};
+use super::{Cache, Error, expand};
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the hub is asked: where it is, who asks, and how long is waited.
@@ -43,20 +42,30 @@ impl Default for Patience {
     }
 }
 
-/// An access token: a secret that is shown nowhere, not even for debugging.
+/// An access token, or a name and a password: a secret that is shown nowhere, not even for debugging.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token(Secret);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Secret {
+    Bearer(String),
+    /// NAME:PASSWORD, as bytes.
+    Basic(Vec<u8>),
+}
 
 impl Token {
     /// Makes a token of a text without the blanks around it; None where the rest cannot stand in a header.
     pub fn new(text: &str) -> Option<Token> {
         let text = text.trim();
-        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Token(text.into()))
+        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Token(Secret::Bearer(text.into())))
     }
 
     /// The header's value.
-    pub(super) fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
+    pub(super) fn authorization(&self) -> String {
+        match &self.0 {
+            Secret::Bearer(token) => format!("Bearer {token}"),
+            Secret::Basic(pair) => format!("Basic {}", base64(pair)),
+        }
     }
 }
 
@@ -88,11 +97,13 @@ impl Settings {
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| HUB.into());
         if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
             let allowed = "an address that begins with https:// or http:// is needed";
-            return Err(Error::Variable { variable: "HF_ENDPOINT".into(), value: endpoint, allowed });
+            let value = without_password(&endpoint).0;
+            return Err(Error::Variable { variable: "HF_ENDPOINT".into(), value, allowed });
         }
+        let (endpoint, password) = without_password(endpoint.trim_end_matches('/'));
         Ok(Settings {
-            endpoint: endpoint.trim_end_matches('/').into(),
-            token: token(&variable),
+            endpoint,
+            token: token(&variable).or(password),
             offline: is_true(text("HF_HUB_OFFLINE")) || is_true(text("TRANSFORMERS_OFFLINE")),
             cache: Cache::from(&variable),
             read_timeout: seconds("HF_HUB_DOWNLOAD_TIMEOUT", text("HF_HUB_DOWNLOAD_TIMEOUT"))?,
@@ -100,6 +111,33 @@ impl Settings {
             patience: Patience::default(),
         })
     }
+}
+
+/// An address without the NAME:PASSWORD@ in it, and that as what is shown to its host: an address is told in many sentences.
+fn without_password(endpoint: &str) -> (String, Option<Token>) {
+    let begin = endpoint.find("://").map_or(0, |at| at + 3);
+    let end = endpoint[begin..].find('/').map_or(endpoint.len(), |at| begin + at);
+    match endpoint[begin..end].rsplit_once('@') {
+        None => (endpoint.to_owned(), None),
+        Some((user, host)) => {
+            let bare = format!("{}{host}{}", &endpoint[..begin], &endpoint[end..]);
+            (bare, Some(Token(Secret::Basic(super::address::decoded(user).into_bytes()))))
+        }
+    }
+}
+
+/// RFC 4648.
+fn base64(bytes: &[u8]) -> String {
+    const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = (0..3).fold(0u32, |bits, at| bits << 8 | u32::from(three.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            let sign = SIGNS[(bits >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= three.len() { char::from(sign) } else { '=' });
+        }
+    }
+    text
 }
 
 /// HF_TOKEN, else what `hf auth login` wrote.
@@ -110,7 +148,7 @@ fn token(variable: &impl Fn(&str) -> Option<OsString>) -> Option<Token> {
     }
     let given = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"].iter().find_map(|name| Token::new(&text(name)?));
     given.or_else(|| {
-        let file = variable("HF_TOKEN_PATH").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let file = expand::folder("HF_TOKEN_PATH", variable);
         let file = file.or_else(|| Some(super::cache::home(variable)?.join("token")))?;
         Token::new(&std::fs::read_to_string(file).ok()?)
     })
@@ -155,8 +193,15 @@ mod tests {
         let given = given.expect("valid");
         assert_eq!((given.endpoint.as_str(), given.offline), ("http://127.0.0.1:9", true));
         assert_eq!(given.read_timeout, Duration::from_millis(2500));
-        assert_eq!(given.token.as_ref().map(Token::bearer).as_deref(), Some("Bearer hf_secret"));
+        assert_eq!(given.token.as_ref().map(Token::authorization).as_deref(), Some("Bearer hf_secret"));
         assert!(!format!("{given:?}").contains("secret"));
+        let basic = settings(&[("HF_ENDPOINT", "https://me:p%40ss@hub.example/sub/")]).expect("valid");
+        assert_eq!(basic.endpoint, "https://hub.example/sub");
+        // printf me:p@ss | base64
+        assert_eq!(basic.token.as_ref().map(Token::authorization).as_deref(), Some("Basic bWU6cEBzcw=="));
+        assert!(!format!("{basic:?}").contains("ss@"));
+        let unread = settings(&[("HF_ENDPOINT", "me:secret@hub")]).expect_err("no scheme");
+        assert!(!unread.contains("secret"), "{unread}");
         assert!(
             settings(&[("HF_ENDPOINT", "huggingface.co")]).expect_err("no scheme").contains("begins with https://")
         );
@@ -173,8 +218,11 @@ mod tests {
         let at = |name: &str| dir.path().join(name).display().to_string();
         std::fs::write(at("token"), "hf_file\n").expect("writes");
         std::fs::write(at("other"), "hf_other").expect("writes");
-        let bearer = |variables: &[(&str, &str)]| settings(variables).expect("valid").token.map(|t| t.bearer());
+        let bearer = |variables: &[(&str, &str)]| settings(variables).expect("valid").token.map(|t| t.authorization());
         let home = dir.path().display().to_string();
+        let short = [("HOME", home.as_str()), ("HF_HOME", "~"), ("HF_TOKEN_PATH", "$HF_HOME/other")];
+        assert_eq!(bearer(&short[..2]).as_deref(), Some("Bearer hf_file"));
+        assert_eq!(bearer(&[short[0], ("HF_TOKEN_PATH", "${HOME}/other")]).as_deref(), Some("Bearer hf_other"));
         assert_eq!(bearer(&[("HF_HOME", &home)]).as_deref(), Some("Bearer hf_file"));
         assert_eq!(bearer(&[("HF_HOME", &home), ("HF_TOKEN_PATH", &at("other"))]).as_deref(), Some("Bearer hf_other"));
         assert_eq!(bearer(&[("HF_HOME", &home), ("HF_TOKEN", "hf_var")]).as_deref(), Some("Bearer hf_var"));

@@ -80,7 +80,10 @@ fn a_downloaded_model_is_found_by_name_and_revision() {
 fn what_is_no_model_is_said_in_one_sentence_with_what_there_is() {
     let machine = Machine::new();
     assert!(machine.refusal("bundled:bantam-xl").contains("there are bantam-s, bantam-l"));
-    assert!(machine.refusal("nothing").contains("bundled ones (bantam-s, bantam-l)"));
+    let nothing = machine.refusal("nothing");
+    assert!(nothing.contains("bundled ones (bantam-s, bantam-l)"));
+    assert!(nothing.contains("`bantam search nothing`") && !nothing.contains("bantam pull"), "{nothing}");
+    assert!(!machine.refusal("no such thing").contains("bantam pull"));
     let text = machine.write("notes.txt", "hello");
     assert!(machine.refusal(&text.display().to_string()).contains("a model is a .gguf file or a folder"));
     let empty = machine.write("empty/readme.md", "hello");
@@ -115,15 +118,20 @@ fn the_digest_is_of_contents_not_of_names_and_places() {
 }
 
 #[test]
-fn a_blob_of_the_cache_is_known_by_its_name() {
+fn a_blob_of_the_cache_is_held_to_its_name() {
     let machine = Machine::new();
-    let folder = machine.model("linked", "w");
+    let folder = machine.model("hub/models--a--b/snapshots/x", "w");
     let before = digest_of_folder(&folder).expect("reads");
     let hash: String = Sha256::digest(b"w").iter().map(|b| format!("{b:02x}")).collect();
-    let blob = machine.write(&format!("blobs/{hash}"), "never read: the name says it");
+    let blob = machine.write(&format!("hub/models--a--b/blobs/{hash}"), "w");
     std::fs::remove_file(folder.join("model.safetensors")).expect("removes");
-    std::os::unix::fs::symlink(blob, folder.join("model.safetensors")).expect("links");
+    let target = format!("../../blobs/{hash}");
+    std::os::unix::fs::symlink(target, folder.join("model.safetensors")).expect("links");
     assert_eq!(digest_of_folder(&folder).expect("reads"), before);
+    // as long as it was, and another
+    std::fs::write(&blob, "v").expect("writes");
+    let rotten = digest_of_folder(&folder).expect_err("refused").to_string();
+    assert!(rotten.contains("has rotted") && rotten.contains("`bantam pull a/b`"), "{rotten}");
 }
 
 #[test]
@@ -136,5 +144,8 @@ fn the_cache_is_where_huggingface_hub_puts_it() {
     assert_eq!(at(&[home]), Path::new("/h/.cache/huggingface/hub"));
     assert_eq!(at(&[home, ("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
     assert_eq!(at(&[home, ("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/x")]), Path::new("/f/hub"));
+    assert_eq!(at(&[home, ("HF_HOME", "~/hfx")]), Path::new("/h/hfx/hub"));
+    assert_eq!(at(&[home, ("XDG_CACHE_HOME", "${HOME}/x")]), Path::new("/h/x/huggingface/hub"));
+    assert_eq!(at(&[home, ("HF_HUB_CACHE", "$HOME/c")]), Path::new("/h/c"));
     assert_eq!(at(&[home, ("HF_HUB_CACHE", "/c"), ("HF_HOME", "/f")]), Path::new("/c"));
 }

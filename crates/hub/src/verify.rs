@@ -1,10 +1,15 @@
 //! What a file's bytes must hash to. The hub names large files by their SHA-256 and small ones by git's blob hash,
 //! which is a SHA-1 of the length and the bytes; both are computed while the bytes go by.
 
+use bantam_core::cancel::Cancel;
+use bantam_core::digest;
 use bantam_core::disk::hex;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 /// The hash of a file, in lower-case hex; it is the file's name among the cache's blobs, too.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -79,6 +84,44 @@ impl Hasher {
         match self {
             Hasher::Sha256(hash) => Hash::Sha256(hex(&hash.finalize())),
             Hasher::GitBlob(hash) => Hash::GitBlob(hex(&hash.finalize())),
+        }
+    }
+}
+
+impl Hash {
+    /// Whether a file's bytes hash to it; a large file is read only where nothing is remembered of it, or `anew` says so.
+    /// Gives the hash that was found where it is another one.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or `cancel` was called meanwhile.
+    pub(crate) fn check(&self, file: &Path, anew: bool, cancel: &Cancel) -> io::Result<Option<Hash>> {
+        let found = match self {
+            Hash::Sha256(_) if anew => Hash::Sha256(digest::here().sha256_anew(file, cancel)?),
+            Hash::Sha256(_) => Hash::Sha256(digest::here().sha256(file, cancel)?),
+            Hash::GitBlob(_) => git_blob(file, cancel)?,
+        };
+        Ok((found != *self).then_some(found))
+    }
+}
+
+/// Small files have such a hash: they are read each time.
+fn git_blob(file: &Path, cancel: &Cancel) -> io::Result<Hash> {
+    let facts = std::fs::metadata(file)?;
+    if !facts.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file"));
+    }
+    let mut reader = File::open(file)?;
+    let mut hasher = Hasher::GitBlob(Sha1::new_with_prefix(format!("blob {}\0", facts.len())));
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        if cancel.is_cancelled() {
+            return Err(io::Error::other("stopped while it was read"));
+        }
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
         }
     }
 }
