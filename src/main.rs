@@ -1,6 +1,5 @@
 //! bantam's binary: reads the arguments and does one command.
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -9,5 +8,8 @@ fn main() -> ExitCode {
         .with_writer(bantam::show::out::Log::default)
         .log_internal_errors(false)
         .init();
-    bantam::cli::main(bantam::cli::Args::parse())
+    match bantam::cli::parse(std::env::args_os().collect()) {
+        Ok(args) => bantam::cli::main(args),
+        Err(code) => code,
+    }
 }

@@ -116,7 +116,9 @@ fn the_program_tells_its_version_and_helps_with_each_command() {
 fn what_cannot_be_read_is_refused_in_one_sentence() {
     let shell = Shell::new();
     shell.file("bad.toml", "models = ['bantam-s']\nmodelz = 1\n");
-    shell.refuses(&["nonsense"], "nonsense: no such profile");
+    shell.refuses(&["nonsense"], "there is no command and no profile 'nonsense'");
+    shell.refuses(&["family", "export", "bantam-s"], "`bantam family` is `bantam bundled` now");
+    shell.refuses(&["bantam-s"], "bantam-s is a model, and a profile is asked for here");
     shell.misreads(&["run"], "<PROFILE>");
     shell.misreads(&["bench", "bantam-s", "--nonsense"], "--nonsense");
     shell.misreads(&["bench", "bantam-s", "-t", "0"], "allowed is a whole number from 1 on");
@@ -130,6 +132,26 @@ fn what_cannot_be_read_is_refused_in_one_sentence() {
     shell.refuses(&["inspect", "nonsense"], "'nonsense' is no model here");
     shell.refuses(&["report", "nonsense"], "no run is called 'nonsense'");
     shell.refuses(&["models", "remove", "bundled:bantam-s", "--yes"], "is inside this binary");
+}
+
+#[test]
+fn without_a_network_a_search_says_what_it_asks_and_soon_that_nobody_answers() {
+    let shell = Shell::new();
+    let ended = shell.run(&["search", "llama"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.starts_with("asking http://127.0.0.1:9 …\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("(2 tries); is this machine on a network"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("is kept"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_password_in_an_address_is_shown_nowhere() {
+    let shell = Shell::new();
+    let mut command = bantam(shell.dir.path(), &["pull", "org/name"]);
+    command.env("HF_ENDPOINT", "http://me:sesame@127.0.0.1:9").env("BANTAM_LOG", "trace");
+    let output = command.output().expect("starts");
+    let (stdout, stderr) = said(&output);
+    assert!(stderr.contains("127.0.0.1:9") && !(stderr + &stdout).contains("sesame"));
 }
 
 #[test]

@@ -4,9 +4,17 @@
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
-/// Tables, lines, JSON and more than a pipe holds.
-const COMMANDS: [&[&str]; 4] =
-    [&["bundled", "list"], &["inspect", "bantam-s"], &["bundled", "list", "--json"], &["completions", "bash"]];
+/// Tables, lines, JSON, the help, and more than a pipe holds.
+const COMMANDS: [&[&str]; 8] = [
+    &["bundled", "list"],
+    &["inspect", "bantam-s"],
+    &["bundled", "list", "--json"],
+    &["completions", "bash"],
+    &["--help"],
+    &["eval", "--help"],
+    &["--version"],
+    &["compress", "bantam-s", "--quant", "Q8_0", "--dry-run"],
+];
 
 fn bantam(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bantam"));
@@ -53,4 +61,26 @@ fn what_is_said_on_the_way_may_be_lost() {
     let status = command.status().expect("started");
     assert_eq!(status.code(), Some(0));
     assert!(std::fs::read_to_string(&out).expect("a table").contains("bantam-s"));
+}
+
+#[test]
+fn without_any_stream_the_work_is_done_all_the_same() {
+    let home = tempfile::tempdir().expect("a folder");
+    let out = home.path().join("copy");
+    let script = "exec 0<&- 1>&- 2>&-; exec \"$0\" bundled export bantam-s --out \"$1\"";
+    let mut command = Command::new("/bin/sh");
+    let command = command.args(["-c", script, env!("CARGO_BIN_EXE_bantam")]).arg(&out);
+    let status = command.env("BANTAM_HOME", home.path()).status().expect("started");
+    assert_eq!(status.code(), Some(0));
+    assert!(out.join("config.json").is_file());
+}
+
+#[test]
+fn what_is_said_of_arguments_steers_no_terminal() {
+    for arguments in [["inspect", "x\u{1b}]0;OWNED\u{7}"], ["inspect\u{9b}2J", "x"], ["\u{202e}txt", "--out"]] {
+        let output = bantam(&arguments).output().expect("started");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = said(&output);
+        assert!(!said.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']) && said.contains('�'), "{said:?}");
+    }
 }

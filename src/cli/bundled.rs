@@ -7,6 +7,7 @@ use crate::show::out;
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::embedded;
 use bantam_bundled::{profiles, suites};
+use bantam_core::disk;
 use bantam_core::unit::Bytes;
 use serde_json::json;
 use std::path::Path;
@@ -49,7 +50,7 @@ fn export(model: &str, folder: &Path) -> Result<Exit> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for file in &bundled.files {
         let path = folder.join(file.name);
-        std::fs::write(&path, file.data).with_context(|| format!("cannot write {}", path.display()))?;
+        disk::write(&path, file.data).with_context(|| format!("cannot write {}", path.display()))?;
     }
     out::path(folder)?;
     Ok(Exit::Done)

@@ -75,7 +75,9 @@ impl LiveBars {
 
     /// Prints a line that stays, above the bars.
     pub(super) fn print(&self, line: &str) {
-        self.all.suspend(|| note!("{line}"));
+        // indicatif's suspend panics where the terminal is gone; the next picture draws the bars again
+        self.clear();
+        note!("{line}");
     }
 
     pub(super) fn clear(&self) {

@@ -20,9 +20,11 @@ mod report;
 mod run;
 mod search;
 mod stop;
+mod usage;
 mod workbench;
 
 pub use args::Args;
+pub use usage::parse;
 
 use crate::library::home::Home;
 use crate::show::out::note;

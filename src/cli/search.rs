@@ -5,7 +5,7 @@ use super::args::Search;
 use super::{Exit, stop};
 use crate::library::fit::{self, HostFit, Need};
 use crate::show::Table;
-use crate::show::out::{self, say};
+use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, anyhow};
 use bantam_core::unit::{Bytes, count, parse_count};
 use bantam_hub::{Gate, Hit, Hub, Name, Page, Query, Settings};
@@ -13,7 +13,13 @@ use serde_json::{Value, json};
 
 pub(super) fn run(args: Search) -> Result<Exit> {
     let cancel = stop::on_signals()?;
-    let hub = Hub::new(Settings::from_env()?.offline_if(args.offline), &cancel);
+    let mut settings = Settings::from_env()?.offline_if(args.offline);
+    // somebody waits for it, and nothing is lost by asking again
+    settings.patience.tries = 2;
+    if !settings.offline {
+        note!("asking {} …", settings.endpoint);
+    }
+    let hub = Hub::new(settings, &cancel);
     let words = args.words.join(" ");
     if args.card {
         let name = Name::parse(&words)?;

@@ -18,8 +18,10 @@ use crate::run::session::now;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Event;
 use bantam_core::record::{Ask, Failure, Id, ItemResult, Outcome, Place, SpeedSample, Variant};
+use bantam_core::text;
 use bantam_core::unit::{Bytes, Seconds};
 use bantam_host::sandbox::{self, Child};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command};
@@ -273,6 +275,31 @@ impl Told<'_> {
     }
 }
 
+/// Whether a variable holds a token, a key or a password, by its name or as an address with a password in it.
+fn is_secret(name: &OsStr, value: &OsStr) -> bool {
+    const WORDS: [&str; 12] = [
+        "TOKEN",
+        "TOKENS",
+        "SECRET",
+        "SECRETS",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "APIKEY",
+        "AUTH",
+        "PAT",
+    ];
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    let value = value.to_string_lossy();
+    let words: Vec<&str> = name.split('_').collect();
+    let of_a_cloud =
+        ["AWS_", "AZURE_", "GOOGLE_", "GCP_", "GH_", "GITHUB_"].iter().any(|cloud| name.starts_with(cloud));
+    let key = words.last() == Some(&"KEY") || words.windows(2).any(|two| two == ["API", "KEY"]);
+    of_a_cloud || key || words.iter().any(|word| WORDS.contains(word)) || text::without_passwords(&value) != value
+}
+
 /// A running worker. Dropping it ends it at once.
 struct Worker {
     child: Child,
@@ -290,6 +317,10 @@ impl Worker {
         let mut command = Command::new(program);
         // with a backtrace asked for, a worker that is refused memory hangs in the lock of its own backtrace
         command.arg("worker").env("RUST_BACKTRACE", "0");
+        // a worker asks nobody, and reads what strangers wrote
+        std::env::vars_os().filter(|(name, value)| is_secret(name, value)).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
         if let Some(settings) = &settings {
             // where candle reads how finely to cut its work
             let threads = if settings.parallel_batches > 1 { 1 } else { settings.threads };
@@ -397,4 +428,28 @@ fn listen(stdout: ChildStdout) -> Receiver<Result<Reply, protocol::Error>> {
         }
     });
     replies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_inherits_no_secrets_and_all_that_it_needs() {
+        let secret = |name: &str, value: &str| is_secret(OsStr::new(name), OsStr::new(value));
+        let names =
+            ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        for name in
+            names.into_iter().chain(["OPENAI_API_KEY", "wandb_api_key", "DB_PASSWORD", "SSH_AUTH_SOCK", "GITHUB_PAT"])
+        {
+            assert!(secret(name, "x"), "{name}");
+        }
+        assert!(secret("HTTPS_PROXY", "http://me:pw@proxy:3128") && secret("HF_ENDPOINT", "https://me:pw@hub"));
+        for name in
+            ["PATH", "HOME", "HF_HOME", "HF_HUB_CACHE", "BANTAM_HOME", "BANTAM_ISA", "TOKENIZERS_PARALLELISM", "LC_ALL"]
+        {
+            assert!(!secret(name, "/a/b:c"), "{name}");
+        }
+        assert!(!secret("HTTPS_PROXY", "http://proxy:3128"));
+    }
 }

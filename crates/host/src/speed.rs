@@ -211,7 +211,7 @@ impl Measured {
         let why = match self.stop {
             Stop::Precise => return None,
             Stop::BudgetSpent => format!("the {} of measure.budget were spent", conditions.budget),
-            Stop::EnoughRepeats => format!("{MOST_REPEATS} repeats were made"),
+            Stop::EnoughRepeats => "no more are made".into(),
         };
         let target = conditions.half_width;
         let rule = Rule::new(target, Level::P95, Duration::MAX).ok()?;
