@@ -507,7 +507,10 @@ fn is_here(url: &str) -> bool {
 /// The host and port of an address.
 fn host(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
-    Some(uri.port_u16().map_or_else(|| uri.host().map(str::to_owned), |port| Some(format!("{}:{port}", uri.host()?)))?)
+    match uri.port_u16() {
+        Some(port) => Some(format!("{}:{port}", uri.host()?)),
+        None => uri.host().map(str::to_owned),
+    }
 }
 
 /// Where a redirect leads, as RFC 3986 resolves a reference: an address, a host with `//` before it, a path of the same host,
