@@ -6,6 +6,7 @@
 
 mod raw;
 mod resolve;
+mod write;
 
 pub use raw::Raw;
 

@@ -1,0 +1,243 @@
+//! Writes a resolved profile as a person would, so that it is read back as the same profile.
+
+use super::{Constraints, Measure, Objective, Profile, RecipeRef};
+use crate::unit::{Bytes, Seconds};
+use std::fmt::Write;
+use std::path::Path;
+use toml::Value;
+
+impl Profile {
+    /// Writes the profile as a TOML file that [`Profile::load`] reads back as the same profile. What a default fills in
+    /// is written down, too, since a later version may fill in something else.
+    pub fn to_toml(&self) -> String {
+        let mut out = Lines::default();
+        out.key("name", self.name.clone());
+        out.key("title", self.title.clone());
+        out.key("models", self.models.clone());
+        out.key("recipes", self.recipes.iter().map(RecipeRef::written).collect::<Vec<_>>());
+        out.key("suites", self.suites.clone());
+        out.measure(&self.measure);
+        out.constraints(&self.constraints);
+        out.objective(&self.objective);
+        out.0
+    }
+
+    /// Makes every path that the profile names independent of the folder that it is read in: those that lead to
+    /// something below `folder`, and those that can be nothing else.
+    #[must_use]
+    pub fn rooted(mut self, folder: &Path) -> Profile {
+        let rooted = |name: &str, ending: &str| match folder.join(name) {
+            path if name.ends_with(ending) || path.exists() => path.to_string_lossy().into_owned(),
+            _ => name.to_owned(),
+        };
+        for model in &mut self.models {
+            *model = rooted(model, ".gguf");
+        }
+        self.objective.reference = self.objective.reference.map(|reference| rooted(&reference, ".gguf"));
+        for suite in &mut self.suites {
+            *suite = rooted(suite, ".toml");
+        }
+        for recipe in &mut self.recipes {
+            if let RecipeRef::File(file) = recipe {
+                *file = folder.join(&*file);
+            }
+        }
+        self
+    }
+}
+
+impl RecipeRef {
+    /// As a profile names it.
+    fn written(&self) -> String {
+        match self {
+            RecipeRef::Base => "base".into(),
+            RecipeRef::Quantize(name) => name.clone(),
+            RecipeRef::File(file) => file.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// A file in the making.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn table(&mut self, name: &str) {
+        self.line(&format!("\n[{name}]"));
+    }
+
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn key(&mut self, key: &str, value: impl Into<Value>) {
+        // a String takes whatever is written to it
+        let _ = writeln!(self.0, "{key} = {}", value.into());
+    }
+
+    fn known(&mut self, key: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.key(key, value);
+        }
+    }
+
+    fn measure(&mut self, measure: &Measure) {
+        self.table("measure");
+        let shapes = measure.speed.iter().map(|s| format!("{{ prompt = {}, output = {} }}", s.prompt, s.output));
+        self.line(&format!("speed = [{}]", shapes.collect::<Vec<_>>().join(", ")));
+        self.known("threads", measure.threads.map(int));
+        self.key("seed", i64::try_from(measure.seed).unwrap_or(i64::MAX));
+        self.known("limit", measure.limit.map(int));
+        self.known("max_length", measure.max_length.map(int));
+        self.key("half_width", measure.half_width);
+        self.key("budget", time(measure.budget));
+        self.key("min_repeats", int(measure.min_repeats));
+        self.known("timeout", measure.timeout.map(time));
+        self.known("memory_limit", measure.memory_limit.map(size));
+        self.known("tdp_watts", measure.tdp_watts);
+        self.key("idle", time(measure.idle));
+    }
+
+    fn constraints(&mut self, limits: &Constraints) {
+        if *limits == Constraints::default() {
+            return;
+        }
+        self.table("constraints");
+        self.known("max_memory", limits.max_memory.map(size));
+        self.known("max_disk", limits.max_disk.map(size));
+        self.known("min_decode_tps", limits.min_decode_tps);
+        self.known("max_ttft", limits.max_ttft.map(time));
+        self.known("max_joules_per_token", limits.max_joules_per_token);
+        for (key, tasks) in [("score", &limits.score), ("relative", &limits.relative)] {
+            let tasks: toml::Table = tasks.iter().map(|(task, value)| (task.clone(), Value::from(*value))).collect();
+            if !tasks.is_empty() {
+                self.key(key, tasks);
+            }
+        }
+    }
+
+    fn objective(&mut self, objective: &Objective) {
+        self.table("objective");
+        self.key("prefer", objective.prefer.label());
+        self.key("margin", objective.margin);
+        self.key("confidence", objective.confidence);
+        self.known("reference", objective.reference.clone());
+        self.known("tasks", objective.tasks.clone());
+    }
+}
+
+fn int(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// "64 MiB" where it is that exactly, else in bytes.
+fn size(bytes: Bytes) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let whole = units.into_iter().find(|(unit, _)| bytes.0 > 0 && bytes.0.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{} B", bytes.0), |(unit, name)| format!("{} {name}", bytes.0 / unit))
+}
+
+/// "5 min", "0.2 s": the same number of seconds when it is read.
+fn time(Seconds(seconds): Seconds) -> String {
+    let minutes = (seconds / 60.0).trunc();
+    match seconds >= 60.0 && minutes * 60.0 == seconds {
+        true => format!("{minutes} min"),
+        false => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Prefer;
+    use crate::record::Shape;
+
+    fn whole() -> Profile {
+        Profile {
+            name: "mine".into(),
+            title: "Which \"one\"?\n\\ <b>".into(),
+            models: vec!["bundled:bantam-l".into(), "org/name@main".into(), "/models/a b'c.gguf".into()],
+            recipes: vec![RecipeRef::Base, RecipeRef::Quantize("Q4_K_M".into()), RecipeRef::File("/r/x.toml".into())],
+            suites: vec!["routing".into(), "/suites/own.toml".into()],
+            measure: Measure {
+                speed: vec![Shape { prompt: 128, output: 64 }, Shape { prompt: 8, output: 2 }],
+                threads: Some(2),
+                seed: 7,
+                limit: Some(120),
+                max_length: Some(512),
+                half_width: 0.05,
+                budget: Seconds(0.1),
+                min_repeats: 3,
+                timeout: Some(Seconds(300.0)),
+                memory_limit: Some(Bytes(4 << 30)),
+                tdp_watts: Some(15.0),
+                idle: Seconds(1.0),
+            },
+            constraints: Constraints {
+                max_memory: Some(Bytes(64 << 20)),
+                max_disk: Some(Bytes(1_500_001)),
+                min_decode_tps: Some(20.0),
+                max_ttft: Some(Seconds(0.05)),
+                max_joules_per_token: Some(0.3),
+                score: vec![("a task".into(), 0.8), ("routing".into(), 0.9)],
+                relative: vec![("own".into(), 0.95)],
+            },
+            objective: Objective {
+                prefer: Prefer::Fastest,
+                margin: 0.03,
+                confidence: 0.9,
+                reference: Some("bundled:bantam-l".into()),
+                tasks: Some(vec!["routing".into()]),
+            },
+        }
+    }
+
+    #[test]
+    fn a_profile_that_is_written_is_read_back_as_the_same() {
+        let plain = Profile { constraints: Constraints::default(), objective: Objective::default(), ..whole() };
+        for profile in [whole(), plain] {
+            let text = profile.to_toml();
+            let read = Profile::parse(&text, Path::new("profile.toml")).expect("what is written can be read");
+            assert_eq!(read, profile, "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_written_as_a_person_would() {
+        let text = whole().to_toml();
+        for line in [
+            "models = [\"bundled:bantam-l\", \"org/name@main\", \"/models/a b'c.gguf\"]",
+            "recipes = [\"base\", \"Q4_K_M\", \"/r/x.toml\"]",
+            "speed = [{ prompt = 128, output = 64 }, { prompt = 8, output = 2 }]",
+            "budget = \"0.1 s\"",
+            "timeout = \"5 min\"",
+            "max_memory = \"64 MiB\"",
+            "max_disk = \"1500001 B\"",
+            "prefer = \"fastest\"",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_the_same_files_from_every_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("tiny")).expect("made");
+        let relative = Profile {
+            models: ["tiny", "org/name", "bundled:bantam-s", "gone.gguf", "/abs.gguf"].map(String::from).to_vec(),
+            recipes: vec![RecipeRef::Base, RecipeRef::File("r.toml".into())],
+            suites: vec!["routing".into(), "s/own.toml".into()],
+            objective: Objective { reference: Some("tiny".into()), ..Objective::default() },
+            ..whole()
+        };
+        let rooted = relative.rooted(folder.path());
+        let below = |name: &str| folder.path().join(name).display().to_string();
+        assert_eq!(rooted.models[0], below("tiny"));
+        assert_eq!(&rooted.models[1..3], ["org/name", "bundled:bantam-s"]);
+        assert_eq!(&rooted.models[3..], [below("gone.gguf"), "/abs.gguf".into()]);
+        assert_eq!(rooted.suites, ["routing".into(), below("s/own.toml")]);
+        assert_eq!(rooted.recipes[1], RecipeRef::File(folder.path().join("r.toml")));
+        assert_eq!(rooted.objective.reference, Some(below("tiny")));
+    }
+}
