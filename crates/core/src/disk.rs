@@ -3,6 +3,7 @@
 use crate::cancel::Cancel;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::NamedTempFile;
@@ -35,7 +36,12 @@ impl Draft {
     /// # Errors
     /// Where the disk is full or the file cannot be renamed; the draft is gone then.
     pub fn finish(self) -> io::Result<()> {
-        readable_by_all(self.file.as_file())?;
+        self.finish_as(FOR_ALL)
+    }
+
+    /// The same with these permissions.
+    fn finish_as(self, mode: u32) -> io::Result<()> {
+        self.file.as_file().set_permissions(PermissionsExt::from_mode(mode))?;
         self.file.as_file().sync_all()?;
         self.file.persist(&self.place).map_err(|e| e.error)?;
         sync_folder_of(&self.place)
@@ -62,10 +68,34 @@ pub fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
     draft.finish()
 }
 
-/// A temporary file is its owner's alone; what it becomes is as other files are.
-fn readable_by_all(file: &File) -> io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+/// The same for what is nobody else's business: only its owner can read it.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_private(place: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::of(place)?;
+    draft.write_all(bytes)?;
+    draft.finish_as(FOR_OWNER)
 }
+
+/// Makes a folder that only its owner can enter, and those above it as folders are; one that is there stays as it is.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn create_private_folder(folder: &Path) -> io::Result<()> {
+    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+        fs::create_dir_all(above)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+/// A temporary file is its owner's alone; what it becomes is as other files are …
+const FOR_ALL: u32 = 0o644;
+/// … or stays so.
+const FOR_OWNER: u32 = 0o600;
 
 /// Syncs the folder that holds `place`: a rename is on the disk when its folder is.
 ///
@@ -173,6 +203,19 @@ mod tests {
         write(&place, b"second").expect("written");
         assert_eq!(fs::read(&place).expect("read"), b"second");
         assert!(write(&folder.path().join("none/x"), b"").is_err());
+    }
+
+    #[test]
+    fn what_is_private_is_read_by_its_owner_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        let own = folder.path().join("a/own");
+        create_private_folder(&own).expect("made");
+        create_private_folder(&own).expect("it is there already");
+        write_private(&own.join("x"), b"secret").expect("written");
+        write(&own.join("y"), b"plain").expect("written");
+        assert_eq!((mode(&own), mode(&own.join("x")), mode(&own.join("y"))), (0o700, 0o600, 0o644));
+        assert!(create_private_folder(&own.join("x")).is_err(), "a file stands there");
     }
 
     #[test]

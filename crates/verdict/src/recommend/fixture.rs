@@ -1,5 +1,6 @@
 //! Made-up results for the tests of `recommend`: a variant, what it answered, how fast it was.
 
+use super::known::{Memo, Nothing};
 use super::score::Confidence;
 use super::summary::VariantSummary;
 use bantam_core::metric::Metric;
@@ -26,18 +27,18 @@ pub(super) fn bytes(value: f64) -> Reading {
 }
 
 /// `n` answers of which `wrong`, from position `from` on, are wrong.
-pub(super) fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
+pub(crate) fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
     (0..n).map(|i| u8::from((i + n - from) % n >= wrong)).collect()
 }
 
 /// The summary of rows of one variant, held against nothing.
 pub(super) fn summary(rows: &[Row]) -> VariantSummary {
-    VariantSummary::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), confidence())
+    VariantSummary::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), confidence(), &Memo::of(&Nothing))
 }
 
 /// A variant in the making, row by row.
 #[derive(Debug, Clone)]
-pub(super) struct Made {
+pub(crate) struct Made {
     variant: Variant,
     mib: u64,
     rows: Vec<Row>,
@@ -45,7 +46,7 @@ pub(super) struct Made {
 
 impl Made {
     /// A model as it is, whose weights and memory take `mib`.
-    pub(super) fn base(name: &str, mib: u64) -> Made {
+    pub(crate) fn base(name: &str, mib: u64) -> Made {
         let model = ModelRef {
             name: name.into(),
             place: Place::Bundled(name.into()),
@@ -58,13 +59,13 @@ impl Made {
     }
 
     /// The model `name` after a recipe, of which `mib` are left of `of`.
-    pub(super) fn quantized(name: &str, of: u64, recipe: &str, mib: u64) -> Made {
+    pub(crate) fn quantized(name: &str, of: u64, recipe: &str, mib: u64) -> Made {
         let model = Made::base(name, of).variant.model;
         Made { variant: Variant::new(model, Some((recipe.into(), recipe.into()))), mib, rows: Vec::new() }
     }
 
     /// Adds a task whose items are right (1) or wrong (0), where guessing has no score.
-    pub(super) fn task(self, task: &str, right: &[u8]) -> Made {
+    pub(crate) fn task(self, task: &str, right: &[u8]) -> Made {
         self.asked(task, Metric::Acc, None, right.iter().map(|&x| (f64::from(x), 1.0)))
     }
 
@@ -74,7 +75,7 @@ impl Made {
     }
 
     /// Documents of one word each, with their log-likelihoods.
-    pub(super) fn text(self, task: &str, logprobs: &[f64]) -> Made {
+    pub(crate) fn text(self, task: &str, logprobs: &[f64]) -> Made {
         self.asked(task, Metric::WordPerplexity, None, logprobs.iter().map(|&x| (x, 1.0)))
     }
 
@@ -125,7 +126,7 @@ impl Made {
     }
 
     /// One shape, decoded at each of these tokens a second; the next call measures another shape.
-    pub(super) fn speed(self, decode_tps: &[f64]) -> Made {
+    pub(crate) fn speed(self, decode_tps: &[f64]) -> Made {
         let before = self.rows.iter().filter(|row| matches!(row.trial.ask, Ask::Speed(_))).count();
         let shape = Shape { prompt: 64 + before, output: 32 };
         let sample = |tps: &f64| SpeedSample {
@@ -180,7 +181,7 @@ impl Made {
     }
 
     /// Gives the rows added so far.
-    pub(super) fn rows(self) -> Vec<Row> {
+    pub(crate) fn rows(self) -> Vec<Row> {
         self.rows
     }
 }

@@ -16,6 +16,7 @@ pub mod constraint;
 pub mod cost;
 pub mod decided;
 mod influence;
+pub mod known;
 pub mod pareto;
 pub mod score;
 pub mod standing;
@@ -23,10 +24,11 @@ pub mod summary;
 pub mod tie;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
-pub use advice::{Advice, Conclusion, advise};
+pub use advice::{Advice, Conclusion, advise, advise_knowing};
 pub use compare::{Comparison, Flip, flips};
 pub use constraint::{Check, Requirement, Status};
+pub use known::Known;
 pub use standing::{Group, Standing};
 pub use summary::{TaskName, VariantSummary};

@@ -23,7 +23,8 @@ pub enum Standing {
 }
 
 /// The three groups, in the order in which they are drawn and listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Group {
     /// Those that qualify.
     Qualifies,

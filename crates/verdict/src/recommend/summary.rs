@@ -4,6 +4,7 @@
 use super::compare::Comparison;
 use super::constraint::{Check, Status};
 use super::cost::{self, ShapeCost};
+use super::known::Memo;
 use super::score::{self, Confidence, Overall, TaskScore};
 use super::standing::Standing;
 use bantam_core::metric::Metric;
@@ -80,8 +81,14 @@ pub struct FailedTrial {
 
 impl VariantSummary {
     /// What the rows of one variant say by themselves; checks and comparisons come later.
-    pub(super) fn of(variant: &Variant, rows: &[&Row], confidence: Confidence) -> VariantSummary {
-        let scores: Vec<TaskScore> = rows.iter().filter_map(|row| TaskScore::of(row, confidence)).collect();
+    pub(super) fn of<'a>(
+        variant: &Variant,
+        rows: &[&'a Row],
+        confidence: Confidence,
+        memo: &Memo<'a>,
+    ) -> VariantSummary {
+        let score = |row: &&'a Row| memo.get("score", &[row], &confidence, || TaskScore::of(row, confidence));
+        let scores: Vec<TaskScore> = rows.iter().filter_map(score).collect();
         VariantSummary {
             variant: variant.clone(),
             overall: score::overall(&scores.iter().collect::<Vec<_>>()),

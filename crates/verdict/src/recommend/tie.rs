@@ -4,6 +4,7 @@
 //! its best member, and holds who cannot be told from the leader on any deciding task.
 
 use super::compare;
+use super::known::Memo;
 use super::score::Confidence;
 use super::summary::TaskName;
 use bantam_core::record::{Id, Row};
@@ -38,13 +39,13 @@ pub struct Contender<'a> {
 }
 
 /// Groups contenders, given from the best to the worst. Those that tie with nobody are left out.
-pub fn groups(contenders: &[Contender], confidence: Confidence) -> Vec<TieGroup> {
+pub(super) fn groups<'a>(contenders: &[Contender<'a>], confidence: Confidence, memo: &Memo<'a>) -> Vec<TieGroup> {
     let mut rest: Vec<&Contender> = contenders.iter().collect();
     let mut groups = Vec::new();
     while !rest.is_empty() {
         let leader = rest.remove(0);
         let mut others = Vec::new();
-        rest.retain(|other| match tied(leader, other, confidence) {
+        rest.retain(|other| match known(leader, other, confidence, memo) {
             Some(tied) => {
                 others.push(tied);
                 false
@@ -56,6 +57,12 @@ pub fn groups(contenders: &[Contender], confidence: Confidence) -> Vec<TieGroup>
         }
     }
     groups
+}
+
+/// As [`tied`], and remembered.
+fn known<'a>(leader: &Contender<'a>, other: &Contender<'a>, confidence: Confidence, memo: &Memo<'a>) -> Option<Tied> {
+    let rows: Vec<&Row> = leader.rows.iter().chain(&other.rows).copied().collect();
+    memo.get("tie", &rows, &(confidence, leader.rows.len()), || tied(leader, other, confidence))
 }
 
 /// Tied unless some task tells the two apart at the level divided by the number of tasks looked at (Bonferroni, which
@@ -88,12 +95,13 @@ fn soonest(pairs: Vec<(TaskName, Pairs)>, tail: f64) -> Option<(TaskName, u64)> 
 mod tests {
     use super::*;
     use crate::recommend::fixture::{Made, answers, confidence};
+    use crate::recommend::known::Nothing;
 
     fn groups_of(made: Vec<Made>) -> Vec<TieGroup> {
         let rows: Vec<Vec<Row>> = made.into_iter().map(Made::rows).collect();
         let contenders: Vec<Contender> =
             rows.iter().map(|rows| Contender { id: &rows[0].trial.variant.id, rows: rows.iter().collect() }).collect();
-        groups(&contenders, confidence())
+        groups(&contenders, confidence(), &Memo::of(&Nothing))
     }
 
     #[test]

@@ -3,9 +3,14 @@
 //! What is written is one transaction: a killed process loses only what was not finished. Several processes may read
 //! and write the same file. It keeps records ([`bantam_core::record`]) and knows nothing of models, workers or screens.
 
+mod check;
+mod guard;
+mod known;
 mod read;
 mod schema;
 mod write;
+
+use guard::Guard;
 
 use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
@@ -50,6 +55,16 @@ pub enum Error {
         /// The store's file.
         file: PathBuf,
     },
+    /// The file was removed or replaced while it was in use, so that what is written to it is lost.
+    #[error(
+        "{}: was removed or replaced while bantam wrote to it, so what was measured since is lost; run again, and leave the file \
+         alone meanwhile",
+        file.display()
+    )]
+    Gone {
+        /// The store's file.
+        file: PathBuf,
+    },
     /// The file or its folder cannot be opened or written.
     #[error("{}: cannot be opened or written: {why}", file.display())]
     Inaccessible {
@@ -67,6 +82,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Store {
     db: Connection,
     file: PathBuf,
+    guard: Option<Guard>,
 }
 
 impl Store {
@@ -75,11 +91,10 @@ impl Store {
     /// # Errors
     /// Where the file cannot be opened or written, is no store, or was written by a newer version.
     pub fn open(file: &Path) -> Result<Store> {
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| Error::Inaccessible { file: file.into(), why: e.to_string() })?;
-        }
-        Store::start(file)
+        guard::make_private(file).map_err(|e| refused(file, &e))?;
+        let mut store = Store::start(file)?;
+        store.guard = Guard::of(file);
+        Ok(store)
     }
 
     /// Makes a store that is forgotten when dropped, for tests and for looking at things without keeping them.
@@ -92,7 +107,7 @@ impl Store {
 
     fn start(file: &Path) -> Result<Store> {
         let db = Connection::open(file).map_err(|e| sentence(file, e))?;
-        let mut store = Store { db, file: file.into() };
+        let mut store = Store { db, file: file.into(), guard: None };
         store.settle().map_err(|e| sentence(file, e))?;
         store.migrate()?;
         Ok(store)
@@ -147,6 +162,18 @@ impl Store {
         work(&self.db).map_err(|e| sentence(&self.file, e))
     }
 
+    /// Tells whether what was written is still where others find it: the file at the store's path is the one that is
+    /// open.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] where the file was removed, or another one stands in its place.
+    pub fn check_there(&self) -> Result<()> {
+        match &self.guard {
+            Some(guard) if !guard.still_holds() => Err(Error::Gone { file: self.file.clone() }),
+            _ => Ok(()),
+        }
+    }
+
     /// The same in one transaction, taken for writing from its start so that two writers cannot deadlock.
     fn transact<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let run = |db: &mut Connection| {
@@ -165,15 +192,36 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 /// What SQLite said, as a sentence of ours.
 fn sentence(file: &Path, error: rusqlite::Error) -> Error {
-    let file = file.to_path_buf();
     let why = error.to_string();
+    let owned = || file.to_path_buf();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Error::Full { file },
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Damaged { file, why },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { file },
-        Some(_) => Error::Inaccessible { file, why },
+        Some(ErrorCode::DiskFull) => Error::Full { file: owned() },
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Damaged { file: owned(), why },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { file: owned() },
+        // SQLite says no more than "disk I/O error"; a file beside it tells what the disk has against it
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            match guard::try_writing(file) {
+                Err(reason) => refused(file, &reason),
+                Ok(()) => Error::Inaccessible { file: owned(), why },
+            }
+        }
+        Some(_) => Error::Inaccessible { file: owned(), why },
         // no code of SQLite's: a column or a JSON record that does not read back
-        None => Error::Damaged { file, why },
+        None => Error::Damaged { file: owned(), why },
+    }
+}
+
+/// What the system said, as a sentence of ours.
+fn refused(file: &Path, error: &std::io::Error) -> Error {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let file = file.to_path_buf();
+    match error.kind() {
+        StorageFull | QuotaExceeded => Error::Full { file },
+        FileTooLarge => {
+            let why = "the limit on the size of files is reached (ulimit -f, or the file system's); what was finished is kept";
+            Error::Inaccessible { file, why: why.into() }
+        }
+        _ => Error::Inaccessible { file, why: error.to_string() },
     }
 }
 

@@ -1,11 +1,14 @@
 //! Reading: runs, the rows of one, and what is there already of a trial.
 
-use super::{Result, Store};
+use super::{Result, Store, check};
 use bantam_core::record::{Id, ItemResult, Outcome, Row, Run, SpeedSample, Trial, Warning};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 const RUN: &str = "SELECT id, profile, meant, host, version, started, finished, left_out FROM run";
 
@@ -60,13 +63,16 @@ impl Store {
         self.said(|db| outcome(db, trial))
     }
 
-    /// Tells whether a trial has its result: an outcome that is no failure.
+    /// Tells whether a trial has its result: an outcome that is no failure, with all the items it was finished with.
     ///
     /// # Errors
     /// Where the file cannot be read.
     pub fn has_result(&self, trial: &Id) -> Result<bool> {
-        let query = "SELECT count(*) FROM outcome WHERE trial = ? AND failure IS NULL";
-        self.said(|db| db.prepare_cached(query)?.query_row([&trial.0], |row| row.get(0)))
+        self.said(|db| {
+            let query = "SELECT failure IS NULL FROM outcome WHERE trial = ?";
+            let found: Option<bool> = db.prepare_cached(query)?.query_row([&trial.0], |row| row.get(0)).optional()?;
+            Ok(found == Some(true) && is_whole(db, trial)?)
+        })
     }
 
     /// Reads the items that are there of a trial, finished or not, in the order of the suite's data.
@@ -75,6 +81,17 @@ impl Store {
     /// Where the file cannot be read, or a record in it does not read back.
     pub fn items_of(&self, trial: &Id) -> Result<Vec<ItemResult>> {
         self.said(|db| items(db, trial))
+    }
+
+    /// Reads where a variant's file was when it was last made or found; `None` where that is not known.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn place_of(&self, variant: &Id) -> Result<Option<PathBuf>> {
+        let path = |row: &rusqlite::Row<'_>| row.get(0).map(|bytes: Vec<u8>| OsString::from_vec(bytes).into());
+        self.said(|db| {
+            db.prepare_cached("SELECT file FROM made WHERE variant = ?")?.query_row([&variant.0], path).optional()
+        })
     }
 
     /// Reads the positions of the items that are there of a trial, finished or not.
@@ -131,12 +148,28 @@ fn outcome(db: &Connection, trial: &Id) -> rusqlite::Result<Option<Outcome>> {
         .query_row([&trial.0], |row| parsed(row, 0))
         .optional()?;
     let Some(outcome) = record else { return Ok(None) };
-    Ok(Some(Outcome {
+    // what is left of it is asked for again, so it is not finished
+    if outcome.result.is_ok() && !is_whole(db, trial)? {
+        return Ok(None);
+    }
+    Ok(Some(check::checked(Outcome {
         items: items(db, trial)?,
         samples: samples(db, trial)?,
         warnings: warnings(db, trial)?,
         ..outcome
-    }))
+    })))
+}
+
+/// Whether all items are there that the outcome was finished with.
+fn is_whole(db: &Connection, trial: &Id) -> rusqlite::Result<bool> {
+    let query = "SELECT (SELECT count(*) FROM item WHERE trial = ?1),
+                        (SELECT items FROM outcome WHERE trial = ?1),
+                        (SELECT json_extract(record, '$.ask.task.items') FROM trial WHERE id = ?1)";
+    let count = |number: Option<i64>| number.and_then(|number| usize::try_from(number).ok());
+    db.prepare_cached(query)?.query_row([&trial.0], |row| {
+        let (there, then, asked) = (count(row.get(0)?), count(row.get(1)?), count(row.get(2)?));
+        Ok(check::is_whole(there.unwrap_or(0), then, asked.unwrap_or(0)))
+    })
 }
 
 fn items(db: &Connection, trial: &Id) -> rusqlite::Result<Vec<ItemResult>> {

@@ -90,6 +90,23 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE run ADD COLUMN left_out TEXT NOT NULL DEFAULT '[]';  -- models and recipes, with the reason, JSON
     ",
+    // 3: how many items an outcome rests on, where variants' files are, and what was worked out of trials
+    "
+    ALTER TABLE outcome ADD COLUMN items INTEGER; -- when it was finished; null where it was written before
+
+    CREATE TABLE made (
+        variant   TEXT PRIMARY KEY,
+        file      BLOB NOT NULL             -- the path, in the system's bytes
+    ) WITHOUT ROWID;
+
+    CREATE TABLE known (
+        key       TEXT PRIMARY KEY,         -- a hash of everything that the result depends on
+        trial     TEXT NOT NULL,            -- one of the trials that it is of
+        used      REAL NOT NULL,            -- seconds since the Unix epoch
+        record    TEXT NOT NULL             -- JSON
+    ) WITHOUT ROWID;
+    CREATE INDEX known_by_trial ON known (trial);
+    ",
 ];
 
 /// The schema this program writes.

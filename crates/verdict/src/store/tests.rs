@@ -298,3 +298,109 @@ fn a_full_disk_keeps_what_was_finished() {
     assert!(kept > 0);
     assert_eq!(store.items_of(&trial.id).expect("reads").len(), kept);
 }
+
+fn with_items(store: &mut Store, asked: usize) -> Trial {
+    let mut trial = task_trial("routing");
+    if let Ask::Task(task) = &mut trial.ask {
+        task.items = asked;
+    }
+    store.put_trial(&trial).expect("puts");
+    for index in 0..asked {
+        store.put_item(&trial.id, &item(index)).expect("puts");
+    }
+    store.finish(&outcome(&trial)).expect("finishes");
+    trial
+}
+
+#[test]
+fn an_outcome_half_of_whose_items_are_gone_is_not_finished() {
+    let mut store = Store::in_memory().expect("opens");
+    let trial = with_items(&mut store, 6);
+    assert!(store.has_result(&trial.id).expect("reads"));
+    store.db.execute("DELETE FROM item WHERE position >= 3", []).expect("runs");
+    assert!(!store.has_result(&trial.id).expect("reads"), "the rest is asked again");
+    assert_eq!(store.outcome_of(&trial.id).expect("reads"), None);
+    assert_eq!(store.answered(&trial.id).expect("reads").len(), 3, "what is left is kept");
+    // an outcome of an earlier version does not say how many it had; the task does
+    store.db.execute("UPDATE outcome SET items = NULL", []).expect("runs");
+    assert!(!store.has_result(&trial.id).expect("reads"));
+}
+
+#[test]
+fn a_score_that_cannot_be_is_refused_with_a_word() {
+    let mut store = Store::in_memory().expect("opens");
+    let trial = with_items(&mut store, 3);
+    let change = r#"UPDATE item SET record = replace(record, '"value":1.0', '"value":5.0') WHERE position = 1"#;
+    assert_eq!(store.db.execute(change, []).expect("runs"), 1);
+    let found = store.outcome_of(&trial.id).expect("reads").expect("it is there");
+    let failure = found.result.expect_err("5 is no share").sentence();
+    assert_eq!(failure, "the store is damaged: item 1 has acc 5, which cannot be; `--fresh` measures it again");
+}
+
+#[test]
+fn a_store_that_is_replaced_while_it_is_open_is_noticed() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("store.sqlite");
+    let store = Store::open(&file).expect("opens");
+    store.check_there().expect("nothing happened");
+    std::fs::rename(&file, dir.path().join("moved.sqlite")).expect("renames");
+    let gone = store.check_there().expect_err("it is not there").to_string();
+    assert!(gone.contains("store.sqlite: was removed or replaced while bantam wrote to it"), "{gone}");
+    Store::open(&file).expect("another one is made");
+    assert!(matches!(store.check_there(), Err(Error::Gone { .. })), "another file stands in its place");
+    Store::in_memory().expect("opens").check_there().expect("what is in memory cannot go");
+}
+
+#[test]
+fn a_new_store_is_its_owners_alone_and_an_old_one_stays_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("temp dir");
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let file = dir.path().join("home/store.sqlite");
+    let mut store = Store::open(&file).expect("opens");
+    store.put_trial(&task_trial("routing")).expect("puts");
+    assert_eq!((mode(&dir.path().join("home")), mode(&file)), (0o700, 0o600));
+    assert_eq!(mode(&dir.path().join("home/store.sqlite-wal")), 0o600);
+    drop(store);
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("sets");
+    drop(Store::open(&file).expect("opens"));
+    assert_eq!(mode(&file), 0o640);
+}
+
+#[test]
+fn the_place_of_a_variant_is_kept() {
+    let mut store = Store::in_memory().expect("opens");
+    let variant = task_trial("routing").variant.id;
+    assert_eq!(store.place_of(&variant).expect("reads"), None);
+    store.put_place(&variant, Path::new("/a/b.gguf")).expect("puts");
+    store.put_place(&variant, Path::new("/a/c d.gguf")).expect("puts");
+    assert_eq!(store.place_of(&variant).expect("reads"), Some("/a/c d.gguf".into()));
+}
+
+#[test]
+fn advice_is_the_same_from_what_is_known_and_forgotten_trials_take_it_along() {
+    use crate::recommend::fixture::{Made, answers};
+    use crate::recommend::{Known, advise, advise_knowing};
+    let mut store = Store::in_memory().expect("opens");
+    let mut rows = Made::base("big", 100).task("t", &answers(400, 10, 0)).text("u", &[-3.0, -2.0, -2.5]).rows();
+    rows.extend(Made::base("m", 10).task("t", &answers(400, 14, 3)).text("u", &[-3.1, -2.0, -2.6]).rows());
+    let text = "models = ['big', 'm']\nsuites = ['s']\n[objective]\nmargin = 0.03\n";
+    let profile = bantam_core::profile::Profile::parse(text, Path::new("p.toml")).expect("valid");
+    let plain = advise(&rows, &profile);
+    let count = |store: &Store| -> i64 {
+        store.db.query_row("SELECT count(*) FROM known", [], |row| row.get(0)).expect("counts")
+    };
+    assert_eq!(advise_knowing(&rows, &profile, &store), plain);
+    let kept = count(&store);
+    assert!(kept >= 5, "scores and comparisons: {kept}");
+    assert_eq!(advise_knowing(&rows, &profile, &store), plain, "to the last digit");
+    assert_eq!(count(&store), kept, "nothing was worked out again");
+    // a store that says something else shows that it is asked
+    store.db.execute("UPDATE known SET record = replace(record, '\"items\":400', '\"items\":401')", []).expect("runs");
+    assert_ne!(advise_knowing(&rows, &profile, &store), plain);
+    for row in &rows {
+        store.forget(&row.trial.id).expect("forgets");
+    }
+    assert_eq!(count(&store), 0);
+    assert_eq!(Known::find(&store, &Id::of(&"nothing")), None);
+}

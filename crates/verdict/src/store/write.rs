@@ -5,6 +5,8 @@ use super::{Result, Store};
 use bantam_core::record::{Ask, Id, ItemResult, Outcome, Run, SpeedSample, Trial};
 use rusqlite::{Connection, params};
 use serde::Serialize;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 impl Store {
     /// Keeps a run and its trials; a run that is there already (a resumed one) gets these trials.
@@ -88,7 +90,8 @@ impl Store {
         self.transact(|db| {
             db.prepare_cached(
                 "INSERT OR REPLACE INTO outcome
-                 (trial, failure, peak_memory, disk, energy, load, wall, started, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 (trial, failure, peak_memory, disk, energy, load, wall, started, record, items)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT count(*) FROM item WHERE trial = ?1))",
             )?
             .execute(params![
                 outcome.trial.0,
@@ -110,13 +113,25 @@ impl Store {
         })
     }
 
+    /// Keeps where a variant's file is.
+    ///
+    /// # Errors
+    /// Where the file cannot be written: the disk is full, or another process holds it.
+    pub fn put_place(&mut self, variant: &Id, file: &Path) -> Result<()> {
+        self.said(|db| {
+            db.prepare_cached("INSERT OR REPLACE INTO made (variant, file) VALUES (?, ?)")?
+                .execute(params![variant.0, file.as_os_str().as_bytes()])
+                .map(drop)
+        })
+    }
+
     /// Forgets what a trial gave, so that it is asked again from the start.
     ///
     /// # Errors
     /// Where the file cannot be written: the disk is full, or another process holds it.
     pub fn forget(&mut self, trial: &Id) -> Result<()> {
         self.transact(|db| {
-            for table in ["item", "sample", "warning", "outcome"] {
+            for table in ["item", "sample", "warning", "outcome", "known"] {
                 db.execute(&format!("DELETE FROM {table} WHERE trial = ?"), [&trial.0])?;
             }
             Ok(())

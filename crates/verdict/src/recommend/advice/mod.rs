@@ -11,6 +11,7 @@ pub mod words;
 
 use super::compare::{self, Compared, Comparison};
 use super::constraint::{self, Requirement, Status};
+use super::known::{Known, Memo, Nothing};
 use super::pareto::{self, Front};
 use super::score::{self, Confidence, Overall};
 use super::standing::Standing;
@@ -286,7 +287,15 @@ impl Advice {
 /// # Panics
 /// Where the profile's confidence is not between 0.5 and 0.9999, which no checked profile's is.
 pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
-    let mut builder = AdviceBuilder::new(rows, profile);
+    advise_knowing(rows, profile, &Nothing)
+}
+
+/// The same, where what was worked out of the same rows before is known.
+///
+/// # Panics
+/// As [`advise`].
+pub fn advise_knowing(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
+    let mut builder = AdviceBuilder::new(rows, profile, Memo::of(known));
     if builder.advice.summaries.is_empty() {
         return builder.finish(Conclusion::NoEvidence(NoEvidence::NoResults));
     }
@@ -312,11 +321,12 @@ struct AdviceBuilder<'a> {
     rows: &'a [Row],
     profile: &'a Profile,
     confidence: Confidence,
+    memo: Memo<'a>,
     advice: Advice,
 }
 
 impl<'a> AdviceBuilder<'a> {
-    fn new(rows: &'a [Row], profile: &'a Profile) -> AdviceBuilder<'a> {
+    fn new(rows: &'a [Row], profile: &'a Profile, memo: Memo<'a>) -> AdviceBuilder<'a> {
         let objective = &profile.objective;
         let level = Level::new(objective.confidence).expect("a profile's confidence lies between 0.5 and 0.9999");
         let confidence = Confidence { level, seed: profile.measure.seed };
@@ -327,14 +337,14 @@ impl<'a> AdviceBuilder<'a> {
             level,
             reference: None,
             tasks: vec![],
-            summaries: summaries(rows, confidence),
+            summaries: summaries(rows, confidence, &memo),
             open: vec![],
             binding: vec![],
             fronts: vec![],
             ties: vec![],
             doubts: vec![],
         };
-        AdviceBuilder { rows, profile, confidence, advice }
+        AdviceBuilder { rows, profile, confidence, memo, advice }
     }
 
     /// The tasks that may decide, in the order they were asked.
@@ -418,7 +428,7 @@ impl<'a> AdviceBuilder<'a> {
                 rows: deciding.iter().filter_map(|task| find(self.rows, summary.id(), task)).collect(),
             })
             .collect();
-        self.advice.ties = tie::groups(&contenders, self.confidence);
+        self.advice.ties = tie::groups(&contenders, self.confidence, &self.memo);
     }
 
     /// Every other variant against the reference, task by task, each comparison for itself.
@@ -430,8 +440,12 @@ impl<'a> AdviceBuilder<'a> {
             let Some(base) = find(self.rows, &reference, &task) else { continue };
             for summary in self.advice.summaries.iter_mut().filter(|summary| *summary.id() != reference) {
                 let candidate = find(self.rows, summary.id(), &task);
-                let compared =
-                    candidate.and_then(|row| compare::compare(base, row, self.advice.margin, self.confidence));
+                let (margin, confidence) = (self.advice.margin, self.confidence);
+                let compared = candidate.and_then(|row| {
+                    self.memo.get("comparison", &[base, row], &(margin, confidence), |rows| {
+                        compare::compare(rows[0], rows[1], margin, confidence)
+                    })
+                });
                 summary.comparisons.push(compared.unwrap_or_else(|| not_asked(&task, metric)));
             }
         }
@@ -474,7 +488,7 @@ impl<'a> AdviceBuilder<'a> {
 }
 
 /// Variants in the order of the rows.
-fn summaries(rows: &[Row], confidence: Confidence) -> Vec<VariantSummary> {
+fn summaries<'a>(rows: &'a [Row], confidence: Confidence, memo: &Memo<'a>) -> Vec<VariantSummary> {
     let mut variants: Vec<(&Id, Vec<&Row>)> = Vec::new();
     for row in rows {
         let id = &row.trial.variant.id;
@@ -483,7 +497,7 @@ fn summaries(rows: &[Row], confidence: Confidence) -> Vec<VariantSummary> {
             None => variants.push((id, vec![row])),
         }
     }
-    variants.iter().map(|(_, rows)| VariantSummary::of(&rows[0].trial.variant, rows, confidence)).collect()
+    variants.iter().map(|(_, rows)| VariantSummary::of(&rows[0].trial.variant, rows, confidence, memo)).collect()
 }
 
 fn find<'a>(rows: &'a [Row], variant: &Id, task: &TaskName) -> Option<&'a Row> {
