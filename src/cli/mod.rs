@@ -68,6 +68,7 @@ pub fn main(args: Args) -> ExitCode {
     if let Ok(home) = Home::find() {
         digest::keep_in(home.digests());
     }
+    stop::outlive_full_files();
     if matches!(args.command, Some(Command::Worker)) {
         return worker();
     }

@@ -26,7 +26,7 @@ pub(super) fn run(args: Run) -> Result<Exit> {
     }
     let done = execute(&profile, &args.common)?;
     if let Some(folder) = &args.out {
-        let written = report::write(&report::page(&done.run, &done.rows, &done.advice), folder)?;
+        let written = report::write(&done.page(), folder)?;
         if !args.common.quiet {
             note!("report: {} ({})", folder.join("report.html").display(), counted(written.len(), "file"));
         }
@@ -35,6 +35,7 @@ pub(super) fn run(args: Run) -> Result<Exit> {
         print_json(&done)?;
     } else {
         print_advice(&done.advice, args.out.as_deref())?;
+        print_file(&done)?;
     }
     Ok(exit(&done))
 }
@@ -58,9 +59,8 @@ pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
 }
 
 pub(super) fn print_json(done: &Done) -> Result<()> {
-    let page = report::page(&done.run, &done.rows, &done.advice);
     let mut json = Vec::new();
-    report::print_json(&page, &mut json).context("printing the results")?;
+    report::print_json(&done.page(), &mut json).context("printing the results")?;
     let text = String::from_utf8_lossy(&json);
     out::stdout().write_all(text::json(&text).as_bytes()).context("printing the results")
 }
@@ -84,6 +84,17 @@ fn print_advice(advice: &Advice, out: Option<&Path>) -> Result<()> {
     if out.is_none() {
         say!()?;
         say!("`--out DIR` writes the whole report with all comparisons and charts.")?;
+    }
+    Ok(())
+}
+
+/// Where the file of what is advised is, and how to run it.
+fn print_file(done: &Done) -> Result<()> {
+    let Some(file) = &done.file else { return Ok(()) };
+    say!()?;
+    say!("{}.", file.sentence())?;
+    for (what, command) in &file.commands {
+        say!("  {what} {command}")?;
     }
     Ok(())
 }

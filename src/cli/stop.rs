@@ -14,3 +14,10 @@ pub(super) fn on_signals() -> Result<Cancel> {
     }
     Ok(cancel)
 }
+
+/// Has a file that may not grow (`ulimit -f`) refuse what is written to it with a sentence, like a full disk, instead of
+/// ending the program without a word.
+pub(super) fn outlive_full_files() {
+    // where it cannot be installed, the system does as it always did
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
+}

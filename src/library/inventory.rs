@@ -55,6 +55,7 @@ pub fn take(cache: &Cache, home: &Home, folders: &[PathBuf]) -> Result<Vec<Entry
     let mut entries = bundled()?;
     entries.extend(cache.kept().into_iter().map(|kept| cached(kept, cache)));
     entries.extend(files(&home.artifacts(), Origin::Artifact));
+    entries.extend(unfinished(&home.artifacts()));
     for folder in folders {
         std::fs::read_dir(folder).with_context(|| format!("{}: cannot be read", folder.display()))?;
         entries.extend(models_in(folder));
@@ -81,6 +82,49 @@ fn cached(kept: hub::Kept, cache: &Cache) -> Entry {
         incomplete: kept.incomplete,
         used: kept.used,
         revisions: kept.refs,
+    }
+}
+
+/// What was being made when its maker was killed; what somebody makes at this moment is locked.
+fn unfinished(artifacts: &Path) -> Vec<Entry> {
+    let entry = |path: PathBuf| {
+        let facts = std::fs::metadata(&path).ok()?;
+        Some(Entry {
+            name: path.display().to_string(),
+            origin: Origin::Artifact,
+            path: Some(path),
+            bytes: Bytes(0),
+            incomplete: Bytes(facts.len()),
+            used: facts.accessed().ok(),
+            revisions: vec![],
+        })
+    };
+    partials(artifacts).into_iter().filter(|path| !is_locked(path)).filter_map(entry).collect()
+}
+
+fn partials(artifacts: &Path) -> Vec<PathBuf> {
+    let read = std::fs::read_dir(artifacts).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut partials: Vec<PathBuf> = read.filter(|path| path.extension().is_some_and(|e| e == "partial")).collect();
+    partials.sort();
+    partials
+}
+
+/// Whether a process is making this file: it holds the lock beside it.
+fn is_locked(partial: &Path) -> bool {
+    // NAME.partial and NAME.json.partial have NAME.lock
+    let name = partial.with_extension("");
+    let name = if name.extension().is_some_and(|e| e == "json") { name.with_extension("") } else { name };
+    let mut lock = name.into_os_string();
+    lock.push(".lock");
+    std::fs::File::open(lock).is_ok_and(|file| file.try_lock().is_err())
+}
+
+/// Removes what makers of artifacts left that were killed: they would take its room for ever, since the same variant may
+/// never be made again.
+pub fn sweep(home: &Home) {
+    for partial in partials(&home.artifacts()).into_iter().filter(|path| !is_locked(path)) {
+        // what cannot be removed is listed by `bantam models`
+        let _ = std::fs::remove_file(partial);
     }
 }
 
@@ -173,5 +217,32 @@ fn remove_artifact(entry: &Entry) -> Result<Bytes> {
             std::fs::remove_file(&beside).with_context(|| format!("{}: cannot be removed", beside.display()))?;
         }
     }
-    Ok(entry.bytes)
+    Ok(Bytes(entry.bytes.0 + entry.incomplete.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_a_killed_maker_left_is_listed_with_its_size_and_swept() {
+        let folder = tempfile::tempdir().expect("temp dir");
+        let home = Home::at(folder.path());
+        let at = |name: &str| home.artifacts().join(name);
+        fs::create_dir_all(home.artifacts()).expect("makes");
+        for name in ["m.Q8_0.0123.partial", "m.Q8_0.0123.json.partial", "m.Q4_0.4567.partial", "m.Q4_0.89ab.gguf"] {
+            fs::write(at(name), "half of it").expect("writes");
+        }
+        let held = fs::File::create(at("m.Q4_0.4567.lock")).expect("makes");
+        held.try_lock().expect("nobody has it");
+        let entries = take(&Cache::at(folder.path().join("hub")), &home, &[]).expect("lists");
+        let left: Vec<&Entry> = entries.iter().filter(|entry| entry.incomplete.0 > 0).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left.iter().all(|entry| entry.incomplete == Bytes(10) && entry.name.contains("Q8_0")), "{left:?}");
+        sweep(&home);
+        assert!(!at("m.Q8_0.0123.partial").exists() && !at("m.Q8_0.0123.json.partial").exists());
+        assert!(at("m.Q4_0.4567.partial").exists(), "somebody is making it");
+        assert!(at("m.Q4_0.89ab.gguf").exists(), "it is whole");
+    }
 }

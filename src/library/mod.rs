@@ -5,4 +5,5 @@ pub mod fit;
 pub mod home;
 pub mod inventory;
 pub mod models;
+pub mod stamp;
 pub mod suites;

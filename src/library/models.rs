@@ -106,11 +106,7 @@ pub fn to_fetch(typed: &str) -> Option<hub::Name> {
 /// One sentence with what there is and what to do.
 pub fn open(typed: &str) -> Result<Opened> {
     let hub::Found { name, place, commit } = find(typed)?;
-    let digest = match &place {
-        Place::Bundled(name) => bundled_digest(bundled(name)?),
-        Place::Folder(folder) => hub::digest_of_folder(folder)?,
-        Place::Gguf(file) => digest_of_gguf(file)?,
-    };
+    let digest = digest(&place)?;
     let facts = inspect(&place)?;
     let mut model = ModelRef { name, place, digest, parameters: facts.parameters(), commit, adapter: None };
     if let Some(adapter) = adapter(typed, &facts)? {
@@ -130,6 +126,18 @@ pub fn open(typed: &str) -> Result<Opened> {
     });
     let compresses = matches!(facts, ModelFacts::Decoder(_));
     Ok(Opened { model, cache_per_token, compresses })
+}
+
+/// The identity of a model's files, without that of an adapter; reads all their bytes.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn digest(place: &Place) -> Result<Id> {
+    Ok(match place {
+        Place::Bundled(name) => bundled_digest(bundled(name)?),
+        Place::Folder(folder) => hub::digest_of_folder(folder)?,
+        Place::Gguf(file) => digest_of_gguf(file)?,
+    })
 }
 
 /// The names of the models inside this binary, smallest first.

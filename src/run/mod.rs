@@ -2,6 +2,7 @@
 //! call this and nothing beside it, so that nothing exists on only one of them.
 
 use crate::library::home::Home;
+use crate::library::inventory;
 use crate::run::plan::Plan;
 use crate::run::process::Process;
 use crate::run::schedule::Exhaustive;
@@ -11,10 +12,12 @@ use bantam_core::cancel::Cancel;
 use bantam_core::event::Observer;
 use bantam_core::profile::Profile;
 use bantam_core::record::{Row, Run};
-use bantam_verdict::recommend::{Advice, advise};
+use bantam_verdict::recommend::{Advice, advise_knowing};
+use bantam_verdict::report::{self, AdvisedFile, Page};
 use bantam_verdict::store::Store;
 use std::path::Path;
 
+mod advised;
 mod at_chance;
 pub mod engine;
 pub mod fetch;
@@ -52,13 +55,21 @@ pub struct Done {
     pub advice: Advice,
     /// Somebody stopped it; the rows are those that were finished.
     pub cancelled: bool,
+    /// Where the file of what is advised is, and how to run it; None where nothing is advised.
+    pub file: Option<AdvisedFile>,
 }
 
 impl Done {
-    /// Rows as they are in the store, decided upon.
-    pub fn of(run: Run, rows: Vec<Row>, profile: &Profile, cancelled: bool) -> Done {
-        let advice = advise(&rows, profile);
-        Done { run, rows, advice, cancelled }
+    /// Rows as they are in the store, decided upon; what was worked out of them before is in the store, too.
+    pub fn of(run: Run, rows: Vec<Row>, profile: &Profile, cancelled: bool, workplace: &Workplace) -> Done {
+        let advice = advise_knowing(&rows, profile, &workplace.store);
+        let file = advised::file(&advice, &run, workplace);
+        Done { run, rows, advice, cancelled, file }
+    }
+
+    /// The report.
+    pub fn page(&self) -> Page {
+        report::page(&self.run, &self.rows, &self.advice, self.file.as_ref())
     }
 }
 
@@ -101,9 +112,13 @@ pub fn execute(
     observers: &mut [&mut dyn Observer],
     cancel: &Cancel,
 ) -> Result<Done> {
+    inventory::sweep(&workplace.home);
     let mut runner = Process::new(&workplace.home).context("cannot find bantam's own binary to start workers from")?;
     let rows = session::run(plan, &mut Exhaustive::of(plan), &mut runner, &mut workplace.store, observers, cancel)?;
-    Ok(Done::of(plan.run.clone(), rows, profile, cancel.is_cancelled()))
+    // when it ended stands in the store
+    let finished = workplace.store.run(&plan.run.id)?.and_then(|run| run.finished);
+    let run = Run { finished, ..plan.run.clone() };
+    Ok(Done::of(run, rows, profile, cancel.is_cancelled(), workplace))
 }
 
 /// A stored run again: by its id, or the latest of a profile's name.
@@ -123,5 +138,5 @@ pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
     let rows = workplace.store.rows(&run.id)?;
     let profile =
         Profile::from_resolved(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
-    Ok(Done::of(run, rows, &profile, false))
+    Ok(Done::of(run, rows, &profile, false, workplace))
 }

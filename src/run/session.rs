@@ -5,6 +5,7 @@
 //! on; only the store's own failure ends a session. What the store has already is not asked again, so that doing the
 //! same plan twice does only what was missing.
 
+use crate::library::stamp::{self, Stamp};
 use crate::run::at_chance::at_chance;
 use crate::run::plan::Plan;
 use crate::run::protocol::{Measure, Prepared};
@@ -12,7 +13,7 @@ use crate::run::runner::Runner;
 use crate::run::schedule::{Outcomes, Scheduler, Work};
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
-use bantam_core::record::{Ask, Failure, Id, Outcome, Reading, Row, Trial, Variant, Warning};
+use bantam_core::record::{Ask, Failure, Id, Outcome, Place, Reading, Row, Trial, Variant, Warning};
 use bantam_core::unit::Seconds;
 use bantam_verdict::store::{self, Store};
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Does what the store has not got of a plan, and gives all its rows. After a [`Cancel`], the rows so far.
 ///
 /// # Errors
-/// The store's, where it can keep no more; what was finished is in it. `cancel` is set then, since nothing may go on.
+/// The store's, where it can keep no more or is not there any more; what was finished is in it. `cancel` is set then, since
+/// nothing may go on.
 pub fn run(
     plan: &Plan,
     scheduler: &mut dyn Scheduler,
@@ -40,6 +42,7 @@ pub fn run(
         over: BTreeMap::new(),
         prepared: BTreeMap::new(),
         parts: BTreeMap::new(),
+        stamps: BTreeMap::new(),
     };
     session.begin()?;
     while let Some(work) = scheduler.next(&Outcomes::new(&session.over, session.store)) {
@@ -63,6 +66,8 @@ struct Session<'a, 'o> {
     prepared: BTreeMap<Id, Result<Prepared, Failure>>,
     /// What blocks of items of unfinished trials gave beside their items.
     parts: BTreeMap<Id, Outcome>,
+    /// What the files of each model looked like when they were last known to be the ones that were identified.
+    stamps: BTreeMap<Id, Stamp>,
 }
 
 impl Session<'_, '_> {
@@ -70,6 +75,14 @@ impl Session<'_, '_> {
         for trial in &self.plan.run.trials {
             if self.store.has_result(&trial.id)? {
                 self.over.insert(trial.id.clone(), Ok(()));
+            }
+        }
+        for planned in &self.plan.variants {
+            let model = &planned.variant.model;
+            let stamp = Stamp::of(model);
+            // what was touched since it was identified is looked at before it is measured
+            if stamp.changed().is_none_or(|changed| changed < self.plan.run.started) {
+                self.stamps.insert(model.digest.clone(), stamp);
             }
         }
         let Plan { run, done, host, .. } = self.plan;
@@ -82,6 +95,7 @@ impl Session<'_, '_> {
 
     fn end(self) -> store::Result<Vec<Row>> {
         let (run, cancelled) = (&self.plan.run.id, self.cancel.is_cancelled());
+        self.store.check_there()?;
         if !cancelled {
             self.store.end_run(run, now())?;
         }
@@ -131,6 +145,12 @@ impl Session<'_, '_> {
         self.tell(&Event::Preparing { variant: variant.clone(), fraction: 0.0 });
         let Session { runner, observers, cancel, .. } = self;
         let prepared = runner.prepare(variant, cancel, &mut |event| tell(observers, &event));
+        // a file that was made of another model is not this variant's
+        let prepared = prepared.and_then(|prepared| self.unreplaced(variant).map(|()| prepared));
+        if let Ok(Prepared { place: Place::Folder(file) | Place::Gguf(file), .. }) = &prepared {
+            // where it is not kept, nobody is told where the file is
+            let _ = self.store.put_place(&variant.id, file);
+        }
         let variant = variant.id.clone();
         self.tell(&match &prepared {
             Ok(prepared) => Event::Prepared { variant: variant.clone(), bytes: prepared.bytes },
@@ -166,6 +186,14 @@ impl Session<'_, '_> {
             }
         });
         kept?;
+        if trial.variant.is_base()
+            && let Err(failure) = self.unreplaced(&trial.variant)
+        {
+            // the answers may be of either model
+            self.store.forget(&trial.id)?;
+            let failed = Outcome::failed(trial.id.clone(), failure, outcome.started, outcome.wall);
+            return self.finish(trial, failed);
+        }
         let outcome = match self.parts.remove(&trial.id) {
             Some(earlier) => joined(earlier, outcome),
             None => outcome,
@@ -175,6 +203,29 @@ impl Session<'_, '_> {
             return Ok(());
         }
         self.finish(trial, outcome)
+    }
+
+    /// Whether a variant's model is still the one that was identified; what was measured of another would be kept under
+    /// its name.
+    fn unreplaced(&mut self, variant: &Variant) -> Result<(), Failure> {
+        let model = &variant.model;
+        let stamp = Stamp::of(model);
+        if self.stamps.get(&model.digest) == Some(&stamp) {
+            return Ok(());
+        }
+        if stamp::is_same(model) {
+            self.stamps.insert(model.digest.clone(), stamp);
+            return Ok(());
+        }
+        let place = match &model.place {
+            Place::Folder(path) | Place::Gguf(path) => path.display().to_string(),
+            Place::Bundled(name) => name.clone(),
+        };
+        let message = format!(
+            "{place}: is not the model any more that this run began with, so what was measured is not kept; run again to \
+             measure what is there now, and leave the file alone meanwhile"
+        );
+        Err(Failure::Error { message })
     }
 
     fn lacks_items(&self, trial: &Trial) -> store::Result<bool> {
@@ -195,6 +246,7 @@ impl Session<'_, '_> {
             }
             self.store.finish(&outcome)?;
         }
+        self.store.check_there()?;
         self.over.insert(trial.id.clone(), outcome.result.clone());
         for warning in &outcome.warnings {
             self.warn(Some(&trial.id), warning);

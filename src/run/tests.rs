@@ -491,3 +491,79 @@ fn a_pair_that_cannot_be_made_is_left_out_with_its_reason_and_the_rest_is_planne
     let typo = planned(folder.path(), &[bundled, "bantam-typo"], "['base']").expect_err("no such model").to_string();
     assert!(typo.contains("bantam-typo"), "{typo}");
 }
+
+/// A scene whose model is a file.
+fn scene_of_a_file(file: &Path) -> Scene {
+    let mut scene = Scene::new();
+    std::fs::write(file, "the first model").expect("writes");
+    let place = Place::Gguf(file.into());
+    let digest = crate::library::models::digest(&place).expect("reads");
+    let model = ModelRef { place, digest, ..scene.variants[0].model.clone() };
+    scene.variants = vec![Variant::new(model, None)];
+    for trial in scene.plan().run.trials {
+        let answer = match trial.ask {
+            Ask::Task(_) => Answer { items: (0..ITEMS).map(item).collect(), ..Answer::default() },
+            Ask::Speed(_) => Answer { samples: vec![sample(); 3], ..Answer::default() },
+        };
+        scene.mock.answers.insert(trial.id, answer);
+    }
+    scene
+}
+
+#[test]
+fn a_model_that_is_replaced_in_mid_run_is_not_kept_under_the_old_ones_name() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let file = folder.path().join("m.gguf");
+    let mut scene = scene_of_a_file(&file);
+    let mut replace = |event: &Event| {
+        if matches!(event, Event::Item { done: 3, .. }) {
+            std::fs::write(&file, "another model").expect("writes");
+        }
+    };
+    let (results, _) = scene.run(&mut replace);
+    let [Err(task), Err(_)] = &results[..] else { panic!("both trials fail: {results:?}") };
+    let told = task.sentence();
+    assert!(told.contains("m.gguf: is not the model any more that this run began with"), "{told}");
+    let trial = &scene.trials()[0];
+    assert!(scene.store.answered(&trial.id).expect("reads").is_empty(), "nothing of it is kept");
+}
+
+#[test]
+fn a_model_that_was_only_touched_is_still_the_same() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let file = folder.path().join("m.gguf");
+    let mut scene = scene_of_a_file(&file);
+    let mut touch = |event: &Event| {
+        if matches!(event, Event::Item { done: 3, .. }) {
+            std::fs::write(&file, "the first model").expect("writes");
+        }
+    };
+    let (results, _) = scene.run(&mut touch);
+    assert_eq!(results, [Ok(()), Ok(())]);
+    let variant = &scene.variants[0].id;
+    assert_eq!(scene.store.place_of(variant).expect("reads"), Some(file.clone()), "where it is, is kept");
+}
+
+#[test]
+fn a_store_that_is_removed_in_mid_run_ends_it_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let file = folder.path().join("home/store.sqlite");
+    let mut scene = Scene::new();
+    scene.store = Store::open(&file).expect("opens");
+    let plan = scene.plan();
+    let mut remove = |event: &Event| {
+        if matches!(event, Event::Item { done: 3, .. }) {
+            std::fs::remove_file(&file).expect("it is there");
+        }
+    };
+    let ended = session::run(
+        &plan,
+        &mut Exhaustive::of(&plan),
+        &mut scene.mock,
+        &mut scene.store,
+        &mut [&mut remove],
+        &scene.cancel,
+    );
+    let told = ended.expect_err("what was measured is lost").to_string();
+    assert!(told.contains("store.sqlite: was removed or replaced while bantam wrote to it"), "{told}");
+}

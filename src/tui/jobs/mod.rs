@@ -17,7 +17,8 @@ use bantam_core::profile::{Profile, RecipeRef};
 use bantam_core::record::Row;
 use bantam_core::sync::lock;
 use bantam_verdict::recommend::advice::words::words;
-use bantam_verdict::recommend::advise;
+use bantam_verdict::recommend::known::{Known, Nothing};
+use bantam_verdict::recommend::advise_knowing;
 use bantam_verdict::report;
 use hub::HubJobs;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,10 @@ impl Jobs {
                     say.say(Message::Planned(Box::new(Ok(setup))));
                     *lock(&planned) = Some((profile.clone(), plan.clone()));
                     if !rows.is_empty() {
-                        tell(&say, Done::of(plan.run, rows, &profile, false), &done);
+                        match Workplace::open() {
+                            Ok(workplace) => tell(&say, Done::of(plan.run, rows, &profile, false, &workplace), &done),
+                            Err(error) => say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
+                        }
                     }
                 }
             }
@@ -141,7 +145,7 @@ impl Jobs {
                 let done = lock(&done);
                 let Some(done) = done.as_ref() else { anyhow::bail!("nothing is measured yet; r starts the run") };
                 let folder = Path::new("reports").join(&done.run.profile_name);
-                report::write(&report::page(&done.run, &done.rows, &done.advice), &folder)?;
+                report::write(&done.page(), &folder)?;
                 Ok(folder.join("report.html"))
             });
             say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));
@@ -236,10 +240,12 @@ impl Listener {
 }
 
 fn work_out(profile: &Profile, mut rows: Vec<Row>, finished: &Receiver<Row>, say: &Say) {
+    let workplace = Workplace::open();
+    let known: &dyn Known = workplace.as_ref().map_or(&Nothing, |workplace| &workplace.store);
     while let Ok(row) = finished.recv() {
         rows.push(row);
         rows.extend(finished.try_iter());
-        say.say(Message::Results(Box::new(describe::results(&rows, &advise(&rows, profile)))));
+        say.say(Message::Results(Box::new(describe::results(&rows, &advise_knowing(&rows, profile, known)))));
     }
 }
 

@@ -30,12 +30,13 @@ fn a_new_exporter_is_a_file_and_a_line_in_the_list() {
             .map(|title| Section { id: title.to_lowercase(), title: title.into(), blocks: vec![] })
             .to_vec(),
         records: vec![],
+        profile: String::new(),
         data: serde_json::Value::Null,
     };
     let folder = tempfile::tempdir().expect("a folder for the test");
     let exporters = [EXPORTERS, &[&Contents]].concat();
     let written = write_as(&exporters, &page, folder.path()).expect("written");
-    let names = ["report.html", "report.md", "results.json", "results.csv", "contents.txt"];
+    let names = ["report.html", "report.md", "results.json", "results.csv", "profile.toml", "contents.txt"];
     assert_eq!(written, names.map(|name| folder.path().join(name)));
     let contents = std::fs::read_to_string(folder.path().join("contents.txt")).expect("it was written");
     assert_eq!(contents, "Advice\nSlices\n");

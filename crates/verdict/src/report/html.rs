@@ -4,6 +4,7 @@
 use super::page::{Block, Cell, CellMark, DataTable};
 use super::{Exporter, Page, chart};
 use anyhow::Result;
+use bantam_core::text;
 use std::io::Write;
 
 pub(super) struct Html;
@@ -58,6 +59,11 @@ fn print(block: &Block, out: &mut dyn Write) -> Result<()> {
             }
             writeln!(out, "</dl>")?;
         }
+        Block::Commands(commands) => {
+            for (what, command) in commands {
+                writeln!(out, "<p>{}</p><pre><code>{}</code></pre>", escape(what), escape(command))?;
+            }
+        }
         Block::Table(table) => print_table(table, out)?,
         Block::Chart(chart) => {
             let svg = chart::svg(chart)?;
@@ -103,19 +109,21 @@ fn print_cell(cell: &Cell, numeric: bool, out: &mut dyn Write) -> Result<()> {
         CellMark::Bad => "no",
         CellMark::Missing => "missing",
         CellMark::Estimated => "estimated",
+        CellMark::Doubtful => "doubtful",
     };
     let class = format!("{}{mark}", if numeric { "num " } else { "" });
     let sort = cell.sort.map_or(String::new(), |s| format!(" data-sort=\"{s}\""));
     let small = if cell.small.is_empty() { String::new() } else { format!("<small>{}</small>", escape(&cell.small)) };
     let about = if cell.mark == CellMark::Estimated { "≈ " } else { "" };
+    let doubt = if cell.mark == CellMark::Doubtful { "&nbsp;*" } else { "" };
     let (hint, text) = (escape(&cell.hint), escape(&cell.text));
-    writeln!(out, "<td class=\"{}\" title=\"{hint}\"{sort}>{about}{text}{small}</td>", class.trim())?;
+    writeln!(out, "<td class=\"{}\" title=\"{hint}\"{sort}>{about}{text}{doubt}{small}</td>", class.trim())?;
     Ok(())
 }
 
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in text::lines(text).chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),

@@ -3,6 +3,7 @@
 use super::page::{Block, Cell, CellMark, DataTable};
 use super::{Exporter, Page};
 use anyhow::Result;
+use bantam_core::text;
 use std::io::Write;
 
 pub(super) struct Markdown;
@@ -47,6 +48,11 @@ fn print(block: &Block, out: &mut dyn Write) -> Result<()> {
             }
             writeln!(out)?;
         }
+        Block::Commands(commands) => {
+            for (what, command) in commands {
+                writeln!(out, "{}\n\n{}\n", escape(what), code(command))?;
+            }
+        }
         Block::Table(table) => print_table(table, out)?,
         Block::Chart(chart) => {
             writeln!(out, "![{}](charts/{}.svg)\n\n{}\n", escape(&chart.title), chart.name, escape(&chart.note))?;
@@ -74,18 +80,24 @@ fn print_table(table: &DataTable, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// A missing number names its reason in a numbered note under the table.
+/// Indented, so that nothing in it can end it.
+fn code(command: &str) -> String {
+    text::lines(command).lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A missing or doubtful number names its reason in a numbered note under the table.
 fn cell<'a>(cell: &'a Cell, advised: bool, notes: &mut Vec<&'a str>) -> String {
     let text = escape(&cell.text);
     let text = if advised { format!("**{text}**") } else { text };
     let mut shown = match cell.mark {
         CellMark::Estimated => format!("≈ {text}"),
+        CellMark::Doubtful => format!("{text} \\*"),
         _ => text,
     };
     if !cell.small.is_empty() {
         shown = format!("{shown} ({})", escape(&cell.small));
     }
-    if cell.mark == CellMark::Missing && !cell.hint.is_empty() {
+    if matches!(cell.mark, CellMark::Missing | CellMark::Doubtful) && !cell.hint.is_empty() {
         let at = notes.iter().position(|n| *n == cell.hint).unwrap_or_else(|| {
             notes.push(&cell.hint);
             notes.len() - 1
@@ -95,12 +107,17 @@ fn cell<'a>(cell: &'a Cell, advised: bool, notes: &mut Vec<&'a str>) -> String {
     shown
 }
 
+/// Names and sentences from outside stay what they are: no markup of Markdown's, and no HTML, which Markdown lets
+/// through.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in text::lines(text).chars() {
         match c {
-            '\n' => escaped.push(' '),
-            '|' | '*' | '_' | '`' | '<' | '[' | '\\' => {
+            '\n' | '\r' | '\t' => escaped.push(' '),
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '~' | '$' | '#' => {
                 escaped.push('\\');
                 escaped.push(c);
             }

@@ -1,7 +1,8 @@
 //! Reports: one [`Page`] (sections, tables, charts, records as data) and four ways to print it.
 //!
 //! [`build`] makes the page from a run's rows and its advice; an [`Exporter`] prints it. [`write()`] puts everything
-//! into a folder: report.html (one self-contained file), report.md, results.json, results.csv, charts/*.svg, *.png.
+//! into a folder: report.html (one self-contained file), report.md, results.json, results.csv, profile.toml, charts/*.svg,
+//! *.png.
 
 mod build;
 pub mod chart;
@@ -12,6 +13,7 @@ mod html;
 mod json;
 mod markdown;
 pub mod page;
+mod profile;
 #[cfg(feature = "schema")]
 mod schema;
 
@@ -19,12 +21,13 @@ mod schema;
 pub use schema::schema;
 
 pub use build::page;
-pub use page::Page;
+pub use page::{AdvisedFile, Page};
 
 use anyhow::{Context, Result};
 use bantam_core::disk;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// One way to print a page.
 pub trait Exporter {
@@ -44,9 +47,12 @@ const EXPORTERS: &[&dyn Exporter] = &[
     &markdown::Markdown,
     &json::Json,
     &csv::Csv,
+    &profile::ProfileToml,
 ];
 
-/// Writes the whole report into `folder` and says which files it wrote.
+/// Writes the whole report into `folder` and says which files it wrote. All of it is written beside its place first, so
+/// that a report that has no room leaves the one before it as it was. The files are their owner's alone: they hold what
+/// was asked.
 ///
 /// # Errors
 /// One sentence naming the file that could not be written.
@@ -54,20 +60,67 @@ pub fn write(page: &Page, folder: &Path) -> Result<Vec<PathBuf>> {
     write_as(EXPORTERS, page, folder)
 }
 
+/// What a draft of a report is called within the report's folder, before its random part.
+const DRAFT: &str = ".bantam-report-";
+/// A draft that is older was left by a process that is gone.
+const DRAFT_AGE: Duration = Duration::from_secs(3600);
+
 fn write_as(exporters: &[&dyn Exporter], page: &Page, folder: &Path) -> Result<Vec<PathBuf>> {
-    let charts = folder.join("charts");
-    std::fs::create_dir_all(&charts).with_context(|| format!("cannot make the report folder {}", charts.display()))?;
-    let mut written = Vec::new();
+    disk::create_private_folder(folder)
+        .with_context(|| format!("{}: the report's folder cannot be made", folder.display()))?;
+    remove_old_drafts(folder);
+    let draft = tempfile::Builder::new()
+        .prefix(DRAFT)
+        .tempdir_in(folder)
+        .with_context(|| format!("{}: cannot write the report there", folder.display()))?;
+    let mut files = Vec::new();
     for exporter in exporters {
         let mut bytes = Vec::new();
         exporter.export(page, &mut bytes)?;
-        written.push(save(&folder.join(exporter.file()), &bytes)?);
+        files.push(save(draft.path(), exporter.file().into(), folder, &bytes)?);
     }
+    disk::create_private_folder(&draft.path().join(CHARTS)).context("the folder of the report's charts")?;
     for chart in page.charts() {
-        written.push(save(&charts.join(format!("{}.svg", chart.name)), chart::svg(chart)?.as_bytes())?);
-        written.push(save(&charts.join(format!("{}.png", chart.name)), &chart::png(chart)?)?);
+        let name = |ending: &str| Path::new(CHARTS).join(format!("{}.{ending}", chart.name));
+        files.push(save(draft.path(), name("svg"), folder, chart::svg(chart)?.as_bytes())?);
+        files.push(save(draft.path(), name("png"), folder, &chart::png(chart)?)?);
     }
-    Ok(written)
+    put_in_place(draft.path(), &files, folder)?;
+    Ok(files.iter().map(|file| folder.join(file)).collect())
+}
+
+/// The folder of the charts, within the report's.
+const CHARTS: &str = "charts";
+
+/// Writes a file of the report within the draft; the sentence names where it would have stood.
+fn save(draft: &Path, file: PathBuf, folder: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    let place = folder.join(&file);
+    disk::write_private(&draft.join(&file), bytes)
+        .with_context(|| format!("{}: cannot be written; what stood there is as it was", place.display()))?;
+    Ok(file)
+}
+
+/// Renames take no room: what was written in full comes into place in full.
+fn put_in_place(draft: &Path, files: &[PathBuf], folder: &Path) -> Result<()> {
+    disk::create_private_folder(&folder.join(CHARTS)).context("the folder of the report's charts")?;
+    for file in files {
+        let place = folder.join(file);
+        std::fs::rename(draft.join(file), &place).with_context(|| format!("{}: cannot be written", place.display()))?;
+    }
+    Ok(())
+}
+
+/// Drafts of reports whose process was killed.
+fn remove_old_drafts(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|facts| facts.modified()).ok();
+        // a younger one may be in the making
+        let is_old = modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > DRAFT_AGE);
+        if is_old && entry.file_name().to_string_lossy().starts_with(DRAFT) {
+            // one that stays does no harm
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Prints results.json on any writer, for `--json`.
@@ -78,8 +131,5 @@ pub fn print_json(page: &Page, out: &mut dyn Write) -> Result<()> {
     json::Json.export(page, out)
 }
 
-/// A file is there whole or not at all.
-fn save(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
-    disk::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path.to_owned())
-}
+#[cfg(test)]
+mod tests;

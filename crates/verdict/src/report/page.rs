@@ -5,6 +5,7 @@
 use super::chart::Chart;
 use bantam_core::record::Provenance;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,6 +18,8 @@ pub struct Page {
     pub sections: Vec<Section>,
     /// One row per variant, task or shape, metric and slice: results.csv.
     pub records: Vec<Record>,
+    /// The profile as a file that `bantam run` reads: profile.toml.
+    pub profile: String,
     /// What programs read beside the records: profile, host, advice, trials.
     pub data: serde_json::Value,
 }
@@ -42,6 +45,33 @@ pub struct Section {
     pub blocks: Vec<Block>,
 }
 
+/// Where the advised variant's file is and what to do with it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AdvisedFile {
+    /// The variant's name.
+    pub variant: String,
+    /// The file or folder; none for a model that is inside the binary.
+    pub path: Option<PathBuf>,
+    /// Whether it is there now.
+    pub exists: bool,
+    /// What can be done next, in a few words each, with the command that does it.
+    pub commands: Vec<(String, String)>,
+    /// What a longer context takes on top of the memory that was measured, in a sentence; none where it is not known.
+    pub context: Option<String>,
+}
+
+impl AdvisedFile {
+    /// Says in one line where the file is.
+    pub fn sentence(&self) -> String {
+        match (&self.path, self.exists) {
+            (Some(path), true) => format!("{} is at {}", self.variant, path.display()),
+            (Some(path), false) => format!("{} was at {}, and is not there any more", self.variant, path.display()),
+            (None, _) => format!("{} is inside the bantam binary", self.variant),
+        }
+    }
+}
+
 /// A piece of a section.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +95,8 @@ pub enum Block {
     Table(DataTable),
     /// A drawing.
     Chart(Chart),
+    /// Lines to be typed or copied as they are, with what each does above it.
+    Commands(Vec<(String, String)>),
 }
 
 /// A table as data.
@@ -128,6 +160,8 @@ pub enum CellMark {
     Missing,
     /// It was estimated, not measured.
     Estimated,
+    /// It was measured, but while the machine was disturbed, with its time cut short, or only once: the hint says which.
+    Doubtful,
 }
 
 impl Cell {

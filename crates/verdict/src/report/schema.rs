@@ -2,7 +2,7 @@
 //! file's own frame, which [`build`](super::build) puts together, is written down here once more. A test of xtask holds
 //! a produced file against it, so that the two cannot part.
 
-use super::page::Record;
+use super::page::{AdvisedFile, Record};
 use crate::recommend::advice::words::Words;
 use bantam_core::record::{Id, LeftOut, ModelRef, Warning};
 use schemars::JsonSchema;
@@ -27,6 +27,8 @@ struct Results {
     words: Words,
     /// The advice with its evidence: standings, comparisons, Pareto front, ties. Every figure stands in `records`, too.
     advice: Advice,
+    /// Where the advised variant's file is and what to do with it; null where nothing is advised or its place is unknown.
+    advised_file: Option<AdvisedFile>,
     /// The models that were tried, each once.
     models: Vec<ModelRef>,
     trials: Vec<Trial>,

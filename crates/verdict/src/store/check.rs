@@ -1,7 +1,7 @@
 //! What is read is held against what can be: a score outside its metric's range was not written by bantam, and an outcome
 //! whose items are gone is none.
 
-use bantam_core::metric::{Aggregation, Metric};
+use bantam_core::metric::Aggregation;
 use bantam_core::record::{Failure, ItemScore, Outcome};
 
 /// The outcome, or a failure with its reason where an item has a score that cannot be.
@@ -44,6 +44,7 @@ pub(super) fn is_whole(there: usize, then: Option<usize>, asked: usize) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bantam_core::metric::Metric;
 
     fn score(metric: Metric, value: f64, weight: f64) -> bool {
         can_be(&ItemScore { metric, value, weight })

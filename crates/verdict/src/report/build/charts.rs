@@ -1,10 +1,12 @@
 //! Which charts a report has: score against memory, bars of speed and energy, scores by ordered slices.
 
 use super::Inputs;
+use crate::recommend::Conclusion;
+use crate::recommend::advice::words;
 use crate::recommend::score::TaskScore;
 use crate::recommend::summary::VariantSummary;
 use crate::report::chart::{Axis, Bar, Bars, Chart, Limit, Lines, Plot, Point, Scatter, Series};
-use bantam_core::metric::Metric;
+use bantam_core::metric::{Direction, Metric};
 use bantam_core::record::{Provenance, Reading};
 use bantam_core::unit::Unit;
 
@@ -19,47 +21,67 @@ fn ends(reading: &Reading) -> Option<(f64, f64)> {
     reading.known()?.interval.map(|i| (i.low, i.high))
 }
 
-/// The mean score against the memory at work, with the front. None where no variant has both.
+/// The score against what the advice was picked by (the memory at work, where that is not known), with the front. None
+/// where no variant has both.
 pub(super) fn trade(inputs: &Inputs) -> Option<Chart> {
-    let front = |s: &VariantSummary| inputs.advice.on_front(Metric::PeakMemory, s.id());
-    let points: Vec<Point> = inputs
-        .planned()
-        .into_iter()
-        .filter_map(|s| {
-            Some(Point {
-                label: s.variant.label(),
-                x: s.peak_memory.value()?,
-                y: s.overall.reading.value()?,
-                y_interval: ends(&s.overall.reading),
-                group: inputs.group(s),
-                on_front: front(s),
-                advised: inputs.is_advised(s),
-            })
+    let cost = match inputs.advice.conclusion {
+        Conclusion::Advised { by: Some(metric), .. } => metric,
+        _ => Metric::PeakMemory,
+    };
+    let point = |s: &VariantSummary| {
+        Some(Point {
+            label: s.variant.label(),
+            x: s.cost(cost).value()?,
+            y: s.overall.reading.value()?,
+            y_interval: ends(&s.overall.reading),
+            group: inputs.group(s),
+            standing: s.standing.group(),
+            on_front: inputs.advice.on_front(cost, s.id()),
+            reference: inputs.is_reference(s),
+            advised: inputs.is_advised(s),
         })
-        .collect();
+    };
+    let points: Vec<Point> = inputs.planned().into_iter().filter_map(point).collect();
     let first = inputs.advice.summaries.first().filter(|_| !points.is_empty())?;
     let metric = first.overall.metric;
     let label = if metric.unit() == Unit::Fraction { "mean score of the deciding tasks" } else { metric.label() };
-    let limit = memory_limit(inputs);
+    let missing = inputs.advice.summaries.len() - points.len();
+    let left_out = match missing {
+        0 => String::new(),
+        1 => format!(" 1 variant without a score or {} is not drawn.", cost.label()),
+        n => format!(" {n} variants without a score or {} are not drawn.", cost.label()),
+    };
     Some(Chart {
-        name: "score-memory".into(),
-        title: "Score against memory".into(),
-        note: "Peak memory is VmHWM of the worker process. Filled marks stand on the Pareto front: nothing tried has \
-               both a better score and less memory. The ring marks the advice."
-            .into(),
+        name: if cost == Metric::PeakMemory { "score-memory" } else { "score-cost" }.into(),
+        title: if cost == Metric::PeakMemory {
+            "Score against memory".into()
+        } else {
+            format!("Score against {}", cost.label())
+        },
+        note: format!(
+            "Discs qualify, of rings the items cannot tell, crosses are out. The line joins the front: of those that \
+             qualify, none has both a better score and a better {}. The large ring marks the advice. Only the front, the \
+             advice and the reference are named; all stand in the table.{left_out}",
+            cost.label()
+        ),
         plot: Plot::Scatter(Scatter {
-            x: axis(Metric::PeakMemory, true),
+            x: axis(cost, true),
             y: Axis { label: label.into(), unit: metric.unit(), log: false },
+            more_is_better: cost.direction() == Direction::Higher,
+            models: inputs.model_names(),
             points,
-            limits: limit.into_iter().collect(),
+            limits: limit(inputs, cost).into_iter().collect(),
         }),
     })
 }
 
-fn memory_limit(inputs: &Inputs) -> Option<Limit> {
-    let profile: toml::Table = inputs.run.profile.parse().ok()?;
-    let value = profile.get("constraints")?.get("max_memory")?.as_integer()? as f64;
-    Some(Limit { on_x: true, value, label: format!("max_memory {}", Unit::Bytes.show(value)) })
+/// The profile's limit on a cost.
+fn limit(inputs: &Inputs, cost: Metric) -> Option<Limit> {
+    let checks = inputs.advice.summaries.iter().flat_map(|summary| &summary.checks);
+    let check = checks.filter(|check| check.metric == Some(cost)).find(|check| check.limit.is_some())?;
+    let value = check.limit?;
+    let label = format!("{} {}", words::name(&check.requirement), cost.unit().show(value));
+    Some(Limit { on_x: true, value, label })
 }
 
 /// One bar a variant for a cost; missing ones say why.
@@ -74,6 +96,7 @@ pub(super) fn bars(inputs: &Inputs, metric: Metric, name: &str, title: &str) -> 
                 interval: ends(&reading),
                 group: inputs.group(s),
                 estimated: reading.known().is_some_and(|f| f.provenance == Provenance::Estimated),
+                doubtful: inputs.doubt(s, metric, &reading).is_some(),
                 advised: inputs.is_advised(s),
                 value: match reading {
                     Reading::Known(figure) => Ok(figure.value),
@@ -86,7 +109,11 @@ pub(super) fn bars(inputs: &Inputs, metric: Metric, name: &str, title: &str) -> 
     let note = if known {
         let estimated = rows.iter().any(|r| r.estimated);
         let outline = if estimated { " Outlined bars (≈) are estimates, not measurements." } else { "" };
-        format!("Mean over the repeats with its interval.{outline}")
+        let doubt = match rows.iter().any(|r| r.doubtful) {
+            true => " * marks what was disturbed, cut short or measured once: the table says which.",
+            false => "",
+        };
+        format!("Over the repeats, with the interval.{outline}{doubt}")
     } else {
         "Nothing could be measured here; the reasons stand in the chart.".into()
     };
@@ -111,6 +138,13 @@ pub(super) fn slices(inputs: &Inputs) -> Vec<Chart> {
         }
     }
     charts
+}
+
+/// A name of a file that leads nowhere else and needs no quotes.
+fn file_stem(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let stem: String = name.chars().map(safe).collect();
+    stem.trim_start_matches('.').to_owned()
 }
 
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
@@ -172,7 +206,7 @@ fn by_slice(inputs: &Inputs, shown: &[&VariantSummary], score: &TaskScore, slice
         }
     });
     Chart {
-        name: format!("{}-by-{slice}", score.task).replace(['/', ' '], "-"),
+        name: file_stem(&format!("{}-{}-by-{slice}", score.suite, score.task)),
         title: format!("{} by {slice}", score.task),
         note: format!("{} with its interval; {} items in all.", score.metric.label(), score.items),
         plot: Plot::Lines(Lines {

@@ -5,11 +5,13 @@ mod charts;
 mod records;
 mod sections;
 
-use super::page::{Page, Section};
+use super::page::{AdvisedFile, Page, Section};
 use crate::recommend::Advice;
 use crate::recommend::advice::words::{Words, words};
 use crate::recommend::summary::VariantSummary;
-use bantam_core::record::{ModelRef, Row, Run};
+use bantam_core::metric::Metric;
+use bantam_core::profile::Profile;
+use bantam_core::record::{Ask, ModelRef, Provenance, Reading, Row, Run, WarningKind};
 use serde_json::json;
 
 /// What the page is made of.
@@ -17,6 +19,7 @@ pub(super) struct Inputs<'a> {
     pub run: &'a Run,
     pub rows: &'a [Row],
     pub advice: &'a Advice,
+    pub file: Option<&'a AdvisedFile>,
     pub words: Words,
 }
 
@@ -48,6 +51,38 @@ impl Inputs<'_> {
         self.advice.advised().is_some_and(|advised| advised.id() == summary.id())
     }
 
+    fn is_reference(&self, summary: &VariantSummary) -> bool {
+        self.advice.is_reference(summary.id())
+    }
+
+    /// The models in the order of their colours.
+    fn model_names(&self) -> Vec<String> {
+        self.models().into_iter().map(|model| model.name.clone()).collect()
+    }
+
+    /// Why a cost of a variant is to be read with care, though it was measured: what disturbed its speed shapes, that its
+    /// time was cut short, or that it was not repeated.
+    fn doubt(&self, summary: &VariantSummary, metric: Metric, reading: &Reading) -> Option<String> {
+        let figure = reading.known().filter(|figure| figure.provenance != Provenance::Estimated)?;
+        if !is_timed(metric) {
+            return None;
+        }
+        let once = (figure.n == Some(1)).then(|| "measured only once".to_owned());
+        let speed = |row: &&Row| row.trial.variant.id == *summary.id() && matches!(row.trial.ask, Ask::Speed(_));
+        let warnings = self.rows.iter().filter(speed).flat_map(|row| &row.outcome.warnings);
+        let told = warnings.filter(|warning| disturbs(warning.kind)).map(|warning| warning.text.clone());
+        let mut all: Vec<String> = once.into_iter().chain(told).collect();
+        all.dedup();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// Summaries by group (those that qualify first), within a group in the order of the plan.
+    fn grouped(&self) -> Vec<&VariantSummary> {
+        let mut all = self.planned();
+        all.sort_by_key(|summary| summary.standing.group());
+        all
+    }
+
     /// Standings in the order of the plan.
     fn planned(&self) -> Vec<&VariantSummary> {
         let place = |s: &VariantSummary| self.rows.iter().position(|r| r.trial.variant.id == *s.id());
@@ -57,11 +92,23 @@ impl Inputs<'_> {
     }
 }
 
-/// The whole report as data.
-pub fn page(run: &Run, rows: &[Row], advice: &Advice) -> Page {
-    let inputs = Inputs { run, rows, advice, words: words(advice) };
-    let sections: [fn(&Inputs) -> Option<Section>; 8] = [
+/// What a clock or a power meter gives, and other programs can disturb.
+fn is_timed(metric: Metric) -> bool {
+    use Metric::{DecodeEnergy, DecodeTps, Energy1000, InterToken, PrefillEnergy, PrefillTps, Ttft};
+    matches!(metric, PrefillTps | DecodeTps | Ttft | InterToken | PrefillEnergy | DecodeEnergy | Energy1000)
+}
+
+fn disturbs(kind: WarningKind) -> bool {
+    use WarningKind::{BudgetSpent, ForeignLoad, Steal, Swap, Throttling};
+    matches!(kind, ForeignLoad | Steal | Throttling | Swap | BudgetSpent)
+}
+
+/// The whole report as data; `file` tells where what it advises is.
+pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>) -> Page {
+    let inputs = Inputs { run, rows, advice, file, words: words(advice) };
+    let sections: [fn(&Inputs) -> Option<Section>; 9] = [
         sections::advice,
+        sections::file,
         sections::trade,
         sections::reference,
         sections::slices,
@@ -75,6 +122,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice) -> Page {
         subtitle: sections::subtitle(run, rows),
         sections: sections.iter().filter_map(|section| section(&inputs)).collect(),
         records: records::all(&inputs),
+        profile: profile(run, &inputs),
         data: data(&inputs),
     }
 }
@@ -85,9 +133,24 @@ fn title(run: &Run) -> String {
     title.unwrap_or_else(|| run.profile_name.clone())
 }
 
+/// The profile as a file, and above it what it was; as it was kept, where an earlier version kept it otherwise.
+fn profile(run: &Run, inputs: &Inputs) -> String {
+    let mut text = format!(
+        "# What bantam {} was asked on {}, in run {}. `bantam run profile.toml` asks it again.\n",
+        run.version,
+        sections::date(run.started),
+        run.id
+    );
+    for (name, commit) in inputs.models().into_iter().filter_map(|m| Some((&m.name, m.commit.as_ref()?))) {
+        text += &format!("# {} was commit {commit}; NAME@COMMIT in its place pins that.\n", name.replace('\n', " "));
+    }
+    text.push('\n');
+    text + &Profile::from_resolved(&run.profile).map_or_else(|_| run.profile.clone(), |profile| profile.to_toml())
+}
+
 /// What programs read: `results.json` less its records.
 fn data(inputs: &Inputs) -> serde_json::Value {
-    let Inputs { run, rows, advice, words } = inputs;
+    let Inputs { run, rows, advice, file, words } = inputs;
     let trials: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -112,6 +175,7 @@ fn data(inputs: &Inputs) -> serde_json::Value {
         "host": run.host,
         "words": words,
         "advice": advice,
+        "advised_file": file,
         "models": inputs.models(),
         "trials": trials,
         "left_out": run.left_out,

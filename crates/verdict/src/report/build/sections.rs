@@ -1,12 +1,13 @@
 //! The sections of a report, top to bottom: the advice first, where it comes from last.
 
 use super::{Inputs, charts};
+use crate::recommend::Group;
 use crate::recommend::advice::words;
 use crate::recommend::compare::Compared;
 use crate::recommend::summary::VariantSummary;
 use crate::report::page::{Block, Cell, CellMark, Column, DataTable, Section, TableRow};
 use bantam_core::metric::Metric;
-use bantam_core::record::{Provenance, Reading, Row, Run};
+use bantam_core::record::{Ask, Engine, Provenance, Reading, Row, Run};
 use bantam_core::stats::Verdict;
 use bantam_core::unit::{Bytes, Unit};
 
@@ -22,7 +23,7 @@ pub(super) fn subtitle(run: &Run, rows: &[Row]) -> String {
 }
 
 /// 2026-11-21 03:04 UTC
-fn date(epoch: f64) -> String {
+pub(super) fn date(epoch: f64) -> String {
     let Ok(at) = time::OffsetDateTime::from_unix_timestamp(epoch as i64) else { return "no date".into() };
     let (date, hour, minute) = (at.date(), at.hour(), at.minute());
     format!("{}-{:02}-{:02} {hour:02}:{minute:02} UTC", date.year(), u8::from(date.month()), date.day())
@@ -38,11 +39,44 @@ pub(super) fn advice(inputs: &Inputs) -> Option<Section> {
     section("advice", "Advice", vec![callout])
 }
 
+/// Where the advised variant's file is, and what to do with it.
+pub(super) fn file(inputs: &Inputs) -> Option<Section> {
+    let file = inputs.file?;
+    let mut blocks = vec![Block::Text(format!("{}.", file.sentence()))];
+    blocks.extend((!file.commands.is_empty()).then(|| Block::Commands(file.commands.clone())));
+    section("file", "Where it is and how to run it", blocks)
+}
+
 /// All variants: what they can do and what they cost.
 pub(super) fn trade(inputs: &Inputs) -> Option<Section> {
     let mut blocks: Vec<Block> = charts::trade(inputs).into_iter().map(Block::Chart).collect();
+    blocks.push(Block::Text(conditions(inputs)));
     blocks.push(Block::Table(variants(inputs)));
     section("variants", "What each variant can do, and what it costs", blocks)
+}
+
+/// What the costs in the table hold for: another engine or another context gives others.
+fn conditions(inputs: &Inputs) -> String {
+    let engine = inputs.run.host.get("engine").and_then(|e| serde_json::from_value::<Engine>(e.clone()).ok());
+    let engine = engine.map_or(String::new(), |engine| format!(" ({engine})"));
+    let mut shapes: Vec<String> = Vec::new();
+    for row in inputs.rows {
+        if let Ask::Speed(shape) = &row.trial.ask
+            && !shapes.contains(&shape.to_string())
+        {
+            shapes.push(shape.to_string());
+        }
+    }
+    let at = match shapes.is_empty() {
+        true => "while the tasks were answered".to_owned(),
+        false => format!("at {}", shapes.join(" and ")),
+    };
+    let longer = inputs.file.and_then(|file| file.context.clone());
+    let longer = longer.map_or_else(|| " A longer context takes more.".into(), |longer| format!(" {longer}"));
+    format!(
+        "Speeds are those of bantam's own engine{engine} on this machine: another engine, such as llama.cpp, has others. \
+         Memory is the worker's peak {at}, weights, cache and program together.{longer}"
+    )
 }
 
 fn column(title: &str, hint: impl Into<String>) -> Column {
@@ -61,29 +95,41 @@ fn variants(inputs: &Inputs) -> DataTable {
     let tasks: Vec<_> = inputs.advice.tasks.iter().collect();
     let mut columns = vec![
         Column { title: "variant".into(), numeric: false, hint: "a model after a recipe".into() },
+        Column {
+            title: "standing".into(),
+            numeric: false,
+            hint: "whether it meets every constraint and is shown not worse than the reference, and the one reason why not"
+                .into(),
+        },
         column("mean", "mean of the deciding tasks that are shares of right answers; derived"),
     ];
     columns.extend(tasks.iter().map(|t| column(&t.name.to_string(), format!("{}, {} items", t.metric, t.items))));
     columns.extend(COSTS.map(|(metric, title)| column(title, format!("{}, {}", metric.label(), metric.unit().name()))));
-    columns.push(Column {
-        title: "verdict".into(),
-        numeric: false,
-        hint: "meets every constraint and is shown not worse".into(),
-    });
     let row = |s: &VariantSummary| {
-        let mut cells = vec![Cell::text(s.variant.label()), cell(&s.overall.reading)];
+        let mut cells = vec![Cell::text(s.variant.label()), standing(s), cell(&s.overall.reading)];
         cells.extend(tasks.iter().map(|t| {
             s.score(&t.name).map_or_else(|| Cell::missing("it was not asked"), |score| cell(score.reading()))
         }));
-        cells.extend(COSTS.map(|(metric, _)| cell(&s.cost(metric))));
-        cells.push(verdict(s));
+        cells.extend(COSTS.map(|(metric, _)| cost(inputs, s, metric)));
         TableRow { cells, advised: inputs.is_advised(s) }
     };
     DataTable {
-        caption: "Small print is the interval. ≈ marks estimates. – is missing; its reason is the tooltip or the note."
+        caption: "Those that qualify come first, then those of which the items cannot tell, then those that are out. Small \
+                  print is the interval. ≈ marks estimates. * marks what was measured while the machine was disturbed, was \
+                  cut short by its budget, or only once. – is missing. Reasons are the tooltips, or the notes."
             .into(),
         columns,
-        rows: inputs.planned().into_iter().map(row).collect(),
+        rows: inputs.grouped().into_iter().map(row).collect(),
+    }
+}
+
+/// A cost, marked where it is to be read with care.
+fn cost(inputs: &Inputs, summary: &VariantSummary, metric: Metric) -> Cell {
+    let reading = summary.cost(metric);
+    let cell = cell(&reading);
+    match inputs.doubt(summary, metric, &reading) {
+        Some(doubt) => Cell { mark: CellMark::Doubtful, hint: format!("{doubt} ({})", cell.hint), ..cell },
+        None => cell,
     }
 }
 
@@ -114,17 +160,18 @@ fn range(unit: Unit, low: f64, high: f64) -> String {
     }
 }
 
-fn verdict(summary: &VariantSummary) -> Cell {
-    let unmet: Vec<String> = summary.unmet().map(|c| words::name(&c.requirement)).collect();
-    match (summary.qualifies, unmet.len()) {
-        (true, _) => Cell { mark: CellMark::Good, sort: Some(1.0), ..Cell::text("qualifies") },
-        (false, 0) => Cell { sort: Some(0.5), ..Cell::text("–") },
-        (false, n) => Cell {
-            mark: CellMark::Bad,
-            hint: unmet.join("; "),
-            sort: Some(-(n as f64)),
-            ..Cell::text(format!("{n} not met"))
+/// The group that a variant is in, with its one reason.
+fn standing(summary: &VariantSummary) -> Cell {
+    let group = summary.standing.group();
+    Cell {
+        mark: match group {
+            Group::Qualifies => CellMark::Good,
+            Group::CannotTell => CellMark::None,
+            Group::Out => CellMark::Bad,
         },
+        small: summary.standing.reason().unwrap_or_default().to_owned(),
+        sort: Some(-f64::from(group as u8)),
+        ..Cell::text(group.label())
     }
 }
 
@@ -297,12 +344,9 @@ pub(super) fn origin(inputs: &Inputs) -> Option<Section> {
     let pinned = inputs.models().into_iter().filter_map(|model| Some((model.name.clone(), model.commit.as_ref()?)));
     facts.extend(pinned.map(|(name, commit)| (name, format!("commit {commit} of the hub"))));
     facts.push(("started".into(), date(run.started)));
-    let again = "To get these numbers again: `bantam run` with the profile below, on this host. Scores are the same to the last \
-         digit on the same processor; speeds vary with the machine. The whole host card stands in results.json.";
-    let profile = run.profile.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect();
-    section(
-        "origin",
-        "Where the numbers come from",
-        vec![Block::Facts(facts), Block::Text(again.into()), Block::List(profile)],
-    )
+    let again = "profile.toml in this folder is what was asked: run it to get these numbers again. Scores are the same to the \
+                 last digit on the same processor; speeds vary with the machine. The whole host card stands in results.json.";
+    let command = ("In this report's folder:".to_owned(), "bantam run profile.toml".to_owned());
+    let blocks = vec![Block::Facts(facts), Block::Text(again.into()), Block::Commands(vec![command])];
+    section("origin", "Where the numbers come from", blocks)
 }

@@ -105,7 +105,8 @@ fn nice(rough: f64, unit: Unit) -> f64 {
 /// A tick's words: no needless digits.
 pub(super) fn tick(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Fraction => format!("{:.0}%", value * 100.0),
+        // steps of a half or a quarter of a point have their digits
+        Unit::Fraction => format!("{}%", plain((value * 1e5).round() / 1e3)),
         Unit::Bytes => unit.show(value).replace(".00 ", " ").replace(".0 ", " "),
         Unit::Number | Unit::TokensPerSecond | Unit::BitsPerByte | Unit::WattHours => plain(value),
         _ => {
@@ -195,6 +196,7 @@ mod tests {
     #[test]
     fn ticks_are_short() {
         assert_eq!(tick(0.25, Unit::Fraction), "25%");
+        assert_eq!(tick(0.975, Unit::Fraction), "97.5%", "97.5 is not 98");
         assert_eq!(tick(4194304.0, Unit::Bytes), "4 MiB");
         assert_eq!(tick(12000.0, Unit::TokensPerSecond), "12,000");
         assert_eq!(tick(0.5, Unit::Number), "0.5");

@@ -2,7 +2,7 @@
 
 use super::Bars;
 use super::axis::{AxisScale, frame};
-use super::canvas::{Align, Canvas, INK, SOFT, colour};
+use super::canvas::{Align, Canvas, INK, SOFT, colour, shortened};
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 
@@ -18,18 +18,16 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Res
     let (width, height) = canvas.size();
     let names = chart.rows.iter().map(|r| canvas.width(&r.label, 12.0)).fold(60.0, f64::max).min(width * 0.4);
     let (low, high) = ((names + 32.0, TOP), (width - 96.0, height - FOOT));
-    let values = chart.rows.iter().filter_map(|r| r.value.as_ref().ok().map(|&v| (v, r.interval)));
-    let values = values.flat_map(|(v, i)| [v, i.map_or(v, |i| i.1)]);
-    let values: Vec<f64> = if chart.value.log { values.collect() } else { values.chain([0.0]).collect() };
-    let scale = AxisScale::new(values, &chart.value, low.0, high.0);
+    let scale = AxisScale::new(scale_values(chart), &chart.value, low.0, high.0);
     frame(canvas, low, high, Some((&scale, &chart.value)), None)?;
     for (i, row) in chart.rows.iter().enumerate() {
         let middle = TOP + ROW * (i as f64 + 0.5);
         let label = (low.0 - 10.0, middle);
+        let name = shortened(canvas, &row.label, 12.0, names);
         if row.advised {
-            canvas.bold(&row.label, label, 12.0, &INK, Align::Right)?;
+            canvas.bold(&name, label, 12.0, &INK, Align::Right)?;
         } else {
-            canvas.text(&row.label, label, 12.0, &INK, Align::Right)?;
+            canvas.text(&name, label, 12.0, &INK, Align::Right)?;
         }
         let value = match &row.value {
             Ok(value) => *value,
@@ -50,18 +48,32 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Res
         canvas.rect((low.0, middle - 7.0), (end, middle + 7.0), &ink, !row.estimated)?;
         let mut right = end;
         if let Some((a, b)) = row.interval {
-            let (a, b) = (scale.at(a), scale.at(b));
-            canvas.path(&[(a, middle), (b, middle)], &INK, 1.2)?;
-            for x in [a, b] {
+            let (from, to) = (scale.at(a), scale.at(b));
+            canvas.path(&[(from, middle), (to, middle)], &INK, 1.2)?;
+            // an end that lies outside the chart has no cap
+            for (_, x) in [(a, from), (b, to)].into_iter().filter(|(value, _)| scale.covers(*value)) {
                 canvas.path(&[(x, middle - 4.0), (x, middle + 4.0)], &INK, 1.2)?;
             }
-            right = right.max(b);
+            right = right.max(to);
         }
         let mark = if row.estimated { "≈ " } else { "" };
-        let text = format!("{mark}{}", chart.value.unit.show(value));
+        let doubt = if row.doubtful { " *" } else { "" };
+        let text = format!("{mark}{}{doubt}", chart.value.unit.show(value));
         canvas.text(&text, (right + 8.0, middle), 11.0, &INK, Align::Left)?;
     }
     Ok(())
+}
+
+/// What the scale covers: zero, all values, and the ends of intervals that are no wider than what they belong to; one
+/// disturbed row does not press all others together.
+fn scale_values(chart: &Bars) -> Vec<f64> {
+    let known = chart.rows.iter().filter_map(|row| Some((*row.value.as_ref().ok()?, row.interval)));
+    let ends = known.map(|(value, interval)| match interval {
+        Some((_, high)) if high <= 2.0 * value => high,
+        _ => value,
+    });
+    let zero = (!chart.value.log).then_some(0.0);
+    ends.chain(zero).collect()
 }
 
 fn shorten<DB: DrawingBackend>(canvas: &Canvas<DB>, text: &str, room: f64) -> String {

@@ -146,6 +146,21 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
     }
 }
 
+/// The text where it has room, else without its middle: a name says most at its ends (model and recipe).
+pub(super) fn shortened<DB: DrawingBackend>(canvas: &Canvas<DB>, text: &str, size: f64, room: f64) -> String {
+    if canvas.width(text, size) <= room {
+        return text.to_owned();
+    }
+    let all: Vec<char> = text.chars().collect();
+    let without = |cut: usize| {
+        let head = (all.len() - cut).div_ceil(2);
+        let tail = all.len() - cut - head;
+        all[..head].iter().chain(&['…']).chain(&all[all.len() - tail..]).collect::<String>()
+    };
+    let fitting = (1..all.len()).map(without).find(|short| canvas.width(short, size) <= room);
+    fitting.unwrap_or_else(|| "…".into())
+}
+
 fn wrong<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
     anyhow!("drawing a chart: {error}")
 }

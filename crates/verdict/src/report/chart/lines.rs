@@ -1,7 +1,7 @@
 //! Lines over ordered steps: score by depth, by context length. The legend stands below, ordered as the last step.
 
 use super::axis::{AxisScale, frame};
-use super::canvas::{Align, Canvas, INK, LIMIT, P, SOFT, colour};
+use super::canvas::{Align, Canvas, INK, LIMIT, P, SOFT, colour, shortened};
 use super::{Lines, Series};
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
@@ -83,7 +83,8 @@ fn legend<DB: DrawingBackend>(chart: &Lines, canvas: &Canvas<DB>, from: P, colum
         let y = from.1 + 20.0 * (n / PER_LINE) as f64;
         let (on, off) = DASHES[series.dash % DASHES.len()];
         canvas.dashed(&[(x, y), (x + 26.0, y)], &colour(series.group), 1.8, on, off)?;
-        canvas.text(&series.label, (x + 32.0, y), 11.0, &INK, Align::Left)?;
+        let label = shortened(canvas, &series.label, 11.0, column - 38.0);
+        canvas.text(&label, (x + 32.0, y), 11.0, &INK, Align::Left)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod canvas;
 mod lines;
 mod scatter;
 
+use crate::recommend::Group;
 use anyhow::{Context, Result};
 use bantam_core::unit::Unit;
 use plotters::prelude::*;
@@ -54,6 +55,10 @@ pub struct Scatter {
     pub x: Axis,
     /// The score.
     pub y: Axis,
+    /// Whether more of the cost is better, as of a speed; of most costs less is.
+    pub more_is_better: bool,
+    /// The models in the order of their colours.
+    pub models: Vec<String>,
     /// The variants.
     pub points: Vec<Point>,
     /// Constraints on x and y, drawn as lines.
@@ -73,8 +78,12 @@ pub struct Point {
     pub y_interval: Option<(f64, f64)>,
     /// Which model it belongs to: its colour and mark.
     pub group: usize,
-    /// Whether it stands on the Pareto front.
+    /// Which of the three groups it is in: its mark.
+    pub standing: Group,
+    /// Whether it stands on the Pareto front of those that qualify.
     pub on_front: bool,
+    /// Whether it is what the others are held against.
+    pub reference: bool,
     /// Whether it is advised.
     pub advised: bool,
 }
@@ -112,6 +121,8 @@ pub struct Bar {
     pub group: usize,
     /// Whether the value was estimated.
     pub estimated: bool,
+    /// Whether the measurement was disturbed, cut short or not repeated.
+    pub doubtful: bool,
     /// Whether the variant is advised.
     pub advised: bool,
 }
@@ -198,7 +209,7 @@ fn encode_png(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
 
 fn size(chart: &Chart) -> (u32, u32) {
     match &chart.plot {
-        Plot::Scatter(_) => (860, 520),
+        Plot::Scatter(scatter) => (860, scatter::height(scatter)),
         Plot::Bars(bars) => (860, bars::height(bars)),
         Plot::Lines(lines) => (860, lines::height(lines)),
     }
@@ -217,106 +228,4 @@ fn draw<DB: DrawingBackend>(chart: &Chart, area: &DrawingArea<DB, plotters::coor
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn axis(label: &str, unit: Unit, log: bool) -> Axis {
-        Axis { label: label.into(), unit, log }
-    }
-
-    fn samples() -> [Chart; 3] {
-        let point = |label: &str, x: f64, y: f64, group, on_front, advised| Point {
-            label: label.into(),
-            x,
-            y,
-            y_interval: Some((y - 0.03, (y + 0.03).min(1.0))),
-            group,
-            on_front,
-            advised,
-        };
-        let points = vec![
-            point("bantam-l", 24e6, 0.93, 0, true, false),
-            point("bantam-l · Q8_0", 19e6, 0.93, 0, true, false),
-            point("bantam-l · Q4_K_M", 17e6, 0.91, 0, true, true),
-            point("bantam-l · Q2_K", 16e6, 0.55, 0, false, false),
-            point("bantam-m", 15.5e6, 0.78, 1, true, false),
-            point("bantam-s", 12e6, 0.42, 2, true, false),
-        ];
-        let limits = vec![Limit { on_x: true, value: 20e6, label: "max_memory 19.1 MiB".into() }];
-        let scatter = Plot::Scatter(Scatter {
-            x: axis("peak memory", Unit::Bytes, true),
-            y: axis("mean score", Unit::Fraction, false),
-            points,
-            limits,
-        });
-        let bar = |label: &str, value: Result<f64, String>, group, estimated| Bar {
-            label: label.into(),
-            interval: value.as_ref().ok().map(|v| (v * 0.95, v * 1.05)),
-            value,
-            group,
-            estimated,
-            advised: group == 1,
-        };
-        let rows = vec![
-            bar("bantam-l", Ok(3200.0), 0, false),
-            bar("bantam-m <&>", Ok(8800.0), 1, true),
-            bar("bantam-s", Err("the worker was killed for memory".into()), 2, false),
-        ];
-        let bars = Plot::Bars(Bars { value: axis("decode", Unit::TokensPerSecond, false), rows });
-        let series = |label: &str, group, dash, values: [Option<f64>; 4]| Series {
-            label: label.into(),
-            group,
-            dash,
-            points: values.map(|v| v.map(|v| (v, Some((v - 0.05, v + 0.04))))).to_vec(),
-        };
-        let lines = Plot::Lines(Lines {
-            x_label: "depth".into(),
-            steps: ["1", "2", "3", "4"].map(String::from).to_vec(),
-            y: axis("exact match", Unit::Fraction, false),
-            series: vec![
-                series("bantam-l", 0, 0, [Some(0.95), Some(0.9), Some(0.7), Some(0.6)]),
-                series("bantam-l · Q2_K", 0, 1, [Some(0.6), None, Some(0.3), Some(0.2)]),
-            ],
-            chance: Some(0.25),
-        });
-        [("scatter", scatter), ("bars", bars), ("lines", lines)].map(|(name, plot)| Chart {
-            name: name.into(),
-            title: format!("A {name} chart"),
-            note: String::new(),
-            plot,
-        })
-    }
-
-    #[test]
-    fn every_kind_is_drawn_as_svg_and_png_with_its_words() {
-        for chart in samples() {
-            let svg = svg(&chart).expect("draws");
-            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-            assert!(svg.contains("bantam-l") && svg.contains(&chart.title), "{svg}");
-            assert!(!svg.contains("<&>"), "names are escaped");
-            let png = png(&chart).expect("draws");
-            assert_eq!(&png[1..4], b"PNG");
-            if let Ok(folder) = std::env::var("BANTAM_SHOW_CHARTS") {
-                std::fs::write(format!("{folder}/{}.png", chart.name), png).expect("the folder is there");
-                std::fs::write(format!("{folder}/{}.svg", chart.name), svg).expect("the folder is there");
-            }
-        }
-    }
-
-    #[test]
-    fn a_missing_bar_says_why_instead_of_standing_at_zero() {
-        let [_, bars, _] = samples();
-        assert!(svg(&bars).expect("draws").contains("not available: the worker was killed for memory"));
-    }
-
-    #[test]
-    fn charts_without_points_are_still_charts() {
-        let empty = |plot| Chart { name: "empty".into(), title: "Empty".into(), note: String::new(), plot };
-        let x = axis("x", Unit::Bytes, true);
-        let scatter = Scatter { x: x.clone(), y: x.clone(), points: vec![], limits: vec![] };
-        let lines = Lines { x_label: "x".into(), steps: vec![], y: x.clone(), series: vec![], chance: None };
-        for plot in [Plot::Scatter(scatter), Plot::Bars(Bars { value: x, rows: vec![] }), Plot::Lines(lines)] {
-            assert!(svg(&empty(plot)).is_ok());
-        }
-    }
-}
+mod tests;

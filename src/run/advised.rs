@@ -1,0 +1,141 @@
+//! The file of what is advised: where it is, and the commands that run it.
+
+use crate::library::models::{self, ModelFacts};
+use crate::run::Workplace;
+use bantam_core::record::{Ask, Place, Run, Variant};
+use bantam_core::unit::{Bytes, grouped};
+use bantam_model::Cache;
+use bantam_verdict::recommend::Advice;
+use bantam_verdict::report::AdvisedFile;
+use std::path::{Path, PathBuf};
+
+/// The file of the advised variant; None where nothing is advised.
+pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<AdvisedFile> {
+    let variant = &advice.advised()?.variant;
+    let path = match &variant.model.place {
+        _ if !variant.is_base() => workplace.store.place_of(&variant.id).ok().flatten(),
+        Place::Bundled(_) => None,
+        Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+    };
+    let exists = path.as_ref().is_some_and(|path| path.exists());
+    let facts = models::inspect(&variant.model.place).ok();
+    Some(AdvisedFile {
+        variant: variant.label(),
+        commands: commands(variant, path.as_deref().filter(|_| exists), facts.as_ref()),
+        context: facts.and_then(|facts| longer_context(&facts, run)),
+        path,
+        exists,
+    })
+}
+
+/// What can be done with it, with the command that does it.
+fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&ModelFacts>) -> Vec<(String, String)> {
+    let typed = match (&variant.model.place, &variant.model.adapter) {
+        (Place::Bundled(name), None) => name.clone(),
+        (Place::Bundled(name), Some(adapter)) => models::with_adapter(name, adapter),
+        (Place::Folder(path) | Place::Gguf(path), None) => path.display().to_string(),
+        (Place::Folder(path) | Place::Gguf(path), Some(adapter)) => {
+            models::with_adapter(&path.display().to_string(), adapter)
+        }
+    };
+    let typed = quoted(&typed);
+    let line = |what: &str, command: String| (what.to_owned(), command);
+    let gguf = file.filter(|file| file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")));
+    if let (Some(file), None) = (gguf, &variant.model.adapter) {
+        let file = quoted(&file.display().to_string());
+        return vec![
+            line("Serve it with llama.cpp:", format!("llama-server -m {file}")),
+            line("Take a copy of it:", format!("cp {file} .")),
+        ];
+    }
+    if matches!(facts, Some(ModelFacts::Encoder(_))) {
+        return vec![line("Measure it on another suite:", format!("bantam eval {typed} --suite SUITE"))];
+    }
+    let made = PathBuf::from(format!("{}.gguf", file_name(&variant.label())));
+    let made = quoted(&made.display().to_string());
+    let make = match &variant.recipe {
+        None => line("Write it as a GGUF file:", format!("bantam export {typed} --format gguf --out {made}")),
+        Some(recipe) if variant.steps.is_empty() || is_quantization(recipe) => {
+            line("Make it again:", format!("bantam compress {typed} --quant {} --out {made}", quoted(recipe)))
+        }
+        Some(_) => line("Make it again:", format!("bantam compress {typed} --recipe RECIPE.toml --out {made}")),
+    };
+    vec![make, line("Serve that with llama.cpp:", format!("llama-server -m {made}"))]
+}
+
+/// A recipe that is one of bantam's own, and no file.
+fn is_quantization(recipe: &str) -> bool {
+    bantam_lab::Recipe::named(recipe).is_ok()
+}
+
+/// What a context longer than the measured one takes on top, at most: sliding windows take less.
+fn longer_context(facts: &ModelFacts, run: &Run) -> Option<String> {
+    let ModelFacts::Decoder(facts) = facts else { return None };
+    let shapes = run.trials.iter().filter_map(|trial| match &trial.ask {
+        Ask::Speed(shape) => Some(shape.prompt + shape.output),
+        Ask::Task(_) => None,
+    });
+    let measured = shapes.max()?;
+    let (each, context) = (facts.cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER), facts.config.max_positions);
+    let more = Bytes(each * context.saturating_sub(measured) as u64);
+    (context > measured && each > 0).then(|| {
+        format!(
+            "A longer context takes up to {} more for every token: {more} more at its full {} tokens (derived from its config).",
+            Bytes(each),
+            grouped(&context.to_string())
+        )
+    })
+}
+
+/// A name of a file that needs no quotes.
+fn file_name(label: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = label.replace(" · ", ".").chars().map(safe).collect();
+    name.trim_start_matches(['.', '-']).to_owned()
+}
+
+/// As a shell reads one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+=%,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bantam_core::record::{Id, ModelRef};
+
+    fn variant(place: Place, recipe: Option<&str>) -> Variant {
+        let model = ModelRef {
+            name: "org/a model".into(),
+            place,
+            digest: Id::of(&1),
+            parameters: 1,
+            commit: None,
+            adapter: None,
+        };
+        Variant::new(model, recipe.map(|recipe| (recipe.into(), "steps".into())))
+    }
+
+    fn told(variant: &Variant, file: Option<&str>) -> Vec<String> {
+        commands(variant, file.map(Path::new), None).into_iter().map(|(_, command)| command).collect()
+    }
+
+    #[test]
+    fn the_commands_run_the_file_that_is_there_or_make_it_again() {
+        let made = variant(Place::Bundled("bantam-l".into()), Some("Q4_K_M"));
+        assert_eq!(told(&made, Some("/a b/x.gguf")), ["llama-server -m '/a b/x.gguf'", "cp '/a b/x.gguf' ."]);
+        assert_eq!(
+            told(&made, None),
+            [
+                "bantam compress bantam-l --quant Q4_K_M --out org-a-model.Q4_K_M.gguf",
+                "llama-server -m org-a-model.Q4_K_M.gguf"
+            ]
+        );
+        let folder = variant(Place::Folder("/it's".into()), None);
+        assert_eq!(told(&folder, Some("/it's"))[0], r"bantam export '/it'\''s' --format gguf --out org-a-model.gguf");
+    }
+}
