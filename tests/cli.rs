@@ -178,10 +178,48 @@ fn a_run_prints_its_advice_writes_its_report_and_writes_it_again() {
     let results: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!((&results["schema"], &results["trials"][0]["items"]), (&"bantam.results/1".into(), &5.into()));
 
+    assert!(
+        results["run"]["finished"].as_f64().is_some_and(|at| at >= results["run"]["started"].as_f64().unwrap_or(0.0))
+    );
+    assert!(
+        advice.contains("bantam-s is inside the bantam binary.") || advice.contains("bantam-s · Q8_0 is at "),
+        "{advice}"
+    );
+    assert!(advice.contains("llama-server -m "), "{advice}");
+
     let listed = shell.does(&["report", "tiny", "--out", "again"]);
     assert!(files.iter().all(|file| listed.lines().any(|line| line == format!("again/{file}"))), "{listed}");
     let html = |folder: &str| std::fs::read(shell.at(folder).join("report.html")).expect("there");
     assert_eq!(html("first"), html("again"));
+
+    // the profile in the report's folder asks for the same, from wherever it is read
+    let elsewhere = shell.at("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("makes");
+    let profile = shell.at("first/profile.toml").display().to_string();
+    let output =
+        bantam(shell.dir.path(), &["run", &profile, "--json"]).current_dir(&elsewhere).output().expect("starts");
+    let (stdout, stderr) = said(&output);
+    assert!(stderr.contains("4 trials, 4 measured already"), "{stderr}");
+    let again: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(again["run"]["id"], results["run"]["id"], "it is the same run");
+}
+
+#[test]
+fn a_profile_with_files_is_run_again_from_its_report() {
+    let shell = Shell::new();
+    bundled("bantam-s", shell.dir.path());
+    shell.file(
+        "mine.toml",
+        &TINY.replace("'bantam-s'", "'./bantam-s'").replace("recipes = ['base', 'Q8_0']", "recipes = ['base']"),
+    );
+    shell.does(&["run", "mine.toml", "--out", "deep/report", "--quiet"]);
+    let profile = std::fs::read_to_string(shell.at("deep/report/profile.toml")).expect("it is there");
+    let model = shell.at("bantam-s").display().to_string();
+    assert!(profile.contains(&model), "{profile} names no {model}");
+    let folder = shell.at("deep/report");
+    let output = bantam(shell.dir.path(), &["run", "profile.toml"]).current_dir(folder).output().expect("starts");
+    let (_, stderr) = said(&output);
+    assert!(stderr.contains("2 trials, 2 measured already"), "{stderr}");
 }
 
 #[test]

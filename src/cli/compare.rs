@@ -3,6 +3,7 @@
 use super::args::Compare;
 use super::run::{execute, print_json};
 use super::{Exit, adhoc};
+use crate::run::Workplace;
 use crate::show::out::say;
 use anyhow::{Result, ensure};
 use bantam_core::record::{Ask, Row};
@@ -35,7 +36,7 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
                 say!("  {}", words::verdict(comparison))?;
             }
         }
-        print_flips(&done.rows)?;
+        print_flips(&done.whole_rows(&Workplace::open()?).collect::<Result<Vec<Row>>>()?)?;
     }
     let failed = done.advice.failed_trials() > 0;
     Ok(match (done.cancelled, failed) {

@@ -4,10 +4,11 @@ use super::args::Eval;
 use super::bench::exit_of;
 use super::run::{execute, exit, print_json};
 use super::{Exit, adhoc};
+use crate::run::{Done, Workplace};
 use crate::show::Table;
 use crate::show::out;
 use anyhow::{Context, Result};
-use bantam_core::record::{Ask, Reading, Row};
+use bantam_core::record::{Ask, Reading};
 use bantam_core::text;
 use bantam_verdict::recommend::score::TaskScore;
 use serde_json::json;
@@ -20,7 +21,7 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     profile.measure.max_length = args.max_length;
     let done = execute(&profile, &args.common)?;
     if args.items {
-        print_items(&done.rows).context("printing the items")?;
+        print_items(&done).context("printing the items")?;
     } else if args.common.json {
         print_json(&done)?;
     } else {
@@ -59,9 +60,11 @@ fn rows(variant: &str, score: &TaskScore, table: &mut Table) {
 }
 
 /// One JSON line an item: which variant and task, and all that was recorded.
-fn print_items(rows: &[Row]) -> Result<()> {
+fn print_items(done: &Done) -> Result<()> {
+    let workplace = Workplace::open()?;
     let mut out = io::BufWriter::new(out::stdout());
-    for row in rows {
+    for row in done.whole_rows(&workplace) {
+        let row = row?;
         let Ask::Task(task) = &row.trial.ask else { continue };
         for item in &row.outcome.items {
             let line = json!({ "variant": row.trial.variant.label(), "task": task.task, "item": item });

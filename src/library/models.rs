@@ -106,6 +106,7 @@ pub fn to_fetch(typed: &str) -> Option<hub::Name> {
 /// One sentence with what there is and what to do.
 pub fn open(typed: &str) -> Result<Opened> {
     let hub::Found { name, place, commit } = find(typed)?;
+    let place = rooted(place);
     let digest = digest(&place)?;
     let facts = inspect(&place)?;
     let mut model = ModelRef { name, place, digest, parameters: facts.parameters(), commit, adapter: None };
@@ -126,6 +127,16 @@ pub fn open(typed: &str) -> Result<Opened> {
     });
     let compresses = matches!(facts, ModelFacts::Decoder(_));
     Ok(Opened { model, cache_per_token, compresses })
+}
+
+/// The same place from every folder: results outlive the one that a command was given in.
+fn rooted(place: Place) -> Place {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    match place {
+        Place::Folder(path) => Place::Folder(absolute(path)),
+        Place::Gguf(path) => Place::Gguf(absolute(path)),
+        Place::Bundled(_) => place,
+    }
 }
 
 /// The identity of a model's files, without that of an adapter; reads all their bytes.

@@ -51,6 +51,7 @@ impl Workplace {
 /// A run that has ended, and what it comes to.
 pub struct Done {
     pub run: Run,
+    /// Without their items, which the store has.
     pub rows: Vec<Row>,
     pub advice: Advice,
     /// Somebody stopped it; the rows are those that were finished.
@@ -65,6 +66,18 @@ impl Done {
         let advice = advise_knowing(&rows, profile, &workplace.store);
         let file = advised::file(&advice, &run, workplace);
         Done { run, rows, advice, cancelled, file }
+    }
+
+    /// The rows with all their items, one after the other.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn whole_rows(&self, workplace: &Workplace) -> impl Iterator<Item = Result<Row>> {
+        self.rows.iter().map(|row| {
+            let mut row = row.clone();
+            row.outcome.items = workplace.store.items_of(&row.trial.id)?;
+            Ok(row)
+        })
     }
 
     /// The report.
@@ -135,7 +148,7 @@ pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
         let known = if names.is_empty() { "none yet; `bantam run PROFILE` makes one".into() } else { names.join(", ") };
         bail!("no run is called '{named}'; runs of these profiles are stored: {known}");
     };
-    let rows = workplace.store.rows(&run.id)?;
+    let rows = workplace.store.light_rows(&run.id)?;
     let profile =
         Profile::from_resolved(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
     Ok(Done::of(run, rows, &profile, false, workplace))

@@ -176,7 +176,10 @@ impl Plan {
 }
 
 fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run {
-    let resolved = toml::to_string(profile).expect("a profile has string keys and no numbers that TOML cannot write");
+    // read again, it means the same files from every folder
+    let here = std::env::current_dir().unwrap_or_default();
+    let rooted = profile.clone().rooted(&here);
+    let resolved = toml::to_string(&rooted).expect("a profile has string keys and no numbers that TOML cannot write");
     let trials: Vec<Trial> = variants.iter().flat_map(|planned| planned.trials.clone()).collect();
     let ids: Vec<&Id> = trials.iter().map(|trial| &trial.id).collect();
     Run {

@@ -19,7 +19,7 @@ use bantam_verdict::store::{self, Store};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Does what the store has not got of a plan, and gives all its rows. After a [`Cancel`], the rows so far.
+/// Does what the store has not got of a plan, and gives all its rows, without their items. After a [`Cancel`], the rows so far.
 ///
 /// # Errors
 /// The store's, where it can keep no more or is not there any more; what was finished is in it. `cancel` is set then, since
@@ -100,7 +100,7 @@ impl Session<'_, '_> {
             self.store.end_run(run, now())?;
         }
         tell(self.observers, &Event::Ended { run: run.clone(), cancelled });
-        self.store.rows(run)
+        self.store.light_rows(run)
     }
 
     /// Makes the variant where it is not made yet, and does the work.

@@ -198,7 +198,9 @@ impl Variant {
     pub fn is_called(&self, named: &str) -> bool {
         let typed = match &self.model.place {
             Place::Bundled(name) => named.strip_prefix("bundled:") == Some(name),
-            Place::Folder(path) | Place::Gguf(path) => path == std::path::Path::new(named),
+            Place::Folder(path) | Place::Gguf(path) => {
+                path == std::path::Path::new(named) || std::path::absolute(named).is_ok_and(|named| named == *path)
+            }
         };
         self.label() == named || (self.is_base() && (typed || self.model.name == named))
     }

@@ -2,9 +2,10 @@
 //! the rows, the settings and the method alone: so it is kept under a hash of these, and any change of them is another
 //! key.
 
-use bantam_core::record::{Id, ItemResult, Row};
+use bantam_core::record::{Ask, Id, ItemResult, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -15,6 +16,16 @@ pub trait Known {
 
     /// Keeps a result that is of this trial, among others: it may go when the trial does.
     fn keep(&self, key: &Id, trial: &Id, record: &str);
+
+    /// Gives the items of a row that was read without them; none where rows have all they have.
+    fn items(&self, _trial: &Id) -> Vec<ItemResult> {
+        Vec::new()
+    }
+
+    /// Gives the [`fingerprint`] of a row that was read without its items.
+    fn print(&self, _trial: &Id) -> Option<Id> {
+        None
+    }
 }
 
 /// Keeps nothing.
@@ -43,9 +54,15 @@ impl<'a> Memo<'a> {
         Memo { known, prints: RefCell::default() }
     }
 
-    /// Gives what was kept of these rows with these settings, or works it out and keeps it. What does not read back as
-    /// the same (a number that is not finite) is not kept.
-    pub(super) fn get<T>(&self, what: &str, rows: &[&'a Row], settings: &impl Serialize, work: impl FnOnce() -> T) -> T
+    /// Gives what was kept of these rows with these settings, or works it out of the rows with all their items and keeps
+    /// it. What does not read back as the same (a number that is not finite) is not kept.
+    pub(super) fn get<T>(
+        &self,
+        what: &str,
+        rows: &[&'a Row],
+        settings: &impl Serialize,
+        work: impl FnOnce(&[&Row]) -> T,
+    ) -> T
     where
         T: Serialize + DeserializeOwned + PartialEq,
     {
@@ -55,7 +72,8 @@ impl<'a> Memo<'a> {
         if let Some(known) = self.known.find(&key).and_then(read) {
             return known;
         }
-        let made = work();
+        let whole: Vec<Cow<Row>> = rows.iter().map(|row| self.whole(row)).collect();
+        let made = work(&whole.iter().map(Cow::as_ref).collect::<Vec<_>>());
         if let (Some(row), Ok(record)) = (rows.last(), serde_json::to_string(&made))
             && serde_json::from_str(&record).is_ok_and(|again: T| again == made)
         {
@@ -65,12 +83,30 @@ impl<'a> Memo<'a> {
     }
 
     fn print(&self, row: &'a Row) -> Id {
-        self.prints.borrow_mut().entry(std::ptr::from_ref(row)).or_insert_with(|| fingerprint(row)).clone()
+        let known = || if is_light(row) { self.known.print(&row.trial.id) } else { None };
+        let mut prints = self.prints.borrow_mut();
+        let print = prints.entry(std::ptr::from_ref(row));
+        print.or_insert_with(|| known().unwrap_or_else(|| fingerprint(&self.whole(row)))).clone()
+    }
+
+    /// The row with its items, which are held no longer than this.
+    fn whole(&self, row: &'a Row) -> Cow<'a, Row> {
+        if !is_light(row) {
+            return Cow::Borrowed(row);
+        }
+        let mut whole = row.clone();
+        whole.outcome.items = self.known.items(&row.trial.id);
+        Cow::Owned(whole)
     }
 }
 
-/// A hash of everything in a row that a score or a comparison is made of. Not of texts that are only shown.
-fn fingerprint(row: &Row) -> Id {
+/// Whether a row was read without its items, which all tasks have.
+fn is_light(row: &Row) -> bool {
+    matches!(row.trial.ask, Ask::Task(_)) && row.outcome.result.is_ok() && row.outcome.items.is_empty()
+}
+
+/// Hashes everything in a row that a score or a comparison is made of; not the texts that are only shown.
+pub fn fingerprint(row: &Row) -> Id {
     let mut bytes = Vec::with_capacity(64 * row.outcome.items.len());
     let head = (&row.trial.id, &row.trial.ask, &row.outcome.result);
     bytes.extend(serde_json::to_vec(&head).unwrap_or_default());
@@ -136,7 +172,7 @@ mod tests {
         moved.outcome.items[4].pair = Some("a".into());
         let memo = Memo::of(&map);
         let ask = |row, settings: f64| {
-            let work = || {
+            let work = |_: &[&Row]| {
                 worked.set(worked.get() + 1);
                 0.1 + 0.2 + settings
             };
@@ -157,14 +193,14 @@ mod tests {
         let (map, worked) = (Map::default(), Cell::new(0));
         let row = row(&[1, 0]);
         for _ in 0..2 {
-            Memo::of(&map).get("none", &[&row], &(), || {
+            Memo::of(&map).get("none", &[&row], &(), |_| {
                 worked.set(worked.get() + 1);
                 f64::INFINITY
             });
         }
         assert_eq!((worked.get(), map.0.borrow().len()), (2, 0));
-        Memo::of(&map).get("sum", &[&row], &(), || 1.0);
+        Memo::of(&map).get("sum", &[&row], &(), |_| 1.0);
         map.0.borrow_mut().values_mut().for_each(|record| *record = "no number".into());
-        assert_eq!(Memo::of(&map).get("sum", &[&row], &(), || 2.0), 2.0, "a damaged record is worked out again");
+        assert_eq!(Memo::of(&map).get("sum", &[&row], &(), |_| 2.0), 2.0, "a damaged record is worked out again");
     }
 }

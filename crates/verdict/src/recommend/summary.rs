@@ -87,7 +87,7 @@ impl VariantSummary {
         confidence: Confidence,
         memo: &Memo<'a>,
     ) -> VariantSummary {
-        let score = |row: &&'a Row| memo.get("score", &[row], &confidence, || TaskScore::of(row, confidence));
+        let score = |row: &&'a Row| memo.get("score", &[row], &confidence, |rows| TaskScore::of(rows[0], confidence));
         let scores: Vec<TaskScore> = rows.iter().filter_map(score).collect();
         VariantSummary {
             variant: variant.clone(),

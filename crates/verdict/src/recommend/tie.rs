@@ -62,7 +62,12 @@ pub(super) fn groups<'a>(contenders: &[Contender<'a>], confidence: Confidence, m
 /// As [`tied`], and remembered.
 fn known<'a>(leader: &Contender<'a>, other: &Contender<'a>, confidence: Confidence, memo: &Memo<'a>) -> Option<Tied> {
     let rows: Vec<&Row> = leader.rows.iter().chain(&other.rows).copied().collect();
-    memo.get("tie", &rows, &(confidence, leader.rows.len()), || tied(leader, other, confidence))
+    let split = leader.rows.len();
+    memo.get("tie", &rows, &(confidence, split), |rows| {
+        let (first, second) = rows.split_at(split);
+        let leader = Contender { id: leader.id, rows: first.to_vec() };
+        tied(&leader, &Contender { id: other.id, rows: second.to_vec() }, confidence)
+    })
 }
 
 /// Tied unless some task tells the two apart at the level divided by the number of tasks looked at (Bonferroni, which

@@ -12,7 +12,10 @@ mod write;
 
 use guard::Guard;
 
+use bantam_core::record::Id;
 use rusqlite::{Connection, ErrorCode};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,6 +86,8 @@ pub struct Store {
     db: Connection,
     file: PathBuf,
     guard: Option<Guard>,
+    /// What the rows held that were read without their items, by trial.
+    prints: RefCell<BTreeMap<Id, Id>>,
 }
 
 impl Store {
@@ -107,7 +112,7 @@ impl Store {
 
     fn start(file: &Path) -> Result<Store> {
         let db = Connection::open(file).map_err(|e| sentence(file, e))?;
-        let mut store = Store { db, file: file.into(), guard: None };
+        let mut store = Store { db, file: file.into(), guard: None, prints: RefCell::default() };
         store.settle().map_err(|e| sentence(file, e))?;
         store.migrate()?;
         Ok(store)

@@ -1,6 +1,7 @@
 //! Reading: runs, the rows of one, and what is there already of a trial.
 
 use super::{Result, Store, check};
+use crate::recommend::known;
 use bantam_core::record::{Id, ItemResult, Outcome, Row, Run, SpeedSample, Trial, Warning};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, params};
@@ -53,6 +54,33 @@ impl Store {
                 })
                 .collect()
         })
+    }
+
+    /// Reads the trials of a run that have an outcome as [`Store::rows`] does, but without their items, which may be more
+    /// than memory holds: they are read of one trial after the other, looked at, and let go. What is worked out of rows
+    /// asks for them again ([`Known::items`](crate::recommend::Known::items)).
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a record in it does not read back.
+    pub fn light_rows(&self, run: &Id) -> Result<Vec<Row>> {
+        let trials = self.said(|db| trials(db, run))?;
+        let mut rows = Vec::new();
+        for trial in trials {
+            rows.extend(self.light_row(trial)?);
+        }
+        Ok(rows)
+    }
+
+    /// Reads one trial so; `None` where it is not finished.
+    ///
+    /// # Errors
+    /// As [`Store::light_rows`].
+    pub fn light_row(&self, trial: Trial) -> Result<Option<Row>> {
+        let Some(outcome) = self.outcome_of(&trial.id)? else { return Ok(None) };
+        let mut row = Row { trial, outcome };
+        self.prints.borrow_mut().insert(row.trial.id.clone(), known::fingerprint(&row));
+        row.outcome.items = Vec::new();
+        Ok(Some(row))
     }
 
     /// Reads what a trial gave, with its items, samples and warnings; `None` where it is not finished.

@@ -404,3 +404,31 @@ fn advice_is_the_same_from_what_is_known_and_forgotten_trials_take_it_along() {
     assert_eq!(count(&store), 0);
     assert_eq!(Known::find(&store, &Id::of(&"nothing")), None);
 }
+
+#[test]
+fn advice_is_the_same_without_all_items_in_memory() {
+    use crate::recommend::fixture::{Made, answers};
+    use crate::recommend::{advise, advise_knowing};
+    let mut store = Store::in_memory().expect("opens");
+    let mut rows = Made::base("big", 100).task("t", &answers(400, 10, 0)).task("u", &answers(300, 9, 0)).rows();
+    rows.extend(Made::base("m", 10).task("t", &answers(400, 14, 3)).task("u", &answers(300, 90, 0)).rows());
+    let trials: Vec<Trial> = rows.iter().map(|row| row.trial.clone()).collect();
+    let run = run("p", 1.0, &trials);
+    store.begin_run(&run).expect("begins");
+    for row in &rows {
+        row.outcome.items.iter().for_each(|item| store.put_item(&row.trial.id, item).expect("puts"));
+        store.finish(&row.outcome).expect("finishes");
+    }
+    let text = "models = ['big', 'm']\nsuites = ['s']\n[objective]\nmargin = 0.03\n";
+    let profile = bantam_core::profile::Profile::parse(text, Path::new("p.toml")).expect("valid");
+    let light = store.light_rows(&run.id).expect("reads");
+    assert!(light.len() == 4 && light.iter().all(|row| row.outcome.items.is_empty()));
+    let plain = advise(&rows, &profile);
+    assert_eq!(advise_knowing(&light, &profile, &store), plain);
+    assert_eq!(advise_knowing(&light, &profile, &store), plain, "from what is known");
+    // other answers under the same trial are other rows
+    let changed = r#"UPDATE item SET record = replace(record, '"value":1.0', '"value":0.0') WHERE position < 200"#;
+    store.db.execute(changed, []).expect("runs");
+    let light = store.light_rows(&run.id).expect("reads");
+    assert_ne!(advise_knowing(&light, &profile, &store).summaries, plain.summaries);
+}

@@ -8,7 +8,7 @@ mod sections;
 use super::page::{AdvisedFile, Page, Section};
 use crate::recommend::Advice;
 use crate::recommend::advice::words::{Words, words};
-use crate::recommend::summary::VariantSummary;
+use crate::recommend::summary::{TaskName, VariantSummary};
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
 use bantam_core::record::{Ask, ModelRef, Provenance, Reading, Row, Run, WarningKind};
@@ -119,7 +119,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
     ];
     Page {
         title: title(run),
-        subtitle: sections::subtitle(run, rows),
+        subtitle: sections::subtitle(run, rows, advice),
         sections: sections.iter().filter_map(|section| section(&inputs)).collect(),
         records: records::all(&inputs),
         profile: profile(run, &inputs),
@@ -131,6 +131,12 @@ fn title(run: &Run) -> String {
     let profile: Option<toml::Table> = run.profile.parse().ok();
     let title = profile.and_then(|p| p.get("title").and_then(|t| t.as_str()).map(str::to_owned));
     title.unwrap_or_else(|| run.profile_name.clone())
+}
+
+/// How many items of a row have a score; rows may have been read without them.
+fn items(advice: &Advice, row: &Row) -> usize {
+    let score = || advice.summary(&row.trial.variant.id)?.score(&TaskName::of(row)?);
+    score().map_or(0, |score| score.items)
 }
 
 /// The profile as a file, and above it what it was; as it was kept, where an earlier version kept it otherwise.
@@ -161,7 +167,7 @@ fn data(inputs: &Inputs) -> serde_json::Value {
                 "ask": row.trial.ask.label(),
                 "status": if row.outcome.result.is_ok() { "finished" } else { "failed" },
                 "reason": row.outcome.result.as_ref().err().map(|f| f.sentence()),
-                "items": row.outcome.items.len(),
+                "items": items(advice, row),
                 "samples": row.outcome.samples.len(),
                 "wall_seconds": row.outcome.wall,
                 "warnings": row.outcome.warnings,

@@ -1,18 +1,19 @@
 //! The sections of a report, top to bottom: the advice first, where it comes from last.
 
 use super::{Inputs, charts};
-use crate::recommend::Group;
 use crate::recommend::advice::words;
 use crate::recommend::compare::Compared;
 use crate::recommend::summary::VariantSummary;
+use crate::recommend::{Advice, Group};
 use crate::report::page::{Block, Cell, CellMark, Column, DataTable, Section, TableRow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Engine, Provenance, Reading, Row, Run};
 use bantam_core::stats::Verdict;
 use bantam_core::unit::{Bytes, Unit};
 
-pub(super) fn subtitle(run: &Run, rows: &[Row]) -> String {
-    let items: usize = rows.iter().map(|r| r.outcome.items.len()).sum();
+pub(super) fn subtitle(run: &Run, rows: &[Row], advice: &Advice) -> String {
+    // rows may have been read without their items
+    let items: usize = advice.summaries.iter().flat_map(|summary| &summary.scores).map(|score| score.items).sum();
     format!(
         "bantam {} · profile {} · {} · {} trials, {items} items asked",
         run.version,
