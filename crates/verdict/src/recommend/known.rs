@@ -119,7 +119,7 @@ pub fn fingerprint(row: &Row) -> Id {
 /// Every field is followed by a byte that none of them starts with, so that two items cannot look like one.
 fn print(item: &ItemResult, bytes: &mut Vec<u8>) {
     // all fields by name: a new one is thought of here
-    let ItemResult { index, scores, choice, target: _, answer, logprobs: _, slices, pair, tokens: _ } = item;
+    let ItemResult { index, scores, choice, target: _, answer, logprobs: _, slices, pair, cluster, tokens: _ } = item;
     bytes.extend(index.to_le_bytes());
     bytes.extend(choice.map_or(u64::MAX, |choice| choice as u64).to_le_bytes());
     for score in scores {
@@ -135,7 +135,7 @@ fn print(item: &ItemResult, bytes: &mut Vec<u8>) {
         text(slice);
         text(value);
     }
-    for given in [answer, pair] {
+    for given in [answer, pair, cluster] {
         text(given.as_deref().unwrap_or("\u{0}none"));
     }
 }

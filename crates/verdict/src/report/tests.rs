@@ -31,6 +31,7 @@ fn run(rows: &[Row]) -> Run {
         started: 1.0e9,
         finished: Some(1.1e9),
         trials: rows.iter().map(|row| row.trial.clone()).collect(),
+        left_out: vec![],
     }
 }
 
