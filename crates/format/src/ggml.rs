@@ -68,6 +68,7 @@ types! {
     MXFP4    39  32  17  Quants
     NVFP4    40  64  36  Quants
     Q1_0     41 128  18  Quants
+    Q2_0     42  64  18  Quants
 }
 
 /// What a type of ggml is used for.

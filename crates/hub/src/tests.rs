@@ -60,6 +60,45 @@ fn bundled_models_folders_and_files_are_found() {
 }
 
 #[test]
+fn the_folder_of_a_split_gguf_is_that_model_and_one_of_several_is_none() {
+    let machine = Machine::new();
+    let parts = [1, 2, 3].map(|part| machine.write(&format!("split/m-0000{part}-of-00003.gguf"), "GGUF"));
+    let folder = machine.dir.path().join("split").display().to_string();
+    assert_eq!(machine.find(&folder).map(|found| found.place), Ok(Place::Gguf(parts[0].clone())));
+    machine.write("split/other.gguf", "GGUF");
+    assert!(machine.refusal(&folder).contains("it has several GGUF files; name one of them"));
+    std::fs::remove_file(machine.dir.path().join("split/other.gguf")).expect("removes");
+    std::fs::remove_file(&parts[1]).expect("removes");
+    assert!(machine.refusal(&folder).contains("it has several GGUF files"));
+}
+
+#[test]
+fn weights_that_are_no_safetensors_are_called_by_what_they_are() {
+    for (file, what) in [
+        ("pytorch_model.bin", "in pytorch_model.bin, a PyTorch pickle, which can run code where it is opened"),
+        ("weights.npz", "in weights.npz, an MLX file of arrays"),
+        ("tf_model.h5", "in tf_model.h5, of another framework"),
+    ] {
+        let machine = Machine::new();
+        machine.write("m/config.json", "{}");
+        machine.write(&format!("m/{file}"), "");
+        let said = machine.refusal(&machine.dir.path().join("m").display().to_string());
+        assert!(said.contains(what) && said.contains("save_pretrained"), "{said}");
+    }
+}
+
+#[test]
+fn an_index_does_not_count_beside_a_whole_file() {
+    let machine = Machine::new();
+    let folder = machine.model("m", "w");
+    let index = machine.write("m/model.safetensors.index.json", r#"{"weight_map": {"a": "absent.safetensors"}}"#);
+    assert!(machine.find(&folder.display().to_string()).is_ok());
+    std::fs::rename(folder.join("model.safetensors"), folder.join("other.safetensors")).expect("renames");
+    let said = machine.refusal(&folder.display().to_string());
+    assert!(index.is_file() && said.contains("absent.safetensors is not there"), "{said}");
+}
+
+#[test]
 fn a_downloaded_model_is_found_by_name_and_revision() {
     let machine = Machine::new();
     let folder = format!("hub/models--Org--Small-1.5/snapshots/{COMMIT}");

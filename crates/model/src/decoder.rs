@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::architecture::{Positions, Residual};
 use super::attention::{Attention, Pass};
@@ -18,7 +18,7 @@ use super::linear::Linear;
 use super::mlp::Mlp;
 use super::names::Part;
 use super::norm::Norm;
-use super::ops::Span;
+use super::ops::{self, Span};
 use super::weights::Weights;
 
 /// A decoder-only language model with its weights: tokens in, hidden states and logits out.
@@ -125,12 +125,14 @@ impl Decoder {
         for (index, layer) in self.layers.iter().enumerate() {
             see(index, &x);
             x = layer.forward(&x, &pass, index, caches, &layout.appends)?;
+            refuse_damage(&x, || format!("after layer {} of {}", index + 1, self.layers.len()))?;
         }
         for append in &layout.appends {
             let rope_regime = self.config.rope_regime(layout.longest[append.first]);
             caches[append.cache].advance(&tokens[append.first..][..append.len], rope_regime);
         }
         let y = self.norm.forward(&x)?;
+        refuse_damage(&y, || "after the final norm".to_owned())?;
         see(self.layers.len(), &y);
         Ok(y)
     }
@@ -179,6 +181,22 @@ impl Decoder {
     /// The device that its weights are on, and that caches must be on.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+}
+
+/// Refuses hidden states that are not finite: what comes of them looks like an answer and is none. A training that goes
+/// astray sees it in its loss.
+fn refuse_damage(x: &Tensor, place: impl Fn() -> String) -> Result<()> {
+    if x.track_op() || !x.device().is_cpu() || x.dtype() != DType::F32 {
+        return Ok(());
+    }
+    let finite = ops::with_floats([x], "hidden states", |[x]| Ok(x.iter().fold(true, |all, x| all & x.is_finite())))?;
+    match finite {
+        true => Ok(()),
+        false => Err(Error::Request(format!(
+            "the model's hidden states are not finite {}; its weights may be damaged",
+            place()
+        ))),
     }
 }
 

@@ -9,6 +9,7 @@ use super::cache::Cache;
 use super::error::{Error, Result};
 use super::load::Model;
 use super::ops::Span;
+use super::rope::Scaling;
 use super::sample::{Sampling, SequenceSampler};
 
 /// The most prompt tokens in one pass; a longer prompt continues from its own cache.
@@ -35,6 +36,17 @@ pub enum End {
 }
 
 impl Model {
+    /// The longest sequence of a prompt and what follows: a rope that grows with the sequence goes on to its factor,
+    /// unless the model was told to take less than its config says.
+    fn longest_generated(&self) -> usize {
+        let told = self.max_length < self.config.max_positions;
+        let grown = self.config.ropes.iter().filter_map(|rope| match rope.scaling {
+            Scaling::Dynamic { factor, original } => Some((factor * original as f64) as usize),
+            _ => None,
+        });
+        grown.max().filter(|_| !told).map_or(self.max_length, |grown| grown.max(self.max_length))
+    }
+
     /// Continues one prompt. `on_token` sees every token as it comes and may stop.
     ///
     /// # Errors
@@ -96,8 +108,8 @@ struct Sequence<'a> {
 impl<'a> Sequences<'a> {
     fn new(model: &Model, prompts: &[&[u32]], sampling: &'a Sampling) -> Result<Self> {
         let sequence = |prompt: &&[u32]| {
-            if prompt.is_empty() || prompt.len() >= model.max_length {
-                let (len, most) = (prompt.len(), model.max_length - 1);
+            if prompt.is_empty() || prompt.len() >= model.longest_generated() {
+                let (len, most) = (prompt.len(), model.longest_generated() - 1);
                 return Err(Error::Request(format!(
                     "a prompt of {len} tokens cannot be continued; allowed are 1 to {most}"
                 )));
@@ -158,7 +170,8 @@ impl Sequence<'_> {
         }
         self.tokens.push(token);
         self.pending.push(token);
-        let full = self.tokens.len() >= self.sampling.max_tokens || self.prompt + self.tokens.len() >= model.max_length;
+        let length = self.prompt + self.tokens.len();
+        let full = self.tokens.len() >= self.sampling.max_tokens || length >= model.longest_generated();
         self.end = match on_token(token) {
             ControlFlow::Break(()) => Some(End::Stopped),
             ControlFlow::Continue(()) => full.then_some(End::Length),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
+use super::checkpoint::finite;
 use super::checkpoint::gguf::type_of;
 use super::error::Result;
 use super::matmul::{self, Blocks, Side};
@@ -206,6 +207,20 @@ impl Linear {
             None => Ok(rows),
             Some(columns) => Ok(rows.index_select(&columns.column_of, 1)?),
         }
+    }
+
+    /// Whether all its weights are finite numbers; of blocks, whether the scales are.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn is_finite(&self) -> Result<bool> {
+        Ok(match &self.weight {
+            Weight::Blocks(blocks) => blocks.is_finite(),
+            weight => {
+                let numbers = weight.dequantized()?.flatten_all()?.to_vec1::<f32>()?;
+                finite::damaged_number(&numbers).is_none()
+            }
+        })
     }
 
     /// Bytes its weights take in memory, as they are stored.

@@ -5,6 +5,7 @@ use bantam_format::ggml::Type;
 use bantam_kernels::{self as kernels, Matrix};
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor, bail};
 
+use super::checkpoint::finite;
 use super::error::Result;
 use super::ops;
 
@@ -35,6 +36,11 @@ impl Blocks {
     /// (out, inp)
     pub fn dims(&self) -> (usize, usize) {
         (self.out, self.inp)
+    }
+
+    /// Whether the scales of all blocks are finite numbers.
+    pub fn is_finite(&self) -> bool {
+        finite::damaged_block(self.ty, &self.bytes).is_none()
     }
 
     /// Bytes in memory.

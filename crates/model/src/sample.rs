@@ -46,10 +46,10 @@ impl<'a> SequenceSampler<'a> {
         Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
     }
 
-    /// Draws the next token. Fails where the largest logit is not finite.
+    /// Draws the next token. Fails where the largest logit is not finite, or any is NaN.
     pub(crate) fn next(&mut self, logits: &[f32]) -> Result<u32> {
         let best = argmax(logits);
-        if !logits.get(best as usize).is_some_and(|logit| logit.is_finite()) {
+        if !logits.get(best as usize).is_some_and(|logit| logit.is_finite()) || logits.iter().any(|l| l.is_nan()) {
             return Err(Error::Request("the model's logits are not finite; its weights may be damaged".into()));
         }
         if self.sampling.temperature <= 0.0 {
@@ -157,6 +157,8 @@ mod tests {
         let mut sampler = SequenceSampler::new(&sampling);
         assert!(sampler.next(&[f32::NAN, f32::NAN]).is_err());
         assert!(sampler.next(&[]).is_err());
-        assert_eq!(sampler.next(&[f32::NAN, 1.0]).expect("one is finite"), 1);
+        assert!(sampler.next(&[f32::NAN, 1.0]).is_err());
+        assert!(sampler.next(&[f32::INFINITY, 1.0]).is_err());
+        assert_eq!(sampler.next(&[f32::NEG_INFINITY, 1.0]).expect("a token that is never taken"), 1);
     }
 }

@@ -35,6 +35,9 @@ pub static FILE_TYPES: &[(u32, &str)] = &[
     (36, "TQ1_0"),
     (37, "TQ2_0"),
     (38, "MXFP4_MOE"),
+    (39, "NVFP4"),
+    (40, "Q1_0"),
+    (41, "Q2_0"),
 ];
 
 /// Gives the name of a file's mixture; `None` where the number is not known.

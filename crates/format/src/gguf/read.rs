@@ -463,6 +463,10 @@ impl<'a> Reader<'a> {
 
     /// Every tensor lies inside the `room` for data, and none on another.
     fn check_layout(&self, tensors: &[TensorInfo], room: usize) -> Result<(), Stop> {
+        // the first files of these types have blocks of another size under the same number
+        if let Some(tensor) = tensors.iter().find(|tensor| matches!(tensor.kind, Type::Q1_0 | Type::Q2_0)) {
+            return Err(self.unsupported_type(tensor));
+        }
         let mut order: Vec<&TensorInfo> = tensors.iter().collect();
         order.sort_by_key(|tensor| tensor.offset);
         let mut free = 0;
@@ -506,6 +510,12 @@ impl<'a> Reader<'a> {
             }
             None => Err(Stop::Short),
         }
+    }
+
+    fn unsupported_type(&self, tensor: &TensorInfo) -> Stop {
+        let what = format!("tensor {} of type {} (binary or ternary weights)", tensor.name, tensor.kind);
+        let instead = "the same model as F16, Q8_0 or Q4_K_M, which its makers mostly publish beside it";
+        Error::unsupported(self.file, what, instead).into()
     }
 
     fn broken(&self, what: impl Into<String>) -> Stop {

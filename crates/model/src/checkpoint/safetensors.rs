@@ -8,6 +8,7 @@ use bantam_format::safetensors::{Dtype, Files, TensorInfo};
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 
+use super::finite;
 use crate::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
@@ -218,12 +219,20 @@ impl Safetensors {
     fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let dtype = self.shaped(name, shape)?.dtype;
         let (stored, device) = (&*self.name_of(name), &self.device);
-        let tensor = match dtype {
-            DType::F16 => self.files.copied(stored, f16::from_le_bytes).map(|v| Tensor::from_vec(v, shape, device)),
-            DType::BF16 => self.files.copied(stored, bf16::from_le_bytes).map(|v| Tensor::from_vec(v, shape, device)),
-            _ => self.files.copied(stored, f32::from_le_bytes).map(|v| Tensor::from_vec(v, shape, device)),
-        };
-        Ok(tensor.ok_or_else(|| self.broken(stored, "is missing"))??)
+        Ok(match dtype {
+            DType::F16 => Tensor::from_vec(self.numbers(stored, f16::from_le_bytes)?, shape, device),
+            DType::BF16 => Tensor::from_vec(self.numbers(stored, bf16::from_le_bytes)?, shape, device),
+            _ => Tensor::from_vec(self.numbers(stored, f32::from_le_bytes)?, shape, device),
+        }?)
+    }
+
+    /// A tensor's numbers, all of which must be some.
+    fn numbers<T: finite::Stored, const N: usize>(&self, stored: &str, read: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let numbers = self.files.copied(stored, read).ok_or_else(|| self.broken(stored, "is missing"))?;
+        match finite::damaged_number(&numbers) {
+            None => Ok(numbers),
+            Some(at) => Err(Error::broken(self.files.file_of(stored), finite::sentence(stored, "weight", at))),
+        }
     }
 }
 

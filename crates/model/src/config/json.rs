@@ -7,7 +7,7 @@ use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
 use crate::architecture::{
     Architecture, AttentionScale, Biases, Flag, Positions, Residual, Routing, Softcaps, Windows,
 };
-use crate::checkpoint::packed::Quantization;
+use crate::checkpoint::packed::{self, Quantization};
 use crate::encoder;
 use crate::error::{Error, Result};
 use crate::ops::Activation;
@@ -57,7 +57,8 @@ impl Config {
         if !eos.is_empty() {
             self.eos = eos;
         }
-        self.check(file)
+        // the sizes were checked when config.json was read
+        self.check(file, &|key| key.to_owned())
     }
 }
 
@@ -148,7 +149,7 @@ impl ConfigReader<'_> {
             stored,
             quantization: self.quantization()?,
         }
-        .check(self.file)
+        .check(self.file, &|key| self.word(key))
     }
 
     /// Options that change the graph and that no row has.
@@ -162,6 +163,13 @@ impl ConfigReader<'_> {
     }
 
     fn quantization(&self) -> Result<Option<Quantization>> {
+        if let Some(Value::Object(table)) = self.get("quantization") {
+            let told: Vec<String> =
+                table.iter().filter(|(_, v)| !v.is_object()).map(|(k, v)| format!("{k} {v}")).collect();
+            let what = format!("a checkpoint that MLX quantized ({})", told.join(", "));
+            let instead = format!("{}; the model it was made from, or a GGUF file of it", packed::SUPPORTED);
+            return Err(self.unsupported(what, instead));
+        }
         // compressed-tensors' first name for it
         let table = self.get("quantization_config").or_else(|| self.get("compression_config"));
         table.map(|table| Quantization::from_json(table, self.file)).transpose()
@@ -412,8 +420,10 @@ impl ConfigReader<'_> {
 
     /// The word a user would look for.
     fn word(&self, key: &str) -> String {
-        let of_architecture = self.architecture.keys.iter().chain(COMMON_KEYS).find(|(ours, _)| *ours == key);
-        match of_architecture {
+        if let Some((_, own)) = self.architecture.keys.iter().find(|(ours, _)| *ours == key) {
+            return (*own).to_owned();
+        }
+        match COMMON_KEYS.iter().find(|(ours, _)| *ours == key) {
             Some((_, other)) if !self.map.contains_key(key) => (*other).to_owned(),
             _ => key.to_owned(),
         }

@@ -160,8 +160,9 @@ impl Config {
         self.layers.iter().map(|layer| layer.window).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    /// Refuses what no graph can be built from. Every way of making a `Config` ends here.
-    pub(crate) fn check(self, file: &str) -> Result<Self> {
+    /// Refuses what no graph can be built from. Every way of making a `Config` ends here. `word` gives the file's own word
+    /// for a key.
+    pub(crate) fn check(self, file: &str, word: &dyn Fn(&'static str) -> String) -> Result<Self> {
         let broken = |what: String| Err(Error::broken(file, what));
         let experts = self.experts;
         let sizes: [(&str, usize, usize); 11] = [
@@ -179,13 +180,16 @@ impl Config {
         ];
         for (name, value, most) in sizes {
             if value == 0 || value > most {
-                return broken(format!("{name} is {value}, allowed are 1 to {most}"));
+                return broken(format!("{} is {value}, allowed are 1 to {most}", word(name)));
             }
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
             return broken(format!(
-                "num_attention_heads {} is not a multiple of num_key_value_heads {}",
-                self.heads, self.kv_heads
+                "{} {} is not a multiple of {} {}",
+                word("num_attention_heads"),
+                self.heads,
+                word("num_key_value_heads"),
+                self.kv_heads
             ));
         }
         if !self.causal && self.layers.iter().any(|layer| layer.window.is_some()) {
@@ -193,20 +197,23 @@ impl Config {
             return Err(Error::unsupported(file, what, "layers that see all where they see what follows"));
         }
         if self.architecture.positions != Positions::Learned && !self.head_dim.is_multiple_of(2) {
-            return broken(format!("head_dim {} is odd, and rotary embeddings turn pairs", self.head_dim));
+            let key = word("head_dim");
+            return broken(format!("{key} {} is odd, and rotary embeddings turn pairs", self.head_dim));
         }
         if let Some(experts) = experts.filter(|e| e.used == 0 || e.used > e.count) {
             return broken(format!(
-                "num_experts_per_tok is {}, allowed are 1 to the {} experts there are",
-                experts.used, experts.count
+                "{} is {}, allowed are 1 to the {} experts there are",
+                word("num_experts_per_tok"),
+                experts.used,
+                experts.count
             ));
         }
         if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
-            return broken(format!("rms_norm_eps is {}, allowed is above 0 and below 1", self.norm_eps));
+            return broken(format!("{} is {}, allowed is above 0 and below 1", word("norm_eps"), self.norm_eps));
         }
         for rope in &self.ropes {
             if !(rope.theta > 1.0 && rope.theta.is_finite()) {
-                return broken(format!("rope_theta is {}, allowed is above 1", rope.theta));
+                return broken(format!("{} is {}, allowed is above 1", word("rope_theta"), rope.theta));
             }
             if rope.dims == 0 || rope.dims > self.head_dim || !rope.dims.is_multiple_of(2) {
                 return broken(format!(

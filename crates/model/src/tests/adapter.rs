@@ -396,7 +396,10 @@ fn hostile_adapters_get_one_sentence() {
         (refusal(&lora(json!({})), &[b(dim, 2)]), "is there without its A"),
         (refusal(&lora(json!({})), &[a(3, dim), b(dim, 3)]), "has shape [3, 64], the model asks for [2, 64]"),
         (refusal(&lora(json!({})), &[a(2, dim), b(dim + 1, 2)]), "has shape [65, 2], the model asks for [64, 2]"),
-        (refusal(&lora(json!({})), &[(a(2, dim).0, nan), b(dim, 2)]), "lora_A.weight has values that are no numbers"),
+        (
+            refusal(&lora(json!({})), &[(a(2, dim).0, nan), b(dim, 2)]),
+            "lora_A.weight is damaged: weight 0 is not a finite number",
+        ),
         (refusal(&lora(json!({"use_dora": true})), &[a(2, dim), b(dim, 2)]), "is there without its Magnitude"),
         (
             refusal(&lora(json!({"target_modules": ["k_proj"]})), &[a(2, dim), b(dim, 2)]),

@@ -100,3 +100,72 @@ fn refuses_by_name_and_says_what_is_supported() {
     let refusal = Config::from_json(b"{", "config.json").expect_err("must refuse").to_string();
     assert!(refusal.starts_with("config.json: not a model config: EOF"), "{refusal}");
 }
+
+#[test]
+fn what_each_family_leaves_out_has_transformers_default() {
+    // configuration_NAME.py of transformers 5.24: norm_eps, max_position_embeddings
+    for (name, eps, positions) in [
+        ("llama", 1e-6, 2048),
+        ("mistral", 1e-6, 131_072),
+        ("mixtral", 1e-5, 131_072),
+        ("qwen2", 1e-6, 32_768),
+        ("qwen2_moe", 1e-6, 32_768),
+        ("qwen3", 1e-6, 32_768),
+        ("qwen3_moe", 1e-6, 32_768),
+        ("phi", 1e-5, 2048),
+        ("phi3", 1e-5, 4096),
+        ("phimoe", 1e-5, 131_072),
+        ("gemma", 1e-6, 8192),
+        ("gemma2", 1e-6, 8192),
+        ("gemma3_text", 1e-6, 131_072),
+        ("smollm3", 1e-6, 32_768),
+        ("gpt_neox", 1e-5, 2048),
+        ("gpt2", 1e-5, 1024),
+        ("olmo2", 1e-5, 2048),
+        ("stablelm", 1e-5, 4096),
+        ("granite", 1e-6, 2048),
+        ("starcoder2", 1e-5, 4096),
+    ] {
+        let config = json!({"model_type": name, "hidden_size": 64, "n_embd": 64, "num_hidden_layers": 2, "n_layer": 2,
+            "num_attention_heads": 8, "n_head": 8, "vocab_size": 96, "intermediate_size": 64, "num_experts_per_tok": 2});
+        let config = Config::from_json(config.to_string().as_bytes(), "config.json").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((config.norm_eps, config.max_positions), (eps, positions), "{name}");
+    }
+}
+
+#[test]
+fn sizes_are_refused_by_the_words_of_their_own_file() {
+    for (name, key, value, said) in [
+        ("gpt2", "n_embd", 0, "n_embd 0 is not a multiple"),
+        ("gpt2", "n_layer", 0, "n_layer is 0, allowed are 1 to"),
+        ("phi", "layer_norm_eps", 1, "layer_norm_eps is 1, allowed is above 0 and below 1"),
+        ("starcoder2", "norm_epsilon", 1, "norm_epsilon is 1,"),
+        ("llama", "rms_norm_eps", 1, "rms_norm_eps is 1,"),
+        ("mixtral", "num_local_experts", 0, "num_local_experts is 0,"),
+    ] {
+        let mut config = json!({"model_type": name, "hidden_size": 64, "n_embd": 64, "num_hidden_layers": 2, "n_layer": 2,
+            "num_attention_heads": 8, "n_head": 8, "vocab_size": 96, "intermediate_size": 64, "num_experts_per_tok": 2});
+        config[key] = json!(value);
+        let refusal =
+            Config::from_json(config.to_string().as_bytes(), "config.json").expect_err("must refuse").to_string();
+        assert!(refusal.contains(said), "{refusal}");
+    }
+}
+
+#[test]
+fn a_config_is_read_as_python_reads_it_and_mlx_is_called_by_its_name() {
+    let text = std::fs::read_to_string(root().join("llama/config.json")).expect("config.json");
+    let with = |more: &str| format!("\u{feff}{}", text.replacen('{', &format!("{{{more},"), 1));
+    let odd =
+        with(r#""attention_dropout": NaN, "time_step_limit": [0.0, Infinity], "x": -Infinity, "y": 1e999, "y": 2"#);
+    let config = Config::from_json(odd.as_bytes(), "config.json").expect("reads");
+    assert_eq!(config, changed(json!({})).expect("reads"));
+    let used = text.replace("1e-05", "NaN").replace("1e-06", "NaN");
+    let refusal = Config::from_json(used.as_bytes(), "config.json").expect_err("must refuse").to_string();
+    assert!(refusal.contains("rms_norm_eps is \"NaN\", allowed is a number"), "{refusal}");
+    let refusal = changed(json!({"quantization": {"group_size": 64, "bits": 4}})).expect_err("must refuse");
+    assert!(refusal.contains("a checkpoint that MLX quantized (group_size 64, bits 4) is not supported"), "{refusal}");
+    let refusal =
+        changed(json!({"is_causal": false, "model_type": "mistral", "architectures": null, "sliding_window": 8}));
+    assert!(refusal.expect_err("must refuse").contains("is_causal false with a sliding window is not supported"));
+}

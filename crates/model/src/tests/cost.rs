@@ -68,6 +68,16 @@ fn cache_and_arithmetic_follow_from_the_shape() {
 }
 
 #[test]
+fn layers_with_a_window_count_what_they_still_see() {
+    // 2 of 3 layers see all, one sees 4 tokens; 2 heads of 8 numbers, keys and values
+    let cost = cost(&Golden::open("mistral_mixed").config);
+    let layer = 2 * 2 * 8 * 4;
+    assert_eq!(cost.cache_bytes_per_token(4), 3 * layer);
+    assert_eq!(cost.seen_cache_bytes(4, 4), 4 * 3 * layer);
+    assert_eq!(cost.seen_cache_bytes(128, 4), (128 + 4 + 128) * layer);
+}
+
+#[test]
 fn the_cache_takes_the_promised_bytes() {
     let model = load(&root().join("llama"), &LoadOptions::default()).expect("load");
     let mut caches = [Cache::new(&model.config, model.decoder.device())];

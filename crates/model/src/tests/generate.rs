@@ -104,3 +104,25 @@ fn a_seed_gives_one_text_in_any_company() {
     let other = Sampling { seed: 8, ..sampling };
     assert_ne!(model.generate(a, &other, |_| ControlFlow::Continue(())).expect("generate"), alone);
 }
+
+#[test]
+fn a_rope_that_grows_with_the_sequence_goes_on_past_the_length_it_was_trained_to() {
+    let golden = super::goldens::Golden::open("qwen2_own_head");
+    let (config, decoder) = (golden.config.clone(), golden.decoder(crate::Precision::AsStored));
+    let tokenizer =
+        crate::load(&super::goldens::root().join("llama"), &crate::LoadOptions::default()).expect("loads").tokenizer;
+    let mut model =
+        crate::Model { max_length: config.max_positions, config, decoder, tokenizer, packing: None, notes: Vec::new() };
+    // 48 positions at first, twice as many under its factor; transformers stops at no length
+    let prompt = &golden.expected.prompts[1];
+    assert_eq!((model.max_length(), prompt.input_ids.len()), (48, 30));
+    let sampling = |tokens| crate::Sampling { ignore_eos: true, ..crate::Sampling::greedy(tokens) };
+    let go = |_| std::ops::ControlFlow::Continue(());
+    let generated = model.generate(&prompt.input_ids, &sampling(200), go).expect("generated");
+    assert_eq!((generated.tokens.len(), generated.end), (96 - 30, crate::End::Length));
+    let want = prompt.greedy16_nocache.as_ref().expect("kept");
+    assert_eq!(&generated.tokens[..16], &want[..]);
+    model.set_max_length(40);
+    let generated = model.generate(&prompt.input_ids, &sampling(200), go).expect("generated");
+    assert_eq!(generated.tokens.len(), 10);
+}

@@ -267,3 +267,150 @@ fn a_folder_with_one_gguf_file_is_that_model() {
     std::fs::copy(root().join("llama256/Q2_K.gguf"), folder.path().join("m.gguf")).expect("copy");
     assert_eq!(load(folder.path(), &LoadOptions::default()).expect("load").config.vocab, 512);
 }
+
+/// A tokenizer.json of three tokens, with some parts changed.
+fn tokenizer_json(changes: serde_json::Value) -> Vec<u8> {
+    let mut json = serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}});
+    for (pointer, value) in changes.as_object().expect("changes") {
+        *json.pointer_mut(pointer).expect("a part of it") = value.clone();
+    }
+    json.to_string().into_bytes()
+}
+
+#[test]
+fn claims_of_a_hostile_tokenizer_json_are_checked_before_they_are_believed() {
+    use serde_json::json;
+    let template = |special: serde_json::Value| {
+        let piece = json!({"SpecialToken": {"id": "<s>", "type_id": 0}});
+        json!({"/post_processor": {"type": "TemplateProcessing", "single": [piece, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [], "special_tokens": special}})
+    };
+    let doubling = vec![json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}); 40];
+    for (changes, part) in [
+        (template(json!({})), "post_processor's single names \"<s>\", which is not in its special_tokens"),
+        (template(json!({"<s>": {"id": "<s>", "ids": [0, 1], "tokens": ["a"]}})), "has 2 ids and 1 tokens"),
+        (json!({"/model/continuing_subword_prefix": "####"}), "shorter than the continuing_subword_prefix \"####\""),
+        (
+            json!({"/model/vocab": {"a": 0, "b": 1}}),
+            "a merge makes a token longer than the longest there is, of 1 bytes",
+        ),
+        (
+            json!({"/normalizer": {"type": "Precompiled", "precompiled_charsmap": "/////w=="}}),
+            "precompiled_charsmap claims a table of 4294967295 bytes and has 4 in all",
+        ),
+        (
+            json!({"/normalizer": {"type": "Prepend", "prepend": "x".repeat(10 << 20)}}),
+            "normalizer makes a text more than",
+        ),
+        (json!({"/normalizer": {"type": "Sequence", "normalizers": doubling}}), "normalizer makes a text more than"),
+        (
+            json!({"/decoder": {"type": "Replace", "pattern": {"String": "a"}, "content": "x".repeat(9999)}}),
+            "decoder makes",
+        ),
+        (json!({"/pre_tokenizer": {"type": "FixedLength", "length": 0}}), "FixedLength has the length 0"),
+        (json!({"/normalizer": {"type": "Unheard"}}), "not a tokenizer"),
+    ] {
+        let folder = folder_with("tokenizer.json", &tokenizer_json(changes));
+        let sentence = refusal(folder.path());
+        assert!(sentence.contains("tokenizer.json: ") && sentence.contains(part), "{sentence}");
+        let facts = crate::inspect(folder.path()).expect("the rest is sound");
+        // merges are not looked at there
+        assert!(facts.tokenizer.is_err() || part.contains("merge") || part.contains("prefix"), "{sentence}");
+    }
+    let merges = gguf_tokenizer(|file| {
+        file.strings("tokenizer.ggml.tokens", &["a", "b"]);
+        file.remove("tokenizer.ggml.token_type");
+        file.strings("tokenizer.ggml.merges", &["a b"]);
+        file.u32("tokenizer.ggml.bos_token_id", 0);
+        file.u32("tokenizer.ggml.eos_token_id", 1);
+    });
+    assert!(merges.contains("a merge makes a token longer than the longest there is, of 1 bytes"), "{merges}");
+}
+
+fn gguf_tokenizer(change: impl Fn(&mut GgufFile)) -> String {
+    let mut file = GgufFile::with_tokenizer_of(&root().join("llama"), "llama-bpe");
+    change(&mut file);
+    Tokenizer::from_gguf(&file.save().open().expect("gguf")).expect_err("must refuse").to_string()
+}
+
+#[test]
+fn what_panics_within_the_tokenizers_crate_is_an_error_here() {
+    use crate::tokenizer::{Files, Special};
+    use serde_json::json;
+    let of = |changes| {
+        let folder = folder_with("tokenizer.json", &tokenizer_json(changes));
+        Files::of_folder(folder.path()).expect("files").tokenizer(None, None)
+    };
+    // a table whose only entry leads outside of it
+    let charsmap = of(json!({"/normalizer": {"type": "Precompiled", "precompiled_charsmap": "BAAAAP////8="}}));
+    let said = match charsmap {
+        Ok(tokenizer) => tokenizer.encode("abab", Special::With).expect_err("must fail").to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(said.contains("the tokenizer is damaged") && !said.contains('\n'), "{said}");
+    let strip = json!({"/decoder": {"type": "Strip", "content": "a", "start": 0, "stop": 9}});
+    let tokenizer = of(strip).expect("nothing is wrong with it until it decodes");
+    let said = tokenizer.decode(&[0], Special::With).expect_err("must fail").to_string();
+    assert!(said.starts_with("cannot decode the tokens: the tokenizer is damaged"), "{said}");
+    assert_eq!(tokenizer.encode("ab", Special::With).expect("still there"), [2]);
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_with_the_tensor_named() {
+    use half::f16;
+    // the tensor, and where in its first block a scale is
+    for (name, tensor, at) in [
+        ("Q8_0", "blk.0.ffn_up.weight", 0),
+        ("Q4_K_M", "blk.0.attn_q.weight", 2),
+        ("Q2_K", "blk.0.ffn_gate.weight", 80),
+        ("IQ4_NL", "blk.0.ffn_up.weight", 0),
+        ("F16", "token_embd.weight", 0),
+    ] {
+        let path = root().join(format!("llama256/{name}.gguf"));
+        let gguf = bantam_format::gguf::Gguf::open(&path).expect("gguf");
+        let data = gguf.data(gguf.tensor(tensor).expect(tensor)).to_vec();
+        let whole = std::fs::read(&path).expect("file");
+        let place = whole.windows(64).position(|window| window == &data[..64]).expect("its data") + at;
+        for number in [f16::NAN, f16::INFINITY] {
+            let mut bytes = whole.clone();
+            bytes[place..place + 2].copy_from_slice(&number.to_le_bytes());
+            let said = refusal(Saved::bytes(&bytes).path());
+            assert!(said.contains(&format!("tensor {tensor} is damaged: ")) && said.contains(" 0 is not a"), "{said}");
+        }
+    }
+    let tensor = "model.layers.0.mlp.up_proj.weight";
+    let said = refusal(with_number(tensor, 3, half::bf16::NAN).path());
+    assert!(said.contains(&format!("tensor {tensor} is damaged: weight 3 is not a finite number")), "{said}");
+    let said = refusal(with_number("model.norm.weight", 0, half::bf16::NEG_INFINITY).path());
+    assert!(said.contains("tensor model.norm.weight is damaged"), "{said}");
+}
+
+/// The golden Llama with one number of one tensor changed.
+fn with_number(tensor: &str, at: usize, number: half::bf16) -> tempfile::TempDir {
+    let whole = std::fs::read(root().join("llama/model.safetensors")).expect("file");
+    let (header, metadata) = safetensors::SafeTensors::read_metadata(&whole).expect("header");
+    let from = 8 + header + metadata.info(tensor).expect(tensor).data_offsets.0 + 2 * at;
+    let mut bytes = whole.clone();
+    bytes[from..from + 2].copy_from_slice(&number.to_le_bytes());
+    folder_with("model.safetensors", &bytes)
+}
+
+#[test]
+fn hidden_states_that_overflow_are_an_error_and_no_answer() {
+    // gate times up is beyond f32
+    let folder = with_number("model.layers.0.post_attention_layernorm.weight", 0, half::bf16::from_f32(3e38));
+    let place = "after layer 1 of";
+    {
+        let model = load(folder.path(), &LoadOptions::default()).expect("all weights are finite");
+        let item = crate::Item { context: vec![1, 2, 3], continuations: vec![vec![4], vec![5]] };
+        let said = model.loglikelihoods(&[item]).expect_err("must fail").to_string();
+        assert!(said.contains(place) && said.contains("its weights may be damaged"), "{said}");
+        let go = |_| std::ops::ControlFlow::Continue(());
+        let said = model.generate(&[1, 2, 3], &crate::Sampling::greedy(4), go).expect_err("must fail").to_string();
+        assert!(said.contains(place), "{said}");
+    }
+}

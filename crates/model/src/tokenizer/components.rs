@@ -11,6 +11,8 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
+use super::claims;
+
 /// The key of a GGUF file that has them, as a string of JSON.
 pub(crate) const KEY: &str = "bantam.tokenizer";
 
@@ -71,6 +73,7 @@ impl Components {
         merges: Vec<(String, String)>,
         tokens: &[String],
     ) -> tokenizers::Result<Tokenizer> {
+        claims::check_parts(&self.normalizer, &self.pre_tokenizer, &self.post_processor, &self.decoder)?;
         let mut inner = Tokenizer::new(self.model(vocab, merges)?);
         inner.with_normalizer(part::<NormalizerWrapper>(&self.normalizer)?)?;
         inner.with_pre_tokenizer(part::<PreTokenizerWrapper>(&self.pre_tokenizer)?);
@@ -97,6 +100,9 @@ impl Components {
     fn model(&self, vocab: Vocab, merges: Vec<(String, String)>) -> tokenizers::Result<BPE> {
         let flag = |key: &str| self.model.get(key).and_then(Value::as_bool).unwrap_or(false);
         let text = |key: &str| self.model.get(key).and_then(Value::as_str).map(str::to_owned);
+        let prefix = text("continuing_subword_prefix").unwrap_or_default();
+        let pairs = merges.iter().map(|(left, right)| (left.as_str(), right.as_str()));
+        claims::check_merges(vocab.keys().map(String::as_str), pairs, &prefix)?;
         let mut model = BPE::builder()
             .vocab_and_merges(vocab, merges)
             .fuse_unk(flag("fuse_unk"))

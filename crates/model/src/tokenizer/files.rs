@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokenizers::AddedToken;
 
-use super::{Rule, Token, Tokenizer, early, sentencepiece};
+use super::guard::guarded;
+use super::{Rule, Token, Tokenizer, claims, early, sentencepiece};
 use crate::error::{Error, Result};
 use crate::load::Embedded;
 use bantam_format::json;
@@ -156,7 +157,7 @@ impl Files {
         let named = self.named(&config)?;
         let mut inner = self.inner(&config, &named)?;
         let broken = |error: tokenizers::Error| Error::broken(self.name(), error.to_string());
-        self.add_tokens(&mut inner, &config, &named).map_err(broken)?;
+        guarded(|| self.add_tokens(&mut inner, &config, &named)).map_err(broken)?;
         let find = |role: &str, id: Option<u32>| {
             let by_name =
                 named.get(role).and_then(|text| Some(Token { id: inner.token_to_id(text)?, text: text.clone() }));
@@ -178,12 +179,13 @@ impl Files {
     fn inner(&self, config: &TokenizerConfig, named: &BTreeMap<String, String>) -> Result<tokenizers::Tokenizer> {
         let (json, file) = match &self.vocabulary {
             Vocabulary::Json(json) => {
-                return tokenizers::Tokenizer::from_bytes(json)
+                claims::check(json).map_err(|what| Error::broken(self.name(), what))?;
+                return guarded(|| tokenizers::Tokenizer::from_bytes(json))
                     .map_err(|e| Error::broken(self.name(), format!("not a tokenizer: {e}")));
             }
             Vocabulary::SentencePiece(model) => {
                 let pieces = sentencepiece::read(model, &self.name())?;
-                return pieces.tokenizer().map_err(|e| Error::broken(self.name(), e.to_string()));
+                return guarded(|| pieces.tokenizer()).map_err(|e| Error::broken(self.name(), e.to_string()));
             }
             Vocabulary::Merges { vocab, merges } => {
                 let vocab = self.part("vocab.json", Some(vocab))?;
@@ -198,7 +200,7 @@ impl Files {
                 return Err(Error::broken(&self.place, what));
             }
         };
-        let read = json.and_then(|json| Ok(serde_json::from_value(json)?));
+        let read = json.and_then(|json| guarded(|| Ok(serde_json::from_value(json)?)));
         read.map_err(|e: tokenizers::Error| Error::broken(format!("{}/{file}", self.place), e.to_string()))
     }
 

@@ -4,12 +4,14 @@
 //!
 //! `files` reads a checkpoint's own files (`early` and `sentencepiece` those from before tokenizer.json), `gguf` the
 //! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what
-//! bantam's own GGUF files say besides. `summary` gives a tokenizer's facts without building it.
+//! bantam's own GGUF files say besides. `claims` and `guard` stand before the crate where a file is hostile. `summary` gives a tokenizer's facts without building it.
 
+mod claims;
 pub(crate) mod components;
 mod early;
 mod files;
 pub mod gguf;
+mod guard;
 mod pieces;
 mod sentencepiece;
 pub(crate) mod splitters;
@@ -81,7 +83,7 @@ impl Tokenizer {
                 eos.as_ref().filter(|_| rule.eos),
             )?));
         }
-        let first = inner.encode("", true)?.get_ids().first().copied();
+        let first = guard::guarded(|| inner.encode("", true))?.get_ids().first().copied();
         let adds_bos = first.is_some() && first == bos.as_ref().map(|token| token.id);
         let named = [("bos_token", &bos), ("eos_token", &eos)].into_iter();
         let special_tokens = named.filter_map(|(role, token)| Some((role.to_owned(), token.as_ref()?.text.clone())));
@@ -100,7 +102,7 @@ impl Tokenizer {
     /// # Errors
     /// Where the tokenizer cannot read the text.
     pub fn encode(&self, text: &str, special: Special) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, special == Special::With);
+        let encoding = guard::guarded(|| self.inner.encode_fast(text, special == Special::With));
         let encoding = encoding.map_err(|e| Error::Request(format!("cannot tokenize the text: {e}")))?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -110,7 +112,7 @@ impl Tokenizer {
     /// # Errors
     /// Where the tokenizer cannot put the tokens together.
     pub fn decode(&self, tokens: &[u32], special: Special) -> Result<String> {
-        let text = self.inner.decode(tokens, special == Special::Without);
+        let text = guard::guarded(|| self.inner.decode(tokens, special == Special::Without));
         text.map_err(|e| Error::Request(format!("cannot decode the tokens: {e}")))
     }
 

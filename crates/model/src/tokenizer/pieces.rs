@@ -9,6 +9,8 @@ use serde_json::json;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, Tokenizer};
 
+use super::claims;
+
 /// Bytes of the longest piece that merges are sought for. Trained vocabularies stop at 16 or 64 characters; the work
 /// grows with the square of the length.
 const LONGEST_PIECE: usize = 1024;
@@ -80,6 +82,8 @@ impl Pieces {
     /// Builds the tokenizer, with special and user-defined tokens, but without those set around a text.
     pub(crate) fn tokenizer(&self) -> tokenizers::Result<Tokenizer> {
         let merges = self.merges.clone().unwrap_or_else(|| self.merges_by_score());
+        let pairs = || merges.iter().map(|(left, right)| (left.as_str(), right.as_str()));
+        claims::check_merges(self.tokens.iter().map(String::as_str), pairs(), "")?;
         let mut model = BPE::builder()
             .vocab_and_merges(ids(&self.tokens), merges)
             .byte_fallback(self.kinds.contains(&TokenKind::Byte));

@@ -9,6 +9,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::copy::TensorRows;
 use super::{Placed, candle_type, computable, computes};
+use crate::checkpoint::finite;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
@@ -18,6 +19,8 @@ use bantam_format::gguf::Gguf;
 
 /// A tensor of the checkpoint, located in the file.
 struct LocatedTensor<'a> {
+    /// Its name in the file.
+    name: &'a str,
     ty: Type,
     rows: TensorRows<'a>,
     plus_one: bool,
@@ -67,37 +70,57 @@ impl<'a> GgufWeights<'a> {
             let what = format!("tensor {} of type {}", info.name, info.kind);
             return Err(Error::unsupported(self.gguf.file(), what, computable()));
         }
-        Ok(LocatedTensor { ty: info.kind, rows, plus_one: placed.plus_one })
+        Ok(LocatedTensor { name: &info.name, ty: info.kind, rows, plus_one: placed.plus_one })
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
-    fn plain(&self, ty: Type, rows: &TensorRows, shape: &[usize]) -> Result<Option<Tensor>> {
+    fn plain(&self, located: &LocatedTensor, shape: &[usize]) -> Result<Option<Tensor>> {
+        let LocatedTensor { name, ty, rows, .. } = located;
         Ok(Some(match ty {
-            Type::F32 => Tensor::from_vec(rows.f32s(), shape, self.device)?,
-            Type::F16 => Tensor::from_vec(rows.f16s(), shape, self.device)?,
-            Type::BF16 => Tensor::from_vec(rows.bf16s(), shape, self.device)?,
+            Type::F32 => Tensor::from_vec(self.numbers(name, rows.f32s())?, shape, self.device)?,
+            Type::F16 => Tensor::from_vec(self.numbers(name, rows.f16s())?, shape, self.device)?,
+            Type::BF16 => Tensor::from_vec(self.numbers(name, rows.bf16s())?, shape, self.device)?,
             _ => return Ok(None),
         }))
     }
 
+    /// The same, if they are numbers.
+    fn numbers<T: finite::Stored>(&self, name: &str, numbers: Vec<T>) -> Result<Vec<T>> {
+        match finite::damaged_number(&numbers) {
+            None => Ok(numbers),
+            Some(at) => Err(Error::broken(self.gguf.file(), finite::sentence(name, "weight", at))),
+        }
+    }
+
+    /// The bytes of blocks, if their scales are numbers.
+    fn sound(&self, name: &str, ty: Type, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        match finite::damaged_block(ty, &bytes) {
+            None => Ok(bytes),
+            Some(at) => Err(Error::broken(self.gguf.file(), finite::sentence(name, "the scale of block", at))),
+        }
+    }
+
     /// Blocks as they lie in the file, on the CPU.
-    fn blocks(&self, ty: Type, rows: &TensorRows, shape: &[usize]) -> Result<Blocks> {
+    fn blocks(&self, located: &LocatedTensor, shape: &[usize]) -> Result<Blocks> {
         let (out, inp) = (shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]);
-        Blocks::new(ty, out, inp, rows.bytes())
+        Blocks::new(located.ty, out, inp, self.sound(located.name, located.ty, located.rows.bytes())?)
     }
 
     /// Blocks on another device, in a type that candle has.
-    fn quantized(&self, dtype: GgmlDType, rows: &TensorRows, shape: &[usize]) -> Result<QTensor> {
+    fn quantized(&self, dtype: GgmlDType, located: &LocatedTensor, shape: &[usize]) -> Result<QTensor> {
+        let LocatedTensor { name, ty, rows, .. } = located;
+        self.sound(name, *ty, rows.bytes())?;
         Ok(QTensor::new(rows.blocks(dtype, self.device)?, shape)?)
     }
 }
 
 impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let LocatedTensor { ty, rows, plus_one } = self.locate(name, shape)?;
-        let tensor = match self.plain(ty, &rows, shape)? {
+        let located = self.locate(name, shape)?;
+        let plus_one = located.plus_one;
+        let tensor = match self.plain(&located, shape)? {
             Some(plain) => plain.to_dtype(DType::F32)?,
-            None => self.blocks(ty, &rows, shape)?.dequantized()?.reshape(shape)?.to_device(self.device)?,
+            None => self.blocks(&located, shape)?.dequantized()?.reshape(shape)?.to_device(self.device)?,
         };
         Ok(if plus_one { (tensor - 1.0)? } else { tensor })
     }
@@ -107,15 +130,16 @@ impl Weights for GgufWeights<'_> {
         if self.precision == Precision::F32 {
             return Ok(Linear::dense(self.tensor(name, &shape)?));
         }
-        let LocatedTensor { ty, rows, .. } = self.locate(name, &shape)?;
-        if let Some(plain) = self.plain(ty, &rows, &shape)? {
+        let located = self.locate(name, &shape)?;
+        let ty = located.ty;
+        if let Some(plain) = self.plain(&located, &shape)? {
             return Ok(Linear::dense(plain));
         }
         if self.device.is_cpu() {
-            return Ok(Linear::blocks(Arc::new(self.blocks(ty, &rows, &shape)?)));
+            return Ok(Linear::blocks(Arc::new(self.blocks(&located, &shape)?)));
         }
         match candle_type(ty) {
-            Some(dtype) => Ok(Linear::quantized(Arc::new(self.quantized(dtype, &rows, &shape)?))),
+            Some(dtype) => Ok(Linear::quantized(Arc::new(self.quantized(dtype, &located, &shape)?))),
             // only the CPU multiplies these blocks; f32 holds their values exactly
             None => {
                 tracing::warn!("{name}: {ty} blocks are widened to f32 on this device");

@@ -94,6 +94,14 @@ impl Packed {
         self.quantization.packs(module).then_some(module)
     }
 
+    /// Refuses a matrix whose scales are no finite numbers.
+    fn sound(&self, name: &str, linear: &Linear) -> Result<()> {
+        match linear.is_finite()? {
+            true => Ok(()),
+            false => Err(self.inner.broken(name, "is damaged: some of its scales are not finite numbers")),
+        }
+    }
+
     /// The packed matrix of a `NAME.weight`, where it is packed.
     fn matrix(&self, weight: &str, out: usize, inp: usize) -> Result<Option<Matrix<'_>>> {
         self.module(weight).map(|module| self.quantization.matrix(module, out, inp)).transpose()
@@ -155,6 +163,7 @@ impl Weights for Packed {
         };
         let Some(matrix) = matrix else { return self.inner.tensor(name, shape) };
         let weights = matrix.f32s(&self.device)?;
+        self.sound(name, &Linear::dense(weights.clone()))?;
         matrix.tensors().iter().for_each(ModuleTensor::release);
         Ok(weights)
     }
@@ -162,6 +171,7 @@ impl Weights for Packed {
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
         let Some(matrix) = self.matrix(name, out, inp)? else { return self.inner.linear(name, out, inp) };
         let (linear, widened) = matrix.hold(&self.device, self.precision)?;
+        self.sound(name, &linear)?;
         let stored = matrix.tensors().iter().map(|part| part.bytes().len() as u64).sum();
         matrix.tensors().iter().for_each(ModuleTensor::release);
         self.summary.lock().expect("no holder of the lock panics").add(&linear, widened, stored);

@@ -129,7 +129,7 @@ impl Keys<'_> {
             stored: None,
             quantization: None,
         }
-        .check(self.gguf.file())
+        .check(self.gguf.file(), &|key| self.word(key))
     }
 
     /// Files of one kind of norm sometimes have the other's key.
@@ -376,6 +376,32 @@ impl Keys<'_> {
 
     fn float(&self, name: &str) -> Result<Option<f64>> {
         Ok(self.gguf.optional_float(&self.key(name))?)
+    }
+
+    /// The file's word for a key of config.json.
+    fn word(&self, key: &str) -> String {
+        let words = [
+            ("hidden_size", "embedding_length"),
+            ("num_hidden_layers", "block_count"),
+            ("num_attention_heads", "attention.head_count"),
+            ("num_key_value_heads", "attention.head_count_kv"),
+            ("head_dim", "attention.key_length"),
+            ("intermediate_size", "feed_forward_length"),
+            ("max_position_embeddings", "context_length"),
+            ("num_experts", "expert_count"),
+            ("num_experts_per_tok", "expert_used_count"),
+            ("moe_intermediate_size", "expert_feed_forward_length"),
+            ("shared_expert_intermediate_size", "expert_shared_feed_forward_length"),
+            ("rope_theta", "rope.freq_base"),
+        ];
+        match words.iter().find(|(ours, _)| *ours == key) {
+            Some((_, own)) => self.key(own),
+            None if key == "norm_eps" && self.architecture.norm == NormKind::Layer => {
+                self.key("attention.layer_norm_epsilon")
+            }
+            None if key == "norm_eps" => self.key("attention.layer_norm_rms_epsilon"),
+            None => "the number of rows of token_embd.weight".to_owned(),
+        }
     }
 
     fn key(&self, name: &str) -> String {

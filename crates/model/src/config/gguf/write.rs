@@ -193,6 +193,9 @@ pub fn rope_tensors(config: &Config) -> Vec<(&'static str, Vec<f32>)> {
 /// Options for which GGUF has no key, and its readers take one value for granted.
 fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
     let (architecture, gguf_architecture) = (config.architecture, config.architecture.gguf);
+    if !config.causal {
+        bail!("{file}: is_causal false cannot be written as GGUF, whose readers take decoders for causal");
+    }
     let usual = architecture.usual_activation();
     if config.activation != usual {
         bail!(

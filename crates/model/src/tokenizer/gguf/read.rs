@@ -3,13 +3,17 @@
 //! whose merges follow from the scores, and `gpt2`, byte-level BPE. Files that bantam wrote say the rest in their
 //! `components`, and nothing is left to be known.
 
+use std::collections::HashSet;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokenizers::models::bpe::BPE;
 use tokenizers::{DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use crate::error::{Error, Result};
+use crate::tokenizer::claims;
 use crate::tokenizer::components::{self, Components};
+use crate::tokenizer::guard::guarded;
 use crate::tokenizer::pieces::{self, Pieces, TokenKind};
 use crate::tokenizer::splitters::Splitter;
 use crate::tokenizer::{Rule, Token, Tokenizer};
@@ -22,7 +26,15 @@ impl Tokenizer {
     /// Where parts are missing or do not fit together, and on a kind or a splitting rule that is not known, since
     /// guessing would tokenize wrongly without a word.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
-        GgufVocabulary::read(gguf)?.tokenizer()
+        let vocabulary = GgufVocabulary::read(gguf)?;
+        let mut failed = None;
+        let rebuilt = guarded(|| Ok(vocabulary.tokenizer().map_err(|error| failed = Some(error)).ok()));
+        match (rebuilt, failed) {
+            (Ok(Some(tokenizer)), _) => Ok(tokenizer),
+            (_, Some(error)) => Err(error),
+            (Err(error), None) => Err(vocabulary.broken(error)),
+            (Ok(None), None) => unreachable!("a tokenizer that is not there has failed"),
+        }
     }
 }
 
@@ -36,6 +48,27 @@ static ROLES: &[(&str, &str)] =
 /// The key of a special token's id.
 fn id_key(role: &str) -> String {
     format!("tokenizer.ggml.{role}_token_id")
+}
+
+/// A space as gguf-py writes it in merges of tokens that hold spaces, so that the one between the two is found.
+const WRITTEN_SPACE: char = '\u{120}';
+
+/// The two sides of a merge: where both and what they make are tokens, whether spaces in them are written as such or as
+/// gguf-py does; else those around the first space, but for one at the beginning.
+fn pair(merge: &str, tokens: &HashSet<&str>) -> Option<(String, String)> {
+    let sides = |merge: &str| {
+        let at = merge.match_indices(' ').map(|(at, _)| (merge[..at].to_owned(), merge[at + 1..].to_owned()));
+        at.collect::<Vec<_>>()
+    };
+    let known = |(left, right): &(String, String)| {
+        let whole = format!("{left}{right}");
+        [left, right, &whole].into_iter().all(|token| tokens.contains(token.as_str()))
+    };
+    let written = sides(merge);
+    let spaced =
+        written.iter().map(|(left, right)| (left.replace(WRITTEN_SPACE, " "), right.replace(WRITTEN_SPACE, " ")));
+    let found = written.iter().find(|sides| known(sides)).cloned().or_else(|| spaced.clone().find(known));
+    found.or_else(|| written.into_iter().find(|(left, _)| !left.is_empty()))
 }
 
 /// The parts, read and checked against each other.
@@ -112,6 +145,7 @@ impl<'a> GgufVocabulary<'a> {
     /// The tokenizer.json that a file holds as it is.
     fn whole_json(&self) -> Result<tokenizers::Tokenizer> {
         let json = self.gguf.string(WHOLE)?;
+        claims::check(json.as_bytes()).map_err(|what| Error::broken(self.gguf.file(), format!("{WHOLE}: {what}")))?;
         tokenizers::Tokenizer::from_bytes(json)
             .map_err(|e| Error::broken(self.gguf.file(), format!("{WHOLE} is no tokenizer: {e}")))
     }
@@ -152,7 +186,10 @@ impl<'a> GgufVocabulary<'a> {
         let splitter = Splitter::named(name).ok_or_else(|| {
             Error::unsupported(self.gguf.file(), format!("tokenizer.ggml.pre {name:?}"), Splitter::names())
         })?;
-        let model = BPE::builder().vocab_and_merges(pieces::ids(&self.tokens), self.merges()?);
+        let merges = self.merges()?;
+        let pairs = merges.iter().map(|(left, right)| (left.as_str(), right.as_str()));
+        claims::check_merges(self.tokens.iter().map(String::as_str), pairs, "").map_err(|e| self.broken(e.into()))?;
+        let model = BPE::builder().vocab_and_merges(pieces::ids(&self.tokens), merges);
         let model = model.ignore_merges(splitter.whole_first).build().map_err(|e| self.broken(e))?;
         let mut inner = tokenizers::Tokenizer::new(model);
         let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
@@ -172,12 +209,8 @@ impl<'a> GgufVocabulary<'a> {
 
     fn merges(&self) -> Result<Vec<(String, String)>> {
         let merges = self.gguf.strings("tokenizer.ggml.merges")?;
-        // a merge's left part may begin with a space in vocabularies that are no bytes
-        let pair = |merge: &String| {
-            let at = merge.char_indices().skip(1).find(|&(_, c)| c == ' ')?.0;
-            Some((merge[..at].to_owned(), merge[at + 1..].to_owned()))
-        };
-        let pairs: Option<Vec<(String, String)>> = merges.iter().map(pair).collect();
+        let tokens: HashSet<&str> = self.tokens.iter().map(String::as_str).collect();
+        let pairs: Option<Vec<(String, String)>> = merges.iter().map(|merge| pair(merge, &tokens)).collect();
         pairs.ok_or_else(|| Error::broken(self.gguf.file(), "tokenizer.ggml.merges holds an entry that is no pair"))
     }
 
@@ -211,5 +244,33 @@ impl<'a> GgufVocabulary<'a> {
 
     fn broken(&self, error: tokenizers::Error) -> Error {
         Error::broken(self.gguf.file(), format!("its tokenizer cannot be rebuilt: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merges_of_tokens_with_spaces_are_told_apart_by_the_vocabulary() {
+        let tokens = [" ", "  ", "   ", "a", " a", "\u{120}b", "\u{120}", "b"];
+        let tokens: HashSet<&str> = tokens.into_iter().collect();
+        let sides = |merge: &str| pair(merge, &tokens).map(|(left, right)| format!("{left}|{right}"));
+        // literal spaces, and as gguf-py writes them
+        for (merge, want) in [
+            ("   ", " | "),
+            ("    ", " |  "),
+            ("\u{120} \u{120}", " | "),
+            ("\u{120}\u{120} \u{120}", "  | "),
+            ("  a", " |a"),
+            ("\u{120} a", " |a"),
+            // in a vocabulary of bytes the sign is a letter of its own
+            ("\u{120} b", "\u{120}|b"),
+            // what is no merge of this vocabulary is cut at its first space, for the error to name
+            ("x y", "x|y"),
+        ] {
+            assert_eq!(sides(merge).as_deref(), Some(want), "{merge:?}");
+        }
+        assert_eq!(sides("ab"), None);
     }
 }
