@@ -28,11 +28,10 @@ pub(crate) fn damaged_block(ty: Type, bytes: &[u8]) -> Option<usize> {
     let finite = |block: &[u8], at: usize| f16::from_le_bytes([block[at], block[at + 1]]).is_finite();
     let damaged = |block: &[u8]| scales.iter().any(|&at| !finite(block, at));
     let share = SHARE / size;
-    let found = bytes
+    bytes
         .par_chunks(share * size)
         .enumerate()
-        .find_map_first(|(nth, blocks)| blocks.chunks_exact(size).position(damaged).map(|block| nth * share + block));
-    found
+        .find_map_first(|(nth, blocks)| blocks.chunks_exact(size).position(damaged).map(|block| nth * share + block))
 }
 
 /// A number of a type that weights are stored in, each for itself.
@@ -61,13 +60,12 @@ impl Stored for bf16 {
 
 /// The first of the numbers, counted from 0, that is none.
 pub(crate) fn damaged_number<T: Stored>(numbers: &[T]) -> Option<usize> {
-    let found = numbers.par_chunks(SHARE).enumerate().find_map_first(|(nth, numbers)| {
+    numbers.par_chunks(SHARE).enumerate().find_map_first(|(nth, numbers)| {
         // all at once first, which takes several numbers a cycle
         let all = numbers.iter().fold(true, |all, number| all & number.is_number());
         let position = || numbers.iter().position(|number| !number.is_number());
         if all { None } else { position().map(|at| nth * SHARE + at) }
-    });
-    found
+    })
 }
 
 /// What is wrong with a tensor, for a sentence that has its file.

@@ -179,7 +179,10 @@ impl ConfigReader<'_> {
         match self.optional_size("head_dim")? {
             Some(given) => Ok(given),
             None if heads > 0 && dim.is_multiple_of(heads) => Ok(dim / heads),
-            None => Err(self.broken(format!("hidden_size {dim} is not a multiple of num_attention_heads {heads}"))),
+            None => {
+                let (size, count) = (self.word("hidden_size"), self.word("num_attention_heads"));
+                Err(self.broken(format!("{size} {dim} is not a multiple of {count} {heads}")))
+            }
         }
     }
 
@@ -211,7 +214,8 @@ impl ConfigReader<'_> {
     fn layers(&self, head_dim: usize, experts: bool, ropes: usize) -> Result<Vec<Layer>> {
         let count = self.size("num_hidden_layers")?;
         if count > MOST_LAYERS {
-            return Err(self.broken(format!("num_hidden_layers is {count}, allowed are 1 to {MOST_LAYERS}")));
+            let key = self.word("num_hidden_layers");
+            return Err(self.broken(format!("{key} is {count}, allowed are 1 to {MOST_LAYERS}")));
         }
         let turned = self.turned(count)?;
         let windows = self.windows(&turned)?;

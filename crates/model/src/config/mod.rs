@@ -183,6 +183,14 @@ impl Config {
                 return broken(format!("{} is {value}, allowed are 1 to {most}", word(name)));
             }
         }
+        let matrices = self.layers.len() * experts.map_or(1, |experts| experts.count).max(self.heads);
+        if matrices > MOST_MATRICES {
+            return broken(format!(
+                "{} {} with as many heads and experts as it has is more than any model has",
+                word("num_hidden_layers"),
+                self.layers.len()
+            ));
+        }
         if !self.heads.is_multiple_of(self.kv_heads) {
             return broken(format!(
                 "{} {} is not a multiple of {} {}",
@@ -229,6 +237,9 @@ impl Config {
         Ok(Self { bos, eos, ..self })
     }
 }
+
+/// The most experts, or heads, that all layers may have together; the largest models have some ten thousand.
+const MOST_MATRICES: usize = 1 << 19;
 
 /// The most layers a config may have; no model comes near.
 pub const MOST_LAYERS: usize = 1 << 12;

@@ -62,6 +62,11 @@ impl<'a> Checkpoint<'a> {
         self.names.contains(name)
     }
 
+    /// Whether a tensor of this whole name holds other numbers than the word embedding.
+    pub(super) fn differs_from_words(&self, name: &str) -> bool {
+        self.files.differ(name, &format!("{}.weight", self.own(WORDS)))
+    }
+
     /// Reads the matrix (out, inp) at `name` with its bias.
     pub(super) fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
         let bias = self.files.tensor(&format!("{name}.bias"), &[out])?;

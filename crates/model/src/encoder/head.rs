@@ -78,7 +78,9 @@ impl MaskFiller {
         if config.job != Job::FillMask || !weights.has(&format!("{}.weight", names.dense)) {
             return Ok(None);
         }
-        let own = !config.tied && weights.has(&format!("{}.weight", names.decoder));
+        // a matrix that is not the embedding is the head, whatever the config says of tying
+        let decoder = format!("{}.weight", names.decoder);
+        let own = weights.has(&decoder) && (!config.tied || weights.differs_from_words(&decoder));
         // where nothing is tied the decoder's own bias counts, though the other one is saved as well
         let decoder_bias = format!("{}.bias", names.decoder);
         let bias = match weights.has(&decoder_bias) && (own || !weights.has(names.bias)) {

@@ -156,6 +156,31 @@ fn masks_are_filled_as_by_transformers() {
 }
 
 #[test]
+fn a_mask_filler_of_its_own_is_used_though_the_config_ties_it() {
+    let copy = tempfile::tempdir().expect("a folder");
+    for file in std::fs::read_dir(golden("bert_mlm")).expect("golden").flatten() {
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("copies");
+    }
+    let weights = copy.path().join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&weights, &Device::Cpu).expect("weights");
+    let words = tensors.keys().find(|name| name.ends_with("word_embeddings.weight")).expect("words").clone();
+    let bias = floats(&tensors["cls.predictions.bias"].to_dtype(DType::F32).expect("f32"));
+    let tied = open(&golden("bert_mlm"));
+    let logits = |encoder: &Encoder| floats(&encoder.mask_logits(&inputs(encoder)[0]).expect("logits"));
+    let before = logits(&tied);
+    for factor in [1.0, 2.0] {
+        let own = (&tensors[&words] * factor).expect("times");
+        tensors.insert("cls.predictions.decoder.weight".into(), own);
+        candle_core::safetensors::save(&tensors, &weights).expect("saves");
+        for (at, (got, before)) in logits(&open(copy.path())).iter().zip(&before).enumerate() {
+            let bias = bias[at % bias.len()];
+            let want = (before - bias) * factor as f32 + bias;
+            assert!((got - want).abs() < 1e-3, "{got} not {want}");
+        }
+    }
+}
+
+#[test]
 fn sentence_transformers_modules_make_the_embedding() {
     let encoder = open(&golden("minilm"));
     assert_eq!((encoder.pipeline.words(), encoder.max_length()), ("mean, normalize".into(), 64));

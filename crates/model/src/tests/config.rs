@@ -136,12 +136,14 @@ fn what_each_family_leaves_out_has_transformers_default() {
 #[test]
 fn sizes_are_refused_by_the_words_of_their_own_file() {
     for (name, key, value, said) in [
-        ("gpt2", "n_embd", 0, "n_embd 0 is not a multiple"),
+        ("gpt2", "n_embd", 0, "n_embd is 0, allowed are 1 to"),
+        ("gpt2", "n_embd", 63, "n_embd 63 is not a multiple of n_head 8"),
         ("gpt2", "n_layer", 0, "n_layer is 0, allowed are 1 to"),
         ("phi", "layer_norm_eps", 1, "layer_norm_eps is 1, allowed is above 0 and below 1"),
         ("starcoder2", "norm_epsilon", 1, "norm_epsilon is 1,"),
         ("llama", "rms_norm_eps", 1, "rms_norm_eps is 1,"),
         ("mixtral", "num_local_experts", 0, "num_local_experts is 0,"),
+        ("llama", "num_hidden_layers", 1 << 20, "num_hidden_layers is 1048576, allowed are 1 to 4096"),
     ] {
         let mut config = json!({"model_type": name, "hidden_size": 64, "n_embd": 64, "num_hidden_layers": 2, "n_layer": 2,
             "num_attention_heads": 8, "n_head": 8, "vocab_size": 96, "intermediate_size": 64, "num_experts_per_tok": 2});
@@ -150,6 +152,14 @@ fn sizes_are_refused_by_the_words_of_their_own_file() {
             Config::from_json(config.to_string().as_bytes(), "config.json").expect_err("must refuse").to_string();
         assert!(refusal.contains(said), "{refusal}");
     }
+}
+
+#[test]
+fn as_many_experts_as_no_memory_holds_are_refused_at_once() {
+    let config = json!({"model_type": "qwen3_moe", "hidden_size": 64, "num_hidden_layers": 4096, "vocab_size": 96,
+        "num_attention_heads": 8, "num_experts": 16384, "num_experts_per_tok": 2, "intermediate_size": 64});
+    let refusal = Config::from_json(config.to_string().as_bytes(), "config.json").expect_err("must refuse").to_string();
+    assert!(refusal.contains("num_hidden_layers 4096 with as many heads and experts as it has"), "{refusal}");
 }
 
 #[test]
