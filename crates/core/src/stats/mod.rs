@@ -15,6 +15,7 @@
 
 pub mod agreement;
 pub mod bootstrap;
+pub mod chance;
 pub mod correlation;
 pub mod distribution;
 pub mod fraction;
