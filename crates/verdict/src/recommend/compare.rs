@@ -60,7 +60,7 @@ pub fn scale(metric: Metric) -> Scale {
 }
 
 /// A difference as a reader wants it: candidate less reference in points, or candidate over reference as a ratio.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// The difference or ratio.
     pub value: f64,

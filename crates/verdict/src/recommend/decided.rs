@@ -24,7 +24,12 @@ pub fn may_decide(metric: Metric, reading: &Reading) -> bool {
 }
 
 fn is_decidable(metric: Metric, figure: &Figure) -> bool {
-    !scatters(metric) || figure.interval.is_some() || figure.provenance == Provenance::Derived
+    !is_scattered(metric, figure)
+}
+
+/// Whether a figure is of what differs from time to time, and nothing says by how much.
+pub(super) fn is_scattered(metric: Metric, figure: &Figure) -> bool {
+    scatters(metric) && figure.interval.is_none() && figure.provenance != Provenance::Derived
 }
 
 /// Whether a cost differs from repeat to repeat.

@@ -19,12 +19,15 @@ mod influence;
 pub mod known;
 pub mod pareto;
 pub mod score;
+pub mod skill;
 pub mod standing;
 pub mod summary;
 pub mod tie;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod simulation;
 
 pub use advice::{Advice, Conclusion, advise, advise_knowing};
 pub use compare::{Comparison, Flip, flips};

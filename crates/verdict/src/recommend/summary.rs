@@ -136,6 +136,12 @@ impl VariantSummary {
         worst.cloned().unwrap_or_else(|| Reading::missing("no speed was measured"))
     }
 
+    /// Whether other work, the hypervisor, heat or swap were seen to take the machine while its speed was measured.
+    pub fn is_disturbed(&self) -> bool {
+        use bantam_core::record::WarningKind::{ForeignLoad, Steal, Swap, Throttling};
+        self.warnings.iter().any(|warning| matches!(warning.kind, ForeignLoad | Steal | Throttling | Swap))
+    }
+
     /// Lists the checks that are not met or unknown.
     pub fn unmet(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.status != Status::Met)

@@ -1,7 +1,10 @@
-//! Tie groups: variants that the items asked cannot tell apart, and how many more would.
+//! Tie groups: variants that the items asked cannot tell apart, which of them are shown to be interchangeable, and how many
+//! more items would tell the others.
 //!
-//! "Cannot be told apart" is no equality: A may tie with B and B with C while A and C differ. So a group has a leader,
-//! its best member, and holds who cannot be told from the leader on any deciding task.
+//! "No difference found" is no equality: with few enough items nothing differs. Two variants are interchangeable where each
+//! is shown not worse than the other by more than the margin, on every deciding task (two one-sided tests: Schuirmann, "A
+//! Comparison of the Two One-Sided Tests Procedure and the Power Approach", 1987). And A may tie with B and B with C while A
+//! and C differ, so a group has a leader, its best member, and holds who cannot be told from the leader.
 
 use super::compare;
 use super::known::Memo;
@@ -25,6 +28,9 @@ pub struct TieGroup {
 pub struct Tied {
     /// Its id.
     pub variant: Id,
+    /// Whether each is shown not worse than the other by more than the margin on every task that both did.
+    #[serde(default)]
+    pub interchangeable: bool,
     /// The task on which the fewest more items would tell them apart, and how many, if the truth is as seen; `None`
     /// where none could be judged or no number would.
     pub soonest: Option<(TaskName, u64)>,
@@ -39,13 +45,18 @@ pub struct Contender<'a> {
 }
 
 /// Groups contenders, given from the best to the worst. Those that tie with nobody are left out.
-pub(super) fn groups<'a>(contenders: &[Contender<'a>], confidence: Confidence, memo: &Memo<'a>) -> Vec<TieGroup> {
+pub(super) fn groups<'a>(
+    contenders: &[Contender<'a>],
+    margin: f64,
+    confidence: Confidence,
+    memo: &Memo<'a>,
+) -> Vec<TieGroup> {
     let mut rest: Vec<&Contender> = contenders.iter().collect();
     let mut groups = Vec::new();
     while !rest.is_empty() {
         let leader = rest.remove(0);
         let mut others = Vec::new();
-        rest.retain(|other| match known(leader, other, confidence, memo) {
+        rest.retain(|other| match known(leader, other, margin, confidence, memo) {
             Some(tied) => {
                 others.push(tied);
                 false
@@ -60,30 +71,50 @@ pub(super) fn groups<'a>(contenders: &[Contender<'a>], confidence: Confidence, m
 }
 
 /// As [`tied`], and remembered.
-fn known<'a>(leader: &Contender<'a>, other: &Contender<'a>, confidence: Confidence, memo: &Memo<'a>) -> Option<Tied> {
+fn known<'a>(
+    leader: &Contender<'a>,
+    other: &Contender<'a>,
+    margin: f64,
+    confidence: Confidence,
+    memo: &Memo<'a>,
+) -> Option<Tied> {
     let rows: Vec<&Row> = leader.rows.iter().chain(&other.rows).copied().collect();
     let split = leader.rows.len();
-    memo.get("tie", &rows, &(confidence, split), |rows| {
+    memo.get("tie", &rows, &(margin, confidence, split), |rows| {
         let (first, second) = rows.split_at(split);
         let leader = Contender { id: leader.id, rows: first.to_vec() };
-        tied(&leader, &Contender { id: other.id, rows: second.to_vec() }, confidence)
+        tied(&leader, &Contender { id: other.id, rows: second.to_vec() }, margin, confidence)
     })
 }
 
 /// Tied unless some task tells the two apart at the level divided by the number of tasks looked at (Bonferroni, which
 /// for "any of them" is as sharp as Holm). Without a single task in common nothing is said.
-fn tied(leader: &Contender, other: &Contender, confidence: Confidence) -> Option<Tied> {
+fn tied(leader: &Contender, other: &Contender, margin: f64, confidence: Confidence) -> Option<Tied> {
     let common: Vec<(&Row, &Row)> = leader.rows.iter().filter_map(|row| Some((*row, same_task(other, row)?))).collect();
     let alpha = 2.0 * confidence.level.tail() / common.len() as f64;
     let mut pairs: Vec<(TaskName, Pairs)> = Vec::new();
-    for (row, same) in common {
+    for &(row, same) in &common {
         let (Some(task), Ok((scores, _))) = (TaskName::of(row), compare::paired(row, same)) else { continue };
         if scores.p_differs() <= alpha {
             return None;
         }
         pairs.push((task, scores));
     }
-    (!pairs.is_empty()).then(|| Tied { variant: other.id.clone(), soonest: soonest(pairs, alpha / 2.0) })
+    (!pairs.is_empty()).then(|| Tied {
+        variant: other.id.clone(),
+        interchangeable: common.iter().all(|(row, same)| either_way(row, same, margin, confidence)),
+        soonest: soonest(pairs, alpha / 2.0),
+    })
+}
+
+/// Whether each of two rows is shown not worse than the other.
+fn either_way(one: &Row, other: &Row, margin: f64, confidence: Confidence) -> bool {
+    let not_worse = |reference: &Row, candidate: &Row| {
+        compare::compare(reference, candidate, margin, confidence)
+            .and_then(|comparison| comparison.judgement().map(|judgement| judgement.verdict.is_good_enough()))
+            .unwrap_or(false)
+    };
+    not_worse(one, other) && not_worse(other, one)
 }
 
 fn same_task<'a>(contender: &Contender<'a>, row: &Row) -> Option<&'a Row> {
@@ -106,7 +137,7 @@ mod tests {
         let rows: Vec<Vec<Row>> = made.into_iter().map(Made::rows).collect();
         let contenders: Vec<Contender> =
             rows.iter().map(|rows| Contender { id: &rows[0].trial.variant.id, rows: rows.iter().collect() }).collect();
-        groups(&contenders, confidence(), &Memo::of(&Nothing))
+        groups(&contenders, 0.02, confidence(), &Memo::of(&Nothing))
     }
 
     #[test]
@@ -139,6 +170,10 @@ mod tests {
     #[test]
     fn the_same_answers_need_more_items_than_there_are_to_differ() {
         let made = |name: &str| Made::base(name, 10).task("t", &answers(300, 20, 0));
-        assert_eq!(groups_of(vec![made("a"), made("b")])[0].others[0].soonest, None, "they never differed");
+        let tied = &groups_of(vec![made("a"), made("b")])[0].others[0];
+        assert_eq!((tied.soonest.clone(), tied.interchangeable), (None, true), "they never differed");
+        let few = |name: &str| Made::base(name, 10).task("t", &answers(40, 4, 0));
+        let tied = &groups_of(vec![few("a"), few("b")])[0].others[0];
+        assert!(!tied.interchangeable, "no difference in 40 items is not equality");
     }
 }

@@ -1,6 +1,6 @@
 //! Picks one of the variants that qualify, or says what stands in the way of all.
 
-use super::{Advice, Binding, Conclusion, Doubt, Open, OpenTask, by_overall, by_reading};
+use super::{Advice, Binding, Conclusion, Doubt, Open, OpenTask, by_reading};
 use crate::recommend::constraint::{Requirement, Status};
 use crate::recommend::decided;
 use crate::recommend::summary::VariantSummary;
@@ -14,10 +14,10 @@ pub(super) fn conclude(advice: &mut Advice) -> Conclusion {
     let wanted = advice.prefer.metric();
     let by = metric_known(advice, wanted);
     advice.summaries.sort_by(|a, b| order(a, b, by));
-    match advice.summaries.iter().find(|summary| summary.qualifies) {
-        Some(best) => {
-            let variant = best.id().clone();
-            let equals = equals(advice, &variant, by);
+    match best(advice, by) {
+        Some((variant, equals)) => {
+            let place = advice.summaries.iter().position(|summary| *summary.id() == variant).unwrap_or_default();
+            advice.summaries[..=place].rotate_right(1);
             doubt_the_metric(advice, wanted, by);
             advice.open = open(advice, by, Some(&variant));
             Conclusion::Advised { variant, by, equals }
@@ -50,7 +50,10 @@ fn metric_known(advice: &Advice, wanted: Metric) -> Option<Metric> {
     let any_qualifies = advice.summaries.iter().any(|summary| summary.qualifies);
     let known = |metric: &Metric| {
         let could_be_picked = advice.summaries.iter().filter(|summary| summary.qualifies || !any_qualifies);
-        could_be_picked.into_iter().any(|summary| summary.cost(*metric).known().is_some())
+        could_be_picked.into_iter().any(|summary| {
+            let cost = summary.cost(*metric);
+            decided::may_decide(*metric, &cost) || is_estimated(&cost)
+        })
     };
     [wanted, Metric::PeakMemory, Metric::Disk].into_iter().find(known)
 }
@@ -68,17 +71,24 @@ fn order(a: &VariantSummary, b: &VariantSummary, by: Option<Metric>) -> Ordering
         .then_with(near)
         .then_with(|| preference(a, b, by))
         .then_with(|| by_reading(Metric::Disk, &a.disk, &b.disk))
-        .then_with(|| by_overall(a, b))
         .then_with(last)
 }
 
-/// A measured number comes before an estimated one: the two are not compared.
+/// A measured number comes before one of a single repeat, and that before an estimated one: they are not compared.
 fn preference(a: &VariantSummary, b: &VariantSummary, by: Option<Metric>) -> Ordering {
     let Some(metric) = by else { return Ordering::Equal };
     let (one, other) = (a.cost(metric), b.cost(metric));
-    let origin = is_estimated(&one).cmp(&is_estimated(&other));
-    let unknown = one.known().is_none().cmp(&other.known().is_none());
-    unknown.then(origin).then_with(|| by_reading(metric, &one, &other))
+    weight(metric, &one).cmp(&weight(metric, &other)).then_with(|| by_reading(metric, &one, &other))
+}
+
+/// How much a number counts: 0 the most.
+fn weight(metric: Metric, reading: &Reading) -> u8 {
+    match reading {
+        Reading::Missing { .. } => 3,
+        _ if is_estimated(reading) => 2,
+        _ if !decided::may_decide(metric, reading) => 1,
+        Reading::Known(_) => 0,
+    }
 }
 
 /// Whether a reading is known through an estimate only.
@@ -96,15 +106,37 @@ fn distance(summary: &VariantSummary) -> (usize, f64) {
     (summary.unmet().count(), summary.unmet().map(short).sum())
 }
 
-/// Others that qualify and whose interval on the metric meets the best one's.
-fn equals(advice: &Advice, best: &Id, by: Option<Metric>) -> Vec<Id> {
-    let Some(metric) = by else { return Vec::new() };
-    let interval = |summary: &VariantSummary| summary.cost(metric).known().and_then(|figure| figure.interval);
-    let Some(of_best) = advice.summary(best).and_then(interval) else { return Vec::new() };
-    let meets =
-        |summary: &&VariantSummary| interval(summary).is_some_and(|i| i.low <= of_best.high && of_best.low <= i.high);
-    let others = advice.summaries.iter().filter(|summary| summary.qualifies && summary.id() != best);
-    others.filter(meets).map(|summary| summary.id().clone()).collect()
+/// The best of those that qualify, and those that cannot be told from it on the metric it is picked by.
+///
+/// No advice rests on a cost that is not decided: among those that cannot be told from the first the next cost decides,
+/// and where none does, the reference is kept.
+fn best(advice: &Advice, by: Option<Metric>) -> Option<(Id, Vec<Id>)> {
+    let mut left: Vec<&VariantSummary> = advice.summaries.iter().filter(|summary| summary.qualifies).collect();
+    let costs = by.into_iter().chain([Metric::PeakMemory, Metric::Disk].into_iter().filter(|cost| Some(*cost) != by));
+    let mut equals: Option<Vec<Id>> = None;
+    for metric in costs {
+        left = first_band(&left, metric);
+        equals.get_or_insert_with(|| left.iter().map(|summary| summary.id().clone()).collect());
+    }
+    let kept = left.iter().find(|summary| by.is_some() && advice.is_reference(summary.id()));
+    let best = kept.or(left.first())?.id().clone();
+    let others = if by.is_some() { equals.unwrap_or_default() } else { Vec::new() };
+    Some((best.clone(), others.into_iter().filter(|id| *id != best).collect()))
+}
+
+/// Those that cannot be told from the first by a cost; all of them where it is not known of the first.
+fn first_band<'a>(variants: &[&'a VariantSummary], metric: Metric) -> Vec<&'a VariantSummary> {
+    let mut sorted = variants.to_vec();
+    sorted.sort_by(|a, b| preference(a, b, Some(metric))); // stable: what came first stays first among equals
+    let Some(first) = sorted.first().map(|summary| summary.cost(metric)).filter(|cost| cost.known().is_some()) else {
+        return variants.to_vec();
+    };
+    let equal = |summary: &&VariantSummary| {
+        let cost = summary.cost(metric);
+        weight(metric, &cost) == weight(metric, &first)
+            && decided::better(metric, &cost, &first) == Some(Ordering::Equal)
+    };
+    variants.iter().copied().filter(equal).collect()
 }
 
 fn doubt_the_metric(advice: &mut Advice, wanted: Metric, by: Option<Metric>) {
@@ -122,7 +154,8 @@ fn doubt_the_metric(advice: &mut Advice, wanted: Metric, by: Option<Metric>) {
             qualified.iter().filter_map(unranked).collect()
         }
         used => {
-            let reason = qualified.iter().find_map(|summary| missing(summary, wanted)).unwrap_or_default();
+            let single = "each was measured once only, without an interval";
+            let reason = qualified.iter().find_map(|summary| missing(summary, wanted)).unwrap_or_else(|| single.into());
             vec![Doubt::OtherMetric { wanted, used, reason }]
         }
     };
@@ -133,8 +166,10 @@ fn doubt_the_metric(advice: &mut Advice, wanted: Metric, by: Option<Metric>) {
 /// would be preferred to it.
 fn open(advice: &Advice, by: Option<Metric>, advised: Option<&Id>) -> Vec<Open> {
     let advised = advised.and_then(|id| advice.summary(id));
-    let preferred =
-        |summary: &&VariantSummary| advised.is_none_or(|best| preference(summary, best, by) == Ordering::Less);
+    let cheaper = |summary: &VariantSummary, best: &VariantSummary| {
+        by.is_none_or(|by| decided::better(by, &summary.cost(by), &best.cost(by)) == Some(Ordering::Less))
+    };
+    let preferred = |summary: &&VariantSummary| advised.is_none_or(|best| cheaper(summary, best));
     let mut found: Vec<&VariantSummary> =
         advice.summaries.iter().filter(|s| !s.qualifies && only_undecided(s)).filter(preferred).collect();
     found.sort_by(|a, b| preference(a, b, by));
@@ -152,6 +187,7 @@ fn open_tasks(summary: &VariantSummary) -> Vec<OpenTask> {
         Some(OpenTask {
             task: comparison.task.clone(),
             items: judgement.items,
+            shown: comparison.shown()?,
             more: judgement.more_to_settle()?,
             leans_worse: judgement.leans_worse(),
         })

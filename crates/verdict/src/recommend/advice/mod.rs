@@ -9,18 +9,21 @@ mod choose;
 mod reference;
 pub mod words;
 
-use super::compare::{self, Compared, Comparison};
+use super::compare::{self, Compared, Comparison, Shown};
 use super::constraint::{self, Requirement, Status};
+use super::decided;
 use super::known::{Known, Memo, Nothing};
 use super::pareto::{self, Front};
 use super::score::{self, Confidence, Overall};
+use super::skill;
 use super::standing::Standing;
 use super::summary::{TaskName, VariantSummary};
 use super::tie::{self, Contender, TieGroup};
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Prefer, Profile};
 use bantam_core::record::{Id, Reading, Row, WarningKind};
-use bantam_core::stats::{Level, More};
+use bantam_core::stats::chance::Skill;
+use bantam_core::stats::{Level, More, Verdict};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -110,7 +113,7 @@ pub struct AskedTask {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SetAside {
-    /// The reference does no better than guessing: to be as good as it would show nothing.
+    /// The reference is shown to be near guessing: to be as good as it would show nothing.
     AtChance {
         /// The reference's score.
         score: f64,
@@ -140,6 +143,8 @@ pub struct OpenTask {
     pub task: TaskName,
     /// How many items were compared.
     pub items: usize,
+    /// The difference that they show, with its interval.
+    pub shown: Shown,
     /// How many more would settle it.
     pub more: More,
     /// Whether the difference seen is beyond the margin already: more items would rather show that it is worse.
@@ -177,6 +182,17 @@ pub enum Doubt {
         task: TaskName,
         /// Why it does not decide.
         why: SetAside,
+    },
+    /// There are too few items of a task to show that the reference beats guessing there. It is compared all the same.
+    ReferenceMayGuess {
+        /// Which task it is.
+        task: TaskName,
+        /// The reference's score.
+        score: f64,
+        /// The score of guessing.
+        chance: f64,
+        /// How many items there are.
+        items: usize,
     },
     /// No model without a recipe has a score, so that a quantized variant had to serve as the reference.
     ReferenceIsNoBase,
@@ -380,16 +396,32 @@ impl<'a> AdviceBuilder<'a> {
         for task in &mut self.advice.tasks {
             let score = reference.score(&task.name);
             task.items = score.map_or(0, |score| score.items);
-            task.set_aside = match score.map(|score| (score, score.reading())) {
-                None => Some(SetAside::NoScore { reason: "it was not asked of the reference".into() }),
-                Some((_, Reading::Missing { reason })) => Some(SetAside::NoScore { reason: reason.clone() }),
-                Some((score, Reading::Known(figure))) => score
-                    .chance
-                    .filter(|_| score.at_chance == Some(true))
-                    .map(|chance| SetAside::AtChance { score: figure.value, chance }),
+            let figure = match score.map(|score| (score.chance.unwrap_or(f64::NAN), score.reading())) {
+                None => Err("it was not asked of the reference".into()),
+                Some((_, Reading::Missing { reason })) => Err(reason.clone()),
+                Some((chance, Reading::Known(figure))) => Ok((figure.value, chance)),
             };
-            if let Some(why) = &task.set_aside {
-                self.advice.doubts.push(Doubt::SetAside { task: task.name.clone(), why: why.clone() });
+            let (score, chance) = match figure {
+                Ok(figure) => figure,
+                Err(reason) => {
+                    let why = SetAside::NoScore { reason };
+                    self.advice.doubts.push(Doubt::SetAside { task: task.name.clone(), why: why.clone() });
+                    task.set_aside = Some(why);
+                    continue;
+                }
+            };
+            let row = find(self.rows, reference.id(), &task.name);
+            match row.and_then(|row| beats_guessing(&self.memo, row, self.advice.margin, self.confidence.level)) {
+                Some(Skill::NearChance) => {
+                    let why = SetAside::AtChance { score, chance };
+                    self.advice.doubts.push(Doubt::SetAside { task: task.name.clone(), why: why.clone() });
+                    task.set_aside = Some(why);
+                }
+                Some(Skill::TooFew) => {
+                    let (task, items) = (task.name.clone(), task.items);
+                    self.advice.doubts.push(Doubt::ReferenceMayGuess { task, score, chance, items });
+                }
+                Some(Skill::Shown) | None => {}
             }
         }
     }
@@ -428,7 +460,7 @@ impl<'a> AdviceBuilder<'a> {
                 rows: deciding.iter().filter_map(|task| find(self.rows, summary.id(), task)).collect(),
             })
             .collect();
-        self.advice.ties = tie::groups(&contenders, self.confidence, &self.memo);
+        self.advice.ties = tie::groups(&contenders, self.advice.margin, self.confidence, &self.memo);
     }
 
     /// Every other variant against the reference, task by task, each comparison for itself.
@@ -441,11 +473,7 @@ impl<'a> AdviceBuilder<'a> {
             for summary in self.advice.summaries.iter_mut().filter(|summary| *summary.id() != reference) {
                 let candidate = find(self.rows, summary.id(), &task);
                 let (margin, confidence) = (self.advice.margin, self.confidence);
-                let compared = candidate.and_then(|row| {
-                    self.memo.get("comparison", &[base, row], &(margin, confidence), |rows| {
-                        compare::compare(rows[0], rows[1], margin, confidence)
-                    })
-                });
+                let compared = candidate.and_then(|row| compared(&self.memo, base, row, margin, confidence));
                 summary.comparisons.push(compared.unwrap_or_else(|| not_asked(&task, metric)));
             }
         }
@@ -463,6 +491,7 @@ impl<'a> AdviceBuilder<'a> {
         let mut family: Vec<(&mut Vec<Comparison>, bool)> =
             others.map(|(summary, could_be)| (&mut summary.comparisons, could_be)).collect();
         compare::judge_family(&mut family);
+        self.hold_against_guessing();
         for summary in &mut self.advice.summaries {
             summary.checks.extend(summary.comparisons.iter().map(constraint::not_worse));
             summary.qualifies = summary.checks.iter().all(|check| check.status == Status::Met);
@@ -470,6 +499,29 @@ impl<'a> AdviceBuilder<'a> {
         let standings: Vec<Standing> = self.advice.summaries.iter().map(|s| words::standing(&self.advice, s)).collect();
         for (summary, standing) in self.advice.summaries.iter_mut().zip(standings) {
             summary.standing = standing;
+        }
+    }
+
+    /// A task on which the reference guesses shows of nobody that it is good enough; but whoever is shown worse than
+    /// guessing there is worse.
+    fn hold_against_guessing(&mut self) {
+        let at_chance = |task: &&AskedTask| matches!(task.set_aside, Some(SetAside::AtChance { .. }));
+        let tasks: Vec<TaskName> = self.advice.tasks.iter().filter(at_chance).map(|task| task.name.clone()).collect();
+        let Some(reference) = self.advice.reference.clone() else { return };
+        for task in tasks {
+            let Some(base) = find(self.rows, &reference, &task) else { continue };
+            let mut found: Vec<(usize, Vec<Comparison>)> = Vec::new();
+            for (place, summary) in self.advice.summaries.iter().enumerate().filter(|(_, s)| *s.id() != reference) {
+                let row = find(self.rows, summary.id(), &task);
+                let one = row.and_then(|row| compared(&self.memo, base, row, self.advice.margin, self.confidence));
+                found.push((place, one.into_iter().collect()));
+            }
+            let mut family: Vec<_> = found.iter_mut().map(|(_, comparisons)| (comparisons, false)).collect();
+            compare::judge_family(&mut family);
+            for (place, comparisons) in found {
+                let worse = |c: &Comparison| c.judgement().is_some_and(|j| j.verdict == Verdict::Worse);
+                self.advice.summaries[place].comparisons.extend(comparisons.into_iter().filter(worse));
+            }
         }
     }
 
@@ -483,6 +535,15 @@ impl<'a> AdviceBuilder<'a> {
         self.advice.conclusion = conclusion;
         let doubts = doubts(&self.advice);
         self.advice.doubts.extend(doubts);
+        if let Some(advised) = self.advice.advised() {
+            let skill = |task: &&AskedTask| {
+                find(self.rows, advised.id(), &task.name)
+                    .and_then(|row| beats_guessing(&self.memo, row, self.advice.margin, self.confidence.level))
+            };
+            let guesses = self.advice.deciding().filter(|task| skill(task) == Some(Skill::NearChance));
+            let doubts: Vec<Doubt> = guesses.map(|task| Doubt::AdvisedAtChance { task: task.name.clone() }).collect();
+            self.advice.doubts.extend(doubts);
+        }
         self.advice
     }
 }
@@ -498,6 +559,24 @@ fn summaries<'a>(rows: &'a [Row], confidence: Confidence, memo: &Memo<'a>) -> Ve
         }
     }
     variants.iter().map(|(_, rows)| VariantSummary::of(&rows[0].trial.variant, rows, confidence, memo)).collect()
+}
+
+/// Compares two rows, unless that was done before.
+fn compared<'a>(
+    memo: &Memo<'a>,
+    base: &'a Row,
+    row: &'a Row,
+    margin: f64,
+    confidence: Confidence,
+) -> Option<Comparison> {
+    memo.get("comparison", &[base, row], &(margin, confidence), |rows| {
+        compare::compare(rows[0], rows[1], margin, confidence)
+    })
+}
+
+/// Whether a row's answers beat guessing.
+fn beats_guessing<'a>(memo: &Memo<'a>, row: &'a Row, margin: f64, level: Level) -> Option<Skill> {
+    memo.get("skill", &[row], &(margin, level), |rows| skill::of_row(rows[0], margin, level))
 }
 
 fn find<'a>(rows: &'a [Row], variant: &Id, task: &TaskName) -> Option<&'a Row> {
@@ -530,13 +609,19 @@ fn by_reading(metric: Metric, a: &Reading, b: &Reading) -> Ordering {
     }
 }
 
-/// The front among those that qualify: what is not good enough, or not shown to be, beats nobody.
+/// The front among those that qualify: what is not good enough, or not shown to be, beats nobody. It has a band: only who
+/// is decidedly cheaper, and no worse as far as was seen, puts another off it.
 fn front(summaries: &[VariantSummary], cost: Metric) -> Option<Front> {
     let qualified: Vec<&VariantSummary> = summaries.iter().filter(|summary| summary.qualifies).collect();
-    let axes = [summaries.first()?.overall.metric.direction(), cost.direction()];
-    let point = |summary: &&VariantSummary| vec![summary.overall.reading.value(), summary.cost(cost).value()];
-    let on = pareto::front(&qualified.iter().map(point).collect::<Vec<_>>(), &axes);
-    let members: Vec<Id> = qualified.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
+    let known =
+        |summary: &&VariantSummary| summary.overall.reading.known().is_some() && summary.cost(cost).known().is_some();
+    let beats = |one: &&VariantSummary, other: &&VariantSummary| {
+        let cheaper = decided::better(cost, &one.cost(cost), &other.cost(cost)) == Some(Ordering::Less);
+        cheaper && by_overall(one, other) != Ordering::Greater
+    };
+    let points: Vec<&VariantSummary> = qualified.into_iter().filter(known).collect();
+    let on = pareto::front(&points, beats);
+    let members: Vec<Id> = points.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
     (!members.is_empty()).then_some(Front { cost, members })
 }
 
@@ -590,8 +675,6 @@ fn about_advised(advice: &Advice, advised: &VariantSummary) -> Vec<Doubt> {
         estimated.push(metric);
     }
     doubts.extend(estimated.into_iter().map(|metric| Doubt::Estimated { metric }));
-    let guessed = advice.deciding().filter(|task| advised.score(&task.name).is_some_and(|s| s.at_chance == Some(true)));
-    doubts.extend(guessed.map(|task| Doubt::AdvisedAtChance { task: task.name.clone() }));
     doubts
 }
 

@@ -3,14 +3,16 @@
 use super::{Advice, AskedTask, Binding, Conclusion, Doubt, NoEvidence, Open, OpenTask, SetAside};
 use crate::recommend::compare::{Compared, Comparison, Scale, Shown, scale};
 use crate::recommend::constraint::{Check, Requirement, Status};
+use crate::recommend::decided;
 use crate::recommend::standing::Standing;
-use crate::recommend::summary::VariantSummary;
+use crate::recommend::summary::{TaskName, VariantSummary};
 use crate::recommend::tie::TieGroup;
 use bantam_core::metric::Metric;
-use bantam_core::record::{Id, Reading};
+use bantam_core::record::{Figure, Id, Reading};
 use bantam_core::stats::{More, Verdict};
 use bantam_core::unit::{Unit, significant};
 use serde::Serialize;
+use std::cmp::Ordering;
 
 /// What to print of an advice: a title, a few lines that answer the question, and lists that prove it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -87,7 +89,7 @@ fn why(advice: &Advice, summary: &VariantSummary, by: Option<Metric>) -> String 
     let (qualified, tried) = (others().filter(|summary| summary.qualifies).count(), others().count());
     let best = match by {
         Some(metric) => {
-            format!("{} ({} {})", superlative(metric), metric.label(), told(metric, &summary.cost(metric)))
+            format!("{} ({} {})", superlative(metric), metric.label(), told(summary, metric))
         }
         None => "one with the fewest parameters".into(),
     };
@@ -116,6 +118,7 @@ fn why(advice: &Advice, summary: &VariantSummary, by: Option<Metric>) -> String 
         );
     }
     let them = match qualified {
+        _ if tried == 1 => format!("It {}is", meet("meets")),
         1 => format!("It is the only one of {tried} tried that {}is", meet("meets")),
         _ => format!("It is the {best} of the {qualified} variants, out of {tried} tried, that {}are", meet("meet")),
     };
@@ -157,18 +160,47 @@ fn superlative(metric: Metric) -> &'static str {
     }
 }
 
-/// What it saves against the reference, cost by cost, where both are known.
-fn gains(advice: &Advice, summary: &VariantSummary) -> Option<String> {
-    let reference = advice.reference().filter(|reference| reference.id() != summary.id())?;
-    let costs = [Metric::PeakMemory, Metric::Disk, Metric::DecodeTps, Metric::Ttft, Metric::DecodeEnergy];
+/// The costs that an advice names, in their order.
+const COSTS: [Metric; 5] = [Metric::PeakMemory, Metric::Disk, Metric::DecodeTps, Metric::Ttft, Metric::DecodeEnergy];
+
+/// What it saves against the reference, cost by cost, where both are known; and what it costs more.
+fn gains(advice: &Advice, summary: &VariantSummary) -> Vec<String> {
+    let Some(reference) = advice.reference().filter(|reference| reference.id() != summary.id()) else { return vec![] };
     let against = |&metric: &Metric| {
-        let (here, there) = (summary.cost(metric), reference.cost(metric));
-        let (value, base) = (here.value()?, there.value()?);
-        let change = if base > 0.0 { format!(" ({})", change(value / base)) } else { String::new() };
-        Some(format!("{} {} against {}{change}", metric.label(), told(metric, &here), told(metric, &there)))
+        let (value, base) = (summary.cost(metric).value()?, reference.cost(metric).value()?);
+        let change = match () {
+            () if base <= 0.0 => String::new(),
+            () if is_undecided(summary, reference, metric) => " (not told apart)".into(),
+            () => format!(" ({})", change(value / base)),
+        };
+        Some(format!("{} {} against {}{change}", metric.label(), told(summary, metric), told(reference, metric)))
     };
-    let told: Vec<String> = costs.iter().filter_map(against).collect();
-    (!told.is_empty()).then(|| format!("Beside {}: {}.", reference.variant.label(), told.join("; ")))
+    let told: Vec<String> = COSTS.iter().filter_map(against).collect();
+    let mut lines = Vec::new();
+    if !told.is_empty() {
+        lines.push(format!("Beside {}: {}.", reference.variant.label(), told.join("; ")));
+    }
+    lines.extend(price(summary, reference));
+    lines
+}
+
+/// "It costs: time to first token +51%."
+fn price(summary: &VariantSummary, reference: &VariantSummary) -> Option<String> {
+    let dearer = |&metric: &Metric| {
+        let order = decided::better(metric, &summary.cost(metric), &reference.cost(metric));
+        let (value, base) = (summary.cost(metric).value()?, reference.cost(metric).value()?);
+        (order == Some(Ordering::Greater) && base > 0.0).then(|| format!("{} {}", metric.label(), change(value / base)))
+    };
+    let dearer: Vec<String> = COSTS.iter().filter_map(dearer).collect();
+    (!dearer.is_empty()).then(|| format!("That has its price: {}.", listed(dearer.into_iter())))
+}
+
+/// Whether a cost of two variants is known, but not which is the better.
+fn is_undecided(one: &VariantSummary, other: &VariantSummary, metric: Metric) -> bool {
+    let (a, b) = (one.cost(metric), other.cost(metric));
+    let clear = decided::may_decide(metric, &a) && decided::may_decide(metric, &b);
+    let differs = a.value().zip(b.value()).is_some_and(|(a, b)| (a / b - 1.0).abs() >= 0.005);
+    differs && (!clear || (decided::better(metric, &a, &b) == Some(Ordering::Equal) && decided::scatters(metric)))
 }
 
 fn largest_loss(summary: &VariantSummary) -> Option<String> {
@@ -262,8 +294,7 @@ fn still_open(advice: &Advice, open: &Open) -> String {
     let Some(summary) = advice.summary(&open.variant) else { return String::new() };
     let would_be = match &advice.conclusion {
         Conclusion::Advised { by: Some(metric), .. } => {
-            let cost = told(*metric, &summary.cost(*metric));
-            format!("would be {} ({cost})", comparative(*metric))
+            format!("would be {} ({})", comparative(*metric), told(summary, *metric))
         }
         Conclusion::Advised { .. } => "would be preferred".into(),
         _ => "keeps every limit".into(),
@@ -273,7 +304,8 @@ fn still_open(advice: &Advice, open: &Open) -> String {
         0 => String::new(),
         n => format!("; {} cannot tell either", count(n, "more task")),
     };
-    format!("{} {would_be}, but {}{others}.", summary.variant.label(), undecided(telling))
+    let seen = format!("it stands at {} on {}", difference(telling.shown), telling.task);
+    format!("{} {would_be}: {seen}, but {}{others}.", summary.variant.label(), undecided(telling))
 }
 
 fn comparative(metric: Metric) -> &'static str {
@@ -427,15 +459,18 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Writes a difference with its interval: "−1.2 points (−2.9 to +0.5)", "1.013 times (1.004 to 1.021)".
+/// Writes a difference with its interval: "−1.2 points (−2.9 to +0.5)", "1.013 times (1.004 to 1.021)"; with the digits
+/// that the interval allows.
 pub fn difference(shown: Shown) -> String {
-    let one = |value: f64| match shown.scale {
-        Scale::Points => signed(value * 100.0),
-        Scale::LogRatio => format!("{value:.3}"),
+    let (factor, unit) = match shown.scale {
+        Scale::Points => (100.0, "points"),
+        Scale::LogRatio => (1.0, "times"),
     };
-    let unit = match shown.scale {
-        Scale::Points => "points",
-        Scale::LogRatio => "times",
+    let half = 0.5 * factor * (shown.high - shown.low);
+    let digits = (1.0 - half.max(1e-9).log10().floor()).clamp(0.0, 4.0) as usize;
+    let one = |value: f64| match shown.scale {
+        Scale::Points => signed(value * 100.0, digits.min(1)),
+        Scale::LogRatio => format!("{value:.*}", digits.max(2)),
     };
     format!("{} {unit} ({} to {})", one(shown.value), one(shown.low), one(shown.high))
 }
@@ -444,8 +479,14 @@ fn tied(advice: &Advice, group: &TieGroup) -> Vec<String> {
     let leader = label(advice, &group.leader);
     let line = |tied: &crate::recommend::tie::Tied| {
         let more = match &tied.soonest {
-            Some((task, items)) => format!("about {} more items of {task} would", rounded(*items)),
-            None => "they answered so alike that no number of items can be given".into(),
+            _ if tied.interchangeable => "interchangeable, each is shown not worse than the other".into(),
+            Some((task, items)) => {
+                format!(
+                    "no difference found, which is no equality; about {} more items of {task} would tell",
+                    rounded(*items)
+                )
+            }
+            None => "no difference found, which is no equality; no number of items can be given that would tell".into(),
         };
         format!("{leader} and {}: {more}", label(advice, &tied.variant))
     };
@@ -466,6 +507,19 @@ fn doubted(advice: &Advice, doubt: &Doubt) -> String {
         ),
         Doubt::SetAside { task, why: SetAside::NoScore { reason } } => {
             format!("{task} does not decide: {} has no score there ({reason}).", reference_label(advice))
+        }
+        Doubt::ReferenceMayGuess { task, score, chance, items } => {
+            let (who, decides) = (reference_label(advice), decides(advice, task));
+            let scores = format!(
+                "{who} scores {} where guessing gives {}",
+                Unit::Fraction.show(*score),
+                Unit::Fraction.show(*chance)
+            );
+            let few = format!("{} are too few to show that it beats guessing", count(*items, "item"));
+            match decides {
+                true => format!("{task} decides with a doubt: {scores}, and {few}."),
+                false => format!("{task} does not decide: {scores}, and {few}; nobody is freed of it for that."),
+            }
         }
         Doubt::ReferenceIsNoBase => {
             format!("No untouched model has a score; {} stands in as the reference.", reference_label(advice))
@@ -492,13 +546,20 @@ fn doubted(advice: &Advice, doubt: &Doubt) -> String {
             format!("{} of the advised variant is an estimate, not a measurement.", capital(metric.label()))
         }
         Doubt::Close { requirement } => {
-            format!("{} is kept only just: the limit lies within the interval of what was measured.", name(requirement))
+            format!("{} is kept only just: another measurement may come out beyond the limit.", name(requirement))
         }
         Doubt::AdvisedAtChance { task } => {
             format!("On {task} the advised variant does no better than guessing; the margin may be too wide.")
         }
         Doubt::Warned { variant, text } => format!("{}: {text}", label(advice, variant)),
     }
+}
+
+/// Whether any verdict was given on a task.
+fn decides(advice: &Advice, task: &TaskName) -> bool {
+    let comparisons = advice.summaries.iter().flat_map(|summary| &summary.comparisons);
+    let judged = comparisons.filter(|comparison| comparison.task == *task).filter_map(Comparison::judgement);
+    judged.into_iter().any(|judgement| judgement.verdict != Verdict::Inconclusive)
 }
 
 /// Why a check is not met: "peak memory is 70 MiB where at most 64 MiB is allowed, 9.4% over".
@@ -508,10 +569,16 @@ fn miss(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
         return comparison.map_or_else(|| format!("{task} was not compared"), verdict);
     }
     let what = about(check);
+    let known = check.metric.zip(check.limit).zip(seen(check));
+    let ((metric, limit), seen) = match (&check.status, known) {
+        (_, Some(known)) => known,
+        (Status::Unknown { reason }, None) => return format!("{what} is not known ({reason})"),
+        (_, None) => return what,
+    };
+    let bound = |metric: Metric| if metric.better(1.0, 0.0) { "at least" } else { "at most" };
     if let Status::Unknown { reason } = &check.status {
-        return format!("{what} is not known ({reason})");
+        return format!("{what} is {seen} where {} {} is asked; {reason}", bound(metric), metric.unit().show(limit));
     }
-    let (Some(metric), Some(limit), Some(seen)) = (check.metric, check.limit, seen(check)) else { return what };
     let (bound, side) = if metric.better(1.0, 0.0) { ("at least", "short") } else { ("at most", "over") };
     let by = match check.short_by {
         Some(short) if short >= 1.0 => format!(", {} times as much", significant(1.0 + short)),
@@ -537,9 +604,10 @@ fn about(check: &Check) -> String {
 }
 
 fn seen(check: &Check) -> Option<String> {
-    let about = if check.estimated { "about " } else { "" };
+    let (about, unit) = (if check.estimated { "about " } else { "" }, check.metric?.unit());
     let at = check.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
-    Some(format!("{about}{}{at}", check.metric?.unit().show(check.seen?)))
+    let ends = check.interval.map_or(String::new(), |i| format!(" ({} to {})", unit.show(i.low), unit.show(i.high)));
+    Some(format!("{about}{}{ends}{at}", unit.show(check.seen?)))
 }
 
 /// The key of the profile that asks it.
@@ -564,13 +632,33 @@ fn reference_label(advice: &Advice) -> String {
     advice.reference().map_or_else(|| "the reference".into(), |summary| summary.variant.label())
 }
 
-fn told(metric: Metric, reading: &Reading) -> String {
-    match reading {
-        Reading::Known(figure) if super::choose::is_estimated(reading) => {
-            format!("about {} (estimated)", metric.unit().show(figure.value))
-        }
-        Reading::Known(figure) => metric.unit().show(figure.value),
-        Reading::Missing { .. } => "unknown".into(),
+/// A cost with what speaks against it: "about 2.1 J (estimated)", "1.49 tok/s (1 repeat)", "90 tok/s (disturbed)".
+fn told(summary: &VariantSummary, metric: Metric) -> String {
+    let reading = summary.cost(metric);
+    let Reading::Known(figure) = &reading else { return "unknown".into() };
+    let shown = digits(metric.unit(), figure);
+    let mut marks: Vec<&str> = Vec::new();
+    if decided::is_scattered(metric, figure) {
+        marks.push(if figure.n == Some(1) { "1 repeat" } else { "no interval" });
+    }
+    if decided::scatters(metric) && summary.is_disturbed() {
+        marks.push("disturbed");
+    }
+    let about = super::choose::is_estimated(&reading);
+    if about {
+        marks.insert(0, "estimated");
+    }
+    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
+    format!("{}{shown}{marks}", if about { "about " } else { "" })
+}
+
+/// A figure with no more digits than its interval allows: 794 ± 210 is "about 800".
+fn digits(unit: Unit, figure: &Figure) -> String {
+    let half = figure.interval.map_or(0.0, |i| 0.5 * (i.high - i.low));
+    let step = 10_f64.powf(half.log10().floor());
+    match half > 0.05 * figure.value.abs() && step.is_finite() && step > 0.0 {
+        true => unit.show((figure.value / step).round() * step),
+        false => unit.show(figure.value),
     }
 }
 
@@ -594,10 +682,10 @@ fn rounded(items: u64) -> u64 {
     items.div_ceil(step).saturating_mul(step)
 }
 
-fn signed(value: f64) -> String {
-    let shown = format!("{:.1}", value.abs());
+fn signed(value: f64, digits: usize) -> String {
+    let shown = format!("{:.digits$}", value.abs());
     match value {
-        _ if shown == "0.0" => shown,
+        _ if shown.trim_matches(['0', '.']).is_empty() => shown,
         v if v < 0.0 => format!("−{shown}"),
         _ => format!("+{shown}"),
     }
@@ -614,6 +702,7 @@ fn change(ratio: f64) -> String {
     match 100.0 * (ratio - 1.0) {
         percent if percent.abs() < 0.5 => "the same".into(),
         _ if ratio >= 2.0 => format!("{} times", significant(ratio)),
+        _ if ratio > 0.0 && ratio < 0.05 => format!("a {}th", significant(1.0 / ratio)),
         percent if percent < 0.0 => format!("−{:.0}%", -percent),
         percent => format!("+{percent:.0}%"),
     }
