@@ -77,7 +77,8 @@ fn without_any_stream_the_work_is_done_all_the_same() {
 
 #[test]
 fn what_is_said_of_arguments_steers_no_terminal() {
-    for arguments in [["inspect", "x\u{1b}]0;OWNED\u{7}"], ["inspect\u{9b}2J", "x"], ["\u{202e}txt", "--out"]] {
+    let arguments = [["inspect", "x\u{1b}]0;OWNED\u{7}"], ["bundled", "\u{9b}2J"], ["pull", "--\u{202e}txt"]];
+    for arguments in arguments {
         let output = bantam(&arguments).output().expect("started");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         let said = said(&output);
