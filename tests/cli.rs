@@ -172,6 +172,11 @@ fn a_run_prints_its_advice_writes_its_report_and_writes_it_again() {
     let files = ["report.html", "report.md", "results.json", "results.csv"];
     assert!(files.iter().all(|file| is_there(&shell.at("first").join(file))));
 
+    let listed = shell.does(&["report", "tiny", "--out", "again"]);
+    assert!(files.iter().all(|file| listed.lines().any(|line| line == format!("again/{file}"))), "{listed}");
+    let html = |folder: &str| std::fs::read(shell.at(folder).join("report.html")).expect("there");
+    assert_eq!(html("first"), html("again"));
+
     // nothing is measured twice, and --json prints what results.json has
     let ended = shell.run(&["run", "tiny.toml", "--json"]);
     assert!(ended.stderr.contains("4 measured already"), "{}", ended.stderr);
@@ -186,11 +191,6 @@ fn a_run_prints_its_advice_writes_its_report_and_writes_it_again() {
         "{advice}"
     );
     assert!(advice.contains("llama-server -m "), "{advice}");
-
-    let listed = shell.does(&["report", "tiny", "--out", "again"]);
-    assert!(files.iter().all(|file| listed.lines().any(|line| line == format!("again/{file}"))), "{listed}");
-    let html = |folder: &str| std::fs::read(shell.at(folder).join("report.html")).expect("there");
-    assert_eq!(html("first"), html("again"));
 
     // the profile in the report's folder asks for the same, from wherever it is read
     let elsewhere = shell.at("elsewhere");

@@ -48,7 +48,12 @@ fn help(error: &clap::Error) -> ExitCode {
 fn refuse(error: &clap::Error, arguments: &[OsString]) {
     let first = arguments.get(1).map(|first| first.to_string_lossy()).unwrap_or_default();
     let is_word = !first.starts_with('-') && !Path::new(first.as_ref()).exists() && !is_command(&first);
-    if is_word && matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
+    if is_word
+        && matches!(
+            error.kind(),
+            ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict
+        )
+    {
         return note!("bantam: {}", no_command(&first));
     }
     // what clap quotes of the arguments may steer a terminal: it is asked again about what can be shown
