@@ -2,12 +2,16 @@
 //! and lines on the standard streams. It knows neither of the two.
 
 mod bar;
+mod cells;
+mod names;
 pub mod out;
 mod sentence;
 mod table;
 mod text;
 
 pub use bar::bar;
+pub use cells::{left, middle, plural, right, wrapped};
+pub use names::short;
 pub use sentence::sentence;
 pub use table::Table;
 pub use text::{beginning, counted, ending};

@@ -1,0 +1,120 @@
+//! Short names: what many have in common is dropped, and what is still too long is cut in its middle, so that no two that
+//! differ are shown alike.
+
+use super::cells::middle;
+use super::text::ending;
+use std::collections::{BTreeMap, BTreeSet};
+use unicode_width::UnicodeWidthStr;
+
+/// Gives for each of these names one that fits the width, in the same order. The same names are the same again.
+pub fn short(names: &[&str], width: usize) -> Vec<String> {
+    let distinct: BTreeSet<&str> = names.iter().copied().collect();
+    let distinct: Vec<&str> = distinct.into_iter().collect();
+    let short: BTreeMap<&str, String> = distinct.iter().copied().zip(shortened(&distinct, width)).collect();
+    names.iter().map(|name| short[name].clone()).collect()
+}
+
+/// Names that are all different, made short by the gentlest way that leaves them so.
+fn shortened(names: &[&str], width: usize) -> Vec<String> {
+    let fit = |names: &[String]| names.iter().all(|name| name.width() <= width);
+    let whole: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    if fit(&whole) {
+        return whole;
+    }
+    // an owner that all have in common says nothing
+    let bare = dropped(names, |c| c == '/', Ends::Front, "");
+    if fit(&bare) {
+        return bare;
+    }
+    let bare: Vec<&str> = bare.iter().map(String::as_str).collect();
+    let differing = dropped(&bare, is_seam, Ends::Both, "…");
+    let ways: [Vec<String>; 6] = [
+        dropped(&bare, is_seam, Ends::Back, "…"),
+        dropped(&bare, is_seam, Ends::Front, "…"),
+        differing.clone(),
+        bare.iter().map(|name| middle(name, width)).collect(),
+        differing.iter().map(|name| middle(name, width)).collect(),
+        differing.iter().map(|name| ending(name, width)).collect(),
+    ];
+    let are_distinct = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    let found = ways.iter().find(|names| fit(names) && are_distinct(names));
+    found.cloned().unwrap_or_else(|| numbered(names, width))
+}
+
+/// Nothing but numbers tells them apart at this width.
+fn numbered(names: &[&str], width: usize) -> Vec<String> {
+    let number = |(n, name): (usize, &&str)| {
+        let number = format!("#{}", n + 1);
+        middle(name, width.saturating_sub(number.width())) + &number
+    };
+    names.iter().enumerate().map(number).collect()
+}
+
+fn is_seam(c: char) -> bool {
+    matches!(c, '/' | '-' | '_' | ' ')
+}
+
+/// Which ends of names are dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Front,
+    Back,
+    Both,
+}
+
+/// Names without what all begin with, or end with, up to a seam; `mark` stands in its place.
+fn dropped(names: &[&str], seam: impl Fn(char) -> bool, ends: Ends, mark: &str) -> Vec<String> {
+    let Some(first) = names.first().filter(|_| names.len() > 1) else {
+        return names.iter().map(|name| (*name).to_owned()).collect();
+    };
+    let begin = |n: &usize| names.iter().all(|name| name.len() > *n && name.starts_with(&first[..*n]));
+    let seams = first.char_indices().filter(|(_, c)| seam(*c)).map(|(at, c)| at + c.len_utf8());
+    let start = if ends == Ends::Back { 0 } else { seams.filter(begin).max().unwrap_or(0) };
+    let end = |at: &usize| {
+        let tail = &first[*at..];
+        names.iter().all(|name| name.len() - start > tail.len() && name[start..].ends_with(tail))
+    };
+    let seams = first.char_indices().filter(|(at, c)| seam(*c) && *at > start).map(|(at, _)| at);
+    let tail = if ends == Ends::Front { 0 } else { seams.filter(end).min().map_or(0, |at| first.len() - at) };
+    let marked = |lost: usize| if lost > 0 { mark } else { "" };
+    let one = |name: &&str| format!("{}{}{}", marked(start), &name[start..name.len() - tail], marked(tail));
+    names.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_fits_stays_and_a_common_owner_goes_first() {
+        let names = ["Qwen/Qwen2.5-0.5B-Instruct", "Qwen/Qwen2.5-1.5B-Instruct"];
+        assert_eq!(short(&names, 26), names);
+        assert_eq!(short(&names, 21), ["Qwen2.5-0.5B-Instruct", "Qwen2.5-1.5B-Instruct"]);
+        assert_eq!(short(&names, 14), ["Qwen2.5-0.5B…", "Qwen2.5-1.5B…"]);
+        assert_eq!(short(&names, 11), ["…0.5B…", "…1.5B…"]);
+        assert_eq!(short(&names[..1], 11), ["Qwen/…truct"]);
+        assert_eq!(short(&[names[0], names[0]], 11), ["Qwen/…truct"; 2], "one name is one name");
+    }
+
+    #[test]
+    fn names_that_differ_in_their_middle_are_told_apart() {
+        let names = ["a-very-long-name-of-a-model-A-and-more", "a-very-long-name-of-a-model-B-and-more", "x"];
+        let short = short(&names, 9);
+        assert_ne!(short[0], short[1]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_that_differ_are_shown_alike(names in prop::collection::vec("[ab/-]{1,30}", 1..8), width in 6usize..20) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let short = short(&names, width);
+            for (i, a) in names.iter().enumerate() {
+                prop_assert!(short[i].width() <= width, "{} in {width}", short[i]);
+                for (j, b) in names.iter().enumerate() {
+                    prop_assert_eq!(a == b, short[i] == short[j], "{} and {}", a, b);
+                }
+            }
+        }
+    }
+}
