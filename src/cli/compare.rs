@@ -39,7 +39,7 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
         print_flips(&done.whole_rows(&Workplace::open()?).collect::<Result<Vec<Row>>>()?)?;
     }
     let failed = done.advice.failed_trials() > 0;
-    Ok(match (done.cancelled, failed) {
+    Ok(match (done.stopped().is_some(), failed) {
         (true, _) => Exit::Interrupted,
         (_, true) => Exit::SomeFailed,
         _ => Exit::Done,

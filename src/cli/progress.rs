@@ -1,11 +1,14 @@
 //! Progress on stderr for headless runs: a line when a trial ends, and on a terminal one live line below.
 
 use super::live::LiveLine;
-use crate::show::counted;
 use crate::show::out::note;
+use crate::show::{counted, left};
 use bantam_core::event::{Event, Observer};
-use bantam_core::record::{Ask, Failure, Id, Outcome, Trial, WarningKind};
-use bantam_core::unit::{Seconds, Unit};
+use bantam_core::metric::Metric;
+use bantam_core::record::{Ask, Failure, Id, Outcome, Row, Trial, WarningKind};
+use bantam_core::stats::Level;
+use bantam_core::unit::Seconds;
+use bantam_verdict::recommend::cost::ShapeCost;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -78,10 +81,14 @@ impl Printer {
     }
 
     fn finished(&mut self, id: &Id, outcome: &Outcome) {
+        if outcome.result == Err(Failure::Cancelled) {
+            // it is not over: the next run goes on with it
+            return;
+        }
         self.over.insert(id.clone());
         let Some((_, trial)) = self.trial(id) else { return };
         let (over, all) = (self.over.len(), self.trials.len());
-        let what = format!("{:<22} {:<12}", trial.variant.label(), trial.ask.label());
+        let what = format!("{} {}", left(&trial.variant.label(), 22), left(&trial.ask.label(), 12));
         let line = format!("[{over:>3}/{all}] {what} {} ({}{})", gave(trial, outcome), outcome.wall, self.left());
         self.live.print(&line);
     }
@@ -109,16 +116,15 @@ fn gave(trial: &Trial, outcome: &Outcome) -> String {
             .first()
             .and_then(|&m| outcome.score(m).map(|v| format!("{m} {}", m.unit().show(v))))
             .unwrap_or_else(|| "no score".into()),
-        Ask::Speed(shape) => {
-            let rate = |tokens: usize, seconds: &dyn Fn(usize) -> f64| {
-                let total: f64 = (0..outcome.samples.len()).map(seconds).sum();
-                let tokens = (tokens * outcome.samples.len()) as f64;
-                if total > 0.0 { Unit::TokensPerSecond.show(tokens / total) } else { "–".into() }
+        // the table's own figures
+        Ask::Speed(_) => {
+            let row = Row { trial: trial.clone(), outcome: outcome.clone() };
+            let cost = ShapeCost::of(&row, Level::P95);
+            let rate = |metric: Metric| {
+                let reading = cost.as_ref().and_then(|cost| cost.reading(metric)?.value());
+                reading.map_or_else(|| "–".into(), |value| metric.unit().show(value))
             };
-            let samples = &outcome.samples;
-            let prefill = rate(shape.prompt, &|i| samples[i].prefill.0);
-            let decode = rate(shape.output.saturating_sub(1), &|i| samples[i].decode.0);
-            format!("prefill {prefill}, decode {decode}")
+            format!("prefill {}, decode {}", rate(Metric::PrefillTps), rate(Metric::DecodeTps))
         }
     }
 }
@@ -140,6 +146,7 @@ impl Observer for Printer {
             Event::Preparing { variant, fraction } => {
                 self.live.show(|| format!("making {} … {:.0}%", variant.label(), fraction * 100.0));
             }
+            Event::NotPrepared { failure: Failure::Cancelled, .. } => {}
             Event::NotPrepared { variant, failure } => {
                 self.live.print(&format!("{}: {}", self.label_of(variant), failure.sentence()));
             }
@@ -163,8 +170,9 @@ impl Observer for Printer {
             Event::Finished { trial, outcome } => self.finished(trial, outcome),
             Event::Ended { cancelled, .. } => {
                 self.live.clear();
-                if *cancelled {
-                    note!("stopped; the same command goes on from here");
+                let (over, all) = (self.over.len(), self.trials.len());
+                if *cancelled && over < all {
+                    note!("stopped after {over} of {}; the same command goes on from here", counted(all, "trial"));
                 }
             }
             _ => {}

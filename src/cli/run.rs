@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use bantam_core::profile::Profile;
 use bantam_core::text;
 use bantam_hub::Settings;
-use bantam_verdict::recommend::advice::words::words;
-use bantam_verdict::recommend::advice::{Advice, Conclusion};
+use bantam_verdict::recommend::advice::Conclusion;
+use bantam_verdict::recommend::advice::words::Words;
 use bantam_verdict::report;
 use std::io::Write;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(super) fn run(args: Run) -> Result<Exit> {
     if args.common.json {
         print_json(&done)?;
     } else {
-        print_advice(&done.advice, args.out.as_deref())?;
+        print_advice(&done.words(), args.out.as_deref())?;
         print_file(&done)?;
     }
     Ok(exit(&done))
@@ -66,8 +66,7 @@ pub(super) fn print_json(done: &Done) -> Result<()> {
 }
 
 /// The advice and what it rests on, on stdout.
-fn print_advice(advice: &Advice, out: Option<&Path>) -> Result<()> {
-    let words = words(advice);
+fn print_advice(words: &Words, out: Option<&Path>) -> Result<()> {
     say!()?;
     say!("{}", words.title)?;
     say!()?;
@@ -90,7 +89,7 @@ fn print_advice(advice: &Advice, out: Option<&Path>) -> Result<()> {
 
 /// Where the file of what is advised is, and how to run it.
 fn print_file(done: &Done) -> Result<()> {
-    let Some(file) = &done.file else { return Ok(()) };
+    let Some(file) = done.file.as_ref().filter(|_| done.words().found) else { return Ok(()) };
     say!()?;
     say!("{}.", file.sentence())?;
     for (what, command) in &file.commands {
@@ -101,8 +100,8 @@ fn print_file(done: &Done) -> Result<()> {
 
 /// What the run's end means to a script.
 pub(super) fn exit(done: &Done) -> Exit {
-    match (&done.advice.conclusion, done.cancelled) {
-        (_, true) => Exit::Interrupted,
+    match (&done.advice.conclusion, done.stopped()) {
+        (_, Some(_)) => Exit::Interrupted,
         _ if done.advice.failed_trials() > 0 => Exit::SomeFailed,
         (Conclusion::Advised { .. }, _) => Exit::Done,
         _ => Exit::NothingFits,

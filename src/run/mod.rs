@@ -12,7 +12,8 @@ use bantam_core::cancel::Cancel;
 use bantam_core::event::Observer;
 use bantam_core::profile::Profile;
 use bantam_core::record::{Row, Run};
-use bantam_verdict::recommend::{Advice, advise_knowing};
+use bantam_verdict::recommend::advice::words::Words;
+use bantam_verdict::recommend::{Advice, advice, advise_knowing};
 use bantam_verdict::report::{self, AdvisedFile, Page};
 use bantam_verdict::store::Store;
 use std::path::Path;
@@ -83,6 +84,16 @@ impl Done {
     /// The report.
     pub fn page(&self) -> Page {
         report::page(&self.run, &self.rows, &self.advice, self.file.as_ref())
+    }
+
+    /// How many trials are over, and of how many, where somebody stopped it before its end.
+    pub fn stopped(&self) -> Option<(usize, usize)> {
+        advice::unfinished(&self.run, &self.rows).filter(|_| self.cancelled)
+    }
+
+    /// What it comes to, in words; an unfinished run advises nothing.
+    pub fn words(&self) -> Words {
+        advice::told(&self.run, &self.rows, &self.advice)
     }
 }
 

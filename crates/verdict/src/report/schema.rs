@@ -47,6 +47,8 @@ struct Run {
     profile: String,
     started: f64,
     finished: Option<f64>,
+    /// Whether every trial has a result or a reason why there is none; an unfinished run has no advice.
+    complete: bool,
 }
 
 /// What was concluded; more keys say what it rests on.

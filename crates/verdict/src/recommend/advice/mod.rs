@@ -7,7 +7,10 @@
 
 mod choose;
 mod reference;
+mod unfinished;
 pub mod words;
+
+pub use unfinished::{told, unfinished};
 
 use super::compare::{self, Compared, Comparison, Shown};
 use super::constraint::{self, Requirement, Status};

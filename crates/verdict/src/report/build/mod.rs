@@ -7,7 +7,8 @@ mod sections;
 
 use super::page::{AdvisedFile, Page, Section};
 use crate::recommend::Advice;
-use crate::recommend::advice::words::{Words, words};
+use crate::recommend::advice::words::Words;
+use crate::recommend::advice::{told, unfinished};
 use crate::recommend::summary::{TaskName, VariantSummary};
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
@@ -105,7 +106,9 @@ fn disturbs(kind: WarningKind) -> bool {
 
 /// The whole report as data; `file` tells where what it advises is.
 pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>) -> Page {
-    let inputs = Inputs { run, rows, advice, file, words: words(advice) };
+    let words = told(run, rows, advice);
+    // an unfinished run advises no file
+    let inputs = Inputs { run, rows, advice, file: file.filter(|_| words.found), words };
     let sections: [fn(&Inputs) -> Option<Section>; 9] = [
         sections::advice,
         sections::file,
@@ -176,7 +179,13 @@ fn data(inputs: &Inputs) -> serde_json::Value {
         .collect();
     json!({
         "bantam": run.version,
-        "run": { "id": run.id, "profile": run.profile_name, "started": run.started, "finished": run.finished },
+        "run": {
+            "id": run.id,
+            "profile": run.profile_name,
+            "started": run.started,
+            "finished": run.finished,
+            "complete": unfinished(run, rows).is_none(),
+        },
         "profile": run.profile,
         "host": run.host,
         "words": words,
