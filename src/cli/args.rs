@@ -1,5 +1,6 @@
 //! The arguments, as typed: clap reads them, the help is made from the words here.
 
+use crate::tui::ThemeName;
 use bantam_hub::Sort;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -15,10 +16,22 @@ on where it was.";
 #[derive(Debug, Parser)]
 #[command(name = "bantam", version, about, after_help = AFTER, args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Profile to open the workbench on [default: the bundled quickstart]
-    pub(crate) profile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) workbench: Workbench,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Workbench {
+    /// Profile to open the workbench on [default: the bundled quickstart]
+    pub profile: Option<PathBuf>,
+    /// Colours of the workbench [default: BANTAM_THEME, else auto; plain under NO_COLOR]
+    #[arg(long, value_name = "THEME")]
+    pub theme: Option<ThemeName>,
+    /// Leave the mouse to the terminal, to mark and copy with (also: m, BANTAM_MOUSE=0)
+    #[arg(long)]
+    pub no_mouse: bool,
 }
 
 #[derive(Debug, Subcommand)]

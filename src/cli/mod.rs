@@ -84,7 +84,7 @@ pub fn main(args: Args) -> ExitCode {
 
 fn command(args: Args) -> Result<Exit> {
     match args.command {
-        None => workbench::run(args.profile),
+        None => workbench::run(args.workbench),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Search(args)) => search::run(args),
         Some(Command::Pull(args)) => pull::run(args),

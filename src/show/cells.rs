@@ -55,11 +55,6 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// "1 trial", "2 trials".
-pub fn plural(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
 /// As much of a text's front as fits.
 fn front(text: &str, width: usize) -> &str {
     let mut used = 0;
@@ -108,13 +103,5 @@ mod tests {
         assert_eq!(wrapped("shown not worse than", 9), ["shown not", "worse", "than"]);
         assert_eq!(wrapped("a/very/long/path x", 6), ["a/very", "/long/", "path x"]);
         assert_eq!(wrapped("", 5), [""]);
-    }
-
-    #[test]
-    fn one_trial_and_two_trials() {
-        assert_eq!(
-            (plural(1, "trial"), plural(2, "trial"), plural(0, "trial")),
-            ("1 trial".into(), "2 trials".into(), "0 trials".into())
-        );
     }
 }

@@ -10,7 +10,7 @@ mod table;
 mod text;
 
 pub use bar::bar;
-pub use cells::{left, middle, plural, right, wrapped};
+pub use cells::{left, middle, right, wrapped};
 pub use names::short;
 pub use sentence::sentence;
 pub use table::Table;

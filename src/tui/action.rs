@@ -1,12 +1,11 @@
 //! What goes in and what comes out of the app: messages from the world, actions of the user, commands to the world.
 //! They carry data, never closures, so that a test can say them.
 
-use super::results::Results;
+use super::results::{Results, Told};
 use super::setup::Setup;
 use crate::library::fit::HostFit;
 use bantam_core::event::Event;
 use bantam_hub::{Hits, Next, Progress, Query};
-use bantam_verdict::recommend::advice::words::Words;
 use ratatui::layout::Position;
 use std::path::PathBuf;
 
@@ -19,7 +18,7 @@ pub(super) enum Message {
     Run(Box<Event>),
     /// Results so far, figures and intervals already worked out.
     Results(Box<Results>),
-    Advised(Box<Words>),
+    Advised(Box<Told>),
     /// The run is over; an error that stopped it, if one did.
     Over(Option<String>),
     Reported(Result<PathBuf, String>),
@@ -72,6 +71,12 @@ pub(super) enum Action {
     Help,
     Back,
     Quit,
+    /// The next theme.
+    Theme,
+    /// The mouse to the workbench, or to the terminal.
+    Mouse,
+    /// To the shell for a while.
+    Suspend,
     Yes,
     No,
     /// Text, where letters are no commands.
@@ -103,6 +108,10 @@ pub(super) enum Command {
     /// Pull what the profile names of the hub and is not here, for this selection.
     Fetch(Selection),
     StopPull,
+    /// Hand the terminal to the shell until it gives it back.
+    Suspend,
+    /// Listen to the mouse, or leave it to the terminal.
+    Mouse(bool),
     Quit,
 }
 

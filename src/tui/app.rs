@@ -1,10 +1,10 @@
 //! The app: which screen is shown, and what all of them share, changed only here and in the screens' own `update`. It
 //! may ask for one thing of the world; nothing here waits, reads a file or draws.
 
-use super::action::{Action, Command, Message};
+use super::action::{Action, Command, Message, Selection};
 use super::keys;
 use super::layout;
-use super::screen::{self, Screen, advice, run};
+use super::screen::{self, Screen, advice, help, run};
 use super::shared::Shared;
 use super::theme::Theme;
 use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
@@ -16,6 +16,8 @@ pub(super) struct App {
     /// The screen that is shown, by its place among them.
     shown: usize,
     pub help: bool,
+    /// The first line of help that is seen.
+    pub help_from: usize,
     /// Asking whether to quit in mid-run.
     pub asking: bool,
 }
@@ -27,7 +29,14 @@ impl App {
 
     /// An app of these screens.
     pub(super) fn with(screens: Vec<Box<dyn Screen>>, profile_name: String, theme: Theme, size: Rect) -> App {
-        App { shared: Shared::new(profile_name, theme, size), screens, shown: 0, help: false, asking: false }
+        App {
+            shared: Shared::new(profile_name, theme, size),
+            screens,
+            shown: 0,
+            help: false,
+            help_from: 0,
+            asking: false,
+        }
     }
 
     pub(super) fn screen(&self) -> &dyn Screen {
@@ -49,9 +58,9 @@ impl App {
         match &message {
             Message::Clock(seconds) => shared.clock = *seconds,
             Message::Planned(planned) => shared.planned((**planned).clone()),
-            Message::Run(event) => shared.progress.on(event, shared.clock),
+            Message::Run(event) => shared.heard(event),
             Message::Results(results) => shared.results = (**results).clone(),
-            Message::Advised(advice) => shared.advice = Some((**advice).clone()),
+            Message::Advised(told) => shared.advised((**told).clone()),
             Message::Over(error) => self.over(error.clone()),
             Message::Reported(Ok(path)) => shared.notice = Some(format!("report written: {}", path.display())),
             Message::Reported(Err(error)) | Message::Refused(error) => shared.notice = Some(error.clone()),
@@ -63,14 +72,29 @@ impl App {
         for screen in &mut self.screens {
             command = screen.hear(&message, &mut self.shared).or(command);
         }
+        self.noted(command)
+    }
+
+    /// Wishes to plan this.
+    pub(super) fn plan(&mut self, selection: Selection) -> Command {
+        self.shared.planning = true;
+        Command::Plan(selection)
+    }
+
+    /// What is to be known of a command before anything comes of it.
+    fn noted(&mut self, command: Option<Command>) -> Option<Command> {
+        if let Some(Command::Plan(_)) = command {
+            self.shared.planning = true;
+        }
         command
     }
 
     fn over(&mut self, error: Option<String>) {
-        self.shared.progress.end(self.shared.clock);
+        self.shared.ended();
         match error {
             Some(error) => self.shared.notice = Some(error),
-            None if self.shared.advice.is_some() && self.screen().title() == run::TITLE => self.go(advice::TITLE),
+            // a run that was stopped has no advice to go to
+            None if self.shared.is_decided() && self.screen().title() == run::TITLE => self.go(advice::TITLE),
             None => {}
         }
     }
@@ -80,6 +104,10 @@ impl App {
         let action = match input {
             Input::Key(key) if key.kind != KeyEventKind::Release => self.action(key)?,
             Input::Paste(text) if self.typing() => Action::Write(text),
+            Input::Paste(_) => {
+                self.shared.notice = Some("what is pasted is text and no keys; on 6 Hub, / takes it as a name".into());
+                return None;
+            }
             Input::Mouse(mouse) => match mouse.kind {
                 MouseEventKind::Down(MouseButton::Left) => Action::Click(Position::new(mouse.column, mouse.row)),
                 MouseEventKind::ScrollDown => Action::Down,
@@ -87,6 +115,7 @@ impl App {
                 _ => return None,
             },
             Input::Resize(width, height) => {
+                self.help_from = 0;
                 self.shared.size = Rect::new(0, 0, width, height);
                 return None;
             }
@@ -109,13 +138,20 @@ impl App {
     }
 
     pub(super) fn update(&mut self, action: Action) -> Option<Command> {
+        let command = self.updated(action);
+        self.noted(command)
+    }
+
+    fn updated(&mut self, action: Action) -> Option<Command> {
+        if action == Action::Suspend {
+            return Some(Command::Suspend);
+        }
         if self.asking {
             self.asking = action != Action::No && action != Action::Yes;
             return (action == Action::Yes).then_some(Command::Quit);
         }
-        if self.help && action != Action::Quit {
-            self.help = !matches!(action, Action::Help | Action::Back | Action::Click(_));
-            return None;
+        if self.help && !matches!(action, Action::Quit | Action::Theme | Action::Mouse) {
+            return self.turn_help(&action);
         }
         self.shared.notice = None;
         match action {
@@ -123,13 +159,49 @@ impl App {
             Action::NextScreen => self.show(self.shown + 1),
             Action::PreviousScreen => self.show(self.shown + self.screens.len() - 1),
             Action::Start => return self.start(),
-            Action::Help => self.help = true,
+            Action::Help => (self.help, self.help_from) = (true, 0),
+            Action::Theme => self.next_theme(),
+            Action::Mouse => return Some(self.turn_mouse()),
             Action::Quit if self.shared.running() => self.asking = true,
             Action::Quit => return Some(Command::Quit),
             Action::Click(at) => return self.click(at),
             action => return self.screens[self.shown].update(action, &mut self.shared),
         }
         None
+    }
+
+    /// Keys move help where it is longer than the terminal, and close it else.
+    fn turn_help(&mut self, action: &Action) -> Option<Command> {
+        let last = help::last_line(self.shared.size, self.screen(), &self.titles());
+        let page = self.shared.size.height.saturating_sub(4) as usize;
+        self.help_from = match action {
+            Action::Down => self.help_from + 1,
+            Action::Up => self.help_from.saturating_sub(1),
+            Action::PageDown => self.help_from + page,
+            Action::PageUp => self.help_from.saturating_sub(page),
+            Action::First => 0,
+            Action::Last => last,
+            _ => self.help_from,
+        }
+        .min(last);
+        self.help = !matches!(action, Action::Help | Action::Back | Action::Click(_));
+        None
+    }
+
+    fn next_theme(&mut self) {
+        self.shared.theme = self.shared.theme.next();
+        let name = self.shared.theme.name.name();
+        self.shared.notice = Some(format!("theme {name}; --theme {name} or BANTAM_THEME={name} begins with it"));
+    }
+
+    fn turn_mouse(&mut self) -> Command {
+        self.shared.mouse = !self.shared.mouse;
+        let whose = match self.shared.mouse {
+            true => "the mouse clicks and scrolls here",
+            false => "the mouse is the terminal's: mark and copy with it; m takes it back",
+        };
+        self.shared.notice = Some(whose.into());
+        Command::Mouse(self.shared.mouse)
     }
 
     fn go(&mut self, title: &str) {

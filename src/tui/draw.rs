@@ -7,26 +7,32 @@ use super::layout::{self, MIN_HEIGHT, MIN_WIDTH};
 use super::progress::RunState;
 use super::screen::help;
 use super::theme::Theme;
-use super::widget::panel;
+use super::widget::lit;
+use crate::show::{counted, middle};
 use bantam_core::unit::Seconds;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph, Wrap};
+use unicode_width::UnicodeWidthStr;
 
 pub(super) fn draw(frame: &mut Frame, app: &App) {
     let area = frame.area();
-    let Some(parts) = layout::frame(area) else { return too_small(frame, area) };
+    let Some(parts) = layout::frame(area) else {
+        too_small(frame, area);
+        return app.shared.theme.paint(frame.buffer_mut());
+    };
     tabs(frame, parts.tabs, app);
     app.screen().draw(frame, parts.body, &app.shared);
     status(frame, parts.status, app);
     hints(frame, parts.hints, app);
     if app.help {
-        help::draw(frame, area, app.screen(), &app.titles(), app.shared.theme);
+        help::draw(frame, app.screen(), &app.titles(), app.shared.theme, app.help_from);
     }
     if app.asking {
         question(frame, area, app);
     }
+    app.shared.theme.paint(frame.buffer_mut());
 }
 
 fn too_small(frame: &mut Frame, area: Rect) {
@@ -47,35 +53,43 @@ fn tabs(frame: &mut Frame, area: Rect, app: &App) {
         frame.render_widget(Span::styled(format!(" {number} {title} "), style), *place);
     }
     let used = places.last().map_or(area.x, |place| place.right());
-    let name = format!("{} ", app.shared.profile_name);
+    let name = app.shared.profile_name.as_str();
     let room = Rect { x: used, width: area.right().saturating_sub(used), height: 1, ..area };
-    if (name.chars().count() as u16) < room.width {
+    // a name that would be cut to a few letters says nothing
+    if name.width() < room.width as usize || room.width > 16 {
+        let name = middle(name, room.width.saturating_sub(3) as usize) + " ";
         frame.render_widget(Line::styled(name, theme.soft()).alignment(Alignment::Right), room);
     }
     let rule = Rect { y: area.y + 1, height: 1, ..area };
-    frame.render_widget(Line::styled("─".repeat(area.width as usize), theme.soft()), rule);
+    frame.render_widget(Line::styled("─".repeat(area.width as usize), theme.rule()), rule);
 }
 
 /// One line: what is going on, or what has just been said.
 fn status(frame: &mut Frame, area: Rect, app: &App) {
     let (theme, progress) = (app.shared.theme, &app.shared.progress);
     if let Some(notice) = &app.shared.notice {
-        let line = Line::styled(format!(" {notice}"), theme.warn());
+        let text = middle(notice, area.width.saturating_sub(2) as usize);
+        let line = Line::styled(format!(" {text}"), theme.warn());
         return frame.render_widget(line, area);
     }
     let (over, failed, all) = progress.counts();
+    let trials = |n| counted(n, "trial");
     let mut spans = Vec::new();
     match progress.state {
+        _ if app.shared.working_words().is_some() && !app.shared.running() => {
+            let words = app.shared.working_words().unwrap_or_default();
+            spans.push(Span::styled(format!(" {words}"), theme.accent()));
+        }
+        _ if app.shared.error.is_some() && !app.shared.running() => {
+            spans.push(Span::styled(" this cannot be planned; 1 says why", theme.bad()));
+        }
         RunState::Idle if app.shared.setup.is_none() => {
             spans.push(Span::styled(" reading the profile …", theme.soft()))
         }
         RunState::Idle if over > 0 && over == all => {
-            spans.push(Span::styled(
-                format!(" all {all} trials are measured already; 5 shows the advice"),
-                theme.soft(),
-            ));
+            spans.push(Span::styled(format!(" {} measured already; 5 shows the advice", trials(all)), theme.soft()));
         }
-        RunState::Idle => spans.push(Span::styled(format!(" {all} trials, {over} measured already"), theme.soft())),
+        RunState::Idle => spans.push(Span::styled(format!(" {}, {over} measured already", trials(all)), theme.soft())),
         RunState::Running | RunState::Stopping => {
             let word = if progress.state == RunState::Running { "running" } else { "stopping" };
             spans.push(Span::styled(format!(" {word} {over}/{all}"), theme.accent()));
@@ -83,7 +97,11 @@ fn status(frame: &mut Frame, area: Rect, app: &App) {
                 spans.push(Span::raw(format!(" · about {} left", Seconds(left.max(1.0)))));
             }
         }
-        RunState::Over => spans.push(Span::styled(format!(" done: {over} of {all} trials"), theme.good())),
+        RunState::Stopped => {
+            let text = format!(" stopped after {over} of {}; r goes on", trials(all));
+            spans.push(Span::styled(text, theme.warn()));
+        }
+        RunState::Over => spans.push(Span::styled(format!(" done: {over} of {}", trials(all)), theme.good())),
     }
     if failed > 0 {
         spans.push(Span::styled(format!(" · {failed} failed"), theme.bad()));
@@ -119,12 +137,12 @@ fn question(frame: &mut Frame, area: Rect, app: &App) {
     let (theme, (over, _, all)) = (app.shared.theme, app.shared.progress.counts());
     let lines = vec![
         Line::raw(""),
-        Line::raw(format!("A run is going on: {over} of {all} trials are finished.")),
+        Line::raw(format!("A run is going on: {over} of {} finished.", counted(all, "trial"))),
         Line::raw("What is finished is kept; the next start goes on from there."),
         Line::raw(""),
         Line::from(keys::QUESTION.iter().flat_map(|b| hint(b, theme)).collect::<Vec<_>>()),
     ];
     frame.render_widget(Clear, place);
-    let block = panel("Stop and quit?", theme.warn());
+    let block = lit("Stop and quit?", theme.warn());
     frame.render_widget(Paragraph::new(lines).block(block), place);
 }

@@ -21,7 +21,7 @@ use KeyCode::{Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, 
 /// Keys that mean the same on every screen; the digits go to the screens in their order.
 #[rustfmt::skip]
 const EVERYWHERE: &[Binding] = &[
-    Binding { action: Action::Start, codes: &[Char('r')], keys: "r", hint: "run", help: "start the run; what is already measured is not measured again", foot: true },
+    Binding { action: Action::Start, codes: &[Char('r')], keys: "r", hint: "run", help: "run; what is measured already is not measured again", foot: true },
     Binding { action: Action::NextScreen, codes: &[Tab], keys: "tab", hint: "next", help: "next screen", foot: false },
     Binding { action: Action::PreviousScreen, codes: &[KeyCode::BackTab], keys: "shift-tab", hint: "", help: "previous screen", foot: false },
     Binding { action: Action::Up, codes: &[Up, Char('k')], keys: "↑ k", hint: "", help: "up", foot: false },
@@ -30,7 +30,9 @@ const EVERYWHERE: &[Binding] = &[
     Binding { action: Action::PageDown, codes: &[PageDown], keys: "pgdn", hint: "", help: "a page down", foot: false },
     Binding { action: Action::First, codes: &[Home, Char('g')], keys: "home g", hint: "", help: "to the top", foot: false },
     Binding { action: Action::Last, codes: &[End, Char('G')], keys: "end G", hint: "", help: "to the end", foot: false },
-    Binding { action: Action::Help, codes: &[Char('?')], keys: "?", hint: "help", help: "this page", foot: true },
+    Binding { action: Action::Help, codes: &[Char('?'), KeyCode::F(1)], keys: "?", hint: "help", help: "this page", foot: true },
+    Binding { action: Action::Theme, codes: &[Char('t')], keys: "t", hint: "", help: "theme: auto, dark, light, night, day, plain", foot: false },
+    Binding { action: Action::Mouse, codes: &[Char('m')], keys: "m", hint: "", help: "mouse: here, or the terminal's to mark and copy", foot: false },
     Binding { action: Action::Back, codes: &[Esc], keys: "esc", hint: "", help: "close what is open", foot: false },
     Binding { action: Action::Quit, codes: &[Char('q')], keys: "q", hint: "quit", help: "leave; while a run is going on it asks first", foot: true },
 ];
@@ -39,15 +41,15 @@ const EVERYWHERE: &[Binding] = &[
 #[rustfmt::skip]
 pub(super) const STOP: Binding = Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run, or the pull on Hub; everything finished is kept", foot: true };
 #[rustfmt::skip]
-pub(super) const TOGGLE: Binding = Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take the model, recipe or suite into the run or leave it out", foot: true };
+pub(super) const TOGGLE: Binding = Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take the model, recipe or suite in, or leave it out", foot: true };
 #[rustfmt::skip]
-pub(super) const PREFER: Binding = Binding { action: Action::Prefer, codes: &[Char('o')], keys: "o", hint: "objective", help: "prefer the smallest, the fastest or the leanest variant that is good enough", foot: true };
+pub(super) const PREFER: Binding = Binding { action: Action::Prefer, codes: &[Char('o')], keys: "o", hint: "objective", help: "prefer the smallest, fastest or leanest that is good enough", foot: true };
 #[rustfmt::skip]
 pub(super) const REPORT: Binding = Binding { action: Action::Report, codes: &[Char('w')], keys: "w", hint: "write report", help: "write report.html, .md, .json, .csv and the charts", foot: true };
 #[rustfmt::skip]
-pub(super) const LEFT: Binding = Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help: "left: the list, the columns or the GGUF file before", foot: false };
+pub(super) const LEFT: Binding = Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help: "left: the list, columns or GGUF file before", foot: false };
 #[rustfmt::skip]
-pub(super) const RIGHT: Binding = Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help: "right: the list, the columns or the GGUF file behind", foot: false };
+pub(super) const RIGHT: Binding = Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help: "right: the list, columns or GGUF file behind", foot: false };
 
 /// Keys of the question "quit?".
 #[rustfmt::skip]
@@ -65,13 +67,15 @@ pub(super) fn with(own: &'static [Binding]) -> Vec<&'static Binding> {
         Action::Up | Action::Down => 3,
         Action::Left | Action::Right => 4,
         Action::PageUp | Action::PageDown | Action::First | Action::Last => 5,
-        Action::Help | Action::Back | Action::Quit => 6,
+        Action::Theme | Action::Mouse => 6,
+        Action::Help | Action::Back | Action::Quit => 7,
         _ => 1,
     });
     all
 }
 
-/// What a key means on a screen that has these of its own, among the screens of these titles. Ctrl-C is quit everywhere.
+/// What a key means on a screen that has these of its own, among the screens of these titles. Ctrl-C is quit everywhere, and
+/// Ctrl-Z goes to the shell.
 pub(super) fn action(key: KeyEvent, own: &'static [Binding], titles: &[&'static str]) -> Option<Action> {
     if let Some(action) = control(key, Action::Quit) {
         return action;
@@ -87,19 +91,25 @@ pub(super) fn answer(key: KeyEvent) -> Option<Action> {
     control(key, Action::Yes).unwrap_or_else(|| found(QUESTION, key.code))
 }
 
-/// What a key means where letters are text, beside these. Ctrl-U erases the line, Ctrl-C is quit.
+/// What a key means where letters are text, beside these. Ctrl-U erases the line, Ctrl-C is quit, Ctrl-Z goes to the shell.
 pub(super) fn letter(key: KeyEvent, beside: &'static [Binding]) -> Option<Action> {
     match (key.modifiers.contains(KeyModifiers::CONTROL), key.code) {
         (true, Char('u')) => Some(Action::Erase { all: true }),
         (true, _) => control(key, Action::Quit).flatten(),
-        (false, Char(letter)) => Some(Action::Write(letter.into())),
-        (false, code) => found(beside, code),
+        (false, code) => found(beside, code).or(match code {
+            Char(letter) => Some(Action::Write(letter.into())),
+            _ => None,
+        }),
     }
 }
 
-/// With Ctrl only C means something.
+/// With Ctrl only C and Z mean something.
 fn control(key: KeyEvent, quit: Action) -> Option<Option<Action>> {
-    key.modifiers.contains(KeyModifiers::CONTROL).then(|| (key.code == Char('c')).then_some(quit))
+    key.modifiers.contains(KeyModifiers::CONTROL).then(|| match key.code {
+        Char('c') => Some(quit),
+        Char('z') => Some(Action::Suspend),
+        _ => None,
+    })
 }
 
 fn found(table: impl IntoIterator<Item = &'static Binding>, code: KeyCode) -> Option<Action> {
@@ -142,6 +152,14 @@ mod tests {
         assert_eq!(action(key, &[], &[]), Some(Action::Quit));
         assert_eq!(letter(key, &[]), Some(Action::Quit));
         assert_eq!(answer(key), Some(Action::Yes));
+    }
+
+    #[test]
+    fn ctrl_z_goes_to_the_shell_from_everywhere() {
+        let key = KeyEvent::new(Char('z'), KeyModifiers::CONTROL);
+        for action in [action(key, &[], &[]), letter(key, &[]), answer(key)] {
+            assert_eq!(action, Some(Action::Suspend));
+        }
     }
 
     #[test]

@@ -23,6 +23,11 @@ pub(super) fn frame(area: Rect) -> Option<Frame> {
     Some(Frame { tabs, body, status, hints })
 }
 
+/// The body of the screen that is shown; empty where the terminal is too small.
+pub(super) fn body(area: Rect) -> Rect {
+    frame(area).map_or(Rect::ZERO, |frame| frame.body)
+}
+
 /// The places of tabs with these titles on the top line, behind the name.
 pub(super) fn tabs(area: Rect, titles: &[&str]) -> Vec<Rect> {
     let mut x = area.x + 10;

@@ -5,7 +5,7 @@
 //!   jobs                 slow work on its own threads; speaks in messages
 //!   app   draw           which screen is shown; the picture around it
 //!   screen/*             a file each: keys, state, update, draw, hit
-//!   shared  keys  cursor  layout  widget  theme
+//!   shared  keys  cursor  layout  widget  theme  ground
 //! ```
 //!
 //! Arrows go down only. State is numbers; `update` changes them, `draw` turns them into words and places those.
@@ -14,6 +14,7 @@ mod action;
 mod app;
 mod cursor;
 mod draw;
+mod ground;
 #[cfg(test)]
 mod hub_tests;
 mod jobs;
@@ -30,10 +31,13 @@ mod tests;
 mod theme;
 mod widget;
 
+pub use theme::ThemeName;
+
 use action::{Command, Message, Selection};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use app::App;
 use crossterm::event as input;
+use ground::Late;
 use jobs::Jobs;
 use ratatui::layout::Rect;
 use std::path::PathBuf;
@@ -57,6 +61,8 @@ enum Wake {
     Message(Message),
     /// SIGTERM or SIGHUP: leave as after a confirmed quit.
     Leave,
+    /// SIGCONT: a shell had the terminal meanwhile.
+    Continued,
 }
 
 /// Where messages go from other threads.
@@ -70,24 +76,51 @@ impl Say {
     }
 }
 
+/// How the workbench looks and listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// A theme that was asked for; else the environment and the terminal say.
+    pub theme: Option<ThemeName>,
+    /// Clicks and the wheel come to the workbench, and are not the terminal's.
+    pub mouse: bool,
+}
+
 /// Opens the workbench on a profile and returns when the user leaves.
 ///
 /// # Errors
 /// Where there is no terminal, or the terminal cannot be drawn on.
-pub fn run(profile: PathBuf) -> Result<()> {
-    let name = profile.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+pub fn run(profile: PathBuf, look: Look) -> Result<()> {
+    let term = std::env::var("TERM").unwrap_or_default();
+    if matches!(term.as_str(), "" | "dumb" | "unknown") {
+        let command = profile.display();
+        bail!(
+            "TERM={term:?} is a terminal that nothing can be drawn on; `bantam run {command}` does the same in lines"
+        );
+    }
+    let name = match ThemeName::chosen(look.theme, |name| std::env::var_os(name)) {
+        Ok(name) => name,
+        Err(why) => bail!("{why}"),
+    };
+    let told = std::env::var("COLORFGBG").ok().and_then(|told| ground::told(&told));
+    let title = profile.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let mut jobs = Jobs::new(profile);
-    let mut guard = terminal::Guard::take().context("the workbench needs a terminal; use `bantam run` without one")?;
+    let (mut guard, greeting) = terminal::Guard::take(look.mouse, name != ThemeName::Plain && told.is_none())
+        .context("the workbench needs a terminal; use `bantam run` without one")?;
+    let theme = Theme::on(name, greeting.ground.or(told), theme::has_colours(&term));
     let size = guard.terminal.size().context("asking the terminal for its size")?;
-    let mut app = App::new(name, Theme::from_env(), Rect::new(0, 0, size.width, size.height));
+    let mut app = App::new(title, theme, Rect::new(0, 0, size.width, size.height));
+    app.shared.mouse = look.mouse;
     picture(&mut guard, &app)?;
 
     let (sender, wakes) = channel();
     let ended = Arc::new(AtomicBool::new(false));
-    listen(sender.clone(), ended.clone());
+    for typed in greeting.typed {
+        let _ = sender.send(Wake::Input(typed));
+    }
+    listen(sender.clone(), ended.clone(), Late::awaited(greeting.late));
     signals(sender.clone()).context("installing signal handlers")?;
     let say = Say(sender);
-    jobs.carry_out(Command::Plan(Selection::default()), &say);
+    jobs.carry_out(app.plan(Selection::default()), &say);
     let result = wait(&mut app, &mut guard, &wakes, &mut jobs, &say);
     ended.store(true, Ordering::SeqCst);
     drop(guard);
@@ -118,9 +151,18 @@ fn wait(app: &mut App, guard: &mut terminal::Guard, wakes: &Receiver<Wake>, jobs
                         app.input(event)
                     }
                     Wake::Leave => Some(Command::Quit),
+                    Wake::Continued => {
+                        urgent = true;
+                        again(app, guard)?
+                    }
                 };
                 match command {
                     Some(Command::Quit) => return Ok(()),
+                    Some(Command::Suspend) => {
+                        guard.suspend().context("giving the terminal to the shell")?;
+                        again(app, guard)?;
+                    }
+                    Some(Command::Mouse(on)) => guard.mouse(on).context("telling the terminal about the mouse")?,
                     Some(command) => jobs.carry_out(command, say),
                     None => {}
                 }
@@ -138,19 +180,29 @@ fn wait(app: &mut App, guard: &mut terminal::Guard, wakes: &Receiver<Wake>, jobs
     }
 }
 
+/// Goes on after a shell had the terminal, whose size may be another one now.
+fn again(app: &mut App, guard: &mut terminal::Guard) -> Result<Option<Command>> {
+    guard.take_again().context("taking the terminal again")?;
+    let size = guard.terminal.size().context("asking the terminal for its size")?;
+    Ok(app.input(input::Event::Resize(size.width, size.height)))
+}
+
 fn picture(guard: &mut terminal::Guard, app: &App) -> Result<()> {
     guard.terminal.draw(|frame| draw::draw(frame, app)).context("drawing on the terminal")?;
     Ok(())
 }
 
 /// Reads keys, the mouse and sizes on a thread of its own.
-fn listen(sender: Sender<Wake>, ended: Arc<AtomicBool>) {
+fn listen(sender: Sender<Wake>, ended: Arc<AtomicBool>, mut late: Late) {
     thread::spawn(move || {
         while !ended.load(Ordering::SeqCst) {
             match input::poll(LOOK) {
                 Ok(false) => {}
                 Ok(true) => {
                     let Ok(event) = input::read() else { return };
+                    if late.is_part(&event) {
+                        continue;
+                    }
                     if sender.send(Wake::Input(event)).is_err() {
                         return;
                     }
@@ -165,11 +217,12 @@ fn listen(sender: Sender<Wake>, ended: Arc<AtomicBool>) {
 }
 
 fn signals(sender: Sender<Wake>) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM])?;
     thread::spawn(move || {
-        for _ in signals.forever() {
-            if sender.send(Wake::Leave).is_err() {
+        for signal in signals.forever() {
+            let wake = if signal == SIGCONT { Wake::Continued } else { Wake::Leave };
+            if sender.send(wake).is_err() {
                 return;
             }
         }

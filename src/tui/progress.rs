@@ -2,8 +2,8 @@
 //! Listens to events and keeps numbers; words are made where they are drawn.
 
 use bantam_core::event::{Event, Pulse};
-use bantam_core::record::{Failure, Id, Trial};
-use std::collections::{HashMap, VecDeque};
+use bantam_core::record::{Ask, Failure, Id, Trial};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How many points the live curves keep.
 const HISTORY: usize = 240;
@@ -15,6 +15,8 @@ pub(super) enum RunState {
     Idle,
     Running,
     Stopping,
+    /// Somebody stopped it before its end.
+    Stopped,
     Over,
 }
 
@@ -88,6 +90,7 @@ impl RunProgress {
                 self.preparing = None;
                 self.say(now, LogLevel::Info, format!("{} made, {bytes}", self.label_of(variant)));
             }
+            Event::NotPrepared { failure: Failure::Cancelled, .. } => self.preparing = None,
             Event::NotPrepared { variant, failure } => {
                 self.preparing = None;
                 self.say(now, LogLevel::Error, format!("{}: {}", self.label_of(variant), failure.sentence()));
@@ -106,6 +109,8 @@ impl RunProgress {
             }
             Event::Finished { trial, outcome } => {
                 let state = match &outcome.result {
+                    // it waits for another run
+                    Err(Failure::Cancelled) => TrialState::Waiting,
                     Ok(()) => TrialState::Finished { seconds: outcome.wall.0 },
                     Err(failure) => {
                         let label = self.trial_label(trial);
@@ -116,16 +121,37 @@ impl RunProgress {
                 self.states.insert(trial.clone(), state);
                 self.current = None;
             }
-            Event::Ended { .. } => self.end(now),
+            Event::Ended { cancelled, .. } => {
+                let (over, _, all) = self.counts();
+                self.end(now);
+                if *cancelled && over < all {
+                    self.state = RunState::Stopped;
+                }
+            }
             Event::Loaded { .. } => {}
         }
     }
 
     pub(super) fn end(&mut self, now: f64) {
-        self.state = RunState::Over;
+        if self.state != RunState::Stopped {
+            self.state = RunState::Over;
+        }
+        self.states.retain(|_, state| !matches!(state, TrialState::Running { .. }));
         self.current = None;
         self.preparing = None;
-        self.ended = Some(now);
+        self.ended.get_or_insert(now);
+    }
+
+    /// How many comparisons its results make: every variant beside one on every task.
+    pub(super) fn comparisons(&self) -> usize {
+        let is_over = |trial: &&Trial| {
+            let state = self.state_of(&trial.id);
+            matches!(trial.ask, Ask::Task(_)) && matches!(state, TrialState::Kept | TrialState::Finished { .. })
+        };
+        let over: Vec<&Trial> = self.trials.iter().filter(is_over).collect();
+        let variants: HashSet<&Id> = over.iter().map(|trial| &trial.variant.id).collect();
+        let tasks: HashSet<String> = over.iter().map(|trial| trial.ask.label()).collect();
+        variants.len().saturating_sub(1) * tasks.len()
     }
 
     fn advance(&mut self, trial: &Id, now_done: usize, now_of: Option<usize>) {

@@ -2,6 +2,18 @@
 
 use bantam_core::metric::Metric;
 use bantam_core::record::{Reading, Variant};
+use bantam_verdict::recommend::Standing;
+use bantam_verdict::recommend::advice::words::Words;
+
+/// The advice as the screens show it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Told {
+    pub words: Words,
+    /// Some trials have no result yet: it is no advice.
+    pub unfinished: bool,
+    /// Where the advised model's file is, and how to run it.
+    pub how_to_run: Vec<String>,
+}
 
 /// Results so far: a row a variant, a column a figure.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +33,7 @@ pub(super) struct ResultColumn {
 pub(super) struct ResultRow {
     pub variant: Variant,
     pub cells: Vec<Reading>,
+    pub standing: Standing,
     pub on_front: bool,
     pub advised: bool,
     /// Where the scatter puts it: memory and mean score.

@@ -14,6 +14,8 @@ pub(super) struct Setup {
     pub suites: Vec<SuiteEntry>,
     pub trials: Vec<Trial>,
     pub variants: usize,
+    /// Models after recipes that cannot be made of them, and why.
+    pub unmakable: Vec<(String, String)>,
     pub done: BTreeSet<Id>,
     /// One line about the host: processor, cores, memory.
     pub host: String,
@@ -46,8 +48,9 @@ pub(super) struct ModelInfo {
     pub kv_bytes_per_token: Option<Bytes>,
     pub stored: Bytes,
     pub weights: String,
-    /// Recipe name, size of its weights, memory at full context; exact sizes of files not yet made: derived.
-    pub sizes: Vec<(String, Bytes, Bytes)>,
+    /// Recipe name, size of its weights and memory at full context, or why it cannot be made; exact sizes of files not
+    /// yet made: derived.
+    pub sizes: Vec<(String, Result<(Bytes, Bytes), String>)>,
 }
 
 #[derive(Debug, Clone)]

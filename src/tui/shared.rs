@@ -3,26 +3,35 @@
 
 use super::action::{Command, Selection};
 use super::progress::{RunProgress, RunState};
-use super::results::Results;
-use super::setup::Setup;
+use super::results::{Results, Told};
+use super::setup::{ModelEntry, Setup};
 use super::theme::Theme;
+use crate::show::counted;
+use bantam_core::event::Event;
 use bantam_core::profile::Prefer;
-use bantam_verdict::recommend::advice::words::Words;
 use ratatui::layout::Rect;
 
 pub(super) struct Shared {
     pub profile_name: String,
-    /// None while it is being planned.
-    pub setup: Option<Result<Setup, String>>,
+    /// The last plan that could be made; None before the first.
+    pub setup: Option<Setup>,
+    /// Why the newest wish could not be planned; what is shown below it is the last plan that could.
+    pub error: Option<String>,
+    /// A wish to plan is on its way: what is shown is not it yet.
+    pub planning: bool,
     pub selection: Selection,
     pub progress: RunProgress,
     pub results: Results,
-    pub advice: Option<Words>,
+    pub advice: Option<Told>,
+    /// So many comparisons are being worked out; results and advice are those of before.
+    pub working: Option<usize>,
     /// One line at the foot: a report written, a wish that cannot be met now.
     pub notice: Option<String>,
     pub clock: f64,
     pub size: Rect,
     pub theme: Theme,
+    /// Clicks come here, and not to the terminal.
+    pub mouse: bool,
 }
 
 impl Shared {
@@ -30,19 +39,43 @@ impl Shared {
         Shared {
             profile_name,
             setup: None,
+            error: None,
+            planning: false,
             selection: Selection::default(),
             progress: RunProgress::default(),
             results: Results::default(),
             advice: None,
+            working: None,
             notice: None,
             clock: 0.0,
             size,
             theme,
+            mouse: true,
         }
     }
 
     pub(super) fn ready(&self) -> Option<&Setup> {
-        self.setup.as_ref().and_then(|s| s.as_ref().ok())
+        self.setup.as_ref()
+    }
+
+    /// What is shown of results and advice is not of the present selection, or not yet.
+    pub(super) fn is_old(&self) -> bool {
+        self.planning || self.working.is_some() || self.error.is_some()
+    }
+
+    /// The advice is there, and rests on all that was planned.
+    pub(super) fn is_decided(&self) -> bool {
+        !self.is_old() && self.advice.as_ref().is_some_and(|told| !told.unfinished)
+    }
+
+    /// What is being worked out, in words.
+    pub(super) fn working_words(&self) -> Option<String> {
+        match self.working {
+            Some(0) => Some("working out the results …".into()),
+            Some(n) => Some(format!("working out {} …", counted(n, "comparison"))),
+            None if self.planning && self.setup.is_some() => Some("planning …".into()),
+            None => None,
+        }
     }
 
     pub(super) fn running(&self) -> bool {
@@ -56,19 +89,89 @@ impl Shared {
     }
 
     pub(super) fn planned(&mut self, planned: Result<Setup, String>) {
-        if let Ok(setup) = &planned {
-            self.profile_name = setup.profile.name.clone();
-            let fit = |list: &mut Vec<bool>, len: usize| list.resize(len, true);
-            fit(&mut self.selection.models, setup.models.len());
-            fit(&mut self.selection.suites, setup.suites.len());
-            if self.selection.recipes.is_empty() {
-                fit(&mut self.selection.recipes, setup.profile.recipes.len());
-            }
-            if !self.running() {
-                self.progress.plan(setup.trials.clone(), setup.done.iter().cloned());
+        self.planning = false;
+        match planned {
+            Ok(setup) => self.take(setup),
+            Err(error) => self.keep(error),
+        }
+    }
+
+    fn take(&mut self, setup: Setup) {
+        self.profile_name = setup.profile.name.clone();
+        let fit = |list: &mut Vec<bool>, len: usize| list.resize(len, true);
+        fit(&mut self.selection.models, setup.models.len());
+        fit(&mut self.selection.suites, setup.suites.len());
+        if self.selection.recipes.is_empty() {
+            fit(&mut self.selection.recipes, setup.profile.recipes.len());
+        }
+        if !self.running() {
+            self.progress.plan(setup.trials.clone(), setup.done.iter().cloned());
+            let kept = self.progress.counts().0;
+            self.working = (kept > 0).then(|| self.progress.comparisons());
+            if kept == 0 {
+                (self.results, self.advice) = (Results::default(), None);
             }
         }
-        self.setup = Some(planned);
+        (self.setup, self.error) = (Some(setup), None);
+    }
+
+    /// An error of planning takes nothing away; what was added stands among the models, so that it can be taken out.
+    fn keep(&mut self, error: String) {
+        if let Some(setup) = &mut self.setup {
+            for name in &self.selection.pulled {
+                if !setup.models.iter().any(|entry| entry.typed == *name) {
+                    let info = Err("it could not be planned; see above, and d takes it away again".to_owned());
+                    setup.models.push(ModelEntry { name: name.clone(), typed: name.clone(), info });
+                }
+            }
+            self.selection.models.resize(setup.models.len(), true);
+        }
+        (self.error, self.working) = (Some(error), None);
+    }
+
+    /// Takes a model away again that was added to the profile's.
+    pub(super) fn take_away(&mut self, line: usize) -> Option<Command> {
+        if self.running() {
+            return self.refuse("the run is going on; stop it (3, then x) to change what is tried");
+        }
+        let here = self.setup.as_ref().and_then(|setup| setup.models.get(line)).map(|entry| entry.typed.clone());
+        // before the first plan there is no list to choose from: the last one that was added
+        let name = if self.setup.is_some() { here } else { self.selection.pulled.last().cloned() };
+        let Some(at) = name.and_then(|name| self.selection.pulled.iter().position(|pulled| *pulled == name)) else {
+            return self.refuse("that is the profile's own; space leaves it out");
+        };
+        let name = self.selection.pulled.remove(at);
+        if let Some(setup) = &mut self.setup
+            && let Some(line) = setup.models.iter().position(|entry| entry.typed == name)
+        {
+            setup.models.remove(line);
+            if line < self.selection.models.len() {
+                self.selection.models.remove(line);
+            }
+        }
+        if !self.selection.models.contains(&true) {
+            self.selection.models.fill(true);
+        }
+        self.notice = Some(format!("{name} is not tried any more; its files stay"));
+        Some(Command::Plan(self.selection.clone()))
+    }
+
+    /// Something happened in the run.
+    pub(super) fn heard(&mut self, event: &Event) {
+        self.progress.on(event, self.clock);
+        if let Event::Ended { .. } = event {
+            self.working = Some(self.progress.comparisons());
+        }
+    }
+
+    pub(super) fn advised(&mut self, told: Told) {
+        (self.advice, self.working) = (Some(told), None);
+    }
+
+    /// The run is over and whatever came of it is told.
+    pub(super) fn ended(&mut self) {
+        self.progress.end(self.clock);
+        self.working = None;
     }
 
     /// Takes a line of one of the selection's lists in, or leaves it out; one always stays in.
@@ -102,10 +205,11 @@ impl Shared {
     }
 
     pub(super) fn report(&mut self) -> Option<Command> {
-        if self.results.rows.is_empty() {
-            return self.refuse("nothing is measured yet; r starts the run");
+        match (self.is_old(), self.results.rows.is_empty()) {
+            (true, _) => self.refuse("the results are being worked out; try again in a moment"),
+            (false, true) => self.refuse("nothing is measured yet; r starts the run"),
+            (false, false) => Some(Command::Report),
         }
-        Some(Command::Report)
     }
 
     /// Begins the run, if there is one to begin.
@@ -113,14 +217,15 @@ impl Shared {
         if self.running() {
             return self.refuse("the run is going on already");
         }
-        match &self.setup {
-            Some(Ok(_)) => {
+        match (&self.error, &self.setup) {
+            (Some(_), _) => self.refuse("this cannot be run; see the message on 1 Models"),
+            (None, None) => self.refuse("still reading the profile; try again in a moment"),
+            (None, Some(_)) if self.planning => self.refuse("still planning the change; try again in a moment"),
+            (None, Some(_)) => {
                 self.progress.begin(self.clock);
-                self.advice = None;
+                (self.advice, self.working) = (None, None);
                 Some(Command::Start)
             }
-            Some(Err(_)) => self.refuse("the profile cannot be run; see the message above"),
-            None => self.refuse("still reading the profile; try again in a moment"),
         }
     }
 

@@ -1,37 +1,96 @@
-//! The terminal, taken and given back: on return, on an error, on a panic and on a signal.
+//! The terminal, taken and given back: on return, on an error, on a panic, on a signal, and while the shell has it (Ctrl-Z).
 
-use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use super::ground::{self, Ground};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event as Input,
+};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use rustix::process::{Signal, kill_current_process_group};
 use std::io::{self, Stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
+
+/// How long a stop may take to come.
+const A_MOMENT: Duration = Duration::from_millis(20);
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Holds the terminal in raw mode on its alternate screen for as long as it lives.
 pub(super) struct Guard {
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Clicks and the wheel come here; without, the terminal marks and copies with them.
+    mouse: bool,
+}
+
+/// What came of asking the terminal for its background: its colour, where it told, and what was typed meanwhile.
+pub(super) struct Greeting {
+    pub ground: Option<Ground>,
+    pub typed: Vec<Input>,
+    /// Nothing came back in time: an answer may still come, between the keys.
+    pub late: bool,
 }
 
 impl Guard {
-    pub(super) fn take() -> io::Result<Guard> {
+    /// Takes the terminal, and asks it for its background where somebody wants to know.
+    pub(super) fn take(mouse: bool, ask: bool) -> io::Result<(Guard, Greeting)> {
         give_back_on_panic();
         TAKEN.store(true, Ordering::SeqCst);
-        let taken = enable_raw_mode()
-            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, cursor::Hide))
-            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        let mut greeting = Greeting { ground: None, typed: Vec::new(), late: false };
+        let taken = enable_raw_mode().and_then(|()| {
+            if ask {
+                greeting = ground::ask();
+            }
+            enter(mouse)?;
+            Terminal::new(CrosstermBackend::new(io::stdout()))
+        });
         match taken {
-            Ok(terminal) => Ok(Guard { terminal }),
+            Ok(terminal) => Ok((Guard { terminal, mouse }, greeting)),
             Err(error) => {
                 give_back();
                 Err(error)
             }
         }
     }
+
+    /// Gives the mouse to the workbench or leaves it to the terminal.
+    pub(super) fn mouse(&mut self, on: bool) -> io::Result<()> {
+        self.mouse = on;
+        if on { execute!(io::stdout(), EnableMouseCapture) } else { execute!(io::stdout(), DisableMouseCapture) }
+    }
+
+    /// Hands the terminal to the shell, as Ctrl-Z does elsewhere, and comes back when the shell says so; the terminal is to
+    /// be taken again then. Where there is no shell to go to, the system does not stop the process and it just goes on.
+    pub(super) fn suspend(&self) -> io::Result<()> {
+        give_back();
+        // the whole group, as the terminal itself would: a program that started this one waits, too
+        kill_current_process_group(Signal::TSTP)?;
+        // it stops here, or on some systems a moment later
+        thread::sleep(A_MOMENT);
+        Ok(())
+    }
+
+    /// Sets the terminal up anew, whatever a shell made of it meanwhile; what was drawn is drawn again in whole.
+    pub(super) fn take_again(&mut self) -> io::Result<()> {
+        TAKEN.store(true, Ordering::SeqCst);
+        // crossterm thinks that it is raw still, where somebody else stopped this process
+        let _ = disable_raw_mode();
+        enable_raw_mode()?;
+        enter(self.mouse)?;
+        // not `clear`, which asks where the cursor is while another thread reads the answers
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+}
+
+fn enter(mouse: bool) -> io::Result<()> {
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+    if mouse { execute!(io::stdout(), EnableMouseCapture) } else { Ok(()) }
 }
 
 impl Drop for Guard {
@@ -43,7 +102,7 @@ impl Drop for Guard {
 /// Gives the terminal back, once; errors are ignored, since nothing more can be done about them.
 fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
+        let _ = execute!(io::stdout(), DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
     }
 }

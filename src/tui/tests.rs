@@ -3,16 +3,18 @@
 use super::action::{Action, Command, Message};
 use super::app::App;
 use super::draw::draw;
-use super::results::{ResultColumn, ResultRow, Results};
-use super::screen::{advice as advice_screen, models, plan, results as results_screen};
+use super::results::{ResultColumn, ResultRow, Results, Told};
+use super::screen::{advice as advice_screen, hub, models, plan, results as results_screen, run};
 use super::setup::{ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo};
-use super::theme::Theme;
+use super::theme::{Theme, ThemeName};
 use bantam_core::event::{Event, Pulse};
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
 use bantam_core::record::*;
 use bantam_core::unit::{Bytes, Seconds, Unit};
+use bantam_verdict::recommend::Standing;
 use bantam_verdict::recommend::advice::words::{Evidence, Words};
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::{Position, Rect};
@@ -98,8 +100,8 @@ fn info(parameters: u64, stored: u64) -> ModelInfo {
         stored: Bytes(stored),
         weights: "bf16".into(),
         sizes: vec![
-            ("base".into(), Bytes(stored), Bytes(stored + 4_194_304)),
-            ("Q4_K_M".into(), Bytes(stored / 3), Bytes(stored / 3 + 4_194_304)),
+            ("base".into(), Ok((Bytes(stored), Bytes(stored + 4_194_304)))),
+            ("Q4_K_M".into(), Ok((Bytes(stored / 3), Bytes(stored / 3 + 4_194_304)))),
         ],
     }
 }
@@ -116,6 +118,7 @@ fn setup() -> Setup {
         suites: vec![suite("routing", Metric::Acc), suite("arithmetic", Metric::ExactMatch)],
         trials: trials(),
         variants: variants().len(),
+        unmakable: vec![],
         done: Default::default(),
         host: "AMD EPYC, 2 cores, 23.4 GiB".into(),
         energy: "no meter: /sys/class/powercap is not there".into(),
@@ -156,7 +159,12 @@ fn results() -> Results {
                 figure(memory, Unit::Bytes, 0.0),
                 Reading::missing("no meter: /sys/class/powercap is not there"),
             ],
-            on_front: i != 5,
+            standing: match i {
+                2 => Standing::Out { reason: "Worse on routing: −15.0 points (−19.1 to −10.9).".into() },
+                5 => Standing::CannotTell { reason: "300 items of arithmetic cannot tell.".into() },
+                _ => Standing::Qualifies,
+            },
+            on_front: ![2, 5].contains(&i),
             advised: i == 4,
             at: Some((memory, score)),
         }
@@ -213,8 +221,8 @@ fn running(width: u16, height: u16) -> App {
     app
 }
 
-fn advice() -> Words {
-    Words {
+fn advice() -> Told {
+    let words = Words {
         found: true,
         title: "Take bantam-l · Q4_K_M".into(),
         lines: vec![
@@ -222,8 +230,13 @@ fn advice() -> Words {
              2 points: 17.0 MiB instead of 24.0 MiB."
                 .into(),
         ],
-        evidence: vec![Evidence { title: "What was compared".into(), lines: vec!["routing, 300 items".into()] }],
-    }
+        evidence: vec![
+            Evidence { title: "What was compared".into(), lines: vec!["routing, 300 items".into()] },
+            Evidence { title: "Doubts".into(), lines: vec!["bantam-l: 3.1% of the time was stolen.".into()] },
+        ],
+    };
+    let how_to_run = vec!["the file: /cache/bantam-l.Q4_K_M.gguf".into(), "ask it: bantam eval bantam-l.gguf".into()];
+    Told { words, unfinished: false, how_to_run }
 }
 
 fn picture(app: &App) -> String {
@@ -390,4 +403,373 @@ fn a_model_is_left_out_but_never_the_last_one() {
     app.update(Action::Down);
     assert_eq!(app.update(Action::Toggle), None);
     assert_eq!(app.shared.selection.models, [false, true]);
+}
+
+fn press(app: &mut App, code: KeyCode) -> Option<Command> {
+    app.input(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+/// The picture and, cell by cell, how it is drawn.
+fn drawn(app: &App) -> ratatui::buffer::Buffer {
+    let backend = TestBackend::new(app.shared.size.width, app.shared.size.height);
+    let mut terminal = Terminal::new(backend).expect("a test backend never fails");
+    terminal.draw(|frame| draw(frame, app)).expect("a test backend never fails");
+    terminal.backend().buffer().clone()
+}
+
+#[test]
+fn pasted_text_is_no_keys() {
+    let mut app = running(80, 24);
+    assert_eq!(app.input(Input::Paste("microsoft/phi-2 q r x".into())), None);
+    assert!(app.shared.running() && !app.asking);
+    assert!(picture(&app).contains("what is pasted is text and no keys"), "{}", picture(&app));
+}
+
+#[test]
+fn ctrl_z_goes_to_the_shell_whatever_lies_over_the_screen() {
+    let z = || Input::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL));
+    let mut app = running(80, 24);
+    assert_eq!(app.input(z()), Some(Command::Suspend));
+    app.update(Action::Help);
+    assert_eq!(app.input(z()), Some(Command::Suspend));
+    app.update(Action::Back);
+    app.update(Action::Quit);
+    assert_eq!(app.input(z()), Some(Command::Suspend));
+    assert!(app.asking, "the question waits");
+}
+
+#[test]
+fn the_mouse_is_left_to_the_terminal_and_taken_back() {
+    let mut app = app(80, 24);
+    assert_eq!(press(&mut app, KeyCode::Char('m')), Some(Command::Mouse(false)));
+    assert!(picture(&app).contains("mark and copy"));
+    assert_eq!(press(&mut app, KeyCode::Char('m')), Some(Command::Mouse(true)));
+}
+
+#[test]
+fn an_error_of_planning_takes_no_screen_away_and_what_was_added_can_be_taken_out() {
+    let mut app = app(80, 24);
+    app.shared.selection.pulled.push("org/model-GGUF:Q8_0".into());
+    let error = "org/model-GGUF:Q8_0: Q4_K_M cannot be made of it: it is stored as Q8_0 already";
+    app.hear(Message::Planned(Box::new(Err(error.into()))));
+    let models = picture(&app);
+    for word in ["stored as Q8_0", "already", "bantam-l", "model-GGUF:Q8_0", "d takes it away again"] {
+        assert!(models.contains(word), "{word} is missing:\n{models}");
+    }
+    assert_eq!(app.update(Action::Start), None);
+    app.update(Action::Go(plan::TITLE));
+    let plan = picture(&app);
+    assert!(plan.contains("stored as Q8_0") && plan.contains("Recipes") && plan.contains("routing"), "{plan}");
+    app.update(Action::Go(models::TITLE));
+    assert_eq!(app.update(models::AWAY), None, "the first line is the profile's own");
+    app.update(Action::Last);
+    let command = app.update(models::AWAY);
+    assert!(
+        matches!(command, Some(Command::Plan(ref s)) if s.pulled.is_empty() && s.models == [true, true]),
+        "{command:?}"
+    );
+    app.hear(Message::Planned(Box::new(Ok(setup()))));
+    let after = picture(&app);
+    assert!(!after.contains("[x] model-GGUF") && after.contains("bundled:bantam-l"), "{after}");
+}
+
+#[test]
+fn what_was_added_before_the_first_plan_can_be_taken_out_too() {
+    let mut app = App::new("p".into(), Theme::plain(), Rect::new(0, 0, 80, 24));
+    app.shared.selection.pulled.push("org/bad".into());
+    app.hear(Message::Planned(Box::new(Err("org/bad: cannot be read".into()))));
+    let command = press(&mut app, KeyCode::Char('d'));
+    assert!(matches!(command, Some(Command::Plan(ref s)) if s.pulled.is_empty()), "{command:?}");
+}
+
+#[test]
+fn pairs_that_cannot_be_made_stand_with_their_reason() {
+    let mut setup = setup();
+    let why = "it is stored as Q8_0 already";
+    setup.unmakable.push(("bantam-s · Q4_K_M".into(), why.into()));
+    if let Ok(info) = &mut setup.models[0].info {
+        info.sizes[1].1 = Err(why.into());
+    }
+    let mut app = app(120, 36);
+    app.hear(Message::Planned(Box::new(Ok(setup))));
+    assert!(picture(&app).contains("cannot be made: it is stored as Q8_0 already"), "{}", picture(&app));
+    app.update(Action::Go(plan::TITLE));
+    assert!(picture(&app).contains("✗ bantam-s · Q4_K_M cannot be made"), "{}", picture(&app));
+}
+
+/// The store has everything already, and what follows from it is being worked out.
+fn working(width: u16, height: u16) -> App {
+    let mut app = App::new("quickstart".into(), Theme::plain(), Rect::new(0, 0, width, height));
+    let mut setup = setup();
+    setup.done = trials().iter().map(|trial| trial.id.clone()).collect();
+    app.hear(Message::Planned(Box::new(Ok(setup))));
+    app
+}
+
+#[test]
+fn a_finished_store_is_never_said_to_be_empty() {
+    let mut app = working(80, 24);
+    for screen in [results_screen::TITLE, advice_screen::TITLE] {
+        app.update(Action::Go(screen));
+        let picture = picture(&app);
+        assert!(picture.contains("working out 10 comparisons …"), "{picture}");
+        assert!(!picture.contains("nothing is measured") && !picture.contains("no advice yet"), "{picture}");
+    }
+    app.hear(Message::Results(Box::new(results())));
+    app.hear(Message::Advised(Box::new(advice())));
+    assert!(picture(&app).contains("18 trials measured already"), "{}", picture(&app));
+}
+
+#[test]
+fn old_results_and_an_old_advice_are_marked() {
+    let mut app = working(80, 24);
+    app.hear(Message::Results(Box::new(results())));
+    app.hear(Message::Advised(Box::new(advice())));
+    app.update(Action::Go(plan::TITLE));
+    let command = app.update(Action::Toggle);
+    assert!(matches!(command, Some(Command::Plan(_))));
+    assert_eq!(app.update(Action::Start), None, "what is planned is not what is chosen");
+    for screen in [results_screen::TITLE, advice_screen::TITLE] {
+        app.update(Action::Go(screen));
+        assert!(picture(&app).contains("what follows from the change is being worked out"), "{}", picture(&app));
+    }
+    // a plan of which nothing is measured has neither
+    app.hear(Message::Planned(Box::new(Ok(setup()))));
+    assert!(app.shared.results.rows.is_empty() && app.shared.advice.is_none());
+}
+
+#[test]
+fn doubts_stand_below_the_conclusion_and_every_line_can_be_read() {
+    let mut app = finished(80, 24);
+    let mut told = advice();
+    let line =
+        "a line that is far longer than the screen is wide, so that it goes on in a second and in a third line of it";
+    told.words.evidence[0].lines = vec![line.into(); 30];
+    told.words.evidence[0].lines.push("THE LAST LINE".into());
+    app.hear(Message::Advised(Box::new(told)));
+    let first = picture(&app);
+    assert!(first.contains("Doubts") && first.contains("Where it is and how to run it"), "{first}");
+    assert!(!first.contains("THE LAST LINE") && first.contains("for more"), "{first}");
+    let mut seen = first.clone();
+    for _ in 0..8 {
+        app.update(Action::PageDown);
+        seen += &picture(&app);
+    }
+    assert!(picture(&app).contains("THE LAST LINE"), "{}", picture(&app));
+    app.update(Action::First);
+    assert_eq!(picture(&app), first);
+    app.update(Action::Last);
+    assert!(picture(&app).contains("THE LAST LINE"));
+    app.update(Action::Up);
+    assert!(!picture(&app).contains("THE LAST LINE"), "one line up is one line up");
+}
+
+/// A run that was stopped in the middle of its third trial.
+fn stopped(width: u16, height: u16) -> App {
+    let mut app = running(width, height);
+    assert_eq!(app.update(Action::Stop), Some(Command::Stop));
+    let trial = &trials()[2];
+    let cut = Outcome::failed(trial.id.clone(), Failure::Cancelled, 0.0, Seconds(1.0));
+    let event = Event::Finished { trial: trial.id.clone(), outcome: Box::new(cut) };
+    app.hear(Message::Run(Box::new(event)));
+    app.hear(Message::Run(Box::new(Event::Ended { run: Id("run".into()), cancelled: true })));
+    let words = Words { title: "No advice yet: stopped after 2 of 18 trials".into(), ..Words::default() };
+    app.hear(Message::Advised(Box::new(Told { words, unfinished: true, how_to_run: vec![] })));
+    app.hear(Message::Over(None));
+    app
+}
+
+#[test]
+fn a_stopped_run_is_stopped_and_nothing_else() {
+    let mut app = stopped(80, 24);
+    let picture_of = |app: &App| picture(app);
+    let run = picture_of(&app);
+    assert_eq!(app.screen().title(), run::TITLE, "there is no advice to go to");
+    assert!(run.contains("stopped after 2 of 18") && run.contains("1 failed"), "{run}");
+    assert!(!run.contains("done:") && !run.contains("2 failed"), "{run}");
+    app.update(Action::Go(advice_screen::TITLE));
+    let advice = picture_of(&app);
+    assert!(advice.contains("stopped after 2 of 18 trials") && !advice.contains("No variant meets"), "{advice}");
+    // and it goes on
+    assert_eq!(app.update(Action::Start), Some(Command::Start));
+    assert_eq!(app.shared.progress.counts(), (1, 0, 18), "the failed one is tried again");
+}
+
+/// Names as they are on the hub, in wide signs and with everything in common.
+fn long_names(results: &mut Results) {
+    let names = ["Qwen/Qwen2.5-0.5B-Instruct-GGUF", "Qwen/Qwen2.5-1.5B-Instruct-GGUF"];
+    for (i, row) in results.rows.iter_mut().enumerate() {
+        row.variant.model.name = names[i / 3].into();
+    }
+}
+
+#[test]
+fn real_names_are_told_apart_with_their_recipes_and_in_full_at_the_foot() {
+    let mut app = finished(80, 24);
+    let mut results = results();
+    long_names(&mut results);
+    app.hear(Message::Results(Box::new(results)));
+    app.update(Action::Go(results_screen::TITLE));
+    let shown = picture(&app);
+    let lines = |of: &str| shown.lines().filter(|line| line.contains(of)).count();
+    assert!(lines("0.5B") >= 3 && lines("1.5B") >= 3 && lines("Q4_K_M") >= 2 && lines("base") == 2, "{shown}");
+    assert!(shown.contains("Qwen/Qwen2.5-0.5B-Instruct-GGUF"), "{shown}");
+    insta::assert_snapshot!("long_names_80x24", shown);
+}
+
+#[test]
+fn names_in_wide_signs_keep_the_columns() {
+    let mut setup = setup();
+    setup.models[0].name = "模型模型模型".into();
+    let mut app = app(100, 30);
+    app.hear(Message::Planned(Box::new(Ok(setup))));
+    let buffer = drawn(&app);
+    // the right ends of "832 KiB" and "5.00 MiB" stand below each other
+    let end = |row: u16| (0..50).rev().find(|x| buffer[(*x, row)].symbol() == "B");
+    assert_eq!(end(4), end(5));
+    assert!(end(4).is_some());
+}
+
+#[test]
+fn results_stand_in_three_groups_each_with_its_reason() {
+    let mut app = on(results_screen::TITLE, finished)(80, 24);
+    let shown = picture(&app);
+    for word in ["qualifies (4)", "cannot tell (1)", "out (1)"] {
+        assert!(shown.contains(word), "{word}\n{shown}");
+    }
+    app.update(Action::Last);
+    assert!(picture(&app).contains("out: Worse on routing: −15.0 points"), "{}", picture(&app));
+    app.update(Action::Up);
+    assert!(picture(&app).contains("cannot tell: 300 items of arithmetic"), "{}", picture(&app));
+    // a click on a line is a click on what is seen there: the first row stands below its group's head
+    app.update(Action::Click(Position::new(10, 5)));
+    assert!(picture(&app).contains("memory") && order(&app).len() == 6);
+}
+
+#[test]
+fn the_scatter_marks_the_chosen_row_and_counts_what_coincides() {
+    let mut app = on(results_screen::TITLE, finished)(80, 24);
+    let mut results = results();
+    // three at one place, and one far away that does not qualify
+    results.rows[1].at = results.rows[0].at;
+    results.rows[3].at = results.rows[0].at;
+    results.rows[2].at = Some((9e12, 0.01));
+    app.hear(Message::Results(Box::new(results)));
+    app.update(results_screen::CHART);
+    let shown = picture(&app);
+    assert!(shown.contains("a+2") && shown.contains('★'), "{shown}");
+    assert!(shown.contains("outside: z shows everything"), "{shown}");
+    let buffer = drawn(&app);
+    let chosen = |text: &str| {
+        buffer
+            .content
+            .iter()
+            .any(|cell| cell.symbol() == text && cell.modifier.contains(ratatui::style::Modifier::REVERSED))
+    };
+    assert!(chosen("a"), "the row under the cursor is marked");
+    app.update(results_screen::ZOOM);
+    assert!(picture(&app).contains('✗') && !picture(&app).contains("outside"), "{}", picture(&app));
+}
+
+#[test]
+fn every_cell_of_every_screen_has_contrast_in_every_theme() {
+    use ratatui::style::{Color, Modifier};
+    for name in ThemeName::ALL {
+        for make in [finished, stopped, working, running] {
+            let mut app = make(120, 36);
+            app.shared.theme = Theme::on(name, None, true);
+            for screen in app.titles() {
+                app.update(Action::Go(screen));
+                for cell in &drawn(&app).content {
+                    for colour in [cell.fg, cell.bg] {
+                        assert!(
+                            matches!(colour, Color::Reset | Color::Indexed(16..)),
+                            "{colour:?} on {screen} in {}: nobody knows what it looks like",
+                            name.name()
+                        );
+                    }
+                    let both = (cell.fg == Color::Reset) == (cell.bg == Color::Reset);
+                    let own = matches!(name, ThemeName::Night | ThemeName::Day | ThemeName::Auto);
+                    assert!(both || !own, "a theme with a background has ink for it: {cell:?}");
+                    let word = cell.symbol().chars().all(char::is_alphanumeric);
+                    assert!(!(word && cell.modifier.contains(Modifier::DIM)), "no word is dim: {cell:?} on {screen}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_goes_through_the_themes() {
+    let mut app = app(80, 24);
+    let seen: Vec<ThemeName> = (0..6)
+        .map(|_| {
+            press(&mut app, KeyCode::Char('t'));
+            app.shared.theme.name
+        })
+        .collect();
+    assert!(ThemeName::ALL.iter().all(|name| seen.contains(name)), "{seen:?}");
+    assert!(picture(&app).contains("BANTAM_THEME="));
+}
+
+#[test]
+fn help_can_be_read_whole_on_the_smallest_terminal() {
+    for screen in app(80, 24).titles() {
+        let mut app = on(screen, finished)(80, 24);
+        app.update(Action::Back);
+        press(&mut app, KeyCode::Esc);
+        app.update(Action::Help);
+        let mut seen = String::new();
+        for _ in 0..40 {
+            seen += &picture(&app);
+            app.update(Action::Down);
+        }
+        for binding in super::keys::with(app.screen().keys()) {
+            let last = binding.help.split(' ').next_back().unwrap_or_default();
+            assert!(seen.contains(last), "{last:?} of {:?} on {screen}", binding.help);
+        }
+        assert!(seen.contains("cannot tell"), "signs, on {screen}");
+        app.update(Action::Back);
+        assert!(!app.help);
+    }
+}
+
+#[test]
+fn a_question_mark_is_help_in_the_search_line_too() {
+    let mut app = app(80, 24);
+    app.update(Action::Go(hub::TITLE));
+    press(&mut app, KeyCode::Char('l'));
+    assert_eq!(press(&mut app, KeyCode::Char('?')), None);
+    assert!(app.help && picture(&app).contains("Keys on Hub"));
+    press(&mut app, KeyCode::Char('?'));
+    assert!(!app.help && picture(&app).contains("│l▏"), "{}", picture(&app));
+}
+
+#[test]
+fn every_hint_at_the_foot_is_seen_on_the_smallest_terminal() {
+    for screen in app(80, 24).titles() {
+        let mut app = on(screen, app)(80, 24);
+        press(&mut app, KeyCode::Esc);
+        let foot = picture(&app).lines().last().unwrap_or_default().to_owned();
+        assert!(foot.contains("1-6 screens"), "{screen}: {foot}");
+    }
+}
+
+#[test]
+fn page_keys_move_a_page() {
+    let mut app = on(run::TITLE, app)(80, 24);
+    let trial = |app: &App| picture(app).lines().nth(3).unwrap_or_default().to_owned();
+    assert!(trial(&app).contains("bantam-s on routing"), "{}", trial(&app));
+    app.update(Action::PageDown);
+    // the panel of trials has ten lines at 80×24
+    assert!(trial(&app).contains("bantam-l on arithmetic"), "{}", trial(&app));
+}
+
+#[test]
+fn one_trial_is_no_trials() {
+    let mut setup = setup();
+    setup.trials.truncate(1);
+    let mut app = app(80, 24);
+    app.hear(Message::Planned(Box::new(Ok(setup))));
+    assert!(picture(&app).contains(" 1 trial, 0 measured already"), "{}", picture(&app));
 }

@@ -1,11 +1,11 @@
 //! Describes a plan and its results in the plain numbers and names that the screens lay out.
 
-use crate::library::models;
-use crate::library::suites;
+use crate::library::{models, suites};
+use crate::run::Done;
 use crate::run::plan::Plan;
 use crate::tui::results::{ResultColumn, ResultRow, Results};
 use crate::tui::setup::{ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Profile, RecipeRef};
 use bantam_core::record::Row;
@@ -24,6 +24,7 @@ pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
         suites: whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect(),
         trials: plan.run.trials.clone(),
         variants: plan.variants.len(),
+        unmakable: plan.run.left_out.iter().map(|pair| (pair.label(), pair.reason.clone())).collect(),
         done: plan.done.iter().cloned().collect(),
         host: plan.host.words.clone(),
         energy: energy(whole),
@@ -62,19 +63,22 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     let (config, cost) = (&facts.config, &facts.cost);
     let kv = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
     let context = kv * config.max_positions as u64;
-    let size = |recipe: &RecipeRef| -> Option<(String, Bytes, Bytes)> {
+    let size = |recipe: &RecipeRef| {
+        let after = |recipe: Result<Recipe>| -> Result<u64> {
+            let source = source.as_ref().map_err(|error| anyhow!("{}", crate::show::sentence(error)))?;
+            Ok(lab::plan_types(source, &recipe?)?.bytes)
+        };
         let (name, bytes) = match recipe {
-            RecipeRef::Base => ("base".to_owned(), facts.bytes),
-            RecipeRef::Quantize(name) => {
-                (name.clone(), lab::plan_types(source.as_ref().ok()?, &Recipe::named(name).ok()?).ok()?.bytes)
-            }
+            RecipeRef::Base => ("base".to_owned(), Ok(facts.bytes)),
+            RecipeRef::Quantize(name) => (name.clone(), after(Recipe::named(name).map_err(Into::into))),
             RecipeRef::File(path) => {
-                let recipe = Recipe::read(path).ok()?;
-                let bytes = lab::plan_types(source.as_ref().ok()?, &recipe).ok()?.bytes;
-                (recipe.name, bytes)
+                let recipe = Recipe::read(path);
+                let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+                (recipe.as_ref().map_or(stem, |recipe| recipe.name.clone()), after(recipe.map_err(Into::into)))
             }
         };
-        Some((name, Bytes(bytes), Bytes(bytes + context)))
+        let sizes = bytes.map(|bytes| (Bytes(bytes), Bytes(bytes + context)));
+        (name, sizes.map_err(|error| crate::show::sentence(&error)))
     };
     let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
     Ok(ModelInfo {
@@ -92,7 +96,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
             Container::Gguf { mixture: Some(mixture), .. } => mixture.into(),
             _ => stored.join(", "),
         },
-        sizes: recipes.iter().filter_map(size).collect(),
+        sizes: recipes.iter().map(size).collect(),
     })
 }
 
@@ -111,7 +115,7 @@ fn encoder_info(facts: &encoder::Facts) -> ModelInfo {
         kv_bytes_per_token: None,
         stored,
         weights: facts.types.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
-        sizes: vec![("base".into(), stored, stored)],
+        sizes: vec![("base".into(), Ok((stored, stored)))],
     }
 }
 
@@ -155,7 +159,8 @@ pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
         ResultRow {
             variant: s.variant.clone(),
             cells,
-            on_front: advice.on_front(Metric::PeakMemory, s.id()),
+            on_front: s.standing.qualifies() && advice.on_front(Metric::PeakMemory, s.id()),
+            standing: s.standing.clone(),
             advised: advised.as_ref() == Some(s.id()),
             at: s.peak_memory.value().zip(s.overall.reading.value()),
         }
@@ -164,4 +169,11 @@ pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
     let mut summaries: Vec<&VariantSummary> = advice.summaries.iter().collect();
     summaries.sort_by_key(|s| place(s));
     Results { columns, rows: summaries.into_iter().map(row).collect() }
+}
+
+/// Where the advised variant's file is, and what runs it.
+pub(super) fn how_to_run(done: &Done) -> Vec<String> {
+    let Some(file) = done.file.as_ref().filter(|_| done.words().found) else { return Vec::new() };
+    let command = |(what, command): &(_, String)| format!("{what} {command}");
+    [format!("{}.", file.sentence())].into_iter().chain(file.commands.iter().map(command)).collect()
 }

@@ -7,6 +7,7 @@ mod hub;
 
 use super::Say;
 use super::action::{Command, Message, Selection};
+use super::results::Told;
 use super::setup::Setup;
 use crate::run::plan::Plan;
 use crate::run::{self, Done, Workplace};
@@ -16,9 +17,9 @@ use bantam_core::event::{Event, Observer};
 use bantam_core::profile::{Profile, RecipeRef};
 use bantam_core::record::Row;
 use bantam_core::sync::lock;
-use bantam_verdict::recommend::advice::words::words;
-use bantam_verdict::recommend::known::{Known, Nothing};
+use bantam_verdict::recommend::advice::unfinished;
 use bantam_verdict::recommend::advise_knowing;
+use bantam_verdict::recommend::known::{Known, Nothing};
 use bantam_verdict::report;
 use hub::HubJobs;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long a wish to plan waits for the next one.
+const MOMENT: Duration = Duration::from_millis(250);
 
 /// The work behind the screens.
 pub(super) struct Jobs {
@@ -36,6 +41,8 @@ pub(super) struct Jobs {
     done: Arc<Mutex<Option<Done>>>,
     /// Newest wish to plan; older ones say nothing any more.
     wish: Arc<AtomicU64>,
+    /// One decides at a time: intervals take both processors as it is.
+    deciding: Arc<Mutex<()>>,
     cancel: Cancel,
     running: Option<JoinHandle<()>>,
     hub: HubJobs,
@@ -49,6 +56,7 @@ impl Jobs {
             planned: Arc::default(),
             done: Arc::default(),
             wish: Arc::default(),
+            deciding: Arc::default(),
             cancel: Cancel::new(),
             running: None,
             hub: HubJobs::default(),
@@ -71,7 +79,8 @@ impl Jobs {
                 self.hub.fetch(profile, say.clone());
             }
             Command::StopPull => self.hub.stop(),
-            Command::Quit => {}
+            // the terminal's business
+            Command::Suspend | Command::Mouse(_) | Command::Quit => {}
         }
     }
 
@@ -85,27 +94,42 @@ impl Jobs {
         }
     }
 
+    /// Plans what is wished last: a wish waits a moment for the next one, and what comes of an older one is not told.
     fn plan(&self, selection: Selection, say: Say) {
         let (named, planned, done) = (self.named.clone(), self.planned.clone(), self.done.clone());
-        let wish = self.wish.clone();
+        let (wish, deciding) = (self.wish.clone(), self.deciding.clone());
         let mine = wish.fetch_add(1, Ordering::SeqCst) + 1;
         thread::spawn(move || {
-            let made = caught(|| make_plan(&named, &selection));
-            if wish.load(Ordering::SeqCst) != mine {
+            let is_last = || wish.load(Ordering::SeqCst) == mine;
+            if mine > 1 {
+                thread::sleep(MOMENT);
+            }
+            if !is_last() {
                 return;
             }
-            match made {
+            let made = caught(|| make_plan(&named, &selection));
+            if !is_last() {
+                return;
+            }
+            let (setup, profile, plan, rows) = match made {
+                Ok(made) => made,
+                Err(error) => return say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
+            };
+            *lock(&planned) = Some((profile.clone(), plan.clone()));
+            say.say(Message::Planned(Box::new(Ok(setup))));
+            if rows.is_empty() {
+                *lock(&done) = None;
+                return;
+            }
+            let _one = lock(&deciding);
+            if !is_last() {
+                return;
+            }
+            let ended = caught(|| Ok(Done::of(plan.run, rows, &profile, false, &Workplace::open()?)));
+            match ended {
+                _ if !is_last() => {}
+                Ok(ended) => tell(&say, ended, &done),
                 Err(error) => say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
-                Ok((setup, profile, plan, rows)) => {
-                    say.say(Message::Planned(Box::new(Ok(setup))));
-                    *lock(&planned) = Some((profile.clone(), plan.clone()));
-                    if !rows.is_empty() {
-                        match Workplace::open() {
-                            Ok(workplace) => tell(&say, Done::of(plan.run, rows, &profile, false, &workplace), &done),
-                            Err(error) => say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
-                        }
-                    }
-                }
             }
         });
     }
@@ -156,7 +180,9 @@ impl Jobs {
 /// Sends results and advice to the screen and keeps them for the report.
 fn tell(say: &Say, ended: Done, done: &Mutex<Option<Done>>) {
     say.say(Message::Results(Box::new(describe::results(&ended.rows, &ended.advice))));
-    say.say(Message::Advised(Box::new(words(&ended.advice))));
+    let how_to_run = describe::how_to_run(&ended);
+    let unfinished = unfinished(&ended.run, &ended.rows).is_some();
+    say.say(Message::Advised(Box::new(Told { words: ended.words(), unfinished, how_to_run })));
     *lock(done) = Some(ended);
 }
 

@@ -1,19 +1,26 @@
-//! Advice: which variant, why, and what could not be told. The words are made by recommend.
+//! Advice: which variant, why, what makes it doubtful, where its file is, and what it rests on. The words are made by
+//! recommend.
 
 use super::Screen;
-use crate::tui::action::{Action, Command};
+use crate::show::wrapped;
+use crate::tui::action::{Action, Command, Message};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
+use crate::tui::layout;
+use crate::tui::results::Told;
 use crate::tui::shared::Shared;
-use crate::tui::widget::panel;
-use bantam_verdict::recommend::advice::words::Words;
+use crate::tui::theme::Theme;
+use crate::tui::widget::{inside, lit};
 use ratatui::Frame;
-use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::layout::{Alignment, Rect};
+use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
 
 pub(crate) const TITLE: &str = "Advice";
 const KEYS: &[Binding] = &[keys::PREFER, keys::REPORT];
+/// What stands right below the conclusion, whatever else there is.
+const DOUBTS: &str = "Doubts";
 
 #[derive(Default)]
 pub(crate) struct AdviceScreen {
@@ -30,44 +37,96 @@ impl Screen for AdviceScreen {
         KEYS
     }
 
+    fn hear(&mut self, message: &Message, _: &mut Shared) -> Option<Command> {
+        if let Message::Advised(_) = message {
+            self.cursor = Cursor::default();
+        }
+        None
+    }
+
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         match action {
             Action::Prefer => shared.prefer(),
             Action::Report => shared.report(),
             action => {
-                self.cursor.follow(&action, lines(shared));
+                let body = layout::body(shared.size);
+                self.cursor.follow(&action, last(body, shared) + 1, inside(body).height as usize);
                 None
             }
         }
     }
 
     fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared) {
-        let Some(advice) = &shared.advice else {
-            let text = if shared.running() {
-                " the advice comes when the run has ended"
-            } else {
-                " no advice yet; r starts the run"
-            };
-            return frame.render_widget(Line::styled(text, shared.theme.soft()), body);
+        let theme = shared.theme;
+        let Some(told) = &shared.advice else {
+            let (text, style) = nothing(shared);
+            return frame.render_widget(Line::styled(format!(" {text}"), style), body);
         };
-        let style = if advice.found { shared.theme.good() } else { shared.theme.bad() };
-        let mut lines = vec![Line::from(Span::styled(advice.title.clone(), style.patch(shared.theme.strong())))];
-        lines.push(Line::raw(""));
-        for line in &advice.lines {
-            lines.push(Line::raw(line.clone()));
-        }
-        for evidence in &advice.evidence {
-            lines.push(Line::raw(""));
-            lines.push(Line::styled(evidence.title.clone(), shared.theme.strong()));
-            lines.extend(evidence.lines.iter().map(|l| Line::raw(format!("  {l}"))));
-        }
-        let scroll = self.cursor.at() as u16;
-        let text = Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((scroll, 0));
-        frame.render_widget(text.block(panel("Advice", style)), body);
+        let all = lines(told, inside(body).width as usize, theme);
+        let room = inside(body).height as usize;
+        let from = self.cursor.at().min(all.len().saturating_sub(room));
+        let block = match (shared.is_old(), told.unfinished) {
+            (true, _) => lit("Advice of before; what follows from the change is being worked out", theme.warn()),
+            (false, true) => lit("Advice", theme.warn()),
+            (false, false) if told.words.found => lit("Advice", theme.good()),
+            (false, false) => lit("Advice", theme.bad()),
+        };
+        let block = if all.len() > room {
+            let seen = format!(" lines {} to {} of {}, ↑ ↓ for more ", from + 1, from + room, all.len());
+            block.title_bottom(Line::styled(seen, theme.soft()).alignment(Alignment::Right))
+        } else {
+            block
+        };
+        let seen: Vec<Line> = all.into_iter().skip(from).take(room).collect();
+        frame.render_widget(Paragraph::new(seen).block(block), body);
     }
 }
 
-fn lines(shared: &Shared) -> usize {
-    let evidence = |advice: &Words| advice.evidence.iter().map(|e| e.lines.len() + 2).sum::<usize>();
-    shared.advice.as_ref().map_or(0, |advice| advice.lines.len() + evidence(advice))
+/// What there is to say where there is no advice.
+fn nothing(shared: &Shared) -> (String, Style) {
+    match (shared.working_words(), shared.running()) {
+        (Some(working), _) => (format!("{working}; the advice follows"), shared.theme.accent()),
+        (None, true) => ("the advice comes when the run has ended".into(), shared.theme.soft()),
+        (None, false) => ("no advice yet; r starts the run".into(), shared.theme.soft()),
+    }
+}
+
+/// The last line that the screen can begin with.
+fn last(body: Rect, shared: &Shared) -> usize {
+    let Some(told) = &shared.advice else { return 0 };
+    let inner = inside(body);
+    lines(told, inner.width as usize, shared.theme).len().saturating_sub(inner.height as usize)
+}
+
+/// Everything as lines of this width: the conclusion, what makes it doubtful, where the file is, what it rests on.
+fn lines<'a>(told: &Told, width: usize, theme: Theme) -> Vec<Line<'a>> {
+    let words = &told.words;
+    let style = match (words.found, told.unfinished) {
+        (true, _) => theme.good().patch(theme.strong()),
+        (false, true) => theme.warn().patch(theme.strong()),
+        (false, false) => theme.bad(),
+    };
+    let mut all: Vec<Line> = wrapped(&words.title, width).into_iter().map(|line| Line::styled(line, style)).collect();
+    all.push(Line::raw(""));
+    all.extend(words.lines.iter().flat_map(|line| wrapped(line, width)).map(Line::raw));
+    let mut section = |title: &str, lines: &[String], style: Style| {
+        all.push(Line::raw(""));
+        all.push(Line::styled(title.to_owned(), style));
+        // what goes on in a second line is indented further, so that entries stay apart
+        let entry = |line: &String| {
+            let broken = wrapped(line, width.saturating_sub(4)).into_iter().enumerate();
+            broken
+                .map(|(n, line)| Line::raw(format!("{}{line}", if n == 0 { "  " } else { "    " })))
+                .collect::<Vec<_>>()
+        };
+        all.extend(lines.iter().flat_map(entry));
+    };
+    let doubts = words.evidence.iter().filter(|evidence| evidence.title == DOUBTS);
+    doubts.for_each(|evidence| section(&evidence.title, &evidence.lines, theme.warn().patch(theme.strong())));
+    if !told.how_to_run.is_empty() {
+        section("Where it is and how to run it", &told.how_to_run, theme.strong());
+    }
+    let rest = words.evidence.iter().filter(|evidence| evidence.title != DOUBTS);
+    rest.for_each(|evidence| section(&evidence.title, &evidence.lines, theme.strong()));
+    all
 }

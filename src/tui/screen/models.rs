@@ -1,30 +1,33 @@
 //! Models: what the profile names, and what each would need before anything is loaded or made.
 
 use super::Screen;
-use crate::show::beginning;
+use crate::show::{beginning, left, short, wrapped};
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
-use crate::tui::layout::{beside, wide};
+use crate::tui::layout::{self, beside, wide};
 use crate::tui::setup::{ModelEntry, ModelInfo};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
-use crate::tui::widget::{inside, pair, panel};
+use crate::tui::widget::{below_error, draw_error, inside, pair, panel, title};
 use bantam_core::unit::{count, grouped};
-use crossterm::event::KeyCode::Char;
+use crossterm::event::KeyCode::{self, Char};
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::widgets::Paragraph;
 
 pub(crate) const TITLE: &str = "Models";
 /// Fetches what the profile names of the hub and is not here.
 pub(crate) const FETCH: Action = Action::Own("fetch");
+/// Takes a model away that was added to the profile's.
+pub(crate) const AWAY: Action = Action::Own("take away");
 
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
     keys::TOGGLE,
-    Binding { action: FETCH, codes: &[Char('f')], keys: "f", hint: "fetch", help: "fetch what the profile names of the hub and is not here", foot: false },
+    Binding { action: FETCH, codes: &[Char('f')], keys: "f", hint: "fetch", help: "fetch what the profile names of the hub and is not here", foot: true },
+    Binding { action: AWAY, codes: &[Char('d'), KeyCode::Delete], keys: "d", hint: "take away", help: "take a model away again that was pulled on Hub; its files stay", foot: true },
 ];
 
 #[derive(Default)]
@@ -45,15 +48,23 @@ impl Screen for ModelsScreen {
         match action {
             Action::Toggle => shared.toggle(|selection| &mut selection.models, self.cursor.at()),
             FETCH => Some(Command::Fetch(shared.selection.clone())),
+            AWAY => {
+                let command = shared.take_away(self.cursor.at());
+                if self.cursor.at() >= lines(shared) {
+                    self.cursor.follow(&Action::Last, lines(shared), 1);
+                }
+                command
+            }
             action => {
-                self.cursor.follow(&action, lines(shared));
+                let place = list(below_error(layout::body(shared.size), shared).1);
+                self.cursor.follow(&action, lines(shared), place.height as usize);
                 None
             }
         }
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
-        let line = self.cursor.line_at(list(body), at, lines(shared))?;
+        let line = self.cursor.line_at(list(below_error(body, shared).1), at, lines(shared))?;
         Some(Action::Choose { list: 0, line })
     }
 
@@ -78,26 +89,21 @@ fn list(body: Rect) -> Rect {
 
 fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
     let theme = shared.theme;
+    let body = draw_error(frame, body, shared);
     let Some(setup) = &shared.setup else {
-        return frame.render_widget(Line::styled(" reading the profile …", theme.soft()), body);
+        let text = if shared.error.is_some() { "" } else { " reading the profile …" };
+        return frame.render_widget(Line::styled(text, theme.soft()), body);
     };
-    let setup = match setup {
-        Ok(setup) => setup,
-        Err(error) => {
-            let block = panel("This profile cannot be run", theme.bad());
-            let text = Paragraph::new(error.as_str()).wrap(Wrap { trim: true }).block(block);
-            let [place, _] = Layout::vertical([Constraint::Length(6), Constraint::Min(0)]).areas(body);
-            return frame.render_widget(text, place);
-        }
-    };
-    let (left, right) = areas(body);
-    frame.render_widget(panel("Models", theme.soft()), left);
-    let inner = inside(left);
+    let (whole, right_side) = areas(body);
+    frame.render_widget(panel("Models", theme), whole);
+    let inner = inside(whole);
     let names = (inner.width as usize).saturating_sub(26);
-    let head = format!("    {:names$} {:>9} {:>10}", "model", "params", "stored");
+    let head = format!("    {} {:>9} {:>10}", left("model", names), "params", "stored");
     frame.render_widget(Line::styled(head, theme.soft()), Rect { height: 1, ..inner });
     let place = list(body);
     let first = cursor.first_seen(setup.models.len(), place.height as usize);
+    let all: Vec<&str> = setup.models.iter().map(|entry| entry.name.as_str()).collect();
+    let short = short(&all, names);
     for (i, entry) in setup.models.iter().enumerate().skip(first).take(place.height as usize) {
         let line = Rect { y: place.y + (i - first) as u16, height: 1, ..place };
         let taken = shared.selection.models.get(i).copied().unwrap_or(true);
@@ -106,12 +112,12 @@ fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
             Ok(info) => (count(info.parameters), info.stored.to_string()),
             Err(_) => ("–".into(), "–".into()),
         };
-        let text = format!("{mark} {:names$} {parameters:>9} {stored:>10}", beginning(&entry.name, names));
+        let text = format!("{mark} {} {parameters:>9} {stored:>10}", left(&short[i], names));
         let style = if i == cursor.at() { theme.selected() } else { theme.text() };
-        frame.render_widget(Line::styled(format!("{text:width$}", width = line.width as usize), style), line);
+        frame.render_widget(Line::styled(left(&text, line.width as usize), style), line);
     }
     if let Some(entry) = setup.models.get(cursor.at()) {
-        draw_info(frame, right, entry, theme);
+        draw_info(frame, right_side, entry, theme);
     }
 }
 
@@ -119,10 +125,11 @@ fn draw_info(frame: &mut Frame, place: Rect, entry: &ModelEntry, theme: Theme) {
     let width = place.width.saturating_sub(2);
     let mut lines = Vec::new();
     match &entry.info {
-        Err(reason) => lines.push(Line::styled(reason.clone(), theme.bad())),
+        Err(reason) => lines.extend(wrapped(reason, width as usize).into_iter().map(|l| Line::styled(l, theme.bad()))),
         Ok(info) => lines.extend(info_lines(entry, info, width, theme)),
     }
-    let text = Paragraph::new(lines).wrap(Wrap { trim: false }).block(panel(&entry.name, theme.soft()));
+    let title = title(&entry.name, place);
+    let text = Paragraph::new(lines).block(panel(&title, theme));
     frame.render_widget(text, place);
 }
 
@@ -144,10 +151,23 @@ fn info_lines<'a>(entry: &ModelEntry, info: &ModelInfo, width: u16, theme: Theme
         pair("KV cache", cache, width, theme),
         pair("stored as", format!("{}, {}", info.weights, info.stored), width, theme),
         Line::raw(""),
-        Line::from(vec![Span::styled(format!("{:<12}{:>13}{:>11}", "derived", "weights", "+ context"), theme.soft())]),
+        Line::styled(format!("{:<12}{:>13}{:>11}", "derived", "weights", "+ context"), theme.soft()),
     ];
-    for (recipe, weights, memory) in &info.sizes {
-        lines.push(Line::raw(format!("{recipe:<12}{:>13}{:>11}", weights.to_string(), memory.to_string())));
+    for (recipe, sizes) in &info.sizes {
+        let name = left(&beginning(recipe, 11), 12);
+        match sizes {
+            Ok((weights, memory)) => {
+                lines.push(Line::raw(format!("{name}{:>13}{:>11}", weights.to_string(), memory.to_string())));
+            }
+            Err(why) => {
+                let told = wrapped(&format!("cannot be made: {why}"), (width as usize).saturating_sub(12));
+                let line = |(n, line): (usize, String)| {
+                    let name = if n == 0 { name.clone() } else { left("", 12) };
+                    Line::from(vec![Span::raw(name), Span::styled(line, theme.warn())])
+                };
+                lines.extend(told.into_iter().enumerate().map(line));
+            }
+        }
     }
     lines
 }

@@ -1,21 +1,22 @@
 //! Plan: recipes and suites to take in or leave out, what matters, what may not be exceeded, and what it comes to.
 
 use super::Screen;
-use crate::show::beginning;
+use crate::show::{beginning, left, middle};
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
-use crate::tui::layout::wide;
+use crate::tui::layout::{self, wide};
 use crate::tui::setup::{Setup, SuiteEntry};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
-use crate::tui::widget::{inside, pair, panel};
+use crate::tui::widget::{below_error, draw_error, inside, lit, pair, panel};
 use bantam_core::profile::{Constraints, RecipeRef};
 use bantam_core::unit::Unit;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Wrap};
+use unicode_width::UnicodeWidthStr;
 
 pub(crate) const TITLE: &str = "Plan";
 const KEYS: &[Binding] = &[keys::TOGGLE, keys::PREFER, keys::LEFT, keys::RIGHT];
@@ -63,13 +64,14 @@ impl Screen for PlanScreen {
             Action::Choose { list, .. } if list != self.list => self.enter_list(list),
             _ => {}
         }
-        self.cursor.follow(&action, PlanScreen::lines(self.list, shared));
+        let place = areas(below_error(layout::body(shared.size), shared).1)[self.list];
+        self.cursor.follow(&action, PlanScreen::lines(self.list, shared), inside(place).height as usize);
         None
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
         shared.ready()?;
-        let [recipes, suites, ..] = areas(body);
+        let [recipes, suites, ..] = areas(below_error(body, shared).1);
         [(RECIPES, recipes), (SUITES, suites)].into_iter().find_map(|(list, place)| {
             let line = self.cursor_in(list).line_at(inside(place), at, PlanScreen::lines(list, shared))?;
             Some(Action::Choose { list, line })
@@ -78,8 +80,10 @@ impl Screen for PlanScreen {
 
     fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared) {
         let theme = shared.theme;
+        let body = draw_error(frame, body, shared);
         let Some(setup) = shared.ready() else {
-            return frame.render_widget(Line::styled(" nothing is planned yet; see 1 Models", theme.soft()), body);
+            let text = if shared.error.is_some() { "" } else { " reading the profile …" };
+            return frame.render_widget(Line::styled(text, theme.soft()), body);
         };
         let [left, middle, objective, sum] = areas(body);
         let recipes: Vec<String> = setup.profile.recipes.iter().map(recipe_name).collect();
@@ -125,8 +129,8 @@ fn suite_line(suite: &SuiteEntry, room: usize) -> String {
                 format!("{} items", info.items)
             };
             let about = format!("{items} · {}", info.metric.name());
-            let names = room.saturating_sub(about.chars().count() + 1);
-            format!("{:names$} {about}", beginning(&suite.name, names))
+            let names = room.saturating_sub(about.width() + 1);
+            format!("{} {about}", left(&middle(&suite.name, names), names))
         }
     }
 }
@@ -140,14 +144,15 @@ fn draw_list(
     (taken, cursor): (&[bool], Option<Cursor>),
     theme: Theme,
 ) {
-    let style = if cursor.is_some() { theme.accent() } else { theme.soft() };
-    frame.render_widget(panel(title, style), place);
+    let block = if cursor.is_some() { lit(title, theme.accent()) } else { panel(title, theme) };
+    frame.render_widget(block, place);
     let inner = inside(place);
     let first = cursor.unwrap_or_default().first_seen(names.len(), inner.height as usize);
     for (i, name) in names.iter().enumerate().skip(first).take(inner.height as usize) {
         let mark = if taken.get(i).copied().unwrap_or(true) { "[x]" } else { "[ ]" };
         let style = if cursor.is_some_and(|c| c.at() == i) { theme.selected() } else { theme.text() };
-        let text = format!("{:width$}", format!("{mark} {name}"), width = inner.width as usize);
+        let width = inner.width as usize;
+        let text = left(&format!("{mark} {}", middle(name, width.saturating_sub(4))), width);
         let line = Rect { y: inner.y + (i - first) as u16, height: 1, ..inner };
         frame.render_widget(Line::styled(text, style), line);
     }
@@ -170,7 +175,7 @@ fn draw_objective(frame: &mut Frame, place: Rect, setup: &Setup, shared: &Shared
         lines.push(pair("constraints", "none", width, theme));
     }
     lines.extend(limits.into_iter().map(|(name, value)| pair(&name, value, width, theme)));
-    frame.render_widget(Paragraph::new(lines).block(panel("What matters", theme.soft())), place);
+    frame.render_widget(Paragraph::new(lines).block(panel("What matters", theme)), place);
 }
 
 fn limits(c: &Constraints) -> Vec<(String, String)> {
@@ -207,7 +212,10 @@ fn draw_sum(frame: &mut Frame, place: Rect, setup: &Setup, theme: Theme) {
     ];
     let (host, energy) = (format!("host: {}", setup.host), format!("energy: {}", setup.energy));
     lines.extend([Line::styled(host, theme.soft()), Line::styled(energy, theme.soft())]);
+    for (what, why) in &setup.unmakable {
+        lines.push(Line::styled(format!("✗ {what} cannot be made: {why}"), theme.warn()));
+    }
     lines.extend(setup.warnings.iter().map(|d| Line::styled(format!("! {d}"), theme.warn())));
-    let text = Paragraph::new(lines).wrap(Wrap { trim: true }).block(panel("What it comes to", theme.soft()));
+    let text = Paragraph::new(lines).wrap(Wrap { trim: true }).block(panel("What it comes to", theme));
     frame.render_widget(text, place);
 }

@@ -2,15 +2,16 @@
 //! measured stands in Results.
 
 use super::Screen;
-use crate::show::{bar, beginning};
+use crate::show::{bar, beginning, counted, left, middle, short};
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
-use crate::tui::layout::{beside, scroll};
+use crate::tui::layout::{self, beside, scroll};
 use crate::tui::progress::{LogLevel, RunState, TrialState};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
-use crate::tui::widget::{inside, pair, panel};
+use crate::tui::widget::{self, inside, pair, panel};
+use bantam_core::record::Trial;
 use bantam_core::unit::{Bytes, Seconds, Unit, Watts};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -18,6 +19,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Sparkline;
 use std::collections::VecDeque;
+use unicode_width::UnicodeWidthStr;
 
 pub(crate) const TITLE: &str = "Run";
 const KEYS: &[Binding] = &[keys::STOP];
@@ -40,19 +42,23 @@ impl Screen for RunScreen {
         if action == Action::Stop {
             return shared.stop();
         }
-        self.cursor.follow(&action, shared.progress.trials.len());
+        let [_, trials, ..] = areas(layout::body(shared.size));
+        self.cursor.follow(&action, shared.progress.trials.len(), inside(trials).height as usize);
         None
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
         let [_, trials, ..] = areas(body);
-        let line = self.cursor.line_at(inside(trials), at, shared.progress.trials.len())?;
+        let place = inside(trials);
+        let all = shared.progress.trials.len();
+        let first = scroll(focus(self.cursor, shared), all, place.height as usize);
+        let line = place.contains(at).then(|| first + (at.y - place.y) as usize)?;
         Some(Action::Choose { list: 0, line })
     }
 
     fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared) {
         let [whole, trials, live, log] = areas(body);
-        draw_whole(frame, whole, shared);
+        draw_whole(frame, whole, self.cursor, shared);
         draw_trials(frame, trials, self.cursor, shared);
         draw_live(frame, live, shared);
         draw_log(frame, log, shared);
@@ -68,7 +74,7 @@ fn areas(body: Rect) -> [Rect; 4] {
 }
 
 /// The run as one bar.
-fn draw_whole(frame: &mut Frame, place: Rect, shared: &Shared) {
+fn draw_whole(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
     let progress = &shared.progress;
     let (over, _, all) = progress.counts();
     let fraction = progress.fraction();
@@ -79,13 +85,14 @@ fn draw_whole(frame: &mut Frame, place: Rect, shared: &Shared) {
             None => format!(" {over}/{all} · time left is known after the first trial"),
         },
         RunState::Stopping => format!(" {over}/{all} · stopping the worker"),
+        RunState::Stopped => format!(" stopped after {over} of {all}; r goes on"),
         RunState::Over => {
             let spent = progress.ended.unwrap_or(shared.clock) - progress.started;
             format!(" {over}/{all} in {}", Seconds(spent.max(0.001)))
         }
     };
     let line = Rect { height: 1, ..place };
-    let width = (line.width as usize).saturating_sub(words.chars().count() + 8);
+    let width = (line.width as usize).saturating_sub(words.width() + 8);
     frame.render_widget(
         Line::from(vec![
             Span::raw(" "),
@@ -95,34 +102,83 @@ fn draw_whole(frame: &mut Frame, place: Rect, shared: &Shared) {
         ]),
         line,
     );
+    let below = Rect { y: place.y + 1, height: 1, ..place };
     if let Some((variant, fraction)) = &progress.preparing {
-        let text = format!(" making {variant}  {} {:.0}%", bar(*fraction, 20), fraction * 100.0);
-        frame.render_widget(Line::styled(text, shared.theme.warn()), Rect { y: place.y + 1, height: 1, ..place });
+        let told = format!("  {} {:>3.0}%", bar(*fraction, 20), fraction * 100.0);
+        let name = middle(variant, (place.width as usize).saturating_sub(told.width() + 9));
+        let text = format!(" making {name}{told}");
+        return frame.render_widget(Line::styled(text, shared.theme.warn()), below);
+    }
+    // the names of the list in full, and why it failed
+    if let Some(trial) = progress.trials.get(focus(cursor, shared)) {
+        let failed = match progress.state_of(&trial.id) {
+            TrialState::Failed(failure) => format!(": {}", failure.sentence()),
+            _ => String::new(),
+        };
+        let text = format!(" {}{failed}", progress.trial_label(&trial.id));
+        frame.render_widget(Line::styled(beginning(&text, place.width as usize), shared.theme.text()), below);
     }
 }
 
-fn draw_trials(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
-    frame.render_widget(panel("Trials", shared.theme.soft()), place);
-    let inner = inside(place);
+/// The trial that is looked at: the one at work, else the one that the cursor is on.
+fn focus(cursor: Cursor, shared: &Shared) -> usize {
     let progress = &shared.progress;
     let running = progress.current.as_ref().and_then(|id| progress.trials.iter().position(|t| t.id == *id));
-    let focus = running.filter(|_| shared.running()).unwrap_or(cursor.at());
-    let first = scroll(focus, progress.trials.len(), inner.height as usize);
-    let models: Vec<&str> = distinct(progress.trials.iter().map(|t| t.variant.model.name.as_str()));
-    let names = (inner.width as usize).saturating_sub(29).max(12);
+    running.filter(|_| shared.running()).unwrap_or(cursor.at())
+}
+
+fn draw_trials(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
+    let theme = shared.theme;
+    frame.render_widget(panel("Trials", theme), place);
+    let inner = inside(place);
+    let progress = &shared.progress;
+    let all = progress.trials.len();
+    let first = scroll(focus(cursor, shared), all, inner.height as usize);
+    let widths = Widths::of(&progress.trials, inner.width as usize);
+    let models: Vec<&str> = progress.trials.iter().map(|t| t.variant.model.name.as_str()).collect();
+    let (names, groups) = (short(&models, widths.model), distinct(models.iter().copied()));
     for (i, trial) in progress.trials.iter().enumerate().skip(first).take(inner.height as usize) {
         let line = Rect { y: inner.y + (i - first) as u16, height: 1, ..inner };
         let (mark, style, words) = state_words(progress.state_of(&trial.id), shared);
-        let group = models.iter().position(|m| *m == trial.variant.model.name).unwrap_or(0);
-        let selected = i == cursor.at() && !shared.running();
+        let group = groups.iter().position(|m| *m == trial.variant.model.name).unwrap_or(0);
+        let recipe = trial.variant.recipe.as_deref().unwrap_or("base");
         let spans = vec![
             Span::styled(format!("{mark} "), style),
-            Span::styled(format!("{:names$} ", beginning(&trial.variant.label(), names)), shared.theme.group(group)),
-            Span::raw(format!("{:11} ", beginning(&trial.ask.label(), 11))),
+            Span::styled(left(&names[i], widths.model), theme.group(group)),
+            Span::raw(format!(" {}", left(&middle(recipe, widths.recipe), widths.recipe))),
+            Span::raw(format!(" {} ", left(&middle(&trial.ask.label(), widths.ask), widths.ask))),
             Span::styled(words, style),
         ];
-        let line_style = if selected { shared.theme.selected() } else { Style::new() };
-        frame.render_widget(Line::from(spans).style(line_style), line);
+        // a cursor's line has the cursor's colours alone
+        let line_of = match i == cursor.at() && !shared.running() {
+            false => Line::from(spans),
+            true => {
+                let text: String = spans.iter().map(|span| span.content.as_ref()).collect();
+                Line::styled(left(&text, inner.width as usize), theme.selected())
+            }
+        };
+        frame.render_widget(line_of, line);
+    }
+}
+
+/// How wide the columns are: recipe and task as they need it within bounds, the model what is left.
+struct Widths {
+    model: usize,
+    recipe: usize,
+    ask: usize,
+}
+
+impl Widths {
+    /// What says how it is: "████▌ 100/100".
+    const STATE: usize = 13;
+
+    fn of(trials: &[Trial], width: usize) -> Widths {
+        let widest = |of: &dyn Fn(&Trial) -> usize| trials.iter().map(of).max().unwrap_or(0);
+        let recipe = widest(&|t| t.variant.recipe.as_deref().map_or(4, |recipe| recipe.width())).min(10);
+        let ask = widest(&|t| t.ask.label().width()).min(11);
+        let model = width.saturating_sub(2 + recipe + 1 + ask + 2 + Widths::STATE);
+        // a narrow panel gives up what it can of the state's bar
+        Widths { model: model.max(8), recipe, ask }
     }
 }
 
@@ -144,11 +200,8 @@ fn state_words(state: &TrialState, shared: &Shared) -> (&'static str, Style, Str
             ("▶", theme.accent(), format!("{} {done}/{of}", bar(*done as f64 / (*of).max(1) as f64, 5)))
         }
         TrialState::Running { done, of: None, since } => {
-            let words = if *done == 0 {
-                format!("{:.0} s", (shared.clock - since).max(0.0))
-            } else {
-                format!("{done} repeats")
-            };
+            let words =
+                if *done == 0 { format!("{:.0} s", (shared.clock - since).max(0.0)) } else { counted(*done, "repeat") };
             ("▶", theme.accent(), words)
         }
         TrialState::Finished { seconds } => ("✓", theme.good(), Seconds(*seconds).to_string()),
@@ -159,8 +212,8 @@ fn state_words(state: &TrialState, shared: &Shared) -> (&'static str, Style, Str
 fn draw_live(frame: &mut Frame, place: Rect, shared: &Shared) {
     let (progress, theme) = (&shared.progress, shared.theme);
     let title = progress.current.as_ref().map_or_else(|| "Live".to_owned(), |id| progress.trial_label(id));
-    let title = beginning(&title, place.width.saturating_sub(6) as usize);
-    frame.render_widget(panel(&title, shared.theme.soft()), place);
+    let title = widget::title(&title, place);
+    frame.render_widget(panel(&title, shared.theme), place);
     let parts = Layout::vertical([Constraint::Ratio(1, 3); 3]).split(inside(place));
     let no_power = shared.ready().map_or("no meter", |s| s.energy.as_str());
     draw_curve(frame, parts[0], "tokens/s", &progress.speed, ("waiting for the first tokens", speed_words), theme);
@@ -168,8 +221,9 @@ fn draw_live(frame: &mut Frame, place: Rect, shared: &Shared) {
     draw_curve(frame, parts[2], "power", &progress.power, (no_power, power_words), theme);
 }
 
+/// A live rate fades out between batches: below one it is nothing.
 fn speed_words(v: f64) -> String {
-    Unit::TokensPerSecond.show(v)
+    if v < 1.0 { "0 tok/s".into() } else { Unit::TokensPerSecond.show(v) }
 }
 
 fn memory_words(v: f64) -> String {
@@ -190,8 +244,7 @@ fn draw_curve(
 ) {
     let head = Rect { height: 1, ..place };
     let text = points.back().map_or_else(|| missing.to_owned(), |v| words(*v));
-    let room = (place.width as usize).saturating_sub(name.len() + 1);
-    frame.render_widget(pair(name, beginning(&text, room), place.width, theme), head);
+    frame.render_widget(pair(name, text, place.width, theme), head);
     let most = points.iter().copied().fold(0.0, f64::max);
     if most <= 0.0 || place.height < 2 {
         return;
@@ -204,7 +257,7 @@ fn draw_curve(
 }
 
 fn draw_log(frame: &mut Frame, place: Rect, shared: &Shared) {
-    frame.render_widget(panel("Log", shared.theme.soft()), place);
+    frame.render_widget(panel("Log", shared.theme), place);
     let inner = inside(place);
     let entries = &shared.progress.log;
     let first = entries.len().saturating_sub(inner.height as usize);

@@ -3,11 +3,11 @@
 use super::HubScreen;
 use super::state::Pull;
 use crate::library::fit::{self, Fit, HostFit};
-use crate::show::{bar, beginning, ending};
+use crate::show::{bar, beginning, ending, left, middle, short};
 use crate::tui::layout::{beside, wide};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
-use crate::tui::widget::{inside, pair, panel};
+use crate::tui::widget::{inside, lit, pair, panel, title};
 use bantam_core::unit::{Bytes, Seconds, count, grouped};
 use bantam_hub::{Gate, Hit};
 use ratatui::Frame;
@@ -43,8 +43,9 @@ pub(super) fn draw(frame: &mut Frame, body: Rect, hub: &HubScreen, shared: &Shar
 }
 
 fn draw_line(frame: &mut Frame, place: Rect, hub: &HubScreen, theme: Theme) {
-    let style = if hub.typing { theme.accent() } else { theme.soft() };
-    frame.render_widget(panel("Search the hub", style), place);
+    let name = "Search the hub";
+    let block = if hub.typing { lit(name, theme.accent()) } else { panel(name, theme) };
+    frame.render_widget(block, place);
     let inner = inside(place);
     let kind = format!("{} · by {}", hub.filter().unwrap_or("everything"), hub.sort.name());
     let right = Rect {
@@ -58,8 +59,7 @@ fn draw_line(frame: &mut Frame, place: Rect, hub: &HubScreen, theme: Theme) {
         Line::styled("/ to type", theme.soft())
     } else {
         // the end of what is typed is where the eye is
-        let skipped = hub.text.chars().count().saturating_sub(room.saturating_sub(1));
-        let text: String = hub.text.chars().skip(skipped).collect();
+        let text = ending(&hub.text, room.saturating_sub(1));
         let cursor = if hub.typing { "▏" } else { "" };
         Line::from(vec![Span::raw(text), Span::styled(cursor, theme.accent())])
     };
@@ -73,7 +73,7 @@ fn draw_found(frame: &mut Frame, (place, lines): (Rect, Rect), hub: &HubScreen, 
         (_, 0) => "Models".to_owned(),
         (_, n) => format!("{n} models{}", if hub.has_more() { ", more below" } else { "" }),
     };
-    frame.render_widget(panel(&title, theme.soft()), place);
+    frame.render_widget(panel(&title, theme), place);
     let inner = inside(place);
     if hub.hits.is_empty() {
         let text = match (&hub.error, hub.searched) {
@@ -91,11 +91,13 @@ fn draw_found(frame: &mut Frame, (place, lines): (Rect, Rect), hub: &HubScreen, 
     let head = format!("{:names$} {:>9} {:>2}{more}", "model", "params", "");
     frame.render_widget(Line::styled(head, theme.soft()), Rect { height: 1, ..inner });
     let first = hub.cursor.first_seen(hub.hits.len(), lines.height as usize);
+    let ids: Vec<String> = hub.hits.iter().map(|hit| hit.repo.id()).collect();
+    let ids = short(&ids.iter().map(String::as_str).collect::<Vec<_>>(), names);
     for (i, hit) in hub.hits.iter().enumerate().skip(first).take(lines.height as usize) {
         let line = Rect { y: lines.y + (i - first) as u16, height: 1, ..lines };
-        let text = row(hit, names, long);
+        let text = row(hit, &left(&ids[i], names), long);
         let style = if i == hub.cursor.at() { theme.selected() } else { theme.text() };
-        frame.render_widget(Line::styled(format!("{text:width$}", width = line.width as usize), style), line);
+        frame.render_widget(Line::styled(left(&text, line.width as usize), style), line);
     }
     if let Some(error) = &hub.error {
         let foot = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
@@ -103,7 +105,7 @@ fn draw_found(frame: &mut Frame, (place, lines): (Rect, Rect), hub: &HubScreen, 
     }
 }
 
-fn row(hit: &Hit, names: usize, long: bool) -> String {
+fn row(hit: &Hit, name: &str, long: bool) -> String {
     let page = &hit.page;
     let runs = match fit::architecture_is_known(page) {
         Some(true) => "✓",
@@ -111,7 +113,7 @@ fn row(hit: &Hit, names: usize, long: bool) -> String {
         None => "?",
     };
     let parameters = hit.parameters.map_or_else(|| "?".into(), count);
-    let text = format!("{:names$} {parameters:>9} {runs:>2}", ending(&hit.repo.id(), names));
+    let text = format!("{name} {parameters:>9} {runs:>2}");
     match long {
         false => text,
         true => {
@@ -123,10 +125,10 @@ fn row(hit: &Hit, names: usize, long: bool) -> String {
 
 fn draw_info(frame: &mut Frame, place: Rect, hub: &HubScreen, theme: Theme) {
     let Some(hit) = hub.hit() else {
-        return frame.render_widget(panel("Card", theme.soft()), place);
+        return frame.render_widget(panel("Card", theme), place);
     };
-    let title = hit.repo.id();
-    let block = panel(&title, theme.soft());
+    let title = title(&hit.repo.id(), place);
+    let block = panel(&title, theme);
     let lines = match hub.info() {
         None => vec![Line::styled("reading its config and the heads of its weights …", theme.soft())],
         Some(Err(error)) => vec![Line::styled(error.clone(), theme.bad())],
@@ -175,7 +177,8 @@ fn info_lines<'a>(info: &HostFit, place: Rect, hub: &HubScreen, theme: Theme) ->
         let needed = need.memory.map_or_else(|| "?".into(), |memory| format!("≈{memory}"));
         let selected = choices > 0 && i == hub.choice;
         let label = if selected { format!("▸{}", need.name) } else { need.name.clone() };
-        let text = format!("{:name$}{:>weights$}{needed:>memory$} ", beginning(&label, name), need.weights.to_string());
+        let label = left(&middle(&label, name - 1), name);
+        let text = format!("{label}{:>weights$}{needed:>memory$} ", need.weights.to_string());
         let style = if selected { theme.strong() } else { theme.text() };
         lines.push(Line::from(vec![
             Span::styled(text, style),
@@ -205,8 +208,8 @@ fn access(gate: Gate, private: bool) -> &'static str {
 
 fn draw_pull(frame: &mut Frame, place: Rect, pull: &Pull, theme: Theme) {
     let progress = &pull.progress;
-    let title = format!("{} {}", if pull.stopping { "Stopping" } else { "Pulling" }, pull.name);
-    frame.render_widget(panel(&title, theme.accent()), place);
+    let title = title(&format!("{} {}", if pull.stopping { "Stopping" } else { "Pulling" }, pull.name), place);
+    frame.render_widget(lit(&title, theme.accent()), place);
     let inner = inside(place);
     let (there, size) = (Bytes(progress.there()), Bytes(progress.size()));
     let rate = progress.rate().map_or(String::new(), |rate| format!(" · {}/s", Bytes(rate as u64)));

@@ -9,6 +9,7 @@ pub(crate) use state::HubScreen;
 use super::Screen;
 use crate::tui::action::{Action, Command, Message};
 use crate::tui::keys::{self, Binding};
+use crate::tui::layout;
 use crate::tui::shared::Shared;
 use crossterm::event::KeyCode::{self, Char, Down, Enter, Esc, Tab};
 use ratatui::Frame;
@@ -34,11 +35,12 @@ const KEYS: &[Binding] = &[
     keys::RIGHT,
 ];
 
-/// Keys of the search line; every letter goes into it.
+/// Keys of the search line; every letter goes into it, but ?, which no name has.
 #[rustfmt::skip]
 const TYPING: &[Binding] = &[
     Binding { action: LEAVE, codes: &[Enter, Esc, Down], keys: "enter", hint: "to the list", help: "", foot: true },
     Binding { action: Action::Erase { all: false }, codes: &[KeyCode::Backspace], keys: "backspace", hint: "erase", help: "", foot: true },
+    Binding { action: Action::Help, codes: &[Char('?'), KeyCode::F(1)], keys: "?", hint: "help", help: "", foot: true },
     Binding { action: Action::NextScreen, codes: &[Tab], keys: "tab", hint: "next screen", help: "", foot: true },
     Binding { action: Action::PreviousScreen, codes: &[KeyCode::BackTab], keys: "shift-tab", hint: "", help: "", foot: false },
 ];
@@ -93,7 +95,8 @@ impl Screen for HubScreen {
             Action::Right => self.choose(true),
             action => {
                 self.typing &= !matches!(action, Action::Choose { .. });
-                let moved = self.cursor.follow(&action, self.hits.len());
+                let page = draw::list(self, layout::body(shared.size)).height as usize;
+                let moved = self.cursor.follow(&action, self.hits.len(), page);
                 return if moved { self.look() } else { None };
             }
         }
