@@ -105,11 +105,12 @@ pub(super) fn letter(key: KeyEvent, beside: &'static [Binding]) -> Option<Action
 
 /// With Ctrl only C and Z mean something.
 fn control(key: KeyEvent, quit: Action) -> Option<Option<Action>> {
-    key.modifiers.contains(KeyModifiers::CONTROL).then(|| match key.code {
+    let meant = match key.code {
         Char('c') => Some(quit),
         Char('z') => Some(Action::Suspend),
         _ => None,
-    })
+    };
+    key.modifiers.contains(KeyModifiers::CONTROL).then_some(meant)
 }
 
 fn found(table: impl IntoIterator<Item = &'static Binding>, code: KeyCode) -> Option<Action> {

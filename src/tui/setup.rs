@@ -34,6 +34,9 @@ pub(super) struct ModelEntry {
     pub info: Result<ModelInfo, String>,
 }
 
+/// The weights of a recipe's file and the memory with them, or why it cannot be made.
+pub(super) type Sizes = Result<(Bytes, Bytes), String>;
+
 #[derive(Debug, Clone)]
 pub(super) struct ModelInfo {
     pub architecture: String,
@@ -50,7 +53,7 @@ pub(super) struct ModelInfo {
     pub weights: String,
     /// Recipe name, size of its weights and memory at full context, or why it cannot be made; exact sizes of files not
     /// yet made: derived.
-    pub sizes: Vec<(String, Result<(Bytes, Bytes), String>)>,
+    pub sizes: Vec<(String, Sizes)>,
 }
 
 #[derive(Debug, Clone)]

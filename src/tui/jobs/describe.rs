@@ -70,11 +70,11 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
         };
         let (name, bytes) = match recipe {
             RecipeRef::Base => ("base".to_owned(), Ok(facts.bytes)),
-            RecipeRef::Quantize(name) => (name.clone(), after(Recipe::named(name).map_err(Into::into))),
+            RecipeRef::Quantize(name) => (name.clone(), after(Recipe::named(name))),
             RecipeRef::File(path) => {
                 let recipe = Recipe::read(path);
                 let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-                (recipe.as_ref().map_or(stem, |recipe| recipe.name.clone()), after(recipe.map_err(Into::into)))
+                (recipe.as_ref().map_or(stem, |recipe| recipe.name.clone()), after(recipe))
             }
         };
         let sizes = bytes.map(|bytes| (Bytes(bytes), Bytes(bytes + context)));
