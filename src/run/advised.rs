@@ -17,7 +17,8 @@ pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<
         Place::Bundled(_) => None,
         Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
     };
-    let exists = path.as_ref().is_some_and(|path| path.exists());
+    let inside = variant.is_base() && path.is_none();
+    let exists = inside || path.as_ref().is_some_and(|path| path.exists());
     let facts = models::inspect(&variant.model.place).ok();
     Some(AdvisedFile {
         variant: variant.label(),

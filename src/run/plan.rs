@@ -4,10 +4,12 @@ use crate::library::models::{self, Opened};
 use crate::library::suites;
 use crate::run::engine;
 use anyhow::{Context, Result, anyhow, bail};
+use bantam_core::metric::Aggregation;
 use bantam_core::profile::{self, Profile, RecipeRef};
 use bantam_core::record::{
-    Ask, Conditions, Engine, Figure, Id, LeftOut, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
+    Ask, Conditions, Engine, Figure, Id, LeftOut, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning, WarningKind,
 };
+use bantam_core::stats::noninferior::FEWEST_CLUSTERS;
 use bantam_core::unit::{Bytes, Unit};
 use bantam_host::card::{Card, Fact};
 use bantam_lab::{Recipe, Source};
@@ -124,7 +126,8 @@ impl Plan {
         let tasks = tasks(profile)?;
         let pairs = Pairs::of(profile)?;
         check_names(profile, &tasks, &pairs)?;
-        let host = Host::here(!profile.measure.speed.is_empty());
+        let mut host = Host::here(!profile.measure.speed.is_empty());
+        host.warnings.extend((pairs.made.len() > 1).then(|| too_few(&tasks)).flatten());
         let mut plan = Plan::of(profile, pairs.made, &tasks, host, store)?;
         plan.run.left_out = pairs.left_out;
         Ok(plan)
@@ -173,6 +176,21 @@ impl Plan {
     pub fn missing(&self) -> usize {
         self.run.trials.len() - self.done.len()
     }
+}
+
+/// Says before anything is measured on which tasks variants will not be compared. Items that are right or wrong need no
+/// such number.
+fn too_few(tasks: &[TaskRef]) -> Option<Warning> {
+    let graded = |task: &TaskRef| task.metrics.first().is_some_and(|metric| metric.aggregation() != Aggregation::Mean);
+    let few = tasks.iter().filter(|task| graded(task) && task.items < FEWEST_CLUSTERS);
+    let named: Vec<String> = few.map(|task| format!("{} ({})", task.task, task.items)).collect();
+    (!named.is_empty()).then(|| Warning {
+        kind: WarningKind::TooFewItems,
+        text: format!(
+            "too few items to compare variants on {}: {FEWEST_CLUSTERS} are needed, so it will be scored and decide nothing;              give it more items, or raise measure.limit",
+            named.join(", ")
+        ),
+    })
 }
 
 fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run {

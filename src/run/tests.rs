@@ -10,7 +10,7 @@ use bantam_core::metric::Metric;
 use bantam_core::profile::{Measure, Profile};
 use bantam_core::record::{
     Ask, Engine, Failure, Id, ItemResult, ItemScore, ModelRef, Place, Reading, Shape, SpeedSample, TaskRef, Trial,
-    Variant,
+    Variant, WarningKind,
 };
 use bantam_core::unit::Seconds;
 use bantam_verdict::store::Store;
@@ -568,4 +568,29 @@ fn a_store_that_is_removed_in_mid_run_ends_it_with_a_sentence() {
     );
     let told = ended.expect_err("what was measured is lost").to_string();
     assert!(told.contains("store.sqlite: was removed or replaced while bantam wrote to it"), "{told}");
+}
+
+#[test]
+fn a_task_that_cannot_be_compared_is_told_before_the_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let warned = |metric: &str, items: usize| {
+        let data: String = (0..items).map(|i| format!("{{\"text\": \"word {i}\"}}\n")).collect();
+        std::fs::write(folder.path().join("d.jsonl"), data).expect("writes");
+        let task = format!(
+            "[[task]]\ntask = 't'\ndata = 'd.jsonl'\noutput_type = 'loglikelihood_rolling'\ndoc_to_text = ''\ndoc_to_target = '{{{{text}}}}'\n\
+             metric_list = [{{ metric = '{metric}' }}]\n"
+        );
+        let suite = folder.path().join("s.toml");
+        std::fs::write(&suite, task).expect("writes");
+        let text = format!(
+            "models = ['bundled:bantam-s']\nrecipes = ['base', 'Q8_0']\nsuites = [{suite:?}]\n[measure]\nspeed = []\n"
+        );
+        let profile = Profile::parse(&text, &folder.path().join("p.toml")).expect("valid");
+        let plan = Plan::make(&profile, &Store::in_memory().expect("opens")).expect("a plan");
+        let few = plan.host.warnings.iter().find(|w| w.kind == WarningKind::TooFewItems);
+        few.map(|warning| warning.text.clone())
+    };
+    let told = warned("word_perplexity", 8).expect("8 are too few");
+    assert!(told.starts_with("too few items to compare variants on t (8): 10 are needed"), "{told}");
+    assert_eq!(warned("word_perplexity", 10), None);
 }

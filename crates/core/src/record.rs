@@ -468,6 +468,8 @@ pub enum WarningKind {
     BudgetSpent,
     /// A score is not better than guessing.
     AtChance,
+    /// A task has so few items that variants cannot be compared on it.
+    TooFewItems,
     /// Inputs were longer than the model takes: they were cut, or a speed prompt was read in pieces.
     Truncated,
     /// Matrices of a quantized checkpoint that are held wider than they were stored.

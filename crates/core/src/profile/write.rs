@@ -3,7 +3,7 @@
 use super::{Constraints, Measure, Objective, Profile, RecipeRef};
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Value;
 
 impl Profile {
@@ -27,7 +27,7 @@ impl Profile {
     #[must_use]
     pub fn rooted(mut self, folder: &Path) -> Profile {
         let rooted = |name: &str, ending: &str| match folder.join(name) {
-            path if name.ends_with(ending) || path.exists() => path.to_string_lossy().into_owned(),
+            path if name.ends_with(ending) || path.exists() => plain(&path).to_string_lossy().into_owned(),
             _ => name.to_owned(),
         };
         for model in &mut self.models {
@@ -39,7 +39,7 @@ impl Profile {
         }
         for recipe in &mut self.recipes {
             if let RecipeRef::File(file) = recipe {
-                *file = folder.join(&*file);
+                *file = plain(&folder.join(&*file));
             }
         }
         self
@@ -125,6 +125,11 @@ impl Lines {
         self.known("reference", objective.reference.clone());
         self.known("tasks", objective.tasks.clone());
     }
+}
+
+/// The path without the dots of "./NAME".
+fn plain(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
 fn int(count: usize) -> i64 {
@@ -228,7 +233,7 @@ mod tests {
             models: ["tiny", "org/name", "bundled:bantam-s", "gone.gguf", "/abs.gguf"].map(String::from).to_vec(),
             recipes: vec![RecipeRef::Base, RecipeRef::File("r.toml".into())],
             suites: vec!["routing".into(), "s/own.toml".into()],
-            objective: Objective { reference: Some("tiny".into()), ..Objective::default() },
+            objective: Objective { reference: Some("./tiny".into()), ..Objective::default() },
             ..whole()
         };
         let rooted = relative.rooted(folder.path());

@@ -53,7 +53,7 @@ pub struct AdvisedFile {
     pub variant: String,
     /// The file or folder; none for a model that is inside the binary.
     pub path: Option<PathBuf>,
-    /// Whether it is there now.
+    /// Whether it is there now; inside the binary it is.
     pub exists: bool,
     /// What can be done next, in a few words each, with the command that does it.
     pub commands: Vec<(String, String)>,
@@ -67,7 +67,8 @@ impl AdvisedFile {
         match (&self.path, self.exists) {
             (Some(path), true) => format!("{} is at {}", self.variant, path.display()),
             (Some(path), false) => format!("{} was at {}, and is not there any more", self.variant, path.display()),
-            (None, _) => format!("{} is inside the bantam binary", self.variant),
+            (None, true) => format!("{} is inside the bantam binary", self.variant),
+            (None, false) => format!("Where the file of {} is was not kept", self.variant),
         }
     }
 }

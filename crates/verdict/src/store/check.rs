@@ -2,7 +2,7 @@
 //! whose items are gone is none.
 
 use bantam_core::metric::Aggregation;
-use bantam_core::record::{Failure, ItemScore, Outcome};
+use bantam_core::record::{Failure, ItemResult, ItemScore, Outcome};
 
 /// The outcome, or a failure with its reason where an item has a score that cannot be.
 pub(super) fn checked(outcome: Outcome) -> Outcome {
@@ -13,6 +13,11 @@ pub(super) fn checked(outcome: Outcome) -> Outcome {
         item.index, score.metric, score.value
     );
     Outcome { result: outcome.result.and(Err(Failure::Error { message })), ..outcome }
+}
+
+/// Whether an item can have the scores that it has; one that cannot is asked again.
+pub(super) fn is_possible(item: &ItemResult) -> bool {
+    item.scores.iter().all(can_be)
 }
 
 /// Whether an item can have this score.

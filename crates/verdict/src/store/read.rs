@@ -122,15 +122,14 @@ impl Store {
         })
     }
 
-    /// Reads the positions of the items that are there of a trial, finished or not.
+    /// Reads the positions of the items that are there of a trial, finished or not. One with a score that cannot be is as
+    /// good as not there.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Where the file cannot be read, or a record in it does not read back.
     pub fn answered(&self, trial: &Id) -> Result<BTreeSet<usize>> {
-        self.said(|db| {
-            let mut query = db.prepare_cached("SELECT position FROM item WHERE trial = ?")?;
-            query.query_map([&trial.0], |row| row.get(0).map(|position: i64| position as usize))?.collect()
-        })
+        let items = self.items_of(trial)?;
+        Ok(items.iter().filter(|item| check::is_possible(item)).map(|item| item.index).collect())
     }
 
     /// Reads the repeats that are there of a speed trial, in the order they were measured.
