@@ -130,6 +130,7 @@ fn what_cannot_be_read_is_refused_in_one_sentence() {
     shell.refuses(&["compare", "bantam-s", "bantam-s", "-s", "routing"], "compared with itself");
     shell.refuses(&["compress", "bantam-s", "--quant", "Q9_9"], "'Q9_9' is no quantization type");
     shell.refuses(&["inspect", "nonsense"], "'nonsense' is no model here");
+    shell.refuses(&["eval", "nonsense", "-s", "routing"], "'nonsense' is no model here");
     shell.refuses(&["report", "nonsense"], "no run is called 'nonsense'");
     shell.refuses(&["models", "remove", "bundled:bantam-s", "--yes"], "is inside this binary");
 }

@@ -92,7 +92,9 @@ pub fn to_fetch(typed: &str) -> Option<hub::Name> {
     let (typed, _) = parts_of(typed);
     let cache = hub::Cache::here();
     match hub::find(typed, &bundled_names(), &cache) {
-        Err(hub::Error::Unknown { .. } | hub::Error::NotCached { .. }) => hub::Name::parse(typed).ok(),
+        // a word without an owner is a mistyped model far more often than one of the hub's oldest, which `pull` gets
+        Err(hub::Error::Unknown { .. }) => hub::Name::parse(typed).ok().filter(|name| name.repo.has_owner()),
+        Err(hub::Error::NotCached { .. }) => hub::Name::parse(typed).ok(),
         // a pull that was stopped, or one of other files
         Err(hub::Error::NoModel { path, .. }) if path.starts_with(cache.folder()) => hub::Name::parse(typed).ok(),
         Err(hub::Error::WhichGguf { .. }) => hub::Name::parse(typed).ok(),
