@@ -202,7 +202,11 @@ impl ConfigReader<'_> {
             count: self.size("num_experts")?,
             used,
             ffn,
-            shared: self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0),
+            // of the mixtures only Qwen2's have one for every token, whatever a config says besides
+            shared: match self.architecture.name {
+                "qwen2_moe" => self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0),
+                _ => None,
+            },
             normalized: self.architecture.routing == Routing::Normalized || self.flag("norm_topk_prob", false)?,
             jitter: match self.architecture.routing {
                 Routing::SparseMixer => self.number("router_jitter_noise")?.unwrap_or(0.01) as f32,

@@ -155,6 +155,18 @@ fn sizes_are_refused_by_the_words_of_their_own_file() {
 }
 
 #[test]
+fn only_qwen2s_mixtures_have_an_expert_for_every_token() {
+    let shared = |name: &str| {
+        let config = json!({"model_type": name, "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 96,
+            "num_attention_heads": 8, "num_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 64,
+            "shared_expert_intermediate_size": 24});
+        let config = Config::from_json(config.to_string().as_bytes(), "config.json").unwrap_or_else(|e| panic!("{e}"));
+        config.experts.expect("a mixture").shared
+    };
+    assert_eq!((shared("qwen2_moe"), shared("qwen3_moe")), (Some(24), None));
+}
+
+#[test]
 fn as_many_experts_as_no_memory_holds_are_refused_at_once() {
     let config = json!({"model_type": "qwen3_moe", "hidden_size": 64, "num_hidden_layers": 4096, "vocab_size": 96,
         "num_attention_heads": 8, "num_experts": 16384, "num_experts_per_tok": 2, "intermediate_size": 64});
