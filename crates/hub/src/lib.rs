@@ -227,11 +227,11 @@ fn other_weights(files: &[String]) -> String {
     } else if let Some(file) = first(&[".h5", ".msgpack", ".onnx", ".ot"]) {
         ("of another framework", file)
     } else {
-        return "it has a config.json but no weights (.safetensors)".into();
+        return "it has a config.json but no .safetensors file".into();
     };
     format!(
-        "its weights are in {file}, {what}, and safetensors are read only; the hub mostly has the model as safetensors \
-         or GGUF, too, and transformers writes them with save_pretrained"
+        "it has no .safetensors file: its weights are in {file}, {what}; the hub mostly has the model as safetensors or \
+         GGUF, too, and transformers writes them with save_pretrained"
     )
 }
 
