@@ -1,4 +1,7 @@
 //! Files on disk: written whole or not at all, locks that one holder has, and hashes in hex.
+//!
+//! A draft is known by its name as one of its target's, and is locked while somebody writes it: what a killed process
+//! left is removed when the same target is begun again.
 
 use crate::cancel::Cancel;
 use std::fs::{self, File, TryLockError};
@@ -6,7 +9,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
+
+/// What the names of drafts end in.
+const ENDING: &str = ".bantam-tmp";
+/// The mode of a file, from which the umask takes what it takes.
+const FOR_ALL: u32 = 0o666;
+/// The mode of what is its owner's alone.
+const FOR_OWNER: u32 = 0o600;
+/// A draft of no bytes may be one that somebody has made and not yet locked; older ones are nobody's.
+const NEWBORN: Duration = Duration::from_secs(60);
 
 /// A file that is being written beside its final place, under a name of its own; it is removed where it is not
 /// finished.
@@ -17,13 +29,25 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins a file that will stand at `place`.
+    /// Begins a file that will stand at `place`, and removes what killed processes have left of the same.
     ///
     /// # Errors
     /// Where the folder does not exist or takes no file.
     pub fn of(place: &Path) -> io::Result<Draft> {
-        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok(Draft { file: NamedTempFile::new_in(folder)?, place: place.to_owned() })
+        Draft::begin(place, FOR_ALL)
+    }
+
+    /// The same of a mode from which the umask takes what it takes.
+    fn begin(place: &Path, mode: u32) -> io::Result<Draft> {
+        let folder = folder_of(place);
+        let prefix = prefix_of(place);
+        remove_leftovers(folder, &prefix);
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(fs::Permissions::from_mode(mode));
+        let file = builder.prefix(&prefix).suffix(ENDING).tempfile_in(folder)?;
+        // a file system without locks has leftovers that stay
+        let _ = file.as_file().try_lock();
+        Ok(Draft { file, place: place.to_owned() })
     }
 
     /// Gives the file, to be written.
@@ -31,20 +55,98 @@ impl Draft {
         self.file.as_file_mut()
     }
 
-    /// Brings what was written to the disk and renames the draft to its place, over a file that stands there.
+    /// Where the draft lies while it is written.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Brings what was written to the disk and renames the draft to its place, over a file that stands there, whose mode
+    /// it takes.
     ///
     /// # Errors
     /// Where the disk is full or the file cannot be renamed; the draft is gone then.
     pub fn finish(self) -> io::Result<()> {
-        self.finish_as(FOR_ALL)
+        let before = fs::symlink_metadata(&self.place).ok().filter(fs::Metadata::is_file);
+        self.finish_as(before.map(|before| before.permissions()))
     }
 
-    /// The same with these permissions.
-    fn finish_as(self, mode: u32) -> io::Result<()> {
-        self.file.as_file().set_permissions(PermissionsExt::from_mode(mode))?;
+    /// The same with these permissions, where it is not to keep its own.
+    fn finish_as(self, mode: Option<fs::Permissions>) -> io::Result<()> {
+        mode.map_or(Ok(()), |mode| self.file.as_file().set_permissions(mode))?;
         self.file.as_file().sync_all()?;
         self.file.persist(&self.place).map_err(|e| e.error)?;
         sync_folder_of(&self.place)
+    }
+}
+
+/// A folder that is being filled beside its final place; it is removed where it is not finished.
+#[derive(Debug)]
+pub struct DraftFolder {
+    folder: TempDir,
+    place: PathBuf,
+    _lock: Option<File>,
+}
+
+impl DraftFolder {
+    /// Begins a folder that will stand at `place`, and removes what killed processes have left of the same.
+    ///
+    /// # Errors
+    /// Where the folder around it does not exist or takes none.
+    pub fn of(place: &Path) -> io::Result<DraftFolder> {
+        let (around, prefix) = (folder_of(place), prefix_of(place));
+        remove_leftovers(around, &prefix);
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(fs::Permissions::from_mode(0o777));
+        let folder = builder.prefix(&prefix).suffix(ENDING).tempdir_in(around)?;
+        let lock = File::open(folder.path()).ok().filter(|lock| lock.try_lock().is_ok());
+        Ok(DraftFolder { folder, place: place.to_owned(), _lock: lock })
+    }
+
+    /// Where it lies while it is filled.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Renames the folder to its place, over an empty folder that stands there.
+    ///
+    /// # Errors
+    /// Where something else stands there; the draft is gone then.
+    pub fn finish(self) -> io::Result<()> {
+        fs::rename(self.folder.path(), &self.place)?;
+        // it is no longer where it would be removed
+        let _ = self.folder.keep();
+        sync_folder_of(&self.place)
+    }
+}
+
+fn folder_of(place: &Path) -> &Path {
+    place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What the names of a target's drafts begin with; cut where a file system would not take the whole.
+fn prefix_of(place: &Path) -> String {
+    let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let short: String = name.char_indices().take_while(|(at, c)| at + c.len_utf8() <= 200).map(|(_, c)| c).collect();
+    format!(".{short}.")
+}
+
+/// Removes drafts that nobody holds any more. What cannot be removed does no harm.
+fn remove_leftovers(folder: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_draft = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(ENDING));
+        let Some(found) = is_draft.then(|| entry.metadata().ok()).flatten() else { continue };
+        let is_newborn =
+            found.len() == 0 && found.modified().ok().and_then(|at| at.elapsed().ok()).is_none_or(|age| age < NEWBORN);
+        if (found.is_file() && is_newborn) || !(found.is_file() || found.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        let is_held = File::open(&path).is_ok_and(|file| file.try_lock().is_err());
+        if !is_held {
+            let _ = if found.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
     }
 }
 
@@ -73,9 +175,9 @@ pub fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn write_private(place: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut draft = Draft::of(place)?;
+    let mut draft = Draft::begin(place, FOR_OWNER)?;
     draft.write_all(bytes)?;
-    draft.finish_as(FOR_OWNER)
+    draft.finish_as(Some(fs::Permissions::from_mode(FOR_OWNER)))
 }
 
 /// Makes a folder that only its owner can enter, and those above it as folders are; one that is there stays as it is.
@@ -91,11 +193,6 @@ pub fn create_private_folder(folder: &Path) -> io::Result<()> {
         made => made,
     }
 }
-
-/// A temporary file is its owner's alone; what it becomes is as other files are …
-const FOR_ALL: u32 = 0o644;
-/// … or stays so.
-const FOR_OWNER: u32 = 0o600;
 
 /// Syncs the folder that holds `place`: a rename is on the disk when its folder is.
 ///
@@ -216,6 +313,50 @@ mod tests {
         write(&own.join("y"), b"plain").expect("written");
         assert_eq!((mode(&own), mode(&own.join("x")), mode(&own.join("y"))), (0o700, 0o600, 0o644));
         assert!(create_private_folder(&own.join("x")).is_err(), "a file stands there");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_when_the_same_target_is_begun_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("model.gguf");
+        let left = folder.path().join(format!(".model.gguf.abcdef{ENDING}"));
+        let left_folder = folder.path().join(format!(".model.gguf.folder{ENDING}"));
+        let of_another = folder.path().join(format!(".other.gguf.abcdef{ENDING}"));
+        fs::write(&left, b"half").expect("written");
+        fs::write(&of_another, b"half").expect("written");
+        fs::create_dir(&left_folder).and_then(|()| fs::write(left_folder.join("x"), b"half")).expect("written");
+        let mut held = Draft::of(&place).expect("begun");
+        held.write_all(b"in work").expect("written");
+        assert!(!left.exists() && !left_folder.exists() && of_another.exists());
+        let held_folder = DraftFolder::of(&place).expect("begun");
+        let second = Draft::of(&place).expect("begun");
+        assert!(held.path().exists() && held_folder.path().exists(), "what somebody writes is left alone");
+        second.finish().expect("finished");
+        held.finish().expect("finished");
+        assert_eq!(fs::read(&place).expect("read"), b"in work");
+        assert!(held_folder.finish().is_err(), "a file stands there");
+    }
+
+    #[test]
+    fn a_file_has_the_mode_of_the_one_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("x");
+        write(&place, b"first").expect("written");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let usual = folder.path().join("usual");
+        fs::write(&usual, b"").expect("written");
+        assert_eq!(mode(&place), mode(&usual), "as the umask has it");
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o600)).expect("set");
+        write(&place, b"second").expect("written");
+        assert_eq!(mode(&place), 0o600);
+    }
+
+    #[test]
+    fn a_name_as_long_as_a_file_system_takes_has_its_draft() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("ä".repeat(125));
+        write(&place, b"whole").expect("written");
+        assert_eq!(fs::read(&place).expect("read"), b"whole");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod digest;
 pub mod disk;
 pub mod event;
 pub mod metric;
+pub mod output;
 pub mod profile;
 pub mod record;
 pub mod stats;
