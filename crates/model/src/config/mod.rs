@@ -4,6 +4,7 @@
 pub mod gguf;
 pub(crate) mod ids;
 mod json;
+mod to_json;
 
 use super::architecture::{Architecture, Biases, Positions, Residual};
 use super::checkpoint::packed::Quantization;

@@ -29,6 +29,11 @@ pub fn activation_named(name: &str) -> Option<Activation> {
     NAMES.iter().find(|(known, _)| *known == name).map(|&(_, activation)| activation)
 }
 
+/// Gives the name that transformers has for an activation.
+pub fn activation_word(activation: Activation) -> &'static str {
+    NAMES.iter().find(|(_, known)| *known == activation).map_or("silu", |(name, _)| name)
+}
+
 /// Lists the names `activation_named` knows, for a sentence on what is supported.
 pub fn activation_names() -> String {
     NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")

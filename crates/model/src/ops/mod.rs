@@ -22,7 +22,7 @@ mod tensors;
 pub(super) use softmax::softmax;
 pub(super) use tensors::with_floats;
 
-pub use activate::{Activation, activate, activation_named, activation_names, gate_mul};
+pub use activate::{Activation, activate, activation_named, activation_names, activation_word, gate_mul};
 pub use attention::{Attend, Past, Span, attention};
 pub use layer_norm::layer_norm;
 pub use linear::linear;

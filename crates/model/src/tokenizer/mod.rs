@@ -157,6 +157,27 @@ impl Tokenizer {
         self.len() == 0
     }
 
+    /// Gives it as the files of a checkpoint that transformers reads, by their names: for a model that has none of them.
+    ///
+    /// # Errors
+    /// Where the tokenizer cannot be written.
+    pub fn files(&self) -> Result<Vec<(String, String)>> {
+        let whole = self.inner.to_string(true);
+        let whole = whole.map_err(|e| Error::Request(format!("cannot write the tokenizer: {e}")))?;
+        let mut config: serde_json::Map<String, Value> =
+            self.special_tokens.iter().map(|(role, text)| (role.clone(), json!(text))).collect();
+        // what stands around a text is said in tokenizer.json
+        config.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));
+        config.insert("clean_up_tokenization_spaces".into(), json!(false));
+        let config = serde_json::to_string_pretty(&config).expect("names and texts are always written") + "\n";
+        let templates = self.chat_templates.iter().map(|(name, template)| match name.as_str() {
+            "default" => ("chat_template.jinja".to_owned(), template.clone()),
+            name => (format!("additional_chat_templates/{name}.jinja"), template.clone()),
+        });
+        let files = [("tokenizer.json".to_owned(), whole), ("tokenizer_config.json".to_owned(), config)];
+        Ok(files.into_iter().chain(templates).collect())
+    }
+
     /// The `tokenizers` crate's own tokenizer, for what looks inside: export writes its vocabulary and merges.
     pub fn inner(&self) -> &tokenizers::Tokenizer {
         &self.inner

@@ -1,0 +1,327 @@
+//! `Config` as config.json, in the words that transformers has for it: for a model that comes from a GGUF file, which has
+//! no config.json to be copied. What is written is read back and must be the same model, or it is refused.
+
+use super::{Config, Experts};
+use crate::architecture::{Architecture, AttentionScale, Flag, Positions, Residual, Routing, Softcaps, Windows};
+use crate::error::{Error, Result};
+use crate::ops;
+use crate::rope::{Llama3, LongRope, Rope, Scaling};
+use serde_json::{Map, Value, json};
+
+impl Config {
+    /// Writes config.json. The type of the weights is the caller's to add.
+    ///
+    /// # Errors
+    /// Where config.json has no words for an option of this config.
+    pub fn to_json(&self) -> Result<Map<String, Value>> {
+        let meant = self.sayable();
+        let map = JsonWriter { config: &meant, architecture: self.architecture }.map();
+        let text = serde_json::to_vec(&map).expect("a table of plain values is always written");
+        let file = "the config.json that was made of it";
+        let read = Config::from_json(&text, file)?;
+        match first_difference(&meant, &read) {
+            None => Ok(map),
+            Some(what) => {
+                let name = self.architecture.name;
+                Err(Error::unsupported(file, format!("{what} of this {name}"), "what transformers has a key for"))
+            }
+        }
+    }
+
+    /// The same model with a rope that config.json has a word for: a list of divisors is Llama 3's scaling where it comes
+    /// to the same, and else longrope with the same list for every length.
+    fn sayable(&self) -> Config {
+        let scaling = |rope: &Rope| match &rope.scaling {
+            Scaling::Divisors(divisors) => llama3(rope).unwrap_or_else(|| {
+                let factors: Vec<f64> = divisors.iter().map(|&divisor| divisor.into()).collect();
+                Scaling::LongRope(LongRope {
+                    short: factors.clone(),
+                    long: factors,
+                    original: self.max_positions,
+                    attention_short: 1.0,
+                    attention_long: 1.0,
+                })
+            }),
+            other => other.clone(),
+        };
+        let ropes = self.ropes.iter().map(|rope| Rope { scaling: scaling(rope), ..rope.clone() }).collect();
+        Config { ropes, quantization: None, stored: None, ..self.clone() }
+    }
+}
+
+/// The scaling of Llama 3.1 to 3.3, whose files say what it comes to and not its four numbers.
+fn llama3(rope: &Rope) -> Option<Scaling> {
+    let of = |factor| Scaling::Llama3(Llama3 { factor, low: 1.0, high: 4.0, original: 8192 });
+    let wanted = rope.divisors()?;
+    [8.0, 32.0].into_iter().map(of).find(|scaling| {
+        let made = Rope { scaling: scaling.clone(), ..rope.clone() }.divisors().unwrap_or_default();
+        made.len() == wanted.len() && made.iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= 1e-4 * b.abs())
+    })
+}
+
+/// The first thing that two configs do not have in common. Numbers in f32 come back nearly the same.
+fn first_difference(meant: &Config, read: &Config) -> Option<&'static str> {
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1e-30);
+    let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts)).collect::<Vec<_>>();
+    let scales = || meant.layers.iter().zip(&read.layers).all(|(a, b)| near(a.scale.into(), b.scale.into()));
+    let sizes = |of: &Config| [of.vocab, of.dim, of.heads, of.kv_heads, of.head_dim, of.ffn, of.max_positions];
+    let numbers = |of: &Config| [of.norm_eps, of.embedding_scale, of.residual_scale, of.logit_scale];
+    let same: [(bool, &str); 13] = [
+        (sizes(meant) == sizes(read), "a size"),
+        (layers(meant) == layers(read), "what differs between layers"),
+        (scales(), "the scale of attention"),
+        (meant.experts == read.experts, "the mixture of experts"),
+        (numbers(meant).into_iter().zip(numbers(read)).all(|(a, b)| near(a, b)), "a multiplier"),
+        (meant.ropes == read.ropes, "the rotary embedding"),
+        (meant.activation == read.activation, "the activation"),
+        (meant.biases == read.biases, "which matrices have a bias"),
+        (meant.qk_norm == read.qk_norm, "the norm of queries and keys"),
+        (meant.parallel == read.parallel, "the parallel residual"),
+        (meant.causal == read.causal, "attention to what follows"),
+        ((meant.score_softcap, meant.logit_softcap) == (read.score_softcap, read.logit_softcap), "a cap"),
+        (
+            (meant.tied, meant.bos, &meant.eos) == (read.tied, read.bos, &read.eos),
+            "the head, or the tokens that begin and end a text",
+        ),
+    ];
+    same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
+}
+
+struct JsonWriter<'a> {
+    config: &'a Config,
+    architecture: &'static Architecture,
+}
+
+impl JsonWriter<'_> {
+    fn map(&self) -> Map<String, Value> {
+        let Self { config, architecture } = self;
+        let mut map = Map::new();
+        map.insert("architectures".into(), json!([architecture.class()]));
+        map.insert("model_type".into(), json!(architecture.name));
+        let eos = match config.eos[..] {
+            [one] => json!(one),
+            [] => Value::Null,
+            _ => json!(config.eos),
+        };
+        let plain = [
+            ("vocab_size", json!(config.vocab)),
+            ("hidden_size", json!(config.dim)),
+            ("intermediate_size", json!(config.ffn)),
+            ("num_hidden_layers", json!(config.layers.len())),
+            ("num_key_value_heads", json!(config.kv_heads)),
+            ("num_attention_heads", json!(config.heads)),
+            ("head_dim", json!(config.head_dim)),
+            ("max_position_embeddings", json!(config.max_positions)),
+            ("norm_eps", json!(shortest(config.norm_eps))),
+            ("hidden_act", json!(ops::activation_word(config.activation))),
+            ("tie_word_embeddings", json!(config.tied)),
+            ("bos_token_id", json!(config.bos)),
+            ("eos_token_id", eos),
+        ];
+        let parts = [
+            plain.to_vec(),
+            self.options(),
+            self.scales(),
+            self.windows(),
+            config.experts.map_or_else(Vec::new, |experts| self.experts(experts)),
+            self.rope(),
+        ];
+        for (key, value) in parts.concat() {
+            map.insert(self.word(key).into(), value);
+        }
+        map
+    }
+
+    /// The architecture's word for a key, or transformers' usual one.
+    fn word(&self, key: &'static str) -> &'static str {
+        let own = self.architecture.keys.iter().find(|(ours, _)| *ours == key).map(|(_, own)| *own);
+        own.unwrap_or(match (key, self.architecture.routing) {
+            ("norm_eps", _) => "rms_norm_eps",
+            ("num_experts", Routing::Normalized | Routing::SparseMixer) => "num_local_experts",
+            _ => key,
+        })
+    }
+
+    /// Flags that the architecture has keys for.
+    fn options(&self) -> Vec<(&'static str, Value)> {
+        let (config, architecture) = (self.config, self.architecture);
+        let parallel = match architecture.residual {
+            Residual::Parallel { when, .. } => when,
+            _ => Flag::Never,
+        };
+        let all = [
+            (architecture.biases.qkv, config.biases.qkv),
+            (architecture.biases.output, config.biases.output),
+            (architecture.biases.mlp, config.biases.mlp),
+            (architecture.biases.head, config.biases.head),
+            (architecture.qk_norm, config.qk_norm),
+            (parallel, config.parallel),
+        ];
+        let keyed = |(flag, value): (Flag, bool)| match flag {
+            Flag::Key(key, _) => Some((key, json!(value))),
+            _ => None,
+        };
+        let causal = (!config.causal).then_some(("is_causal", json!(false)));
+        all.into_iter().filter_map(keyed).chain(causal).collect()
+    }
+
+    fn scales(&self) -> Vec<(&'static str, Value)> {
+        let (config, architecture) = (self.config, self.architecture);
+        let scale = f64::from(config.layers[0].scale);
+        let mut keys = match architecture.scale {
+            AttentionScale::Key(key) => vec![(key, json!(shortest(scale)))],
+            AttentionScale::RootOf(key) => vec![(key, json!(whole(scale.powi(-2))))],
+            AttentionScale::Root if scale == 1.0 && config.head_dim > 1 => vec![("scale_attn_weights", json!(false))],
+            AttentionScale::Root => Vec::new(),
+        };
+        if architecture.softcaps != Softcaps::None {
+            keys.push(("final_logit_softcapping", json!(config.logit_softcap)));
+        }
+        if architecture.softcaps == Softcaps::LogitsAndScores {
+            keys.push(("attn_logit_softcapping", json!(config.score_softcap)));
+        }
+        let multipliers = [
+            ("embedding_multiplier", if architecture.embedding_root { 1.0 } else { config.embedding_scale }),
+            ("residual_multiplier", config.residual_scale),
+            ("logits_scaling", config.logit_scale.recip()),
+        ];
+        keys.extend(multipliers.into_iter().filter(|(_, by)| *by != 1.0).map(|(key, by)| (key, json!(shortest(by)))));
+        keys
+    }
+
+    fn windows(&self) -> Vec<(&'static str, Value)> {
+        let (layers, kind) = (&self.config.layers, self.architecture.windows);
+        let mut keys = Vec::new();
+        if self.architecture.positions != Positions::Learned && layers.iter().any(|layer| layer.rope.is_none()) {
+            let turned: Vec<u8> = layers.iter().map(|layer| layer.rope.is_some().into()).collect();
+            keys.push(("no_rope_layers", json!(turned)));
+        }
+        let width = layers.iter().find_map(|layer| layer.window);
+        let names: Vec<&str> = layers
+            .iter()
+            .map(|layer| if layer.window.is_some() { "sliding_attention" } else { "full_attention" })
+            .collect();
+        match kind {
+            Windows::Never => {}
+            Windows::All => keys.push(("sliding_window", json!(width))),
+            Windows::Pattern => {
+                keys.push(("sliding_window", json!(width.unwrap_or(self.config.max_positions))));
+                keys.push(("layer_types", json!(names)));
+            }
+            Windows::AllIfUsed | Windows::Upper | Windows::LowerEven | Windows::WithoutRope => {
+                keys.push(("use_sliding_window", json!(width.is_some())));
+                if width.is_some() {
+                    keys.push(("sliding_window", json!(width)));
+                    keys.push(("layer_types", json!(names)));
+                }
+            }
+        }
+        if kind == Windows::All && self.architecture.name == "mistral" && names.contains(&"full_attention") {
+            keys.extend(width.is_some().then(|| ("layer_types", json!(names))));
+        }
+        keys
+    }
+
+    fn experts(&self, experts: Experts) -> Vec<(&'static str, Value)> {
+        let mut keys = vec![("num_experts", json!(experts.count)), ("num_experts_per_tok", json!(experts.used))];
+        if self.architecture.routing == Routing::Softmax {
+            let dense: Vec<usize> =
+                self.config.layers.iter().enumerate().filter(|(_, layer)| !layer.experts).map(|(i, _)| i).collect();
+            keys.push(("moe_intermediate_size", json!(experts.ffn)));
+            keys.push(("norm_topk_prob", json!(experts.normalized)));
+            keys.push(("decoder_sparse_step", json!(1)));
+            keys.push(("mlp_only_layers", json!(dense)));
+            keys.extend(experts.shared.map(|width| ("shared_expert_intermediate_size", json!(width))));
+        }
+        if self.architecture.routing == Routing::SparseMixer {
+            keys.push(("router_jitter_noise", json!(shortest(experts.jitter.into()))));
+        }
+        keys
+    }
+
+    fn rope(&self) -> Vec<(&'static str, Value)> {
+        let Some(rope) = self.config.ropes.first() else { return Vec::new() };
+        let mut keys = vec![("rope_theta", json!(rope.theta))];
+        if self.architecture.positions == Positions::PartlyRotary {
+            keys.push(("partial_rotary_factor", json!(rope.dims as f64 / self.config.head_dim as f64)));
+        }
+        keys.extend(self.config.ropes.get(1).map(|local| ("rope_local_base_freq", json!(local.theta))));
+        keys.extend(scaling(&rope.scaling).map(|table| ("rope_scaling", table)));
+        keys
+    }
+}
+
+/// The table of a scaling; None where there is none.
+fn scaling(scaling: &Scaling) -> Option<Value> {
+    Some(match scaling {
+        Scaling::None | Scaling::Divisors(_) => return None,
+        Scaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
+        Scaling::Dynamic { factor, .. } => json!({"rope_type": "dynamic", "factor": factor}),
+        Scaling::Yarn(yarn) => json!({
+            "rope_type": "yarn",
+            "factor": yarn.factor,
+            "original_max_position_embeddings": yarn.original,
+            "beta_fast": yarn.beta_fast,
+            "beta_slow": yarn.beta_slow,
+            "attention_factor": yarn.attention,
+            "truncate": yarn.truncate,
+        }),
+        Scaling::Llama3(llama3) => json!({
+            "rope_type": "llama3",
+            "factor": llama3.factor,
+            "low_freq_factor": llama3.low,
+            "high_freq_factor": llama3.high,
+            "original_max_position_embeddings": llama3.original,
+        }),
+        Scaling::LongRope(long) => json!({
+            "rope_type": "longrope",
+            "short_factor": long.short,
+            "long_factor": long.long,
+            "original_max_position_embeddings": long.original,
+            "attention_factor": long.attention_long,
+        }),
+    })
+}
+
+/// A number that was kept in f32, in as few digits as tell it apart there: 1e-5 and not 9.999999747378752e-6.
+fn shortest(number: f64) -> f64 {
+    let narrow = number as f32;
+    if f64::from(narrow) == number { narrow.to_string().parse().unwrap_or(number) } else { number }
+}
+
+/// A number that is a whole one but for the rounding of its root.
+fn whole(number: f64) -> f64 {
+    if (number - number.round()).abs() <= 1e-4 * number.abs() { number.round() } else { number }
+}
+
+#[cfg(test)]
+#[cfg(goldens)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Every golden's config, written and read: as GGUF files say it, without what only config.json says.
+    #[test]
+    fn every_golden_config_is_written_as_it_is_read() {
+        let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model");
+        let mut written = 0;
+        for entry in std::fs::read_dir(goldens).expect("goldens").flatten() {
+            let Ok(text) = std::fs::read(entry.path().join("config.json")) else { continue };
+            let Ok(config) = Config::from_json(&text, "config.json") else { continue };
+            let plain = Config { quantization: None, stored: None, ..config };
+            let map = plain.to_json().unwrap_or_else(|e| panic!("{}: {e}", entry.path().display()));
+            let text = serde_json::to_vec(&map).expect("JSON");
+            let again = Config::from_json(&text, "config.json").expect("reads");
+            assert_eq!(first_difference(&plain, &again), None, "{}", entry.path().display());
+            written += 1;
+        }
+        assert!(written > 20, "{written}");
+    }
+
+    #[test]
+    fn numbers_that_were_kept_in_f32_are_written_short() {
+        assert_eq!(shortest(f64::from(1e-5f32)), 1e-5);
+        assert_eq!(shortest(10_000.0), 10_000.0);
+        assert_eq!(whole(f64::from((256f32).sqrt().recip()).powi(-2)), 256.0);
+    }
+}
