@@ -4,6 +4,7 @@
 //!
 //! Keys: gguf-py's constants.py; which of them are read: `load_hparams` of each architecture in llama.cpp.
 
+use super::llama_cpp::Reads;
 use super::read::SMOLLM3_NO_ROPE;
 use crate::Config;
 use crate::architecture::{NormKind, Positions, Residual, Routing};
@@ -42,9 +43,10 @@ pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Re
     own.extend(windows(config));
     own.extend(experts(config));
     own.extend(rope(config, file)?);
+    let notes = notes(config, &own);
     let general = general.into_iter().map(|(key, value)| (key.to_owned(), value));
     let own = own.into_iter().map(|(key, value)| (format!("{gguf_architecture}.{key}"), value));
-    Ok(Told { pairs: general.chain(own).collect(), notes: notes(config) })
+    Ok(Told { pairs: general.chain(own).collect(), notes })
 }
 
 type Own = Vec<(&'static str, Value)>;
@@ -68,6 +70,9 @@ fn sizes(config: &Config) -> Own {
     // phimoe has layer norms, and llama.cpp asks for the other key
     if config.architecture.norm != NormKind::Layer || config.architecture.gguf == "phimoe" {
         keys.push(("attention.layer_norm_rms_epsilon", eps));
+    }
+    if !config.causal {
+        keys.push(("attention.causal", Value::Bool(false)));
     }
     if matches!(config.architecture.residual, Residual::Parallel { .. }) {
         keys.push(("use_parallel_residual", Value::Bool(config.parallel)));
@@ -107,7 +112,10 @@ fn is_usual_scale(config: &Config) -> bool {
 }
 
 fn windows(config: &Config) -> Own {
-    let Some(width) = config.layers.iter().find_map(|layer| layer.window) else { return Vec::new() };
+    let width = config.layers.iter().find_map(|layer| layer.window);
+    // of Gemma 2 a reader that is told of no window takes the usual one
+    let width = width.or((config.architecture.gguf == "gemma2").then_some(config.max_positions));
+    let Some(width) = width else { return Vec::new() };
     let mut keys = vec![("attention.sliding_window", count(width))];
     if !has_usual_pattern(config) {
         let flags = config.layers.iter().map(|layer| Value::Bool(layer.window.is_some())).collect();
@@ -160,8 +168,13 @@ fn scaling(rope: &Rope, file: &str) -> Result<Own> {
             ("rope.scaling.yarn_beta_slow", float(yarn.beta_slow)),
             // readers multiply this by the paper's own factor
             ("rope.scaling.attn_factor", float(yarn.attention / Yarn::mscale(yarn.factor, 1.0))),
-        ],
+        ]
+        .into_iter()
+        .filter(|(key, value)| !is_usual_beta(key, value))
+        .collect(),
         Scaling::LongRope(long) if long.attention_short == long.attention_long => vec![
+            // llama.cpp looks for the factors of Llama and Granite only where it says so
+            ("rope.scaling.type", text("longrope")),
             ("rope.scaling.original_context_length", count(long.original)),
             ("rope.scaling.attn_factor", float(long.attention_long)),
         ],
@@ -173,6 +186,12 @@ fn scaling(rope: &Rope, file: &str) -> Result<Own> {
             "{file}: rope_type \"dynamic\" cannot be written as GGUF; allowed are default, linear, yarn, llama3, longrope"
         ),
     })
+}
+
+/// The betas of the paper, which readers take for granted.
+fn is_usual_beta(key: &str, value: &Value) -> bool {
+    let usual = |beta: f64| value.float() == Some(beta);
+    (key.ends_with("yarn_beta_fast") && usual(32.0)) || (key.ends_with("yarn_beta_slow") && usual(1.0))
 }
 
 /// Makes the tensors that follow from the config: what each rotary pair's frequency is divided by, in all sequences or
@@ -222,30 +241,53 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where llama.cpp does otherwise than the file says, or than the checkpoint did.
-fn notes(config: &Config) -> Vec<String> {
+/// What llama.cpp does where it does not read a key; a key that is not here changes nothing that the tensors do not say.
+const UNREAD: &[(&str, &str)] = &[
+    ("attention.sliding_window", "sees further back than the sliding window"),
+    ("attention.scale", "does not apply its scales"),
+    ("embedding_scale", "does not apply its scales"),
+    ("residual_scale", "does not apply its scales"),
+    ("logit_scale", "does not apply its scales"),
+    ("attn_logit_softcapping", "does not cap attention scores"),
+    ("final_logit_softcapping", "does not cap the logits"),
+    ("expert_weights_norm", "normalises the weights of chosen experts otherwise"),
+    ("rope.freq_base_swa", "turns the layers with a window as all others"),
+    ("rope.scaling.yarn_beta_fast", "takes yarn's beta_fast for 32 and beta_slow for 1"),
+    ("rope.scaling.yarn_beta_slow", "takes yarn's beta_fast for 32 and beta_slow for 1"),
+];
+
+/// Where llama.cpp does otherwise than the file says, or than the checkpoint did: what it does not read of the keys that
+/// are written, and what no key says.
+fn notes(config: &Config, own: &Own) -> Vec<String> {
     let architecture = config.architecture;
-    let has_windows = config.layers.iter().any(|layer| layer.window.is_some());
-    let knows_windows = matches!(architecture.gguf, "gemma2" | "gemma3") && has_usual_pattern(config);
+    let Some(reads) = Reads::of(architecture.gguf) else { return Vec::new() };
+    let is_unread = |key: &str| own.iter().any(|(own, _)| *own == key) && !reads.key(key);
+    let unread = UNREAD.iter().filter(|(key, _)| is_unread(key)).map(|(_, does)| *does);
     let mixed = config.experts.is_some() && config.layers.iter().any(|layer| !layer.experts);
-    let usual_norm = config.experts.is_none_or(|experts| experts.normalized == architecture.usually_normalized());
-    let scaled = config.residual_scale != 1.0 || config.logit_scale != 1.0 || !is_usual_scale(config);
-    let embedded = !architecture.embedding_root && config.embedding_scale != 1.0;
     let long = config.ropes.iter().any(|rope| matches!(rope.scaling, Scaling::LongRope(_)));
-    let all: [(bool, &str); 10] = [
+    let yarn = config.ropes.first().is_some_and(|rope| matches!(rope.scaling, Scaling::Yarn(_)));
+    let gemma2 = architecture.gguf == "gemma2";
+    let no_square = reads.square && config.heads * config.head_dim != config.dim;
+    let all: [(bool, &str); 9] = [
         (long, "takes the long or the short rope factors by the size of its context, not by the sequence's length"),
-        (has_windows && !knows_windows, "sees further back than the sliding window"),
         (mixed, "expects experts in every layer and will not load it"),
-        (!usual_norm, "normalises the weights of chosen experts otherwise"),
+        (no_square, "expects heads that are together as wide as the model and will not load it"),
         (architecture.routing == Routing::SparseMixer, "chooses experts by a softmax and not by the sparse mixer"),
         (config.activation == Activation::Gelu, "computes gelu by its tanh approximation"),
-        ((scaled || embedded) && architecture.gguf != "granite", "does not apply its scales"),
-        (architecture.gguf != "gemma2" && config.score_softcap.is_some(), "does not cap attention scores"),
-        (architecture.gguf == "gemma2" && config.score_softcap.is_none(), "caps attention scores"),
-        (config.qk_norm && architecture.gguf == "phi2", "has no norm of queries and keys and will not load it"),
+        (gemma2 && config.score_softcap.is_none(), "caps attention scores"),
+        (gemma2 && config.logit_softcap.is_none(), "divides the logits by a cap that is not there"),
+        (yarn && config.ropes.len() > 1, "scales the rope of the layers with a window, too"),
+        (config.qk_norm && architecture.gguf == "phi2", "has no norm of queries and keys"),
     ];
-    let told = all.into_iter().filter(|(there, _)| *there);
-    told.map(|(_, what)| format!("llama.cpp {what} (architecture {})", architecture.gguf)).collect()
+    let told = all.into_iter().filter(|(there, _)| *there).map(|(_, does)| does);
+    let mut notes: Vec<String> = Vec::new();
+    for does in told.chain(unread) {
+        let note = format!("llama.cpp {does} (architecture {})", architecture.gguf);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
 }
 
 /// Writes the number of parameters in two digits or more, as gguf-py does: "853K", "1.1B".

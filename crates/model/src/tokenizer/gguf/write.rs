@@ -6,7 +6,7 @@
 use crate::Tokenizer;
 use crate::config::gguf::{Pair, Told, text};
 use crate::tokenizer::components::{self, Components};
-use crate::tokenizer::splitters::{GPT4O, LLAMA3, QWEN2, QWEN35, TEKKEN};
+use crate::tokenizer::splitters::{GPT2, SPLITTERS, Splitter};
 use crate::tokenizer::{Pieces, Special, TokenKind};
 use anyhow::{Context, Result, bail};
 use bantam_format::gguf;
@@ -216,28 +216,45 @@ fn pre_tokenizer_name(tokenizer: &Whole) -> Result<&'static str> {
         Some("Sequence") => pre["pretokenizers"].as_array().map_or_else(Vec::new, |steps| steps.iter().collect()),
         _ => vec![pre],
     };
-    let whole: Vec<String> = steps.iter().map(|step| describe(step)).collect();
-    let ignores_merges = tokenizer.model.ignore_merges;
-    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
-    Ok(match whole[..] {
-        ["ByteLevel+regex"] => "gpt-2",
-        ["Digits", "ByteLevel+regex"] => "smollm",
-        ["Split", "ByteLevel"] => match steps[0]["pattern"]["Regex"].as_str().unwrap_or_default() {
-            LLAMA3 if ignores_merges => "llama-bpe",
-            LLAMA3 => "smaug-bpe",
-            QWEN2 => "qwen2",
-            QWEN35 => "qwen35",
-            GPT4O => "gpt-4o",
-            TEKKEN => "tekken",
-            pattern => {
-                bail!("llama.cpp has no pre-tokenizer for the pattern {pattern:?}, so GGUF cannot hold this tokenizer")
-            }
-        },
-        _ => bail!(
-            "llama.cpp has no pre-tokenizer for the steps {}, so GGUF cannot hold this tokenizer",
-            whole.join(", ")
-        ),
-    })
+    let Some(patterns) = patterns(&steps) else {
+        let steps: Vec<String> = steps.iter().map(|step| describe(step)).collect();
+        bail!("llama.cpp has no pre-tokenizer for the steps {}, so GGUF cannot hold this tokenizer", steps.join(", "));
+    };
+    let same = |splitter: &&Splitter| splitter.patterns == patterns;
+    let whole_first = |splitter: &&Splitter| splitter.whole_first == tokenizer.model.ignore_merges;
+    let found = SPLITTERS.iter().filter(same).find(whole_first).or_else(|| SPLITTERS.iter().find(same));
+    let Some(splitter) = found else {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| format!("{pattern:?}")).collect();
+        bail!(
+            "llama.cpp has no pre-tokenizer for the pattern {}, so GGUF cannot hold this tokenizer",
+            patterns.join(" then ")
+        );
+    };
+    Ok(splitter.names[0])
+}
+
+/// The patterns that the steps cut by, one after the other, before the bytes are mapped; None where a step does
+/// something else.
+fn patterns<'a>(steps: &[&'a Json]) -> Option<Vec<&'a str>> {
+    let (last, before) = steps.split_last()?;
+    let mut patterns: Vec<&str> = before.iter().map(|step| pattern(step)).collect::<Option<_>>()?;
+    match describe(last).as_str() {
+        "ByteLevel" => Some(patterns),
+        "ByteLevel+regex" => {
+            patterns.push(GPT2);
+            Some(patterns)
+        }
+        _ => None,
+    }
+}
+
+/// The pattern that a step sets apart what matches.
+fn pattern(step: &Json) -> Option<&str> {
+    match describe(step).as_str() {
+        "Digits" => Some(r"\p{N}"),
+        "Split" if step["behavior"] == "Isolated" && step["invert"] != true => step["pattern"]["Regex"].as_str(),
+        _ => None,
+    }
 }
 
 /// A pre-tokenizer step in a word, with what matters of its settings.
@@ -355,6 +372,7 @@ fn scores(model: &Model, vocabulary: &Vocabulary) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokenizer::splitters::{LLAMA3, QWEN2};
     use crate::tokenizer::{Files, Vocabulary as Source};
     use serde_json::json;
 
@@ -397,8 +415,14 @@ mod tests {
     }
 
     fn split(pattern: &str) -> Json {
-        let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
-        json!({"type": "Sequence", "pretokenizers": [split, byte_level_step(false)]})
+        splits(&[pattern])
+    }
+
+    fn splits(patterns: &[&str]) -> Json {
+        let split =
+            |p: &&str| json!({"type": "Split", "pattern": {"Regex": p}, "behavior": "Isolated", "invert": false});
+        let steps: Vec<Json> = patterns.iter().map(split).chain([byte_level_step(false)]).collect();
+        json!({"type": "Sequence", "pretokenizers": steps})
     }
 
     #[test]
@@ -411,6 +435,9 @@ mod tests {
             (split(LLAMA3), true, "llama-bpe"),
             (split(LLAMA3), false, "smaug-bpe"),
             (split(QWEN2), false, "qwen2"),
+            // as the reader of a GGUF file makes it
+            (splits(&[r"\p{N}", GPT2]), false, "smollm"),
+            (splits(&[GPT2]), false, "gpt-2"),
         ];
         for (pre_tokenizer, ignore_merges, name) in table {
             let pairs = pairs(&byte_level(pre_tokenizer, ignore_merges), None, 4);

@@ -1,0 +1,306 @@
+//! What llama.cpp reads of each architecture: the tensors that it needs, those that it takes where they are there, and
+//! the keys beyond those of every architecture. It loads no file with a tensor that it has no place for, and passes over
+//! a key that it does not know without a word, so that a file is held against this table before it is written.
+//!
+//! Facts: `load_arch_tensors` and `load_arch_hparams` in llama.cpp's src/models/NAME.cpp, and `load_hparams` and
+//! `create_tensor_qkv` in src/llama-model.cpp (autumn 2026).
+
+/// One architecture of llama.cpp. Names of a layer's tensors stand without `blk.N.`.
+pub(super) struct Reads {
+    /// `general.architecture`.
+    pub gguf: &'static str,
+    /// Tensors outside the layers that it needs.
+    needs: &'static [&'static str],
+    /// Tensors outside the layers that it takes.
+    takes: &'static [&'static str],
+    /// Tensors of every layer that it needs.
+    layer_needs: &'static [&'static [&'static str]],
+    /// Tensors of a layer that it takes.
+    layer_takes: &'static [&'static [&'static str]],
+    /// Keys that it reads beyond `COMMON`.
+    keys: &'static [&'static str],
+    /// It takes the heads' sizes together for the width of the model.
+    pub square: bool,
+}
+
+/// Keys that it reads whatever the architecture.
+const COMMON: &[&str] = &[
+    "block_count",
+    "context_length",
+    "embedding_length",
+    "feed_forward_length",
+    "vocab_size",
+    "expert_count",
+    "expert_used_count",
+    "expert_feed_forward_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.layer_norm_epsilon",
+    "attention.layer_norm_rms_epsilon",
+    "attention.causal",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "rope.scaling.type",
+    "rope.scaling.factor",
+    "rope.scaling.original_context_length",
+    "rope.scaling.attn_factor",
+];
+
+const NORMS: &[&str] = &["attn_norm.weight", "ffn_norm.weight"];
+const NORM_BIASES: &[&str] = &["attn_norm.bias", "ffn_norm.bias"];
+const POST_NORMS: &[&str] = &["post_attention_norm.weight", "post_ffw_norm.weight"];
+const HEAD_NORMS: &[&str] = &["attn_q_norm.weight", "attn_k_norm.weight"];
+const ATTENTION: &[&str] = &["attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight"];
+const QKV_BIASES: &[&str] = &["attn_q.bias", "attn_k.bias", "attn_v.bias"];
+const JOINED: &[&str] = &["attn_qkv.weight", "attn_output.weight"];
+const GATED: &[&str] = &["ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"];
+const GATED_BIASES: &[&str] = &["ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"];
+const PLAIN: &[&str] = &["ffn_up.weight", "ffn_up.bias", "ffn_down.weight", "ffn_down.bias"];
+const EXPERTS: &[&str] = &["ffn_gate_inp.weight", "ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_down_exps.weight"];
+const SHARED: &[&str] =
+    &["ffn_gate_inp_shexp.weight", "ffn_gate_shexp.weight", "ffn_up_shexp.weight", "ffn_down_shexp.weight"];
+const ROPE: &[&str] = &["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
+const LONG_ROPE: &[&str] = &["rope_factors_long.weight", "rope_factors_short.weight"];
+const OUTPUT: &[&str] = &["output.weight"];
+const SWA: &[&str] = &["attention.sliding_window", "attention.sliding_window_pattern", "rope.freq_base_swa"];
+
+const LLAMA: Reads = Reads {
+    gguf: "llama",
+    needs: &["token_embd.weight", "output_norm.weight"],
+    takes: &["output.weight", ROPE[0], ROPE[1], ROPE[2]],
+    layer_needs: &[NORMS, ATTENTION],
+    layer_takes: &[QKV_BIASES, &["attn_output.bias"], GATED, GATED_BIASES, EXPERTS],
+    keys: &[],
+    square: false,
+};
+/// With layer norms, which have biases; the output has none of its own name.
+const LAYER_NORMED: Reads = Reads {
+    needs: &["token_embd.weight", "output_norm.weight", "output_norm.bias"],
+    takes: OUTPUT,
+    layer_takes: &[QKV_BIASES],
+    square: true,
+    ..LLAMA
+};
+const QWEN2: Reads = Reads {
+    gguf: "qwen2",
+    takes: &["output.weight", "output.bias"],
+    layer_needs: &[NORMS, ATTENTION, GATED],
+    layer_takes: &[QKV_BIASES],
+    square: true,
+    ..LLAMA
+};
+const GEMMA: Reads =
+    Reads { gguf: "gemma", takes: &[], layer_needs: &[NORMS, ATTENTION, GATED], layer_takes: &[QKV_BIASES], ..LLAMA };
+
+/// Every architecture that bantam writes.
+static TABLE: &[Reads] = &[
+    LLAMA,
+    Reads { gguf: "granite", keys: &["attention.scale", "embedding_scale", "residual_scale", "logit_scale"], ..LLAMA },
+    QWEN2,
+    Reads {
+        gguf: "qwen2moe",
+        needs: &["token_embd.weight", "output_norm.weight", "output.weight"],
+        takes: &[],
+        layer_needs: &[NORMS, ATTENTION, EXPERTS, SHARED],
+        keys: &["expert_shared_feed_forward_length"],
+        ..QWEN2
+    },
+    Reads { gguf: "qwen3", takes: OUTPUT, layer_needs: &[NORMS, ATTENTION, HEAD_NORMS, GATED], square: false, ..QWEN2 },
+    Reads {
+        gguf: "qwen3moe",
+        takes: OUTPUT,
+        layer_needs: &[NORMS, ATTENTION, HEAD_NORMS, EXPERTS],
+        square: false,
+        ..QWEN2
+    },
+    Reads {
+        gguf: "phi2",
+        needs: &["token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight", "output.bias"],
+        takes: &[],
+        layer_needs: &[&["attn_norm.weight", "attn_norm.bias", "attn_output.bias"], ATTENTION, PLAIN],
+        ..LAYER_NORMED
+    },
+    Reads {
+        gguf: "phi3",
+        takes: &["output.weight", LONG_ROPE[0], LONG_ROPE[1]],
+        layer_needs: &[NORMS, JOINED, &["ffn_up.weight", "ffn_down.weight"]],
+        layer_takes: &[],
+        square: true,
+        ..LLAMA
+    },
+    Reads {
+        gguf: "phimoe",
+        needs: &["token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight", "output.bias"],
+        takes: LONG_ROPE,
+        layer_needs: &[NORMS, NORM_BIASES, ATTENTION, &["attn_output.bias"], EXPERTS],
+        ..LAYER_NORMED
+    },
+    GEMMA,
+    Reads {
+        gguf: "gemma2",
+        layer_needs: &[NORMS, POST_NORMS, ATTENTION, GATED],
+        keys: &[SWA[0], SWA[1], SWA[2], "attn_logit_softcapping", "final_logit_softcapping"],
+        ..GEMMA
+    },
+    Reads {
+        gguf: "gemma3",
+        takes: OUTPUT,
+        layer_needs: &[NORMS, POST_NORMS, HEAD_NORMS, ATTENTION, GATED],
+        keys: &[SWA[0], SWA[1], SWA[2], "final_logit_softcapping"],
+        ..GEMMA
+    },
+    Reads { gguf: "smollm3", takes: OUTPUT, ..GEMMA },
+    Reads {
+        gguf: "gptneox",
+        needs: &["token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight"],
+        takes: &[],
+        layer_needs: &[NORMS, NORM_BIASES, JOINED, &["attn_qkv.bias", "attn_output.bias"], PLAIN],
+        layer_takes: &[],
+        keys: &["use_parallel_residual"],
+        ..LAYER_NORMED
+    },
+    Reads {
+        gguf: "gpt2",
+        needs: &["token_embd.weight", "position_embd.weight", "output_norm.weight", "output_norm.bias"],
+        layer_needs: &[NORMS, NORM_BIASES, JOINED, &["attn_qkv.bias", "attn_output.bias"], PLAIN],
+        layer_takes: &[],
+        ..LAYER_NORMED
+    },
+    Reads {
+        gguf: "olmo2",
+        needs: &["token_embd.weight", "output_norm.weight", "output.weight"],
+        takes: &[],
+        layer_needs: &[POST_NORMS, HEAD_NORMS, ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES],
+        square: true,
+        ..LLAMA
+    },
+    Reads {
+        gguf: "stablelm",
+        needs: &["token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight"],
+        takes: &[],
+        layer_needs: &[&["attn_norm.weight", "attn_norm.bias"], ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES, HEAD_NORMS, &["ffn_norm.weight", "ffn_norm.bias"]],
+        ..LAYER_NORMED
+    },
+    Reads {
+        gguf: "starcoder2",
+        layer_needs: &[NORMS, NORM_BIASES, ATTENTION, &["attn_output.bias"], PLAIN],
+        ..LAYER_NORMED
+    },
+];
+
+impl Reads {
+    /// The row of an architecture, by its name in GGUF.
+    pub(super) fn of(gguf: &str) -> Option<&'static Reads> {
+        TABLE.iter().find(|row| row.gguf == gguf)
+    }
+
+    /// Whether it reads a key of the architecture's own, given without the architecture's name.
+    pub(super) fn key(&self, key: &str) -> bool {
+        COMMON.contains(&key) || self.keys.contains(&key)
+    }
+
+    /// Whether it has a place for a tensor.
+    fn tensor(&self, name: &str) -> bool {
+        match within_layer(name) {
+            None => self.needs.contains(&name) || self.takes.contains(&name),
+            Some(rest) => self.layer_needs.iter().chain(self.layer_takes).any(|names| names.contains(&rest)),
+        }
+    }
+
+    /// The tensors that it needs of a model of so many layers.
+    fn needed(&self, layers: usize) -> impl Iterator<Item = String> {
+        let of_layer = move |layer| {
+            let names = self.layer_needs.iter().flat_map(|names| names.iter());
+            names.map(move |name| format!("blk.{layer}.{name}"))
+        };
+        self.needs.iter().map(|name| (*name).to_owned()).chain((0..layers).flat_map(of_layer))
+    }
+}
+
+/// What llama.cpp needs beside the tensors that a model has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// It wants the output's matrix where the embedding stands for it.
+    pub output: bool,
+    /// Biases of a model without them, each 0.
+    pub zeros: Vec<String>,
+    /// Sentences for the user, on what makes it refuse the file.
+    pub notes: Vec<String>,
+}
+
+/// Holds a model's tensors, by their GGUF names, against what llama.cpp reads of the architecture.
+pub fn wanted(gguf: &str, layers: usize, names: &[&str]) -> Wanted {
+    let Some(row) = Reads::of(gguf) else { return Wanted::default() };
+    let there = |name: &str| names.contains(&name);
+    let mut wanted = Wanted::default();
+    let mut told: Vec<String> = Vec::new();
+    let mut note = |what: &str, name: &str| {
+        let kind = within_layer(name).map_or_else(|| name.to_owned(), |rest| format!("blk.N.{rest}"));
+        let note = format!("llama.cpp {what} {kind} (architecture {gguf}) and will not load the file");
+        if !told.contains(&note) {
+            told.push(note);
+        }
+    };
+    for name in row.needed(layers).filter(|name| !there(name)) {
+        let matrix = name.replace(".bias", ".weight");
+        match name.as_str() {
+            "output.weight" => wanted.output = true,
+            "output.bias" => wanted.zeros.push(name),
+            bias if bias.ends_with(".bias") && there(&matrix) => wanted.zeros.push(name),
+            other => note("needs", other),
+        }
+    }
+    names.iter().filter(|name| !row.tensor(name)).for_each(|name| note("has no place for", name));
+    wanted.notes = told;
+    wanted
+}
+
+/// What stands behind `blk.N.`.
+fn within_layer(name: &str) -> Option<&str> {
+    name.strip_prefix("blk.")?.split_once('.').map(|(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::architecture::ARCHITECTURES;
+
+    #[test]
+    fn every_architecture_that_is_written_has_its_row() {
+        for architecture in ARCHITECTURES {
+            assert!(Reads::of(architecture.gguf).is_some(), "{}", architecture.gguf);
+        }
+    }
+
+    #[test]
+    fn what_it_needs_is_given_or_said_and_what_it_has_no_place_for_is_said() {
+        let layer: Vec<String> = ["attn_norm.weight", "ffn_norm.weight", "attn_q.weight", "attn_k.weight"]
+            .into_iter()
+            .chain(["attn_v.weight", "attn_output.weight", "attn_q_norm.weight", "attn_k_norm.weight"])
+            .chain(["ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"])
+            .map(|name| format!("blk.0.{name}"))
+            .collect();
+        let names = |more: &[&'static str]| -> Vec<String> {
+            let outer = ["token_embd.weight", "output_norm.weight"].into_iter().chain(more.iter().copied());
+            outer.map(str::to_owned).chain(layer.iter().cloned()).collect()
+        };
+        let of = |gguf: &str, more: &[&'static str]| {
+            let names = names(more);
+            wanted(gguf, 1, &names.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        assert_eq!(of("qwen3", &["blk.0.attn_q.bias"]), Wanted::default());
+        let biased = of("qwen3", &["blk.0.attn_output.bias", "rope_freqs.weight"]).notes;
+        assert!(biased[0].contains("has no place for blk.N.attn_output.bias (architecture qwen3)"), "{biased:?}");
+        assert!(biased[1].contains("has no place for rope_freqs.weight"), "{biased:?}");
+        // tied, and of a family whose output is its own
+        assert!(of("olmo2", &[]).output && !of("qwen3", &[]).output);
+        let starcoder = of("starcoder2", &["output_norm.bias", "blk.0.attn_norm.bias", "blk.0.ffn_norm.bias"]);
+        assert_eq!(starcoder.zeros, ["blk.0.attn_output.bias", "blk.0.ffn_up.bias", "blk.0.ffn_down.bias"]);
+        let untied = of("gemma", &["output.weight"]).notes;
+        assert!(untied.iter().any(|note| note.contains("has no place for output.weight")), "{untied:?}");
+    }
+}
