@@ -275,6 +275,9 @@ pub(crate) struct Compress {
     /// The GGUF file to write [default: MODEL-TYPE.gguf here]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Replace a file that bantam did not write
+    #[arg(long)]
+    pub force: bool,
     /// Say what each tensor would become, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -299,6 +302,9 @@ pub(crate) struct Export {
     /// The GGUF file or the folder to write [default: Name-Size-Version-TYPE.gguf or MODEL-safetensors here]
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Replace a file that bantam did not write
+    #[arg(long)]
+    pub force: bool,
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,

@@ -7,8 +7,8 @@ use crate::show::out;
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::embedded;
 use bantam_bundled::{profiles, suites};
-use bantam_core::disk;
 use bantam_core::unit::Bytes;
+use bantam_core::{disk, output};
 use serde_json::json;
 use std::path::Path;
 
@@ -48,9 +48,13 @@ fn export(model: &str, folder: &Path) -> Result<Exit> {
         bail!("'{model}' is not bundled; there are {}", names.join(", "));
     };
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    for file in &bundled.files {
-        let path = folder.join(file.name);
-        disk::write(&path, file.data).with_context(|| format!("cannot write {}", path.display()))?;
+    let paths: Vec<_> = bundled.files.iter().map(|file| (folder.join(file.name), file.data)).collect();
+    for (path, data) in &paths {
+        output::check(path, false, &[], &|path| std::fs::read(path).is_ok_and(|bytes| bytes == *data))
+            .context("a file of the model would take its place, and this command replaces nothing")?;
+    }
+    for (path, data) in &paths {
+        disk::write(path, data).with_context(|| format!("cannot write {}", path.display()))?;
     }
     out::path(folder)?;
     Ok(Exit::Done)

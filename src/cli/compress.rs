@@ -4,15 +4,14 @@ use super::args::Compress;
 use super::live::LiveLine;
 use super::{Exit, stop};
 use crate::library::models;
-use crate::run::Workplace;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
-use anyhow::{Context, Result, ensure};
-use bantam_core::disk::Draft;
+use anyhow::{Context, Result};
+use bantam_core::output;
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Artifact, Plan, Recipe, Stage};
 use serde_json::json;
-use std::io::{self};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -29,13 +28,11 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         return dry(&plan, args.json);
     }
     let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", found.name, recipe.name)));
-    let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
+    output::check(&out, args.force, &models::files(&found.place), &lab::is_ours)?;
     let cancel = stop::on_signals()?;
-    let home = Workplace::open()?.home;
     let begun = Instant::now();
     let live = LiveLine::new();
-    let artifact = lab::apply(&source, &recipe, &home.artifacts(), &cancel, &mut |p| {
+    let artifact = lab::write_to(&source, &recipe, &out, &cancel, &mut |p| {
         if let Stage::Write { tensor, kind } = p.stage {
             live.show(|| format!("{:>3}% {tensor} → {kind}", p.done * 100 / p.total.max(1)));
         }
@@ -45,21 +42,11 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     let artifact = artifact?;
-    copy(&artifact.path, &out)?;
     tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json).context("printing the result")?;
-    for note in source.notes() {
+    for note in plan.fallback_words().iter().chain(source.notes()) {
         note!("note: {note}");
     }
     Ok(Exit::Done)
-}
-
-/// The artifact at the place asked for: whole or not at all.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let failed = || format!("cannot write {}", to.display());
-    let mut draft = Draft::of(to).with_context(failed)?;
-    let mut source = std::fs::File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
-    io::copy(&mut source, &mut draft).with_context(failed)?;
-    draft.finish().with_context(failed)
 }
 
 fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bool) -> io::Result<()> {
@@ -70,12 +57,17 @@ fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bo
             "sha256": artifact.sha256,
             "bits_per_weight": plan.bits_per_weight(),
             "seconds": seconds,
-            "found": artifact.found,
+            "fallbacks": fallbacks(plan),
         });
         return out::json(&line);
     }
-    let how = if artifact.found { "was made before".to_owned() } else { format!("made in {seconds:.1} s") };
-    say!("{}: {}, {:.2} bits a weight, {how}", file.display(), Bytes(artifact.bytes), plan.bits_per_weight())
+    let (bytes, bits) = (Bytes(artifact.bytes), plan.bits_per_weight());
+    say!("{}: {bytes}, {bits:.2} bits a weight, made in {seconds:.1} s", file.display())
+}
+
+/// How many tensors each other type stands in for the mixture's own.
+fn fallbacks(plan: &Plan) -> serde_json::Map<String, serde_json::Value> {
+    plan.fallbacks.iter().map(|(kind, count)| (kind.to_string(), json!(count))).collect()
 }
 
 fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
@@ -85,7 +77,10 @@ fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
             .iter()
             .map(|t| json!({ "name": t.name, "type": t.kind.to_string(), "bytes": t.bytes() }))
             .collect();
-        out::json(&json!({ "bytes": plan.bytes, "bits_per_weight": plan.bits_per_weight(), "tensors": tensors }))?;
+        let (bytes, bits) = (plan.bytes, plan.bits_per_weight());
+        out::json(
+            &json!({ "bytes": bytes, "bits_per_weight": bits, "fallbacks": fallbacks(plan), "tensors": tensors }),
+        )?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("tensor").text("type").number("size");
@@ -94,5 +89,6 @@ fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
     }
     table.print(&mut out::stdout()).context("printing the table")?;
     say!("{}, {:.2} bits a weight", Bytes(plan.bytes), plan.bits_per_weight())?;
+    plan.fallback_words().iter().for_each(|words| note!("note: {words}"));
     Ok(Exit::Done)
 }

@@ -6,11 +6,13 @@ use super::{Exit, stop};
 use crate::library::models;
 use crate::show::out::{self, note, say};
 use anyhow::Result;
+use bantam_core::output;
+use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::{self, Dtype, From};
 use bantam_lab::{Progress, Stage};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: Export) -> Result<Exit> {
     let found = models::find(&args.model)?;
@@ -20,6 +22,8 @@ pub(super) fn run(args: Export) -> Result<Exit> {
         ExportDtype::Bf16 => Dtype::Bf16,
     });
     let cancel = stop::on_signals()?;
+    let mut inputs = models::files(&found.place);
+    inputs.extend(args.adapter.iter().flat_map(|folder| models::files(&Place::Folder(folder.clone()))));
     let live = LiveLine::new();
     let exported = models::with_files(&found.place, |model| {
         let from = From { name: &found.name, model, adapter: args.adapter.as_deref() };
@@ -30,7 +34,8 @@ pub(super) fn run(args: Export) -> Result<Exit> {
                         live.show(|| format!("{:>3}% {tensor}", p.done * 100 / p.total.max(1)));
                     }
                 };
-                export::to_gguf(from, dtype.unwrap_or(Dtype::F16), args.out.as_deref(), &cancel, &mut show)
+                let allow = |out: &Path| Ok(output::check(out, args.force, &inputs, &bantam_lab::is_ours)?);
+                export::to_gguf(from, dtype.unwrap_or(Dtype::F16), args.out.as_deref(), &cancel, &allow, &mut show)
             }
             ExportFormat::Safetensors => {
                 let last = found.name.rsplit('/').next().unwrap_or("model");

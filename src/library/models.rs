@@ -217,6 +217,18 @@ pub fn bytes_after(source: &lab::Source, recipe: &Recipe) -> Result<Bytes> {
     Ok(Bytes(lab::plan_types(source, recipe)?.bytes))
 }
 
+/// The files of a model, so that none of them is written over while it is read; none of a bundled one.
+pub fn files(place: &Place) -> Vec<PathBuf> {
+    match place {
+        Place::Bundled(_) => Vec::new(),
+        Place::Gguf(file) => gguf::parts(file),
+        Place::Folder(folder) => {
+            let entries = std::fs::read_dir(folder).into_iter().flatten();
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+        }
+    }
+}
+
 /// A whole file's hash, or one over those of all parts of a split one.
 fn digest_of_gguf(file: &Path) -> Result<Id> {
     match &gguf::parts(file)[..] {

@@ -1,16 +1,18 @@
 //! Artifacts: files whose name is a hash of what they are made from, written once and never half there.
 //!
 //! A file is written under a temporary name, synced and renamed, while a lock keeps every other process from making the
-//! same one; whoever comes second finds it. Beside it lies a note (JSON) with its own hash.
+//! same one; whoever comes second finds it. Beside it lies a note (JSON) with its own hash, and with what the file
+//! looked like when it had that hash: one that looks otherwise is hashed again before it is believed.
 
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
-use bantam_core::disk::{Lock, LockError, hex, sync_folder_of};
+use bantam_core::disk::{self, Lock, LockError, hex, sync_folder_of};
 use bantam_core::unit::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where an artifact is, or will be.
@@ -31,6 +33,34 @@ pub(crate) struct Note {
     pub bytes: u64,
     /// The recipe's steps, as TOML.
     pub recipe: String,
+    /// What the file looked like when it had this hash.
+    #[serde(default)]
+    pub seen: Option<Looks>,
+}
+
+/// What changes of a file when somebody writes to it or puts another in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Looks {
+    bytes: u64,
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Looks {
+    /// Of a file; None of a link or anything else.
+    fn of(path: &Path) -> Option<Looks> {
+        let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some(Looks {
+            bytes: found.len(),
+            device: found.dev(),
+            inode: found.ino(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
 }
 
 /// Counts and hashes what goes through it.
@@ -51,11 +81,29 @@ impl ArtifactFiles {
         ArtifactFiles { file: named("gguf"), note: named("json"), lock: named("lock"), partial: named("partial") }
     }
 
-    /// The artifact's note, if the artifact is there, whole, and the one of that address.
+    /// The artifact's note, if the artifact is there, whole, and the one of that address. A file that does not look as
+    /// it did when it was hashed is hashed again.
     pub(crate) fn find(&self, address: &str, bytes: u64) -> Option<Note> {
         let note: Note = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
-        let whole = fs::metadata(&self.file).ok()?.len() == bytes && note.bytes == bytes;
-        (whole && note.address == address).then_some(note)
+        let looks = Looks::of(&self.file)?;
+        if note.address != address || note.bytes != bytes || looks.bytes != bytes {
+            return None;
+        }
+        if note.seen.as_ref() == Some(&looks) {
+            return Some(note);
+        }
+        let is_whole = hash_of(&self.file).is_ok_and(|hash| hash == note.sha256);
+        // where it was written to in the meantime, it is looked at again next time
+        let note = Note { seen: Some(looks), ..note };
+        is_whole.then(|| {
+            // a note that cannot be kept costs another look
+            let _ = self.keep(&note);
+            note
+        })
+    }
+
+    fn keep(&self, note: &Note) -> io::Result<()> {
+        disk::write(&self.note, &serde_json::to_vec_pretty(note)?)
     }
 
     /// Waits until no other process is making this artifact; `waiting` is called if one is. The lock's file goes with
@@ -69,18 +117,18 @@ impl ArtifactFiles {
         Ok(lock?.with_its_file())
     }
 
-    /// Write the artifact, under the lock: `fill` writes the file, `note` tells of it. Nothing is left of a failure.
+    /// Write the artifact, under the lock: `fill` writes the file, `check` reads it, `note` tells of it. Nothing is left
+    /// of a failure.
     pub(crate) fn write(
         &self,
         fill: impl FnOnce(&mut Hashing<BufWriter<File>>) -> Result<()>,
+        check: impl FnOnce(&Path) -> Result<()>,
         note: impl FnOnce(u64, String) -> Note,
     ) -> Result<Note> {
-        let written = self.write_partial(fill, note);
+        let written = self.write_partial(fill, check, note);
         if written.is_err() {
-            // the cause is what matters; a file that cannot be removed is overwritten next time
-            for partial in [&self.partial, &self.partial_note()] {
-                let _ = fs::remove_file(partial);
-            }
+            // the cause is what matters; a file that cannot be removed is removed next time
+            let _ = fs::remove_file(&self.partial);
         }
         written
     }
@@ -88,29 +136,43 @@ impl ArtifactFiles {
     fn write_partial(
         &self,
         fill: impl FnOnce(&mut Hashing<BufWriter<File>>) -> Result<()>,
+        check: impl FnOnce(&Path) -> Result<()>,
         note: impl FnOnce(u64, String) -> Note,
     ) -> Result<Note> {
         let name = self.partial.display().to_string();
-        let file = File::create(&self.partial).with_context(|| name.clone())?;
+        // a link that somebody has put there is not followed
+        match fs::remove_file(&self.partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(name),
+            _ => (),
+        }
+        let file = File::create_new(&self.partial).with_context(|| name.clone())?;
         let inner = BufWriter::with_capacity(1 << 20, file);
-        let mut out = Hashing { inner, hash: Sha256::new(), bytes: 0, name };
+        let mut out = Hashing::new(inner, name);
         fill(&mut out)?;
-        let note = note(out.bytes, hex(&out.hash.finalize()));
-        let finish = || -> io::Result<()> {
-            out.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            // the note first: it is believed only where the artifact is
-            let text = serde_json::to_vec_pretty(&note)?;
-            fs::write(self.partial_note(), text)?;
-            fs::rename(self.partial_note(), &self.note)?;
+        let mut note = note(out.bytes, hex(&out.hash.finalize()));
+        out.inner.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all())?;
+        check(&self.partial)?;
+        let mut finish = || -> io::Result<()> {
             fs::rename(&self.partial, &self.file)?;
-            sync_folder_of(&self.file)
+            sync_folder_of(&self.file)?;
+            note.seen = Looks::of(&self.file);
+            self.keep(&note)
         };
         finish().with_context(|| self.file.display().to_string())?;
         Ok(note)
     }
+}
 
-    fn partial_note(&self) -> PathBuf {
-        self.note.with_extension("json.partial")
+/// SHA-256 of a file.
+fn hash_of(file: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(file)?;
+    let mut part = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n => hash.update(&part[..n]),
+        }
     }
 }
 
@@ -124,6 +186,17 @@ pub(crate) fn check_room(folder: &Path, needed: u64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+impl<W> Hashing<W> {
+    pub(crate) fn new(inner: W, name: String) -> Hashing<W> {
+        Hashing { inner, hash: Sha256::new(), bytes: 0, name }
+    }
+
+    /// What it wrote into, and the hash of all that went through.
+    pub(crate) fn finish(self) -> (W, String) {
+        (self.inner, hex(&self.hash.finalize()))
+    }
 }
 
 impl<W: Write> Write for Hashing<W> {

@@ -4,10 +4,10 @@
 
 use super::source::shape_in_checkpoint;
 use super::transform::{Checkpoint, MergeAdapter, Step, Transform};
-use super::{Calibration, GgufTensor, Mixture, Progress, Quantize, Recipe, Source, plan_types, write};
+use super::{Calibration, GgufTensor, Mixture, Progress, Quantize, Recipe, Source, write_to};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::disk::Draft;
+use bantam_core::disk::DraftFolder;
 use bantam_model::config::gguf::size_label;
 use bantam_model::cost::TensorShape;
 use bantam_model::{self as model, Config, LoadOptions, Precision, Weights};
@@ -95,7 +95,8 @@ impl Dtype {
     }
 }
 
-/// Writes a GGUF file: at `out`, or here under the name that the naming convention gives it.
+/// Writes a GGUF file: at `out`, or here under the name that the naming convention gives it, where `allow` has nothing
+/// against it.
 ///
 /// # Errors
 /// One sentence where the model or the adapter cannot be read, GGUF cannot say what it is, a weight does not fit the
@@ -105,33 +106,36 @@ pub fn to_gguf(
     dtype: Dtype,
     out: Option<&Path>,
     cancel: &Cancel,
+    allow: &dyn Fn(&Path) -> Result<()>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Exported> {
     let quantize = Step::new("quantize", Quantize { mixture: dtype.mixture() });
     let merge = from.adapter.map(|folder| Step::new("merge_adapter", MergeAdapter { adapter: folder.to_owned() }));
     let recipe = Recipe { name: dtype.mixture().to_string(), steps: merge.into_iter().chain([quantize]).collect() };
-    if let (None, Some(source)) = (from.adapter, plain(from)?) {
-        return gguf_of(&source, &recipe, out, cancel, progress);
+    if let Some(source) = own_source(from)? {
+        return gguf_of(&source, &recipe, out, cancel, allow, progress);
     }
     let tokenizer = model::read_tokenizer(from.model)?;
     with_weights(from, |config, weights| {
         let source = Source::of_weights(from.name, from.name, Box::new(weights), config.clone(), &tokenizer)?;
-        gguf_of(&source, &recipe, out, cancel, progress)
+        gguf_of(&source, &recipe, out, cancel, allow, progress)
     })
 }
 
-/// A source whose rows are read where they lie, for models whose files hold plain numbers.
-fn plain(from: From) -> Result<Option<Source<'static>>> {
-    match from.model {
-        model::Source::Embedded(files) => Source::embedded(files).map(Some),
-        model::Source::Path(path) => match model::inspect(path)? {
-            facts if facts.config.quantization.is_some() => Ok(None),
-            facts if facts.types.keys().all(|kind| ["F32", "F16", "BF16"].contains(&kind.as_str())) => {
-                Source::open(from.name, &model::main_file(path)?).map(Some)
-            }
-            _ => Ok(None),
-        },
+/// A source whose rows are read where they lie: a GGUF file, which keeps its own metadata, or files of plain numbers.
+fn own_source(from: From) -> Result<Option<Source<'static>>> {
+    let path = match from.model {
+        model::Source::Embedded(_) if from.adapter.is_some() => return Ok(None),
+        model::Source::Embedded(files) => return Source::embedded(files).map(Some),
+        model::Source::Path(path) => model::main_file(path)?,
+    };
+    if !path.is_dir() {
+        return Source::unpacked(from.name, &path).map(Some);
     }
+    let facts = model::inspect(&*path)?;
+    let is_plain = facts.types.keys().all(|kind| ["F32", "F16", "BF16"].contains(&kind.as_str()));
+    let is_plain = is_plain && facts.config.quantization.is_none() && from.adapter.is_none();
+    is_plain.then(|| Source::open(from.name, &path)).transpose()
 }
 
 fn gguf_of(
@@ -139,19 +143,13 @@ fn gguf_of(
     recipe: &Recipe,
     out: Option<&Path>,
     cancel: &Cancel,
+    allow: &dyn Fn(&Path) -> Result<()>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Exported> {
-    let plan = plan_types(source, recipe)?;
     let path = out.map_or_else(|| PathBuf::from(conventional(source, &recipe.name)), Path::to_path_buf);
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
-    super::artifact::check_room(folder, plan.bytes)?;
-    let failed = || format!("cannot write {}", path.display());
-    let mut buffered = BufWriter::with_capacity(1 << 20, Draft::of(&path).with_context(failed)?);
-    write(source, recipe, &plan, cancel, progress, &mut buffered)?;
-    let draft = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
-    draft.finish().with_context(failed)?;
-    Ok(Exported { path, bytes: plan.bytes, notes: source.notes().to_vec() })
+    allow(&path)?;
+    let made = write_to(source, recipe, &path, cancel, progress)?;
+    Ok(Exported { path, bytes: made.bytes, notes: source.notes().to_vec() })
 }
 
 /// BaseName-SizeLabel-FineTune-Version-Encoding.gguf, the parts taken from the model's name where it has them
@@ -209,15 +207,11 @@ pub fn to_safetensors(
     cancel: &Cancel,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<Exported> {
-    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{}: there is something in it already; name a new folder", out.display());
-    }
+    check_folder(out)?;
+    // a GGUF file has no such files: they are made of what it says
     let config_json = beside(from, "config.json")?;
-    let config_json =
-        config_json.with_context(|| format!("{}: it has no config.json to write beside safetensors", from.name))?;
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(parent.is_dir(), "{}: there is no such folder to write into", parent.display());
-    let folder = tempfile::tempdir_in(parent).with_context(|| format!("cannot write into {}", parent.display()))?;
+    let tokenizer = if config_json.is_none() { Some(model::read_tokenizer(from.model)?) } else { None };
+    let folder = DraftFolder::of(out).with_context(|| format!("cannot write {}", out.display()))?;
     let bytes = with_weights(from, |config_of_files, weights| {
         let mut checkpoint = Checkpoint::of_config(config_of_files, Box::new(weights));
         if let Some(folder) = from.adapter {
@@ -230,7 +224,14 @@ pub fn to_safetensors(
             Some(model::config::Stored::Bf16) => Dtype::Bf16,
             Some(model::config::Stored::F32) | None => Dtype::F32,
         });
-        let text = written_config(&config_json, config, dtype)?;
+        let text = match &config_json {
+            Some(config_json) => written_config(config_json, config, dtype)?,
+            None => {
+                let mut map = config.to_json()?;
+                map.insert("dtype".into(), json!(dtype.facts().1));
+                serde_json::to_string_pretty(&map)? + "\n"
+            }
+        };
         fs::write(folder.path().join("config.json"), text).context("writing config.json")?;
         write_shards(config, checkpoint.weights(), dtype, folder.path(), cancel, progress)
     })?;
@@ -240,14 +241,26 @@ pub fn to_safetensors(
         }
     }
     copy_templates(from, folder.path())?;
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(folder.path(), open).context("opening the folder to others")?;
-    if out.is_dir() {
-        fs::remove_dir(out).with_context(|| format!("cannot replace {}", out.display()))?;
+    for (file, text) in tokenizer.iter().map(model::Tokenizer::files).collect::<model::Result<Vec<_>>>()?.concat() {
+        let path = folder.path().join(&file);
+        path.parent().map(fs::create_dir_all).transpose().with_context(|| format!("writing {file}"))?;
+        fs::write(path, text).with_context(|| format!("writing {file}"))?;
     }
-    let kept = folder.keep();
-    fs::rename(&kept, out).with_context(|| format!("cannot rename {} to {}", kept.display(), out.display()))?;
+    folder.finish().with_context(|| format!("cannot write {}", out.display()))?;
     Ok(Exported { path: out.to_path_buf(), bytes, notes: Vec::new() })
+}
+
+/// A new folder, or an empty one.
+fn check_folder(out: &Path) -> Result<()> {
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(parent.is_dir(), "{}: there is no such folder to write into", parent.display());
+    match fs::symlink_metadata(out) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| out.display().to_string()),
+        Ok(found) if !found.is_dir() => bail!("{}: it is there already and no folder; name a new one", out.display()),
+        Ok(_) if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none()) => Ok(()),
+        Ok(_) => bail!("{}: there is something in it already; name a new folder", out.display()),
+    }
 }
 
 /// A file that stands beside the weights.

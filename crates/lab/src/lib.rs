@@ -35,19 +35,22 @@ pub use transform::{Quantize, Step, Transform};
 pub use types::Types;
 
 use anyhow::{Context, Result, bail, ensure};
-use artifact::{ArtifactFiles, Note};
+use artifact::{ArtifactFiles, Hashing, Note};
 use bantam_core::cancel::Cancel;
-use bantam_core::disk::hex;
+use bantam_core::disk::{Draft, hex};
 use bantam_format::gguf::{self, ALIGNMENT, Value};
 use bantam_model::Config;
 use bantam_model::cost::{TensorShape, cost};
 use sha2::{Digest, Sha256};
 use source::Contents;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Part of every artifact's address: raise it when the same recipe would write other bytes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+
+/// The key by which a file is known as one that bantam wrote.
+const FORMAT_KEY: &str = "bantam.format";
 
 /// `general.quantization_version`: the block layouts' version, 2 since May 2023.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -61,6 +64,8 @@ pub struct Plan {
     pub bytes: u64,
     /// How many weights it holds.
     pub weights: u64,
+    /// How many tensors get another type than the mixture means for them, since their rows are no whole blocks of it.
+    pub fallbacks: Vec<(Type, usize)>,
     /// What `general.file_type` will say.
     mixture: Mixture,
 }
@@ -73,10 +78,18 @@ impl Plan {
             TensorInfo { name: tensor.name.clone(), shape: tensor.shape.clone(), kind }
         };
         let tensors: Vec<TensorInfo> = contents.tensors.iter().map(info).collect();
+        let mut fallbacks: Vec<(Type, usize)> = Vec::new();
+        for tensor in tensors.iter().filter(|t| types.falls_back(&t.name, &t.shape, &contents.anatomy)) {
+            match fallbacks.iter_mut().find(|(kind, _)| *kind == tensor.kind) {
+                Some((_, count)) => *count += 1,
+                None => fallbacks.push((tensor.kind, 1)),
+            }
+        }
         let mut plan = Plan {
             weights: contents.tensors.iter().map(GgufTensor::weights).sum(),
             mixture: types.mixture(),
             tensors,
+            fallbacks,
             bytes: 0,
         };
         let head = plan.head(contents).len() as u64;
@@ -89,7 +102,24 @@ impl Plan {
         let mut pairs = contents.metadata.clone();
         pairs.push(("general.quantization_version".into(), Value::U32(QUANTIZATION_VERSION)));
         pairs.push(("general.file_type".into(), Value::U32(self.mixture.file_type())));
+        pairs.push((FORMAT_KEY.into(), Value::U32(FORMAT)));
         gguf::head(&pairs, &self.tensors)
+    }
+
+    /// Says which types stand in for the mixture's own, and what that comes to; None where none does.
+    pub fn fallback_words(&self) -> Option<String> {
+        let count: usize = self.fallbacks.iter().map(|(_, count)| count).sum();
+        let kinds: Vec<String> = self.fallbacks.iter().map(|(kind, count)| format!("{count} in {kind}")).collect();
+        (count > 0).then(|| {
+            format!(
+                "{}: {count} of {} tensors have rows that are no whole blocks of its types ({}), so that it takes {:.2} \
+                 bits a weight",
+                self.mixture,
+                self.tensors.len(),
+                kinds.join(", "),
+                self.bits_per_weight()
+            )
+        })
     }
 
     /// Bits of the file a weight.
@@ -192,9 +222,41 @@ pub fn apply(
         return Ok(artifact(note, true));
     }
     artifact::check_room(artifacts, plan.bytes)?;
-    let note = |bytes, sha256| Note { address: address.clone(), sha256, bytes, recipe: recipe.to_toml() };
-    let note = place.write(|out| write(source, recipe, &plan, cancel, progress, out), note)?;
+    let note = |bytes, sha256| Note { address: address.clone(), sha256, bytes, recipe: recipe.to_toml(), seen: None };
+    let fill = |out: &mut _| write(source, recipe, &plan, cancel, progress, out);
+    let note = place.write(fill, |file| source.reads_back(file), note)?;
     Ok(artifact(note, false))
+}
+
+/// Makes the file of a source and a recipe at `out`, and nothing anywhere else; `found` is never set.
+///
+/// # Errors
+/// As [`apply`]; a file that stood there stays then.
+pub fn write_to(
+    source: &Source,
+    recipe: &Recipe,
+    out: &Path,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Artifact> {
+    let plan = plan_types(source, recipe)?;
+    let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
+    artifact::check_room(folder, plan.bytes)?;
+    let failed = || format!("cannot write {}", out.display());
+    let draft = Draft::of(out).with_context(failed)?;
+    let mut hashing = Hashing::new(BufWriter::with_capacity(1 << 20, draft), out.display().to_string());
+    write(source, recipe, &plan, cancel, progress, &mut hashing)?;
+    let (buffered, sha256) = hashing.finish();
+    let draft = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
+    source.reads_back(draft.path())?;
+    draft.finish().with_context(failed)?;
+    Ok(Artifact { path: out.to_owned(), bytes: plan.bytes, sha256, tensors: plan.tensors, found: false })
+}
+
+/// Whether a file is a GGUF that bantam wrote, and may write again.
+pub fn is_ours(file: &Path) -> bool {
+    gguf::Gguf::open(file).is_ok_and(|file| file.metadata().keys().any(|key| key.starts_with("bantam.")))
 }
 
 /// SHA-256 of the source's identity, the recipe's steps and the format's version.

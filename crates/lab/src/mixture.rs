@@ -67,8 +67,8 @@ pub struct Anatomy {
     pub experts: usize,
     /// Whether the output uses the token embedding's weights.
     pub tied: bool,
-    /// Whether the architecture is `llama`, where 80 layers mean the 70B model.
-    pub llama: bool,
+    /// Whether llama.cpp takes it for a model of 70B: a Llama or Qwen 2 of 80 layers.
+    pub is_70b: bool,
 }
 
 impl Anatomy {
@@ -80,8 +80,17 @@ impl Anatomy {
             kv_heads: config.kv_heads,
             experts: config.experts.map_or(0, |experts| experts.count),
             tied: config.tied,
-            llama: config.architecture.gguf == "llama",
+            is_70b: is_70b(config.architecture.gguf, config.layers.len(), config.heads, config.kv_heads),
         }
+    }
+}
+
+/// What `load_arch_hparams` of llama.cpp calls LLM_TYPE_70B, by the number of layers alone.
+pub(crate) fn is_70b(gguf_architecture: &str, layers: usize, heads: usize, kv_heads: usize) -> bool {
+    match gguf_architecture {
+        "llama" => layers == 80 && heads != kv_heads,
+        "qwen2" => layers == 80,
+        _ => false,
     }
 }
 
@@ -114,25 +123,28 @@ impl Mixture {
         if shape.len() < 2 || !is_quantizable(name) {
             return None;
         }
-        let main = self.facts().main;
-        let wanted = if main.is_quantized() { self.wanted(name, columns, model) } else { main };
-        Some(fitting(wanted, columns))
+        Some(fitting(self.wanted(name, columns, model), columns))
+    }
+
+    /// Whether the tensor's rows are no whole blocks of the type that this mixture has for it, so that it gets another.
+    pub(crate) fn falls_back(self, name: &str, shape: &[usize], model: &Anatomy) -> bool {
+        let Some(given) = self.tensor_type(name, shape, model) else { return false };
+        // rows of 256 fit every type
+        given != self.wanted(name, Type::Q6_K.block(), model)
     }
 
     /// The type before it is known whether the rows fit it.
     fn wanted(self, name: &str, columns: usize, model: &Anatomy) -> Type {
         let main = self.facts().main;
+        if !main.is_quantized() {
+            return main;
+        }
         let layer = layer(name);
         match role(name) {
             TensorRole::Output => output(main, columns),
             TensorRole::TokenEmbedding if model.tied => output(main, columns),
-            TensorRole::AttentionV => self.attention_v(layer, model),
-            TensorRole::AttentionQkv => match self {
-                Mixture::Q3_K_M => Type::Q4_K,
-                Mixture::Q4_K_M => Type::Q5_K,
-                Mixture::Q5_K_M => Type::Q6_K,
-                _ => main,
-            },
+            // one matrix of all three is as sensitive as its part for the values (`category_is_attn_v`)
+            TensorRole::AttentionV | TensorRole::AttentionQkv => self.attention_v(layer, model),
             TensorRole::AttentionK if model.experts == 8 => Type::Q8_0,
             TensorRole::AttentionOutput if model.experts == 8 => match self {
                 Mixture::Q2_K | Mixture::Q3_K_M | Mixture::Q4_K_M => Type::Q5_K,
@@ -167,8 +179,7 @@ impl Mixture {
             _ => self.facts().main,
         };
         // eight heads share a value head in the 70B model, so more bits there cost next to nothing
-        let is_70b = model.llama && model.layers == 80 && model.heads != model.kv_heads;
-        if is_70b && matches!(wanted, Type::Q3_K | Type::Q4_K) { Type::Q5_K } else { wanted }
+        if model.is_70b && matches!(wanted, Type::Q3_K | Type::Q4_K) { Type::Q5_K } else { wanted }
     }
 }
 
@@ -255,7 +266,7 @@ mod tests {
     use super::*;
     use Type::{F16, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 
-    const SMALL: Anatomy = Anatomy { layers: 1, heads: 4, kv_heads: 2, experts: 0, tied: false, llama: true };
+    const SMALL: Anatomy = Anatomy { layers: 1, heads: 4, kv_heads: 2, experts: 0, tied: false, is_70b: false };
 
     fn becomes(mixture: Mixture, name: &str, shape: &[usize], model: &Anatomy) -> Type {
         mixture.tensor_type(name, shape, model).expect("a matrix")
@@ -299,11 +310,29 @@ mod tests {
         let value = |mixture, model: &Anatomy| becomes(mixture, "blk.7.attn_v.weight", &[256, 256], model);
         let shared = Anatomy { kv_heads: 1, ..SMALL };
         assert_eq!(value(Mixture::Q2_K, &shared), Q4_K);
-        let large = Anatomy { layers: 80, heads: 64, kv_heads: 8, ..SMALL };
+        let large = Anatomy { layers: 80, heads: 64, kv_heads: 8, is_70b: is_70b("llama", 80, 64, 8), ..SMALL };
         assert_eq!(value(Mixture::Q3_K_M, &large), Q5_K);
         let experts = Anatomy { experts: 8, ..SMALL };
         assert_eq!(value(Mixture::Q4_K_M, &experts), Q8_0);
         assert_eq!(becomes(Mixture::Q4_K_M, "blk.7.attn_output.weight", &[256, 256], &experts), Q5_K);
+    }
+
+    /// What llama-quantize has made of one matrix for q, k and v since it is counted among those of values.
+    #[test]
+    fn a_joined_projection_gets_what_values_get() {
+        let model = Anatomy { layers: 16, ..SMALL };
+        let joined = |mixture: Mixture, layer: usize, model: &Anatomy| {
+            becomes(mixture, &format!("blk.{layer}.attn_qkv.weight"), &[768, 256], model)
+        };
+        let of_q4 = (0..6).map(|layer| joined(Mixture::Q4_K_M, layer, &model)).collect::<Vec<_>>();
+        assert_eq!(of_q4, [Q6_K, Q6_K, Q4_K, Q4_K, Q6_K, Q4_K]);
+        let of_q3 = [0, 1, 2].map(|layer| joined(Mixture::Q3_K_M, layer, &model));
+        assert_eq!(of_q3, [Q5_K, Q5_K, Q4_K]);
+        assert_eq!(joined(Mixture::Q2_K, 3, &model), Q3_K);
+        assert_eq!(joined(Mixture::Q2_K, 3, &Anatomy { kv_heads: 1, ..model }), Q4_K);
+        assert_eq!(joined(Mixture::Q5_K_M, 2, &model), Q5_K);
+        let of_80_layers = Anatomy { layers: 80, is_70b: is_70b("qwen2", 80, 64, 64), ..SMALL };
+        assert_eq!(becomes(Mixture::Q4_K_M, "blk.10.attn_v.weight", &[256, 256], &of_80_layers), Q5_K);
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Sources: a model to be compressed, as tensors under their GGUF names whose rows can be read one by one, and what a
 //! GGUF file says about it. From a Hugging Face folder, from files in the binary, from a GGUF file of floats, or from
 //! whatever answers for the weights of a config, such as a packed checkpoint. The steps of a recipe find it as a
-//! checkpoint, and what they leave is read here row by row.
+//! checkpoint, and what they leave is read here row by row. A GGUF file keeps its own metadata, tokenizer and template
+//! whatever its weights become: they are copied, not worked out anew.
 
-use crate::mixture::{Anatomy, Mixture};
+use crate::mixture::{Anatomy, Mixture, is_70b};
 use crate::transform::{Checkpoint, Form};
 use crate::types::Types;
 use anyhow::{Context, Result, bail};
 use bantam_format::ggml::Type;
 use bantam_format::gguf;
 use bantam_format::gguf::{Gguf, Value};
+use bantam_kernels::{block, isa};
 use bantam_model::checkpoint::gguf::{GgufWeights, Placed};
 use bantam_model::checkpoint::safetensors::Safetensors;
-use bantam_model::config::gguf::{self as metadata, Pair, Told};
+use bantam_model::config::gguf::{self as metadata, Pair, Told, Wanted};
 use bantam_model::cost::TensorShape;
 use bantam_model::tokenizer::Files;
 use bantam_model::tokenizer::gguf as vocabulary;
@@ -72,7 +74,7 @@ enum Data {
     /// In tensors of the checkpoint, one after the other.
     Checkpoint(Vec<Piece>),
     /// In a GGUF file under the tensor's own name.
-    Gguf(DType),
+    Gguf(Type),
     /// Made from the config.
     Made(Vec<f32>),
 }
@@ -105,6 +107,8 @@ struct PieceRows<'a> {
 
 enum Numbers<'a> {
     Stored(DType, &'a [u8]),
+    /// Blocks of a quantized type, of rows that are whole blocks.
+    Packed(Type, &'a [u8]),
     Made(Cow<'a, [f32]>),
 }
 
@@ -119,7 +123,9 @@ impl<'w> Source<'w> {
     /// is.
     pub fn open(name: &str, path: &Path) -> Result<Source<'static>> {
         if !path.is_dir() {
-            return Source::of_gguf(name, Gguf::open(path)?);
+            let file = Gguf::open(path)?;
+            refuse_quantized(&file, path)?;
+            return Source::of_gguf(name, file);
         }
         let place = path.display().to_string();
         let optional = |file: &str| match std::fs::read(path.join(file)) {
@@ -138,6 +144,14 @@ impl<'w> Source<'w> {
         let weights = Safetensors::open(path, &CPU, Precision::AsStored)?.of_architecture(config.architecture);
         let config = config.agree(&weights)?.config;
         Source::of_checkpoint(name, &place, weights, config, &Files::of_folder(path)?)
+    }
+
+    /// Opens a GGUF file of whatever types: quantized weights are the numbers they stand for.
+    ///
+    /// # Errors
+    /// One sentence where the file is broken, or a type is not known.
+    pub fn unpacked(name: &str, file: &Path) -> Result<Source<'static>> {
+        Source::of_gguf(name, Gguf::open(file)?)
     }
 
     /// Opens a checkpoint compiled into the binary.
@@ -204,13 +218,15 @@ impl<'w> Source<'w> {
         let count = |key: &str| Ok::<_, anyhow::Error>(count(&file, &format!("{architecture}.{key}"))?.unwrap_or(0));
         let heads = count("attention.head_count")?;
         let kv_heads = count("attention.head_count_kv")?;
+        let kv_heads = if kv_heads == 0 { heads } else { kv_heads };
+        let layers = count("block_count")?;
         let anatomy = Anatomy {
-            layers: count("block_count")?,
+            layers,
             heads,
-            kv_heads: if kv_heads == 0 { heads } else { kv_heads },
+            kv_heads,
             experts: count("expert_count")?,
             tied: file.tensor("output.weight").is_none(),
-            llama: architecture == "llama",
+            is_70b: is_70b(&architecture, layers, heads, kv_heads),
         };
         let (tensors, metadata) = (gguf_tensors(&file)?, gguf_metadata(&file));
         Ok(Source {
@@ -299,9 +315,9 @@ impl<'w> Source<'w> {
         let whole = |numbers| vec![PieceRows { numbers, order: None, plus_one: false, transposed: false }];
         let pieces = match (&tensor.data, &self.weights) {
             (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| piece.rows(weights)).collect::<Result<_>>()?,
-            (Data::Gguf(dtype), Held::Gguf(file)) => {
+            (Data::Gguf(kind), Held::Gguf(file)) => {
                 let info = file.tensor(&tensor.name).with_context(|| format!("tensor {} is missing", tensor.name))?;
-                whole(Numbers::Stored(*dtype, file.data(info)))
+                whole(numbers(*kind, file.data(info), tensor)?)
             }
             (Data::Made(numbers), _) => whole(Numbers::Made(Cow::Borrowed(numbers))),
             _ => unreachable!("a source's tensors lie in its own weights"),
@@ -309,6 +325,20 @@ impl<'w> Source<'w> {
         // a bias is a column of single numbers, so that its rows can be moved like its matrix's
         let columns = if tensor.shape.len() == 1 { 1 } else { tensor.shape[tensor.shape.len() - 1] };
         Ok(Rows { count: tensor.weights() as usize / columns.max(1), columns, pieces })
+    }
+
+    /// Whether a file that was written of this source is a model again: its header and its tokenizer are read as they
+    /// will be when it is loaded. What could not be read before is not asked for.
+    pub(crate) fn reads_back(&self, file: &Path) -> Result<()> {
+        let was_read = match &self.weights {
+            Held::Checkpoint(_) => true,
+            Held::Gguf(file) => self.config.is_ok() && Tokenizer::from_gguf(file).is_ok(),
+        };
+        if was_read {
+            let read = model::inspect(file).and_then(|_| model::read_tokenizer(file));
+            read.with_context(|| format!("{}: the file that was written of it cannot be read", self.name))?;
+        }
+        Ok(())
     }
 
     /// The identity of weights, config and tokenizer: a SHA-256 over all that a GGUF file of this model would hold.
@@ -333,6 +363,11 @@ impl<'w> Source<'w> {
                             hash.update(part);
                             progress((part.len() / dtype.size_in_bytes()) as u64);
                         }
+                    }
+                    Numbers::Packed(kind, bytes) => {
+                        hash.update(kind.to_string());
+                        hash.update(bytes);
+                        progress(tensor.weights());
                     }
                     Numbers::Made(numbers) => numbers.iter().for_each(|x| hash.update(x.to_le_bytes())),
                 }
@@ -360,8 +395,35 @@ impl Contents {
             shape: vec![factors.len()],
             data: Data::Made(factors),
         }));
-        Ok(Contents { metadata, tensors, anatomy: Anatomy::of(config), notes })
+        let wanted = {
+            let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+            metadata::wanted(config.architecture.gguf, config.layers.len(), &names)
+        };
+        complete(&mut tensors, &wanted)?;
+        notes.extend(wanted.notes);
+        let tied = tensors.iter().all(|tensor| tensor.name != OUTPUT);
+        Ok(Contents { metadata, tensors, anatomy: Anatomy { tied, ..Anatomy::of(config) }, notes })
     }
+}
+
+/// The output's matrix in GGUF.
+const OUTPUT: &str = "output.weight";
+
+/// Adds what llama.cpp wants of such a model beside its own tensors: a copy of the embedding, biases of 0.
+fn complete(tensors: &mut Vec<GgufTensor>, wanted: &Wanted) -> Result<()> {
+    let found = |tensors: &[GgufTensor], name: &str| {
+        let found = tensors.iter().find(|tensor| tensor.name == name).cloned();
+        found.with_context(|| format!("tensor {name} is missing"))
+    };
+    if wanted.output {
+        let embedding = found(tensors, "token_embd.weight")?;
+        tensors.push(GgufTensor { name: OUTPUT.into(), ..embedding });
+    }
+    for name in &wanted.zeros {
+        let rows = found(tensors, &name.replace(".bias", ".weight"))?.shape[0];
+        tensors.push(GgufTensor { name: name.clone(), shape: vec![rows], data: Data::Made(vec![0.0; rows]) });
+    }
+    Ok(())
 }
 
 impl GgufTensor {
@@ -373,8 +435,7 @@ impl GgufTensor {
     /// The type in which it stays if no rule changes it: f32 for a checkpoint's norms and biases.
     pub fn kept_type(&self) -> Type {
         match self.data {
-            Data::Gguf(DType::F16) => Type::F16,
-            Data::Gguf(DType::BF16) => Type::BF16,
+            Data::Gguf(kind @ (Type::F16 | Type::BF16)) => kind,
             _ => Type::F32,
         }
     }
@@ -433,6 +494,11 @@ impl Numbers<'_> {
         let range = first..first + row.len();
         match self {
             Numbers::Made(numbers) => row.copy_from_slice(&numbers[range]),
+            Numbers::Packed(kind, bytes) => {
+                let at = |weights| kind.bytes(weights).expect("rows of a packed tensor are whole blocks");
+                let block = block::of(*kind).expect("a source holds types that are read");
+                block.decode(isa(), &bytes[at(range.start)..at(range.end)], row).expect("as many blocks as weights");
+            }
             Numbers::Stored(DType::F32, bytes) => {
                 widen(&bytes[range.start * 4..range.end * 4], row, f32::from_le_bytes);
             }
@@ -509,28 +575,62 @@ fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
     Ok(tensors)
 }
 
-/// The file's tensors in the file's order, all of them floats.
+/// A recipe starts from plain numbers: quantized ones have lost what it would choose from.
+fn refuse_quantized(file: &Gguf, path: &Path) -> Result<()> {
+    let is_plain = |kind: Type| matches!(kind, Type::F32 | Type::F16 | Type::BF16);
+    match file.tensors().iter().find(|info| !is_plain(info.kind)) {
+        None => Ok(()),
+        Some(info) => bail!(
+            "{}: tensor {} is stored as {} already, and a recipe starts from F32, F16 or BF16: `bantam export {} --format \
+             gguf --dtype f16` writes the numbers that it stands for, and recipes take that file",
+            file.file(),
+            info.name,
+            info.kind,
+            path.display()
+        ),
+    }
+}
+
+/// The file's tensors in the file's order.
 fn gguf_tensors(file: &Gguf) -> Result<Vec<GgufTensor>> {
     let tensor = |info: &gguf::TensorInfo| {
-        let dtype = match info.kind {
-            Type::F32 => DType::F32,
-            Type::F16 => DType::F16,
-            Type::BF16 => DType::BF16,
-            _ => bail!(
-                "{}: tensor {} is stored as {} already; compress from F32, F16 or BF16 weights",
-                file.file(),
-                info.name,
-                info.kind
-            ),
-        };
-        Ok(GgufTensor { name: info.name.clone(), shape: info.shape.clone(), data: Data::Gguf(dtype) })
+        if dtype(info.kind).is_none() && block::of(info.kind).is_none() {
+            bail!("{}: tensor {} is stored as {}, which is not read here", file.file(), info.name, info.kind);
+        }
+        Ok(GgufTensor { name: info.name.clone(), shape: info.shape.clone(), data: Data::Gguf(info.kind) })
     };
     file.tensors().iter().map(tensor).collect()
 }
 
+/// The type of plain numbers.
+fn dtype(kind: Type) -> Option<DType> {
+    match kind {
+        Type::F32 => Some(DType::F32),
+        Type::F16 => Some(DType::F16),
+        Type::BF16 => Some(DType::BF16),
+        _ => None,
+    }
+}
+
+/// A GGUF tensor's numbers where they lie. Its one row is unpacked whole where it is a vector, which is read number by
+/// number.
+fn numbers<'a>(kind: Type, bytes: &'a [u8], tensor: &GgufTensor) -> Result<Numbers<'a>> {
+    if let Some(dtype) = dtype(kind) {
+        return Ok(Numbers::Stored(dtype, bytes));
+    }
+    if tensor.shape.len() > 1 {
+        return Ok(Numbers::Packed(kind, bytes));
+    }
+    let mut numbers = vec![0.0; tensor.weights() as usize];
+    let block = block::of(kind).with_context(|| format!("tensor {}: {kind} is not read here", tensor.name))?;
+    block.decode(isa(), bytes, &mut numbers).with_context(|| format!("tensor {}", tensor.name))?;
+    Ok(Numbers::Made(Cow::Owned(numbers)))
+}
+
 /// The file's metadata, the architecture first, without what compression writes anew.
 fn gguf_metadata(file: &Gguf) -> Vec<Pair> {
-    const OURS: [&str; 3] = ["general.file_type", "general.quantization_version", "general.alignment"];
+    const OURS: [&str; 4] =
+        ["general.file_type", "general.quantization_version", "general.alignment", super::FORMAT_KEY];
     let theirs = |(key, _): &(&String, &Value)| !OURS.contains(&key.as_str()) && !key.starts_with("split.");
     let pairs = file.metadata().iter().filter(theirs);
     let mut pairs: Vec<Pair> = pairs.map(|(key, value)| (key.clone(), value.clone())).collect();

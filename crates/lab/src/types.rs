@@ -45,4 +45,9 @@ impl Types {
         let exception = self.exceptions.get(name).copied().filter(fits);
         exception.or_else(|| self.mixture.tensor_type(name, shape, anatomy))
     }
+
+    /// Whether the tensor gets another type than the mixture means for it, since its rows are no whole blocks.
+    pub(crate) fn falls_back(&self, name: &str, shape: &[usize], anatomy: &Anatomy) -> bool {
+        !self.exceptions.contains_key(name) && self.mixture.falls_back(name, shape, anatomy)
+    }
 }

@@ -1,6 +1,7 @@
 //! The room from outside: a checkpoint goes in, a GGUF file comes out, read back by candle.
 
 mod calibrate;
+mod published;
 mod transform;
 
 use super::*;
@@ -554,7 +555,7 @@ fn an_exported_model_has_its_adapter_merged_in() {
     assert!(far(&model) > 1e-2, "the adapter does something");
     let from = export::From { name: "llama", model: (&base).into(), adapter: Some(folder.path()) };
     let (file, checkpoint) = (folder.path().join("m.gguf"), folder.path().join("m"));
-    export::to_gguf(from, export::Dtype::F32, Some(&file), &Cancel::new(), &mut |_| {}).expect("exported");
+    export::to_gguf(from, export::Dtype::F32, Some(&file), &Cancel::new(), &|_| Ok(()), &mut |_| {}).expect("exported");
     assert!(far(&load(&file, &plain).expect("the file")) < 1e-4);
     let dtype = Some(export::Dtype::F32);
     export::to_safetensors(from, dtype, &checkpoint, &Cancel::new(), &mut |_, _, _| {}).expect("exported");
@@ -564,7 +565,7 @@ fn an_exported_model_has_its_adapter_merged_in() {
     let packed = make(&source, &Recipe::quantize(Mixture::Q8_0), folder.path());
     let from = export::From { name: "llama", model: (&packed.path).into(), adapter: None };
     let file = folder.path().join("wide.gguf");
-    export::to_gguf(from, export::Dtype::F32, Some(&file), &Cancel::new(), &mut |_| {}).expect("exported");
+    export::to_gguf(from, export::Dtype::F32, Some(&file), &Cancel::new(), &|_| Ok(()), &mut |_| {}).expect("exported");
     let same = |path: &Path| logits(&load(path, &plain).expect("loaded"), &tokens);
     assert_eq!(same(&file), same(&packed.path));
 }
