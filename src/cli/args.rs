@@ -64,6 +64,12 @@ pub(crate) enum Command {
     Bundled(Bundled),
     /// Print shell completions
     Completions(Completions),
+    /// Loads a suite where it can do no harm and says whether it could
+    #[command(hide = true)]
+    TrySuite {
+        /// The suite's file
+        suite: String,
+    },
     /// Measures one trial for a parent bantam; speaks JSON lines
     #[command(hide = true)]
     Worker,

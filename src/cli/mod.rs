@@ -72,6 +72,9 @@ pub fn main(args: Args) -> ExitCode {
     if matches!(args.command, Some(Command::Worker)) {
         return worker();
     }
+    if let Ok(program) = std::env::current_exe() {
+        crate::library::suites::try_with(program);
+    }
     match bantam_kernels::Isa::from_env().map_err(Into::into).and_then(|_| command(args)) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
@@ -99,6 +102,10 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Doctor(args)) => doctor::run(args),
         Some(Command::Bundled(args)) => bundled::run(args),
         Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::TrySuite { suite }) => {
+            crate::library::suites::load_untried(&suite)?;
+            Ok(Exit::Done)
+        }
         Some(Command::Worker) => unreachable!("it has gone its own way"),
     }
 }

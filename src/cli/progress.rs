@@ -156,7 +156,9 @@ impl Observer for Printer {
             Event::Sample { trial, done, .. } => {
                 self.live.show(|| format!("{}: {}{}", self.label(trial), counted(*done, "repeat"), self.left()));
             }
-            Event::Warned { warning, .. } if self.warned.contains(&warning.kind) => {}
+            // doubts about a suite are said when the run is planned
+            Event::Warned { warning, .. }
+                if warning.kind == WarningKind::Suite || self.warned.contains(&warning.kind) => {}
             Event::Warned { trial, warning } => {
                 let first = self.warned.iter().all(|kind| !is_of_the_host(*kind));
                 self.warned.push(warning.kind);

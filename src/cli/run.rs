@@ -54,6 +54,10 @@ pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
     if !how.quiet {
         plan.run.left_out.iter().for_each(|pair| note!("{pair}"));
     }
+    // of all warnings the one that turns the meaning of the scores, so that even who wants quiet hears it
+    for doubt in &plan.notes {
+        note!("warning: {doubt}");
+    }
     let mut printer = Printer::new(how.quiet);
     run::execute(&plan, profile, &mut workplace, &mut [&mut printer], &cancel)
 }

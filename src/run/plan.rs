@@ -32,6 +32,8 @@ pub struct Plan {
     /// Trials that have their result.
     pub done: Vec<Id>,
     pub host: Host,
+    /// What is doubtful about the suites' files, a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// A variant, what is asked of it and what it will take.
@@ -123,12 +125,12 @@ impl Plan {
     /// One sentence on the model, recipe or suite that cannot be used; or the store's. A model and a recipe that do not
     /// go together are left out with the reason, unless nothing is left then.
     pub fn make(profile: &Profile, store: &Store) -> Result<Plan> {
-        let tasks = tasks(profile)?;
+        let (tasks, notes) = tasks(profile)?;
         let pairs = Pairs::of(profile)?;
         check_names(profile, &tasks, &pairs)?;
         let mut host = Host::here(!profile.measure.speed.is_empty());
         host.warnings.extend((pairs.made.len() > 1).then(|| too_few(&tasks)).flatten());
-        let mut plan = Plan::of(profile, pairs.made, &tasks, host, store)?;
+        let mut plan = Plan { notes, ..Plan::of(profile, pairs.made, &tasks, host, store)? };
         plan.run.left_out = pairs.left_out;
         Ok(plan)
     }
@@ -157,7 +159,7 @@ impl Plan {
                 done.push(trial.id.clone());
             }
         }
-        Ok(Plan { run, variants, done, host })
+        Ok(Plan { run, variants, done, host, notes: Vec::new() })
     }
 
     /// How many batches of the trial's items are answered at the same time. Threads that share the passes of a small model
@@ -213,14 +215,21 @@ fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run 
     }
 }
 
-/// The tasks of the profile's suites, in order.
-fn tasks(profile: &Profile) -> Result<Vec<TaskRef>> {
-    let mut tasks = Vec::new();
+/// The tasks of the profile's suites, in order, and what is doubtful about them.
+fn tasks(profile: &Profile) -> Result<(Vec<TaskRef>, Vec<String>)> {
+    let (mut tasks, mut notes) = (Vec::new(), Vec::new());
     for name in &profile.suites {
-        let suite = suites::load(name)?;
-        tasks.extend(suite.tasks.into_iter().map(|task| task.limited(profile.measure.limit).reference()));
+        for task in suites::load(name)?.tasks {
+            for note in &task.notes {
+                // tasks that differ in their filters only have the same doubts
+                if !notes.contains(note) {
+                    notes.push(note.clone());
+                }
+            }
+            tasks.push(task.limited(profile.measure.limit).reference());
+        }
     }
-    Ok(tasks)
+    Ok((tasks, notes))
 }
 
 /// Every model after every recipe, in the profile's order: those that can be made with what each will take, and those

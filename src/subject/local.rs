@@ -77,7 +77,10 @@ impl LanguageModel for LocalDecoder<'_> {
             texts.iter().map(|text| tokens::encode_whole(&tokenizer, text)).collect::<Result<_>>()?;
         let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
         let found = self.model.rolling(tokenizer.prefix()?, &texts)?;
-        Ok(found.iter().map(|tokens| Rolling { logprob: tokens.iter().sum(), tokens: tokens.len() }).collect())
+        Ok(found
+            .iter()
+            .map(|tokens| Rolling { logprob: tokens.iter().fold(0.0, |sum, token| sum + token), tokens: tokens.len() })
+            .collect())
     }
 
     fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>> {

@@ -472,6 +472,10 @@ pub enum WarningKind {
     TooFewItems,
     /// Inputs were longer than the model takes: they were cut, or a speed prompt was read in pieces.
     Truncated,
+    /// Items that the model could not be asked, so that they have no score.
+    Unasked,
+    /// Something in the suite's file is doubtful, such as two choices of one text.
+    Suite,
     /// Matrices of a quantized checkpoint that are held wider than they were stored.
     Widened,
     /// The model's files disagree with each other, or say what nothing uses.

@@ -3,12 +3,12 @@
 //! is made before the first. How a batch is put and what an answer is worth is the kind's.
 
 use crate::items::{Item, Items};
-use crate::kind::Kind;
+use crate::kind::{Kind, Scored};
 use crate::model::{LanguageModel, TextRole};
 use crate::settings::TaskSettings;
 use crate::task::Task;
 use crate::vectors::Vectors;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::ItemResult;
 use std::collections::BTreeSet;
@@ -21,8 +21,39 @@ const BATCH_BYTES: usize = 32 << 10;
 /// Texts beside the items are read so many at a time: they are not stored one by one.
 const TEXTS: usize = 64;
 
+/// Why a model cannot be asked one item, though it can be asked others: only that item goes without a score.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unaskable(String);
+
+impl Unaskable {
+    /// Says why, in one sentence without the item's place.
+    pub fn new(reason: impl Into<String>) -> Unaskable {
+        Unaskable(reason.into())
+    }
+
+    /// A continuation that tokens of its context swallow.
+    pub(crate) fn adds_nothing(context: &str, continuation: &str) -> Unaskable {
+        let end: String = context.chars().rev().take(SHOWN).collect::<Vec<_>>().into_iter().rev().collect();
+        let begin: String = continuation.chars().take(SHOWN).collect();
+        Unaskable(format!("{begin:?} adds no token to a context that ends in {end:?}; it needs some text of its own"))
+    }
+}
+
+/// Characters of a text in a message.
+const SHOWN: usize = 24;
+
+/// An item that the model could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its line of the data, as `data.jsonl:17`.
+    pub place: String,
+    /// Why.
+    pub reason: Unaskable,
+}
+
 /// Counts what was asked and what was truncated on the way, for a warning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Items that were asked now.
     pub items: usize,
@@ -32,6 +63,32 @@ pub struct Report {
     pub texts: usize,
     /// Of them those that did not fit.
     pub truncated_texts: usize,
+    /// Items that the model could not be asked: they have no score.
+    pub refused: Vec<Refused>,
+}
+
+impl Report {
+    /// Gives the report back if any item could be asked.
+    ///
+    /// # Errors
+    /// Where none could, with the first one's reason.
+    pub fn unless_all_refused(self) -> Result<Report> {
+        match self.refused.first() {
+            Some(first) if self.refused.len() == self.items => {
+                bail!("no item could be asked; the first is {}: {}", first.place, first.reason)
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Adds what was asked elsewhere of the same task.
+    pub fn add(&mut self, other: Report) {
+        self.items += other.items;
+        self.truncated += other.truncated;
+        self.texts += other.texts;
+        self.truncated_texts += other.truncated_texts;
+        self.refused.extend(other.refused);
+    }
 }
 
 /// Asks every item that is not in `skip`, in order, and hands each result over; ends after the batch in which `cancel`
@@ -113,17 +170,50 @@ pub(crate) fn ask_items<K: Kind>(
         if cancel.is_cancelled() {
             break;
         }
-        let requests: Vec<&K::Request> = batch.iter().map(|item| &item.request).collect();
-        let answers = kind.ask(&prepared, &requests, settings, model)?;
-        ensure!(answers.len() == batch.len(), "the model gave {} answers to {} questions", answers.len(), batch.len());
-        for (item, answer) in batch.iter().zip(answers) {
+        for (item, answer) in answers(batch, &mut |requests| kind.ask(&prepared, requests, settings, model))? {
             report.items += 1;
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(reason) => {
+                    report.refused.push(Refused { place: item.place(), reason });
+                    on_item(item.result(Scored::default()));
+                    continue;
+                }
+            };
             report.truncated += usize::from(answer.truncated());
             let scored = kind.score(&prepared, &item.request, answer, settings);
-            on_item(item.result(scored.with_context(|| format!("item {} of task '{task}'", item.index))?));
+            on_item(item.result(scored.with_context(|| format!("{} of task '{task}'", item.place()))?));
         }
     }
     Ok(report)
+}
+
+/// What the model says of each item of a batch. Where it cannot be asked one of them, they are asked one by one, and that
+/// one has its reason.
+#[expect(clippy::type_complexity, reason = "an item and what became of it, used once")]
+fn answers<'a, K: Kind>(
+    batch: &[&'a Arc<Item<K>>],
+    ask: &mut dyn FnMut(&[&K::Request]) -> Result<Vec<K::Answer>>,
+) -> Result<Vec<(&'a Arc<Item<K>>, Result<K::Answer, Unaskable>)>> {
+    let requests: Vec<&K::Request> = batch.iter().map(|item| &item.request).collect();
+    match ask(&requests) {
+        Ok(answers) => {
+            let (given, asked) = (answers.len(), batch.len());
+            ensure!(given == asked, "the model gave {given} answers to {asked} questions");
+            Ok(batch.iter().copied().zip(answers.into_iter().map(Ok)).collect())
+        }
+        Err(error) => match (error.downcast::<Unaskable>(), batch) {
+            (Ok(reason), [item]) => Ok(vec![(*item, Err(reason))]),
+            (Ok(_), _) => {
+                let mut all = Vec::with_capacity(batch.len());
+                for item in batch {
+                    all.extend(answers(std::slice::from_ref(item), ask)?);
+                }
+                Ok(all)
+            }
+            (Err(error), _) => Err(error),
+        },
+    }
 }
 
 /// The batches of one kind's items, by their indices.

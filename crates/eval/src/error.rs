@@ -31,6 +31,14 @@ pub enum Error {
         /// The sentence's end.
         message: String,
     },
+    /// A suite that would take more of this machine than a suite may.
+    #[error("{file}: {message}")]
+    Harmful {
+        /// The suite's file.
+        file: String,
+        /// The sentence's end.
+        message: String,
+    },
     /// A key whose value cannot be used.
     #[error("{file}: {key}: {message}")]
     Invalid {
@@ -64,6 +72,12 @@ impl Key {
     /// The error about this key; `message` is the sentence's end.
     pub(crate) fn wrong(&self, message: impl Into<String>) -> Error {
         Error::Invalid { file: self.file.to_string(), key: self.path.clone(), message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.file, self.path)
     }
 }
 

@@ -2,7 +2,7 @@
 //! kind.
 
 use crate::ask::{Asking, Report, ask_items, item_batches};
-use crate::data::Doc;
+use crate::data::{Doc, Source};
 use crate::error::Error;
 use crate::kind::{Kind, Requests, Scored};
 use crate::model::LanguageModel;
@@ -62,6 +62,9 @@ pub(crate) struct Item<K: Kind> {
     pub(crate) index: usize,
     pub(crate) request: K::Request,
     groups: Groups,
+    /// Its line, for a message.
+    source: Arc<Source>,
+    line: usize,
 }
 
 /// What stands beside an item's request.
@@ -85,7 +88,9 @@ impl<K: Kind> Items<K> {
     ) -> Result<Items<K>, Error> {
         let lines = requests.into_iter().zip(docs).enumerate();
         let asked = lines.filter_map(|(index, (request, doc))| Some((index, request?, doc)));
-        let item = |(index, request, doc)| Ok(Arc::new(Item { index, request, groups: groups(doc)? }));
+        let item = |(index, request, doc): (usize, K::Request, &Doc)| {
+            Ok(Arc::new(Item::new(index, request, groups(doc)?, doc)))
+        };
         Ok(Items { kind: Arc::new(kind), items: asked.map(item).collect::<Result<_, Error>>()? })
     }
 }
@@ -139,6 +144,15 @@ impl<K: Kind> AnyItems for Items<K> {
 }
 
 impl<K: Kind> Item<K> {
+    fn new(index: usize, request: K::Request, groups: Groups, doc: &Doc) -> Item<K> {
+        Item { index, request, groups, source: doc.source.clone(), line: doc.line }
+    }
+
+    /// `data.jsonl:17`
+    pub(crate) fn place(&self) -> String {
+        self.source.place(self.line)
+    }
+
     /// The item's result, by what its answer is worth.
     pub(crate) fn result(&self, scored: Scored) -> ItemResult {
         let Scored { scores, choice, target, answer, logprobs, tokens } = scored;

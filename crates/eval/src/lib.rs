@@ -94,11 +94,11 @@ mod task;
 pub mod tokens;
 mod vectors;
 
-pub use ask::{Report, ask, batches_of};
+pub use ask::{Refused, Report, Unaskable, ask, batches_of};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;
-pub use front::{OnHub, data_on_hub, load, load_with};
+pub use front::{OnHub, data_on_hub, is_simple, load, load_with};
 pub use model::{
     Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,
     Pooling, Rolling, StopReason, TextPair, TextRole,

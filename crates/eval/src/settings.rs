@@ -28,8 +28,14 @@ impl TaskSettings {
     }
 }
 
-/// Reads `generation_kwargs`: greedy unless `do_sample` says otherwise, as transformers has it.
-pub(crate) fn generation(given: &Option<RawGeneration>, key: &Key) -> Result<GenerationSettings, Error> {
+/// Reads `generation_kwargs`: greedy unless `do_sample` says otherwise, as transformers has it. `delimiter` is what an
+/// answer ends at where `until` is left out, since that is where the next example would begin (lm-evaluation-harness's
+/// `TaskConfig.__post_init__`).
+pub(crate) fn generation(
+    given: &Option<RawGeneration>,
+    delimiter: Option<&str>,
+    key: &Key,
+) -> Result<GenerationSettings, Error> {
     let key = key.at("generation_kwargs");
     let default = RawGeneration::default();
     let raw = given.as_ref().unwrap_or(&default);
@@ -37,7 +43,11 @@ pub(crate) fn generation(given: &Option<RawGeneration>, key: &Key) -> Result<Gen
     if max_tokens == 0 {
         return Err(key.at("max_gen_toks").wrong("is 0; at least 1 is needed"));
     }
-    if raw.until.iter().any(String::is_empty) {
+    let until = match &raw.until {
+        Some(until) => until.clone(),
+        None => delimiter.filter(|delimiter| !delimiter.is_empty()).map(str::to_owned).into_iter().collect(),
+    };
+    if until.iter().any(String::is_empty) {
         return Err(key.at("until").wrong("has an empty stop string; remove it"));
     }
     let temperature = raw.temperature.unwrap_or(if raw.do_sample == Some(true) { 1.0 } else { 0.0 });
@@ -56,7 +66,7 @@ pub(crate) fn generation(given: &Option<RawGeneration>, key: &Key) -> Result<Gen
     }
     let greedy = raw.do_sample == Some(false);
     Ok(GenerationSettings {
-        until: raw.until.clone(),
+        until,
         max_tokens,
         temperature: if greedy { 0.0 } else { temperature },
         top_k: raw.top_k,

@@ -38,6 +38,8 @@ pub struct Task {
     pub slices: Vec<String>,
     /// The slice whose best and worst value are compared.
     pub gap: Option<String>,
+    /// What is doubtful about the task and not wrong, a sentence each.
+    pub notes: Vec<String>,
     pub(crate) settings: TaskSettings,
     pub(crate) items: Arc<dyn AnyItems>,
 }

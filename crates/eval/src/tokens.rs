@@ -3,6 +3,7 @@
 //! kept, where a generated text ends. What is done with tokens, windows and truncated contexts among it, is the
 //! model's.
 
+use crate::ask::Unaskable;
 use anyhow::{Result, ensure};
 
 /// A tokenizer, as far as the rules need one.
@@ -36,11 +37,12 @@ pub struct Pair {
 /// # Errors
 /// Where the tokenizer fails, or the continuation adds no token.
 pub fn encode_pair(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result<Pair> {
+    let given = (context, continuation);
     let (context, continuation) = match context.is_empty() {
         true => after_nothing(tokenizer, continuation)?,
         false => split(tokenizer, context, continuation)?,
     };
-    ensure!(!continuation.is_empty(), "the continuation adds no token to its context; it needs some text of its own");
+    ensure!(!continuation.is_empty(), Unaskable::adds_nothing(given.0, given.1));
     Ok(Pair { context, continuation })
 }
 
@@ -68,14 +70,12 @@ pub(crate) fn python_space(c: char) -> bool {
 }
 
 /// Encodes a whole text: as the tokenizer gives it, special tokens included, so that one that begins a sequence is
-/// itself scored (after [`Tokenize::prefix`]).
+/// itself scored (after [`Tokenize::prefix`]). An empty text may have no token: it is as likely as can be.
 ///
 /// # Errors
-/// Where the tokenizer fails, or the text has no tokens.
+/// Where the tokenizer fails.
 pub fn encode_whole(tokenizer: &impl Tokenize, text: &str) -> Result<Vec<u32>> {
-    let tokens = tokenizer.encode(text, true)?;
-    ensure!(!tokens.is_empty(), "the text has no tokens");
-    Ok(tokens)
+    tokenizer.encode(text, true)
 }
 
 /// Encodes a prompt, cut from the left so that `max_tokens` can follow, and tells whether it was cut.

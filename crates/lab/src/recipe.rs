@@ -10,6 +10,7 @@ use crate::calibrate::Calibration;
 use crate::mixture::Mixture;
 use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step};
 use anyhow::{Context, Result, anyhow, bail};
+use bantam_core::input;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -50,8 +51,8 @@ impl Recipe {
     /// # Errors
     /// Where it cannot be read, and as `parse`.
     pub fn read(file: &Path) -> Result<Recipe> {
-        let text =
-            std::fs::read_to_string(file).map_err(|e| anyhow!("{}: cannot read the recipe: {e}", file.display()))?;
+        let text = input::read_to_string(file, input::WRITTEN_BY_HAND)
+            .map_err(|e| anyhow!("{}: cannot read the recipe: {e}", file.display()))?;
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         Recipe::parse(&name, &text).with_context(|| file.display().to_string())
     }

@@ -44,10 +44,11 @@ pub(super) fn ask(
         bail!("item {index} of {} has a score that is no number: the variant's output is broken", asked.task);
     }
     ensure!(!cancel.is_cancelled(), "cancelled");
+    let done = done.unless_all_refused()?;
     Ok(Measured {
         energy: Reading::missing("energy is measured at the speed shapes, where its phases are told apart"),
         ceiling: Reading::missing("a task has no decode speed"),
-        warnings: truncated(&done).into_iter().collect(),
+        warnings: warnings(&task, &done),
     })
 }
 
@@ -113,10 +114,7 @@ impl Lanes<'_> {
             while let Some(batch) = early.remove(&first) {
                 let (items, asked) = batch?;
                 items.into_iter().for_each(&mut *on_item);
-                sum.items += asked.items;
-                sum.truncated += asked.truncated;
-                sum.texts += asked.texts;
-                sum.truncated_texts += asked.truncated_texts;
+                sum.add(asked);
                 first += 1;
             }
         }
@@ -157,8 +155,26 @@ fn is_finite(item: &ItemResult) -> bool {
         && item.logprobs.iter().all(|l| l.is_finite())
 }
 
+/// What is doubtful about the answers and about the task itself.
+fn warnings(task: &Task, report: &eval::Report) -> Vec<Warning> {
+    let doubtful = task.notes.iter().map(|note| Warning { kind: WarningKind::Suite, text: note.clone() });
+    truncated(report).into_iter().chain(refused(report)).chain(doubtful).collect()
+}
+
+fn refused(report: &eval::Report) -> Option<Warning> {
+    let first = report.refused.first()?;
+    let text = format!(
+        "{} of {} items could not be asked and have no score; the first is {}: {}",
+        report.refused.len(),
+        report.items,
+        first.place,
+        first.reason
+    );
+    Some(Warning { kind: WarningKind::Unasked, text })
+}
+
 fn truncated(report: &eval::Report) -> Option<Warning> {
-    let eval::Report { items, truncated, texts, truncated_texts } = *report;
+    let &eval::Report { items, truncated, texts, truncated_texts, .. } = report;
     let beside = match truncated_texts {
         0 => String::new(),
         n => format!(" and {n} of {texts} documents or examples"),

@@ -1,6 +1,7 @@
 //! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
 use super::{Constraints, Error, Measure, Objective, Profile, Raw, RecipeRef};
+use crate::input;
 use crate::profile::raw::{RawConstraints, RawMeasure, RawObjective};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ impl Profile {
     }
 
     fn layers(file: &Path, above: &mut Vec<PathBuf>) -> Result<Raw, Error> {
-        let text = std::fs::read_to_string(file).map_err(|source| Error::Unreadable { file: file.into(), source })?;
+        let text = input::read_to_string(file, input::WRITTEN_BY_HAND)
+            .map_err(|source| Error::Unreadable { file: file.into(), source })?;
         let mut raw = Raw::parse(&text, file)?;
         raw.resolve_paths(file.parent().unwrap_or(Path::new("")));
         let Some(parent) = &raw.extends else { return Ok(raw) };

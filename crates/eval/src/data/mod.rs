@@ -1,13 +1,21 @@
 //! The data of a task: JSON lines, one object a line, each remembered with its line so that a message can name it;
 //! or rows of a table, with their numbers. Blank lines are skipped. Nothing is known here of templates or tasks.
 
+mod integer;
 mod table;
 
 use crate::error::{Error, line_of};
+use bantam_core::input;
 use minijinja::Value;
 use serde_json::Value as Json;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The most bytes of one line of JSON, or of one row of a table.
+const LINE: u64 = 16 << 20;
+/// The most bytes of a file that is one JSON list, which is held as a whole.
+const LIST: u64 = 256 << 20;
 
 /// A task's items or its few-shot pool; never empty.
 #[derive(Debug)]
@@ -18,39 +26,48 @@ pub(crate) struct Dataset {
 /// One line of the data.
 #[derive(Debug, Clone)]
 pub(crate) struct Doc {
-    file: Arc<str>,
+    pub(crate) source: Arc<Source>,
     pub(crate) line: usize,
     pub(crate) fields: serde_json::Map<String, Json>,
     /// The fields again, as a template's variables.
     pub(crate) variables: Value,
 }
 
+/// Where lines come from.
+#[derive(Debug)]
+pub(crate) struct Source {
+    file: String,
+    /// Every column of a table, those among them that no line has because nothing in the suite names them.
+    columns: Option<Vec<String>>,
+}
+
+impl Source {
+    /// A file whose lines have all that it says of them.
+    fn of(file: impl Into<String>) -> Source {
+        Source { file: file.into(), columns: None }
+    }
+
+    /// `data.jsonl:17`
+    pub(crate) fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.file)
+    }
+
+    fn broken(&self, line: usize, message: String) -> Error {
+        Error::Malformed { file: self.file.clone(), line, message }
+    }
+}
+
 impl Dataset {
     /// Reads JSON lines; `file` is for the messages.
     pub(crate) fn parse(text: &str, file: &str) -> Result<Dataset, Error> {
-        let file: Arc<str> = file.into();
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if text.trim_start().starts_with('[') {
-            return Dataset::of_list(text, &file);
-        }
-        let lines = text.lines().zip(1..).filter(|(text, _)| !text.trim().is_empty());
-        let docs = lines.map(|(text, line)| Doc::parse(text, &file, line)).collect::<Result<Vec<_>, _>>()?;
-        if docs.is_empty() {
-            let message = "has no items; write one JSON object a line".to_string();
-            return Err(Error::Malformed { file: file.to_string(), line: 1, message });
-        }
-        Ok(Dataset { docs })
+        Ok(Dataset { docs: json(text.as_bytes(), Source::of(file))? })
     }
 
     /// A file that is one JSON list of objects; an item's number stands for its line.
-    fn of_list(text: &str, file: &Arc<str>) -> Result<Dataset, Error> {
+    fn of_list(text: &str, file: &Arc<Source>) -> Result<Dataset, Error> {
         let allowed = "the list must hold JSON objects, like [{\"question\": \"2+2\", \"answer\": \"4\"}]";
-        let broken = |line: usize, why: &str| Error::Malformed {
-            file: file.to_string(),
-            line,
-            message: format!("{why}; {allowed}"),
-        };
-        let items: Vec<Json> = match serde_json::from_str(text) {
+        let broken = |line: usize, why: &str| file.broken(line, format!("{why}; {allowed}"));
+        let items: Vec<Json> = match serde_json::from_str(&integer::exact(text)) {
             Ok(items) => items,
             Err(e) => {
                 return Err(broken(
@@ -80,7 +97,7 @@ impl Dataset {
                 "parquet" => table::parquet(path, named)?,
                 "csv" => table::csv(path, b',', named)?,
                 "tsv" => table::csv(path, b'\t', named)?,
-                _ => Dataset::parse(&text(path)?, &file)?.docs,
+                _ => json(BufReader::new(open(path)?), Source::of(&file))?,
             });
         }
         match docs.is_empty() {
@@ -99,10 +116,10 @@ impl Dataset {
 }
 
 impl Doc {
-    fn parse(text: &str, file: &Arc<str>, line: usize) -> Result<Doc, Error> {
-        let broken = |message: String| Error::Malformed { file: file.to_string(), line, message };
+    fn parse(text: &str, file: &Arc<Source>, line: usize) -> Result<Doc, Error> {
+        let broken = |message: String| file.broken(line, message);
         let allowed = "every line must be one JSON object, like {\"question\": \"2+2\", \"answer\": \"4\"}";
-        let fields = match serde_json::from_str(text) {
+        let fields = match serde_json::from_str(&integer::exact(text)) {
             Ok(Json::Object(fields)) => fields,
             Ok(other) => return Err(broken(format!("is {}, not an object; {allowed}", json_type(&other)))),
             Err(e) => {
@@ -116,19 +133,20 @@ impl Doc {
     }
 
     /// `line` is the row's number in a table.
-    fn new(file: &Arc<str>, line: usize, fields: serde_json::Map<String, Json>) -> Doc {
+    fn new(source: &Arc<Source>, line: usize, fields: serde_json::Map<String, Json>) -> Doc {
         let variables = Value::from_object(Fields::of(&fields));
-        Doc { file: file.clone(), line, fields, variables }
+        Doc { source: source.clone(), line, fields, variables }
     }
 
     /// `data.jsonl:17`
     pub(crate) fn place(&self) -> String {
-        format!("{}:{}", self.file, self.line)
+        self.source.place(self.line)
     }
 
     /// "id, question and choices", for a message about a field that is not there.
     pub(crate) fn names(&self) -> String {
-        self.fields.keys().cloned().collect::<Vec<_>>().join(", ")
+        let own: Vec<String> = self.fields.keys().cloned().collect();
+        self.source.columns.as_ref().unwrap_or(&own).join(", ")
     }
 
     /// A field as the name of a group (text, a number, true or false), or the sentence's end about why it is none.
@@ -149,7 +167,7 @@ impl Doc {
     /// The sentence's end about a field that this line does not have.
     pub(crate) fn lacks(&self, name: &str) -> String {
         let names =
-            if self.fields.is_empty() { "it has none".into() } else { format!("its fields are {}", self.names()) };
+            if self.names().is_empty() { "it has none".into() } else { format!("its fields are {}", self.names()) };
         format!("'{name}' is no field of {}; {names}", self.place())
     }
 }
@@ -202,18 +220,71 @@ pub(crate) fn json_type(json: &Json) -> &'static str {
     }
 }
 
-/// The text of a file.
-pub(crate) fn text(path: &Path) -> Result<String, Error> {
-    let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
-    utf8(bytes, &file)
+/// JSON lines, or one list where that is what the text begins with. Lines are read one by one, so that a file costs
+/// what its items do.
+fn json(mut read: impl BufRead, source: Source) -> Result<Vec<Doc>, Error> {
+    let source = Arc::new(source);
+    let mut docs = Vec::new();
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        let took = read.by_ref().take(LINE + 1).read_until(b'\n', &mut bytes);
+        if took.map_err(|e| Error::Unreadable { file: source.file.clone(), source: e })? == 0 {
+            break;
+        }
+        let whole = bytes.len() as u64 <= LINE;
+        let line = if number == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
+        if docs.is_empty() && line.trim_ascii_start().first() == Some(&b'[') {
+            return list(read, line, number, &source);
+        }
+        if !whole {
+            return Err(source.broken(number, format!("is longer than {} MiB; an item is no book", LINE >> 20)));
+        }
+        let text = utf8(line, number, &source)?;
+        if !text.trim().is_empty() {
+            docs.push(Doc::parse(text.trim_end_matches(['\n', '\r']), &source, number)?);
+        }
+    }
+    match docs.is_empty() {
+        true => Err(source.broken(1, "has no items; write one JSON object a line".into())),
+        false => Ok(docs),
+    }
 }
 
-/// The text of a file, or the line at which it stops being text.
-fn utf8(bytes: Vec<u8>, file: &str) -> Result<String, Error> {
-    String::from_utf8(bytes).map_err(|e| {
-        let line = line_of(e.as_bytes(), e.utf8_error().valid_up_to());
-        Error::Malformed { file: file.into(), line, message: "is not UTF-8 text; save the file as UTF-8".into() }
+/// The items of a file that is one JSON list, whose beginning was read already.
+fn list(read: impl Read, begun: &[u8], line: usize, source: &Arc<Source>) -> Result<Vec<Doc>, Error> {
+    // so that lines are counted from the file's first
+    let mut bytes = vec![b'\n'; line - 1];
+    bytes.extend_from_slice(begun);
+    let rest = read.take(LIST + 1).read_to_end(&mut bytes);
+    rest.map_err(|e| Error::Unreadable { file: source.file.clone(), source: e })?;
+    if bytes.len() as u64 > LIST {
+        let message = format!("is one JSON list of more than {} MiB; write one JSON object a line", LIST >> 20);
+        return Err(source.broken(1, message));
+    }
+    Ok(Dataset::of_list(utf8(&bytes, 1, source)?, source)?.docs)
+}
+
+/// A file of data, ready to be read.
+fn open(path: &Path) -> Result<std::fs::File, Error> {
+    input::open(path).map_err(|source| Error::Unreadable { file: path.display().to_string(), source })
+}
+
+/// The text of a suite's file. Its lines end as on Linux, whatever the editor: what stands between them in a text of several
+/// lines is no part of the prompt.
+pub(crate) fn text(path: &Path) -> Result<String, Error> {
+    let file = Source::of(path.display().to_string());
+    let bytes = input::read(path, input::WRITTEN_BY_HAND);
+    let bytes = bytes.map_err(|source| Error::Unreadable { file: file.file.clone(), source })?;
+    let text = utf8(&bytes, 1, &file)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n"))
+}
+
+/// The text of bytes of a file, whose first is on `line`; or the line at which they stop being text.
+fn utf8<'a>(bytes: &'a [u8], line: usize, file: &Source) -> Result<&'a str, Error> {
+    std::str::from_utf8(bytes).map_err(|e| {
+        let line = line + line_of(bytes, e.valid_up_to()) - 1;
+        file.broken(line, "is not UTF-8 text; save the file as UTF-8".into())
     })
 }
 
@@ -232,7 +303,9 @@ mod tests {
         assert!(refused(" \n\n").contains("d.jsonl:1: has no items"), "{}", refused(" \n\n"));
         let deep = "[".repeat(100_000);
         assert!(refused(&deep).contains("recursion limit exceeded"), "{}", refused(&deep));
-        let error = utf8(vec![b'a', b'\n', 0xff], "d.jsonl").expect_err("not UTF-8").to_string();
+        let error = json(&b"{}\n\xff"[..], Source::of("d.jsonl")).expect_err("not UTF-8").to_string();
+        assert!(error.starts_with("d.jsonl:2: is not UTF-8"), "{error}");
+        let error = json(&b"[{},\n\xff"[..], Source::of("d.jsonl")).expect_err("not UTF-8").to_string();
         assert!(error.starts_with("d.jsonl:2: is not UTF-8"), "{error}");
     }
 

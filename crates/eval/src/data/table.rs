@@ -1,7 +1,7 @@
 //! Tables as items: CSV with a head line, and Parquet. Only the columns are read that the suite names; a table of the
 //! hub may have others that are large. Numbers are numbers and lists are lists, as JSON lines would have them.
 
-use super::Doc;
+use super::{Doc, LINE, Source, open};
 use crate::error::Error;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, List, Map, Row};
@@ -14,30 +14,45 @@ use std::sync::Arc;
 
 /// The rows of a CSV file. A column is a column of numbers where every cell is one; an empty cell is null.
 pub(super) fn csv(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> Result<Vec<Doc>, Error> {
-    let file: Arc<str> = path.display().to_string().into();
-    let opened = File::open(path).map_err(|source| Error::Unreadable { file: file.to_string(), source })?;
+    let file = path.display().to_string();
+    let malformed = |line: usize, message: String| Error::Malformed { file: file.clone(), line, message };
     let broken = |e: csv::Error| {
         let line = e.position().map_or(1, |at| at.line() as usize);
         let why = e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::Malformed { file: file.to_string(), line, message: format!("is no table with a head line: {why}") }
+        malformed(line, format!("is no table with a head line: {why}"))
     };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(opened);
-    let heads = reader.headers().map_err(broken)?.clone();
-    let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(broken)?;
-    let columns: Vec<(usize, &str)> =
-        heads.iter().enumerate().filter(|(_, name)| named(name.trim_start_matches('\u{feff}'))).collect();
-    let types: Vec<ColumnType> =
-        columns.iter().map(|(at, _)| ColumnType::of(rows.iter().map(|row| &row[*at]))).collect();
-    let doc = |(row, number): (&csv::StringRecord, usize)| {
-        let cells = columns
-            .iter()
-            .zip(&types)
-            .map(|((at, name), of)| (name.trim_start_matches('\u{feff}').to_owned(), of.read(&row[*at])));
-        // the head is the first line
-        let line = row.position().map_or(number + 1, |at| at.line() as usize);
-        Doc::new(&file, line, cells.collect())
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(open(path)?);
+    let heads = heads(reader.headers().map_err(broken)?);
+    let columns: Vec<(usize, &String)> = heads.iter().enumerate().filter(|(_, name)| named(name)).collect();
+    if let Some((_, name)) = columns.iter().find(|(at, name)| heads[..*at].contains(name)) {
+        return Err(malformed(1, format!("has two columns '{name}', and the suite names it; rename one")));
+    }
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(broken)?;
+        let line = row.position().map_or(1, |at| at.line() as usize);
+        if row.as_slice().len() as u64 > LINE {
+            return Err(malformed(line, format!("is a row of more than {} MiB; is a quote left open?", LINE >> 20)));
+        }
+        rows.push((line, columns.iter().map(|(at, _)| row[*at].to_owned()).collect::<Vec<String>>()));
+    }
+    let cells = |column: usize| rows.iter().map(move |(_, cells)| cells[column].as_str());
+    let types: Vec<ColumnType> = (0..columns.len()).map(|column| ColumnType::of(cells(column))).collect();
+    let source = Arc::new(Source { file: file.clone(), columns: Some(heads.clone()) });
+    let doc = |(line, cells): &(usize, Vec<String>)| {
+        let typed = cells.iter().zip(&types).map(|(cell, of)| of.read(cell));
+        Doc::new(&source, *line, columns.iter().map(|(_, name)| (*name).clone()).zip(typed).collect())
     };
-    Ok(rows.iter().zip(1..).map(doc).collect())
+    Ok(rows.iter().map(doc).collect())
+}
+
+/// The names of the columns; one without a name is called as pandas calls it.
+fn heads(row: &csv::StringRecord) -> Vec<String> {
+    let name = |(at, name): (usize, &str)| match name.trim_start_matches('\u{feff}') {
+        "" => format!("Unnamed: {at}"),
+        name => name.to_owned(),
+    };
+    row.iter().enumerate().map(name).collect()
 }
 
 /// What the cells of a column are.
@@ -52,10 +67,13 @@ impl ColumnType {
     fn of<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> ColumnType {
         let mut filled = cells.filter(|cell| !cell.is_empty());
         // 007 and +1 are names, not numbers
-        let whole = |cell: &str| cell.parse::<i64>().is_ok_and(|n| n.to_string() == cell);
+        let whole = |cell: &str| whole(cell).is_some_and(|n| n.to_string() == cell);
         let padded = |cell: &str| cell.len() > 1 && cell.starts_with('0') && cell.as_bytes()[1].is_ascii_digit();
-        let real =
-            |cell: &str| cell.parse::<f64>().is_ok_and(f64::is_finite) && !cell.starts_with('+') && !padded(cell);
+        // a long number of an order or a parcel is a name, too: as a real number it would lose its last digits
+        let kept = |cell: &str| cell.contains(|c: char| !c.is_ascii_digit() && c != '-') || cell.len() <= EXACT_DIGITS;
+        let real = |cell: &str| {
+            cell.parse::<f64>().is_ok_and(f64::is_finite) && !cell.starts_with('+') && !padded(cell) && kept(cell)
+        };
         match (filled.clone().next(), filled.clone().all(whole), filled.all(real)) {
             (None, ..) => ColumnType::Text,
             (_, true, _) => ColumnType::Whole,
@@ -67,42 +85,47 @@ impl ColumnType {
     fn read(self, cell: &str) -> Json {
         match (self, cell) {
             (_, "") => Json::Null,
-            (ColumnType::Whole, cell) => cell.parse::<i64>().map_or(Json::Null, Json::from),
+            (ColumnType::Whole, cell) => whole(cell).map_or(Json::Null, Json::Number),
             (ColumnType::Real, cell) => cell.parse::<f64>().map_or(Json::Null, real),
             (ColumnType::Text, cell) => Json::from(cell),
         }
     }
 }
 
+/// Digits of a whole number that a real one keeps, whatever they are.
+const EXACT_DIGITS: usize = 15;
+
+/// A whole number that JSON's numbers here can be.
+fn whole(cell: &str) -> Option<Number> {
+    cell.parse::<i64>().map(Number::from).or_else(|_| cell.parse::<u64>().map(Number::from)).ok()
+}
+
 /// The rows of a Parquet file.
 pub(super) fn parquet(path: &Path, named: &dyn Fn(&str) -> bool) -> Result<Vec<Doc>, Error> {
-    let file: Arc<str> = path.display().to_string().into();
-    let opened = File::open(path).map_err(|source| Error::Unreadable { file: file.to_string(), source })?;
+    let file = path.display().to_string();
+    let opened = open(path)?;
     let broken = |why: String| {
         let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::Malformed {
-            file: file.to_string(),
-            line: 1,
-            message: format!("is no Parquet file that can be read: {why}"),
-        }
+        Source::of(&file).broken(1, format!("is no Parquet file that can be read: {why}"))
     };
     // the library trusts some lengths in a file that is damaged
     let read = catch_unwind(AssertUnwindSafe(|| rows(opened, &file, named)));
     read.unwrap_or_else(|_| Err("it is damaged".into())).map_err(broken)
 }
 
-fn rows(opened: File, file: &Arc<str>, named: &dyn Fn(&str) -> bool) -> Result<Vec<Doc>, String> {
+fn rows(opened: File, file: &str, named: &dyn Fn(&str) -> bool) -> Result<Vec<Doc>, String> {
     let reader = SerializedFileReader::new(opened).map_err(|e| e.to_string())?;
     let schema = reader.metadata().file_metadata().schema();
     let columns: Vec<Arc<Type>> = schema.get_fields().iter().filter(|field| named(field.name())).cloned().collect();
+    let there: Vec<String> = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
     if columns.is_empty() {
-        let there: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
         return Err(format!("the suite names none of its columns, which are {}", there.join(", ")));
     }
     let projected = Type::group_type_builder(schema.name()).with_fields(columns).build().map_err(|e| e.to_string())?;
     let rows = reader.get_row_iter(Some(projected)).map_err(|e| e.to_string())?;
+    let source = Arc::new(Source { file: file.into(), columns: Some(there) });
     let doc = |(row, number): (Result<Row, _>, usize)| match row {
-        Ok(row) => Ok(Doc::new(file, number, object(&row))),
+        Ok(row) => Ok(Doc::new(&source, number, object(&row))),
         Err(e) => Err(format!("row {number}: {}", parquet::errors::ParquetError::to_string(&e))),
     };
     rows.zip(1..).map(doc).collect()
@@ -188,6 +211,35 @@ mod tests {
         assert!(refused.contains("d.csv:3: is no table") && !refused.contains('\n'), "{refused}");
     }
 
+    #[test]
+    fn long_numbers_keep_their_digits() {
+        let cells = |text: &str| {
+            let (_dir, path) = written("d.csv", format!("track\n{text}\n").as_bytes());
+            csv(&path, b',', &everything)
+                .expect("a table")
+                .iter()
+                .map(|d| d.fields["track"].clone())
+                .collect::<Vec<_>>()
+        };
+        let [parcel, other] = ["9400110200881234567890", "9400110200881234567891"];
+        assert_eq!(cells(&format!("{parcel}\n{other}")), [parcel, other]);
+        assert_eq!(cells("18446744073709551615\n1"), [Json::from(u64::MAX), Json::from(1)]);
+        assert_eq!(cells(&format!("{parcel}\n1.5")), [parcel, "1.5"], "one cell that would lose digits is enough");
+        assert_eq!(cells("-9223372036854775808\n2"), [Json::from(i64::MIN), Json::from(2)]);
+        assert_eq!(cells("1234\n1.5"), [Json::from(1234.0), Json::from(1.5)]);
+    }
+
+    #[test]
+    fn columns_that_nothing_names_are_told_where_one_is_missed() {
+        let (_dir, path) = written("d.csv", b"Question,Answer,,Score\n2+2,4,x,1\n");
+        let docs = csv(&path, b',', &|name| name == "Question").expect("a table");
+        assert!(docs[0].lacks("question").ends_with("its fields are Question, Answer, Unnamed: 2, Score"));
+        let (_dir, path) = written("d.csv", b"a,b,a\n1,2,3\n");
+        let refused = csv(&path, b',', &|name| name == "a").expect_err("which of the two?").to_string();
+        assert!(refused.contains("two columns 'a'"), "{refused}");
+        assert_eq!(csv(&path, b',', &|name| name == "b").expect("not named").len(), 1);
+    }
+
     /// A table as the hub's are: text, a number, a struct of lists.
     fn table() -> Vec<u8> {
         let schema = "message schema { optional binary question (STRING); optional int64 label; optional group choices { \
@@ -222,7 +274,8 @@ mod tests {
         assert_eq!(rows[0], serde_json::json!({ "question": "one?", "label": 1, "choices": { "text": ["a", "b"] } }));
         assert_eq!(rows[1], serde_json::json!({ "question": "two?", "label": null, "choices": { "text": ["c"] } }));
         let projected = parquet(&path, &|name| name == "label").expect("a table");
-        assert_eq!(projected[0].names(), "label");
+        assert_eq!(projected[0].fields.keys().collect::<Vec<_>>(), ["label"]);
+        assert_eq!(projected[0].names(), "question, label, choices");
         let none = parquet(&path, &|_| false).expect_err("nothing is named").to_string();
         assert!(none.contains("columns, which are question, label, choices"), "{none}");
     }

@@ -99,13 +99,13 @@ pub fn load_with(name: &str, on_hub: OnHub) -> Result<Suite, Error> {
 }
 
 /// Where a suite's files are.
-enum Origin {
+pub(super) enum Origin {
     Bundled(String),
     Path(PathBuf),
 }
 
 impl Origin {
-    fn find(name: &str) -> Result<Origin, Error> {
+    pub(super) fn find(name: &str) -> Result<Origin, Error> {
         let bare = name.strip_prefix("bundled:").unwrap_or(name);
         if bundled::names().any(|known| known == bare) {
             return Ok(Origin::Bundled(bare.into()));
@@ -134,7 +134,11 @@ impl Origin {
         }
     }
 
-    fn manifest(&self) -> Result<String, Error> {
+    pub(super) fn is_bundled(&self) -> bool {
+        matches!(self, Origin::Bundled(_))
+    }
+
+    pub(super) fn manifest(&self) -> Result<String, Error> {
         match self {
             Origin::Bundled(name) => {
                 Ok(bundled::file(&format!("{name}.toml")).expect("found by name in the list").to_string())

@@ -2,10 +2,14 @@
 //! with the help of each task's kind.
 
 mod load;
+mod notes;
 mod resolve;
+mod simple;
 mod toml;
 
 pub use load::{OnHub, data_on_hub, load, load_with};
+pub(crate) use notes::Notes;
+pub use simple::is_simple;
 pub(crate) use toml::{
     ClassName, RawChoices, RawClassifier, RawDocTo, RawFilter, RawGeneration, RawLabels, RawMetric, RawPipeline,
     RawTask,
@@ -13,6 +17,7 @@ pub(crate) use toml::{
 
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key};
+use std::rc::Rc;
 
 /// Gives the JSON schema of a suite's file, for editors and other programs.
 #[cfg(feature = "schema")]
@@ -29,6 +34,8 @@ pub(crate) struct Section<'a> {
     pub(crate) pool: &'a [Doc],
     /// The task, for the sentence in which one of its keys is wrong.
     pub(crate) key: &'a Key,
+    /// What is doubtful about the task.
+    pub(crate) notes: &'a Rc<Notes>,
     read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,
 }
 

@@ -2,16 +2,18 @@
 //! here (name, data, metrics, filters, slices), and the kind makes the items. What is wrong is said with the task, the
 //! key and what is allowed.
 
-use super::{RawMetric, RawTask, Section};
+use super::{Notes, RawMetric, RawTask, Section};
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key, either};
 use crate::filter::{Filter, pipelines};
 use crate::items::Groups;
 use crate::kind::{self, OutputType};
 use crate::metric::{self, ExactMatch};
+use crate::prompt::fewshot_delimiter;
 use crate::settings::{TaskSettings, generation};
 use crate::task::Task;
 use bantam_core::metric::{Direction, Metric};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The file and the suite that a task stands in.
@@ -43,10 +45,12 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
 
     let metrics = metrics(raw.metric_list.as_deref(), kind, &key)?;
     let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), &key)?;
-    let generation = generation(&raw.generation_kwargs, &key)?;
+    let writes = kind.keys.contains(&"generation_kwargs");
+    let generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(&raw)), &key)?;
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
     let slices = slices(&raw);
-    let section = Section { raw: &raw, data: &data, pool, key: &key, read: context.read };
+    let notes = Rc::new(Notes::default());
+    let section = Section { raw: &raw, data: &data, pool, key: &key, notes: &notes, read: context.read };
     let groups = |doc: &Doc| groups(doc, &slices, &raw, &key);
     let items = (kind.items)(&section, &groups)?;
 
@@ -57,6 +61,7 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
         file: context.file.to_string(),
         slices: slices.clone(),
         gap: raw.gap.clone(),
+        notes: notes.sentences(),
         settings: TaskSettings {
             metrics: metrics.clone(),
             exact_match: exact_match.clone(),

@@ -167,8 +167,7 @@ pub(crate) struct RawMetric {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawGeneration {
-    #[serde(default)]
-    pub(crate) until: Vec<String>,
+    pub(crate) until: Option<Vec<String>>,
     pub(crate) max_gen_toks: Option<usize>,
     pub(crate) do_sample: Option<bool>,
     pub(crate) temperature: Option<f64>,

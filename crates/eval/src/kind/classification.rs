@@ -145,6 +145,10 @@ fn requests(section: &Section) -> Result<Vec<ClassRequest>, Error> {
     let text = TextKey::needed(&raw.doc_to_text, "doc_to_text", data, key)?;
     let request = |doc: &Doc| {
         let ChoicePrompt { asks, choices, gold } = prompt.choice(doc, pool)?;
+        if let Some(twice) = choices.iter().enumerate().find(|(at, choice)| choices[..*at].contains(choice)) {
+            let key = key.at("doc_to_choice");
+            return Err(key.wrong(format!("names the class '{}' twice at {}; remove one", twice.1, doc.place())));
+        }
         let [gold] = gold[..] else {
             let key = key.at("doc_to_target");
             return Err(key.wrong(format!("names several classes at {}; one is right", doc.place())));

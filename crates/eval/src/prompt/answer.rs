@@ -33,9 +33,9 @@ impl Prompt {
         Ok(Continuations { context, continuations: vec![self.answer(question, doc)?] })
     }
 
-    /// The one text of a line whose likelihood is asked without a prompt.
+    /// The one text of a line whose likelihood is asked without a prompt; an empty one is a text without a byte.
     pub(crate) fn whole_text(&self, doc: &Doc) -> Result<String, Error> {
-        self.answer(self.question(doc)?, doc)
+        self.one_target(self.question(doc)?, doc)
     }
 
     /// The prompt of a line with its choices. Where the text is an index, the choices are contexts and the target is
@@ -63,10 +63,45 @@ impl Prompt {
             _ => {
                 let context = before + &self.text_of(&question, doc)?;
                 let continuations = question.choices.iter().map(|c| follow(c)).collect();
-                (vec![Continuations { context, continuations }], self.gold(&question, doc)?)
+                (vec![Continuations { context, continuations }], self.right(&question, doc)?)
             }
         };
         Ok(ChoicePrompt { asks, choices: question.choices, gold })
+    }
+
+    /// The right choices, with those that say the same: a choice that is a right one's text is no wrong answer.
+    fn right(&self, question: &Question, doc: &Doc) -> Result<Vec<usize>, Error> {
+        let gold = self.gold(question, doc)?;
+        let choices = &question.choices;
+        let same = |at: &usize| gold.iter().any(|right| choices[*right] == choices[*at]);
+        let all: Vec<usize> =
+            gold.iter().copied().chain((0..choices.len()).filter(|at| !gold.contains(at) && same(at))).collect();
+        let twice = (0..choices.len()).find_map(|at| Some((choices[..at].iter().position(|c| *c == choices[at])?, at)));
+        if let Some((first, second)) = twice {
+            let advice = match all.len() > gold.len() {
+                true => "either counts as right here, only the one that doc_to_target names in lm-evaluation-harness",
+                false => "the first of the two is the one that is taken",
+            };
+            let seen = format!("choices {first} and {second} are the same text '{}'", choices[first]);
+            self.notes.add("equal choices", &self.key.at("doc_to_choice"), doc, &seen, advice);
+        }
+        Ok(all)
+    }
+
+    /// Notes an index that is a choice's text as well: labels that are digits are easily taken for each other.
+    fn doubt(&self, index: usize, question: &Question, doc: &Doc) {
+        let (digits, choices) = (index.to_string(), &question.choices);
+        let Some(named) = choices.iter().position(|choice| choice.trim() == digits) else { return };
+        if named == index {
+            return;
+        }
+        let seen = format!(
+            "'{digits}' is read as the index of choice {index} ('{}'), though choice {named} is the text '{digits}'",
+            choices.get(index).map_or("there is none", String::as_str)
+        );
+        let advice = "to mean the text, write the name of a field that holds it as text, or order the choices so that \
+                      both say the same";
+        self.notes.add("index or text", &self.key.at("doc_to_target"), doc, &seen, advice);
     }
 
     fn within(&self, key: &str, index: usize, question: &Question, doc: &Doc) -> Result<usize, Error> {
@@ -77,7 +112,10 @@ impl Prompt {
     fn gold(&self, question: &Question, doc: &Doc) -> Result<Vec<usize>, Error> {
         let key = self.key.at("doc_to_target");
         let one = |said: &Rendered| match said {
-            Rendered::Index(index) => self.within("doc_to_target", *index, question, doc),
+            Rendered::Index(index) => {
+                self.doubt(*index, question, doc);
+                self.within("doc_to_target", *index, question, doc)
+            }
             Rendered::Text(text) => question.choices.iter().position(|c| c == text).ok_or_else(|| {
                 let choices = question.choices.iter().map(|c| format!("'{c}'")).collect::<Vec<_>>().join(", ");
                 key.wrong(format!(
@@ -124,16 +162,25 @@ impl Prompt {
         }
     }
 
-    /// The one text whose likelihood is asked.
+    /// The one text whose likelihood after a prompt is asked.
     fn answer(&self, question: Question, doc: &Doc) -> Result<String, Error> {
-        let key = self.key.at("doc_to_target");
-        let mut targets = self.targets(question, doc)?;
-        match targets.pop() {
-            Some(text) if targets.is_empty() && !text.is_empty() => Ok(text),
-            Some(_) if targets.is_empty() => {
+        match self.one_target(question, doc)? {
+            text if text.is_empty() => {
+                let key = self.key.at("doc_to_target");
                 Err(key.wrong(format!("is empty at {}; some text is needed", doc.place())))
             }
-            _ => Err(key.wrong(format!("is a list at {}; one text is needed", doc.place()))),
+            text => Ok(text),
+        }
+    }
+
+    fn one_target(&self, question: Question, doc: &Doc) -> Result<String, Error> {
+        let mut targets = self.targets(question, doc)?;
+        match (targets.pop(), targets.is_empty()) {
+            (Some(text), true) => Ok(text),
+            _ => {
+                let key = self.key.at("doc_to_target");
+                Err(key.wrong(format!("is a list at {}; one text is needed", doc.place())))
+            }
         }
     }
 }

@@ -11,8 +11,9 @@ pub(crate) use template::Template;
 
 use crate::data::Doc;
 use crate::error::{Error, Key};
-use crate::front::{RawChoices, RawDocTo, Section};
+use crate::front::{Notes, RawChoices, RawDocTo, RawTask, Section};
 use serde::Deserialize;
+use std::rc::Rc;
 
 /// The key `doc_to_choice`.
 #[derive(Debug)]
@@ -39,6 +40,14 @@ impl ChoicesKey {
     }
 }
 
+/// What stands between two examples where a task does not say.
+const FEWSHOT_DELIMITER: &str = "\n\n";
+
+/// The key `fewshot_delimiter`.
+pub(crate) fn fewshot_delimiter(raw: &RawTask) -> &str {
+    raw.fewshot_delimiter.as_deref().unwrap_or(FEWSHOT_DELIMITER)
+}
+
 /// Which of the pool are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -61,6 +70,8 @@ pub(crate) struct Prompt {
     fewshot_delimiter: String,
     num_fewshot: usize,
     sampler: Sampler,
+    /// What is doubtful about the task, line by line.
+    notes: Rc<Notes>,
 }
 
 /// One line of data, said in the task's words.
@@ -75,7 +86,7 @@ impl Prompt {
     /// Reads the keys that make a task's prompt. `default_text` stands for a `doc_to_text` that is not there; without
     /// it the key is needed.
     pub(crate) fn parse(section: &Section, default_text: Option<&str>) -> Result<Prompt, Error> {
-        let Section { raw, data, pool, key, .. } = *section;
+        let Section { raw, data, pool, key, notes, .. } = *section;
         let first = data.first();
         let doc_to = |name: &str, given: &RawDocTo| match given {
             RawDocTo::Text(text) => DocTo::new(text, key.at(name), first),
@@ -111,9 +122,10 @@ impl Prompt {
             choices,
             target: doc_to("doc_to_target", target)?,
             target_delimiter: raw.target_delimiter.clone().unwrap_or(" ".into()),
-            fewshot_delimiter: raw.fewshot_delimiter.clone().unwrap_or("\n\n".into()),
+            fewshot_delimiter: fewshot_delimiter(raw).into(),
             num_fewshot,
             sampler: raw.fewshot_config.as_ref().map(|c| c.sampler).unwrap_or_default(),
+            notes: notes.clone(),
             key: key.clone(),
         })
     }

@@ -22,6 +22,32 @@ const NAME: &str = "template";
 /// Steps that a template may take: some tenths of a second. A loop without an end should not hang who loads a suite.
 const FUEL: u64 = 10_000_000;
 
+/// The most bytes that a template may write.
+const OUTPUT: usize = 16 << 20;
+
+/// What a template wrote, up to [`OUTPUT`].
+struct Bounded(Vec<u8>);
+
+impl Bounded {
+    fn is_full(&self) -> bool {
+        self.0.len() > OUTPUT
+    }
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        match self.is_full() {
+            true => Err(std::io::ErrorKind::FileTooLarge.into()),
+            false => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Template {
     /// Compiles the text of a key.
     pub(crate) fn new(source: &str, key: Key) -> Result<Template, Error> {
@@ -37,8 +63,17 @@ impl Template {
     /// The text that this makes of a line of data.
     pub(crate) fn render(&self, doc: &Doc) -> Result<String, Error> {
         let template = self.environment.get_template(NAME).expect("added when it was made");
-        let rendered = template.render(doc.variables.clone());
-        rendered.map_err(|e| self.failed(doc, &e, template.undeclared_variables(false)))
+        let mut out = Bounded(Vec::new());
+        let rendered = template.render_captured_to(doc.variables.clone(), &mut out);
+        match rendered {
+            Ok(_) => Ok(String::from_utf8(out.0).expect("a template writes text")),
+            Err(_) if out.is_full() => {
+                let message =
+                    format!("gives more than {} MiB at {}; no model reads that much", OUTPUT >> 20, doc.place());
+                Err(self.key.wrong(message))
+            }
+            Err(e) => Err(self.failed(doc, &e, template.undeclared_variables(false))),
+        }
     }
 
     /// The value where this is a single expression.

@@ -8,6 +8,8 @@ use bantam_core::record::ItemResult;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+mod strangers;
+
 const CHOICE: &str = r#"
 [[task]]
 task = "t"
@@ -436,7 +438,7 @@ fn asking_resumes_stops_and_counts_what_was_cut() {
 
     let error = ask(&task, &mut Parrot::new(&[(" yes", f64::NAN)], ""), &skip, &Cancel::new(), &mut |_| {});
     let error = format!("{:#}", error.expect_err("NaN"));
-    assert!(error.contains("item 60 of task 't'") && error.contains("not a number"), "{error}");
+    XX
 }
 
 #[test]
@@ -501,7 +503,7 @@ fn a_template_without_end_is_refused() {
 
 #[test]
 fn the_example_in_the_rooms_header_works() {
-    let header = include_str!("lib.rs").lines().map(|line| line.trim_start_matches("//!").trim_start_matches(' '));
+    let header = include_str!("../lib.rs").lines().map(|line| line.trim_start_matches("//!").trim_start_matches(' '));
     let lines = header.skip_while(|line| *line != "```toml").skip(1).take_while(|line| *line != "```");
     let manifest = lines.collect::<Vec<_>>().join("\n");
     let (_, data) = manifest.split_once("\"tickets.jsonl\"").expect("it names its data");
