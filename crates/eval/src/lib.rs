@@ -13,7 +13,8 @@
 //!
 //! [[task]]
 //! task = "tickets"
-//! data = "tickets.jsonl"              # {"body": "The parcel is late", "topic": "delivery", "language": "en"}
+//! data = "tickets.jsonl"
+//! # {"body": "Where is it?", "topic": "delivery", "language": "en", "name": "Ann", "case": 1, "conversation": 7}
 //! output_type = "multiple_choice"     # or loglikelihood, loglikelihood_rolling, generate_until
 //! doc_to_text = "Ticket: {{body}}\nTopic:"
 //! doc_to_choice = ["delivery", "billing"]

@@ -438,7 +438,7 @@ fn asking_resumes_stops_and_counts_what_was_cut() {
 
     let error = ask(&task, &mut Parrot::new(&[(" yes", f64::NAN)], ""), &skip, &Cancel::new(), &mut |_| {});
     let error = format!("{:#}", error.expect_err("NaN"));
-    XX
+    assert!(error.contains("d.jsonl:61 of task 't'") && error.contains("not a number"), "{error}");
 }
 
 #[test]
