@@ -90,8 +90,9 @@ fn what_it_is(kind: &std::fs::FileType) -> Option<&'static str> {
 #[cfg(target_os = "linux")]
 fn is_made_up(file: &File) -> bool {
     // linux/magic.h: proc, sysfs, debugfs, tracefs, cgroup v1 and v2, securityfs
-    const MAGIC: [i64; 7] = [0x9fa0, 0x6265_6572, 0x6462_6720, 0x7472_6163, 0x0027_e0eb, 0x6367_7270, 0x7363_6673];
-    rustix::fs::fstatfs(file).is_ok_and(|system| MAGIC.contains(&i64::from(system.f_type)))
+    const MAGIC: [rustix::fs::FsWord; 7] =
+        [0x9fa0, 0x6265_6572, 0x6462_6720, 0x7472_6163, 0x0027_e0eb, 0x6367_7270, 0x7363_6673];
+    rustix::fs::fstatfs(file).is_ok_and(|system| MAGIC.contains(&system.f_type))
 }
 
 #[cfg(not(target_os = "linux"))]
