@@ -25,6 +25,8 @@ pub mod summary;
 pub mod tie;
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod simulation;
