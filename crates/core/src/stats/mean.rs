@@ -88,7 +88,8 @@ impl Mean {
         let reach = match scale {
             Scale::Between(low, high) => Reach::Ends(low, high),
             Scale::Open => Reach::Mirrored(spread),
-            Scale::Differences => Reach::Mirrored(spread.max(farthest(&sums))),
+            Scale::Differences if spread > 0.0 => Reach::Mirrored(spread),
+            Scale::Differences => Reach::Mirrored(farthest(&sums)), // all alike: no less than they are from none
         };
         if matches!(reach, Reach::Mirrored(far) if far <= 0.0) {
             return Err(StatsError::NoSpread);

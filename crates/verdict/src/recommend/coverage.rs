@@ -184,13 +184,16 @@ fn of(interval: Result<Interval, StatsError>) -> Ends {
     interval.ok().map(|interval| (interval.low, interval.high))
 }
 
+/// What so many items of one world give.
+type World = Box<dyn Fn(&mut Dice, usize) -> Ends>;
+
 /// A kind of number, its truth and its worlds.
 struct Kind {
     name: String,
     truth: f64,
     /// Where the coverage may leave 95 ± 2 from 50 items on, and why.
     exception: Option<&'static str>,
-    world: Box<dyn Fn(&mut Dice, usize) -> Ends>,
+    world: World,
 }
 
 fn kind(name: impl Into<String>, truth: f64, world: impl Fn(&mut Dice, usize) -> Ends + 'static) -> Kind {
@@ -362,7 +365,6 @@ fn cell((shown, holds): (f64, f64)) -> String {
 
 #[test]
 #[ignore = "a simulation of minutes: run by hand, its table stands in docs/statistics.md"]
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 fn intervals_keep_their_word() {
     println!("| Interval of | 10 | 20 | 50 | 100 | 400 |\n|---|---|---|---|---|---|");
     let mut broken = Vec::new();
