@@ -7,7 +7,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::metric::Aggregation;
 use bantam_core::profile::{self, Profile, RecipeRef};
 use bantam_core::record::{
-    Ask, Conditions, Engine, Figure, Id, LeftOut, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning, WarningKind,
+    Ask, Conditions, Engine, Figure, Id, LeftOut, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
+    WarningKind,
 };
 use bantam_core::stats::noninferior::FEWEST_CLUSTERS;
 use bantam_core::unit::{Bytes, Unit};
@@ -63,7 +64,15 @@ impl Estimate {
 }
 
 fn figure(bytes: Bytes, provenance: Provenance, how: String) -> Reading {
-    Reading::Known(Figure { value: bytes.0 as f64, unit: Unit::Bytes, provenance, interval: None, no_interval: None, n: None, how })
+    Reading::Known(Figure {
+        value: bytes.0 as f64,
+        unit: Unit::Bytes,
+        provenance,
+        interval: None,
+        no_interval: None,
+        n: None,
+        how,
+    })
 }
 
 /// What the machine is.

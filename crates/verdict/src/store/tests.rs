@@ -335,7 +335,11 @@ fn a_score_that_cannot_be_is_refused_with_a_word() {
     let found = store.outcome_of(&trial.id).expect("reads").expect("it is there");
     let failure = found.result.expect_err("5 is no share").sentence();
     assert_eq!(failure, "the store is damaged: item 1 has acc 5, which cannot be; `--fresh` measures it again");
-    assert_eq!(store.answered(&trial.id).expect("reads"), [0, 2].into(), "where the trial is gone on with, it is asked");
+    assert_eq!(
+        store.answered(&trial.id).expect("reads"),
+        [0, 2].into(),
+        "where the trial is gone on with, it is asked"
+    );
 }
 
 #[test]
