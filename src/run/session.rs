@@ -162,6 +162,11 @@ impl Session<'_, '_> {
 
     fn measure(&mut self, work: &Work, prepared: &Prepared) -> store::Result<()> {
         let trial = &work.trial;
+        if trial.variant.is_base()
+            && let Err(failure) = self.unreplaced(&trial.variant)
+        {
+            return self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0)));
+        }
         let measure = Measure {
             trial: trial.clone(),
             place: prepared.place.clone(),
