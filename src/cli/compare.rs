@@ -35,6 +35,12 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
             for comparison in &summary.comparisons {
                 say!("  {}", words::verdict(comparison))?;
             }
+            if summary.comparisons.is_empty() {
+                say!("  {}", summary.standing.reason().unwrap_or("nothing was compared"))?;
+            }
+        }
+        for doubt in words::doubts(&done.advice) {
+            say!("  {doubt}")?;
         }
         print_flips(&done.whole_rows(&Workplace::open()?).collect::<Result<Vec<Row>>>()?)?;
     }

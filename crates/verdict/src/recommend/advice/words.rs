@@ -359,7 +359,7 @@ fn evidence(advice: &Advice) -> Vec<Evidence> {
         ("Constraints", constraints(advice)),
         ("Against the reference", against_reference(advice)),
         ("Could not be told apart", advice.ties.iter().flat_map(|group| tied(advice, group)).collect()),
-        ("Doubts", advice.doubts.iter().map(|doubt| doubted(advice, doubt)).collect()),
+        ("Doubts", doubts(advice)),
     ];
     let filled = sections.into_iter().filter(|(_, lines)| !lines.is_empty());
     filled.map(|(title, lines)| Evidence { title: title.into(), lines }).collect()
@@ -491,6 +491,11 @@ fn tied(advice: &Advice, group: &TieGroup) -> Vec<String> {
         format!("{leader} and {}: {more}", label(advice, &tied.variant))
     };
     group.others.iter().map(line).collect()
+}
+
+/// What a reader should know before trusting the advice, a sentence each.
+pub fn doubts(advice: &Advice) -> Vec<String> {
+    advice.doubts.iter().map(|doubt| doubted(advice, doubt)).collect()
 }
 
 fn doubted(advice: &Advice, doubt: &Doubt) -> String {
