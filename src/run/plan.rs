@@ -58,7 +58,7 @@ impl Estimate {
         let how = format!("weights and a cache of {tokens} tokens; working memory and the program come on top");
         Estimate {
             memory: figure(memory, Provenance::Estimated, how),
-            disk: figure(bytes, Provenance::Derived, "sizes of the tensors and of the rest of the file".into()),
+            disk: figure(bytes, Provenance::Estimated, "sizes of the tensors and of the rest of the file".into()),
         }
     }
 }

@@ -151,7 +151,7 @@ fn info_lines<'a>(entry: &ModelEntry, info: &ModelInfo, width: u16, theme: Theme
         pair("KV cache", cache, width, theme),
         pair("stored as", format!("{}, {}", info.weights, info.stored), width, theme),
         Line::raw(""),
-        Line::styled(format!("{:<12}{:>13}{:>11}", "derived", "weights", "+ context"), theme.soft()),
+        Line::styled(format!("{:<12}{:>13}{:>11}", "estimated", "weights", "+ context"), theme.soft()),
     ];
     for (recipe, sizes) in &info.sizes {
         let name = left(&beginning(recipe, 11), 12);
