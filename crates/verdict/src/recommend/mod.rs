@@ -17,6 +17,7 @@ pub mod cost;
 pub mod decided;
 mod influence;
 pub mod known;
+pub mod overall;
 pub mod pareto;
 pub mod score;
 pub mod skill;

@@ -372,54 +372,6 @@ fn moves(metric: Metric, scores: &[ItemScore], value: f64) -> Vec<f64> {
     numbers.iter().map(moved).collect()
 }
 
-/// Gives one number for all deciding tasks, to order and to draw by; never what decides.
-///
-/// The mean of the tasks that are shares of right answers; where none is, the geometric mean of the perplexities. It is
-/// missing as soon as one of them is: a mean over fewer tasks would be another number.
-pub fn overall(scores: &[&TaskScore]) -> Overall {
-    let shares: Vec<_> = scores.iter().filter(|s| s.metric.unit() == Unit::Fraction).collect();
-    if !shares.is_empty() {
-        let readings: Vec<_> = shares.iter().map(|s| (s.task.as_str(), s.reading())).collect();
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        return Overall { metric: shares[0].metric, reading: combined(&readings, shares[0].metric, "mean", mean) };
-    }
-    let Some(first) = scores.first() else {
-        return Overall { metric: Metric::Acc, reading: Reading::missing("no task was asked") };
-    };
-    let alike = scores.iter().filter(|s| s.metric == first.metric);
-    let readings: Vec<_> = alike.map(|s| (s.task.as_str(), s.reading())).collect();
-    let geometric = |values: &[f64]| (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp();
-    Overall { metric: first.metric, reading: combined(&readings, first.metric, "geometric mean", geometric) }
-}
-
-/// A number over several tasks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Overall {
-    /// What says its unit and which way is better: the first task's.
-    pub metric: Metric,
-    /// The number, or why there is none.
-    pub reading: Reading,
-}
-
-fn combined(readings: &[(&str, &Reading)], metric: Metric, name: &str, of: impl Fn(&[f64]) -> f64) -> Reading {
-    let mut values = Vec::new();
-    for (task, reading) in readings {
-        match reading {
-            Reading::Known(figure) => values.push(figure.value),
-            Reading::Missing { reason } => return Reading::missing(format!("{task} has no score: {reason}")),
-        }
-    }
-    Reading::Known(Figure {
-        value: of(&values),
-        unit: metric.unit(),
-        provenance: Provenance::Derived,
-        interval: None,
-        no_interval: None,
-        n: Some(values.len()),
-        how: format!("{name} of {} tasks", values.len()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -563,15 +515,5 @@ mod tests {
     fn a_document_without_probability_gives_a_reason_not_infinity() {
         let row = Made::base("m", 10).text("t", &[-2.0, f64::NEG_INFINITY]).rows().remove(0);
         assert!(TaskScore::of(&row, confidence()).unwrap().reading().known().is_none());
-    }
-
-    #[test]
-    fn overall_is_missing_when_one_task_is() {
-        let rows = Made::base("m", 10).task("a", &[1, 0]).failed_task("b", "too slow").rows();
-        let scores: Vec<_> = rows.iter().filter_map(|row| TaskScore::of(row, confidence())).collect();
-        let of = |scores: &[TaskScore]| overall(&scores.iter().collect::<Vec<_>>()).reading;
-        assert_eq!(of(&scores[..1]).value(), Some(0.5));
-        assert_eq!(of(&scores), Reading::missing("b has no score: too slow"));
-        assert!(of(&[]).known().is_none());
     }
 }

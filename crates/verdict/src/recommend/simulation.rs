@@ -123,13 +123,26 @@ impl Judge {
 
     fn drawn(&mut self, items: usize, cluster: usize, truth: Truth, rng: &mut ChaCha8Rng) -> Judgement {
         if cluster == 1 {
-            let throws = (0..items)
-                .map(|_| thrown(truth, rng))
-                .fold((0, 0), |(g, l), d| (g + u64::from(d > 0), l + u64::from(d < 0)));
-            return self.table(items as u64, throws.0, throws.1);
+            let (gained, lost) = flips(items, truth, rng);
+            return self.table(items as u64, gained, lost);
         }
         noninferior::judge(&clustered(items, cluster, truth, rng), MARGIN, &Bootstrap::new(1)).expect("enough clusters")
     }
+}
+
+/// How many of the items are gained and lost: from one that differs to the next, since few do.
+fn flips(items: usize, truth: Truth, rng: &mut ChaCha8Rng) -> (u64, u64) {
+    let differ = truth.gained + truth.lost;
+    let (mut at, mut gained, mut lost) = (0.0, 0, 0);
+    while differ > 0.0 {
+        at += 1.0 + (rng.random_range(f64::MIN_POSITIVE..1.0).ln() / (-differ).ln_1p()).floor();
+        if at > items as f64 {
+            break;
+        }
+        let up = rng.random::<f64>() * differ < truth.gained;
+        (gained, lost) = (gained + u64::from(up), lost + u64::from(!up));
+    }
+    (gained, lost)
 }
 
 fn thrown(truth: Truth, rng: &mut ChaCha8Rng) -> i8 {

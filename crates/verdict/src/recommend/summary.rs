@@ -5,7 +5,8 @@ use super::compare::Comparison;
 use super::constraint::{Check, Status};
 use super::cost::{self, ShapeCost};
 use super::known::Memo;
-use super::score::{self, Confidence, Overall, TaskScore};
+use super::overall::{self, Overall};
+use super::score::{Confidence, TaskScore};
 use super::standing::Standing;
 use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
@@ -91,7 +92,7 @@ impl VariantSummary {
         let scores: Vec<TaskScore> = rows.iter().filter_map(score).collect();
         VariantSummary {
             variant: variant.clone(),
-            overall: score::overall(&scores.iter().collect::<Vec<_>>()),
+            overall: overall::overall(&scores.iter().collect::<Vec<_>>()),
             scores,
             shapes: rows.iter().filter_map(|row| ShapeCost::of(row, confidence.level)).collect(),
             peak_memory: cost::peak_memory(rows),

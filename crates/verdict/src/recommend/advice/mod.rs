@@ -16,8 +16,9 @@ use super::compare::{self, Compared, Comparison, Shown};
 use super::constraint::{self, Requirement, Status};
 use super::decided;
 use super::known::{Known, Memo, Nothing};
+use super::overall::{self, Overall};
 use super::pareto::{self, Front};
-use super::score::{self, Confidence, Overall};
+use super::score::Confidence;
 use super::skill;
 use super::standing::Standing;
 use super::summary::{TaskName, VariantSummary};
@@ -438,7 +439,7 @@ impl<'a> AdviceBuilder<'a> {
         for summary in &mut self.advice.summaries {
             let not_asked = tasks.iter().find(|task| summary.score(task).is_none());
             let scores: Vec<_> = tasks.iter().filter_map(|task| summary.score(task)).collect();
-            let overall = score::overall(&scores);
+            let overall = overall::overall(&scores);
             summary.overall = match not_asked {
                 Some(task) => Overall { reading: Reading::missing(format!("{task} was not asked of it")), ..overall },
                 None => overall,
@@ -454,7 +455,11 @@ impl<'a> AdviceBuilder<'a> {
     fn group_ties(&mut self) {
         let mut ranked: Vec<&VariantSummary> =
             self.advice.summaries.iter().filter(|summary| summary.overall.reading.known().is_some()).collect();
-        ranked.sort_by(|a, b| by_overall(a, b));
+        // Where the tasks are of several kinds no one number says who is best: the larger leads, as the one to be replaced.
+        ranked.sort_by(|a, b| match a.overall.of_all && b.overall.of_all {
+            true => by_overall(a, b),
+            false => by_reading(Metric::Disk, &b.disk, &a.disk),
+        });
         let deciding: Vec<&TaskName> = self.advice.deciding().map(|task| &task.name).collect();
         let contenders: Vec<Contender> = ranked
             .iter()
