@@ -133,12 +133,15 @@ impl Judge {
 /// How many of the items are gained and lost: from one that differs to the next, since few do.
 fn flips(items: usize, truth: Truth, rng: &mut ChaCha8Rng) -> (u64, u64) {
     let differ = truth.gained + truth.lost;
-    let (mut at, mut gained, mut lost) = (0.0, 0, 0);
-    while differ > 0.0 {
-        at += 1.0 + (rng.random_range(f64::MIN_POSITIVE..1.0).ln() / (-differ).ln_1p()).floor();
-        if at > items as f64 {
-            break;
-        }
+    let (mut gained, mut lost) = (0, 0);
+    let mut next = |at: f64| at + 1.0 + (rng.random_range(f64::MIN_POSITIVE..1.0).ln() / (-differ).ln_1p()).floor();
+    let mut at = if differ > 0.0 { next(0.0) } else { f64::INFINITY };
+    let mut differing = 0;
+    while at <= items as f64 {
+        differing += 1;
+        at = next(at);
+    }
+    for _ in 0..differing {
         let up = rng.random::<f64>() * differ < truth.gained;
         (gained, lost) = (gained + u64::from(up), lost + u64::from(!up));
     }
