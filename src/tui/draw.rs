@@ -57,7 +57,7 @@ fn tabs(frame: &mut Frame, area: Rect, app: &App) {
     let room = Rect { x: used, width: area.right().saturating_sub(used), height: 1, ..area };
     // a name that would be cut to a few letters says nothing
     if name.width() < room.width as usize || room.width > 16 {
-        let name = middle(name, room.width.saturating_sub(3) as usize) + " ";
+        let name = middle(name, room.width.saturating_sub(1) as usize) + " ";
         frame.render_widget(Line::styled(name, theme.soft()).alignment(Alignment::Right), room);
     }
     let rule = Rect { y: area.y + 1, height: 1, ..area };

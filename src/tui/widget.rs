@@ -5,7 +5,7 @@ use super::theme::Theme;
 use crate::show::{middle, wrapped};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Paragraph};
 use unicode_width::UnicodeWidthStr;
@@ -25,6 +25,8 @@ pub(super) fn lit(title: &str, style: Style) -> Block<'_> {
 
 fn framed(title: &str, words: Style, lines: Style) -> Block<'_> {
     let title = if title.is_empty() { String::new() } else { format!(" {title} ") };
+    // where lines are dim, words are not
+    let words = words.remove_modifier(Modifier::DIM);
     Block::bordered().border_type(BorderType::Rounded).border_style(lines).title(Span::styled(title, words))
 }
 
