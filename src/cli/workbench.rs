@@ -2,6 +2,7 @@
 
 use super::args::{Common, Run, Workbench};
 use super::{Exit, run as headless, usage};
+use crate::show::out::note;
 use crate::tui::{self, Look};
 use anyhow::Result;
 use std::io::{self, IsTerminal};
@@ -10,11 +11,17 @@ use std::path::PathBuf;
 pub(super) fn run(args: Workbench) -> Result<Exit> {
     let profile = args.profile.unwrap_or_else(|| PathBuf::from("quickstart"));
     usage::is_profile(&profile)?;
-    if io::stdout().is_terminal() && io::stdin().is_terminal() {
+    let term = std::env::var("TERM").unwrap_or_default();
+    let draws = tui::draws_on(&term);
+    if io::stdout().is_terminal() && !draws {
+        note!("TERM={term} is a terminal that the workbench cannot be drawn on: this is the same run in lines");
+    }
+    if io::stdout().is_terminal() && io::stdin().is_terminal() && draws {
         let off = std::env::var_os("BANTAM_MOUSE").is_some_and(|value| value == "0");
         tui::run(profile, Look { theme: args.theme, mouse: !args.no_mouse && !off })?;
         return Ok(Exit::Done);
     }
+    // a terminal that cannot be drawn on gets lines, as a pipe does
     headless::run(Run {
         profile,
         out: None,

@@ -85,6 +85,11 @@ pub struct Look {
     pub mouse: bool,
 }
 
+/// Whether a terminal of this TERM can be drawn on.
+pub fn draws_on(term: &str) -> bool {
+    !matches!(term, "" | "dumb" | "unknown")
+}
+
 /// Opens the workbench on a profile and returns when the user leaves.
 ///
 /// # Errors
