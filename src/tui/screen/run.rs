@@ -79,6 +79,7 @@ fn draw_whole(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
     let (over, _, all) = progress.counts();
     let fraction = progress.fraction();
     let words = match progress.state {
+        RunState::Idle if all > 0 && over == all => " all measured already".to_owned(),
         RunState::Idle => " press r to start".to_owned(),
         RunState::Running => match progress.left(shared.clock) {
             Some(left) => format!(" {over}/{all} · about {} left", Seconds(left.max(1.0))),

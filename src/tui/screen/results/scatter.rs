@@ -170,6 +170,7 @@ fn axes(frame: &mut Frame, place: Rect, bounds: Bounds, outside: usize, theme: T
     let text = format!("{left}{:^room$}{right}", "peak memory (log)");
     frame.render_widget(Line::styled(text, theme.soft()), Rect { y: foot, height: 1, ..place });
     let below = match outside {
+        0 if place.width < 46 => "★ advised  ? cannot tell  ✗ out".to_owned(),
         0 => "★ advised  ✓ qualifies  ? cannot tell  ✗ out".to_owned(),
         n => format!("{n} outside: z shows everything"),
     };
