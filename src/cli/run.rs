@@ -50,7 +50,8 @@ pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
         let settings = Settings::from_env()?.offline_if(how.offline);
         painted(how.quiet, &|say| fetch::fetch(&missing, settings.clone(), &cancel, say))?;
     }
-    let plan = run::plan(profile, &mut workplace, how.fresh)?;
+    // models are read whole to identify them, which may take minutes
+    let plan = stop::at_once(&cancel, || run::plan(profile, &mut workplace, how.fresh))?;
     if !how.quiet {
         plan.run.left_out.iter().for_each(|pair| note!("{pair}"));
     }

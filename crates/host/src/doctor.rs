@@ -82,7 +82,7 @@ mod tests {
 
     const FILES: &[(&str, &str)] = &[
         ("proc/cpuinfo", "model name\t: Xeon\nflags\t: avx2 hypervisor\n"),
-        ("proc/meminfo", "MemTotal: 8192 kB\nMemAvailable: 4096 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"),
+        ("proc/meminfo", "MemTotal: 819200 kB\nMemAvailable: 409600 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"),
         ("proc/loadavg", "1.50 1 1 1/2 3\n"),
         ("proc/stat", "cpu  100 0 0 100 0 0 0 0 0 0\ncpu0 1\ncpu1 1\n"),
         ("sys/devices/system/cpu/online", "0-1\n"),

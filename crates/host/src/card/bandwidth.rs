@@ -31,6 +31,8 @@ pub struct Bandwidth {
 
 /// The buffers' size for a real measurement: more than the largest caches hold, and read in a blink.
 pub const BUFFER: Bytes = Bytes(256 << 20);
+/// The smallest buffer that a real measurement takes: less than this, caches of the processor may hold.
+pub const LEAST: Bytes = Bytes(32 << 20);
 /// The number of passes for a real measurement.
 pub const PASSES: usize = 20;
 const STREAMS: usize = 4;

@@ -30,6 +30,16 @@ impl Limits {
     }
 }
 
+/// Gives what the control groups leave to take: the least that a limit on the way up leaves above what the group holds
+/// already, all of its processes together. Files that were read and lie about unused can go, so they are not counted as
+/// held. `None` where nothing limits.
+///
+/// # Errors
+/// The reason why that is unknown.
+pub fn memory_left(roots: &Roots) -> Result<Option<Bytes>, String> {
+    Ok(group(roots, "memory")?.tightest(Group::memory_left).map(|bytes| Bytes(bytes as u64)))
+}
+
 /// Counts the processes of this group that the kernel has killed for want of memory.
 ///
 /// # Errors
@@ -111,7 +121,7 @@ impl Group {
     }
 
     fn cpus(&self, folder: &Path) -> Option<f64> {
-        let number = |file: &str| text(&folder.join(file)).ok()?.parse::<f64>().ok();
+        let number = |file: &str| number(&folder.join(file));
         let (quota, period) = match self.version {
             Version::One => (number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?),
             Version::Two => {
@@ -129,8 +139,41 @@ impl Group {
             Version::One => "memory.limit_in_bytes",
             Version::Two => "memory.max",
         };
-        text(&folder.join(file)).ok()?.parse::<f64>().ok().filter(|&bytes| bytes < UNLIMITED)
+        let own = number(&folder.join(file));
+        // version 1 tells a limit above the container's top here, where its own files are out of sight
+        let above = match self.version {
+            Version::One => stat(folder, "hierarchical_memory_limit"),
+            Version::Two => None,
+        };
+        own.into_iter().chain(above).filter(|&bytes| bytes < UNLIMITED).reduce(f64::min)
     }
+
+    /// What this group's limit leaves above what it holds. In version 2 a group above `memory.high` is slowed down to a
+    /// crawl, so that is a limit of what can be taken, too.
+    fn memory_left(&self, folder: &Path) -> Option<f64> {
+        let (usage, idle_files) = match self.version {
+            Version::One => ("memory.usage_in_bytes", "total_inactive_file"),
+            Version::Two => ("memory.current", "inactive_file"),
+        };
+        let high = match self.version {
+            Version::One => None,
+            Version::Two => number(&folder.join("memory.high")),
+        };
+        let limit = self.memory(folder).into_iter().chain(high).reduce(f64::min)?;
+        let idle_files = stat(folder, idle_files).unwrap_or(0.0);
+        let held = number(&folder.join(usage)).map_or(0.0, |usage| (usage - idle_files).max(0.0));
+        Some((limit - held).max(0.0))
+    }
+}
+
+/// A file that holds one number; none in "max".
+fn number(path: &Path) -> Option<f64> {
+    text(path).ok()?.parse().ok()
+}
+
+/// One line of a group's memory.stat.
+fn stat(folder: &Path, key: &str) -> Option<f64> {
+    field(&text(&folder.join("memory.stat")).ok()?, key)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -172,6 +215,43 @@ mod tests {
         assert_eq!(limits.cpus, Fact::Known(Some(2.0)));
         assert_eq!(limits.memory, Fact::Known(Some(Bytes(1 << 30))));
         assert_eq!(oom_kills(&tree.roots()), Ok(5));
+    }
+
+    #[test]
+    fn what_others_in_the_group_hold_is_not_free_in_either_version() {
+        let two = Tree::new(&[
+            ("proc/self/cgroup", "0::/pod/box\n"),
+            ("sys/fs/cgroup/cgroup.controllers", "cpu memory\n"),
+            ("sys/fs/cgroup/pod/memory.max", "1000000\n"),
+            ("sys/fs/cgroup/pod/memory.current", "900000\n"),
+            ("sys/fs/cgroup/pod/memory.stat", "anon 500000\ninactive_file 300000\n"),
+            ("sys/fs/cgroup/pod/box/memory.max", "max\n"),
+            ("sys/fs/cgroup/pod/box/memory.current", "100000\n"),
+        ]);
+        assert_eq!(memory_left(&two.roots()), Ok(Some(Bytes(400_000))), "of the group above, idle files not counted");
+        two.set("sys/fs/cgroup/pod/box/memory.high", "150000\n");
+        assert_eq!(memory_left(&two.roots()), Ok(Some(Bytes(50_000))));
+        let one = Tree::new(&[
+            ("proc/self/cgroup", "4:memory:/docker/abc\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "200000000\n"),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", "155000000\n"),
+            ("sys/fs/cgroup/memory/memory.stat", "cache 1\ntotal_inactive_file 5000000\n"),
+        ]);
+        assert_eq!(memory_left(&one.roots()), Ok(Some(Bytes(50_000_000))));
+        one.set("sys/fs/cgroup/memory/memory.usage_in_bytes", "300000000\n");
+        assert_eq!(memory_left(&one.roots()), Ok(Some(Bytes(0))));
+        one.set("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(memory_left(&one.roots()), Ok(None));
+    }
+
+    #[test]
+    fn version_one_tells_a_limit_above_the_top_that_is_seen() {
+        let tree = Tree::new(&[
+            ("proc/self/cgroup", "4:memory:/\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/memory.stat", "hierarchical_memory_limit 1048576\n"),
+        ]);
+        assert_eq!(Limits::read(&tree.roots()).memory, Fact::Known(Some(Bytes(1 << 20))));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup;
 use super::fact::{Fact, Roots, field, text};
 use bantam_core::record::{Figure, Provenance, Reading};
 use bantam_core::unit::{Bytes, Unit};
@@ -13,7 +14,7 @@ use bantam_core::unit::{Bytes, Unit};
 pub struct Memory {
     /// The machine's memory.
     pub total: Fact<Bytes>,
-    /// What programs could still take without swapping.
+    /// What programs could still take without swapping, and without the control group's limit being met.
     pub available: Fact<Bytes>,
     /// The size of the swap; 0 where there is none.
     pub swap_total: Fact<Bytes>,
@@ -30,11 +31,17 @@ impl Memory {
         let swap_used = get("SwapTotal").and_then(|total| Ok(Bytes(total.0.saturating_sub(get("SwapFree")?.0))));
         Memory {
             total: get("MemTotal").into(),
-            available: get("MemAvailable").into(),
+            available: get("MemAvailable").map(|free| within_the_group(roots, free)).into(),
             swap_total: get("SwapTotal").into(),
             swap_used: swap_used.into(),
         }
     }
+}
+
+/// Of what the machine has free, what the control group leaves to this process.
+fn within_the_group(roots: &Roots, free: Bytes) -> Bytes {
+    let left = cgroup::memory_left(roots).ok().flatten();
+    left.map_or(free, |left| left.min(free))
 }
 
 /// A line like `VmHWM:     1024 kB`, where the kernel's kB are 1024 bytes.
@@ -124,6 +131,20 @@ mod tests {
             (memory.swap_total, memory.swap_used),
             (Fact::Known(Bytes(512 << 10)), Fact::Known(Bytes(12 << 10)))
         );
+    }
+
+    #[test]
+    fn in_a_container_free_is_what_its_limit_leaves() {
+        let tree = Tree::new(&[
+            ("proc/meminfo", "MemTotal: 2000000 kB\nMemAvailable: 1000000 kB\n"),
+            ("proc/self/cgroup", "0::/\n"),
+            ("sys/fs/cgroup/cgroup.controllers", "memory\n"),
+            ("sys/fs/cgroup/memory.max", "200000000\n"),
+            ("sys/fs/cgroup/memory.current", "150000000\n"),
+        ]);
+        assert_eq!(Memory::read(&tree.roots()).available, Fact::Known(Bytes(50_000_000)));
+        tree.set("sys/fs/cgroup/memory.max", "max\n");
+        assert_eq!(Memory::read(&tree.roots()).available, Fact::Known(Bytes(1_000_000 << 10)));
     }
 
     #[test]

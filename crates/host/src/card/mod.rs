@@ -91,12 +91,26 @@ impl Card {
         }
     }
 
-    /// Measures the memory bandwidth and adds it to the card: a third of a second at full load.
+    /// Measures the memory bandwidth and adds it to the card: a third of a second at full load. It reads a quarter at
+    /// most of what is free to it, so that a small container lives through it; unknown where that would lie in the
+    /// processor's caches.
     pub fn with_bandwidth(self) -> Card {
-        let quarter = self.memory.available.known().map_or(bandwidth::BUFFER, |free| Bytes(free.0 / 4));
-        let measured = bandwidth::measure(self.threads(), bandwidth::BUFFER.min(quarter), bandwidth::PASSES);
-        let bandwidth = measured.map_or_else(|| Fact::unknown("too little memory is free to measure it"), Fact::Known);
-        Card { bandwidth, ..self }
+        // where it is not known what is free, a limit of the group at least is
+        let free = self.memory.available.known().copied().or(self.memory_ceiling());
+        let buffer = free.map_or(bandwidth::BUFFER, |free| bandwidth::BUFFER.min(Bytes(free.0 / 4)));
+        let measured = match buffer >= bandwidth::LEAST {
+            true => bandwidth::measure(self.threads(), buffer, bandwidth::PASSES),
+            false => None,
+        };
+        let too_little = || {
+            let free = free.map_or(String::new(), |free| format!(" ({free})"));
+            Fact::unknown(format!(
+                "too little memory is free here{free} to measure it: a buffer of {} that takes a quarter of it at most is \
+                 needed, for a smaller one is read from the processor's caches",
+                bandwidth::LEAST
+            ))
+        };
+        Card { bandwidth: measured.map_or_else(too_little, Fact::Known), ..self }
     }
 
     /// Counts the CPUs that this process can keep busy: what the kernel and the control group allow; at least one.

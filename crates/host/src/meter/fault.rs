@@ -110,6 +110,16 @@ pub enum Fault {
         /// The kernel's word for what it does: "Charging", "Full".
         status: String,
     },
+    /// A second name of a counter that is there already.
+    #[error(
+        "{meter} is not used: it shows the counter of {twin} again, as the dies of one AMD package do, and would double its joules"
+    )]
+    Mirror {
+        /// The meter's name.
+        meter: String,
+        /// The meter that is used in its place.
+        twin: String,
+    },
     /// The whole machine's meter, where finer meters of its parts are believed.
     #[error(
         "{meter} is not used: it covers the whole machine in coarse steps, and finer meters of its parts were found"
@@ -120,7 +130,7 @@ pub enum Fault {
     },
     /// A meter whose steps are too coarse for work that takes so short a time.
     #[error(
-        "{meter} is not used: its steps are too coarse for work of {work:.0?}, it tells the energy from {shortest:.0?} on"
+        "{meter} is not used: its steps are too coarse for work of {work:.0?}, it tells the energy from {shortest:.0?} on (measure.budget sets how long)"
     )]
     TooSlow {
         /// The meter's name.

@@ -159,6 +159,11 @@ pub trait Meter: Send {
     /// A [`Fault`] where a span with this reading inside has no known energy. Later spans may have: the meter counts
     /// on.
     fn read(&mut self, now: Duration) -> Result<Joules, Fault>;
+
+    /// Gives the counter's own value in joules, from wherever it began; `None` for a meter that has none.
+    fn counter(&self) -> Option<Joules> {
+        None
+    }
 }
 
 /// The places where meters are looked for.
@@ -230,6 +235,29 @@ pub fn find(places: &Places) -> Meters {
     found
 }
 
+/// Two readings of one counter, one right after the other, differ by what is drawn in this time at most …
+const MIRROR_LAG: Duration = Duration::from_millis(20);
+/// … or by one step of the counter, in joules.
+const MIRROR_STEP: f64 = 0.001;
+
+/// What a counter showed at one moment.
+struct Counter {
+    name: String,
+    source: String,
+    kind: std::mem::Discriminant<Domain>,
+    joules: f64,
+}
+
+impl Counter {
+    fn of_all(meters: &[Box<dyn Meter>]) -> Vec<Counter> {
+        let of = |meter: &Box<dyn Meter>| {
+            let Identity { name, domain, source, .. } = meter.identity().clone();
+            Some(Counter { name, source, kind: std::mem::discriminant(&domain), joules: meter.counter()?.0 })
+        };
+        meters.iter().filter_map(of).collect()
+    }
+}
+
 impl Meters {
     /// Keeps what opened, notes what did not.
     fn take<M: Meter + 'static>(&mut self, kind: &str, opened: Vec<Result<M, Fault>>) {
@@ -257,9 +285,11 @@ impl Meters {
         let mut tried = Meters { refused: self.refused, ..Meters::default() };
         let (parts, wholes): (Vec<_>, Vec<_>) =
             self.meters.into_iter().partition(|m| m.identity().domain.scope() == Scope::Parts);
+        let before = Counter::of_all(&parts);
         for meter in parts {
             tried.try_out(meter, work, clock, busy);
         }
+        tried.drop_mirrors(&before);
         let fine = !tried.meters.is_empty();
         for meter in wholes {
             if fine {
@@ -270,6 +300,30 @@ impl Meters {
             }
         }
         tried
+    }
+
+    /// Drops all but the first of meters that show one counter, as the dies of some AMD packages do: their values agree
+    /// now and agreed before, though they moved. `before` holds what the counters showed before the meters were tried.
+    fn drop_mirrors(&mut self, before: &[Counter]) {
+        let after = Counter::of_all(&self.meters);
+        let watts = |name: &str| self.verified.iter().find(|v| v.meter.name == name).map_or(0.0, |v| v.watts.0);
+        let early = |counter: &Counter| before.iter().find(|b| b.source == counter.source);
+        let mirrors = |one: &Counter, other: &Counter| {
+            let slack = (watts(&one.name).max(watts(&other.name)) * MIRROR_LAG.as_secs_f64()).max(MIRROR_STEP);
+            let agree = |a: &Counter, b: &Counter| (a.joules - b.joules).abs() <= slack;
+            one.kind == other.kind
+                && agree(one, other)
+                && early(one).zip(early(other)).is_some_and(|(a, b)| agree(a, b) && !(one.joules == a.joules))
+        };
+        let twin = |n: usize| after[..n].iter().find(|earlier| mirrors(earlier, &after[n]));
+        let doubles: Vec<(String, String, String)> = (0..after.len())
+            .filter_map(|n| Some((after[n].source.clone(), after[n].name.clone(), twin(n)?.name.clone())))
+            .collect();
+        for (source, meter, twin) in doubles {
+            self.meters.retain(|m| m.identity().source != source);
+            self.verified.retain(|v| v.meter.source != source);
+            self.refuse(meter.clone(), &Fault::Mirror { meter, twin });
+        }
     }
 
     fn try_out(&mut self, mut meter: Box<dyn Meter>, work: Duration, clock: &dyn Clock, busy: &mut dyn FnMut()) {
@@ -427,6 +481,48 @@ mod tests {
         let verified = found.verify(&clock, &mut || clock.turn(Duration::from_millis(100)));
         assert!(verified.meters.is_empty());
         assert!(verified.why_none().contains("package-0 did not move"), "{}", verified.why_none());
+    }
+
+    /// Two packages whose counters stand at these joules, drawing so many watts each.
+    fn two_packages(at: [f64; 2], watts: [f64; 2]) -> Meters {
+        let root = tempfile::tempdir().unwrap();
+        let show = |seconds: f64| {
+            for n in 0..2 {
+                let microjoules = ((at[n] + watts[n] * seconds) * 1e6) as u64;
+                let (zone, name) = (format!("intel-rapl:{n}"), format!("package-0-die-{n}"));
+                let files = [
+                    ("name", name.as_str()),
+                    ("max_energy_range_uj", "65532610987"),
+                    ("energy_uj", &microjoules.to_string()),
+                ];
+                write(&root.path().join(zone), &files);
+            }
+        };
+        show(0.0);
+        let (clock, places) = (
+            Hand::default(),
+            Places {
+                powercap: root.path().into(),
+                power_supply: root.path().join("none"),
+                nvml: Some("/nowhere/libnvidia-ml.so.1".into()),
+            },
+        );
+        find(&places).verify(&clock, &mut || {
+            clock.turn(Duration::from_millis(100));
+            show(clock.now().as_secs_f64());
+        })
+    }
+
+    #[test]
+    fn two_names_of_one_counter_are_one_meter() {
+        let found = two_packages([5.0, 5.0], [68.0, 68.0]);
+        assert_eq!(domains(&found), [Domain::Package(0)]);
+        assert_eq!(found.verified.len(), 1);
+        let why = &found.refused.last().unwrap().reason;
+        assert!(why.contains("package-0-die-1") && why.contains("counter of package-0-die-0 again"), "{why}");
+        let sockets = two_packages([5.0, 90.0], [68.0, 68.0]);
+        assert_eq!(sockets.meters.len(), 2, "two sockets that draw the same stand at different counts");
+        assert_eq!(two_packages([5.0, 5.0], [68.0, 60.0]).meters.len(), 2, "they part");
     }
 
     fn write(folder: &Path, files: &[(&str, &str)]) {

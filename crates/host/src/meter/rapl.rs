@@ -176,6 +176,10 @@ impl Meter for Rapl {
         }
         Ok(Joules(self.microjoules as f64 * 1e-6))
     }
+
+    fn counter(&self) -> Option<Joules> {
+        self.raw().ok().map(|microjoules| Joules(microjoules as f64 * 1e-6))
+    }
 }
 
 #[cfg(test)]
