@@ -36,15 +36,24 @@ pub(super) fn run(args: Bench) -> Result<Exit> {
     for (_, title) in COLUMNS {
         table = table.number(title);
     }
+    // the 5th percentile of the times, which differs least from one day to the next
+    table = table.number("decode at best");
     let mut notes: Vec<String> = Vec::new();
     for summary in &done.advice.summaries {
         for shape in &summary.shapes {
             let cells = COLUMNS.map(|(metric, _)| {
                 let reading = shape.reading(metric).cloned().unwrap_or_else(|| summary.cost(metric));
-                told(&reading, &mut notes)
+                let mark = if is_timed(metric) && shape.doubt.is_some() { MARK } else { "" };
+                format!("{}{mark}", told(&reading, &mut notes))
             });
+            let best = shape.attainable.iter().find(|(metric, _)| *metric == Metric::DecodeTps);
+            let best = best.map_or("–".into(), |(_, figure)| figure.unit.show(figure.value));
+            if let Some(doubt) = &shape.doubt {
+                let whose = summary.variant.label();
+                notes.push(format!("{}: {whose}: too little to rely on: {doubt}", MARK.trim()));
+            }
             let names = [summary.variant.label(), shape.shape.to_string()];
-            table.row(names.into_iter().chain(cells).collect());
+            table.row(names.into_iter().chain(cells).chain([best]).collect());
         }
         notes.extend(warned(summary));
     }
@@ -54,6 +63,13 @@ pub(super) fn run(args: Bench) -> Result<Exit> {
         say!("{note}")?;
     }
     Ok(exit_of(exit(&done)))
+}
+
+/// Behind a speed that rests on too little.
+const MARK: &str = " !";
+
+fn is_timed(metric: Metric) -> bool {
+    matches!(metric, Metric::PrefillTps | Metric::DecodeTps | Metric::Ttft)
 }
 
 /// Without scores there is no advice to miss.

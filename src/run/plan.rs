@@ -139,6 +139,7 @@ impl Plan {
         check_names(profile, &tasks, &pairs)?;
         let mut host = Host::here(!profile.measure.speed.is_empty());
         host.warnings.extend((pairs.made.len() > 1).then(|| too_few(&tasks)).flatten());
+        host.warnings.extend(check_threads(profile.measure.threads, host.threads)?);
         let mut plan = Plan { notes, ..Plan::of(profile, pairs.made, &tasks, host, store)? };
         plan.run.left_out = pairs.left_out;
         Ok(plan)
@@ -323,6 +324,25 @@ fn source_of(opened: &Opened) -> Result<Source<'static>> {
 fn variant(opened: &Opened, recipe: Option<&Recipe>, bytes: Bytes, longest: usize) -> (Variant, Estimate) {
     let steps = recipe.map(|recipe| (recipe.name.clone(), recipe.to_toml()));
     (Variant::new(opened.model.clone(), steps), Estimate::of(opened, bytes, longest))
+}
+
+/// More threads than this, or than four on each CPU, only wait for each other: minutes for what takes seconds.
+const MOST_THREADS: usize = 128;
+
+/// What makes numbers doubtful where more threads are asked for than there are CPUs.
+fn check_threads(threads: Option<usize>, cpus: usize) -> Result<Option<Warning>> {
+    let Some(threads) = threads.filter(|&threads| threads > cpus) else { return Ok(None) };
+    let most = MOST_THREADS.max(4 * cpus);
+    if threads > most {
+        bail!(
+            "measure.threads: {threads} is too many for {cpus} usable CPUs; give at most {most}, best {cpus} or fewer"
+        );
+    }
+    let text = format!(
+        "{threads} threads share {cpus} usable CPUs and wait for each other: give at most {cpus} threads to see what the \
+         machine can do"
+    );
+    Ok(Some(Warning { kind: WarningKind::CpuLimit, text }))
 }
 
 /// What the objective and the constraints speak of must be among what will be measured.

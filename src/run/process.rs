@@ -3,9 +3,10 @@
 //!
 //! A worker keeps its model, and does one task of a variant after the other for as long as all goes well. Whatever goes
 //! wrong costs the one trial, for the next one gets a new worker; so does another variant, or the same with other
-//! settings, so that no trial's numbers hold anything of another model's. A speed shape gets a worker of its own, since
+//! settings, so that no trial's numbers hold anything of another model's. A speed shape gets workers of its own, since
 //! its peak memory is the one that is shown of a variant: what earlier tasks left (pages of the program, caches) is a
-//! few MiB, which matters beside a small model.
+//! few MiB, which matters beside a small model. Each takes two turns and keeps its model in between, where there is room
+//! for it; then another one is started, so that peaks and speeds are of several processes and not of one that was lucky.
 //!
 //! The worker is this same binary (`bantam worker`). Its stdin stays open while it is wanted, its stdout carries the
 //! protocol, its stderr goes to a log that is kept, one for each trial.
@@ -17,10 +18,11 @@ use crate::run::runner::Runner;
 use crate::run::session::now;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Event;
-use bantam_core::record::{Ask, Failure, Id, ItemResult, Outcome, Place, SpeedSample, Variant};
+use bantam_core::record::{Ask, Failure, Id, ItemResult, Outcome, Place, Reading, SpeedSample, Variant};
 use bantam_core::text;
 use bantam_core::unit::{Bytes, Seconds};
-use bantam_host::sandbox::{self, Child};
+use bantam_host::card::{Memory, Roots};
+use bantam_host::sandbox::{self, Child, Exit};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,11 +43,23 @@ const GOODBYE: Duration = Duration::from_secs(5);
 const KEEP_FREED_MEMORY: [(&str, &str); 3] =
     [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "2147483647"), ("MALLOC_ARENA_MAX", "1")];
 
+/// The turns of a speed shape that one worker takes.
+const TURNS: usize = 2;
+
 /// Spawns workers, and keeps the last one for the trials that it suits.
 pub struct Process {
     program: PathBuf,
     home: Home,
     waiting: Option<Worker>,
+    /// Workers between two turns of a speed shape.
+    resting: Vec<Resting>,
+}
+
+/// A worker that keeps its model until the trial's next turn.
+struct Resting {
+    trial: Id,
+    worker: Worker,
+    turns: usize,
 }
 
 impl Process {
@@ -56,7 +70,7 @@ impl Process {
 
     /// Workers are another build of this program.
     pub fn of(program: impl Into<PathBuf>, home: &Home) -> Process {
-        Process { program: program.into(), home: home.clone(), waiting: None }
+        Process { program: program.into(), home: home.clone(), waiting: None, resting: Vec::new() }
     }
 
     /// Measures in the worker that waits, where it suits, else in a new one.
@@ -69,12 +83,19 @@ impl Process {
         let trial = &told.measure.trial;
         let settings = WorkerSettings::of(told.measure);
         let log = self.home.log(&trial.id);
+        let suits = |worker: &Worker| worker.settings.as_ref() == Some(&settings);
         // the peak memory of a speed shape is the variant's: no task's leavings may be in it
-        let alone = matches!(trial.ask, Ask::Speed(_));
-        let suits = |worker: &Worker| !alone && worker.settings.as_ref() == Some(&settings);
-        let waiting = self.waiting.take().filter(suits);
+        let (waiting, turns) = match trial.ask {
+            Ask::Task(_) => (self.waiting.take().filter(suits), 0),
+            Ask::Speed(_) => {
+                self.waiting = None;
+                let rested = self.resting.iter().position(|resting| resting.trial == trial.id);
+                let rested = rested.map(|place| self.resting.swap_remove(place)).filter(|r| suits(&r.worker));
+                rested.map_or((None, 0), |rested| (Some(rested.worker), rested.turns))
+            }
+        };
         if let Some(worker) = waiting.and_then(|worker| worker.again(&log)) {
-            match self.converse(worker, told, limits, say) {
+            match self.converse(worker, turns, told, limits, say) {
                 // it held what earlier trials left there, too: only a worker of its own tells whether the trial fits
                 Err(Stopped::Unbegun | Stopped::Failed(Failure::OutOfMemory { .. })) => {}
                 Err(Stopped::Failed(failure)) => return Err(failure),
@@ -82,7 +103,7 @@ impl Process {
             }
         }
         let worker = Worker::spawn(&self.program, log, Some(settings))?;
-        self.converse(worker, told, limits, say).map_err(|stopped| match stopped {
+        self.converse(worker, 0, told, limits, say).map_err(|stopped| match stopped {
             Stopped::Failed(failure) => failure,
             Stopped::Unbegun => unreachable!("only a worker that waited can be gone before it begins"),
         })
@@ -92,6 +113,7 @@ impl Process {
     fn converse(
         &mut self,
         worker: Worker,
+        turns: usize,
         told: &mut Told,
         limits: &Limits,
         say: &mut dyn FnMut(Event),
@@ -102,12 +124,23 @@ impl Process {
             worker.leave();
             return Err(beside_the_point(&last).into());
         };
-        match &told.measure.trial.ask {
+        let (trial, turns) = (&told.measure.trial, turns + 1);
+        match &trial.ask {
             Ask::Task(_) if summary.stays => self.waiting = Some(worker),
+            Ask::Speed(_) if summary.stays && turns < TURNS && has_room_beside(&summary.peak_memory) => {
+                self.resting.push(Resting { trial: trial.id.clone(), worker, turns });
+            }
             Ask::Task(_) | Ask::Speed(_) => worker.leave(),
         }
         Ok(*summary)
     }
+}
+
+/// Whether a worker that takes so much may stay while others work: as much as it and one like it must be free beside it.
+/// Where that is not known, it leaves.
+fn has_room_beside(peak: &Reading) -> bool {
+    let free = Memory::read(&Roots::default()).available;
+    peak.value().zip(free.known()).is_some_and(|(peak, free)| free.0 as f64 > 2.0 * peak)
 }
 
 /// A pulse comes from a thread of its own, which beats on where the work hangs.
@@ -170,6 +203,7 @@ impl Runner for Process {
         }
         // making a variant takes memory of its own, and no trial of another variant comes next
         self.waiting = None;
+        self.resting.clear();
         let request = Request::Prepare { variant: Box::new(variant.clone()), artifacts: self.home.artifacts() };
         let limits = Limits { time: None, cancel };
         let worker = Worker::spawn(&self.program, self.home.log(&variant.id), None)?;
@@ -205,6 +239,10 @@ impl Runner for Process {
                 Outcome { items: told.items, samples: told.samples, load, loaded_by, ..failed }
             }
         }
+    }
+
+    fn release(&mut self, trial: &Id) {
+        self.resting.retain(|resting| resting.trial != *trial);
     }
 }
 
@@ -355,10 +393,14 @@ impl Worker {
     ) -> Result<(Reply, Worker), Stopped> {
         let stdin = self.stdin.as_mut().expect("piped, and closed only to leave");
         // a worker that is gone already tells why below, when its stdout has ended
-        let _ = protocol::write(stdin, request);
+        if let Err(e) = protocol::write(stdin, request)
+            && e.kind() == std::io::ErrorKind::InvalidData
+        {
+            return Err(error(unsayable(request, &e)).into());
+        }
         let started = Instant::now();
         let mut moved = Instant::now();
-        let mut begun = false;
+        let (mut begun, mut loaded) = (false, false);
         loop {
             match self.replies.recv_timeout(LOOK) {
                 Ok(Ok(Reply::Begun)) => begun = true,
@@ -371,11 +413,12 @@ impl Worker {
                     if is_progress(&reply) {
                         moved = Instant::now();
                     }
+                    loaded |= matches!(reply, Reply::Loaded(_));
                     hear(reply);
                 }
                 Ok(Err(e)) => return Err(self.unreadable(&e).into()),
                 Err(RecvTimeoutError::Disconnected) if self.waited && !begun => return Err(Stopped::Unbegun),
-                Err(RecvTimeoutError::Disconnected) => return Err(self.gone().into()),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone(loaded).into()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if limits.cancel.is_cancelled() {
@@ -398,11 +441,22 @@ impl Worker {
         }
     }
 
-    /// Why the worker left without a last word.
-    fn gone(mut self) -> Failure {
-        match self.child.wait() {
-            Ok(exit) => exit.failure(&self.child.log().tail()),
-            Err(e) => error(format!("the worker cannot be waited for: {e}")),
+    /// Why the worker left without a last word. A program that cannot even start within a memory limit dies in many ways,
+    /// and the limit is why.
+    fn gone(mut self, loaded: bool) -> Failure {
+        let limit = self.settings.as_ref().and_then(|settings| settings.memory);
+        match (self.child.wait(), limit) {
+            (Ok(exit @ (Exit::Code(_) | Exit::Signal(_) | Exit::Done)), Some(limit)) if !loaded => {
+                Failure::OutOfMemory {
+                    message: format!(
+                        "the worker {} before its model was loaded, under a memory_limit of {limit}: that is most \
+                         likely too little; raise memory_limit or leave it out",
+                        exit.words()
+                    ),
+                }
+            }
+            (Ok(exit), _) => exit.failure(&self.child.log().tail()),
+            (Err(e), _) => error(format!("the worker cannot be waited for: {e}")),
         }
     }
 
@@ -410,6 +464,18 @@ impl Worker {
     fn unreadable(self, what: &protocol::Error) -> Failure {
         Failure::Crash { message: format!("the worker said {what}"), log: self.child.log().tail() }
     }
+}
+
+/// A request that cannot be put into a line of JSON: a path in it is no text.
+fn unsayable(request: &Request, why: &std::io::Error) -> String {
+    let folder = match request {
+        Request::Prepare { artifacts, .. } => artifacts.to_string_lossy().into_owned(),
+        Request::Measure(measure) => format!("{:?}", measure.place),
+    };
+    format!(
+        "the worker cannot be told of {folder} ({why}): use a path that is valid UTF-8; BANTAM_HOME moves results and \
+         variants to another folder"
+    )
 }
 
 fn error(message: String) -> Failure {

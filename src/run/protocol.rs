@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// To be raised with every change of what lines mean.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What a worker is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct Measure {
     pub block: Option<BTreeSet<usize>>,
     /// Repeats that count as measured.
     pub samples: Vec<SpeedSample>,
+    /// The round in which a speed shape takes its turn now; None for a task.
+    pub round: Option<u64>,
     /// Bytes a second that the host's memory gives, or why that is unknown.
     pub bandwidth: Result<f64, String>,
     /// Batches of a task's items that are answered at the same time, each on one thread; 1 where all threads share one.
@@ -167,9 +169,9 @@ mod tests {
 
     #[test]
     fn other_versions_and_other_words_are_refused_in_a_sentence() {
-        let newer = read::<Reply>(r#"{"version":3,"pulse":{}}"#).expect_err("newer").to_string();
-        assert!(newer.contains("different versions (3 and 2)"), "{newer}");
-        for wrong in ["", "Hello!", "{}", r#"{"version":2}"#, r#"{"version":2,"sing":{}}"#] {
+        let newer = read::<Reply>(r#"{"version":4,"pulse":{}}"#).expect_err("newer").to_string();
+        assert!(newer.contains("different versions (4 and 3)"), "{newer}");
+        for wrong in ["", "Hello!", "{}", r#"{"version":3}"#, r#"{"version":3,"sing":{}}"#] {
             let message = read::<Reply>(wrong).expect_err(wrong).to_string();
             assert!(message.contains("none of the protocol's"), "{message}");
         }

@@ -3,7 +3,7 @@
 use crate::run::protocol::{Measure, Prepared};
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Event;
-use bantam_core::record::{Failure, Id, ItemResult, Outcome, Reading, SpeedSample, Variant};
+use bantam_core::record::{Failure, Id, ItemResult, Outcome, Reading, SpeedSample, Turn, Variant};
 use bantam_core::unit::{Bytes, Seconds};
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ pub trait Runner {
 
     /// Does what is missing of a trial. Items and samples are said one by one; the outcome holds them again.
     fn run(&mut self, measure: &Measure, cancel: &Cancel, say: &mut dyn FnMut(Event)) -> Outcome;
+
+    /// Lets go of what was kept for further turns of a trial, which is over.
+    fn release(&mut self, _trial: &Id) {}
 }
 
 /// Answers from a table, and remembers what it was asked; for tests and demonstrations without a model.
@@ -84,9 +87,18 @@ impl Runner for Mock {
             let done = measure.answered.len() + asked.len();
             say(Event::Item { trial: trial.id.clone(), item: Box::new(item.clone()), done, of: answer.items.len() });
         }
-        for (i, sample) in answer.samples.iter().enumerate().skip(measure.samples.len()) {
+        // one repeat a turn
+        for (i, sample) in answer.samples.iter().enumerate().skip(measure.samples.len()).take(1) {
+            let turn = measure.round.map(|round| Turn {
+                round,
+                started: (round + i as u64) as f64,
+                worker: 1,
+                peak: None,
+                disturbed: None,
+            });
+            let sample = SpeedSample { turn, ..sample.clone() };
             outcome.samples.push(sample.clone());
-            say(Event::Sample { trial: trial.id.clone(), sample: Box::new(sample.clone()), done: i + 1 });
+            say(Event::Sample { trial: trial.id.clone(), sample: Box::new(sample), done: i + 1 });
         }
         if cancel.is_cancelled() {
             outcome.result = Err(Failure::Cancelled);

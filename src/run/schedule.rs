@@ -1,11 +1,14 @@
-//! Schedulers: which trial comes next. [`Exhaustive`] does all of them, variant by variant, so that each is loaded once.
+//! Schedulers: which trial comes next. [`Exhaustive`] does all of them: the tasks variant by variant, so that each is
+//! loaded once, then the speed shapes in rounds, so that what changes on the machine falls on all variants alike.
 //!
 //! A scheduler sees what is known and nothing else; making variants, running, storing and telling are the session's.
 
 use crate::run::plan::Plan;
-use bantam_core::record::{Failure, Id, ItemResult, Trial};
+use crate::run::session::now;
+use bantam_core::record::{Ask, Failure, Id, ItemResult, Shape, Trial};
+use bantam_core::stats::speed;
 use bantam_verdict::store::{self, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Says what is to be done next, until nothing is. It is asked again after each piece of work, and must not name a trial
 /// that is over.
@@ -20,6 +23,8 @@ pub struct Work {
     pub trial: Trial,
     /// The items to be asked now; None for all that are missing. A trial is over when it has all of its items.
     pub items: Option<BTreeSet<usize>>,
+    /// The round in which a speed shape takes its turn; None for a task, and for a turn of its own.
+    pub round: Option<u64>,
 }
 
 /// What is known of a run's trials.
@@ -54,17 +59,68 @@ impl<'a> Outcomes<'a> {
     }
 }
 
-/// Every trial of a plan, in its order, but for those that wait for others. It stays with a variant for as long as it can.
+/// Every trial of a plan, in its order, but for those that wait for others. It stays with a variant for as long as it can,
+/// and goes round all of them where speed is measured.
 #[derive(Debug)]
 pub struct Exhaustive {
     trials: Vec<Trial>,
     variant: Option<Id>,
+    rounds: Rounds,
 }
 
 impl Exhaustive {
     /// All trials of the plan.
     pub fn of(plan: &Plan) -> Exhaustive {
-        Exhaustive { trials: plan.run.trials.clone(), variant: None }
+        Exhaustive { trials: plan.run.trials.clone(), variant: None, rounds: Rounds::default() }
+    }
+}
+
+/// The rounds of one speed shape after the other.
+#[derive(Debug, Default)]
+struct Rounds {
+    shape: Option<Shape>,
+    /// How many rounds of this shape were begun.
+    begun: usize,
+    /// The number of this round.
+    number: u64,
+    /// Those that have still to take their turn in this round.
+    waiting: VecDeque<Id>,
+}
+
+impl Rounds {
+    /// The next turn among trials that are ready and not over. A round is finished before another begins, and a shape
+    /// before the next.
+    fn next(&mut self, trials: &[&Trial]) -> Option<Work> {
+        loop {
+            while let Some(id) = self.waiting.pop_front() {
+                if let Some(trial) = trials.iter().find(|trial| trial.id == id) {
+                    return Some(Work { trial: (*trial).clone(), items: None, round: Some(self.number) });
+                }
+            }
+            self.begin(trials)?;
+        }
+    }
+
+    /// Begins a round of the shape that is at work, or of the first that is left.
+    fn begin(&mut self, trials: &[&Trial]) -> Option<()> {
+        let shapes: Vec<Shape> = trials.iter().filter_map(|trial| shape(trial)).collect();
+        let next = self.shape.filter(|shape| shapes.contains(shape)).or(shapes.first().copied())?;
+        if self.shape.replace(next) != Some(next) {
+            self.begun = 0;
+        }
+        let takers: Vec<&Id> =
+            trials.iter().filter(|trial| shape(trial) == Some(next)).map(|trial| &trial.id).collect();
+        self.waiting = speed::order(takers.len(), self.begun).into_iter().map(|place| takers[place].clone()).collect();
+        self.begun += 1;
+        self.number = self.number.saturating_add(1).max((now() * 1000.0) as u64);
+        Some(())
+    }
+}
+
+fn shape(trial: &Trial) -> Option<Shape> {
+    match trial.ask {
+        Ask::Speed(shape) => Some(shape),
+        Ask::Task(_) => None,
     }
 }
 
@@ -73,10 +129,14 @@ impl Scheduler for Exhaustive {
         self.trials.retain(|trial| !known.is_over(&trial.id));
         let ready = |trial: &&Trial| trial.needs.iter().all(|needed| known.is_over(needed));
         let of_this_variant = |trial: &&Trial| self.variant.as_ref() == Some(&trial.variant.id);
-        let here = self.trials.iter().find(|trial| of_this_variant(trial) && ready(trial));
+        let tasks = || self.trials.iter().filter(|trial| shape(trial).is_none()).filter(ready);
+        if let Some(next) = tasks().find(of_this_variant).or_else(|| tasks().next()).cloned() {
+            self.variant = Some(next.variant.id.clone());
+            return Some(Work { trial: next, items: None, round: None });
+        }
+        let speeds: Vec<&Trial> = self.trials.iter().filter(|trial| shape(trial).is_some()).filter(ready).collect();
         // where all that is left waits for what never comes, the session says so of each
-        let next = here.or_else(|| self.trials.iter().find(ready)).or(self.trials.first())?.clone();
-        self.variant = Some(next.variant.id.clone());
-        Some(Work { trial: next, items: None })
+        let stuck = || Some(Work { trial: self.trials.first()?.clone(), items: None, round: None });
+        self.rounds.next(&speeds).or_else(stuck)
     }
 }

@@ -1,5 +1,5 @@
 //! A session: a plan's trials done one after the other as a scheduler wants them, each variant made before it is first
-//! measured.
+//! measured, and all of them before speeds are.
 //!
 //! Whatever is finished is stored before anyone hears of it. What fails is an outcome with its reason, and the rest goes
 //! on; only the store's own failure ends a session. What the store has already is not asked again, so that doing the
@@ -13,11 +13,17 @@ use crate::run::runner::Runner;
 use crate::run::schedule::{Outcomes, Scheduler, Work};
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
-use bantam_core::record::{Ask, Failure, Id, Outcome, Place, Reading, Row, Trial, Variant, Warning};
+use bantam_core::record::{
+    Ask, Conditions, Failure, Figure, Id, Outcome, Place, Reading, Row, SpeedSample, Trial, Variant, Warning,
+    WarningKind,
+};
 use bantam_core::unit::Seconds;
+use bantam_host::speed;
 use bantam_verdict::store::{self, Store};
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Does what the store has not got of a plan, and gives all its rows, without their items. After a [`Cancel`], the rows so far.
 ///
@@ -43,6 +49,7 @@ pub fn run(
         prepared: BTreeMap::new(),
         parts: BTreeMap::new(),
         stamps: BTreeMap::new(),
+        alone: None,
     };
     session.begin()?;
     while let Some(work) = scheduler.next(&Outcomes::new(&session.over, session.store)) {
@@ -64,10 +71,12 @@ struct Session<'a, 'o> {
     over: BTreeMap<Id, Result<(), Failure>>,
     /// Variants that were made in this session, or could not be.
     prepared: BTreeMap<Id, Result<Prepared, Failure>>,
-    /// What blocks of items of unfinished trials gave beside their items.
+    /// What blocks of items and turns of unfinished trials gave beside their items and repeats.
     parts: BTreeMap<Id, Outcome>,
     /// What the files of each model looked like when they were last known to be the ones that were identified.
     stamps: BTreeMap<Id, Stamp>,
+    /// Held from the first speed shape on.
+    alone: Option<Alone>,
 }
 
 impl Session<'_, '_> {
@@ -109,6 +118,12 @@ impl Session<'_, '_> {
         if let Some(failure) = self.unmet(trial) {
             return self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0)));
         }
+        if matches!(trial.ask, Ask::Speed(_)) && self.alone.is_none() {
+            self.begin_speeds()?;
+            if self.cancel.is_cancelled() || self.over.contains_key(&trial.id) {
+                return Ok(());
+            }
+        }
         match self.prepared(&trial.variant) {
             Ok(prepared) => self.measure(work, &prepared),
             // the rest waits for another session
@@ -118,6 +133,34 @@ impl Session<'_, '_> {
             }
             Err(failure) => self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0))),
         }
+    }
+
+    /// Waits until no other session measures speeds here, takes over what that one has found, and makes all variants, so
+    /// that no work of making one falls between two turns.
+    fn begin_speeds(&mut self) -> store::Result<()> {
+        let mut said = false;
+        let (file, cancel) = (self.store.file().to_path_buf(), self.cancel);
+        let alone = Alone::wait(&file, cancel, &mut || {
+            let text = "another bantam measures speeds here; this one waits for it, since both would be too slow";
+            if !std::mem::replace(&mut said, true) {
+                let warning = Warning { kind: WarningKind::ForeignLoad, text: text.into() };
+                tell(self.observers, &Event::Warned { trial: None, warning });
+            }
+        });
+        self.alone = Some(alone);
+        let plan = self.plan;
+        for trial in &plan.run.trials {
+            if self.store.has_result(&trial.id)? {
+                self.over.entry(trial.id.clone()).or_insert(Ok(()));
+            }
+        }
+        for trial in plan.run.trials.iter().filter(|trial| matches!(trial.ask, Ask::Speed(_))) {
+            if !self.cancel.is_cancelled() && !self.over.contains_key(&trial.id) {
+                // what cannot be made is told at its turn
+                let _ = self.prepared(&trial.variant);
+            }
+        }
+        Ok(())
     }
 
     /// Why a trial cannot be done: another one that it needs has no result.
@@ -172,7 +215,11 @@ impl Session<'_, '_> {
             place: prepared.place.clone(),
             answered: self.store.answered(&trial.id)?,
             block: work.items.clone(),
-            samples: self.store.samples_of(&trial.id)?,
+            samples: self.store.samples_of(&trial.id)?.into_iter().map(counted).collect(),
+            round: match trial.ask {
+                Ask::Speed(_) => Some(work.round.unwrap_or((now() * 1000.0) as u64)),
+                Ask::Task(_) => None,
+            },
             bandwidth: self.plan.host.bandwidth.clone(),
             parallel_batches: self.plan.parallel_batches(trial),
         };
@@ -203,7 +250,7 @@ impl Session<'_, '_> {
             Some(earlier) => joined(earlier, outcome),
             None => outcome,
         };
-        if work.items.is_some() && outcome.result.is_ok() && self.lacks_items(trial)? {
+        if outcome.result.is_ok() && self.goes_on(work, &measure)? {
             self.parts.insert(trial.id.clone(), outcome);
             return Ok(());
         }
@@ -233,21 +280,31 @@ impl Session<'_, '_> {
         Err(Failure::Error { message })
     }
 
-    fn lacks_items(&self, trial: &Trial) -> store::Result<bool> {
+    /// Whether more is to be done of a trial: it lacks items that were not asked for yet, or its speed is not known well
+    /// enough. A turn that gave nothing is the last.
+    fn goes_on(&self, work: &Work, done: &Measure) -> store::Result<bool> {
+        let trial = &work.trial;
         Ok(match &trial.ask {
-            Ask::Task(task) => self.store.answered(&trial.id)?.len() < task.items,
-            Ask::Speed(_) => false,
+            Ask::Task(task) => work.items.is_some() && self.store.answered(&trial.id)?.len() < task.items,
+            Ask::Speed(_) => {
+                let samples = self.store.samples_of(&trial.id)?;
+                samples.len() > done.samples.len() && speed::stop(&samples, &trial.conditions).is_none()
+            }
         })
     }
 
     /// Stores an outcome and tells it with all its items, those of earlier sessions too. A cancelled trial is not
     /// finished: its items are kept and the rest is done another time.
     fn finish(&mut self, trial: &Trial, mut outcome: Outcome) -> store::Result<()> {
+        self.runner.release(&trial.id);
         if outcome.result != Err(Failure::Cancelled) {
             outcome.items = self.store.items_of(&trial.id)?;
             outcome.samples = self.store.samples_of(&trial.id)?;
             if let (Ok(()), Ask::Task(task)) = (&outcome.result, &trial.ask) {
                 outcome.warnings.extend(at_chance(task, &outcome.items));
+            }
+            if let (Ok(()), Ask::Speed(_)) = (&outcome.result, &trial.ask) {
+                add_up_turns(&mut outcome, &trial.conditions);
             }
             self.store.finish(&outcome)?;
         }
@@ -269,17 +326,54 @@ impl Session<'_, '_> {
     }
 }
 
-/// What two blocks of items of one trial gave together.
+/// A repeat as a worker needs it, which counts them: a line that grew from turn to turn would grow its memory.
+fn counted(sample: SpeedSample) -> SpeedSample {
+    SpeedSample { inter_token: Vec::new(), ..sample }
+}
+
+/// What the turns of a speed shape come to beside the repeats: the peak of several processes, and what makes the timings
+/// doubtful.
+fn add_up_turns(outcome: &mut Outcome, conditions: &Conditions) {
+    if let Some(stop) = speed::stop(&outcome.samples, conditions) {
+        outcome.warnings.extend(speed::warnings(&outcome.samples, stop, conditions));
+    }
+    if let Some(peak) = speed::peak_memory(&outcome.samples) {
+        outcome.peak_memory = Reading::Known(peak);
+    }
+    if let Reading::Known(joules) = &outcome.energy
+        && joules.value < 0.0
+    {
+        outcome.energy = Reading::missing(
+            "all turns together drew less than the idle machine before and after them: other work disturbed the \
+             baseline, or the meter is too coarse for work so short",
+        );
+    }
+}
+
+/// What two blocks of items, or two turns, of one trial gave together.
 fn joined(earlier: Outcome, later: Outcome) -> Outcome {
     let peak_memory = match (&earlier.peak_memory, &later.peak_memory) {
         (Reading::Known(before), Reading::Known(now)) if before.value > now.value => earlier.peak_memory,
         (Reading::Missing { .. }, Reading::Known(_)) => earlier.peak_memory,
         _ => later.peak_memory,
     };
+    let energy = match (earlier.energy, later.energy) {
+        (Reading::Known(before), Reading::Known(now)) => {
+            Reading::Known(Figure { value: before.value + now.value, ..now })
+        }
+        // the joules of some turns only would be too few
+        (Reading::Missing { reason }, _) | (_, Reading::Missing { reason }) => Reading::Missing { reason },
+    };
+    let is_turn = !later.samples.is_empty();
     let mut warnings = earlier.warnings;
-    warnings.extend(later.warnings.into_iter().filter(|warning| !warnings.contains(warning)).collect::<Vec<_>>());
+    let known = |warning: &Warning| {
+        warnings.iter().any(|known| if is_turn { known.kind == warning.kind } else { known == warning })
+    };
+    let new: Vec<Warning> = later.warnings.into_iter().filter(|warning| !known(warning)).collect();
+    warnings.extend(new);
     Outcome {
         peak_memory,
+        energy,
         warnings,
         wall: Seconds(earlier.wall.0 + later.wall.0),
         started: earlier.started,
@@ -288,6 +382,34 @@ fn joined(earlier: Outcome, later: Outcome) -> Outcome {
         ..later
     }
 }
+
+/// Held by the one session that measures speeds over a store: two at once would take each other's time, and the repeats
+/// of both would stand as one measurement's.
+struct Alone {
+    /// Lets go when it is closed.
+    _lock: Option<File>,
+}
+
+impl Alone {
+    /// Waits its turn; `waits` is called again and again meanwhile. Where files cannot be locked nobody is waited for.
+    fn wait(store: &Path, cancel: &Cancel, waits: &mut dyn FnMut()) -> Alone {
+        let file = store.with_extension("speed.lock");
+        let is_on_disk = store.parent().is_some_and(Path::is_dir) && store.exists();
+        let open = || File::options().create(true).append(true).open(&file).ok();
+        let Some(lock) = is_on_disk.then(open).flatten() else { return Alone { _lock: None } };
+        while let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            if cancel.is_cancelled() {
+                return Alone { _lock: None };
+            }
+            waits();
+            std::thread::sleep(LOOK);
+        }
+        Alone { _lock: Some(lock) }
+    }
+}
+
+/// How often it is looked whether the other session is done.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Stores what an event says is finished.
 fn keep(store: &mut Store, event: &Event) -> store::Result<()> {

@@ -33,7 +33,14 @@ fn item(index: usize) -> ItemResult {
 
 fn sample() -> SpeedSample {
     let decode = Seconds(0.02);
-    SpeedSample { prefill: Seconds(0.1), ttft: Seconds(0.1), decode, inter_token: vec![0.01, 0.01], energy: None }
+    SpeedSample {
+        prefill: Seconds(0.1),
+        ttft: Seconds(0.1),
+        decode,
+        inter_token: vec![0.01, 0.01],
+        energy: None,
+        turn: None,
+    }
 }
 
 const ITEMS: usize = 5;
@@ -167,16 +174,14 @@ fn every_variant_is_made_and_then_measured_and_everybody_hears_of_it() {
         "item 4/5",
         "item 5/5",
         "finished 5 0",
-        "started",
-        "loaded",
-        "sample 1",
-        "sample 2",
-        "sample 3",
-        "finished 0 3",
     ];
     let mut expected = vec!["planned 4 done 0"];
     expected.extend(one);
     expected.extend(one);
+    // then both take their turns at the speed shape, until one gives nothing more
+    for turn in ["sample 1", "sample 2", "sample 3", "finished 0 3"] {
+        expected.extend(["started", "loaded", turn, "started", "loaded", turn]);
+    }
     expected.push("ended false");
     assert_eq!(said, expected);
     let run = scene.store.latest("quick").expect("reads").expect("there is one");
@@ -226,19 +231,73 @@ fn repeats_of_an_interrupted_speed_trial_count() {
             cancel.cancel();
         }
     };
-    let speed = scene.trials()[1].id.clone();
-    let plan = scene.plan();
-    // a runner that dies after its second repeat
-    scene.mock.answers.get_mut(&speed).expect("in the table").samples.truncate(2);
-    session::run(&plan, &mut Exhaustive::of(&plan), &mut scene.mock, &mut scene.store, &mut [&mut stop], &scene.cancel)
-        .expect("stores");
-    assert_eq!(scene.store.samples_of(&speed).expect("reads").len(), 2);
+    let (one, other) = (scene.trials()[1].id.clone(), scene.trials()[3].id.clone());
+    scene.run(&mut stop);
+    let kept = |scene: &Scene, id: &Id| scene.store.samples_of(id).expect("reads");
+    assert_eq!([kept(&scene, &one).len(), kept(&scene, &other).len()], [1, 2], "there, and back up to the second");
 
     scene.cancel = Cancel::new();
-    scene.mock.answers.get_mut(&speed).expect("in the table").samples = vec![sample(); 3];
-    let (_, said) = scene.run(&mut nobody());
-    let first = said.iter().position(|word| word.starts_with("sample")).expect("one was missing");
-    assert_eq!(said[first..first + 2], ["sample 3", "finished 0 3"]);
+    let (results, said) = scene.run(&mut nobody());
+    assert_eq!(results, vec![Ok(()); 4]);
+    let samples: Vec<&String> = said.iter().filter(|word| word.starts_with("sample")).collect();
+    assert_eq!(samples, ["sample 2", "sample 3", "sample 3"]);
+    let rounds = |id| -> Vec<u64> { kept(&scene, id).iter().filter_map(|s| Some(s.turn.as_ref()?.round)).collect() };
+    let (one, other) = (rounds(&one), rounds(&other));
+    assert_eq!((one.len(), one[0]), (3, other[0]), "side by side in the first round");
+    assert_eq!(one[1], other[2], "and again after the interruption");
+}
+
+#[test]
+fn speeds_go_round_all_variants_in_turning_order() {
+    let mut scene = Scene::new();
+    scene.tasks = Vec::new();
+    scene.profile.measure.speed.push(Shape { prompt: 9, output: 3 });
+    for trial in scene.trials() {
+        scene.mock.answers.insert(trial.id, Answer { samples: vec![sample(); 3], ..Answer::default() });
+    }
+    let trials = scene.trials();
+    scene.run(&mut nobody());
+    let asked = scene.asked();
+    let ran = |asked: &Asked| match asked {
+        Asked::Run(id, _) => trials.iter().position(|trial| trial.id == *id),
+        Asked::Prepare(_) => None,
+    };
+    let order: Vec<usize> = asked.iter().filter_map(ran).collect();
+    assert_eq!(order, [0, 2, 2, 0, 2, 0, 0, 2, 1, 3, 3, 1, 3, 1, 1, 3], "one shape after the other");
+    assert!(asked[..2].iter().all(|asked| matches!(asked, Asked::Prepare(_))), "no variant is made between turns");
+}
+
+#[test]
+fn a_session_waits_for_another_that_measures_speeds_and_takes_over_what_it_found() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("store.sqlite");
+    let mut scene = Scene::new();
+    scene.store = Store::open(&file).expect("opens");
+    let lock = std::fs::File::create(dir.path().join("store.speed.lock")).expect("creates");
+    lock.lock().expect("locks");
+    let (speeds, mut other) =
+        ([scene.trials()[1].clone(), scene.trials()[3].clone()], Store::open(&file).expect("opens"));
+    let mut lock = Some(lock);
+    let mut finish = |event: &Event| {
+        // what the other session does while this one waits
+        if !matches!(event, Event::Warned { trial: None, .. }) {
+            return;
+        }
+        if let Some(lock) = lock.take() {
+            for trial in &speeds {
+                other.put_sample(&trial.id, &sample()).expect("puts");
+                let mut outcome =
+                    bantam_core::record::Outcome::failed(trial.id.clone(), Failure::Cancelled, 1.0, Seconds(1.0));
+                outcome.result = Ok(());
+                other.finish(&outcome).expect("finishes");
+            }
+            drop(lock);
+        }
+    };
+    let (results, said) = scene.run(&mut finish);
+    assert_eq!(results, vec![Ok(()); 4]);
+    assert!(said.contains(&"warned".into()), "{said:?}");
+    assert!(!said.iter().any(|word| word.starts_with("sample")), "nothing was measured twice: {said:?}");
 }
 
 #[test]
@@ -328,7 +387,7 @@ impl Scheduler for Listed {
     fn next(&mut self, known: &Outcomes) -> Option<Work> {
         let (trial, items) = (!self.0.is_empty()).then(|| self.0.remove(0))?;
         assert!(!known.is_over(&trial.id), "it was asked for too often");
-        Some(Work { trial, items: items.map(|items| items.collect()) })
+        Some(Work { trial, items: items.map(|items| items.collect()), round: None })
     }
 }
 
@@ -347,7 +406,7 @@ fn a_trial_waits_for_those_that_it_needs() {
         Asked::Prepare(_) => None,
     };
     let order: Vec<usize> = scene.asked().into_iter().filter_map(ran).collect();
-    assert_eq!(order, [1, 2, 3, 0], "it stays with a variant that is loaded, and comes back");
+    assert_eq!(order[..4], [2, 0, 1, 3], "tasks first, and those that are ready; then the speeds");
     assert_eq!(scene.trials()[0].id, plan.run.trials[0].id, "what a trial needs is no part of its identity");
 }
 

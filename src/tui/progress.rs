@@ -98,7 +98,10 @@ impl RunProgress {
             Event::Started { trial } => {
                 self.preparing = None;
                 self.current = Some(trial.clone());
-                self.states.insert(trial.clone(), TrialState::Running { done: 0, of: None, since: now });
+                // a speed shape begins again with each of its turns, and goes on from where it was
+                if !matches!(self.states.get(trial), Some(TrialState::Running { .. })) {
+                    self.states.insert(trial.clone(), TrialState::Running { done: 0, of: None, since: now });
+                }
             }
             Event::Item { trial, done, of, .. } => self.advance(trial, *done, Some(*of)),
             Event::Sample { trial, done, .. } => self.advance(trial, *done, None),

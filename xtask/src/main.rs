@@ -8,6 +8,7 @@ mod goldens;
 mod man;
 mod models;
 mod schema;
+mod told_apart;
 
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
@@ -50,6 +51,12 @@ enum XtaskCommand {
         /// Folder for the schemas
         #[arg(long, default_value = "docs/schema")]
         out: PathBuf,
+    },
+    /// Hold stores of one profile against each other: no two may call a pair of variants faster in opposite directions
+    ToldApart {
+        /// Files store.sqlite, or the BANTAM_HOME folders that hold them
+        #[arg(required = true)]
+        stores: Vec<PathBuf>,
     },
     /// The reference values that tests read: list how each is made, make it again, or check it
     Goldens {
@@ -101,6 +108,7 @@ fn main() -> ExitCode {
         XtaskCommand::Suites { out } => suites(&out),
         XtaskCommand::Man { out } => told(man::write(&out)),
         XtaskCommand::Schema { out } => told(schema::write(&out)),
+        XtaskCommand::ToldApart { stores } => told_apart::compare(&stores),
         XtaskCommand::Goldens { task: GoldenTask::List, .. } => {
             goldens::list();
             Ok(())

@@ -416,12 +416,35 @@ pub struct SpeedSample {
     /// Joules above idle during prefill and decode, with where they are from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<PhaseEnergy>,
+    /// The turn in which it was made; None for one that was measured before there were rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
+}
+
+/// One turn of a variant in a round. In a round every variant of a run takes a turn at the same shape, one right after
+/// the other, so that what changes on the machine falls on all alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The round's number: when it began, in milliseconds since the Unix epoch. Two repeats of one number were made side
+    /// by side.
+    pub round: u64,
+    /// When this repeat began, in seconds since the Unix epoch.
+    pub started: f64,
+    /// The number of the process that made it.
+    pub worker: u32,
+    /// The most that this process had held by the end of the turn; None where that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<Bytes>,
+    /// What else took the machine during the turn, as part of a sentence; None where nothing was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disturbed: Option<String>,
 }
 
 /// Energy of one repeat, idle already subtracted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PhaseEnergy {
-    /// Joules above idle during prefill; below zero where less than the baseline was drawn.
+    /// Joules above idle during prefill; below zero where less than the baseline was drawn. One such repeat is noise,
+    /// and a mean is right only if it is kept; a mean below zero is no figure.
     pub prefill_joules: f64,
     /// Joules above idle during decode; below zero where less than the baseline was drawn.
     pub decode_joules: f64,

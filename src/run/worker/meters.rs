@@ -1,17 +1,17 @@
-//! What is read beside the work: energy around each phase, the machine's strain from begin to end, and the live
+//! What is read beside the work: energy around each phase of a turn, the machine's strain meanwhile, and the live
 //! picture.
 
 use super::Replies;
 use crate::run::protocol::Reply;
 use bantam_core::event::Pulse;
-use bantam_core::record::{Conditions, PhaseEnergy, Reading, SpeedSample, Warning};
+use bantam_core::record::{Conditions, PhaseEnergy, Reading, Warning, WarningKind};
 use bantam_core::unit::Watts;
 use bantam_host::card::{Card, Counters, Roots, memory};
 use bantam_host::meter::energy::{Baseline, Span};
 use bantam_host::meter::estimate::EstimatedMeter;
 use bantam_host::meter::sampler::{Ledger, Mark, Sampler, TICK};
 use bantam_host::meter::{self, Device, Monotonic, Places};
-use bantam_host::speed::Phases;
+use bantam_host::speed::{self, Phases, Repeat};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -23,10 +23,7 @@ const PULSE: Duration = Duration::from_millis(200);
 /// Load for the meters to prove themselves under, at a time.
 const BUSY: Duration = Duration::from_millis(50);
 
-/// The kernel counts in hundredths of a second, so of less than this its shares mean nothing.
-const TELLING: Duration = Duration::from_millis(500);
-
-/// The kernel's counters since the timing began; a score does not mind what a timing does.
+/// The kernel's counters since a turn began; a score does not mind what a timing does.
 pub(super) struct ActivityWatch {
     counters: Counters,
     since: Instant,
@@ -37,13 +34,15 @@ impl ActivityWatch {
         ActivityWatch { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
     }
 
-    /// What makes the numbers in between doubtful.
-    pub(super) fn end(self) -> Vec<Warning> {
-        if self.since.elapsed() < TELLING {
-            return Vec::new();
-        }
+    /// What disturbed the turn, so that it is made again; and what else makes its numbers doubtful.
+    pub(super) fn end(self) -> (Option<String>, Vec<Warning>) {
+        let length = self.since.elapsed();
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Counters::read(&Roots::default(), &own()).since(&self.counters).warnings(cpus)
+        let activity = Counters::read(&Roots::default(), &own()).since(&self.counters);
+        let mut warnings = activity.warnings(cpus);
+        // these two are the disturbance itself
+        warnings.retain(|warning| !matches!(warning.kind, WarningKind::ForeignLoad | WarningKind::Steal));
+        (activity.disturbance(cpus, length), warnings)
     }
 }
 
@@ -52,7 +51,7 @@ fn own() -> Vec<u32> {
     vec![std::process::id(), std::os::unix::process::parent_id()]
 }
 
-/// The meters of a speed trial, or the reason why there is none.
+/// The meters of a speed trial, or the reason why there is none. They prove themselves once in a process.
 pub(super) struct Energy {
     meters: Result<Metered, String>,
 }
@@ -60,60 +59,81 @@ pub(super) struct Energy {
 struct Metered {
     sampler: Arc<Sampler>,
     idle_before: Span,
-    baseline: Result<Baseline, String>,
-    first: Mark,
-    last: Mark,
+    /// What the meters showed around the phases of each repeat of the turn.
+    marks: Vec<[Mark; 3]>,
 }
 
 impl Energy {
-    /// Finds the meters, has them prove themselves and watches the idle machine.
-    pub(super) fn begin(conditions: &Conditions) -> Energy {
-        Energy { meters: find(conditions).map(|sampler| Metered::new(sampler, conditions)) }
+    /// Finds the meters and has them prove themselves.
+    pub(super) fn find(conditions: &Conditions) -> Energy {
+        let metered = |sampler: Sampler| {
+            let mark = sampler.mark();
+            let idle_before = sampler.between(&mark, &mark);
+            Metered { sampler: Arc::new(sampler), idle_before, marks: Vec::new() }
+        };
+        Energy { meters: find(conditions).map(metered) }
+    }
+
+    /// Watches the idle machine before a turn.
+    pub(super) fn begin_turn(&mut self, conditions: &Conditions) {
+        if let Ok(metered) = &mut self.meters {
+            metered.idle_before = idle(&metered.sampler, conditions);
+            metered.marks.clear();
+        }
     }
 
     pub(super) fn sampler(&self) -> Option<Arc<Sampler>> {
         self.meters.as_ref().ok().map(|m| m.sampler.clone())
     }
 
-    /// Joules above idle from the first repeat to the last, and what makes them doubtful.
-    pub(super) fn end(self, conditions: &Conditions) -> (Reading, Vec<Warning>) {
-        let metered = match self.meters {
-            Ok(metered) => metered,
-            Err(reason) => return (Reading::Missing { reason }, Vec::new()),
-        };
-        let idle_after = idle(&metered.sampler, conditions);
-        let work = metered.sampler.between(&metered.first, &metered.last);
-        match Baseline::around(&metered.idle_before, Some(&idle_after)) {
-            Ok(baseline) => (work.reading(&baseline), baseline.drift().into_iter().chain(work.too_short()).collect()),
-            Err(reason) => (Reading::Missing { reason }, Vec::new()),
+    /// Watches the idle machine after a turn, writes into its repeats what they drew above idle, and gives the joules of
+    /// all with what makes them doubtful.
+    pub(super) fn end_turn(&mut self, conditions: &Conditions, repeats: &mut [Repeat]) -> (Reading, Vec<Warning>) {
+        match &self.meters {
+            Ok(metered) => metered.end_turn(conditions, repeats),
+            Err(reason) => (Reading::missing(reason.clone()), Vec::new()),
         }
     }
 }
 
 impl Metered {
-    fn new(sampler: Sampler, conditions: &Conditions) -> Metered {
-        let idle_before = idle(&sampler, conditions);
-        let mark = sampler.mark();
-        Metered {
-            baseline: Baseline::around(&idle_before, None),
-            sampler: Arc::new(sampler),
-            idle_before,
-            first: mark.clone(),
-            last: mark,
+    fn end_turn(&self, conditions: &Conditions, repeats: &mut [Repeat]) -> (Reading, Vec<Warning>) {
+        let idle_after = idle(&self.sampler, conditions);
+        let (Some([first, ..]), Some([.., last])) = (self.marks.first(), self.marks.last()) else {
+            return (Reading::missing("no repeat was finished"), Vec::new());
+        };
+        let work = self.sampler.between(first, last);
+        let baseline = match Baseline::around(&self.idle_before, Some(&idle_after)) {
+            Ok(baseline) => baseline,
+            Err(reason) => return (Reading::Missing { reason }, Vec::new()),
+        };
+        let warnings = baseline.drift().into_iter().chain(work.too_short()).collect();
+        if let Some(reason) = work.lost_in_drift(&baseline) {
+            return (Reading::Missing { reason }, warnings);
         }
+        for (repeat, marks) in repeats.iter_mut().zip(&self.marks) {
+            repeat.sample.energy = self.phases(marks, &baseline);
+        }
+        // a turn may draw less than idle by chance; the whole of them is judged where they are added up
+        (work.counted(&baseline), warnings)
     }
 
-    /// Energy of a phase above the idle machine before it; the drift until after is told at the end.
-    fn net(&self, from: &Mark, to: &Mark) -> Option<f64> {
-        let baseline = self.baseline.as_ref().ok()?;
-        self.sampler.between(from, to).net(baseline).ok().map(|joules| joules.0)
+    /// Energy above idle of one repeat's phases.
+    fn phases(&self, [start, prefilled, end]: &[Mark; 3], baseline: &Baseline) -> Option<PhaseEnergy> {
+        let net = |from: &Mark, to: &Mark| Some(self.sampler.between(from, to).net(baseline).ok()?.0);
+        Some(PhaseEnergy {
+            prefill_joules: net(start, prefilled)?,
+            decode_joules: net(prefilled, end)?,
+            provenance: self.sampler.between(start, end).provenance(),
+        })
     }
 }
 
 fn find(conditions: &Conditions) -> Result<Sampler, String> {
     let clock = Monotonic::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let verified = meter::find(&Places::default()).verify(&clock, &mut || meter::spin(cpus, BUSY));
+    let work = meter::USUAL_WORK.max(speed::slice(conditions));
+    let verified = meter::find(&Places::default()).prove_for(work, &clock, &mut || meter::spin(cpus, BUSY));
     let found = verified.choose(Device::Cpu, conditions.tdp_watts.and_then(estimate));
     if found.meters.is_empty() {
         return Err(format!("{}; give measure.tdp_watts for an estimate", found.why_none()));
@@ -135,12 +155,14 @@ fn cpu_time() -> std::io::Result<Duration> {
     Duration::try_from(time).map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))
 }
 
-/// Watches the meters while this process does nothing.
+/// Watches the meters while this process does nothing: before and after a turn the share of `idle` that all turns
+/// together take as long as it says.
 fn idle(sampler: &Sampler, conditions: &Conditions) -> Span {
     let start = sampler.mark();
     let estimated = sampler.identities().iter().all(|m| m.method == meter::Method::Estimate);
     if !estimated {
-        std::thread::sleep(Duration::try_from_secs_f64(conditions.idle.0).unwrap_or_default());
+        let share = conditions.idle.0 / speed::ROUNDS as f64;
+        std::thread::sleep(Duration::try_from_secs_f64(share).unwrap_or_default());
     }
     sampler.between(&start, &sampler.mark())
 }
@@ -152,15 +174,10 @@ impl Phases for Energy {
         self.meters.as_ref().ok().map(|m| m.sampler.mark())
     }
 
-    fn spent(&mut self, marks: [Option<Mark>; 3], sample: &mut SpeedSample) {
-        let (Ok(metered), [Some(start), Some(prefilled), Some(end)]) = (&mut self.meters, marks) else { return };
-        let joules = metered.net(&start, &prefilled).zip(metered.net(&prefilled, &end));
-        sample.energy = joules.map(|(prefill_joules, decode_joules)| PhaseEnergy {
-            prefill_joules,
-            decode_joules,
-            provenance: metered.sampler.between(&start, &end).provenance(),
-        });
-        metered.last = end;
+    fn spent(&mut self, marks: [Option<Mark>; 3]) {
+        if let (Ok(metered), [Some(start), Some(prefilled), Some(end)]) = (&mut self.meters, marks) {
+            metered.marks.push([start, prefilled, end]);
+        }
     }
 }
 

@@ -113,11 +113,12 @@ struct Measured {
     warnings: Vec<Warning>,
 }
 
-/// What stays from one request to the next: the threads and the most recent model.
+/// What stays from one request to the next: the threads, the most recent model, and the meters that proved themselves.
 #[derive(Default)]
 struct Bench {
     threads: Option<usize>,
     model: Option<Resident>,
+    energy: Option<meters::Energy>,
 }
 
 /// A model that is loaded.
@@ -143,23 +144,28 @@ impl Bench {
     fn measure(&mut self, request: &Measure, cancel: &Cancel, replies: &Replies) -> Result<TrialSummary, Failure> {
         self.start_threads(request)?;
         let error = |error| Failure::Error { message: sentence(&error) };
+        let mut energy = self.energy.take();
         let (resident, load) = self.load(request).map_err(error)?;
         replies.say(&Reply::Loaded(load.clone()));
         let measured = match &request.trial.ask {
             Ask::Task(task) => task::ask(request, task, &resident.model, cancel, replies),
-            Ask::Speed(shape) => speed::measure(request, *shape, &resident.model, cancel, replies),
+            Ask::Speed(shape) => speed::measure(request, *shape, &resident.model, &mut energy, cancel, replies),
         };
-        let Measured { energy, ceiling, mut warnings } = measured.map_err(error)?;
+        let Measured { energy: joules, ceiling, mut warnings } = measured.map_err(error)?;
         warnings.extend(told_of(&resident.model));
-        Ok(TrialSummary {
-            peak_memory: resident.peak_since(&load, request.parallel_batches),
-            energy,
+        let is_task = matches!(request.trial.ask, Ask::Task(_));
+        let summary = TrialSummary {
+            peak_memory: resident.peak_since(is_task && load.by.is_some(), request.parallel_batches),
+            energy: joules,
             disk: disk(request),
             ceiling,
             load,
             warnings,
-            stays: memory::reset_own_peak(&Roots::default()).is_ok(),
-        })
+            // the turns of a speed shape are one piece of work, and so is their peak
+            stays: !is_task || memory::reset_own_peak(&Roots::default()).is_ok(),
+        };
+        self.energy = energy;
+        Ok(summary)
     }
 
     /// Starts the threads that all kernels share, as many as the profile says; once in a process.
@@ -224,12 +230,12 @@ impl Resident {
 
     /// The most that a process holds which loads the model and does this trial with it. A worker that had the model
     /// already set its mark back before the trial; the mark of loading counts for it, too.
-    fn peak_since(&self, load: &Load, parallel_batches: usize) -> Reading {
+    fn peak_since(&self, was_reset: bool, parallel_batches: usize) -> Reading {
         let mut peak = match memory::own_peak(&Roots::default()) {
             Reading::Known(peak) => peak,
             missing => return missing,
         };
-        if let (Some(_), Reading::Known(loading)) = (&load.by, &self.peak) {
+        if let (true, Reading::Known(loading)) = (was_reset, &self.peak) {
             peak.value = peak.value.max(loading.value);
             peak.how += ", reset before the trial; not less than while loading";
         }

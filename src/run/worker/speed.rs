@@ -1,22 +1,27 @@
-//! A speed trial: the shape's requests timed on the loaded model, with the meters read around each phase.
+//! A turn of a speed trial: the shape's requests timed on the loaded model, with the meters read around each phase.
 
 use super::meters::{ActivityWatch, Energy, Pulses};
 use super::{Measured, Replies};
 use crate::library::models::Loaded;
 use crate::run::protocol::{Measure, Reply};
-use anyhow::{Result, ensure};
+use crate::run::session::now;
+use anyhow::{Context, Result, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{Figure, Provenance, Reading, Shape, Warning, WarningKind};
+use bantam_core::record::{Figure, Provenance, Reading, Shape, Turn, Warning, WarningKind};
 use bantam_core::unit::{Bytes, Unit};
-use bantam_host::meter::Monotonic;
-use bantam_host::speed::{Protocol, Timed};
+use bantam_host::card::{Roots, memory};
+use bantam_host::meter::{Clock, Monotonic};
+use bantam_host::speed::{self, Timed, Turns};
 use bantam_model::encoder::{Encoder, Input};
 use bantam_model::{self as model, Cache, Model, Span};
 
+/// Takes a turn and says its repeats at the end, when it is known what disturbed it. `energy` is there in a process that
+/// has taken one before.
 pub(super) fn measure(
     request: &Measure,
     shape: Shape,
     model: &Loaded,
+    energy: &mut Option<Energy>,
     cancel: &Cancel,
     replies: &Replies,
 ) -> Result<Measured> {
@@ -33,24 +38,36 @@ pub(super) fn measure(
         Loaded::Encoder(encoder) => (encoder.config.vocab, 0),
     };
     let conditions = &request.trial.conditions;
-    let mut energy = Energy::begin(conditions);
+    let warm = energy.is_some();
+    let energy = energy.get_or_insert_with(|| Energy::find(conditions));
+    energy.begin_turn(conditions);
     let activity = ActivityWatch::begin();
     let pulses = Pulses::start(replies, energy.sampler());
     let clock = Monotonic::new();
-    let protocol = Protocol::new(Shape { output, ..shape }, vocab as u32, conditions, &clock, cancel)?;
-    let mut timed = OnModel::new(model, &pulses);
-    let mut say = |sample: &_| replies.say(&Reply::Sample(Box::new(Clone::clone(sample))));
-    let measured = protocol.measure(&mut timed, &mut energy, request.samples.clone(), &mut say)?;
-    let Some(measured) = measured else { anyhow::bail!("cancelled") };
-    let activity = activity.end();
-    let (energy, drift) = energy.end(conditions);
+    let epoch = now() - clock.now().as_secs_f64();
+    let turns = Turns::new(Shape { output, ..shape }, vocab as u32, conditions, &clock, cancel);
+    let made = turns.turn(&mut OnModel::new(model, &pulses), energy, request.samples.len(), warm)?;
+    let Some(mut made) = made else { anyhow::bail!("cancelled") };
+    let (disturbed, strained) = activity.end();
+    drop(pulses);
+    let (energy, drift) = energy.end_turn(conditions, &mut made);
+    let turn = Turn {
+        round: request.round.context("a speed shape is measured in rounds, and this request names none")?,
+        started: 0.0,
+        worker: std::process::id(),
+        peak: memory::own_peak(&Roots::default()).value().map(|bytes| Bytes(bytes as u64)),
+        disturbed,
+    };
+    for sample in speed::sign(made, &turn, epoch) {
+        replies.say(&Reply::Sample(Box::new(sample)));
+    }
     Ok(Measured {
         energy,
         ceiling: match model {
             Loaded::Decoder(model) => ceiling(request, shape, model),
             Loaded::Encoder(_) => Reading::missing("an encoder decodes nothing"),
         },
-        warnings: [measured.warnings(conditions), activity, drift, in_pieces(model, shape)].concat(),
+        warnings: [strained, drift, in_pieces(model, shape)].concat(),
     })
 }
 

@@ -30,6 +30,7 @@ pub mod percentile;
 pub mod power;
 pub mod sample;
 pub mod sequential;
+pub mod speed;
 pub mod tango;
 
 mod error;

@@ -170,6 +170,10 @@ pub struct Activity {
     pub oom_kills: Fact<u64>,
 }
 
+/// In less than so many clock ticks of other programs, or of other machines, nothing can be told from chance …
+const TELLING_TICKS: f64 = 5.0;
+/// … and so much of the CPU time that other machines got disturbs a short measurement, where little steal is usual.
+const STEAL_DISTURBS: f64 = 0.1;
 const STEAL: f64 = 0.02;
 /// Foreign load counts from this many CPUs on …
 const FOREIGN_CPUS: f64 = 0.2;
@@ -178,6 +182,19 @@ const FOREIGN_SHARE: f64 = 0.05;
 const SWAPPED: Bytes = Bytes(1 << 20);
 
 impl Activity {
+    /// Says what of it disturbed a measurement of this length on a machine with so many CPUs, as part of a sentence;
+    /// `None` where nothing did or it was too short to tell.
+    pub fn disturbance(&self, cpus: usize, length: Duration) -> Option<String> {
+        let ticks = length.as_secs_f64() * ticks_per_second() as f64;
+        let foreign = self.foreign.known().copied().unwrap_or(0.0);
+        if foreign > FOREIGN_CPUS.max(FOREIGN_SHARE * cpus as f64) && foreign * ticks >= TELLING_TICKS {
+            return Some(format!("other programs kept {foreign:.1} of {cpus} CPUs busy"));
+        }
+        let steal = self.steal.known().copied().unwrap_or(0.0);
+        (steal > STEAL_DISTURBS && steal * cpus as f64 * ticks >= TELLING_TICKS)
+            .then(|| format!("the hypervisor gave {:.0}% of the CPU time to other machines", steal * 100.0))
+    }
+
     /// Lists what of it makes numbers doubtful on a machine with so many CPUs.
     pub fn warnings(&self, cpus: usize) -> Vec<Warning> {
         let mut warnings = Vec::new();

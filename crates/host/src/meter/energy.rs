@@ -52,6 +52,41 @@ impl Span {
         Ok(Joules(self.gross()?.0 - idle.watts.0 * self.duration.as_secs_f64()))
     }
 
+    /// Says why nothing is known of the work where the idle power changed meanwhile by as much as the work drew; `None`
+    /// where it is known.
+    pub fn lost_in_drift(&self, idle: &Baseline) -> Option<String> {
+        let net = self.net(idle).ok()?;
+        let unsure = (idle.before.0 - idle.after?.0).abs() / 2.0 * self.duration.as_secs_f64();
+        (idle.drift().is_some() && unsure >= net.0.abs()).then(|| {
+            format!(
+                "the idle power went from {} to {} meanwhile, which is as much as the work drew: stop other programs \
+                 and measure again",
+                idle.before,
+                idle.after.unwrap_or(idle.before)
+            )
+        })
+    }
+
+    /// Gives the joules above idle as a figure to add up with others, below zero where less than the baseline was drawn.
+    pub fn counted(&self, idle: &Baseline) -> Reading {
+        match self.net(idle) {
+            Err(reason) => Reading::Missing { reason },
+            Ok(net) => Reading::Known(self.figure(net, idle)),
+        }
+    }
+
+    fn figure(&self, net: Joules, idle: &Baseline) -> Figure {
+        Figure {
+            value: net.0,
+            unit: Unit::Joules,
+            provenance: self.provenance(),
+            interval: None,
+            no_interval: None,
+            n: None,
+            how: self.how(idle),
+        }
+    }
+
     /// Gives the joules above idle as a figure for a report.
     pub fn reading(&self, idle: &Baseline) -> Reading {
         match self.net(idle) {
@@ -61,15 +96,7 @@ impl Span {
                  span is too short",
                 idle.watts, self.duration
             )),
-            Ok(net) => Reading::Known(Figure {
-                value: net.0,
-                unit: Unit::Joules,
-                provenance: self.provenance(),
-                interval: None,
-                no_interval: None,
-                n: None,
-                how: self.how(idle),
-            }),
+            Ok(net) => Reading::Known(self.figure(net, idle)),
         }
     }
 
@@ -205,6 +232,17 @@ mod tests {
         assert_eq!(work.power(), None);
         assert!(Baseline::around(&work, None).is_err());
         assert!(counted(1, &[]).gross().is_err(), "no meter is not zero joules");
+    }
+
+    #[test]
+    fn what_the_idle_power_changed_by_is_not_told_from_the_work() {
+        // a neighbour of 34 W left in the middle: 68 W before, 34 W after, and the work drew next to nothing
+        let idle = Baseline::around(&counted(1, &[68.0]), Some(&counted(1, &[34.0]))).unwrap();
+        let why = counted(2, &[90.0]).lost_in_drift(&idle).unwrap();
+        assert!(why.contains("from 68.0 W to 34.0 W"), "{why}");
+        assert_eq!(counted(2, &[400.0]).lost_in_drift(&idle), None, "this is more than the change explains");
+        let steady = Baseline::around(&counted(1, &[50.0]), Some(&counted(1, &[51.0]))).unwrap();
+        assert_eq!(counted(2, &[101.0]).lost_in_drift(&steady), None);
     }
 
     #[test]

@@ -226,6 +226,9 @@ pub struct Meters {
     pub refused: Vec<Refused>,
 }
 
+/// The work that a meter must be able to tell, where nobody measures for longer.
+pub const USUAL_WORK: Duration = Duration::from_secs(60);
+
 /// Opens every meter of the machine; none of them is verified yet.
 pub fn find(places: &Places) -> Meters {
     let mut found = Meters::default();
@@ -250,11 +253,11 @@ struct Counter {
 
 impl Counter {
     fn of_all(meters: &[Box<dyn Meter>]) -> Vec<Counter> {
-        let of = |meter: &Box<dyn Meter>| {
+        let of = |meter: &dyn Meter| {
             let Identity { name, domain, source, .. } = meter.identity().clone();
             Some(Counter { name, source, kind: std::mem::discriminant(&domain), joules: meter.counter()?.0 })
         };
-        meters.iter().filter_map(of).collect()
+        meters.iter().filter_map(|meter| of(meter.as_ref())).collect()
     }
 }
 
@@ -275,7 +278,7 @@ impl Meters {
 
     /// Keeps the meters that move plausibly while `busy` works, for measurements of a minute or less.
     pub fn verify(self, clock: &dyn Clock, busy: &mut dyn FnMut()) -> Meters {
-        self.prove_for(Duration::from_secs(60), clock, busy)
+        self.prove_for(USUAL_WORK, clock, busy)
     }
 
     /// Keeps the meters that can tell the energy of work that takes so long and that move plausibly while `busy`
@@ -313,7 +316,7 @@ impl Meters {
             let agree = |a: &Counter, b: &Counter| (a.joules - b.joules).abs() <= slack;
             one.kind == other.kind
                 && agree(one, other)
-                && early(one).zip(early(other)).is_some_and(|(a, b)| agree(a, b) && !(one.joules == a.joules))
+                && early(one).zip(early(other)).is_some_and(|(a, b)| agree(a, b) && one.joules != a.joules)
         };
         let twin = |n: usize| after[..n].iter().find(|earlier| mirrors(earlier, &after[n]));
         let doubles: Vec<(String, String, String)> = (0..after.len())

@@ -135,6 +135,7 @@ impl Made {
             decode: Seconds(31.0 / tps),
             inter_token: vec![1.0 / tps; 31],
             energy: None,
+            turn: None,
         };
         let samples = decode_tps.iter().map(sample).collect();
         self.row(Ask::Speed(shape), |outcome| outcome.samples = samples)

@@ -78,6 +78,7 @@ fn sample(prefill: f64) -> SpeedSample {
         decode: Seconds(0.3),
         inter_token: vec![0.1, 0.1, 0.1],
         energy: None,
+        turn: None,
     }
 }
 
@@ -112,7 +113,7 @@ fn what_was_put_is_read_back_the_same() {
     for index in [2, 0, 1, 2] {
         store.put_item(&task.id, &item(index)).expect("puts");
     }
-    for seconds in [0.3, 0.1, 0.2] {
+    for seconds in [0.3, 0.1, 0.2, 0.1] {
         store.put_sample(&speed.id, &sample(seconds)).expect("puts");
     }
     assert_eq!(store.answered(&task.id).expect("reads"), [0, 1, 2].into());

@@ -1,5 +1,6 @@
 //! Writing: one transaction for each thing that is finished. Writing the same run, trial, item or outcome twice leaves
-//! it there once; a sample is added behind those that are there.
+//! it there once; so does writing the same repeat, which its start tells from others, and a new one is added behind those
+//! that are there.
 
 use super::{Result, Store};
 use bantam_core::record::{Ask, Id, ItemResult, Outcome, Run, SpeedSample, Trial};
@@ -65,7 +66,8 @@ impl Store {
         self.said(|db| put_item(db, trial, item))
     }
 
-    /// Keeps one finished repeat of a speed shape, behind those that are there.
+    /// Keeps one finished repeat of a speed shape, behind those that are there; one that is there already (the same to the
+    /// last digit, its start included) counts once.
     ///
     /// # Errors
     /// Where the file cannot be written, or the trial is not known.
@@ -73,7 +75,8 @@ impl Store {
         self.said(|db| {
             db.prepare_cached(
                 "INSERT INTO sample (trial, position, prefill, ttft, decode, record)
-                 SELECT ?1, coalesce(max(position) + 1, 0), ?2, ?3, ?4, ?5 FROM sample WHERE trial = ?1",
+                 SELECT ?1, coalesce(max(position) + 1, 0), ?2, ?3, ?4, ?5 FROM sample WHERE trial = ?1
+                 HAVING NOT EXISTS (SELECT 1 FROM sample WHERE trial = ?1 AND record = ?5)",
             )?
             .execute(params![trial.0, sample.prefill.0, sample.ttft.0, sample.decode.0, json(sample)?])
             .map(drop)

@@ -2,11 +2,12 @@
 
 use super::{Advice, Binding, Conclusion, Doubt, Open, OpenTask, by_reading};
 use crate::recommend::constraint::{Requirement, Status};
+use crate::recommend::cost;
 use crate::recommend::decided;
 use crate::recommend::summary::VariantSummary;
 use bantam_core::metric::Metric;
 use bantam_core::record::{Id, Provenance, Reading};
-use bantam_core::stats::Verdict;
+use bantam_core::stats::{Level, Verdict};
 use std::cmp::Ordering;
 
 /// Sorts the summaries and concludes from their checks.
@@ -115,7 +116,7 @@ fn best(advice: &Advice, by: Option<Metric>) -> Option<(Id, Vec<Id>)> {
     let costs = by.into_iter().chain([Metric::PeakMemory, Metric::Disk].into_iter().filter(|cost| Some(*cost) != by));
     let mut equals: Option<Vec<Id>> = None;
     for metric in costs {
-        left = first_band(&left, metric);
+        left = first_band(&left, metric, advice.level);
         equals.get_or_insert_with(|| left.iter().map(|summary| summary.id().clone()).collect());
     }
     let kept = left.iter().find(|summary| by.is_some() && advice.is_reference(summary.id()));
@@ -125,16 +126,21 @@ fn best(advice: &Advice, by: Option<Metric>) -> Option<(Id, Vec<Id>)> {
 }
 
 /// Those that cannot be told from the first by a cost; all of them where it is not known of the first.
-fn first_band<'a>(variants: &[&'a VariantSummary], metric: Metric) -> Vec<&'a VariantSummary> {
+fn first_band<'a>(variants: &[&'a VariantSummary], metric: Metric, level: Level) -> Vec<&'a VariantSummary> {
     let mut sorted = variants.to_vec();
     sorted.sort_by(|a, b| preference(a, b, Some(metric))); // stable: what came first stays first among equals
-    let Some(first) = sorted.first().map(|summary| summary.cost(metric)).filter(|cost| cost.known().is_some()) else {
+    let Some(first) = sorted.first().filter(|summary| summary.cost(metric).known().is_some()) else {
         return variants.to_vec();
     };
+    let (of_first, in_rounds) = (first.cost(metric), |summary: &VariantSummary| cost::has_rounds(&summary.shapes));
     let equal = |summary: &&VariantSummary| {
-        let cost = summary.cost(metric);
-        weight(metric, &cost) == weight(metric, &first)
-            && decided::better(metric, &cost, &first) == Some(Ordering::Equal)
+        let reading = summary.cost(metric);
+        let told = match cost::is_speed(metric) && in_rounds(summary) && in_rounds(first) {
+            // side by side, round by round: what fell on the machine fell on both
+            true => cost::shown_faster(&first.shapes, &summary.shapes, metric, level),
+            false => decided::better(metric, &reading, &of_first) != Some(Ordering::Equal),
+        };
+        weight(metric, &reading) == weight(metric, &of_first) && !told
     };
     variants.iter().copied().filter(equal).collect()
 }
