@@ -15,6 +15,8 @@ use bantam_verdict::store::Store;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+mod common;
+
 const BANTAM: &str = env!("CARGO_BIN_EXE_bantam");
 /// Items of a quantized variant that may differ, as a share of a task's. The example was made when activations were
 /// rounded by candle, in blocks of 256 on some processors; today's kernels round them by 32, which is nearer to the base:
@@ -52,7 +54,8 @@ fn rows(models: &[&str], keep: &dyn Fn(&RecipeRef) -> bool) -> Vec<Row> {
     let mut store = Store::open(&home.store()).expect("opens");
     let plan = Plan::make(&profile, &store).expect("a plan");
     let mut runner = Process::of(BANTAM, &home);
-    session::run(&plan, &mut Exhaustive::of(&plan), &mut runner, &mut store, &mut [], &Cancel::new()).expect("stores")
+    let rows = session::run(&plan, &mut Exhaustive::of(&plan), &mut runner, &mut store, &mut [], &Cancel::new());
+    common::whole(rows.expect("stores"), &store)
 }
 
 fn assert_as_in_the_example(rows: &[Row], variants: usize) {

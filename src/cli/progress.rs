@@ -132,6 +132,12 @@ fn gave(trial: &Trial, outcome: &Outcome) -> String {
 impl Observer for Printer {
     fn on(&mut self, event: &Event) {
         if self.quiet {
+            // items without a score turn the meaning of the others', so that even who wants quiet hears of them
+            if let Event::Warned { warning, .. } = event
+                && warning.kind == WarningKind::Unasked
+            {
+                note!("warning: {}", warning.text);
+            }
             return self.tell_failure(event);
         }
         match event {

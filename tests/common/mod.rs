@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test takes what it needs of this")]
 
+use bantam_core::record::Row;
+use bantam_verdict::store::Store;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -42,6 +44,15 @@ pub(crate) fn bantam(folder: &Path, args: &[&str]) -> Command {
 pub(crate) fn said(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))
+}
+
+/// Rows of a session with their items, which only the store has.
+pub(crate) fn whole(rows: Vec<Row>, store: &Store) -> Vec<Row> {
+    let whole = |mut row: Row| {
+        row.outcome.items = store.items_of(&row.trial.id).expect("reads");
+        row
+    };
+    rows.into_iter().map(whole).collect()
 }
 
 /// A file or folder of tests/golden.

