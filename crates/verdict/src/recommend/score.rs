@@ -176,6 +176,9 @@ fn mean(numbers: &[(f64, f64)], clusters: &Clusters, scale: Scale) -> Result<Mea
     Mean::new(&values, &weights, clusters, scale)
 }
 
+/// Documents that an interval of a perplexity needs: the spread of fewer says as good as nothing.
+const DOCUMENTS: usize = 5;
+
 /// The interval of a falling function of the log-likelihood per word or byte; what has none of these says nothing.
 fn per_weight(
     numbers: &[(f64, f64)],
@@ -186,7 +189,12 @@ fn per_weight(
     let weighs = numbers.iter().zip(items).filter(|((_, weight), _)| *weight > 0.0);
     let (numbers, items): (Vec<(f64, f64)>, Vec<&ItemResult>) =
         weighs.map(|(&(nats, weight), item)| ((nats / weight, weight), *item)).unzip();
-    let nats = mean(&numbers, &clusters(&items)?, Scale::Open)?.interval(level);
+    let clusters = clusters(&items)?;
+    let have = clusters.count();
+    if have < DOCUMENTS {
+        return Err(StatsError::TooFew { have, need: DOCUMENTS });
+    }
+    let nats = mean(&numbers, &clusters, Scale::Open)?.interval(level);
     Ok(Interval { low: shown(nats.high), high: shown(nats.low), ..nats })
 }
 
