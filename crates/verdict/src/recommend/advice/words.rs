@@ -100,17 +100,20 @@ fn why(advice: &Advice, summary: &VariantSummary, by: Option<Metric>) -> String 
         return format!("It is the only variant that was tried{and}.");
     }
     if advice.is_reference(summary.id()) && qualified == 0 {
-        return format!(
-            "None of the other {tried} that were tried {}is shown not worse than it {} on {}.",
-            meet("meets"),
-            within(advice),
-            basis(advice),
-        );
+        let (meets, within, basis) = (meet("meets"), within(advice), basis(advice));
+        return match tried {
+            1 => format!(
+                "It is not shown of the other one that was tried that it {meets}is not worse than this one {within} on {basis}."
+            ),
+            _ => format!(
+                "None of the other {tried} that were tried {meets}is shown not worse than it {within} on {basis}."
+            ),
+        };
     }
     if advice.is_reference(summary.id()) {
         return format!(
-            "{} of the other {tried} {}{} shown not worse than it {} on {}, but none of them saves anything: it is the {best}.",
-            qualified,
+            "{} {}{} shown not worse than it {} on {}, but saves nothing: this one is the {best}.",
+            if tried == 1 { "The other one".into() } else { format!("{qualified} of the other {tried}") },
             meet(if qualified == 1 { "meets" } else { "meet" }),
             if qualified == 1 { "is" } else { "are" },
             within(advice),
