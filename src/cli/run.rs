@@ -9,6 +9,7 @@ use crate::show::counted;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result};
 use bantam_core::profile::Profile;
+use bantam_core::record::{self, LeftOut};
 use bantam_core::text;
 use bantam_hub::Settings;
 use bantam_verdict::recommend::advice::Conclusion;
@@ -52,9 +53,9 @@ pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
     }
     // models are read whole to identify them, which may take minutes
     let plan = stop::at_once(&cancel, || run::plan(profile, &mut workplace, how.fresh))?;
-    if !how.quiet {
-        plan.run.left_out.iter().for_each(|pair| note!("{pair}"));
-    }
+    // a model that was asked for and is not there at all is said to who wants quiet, too
+    let said = plan.run.left_out.iter().filter(|pair| !how.quiet || is_gone(&plan.run, pair));
+    said.for_each(|pair| note!("{pair}"));
     // of all warnings the one that turns the meaning of the scores, so that even who wants quiet hears it
     for doubt in &plan.notes {
         note!("warning: {doubt}");
@@ -103,11 +104,17 @@ fn print_file(done: &Done) -> Result<()> {
     Ok(())
 }
 
+/// Whether nothing at all is measured of a model that the profile names.
+fn is_gone(run: &record::Run, pair: &LeftOut) -> bool {
+    run.trials.iter().all(|trial| trial.variant.model.name != pair.model)
+}
+
 /// What the run's end means to a script.
 pub(super) fn exit(done: &Done) -> Exit {
     match (&done.advice.conclusion, done.stopped()) {
         (_, Some(_)) => Exit::Interrupted,
         _ if done.advice.failed_trials() > 0 => Exit::SomeFailed,
+        _ if done.run.left_out.iter().any(|pair| is_gone(&done.run, pair)) => Exit::SomeFailed,
         (Conclusion::Advised { .. }, _) => Exit::Done,
         _ => Exit::NothingFits,
     }

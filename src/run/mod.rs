@@ -116,13 +116,11 @@ pub fn profile(named: &Path) -> Result<Profile> {
     Ok(Profile::load(named)?)
 }
 
-/// Plans a profile. `fresh` forgets what the store has of it, so that everything is measured again.
+/// Plans a profile. `fresh` has everything measured again; what the store has of a trial stays until its turn comes.
 pub fn plan(profile: &Profile, workplace: &mut Workplace, fresh: bool) -> Result<Plan> {
     let mut plan = Plan::make(profile, &workplace.store)?;
     if fresh {
-        for trial in &plan.run.trials {
-            workplace.store.forget(&trial.id)?;
-        }
+        plan.again = plan.run.trials.iter().map(|trial| trial.id.clone()).collect();
         plan.done.clear();
     }
     Ok(plan)

@@ -16,6 +16,7 @@ use bantam_host::card::{Card, Fact};
 use bantam_lab::{Recipe, Source};
 use bantam_verdict::store::{self, Store};
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 /// Parameters of a model whose passes are too short to share.
 const SMALL: u64 = 32_000_000;
@@ -33,6 +34,8 @@ pub struct Plan {
     /// Trials that have their result.
     pub done: Vec<Id>,
     pub host: Host,
+    /// Trials that are measured again though they have a result, which stays until the new one is begun.
+    pub again: BTreeSet<Id>,
     /// What is doubtful about the suites' files, a sentence each.
     pub notes: Vec<String>,
 }
@@ -169,7 +172,7 @@ impl Plan {
                 done.push(trial.id.clone());
             }
         }
-        Ok(Plan { run, variants, done, host, notes: Vec::new() })
+        Ok(Plan { run, variants, done, host, again: BTreeSet::new(), notes: Vec::new() })
     }
 
     /// How many batches of the trial's items are answered at the same time. Threads that share the passes of a small model

@@ -20,7 +20,7 @@ use bantam_core::record::{
 use bantam_core::unit::Seconds;
 use bantam_host::speed;
 use bantam_verdict::store::{self, Store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,6 +49,7 @@ pub fn run(
         prepared: BTreeMap::new(),
         parts: BTreeMap::new(),
         stamps: BTreeMap::new(),
+        forgotten: BTreeSet::new(),
         alone: None,
     };
     session.begin()?;
@@ -75,6 +76,8 @@ struct Session<'a, 'o> {
     parts: BTreeMap<Id, Outcome>,
     /// What the files of each model looked like when they were last known to be the ones that were identified.
     stamps: BTreeMap<Id, Stamp>,
+    /// Trials whose result of before made room for the new one.
+    forgotten: BTreeSet<Id>,
     /// Held from the first speed shape on.
     alone: Option<Alone>,
 }
@@ -82,7 +85,7 @@ struct Session<'a, 'o> {
 impl Session<'_, '_> {
     fn begin(&mut self) -> store::Result<()> {
         for trial in &self.plan.run.trials {
-            if self.store.has_result(&trial.id)? {
+            if !self.plan.again.contains(&trial.id) && self.store.has_result(&trial.id)? {
                 self.over.insert(trial.id.clone(), Ok(()));
             }
         }
@@ -115,6 +118,9 @@ impl Session<'_, '_> {
     /// Makes the variant where it is not made yet, and does the work.
     fn work(&mut self, work: &Work) -> store::Result<()> {
         let trial = &work.trial;
+        if self.plan.again.contains(&trial.id) && self.forgotten.insert(trial.id.clone()) {
+            self.store.forget(&trial.id)?;
+        }
         if let Some(failure) = self.unmet(trial) {
             return self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0)));
         }
@@ -150,7 +156,7 @@ impl Session<'_, '_> {
         self.alone = Some(alone);
         let plan = self.plan;
         for trial in &plan.run.trials {
-            if self.store.has_result(&trial.id)? {
+            if !self.plan.again.contains(&trial.id) && self.store.has_result(&trial.id)? {
                 self.over.entry(trial.id.clone()).or_insert(Ok(()));
             }
         }

@@ -122,9 +122,10 @@ impl Plan {
         })
     }
 
-    /// Bits of the file a weight.
+    /// Bits of the tensors a weight, as `inspect` counts them; the vocabulary and the rest of the file stand aside.
     pub fn bits_per_weight(&self) -> f64 {
-        self.bytes as f64 * 8.0 / self.weights as f64
+        let bytes: u64 = self.tensors.iter().map(|tensor| tensor.bytes()).sum();
+        bytes as f64 * 8.0 / self.weights as f64
     }
 }
 

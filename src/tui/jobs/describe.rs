@@ -12,8 +12,8 @@ use bantam_core::record::Row;
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Recipe};
 use bantam_model::{Cache, Container, encoder};
-use bantam_verdict::recommend::Advice;
 use bantam_verdict::recommend::summary::VariantSummary;
+use bantam_verdict::recommend::{Advice, Standing};
 
 /// Describes a planned profile: `whole` is the profile as written, `chosen` what of it is taken in.
 pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
@@ -134,8 +134,9 @@ fn suite_entry(named: &str, limit: Option<usize>) -> SuiteEntry {
     }
 }
 
-/// Describes rows and their advice as the table of results.
-pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
+/// Describes rows and their advice as the table of results. Before the run is over nobody is judged: limits would be held
+/// against what tasks took, and verdicts against tasks that not everybody was asked.
+pub(super) fn results(rows: &[Row], advice: &Advice, over: bool) -> Results {
     const COSTS: [(Metric, &str); 6] = [
         (Metric::DecodeTps, "decode"),
         (Metric::PeakMemory, "memory"),
@@ -159,9 +160,12 @@ pub(super) fn results(rows: &[Row], advice: &Advice) -> Results {
         ResultRow {
             variant: s.variant.clone(),
             cells,
-            on_front: s.standing.qualifies() && advice.on_front(Metric::PeakMemory, s.id()),
-            standing: s.standing.clone(),
-            advised: advised.as_ref() == Some(s.id()),
+            on_front: over && s.standing.qualifies() && advice.on_front(Metric::PeakMemory, s.id()),
+            standing: match over {
+                true => s.standing.clone(),
+                false => Standing::CannotTell { reason: "The run is not over.".into() },
+            },
+            advised: over && advised.as_ref() == Some(s.id()),
             at: s.peak_memory.value().zip(s.overall.reading.value()),
         }
     };

@@ -179,9 +179,9 @@ impl Jobs {
 
 /// Sends results and advice to the screen and keeps them for the report.
 fn tell(say: &Say, ended: Done, done: &Mutex<Option<Done>>) {
-    say.say(Message::Results(Box::new(describe::results(&ended.rows, &ended.advice))));
-    let how_to_run = describe::how_to_run(&ended);
     let unfinished = unfinished(&ended.run, &ended.rows).is_some();
+    say.say(Message::Results(Box::new(describe::results(&ended.rows, &ended.advice, !unfinished))));
+    let how_to_run = describe::how_to_run(&ended);
     say.say(Message::Advised(Box::new(Told { words: ended.words(), unfinished, how_to_run })));
     *lock(done) = Some(ended);
 }
@@ -271,7 +271,7 @@ fn work_out(profile: &Profile, mut rows: Vec<Row>, finished: &Receiver<Row>, say
     while let Ok(row) = finished.recv() {
         rows.push(row);
         rows.extend(finished.try_iter());
-        say.say(Message::Results(Box::new(describe::results(&rows, &advise_knowing(&rows, profile, known)))));
+        say.say(Message::Results(Box::new(describe::results(&rows, &advise_knowing(&rows, profile, known), false))));
     }
 }
 

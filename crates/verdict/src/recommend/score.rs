@@ -190,7 +190,9 @@ fn per_weight(
     let (numbers, items): (Vec<(f64, f64)>, Vec<&ItemResult>) =
         weighs.map(|(&(nats, weight), item)| ((nats / weight, weight), *item)).unzip();
     let clusters = clusters(&items)?;
-    let have = clusters.count();
+    // as many as documents of one length that say as much (Kish): one long document among short ones is one
+    let (sum, squares) = numbers.iter().fold((0.0, 0.0), |(s, q), (_, weight)| (s + weight, q + weight * weight));
+    let have = clusters.count().min((sum * sum / squares) as usize);
     if have < DOCUMENTS {
         return Err(StatsError::TooFew { have, need: DOCUMENTS });
     }
