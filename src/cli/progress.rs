@@ -1,6 +1,7 @@
 //! Progress on stderr for headless runs: a line when a trial ends, and on a terminal one live line below.
 
 use super::live::LiveLine;
+use crate::run::remaining::Remaining;
 use crate::show::out::note;
 use crate::show::{counted, left};
 use bantam_core::event::{Event, Observer};
@@ -15,8 +16,10 @@ use std::time::Instant;
 pub(super) struct Printer {
     trials: Vec<Trial>,
     over: BTreeSet<Id>,
-    kept: usize,
     begun: Instant,
+    /// Tasks that were done in this session, and when the last one was.
+    tasks: usize,
+    task_ended: Instant,
     live: LiveLine,
     quiet: bool,
     /// Said once each; the report has them all.
@@ -30,8 +33,9 @@ impl Printer {
         Printer {
             trials: vec![],
             over: BTreeSet::new(),
-            kept: 0,
             begun: Instant::now(),
+            tasks: 0,
+            task_ended: Instant::now(),
             live: LiveLine::new(),
             quiet,
             warned: vec![],
@@ -49,13 +53,10 @@ impl Printer {
 
     /// "about 40 s left", from the trials done in this run.
     fn left(&self) -> String {
-        let done = self.over.len() - self.kept;
-        let missing = self.trials.len() - self.over.len();
-        if done == 0 || missing == 0 {
-            return String::new();
-        }
-        let each = self.begun.elapsed().as_secs_f64() / done as f64;
-        format!(", about {} left", Seconds(each * missing as f64))
+        let left = Remaining::of(self.trials.iter().filter(|trial| !self.over.contains(&trial.id)));
+        let since = Seconds(self.task_ended.elapsed().as_secs_f64());
+        let took = Seconds((self.task_ended - self.begun).as_secs_f64());
+        left.time(self.tasks, took, since).map_or_else(String::new, |left| format!(", about {left} left"))
     }
 
     /// Quiet is without progress, not without a reason where something failed.
@@ -86,6 +87,10 @@ impl Printer {
             return;
         }
         self.over.insert(id.clone());
+        if self.trial(id).is_some_and(|(_, trial)| matches!(trial.ask, Ask::Task(_))) {
+            self.tasks += 1;
+            self.task_ended = Instant::now();
+        }
         let Some((_, trial)) = self.trial(id) else { return };
         let (over, all) = (self.over.len(), self.trials.len());
         let what = format!("{} {}", left(&trial.variant.label(), 22), left(&trial.ask.label(), 12));
@@ -144,8 +149,8 @@ impl Observer for Printer {
             Event::Planned { trials, done, .. } => {
                 self.trials = trials.clone();
                 self.over = done.iter().cloned().collect();
-                self.kept = done.len();
                 self.begun = Instant::now();
+                self.task_ended = self.begun;
                 let kept = if done.is_empty() { String::new() } else { format!(", {} measured already", done.len()) };
                 self.live.print(&format!("{}{kept}", counted(trials.len(), "trial")));
             }

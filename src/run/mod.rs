@@ -25,6 +25,7 @@ pub mod fetch;
 pub mod plan;
 pub mod process;
 pub mod protocol;
+pub mod remaining;
 pub mod runner;
 pub mod schedule;
 pub mod session;

@@ -54,7 +54,7 @@ pub fn line(words: Arguments) -> io::Result<()> {
 /// Prints JSON on stdout, on a line of its own: as `value` writes itself, in letters that can be shown.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn json(value: &Value) -> io::Result<()> {
     writeln!(stdout(), "{}", text::json(&value.to_string()))
 }
@@ -62,7 +62,7 @@ pub fn json(value: &Value) -> io::Result<()> {
 /// Prints JSON on stdout for eyes, too, over several lines.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn pretty_json(value: &Value) -> io::Result<()> {
     writeln!(stdout(), "{}", text::json(&format!("{value:#}")))
 }
@@ -70,7 +70,7 @@ pub fn pretty_json(value: &Value) -> io::Result<()> {
 /// Prints a path on stdout: to the byte where a program reads it, fit for eyes on a terminal.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn path(path: &Path) -> io::Result<()> {
     if io::stdout().is_terminal() {
         return line(format_args!("{}", path.display()));
@@ -115,7 +115,7 @@ pub fn ask(question: &str) -> io::Result<()> {
 /// Prints text that is bantam's own, styles and line breaks included, on stdout.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn own(text: &str) -> io::Result<()> {
     let mut out = stdout();
     out.write_all(text.as_bytes())?;

@@ -1,8 +1,10 @@
 //! The run as the screen knows it: which trial is where, the live figures, how long it may take.
 //! Listens to events and keeps numbers; words are made where they are drawn.
 
+use crate::run::remaining::Remaining;
 use bantam_core::event::{Event, Pulse};
 use bantam_core::record::{Ask, Failure, Id, Trial};
+use bantam_core::unit::Seconds;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How many points the live curves keep.
@@ -219,21 +221,22 @@ impl RunProgress {
 
     /// Seconds left, guessed from the trials finished in this run; None before the first.
     pub(super) fn left(&self, now: f64) -> Option<f64> {
-        let spent: Vec<f64> = self
-            .trials
-            .iter()
-            .filter_map(|t| match self.state_of(&t.id) {
-                TrialState::Finished { seconds } => Some(*seconds),
-                _ => None,
-            })
-            .collect();
-        if spent.is_empty() || self.state != RunState::Running {
+        if self.state != RunState::Running {
             return None;
         }
-        // wall time since the start over the trials done also covers compression and loading
-        let each = ((now - self.started) / spent.len() as f64).max(0.0);
+        let of_tasks = |trial: &&Trial| matches!(trial.ask, Ask::Task(_));
+        let spent = self.trials.iter().filter(of_tasks).filter_map(|t| match self.state_of(&t.id) {
+            TrialState::Finished { seconds } => Some(*seconds),
+            _ => None,
+        });
+        let (tasks, took) = spent.fold((0_usize, 0.0), |(tasks, took), seconds| (tasks + 1, took + seconds));
+        let is_left = |trial: &&Trial| {
+            !matches!(self.state_of(&trial.id), TrialState::Kept | TrialState::Finished { .. } | TrialState::Failed(_))
+        };
+        let left = Remaining::of(self.trials.iter().filter(is_left));
         let (over, _, all) = self.counts();
-        let part = self.fraction() * all as f64 - over as f64;
-        Some(each * ((all - over) as f64 - part).max(0.0))
+        let part = (self.fraction() * all as f64 - over as f64).clamp(0.0, 1.0);
+        let left = Remaining { tasks: (left.tasks - part).max(0.0), ..left };
+        Some(left.time(tasks, Seconds(took), Seconds((now - self.started - took).max(0.0)))?.0)
     }
 }
