@@ -63,6 +63,14 @@ impl Shared {
         self.planning || self.working.is_some() || self.error.is_some()
     }
 
+    /// Why what is shown is of before, as a title.
+    pub(super) fn why_old(&self) -> &'static str {
+        match self.error {
+            Some(_) => "Of before the change, which cannot be planned (1 says why)",
+            None => "Of before; what follows from the change is being worked out",
+        }
+    }
+
     /// The advice is there, and rests on all that was planned.
     pub(super) fn is_decided(&self) -> bool {
         !self.is_old() && self.advice.as_ref().is_some_and(|told| !told.unfinished)

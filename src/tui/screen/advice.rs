@@ -66,13 +66,18 @@ impl Screen for AdviceScreen {
         let room = inside(body).height as usize;
         let from = self.cursor.at().min(all.len().saturating_sub(room));
         let block = match (shared.is_old(), told.unfinished) {
-            (true, _) => lit("Advice of before; what follows from the change is being worked out", theme.warn()),
+            (true, _) => lit(shared.why_old(), theme.warn()),
             (false, true) => lit("Advice", theme.warn()),
             (false, false) if told.words.found => lit("Advice", theme.good()),
             (false, false) => lit("Advice", theme.bad()),
         };
         let block = if all.len() > room {
-            let seen = format!(" lines {} to {} of {}, ↑ ↓ for more ", from + 1, from + room, all.len());
+            let more = match (from > 0, from + room < all.len()) {
+                (false, _) => ", ↓ for more",
+                (true, true) => ", ↑ ↓ for more",
+                (true, false) => ", ↑ for what is above",
+            };
+            let seen = format!(" lines {} to {} of {}{more} ", from + 1, from + room, all.len());
             block.title_bottom(Line::styled(seen, theme.soft()).alignment(Alignment::Right))
         } else {
             block

@@ -113,7 +113,7 @@ impl Screen for ResultsScreen {
 /// The frame of what is shown, which says so where it is of before the last change.
 fn block<'a>(title: &'a str, shared: &Shared) -> Block<'a> {
     if shared.is_old() && !shared.running() {
-        return lit("Of before; what follows from the change is being worked out", shared.theme.warn());
+        return lit(shared.why_old(), shared.theme.warn());
     }
     panel(title, shared.theme)
 }
