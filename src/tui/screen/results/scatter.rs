@@ -99,6 +99,35 @@ struct Mark {
     under: usize,
 }
 
+impl Mark {
+    /// Cells of its sign and its count.
+    fn width(&self) -> u16 {
+        if self.under == 0 { 1 } else { 2 + self.under.to_string().len() as u16 }
+    }
+
+    /// Where it is drawn: a count at the edge moves it in.
+    fn begins(&self, right: u16) -> u16 {
+        self.at.0.min(right.saturating_sub(self.width()))
+    }
+}
+
+/// Marks of which none covers another's count: those that would are one, with the more important one's sign.
+fn apart(mut marks: Vec<Mark>, right: u16) -> Vec<Mark> {
+    marks.sort_by_key(|mark| (mark.at.1, mark.at.0));
+    let mut out: Vec<Mark> = Vec::new();
+    for mut mark in marks {
+        while let Some(last) =
+            out.pop_if(|last| last.at.1 == mark.at.1 && mark.begins(right) < last.begins(right) + last.width())
+        {
+            let under = last.under + mark.under + 1;
+            let main = if last.rank > mark.rank { last } else { mark };
+            mark = Mark { under, ..main };
+        }
+        out.push(mark);
+    }
+    out
+}
+
 /// Draws a mark a cell; those that matter most come last and lie on top.
 fn draw_points(
     frame: &mut Frame,
@@ -130,11 +159,12 @@ fn draw_points(
             }
         }
     }
+    let mut marks = apart(marks, plot.right());
     marks.sort_by_key(|mark| mark.rank);
     for mark in &marks {
         let (text, style) = told(mark, results, selected, theme);
         let width = (text.width() as u16).min(plot.width);
-        let x = mark.at.0.min(plot.right().saturating_sub(width));
+        let x = mark.begins(plot.right());
         frame.render_widget(Span::styled(text, style), Rect { x, y: mark.at.1, width, height: 1 });
     }
 }
@@ -192,4 +222,19 @@ fn axes(frame: &mut Frame, place: Rect, bounds: Bounds, outside: usize, theme: T
 /// A size on an axis.
 fn size(bytes: f64) -> String {
     Bytes(bytes as u64).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_never_cover_each_other() {
+        let mark = |x, rank, under| Mark { at: (x, 5), rank, row: x as usize, under };
+        let told = |marks: Vec<Mark>| apart(marks, 40).iter().map(|m| (m.row, m.under)).collect::<Vec<_>>();
+        assert_eq!(told(vec![mark(3, 0, 0), mark(4, 0, 0)]), [(3, 0), (4, 0)], "signs may stand side by side");
+        assert_eq!(told(vec![mark(4, 0, 1), mark(3, 0, 1)]), [(4, 3)], "two and two are four");
+        assert_eq!(told(vec![mark(3, 2, 1), mark(5, 0, 0), mark(8, 0, 0)]), [(3, 2), (8, 0)]);
+        assert_eq!(told(vec![mark(36, 0, 0), mark(39, 0, 12)]), [(39, 13)], "at the edge a count moves in");
+    }
 }
