@@ -10,9 +10,18 @@ pub(super) struct Json;
 /// Raised when a key changes its meaning or goes; new keys do not raise it.
 pub(super) const SCHEMA: &str = "bantam.results/1";
 
+/// Its name in the report's folder.
+pub(super) const FILE: &str = "results.json";
+
+/// Tells whether bytes are a results.json of bantam's, of whatever version.
+pub(super) fn is_ours(bytes: &[u8]) -> bool {
+    let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+    beginning.contains("\"schema\": \"bantam.results/")
+}
+
 impl Exporter for Json {
     fn file(&self) -> &'static str {
-        "results.json"
+        FILE
     }
 
     fn export(&self, page: &Page, out: &mut dyn Write) -> Result<()> {

@@ -23,7 +23,7 @@ pub use schema::schema;
 pub use build::page;
 pub use page::{AdvisedFile, Page};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bantam_core::disk;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,7 @@ fn write_as(exporters: &[&dyn Exporter], page: &Page, folder: &Path) -> Result<V
         files.push(save(draft.path(), name("svg"), folder, chart::svg(chart)?.as_bytes())?);
         files.push(save(draft.path(), name("png"), folder, &chart::png(chart)?)?);
     }
+    ensure_ours(&files, folder)?;
     put_in_place(draft.path(), &files, folder)?;
     Ok(files.iter().map(|file| folder.join(file)).collect())
 }
@@ -100,9 +101,24 @@ fn save(draft: &Path, file: PathBuf, folder: &Path, bytes: &[u8]) -> Result<Path
     Ok(file)
 }
 
+/// Refuses to write over files that no report of bantam's left: only beside its results.json they are taken for its own.
+fn ensure_ours(files: &[PathBuf], folder: &Path) -> Result<()> {
+    let regular = |file: &Path| std::fs::symlink_metadata(file).is_ok_and(|facts| facts.is_file());
+    let known = folder.join(json::FILE);
+    let ours = regular(&known) && std::fs::read(&known).is_ok_and(|bytes| json::is_ours(&bytes));
+    for place in files.iter().map(|file| folder.join(file)) {
+        let there = std::fs::symlink_metadata(&place).is_ok();
+        ensure!(!there || (ours && regular(&place)), "{}: was not written by bantam; name another folder", place.display());
+    }
+    Ok(())
+}
+
 /// Renames take no room: what was written in full comes into place in full.
 fn put_in_place(draft: &Path, files: &[PathBuf], folder: &Path) -> Result<()> {
     disk::create_private_folder(&folder.join(CHARTS)).context("the folder of the report's charts")?;
+    // the file that tells that the folder is a report comes first, so that what is killed here can be done again
+    let mut files: Vec<&PathBuf> = files.iter().collect();
+    files.sort_by_key(|file| file.as_path() != Path::new(json::FILE));
     for file in files {
         let place = folder.join(file);
         std::fs::rename(draft.join(file), &place).with_context(|| format!("{}: cannot be written", place.display()))?;

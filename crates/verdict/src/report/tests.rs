@@ -172,3 +172,18 @@ fn a_disturbed_speed_is_marked_with_what_disturbed_it() {
     assert!(text.contains(r"tok/s \*"), "{text}");
     assert!(text.contains("95% of the CPUs were busy"), "{text}");
 }
+
+#[test]
+fn a_report_never_takes_the_place_of_what_is_not_a_reports() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let page = page_of(&rows());
+    let foreign = dir.path().join("profile.toml");
+    std::fs::write(&foreign, "mine").expect("written");
+    let refused = format!("{:#}", write(&page, dir.path()).expect_err("somebody's own profile"));
+    assert!(refused.contains("profile.toml: was not written by bantam; name another folder"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&foreign).expect("there"), "mine");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left of the draft");
+    std::fs::remove_file(&foreign).expect("removed");
+    write(&page, dir.path()).expect("an empty folder");
+    write(&page, dir.path()).expect("its own report");
+}
