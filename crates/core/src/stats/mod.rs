@@ -5,9 +5,12 @@
 //!
 //! ```text
 //!   Sample ──► percentile, outlier            one list of numbers
-//!      └─────► interval, mean, bootstrap      how sure is one number            sequential: measure again?
+//!      └─────► interval, mean, bootstrap      how sure is one number
 //!   Pairs ───► paired ──► multiple            do two differ; many at once
 //!      └─────► noninferior ──► power          is one good enough; how many more items would show it
+//!      │           └► tango, fraction         … its p-value: right or wrong, and parts and weights
+//!      └─────► chance                         is a score above guessing
+//!   speed                                     rounds of turns: tokens over time, two told apart by the rounds they share
 //!   agreement, correlation                    numbers of a whole sample: macro F1, MCC, Pearson, Spearman
 //!   groups                                    the best less the worst of several
 //!   distribution                              normal, Student, binomial: under all of it
@@ -29,7 +32,6 @@ pub mod paired;
 pub mod percentile;
 pub mod power;
 pub mod sample;
-pub mod sequential;
 pub mod speed;
 pub mod tango;
 
