@@ -56,7 +56,9 @@ impl Printer {
         let left = Remaining::of(self.trials.iter().filter(|trial| !self.over.contains(&trial.id)));
         let since = Seconds(self.task_ended.elapsed().as_secs_f64());
         let took = Seconds((self.task_ended - self.begun).as_secs_f64());
-        left.time(self.tasks, took, since).map_or_else(String::new, |left| format!(", about {left} left"))
+        left.time(self.tasks, took, since)
+            .filter(|left| left.0 >= 1.0)
+            .map_or_else(String::new, |left| format!(", about {left} left"))
     }
 
     /// Quiet is without progress, not without a reason where something failed.
