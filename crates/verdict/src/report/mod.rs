@@ -108,7 +108,11 @@ fn ensure_ours(files: &[PathBuf], folder: &Path) -> Result<()> {
     let ours = regular(&known) && std::fs::read(&known).is_ok_and(|bytes| json::is_ours(&bytes));
     for place in files.iter().map(|file| folder.join(file)) {
         let there = std::fs::symlink_metadata(&place).is_ok();
-        ensure!(!there || (ours && regular(&place)), "{}: was not written by bantam; name another folder", place.display());
+        ensure!(
+            !there || (ours && regular(&place)),
+            "{}: was not written by bantam; name another folder",
+            place.display()
+        );
     }
     Ok(())
 }
