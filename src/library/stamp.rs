@@ -2,12 +2,11 @@
 //! and their bytes are read again only where something moved.
 
 use crate::library::models;
-use bantam_core::record::ModelRef;
-use bantam_core::record::Place;
+use bantam_core::record::{ModelRef, Place};
+use bantam_core::stamp;
 use bantam_format::gguf;
 use bantam_hub as hub;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The files of a model as the system tells of them.
@@ -18,17 +17,7 @@ pub struct Stamp(Vec<FileFacts>);
 struct FileFacts {
     path: PathBuf,
     /// None where it is not there.
-    facts: Option<Facts>,
-}
-
-/// Which file it is, how long, and when its bytes and its entry were last changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Facts {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    facts: Option<stamp::Stamp>,
 }
 
 impl Stamp {
@@ -63,13 +52,6 @@ fn files_of(place: &Place) -> Vec<PathBuf> {
     }
 }
 
-fn facts(path: &Path) -> Option<Facts> {
-    let facts = fs::metadata(path).ok()?;
-    Some(Facts {
-        device: facts.dev(),
-        inode: facts.ino(),
-        bytes: facts.len(),
-        modified: (facts.mtime(), facts.mtime_nsec()),
-        changed: (facts.ctime(), facts.ctime_nsec()),
-    })
+fn facts(path: &Path) -> Option<stamp::Stamp> {
+    fs::metadata(path).ok().map(|facts| stamp::Stamp::of(&facts))
 }

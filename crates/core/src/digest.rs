@@ -6,12 +6,12 @@
 
 use crate::cancel::Cancel;
 use crate::disk::{self, hex};
+use crate::stamp::Stamp;
 use crate::sync::lock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,10 +29,6 @@ pub struct DigestMemo {
     file: Option<PathBuf>,
     known: Mutex<Option<HashMap<Stamp, String>>>,
 }
-
-/// What changes when a file does: device, inode, bytes, the times of its contents and of its entry in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Stamp([i128; 5]);
 
 static HERE: OnceLock<DigestMemo> = OnceLock::new();
 
@@ -97,7 +93,7 @@ impl DigestMemo {
         let append = || {
             file.parent().map_or(Ok(()), fs::create_dir_all)?;
             // one write of a short line: lines of several processes do not mix
-            File::options().append(true).create(true).open(file)?.write_all(stamp.line(digest).as_bytes())
+            File::options().append(true).create(true).open(file)?.write_all(line(&stamp, digest).as_bytes())
         };
         let _ = append();
     }
@@ -109,39 +105,42 @@ impl DigestMemo {
             // what another process adds meanwhile is read once more, later
             let _ = disk::write(file, (lines[lines.len() - MOST / 2..].join("\n") + "\n").as_bytes());
         }
-        lines.into_iter().filter_map(Stamp::read).collect()
+        lines.into_iter().filter_map(read).collect()
     }
 }
 
-impl Stamp {
-    fn of(facts: &Metadata) -> Stamp {
-        let time = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        Stamp([
-            facts.dev().into(),
-            facts.ino().into(),
-            facts.size().into(),
-            time(facts.mtime(), facts.mtime_nsec()),
-            time(facts.ctime(), facts.ctime_nsec()),
-        ])
-    }
+/// A time as one number of nanoseconds.
+fn nanos((seconds, nanos): (i64, i64)) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(nanos)
+}
 
-    fn line(&self, digest: &str) -> String {
-        let [device, inode, bytes, changed, entry] = self.0;
-        format!("{digest} {device} {inode} {bytes} {changed} {entry}\n")
-    }
+fn line(stamp: &Stamp, digest: &str) -> String {
+    let Stamp { device, inode, bytes, modified, changed } = *stamp;
+    format!("{digest} {device} {inode} {bytes} {} {}\n", nanos(modified), nanos(changed))
+}
 
-    /// None for a line that is no whole one.
-    fn read(line: &str) -> Option<(Stamp, String)> {
-        let (digest, rest) = line.split_once(' ')?;
-        let numbers: Vec<i128> = rest.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
-        let whole = digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
-        whole.then_some((Stamp(numbers.try_into().ok()?), digest.to_owned()))
-    }
+/// None for a line that is no whole one.
+fn read(line: &str) -> Option<(Stamp, String)> {
+    let (digest, rest) = line.split_once(' ')?;
+    let numbers: Vec<i128> = rest.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let whole = digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
+    let [device, inode, bytes, modified, changed] = <[i128; 5]>::try_from(numbers).ok().filter(|_| whole)?;
+    let number = |n: i128| u64::try_from(n).ok();
+    let time = |n: i128| Some((i64::try_from(n.div_euclid(1_000_000_000)).ok()?, (n.rem_euclid(1_000_000_000)) as i64));
+    let stamp = Stamp {
+        bytes: number(bytes)?,
+        device: number(device)?,
+        inode: number(inode)?,
+        modified: time(modified)?,
+        changed: time(changed)?,
+    };
+    Some((stamp, digest.to_owned()))
 }
 
 /// Whether nothing about a file has changed for a while.
 fn is_settled(facts: &Metadata, now: SystemTime) -> bool {
-    let nanos = u64::try_from(Stamp::of(facts).0[3].max(Stamp::of(facts).0[4])).unwrap_or(0);
+    let Stamp { modified, changed, .. } = Stamp::of(facts);
+    let nanos = u64::try_from(nanos(modified.max(changed))).unwrap_or(0);
     now.duration_since(UNIX_EPOCH + Duration::from_nanos(nanos)).is_ok_and(|age| age >= SETTLED)
 }
 
@@ -212,7 +211,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = written(folder.path(), "weights", "hello\n");
         let facts = fs::metadata(&file).expect("there");
-        let changed = UNIX_EPOCH + Duration::from_nanos(u64::try_from(Stamp::of(&facts).0[4]).expect("after 1970"));
+        let changed =
+            UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos(Stamp::of(&facts).changed)).expect("after 1970"));
         assert!(!is_settled(&facts, changed + SETTLED / 2));
         assert!(is_settled(&facts, changed + SETTLED * 2));
     }

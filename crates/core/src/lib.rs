@@ -1,7 +1,7 @@
 //! What everything else in bantam rests on: units (`unit`) and metrics (`metric`), the records of what was asked and
 //! what came out (`record`), what is said and asked meanwhile (`event`, `cancel`), what the numbers allow one to say
-//! (`stats`), what a user wants of a run (`profile`), files that are read (`input`) and written (`disk`), their digests
-//! (`digest`), locks (`sync`), and foreign text that is to be shown (`text`).
+//! (`stats`), what a user wants of a run (`profile`), files that are read (`input`) and written (`disk`), their stamps and digests
+//! (`stamp`, `digest`), locks (`sync`), and foreign text that is to be shown (`text`).
 //!
 //! Plain data and plain functions; nothing here knows a model, a format of weights, a database or a screen.
 
@@ -16,6 +16,7 @@ pub mod metric;
 pub mod output;
 pub mod profile;
 pub mod record;
+pub mod stamp;
 pub mod stats;
 pub mod sync;
 pub mod text;

@@ -7,12 +7,12 @@
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk::{self, Lock, LockError, hex, sync_folder_of};
+use bantam_core::stamp::Stamp;
 use bantam_core::unit::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where an artifact is, or will be.
@@ -35,32 +35,12 @@ pub(crate) struct Note {
     pub recipe: String,
     /// What the file looked like when it had this hash.
     #[serde(default)]
-    pub seen: Option<Looks>,
+    pub seen: Option<Stamp>,
 }
 
-/// What changes of a file when somebody writes to it or puts another in its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Looks {
-    bytes: u64,
-    device: u64,
-    inode: u64,
-    /// Seconds and nanoseconds.
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Looks {
-    /// Of a file; None of a link or anything else.
-    fn of(path: &Path) -> Option<Looks> {
-        let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some(Looks {
-            bytes: found.len(),
-            device: found.dev(),
-            inode: found.ino(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
+/// The stamp of a file; None of a link or anything else.
+fn stamp(path: &Path) -> Option<Stamp> {
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|facts| Stamp::of(&facts))
 }
 
 /// Counts and hashes what goes through it.
@@ -85,7 +65,7 @@ impl ArtifactFiles {
     /// it did when it was hashed is hashed again.
     pub(crate) fn find(&self, address: &str, bytes: u64) -> Option<Note> {
         let note: Note = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
-        let looks = Looks::of(&self.file)?;
+        let looks = stamp(&self.file)?;
         if note.address != address || note.bytes != bytes || looks.bytes != bytes {
             return None;
         }
@@ -155,7 +135,7 @@ impl ArtifactFiles {
         let mut finish = || -> io::Result<()> {
             fs::rename(&self.partial, &self.file)?;
             sync_folder_of(&self.file)?;
-            note.seen = Looks::of(&self.file);
+            note.seen = stamp(&self.file);
             self.keep(&note)
         };
         finish().with_context(|| self.file.display().to_string())?;
