@@ -1,7 +1,9 @@
 //! The data of a task: JSON lines, one object a line, each remembered with its line so that a message can name it;
 //! or rows of a table, with their numbers. Blank lines are skipped. Nothing is known here of templates or tasks.
 
+mod encoding;
 mod integer;
+mod quotes;
 mod table;
 
 use crate::error::{Error, line_of};
@@ -284,7 +286,7 @@ pub(crate) fn text(path: &Path) -> Result<String, Error> {
 fn utf8<'a>(bytes: &'a [u8], line: usize, file: &Source) -> Result<&'a str, Error> {
     std::str::from_utf8(bytes).map_err(|e| {
         let line = line + line_of(bytes, e.valid_up_to()) - 1;
-        file.broken(line, "is not UTF-8 text; save the file as UTF-8".into())
+        file.broken(line, encoding::not_utf8(bytes, e.valid_up_to()))
     })
 }
 

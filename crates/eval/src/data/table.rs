@@ -1,7 +1,8 @@
 //! Tables as items: CSV with a head line, and Parquet. Only the columns are read that the suite names; a table of the
 //! hub may have others that are large. Numbers are numbers and lists are lists, as JSON lines would have them.
 
-use super::{Doc, LINE, Source, open};
+use super::quotes::Quotes;
+use super::{Doc, LINE, Source, encoding, open};
 use crate::error::Error;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, List, Map, Row};
@@ -15,30 +16,11 @@ use std::sync::Arc;
 /// The rows of a CSV file. A column is a column of numbers where every cell is one; an empty cell is null.
 pub(super) fn csv(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> Result<Vec<Doc>, Error> {
     let file = path.display().to_string();
-    let malformed = |line: usize, message: String| Error::Malformed { file: file.clone(), line, message };
-    let broken = |e: csv::Error| {
-        let line = e.position().map_or(1, |at| at.line() as usize);
-        let why = e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        malformed(line, format!("is no table with a head line: {why}"))
-    };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(open(path)?);
-    let heads = heads(reader.headers().map_err(broken)?);
+    let (heads, rows) = cells(path, delimiter, named)?;
     let columns: Vec<(usize, &String)> = heads.iter().enumerate().filter(|(_, name)| named(name)).collect();
-    if let Some((_, name)) = columns.iter().find(|(at, name)| heads[..*at].contains(name)) {
-        return Err(malformed(1, format!("has two columns '{name}', and the suite names it; rename one")));
-    }
-    let mut rows = Vec::new();
-    for row in reader.records() {
-        let row = row.map_err(broken)?;
-        let line = row.position().map_or(1, |at| at.line() as usize);
-        if row.as_slice().len() as u64 > LINE {
-            return Err(malformed(line, format!("is a row of more than {} MiB; is a quote left open?", LINE >> 20)));
-        }
-        rows.push((line, columns.iter().map(|(at, _)| row[*at].to_owned()).collect::<Vec<String>>()));
-    }
     let cells = |column: usize| rows.iter().map(move |(_, cells)| cells[column].as_str());
     let types: Vec<ColumnType> = (0..columns.len()).map(|column| ColumnType::of(cells(column))).collect();
-    let source = Arc::new(Source { file: file.clone(), columns: Some(heads.clone()) });
+    let source = Arc::new(Source { file, columns: Some(heads.clone()) });
     let doc = |(line, cells): &(usize, Vec<String>)| {
         let typed = cells.iter().zip(&types).map(|(cell, of)| of.read(cell));
         Doc::new(&source, *line, columns.iter().map(|(_, name)| (*name).clone()).zip(typed).collect())
@@ -46,8 +28,114 @@ pub(super) fn csv(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> R
     Ok(rows.iter().map(doc).collect())
 }
 
+/// The names of all columns, and each row's line with its cells of those columns that are named.
+type Cells = (Vec<String>, Vec<(usize, Vec<String>)>);
+
+fn cells(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> Result<Cells, Error> {
+    let file = Source::of(path.display().to_string());
+    let quotes = Quotes::of(open(path)?, delimiter, LINE);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(quotes);
+    let mut record = csv::ByteRecord::new();
+    let mut heads: Option<Vec<String>> = None;
+    let mut rows = Vec::new();
+    loop {
+        let read = reader.read_byte_record(&mut record);
+        if let Some(line) = reader.get_ref().open().filter(|_| read.is_err() || reader.is_done()) {
+            return Err(file.broken(
+                line,
+                "begins a quote that is not closed; close it, or write \"\" for a quote that is meant".into(),
+            ));
+        }
+        if let Some((from, to)) = reader.get_ref().stray() {
+            let what =
+                format!("begins a quote that ends on line {to} only, with more text behind it; is it left open?");
+            return Err(file.broken(from, what));
+        }
+        let line = record.position().map_or(1, |at| at.line() as usize);
+        match read {
+            Err(e) => {
+                let why = e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+                return Err(file.broken(line, format!("is no table with a head line: {why}")));
+            }
+            Ok(false) => break,
+            Ok(true) => {}
+        }
+        if record.as_slice().len() as u64 > LINE {
+            return Err(file.broken(line, format!("is a row of more than {} MiB; is a quote left open?", LINE >> 20)));
+        }
+        let row = csv::StringRecord::from_byte_record(record.clone()).map_err(|e| {
+            let (field, valid) = (e.utf8_error().field(), e.utf8_error().valid_up_to());
+            let before: usize = record.iter().take(field).map(lines).sum();
+            let line = line + before + lines(&record[field][..valid]);
+            file.broken(line, encoding::not_utf8(&record[field], valid))
+        })?;
+        match &heads {
+            None => heads = Some(checked(heads_of(&row), delimiter, named, &file)?),
+            Some(heads) if row.len() != heads.len() => return Err(file.broken(line, ragged(&row, line, heads.len()))),
+            Some(heads) => {
+                let wanted = heads.iter().zip(&row).filter(|(name, _)| named(name));
+                rows.push((line, wanted.map(|(_, cell)| cell.to_owned()).collect()));
+            }
+        }
+    }
+    Ok((heads.unwrap_or_default(), rows))
+}
+
+/// Refuses names of columns that would be mistaken: one that is there twice, and a whole line that stands as one name
+/// since its columns are parted by something else.
+fn checked(
+    heads: Vec<String>,
+    delimiter: u8,
+    named: &dyn Fn(&str) -> bool,
+    file: &Source,
+) -> Result<Vec<String>, Error> {
+    let twice = heads.iter().enumerate().find(|(at, name)| named(name) && heads[..*at].contains(name));
+    if let Some((_, name)) = twice {
+        return Err(file.broken(1, format!("has two columns '{name}', and the suite names it; rename one")));
+    }
+    let [one] = &heads[..] else { return Ok(heads) };
+    let others = [(';', "a semicolon"), ('\t', "a tab"), (',', "a comma"), ('|', "a bar")];
+    let other = others.into_iter().find(|(other, _)| *other != char::from(delimiter) && one.contains(*other));
+    match other.filter(|_| !named(one)) {
+        None => Ok(heads),
+        Some((other, word)) => {
+            let (parts, ends) = if delimiter == b'\t' { ("a tab", ".tsv") } else { ("a comma", ".csv") };
+            let rename = match other {
+                '\t' => ", or name it .tsv",
+                ',' => ", or name it .csv",
+                _ => "",
+            };
+            Err(file.broken(
+                1,
+                format!("has one column only, '{one}': {word} seems to part its columns, and in a {ends} file {parts} does; save it so{rename}"),
+            ))
+        }
+    }
+}
+
+/// The sentence's end about a row of another number of cells than there are columns.
+fn ragged(row: &csv::StringRecord, line: usize, columns: usize) -> String {
+    let before = |cell: usize| row.iter().take(cell).map(|cell| lines(cell.as_bytes())).sum::<usize>();
+    let cells = if row.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", row.len()) };
+    let said = format!("is no row of this table: it has {cells}, and the head line {columns}");
+    match row.iter().position(|cell| cell.contains('\n')) {
+        None => format!("{said}; put a cell that holds the delimiter in quotes"),
+        Some(cell) => format!(
+            "{said}; a quote that begins on line {} ends on line {} only: is it left open?",
+            line + before(cell),
+            line + before(cell + 1)
+        ),
+    }
+}
+
+/// How many lines end in it.
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
 /// The names of the columns; one without a name is called as pandas calls it.
-fn heads(row: &csv::StringRecord) -> Vec<String> {
+fn heads_of(row: &csv::StringRecord) -> Vec<String> {
     let name = |(at, name): (usize, &str)| match name.trim_start_matches('\u{feff}') {
         "" => format!("Unnamed: {at}"),
         name => name.to_owned(),
@@ -208,7 +296,50 @@ mod tests {
         assert_eq!((&docs[0].fields["x"], &docs[1].fields["x"]), (&Json::from(1.5), &Json::Null));
         let (_dir, path) = written("d.csv", b"a,b\n1,2\n3\n");
         let refused = csv(&path, b',', &everything).expect_err("ragged").to_string();
-        assert!(refused.contains("d.csv:3: is no table") && !refused.contains('\n'), "{refused}");
+        assert!(refused.ends_with(
+            "d.csv:3: is no row of this table: it has 1 cell, and the head line 2; put a cell that holds the delimiter in quotes"
+        ), "{refused}");
+    }
+
+    fn refused(name: &str, bytes: &[u8]) -> String {
+        let (_dir, path) = written(name, bytes);
+        let delimiter = if name.ends_with(".tsv") { b'\t' } else { b',' };
+        let named = |name: &str| ["question", "answer"].contains(&name);
+        let said = csv(&path, delimiter, &named).expect_err("must refuse").to_string();
+        said[said.rfind(name).expect("names the file")..].to_owned()
+    }
+
+    #[test]
+    fn an_open_quote_is_told_with_the_line_it_begins_on() {
+        let to_the_end = refused("d.csv", b"question,answer\n1,2\n3,\"4\n5,6\n7,8\n");
+        assert!(to_the_end.starts_with("d.csv:3: begins a quote that is not closed;"), "{to_the_end}");
+        let to_another = refused("d.csv", b"question,answer\n1,2\n3,\"4\n5,6\n7,\"8\"\n9,1\n");
+        assert!(to_another.starts_with("d.csv:3: begins a quote that ends on line 5 only"), "{to_another}");
+        let fewer = refused("d.csv", b"question,answer\n\"1,2\n3\"\n");
+        assert!(fewer.contains("d.csv:2: is no row") && fewer.contains("on line 2 ends on line 3 only"), "{fewer}");
+        let head = refused("d.csv", b"question,\"answer\n1,2\n");
+        assert!(head.starts_with("d.csv:1: begins a quote"), "{head}");
+        let (_dir, path) = written("d.csv", b"question,answer\n1,\"2\n3\"\n");
+        assert_eq!(csv(&path, b',', &everything).expect("closed at the end").len(), 1);
+    }
+
+    #[test]
+    fn another_delimiter_and_another_encoding_are_named() {
+        let semicolon = refused("d.csv", b"question;answer\n1;2\n");
+        assert!(
+            semicolon.contains("d.csv:1: has one column only, 'question;answer': a semicolon seems"),
+            "{semicolon}"
+        );
+        let tab = refused("d.csv", b"question\tanswer\n1\t2,5\n");
+        assert!(tab.contains("a tab seems to part") && tab.ends_with("or name it .tsv"), "{tab}");
+        let comma = refused("d.tsv", b"question,answer\n1,2\n");
+        assert!(comma.contains("a comma seems to part") && comma.ends_with("or name it .csv"), "{comma}");
+        let latin = refused("d.csv", b"question,answer\n\"a\nb\",caf\xe9\n");
+        assert!(latin.starts_with("d.csv:3: is not UTF-8 text, it looks like Latin-1"), "{latin}");
+        let head = refused("d.csv", b"qu\xeastion,answer\n1,2\n");
+        assert!(head.starts_with("d.csv:1: is not UTF-8 text, it looks like Latin-1"), "{head}");
+        let wide = refused("d.csv", b"\xff\xfeq\0u\0,\0a\0\n\0");
+        assert!(wide.starts_with("d.csv:1: is not UTF-8 text, it looks like UTF-16"), "{wide}");
     }
 
     #[test]

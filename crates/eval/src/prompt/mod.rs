@@ -183,6 +183,11 @@ impl Prompt {
     fn beyond(&self, key: &str, index: usize, choices: &[String], doc: &Doc) -> Error {
         let allowed = match choices.len() {
             0 => "there are no choices".to_string(),
+            n if index == n => format!(
+                "allowed is 0 to {}, since choices are counted from 0: where yours count from 1, write \
+                 \"{{{{FIELD - 1}}}}\", or choices and targets as text",
+                n - 1
+            ),
             n => format!("allowed is 0 to {}", n - 1),
         };
         self.key.at(key).wrong(format!("is choice {index} at {}; {allowed}", doc.place()))
