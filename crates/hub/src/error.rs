@@ -32,6 +32,12 @@ pub enum Error {
         /// The models in the cache.
         cached: Vec<String>,
     },
+    /// A path leads to nothing.
+    #[error("{}: there is no such file or folder{}", path.display(), nearest(path))]
+    NotThere {
+        /// The path as typed.
+        path: PathBuf,
+    },
     /// A repository is in the cache, but not at this revision.
     #[error("'{name}' has no revision {revision} in the Hugging Face cache {}; there are {}", cache.display(), list(there))]
     NotCached {
@@ -387,6 +393,25 @@ fn get(name: &str) -> String {
         }
         _ => "its ORG/NAME on the hub".into(),
     }
+}
+
+/// What is there of a path that is not: the models in its folder, or how far it goes.
+fn nearest(path: &Path) -> String {
+    if path.starts_with("~") {
+        return " (a ~ in quotes is no home folder)".into();
+    }
+    let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let Some(folder) = folder else { return String::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        let there = path.ancestors().find(|above| above.is_dir());
+        return there
+            .map_or_else(String::new, |there| format!("; {} is the last folder of it that is", there.display()));
+    };
+    let is_gguf = |name: &String| name.to_ascii_lowercase().ends_with(".gguf");
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut ggufs: Vec<String> = names.filter(is_gguf).collect();
+    ggufs.sort();
+    if ggufs.is_empty() { String::new() } else { format!("; its folder has {}", list(&ggufs)) }
 }
 
 /// "a, b, c"; the end of a long list is told by its number.

@@ -163,6 +163,9 @@ pub fn find(name: &str, bundled: &[String], cache: &Cache) -> Result<Found, Erro
     if bundled.iter().any(|b| b == name) {
         return Ok(in_binary(name));
     }
+    if is_path_only(name) {
+        return Err(Error::NotThere { path: path.into() });
+    }
     match cached(name, cache)? {
         Some(found) => Ok(found),
         None => {
@@ -170,6 +173,12 @@ pub fn find(name: &str, bundled: &[String], cache: &Cache) -> Result<Found, Erro
             Err(Error::Unknown { name: name.into(), bundled: bundled.to_vec(), cache, cached })
         }
     }
+}
+
+/// Whether what was typed can be nothing but a path: it begins as one, or ends as a file of weights.
+fn is_path_only(name: &str) -> bool {
+    let begins = ["/", "./", "../", "~/"].iter().any(|begin| name.starts_with(begin)) || [".", ".."].contains(&name);
+    begins || (address::path_of(name).is_none() && name.to_ascii_lowercase().ends_with(".gguf"))
 }
 
 /// A model of the cache, with the commit that it is.
