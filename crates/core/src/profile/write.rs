@@ -3,7 +3,7 @@
 use super::{Constraints, Measure, Objective, Profile, RecipeRef};
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use toml::Value;
 
 impl Profile {
@@ -128,8 +128,22 @@ impl Lines {
 }
 
 /// The path without the dots of "./NAME".
+/// An absolute path without `.` and `..`: as the system finds it where what they stand behind may be a link, else as it
+/// is written.
 fn plain(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.into())
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let mut plain = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => {
+                // the folder above a link is that of the folder it leads to
+                plain = plain.canonicalize().unwrap_or(plain);
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn int(count: usize) -> i64 {
@@ -157,6 +171,20 @@ mod tests {
     use super::*;
     use crate::profile::Prefer;
     use crate::record::Shape;
+
+    #[test]
+    fn a_path_goes_no_detours() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().canonicalize().expect("it is there");
+        std::fs::create_dir_all(folder.join("pr/deep")).expect("made");
+        std::fs::create_dir(folder.join("su")).expect("made");
+        std::os::unix::fs::symlink(folder.join("pr/deep"), folder.join("link")).expect("linked");
+        let profile = Profile { suites: vec!["../su/own.toml".into(), "./../su/./b.toml".into()], ..whole() };
+        let suites = profile.clone().rooted(&folder.join("pr")).suites;
+        assert_eq!(suites, ["su/own.toml", "su/b.toml"].map(|name| folder.join(name).display().to_string()));
+        let behind = profile.rooted(&folder.join("link")).suites;
+        assert_eq!(behind[0], folder.join("pr/su/own.toml").display().to_string(), "a link is no step down");
+    }
 
     fn whole() -> Profile {
         Profile {
