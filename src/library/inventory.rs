@@ -179,9 +179,14 @@ fn models_in(folder: &Path) -> Vec<Entry> {
 /// Where there is none, or it is no file of the cache or of bantam's own.
 pub fn removable<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry> {
     let file = |entry: &Entry| entry.path.as_deref()?.file_name().map(|f| f.to_string_lossy().into_owned());
-    let found = entries
-        .iter()
-        .find(|entry| entry.name == name || (entry.origin == Origin::Artifact && file(entry).as_deref() == Some(name)));
+    // a path from where one is, or through a link, is the same file
+    let typed = Path::new(name).canonicalize().ok();
+    let is_at = |entry: &Entry| {
+        let at = entry.path.as_deref().and_then(|path| path.canonicalize().ok());
+        entry.origin == Origin::Artifact && typed.is_some() && typed == at
+    };
+    let is_file = |entry: &Entry| entry.origin == Origin::Artifact && file(entry).as_deref() == Some(name);
+    let found = entries.iter().find(|entry| entry.name == name || is_file(entry) || is_at(entry));
     match found {
         None => {
             let names: Vec<&str> =
@@ -224,6 +229,23 @@ fn remove_artifact(entry: &Entry) -> Result<Bytes> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn a_file_is_removable_by_every_path_that_leads_to_it() {
+        let folder = tempfile::tempdir().expect("temp dir");
+        let home = Home::at(folder.path());
+        fs::create_dir_all(home.artifacts()).expect("makes");
+        fs::write(home.artifacts().join("m.gguf"), "x").expect("writes");
+        let entries = take(&Cache::at(folder.path().join("hub")), &home, &[]).expect("lists");
+        let detour = home.artifacts().join("../artifacts/./m.gguf").display().to_string();
+        for name in ["m.gguf", &home.artifacts().join("m.gguf").display().to_string(), &detour] {
+            let found = removable(&entries, name).expect(name);
+            assert_eq!(found.path.as_deref(), Some(&*home.artifacts().join("m.gguf")));
+        }
+        let other = folder.path().join("m.gguf");
+        fs::write(&other, "x").expect("writes");
+        assert!(removable(&entries, &other.display().to_string()).is_err(), "another file of that name");
+    }
 
     #[test]
     fn what_a_killed_maker_left_is_listed_with_its_size_and_swept() {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<AdvisedFile> {
     let variant = &advice.advised()?.variant;
     let path = match &variant.model.place {
-        _ if !variant.is_base() => workplace.store.place_of(&variant.id).ok().flatten(),
+        _ if !variant.is_base() => made(variant, workplace),
         Place::Bundled(_) => None,
         Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
     };
@@ -27,6 +27,15 @@ pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<
         path,
         exists,
     })
+}
+
+/// Where the file of a recipe is: among the artifacts of this home, wherever that was when the file was made, or where
+/// it was written.
+fn made(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
+    let written = workplace.store.place_of(&variant.id).ok().flatten()?;
+    let here = workplace.home.artifacts().join(written.file_name()?);
+    let here = std::path::absolute(&here).unwrap_or(here);
+    Some(if here.exists() { here } else { written })
 }
 
 /// What can be done with it, with the command that does it.
@@ -107,6 +116,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library::home::Home;
     use bantam_core::record::{Id, ModelRef};
 
     fn variant(place: Place, recipe: Option<&str>) -> Variant {
@@ -123,6 +133,23 @@ mod tests {
 
     fn told(variant: &Variant, file: Option<&str>) -> Vec<String> {
         commands(variant, file.map(Path::new), None).into_iter().map(|(_, command)| command).collect()
+    }
+
+    #[test]
+    fn a_home_that_was_moved_tells_of_its_own_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home::at(folder.path().join("new"));
+        let mut store = bantam_verdict::store::Store::in_memory().expect("a store");
+        let variant = variant(Place::Bundled("bantam-l".into()), Some("Q4_K_M"));
+        let old = folder.path().join("old/artifacts/m.Q4_K_M.0123.gguf");
+        store.put_place(&variant.id, &old).expect("puts");
+        let workplace = Workplace { home: home.clone(), store };
+        assert_eq!(made(&variant, &workplace), Some(old.clone()), "it is nowhere: where it was written");
+        for place in [&old, &home.artifacts().join("m.Q4_K_M.0123.gguf")] {
+            std::fs::create_dir_all(place.parent().expect("a folder")).expect("makes");
+            std::fs::write(place, "x").expect("writes");
+        }
+        assert_eq!(made(&variant, &workplace), Some(home.artifacts().join("m.Q4_K_M.0123.gguf")));
     }
 
     #[test]
