@@ -16,6 +16,7 @@ use bantam_verdict::recommend::advice::words::Words;
 use bantam_verdict::recommend::{Advice, advice, advise_knowing};
 use bantam_verdict::report::{self, AdvisedFile, Page};
 use bantam_verdict::store::Store;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 mod advised;
@@ -144,6 +145,27 @@ pub fn execute(
     Ok(Done::of(run, rows, profile, cancel.is_cancelled(), workplace))
 }
 
+/// What can be reported, profiles first: a command's run is called as the command is.
+fn stored_runs(names: impl Iterator<Item = String>) -> String {
+    let names: BTreeSet<String> = names.collect();
+    let (commands, profiles): (Vec<String>, Vec<String>) =
+        names.into_iter().partition(|name| COMMANDS.contains(&name.as_str()));
+    let profiles = match profiles.is_empty() {
+        true => "no profile's run is stored yet; `bantam run PROFILE` makes one".to_owned(),
+        false => format!("runs of these profiles are stored: {}", profiles.join(", ")),
+    };
+    match &commands[..] {
+        [] => profiles,
+        commands => {
+            let commands: Vec<String> = commands.iter().map(|name| format!("{name} (`bantam {name}`)")).collect();
+            format!("{profiles}; of commands the latest run each: {}", commands.join(", "))
+        }
+    }
+}
+
+/// Commands whose run is stored under their own name.
+const COMMANDS: [&str; 3] = ["bench", "compare", "eval"];
+
 /// A stored run again: by its id, or the latest of a profile's name.
 pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
     let id = bantam_core::record::Id(named.into());
@@ -152,11 +174,10 @@ pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
         None => workplace.store.latest(named)?,
     };
     let Some(run) = found else {
-        let mut names: Vec<String> = workplace.store.runs()?.into_iter().map(|r| r.profile_name).collect();
-        names.sort();
-        names.dedup();
-        let known = if names.is_empty() { "none yet; `bantam run PROFILE` makes one".into() } else { names.join(", ") };
-        bail!("no run is called '{named}'; runs of these profiles are stored: {known}");
+        bail!(
+            "no run is called '{named}'; {}",
+            stored_runs(workplace.store.runs()?.into_iter().map(|run| run.profile_name))
+        );
     };
     let rows = workplace.store.light_rows(&run.id)?;
     let profile =
