@@ -8,10 +8,11 @@ use crate::run::{Done, Workplace};
 use crate::show::Table;
 use crate::show::out;
 use anyhow::{Context, Result};
-use bantam_core::record::{Ask, Reading};
+use bantam_core::metric::{Aggregation, Metric};
+use bantam_core::record::{Ask, ItemScore, Reading};
 use bantam_core::text;
 use bantam_verdict::recommend::score::TaskScore;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 
 pub(super) fn run(args: Eval) -> Result<Exit> {
@@ -59,6 +60,27 @@ fn rows(variant: &str, score: &TaskScore, table: &mut Table) {
     }
 }
 
+/// A score in the words of its metric: `value` is the item's own, and beside it stands what the task's is made of. An
+/// item alone has no correlation and no F1.
+fn score_json(score: &ItemScore) -> Value {
+    let &ItemScore { metric, value, weight } = score;
+    let own = metric.aggregate([(value, weight)]);
+    match metric.aggregation() {
+        Aggregation::Mean | Aggregation::None => json!({ "metric": metric, "value": value }),
+        Aggregation::BitsPerByte => json!({ "metric": metric, "value": own, "loglikelihood": value, "bytes": weight }),
+        Aggregation::WeightedPerplexity => {
+            let unit = match metric {
+                Metric::WordPerplexity => "words",
+                Metric::BytePerplexity => "bytes",
+                _ => "continuations",
+            };
+            json!({ "metric": metric, "value": own, "loglikelihood": value, unit: weight })
+        }
+        Aggregation::MacroF1 | Aggregation::Mcc => json!({ "metric": metric, "found": value, "right": weight }),
+        Aggregation::Spearman | Aggregation::Pearson => json!({ "metric": metric, "said": value, "given": weight }),
+    }
+}
+
 /// One JSON line an item: which variant and task, and all that was recorded.
 fn print_items(done: &Done) -> Result<()> {
     let workplace = Workplace::open()?;
@@ -67,10 +89,30 @@ fn print_items(done: &Done) -> Result<()> {
         let row = row?;
         let Ask::Task(task) = &row.trial.ask else { continue };
         for item in &row.outcome.items {
-            let line = json!({ "variant": row.trial.variant.label(), "task": task.task, "item": item });
+            let mut line = json!({ "variant": row.trial.variant.label(), "task": task.task, "item": item });
+            line["item"]["scores"] = item.scores.iter().map(score_json).collect();
             writeln!(out, "{}", text::json(&line.to_string()))?;
         }
     }
     out.flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_score_of_an_item_is_what_its_metric_says() {
+        let json = |metric, value, weight| score_json(&ItemScore { metric, value, weight });
+        let bits = json(Metric::BitsPerByte, -2.0 * std::f64::consts::LN_2, 4.0);
+        assert_eq!((&bits["value"], &bits["bytes"]), (&json!(0.5), &json!(4.0)));
+        assert_eq!(bits["loglikelihood"], json!(-2.0 * std::f64::consts::LN_2));
+        let words = json(Metric::WordPerplexity, 0.0, 3.0);
+        assert_eq!(words, json!({ "metric": "word_perplexity", "value": 1.0, "loglikelihood": 0.0, "words": 3.0 }));
+        assert_eq!(json(Metric::Acc, 1.0, 1.0), json!({ "metric": "acc", "value": 1.0 }));
+        assert_eq!(json(Metric::Mcc, 2.0, 1.0), json!({ "metric": "mcc", "found": 2.0, "right": 1.0 }));
+        // an empty text costs nothing a byte that it has not
+        assert_eq!(json(Metric::BitsPerByte, 0.0, 0.0)["value"], Value::Null);
+    }
 }
