@@ -143,6 +143,7 @@ impl Plan {
         let mut host = Host::here(!profile.measure.speed.is_empty());
         host.warnings.extend((pairs.made.len() > 1).then(|| too_few(&tasks)).flatten());
         host.warnings.extend(check_threads(profile.measure.threads, host.threads)?);
+        let notes = notes.into_iter().chain(pairs.same).collect();
         let mut plan = Plan { notes, ..Plan::of(profile, pairs.made, &tasks, host, store)? };
         plan.run.left_out = pairs.left_out;
         Ok(plan)
@@ -250,6 +251,8 @@ fn tasks(profile: &Profile) -> Result<(Vec<TaskRef>, Vec<String>)> {
 struct Pairs {
     made: Vec<(Variant, Estimate)>,
     left_out: Vec<LeftOut>,
+    /// What was named more than once, a sentence each.
+    same: Vec<String>,
 }
 
 impl Pairs {
@@ -257,7 +260,7 @@ impl Pairs {
         let recipes: Vec<Option<Recipe>> = profile.recipes.iter().map(recipe).collect::<Result<_>>()?;
         // the longest sequence that is surely asked for
         let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
-        let mut pairs = Pairs { made: Vec::new(), left_out: Vec::new() };
+        let mut pairs = Pairs { made: Vec::new(), left_out: Vec::new(), same: Vec::new() };
         for typed in &profile.models {
             // a name that leads nowhere is a slip of the pen, and what it leads to may be no model
             let found = models::find(typed)?;
@@ -277,7 +280,7 @@ impl Pairs {
 
     /// A model of which no recipe can make another is measured as it is, whether or not the profile says `base`.
     fn add(&mut self, opened: &Opened, recipes: &[Option<Recipe>], longest: usize) {
-        let before = self.made.len();
+        let mut any = false;
         // read once for all recipes, and only if there is one: what is quantized can be measured, though not compressed
         let source = OnceCell::new();
         for recipe in recipes {
@@ -289,15 +292,36 @@ impl Pairs {
                 },
             };
             match bytes {
-                Ok(bytes) => self.made.push(variant(opened, recipe.as_ref(), bytes, longest)),
+                Ok(bytes) => {
+                    any = true;
+                    self.make(variant(opened, recipe.as_ref(), bytes, longest));
+                }
                 Err(error) => self.leave_out(&opened.model.name, recipe.as_ref(), &error),
             }
         }
-        if self.made.len() == before && !recipes.contains(&None) {
+        if !any && !recipes.contains(&None) {
             match models::bytes(&opened.model.place) {
-                Ok(bytes) => self.made.push(variant(opened, None, bytes, longest)),
+                Ok(bytes) => self.make(variant(opened, None, bytes, longest)),
                 Err(error) => self.leave_out(&opened.model.name, None, &error),
             }
+        }
+    }
+
+    /// Adds a variant, unless it is there already under this or another name: measured twice, its results would count
+    /// twice.
+    fn make(&mut self, made: (Variant, Estimate)) {
+        let (variant, known) = (&made.0, self.made.iter().find(|(known, _)| known.id == made.0.id));
+        let Some((known, _)) = known else { return self.made.push(made) };
+        let said = match (variant.model.name == known.model.name, variant.label() == known.label()) {
+            (_, true) => format!("{} is named twice, and is measured once", variant.label()),
+            (true, false) => format!("{} does what {} does, and is measured once", variant.label(), known.label()),
+            (false, _) => {
+                let (name, known) = (&variant.model.name, &known.model.name);
+                format!("{name} is {known}, byte for byte, and is measured once, as {known}")
+            }
+        };
+        if !self.same.contains(&said) {
+            self.same.push(said);
         }
     }
 
