@@ -4,7 +4,7 @@ use super::live::LiveLine;
 use crate::run::remaining::Remaining;
 use crate::show::out::note;
 use crate::show::{counted, left};
-use bantam_core::event::{Event, Observer};
+use bantam_core::event::{Event, Observer, waits};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Ask, Failure, Id, Outcome, Row, Trial, WarningKind};
 use bantam_core::stats::Level;
@@ -138,6 +138,10 @@ fn gave(trial: &Trial, outcome: &Outcome) -> String {
 
 impl Observer for Printer {
     fn on(&mut self, event: &Event) {
+        if let Event::Waits { does, holder } = event {
+            // who wants quiet wants no silence without an end either
+            return self.live.print(&waits(does, *holder));
+        }
         if self.quiet {
             // items without a score turn the meaning of the others', so that even who wants quiet hears of them
             if let Event::Warned { warning, .. } = event

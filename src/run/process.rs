@@ -207,10 +207,10 @@ impl Runner for Process {
         let request = Request::Prepare { variant: Box::new(variant.clone()), artifacts: self.home.artifacts() };
         let limits = Limits { time: None, cancel };
         let worker = Worker::spawn(&self.program, self.home.log(&variant.id), None)?;
-        let conversation = worker.converse(&request, &limits, &mut |reply| {
-            if let Reply::Preparing { fraction } = reply {
-                say(Event::Preparing { variant: variant.clone(), fraction });
-            }
+        let conversation = worker.converse(&request, &limits, &mut |reply| match reply {
+            Reply::Preparing { fraction } => say(Event::Preparing { variant: variant.clone(), fraction }),
+            Reply::Waits { holder } => say(Event::Waits { does: "making the same variant".into(), holder }),
+            _ => {}
         });
         let (last, worker) = conversation.map_err(|stopped| match stopped {
             Stopped::Failed(failure) => failure,
@@ -290,7 +290,12 @@ impl Told<'_> {
             }
             Reply::Pulse(pulse) => say(Event::Pulse { trial, pulse }),
             // first and last words do not come here, and a measurement prepares nothing
-            Reply::Begun | Reply::Preparing { .. } | Reply::Prepared(_) | Reply::Done(_) | Reply::Failed(_) => {}
+            Reply::Begun
+            | Reply::Preparing { .. }
+            | Reply::Waits { .. }
+            | Reply::Prepared(_)
+            | Reply::Done(_)
+            | Reply::Failed(_) => {}
         }
     }
 

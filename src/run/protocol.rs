@@ -66,6 +66,10 @@ pub enum Reply {
     Preparing {
         fraction: f64,
     },
+    /// Another process, of this number, makes the same variant.
+    Waits {
+        holder: Option<u32>,
+    },
     /// The last word of a preparation.
     Prepared(Prepared),
     Loaded(Load),

@@ -12,10 +12,10 @@ use crate::run::protocol::{Measure, Prepared};
 use crate::run::runner::Runner;
 use crate::run::schedule::{Outcomes, Scheduler, Work};
 use bantam_core::cancel::Cancel;
+use bantam_core::disk;
 use bantam_core::event::{Event, Observer};
 use bantam_core::record::{
     Ask, Conditions, Failure, Figure, Id, Outcome, Place, Reading, Row, SpeedSample, Trial, Variant, Warning,
-    WarningKind,
 };
 use bantam_core::unit::Seconds;
 use bantam_host::speed;
@@ -146,11 +146,10 @@ impl Session<'_, '_> {
     fn begin_speeds(&mut self) -> store::Result<()> {
         let mut said = false;
         let (file, cancel) = (self.store.file().to_path_buf(), self.cancel);
-        let alone = Alone::wait(&file, cancel, &mut || {
-            let text = "another bantam measures speeds here; this one waits for it, since both would be too slow";
+        let alone = Alone::wait(&file, cancel, &mut |holder| {
             if !std::mem::replace(&mut said, true) {
-                let warning = Warning { kind: WarningKind::ForeignLoad, text: text.into() };
-                tell(self.observers, &Event::Warned { trial: None, warning });
+                let does = "measuring speeds over the same results, since two at once would slow each other";
+                tell(self.observers, &Event::Waits { does: does.into(), holder });
             }
         });
         self.alone = Some(alone);
@@ -398,7 +397,7 @@ struct Alone {
 
 impl Alone {
     /// Waits its turn; `waits` is called again and again meanwhile. Where files cannot be locked nobody is waited for.
-    fn wait(store: &Path, cancel: &Cancel, waits: &mut dyn FnMut()) -> Alone {
+    fn wait(store: &Path, cancel: &Cancel, waits: &mut dyn FnMut(Option<u32>)) -> Alone {
         let file = store.with_extension("speed.lock");
         let is_on_disk = store.parent().is_some_and(Path::is_dir) && store.exists();
         let open = || File::options().create(true).append(true).open(&file).ok();
@@ -407,9 +406,10 @@ impl Alone {
             if cancel.is_cancelled() {
                 return Alone { _lock: None };
             }
-            waits();
+            waits(disk::holder(&file));
             std::thread::sleep(LOOK);
         }
+        disk::sign(&lock);
         Alone { _lock: Some(lock) }
     }
 }

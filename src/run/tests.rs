@@ -147,6 +147,7 @@ fn word(event: &Event) -> String {
         Event::Item { done, of, .. } => format!("item {done}/{of}"),
         Event::Sample { done, .. } => format!("sample {done}"),
         Event::Pulse { .. } => "pulse".into(),
+        Event::Waits { does, holder } => bantam_core::event::waits(does, *holder),
         Event::Warned { .. } => "warned".into(),
         Event::Finished { outcome, .. } => format!("finished {} {}", outcome.items.len(), outcome.samples.len()),
         Event::Ended { cancelled, .. } => format!("ended {cancelled}"),

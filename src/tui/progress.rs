@@ -2,7 +2,7 @@
 //! Listens to events and keeps numbers; words are made where they are drawn.
 
 use crate::run::remaining::Remaining;
-use bantam_core::event::{Event, Pulse};
+use bantam_core::event::{Event, Pulse, waits};
 use bantam_core::record::{Ask, Failure, Id, Trial};
 use bantam_core::unit::Seconds;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -108,6 +108,7 @@ impl RunProgress {
             Event::Item { trial, done, of, .. } => self.advance(trial, *done, Some(*of)),
             Event::Sample { trial, done, .. } => self.advance(trial, *done, None),
             Event::Pulse { pulse, .. } => self.pulse(pulse),
+            Event::Waits { does, holder } => self.say(now, LogLevel::Warning, waits(does, *holder)),
             Event::Warned { trial, warning } => {
                 let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.trial_label(t)));
                 self.say(now, LogLevel::Warning, format!("{about}{}", warning.text));

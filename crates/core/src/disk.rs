@@ -5,7 +5,7 @@
 
 use crate::cancel::Cancel;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -254,6 +254,13 @@ impl Lock {
         }
     }
 
+    /// Writes this process's number into the lock's file, for those who wait.
+    #[must_use]
+    pub fn signed(self) -> Lock {
+        sign(&self._file);
+        self
+    }
+
     /// Makes the lock remove its file when it is dropped.
     #[must_use]
     pub fn with_its_file(mut self) -> Lock {
@@ -269,6 +276,19 @@ impl Drop for Lock {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Writes this process's number into a file that it holds the lock of. Where it cannot be written, those who wait are not
+/// told whom they wait for.
+pub fn sign(mut file: &File) {
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+}
+
+/// The number of the process that signed a lock's file last; None where nobody did.
+pub fn holder(lock: &Path) -> Option<u32> {
+    let mut text = String::new();
+    File::open(lock).ok()?.take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Whether the path still leads to this open file.
@@ -300,6 +320,19 @@ mod tests {
         write(&place, b"second").expect("written");
         assert_eq!(fs::read(&place).expect("read"), b"second");
         assert!(write(&folder.path().join("none/x"), b"").is_err());
+    }
+
+    #[test]
+    fn a_lock_says_whose_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (place, cancel) = (folder.path().join("x.lock"), Cancel::new());
+        assert_eq!(holder(&place), None);
+        let lock = Lock::take(&place, &cancel, || {}).expect("nobody has it");
+        assert_eq!(holder(&place), None, "it is not signed");
+        let _lock = lock.signed();
+        assert_eq!(holder(&place), Some(std::process::id()));
+        fs::write(&place, "no number").expect("written");
+        assert_eq!(holder(&place), None);
     }
 
     #[test]

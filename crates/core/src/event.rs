@@ -3,6 +3,12 @@
 use crate::record::{Failure, Id, ItemResult, Outcome, SpeedSample, Trial, Variant, Warning};
 use crate::unit::{Bytes, Seconds, Watts};
 
+/// Says of whom a process waits, and how to go on without.
+pub fn waits(does: &str, holder: Option<u32>) -> String {
+    let who = holder.map_or_else(|| "another bantam".to_owned(), |pid| format!("another bantam (process {pid})"));
+    format!("waiting until {who} is done {does}; Ctrl-C stops waiting, and what is finished is kept")
+}
+
 /// What happened, in the order it happened.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -35,6 +41,13 @@ pub enum Event {
         variant: Id,
         /// Why it could not be made.
         failure: Failure,
+    },
+    /// Nothing goes on until another process has done something.
+    Waits {
+        /// What that one does, as in "making the same variant".
+        does: String,
+        /// Its number, where it has said it.
+        holder: Option<u32>,
     },
     /// A trial begins.
     Started {

@@ -86,15 +86,15 @@ impl ArtifactFiles {
         disk::write(&self.note, &serde_json::to_vec_pretty(note)?)
     }
 
-    /// Waits until no other process is making this artifact; `waiting` is called if one is. The lock's file goes with
+    /// Waits until no other process is making this artifact; `waiting` is called with its number if one is. The lock's file goes with
     /// it.
-    pub(crate) fn lock(&self, cancel: &Cancel, waiting: impl FnOnce()) -> Result<Lock> {
-        let lock = Lock::take(&self.lock, cancel, waiting);
+    pub(crate) fn lock(&self, cancel: &Cancel, waiting: impl FnOnce(Option<u32>)) -> Result<Lock> {
+        let lock = Lock::take(&self.lock, cancel, || waiting(disk::holder(&self.lock)));
         let lock = lock.map_err(|error| match error {
             LockError::Cancelled => anyhow::anyhow!("cancelled"),
             LockError::Refused(e) => anyhow::anyhow!("{}: cannot lock the artifact: {e}", self.lock.display()),
         });
-        Ok(lock?.with_its_file())
+        Ok(lock?.with_its_file().signed())
     }
 
     /// Write the artifact, under the lock: `fill` writes the file, `check` reads it, `note` tells of it. Nothing is left

@@ -161,7 +161,10 @@ pub enum Stage<'a> {
     /// Reading the source to know whether the artifact is there already.
     Identify,
     /// Another process is making the same artifact.
-    Wait,
+    Wait {
+        /// Its number, where it has said it.
+        holder: Option<u32>,
+    },
     /// Writing a tensor.
     Write {
         /// Its GGUF name.
@@ -218,7 +221,8 @@ pub fn apply(
     if let Some(note) = place.find(&address, plan.bytes) {
         return Ok(artifact(note, true));
     }
-    let _lock = place.lock(cancel, || progress(Progress { stage: Stage::Wait, done: 0, total: plan.weights }))?;
+    let wait = |holder| progress(Progress { stage: Stage::Wait { holder }, done: 0, total: plan.weights });
+    let _lock = place.lock(cancel, wait)?;
     if let Some(note) = place.find(&address, plan.bytes) {
         return Ok(artifact(note, true));
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{Failure, Place, Variant};
 use bantam_core::unit::Bytes;
-use bantam_lab::{self as lab, Recipe};
+use bantam_lab::{self as lab, Recipe, Stage};
 use std::path::Path;
 
 /// Progress is said in steps of this share.
@@ -26,6 +26,9 @@ fn make(variant: &Variant, artifacts: &Path, cancel: &Cancel, replies: &Replies)
     let source = models::source(&variant.model.name, &variant.model.place)?;
     let mut said = -STEP;
     let artifact = lab::apply(&source, &recipe, artifacts, cancel, &mut |progress| {
+        if let Stage::Wait { holder } = progress.stage {
+            return replies.say(&Reply::Waits { holder });
+        }
         let fraction = progress.done as f64 / progress.total.max(1) as f64;
         if (fraction - said).abs() >= STEP {
             said = fraction;
