@@ -75,7 +75,16 @@ pub fn of_tokenizer(tokenizer: &Tokenizer, size: usize, ends: &[u32]) -> Result<
             ("merges", merges(&whole.model)),
         ],
         TokenizerKind::SentencePiece { add_space_prefix } => {
-            let scores = scores(&whole.model, &vocabulary);
+            let tied = scores(&whole.model, &vocabulary, true);
+            let is_told = |scores: &[f32]| follow_from_scores(&whole.model, &vocabulary, scores);
+            let (scores, follow) = match is_told(&tied) {
+                true => (tied, true),
+                false => {
+                    let apart = scores(&whole.model, &vocabulary, false);
+                    let follow = is_told(&apart);
+                    (apart, follow)
+                }
+            };
             let mut pairs = vec![
                 ("model", text("llama")),
                 ("pre", text("default")),
@@ -84,7 +93,7 @@ pub fn of_tokenizer(tokenizer: &Tokenizer, size: usize, ends: &[u32]) -> Result<
                 ("token_type", vocabulary.types()),
                 ("add_space_prefix", Value::Bool(add_space_prefix)),
             ];
-            if !follow_from_scores(&whole.model, &vocabulary, &scores) {
+            if !follow {
                 pairs.push(("merges", merges(&whole.model)));
                 notes.push("llama.cpp merges by scores, which this tokenizer's merges do not follow from".into());
             }
@@ -343,8 +352,9 @@ fn merges(model: &Model) -> Value {
 }
 
 /// SentencePiece's scores, which tokenizer.json does not keep but its merges imply: a BPE piece's score is minus its
-/// rank, pieces that no merge makes come after all others, and bytes and special tokens are never merged.
-fn scores(model: &Model, vocabulary: &Vocabulary) -> Vec<f32> {
+/// rank, pieces that no merge makes come after all others, and bytes and special tokens are never merged. Where ties are
+/// `tied`, pieces whose merges come in turns have one score, which is how such an order comes about.
+fn scores(model: &Model, vocabulary: &Vocabulary, tied: bool) -> Vec<f32> {
     let mut scores: Vec<Option<f32>> = (vocabulary.types.iter())
         .map(|kind| match kind {
             TokenKind::Normal | TokenKind::UserDefined => None,
@@ -360,10 +370,17 @@ fn scores(model: &Model, vocabulary: &Vocabulary) -> Vec<f32> {
             rank += 1;
         }
     };
-    for (left, right) in &model.merges {
-        if let Some(&id) = vocabulary.ids.get(&format!("{left}{right}")) {
-            next(&mut scores[id as usize]);
+    let made = model.merges.iter().filter_map(|(left, right)| vocabulary.ids.get(&format!("{left}{right}")));
+    let made: Vec<usize> = made.map(|&id| id as usize).collect();
+    let last: HashMap<usize, usize> = made.iter().enumerate().map(|(at, &id)| (id, at)).collect();
+    let mut group = (0, 0.0);
+    for (at, &id) in made.iter().enumerate() {
+        if tied && at > 0 && at <= group.0 && scores[id].is_none() {
+            scores[id] = Some(group.1);
         }
+        next(&mut scores[id]);
+        let score = scores[id].unwrap_or_default();
+        group = if at <= group.0 && at > 0 { (group.0.max(last[&id]), group.1) } else { (last[&id], score) };
     }
     scores.iter_mut().for_each(&mut next);
     scores.into_iter().flatten().collect()
@@ -520,6 +537,29 @@ mod tests {
         assert_eq!(pairs["tokenizer.ggml.token_type"], gguf::list(types));
         assert_eq!(pairs["tokenizer.ggml.add_space_prefix"], Value::Bool(true));
         assert!(!pairs.contains_key("tokenizer.ggml.merges"), "they follow from the scores");
+    }
+
+    #[test]
+    fn pieces_of_one_score_have_one_score_again() {
+        let words = ["<unk>", "<0x41>", "a", "b", "c", "d", "ab", "cd", "aba", "cdc", "bab", "dcd", "abab", "cdcd"];
+        let tokens: Vec<String> = words.map(str::to_owned).to_vec();
+        let kinds = (0..tokens.len()).map(|id| match id {
+            0 => TokenKind::Unknown,
+            1 => TokenKind::Byte,
+            _ => TokenKind::Normal,
+        });
+        // the last two can be made of three pairs each, which come in turns
+        let scores = (0..tokens.len()).map(|id| if id >= 12 { -1000.0 } else { -(id as f64) });
+        let pieces =
+            Pieces { kinds: kinds.collect(), scores: scores.collect(), unknown: Some(0), tokens, ..Pieces::default() };
+        let inner = pieces.tokenizer().expect("a tokenizer");
+        let tokenizer = Tokenizer::new(inner, None, None, None).expect("a tokenizer");
+        let told = of_tokenizer(&tokenizer, words.len(), &[]).expect("pairs");
+        assert_eq!(told.notes, Vec::<String>::new());
+        let pairs: HashMap<String, Value> = told.pairs.into_iter().collect();
+        assert!(!pairs.contains_key("tokenizer.ggml.merges"), "its scores say all");
+        let Some(Value::Array(_, scores)) = pairs.get("tokenizer.ggml.scores") else { panic!("scores") };
+        assert_eq!(scores[12], scores[13]);
     }
 
     #[test]
