@@ -273,9 +273,9 @@ pub(crate) struct Compress {
     /// Bundled model, folder, F16/BF16/F32 .gguf file or ORG/NAME in the cache
     pub model: String,
     /// Quantization type, like Q4_K_M
-    #[arg(long, value_name = "TYPE", required_unless_present = "recipe", conflicts_with = "recipe")]
+    #[arg(long, value_name = "TYPE", conflicts_with = "recipe")]
     pub quant: Option<String>,
-    /// Recipe file
+    /// Recipe file, instead of a type: [[step]] tables of what is done one after the other
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     /// The GGUF file to write [default: MODEL-TYPE.gguf here]

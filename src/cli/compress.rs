@@ -6,10 +6,11 @@ use super::{Exit, stop};
 use crate::library::models;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bantam_core::output;
 use bantam_core::unit::Bytes;
-use bantam_lab::{self as lab, Artifact, Plan, Recipe, Stage};
+use bantam_lab::export::base_name;
+use bantam_lab::{self as lab, Artifact, Mixture, Plan, Recipe, Stage};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,13 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
     let recipe = match (&args.quant, &args.recipe) {
         (Some(name), _) => Recipe::named(name)?,
         (None, Some(file)) => Recipe::read(file)?,
-        (None, None) => unreachable!("clap asks for one of the two"),
+        (None, None) => bail!(
+            "compress what {} to? Give --quant TYPE, which is one of {}, or --recipe FILE.toml, with a step such as \
+             `[[step]]` and below it `quantize = {{ type = \"Q4_K_M\" }}` (steps: {})",
+            args.model,
+            Mixture::all().map(|mixture| mixture.to_string()).collect::<Vec<_>>().join(", "),
+            lab::transform::kinds().join(", ")
+        ),
     };
     let found = models::find(&args.model)?;
     let source = models::source(&found.name, &found.place)?;
@@ -27,7 +34,7 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
     if args.dry_run {
         return dry(&plan, args.json);
     }
-    let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", found.name, recipe.name)));
+    let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", base_name(&found.name), recipe.name)));
     output::check(&out, args.force, &models::files(&found.place), &lab::is_ours)?;
     let cancel = stop::on_signals()?;
     let begun = Instant::now();

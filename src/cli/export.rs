@@ -39,7 +39,7 @@ pub(super) fn run(args: Export) -> Result<Exit> {
             }
             ExportFormat::Safetensors => {
                 let last = found.name.rsplit('/').next().unwrap_or("model");
-                let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{last}-safetensors")));
+                let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-safetensors", export::base_name(last))));
                 let mut show = |tensor: &str, done: u64, total: u64| {
                     live.show(|| format!("{:>3}% {tensor}", done * 100 / total.max(1)));
                 };

@@ -21,6 +21,7 @@ pub mod export;
 mod mixture;
 mod recipe;
 mod source;
+mod told;
 pub mod train;
 pub mod transform;
 mod types;

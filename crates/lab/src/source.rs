@@ -5,6 +5,7 @@
 //! whatever its weights become: they are copied, not worked out anew.
 
 use crate::mixture::{Anatomy, Mixture, is_70b};
+use crate::told;
 use crate::transform::{Checkpoint, Form};
 use crate::types::Types;
 use anyhow::{Context, Result, bail};
@@ -39,6 +40,8 @@ pub struct Source<'w> {
     config: Result<Config, String>,
     /// The tokenizer in GGUF's keys, of a checkpoint.
     vocabulary: Told,
+    /// What a folder tells of the GGUF file that it was exported from.
+    told: Vec<Pair>,
     contents: Contents,
     digest: OnceLock<String>,
 }
@@ -143,7 +146,10 @@ impl<'w> Source<'w> {
         }
         let weights = Safetensors::open(path, &CPU, Precision::AsStored)?.of_architecture(config.architecture);
         let config = config.agree(&weights)?.config;
-        Source::of_checkpoint(name, &place, weights, config, &Files::of_folder(path)?)
+        let mut source = Source::of_checkpoint(name, &place, weights, config, &Files::of_folder(path)?)?;
+        source.told = told::read(path)?;
+        source.contents.keep(&source.told);
+        Ok(source)
     }
 
     /// Opens a GGUF file of whatever types: quantized weights are the numbers they stand for.
@@ -208,6 +214,7 @@ impl<'w> Source<'w> {
             weights: Held::Checkpoint(weights),
             config: Ok(config),
             vocabulary,
+            told: Vec::new(),
             contents,
             digest: OnceLock::new(),
         })
@@ -235,6 +242,7 @@ impl<'w> Source<'w> {
             config: Config::from_gguf(&file).map_err(|error| error.to_string()),
             weights: Held::Gguf(file),
             vocabulary: Told::default(),
+            told: Vec::new(),
             contents: Contents { metadata, tensors, anatomy, notes: Vec::new() },
             digest: OnceLock::new(),
         })
@@ -294,7 +302,11 @@ impl<'w> Source<'w> {
         let changed = form.tokenizer().map(|tokenizer| words(tokenizer, config, &self.file)).transpose()?;
         let vocabulary = changed.as_ref().unwrap_or(&self.vocabulary);
         let Held::Gguf(file) = &self.weights else {
-            return Contents::of_config(&self.name, config, vocabulary, &self.file).map(Cow::Owned);
+            let mut contents = Contents::of_config(&self.name, config, vocabulary, &self.file)?;
+            // a model of other sizes has another label
+            let told: Vec<Pair> = self.told.iter().filter(|(key, _)| key != "general.size_label").cloned().collect();
+            contents.keep(&told);
+            return Ok(Cow::Owned(contents));
         };
         let name = file.optional_string("general.name").unwrap_or(&self.name);
         let mut contents = Contents::of_config(name, config, vocabulary, &self.file)?;
@@ -384,6 +396,16 @@ fn words(tokenizer: &Tokenizer, config: &Config, file: &str) -> Result<Told> {
 }
 
 impl Contents {
+    /// Has these values under their keys, in place of others that stand there.
+    fn keep(&mut self, told: &[Pair]) {
+        for (key, value) in told {
+            match self.metadata.iter_mut().find(|(known, _)| known == key) {
+                Some((_, known)) => known.clone_from(value),
+                None => self.metadata.push((key.clone(), value.clone())),
+            }
+        }
+    }
+
     fn of_config(name: &str, config: &Config, vocabulary: &Told, file: &str) -> Result<Contents> {
         let mut tensors = placed(config)?;
         let parameters = tensors.iter().map(GgufTensor::weights).sum();

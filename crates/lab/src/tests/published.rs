@@ -9,14 +9,24 @@ use bantam_model::{LoadOptions, Precision, load};
 fn published(folder: &Path) -> PathBuf {
     let source = Source::open("llama", &golden("llama")).expect("a source");
     let packed = make(&source, &Recipe::quantize(Mixture::Q8_0), folder);
-    let read = Gguf::open(&packed.path).expect("the file");
-    let mut metadata: Vec<Pair> = read.metadata().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    metadata.retain(|(key, _)| !key.starts_with("bantam."));
-    metadata.retain(|(key, _)| key != "tokenizer.chat_template");
     let text = |text: &str| Value::String(text.into());
-    metadata.push(("general.license".into(), text("apache-2.0")));
-    metadata.push(("general.quantized_by".into(), text("somebody")));
-    metadata.push(("tokenizer.chat_template".into(), text("{{ messages[0].content }}")));
+    let told = [
+        ("general.license", text("apache-2.0")),
+        ("general.quantized_by", text("somebody")),
+        ("tokenizer.chat_template", text("{{ messages[0].content }}")),
+    ];
+    let to = folder.join("published.gguf");
+    retold(&packed.path, &told, &to);
+    to
+}
+
+/// The same file without bantam's keys, and with others.
+fn retold(file: &Path, told: &[(&str, Value)], to: &Path) {
+    let read = Gguf::open(file).expect("the file");
+    let is_told = |key: &str| told.iter().any(|(known, _)| *known == key);
+    let kept = read.metadata().iter().filter(|(key, _)| !key.starts_with("bantam.") && !is_told(key));
+    let mut metadata: Vec<Pair> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+    metadata.extend(told.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let info = |t: &gguf::TensorInfo| TensorInfo { name: t.name.clone(), shape: t.shape.clone(), kind: t.kind };
     let infos: Vec<TensorInfo> = read.tensors().iter().map(info).collect();
     let mut bytes = gguf::head(&metadata, &infos);
@@ -24,9 +34,7 @@ fn published(folder: &Path) -> PathBuf {
         bytes.extend(read.data(tensor));
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
     }
-    let to = folder.join("published.gguf");
-    fs::write(&to, bytes).expect("written");
-    to
+    fs::write(to, bytes).expect("written");
 }
 
 fn export_gguf(from: &Path, to: &Path) {
@@ -90,6 +98,50 @@ fn a_gguf_file_becomes_a_folder_that_is_the_same_model() {
     let again = folder.path().join("again.gguf");
     export_gguf(&out, &again);
     assert_eq!(load(&again, &options).expect("loaded").tokenizer.len(), file.tokenizer.len());
+}
+
+#[test]
+fn gemma_goes_to_a_folder_and_back_with_its_scores_and_all_that_its_file_tells() {
+    let (_, checkpoint) = checkpoints().into_iter().find(|(name, _)| name == "gemma3").expect("a golden");
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let source = Source::open("gemma3", checkpoint.path()).expect("a source");
+    let made = make(&source, &Recipe::quantize(Mixture::F32), folder.path());
+    let text = |text: &str| Value::String(text.into());
+    let told = [
+        ("general.name", text("Gemma 3 270m")),
+        ("general.license", text("gemma")),
+        ("general.size_label", text("270M")),
+        ("general.base_model.count", Value::U32(1)),
+        ("general.tags", gguf::list(vec![text("gemma"), text("text-generation")])),
+    ];
+    retold(&made.path, &told, &at("first.gguf"));
+    let from = |model| export::From { name: "a name of no account", model, adapter: None };
+    let first = at("first.gguf");
+    let out = at("out");
+    export::to_safetensors(from((&first).into()), None, &out, &Cancel::new(), &mut |_, _, _| {}).expect("exported");
+    let again = at("again.gguf");
+    let (dtype, cancel) = (export::Dtype::F32, Cancel::new());
+    export::to_gguf(from((&out).into()), dtype, Some(&again), &cancel, &|_| Ok(()), &mut |_| {}).expect("exported");
+    let options = LoadOptions { precision: Precision::F32, ..Default::default() };
+    let [a, b, c] = [&first, &out, &again].map(|place| load(place, &options).expect("loaded"));
+    let tokens = [5, 9, 20, 3, 3, 17];
+    assert_eq!(logits(&a, &tokens), logits(&b, &tokens), "norms of 1 + w and scaled embeddings");
+    assert_eq!(logits(&a, &tokens), logits(&c, &tokens), "norms of 1 + w and scaled embeddings");
+    let read = Gguf::open(&again).expect("the file");
+    for (key, value) in &told {
+        assert_eq!(read.metadata().get(*key), Some(value), "{key}");
+    }
+    // a folder that is exported to a folder hands it on
+    let third = at("third");
+    export::to_safetensors(from((&out).into()), None, &third, &cancel, &mut |_, _, _| {}).expect("exported");
+    assert_eq!(
+        fs::read(third.join("gguf_general.json")).expect("there"),
+        fs::read(out.join("gguf_general.json")).expect("there")
+    );
+    fs::write(out.join("gguf_general.json"), "{\"general.license\": {}}").expect("written");
+    let refused = format!("{:#}", Source::open("x", &out).err().expect("refused"));
+    assert!(refused.contains("gguf_general.json: general.license is {}; allowed are"), "{refused}");
 }
 
 #[test]

@@ -69,6 +69,11 @@ pub(crate) const KINDS: &[StepKind] = &[
     kind::<drop_layer::DropLayer>("drop_layer"),
 ];
 
+/// The names of all kinds of step, as a recipe writes them.
+pub fn kinds() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.name).collect()
+}
+
 const fn kind<T: Transform + Serialize + DeserializeOwned + 'static>(name: &'static str) -> StepKind {
     StepKind { name, read: |name, settings| Ok(Step::new(name, T::deserialize(settings)?)) }
 }
