@@ -241,6 +241,45 @@ fn a_model_is_scored_measured_and_listed() {
     assert!(shell.does(&["models"]).contains("bundled:bantam-s"));
 }
 
+/// The first words of the map stand in for a text that no model was made with.
+const TEXT: &str = include_str!("../CONTRIBUTING.md");
+
+#[test]
+fn what_a_variant_lost_is_measured_over_a_text() {
+    let shell = Shell::new();
+    shell.file("text.txt", TEXT);
+    for quant in ["Q8_0", "Q3_K_M"] {
+        shell.does(&["compress", "bantam-s", "--quant", quant, "--out", &format!("{quant}.gguf")]);
+    }
+    let kld = |more: &[&str]| {
+        let args =
+            [&["compare", "--kld", "text.txt", "bantam-s", "Q8_0.gguf", "Q3_K_M.gguf", "--ctx", "64"], more].concat();
+        shell.json(&[&args[..], &["--chunks", "4", "--json"]].concat())
+    };
+    let found = kld(&["-t", "2"]);
+    let of = |found: &Value, variant: usize, figure: &str| {
+        found["variants"][variant]["kld"][figure]["value"].as_f64().expect("a figure")
+    };
+    assert_eq!((found["chunks"].as_u64(), found["variants"][0]["kld"]["tokens"].as_u64()), (Some(4), Some(4 * 31)));
+    assert!(of(&found, 0, "mean") > 0.0 && of(&found, 0, "mean") < 0.3 * of(&found, 1, "mean"), "{found}");
+    assert!(of(&found, 0, "same_top") > of(&found, 1, "same_top"));
+    let exact = kld(&["--arithmetic", "exact"]);
+    assert!(of(&exact, 0, "mean") < of(&found, 0, "mean"), "rounded inputs add to what weights lost: {exact} {found}");
+
+    let table =
+        shell.does(&["compare", "--kld", "text.txt", "bantam-s", "Q8_0.gguf", "--ctx", "64", "--chunks", "1", "-q"]);
+    assert!(table.contains("mean KLD") && table.lines().any(|line| line.starts_with("Q8_0.gguf ")), "{table}");
+    shell.refuses(&["compare", "--kld", "none.txt", "bantam-s", "Q8_0.gguf"], "none.txt: cannot read the text");
+    shell.refuses(&["compare", "--kld", "text.txt", "bantam-s", "bantam-s"], "compared with itself");
+    shell.refuses(&["compare", "--kld", "text.txt", "bantam-s", "Q8_0.gguf", "--ctx", "100000"], "give a shorter one");
+    shell.file("short.txt", "one two");
+    shell.refuses(&["compare", "--kld", "short.txt", "bantam-s", "Q8_0.gguf"], "give a longer text");
+    let other = common::golden("model/llama").display().to_string();
+    shell.refuses(&["compare", "--kld", "text.txt", "bantam-s", &other], "have different vocabularies");
+    shell.refuses(&["compare", "bantam-s", "a", "b", "-s", "routing"], "suites compare two models");
+    shell.misreads(&["compare", "bantam-s", "a", "-s", "routing", "--chunks", "1"], "--chunks");
+}
+
 #[test]
 fn a_model_is_compressed_exported_and_compared() {
     let shell = Shell::new();

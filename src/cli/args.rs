@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Export(Export),
     /// Show what a model is, from its header alone
     Inspect(Inspect),
-    /// Compare two models item by item on suites
+    /// Compare models: item by item on suites, or prediction by prediction over a text (--kld)
     Compare(Compare),
     /// Write the report of a finished run again
     Report(Report),
@@ -237,11 +237,27 @@ pub(crate) struct Eval {
 pub(crate) struct Compare {
     /// The model held against, the reference
     pub reference: String,
-    /// The model that may be good enough
-    pub candidate: String,
+    /// The model that may be good enough; with --kld any number of them
+    #[arg(required = true)]
+    pub candidates: Vec<String>,
     /// Bundled suite or a suite's TOML file; several with commas
-    #[arg(long, short, required = true, value_delimiter = ',')]
+    #[arg(long, short, required_unless_present = "kld", value_delimiter = ',')]
     pub suite: Vec<String>,
+    /// Instead of suites: how far the predictions over this text moved, in llama-perplexity's words
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["suite", "limit", "margin", "fresh"])]
+    pub kld: Option<PathBuf>,
+    /// With --kld: tokens of a window, of which the second half is scored
+    #[arg(long, short, value_name = "TOKENS", default_value_t = 512, value_parser = at_least_one, conflicts_with = "suite")]
+    pub ctx: usize,
+    /// With --kld: windows to read, at most [default: the whole text]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one, conflicts_with = "suite")]
+    pub chunks: Option<usize>,
+    /// With --kld: how matrices are multiplied
+    #[arg(long, value_name = "HOW", default_value = "ggml", conflicts_with = "suite")]
+    pub arithmetic: KldArithmetic,
+    /// With --kld: threads [default: all cores]
+    #[arg(long, short, value_parser = at_least_one, conflicts_with = "suite")]
+    pub threads: Option<usize>,
     /// Items per task, at most
     #[arg(long, short, value_parser = at_least_one)]
     pub limit: Option<usize>,
@@ -250,6 +266,16 @@ pub(crate) struct Compare {
     pub margin: f64,
     #[command(flatten)]
     pub common: Common,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum KldArithmetic {
+    /// As llama.cpp's programs do on CPUs, so that figures can be laid beside theirs
+    Ggml,
+    /// In f32: what the weights alone lost
+    Exact,
+    /// As bantam does when it answers
+    Fast,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,11 @@
-//! `bantam compare A B --suite S`: item by item, with verdicts and the answers that changed.
+//! `bantam compare A B --suite S`: item by item, with verdicts and the answers that changed; `--kld TEXT` is `kld`'s.
 
 use super::args::Compare;
 use super::run::{execute, print_json};
-use super::{Exit, adhoc};
+use super::{Exit, adhoc, kld};
 use crate::run::Workplace;
 use crate::show::out::say;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use bantam_core::record::{Ask, Row};
 use bantam_verdict::recommend::advice::words;
 use bantam_verdict::recommend::flips;
@@ -14,13 +14,22 @@ use bantam_verdict::recommend::flips;
 const SHOWN: usize = 10;
 
 pub(super) fn run(args: Compare) -> Result<Exit> {
+    if let Some(text) = args.kld.clone() {
+        return kld::run(args, text);
+    }
+    let [candidate] = &args.candidates[..] else {
+        bail!(
+            "suites compare two models, and here are {}; `--kld TEXT` holds any number against the first",
+            1 + args.candidates.len()
+        )
+    };
     ensure!(
-        args.reference != args.candidate,
+        args.reference != *candidate,
         "'{}' is compared with itself; name two models, or a model and its compressed .gguf file",
         args.reference
     );
     ensure!((0.0..=1.0).contains(&args.margin), "--margin is {}; allowed is 0 to 1", args.margin);
-    let mut profile = adhoc::profile("compare", vec![args.reference.clone(), args.candidate], &[]);
+    let mut profile = adhoc::profile("compare", vec![args.reference.clone(), candidate.clone()], &[]);
     profile.suites = args.suite;
     profile.measure.limit = args.limit;
     profile.objective.margin = args.margin;

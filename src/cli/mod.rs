@@ -12,6 +12,7 @@ mod doctor;
 mod eval;
 mod export;
 mod inspect;
+mod kld;
 mod live;
 mod models;
 mod progress;

@@ -23,6 +23,7 @@ mod advised;
 mod at_chance;
 pub mod engine;
 pub mod fetch;
+pub mod lost;
 pub mod plan;
 pub mod process;
 pub mod protocol;

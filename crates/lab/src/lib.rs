@@ -1,5 +1,6 @@
 //! The compression lab: a model and a recipe become an artifact, a real GGUF file with everything inside that llama.cpp
-//! and bantam need. It changes weights and writes them; it does not measure what they can still do.
+//! and bantam need. It changes weights, writes them, and says how far the model's predictions moved; what it can still do
+//! is measured elsewhere.
 //!
 //! ```text
 //! Source ─► Checkpoint ─► step ─► Checkpoint ─► step ─► … ─► rows ─► blocks ─► artifact
@@ -9,7 +10,8 @@
 //! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`,
 //! and `calibrate` shows it what a model's matrices are multiplied by. `mixture` and `types` say which type each tensor
 //! gets, `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
-//! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through.
+//! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through; `lost` holds what was made
+//! against what it was made of.
 
 #![warn(missing_docs)]
 
@@ -18,6 +20,7 @@ pub mod block;
 pub mod calibrate;
 mod encode;
 pub mod export;
+pub mod lost;
 mod mixture;
 mod recipe;
 mod source;

@@ -6,7 +6,8 @@
 //! In reading order: `config` and `architecture` say what is to be built, `checkpoint` and `weights` where its numbers
 //! come from, `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops`,
 //! whose tensors `builder` asks for by name, `cache` is its memory; `load` makes a `Model`, and `generate` and `score`
-//! ask it. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify
+//! ask it; `divergence` holds several against one, and `arithmetic` is how it has them
+//! multiply. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify
 //! and fill masks, `adapter` the LoRA updates, `chat` the chat templates.
 
 #![warn(missing_docs)]
@@ -14,6 +15,7 @@
 pub mod adapter;
 mod agree;
 pub mod architecture;
+mod arithmetic;
 mod attention;
 mod builder;
 mod cache;
@@ -22,6 +24,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod cost;
 mod decoder;
+pub mod divergence;
 pub mod encoder;
 pub mod error;
 mod experts;
@@ -45,6 +48,7 @@ mod weights;
 pub use adapter::{Adaptation, Adapter};
 pub use agree::Agreed;
 pub use architecture::Architecture;
+pub use arithmetic::Arithmetic;
 pub use cache::Cache;
 pub use config::Config;
 pub use cost::{Cost, cost};

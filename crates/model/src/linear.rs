@@ -9,6 +9,7 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
+use super::arithmetic::{self, Arithmetic};
 use super::checkpoint::finite;
 use super::checkpoint::gguf::type_of;
 use super::error::Result;
@@ -22,6 +23,7 @@ pub struct Linear {
     adapter: Option<Arc<LowRank>>,
     bias: Option<Tensor>,
     observer: Option<Arc<Watch>>,
+    arithmetic: Arithmetic,
 }
 
 /// Sees what a graph's matrices are multiplied by.
@@ -88,7 +90,7 @@ impl Linear {
     }
 
     fn new(weight: Weight) -> Self {
-        Self { weight, columns: None, adapter: None, bias: None, observer: None }
+        Self { weight, columns: None, adapter: None, bias: None, observer: None, arithmetic: Arithmetic::Fast }
     }
 
     /// Adds a bias of (out).
@@ -119,6 +121,11 @@ impl Linear {
     /// Shows its inputs to an observer from now on, as those of the matrix `name`.
     pub fn with_observer(self, name: &str, observer: Arc<dyn InputObserver>) -> Self {
         Self { observer: Some(Arc::new(Watch { name: name.to_owned(), observer })), ..self }
+    }
+
+    /// Multiplies in this way from now on.
+    pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
     }
 
     /// Gives the weights as they are stored, without adapter; columns may stand in another order, see `dequantized`.
@@ -155,10 +162,19 @@ impl Linear {
 
     fn multiply(&self, x: &Tensor) -> Result<Tensor> {
         let y = match &self.columns {
-            None => self.weight.product(x)?,
-            Some(columns) => self.weight.product(&x.index_select(&columns.input_of, 1)?)?,
+            None => self.product(x)?,
+            Some(columns) => self.product(&x.index_select(&columns.input_of, 1)?)?,
         };
         self.complete(x, y)
+    }
+
+    /// x, with columns in the order of the weights, times Wᵀ.
+    fn product(&self, x: &Tensor) -> Result<Tensor> {
+        let slow = match self.arithmetic {
+            Arithmetic::Fast => None,
+            other => arithmetic::product(x, &self.weight, other)?,
+        };
+        slow.map_or_else(|| self.weight.product(x), Ok)
     }
 
     /// What stands beside the weights added to their product with x.
@@ -243,7 +259,7 @@ impl Linear {
     /// The weights, where the kernels multiply them in one pass with others.
     fn side(&self, x: &Tensor) -> Option<Side<'_>> {
         match &self.weight {
-            _ if self.columns.is_some() || !x.device().is_cpu() => None,
+            _ if self.columns.is_some() || !x.device().is_cpu() || self.arithmetic != Arithmetic::Fast => None,
             Weight::Blocks(w) => Some(Side::Blocks(w)),
             Weight::Dense(w) if !x.track_op() && !w.track_op() => Some(Side::Dense(w)),
             _ => None,
@@ -258,6 +274,14 @@ impl Weight {
             Self::Dense(w) => matmul::dense(x, w),
             Self::Blocks(w) => matmul::blocks(x, w),
             Self::Quantized(w) => Ok(x.contiguous()?.apply_op1_no_bwd(w.as_ref())?),
+        }
+    }
+
+    /// Some rows next to each other, widened to f32.
+    pub(crate) fn slab(&self, first: usize, rows: usize) -> Result<Tensor> {
+        match self {
+            Self::Dense(w) => Ok(w.narrow(0, first, rows)?.to_dtype(DType::F32)?.contiguous()?),
+            _ => self.rows(&(first as u32..(first + rows) as u32).collect::<Vec<_>>()),
         }
     }
 

@@ -8,6 +8,7 @@ use candle_core::Device;
 
 use super::adapter::{Adaptation, Adapted, Adapter};
 use super::agree::Agreed;
+use super::arithmetic::{Arithmetic, Computed};
 use super::checkpoint::gguf::{GgufWeights, check_types};
 use super::checkpoint::packed::{self, Packed, Quantization};
 use super::checkpoint::safetensors::Safetensors;
@@ -72,6 +73,8 @@ pub struct LoadOptions {
     pub adapter: Option<PathBuf>,
     /// How the adapter is put on the model.
     pub adaptation: Adaptation,
+    /// How matrices are multiplied.
+    pub arithmetic: Arithmetic,
 }
 
 impl Default for LoadOptions {
@@ -82,6 +85,7 @@ impl Default for LoadOptions {
             max_length: None,
             adapter: None,
             adaptation: Adaptation::Applied,
+            arithmetic: Arithmetic::Fast,
         }
     }
 }
@@ -273,10 +277,11 @@ impl<'a> Opened<'a> {
         options: &LoadOptions,
         with: impl FnOnce(&Config, &dyn Weights) -> Result<T>,
     ) -> Result<T> {
-        let Some(folder) = &options.adapter else { return with(&self.config, weights) };
+        let arithmetic = options.arithmetic;
+        let Some(folder) = &options.adapter else { return with(&self.config, &Computed::new(weights, arithmetic)) };
         let adapter = Adapter::open(folder)?.on(&options.device);
         let adapted = Adapted::new(weights, &adapter, &self.config, options.adaptation);
-        let done = with(&adapter.config(self.config.clone()), &adapted)?;
+        let done = with(&adapter.config(self.config.clone()), &Computed::new(&adapted, arithmetic))?;
         adapted.finish()?;
         Ok(done)
     }

@@ -12,6 +12,7 @@
 //!      └─────► chance                         is a score above guessing
 //!   speed                                     rounds of turns: tokens over time, two told apart by the rounds they share
 //!   agreement, correlation                    numbers of a whole sample: macro F1, MCC, Pearson, Spearman
+//!   divergence                                two models over one text, in llama-perplexity's words
 //!   groups                                    the best less the worst of several
 //!   distribution                              normal, Student, binomial: under all of it
 //! ```
@@ -21,6 +22,7 @@ pub mod bootstrap;
 pub mod chance;
 pub mod correlation;
 pub mod distribution;
+pub mod divergence;
 pub mod fraction;
 pub mod groups;
 pub mod interval;
@@ -41,6 +43,7 @@ mod properties;
 mod swap;
 
 pub use bootstrap::{Bootstrap, Clusters, Estimate};
+pub use divergence::{Divergence, TokenLoss};
 pub use error::StatsError;
 pub use interval::{Interval, Level, Method};
 pub use mean::Mean;

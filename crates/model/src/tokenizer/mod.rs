@@ -107,6 +107,17 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// Gives the tokens of a text as `encode` with `Special::With` does, but for special tokens that are written out in
+    /// it: they are the letters that they are written with, as llama.cpp's programs read the texts of files.
+    ///
+    /// # Errors
+    /// As `encode`.
+    pub fn encode_letters(&self, text: &str) -> Result<Vec<u32>> {
+        let mut inner = self.inner.clone();
+        inner.set_encode_special_tokens(true);
+        Self { inner, ..self.clone() }.encode(text, Special::With)
+    }
+
     /// Gives the text of tokens; without special tokens it reads as a person wrote it.
     ///
     /// # Errors
