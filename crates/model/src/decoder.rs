@@ -45,8 +45,8 @@ struct Layer {
 }
 
 enum FeedForward {
-    Dense(Mlp),
-    Experts(Experts),
+    Dense(Box<Mlp>),
+    Experts(Box<Experts>),
 }
 
 impl Decoder {
@@ -255,8 +255,8 @@ fn normed<'a>(norm: Option<&Norm>, x: &'a Tensor) -> Result<Cow<'a, Tensor>> {
 impl FeedForward {
     fn new(builder: &Builder, layer: config::Layer) -> Result<Self> {
         match builder.config.experts.filter(|_| layer.experts) {
-            Some(facts) => Ok(Self::Experts(Experts::new(builder, facts)?)),
-            None => Ok(Self::Dense(Mlp::new(builder)?)),
+            Some(facts) => Ok(Self::Experts(Box::new(Experts::new(builder, facts)?))),
+            None => Ok(Self::Dense(Box::new(Mlp::new(builder)?))),
         }
     }
 
