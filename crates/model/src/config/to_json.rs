@@ -170,7 +170,7 @@ impl JsonWriter<'_> {
         let scale = f64::from(config.layers[0].scale);
         let mut keys = match architecture.scale {
             AttentionScale::Key(key) => vec![(key, json!(shortest(scale)))],
-            AttentionScale::RootOf(key) => vec![(key, json!(whole(scale.powi(-2))))],
+            AttentionScale::RootOf(key) => vec![(key, whole(scale.powi(-2)))],
             AttentionScale::Root if scale == 1.0 && config.head_dim > 1 => vec![("scale_attn_weights", json!(false))],
             AttentionScale::Root => Vec::new(),
         };
@@ -289,9 +289,10 @@ fn shortest(number: f64) -> f64 {
     if f64::from(narrow) == number { narrow.to_string().parse().unwrap_or(number) } else { number }
 }
 
-/// A number that is a whole one but for the rounding of its root.
-fn whole(number: f64) -> f64 {
-    if (number - number.round()).abs() <= 1e-4 * number.abs() { number.round() } else { number }
+/// A number that is a whole one but for the rounding of its root; written as one, since transformers takes no other.
+fn whole(number: f64) -> Value {
+    let is_whole = (number - number.round()).abs() <= 1e-4 * number.abs() && (1.0..1e9).contains(&number.round());
+    if is_whole { json!(number.round() as u64) } else { json!(number) }
 }
 
 #[cfg(test)]
@@ -322,6 +323,7 @@ mod tests {
     fn numbers_that_were_kept_in_f32_are_written_short() {
         assert_eq!(shortest(f64::from(1e-5f32)), 1e-5);
         assert_eq!(shortest(10_000.0), 10_000.0);
-        assert_eq!(whole(f64::from((256f32).sqrt().recip()).powi(-2)), 256.0);
+        assert_eq!(whole(f64::from((256f32).sqrt().recip()).powi(-2)).to_string(), "256");
+        assert_eq!(whole(168.5), json!(168.5));
     }
 }
