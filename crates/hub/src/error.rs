@@ -404,8 +404,7 @@ fn nearest(path: &Path) -> String {
     let Some(folder) = folder else { return String::new() };
     let Ok(entries) = std::fs::read_dir(folder) else {
         let there = path.ancestors().find(|above| above.is_dir());
-        return there
-            .map_or_else(String::new, |there| format!("; {} is the last folder of it that is", there.display()));
+        return there.map_or_else(String::new, |there| format!("; of its path only {} is there", there.display()));
     };
     let is_gguf = |name: &String| name.to_ascii_lowercase().ends_with(".gguf");
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
