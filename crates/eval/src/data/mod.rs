@@ -30,8 +30,8 @@ pub(crate) struct Dataset {
 pub(crate) struct Doc {
     pub(crate) source: Arc<Source>,
     pub(crate) line: usize,
-    pub(crate) fields: serde_json::Map<String, Json>,
-    /// The fields again, as a template's variables.
+    pub(crate) fields: Arc<serde_json::Map<String, Json>>,
+    /// The same fields, as a template's variables.
     pub(crate) variables: Value,
 }
 
@@ -136,7 +136,8 @@ impl Doc {
 
     /// `line` is the row's number in a table.
     fn new(source: &Arc<Source>, line: usize, fields: serde_json::Map<String, Json>) -> Doc {
-        let variables = Value::from_object(Fields::of(&fields));
+        let fields = Arc::new(fields);
+        let variables = Value::from_object(Fields(fields.clone()));
         Doc { source: source.clone(), line, fields, variables }
     }
 
@@ -174,24 +175,18 @@ impl Doc {
     }
 }
 
-/// A JSON object as a template's value, in the order in which it was written.
+/// A JSON object as a template's value, in the order in which it was written; a field becomes a value when it is asked
+/// for, so that the data is not held twice.
 #[derive(Debug)]
-struct Fields(Vec<(String, Value)>);
-
-impl Fields {
-    fn of(map: &serde_json::Map<String, Json>) -> Fields {
-        Fields(map.iter().map(|(name, field)| (name.clone(), variable(field))).collect())
-    }
-}
+struct Fields(Arc<serde_json::Map<String, Json>>);
 
 impl minijinja::value::Object for Fields {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let key = key.as_str()?;
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+        self.0.get(key.as_str()?).map(variable)
     }
 
     fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {
-        minijinja::value::Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name)).collect())
+        minijinja::value::Enumerator::Values(self.0.keys().map(Value::from).collect())
     }
 }
 
@@ -206,7 +201,7 @@ fn variable(json: &Json) -> Value {
         },
         Json::String(s) => Value::from(s),
         Json::Array(list) => list.iter().map(variable).collect(),
-        Json::Object(map) => Value::from_object(Fields::of(map)),
+        Json::Object(map) => Value::from_object(Fields(Arc::new(map.clone()))),
     }
 }
 

@@ -289,7 +289,7 @@ mod tests {
         let (_dir, path) =
             written("d.csv", "\u{feff}question,answer,code,x\n\"2 + 2,\n please\",4,007,1.5\n3 - 3,0,12,\n".as_bytes());
         let docs = csv(&path, b',', &|name| name != "x").expect("a table");
-        let first = Json::Object(docs[0].fields.clone());
+        let first = Json::Object((*docs[0].fields).clone());
         assert_eq!(first, serde_json::json!({ "question": "2 + 2,\n please", "answer": 4, "code": "007" }));
         assert_eq!(docs.iter().map(|d| d.line).collect::<Vec<_>>(), [2, 4]);
         let docs = csv(&path, b',', &everything).expect("a table");
@@ -401,7 +401,7 @@ mod tests {
     fn parquet_rows_are_items_with_lists_and_nulls() {
         let (_dir, path) = written("d.parquet", &table());
         let docs = parquet(&path, &everything).expect("a table");
-        let rows: Vec<Json> = docs.iter().map(|d| Json::Object(d.fields.clone())).collect();
+        let rows: Vec<Json> = docs.iter().map(|d| Json::Object((*d.fields).clone())).collect();
         assert_eq!(rows[0], serde_json::json!({ "question": "one?", "label": 1, "choices": { "text": ["a", "b"] } }));
         assert_eq!(rows[1], serde_json::json!({ "question": "two?", "label": null, "choices": { "text": ["c"] } }));
         let projected = parquet(&path, &|name| name == "label").expect("a table");
