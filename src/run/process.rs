@@ -18,7 +18,7 @@ use crate::run::runner::Runner;
 use crate::run::session::now;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Event;
-use bantam_core::record::{Ask, Failure, Id, ItemResult, Outcome, Place, Reading, SpeedSample, Variant};
+use bantam_core::record::{Ask, Failure, Id, Outcome, Place, Reading, SpeedSample, Variant};
 use bantam_core::text;
 use bantam_core::unit::{Bytes, Seconds};
 use bantam_host::card::{Memory, Roots};
@@ -228,7 +228,7 @@ impl Runner for Process {
         let trial = &measure.trial;
         let limits =
             Limits { time: trial.conditions.timeout.and_then(|t| Duration::try_from_secs_f64(t.0).ok()), cancel };
-        let mut told = Told { measure, items: Vec::new(), samples: Vec::new(), load: None };
+        let mut told = Told { measure, answered: Vec::new(), samples: Vec::new(), load: None };
         let ended = self.measure(&mut told, &limits, say);
         let wall = Seconds(clock.elapsed().as_secs_f64());
         match ended {
@@ -236,7 +236,7 @@ impl Runner for Process {
             Err(failure) => {
                 let failed = Outcome::failed(trial.id.clone(), failure, started, wall);
                 let (load, loaded_by) = told.load.map_or((None, None), |load| (Some(load.seconds), load.by));
-                Outcome { items: told.items, samples: told.samples, load, loaded_by, ..failed }
+                Outcome { samples: told.samples, load, loaded_by, ..failed }
             }
         }
     }
@@ -254,7 +254,8 @@ fn beside_the_point(last: &Reply) -> Failure {
 /// What the worker has told of a trial so far.
 struct Told<'a> {
     measure: &'a Measure,
-    items: Vec<ItemResult>,
+    /// Items that were told; the store has what they gave.
+    answered: Vec<usize>,
     samples: Vec<SpeedSample>,
     load: Option<Load>,
 }
@@ -263,7 +264,7 @@ impl Told<'_> {
     /// The trial without what was told already.
     fn missing(&self) -> Measure {
         let mut missing = self.measure.clone();
-        missing.answered.extend(self.items.iter().map(|item| item.index));
+        missing.answered.extend(self.answered.iter().copied());
         missing.samples.extend(self.samples.iter().cloned());
         missing
     }
@@ -277,12 +278,12 @@ impl Told<'_> {
                 self.load = Some(load);
             }
             Reply::Item(item) => {
-                self.items.push((*item).clone());
+                self.answered.push(item.index);
                 let of = match &self.measure.trial.ask {
                     Ask::Task(task) => task.items,
                     Ask::Speed(_) => 0,
                 };
-                say(Event::Item { trial, item, done: self.measure.answered.len() + self.items.len(), of });
+                say(Event::Item { trial, item, done: self.measure.answered.len() + self.answered.len(), of });
             }
             Reply::Sample(sample) => {
                 self.samples.push((*sample).clone());
@@ -303,7 +304,8 @@ impl Told<'_> {
         Outcome {
             trial: self.measure.trial.id.clone(),
             result: Ok(()),
-            items: self.items,
+            // the store has them
+            items: Vec::new(),
             samples: self.samples,
             peak_memory: summary.peak_memory,
             energy: summary.energy,
@@ -450,11 +452,15 @@ impl Worker {
     /// and the limit is why.
     fn gone(mut self, loaded: bool) -> Failure {
         let limit = self.settings.as_ref().and_then(|settings| settings.memory);
-        match (self.child.wait(), limit) {
-            (Ok(exit @ (Exit::Code(_) | Exit::Signal(_) | Exit::Done)), Some(limit)) if !loaded => {
+        let exit = self.child.wait();
+        // one that is refused memory has none to say so; after its model was loaded it says why it ends otherwise
+        let is_silent = || self.child.log().tail().trim().is_empty();
+        match (exit, limit) {
+            (Ok(exit @ (Exit::Code(_) | Exit::Signal(_) | Exit::Done)), Some(limit)) if !loaded || is_silent() => {
+                let when = if loaded { "after" } else { "before" };
                 Failure::OutOfMemory {
                     message: format!(
-                        "the worker {} before its model was loaded, under a memory_limit of {limit}: that is most \
+                        "the worker {} {when} its model was loaded, under a memory_limit of {limit}: that is most \
                          likely too little; raise memory_limit or leave it out",
                         exit.words()
                     ),
