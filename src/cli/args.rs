@@ -310,6 +310,9 @@ pub(crate) struct Compress {
     /// Replace a file that bantam did not write
     #[arg(long)]
     pub force: bool,
+    /// Read what was written back, and compare the logits of a text with the model's own; loads both, one after the other
+    #[arg(long)]
+    pub verify: bool,
     /// Say what each tensor would become, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -337,6 +340,9 @@ pub(crate) struct Export {
     /// Replace a file that bantam did not write
     #[arg(long)]
     pub force: bool,
+    /// Read what was written back, and compare the logits of a text with the model's own; loads both, one after the other
+    #[arg(long)]
+    pub verify: bool,
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,

@@ -2,12 +2,14 @@
 
 use super::args::Compress;
 use super::live::LiveLine;
+use super::verify::{self, Allowed};
 use super::{Exit, stop};
 use crate::library::models;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, bail};
 use bantam_core::output;
+use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::base_name;
 use bantam_lab::{self as lab, Artifact, Mixture, Plan, Recipe, Stage};
@@ -49,6 +51,10 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     let artifact = artifact?;
+    if args.verify {
+        verify::bytes(&out, &artifact.sha256)?;
+        verify::models(&found.place, None, &Place::Gguf(out.clone()), Allowed::Anything)?;
+    }
     tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json).context("printing the result")?;
     for note in plan.fallback_words().iter().chain(source.notes()) {
         note!("note: {note}");

@@ -2,6 +2,7 @@
 
 use super::args::{Export, ExportDtype, ExportFormat};
 use super::live::LiveLine;
+use super::verify::{self, Allowed};
 use super::{Exit, stop};
 use crate::library::models;
 use crate::show::out::{self, note, say};
@@ -52,6 +53,13 @@ pub(super) fn run(args: Export) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     let exported = exported?;
+    if args.verify {
+        let made = match args.format {
+            ExportFormat::Gguf => Place::Gguf(exported.path.clone()),
+            ExportFormat::Safetensors => Place::Folder(exported.path.clone()),
+        };
+        verify::models(&found.place, args.adapter.as_deref(), &made, Allowed::Rounding)?;
+    }
     if args.json {
         out::json(&json!({"path": exported.path, "bytes": exported.bytes, "notes": exported.notes}))?;
         return Ok(Exit::Done);

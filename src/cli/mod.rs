@@ -22,6 +22,7 @@ mod run;
 mod search;
 mod stop;
 mod usage;
+mod verify;
 mod workbench;
 
 pub use args::Args;
