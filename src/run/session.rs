@@ -112,7 +112,10 @@ impl Session<'_, '_> {
             self.store.end_run(run, now())?;
         }
         tell(self.observers, &Event::Ended { run: run.clone(), cancelled });
-        self.store.light_rows(run)
+        let mut rows = self.store.light_rows(run)?;
+        // a result of before, whose turn to be measured again never came, is none of this run
+        rows.retain(|row| !self.plan.again.contains(&row.trial.id) || self.forgotten.contains(&row.trial.id));
+        Ok(rows)
     }
 
     /// Makes the variant where it is not made yet, and does the work.

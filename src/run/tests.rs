@@ -224,6 +224,26 @@ fn after_a_cancel_only_what_is_missing_is_asked() {
 }
 
 #[test]
+fn a_fresh_run_that_is_stopped_has_only_what_it_measured_itself() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.run(&mut nobody()).0.len(), 4);
+    let mut plan = scene.plan();
+    plan.again = std::mem::take(&mut plan.done).into_iter().collect();
+    assert_eq!(plan.again.len(), 4);
+    let cancel = scene.cancel.clone();
+    let mut stop = |event: &Event| {
+        if matches!(event, Event::Finished { .. }) {
+            cancel.cancel();
+        }
+    };
+    let (mut all, mock, store) = (Exhaustive::of(&plan), &mut scene.mock, &mut scene.store);
+    let rows = session::run(&plan, &mut all, mock, store, &mut [&mut stop], &scene.cancel).expect("stores");
+    assert_eq!(rows.len(), 1, "what stands in the store of before is no result of this run");
+    let unfinished = bantam_verdict::recommend::advice::unfinished(&plan.run, &rows);
+    assert_eq!(unfinished, Some((1, 4)), "so that it is stopped, and not done");
+}
+
+#[test]
 fn repeats_of_an_interrupted_speed_trial_count() {
     let mut scene = Scene::new();
     let cancel = scene.cancel.clone();
