@@ -2,6 +2,7 @@
 
 use super::args::{Common, Run, Workbench};
 use super::{Exit, run as headless, usage};
+use crate::run;
 use crate::show::out::note;
 use crate::tui::{self, Look};
 use anyhow::Result;
@@ -17,6 +18,8 @@ pub(super) fn run(args: Workbench) -> Result<Exit> {
         note!("TERM={term} is a terminal that the workbench cannot be drawn on: this is the same run in lines");
     }
     if io::stdout().is_terminal() && io::stdin().is_terminal() && draws {
+        // what is wrong with the file is said here, with its exit code, and not on a page that can do nothing about it
+        run::profile(&profile)?;
         let off = std::env::var_os("BANTAM_MOUSE").is_some_and(|value| value == "0");
         tui::run(profile, Look { theme: args.theme, mouse: !args.no_mouse && !off })?;
         return Ok(Exit::Done);
