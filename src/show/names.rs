@@ -26,6 +26,12 @@ fn shortened(names: &[&str], width: usize) -> Vec<String> {
     if fit(&bare) {
         return bare;
     }
+    // of a path the file tells which model it is, not the folders
+    let stems: Vec<String> = names.iter().map(|name| stem(name).to_owned()).collect();
+    if are_distinct(&stems) && fit(&stems) {
+        return stems;
+    }
+    let bare = if are_distinct(&stems) { stems } else { bare };
     let bare: Vec<&str> = bare.iter().map(String::as_str).collect();
     let differing = dropped(&bare, is_seam, Ends::Both, "…");
     let ways: [Vec<String>; 6] = [
@@ -36,9 +42,18 @@ fn shortened(names: &[&str], width: usize) -> Vec<String> {
         differing.iter().map(|name| middle(name, width)).collect(),
         differing.iter().map(|name| ending(name, width)).collect(),
     ];
-    let are_distinct = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len() == names.len();
     let found = ways.iter().find(|names| fit(names) && are_distinct(names));
     found.cloned().unwrap_or_else(|| numbered(names, width))
+}
+
+fn are_distinct(names: &[String]) -> bool {
+    names.iter().collect::<BTreeSet<_>>().len() == names.len()
+}
+
+/// The file of a path, or a repository without its owner; a GGUF file is told by what stands before the ending.
+fn stem(name: &str) -> &str {
+    let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name);
+    last.strip_suffix(".gguf").filter(|stem| !stem.is_empty()).unwrap_or(last)
 }
 
 /// Nothing but numbers tells them apart at this width.
@@ -93,8 +108,18 @@ mod tests {
         assert_eq!(short(&names, 21), ["Qwen2.5-0.5B-Instruct", "Qwen2.5-1.5B-Instruct"]);
         assert_eq!(short(&names, 14), ["Qwen2.5-0.5B…", "Qwen2.5-1.5B…"]);
         assert_eq!(short(&names, 11), ["…0.5B…", "…1.5B…"]);
-        assert_eq!(short(&names[..1], 11), ["Qwen/…truct"]);
-        assert_eq!(short(&[names[0], names[0]], 11), ["Qwen/…truct"; 2], "one name is one name");
+        assert_eq!(short(&names[..1], 11), ["Qwen2…truct"]);
+        assert_eq!(short(&[names[0], names[0]], 11), ["Qwen2…truct"; 2], "one name is one name");
+    }
+
+    #[test]
+    fn of_a_path_the_file_stays() {
+        let names = ["/work/tmp/real/SmolLM2-135M-Instruct.Q4_1.gguf", "/work/tmp/real/gemma-3-270m.Q4_K_M.gguf"];
+        assert_eq!(short(&names, 26), ["SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m.Q4_K_M"]);
+        assert_eq!(short(&names[..1], 26), ["SmolLM2-135M-Instruct.Q4_1"], "one alone, too");
+        let same = ["/a/very/long/way/model.gguf", "/b/another/way/model.gguf"];
+        let short = short(&same, 14);
+        assert_ne!(short[0], short[1], "the folder tells where the files are called alike");
     }
 
     #[test]

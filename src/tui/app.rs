@@ -132,6 +132,15 @@ impl App {
         }
     }
 
+    /// Whether a key that is shown at the foot does something now.
+    pub(super) fn acts(&self, action: &Action) -> bool {
+        match action {
+            Action::Start => self.shared.can_start(),
+            Action::Help | Action::Quit | Action::Back | Action::Yes | Action::No => true,
+            action => self.screen().acts(action, &self.shared),
+        }
+    }
+
     /// Keys are letters now.
     pub(super) fn typing(&self) -> bool {
         self.screen().typing().is_some() && !self.help && !self.asking
@@ -150,6 +159,8 @@ impl App {
             self.asking = action != Action::No && action != Action::Yes;
             return (action == Action::Yes).then_some(Command::Quit);
         }
+        // a digit, tab and what the frame knows go on from help; everything else is help's
+        self.help &= !matches!(action, Action::Go(_) | Action::NextScreen | Action::PreviousScreen);
         if self.help && !matches!(action, Action::Quit | Action::Theme | Action::Mouse) {
             return self.turn_help(&action);
         }

@@ -114,11 +114,12 @@ fn hints(frame: &mut Frame, area: Rect, app: &App) {
     let commands = !app.asking && !app.typing();
     let table: Vec<&Binding> = match app.screen().typing() {
         _ if app.asking => keys::QUESTION.iter().collect(),
+        _ if app.help => keys::HELP.iter().collect(),
         Some(beside) if !commands => beside.iter().collect(),
         _ => keys::with(app.screen().keys()),
     };
     let mut spans = vec![Span::raw(" ")];
-    for binding in table.iter().filter(|binding| binding.foot) {
+    for binding in table.iter().filter(|binding| binding.foot && app.acts(&binding.action)) {
         spans.extend(hint(binding, theme));
     }
     if commands {
@@ -129,7 +130,9 @@ fn hints(frame: &mut Frame, area: Rect, app: &App) {
 }
 
 fn hint<'a>(binding: &Binding, theme: Theme) -> [Span<'a>; 2] {
-    [Span::styled(binding.keys, theme.strong()), Span::styled(format!(" {}  ", binding.hint), theme.soft())]
+    // of several keys the first; help has them all
+    let key = binding.keys.split(' ').next().unwrap_or_default();
+    [Span::styled(key, theme.strong()), Span::styled(format!(" {}  ", binding.hint), theme.soft())]
 }
 
 fn question(frame: &mut Frame, area: Rect, app: &App) {

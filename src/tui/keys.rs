@@ -45,11 +45,26 @@ pub(super) const TOGGLE: Binding = Binding { action: Action::Toggle, codes: &[Ch
 #[rustfmt::skip]
 pub(super) const PREFER: Binding = Binding { action: Action::Prefer, codes: &[Char('o')], keys: "o", hint: "objective", help: "prefer the smallest, fastest or leanest that is good enough", foot: true };
 #[rustfmt::skip]
-pub(super) const REPORT: Binding = Binding { action: Action::Report, codes: &[Char('w')], keys: "w", hint: "write report", help: "write report.html, .md, .json, .csv and the charts", foot: true };
+pub(super) const REPORT: Binding = Binding { action: Action::Report, codes: &[Char('w')], keys: "w", hint: "report", help: "write report.html, .md, .json, .csv and the charts", foot: true };
+
+/// To the left, where stands what the hint says.
 #[rustfmt::skip]
-pub(super) const LEFT: Binding = Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help: "left: the list, columns or GGUF file before", foot: false };
+pub(super) const fn left(hint: &'static str, help: &'static str) -> Binding {
+    Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint, help, foot: true }
+}
+
+/// To the right, where stands what the hint says.
 #[rustfmt::skip]
-pub(super) const RIGHT: Binding = Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help: "right: the list, columns or GGUF file behind", foot: false };
+pub(super) const fn right(hint: &'static str, help: &'static str) -> Binding {
+    Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint, help, foot: true }
+}
+
+/// Keys of the help page that are shown at its foot; it can be scrolled beside, and the digits go to the screens.
+#[rustfmt::skip]
+pub(super) const HELP: &[Binding] = &[
+    Binding { action: Action::Back, codes: &[Esc], keys: "esc", hint: "close help", help: "", foot: true },
+    Binding { action: Action::Quit, codes: &[Char('q')], keys: "q", hint: "quit", help: "", foot: true },
+];
 
 /// Keys of the question "quit?".
 #[rustfmt::skip]

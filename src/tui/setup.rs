@@ -2,7 +2,7 @@
 
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
-use bantam_core::record::{Id, Trial};
+use bantam_core::record::{Id, LeftOut, Trial};
 use bantam_core::unit::Bytes;
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(super) struct Setup {
     pub trials: Vec<Trial>,
     pub variants: usize,
     /// Models after recipes that cannot be made of them, and why.
-    pub unmakable: Vec<(String, String)>,
+    pub unmakable: Vec<LeftOut>,
     pub done: BTreeSet<Id>,
     /// One line about the host: processor, cores, memory.
     pub host: String,
@@ -23,6 +23,23 @@ pub(super) struct Setup {
     pub energy: String,
     /// What makes numbers doubtful here.
     pub warnings: Vec<String>,
+}
+
+impl Setup {
+    /// The pairs that cannot be made, by model and reason: a line each.
+    pub(super) fn unmakable_by_reason(&self) -> Vec<String> {
+        let mut reasons: Vec<(&LeftOut, Vec<&str>)> = Vec::new();
+        for pair in &self.unmakable {
+            match reasons.iter_mut().find(|(first, _)| (&first.model, &first.reason) == (&pair.model, &pair.reason)) {
+                Some((_, recipes)) => recipes.push(&pair.recipe),
+                None => reasons.push((pair, vec![&pair.recipe])),
+            }
+        }
+        let told = |(pair, recipes): (&LeftOut, Vec<&str>)| {
+            format!("✗ {} · {}: {}", pair.model, recipes.join(", "), pair.reason)
+        };
+        reasons.into_iter().map(told).collect()
+    }
 }
 
 /// A model of the profile, from its config alone.

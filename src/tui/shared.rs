@@ -9,6 +9,7 @@ use super::theme::Theme;
 use crate::show::counted;
 use bantam_core::event::Event;
 use bantam_core::profile::Prefer;
+use bantam_core::record::LeftOut;
 use ratatui::layout::Rect;
 
 pub(super) struct Shared {
@@ -56,6 +57,11 @@ impl Shared {
 
     pub(super) fn ready(&self) -> Option<&Setup> {
         self.setup.as_ref()
+    }
+
+    /// What the profile asks for and cannot be made.
+    pub(super) fn unmakable(&self) -> &[LeftOut] {
+        self.setup.as_ref().map_or(&[], |setup| &setup.unmakable)
     }
 
     /// What is shown of results and advice is not of the present selection, or not yet.
@@ -210,6 +216,37 @@ impl Shared {
             Prefer::Leanest => Prefer::Smallest,
         });
         Some(Command::Plan(self.selection.clone()))
+    }
+
+    /// Whether a line of one of the selection's lists can be taken in or left out now.
+    pub(super) fn can_toggle(&self, list: &[bool], line: usize) -> bool {
+        let others = list.iter().enumerate().any(|(n, taken)| *taken && n != line);
+        !self.running() && list.get(line).is_some_and(|taken| !*taken || others)
+    }
+
+    /// Whether the objective can be changed now.
+    pub(super) fn can_prefer(&self) -> bool {
+        !self.running() && self.ready().is_some()
+    }
+
+    /// Whether there is something to write a report of.
+    pub(super) fn can_report(&self) -> bool {
+        !self.is_old() && !self.results.rows.is_empty()
+    }
+
+    /// Whether a run can begin now.
+    pub(super) fn can_start(&self) -> bool {
+        !self.running() && self.error.is_none() && self.setup.is_some() && !self.planning
+    }
+
+    /// Whether the model of a line was added to the profile's.
+    pub(super) fn can_take_away(&self, line: usize) -> bool {
+        let here = self.setup.as_ref().and_then(|setup| setup.models.get(line));
+        !self.running()
+            && match (&self.setup, here) {
+                (None, _) => !self.selection.pulled.is_empty(),
+                (Some(_), here) => here.is_some_and(|entry| self.selection.pulled.contains(&entry.typed)),
+            }
     }
 
     pub(super) fn report(&mut self) -> Option<Command> {

@@ -485,16 +485,172 @@ fn what_was_added_before_the_first_plan_can_be_taken_out_too() {
 #[test]
 fn pairs_that_cannot_be_made_stand_with_their_reason() {
     let mut setup = setup();
-    let why = "it is stored as Q8_0 already";
-    setup.unmakable.push(("bantam-s · Q4_K_M".into(), why.into()));
+    let why = "it is stored as Q8_0 already, and what is quantized is quantized no second time";
+    let recipes = ["Q4_K_M", "Q2_K", "Q3_K_M", "Q5_K_M", "Q6_K", "Q4_0", "Q8_0", "IQ4_NL", "IQ4_XS"];
+    let pair = |recipe: &str| LeftOut { model: "bantam-s".into(), recipe: recipe.into(), reason: why.into() };
+    setup.unmakable = recipes.map(pair).to_vec();
     if let Ok(info) = &mut setup.models[0].info {
-        info.sizes[1].1 = Err(why.into());
+        info.sizes.truncate(1);
+        info.sizes.extend(recipes.map(|recipe| (recipe.to_owned(), Err(why.to_owned()))));
     }
-    let mut app = app(120, 36);
+    for (width, height) in [(80, 24), (120, 36)] {
+        let mut app = finished(width, height);
+        app.shared.setup = Some(setup.clone());
+        for screen in [models::TITLE, plan::TITLE, run::TITLE, results_screen::TITLE] {
+            app.update(Action::Go(screen));
+            if screen != models::TITLE {
+                app.update(Action::Last);
+            }
+            let shown = picture(&app);
+            // lines break where they must
+            let words = shown.replace(|c: char| c.is_whitespace() || "│\"".contains(c), "");
+            assert!(words.contains("IQ4_XS") && words.contains("storedasQ8_0already"), "{screen}\n{shown}");
+            assert!(!shown.contains("more; 3 Run"), "{screen}\n{shown}");
+            app.update(Action::First);
+        }
+        app.update(Action::Go(plan::TITLE));
+        insta::assert_snapshot!(format!("unmakable_plan_{width}x{height}"), picture(&app));
+        app.update(Action::Go(results_screen::TITLE));
+        app.update(Action::Last);
+        insta::assert_snapshot!(format!("unmakable_results_{width}x{height}"), picture(&app));
+    }
+    // where nothing is measured yet it is told, too
+    let mut app = app(80, 24);
     app.hear(Message::Planned(Box::new(Ok(setup))));
-    assert!(picture(&app).contains("cannot be made: it is stored as Q8_0 already"), "{}", picture(&app));
-    app.update(Action::Go(plan::TITLE));
-    assert!(picture(&app).contains("✗ bantam-s · Q4_K_M cannot be made"), "{}", picture(&app));
+    app.update(Action::Go(results_screen::TITLE));
+    assert!(picture(&app).contains("cannot be made (9)"), "{}", picture(&app));
+}
+
+/// States that the workbench comes into, each made anew.
+const STATES: [fn(u16, u16) -> App; 6] = [
+    |width, height| App::new("p".into(), Theme::plain(), Rect::new(0, 0, width, height)),
+    app,
+    running,
+    stopped,
+    finished,
+    |width, height| {
+        let mut app = app(width, height);
+        app.hear(Message::Planned(Box::new(Err("p.toml: cannot be planned".into()))));
+        app
+    },
+];
+
+#[test]
+fn every_hint_at_the_foot_does_something_and_what_does_something_is_there() {
+    for (width, height) in [(80, 24), (120, 36)] {
+        for (state, make) in STATES.into_iter().enumerate() {
+            for screen in app(80, 24).titles() {
+                let fresh = || {
+                    let mut app = on(screen, make)(width, height);
+                    // out of the search line, where letters are text
+                    press(&mut app, KeyCode::Esc);
+                    app.shared.notice = None;
+                    app
+                };
+                let before = fresh();
+                for binding in super::keys::with(before.screen().keys()).into_iter().filter(|binding| binding.foot) {
+                    let mut after = fresh();
+                    let command = press(&mut after, binding.codes[0]);
+                    after.shared.notice = None;
+                    let acted = command.is_some() || picture(&after) != picture(&before);
+                    let key = binding.keys;
+                    assert_eq!(acted, before.acts(&binding.action), "{key} on {screen} in state {state}, {width} wide");
+                }
+                let foot = picture(&before).lines().last().unwrap_or_default().to_owned();
+                assert!(foot.contains("1-6 screens"), "{foot}");
+            }
+        }
+    }
+}
+
+#[test]
+fn digits_leave_help_for_their_screen_and_its_foot_says_so() {
+    let mut app = finished(80, 24);
+    app.update(Action::Help);
+    let foot = picture(&app).lines().last().unwrap_or_default().to_owned();
+    assert!(foot.contains("esc close help") && foot.contains("1-6 screens") && !foot.contains("run"), "{foot}");
+    press(&mut app, KeyCode::Char('2'));
+    assert!(!app.help && app.screen().title() == plan::TITLE);
+}
+
+#[test]
+fn where_nothing_runs_that_is_said_with_the_key_that_changes_it() {
+    let told = |app: App| {
+        let mut app = app;
+        app.update(Action::Go(run::TITLE));
+        picture(&app).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(told(app(120, 36)).contains("Nothing runs: r starts the run"));
+    assert!(told(stopped(120, 36)).contains("Nothing runs: r goes on"));
+    assert!(told(working(120, 36)).contains("Nothing runs: everything is measured already"));
+    assert!(told(finished(120, 36)).contains("Nothing runs: the run is over"));
+    assert!(!told(running(120, 36)).contains("Nothing runs"));
+    assert!(!told(app(120, 36)).contains("waiting for"));
+}
+
+#[test]
+fn a_figure_keeps_its_unit_however_long_it_is() {
+    for (width, height) in [(80, 24), (120, 36)] {
+        let mut app = on(results_screen::TITLE, finished)(width, height);
+        let mut results = results();
+        for row in &mut results.rows {
+            row.cells[2] = figure(1_234_567.0, Unit::TokensPerSecond, 200.0);
+        }
+        long_names(&mut results);
+        app.hear(Message::Results(Box::new(results)));
+        let shown = picture(&app);
+        assert!(shown.matches("1234567 tok/s").count() >= 6, "{shown}");
+    }
+}
+
+#[test]
+fn columns_to_the_side_are_told_and_the_last_one_is_the_end() {
+    let mut app = on(results_screen::TITLE, finished)(80, 24);
+    let mut results = results();
+    results.columns.extend(results.columns.clone());
+    for row in &mut results.rows {
+        row.cells.extend(row.cells.clone());
+    }
+    app.hear(Message::Results(Box::new(results)));
+    let first = picture(&app);
+    assert!(first.contains("columns 1 to ") && first.contains("→ for more") && first.contains("→ more"), "{first}");
+    for _ in 0..20 {
+        app.update(Action::Right);
+    }
+    let last = picture(&app);
+    assert!(last.contains("to 10 of 10, ← for those before") && !last.contains("→ more"), "{last}");
+    assert!(last.contains("memory") && last.contains("energy"), "the last page is a full one: {last}");
+}
+
+#[test]
+fn the_scatter_shows_two_places_at_least_or_says_why_not() {
+    let mut app = on(results_screen::TITLE, finished)(120, 36);
+    let mut results = results();
+    for (n, row) in results.rows.iter_mut().enumerate() {
+        if n != 4 {
+            row.standing = Standing::Out { reason: "Worse.".into() };
+        }
+    }
+    app.hear(Message::Results(Box::new(results.clone())));
+    let shown = picture(&app);
+    assert!(shown.contains('★') && shown.contains('✗') && !shown.contains("outside"), "{shown}");
+    assert!(!shown.lines().last().unwrap_or_default().contains("zoom"), "{shown}");
+    results.rows.iter_mut().enumerate().filter(|(n, _)| *n != 4).for_each(|(_, row)| row.at = None);
+    app.hear(Message::Results(Box::new(results)));
+    assert!(picture(&app).contains("one point: the other 5 lack a score"), "{}", picture(&app));
+}
+
+#[test]
+fn models_are_told_by_their_files_on_the_smallest_terminal() {
+    let mut setup = setup();
+    for (n, name) in ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m.Q4_K_M.gguf"].into_iter().enumerate() {
+        setup.models[n].name = format!("/work/models/real/{name}");
+    }
+    let mut app = app(80, 24);
+    app.hear(Message::Planned(Box::new(Ok(setup))));
+    let shown = picture(&app);
+    assert!(shown.contains("gemma-3-270m.Q4_K_M ") && shown.contains("SmolLM2-13…struct.Q4_1"), "{shown}");
+    insta::assert_snapshot!("model_files_80x24", shown);
 }
 
 /// The store has everything already, and what follows from it is being worked out.
@@ -621,11 +777,11 @@ fn real_names_are_told_apart_with_their_recipes_and_in_full_at_the_foot() {
 fn names_in_wide_signs_keep_the_columns() {
     let mut setup = setup();
     setup.models[0].name = "模型模型模型".into();
-    let mut app = app(100, 30);
+    let mut app = app(120, 30);
     app.hear(Message::Planned(Box::new(Ok(setup))));
     let buffer = drawn(&app);
     // the right ends of "832 KiB" and "5.00 MiB" stand below each other
-    let end = |row: u16| (0..50).rev().find(|x| buffer[(*x, row)].symbol() == "B");
+    let end = |row: u16| (0..54).rev().find(|x| buffer[(*x, row)].symbol() == "B");
     assert_eq!(end(4), end(5));
     assert!(end(4).is_some());
 }

@@ -24,7 +24,7 @@ pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
         suites: whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect(),
         trials: plan.run.trials.clone(),
         variants: plan.variants.len(),
-        unmakable: plan.run.left_out.iter().map(|pair| (pair.label(), pair.reason.clone())).collect(),
+        unmakable: plan.run.left_out.clone(),
         done: plan.done.iter().cloned().collect(),
         host: plan.host.words.clone(),
         energy: energy(whole),

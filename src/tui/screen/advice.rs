@@ -44,6 +44,14 @@ impl Screen for AdviceScreen {
         None
     }
 
+    fn acts(&self, action: &Action, shared: &Shared) -> bool {
+        match action {
+            Action::Prefer => shared.can_prefer(),
+            Action::Report => shared.can_report(),
+            _ => true,
+        }
+    }
+
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         match action {
             Action::Prefer => shared.prefer(),

@@ -34,6 +34,11 @@ pub(super) trait Screen: Any {
         None
     }
 
+    /// Whether one of its own keys does something now; only such are shown at the foot.
+    fn acts(&self, _action: &Action, _shared: &Shared) -> bool {
+        true
+    }
+
     /// The user comes here.
     fn enter(&mut self) {}
 

@@ -6,7 +6,7 @@ use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
 use crate::tui::layout::{self, beside, wide};
-use crate::tui::setup::{ModelEntry, ModelInfo};
+use crate::tui::setup::{ModelEntry, ModelInfo, Setup};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{below_error, draw_error, inside, pair, panel, title};
@@ -14,7 +14,7 @@ use bantam_core::unit::{count, grouped};
 use crossterm::event::KeyCode::{self, Char};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 pub(crate) const TITLE: &str = "Models";
@@ -44,9 +44,20 @@ impl Screen for ModelsScreen {
         KEYS
     }
 
+    fn acts(&self, action: &Action, shared: &Shared) -> bool {
+        let is_missing = |setup: &Setup| setup.models.iter().any(|entry| entry.info.is_err());
+        match *action {
+            Action::Toggle => shared.can_toggle(&shared.selection.models, self.cursor.at()),
+            FETCH => shared.error.is_some() || shared.setup.as_ref().is_some_and(is_missing),
+            AWAY => shared.can_take_away(self.cursor.at()),
+            _ => true,
+        }
+    }
+
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         match action {
             Action::Toggle => shared.toggle(|selection| &mut selection.models, self.cursor.at()),
+            FETCH if !self.acts(&FETCH, shared) => shared.refuse("what the profile names is here already"),
             FETCH => Some(Command::Fetch(shared.selection.clone())),
             AWAY => {
                 let command = shared.take_away(self.cursor.at());
@@ -97,8 +108,11 @@ fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
     let (whole, right_side) = areas(body);
     frame.render_widget(panel("Models", theme), whole);
     let inner = inside(whole);
-    let names = (inner.width as usize).saturating_sub(26);
-    let head = format!("    {} {:>9} {:>10}", left("model", names), "params", "stored");
+    // a narrow list leaves its room to the names: how large each is stored stands beside it
+    let has_room = wide(body);
+    let names = (inner.width as usize).saturating_sub(if has_room { 25 } else { 14 });
+    let stored = if has_room { format!(" {:>10}", "stored") } else { String::new() };
+    let head = format!("    {} {:>8}{stored}", left("model", names), "params");
     frame.render_widget(Line::styled(head, theme.soft()), Rect { height: 1, ..inner });
     let place = list(body);
     let first = cursor.first_seen(setup.models.len(), place.height as usize);
@@ -112,7 +126,8 @@ fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
             Ok(info) => (count(info.parameters), info.stored.to_string()),
             Err(_) => ("–".into(), "–".into()),
         };
-        let text = format!("{mark} {} {parameters:>9} {stored:>10}", left(&short[i], names));
+        let stored = if has_room { format!(" {stored:>10}") } else { String::new() };
+        let text = format!("{mark} {} {parameters:>8}{stored}", left(&short[i], names));
         let style = if i == cursor.at() { theme.selected() } else { theme.text() };
         frame.render_widget(Line::styled(left(&text, line.width as usize), style), line);
     }
@@ -122,25 +137,45 @@ fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
 }
 
 fn draw_info(frame: &mut Frame, place: Rect, entry: &ModelEntry, theme: Theme) {
-    let width = place.width.saturating_sub(2);
+    let room = inside(place);
     let mut lines = Vec::new();
     match &entry.info {
-        Err(reason) => lines.extend(wrapped(reason, width as usize).into_iter().map(|l| Line::styled(l, theme.bad()))),
-        Ok(info) => lines.extend(info_lines(entry, info, width, theme)),
+        Err(reason) => {
+            lines.extend(wrapped(reason, room.width as usize).into_iter().map(|l| Line::styled(l, theme.bad())));
+        }
+        Ok(info) => lines.extend(info_lines(entry, info, room, theme)),
     }
     let title = title(&entry.name, place);
     let text = Paragraph::new(lines).block(panel(&title, theme));
     frame.render_widget(text, place);
 }
 
-fn info_lines<'a>(entry: &ModelEntry, info: &ModelInfo, width: u16, theme: Theme) -> Vec<Line<'a>> {
+/// What a model is, and below it what each recipe makes of it or why it cannot; where there is no room for all, what it
+/// is gives way.
+fn info_lines<'a>(entry: &ModelEntry, info: &ModelInfo, room: Rect, theme: Theme) -> Vec<Line<'a>> {
+    let (height, width) = (room.height as usize, room.width);
+    let (mut facts, mut sizes) = (facts(entry, info, width, theme), sizes(info, width as usize, theme));
+    // in the order in which they give way: vocabulary, heads, layers, context, cache, family, parameters
+    let spare = [5, 4, 3, 6, 7, 1, 2];
+    let lost: Vec<usize> = spare.into_iter().take((facts.len() + sizes.len()).saturating_sub(height)).collect();
+    let mut place = 0..;
+    facts.retain(|_| place.next().is_none_or(|at| !lost.contains(&at)));
+    let left_for_sizes = height.saturating_sub(facts.len());
+    if sizes.len() > left_for_sizes {
+        sizes.truncate(left_for_sizes.saturating_sub(1));
+        sizes.push(Line::styled("… more; 3 Run has every one with its reason", theme.warn()));
+    }
+    facts.into_iter().chain(sizes).collect()
+}
+
+fn facts<'a>(entry: &ModelEntry, info: &ModelInfo, width: u16, theme: Theme) -> Vec<Line<'a>> {
     let heads = if info.heads == info.kv_heads {
         info.heads.to_string()
     } else {
         format!("{} ({} key/value)", info.heads, info.kv_heads)
     };
     let cache = info.kv_bytes_per_token.map_or("none (an encoder)".into(), |bytes| format!("{bytes} a token"));
-    let mut lines = vec![
+    vec![
         pair("from", &entry.typed, width, theme),
         pair("architecture", &info.architecture, width, theme),
         pair("parameters", grouped(&info.parameters.to_string()), width, theme),
@@ -151,23 +186,28 @@ fn info_lines<'a>(entry: &ModelEntry, info: &ModelInfo, width: u16, theme: Theme
         pair("KV cache", cache, width, theme),
         pair("stored as", format!("{}, {}", info.weights, info.stored), width, theme),
         Line::raw(""),
-        Line::styled(format!("{:<12}{:>13}{:>11}", "estimated", "weights", "+ context"), theme.soft()),
-    ];
-    for (recipe, sizes) in &info.sizes {
+    ]
+}
+
+/// What each recipe takes; what cannot be made stands below, by its reason.
+fn sizes<'a>(info: &ModelInfo, width: usize, theme: Theme) -> Vec<Line<'a>> {
+    let head = format!("{:<12}{:>13}{:>11}", "estimated", "weights", "+ context");
+    let made = info.sizes.iter().filter_map(|(recipe, sizes)| Some((recipe, sizes.as_ref().ok()?)));
+    let made = made.map(|(recipe, (weights, memory))| {
         let name = left(&beginning(recipe, 11), 12);
-        match sizes {
-            Ok((weights, memory)) => {
-                lines.push(Line::raw(format!("{name}{:>13}{:>11}", weights.to_string(), memory.to_string())));
-            }
-            Err(why) => {
-                let told = wrapped(&format!("cannot be made: {why}"), (width as usize).saturating_sub(12));
-                let line = |(n, line): (usize, String)| {
-                    let name = if n == 0 { name.clone() } else { left("", 12) };
-                    Line::from(vec![Span::raw(name), Span::styled(line, theme.warn())])
-                };
-                lines.extend(told.into_iter().enumerate().map(line));
-            }
+        Line::raw(format!("{name}{:>13}{:>11}", weights.to_string(), memory.to_string()))
+    });
+    let mut lines: Vec<Line> = [Line::styled(head, theme.soft())].into_iter().chain(made).collect();
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (recipe, why) in info.sizes.iter().filter_map(|(recipe, sizes)| Some((recipe, sizes.as_ref().err()?))) {
+        match reasons.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, recipes)) => recipes.push(recipe),
+            None => reasons.push((why, vec![recipe])),
         }
+    }
+    for (why, recipes) in reasons {
+        let told = wrapped(&format!("✗ {} cannot be made: {why}", recipes.join(", ")), width);
+        lines.extend(told.into_iter().map(|line| Line::styled(line, theme.warn())));
     }
     lines
 }

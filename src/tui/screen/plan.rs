@@ -1,7 +1,7 @@
 //! Plan: recipes and suites to take in or leave out, what matters, what may not be exceeded, and what it comes to.
 
 use super::Screen;
-use crate::show::{beginning, left, middle};
+use crate::show::{beginning, left, middle, wrapped};
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
@@ -19,7 +19,12 @@ use ratatui::widgets::{Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr;
 
 pub(crate) const TITLE: &str = "Plan";
-const KEYS: &[Binding] = &[keys::TOGGLE, keys::PREFER, keys::LEFT, keys::RIGHT];
+const KEYS: &[Binding] = &[
+    keys::TOGGLE,
+    keys::PREFER,
+    keys::left("recipes", "left: to the recipes"),
+    keys::right("suites", "right: to the suites"),
+];
 const RECIPES: usize = 0;
 const SUITES: usize = 1;
 
@@ -54,6 +59,17 @@ impl Screen for PlanScreen {
         KEYS
     }
 
+    fn acts(&self, action: &Action, shared: &Shared) -> bool {
+        let list = if self.list == SUITES { &shared.selection.suites } else { &shared.selection.recipes };
+        match action {
+            Action::Toggle => shared.can_toggle(list, self.cursor.at()),
+            Action::Prefer => shared.can_prefer(),
+            Action::Left => self.list == SUITES && shared.ready().is_some(),
+            Action::Right => self.list == RECIPES && shared.ready().is_some(),
+            _ => true,
+        }
+    }
+
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         match action {
             Action::Toggle if self.list == SUITES => return shared.toggle(|s| &mut s.suites, self.cursor.at()),
@@ -64,14 +80,14 @@ impl Screen for PlanScreen {
             Action::Choose { list, .. } if list != self.list => self.enter_list(list),
             _ => {}
         }
-        let place = areas(below_error(layout::body(shared.size), shared).1)[self.list];
+        let place = areas(below_error(layout::body(shared.size), shared).1, shared)[self.list];
         self.cursor.follow(&action, PlanScreen::lines(self.list, shared), inside(place).height as usize);
         None
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
         shared.ready()?;
-        let [recipes, suites, ..] = areas(below_error(body, shared).1);
+        let [recipes, suites, ..] = areas(below_error(body, shared).1, shared);
         [(RECIPES, recipes), (SUITES, suites)].into_iter().find_map(|(list, place)| {
             let line = self.cursor_in(list).line_at(inside(place), at, PlanScreen::lines(list, shared))?;
             Some(Action::Choose { list, line })
@@ -85,7 +101,7 @@ impl Screen for PlanScreen {
             let text = if shared.error.is_some() { "" } else { " reading the profile …" };
             return frame.render_widget(Line::styled(text, theme.soft()), body);
         };
-        let [left, middle, objective, sum] = areas(body);
+        let [left, middle, objective, sum, unmakable] = areas(body, shared);
         let recipes: Vec<String> = setup.profile.recipes.iter().map(recipe_name).collect();
         let cursor = |list| (self.list == list).then_some(self.cursor);
         draw_list(frame, left, "Recipes", &recipes, (&shared.selection.recipes, cursor(RECIPES)), theme);
@@ -94,11 +110,45 @@ impl Screen for PlanScreen {
         draw_list(frame, middle, "Suites", &suites, (&shared.selection.suites, cursor(SUITES)), theme);
         draw_objective(frame, objective, setup, shared);
         draw_sum(frame, sum, setup, theme);
+        draw_unmakable(frame, unmakable, setup, theme);
     }
 }
 
-/// The places of the recipes, the suites, what matters and what it comes to.
-fn areas(body: Rect) -> [Rect; 4] {
+/// Lines of what cannot be made, at most, on a low terminal and on a high one.
+const UNMAKABLE: [usize; 2] = [4, 8];
+
+/// What cannot be made, in lines of a width; where there are too many, the last one says where they are.
+fn unmakable(setup: &Setup, body: Rect) -> Vec<String> {
+    let width = (body.width as usize).saturating_sub(2);
+    let most = UNMAKABLE[usize::from(body.height > 24)];
+    let mut lines: Vec<String> = setup.unmakable_by_reason().iter().flat_map(|told| wrapped(told, width)).collect();
+    if lines.len() > most {
+        lines.truncate(most - 1);
+        lines.push(format!("… {} in all; 3 Run has each with its reason", setup.unmakable.len()));
+    }
+    lines
+}
+
+fn draw_unmakable(frame: &mut Frame, place: Rect, setup: &Setup, theme: Theme) {
+    if setup.unmakable.is_empty() {
+        return;
+    }
+    let width = Rect { width: place.width, ..layout::body(frame.area()) };
+    let lines: Vec<Line> = unmakable(setup, width).into_iter().map(Line::raw).collect();
+    let title = format!("Cannot be made ({})", setup.unmakable.len());
+    frame.render_widget(Paragraph::new(lines).block(lit(&title, theme.warn())), place);
+}
+
+/// The places of the recipes, the suites, what matters, what it comes to, and what cannot be made.
+fn areas(body: Rect, shared: &Shared) -> [Rect; 5] {
+    let told = shared.ready().filter(|setup| !setup.unmakable.is_empty());
+    let lines = told.map_or(0, |setup| unmakable(setup, layout::body(shared.size)).len() as u16 + 2);
+    let [body, unmakable] = Layout::vertical([Constraint::Min(0), Constraint::Length(lines)]).areas(body);
+    let [recipes, suites, objective, sum] = areas_above(body);
+    [recipes, suites, objective, sum, unmakable]
+}
+
+fn areas_above(body: Rect) -> [Rect; 4] {
     if wide(body) {
         let [recipes, suites, right] =
             Layout::horizontal([Constraint::Length(24), Constraint::Min(44), Constraint::Length(42)]).areas(body);
@@ -212,9 +262,6 @@ fn draw_sum(frame: &mut Frame, place: Rect, setup: &Setup, theme: Theme) {
     ];
     let (host, energy) = (format!("host: {}", setup.host), format!("energy: {}", setup.energy));
     lines.extend([Line::styled(host, theme.soft()), Line::styled(energy, theme.soft())]);
-    for (what, why) in &setup.unmakable {
-        lines.push(Line::styled(format!("✗ {what} cannot be made: {why}"), theme.warn()));
-    }
     lines.extend(setup.warnings.iter().map(|d| Line::styled(format!("! {d}"), theme.warn())));
     let text = Paragraph::new(lines).wrap(Wrap { trim: true }).block(panel("What it comes to", theme));
     frame.render_widget(text, place);

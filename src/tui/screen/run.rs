@@ -2,7 +2,7 @@
 //! measured stands in Results.
 
 use super::Screen;
-use crate::show::{bar, beginning, counted, left, middle, short};
+use crate::show::{bar, beginning, counted, left, middle, short, wrapped};
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
@@ -11,13 +11,13 @@ use crate::tui::progress::{LogLevel, RunState, TrialState};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{self, inside, pair, panel};
-use bantam_core::record::Trial;
+use bantam_core::record::{LeftOut, Trial};
 use bantam_core::unit::{Bytes, Seconds, Unit, Watts};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Sparkline;
+use ratatui::widgets::{Paragraph, Sparkline};
 use std::collections::VecDeque;
 use unicode_width::UnicodeWidthStr;
 
@@ -38,20 +38,23 @@ impl Screen for RunScreen {
         KEYS
     }
 
+    fn acts(&self, action: &Action, shared: &Shared) -> bool {
+        *action != Action::Stop || shared.progress.state == RunState::Running
+    }
+
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         if action == Action::Stop {
             return shared.stop();
         }
         let [_, trials, ..] = areas(layout::body(shared.size));
-        self.cursor.follow(&action, shared.progress.trials.len(), inside(trials).height as usize);
+        self.cursor.follow(&action, lines(shared), inside(trials).height as usize);
         None
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
         let [_, trials, ..] = areas(body);
         let place = inside(trials);
-        let all = shared.progress.trials.len();
-        let first = scroll(focus(self.cursor, shared), all, place.height as usize);
+        let first = scroll(focus(self.cursor, shared), lines(shared), place.height as usize);
         let line = place.contains(at).then(|| first + (at.y - place.y) as usize)?;
         Some(Action::Choose { list: 0, line })
     }
@@ -63,6 +66,16 @@ impl Screen for RunScreen {
         draw_live(frame, live, shared);
         draw_log(frame, log, shared);
     }
+}
+
+/// The trials, and below them what cannot be made.
+fn lines(shared: &Shared) -> usize {
+    shared.progress.trials.len() + shared.unmakable().len()
+}
+
+/// What cannot be made and stands on this line, behind the trials.
+fn unmakable_at(line: usize, shared: &Shared) -> Option<&LeftOut> {
+    shared.unmakable().get(line.checked_sub(shared.progress.trials.len())?)
 }
 
 /// The places of the bar for the whole, the trials, the live figures and the log.
@@ -80,7 +93,7 @@ fn draw_whole(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
     let fraction = progress.fraction();
     let words = match progress.state {
         RunState::Idle if all > 0 && over == all => " all measured already".to_owned(),
-        RunState::Idle => " press r to start".to_owned(),
+        RunState::Idle => " nothing runs".to_owned(),
         RunState::Running => match progress.left(shared.clock) {
             Some(left) => format!(" {over}/{all} · about {} left", Seconds(left.max(1.0))),
             None => format!(" {over}/{all} · time left is known after the first trial"),
@@ -111,6 +124,11 @@ fn draw_whole(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
         return frame.render_widget(Line::styled(text, shared.theme.warn()), below);
     }
     // the names of the list in full, and why it failed
+    if let Some(pair) = unmakable_at(focus(cursor, shared), shared) {
+        let text = format!(" {} cannot be made: {}", pair.label(), pair.reason);
+        let text = beginning(&text, place.width as usize);
+        return frame.render_widget(Line::styled(text, shared.theme.warn()), below);
+    }
     if let Some(trial) = progress.trials.get(focus(cursor, shared)) {
         let failed = match progress.state_of(&trial.id) {
             TrialState::Failed(failure) => format!(": {}", failure.sentence()),
@@ -133,10 +151,11 @@ fn draw_trials(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) 
     frame.render_widget(panel("Trials", theme), place);
     let inner = inside(place);
     let progress = &shared.progress;
-    let all = progress.trials.len();
-    let first = scroll(focus(cursor, shared), all, inner.height as usize);
+    let first = scroll(focus(cursor, shared), lines(shared), inner.height as usize);
     let widths = Widths::of(&progress.trials, inner.width as usize);
-    let models: Vec<&str> = progress.trials.iter().map(|t| t.variant.model.name.as_str()).collect();
+    let unmakable = shared.unmakable();
+    let of_trials = progress.trials.iter().map(|t| t.variant.model.name.as_str());
+    let models: Vec<&str> = of_trials.chain(unmakable.iter().map(|pair| pair.model.as_str())).collect();
     let (names, groups) = (short(&models, widths.model), distinct(models.iter().copied()));
     for (i, trial) in progress.trials.iter().enumerate().skip(first).take(inner.height as usize) {
         let line = Rect { y: inner.y + (i - first) as u16, height: 1, ..inner };
@@ -159,6 +178,21 @@ fn draw_trials(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) 
             }
         };
         frame.render_widget(line_of, line);
+    }
+    let before = progress.trials.len();
+    for (i, pair) in unmakable.iter().enumerate() {
+        let Some(row) = (before + i).checked_sub(first).filter(|row| *row < inner.height as usize) else { continue };
+        let line = Rect { y: inner.y + row as u16, height: 1, ..inner };
+        let text = format!(
+            "✗ {} {} {}",
+            left(&names[before + i], widths.model),
+            left(&middle(&pair.recipe, widths.recipe), widths.recipe),
+            format_args!("cannot be made: {}", pair.reason)
+        );
+        let chosen = before + i == cursor.at() && !shared.running();
+        let style = if chosen { theme.selected() } else { theme.warn() };
+        let text = left(&beginning(&text, inner.width as usize), inner.width as usize);
+        frame.render_widget(Line::styled(text, style), line);
     }
 }
 
@@ -215,11 +249,33 @@ fn draw_live(frame: &mut Frame, place: Rect, shared: &Shared) {
     let title = progress.current.as_ref().map_or_else(|| "Live".to_owned(), |id| progress.trial_label(id));
     let title = widget::title(&title, place);
     frame.render_widget(panel(&title, shared.theme), place);
+    if let Some(words) = nothing_runs(shared) {
+        let lines = wrapped(&words, inside(place).width as usize);
+        let style = if shared.error.is_some() { theme.bad() } else { theme.soft() };
+        let text: Vec<Line> = lines.into_iter().map(|line| Line::styled(line, style)).collect();
+        return frame.render_widget(Paragraph::new(text), inside(place));
+    }
     let parts = Layout::vertical([Constraint::Ratio(1, 3); 3]).split(inside(place));
     let no_power = shared.ready().map_or("no meter", |s| s.energy.as_str());
     draw_curve(frame, parts[0], "tokens/s", &progress.speed, ("waiting for the first tokens", speed_words), theme);
     draw_curve(frame, parts[1], "memory", &progress.memory, ("waiting for the worker", memory_words), theme);
     draw_curve(frame, parts[2], "power", &progress.power, (no_power, power_words), theme);
+}
+
+/// That nothing runs, and which key changes that.
+fn nothing_runs(shared: &Shared) -> Option<String> {
+    let (over, _, all) = shared.progress.counts();
+    let then = match shared.progress.state {
+        RunState::Running | RunState::Stopping => return None,
+        _ if shared.error.is_some() => "this cannot be planned; 1 says why",
+        _ if shared.setup.is_none() => "the profile is being read",
+        _ if shared.planning => "the change is being planned",
+        RunState::Idle if over == all => "everything is measured already; 4 shows the results, 5 the advice",
+        RunState::Idle => "r starts the run",
+        RunState::Stopped => "r goes on with what is left",
+        RunState::Over => "the run is over; 4 shows the results, 5 the advice",
+    };
+    Some(format!("Nothing runs: {then}."))
 }
 
 /// A live rate fades out between batches: below one it is nothing.

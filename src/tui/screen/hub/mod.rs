@@ -31,8 +31,8 @@ const KEYS: &[Binding] = &[
     Binding { action: PULL, codes: &[Char('p')], keys: "p", hint: "pull", help: "fetch the model, verified; what is here already is not fetched again", foot: true },
     Binding { action: SORT, codes: &[Char('s')], keys: "s", hint: "sort", help: "by downloads, likes, trend, last change or age", foot: true },
     Binding { action: KIND, codes: &[Char('f')], keys: "f", hint: "kind", help: "text generation, GGUF files, or everything", foot: true },
-    keys::LEFT,
-    keys::RIGHT,
+    keys::left("file before", "left: the GGUF file before"),
+    keys::right("next file", "right: the next GGUF file"),
 ];
 
 /// Keys of the search line; every letter goes into it, but ?, which no name has.
@@ -56,6 +56,17 @@ impl Screen for HubScreen {
 
     fn typing(&self) -> Option<&'static [Binding]> {
         self.typing.then_some(TYPING)
+    }
+
+    fn acts(&self, action: &Action, _: &Shared) -> bool {
+        match *action {
+            Action::Stop => self.pull.as_ref().is_some_and(|pull| !pull.stopping),
+            PULL => self.pull.is_none() && self.name().is_some(),
+            Action::Left => self.choice > 0,
+            Action::Right => self.choice + 1 < self.choices().len(),
+            Action::Erase { .. } => !self.text.is_empty(),
+            _ => true,
+        }
     }
 
     fn enter(&mut self) {

@@ -5,6 +5,7 @@ mod scatter;
 mod table;
 
 use super::Screen;
+use crate::show::wrapped;
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
@@ -15,9 +16,10 @@ use crate::tui::widget::{inside, lit, panel};
 use bantam_core::metric::Direction;
 use crossterm::event::KeyCode::Char;
 use ratatui::Frame;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Alignment, Position, Rect};
+use ratatui::style::Modifier;
 use ratatui::text::Line;
-use ratatui::widgets::Block;
+use ratatui::widgets::{Block, Paragraph};
 
 pub(crate) const TITLE: &str = "Results";
 /// Sorts by the next column.
@@ -35,8 +37,8 @@ const KEYS: &[Binding] = &[
     Binding { action: CHART, codes: &[Char('c')], keys: "c", hint: "chart", help: "table or Pareto scatter (both where there is room)", foot: true },
     Binding { action: ZOOM, codes: &[Char('z')], keys: "z", hint: "zoom", help: "scatter of what qualifies, or of everything", foot: true },
     keys::REPORT,
-    keys::LEFT,
-    keys::RIGHT,
+    keys::left("before", "left: the columns before"),
+    keys::right("more", "right: more columns"),
 ];
 
 #[derive(Default)]
@@ -60,9 +62,25 @@ impl Screen for ResultsScreen {
         KEYS
     }
 
+    fn acts(&self, action: &Action, shared: &Shared) -> bool {
+        let (results, body) = (&shared.results, layout::body(shared.size));
+        let (table, chart) = self.areas(body);
+        match *action {
+            _ if results.rows.is_empty() => false,
+            SORT | REVERSE => table.is_some() && results.rows.len() > 1,
+            CHART => !wide(body),
+            ZOOM => chart.is_some() && scatter::can_zoom(results),
+            Action::Report => shared.can_report(),
+            Action::Left => table.is_some() && self.first_column > 0,
+            Action::Right => table.is_some_and(|place| table::has_more(self, place, results)),
+            _ => true,
+        }
+    }
+
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         let last = shared.results.columns.len().saturating_sub(1);
         match action {
+            action if matches!(action, Action::Left | Action::Right) && !self.acts(&action, shared) => {}
             SORT => self.sort_next(shared.results.columns.len()),
             REVERSE => self.reversed = !self.reversed,
             CHART => self.chart = !self.chart,
@@ -73,7 +91,7 @@ impl Screen for ResultsScreen {
             action => {
                 let place = self.areas(layout::body(shared.size)).0;
                 let page = place.map_or(1, |place| table::parts(place).1.height as usize);
-                self.cursor.follow(&action, shared.results.rows.len(), page);
+                self.cursor.follow(&action, shared.results.rows.len() + shared.unmakable().len(), page);
             }
         }
         None
@@ -81,7 +99,7 @@ impl Screen for ResultsScreen {
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
         let rows = table::parts(self.areas(body).0?).1;
-        let line = table::row_at(self, rows, at, &shared.results)?;
+        let line = table::row_at(self, rows, at, shared)?;
         Some(Action::Choose { list: 0, line })
     }
 
@@ -96,11 +114,14 @@ impl Screen for ResultsScreen {
                     theme.soft(),
                 ),
             };
-            return frame.render_widget(Line::styled(text, style), body);
+            frame.render_widget(Line::styled(text, style), body);
+            return draw_unmakable(frame, Rect { y: body.y + 2, height: body.height - 2, ..body }, shared);
         }
         let (table, chart) = self.areas(body);
         if let Some(place) = table {
-            frame.render_widget(block("Results", shared), place);
+            let more =
+                Line::styled(table::columns_told(self, place, results), theme.soft().remove_modifier(Modifier::DIM));
+            frame.render_widget(block("Results", shared).title_bottom(more.alignment(Alignment::Right)), place);
             table::draw(frame, place, self, shared);
         }
         if let Some(place) = chart {
@@ -108,6 +129,20 @@ impl Screen for ResultsScreen {
             scatter::draw(frame, inside(place), (results, self.selected(results), self.whole), theme);
         }
     }
+}
+
+/// What cannot be made, where there is no table yet that it could stand in.
+fn draw_unmakable(frame: &mut Frame, place: Rect, shared: &Shared) {
+    let Some(setup) = shared.ready().filter(|setup| !setup.unmakable.is_empty()) else { return };
+    let head = format!(" cannot be made ({})", setup.unmakable.len());
+    let told = setup.unmakable_by_reason();
+    let told = told.iter().flat_map(|line| wrapped(line, (place.width as usize).saturating_sub(2)));
+    let lines: Vec<Line> = [head]
+        .into_iter()
+        .chain(told.map(|line| format!(" {line}")))
+        .map(|line| Line::styled(line, shared.theme.warn()))
+        .collect();
+    frame.render_widget(Paragraph::new(lines), place);
 }
 
 /// The frame of what is shown, which says so where it is of before the last change.

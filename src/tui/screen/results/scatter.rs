@@ -60,18 +60,36 @@ pub(super) fn draw(
     theme: Theme,
 ) {
     let all = points(results);
-    let near: Vec<Point> = all.iter().filter(|p| results.rows[p.row].standing.qualifies()).copied().collect();
     if all.is_empty() {
         let text = "needs a score and a memory figure; they come as trials finish";
         return frame.render_widget(Line::styled(text, theme.soft()), place);
     }
-    let bounds = Bounds::around(if whole || near.is_empty() { &all } else { &near });
+    let bounds = near(results, &all).filter(|_| !whole).unwrap_or_else(|| Bounds::around(&all));
     let outside = all.iter().filter(|p| !bounds.holds(p)).count();
-    axes(frame, place, bounds, outside, theme);
+    let said = match (outside, all.len(), results.rows.len()) {
+        (0, 1, rows) if rows > 1 => Some(format!("one point: the other {} lack a score or a memory figure", rows - 1)),
+        (0, 1, _) => Some("one point: nothing else was measured".to_owned()),
+        (0, ..) => None,
+        (n, ..) => Some(format!("{n} outside: z shows everything")),
+    };
+    axes(frame, place, bounds, said, theme);
     let plot =
         Rect { x: place.x + 6, width: place.width.saturating_sub(7), height: place.height.saturating_sub(3), ..place };
     draw_front(frame, plot, (results, &all), bounds, theme);
     draw_points(frame, plot, (results, &all, selected), bounds, theme);
+}
+
+/// Whether what qualifies is shown larger than everything is.
+pub(super) fn can_zoom(results: &Results) -> bool {
+    let all = points(results);
+    near(results, &all).is_some_and(|bounds| all.iter().any(|point| !bounds.holds(point)))
+}
+
+/// Around what qualifies; None where that is less than two places, which a picture of says nothing.
+fn near(results: &Results, all: &[Point]) -> Option<Bounds> {
+    let near: Vec<Point> = all.iter().filter(|p| results.rows[p.row].standing.qualifies()).copied().collect();
+    let first = near.first()?;
+    near.iter().any(|p| (p.x, p.y) != (first.x, first.y)).then(|| Bounds::around(&near))
 }
 
 fn points(results: &Results) -> Vec<Point> {
@@ -192,17 +210,17 @@ fn range(values: impl Iterator<Item = f64>, least: f64) -> [f64; 2] {
     [low - room, high + room]
 }
 
-fn axes(frame: &mut Frame, place: Rect, bounds: Bounds, outside: usize, theme: Theme) {
+fn axes(frame: &mut Frame, place: Rect, bounds: Bounds, said: Option<String>, theme: Theme) {
     let foot = place.bottom().saturating_sub(2);
     let left = format!("{:>6}{}", "", size(bounds.x[0].exp2()));
     let right = format!("{} →", size(bounds.x[1].exp2()));
     let room = (place.width as usize).saturating_sub(left.width() + right.width());
     let text = format!("{left}{:^room$}{right}", "peak memory (log)");
     frame.render_widget(Line::styled(text, theme.soft()), Rect { y: foot, height: 1, ..place });
-    let below = match outside {
-        0 if place.width < 46 => "★ advised  ? cannot tell  ✗ out".to_owned(),
-        0 => "★ advised  ✓ qualifies  ? cannot tell  ✗ out".to_owned(),
-        n => format!("{n} outside: z shows everything"),
+    let below = match said {
+        None if place.width < 46 => "★ advised  ? cannot tell  ✗ out".to_owned(),
+        None => "★ advised  ✓ qualifies  ? cannot tell  ✗ out".to_owned(),
+        Some(said) => said,
     };
     frame.render_widget(Line::styled(format!(" {below}"), theme.soft()), Rect { y: foot + 1, height: 1, ..place });
     let rule = Rect { y: foot.saturating_sub(1), height: 1, ..place };

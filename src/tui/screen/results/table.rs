@@ -8,16 +8,19 @@ use crate::tui::results::{ResultRow, Results};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::inside;
-use bantam_core::record::{Provenance, Reading};
+use bantam_core::record::{LeftOut, Provenance, Reading};
 use bantam_verdict::recommend::Group;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
-/// Width of a column of figures.
-const COLUMN: usize = 11;
+/// Between two columns of figures.
+const GAP: usize = 2;
+/// Width of the head of a column, at most.
+const HEAD: usize = 12;
 /// Lines at the foot, with the rule above them.
 const FOOT: u16 = 5;
 
@@ -36,10 +39,24 @@ enum TableLine {
     Group(Group, usize),
     /// A row of the results, by its place in the order shown.
     Row(usize),
+    /// The head of what cannot be made, and how many that are.
+    Unmakable(usize),
+    /// What cannot be made, by its place among such.
+    Pair(usize),
 }
 
 /// All lines: groups have heads where the rows stand in groups.
-fn lines(screen: &ResultsScreen, results: &Results) -> Vec<TableLine> {
+fn lines(screen: &ResultsScreen, shared: &Shared) -> Vec<TableLine> {
+    let mut lines = rows(screen, &shared.results);
+    let pairs = shared.unmakable().len();
+    if pairs > 0 {
+        lines.push(TableLine::Unmakable(pairs));
+        lines.extend((0..pairs).map(TableLine::Pair));
+    }
+    lines
+}
+
+fn rows(screen: &ResultsScreen, results: &Results) -> Vec<TableLine> {
     let order = screen.order(results);
     if screen.sorted.is_some() || screen.reversed {
         return (0..order.len()).map(TableLine::Row).collect();
@@ -57,19 +74,46 @@ fn lines(screen: &ResultsScreen, results: &Results) -> Vec<TableLine> {
 }
 
 /// The first line that is seen, so that the cursor's is among them.
-fn first(screen: &ResultsScreen, lines: &[TableLine], room: usize) -> usize {
-    let at = lines.iter().position(|line| *line == TableLine::Row(screen.cursor.at())).unwrap_or(0);
+fn first(screen: &ResultsScreen, lines: &[TableLine], room: usize, rows: usize) -> usize {
+    let at = lines.iter().position(|line| place_of(*line, rows) == Some(screen.cursor.at())).unwrap_or(0);
     scroll(at, lines.len(), room)
 }
 
-/// The row, by its place in the order shown, that stands at a position.
-pub(super) fn row_at(screen: &ResultsScreen, rows: Rect, at: Position, results: &Results) -> Option<usize> {
-    let lines = lines(screen, results);
-    let line = first(screen, &lines, rows.height as usize) + at.y.checked_sub(rows.y)? as usize;
-    match lines.get(line).filter(|_| rows.contains(at))? {
-        TableLine::Row(row) => Some(*row),
-        TableLine::Group(..) => None,
+/// Where the cursor stands on a line: rows come first, then what cannot be made. Heads have no such place.
+fn place_of(line: TableLine, rows: usize) -> Option<usize> {
+    match line {
+        TableLine::Row(row) => Some(row),
+        TableLine::Pair(pair) => Some(rows + pair),
+        TableLine::Group(..) | TableLine::Unmakable(_) => None,
     }
+}
+
+/// Where the cursor stands on what is at a position.
+pub(super) fn row_at(screen: &ResultsScreen, place: Rect, at: Position, shared: &Shared) -> Option<usize> {
+    let (lines, rows) = (lines(screen, shared), shared.results.rows.len());
+    let line = first(screen, &lines, place.height as usize, rows) + at.y.checked_sub(place.y)? as usize;
+    place_of(*lines.get(line).filter(|_| place.contains(at))?, rows)
+}
+
+/// Whether there are columns to the right of those that are shown in a table of this place.
+pub(super) fn has_more(screen: &ResultsScreen, table: Rect, results: &Results) -> bool {
+    let shown = Columns::of(screen, results, inside(table).width as usize).shown;
+    shown.last().is_some_and(|(column, _)| column + 1 < results.columns.len())
+}
+
+/// " columns 1 to 4 of 11, → for more ", for the frame; nothing where all are shown.
+pub(super) fn columns_told(screen: &ResultsScreen, table: Rect, results: &Results) -> String {
+    let shown = Columns::of(screen, results, inside(table).width as usize).shown;
+    let (Some((first, _)), Some((last, _)), all) = (shown.first(), shown.last(), results.columns.len()) else {
+        return String::new();
+    };
+    let keys = match (*first > 0, last + 1 < all) {
+        (false, false) => return String::new(),
+        (true, true) => "← → for more",
+        (true, false) => "← for those before",
+        (false, true) => "→ for more",
+    };
+    format!(" columns {} to {} of {all}, {keys} ", first + 1, last + 1)
 }
 
 /// Where the columns are.
@@ -79,8 +123,8 @@ struct Columns {
     /// Width of the model's name, of the recipe's.
     model: usize,
     recipe: usize,
-    /// The columns of figures that there is room for.
-    shown: Vec<usize>,
+    /// The columns of figures that there is room for, and how wide they are.
+    shown: Vec<(usize, usize)>,
 }
 
 impl Columns {
@@ -88,13 +132,26 @@ impl Columns {
         let widest = |of: &dyn Fn(&ResultRow) -> usize| results.rows.iter().map(of).max().unwrap_or(0);
         let recipe = widest(&|row| row.variant.recipe.as_deref().map_or(4, |recipe| recipe.width())).clamp(6, 10);
         // at least two figures beside the names, and names as long as they are, if there is room
-        let most = width.saturating_sub(MARKS + recipe + 1 + 2 * COLUMN).clamp(8, 24);
+        let most = width.saturating_sub(MARKS + recipe + 1 + 2 * (GAP + HEAD)).clamp(8, 24);
         let names: Vec<&str> = results.rows.iter().map(|row| row.variant.model.name.as_str()).collect();
         let names = short(&names, most);
         let model = names.iter().map(|name| name.width()).max().unwrap_or(0).max(5);
-        let room = width.saturating_sub(MARKS + model + 1 + recipe) / COLUMN;
-        Columns { names, model, recipe, shown: (screen.first_column..results.columns.len()).take(room).collect() }
+        let mut room = width.saturating_sub(MARKS + model + 1 + recipe);
+        let widths = (screen.first_column..results.columns.len()).map(|column| (column, column_width(results, column)));
+        let fits = |(_, width): &(usize, usize)| {
+            let fits = *width <= room;
+            room = room.saturating_sub(*width);
+            fits
+        };
+        Columns { names, model, recipe, shown: widths.take_while(fits).collect() }
     }
+}
+
+/// A column is as wide as its head and the longest of its figures, whole, and the gap before it.
+fn column_width(results: &Results, column: usize) -> usize {
+    let title = results.columns[column].title.width().min(HEAD - 1) + 1;
+    let figures = results.rows.iter().filter_map(|row| row.cells.get(column)).map(|reading| words(reading).width());
+    GAP + figures.max().unwrap_or(0).max(title)
 }
 
 /// "★ ab ", before the name.
@@ -105,8 +162,8 @@ pub(super) fn draw(frame: &mut Frame, place: Rect, screen: &ResultsScreen, share
     let (head, rows, foot) = parts(place);
     let columns = Columns::of(screen, results, head.width as usize);
     draw_head(frame, head, screen, (&columns, results), theme);
-    let (order, lines) = (screen.order(results), lines(screen, results));
-    let first = first(screen, &lines, rows.height as usize);
+    let (order, lines) = (screen.order(results), lines(screen, shared));
+    let first = first(screen, &lines, rows.height as usize, order.len());
     for (n, line) in lines.iter().skip(first).take(rows.height as usize).enumerate() {
         let at = Rect { y: rows.y + n as u16, height: 1, ..rows };
         match *line {
@@ -118,9 +175,32 @@ pub(super) fn draw(frame: &mut Frame, place: Rect, screen: &ResultsScreen, share
                 let row = order[n];
                 draw_row(frame, at, (row, n == screen.cursor.at()), &columns, (results, theme));
             }
+            TableLine::Unmakable(pairs) => {
+                frame.render_widget(Line::styled(format!("cannot be made ({pairs})"), theme.warn()), at);
+            }
+            TableLine::Pair(pair) => {
+                let text = format!("✗    {}: {}", shared.unmakable()[pair].label(), shared.unmakable()[pair].reason);
+                let chosen = order.len() + pair == screen.cursor.at();
+                let style = if chosen { theme.selected() } else { theme.soft() };
+                let text = left(&beginning(&text, at.width as usize), at.width as usize);
+                frame.render_widget(Line::styled(text, style), at);
+            }
         }
     }
-    draw_foot(frame, foot, screen, (&columns, results), theme);
+    match screen.cursor.at().checked_sub(order.len()).and_then(|pair| shared.unmakable().get(pair)) {
+        Some(pair) => draw_pair(frame, foot, pair, theme),
+        None => draw_foot(frame, foot, screen, (&columns, results), theme),
+    }
+}
+
+/// What cannot be made in full, and why.
+fn draw_pair(frame: &mut Frame, place: Rect, pair: &LeftOut, theme: Theme) {
+    let width = place.width as usize;
+    let mut lines = vec![Line::styled("─".repeat(width), theme.rule())];
+    lines.push(Line::styled(middle(&pair.label(), width), theme.strong()));
+    let why = wrapped(&format!("cannot be made: {}", pair.reason), width);
+    lines.extend(why.into_iter().map(|line| Line::styled(line, theme.warn())));
+    frame.render_widget(Paragraph::new(lines), place);
 }
 
 fn group_style(group: Group, theme: Theme) -> Style {
@@ -149,7 +229,7 @@ fn draw_head(
 ) {
     let names = format!("{}{} {}", left("", MARKS), left("model", columns.model), left("recipe", columns.recipe));
     let mut spans = vec![Span::styled(names, theme.soft())];
-    for &column in &columns.shown {
+    for &(column, width) in &columns.shown {
         let title = &results.columns[column].title;
         let sorted = screen.sorted == Some(column);
         let arrow = match (sorted, screen.reversed) {
@@ -157,9 +237,9 @@ fn draw_head(
             (true, false) => "▼",
             (true, true) => "▲",
         };
-        let text = format!("{}{arrow}", middle(title, COLUMN - 2));
+        let text = format!("{}{arrow}", middle(title, HEAD - 1));
         let style = if sorted { theme.strong() } else { theme.soft() };
-        spans.push(Span::styled(right(&text, COLUMN), style));
+        spans.push(Span::styled(right(&text, width), style));
     }
     frame.render_widget(Line::from(spans), place);
 }
@@ -184,9 +264,9 @@ fn draw_row(
         Span::styled(left(&columns.names[row], columns.model), theme.group(group(results, row))),
         Span::raw(format!(" {}", left(&middle(recipe, columns.recipe), columns.recipe))),
     ];
-    for &column in &columns.shown {
+    for &(column, width) in &columns.shown {
         let (text, style) = data.cells.get(column).map_or(("·".into(), theme.soft()), |r| cell(r, theme));
-        spans.push(Span::styled(right(&beginning(&text, COLUMN - 1), COLUMN), style));
+        spans.push(Span::styled(right(&text, width), style));
     }
     if selected {
         // a cursor's line has the cursor's colours alone
@@ -198,12 +278,16 @@ fn draw_row(
 }
 
 fn cell(reading: &Reading, theme: Theme) -> (String, Style) {
+    let is_measured = reading.known().is_some_and(|figure| figure.provenance != Provenance::Estimated);
+    (words(reading), if is_measured { theme.text() } else { theme.soft() })
+}
+
+/// A reading in a cell, with its unit.
+fn words(reading: &Reading) -> String {
     match reading {
-        Reading::Missing { .. } => ("–".into(), theme.soft()),
-        Reading::Known(f) if f.provenance == Provenance::Estimated => {
-            (format!("≈{}", f.unit.show(f.value)), theme.soft())
-        }
-        Reading::Known(f) => (f.unit.show(f.value), theme.text()),
+        Reading::Missing { .. } => "–".into(),
+        Reading::Known(f) if f.provenance == Provenance::Estimated => format!("≈{}", f.unit.show(f.value)),
+        Reading::Known(f) => f.unit.show(f.value),
     }
 }
 
@@ -227,7 +311,8 @@ fn draw_foot(
         None => group.label().to_owned(),
     };
     lines.push(Line::styled(beginning(&standing, width), group_style(group, theme)));
-    let column = screen.sorted.filter(|c| columns.shown.contains(c)).or(columns.shown.first().copied());
+    let is_shown = |c: &usize| columns.shown.iter().any(|(shown, _)| shown == c);
+    let column = screen.sorted.filter(is_shown).or(columns.shown.first().map(|(column, _)| *column));
     if let Some(column) = column {
         let told = format!("{}: {}", results.columns[column].title, told(data.cells.get(column)));
         lines.extend(wrapped(&told, width).into_iter().map(Line::raw));
