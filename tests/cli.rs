@@ -129,7 +129,11 @@ fn what_cannot_be_read_is_refused_in_one_sentence() {
     shell.refuses(&["eval", "bantam-s", "-s", "nonsense"], "'nonsense' is no suite");
     shell.refuses(&["compare", "bantam-s", "bantam-s", "-s", "routing"], "compared with itself");
     shell.refuses(&["compress", "bantam-s", "--quant", "Q9_9"], "'Q9_9' is no quantization type");
+    shell.refuses(&["compress", "bantam-s"], "or --recipe FILE.toml");
     shell.refuses(&["inspect", "nonsense"], "'nonsense' is no model here");
+    shell.refuses(&["inspect", "/none/of/it.gguf"], "/none/of/it.gguf: there is no such file or folder");
+    shell.refuses(&["eval", "./none", "-s", "routing"], "./none: there is no such file or folder");
+    shell.refuses(&["compare", "bantam-s", "bundled:bantam-s", "-s", "routing", "--limit", "2", "-q"], "are one model");
     shell.refuses(&["eval", "nonsense", "-s", "routing"], "'nonsense' is no model here");
     shell.refuses(&["report", "nonsense"], "no run is called 'nonsense'");
     shell.refuses(&["models", "remove", "bundled:bantam-s", "--yes"], "is inside this binary");
@@ -288,7 +292,12 @@ fn a_model_is_compressed_exported_and_compared() {
     assert!(plan["tensors"].as_array().is_some_and(|tensors| tensors.len() > 10), "{plan}");
     let made = shell.does(&["compress", "bantam-s", "--quant", "Q8_0", "--out", "small.gguf"]);
     assert!(made.starts_with("small.gguf: ") && is_there(&shell.at("small.gguf")), "{made}");
-    shell.does(&["export", "bantam-s", "--format", "gguf", "--dtype", "f32", "--out", "plain.gguf"]);
+    shell.does(&["export", "bantam-s", "--format", "gguf", "--dtype", "f32", "--out", "plain.gguf", "--verify"]);
+    let ended = shell.run(&["compress", "bantam-s", "--quant", "Q4_0", "--out", "four.gguf", "--verify"]);
+    assert!(ended.code == Some(0) && ended.stderr.contains("verified: read back whole"), "{}", ended.stderr);
+    shell.does(&["export", "four.gguf", "--format", "gguf", "--out", "four-Q4_0.gguf"]);
+    shell.does(&["compress", "four-Q4_0.gguf", "--quant", "Q8_0"]);
+    assert!(is_there(&shell.at("four-Q8_0.gguf")), "without the type that it had");
     shell.does(&["export", "./bantam-s", "--format", "safetensors", "--out", "copy"]);
     assert!(is_there(&shell.at("plain.gguf")) && is_there(&shell.at("copy/model.safetensors")));
 

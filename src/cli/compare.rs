@@ -6,9 +6,10 @@ use super::{Exit, adhoc, kld};
 use crate::run::Workplace;
 use crate::show::out::say;
 use anyhow::{Result, bail, ensure};
-use bantam_core::record::{Ask, Row};
+use bantam_core::record::{Ask, Id, Row};
 use bantam_verdict::recommend::advice::words;
 use bantam_verdict::recommend::flips;
+use std::collections::BTreeSet;
 
 /// Changed answers shown per task; all of them stand in the JSON.
 const SHOWN: usize = 10;
@@ -34,7 +35,13 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
     profile.measure.limit = args.limit;
     profile.objective.margin = args.margin;
     profile.objective.reference = Some(args.reference);
+    let [reference, candidate] = [profile.models[0].clone(), profile.models[1].clone()];
     let done = execute(&profile, &args.common)?;
+    let variants: BTreeSet<&Id> = done.run.trials.iter().map(|trial| &trial.variant.id).collect();
+    ensure!(
+        variants.len() > 1 || !done.run.left_out.is_empty(),
+        "{reference} and {candidate} are one model, byte for byte: there is nothing to compare"
+    );
     if args.common.json {
         print_json(&done)?;
     } else {

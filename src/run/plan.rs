@@ -253,6 +253,8 @@ struct Pairs {
     left_out: Vec<LeftOut>,
     /// What was named more than once, a sentence each.
     same: Vec<String>,
+    /// Variants that are measured under another name.
+    others: Vec<Variant>,
 }
 
 impl Pairs {
@@ -260,7 +262,7 @@ impl Pairs {
         let recipes: Vec<Option<Recipe>> = profile.recipes.iter().map(recipe).collect::<Result<_>>()?;
         // the longest sequence that is surely asked for
         let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
-        let mut pairs = Pairs { made: Vec::new(), left_out: Vec::new(), same: Vec::new() };
+        let mut pairs = Pairs { made: Vec::new(), left_out: Vec::new(), same: Vec::new(), others: Vec::new() };
         for typed in &profile.models {
             // a name that leads nowhere is a slip of the pen, and what it leads to may be no model
             let found = models::find(typed)?;
@@ -323,6 +325,7 @@ impl Pairs {
         if !self.same.contains(&said) {
             self.same.push(said);
         }
+        self.others.push(made.0);
     }
 
     fn leave_out(&mut self, model: &str, recipe: Option<&Recipe>, why: &anyhow::Error) {
@@ -379,6 +382,16 @@ fn check_names(profile: &Profile, tasks: &[TaskRef], pairs: &Pairs) -> Result<()
     {
         if let Some(pair) = pairs.reason(named) {
             bail!("objective.reference: {named:?} cannot be made: {}", pair.reason);
+        }
+        if let Some(other) = pairs.others.iter().find(|other| other.is_called(named))
+            && let Some((known, _)) = pairs.made.iter().find(|(known, _)| known.id == other.id)
+        {
+            bail!(
+                "objective.reference: {named:?} is the same as {}, byte for byte, and is measured under that name; write \
+                 reference = {:?}",
+                known.label(),
+                known.label()
+            );
         }
         let labels: Vec<String> = pairs.made.iter().map(|(variant, _)| variant.label()).collect();
         bail!("objective.reference: {named:?} is none of the profile's variants: {}", labels.join(", "));

@@ -439,3 +439,24 @@ fn tell(observers: &mut [&mut dyn Observer], event: &Event) {
 pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_another_session_says_for_whose_and_can_be_stopped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join("store.sqlite");
+        std::fs::write(&store, "").expect("writes");
+        let (cancel, mut heard) = (Cancel::new(), Vec::new());
+        let first = Alone::wait(&store, &cancel, &mut |holder| heard.push(holder));
+        assert!(first._lock.is_some() && heard.is_empty(), "nobody has it");
+        let second = Alone::wait(&store, &cancel, &mut |holder| {
+            heard.push(holder);
+            cancel.cancel();
+        });
+        assert!(second._lock.is_none());
+        assert_eq!(heard, [Some(std::process::id())]);
+    }
+}

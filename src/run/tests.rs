@@ -14,6 +14,7 @@ use bantam_core::record::{
 };
 use bantam_core::unit::Seconds;
 use bantam_verdict::store::Store;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 fn item(index: usize) -> ItemResult {
@@ -572,6 +573,29 @@ fn a_pair_that_cannot_be_made_is_left_out_with_its_reason_and_the_rest_is_planne
     assert!(refusal.starts_with("nothing is left to be measured: skipped: broken, because "), "{refusal}");
     let typo = planned(folder.path(), &[bundled, "bantam-typo"], "['base']").expect_err("no such model").to_string();
     assert!(typo.contains("bantam-typo"), "{typo}");
+}
+
+#[test]
+fn what_is_named_twice_or_has_two_names_is_measured_once_and_that_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place::Bundled("bantam-s".into());
+    let source = crate::library::models::source("bantam-s", &place).expect("bundled");
+    let recipe = bantam_lab::Recipe::named("Q8_0").expect("a recipe");
+    let [one, two] = ["one.gguf", "two.gguf"].map(|name| folder.path().join(name));
+    bantam_lab::write_to(&source, &recipe, &one, &Cancel::new(), &mut |_| {}).expect("made");
+    std::fs::copy(&one, &two).expect("copies");
+    let (one, two) = (one.to_str().expect("UTF-8"), two.to_str().expect("UTF-8"));
+    let plan = planned(folder.path(), &[one, "bundled:bantam-s", two, one], "['base']").expect("a plan");
+    assert_eq!(labels(&plan), ["one", "bantam-s"]);
+    let trials: BTreeSet<&Id> = plan.run.trials.iter().map(|trial| &trial.id).collect();
+    assert_eq!(trials.len(), plan.run.trials.len());
+    assert_eq!(
+        plan.notes,
+        ["two is one, byte for byte, and is measured once, as one", "one is named twice, and is measured once"]
+    );
+    assert!(plan.run.left_out.is_empty(), "nothing is missing");
+    let recipes = planned(folder.path(), &["bundled:bantam-s"], "['Q8_0', 'q8_0']").expect("a plan");
+    assert_eq!((recipes.variants.len(), recipes.notes.len()), (1, 1));
 }
 
 /// A scene whose model is a file.
