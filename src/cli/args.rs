@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const AFTER: &str = "\
-Exit codes: 0 done (an advice was found), 2 bad input, 3 nothing meets the constraints, 4 some trials failed, \
+Exit codes: 0 done (an advice was found), 2 bad input, 3 nothing is shown good enough or can be decided, 4 some trials failed, \
 130 stopped. What is finished is kept in ~/.local/share/bantam (BANTAM_HOME puts it elsewhere); the same command goes \
 on where it was.";
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Provenance, Reading};
 use bantam_core::unit::Seconds;
+use bantam_verdict::recommend::figures;
 use bantam_verdict::recommend::summary::VariantSummary;
 
 const COLUMNS: [(Metric, &str); 6] = [
@@ -58,6 +59,7 @@ pub(super) fn run(args: Bench) -> Result<Exit> {
         notes.extend(warned(summary));
     }
     table.print(&mut out::stdout()).context("printing the table")?;
+    say!("{}", figures::HALF_WIDTH)?;
     notes.dedup();
     for note in notes {
         say!("{note}")?;
@@ -77,7 +79,7 @@ pub(super) fn exit_of(exit: Exit) -> Exit {
     if exit == Exit::NothingFits { Exit::Done } else { exit }
 }
 
-/// "9,120 tok/s ± 1.2%"; a missing one is a dash and a note.
+/// "9120 tok/s ±1.2%"; a missing one is a dash and a note.
 pub(super) fn told(reading: &Reading, notes: &mut Vec<String>) -> String {
     match reading {
         Reading::Missing { reason } => {
@@ -89,9 +91,8 @@ pub(super) fn told(reading: &Reading, notes: &mut Vec<String>) -> String {
         }
         Reading::Known(f) => {
             let about = if f.provenance == Provenance::Estimated { "≈" } else { "" };
-            let half = f.interval.filter(|_| f.value != 0.0).map(|i| (i.high - i.low) / 2.0 / f.value.abs() * 100.0);
-            let half = half.map_or(String::new(), |h| format!(" ± {h:.1}%"));
-            format!("{about}{}{half}", f.unit.show(f.value))
+            let half = figures::half_width(f).map_or(String::new(), |half| format!(" {half}"));
+            format!("{about}{}{half}", figures::shown(f))
         }
     }
 }

@@ -4,6 +4,7 @@ use super::args::Compare;
 use super::run::{execute, print_json};
 use super::{Exit, adhoc, kld};
 use crate::run::Workplace;
+use crate::show::counted;
 use crate::show::out::say;
 use anyhow::{Result, bail, ensure};
 use bantam_core::record::{Ask, Id, Row};
@@ -83,7 +84,7 @@ fn print_flips(rows: &[Row]) -> Result<()> {
             continue;
         }
         say!()?;
-        say!("{}: {} answers changed", reference.trial.ask.label(), changed.len())?;
+        say!("{}: {} changed", reference.trial.ask.label(), counted(changed.len(), "answer"))?;
         for flip in changed.iter().take(SHOWN) {
             let text = |t: &Option<String>| t.as_deref().unwrap_or("–").replace('\n', "⏎");
             let (before, after) = (text(&flip.reference), text(&flip.candidate));

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{Ask, ItemScore, Reading};
 use bantam_core::text;
+use bantam_verdict::recommend::figures;
 use bantam_verdict::recommend::score::TaskScore;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -49,9 +50,9 @@ fn rows(variant: &str, score: &TaskScore, table: &mut Table) {
             Reading::Missing { reason } => [String::new(), "–".into(), reason.clone()],
             Reading::Known(f) => [
                 f.n.map_or(String::new(), |n| n.to_string()),
-                f.unit.show(f.value),
+                figures::shown(f),
                 match f.interval {
-                    Some(i) => format!("{} to {}", f.unit.show(i.low), f.unit.show(i.high)),
+                    Some(i) => figures::ends(f.unit, i),
                     None => f.no_interval.clone().unwrap_or_default(),
                 },
             ],

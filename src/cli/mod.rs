@@ -44,7 +44,8 @@ pub enum Exit {
     Done,
     /// The arguments, the profile or another input cannot be used.
     Usage,
-    /// The run is complete and nothing meets the constraints.
+    /// The run is complete and advises nothing: nobody is shown good enough within the constraints, or what was measured
+    /// decides nothing.
     NothingFits,
     /// Some trials have no result, so that the advice does not rest on all that was asked.
     SomeFailed,

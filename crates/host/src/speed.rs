@@ -316,8 +316,13 @@ fn disturbed(samples: &[SpeedSample]) -> Option<Warning> {
         true => return None,
         false => "too few were quiet, so its speed is compared with no other; stop other programs and measure again",
     };
-    let text = format!("{first} in {} of {} rounds: {then}", seen.len(), rounds.len());
+    let text = format!("{first} in {} of {}: {then}", seen.len(), counted(rounds.len(), "round"));
     Some(Warning { kind: WarningKind::ForeignLoad, text })
+}
+
+/// "1 round", "7 rounds".
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn imprecise(samples: &[SpeedSample], stop: Stop, conditions: &Conditions) -> Option<Warning> {
@@ -332,12 +337,11 @@ fn imprecise(samples: &[SpeedSample], stop: Stop, conditions: &Conditions) -> Op
         None => "no interval (a single round)".into(),
     });
     let decode = if decodes(samples) { format!(" and decode to {decode}") } else { String::new() };
-    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let text = format!(
         "{why} after {} in {}: prefill is known to {prefill}{decode}, ±{:.1}% was asked; raise measure.budget or \
          measure.half_width, or quieten the machine",
-        plural(samples.len(), "repeat"),
-        plural(rounds.len(), "round"),
+        counted(samples.len(), "repeat"),
+        counted(rounds.len(), "round"),
         conditions.half_width * 100.0
     );
     Some(Warning { kind: WarningKind::BudgetSpent, text })

@@ -1,7 +1,7 @@
 //! Plan: recipes and suites to take in or leave out, what matters, what may not be exceeded, and what it comes to.
 
 use super::Screen;
-use crate::show::{beginning, left, middle, wrapped};
+use crate::show::{beginning, counted, left, middle, wrapped};
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
@@ -12,6 +12,7 @@ use crate::tui::theme::Theme;
 use crate::tui::widget::{below_error, draw_error, inside, lit, pair, panel};
 use bantam_core::profile::{Constraints, RecipeRef};
 use bantam_core::unit::Unit;
+use bantam_verdict::recommend::advice::words;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
@@ -174,9 +175,9 @@ fn suite_line(suite: &SuiteEntry, room: usize) -> String {
         Err(reason) => beginning(&format!("{}: {reason}", suite.name), room),
         Ok(info) => {
             let items = if info.items < info.available {
-                format!("{} of {} items", info.items, info.available)
+                format!("{} of {}", info.items, counted(info.available, "item"))
             } else {
-                format!("{} items", info.items)
+                counted(info.items, "item")
             };
             let about = format!("{items} · {}", info.metric.name());
             let names = room.saturating_sub(about.width() + 1);
@@ -213,11 +214,13 @@ fn draw_objective(frame: &mut Frame, place: Rect, setup: &Setup, shared: &Shared
     let width = place.width.saturating_sub(2);
     let objective = &setup.profile.objective;
     let prefer = shared.selection.prefer.unwrap_or(objective.prefer);
+    let metrics = setup.suites.iter().filter_map(|suite| suite.info.as_ref().ok()).map(|info| info.metric);
+    let margin = words::margins(metrics, objective.margin);
     let reference = objective.reference.clone().unwrap_or_else(|| "the largest base".into());
     let mut lines = vec![
         pair("prefer", format!("the {}", prefer.label()), width, theme),
         pair("not worse than", reference, width, theme),
-        pair("by more than", Unit::Fraction.show(objective.margin), width, theme),
+        pair("by more than", margin, width, theme),
         pair("shown at", format!("{} confidence", Unit::Fraction.show(objective.confidence)), width, theme),
     ];
     let limits = limits(&setup.profile.constraints);

@@ -6,6 +6,7 @@
 
 use super::compare::{Comparison, Scale};
 use super::decided;
+use super::figures::counted;
 use super::score::TaskScore;
 use super::summary::{TaskName, VariantSummary};
 use bantam_core::metric::{Aggregation, Direction, Metric};
@@ -279,7 +280,9 @@ pub fn not_worse(comparison: &Comparison) -> Check {
     let status = match judgement.verdict {
         Verdict::Better | Verdict::NotWorse => Status::Met,
         Verdict::Worse => Status::Unmet,
-        Verdict::Inconclusive => Status::Unknown { reason: format!("{} items cannot tell", judgement.items) },
+        Verdict::Inconclusive => {
+            Status::Unknown { reason: format!("{} cannot tell", counted(judgement.items, "item")) }
+        }
     };
     Check {
         short_by: Some((-judgement.margin - judgement.interval.low).max(0.0)),

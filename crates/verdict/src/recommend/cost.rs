@@ -5,6 +5,7 @@
 //! measured are the batches of their intervals ([`bantam_core::stats::speed`]). Rounds that other programs disturbed
 //! were made again and do not count, unless too few were quiet.
 
+use super::figures::counted;
 use super::score::as_record;
 use bantam_core::metric::Metric;
 use bantam_core::record::{self, Ask, Figure, Outcome, Provenance, Reading, Row, Shape, SpeedSample};
@@ -219,18 +220,22 @@ impl Measured<'_> {
         let (repeats, count) = (batches.iter().map(Vec::len).sum::<usize>(), batches.len());
         let doubt = match (repeats, count) {
             (1, _) => Some("1 repeat".into()),
-            (_, 1) => Some(format!("{repeats} repeats in 1 round")),
+            (_, 1) => Some(format!("{} in 1 round", counted(repeats, "repeat"))),
             _ if batches.iter().any(|round| is_disturbed(round)) => {
-                Some(format!("disturbed in {busy} of {count} rounds"))
+                Some(format!("disturbed in {busy} of {}", counted(count, "round")))
             }
-            (_, count) if count < LEAST_ROUNDS => Some(format!("{count} rounds")),
+            (_, count) if count < LEAST_ROUNDS => Some(counted(count, "round")),
             _ => None,
         };
         let again = match busy {
             busy if busy > 0 && doubt.is_none() => format!(", {busy} that others disturbed left out"),
             _ => String::new(),
         };
-        Measured { words: format!("{repeats} repeats in {count} rounds{again}"), batches, doubt }
+        Measured {
+            words: format!("{} in {}{again}", counted(repeats, "repeat"), counted(count, "round")),
+            batches,
+            doubt,
+        }
     }
 
     /// Repeats that follow each other are alike, so some of them together make a batch where there are enough.
@@ -239,7 +244,11 @@ impl Measured<'_> {
         let all: Vec<&SpeedSample> = samples.iter().collect();
         let batches: Vec<Vec<&SpeedSample>> = all.chunks(size).map(<[_]>::to_vec).collect();
         let doubt = (samples.len() == 1).then(|| "1 repeat".to_string());
-        Measured { words: format!("{} repeats in {} batches", samples.len(), batches.len()), batches, doubt }
+        let words = match batches.len() {
+            1 => counted(samples.len(), "repeat"),
+            n => format!("{} in {n} batches", counted(samples.len(), "repeat")),
+        };
+        Measured { words, batches, doubt }
     }
 }
 
@@ -281,7 +290,7 @@ fn attainable(samples: &[&SpeedSample], shape: Shape) -> Vec<(Metric, Figure)> {
             interval: None,
             no_interval: None,
             n: Some(samples.len()),
-            how: format!("5th percentile of the times of {} repeats at {shape}", samples.len()),
+            how: format!("5th percentile of the times of {} at {shape}", counted(samples.len(), "repeat")),
         };
         figure.value.is_finite().then_some((metric, figure))
     };
@@ -417,9 +426,9 @@ fn powered(outcome: &Outcome, measured: &Measured, shape: Shape, metric: Metric,
     }
     if 2 * spent.len() < measured.batches.len() {
         return Reading::missing(format!(
-            "the idle power changed in {} of {} rounds by as much as the work drew: stop other programs and measure again",
+            "the idle power changed in {} of {} by as much as the work drew: stop other programs and measure again",
             measured.batches.len() - spent.len(),
-            measured.batches.len()
+            super::figures::counted(measured.batches.len(), "round")
         ));
     }
     let estimated = |s: &SpeedSample| s.energy.is_some_and(|e| e.provenance == Provenance::Estimated);

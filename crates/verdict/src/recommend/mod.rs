@@ -15,6 +15,7 @@ pub mod compare;
 pub mod constraint;
 pub mod cost;
 pub mod decided;
+pub mod figures;
 mod influence;
 pub mod known;
 pub mod overall;

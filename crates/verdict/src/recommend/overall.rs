@@ -4,6 +4,7 @@
 //! the same: 0 is guessing, 1 is all right. Metrics of other kinds (perplexities, correlations) are not mixed in, and what
 //! is left out is said.
 
+use super::figures::counted;
 use super::score::TaskScore;
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{Figure, Interval, Provenance, Reading};
@@ -43,7 +44,7 @@ pub fn overall(scores: &[&TaskScore]) -> Overall {
         let reason = format!("metrics of several kinds have no mean: {kinds}");
         return Overall { metric: first.metric, reading: Reading::missing(reason), of_all: false };
     }
-    let how = |name: &str| format!("{name} of {} over {} tasks", first.metric.label(), scores.len());
+    let how = |name: &str| format!("{name} of {} over {}", first.metric.label(), counted(scores.len(), "task"));
     let reading = match first.metric.aggregation() {
         Aggregation::WeightedPerplexity => combined(scores, &how("geometric mean"), |_, x| x.ln(), f64::exp),
         _ => combined(scores, &how("mean"), |_, x| x, |x| x),
@@ -72,8 +73,11 @@ fn mean_of(accuracies: &[&TaskScore], left: &[String]) -> String {
         false => "",
     };
     let without = if left.is_empty() { String::new() } else { format!("; without {}", left.join(", ")) };
-    let plural = if accuracies.len() == 1 { "the score" } else { "mean of the scores" };
-    format!("{plural} of {} tasks of right and wrong{corrected}{without}", accuracies.len())
+    let scores = match accuracies.len() {
+        1 => "the score of the one task of right and wrong".to_owned(),
+        n => format!("mean of the scores of {n} tasks of right and wrong"),
+    };
+    format!("{scores}{corrected}{without}")
 }
 
 /// The mean of the scores as `of` has them, and back; its interval as of independent tasks.

@@ -1,6 +1,7 @@
 //! The scores of a variant: each task with its interval, whether guessing would do as well, and the score broken down
 //! by slices.
 
+use super::figures::counted;
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{self, Figure, ItemResult, ItemScore, Provenance, Reading, Row, TaskRef};
 use bantam_core::stats::groups::Groups;
@@ -109,7 +110,7 @@ pub fn reading(items: &[&ItemResult], metric: Metric, level: Level) -> Reading {
         );
     };
     let interval = score_interval(&scores, &kept, metric, level);
-    let over = format!("{} over {} items", metric.name(), scores.len());
+    let over = format!("{} over {}", metric.name(), counted(scores.len(), "item"));
     Reading::Known(Figure {
         value,
         unit: metric.unit(),

@@ -3,7 +3,7 @@
 use super::HubScreen;
 use super::state::Pull;
 use crate::library::fit::{self, Fit, HostFit};
-use crate::show::{bar, beginning, ending, left, middle, short};
+use crate::show::{bar, beginning, counted, ending, left, middle, short};
 use crate::tui::layout::{beside, wide};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
@@ -71,7 +71,7 @@ fn draw_found(frame: &mut Frame, (place, lines): (Rect, Rect), hub: &HubScreen, 
     let title = match (hub.waiting, hub.hits.len()) {
         (true, _) => "asking …".to_owned(),
         (_, 0) => "Models".to_owned(),
-        (_, n) => format!("{n} models{}", if hub.has_more() { ", more below" } else { "" }),
+        (_, n) => format!("{}{}", counted(n, "model"), if hub.has_more() { ", more below" } else { "" }),
     };
     frame.render_widget(panel(&title, theme), place);
     let inner = inside(place);

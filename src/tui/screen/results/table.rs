@@ -9,7 +9,7 @@ use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::inside;
 use bantam_core::record::{LeftOut, Provenance, Reading};
-use bantam_verdict::recommend::Group;
+use bantam_verdict::recommend::{Group, figures};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Modifier, Style};
@@ -286,8 +286,8 @@ fn cell(reading: &Reading, theme: Theme) -> (String, Style) {
 fn words(reading: &Reading) -> String {
     match reading {
         Reading::Missing { .. } => "–".into(),
-        Reading::Known(f) if f.provenance == Provenance::Estimated => format!("≈{}", f.unit.show(f.value)),
-        Reading::Known(f) => f.unit.show(f.value),
+        Reading::Known(f) if f.provenance == Provenance::Estimated => format!("≈{}", figures::shown(f)),
+        Reading::Known(f) => figures::shown(f),
     }
 }
 
@@ -329,10 +329,9 @@ fn told(reading: Option<&Reading>) -> String {
         Some(Reading::Missing { reason }) => format!("not available: {reason}"),
         Some(Reading::Known(f)) => {
             let none = f.no_interval.as_ref().map_or(String::new(), |reason| format!(" [{reason}]"));
-            let interval = f.interval.map_or(none, |i| {
-                format!(" [{} to {}] at {:.0}%", f.unit.show(i.low), f.unit.show(i.high), i.level * 100.0)
-            });
-            format!("{}{interval}, {}: {}", f.unit.show(f.value), f.provenance.label(), f.how)
+            let interval =
+                f.interval.map_or(none, |i| format!(" [{}] at {:.0}%", figures::ends(f.unit, i), i.level * 100.0));
+            format!("{}{interval}, {}: {}", figures::shown(f), f.provenance.label(), f.how)
         }
     }
 }

@@ -4,12 +4,13 @@ use super::{Advice, AskedTask, Binding, Conclusion, Doubt, NoEvidence, Open, Ope
 use crate::recommend::compare::{Compared, Comparison, Scale, Shown, scale};
 use crate::recommend::constraint::{Check, Requirement, Status};
 use crate::recommend::decided;
+use crate::recommend::figures::{self, counted};
 use crate::recommend::standing::Standing;
 use crate::recommend::summary::{TaskName, VariantSummary};
 use crate::recommend::tie::TieGroup;
 use bantam_core::metric::Metric;
-use bantam_core::record::{Figure, Id, Reading};
-use bantam_core::stats::{More, Verdict};
+use bantam_core::record::{Id, Reading};
+use bantam_core::stats::{Judgement, More, Verdict};
 use bantam_core::unit::{Unit, significant};
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -52,8 +53,11 @@ fn title(advice: &Advice) -> String {
             format!("Keep {}", label(advice, variant))
         }
         Conclusion::Advised { variant, .. } => format!("Use {}", label(advice, variant)),
-        Conclusion::NothingQualifies { .. } => "No variant meets the constraints and is shown good enough".into(),
-        Conclusion::NoEvidence(_) => "No advice yet".into(),
+        Conclusion::NothingQualifies { .. } if advice.summaries.iter().flat_map(|s| &s.checks).any(is_limit) => {
+            "No variant meets the constraints and is shown good enough".into()
+        }
+        Conclusion::NothingQualifies { .. } => "No variant is shown good enough".into(),
+        Conclusion::NoEvidence(_) => "Nothing can be advised from what was measured".into(),
     }
 }
 
@@ -65,7 +69,7 @@ fn lines(advice: &Advice) -> Vec<String> {
     };
     lines.extend(advice.open.iter().take(OPEN_TOLD).map(|open| still_open(advice, open)));
     if advice.open.len() > OPEN_TOLD {
-        lines.push(format!("{} more could not be judged either.", count(advice.open.len() - OPEN_TOLD, "variant")));
+        lines.push(format!("{} could not be judged either.", counted(advice.open.len() - OPEN_TOLD, "more variant")));
     }
     lines
 }
@@ -135,14 +139,19 @@ fn is_limit(check: &Check) -> bool {
 
 /// "by more than 2 points", "by more than 2 points or 1.02 times the perplexity".
 fn within(advice: &Advice) -> String {
-    let scales: Vec<Scale> = advice.deciding().map(|task| scale(task.metric)).collect();
-    let margins = [Scale::Points, Scale::LogRatio].into_iter().filter(|scale| scales.contains(scale));
-    format!("by more than {}", margins.map(|scale| margin(scale, advice.margin)).collect::<Vec<_>>().join(" or "))
+    format!("by more than {}", margins(advice.deciding().map(|task| task.metric), advice.margin))
+}
+
+/// What a margin is on the scales of these metrics: "2 points", "2 points or 1.02 times the perplexity".
+pub fn margins(metrics: impl Iterator<Item = Metric>, share: f64) -> String {
+    let scales: Vec<Scale> = metrics.map(scale).collect();
+    let used = [Scale::Points, Scale::LogRatio].into_iter().filter(|scale| scales.contains(scale));
+    used.map(|scale| margin(scale, share)).collect::<Vec<_>>().join(" or ")
 }
 
 fn margin(scale: Scale, margin: f64) -> String {
     match scale {
-        Scale::Points => format!("{} points", trimmed(margin * 100.0)),
+        Scale::Points => figures::points(margin),
         Scale::LogRatio => format!("{} times the perplexity", trimmed(1.0 + margin)),
     }
 }
@@ -152,7 +161,7 @@ fn basis(advice: &Advice) -> String {
     let tasks: Vec<&AskedTask> = advice.deciding().collect();
     let items: usize = tasks.iter().map(|task| task.items).sum();
     let level = trimmed(advice.level.get() * 100.0);
-    format!("{} ({}) at {level}% confidence", count(tasks.len(), "task"), count(items, "item"))
+    format!("{} ({}) at {level}% confidence", counted(tasks.len(), "task"), counted(items, "item"))
 }
 
 fn superlative(metric: Metric) -> &'static str {
@@ -208,7 +217,7 @@ fn is_undecided(one: &VariantSummary, other: &VariantSummary, metric: Metric) ->
 
 fn largest_loss(summary: &VariantSummary) -> Option<String> {
     let judged = summary.comparisons.iter().filter_map(|c| Some((c, c.judgement()?)));
-    let in_margins = |judgement: &bantam_core::stats::Judgement| judgement.difference / judgement.margin.max(1e-9);
+    let in_margins = |judgement: &Judgement| judgement.difference / judgement.margin.max(1e-9);
     let (comparison, judgement) = judged.min_by(|a, b| in_margins(a.1).total_cmp(&in_margins(b.1)))?;
     let shown = comparison.shown()?;
     Some(match judgement.difference < 0.0 {
@@ -270,7 +279,7 @@ fn reason(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
     };
     match summary.comparisons.iter().find(|comparison| comparison.task == *task).map(|c| (&c.result, c.shown())) {
         Some((Compared::Judged(judgement), Some(shown))) => {
-            format!("{} on {task}: {}.", capital(verdict_name(judgement.verdict)), difference(shown))
+            format!("{} on {task}: {}.", capital(verdict_name(judgement.verdict)), explained(judgement, shown))
         }
         Some((Compared::Not { reason }, _)) => format!("Not compared on {task}: {reason}."),
         _ => format!("Not compared on {task}."),
@@ -305,7 +314,7 @@ fn still_open(advice: &Advice, open: &Open) -> String {
     let Some(telling) = telling(open) else { return String::new() };
     let others = match open.tasks.len() - 1 {
         0 => String::new(),
-        n => format!("; {} cannot tell either", count(n, "more task")),
+        n => format!("; {} cannot tell either", counted(n, "more task")),
     };
     let seen = format!("it stands at {} on {}", difference(telling.shown), telling.task);
     format!("{} {would_be}: {seen}, but {}{others}.", summary.variant.label(), undecided(telling))
@@ -329,7 +338,7 @@ fn telling(open: &Open) -> Option<&OpenTask> {
 
 /// "300 items of arithmetic cannot tell whether it is good enough (about 400 more might, 200 at least)".
 fn undecided(open: &OpenTask) -> String {
-    let (task, items) = (&open.task, count(open.items, "item"));
+    let (task, items) = (&open.task, counted(open.items, "item"));
     match open.more {
         More::Items { .. } if open.leans_worse => {
             format!("{items} of {task} make it look worse without proving it ({})", more(open.more))
@@ -374,7 +383,7 @@ fn compared(advice: &Advice) -> Vec<String> {
         let others = advice.summaries.len() - 1;
         lines.push(format!(
             "{} held against {} on the same items at {}% confidence; worse {} is too much.",
-            count(others, "variant"),
+            counted(others, "variant"),
             reference.variant.label(),
             trimmed(advice.level.get() * 100.0),
             within(advice),
@@ -388,7 +397,9 @@ fn compared(advice: &Advice) -> Vec<String> {
         }
     }
     lines.extend(
-        advice.deciding().map(|task| format!("{}: {}, {}", task.name, task.metric.label(), count(task.items, "item"))),
+        advice
+            .deciding()
+            .map(|task| format!("{}: {}, {}", task.name, task.metric.label(), counted(task.items, "item"))),
     );
     lines
 }
@@ -418,8 +429,8 @@ fn against_reference(advice: &Advice) -> Vec<String> {
 }
 
 fn verdicts(comparisons: &[Comparison]) -> String {
-    let with_figures = |comparison: &Comparison| match comparison.shown() {
-        Some(shown) => format!("{} {}", comparison.task, difference(shown)),
+    let with_figures = |comparison: &Comparison| match comparison.judgement().zip(comparison.shown()) {
+        Some((judgement, shown)) => format!("{} {}", comparison.task, explained(judgement, shown)),
         None => comparison.task.to_string(),
     };
     let of = |verdict: Verdict| -> Vec<String> {
@@ -447,9 +458,33 @@ pub fn verdict(comparison: &Comparison) -> String {
     let flips = comparison.flips;
     let changed = match flips.gained + flips.lost {
         0 => String::new(),
-        _ => format!("; {} lost, {} gained", count(flips.lost, "answer"), flips.gained),
+        _ => format!("; {} lost, {} gained", counted(flips.lost, "answer"), flips.gained),
     };
-    format!("{}: {}, {}{changed}", comparison.task, verdict_name(judgement.verdict), difference(shown))
+    format!("{}: {}, {}{changed}", comparison.task, verdict_name(judgement.verdict), explained(judgement, shown))
+}
+
+/// Why a verdict is "cannot tell" though the interval that stands beside it seems to tell.
+fn why_undecided(judgement: &Judgement) -> Option<&'static str> {
+    let (low, high) = (judgement.interval.low, judgement.interval.high);
+    match judgement.verdict {
+        Verdict::Inconclusive if high < -judgement.margin => {
+            Some("this interval alone would say worse, the test over all variants asks for more")
+        }
+        Verdict::Inconclusive if low > -judgement.margin => {
+            Some("this interval alone would say not worse, the test over all variants asks for more")
+        }
+        Verdict::Inconclusive if high < 0.0 => Some("worse, but the items cannot tell whether by more than the margin"),
+        _ => None,
+    }
+}
+
+/// A difference with its interval, and within the brackets why it cannot tell where a reader would think that it can.
+pub fn explained(judgement: &Judgement, shown: Shown) -> String {
+    let told = difference(shown);
+    match why_undecided(judgement) {
+        Some(why) => format!("{}: {why})", told.trim_end_matches(')')),
+        None => told,
+    }
 }
 
 /// The word for a verdict in tables and lists.
@@ -523,7 +558,7 @@ fn doubted(advice: &Advice, doubt: &Doubt) -> String {
                 Unit::Fraction.show(*score),
                 Unit::Fraction.show(*chance)
             );
-            let few = format!("{} are too few to show that it beats guessing", count(*items, "item"));
+            let few = format!("{} are too few to show that it beats guessing", counted(*items, "item"));
             match decides {
                 true => format!("{task} decides with a doubt: {scores}, and {few}."),
                 false => format!("{task} does not decide: {scores}, and {few}; nobody is freed of it for that."),
@@ -536,7 +571,7 @@ fn doubted(advice: &Advice, doubt: &Doubt) -> String {
         Doubt::LeftOut { variant, task, only_reference, only_candidate } => format!(
             "{} on {task}: {} scored for the reference only and {only_candidate} for it only were left out.",
             label(advice, variant),
-            count(*only_reference, "item"),
+            counted(*only_reference, "item"),
         ),
         Doubt::OtherMetric { wanted, used: Some(used), reason } => {
             format!("{} is not known ({reason}), so {} decided instead.", capital(wanted.label()), used.label())
@@ -589,6 +624,10 @@ fn miss(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
     }
     let (bound, side) = if metric.better(1.0, 0.0) { ("at least", "short") } else { ("at most", "over") };
     let by = match check.short_by {
+        // what is counted in points is short by points
+        Some(_) if metric.unit() == Unit::Fraction && check.seen.is_some() => {
+            format!(", {} {side}", figures::points((limit - check.seen.unwrap_or(limit)).abs()))
+        }
         Some(short) if short >= 1.0 => format!(", {} times as much", significant(1.0 + short)),
         Some(short) => format!(", {} {side}", Unit::Fraction.show(short)),
         None => String::new(),
@@ -614,8 +653,9 @@ fn about(check: &Check) -> String {
 fn seen(check: &Check) -> Option<String> {
     let (about, unit) = (if check.estimated { "about " } else { "" }, check.metric?.unit());
     let at = check.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
-    let ends = check.interval.map_or(String::new(), |i| format!(" ({} to {})", unit.show(i.low), unit.show(i.high)));
-    Some(format!("{about}{}{ends}{at}", unit.show(check.seen?)))
+    let ends = check.interval.map_or(String::new(), |i| format!(" ({})", figures::ends(unit, i)));
+    let seen = figures::value(unit, check.seen?, check.interval.map(|i| (i.low, i.high)));
+    Some(format!("{about}{seen}{ends}{at}"))
 }
 
 /// The key of the profile that asks it.
@@ -644,7 +684,7 @@ fn reference_label(advice: &Advice) -> String {
 fn told(summary: &VariantSummary, metric: Metric) -> String {
     let reading = summary.cost(metric);
     let Reading::Known(figure) = &reading else { return "unknown".into() };
-    let shown = digits(metric.unit(), figure);
+    let shown = figures::shown(figure);
     let mut marks: Vec<&str> = Vec::new();
     if decided::is_scattered(metric, figure) {
         marks.push(if figure.n == Some(1) { "1 repeat" } else { "no interval" });
@@ -658,20 +698,6 @@ fn told(summary: &VariantSummary, metric: Metric) -> String {
     }
     let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
     format!("{}{shown}{marks}", if about { "about " } else { "" })
-}
-
-/// A figure with no more digits than its interval allows: 794 ± 210 is "about 800".
-fn digits(unit: Unit, figure: &Figure) -> String {
-    let half = figure.interval.map_or(0.0, |i| 0.5 * (i.high - i.low));
-    let step = 10_f64.powf(half.log10().floor());
-    match half > 0.05 * figure.value.abs() && step.is_finite() && step > 0.0 {
-        true => unit.show((figure.value / step).round() * step),
-        false => unit.show(figure.value),
-    }
-}
-
-fn count(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// "a", "a and b", "a, b and c".
@@ -701,8 +727,7 @@ fn signed(value: f64, digits: usize) -> String {
 
 /// Without zeros that say nothing: 2, 2.5, 1.02.
 fn trimmed(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').into()
+    figures::trimmed(value, 3)
 }
 
 /// "−60%", "+78%", "3.1 times", "the same".
@@ -719,4 +744,41 @@ fn change(ratio: f64) -> String {
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bantam_core::stats::noninferior::OneSided;
+    use bantam_core::stats::{Interval, Level};
+
+    fn undecided(difference: f64, low: f64, high: f64) -> String {
+        let interval =
+            Interval { low, high, ..bantam_core::stats::interval::wilson(1, 2, Level::P95).expect("counts") };
+        let more = More::Items { about: 1, at_least: 1, at_most: None };
+        let judgement = Judgement {
+            verdict: Verdict::Inconclusive,
+            difference,
+            interval,
+            margin: 0.02,
+            items: 300,
+            p: OneSided { better: 1.0, not_worse: 1.0, worse: 0.03 },
+            p_differs: 0.01,
+            to_settle: more,
+            to_tell_apart: more,
+        };
+        explained(&judgement, Shown { value: difference, low, high, scale: Scale::Points })
+    }
+
+    #[test]
+    fn an_interval_that_seems_to_tell_has_its_word_why_it_does_not() {
+        let worse = undecided(-0.092, -0.148, -0.035);
+        assert_eq!(
+            worse,
+            "−9.2 points (−14.8 to −3.5: this interval alone would say worse, the test over all variants asks for more)"
+        );
+        assert!(undecided(-0.03, -0.05, -0.01).contains("cannot tell whether by more than the margin"));
+        assert!(undecided(0.0, -0.015, 0.015).contains("alone would say not worse"));
+        assert_eq!(undecided(-0.01, -0.05, 0.03).matches(':').count(), 0, "what straddles zero needs no word");
+    }
 }

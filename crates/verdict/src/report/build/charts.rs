@@ -3,6 +3,7 @@
 use super::Inputs;
 use crate::recommend::Conclusion;
 use crate::recommend::advice::words;
+use crate::recommend::figures::counted;
 use crate::recommend::score::TaskScore;
 use crate::recommend::summary::VariantSummary;
 use crate::report::chart::{Axis, Bar, Bars, Chart, Limit, Lines, Plot, Point, Scatter, Series};
@@ -208,7 +209,7 @@ fn by_slice(inputs: &Inputs, shown: &[&VariantSummary], score: &TaskScore, slice
     Chart {
         name: file_stem(&format!("{}-{}-by-{slice}", score.suite, score.task)),
         title: format!("{} by {slice}", score.task),
-        note: format!("{} with its interval; {} items in all.", score.metric.label(), score.items),
+        note: format!("{} with its interval; {} in all.", score.metric.label(), counted(score.items, "item")),
         plot: Plot::Lines(Lines {
             x_label: slice.into(),
             steps: steps.iter().map(|s| (*s).to_owned()).collect(),

@@ -3,6 +3,7 @@
 use super::{Inputs, charts};
 use crate::recommend::advice::words;
 use crate::recommend::compare::Compared;
+use crate::recommend::figures::{self, counted};
 use crate::recommend::summary::VariantSummary;
 use crate::recommend::{Advice, Group};
 use crate::report::page::{Block, Cell, CellMark, Column, DataTable, Section, TableRow};
@@ -15,11 +16,12 @@ pub(super) fn subtitle(run: &Run, rows: &[Row], advice: &Advice) -> String {
     // rows may have been read without their items
     let items: usize = advice.summaries.iter().flat_map(|summary| &summary.scores).map(|score| score.items).sum();
     format!(
-        "bantam {} · profile {} · {} · {} trials, {items} items asked",
+        "bantam {} · profile {} · {} · {}, {} asked",
         run.version,
         run.profile_name,
         date(run.started),
-        rows.len()
+        counted(rows.len(), "trial"),
+        counted(items, "item")
     )
 }
 
@@ -104,7 +106,9 @@ fn variants(inputs: &Inputs) -> DataTable {
         },
         column("mean", "mean of the deciding tasks that are shares of right answers; derived"),
     ];
-    columns.extend(tasks.iter().map(|t| column(&t.name.to_string(), format!("{}, {} items", t.metric, t.items))));
+    columns.extend(
+        tasks.iter().map(|t| column(&t.name.to_string(), format!("{}, {}", t.metric, counted(t.items, "item")))),
+    );
     columns.extend(COSTS.map(|(metric, title)| column(title, format!("{}, {}", metric.label(), metric.unit().name()))));
     let row = |s: &VariantSummary| {
         let mut cells = vec![Cell::text(s.variant.label()), standing(s), cell(&s.overall.reading)];
@@ -138,9 +142,9 @@ fn cell(reading: &Reading) -> Cell {
     match reading {
         Reading::Missing { reason } => Cell::missing(reason.clone()),
         Reading::Known(f) => Cell {
-            text: f.unit.show(f.value),
+            text: figures::shown(f),
             small: match f.interval {
-                Some(i) => range(f.unit, i.low, i.high),
+                Some(i) => figures::ends(f.unit, i),
                 None => f.no_interval.as_ref().map_or(String::new(), |_| "too few".into()),
             },
             hint: match &f.no_interval {
@@ -150,14 +154,6 @@ fn cell(reading: &Reading) -> Cell {
             mark: if f.provenance == Provenance::Estimated { CellMark::Estimated } else { CellMark::None },
             sort: Some(f.value),
         },
-    }
-}
-
-/// "91.0 to 95.2%": the unit once.
-fn range(unit: Unit, low: f64, high: f64) -> String {
-    match unit {
-        Unit::Fraction => format!("{:.1} to {:.1}%", low * 100.0, high * 100.0),
-        _ => format!("{} to {}", unit.show(low), unit.show(high)),
     }
 }
 
@@ -196,10 +192,11 @@ pub(super) fn reference(inputs: &Inputs) -> Option<Section> {
     });
     let text = format!(
         "Item by item against {}: the difference with its interval, and the verdict at {:.0}% confidence with a margin \
-         of {} (Holm's correction over all variants). 'Not worse' means shown; 'cannot tell' means that more items are needed.",
+         of {} (Holm's correction over all variants). 'Not worse' means shown; 'cannot tell' means that more items are needed. \
+         An interval stands for its own comparison alone, so that a verdict may be the stricter.",
         reference.variant.label(),
         advice.level.get() * 100.0,
-        Unit::Fraction.show(advice.margin)
+        words::margins(tasks.iter().map(|task| task.metric), advice.margin)
     );
     let table = DataTable {
         caption: "Points of the score; for perplexities the ratio. Small print: answers lost and gained.".into(),
@@ -224,7 +221,7 @@ fn comparison(comparison: &crate::recommend::Comparison) -> Cell {
     };
     Cell {
         text: words::verdict_name(judgement.verdict).into(),
-        small: format!("{}{changed}", words::difference(shown)),
+        small: format!("{}{changed}", words::explained(judgement, shown)),
         hint: words::verdict(comparison),
         mark: match judgement.verdict {
             Verdict::Better | Verdict::NotWorse => CellMark::Good,
@@ -289,13 +286,21 @@ fn gaps(inputs: &Inputs) -> Option<DataTable> {
                 Cell::text(s.variant.label()),
                 Cell::text(t.task.clone()),
                 Cell::text(format!("{} over {} ({})", g.best, g.worst, g.slice)),
-                cell(&g.reading),
+                gap(&g.reading),
             ],
             advised: inputs.is_advised(s),
         })
         .collect();
     let caption = "Items of a pair differ only in the group's name; an interval that holds zero shows no gap.".into();
     (!rows.is_empty()).then_some(DataTable { caption, columns, rows })
+}
+
+/// A gap is a difference of scores, and so counted in points.
+fn gap(reading: &Reading) -> Cell {
+    let cell = cell(reading);
+    let Some(figure) = reading.known().filter(|figure| figure.unit == Unit::Fraction) else { return cell };
+    let ends = figure.interval.map(|i| format!("{:.1} to {:.1} points", i.low * 100.0, i.high * 100.0));
+    Cell { text: figures::points(figure.value), small: ends.unwrap_or(cell.small), ..cell }
 }
 
 pub(super) fn speed(inputs: &Inputs) -> Option<Section> {

@@ -3,6 +3,7 @@
 use super::Bars;
 use super::axis::{AxisScale, frame};
 use super::canvas::{Align, Canvas, INK, SOFT, colour, shortened};
+use crate::recommend::figures;
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 
@@ -58,7 +59,7 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Bars, canvas: &Canvas<DB>) -> Res
         }
         let mark = if row.estimated { "≈ " } else { "" };
         let doubt = if row.doubtful { " *" } else { "" };
-        let text = format!("{mark}{}{doubt}", chart.value.unit.show(value));
+        let text = format!("{mark}{}{doubt}", figures::value(chart.value.unit, value, row.interval));
         canvas.text(&text, (right + 8.0, middle), 11.0, &INK, Align::Left)?;
     }
     Ok(())
