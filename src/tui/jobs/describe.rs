@@ -8,7 +8,7 @@ use crate::tui::setup::{ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo};
 use anyhow::{Result, anyhow};
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Profile, RecipeRef};
-use bantam_core::record::Row;
+use bantam_core::record::{LeftOut, Row};
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Recipe};
 use bantam_model::{Cache, Container, encoder};
@@ -24,13 +24,20 @@ pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
         suites: whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect(),
         trials: plan.run.trials.clone(),
         variants: plan.variants.len(),
-        unmakable: plan.run.left_out.clone(),
+        unmakable: plan.run.left_out.iter().map(short_reason).collect(),
         done: plan.done.iter().cloned().collect(),
         host: plan.host.words.clone(),
         energy: energy(whole),
         warnings: plan.host.warnings.iter().map(|w| w.text.clone()).collect(),
         profile,
     }
+}
+
+/// A pair that is shown with its model's name needs no path of the same model before its reason.
+fn short_reason(pair: &LeftOut) -> LeftOut {
+    let of_it = |(file, _): &(&str, &str)| file.contains(&pair.model) && !file.contains(' ');
+    let reason = pair.reason.split_once(": ").filter(of_it).map_or(pair.reason.as_str(), |(_, reason)| reason);
+    LeftOut { reason: reason.to_owned(), ..pair.clone() }
 }
 
 /// How energy will be told, before any meter is proven.
@@ -180,4 +187,19 @@ pub(super) fn how_to_run(done: &Done) -> Vec<String> {
     let Some(file) = done.file.as_ref().filter(|_| done.words().found) else { return Vec::new() };
     let command = |(what, command): &(_, String)| format!("{what} {command}");
     [format!("{}.", file.sentence())].into_iter().chain(file.commands.iter().map(command)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_does_not_repeat_the_path_of_the_model_that_it_stands_beside() {
+        let of = |reason: &str| {
+            let pair = LeftOut { model: "m.Q8_0".into(), recipe: "Q2_K".into(), reason: reason.into() };
+            short_reason(&pair).reason
+        };
+        assert_eq!(of("/a/b/m.Q8_0.gguf: it is stored as Q8_0: export it"), "it is stored as Q8_0: export it");
+        assert_eq!(of("no room: 3 GiB are free"), "no room: 3 GiB are free");
+    }
 }

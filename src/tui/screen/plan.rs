@@ -124,8 +124,10 @@ fn unmakable(setup: &Setup, body: Rect) -> Vec<String> {
     let most = UNMAKABLE[usize::from(body.height > 24)];
     let mut lines: Vec<String> = setup.unmakable_by_reason().iter().flat_map(|told| wrapped(told, width)).collect();
     if lines.len() > most {
+        // a line each, so that every model with such pairs is seen
+        lines = setup.unmakable_by_reason().iter().map(|told| beginning(told, width)).collect();
         lines.truncate(most - 1);
-        lines.push(format!("… {} in all; 3 Run has each with its reason", setup.unmakable.len()));
+        lines.push("1 Models has the reasons in full, 3 Run every pair".to_owned());
     }
     lines
 }
