@@ -25,7 +25,7 @@ fn blocks(criterion: &mut Criterion) {
     for kind in types {
         let mut out = vec![0; kind.bytes(WEIGHTS).expect("whole blocks")];
         group.bench_function(BenchmarkId::from_parameter(kind), |bencher| {
-            bencher.iter(|| encode(kind, black_box(&row), &mut out));
+            bencher.iter(|| encode(kind, black_box(&row), None, &mut out));
         });
     }
     group.finish();

@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "search",
     "pull",
@@ -79,6 +79,7 @@ const COMMANDS: [&str; 14] = [
     "bench",
     "eval",
     "compress",
+    "imatrix",
     "export",
     "inspect",
     "compare",
@@ -282,6 +283,41 @@ fn what_a_variant_lost_is_measured_over_a_text() {
     shell.refuses(&["compare", "--kld", "text.txt", "bantam-s", &other], "have different vocabularies");
     shell.refuses(&["compare", "bantam-s", "a", "b", "-s", "routing"], "suites compare two models");
     shell.misreads(&["compare", "bantam-s", "a", "-s", "routing", "--chunks", "1"], "--chunks");
+}
+
+#[test]
+fn errors_are_weighed_by_an_importance_matrix_of_a_text() {
+    let shell = Shell::new();
+    shell.file("text.txt", TEXT);
+    let said = shell.does(&["imatrix", "bantam-s", "--text", "text.txt", "-o", "own.gguf", "--chunks", "3", "-t", "2"]);
+    assert!(said.starts_with("own.gguf: ") && said.contains("of 3 windows of"), "{said}");
+    assert!(shell.json(&["imatrix", "bantam-s", "-o", "bundled.dat", "--json"])["chunks"].as_u64() > Some(10));
+    shell.does(&["imatrix", "bantam-s", "--text", "text.txt", "-o", "own.gguf", "--chunks", "4"]);
+    shell.refuses(&["imatrix", "bantam-s", "--text", "text.txt", "-o", "text.txt", "--force"], "text.txt");
+
+    shell.does(&["compress", "bantam-s", "--quant", "Q3_K_M", "--out", "plain.gguf"]);
+    shell.does(&["compress", "bantam-s", "--quant", "Q3_K_M", "--imatrix", "own.gguf", "--out", "weighed.gguf"]);
+    shell.does(&["compress", "bantam-s", "--quant", "Q3_K_M", "--calibrate", "default", "--out", "calibrated.gguf"]);
+    let short = shell.does(&["compress", "bantam-s", "--quant", "quantize:q3_k_m,imatrix=own.gguf"]);
+    assert!(short.starts_with("bantam-s-quantize-q3_k_m-imatrix-own.gguf"), "{short}");
+    let bytes = |name: &str| std::fs::read(shell.at(name)).expect("reads");
+    assert!(bytes("plain.gguf") != bytes("weighed.gguf") && bytes("weighed.gguf") != bytes("calibrated.gguf"));
+    let both = ["compress", "bantam-s", "--quant", "Q4_0", "--imatrix", "own.gguf", "--calibrate", "text.txt"];
+    shell.misreads(&both, "cannot be used with");
+    shell.refuses(&["compress", "bantam-s", "--quant", "Q4_0", "--imatrix", "none.dat"], "none.dat: cannot read");
+    shell.refuses(&["compress", "bantam-s", "--quant", "F16", "--calibrate", "default"], "has no use for");
+    shell.file("short.txt", "one two");
+    let short = ["compress", "bantam-s", "--quant", "Q4_0", "--calibrate", "short.txt", "-o", "x.gguf"];
+    shell.refuses(&short, "too few to calibrate on");
+    assert!(!is_there(&shell.at("x.gguf")), "nothing half-written");
+
+    let again = ["compress", "plain.gguf", "--quant", "Q4_0", "--out", "again.gguf"];
+    shell.refuses(&again, "--requantize");
+    let ended = shell.run(&[&again[..], &["--requantize"]].concat());
+    assert!(ended.code == Some(0) && ended.stderr.contains("the weights were Q"), "{}", ended.stderr);
+    let file = bytes("again.gguf");
+    let key = b"bantam.requantized_from";
+    assert!(file.windows(key.len()).any(|bytes| bytes == key), "the file says so");
 }
 
 #[test]

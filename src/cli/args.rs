@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Write a compressed model as a GGUF file
     Compress(Compress),
+    /// Write a model's importance matrix, by which quantization weighs its errors
+    Imatrix(Imatrix),
     /// Write a model's weights as plain numbers into another kind of file
     Export(Export),
     /// Show what a model is, from its header alone
@@ -298,9 +300,18 @@ pub(crate) struct Common {
 pub(crate) struct Compress {
     /// Bundled model, folder, F16/BF16/F32 .gguf file or ORG/NAME in the cache
     pub model: String,
-    /// Quantization type, like Q4_K_M
+    /// Quantization type, like Q4_K_M, or a recipe in short, like quantize:q4_k_m,calibrate
     #[arg(long, value_name = "TYPE", conflicts_with = "recipe")]
     pub quant: Option<String>,
+    /// Weigh errors by this importance matrix, one of llama.cpp's (.gguf or .dat) or of `bantam imatrix`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["recipe", "calibrate"])]
+    pub imatrix: Option<PathBuf>,
+    /// Weigh errors by an importance matrix made of this text first; "default" is the bundled one
+    #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]
+    pub calibrate: Option<PathBuf>,
+    /// Start from weights that are quantized already, as if they were plain numbers; the file says so
+    #[arg(long)]
+    pub requantize: bool,
     /// Recipe file, instead of a type: [[step]] tables of what is done one after the other
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
@@ -316,6 +327,36 @@ pub(crate) struct Compress {
     /// Say what each tensor would become, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Imatrix {
+    /// Bundled model, folder, .gguf file or ORG/NAME in the cache; quantized ones too
+    pub model: String,
+    /// Text to calibrate on [default: the bundled one]
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<PathBuf>,
+    /// The file to write, in llama.cpp's format: GGUF, or the one before for FILE.dat
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Windows to read, at most [default: the whole text]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one)]
+    pub chunks: Option<usize>,
+    /// Tokens of a window
+    #[arg(long, short, value_name = "TOKENS", default_value_t = 512, value_parser = at_least_one)]
+    pub ctx: usize,
+    /// Read the text as it is, where a model that chats would read it as conversations in its template
+    #[arg(long)]
+    pub raw: bool,
+    /// Threads [default: all cores]
+    #[arg(long, short, value_parser = at_least_one)]
+    pub threads: Option<usize>,
+    /// Replace a file that is no importance matrix
+    #[arg(long)]
+    pub force: bool,
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,

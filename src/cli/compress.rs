@@ -7,12 +7,13 @@ use super::{Exit, stop};
 use crate::library::models;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::output;
 use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::base_name;
-use bantam_lab::{self as lab, Artifact, Mixture, Plan, Recipe, Stage};
+use bantam_lab::transform::{Calibrate, Pinned};
+use bantam_lab::{self as lab, Artifact, Mixture, Plan, Quantize, Recipe, Stage};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use std::time::Instant;
 
 pub(super) fn run(args: Compress) -> Result<Exit> {
     let recipe = match (&args.quant, &args.recipe) {
-        (Some(name), _) => Recipe::named(name)?,
+        (Some(name), _) => weighed(name, args.imatrix.as_deref(), args.calibrate.as_deref())?,
         (None, Some(file)) => Recipe::read(file)?,
         (None, None) => bail!(
             "compress what {} to? Give --quant TYPE, which is one of {}, or --recipe FILE.toml, with a step such as \
@@ -31,20 +32,26 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         ),
     };
     let found = models::find(&args.model)?;
-    let source = models::source(&found.name, &found.place)?;
+    let source = match args.requantize {
+        true => models::unpacked(&found.name, &found.place)?,
+        false => models::source(&found.name, &found.place)?,
+    };
     let plan = lab::plan_types(&source, &recipe)?;
     if args.dry_run {
         return dry(&plan, args.json);
     }
-    let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", base_name(&found.name), recipe.name)));
+    let out =
+        args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", base_name(&found.name), plain(&recipe.name))));
     output::check(&out, args.force, &models::files(&found.place), &lab::is_ours)?;
     let cancel = stop::on_signals()?;
     let begun = Instant::now();
     let live = LiveLine::new();
-    let artifact = lab::write_to(&source, &recipe, &out, &cancel, &mut |p| {
-        if let Stage::Write { tensor, kind } = p.stage {
+    let artifact = lab::write_to(&source, &recipe, &out, &cancel, &mut |p| match p.stage {
+        Stage::Write { tensor, kind } => {
             live.show(|| format!("{:>3}% {tensor} → {kind}", p.done * 100 / p.total.max(1)));
         }
+        Stage::Calibrate => live.show(|| format!("calibrating, window {} of {}", p.done, p.total)),
+        _ => (),
     });
     live.clear();
     if cancel.is_cancelled() {
@@ -56,10 +63,31 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         verify::models(&found.place, None, &Place::Gguf(out.clone()), Allowed::Anything)?;
     }
     tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json).context("printing the result")?;
-    for note in plan.fallback_words().iter().chain(source.notes()) {
+    let again = source
+        .quantized_words()
+        .map(|types| format!("the weights were {types} before, and lost what that loses already"));
+    for note in again.iter().chain(&plan.fallback_words()).chain(source.notes()) {
         note!("note: {note}");
     }
     Ok(Exit::Done)
+}
+
+/// What was typed as `--quant`, with what its rounding goes by.
+fn weighed(typed: &str, imatrix: Option<&Path>, calibrate: Option<&Path>) -> Result<Recipe> {
+    if imatrix.is_none() && calibrate.is_none() {
+        return Recipe::named(typed);
+    }
+    let mixture = typed.parse().map_err(|e: String| anyhow!("{e}; --imatrix and --calibrate go with one of these"))?;
+    let calibrate = calibrate.map(|text| match text.as_os_str() == "default" {
+        true => Calibrate::bundled(),
+        false => Calibrate::on(text),
+    });
+    Recipe::of_quantize(Quantize { imatrix: imatrix.map(Pinned::new), calibrate, ..Quantize::new(mixture) })
+}
+
+/// A recipe's name as part of a file's.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
 }
 
 fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bool) -> io::Result<()> {

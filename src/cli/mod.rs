@@ -11,6 +11,7 @@ mod compress;
 mod doctor;
 mod eval;
 mod export;
+mod imatrix;
 mod inspect;
 mod kld;
 mod live;
@@ -98,6 +99,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Compress(args)) => compress::run(args),
+        Some(Command::Imatrix(args)) => imatrix::run(args),
         Some(Command::Export(args)) => export::run(args),
         Some(Command::Inspect(args)) => inspect::run(args),
         Some(Command::Compare(args)) => compare::run(args),

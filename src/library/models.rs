@@ -195,6 +195,18 @@ pub fn source(name: &str, place: &Place) -> Result<lab::Source<'static>> {
     }
 }
 
+/// Opens a model whose weights may be quantized already: they are the numbers they stand for.
+pub fn unpacked(name: &str, place: &Place) -> Result<lab::Source<'static>> {
+    match place {
+        Place::Gguf(path) => lab::Source::unpacked(name, path),
+        Place::Folder(path) => match model::main_file(path)? {
+            file if file.is_dir() => source(name, place),
+            file => lab::Source::unpacked(name, &file),
+        },
+        Place::Bundled(_) => source(name, place),
+    }
+}
+
 /// Hands the model's files to `with`, wherever they are.
 pub fn with_files<T>(place: &Place, with: impl FnOnce(model::Source) -> Result<T>) -> Result<T> {
     match place {

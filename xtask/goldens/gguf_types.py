@@ -9,7 +9,9 @@ The sources of llama.cpp with these tools lie in the sdist of llama-cpp-python o
 
 The f32 weights of llama256 are not kept (1.7 MB); its expected.json and expected.safetensors are of these and stay, too.
 
-tests/golden/compress/rows.f16 is the first 32 rows of blk.0.attn_q of an F16 file of the same model, row after row.
+tests/golden/compress/rows.f16 is the first 32 rows of blk.0.attn_q of an F16 file of the same model, row after row. tests/golden/compress/imatrix.gguf and
+imatrix.dat are made by llama.cpp, too: `llama-imatrix -m F16.gguf -f imatrix.txt -c 64 --chunks 4 --no-ppl -o imatrix.gguf`, and
+again with `--output-format dat`.
 """
 
 import numpy as np

@@ -1,22 +1,52 @@
 //! Calibration: texts that run through a model so that its matrices' inputs are seen. What is collected of them is what
 //! an importance matrix holds: for each column of each matrix the sum of the squares of what it was multiplied by.
 
-use anyhow::{Result, ensure};
+use crate::importance::{Importance, Kind};
+use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
+use bantam_core::disk::hex;
 use bantam_core::sync::lock;
-use bantam_model::{self as model, Config, Decoder, InputObserver, Observed, Span, Weights};
+use bantam_model::chat::{ChatTemplate, Conversation};
+use bantam_model::divergence::Windows;
+use bantam_model::tokenizer::Special;
+use bantam_model::{self as model, Config, Decoder, InputObserver, Observed, Span, Tokenizer, Weights};
 use candle_core::Tensor;
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Rows that go through the head together: its outputs are as wide as the vocabulary.
-const HEAD_ROWS: usize = 32;
+/// Tokens of a window, where the model reads as many.
+pub const WINDOW: usize = 512;
+
+/// The fewest windows that say something of a model.
+const FEWEST: usize = 2;
 
 /// What steps calibrate on: texts as tokens of the model, and the wish to stop.
-#[derive(Debug, Clone, Default)]
-pub struct Calibration {
+#[derive(Default)]
+pub struct Calibration<'a> {
     texts: Vec<Vec<u32>>,
     cancel: Cancel,
+    tokenizer: Option<&'a dyn Fn() -> Result<Tokenizer>>,
+    progress: Option<&'a dyn Fn(usize, usize)>,
+    /// Where what was made of a text is kept, and what it depends on but for the text.
+    shelf: Option<(&'a Path, &'a str)>,
+}
+
+/// A text to calibrate on.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'t> {
+    /// What it is called, in the file that holds what it told.
+    pub name: &'t str,
+    /// The text.
+    pub text: &'t str,
+    /// Windows to read, at most; all without.
+    pub chunks: Option<usize>,
+    /// Tokens of a window.
+    pub window: usize,
+    /// Whether a model that chats reads it as conversations in its template.
+    pub as_chat: bool,
 }
 
 /// What one matrix was multiplied by.
@@ -28,15 +58,31 @@ pub struct InputSquares {
     pub rows: u64,
 }
 
-impl Calibration {
+impl<'a> Calibration<'a> {
     /// Calibration on nothing, for recipes whose steps need none.
-    pub fn none() -> Calibration {
+    pub fn none() -> Calibration<'a> {
         Calibration::default()
     }
 
     /// Calibration on texts, until cancelled. Each is read by itself and has to fit the model's positions.
-    pub fn new(texts: Vec<Vec<u32>>, cancel: &Cancel) -> Calibration {
-        Calibration { texts, cancel: cancel.clone() }
+    pub fn new(texts: Vec<Vec<u32>>, cancel: &Cancel) -> Calibration<'a> {
+        Calibration { texts, cancel: cancel.clone(), ..Calibration::default() }
+    }
+
+    /// Has steps read texts of their own by this tokenizer, which is made where one does.
+    pub fn with_tokenizer(self, tokenizer: &'a dyn Fn() -> Result<Tokenizer>) -> Calibration<'a> {
+        Calibration { tokenizer: Some(tokenizer), ..self }
+    }
+
+    /// Says how many windows of how many are read.
+    pub fn with_progress(self, progress: &'a dyn Fn(usize, usize)) -> Calibration<'a> {
+        Calibration { progress: Some(progress), ..self }
+    }
+
+    /// Keeps what a text told in a folder, for the next recipe on the same model: `of` is what it depends on beside the
+    /// text and how it is read.
+    pub fn kept_in(self, folder: &'a Path, of: &'a str) -> Calibration<'a> {
+        Calibration { shelf: Some((folder, of)), ..self }
     }
 
     /// Runs the texts through the model of a config and its weights, and collects what each matrix is multiplied by, by
@@ -48,15 +94,92 @@ impl Calibration {
         ensure!(self.texts.iter().any(|text| !text.is_empty()), "there is no text to calibrate on");
         let collector = Arc::new(Collector::default());
         let decoder = Decoder::new(config, &Observed::new(weights, collector.clone()))?;
-        for text in self.texts.iter().filter(|text| !text.is_empty()) {
+        let head = decoder.linears().last().map(|(name, _)| name.clone()).filter(|_| !config.tied);
+        let head = head.or_else(|| Some(decoder.linears().first()?.0.clone())).context("a model has a head")?;
+        for (done, text) in self.texts.iter().filter(|text| !text.is_empty()).enumerate() {
             ensure!(!self.cancel.is_cancelled(), "cancelled");
             let hidden = decoder.forward(text, &[Span { len: text.len(), parent: None, past: None }], &mut [])?;
-            for first in (0..text.len()).step_by(HEAD_ROWS) {
-                decoder.logits(&hidden.narrow(0, first, HEAD_ROWS.min(text.len() - first))?)?;
+            // what it would give is not needed, and on a small model is most of the work
+            collector.see(&head, &hidden)?;
+            if let Some(progress) = self.progress {
+                progress(done + 1, self.texts.len());
             }
         }
-        Ok(std::mem::take(&mut *lock(&collector.by_matrix)))
+        let seen = std::mem::take(&mut *lock(&collector.by_matrix));
+        match seen.iter().find(|(_, squares)| squares.sums.iter().any(|sum| !sum.is_finite())) {
+            Some((name, _)) => bail!("what {name} is multiplied by is not finite; the model's weights may be damaged"),
+            None => Ok(seen),
+        }
     }
+
+    /// Runs a text through a model, and gives the importance of each column of its matrices: what it found before, where
+    /// that is kept.
+    ///
+    /// # Errors
+    /// Where the text is too short for the model's windows, and as `input_squares`.
+    pub fn importance(&self, config: &Config, weights: &dyn Weights, text: Text) -> Result<Importance> {
+        let kept = self.shelf.map(|(folder, of)| {
+            let Text { name: _, text, chunks, window, as_chat } = text;
+            let key = format!("bantam importance 1\n{of}\n{window} {chunks:?} {as_chat}\n{text}");
+            folder.join(format!("{}.imatrix.gguf", &hex(&Sha256::digest(key))[..16]))
+        });
+        if let Some(found) = kept.as_deref().filter(|file| file.is_file()).and_then(|file| Importance::read(file).ok())
+        {
+            return Ok(found);
+        }
+        let tokenizer = self.tokenizer.context("there is no tokenizer to read the text with")?()?;
+        let windows = windows(&tokenizer, config, text)?;
+        let calibration = Calibration {
+            texts: (0..windows.count()).map(|number| windows.read(number)).collect(),
+            cancel: self.cancel.clone(),
+            progress: self.progress,
+            ..Calibration::default()
+        };
+        let seen = calibration.input_squares(config, weights)?;
+        let found = Importance {
+            datasets: vec![text.name.to_owned()],
+            chunks: windows.count() as u32,
+            chunk_size: windows.len() as u32,
+            ..Importance::of_squares(config, &seen)
+        };
+        if let Some(file) = kept {
+            found.write(Kind::Gguf, &file)?;
+        }
+        Ok(found)
+    }
+}
+
+/// A text in windows, as the model reads it.
+fn windows(tokenizer: &Tokenizer, config: &Config, text: Text) -> Result<Windows> {
+    let window = text.window.min(config.max_positions);
+    let tokens = match chat(tokenizer, text)? {
+        Some(chat) => tokenizer.encode(&chat, Special::Without)?,
+        None => tokenizer.encode_letters(text.text)?,
+    };
+    let (has, wants) = (tokens.len(), FEWEST * window);
+    ensure!(
+        has >= wants,
+        "{}: {has} tokens are too few to calibrate on; at least {wants} are needed ({FEWEST} windows of {window})",
+        text.name
+    );
+    Ok(Windows::of_tokens(tokens, tokenizer, window, text.chunks)?)
+}
+
+/// The text as conversations in the model's template: of each two paragraphs the first is the user's, the second the
+/// answer. None where the model has none, or it is not asked for.
+fn chat(tokenizer: &Tokenizer, text: Text) -> Result<Option<String>> {
+    let Some(template) = ChatTemplate::of(tokenizer, false)?.filter(|_| text.as_chat) else { return Ok(None) };
+    let paragraphs: Vec<&str> = text.text.split("\n\n").map(str::trim).filter(|one| !one.is_empty()).collect();
+    let conversation = |two: &[&str]| {
+        let messages: Vec<Json> = two
+            .iter()
+            .zip(["user", "assistant"])
+            .map(|(said, role)| json!({ "role": role, "content": said }))
+            .collect();
+        template.render(&Conversation { messages: &messages, ..Conversation::default() })
+    };
+    let all = paragraphs.chunks(2).map(conversation).collect::<model::Result<Vec<String>>>()?;
+    Ok(Some(all.join("\n")))
 }
 
 /// Adds up the squares of all that is shown to it.

@@ -10,13 +10,21 @@ use rayon::prelude::*;
 /// About how many bytes of output are held at a time.
 const SLAB: usize = 16 << 20;
 
-/// Encodes all rows in order and hands them out slab by slab.
+/// Encodes all rows in order and hands them out slab by slab. `importance` has the columns of each of the matrices that
+/// are stacked in the tensor, of as many rows each.
 ///
 /// Fails on weights that are not finite, or too large for the type's scale.
-pub(crate) fn encode(rows: &Rows, kind: Type, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(crate) fn encode(
+    rows: &Rows,
+    kind: Type,
+    importance: Option<&[f32]>,
+    out: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     if rows.count == 0 || rows.columns == 0 {
         return Ok(());
     }
+    let matrices = importance.map_or(1, |all| (all.len() / rows.columns).max(1));
+    let rows_per_matrix = (rows.count / matrices).max(1);
     let row_bytes = kind.bytes(rows.columns).expect("types are given only where their blocks divide the rows");
     let rows_per_slab = (SLAB / row_bytes).max(1);
     // tasks of a few thousand weights, so that short rows do not drown in scheduling
@@ -31,7 +39,9 @@ pub(crate) fn encode(rows: &Rows, kind: Type, out: &mut dyn FnMut(&[u8]) -> Resu
                     let index = first + task * rows_per_task + i;
                     rows.read(index, row);
                     check(row, kind, index)?;
-                    block::encode(kind, row, bytes);
+                    let columns = index / rows_per_matrix * rows.columns;
+                    let own = importance.map(|all| &all[columns..columns + rows.columns]);
+                    block::encode(kind, row, own, bytes);
                 }
                 Ok::<_, anyhow::Error>(())
             },

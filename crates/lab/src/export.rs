@@ -111,7 +111,7 @@ pub fn to_gguf(
     allow: &dyn Fn(&Path) -> Result<()>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Exported> {
-    let quantize = Step::new("quantize", Quantize { mixture: dtype.mixture() });
+    let quantize = Step::new("quantize", Quantize::new(dtype.mixture()));
     let merge = from.adapter.map(|folder| Step::new("merge_adapter", MergeAdapter { adapter: folder.to_owned() }));
     let recipe = Recipe { name: dtype.mixture().to_string(), steps: merge.into_iter().chain([quantize]).collect() };
     if let Some(source) = own_source(from)? {

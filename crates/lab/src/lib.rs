@@ -8,7 +8,7 @@
 //! ```
 //!
 //! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`,
-//! and `calibrate` shows it what a model's matrices are multiplied by. `mixture` and `types` say which type each tensor
+//! and `calibrate` shows it what a model's matrices are multiplied by, which `importance` keeps. `mixture` and `types` say which type each tensor
 //! gets, `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
 //! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through; `lost` holds what was made
 //! against what it was made of.
@@ -20,6 +20,7 @@ pub mod block;
 pub mod calibrate;
 mod encode;
 pub mod export;
+pub mod importance;
 pub mod lost;
 mod mixture;
 mod recipe;
@@ -32,6 +33,7 @@ mod types;
 pub use bantam_format::ggml::Type;
 pub use bantam_format::gguf::NewTensor as TensorInfo;
 pub use calibrate::Calibration;
+pub use importance::Importance;
 pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
 pub use source::{GgufTensor, Source};
@@ -47,6 +49,7 @@ use bantam_model::Config;
 use bantam_model::cost::{TensorShape, cost};
 use sha2::{Digest, Sha256};
 use source::Contents;
+use std::cell::RefCell;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -55,6 +58,9 @@ const FORMAT: u32 = 3;
 
 /// The key by which a file is known as one that bantam wrote.
 const FORMAT_KEY: &str = "bantam.format";
+
+/// The key that names the types in which the weights were quantized before.
+const REQUANTIZED_KEY: &str = "bantam.requantized_from";
 
 /// `general.quantization_version`: the block layouts' version, 2 since May 2023.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -72,6 +78,8 @@ pub struct Plan {
     pub fallbacks: Vec<(Type, usize)>,
     /// What `general.file_type` will say.
     mixture: Mixture,
+    /// The types that the weights were quantized in before.
+    requantized: Option<String>,
 }
 
 impl Plan {
@@ -92,6 +100,7 @@ impl Plan {
         let mut plan = Plan {
             weights: contents.tensors.iter().map(GgufTensor::weights).sum(),
             mixture: types.mixture(),
+            requantized: contents.quantized_words().filter(|_| types.mixture().is_quantized()),
             tensors,
             fallbacks,
             bytes: 0,
@@ -107,6 +116,9 @@ impl Plan {
         pairs.push(("general.quantization_version".into(), Value::U32(QUANTIZATION_VERSION)));
         pairs.push(("general.file_type".into(), Value::U32(self.mixture.file_type())));
         pairs.push((FORMAT_KEY.into(), Value::U32(FORMAT)));
+        if let Some(kinds) = self.requantized.clone() {
+            pairs.push((REQUANTIZED_KEY.into(), Value::String(kinds)));
+        }
         gguf::head(&pairs, &self.tensors)
     }
 
@@ -169,6 +181,8 @@ pub enum Stage<'a> {
         /// Its number, where it has said it.
         holder: Option<u32>,
     },
+    /// Reading a text to see what the model's matrices are multiplied by; of windows, not of weights.
+    Calibrate,
     /// Writing a tensor.
     Write {
         /// Its GGUF name.
@@ -232,7 +246,7 @@ pub fn apply(
     }
     artifact::check_room(artifacts, plan.bytes)?;
     let note = |bytes, sha256| Note { address: address.clone(), sha256, bytes, recipe: recipe.to_toml(), seen: None };
-    let fill = |out: &mut _| write(source, recipe, &plan, cancel, progress, out);
+    let fill = |out: &mut _| write(source, recipe, &plan, cancel, progress, Some(artifacts), out);
     let note = place.write(fill, |file| source.reads_back(file), note)?;
     Ok(artifact(note, false))
 }
@@ -255,12 +269,30 @@ pub fn write_to(
     let failed = || format!("cannot write {}", out.display());
     let draft = Draft::of(out).with_context(failed)?;
     let mut hashing = Hashing::new(BufWriter::with_capacity(1 << 20, draft), out.display().to_string());
-    write(source, recipe, &plan, cancel, progress, &mut hashing)?;
+    write(source, recipe, &plan, cancel, progress, None, &mut hashing)?;
     let (buffered, sha256) = hashing.finish();
     let draft = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
     source.reads_back(draft.path())?;
     draft.finish().with_context(failed)?;
     Ok(Artifact { path: out.to_owned(), bytes: plan.bytes, sha256, tensors: plan.tensors, found: false })
+}
+
+/// Runs a text through a model, and gives the importance of each column of its matrices. `progress` hears how many
+/// windows of how many are read.
+///
+/// # Errors
+/// One sentence where the model's config or tokenizer is not understood, the text is too short, memory is short, or it is
+/// cancelled.
+pub fn importance(
+    source: &Source,
+    text: calibrate::Text,
+    cancel: &Cancel,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Importance> {
+    let checkpoint = source.checkpoint();
+    let tokenizer = || source.tokenizer();
+    let calibration = Calibration::new(Vec::new(), cancel).with_progress(progress).with_tokenizer(&tokenizer);
+    calibration.importance(checkpoint.config()?, checkpoint.weights(), text)
 }
 
 /// Whether a file is a GGUF that bantam wrote, and may write again.
@@ -286,19 +318,25 @@ fn write(
     plan: &Plan,
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
+    shelf: Option<&Path>,
     out: &mut impl Write,
 ) -> Result<()> {
-    let checkpoint = recipe.apply(source.checkpoint(), &Calibration::new(Vec::new(), cancel))?;
+    let checkpoint = calibrated(source, recipe, shelf, cancel, progress)?;
     let contents = source.contents(&checkpoint.form)?;
     let made = Plan::new(&contents, &checkpoint.form.types);
     ensure!(made == *plan, "{}: the recipe made another model than it planned", source.name());
+    check_importance(&checkpoint, plan)?;
     out.write_all(&plan.head(&contents))?;
     let mut done = 0;
     for (tensor, info) in contents.tensors.iter().zip(&plan.tensors) {
         let rows = source.rows(tensor, checkpoint.weights())?;
         let stage = Stage::Write { tensor: &info.name, kind: info.kind };
+        let importance = match checkpoint.importance().filter(|_| info.kind.is_quantized()) {
+            None => None,
+            Some(all) => all.of_tensor(&info.name, matrices(tensor, &rows), rows.columns)?,
+        };
         let mut bytes = 0;
-        encode::encode(&rows, info.kind, &mut |slab| {
+        encode::encode(&rows, info.kind, importance.as_deref(), &mut |slab| {
             if cancel.is_cancelled() {
                 bail!("cancelled");
             }
@@ -313,6 +351,45 @@ fn write(
         out.write_all(&[0; ALIGNMENT as usize][..(gguf::aligned(bytes) - bytes) as usize])?;
     }
     Ok(())
+}
+
+/// An importance matrix that knows none of the tensors is one of another model.
+fn check_importance(checkpoint: &transform::Checkpoint, plan: &Plan) -> Result<()> {
+    let Some(importance) = checkpoint.importance() else { return Ok(()) };
+    let mut quantized = plan.tensors.iter().filter(|tensor| tensor.kind.is_quantized());
+    ensure!(
+        quantized.any(|tensor| importance.entries.contains_key(&tensor.name)),
+        "the importance matrix says nothing of any tensor of the model: it was made of another one"
+    );
+    Ok(())
+}
+
+/// How many matrices are stacked in a tensor.
+fn matrices(tensor: &GgufTensor, rows: &source::Rows) -> usize {
+    if tensor.shape.len() < 3 { 1 } else { rows.count / tensor.shape[tensor.shape.len() - 2].max(1) }
+}
+
+/// Folds the recipe over the source; where a step calibrates, it reads by the source's tokenizer, and what it finds is
+/// kept on the shelf.
+fn calibrated<'a>(
+    source: &'a Source,
+    recipe: &Recipe,
+    shelf: Option<&Path>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<transform::Checkpoint<'a>> {
+    let progress = RefCell::new(progress);
+    let told = |done: usize, total: usize| {
+        progress.borrow_mut()(Progress { stage: Stage::Calibrate, done: done as u64, total: total as u64 });
+    };
+    let tokenizer = || source.tokenizer();
+    let mut calibration = Calibration::new(Vec::new(), cancel).with_progress(&told).with_tokenizer(&tokenizer);
+    // known since the address was made of it
+    let digest = shelf.map(|_| source.digest(&mut |_| {})).transpose()?;
+    if let (Some(folder), Some(digest)) = (shelf, digest) {
+        calibration = calibration.kept_in(folder, digest);
+    }
+    recipe.apply(source.checkpoint(), &calibration)
 }
 
 #[cfg(test)]

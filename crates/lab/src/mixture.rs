@@ -133,6 +133,18 @@ impl Mixture {
         given != self.wanted(name, Type::Q6_K.block(), model)
     }
 
+    /// The type where an importance matrix is used: llama.cpp guards the first layers of Q4_0 by an offset, since weighed
+    /// errors can go astray there.
+    pub(crate) fn guarded(self, kind: Type, name: &str, model: &Anatomy) -> Type {
+        let is_early_down = matches!(role(name), TensorRole::FfnDown) && layer(name) < model.layers / 8;
+        if self == Mixture::Q4_0 && kind == Type::Q4_0 && is_early_down { Type::Q4_1 } else { kind }
+    }
+
+    /// Whether it shares scales among weights.
+    pub fn is_quantized(self) -> bool {
+        self.facts().main.is_quantized()
+    }
+
     /// The type before it is known whether the rows fit it.
     fn wanted(self, name: &str, columns: usize, model: &Anatomy) -> Type {
         let main = self.facts().main;

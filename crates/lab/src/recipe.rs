@@ -3,12 +3,14 @@
 //!
 //! ```toml
 //! [[step]]
-//! quantize = { type = "Q4_K_M" }
+//! quantize = { type = "Q4_K_M", imatrix = "model.imatrix.gguf" }
 //! ```
+//!
+//! or short, where values hold no comma and no `>`: `quantize:q4_k_m,imatrix=model.imatrix.gguf`.
 
 use crate::calibrate::Calibration;
 use crate::mixture::Mixture;
-use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step};
+use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step, Transform};
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::input;
 use std::ops::Range;
@@ -34,16 +36,38 @@ struct RecipeFault {
 impl Recipe {
     /// The recipe of one quantize step.
     pub fn quantize(mixture: Mixture) -> Recipe {
-        Recipe { name: mixture.to_string(), steps: vec![Step::new("quantize", Quantize { mixture })] }
+        Recipe { name: mixture.to_string(), steps: vec![Step::new("quantize", Quantize::new(mixture))] }
     }
 
-    /// The recipe of one quantize step, by the name of its type.
+    /// The recipe of one quantize step with all its settings.
     ///
     /// # Errors
-    /// One sentence that lists the types, where there is none of that name.
+    /// Where a file that it rests on cannot be read.
+    pub fn of_quantize(quantize: Quantize) -> Result<Recipe> {
+        let weighed = quantize.imatrix.is_some() || quantize.calibrate.is_some();
+        let name = format!("{}{}", quantize.mixture, if weighed { "-imatrix" } else { "" });
+        Ok(Recipe { name, steps: vec![Step::new("quantize", quantize.pinned()?)] })
+    }
+
+    /// A recipe that was typed: the name of a quantization type, or steps in their short form.
+    ///
+    /// # Errors
+    /// One sentence that lists the types, where there is none of that name, or says what is wrong with a step.
     pub fn named(name: &str) -> Result<Recipe> {
+        if name.contains([':', '>', ',']) {
+            return Recipe::short(name).with_context(|| format!("the recipe '{name}'"));
+        }
         let mixture: Mixture = name.parse().map_err(|e: String| anyhow!(e))?;
         Ok(Recipe::quantize(mixture))
+    }
+
+    fn short(typed: &str) -> Result<Recipe> {
+        let steps = typed.split('>').map(short_step).collect::<Result<Vec<toml::Value>>>()?;
+        let text = toml::to_string(&toml::Table::from_iter([("step".to_owned(), steps.into())]));
+        let steps = self::steps(&text.context("it cannot be spelled out")?);
+        let steps = steps.map_err(|fault| anyhow!("{}", fault.what.replace('\n', ", ")))?;
+        check_order(&steps)?;
+        Ok(Recipe { name: typed.into(), steps })
     }
 
     /// Reads a recipe's file.
@@ -99,6 +123,35 @@ impl Recipe {
         self.steps.iter().try_fold(checkpoint, |checkpoint, step| {
             step.transform().apply(checkpoint, calibration).with_context(|| format!("the step {}", step.kind()))
         })
+    }
+}
+
+/// A step of a short recipe as the table that a recipe's file has of it: `KIND:FIRST,KEY=VALUE,KEY`.
+fn short_step(typed: &str) -> Result<toml::Value> {
+    let (name, settings) = typed.split_once(':').unwrap_or((typed, ""));
+    let name = name.trim();
+    let first = KINDS.iter().find(|kind| kind.name == name).map_or("", |kind| kind.first);
+    let mut table = toml::Table::new();
+    for (place, setting) in settings.split(',').map(str::trim).enumerate().filter(|(_, setting)| !setting.is_empty()) {
+        let (key, value) = match setting.split_once('=') {
+            Some((key, value)) => (key.trim(), value_of(value.trim())),
+            None if place == 0 => (first, value_of(setting)),
+            None => (setting, true.into()),
+        };
+        if table.insert(key.to_owned(), value).is_some() {
+            bail!("{key} is given twice");
+        }
+    }
+    Ok(toml::Table::from_iter([(name.to_owned(), table.into())]).into())
+}
+
+fn value_of(typed: &str) -> toml::Value {
+    let number = || Some(typed.parse::<i64>().ok()?.into());
+    let fraction = || Some(typed.parse::<f64>().ok().filter(|x| x.is_finite())?.into());
+    match typed {
+        "true" => true.into(),
+        "false" => false.into(),
+        _ => number().or_else(fraction).unwrap_or_else(|| typed.into()),
     }
 }
 
@@ -186,8 +239,8 @@ mod tests {
         let refusal = |text: &str| format!("{:#}", Recipe::parse("mine", text).expect_err("refused"));
         for (text, said) in [
             ("[[step]]\nquantise = { type = 'Q8_0' }", "line 2: unknown variant `quantise`, expected `quantize`"),
-            ("[[step]]\n\nquantize = { tipe = 'Q8_0' }", "line 3: unknown field `tipe`, expected `type`"),
-            ("[[step]]\n[step.quantize]\ntype = 'Q8_0'\ntipe = 1", "line 4: unknown field `tipe`, expected `type`"),
+            ("[[step]]\n\nquantize = { tipe = 'Q8_0' }", "line 3: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`"),
+            ("[[step]]\n[step.quantize]\ntype = 'Q8_0'\ntipe = 1", "line 4: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`"),
             ("name = 'x'\n[[step]]", "line 1: unknown field `name`, expected `step`"),
             ("[[step]]\nquantize = { type = 'Q9' }", "line 2: 'Q9' is no quantization type; allowed are F32, F16,"),
             ("[[step]]\nquantize = {}", "line 2: missing field `type`"),
@@ -200,6 +253,45 @@ mod tests {
             let refusal = refusal(text);
             assert!(refusal.starts_with(said) && !refusal.contains('\n'), "{text:?}: {refusal}");
         }
+    }
+
+    #[test]
+    fn short_recipes_are_the_same_as_long_ones() {
+        let short = |typed: &str| Recipe::named(typed);
+        assert_eq!(short("quantize:q4_k_m").expect("a recipe").steps, Recipe::quantize(Mixture::Q4_K_M).steps);
+        let two = short("drop_layer:1 > quantize:type=Q8_0").expect("a recipe");
+        let long = "[[step]]\ndrop_layer = { layer = 1 }\n[[step]]\nquantize = { type = 'Q8_0' }";
+        assert_eq!(two.steps, Recipe::parse("x", long).expect("a recipe").steps);
+        let calibrated = short("quantize:q3_k_m,calibrate,").expect("a recipe");
+        let text = calibrated.to_toml();
+        assert!(text.contains("[step.quantize.calibrate]\nbundled = \""), "{text}");
+        assert_eq!(Recipe::parse("x", &text).expect("its own TOML").to_toml(), text);
+        for (typed, said) in [
+            ("quantise:q4_k_m", "unknown variant `quantise`"),
+            ("quantize:q9", "'q9' is no quantization type"),
+            ("quantize:q4_k_m,q4_0=1", "unknown field `q4_0`"),
+            ("quantize:q4_k_m,type=q4_0", "type is given twice"),
+            ("quantize:q8_0 > drop_layer:1", "drop_layer cannot follow quantize"),
+            ("quantize:q8_0,imatrix=/no/such.dat", "/no/such.dat: cannot read what the recipe rests on"),
+        ] {
+            let refusal = format!("{:#}", short(typed).expect_err(typed));
+            assert!(refusal.contains(said) && !refusal.contains('\n'), "{typed}: {refusal}");
+        }
+    }
+
+    /// What a recipe rests on is part of its text, so that another content makes another artifact.
+    #[test]
+    fn a_file_that_a_recipe_rests_on_is_known_by_its_content() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("i.dat");
+        let text = |content: &str| {
+            std::fs::write(&file, content).expect("writes");
+            Recipe::named(&format!("quantize:q4_k_m,imatrix={}", file.display())).expect("a recipe").to_toml()
+        };
+        let (one, two) = (text("one"), text("another"));
+        assert!(one != two && one.contains("sha256 = \""), "{one}{two}");
+        std::fs::remove_file(&file).expect("removed");
+        assert_eq!(Recipe::parse("x", &one).expect("known by its hash").to_toml(), one);
     }
 
     #[test]

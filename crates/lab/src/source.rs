@@ -24,7 +24,7 @@ use candle_core::{DType, Device};
 use half::{bf16, f16};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -44,6 +44,8 @@ pub struct Source<'w> {
     told: Vec<Pair>,
     contents: Contents,
     digest: OnceLock<String>,
+    /// Of a checkpoint.
+    tokenizer: Option<Tokenizer>,
 }
 
 /// What a GGUF file of a model holds, but for the numbers themselves and the types they become.
@@ -217,6 +219,7 @@ impl<'w> Source<'w> {
             told: Vec::new(),
             contents,
             digest: OnceLock::new(),
+            tokenizer: Some(tokenizer.clone()),
         })
     }
 
@@ -245,12 +248,30 @@ impl<'w> Source<'w> {
             told: Vec::new(),
             contents: Contents { metadata, tensors, anatomy, notes: Vec::new() },
             digest: OnceLock::new(),
+            tokenizer: None,
         })
     }
 
     /// Where other programs will do otherwise than a GGUF file of this model says, in sentences for the user.
     pub fn notes(&self) -> &[String] {
         &self.contents.notes
+    }
+
+    /// The types that weights are quantized in already, such as "Q4_1 and Q6_K"; None where they are plain numbers.
+    pub fn quantized_words(&self) -> Option<String> {
+        self.contents.quantized_words()
+    }
+
+    /// The model's tokenizer.
+    ///
+    /// # Errors
+    /// Where a GGUF file's is not understood.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        match (&self.tokenizer, &self.weights) {
+            (Some(tokenizer), _) => Ok(tokenizer.clone()),
+            (None, Held::Gguf(file)) => Ok(Tokenizer::from_gguf(file)?),
+            (None, Held::Checkpoint(_)) => bail!("{}: it has no tokenizer", self.name),
+        }
     }
 
     /// What the model is called.
@@ -396,6 +417,15 @@ fn words(tokenizer: &Tokenizer, config: &Config, file: &str) -> Result<Told> {
 }
 
 impl Contents {
+    pub(crate) fn quantized_words(&self) -> Option<String> {
+        let kinds = self.tensors.iter().filter_map(|tensor| match tensor.data {
+            Data::Gguf(kind) if kind.is_quantized() => Some(kind.to_string()),
+            _ => None,
+        });
+        let kinds: BTreeSet<String> = kinds.collect();
+        (!kinds.is_empty()).then(|| kinds.into_iter().collect::<Vec<_>>().join(" and "))
+    }
+
     /// Has these values under their keys, in place of others that stand there.
     fn keep(&mut self, told: &[Pair]) {
         for (key, value) in told {
@@ -604,7 +634,8 @@ fn refuse_quantized(file: &Gguf, path: &Path) -> Result<()> {
         None => Ok(()),
         Some(info) => bail!(
             "{}: tensor {} is stored as {} already, and a recipe starts from F32, F16 or BF16: `bantam export {} --format \
-             gguf --dtype f16` writes the numbers that it stands for, and recipes take that file",
+             gguf --dtype f16` writes the numbers that it stands for, and recipes take that file; or give `bantam compress` \
+             --requantize, which does both and says so in the file",
             file.file(),
             info.name,
             info.kind,

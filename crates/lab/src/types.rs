@@ -11,12 +11,14 @@ use std::collections::BTreeMap;
 pub struct Types {
     mixture: Mixture,
     exceptions: BTreeMap<String, Type>,
+    /// Whether rounding knows how much each column matters, on which some mixtures rely.
+    weighed: bool,
 }
 
 impl Types {
     /// The types that a mixture gives.
     pub fn of_mixture(mixture: Mixture) -> Types {
-        Types { mixture, exceptions: BTreeMap::new() }
+        Types { mixture, exceptions: BTreeMap::new(), weighed: false }
     }
 
     /// The types of a checkpoint that is written as it is stored.
@@ -26,6 +28,11 @@ impl Types {
             Some(Stored::Bf16) => Mixture::BF16,
             Some(Stored::F32) | None => Mixture::F32,
         })
+    }
+
+    /// Says whether rounding knows how much each column matters.
+    pub fn weighed(self, weighed: bool) -> Types {
+        Types { weighed, ..self }
     }
 
     /// The mixture that names the file's type.
@@ -43,7 +50,10 @@ impl Types {
     pub(crate) fn of(&self, name: &str, shape: &[usize], anatomy: &Anatomy) -> Option<Type> {
         let fits = |kind: &Type| shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
         let exception = self.exceptions.get(name).copied().filter(fits);
-        exception.or_else(|| self.mixture.tensor_type(name, shape, anatomy))
+        exception.or_else(|| match self.mixture.tensor_type(name, shape, anatomy) {
+            Some(kind) if self.weighed => Some(self.mixture.guarded(kind, name, anatomy)),
+            kind => kind,
+        })
     }
 
     /// Whether the tensor gets another type than the mixture means for it, since its rows are no whole blocks.

@@ -46,7 +46,14 @@ impl Windows {
     /// # Errors
     /// Where the text cannot be tokenized, or is shorter than one window.
     pub fn new(tokenizer: &Tokenizer, text: &str, len: usize, most: Option<usize>) -> Result<Self> {
-        let mut tokens = tokenizer.encode_letters(text)?;
+        Self::of_tokens(tokenizer.encode_letters(text)?, tokenizer, len, most)
+    }
+
+    /// Cuts tokens into windows as `new` does.
+    ///
+    /// # Errors
+    /// Where they are fewer than one window takes.
+    pub fn of_tokens(mut tokens: Vec<u32>, tokenizer: &Tokenizer, len: usize, most: Option<usize>) -> Result<Self> {
         let count = (tokens.len() / len.max(1)).min(most.unwrap_or(usize::MAX));
         if count == 0 || len < 4 {
             let has = tokens.len();
@@ -62,6 +69,12 @@ impl Windows {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.tokens.len() / self.len
+    }
+
+    /// Tokens of each.
+    #[allow(clippy::len_without_is_empty, reason = "there is always one window at least")]
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// Tokens that are scored in each.

@@ -1,6 +1,7 @@
 //! The room from outside: a checkpoint goes in, a GGUF file comes out, read back by candle.
 
 mod calibrate;
+mod importance;
 mod published;
 mod transform;
 

@@ -1,6 +1,7 @@
 //! Checkpoints between two steps: a form, and weights that are overlays of overlays.
 
 use super::Form;
+use crate::importance::Importance;
 use crate::types::Types;
 use anyhow::Result;
 use bantam_model::{Config, Weights};
@@ -11,12 +12,13 @@ pub struct Checkpoint<'a> {
     /// What is known of it without its weights.
     pub form: Form,
     weights: Box<dyn Weights + 'a>,
+    importance: Option<Importance>,
 }
 
 impl<'a> Checkpoint<'a> {
     /// The checkpoint of a form and the weights that go with it.
     pub fn new(form: Form, weights: Box<dyn Weights + 'a>) -> Checkpoint<'a> {
-        Checkpoint { form, weights }
+        Checkpoint { form, weights, importance: None }
     }
 
     /// The checkpoint of a config and its weights, which stay as they are stored.
@@ -35,6 +37,16 @@ impl<'a> Checkpoint<'a> {
     /// Its weights.
     pub fn weights(&self) -> &(dyn Weights + 'a) {
         &*self.weights
+    }
+
+    /// How much an error in each column matters, where a step found that out.
+    pub fn importance(&self) -> Option<&Importance> {
+        self.importance.as_ref()
+    }
+
+    /// Has rounding weigh its errors.
+    pub fn weighed_by(self, importance: Option<Importance>) -> Checkpoint<'a> {
+        Checkpoint { importance, ..self }
     }
 
     /// Lays an overlay over the weights.

@@ -17,12 +17,12 @@ mod scale;
 pub use checkpoint::Checkpoint;
 pub use form::Form;
 pub use merge::MergeAdapter;
-pub use quantize::Quantize;
+pub use quantize::{Calibrate, Pinned, Quantize};
 
 use crate::calibrate::Calibration;
 use anyhow::Result;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use std::fmt;
 use std::sync::Arc;
 use toml::de::ValueDeserializer;
@@ -51,22 +51,36 @@ pub trait Transform: fmt::Debug + Send + Sync {
     fn is_last(&self) -> bool {
         false
     }
+
+    /// The step with the hashes of the files that it rests on among its settings, as soon as it is read: whatever is made
+    /// of a recipe is known by its text.
+    ///
+    /// # Errors
+    /// Where such a file cannot be read.
+    fn pinned(self) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        Ok(self)
+    }
 }
 
 /// A kind of step: what recipes call it, and how its settings are read.
 pub(crate) struct StepKind {
     /// The key in `[[step]]`.
     pub(crate) name: &'static str,
+    /// The setting that a short recipe names by its value alone, as in `quantize:q4_k_m`.
+    pub(crate) first: &'static str,
     pub(crate) read: fn(&'static str, ValueDeserializer) -> Result<Step, toml::de::Error>,
 }
 
 /// Every kind of step that a recipe can name.
 pub(crate) const KINDS: &[StepKind] = &[
-    kind::<Quantize>("quantize"),
+    kind::<Quantize>("quantize", "type"),
     #[cfg(test)]
-    kind::<scale::Scale>("scale"),
+    kind::<scale::Scale>("scale", "tensor"),
     #[cfg(test)]
-    kind::<drop_layer::DropLayer>("drop_layer"),
+    kind::<drop_layer::DropLayer>("drop_layer", "layer"),
 ];
 
 /// The names of all kinds of step, as a recipe writes them.
@@ -74,8 +88,18 @@ pub fn kinds() -> Vec<&'static str> {
     KINDS.iter().map(|kind| kind.name).collect()
 }
 
-const fn kind<T: Transform + Serialize + DeserializeOwned + 'static>(name: &'static str) -> StepKind {
-    StepKind { name, read: |name, settings| Ok(Step::new(name, T::deserialize(settings)?)) }
+const fn kind<T: Transform + Serialize + DeserializeOwned + 'static>(
+    name: &'static str,
+    first: &'static str,
+) -> StepKind {
+    StepKind {
+        name,
+        first,
+        read: |name, settings| {
+            let step = T::deserialize(settings)?.pinned();
+            Ok(Step::new(name, step.map_err(|e| toml::de::Error::custom(format!("{e:#}")))?))
+        },
+    }
 }
 
 /// One step as a recipe holds it: its kind, its settings, and what it does.

@@ -1,29 +1,239 @@
-//! The quantize step: weights stored in fewer bits. It settles which type each tensor gets; the rows become blocks when
-//! the file is written, see `encode`.
+//! The quantize step: weights stored in fewer bits. It settles which type each tensor gets, and by what the rounding
+//! weighs its errors; the rows become blocks when the file is written, see `encode`.
 
-use super::{Form, Transform};
+use super::{Checkpoint, Form, Transform};
+use crate::calibrate::{Calibration, Text, WINDOW};
+use crate::importance::Importance;
 use crate::mixture::Mixture;
 use crate::types::Types;
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow, ensure};
+use bantam_core::cancel::Cancel;
+use bantam_core::digest;
+use bantam_core::input;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
 /// Stores the weights in a mixture of types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
     /// The mixture, such as Q4_K_M.
     #[serde(rename = "type", with = "by_name")]
     pub mixture: Mixture,
+    /// Weigh errors by the importance matrix in this file, one of llama.cpp's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imatrix: Option<Pinned>,
+    /// Weigh errors by an importance matrix that is made of the model first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrate: Option<Calibrate>,
+}
+
+/// A file that a recipe rests on, and what it held when the recipe was read, so that another content is another recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Typed", deny_unknown_fields)]
+pub struct Pinned {
+    /// Where it is.
+    pub file: PathBuf,
+    /// SHA-256 of its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// How the model is calibrated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Asked", deny_unknown_fields)]
+pub struct Calibrate {
+    /// The text; without, the one that bantam carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<Pinned>,
+    /// Windows to read, at most; without, the whole text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<usize>,
+    /// Whether a model that chats reads the text as conversations in its template.
+    #[serde(skip_serializing_if = "is_true")]
+    pub template: bool,
+    /// SHA-256 of the text that bantam carries, where that is the one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundled: Option<String>,
+}
+
+impl Quantize {
+    /// Stores the weights in a mixture, each rounded for itself.
+    pub fn new(mixture: Mixture) -> Quantize {
+        Quantize { mixture, imatrix: None, calibrate: None }
+    }
+
+    fn importance(&self, checkpoint: &Checkpoint, calibration: &Calibration) -> Result<Option<Importance>> {
+        if let Some(pinned) = &self.imatrix {
+            pinned.check()?;
+            return Importance::read(&pinned.file).map(Some);
+        }
+        let Some(how) = &self.calibrate else { return Ok(None) };
+        let (name, text) = how.read()?;
+        let text = Text { name: &name, text: &text, chunks: how.chunks, window: WINDOW, as_chat: how.template };
+        calibration.importance(checkpoint.config()?, checkpoint.weights(), text).context("calibrating").map(Some)
+    }
 }
 
 impl Transform for Quantize {
     fn plan(&self, form: &mut Form) -> Result<()> {
-        form.types = Types::of_mixture(self.mixture);
+        ensure!(
+            self.imatrix.is_none() || self.calibrate.is_none(),
+            "imatrix names an importance matrix and calibrate makes one; give one of the two"
+        );
+        let weighs = self.imatrix.is_some() || self.calibrate.is_some();
+        ensure!(
+            !weighs || self.mixture.is_quantized(),
+            "{} rounds each weight for itself, and has no use for an importance matrix",
+            self.mixture
+        );
+        form.types = Types::of_mixture(self.mixture).weighed(weighs);
         Ok(())
+    }
+
+    fn apply<'a>(&self, mut checkpoint: Checkpoint<'a>, calibration: &Calibration) -> Result<Checkpoint<'a>> {
+        self.plan(&mut checkpoint.form)?;
+        let importance = self.importance(&checkpoint, calibration)?;
+        Ok(checkpoint.weighed_by(importance))
     }
 
     fn is_last(&self) -> bool {
         true
+    }
+
+    fn pinned(mut self) -> Result<Quantize> {
+        if let Some(imatrix) = &mut self.imatrix {
+            imatrix.pin()?;
+        }
+        if let Some(calibrate) = &mut self.calibrate {
+            match &mut calibrate.text {
+                Some(text) => text.pin()?,
+                None => calibrate.bundled = Some(hash(bantam_bundled::calibration::TEXT)),
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl Pinned {
+    /// A file by its name alone.
+    pub fn new(file: &Path) -> Pinned {
+        Pinned { file: file.to_owned(), sha256: None }
+    }
+
+    fn pin(&mut self) -> Result<()> {
+        if self.sha256.is_none() {
+            // results and workers are read in other folders
+            self.file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+            self.sha256 = Some(self.now()?);
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Result<String> {
+        let place = self.file.display();
+        let read = digest::here().sha256(&self.file, &Cancel::new());
+        read.map_err(|e| anyhow!("{place}: cannot read what the recipe rests on: {e}"))
+    }
+
+    fn check(&self) -> Result<()> {
+        let now = self.now()?;
+        ensure!(
+            self.sha256.as_ref().is_none_or(|then| *then == now),
+            "{}: it has changed since the recipe was read; start again",
+            self.file.display()
+        );
+        Ok(())
+    }
+}
+
+impl Calibrate {
+    /// The text that bantam carries.
+    pub fn bundled() -> Calibrate {
+        Calibrate { text: None, chunks: None, template: true, bundled: None }
+    }
+
+    /// A text of the user's.
+    pub fn on(text: &Path) -> Calibrate {
+        Calibrate { text: Some(Pinned::new(text)), ..Calibrate::bundled() }
+    }
+
+    /// The text's name and the text.
+    fn read(&self) -> Result<(String, String)> {
+        match &self.text {
+            Some(pinned) => {
+                pinned.check()?;
+                let name = pinned.file.display().to_string();
+                let text = input::read_to_string(&pinned.file, LONGEST);
+                Ok((name.clone(), text.map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?))
+            }
+            None => {
+                let text = bantam_bundled::calibration::TEXT;
+                ensure!(
+                    self.bundled.as_ref().is_none_or(|then| *then == hash(text)),
+                    "the recipe was made with the calibration text of another version of bantam; take the line `bundled` out of it"
+                );
+                Ok(("bantam's calibration text".into(), text.into()))
+            }
+        }
+    }
+}
+
+/// The longest text to calibrate on.
+const LONGEST: u64 = 1 << 30;
+
+fn hash(text: &str) -> String {
+    bantam_core::disk::hex(&Sha256::digest(text))
+}
+
+fn is_true(yes: &bool) -> bool {
+    *yes
+}
+
+/// A file as recipes spell it: its name, or a table.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a file's name")]
+enum Typed {
+    Name(PathBuf),
+    Table { file: PathBuf, sha256: Option<String> },
+}
+
+impl From<Typed> for Pinned {
+    fn from(typed: Typed) -> Pinned {
+        match typed {
+            Typed::Name(file) => Pinned { file, sha256: None },
+            Typed::Table { file, sha256 } => Pinned { file, sha256 },
+        }
+    }
+}
+
+/// A calibration as recipes spell it: `true`, a text's name, or a table.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "calibrate is a text's file, `true` for the bundled text, or a table of text, chunks and template"
+)]
+enum Asked {
+    Bundled(bool),
+    Text(PathBuf),
+    Table { text: Option<Pinned>, chunks: Option<usize>, template: Option<bool>, bundled: Option<String> },
+}
+
+impl TryFrom<Asked> for Calibrate {
+    type Error = &'static str;
+
+    fn try_from(asked: Asked) -> Result<Calibrate, &'static str> {
+        Ok(match asked {
+            Asked::Bundled(true) => Calibrate::bundled(),
+            Asked::Bundled(false) => return Err("calibrate = false says nothing; leave it out"),
+            Asked::Text(file) if file.as_os_str() == "default" => Calibrate::bundled(),
+            Asked::Text(file) => Calibrate::on(&file),
+            Asked::Table { chunks: Some(0), .. } => return Err("chunks is 0; allowed is a whole number from 1 on"),
+            Asked::Table { text, chunks, template, bundled } => {
+                Calibrate { text, chunks, template: template.unwrap_or(true), bundled }
+            }
+        })
     }
 }
 

@@ -1,0 +1,70 @@
+//! `bantam imatrix MODEL -o FILE`: how much an error in each column of each matrix matters, in llama.cpp's files.
+
+use super::args::Imatrix;
+use super::kld::start_threads;
+use super::live::LiveLine;
+use super::{Exit, stop};
+use crate::library::models;
+use crate::run::lost;
+use crate::show::out::{self, say};
+use anyhow::Result;
+use bantam_core::output;
+use bantam_lab::calibrate::Text;
+use bantam_lab::importance::{Importance, Kind};
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn run(args: Imatrix) -> Result<Exit> {
+    start_threads(args.threads)?;
+    let found = models::find(&args.model)?;
+    let own = args.text.as_deref().map(lost::text).transpose()?;
+    let name =
+        args.text.as_deref().map_or_else(|| "bantam's calibration text".into(), |file| file.display().to_string());
+    let mut inputs = models::files(&found.place);
+    inputs.extend(args.text.clone());
+    output::check(&args.out, args.force, &inputs, &is_importance)?;
+    let source = models::unpacked(&found.name, &found.place)?;
+    let text = Text {
+        name: &name,
+        text: own.as_deref().unwrap_or(bantam_bundled::calibration::TEXT),
+        chunks: args.chunks,
+        window: args.ctx,
+        as_chat: !args.raw,
+    };
+    let cancel = stop::on_signals()?;
+    let live = LiveLine::new();
+    let importance = bantam_lab::importance(&source, text, &cancel, &|done, of| {
+        live.show(|| format!("window {done} of {of}"));
+    });
+    live.clear();
+    if cancel.is_cancelled() {
+        return Ok(Exit::Interrupted);
+    }
+    let importance = importance?;
+    importance.write(Kind::of(&args.out), &args.out)?;
+    let (entries, chunks) = (importance.entries.len(), importance.chunks);
+    let unseen = importance.entries.values().flat_map(|entry| &entry.counts).filter(|count| **count == 0).count();
+    if args.json {
+        let line = json!({
+            "file": args.out, "entries": entries, "chunks": chunks, "ctx": importance.chunk_size, "experts_unseen": unseen,
+        });
+        out::json(&line)?;
+        return Ok(Exit::Done);
+    }
+    say!(
+        "{}: {entries} matrices, of {chunks} windows of {} tokens of {name}",
+        args.out.display(),
+        importance.chunk_size
+    )?;
+    if unseen > 0 {
+        say!(
+            "{unseen} matrices of experts saw no token and count as if all columns mattered alike; a longer text may reach them"
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Importance matrices may be written again.
+fn is_importance(file: &Path) -> bool {
+    Importance::read(file).is_ok()
+}
