@@ -321,6 +321,23 @@ fn errors_are_weighed_by_an_importance_matrix_of_a_text() {
 }
 
 #[test]
+fn a_size_is_asked_for_in_place_of_a_type() {
+    let shell = Shell::new();
+    let ended = shell.run(&["compress", "bantam-s", "--budget", "400KB", "--out", "small.gguf"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("expected mean KLD") && ended.stderr.contains("Q4_K_M would have"),
+        "{}",
+        ended.stderr
+    );
+    assert!(std::fs::metadata(shell.at("small.gguf")).is_ok_and(|file| file.len() <= 400_000));
+    let plan = shell.json(&["compress", "bantam-s", "--bpw", "5.5", "--dry-run", "--json"]);
+    assert!(plan["bits_per_weight"].as_f64().is_some_and(|bits| bits <= 5.5 && bits > 5.0), "{plan}");
+    shell.refuses(&["compress", "bantam-s", "--budget", "10KB"], "the smallest file that can be made of this model");
+    shell.misreads(&["compress", "bantam-s", "--budget", "1MB", "--quant", "Q4_0"], "cannot be used with");
+}
+
+#[test]
 fn a_model_is_compressed_exported_and_compared() {
     let shell = Shell::new();
     bundled("bantam-s", shell.dir.path());

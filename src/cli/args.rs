@@ -309,6 +309,15 @@ pub(crate) struct Compress {
     /// Weigh errors by an importance matrix made of this text first; "default" is the bundled one
     #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]
     pub calibrate: Option<PathBuf>,
+    /// Instead of a type: the types that lose the least in a file of this size, like 400MB
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["quant", "recipe"])]
+    pub budget: Option<String>,
+    /// Instead of a type: the types that lose the least at so many bits a weight
+    #[arg(long, value_name = "BITS", conflicts_with_all = ["quant", "recipe", "budget"])]
+    pub bpw: Option<f64>,
+    /// Instead of a type: the smallest file that is expected to lose no more, in mean KL divergence
+    #[arg(long, value_name = "KLD", conflicts_with_all = ["quant", "recipe", "budget", "bpw"])]
+    pub max_kld: Option<f64>,
     /// Start from weights that are quantized already, as if they were plain numbers; the file says so
     #[arg(long)]
     pub requantize: bool,

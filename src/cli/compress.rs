@@ -4,6 +4,7 @@ use super::args::Compress;
 use super::live::LiveLine;
 use super::verify::{self, Allowed};
 use super::{Exit, stop};
+use crate::library::home::Home;
 use crate::library::models;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
@@ -13,15 +14,17 @@ use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::base_name;
 use bantam_lab::transform::{Calibrate, Pinned};
-use bantam_lab::{self as lab, Artifact, Mixture, Plan, Quantize, Recipe, Stage};
+use bantam_lab::{self as lab, Artifact, Found, Mixture, Plan, Progress, Quantize, Recipe, Stage};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub(super) fn run(args: Compress) -> Result<Exit> {
+    let has_goal = args.budget.is_some() || args.bpw.is_some() || args.max_kld.is_some();
     let recipe = match (&args.quant, &args.recipe) {
-        (Some(name), _) => weighed(name, args.imatrix.as_deref(), args.calibrate.as_deref())?,
+        _ if has_goal => weighed(None, &args)?,
+        (Some(name), _) => weighed(Some(name), &args)?,
         (None, Some(file)) => Recipe::read(file)?,
         (None, None) => bail!(
             "compress what {} to? Give --quant TYPE, which is one of {}, or --recipe FILE.toml, with a step such as \
@@ -36,23 +39,29 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         true => models::unpacked(&found.name, &found.place)?,
         false => models::source(&found.name, &found.place)?,
     };
-    let plan = lab::plan_types(&source, &recipe)?;
-    if args.dry_run {
-        return dry(&plan, args.json);
-    }
     let out =
         args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", base_name(&found.name), plain(&recipe.name))));
-    output::check(&out, args.force, &models::files(&found.place), &lab::is_ours)?;
+    if !args.dry_run {
+        output::check(&out, args.force, &models::files(&found.place), &lab::is_ours)?;
+    }
     let cancel = stop::on_signals()?;
     let begun = Instant::now();
     let live = LiveLine::new();
-    let artifact = lab::write_to(&source, &recipe, &out, &cancel, &mut |p| match p.stage {
-        Stage::Write { tensor, kind } => {
-            live.show(|| format!("{:>3}% {tensor} → {kind}", p.done * 100 / p.total.max(1)));
-        }
-        Stage::Calibrate => live.show(|| format!("calibrating, window {} of {}", p.done, p.total)),
-        _ => (),
-    });
+    let artifacts = Home::find()?.artifacts();
+    let settled = lab::settle(&source, &recipe, &artifacts, &cancel, &mut |p| show(&live, p));
+    if cancel.is_cancelled() {
+        live.clear();
+        return Ok(Exit::Interrupted);
+    }
+    let (settled, searched) = settled.inspect_err(|_| live.clear())?;
+    let plan = lab::plan_types(&source, &settled)?;
+    if args.dry_run {
+        live.clear();
+        dry(&plan, args.json)?;
+        expected(searched.as_ref(), &plan);
+        return Ok(Exit::Done);
+    }
+    let artifact = lab::write_to_keeping(&source, &settled, &out, Some(&artifacts), &cancel, &mut |p| show(&live, p));
     live.clear();
     if cancel.is_cancelled() {
         return Ok(Exit::Interrupted);
@@ -63,6 +72,7 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         verify::models(&found.place, None, &Place::Gguf(out.clone()), Allowed::Anything)?;
     }
     tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json).context("printing the result")?;
+    expected(searched.as_ref(), &plan);
     let again = source
         .quantized_words()
         .map(|types| format!("the weights were {types} before, and lost what that loses already"));
@@ -72,17 +82,51 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn show(live: &LiveLine, progress: Progress) {
+    let Progress { stage, done, total } = progress;
+    match stage {
+        Stage::Write { tensor, kind } => live.show(|| format!("{:>3}% {tensor} → {kind}", done * 100 / total.max(1))),
+        Stage::Calibrate => live.show(|| format!("calibrating, window {done} of {total}")),
+        Stage::Probe => live.show(|| format!("seeing what each tensor costs: {done} of {total}, once for all budgets")),
+        _ => (),
+    }
+}
+
+/// What the search expects of the file, beside what it expects of the named mixtures.
+fn expected(searched: Option<&Found>, plan: &Plan) {
+    let Some(found) = searched else { return };
+    note!(
+        "expected mean KLD {:.4} (estimated; `bantam compare --kld` measures it), {}",
+        found.expected,
+        Bytes(plan.bytes)
+    );
+    for (mixture, bytes, loss) in &found.named {
+        note!("  {mixture} would have {} and lose {loss:.4}", Bytes(*bytes));
+    }
+}
+
 /// What was typed as `--quant`, with what its rounding goes by.
-fn weighed(typed: &str, imatrix: Option<&Path>, calibrate: Option<&Path>) -> Result<Recipe> {
-    if imatrix.is_none() && calibrate.is_none() {
+fn weighed(typed: Option<&str>, args: &Compress) -> Result<Recipe> {
+    let rests = args.imatrix.is_some() || args.calibrate.is_some();
+    if let Some(typed) = typed.filter(|_| !rests) {
         return Recipe::named(typed);
     }
-    let mixture = typed.parse().map_err(|e: String| anyhow!("{e}; --imatrix and --calibrate go with one of these"))?;
-    let calibrate = calibrate.map(|text| match text.as_os_str() == "default" {
+    let named =
+        |typed: &str| typed.parse().map_err(|e: String| anyhow!("{e}; --imatrix and --calibrate go with one of these"));
+    let mixture = typed.map(named).transpose()?;
+    let calibrate = args.calibrate.as_deref().map(|text| match text.as_os_str() == "default" {
         true => Calibrate::bundled(),
         false => Calibrate::on(text),
     });
-    Recipe::of_quantize(Quantize { imatrix: imatrix.map(Pinned::new), calibrate, ..Quantize::new(mixture) })
+    Recipe::of_quantize(Quantize {
+        mixture,
+        imatrix: args.imatrix.as_deref().map(Pinned::new),
+        calibrate,
+        budget: args.budget.clone(),
+        bpw: args.bpw,
+        max_kld: args.max_kld,
+        ..Quantize::default()
+    })
 }
 
 /// A recipe's name as part of a file's.

@@ -152,10 +152,7 @@ impl<'a> Calibration<'a> {
 /// A text in windows, as the model reads it.
 fn windows(tokenizer: &Tokenizer, config: &Config, text: Text) -> Result<Windows> {
     let window = text.window.min(config.max_positions);
-    let tokens = match chat(tokenizer, text)? {
-        Some(chat) => tokenizer.encode(&chat, Special::Without)?,
-        None => tokenizer.encode_letters(text.text)?,
-    };
+    let tokens = tokens(tokenizer, text)?;
     let (has, wants) = (tokens.len(), FEWEST * window);
     ensure!(
         has >= wants,
@@ -163,6 +160,14 @@ fn windows(tokenizer: &Tokenizer, config: &Config, text: Text) -> Result<Windows
         text.name
     );
     Ok(Windows::of_tokens(tokens, tokenizer, window, text.chunks)?)
+}
+
+/// A text as the model reads it, but for the cuts.
+pub(crate) fn tokens(tokenizer: &Tokenizer, text: Text) -> Result<Vec<u32>> {
+    Ok(match chat(tokenizer, text)? {
+        Some(chat) => tokenizer.encode(&chat, Special::Without)?,
+        None => tokenizer.encode_letters(text.text)?,
+    })
 }
 
 /// The text as conversations in the model's template: of each two paragraphs the first is the user's, the second the

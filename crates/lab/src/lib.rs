@@ -8,13 +8,15 @@
 //! ```
 //!
 //! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`,
-//! and `calibrate` shows it what a model's matrices are multiplied by, which `importance` keeps. `mixture` and `types` say which type each tensor
-//! gets, `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
+//! and `calibrate` shows it what a model's matrices are multiplied by, which `importance`
+//! keeps. `mixture` and `types` say which type each tensor gets, `settle` finds the types that reach a goal (by
+//! `sensitivity` and `allocate`), `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
 //! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through; `lost` holds what was made
 //! against what it was made of.
 
 #![warn(missing_docs)]
 
+mod allocate;
 mod artifact;
 pub mod block;
 pub mod calibrate;
@@ -24,6 +26,8 @@ pub mod importance;
 pub mod lost;
 mod mixture;
 mod recipe;
+pub mod sensitivity;
+mod settle;
 mod source;
 mod told;
 pub mod train;
@@ -36,6 +40,7 @@ pub use calibrate::Calibration;
 pub use importance::Importance;
 pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
+pub use settle::{Found, settle};
 pub use source::{GgufTensor, Source};
 pub use transform::{Quantize, Step, Transform};
 pub use types::Types;
@@ -183,6 +188,8 @@ pub enum Stage<'a> {
     },
     /// Reading a text to see what the model's matrices are multiplied by; of windows, not of weights.
     Calibrate,
+    /// Seeing what the model loses where one tensor is rounded; of tensors, not of weights.
+    Probe,
     /// Writing a tensor.
     Write {
         /// Its GGUF name.
@@ -226,6 +233,7 @@ pub fn apply(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Artifact> {
     std::fs::create_dir_all(artifacts).with_context(|| format!("{}: cannot make the folder", artifacts.display()))?;
+    let (recipe, _) = &settle(source, recipe, artifacts, cancel, progress)?;
     let plan = plan_types(source, recipe)?;
     let address = address(source, recipe, &plan, progress)?;
     let place = ArtifactFiles::new(artifacts, &format!("{}.{}", source.name(), plan.mixture), &address);
@@ -262,14 +270,33 @@ pub fn write_to(
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Artifact> {
+    write_to_keeping(source, recipe, out, None, cancel, progress)
+}
+
+/// Makes the file as `write_to` does; what calibration finds is kept on the shelf, a folder, for the next.
+///
+/// # Errors
+/// As [`apply`].
+pub fn write_to_keeping(
+    source: &Source,
+    recipe: &Recipe,
+    out: &Path,
+    shelf: Option<&Path>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Artifact> {
     let plan = plan_types(source, recipe)?;
+    if let Some(shelf) = shelf.filter(|_| recipe.calibrates()) {
+        std::fs::create_dir_all(shelf).with_context(|| format!("{}: cannot make the folder", shelf.display()))?;
+    }
+    let shelf = shelf.filter(|_| recipe.calibrates());
     let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "{}: there is no such folder to write into", folder.display());
     artifact::check_room(folder, plan.bytes)?;
     let failed = || format!("cannot write {}", out.display());
     let draft = Draft::of(out).with_context(failed)?;
     let mut hashing = Hashing::new(BufWriter::with_capacity(1 << 20, draft), out.display().to_string());
-    write(source, recipe, &plan, cancel, progress, None, &mut hashing)?;
+    write(source, recipe, &plan, cancel, progress, shelf, &mut hashing)?;
     let (buffered, sha256) = hashing.finish();
     let draft = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
     source.reads_back(draft.path())?;
@@ -356,9 +383,9 @@ fn write(
 /// An importance matrix that knows none of the tensors is one of another model.
 fn check_importance(checkpoint: &transform::Checkpoint, plan: &Plan) -> Result<()> {
     let Some(importance) = checkpoint.importance() else { return Ok(()) };
-    let mut quantized = plan.tensors.iter().filter(|tensor| tensor.kind.is_quantized());
+    let quantized = || plan.tensors.iter().filter(|tensor| tensor.kind.is_quantized());
     ensure!(
-        quantized.any(|tensor| importance.entries.contains_key(&tensor.name)),
+        quantized().count() == 0 || quantized().any(|tensor| importance.entries.contains_key(&tensor.name)),
         "the importance matrix says nothing of any tensor of the model: it was made of another one"
     );
     Ok(())

@@ -45,7 +45,11 @@ impl Recipe {
     /// Where a file that it rests on cannot be read.
     pub fn of_quantize(quantize: Quantize) -> Result<Recipe> {
         let weighed = quantize.imatrix.is_some() || quantize.calibrate.is_some();
-        let name = format!("{}{}", quantize.mixture, if weighed { "-imatrix" } else { "" });
+        let goal = [("budget", quantize.budget.clone()), ("bpw", quantize.bpw.map(|bits| bits.to_string()))];
+        let goal = goal.into_iter().chain([("kld", quantize.max_kld.map(|kld| kld.to_string()))]);
+        let goal = goal.into_iter().find_map(|(what, value)| Some(format!("{what}-{}", value?)));
+        let name = goal.or_else(|| quantize.mixture.map(|mixture| mixture.to_string())).unwrap_or_default();
+        let name = format!("{name}{}", if weighed && quantize.mixture.is_some() { "-imatrix" } else { "" });
         Ok(Recipe { name, steps: vec![Step::new("quantize", quantize.pinned()?)] })
     }
 
@@ -102,6 +106,11 @@ impl Recipe {
         let table = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
         let steps = self.steps.iter().map(|step| toml::Value::Table(table(step.kind(), step.settings().clone())));
         toml::to_string(&table("step", steps.collect::<Vec<_>>().into())).expect("steps are plain tables")
+    }
+
+    /// Whether a step reads a text.
+    pub fn calibrates(&self) -> bool {
+        self.steps.iter().any(|step| step.transform().calibrates())
     }
 
     /// Folds the steps' plans over a form: what the recipe will make of a model, before any weight is read.
@@ -182,7 +191,11 @@ fn step(table: Spanned<DeValue>) -> Result<Step, RecipeFault> {
     let (Some((key, settings)), None) = (entries.next(), entries.next()) else { return Err(one) };
     match KINDS.iter().find(|kind| kind.name == key.get_ref()) {
         None => Err(RecipeFault::at(&key, format!("unknown variant `{}`, expected {}", key.get_ref(), names()))),
-        Some(kind) => Ok((kind.read)(kind.name, ValueDeserializer::from(settings))?),
+        Some(kind) => {
+            let at = settings.span();
+            let step = (kind.read)(kind.name, ValueDeserializer::from(settings)).map_err(RecipeFault::from);
+            step.map_err(|fault| RecipeFault { at: fault.at.or(Some(at)), ..fault })
+        }
     }
 }
 
@@ -239,11 +252,17 @@ mod tests {
         let refusal = |text: &str| format!("{:#}", Recipe::parse("mine", text).expect_err("refused"));
         for (text, said) in [
             ("[[step]]\nquantise = { type = 'Q8_0' }", "line 2: unknown variant `quantise`, expected `quantize`"),
-            ("[[step]]\n\nquantize = { tipe = 'Q8_0' }", "line 3: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`"),
-            ("[[step]]\n[step.quantize]\ntype = 'Q8_0'\ntipe = 1", "line 4: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`"),
+            (
+                "[[step]]\n\nquantize = { tipe = 'Q8_0' }",
+                "line 3: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`",
+            ),
+            (
+                "[[step]]\n[step.quantize]\ntype = 'Q8_0'\ntipe = 1",
+                "line 4: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`",
+            ),
             ("name = 'x'\n[[step]]", "line 1: unknown field `name`, expected `step`"),
             ("[[step]]\nquantize = { type = 'Q9' }", "line 2: 'Q9' is no quantization type; allowed are F32, F16,"),
-            ("[[step]]\nquantize = {}", "line 2: missing field `type`"),
+            ("[[step]]\nquantize = {}", "line 2: missing field `type`, or one of `budget`"),
             ("\nstep = 1", "line 2: steps are a list of tables"),
             ("[[step]]", "line 1: a step is one key, expected `quantize`"),
             ("[[step]]\nquantize = { type = 'Q8_0' }\nscale = {}", "line 1: a step is one key, expected `quantize`"),

@@ -9,6 +9,7 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::decoder::Decoder;
 use super::error::{Error, Result};
 use super::load::Model;
 use super::ops::Span;
@@ -107,21 +108,36 @@ impl Windows {
     /// Where a model does not know a token, its vocabulary has another size than the base's, its logits are not finite,
     /// or memory is short.
     pub fn compare(&self, number: usize, base: &Model, variants: &[&Model]) -> Result<Vec<Vec<Scored>>> {
-        let (read, targets) = (self.read(number), &self.own(number)[self.len / 2 + 1..]);
-        let hidden = |model: &Model| self.hidden(&read, model);
-        let base_hidden = hidden(base)?;
-        let variant_hidden = variants.iter().map(|variant| hidden(variant)).collect::<Result<Vec<_>>>()?;
         let vocab = base.config.vocab;
         if let Some(other) = variants.iter().find(|variant| variant.config.vocab != vocab) {
             let has = other.config.vocab;
             return Err(Error::Request(format!("a model of {has} tokens cannot be held against one of {vocab}")));
         }
+        let decoders: Vec<&Decoder> = variants.iter().map(|variant| &variant.decoder).collect();
+        self.compare_decoders(number, vocab, &base.decoder, &decoders)
+    }
+
+    /// Compares as `compare` does, graphs whose heads all give `vocab` logits.
+    ///
+    /// # Errors
+    /// As `compare`.
+    pub fn compare_decoders(
+        &self,
+        number: usize,
+        vocab: usize,
+        base: &Decoder,
+        variants: &[&Decoder],
+    ) -> Result<Vec<Vec<Scored>>> {
+        let (read, targets) = (self.read(number), &self.own(number)[self.len / 2 + 1..]);
+        let hidden = |model: &Decoder| self.hidden(&read, model);
+        let base_hidden = hidden(base)?;
+        let variant_hidden = variants.iter().map(|variant| hidden(variant)).collect::<Result<Vec<_>>>()?;
         let rows = (LOGITS / vocab).max(1);
         let mut found = vec![Vec::with_capacity(targets.len()); variants.len()];
         for (slab, targets) in targets.chunks(rows).enumerate() {
-            let logits = |model: &Model, hidden: &Tensor| -> Result<Vec<f32>> {
+            let logits = |model: &Decoder, hidden: &Tensor| -> Result<Vec<f32>> {
                 let some = hidden.narrow(0, slab * rows, targets.len())?;
-                Ok(model.decoder.logits(&some)?.flatten_all()?.to_vec1()?)
+                Ok(model.logits(&some)?.flatten_all()?.to_vec1()?)
             };
             let base: Vec<Prediction> = {
                 let logits = logits(base, &base_hidden)?;
@@ -139,9 +155,9 @@ impl Windows {
     }
 
     /// What leaves the final norm at the tokens after which a token is scored.
-    fn hidden(&self, read: &[u32], model: &Model) -> Result<Tensor> {
+    fn hidden(&self, read: &[u32], model: &Decoder) -> Result<Tensor> {
         let span = Span { len: read.len(), parent: None, past: None };
-        let hidden = model.decoder.forward(read, &[span], &mut [])?;
+        let hidden = model.forward(read, &[span], &mut [])?;
         Ok(hidden.narrow(0, self.len / 2, self.scored())?)
     }
 }

@@ -3,6 +3,7 @@
 mod calibrate;
 mod importance;
 mod published;
+mod settle;
 mod transform;
 
 use super::*;

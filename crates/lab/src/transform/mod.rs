@@ -17,7 +17,7 @@ mod scale;
 pub use checkpoint::Checkpoint;
 pub use form::Form;
 pub use merge::MergeAdapter;
-pub use quantize::{Calibrate, Pinned, Quantize};
+pub use quantize::{Calibrate, Pinned, Quantize, Target};
 
 use crate::calibrate::Calibration;
 use anyhow::Result;
@@ -49,6 +49,11 @@ pub trait Transform: fmt::Debug + Send + Sync {
 
     /// Whether no step can follow this one.
     fn is_last(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads a text.
+    fn calibrates(&self) -> bool {
         false
     }
 

@@ -2,31 +2,58 @@
 //! weighs its errors; the rows become blocks when the file is written, see `encode`.
 
 use super::{Checkpoint, Form, Transform};
-use crate::calibrate::{Calibration, Text, WINDOW};
+use crate::calibrate::{self, Calibration, Text, WINDOW};
 use crate::importance::Importance;
 use crate::mixture::Mixture;
 use crate::types::Types;
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::digest;
 use bantam_core::input;
+use bantam_core::unit::Bytes;
+use bantam_format::ggml::Type;
+use bantam_model::Tokenizer;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Stores the weights in a mixture of types.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
-    /// The mixture, such as Q4_K_M.
-    #[serde(rename = "type", with = "by_name")]
-    pub mixture: Mixture,
+    /// The mixture, such as Q4_K_M; without, one of the goals says what is wanted.
+    #[serde(rename = "type", with = "by_name", default, skip_serializing_if = "Option::is_none")]
+    pub mixture: Option<Mixture>,
     /// Weigh errors by the importance matrix in this file, one of llama.cpp's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imatrix: Option<Pinned>,
     /// Weigh errors by an importance matrix that is made of the model first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibrate: Option<Calibrate>,
+    /// The goal: a size of the file, such as 400MB, with the least loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
+    /// The goal: bits a weight, with the least loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bpw: Option<f64>,
+    /// The goal: a mean KL divergence, in the fewest bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_kld: Option<f64>,
+    /// Types of tensors by their GGUF names, whatever the mixture says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, String>,
+}
+
+/// What a search is to reach.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target {
+    /// The file's size, at most.
+    Bytes(Bytes),
+    /// Bits of the tensors a weight, at most.
+    BitsPerWeight(f64),
+    /// The expected mean KL divergence, at most.
+    Divergence(f64),
 }
 
 /// A file that a recipe rests on, and what it held when the recipe was read, so that another content is another recipe.
@@ -61,10 +88,75 @@ pub struct Calibrate {
 impl Quantize {
     /// Stores the weights in a mixture, each rounded for itself.
     pub fn new(mixture: Mixture) -> Quantize {
-        Quantize { mixture, imatrix: None, calibrate: None }
+        Quantize { mixture: Some(mixture), ..Quantize::default() }
     }
 
-    fn importance(&self, checkpoint: &Checkpoint, calibration: &Calibration) -> Result<Option<Importance>> {
+    /// What is to be reached, where no mixture is named.
+    ///
+    /// # Errors
+    /// One sentence where there is no goal and no mixture, several of them, or a goal that is none.
+    pub fn target(&self) -> Result<Option<Target>> {
+        let asked = [self.mixture.is_some(), self.budget.is_some(), self.bpw.is_some(), self.max_kld.is_some()];
+        match asked.iter().filter(|one| **one).count() {
+            0 => bail!("missing field `type`, or one of `budget`, `bpw` and `max_kld` in its place"),
+            1 => (),
+            _ => bail!("a quantize step has one of `type`, `budget`, `bpw` and `max_kld`, and here are several"),
+        }
+        let above_zero = |what: &str, x: f64| match x.is_finite() && x > 0.0 {
+            true => Ok(x),
+            false => bail!("{what} is {x}; allowed is a number above 0"),
+        };
+        Ok(match (&self.budget, self.bpw, self.max_kld) {
+            (Some(size), ..) => Some(Target::Bytes(size.parse().map_err(|e: String| anyhow!("budget: {e}"))?)),
+            (_, Some(bits), _) => Some(Target::BitsPerWeight(above_zero("bpw", bits)?)),
+            (.., Some(most)) => Some(Target::Divergence(above_zero("max_kld", most)?)),
+            _ => None,
+        })
+    }
+
+    /// The step with a calibration, by the bundled text where it has none and no importance matrix.
+    pub(crate) fn calibrated(self) -> Result<Quantize> {
+        match self.imatrix.is_some() || self.calibrate.is_some() {
+            true => Ok(self),
+            false => Quantize { calibrate: Some(Calibrate::bundled()), ..self }.pinned(),
+        }
+    }
+
+    /// What the importance rests on, the same for the same.
+    pub(crate) fn calibration_words(&self) -> String {
+        let own = Quantize { imatrix: self.imatrix.clone(), calibrate: self.calibrate.clone(), ..Quantize::default() };
+        toml::to_string(&own).unwrap_or_default()
+    }
+
+    /// The tokens of the text that the model is calibrated on, or of the bundled one.
+    pub(crate) fn tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        let bundled = Calibrate::bundled();
+        let how = self.calibrate.as_ref().unwrap_or(&bundled);
+        let (name, text) = how.read()?;
+        calibrate::tokens(
+            tokenizer,
+            Text { name: &name, text: &text, chunks: None, window: WINDOW, as_chat: how.template },
+        )
+    }
+
+    /// The mixture; where a goal is set, the one that comes nearest to it from below, by the config alone.
+    fn mixture(&self, form: &Form) -> Result<Mixture> {
+        if let Some(mixture) = self.mixture {
+            return Ok(mixture);
+        }
+        let config = form.config()?;
+        let weights = crate::weight_bytes(config, Mixture::F16) as f64 / 2.0;
+        let most = match self.target()? {
+            Some(Target::Bytes(bytes)) => bytes.0,
+            Some(Target::BitsPerWeight(bits)) => (bits * weights / 8.0) as u64,
+            _ => return Ok(Mixture::Q4_K_M),
+        };
+        let quantized = || Mixture::all().filter(|mixture| mixture.is_quantized());
+        let fits = quantized().find(|mixture| crate::weight_bytes(config, *mixture) <= most);
+        Ok(fits.unwrap_or(Mixture::Q2_K))
+    }
+
+    pub(crate) fn importance(&self, checkpoint: &Checkpoint, calibration: &Calibration) -> Result<Option<Importance>> {
         if let Some(pinned) = &self.imatrix {
             pinned.check()?;
             return Importance::read(&pinned.file).map(Some);
@@ -82,13 +174,20 @@ impl Transform for Quantize {
             self.imatrix.is_none() || self.calibrate.is_none(),
             "imatrix names an importance matrix and calibrate makes one; give one of the two"
         );
+        let mixture = self.mixture(form)?;
         let weighs = self.imatrix.is_some() || self.calibrate.is_some();
         ensure!(
-            !weighs || self.mixture.is_quantized(),
+            !weighs || mixture.is_quantized(),
             "{} rounds each weight for itself, and has no use for an importance matrix",
-            self.mixture
+            mixture
         );
-        form.types = Types::of_mixture(self.mixture).weighed(weighs);
+        form.types = Types::of_mixture(mixture).weighed(weighs);
+        for (tensor, kind) in &self.types {
+            let known = Type::all().find(|known| known.name().eq_ignore_ascii_case(kind));
+            let known = known.filter(|kind| bantam_kernels::block::of(*kind).is_some_and(|block| block.writes()));
+            form.types
+                .set(tensor, known.with_context(|| format!("{tensor}: '{kind}' is no type that is written here"))?);
+        }
         Ok(())
     }
 
@@ -102,7 +201,12 @@ impl Transform for Quantize {
         true
     }
 
+    fn calibrates(&self) -> bool {
+        self.calibrate.is_some()
+    }
+
     fn pinned(mut self) -> Result<Quantize> {
+        self.target()?;
         if let Some(imatrix) = &mut self.imatrix {
             imatrix.pin()?;
         }
@@ -241,11 +345,11 @@ mod by_name {
     use super::Mixture;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(mixture: &Mixture, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(mixture.name())
+    pub(super) fn serialize<S: Serializer>(mixture: &Option<Mixture>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(mixture.map_or("", Mixture::name))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mixture, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mixture>, D::Error> {
+        String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
     }
 }

@@ -1,0 +1,212 @@
+//! Settling: a recipe that asks for a size, for bits a weight or for a loss becomes one that names each tensor's type.
+//! What the search rests on is measured once for a model and a text, and kept: every further budget is a matter of
+//! seconds.
+
+use crate::allocate::{self, Choice, Goal, allocate};
+use crate::mixture::Mixture;
+use crate::recipe::Recipe;
+use crate::sensitivity::{self, Sensitivity};
+use crate::source::{Contents, Source};
+use crate::transform::{Quantize, Target};
+use crate::types::Types;
+use crate::{Calibration, GgufTensor, Plan, Progress, Stage};
+use anyhow::{Context, Result, ensure};
+use bantam_core::cancel::Cancel;
+use bantam_core::disk::hex;
+use bantam_core::unit::Bytes;
+use bantam_format::ggml::Type;
+use bantam_format::gguf;
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::path::Path;
+
+/// What a search found, all of it estimated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The mean KL divergence that is expected of the file.
+    pub expected: f64,
+    /// The divergences expected over those measured, of the tensors that were measured in a second type.
+    pub checks: Vec<f64>,
+    /// What the named mixtures would be: bytes of the file, and the divergence that is expected.
+    pub named: Vec<(Mixture, u64, f64)>,
+}
+
+/// Replaces a goal by the types that reach it; a recipe without one stays as it is. `folder` keeps what is measured.
+///
+/// # Errors
+/// One sentence where the goal is out of reach (with what can be had), and as calibration and reading.
+pub fn settle(
+    source: &Source,
+    recipe: &Recipe,
+    folder: &Path,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Recipe, Option<Found>)> {
+    let Some((quantize, target)) = asked(recipe)? else { return Ok((recipe.clone(), None)) };
+    std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
+    let quantize = quantize.calibrated()?;
+    let total: u64 = source.tensors().iter().map(GgufTensor::weights).sum();
+    let mut done = 0;
+    let digest = source.digest(&mut |weights| {
+        done += weights;
+        progress(Progress { stage: Stage::Identify, done, total });
+    })?;
+    let progress = RefCell::new(progress);
+    let told = |stage: Stage<'static>, done: usize, total: usize| {
+        progress.borrow_mut()(Progress { stage, done: done as u64, total: total as u64 });
+    };
+    let calibrating = |done, total| told(Stage::Calibrate, done, total);
+    let tokenizer = || source.tokenizer();
+    let calibration = Calibration::new(Vec::new(), cancel)
+        .with_progress(&calibrating)
+        .with_tokenizer(&tokenizer)
+        .kept_in(folder, digest);
+    let before = Recipe { name: recipe.name.clone(), steps: recipe.steps[..recipe.steps.len() - 1].to_vec() };
+    let checkpoint = before.apply(source.checkpoint(), &calibration)?;
+    let importance = quantize.importance(&checkpoint, &calibration)?.context("a search is calibrated")?;
+    let contents = source.contents(&checkpoint.form)?;
+    let searched: Vec<GgufTensor> =
+        contents.tensors.iter().filter(|tensor| is_searched(tensor, &contents)).cloned().collect();
+    let key = format!("bantam sensitivity 1\n{digest}\n{}\n{}", before.to_toml(), quantize.calibration_words());
+    let file = folder.join(format!("{}.sensitivity.json", &hex(&Sha256::digest(key))[..16]));
+    let config = checkpoint.config()?;
+    let windows = || {
+        let tokenizer = source.tokenizer()?;
+        sensitivity::windows(quantize.tokens(&tokenizer)?, &tokenizer, config)
+    };
+    let probing = |done, total| told(Stage::Probe, done, total);
+    let known = Sensitivity::measure(source, &checkpoint, &searched, &importance, &windows, &file, cancel, &probing)?;
+    let search = Search::new(&contents, searched, &known)?;
+    let (types, found) = search.reach(target, &known)?;
+    let settled = Quantize {
+        types: search.spelled(&types),
+        ..Quantize { imatrix: quantize.imatrix, calibrate: quantize.calibrate, ..Quantize::new(search.nearest(&types)) }
+    };
+    let mut steps = before.steps;
+    steps.push(crate::Step::new("quantize", settled));
+    Ok((Recipe { name: recipe.name.clone(), steps }, Some(found)))
+}
+
+/// The quantize step at the end and what it asks for.
+fn asked(recipe: &Recipe) -> Result<Option<(Quantize, Target)>> {
+    let Some(last) = recipe.steps.last().filter(|step| step.kind() == "quantize") else { return Ok(None) };
+    let quantize: Quantize = last.settings().clone().try_into().context("the step quantize")?;
+    Ok(quantize.target()?.map(|target| (quantize, target)))
+}
+
+/// Matrices that a mixture would quantize.
+fn is_searched(tensor: &GgufTensor, contents: &Contents) -> bool {
+    Mixture::Q8_0.tensor_type(&tensor.name, &tensor.shape, &contents.anatomy).is_some()
+}
+
+struct Search<'c> {
+    contents: &'c Contents,
+    searched: Vec<GgufTensor>,
+    choices: Vec<Vec<Choice<Type>>>,
+    /// Bytes of the file but for what is searched, and of its tensors among them.
+    fixed: u64,
+    kept: u64,
+    weights: u64,
+}
+
+impl<'c> Search<'c> {
+    fn new(contents: &'c Contents, searched: Vec<GgufTensor>, known: &Sensitivity) -> Result<Search<'c>> {
+        let choices = searched.iter().map(|tensor| {
+            let own = known.of(&tensor.name).with_context(|| format!("{} was not measured", tensor.name))?;
+            let mut choices = own.choices(tensor.weights());
+            // as they lie in the file
+            choices.iter_mut().for_each(|choice| choice.bytes = gguf::aligned(choice.bytes));
+            ensure!(!choices.is_empty(), "{} fits no type", tensor.name);
+            Ok(choices)
+        });
+        let choices = choices.collect::<Result<Vec<_>>>()?;
+        let plan = Plan::new(contents, &Types::of_mixture(Mixture::Q8_0));
+        let is_searched = |name: &str| searched.iter().any(|tensor| tensor.name == name);
+        let of_searched: u64 = plan
+            .tensors
+            .iter()
+            .filter(|tensor| is_searched(&tensor.name))
+            .map(|tensor| gguf::aligned(tensor.bytes()))
+            .sum();
+        let kept = plan.tensors.iter().filter(|tensor| !is_searched(&tensor.name)).map(|tensor| tensor.bytes()).sum();
+        Ok(Search { contents, searched, choices, fixed: plan.bytes - of_searched, kept, weights: plan.weights })
+    }
+
+    /// The types that reach a target, and what is expected of them.
+    fn reach(&self, target: Target, known: &Sensitivity) -> Result<(Vec<Type>, Found)> {
+        let least = allocate::smallest(&self.choices);
+        let goal = match target {
+            Target::Bytes(bytes) => {
+                let smallest = self.fixed + least;
+                ensure!(
+                    bytes.0 >= smallest,
+                    "a budget of {bytes} is too little: the smallest file that can be made of this model has {} \
+                     ({smallest} bytes)",
+                    Bytes(smallest)
+                );
+                Goal::Bytes(bytes.0 - self.fixed)
+            }
+            Target::BitsPerWeight(bits) => {
+                let all = (bits * self.weights as f64 / 8.0) as u64;
+                let smallest = (self.kept + least) as f64 * 8.0 / self.weights as f64;
+                ensure!(
+                    all >= self.kept + least,
+                    "{bits} bits a weight are too few: the smallest file that can be made of this model has {:.2}",
+                    smallest + 0.005
+                );
+                Goal::Bytes(all - self.kept)
+            }
+            Target::Divergence(most) => Goal::Loss(most),
+        };
+        let chosen = allocate(&self.choices, goal).with_context(|| match goal {
+            Goal::Loss(most) => format!("a KL divergence of {most} cannot be reached: even in F16 more is lost"),
+            Goal::Bytes(_) => "the budget cannot be met".to_owned(),
+        })?;
+        let types: Vec<Type> = self.choices.iter().zip(chosen).map(|(all, i)| all[i].kind).collect();
+        let mut best = (self.bytes(&types), self.loss(&types), types);
+        let mut named = Vec::new();
+        for mixture in Mixture::all().filter(|mixture| mixture.is_quantized()) {
+            let types = self.of_mixture(mixture);
+            let (bytes, loss) = (self.bytes(&types), self.loss(&types));
+            named.push((mixture, self.fixed + bytes, loss));
+            let fits = match goal {
+                Goal::Bytes(most) => bytes <= most && loss < best.1,
+                Goal::Loss(most) => loss <= most && bytes < best.0,
+            };
+            if fits {
+                best = (bytes, loss, types);
+            }
+        }
+        let checks = known.tensors.iter().filter_map(|tensor| tensor.check()).collect();
+        Ok((best.2, Found { expected: best.1, checks, named }))
+    }
+
+    fn of_mixture(&self, mixture: Mixture) -> Vec<Type> {
+        let of = |tensor: &GgufTensor| mixture.tensor_type(&tensor.name, &tensor.shape, &self.contents.anatomy);
+        self.searched.iter().map(|tensor| of(tensor).unwrap_or(Type::F16)).collect()
+    }
+
+    fn bytes(&self, types: &[Type]) -> u64 {
+        let bytes = |(tensor, kind): (&GgufTensor, &Type)| kind.bytes(tensor.weights() as usize).unwrap_or(usize::MAX);
+        self.searched.iter().zip(types).map(|pair| gguf::aligned(bytes(pair) as u64)).sum()
+    }
+
+    /// A type that the search does not know loses more than any.
+    fn loss(&self, types: &[Type]) -> f64 {
+        let of = |(choices, kind): (&Vec<Choice<Type>>, &Type)| {
+            choices.iter().find(|choice| choice.kind == *kind).map_or(f64::INFINITY, |choice| choice.loss)
+        };
+        self.choices.iter().zip(types).map(of).sum()
+    }
+
+    /// The mixture whose size is nearest, which gives `general.file_type` its number.
+    fn nearest(&self, types: &[Type]) -> Mixture {
+        let bytes = self.bytes(types);
+        let quantized = Mixture::all().filter(|mixture| mixture.is_quantized());
+        quantized.min_by_key(|mixture| self.bytes(&self.of_mixture(*mixture)).abs_diff(bytes)).unwrap_or(Mixture::Q8_0)
+    }
+
+    fn spelled(&self, types: &[Type]) -> std::collections::BTreeMap<String, String> {
+        self.searched.iter().zip(types).map(|(tensor, kind)| (tensor.name.clone(), kind.name().to_owned())).collect()
+    }
+}
