@@ -1,5 +1,5 @@
-//! x quantized to eight bits, once a product: 32 numbers share an f32 scale, and the rows are packed by fours, as
-//! kernels take them.
+//! x quantized to eight bits, once a product: 32 numbers share an f32 scale. Many rows are packed by fours, as the
+//! kernels over tiles take them; few lie as they are.
 //!
 //! ggml shares a scale between 256 where weights are k-quants. 32 for all types is nearer to x, and lets matrices of
 //! several types share one x: the layers of Q4_K_M files mix Q4_K with Q6_K, and with Q5_0 or Q8_0 where rows are no
@@ -9,8 +9,19 @@ use crate::isa::Isa;
 use crate::pool;
 use crate::simd::{self, GROUP, IsaTask, Kernels, Simd, X_ROWS};
 
-/// Quantized rows of x, in blocks of four: x = scale·quant. Rows that fill the last block up are zeros.
-pub(crate) struct Activations {
+/// Quantized rows of x: x = scale·quant.
+pub(crate) enum Activations {
+    /// More than [`FEW_ROWS`].
+    Packed(Blocks),
+    /// Up to [`FEW_ROWS`].
+    Few(Lines),
+}
+
+/// Up to so many rows of x are multiplied with rows of W as they lie: to transpose W pays where there are more.
+pub(crate) const FEW_ROWS: usize = 4;
+
+/// Rows in blocks of four. Rows that fill the last block up are zeros.
+pub(crate) struct Blocks {
     /// Groups in a row.
     groups: usize,
     /// (blocks, inp / 4)
@@ -34,10 +45,92 @@ pub(crate) struct Packed<'a> {
 /// Up to so many numbers x is quantized by one thread.
 const SERIAL_UP_TO: usize = 1 << 17;
 
+/// Rows one after the other.
+pub(crate) struct Lines {
+    /// Groups in a row.
+    groups: usize,
+    /// (rows, `stride`): zeros fill each row up.
+    quants: Vec<i8>,
+    /// (rows, inp / 32)
+    scales: Vec<f32>,
+    /// Σ of the first and of the last 16 quants of a group: (rows, inp / 32)
+    sums: Vec<[i32; 2]>,
+}
+
+/// Bytes that kernels read at once: rows have whole ones of them.
+const AT_ONCE: usize = 64;
+
+/// A row.
+pub(crate) struct Line<'a> {
+    /// Filled up with zeros to whole vectors.
+    pub(crate) quants: &'a [i8],
+    pub(crate) scales: &'a [f32],
+    pub(crate) sums: &'a [[i32; 2]],
+}
+
 impl Activations {
     /// Quantizes x, (rows, inp), with inp a multiple of 32. A group with a NaN or an infinity gets a scale of NaN, so
     /// that it shows in every product.
     pub(crate) fn new(isa: Isa, x: &[f32], inp: usize) -> Activations {
+        match x.len() <= FEW_ROWS * inp {
+            true => Activations::Few(Lines::new(isa, x, inp)),
+            false => Activations::Packed(Blocks::new(isa, x, inp)),
+        }
+    }
+}
+
+impl Lines {
+    fn new(isa: Isa, x: &[f32], inp: usize) -> Lines {
+        let (groups, rows) = (inp / GROUP, x.len().checked_div(inp).unwrap_or(0));
+        let mut lines = Lines {
+            groups,
+            quants: vec![0; rows * inp.next_multiple_of(AT_ONCE)],
+            scales: vec![0.0; rows * groups],
+            sums: vec![[0; 2]; rows * groups],
+        };
+        simd::run(isa, QuantizeLines { x, lines: &mut lines });
+        lines
+    }
+
+    fn stride(&self) -> usize {
+        (self.groups * GROUP).next_multiple_of(AT_ONCE)
+    }
+
+    /// A row.
+    pub(crate) fn row(&self, row: usize) -> Line<'_> {
+        let groups = row * self.groups..(row + 1) * self.groups;
+        Line {
+            quants: &self.quants[row * self.stride()..(row + 1) * self.stride()],
+            scales: &self.scales[groups.clone()],
+            sums: &self.sums[groups],
+        }
+    }
+}
+
+struct QuantizeLines<'a> {
+    x: &'a [f32],
+    lines: &'a mut Lines,
+}
+
+impl IsaTask for QuantizeLines<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Kernels>(self, simd: S) {
+        let QuantizeLines { x, lines } = self;
+        let (groups, stride) = (lines.groups, lines.stride());
+        for (i, x) in x.as_chunks::<GROUP>().0.iter().enumerate() {
+            let (own, scale) = quantize(simd, x);
+            let at = i / groups * stride + i % groups * GROUP;
+            lines.quants[at..at + GROUP].copy_from_slice(&own);
+            lines.scales[i] = scale;
+            lines.sums[i] = simd.sums(&own);
+        }
+    }
+}
+
+impl Blocks {
+    fn new(isa: Isa, x: &[f32], inp: usize) -> Blocks {
         let groups = inp / GROUP;
         let (rows, all) = (x.len().checked_div(inp).unwrap_or(0), |each: usize| each * groups);
         let blocks = rows.div_ceil(X_ROWS);
@@ -51,7 +144,7 @@ impl Activations {
         let shares = x.chunks((share * X_ROWS * inp).max(1)).zip(packed);
         let shares = shares.map(|(x, ((quants, scales), sums))| Quantize { x, groups, quants, scales, sums });
         pool::each(shares.collect(), |share| simd::run(isa, share));
-        Activations { groups, quants, scales, sums }
+        Blocks { groups, quants, scales, sums }
     }
 
     /// A block of four rows.
@@ -116,10 +209,9 @@ mod tests {
     use super::*;
 
     fn one(isa: Isa, x: [f32; GROUP]) -> ([i8; GROUP], f32, [i32; 2]) {
-        let all = Activations::new(isa, &x, GROUP);
-        let block = all.block(0);
-        let quants: Vec<i8> = block.quants.iter().flat_map(|words| words[0]).collect();
-        (quants.try_into().expect("32"), block.scales[0][0], block.sums[0].map(|half| half[0]))
+        let lines = Lines::new(isa, &x, GROUP);
+        let line = lines.row(0);
+        (line.quants[..GROUP].try_into().expect("32"), line.scales[0], line.sums[0])
     }
 
     #[test]
@@ -154,7 +246,7 @@ mod tests {
     #[test]
     fn rows_lie_by_fours_and_the_last_block_is_filled_up() {
         let x: Vec<f32> = (0..5 * 64).map(|i| (i / 64 + 1) as f32).collect();
-        let all = Activations::new(Isa::best(), &x, 64);
+        let all = Blocks::new(Isa::best(), &x, 64);
         assert_eq!(all.block(0).scales[1], [1.0, 2.0, 3.0, 4.0].map(|most| most / 127.0));
         assert_eq!(all.block(1).scales[0], [5.0 / 127.0, 0.0, 0.0, 0.0]);
         assert_eq!(all.block(1).quants[15], [[127; 4], [0; 4], [0; 4], [0; 4]]);

@@ -7,14 +7,14 @@
 //! isa         which instruction set runs: the best one, or the one that BANTAM_ISA names
 //! activations x quantized to Q8, once a product
 //! product     x Wᵀ, as callers ask for it and threads share it
-//! dots        the loops for few rows of x and plain floats
-//! tiles       the loops: tiles of W unpacked in first-level cache and multiplied with all rows of x
+//! dots        the loops for plain floats: rows of W and x as they lie
+//! tiles       the loops for blocks: tiles of W unpacked in first-level cache and multiplied with all rows of x
 //! pool        work shared between threads
 //! ```
 //!
 //! The scalar code is the reference. Products with quantized weights are equal to its results to the bit on every
-//! instruction set, for any number of rows of x and of threads; those with plain floats differ in the last bits only
-//! between instruction sets, and between up to four rows of x and more.
+//! instruction set; those with plain floats differ in the last bits between instruction sets. Both are the same for any
+//! number of rows of x and of threads.
 
 #![allow(unsafe_code)] // the only home of unsafe arithmetic
 #![deny(unsafe_op_in_unsafe_fn)]

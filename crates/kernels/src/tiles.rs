@@ -10,27 +10,15 @@ use std::array::from_fn;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::activations::Activations;
-use crate::block::{Plain, Quants};
-use crate::dots::{FEW_ROWS, multiply_few};
+use crate::activations::{Activations, Blocks, Line, Lines};
+use crate::block::Quants;
 use crate::isa::Isa;
 use crate::product::Part;
-use crate::simd::{
-    self, CHUNK, FACTORS, FLOAT_CHUNK, Form, GROUP, IsaTask, Kernels, Quantized, Tile, WIDE, WORDS, X_ROWS,
-};
+use crate::simd::{self, CHUNK, FACTORS, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS};
 
 /// Multiplies a part of quantized W.
 pub(crate) fn multiply_quants<Q: Quants>(isa: Isa, part: &Part<'_>) {
     simd::run(isa, QuantTiles::<Q>(part, PhantomData));
-}
-
-/// Multiplies a part of W in plain floats.
-pub(crate) fn multiply_floats<P: Plain>(isa: Isa, part: &Part<'_>) {
-    // the rows of all parts decide, so that threads change no result
-    if part.x.floats.len() <= FEW_ROWS * part.w.inp() {
-        return multiply_few(isa, part);
-    }
-    simd::run(isa, FloatTiles::<P>(part, PhantomData));
 }
 
 struct QuantTiles<'a, Q>(&'a Part<'a>, PhantomData<Q>);
@@ -40,48 +28,60 @@ impl<Q: Quants> IsaTask for QuantTiles<'_, Q> {
 
     #[inline(always)]
     fn run<S: Kernels>(self, simd: S) {
-        let part = self.0;
-        let x = part.x.quantized.expect("x is quantized where W is");
-        let x = Rows::new::<Q, S>(x, part.rows.clone(), part.w.inp());
-        tiles(simd, part, CHUNK, |tile, rows, columns, sums| {
-            unpack::<Q, S>(simd, tile, part, rows, columns.clone());
-            blocks_of_rows(part.rows.len(), |row, count| {
-                let (x, sums) = (x.chunk::<Q::Form>(row / X_ROWS, columns.clone()), &mut sums[row * S::ROWS..]);
-                match count {
-                    1 => simd.quants::<Q::Form, 1>(tile, &x, sums),
-                    2 => simd.quants::<Q::Form, 2>(tile, &x, sums),
-                    3 => simd.quants::<Q::Form, 3>(tile, &x, sums),
-                    _ => simd.quants::<Q::Form, X_ROWS>(tile, &x, sums),
-                }
-            });
-        });
+        match part_of::<Q, S>(self.0) {
+            Found::Many(x) => many::<Q, S>(simd, self.0, &x),
+            Found::Few(x) => match &x[..] {
+                [a] => few::<Q, S, 1>(simd, self.0, &[a]),
+                [a, b] => few::<Q, S, 2>(simd, self.0, &[a, b]),
+                [a, b, c] => few::<Q, S, 3>(simd, self.0, &[a, b, c]),
+                [a, b, c, d] => few::<Q, S, 4>(simd, self.0, &[a, b, c, d]),
+                [] => {}
+                _ => unreachable!("at most FEW_ROWS rows lie as they are"),
+            },
+        }
     }
 }
 
-struct FloatTiles<'a, P>(&'a Part<'a>, PhantomData<P>);
+/// The rows of x of a part.
+enum Found<'a> {
+    Many(Rows<'a>),
+    Few(Vec<Row<'a>>),
+}
 
-impl<P: Plain> IsaTask for FloatTiles<'_, P> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Kernels>(self, simd: S) {
-        let part = self.0;
-        let inp = part.w.inp();
-        let x = &part.x.floats[part.rows.start * inp..part.rows.end * inp];
-        tiles(simd, part, FLOAT_CHUNK, |tile, rows, columns, sums| {
-            widen::<P, S>(simd, tile, part, rows, columns.clone());
-            let chunk = |row: usize| &x[row * inp..][columns.clone()];
-            blocks_of_rows(part.rows.len(), |row, count| {
-                let sums = &mut sums[row * S::ROWS..];
-                match count {
-                    1 => simd.floats::<1>(tile, &from_fn(|m| chunk(row + m)), sums),
-                    2 => simd.floats::<2>(tile, &from_fn(|m| chunk(row + m)), sums),
-                    3 => simd.floats::<3>(tile, &from_fn(|m| chunk(row + m)), sums),
-                    _ => simd.floats::<X_ROWS>(tile, &from_fn(|m| chunk(row + m)), sums),
-                }
-            });
-        });
+#[inline(always)]
+fn part_of<'a, Q: Quants, S: Kernels>(part: &'a Part<'_>) -> Found<'a> {
+    let rows = part.rows.clone();
+    match part.x.quantized.expect("x is quantized where W is") {
+        Activations::Packed(x) => Found::Many(Rows::new::<Q, S>(x, rows, part.w.inp())),
+        Activations::Few(x) => Found::Few(rows.map(|row| Row::new::<Q, S>(x, row)).collect()),
     }
+}
+
+/// Tiles are transposed, and multiplied with four rows of x at a time.
+#[inline(always)]
+fn many<Q: Quants, S: Kernels>(simd: S, part: &Part<'_>, x: &Rows<'_>) {
+    tiles(simd, part, |tile, rows, columns, sums| {
+        unpack::<Q, S>(simd, tile, part, rows, columns.clone());
+        transpose::<S>(simd, tile, columns.len());
+        blocks_of_rows(part.rows.len(), |row, count| {
+            let (x, sums) = (x.chunk::<Q::Form>(row / X_ROWS, columns.clone()), &mut sums[row * S::ROWS..]);
+            match count {
+                1 => simd.quants::<Q::Form, 1>(tile, &x, sums),
+                2 => simd.quants::<Q::Form, 2>(tile, &x, sums),
+                3 => simd.quants::<Q::Form, 3>(tile, &x, sums),
+                _ => simd.quants::<Q::Form, X_ROWS>(tile, &x, sums),
+            }
+        });
+    });
+}
+
+/// Rows of W are multiplied as they lie.
+#[inline(always)]
+fn few<Q: Quants, S: Kernels, const M: usize>(simd: S, part: &Part<'_>, x: &[&Row<'_>; M]) {
+    tiles(simd, part, |tile, rows, columns, sums| {
+        unpack::<Q, S>(simd, tile, part, rows, columns.clone());
+        simd.few::<Q::Form, M>(tile, &x.map(|x| x.chunk::<Q::Form>(columns.clone())), sums);
+    });
 }
 
 /// Goes over a part tile by tile, and over each by chunks of columns: `add` gets the tile's room, its rows of W, its
@@ -90,7 +90,6 @@ impl<P: Plain> IsaTask for FloatTiles<'_, P> {
 fn tiles<S: Kernels>(
     _: S,
     part: &Part<'_>,
-    chunk: usize,
     add: impl Fn(&mut Tile, Range<usize>, Range<usize>, &mut [f32]),
 ) {
     let mut tile = Tile::take();
@@ -98,8 +97,8 @@ fn tiles<S: Kernels>(
     for first in part.out.clone().step_by(S::ROWS) {
         let rows = first..(first + S::ROWS).min(part.out.end);
         sums.fill(0.0);
-        for column in (0..part.w.inp()).step_by(chunk) {
-            add(&mut tile, rows.clone(), column..(column + chunk).min(part.w.inp()), &mut sums);
+        for column in (0..part.w.inp()).step_by(CHUNK) {
+            add(&mut tile, rows.clone(), column..(column + CHUNK).min(part.w.inp()), &mut sums);
         }
         for (row, sums) in part.rows.clone().zip(sums.chunks_exact(S::ROWS)) {
             // SAFETY: these rows of W and x are this part's alone, whose y is borrowed as long as the part is.
@@ -117,7 +116,7 @@ fn blocks_of_rows(rows: usize, mut step: impl FnMut(usize, usize)) {
     }
 }
 
-/// Rows of W, some columns of them, to a tile.
+/// Rows of W, some columns of them, to a tile's rows, and their factors to it.
 #[inline(always)]
 fn unpack<Q: Quants, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
     let at = columns.start / Q::WEIGHTS * Q::BYTES..columns.end / Q::WEIGHTS * Q::BYTES;
@@ -132,27 +131,16 @@ fn unpack<Q: Quants, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows
             Q::unpack(simd, block, quants, scales, offsets);
         }
     }
-    for word in (0..columns.len() / 4).step_by(WORDS) {
-        simd.transpose(&tile.rows[word..], CHUNK / 4, &mut tile.values[word * S::ROWS..]);
-    }
     for word in (0..CHUNK / GROUP * (Q::Form::SCALES + Q::Form::OFFSETS)).step_by(WORDS) {
         simd.transpose(&tile.row_factors[word..], FACTORS, &mut tile.factors[word * S::ROWS..]);
     }
 }
 
-/// Rows of W, some columns of them, to a tile.
+/// The unpacked columns of a tile, for many rows of x.
 #[inline(always)]
-fn widen<P: Plain, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
-    for first in columns.clone().step_by(WIDE) {
-        let width = WIDE.min(columns.end - first);
-        for (r, row) in rows.clone().enumerate() {
-            let bytes = part.row_chunk(simd, row, first * P::BYTES..(first + width) * P::BYTES);
-            P::decode(simd, bytes, &mut tile.row_floats(r)[..width]);
-        }
-        for word in (0..width).step_by(WORDS) {
-            let to = (first - columns.start + word) * S::ROWS;
-            simd.transpose(&tile.rows[word..], WIDE, &mut tile.values[to..]);
-        }
+fn transpose<S: Kernels>(simd: S, tile: &mut Tile, columns: usize) {
+    for word in (0..columns / 4).step_by(WORDS) {
+        simd.transpose(&tile.rows[word..], CHUNK / 4, &mut tile.values[word * S::ROWS..]);
     }
 }
 
@@ -182,7 +170,7 @@ const FAR: usize = 1 << 18;
 
 /// The rows of x of a part, by blocks of four, with the sums that a type's form asks for.
 struct Rows<'a> {
-    x: &'a Activations,
+    x: &'a Blocks,
     first: usize,
     groups: usize,
     /// By block, group and scale.
@@ -193,8 +181,8 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     #[inline(always)]
-    fn new<Q: Quants, S: Kernels>(x: &'a Activations, rows: Range<usize>, inp: usize) -> Rows<'a> {
-        let zero = if Q::Form::FULL && S::SIGNED { Q::ZERO - 128 } else { Q::ZERO };
+    fn new<Q: Quants, S: Kernels>(x: &'a Blocks, rows: Range<usize>, inp: usize) -> Rows<'a> {
+        let zero = zero::<Q, S>();
         let (blocks, groups) = (rows.start / X_ROWS..rows.end.div_ceil(X_ROWS), inp / GROUP);
         let mut start = vec![[0; X_ROWS]; blocks.len() * groups * Q::Form::SCALES];
         let mut sums = vec![[0.0; X_ROWS]; blocks.len() * groups * Q::Form::OFFSETS];
@@ -233,6 +221,54 @@ impl<'a> Rows<'a> {
             scales: &x.scales[groups],
             start: &self.start[own.start * F::SCALES..own.end * F::SCALES],
             sums: &self.sums[own.start * F::OFFSETS..own.end * F::OFFSETS],
+        }
+    }
+}
+
+/// The quant that stands for zero, as the kernels multiply quants.
+#[inline(always)]
+fn zero<Q: Quants, S: Kernels>() -> i32 {
+    if Q::Form::FULL && S::SIGNED { Q::ZERO - 128 } else { Q::ZERO }
+}
+
+/// A row of x as it lies, with the sums that a type's form asks for.
+struct Row<'a> {
+    x: Line<'a>,
+    /// By group and scale.
+    start: Vec<i32>,
+    /// By group and offset.
+    sums: Vec<f32>,
+}
+
+impl<'a> Row<'a> {
+    #[inline(always)]
+    fn new<Q: Quants, S: Kernels>(x: &'a Lines, row: usize) -> Row<'a> {
+        let (x, zero) = (x.row(row), zero::<Q, S>());
+        let mut start = Vec::with_capacity(x.sums.len() * Q::Form::SCALES);
+        let mut sums = Vec::with_capacity(x.sums.len() * Q::Form::OFFSETS);
+        for ([low, high], scale) in x.sums.iter().zip(x.scales) {
+            match Q::Form::SCALES {
+                1 => start.push(-zero * (low + high)),
+                _ => start.extend([-zero * low, -zero * high]),
+            }
+            match Q::Form::OFFSETS {
+                0 => {}
+                1 => sums.push(scale * (low + high) as f32),
+                _ => sums.extend([scale * *low as f32, scale * *high as f32]),
+            }
+        }
+        Row { x, start, sums }
+    }
+
+    /// Some columns, and the zeros behind the last.
+    #[inline(always)]
+    fn chunk<F: Form>(&self, columns: Range<usize>) -> Lying<'_> {
+        let groups = columns.start / GROUP..columns.end / GROUP;
+        Lying {
+            quants: &self.x.quants[columns.start..],
+            scales: &self.x.scales[groups.clone()],
+            start: &self.start[groups.start * F::SCALES..groups.end * F::SCALES],
+            sums: &self.sums[groups.start * F::OFFSETS..groups.end * F::OFFSETS],
         }
     }
 }

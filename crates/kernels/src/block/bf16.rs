@@ -3,7 +3,7 @@
 use bantam_format::ggml::Type;
 
 use super::Plain;
-use crate::simd::Simd;
+use crate::simd::{Kernels, Simd};
 
 #[derive(Clone, Copy)]
 pub(super) struct Bf16;
@@ -16,6 +16,12 @@ impl Plain for Bf16 {
         for (bytes, to) in bytes.as_chunks().0.iter().zip(to) {
             *to = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Kernels>(simd: S, from: *const u8) -> S::Floats {
+        // SAFETY: the caller's promise.
+        unsafe { simd.load_bf16(from) }
     }
 
     fn encode(weights: &[f32], bytes: &mut [u8]) {

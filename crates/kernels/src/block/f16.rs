@@ -3,7 +3,7 @@
 use bantam_format::ggml::Type;
 
 use super::Plain;
-use crate::simd::Simd;
+use crate::simd::{Kernels, Simd};
 
 #[derive(Clone, Copy)]
 pub(super) struct F16;
@@ -20,6 +20,12 @@ impl Plain for F16 {
         for (bytes, to) in rest.as_chunks().0.iter().zip(to_rest) {
             *to = simd.f16(u16::from_le_bytes(*bytes));
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Kernels>(simd: S, from: *const u8) -> S::Floats {
+        // SAFETY: the caller's promise.
+        unsafe { simd.load_f16(from) }
     }
 
     fn encode(weights: &[f32], bytes: &mut [u8]) {

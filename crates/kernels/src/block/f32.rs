@@ -3,7 +3,7 @@
 use bantam_format::ggml::Type;
 
 use super::Plain;
-use crate::simd::Simd;
+use crate::simd::{Kernels, Simd};
 
 #[derive(Clone, Copy)]
 pub(super) struct F32;
@@ -16,6 +16,12 @@ impl Plain for F32 {
         for (bytes, to) in bytes.as_chunks().0.iter().zip(to) {
             *to = f32::from_le_bytes(*bytes);
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Kernels>(simd: S, from: *const u8) -> S::Floats {
+        // SAFETY: the caller's promise.
+        unsafe { simd.load_f32(from.cast()) }
     }
 
     fn encode(weights: &[f32], bytes: &mut [u8]) {

@@ -29,7 +29,8 @@ use crate::error::Error;
 use crate::isa::Isa;
 use crate::product::Part;
 use crate::simd::{self, CHUNK, Form, GROUP, IsaTask, Kernels, Simd};
-use crate::tiles::{multiply_floats, multiply_quants};
+use crate::dots::multiply_floats;
+use crate::tiles::multiply_quants;
 
 /// The types, a row each: `both` where blocks are written too, `read` where they are only read.
 static TYPES: [&dyn BlockType; 15] = [
@@ -140,6 +141,12 @@ pub(crate) trait Plain: Copy + Send + Sync + 'static {
 
     /// Widens weights. Must be `#[inline(always)]`.
     fn decode<S: Simd>(simd: S, bytes: &[u8], to: &mut [f32]);
+
+    /// Widens as many weights as a vector has.
+    ///
+    /// # Safety
+    /// There must be as many bytes.
+    unsafe fn load<S: Kernels>(simd: S, from: *const u8) -> S::Floats;
 
     /// Narrows weights.
     fn encode(weights: &[f32], bytes: &mut [u8]);

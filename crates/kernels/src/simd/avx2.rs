@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::x86::simd;
-use super::{Form, IsaTask, Kernels, Quantized, Tile, WORDS, X_ROWS};
+use super::{CHUNK, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS};
 
 const ROWS: usize = 16;
 /// Vectors in a row of a tile.
@@ -78,9 +78,56 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            fn floats<const M: usize>(self, tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
-                // SAFETY: `self` is the proof of AVX2 and FMA.
-                unsafe { floats::<M>(tile, x, sums) }
+            fn few<F: Form, const M: usize>(self, tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]) {
+                // SAFETY: `self` is the proof of the features.
+                unsafe { $quants::few::<F, M>(tile, x, sums) }
+            }
+
+            type Floats = __m256;
+            const LANES: usize = LANES;
+            const ROOMY: bool = false;
+
+            #[inline(always)]
+            fn zeros(self) -> __m256 {
+                // SAFETY: `self` is the proof of AVX.
+                unsafe { _mm256_setzero_ps() }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f32(self, from: *const f32) -> __m256 {
+                // SAFETY: the caller's promise, and `self` is the proof of AVX2.
+                unsafe { _mm256_loadu_ps(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f16(self, from: *const u8) -> __m256 {
+                // SAFETY: as above, and of F16C.
+                unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_bf16(self, from: *const u8) -> __m256 {
+                // SAFETY: as above.
+                unsafe {
+                    let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+                }
+            }
+
+            #[inline(always)]
+            fn multiply_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+                // SAFETY: `self` is the proof of FMA.
+                unsafe { _mm256_fmadd_ps(a, b, c) }
+            }
+
+            #[inline(always)]
+            fn total(self, floats: __m256) -> f32 {
+                // SAFETY: `self` is the proof of AVX.
+                unsafe {
+                    let four = _mm_add_ps(_mm256_castps256_ps128(floats), _mm256_extractf128_ps::<1>(floats));
+                    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+                    _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+                }
             }
         }
     };
@@ -134,29 +181,6 @@ unsafe fn square(from: *const u32, stride: usize, to: *mut u32) {
     }
 }
 
-/// sums (M, ROWS) += x · tileᵀ.
-#[inline(never)]
-#[target_feature(enable = "avx2,fma")]
-fn floats<const M: usize>(tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
-    let columns = x[0].len();
-    assert!(columns * ROWS <= tile.values.len() && sums.len() >= M * ROWS && x.iter().all(|x| x.len() == columns));
-    let mut chunk = [[_mm256_setzero_ps(); V]; M];
-    // SAFETY: within the lengths just seen.
-    unsafe {
-        let w = tile.values.as_ptr().cast::<f32>();
-        for column in 0..columns {
-            let w: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(w.add(column * ROWS + v * LANES)));
-            for m in 0..M {
-                let x = _mm256_set1_ps(*x[m].as_ptr().add(column));
-                for v in 0..V {
-                    chunk[m][v] = _mm256_fmadd_ps(w[v], x, chunk[m][v]);
-                }
-            }
-        }
-        add::<M>(&chunk, sums);
-    }
-}
-
 /// Adds a chunk to the sums.
 ///
 /// # Safety
@@ -176,7 +200,40 @@ unsafe fn add<const M: usize>(chunk: &[[__m256; V]; M], sums: &mut [f32]) {
 /// The loop over groups, with the sum of byte products of one half as a macro's argument: what differs must be compiled
 /// with features of its own, which a closure is not.
 macro_rules! quants {
-    ($features:literal, $half:ident) => {
+    ($features:literal, $half:ident, $dot:ident) => {
+        /// sums (M, ROWS) += x · Wᵀ, eight rows at a time: a group of each row makes a vector of eight sums of four,
+        /// which are added up across the rows.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        pub(super) fn few<F: Form, const M: usize>(tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]) {
+            let groups = x[0].groups::<F>(GROUP);
+            assert!(x.iter().all(|x| x.groups::<F>(GROUP) == groups) && sums.len() >= M * ROWS);
+            for v in 0..V {
+                let mut chunk = [_mm256_setzero_ps(); M];
+                for group in 0..groups {
+                    for m in 0..M {
+                        // SAFETY: within a tile's rows, which have room for CHUNK bytes, and x's, as just seen.
+                        chunk[m] = unsafe {
+                            let row = tile.rows.as_ptr().cast::<u8>().add(v * LANES * CHUNK + group * GROUP);
+                            let own = _mm256_loadu_si256(x[m].quants.as_ptr().add(group * GROUP).cast());
+                            let mut dots = [_mm256_setzero_si256(); 8];
+                            for r in 0..8 {
+                                dots[r] = $dot::<F>(_mm256_loadu_si256(row.add(r * CHUNK).cast()), own);
+                            }
+                            add_group::<F>(tile, &x[m], v, group, halves(dots), chunk[m])
+                        };
+                    }
+                }
+                for m in 0..M {
+                    // SAFETY: as many sums as seen above.
+                    unsafe {
+                        let sum = sums.as_mut_ptr().add(m * ROWS + v * LANES);
+                        _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), chunk[m]));
+                    }
+                }
+            }
+        }
+
         /// sums (M, ROWS) += x · tileᵀ.
         #[inline(never)]
         #[target_feature(enable = $features)]
@@ -226,6 +283,61 @@ macro_rules! quants {
     };
 }
 
+/// Of eight rows' sums the sums of each four: (2, 8 rows).
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves(rows: [__m256i; 8]) -> [__m256i; 2] {
+    let mut twos = [_mm256_setzero_si256(); 4];
+    for i in 0..4 {
+        let (a, b) = (rows[2 * i], rows[2 * i + 1]);
+        twos[i] = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    }
+    let mut fours = [_mm256_setzero_si256(); 2];
+    for i in 0..2 {
+        let (a, b) = (twos[2 * i], twos[2 * i + 1]);
+        fours[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    }
+    let [a, b] = fours;
+    [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
+}
+
+/// Adds a group's products, as `quants` does.
+///
+/// # Safety
+/// Tile and x must have the group.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn add_group<F: Form>(
+    tile: &Tile,
+    x: &Lying<'_>,
+    v: usize,
+    group: usize,
+    [first, second]: [__m256i; 2],
+    chunk: __m256,
+) -> __m256 {
+    // SAFETY: the caller's promise; a tile has as many factors as the form says, for ROWS rows each.
+    unsafe {
+        let factor = |at: usize| _mm256_loadu_ps(tile.factors.as_ptr().add(at * ROWS + v * LANES).cast());
+        let dot = |at: usize, sum| {
+            _mm256_cvtepi32_ps(_mm256_add_epi32(sum, _mm256_set1_epi32(*x.start.get_unchecked(at))))
+        };
+        let at = group * F::SCALES;
+        let part = match F::SCALES {
+            1 => _mm256_mul_ps(dot(at, _mm256_add_epi32(first, second)), factor(at)),
+            _ => {
+                let part = _mm256_mul_ps(dot(at, first), factor(at));
+                _mm256_fmadd_ps(dot(at + 1, second), factor(at + 1), part)
+            }
+        };
+        let mut chunk = _mm256_fmadd_ps(part, _mm256_set1_ps(*x.scales.get_unchecked(group)), chunk);
+        for at in group * F::OFFSETS..(group + 1) * F::OFFSETS {
+            let sum = _mm256_set1_ps(*x.sums.get_unchecked(at));
+            chunk = _mm256_fmadd_ps(factor(Tile::offsets::<F>() + at), sum, chunk);
+        }
+        chunk
+    }
+}
+
 /// Four bytes of a row of x in every lane.
 ///
 /// # Safety
@@ -253,7 +365,14 @@ unsafe fn weights(tile: &Tile, word: usize, v: usize) -> __m256i {
 mod vnni {
     use super::*;
 
-    quants!("avx2,fma,avxvnni", half);
+    quants!("avx2,fma,avxvnni", half, dot);
+
+    /// Sums of four products each.
+    #[inline]
+    #[target_feature(enable = "avx2,avxvnni")]
+    fn dot<F: Form>(w: __m256i, x: __m256i) -> __m256i {
+        _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), w, x)
+    }
 
     /// Sums of one scale's quants.
     ///
@@ -285,7 +404,14 @@ mod vnni {
 mod pairs {
     use super::*;
 
-    quants!("avx2,fma", half);
+    quants!("avx2,fma", half, dot);
+
+    /// Sums of four products each.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn dot<F: Form>(w: __m256i, x: __m256i) -> __m256i {
+        _mm256_madd_epi16(products::<F>(w, x), _mm256_set1_epi16(1))
+    }
 
     /// Sums of one scale's quants.
     ///

@@ -5,7 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::x86::simd;
-use super::{Form, IsaTask, Kernels, Quantized, Tile, WORDS, X_ROWS, avx2};
+use super::{CHUNK, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS, avx2};
 
 const ROWS: usize = 32;
 /// Vectors in a row of a tile.
@@ -57,9 +57,52 @@ impl Kernels for Avx512 {
     }
 
     #[inline(always)]
-    fn floats<const M: usize>(self, tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
+    fn few<F: Form, const M: usize>(self, tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]) {
+        // SAFETY: `self` is the proof of AVX-512 VNNI.
+        unsafe { few::<F, M>(tile, x, sums) }
+    }
+
+    type Floats = __m512;
+    const LANES: usize = LANES;
+    const ROOMY: bool = true;
+
+    #[inline(always)]
+    fn zeros(self) -> __m512 {
         // SAFETY: `self` is the proof of AVX-512 F.
-        unsafe { floats::<M>(tile, x, sums) }
+        unsafe { _mm512_setzero_ps() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller's promise, and `self` is the proof of AVX-512 F.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u8) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u8) -> __m512 {
+        // SAFETY: as above.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` is the proof of AVX-512 F.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn total(self, floats: __m512) -> f32 {
+        // SAFETY: `self` is the proof of AVX-512 F.
+        unsafe { _mm512_reduce_add_ps(floats) }
     }
 }
 
@@ -111,29 +154,6 @@ unsafe fn square(from: *const u32, stride: usize, to: *mut u32) {
             // SAFETY: the caller's promise.
             unsafe { _mm512_storeu_si512(to.add((4 * l + c) * ROWS).cast(), column) };
         }
-    }
-}
-
-/// sums (M, ROWS) += x · tileᵀ.
-#[inline(never)]
-#[target_feature(enable = "avx512f")]
-fn floats<const M: usize>(tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
-    let columns = x[0].len();
-    assert!(columns * ROWS <= tile.values.len() && sums.len() >= M * ROWS && x.iter().all(|x| x.len() == columns));
-    let mut chunk = [[_mm512_setzero_ps(); V]; M];
-    // SAFETY: within the lengths just seen.
-    unsafe {
-        let w = tile.values.as_ptr().cast::<f32>();
-        for column in 0..columns {
-            let w: [__m512; V] = std::array::from_fn(|v| _mm512_loadu_ps(w.add(column * ROWS + v * LANES)));
-            for m in 0..M {
-                let x = _mm512_set1_ps(*x[m].as_ptr().add(column));
-                for v in 0..V {
-                    chunk[m][v] = _mm512_fmadd_ps(w[v], x, chunk[m][v]);
-                }
-            }
-        }
-        add::<M>(&chunk, sums);
     }
 }
 
@@ -222,5 +242,103 @@ unsafe fn dots<F: Form, const M: usize>(tile: &Tile, x: &Quantized<'_>, at: usiz
             }
         }
         dots
+    }
+}
+
+/// sums (M, ROWS) += x · Wᵀ, sixteen rows at a time: two groups of each row make a vector of sixteen sums of four, which
+/// are added up across the rows.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn few<F: Form, const M: usize>(tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]) {
+    let groups = x[0].groups::<F>(64);
+    assert!(x.iter().all(|x| x.groups::<F>(64) == groups) && sums.len() >= M * ROWS);
+    for v in 0..V {
+        let mut chunk = [_mm512_setzero_ps(); M];
+        for pair in 0..groups.div_ceil(2) {
+            for m in 0..M {
+                // SAFETY: within a tile's rows, which have room for CHUNK bytes, and x's, as just seen.
+                let dots = unsafe {
+                    let row = tile.rows.as_ptr().cast::<u8>().add(v * LANES * CHUNK + pair * 2 * GROUP);
+                    let x = _mm512_loadu_si512(x[m].quants.as_ptr().add(pair * 2 * GROUP).cast());
+                    quarters(std::array::from_fn(|r| {
+                        _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_loadu_si512(row.add(r * CHUNK).cast()), x)
+                    }))
+                };
+                // the second group of an odd pair is none
+                for group in 2 * pair..(2 * pair + 2).min(groups) {
+                    // SAFETY: `groups` is how many all parts have.
+                    chunk[m] = unsafe { add_group::<F>(tile, &x[m], v, group, &dots, chunk[m]) };
+                }
+            }
+        }
+        for m in 0..M {
+            // SAFETY: as many sums as seen above.
+            unsafe {
+                let sum = sums.as_mut_ptr().add(m * ROWS + v * LANES);
+                _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), chunk[m]));
+            }
+        }
+    }
+}
+
+/// Of sixteen rows' sums the sums of each four: (4, 16 rows).
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn quarters(rows: [__m512i; 16]) -> [__m512i; 4] {
+    let twos: [__m512i; 8] = std::array::from_fn(|i| {
+        let (a, b) = (rows[2 * i], rows[2 * i + 1]);
+        _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b))
+    });
+    let fours: [__m512i; 4] = std::array::from_fn(|i| {
+        let (a, b) = (twos[2 * i], twos[2 * i + 1]);
+        _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b))
+    });
+    // a square of lanes of 128 bits, transposed
+    let [a, b, c, d] = fours;
+    let (ab, cd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(c, d));
+    let (ab_odd, cd_odd) = (_mm512_shuffle_i32x4::<0xDD>(a, b), _mm512_shuffle_i32x4::<0xDD>(c, d));
+    [
+        _mm512_shuffle_i32x4::<0x88>(ab, cd),
+        _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd),
+        _mm512_shuffle_i32x4::<0xDD>(ab, cd),
+        _mm512_shuffle_i32x4::<0xDD>(ab_odd, cd_odd),
+    ]
+}
+
+/// Adds a group's products, as `quants` does.
+///
+/// # Safety
+/// Tile and x must have the group.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_group<F: Form>(
+    tile: &Tile,
+    x: &Lying<'_>,
+    v: usize,
+    group: usize,
+    quarters: &[__m512i; 4],
+    chunk: __m512,
+) -> __m512 {
+    let [first, second] = if group % 2 == 0 { [quarters[0], quarters[1]] } else { [quarters[2], quarters[3]] };
+    // SAFETY: the caller's promise; a tile has as many factors as the form says, for ROWS rows each.
+    unsafe {
+        let factor = |at: usize| _mm512_loadu_ps(tile.factors.as_ptr().add(at * ROWS + v * LANES).cast());
+        let dot = |at: usize, sum| {
+            _mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(*x.start.get_unchecked(at))))
+        };
+        let at = group * F::SCALES;
+        let part = match F::SCALES {
+            1 => _mm512_mul_ps(dot(at, _mm512_add_epi32(first, second)), factor(at)),
+            _ => {
+                let part = _mm512_mul_ps(dot(at, first), factor(at));
+                _mm512_fmadd_ps(dot(at + 1, second), factor(at + 1), part)
+            }
+        };
+        let mut chunk = _mm512_fmadd_ps(part, _mm512_set1_ps(*x.scales.get_unchecked(group)), chunk);
+        for at in group * F::OFFSETS..(group + 1) * F::OFFSETS {
+            let sum = _mm512_set1_ps(*x.sums.get_unchecked(at));
+            chunk = _mm512_fmadd_ps(factor(Tile::offsets::<F>() + at), sum, chunk);
+        }
+        chunk
     }
 }

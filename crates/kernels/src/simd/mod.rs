@@ -18,9 +18,6 @@ use crate::isa::Isa;
 
 /// Columns of W that are unpacked at a time where they are quantized: a block of the largest types.
 pub(crate) const CHUNK: usize = 256;
-/// Columns that are unpacked at a time where they are plain floats. Sums are taken chunk by chunk on every instruction
-/// set, so that results differ in last bits only.
-pub(crate) const FLOAT_CHUNK: usize = 128;
 /// Weights that share a scale of x.
 pub(crate) const GROUP: usize = 32;
 /// The most rows of W in a tile.
@@ -55,13 +52,13 @@ impl<const SCALES: usize, const OFFSETS: usize, const MAX: usize> Form for Of<SC
 
 /// Some rows of W over a chunk of columns, unpacked for a kernel, and the room to unpack them in. With R rows:
 ///
-/// - `values` of quants: [column / 4][R][4] bytes; of floats: [column][R] f32
+/// - `values`: [column / 4][R][4] bytes
 /// - `factors`: [scale][R] f32 for the scales of all groups, then [offset][R]
 #[repr(C, align(64))]
 pub(crate) struct Tile {
-    pub(crate) values: [u32; MOST_ROWS * FLOAT_CHUNK],
+    pub(crate) values: [u32; MOST_ROWS * CHUNK / 4],
     pub(crate) factors: [u32; MOST_ROWS * FACTORS],
-    /// Row after row, before it is transposed: as bytes (R, CHUNK), as floats (R, 64).
+    /// Row after row, before it is transposed: bytes (R, CHUNK).
     pub(crate) rows: [u32; MOST_ROWS * CHUNK / 4],
     /// (R, FACTORS)
     pub(crate) row_factors: [u32; MOST_ROWS * FACTORS],
@@ -81,7 +78,7 @@ impl Tile {
     /// Room for a tile, whose contents are anybody's.
     pub(crate) fn take() -> Box<Tile> {
         let zeros = || Tile {
-            values: [0; MOST_ROWS * FLOAT_CHUNK],
+            values: [0; MOST_ROWS * CHUNK / 4],
             factors: [0; MOST_ROWS * FACTORS],
             rows: [0; MOST_ROWS * CHUNK / 4],
             row_factors: [0; MOST_ROWS * FACTORS],
@@ -103,22 +100,35 @@ impl Tile {
         unsafe { (&mut *std::ptr::from_mut(bytes).cast(), &mut *std::ptr::from_mut(factors).cast()) }
     }
 
-    /// A row's floats, where W is of floats.
-    #[inline(always)]
-    pub(crate) fn row_floats(&mut self, row: usize) -> &mut [f32; WIDE] {
-        let floats = &mut self.rows.as_chunks_mut::<WIDE>().0[row];
-        // SAFETY: f32 and u32 have one size and alignment, and every bit pattern is both.
-        unsafe { &mut *std::ptr::from_mut(floats).cast() }
-    }
-
     /// The place of the first offset among the factors.
     pub(crate) const fn offsets<F: Form>() -> usize {
         CHUNK / GROUP * F::SCALES
     }
 }
 
-/// Floats of a row that are widened at a time.
-pub(crate) const WIDE: usize = 64;
+/// A chunk of a row of x as it lies, quantized, with the sums that a form asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Lying<'a> {
+    /// To whole vectors, zeros behind the last group.
+    pub(crate) quants: &'a [i8],
+    /// By group.
+    pub(crate) scales: &'a [f32],
+    /// What a sum of products ends with: −zero·Σ quants, for each scale of W.
+    pub(crate) start: &'a [i32],
+    /// scale·Σ quants, for each offset of W.
+    pub(crate) sums: &'a [f32],
+}
+
+impl Lying<'_> {
+    /// The groups, which all parts have and which fit a tile; vectors of `at_once` bytes lie within the quants.
+    #[inline(always)]
+    pub(crate) fn groups<F: Form>(&self, at_once: usize) -> usize {
+        let groups = self.scales.len();
+        assert!(groups <= CHUNK / GROUP && self.quants.len() >= (GROUP * groups).next_multiple_of(at_once));
+        assert!(self.start.len() == F::SCALES * groups && self.sums.len() == F::OFFSETS * groups);
+        groups
+    }
+}
 
 /// A chunk of some rows of x, quantized, with the sums that a form asks for.
 pub(crate) struct Quantized<'a> {
@@ -209,8 +219,42 @@ pub(crate) trait Kernels: Simd {
     /// chunk = fma(Σ_half scale_w·(start + Σ quants), scale_x, chunk); chunk = fma(offset_w, sum_x, chunk), ..
     fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]);
 
-    /// sums (M, ROWS) += x (M, columns) · tileᵀ, in floats, column by column.
-    fn floats<const M: usize>(self, tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]);
+    /// As `quants`, to the bit, of rows of W that are not transposed: with them as they were unpacked.
+    fn few<F: Form, const M: usize>(self, tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]);
+
+    /// Floats that are multiplied at once.
+    type Floats: Copy;
+    /// How many they are.
+    const LANES: usize;
+    /// Whether there are 32 registers of them, not 16.
+    const ROOMY: bool;
+
+    /// Zeros.
+    fn zeros(self) -> Self::Floats;
+
+    /// Floats from memory.
+    ///
+    /// # Safety
+    /// There must be as many as LANES.
+    unsafe fn load_f32(self, from: *const f32) -> Self::Floats;
+
+    /// Weights of half precision from memory, as little-endian bytes.
+    ///
+    /// # Safety
+    /// There must be as many as LANES.
+    unsafe fn load_f16(self, from: *const u8) -> Self::Floats;
+
+    /// Brain floats from memory, as little-endian bytes.
+    ///
+    /// # Safety
+    /// There must be as many as LANES.
+    unsafe fn load_bf16(self, from: *const u8) -> Self::Floats;
+
+    /// a·b + c.
+    fn multiply_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+
+    /// Their sum.
+    fn total(self, floats: Self::Floats) -> f32;
 }
 
 /// A loop that is compiled for each instruction set.

@@ -4,12 +4,14 @@
 
 use std::array::from_fn;
 
-use super::{Form, GROUP, Kernels, Quantized, Simd, Tile, WORDS};
+use super::{CHUNK, Form, GROUP, Kernels, Lying, Quantized, Simd, Tile, WORDS};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 
 const ROWS: usize = 8;
+/// Floats at once: what a vector of 128 bits holds, which every processor has.
+const LANES: usize = 4;
 
 impl Simd for Scalar {
     const ROWS: usize = ROWS;
@@ -138,19 +140,56 @@ impl Kernels for Scalar {
         }
     }
 
-    fn floats<const M: usize>(self, tile: &Tile, x: &[&[f32]; M], sums: &mut [f32]) {
-        let columns = tile.values.as_chunks::<ROWS>().0;
+    fn few<F: Form, const M: usize>(self, tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]) {
         for (x, sums) in x.iter().zip(sums.as_chunks_mut::<ROWS>().0) {
+            let groups = x.groups::<F>(GROUP);
             let mut chunk = [0f32; ROWS];
-            for (x, w) in x.iter().zip(columns) {
-                for (sum, w) in chunk.iter_mut().zip(w) {
-                    *sum += x * f32::from_bits(*w);
-                }
+            for group in 0..groups {
+                add_lying_group::<F>(tile, x, group, &mut chunk);
             }
             for (sum, chunk) in sums.iter_mut().zip(chunk) {
                 *sum += chunk;
             }
         }
+    }
+
+    type Floats = [f32; LANES];
+    const LANES: usize = LANES;
+    const ROOMY: bool = false;
+
+    #[inline(always)]
+    fn zeros(self) -> [f32; LANES] {
+        [0.0; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32(self, from: *const f32) -> [f32; LANES] {
+        // SAFETY: the caller's promise; an array of floats has a float's alignment, and this reads without any.
+        unsafe { from.cast::<[f32; LANES]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u8) -> [f32; LANES] {
+        // SAFETY: as above.
+        let bytes = unsafe { from.cast::<[[u8; 2]; LANES]>().read_unaligned() };
+        bytes.map(|bytes| self.f16(u16::from_le_bytes(bytes)))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u8) -> [f32; LANES] {
+        // SAFETY: as above.
+        let bytes = unsafe { from.cast::<[[u8; 2]; LANES]>().read_unaligned() };
+        bytes.map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: [f32; LANES], b: [f32; LANES], c: [f32; LANES]) -> [f32; LANES] {
+        from_fn(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn total(self, floats: [f32; LANES]) -> f32 {
+        floats.iter().sum()
     }
 }
 
@@ -182,6 +221,30 @@ fn add_group<F: Form>(tile: &Tile, x: &Quantized<'_>, x_row: usize, group: usize
         for row in 0..ROWS {
             let offset = f32::from_bits(factors[Tile::offsets::<F>() + at][row]);
             chunk[row] = offset.mul_add(x.sums[at][x_row], chunk[row]);
+        }
+    }
+}
+
+/// As `add_group`, of rows as they lie.
+#[inline(always)]
+fn add_lying_group<F: Form>(tile: &Tile, x: &Lying<'_>, group: usize, chunk: &mut [f32; ROWS]) {
+    let factors = tile.factors.as_chunks::<ROWS>().0;
+    let width = GROUP / F::SCALES;
+    for row in 0..ROWS {
+        let mut part = 0f32;
+        for half in 0..F::SCALES {
+            let at = group * F::SCALES + half;
+            let words = &tile.rows[row * CHUNK / 4 + at * width / 4..][..width / 4];
+            let products = words.iter().zip(x.quants[at * width..].as_chunks::<4>().0);
+            let products = products.flat_map(|(w, x)| w.to_le_bytes().into_iter().zip(*x));
+            let sum: i32 = products.map(|(w, x)| i32::from(w) * i32::from(x)).sum();
+            let (dot, scale) = ((x.start[at] + sum) as f32, f32::from_bits(factors[at][row]));
+            part = if half == 0 { dot * scale } else { dot.mul_add(scale, part) };
+        }
+        chunk[row] = part.mul_add(x.scales[group], chunk[row]);
+        for at in group * F::OFFSETS..(group + 1) * F::OFFSETS {
+            let offset = f32::from_bits(factors[Tile::offsets::<F>() + at][row]);
+            chunk[row] = offset.mul_add(x.sums[at], chunk[row]);
         }
     }
 }
