@@ -17,7 +17,7 @@ use crate::float;
 use crate::gemm::{View, gemm_into};
 use crate::pool;
 use gemm::Parallelism;
-use rayon::prelude::*;
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ const BLOCK: usize = 64;
 /// From this many queries on, gemm wins over dot products.
 const GEMM_FROM: usize = 8;
 /// Below this many multiplications the work stays on one thread.
-const SERIAL_BELOW: usize = 1 << 19;
+const SERIAL_BELOW: usize = 1 << 17;
 
 /// How many heads there are, and how long they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,7 +266,10 @@ impl<'a> Attention<'a> {
             let mut scores = Vec::new();
             tasks.iter().for_each(|task| run(&mut scores, task));
         } else {
-            tasks.par_iter().for_each_init(Vec::new, run);
+            thread_local! {
+                static SCORES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+            }
+            pool::parallel(tasks.len(), |task| SCORES.with_borrow_mut(|scores| run(scores, &tasks[task])));
         }
         out
     }
@@ -440,7 +443,10 @@ impl Attention<'_> {
             let mut scratch = Scratch::default();
             tasks.iter().for_each(|task| run(&mut scratch, task));
         } else {
-            tasks.par_iter().for_each_init(Scratch::default, run);
+            thread_local! {
+                static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+            }
+            pool::parallel(tasks.len(), |task| SCRATCH.with_borrow_mut(|scratch| run(scratch, &tasks[task])));
         }
         grads
     }

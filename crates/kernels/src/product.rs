@@ -9,9 +9,9 @@ use crate::matrix::Matrix;
 use crate::pool;
 use crate::simd::{GROUP, MOST_ROWS, X_ROWS};
 
-/// Up to this many weights, times each four rows of x, a product stays on its thread: handing out work costs about ten
-/// microseconds, and much more on a host that is busy.
-const SERIAL_UP_TO: usize = 1 << 18;
+/// Up to this many weights, times each four rows of x, a product stays on its thread: to hand out work costs a microsecond
+/// or two.
+const SERIAL_UP_TO: usize = 1 << 16;
 /// Parts a thread gets, so that one that is held up leaves the others something to do.
 const PARTS_PER_THREAD: usize = 4;
 

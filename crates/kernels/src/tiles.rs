@@ -87,11 +87,7 @@ fn few<Q: Quants, S: Kernels, const M: usize>(simd: S, part: &Part<'_>, x: &[&Ro
 /// Goes over a part tile by tile, and over each by chunks of columns: `add` gets the tile's room, its rows of W, its
 /// columns, and the sums of each row of x, (rows, S::ROWS), to add to.
 #[inline(always)]
-fn tiles<S: Kernels>(
-    _: S,
-    part: &Part<'_>,
-    add: impl Fn(&mut Tile, Range<usize>, Range<usize>, &mut [f32]),
-) {
+fn tiles<S: Kernels>(_: S, part: &Part<'_>, add: impl Fn(&mut Tile, Range<usize>, Range<usize>, &mut [f32])) {
     let mut tile = Tile::take();
     let mut sums = vec![0f32; part.rows.len() * S::ROWS];
     for first in part.out.clone().step_by(S::ROWS) {

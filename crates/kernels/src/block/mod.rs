@@ -25,11 +25,11 @@ mod search;
 
 use bantam_format::ggml::Type;
 
+use crate::dots::multiply_floats;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::product::Part;
 use crate::simd::{self, CHUNK, Form, GROUP, IsaTask, Kernels, Simd};
-use crate::dots::multiply_floats;
 use crate::tiles::multiply_quants;
 
 /// The types, a row each: `both` where blocks are written too, `read` where they are only read.

@@ -323,9 +323,8 @@ unsafe fn add_group<F: Form>(
     // SAFETY: the caller's promise; a tile has as many factors as the form says, for ROWS rows each.
     unsafe {
         let factor = |at: usize| _mm512_loadu_ps(tile.factors.as_ptr().add(at * ROWS + v * LANES).cast());
-        let dot = |at: usize, sum| {
-            _mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(*x.start.get_unchecked(at))))
-        };
+        let dot =
+            |at: usize, sum| _mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(*x.start.get_unchecked(at))));
         let at = group * F::SCALES;
         let part = match F::SCALES {
             1 => _mm512_mul_ps(dot(at, _mm512_add_epi32(first, second)), factor(at)),
