@@ -510,7 +510,7 @@ fn a_model_that_breaks_after_planning_fails_and_the_next_one_runs() {
     let bench = Bench::new(ONE_TASK);
     let folder = bench.dir.path().join("mine");
     std::fs::create_dir(&folder).expect("makes");
-    let bundled = bantam_bundled::models::embedded().iter().find(|b| b.name == "bantam-s").expect("bundled");
+    let bundled = bantam_bundled::models::embedded().iter().find(|b| b.name == "bantam-m").expect("bundled");
     for file in &bundled.files {
         std::fs::write(folder.join(file.name), file.data).expect("writes");
     }
