@@ -319,7 +319,7 @@ unsafe fn add_group<F: Form>(
     quarters: &[__m512i; 4],
     chunk: __m512,
 ) -> __m512 {
-    let [first, second] = if group % 2 == 0 { [quarters[0], quarters[1]] } else { [quarters[2], quarters[3]] };
+    let [first, second] = if group.is_multiple_of(2) { [quarters[0], quarters[1]] } else { [quarters[2], quarters[3]] };
     // SAFETY: the caller's promise; a tile has as many factors as the form says, for ROWS rows each.
     unsafe {
         let factor = |at: usize| _mm512_loadu_ps(tile.factors.as_ptr().add(at * ROWS + v * LANES).cast());
