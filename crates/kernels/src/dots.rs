@@ -75,8 +75,14 @@ fn dots<P: Plain, S: Kernels, const M: usize, const N: usize>(simd: S, part: &Pa
     for column in (0..whole).step_by(S::LANES) {
         // SAFETY: whole vectors within rows whose lengths were just seen.
         unsafe {
-            let w: [S::Floats; N] =
-                std::array::from_fn(|n| P::load(simd, w.as_ptr().add(n * width + column * P::BYTES)));
+            let w: [S::Floats; N] = std::array::from_fn(|n| {
+                let at = w.as_ptr().add(n * width + column * P::BYTES);
+                if M == 1 {
+                    // the rows after these: one stream from the first byte to the last
+                    simd.prefetch(w.as_ptr().wrapping_add(N * (width + column * P::BYTES) + n * S::LANES * P::BYTES));
+                }
+                P::load(simd, at)
+            });
             for (m, sums) in sums.iter_mut().enumerate() {
                 let x = simd.load_f32(x.as_ptr().add(m * inp + column));
                 for (sum, w) in sums.iter_mut().zip(w) {
