@@ -88,7 +88,7 @@ const BLOCK: usize = 64;
 /// From this many queries on, gemm wins over dot products.
 const GEMM_FROM: usize = 8;
 /// Below this many multiplications the work stays on one thread.
-const SERIAL_BELOW: usize = 1 << 17;
+const SERIAL_BELOW: usize = 1 << 15;
 
 /// How many heads there are, and how long they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
