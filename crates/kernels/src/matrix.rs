@@ -12,6 +12,7 @@ pub struct Matrix<'a> {
     block: &'static dyn BlockType,
     out: usize,
     inp: usize,
+    row_bytes: usize,
     bytes: &'a [u8],
 }
 
@@ -26,7 +27,7 @@ impl<'a> Matrix<'a> {
         let row = ty.bytes(inp).ok_or(Error::Columns { ty, columns: inp })?;
         let should = row.checked_mul(out).ok_or(Error::TooLarge { out, inp })?;
         Error::unless_long("the matrix in bytes", bytes.len(), should)?;
-        Ok(Matrix { block, out, inp, bytes })
+        Ok(Matrix { block, out, inp, row_bytes: row, bytes })
     }
 
     /// The type of its weights.
@@ -54,7 +55,7 @@ impl<'a> Matrix<'a> {
     }
 
     pub(crate) fn row_bytes(&self) -> usize {
-        self.bytes.len().checked_div(self.out).unwrap_or(0)
+        self.row_bytes
     }
 }
 

@@ -115,20 +115,58 @@ fn blocks_of_rows(rows: usize, mut step: impl FnMut(usize, usize)) {
 /// Rows of W, some columns of them, to a tile's rows, and their factors to it.
 #[inline(always)]
 fn unpack<Q: Quants, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
+    let row_bytes = part.w.row_bytes();
     let at = columns.start / Q::WEIGHTS * Q::BYTES..columns.end / Q::WEIGHTS * Q::BYTES;
-    let groups = Q::WEIGHTS / GROUP;
-    for (r, row) in rows.enumerate() {
-        let blocks = part.row_chunk(simd, row, at.clone()).chunks_exact(Q::BYTES);
-        let (quants, factors) = tile.row(r);
-        let (scales, offsets) = factors.split_at_mut(Tile::offsets::<Q::Form>());
-        for ((b, block), quants) in blocks.enumerate().zip(quants.chunks_exact_mut(Q::WEIGHTS)) {
-            let scales = &mut scales[b * groups * Q::Form::SCALES..][..groups * Q::Form::SCALES];
-            let offsets = &mut offsets[b * groups * Q::Form::OFFSETS..][..groups * Q::Form::OFFSETS];
-            Q::unpack(simd, block, quants, scales, offsets);
+    let bytes = &part.w.bytes()[rows.start * row_bytes..rows.end * row_bytes];
+    // what is asked for ahead: the next tile's bytes, from its first to its last, so that the processor sees one stream and
+    // runs ahead by itself; those behind in the same row where a tile is too large for that
+    let (ahead, step) = match S::ROWS * row_bytes <= FAR {
+        true => (S::ROWS * (row_bytes + at.start), at.len()),
+        false => (at.end, row_bytes),
+    };
+    for (r, row) in bytes.chunks_exact(row_bytes).enumerate() {
+        let (blocks, ahead) = (&row[at.clone()], bytes.as_ptr().wrapping_add(ahead + r * step));
+        // the loops over a whole chunk have a length that the compiler knows
+        match columns.len() {
+            CHUNK => unpack_row::<Q, S>(simd, tile, r, blocks, ahead, CHUNK / Q::WEIGHTS),
+            columns => unpack_row::<Q, S>(simd, tile, r, blocks, ahead, columns / Q::WEIGHTS),
         }
     }
     for word in (0..CHUNK / GROUP * (Q::Form::SCALES + Q::Form::OFFSETS)).step_by(WORDS) {
         simd.transpose(&tile.row_factors[word..], FACTORS, &mut tile.factors[word * S::ROWS..]);
+    }
+}
+
+/// Some blocks of a row to the tile's row `r`; asks for as many bytes from `ahead` on.
+#[inline(always)]
+fn unpack_row<Q: Quants, S: Kernels>(
+    simd: S,
+    tile: &mut Tile,
+    r: usize,
+    blocks: &[u8],
+    ahead: *const u8,
+    count: usize,
+) {
+    let (quants, factors) = tile.row(r);
+    let (scales, offsets) = factors.split_at_mut(Tile::offsets::<Q::Form>());
+    let groups = Q::WEIGHTS / GROUP;
+    let (own_scales, own_offsets) = (groups * Q::Form::SCALES, groups * Q::Form::OFFSETS);
+    assert!(blocks.len() == count * Q::BYTES && count <= CHUNK / Q::WEIGHTS, "a row of a tile has room for a chunk");
+    for line in (0..count * Q::BYTES).step_by(64) {
+        simd.prefetch(ahead.wrapping_add(line));
+    }
+    for b in 0..count {
+        // SAFETY: there are as many blocks, and a row has room for CHUNK weights and for the factors of as many; checks
+        // at each block would cost as much as some types' unpacking.
+        let (block, quants, scales, offsets) = unsafe {
+            (
+                blocks.get_unchecked(b * Q::BYTES..(b + 1) * Q::BYTES),
+                quants.get_unchecked_mut(b * Q::WEIGHTS..(b + 1) * Q::WEIGHTS),
+                scales.get_unchecked_mut(b * own_scales..(b + 1) * own_scales),
+                offsets.get_unchecked_mut(b * own_offsets..(b + 1) * own_offsets),
+            )
+        };
+        Q::unpack(simd, block, quants, scales, offsets);
     }
 }
 
@@ -137,27 +175,6 @@ fn unpack<Q: Quants, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows
 fn transpose<S: Kernels>(simd: S, tile: &mut Tile, columns: usize) {
     for word in (0..columns / 4).step_by(WORDS) {
         simd.transpose(&tile.rows[word..], CHUNK / 4, &mut tile.values[word * S::ROWS..]);
-    }
-}
-
-impl Part<'_> {
-    /// Bytes of a row of W. Asks for as many of those that come later: of the next tile, from its first byte to its
-    /// last, so that the processor sees one stream and runs ahead by itself; of the same row where a tile is too
-    /// large for that.
-    #[inline(always)]
-    fn row_chunk<S: Kernels>(&self, simd: S, row: usize, at: Range<usize>) -> &[u8] {
-        let row_bytes = self.w.row_bytes();
-        let start = row * row_bytes + at.start;
-        let bytes = &self.w.bytes()[start..start + at.len()];
-        let later = match S::ROWS * row_bytes <= FAR {
-            true => (row - row % S::ROWS + S::ROWS) * row_bytes + at.start * S::ROWS + row % S::ROWS * at.len(),
-            false => start + at.len(),
-        };
-        let later = self.w.bytes().as_ptr().wrapping_add(later);
-        for line in (0..at.len()).step_by(64) {
-            simd.prefetch(later.wrapping_add(line));
-        }
-        bytes
     }
 }
 
