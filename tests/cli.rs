@@ -335,6 +335,7 @@ fn a_size_is_asked_for_in_place_of_a_type() {
     assert!(plan["bits_per_weight"].as_f64().is_some_and(|bits| bits <= 5.5 && bits > 5.0), "{plan}");
     shell.refuses(&["compress", "bantam-s", "--budget", "10KB"], "the smallest file that can be made of this model");
     shell.misreads(&["compress", "bantam-s", "--budget", "1MB", "--quant", "Q4_0"], "cannot be used with");
+    shell.refuses(&["imatrix", "bantam-s", "--text", "x.txt", "-o", "x.dat", "-t", "9999"], "9999 is too many for");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::args::{Compare, KldArithmetic};
 use super::live::LiveLine;
 use super::{Exit, stop};
 use crate::run::lost::{self, Answer, Progress, Question};
+use crate::run::plan::bound_threads;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, ensure};
@@ -60,6 +61,7 @@ pub(super) fn run(args: Compare, text: PathBuf) -> Result<Exit> {
 /// Has all that computes share so many threads.
 pub(super) fn start_threads(threads: Option<usize>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
+    bound_threads("--threads", threads, std::thread::available_parallelism().map_or(1, usize::from))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     pool.with_context(|| format!("{threads} threads cannot be started"))
 }

@@ -359,15 +359,19 @@ fn variant(opened: &Opened, recipe: Option<&Recipe>, bytes: Bytes, longest: usiz
 /// More threads than this, or than four on each CPU, only wait for each other: minutes for what takes seconds.
 const MOST_THREADS: usize = 128;
 
+/// Refuses more threads than can be of use, by the name that they were asked for under.
+pub(crate) fn bound_threads(name: &str, threads: usize, cpus: usize) -> Result<()> {
+    let most = MOST_THREADS.max(4 * cpus);
+    if threads > most {
+        bail!("{name}: {threads} is too many for {cpus} usable CPUs; give at most {most}, best {cpus} or fewer");
+    }
+    Ok(())
+}
+
 /// What makes numbers doubtful where more threads are asked for than there are CPUs.
 fn check_threads(threads: Option<usize>, cpus: usize) -> Result<Option<Warning>> {
     let Some(threads) = threads.filter(|&threads| threads > cpus) else { return Ok(None) };
-    let most = MOST_THREADS.max(4 * cpus);
-    if threads > most {
-        bail!(
-            "measure.threads: {threads} is too many for {cpus} usable CPUs; give at most {most}, best {cpus} or fewer"
-        );
-    }
+    bound_threads("measure.threads", threads, cpus)?;
     let text = format!(
         "{threads} threads share {cpus} usable CPUs and wait for each other: give at most {cpus} threads to see what the \
          machine can do"

@@ -140,8 +140,9 @@ impl<'c> Search<'c> {
                 let smallest = self.fixed + least;
                 ensure!(
                     bytes.0 >= smallest,
-                    "a budget of {bytes} is too little: the smallest file that can be made of this model has {} \
-                     ({smallest} bytes)",
+                    "a budget of {} bytes is too little: the smallest file that can be made of this model has {smallest} \
+                     ({})",
+                    bytes.0,
                     Bytes(smallest)
                 );
                 Goal::Bytes(bytes.0 - self.fixed)
@@ -151,8 +152,8 @@ impl<'c> Search<'c> {
                 let smallest = (self.kept + least) as f64 * 8.0 / self.weights as f64;
                 ensure!(
                     all >= self.kept + least,
-                    "{bits} bits a weight are too few: the smallest file that can be made of this model has {:.2}",
-                    smallest + 0.005
+                    "{bits} bits a weight are too few: the smallest file that can be made of this model has {:.3}",
+                    smallest + 0.000_5
                 );
                 Goal::Bytes(all - self.kept)
             }

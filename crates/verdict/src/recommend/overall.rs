@@ -80,7 +80,8 @@ fn mean_of(accuracies: &[&TaskScore], left: &[String]) -> String {
     format!("{scores}{corrected}{without}")
 }
 
-/// The mean of the scores as `of` has them, and back; its interval as of independent tasks.
+/// The mean of the scores as `of` has them, and back; its interval as of independent tasks, by what each end of theirs is
+/// away from the score (Zou and Donner 2008, "MOVER"): that of one task is its own, and none leaves the scale.
 fn combined(
     scores: &[&TaskScore],
     how: &str,
@@ -88,25 +89,27 @@ fn combined(
     back: impl Fn(f64) -> f64,
 ) -> Reading {
     let n = scores.len() as f64;
-    let (mut sum, mut squares, mut level) = (0.0, Some(0.0), 0.0);
+    let (mut sum, mut squares, mut level) = (0.0, Some([0.0; 2]), 0.0);
     for score in scores {
         let figure = match score.reading() {
             Reading::Known(figure) => figure,
             Reading::Missing { reason } => return Reading::missing(format!("{} has no score: {reason}", score.task)),
         };
-        sum += of(score, figure.value);
-        let half = figure.interval.map(|i| 0.5 * (of(score, i.high) - of(score, i.low)).abs());
-        squares = squares.zip(half).map(|(squares, half)| squares + half * half);
+        let value = of(score, figure.value);
+        sum += value;
+        let away = figure.interval.map(|i| [value - of(score, i.low), of(score, i.high) - value]);
+        squares = squares.zip(away).map(|([below, above], away)| [below + away[0].powi(2), above + away[1].powi(2)]);
         level = figure.interval.map_or(level, |i| i.level);
     }
     let mean = sum / n;
-    let interval = squares.map(|squares: f64| squares.sqrt() / n).filter(|half| half.is_finite());
+    let away = squares.map(|squares: [f64; 2]| squares.map(|squares| squares.sqrt() / n));
+    let interval = away.filter(|away| away.iter().all(|away| away.is_finite()));
     let no_interval = interval.is_none().then(|| "one of its scores has none".into());
     Reading::Known(Figure {
         value: back(mean),
         unit: scores[0].metric.unit(),
         provenance: Provenance::Derived,
-        interval: interval.map(|half| Interval { low: back(mean - half), high: back(mean + half), level }),
+        interval: interval.map(|[below, above]| Interval { low: back(mean - below), high: back(mean + above), level }),
         no_interval,
         n: Some(scores.len()),
         how: how.into(),
