@@ -126,9 +126,10 @@ fn unpack<Q: Quants, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows
     };
     for (r, row) in bytes.chunks_exact(row_bytes).enumerate() {
         let (blocks, ahead) = (&row[at.clone()], bytes.as_ptr().wrapping_add(ahead + r * step));
-        // the loops over a whole chunk have a length that the compiler knows
+        // the loops over a whole chunk of small blocks have a length that the compiler knows; types of one large block are
+        // unpacked at one place, since code that stands twice is no longer compiled with the set's instructions
         match columns.len() {
-            CHUNK => unpack_row::<Q, S>(simd, tile, r, blocks, ahead, CHUNK / Q::WEIGHTS),
+            CHUNK if Q::WEIGHTS < CHUNK => unpack_row::<Q, S>(simd, tile, r, blocks, ahead, CHUNK / Q::WEIGHTS),
             columns => unpack_row::<Q, S>(simd, tile, r, blocks, ahead, columns / Q::WEIGHTS),
         }
     }
