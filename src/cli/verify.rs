@@ -8,7 +8,7 @@ use bantam_core::cancel::Cancel;
 use bantam_core::digest;
 use bantam_core::record::Place;
 use bantam_model::tokenizer::Special;
-use bantam_model::{LoadOptions, Model, Precision, Span};
+use bantam_model::{LoadOptions, Model, Precision, Span, argmax};
 use std::path::Path;
 
 /// A text that most vocabularies have many different tokens for.
@@ -105,7 +105,7 @@ impl Difference {
             |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
         let most = pairs().map(far).fold(0.0, f64::max);
         let largest = before.iter().flatten().map(|x| f64::from(x.abs())).fold(f64::MIN_POSITIVE, f64::max);
-        let same = pairs().filter(|(a, b)| likeliest(a) == likeliest(b)).count();
+        let same = pairs().filter(|(a, b)| argmax(a) == argmax(b)).count();
         Ok(Difference { most, share: most / largest, same, of: before.len() })
     }
 
@@ -118,11 +118,6 @@ impl Difference {
             self.of
         )
     }
-}
-
-fn likeliest(logits: &[f32]) -> Option<usize> {
-    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-    best.map(|(at, _)| at)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ mod sentence;
 mod table;
 mod text;
 
+pub use bantam_core::unit::counted;
 pub use bar::bar;
 pub use cells::{left, middle, right, wrapped};
 pub use names::short;
 pub use sentence::sentence;
 pub use table::Table;
-pub use text::{beginning, counted, ending};
+pub use text::{beginning, ending};

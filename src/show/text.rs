@@ -20,11 +20,6 @@ pub fn ending(text: &str, width: usize) -> String {
     ['…'].into_iter().chain(text.chars().skip(length - kept)).collect()
 }
 
-/// "1 trial", "7 trials".
-pub fn counted(count: usize, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
-}
-
 /// How many of these letters stand in a width.
 fn fitting(letters: impl Iterator<Item = char>, width: usize) -> usize {
     let widths = letters.scan(0, |taken, c| {

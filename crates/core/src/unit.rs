@@ -127,6 +127,11 @@ pub fn significant(value: f64) -> String {
     }
 }
 
+/// Writes a count with its word: "1 trial", "7 trials".
+pub fn counted(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
 /// Writes a count as a person reads it: 2.62 M, 1.71 B.
 pub fn count(n: u64) -> String {
     let steps = [(1e12, "T"), (1e9, "B"), (1e6, "M")];

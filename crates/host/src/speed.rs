@@ -17,7 +17,7 @@ use bantam_core::cancel::Cancel;
 use bantam_core::record::{Conditions, Figure, Interval, Provenance, Shape, SpeedSample, Turn, Warning, WarningKind};
 use bantam_core::stats::speed::{self, Batch};
 use bantam_core::stats::{Level, Sample, outlier};
-use bantam_core::unit::{Seconds, Unit};
+use bantam_core::unit::{Seconds, Unit, counted};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -318,11 +318,6 @@ fn disturbed(samples: &[SpeedSample]) -> Option<Warning> {
     };
     let text = format!("{first} in {} of {}: {then}", seen.len(), counted(rounds.len(), "round"));
     Some(Warning { kind: WarningKind::ForeignLoad, text })
-}
-
-/// "1 round", "7 rounds".
-fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn imprecise(samples: &[SpeedSample], stop: Stop, conditions: &Conditions) -> Option<Warning> {

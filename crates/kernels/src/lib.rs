@@ -41,5 +41,5 @@ pub use error::Error;
 pub use gemm::{Side, float_product};
 pub use isa::{Isa, isa};
 pub use matrix::{Matrix, decode_rows};
-pub use pool::{fill_rows, fill_rows_costing, parallel};
+pub use pool::{fill_rows, fill_rows_costing};
 pub use product::{product, product_on, products, products_on};

@@ -21,7 +21,7 @@ pub(crate) fn threads() -> usize {
 }
 
 /// Does parts 0..parts, on all threads where there is more than one of both.
-pub fn parallel(parts: usize, work: impl Fn(usize) + Sync + Send) {
+pub(crate) fn parallel(parts: usize, work: impl Fn(usize) + Sync + Send) {
     let helpers = threads().min(parts).saturating_sub(1);
     if helpers == 0 {
         return (0..parts).for_each(work);

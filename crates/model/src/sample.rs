@@ -90,8 +90,8 @@ fn draw(candidates: &[(u32, f32)], rng: &mut impl Rng) -> u32 {
     candidates.last().expect("the likeliest token passes every cut").0
 }
 
-/// The first of the largest.
-pub(super) fn argmax(logits: &[f32]) -> u32 {
+/// Gives the likeliest token, the first of equal ones.
+pub fn argmax(logits: &[f32]) -> u32 {
     let most = bantam_kernels::float::max(logits);
     logits.iter().position(|&logit| logit == most).unwrap_or_default() as u32
 }

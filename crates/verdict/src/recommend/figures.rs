@@ -2,6 +2,7 @@
 
 use bantam_core::record::{Figure, Interval};
 use bantam_core::unit::Unit;
+pub use bantam_core::unit::counted;
 
 /// An interval that reaches further than this share of its figure to each side takes digits from it.
 const WIDE: f64 = 0.05;
@@ -44,11 +45,6 @@ pub const HALF_WIDTH: &str = "± is half of the 95% interval, on the scale of lo
 pub fn points(difference: f64) -> String {
     let shown = trimmed(difference * 100.0, 2);
     format!("{shown} point{}", if shown == "1" { "" } else { "s" })
-}
-
-/// Writes a count with its word: "1 trial", "7 trials".
-pub fn counted(n: usize, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// Without zeros that say nothing, and with so many decimals at most: 2, 2.5, 1.02.
