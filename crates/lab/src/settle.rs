@@ -140,8 +140,8 @@ impl<'c> Search<'c> {
                 let smallest = self.fixed + least;
                 ensure!(
                     bytes.0 >= smallest,
-                    "a budget of {} bytes is too little: the smallest file that can be made of this model has {smallest} \
-                     ({})",
+                    "a budget of {} bytes is too little: the smallest file that can be made of this model has {} \
+                     ({smallest} bytes)",
                     bytes.0,
                     Bytes(smallest)
                 );
