@@ -47,7 +47,7 @@ pub enum Error {
         out: usize,
     },
     /// `BANTAM_ISA` is no instruction set.
-    #[error("BANTAM_ISA is {0:?}; allowed are scalar, avx2, avxvnni, avx512")]
+    #[error("BANTAM_ISA is {0:?}; allowed are scalar, avx2, avxvnni, avx512, neon, neondot")]
     UnknownIsa(String),
     /// `BANTAM_ISA` is an instruction set that this processor has not.
     #[error("BANTAM_ISA is {wanted}, which this processor does not have; it has {has}")]

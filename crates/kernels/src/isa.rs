@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use crate::error::Error;
 
-/// An instruction set that kernels are written for, from the plainest to the fastest.
+/// An instruction set that kernels are written for: x86-64's from the plainest to the fastest, then aarch64's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Isa {
-    /// What every processor has: the reference. On aarch64 the compiler makes NEON of it.
+    /// What every processor has: the reference.
     Scalar,
     /// AVX2, FMA and F16C: 2013 and later.
     Avx2,
@@ -17,11 +17,15 @@ pub enum Isa {
     AvxVnni,
     /// AVX-512 with BW, VL and VNNI: servers of 2019 and later, Zen 4 and later.
     Avx512,
+    /// NEON: every aarch64.
+    Neon,
+    /// NEON with byte products in 32 bits (the extension `dotprod`): Apple's M1, Neoverse N1 and Cortex-A76 and later.
+    NeonDot,
 }
 
 impl Isa {
-    /// All of them, the plainest first.
-    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Avx512];
+    /// All of them, the plainest of a kind of processor first.
+    pub const ALL: [Isa; 6] = [Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Avx512, Isa::Neon, Isa::NeonDot];
 
     /// The word for it, as `BANTAM_ISA` takes it and records show it.
     pub const fn name(self) -> &'static str {
@@ -30,6 +34,8 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::AvxVnni => "avxvnni",
             Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
+            Isa::NeonDot => "neondot",
         }
     }
 
@@ -43,8 +49,11 @@ impl Isa {
             Isa::AvxVnni => crate::simd::avx2::AvxVnni::new().is_some(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => crate::simd::avx512::Avx512::new().is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => false,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => crate::simd::neon::Neon::new().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDot => crate::simd::neon::NeonDot::new().is_some(),
+            _ => false, // of other processors
         }
     }
 
@@ -108,7 +117,7 @@ mod tests {
             assert_eq!(isa.name().parse(), Ok(isa));
         }
         let refused = "sse9".parse::<Isa>().expect_err("no such set").to_string();
-        assert_eq!(refused, "BANTAM_ISA is \"sse9\"; allowed are scalar, avx2, avxvnni, avx512");
+        assert_eq!(refused, "BANTAM_ISA is \"sse9\"; allowed are scalar, avx2, avxvnni, avx512, neon, neondot");
     }
 
     #[test]

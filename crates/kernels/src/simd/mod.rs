@@ -3,10 +3,14 @@
 //! Most loops are written once, plainly, in `IsaTask`s, which are compiled anew for each set. Only what the compiler
 //! does not find by itself is a method of `Simd`.
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -284,14 +288,32 @@ pub(crate) fn run<T: IsaTask>(isa: Isa, task: T) -> T::Output {
                 return simd.run(task);
             }
         }
-        Isa::Scalar => {}
+        _ => {}
+    }
+    #[cfg(target_arch = "aarch64")]
+    match isa {
+        Isa::NeonDot => {
+            if let Some(simd) = neon::NeonDot::new() {
+                return simd.run(task);
+            }
+        }
+        Isa::Neon => {
+            if let Some(simd) = neon::Neon::new() {
+                return simd.run(task);
+            }
+        }
+        _ => {}
     }
     let _ = isa;
     task.run(scalar::Scalar)
 }
 
-/// As `run`, for loops that gain nothing from more than AVX2: fewer copies of large code.
+/// As `run`, for loops that gain nothing from more than AVX2 or NEON: fewer copies of large code.
 pub(crate) fn run_plain<T: IsaTask>(isa: Isa, task: T) -> T::Output {
-    let enough = if isa > Isa::Avx2 { Isa::Avx2 } else { isa };
+    let enough = match isa {
+        Isa::Scalar => Isa::Scalar,
+        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 => Isa::Avx2,
+        Isa::Neon | Isa::NeonDot => Isa::Neon,
+    };
     run(enough, task)
 }
