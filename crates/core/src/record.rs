@@ -267,7 +267,7 @@ impl Ask {
 pub struct Engine {
     /// Name and revision of the arithmetic: "candle 1". It is raised whenever numbers change.
     pub revision: String,
-    /// The instruction set that the kernels use: "avx512", "neon", "scalar".
+    /// The instruction set that the kernels use: "avx512", "neondot", "scalar".
     pub isa: String,
     /// Where they run: "cpu".
     pub device: String,
