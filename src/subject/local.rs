@@ -9,7 +9,7 @@ use bantam_eval::{
 };
 use bantam_model::encoder::{Embedder, Input};
 use bantam_model::tokenizer::Special;
-use bantam_model::{self as model, Model, Sampling, Tokenizer};
+use bantam_model::{self as model, Head, Model, Sampling, Tokenizer};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -22,12 +22,14 @@ pub struct LocalDecoder<'a> {
     folder: Option<PathBuf>,
     /// Made when it is first needed: it has a tokenizer of its own.
     embedder: Option<Embedder>,
+    /// What the task's contexts begin with, once it has said so.
+    head: Option<KeptHead>,
 }
 
 impl<'a> LocalDecoder<'a> {
     /// Wraps a loaded model.
     pub fn new(model: &'a Model, seed: u64) -> LocalDecoder<'a> {
-        LocalDecoder { model, seed, folder: None, embedder: None }
+        LocalDecoder { model, seed, folder: None, embedder: None, head: None }
     }
 
     /// The same, of a model in a folder, which may say how its states become a vector.
@@ -41,6 +43,13 @@ impl<'a> LocalDecoder<'a> {
         }
         Ok(self.embedder.as_ref().expect("made just now where it was not there"))
     }
+}
+
+/// What the contexts of a task begin with, computed, and the contexts that told it.
+struct KeptHead {
+    first: String,
+    last: String,
+    head: Head,
 }
 
 /// A model's tokenizer as a task's rules ask it.
@@ -59,11 +68,26 @@ impl Tokenize for TaskTokenizer<'_> {
 }
 
 impl LanguageModel for LocalDecoder<'_> {
+    fn begin(&mut self, first: &str, last: &str) -> Result<()> {
+        if self.head.as_ref().is_some_and(|kept| kept.first == first && kept.last == last) {
+            return Ok(());
+        }
+        let encode = |text: &str| self.model.tokenizer.encode(text, Special::With);
+        let (a, b) = (encode(first)?, encode(last)?);
+        let common = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+        let head = self.model.head(&a[..common])?;
+        self.head = Some(KeptHead { first: first.to_owned(), last: last.to_owned(), head });
+        Ok(())
+    }
+
     fn loglikelihood(&mut self, requests: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
         let mut batch = ScoringBatch { items: Vec::new(), max_length: self.model.max_length() };
         let slots = requests.iter().map(|request| batch.add(request, &TaskTokenizer(&self.model.tokenizer)));
         let slots: Vec<Vec<Slot>> = slots.collect::<Result<_>>()?;
-        let found = self.model.loglikelihoods(&batch.items)?;
+        let found = match &self.head {
+            Some(kept) => self.model.loglikelihoods_after(&kept.head, &batch.items)?,
+            None => self.model.loglikelihoods(&batch.items)?,
+        };
         let answer = |slot: Slot| {
             let model::Loglikelihood { logprob, greedy } = found[slot.item][slot.continuation];
             Loglikelihood { logprob, greedy, tokens: slot.tokens, truncated: slot.truncated }
@@ -92,7 +116,9 @@ impl LanguageModel for LocalDecoder<'_> {
 
         let text = |tokens: &[u32]| tokenizer.decode(tokens, Special::Without);
         let mut written: Vec<Vec<u32>> = vec![Vec::new(); starts.len()];
-        let found = self.model.generate_all(&starts, &sampling(settings, self.seed), |index, token| {
+        let nothing = self.model.head(&[])?;
+        let head = self.head.as_ref().map_or(&nothing, |kept| &kept.head);
+        let found = self.model.generate_after(head, &starts, &sampling(settings, self.seed), |index, token| {
             written[index].push(token);
             // text that cannot be decoded yet has no stop string yet
             let stops = text(&written[index]).is_ok_and(|text| tokens::before_stop(&text, &settings.until).is_some());

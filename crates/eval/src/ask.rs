@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Items are batched up to this many …
-const BATCH_ITEMS: usize = 16;
-/// … or up to this many bytes of text, so that a long batch neither delays a cancel nor loses much to a kill.
+const BATCH_ITEMS: usize = 32;
+/// … or up to this many bytes of text, less what all items begin with, so that a long batch neither delays a cancel nor loses much to a kill.
 const BATCH_BYTES: usize = 32 << 10;
 /// Texts beside the items are read so many at a time: they are not stored one by one.
 const TEXTS: usize = 64;
@@ -166,7 +166,11 @@ pub(crate) fn ask_items<K: Kind>(
     }
     let prepared = kind.prepare(&mut Preparation { model, cancel, report: &mut report })?;
     let Some(prepared) = prepared else { return Ok(report) };
-    for batch in batches(&left, |item| kind.size(&item.request, settings)) {
+    let ends = ends(kind.as_ref(), items);
+    if let Some((first, last)) = ends {
+        model.begin(first, last)?;
+    }
+    for batch in batches(&left, |item| size(kind.as_ref(), &item.request, settings, ends)) {
         if cancel.is_cancelled() {
             break;
         }
@@ -223,8 +227,21 @@ pub(crate) fn item_batches<K: Kind>(
     skip: &BTreeSet<usize>,
 ) -> Vec<Vec<usize>> {
     let left: Vec<&Arc<Item<K>>> = items.iter().filter(|item| !skip.contains(&item.index)).collect();
-    let batches = batches(&left, |item| kind.size(&item.request, settings));
+    let ends = ends(kind.as_ref(), items);
+    let batches = batches(&left, |item| size(kind.as_ref(), &item.request, settings, ends));
     batches.map(|batch| batch.iter().map(|item| item.index).collect()).collect()
+}
+
+/// The first and the last context of all items in the order of bytes; None where there is nothing to share.
+fn ends<'a, K: Kind>(kind: &K, items: &'a [Arc<Item<K>>]) -> Option<(&'a str, &'a str)> {
+    let contexts = || items.iter().flat_map(|item| kind.contexts(&item.request));
+    contexts().min().zip(contexts().max()).filter(|_| items.len() > 1)
+}
+
+/// Bytes that a request makes the model read or write beside what all contexts begin with.
+fn size<K: Kind>(kind: &K, request: &K::Request, settings: &TaskSettings, ends: Option<(&str, &str)>) -> usize {
+    let common = ends.map_or(0, |(a, b)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count());
+    kind.size(request, settings).saturating_sub(common * kind.contexts(request).len())
 }
 
 fn batches<T>(items: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {

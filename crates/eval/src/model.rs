@@ -25,6 +25,15 @@ pub trait LanguageModel {
     /// Where the model cannot generate or fails.
     fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>>;
 
+    /// Is told before a task's first question that every context or prompt of it, asked now or another time, stands between
+    /// `first` and `last` in the order of bytes: what the two begin with they all begin with, and it can be computed once.
+    ///
+    /// # Errors
+    /// Where the model fails.
+    fn begin(&mut self, _first: &str, _last: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Names the classes of the model's classification head, in the order of its scores; None where it has no head.
     fn classes(&self) -> Option<Vec<String>> {
         None

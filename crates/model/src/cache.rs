@@ -83,6 +83,19 @@ impl Cache {
         self.frozen
     }
 
+    /// Makes it the beginning of another sequence with room for `more` tokens: a copy of what `head` holds, in place of
+    /// what it held.
+    pub(super) fn begin_with(&mut self, head: &Cache, more: usize) -> Result<()> {
+        self.truncate(0);
+        self.reserve(head.len() + more)?;
+        for (own, other) in self.layers.iter().flatten().zip(head.layers.iter().flatten()) {
+            own.k.slice_set(&other.k.narrow(0, 0, head.len())?, 0, 0)?;
+            own.v.slice_set(&other.v.narrow(0, 0, head.len())?, 0, 0)?;
+        }
+        self.advance(&head.tokens, head.rope_regime);
+        Ok(())
+    }
+
     /// Forgets all but the first `len` tokens; the capacity stays.
     pub fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);

@@ -1,5 +1,5 @@
-//! Continues prompts, one or many at a time: each step runs one new token of every sequence that is still going. Text
-//! and stop strings are the caller's; it sees every token at once and may stop any sequence.
+//! Continues prompts, one or many at a time: each step runs one new token of every sequence that is still going, and
+//! where one has ended the next one's prompt. Text and stop strings are the caller's; it sees every token at once and may stop any sequence.
 
 use std::ops::ControlFlow;
 
@@ -7,6 +7,7 @@ use candle_core::Tensor;
 
 use super::cache::Cache;
 use super::error::{Error, Result};
+use super::head::Head;
 use super::load::Model;
 use super::ops::Span;
 use super::rope::Scaling;
@@ -14,6 +15,10 @@ use super::sample::{Sampling, SequenceSampler};
 
 /// The most prompt tokens in one pass; a longer prompt continues from its own cache.
 const PASS: usize = 512;
+/// The most sequences that go on together.
+const SLOTS: usize = 32;
+/// The most memory that their caches may come to need: 1 GiB.
+const CACHES: usize = 1 << 30;
 
 /// The continuation of one prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +75,24 @@ impl Model {
         &self,
         prompts: &[&[u32]],
         sampling: &Sampling,
+        on_token: impl FnMut(usize, u32) -> ControlFlow<()>,
+    ) -> Result<Vec<Generated>> {
+        self.generate_after(&self.head(&[])?, prompts, sampling, on_token)
+    }
+
+    /// Continues prompts as `generate_all` does; those that begin with the head go on from it.
+    ///
+    /// # Errors
+    /// Where `generate_all` fails.
+    pub fn generate_after(
+        &self,
+        head: &Head,
+        prompts: &[&[u32]],
+        sampling: &Sampling,
         mut on_token: impl FnMut(usize, u32) -> ControlFlow<()>,
     ) -> Result<Vec<Generated>> {
-        let mut sequences = Sequences::new(self, prompts, sampling)?;
-        while sequences.any_open() {
+        let mut sequences = Sequences::new(self, head, prompts, sampling)?;
+        while sequences.fill(self)? {
             let (ready, hidden) = sequences.pass(self)?;
             if ready.is_empty() {
                 continue;
@@ -89,10 +108,16 @@ impl Model {
     }
 }
 
-/// The sequences of one call, with a cache for each.
+/// The sequences of one call. As many as there are slots go on together; where one ends, the next begins.
 struct Sequences<'a> {
     all: Vec<Sequence<'a>>,
+    /// Which sequence each slot holds.
+    slots: Vec<Option<usize>>,
+    /// Of each slot.
     caches: Vec<Cache>,
+    /// The first sequence that has had no slot yet.
+    next: usize,
+    head: &'a Head,
 }
 
 struct Sequence<'a> {
@@ -106,7 +131,7 @@ struct Sequence<'a> {
 }
 
 impl<'a> Sequences<'a> {
-    fn new(model: &Model, prompts: &[&[u32]], sampling: &'a Sampling) -> Result<Self> {
+    fn new(model: &Model, head: &'a Head, prompts: &[&[u32]], sampling: &'a Sampling) -> Result<Self> {
         let sequence = |prompt: &&[u32]| {
             if prompt.is_empty() || prompt.len() >= model.longest_generated() {
                 let (len, most) = (prompt.len(), model.longest_generated() - 1);
@@ -123,30 +148,53 @@ impl<'a> Sequences<'a> {
                 end: (sampling.max_tokens == 0).then_some(End::Length),
             })
         };
-        let caches = prompts.iter().map(|_| Cache::new(&model.config, model.decoder.device())).collect();
-        Ok(Self { all: prompts.iter().map(sequence).collect::<Result<_>>()?, caches })
+        let slots = slots(model, prompts, sampling);
+        let caches = (0..slots).map(|_| Cache::new(&model.config, model.decoder.device())).collect();
+        let all = prompts.iter().map(sequence).collect::<Result<_>>()?;
+        Ok(Self { all, slots: vec![None; slots], caches, next: 0, head })
     }
 
-    fn any_open(&self) -> bool {
-        self.all.iter().any(|sequence| sequence.end.is_none())
+    /// Gives the slots of sequences that have ended to those that wait, and tells whether any is left to go on.
+    fn fill(&mut self, model: &Model) -> Result<bool> {
+        for (slot, cache) in self.slots.iter_mut().zip(&mut self.caches) {
+            if slot.is_some_and(|index| self.all[index].end.is_none()) {
+                continue;
+            }
+            while self.all.get(self.next).is_some_and(|sequence| sequence.end.is_some()) {
+                self.next += 1;
+            }
+            *slot = (self.next < self.all.len()).then_some(self.next);
+            let Some(sequence) = slot.map(|index| &mut self.all[index]) else { continue };
+            self.next += 1;
+            cache.truncate(0);
+            let computed = self.head.covers(&sequence.pending, model.config.rope_regime(sequence.prompt));
+            if computed > 0 {
+                sequence.pending.drain(..computed);
+                cache.begin_with(&self.head.cache(), sequence.pending.len())?;
+            }
+        }
+        Ok(self.slots.iter().any(Option::is_some))
     }
 
-    /// Runs what is pending, up to `PASS` tokens, and gives the sequences that now wait for a token with their last
-    /// rows, (sequences, dim).
+    /// Runs what is pending, and gives the sequences that now wait for a token with their last rows, (sequences, dim). A
+    /// pass has room for `PASS` tokens of prompts beside the last tokens of the others; a prompt is cut where it would be
+    /// cut alone, so that it is computed alike in any company.
     fn pass(&mut self, model: &Model) -> Result<(Vec<usize>, Tensor)> {
         let (mut tokens, mut spans, mut ready, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (index, sequence) in self.all.iter_mut().enumerate().filter(|(_, s)| s.end.is_none()) {
+        let mut room = PASS;
+        for (slot, index) in self.slots.iter().enumerate().filter_map(|(slot, index)| Some((slot, (*index)?))) {
+            let sequence = &mut self.all[index];
             let len = match model.config.causal {
-                true => sequence.pending.len().min(PASS - tokens.len()),
+                true => sequence.pending.len().min(PASS),
                 // a prompt whose tokens see what follows is read in one piece
-                false if tokens.is_empty() || tokens.len() + sequence.pending.len() <= PASS => sequence.pending.len(),
-                false => 0,
+                false => sequence.pending.len(),
             };
-            if len == 0 {
-                break;
+            if len > 1 && len > room && room < PASS {
+                continue;
             }
+            room = if len > 1 { room.saturating_sub(len) } else { room };
             tokens.extend(sequence.pending.drain(..len));
-            spans.push(Span { len, parent: None, past: Some(index) });
+            spans.push(Span { len, parent: None, past: Some(slot) });
             if sequence.pending.is_empty() {
                 ready.push(index);
                 rows.push(tokens.len() as u32 - 1);
@@ -160,6 +208,15 @@ impl<'a> Sequences<'a> {
         };
         Ok((ready, last))
     }
+}
+
+/// How many sequences go on together: as many as fit into the memory that caches are given, at least one.
+fn slots(model: &Model, prompts: &[&[u32]], sampling: &Sampling) -> usize {
+    let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0).saturating_add(sampling.max_tokens);
+    let longest = longest.min(model.longest_generated());
+    let numbers = 2 * model.config.layers.len() * model.config.kv_heads * model.config.head_dim;
+    let bytes = longest.saturating_mul(numbers).saturating_mul(Cache::BYTES_PER_NUMBER as usize);
+    (CACHES / bytes.max(1)).clamp(1, SLOTS).min(prompts.len())
 }
 
 impl Sequence<'_> {

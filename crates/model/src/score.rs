@@ -1,5 +1,6 @@
 //! How likely a model finds given tokens. A question's context is computed once for all its continuations, and what
-//! the contexts of a batch begin with (the same examples, mostly) once for all of them: a batch is a tree of spans.
+//! the contexts begin with (the same examples, mostly) once for a task, as its `Head`, or else once for a batch: a batch is
+//! a tree of spans.
 //!
 //! Truncation and windows are lm-evaluation-harness's (`_loglikelihood_tokens` in models/huggingface.py,
 //! `get_rolling_token_windows` in utils.py), so that scores can be compared with published ones.
@@ -7,7 +8,9 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::cache::Cache;
 use super::error::{Error, Result};
+use super::head::Head;
 use super::load::Model;
 use super::ops::Span;
 use super::sample::argmax;
@@ -46,11 +49,24 @@ impl Model {
     /// token
     /// outside the vocabulary, and logits that are not finite.
     pub fn loglikelihoods(&self, items: &[Item]) -> Result<Vec<Vec<Loglikelihood>>> {
+        self.loglikelihoods_with(Shared::InPass, items)
+    }
+
+    /// Scores as `loglikelihoods` does, for one of many calls about one task: contexts that begin with the head go on from
+    /// it, and nothing else is shared between items, so that a score does not depend on which items a call holds.
+    ///
+    /// # Errors
+    /// Where `loglikelihoods` fails.
+    pub fn loglikelihoods_after(&self, head: &Head, items: &[Item]) -> Result<Vec<Vec<Loglikelihood>>> {
+        self.loglikelihoods_with(Shared::Kept(head), items)
+    }
+
+    fn loglikelihoods_with(&self, shared: Shared, items: &[Item]) -> Result<Vec<Vec<Loglikelihood>>> {
         let mut groups = Vec::new();
         for (index, item) in items.iter().enumerate() {
             groups.extend(groups_of(index, item, self.max_length)?.into_iter().flat_map(|whole| self.split(whole)));
         }
-        let mut found = self.score(groups)?.into_iter();
+        let mut found = self.score(groups, shared)?.into_iter();
         let mut take = || {
             let tokens = found.next().expect("score answers every continuation, in order");
             Loglikelihood { logprob: tokens.iter().map(|t| t.logprob).sum(), greedy: tokens.iter().all(|t| t.greedy) }
@@ -72,7 +88,7 @@ impl Model {
             .flatten()
             .enumerate()
             .map(|(i, (context, tokens))| self.group(context, vec![((i, 0), tokens)]));
-        let mut found = self.score(groups.collect())?.into_iter();
+        let mut found = self.score(groups.collect(), Shared::InPass)?.into_iter();
         let mut take = |window: usize| -> Vec<f64> {
             let tokens = found.by_ref().take(window).flatten();
             tokens.map(|token| token.logprob).collect()
@@ -102,17 +118,36 @@ impl Model {
     }
 
     /// Scores groups in an order that lets neighbours share; the answers come in the order of the slots.
-    fn score(&self, mut groups: Vec<Group>) -> Result<Vec<Vec<Scored>>> {
+    fn score(&self, mut groups: Vec<Group>, shared: Shared) -> Result<Vec<Vec<Scored>>> {
         groups.sort_by(|a, b| a.rope_regime.cmp(&b.rope_regime).then_with(|| a.context.cmp(b.context)));
         let mut answers: Vec<(Slot, Vec<Scored>)> = Vec::new();
         let mut rest = &groups[..];
         while !rest.is_empty() {
-            let (batch, later) = rest.split_at(batch_len(rest));
-            answers.extend(Batch::new(batch, self.config.causal).score(self)?);
+            let (batch, later) = rest.split_at(batch_len(rest, shared));
+            answers.extend(Batch::new(batch, shared, self.config.causal).score(self)?);
             rest = later;
         }
         answers.sort_by_key(|(slot, _)| *slot);
         Ok(answers.into_iter().map(|(_, scored)| scored).collect())
+    }
+}
+
+/// What is computed once for several contexts.
+#[derive(Clone, Copy)]
+enum Shared<'a> {
+    /// What all contexts of a pass begin with, computed in that pass.
+    InPass,
+    /// A kept head, computed before.
+    Kept(&'a Head),
+}
+
+impl Shared<'_> {
+    /// How many of a context's first tokens are computed already.
+    fn kept(self, group: &Group) -> usize {
+        match self {
+            Shared::InPass => 0,
+            Shared::Kept(head) => head.covers(group.context, group.rope_regime),
+        }
     }
 }
 
@@ -185,12 +220,15 @@ fn windows(prefix: u32, text: &[u32], max_length: usize) -> Vec<(Vec<u32>, &[u32
 }
 
 /// How many of the groups, sorted by context, go into one pass.
-fn batch_len(groups: &[Group]) -> usize {
+fn batch_len(groups: &[Group], sharing: Shared) -> usize {
     let mut shared = groups[0].context.len();
     let mut total = 0;
     for (i, group) in groups.iter().enumerate() {
-        shared = shared.min(common(groups[0].context, group.context));
-        total += group.tokens();
+        shared = match sharing {
+            Shared::InPass => shared.min(common(groups[0].context, group.context)),
+            Shared::Kept(_) => 0,
+        };
+        total += group.tokens() - sharing.kept(group);
         let cost = total - i * shared;
         if i > 0 && (cost > PASS || group.rope_regime != groups[0].rope_regime) {
             return i;
@@ -206,10 +244,21 @@ fn common(a: &[u32], b: &[u32]) -> usize {
 
 /// One pass: its tokens and spans, and what is asked of which row.
 struct Batch {
+    /// What was computed before, if anything: the past of some spans.
+    past: Option<Cache>,
     tokens: Vec<u32>,
     spans: Vec<Span>,
     /// (row of the pass, the token it should predict, slot, place in the continuation), by row.
     asks: Vec<Ask>,
+}
+
+/// What a span goes on from: a span of the pass, or what was computed before.
+#[derive(Clone, Copy, Default)]
+struct Root {
+    /// How many of a context's tokens that is.
+    computed: usize,
+    parent: Option<usize>,
+    past: Option<usize>,
 }
 
 struct Ask {
@@ -221,11 +270,21 @@ struct Ask {
 
 impl Batch {
     /// Where `causal`, a token sees nothing that follows, and a common beginning can be shared.
-    fn new(groups: &[Group], causal: bool) -> Self {
-        let mut batch = Self { tokens: Vec::new(), spans: Vec::new(), asks: Vec::new() };
-        let shared = if causal { batch.share(groups) } else { 0 };
-        for group in groups {
-            batch.add(group, shared);
+    fn new(groups: &[Group], shared: Shared, causal: bool) -> Self {
+        let mut batch = Self { past: None, tokens: Vec::new(), spans: Vec::new(), asks: Vec::new() };
+        match shared {
+            Shared::InPass => {
+                let common = if causal { batch.share(groups) } else { 0 };
+                let root = Root { computed: common, parent: (common > 0).then_some(0), past: None };
+                groups.iter().for_each(|group| batch.add(group, root));
+            }
+            Shared::Kept(head) => {
+                batch.past = (!head.is_empty()).then(|| head.cache());
+                for group in groups {
+                    let computed = shared.kept(group);
+                    batch.add(group, Root { computed, parent: None, past: (computed > 0).then_some(0) });
+                }
+            }
         }
         batch.asks.sort_by_key(|ask| (ask.row, ask.slot, ask.place));
         batch
@@ -237,36 +296,36 @@ impl Batch {
         let common = groups.iter().map(|group| common(first, group.context).min(group.context.len() - 1)).min();
         match common {
             Some(common) if common >= SHARED && groups.len() > 1 => {
-                self.push(&first[..common], None);
+                self.push(&first[..common], Root::default());
                 common
             }
             _ => 0,
         }
     }
 
-    fn add(&mut self, group: &Group, shared: usize) {
-        let parent = (shared > 0).then_some(0);
+    fn add(&mut self, group: &Group, root: Root) {
+        let shared = root.computed;
         if let [(slot, tokens)] = group.continuations[..] {
             let row = self.tokens.len() + group.context.len() - shared - 1;
-            self.push(&[&group.context[shared..], &tokens[..tokens.len() - 1]].concat(), parent);
+            self.push(&[&group.context[shared..], &tokens[..tokens.len() - 1]].concat(), root);
             self.ask(slot, tokens, row as u32, row as u32 + 1);
             return;
         }
         let context = self.spans.len();
-        self.push(&group.context[shared..], parent);
+        self.push(&group.context[shared..], root);
         let last = self.tokens.len() as u32 - 1;
         for &(slot, tokens) in &group.continuations {
             let first = self.tokens.len() as u32;
             if tokens.len() > 1 {
-                self.push(&tokens[..tokens.len() - 1], Some(context));
+                self.push(&tokens[..tokens.len() - 1], Root { parent: Some(context), ..Root::default() });
             }
             self.ask(slot, tokens, last, first);
         }
     }
 
-    fn push(&mut self, tokens: &[u32], parent: Option<usize>) {
+    fn push(&mut self, tokens: &[u32], Root { parent, past, .. }: Root) {
         self.tokens.extend(tokens);
-        self.spans.push(Span { len: tokens.len(), parent, past: None });
+        self.spans.push(Span { len: tokens.len(), parent, past });
     }
 
     /// The first token is predicted at row `last`, those after it at the rows from `next` on.
@@ -277,7 +336,9 @@ impl Batch {
     }
 
     fn score(&self, model: &Model) -> Result<Vec<(Slot, Vec<Scored>)>> {
-        let hidden = model.decoder.forward(&self.tokens, &self.spans, &mut [])?;
+        // the clone shares its numbers with the head, which is frozen
+        let mut past: Vec<Cache> = self.past.iter().cloned().collect();
+        let hidden = model.decoder.forward(&self.tokens, &self.spans, &mut past)?;
         let by_row: Vec<&[Ask]> = self.asks.chunk_by(|a, b| a.row == b.row).collect();
         let mut scored: Vec<(Slot, usize, Scored)> = Vec::with_capacity(self.asks.len());
         for some in by_row.chunks((LOGITS / model.config.vocab).max(1)) {

@@ -90,6 +90,10 @@ impl Kind for Classification {
         mapped.transpose().map(Some)
     }
 
+    fn contexts<'a>(&self, request: &'a ClassRequest) -> Vec<&'a str> {
+        vec![&request.ask.context]
+    }
+
     fn size(&self, request: &ClassRequest, _: &TaskSettings) -> usize {
         let ClassRequest { text, pair, ask, .. } = request;
         ask.size().max(text.len() + pair.as_ref().map_or(0, String::len))

@@ -53,6 +53,10 @@ impl Kind for GenerateUntil {
         Ok(Some(()))
     }
 
+    fn contexts<'a>(&self, request: &'a PromptRequest) -> Vec<&'a str> {
+        vec![&request.prompt]
+    }
+
     fn size(&self, request: &PromptRequest, settings: &TaskSettings) -> usize {
         request.prompt.len() + settings.generation.max_tokens * BYTES_A_TOKEN
     }

@@ -40,6 +40,10 @@ impl Kind for LoglikelihoodTask {
         Ok(Some(()))
     }
 
+    fn contexts<'a>(&self, request: &'a Continuations) -> Vec<&'a str> {
+        vec![&request.context]
+    }
+
     fn size(&self, request: &Continuations, _: &TaskSettings) -> usize {
         request.size()
     }

@@ -84,6 +84,12 @@ pub(crate) trait Kind: Serialize + Debug + Sized + Send + Sync + 'static {
     /// Makes what all items need; None where a cancel asked for an end meanwhile.
     fn prepare(&self, preparation: &mut Preparation) -> Result<Option<Self::Prepared>>;
 
+    /// The contexts or prompts that a request puts to the model, whose common beginning over all items is computed once;
+    /// none of a kind that asks nothing of the sort.
+    fn contexts<'a>(&self, _request: &'a Self::Request) -> Vec<&'a str> {
+        Vec::new()
+    }
+
     /// Bytes of text that a request makes the model read or write, by which items are batched.
     fn size(&self, request: &Self::Request, settings: &TaskSettings) -> usize;
 

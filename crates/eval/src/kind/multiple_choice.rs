@@ -57,6 +57,10 @@ impl Kind for MultipleChoice {
         Ok(Some(()))
     }
 
+    fn contexts<'a>(&self, request: &'a ChoiceRequest) -> Vec<&'a str> {
+        request.asks.iter().map(|ask| ask.context.as_str()).collect()
+    }
+
     fn size(&self, request: &ChoiceRequest, _: &TaskSettings) -> usize {
         request.asks.iter().map(Continuations::size).sum()
     }

@@ -126,3 +126,32 @@ fn a_rope_that_grows_with_the_sequence_goes_on_past_the_length_it_was_trained_to
     let generated = model.generate(&prompt.input_ids, &sampling(200), go).expect("generated");
     assert_eq!(generated.tokens.len(), 10);
 }
+
+#[test]
+fn sequences_that_wait_for_a_slot_give_the_same_tokens_as_alone() {
+    let model = load(&root().join("llama256/Q8_0.gguf"), &LoadOptions::default()).expect("loads");
+    let token = |x: usize| 3 + (x * 7919 % 250) as u32;
+    let shots: Vec<u32> = (0..40).map(token).collect();
+    // more than there are slots, of many lengths, of which some end early, and every other one begins with the head
+    let prompt = |n: usize| -> Vec<u32> {
+        let own = (0..1 + n * 5 % 23).map(|i| token(100 * n + i));
+        shots.iter().copied().filter(|_| n % 2 == 0).chain(own).collect()
+    };
+    let prompts: Vec<Vec<u32>> = (0..75).map(prompt).collect();
+    let starts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+    let head = model.head(&shots).expect("a head");
+    let mut seen = vec![0; starts.len()];
+    let stops = |n: usize, seen: usize| if seen > n % 12 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let together = model.generate_after(&head, &starts, &greedy(16), |n, _| {
+        seen[n] += 1;
+        stops(n, seen[n])
+    });
+    for (n, (start, together)) in starts.iter().zip(together.expect("generated")).enumerate() {
+        let mut seen = 0;
+        let alone = model.generate_after(&head, &[start], &greedy(16), |_, _| {
+            seen += 1;
+            stops(n, seen)
+        });
+        assert_eq!(alone.expect("generated"), [together], "prompt {n}");
+    }
+}

@@ -172,3 +172,61 @@ fn an_items_answer_does_not_depend_on_its_neighbours() {
         }
     }
 }
+
+#[test]
+fn a_kept_head_gives_the_scores_of_a_shared_one_however_items_are_cut_into_calls() {
+    let shots = tokens(9, 60);
+    let mut items: Vec<Item> = (20..40).map(|seed| item(seed, 1 + seed as usize % 5, &[1, 2, 3])).collect();
+    items.iter_mut().for_each(|item| item.context = [&shots[..], &item.context].concat());
+    for name in ["llama256/Q8_0.gguf", "llama256/Q4_K_M.gguf", "llama"] {
+        let model = open(name);
+        let shared = model.loglikelihoods(&items).expect("scored");
+        let head = model.head(&shots).expect("a head");
+        assert_eq!(head.len(), shots.len());
+        let kept = model.loglikelihoods_after(&head, &items).expect("scored");
+        for (kept, shared) in kept.iter().flatten().zip(shared.iter().flatten()) {
+            assert!((kept.logprob - shared.logprob).abs() < 1e-4, "{name}: {kept:?} {shared:?}");
+        }
+        // products with blocks are the same to the bit in any company, and so is all that comes of them
+        let cut = |len: usize| -> Vec<_> {
+            items.chunks(len).flat_map(|some| model.loglikelihoods_after(&head, some).expect("scored")).collect()
+        };
+        for len in [1, 3, 19] {
+            for (cut, whole) in cut(len).iter().flatten().zip(kept.iter().flatten()) {
+                let same = if name == "llama" { (cut.logprob - whole.logprob).abs() < 1e-4 } else { cut == whole };
+                assert!(same, "{name}, {len} at a time: {cut:?} {whole:?}");
+            }
+        }
+        if name != "llama" {
+            // all contexts go on from the same 60 tokens, in this pass or from the pass before: the same sums, the same bits
+            let alike: Vec<Item> = items.iter().filter(|item| item.context.len() > 61).cloned().collect();
+            assert_eq!(
+                model.loglikelihoods(&alike).expect("scored"),
+                model.loglikelihoods_after(&head, &alike).expect("scored")
+            );
+        }
+    }
+}
+
+#[test]
+fn a_head_is_left_out_where_a_context_turns_otherwise_is_cut_or_begins_otherwise() {
+    let mut model = open("llama");
+    model.set_max_length(64);
+    let shots = tokens(9, 60);
+    let head = model.head(&shots).expect("a head");
+    let begun = |own: &[u32], continuation: Vec<u32>| Item {
+        context: [&shots[..], own].concat(),
+        continuations: vec![continuation],
+    };
+    let items =
+        [begun(&[5], vec![1, 2]), begun(&[5, 6, 7, 8], vec![1, 2, 3]), begun(&[], vec![3]), item(1, 9, &[2, 1])];
+    for (with, without) in
+        model.loglikelihoods_after(&head, &items).expect("scored").iter().flatten().zip(
+            items.iter().flat_map(|item| model.loglikelihoods(std::slice::from_ref(item)).expect("scored").remove(0)),
+        )
+    {
+        assert!((with.logprob - without.logprob).abs() < 1e-4, "{with:?} {without:?}");
+    }
+    assert!(model.head(&tokens(1, 15)).expect("none").is_empty(), "too short");
+    assert!(model.head(&tokens(1, 64)).expect("none").is_empty(), "too long");
+}
