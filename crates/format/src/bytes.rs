@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::{Deref, Range};
 use std::path::Path;
+use std::sync::Arc;
 
 use memmap2::{Mmap, UncheckedAdvice};
 
@@ -52,6 +53,21 @@ impl Deref for Bytes {
             Self::Mapped(map) => map,
             Self::Embedded(bytes) => bytes,
         }
+    }
+}
+
+/// A part of a file's bytes, which keeps the file mapped as long as it is there.
+#[derive(Debug, Clone)]
+pub struct SharedBytes {
+    pub(crate) bytes: Arc<Bytes>,
+    pub(crate) range: Range<usize>,
+}
+
+impl Deref for SharedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
     }
 }
 

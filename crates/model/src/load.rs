@@ -259,7 +259,7 @@ impl<'a> Opened<'a> {
         let (device, precision) = (&options.device, options.precision);
         let adapted = |weights: &dyn Weights| self.with_adapter(weights, options, with);
         if let Format::Gguf(gguf) = &self.format {
-            return Ok((adapted(&GgufWeights::new(gguf, &self.config, device, precision))?, None));
+            return Ok((adapted(&GgufWeights::new(gguf, &self.config, device, precision).mapped())?, None));
         }
         let files = self.safetensors(device, precision)?;
         match self.config.quantization.clone() {

@@ -1,6 +1,9 @@
 //! x times Wᵀ: the kernels' products as operations on tensors, on the CPU. Other devices, and whatever needs a gradient,
 //! use candle's own products.
 
+use std::ops::Deref;
+
+use bantam_format::bytes::SharedBytes;
 use bantam_format::ggml::Type;
 use bantam_kernels::{self as kernels, Matrix};
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor, bail};
@@ -15,7 +18,39 @@ pub struct Blocks {
     ty: Type,
     out: usize,
     inp: usize,
-    bytes: Vec<u8>,
+    bytes: Bytes,
+}
+
+/// Where the bytes of blocks are.
+#[derive(Debug)]
+pub enum Bytes {
+    /// In memory of their own.
+    Own(Vec<u8>),
+    /// In a file's map, where they lie.
+    Mapped(SharedBytes),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Own(bytes)
+    }
+}
+
+impl From<SharedBytes> for Bytes {
+    fn from(bytes: SharedBytes) -> Self {
+        Self::Mapped(bytes)
+    }
 }
 
 impl Blocks {
@@ -23,7 +58,8 @@ impl Blocks {
     ///
     /// # Errors
     /// Where nothing computes with the type, or the bytes are not those of so many whole blocks.
-    pub fn new(ty: Type, out: usize, inp: usize, bytes: Vec<u8>) -> Result<Self> {
+    pub fn new(ty: Type, out: usize, inp: usize, bytes: impl Into<Bytes>) -> Result<Self> {
+        let bytes = bytes.into();
         Matrix::new(ty, out, inp, &bytes).map_err(candle_core::Error::wrap)?;
         Ok(Self { ty, out, inp, bytes })
     }

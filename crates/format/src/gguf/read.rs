@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{ALIGNMENT, MAGIC, Value, split};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, SharedBytes};
 use crate::error::{Error, Result};
 use crate::ggml::Type;
 use crate::prefix::Need;
@@ -32,7 +33,7 @@ pub struct Gguf {
 /// The bytes of one file, and where the tensors' data begins in it.
 #[derive(Debug)]
 pub(super) struct SplitFile {
-    bytes: Bytes,
+    bytes: Arc<Bytes>,
     data: usize,
 }
 
@@ -94,7 +95,7 @@ impl Gguf {
             Err(Stop::Wrong(error)) => return Err(error),
         };
         let Head { version, metadata, tensors, data } = head;
-        let parts = vec![SplitFile { bytes, data }];
+        let parts = vec![SplitFile { bytes: Arc::new(bytes), data }];
         Self { version, metadata, tensors, by_name: HashMap::new(), parts, file }.indexed()
     }
 
@@ -142,6 +143,17 @@ impl Gguf {
         let part = &self.parts[tensor.part];
         let from = part.data + tensor.offset;
         &part.bytes[from..from + tensor.size]
+    }
+
+    /// Gives some of a tensor's bytes as they lie in the file, to be kept: they stay mapped as long as what this gives.
+    ///
+    /// # Panics
+    /// Where the tensor has fewer bytes.
+    pub fn share(&self, tensor: &TensorInfo, bytes: Range<usize>) -> SharedBytes {
+        assert!(bytes.start <= bytes.end && bytes.end <= tensor.size, "a part of a tensor lies within it");
+        let part = &self.parts[tensor.part];
+        let from = part.data + tensor.offset;
+        SharedBytes { bytes: Arc::clone(&part.bytes), range: from + bytes.start..from + bytes.end }
     }
 
     /// Gives back the memory of some of a tensor's mapped bytes once they have been copied.

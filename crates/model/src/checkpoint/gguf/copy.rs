@@ -1,5 +1,6 @@
-//! Tensors out of the map: their rows are copied a few megabytes at a time into memory of the type that computes with
-//! them, and the mapped pages given back at once, so that loading holds each weight once and not twice.
+//! Tensors out of the map: rows that the kernels read as they lie stay there. Others are copied a few megabytes at a time
+//! into memory of the type that computes with them, and the mapped pages given back at once, so that loading holds each
+//! weight once and not twice.
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use candle_core::quantized::{GgmlDType, QStorage};
 use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 
+use bantam_format::bytes::SharedBytes;
 use bantam_format::gguf::{Gguf, TensorInfo};
 
 /// Bytes copied before their pages are given back.
@@ -59,6 +61,12 @@ impl<'a> TensorRows<'a> {
 
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.take()
+    }
+
+    /// The bytes where they lie, if that is in order.
+    pub(super) fn shared(&self) -> Option<SharedBytes> {
+        let bytes = self.first * self.width..(self.first + self.count) * self.width;
+        self.order.is_none().then(|| self.gguf.share(self.info, bytes))
     }
 
     /// As blocks on a device of candle's.

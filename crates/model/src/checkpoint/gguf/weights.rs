@@ -1,6 +1,7 @@
 //! The tensors of a GGUF file by their checkpoint names, in the checkpoint's row order: what a GGUF file interleaves,
 //! stacks or adds is undone when it is read, so that the graph, adapters and comparisons see one layout.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bantam_format::ggml::Type;
@@ -33,12 +34,20 @@ pub struct GgufWeights<'a> {
     config: &'a Config,
     device: &'a Device,
     precision: Precision,
+    /// Whether matrices stay in the file's map where they can.
+    mapped: bool,
 }
 
 impl<'a> GgufWeights<'a> {
     /// The weights of a file and its config, made on a device.
     pub fn new(gguf: &'a Gguf, config: &'a Config, device: &'a Device, precision: Precision) -> Self {
-        Self { gguf, config, device, precision }
+        Self { gguf, config, device, precision, mapped: false }
+    }
+
+    /// The same, where blocks that lie in order are not copied: for a model that is kept, and then reads its weights out
+    /// of the file's pages, which other processes share.
+    pub fn mapped(self) -> Self {
+        Self { mapped: true, ..self }
     }
 
     /// A tensor's rows in checkpoint order, and what computes with them.
@@ -93,14 +102,22 @@ impl<'a> GgufWeights<'a> {
     }
 
     /// The bytes of blocks, if their scales are numbers.
-    fn sound(&self, name: &str, ty: Type, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    fn sound<B: Deref<Target = [u8]>>(&self, name: &str, ty: Type, bytes: B) -> Result<B> {
         match finite::damaged_block(ty, &bytes) {
             None => Ok(bytes),
             Some(at) => Err(Error::broken(self.gguf.file(), finite::sentence(name, "the scale of block", at))),
         }
     }
 
-    /// Blocks as they lie in the file, on the CPU.
+    /// Blocks on the CPU that stay in the file's map where they lie in order, and are wanted so.
+    fn kept(&self, located: &LocatedTensor, out: usize, inp: usize) -> Result<Blocks> {
+        match located.rows.shared().filter(|_| self.mapped) {
+            Some(bytes) => Blocks::new(located.ty, out, inp, self.sound(located.name, located.ty, bytes)?),
+            None => self.blocks(located, &[out, inp]),
+        }
+    }
+
+    /// Blocks copied out of the file, on the CPU.
     fn blocks(&self, located: &LocatedTensor, shape: &[usize]) -> Result<Blocks> {
         let (out, inp) = (shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]);
         Blocks::new(located.ty, out, inp, self.sound(located.name, located.ty, located.rows.bytes())?)
@@ -136,7 +153,7 @@ impl Weights for GgufWeights<'_> {
             return Ok(Linear::dense(plain));
         }
         if self.device.is_cpu() {
-            return Ok(Linear::blocks(Arc::new(self.blocks(&located, &shape)?)));
+            return Ok(Linear::blocks(Arc::new(self.kept(&located, out, inp)?)));
         }
         match candle_type(ty) {
             Some(dtype) => Ok(Linear::quantized(Arc::new(self.quantized(dtype, &located, &shape)?))),
