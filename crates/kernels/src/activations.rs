@@ -51,19 +51,26 @@ pub(crate) struct Lines {
     groups: usize,
     /// (rows, `stride`): zeros fill each row up.
     quants: Vec<i8>,
+    /// The same, but of as many groups as the instruction set has lanes the first halves, then the others.
+    lanes: Vec<i8>,
     /// (rows, inp / 32)
     scales: Vec<f32>,
     /// Σ of the first and of the last 16 quants of a group: (rows, inp / 32)
     sums: Vec<[i32; 2]>,
 }
 
-/// Bytes that kernels read at once: rows have whole ones of them.
-const AT_ONCE: usize = 64;
+/// Bytes of as many groups as any instruction set has lanes: rows have whole ones of them.
+const AT_ONCE: usize = 4 * GROUP;
+
+/// Half a group.
+const HALF: usize = GROUP / 2;
 
 /// A row.
 pub(crate) struct Line<'a> {
     /// Filled up with zeros to whole vectors.
     pub(crate) quants: &'a [i8],
+    /// The same by halves of groups, as `Lanes` has them.
+    pub(crate) lanes: &'a [i8],
     pub(crate) scales: &'a [f32],
     pub(crate) sums: &'a [[i32; 2]],
 }
@@ -85,6 +92,7 @@ impl Lines {
         let mut lines = Lines {
             groups,
             quants: vec![0; rows * inp.next_multiple_of(AT_ONCE)],
+            lanes: vec![0; rows * inp.next_multiple_of(AT_ONCE)],
             scales: vec![0.0; rows * groups],
             sums: vec![[0; 2]; rows * groups],
         };
@@ -101,6 +109,7 @@ impl Lines {
         let groups = row * self.groups..(row + 1) * self.groups;
         Line {
             quants: &self.quants[row * self.stride()..(row + 1) * self.stride()],
+            lanes: &self.lanes[row * self.stride()..(row + 1) * self.stride()],
             scales: &self.scales[groups.clone()],
             sums: &self.sums[groups],
         }
@@ -118,11 +127,16 @@ impl IsaTask for QuantizeLines<'_> {
     #[inline(always)]
     fn run<S: Kernels>(self, simd: S) {
         let QuantizeLines { x, lines } = self;
-        let (groups, stride) = (lines.groups, lines.stride());
+        let (groups, stride, lanes_at_once) = (lines.groups, lines.stride(), S::IN_REGISTERS.max(1));
         for (i, x) in x.as_chunks::<GROUP>().0.iter().enumerate() {
             let (own, scale) = quantize(simd, x);
-            let at = i / groups * stride + i % groups * GROUP;
-            lines.quants[at..at + GROUP].copy_from_slice(&own);
+            let (row, group) = (i / groups * stride, i % groups);
+            lines.quants[row + group * GROUP..][..GROUP].copy_from_slice(&own);
+            let first = row + group / lanes_at_once * lanes_at_once * GROUP + group % lanes_at_once * HALF;
+            for (half, own) in own.as_chunks::<HALF>().0.iter().enumerate() {
+                let at = first + half * lanes_at_once * HALF;
+                lines.lanes[at..at + HALF].copy_from_slice(own);
+            }
             lines.scales[i] = scale;
             lines.sums[i] = simd.sums(&own);
         }

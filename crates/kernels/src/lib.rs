@@ -8,7 +8,8 @@
 //! activations x quantized to Q8, once a product
 //! product     x Wᵀ, as callers ask for it and threads share it
 //! dots        the loops for plain floats: rows of W and x as they lie
-//! tiles       the loops for blocks: tiles of W unpacked in first-level cache and multiplied with all rows of x
+//! few         the loop for blocks and up to four rows of x: unpacked in registers
+//! tiles       the loops for blocks and more rows: tiles of W unpacked in first-level cache and multiplied with all of x
 //! pool        work shared between threads
 //! ```
 //!
@@ -25,6 +26,8 @@ pub mod attention;
 pub mod block;
 mod dots;
 mod error;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // for sets that have lanes
+mod few;
 pub mod float;
 mod gemm;
 mod isa;

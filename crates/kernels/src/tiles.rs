@@ -1,6 +1,6 @@
 //! The loops of a product, by tiles of W: some rows over a chunk of columns are unpacked and transposed in first-level
 //! cache, then multiplied with every row of x. So weights are read once, whatever x is, and never held a second time.
-//! One loop serves one row of x and thousands. Sums are taken column by column, chunk by chunk, so that a row of x
+//! One loop serves one row of x and thousands (but for the types and sets that `few` serves faster). Sums are taken column by column, chunk by chunk, so that a row of x
 //! comes out the same whatever stands beside it and however many threads there are.
 //!
 //! That weights are unpacked once a batch, and all types multiplied as int8, is ik_llama.cpp's way to one speed for all
@@ -30,6 +30,7 @@ impl<Q: Quants> IsaTask for QuantTiles<'_, Q> {
     fn run<S: Kernels>(self, simd: S) {
         match part_of::<Q, S>(self.0) {
             Found::Many(x) => many::<Q, S>(simd, self.0, &x),
+            Found::InRegisters(x) => simd.in_registers::<Q>(self.0, x),
             Found::Few(x) => match &x[..] {
                 [a] => few::<Q, S, 1>(simd, self.0, &[a]),
                 [a, b] => few::<Q, S, 2>(simd, self.0, &[a, b]),
@@ -46,6 +47,7 @@ impl<Q: Quants> IsaTask for QuantTiles<'_, Q> {
 enum Found<'a> {
     Many(Rows<'a>),
     Few(Vec<Row<'a>>),
+    InRegisters(&'a Lines),
 }
 
 #[inline(always)]
@@ -53,6 +55,7 @@ fn part_of<'a, Q: Quants, S: Kernels>(part: &'a Part<'_>) -> Found<'a> {
     let rows = part.rows.clone();
     match part.x.quantized.expect("x is quantized where W is") {
         Activations::Packed(x) => Found::Many(Rows::new::<Q, S>(x, rows, part.w.inp())),
+        Activations::Few(x) if rows.len() == 1 && S::IN_REGISTERS >= Q::IN_REGISTERS_FROM => Found::InRegisters(x),
         Activations::Few(x) => Found::Few(rows.map(|row| Row::new::<Q, S>(x, row)).collect()),
     }
 }
@@ -180,7 +183,7 @@ fn transpose<S: Kernels>(simd: S, tile: &mut Tile, columns: usize) {
 }
 
 /// Bytes that second-level caches keep until they are wanted.
-const FAR: usize = 1 << 18;
+pub(crate) const FAR: usize = 1 << 18;
 
 /// The rows of x of a part, by blocks of four, with the sums that a type's form asks for.
 struct Rows<'a> {

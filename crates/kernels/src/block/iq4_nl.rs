@@ -9,13 +9,14 @@ use super::search::Weighed;
 use super::search::lanes::{reciprocal, stored};
 use super::search::uneven::{self, VALUES, choice};
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
 pub(super) struct Iq4Nl;
 
 /// The values plus 128.
-static QUANTS: [u8; 16] = {
+pub(super) static QUANTS: [u8; 16] = {
     let mut quants = [0; 16];
     let mut i = 0;
     while i < 16 {
@@ -29,12 +30,26 @@ impl Quants for Iq4Nl {
     const TYPE: Type = Type::IQ4_NL;
     type Form = Of<1, 0, 241>;
     const ZERO: i32 = 128;
+    const IN_REGISTERS_FROM: usize = 4;
+    const WORDS: &'static [usize] = &[0];
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 18] = whole(block);
         simd.store(choose(simd, whole(&block[2..])), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        // SAFETY: the caller's promise.
+        let both = unsafe { simd.each(blocks.add(first * 18 + 2), 18) };
+        simd.pick(simd.every(&QUANTS), simd.down(both, [4 * half as u32; 4], 15))
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales[0] = simd.halves_as_reals(simd.words(&words[0]));
     }
 }
 

@@ -4,9 +4,10 @@
 use bantam_format::ggml::Type;
 
 use super::bits::{each_run, pack_halves, whole, word};
-use super::iq4_nl::choose;
+use super::iq4_nl::{QUANTS, choose};
 use super::search::uneven::UnevenSuperBlock;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -16,6 +17,8 @@ impl Quants for Iq4Xs {
     const TYPE: Type = Type::IQ4_XS;
     type Form = Of<1, 0, 241>;
     const ZERO: i32 = 128;
+    const IN_REGISTERS_FROM: usize = 2;
+    const WORDS: &'static [usize] = &[0, 4];
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
@@ -24,6 +27,24 @@ impl Quants for Iq4Xs {
         each_run(simd, quants, |run| choose(simd, &choices[run]));
         let numbers = sub_scales(u32::from_le_bytes(*whole(&block[4..8])), word(block, 2));
         scales.copy_from_slice(&simd.times(simd.f16(word(block, 0)), numbers));
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        // SAFETY: the caller's promise.
+        let both = unsafe { simd.each(blocks.add(8 + 16 * first), 16) };
+        simd.pick(simd.every(&QUANTS), simd.down(both, [4 * half as u32; 4], 15))
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        let (head, low) = (simd.words(&words[0]), simd.words(&words[1]));
+        let d = simd.halves_as_reals(head);
+        for (run, scale) in (0..).zip(scales) {
+            let high = simd.bits(head, 16 + 2 * run, 3);
+            let number = simd.plus(simd.over(simd.bits(low, 4 * run, 15), high, 4), -32);
+            *scale = simd.product(d, simd.real(number));
+        }
     }
 }
 

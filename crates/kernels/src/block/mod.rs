@@ -29,6 +29,7 @@ use crate::dots::multiply_floats;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::product::Part;
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{self, CHUNK, Form, GROUP, IsaTask, Kernels, Simd};
 use crate::tiles::multiply_quants;
 
@@ -107,6 +108,44 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
     /// Unpacks a block: as many quants as it has weights, as many scales and offsets for each 32 of them as the form
     /// says. Must be `#[inline(always)]`, to be compiled with the set's instructions.
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]);
+
+    /// The quant that stands for zero in `dots`, unless they are signed there.
+    const ZERO_IN_DOTS: i32 = Self::ZERO;
+    /// Lanes from which on few rows of x are faster multiplied with quants that are unpacked in registers; elsewhere they
+    /// are unpacked to a tile.
+    const IN_REGISTERS_FROM: usize;
+    /// Where in a block the words are, four bytes each, that `factors` are made of.
+    const WORDS: &'static [usize];
+
+    /// Half of the quants of some groups of a row, from group `first` on, one for each lane. Must be
+    /// `#[inline(always)]`, as all that follows.
+    ///
+    /// # Safety
+    /// From `blocks` on there must be blocks of all these groups.
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide;
+
+    /// Σ quant·x by fours, of the whole groups; with two scales a group of each half.
+    ///
+    /// # Safety
+    /// As `lanes`.
+    #[inline(always)]
+    unsafe fn dots<S: Lanes>(simd: S, blocks: *const u8, _: &[u8; 16], first: usize, x: [S::Wide; 2]) -> [S::Words; 2] {
+        // SAFETY: the caller's promise.
+        let w = unsafe { [Self::lanes(simd, blocks, first, 0), Self::lanes(simd, blocks, first, 1)] };
+        if Self::Form::SCALES == 2 {
+            return [simd.dot::<Self::Form>(w[0], x[0]), simd.dot::<Self::Form>(w[1], x[1])];
+        }
+        [simd.dots::<Self::Form>(w, x); 2]
+    }
+
+    /// Scales of parts of groups, where `dots` want them ready.
+    #[inline(always)]
+    fn sub_scales(_: &[u8]) -> Option<[u8; 16]> {
+        None
+    }
+
+    /// Scales and offsets of a block of each of some rows, from the words of these rows.
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]);
 
     /// Reads a block.
     #[inline(always)]

@@ -6,6 +6,7 @@ use bantam_format::ggml::Type;
 use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -26,6 +27,8 @@ impl Quants for Q2K {
     const TYPE: Type = Type::Q2_K;
     type Form = Of<1, 2, 45>;
     const ZERO: i32 = 0;
+    const IN_REGISTERS_FROM: usize = 2;
+    const WORDS: &'static [usize] = &[0, 4, 8, 12, 80];
 
     /// A quant here is scale·q, at most 15·3, so that d alone is the scale, and one does for 32 weights. The product is
     /// as exact: d·scale and d·scale·q both fit an f32.
@@ -41,6 +44,39 @@ impl Quants for Q2K {
         scales.fill(d);
         for (offsets, mins) in offsets.as_chunks_mut().0.iter_mut().zip(block[..16].as_chunks().0) {
             *offsets = simd.times(-dmin, mins.map(|byte| (byte >> 4).cast_signed()));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        let by = |lane: usize| 2 * ((first + lane) as u32 % 4);
+        // SAFETY: the caller's promise.
+        let q = simd.every(unsafe { &*blocks.add(16 + first / 4 * 32 + 16 * half).cast() });
+        simd.down(q, [by(0), by(1), by(2), by(3)], 3)
+    }
+
+    /// Quants are q here, and their sums are multiplied with the scales: the same integers.
+    #[inline(always)]
+    unsafe fn dots<S: Lanes>(simd: S, blocks: *const u8, _: &[u8; 16], first: usize, x: [S::Wide; 2]) -> [S::Words; 2] {
+        let at = |lane: usize| (2 * (first + lane) % 16) as u8;
+        // SAFETY: the caller's promise.
+        let w = unsafe { [Self::lanes(simd, blocks, first, 0), Self::lanes(simd, blocks, first, 1)] };
+        // SAFETY: as above.
+        let scales = simd.down(simd.every(unsafe { &*blocks.cast() }), [0; 4], 15);
+        [simd.scaled::<0>(w, x, scales, [at(0), at(1), at(2), at(3)]); 2]
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+        let both = simd.words(&words[4]);
+        let dmin = simd.halves_as_reals(simd.bits(both, 16, 0xFFFF));
+        scales.fill(simd.halves_as_reals(both));
+        let dmin = simd.product(dmin, simd.same(-1.0));
+        for (four, word) in offsets.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            let word = simd.words(word);
+            for (at, offset) in (0..).zip(four) {
+                *offset = simd.product(dmin, simd.real(simd.bits(word, 8 * at + 4, 15)));
+            }
         }
     }
 }

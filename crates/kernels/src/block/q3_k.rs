@@ -6,6 +6,7 @@ use bantam_format::ggml::Type;
 use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -29,6 +30,9 @@ impl Quants for Q3K {
     const TYPE: Type = Type::Q3_K;
     type Form = Of<1, 0, 252>;
     const ZERO: i32 = ZERO;
+    const ZERO_IN_DOTS: i32 = 0;
+    const IN_REGISTERS_FROM: usize = usize::MAX;
+    const WORDS: &'static [usize] = &[106];
 
     /// A quant here is scale·q, so that d alone is the scale, and one does for 32 weights.
     #[inline(always)]
@@ -40,6 +44,43 @@ impl Quants for Q3K {
             simd.choose(simd.join(products(2 * run), products(2 * run + 1)), three_bits(simd, block, run))
         });
         scales.fill(simd.f16(word(block, 108)));
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        let by = |lane: usize| 2 * ((first + lane) as u32 % 4);
+        // SAFETY: the caller's promise.
+        let q = simd.every(unsafe { &*blocks.add(32 + first / 4 * 32 + 16 * half).cast() });
+        let third = |lane: usize| (first + lane) as u32;
+        // SAFETY: as above.
+        let bits = simd.every(unsafe { &*blocks.add(16 * half).cast() });
+        let third = simd.down(bits, [third(0), third(1), third(2), third(3)], 1);
+        simd.unite(simd.down(q, [by(0), by(1), by(2), by(3)], 3), simd.up(third, 2))
+    }
+
+    /// Quants are q + 4 here, and the sums of q are multiplied with the scales: the same integers.
+    #[inline(always)]
+    unsafe fn dots<S: Lanes>(
+        simd: S,
+        blocks: *const u8,
+        scales: &[u8; 16],
+        first: usize,
+        x: [S::Wide; 2],
+    ) -> [S::Words; 2] {
+        let at = |lane: usize| (2 * (first + lane) % 16) as u8;
+        // SAFETY: the caller's promise.
+        let w = unsafe { [Self::lanes(simd, blocks, first, 0), Self::lanes(simd, blocks, first, 1)] };
+        [simd.scaled::<4>(w, x, simd.every(scales), [at(0), at(1), at(2), at(3)]); 2]
+    }
+
+    #[inline(always)]
+    fn sub_scales(block: &[u8]) -> Option<[u8; 16]> {
+        Some(sub_scales(whole(block)).map(|scale| scale.wrapping_sub(32)))
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales.fill(simd.halves_as_reals(simd.bits(simd.words(&words[0]), 16, 0xFFFF)));
     }
 
     /// As ggml multiplies, which is the same number but for the sign of zeros.

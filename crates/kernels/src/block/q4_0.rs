@@ -6,6 +6,7 @@ use bantam_format::ggml::Type;
 use super::bits::{pack_halves, whole, whole_mut, word};
 use super::search::legacy;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -15,12 +16,26 @@ impl Quants for Q4_0 {
     const TYPE: Type = Type::Q4_0;
     type Form = Of<1, 0, 15>;
     const ZERO: i32 = 8;
+    const IN_REGISTERS_FROM: usize = 4;
+    const WORDS: &'static [usize] = &[0];
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let block: &[u8; 18] = whole(block);
         simd.store(simd.halves(whole(&block[2..])), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        // SAFETY: the caller's promise.
+        let both = unsafe { simd.each(blocks.add(first * 18 + 2), 18) };
+        simd.down(both, [4 * half as u32; 4], 15)
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales[0] = simd.halves_as_reals(simd.words(&words[0]));
     }
 }
 

@@ -6,6 +6,7 @@ use bantam_format::ggml::Type;
 use super::bits::{each_run, long_half, pack_long_halves, pack_six_bits, six_bits, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ impl Quants for Q4K {
     const TYPE: Type = Type::Q4_K;
     type Form = Of<1, 1, 15>;
     const ZERO: i32 = 0;
+    const IN_REGISTERS_FROM: usize = 2;
+    const WORDS: &'static [usize] = &HEAD_WORDS;
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -22,6 +25,19 @@ impl Quants for Q4K {
         let low = whole(&block[16..]);
         each_run(simd, quants, |run| long_half(simd, low, run));
         unpack_head(simd, whole(&block[..16]), scales, offsets);
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        let by = |lane: usize| 4 * ((first + lane) as u32 % 2);
+        // SAFETY: the caller's promise.
+        let low = unsafe { simd.pairs(blocks.add(16 + first / 2 * 32 + 16 * half), 32) };
+        simd.down(low, [by(0), by(1), by(2), by(3)], 15)
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+        head_factors(simd, words, scales, offsets);
     }
 }
 
@@ -32,6 +48,32 @@ pub(super) fn unpack_head<S: Simd>(simd: S, head: &[u8; 16], scales: &mut [f32],
     let (sub_scales, mins) = six_bits(whole(&head[4..]));
     scales.copy_from_slice(&simd.times(d, sub_scales));
     offsets.copy_from_slice(&simd.times(-dmin, mins));
+}
+
+/// Where the words of a head are.
+pub(super) const HEAD_WORDS: [usize; 4] = [0, 4, 8, 12];
+
+/// As `unpack_head`, of the heads of several rows.
+#[inline(always)]
+pub(super) fn head_factors<S: Lanes>(
+    simd: S,
+    words: &[[u32; MOST]],
+    scales: &mut [S::Reals],
+    offsets: &mut [S::Reals],
+) {
+    let [d, low_scales, low_mins, rest] =
+        [simd.words(&words[0]), simd.words(&words[1]), simd.words(&words[2]), simd.words(&words[3])];
+    let dmin = simd.halves_as_reals(simd.bits(d, 16, 0xFFFF));
+    let (d, dmin) = (simd.halves_as_reals(d), simd.product(dmin, simd.same(-1.0)));
+    for j in 0..4 {
+        let by = 8 * j as u32;
+        let later_scale = simd.over(simd.bits(rest, by, 15), simd.bits(low_scales, by + 6, 3), 4);
+        let later_min = simd.over(simd.bits(rest, by + 4, 15), simd.bits(low_mins, by + 6, 3), 4);
+        scales[j] = simd.product(d, simd.real(simd.bits(low_scales, by, 63)));
+        scales[j + 4] = simd.product(d, simd.real(later_scale));
+        offsets[j] = simd.product(dmin, simd.real(simd.bits(low_mins, by, 63)));
+        offsets[j + 4] = simd.product(dmin, simd.real(later_min));
+    }
 }
 
 /// Writes what `unpack_head` reads.

@@ -5,6 +5,7 @@ use bantam_format::ggml::Type;
 use super::bits::{fifth_bits, pack_halves, whole, whole_mut, word};
 use super::search::legacy;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -14,6 +15,8 @@ impl Quants for Q5_0 {
     const TYPE: Type = Type::Q5_0;
     type Form = Of<1, 0, 31>;
     const ZERO: i32 = 16;
+    const IN_REGISTERS_FROM: usize = usize::MAX;
+    const WORDS: &'static [usize] = &[0];
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
@@ -21,6 +24,21 @@ impl Quants for Q5_0 {
         let fifth = simd.where_set(*whole(&block[2..6]), 16);
         simd.store(simd.or(simd.halves(whole(&block[6..])), fifth), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        // SAFETY: the caller's promise.
+        let (both, fifth) = unsafe {
+            let from = blocks.add(first * 22);
+            (simd.each(from.add(6), 22), simd.each(from.add(2), 22))
+        };
+        simd.unite(simd.down(both, [4 * half as u32; 4], 15), simd.flags(fifth, 2 * half, 16))
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales[0] = simd.halves_as_reals(simd.words(&words[0]));
     }
 }
 

@@ -5,6 +5,7 @@ use bantam_format::ggml::Type;
 use super::bits::{fifth_bits, pack_halves, whole, whole_mut, word};
 use super::search::legacy;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -14,6 +15,8 @@ impl Quants for Q5_1 {
     const TYPE: Type = Type::Q5_1;
     type Form = Of<1, 1, 31>;
     const ZERO: i32 = 0;
+    const IN_REGISTERS_FROM: usize = 4;
+    const WORDS: &'static [usize] = &[0];
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -22,6 +25,23 @@ impl Quants for Q5_1 {
         simd.store(simd.or(simd.halves(whole(&block[8..])), fifth), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
         offsets[0] = simd.f16(word(block, 2));
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        // SAFETY: the caller's promise.
+        let (both, fifth) = unsafe {
+            let from = blocks.add(first * 24);
+            (simd.each(from.add(8), 24), simd.each(from.add(4), 24))
+        };
+        simd.unite(simd.down(both, [4 * half as u32; 4], 15), simd.flags(fifth, 2 * half, 16))
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+        let both = simd.words(&words[0]);
+        scales[0] = simd.halves_as_reals(both);
+        offsets[0] = simd.halves_as_reals(simd.bits(both, 16, 0xFFFF));
     }
 }
 

@@ -4,9 +4,10 @@
 use bantam_format::ggml::Type;
 
 use super::bits::{each_run, long_half, pack_long_halves, whole, whole_mut};
-use super::q4_k::{unpack_head, write_head};
+use super::q4_k::{HEAD_WORDS, head_factors, unpack_head, write_head};
 use super::search::affine::SuperBlock;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -16,6 +17,8 @@ impl Quants for Q5K {
     const TYPE: Type = Type::Q5_K;
     type Form = Of<1, 1, 31>;
     const ZERO: i32 = 0;
+    const IN_REGISTERS_FROM: usize = usize::MAX;
+    const WORDS: &'static [usize] = &HEAD_WORDS;
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -27,6 +30,23 @@ impl Quants for Q5K {
             simd.or(long_half(simd, low, run), fifth)
         });
         unpack_head(simd, whole(&block[..16]), scales, offsets);
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        let by = |lane: usize| 4 * ((first + lane) as u32 % 2);
+        // SAFETY: the caller's promise.
+        let low = unsafe { simd.pairs(blocks.add(48 + first / 2 * 32 + 16 * half), 32) };
+        let fifth = |lane: usize| (first + lane) as u32;
+        // SAFETY: as above.
+        let bits = simd.every(unsafe { &*blocks.add(16 + 16 * half).cast() });
+        let fifth = simd.down(bits, [fifth(0), fifth(1), fifth(2), fifth(3)], 1);
+        simd.unite(simd.down(low, [by(0), by(1), by(2), by(3)], 15), simd.up(fifth, 4))
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+        head_factors(simd, words, scales, offsets);
     }
 }
 

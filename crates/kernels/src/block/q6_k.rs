@@ -6,6 +6,7 @@ use bantam_format::ggml::Type;
 use super::bits::{each_run, whole, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ impl Quants for Q6K {
     const TYPE: Type = Type::Q6_K;
     type Form = Of<2, 0, 63>;
     const ZERO: i32 = 32;
+    const IN_REGISTERS_FROM: usize = usize::MAX;
+    const WORDS: &'static [usize] = &[192, 196, 200, 204, 206];
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
@@ -30,6 +33,31 @@ impl Quants for Q6K {
         let d = simd.f16(word(block, 208));
         for (scales, numbers) in scales.as_chunks_mut().0.iter_mut().zip(block[192..208].as_chunks().0) {
             *scales = simd.times(d, numbers.map(u8::cast_signed));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        let (part, run) = (first / 4, first % 4);
+        // SAFETY: the caller's promise.
+        let (low, high) = unsafe {
+            let low = blocks.add(64 * part + 32 * (run % 2) + 16 * half);
+            (simd.in_turn(low, 32), simd.every(&*blocks.add(128 + 32 * part + 16 * half).cast()))
+        };
+        let run = |lane: usize| (run + lane) as u32 % 4;
+        let by = |lane: usize| 4 * (run(lane) / 2);
+        let high = simd.down(high, [2 * run(0), 2 * run(1), 2 * run(2), 2 * run(3)], 3);
+        simd.unite(simd.down(low, [by(0), by(1), by(2), by(3)], 15), simd.up(high, 4))
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        let d = simd.halves_as_reals(simd.bits(simd.words(&words[4]), 16, 0xFFFF));
+        for (four, word) in scales.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            let word = simd.words(word);
+            for (at, scale) in (0..).zip(four) {
+                *scale = simd.product(d, simd.real(simd.signed_byte(word, at)));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use bantam_format::ggml::Type;
 use super::bits::{whole, whole_mut, word};
 use super::search::legacy;
 use super::{Encode, Quants};
+use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ impl Quants for Q8_0 {
     const TYPE: Type = Type::Q8_0;
     type Form = Of<1, 0, 255>;
     const ZERO: i32 = 128;
+    const IN_REGISTERS_FROM: usize = 4;
+    const WORDS: &'static [usize] = &[0];
 
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, block: &[u8], quants: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
@@ -22,6 +25,17 @@ impl Quants for Q8_0 {
         // an i8 plus 128
         simd.store(simd.xor(simd.load(whole(&block[2..])), simd.fill(0x80)), whole_mut(quants));
         scales[0] = simd.f16(word(block, 0));
+    }
+
+    #[inline(always)]
+    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide {
+        // SAFETY: the caller's promise.
+        simd.flip(unsafe { simd.each(blocks.add(first * 34 + 2 + 16 * half), 34) }, 0x80)
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales[0] = simd.halves_as_reals(simd.words(&words[0]));
     }
 }
 

@@ -7,6 +7,9 @@ use std::arch::x86_64::*;
 
 use super::x86::simd;
 use super::{CHUNK, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS};
+use crate::activations::Lines;
+use crate::block::Quants;
+use crate::product::Part;
 
 const ROWS: usize = 16;
 /// Vectors in a row of a tile.
@@ -81,6 +84,14 @@ macro_rules! kernels {
             fn few<F: Form, const M: usize>(self, tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]) {
                 // SAFETY: `self` is the proof of the features.
                 unsafe { $quants::few::<F, M>(tile, x, sums) }
+            }
+
+            const IN_REGISTERS: usize = <Self as super::lanes::Lanes>::COUNT;
+
+            #[inline(always)]
+            fn in_registers<Q: Quants>(self, part: &Part<'_>, x: &Lines) {
+                // SAFETY: `self` is the proof of the features.
+                unsafe { $quants::in_registers::<Q>(self, part, x) }
             }
 
             type Floats = __m256;
@@ -200,7 +211,7 @@ unsafe fn add<const M: usize>(chunk: &[[__m256; V]; M], sums: &mut [f32]) {
 /// The loop over groups, with the sum of byte products of one half as a macro's argument: what differs must be compiled
 /// with features of its own, which a closure is not.
 macro_rules! quants {
-    ($features:literal, $half:ident, $dot:ident) => {
+    ($isa:ident, $features:literal, $half:ident, $dot:ident) => {
         /// sums (M, ROWS) += x · Wᵀ, eight rows at a time: a group of each row makes a vector of eight sums of four,
         /// which are added up across the rows.
         #[inline(never)]
@@ -232,6 +243,13 @@ macro_rules! quants {
                     }
                 }
             }
+        }
+
+        /// The loop over few rows of x in registers.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        pub(super) fn in_registers<Q: Quants>(simd: $isa, part: &Part<'_>, x: &Lines) {
+            crate::few::few::<Q, $isa, 1>(simd, part, x);
         }
 
         /// sums (M, ROWS) += x · tileᵀ.
@@ -286,7 +304,7 @@ macro_rules! quants {
 /// Of eight rows' sums the sums of each four: (2, 8 rows).
 #[inline]
 #[target_feature(enable = "avx2")]
-fn halves(rows: [__m256i; 8]) -> [__m256i; 2] {
+pub(in crate::simd) fn halves(rows: [__m256i; 8]) -> [__m256i; 2] {
     let mut twos = [_mm256_setzero_si256(); 4];
     for i in 0..4 {
         let (a, b) = (rows[2 * i], rows[2 * i + 1]);
@@ -361,15 +379,15 @@ unsafe fn weights(tile: &Tile, word: usize, v: usize) -> __m256i {
 }
 
 /// Products of bytes by VNNI.
-mod vnni {
+pub(super) mod vnni {
     use super::*;
 
-    quants!("avx2,fma,avxvnni", half, dot);
+    quants!(AvxVnni, "avx2,fma,f16c,avxvnni", half, dot);
 
     /// Sums of four products each.
     #[inline]
     #[target_feature(enable = "avx2,avxvnni")]
-    fn dot<F: Form>(w: __m256i, x: __m256i) -> __m256i {
+    pub(in crate::simd) fn dot<F: Form>(w: __m256i, x: __m256i) -> __m256i {
         _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), w, x)
     }
 
@@ -400,15 +418,15 @@ mod vnni {
 }
 
 /// Products of bytes by pairs, summed in 16 bits as long as they fit.
-mod pairs {
+pub(super) mod pairs {
     use super::*;
 
-    quants!("avx2,fma", half, dot);
+    quants!(Avx2, "avx2,fma,f16c", half, dot);
 
     /// Sums of four products each.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn dot<F: Form>(w: __m256i, x: __m256i) -> __m256i {
+    pub(in crate::simd) fn dot<F: Form>(w: __m256i, x: __m256i) -> __m256i {
         _mm256_madd_epi16(products::<F>(w, x), _mm256_set1_epi16(1))
     }
 
@@ -451,7 +469,7 @@ mod pairs {
     /// 2·128·127, where 2·255·127 would not fit.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn products<F: Form>(w: __m256i, x: __m256i) -> __m256i {
+    pub(in crate::simd) fn products<F: Form>(w: __m256i, x: __m256i) -> __m256i {
         if F::FULL {
             let w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
             return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));

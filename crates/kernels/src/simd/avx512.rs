@@ -6,6 +6,9 @@ use std::arch::x86_64::*;
 
 use super::x86::simd;
 use super::{CHUNK, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS, avx2};
+use crate::activations::Lines;
+use crate::block::Quants;
+use crate::product::Part;
 
 const ROWS: usize = 32;
 /// Vectors in a row of a tile.
@@ -60,6 +63,14 @@ impl Kernels for Avx512 {
     fn few<F: Form, const M: usize>(self, tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]) {
         // SAFETY: `self` is the proof of AVX-512 VNNI.
         unsafe { few::<F, M>(tile, x, sums) }
+    }
+
+    const IN_REGISTERS: usize = <Self as super::lanes::Lanes>::COUNT;
+
+    #[inline(always)]
+    fn in_registers<Q: Quants>(self, part: &Part<'_>, x: &Lines) {
+        // SAFETY: `self` is the proof of AVX-512 VNNI.
+        unsafe { in_registers::<Q>(self, part, x) }
     }
 
     type Floats = __m512;
@@ -284,7 +295,7 @@ fn few<F: Form, const M: usize>(tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32
 /// Of sixteen rows' sums the sums of each four: (4, 16 rows).
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn quarters(rows: [__m512i; 16]) -> [__m512i; 4] {
+pub(in crate::simd) fn quarters(rows: [__m512i; 16]) -> [__m512i; 4] {
     let twos: [__m512i; 8] = std::array::from_fn(|i| {
         let (a, b) = (rows[2 * i], rows[2 * i + 1]);
         _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b))
@@ -340,4 +351,11 @@ unsafe fn add_group<F: Form>(
         }
         chunk
     }
+}
+
+/// The loop over few rows of x in registers.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn in_registers<Q: Quants>(simd: Avx512, part: &Part<'_>, x: &Lines) {
+    crate::few::few::<Q, Avx512, 1>(simd, part, x);
 }

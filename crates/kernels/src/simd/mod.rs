@@ -9,6 +9,8 @@ mod arm;
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+pub(crate) mod lanes;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 pub(crate) mod scalar;
@@ -17,8 +19,10 @@ mod x86;
 
 use std::cell::Cell;
 
-use crate::activations::Words;
+use crate::activations::{Lines, Words};
+use crate::block::Quants;
 use crate::isa::Isa;
+use crate::product::Part;
 
 /// Columns of W that are unpacked at a time where they are quantized: a block of the largest types.
 pub(crate) const CHUNK: usize = 256;
@@ -225,6 +229,14 @@ pub(crate) trait Kernels: Simd {
 
     /// As `quants`, to the bit, of rows of W that are not transposed: with them as they were unpacked.
     fn few<F: Form, const M: usize>(self, tile: &Tile, x: &[Lying<'_>; M], sums: &mut [f32]);
+
+    /// Lanes of `in_registers`, 0 where a set has it not.
+    const IN_REGISTERS: usize = 0;
+
+    /// A part with one row of x, unpacked in registers: numbers as by `few`, to the bit.
+    fn in_registers<Q: Quants>(self, _: &Part<'_>, _: &Lines) {
+        unreachable!("asked for only where a set has it");
+    }
 
     /// Floats that are multiplied at once.
     type Floats: Copy;
