@@ -135,7 +135,7 @@ fn sequences_that_wait_for_a_slot_give_the_same_tokens_as_alone() {
     // more than there are slots, of many lengths, of which some end early, and every other one begins with the head
     let prompt = |n: usize| -> Vec<u32> {
         let own = (0..1 + n * 5 % 23).map(|i| token(100 * n + i));
-        shots.iter().copied().filter(|_| n % 2 == 0).chain(own).collect()
+        shots.iter().copied().filter(|_| n.is_multiple_of(2)).chain(own).collect()
     };
     let prompts: Vec<Vec<u32>> = (0..75).map(prompt).collect();
     let starts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
