@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 /// Items are batched up to this many …
 const BATCH_ITEMS: usize = 32;
-/// … or up to this many bytes of text, less what all items begin with, so that a long batch neither delays a cancel nor loses much to a kill.
+/// … or up to this many bytes of text, less what all items begin with, so that a long batch neither delays a cancel nor
+/// loses much to a kill.
 const BATCH_BYTES: usize = 32 << 10;
 /// Texts beside the items are read so many at a time: they are not stored one by one.
 const TEXTS: usize = 64;
@@ -170,7 +171,8 @@ pub(crate) fn ask_items<K: Kind>(
     if let Some((first, last)) = ends {
         model.begin(first, last)?;
     }
-    for batch in batches(&left, |item| size(kind.as_ref(), &item.request, settings, ends)) {
+    let common = common_bytes(ends);
+    for batch in batches(&left, |item| size(kind.as_ref(), &item.request, settings, common)) {
         if cancel.is_cancelled() {
             break;
         }
@@ -227,8 +229,8 @@ pub(crate) fn item_batches<K: Kind>(
     skip: &BTreeSet<usize>,
 ) -> Vec<Vec<usize>> {
     let left: Vec<&Arc<Item<K>>> = items.iter().filter(|item| !skip.contains(&item.index)).collect();
-    let ends = ends(kind.as_ref(), items);
-    let batches = batches(&left, |item| size(kind.as_ref(), &item.request, settings, ends));
+    let common = common_bytes(ends(kind.as_ref(), items));
+    let batches = batches(&left, |item| size(kind.as_ref(), &item.request, settings, common));
     batches.map(|batch| batch.iter().map(|item| item.index).collect()).collect()
 }
 
@@ -238,9 +240,13 @@ fn ends<'a, K: Kind>(kind: &K, items: &'a [Arc<Item<K>>]) -> Option<(&'a str, &'
     contexts().min().zip(contexts().max()).filter(|_| items.len() > 1)
 }
 
-/// Bytes that a request makes the model read or write beside what all contexts begin with.
-fn size<K: Kind>(kind: &K, request: &K::Request, settings: &TaskSettings, ends: Option<(&str, &str)>) -> usize {
-    let common = ends.map_or(0, |(a, b)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count());
+/// How many bytes the first and the last context begin with in common, and so all between them.
+fn common_bytes(ends: Option<(&str, &str)>) -> usize {
+    ends.map_or(0, |(a, b)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count())
+}
+
+/// Bytes that a request makes the model read or write beside the `common` ones that all contexts begin with.
+fn size<K: Kind>(kind: &K, request: &K::Request, settings: &TaskSettings, common: usize) -> usize {
     kind.size(request, settings).saturating_sub(common * kind.contexts(request).len())
 }
 
