@@ -8,7 +8,7 @@
 //! activations x quantized to Q8, once a product
 //! product     x Wᵀ, as callers ask for it and threads share it
 //! dots        the loops for plain floats: rows of W and x as they lie
-//! few         the loop for blocks and up to four rows of x: unpacked in registers
+//! one_row     the loop for blocks and one row of x: unpacked in registers
 //! tiles       the loops for blocks and more rows: tiles of W unpacked in first-level cache and multiplied with all of x
 //! pool        work shared between threads
 //! ```
@@ -26,12 +26,12 @@ pub mod attention;
 pub mod block;
 mod dots;
 mod error;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // for sets that have lanes
-mod few;
 pub mod float;
 mod gemm;
 mod isa;
 mod matrix;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // for sets that have lanes
+mod one_row;
 mod plain;
 mod pool;
 mod product;

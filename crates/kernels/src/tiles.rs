@@ -1,7 +1,8 @@
 //! The loops of a product, by tiles of W: some rows over a chunk of columns are unpacked and transposed in first-level
 //! cache, then multiplied with every row of x. So weights are read once, whatever x is, and never held a second time.
-//! One loop serves one row of x and thousands (but for the types and sets that `few` serves faster). Sums are taken column by column, chunk by chunk, so that a row of x
-//! comes out the same whatever stands beside it and however many threads there are.
+//! One loop serves one row of x and thousands, but for one row of the types and sets that `one_row` serves faster. Sums are
+//! taken column by column, chunk by chunk, so that a row of x comes out the same whatever stands beside it and however
+//! many threads there are.
 //!
 //! That weights are unpacked once a batch, and all types multiplied as int8, is ik_llama.cpp's way to one speed for all
 //! types.

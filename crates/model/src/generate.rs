@@ -1,5 +1,6 @@
 //! Continues prompts, one or many at a time: each step runs one new token of every sequence that is still going, and
-//! where one has ended the next one's prompt. Text and stop strings are the caller's; it sees every token at once and may stop any sequence.
+//! where one has ended the next one's prompt. Text and stop strings are the caller's; it sees every token at once and may
+//! stop any sequence.
 
 use std::ops::ControlFlow;
 

@@ -111,7 +111,7 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
 
     /// The quant that stands for zero in `dots`, unless they are signed there.
     const ZERO_IN_DOTS: i32 = Self::ZERO;
-    /// Lanes from which on few rows of x are faster multiplied with quants that are unpacked in registers; elsewhere they
+    /// Lanes from which on one row of x is faster multiplied with quants that are unpacked in registers; elsewhere they
     /// are unpacked to a tile.
     const IN_REGISTERS_FROM: usize;
     /// Where in a block the words are, four bytes each, that `factors` are made of.

@@ -245,11 +245,11 @@ macro_rules! quants {
             }
         }
 
-        /// The loop over few rows of x in registers.
+        /// The loop over one row of x in registers.
         #[inline(never)]
         #[target_feature(enable = $features)]
         pub(super) fn in_registers<Q: Quants>(simd: $isa, part: &Part<'_>, x: &Lines) {
-            crate::few::few::<Q, $isa, 1>(simd, part, x);
+            crate::one_row::one_row::<Q, $isa>(simd, part, x);
         }
 
         /// sums (M, ROWS) += x · tileᵀ.

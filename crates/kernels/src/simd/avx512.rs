@@ -353,9 +353,9 @@ unsafe fn add_group<F: Form>(
     }
 }
 
-/// The loop over few rows of x in registers.
+/// The loop over one row of x in registers.
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn in_registers<Q: Quants>(simd: Avx512, part: &Part<'_>, x: &Lines) {
-    crate::few::few::<Q, Avx512, 1>(simd, part, x);
+    crate::one_row::one_row::<Q, Avx512>(simd, part, x);
 }

@@ -1,4 +1,4 @@
-//! What few rows of x are multiplied with: vectors of lanes of 16 bytes, where lane l has half of group l of some
+//! What one row of x is multiplied with: vectors of lanes of 16 bytes, where lane l has half of group l of some
 //! adjacent groups of a row of W. So the sums of a row's groups lie lane by lane, and those of as many rows as a vector
 //! has numbers are added up together.
 

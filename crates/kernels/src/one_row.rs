@@ -1,11 +1,9 @@
-//! The loop of a product with up to four rows of x: what is read of W is unpacked in registers and multiplied there. As
+//! The loop of a product with one row of x: what is read of W is unpacked in registers and multiplied there. As
 //! many rows of W as a vector has floats go together, so that their scales are unpacked and their sums added up together.
 //!
 //! Numbers are summed in the order that `Kernels::quants` has, to the bit.
 
 #![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
-
-use std::array::from_fn;
 
 use crate::activations::{Line, Lines};
 use crate::block::Quants;
@@ -34,11 +32,11 @@ struct Chunk<S: Lanes> {
     offsets: [S::Reals; FACTORS],
 }
 
-/// Multiplies a part with M rows of x. Compiled at one place for each set, type and M.
+/// Multiplies a part with its one row of x. Compiled at one place for each set and type.
 #[inline(always)]
-pub(crate) fn few<Q: Quants, S: Lanes, const M: usize>(simd: S, part: &Part<'_>, x: &Lines) {
+pub(crate) fn one_row<Q: Quants, S: Lanes>(simd: S, part: &Part<'_>, x: &Lines) {
     let (inp, row_bytes) = (part.w.inp(), part.w.row_bytes());
-    let x: [Line<'_>; M] = from_fn(|m| x.row(part.rows.start + m));
+    let x = x.row(part.rows.start);
     let zero = simd.same(0.0);
     let mut rest = (!(inp / GROUP).is_multiple_of(S::COUNT)).then_some([[0u8; BYTES]; MOST]);
     let mut words = [[0u32; MOST]; WORDS];
@@ -51,7 +49,7 @@ pub(crate) fn few<Q: Quants, S: Lanes, const M: usize>(simd: S, part: &Part<'_>,
     for first in part.out.clone().step_by(S::AT_ONCE) {
         let rows = first..(first + S::AT_ONCE).min(part.out.end);
         let bytes = &part.w.bytes()[rows.start * row_bytes..rows.end * row_bytes];
-        let mut sums = [zero; M];
+        let mut sum = zero;
         for column in (0..inp).step_by(CHUNK) {
             let groups = (inp - column).min(CHUNK) / GROUP;
             let (at, length) = (column / Q::WEIGHTS * Q::BYTES, groups * GROUP / Q::WEIGHTS * Q::BYTES);
@@ -95,17 +93,13 @@ pub(crate) fn few<Q: Quants, S: Lanes, const M: usize>(simd: S, part: &Part<'_>,
                 );
             }
             // SAFETY: the blocks are those of so many groups, or of whole lanes of them.
-            let own = unsafe { multiply::<Q, S, M>(simd, &chunk, &x, column / GROUP, groups) };
-            for m in 0..M {
-                sums[m] = simd.sum(sums[m], own[m]);
-            }
+            let own = unsafe { multiply::<Q, S>(simd, &chunk, &x, column / GROUP, groups) };
+            sum = simd.sum(sum, own);
         }
-        for m in 0..M {
-            let mut y = [0.0; MOST];
-            simd.keep(sums[m], &mut y);
-            // SAFETY: these rows of W and x are this part's alone, whose y is borrowed as long as the part is.
-            unsafe { part.y.write(part.rows.start + m, first, &y[..rows.len()]) };
-        }
+        let mut y = [0.0; MOST];
+        simd.keep(sum, &mut y);
+        // SAFETY: these rows of W and x are this part's alone, whose y is borrowed as long as the part is.
+        unsafe { part.y.write(part.rows.start, first, &y[..rows.len()]) };
     }
 }
 
@@ -140,58 +134,32 @@ macro_rules! each_row {
     };
 }
 
-/// A chunk's sums, for each row of x.
+/// A chunk's sums.
 ///
 /// # Safety
 /// The chunk must have so many groups, and blocks for whole lanes of them.
 #[inline(always)]
-unsafe fn multiply<Q: Quants, S: Lanes, const M: usize>(
+unsafe fn multiply<Q: Quants, S: Lanes>(
     simd: S,
     chunk: &Chunk<S>,
-    x: &[Line<'_>; M],
+    x: &Line<'_>,
     start: usize,
     groups: usize,
-) -> [S::Reals; M] {
-    let zero = simd.same(0.0);
+) -> S::Reals {
     let none = simd.words(&[0; MOST]);
-    let mut sums = [zero; M];
+    let mut sum = simd.same(0.0);
     for first in (0..groups).step_by(S::COUNT) {
-        let mut own = [[none; 2]; M];
-        let vectors: [[S::Wide; 2]; M] = {
-            let mut vectors = [[load::<S>(simd, &x[0], start + first, 0); 2]; M];
-            for m in 0..M {
-                vectors[m] = [load::<S>(simd, &x[m], start + first, 0), load::<S>(simd, &x[m], start + first, 1)];
-            }
-            vectors
-        };
-        let mut totals = [[[none; 4]; 2]; M];
-        if M == 1 {
-            // SAFETY: the caller's promise.
-            let rows = each_row!(S, [none; 2], |r| unsafe {
-                Q::dots(simd, chunk.blocks[r], &chunk.sub_scales[r], first, vectors[0])
-            });
-            totals[0] = both_totals::<Q, S>(simd, &rows);
-        } else {
-            let mut rows = [[[none; 2]; MOST]; M];
-            for r in 0..S::AT_ONCE {
-                for m in 0..M {
-                    // SAFETY: the caller's promise.
-                    rows[m][r] = unsafe { Q::dots(simd, chunk.blocks[r], &chunk.sub_scales[r], first, vectors[m]) };
-                }
-            }
-            for m in 0..M {
-                totals[m] = both_totals::<Q, S>(simd, &rows[m]);
-            }
-        }
+        let halves = [load::<S>(simd, x, start + first, 0), load::<S>(simd, x, start + first, 1)];
+        // SAFETY: the caller's promise.
+        let rows =
+            each_row!(S, [none; 2], |r| unsafe { Q::dots(simd, chunk.blocks[r], &chunk.sub_scales[r], first, halves) });
+        let totals = both_totals::<Q, S>(simd, &rows);
         for lane in 0..S::COUNT.min(groups - first) {
-            let group = first + lane;
-            for m in 0..M {
-                own[m] = [totals[m][0][lane], totals[m][1][lane]];
-                sums[m] = add_group::<Q, S>(simd, chunk, &x[m], start, group, own[m], sums[m]);
-            }
+            let own = [totals[0][lane], totals[1][lane]];
+            sum = add_group::<Q, S>(simd, chunk, x, start, first + lane, own, sum);
         }
     }
-    sums
+    sum
 }
 
 /// A half of x's groups, as lanes.
