@@ -87,11 +87,60 @@ pub fn float_product((m, k, n): (usize, usize, usize), a: (&[f32], Side), b: (&[
         Side::Transposed => View::new(data, rows).t(),
     };
     let mut dst = vec![0f32; m * n];
-    let parallelism = match pool::threads() {
-        1 => Parallelism::None,
-        threads => Parallelism::Rayon(threads),
-    };
+    let parallelism = parallelism();
     // SAFETY: dst has m rows of n floats and is ours alone.
     unsafe { gemm_into(dst.as_mut_ptr(), n, (m, k, n), 0.0, 1.0, view(a, m, k), view(b, k, n), parallelism) };
     dst
+}
+
+/// Columns of a Gram matrix that are made at a time: what lies left of them is not.
+const STRIP: usize = 256;
+
+/// Adds XᵀX to the upper triangle of `gram`, (columns, columns), for an X of whole rows, on all threads; what stands below
+/// the diagonal is of no meaning afterwards.
+///
+/// # Panics
+/// Where `x` is no whole rows, or `gram` no square of the columns.
+pub fn add_gram(x: &[f32], columns: usize, gram: &mut [f32]) {
+    assert!(columns > 0 && x.len().is_multiple_of(columns), "a Gram matrix is made of whole rows");
+    assert_eq!(gram.len(), columns * columns, "a Gram matrix is a square of its columns");
+    let rows = x.len() / columns;
+    let parallelism = parallelism();
+    for first in (0..columns).step_by(STRIP) {
+        let (strip, rest) = (STRIP.min(columns - first), columns - first);
+        let right = &x[first.min(x.len())..];
+        let (a, b) = (View::new(right, columns).t(), View::new(right, columns));
+        let dst = gram[first * columns + first..].as_mut_ptr();
+        // SAFETY: the strip's rows of `rest` floats from the diagonal on lie within `gram`, which is ours alone.
+        unsafe { gemm_into(dst, columns, (strip, rows, rest), 1.0, 1.0, a, b, parallelism) };
+    }
+}
+
+fn parallelism() -> Parallelism {
+    match pool::threads() {
+        1 => Parallelism::None,
+        threads => Parallelism::Rayon(threads),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gram_matrices_are_sums_over_rows() {
+        for columns in [1, 7, 300, 512] {
+            let x: Vec<f32> = (0..9 * columns).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+            let mut gram = vec![0.0; columns * columns];
+            add_gram(&x[..4 * columns], columns, &mut gram);
+            add_gram(&x[4 * columns..], columns, &mut gram);
+            for i in (0..columns).step_by(13) {
+                for j in i..columns {
+                    let wanted: f32 = x.chunks_exact(columns).map(|row| row[i] * row[j]).sum();
+                    let found = gram[i * columns + j];
+                    assert!((found - wanted).abs() < 1e-4, "{columns} columns, {i}, {j}: {found} is not {wanted}");
+                }
+            }
+        }
+    }
 }

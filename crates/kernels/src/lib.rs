@@ -41,7 +41,7 @@ mod tiles;
 pub use bantam_format::ggml;
 pub use block::BlockType;
 pub use error::Error;
-pub use gemm::{Side, float_product};
+pub use gemm::{Side, add_gram, float_product};
 pub use isa::{Isa, isa};
 pub use matrix::{Matrix, decode_rows};
 pub use pool::{fill_rows, fill_rows_costing};

@@ -112,6 +112,24 @@ impl<'a> Calibration<'a> {
         }
     }
 
+    /// A text in the windows that the model reads, each a sequence of its own, as `walk` takes them.
+    ///
+    /// # Errors
+    /// Where the text is too short for the model's windows, or cannot be tokenized.
+    pub fn windows(&self, config: &Config, text: Text) -> Result<Vec<Vec<u32>>> {
+        Ok(read(&self.cut(config, text)?))
+    }
+
+    /// The wish to stop.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    fn cut(&self, config: &Config, text: Text) -> Result<Windows> {
+        let tokenizer = self.tokenizer.context("there is no tokenizer to read the text with")?()?;
+        windows(&tokenizer, config, text)
+    }
+
     /// Runs a text through a model, and gives the importance of each column of its matrices: what it found before, where
     /// that is kept.
     ///
@@ -127,10 +145,9 @@ impl<'a> Calibration<'a> {
         {
             return Ok(found);
         }
-        let tokenizer = self.tokenizer.context("there is no tokenizer to read the text with")?()?;
-        let windows = windows(&tokenizer, config, text)?;
+        let windows = self.cut(config, text)?;
         let calibration = Calibration {
-            texts: (0..windows.count()).map(|number| windows.read(number)).collect(),
+            texts: read(&windows),
             cancel: self.cancel.clone(),
             progress: self.progress,
             ..Calibration::default()
@@ -147,6 +164,10 @@ impl<'a> Calibration<'a> {
         }
         Ok(found)
     }
+}
+
+fn read(windows: &Windows) -> Vec<Vec<u32>> {
+    (0..windows.count()).map(|number| windows.read(number)).collect()
 }
 
 /// A text in windows, as the model reads it.

@@ -9,7 +9,7 @@
 //!
 //! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`,
 //! and `calibrate` shows it what a model's matrices are multiplied by, which `importance`
-//! keeps. `mixture` and `types` say which type each tensor gets, `settle` finds the types that reach a goal (by
+//! keeps; `walk` goes through a model layer by layer for those that change one before they look at the next. `mixture` and `types` say which type each tensor gets, `settle` finds the types that reach a goal (by
 //! `sensitivity` and `allocate`), `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
 //! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through; `lost` holds what was made
 //! against what it was made of.
@@ -33,6 +33,7 @@ mod told;
 pub mod train;
 pub mod transform;
 mod types;
+pub mod walk;
 
 pub use bantam_format::ggml::Type;
 pub use bantam_format::gguf::NewTensor as TensorInfo;

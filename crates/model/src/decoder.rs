@@ -24,16 +24,23 @@ use super::weights::Weights;
 /// A decoder-only language model with its weights: tokens in, hidden states and logits out.
 pub struct Decoder {
     config: Config,
-    embedding: Linear,
-    /// One row for each position, where positions are learned.
-    positions: Option<Linear>,
+    ends: Ends,
     layers: Vec<Layer>,
-    norm: Norm,
     head: Linear,
     device: Device,
 }
 
-struct Layer {
+/// What stands before the first layer and after the last.
+pub(crate) struct Ends {
+    embedding: Linear,
+    /// One row for each position, where positions are learned.
+    positions: Option<Linear>,
+    norm: Norm,
+    embedding_scale: f64,
+}
+
+/// One layer with its weights.
+pub(crate) struct Layer {
     attention_norm: Option<Norm>,
     attention: Attention,
     attention_post_norm: Option<Norm>,
@@ -56,22 +63,18 @@ impl Decoder {
     /// Where a tensor that the config asks for is missing, damaged or of another shape.
     pub fn new(config: &Config, weights: &dyn Weights) -> Result<Self> {
         let builder = Builder { config, weights, layer: 0 };
-        let embedding = builder.linear(Part::Embedding, config.vocab, config.dim, false)?;
-        let learned = config.architecture.positions == Positions::Learned;
-        let positions = || builder.linear(Part::Positions, config.max_positions, config.dim, false);
+        let ends = Ends::new(&builder)?;
         Ok(Self {
-            positions: learned.then(positions).transpose()?,
             layers: (0..config.layers.len())
                 .map(|layer| Layer::new(&Builder { layer, ..builder }))
                 .collect::<Result<_>>()?,
-            norm: builder.norm(Part::FinalNorm, config.dim)?,
             head: match config.tied {
-                true => builder.biased(embedding.clone(), Part::Head, config.vocab, config.biases.head)?,
+                true => builder.biased(ends.embedding.clone(), Part::Head, config.vocab, config.biases.head)?,
                 false => builder.linear(Part::Head, config.vocab, config.dim, config.biases.head)?,
             },
-            device: embedding.device(),
+            device: ends.embedding.device(),
             config: config.clone(),
-            embedding,
+            ends,
         })
     }
 
@@ -99,12 +102,13 @@ impl Decoder {
         caches: &mut [Cache],
         see: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
-        let layout = Layout::new(tokens, spans, caches, &self.config)?;
+        check_tokens(tokens, &self.config)?;
+        let layout = Layout::new(tokens.len(), spans, caches, &self.config)?;
         let Some(recompute) = Recompute::needed(tokens, spans, caches, &layout, &self.config) else {
             return self.run(tokens, spans, caches, &layout, see);
         };
         recompute.forget(caches);
-        let layout = Layout::new(&recompute.tokens, &recompute.spans, caches, &self.config)?;
+        let layout = Layout::new(recompute.tokens.len(), &recompute.spans, caches, &self.config)?;
         let y = self.run(&recompute.tokens, &recompute.spans, caches, &layout, see)?;
         Ok(y.index_select(&Tensor::new(&recompute.asked[..], &self.device)?, 0)?)
     }
@@ -118,32 +122,20 @@ impl Decoder {
         see: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         layout.reserve(caches)?;
-        let angles = self.config.ropes.iter();
-        let angles = angles.map(|rope| rope.tables(&layout.positions, &layout.longest, &self.device));
-        let pass = Pass { spans: Arc::from(spans), angles: angles.collect::<Result<_>>()? };
-        let mut x = self.embedded(tokens, &layout.positions)?;
+        let pass = layout.pass(spans, &self.config, &self.device)?;
+        let mut x = self.ends.embedded(tokens, &layout.positions)?;
         for (index, layer) in self.layers.iter().enumerate() {
             see(index, &x);
             x = layer.forward(&x, &pass, index, caches, &layout.appends)?;
-            refuse_damage(&x, || format!("after layer {} of {}", index + 1, self.layers.len()))?;
+            refuse_damage_after(index, &x, &self.config)?;
         }
         for append in &layout.appends {
             let rope_regime = self.config.rope_regime(layout.longest[append.first]);
             caches[append.cache].advance(&tokens[append.first..][..append.len], rope_regime);
         }
-        let y = self.norm.forward(&x)?;
-        refuse_damage(&y, || "after the final norm".to_owned())?;
+        let y = self.ends.normed(&x)?;
         see(self.layers.len(), &y);
         Ok(y)
-    }
-
-    /// (T, dim): what the first layer reads.
-    fn embedded(&self, tokens: &[u32], positions: &[u32]) -> Result<Tensor> {
-        let x = scaled(self.embedding.rows(tokens)?, self.config.embedding_scale)?;
-        match &self.positions {
-            Some(table) => Ok((x + table.rows(positions)?)?),
-            None => Ok(x),
-        }
     }
 
     /// Turns rows of `forward`'s result, (n, dim), into logits (n, vocab), f32. Ask only for the rows you need: on a
@@ -163,16 +155,11 @@ impl Decoder {
     /// Gives every matrix of the graph with its checkpoint name, in order; the head is listed even where it is the
     /// embedding.
     pub fn linears(&self) -> Vec<(String, &Linear)> {
-        let name = |part: Part, layer: usize, index: usize| {
-            let stem = self.config.architecture.stem(part, layer, index);
-            format!("{}.weight", stem.expect("a graph has the parts of its row only"))
-        };
-        let outer = |part, linear| (name(part, 0, 0), linear);
-        let mut all = vec![outer(Part::Embedding, &self.embedding)];
-        all.extend(self.positions.iter().map(|table| outer(Part::Positions, table)));
+        let outer = |part, linear| (matrix_name(&self.config, part, 0, 0), linear);
+        let mut all = vec![outer(Part::Embedding, &self.ends.embedding)];
+        all.extend(self.ends.positions.iter().map(|table| outer(Part::Positions, table)));
         for (i, layer) in self.layers.iter().enumerate() {
-            let parts = layer.attention.linears().into_iter().chain(layer.mlp.linears());
-            all.extend(parts.map(|(part, index, linear)| (name(part, i, index), linear)));
+            all.extend(layer.linears(&self.config, i));
         }
         all.push(outer(Part::Head, &self.head));
         all
@@ -182,6 +169,26 @@ impl Decoder {
     pub fn device(&self) -> &Device {
         &self.device
     }
+}
+
+/// The checkpoint's name of a part's matrix.
+fn matrix_name(config: &Config, part: Part, layer: usize, index: usize) -> String {
+    let stem = config.architecture.stem(part, layer, index);
+    format!("{}.weight", stem.expect("a graph has the parts of its row only"))
+}
+
+/// Refuses tokens that the embedding has no row for.
+pub(crate) fn check_tokens(tokens: &[u32], config: &Config) -> Result<()> {
+    let vocab = config.vocab;
+    match tokens.iter().find(|&&t| t as usize >= vocab) {
+        Some(token) => Err(Error::Request(format!("token {token} is outside the vocabulary of {vocab}"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what left a layer where it is not finite.
+pub(crate) fn refuse_damage_after(layer: usize, x: &Tensor, config: &Config) -> Result<()> {
+    refuse_damage(x, || format!("after layer {} of {}", layer + 1, config.layers.len()))
 }
 
 /// Refuses hidden states that are not finite: what comes of them looks like an answer and is none. A training that goes
@@ -205,8 +212,38 @@ fn scaled(x: Tensor, factor: f64) -> Result<Tensor> {
     if factor == 1.0 { Ok(x) } else { Ok((x * factor)?) }
 }
 
+impl Ends {
+    pub(crate) fn new(builder: &Builder) -> Result<Self> {
+        let config = builder.config;
+        let learned = config.architecture.positions == Positions::Learned;
+        let positions = || builder.linear(Part::Positions, config.max_positions, config.dim, false);
+        Ok(Self {
+            embedding: builder.linear(Part::Embedding, config.vocab, config.dim, false)?,
+            positions: learned.then(positions).transpose()?,
+            norm: builder.norm(Part::FinalNorm, config.dim)?,
+            embedding_scale: config.embedding_scale,
+        })
+    }
+
+    /// (T, dim): what the first layer reads.
+    pub(crate) fn embedded(&self, tokens: &[u32], positions: &[u32]) -> Result<Tensor> {
+        let x = scaled(self.embedding.rows(tokens)?, self.embedding_scale)?;
+        match &self.positions {
+            Some(table) => Ok((x + table.rows(positions)?)?),
+            None => Ok(x),
+        }
+    }
+
+    /// What leaves the last layer, (T, dim), through the final norm.
+    pub(crate) fn normed(&self, x: &Tensor) -> Result<Tensor> {
+        let y = self.norm.forward(x)?;
+        refuse_damage(&y, || "after the final norm".to_owned())?;
+        Ok(y)
+    }
+}
+
 impl Layer {
-    fn new(builder: &Builder) -> Result<Self> {
+    pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let Builder { config, layer, .. } = *builder;
         let norm = |wanted: bool, part| wanted.then(|| builder.norm(part, config.dim)).transpose();
         let residual = config.architecture.residual;
@@ -224,7 +261,21 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass, index: usize, caches: &[Cache], appends: &[Append]) -> Result<Tensor> {
+    /// Its matrices by their checkpoint names, in order.
+    pub(crate) fn linears(&self, config: &Config, number: usize) -> Vec<(String, &Linear)> {
+        let parts = self.attention.linears().into_iter().chain(self.mlp.linears());
+        parts.map(|(part, index, linear)| (matrix_name(config, part, number, index), linear)).collect()
+    }
+
+    /// Takes x (T, dim) to (T, dim), and adds the keys and values of `appends` to their caches.
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        index: usize,
+        caches: &[Cache],
+        appends: &[Append],
+    ) -> Result<Tensor> {
         let pasts: Vec<_> = caches.iter().map(|cache| cache.past(index)).collect();
         let read = normed(self.attention_norm.as_ref(), x)?;
         let (y, k, v) = self.attention.forward(&read, pass, &pasts)?;
@@ -333,9 +384,9 @@ impl Recompute {
 }
 
 /// Where every token of a batch stands, checked.
-struct Layout {
+pub(crate) struct Layout {
     /// The position of each token in its own sequence.
-    positions: Vec<u32>,
+    pub(crate) positions: Vec<u32>,
     /// For each token the length of the longest sequence of its tree.
     longest: Vec<usize>,
     appends: Vec<Append>,
@@ -343,21 +394,18 @@ struct Layout {
 
 /// A span that is to be added to a cache: its first token in the batch, and how many.
 #[derive(Clone, Copy)]
-struct Append {
+pub(crate) struct Append {
     cache: usize,
     first: usize,
     len: usize,
 }
 
 impl Layout {
-    fn new(tokens: &[u32], spans: &[Span], caches: &[Cache], config: &Config) -> Result<Self> {
-        let vocab = config.vocab;
-        if let Some(token) = tokens.iter().find(|&&t| t as usize >= vocab) {
-            return Err(Error::Request(format!("token {token} is outside the vocabulary of {vocab}")));
-        }
+    /// Lays out a batch of so many tokens.
+    pub(crate) fn new(tokens: usize, spans: &[Span], caches: &[Cache], config: &Config) -> Result<Self> {
         let total: usize = spans.iter().map(|span| span.len).sum();
-        if total != tokens.len() || tokens.is_empty() {
-            return Err(Error::Request(format!("spans of {total} tokens do not cover {} tokens", tokens.len())));
+        if total != tokens || tokens == 0 {
+            return Err(Error::Request(format!("spans of {total} tokens do not cover {tokens} tokens")));
         }
         // (position of the first token, root span) of each span, and each tree's longest sequence at its root
         let mut starts: Vec<(usize, usize)> = Vec::with_capacity(spans.len());
@@ -396,6 +444,12 @@ impl Layout {
             longest: each().flat_map(|(span, &(_, root))| std::iter::repeat_n(longest[root], span.len)).collect(),
             appends,
         })
+    }
+
+    /// What all layers of a pass over the batch share.
+    pub(crate) fn pass(&self, spans: &[Span], config: &Config, device: &Device) -> Result<Pass> {
+        let tables = config.ropes.iter().map(|rope| rope.tables(&self.positions, &self.longest, device));
+        Ok(Pass { spans: Arc::from(spans), angles: tables.collect::<Result<_>>()? })
     }
 
     /// Makes room for what will be added; a cache that is only read gets its (perhaps empty) rows.

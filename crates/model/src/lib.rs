@@ -6,7 +6,7 @@
 //! In reading order: `config` and `architecture` say what is to be built, `checkpoint` and `weights` where its numbers
 //! come from, `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops`,
 //! whose tensors `builder` asks for by name, `cache` is its memory; `load` makes a `Model`, and `generate` and `score`
-//! ask it; `divergence` holds several against one, and `arithmetic` is how it has them
+//! ask it; `pieces` is the graph taken apart, for whoever has no room for it whole; `divergence` holds several against one, and `arithmetic` is how it has them
 //! multiply. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify
 //! and fill masks, `adapter` the LoRA updates, `chat` the chat templates.
 
@@ -40,6 +40,7 @@ pub mod names;
 mod norm;
 pub mod ops;
 mod pattern;
+pub mod pieces;
 pub mod rope;
 mod sample;
 mod score;

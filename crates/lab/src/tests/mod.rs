@@ -5,6 +5,7 @@ mod importance;
 mod published;
 mod settle;
 mod transform;
+mod walk;
 
 use super::*;
 use bantam_model::config::gguf::Pair;

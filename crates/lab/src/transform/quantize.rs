@@ -12,7 +12,7 @@ use bantam_core::digest;
 use bantam_core::input;
 use bantam_core::unit::Bytes;
 use bantam_format::ggml::Type;
-use bantam_model::Tokenizer;
+use bantam_model::{Config, Tokenizer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -261,6 +261,16 @@ impl Calibrate {
     /// A text of the user's.
     pub fn on(text: &Path) -> Calibrate {
         Calibrate { text: Some(Pinned::new(text)), ..Calibrate::bundled() }
+    }
+
+    /// The text in the windows that a model of this config reads.
+    ///
+    /// # Errors
+    /// Where the text cannot be read, has changed since the recipe was read, or is too short.
+    pub fn windows(&self, config: &Config, calibration: &Calibration) -> Result<Vec<Vec<u32>>> {
+        let (name, text) = self.read()?;
+        let text = Text { name: &name, text: &text, chunks: self.chunks, window: WINDOW, as_chat: self.template };
+        calibration.windows(config, text)
     }
 
     /// The text's name and the text.
