@@ -7,7 +7,8 @@ use std::path::Path;
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.
 pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
-    let recipes = [RecipeRef::Base].into_iter().chain(quant.iter().cloned().map(RecipeRef::Quantize)).collect();
+    let recipes = quant.iter().flat_map(|typed| recipes(typed)).map(|name| RecipeRef::Quantize(name.into()));
+    let recipes = [RecipeRef::Base].into_iter().chain(recipes).collect();
     Profile {
         name: name.into(),
         title: format!("bantam {name}"),
@@ -17,6 +18,14 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         measure: Measure { speed: vec![], ..Measure::default() },
         constraints: Constraints::default(),
         objective: Objective::default(),
+    }
+}
+
+/// Types at commas; a recipe in short has commas of its own.
+fn recipes(typed: &str) -> Vec<&str> {
+    match typed.contains([':', '>']) {
+        true => vec![typed],
+        false => typed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
     }
 }
 

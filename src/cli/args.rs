@@ -189,8 +189,8 @@ pub(crate) struct Bench {
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,
-    /// Also after quantization to these types
-    #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+    /// Also after quantization to these types, with commas, or after a recipe in short; may be repeated
+    #[arg(long, value_name = "TYPE")]
     pub quant: Vec<String>,
     /// Prompt tokens
     #[arg(long, short, default_value_t = 512, value_parser = at_least_one)]
@@ -219,8 +219,8 @@ pub(crate) struct Eval {
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,
-    /// Also after quantization to these types
-    #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+    /// Also after quantization to these types, with commas, or after a recipe in short; may be repeated
+    #[arg(long, value_name = "TYPE")]
     pub quant: Vec<String>,
     /// Items per task, at most
     #[arg(long, short, value_parser = at_least_one)]
@@ -300,7 +300,7 @@ pub(crate) struct Common {
 pub(crate) struct Compress {
     /// Bundled model, folder, F16/BF16/F32 .gguf file or ORG/NAME in the cache
     pub model: String,
-    /// Quantization type, like Q4_K_M, or a recipe in short, like quantize:q4_k_m,calibrate
+    /// Quantization type, like Q4_K_M, or a recipe in short, like 'prune:layers=2 > quantize:q4_k_m,calibrate'
     #[arg(long, value_name = "TYPE", conflicts_with = "recipe")]
     pub quant: Option<String>,
     /// Weigh errors by this importance matrix, one of llama.cpp's (.gguf or .dat) or of `bantam imatrix`
@@ -321,8 +321,8 @@ pub(crate) struct Compress {
     /// Start from weights that are quantized already, as if they were plain numbers; the file says so
     #[arg(long)]
     pub requantize: bool,
-    /// Recipe file, instead of a type: [[step]] tables of what is done one after the other
-    #[arg(long, value_name = "FILE")]
+    /// Instead of a type: a recipe in short, or a FILE.toml with [[step]] tables of what is done one after the other
+    #[arg(long, value_name = "RECIPE")]
     pub recipe: Option<PathBuf>,
     /// The GGUF file to write [default: MODEL-TYPE.gguf here]
     #[arg(long, short, value_name = "FILE")]

@@ -25,10 +25,11 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
     let recipe = match (&args.quant, &args.recipe) {
         _ if has_goal => weighed(None, &args)?,
         (Some(name), _) => weighed(Some(name), &args)?,
-        (None, Some(file)) => Recipe::read(file)?,
+        (None, Some(recipe)) => Recipe::of(recipe)?,
         (None, None) => bail!(
-            "compress what {} to? Give --quant TYPE, which is one of {}, or --recipe FILE.toml, with a step such as \
-             `[[step]]` and below it `quantize = {{ type = \"Q4_K_M\" }}` (steps: {})",
+            "compress what {} to? Give --quant TYPE, which is one of {}, or --recipe with steps in short, such as \
+             'prune:layers=2 > quantize:q4_k_m', or a FILE.toml with a step such as `[[step]]` and below it \
+             `quantize = {{ type = \"Q4_K_M\" }}` (steps: {})",
             args.model,
             Mixture::all().map(|mixture| mixture.to_string()).collect::<Vec<_>>().join(", "),
             lab::transform::kinds().join(", ")
@@ -48,20 +49,31 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
     let begun = Instant::now();
     let live = LiveLine::new();
     let artifacts = Home::find()?.artifacts();
-    let settled = lab::settle(&source, &recipe, &artifacts, &cancel, &mut |p| show(&live, p));
+    lab::needs(&source, &recipe)?.iter().for_each(|need| note!("{need}"));
+    if args.dry_run && !recipe.asks_for_a_goal() {
+        return dry(&lab::plan_types(&source, &recipe)?, args.json);
+    }
+    let staged = lab::stage(&source, &recipe, &artifacts, &cancel, &mut |p| show(&live, p));
+    if cancel.is_cancelled() {
+        live.clear();
+        return Ok(Exit::Interrupted);
+    }
+    let staged = staged.inspect_err(|_| live.clear())?;
+    let (begun_with, recipe) = staged.as_ref().map_or((&source, &recipe), |(source, rest)| (source, rest));
+    let settled = lab::settle(begun_with, recipe, &artifacts, &cancel, &mut |p| show(&live, p));
     if cancel.is_cancelled() {
         live.clear();
         return Ok(Exit::Interrupted);
     }
     let (settled, searched) = settled.inspect_err(|_| live.clear())?;
-    let plan = lab::plan_types(&source, &settled)?;
+    let plan = lab::plan_types(begun_with, &settled)?;
     if args.dry_run {
         live.clear();
         dry(&plan, args.json)?;
         expected(searched.as_ref(), &plan);
         return Ok(Exit::Done);
     }
-    let artifact = lab::write_to_keeping(&source, &settled, &out, Some(&artifacts), &cancel, &mut |p| show(&live, p));
+    let artifact = lab::write_to_keeping(begun_with, &settled, &out, Some(&artifacts), &cancel, &mut |p| show(&live, p));
     live.clear();
     if cancel.is_cancelled() {
         return Ok(Exit::Interrupted);
@@ -87,6 +99,7 @@ fn show(live: &LiveLine, progress: Progress) {
     match stage {
         Stage::Write { tensor, kind } => live.show(|| format!("{:>3}% {tensor} → {kind}", done * 100 / total.max(1))),
         Stage::Calibrate => live.show(|| format!("calibrating, window {done} of {total}")),
+        Stage::Step { of } => live.show(|| format!("{of} {done} of {total}")),
         Stage::Probe => live.show(|| format!("seeing what each tensor costs: {done} of {total}, once for all budgets")),
         _ => (),
     }
@@ -135,8 +148,11 @@ fn plain(name: &str) -> String {
 }
 
 fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bool) -> io::Result<()> {
+    // what the steps before this one's did stands in the file, too
+    let steps = lab::history::of_file(file).unwrap_or_else(|_| artifact.steps.clone());
     if as_json {
         let line = json!({
+            "steps": steps,
             "file": file,
             "bytes": artifact.bytes,
             "sha256": artifact.sha256,
@@ -147,6 +163,7 @@ fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bo
         return out::json(&line);
     }
     let (bytes, bits) = (Bytes(artifact.bytes), plan.bits_per_weight());
+    steps.iter().for_each(|step| note!("{}: {}", step.step, step.did));
     say!("{}: {bytes}, {bits:.2} bits a weight, made in {seconds:.1} s", file.display())
 }
 

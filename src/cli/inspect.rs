@@ -5,6 +5,7 @@ use super::args::Inspect;
 use crate::library::models;
 use crate::show::out::{self, say};
 use anyhow::Result;
+use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_model::encoder::{self, Problem};
 use bantam_model::inspect::Share;
@@ -19,6 +20,10 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
     let found = models::find(&model)?;
     let facts = models::inspect(&found.place)?;
     let adapter = models::adapter(&model, &facts)?;
+    let steps = match &found.place {
+        Place::Gguf(file) => bantam_lab::history::of_file(file).unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let (mut json, lines) = match &facts {
         models::ModelFacts::Decoder(facts) => (as_json(facts), lines(facts)),
         models::ModelFacts::Encoder(facts) => (encoder_json(facts), encoder_lines(facts)),
@@ -27,10 +32,14 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
         if let Some(adapter) = &adapter {
             json["adapter"] = adapter_json(adapter);
         }
+        if !steps.is_empty() {
+            json["steps"] = json!(steps);
+        }
         out::json(&json)?;
         return Ok(exit(&facts));
     }
-    for (name, value) in lines.into_iter().chain(adapter.as_ref().map(adapter_line)) {
+    let steps = steps.iter().map(|step| ("step", format!("{}: {}", step.step, step.did)));
+    for (name, value) in lines.into_iter().chain(adapter.as_ref().map(adapter_line)).chain(steps) {
         say!("{name:<16} {value}")?;
     }
     Ok(exit(&facts))

@@ -259,7 +259,7 @@ struct Pairs {
 
 impl Pairs {
     fn of(profile: &Profile) -> Result<Pairs> {
-        let recipes: Vec<Option<Recipe>> = profile.recipes.iter().map(recipe).collect::<Result<_>>()?;
+        let recipes = profile.recipes.iter().map(recipes).collect::<Result<Vec<_>>>()?.concat();
         // the longest sequence that is surely asked for
         let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
         let mut pairs = Pairs { made: Vec::new(), left_out: Vec::new(), same: Vec::new(), others: Vec::new() };
@@ -413,13 +413,14 @@ fn check_names(profile: &Profile, tasks: &[TaskRef], pairs: &Pairs) -> Result<()
     Ok(())
 }
 
-/// The recipe behind a name; None for the model as it is.
-fn recipe(named: &RecipeRef) -> Result<Option<Recipe>> {
-    match named {
-        RecipeRef::Base => Ok(None),
-        RecipeRef::File(file) => Recipe::read(file).map(Some),
-        RecipeRef::Quantize(name) => Ok(Some(Recipe::named(name).context("recipes")?)),
-    }
+/// The recipes behind a name, several where it has ranges; None for the model as it is.
+fn recipes(named: &RecipeRef) -> Result<Vec<Option<Recipe>>> {
+    let recipes = match named {
+        RecipeRef::Base => return Ok(vec![None]),
+        RecipeRef::File(file) => Recipe::read_all(file)?,
+        RecipeRef::Quantize(name) => Recipe::all_named(name).context("recipes")?,
+    };
+    Ok(recipes.into_iter().map(Some).collect())
 }
 
 /// How the profile wants it measured; what it leaves open is filled in from this machine.

@@ -4,6 +4,7 @@
 //! same one; whoever comes second finds it. Beside it lies a note (JSON) with its own hash, and with what the file
 //! looked like when it had that hash: one that looks otherwise is hashed again before it is believed.
 
+use crate::history::StepNote;
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk::{self, Lock, LockError, hex, sync_folder_of};
@@ -24,7 +25,7 @@ pub(crate) struct ArtifactFiles {
 }
 
 /// What lies beside an artifact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Note {
     /// SHA-256 of what it was made from.
     pub address: String,
@@ -33,6 +34,9 @@ pub(crate) struct Note {
     pub bytes: u64,
     /// The recipe's steps, as TOML.
     pub recipe: String,
+    /// What the steps did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepNote>,
     /// What the file looked like when it had this hash.
     #[serde(default)]
     pub seen: Option<Stamp>,
@@ -63,10 +67,10 @@ impl ArtifactFiles {
 
     /// The artifact's note, if the artifact is there, whole, and the one of that address. A file that does not look as
     /// it did when it was hashed is hashed again.
-    pub(crate) fn find(&self, address: &str, bytes: u64) -> Option<Note> {
+    pub(crate) fn find(&self, address: &str) -> Option<Note> {
         let note: Note = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
         let looks = stamp(&self.file)?;
-        if note.address != address || note.bytes != bytes || looks.bytes != bytes {
+        if note.address != address || note.bytes != looks.bytes {
             return None;
         }
         if note.seen.as_ref() == Some(&looks) {
@@ -171,6 +175,11 @@ pub(crate) fn check_room(folder: &Path, needed: u64) -> Result<()> {
 impl<W> Hashing<W> {
     pub(crate) fn new(inner: W, name: String) -> Hashing<W> {
         Hashing { inner, hash: Sha256::new(), bytes: 0, name }
+    }
+
+    /// How many bytes went through.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// What it wrote into, and the hash of all that went through.

@@ -30,9 +30,13 @@ pub struct Calibration<'a> {
     cancel: Cancel,
     tokenizer: Option<&'a dyn Fn() -> Result<Tokenizer>>,
     progress: Option<&'a dyn Fn(usize, usize)>,
+    steps: Option<StepProgress<'a>>,
     /// Where what was made of a text is kept, and what it depends on but for the text.
     shelf: Option<(&'a Path, &'a str)>,
 }
+
+/// Hears how far a step is: of what (such as "layer"), how many are done, and of how many.
+pub type StepProgress<'a> = &'a dyn Fn(&'static str, usize, usize);
 
 /// A text to calibrate on.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +81,23 @@ impl<'a> Calibration<'a> {
     /// Says how many windows of how many are read.
     pub fn with_progress(self, progress: &'a dyn Fn(usize, usize)) -> Calibration<'a> {
         Calibration { progress: Some(progress), ..self }
+    }
+
+    /// Says how far steps are that go by other things than windows.
+    pub fn with_step_progress(self, steps: StepProgress<'a>) -> Calibration<'a> {
+        Calibration { steps: Some(steps), ..self }
+    }
+
+    /// Says how far a step is, and hears the wish to stop.
+    ///
+    /// # Errors
+    /// Where it is cancelled.
+    pub fn step(&self, of: &'static str, done: usize, total: usize) -> Result<()> {
+        ensure!(!self.cancel.is_cancelled(), "cancelled");
+        if let Some(steps) = self.steps {
+            steps(of, done, total);
+        }
+        Ok(())
     }
 
     /// Keeps what a text told in a folder, for the next recipe on the same model: `of` is what it depends on beside the

@@ -7,11 +7,11 @@
 //!           (config, types, weights)       each an overlay over the weights before
 //! ```
 //!
-//! In reading order: a `recipe` is what to do, a `source` is what to do it to; each step is a file below `transform`,
+//! In reading order: a `recipe` is what to do (`short` as it is typed), a `source` is what to do it to; each step is a file below `transform`,
 //! and `calibrate` shows it what a model's matrices are multiplied by, which `importance`
 //! keeps; `walk` goes through a model layer by layer for those that change one before they look at the next. `mixture` and `types` say which type each tensor gets, `settle` finds the types that reach a goal (by
 //! `sensitivity` and `allocate`), `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
-//! numbers, as GGUF or safetensors; `train` is the loop that all learning goes through; `lost` holds what was made
+//! numbers, as GGUF or safetensors; `history` is what the steps tell of themselves; `train` is the loop that all learning goes through; `lost` holds what was made
 //! against what it was made of.
 
 #![warn(missing_docs)]
@@ -22,12 +22,14 @@ pub mod block;
 pub mod calibrate;
 mod encode;
 pub mod export;
+pub mod history;
 pub mod importance;
 pub mod lost;
 mod mixture;
 mod recipe;
 pub mod sensitivity;
 mod settle;
+mod short;
 mod source;
 mod told;
 pub mod train;
@@ -43,7 +45,7 @@ pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
 pub use settle::{Found, settle};
 pub use source::{GgufTensor, Source};
-pub use transform::{Quantize, Step, Transform};
+pub use transform::{Quantize, Step, StepNote, Transform};
 pub use types::Types;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -76,7 +78,7 @@ const QUANTIZATION_VERSION: u32 = 2;
 pub struct Plan {
     /// The tensors in the order of the file.
     pub tensors: Vec<TensorInfo>,
-    /// The size of the file.
+    /// The size of the file, without what its steps will tell of themselves.
     pub bytes: u64,
     /// How many weights it holds.
     pub weights: u64,
@@ -111,14 +113,15 @@ impl Plan {
             fallbacks,
             bytes: 0,
         };
-        let head = plan.head(contents).len() as u64;
+        let head = plan.head(contents, &[]).len() as u64;
         plan.bytes = plan.tensors.iter().fold(head, |bytes, tensor| bytes + gguf::aligned(tensor.bytes()));
         plan
     }
 
-    /// The file's head: the model's metadata, and what the weights became.
-    fn head(&self, contents: &Contents) -> Vec<u8> {
+    /// The file's head: the model's metadata, what the weights became, and what the steps tell of themselves.
+    fn head(&self, contents: &Contents, notes: &[StepNote]) -> Vec<u8> {
         let mut pairs = contents.metadata.clone();
+        history::add(&mut pairs, notes);
         pairs.push(("general.quantization_version".into(), Value::U32(QUANTIZATION_VERSION)));
         pairs.push(("general.file_type".into(), Value::U32(self.mixture.file_type())));
         pairs.push((FORMAT_KEY.into(), Value::U32(FORMAT)));
@@ -162,6 +165,8 @@ pub struct Artifact {
     pub sha256: String,
     /// Its tensors in their order.
     pub tensors: Vec<TensorInfo>,
+    /// What its steps did.
+    pub steps: Vec<StepNote>,
     /// Whether it was there already.
     pub found: bool,
 }
@@ -189,6 +194,11 @@ pub enum Stage<'a> {
     },
     /// Reading a text to see what the model's matrices are multiplied by; of windows, not of weights.
     Calibrate,
+    /// Doing a step that goes by something else than windows; of those, not of weights.
+    Step {
+        /// By what, such as "layer".
+        of: &'static str,
+    },
     /// Seeing what the model loses where one tensor is rounded; of tensors, not of weights.
     Probe,
     /// Writing a tensor.
@@ -205,7 +215,7 @@ pub enum Stage<'a> {
 /// # Errors
 /// One sentence of the step that cannot be done to this model.
 pub fn plan_types(source: &Source, recipe: &Recipe) -> Result<Plan> {
-    let form = recipe.plan(source.form())?;
+    let form = recipe.plan(source.form_for(recipe)?)?;
     Ok(Plan::new(&*source.contents(&form)?, &form.types))
 }
 
@@ -221,7 +231,16 @@ pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
     cost(config).tensors.iter().map(bytes).sum()
 }
 
-/// Makes the artifact of a source and a recipe in the folder `artifacts`, or finds it there.
+/// Says what the steps of a recipe will need, in sentences, before anything is done.
+///
+/// # Errors
+/// As `plan_types`.
+pub fn needs(source: &Source, recipe: &Recipe) -> Result<Vec<String>> {
+    recipe.needs(source.form_for(recipe)?)
+}
+
+/// Makes the artifact of a source and a recipe in the folder `artifacts`, or finds it there. What a costly step leaves is
+/// an artifact of its own, which recipes that begin alike share.
 ///
 /// # Errors
 /// One sentence where a step cannot be done, a weight cannot be read or held by its type, the disk is too full or does
@@ -234,6 +253,8 @@ pub fn apply(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Artifact> {
     std::fs::create_dir_all(artifacts).with_context(|| format!("{}: cannot make the folder", artifacts.display()))?;
+    let staged = stage(source, recipe, artifacts, cancel, progress)?;
+    let (source, recipe) = staged.as_ref().map_or((source, recipe), |(source, rest)| (source, rest));
     let (recipe, _) = &settle(source, recipe, artifacts, cancel, progress)?;
     let plan = plan_types(source, recipe)?;
     let address = address(source, recipe, &plan, progress)?;
@@ -243,21 +264,51 @@ pub fn apply(
         bytes: note.bytes,
         sha256: note.sha256,
         tensors: plan.tensors.clone(),
+        steps: note.steps,
         found,
     };
-    if let Some(note) = place.find(&address, plan.bytes) {
+    if let Some(note) = place.find(&address) {
         return Ok(artifact(note, true));
     }
     let wait = |holder| progress(Progress { stage: Stage::Wait { holder }, done: 0, total: plan.weights });
     let _lock = place.lock(cancel, wait)?;
-    if let Some(note) = place.find(&address, plan.bytes) {
+    if let Some(note) = place.find(&address) {
         return Ok(artifact(note, true));
     }
     artifact::check_room(artifacts, plan.bytes)?;
-    let note = |bytes, sha256| Note { address: address.clone(), sha256, bytes, recipe: recipe.to_toml(), seen: None };
-    let fill = |out: &mut _| write(source, recipe, &plan, cancel, progress, Some(artifacts), out);
+    let steps = RefCell::new(Vec::new());
+    let note = |bytes, sha256| Note {
+        address: address.clone(),
+        sha256,
+        bytes,
+        recipe: recipe.to_toml(),
+        steps: steps.take(),
+        seen: None,
+    };
+    let fill = |out: &mut _| {
+        steps.replace(write(source, recipe, &plan, cancel, progress, Some(artifacts), out)?);
+        Ok(())
+    };
     let note = place.write(fill, |file| source.reads_back(file), note)?;
     Ok(artifact(note, false))
+}
+
+/// Does a recipe up to the last of its costly steps that has others after it, as an artifact in the folder, or finds it
+/// there: gives that as a source, and the steps that are left. None where there is no such step.
+///
+/// # Errors
+/// As `apply`; the whole recipe is planned before anything is done.
+pub fn stage(
+    source: &Source,
+    recipe: &Recipe,
+    artifacts: &Path,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Option<(Source<'static>, Recipe)>> {
+    let Some((kept, rest)) = recipe.kept_and_rest() else { return Ok(None) };
+    plan_types(source, recipe)?;
+    let made = apply(source, &kept, artifacts, cancel, progress)?;
+    Ok(Some((Source::open(source.name(), &made.path)?, rest)))
 }
 
 /// Makes the file of a source and a recipe at `out`, and nothing anywhere else; `found` is never set.
@@ -297,12 +348,13 @@ pub fn write_to_keeping(
     let failed = || format!("cannot write {}", out.display());
     let draft = Draft::of(out).with_context(failed)?;
     let mut hashing = Hashing::new(BufWriter::with_capacity(1 << 20, draft), out.display().to_string());
-    write(source, recipe, &plan, cancel, progress, shelf, &mut hashing)?;
+    let steps = write(source, recipe, &plan, cancel, progress, shelf, &mut hashing)?;
+    let bytes = hashing.bytes();
     let (buffered, sha256) = hashing.finish();
     let draft = buffered.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
     source.reads_back(draft.path())?;
     draft.finish().with_context(failed)?;
-    Ok(Artifact { path: out.to_owned(), bytes: plan.bytes, sha256, tensors: plan.tensors, found: false })
+    Ok(Artifact { path: out.to_owned(), bytes, sha256, tensors: plan.tensors, steps, found: false })
 }
 
 /// Runs a text through a model, and gives the importance of each column of its matrices. `progress` hears how many
@@ -339,7 +391,7 @@ fn address(source: &Source, recipe: &Recipe, plan: &Plan, progress: &mut dyn FnM
     Ok(hex(&Sha256::digest(text)))
 }
 
-/// Writes the file that was planned.
+/// Writes the file that was planned, and gives what the steps did.
 fn write(
     source: &Source,
     recipe: &Recipe,
@@ -348,13 +400,13 @@ fn write(
     progress: &mut dyn FnMut(Progress),
     shelf: Option<&Path>,
     out: &mut impl Write,
-) -> Result<()> {
+) -> Result<Vec<StepNote>> {
     let checkpoint = calibrated(source, recipe, shelf, cancel, progress)?;
     let contents = source.contents(&checkpoint.form)?;
     let made = Plan::new(&contents, &checkpoint.form.types);
     ensure!(made == *plan, "{}: the recipe made another model than it planned", source.name());
     check_importance(&checkpoint, plan)?;
-    out.write_all(&plan.head(&contents))?;
+    out.write_all(&plan.head(&contents, checkpoint.notes()))?;
     let mut done = 0;
     for (tensor, info) in contents.tensors.iter().zip(&plan.tensors) {
         let rows = source.rows(tensor, checkpoint.weights())?;
@@ -378,7 +430,7 @@ fn write(
         done += tensor.weights();
         out.write_all(&[0; ALIGNMENT as usize][..(gguf::aligned(bytes) - bytes) as usize])?;
     }
-    Ok(())
+    Ok(checkpoint.notes().to_vec())
 }
 
 /// An importance matrix that knows none of the tensors is one of another model.
@@ -410,14 +462,20 @@ fn calibrated<'a>(
     let told = |done: usize, total: usize| {
         progress.borrow_mut()(Progress { stage: Stage::Calibrate, done: done as u64, total: total as u64 });
     };
+    let step = |of: &'static str, done: usize, total: usize| {
+        progress.borrow_mut()(Progress { stage: Stage::Step { of }, done: done as u64, total: total as u64 });
+    };
     let tokenizer = || source.tokenizer();
-    let mut calibration = Calibration::new(Vec::new(), cancel).with_progress(&told).with_tokenizer(&tokenizer);
+    let mut calibration = Calibration::new(Vec::new(), cancel)
+        .with_progress(&told)
+        .with_step_progress(&step)
+        .with_tokenizer(&tokenizer);
     // known since the address was made of it
     let digest = shelf.map(|_| source.digest(&mut |_| {})).transpose()?;
     if let (Some(folder), Some(digest)) = (shelf, digest) {
         calibration = calibration.kept_in(folder, digest);
     }
-    recipe.apply(source.checkpoint(), &calibration)
+    recipe.apply(source.checkpoint_for(recipe)?, &calibration)
 }
 
 #[cfg(test)]

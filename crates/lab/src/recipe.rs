@@ -6,10 +6,12 @@
 //! quantize = { type = "Q4_K_M", imatrix = "model.imatrix.gguf" }
 //! ```
 //!
-//! or short, where values hold no comma and no `>`: `quantize:q4_k_m,imatrix=model.imatrix.gguf`.
+//! or short (`short`): `prune:heads=30% > quantize:q4_k_m,imatrix=model.imatrix.gguf`. A list in place of a value is a range, of
+//! which each value is a recipe of its own.
 
 use crate::calibrate::Calibration;
 use crate::mixture::Mixture;
+use crate::short;
 use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step, Transform};
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::input;
@@ -56,18 +58,38 @@ impl Recipe {
     /// A recipe that was typed: the name of a quantization type, or steps in their short form.
     ///
     /// # Errors
-    /// One sentence that lists the types, where there is none of that name, or says what is wrong with a step.
+    /// One sentence that lists the types, where there is none of that name, or says what is wrong with a step; also where
+    /// its ranges make it several.
     pub fn named(name: &str) -> Result<Recipe> {
+        one(Recipe::all_named(name)?, name)
+    }
+
+    /// The recipes that were typed in one: one, or one for each combination of its ranges, as `prune:layers=[2,4,6]`.
+    ///
+    /// # Errors
+    /// As `named`, but for ranges.
+    pub fn all_named(name: &str) -> Result<Vec<Recipe>> {
         if name.contains([':', '>', ',']) {
-            return Recipe::short(name).with_context(|| format!("the recipe '{name}'"));
+            let made = short::ranged(name).and_then(|all| all.iter().map(|typed| Recipe::short(typed)).collect());
+            return made.with_context(|| format!("the recipe '{name}'"));
         }
         let mixture: Mixture = name.parse().map_err(|e: String| anyhow!(e))?;
-        Ok(Recipe::quantize(mixture))
+        Ok(vec![Recipe::quantize(mixture)])
+    }
+
+    /// The recipe of a file's name, which ends in `.toml`, or one that was typed.
+    ///
+    /// # Errors
+    /// As `read` and `named`.
+    pub fn of(typed: &Path) -> Result<Recipe> {
+        match typed.to_str() {
+            Some(short) if !short.ends_with(".toml") && !typed.is_file() => Recipe::named(short),
+            _ => Recipe::read(typed),
+        }
     }
 
     fn short(typed: &str) -> Result<Recipe> {
-        let steps = typed.split('>').map(short_step).collect::<Result<Vec<toml::Value>>>()?;
-        let text = toml::to_string(&toml::Table::from_iter([("step".to_owned(), steps.into())]));
+        let text = toml::to_string(&toml::Table::from_iter([("step".to_owned(), short::tables(typed)?.into())]));
         let steps = self::steps(&text.context("it cannot be spelled out")?);
         let steps = steps.map_err(|fault| anyhow!("{}", fault.what.replace('\n', ", ")))?;
         check_order(&steps)?;
@@ -77,12 +99,27 @@ impl Recipe {
     /// Reads a recipe's file.
     ///
     /// # Errors
-    /// Where it cannot be read, and as `parse`.
+    /// Where it cannot be read, its ranges make it several, and as `parse`.
     pub fn read(file: &Path) -> Result<Recipe> {
+        one(Recipe::read_all(file)?, &file.display().to_string())
+    }
+
+    /// Reads the recipes of a file: one, or one for each combination of its ranges.
+    ///
+    /// # Errors
+    /// Where it cannot be read, and as `parse`.
+    pub fn read_all(file: &Path) -> Result<Vec<Recipe>> {
         let text = input::read_to_string(file, input::WRITTEN_BY_HAND)
             .map_err(|e| anyhow!("{}: cannot read the recipe: {e}", file.display()))?;
         let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        Recipe::parse(&name, &text).with_context(|| file.display().to_string())
+        let all = match combinations(&text) {
+            Some(all) if all.len() > short::MOST => {
+                Err(anyhow!("its ranges come to more than {} recipes; name fewer values", short::MOST))
+            }
+            Some(all) => all.into_iter().map(|(values, text)| Recipe::parse(&format!("{name}({values})"), &text)).collect(),
+            None => Recipe::parse(&name, &text).map(|recipe| vec![recipe]),
+        };
+        all.with_context(|| file.display().to_string())
     }
 
     /// Reads a recipe from TOML.
@@ -106,6 +143,40 @@ impl Recipe {
         let table = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
         let steps = self.steps.iter().map(|step| toml::Value::Table(table(step.kind(), step.settings().clone())));
         toml::to_string(&table("step", steps.collect::<Vec<_>>().into())).expect("steps are plain tables")
+    }
+
+    /// What the steps will need, in sentences, before anything is done.
+    ///
+    /// # Errors
+    /// As `plan`.
+    pub fn needs(&self, mut form: Form) -> Result<Vec<String>> {
+        let mut needs = Vec::new();
+        for step in &self.steps {
+            let named = |need: String| format!("{}: {need}", step.kind());
+            needs.extend(step.transform().needs(&form)?.map(named));
+            step.transform().plan(&mut form).with_context(|| format!("the step {}", step.kind()))?;
+        }
+        Ok(needs)
+    }
+
+    /// The steps in two: up to the last whose result is worth keeping for other recipes that begin alike, and the rest.
+    /// None where there is nothing after it, or no such step.
+    pub(crate) fn kept_and_rest(&self) -> Option<(Recipe, Recipe)> {
+        let before_last = &self.steps[..self.steps.len().checked_sub(1)?];
+        let kept = 1 + before_last.iter().rposition(|step| step.transform().is_costly())?;
+        let part = |steps: &[Step]| Recipe { name: self.name.clone(), steps: steps.to_vec() };
+        Some((part(&self.steps[..kept]), part(&self.steps[kept..])))
+    }
+
+    /// Whether a step asks for the model's tokenizer.
+    pub(crate) fn reads_tokenizer(&self) -> bool {
+        self.steps.iter().any(|step| step.transform().reads_tokenizer())
+    }
+
+    /// Whether its types are to be searched for, so that its plan is not known before.
+    pub fn asks_for_a_goal(&self) -> bool {
+        let goals = ["budget", "bpw", "max_kld"];
+        self.steps.last().is_some_and(|step| goals.iter().any(|goal| step.settings().get(goal).is_some()))
     }
 
     /// Whether a step reads a text.
@@ -135,33 +206,44 @@ impl Recipe {
     }
 }
 
-/// A step of a short recipe as the table that a recipe's file has of it: `KIND:FIRST,KEY=VALUE,KEY`.
-fn short_step(typed: &str) -> Result<toml::Value> {
-    let (name, settings) = typed.split_once(':').unwrap_or((typed, ""));
-    let name = name.trim();
-    let first = KINDS.iter().find(|kind| kind.name == name).map_or("", |kind| kind.first);
-    let mut table = toml::Table::new();
-    for (place, setting) in settings.split(',').map(str::trim).enumerate().filter(|(_, setting)| !setting.is_empty()) {
-        let (key, value) = match setting.split_once('=') {
-            Some((key, value)) => (key.trim(), value_of(value.trim())),
-            None if place == 0 => (first, value_of(setting)),
-            None => (setting, true.into()),
-        };
-        if table.insert(key.to_owned(), value).is_some() {
-            bail!("{key} is given twice");
-        }
+/// The only one of several recipes.
+fn one(mut all: Vec<Recipe>, typed: &str) -> Result<Recipe> {
+    match all.len() {
+        1 => Ok(all.remove(0)),
+        count => bail!("{typed}: its ranges make it {count} recipes, and here one is named; a profile takes them all"),
     }
-    Ok(toml::Table::from_iter([(name.to_owned(), table.into())]).into())
 }
 
-fn value_of(typed: &str) -> toml::Value {
-    let number = || Some(typed.parse::<i64>().ok()?.into());
-    let fraction = || Some(typed.parse::<f64>().ok().filter(|x| x.is_finite())?.into());
-    match typed {
-        "true" => true.into(),
-        "false" => false.into(),
-        _ => number().or_else(fraction).unwrap_or_else(|| typed.into()),
+/// The texts of a recipe's file for each combination of its ranges, and the values that tell them apart; None where it
+/// has no range, or is no recipe at all.
+fn combinations(text: &str) -> Option<Vec<(String, String)>> {
+    let whole: toml::Table = text.parse().ok()?;
+    let mut made: Vec<(Vec<String>, Vec<toml::Value>)> = vec![Default::default()];
+    for step in whole.get("step")?.as_array()? {
+        let (kind, settings) = step.as_table()?.iter().next()?;
+        let mut steps = vec![(Vec::new(), toml::Table::new())];
+        for (key, value) in settings.as_table()? {
+            let range = value.as_array().filter(|all| !short::is_list(kind, key) || all.iter().all(toml::Value::is_array));
+            let with = |(names, table): &(Vec<String>, toml::Table), value: &toml::Value| {
+                let mut table = table.clone();
+                table.insert(key.clone(), value.clone());
+                let name = range.map(|_| format!("{key}={}", value.to_string().replace('"', "")));
+                (names.iter().cloned().chain(name).collect::<Vec<_>>(), table)
+            };
+            let values = range.map_or(std::slice::from_ref(value), Vec::as_slice);
+            steps = steps.iter().flat_map(|step| values.iter().map(|value| with(step, value))).collect();
+        }
+        let with = |(names, before): &(Vec<String>, Vec<toml::Value>), (more, table): &(Vec<String>, toml::Table)| {
+            let step = toml::Table::from_iter([(kind.clone(), table.clone().into())]);
+            ([&names[..], &more[..]].concat(), before.iter().cloned().chain([step.into()]).collect())
+        };
+        made = made.iter().flat_map(|before| steps.iter().map(|step| with(before, step))).take(short::MOST + 1).collect();
     }
+    let spelled = |(names, steps): (Vec<String>, Vec<toml::Value>)| {
+        let text = toml::to_string(&toml::Table::from_iter([("step".to_owned(), steps.into())])).ok()?;
+        Some((names.join(", "), text))
+    };
+    (made.len() > 1).then(|| made.into_iter().map(spelled).collect())?
 }
 
 /// The steps of a recipe's text.
@@ -199,8 +281,19 @@ fn step(table: Spanned<DeValue>) -> Result<Step, RecipeFault> {
     }
 }
 
-/// Quantized weights are not worked with further, nor quantized again.
+/// Quantized weights are not worked with further, nor quantized again; and zeros that were made do not survive a step that
+/// works weights out anew.
 fn check_order(steps: &[Step]) -> Result<()> {
+    let zeros = steps.iter().position(|step| step.transform().leaves_zeros());
+    let later = zeros.and_then(|place| steps[place + 1..].iter().find(|step| !step.transform().keeps_zeros()));
+    if let (Some(place), Some(later)) = (zeros, later) {
+        bail!(
+            "{} cannot follow the {} step that leaves zeros: it works weights out anew, and the zeros would be gone; put \
+             it before",
+            later.kind(),
+            steps[place].kind()
+        );
+    }
     let Some(last) = steps.iter().position(|step| step.transform().is_last()) else { return Ok(()) };
     let kind = steps[last].kind();
     match steps.get(last + 1) {

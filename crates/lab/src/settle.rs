@@ -62,7 +62,7 @@ pub fn settle(
         .with_tokenizer(&tokenizer)
         .kept_in(folder, digest);
     let before = Recipe { name: recipe.name.clone(), steps: recipe.steps[..recipe.steps.len() - 1].to_vec() };
-    let checkpoint = before.apply(source.checkpoint(), &calibration)?;
+    let checkpoint = before.apply(source.checkpoint_for(&before)?, &calibration)?;
     let importance = quantize.importance(&checkpoint, &calibration)?.context("a search is calibrated")?;
     let contents = source.contents(&checkpoint.form)?;
     let searched: Vec<GgufTensor> =

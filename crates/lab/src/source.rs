@@ -5,6 +5,7 @@
 //! whatever its weights become: they are copied, not worked out anew.
 
 use crate::mixture::{Anatomy, Mixture, is_70b};
+use crate::recipe::Recipe;
 use crate::told;
 use crate::transform::{Checkpoint, Form};
 use crate::types::Types;
@@ -295,8 +296,10 @@ impl<'w> Source<'w> {
             (Held::Checkpoint(_), Ok(config)) => Types::as_stored(config),
             _ => {
                 Types::of_mixture(match self.tensors().iter().find(|t| t.shape.len() > 1).map(GgufTensor::kept_type) {
-                    Some(Type::F16) => Mixture::F16,
                     Some(Type::BF16) => Mixture::BF16,
+                    // what was quantized before loses nothing that counts in 16 bits
+                    Some(Type::F16) => Mixture::F16,
+                    _ if self.contents.quantized_words().is_some() => Mixture::F16,
                     _ => Mixture::F32,
                 })
             }
@@ -304,7 +307,26 @@ impl<'w> Source<'w> {
         Form::new(self.config.clone(), types)
     }
 
-    /// The model as the first step of a recipe finds it.
+    /// `form`, with the tokenizer where a step of the recipe plans by it.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn form_for(&self, recipe: &Recipe) -> Result<Form> {
+        let form = self.form();
+        Ok(if recipe.reads_tokenizer() { form.with_original(self.tokenizer()?) } else { form })
+    }
+
+    /// The model as the first step of the recipe finds it.
+    ///
+    /// # Errors
+    /// As `form_for`.
+    pub fn checkpoint_for(&self, recipe: &Recipe) -> Result<Checkpoint<'_>> {
+        let mut checkpoint = self.checkpoint();
+        checkpoint.form = self.form_for(recipe)?;
+        Ok(checkpoint)
+    }
+
+    /// The model as it is.
     pub fn checkpoint(&self) -> Checkpoint<'_> {
         let weights: Box<dyn Weights + '_> = match (&self.weights, &self.config) {
             (Held::Checkpoint(weights), _) => Box::new(weights),
@@ -340,6 +362,9 @@ impl<'w> Source<'w> {
         };
         let kept = self.contents.metadata.iter().filter(|(key, _)| is_kept(key)).cloned();
         contents.metadata.extend(kept);
+        if let Some(kinds) = self.contents.quantized_words() {
+            contents.metadata.push((super::REQUANTIZED_KEY.into(), Value::String(kinds)));
+        }
         Ok(Cow::Owned(contents))
     }
 

@@ -70,22 +70,27 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     let (config, cost) = (&facts.config, &facts.cost);
     let kv = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
     let context = kv * config.max_positions as u64;
-    let size = |recipe: &RecipeRef| {
-        let after = |recipe: Result<Recipe>| -> Result<u64> {
-            let source = source.as_ref().map_err(|error| anyhow!("{}", crate::show::sentence(error)))?;
-            Ok(lab::plan_types(source, &recipe?)?.bytes)
-        };
-        let (name, bytes) = match recipe {
-            RecipeRef::Base => ("base".to_owned(), Ok(facts.bytes)),
-            RecipeRef::Quantize(name) => (name.clone(), after(Recipe::named(name))),
-            RecipeRef::File(path) => {
-                let recipe = Recipe::read(path);
-                let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-                (recipe.as_ref().map_or(stem, |recipe| recipe.name.clone()), after(recipe))
-            }
-        };
+    let after = |recipe: &Recipe| -> Result<u64> {
+        let source = source.as_ref().map_err(|error| anyhow!("{}", crate::show::sentence(error)))?;
+        Ok(lab::plan_types(source, recipe)?.bytes)
+    };
+    let size = |(name, bytes): (String, Result<u64>)| {
         let sizes = bytes.map(|bytes| (Bytes(bytes), Bytes(bytes + context)));
         (name, sizes.map_err(|error| crate::show::sentence(&error)))
+    };
+    let sizes = |named: &RecipeRef| -> Vec<(String, Result<u64>)> {
+        let (name, recipes) = match named {
+            RecipeRef::Base => return vec![("base".to_owned(), Ok(facts.bytes))],
+            RecipeRef::Quantize(name) => (name.clone(), Recipe::all_named(name)),
+            RecipeRef::File(path) => {
+                let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+                (stem, Recipe::read_all(path))
+            }
+        };
+        match recipes {
+            Ok(all) => all.iter().map(|recipe| (recipe.name.clone(), after(recipe))).collect(),
+            Err(error) => vec![(name, Err(error))],
+        }
     };
     let stored: Vec<&str> = facts.types.keys().map(String::as_str).collect();
     Ok(ModelInfo {
@@ -103,7 +108,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
             Container::Gguf { mixture: Some(mixture), .. } => mixture.into(),
             _ => stored.join(", "),
         },
-        sizes: recipes.iter().map(size).collect(),
+        sizes: recipes.iter().flat_map(sizes).map(size).collect(),
     })
 }
 

@@ -53,13 +53,13 @@ impl Profile {
     }
 }
 
-/// A recipe by name: a quantization type ("Q4_K_M"), or a file.
+/// A recipe by name: a quantization type ("Q4_K_M"), steps in short, or a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecipeRef {
     /// The model as it is.
     Base,
-    /// A bundled recipe, which is one quantize step of that name.
+    /// One quantize step of that name, or steps in short, such as "prune:layers=2 > quantize:q4_k_m".
     Quantize(String),
     /// A recipe of the user's, in a TOML file.
     File(PathBuf),

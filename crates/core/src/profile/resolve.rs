@@ -92,11 +92,13 @@ impl Check<'_> {
         let names = self.list(
             "recipes",
             Some(given.unwrap_or_else(|| vec!["base".into()])),
-            "\"base\", a quantization type like \"Q4_K_M\", or a recipe's TOML file",
+            "\"base\", a quantization type like \"Q4_K_M\", a recipe in short like \"prune:layers=[2,4] > quantize:q4_k_m\", or \
+             a recipe's TOML file",
         )?;
         let read = |name: &String| match name.as_str() {
             "base" => RecipeRef::Base,
-            file if file.ends_with(".toml") => RecipeRef::File(file.into()),
+            // a recipe in short may end in a file's name
+            file if file.ends_with(".toml") && !file.contains('=') => RecipeRef::File(file.into()),
             quantization => RecipeRef::Quantize(quantization.into()),
         };
         Ok(names.iter().map(read).collect())

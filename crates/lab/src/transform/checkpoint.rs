@@ -1,6 +1,7 @@
 //! Checkpoints between two steps: a form, and weights that are overlays of overlays.
 
 use super::Form;
+use crate::history::StepNote;
 use crate::importance::Importance;
 use crate::types::Types;
 use anyhow::Result;
@@ -13,12 +14,13 @@ pub struct Checkpoint<'a> {
     pub form: Form,
     weights: Box<dyn Weights + 'a>,
     importance: Option<Importance>,
+    notes: Vec<StepNote>,
 }
 
 impl<'a> Checkpoint<'a> {
     /// The checkpoint of a form and the weights that go with it.
     pub fn new(form: Form, weights: Box<dyn Weights + 'a>) -> Checkpoint<'a> {
-        Checkpoint { form, weights, importance: None }
+        Checkpoint { form, weights, importance: None, notes: Vec::new() }
     }
 
     /// The checkpoint of a config and its weights, which stay as they are stored.
@@ -47,6 +49,17 @@ impl<'a> Checkpoint<'a> {
     /// Has rounding weigh its errors.
     pub fn weighed_by(self, importance: Option<Importance>) -> Checkpoint<'a> {
         Checkpoint { importance, ..self }
+    }
+
+    /// What the steps so far have told of themselves, in their order.
+    pub fn notes(&self) -> &[StepNote] {
+        &self.notes
+    }
+
+    /// Keeps what a step tells of itself.
+    pub fn noted(mut self, note: StepNote) -> Checkpoint<'a> {
+        self.notes.push(note);
+        self
     }
 
     /// Lays an overlay over the weights.

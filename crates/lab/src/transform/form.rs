@@ -1,7 +1,7 @@
 //! Forms: what is known of a model before its weights are read. A step changes it when it plans and when it is done.
 
 use crate::types::Types;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use bantam_model::{Config, Tokenizer};
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ pub struct Form {
     config: Result<Config, String>,
     /// Where it is no longer the source's.
     tokenizer: Option<Arc<Tokenizer>>,
+    /// The source's, where a step asks for it.
+    original: Option<Arc<Tokenizer>>,
     /// What each tensor will be stored as.
     pub types: Types,
     rewritten: bool,
@@ -21,7 +23,7 @@ impl Form {
     /// The form of a model that no step has changed. A model whose config cannot be read, for the reason given, can
     /// still be stored in other types.
     pub fn new(config: Result<Config, String>, types: Types) -> Form {
-        Form { config, tokenizer: None, types, rewritten: false }
+        Form { config, tokenizer: None, original: None, types, rewritten: false }
     }
 
     /// The model's config.
@@ -41,6 +43,19 @@ impl Form {
     /// The tokenizer, where a step has changed it.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         self.tokenizer.as_deref()
+    }
+
+    /// The form with the source's tokenizer, for steps that ask for it.
+    pub fn with_original(self, tokenizer: Tokenizer) -> Form {
+        Form { original: Some(Arc::new(tokenizer)), ..self }
+    }
+
+    /// The tokenizer that goes with the weights, changed or not.
+    ///
+    /// # Errors
+    /// Where no step of the recipe says that it asks for it.
+    pub fn current_tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer().or(self.original.as_deref()).context("the model's tokenizer is not at hand")
     }
 
     /// Says that the model has another tokenizer.

@@ -16,6 +16,7 @@ mod scale;
 
 pub use checkpoint::Checkpoint;
 pub use form::Form;
+pub use crate::history::StepNote;
 pub use merge::MergeAdapter;
 pub use quantize::{Calibrate, Pinned, Quantize, Target};
 
@@ -52,6 +53,34 @@ pub trait Transform: fmt::Debug + Send + Sync {
         false
     }
 
+    /// What the step will need of time, memory and data, in one sentence and before it is done.
+    ///
+    /// # Errors
+    /// As `plan`.
+    fn needs(&self, _form: &Form) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Whether it takes long, so that what it leaves is an artifact of its own, which recipes that begin alike share.
+    fn is_costly(&self) -> bool {
+        false
+    }
+
+    /// Whether it plans by the model's tokenizer.
+    fn reads_tokenizer(&self) -> bool {
+        false
+    }
+
+    /// Whether it sets weights to 0 so that they stay 0.
+    fn leaves_zeros(&self) -> bool {
+        false
+    }
+
+    /// Whether weights that are 0 are so afterwards.
+    fn keeps_zeros(&self) -> bool {
+        true
+    }
+
     /// Whether it reads a text.
     fn calibrates(&self) -> bool {
         false
@@ -76,6 +105,8 @@ pub(crate) struct StepKind {
     pub(crate) name: &'static str,
     /// The setting that a short recipe names by its value alone, as in `quantize:q4_k_m`.
     pub(crate) first: &'static str,
+    /// The settings that are lists themselves: a list under another is a range.
+    pub(crate) lists: &'static [&'static str],
     pub(crate) read: fn(&'static str, ValueDeserializer) -> Result<Step, toml::de::Error>,
 }
 
@@ -100,10 +131,19 @@ const fn kind<T: Transform + Serialize + DeserializeOwned + 'static>(
     StepKind {
         name,
         first,
+        lists: &[],
         read: |name, settings| {
             let step = T::deserialize(settings)?.pinned();
             Ok(Step::new(name, step.map_err(|e| toml::de::Error::custom(format!("{e:#}")))?))
         },
+    }
+}
+
+impl StepKind {
+    /// With settings that are lists.
+    #[allow(dead_code, reason = "for kinds that have one")]
+    const fn with_lists(self, lists: &'static [&'static str]) -> StepKind {
+        StepKind { lists, ..self }
     }
 }
 

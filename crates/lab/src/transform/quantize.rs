@@ -211,10 +211,7 @@ impl Transform for Quantize {
             imatrix.pin()?;
         }
         if let Some(calibrate) = &mut self.calibrate {
-            match &mut calibrate.text {
-                Some(text) => text.pin()?,
-                None => calibrate.bundled = Some(hash(bantam_bundled::calibration::TEXT)),
-            }
+            calibrate.pin()?;
         }
         Ok(self)
     }
@@ -226,7 +223,7 @@ impl Pinned {
         Pinned { file: file.to_owned(), sha256: None }
     }
 
-    fn pin(&mut self) -> Result<()> {
+    pub(crate) fn pin(&mut self) -> Result<()> {
         if self.sha256.is_none() {
             // results and workers are read in other folders
             self.file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
@@ -241,7 +238,7 @@ impl Pinned {
         read.map_err(|e| anyhow!("{place}: cannot read what the recipe rests on: {e}"))
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let now = self.now()?;
         ensure!(
             self.sha256.as_ref().is_none_or(|then| *then == now),
@@ -271,6 +268,15 @@ impl Calibrate {
         let (name, text) = self.read()?;
         let text = Text { name: &name, text: &text, chunks: self.chunks, window: WINDOW, as_chat: self.template };
         calibration.windows(config, text)
+    }
+
+    /// With the hash of its text.
+    pub(crate) fn pin(&mut self) -> Result<()> {
+        match &mut self.text {
+            Some(text) => text.pin()?,
+            None => self.bundled = Some(hash(bantam_bundled::calibration::TEXT)),
+        }
+        Ok(())
     }
 
     /// The text's name and the text.
