@@ -73,7 +73,8 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         expected(searched.as_ref(), &plan);
         return Ok(Exit::Done);
     }
-    let artifact = lab::write_to_keeping(begun_with, &settled, &out, Some(&artifacts), &cancel, &mut |p| show(&live, p));
+    let artifact =
+        lab::write_to_keeping(begun_with, &settled, &out, Some(&artifacts), &cancel, &mut |p| show(&live, p));
     live.clear();
     if cancel.is_cancelled() {
         return Ok(Exit::Interrupted);

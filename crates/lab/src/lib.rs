@@ -466,10 +466,8 @@ fn calibrated<'a>(
         progress.borrow_mut()(Progress { stage: Stage::Step { of }, done: done as u64, total: total as u64 });
     };
     let tokenizer = || source.tokenizer();
-    let mut calibration = Calibration::new(Vec::new(), cancel)
-        .with_progress(&told)
-        .with_step_progress(&step)
-        .with_tokenizer(&tokenizer);
+    let mut calibration =
+        Calibration::new(Vec::new(), cancel).with_progress(&told).with_step_progress(&step).with_tokenizer(&tokenizer);
     // known since the address was made of it
     let digest = shelf.map(|_| source.digest(&mut |_| {})).transpose()?;
     if let (Some(folder), Some(digest)) = (shelf, digest) {

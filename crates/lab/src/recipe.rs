@@ -116,7 +116,9 @@ impl Recipe {
             Some(all) if all.len() > short::MOST => {
                 Err(anyhow!("its ranges come to more than {} recipes; name fewer values", short::MOST))
             }
-            Some(all) => all.into_iter().map(|(values, text)| Recipe::parse(&format!("{name}({values})"), &text)).collect(),
+            Some(all) => {
+                all.into_iter().map(|(values, text)| Recipe::parse(&format!("{name}({values})"), &text)).collect()
+            }
             None => Recipe::parse(&name, &text).map(|recipe| vec![recipe]),
         };
         all.with_context(|| file.display().to_string())
@@ -223,7 +225,8 @@ fn combinations(text: &str) -> Option<Vec<(String, String)>> {
         let (kind, settings) = step.as_table()?.iter().next()?;
         let mut steps = vec![(Vec::new(), toml::Table::new())];
         for (key, value) in settings.as_table()? {
-            let range = value.as_array().filter(|all| !short::is_list(kind, key) || all.iter().all(toml::Value::is_array));
+            let range =
+                value.as_array().filter(|all| !short::is_list(kind, key) || all.iter().all(toml::Value::is_array));
             let with = |(names, table): &(Vec<String>, toml::Table), value: &toml::Value| {
                 let mut table = table.clone();
                 table.insert(key.clone(), value.clone());
@@ -237,7 +240,8 @@ fn combinations(text: &str) -> Option<Vec<(String, String)>> {
             let step = toml::Table::from_iter([(kind.clone(), table.clone().into())]);
             ([&names[..], &more[..]].concat(), before.iter().cloned().chain([step.into()]).collect())
         };
-        made = made.iter().flat_map(|before| steps.iter().map(|step| with(before, step))).take(short::MOST + 1).collect();
+        made =
+            made.iter().flat_map(|before| steps.iter().map(|step| with(before, step))).take(short::MOST + 1).collect();
     }
     let spelled = |(names, steps): (Vec<String>, Vec<toml::Value>)| {
         let text = toml::to_string(&toml::Table::from_iter([("step".to_owned(), steps.into())])).ok()?;

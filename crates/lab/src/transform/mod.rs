@@ -14,9 +14,9 @@ mod drop_layer;
 #[cfg(test)]
 mod scale;
 
+pub use crate::history::StepNote;
 pub use checkpoint::Checkpoint;
 pub use form::Form;
-pub use crate::history::StepNote;
 pub use merge::MergeAdapter;
 pub use quantize::{Calibrate, Pinned, Quantize, Target};
 
