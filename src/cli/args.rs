@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Write a compressed model as a GGUF file
     Compress(Compress),
+    /// Train a LoRA adapter on your own examples, as a folder that PEFT loads
+    Train(Train),
     /// Write a model's importance matrix, by which quantization weighs its errors
     Imatrix(Imatrix),
     /// Write a model's weights as plain numbers into another kind of file
@@ -336,6 +338,36 @@ pub(crate) struct Compress {
     /// Say what each tensor would become, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Train {
+    /// Bundled model, folder, .gguf file or ORG/NAME in the cache; a quantized one stays in its blocks (QLoRA)
+    pub model: String,
+    /// Examples: JSON lines of {prompt, completion} or {messages}, or a table with --prompt and --completion
+    #[arg(long, value_name = "FILE", conflicts_with = "suite", required_unless_present = "suite")]
+    pub data: Option<PathBuf>,
+    /// Learn the right answers of a suite, or of one of its tasks as FILE#TASK
+    #[arg(long, value_name = "SUITE", conflicts_with_all = ["prompt", "completion"])]
+    pub suite: Option<String>,
+    /// What the model reads of each line, as a template: "Message: {{ text }}\nTopic:"
+    #[arg(long, value_name = "TEMPLATE")]
+    pub prompt: Option<String>,
+    /// What it should say, as a template: " {{ category }}"; only this is learnt
+    #[arg(long, value_name = "TEMPLATE")]
+    pub completion: Option<String>,
+    /// The folder to write, adapter_config.json and adapter_model.safetensors
+    #[arg(long, short, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Settings of the lora step beside these, as in a recipe: rank=8,steps=200,rate=2e-4,kind=dora
+    #[arg(long, value_name = "SETTINGS")]
+    pub lora: Option<String>,
+    /// Threads [default: all cores]
+    #[arg(long, short, value_parser = at_least_one)]
+    pub threads: Option<usize>,
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,

@@ -2,6 +2,7 @@
 
 use super::args::Compress;
 use super::live::LiveLine;
+use super::train;
 use super::verify::{self, Allowed};
 use super::{Exit, stop};
 use crate::library::home::Home;
@@ -21,6 +22,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub(super) fn run(args: Compress) -> Result<Exit> {
+    // a step may train
+    train::settle(None)?;
     let has_goal = args.budget.is_some() || args.bpw.is_some() || args.max_kld.is_some();
     let recipe = match (&args.quant, &args.recipe) {
         _ if has_goal => weighed(None, &args)?,
@@ -101,6 +104,7 @@ fn show(live: &LiveLine, progress: Progress) {
         Stage::Write { tensor, kind } => live.show(|| format!("{:>3}% {tensor} → {kind}", done * 100 / total.max(1))),
         Stage::Calibrate => live.show(|| format!("calibrating, window {done} of {total}")),
         Stage::Step { of } => live.show(|| format!("{of} {done} of {total}")),
+        Stage::Train(told) => train::show(live, told),
         Stage::Probe => live.show(|| format!("seeing what each tensor costs: {done} of {total}, once for all budgets")),
         _ => (),
     }

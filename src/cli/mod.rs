@@ -22,6 +22,7 @@ mod report;
 mod run;
 mod search;
 mod stop;
+mod train;
 mod usage;
 mod verify;
 mod workbench;
@@ -99,6 +100,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Compress(args)) => compress::run(args),
+        Some(Command::Train(args)) => train::run(args),
         Some(Command::Imatrix(args)) => imatrix::run(args),
         Some(Command::Export(args)) => export::run(args),
         Some(Command::Inspect(args)) => inspect::run(args),

@@ -5,6 +5,7 @@ use crate::ask::{Asking, Report, ask_items, item_batches};
 use crate::data::{Doc, Source};
 use crate::error::Error;
 use crate::kind::{Kind, Requests, Scored};
+use crate::lines::Lesson;
 use crate::model::LanguageModel;
 use crate::settings::TaskSettings;
 use anyhow::Result;
@@ -26,6 +27,9 @@ pub(crate) trait AnyItems: Debug + Send + Sync {
 
     /// The mean score of guessing; None where there is no guessing.
     fn chance(&self) -> Option<f64>;
+
+    /// What there is to be learnt from each item, with its line; None of a kind that has no right answers to say.
+    fn lessons(&self) -> Option<Vec<(String, Lesson)>>;
 
     /// The hash of the items as they are asked, with their right answers, of what stands beside them, and of the
     /// scorer.
@@ -111,6 +115,10 @@ impl<K: Kind> AnyItems for Items<K> {
     fn chance(&self) -> Option<f64> {
         let shares = self.items.iter().map(|item| self.kind.chance(&item.request));
         shares.sum::<Option<f64>>().map(|sum| sum / self.items.len() as f64)
+    }
+
+    fn lessons(&self) -> Option<Vec<(String, Lesson)>> {
+        self.items.iter().map(|item| Some((item.source.place(item.line), self.kind.lesson(&item.request)?))).collect()
     }
 
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id {

@@ -86,6 +86,7 @@ mod filter;
 mod front;
 mod items;
 mod kind;
+mod lines;
 mod metric;
 mod model;
 mod probe;
@@ -100,6 +101,7 @@ pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;
 pub use front::{OnHub, data_on_hub, is_simple, load, load_with};
+pub use lines::{Lesson, Line, LineTemplate, Lines};
 pub use model::{
     Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,
     Pooling, Rolling, StopReason, TextPair, TextRole,

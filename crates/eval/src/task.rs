@@ -2,6 +2,7 @@
 //! for every item and every right answer is among the choices.
 
 use crate::items::AnyItems;
+use crate::lines::Lesson;
 use crate::metric;
 use crate::settings::TaskSettings;
 use bantam_core::metric::Metric;
@@ -69,6 +70,12 @@ impl Task {
     /// The items that are asked.
     pub fn items(&self) -> TaskItems<'_> {
         TaskItems(self.items.as_ref())
+    }
+
+    /// What there is to be learnt from each item, with its line of the data: its prompt and the right answer. None of a
+    /// kind of task that has no right answers to say.
+    pub fn lessons(&self) -> Option<Vec<(String, Lesson)>> {
+        self.items.lessons()
     }
 
     /// The metrics, the deciding one first.

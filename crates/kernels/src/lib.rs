@@ -10,6 +10,7 @@
 //! dots        the loops for plain floats: rows of W and x as they lie
 //! one_row     the loop for blocks and one row of x: unpacked in registers
 //! tiles       the loops for blocks and more rows: tiles of W unpacked in first-level cache and multiplied with all of x
+//! widened     products in f32 with any type, and the gradient that passes through one
 //! pool        work shared between threads
 //! ```
 //!
@@ -37,6 +38,7 @@ mod pool;
 mod product;
 mod simd;
 mod tiles;
+mod widened;
 
 pub use bantam_format::ggml;
 pub use block::BlockType;
@@ -46,3 +48,4 @@ pub use isa::{Isa, isa};
 pub use matrix::{Matrix, decode_rows};
 pub use pool::{fill_rows, fill_rows_costing};
 pub use product::{product, product_on, products, products_on};
+pub use widened::{widened_gradient, widened_product};

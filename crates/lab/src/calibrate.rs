@@ -2,6 +2,7 @@
 //! an importance matrix holds: for each column of each matrix the sum of the squares of what it was multiplied by.
 
 use crate::importance::{Importance, Kind};
+use crate::train;
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk::hex;
@@ -33,6 +34,8 @@ pub struct Calibration<'a> {
     steps: Option<StepProgress<'a>>,
     /// Where what was made of a text is kept, and what it depends on but for the text.
     shelf: Option<(&'a Path, &'a str)>,
+    /// Hears what training says.
+    training: Option<&'a dyn Fn(train::Told)>,
 }
 
 /// Hears how far a step is: of what (such as "layer"), how many are done, and of how many.
@@ -100,6 +103,28 @@ impl<'a> Calibration<'a> {
         Ok(())
     }
 
+    /// Tells how training goes.
+    pub fn with_training(self, training: &'a dyn Fn(train::Told)) -> Calibration<'a> {
+        Calibration { training: Some(training), ..self }
+    }
+
+    /// The tokenizer that texts are read by.
+    ///
+    /// # Errors
+    /// Where there is none, or the model's is not understood.
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
+        self.tokenizer.context("there is no tokenizer to read the text with")?()
+    }
+
+    /// Hands `with` where a training run keeps its state and whom it tells; where nothing is kept, the state is gone with
+    /// the run.
+    pub(crate) fn training<T>(&self, with: impl FnOnce(train::Keeping) -> Result<T>) -> Result<T> {
+        let unkept = tempfile::tempdir().context("no folder for a training run's state")?;
+        let folder = self.shelf.map_or_else(|| unkept.path(), |(folder, _)| folder);
+        let tell = self.training.unwrap_or(&|_| ());
+        with(train::Keeping { folder, cancel: &self.cancel, tell })
+    }
+
     /// Keeps what a text told in a folder, for the next recipe on the same model: `of` is what it depends on beside the
     /// text and how it is read.
     pub fn kept_in(self, folder: &'a Path, of: &'a str) -> Calibration<'a> {
@@ -147,8 +172,7 @@ impl<'a> Calibration<'a> {
     }
 
     fn cut(&self, config: &Config, text: Text) -> Result<Windows> {
-        let tokenizer = self.tokenizer.context("there is no tokenizer to read the text with")?()?;
-        windows(&tokenizer, config, text)
+        windows(&self.tokenizer()?, config, text)
     }
 
     /// Runs a text through a model, and gives the importance of each column of its matrices: what it found before, where

@@ -45,7 +45,7 @@ pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
 pub use settle::{Found, settle};
 pub use source::{GgufTensor, Source};
-pub use transform::{Quantize, Step, StepNote, Transform};
+pub use transform::{Lora, Quantize, Step, StepNote, Transform};
 pub use types::Types;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -183,7 +183,7 @@ pub struct Progress<'a> {
 }
 
 /// A stage of making an artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Stage<'a> {
     /// Reading the source to know whether the artifact is there already.
     Identify,
@@ -201,6 +201,8 @@ pub enum Stage<'a> {
     },
     /// Seeing what the model loses where one tensor is rounded; of tensors, not of weights.
     Probe,
+    /// Training; of tokens, not of weights.
+    Train(train::Told<'a>),
     /// Writing a tensor.
     Write {
         /// Its GGUF name.
@@ -375,6 +377,18 @@ pub fn importance(
     calibration.importance(checkpoint.config()?, checkpoint.weights(), text)
 }
 
+/// Trains an adapter on a model as a lora step would, and gives its folder among those kept; None where it was cancelled.
+/// Quantized weights stay in their blocks.
+///
+/// # Errors
+/// As the step.
+pub fn train_adapter(source: &Source, lora: &transform::Lora, keep: train::Keeping) -> Result<Option<PathBuf>> {
+    let folder = keep.folder;
+    std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
+    let checkpoint = source.checkpoint();
+    lora.train(source.name(), checkpoint.config()?, checkpoint.weights(), &source.tokenizer()?, keep)
+}
+
 /// Whether a file is a GGUF that bantam wrote, and may write again.
 pub fn is_ours(file: &Path) -> bool {
     gguf::Gguf::open(file).is_ok_and(|file| file.metadata().keys().any(|key| key.starts_with("bantam.")))
@@ -465,9 +479,19 @@ fn calibrated<'a>(
     let step = |of: &'static str, done: usize, total: usize| {
         progress.borrow_mut()(Progress { stage: Stage::Step { of }, done: done as u64, total: total as u64 });
     };
+    let trained = |told: train::Told| {
+        let (done, total) = match told {
+            train::Told::Progress(progress) => (progress.tokens, progress.total_tokens),
+            _ => (0, 0),
+        };
+        progress.borrow_mut()(Progress { stage: Stage::Train(told), done, total });
+    };
     let tokenizer = || source.tokenizer();
-    let mut calibration =
-        Calibration::new(Vec::new(), cancel).with_progress(&told).with_step_progress(&step).with_tokenizer(&tokenizer);
+    let mut calibration = Calibration::new(Vec::new(), cancel)
+        .with_progress(&told)
+        .with_step_progress(&step)
+        .with_training(&trained)
+        .with_tokenizer(&tokenizer);
     // known since the address was made of it
     let digest = shelf.map(|_| source.digest(&mut |_| {})).transpose()?;
     if let (Some(folder), Some(digest)) = (shelf, digest) {

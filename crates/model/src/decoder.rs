@@ -138,6 +138,18 @@ impl Decoder {
         Ok(y)
     }
 
+    /// Begins a pass over `tokens`, the concatenation of all `spans`, that the caller takes from layer to layer; no cache
+    /// is read or added to.
+    ///
+    /// # Errors
+    /// As `forward`.
+    pub fn walk<'d>(&'d self, tokens: &'d [u32], spans: &[Span]) -> Result<Walk<'d>> {
+        check_tokens(tokens, &self.config)?;
+        let layout = Layout::new(tokens.len(), spans, &[], &self.config)?;
+        let pass = layout.pass(spans, &self.config, &self.device)?;
+        Ok(Walk { decoder: self, tokens, positions: layout.positions, pass })
+    }
+
     /// Turns rows of `forward`'s result, (n, dim), into logits (n, vocab), f32. Ask only for the rows you need: on a
     /// small
     /// model the head is most of the work.
@@ -189,6 +201,48 @@ pub(crate) fn check_tokens(tokens: &[u32], config: &Config) -> Result<()> {
 /// Refuses what left a layer where it is not finite.
 pub(crate) fn refuse_damage_after(layer: usize, x: &Tensor, config: &Config) -> Result<()> {
     refuse_damage(x, || format!("after layer {} of {}", layer + 1, config.layers.len()))
+}
+
+/// A pass on its way through the layers, for whoever does something between two of them: computes a layer again for its
+/// gradient, or looks at what it leaves.
+pub struct Walk<'d> {
+    decoder: &'d Decoder,
+    tokens: &'d [u32],
+    positions: Vec<u32>,
+    pass: Pass,
+}
+
+impl Walk<'_> {
+    /// How many layers there are.
+    pub fn layers(&self) -> usize {
+        self.decoder.layers.len()
+    }
+
+    /// What the first layer reads, (T, dim).
+    ///
+    /// # Errors
+    /// Where memory is short.
+    pub fn embedded(&self) -> Result<Tensor> {
+        self.decoder.ends.embedded(self.tokens, &self.positions)
+    }
+
+    /// What layer `index` makes of x, (T, dim) both.
+    ///
+    /// # Errors
+    /// Where there is no such layer, or x has another shape.
+    pub fn layer(&self, index: usize, x: &Tensor) -> Result<Tensor> {
+        let layer = self.decoder.layers.get(index);
+        let layer = layer.ok_or_else(|| Error::Request(format!("layer {index} of {}", self.layers())))?;
+        layer.forward(x, &self.pass, index, &[], &[])
+    }
+
+    /// What the last layer left, through the final norm: `Decoder::forward`'s result.
+    ///
+    /// # Errors
+    /// Where x has another shape.
+    pub fn normed(&self, x: &Tensor) -> Result<Tensor> {
+        self.decoder.ends.normed(x)
+    }
 }
 
 /// Refuses hidden states that are not finite: what comes of them looks like an answer and is none. A training that goes

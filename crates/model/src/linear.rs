@@ -13,6 +13,7 @@ use super::arithmetic::{self, Arithmetic};
 use super::checkpoint::finite;
 use super::checkpoint::gguf::type_of;
 use super::error::Result;
+use super::frozen;
 use super::matmul::{self, Blocks, Side};
 
 /// y = x Wᵀ + b, with W (out, inp).
@@ -62,15 +63,37 @@ struct Columns {
     column_of: Tensor,
 }
 
-/// What an adapter adds to a matrix: W' = m ⊙ (W + b a), with m one number for each row, or none.
-#[derive(Debug)]
+/// What an adapter adds to a matrix: W' = m ⊙ (W + s b a), with m one number for each row, or none. Its tensors may be
+/// the variables of a training run.
+#[derive(Debug, Clone)]
 pub struct LowRank {
     /// (r, inp) f32
     pub a: Tensor,
-    /// (out, r) f32, with the adapter's scale in it.
+    /// (out, r) f32
     pub b: Tensor,
-    /// DoRA's magnitude of each row over the norm of that row of W + b a, (out) f32.
-    pub magnitude: Option<Tensor>,
+    /// What b a is multiplied by.
+    pub scale: f64,
+    /// DoRA's magnitudes.
+    pub magnitude: Option<Magnitude>,
+}
+
+/// The lengths that DoRA gives the rows of a matrix (Liu et al. 2024, arXiv:2402.09353).
+#[derive(Debug, Clone)]
+pub struct Magnitude {
+    /// The length that each row gets, (out) f32.
+    pub length: Tensor,
+    /// The norm of each row of W + s b a, (out) f32; a constant to the gradient, as in section 4.3 of the paper.
+    pub norm: Tensor,
+}
+
+impl Magnitude {
+    /// What each row is multiplied by, (out).
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn factor(&self) -> Result<Tensor> {
+        Ok((&self.length / self.norm.detach())?)
+    }
 }
 
 impl Linear {
@@ -143,7 +166,8 @@ impl Linear {
         self.adapter.as_deref()
     }
 
-    /// Multiplies: x (T, inp) to (T, out), f32. Differentiable where the weight is f32.
+    /// Multiplies: x (T, inp) to (T, out), f32. Differentiable in x on the CPU, in the adapter, and in a weight that is an
+    /// f32 variable.
     ///
     /// # Errors
     /// When the shapes do not fit, memory is short, or the observer stops it.
@@ -170,6 +194,9 @@ impl Linear {
 
     /// x, with columns in the order of the weights, times Wᵀ.
     fn product(&self, x: &Tensor) -> Result<Tensor> {
+        if x.track_op() && !self.weight.learns() && x.device().is_cpu() {
+            return frozen::product(x, &self.weight, self.arithmetic);
+        }
         let slow = match self.arithmetic {
             Arithmetic::Fast => None,
             other => arithmetic::product(x, &self.weight, other)?,
@@ -179,10 +206,10 @@ impl Linear {
 
     /// What stands beside the weights added to their product with x.
     fn complete(&self, x: &Tensor, mut y: Tensor) -> Result<Tensor> {
-        if let Some(LowRank { a, b, magnitude }) = self.adapter.as_deref() {
-            y = (y + matmul::dense(&matmul::dense(x, a)?, b)?)?;
-            if let Some(magnitude) = magnitude {
-                y = y.broadcast_mul(magnitude)?;
+        if let Some(adapter) = self.adapter.as_deref() {
+            y = (y + adapter.product(x)?)?;
+            if let Some(magnitude) = &adapter.magnitude {
+                y = y.broadcast_mul(&magnitude.factor()?)?;
             }
         }
         match &self.bias {
@@ -197,12 +224,12 @@ impl Linear {
     /// When an id is not below `out`.
     pub fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         let rows = self.columns_by_input(self.weight.rows(ids)?)?;
-        let Some(LowRank { a, b, magnitude }) = self.adapter.as_deref() else { return Ok(rows) };
+        let Some(LowRank { a, b, scale, magnitude }) = self.adapter.as_deref() else { return Ok(rows) };
         let ids = Tensor::new(ids, b.device())?;
-        let rows = (rows + b.index_select(&ids, 0)?.matmul(a)?)?;
+        let rows = (rows + scaled(b.index_select(&ids, 0)?.matmul(a)?, *scale)?)?;
         match magnitude {
             None => Ok(rows),
-            Some(magnitude) => Ok(rows.broadcast_mul(&magnitude.index_select(&ids, 0)?.unsqueeze(1)?)?),
+            Some(magnitude) => Ok(rows.broadcast_mul(&magnitude.factor()?.index_select(&ids, 0)?.unsqueeze(1)?)?),
         }
     }
 
@@ -260,14 +287,21 @@ impl Linear {
     fn side(&self, x: &Tensor) -> Option<Side<'_>> {
         match &self.weight {
             _ if self.columns.is_some() || !x.device().is_cpu() || self.arithmetic != Arithmetic::Fast => None,
+            // whose gradient would end here
+            _ if x.track_op() => None,
             Weight::Blocks(w) => Some(Side::Blocks(w)),
-            Weight::Dense(w) if !x.track_op() && !w.track_op() => Some(Side::Dense(w)),
+            Weight::Dense(w) if !w.track_op() => Some(Side::Dense(w)),
             _ => None,
         }
     }
 }
 
 impl Weight {
+    /// Whether it is a variable, or made of some.
+    fn learns(&self) -> bool {
+        matches!(self, Self::Dense(w) if w.track_op())
+    }
+
     /// x, with columns in the order of the weights, times Wᵀ.
     fn product(&self, x: &Tensor) -> Result<Tensor> {
         match self {
@@ -294,7 +328,7 @@ impl Weight {
         })
     }
 
-    fn dequantized(&self) -> Result<Tensor> {
+    pub(crate) fn dequantized(&self) -> Result<Tensor> {
         Ok(match self {
             Self::Dense(w) => w.to_dtype(DType::F32)?,
             Self::Quantized(w) => w.dequantize(&self.device())?,
@@ -333,20 +367,26 @@ impl Weight {
 }
 
 impl LowRank {
-    /// Merges the adapter into an f32 W (out, inp): m ⊙ (W + b a).
+    /// x (T, inp) times (s b a)ᵀ, (T, out). The scale comes where there are the fewest numbers.
+    fn product(&self, x: &Tensor) -> Result<Tensor> {
+        matmul::dense(&scaled(matmul::dense(x, &self.a)?, self.scale)?, &self.b)
+    }
+
+    /// Merges the adapter into an f32 W (out, inp): m ⊙ (W + s b a).
     ///
     /// # Errors
     /// When the shapes do not fit.
     pub fn merged(&self, weight: &Tensor) -> Result<Tensor> {
-        let sum = (weight + self.b.matmul(&self.a)?)?;
+        let sum = (weight + scaled(self.b.matmul(&self.a)?, self.scale)?)?;
         match &self.magnitude {
             None => Ok(sum),
-            Some(magnitude) => Ok(sum.broadcast_mul(&magnitude.unsqueeze(1)?)?),
+            Some(magnitude) => Ok(sum.broadcast_mul(&magnitude.factor()?.unsqueeze(1)?)?),
         }
     }
 
     fn bytes(&self) -> usize {
-        bytes_of(&self.a) + bytes_of(&self.b) + self.magnitude.as_ref().map_or(0, bytes_of)
+        let magnitude = self.magnitude.as_ref().map_or(0, |m| bytes_of(&m.length) + bytes_of(&m.norm));
+        bytes_of(&self.a) + bytes_of(&self.b) + magnitude
     }
 }
 
@@ -354,6 +394,11 @@ impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// x times a factor, which may be 1.
+fn scaled(x: Tensor, factor: f64) -> Result<Tensor> {
+    if factor == 1.0 { Ok(x) } else { Ok((x * factor)?) }
 }
 
 fn bytes_of(tensor: &Tensor) -> usize {

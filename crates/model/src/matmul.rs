@@ -10,6 +10,7 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor, bail};
 
 use super::checkpoint::finite;
 use super::error::Result;
+use super::linear::Weight;
 use super::ops;
 
 /// A matrix in the blocks of a ggml type, as they lie in a file; on the CPU.
@@ -67,6 +68,11 @@ impl Blocks {
     /// The type of its blocks.
     pub fn ggml_type(&self) -> Type {
         self.ty
+    }
+
+    /// The blocks, row after row.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// (out, inp)
@@ -159,6 +165,21 @@ pub fn together<const N: usize>(x: &Tensor, sides: [Side; N]) -> Result<[Tensor;
     let ys = ys.into_iter().zip(&matrices).map(|(y, w)| Ok(Tensor::from_vec(y, (rows, w.out()), x.device())?));
     let ys: Vec<Tensor> = ys.collect::<Result<_>>()?;
     Ok(ys.try_into().expect("one output for each of the N matrices"))
+}
+
+/// Hands `with` a weight on the CPU as the kernels take it.
+pub(crate) fn with_matrix<T>(
+    weight: &Weight,
+    with: impl FnOnce(&Matrix) -> candle_core::Result<T>,
+) -> candle_core::Result<T> {
+    match weight {
+        Weight::Blocks(blocks) => with(&blocks.matrix()),
+        Weight::Dense(w) => {
+            let (storage, layout) = w.storage_and_layout();
+            with(&of_tensor(&storage, layout)?)
+        }
+        Weight::Quantized(_) => bail!("product: the weight must be on the CPU"),
+    }
 }
 
 fn of_tensor<'a>(storage: &'a Storage, layout: &candle_core::Layout) -> candle_core::Result<Matrix<'a>> {

@@ -7,7 +7,7 @@ use super::size::Size;
 use super::tokenizer;
 use anyhow::{Context, Result, anyhow};
 use bantam_core::cancel::Cancel;
-use bantam_lab::train::{AdamW, Trainer, TrainingPlan, TrainingProgress, Vars, next_token};
+use bantam_lab::train::{AdamW, Taped, Trainer, TrainingPlan, TrainingProgress, Vars, next_token};
 use bantam_model::{Config, Decoder};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,10 +74,12 @@ fn build_size(
         schedule: size.schedule(build.tokens),
         optimizer: AdamW::default(),
         batch: BATCH,
+        pass: BATCH,
         shards: build.threads,
     };
     let checkpoint = build.work.join(format!("{}.safetensors", size.name));
-    let mut trainer = Trainer::new(plan, &vars, &decoder, &next_token, &reader)?;
+    let objective = Taped::new(&decoder, &next_token);
+    let mut trainer = Trainer::new(plan, vars.all(), &objective, &reader)?;
     trainer.resume(&checkpoint)?;
     let finished = trainer.run(&checkpoint, build.checkpoint_every, cancel, say)?;
     if finished {

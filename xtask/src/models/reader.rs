@@ -45,7 +45,7 @@ fn example(tokenizer: &Tokenizer, doc: &Doc, begin: bool) -> Result<Example> {
     ensure!(!tokens.is_empty(), "a training document has no text");
     tokens.push(Special::End.id());
     weights.push(weight);
-    Ok(Example { tokens, weights })
+    Ok(Example { id: 0, tokens, weights })
 }
 
 #[cfg(test)]

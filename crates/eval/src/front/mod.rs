@@ -10,6 +10,7 @@ mod toml;
 pub use load::{OnHub, data_on_hub, load, load_with};
 pub(crate) use notes::Notes;
 pub use simple::is_simple;
+pub(crate) use simple::is_simple_template;
 pub(crate) use toml::{
     ClassName, RawChoices, RawClassifier, RawDocTo, RawFilter, RawGeneration, RawLabels, RawMetric, RawPipeline,
     RawTask,

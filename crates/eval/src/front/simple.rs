@@ -45,7 +45,8 @@ fn simple(key: &str, value: &::toml::Value) -> bool {
     }
 }
 
-fn is_simple_template(text: &str) -> bool {
+/// Tells whether a template has but fields in it, with their filters.
+pub(crate) fn is_simple_template(text: &str) -> bool {
     let mut pieces = text.split("{{");
     let is_plain = |piece: &str| !piece.contains("{%");
     let first = pieces.next().is_none_or(is_plain);

@@ -6,6 +6,7 @@ use crate::ask::Preparation;
 use crate::data::Doc;
 use crate::error::Error;
 use crate::front::{ClassName, RawLabels, Section};
+use crate::lines::Lesson;
 use crate::metric::{self, Class, Scorer, first_of_greatest};
 use crate::model::{Classified, Continuations, LanguageModel, Loglikelihood, ModelAnswer, TextPair};
 use crate::prompt::{ChoicePrompt, Prompt, TextKey};
@@ -92,6 +93,11 @@ impl Kind for Classification {
 
     fn contexts<'a>(&self, request: &'a ClassRequest) -> Vec<&'a str> {
         vec![&request.ask.context]
+    }
+
+    fn lesson(&self, request: &ClassRequest) -> Option<Lesson> {
+        let ClassRequest { ask, gold, .. } = request;
+        Some(Lesson { prompt: ask.context.clone(), answer: ask.continuations.get(*gold)?.clone() })
     }
 
     fn size(&self, request: &ClassRequest, _: &TaskSettings) -> usize {

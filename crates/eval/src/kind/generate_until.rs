@@ -4,6 +4,7 @@ use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::Section;
+use crate::lines::Lesson;
 use crate::metric::{self, GeneratedText, Scorer};
 use crate::model::{Generated, LanguageModel};
 use crate::prompt::Prompt;
@@ -23,6 +24,9 @@ pub(crate) struct PromptRequest {
     prompt: String,
     /// Any of these is right; at least one.
     targets: Vec<String>,
+    /// The first of them as an example shows it, behind the delimiter; it decides no score.
+    #[serde(skip)]
+    answer: String,
 }
 
 impl Kind for GenerateUntil {
@@ -41,10 +45,11 @@ impl Kind for GenerateUntil {
     }
 
     fn parse(section: &Section) -> Result<(GenerateUntil, Requests<GenerateUntil>), Error> {
-        let prompt = Prompt::parse(section, None)?;
+        let prompt_keys = Prompt::parse(section, None)?;
         let request = |doc| {
-            let (prompt, targets) = prompt.generation(doc, section.pool)?;
-            Ok(Some(PromptRequest { prompt, targets }))
+            let (prompt, targets) = prompt_keys.generation(doc, section.pool)?;
+            let answer = targets.first().map(|target| prompt_keys.delimited(target)).unwrap_or_default();
+            Ok(Some(PromptRequest { prompt, targets, answer }))
         };
         Ok((GenerateUntil, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
@@ -55,6 +60,10 @@ impl Kind for GenerateUntil {
 
     fn contexts<'a>(&self, request: &'a PromptRequest) -> Vec<&'a str> {
         vec![&request.prompt]
+    }
+
+    fn lesson(&self, request: &PromptRequest) -> Option<Lesson> {
+        Some(Lesson { prompt: request.prompt.clone(), answer: request.answer.clone() })
     }
 
     fn size(&self, request: &PromptRequest, settings: &TaskSettings) -> usize {

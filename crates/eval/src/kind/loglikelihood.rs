@@ -4,6 +4,7 @@ use super::{Kind, Requests, Scored, likelihoods, logprobs};
 use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::Section;
+use crate::lines::Lesson;
 use crate::metric::{self, Scorer};
 use crate::model::{Continuations, LanguageModel, Loglikelihood};
 use crate::prompt::Prompt;
@@ -42,6 +43,10 @@ impl Kind for LoglikelihoodTask {
 
     fn contexts<'a>(&self, request: &'a Continuations) -> Vec<&'a str> {
         vec![&request.context]
+    }
+
+    fn lesson(&self, request: &Continuations) -> Option<Lesson> {
+        Some(Lesson { prompt: request.context.clone(), answer: request.continuations.first()?.clone() })
     }
 
     fn size(&self, request: &Continuations, _: &TaskSettings) -> usize {

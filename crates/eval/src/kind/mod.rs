@@ -20,6 +20,7 @@ use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::Section;
 use crate::items::{AnyItems, Groups, Items};
+use crate::lines::Lesson;
 use crate::metric::{self, Scorer};
 use crate::model::{Continuations, LanguageModel, Loglikelihood, ModelAnswer};
 use crate::settings::TaskSettings;
@@ -88,6 +89,11 @@ pub(crate) trait Kind: Serialize + Debug + Sized + Send + Sync + 'static {
     /// none of a kind that asks nothing of the sort.
     fn contexts<'a>(&self, _request: &'a Self::Request) -> Vec<&'a str> {
         Vec::new()
+    }
+
+    /// What there is to be learnt from an item: its prompt and the right answer; None of a kind that has no such answer.
+    fn lesson(&self, _request: &Self::Request) -> Option<Lesson> {
+        None
     }
 
     /// Bytes of text that a request makes the model read or write, by which items are batched.

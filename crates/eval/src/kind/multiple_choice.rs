@@ -4,6 +4,7 @@ use super::{Kind, Requests, Scored, likelihoods, logprobs};
 use crate::ask::Preparation;
 use crate::error::Error;
 use crate::front::Section;
+use crate::lines::Lesson;
 use crate::metric::{self, Choices, Scorer, Taken};
 use crate::model::{Continuations, LanguageModel, Loglikelihood};
 use crate::prompt::{ChoicePrompt, Prompt};
@@ -59,6 +60,16 @@ impl Kind for MultipleChoice {
 
     fn contexts<'a>(&self, request: &'a ChoiceRequest) -> Vec<&'a str> {
         request.asks.iter().map(|ask| ask.context.as_str()).collect()
+    }
+
+    fn lesson(&self, request: &ChoiceRequest) -> Option<Lesson> {
+        let right = *request.gold.first()?;
+        // one context with all choices, or a context for each with the same ending
+        let (ask, nth) = match &request.asks[..] {
+            [ask] => (ask, right),
+            asks => (asks.get(right)?, 0),
+        };
+        Some(Lesson { prompt: ask.context.clone(), answer: ask.continuations.get(nth)?.clone() })
     }
 
     fn size(&self, request: &ChoiceRequest, _: &TaskSettings) -> usize {

@@ -43,7 +43,7 @@ impl Prompt {
     pub(crate) fn choice(&self, doc: &Doc, pool: &[Doc]) -> Result<ChoicePrompt, Error> {
         let question = self.question(doc)?;
         let before = self.before(doc, pool)?;
-        let follow = |text: &str| format!("{}{text}", self.target_delimiter);
+        let follow = |text: &str| self.delimited(text);
         let (asks, gold) = match &question.text {
             Rendered::Index(index) => {
                 let ending = match &question.target {
@@ -67,6 +67,11 @@ impl Prompt {
             }
         };
         Ok(ChoicePrompt { asks, choices: question.choices, gold })
+    }
+
+    /// A text as it stands behind a prompt.
+    pub(crate) fn delimited(&self, text: &str) -> String {
+        format!("{}{text}", self.target_delimiter)
     }
 
     /// The right choices, with those that say the same: a choice that is a right one's text is no wrong answer.

@@ -1,5 +1,6 @@
 //! The room from outside: a checkpoint goes in, a GGUF file comes out, read back by candle.
 
+mod adapt;
 mod calibrate;
 mod importance;
 mod published;

@@ -1,4 +1,4 @@
-//! Training: the bundled family from nothing, and later distillation and adapters, all through one loop.
+//! Training: the bundled family from nothing, adapters and students, all through one loop.
 //!
 //! ```text
 //! Documents (i) ─► Batch ─► shards ─► Network.logits ─► Loss ─► gradients ─► clip, AdamW ─► Vars
@@ -10,16 +10,22 @@
 //! shards. What is trained on is not known here, nor which architecture.
 
 mod adamw;
+pub mod adapter;
 mod batch;
 mod checkpoint;
+pub mod corpus;
+mod objective;
 mod schedule;
 mod trainer;
+pub mod tune;
 mod vars;
 
 pub use adamw::AdamW;
 pub use batch::{Batch, Example};
+pub use objective::{Loss, Network, Objective, Recomputed, Taped, next_token};
 pub use schedule::Schedule;
-pub use trainer::{Documents, Loss, Network, Trainer, TrainingPlan, TrainingProgress, next_token};
+pub use trainer::{Documents, HeldOut, Trainer, TrainingPlan, TrainingProgress};
+pub use tune::{Keeping, Outlook, Pace, Told};
 pub use vars::Vars;
 
 #[cfg(test)]

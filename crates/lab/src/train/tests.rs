@@ -61,13 +61,13 @@ impl Documents for Counting {
     fn document(&self, index: u64) -> Result<Example> {
         let len = 6 + index as usize % 9;
         let tokens = (0..len as u64).map(|t| ((index + t * (index % 3 + 1)) % VOCAB as u64) as u32).collect();
-        Ok(Example { tokens, weights: vec![1.0; len] })
+        Ok(Example { id: index, tokens, weights: vec![1.0; len] })
     }
 }
 
 fn plan(total: u64, shards: usize) -> TrainingPlan {
     let schedule = Schedule { peak: 2e-2, floor: 0.1, warmup: 500, total };
-    TrainingPlan { schedule, optimizer: AdamW::default(), batch: 120, shards }
+    TrainingPlan { schedule, optimizer: AdamW::default(), batch: 120, pass: usize::MAX, shards }
 }
 
 fn values(tiny: &Tiny) -> Vec<Vec<f32>> {
@@ -77,7 +77,8 @@ fn values(tiny: &Tiny) -> Vec<Vec<f32>> {
 /// Trains from the checkpoint on, in a process of its own so to say, and stops after so many steps.
 fn sit(plan: TrainingPlan, checkpoint: &Path, stop_after: u64) -> (bool, f64, Vec<Vec<f32>>) {
     let tiny = Tiny::new(false).unwrap();
-    let mut trainer = Trainer::new(plan, &tiny.vars, &tiny, &next_token, &Counting).unwrap();
+    let objective = Taped::new(&tiny, &next_token);
+    let mut trainer = Trainer::new(plan, tiny.vars.all(), &objective, &Counting).unwrap();
     trainer.resume(checkpoint).unwrap();
     let cancel = Cancel::new();
     let (mut steps, mut loss) = (0, f64::NAN);
@@ -145,7 +146,8 @@ fn shards_change_the_speed_and_not_the_result() {
 fn a_graph_that_is_cut_is_reported_with_the_variables_it_leaves_out() {
     let dir = tempfile::tempdir().unwrap();
     let tiny = Tiny::new(true).unwrap();
-    let mut trainer = Trainer::new(plan(2_000, 1), &tiny.vars, &tiny, &next_token, &Counting).unwrap();
+    let objective = Taped::new(&tiny, &next_token);
+    let mut trainer = Trainer::new(plan(2_000, 1), tiny.vars.all(), &objective, &Counting).unwrap();
     let error = trainer.run(&dir.path().join("c"), Duration::MAX, &Cancel::new(), &mut |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "the graph is cut: no gradient reaches gate, up");
 }
@@ -156,7 +158,8 @@ fn a_checkpoint_of_another_plan_is_refused_and_a_broken_one_too() {
     let path = dir.path().join("c");
     sit(plan(2_000, 1), &path, 2);
     let tiny = Tiny::new(false).unwrap();
-    let resume = |plan| Trainer::new(plan, &tiny.vars, &tiny, &next_token, &Counting).unwrap().resume(&path);
+    let objective = Taped::new(&tiny, &next_token);
+    let resume = |plan| Trainer::new(plan, tiny.vars.all(), &objective, &Counting).unwrap().resume(&path);
     let sentence = |error: anyhow::Error| format!("{error:#}");
     assert!(sentence(resume(plan(3_000, 1)).unwrap_err()).contains("another plan"));
     let data = std::fs::read(&path).unwrap();

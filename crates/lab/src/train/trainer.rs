@@ -1,15 +1,16 @@
 //! The loop. Each step reads whole documents up to the batch size, cuts them into shards, one thread each with its own
-//! graph, sums the shards' gradients in their order, and updates. Documents of the next step are read meanwhile.
+//! graph, sums the shards' gradients in their order, and updates. Documents of the next step are read meanwhile. Where
+//! documents are held out, their loss is computed every so often, the best values are remembered, and what has stopped
+//! becoming better ends early.
 
 use super::adamw::{AdamW, Slot};
 use super::batch::{self, Batch, Example};
 use super::checkpoint::{self, Position};
+use super::objective::Objective;
 use super::schedule::Schedule;
-use super::vars::Vars;
 use anyhow::{Context, Result, anyhow, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_model::{Decoder, ops};
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::path::Path;
 use std::thread;
@@ -24,46 +25,6 @@ pub trait Documents: Sync {
     fn document(&self, index: u64) -> Result<Example>;
 }
 
-/// What is trained: from a batch to the logits (rows, vocab) of its `rows`.
-pub trait Network: Sync {
-    /// Computes the logits of a batch's rows, (rows, vocab).
-    ///
-    /// # Errors
-    /// Where the arithmetic fails.
-    fn logits(&self, batch: &Batch) -> Result<Tensor>;
-}
-
-impl Network for Decoder {
-    fn logits(&self, batch: &Batch) -> Result<Tensor> {
-        let hidden = self.forward(&batch.tokens, &batch.spans, &mut [])?;
-        let rows = Tensor::new(batch.rows.as_slice(), self.device())?;
-        Ok(Decoder::logits(self, &hidden.index_select(&rows, 0)?)?)
-    }
-}
-
-/// What is wanted of the logits (rows, vocab): a scalar, the mean over the batch by its weights.
-pub trait Loss: Sync {
-    /// Computes the loss of a batch from its logits.
-    ///
-    /// # Errors
-    /// Where the arithmetic fails.
-    fn loss(&self, logits: &Tensor, batch: &Batch) -> Result<Tensor>;
-}
-
-impl<F: Fn(&Tensor, &Batch) -> Result<Tensor> + Sync> Loss for F {
-    fn loss(&self, logits: &Tensor, batch: &Batch) -> Result<Tensor> {
-        self(logits, batch)
-    }
-}
-
-/// Computes the loss of language modelling: cross entropy of the next token.
-///
-/// # Errors
-/// Where the arithmetic fails.
-pub fn next_token(logits: &Tensor, batch: &Batch) -> Result<Tensor> {
-    Ok(ops::cross_entropy(logits, &batch.targets, &batch.weights)?)
-}
-
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingPlan {
@@ -73,8 +34,22 @@ pub struct TrainingPlan {
     pub optimizer: AdamW,
     /// Tokens a step reads at most; a longer document is a step of its own.
     pub batch: usize,
+    /// Tokens of a step that a thread computes at once, at most; the gradients of what follows are added. Memory goes by
+    /// it.
+    pub pass: usize,
     /// Into how many parts a step is cut, each computed by one thread. Part of the result, in the last bits.
     pub shards: usize,
+}
+
+/// Documents that are not trained on, and what is done by their loss.
+#[derive(Clone, Debug)]
+pub struct HeldOut {
+    /// The documents.
+    pub examples: Vec<Example>,
+    /// Their loss is computed every so many steps, before the first and after the last.
+    pub every: u64,
+    /// Training ends when so many of these losses in a row were no better than the best; never without.
+    pub patience: Option<u64>,
 }
 
 /// How far it is, after a step.
@@ -86,8 +61,12 @@ pub struct TrainingProgress {
     pub tokens: u64,
     /// Tokens there will be.
     pub total_tokens: u64,
-    /// Mean over about the last fifty steps, in nats per token.
+    /// Mean over about the last fifty steps, in nats per token; NaN before the first.
     pub loss: f64,
+    /// The loss of what is held out, as it was last, and at its best.
+    pub held_out: Option<(f64, f64)>,
+    /// Whether that loss was computed just now.
+    pub is_look: bool,
     /// The gradient's norm before clipping.
     pub norm: f64,
     /// The learning rate of the step.
@@ -102,31 +81,41 @@ pub struct TrainingProgress {
 pub struct Trainer<'a> {
     plan: TrainingPlan,
     slots: Vec<Slot>,
-    network: &'a dyn Network,
-    loss: &'a dyn Loss,
+    objective: &'a dyn Objective,
     source: &'a dyn Documents,
+    held_out: Option<HeldOut>,
     position: Position,
+    /// The values at the best held-out loss, one list a slot.
+    best: Vec<Vec<f32>>,
     /// One thread each: inside, the kernels see a pool of one and stay on it.
     pools: Vec<ThreadPool>,
 }
 
+/// A step's loss and gradients, of one shard.
+type Gradients = (f64, Vec<Tensor>);
+
 impl<'a> Trainer<'a> {
-    /// Gets ready to train all variables that exist by now; build the network first.
+    /// Gets ready to train these variables, by name.
     ///
     /// # Errors
     /// Where there is no variable, or no thread to be had.
     pub fn new(
         plan: TrainingPlan,
-        vars: &Vars,
-        network: &'a dyn Network,
-        loss: &'a dyn Loss,
+        vars: Vec<(String, Var)>,
+        objective: &'a dyn Objective,
         source: &'a dyn Documents,
     ) -> Result<Self> {
-        let slots: Vec<Slot> = vars.all().into_iter().map(|(name, var)| Slot::new(name, var)).collect();
+        let slots: Vec<Slot> = vars.into_iter().map(|(name, var)| Slot::new(name, var)).collect();
         ensure!(!slots.is_empty(), "there is no variable to train");
         let one = || ThreadPoolBuilder::new().num_threads(1).build();
         let pools = (0..plan.shards.max(1)).map(|_| one()).collect::<Result<_, _>>()?;
-        Ok(Trainer { plan, slots, network, loss, source, position: Position::default(), pools })
+        let (position, best) = (Position::default(), Vec::new());
+        Ok(Trainer { plan, slots, objective, source, held_out: None, position, best, pools })
+    }
+
+    /// Looks at documents that are not trained on.
+    pub fn holding_out(self, held_out: HeldOut) -> Self {
+        Trainer { held_out: Some(held_out).filter(|held| !held.examples.is_empty()), ..self }
     }
 
     /// Goes on from a checkpoint if there is one; says whether there was.
@@ -135,16 +124,18 @@ impl<'a> Trainer<'a> {
     /// Where the checkpoint is broken, or of another run.
     pub fn resume(&mut self, checkpoint: &Path) -> Result<bool> {
         let found = checkpoint::read(checkpoint, &self.fingerprint(), &mut self.slots)?;
-        self.position = found.unwrap_or_default();
-        Ok(found.is_some())
+        let was_there = found.is_some();
+        (self.position, self.best) = found.unwrap_or_default();
+        Ok(was_there)
     }
 
-    /// Trains to the end of the schedule, or until cancelled. Writes the checkpoint every so often and when it leaves;
-    /// returns whether the end was reached.
+    /// Trains to the end of the schedule, until what is held out becomes no better, or until cancelled. Writes the
+    /// checkpoint every so often and when it leaves; returns whether the end was reached. Then the variables have their
+    /// best values, where documents are held out, and else their last.
     ///
     /// # Errors
-    /// Where a document cannot be read, the arithmetic fails, a variable gets no gradient, or the checkpoint is not
-    /// written.
+    /// Where a document cannot be read, the arithmetic fails, a loss is no number, a variable gets no gradient, or the
+    /// checkpoint is not written.
     pub fn run(
         &mut self,
         checkpoint: &Path,
@@ -154,6 +145,10 @@ impl<'a> Trainer<'a> {
     ) -> Result<bool> {
         let (began, before) = (Instant::now(), self.position);
         let mut saved = Instant::now();
+        if self.held_out.is_some() && self.position.held_out.is_none() {
+            self.look_at_held_out()?;
+            say(&self.progress(&before, 0.0, 0.0, true));
+        }
         let mut next = read_step(self.source, self.position.document, self.plan.batch)?;
         while !self.is_done() && !cancel.is_cancelled() {
             let (document, examples) = next;
@@ -166,96 +161,185 @@ impl<'a> Trainer<'a> {
             let (norm, rate) = stepped?;
             next = read?;
             self.position.document = document;
+            let is_due =
+                self.held_out.as_ref().is_some_and(|held| self.position.steps.is_multiple_of(held.every.max(1)));
+            let is_look = self.held_out.is_some() && (is_due || self.position.tokens >= self.plan.schedule.total);
+            if is_look {
+                self.look_at_held_out()?;
+            }
             self.position.seconds = before.seconds + began.elapsed().as_secs_f64();
-            say(&self.progress(&before, norm, rate));
+            say(&self.progress(&before, norm, rate, is_look));
             if saved.elapsed() >= every {
                 self.save(checkpoint)?;
                 saved = Instant::now();
             }
         }
         self.save(checkpoint)?;
+        if self.is_done() {
+            self.take_the_best()?;
+        }
         Ok(self.is_done())
     }
 
+    /// How long one pass over the first documents takes, forth and back, and how many tokens it is; nothing is changed.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn try_one_pass(&self) -> Result<(Duration, u64)> {
+        let (_, examples) = read_step(self.source, 0, self.plan.batch)?;
+        let mut parts = batch::shards(&examples, self.plan.shards, self.plan.pass);
+        parts.iter_mut().for_each(|passes| passes.truncate(1));
+        let tokens = parts.iter().flatten().map(|part| part.tokens.len() as u64).sum();
+        self.objective.begin_step()?;
+        let began = Instant::now();
+        self.gradients(&parts)?;
+        Ok((began.elapsed(), tokens))
+    }
+
+    /// Updates done.
+    pub fn steps(&self) -> u64 {
+        self.position.steps
+    }
+
+    /// Tokens read.
+    pub fn tokens(&self) -> u64 {
+        self.position.tokens
+    }
+
     fn is_done(&self) -> bool {
+        let patience = self.held_out.as_ref().and_then(|held| held.patience);
         self.position.tokens >= self.plan.schedule.total
+            || patience.is_some_and(|most| self.position.worse_in_a_row >= most)
     }
 
     fn save(&self, checkpoint: &Path) -> Result<()> {
-        checkpoint::write(checkpoint, &self.fingerprint(), &self.position, &self.slots)
+        let plan = self.fingerprint();
+        checkpoint::write(checkpoint, (&plan, self.plan.shards), &self.position, &self.slots, &self.best)
     }
 
     fn fingerprint(&self) -> String {
-        format!("{:?}", self.plan)
+        let held_out = self.held_out.as_ref().map(|held| (held.examples.len(), held.every, held.patience));
+        format!("{:?} {held_out:?}", self.plan)
     }
 
     /// One update; returns the gradient's norm and the rate.
     fn step(&mut self, examples: &[Example]) -> Result<(f64, f64)> {
         let tokens: u64 = examples.iter().map(|example| example.tokens.len() as u64).sum();
-        let parts = batch::shards(examples, self.plan.shards);
-        let total: f64 = parts.iter().map(Batch::weight).sum();
-        ensure!(total > 0.0, "no token of the documents before {} counts", self.position.document);
-        let results: Vec<Result<(f64, Vec<Tensor>)>> = thread::scope(|scope| {
-            let this = &*self;
-            let threads: Vec<_> = this
-                .pools
-                .iter()
-                .zip(&parts)
-                .map(|(pool, part)| scope.spawn(move || pool.install(|| this.gradients(part, part.weight() / total))))
-                .collect();
-            let join = |t: thread::ScopedJoinHandle<_>| t.join().unwrap_or_else(|_| Err(anyhow!("a shard panicked")));
-            threads.into_iter().map(join).collect()
-        });
-        let (losses, grads): (Vec<f64>, Vec<Vec<Tensor>>) =
-            results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        let rate = self.plan.schedule.rate(self.position.tokens, tokens);
-        let norm = self.plan.optimizer.step(&mut self.slots, &grads, rate, self.position.steps + 1)?;
-        self.position.steps += 1;
-        self.position.tokens += tokens;
+        let parts = batch::shards(examples, self.plan.shards, self.plan.pass);
+        self.objective.begin_step()?;
+        let (losses, grads): (Vec<f64>, Vec<Vec<Tensor>>) = self.gradients(&parts)?.into_iter().unzip();
         let loss: f64 = losses.iter().sum();
-        let pull = (1.0 / self.position.steps as f64).max(0.02);
+        let step = self.position.steps + 1;
+        ensure!(loss.is_finite(), "step {step}: the loss is {loss}; lower the learning rate, or look at the data");
+        let rate = self.plan.schedule.rate(self.position.tokens, tokens);
+        let norm = self.plan.optimizer.step(&mut self.slots, &grads, rate, step)?;
+        self.position.steps = step;
+        self.position.tokens += tokens;
+        let pull = (1.0 / step as f64).max(0.02);
         self.position.loss = Some(self.position.loss.map_or(loss, |mean| mean + pull * (loss - mean)));
         Ok((norm, rate))
     }
 
-    /// A shard's part of the loss, and its gradients in the order of the slots.
-    fn gradients(&self, part: &Batch, share: f64) -> Result<(f64, Vec<Tensor>)> {
-        if part.rows.is_empty() {
-            let zeros = self.slots.iter().map(|slot| slot.var.zeros_like()).collect::<candle_core::Result<_>>()?;
-            return Ok((0.0, zeros));
-        }
-        let loss = (self.loss.loss(&self.network.logits(part)?, part)? * share)?;
-        let mut store = loss.backward()?;
-        let grads: Vec<Option<Tensor>> = self.slots.iter().map(|slot| store.remove(&slot.var)).collect();
+    /// Each shard's part of the loss, and its gradients in the order of the slots.
+    fn gradients(&self, parts: &[Vec<Batch>]) -> Result<Vec<Gradients>> {
+        let total: f64 = parts.iter().flatten().map(Batch::weight).sum();
+        ensure!(total > 0.0, "no token of the documents before {} counts", self.position.document);
+        self.on_shards(parts, |passes| {
+            let mut sum: Option<Gradients> = None;
+            for part in passes.iter().filter(|part| !part.rows.is_empty()) {
+                let (loss, grads) = self.pass(part, part.weight() / total)?;
+                sum = Some(match sum {
+                    None => (loss, grads),
+                    Some((before, sums)) => {
+                        let sums = sums.iter().zip(&grads).map(|(sum, grad)| sum + grad);
+                        (before + loss, sums.collect::<candle_core::Result<_>>()?)
+                    }
+                });
+            }
+            let zeros = || self.slots.iter().map(|slot| slot.var.zeros_like()).collect::<candle_core::Result<_>>();
+            sum.map_or_else(|| Ok((0.0, zeros()?)), Ok)
+        })
+    }
+
+    /// Runs `work` on each shard's passes, each shard on a thread of its own; results in the order of the shards.
+    fn on_shards<T: Send>(&self, parts: &[Vec<Batch>], work: impl Fn(&[Batch]) -> Result<T> + Sync) -> Result<Vec<T>> {
+        let work = &work;
+        thread::scope(|scope| {
+            let shards = self.pools.iter().zip(parts);
+            let threads: Vec<_> =
+                shards.map(|(pool, passes)| scope.spawn(move || pool.install(|| work(passes)))).collect();
+            let join = |t: thread::ScopedJoinHandle<_>| t.join().unwrap_or_else(|_| Err(anyhow!("a shard panicked")));
+            threads.into_iter().map(join).collect()
+        })
+    }
+
+    /// A pass's part of the loss, and its gradients in the order of the slots.
+    fn pass(&self, part: &Batch, share: f64) -> Result<Gradients> {
+        let vars: Vec<&Var> = self.slots.iter().map(|slot| &slot.var).collect();
+        let (loss, grads) = self.objective.gradients(part, share, &vars)?;
         // A fused operation without a backward cuts the graph silently; then variables would just stay as they are.
         let cut = || {
             self.slots.iter().zip(&grads).filter(|(_, g)| g.is_none()).map(|(s, _)| s.name.as_str()).collect::<Vec<_>>()
         };
         ensure!(grads.iter().all(Option::is_some), "the graph is cut: no gradient reaches {}", cut().join(", "));
-        Ok((f64::from(loss.to_scalar::<f32>()?), grads.into_iter().flatten().collect()))
+        Ok((loss, grads.into_iter().flatten().collect()))
     }
 
-    fn progress(&self, before: &Position, norm: f64, rate: f64) -> TrainingProgress {
-        let Position { steps, tokens, seconds, loss, .. } = self.position;
+    /// Computes the loss of what is held out, and remembers the best values.
+    fn look_at_held_out(&mut self) -> Result<()> {
+        let Some(held_out) = &self.held_out else { return Ok(()) };
+        self.objective.begin_step()?;
+        let parts = batch::shards(&held_out.examples, self.plan.shards, self.plan.pass);
+        let total: f64 = parts.iter().flatten().map(Batch::weight).sum();
+        let losses = self.on_shards(&parts, |passes| {
+            let passes = passes.iter().filter(|part| !part.rows.is_empty());
+            let losses = passes.map(|part| Ok(self.objective.loss(part)?.to_scalar::<f32>()? as f64 * part.weight()));
+            losses.sum::<Result<f64>>()
+        })?;
+        let loss = losses.iter().sum::<f64>() / total;
+        let step = self.position.steps;
+        ensure!(loss.is_finite(), "step {step}: the loss of what is held out is {loss}; lower the learning rate");
+        let best = self.position.held_out.map(|(_, best)| best).filter(|&best| best <= loss);
+        match best {
+            Some(_) => self.position.worse_in_a_row += 1,
+            None => {
+                self.position.worse_in_a_row = 0;
+                self.best = self.slots.iter().map(|slot| checkpoint::floats(&slot.var)).collect::<Result<_>>()?;
+            }
+        }
+        self.position.held_out = Some((loss, best.unwrap_or(loss)));
+        Ok(())
+    }
+
+    fn take_the_best(&mut self) -> Result<()> {
+        for (slot, values) in self.slots.iter().zip(&self.best) {
+            slot.var.set(&Tensor::from_slice(values, slot.var.dims(), slot.var.device())?)?;
+        }
+        Ok(())
+    }
+
+    fn progress(&self, before: &Position, norm: f64, rate: f64, is_look: bool) -> TrainingProgress {
+        let Position { steps, tokens, seconds, loss, held_out, .. } = self.position;
         let tokens_per_second = (tokens - before.tokens) as f64 / (seconds - before.seconds).max(1e-9);
         let total_tokens = self.plan.schedule.total;
         let left = total_tokens.saturating_sub(tokens) as f64 / tokens_per_second.max(1e-9);
-        let loss = loss.unwrap_or(f64::NAN);
         TrainingProgress {
             steps,
             tokens,
             total_tokens,
-            loss,
+            loss: loss.unwrap_or(f64::NAN),
+            held_out,
+            is_look,
             norm,
             rate,
             tokens_per_second,
-            left: Duration::from_secs_f64(left),
+            left: Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX),
         }
     }
 }
 
 /// The documents of the step that begins at `document`, and where the next begins.
-fn read_step(source: &dyn Documents, mut document: u64, budget: usize) -> Result<(u64, Vec<Example>)> {
+pub(crate) fn read_step(source: &dyn Documents, mut document: u64, budget: usize) -> Result<(u64, Vec<Example>)> {
     let (mut examples, mut tokens) = (Vec::new(), 0);
     loop {
         let example = source.document(document).with_context(|| format!("document {document}"))?;

@@ -46,8 +46,7 @@ impl Vars {
             true => INIT_STD / (2.0 * self.layers.max(1) as f64).sqrt(),
             false => INIT_STD,
         };
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(fnv(name));
+        let mut rng = seeded(self.seed, fnv(name));
         (0..n).map(|_| (normal(&mut rng) * std) as f32).collect()
     }
 }
@@ -73,6 +72,13 @@ impl Weights for Vars {
     }
 }
 
+/// A random stream of a seed.
+pub(crate) fn seeded(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng
+}
+
 /// Box and Muller 1958.
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
@@ -81,7 +87,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 /// FNV-1a: a hash that is the same on every machine and in every version.
-fn fnv(name: &str) -> u64 {
+pub(crate) fn fnv(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

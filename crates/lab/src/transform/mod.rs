@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod form;
+mod lora;
 mod merge;
 mod quantize;
 
@@ -17,6 +18,9 @@ mod scale;
 pub use crate::history::StepNote;
 pub use checkpoint::Checkpoint;
 pub use form::Form;
+#[cfg(test)]
+pub(crate) use lora::InBlocks;
+pub use lora::Lora;
 pub use merge::MergeAdapter;
 pub use quantize::{Calibrate, Pinned, Quantize, Target};
 
@@ -113,6 +117,7 @@ pub(crate) struct StepKind {
 /// Every kind of step that a recipe can name.
 pub(crate) const KINDS: &[StepKind] = &[
     kind::<Quantize>("quantize", "type"),
+    kind::<Lora>("lora", "data").with_lists(&["targets"]),
     #[cfg(test)]
     kind::<scale::Scale>("scale", "tensor"),
     #[cfg(test)]
@@ -141,7 +146,6 @@ const fn kind<T: Transform + Serialize + DeserializeOwned + 'static>(
 
 impl StepKind {
     /// With settings that are lists.
-    #[allow(dead_code, reason = "for kinds that have one")]
     const fn with_lists(self, lists: &'static [&'static str]) -> StepKind {
         StepKind { lists, ..self }
     }

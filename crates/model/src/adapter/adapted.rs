@@ -11,7 +11,7 @@ use super::tensors::Role;
 use super::{Adaptation, Adapter, Ends};
 use crate::config::Config;
 use crate::error::Result;
-use crate::linear::{Linear, LowRank};
+use crate::linear::{Linear, LowRank, Magnitude};
 use crate::weights::Weights;
 
 /// Weights with an adapter, asked for by the names of the model. Both are borrowed or its own.
@@ -27,7 +27,7 @@ pub struct Adapted<W, A> {
 /// What an adapter does to one matrix.
 enum Update {
     /// W + b a, rows perhaps scaled.
-    Rows { a: Tensor, b: Tensor, magnitude: Option<Tensor> },
+    Rows(LowRank),
     /// An embedding under DoRA: W + b a, with the columns scaled to these lengths.
     Columns { a: Tensor, b: Tensor, magnitude: Tensor },
 }
@@ -95,7 +95,7 @@ impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
             let a = tensors.needed(module, Role::EmbeddingB, &[inp, rank])?.t()?.contiguous()?;
             let b = (tensors.needed(module, Role::EmbeddingA, &[rank, out])?.t()?.contiguous()? * scale)?;
             if !lora.dora {
-                return Ok(Some(Update::Rows { a, b, magnitude: None }));
+                return Ok(Some(Update::Rows(LowRank { a, b, scale: 1.0, magnitude: None })));
             }
             let magnitude = tensors.needed(module, Role::Magnitude, &[inp])?;
             return Ok(Some(Update::Columns { a, b, magnitude }));
@@ -103,12 +103,12 @@ impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
         let a = tensors.needed(module, Role::A, &[rank, inp])?;
         let b = (tensors.needed(module, Role::B, &[out, rank])? * scale)?;
         if !lora.dora {
-            return Ok(Some(Update::Rows { a, b, magnitude: None }));
+            return Ok(Some(Update::Rows(LowRank { a, b, scale: 1.0, magnitude: None })));
         }
-        let magnitude = tensors.needed(module, Role::Magnitude, &[out])?;
+        let length = tensors.needed(module, Role::Magnitude, &[out])?;
         let norm = (base.dequantized()? + b.matmul(&a)?)?.sqr()?.sum(D::Minus1)?.sqrt()?;
-        let magnitude = self.over(module, &magnitude, &norm)?;
-        Ok(Some(Update::Rows { a, b, magnitude: Some(magnitude) }))
+        self.over(module, &length, &norm)?;
+        Ok(Some(Update::Rows(LowRank { a, b, scale: 1.0, magnitude: Some(Magnitude { length, norm }) })))
     }
 
     /// DoRA's magnitudes over the norms of what they scale, which must not be zero.
@@ -139,7 +139,7 @@ impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
     fn merged(&self, module: &str, base: &Linear, update: Update) -> Result<Tensor> {
         let weight = base.dequantized()?;
         match update {
-            Update::Rows { a, b, magnitude } => LowRank { a, b, magnitude }.merged(&weight),
+            Update::Rows(update) => update.merged(&weight),
             Update::Columns { a, b, magnitude } => {
                 let sum = (weight + b.matmul(&a)?)?;
                 let norm = sum.sqr()?.sum(0)?.sqrt()?;
@@ -194,9 +194,7 @@ impl<W: Weights, A: Borrow<Adapter>> Adapted<W, A> {
         let Some(module) = module else { return Ok(base) };
         let linear = match (self.update(&module, &base, out, inp)?, how) {
             (None, _) => base,
-            (Some(Update::Rows { a, b, magnitude }), Adaptation::Applied) => {
-                base.with_adapter(LowRank { a, b, magnitude })
-            }
+            (Some(Update::Rows(update)), Adaptation::Applied) => base.with_adapter(update),
             (Some(update), _) => Linear::dense(self.merged(&module, &base, update)?),
         };
         // a graph with a bias of its own asks for it, and gets both

@@ -17,10 +17,11 @@ mod loss;
 mod norm;
 mod rope;
 mod softmax;
+mod teacher;
 mod tensors;
 
 pub(super) use softmax::softmax;
-pub(super) use tensors::with_floats;
+pub(super) use tensors::{floats, with_floats};
 
 pub use activate::{Activation, activate, activation_named, activation_names, activation_word, gate_mul};
 pub use attention::{Attend, Past, Span, attention};
@@ -29,6 +30,7 @@ pub use linear::linear;
 pub use loss::cross_entropy;
 pub use norm::rms_norm;
 pub use rope::{Pairing, rope};
+pub use teacher::{Lesson, Taught, divergence};
 
 #[cfg(test)]
 mod tests;

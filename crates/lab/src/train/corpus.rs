@@ -1,0 +1,309 @@
+//! What is learnt from, as tokens: prompts with the completions that are right, conversations through the model's chat
+//! template, tables by templates, the right answers of a suite's tasks, or plain text in windows. What counts is the
+//! completion, or the assistant's words, and nothing else.
+
+use super::batch::Example;
+use super::trainer::{Documents, read_step};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bantam_core::input;
+use bantam_eval::{self as eval, Line, LineTemplate, Lines};
+use bantam_model::Tokenizer;
+use bantam_model::chat::{ChatTemplate, Conversation};
+use bantam_model::tokenizer::Special;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use std::path::Path;
+
+/// The longest text that is read whole.
+const LONGEST: u64 = 1 << 30;
+
+/// How the lines of a file become prompts and completions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Templates {
+    /// What the model reads, such as `Message: {{ text }}\nTopic:`; without, the line's field `prompt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What it should say, such as ` {{ category }}`; without, the line's field `completion`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<String>,
+}
+
+/// Tokenized documents.
+#[derive(Debug, Clone, Default)]
+pub struct Corpus {
+    /// The documents, each by its number.
+    pub examples: Vec<Example>,
+    /// How many were longer than the longest that is read, and are not among them.
+    pub left_out: usize,
+}
+
+/// What makes tokens of what was said.
+pub struct Reader<'a> {
+    tokenizer: &'a Tokenizer,
+    chat: Option<ChatTemplate>,
+    /// Tokens of a document, at most.
+    longest: usize,
+}
+
+/// A part of a document, and whether it counts.
+struct Piece {
+    text: String,
+    counts: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads by a tokenizer, and by its chat template where it has one.
+    ///
+    /// # Errors
+    /// Where the template does not compile.
+    pub fn new(tokenizer: &'a Tokenizer, longest: usize) -> Result<Reader<'a>> {
+        Ok(Reader { tokenizer, chat: ChatTemplate::of(tokenizer, false)?, longest })
+    }
+
+    /// Reads a file of lines: JSON lines of {prompt, completion} or {messages}, or whatever the templates make of a line.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or has nothing in it, or of the first line that lacks what is needed, by its number.
+    pub fn lines(&self, path: &Path, templates: &Templates) -> Result<Corpus> {
+        let template = |key: &'static str, given: &Option<String>| {
+            given.as_deref().map(|text| LineTemplate::new(text, "the training data's templates", key)).transpose()
+        };
+        let prompt = template("prompt", &templates.prompt)?;
+        let completion = template("completion", &templates.completion)?;
+        let lines = Lines::read(path)?;
+        let documents = lines.iter().map(|line| self.line(line, prompt.as_ref(), completion.as_ref()));
+        self.corpus(documents.collect::<Result<Vec<_>>>()?)
+    }
+
+    /// Reads the right answers of a suite's tasks, or of one of them (`FILE#TASK`).
+    ///
+    /// # Errors
+    /// Where the suite cannot be loaded, has no such task, or tasks that have no right answers to say.
+    pub fn suite(&self, name: &str) -> Result<Corpus> {
+        let (file, task) = name.split_once('#').map_or((name, None), |(file, task)| (file, Some(task)));
+        ensure!(
+            eval::is_simple(file)?,
+            "{file}: its templates compute, and what trains reads suites whose templates do not; write its prompts and \
+             answers as JSON lines of prompt and completion"
+        );
+        let suite = eval::load_with(file, &|data| Err(format!("{data} is on the hub; pull it and name its file")))?;
+        let mut documents = Vec::new();
+        let names: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
+        let chosen = suite.tasks.iter().filter(|known| task.is_none_or(|task| known.name == task));
+        for task in chosen {
+            let lessons = task.lessons().with_context(|| {
+                format!(
+                    "{file}: task {} is of the kind {}, which has no right answers to learn",
+                    task.name,
+                    task.output_type()
+                )
+            })?;
+            for (place, lesson) in lessons {
+                documents.push(self.pair(&lesson.prompt, &lesson.answer, false).with_context(|| place)?);
+            }
+        }
+        ensure!(
+            !documents.is_empty(),
+            "{file}: there is no task {:?} in it; it has {}",
+            task.unwrap_or(""),
+            names.join(", ")
+        );
+        self.corpus(documents)
+    }
+
+    /// Reads a text in windows of so many tokens, all of which count; what is left at the end is a window of its own where
+    /// it is half as long.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is shorter than half a window.
+    pub fn text(&self, path: &Path) -> Result<Corpus> {
+        let name = path.display();
+        let text = input::read_to_string(path, LONGEST).map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?;
+        let tokens = self.tokenizer.encode_letters(&text)?;
+        let bos = self.tokenizer.bos().map(|bos| bos.id).filter(|_| self.tokenizer.adds_bos());
+        let (body, window) = (&tokens[usize::from(bos.is_some())..], self.longest - usize::from(bos.is_some()));
+        let windows = body.chunks(window).filter(|part| 2 * part.len() >= window);
+        let documents: Vec<Example> = windows
+            .map(|part| {
+                let tokens: Vec<u32> = bos.into_iter().chain(part.iter().copied()).collect();
+                Example { id: 0, weights: vec![1.0; tokens.len()], tokens }
+            })
+            .collect();
+        ensure!(
+            !documents.is_empty(),
+            "{name}: {} tokens are too few to learn from; at least {} are needed, half a window",
+            tokens.len(),
+            window / 2
+        );
+        self.corpus(documents)
+    }
+
+    /// One line's document.
+    fn line(&self, line: Line, prompt: Option<&LineTemplate>, completion: Option<&LineTemplate>) -> Result<Example> {
+        let place = || line.place();
+        let fields = line.fields();
+        if let (None, None, Some(messages)) = (prompt, completion, fields.get("messages")) {
+            let Json::Array(messages) = messages else { bail!("{}: messages are no list", place()) };
+            return self.chat(messages).with_context(place);
+        }
+        let said = |template: Option<&LineTemplate>, key: &str| match (template, fields.get(key)) {
+            (Some(template), _) => Ok(template.render(line)?),
+            (None, Some(Json::String(text))) => Ok(text.clone()),
+            (None, Some(_)) => bail!("{}: its {key} is no text", place()),
+            (None, None) => bail!(
+                "{}: it has no {key}; a line has prompt and completion, or messages, or the step says with a template \
+                 what stands for them (its fields are {})",
+                place(),
+                fields.keys().cloned().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        let (prompt, completion) = (said(prompt, "prompt")?, said(completion, "completion")?);
+        ensure!(!completion.is_empty(), "{}: its completion is empty, and there is nothing to learn from it", place());
+        self.pair(&prompt, &completion, true).with_context(place)
+    }
+
+    /// A prompt and what should follow. White space at the prompt's end is the completion's, as in lm-eval; the two are
+    /// read as one text, and what counts are the tokens that the completion adds. `ends` adds the token that ends an answer.
+    fn pair(&self, prompt: &str, completion: &str, ends: bool) -> Result<Example> {
+        let stem = prompt.trim_end();
+        let whole = format!("{prompt}{completion}");
+        let before = self.tokenizer.encode(stem, Special::With)?;
+        let mut tokens = self.tokenizer.encode(&whole, Special::With)?;
+        tokens.extend(self.tokenizer.eos().map(|eos| eos.id).filter(|_| ends));
+        // a first token has nothing before it that could predict it
+        let from = before.len().max(1);
+        ensure!(tokens.len() > from, "{completion:?} adds no token to its prompt");
+        let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at >= from))).collect();
+        Ok(Example { id: 0, tokens, weights })
+    }
+
+    /// A conversation in the model's template. What counts is what stands where the model is to answer, with the token that
+    /// ends it.
+    fn chat(&self, messages: &[Json]) -> Result<Example> {
+        let chat = self.chat.as_ref().context(
+            "it is a conversation, and the model has no chat template; write prompt and completion as the model is to read them",
+        )?;
+        let (mut tokens, mut weights) = (Vec::new(), Vec::new());
+        for piece in pieces(chat, messages)? {
+            let part = self.tokenizer.encode(&piece.text, Special::Without)?;
+            weights.resize(weights.len() + part.len(), f32::from(u8::from(piece.counts)));
+            tokens.extend(part);
+        }
+        Ok(Example { id: 0, tokens, weights })
+    }
+
+    /// The documents that are short enough, numbered.
+    fn corpus(&self, documents: Vec<Example>) -> Result<Corpus> {
+        let count = documents.len();
+        let mut examples: Vec<Example> = documents.into_iter().filter(|one| one.tokens.len() <= self.longest).collect();
+        examples.iter_mut().zip(0..).for_each(|(example, id)| example.id = id);
+        ensure!(!examples.is_empty(), "all {count} documents are longer than {} tokens", self.longest);
+        Ok(Corpus { left_out: count - examples.len(), examples })
+    }
+}
+
+/// A conversation as the template writes it, cut where the assistant begins and ends.
+fn pieces(chat: &ChatTemplate, messages: &[Json]) -> Result<Vec<Piece>> {
+    let render = |upto: usize, answers: bool| {
+        let messages = &messages[..upto];
+        chat.render(&Conversation { messages, add_generation_prompt: answers, ..Conversation::default() })
+    };
+    let is_answer = |message: &Json| message.get("role") == Some(&json!("assistant"));
+    ensure!(
+        messages.iter().any(is_answer),
+        "no message of it is the assistant's, and there is nothing to learn from it"
+    );
+    let (mut pieces, mut done) = (Vec::new(), String::new());
+    for at in (0..messages.len()).filter(|at| is_answer(&messages[*at])) {
+        let (asked, answered) = (render(at, true)?, render(at + 1, false)?);
+        let (Some(before), Some(answer)) = (asked.strip_prefix(&done), answered.strip_prefix(&asked)) else {
+            bail!("the model's chat template writes message {} otherwise when more follows", at + 1)
+        };
+        // what the template writes behind the token that ends the answer is not the model's to say
+        pieces.push(Piece { text: before.to_owned(), counts: false });
+        pieces.push(Piece { text: answer.trim_end().to_owned(), counts: true });
+        pieces.push(Piece { text: answer[answer.trim_end().len()..].to_owned(), counts: false });
+        done = answered;
+    }
+    pieces.pop();
+    Ok(pieces)
+}
+
+/// A corpus as a run reads it: some of it held out, the rest in an order of its own each time through.
+#[derive(Debug)]
+pub struct Split {
+    /// What is trained on.
+    pub train: Vec<Example>,
+    /// What is not.
+    pub held_out: Vec<Example>,
+    /// Which of `train` comes when, as far as the run goes.
+    order: Vec<u32>,
+    /// Tokens of the run.
+    pub tokens: u64,
+    /// Times that the run goes through all of `train`.
+    pub epochs: f64,
+}
+
+/// What is held out is at most so many documents: their loss is computed often.
+const MOST_HELD_OUT: usize = 256;
+
+impl Split {
+    /// Splits a corpus: a share of `held_out` for judging, the rest for `steps` steps of `batch` tokens.
+    ///
+    /// # Errors
+    /// Where nothing is left to train on.
+    pub fn new(corpus: Corpus, held_out: f64, seed: u64, steps: u64, batch: usize) -> Result<Split> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut examples = corpus.examples;
+        shuffle(&mut examples, &mut random);
+        let count = ((held_out * examples.len() as f64).ceil() as usize).min(MOST_HELD_OUT);
+        ensure!(count < examples.len(), "{} documents are too few to hold {held_out} of them out", examples.len());
+        let train = examples.split_off(count);
+        let mut split = Split { train, held_out: examples, order: Vec::new(), tokens: 0, epochs: 0.0 };
+        split.extend(steps, batch, &mut random)?;
+        Ok(split)
+    }
+
+    /// Draws an order until there are as many documents as the steps read, and those that are read ahead.
+    fn extend(&mut self, steps: u64, batch: usize, random: &mut ChaCha8Rng) -> Result<()> {
+        let mut next = 0;
+        for _ in 0..steps {
+            let (after, examples) = loop {
+                let room = self.order.len() as u64;
+                match read_step(&*self, next, batch) {
+                    // the order went round within the step: it is drawn on, and the step read again
+                    Ok((after, _)) if after + 1 >= room => self.draw(random),
+                    read => break read?,
+                }
+            };
+            self.tokens += examples.iter().map(|example| example.tokens.len() as u64).sum::<u64>();
+            next = after;
+        }
+        self.epochs = next as f64 / self.train.len() as f64;
+        Ok(())
+    }
+
+    fn draw(&mut self, random: &mut ChaCha8Rng) {
+        let mut round: Vec<u32> = (0..self.train.len() as u32).collect();
+        shuffle(&mut round, random);
+        self.order.extend(round);
+    }
+}
+
+impl Documents for Split {
+    fn document(&self, index: u64) -> Result<Example> {
+        let at = self.order.get(index as usize % self.order.len().max(1)).copied().unwrap_or(0);
+        Ok(self.train[at as usize].clone())
+    }
+}
+
+/// Fisher and Yates.
+fn shuffle<T>(all: &mut [T], random: &mut ChaCha8Rng) {
+    for i in (1..all.len()).rev() {
+        all.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
+    }
+}
