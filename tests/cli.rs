@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "search",
     "pull",
@@ -79,6 +79,7 @@ const COMMANDS: [&str; 15] = [
     "bench",
     "eval",
     "compress",
+    "train",
     "imatrix",
     "export",
     "inspect",
@@ -283,6 +284,27 @@ fn what_a_variant_lost_is_measured_over_a_text() {
     shell.refuses(&["compare", "--kld", "text.txt", "bantam-s", &other], "have different vocabularies");
     shell.refuses(&["compare", "bantam-s", "a", "b", "-s", "routing"], "suites compare two models");
     shell.misreads(&["compare", "bantam-s", "a", "-s", "routing", "--chunks", "1"], "--chunks");
+}
+
+#[test]
+fn an_adapter_is_trained_on_examples_and_asked_with_its_model() {
+    let shell = Shell::new();
+    let line = |(i, fruit): (usize, &str)| format!("{i},{fruit}\n");
+    let table: String = ["plums", "pears"].into_iter().cycle().take(12).enumerate().map(line).collect();
+    shell.file("fruit.csv", &format!("box,fruit\n{table}"));
+    let train = ["train", "bantam-s", "--data", "fruit.csv", "--prompt", "Box {{box}}:", "--completion", " {{fruit}}"];
+    let settings = ["--lora", "rank=2,steps=3,batch=64,eval=0.2", "-t", "1"];
+    let with = |more: &[&'static str]| [&train[..], &settings[..], more].concat();
+    let found = shell.json(&with(&["-o", "fruit", "--json"]));
+    assert!(found["parameters"].as_u64() > Some(0) && found["held_out_loss"].as_f64().is_some(), "{found}");
+    shell.refuses(&with(&["-o", "fruit"]), "fruit: it is there already");
+    // what was trained is found again
+    assert!(shell.does(&with(&["-o", "again"])).starts_with("again: LoRA of rank 2"));
+    shell.does(&["eval", "bantam-s", "--adapter", "fruit", "-s", "routing", "-l", "2"]);
+    shell.file("wrong.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}\n");
+    shell.refuses(&["train", "bantam-s", "--data", "wrong.jsonl", "-o", "x"], "wrong.jsonl:2: it has no completion");
+    shell.refuses(&["train", "bantam-s", "--data", "fruit.csv", "-o", "x", "--lora", "rang=2"], "unknown field `rang`");
+    shell.misreads(&["train", "bantam-s", "-o", "x"], "--data");
 }
 
 #[test]

@@ -131,6 +131,9 @@ fn line(progress: &TrainingProgress) -> String {
         Some((last, best)) => format!(", held out {last:.4} (best {best:.4})"),
         None => String::new(),
     };
+    if progress.steps == 0 {
+        return format!("before the first step{held_out}");
+    }
     let share = 100.0 * progress.tokens as f64 / progress.total_tokens.max(1) as f64;
     format!(
         "step {}, {share:.0}%, loss {:.4}{held_out}, {:.0} tokens/s, {} left",

@@ -3,6 +3,7 @@
 
 use crate::importance::{Importance, Kind};
 use crate::train;
+use crate::transform::Checkpoint;
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk::hex;
@@ -34,6 +35,8 @@ pub struct Calibration<'a> {
     steps: Option<StepProgress<'a>>,
     /// Where what was made of a text is kept, and what it depends on but for the text.
     shelf: Option<(&'a Path, &'a str)>,
+    /// The model as it was before the first step.
+    base: Option<&'a dyn Fn() -> Checkpoint<'a>>,
     /// Hears what training says.
     training: Option<&'a dyn Fn(train::Told)>,
 }
@@ -101,6 +104,19 @@ impl<'a> Calibration<'a> {
             steps(of, done, total);
         }
         Ok(())
+    }
+
+    /// Has steps look back at the model as it was before the first of them.
+    pub fn looking_back(self, base: &'a dyn Fn() -> Checkpoint<'a>) -> Calibration<'a> {
+        Calibration { base: Some(base), ..self }
+    }
+
+    /// The model as it was before the first step.
+    ///
+    /// # Errors
+    /// Where nobody can say.
+    pub(crate) fn base(&self) -> Result<Checkpoint<'a>> {
+        Ok(self.base.context("the model before the first step is not at hand")?())
     }
 
     /// Tells how training goes.

@@ -45,7 +45,7 @@ pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
 pub use settle::{Found, settle};
 pub use source::{GgufTensor, Source};
-pub use transform::{Lora, Quantize, Step, StepNote, Transform};
+pub use transform::{Distill, Lora, Quantize, Step, StepNote, Transform};
 pub use types::Types;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -487,7 +487,9 @@ fn calibrated<'a>(
         progress.borrow_mut()(Progress { stage: Stage::Train(told), done, total });
     };
     let tokenizer = || source.tokenizer();
+    let base = || source.checkpoint();
     let mut calibration = Calibration::new(Vec::new(), cancel)
+        .looking_back(&base)
         .with_progress(&told)
         .with_step_progress(&step)
         .with_training(&trained)

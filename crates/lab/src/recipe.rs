@@ -166,6 +166,10 @@ impl Recipe {
     pub(crate) fn kept_and_rest(&self) -> Option<(Recipe, Recipe)> {
         let before_last = &self.steps[..self.steps.len().checked_sub(1)?];
         let kept = 1 + before_last.iter().rposition(|step| step.transform().is_costly())?;
+        // who looks back sees the model that this recipe began with, and not one that another has kept
+        if self.steps[kept..].iter().any(|step| step.transform().looks_back()) {
+            return None;
+        }
         let part = |steps: &[Step]| Recipe { name: self.name.clone(), steps: steps.to_vec() };
         Some((part(&self.steps[..kept]), part(&self.steps[kept..])))
     }

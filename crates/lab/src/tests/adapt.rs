@@ -12,7 +12,7 @@ use bantam_model::{Adaptation, Adapter, Arithmetic, Decoder, Linear, Weights};
 use candle_core::Var;
 use std::cell::Cell;
 
-fn bantam() -> Source<'static> {
+pub(super) fn bantam() -> Source<'static> {
     let small =
         bantam_bundled::models::embedded().into_iter().find(|one| one.name == "bantam-s").expect("it is bundled");
     let file = |name: &str| small.file(name);

@@ -2,6 +2,7 @@
 
 mod adapt;
 mod calibrate;
+mod distill;
 mod importance;
 mod published;
 mod settle;

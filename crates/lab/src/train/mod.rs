@@ -16,6 +16,7 @@ mod checkpoint;
 pub mod corpus;
 mod objective;
 mod schedule;
+pub mod student;
 mod trainer;
 pub mod tune;
 mod vars;

@@ -149,7 +149,7 @@ fn a_graph_that_is_cut_is_reported_with_the_variables_it_leaves_out() {
     let objective = Taped::new(&tiny, &next_token);
     let mut trainer = Trainer::new(plan(2_000, 1), tiny.vars.all(), &objective, &Counting).unwrap();
     let error = trainer.run(&dir.path().join("c"), Duration::MAX, &Cancel::new(), &mut |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "the graph is cut: no gradient reaches gate, up");
+    assert_eq!(format!("{error:#}"), "step 1: the graph is cut: no gradient reaches gate, up");
 }
 
 #[test]

@@ -227,9 +227,10 @@ impl<'a> Trainer<'a> {
         let tokens: u64 = examples.iter().map(|example| example.tokens.len() as u64).sum();
         let parts = batch::shards(examples, self.plan.shards, self.plan.pass);
         self.objective.begin_step()?;
-        let (losses, grads): (Vec<f64>, Vec<Vec<Tensor>>) = self.gradients(&parts)?.into_iter().unzip();
-        let loss: f64 = losses.iter().sum();
         let step = self.position.steps + 1;
+        let each = self.gradients(&parts).with_context(|| format!("step {step}"))?;
+        let (losses, grads): (Vec<f64>, Vec<Vec<Tensor>>) = each.into_iter().unzip();
+        let loss: f64 = losses.iter().sum();
         ensure!(loss.is_finite(), "step {step}: the loss is {loss}; lower the learning rate, or look at the data");
         let rate = self.plan.schedule.rate(self.position.tokens, tokens);
         let norm = self.plan.optimizer.step(&mut self.slots, &grads, rate, step)?;
@@ -295,9 +296,10 @@ impl<'a> Trainer<'a> {
             let passes = passes.iter().filter(|part| !part.rows.is_empty());
             let losses = passes.map(|part| Ok(self.objective.loss(part)?.to_scalar::<f32>()? as f64 * part.weight()));
             losses.sum::<Result<f64>>()
-        })?;
-        let loss = losses.iter().sum::<f64>() / total;
+        });
         let step = self.position.steps;
+        let losses = losses.with_context(|| format!("what is held out, after step {step}"))?;
+        let loss = losses.iter().sum::<f64>() / total;
         ensure!(loss.is_finite(), "step {step}: the loss of what is held out is {loss}; lower the learning rate");
         let best = self.position.held_out.map(|(_, best)| best).filter(|&best| best <= loss);
         match best {

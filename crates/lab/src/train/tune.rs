@@ -185,52 +185,128 @@ pub fn adapt(
 ) -> Result<Option<PathBuf>> {
     ask.pace.check()?;
     let corpus = lessons.read(tokenizer, config, ask.pace.longest)?;
-    let key = key(config, weights, &corpus, &ask)?;
-    let place = |ending: &str| keep.folder.join(format!("{}.{ending}", &key[..16]));
-    let (folder, state) = (place("adapter"), place("training"));
-    let _lock = Lock::take(&place("training.lock"), keep.cancel, || ()).ok().map(|lock| lock.with_its_file().signed());
-    if folder.join("adapter_config.json").is_file() {
-        (keep.tell)(Told::Found(&folder));
-        return Ok(Some(folder));
+    let words = format!("adapter 1 {:?} {:?} {:?} {}", ask.shape, ask.pace, ask.recompute, ask.words);
+    let places = Places::new(keep, &key(config, &[weights], &corpus, &words)?, "adapter");
+    let _lock = places.lock(keep);
+    if places.is_made() {
+        (keep.tell)(Told::Found(&places.made));
+        return Ok(Some(places.made));
     }
     let learning = AdapterVars::new(ask.shape.clone(), config)?;
     let decoder = Decoder::new(config, &learning.over(weights))?;
+    let recomputes = ask.recompute.unwrap_or_else(|| is_quantized(&decoder));
     let left_out = corpus.left_out;
     let split = Split::new(corpus, ask.pace.eval, ask.pace.seed, ask.pace.steps, ask.pace.batch)?;
-    let base_bytes: u64 = decoder.linears().iter().map(|(_, linear)| linear.bytes() as u64).sum();
-    let is_quantized = decoder.linears().iter().any(|(_, linear)| !matches!(linear.format(), "F32" | "F16" | "BF16"));
-    let recomputes = ask.recompute.unwrap_or(is_quantized);
     let objective = Adapted { decoder: &decoder, learning: &learning, recomputes, loss: &next_token };
-    let shards = checkpoint::shards(&state).unwrap_or_else(rayon::current_num_threads);
-    let plan = ask.pace.plan(split.tokens, shards, AdamW { beta2: 0.999, decay: 0.0, ..AdamW::default() });
-    let vars = learning.all();
-    let mut trainer = Trainer::new(plan, vars.clone(), &objective, &split)?.holding_out(ask.pace.held_out(&split));
-    trainer.resume(&state)?;
-    let (pass_time, pass_tokens) = trainer.try_one_pass()?;
-    let trained = vars.iter().map(|(_, var)| var.elem_count() as u64).sum();
-    let left = split.tokens.saturating_sub(trainer.tokens());
-    (keep.tell)(Told::Outlook(&Outlook {
-        trained,
-        parameters: model::cost(config).parameters,
-        documents: split.train.len(),
-        held_out: split.held_out.len(),
+    let run = Run {
+        vars: learning.all(),
+        objective: &objective,
+        split: &split,
         left_out,
-        tokens: split.tokens,
-        steps: ask.pace.steps,
-        epochs: split.epochs,
-        time: pass_time.mul_f64(left as f64 / pass_tokens.max(1) as f64),
-        bytes: base_bytes + trained * 4 * 6 + shards as u64 * pass_bytes(config, ask.pace.pass, recomputes),
+        pace: ask.pace,
+        optimizer: AdamW { beta2: 0.999, decay: 0.0, ..AdamW::default() },
+        config,
+        base: decoder_bytes(&decoder),
         recomputes,
-        resumed: trainer.steps(),
-    }));
-    if !trainer.run(&state, SAVE_EVERY, keep.cancel, &mut |progress| (keep.tell)(Told::Progress(progress)))? {
-        return Ok(None);
+    };
+    run.to_its_end(&places, keep, &|folder| adapter::write(folder, ask.shape, config, ask.base, &learning.all()))
+}
+
+/// Where a run keeps what.
+pub(super) struct Places {
+    /// What comes out, a folder.
+    pub(super) made: PathBuf,
+    state: PathBuf,
+    lock: PathBuf,
+}
+
+impl Places {
+    pub(super) fn new(keep: Keeping, key: &str, what: &str) -> Places {
+        let place = |ending: &str| keep.folder.join(format!("{}.{ending}", &key[..16]));
+        Places { made: place(what), state: place("training"), lock: place("training.lock") }
     }
-    adapter::write(&folder, ask.shape, config, ask.base, &vars)?;
-    // what is done needs no state; one that cannot be removed costs its bytes
-    let _ = std::fs::remove_file(&state);
-    (keep.tell)(Told::Made(&folder));
-    Ok(Some(folder))
+
+    /// Waits until no other process trains the same.
+    pub(super) fn lock(&self, keep: Keeping) -> Option<Lock> {
+        Lock::take(&self.lock, keep.cancel, || ()).ok().map(|lock| lock.with_its_file().signed())
+    }
+
+    /// Whether the run was finished before: a folder is there in full or not at all.
+    pub(super) fn is_made(&self) -> bool {
+        self.made.is_dir()
+    }
+}
+
+/// A run that is ready to begin, or to go on.
+pub(super) struct Run<'a> {
+    pub(super) vars: Vec<(String, Var)>,
+    pub(super) objective: &'a dyn Objective,
+    pub(super) split: &'a Split,
+    pub(super) left_out: usize,
+    pub(super) pace: Pace,
+    pub(super) optimizer: AdamW,
+    pub(super) config: &'a Config,
+    /// Bytes of what does not learn.
+    pub(super) base: u64,
+    pub(super) recomputes: bool,
+}
+
+impl Run<'_> {
+    /// Says what is ahead, trains, and has `write` write what came out; None where it was cancelled.
+    pub(super) fn to_its_end(
+        self,
+        places: &Places,
+        keep: Keeping,
+        write: &dyn Fn(&Path) -> Result<()>,
+    ) -> Result<Option<PathBuf>> {
+        let Run { split, pace, config, recomputes, .. } = self;
+        let shards = checkpoint::shards(&places.state).unwrap_or_else(rayon::current_num_threads);
+        let plan = pace.plan(split.tokens, shards, self.optimizer);
+        let trained: u64 = self.vars.iter().map(|(_, var)| var.elem_count() as u64).sum();
+        let mut trainer = Trainer::new(plan, self.vars, self.objective, split)?.holding_out(pace.held_out(split));
+        trainer.resume(&places.state)?;
+        let (pass_time, pass_tokens) = trainer.try_one_pass()?;
+        let left = split.tokens.saturating_sub(trainer.tokens());
+        (keep.tell)(Told::Outlook(&Outlook {
+            trained,
+            parameters: model::cost(config).parameters,
+            documents: split.train.len(),
+            held_out: split.held_out.len(),
+            left_out: self.left_out,
+            tokens: split.tokens,
+            steps: pace.steps,
+            epochs: split.epochs,
+            time: pass_time.mul_f64(left as f64 / pass_tokens.max(1) as f64),
+            // values, gradient and its two means, the shards' sums, the best values
+            bytes: self.base
+                + trained * 4 * (5 + shards as u64)
+                + shards as u64 * pass_bytes(config, pace.pass, recomputes),
+            recomputes,
+            resumed: trainer.steps(),
+        }));
+        // a state of gigabytes takes seconds to write
+        let every = if trained > MANY { 5 * SAVE_EVERY } else { SAVE_EVERY };
+        if !trainer.run(&places.state, every, keep.cancel, &mut |progress| (keep.tell)(Told::Progress(progress)))? {
+            return Ok(None);
+        }
+        write(&places.made)?;
+        // what is done needs no state; one that cannot be removed costs its bytes
+        let _ = std::fs::remove_file(&places.state);
+        (keep.tell)(Told::Made(&places.made));
+        Ok(Some(places.made.clone()))
+    }
+}
+
+/// Variables whose state is large.
+const MANY: u64 = 50_000_000;
+
+/// Bytes of a decoder's matrices as they are stored.
+pub(super) fn decoder_bytes(decoder: &Decoder) -> u64 {
+    decoder.linears().iter().map(|(_, linear)| linear.bytes() as u64).sum()
+}
+
+fn is_quantized(decoder: &Decoder) -> bool {
+    decoder.linears().iter().any(|(_, linear)| !matches!(linear.format(), "F32" | "F16" | "BF16"))
 }
 
 /// A decoder under an adapter, on one tape or a layer at a time.
@@ -260,19 +336,21 @@ impl Objective for Adapted<'_> {
 }
 
 /// What tells one run from another: the weights, the documents and the settings.
-fn key(config: &Config, weights: &dyn Weights, corpus: &Corpus, ask: &Adapting) -> Result<String> {
+pub(super) fn key(config: &Config, weights: &[&dyn Weights], corpus: &Corpus, words: &str) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update("bantam adapter 1\n");
-    for tensor in model::cost(config).tensors {
-        hash.update(format!("{} {:?} ", tensor.name, tensor.shape));
-        hash_tensor(&mut hash, weights, &tensor.name, &tensor.shape)?;
+    hash.update("bantam training 1\n");
+    for weights in weights {
+        for tensor in model::cost(config).tensors {
+            hash.update(format!("{} {:?} ", tensor.name, tensor.shape));
+            hash_tensor(&mut hash, *weights, &tensor.name, &tensor.shape)?;
+        }
     }
     for example in &corpus.examples {
         example.tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
         example.weights.iter().for_each(|weight| hash.update(weight.to_le_bytes()));
         hash.update(b"\n");
     }
-    hash.update(format!("{:?} {:?} {:?}\n{}", ask.shape, ask.pace, ask.recompute, ask.words));
+    hash.update(words);
     Ok(hex(&hash.finalize()))
 }
 

@@ -297,7 +297,7 @@ impl Weights for InBlocks<'_> {
 }
 
 /// A list of words, or one text with + between them.
-fn words<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn words<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "targets are a list of words, or words with + between")]
     enum Typed {

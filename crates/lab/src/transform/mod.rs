@@ -5,6 +5,7 @@
 //! what it does in `Transform`.
 
 mod checkpoint;
+mod distill;
 mod form;
 mod lora;
 mod merge;
@@ -17,6 +18,7 @@ mod scale;
 
 pub use crate::history::StepNote;
 pub use checkpoint::Checkpoint;
+pub use distill::Distill;
 pub use form::Form;
 #[cfg(test)]
 pub(crate) use lora::InBlocks;
@@ -70,6 +72,11 @@ pub trait Transform: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it asks for the model as it was before the recipe's first step.
+    fn looks_back(&self) -> bool {
+        false
+    }
+
     /// Whether it plans by the model's tokenizer.
     fn reads_tokenizer(&self) -> bool {
         false
@@ -117,6 +124,7 @@ pub(crate) struct StepKind {
 /// Every kind of step that a recipe can name.
 pub(crate) const KINDS: &[StepKind] = &[
     kind::<Quantize>("quantize", "type"),
+    kind::<Distill>("distill", "text").with_lists(&["targets"]),
     kind::<Lora>("lora", "data").with_lists(&["targets"]),
     #[cfg(test)]
     kind::<scale::Scale>("scale", "tensor"),
