@@ -14,7 +14,7 @@ use std::cell::Cell;
 
 pub(super) fn bantam() -> Source<'static> {
     let small =
-        bantam_bundled::models::embedded().into_iter().find(|one| one.name == "bantam-s").expect("it is bundled");
+        bantam_bundled::models::embedded().iter().find(|one| one.name == "bantam-s").expect("it is bundled");
     let file = |name: &str| small.file(name);
     let files = bantam_model::Embedded {
         name: "bantam-s",

@@ -120,7 +120,7 @@ pub fn teach(
         base: decoder_bytes(&teacher.decoder) + if is_adapter { decoder_bytes(&decoder) } else { 0 },
         recomputes: false,
     };
-    let made = run.to_its_end(&places, keep, &|folder| match (&vars, &ask.learns) {
+    let made = run.finish(&places, keep, &|folder| match (&vars, &ask.learns) {
         (StudentVars::Adapter(vars), Learns::Adapter(shape)) => {
             adapter::write(folder, shape, student.config, ask.base, &vars.all())
         }

@@ -209,7 +209,7 @@ pub fn adapt(
         base: decoder_bytes(&decoder),
         recomputes,
     };
-    run.to_its_end(&places, keep, &|folder| adapter::write(folder, ask.shape, config, ask.base, &learning.all()))
+    run.finish(&places, keep, &|folder| adapter::write(folder, ask.shape, config, ask.base, &learning.all()))
 }
 
 /// Where a run keeps what.
@@ -253,7 +253,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Says what is ahead, trains, and has `write` write what came out; None where it was cancelled.
-    pub(super) fn to_its_end(
+    pub(super) fn finish(
         self,
         places: &Places,
         keep: Keeping,

@@ -195,7 +195,7 @@ impl Distill {
         let folder = folder.context("cancelled")?;
         Ok(match self.train {
             Trained::Full => Learnt::Weights(Safetensors::file(&folder.join(STUDENT), &Device::Cpu, Precision::F32)?),
-            Trained::Lora => Learnt::Adapter(Adapter::open(&folder)?),
+            Trained::Lora => Learnt::Adapter(Box::new(Adapter::open(&folder)?)),
         })
     }
 }
@@ -203,7 +203,7 @@ impl Distill {
 /// What a student has learnt.
 enum Learnt {
     Weights(Safetensors),
-    Adapter(Adapter),
+    Adapter(Box<Adapter>),
 }
 
 impl Transform for Distill {
