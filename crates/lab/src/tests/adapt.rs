@@ -13,8 +13,7 @@ use candle_core::Var;
 use std::cell::Cell;
 
 pub(super) fn bantam() -> Source<'static> {
-    let small =
-        bantam_bundled::models::embedded().iter().find(|one| one.name == "bantam-s").expect("it is bundled");
+    let small = bantam_bundled::models::embedded().iter().find(|one| one.name == "bantam-s").expect("it is bundled");
     let file = |name: &str| small.file(name);
     let files = bantam_model::Embedded {
         name: "bantam-s",
