@@ -340,6 +340,35 @@ fn errors_are_weighed_by_an_importance_matrix_of_a_text() {
     let file = bytes("again.gguf");
     let key = b"bantam.requantized_from";
     assert!(file.windows(key.len()).any(|bytes| bytes == key), "the file says so");
+    assert!(
+        shell.json(&["inspect", "again.gguf", "--json"])["requantized_from"]
+            .as_str()
+            .is_some_and(|s| s.contains("Q3_K"))
+    );
+    shell.does(&["imatrix", "bantam-s", "--text", "default", "-o", "own.dat", "--chunks", "2"]);
+    shell.refuses(
+        &["compress", "bantam-s", "--quant", "Q4_0", "--imatrix", "text.txt"],
+        "no importance matrix but a text",
+    );
+}
+
+#[test]
+fn errors_are_passed_on_by_a_text() {
+    let shell = Shell::new();
+    shell.file("text.txt", &TEXT.repeat(1 + 40_000 / TEXT.len()));
+    let quant = ["compress", "bantam-s", "--quant", "Q4_0", "--calibrate", "text.txt"];
+    let made = shell.json(&[&quant[..], &["--method", "gptq", "--json", "--out", "gptq.gguf"]].concat());
+    let step = &made["steps"][0];
+    assert!(step["did"].as_str().is_some_and(|did| did.contains("passed errors on in")), "{made}");
+    let layers = step["details"]["layer_errors"].as_array().map_or(0, Vec::len);
+    assert!(layers > 0 && made["expected_kld"].is_null() && made["requantized_from"].is_null(), "{made}");
+    let seen = shell.json(&["inspect", "gptq.gguf", "--json"]);
+    assert_eq!(&seen["steps"][0], step, "the file tells what bantam told");
+    shell.does(&[&quant[..], &["--method", "best", "--awq", "--out", "best.gguf"]].concat());
+    shell.misreads(&[&quant[..], &["--method", "luck"]].concat(), "possible values: rounding, gptq, best");
+    shell.file("short.txt", &TEXT[..TEXT.floor_char_boundary(4000)]);
+    let short = ["compress", "bantam-s", "--quant", "Q4_0", "--method", "gptq", "--calibrate", "short.txt"];
+    shell.refuses(&short, "too few");
 }
 
 #[test]
@@ -356,6 +385,14 @@ fn a_size_is_asked_for_in_place_of_a_type() {
     let plan = shell.json(&["compress", "bantam-s", "--bpw", "5.5", "--dry-run", "--json"]);
     assert!(plan["bits_per_weight"].as_f64().is_some_and(|bits| bits <= 5.5 && bits > 5.0), "{plan}");
     shell.refuses(&["compress", "bantam-s", "--budget", "10KB"], "the smallest file that can be made of this model");
+    assert!(plan["expected_kld"].as_f64().is_some() && plan["tensors"][0]["type"].is_string(), "{plan}");
+    let seen = shell.json(&["inspect", "small.gguf", "--json"]);
+    assert!(
+        seen["types_chosen"] == true && seen["container"].as_str().is_some_and(|s| s.contains("tensor by tensor")),
+        "{seen}"
+    );
+    let all = shell.run(&["compress", "bantam-s", "--bpw", "99", "--dry-run"]);
+    assert!(all.code == Some(0) && all.stderr.contains("leaves room for every tensor in F16"), "{}", all.stderr);
     shell.misreads(&["compress", "bantam-s", "--budget", "1MB", "--quant", "Q4_0"], "cannot be used with");
     shell.refuses(&["imatrix", "bantam-s", "--text", "x.txt", "-o", "x.dat", "-t", "9999"], "9999 is too many for");
 }

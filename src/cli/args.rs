@@ -311,6 +311,12 @@ pub(crate) struct Compress {
     /// Weigh errors by an importance matrix made of this text first; "default" is the bundled one
     #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]
     pub calibrate: Option<PathBuf>,
+    /// How weights are rounded: each for itself, with errors passed on (gptq), or the better of both; these two calibrate
+    #[arg(long, value_name = "METHOD", conflicts_with = "recipe", value_enum, default_value_t)]
+    pub method: RoundingMethod,
+    /// Scale what rounding would lose most of before (AWQ), where the family allows it; calibrates
+    #[arg(long, conflicts_with = "recipe")]
+    pub awq: bool,
     /// Instead of a type: the types that lose the least in a file of this size, like 400MB
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["quant", "recipe"])]
     pub budget: Option<String>,
@@ -341,6 +347,18 @@ pub(crate) struct Compress {
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// How `compress` rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum RoundingMethod {
+    /// Each weight for itself
+    #[default]
+    Rounding,
+    /// Errors are passed on to weights that are rounded later
+    Gptq,
+    /// Of each matrix the better of both on text that was held out
+    Best,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! `bantam compress MODEL --quant TYPE`: a compressed model as a GGUF file that other tools load.
 
-use super::args::Compress;
+use super::args::{Compress, RoundingMethod};
 use super::live::LiveLine;
 use super::train;
 use super::verify::{self, Allowed};
@@ -15,7 +15,7 @@ use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::base_name;
 use bantam_lab::transform::{Calibrate, Pinned};
-use bantam_lab::{self as lab, Artifact, Found, Mixture, Plan, Progress, Quantize, Recipe, Stage};
+use bantam_lab::{self as lab, Artifact, Found, Method, Mixture, Plan, Progress, Quantize, Recipe, Stage};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,29 +50,27 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
     }
     let cancel = stop::on_signals()?;
     let begun = Instant::now();
-    let live = LiveLine::new();
+    let live = LiveLine::logged();
     let artifacts = Home::find()?.artifacts();
     lab::needs(&source, &recipe)?.iter().for_each(|need| note!("{need}"));
     if args.dry_run && !recipe.asks_for_a_goal() {
-        return dry(&lab::plan_types(&source, &recipe)?, args.json);
+        return dry(&lab::plan_types(&source, &recipe)?, None, args.json);
     }
     let staged = lab::stage(&source, &recipe, &artifacts, &cancel, &mut |p| show(&live, p));
     if cancel.is_cancelled() {
-        live.clear();
-        return Ok(Exit::Interrupted);
+        return Ok(interrupted(&live));
     }
     let staged = staged.inspect_err(|_| live.clear())?;
     let (begun_with, recipe) = staged.as_ref().map_or((&source, &recipe), |(source, rest)| (source, rest));
     let settled = lab::settle(begun_with, recipe, &artifacts, &cancel, &mut |p| show(&live, p));
     if cancel.is_cancelled() {
-        live.clear();
-        return Ok(Exit::Interrupted);
+        return Ok(interrupted(&live));
     }
     let (settled, searched) = settled.inspect_err(|_| live.clear())?;
     let plan = lab::plan_types(begun_with, &settled)?;
     if args.dry_run {
         live.clear();
-        dry(&plan, args.json)?;
+        dry(&plan, searched.as_ref(), args.json)?;
         expected(searched.as_ref(), &plan);
         return Ok(Exit::Done);
     }
@@ -80,14 +78,15 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         lab::write_to_keeping(begun_with, &settled, &out, Some(&artifacts), &cancel, &mut |p| show(&live, p));
     live.clear();
     if cancel.is_cancelled() {
-        return Ok(Exit::Interrupted);
+        return Ok(interrupted(&live));
     }
     let artifact = artifact?;
     if args.verify {
         verify::bytes(&out, &artifact.sha256)?;
         verify::models(&found.place, None, &Place::Gguf(out.clone()), Allowed::Anything)?;
     }
-    tell(&artifact, &plan, &out, begun.elapsed().as_secs_f64(), args.json).context("printing the result")?;
+    let seconds = begun.elapsed().as_secs_f64();
+    tell(&artifact, &plan, searched.as_ref(), &out, seconds, args.json).context("printing the result")?;
     expected(searched.as_ref(), &plan);
     let again = source
         .quantized_words()
@@ -96,6 +95,12 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         note!("note: {note}");
     }
     Ok(Exit::Done)
+}
+
+fn interrupted(live: &LiveLine) -> Exit {
+    live.clear();
+    note!("stopped; no file was written, what was found so far is kept, and the same command goes on from there");
+    Exit::Interrupted
 }
 
 fn show(live: &LiveLine, progress: Progress) {
@@ -113,11 +118,13 @@ fn show(live: &LiveLine, progress: Progress) {
 /// What the search expects of the file, beside what it expects of the named mixtures.
 fn expected(searched: Option<&Found>, plan: &Plan) {
     let Some(found) = searched else { return };
-    note!(
-        "expected mean KLD {:.4} (estimated; `bantam compare --kld` measures it), {}",
-        found.expected,
-        Bytes(plan.bytes)
-    );
+    if let Some(most) = found.room_for_all {
+        note!(
+            "note: that leaves room for every tensor in F16, which takes {most}: nothing was searched or rounded further"
+        );
+    }
+    let Some(expected) = found.expected else { return };
+    note!("expected mean KLD {expected:.4} (estimated; `bantam compare --kld` measures it), {}", Bytes(plan.bytes));
     for (mixture, bytes, loss) in &found.named {
         note!("  {mixture} would have {} and lose {loss:.4}", Bytes(*bytes));
     }
@@ -125,12 +132,20 @@ fn expected(searched: Option<&Found>, plan: &Plan) {
 
 /// What was typed as `--quant`, with what its rounding goes by.
 fn weighed(typed: Option<&str>, args: &Compress) -> Result<Recipe> {
-    let rests = args.imatrix.is_some() || args.calibrate.is_some();
+    let method = match args.method {
+        RoundingMethod::Rounding => Method::Rounding,
+        RoundingMethod::Gptq => Method::Gptq,
+        RoundingMethod::Best => Method::Best,
+    };
+    let rests = args.imatrix.is_some() || args.calibrate.is_some() || args.awq || method != Method::Rounding;
     if let Some(typed) = typed.filter(|_| !rests) {
         return Recipe::named(typed);
     }
-    let named =
-        |typed: &str| typed.parse().map_err(|e: String| anyhow!("{e}; --imatrix and --calibrate go with one of these"));
+    let named = |typed: &str| {
+        typed
+            .parse()
+            .map_err(|e: String| anyhow!("{e}; --imatrix, --calibrate, --method and --awq go with one of these"))
+    };
     let mixture = typed.map(named).transpose()?;
     let calibrate = args.calibrate.as_deref().map(|text| match text.as_os_str() == "default" {
         true => Calibrate::bundled(),
@@ -138,6 +153,8 @@ fn weighed(typed: Option<&str>, args: &Compress) -> Result<Recipe> {
     });
     Recipe::of_quantize(Quantize {
         mixture,
+        method,
+        awq: args.awq,
         imatrix: args.imatrix.as_deref().map(Pinned::new),
         calibrate,
         budget: args.budget.clone(),
@@ -152,19 +169,28 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
 }
 
-fn tell(artifact: &Artifact, plan: &Plan, file: &Path, seconds: f64, as_json: bool) -> io::Result<()> {
+fn tell(
+    artifact: &Artifact,
+    plan: &Plan,
+    searched: Option<&Found>,
+    file: &Path,
+    seconds: f64,
+    as_json: bool,
+) -> io::Result<()> {
     // what the steps before this one's did stands in the file, too
     let steps = lab::history::of_file(file).unwrap_or_else(|_| artifact.steps.clone());
     if as_json {
-        let line = json!({
+        let mut line = planned(plan, searched);
+        let made = json!({
             "steps": steps,
             "file": file,
             "bytes": artifact.bytes,
             "sha256": artifact.sha256,
-            "bits_per_weight": plan.bits_per_weight(),
             "seconds": seconds,
-            "fallbacks": fallbacks(plan),
         });
+        if let (Some(line), serde_json::Value::Object(made)) = (line.as_object_mut(), made) {
+            line.extend(made);
+        }
         return out::json(&line);
     }
     let (bytes, bits) = (Bytes(artifact.bytes), plan.bits_per_weight());
@@ -177,17 +203,22 @@ fn fallbacks(plan: &Plan) -> serde_json::Map<String, serde_json::Value> {
     plan.fallbacks.iter().map(|(kind, count)| (kind.to_string(), json!(count))).collect()
 }
 
-fn dry(plan: &Plan, as_json: bool) -> Result<Exit> {
+/// What is known of the file before it is made.
+fn planned(plan: &Plan, searched: Option<&Found>) -> serde_json::Value {
+    let tensor = |t: &lab::TensorInfo| json!({ "name": t.name, "type": t.kind.to_string(), "bytes": t.bytes() });
+    json!({
+        "bytes": plan.bytes,
+        "bits_per_weight": plan.bits_per_weight(),
+        "fallbacks": fallbacks(plan),
+        "tensors": plan.tensors.iter().map(tensor).collect::<Vec<_>>(),
+        "expected_kld": searched.and_then(|found| found.expected),
+        "requantized_from": plan.requantized_from(),
+    })
+}
+
+fn dry(plan: &Plan, searched: Option<&Found>, as_json: bool) -> Result<Exit> {
     if as_json {
-        let tensors: Vec<_> = plan
-            .tensors
-            .iter()
-            .map(|t| json!({ "name": t.name, "type": t.kind.to_string(), "bytes": t.bytes() }))
-            .collect();
-        let (bytes, bits) = (plan.bytes, plan.bits_per_weight());
-        out::json(
-            &json!({ "bytes": bytes, "bits_per_weight": bits, "fallbacks": fallbacks(plan), "tensors": tensors }),
-        )?;
+        out::json(&planned(plan, searched))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new().text("tensor").text("type").number("size");

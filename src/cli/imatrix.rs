@@ -6,7 +6,7 @@ use super::live::LiveLine;
 use super::{Exit, stop};
 use crate::library::models;
 use crate::run::lost;
-use crate::show::out::{self, say};
+use crate::show::out::{self, note, say};
 use anyhow::Result;
 use bantam_core::output;
 use bantam_lab::calibrate::Text;
@@ -17,11 +17,12 @@ use std::path::Path;
 pub(super) fn run(args: Imatrix) -> Result<Exit> {
     start_threads(args.threads)?;
     let found = models::find(&args.model)?;
-    let own = args.text.as_deref().map(lost::text).transpose()?;
-    let name =
-        args.text.as_deref().map_or_else(|| "bantam's calibration text".into(), |file| file.display().to_string());
+    // as `compress --calibrate` has it
+    let own = args.text.filter(|text| text.as_os_str() != "default");
+    let name = own.as_deref().map_or_else(|| "bantam's calibration text".into(), |file| file.display().to_string());
     let mut inputs = models::files(&found.place);
-    inputs.extend(args.text.clone());
+    inputs.extend(own.clone());
+    let own = own.as_deref().map(lost::text).transpose()?;
     output::check(&args.out, args.force, &inputs, &is_importance)?;
     let source = models::unpacked(&found.name, &found.place)?;
     let text = Text {
@@ -32,12 +33,13 @@ pub(super) fn run(args: Imatrix) -> Result<Exit> {
         as_chat: !args.raw,
     };
     let cancel = stop::on_signals()?;
-    let live = LiveLine::new();
+    let live = LiveLine::logged();
     let importance = bantam_lab::importance(&source, text, &cancel, &|done, of| {
         live.show(|| format!("window {done} of {of}"));
     });
     live.clear();
     if cancel.is_cancelled() {
+        note!("stopped; no importance matrix was written");
         return Ok(Exit::Interrupted);
     }
     let importance = importance?;

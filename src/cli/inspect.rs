@@ -165,6 +165,8 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ("tokenizer", tokenizer(facts)),
     ];
     lines.extend(quantization(facts).map(|text| ("quantization", text)));
+    let before = facts.requantized_from.as_ref();
+    lines.extend(before.map(|types| ("made of", format!("weights that were quantized as {types} before"))));
     lines.extend(facts.notes.iter().map(|note| ("note", note.clone())));
     lines
 }
@@ -229,7 +231,11 @@ fn adapter_json(adapter: &Adapter) -> serde_json::Value {
 fn container(facts: &Facts) -> String {
     match &facts.container {
         Container::Safetensors { files } => format!("safetensors, {files} file{}", if *files == 1 { "" } else { "s" }),
-        Container::Gguf { version, mixture } => {
+        Container::Gguf { version, mixture, chosen: true } => {
+            let nearest = mixture.map_or(String::new(), |m| format!(", as many bytes as about {m}"));
+            format!("GGUF v{version}, types chosen tensor by tensor{nearest}")
+        }
+        Container::Gguf { version, mixture, chosen: false } => {
             format!("GGUF v{version}{}", mixture.map_or(String::new(), |m| format!(" {m}")))
         }
     }
@@ -272,6 +278,8 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         "quantization": facts.config.quantization.as_ref().zip(facts.packed).map(
             |(quantization, packed)| json!({ "method": quantization.to_string(), "matrices": packed }),
         ),
+        "types_chosen": matches!(facts.container, Container::Gguf { chosen: true, .. }),
+        "requantized_from": facts.requantized_from,
         "kv_bytes_full_context": cost.seen_cache_bytes(c.max_positions as u64, Cache::BYTES_PER_NUMBER),
         "notes": facts.notes,
         "kv_bytes_per_token": cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER),

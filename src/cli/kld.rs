@@ -34,7 +34,7 @@ pub(super) fn run(args: Compare, text: PathBuf) -> Result<Exit> {
             KldArithmetic::Fast => Arithmetic::Fast,
         },
     };
-    let live = (!args.common.quiet).then(LiveLine::new);
+    let live = (!args.common.quiet).then(LiveLine::logged);
     let answer = lost::answer(&question, &cancel, &mut |progress| {
         if let Some(live) = &live {
             live.show(|| told(progress));
@@ -44,6 +44,7 @@ pub(super) fn run(args: Compare, text: PathBuf) -> Result<Exit> {
         live.clear();
     }
     if cancel.is_cancelled() && answer.is_err() {
+        note!("stopped before the first window was read");
         return Ok(Exit::Interrupted);
     }
     let answer = answer?;

@@ -1,9 +1,12 @@
 //! Live lines on stderr while work goes on, drawn by indicatif: on a terminal only, and gone when the work is over. What
-//! stays is printed between them as plain lines, which is all that a log or a pipe gets.
+//! stays is printed between them as plain lines, which is all that a log or a pipe gets; where nothing would be printed for
+//! minutes, these get a live line now and then.
 
 use crate::show::out::note;
 use bantam_core::text;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 /// Pictures a second, at most: few beside a measurement.
 const LINE_RATE: u8 = 5;
@@ -11,31 +14,47 @@ const BARS_RATE: u8 = 10;
 /// Full, eighths of a character, empty: as `show::bar` draws it.
 const BAR: &str = "█▉▊▋▌▍▎▏░";
 
+/// How often a log is told.
+const LOG_RATE: Duration = Duration::from_secs(5);
+
 /// One line of words below what is printed.
-pub(super) struct LiveLine(ProgressBar);
+pub(super) struct LiveLine {
+    bar: ProgressBar,
+    /// When a log was told last, where it is told.
+    told: Option<Cell<Instant>>,
+}
 
 impl LiveLine {
     pub(super) fn new() -> LiveLine {
-        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(LINE_RATE));
-        line.set_style(style("{wide_msg}"));
-        LiveLine(line)
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(LINE_RATE));
+        bar.set_style(style("{wide_msg}"));
+        LiveLine { bar, told: None }
+    }
+
+    /// One that a log is told now and then, too.
+    pub(super) fn logged() -> LiveLine {
+        LiveLine { told: Some(Cell::new(Instant::now())), ..LiveLine::new() }
     }
 
     /// Says how far the work is; the words are not made where nobody would see them.
     pub(super) fn show(&self, words: impl FnOnce() -> String) {
-        if !self.0.is_hidden() {
-            self.0.set_message(text::plain(&words()).into_owned());
+        if !self.bar.is_hidden() {
+            return self.bar.set_message(text::plain(&words()).into_owned());
+        }
+        if let Some(told) = self.told.as_ref().filter(|told| told.get().elapsed() >= LOG_RATE) {
+            told.set(Instant::now());
+            note!("{}", words());
         }
     }
 
     /// Prints a line that stays, above the live one.
     pub(super) fn print(&self, line: &str) {
-        self.0.set_message("");
-        self.0.suspend(|| note!("{line}"));
+        self.bar.set_message("");
+        self.bar.suspend(|| note!("{line}"));
     }
 
     pub(super) fn clear(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -82,10 +82,6 @@ pub enum Side {
 
 /// Multiplies a (m, k) with b (k, n), each as it lies or transposed, on all threads; gives (m, n).
 pub fn float_product((m, k, n): (usize, usize, usize), a: (&[f32], Side), b: (&[f32], Side)) -> Vec<f32> {
-    let view = |(data, side): (_, Side), rows, columns| match side {
-        Side::Plain => View::new(data, columns),
-        Side::Transposed => View::new(data, rows).t(),
-    };
     let mut dst = vec![0f32; m * n];
     let parallelism = parallelism();
     // SAFETY: dst has m rows of n floats and is ours alone.
@@ -113,6 +109,45 @@ pub fn add_gram(x: &[f32], columns: usize, gram: &mut [f32]) {
         let dst = gram[first * columns + first..].as_mut_ptr();
         // SAFETY: the strip's rows of `rest` floats from the diagonal on lie within `gram`, which is ours alone.
         unsafe { gemm_into(dst, columns, (strip, rows, rest), 1.0, 1.0, a, b, parallelism) };
+    }
+}
+
+/// Takes a (m, k) · b (k, n) off the first m rows and n columns of `dst`, whose rows lie `stride` apart, on all threads.
+///
+/// # Panics
+/// Where `dst` is too short.
+pub(crate) fn subtract_product(
+    (m, k, n): (usize, usize, usize),
+    a: (&[f32], Side),
+    b: (&[f32], Side),
+    dst: &mut [f32],
+    stride: usize,
+) {
+    assert!(m == 0 || (m - 1) * stride + n <= dst.len(), "what is taken off lies within");
+    let (a, b) = (view(a, m, k), view(b, k, n));
+    // SAFETY: as was just seen, and `dst` is ours alone.
+    unsafe { gemm_into(dst.as_mut_ptr(), stride, (m, k, n), 1.0, -1.0, a, b, parallelism()) };
+}
+
+/// Adds to targets of some columns what the errors of all columns before them pass on: targets (rows, width) += errors
+/// (rows, columns) up to column `first` · the rows of shares (columns, columns) up to there, from column `first` on. On all
+/// threads.
+///
+/// # Panics
+/// Where lengths do not fit.
+pub fn pass_on(errors: &[f32], shares: &[f32], columns: usize, first: usize, targets: &mut [f32], width: usize) {
+    let rows = targets.len() / width.max(1);
+    assert!(first + width <= columns && errors.len() == rows * columns && targets.len() == rows * width);
+    assert_eq!(shares.len(), columns * columns, "shares are a square of the columns");
+    let (a, b) = (View::new(errors, columns), View::new(&shares[first..], columns));
+    // SAFETY: targets are `rows` of `width` floats, and ours alone.
+    unsafe { gemm_into(targets.as_mut_ptr(), width, (rows, first, width), 1.0, 1.0, a, b, parallelism()) };
+}
+
+fn view<'a>((data, side): (&'a [f32], Side), rows: usize, columns: usize) -> View<'a> {
+    match side {
+        Side::Plain => View::new(data, columns),
+        Side::Transposed => View::new(data, rows).t(),
     }
 }
 

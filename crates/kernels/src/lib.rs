@@ -11,6 +11,7 @@
 //! one_row     the loop for blocks and one row of x: unpacked in registers
 //! tiles       the loops for blocks and more rows: tiles of W unpacked in first-level cache and multiplied with all of x
 //! widened     products in f32 with any type, and the gradient that passes through one
+//! factor      a Gram matrix in factors, of which it follows how errors are passed on
 //! pool        work shared between threads
 //! ```
 //!
@@ -27,6 +28,7 @@ pub mod attention;
 pub mod block;
 mod dots;
 mod error;
+mod factor;
 pub mod float;
 mod gemm;
 mod isa;
@@ -43,7 +45,8 @@ mod widened;
 pub use bantam_format::ggml;
 pub use block::BlockType;
 pub use error::Error;
-pub use gemm::{Side, add_gram, float_product};
+pub use factor::factor;
+pub use gemm::{Side, add_gram, float_product, pass_on};
 pub use isa::{Isa, isa};
 pub use matrix::{Matrix, decode_rows};
 pub use pool::{fill_rows, fill_rows_costing};

@@ -167,3 +167,77 @@ proptest! {
         }
     }
 }
+
+/// A Gram matrix of inputs that follow each other, and its factors.
+fn correlated(columns: usize, seed: u64) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let mut noise = Noise(seed);
+    let rows = 4 * columns;
+    let mut x = vec![0.0; rows * columns];
+    for row in x.chunks_exact_mut(columns) {
+        let mut last = 0.0;
+        for (i, x) in row.iter_mut().enumerate() {
+            last = 0.8 * last + noise.float() * (1.0 + (i % 7) as f32);
+            *x = last;
+        }
+    }
+    let mut gram = vec![0.0; columns * columns];
+    bantam_kernels::add_gram(&x, columns, &mut gram);
+    for i in 0..columns {
+        for j in 0..i {
+            gram[i * columns + j] = gram[j * columns + i];
+        }
+    }
+    let mut shares = gram.clone();
+    let costs = bantam_kernels::factor(&mut shares, columns).expect("positive definite");
+    (gram, shares, costs)
+}
+
+/// eᵀ H e.
+fn cost(gram: &[f32], x: &[f32], y: &[f32]) -> f64 {
+    let n = x.len();
+    let error: Vec<f64> = x.iter().zip(y).map(|(x, y)| f64::from(x - y)).collect();
+    (0..n).map(|i| error[i] * (0..n).map(|j| f64::from(gram[i * n + j]) * error[j]).sum::<f64>()).sum()
+}
+
+#[test]
+fn passing_errors_on_costs_less_than_rounding() {
+    for (ty, ..) in WRITTEN {
+        let (n, of) = (ty.block(), block::of(ty).expect("a type"));
+        let (gram, shares, costs) = correlated(n, 5);
+        let feedback = block::Feedback { shares: &shares, stride: n, costs: &costs };
+        let importance: Vec<f32> = (0..n).map(|i| gram[i * n + i]).collect();
+        let (mut in_turn, mut rounded, mut noise) = (0.0, 0.0, Noise(9));
+        for _ in 0..40 {
+            let row: Vec<f32> = (0..n).map(|_| noise.float() + noise.float()).collect();
+            let mut became = row.clone();
+            let mut bytes = vec![0; ty.block_bytes()];
+            let told = of.encode_in_turn(Isa::best(), &row, &mut became, &feedback, &mut bytes).expect("encoded");
+            assert_eq!(decoded(Isa::best(), ty, &bytes, n), became, "{ty}: what it says the weights became");
+            let found = cost(&gram, &row, &became);
+            assert!((found - f64::from(told)).abs() < 2e-3 * found, "{ty}: {told} is said and {found} is so");
+            for isa in Isa::here() {
+                let (mut own, mut of_isa) = (row.clone(), vec![0; ty.block_bytes()]);
+                of.encode_in_turn(isa, &row, &mut own, &feedback, &mut of_isa).expect("encoded");
+                assert_eq!(of_isa, bytes, "{ty} {isa}");
+            }
+            in_turn += found;
+            let plain = encoded(Isa::best(), ty, &row, Some(&importance));
+            rounded += cost(&gram, &row, &decoded(Isa::best(), ty, &plain, n));
+        }
+        assert!(in_turn < 0.7 * rounded, "{ty}: {in_turn:.4e} in turn, {rounded:.4e} rounded");
+    }
+}
+
+#[test]
+fn a_block_in_turn_has_the_lengths_of_its_type() {
+    let of = block::of(Type::Q4_0).expect("a type");
+    let (row, shares) = (vec![1.0; 32], vec![0.0; 32 * 32]);
+    let said = |weights: &[f32], shares: &[f32], costs: &[f32]| {
+        let feedback = block::Feedback { shares, stride: 32, costs };
+        let said = of.encode_in_turn(Isa::best(), weights, &mut weights.to_vec(), &feedback, &mut [0; 18]);
+        said.expect_err("refused").to_string()
+    };
+    assert_eq!(said(&row[..31], &shares, &row), "weights has length 31, not 32");
+    assert_eq!(said(&row, &shares, &row[..3]), "costs has length 3, not 32");
+    assert_eq!(said(&row, &shares[1..], &row), "shares has length 1023, not 1024");
+}

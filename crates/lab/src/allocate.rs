@@ -28,7 +28,8 @@ struct Upgrade {
 }
 
 /// The bytes where every tensor gets its smallest choice.
-pub(crate) fn smallest<K>(tensors: &[Vec<Choice<K>>]) -> u64 {
+#[cfg(test)]
+fn smallest<K>(tensors: &[Vec<Choice<K>>]) -> u64 {
     tensors.iter().map(|choices| choices.iter().map(|choice| choice.bytes).min().unwrap_or(0)).sum()
 }
 

@@ -182,6 +182,12 @@ impl<'a> Calibration<'a> {
         Ok(read(&self.cut(config, text)?))
     }
 
+    /// Where what is made of the model under a key is kept for the next time, and the whole key; None where nothing is.
+    pub(crate) fn shelf_for(&self, key: &str) -> Option<(&'a Path, String)> {
+        let (folder, of) = self.shelf?;
+        Some((folder, format!("{of}\n{key}")))
+    }
+
     /// The wish to stop.
     pub fn cancel(&self) -> &Cancel {
         &self.cancel

@@ -52,7 +52,7 @@ pub(crate) fn encode(
 }
 
 /// The scales of quantized blocks are f16, as the weights of F16 are.
-fn check(row: &[f32], kind: Type, index: usize) -> Result<()> {
+pub(crate) fn check(row: &[f32], kind: Type, index: usize) -> Result<()> {
     let most = match kind {
         Type::F32 | Type::BF16 => f32::MAX,
         _ => 65_504.0,

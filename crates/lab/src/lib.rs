@@ -10,7 +10,7 @@
 //! In reading order: a `recipe` is what to do (`short` as it is typed), a `source` is what to do it to; each step is a file below `transform`,
 //! and `calibrate` shows it what a model's matrices are multiplied by, which `importance`
 //! keeps; `walk` goes through a model layer by layer for those that change one before they look at the next. `mixture` and `types` say which type each tensor gets, `settle` finds the types that reach a goal (by
-//! `sensitivity` and `allocate`), `encode` and `block` turn its rows into bytes, and `artifact` writes the file once. `export` writes plain
+//! `sensitivity` and `allocate`), `encode` and `block` turn its rows into bytes (`gptq` and `compensate` those of layers whose outputs are to change least), and `artifact` writes the file once. `export` writes plain
 //! numbers, as GGUF or safetensors; `history` is what the steps tell of themselves; `train` is the loop that all learning goes through; `lost` holds what was made
 //! against what it was made of.
 
@@ -18,10 +18,13 @@
 
 mod allocate;
 mod artifact;
+mod awq;
 pub mod block;
 pub mod calibrate;
+mod compensate;
 mod encode;
 pub mod export;
+mod gptq;
 pub mod history;
 pub mod importance;
 pub mod lost;
@@ -40,6 +43,7 @@ pub mod walk;
 pub use bantam_format::ggml::Type;
 pub use bantam_format::gguf::NewTensor as TensorInfo;
 pub use calibrate::Calibration;
+pub use compensate::Method;
 pub use importance::Importance;
 pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
@@ -55,6 +59,7 @@ use bantam_core::disk::{Draft, hex};
 use bantam_format::gguf::{self, ALIGNMENT, Value};
 use bantam_model::Config;
 use bantam_model::cost::{TensorShape, cost};
+use bantam_model::inspect::REQUANTIZED_KEY;
 use sha2::{Digest, Sha256};
 use source::Contents;
 use std::cell::RefCell;
@@ -62,13 +67,10 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Part of every artifact's address: raise it when the same recipe would write other bytes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The key by which a file is known as one that bantam wrote.
 const FORMAT_KEY: &str = "bantam.format";
-
-/// The key that names the types in which the weights were quantized before.
-const REQUANTIZED_KEY: &str = "bantam.requantized_from";
 
 /// `general.quantization_version`: the block layouts' version, 2 since May 2023.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -88,6 +90,8 @@ pub struct Plan {
     mixture: Mixture,
     /// The types that the weights were quantized in before.
     requantized: Option<String>,
+    /// Whether types were chosen tensor by tensor.
+    chosen: bool,
 }
 
 impl Plan {
@@ -108,6 +112,7 @@ impl Plan {
         let mut plan = Plan {
             weights: contents.tensors.iter().map(GgufTensor::weights).sum(),
             mixture: types.mixture(),
+            chosen: types.are_chosen(),
             requantized: contents.quantized_words().filter(|_| types.mixture().is_quantized()),
             tensors,
             fallbacks,
@@ -125,10 +130,18 @@ impl Plan {
         pairs.push(("general.quantization_version".into(), Value::U32(QUANTIZATION_VERSION)));
         pairs.push(("general.file_type".into(), Value::U32(self.mixture.file_type())));
         pairs.push((FORMAT_KEY.into(), Value::U32(FORMAT)));
+        if self.chosen {
+            pairs.push((bantam_model::inspect::CHOSEN_KEY.into(), Value::Bool(true)));
+        }
         if let Some(kinds) = self.requantized.clone() {
             pairs.push((REQUANTIZED_KEY.into(), Value::String(kinds)));
         }
         gguf::head(&pairs, &self.tensors)
+    }
+
+    /// The types that the weights were quantized in before, such as "Q4_1"; None where they were plain numbers.
+    pub fn requantized_from(&self) -> Option<&str> {
+        self.requantized.as_deref()
     }
 
     /// Says which types stand in for the mixture's own, and what that comes to; None where none does.
@@ -430,7 +443,7 @@ fn write(
             Some(all) => all.of_tensor(&info.name, matrices(tensor, &rows), rows.columns)?,
         };
         let mut bytes = 0;
-        encode::encode(&rows, info.kind, importance.as_deref(), &mut |slab| {
+        let mut put = |slab: &[u8]| {
             if cancel.is_cancelled() {
                 bail!("cancelled");
             }
@@ -439,10 +452,18 @@ fn write(
             let share = bytes as f64 / info.bytes() as f64;
             progress(Progress { stage, done: done + (tensor.weights() as f64 * share) as u64, total: plan.weights });
             Ok(())
-        })
+        };
+        let compensated = checkpoint.compensated().and_then(|all| all.blocks(&info.name, info.kind, info.bytes()));
+        match compensated {
+            Some(mut matrices) => matrices.try_for_each(|blocks| put(&blocks?)),
+            None => encode::encode(&rows, info.kind, importance.as_deref(), &mut put),
+        }
         .with_context(|| format!("{}: tensor {}", source.name(), info.name))?;
         done += tensor.weights();
         out.write_all(&[0; ALIGNMENT as usize][..(gguf::aligned(bytes) - bytes) as usize])?;
+    }
+    if let Some(compensated) = checkpoint.compensated() {
+        compensated.forget();
     }
     Ok(checkpoint.notes().to_vec())
 }

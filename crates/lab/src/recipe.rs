@@ -10,6 +10,7 @@
 //! which each value is a recipe of its own.
 
 use crate::calibrate::Calibration;
+use crate::compensate::Method;
 use crate::mixture::Mixture;
 use crate::short;
 use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step, Transform};
@@ -51,7 +52,14 @@ impl Recipe {
         let goal = goal.into_iter().chain([("kld", quantize.max_kld.map(|kld| kld.to_string()))]);
         let goal = goal.into_iter().find_map(|(what, value)| Some(format!("{what}-{}", value?)));
         let name = goal.or_else(|| quantize.mixture.map(|mixture| mixture.to_string())).unwrap_or_default();
-        let name = format!("{name}{}", if weighed && quantize.mixture.is_some() { "-imatrix" } else { "" });
+        let method = match quantize.method {
+            Method::Rounding => "",
+            Method::Gptq => "-gptq",
+            Method::Best => "-best",
+        };
+        let method = if quantize.awq { format!("-awq{method}") } else { method.to_owned() };
+        let weighed = weighed && method.is_empty();
+        let name = format!("{name}{method}{}", if weighed && quantize.mixture.is_some() { "-imatrix" } else { "" });
         Ok(Recipe { name, steps: vec![Step::new("quantize", quantize.pinned()?)] })
     }
 

@@ -15,6 +15,7 @@ use bantam_core::cancel::Cancel;
 use bantam_core::disk;
 use bantam_core::sync::lock;
 use bantam_format::ggml::Type;
+use bantam_format::gguf;
 use bantam_kernels::isa;
 use bantam_model::checkpoint::gguf::Placed;
 use bantam_model::divergence::Windows;
@@ -163,6 +164,13 @@ impl Sensitivity {
     pub fn of(&self, name: &str) -> Option<&TensorSensitivity> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
+}
+
+/// The bytes that a tensor takes in a file in each type that a search chooses from.
+pub(crate) fn sizes(tensor: &GgufTensor) -> impl Iterator<Item = u64> {
+    let (columns, weights) = (tensor.shape.last().copied().unwrap_or(0), tensor.weights() as usize);
+    let fitting = TYPES.into_iter().filter(move |kind| columns.is_multiple_of(kind.block()));
+    fitting.filter_map(move |kind| Some(gguf::aligned(kind.bytes(weights)? as u64)))
 }
 
 /// The windows that are read, spread over a text.

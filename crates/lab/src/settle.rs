@@ -2,7 +2,7 @@
 //! What the search rests on is measured once for a model and a text, and kept: every further budget is a matter of
 //! seconds.
 
-use crate::allocate::{self, Choice, Goal, allocate};
+use crate::allocate::{Choice, Goal, allocate};
 use crate::mixture::Mixture;
 use crate::recipe::Recipe;
 use crate::sensitivity::{self, Sensitivity};
@@ -23,8 +23,10 @@ use std::path::Path;
 /// What a search found, all of it estimated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The mean KL divergence that is expected of the file.
-    pub expected: f64,
+    /// The mean KL divergence that is expected of the file; None where nothing was searched, since all of it fits in F16.
+    pub expected: Option<f64>,
+    /// The largest file that the search would make of the model, where the goal leaves room for all of it.
+    pub room_for_all: Option<Bytes>,
     /// The divergences expected over those measured, of the tensors that were measured in a second type.
     pub checks: Vec<f64>,
     /// What the named mixtures would be: bytes of the file, and the divergence that is expected.
@@ -45,6 +47,21 @@ pub fn settle(
     let Some((quantize, target)) = asked(recipe)? else { return Ok((recipe.clone(), None)) };
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make the folder", folder.display()))?;
     let quantize = quantize.calibrated()?;
+    let before = Recipe { name: recipe.name.clone(), steps: recipe.steps[..recipe.steps.len() - 1].to_vec() };
+    // what is out of reach is known before the work
+    let form = before.plan(source.form_for(&before)?)?;
+    let planned = source.contents(&form)?;
+    let room = Room::of(&planned, &searched(&planned));
+    if room.holds_all(target) {
+        let found = Found {
+            expected: None,
+            room_for_all: Some(Bytes(room.fixed + room.most)),
+            checks: Vec::new(),
+            named: Vec::new(),
+        };
+        return Ok((with_last(before, Quantize::new(Mixture::F16), &recipe.name), Some(found)));
+    }
+    room.goal(target)?;
     let total: u64 = source.tensors().iter().map(GgufTensor::weights).sum();
     let mut done = 0;
     let digest = source.digest(&mut |weights| {
@@ -61,12 +78,10 @@ pub fn settle(
         .with_progress(&calibrating)
         .with_tokenizer(&tokenizer)
         .kept_in(folder, digest);
-    let before = Recipe { name: recipe.name.clone(), steps: recipe.steps[..recipe.steps.len() - 1].to_vec() };
     let checkpoint = before.apply(source.checkpoint_for(&before)?, &calibration)?;
     let importance = quantize.importance(&checkpoint, &calibration)?.context("a search is calibrated")?;
     let contents = source.contents(&checkpoint.form)?;
-    let searched: Vec<GgufTensor> =
-        contents.tensors.iter().filter(|tensor| is_searched(tensor, &contents)).cloned().collect();
+    let searched = searched(&contents);
     let key = format!("bantam sensitivity 1\n{digest}\n{}\n{}", before.to_toml(), quantize.calibration_words());
     let file = folder.join(format!("{}.sensitivity.json", &hex(&Sha256::digest(key))[..16]));
     let config = checkpoint.config()?;
@@ -80,11 +95,21 @@ pub fn settle(
     let (types, found) = search.reach(target, &known)?;
     let settled = Quantize {
         types: search.spelled(&types),
-        ..Quantize { imatrix: quantize.imatrix, calibrate: quantize.calibrate, ..Quantize::new(search.nearest(&types)) }
+        ..Quantize {
+            imatrix: quantize.imatrix,
+            calibrate: quantize.calibrate,
+            method: quantize.method,
+            awq: quantize.awq,
+            ..Quantize::new(search.nearest(&types))
+        }
     };
+    Ok((with_last(before, settled, &recipe.name), Some(found)))
+}
+
+fn with_last(before: Recipe, quantize: Quantize, name: &str) -> Recipe {
     let mut steps = before.steps;
-    steps.push(crate::Step::new("quantize", settled));
-    Ok((Recipe { name: recipe.name.clone(), steps }, Some(found)))
+    steps.push(crate::Step::new("quantize", quantize));
+    Recipe { name: name.to_owned(), steps }
 }
 
 /// The quantize step at the end and what it asks for.
@@ -94,48 +119,63 @@ fn asked(recipe: &Recipe) -> Result<Option<(Quantize, Target)>> {
     Ok(quantize.target()?.map(|target| (quantize, target)))
 }
 
+fn searched(contents: &Contents) -> Vec<GgufTensor> {
+    contents.tensors.iter().filter(|tensor| is_searched(tensor, contents)).cloned().collect()
+}
+
 /// Matrices that a mixture would quantize.
 fn is_searched(tensor: &GgufTensor, contents: &Contents) -> bool {
     Mixture::Q8_0.tensor_type(&tensor.name, &tensor.shape, &contents.anatomy).is_some()
 }
 
-struct Search<'c> {
-    contents: &'c Contents,
-    searched: Vec<GgufTensor>,
-    choices: Vec<Vec<Choice<Type>>>,
-    /// Bytes of the file but for what is searched, and of its tensors among them.
+/// What a file has room for, by the sizes of tensors in the types alone.
+struct Room {
+    /// Bytes of the file but for what is searched, with types that are chosen tensor by tensor, and with a mixture's.
     fixed: u64,
+    fixed_of_mixture: u64,
+    /// Bytes of the tensors that are not searched.
     kept: u64,
+    /// Weights of all tensors.
     weights: u64,
+    /// Bytes of what is searched, each tensor in its smallest type, and each in its largest.
+    least: u64,
+    most: u64,
 }
 
-impl<'c> Search<'c> {
-    fn new(contents: &'c Contents, searched: Vec<GgufTensor>, known: &Sensitivity) -> Result<Search<'c>> {
-        let choices = searched.iter().map(|tensor| {
-            let own = known.of(&tensor.name).with_context(|| format!("{} was not measured", tensor.name))?;
-            let mut choices = own.choices(tensor.weights());
-            // as they lie in the file
-            choices.iter_mut().for_each(|choice| choice.bytes = gguf::aligned(choice.bytes));
-            ensure!(!choices.is_empty(), "{} fits no type", tensor.name);
-            Ok(choices)
-        });
-        let choices = choices.collect::<Result<Vec<_>>>()?;
-        let plan = Plan::new(contents, &Types::of_mixture(Mixture::Q8_0));
+impl Room {
+    fn of(contents: &Contents, searched: &[GgufTensor]) -> Room {
+        let mixture = Types::of_mixture(Mixture::Q8_0);
+        let mut chosen = mixture.clone();
+        searched.iter().for_each(|tensor| chosen.set(&tensor.name, Type::Q8_0));
+        let (plan, plan_of_mixture) = (Plan::new(contents, &chosen), Plan::new(contents, &mixture));
         let is_searched = |name: &str| searched.iter().any(|tensor| tensor.name == name);
-        let of_searched: u64 = plan
-            .tensors
-            .iter()
-            .filter(|tensor| is_searched(&tensor.name))
-            .map(|tensor| gguf::aligned(tensor.bytes()))
-            .sum();
-        let kept = plan.tensors.iter().filter(|tensor| !is_searched(&tensor.name)).map(|tensor| tensor.bytes()).sum();
-        Ok(Search { contents, searched, choices, fixed: plan.bytes - of_searched, kept, weights: plan.weights })
+        let (own, kept): (Vec<_>, Vec<_>) = plan.tensors.iter().partition(|tensor| is_searched(&tensor.name));
+        let of_searched: u64 = own.iter().map(|tensor| gguf::aligned(tensor.bytes())).sum();
+        let sizes = |tensor: &GgufTensor| sensitivity::sizes(tensor).collect::<Vec<u64>>();
+        let sizes: Vec<Vec<u64>> = searched.iter().map(sizes).collect();
+        Room {
+            fixed: plan.bytes - of_searched,
+            fixed_of_mixture: plan_of_mixture.bytes - of_searched,
+            kept: kept.iter().map(|tensor| tensor.bytes()).sum(),
+            weights: plan.weights,
+            least: sizes.iter().filter_map(|sizes| sizes.iter().min()).sum(),
+            most: sizes.iter().filter_map(|sizes| sizes.iter().max()).sum(),
+        }
     }
 
-    /// The types that reach a target, and what is expected of them.
-    fn reach(&self, target: Target, known: &Sensitivity) -> Result<(Vec<Type>, Found)> {
-        let least = allocate::smallest(&self.choices);
-        let goal = match target {
+    /// Whether a target leaves room for all that is searched in its largest type.
+    fn holds_all(&self, target: Target) -> bool {
+        match target {
+            Target::Bytes(bytes) => bytes.0 >= self.fixed + self.most,
+            Target::BitsPerWeight(bits) => bits * self.weights as f64 / 8.0 >= (self.kept + self.most) as f64,
+            Target::Divergence(_) => false,
+        }
+    }
+
+    /// What a target leaves for what is searched.
+    fn goal(&self, target: Target) -> Result<Goal> {
+        let least = self.least;
+        Ok(match target {
             Target::Bytes(bytes) => {
                 let smallest = self.fixed + least;
                 ensure!(
@@ -158,7 +198,34 @@ impl<'c> Search<'c> {
                 Goal::Bytes(all - self.kept)
             }
             Target::Divergence(most) => Goal::Loss(most),
-        };
+        })
+    }
+}
+
+struct Search<'c> {
+    contents: &'c Contents,
+    searched: Vec<GgufTensor>,
+    choices: Vec<Vec<Choice<Type>>>,
+    room: Room,
+}
+
+impl<'c> Search<'c> {
+    fn new(contents: &'c Contents, searched: Vec<GgufTensor>, known: &Sensitivity) -> Result<Search<'c>> {
+        let choices = searched.iter().map(|tensor| {
+            let own = known.of(&tensor.name).with_context(|| format!("{} was not measured", tensor.name))?;
+            let mut choices = own.choices(tensor.weights());
+            // as they lie in the file
+            choices.iter_mut().for_each(|choice| choice.bytes = gguf::aligned(choice.bytes));
+            ensure!(!choices.is_empty(), "{} fits no type", tensor.name);
+            Ok(choices)
+        });
+        let choices = choices.collect::<Result<Vec<_>>>()?;
+        Ok(Search { room: Room::of(contents, &searched), contents, searched, choices })
+    }
+
+    /// The types that reach a target, and what is expected of them.
+    fn reach(&self, target: Target, known: &Sensitivity) -> Result<(Vec<Type>, Found)> {
+        let goal = self.room.goal(target)?;
         let chosen = allocate(&self.choices, goal).with_context(|| match goal {
             Goal::Loss(most) => format!("a KL divergence of {most} cannot be reached: even in F16 more is lost"),
             Goal::Bytes(_) => "the budget cannot be met".to_owned(),
@@ -169,7 +236,7 @@ impl<'c> Search<'c> {
         for mixture in Mixture::all().filter(|mixture| mixture.is_quantized()) {
             let types = self.of_mixture(mixture);
             let (bytes, loss) = (self.bytes(&types), self.loss(&types));
-            named.push((mixture, self.fixed + bytes, loss));
+            named.push((mixture, self.room.fixed_of_mixture + bytes, loss));
             let fits = match goal {
                 Goal::Bytes(most) => bytes <= most && loss < best.1,
                 Goal::Loss(most) => loss <= most && bytes < best.0,
@@ -179,7 +246,7 @@ impl<'c> Search<'c> {
             }
         }
         let checks = known.tensors.iter().filter_map(|tensor| tensor.check()).collect();
-        Ok((best.2, Found { expected: best.1, checks, named }))
+        Ok((best.2, Found { expected: Some(best.1), room_for_all: None, checks, named }))
     }
 
     fn of_mixture(&self, mixture: Mixture) -> Vec<Type> {

@@ -45,6 +45,11 @@ impl Types {
         self.exceptions.insert(tensor.to_owned(), kind);
     }
 
+    /// Whether tensors have types of their own, whatever the mixture says.
+    pub(crate) fn are_chosen(&self) -> bool {
+        !self.exceptions.is_empty()
+    }
+
     /// The type of a tensor by its GGUF name, the row length last in its shape; `None` for one that keeps its
     /// precision.
     pub(crate) fn of(&self, name: &str, shape: &[usize], anatomy: &Anatomy) -> Option<Type> {

@@ -140,6 +140,16 @@ impl<'a> Walk<'a> {
         Ok(linear.dequantized()?)
     }
 
+    /// The layer's tensor of that name as it is now, f32: a matrix, (out, inp), a norm or a bias.
+    ///
+    /// # Errors
+    /// Where the layer ahead has no such tensor, or its weights cannot be read.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        self.built(&self.layer)?;
+        let found = lock(&self.layer.tensors).get(name).cloned();
+        found.with_context(|| format!("layer {} has no tensor {name}", self.next))
+    }
+
     /// Puts a matrix, or a norm or a bias, in the place of the layer's own from now on, f32 and of its shape.
     ///
     /// # Errors
@@ -312,6 +322,16 @@ impl Gram {
         bantam_kernels::add_gram(&numbers, self.columns, &mut self.sums);
         self.rows += x.dim(0)? as u64;
         Ok(())
+    }
+
+    /// Of what either has seen.
+    ///
+    /// # Panics
+    /// Where they have different columns.
+    pub fn plus(&self, other: &Gram) -> Gram {
+        assert_eq!(self.columns, other.columns, "Gram matrices of the same inputs are added up");
+        let sums = self.sums.iter().zip(&other.sums).map(|(a, b)| a + b).collect();
+        Gram { columns: self.columns, rows: self.rows + other.rows, sums }
     }
 
     fn mirrored(mut self) -> Gram {

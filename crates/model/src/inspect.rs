@@ -11,8 +11,14 @@ use super::error::Result;
 use super::load::{Format, Opened, Source};
 use super::tokenizer::Summary;
 use super::weights::Precision;
-use bantam_format::gguf::Gguf;
 use bantam_format::gguf::file_type_name;
+use bantam_format::gguf::{Gguf, Value};
+
+/// The key of GGUF files that bantam chose types for tensor by tensor: `general.file_type` is the nearest mixture then.
+pub const CHOSEN_KEY: &str = "bantam.types_chosen";
+
+/// The key of GGUF files that bantam made of quantized weights: the types that these were in.
+pub const REQUANTIZED_KEY: &str = "bantam.requantized_from";
 
 /// What is known of a model before it is loaded.
 #[derive(Debug, Clone)]
@@ -34,6 +40,8 @@ pub struct Facts {
     pub packed: Option<usize>,
     /// The tokenizer's facts, or in one sentence why it cannot be read.
     pub tokenizer: std::result::Result<Summary, String>,
+    /// The types that the weights were quantized in before they became what they are, where the file says so.
+    pub requantized_from: Option<String>,
     /// What was decided where its files disagree, a sentence each.
     pub notes: Vec<String>,
 }
@@ -52,6 +60,8 @@ pub enum Container {
         version: u32,
         /// The mixture of types that the file says it is, such as Q4_K_M; `None` where it does not say or is not known.
         mixture: Option<&'static str>,
+        /// Whether types were chosen tensor by tensor, so that the mixture is only the one that comes nearest.
+        chosen: bool,
     },
 }
 
@@ -92,8 +102,12 @@ pub fn inspect<'a>(source: impl Into<Source<'a>>) -> Result<Facts> {
         _ => of_safetensors(&opened, &cost.tensors)?,
     };
     let tokenizer = opened.summary().map_err(|error| error.to_string());
+    let requantized_from = match &opened.format {
+        Format::Gguf(gguf) => gguf.optional_string(REQUANTIZED_KEY).map(str::to_owned),
+        _ => None,
+    };
     let Opened { name, config, notes, .. } = opened;
-    Ok(Facts { name, config, cost, container, bytes, types, packed, tokenizer, notes })
+    Ok(Facts { name, config, cost, container, bytes, types, packed, tokenizer, requantized_from, notes })
 }
 
 type Stored = (Container, u64, BTreeMap<String, Share>, Option<usize>);
@@ -104,7 +118,8 @@ fn of_gguf(gguf: &Gguf) -> Result<Stored> {
         count(&mut types, tensor.kind.name().to_owned(), tensor.elements(), tensor.size);
     }
     let mixture = gguf.optional_integer("general.file_type")?.and_then(file_type_name);
-    Ok((Container::Gguf { version: gguf.version(), mixture }, gguf.bytes(), types, None))
+    let chosen = matches!(gguf.metadata().get(CHOSEN_KEY), Some(Value::Bool(true)));
+    Ok((Container::Gguf { version: gguf.version(), mixture, chosen }, gguf.bytes(), types, None))
 }
 
 fn of_safetensors(opened: &Opened, asked: &[TensorShape]) -> Result<Stored> {

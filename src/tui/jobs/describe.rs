@@ -105,7 +105,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
         kv_bytes_per_token: Some(Bytes(kv)),
         stored: Bytes(facts.bytes),
         weights: match facts.container {
-            Container::Gguf { mixture: Some(mixture), .. } => mixture.into(),
+            Container::Gguf { mixture: Some(mixture), chosen: false, .. } => mixture.into(),
             _ => stored.join(", "),
         },
         sizes: recipes.iter().flat_map(sizes).map(size).collect(),

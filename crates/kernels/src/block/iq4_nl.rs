@@ -7,8 +7,9 @@ use half::f16;
 use super::bits::{pack_halves, whole, whole_mut, word};
 use super::search::Weighed;
 use super::search::lanes::{reciprocal, stored};
+use super::search::turns::{self, InTurn};
 use super::search::uneven::{self, VALUES, choice};
-use super::{Encode, Quants};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -65,7 +66,31 @@ impl Encode for Iq4Nl {
         let weights: &[f32; 32] = whole(weights);
         let d = stored(uneven::scale(&Weighed::new(weights, importance.map(whole))));
         let inverse = reciprocal(d);
-        block[..2].copy_from_slice(&f16::from_f32(d).to_le_bytes());
-        pack_halves(&weights.map(|x| choice(x * inverse)), whole_mut(&mut block[2..]));
+        write(d, &weights.map(|x| choice(x * inverse)), block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 32>(weights, targets, feedback, block)
+    }
+}
+
+#[inline(always)]
+fn write(d: f32, choices: &[u8; 32], block: &mut [u8]) {
+    block[..2].copy_from_slice(&f16::from_f32(d).to_le_bytes());
+    pack_halves(choices, whole_mut(&mut block[2..]));
+}
+
+impl InTurn<32> for Iq4Nl {
+    type Scales = turns::Uneven;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Uneven {
+        turns::Uneven::search(whole(targets), whole(costs))
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Uneven, levels: &[f32], block: &mut [u8]) {
+        write(scales.d, &turns::choices(levels), block);
     }
 }

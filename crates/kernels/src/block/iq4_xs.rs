@@ -5,8 +5,9 @@ use bantam_format::ggml::Type;
 
 use super::bits::{each_run, pack_halves, whole, word};
 use super::iq4_nl::{QUANTS, choose};
-use super::search::uneven::UnevenSuperBlock;
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::search::uneven::{UnevenGrid, UnevenSuperBlock};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -67,16 +68,39 @@ fn sub_scales(low: u32, high: u16) -> [i8; 8] {
 impl Encode for Iq4Xs {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let found = UnevenSuperBlock::search(whole(weights), importance.map(whole));
-        let scale = found.scale.map(|scale| (scale + 32).cast_unsigned());
-        let high = (0..8).fold(0, |bits, run| bits | u16::from(scale[run] >> 4) << (2 * run));
-        block[..2].copy_from_slice(&found.d.to_le_bytes());
-        block[2..4].copy_from_slice(&high.to_le_bytes());
-        for (byte, pair) in block[4..8].iter_mut().zip(scale.as_chunks::<2>().0) {
-            *byte = (pair[0] & 15) | (pair[1] & 15) << 4;
-        }
-        for (bytes, choices) in block[8..].as_chunks_mut().0.iter_mut().zip(&found.choice) {
-            pack_halves(choices, bytes);
-        }
+        write(&UnevenSuperBlock::search(whole(weights), importance.map(whole)), block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 32>(weights, targets, feedback, block)
+    }
+}
+
+impl InTurn<32> for Iq4Xs {
+    type Scales = UnevenGrid;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> UnevenGrid {
+        UnevenGrid::search(whole(targets), Some(whole(costs)))
+    }
+
+    #[inline(always)]
+    fn write(scales: &UnevenGrid, levels: &[f32], block: &mut [u8]) {
+        write(&scales.with(turns::in_subs(levels, turns::choices)), block);
+    }
+}
+
+#[inline(always)]
+fn write(found: &UnevenSuperBlock, block: &mut [u8]) {
+    let scale = found.scale.map(|scale| (scale + 32).cast_unsigned());
+    let high = (0..8).fold(0, |bits, run| bits | u16::from(scale[run] >> 4) << (2 * run));
+    block[..2].copy_from_slice(&found.d.to_le_bytes());
+    block[2..4].copy_from_slice(&high.to_le_bytes());
+    for (byte, pair) in block[4..8].iter_mut().zip(scale.as_chunks::<2>().0) {
+        *byte = (pair[0] & 15) | (pair[1] & 15) << 4;
+    }
+    for (bytes, choices) in block[8..].as_chunks_mut().0.iter_mut().zip(&found.choice) {
+        pack_halves(choices, bytes);
     }
 }

@@ -74,9 +74,76 @@ pub trait BlockType: Sync {
     /// Where nothing here writes the type, or lengths do not fit.
     fn encode(&self, isa: Isa, weights: &[f32], importance: Option<&[f32]>, blocks: &mut [u8]) -> Result<(), Error>;
 
+    /// Whether `encode_in_turn` chooses a block's quants one after the other.
+    fn takes_turns(&self) -> bool {
+        false
+    }
+
+    /// Writes one block, one weight after the other, and passes on the error that each makes to those after it.
+    /// `targets` are what the weights should become for what came before the block, and afterwards what they became; gives
+    /// Σ D (t − ŵ)² of the block. Types that do not take turns round each weight for itself.
+    ///
+    /// # Errors
+    /// Where nothing here writes the type, or lengths are not those of a block.
+    fn encode_in_turn(
+        &self,
+        isa: Isa,
+        weights: &[f32],
+        targets: &mut [f32],
+        feedback: &Feedback,
+        block: &mut [u8],
+    ) -> Result<f32, Error> {
+        feedback.fits(weights.len(), targets.len())?;
+        self.encode(isa, targets, Some(feedback.costs), block)?;
+        let mut became = vec![0.0; weights.len()];
+        self.decode(isa, block, &mut became)?;
+        Ok(feedback.cost(weights, targets, &became))
+    }
+
     /// Multiplies one thread's share of a product.
     #[doc(hidden)]
     fn multiply(&self, isa: Isa, part: &Part<'_>);
+}
+
+/// How the errors of a block's columns are passed on, for the Gram matrix H = U D Uᵀ of what it is multiplied by, U
+/// upper triangular with ones on its diagonal: Σ (w − ŵ)ᵢ Hᵢⱼ (w − ŵ)ⱼ = Σ Dₖ (tₖ − ŵₖ)², where the target
+/// tₖ = wₖ + Σ Uⱼₖ (w − ŵ)ⱼ over the columns j before k. (LDLQ of Chee et al., "QuIP", 2023, which is the order of
+/// work of GPTQ, Frantar et al. 2022.)
+#[derive(Debug, Clone, Copy)]
+pub struct Feedback<'a> {
+    /// U, from the block's first row and column on; read above the diagonal.
+    pub shares: &'a [f32],
+    /// How far rows of U lie apart.
+    pub stride: usize,
+    /// D of the block's columns.
+    pub costs: &'a [f32],
+}
+
+impl Feedback<'_> {
+    /// The row of U of one of the block's columns, within the block.
+    #[inline(always)]
+    pub(crate) fn shares_of(&self, column: usize) -> &[f32] {
+        &self.shares[column * self.stride..][..self.costs.len()]
+    }
+
+    /// Σ D (t − ŵ)² of what weights became that were rounded together; `targets` become that, too.
+    fn cost(&self, weights: &[f32], targets: &mut [f32], became: &[f32]) -> f32 {
+        let mut cost = 0.0;
+        for (i, &back) in became.iter().enumerate() {
+            cost += self.costs[i] * (targets[i] - back) * (targets[i] - back);
+            targets[i] = back;
+            let later = targets[i + 1..].iter_mut().zip(&self.shares_of(i)[i + 1..]);
+            later.for_each(|(target, share)| *target += share * (weights[i] - back));
+        }
+        cost
+    }
+
+    fn fits(&self, weights: usize, targets: usize) -> Result<(), Error> {
+        Error::unless_long("targets", targets, weights)?;
+        Error::unless_long("costs", self.costs.len(), weights)?;
+        let least = weights.saturating_sub(1) * self.stride + weights;
+        Error::unless_long("shares", self.shares.len().min(least), least)
+    }
 }
 
 /// The type's code, where there is some.
@@ -171,6 +238,9 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
 pub(crate) trait Encode: Quants {
     /// Writes a block. Must be `#[inline(always)]`.
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]);
+
+    /// Writes a block, one weight after the other, see `BlockType::encode_in_turn`. Must be `#[inline(always)]`.
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32;
 }
 
 /// A type whose weights are floats, each for itself.
@@ -267,6 +337,24 @@ impl<Q: Encode> BlockType for Both<Q> {
         Ok(())
     }
 
+    fn takes_turns(&self) -> bool {
+        true
+    }
+
+    fn encode_in_turn(
+        &self,
+        isa: Isa,
+        weights: &[f32],
+        targets: &mut [f32],
+        feedback: &Feedback,
+        block: &mut [u8],
+    ) -> Result<f32, Error> {
+        Error::unless_long("weights", weights.len(), Q::WEIGHTS)?;
+        Error::unless_long("the block", block.len(), Q::BYTES)?;
+        feedback.fits(weights.len(), targets.len())?;
+        Ok(simd::run_plain(isa, EncodeInTurn(self.0, weights, targets, feedback, block)))
+    }
+
     fn multiply(&self, isa: Isa, part: &Part<'_>) {
         Read(self.0).multiply(isa, part);
     }
@@ -315,5 +403,16 @@ impl<Q: Encode> IsaTask for EncodeBlocks<'_, Q> {
             let importance = importance.map(|all| &all[i * Q::WEIGHTS..(i + 1) * Q::WEIGHTS]);
             Q::encode(weights, importance, block);
         }
+    }
+}
+
+struct EncodeInTurn<'a, Q>(Q, &'a [f32], &'a mut [f32], &'a Feedback<'a>, &'a mut [u8]);
+
+impl<Q: Encode> IsaTask for EncodeInTurn<'_, Q> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Kernels>(self, _: S) -> f32 {
+        Q::encode_in_turn(self.1, self.2, self.3, self.4)
     }
 }

@@ -5,7 +5,8 @@ use bantam_format::ggml::Type;
 
 use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -84,12 +85,38 @@ impl Quants for Q2K {
 impl Encode for Q2K {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let found = SuperBlock::<16, 16>::search(whole(weights), importance.map(whole), 3.0, 15.0);
-        for (j, byte) in block[..16].iter_mut().enumerate() {
-            *byte = found.scale[j] | found.min[j] << 4;
-        }
-        pack_quarters(whole(found.q.as_flattened()), whole_mut(&mut block[16..80]));
-        block[80..82].copy_from_slice(&found.d.to_le_bytes());
-        block[82..84].copy_from_slice(&found.dmin.to_le_bytes());
+        write(&SuperBlock::search(whole(weights), importance.map(whole), LEVELS, STEPS), block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 16>(weights, targets, feedback, block)
+    }
+}
+
+const LEVELS: f32 = 3.0;
+const STEPS: f32 = 15.0;
+
+#[inline(always)]
+fn write(found: &SuperBlock<16, 16>, block: &mut [u8]) {
+    for (j, byte) in block[..16].iter_mut().enumerate() {
+        *byte = found.scale[j] | found.min[j] << 4;
+    }
+    pack_quarters(whole(found.q.as_flattened()), whole_mut(&mut block[16..80]));
+    block[80..82].copy_from_slice(&found.d.to_le_bytes());
+    block[82..84].copy_from_slice(&found.dmin.to_le_bytes());
+}
+
+impl InTurn<16> for Q2K {
+    type Scales = turns::Affine<16>;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Affine<16> {
+        turns::Affine::search::<16>(whole(targets), whole(costs), LEVELS, STEPS)
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Affine<16>, levels: &[f32], block: &mut [u8]) {
+        write(&scales.grid.with(turns::in_subs(levels, turns::counts)), block);
     }
 }

@@ -5,7 +5,8 @@ use bantam_format::ggml::Type;
 
 use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::symmetric::{Range, SuperBlock};
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -123,23 +124,47 @@ fn sub_scales(block: &[u8; 110]) -> [u8; 16] {
 impl Encode for Q3K {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let range = Range { q: (-4.0, 3.0), scale: (-32.0, 31.0) };
-        let found = SuperBlock::search(whole(weights), importance.map(whole), &range);
-        let mut q = [0; 256];
-        for (to, q) in q.iter_mut().zip(found.q.as_flattened()) {
-            *to = (q + 4) as u8;
-        }
-        for (l, byte) in block[..32].iter_mut().enumerate() {
-            *byte = (0..8).fold(0, |bits, k| bits | (q[l + 32 * k] >> 2) << k);
-        }
-        pack_quarters(&q, whole_mut(&mut block[32..96]));
-        let scale = found.scale.map(|scale| (scale + 32) as u8);
-        for j in 0..8 {
-            block[96 + j] = scale[j] & 15 | (scale[j + 8] & 15) << 4;
-        }
-        for j in 0..4 {
-            block[104 + j] = (0..4).fold(0, |bits, k| bits | (scale[j + 4 * k] >> 4) << (2 * k));
-        }
-        block[108..].copy_from_slice(&found.d.to_le_bytes());
+        write(&SuperBlock::search(whole(weights), importance.map(whole), &RANGE), block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 16>(weights, targets, feedback, block)
+    }
+}
+
+const RANGE: Range = Range { q: (-4.0, 3.0), scale: (-32.0, 31.0) };
+
+#[inline(always)]
+fn write(found: &SuperBlock, block: &mut [u8]) {
+    let mut q = [0; 256];
+    for (to, q) in q.iter_mut().zip(found.q.as_flattened()) {
+        *to = (q + 4) as u8;
+    }
+    for (l, byte) in block[..32].iter_mut().enumerate() {
+        *byte = (0..8).fold(0, |bits, k| bits | (q[l + 32 * k] >> 2) << k);
+    }
+    pack_quarters(&q, whole_mut(&mut block[32..96]));
+    let scale = found.scale.map(|scale| (scale + 32) as u8);
+    for j in 0..8 {
+        block[96 + j] = scale[j] & 15 | (scale[j + 8] & 15) << 4;
+    }
+    for j in 0..4 {
+        block[104 + j] = (0..4).fold(0, |bits, k| bits | (scale[j + 4 * k] >> 4) << (2 * k));
+    }
+    block[108..].copy_from_slice(&found.d.to_le_bytes());
+}
+
+impl InTurn<16> for Q3K {
+    type Scales = turns::Symmetric;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Symmetric {
+        turns::Symmetric::search(whole(targets), whole(costs), &RANGE)
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Symmetric, levels: &[f32], block: &mut [u8]) {
+        write(&scales.grid.with(turns::in_subs(levels, turns::integers)), block);
     }
 }

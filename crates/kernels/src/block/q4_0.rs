@@ -2,10 +2,12 @@
 //! byte j.
 
 use bantam_format::ggml::Type;
+use half::f16;
 
 use super::bits::{pack_halves, whole, whole_mut, word};
 use super::search::legacy;
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -42,8 +44,34 @@ impl Quants for Q4_0 {
 impl Encode for Q4_0 {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let (d, q) = legacy::scaled(whole(weights), importance.map(whole), (-8.0, 7.0));
-        block[..2].copy_from_slice(&d.to_le_bytes());
-        pack_halves(&q.map(|q| (q + 8) as u8), whole_mut(&mut block[2..]));
+        let (d, q) = legacy::scaled(whole(weights), importance.map(whole), RANGE);
+        write(d, &q, block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 32>(weights, targets, feedback, block)
+    }
+}
+
+const RANGE: (f32, f32) = (-8.0, 7.0);
+
+#[inline(always)]
+fn write(d: f16, q: &[i8; 32], block: &mut [u8]) {
+    block[..2].copy_from_slice(&d.to_le_bytes());
+    pack_halves(&q.map(|q| (q + 8) as u8), whole_mut(&mut block[2..]));
+}
+
+impl InTurn<32> for Q4_0 {
+    type Scales = turns::Scaled;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Scaled {
+        turns::Scaled::search(whole(targets), whole(costs), RANGE)
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Scaled, levels: &[f32], block: &mut [u8]) {
+        write(f16::from_f32(scales.d), &turns::integers(levels), block);
     }
 }

@@ -1,10 +1,12 @@
 //! Q4_1: 32 weights, x = d·q + m. Layout: d f16; m f16; halves as in Q4_0.
 
 use bantam_format::ggml::Type;
+use half::f16;
 
 use super::bits::{pack_halves, whole, whole_mut, word};
 use super::search::legacy;
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -44,9 +46,35 @@ impl Quants for Q4_1 {
 impl Encode for Q4_1 {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let (d, m, q) = legacy::line(whole(weights), importance.map(whole), 15.0);
-        block[..2].copy_from_slice(&d.to_le_bytes());
-        block[2..4].copy_from_slice(&m.to_le_bytes());
-        pack_halves(&q, whole_mut(&mut block[4..]));
+        let (d, m, q) = legacy::line(whole(weights), importance.map(whole), LEVELS);
+        write(d, m, &q, block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 32>(weights, targets, feedback, block)
+    }
+}
+
+const LEVELS: f32 = 15.0;
+
+#[inline(always)]
+fn write(d: f16, m: f16, q: &[u8; 32], block: &mut [u8]) {
+    block[..2].copy_from_slice(&d.to_le_bytes());
+    block[2..4].copy_from_slice(&m.to_le_bytes());
+    pack_halves(q, whole_mut(&mut block[4..]));
+}
+
+impl InTurn<32> for Q4_1 {
+    type Scales = turns::Lined;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Lined {
+        turns::Lined::search(whole(targets), whole(costs), LEVELS)
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Lined, levels: &[f32], block: &mut [u8]) {
+        write(f16::from_f32(scales.d), f16::from_f32(scales.m), &turns::counts(levels), block);
     }
 }

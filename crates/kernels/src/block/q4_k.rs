@@ -5,7 +5,8 @@ use bantam_format::ggml::Type;
 
 use super::bits::{each_run, long_half, pack_long_halves, pack_six_bits, six_bits, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -87,8 +88,34 @@ pub(super) fn write_head(found: &SuperBlock<8, 32>, head: &mut [u8]) {
 impl Encode for Q4K {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let found = SuperBlock::<8, 32>::search(whole(weights), importance.map(whole), 15.0, 63.0);
-        write_head(&found, block);
-        pack_long_halves(whole(found.q.as_flattened()), whole_mut(&mut block[16..]));
+        write(&SuperBlock::search(whole(weights), importance.map(whole), LEVELS, STEPS), block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 32>(weights, targets, feedback, block)
+    }
+}
+
+const LEVELS: f32 = 15.0;
+const STEPS: f32 = 63.0;
+
+#[inline(always)]
+fn write(found: &SuperBlock<8, 32>, block: &mut [u8]) {
+    write_head(found, block);
+    pack_long_halves(whole(found.q.as_flattened()), whole_mut(&mut block[16..]));
+}
+
+impl InTurn<32> for Q4K {
+    type Scales = turns::Affine<8>;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Affine<8> {
+        turns::Affine::search::<32>(whole(targets), whole(costs), LEVELS, STEPS)
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Affine<8>, levels: &[f32], block: &mut [u8]) {
+        write(&scales.grid.with(turns::in_subs(levels, turns::counts)), block);
     }
 }

@@ -1,10 +1,12 @@
 //! Q5_0: 32 weights, x = d·(q − 16). Layout: d f16; the fifth bits of all weights as a u32; low halves as in Q4_0.
 
 use bantam_format::ggml::Type;
+use half::f16;
 
 use super::bits::{fifth_bits, pack_halves, whole, whole_mut, word};
 use super::search::legacy;
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -45,10 +47,36 @@ impl Quants for Q5_0 {
 impl Encode for Q5_0 {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let (d, q) = legacy::scaled(whole(weights), importance.map(whole), (-16.0, 15.0));
-        let q = q.map(|q| (q + 16) as u8);
-        block[..2].copy_from_slice(&d.to_le_bytes());
-        block[2..6].copy_from_slice(&fifth_bits(&q));
-        pack_halves(&q, whole_mut(&mut block[6..]));
+        let (d, q) = legacy::scaled(whole(weights), importance.map(whole), RANGE);
+        write(d, &q, block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 32>(weights, targets, feedback, block)
+    }
+}
+
+const RANGE: (f32, f32) = (-16.0, 15.0);
+
+#[inline(always)]
+fn write(d: f16, q: &[i8; 32], block: &mut [u8]) {
+    let q = q.map(|q| (q + 16) as u8);
+    block[..2].copy_from_slice(&d.to_le_bytes());
+    block[2..6].copy_from_slice(&fifth_bits(&q));
+    pack_halves(&q, whole_mut(&mut block[6..]));
+}
+
+impl InTurn<32> for Q5_0 {
+    type Scales = turns::Scaled;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Scaled {
+        turns::Scaled::search(whole(targets), whole(costs), RANGE)
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Scaled, levels: &[f32], block: &mut [u8]) {
+        write(f16::from_f32(scales.d), &turns::integers(levels), block);
     }
 }

@@ -5,7 +5,8 @@ use bantam_format::ggml::Type;
 
 use super::bits::{each_run, whole, word};
 use super::search::symmetric::{Range, SuperBlock};
-use super::{Encode, Quants};
+use super::search::turns::{self, InTurn};
+use super::{Encode, Feedback, Quants};
 use crate::simd::lanes::{Lanes, MOST};
 use crate::simd::{Of, Simd};
 
@@ -65,19 +66,43 @@ impl Quants for Q6K {
 impl Encode for Q6K {
     #[inline(always)]
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]) {
-        let range = Range { q: (-32.0, 31.0), scale: (-128.0, 127.0) };
-        let found = SuperBlock::search(whole(weights), importance.map(whole), &range);
-        for (half, q) in found.q.as_flattened().as_chunks::<128>().0.iter().enumerate() {
-            let q = |l: usize| (q[l] + 32) as u8;
-            for l in 0..32 {
-                block[64 * half + l] = q(l) & 15 | (q(l + 64) & 15) << 4;
-                block[64 * half + 32 + l] = q(l + 32) & 15 | (q(l + 96) & 15) << 4;
-                block[128 + 32 * half + l] = (0..4).fold(0, |bits, k| bits | (q(l + 32 * k) >> 4) << (2 * k));
-            }
+        write(&SuperBlock::search(whole(weights), importance.map(whole), &RANGE), block);
+    }
+
+    #[inline(always)]
+    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32 {
+        turns::encode::<Self, 16>(weights, targets, feedback, block)
+    }
+}
+
+const RANGE: Range = Range { q: (-32.0, 31.0), scale: (-128.0, 127.0) };
+
+#[inline(always)]
+fn write(found: &SuperBlock, block: &mut [u8]) {
+    for (half, q) in found.q.as_flattened().as_chunks::<128>().0.iter().enumerate() {
+        let q = |l: usize| (q[l] + 32) as u8;
+        for l in 0..32 {
+            block[64 * half + l] = q(l) & 15 | (q(l + 64) & 15) << 4;
+            block[64 * half + 32 + l] = q(l + 32) & 15 | (q(l + 96) & 15) << 4;
+            block[128 + 32 * half + l] = (0..4).fold(0, |bits, k| bits | (q(l + 32 * k) >> 4) << (2 * k));
         }
-        for (byte, scale) in block[192..208].iter_mut().zip(found.scale) {
-            *byte = scale as u8;
-        }
-        block[208..].copy_from_slice(&found.d.to_le_bytes());
+    }
+    for (byte, scale) in block[192..208].iter_mut().zip(found.scale) {
+        *byte = scale as u8;
+    }
+    block[208..].copy_from_slice(&found.d.to_le_bytes());
+}
+
+impl InTurn<16> for Q6K {
+    type Scales = turns::Symmetric;
+
+    #[inline(always)]
+    fn scales(targets: &[f32], costs: &[f32]) -> turns::Symmetric {
+        turns::Symmetric::search(whole(targets), whole(costs), &RANGE)
+    }
+
+    #[inline(always)]
+    fn write(scales: &turns::Symmetric, levels: &[f32], block: &mut [u8]) {
+        write(&scales.grid.with(turns::in_subs(levels, turns::integers)), block);
     }
 }

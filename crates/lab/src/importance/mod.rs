@@ -90,6 +90,11 @@ impl Importance {
             input::read(file, LARGEST).map_err(|e| anyhow!("{place}: cannot read the importance matrix: {e}"))?;
         let read = match bytes.starts_with(&bantam_format::gguf::MAGIC) {
             true => gguf::read(file),
+            // its first entries are counted, and none is a text
+            false if is_text(&bytes) => bail!(
+                "{place}: no importance matrix but a text; `bantam imatrix MODEL --text {place} -o FILE` makes one of a \
+                 text, and --calibrate does so on the way"
+            ),
             false => legacy::read(&bytes),
         };
         let read = read.with_context(|| format!("{place}: no importance matrix"))?;
@@ -145,6 +150,18 @@ impl Importance {
         );
         Ok(Some(entry.means()))
     }
+}
+
+/// Whether it is letters that a file begins with.
+fn is_text(bytes: &[u8]) -> bool {
+    let begins = &bytes[..bytes.len().min(512)];
+    let letters = match std::str::from_utf8(begins) {
+        Ok(text) => text,
+        // cut within a letter
+        Err(e) if e.error_len().is_none() => std::str::from_utf8(&begins[..e.valid_up_to()]).unwrap_or_default(),
+        Err(_) => "",
+    };
+    !letters.is_empty() && letters.chars().all(|c| !c.is_control() || c.is_whitespace())
 }
 
 impl Entry {

@@ -168,7 +168,7 @@ fn what_cannot_be_an_importance_matrix_is_refused_in_a_sentence() {
     assert!(said(&0i32.to_le_bytes()).contains("no entries"));
     assert!(said(&(-1i32).to_le_bytes()).contains("-1 is no count"));
     assert!(said(&whole[..whole.len() / 2]).contains("the file is cut off"));
-    assert!(said(b"no matrix, but words in a file").contains("no importance matrix: entry 1 of"));
+    assert!(said(b"no matrix, but words in a file").contains("no importance matrix but a text; `bantam imatrix"));
     let mut huge = 1i32.to_le_bytes().to_vec();
     huge.extend(i32::MAX.to_le_bytes());
     assert!(said(&huge).contains("a name of 2147483647 bytes is none"));

@@ -2,6 +2,7 @@
 
 mod adapt;
 mod calibrate;
+mod compensate;
 mod distill;
 mod importance;
 mod published;

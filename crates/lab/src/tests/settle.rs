@@ -38,7 +38,8 @@ fn a_budget_is_met_and_loses_no_more_than_a_mixture_of_its_size() {
     for (mixture, size, loss) in &first.found.named {
         let alike = settled(&format!("budget={size}B"), folder.path());
         assert_eq!(alike.probed, 0, "what is measured once is measured for every budget");
-        assert!(alike.found.expected <= *loss, "{mixture}: {} and {loss}", alike.found.expected);
+        let expected = alike.found.expected.expect("searched");
+        assert!(expected <= *loss, "{mixture}: {expected} and {loss}");
         assert_eq!(*size, plan_types(&source, &Recipe::quantize(*mixture)).expect("a plan").bytes, "{mixture}");
     }
     let made = make(&source, &recipe("budget=700KB"), folder.path());
@@ -51,7 +52,7 @@ fn a_budget_is_met_and_loses_no_more_than_a_mixture_of_its_size() {
     assert!(plan.bits_per_weight() <= 4.5 && plan.bits_per_weight() > 4.2, "{}", plan.bits_per_weight());
     let loss = settled("max_kld=0.01", folder.path());
     assert!(
-        loss.found.expected <= 0.01
+        loss.found.expected.is_some_and(|expected| expected <= 0.01)
             && bytes(&loss) < plan_types(&source, &Recipe::quantize(Mixture::Q8_0)).expect("a plan").bytes
     );
 }
@@ -84,7 +85,9 @@ fn a_pass_that_was_stopped_goes_on_where_it_was() {
 fn a_goal_out_of_reach_is_refused_with_what_can_be_had() {
     let folder = tempfile::tempdir().expect("a folder");
     let refused = |typed: &str| {
-        let done = settle(&llama256(), &recipe(typed), folder.path(), &Cancel::new(), &mut |_| {});
+        let done = settle(&llama256(), &recipe(typed), folder.path(), &Cancel::new(), &mut |p| {
+            panic!("{typed} is refused before any work: {p:?}")
+        });
         format!("{:#}", done.map(|_| ()).expect_err(typed))
     };
     let said = refused("budget=100KB");
@@ -100,6 +103,14 @@ fn a_goal_out_of_reach_is_refused_with_what_can_be_had() {
     ] {
         let refusal = format!("{:#}", Recipe::named(&format!("quantize:{typed}")).expect_err(typed));
         assert!(refusal.contains(said), "{typed}: {refusal}");
+    }
+    // a goal that leaves room for all of it
+    let source = llama256();
+    let plain = plan_types(&source, &Recipe::quantize(Mixture::F16)).expect("a plan");
+    for typed in ["bpw=99", "budget=1GB"] {
+        let all = settled(typed, folder.path());
+        assert_eq!((all.probed, plan_types(&source, &all.recipe).expect("a plan").bytes), (0, plain.bytes), "{typed}");
+        assert!(all.found.expected.is_none() && all.found.room_for_all.is_some_and(|most| most.0 >= plain.bytes));
     }
     // without a goal nothing is searched
     let calibrate = Some(Calibrate::bundled());

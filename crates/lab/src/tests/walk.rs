@@ -24,7 +24,7 @@ const FAMILIES: [&str; 14] = [
     "stablelm",
 ];
 
-fn model(name: &str) -> (Config, Safetensors) {
+pub(super) fn model(name: &str) -> (Config, Safetensors) {
     let bytes = fs::read(golden(name).join("config.json")).expect("config");
     let config = Config::from_json(&bytes, "config.json").expect("config");
     let weights = Safetensors::open(&golden(name), &Device::Cpu, Precision::F32).expect("weights");

@@ -1,6 +1,7 @@
 //! Checkpoints between two steps: a form, and weights that are overlays of overlays.
 
 use super::Form;
+use crate::compensate::Compensated;
 use crate::history::StepNote;
 use crate::importance::Importance;
 use crate::types::Types;
@@ -15,12 +16,13 @@ pub struct Checkpoint<'a> {
     weights: Box<dyn Weights + 'a>,
     importance: Option<Importance>,
     notes: Vec<StepNote>,
+    compensated: Option<Compensated>,
 }
 
 impl<'a> Checkpoint<'a> {
     /// The checkpoint of a form and the weights that go with it.
     pub fn new(form: Form, weights: Box<dyn Weights + 'a>) -> Checkpoint<'a> {
-        Checkpoint { form, weights, importance: None, notes: Vec::new() }
+        Checkpoint { form, weights, importance: None, notes: Vec::new(), compensated: None }
     }
 
     /// The checkpoint of a config and its weights, which stay as they are stored.
@@ -49,6 +51,16 @@ impl<'a> Checkpoint<'a> {
     /// Has rounding weigh its errors.
     pub fn weighed_by(self, importance: Option<Importance>) -> Checkpoint<'a> {
         Checkpoint { importance, ..self }
+    }
+
+    /// What the matrices of its layers became, where that was found by their outputs.
+    pub(crate) fn compensated(&self) -> Option<&Compensated> {
+        self.compensated.as_ref()
+    }
+
+    /// Has the matrices of its layers stored as they became.
+    pub(crate) fn compensated_by(self, compensated: Compensated) -> Checkpoint<'a> {
+        Checkpoint { compensated: Some(compensated), ..self }
     }
 
     /// What the steps so far have told of themselves, in their order.

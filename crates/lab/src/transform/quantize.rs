@@ -2,7 +2,9 @@
 //! weighs its errors; the rows become blocks when the file is written, see `encode`.
 
 use super::{Checkpoint, Form, Transform};
+use crate::awq::Folded;
 use crate::calibrate::{self, Calibration, Text, WINDOW};
+use crate::compensate::{Job, Method};
 use crate::importance::Importance;
 use crate::mixture::Mixture;
 use crate::types::Types;
@@ -31,6 +33,12 @@ pub struct Quantize {
     /// Weigh errors by an importance matrix that is made of the model first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibrate: Option<Calibrate>,
+    /// How weights are rounded.
+    #[serde(default, skip_serializing_if = "is_rounding")]
+    pub method: Method,
+    /// Scale what rounding would lose most of before, where the family allows it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub awq: bool,
     /// The goal: a size of the file, such as 400MB, with the least loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<String>,
@@ -122,6 +130,11 @@ impl Quantize {
         }
     }
 
+    /// Whether layers are gone through one by one.
+    fn walks(&self) -> bool {
+        self.awq || self.method != Method::Rounding
+    }
+
     /// What the importance rests on, the same for the same.
     pub(crate) fn calibration_words(&self) -> String {
         let own = Quantize { imatrix: self.imatrix.clone(), calibrate: self.calibrate.clone(), ..Quantize::default() };
@@ -175,12 +188,24 @@ impl Transform for Quantize {
             "imatrix names an importance matrix and calibrate makes one; give one of the two"
         );
         let mixture = self.mixture(form)?;
+        ensure!(
+            !self.walks() || self.calibrate.is_some(),
+            "{} goes by all that a text tells, and an importance matrix holds only a part of it: give calibrate in place of \
+             imatrix",
+            match self.method {
+                Method::Rounding => "awq".to_owned(),
+                method => format!("method = {}", serde_json::to_string(&method)?),
+            }
+        );
         let weighs = self.imatrix.is_some() || self.calibrate.is_some();
         ensure!(
             !weighs || mixture.is_quantized(),
             "{} rounds each weight for itself, and has no use for an importance matrix",
             mixture
         );
+        if self.awq {
+            form.rewrite();
+        }
         form.types = Types::of_mixture(mixture).weighed(weighs);
         for (tensor, kind) in &self.types {
             let known = Type::all().find(|known| known.name().eq_ignore_ascii_case(kind));
@@ -192,9 +217,44 @@ impl Transform for Quantize {
     }
 
     fn apply<'a>(&self, mut checkpoint: Checkpoint<'a>, calibration: &Calibration) -> Result<Checkpoint<'a>> {
+        let is_original = !checkpoint.form.is_rewritten();
         self.plan(&mut checkpoint.form)?;
         let importance = self.importance(&checkpoint, calibration)?;
-        Ok(checkpoint.weighed_by(importance))
+        let Some(text) = self.calibrate.as_ref().filter(|_| self.walks()) else {
+            return Ok(checkpoint.weighed_by(importance));
+        };
+        let windows = text.windows(checkpoint.config()?, calibration)?;
+        let own = format!("bantam layers 1\n{}", toml::to_string(self).context("the step in words")?);
+        let job = Job {
+            config: checkpoint.config()?,
+            weights: checkpoint.weights(),
+            types: &checkpoint.form.types,
+            method: self.method,
+            scaled: self.awq,
+            windows: &windows,
+            key: Some(own).filter(|_| is_original),
+        };
+        let compensated = job.run(calibration)?;
+        let note = compensated.note(self.method, &windows);
+        let folds = compensated.folds();
+        let checkpoint = match folds.is_empty() {
+            true => checkpoint,
+            false => checkpoint.overlaid(|inner| Folded { inner, folds }),
+        };
+        Ok(checkpoint.weighed_by(importance).compensated_by(compensated).noted(note))
+    }
+
+    fn needs(&self, form: &Form) -> Result<Option<String>> {
+        if !self.walks() {
+            return Ok(None);
+        }
+        let config = form.config()?;
+        let widest = config.ffn.max(config.q_dim()).max(config.dim) as u64;
+        Ok(Some(format!(
+            "quantize goes through {} layers one by one, with about {} beside the weights (derived)",
+            config.layers.len(),
+            Bytes(4 * (3 * widest * widest + 4 * widest * config.dim as u64))
+        )))
     }
 
     fn is_last(&self) -> bool {
@@ -209,6 +269,9 @@ impl Transform for Quantize {
         self.target()?;
         if let Some(imatrix) = &mut self.imatrix {
             imatrix.pin()?;
+        }
+        if self.walks() && self.imatrix.is_none() && self.calibrate.is_none() {
+            self.calibrate = Some(Calibrate::bundled());
         }
         if let Some(calibrate) = &mut self.calibrate {
             calibrate.pin()?;
@@ -305,6 +368,14 @@ const LONGEST: u64 = 1 << 30;
 
 fn hash(text: &str) -> String {
     bantam_core::disk::hex(&Sha256::digest(text))
+}
+
+fn is_rounding(method: &Method) -> bool {
+    *method == Method::Rounding
+}
+
+fn is_false(yes: &bool) -> bool {
+    !yes
 }
 
 fn is_true(yes: &bool) -> bool {

@@ -37,7 +37,7 @@ fn weight_bytes_equal_what_a_gguf_file_stores() {
     let as_stored = |t: &crate::cost::TensorShape| kind(if t.is_matrix() { "Q8_0" } else { "F32" });
     let stored: u64 = facts.types.values().map(|share| share.bytes).sum();
     assert_eq!(cost.weight_bytes(as_stored), Some(stored));
-    assert_eq!(facts.container, Container::Gguf { version: 3, mixture: Some("Q8_0") });
+    assert_eq!(facts.container, Container::Gguf { version: 3, mixture: Some("Q8_0"), chosen: false });
     assert_eq!(facts.types["Q8_0"].tensors, 9);
     let vocabulary = facts.tokenizer.clone().expect("tokenizer");
     assert_eq!((vocabulary.tokens, vocabulary.adds_bos, vocabulary.has_chat_template), (512, true, false));

@@ -17,11 +17,11 @@ pub(crate) struct SuperBlock<const SUBS: usize, const LEN: usize> {
 
 /// What is stored of a super-block but for the q, as numbers.
 #[derive(Clone, Copy)]
-struct AffineGrid<const SUBS: usize> {
-    d: f32,
-    dmin: f32,
-    scale: [f32; SUBS],
-    min: [f32; SUBS],
+pub(crate) struct AffineGrid<const SUBS: usize> {
+    pub(super) d: f32,
+    pub(super) dmin: f32,
+    pub(super) scale: [f32; SUBS],
+    pub(super) min: [f32; SUBS],
 }
 
 impl<const SUBS: usize, const LEN: usize> SuperBlock<SUBS, LEN> {
@@ -29,6 +29,20 @@ impl<const SUBS: usize, const LEN: usize> SuperBlock<SUBS, LEN> {
     /// that lessens the error, d and dmin fitted to the integers, and the integers moved once more.
     #[inline(always)]
     pub(crate) fn search(x: &[f32; 256], importance: Option<&[f32; 256]>, levels: f32, steps: f32) -> Self {
+        let found = AffineGrid::<SUBS>::search::<LEN>(x, importance, levels, steps);
+        found.rounded(x.as_chunks().0.try_into().expect("SUBS sub-blocks of LEN make 256"), levels)
+    }
+}
+
+impl<const SUBS: usize> AffineGrid<SUBS> {
+    /// As `SuperBlock::search`, all that is stored but for the q.
+    #[inline(always)]
+    pub(crate) fn search<const LEN: usize>(
+        x: &[f32; 256],
+        importance: Option<&[f32; 256]>,
+        levels: f32,
+        steps: f32,
+    ) -> Self {
         let x: &[[f32; LEN]; SUBS] = x.as_chunks().0.try_into().expect("SUBS sub-blocks of LEN make 256");
         let importance = importance.map(|all| all.as_chunks::<LEN>().0);
         let blocks: [_; SUBS] = from_fn(|j| Weighed::new(&x[j], importance.map(|all| &all[j])));
@@ -39,11 +53,9 @@ impl<const SUBS: usize, const LEN: usize> SuperBlock<SUBS, LEN> {
         if fitted.settle(&blocks, levels, steps) < error {
             grid = fitted;
         }
-        grid.rounded(x, levels)
+        grid
     }
-}
 
-impl<const SUBS: usize> AffineGrid<SUBS> {
     #[inline(always)]
     fn first<const LEN: usize>(blocks: &[Weighed<LEN>; SUBS], levels: f32, steps: f32) -> Self {
         let mut lines = [Line::default(); SUBS];
@@ -109,6 +121,12 @@ impl<const SUBS: usize> AffineGrid<SUBS> {
         for (j, q) in q.iter_mut().enumerate() {
             *q = integers(&x[j], self.d * self.scale[j], self.dmin * self.min[j], levels).map(|q| q as u8);
         }
+        self.with(q)
+    }
+
+    /// The super-block of these integers.
+    #[inline(always)]
+    pub(crate) fn with<const LEN: usize>(&self, q: [[u8; LEN]; SUBS]) -> SuperBlock<SUBS, LEN> {
         SuperBlock {
             d: f16::from_f32(self.d),
             dmin: f16::from_f32(self.dmin),
@@ -121,7 +139,7 @@ impl<const SUBS: usize> AffineGrid<SUBS> {
 
 /// The moves of a scale and a min that are tried, staying first, so that a tie changes nothing. A scale and a min that
 /// grow together keep the top of the block where it is.
-const NEIGHBOURS: [(f32, f32); LANES] =
+pub(super) const NEIGHBOURS: [(f32, f32); LANES] =
     [(0., 0.), (1., 0.), (-1., 0.), (0., 1.), (0., -1.), (1., 1.), (-1., -1.), (1., 2.)];
 
 /// The best q for every weight of a sub-block under a step and a minimum.

@@ -8,6 +8,7 @@ pub(super) mod affine;
 pub(super) mod lanes;
 pub(super) mod legacy;
 pub(super) mod symmetric;
+pub(super) mod turns;
 pub(super) mod uneven;
 
 use self::lanes::{LANES, Lanes, least, nearest_in, reciprocal};
@@ -42,6 +43,12 @@ impl<const N: usize> Weighed<N> {
             w = from_fn(|i| w[i] * importance[i]);
         }
         Weighed { x: *x, w, wx: from_fn(|i| w[i] * x[i]) }
+    }
+
+    /// Numbers whose errors cost what is given, however large they are.
+    #[inline(always)]
+    pub(crate) fn costing(x: &[f32], costs: &[f32]) -> Weighed<N> {
+        Weighed { x: from_fn(|i| x[i]), w: from_fn(|i| costs[i]), wx: from_fn(|i| costs[i] * x[i]) }
     }
 
     /// The sums for the integers nearest to x·inverse + start.

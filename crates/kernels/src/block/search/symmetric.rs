@@ -22,11 +22,27 @@ pub(crate) struct SuperBlock {
     pub(crate) q: [[i8; LEN]; SUBS],
 }
 
+/// What is stored of a super-block but for the q, as numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Grid {
+    pub(super) d: f32,
+    pub(super) scale: [f32; SUBS],
+}
+
 impl SuperBlock {
     /// The best scale for every sub-block, rounded together to integers; then the integers are moved where that lessens
     /// the error, d fitted to the integers, and the integers moved once more.
     #[inline(always)]
     pub(crate) fn search(x: &[f32; 256], importance: Option<&[f32; 256]>, range: &Range) -> SuperBlock {
+        let found = Grid::search(x, importance, range);
+        found.rounded(x.as_chunks().0.try_into().expect("16 sub-blocks of 16 make 256"), range)
+    }
+}
+
+impl Grid {
+    /// As `SuperBlock::search`, all that is stored but for the q.
+    #[inline(always)]
+    pub(crate) fn search(x: &[f32; 256], importance: Option<&[f32; 256]>, range: &Range) -> Grid {
         let x: &[[f32; LEN]; SUBS] = x.as_chunks().0.try_into().expect("16 sub-blocks of 16 make 256");
         let importance = importance.map(|all| all.as_chunks::<LEN>().0);
         let blocks: [_; SUBS] = from_fn(|j| Weighed::new(&x[j], importance.map(|all| &all[j])));
@@ -36,18 +52,9 @@ impl SuperBlock {
         if fitted.settle(&blocks, range) < error {
             grid = fitted;
         }
-        grid.rounded(x, range)
+        grid
     }
-}
 
-/// What is stored of a super-block but for the q, as numbers.
-#[derive(Clone, Copy)]
-struct Grid {
-    d: f32,
-    scale: [f32; SUBS],
-}
-
-impl Grid {
     #[inline(always)]
     fn first(blocks: &[Weighed<LEN>; SUBS], range: &Range) -> Grid {
         let mut scales = [0.0; SUBS];
@@ -94,12 +101,18 @@ impl Grid {
         for (j, q) in q.iter_mut().enumerate() {
             *q = integers(&x[j], self.d * self.scale[j], range.q).map(|q| q as i8);
         }
+        self.with(q)
+    }
+
+    /// The super-block of these integers.
+    #[inline(always)]
+    pub(crate) fn with(&self, q: [[i8; LEN]; SUBS]) -> SuperBlock {
         SuperBlock { d: f16::from_f32(self.d), scale: self.scale.map(|v| v as i8), q }
     }
 }
 
 /// The moves of a scale that are tried, staying first, so that a tie changes nothing.
-const NEIGHBOURS: [f32; LANES] = [0., 1., -1., 2., -2., 3., -3., 4.];
+pub(super) const NEIGHBOURS: [f32; LANES] = [0., 1., -1., 2., -2., 3., -3., 4.];
 
 /// The best q for every weight of a sub-block under a step.
 #[inline(always)]

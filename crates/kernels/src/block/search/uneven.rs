@@ -10,7 +10,7 @@ pub(crate) const VALUES: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1
 
 /// The value nearest to a number.
 #[inline(always)]
-fn nearest(x: f32) -> f32 {
+pub(super) fn nearest(x: f32) -> f32 {
     VALUES.windows(2).fold(f32::from(VALUES[0]), |value, pair| {
         let (low, high) = (f32::from(pair[0]), f32::from(pair[1]));
         if x > 0.5 * (low + high) { high } else { value }
@@ -59,11 +59,31 @@ pub(crate) struct UnevenSuperBlock {
     pub(crate) choice: [[u8; 32]; 8],
 }
 
+/// What is stored of a super-block but for the choices, as numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct UnevenGrid {
+    pub(super) d: f32,
+    pub(super) scale: [f32; 8],
+}
+
 impl UnevenSuperBlock {
     /// The best scale for every run, rounded together to integers; then the integers are moved where that lessens the
     /// error, d fitted to the integers, and the integers moved once more.
     #[inline(always)]
     pub(crate) fn search(x: &[f32; 256], importance: Option<&[f32; 256]>) -> UnevenSuperBlock {
+        let grid = UnevenGrid::search(x, importance);
+        let x = x.as_chunks::<32>().0;
+        grid.with(from_fn(|j| {
+            let inverse = reciprocal(grid.d * grid.scale[j]);
+            x[j].map(|x| choice(x * inverse))
+        }))
+    }
+}
+
+impl UnevenGrid {
+    /// As `UnevenSuperBlock::search`, all that is stored but for the choices.
+    #[inline(always)]
+    pub(crate) fn search(x: &[f32; 256], importance: Option<&[f32; 256]>) -> UnevenGrid {
         let (x, importance) = (x.as_chunks::<32>().0, importance.map(|all| all.as_chunks::<32>().0));
         let blocks: [_; 8] = from_fn(|j| Weighed::new(&x[j], importance.map(|all| &all[j])));
         let scales: [f32; 8] = from_fn(|j| scale(&blocks[j]));
@@ -75,18 +95,20 @@ impl UnevenSuperBlock {
         if settle(&blocks, fitted, &mut moved) < error {
             (d, scale) = (fitted, moved);
         }
-        let choice = from_fn(|j| {
-            let inverse = reciprocal(d * scale[j]);
-            x[j].map(|x| choice(x * inverse))
-        });
-        UnevenSuperBlock { d: f16::from_f32(d), scale: scale.map(|v| v as i8), choice }
+        UnevenGrid { d, scale }
+    }
+
+    /// The super-block of these choices.
+    #[inline(always)]
+    pub(crate) fn with(&self, choice: [[u8; 32]; 8]) -> UnevenSuperBlock {
+        UnevenSuperBlock { d: f16::from_f32(self.d), scale: self.scale.map(|v| v as i8), choice }
     }
 }
 
-const RANGE: (f32, f32) = (-32.0, 31.0);
+pub(super) const RANGE: (f32, f32) = (-32.0, 31.0);
 
 /// The moves of a scale that are tried, staying first, so that a tie changes nothing.
-const NEIGHBOURS: [f32; LANES] = [0., 1., -1., 2., -2., 3., -3., 4.];
+pub(super) const NEIGHBOURS: [f32; LANES] = [0., 1., -1., 2., -2., 3., -3., 4.];
 
 /// Moves every run's integer to the neighbour of least error. Returns the super-block's squared error.
 #[inline(always)]
