@@ -83,7 +83,7 @@ struct Sequence<'a> {
 
 impl<'a> Sequence<'a> {
     fn new(model: &'a Model) -> Self {
-        Self { model, cache: [Cache::new(&model.config, model.decoder.device())] }
+        Self { model, cache: [model.cache().expect("a cache")] }
     }
 
     /// Forgets all but the first `len` tokens.

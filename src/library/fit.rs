@@ -6,7 +6,7 @@ use bantam_core::unit::Bytes;
 use bantam_host::card::{Card, Fact};
 use bantam_hub::{GgufFacts, Header, ModelInfo, Page};
 use bantam_lab::{self as lab, Mixture};
-use bantam_model::{Architecture, Config, cost, encoder};
+use bantam_model::{Architecture, Cache, Config, cost, encoder};
 
 /// Tokens of a cache where the user names none, if the model takes so many.
 pub const CONTEXT: u64 = 4096;
@@ -171,9 +171,9 @@ fn longest(known: &Known, model_info: &ModelInfo) -> Option<u64> {
     }
 }
 
-/// Keys and values are kept as f32; encoders keep none.
+/// Of keys and values in the type that they are kept in; encoders keep none.
 fn cache_per_token(known: &Known, model_info: &ModelInfo) -> Option<u64> {
-    const NUMBER: u64 = size_of::<f32>() as u64;
+    const NUMBER: u64 = Cache::BYTES_PER_NUMBER;
     match known {
         Known::Decoder(config) => Some(cost(config).cache_bytes_per_token(NUMBER)),
         Known::Encoder { .. } => Some(0),

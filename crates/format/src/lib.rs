@@ -9,6 +9,7 @@ pub mod bytes;
 mod error;
 pub mod ggml;
 pub mod gguf;
+pub mod heap;
 pub mod json;
 mod prefix;
 pub mod safetensors;

@@ -9,12 +9,14 @@
 //!
 //! An encoder's query sees all of its own span, what comes after it too (`causal: false`).
 //!
-//! Few queries (decoding) go key by key through dot products, each key read once for all heads that share it; many
-//! (prefill, training) go in blocks of queries through gemm. The backward pass computes the probabilities again
-//! rather than keeping them (as FlashAttention does: Dao et al. 2022, arXiv:2205.14135).
+//! Few queries (decoding) go tile by tile of keys (`kv`), each read once for all heads that share it, and parts of a long
+//! past go to several threads, whose sums are put together afterwards (flash decoding: Dao et al. 2023); many (prefill,
+//! training) go in blocks of queries through gemm. The backward pass computes the probabilities again rather than keeping
+//! them (as FlashAttention does: Dao et al. 2022, arXiv:2205.14135).
 
 use crate::float;
 use crate::gemm::{View, gemm_into};
+use crate::kv::{KeyValues, TILE, for_tiles};
 use crate::pool;
 use gemm::Parallelism;
 use std::cell::RefCell;
@@ -32,15 +34,12 @@ pub struct Span {
     pub past: Option<usize>,
 }
 
-/// Cached keys and values of a sequence's earlier tokens, rotated already: (capacity, kv heads, d), of which `len` rows
-/// count.
+/// Cached keys and values of a sequence's earlier tokens, rotated already.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
-    /// Keys.
-    pub k: &'a [f32],
-    /// Values.
-    pub v: &'a [f32],
-    /// Rows that count.
+    /// The keys and values.
+    pub kv: &'a KeyValues,
+    /// Tokens that count.
     pub len: usize,
 }
 
@@ -87,6 +86,9 @@ impl Attend {
 const BLOCK: usize = 64;
 /// From this many queries on, gemm wins over dot products.
 const GEMM_FROM: usize = 8;
+/// Keys that a query's head takes at once; parts of so many may go to different threads. Results depend on it, not on how
+/// many threads there are.
+const PART: usize = 8 * TILE;
 /// Below this many multiplications the work stays on one thread.
 const SERIAL_BELOW: usize = 1 << 15;
 
@@ -124,11 +126,26 @@ pub struct Attention<'a> {
 /// A stretch of keys and values in memory that stand one after the other in position.
 #[derive(Clone, Debug)]
 struct KeyRun<'a> {
-    k: &'a [f32],
-    v: &'a [f32],
+    source: Source<'a>,
     len: usize,
-    /// The first token of the batch it is, or none for a cached past: where its gradient goes.
-    token: Option<usize>,
+}
+
+/// Where keys and values are.
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    /// Of this batch, (.., kv heads, d), beginning with this token: where their gradient goes.
+    Batch { k: &'a [f32], v: &'a [f32], token: usize },
+    /// Kept from earlier passes.
+    Past(&'a KeyValues),
+}
+
+impl Source<'_> {
+    fn token(&self) -> Option<usize> {
+        match self {
+            Source::Batch { token, .. } => Some(*token),
+            Source::Past(_) => None,
+        }
+    }
 }
 
 /// One span with all that it sees.
@@ -147,6 +164,37 @@ struct Piece<'a, 'b> {
     run: &'b KeyRun<'a>,
     rows: Range<usize>,
     column: usize,
+}
+
+/// A piece as gemm reads it, one head of it.
+struct KeySide<'a> {
+    /// (len, d)
+    k: View<'a>,
+    /// (len, d)
+    v: View<'a>,
+    len: usize,
+    column: usize,
+    /// Its first token in the batch, if it is of the batch.
+    token: Option<usize>,
+}
+
+/// What one thread does at once: some queries of a span, for the heads that share a kv head.
+struct Task<'s, 'a> {
+    seen: &'s Seen<'a>,
+    head: usize,
+    block: Range<usize>,
+    /// The keys, by position: all that the block sees, or a part of them.
+    keys: Range<usize>,
+    /// Where the sums of the first of the block's queries go, and of each next one so many further on; straight into the
+    /// output where there is one part of keys.
+    sums: Option<(usize, usize)>,
+}
+
+/// Parts of keys whose sums are put together: from the first on so many, to what stands in the output at `at`.
+struct Merge {
+    at: usize,
+    first: usize,
+    count: usize,
 }
 
 impl<'a> Seen<'a> {
@@ -215,17 +263,18 @@ impl<'a> Attention<'a> {
         let tokens: usize = attend.spans.iter().map(|span| span.len).sum();
         assert!(k.len() == tokens * row && v.len() == k.len(), "the spans add up to the rows of k and v");
         assert!(heads.hkv > 0 && heads.h.is_multiple_of(heads.hkv), "query heads share key heads evenly");
-        assert!(pasts.iter().all(|p| p.len * row <= p.k.len().min(p.v.len())), "a past has the rows that it says");
+        let fits = |p: &Past| p.len <= p.kv.room() && p.kv.shape() == (heads.hkv, heads.d);
+        assert!(pasts.iter().all(fits), "a past has the rows that it says");
         let backward = |(i, span): (usize, &Span)| span.parent.is_none_or(|parent| parent < i);
         assert!(attend.spans.iter().enumerate().all(backward), "spans refer backward");
         let seen = |i: usize| {
             let chain = attend.chain(i);
             let past = attend.spans[chain[0]].past.map(|p| pasts[p]);
-            let past = past.map(|Past { k, v, len }| KeyRun { k, v, len, token: None });
+            let past = past.map(|Past { kv, len }| KeyRun { source: Source::Past(kv), len });
             let own = chain.iter().map(|&link| {
                 let (from, len) = (starts[link], attend.spans[link].len);
                 let range = from * row..(from + len) * row;
-                KeyRun { k: &k[range.clone()], v: &v[range], len, token: Some(from) }
+                KeyRun { source: Source::Batch { k: &k[range.clone()], v: &v[range], token: from }, len }
             });
             let runs: Vec<KeyRun> = past.into_iter().chain(own).collect();
             let keys: usize = runs.iter().map(|r| r.len).sum();
@@ -247,87 +296,191 @@ impl<'a> Attention<'a> {
     pub fn forward(&self, q: &[f32]) -> Vec<f32> {
         assert_eq!(q.len(), self.tokens() * self.heads.q_row(), "q has a row for each token");
         let mut out = vec![0f32; q.len()];
-        let shared = SharedBuffer(out.as_mut_ptr());
-        let tasks: Vec<(&Seen, Range<usize>, usize)> = self
-            .spans
-            .iter()
-            .flat_map(|seen| {
-                blocks(seen.len).flat_map(move |block| (0..self.heads.hkv).map(move |head| (seen, block.clone(), head)))
-            })
-            .collect();
-        let run = |scores: &mut Vec<f32>, (seen, block, head): &(&Seen, Range<usize>, usize)| {
-            if block.len() < GEMM_FROM {
-                self.few(q, seen, block, *head, scores, shared);
-            } else {
-                self.many(q, seen, block, *head, scores, shared);
-            }
+        let (tasks, merges) = self.tasks();
+        let mut sums = vec![0f32; merges.iter().map(|merge| merge.count).sum::<usize>() * self.sums_len()];
+        let (shared, shared_sums) = (SharedBuffer(out.as_mut_ptr()), SharedBuffer(sums.as_mut_ptr()));
+        let run = |scratch: &mut Scratch, task: &Task| match task.block.len() < GEMM_FROM {
+            true => self.few(q, task, scratch, [shared, shared_sums]),
+            false => self.many(q, task, scratch, shared),
         };
         if self.serial() {
-            let mut scores = Vec::new();
-            tasks.iter().for_each(|task| run(&mut scores, task));
+            let mut scratch = Scratch::default();
+            tasks.iter().for_each(|task| run(&mut scratch, task));
         } else {
             thread_local! {
-                static SCORES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+                static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
             }
-            pool::parallel(tasks.len(), |task| SCORES.with_borrow_mut(|scores| run(scores, &tasks[task])));
+            pool::parallel(tasks.len(), |task| SCRATCH.with_borrow_mut(|scratch| run(scratch, &tasks[task])));
+        }
+        let (d, group, len) = (self.heads.d, self.heads.group(), self.sums_len());
+        for Merge { at, first, count } in merges {
+            float::merge_parts(&sums[first * len..(first + count) * len], group, d, &mut out[at..at + group * d]);
         }
         out
     }
 
-    /// Dot products, query by query: each key is read once for the heads that share it.
-    fn few(&self, q: &[f32], seen: &Seen, block: &Range<usize>, head: usize, scores: &mut Vec<f32>, out: SharedBuffer) {
-        let Heads { d, .. } = self.heads;
-        let (group, kv_row) = (self.heads.group(), self.heads.kv_row());
-        for i in block.clone() {
-            let keys = self.visible_to(seen, i);
-            let n = keys.len();
-            scores.resize(group * n, 0.0);
-            let at = (seen.start + i) * self.heads.q_row() + head * group * d;
-            let queries = &q[at..at + group * d];
-            let pieces = seen.pieces(&keys);
-            for piece in &pieces {
-                let keys = &piece.run.k[piece.rows.start * kv_row + head * d..];
-                float::scores(queries, d, keys, kv_row, piece.rows.len(), scores, n, piece.column);
+    /// What there is to do, piece by piece, and what is to be put together afterwards.
+    fn tasks(&self) -> (Vec<Task<'_, 'a>>, Vec<Merge>) {
+        let (mut tasks, mut merges, mut sums) = (Vec::new(), Vec::new(), 0);
+        for (seen, block) in self.spans.iter().flat_map(|seen| blocks(seen.len).map(move |block| (seen, block))) {
+            let keys = seen.visible(&block, self.attend);
+            let parts = keys.start / PART..keys.end.div_ceil(PART);
+            for head in 0..self.heads.hkv {
+                if block.len() >= GEMM_FROM || parts.len() == 1 {
+                    tasks.push(Task { seen, head, block: block.clone(), keys: keys.clone(), sums: None });
+                    continue;
+                }
+                for part in parts.clone() {
+                    let keys = keys.start.max(part * PART)..keys.end.min((part + 1) * PART);
+                    let own = Some((sums + part - parts.start, parts.len()));
+                    tasks.push(Task { seen, head, block: block.clone(), keys, sums: own });
+                }
+                for query in block.clone() {
+                    merges.push(Merge { at: self.place(seen, query, head), first: sums, count: parts.len() });
+                    sums += parts.len();
+                }
             }
-            for row in scores.chunks_exact_mut(n) {
-                self.softmax(row);
+        }
+        (tasks, merges)
+    }
+
+    /// Floats that a part of keys gives for a query: of each head of the group the largest score, the sum of exponentials,
+    /// and the output before it is divided by that.
+    fn sums_len(&self) -> usize {
+        self.heads.group() * (2 + self.heads.d)
+    }
+
+    /// Where the group of one kv head begins in the row of a query.
+    fn place(&self, seen: &Seen, query: usize, head: usize) -> usize {
+        (seen.start + query) * self.heads.q_row() + head * self.heads.group() * self.heads.d
+    }
+
+    /// A few queries over some of their keys, tile by tile: each key is read once for all of them. A key's score is summed
+    /// in the same order whether it is of this batch or of a past, and so are the values.
+    fn few(&self, q: &[f32], task: &Task, scratch: &mut Scratch, [out, sums]: [SharedBuffer; 2]) {
+        let (d, group, n) = (self.heads.d, self.heads.group(), task.keys.len());
+        let pieces = task.seen.pieces(&task.keys);
+        scratch.p.resize(task.block.len() * group * n, 0.0);
+        pieces.iter().for_each(|piece| self.piece_scores(q, task, piece, scratch));
+        for (nth, query) in task.block.clone().enumerate() {
+            let (visible, first) = (task.seen.visible(&(query..query + 1), self.attend), task.keys.start);
+            let from = visible.start.max(first);
+            let columns = from - first..visible.end.min(task.keys.end).max(from) - first;
+            let at = self.place(task.seen, query, task.head);
+            // the largest scores, then the sums; a part that this query sees nothing of weighs nothing
+            let mut own = std::mem::take(&mut scratch.own);
+            own.clear();
+            own.resize(group, f32::NEG_INFINITY);
+            own.resize(2 * group, 0.0);
+            for g in (0..group).filter(|_| !columns.is_empty()) {
+                let row = &mut scratch.p[(nth * group + g) * n..][..n][columns.clone()];
+                (own[g], own[group + g]) = float::exponentials(row, self.attend.scale, self.attend.softcap);
             }
-            // SAFETY: this task alone writes these heads of this token.
-            let out = unsafe { out.slice(at, group * d) };
-            for piece in &pieces {
-                let values = &piece.run.v[piece.rows.start * kv_row + head * d..];
-                float::attend_values(out, d, values, kv_row, piece.rows.len(), scores, n, piece.column);
+            match task.sums {
+                None => {
+                    // SAFETY: this task alone writes these heads of this token.
+                    let out = unsafe { out.slice(at, group * d) };
+                    pieces.iter().for_each(|piece| self.piece_values(out, task, piece, (nth, &columns), scratch));
+                    for (out, sum) in out.chunks_exact_mut(d).zip(&own[group..]) {
+                        let share = 1.0 / sum;
+                        out.iter_mut().for_each(|x| *x *= share);
+                    }
+                }
+                Some((first, parts)) => {
+                    // SAFETY: this task alone writes the sums of this part.
+                    let sums = unsafe { sums.slice((first + nth * parts) * self.sums_len(), self.sums_len()) };
+                    sums[..2 * group].copy_from_slice(&own);
+                    let out = &mut sums[2 * group..];
+                    pieces.iter().for_each(|piece| self.piece_values(out, task, piece, (nth, &columns), scratch));
+                }
+            }
+            scratch.own = own;
+        }
+    }
+
+    /// The raw products of the block's queries with a piece's keys, into the piece's columns of (queries · group, n).
+    fn piece_scores(&self, q: &[f32], task: &Task, piece: &Piece, scratch: &mut Scratch) {
+        let (d, group, n) = (self.heads.d, self.heads.group(), task.keys.len());
+        scratch.tile.resize(TILE * (d + group), 0.0);
+        let (tile, sums) = scratch.tile.split_at_mut(TILE * d);
+        let mut multiply = |tile: &[f32], lanes: Range<usize>, first: usize| {
+            for (nth, query) in task.block.clone().enumerate() {
+                let at = self.place(task.seen, query, task.head);
+                float::tile_scores(&q[at..at + group * d], d, tile, sums);
+                let rows = scratch.p[nth * group * n..].chunks_exact_mut(n);
+                for (row, sums) in rows.zip(sums.as_chunks::<TILE>().0) {
+                    row[piece.column + first..][..lanes.len()].copy_from_slice(&sums[lanes.clone()]);
+                }
+            }
+        };
+        match piece.run.source {
+            Source::Past(kv) => for_tiles(piece.rows.clone(), |number, lanes, first| {
+                kv.key_tile(task.head, number, tile);
+                multiply(tile, lanes, first);
+            }),
+            Source::Batch { k, .. } => {
+                let row = self.heads.kv_row();
+                let keys = &k[piece.rows.start * row + task.head * d..];
+                for first in (0..piece.rows.len()).step_by(TILE) {
+                    let lanes = 0..TILE.min(piece.rows.len() - first);
+                    for lane in lanes.clone() {
+                        let key = &keys[(first + lane) * row..][..d];
+                        tile.as_chunks_mut::<TILE>().0.iter_mut().zip(key).for_each(|(to, x)| to[lane] = *x);
+                    }
+                    multiply(tile, lanes, first);
+                }
             }
         }
     }
 
-    /// A block of queries at once through gemm, head by head.
-    fn many(
+    /// Adds a piece's values to out (group, d) by the exponentials of the block's `nth` query in the columns that it sees.
+    fn piece_values(
         &self,
-        q: &[f32],
-        seen: &Seen,
-        block: &Range<usize>,
-        head: usize,
-        scores: &mut Vec<f32>,
-        out: SharedBuffer,
+        out: &mut [f32],
+        task: &Task,
+        piece: &Piece,
+        (nth, columns): (usize, &Range<usize>),
+        scratch: &mut Scratch,
     ) {
-        let Heads { d, .. } = self.heads;
-        let keys = seen.visible(block, self.attend);
-        let pieces = seen.pieces(&keys);
+        let (d, n, row) = (self.heads.d, task.keys.len(), self.heads.kv_row());
+        let (from, to) = (columns.start.max(piece.column), columns.end.min(piece.column + piece.rows.len()));
+        if from >= to {
+            return;
+        }
+        let rows = piece.rows.start + from - piece.column..piece.rows.start + to - piece.column;
+        let shares = &scratch.p[nth * self.heads.group() * n..];
+        match piece.run.source {
+            Source::Batch { v, .. } => {
+                let values = &v[rows.start * row + task.head * d..];
+                float::attend_values(out, d, values, row, rows.len(), shares, n, from);
+            }
+            Source::Past(kv) => for_tiles(rows, |number, lanes, first| {
+                kv.value_tile(task.head, number, &mut scratch.tile);
+                let values = &scratch.tile[lanes.start * d..];
+                float::attend_values(out, d, values, d, lanes.len(), shares, n, from + first);
+            }),
+        }
+    }
+
+    /// A block of queries at once through gemm, head by head.
+    fn many(&self, q: &[f32], task: &Task, scratch: &mut Scratch, out: SharedBuffer) {
+        let Scratch { p: scores, kept, .. } = scratch;
+        let (d, Task { seen, head, block, keys, .. }) = (self.heads.d, task);
+        let pieces = seen.pieces(keys);
+        let sides = self.sides(&pieces, *head, kept);
         let (rows, n) = (block.len(), keys.len());
         scores.resize(rows * n, 0.0);
         for g in 0..self.heads.group() {
-            let at = (seen.start + block.start) * self.heads.q_row() + (head * self.heads.group() + g) * d;
-            self.products(&q[at..], rows, n, &pieces, head, scores);
-            self.normalize(seen, block, &keys, scores);
+            let at = self.place(seen, block.start, *head) + g * d;
+            self.products(&q[at..], rows, n, &sides, scores);
+            self.normalize(seen, block, keys, scores);
             let mut keep = 0.0;
-            for piece in &pieces {
-                let p = View::new(&scores[piece.column..], n);
+            for side in &sides {
+                let p = View::new(&scores[side.column..], n);
                 // SAFETY: this task alone writes this head of these tokens.
                 unsafe {
-                    let shape = (rows, piece.rows.len(), d);
-                    let v = self.rows_of(piece.run.v, piece, head);
-                    gemm_into(out.at(at), self.heads.q_row(), shape, keep, 1.0, p, v, Parallelism::None);
+                    let shape = (rows, side.len, d);
+                    gemm_into(out.at(at), self.heads.q_row(), shape, keep, 1.0, p, side.v, Parallelism::None);
                 }
                 keep = 1.0;
             }
@@ -335,16 +488,41 @@ impl<'a> Attention<'a> {
     }
 
     /// scores (rows, n) = the raw products q kᵀ of a block of queries of one head.
-    fn products(&self, q: &[f32], rows: usize, n: usize, pieces: &[Piece], head: usize, scores: &mut [f32]) {
+    fn products(&self, q: &[f32], rows: usize, n: usize, sides: &[KeySide], scores: &mut [f32]) {
         assert_eq!(scores.len(), rows * n, "the score buffer must have the block's shape");
-        for piece in pieces {
+        for side in sides {
             let q = View::new(q, self.heads.q_row());
-            let k = self.rows_of(piece.run.k, piece, head).t();
-            let shape = (rows, self.heads.d, piece.rows.len());
-            let dst = scores.as_mut_ptr().wrapping_add(piece.column);
-            // SAFETY: scores has rows of n floats, and the piece's columns are inside them.
-            unsafe { gemm_into(dst, n, shape, 0.0, 1.0, q, k, Parallelism::None) };
+            let shape = (rows, self.heads.d, side.len);
+            let dst = scores.as_mut_ptr().wrapping_add(side.column);
+            // SAFETY: scores has rows of n floats, and the side's columns are inside them.
+            unsafe { gemm_into(dst, n, shape, 0.0, 1.0, q, side.k.t(), Parallelism::None) };
         }
+    }
+
+    /// The keys and values of pieces for gemm: of the batch where they lie, of a past (the first piece, if it is one)
+    /// unpacked into `kept`.
+    fn sides<'x>(&self, pieces: &[Piece<'x, '_>], head: usize, kept: &'x mut Kept) -> Vec<KeySide<'x>> {
+        let (d, row) = (self.heads.d, self.heads.kv_row());
+        if let Some((Source::Past(kv), rows)) = pieces.first().map(|piece| (piece.run.source, &piece.rows)) {
+            kv.key_tiles(head, rows.start / TILE..rows.end.div_ceil(TILE), &mut kept.k);
+            kv.value_tiles(head, rows.start / TILE..rows.end.div_ceil(TILE), &mut kept.v);
+        }
+        let kept = &*kept;
+        let side = |piece: &Piece<'x, '_>| {
+            let (from, len) = (piece.rows.start, piece.rows.len());
+            let (k, v) = match piece.run.source {
+                Source::Batch { k, v, .. } => {
+                    let first = from * row + head * d;
+                    (View::new(&k[first..], row), View::new(&v[first..], row))
+                }
+                Source::Past(_) => {
+                    let width = kept.k.len() / d;
+                    (View::new(&kept.k[from % TILE..], width).t(), View::new(&kept.v[from % TILE * d..], d))
+                }
+            };
+            KeySide { k, v, len, column: piece.column, token: piece.run.source.token().map(|token| token + from) }
+        };
+        pieces.iter().map(side).collect()
     }
 
     /// Raw products to probabilities, zero where a key is not seen.
@@ -355,16 +533,6 @@ impl<'a> Attention<'a> {
             row[columns.end..].fill(0.0);
             self.softmax(&mut row[columns]);
         }
-    }
-
-    fn visible_to(&self, seen: &Seen, i: usize) -> Range<usize> {
-        seen.visible(&(i..i + 1), self.attend)
-    }
-
-    /// The rows of a piece, one head of them.
-    fn rows_of<'d>(&self, data: &'d [f32], piece: &Piece, head: usize) -> View<'d> {
-        let row = self.heads.kv_row();
-        View::new(&data[piece.rows.start * row + head * self.heads.d..], row)
     }
 
     /// Raw products q·k to probabilities, in place.
@@ -406,11 +574,26 @@ struct Sinks {
     v: SharedBuffer,
 }
 
+/// What one thread needs for its task.
 #[derive(Default)]
 struct Scratch {
+    /// Scores, then shares.
     p: Vec<f32>,
     dp: Vec<f32>,
     slope: Vec<f32>,
+    /// Of each head of a group the largest score, then the sum of exponentials.
+    own: Vec<f32>,
+    tile: Vec<f32>,
+    kept: Kept,
+}
+
+/// A past of one head, unpacked for gemm.
+#[derive(Default)]
+struct Kept {
+    /// (d, tokens)
+    k: Vec<f32>,
+    /// (tokens, d)
+    v: Vec<f32>,
 }
 
 impl Attention<'_> {
@@ -477,50 +660,50 @@ impl Attention<'_> {
         let (d, q_row, kv_row) = (self.heads.d, self.heads.q_row(), self.heads.kv_row());
         let keys = seen.visible(block, self.attend);
         let pieces = seen.pieces(&keys);
+        let mut kept = std::mem::take(&mut scratch.kept);
+        let sides = self.sides(&pieces, head, &mut kept);
         let (rows, n) = (block.len(), keys.len());
         scratch.p.resize(rows * n, 0.0);
         scratch.dp.resize(rows * n, 0.0);
         for g in 0..self.heads.group() {
             let at = (seen.start + block.start) * q_row + (head * self.heads.group() + g) * d;
             let (q, dout) = (View::new(&up.q[at..], q_row), View::new(&up.dout[at..], q_row));
-            self.products(&up.q[at..], rows, n, &pieces, head, &mut scratch.p);
+            self.products(&up.q[at..], rows, n, &sides, &mut scratch.p);
             if let Some(cap) = self.attend.softcap {
                 let slope = |s: &f32| 1.0 - (s * self.attend.scale / cap).tanh().powi(2);
                 scratch.slope.clear();
                 scratch.slope.extend(scratch.p.iter().map(slope));
             }
             self.normalize(seen, block, &keys, &mut scratch.p);
-            for piece in &pieces {
-                let v = self.rows_of(piece.run.v, piece, head).t();
-                let shape = (rows, d, piece.rows.len());
-                let dp = scratch.dp.as_mut_ptr().wrapping_add(piece.column);
-                // SAFETY: dp has rows of n floats, and the piece's columns are inside them.
-                unsafe { gemm_into(dp, n, shape, 0.0, 1.0, dout, v, Parallelism::None) };
-                if let Some(token) = piece.run.token {
-                    let dv = sinks.v.at((token + piece.rows.start) * kv_row + head * d);
-                    let p = View::new(&scratch.p[piece.column..], n).t();
+            for side in &sides {
+                let shape = (rows, d, side.len);
+                let dp = scratch.dp.as_mut_ptr().wrapping_add(side.column);
+                // SAFETY: dp has rows of n floats, and the side's columns are inside them.
+                unsafe { gemm_into(dp, n, shape, 0.0, 1.0, dout, side.v.t(), Parallelism::None) };
+                if let Some(token) = side.token {
+                    let dv = sinks.v.at(token * kv_row + head * d);
+                    let p = View::new(&scratch.p[side.column..], n).t();
                     // SAFETY: this task alone writes this head of this tree's tokens.
-                    unsafe { gemm_into(dv, kv_row, (piece.rows.len(), rows, d), 1.0, 1.0, p, dout, Parallelism::None) };
+                    unsafe { gemm_into(dv, kv_row, (side.len, rows, d), 1.0, 1.0, p, dout, Parallelism::None) };
                 }
             }
             self.scores_backward(up, at, n, scratch);
             let mut keep = 0.0;
-            for piece in &pieces {
-                let ds = View::new(&scratch.dp[piece.column..], n);
-                let k = self.rows_of(piece.run.k, piece, head);
-                let shape = (rows, piece.rows.len(), d);
+            for side in &sides {
+                let ds = View::new(&scratch.dp[side.column..], n);
+                let shape = (rows, side.len, d);
                 // SAFETY: as above.
-                unsafe { gemm_into(sinks.q.at(at), q_row, shape, keep, 1.0, ds, k, Parallelism::None) };
+                unsafe { gemm_into(sinks.q.at(at), q_row, shape, keep, 1.0, ds, side.k, Parallelism::None) };
                 keep = 1.0;
-                if let Some(token) = piece.run.token {
-                    let dk = sinks.k.at((token + piece.rows.start) * kv_row + head * d);
+                if let Some(token) = side.token {
+                    let dk = sinks.k.at(token * kv_row + head * d);
                     // SAFETY: as above.
-                    unsafe {
-                        gemm_into(dk, kv_row, (piece.rows.len(), rows, d), 1.0, 1.0, ds.t(), q, Parallelism::None)
-                    };
+                    unsafe { gemm_into(dk, kv_row, (side.len, rows, d), 1.0, 1.0, ds.t(), q, Parallelism::None) };
                 }
             }
         }
+        drop(sides);
+        scratch.kept = kept;
     }
 
     /// dp to d(q·k), in place; zero where a key is not seen, because its probability is.

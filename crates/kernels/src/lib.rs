@@ -8,6 +8,7 @@
 //! activations x quantized to Q8, once a product
 //! product     x Wᵀ, as callers ask for it and threads share it
 //! dots        the loops for plain floats: rows of W and x as they lie
+//! kv          keys and values of earlier tokens, kept in floats or fewer bits
 //! one_row     the loop for blocks and one row of x: unpacked in registers
 //! tiles       the loops for blocks and more rows: tiles of W unpacked in first-level cache and multiplied with all of x
 //! widened     products in f32 with any type, and the gradient that passes through one
@@ -32,6 +33,7 @@ mod factor;
 pub mod float;
 mod gemm;
 mod isa;
+pub mod kv;
 mod matrix;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // for sets that have lanes
 mod one_row;

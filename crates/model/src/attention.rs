@@ -1,8 +1,10 @@
 //! Attention of one layer: project to heads, norm and rotate q and k, attend to earlier tokens, project back to the
 //! stream. What a token may see is decided by the spans (`ops::attention`) and the layer's window, not here.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bantam_kernels::kv::KvType;
 use candle_core::Tensor;
 
 use super::architecture::{Over, Projections};
@@ -46,6 +48,26 @@ pub(crate) struct Pass {
     pub spans: Arc<[Span]>,
     /// For each of the config's ropes cos and sin, (T, rotary dims / 2) each.
     pub angles: Vec<(Tensor, Tensor)>,
+    /// The tokens whose keys and values are kept for later passes, and how. They are read now as they will be then.
+    pub kept: Vec<(KvType, Range<usize>)>,
+}
+
+impl Pass {
+    /// Keys and values, (T, kv_heads, head_dim) each, as they are kept.
+    fn as_kept(&self, k: Tensor, v: Tensor) -> Result<(Tensor, Tensor)> {
+        if self.kept.iter().all(|(ty, _)| *ty == KvType::F32) {
+            return Ok((k, v));
+        }
+        let (_, heads, d) = k.dims3()?;
+        let rounded = |x: &Tensor| -> Result<Tensor> {
+            let mut numbers = x.flatten_all()?.to_vec1::<f32>()?;
+            for (ty, tokens) in &self.kept {
+                ty.round(&mut numbers[tokens.start * heads * d..tokens.end * heads * d], d);
+            }
+            Ok(Tensor::from_vec(numbers, x.shape(), x.device())?)
+        };
+        Ok((rounded(&k)?, rounded(&v)?))
+    }
 }
 
 impl Attention {
@@ -95,6 +117,7 @@ impl Attention {
             }
             None => (q, k),
         };
+        let (k, v) = pass.as_kept(k, v)?;
         let attend = Attend {
             spans: pass.spans.clone(),
             scale: self.layer.scale,

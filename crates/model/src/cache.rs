@@ -2,49 +2,67 @@
 //! costs one small copy. It is written by `Decoder::forward`, and remembers the tokens: under some rope scalings a
 //! sequence that grows has to be computed again from them. It knows no text.
 
+use std::sync::Arc;
+
+use bantam_kernels::kv::{KeyValues, KvType};
 use candle_core::{DType, Device, Tensor};
 
 use super::config::Config;
 use super::error::Result;
-use super::ops::Past;
+use super::ops::{self, Past};
 
-/// The least room made for a sequence, in tokens.
+/// The least room made for a sequence on a device, in tokens.
 const SMALLEST: usize = 64;
 
 /// The keys and values of one sequence, for every layer.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    layers: Vec<Option<LayerRows>>,
+    layers: Vec<LayerRows>,
     tokens: Vec<u32>,
     /// `Config::rope_regime` of the length its keys were turned for.
     rope_regime: usize,
     frozen: bool,
-    kv_heads: usize,
-    head_dim: usize,
-    device: Device,
 }
 
-/// Keys and values of one layer: (capacity, kv_heads, head_dim) each, of which the first `Cache::len` are filled.
+/// Keys and values of one layer, of which those of the first `Cache::len` tokens count.
 #[derive(Debug, Clone)]
-struct LayerRows {
-    k: Tensor,
-    v: Tensor,
+enum LayerRows {
+    /// In memory. Shared while attention reads them, never while they are written.
+    Host(Arc<KeyValues>),
+    /// On another device, (capacity, kv_heads, head_dim) each, always in f32.
+    Device { k: Tensor, v: Tensor },
 }
 
 impl Cache {
-    /// Bytes of each number it keeps.
-    pub const BYTES_PER_NUMBER: u64 = size_of::<f32>() as u64;
+    /// Bytes of each number it keeps, unless another type is asked for.
+    pub const BYTES_PER_NUMBER: u64 = 2;
 
-    /// Makes an empty cache for a model of this config, on the device that its decoder runs on.
-    pub fn new(config: &Config, device: &Device) -> Self {
-        Self {
-            layers: vec![None; config.layers.len()],
+    /// Makes an empty cache for a model of this config, on the device that its decoder runs on; there, and not in memory,
+    /// it keeps f32 whatever is asked.
+    ///
+    /// # Errors
+    /// When a device has no memory.
+    pub fn new(config: &Config, device: &Device, ty: KvType) -> Result<Self> {
+        let layer = || match device.is_cpu() {
+            true => Ok(LayerRows::Host(Arc::new(KeyValues::new(ty, config.kv_heads, config.head_dim)))),
+            false => {
+                let none = Tensor::zeros((0, config.kv_heads, config.head_dim), DType::F32, device)?;
+                Ok(LayerRows::Device { k: none.clone(), v: none })
+            }
+        };
+        Ok(Self {
+            layers: (0..config.layers.len()).map(|_| layer()).collect::<Result<_>>()?,
             tokens: Vec::new(),
             rope_regime: 0,
             frozen: false,
-            kv_heads: config.kv_heads,
-            head_dim: config.head_dim,
-            device: device.clone(),
+        })
+    }
+
+    /// How it keeps numbers.
+    pub(super) fn kv_type(&self) -> KvType {
+        match self.layers.first() {
+            Some(LayerRows::Host(kv)) => kv.kv_type(),
+            _ => KvType::F32,
         }
     }
 
@@ -88,9 +106,15 @@ impl Cache {
     pub(super) fn begin_with(&mut self, head: &Cache, more: usize) -> Result<()> {
         self.truncate(0);
         self.reserve(head.len() + more)?;
-        for (own, other) in self.layers.iter().flatten().zip(head.layers.iter().flatten()) {
-            own.k.slice_set(&other.k.narrow(0, 0, head.len())?, 0, 0)?;
-            own.v.slice_set(&other.v.narrow(0, 0, head.len())?, 0, 0)?;
+        for (own, other) in self.layers.iter_mut().zip(&head.layers) {
+            match (own, other) {
+                (LayerRows::Host(own), LayerRows::Host(other)) => Arc::make_mut(own).copy_from(other, head.len()),
+                (LayerRows::Device { k, v }, LayerRows::Device { k: keys, v: values }) => {
+                    k.slice_set(&keys.narrow(0, 0, head.len())?, 0, 0)?;
+                    v.slice_set(&values.narrow(0, 0, head.len())?, 0, 0)?;
+                }
+                _ => unreachable!("a model's caches are all on its device"),
+            }
         }
         self.advance(&head.tokens, head.rope_regime);
         Ok(())
@@ -104,43 +128,53 @@ impl Cache {
     /// Bytes allocated so far, whether filled or not.
     pub fn bytes(&self) -> usize {
         let size = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
-        self.layers.iter().flatten().map(|rows| size(&rows.k) + size(&rows.v)).sum()
+        let bytes = |layer: &LayerRows| match layer {
+            LayerRows::Host(kv) => kv.bytes(),
+            LayerRows::Device { k, v } => size(k) + size(v),
+        };
+        self.layers.iter().map(bytes).sum()
     }
 
     /// Makes room for `more` tokens after the present ones.
     pub(super) fn reserve(&mut self, more: usize) -> Result<()> {
         let (len, needed) = (self.len(), self.len() + more);
         for layer in &mut self.layers {
-            let capacity = layer.as_ref().map_or(0, |rows| rows.k.dims()[0]);
-            if layer.is_some() && capacity >= needed {
-                continue;
-            }
-            let shape = (needed.max(2 * capacity).max(SMALLEST), self.kv_heads, self.head_dim);
-            let grown = |old: Option<&Tensor>| -> Result<Tensor> {
-                let room = Tensor::zeros(shape, DType::F32, &self.device)?;
-                if let Some(old) = old.filter(|_| len > 0) {
-                    room.slice_set(&old.narrow(0, 0, len)?, 0, 0)?;
+            match layer {
+                LayerRows::Host(kv) if kv.room() < needed => Arc::make_mut(kv).reserve(len, needed),
+                LayerRows::Device { k, v } if k.dims()[0] < needed => {
+                    (*k, *v) = (grown(k, len, needed)?, grown(v, len, needed)?)
                 }
-                Ok(room)
-            };
-            let old = layer.as_ref();
-            *layer = Some(LayerRows { k: grown(old.map(|rows| &rows.k))?, v: grown(old.map(|rows| &rows.v))? });
+                _ => {}
+            }
         }
         Ok(())
     }
 
     /// What attention reads. Call `reserve` first.
     pub(super) fn past(&self, layer: usize) -> Past {
-        let rows = self.rows(layer);
-        Past { k: rows.k.clone(), v: rows.v.clone(), len: self.len() }
+        match &self.layers[layer] {
+            LayerRows::Host(kv) => Past::Host { kv: kv.clone(), len: self.len() },
+            LayerRows::Device { k, v } => Past::Device { k: k.clone(), v: v.clone(), len: self.len() },
+        }
     }
 
     /// Writes a layer's new keys and values, (tokens, kv_heads, head_dim), behind the present ones. They count only
     /// after `advance`, so a pass that fails half-way leaves the cache as it was.
-    pub(super) fn write(&self, layer: usize, k: &Tensor, v: &Tensor) -> Result<()> {
-        let rows = self.rows(layer);
-        rows.k.slice_set(k, 0, self.len())?;
-        rows.v.slice_set(v, 0, self.len())?;
+    pub(super) fn write(&mut self, layer: usize, k: &Tensor, v: &Tensor) -> Result<()> {
+        let len = self.len();
+        match &mut self.layers[layer] {
+            LayerRows::Host(kv) => {
+                let kv = Arc::make_mut(kv);
+                ops::with_floats([k, v], "the cache", |[k, v]| {
+                    kv.write(len, k, v);
+                    Ok(())
+                })?;
+            }
+            LayerRows::Device { k: keys, v: values } => {
+                keys.slice_set(k, 0, len)?;
+                values.slice_set(v, 0, len)?;
+            }
+        }
         Ok(())
     }
 
@@ -149,8 +183,14 @@ impl Cache {
         self.tokens.extend(tokens);
         self.rope_regime = rope_regime;
     }
+}
 
-    fn rows(&self, layer: usize) -> &LayerRows {
-        self.layers[layer].as_ref().expect("forward reserves room in every layer before it reads or writes one")
+/// A device's rows with room for `needed` tokens, of which the first `len` stay.
+fn grown(old: &Tensor, len: usize, needed: usize) -> Result<Tensor> {
+    let (capacity, heads, d) = old.dims3()?;
+    let room = Tensor::zeros((needed.max(2 * capacity).max(SMALLEST), heads, d), old.dtype(), old.device())?;
+    if len > 0 {
+        room.slice_set(&old.narrow(0, 0, len)?, 0, 0)?;
     }
+    Ok(room)
 }

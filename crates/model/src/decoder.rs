@@ -122,7 +122,7 @@ impl Decoder {
         see: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         layout.reserve(caches)?;
-        let pass = layout.pass(spans, &self.config, &self.device)?;
+        let pass = layout.pass(spans, caches, &self.config, &self.device)?;
         let mut x = self.ends.embedded(tokens, &layout.positions)?;
         for (index, layer) in self.layers.iter().enumerate() {
             see(index, &x);
@@ -146,7 +146,7 @@ impl Decoder {
     pub fn walk<'d>(&'d self, tokens: &'d [u32], spans: &[Span]) -> Result<Walk<'d>> {
         check_tokens(tokens, &self.config)?;
         let layout = Layout::new(tokens.len(), spans, &[], &self.config)?;
-        let pass = layout.pass(spans, &self.config, &self.device)?;
+        let pass = layout.pass(spans, &[], &self.config, &self.device)?;
         Ok(Walk { decoder: self, tokens, positions: layout.positions, pass })
     }
 
@@ -233,7 +233,7 @@ impl Walk<'_> {
     pub fn layer(&self, index: usize, x: &Tensor) -> Result<Tensor> {
         let layer = self.decoder.layers.get(index);
         let layer = layer.ok_or_else(|| Error::Request(format!("layer {index} of {}", self.layers())))?;
-        layer.forward(x, &self.pass, index, &[], &[])
+        layer.forward(x, &self.pass, index, &mut [], &[])
     }
 
     /// What the last layer left, through the final norm: `Decoder::forward`'s result.
@@ -327,17 +327,18 @@ impl Layer {
         x: &Tensor,
         pass: &Pass,
         index: usize,
-        caches: &[Cache],
+        caches: &mut [Cache],
         appends: &[Append],
     ) -> Result<Tensor> {
         let pasts: Vec<_> = caches.iter().map(|cache| cache.past(index)).collect();
         let read = normed(self.attention_norm.as_ref(), x)?;
         let (y, k, v) = self.attention.forward(&read, pass, &pasts)?;
+        drop(pasts); // what is read is not written to
         for &Append { cache, first, len } in appends {
             caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
         }
         let y = scaled(normed(self.attention_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
-        let sum = (x + y)?;
+        let sum = ops::add(x, &y)?;
         let read = match (self.parallel, &self.mlp_norm) {
             (true, None) => read,
             (true, Some(norm)) => Cow::Owned(norm.forward(x)?),
@@ -345,7 +346,7 @@ impl Layer {
         };
         let y = self.mlp.forward(&read)?;
         let y = scaled(normed(self.mlp_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
-        Ok((sum + y)?)
+        Ok(ops::add(&sum, &y)?)
     }
 }
 
@@ -501,9 +502,13 @@ impl Layout {
     }
 
     /// What all layers of a pass over the batch share.
-    pub(crate) fn pass(&self, spans: &[Span], config: &Config, device: &Device) -> Result<Pass> {
+    pub(crate) fn pass(&self, spans: &[Span], caches: &[Cache], config: &Config, device: &Device) -> Result<Pass> {
         let tables = config.ropes.iter().map(|rope| rope.tables(&self.positions, &self.longest, device));
-        Ok(Pass { spans: Arc::from(spans), angles: tables.collect::<Result<_>>()? })
+        let kept = self.appends.iter().map(|append| {
+            let tokens = append.first..append.first + append.len;
+            (caches[append.cache].kv_type(), tokens)
+        });
+        Ok(Pass { spans: Arc::from(spans), angles: tables.collect::<Result<_>>()?, kept: kept.collect() })
     }
 
     /// Makes room for what will be added; a cache that is only read gets its (perhaps empty) rows.

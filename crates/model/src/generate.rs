@@ -150,7 +150,7 @@ impl<'a> Sequences<'a> {
             })
         };
         let slots = slots(model, prompts, sampling);
-        let caches = (0..slots).map(|_| Cache::new(&model.config, model.decoder.device())).collect();
+        let caches = (0..slots).map(|_| model.cache()).collect::<Result<_>>()?;
         let all = prompts.iter().map(sequence).collect::<Result<_>>()?;
         Ok(Self { all, slots: vec![None; slots], caches, next: 0, head })
     }
@@ -215,8 +215,8 @@ impl<'a> Sequences<'a> {
 fn slots(model: &Model, prompts: &[&[u32]], sampling: &Sampling) -> usize {
     let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0).saturating_add(sampling.max_tokens);
     let longest = longest.min(model.longest_generated());
-    let numbers = 2 * model.config.layers.len() * model.config.kv_heads * model.config.head_dim;
-    let bytes = longest.saturating_mul(numbers).saturating_mul(Cache::BYTES_PER_NUMBER as usize);
+    let heads = 2 * model.config.layers.len() * model.config.kv_heads;
+    let bytes = longest.saturating_mul(model.kv.bytes(heads, model.config.head_dim));
     (CACHES / bytes.max(1)).clamp(1, SLOTS).min(prompts.len())
 }
 

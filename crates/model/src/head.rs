@@ -1,6 +1,8 @@
 //! What all sequences of a task begin with (the same examples before every question), computed once and kept: each
 //! sequence then goes on from its keys and values, which nobody adds to.
 
+use bantam_kernels::kv::KvType;
+
 use super::cache::Cache;
 use super::error::Result;
 use super::load::Model;
@@ -28,7 +30,7 @@ impl Model {
     /// # Errors
     /// On a token outside the vocabulary, and where the arithmetic fails.
     pub fn head(&self, tokens: &[u32]) -> Result<Head> {
-        let mut caches = [Cache::new(&self.config, self.decoder.device())];
+        let mut caches = [Cache::new(&self.config, self.decoder.device(), KvType::F32)?];
         if self.config.causal && (SHORTEST..self.max_length).contains(&tokens.len()) {
             for some in tokens.chunks(PASS) {
                 let spans = [Span { len: some.len(), parent: None, past: Some(0) }];

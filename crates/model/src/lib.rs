@@ -52,6 +52,7 @@ pub use adapter::{Adaptation, Adapter};
 pub use agree::Agreed;
 pub use architecture::Architecture;
 pub use arithmetic::Arithmetic;
+pub use bantam_kernels::kv::KvType;
 pub use cache::Cache;
 pub use config::Config;
 pub use cost::{Cost, cost};

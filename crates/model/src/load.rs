@@ -4,11 +4,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use bantam_kernels::kv::KvType;
 use candle_core::Device;
 
 use super::adapter::{Adaptation, Adapted, Adapter};
 use super::agree::Agreed;
 use super::arithmetic::{Arithmetic, Computed};
+use super::cache::Cache;
 use super::checkpoint::gguf::{GgufWeights, check_types};
 use super::checkpoint::packed::{self, Packed, Quantization};
 use super::checkpoint::safetensors::Safetensors;
@@ -18,6 +20,7 @@ use super::error::{Error, Result};
 use super::tokenizer::{Files, Summary, Tokenizer};
 use super::weights::{Precision, Weights};
 use bantam_format::gguf::{self, Gguf, MAGIC};
+use bantam_format::heap;
 
 /// A language model, loaded and ready to score and generate.
 pub struct Model {
@@ -32,6 +35,7 @@ pub struct Model {
     /// What was decided where its files disagree, a sentence each.
     pub notes: Vec<String>,
     pub(super) max_length: usize,
+    pub(super) kv: KvType,
 }
 
 /// Where a model is.
@@ -75,6 +79,8 @@ pub struct LoadOptions {
     pub adaptation: Adaptation,
     /// How matrices are multiplied.
     pub arithmetic: Arithmetic,
+    /// How keys and values are kept of sequences that go on.
+    pub kv: KvType,
 }
 
 impl Default for LoadOptions {
@@ -86,6 +92,7 @@ impl Default for LoadOptions {
             adapter: None,
             adaptation: Adaptation::Applied,
             arithmetic: Arithmetic::Fast,
+            kv: KvType::default(),
         }
     }
 }
@@ -150,6 +157,14 @@ pub fn main_file(path: &Path) -> Result<PathBuf> {
 }
 
 impl Model {
+    /// Makes an empty cache on the decoder's device, of the type that the model was loaded with.
+    ///
+    /// # Errors
+    /// When a device has no memory.
+    pub fn cache(&self) -> Result<Cache> {
+        Cache::new(&self.config, self.decoder.device(), self.kv)
+    }
+
     /// The longest sequence it is given, in tokens; longer contexts lose their beginning when scored, as in lm-eval.
     pub fn max_length(&self) -> usize {
         self.max_length
@@ -236,15 +251,20 @@ impl<'a> Opened<'a> {
         Ok(Self { name, config, format: Format::Embedded(files), notes: Vec::new() })
     }
 
-    fn load(self, options: &LoadOptions) -> Result<Model> {
+    fn load(mut self, options: &LoadOptions) -> Result<Model> {
         if let Format::Gguf(gguf) = &self.format {
             check_types(gguf)?;
         }
         let (tokenizer, notes) = (self.tokenizer()?, self.notes.clone());
+        if let Format::Gguf(gguf) = &mut self.format {
+            gguf.forget("tokenizer.");
+        }
+        heap::give_back();
+        heap::keep();
         let ((config, decoder), packing) =
             self.with_weights(options, |config, weights| Ok((config.clone(), Decoder::new(config, weights)?)))?;
         let max_length = options.max_length.unwrap_or(config.max_positions);
-        let mut model = Model { max_length, tokenizer, decoder, config, packing, notes };
+        let mut model = Model { max_length, kv: options.kv, tokenizer, decoder, config, packing, notes };
         model.set_max_length(max_length);
         Ok(model)
     }

@@ -74,8 +74,8 @@ impl OneLayer {
     /// Where spans do not add up to the rows or name a cache, or what comes out is not finite.
     pub fn forward(&self, x: &Tensor, spans: &[Span]) -> Result<Tensor> {
         let layout = Layout::new(x.dim(0)?, spans, &[], &self.config)?;
-        let pass = layout.pass(spans, &self.config, x.device())?;
-        let y = self.layer.forward(x, &pass, self.number, &[], &[])?;
+        let pass = layout.pass(spans, &[], &self.config, x.device())?;
+        let y = self.layer.forward(x, &pass, self.number, &mut [], &[])?;
         decoder::refuse_damage_after(self.number, &y, &self.config)?;
         Ok(y)
     }

@@ -46,7 +46,7 @@ pub(super) fn measure(
     let clock = Monotonic::new();
     let epoch = now() - clock.now().as_secs_f64();
     let turns = Turns::new(Shape { output, ..shape }, vocab as u32, conditions, &clock, cancel);
-    let made = turns.turn(&mut OnModel::new(model, &pulses), energy, request.samples.len(), warm)?;
+    let made = turns.turn(&mut OnModel::new(model, &pulses)?, energy, request.samples.len(), warm)?;
     let Some(mut made) = made else { anyhow::bail!("cancelled") };
     let (disturbed, strained) = activity.end();
     drop(pulses);
@@ -96,12 +96,12 @@ enum Timing<'a> {
 }
 
 impl<'a> OnModel<'a> {
-    fn new(model: &'a Loaded, pulses: &'a Pulses) -> OnModel<'a> {
+    fn new(model: &'a Loaded, pulses: &'a Pulses) -> model::Result<OnModel<'a>> {
         let model = match model {
-            Loaded::Decoder(model) => Timing::Decoder(model, [Cache::new(&model.config, model.decoder.device())]),
+            Loaded::Decoder(model) => Timing::Decoder(model, [model.cache()?]),
             Loaded::Encoder(encoder) => Timing::Encoder(encoder),
         };
-        OnModel { model, pulses }
+        Ok(OnModel { model, pulses })
     }
 
     /// The likeliest token after the last of these, read back, so that the work is done. An encoder's work is the

@@ -69,6 +69,12 @@ pub struct TensorInfo {
 }
 
 impl Gguf {
+    /// Lets go of the metadata whose keys begin so: a vocabulary takes more memory than all else here, and nobody reads it
+    /// twice.
+    pub fn forget(&mut self, prefix: &str) {
+        self.metadata.retain(|key, _| !key.starts_with(prefix));
+    }
+
     /// Maps a file, or all parts of a split one of which this is any, and reads the headers.
     ///
     /// # Errors

@@ -78,6 +78,13 @@ for_each_isa! {
 }
 
 for_each_isa! {
+    /// Adds x and y, from their first numbers on, into as many as there are of out.
+    pub fn add(x: &[f32], y: &[f32], out: &mut [f32]) {
+        out.iter_mut().zip(x.iter().zip(y)).for_each(|(out, (x, y))| *out = x + y);
+    }
+}
+
+for_each_isa! {
     /// Gives the largest of a row; NaN is passed over.
     pub fn max(row: &[f32]) -> f32 {
         max_of(row)
@@ -106,17 +113,30 @@ for_each_isa! {
     }
 }
 
+/// Scores to exponentials of what they are after scale and cap, less the largest; gives that and their sum.
+#[inline(always)]
+fn exponentials_of(row: &mut [f32], scale: f32, softcap: Option<f32>) -> (f32, f32) {
+    match softcap {
+        None => row.iter_mut().for_each(|s| *s *= scale),
+        Some(cap) => row.iter_mut().for_each(|s| *s = cap * (*s * scale / cap).tanh()),
+    }
+    let max = max_of(row);
+    (max, exp_shifted_of(row, max))
+}
+
 for_each_isa! {
     /// Turns scores into shares of one in place: softmax(scale · score), of cap · tanh(scale · score / cap) where there
     /// is a cap (Gemma 2).
     pub fn softmax(row: &mut [f32], scale: f32, softcap: Option<f32>) {
-        match softcap {
-            None => row.iter_mut().for_each(|s| *s *= scale),
-            Some(cap) => row.iter_mut().for_each(|s| *s = cap * (*s * scale / cap).tanh()),
-        }
-        let max = max_of(row);
-        let norm = 1.0 / exp_shifted_of(row, max);
+        let norm = 1.0 / exponentials_of(row, scale, softcap).1;
         row.iter_mut().for_each(|p| *p *= norm);
+    }
+}
+
+for_each_isa! {
+    /// Turns scores into what `softmax` divides by their sum, in place; gives the largest score and that sum.
+    pub(crate) fn exponentials(row: &mut [f32], scale: f32, softcap: Option<f32>) -> (f32, f32) {
+        exponentials_of(row, scale, softcap)
     }
 }
 
@@ -130,31 +150,49 @@ for_each_isa! {
     }
 }
 
+/// The products of a query (d) with sixteen keys (d, 16). Each fourth number is summed apart: what is added up need not wait
+/// for the sum before, and errs less. The sums are arrays of their own, or the compiler keeps them in memory.
+#[inline(always)]
+fn tile_sums(query: &[f32], tile: &[[f32; LANES]]) -> [f32; LANES] {
+    let none = [0f32; LANES];
+    let (mut a, mut b, mut c, mut d, mut rest) = (none, none, none, none, none);
+    let ((keys, last_keys), (xs, last_xs)) = (tile.as_chunks::<4>(), query.as_chunks::<4>());
+    for (keys, x) in keys.iter().zip(xs) {
+        add_scaled(&mut a, x[0], &keys[0]);
+        add_scaled(&mut b, x[1], &keys[1]);
+        add_scaled(&mut c, x[2], &keys[2]);
+        add_scaled(&mut d, x[3], &keys[3]);
+    }
+    for (keys, x) in last_keys.iter().zip(last_xs) {
+        add_scaled(&mut rest, *x, keys);
+    }
+    let mut sums = none;
+    for l in 0..LANES {
+        sums[l] = (a[l] + b[l]) + (c[l] + d[l]) + rest[l];
+    }
+    sums
+}
+
+#[inline(always)]
+fn add_scaled(sums: &mut [f32; LANES], x: f32, keys: &[f32; LANES]) {
+    for l in 0..LANES {
+        sums[l] += x * keys[l];
+    }
+}
+
 for_each_isa! {
-    /// Writes the products of queries (group, d) with `count` keys, which lie `stride` apart, each key read once:
-    /// scores[g · width + column + i] = queries[g] · keys[i].
-    pub(crate) fn scores(
-        queries: &[f32],
-        d: usize,
-        keys: &[f32],
-        stride: usize,
-        count: usize,
-        scores: &mut [f32],
-        width: usize,
-        column: usize,
-    ) {
-        for i in 0..count {
-            let key = &keys[i * stride..][..d];
-            for (g, query) in queries.chunks_exact(d).enumerate() {
-                scores[g * width + column + i] = dot_of(query, key);
-            }
+    /// Multiplies queries (group, d) with a tile of sixteen keys (d, 16): out (group, 16).
+    pub(crate) fn tile_scores(queries: &[f32], d: usize, tile: &[f32], out: &mut [f32]) {
+        let tile = &tile.as_chunks::<LANES>().0[..d];
+        for (query, out) in queries.chunks_exact(d).zip(out.as_chunks_mut::<LANES>().0) {
+            *out = tile_sums(query, tile);
         }
     }
 }
 
 for_each_isa! {
     /// Adds `count` values, which lie `stride` apart, to out (group, d), each times its share
-    /// shares[g · width + column + i], each value read once.
+    /// shares[g · width + column + i].
     pub(crate) fn attend_values(
         out: &mut [f32],
         d: usize,
@@ -165,13 +203,50 @@ for_each_isa! {
         width: usize,
         column: usize,
     ) {
-        for i in 0..count {
-            let value = &values[i * stride..][..d];
-            for (g, out) in out.chunks_exact_mut(d).enumerate() {
-                let share = shares[g * width + column + i];
-                for (out, value) in out.iter_mut().zip(value) {
-                    *out += share * value;
-                }
+        for (g, out) in out.chunks_exact_mut(d).enumerate() {
+            let shares = &shares[g * width + column..][..count];
+            let mut done = 0;
+            done += add_values::<{ 4 * LANES }>(&mut out[done..], &values[done..], stride, shares);
+            done += add_values::<LANES>(&mut out[done..], &values[done..], stride, shares);
+            for (j, out) in out.iter_mut().enumerate().skip(done) {
+                *out = shares.iter().enumerate().fold(*out, |sum, (i, share)| sum + share * values[i * stride + j]);
+            }
+        }
+    }
+}
+
+/// Adds values, each times its share, in runs of N numbers that stay in registers; gives how many numbers that were.
+#[inline(always)]
+fn add_values<const N: usize>(out: &mut [f32], values: &[f32], stride: usize, shares: &[f32]) -> usize {
+    let runs = out.as_chunks_mut::<N>().0;
+    let done = runs.len() * N;
+    for (run, out) in runs.iter_mut().enumerate() {
+        let mut sums = *out;
+        for (i, share) in shares.iter().enumerate() {
+            let value: &[f32; N] = values[i * stride + run * N..].first_chunk().expect("a value has d numbers");
+            for l in 0..N {
+                sums[l] += share * value[l];
+            }
+        }
+        *out = sums;
+    }
+    done
+}
+
+for_each_isa! {
+    /// Puts together what parts of the keys gave, each a group's maxima, sums of exponentials and unscaled outputs:
+    /// (parts, group · (2 + d)) to out (group, d).
+    pub(crate) fn merge_parts(parts: &[f32], group: usize, d: usize, out: &mut [f32]) {
+        let part = group * (2 + d);
+        for (g, out) in out.chunks_exact_mut(d).enumerate() {
+            let most = parts.chunks_exact(part).map(|part| part[g]).fold(f32::NEG_INFINITY, f32::max);
+            let weight = |part: &[f32]| exp(part[g] - most);
+            let sum: f32 = parts.chunks_exact(part).map(|part| weight(part) * part[group + g]).sum();
+            out.fill(0.0);
+            for part in parts.chunks_exact(part) {
+                let share = weight(part) / sum;
+                let own = &part[2 * group + g * d..][..d];
+                out.iter_mut().zip(own).for_each(|(out, x)| *out += share * x);
             }
         }
     }

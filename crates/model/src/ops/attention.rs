@@ -1,19 +1,59 @@
 //! Attention as one operation with a gradient: the arithmetic is the kernels'.
 
 use super::{composed, tensors};
+use std::sync::Arc;
+
 use bantam_kernels::attention::{self, Attention, Heads, Upstream};
 pub use bantam_kernels::attention::{Attend, Span};
+use bantam_kernels::kv::KeyValues;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-/// Keys and values of earlier tokens, rotated already.
+/// Keys and values of earlier tokens, rotated already, of which `len` count.
 #[derive(Clone, Debug)]
-pub struct Past {
-    /// The keys, (capacity, kv heads, d), contiguous.
-    pub k: Tensor,
-    /// The values, in the same shape.
-    pub v: Tensor,
-    /// How many of the rows count.
-    pub len: usize,
+pub enum Past {
+    /// In memory, as the kernels keep them.
+    Host {
+        /// The keys and values.
+        kv: Arc<KeyValues>,
+        /// Tokens that count.
+        len: usize,
+    },
+    /// On another device.
+    Device {
+        /// The keys, (capacity, kv heads, d), contiguous.
+        k: Tensor,
+        /// The values, in the same shape.
+        v: Tensor,
+        /// Rows that count.
+        len: usize,
+    },
+}
+
+impl Past {
+    fn on_host(&self) -> Result<attention::Past<'_>> {
+        match self {
+            Past::Host { kv, len } => Ok(attention::Past { kv, len: *len }),
+            Past::Device { .. } => bail!("attention: the cache must be on the CPU as the queries are"),
+        }
+    }
+
+    /// Refuses one of other heads.
+    fn check(&self, hkv: usize, d: usize) -> Result<()> {
+        let (shape, room, len) = match self {
+            Past::Host { kv, len } => (kv.shape(), kv.room(), *len),
+            Past::Device { k, v, len } => {
+                let (rows, heads, size) = k.dims3()?;
+                if v.dims() != k.dims() {
+                    bail!("attention: a past has keys {:?} and values {:?}", k.dims(), v.dims());
+                }
+                ((heads, size), rows, *len)
+            }
+        };
+        if shape != (hkv, d) || len > room {
+            bail!("attention: a past of {len} in {room} tokens, {shape:?} each, does not fit {:?}", (hkv, d));
+        }
+        Ok(())
+    }
 }
 
 /// Refuses spans that do not add up to the batch or refer to what is not before them.
@@ -48,12 +88,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], attend: &At
         bail!("attention: q {:?}, k {:?} and v {:?} do not go together", q.dims(), k.dims(), v.dims());
     }
     check(attend, tokens, pasts)?;
-    for past in pasts {
-        let (rows, heads, size) = past.k.dims3()?;
-        if past.v.dims() != past.k.dims() || (heads, size) != (hkv, d) || past.len > rows {
-            bail!("attention: a past of {:?} with {} rows does not fit k {:?}", past.k.dims(), past.len, k.dims());
-        }
-    }
+    pasts.iter().try_for_each(|past| past.check(hkv, d))?;
     if !q.device().is_cpu() {
         return composed::attention(q, k, v, pasts, attend);
     }
@@ -70,15 +105,7 @@ struct Operation {
 impl Operation {
     /// Hands `run` the attention over these keys and values and the cached pasts.
     fn with<R>(&self, k: &[f32], v: &[f32], run: impl FnOnce(&Attention) -> R) -> Result<R> {
-        let guards: Vec<_> = self.pasts.iter().map(|p| (p.k.storage_and_layout(), p.v.storage_and_layout())).collect();
-        let mut pasts = Vec::with_capacity(guards.len());
-        for (((k, k_layout), (v, v_layout)), past) in guards.iter().zip(&self.pasts) {
-            let (candle_core::Storage::Cpu(k), candle_core::Storage::Cpu(v)) = (&**k, &**v) else {
-                bail!("attention: the cache must be on the CPU as the queries are");
-            };
-            let (k, v) = (tensors::floats(k, k_layout, "attention")?, tensors::floats(v, v_layout, "attention")?);
-            pasts.push(attention::Past { k, v, len: past.len });
-        }
+        let pasts = self.pasts.iter().map(Past::on_host).collect::<Result<Vec<_>>>()?;
         Ok(run(&Attention::new(&self.attend, self.heads, k, v, &pasts)))
     }
 }

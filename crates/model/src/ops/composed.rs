@@ -87,8 +87,9 @@ pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], atte
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let chain = attend.chain(i);
         if let Some(past) = attend.spans[chain[0]].past {
-            keys.push(pasts[past].k.narrow(0, 0, pasts[past].len)?);
-            values.push(pasts[past].v.narrow(0, 0, pasts[past].len)?);
+            let (k, v) = past_rows(&pasts[past], q.device())?;
+            keys.push(k);
+            values.push(v);
         }
         for &link in &chain {
             keys.push(k.narrow(0, starts[link], attend.spans[link].len)?);
@@ -98,6 +99,18 @@ pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], atte
         outputs.push(attend_span(&q.narrow(0, starts[i], span.len)?, &keys, &values, attend)?);
     }
     Tensor::cat(&outputs, 0)
+}
+
+/// The keys and values of a past that count, (len, hkv, d) each.
+fn past_rows(past: &Past, device: &Device) -> Result<(Tensor, Tensor)> {
+    match past {
+        Past::Device { k, v, len } => Ok((k.narrow(0, 0, *len)?, v.narrow(0, 0, *len)?)),
+        Past::Host { kv, len } => {
+            let ((heads, d), (k, v)) = (kv.shape(), kv.rows(*len));
+            let rows = |numbers| Tensor::from_vec(numbers, (*len, heads, d), device);
+            Ok((rows(k)?, rows(v)?))
+        }
+    }
 }
 
 /// q (n, h, d) over k, v (m, hkv, d), where the queries are the last n of the m positions.

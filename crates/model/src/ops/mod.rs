@@ -9,6 +9,7 @@
 //! This is not a layer library: no weights live here and no shapes are guessed.
 
 mod activate;
+mod add;
 mod attention;
 mod composed;
 mod layer_norm;
@@ -24,6 +25,7 @@ pub(super) use softmax::softmax;
 pub(super) use tensors::{floats, with_floats};
 
 pub use activate::{Activation, activate, activation_named, activation_names, activation_word, gate_mul};
+pub use add::add;
 pub use attention::{Attend, Past, Span, attention};
 pub use layer_norm::layer_norm;
 pub use linear::linear;

@@ -1,7 +1,9 @@
 //! Every kernel against the composed form: values and gradients, on ragged batches of odd sizes.
 
 use super::*;
+use bantam_kernels::kv::{KeyValues, KvType};
 use candle_core::{Device, Result, Tensor, Var};
+use std::sync::Arc;
 
 /// Numbers in (-1, 1) that look random and are the same everywhere.
 fn noise(shape: &[usize], seed: u64) -> Var {
@@ -170,12 +172,14 @@ fn attention_agrees_on_choices_that_share_a_context() {
 
 #[test]
 fn attention_agrees_on_a_cached_past_with_window_and_softcap() {
-    let past = |rows, len, seed| Past {
-        k: noise(&[rows, 2, 8], seed).detach(),
-        v: noise(&[rows, 2, 8], seed + 1).detach(),
-        len,
+    let numbers = |tokens: usize, seed| noise(&[tokens, 2, 8], seed).flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let past = |ty, len, seed| {
+        let mut kv = KeyValues::new(ty, 2, 8);
+        kv.reserve(0, len);
+        kv.write(0, &numbers(len, seed), &numbers(len, seed + 1));
+        Past::Host { kv: Arc::new(kv), len }
     };
-    let pasts = [past(90, 80, 10), past(20, 20, 20)];
+    let pasts = [past(KvType::F32, 300, 10), past(KvType::F16, 20, 20)];
     let spans = vec![span(1, None, Some(0)), span(70, None, Some(1)), span(4, Some(1), None), span(2, None, None)];
     for (window, softcap) in [(None, None), (Some(13), None), (Some(100), Some(0.5)), (Some(1), None)] {
         let attend = Attend { window, softcap, ..attend(spans.clone()) };

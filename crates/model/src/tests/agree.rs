@@ -181,7 +181,7 @@ fn a_decoder_that_sees_what_follows_equals_transformers() {
     }
     let (config, notes) = (golden.config.clone(), Vec::new());
     let tokenizer = open(&root().join("llama")).expect("loads").tokenizer;
-    let model = Model { config, decoder, tokenizer, packing: None, notes, max_length: 128 };
+    let model = Model { config, decoder, tokenizer, packing: None, notes, max_length: 128, kv: crate::KvType::F32 };
     // items with common beginnings share nothing: each is what the whole sequence alone says
     let context = golden.expected.prompts[1].input_ids.clone();
     let continuations = vec![vec![5], vec![6, 7, 8]];

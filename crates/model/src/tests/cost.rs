@@ -80,11 +80,12 @@ fn layers_with_a_window_count_what_they_still_see() {
 #[test]
 fn the_cache_takes_the_promised_bytes() {
     let model = load(&root().join("llama"), &LoadOptions::default()).expect("load");
-    let mut caches = [Cache::new(&model.config, model.decoder.device())];
+    let mut caches = [model.cache().expect("a cache")];
     let span = Span { len: 200, parent: None, past: Some(0) };
     model.decoder.forward(&[1; 200], &[span], &mut caches).expect("forward");
     assert_eq!(caches[0].len(), 200);
-    assert_eq!(caches[0].bytes() as u64, 200 * cost(&model.config).cache_bytes_per_token(4));
+    let tokens = 200usize.next_multiple_of(16) as u64; // they are kept by sixteens
+    assert_eq!(caches[0].bytes() as u64, tokens * cost(&model.config).cache_bytes_per_token(Cache::BYTES_PER_NUMBER));
 }
 
 #[test]

@@ -111,8 +111,15 @@ fn a_rope_that_grows_with_the_sequence_goes_on_past_the_length_it_was_trained_to
     let (config, decoder) = (golden.config.clone(), golden.decoder(crate::Precision::AsStored));
     let tokenizer =
         crate::load(&super::goldens::root().join("llama"), &crate::LoadOptions::default()).expect("loads").tokenizer;
-    let mut model =
-        crate::Model { max_length: config.max_positions, config, decoder, tokenizer, packing: None, notes: Vec::new() };
+    let mut model = crate::Model {
+        kv: crate::KvType::F32,
+        max_length: config.max_positions,
+        config,
+        decoder,
+        tokenizer,
+        packing: None,
+        notes: Vec::new(),
+    };
     // 48 positions at first, twice as many under its factor; transformers stops at no length
     let prompt = &golden.expected.prompts[1];
     assert_eq!((model.max_length(), prompt.input_ids.len()), (48, 30));

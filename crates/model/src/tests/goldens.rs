@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::checkpoint::safetensors::Safetensors;
-use crate::{Cache, Config, Decoder, Precision, Span};
+use crate::{Cache, Config, Decoder, KvType, Precision, Span};
 
 pub(super) struct Golden {
     pub folder: PathBuf,
@@ -59,7 +59,7 @@ impl Golden {
     }
 
     pub(super) fn cache(&self) -> Cache {
-        Cache::new(&self.config, &Device::Cpu)
+        Cache::new(&self.config, &Device::Cpu, KvType::F32).expect("a cache in memory")
     }
 
     /// The last rows of what enters or leaves a layer, where they were kept.

@@ -138,6 +138,7 @@ fn sequences_that_turn_differently_are_scored_apart() {
     let golden = Golden::open("phi3_longrope");
     let (config, decoder) = (golden.config.clone(), golden.decoder(Precision::AsStored));
     let model = Model {
+        kv: crate::KvType::F32,
         config,
         decoder,
         tokenizer: open("llama_spm").tokenizer,
