@@ -258,8 +258,8 @@ mod tests {
         let host_fit =
             estimate_on(model_info(Some(CONFIG), Ok(safetensors()), 2_200_119_864, &[]), None, Ok(Bytes(1 << 30)));
         assert_eq!(host_fit.runs.as_deref(), Ok("LlamaForCausalLM"));
-        // 22 layers, keys and values of 4 heads of 64 in f32, at its own 2,048 tokens
-        assert_eq!((host_fit.context, host_fit.cache), (2048, Some(Bytes(2 * 22 * 4 * 64 * 4 * 2048))));
+        // 22 layers, keys and values of 4 heads of 64 in f16, at its own 2,048 tokens
+        assert_eq!((host_fit.context, host_fit.cache), (2048, Some(Bytes(2 * 22 * 4 * 64 * 2 * 2048))));
         let weights = |name: &str| host_fit.needs.iter().find(|n| n.name == name).expect(name).weights.0 as f64;
         // TinyLlama-1.1B's files on the hub: Q4_K_M 668,788,096, Q8_0 1,170,781,568 bytes, of which 0.7 MB are the
         // vocabulary
@@ -301,7 +301,7 @@ mod tests {
             Some(100),
             Ok(Bytes(1 << 30)),
         );
-        assert_eq!(host_fit.cache, Some(Bytes(2 * 30 * 3 * 64 * 4 * 100)));
+        assert_eq!(host_fit.cache, Some(Bytes(2 * 30 * 3 * 64 * 2 * 100)));
         let quants: Vec<_> = host_fit.needs.iter().filter_map(|n| n.quant.as_deref()).collect();
         assert_eq!(quants, ["Q4_K_M", "Q8_0"]);
     }
