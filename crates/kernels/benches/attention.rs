@@ -10,8 +10,7 @@ use bantam_kernels::kv::{KeyValues, KvType};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Heads of SmolLM2-135M, and of a Llama of 1.1 billion parameters.
-const SHAPES: [(&str, Heads); 2] =
-    [("9x64", Heads { h: 9, hkv: 3, d: 64 }), ("32x64", Heads { h: 32, hkv: 4, d: 64 })];
+const SHAPES: [(&str, Heads); 2] = [("9x64", Heads { h: 9, hkv: 3, d: 64 }), ("32x64", Heads { h: 32, hkv: 4, d: 64 })];
 
 fn floats(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect()
