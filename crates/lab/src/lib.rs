@@ -34,6 +34,7 @@ pub mod sensitivity;
 mod settle;
 mod short;
 mod source;
+mod symmetric;
 mod told;
 pub mod train;
 pub mod transform;

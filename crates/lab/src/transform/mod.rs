@@ -4,11 +4,14 @@
 //! One file below here a step, and one row of `KINDS`: a struct of the step's settings as the recipe spells them, and
 //! what it does in `Transform`.
 
+mod amount;
 mod checkpoint;
+mod cut;
 mod distill;
 mod form;
 mod lora;
 mod merge;
+pub mod prune;
 mod quantize;
 
 #[cfg(test)]
@@ -17,6 +20,7 @@ mod drop_layer;
 mod scale;
 
 pub use crate::history::StepNote;
+pub use amount::Amount;
 pub use checkpoint::Checkpoint;
 pub use distill::Distill;
 pub use form::Form;
@@ -24,6 +28,7 @@ pub use form::Form;
 pub(crate) use lora::InBlocks;
 pub use lora::Lora;
 pub use merge::MergeAdapter;
+pub use prune::Prune;
 pub use quantize::{Calibrate, Pinned, Quantize, Target};
 
 use crate::calibrate::Calibration;
@@ -124,6 +129,7 @@ pub(crate) struct StepKind {
 /// Every kind of step that a recipe can name.
 pub(crate) const KINDS: &[StepKind] = &[
     kind::<Quantize>("quantize", "type"),
+    kind::<Prune>("prune", "layers").with_lists(&["drop"]),
     kind::<Distill>("distill", "text").with_lists(&["targets"]),
     kind::<Lora>("lora", "data").with_lists(&["targets"]),
     #[cfg(test)]

@@ -342,6 +342,18 @@ impl Calibrate {
         Ok(())
     }
 
+    /// SHA-256 of its text, where that is pinned.
+    pub(crate) fn hash(&self) -> Option<String> {
+        self.text.as_ref().map_or(self.bundled.clone(), |text| text.sha256.clone())
+    }
+
+    /// How many tokens the text has, roughly: one for four letters.
+    pub(crate) fn about_tokens(&self) -> Result<u64> {
+        let (_, text) = self.read()?;
+        let all = text.len() as u64 / 4;
+        Ok(self.chunks.map_or(all, |chunks| all.min((chunks * WINDOW) as u64)))
+    }
+
     /// The text's name and the text.
     fn read(&self) -> Result<(String, String)> {
         match &self.text {

@@ -4,7 +4,7 @@
 //!
 //! `files` reads a checkpoint's own files (`early` and `sentencepiece` those from before tokenizer.json), `gguf` the
 //! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what
-//! bantam's own GGUF files say besides. `claims` and `guard` stand before the crate where a file is hostile. `summary` gives a tokenizer's facts without building it.
+//! bantam's own GGUF files say besides. `claims` and `guard` stand before the crate where a file is hostile. `summary` gives a tokenizer's facts without building it, `trim` leaves tokens out.
 
 mod claims;
 pub(crate) mod components;
@@ -16,6 +16,7 @@ mod pieces;
 mod sentencepiece;
 pub(crate) mod splitters;
 mod summary;
+mod trim;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use files::Files;
 pub(crate) use files::Vocabulary;
 pub(crate) use pieces::{Pieces, TokenKind};
 pub use summary::Summary;
+pub use trim::Trimmed;
 
 /// A special token.
 #[derive(Debug, Clone)]

@@ -1,0 +1,132 @@
+//! Vocabulary rows taken out: the tokens that a text never uses leave the embedding, the head and the tokenizer. The text
+//! falls into the same tokens afterwards, which is checked; other texts are still read, in more and smaller tokens.
+
+use super::Pinned;
+use crate::history::StepNote;
+use crate::transform::cut::{Pieces, Selection};
+use crate::transform::{Checkpoint, Form};
+use anyhow::{Context, Result, anyhow, ensure};
+use bantam_core::input;
+use bantam_model::chat::{ChatTemplate, Conversation};
+use bantam_model::names::Part;
+use bantam_model::tokenizer::{Special, Trimmed};
+use bantam_model::{Config, Tokenizer};
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// The longest text that is read.
+const LONGEST: u64 = 1 << 30;
+
+pub(super) fn plan(text: &Pinned, form: &mut Form) -> Result<()> {
+    trim(text, form).map(|_| ())
+}
+
+pub(super) fn apply<'a>(text: &Pinned, mut checkpoint: Checkpoint<'a>) -> Result<Checkpoint<'a>> {
+    let before = checkpoint.config()?.clone();
+    let kept = trim(text, &mut checkpoint.form)?;
+    let after = checkpoint.config()?.clone();
+    let rows = Arc::new(kept);
+    let select = |place: &bantam_model::names::Place| Selection {
+        rows: matches!(place.part, Part::Embedding | Part::Head).then(|| rows.clone()),
+        ..Selection::default()
+    };
+    let pieces = Pieces::new(&before, &after, &select)?;
+    let gone = before.vocab - after.vocab;
+    let did = format!("{gone} of {} tokens taken out that {} never uses", before.vocab, text.file.display());
+    let note = StepNote::new("prune", did).with("removed_tokens", gone).with("text_sha256", text.sha256.clone());
+    Ok(checkpoint.overlaid(|inner| pieces.over(inner, HashMap::new())).noted(note))
+}
+
+/// Gives the form a trimmed tokenizer and the config that goes with it, and the old number of each token.
+fn trim(text: &Pinned, form: &mut Form) -> Result<Vec<u32>> {
+    text.check()?;
+    let tokenizer = form.current_tokenizer()?;
+    let config = form.config()?;
+    let texts = texts(text)?;
+    let trimmed = trimmed(tokenizer, &texts)?;
+    let beyond = trimmed.kept.iter().find(|id| **id as usize >= config.vocab);
+    ensure!(beyond.is_none(), "the tokenizer has more tokens than the model's embedding has rows");
+    ensure!(
+        trimmed.kept.len() < config.vocab,
+        "{}: it uses all {} tokens, or others are made of them, so that none can go",
+        text.file.display(),
+        config.vocab
+    );
+    check(tokenizer, &trimmed, &texts).with_context(|| text.file.display().to_string())?;
+    let config = renumbered(config, &trimmed.kept);
+    let Trimmed { tokenizer, kept } = trimmed;
+    form.set_config(config);
+    form.set_tokenizer(tokenizer);
+    Ok(kept)
+}
+
+/// The tokenizer with what the texts use, as they are and behind a space, and what a chat template adds of its own.
+fn trimmed(tokenizer: &Tokenizer, texts: &[String]) -> Result<Trimmed> {
+    let mut used = BTreeSet::new();
+    for text in texts.iter().chain(&conversation(tokenizer)) {
+        used.extend(tokenizer.encode(text, Special::With)?);
+        used.extend(tokenizer.encode_letters(text)?);
+        used.extend(tokenizer.encode(&format!(" {text}"), Special::With)?);
+    }
+    Ok(tokenizer.trimmed(&used)?)
+}
+
+/// A short conversation in the model's template, for the words that the template adds.
+fn conversation(tokenizer: &Tokenizer) -> Option<String> {
+    let template = ChatTemplate::of(tokenizer, false).ok()??;
+    let messages = [json!({"role": "user", "content": "."}), json!({"role": "assistant", "content": "."})];
+    let told = Conversation { messages: &messages, ..Conversation::default() };
+    let asked = Conversation { messages: &messages[..1], add_generation_prompt: true, ..Conversation::default() };
+    let all = [template.render(&told).ok()?, template.render(&asked).ok()?];
+    Some(all.concat())
+}
+
+/// Whether every text is the same tokens as before, and they the same text.
+fn check(before: &Tokenizer, trimmed: &Trimmed, texts: &[String]) -> Result<()> {
+    for text in texts {
+        let (old, new) = (before.encode(text, Special::With)?, trimmed.tokenizer.encode(text, Special::With)?);
+        let same = old.len() == new.len() && new.iter().zip(&old).all(|(&new, old)| trimmed.kept[new as usize] == *old);
+        let read = same && trimmed.tokenizer.decode(&new, Special::With)? == before.decode(&old, Special::With)?;
+        let begin: String = text.chars().take(40).collect();
+        ensure!(read, "the trimmed tokenizer does not read {begin:?} as the whole one did");
+    }
+    Ok(())
+}
+
+/// The config with fewer tokens under new numbers.
+fn renumbered(config: &Config, kept: &[u32]) -> Config {
+    let new = |id: u32| kept.binary_search(&id).ok().map(|new| new as u32);
+    Config {
+        vocab: kept.len(),
+        bos: config.bos.and_then(new),
+        eos: config.eos.iter().copied().filter_map(new).collect(),
+        ..config.clone()
+    }
+}
+
+/// The texts of a file: all that stands in quotes of each line of a .jsonl, and else the file as it is.
+fn texts(pinned: &Pinned) -> Result<Vec<String>> {
+    let name = pinned.file.display();
+    let whole = input::read_to_string(&pinned.file, LONGEST).map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?;
+    ensure!(!whole.trim().is_empty(), "{name}: there is no text in it");
+    if pinned.file.extension().is_none_or(|ending| ending != "jsonl") {
+        return Ok(vec![whole]);
+    }
+    let mut texts = Vec::new();
+    for (number, line) in whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let value: Json = serde_json::from_str(line).map_err(|e| anyhow!("{name}: line {}: {e}", number + 1))?;
+        strings(&value, &mut texts);
+    }
+    ensure!(!texts.is_empty(), "{name}: there is no text in it");
+    Ok(texts)
+}
+
+fn strings(value: &Json, texts: &mut Vec<String>) {
+    match value {
+        Json::String(text) => texts.push(text.clone()),
+        Json::Array(all) => all.iter().for_each(|one| strings(one, texts)),
+        Json::Object(map) => map.values().for_each(|one| strings(one, texts)),
+        _ => (),
+    }
+}
