@@ -2,8 +2,9 @@
 //! an importance matrix holds: for each column of each matrix the sum of the squares of what it was multiplied by.
 
 use crate::importance::{Importance, Kind};
+use crate::resume::LayersDone;
 use crate::train;
-use crate::transform::Checkpoint;
+use crate::transform::{Checkpoint, Form};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk::hex;
@@ -139,6 +140,13 @@ impl<'a> Calibration<'a> {
         let folder = self.shelf.map_or_else(|| unkept.path(), |(folder, _)| folder);
         let tell = self.training.unwrap_or(&|_| ());
         with(train::Keeping { folder, cancel: &self.cancel, tell })
+    }
+
+    /// What was done before of the layers of a step with these settings, on weights that no step before it has changed.
+    pub(crate) fn layers_done(&self, form: &Form, settings: &str) -> LayersDone {
+        let shelf = self.shelf.filter(|_| !form.is_rewritten());
+        let text = format!("bantam layers 1\n{}\n{settings}", shelf.map_or("", |(_, of)| of));
+        LayersDone::of(shelf.map(|(folder, _)| folder), &text)
     }
 
     /// Keeps what a text told in a folder, for the next recipe on the same model: `of` is what it depends on beside the

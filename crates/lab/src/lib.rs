@@ -11,7 +11,7 @@
 //! and `calibrate` shows it what a model's matrices are multiplied by, which `importance`
 //! keeps; `walk` goes through a model layer by layer for those that change one before they look at the next. `mixture` and `types` say which type each tensor gets, `settle` finds the types that reach a goal (by
 //! `sensitivity` and `allocate`), `encode` and `block` turn its rows into bytes (`gptq` and `compensate` those of layers whose outputs are to change least), and `artifact` writes the file once. `export` writes plain
-//! numbers, as GGUF or safetensors; `history` is what the steps tell of themselves; `train` is the loop that all learning goes through; `lost` holds what was made
+//! numbers, as GGUF or safetensors; `history` is what the steps tell of themselves, `resume` what is done of one that was stopped; `train` is the loop that all learning goes through; `lost` holds what was made
 //! against what it was made of.
 
 #![warn(missing_docs)]
@@ -30,6 +30,7 @@ pub mod importance;
 pub mod lost;
 mod mixture;
 mod recipe;
+mod resume;
 pub mod sensitivity;
 mod settle;
 mod short;

@@ -113,12 +113,11 @@ pub(super) fn apply<'a>(
     let share = Share::nearest(&before, amount, prune.of)?;
     let after = share.after(&before);
     let mut draw = ChaCha8Rng::seed_from_u64(prune.seed());
-    let mut kept_heads: Vec<Vec<usize>> = Vec::new();
     let cutting = refit::cut(prune, Part::Output, &checkpoint, calibration, &mut |matrix| {
-        let kept = choose(prune, &before, share, matrix, &mut draw);
-        kept_heads.push(kept.clone());
-        Ok(rows_of(&kept, before.head_dim))
+        Ok(rows_of(&choose(prune, &before, share, matrix, &mut draw), before.head_dim))
     })?;
+    let heads_of = |columns: &Vec<usize>| columns.iter().step_by(before.head_dim).map(|at| at / before.head_dim).collect();
+    let kept_heads: Vec<Vec<usize>> = cutting.kept.iter().map(heads_of).collect();
     let rows = |heads: &[usize]| -> Kept {
         Arc::new(rows_of(heads, before.head_dim).into_iter().map(|row| row as u32).collect())
     };
@@ -151,9 +150,12 @@ fn choose(prune: &Prune, config: &Config, share: Share, matrix: &Matrix, draw: &
         Of::Groups => (share.count, usize::MAX),
         Of::Queries => (share.count * config.kv_heads, share.count),
     };
-    let mut surgeon = match prune.by.unwrap_or(By::Error) {
-        By::Error => Surgeon::new(matrix),
-        _ => None,
+    let by_error = prune.by.unwrap_or(By::Error) == By::Error;
+    let mut surgeon = if by_error && prune.compensates() { Surgeon::new(matrix) } else { None };
+    // what the heads that are gone added, and this one, where nothing makes up for it
+    let lost = |gone: &[bool], set: usize| {
+        let all = (0..sets.len()).filter(|&other| gone[other] || other == set).flat_map(|set| inputs[set].clone());
+        refit::energy_of(matrix, &all.collect::<Vec<_>>())
     };
     let fixed: Vec<f64> = inputs
         .iter()
@@ -165,7 +167,11 @@ fn choose(prune: &Prune, config: &Config, share: Share, matrix: &Matrix, draw: &
     for _ in 0..total {
         let taken = |set: usize| (0..sets.len()).filter(|&other| gone[other] && other / group == set / group).count();
         let free = |set: &usize| !gone[*set] && (share.of == Of::Groups || taken(*set) < quota);
-        let cost = |set: usize| surgeon.as_ref().map_or(fixed[set], |surgeon| surgeon.cost(&inputs[set]));
+        let cost = |set: usize| match &surgeon {
+            Some(surgeon) => surgeon.cost(&inputs[set]),
+            None if by_error => lost(&gone, set).unwrap_or(fixed[set]),
+            None => fixed[set],
+        };
         let best = (0..sets.len()).filter(free).map(|set| (set, cost(set))).min_by(|a, b| a.1.total_cmp(&b.1));
         let Some((best, _)) = best else { break };
         gone[best] = true;

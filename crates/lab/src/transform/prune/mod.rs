@@ -196,6 +196,11 @@ impl Prune {
         self.calibrate.as_ref().unwrap_or(&bundled).windows(config, calibration)
     }
 
+    /// The settings, the same for the same step.
+    fn settings(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
     /// A note with what the step rested on.
     fn noted(&self, note: StepNote) -> StepNote {
         let note = match self.by {

@@ -10,6 +10,7 @@
 
 use super::Prune;
 use crate::calibrate::Calibration;
+use crate::resume::LayersDone;
 use crate::symmetric::Factor;
 use crate::transform::Checkpoint;
 use crate::transform::cut::stored_dtype;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bantam_model::names::Part;
 use bantam_model::{Config, Weights};
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 
@@ -80,7 +82,10 @@ pub(super) fn cut(
     let config = checkpoint.config()?;
     let reads = prune.reads_text(&prune.aim()?);
     match reads {
-        true => cut_walking(prune, part, config, checkpoint.weights(), calibration, choose),
+        true => {
+            let done = calibration.layers_done(&checkpoint.form, &prune.settings());
+            cut_walking(prune, part, config, checkpoint.weights(), calibration, done, choose)
+        }
         false => cut_blind(part, config, checkpoint.weights(), calibration, choose),
     }
 }
@@ -91,6 +96,7 @@ fn cut_walking(
     config: &Config,
     weights: &dyn Weights,
     calibration: &Calibration,
+    done: LayersDone,
     choose: &mut dyn FnMut(&Matrix) -> Result<Vec<usize>>,
 ) -> Result<Cutting> {
     let windows = prune.windows(config, calibration)?;
@@ -99,30 +105,71 @@ fn cut_walking(
     while let Some(layer) = walk.layer() {
         calibration.step("layer", layer, walk.layers())?;
         let name = matrix_name(config, part, layer)?;
-        let grams = walk.grams(std::slice::from_ref(&name), 0..walk.windows())?;
-        let gram = grams.get(&name).with_context(|| format!("layer {layer} has no {name}"))?;
         let whole = walk.matrix(&name)?;
         let (out, columns) = whole.dims2()?;
         let weight = finite(layer, &name, &whole)?;
-        let matrix = Matrix { layer, weight: &weight, out, columns, gram: Some(gram) };
-        let kept = choose(&matrix)?;
-        let plain = columns_of(&weight, columns, &kept);
-        let plain_error = error(&matrix, &kept, &plain)?;
-        let (smaller, fitted_error) = match prune.compensates() {
-            false => (plain, plain_error),
-            true => fitted(&matrix, &kept, plain, plain_error)?,
+        let cut = match done.find(layer).and_then(|kept| LayerCut::of_tensors(&kept)) {
+            Some(cut) => cut,
+            None => {
+                let grams = walk.grams(std::slice::from_ref(&name), 0..walk.windows())?;
+                let gram = grams.get(&name).with_context(|| format!("layer {layer} has no {name}"))?;
+                let matrix = Matrix { layer, weight: &weight, out, columns, gram: Some(gram) };
+                let cut = LayerCut::new(&matrix, choose(&matrix)?, prune.compensates())?;
+                done.keep(layer, &cut.tensors()?)?;
+                cut
+            }
         };
-        cutting.errors.push((plain_error, fitted_error));
         if prune.compensates() {
             let dtype = stored_dtype(&weights.linear(&name, out, columns)?);
-            let made = Tensor::from_slice(&smaller, (out, kept.len()), &Device::Cpu)?.to_dtype(dtype)?;
+            let made = Tensor::from_slice(&cut.smaller, (out, cut.kept.len()), &Device::Cpu)?.to_dtype(dtype)?;
             cutting.made.insert(name.clone(), made);
         }
-        walk.replace(&name, Tensor::from_vec(spread(&smaller, columns, &kept), (out, columns), &Device::Cpu)?)?;
-        cutting.kept.push(kept);
+        walk.replace(&name, Tensor::from_vec(spread(&cut.smaller, columns, &cut.kept), (out, columns), &Device::Cpu)?)?;
+        cutting.errors.push(cut.errors);
+        cutting.kept.push(cut.kept);
         walk.advance()?;
     }
+    done.finish();
     Ok(cutting)
+}
+
+/// What became of one layer's matrix.
+struct LayerCut {
+    kept: Vec<usize>,
+    /// (out, kept)
+    smaller: Vec<f32>,
+    errors: (f64, f64),
+}
+
+impl LayerCut {
+    fn new(matrix: &Matrix, kept: Vec<usize>, compensates: bool) -> Result<LayerCut> {
+        let plain = columns_of(matrix.weight, matrix.columns, &kept);
+        let plain_error = error(matrix, &kept, &plain)?;
+        let (smaller, fitted_error) = match compensates {
+            false => (plain, plain_error),
+            true => fitted(matrix, &kept, plain, plain_error)?,
+        };
+        Ok(LayerCut { kept, smaller, errors: (plain_error, fitted_error) })
+    }
+
+    fn tensors(&self) -> Result<HashMap<String, Tensor>> {
+        let kept: Vec<u32> = self.kept.iter().map(|&column| column as u32).collect();
+        Ok(HashMap::from([
+            ("kept".to_owned(), Tensor::new(kept, &Device::Cpu)?),
+            ("smaller".to_owned(), Tensor::new(&self.smaller[..], &Device::Cpu)?),
+            ("errors".to_owned(), Tensor::new(&[self.errors.0, self.errors.1], &Device::Cpu)?),
+        ]))
+    }
+
+    fn of_tensors(tensors: &HashMap<String, Tensor>) -> Option<LayerCut> {
+        let kept: Vec<u32> = tensors.get("kept")?.to_vec1().ok()?;
+        let errors: Vec<f64> = tensors.get("errors")?.to_vec1().ok()?;
+        Some(LayerCut {
+            kept: kept.into_iter().map(|column| column as usize).collect(),
+            smaller: tensors.get("smaller")?.to_vec1().ok()?,
+            errors: (*errors.first()?, *errors.get(1)?),
+        })
+    }
 }
 
 /// By the weights alone.
@@ -218,6 +265,19 @@ fn error(matrix: &Matrix, kept: &[usize], smaller: &[f32]) -> Result<f64> {
     let (off, whole) = (energy(&off, matrix, gram)?, energy(matrix.weight, matrix, gram)?);
     ensure!(off.is_finite() && whole.is_finite(), "layer {}: its output is not finite", matrix.layer);
     Ok(if whole > 0.0 { off.max(0.0) / whole } else { 0.0 })
+}
+
+/// ‖W X‖² of some columns of W alone; None where the model has read no text.
+pub(super) fn energy_of(matrix: &Matrix, columns: &[usize]) -> Option<f64> {
+    let (gram, n) = (matrix.gram?, matrix.columns);
+    let pairs = |row: &[f32]| -> f64 {
+        let of = |i: &usize| {
+            let sums = &gram.sums[i * n..(i + 1) * n];
+            f64::from(row[*i]) * columns.iter().map(|&j| f64::from(sums[j]) * f64::from(row[j])).sum::<f64>()
+        };
+        columns.iter().map(of).sum()
+    };
+    Some(matrix.weight.par_chunks_exact(n).map(pairs).sum())
 }
 
 /// tr(D G Dᵀ).

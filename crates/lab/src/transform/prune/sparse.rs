@@ -7,6 +7,7 @@ use super::refit::finite;
 use super::{By, Prune};
 use crate::calibrate::Calibration;
 use crate::history::StepNote;
+use crate::resume::LayersDone;
 use crate::symmetric::inverse_upper;
 use crate::transform::cut::{Pieces, Selection, stored_dtype};
 use crate::transform::{Amount, Checkpoint, Form};
@@ -122,15 +123,19 @@ pub(super) fn plan(prune: &Prune, form: &mut Form) -> Result<()> {
 
 pub(super) fn apply<'a>(
     prune: &Prune,
-    mut checkpoint: Checkpoint<'a>,
+    checkpoint: Checkpoint<'a>,
     calibration: &Calibration,
 ) -> Result<Checkpoint<'a>> {
-    plan(prune, &mut checkpoint.form)?;
+    plan(prune, &mut checkpoint.form.clone())?;
     let zeros = Zeros::of(prune)?;
     let config = checkpoint.config()?.clone();
+    let checkpoint_form = &checkpoint.form;
     let made = match prune.by.unwrap_or(By::Sparsegpt) {
         By::Magnitude => by_magnitude(zeros, &config, checkpoint.weights(), calibration)?,
-        by => walking(prune, by, zeros, &config, checkpoint.weights(), calibration)?,
+        by => {
+            let done = calibration.layers_done(checkpoint_form, &prune.settings());
+            walking(prune, by, zeros, &config, checkpoint.weights(), calibration, done)?
+        }
     };
     let note = note(prune, zeros, &made)?;
     let pieces = Pieces::new(&config, &config, &|_| Selection::default())?;
@@ -196,31 +201,57 @@ fn walking(
     config: &Config,
     weights: &dyn Weights,
     calibration: &Calibration,
+    done: LayersDone,
 ) -> Result<HashMap<String, Tensor>> {
     let windows = prune.windows(config, calibration)?;
     let mut walk = Walk::new(config, weights, &windows)?.until(calibration.cancel());
     let mut made = HashMap::new();
     while let Some(layer) = walk.layer() {
         calibration.step("layer", layer, walk.layers())?;
-        let is_pruned = |name: &String| config.architecture.place(name).is_some_and(|place| is_pruned(place.part));
-        let names: Vec<String> = walk.matrices()?.into_iter().filter(is_pruned).collect();
-        let grams = walk.grams(&names, 0..walk.windows())?;
-        for name in names {
-            let whole = walk.matrix(&name)?;
-            let (out, columns) = whole.dims2()?;
-            let mut numbers = finite(layer, &name, &whole)?;
-            // an expert that no token went to goes by its weights
-            match (grams.get(&name), by) {
-                (Some(gram), By::Sparsegpt) => sparsegpt(&mut numbers, columns, gram, zeros)
-                    .with_context(|| format!("layer {layer}: {name}"))?,
-                (gram, _) => wanda(&mut numbers, columns, gram.map(|gram| &**gram), zeros),
+        let layer_made = match done.find(layer) {
+            Some(found) => found,
+            None => {
+                let layer_made = layer_zeros(&walk, layer, by, zeros, config, weights)?;
+                done.keep(layer, &layer_made)?;
+                layer_made
             }
-            let dtype = stored_dtype(&weights.linear(&name, out, columns)?);
-            let tensor = Tensor::from_vec(numbers, (out, columns), &Device::Cpu)?.to_dtype(dtype)?;
-            walk.replace(&name, tensor.clone())?;
-            made.insert(name, tensor);
+        };
+        for (name, tensor) in &layer_made {
+            walk.replace(name, tensor.clone())?;
         }
+        made.extend(layer_made);
         walk.advance()?;
+    }
+    done.finish();
+    Ok(made)
+}
+
+/// The matrices of the layer ahead with their zeros.
+fn layer_zeros(
+    walk: &Walk,
+    layer: usize,
+    by: By,
+    zeros: Zeros,
+    config: &Config,
+    weights: &dyn Weights,
+) -> Result<HashMap<String, Tensor>> {
+    let is_pruned = |name: &String| config.architecture.place(name).is_some_and(|place| is_pruned(place.part));
+    let names: Vec<String> = walk.matrices()?.into_iter().filter(is_pruned).collect();
+    let grams = walk.grams(&names, 0..walk.windows())?;
+    let mut made = HashMap::new();
+    for name in names {
+        let whole = walk.matrix(&name)?;
+        let (out, columns) = whole.dims2()?;
+        let mut numbers = finite(layer, &name, &whole)?;
+        // an expert that no token went to goes by its weights
+        match (grams.get(&name), by) {
+            (Some(gram), By::Sparsegpt) => {
+                sparsegpt(&mut numbers, columns, gram, zeros).with_context(|| format!("layer {layer}: {name}"))?;
+            }
+            (gram, _) => wanda(&mut numbers, columns, gram.map(|gram| &**gram), zeros),
+        }
+        let dtype = stored_dtype(&weights.linear(&name, out, columns)?);
+        made.insert(name, Tensor::from_vec(numbers, (out, columns), &Device::Cpu)?.to_dtype(dtype)?);
     }
     Ok(made)
 }
