@@ -20,8 +20,8 @@ pub struct Trimmed {
 }
 
 impl Tokenizer {
-    /// Leaves out all tokens but those in `used`, their pieces, special and added ones, and those of single bytes (of
-    /// single letters, where there are none of bytes).
+    /// Leaves out all tokens but those in `used`, their pieces, special and added ones, and those that any text can be
+    /// written with: single letters, or bytes and plain letters.
     ///
     /// # Errors
     /// Where the tokenizer is of a kind whose tokens cannot be left out one by one.
@@ -81,7 +81,7 @@ fn pair_encoding(
     let mut kept: BTreeSet<u32> = added.clone();
     kept.extend(model["unk_token"].as_str().and_then(|unknown| vocab.get(unknown)));
     for (token, &id) in &vocab {
-        if if has_bytes { is_byte(token) } else { token.chars().count() == 1 } {
+        if is_basic(token, has_bytes) {
             kept.insert(id);
         }
         if used.contains(&id) {
@@ -126,8 +126,7 @@ fn unigram(
     let has_bytes = model["byte_fallback"] == true;
     let unknown = model["unk_id"].as_u64();
     let stays = |id: u32, token: &str| {
-        let basic = if has_bytes { is_byte(token) } else { token.chars().count() == 1 };
-        basic || used.contains(&id) || added.contains(&id) || unknown == Some(id.into())
+        is_basic(token, has_bytes) || used.contains(&id) || added.contains(&id) || unknown == Some(id.into())
     };
     let (kept, pieces): (BTreeSet<u32>, Vec<&(String, f64)>) =
         (0..).zip(&vocab).filter(|(id, (token, _))| stays(*id, token)).unzip();
@@ -136,6 +135,14 @@ fn unigram(
     }
     model["vocab"] = json!(pieces);
     Ok(kept.union(added).copied().collect())
+}
+
+/// Whether a token is one that all others can be written with: of one letter; where there are bytes to fall back on, a
+/// byte, and of letters the plain ones and the mark of a space, which no bytes come back as.
+fn is_basic(token: &str, has_bytes: bool) -> bool {
+    let mut letters = token.chars();
+    let (Some(letter), None) = (letters.next(), letters.next()) else { return has_bytes && is_byte(token) };
+    !has_bytes || letter.is_ascii() || letter == '\u{2581}'
 }
 
 /// <0x00> to <0xFF>.
