@@ -30,9 +30,9 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         (Some(name), _) => weighed(Some(name), &args)?,
         (None, Some(recipe)) => Recipe::of(recipe)?,
         (None, None) => bail!(
-            "compress what {} to? Give --quant TYPE, which is one of {}, or --recipe with steps in short, such as \
-             'prune:layers=2 > quantize:q4_k_m', or a FILE.toml with a step such as `[[step]]` and below it \
-             `quantize = {{ type = \"Q4_K_M\" }}` (steps: {})",
+            "compress what {} to? Give --quant TYPE, which is one of {}, or --recipe FILE.toml, with a step such as \
+             `[[step]]` and below it `quantize = {{ type = \"Q4_K_M\" }}`, or steps in short such as \
+             --recipe 'prune:layers=2 > quantize:q4_k_m' (steps: {})",
             args.model,
             Mixture::all().map(|mixture| mixture.to_string()).collect::<Vec<_>>().join(", "),
             lab::transform::kinds().join(", ")
