@@ -15,8 +15,7 @@ fn folder_of(model: &str, change: &dyn Fn(&str, Vec<f32>) -> Vec<f32>) -> tempfi
     }
     let all = candle_core::safetensors::load(golden(model).join("model.safetensors"), &Device::Cpu).expect("all");
     let changed = all.into_iter().map(|(name, tensor)| {
-        let numbers: Vec<f32> =
-            tensor.to_dtype(DType::F32).and_then(|t| t.flatten_all()?.to_vec1()).expect("numbers");
+        let numbers: Vec<f32> = tensor.to_dtype(DType::F32).and_then(|t| t.flatten_all()?.to_vec1()).expect("numbers");
         let made = Tensor::from_vec(change(&name, numbers), tensor.dims(), &Device::Cpu).expect("a tensor");
         (name, made)
     });
@@ -126,7 +125,10 @@ fn heads_that_added_nothing_are_found_and_their_going_changes_nothing() {
         let folder = folder_of(model, &without);
         let whole = make(&source(&folder), &Recipe::quantize(Mixture::F32), artifacts.path());
         let made = pruned(&source(&folder), typed, artifacts.path());
-        assert!(close(&logits(&loaded(&made.path), &TOKENS), &logits(&loaded(&whole.path), &TOKENS)), "{model} {typed}");
+        assert!(
+            close(&logits(&loaded(&made.path), &TOKENS), &logits(&loaded(&whole.path), &TOKENS)),
+            "{model} {typed}"
+        );
     }
 }
 
@@ -147,7 +149,10 @@ fn channels_that_added_nothing_are_found_and_their_going_changes_nothing() {
         let folder = folder_of(model, &without);
         let whole = make(&source(&folder), &Recipe::quantize(Mixture::F32), artifacts.path());
         let made = pruned(&source(&folder), typed, artifacts.path());
-        assert!(close(&logits(&loaded(&made.path), &TOKENS), &logits(&loaded(&whole.path), &TOKENS)), "{model} {typed}");
+        assert!(
+            close(&logits(&loaded(&made.path), &TOKENS), &logits(&loaded(&whole.path), &TOKENS)),
+            "{model} {typed}"
+        );
     }
 }
 
@@ -183,7 +188,8 @@ fn what_is_fitted_is_never_worse_on_the_text_than_what_was_there() {
         let made = pruned(&source(&folder), typed, artifacts.path());
         let notes = history::of_file(&made.path).expect("notes");
         for error in notes[0].details["errors"].as_array().expect("errors") {
-            let (without, with) = (error["without"].as_f64().expect("a number"), error["with"].as_f64().expect("a number"));
+            let (without, with) =
+                (error["without"].as_f64().expect("a number"), error["with"].as_f64().expect("a number"));
             assert!(with <= without && with >= 0.0, "{model} {typed}: {with} after {without}");
             better += usize::from(with < 0.99 * without);
         }
@@ -287,7 +293,11 @@ fn steps_that_cannot_be_done_are_refused_before_a_weight_is_read() {
         (&llama, "prune:layers=2", "2 of 2 layers leaves nothing; allowed are 1 to 1"),
         (&llama, "prune:layers=10%", "10% of 2 layers is less than one"),
         (&llama, "prune:drop=[2]", "there is no layer 2; the model has 2, 0 to 1"),
-        (&llama, "prune:heads=1", "1 of 4 heads in 2 groups cannot go so that groups of one size are left; allowed are 2"),
+        (
+            &llama,
+            "prune:heads=1",
+            "1 of 4 heads in 2 groups cannot go so that groups of one size are left; allowed are 2",
+        ),
         (&llama, "prune:heads=100%", "allowed is a whole number from 1 on, or above 0% and below 100%"),
         (&llama, "prune:heads=50%,by=wanda", "heads cannot go by wanda; allowed are error, magnitude, random"),
         (&llama, "prune:heads=50%,channels=50%", "one prune step has one of"),
@@ -319,9 +329,12 @@ fn weights_that_are_no_numbers_are_named_with_their_layer() {
     };
     let folder = folder_of("llama", &damaged);
     let artifacts = tempfile::tempdir().expect("a folder");
-    for typed in ["prune:channels=25%", "prune:channels=25%,by=magnitude,compensate=false", "prune:sparsity=50%,by=magnitude"] {
+    for typed in
+        ["prune:channels=25%", "prune:channels=25%,by=magnitude,compensate=false", "prune:sparsity=50%,by=magnitude"]
+    {
         let recipe = Recipe::named(typed).expect(typed);
-        let said = apply(&source(&folder), &recipe, artifacts.path(), &Cancel::new(), &mut |_| {}).expect_err("refused");
+        let said =
+            apply(&source(&folder), &recipe, artifacts.path(), &Cancel::new(), &mut |_| {}).expect_err("refused");
         let said = format!("{said:#}");
         assert!(said.contains("model.layers.1.mlp.down_proj.weight"), "{typed}: {said}");
         let names = fs::read_dir(artifacts.path()).expect("entries").map(|entry| entry.expect("an entry").file_name());

@@ -28,7 +28,9 @@ impl TryFrom<Typed> for Amount {
     fn try_from(typed: Typed) -> Result<Amount, String> {
         let percent = |percent: f64, typed: &dyn fmt::Display| match percent > 0.0 && percent < 100.0 {
             true => Ok(Amount::Percent(percent)),
-            false => Err(format!("{typed} is no amount; allowed is a whole number from 1 on, or above 0% and below 100%")),
+            false => {
+                Err(format!("{typed} is no amount; allowed is a whole number from 1 on, or above 0% and below 100%"))
+            }
         };
         match typed {
             Typed::Count(count) if count > 0 => Ok(Amount::Count(usize::try_from(count).unwrap_or(usize::MAX))),

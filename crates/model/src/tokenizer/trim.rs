@@ -90,10 +90,8 @@ fn pair_encoding(
         }
     }
     let stays = |token: &str| vocab.get(token).is_some_and(|id| kept.contains(id));
-    let merges: Vec<_> = merges
-        .iter()
-        .filter(|(left, right)| stays(left) && stays(right) && stays(&format!("{left}{right}")))
-        .collect();
+    let merges: Vec<_> =
+        merges.iter().filter(|(left, right)| stays(left) && stays(right) && stays(&format!("{left}{right}"))).collect();
     model["merges"] = json!(merges);
     let vocab: Map<String, Value> =
         vocab.iter().filter(|(_, id)| kept.contains(id)).map(|(token, id)| (token.clone(), json!(id))).collect();

@@ -19,10 +19,7 @@ const BLOCK: usize = 32;
 
 /// How many channels stay.
 fn left(config: &Config, amount: Amount) -> Result<usize> {
-    ensure!(
-        config.experts.is_none(),
-        "the channels of experts are not taken out; `experts=` takes whole experts out"
-    );
+    ensure!(config.experts.is_none(), "the channels of experts are not taken out; `experts=` takes whole experts out");
     let gone = amount.of(config.ffn, "channels")?;
     let left = config.ffn - gone;
     let rounded = ((left as f64 / BLOCK as f64).round() as usize).max(1) * BLOCK;
@@ -53,7 +50,8 @@ pub(super) fn apply<'a>(
     let cutting = refit::cut(prune, Part::Down, &checkpoint, calibration, &mut |matrix| {
         Ok(choose(prune, matrix, ffn, &mut draw))
     })?;
-    let numbers = |kept: &[usize], offset: usize| kept.iter().map(move |&row| (row + offset) as u32).collect::<Vec<_>>();
+    let numbers =
+        |kept: &[usize], offset: usize| kept.iter().map(move |&row| (row + offset) as u32).collect::<Vec<_>>();
     let single: Vec<Kept> = cutting.kept.iter().map(|kept| Arc::new(numbers(kept, 0))).collect();
     let both: Vec<Kept> =
         cutting.kept.iter().map(|kept| Arc::new([numbers(kept, 0), numbers(kept, before.ffn)].concat())).collect();

@@ -65,7 +65,10 @@ impl Share {
             allowed.sort_unstable();
             allowed.dedup();
             let allowed: Vec<String> = allowed.iter().map(usize::to_string).collect();
-            bail!("{count} of {sizes} cannot go so that groups of one size are left; allowed are {}", allowed.join(", "));
+            bail!(
+                "{count} of {sizes} cannot go so that groups of one size are left; allowed are {}",
+                allowed.join(", ")
+            );
         }
         let best = all.into_iter().min_by(|a, b| off(a).total_cmp(&off(b)));
         Ok(best.unwrap_or(Share { of: Of::Groups, count: 1 }))
@@ -116,7 +119,8 @@ pub(super) fn apply<'a>(
     let cutting = refit::cut(prune, Part::Output, &checkpoint, calibration, &mut |matrix| {
         Ok(rows_of(&choose(prune, &before, share, matrix, &mut draw), before.head_dim))
     })?;
-    let heads_of = |columns: &Vec<usize>| columns.iter().step_by(before.head_dim).map(|at| at / before.head_dim).collect();
+    let heads_of =
+        |columns: &Vec<usize>| columns.iter().step_by(before.head_dim).map(|at| at / before.head_dim).collect();
     let kept_heads: Vec<Vec<usize>> = cutting.kept.iter().map(heads_of).collect();
     let rows = |heads: &[usize]| -> Kept {
         Arc::new(rows_of(heads, before.head_dim).into_iter().map(|row| row as u32).collect())
@@ -252,10 +256,7 @@ mod tests {
         assert_eq!(share(4, 1, thirty, None).expect("a share"), (1, 3, 1));
         assert_eq!(share(12, 12, Amount::Count(5), None).expect("a share"), (5, 7, 7));
         let said = share(9, 3, Amount::Count(4), None).expect_err("refused").to_string();
-        assert_eq!(
-            said,
-            "4 of 9 heads in 3 groups cannot go so that groups of one size are left; allowed are 3, 6"
-        );
+        assert_eq!(said, "4 of 9 heads in 3 groups cannot go so that groups of one size are left; allowed are 3, 6");
         assert!(share(1, 1, thirty, None).is_err());
     }
 }

@@ -145,7 +145,8 @@ fn mean(from: &[Tensor], to: &[Tensor], of: &dyn Fn(f64) -> f64) -> Result<f64> 
     let (mut sum, mut tokens) = (0.0, 0u64);
     for (x, y) in from.iter().zip(to) {
         for (x, y) in x.to_vec2::<f32>()?.iter().zip(&y.to_vec2::<f32>()?) {
-            let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum() };
+            let dot =
+                |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum() };
             let size = (dot(x, x) * dot(y, y)).sqrt();
             sum += of(if size > 0.0 { (dot(x, y) / size).clamp(-1.0, 1.0) } else { 1.0 });
             tokens += 1;
@@ -172,7 +173,8 @@ fn kept(config: &Config, listed: &[usize]) -> Result<Vec<usize>> {
     }
     ensure!(listed.len() < count, "all {count} layers are listed, and nothing would be left");
     let kept: Vec<usize> = (0..count).filter(|layer| !listed.contains(layer)).collect();
-    let moved = kept.iter().enumerate().find(|(place, layer)| kind(&config.layers[*place]) != kind(&config.layers[**layer]));
+    let moved =
+        kept.iter().enumerate().find(|(place, layer)| kind(&config.layers[*place]) != kind(&config.layers[**layer]));
     match moved {
         None => Ok(kept),
         Some((place, layer)) => bail!(
@@ -227,7 +229,8 @@ fn note(prune: &Prune, before: &Config, kept: &[usize], scores: Option<&Scores>)
     let count = before.layers.len();
     let gone: Vec<usize> = (0..count).filter(|layer| !kept.contains(layer)).collect();
     let list = gone.iter().map(|layer| layer.to_string()).collect::<Vec<_>>().join(", ");
-    let by = if prune.drop.is_some() { "as listed".to_owned() } else { format!("by {}", prune.by.unwrap_or(By::Influence)) };
+    let by =
+        if prune.drop.is_some() { "as listed".to_owned() } else { format!("by {}", prune.by.unwrap_or(By::Influence)) };
     let note = StepNote::new("prune", format!("{} of {count} layers taken out, {by}: {list}", gone.len()));
     let note = prune.noted(note).with("removed_layers", gone);
     match scores {
@@ -260,8 +263,13 @@ mod tests {
         scores[2] = 0.1;
         let kept = strongest(&config, &scores, 10).expect("layers");
         assert_eq!(kept.len(), 10);
-        assert!(kept.iter().enumerate().all(|(place, layer)| kind(&config.layers[place]) == kind(&config.layers[*layer])));
-        assert_eq!(quietest_run(&config, &[0.9, 0.8, 0.1, 0.3, 0.2, 0.5, 0.6], 6).expect("a run"), [0, 1, 8, 9, 10, 11]);
+        assert!(
+            kept.iter().enumerate().all(|(place, layer)| kind(&config.layers[place]) == kind(&config.layers[*layer]))
+        );
+        assert_eq!(
+            quietest_run(&config, &[0.9, 0.8, 0.1, 0.3, 0.2, 0.5, 0.6], 6).expect("a run"),
+            [0, 1, 8, 9, 10, 11]
+        );
     }
 
     #[test]

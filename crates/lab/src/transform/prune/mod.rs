@@ -168,7 +168,10 @@ impl Prune {
         ];
         match has.into_iter().find(|(_, is_set, allowed)| *is_set && !allowed) {
             None => Ok(()),
-            Some((key, ..)) => bail!("{key} says nothing where {what} {}", self.by.map_or("is pruned".into(), |by| format!("goes by {by}"))),
+            Some((key, ..)) => bail!(
+                "{key} says nothing where {what} {}",
+                self.by.map_or("is pruned".into(), |by| format!("goes by {by}"))
+            ),
         }
     }
 
@@ -177,7 +180,9 @@ impl Prune {
         match aim {
             Aim::Layers(Which::Listed(_)) | Aim::Vocabulary(_) => false,
             Aim::Layers(_) | Aim::Experts(_) => self.by != Some(By::Random),
-            Aim::Heads(_) | Aim::Channels(_) => self.compensates() || !matches!(self.by, Some(By::Random | By::Magnitude)),
+            Aim::Heads(_) | Aim::Channels(_) => {
+                self.compensates() || !matches!(self.by, Some(By::Random | By::Magnitude))
+            }
             Aim::Weights => self.by != Some(By::Magnitude),
         }
     }
@@ -245,7 +250,12 @@ impl Transform for Prune {
         let config = form.config()?;
         let bundled = Calibrate::bundled();
         let tokens = self.calibrate.as_ref().unwrap_or(&bundled).about_tokens()?;
-        let layer = cost(config).tensors.iter().filter(|tensor| tensor.part.is_within_layer()).map(|t| t.elements()).sum::<u64>();
+        let layer = cost(config)
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.part.is_within_layer())
+            .map(|t| t.elements())
+            .sum::<u64>();
         let layer = layer / config.layers.len() as u64;
         let states = tokens * config.dim as u64;
         Ok(Some(format!(

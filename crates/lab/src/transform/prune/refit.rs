@@ -314,8 +314,11 @@ impl Surgeon {
             let squares: f64 = (0..out).map(|row| self.weight[row * self.columns + one].powi(2)).sum();
             return squares / self.inverse[one * self.columns + one];
         }
-        let own: Vec<f64> =
-            inputs.iter().flat_map(|&input| (0..out).map(move |row| (row, input))).map(|(row, input)| self.weight[row * self.columns + input]).collect();
+        let own: Vec<f64> = inputs
+            .iter()
+            .flat_map(|&input| (0..out).map(move |row| (row, input)))
+            .map(|(row, input)| self.weight[row * self.columns + input])
+            .collect();
         let Some(factor) = self.factor(inputs) else { return f64::INFINITY };
         let mut solved = own.clone();
         factor.solve(&mut solved, out);
@@ -326,7 +329,8 @@ impl Surgeon {
     pub(super) fn remove(&mut self, inputs: &[usize]) {
         let n = self.columns;
         let Some(factor) = self.factor(inputs) else { return };
-        let rows: Vec<f64> = inputs.iter().flat_map(|&input| self.inverse[input * n..(input + 1) * n].to_vec()).collect();
+        let rows: Vec<f64> =
+            inputs.iter().flat_map(|&input| self.inverse[input * n..(input + 1) * n].to_vec()).collect();
         // [H⁻¹]ₛₛ⁻¹ H⁻¹[S, :]
         let mut solved = rows;
         factor.solve(&mut solved, n);

@@ -39,9 +39,12 @@ impl TryFrom<String> for Pattern {
     type Error = String;
 
     fn try_from(typed: String) -> Result<Pattern, String> {
-        let parts = typed.split_once(':').and_then(|(stay, of)| Some((stay.trim().parse().ok()?, of.trim().parse().ok()?)));
+        let parts =
+            typed.split_once(':').and_then(|(stay, of)| Some((stay.trim().parse().ok()?, of.trim().parse().ok()?)));
         match parts {
-            Some((stay, of)) if [2usize, 4, 8, 16, 32].contains(&of) && 0 < stay && stay < of => Ok(Pattern { stay, of }),
+            Some((stay, of)) if [2usize, 4, 8, 16, 32].contains(&of) && 0 < stay && stay < of => {
+                Ok(Pattern { stay, of })
+            }
             _ => Err(format!(
                 "'{typed}' is no pattern; allowed is N:M, N of each M neighbours to stay and M one of 2, 4, 8, 16 and 32, like 2:4"
             )),
@@ -396,7 +399,10 @@ mod tests {
         let columns = gram.columns;
         let off: Vec<f64> = before.iter().zip(after).map(|(a, b)| f64::from(a - b)).collect();
         let row = |row: &[f64]| -> f64 {
-            (0..columns).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| row[i] * f64::from(gram.sums[i * columns + j]) * row[j]).sum()
+            (0..columns)
+                .flat_map(|i| (0..columns).map(move |j| (i, j)))
+                .map(|(i, j)| row[i] * f64::from(gram.sums[i * columns + j]) * row[j])
+                .sum()
         };
         off.chunks_exact(columns).map(row).sum()
     }

@@ -108,7 +108,8 @@ fn renumbered(config: &Config, kept: &[u32]) -> Config {
 /// The texts of a file: all that stands in quotes of each line of a .jsonl, and else the file as it is.
 fn texts(pinned: &Pinned) -> Result<Vec<String>> {
     let name = pinned.file.display();
-    let whole = input::read_to_string(&pinned.file, LONGEST).map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?;
+    let whole =
+        input::read_to_string(&pinned.file, LONGEST).map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?;
     ensure!(!whole.trim().is_empty(), "{name}: there is no text in it");
     if pinned.file.extension().is_none_or(|ending| ending != "jsonl") {
         return Ok(vec![whole]);
