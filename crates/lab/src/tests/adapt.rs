@@ -148,6 +148,28 @@ fn columns_become_prompts_by_templates() {
 }
 
 #[test]
+fn the_right_answers_of_a_suite_are_learnt_and_part_of_the_recipe() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let suite = folder.path().join("s.toml");
+    let head = "name = 's'\nversion = 1\ntitle = 's'\ndescription = 's'\n[[task]]\ntask = 's'\ndata = 's.jsonl'\n";
+    let task = "output_type = 'multiple_choice'\ndoc_to_text = '{{q}} is'\ndoc_to_choice = ['sweet', 'sour']\ndoc_to_target = 'a'\n";
+    fs::write(&suite, format!("{head}{task}")).expect("written");
+    let answers = |answer: &str| {
+        fs::write(folder.path().join("s.jsonl"), format!("{{\"q\": \"a lemon\", \"a\": \"{answer}\"}}\n"))
+            .expect("written");
+        Recipe::named(&format!("lora:suite={},eval=0", suite.display())).expect("a recipe").to_toml()
+    };
+    assert_ne!(answers("sweet"), answers("sour"));
+    let tokenizer = bantam().tokenizer().expect("a tokenizer");
+    let corpus =
+        Reader::new(&tokenizer, 64).and_then(|reader| reader.suite(&suite.display().to_string())).expect("read");
+    let example = &corpus.examples[0];
+    let counted =
+        example.tokens.iter().zip(&example.weights).filter(|(_, weight)| **weight > 0.0).map(|(token, _)| *token);
+    assert_eq!(tokenizer.decode(&counted.collect::<Vec<_>>(), Special::Without).expect("text"), " sour");
+}
+
+#[test]
 fn refusals_name_the_line_and_what_is_needed() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bad.jsonl");
@@ -374,7 +396,7 @@ fn a_recipe_trains_and_quantizes_what_it_has_trained() {
     let artifacts = folder.path().join("artifacts");
     let made = make(&bantam(), &recipe, &artifacts);
     let untouched = make(&bantam(), &Recipe::quantize(Mixture::Q8_0), &artifacts);
-    assert_eq!(made.bytes, untouched.bytes);
+    assert_eq!(made.tensors, untouched.tensors);
     let differs = |name: &str| values(&made, name) != values(&untouched, name);
     assert!(differs("blk.0.attn_q.weight") && !differs("blk.0.ffn_up.weight"));
     assert!(make(&bantam(), &recipe, &artifacts).found);

@@ -5,8 +5,9 @@
 use super::batch::Example;
 use super::trainer::{Documents, read_step};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bantam_core::disk::hex;
 use bantam_core::input;
-use bantam_eval::{self as eval, Line, LineTemplate, Lines};
+use bantam_eval::{self as eval, Lesson, Line, LineTemplate, Lines};
 use bantam_model::Tokenizer;
 use bantam_model::chat::{ChatTemplate, Conversation};
 use bantam_model::tokenizer::Special;
@@ -15,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// The longest text that is read whole.
@@ -84,35 +86,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where the suite cannot be loaded, has no such task, or tasks that have no right answers to say.
     pub fn suite(&self, name: &str) -> Result<Corpus> {
-        let (file, task) = name.split_once('#').map_or((name, None), |(file, task)| (file, Some(task)));
-        ensure!(
-            eval::is_simple(file)?,
-            "{file}: its templates compute, and what trains reads suites whose templates do not; write its prompts and \
-             answers as JSON lines of prompt and completion"
-        );
-        let suite = eval::load_with(file, &|data| Err(format!("{data} is on the hub; pull it and name its file")))?;
-        let mut documents = Vec::new();
-        let names: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
-        let chosen = suite.tasks.iter().filter(|known| task.is_none_or(|task| known.name == task));
-        for task in chosen {
-            let lessons = task.lessons().with_context(|| {
-                format!(
-                    "{file}: task {} is of the kind {}, which has no right answers to learn",
-                    task.name,
-                    task.output_type()
-                )
-            })?;
-            for (place, lesson) in lessons {
-                documents.push(self.pair(&lesson.prompt, &lesson.answer, false).with_context(|| place)?);
-            }
-        }
-        ensure!(
-            !documents.is_empty(),
-            "{file}: there is no task {:?} in it; it has {}",
-            task.unwrap_or(""),
-            names.join(", ")
-        );
-        self.corpus(documents)
+        let pair =
+            |(place, lesson): (String, Lesson)| self.pair(&lesson.prompt, &lesson.answer, false).with_context(|| place);
+        self.corpus(lessons(name)?.into_iter().map(pair).collect::<Result<Vec<_>>>()?)
     }
 
     /// Reads a text in windows of so many tokens, all of which count; what is left at the end is a window of its own where
@@ -204,6 +180,42 @@ impl<'a> Reader<'a> {
         ensure!(!examples.is_empty(), "all {count} documents are longer than {} tokens", self.longest);
         Ok(Corpus { left_out: count - examples.len(), examples })
     }
+}
+
+/// What a suite's tasks have to teach, or one of them (`FILE#TASK`), each with its line.
+///
+/// # Errors
+/// Where the suite cannot be loaded, has no such task, or tasks that have no right answers to say.
+pub fn lessons(name: &str) -> Result<Vec<(String, Lesson)>> {
+    let (file, task) = name.split_once('#').map_or((name, None), |(file, task)| (file, Some(task)));
+    ensure!(
+        eval::is_simple(file)?,
+        "{file}: its templates compute, and what trains reads suites whose templates do not; write its prompts and answers \
+         as JSON lines of prompt and completion"
+    );
+    let suite = eval::load_with(file, &|data| Err(format!("{data} is on the hub; pull it and name its file")))?;
+    let mut all = Vec::new();
+    for task in suite.tasks.iter().filter(|known| task.is_none_or(|task| known.name == task)) {
+        let kind = task.output_type();
+        let no_answers =
+            || format!("{file}: task {} is of the kind {kind}, which has no right answers to learn", task.name);
+        all.extend(task.lessons().with_context(no_answers)?);
+    }
+    let names: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
+    ensure!(!all.is_empty(), "{file}: there is no task {:?} in it; it has {}", task.unwrap_or(""), names.join(", "));
+    Ok(all)
+}
+
+/// SHA-256 of what a suite has to teach, so that another content is another recipe.
+///
+/// # Errors
+/// As `lessons`.
+pub fn digest_of_lessons(name: &str) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (_, Lesson { prompt, answer }) in lessons(name)? {
+        hash.update(format!("{} {}\n{prompt}{answer}", prompt.len(), answer.len()));
+    }
+    Ok(hex(&hash.finalize()))
 }
 
 /// A conversation as the template writes it, cut where the assistant begins and ends.

@@ -1,13 +1,13 @@
 //! The distill step: a smaller model learns to say what a larger one says. The student is what the steps before have left,
 //! or another model of the same tokenizer; the teacher is the model that the recipe began with, or another.
 
-use super::lora::words;
-use super::{Checkpoint, Form, Pinned, Transform};
+use super::lora::{check_lessons, words};
+use super::{Checkpoint, Form, Pinned, StepNote, Transform};
 use crate::calibrate::Calibration;
 use crate::source::Source;
 use crate::train::Pace;
 use crate::train::adapter::{AdapterKind, AdapterShape, all_targets};
-use crate::train::corpus::Templates;
+use crate::train::corpus::{self, Templates};
 use crate::train::student::{self, Aims, Learns, STUDENT, Side, Teaching};
 use crate::train::tune::Lessons;
 use anyhow::{Context, Result, bail, ensure};
@@ -43,6 +43,9 @@ pub struct Distill {
     /// In its place, a suite whose right answers count, or one task of it as FILE#TASK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suite: Option<String>,
+    /// SHA-256 of what it has to teach, known when the recipe is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lessons: Option<String>,
     /// What a line's prompt is, as a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
@@ -101,6 +104,7 @@ impl Default for Distill {
             text: None,
             data: None,
             suite: None,
+            lessons: None,
             prompt: None,
             completion: None,
             student: None,
@@ -156,6 +160,14 @@ impl Distill {
         }
     }
 
+    fn lessons_word(&self) -> &'static str {
+        match (&self.text, &self.data) {
+            (Some(_), _) => "a text",
+            (_, Some(_)) => "examples",
+            _ => "a suite's right answers",
+        }
+    }
+
     fn aims(&self) -> Aims {
         let lesson = Lesson { temperature: self.temperature as f32, forward: self.forward as f32 };
         Aims { kl: self.kl, lesson, top: self.top, ce: self.ce, hidden: self.hidden }
@@ -182,7 +194,10 @@ impl Distill {
                 data.check()?;
                 Lessons::Lines(&data.file, &templates)
             }
-            (.., Some(suite)) => Lessons::Suite(suite),
+            (.., Some(suite)) => {
+                check_lessons(suite, self.lessons.as_deref())?;
+                Lessons::Suite(suite)
+            }
             _ => bail!("there is nothing to learn on"),
         };
         let shape = self.shape();
@@ -243,6 +258,8 @@ impl Transform for Distill {
         let student = Side { config: &config, weights: checkpoint.weights() };
         let learnt =
             self.teach(student, Side { config: base.config()?, weights: base.weights() }, &tokenizer, calibration)?;
+        let did = format!("learnt from {} what its teacher says ({} steps)", self.lessons_word(), self.steps);
+        let checkpoint = checkpoint.noted(StepNote::new("distill", did).with("seed", self.seed));
         Ok(match learnt {
             Learnt::Weights(files) => checkpoint.overlaid(|_| files),
             Learnt::Adapter(adapter) => {
@@ -271,6 +288,9 @@ impl Transform for Distill {
         self.check()?;
         for pinned in [&mut self.text, &mut self.data].into_iter().flatten() {
             pinned.pin()?;
+        }
+        if let (Some(suite), None) = (&self.suite, &self.lessons) {
+            self.lessons = Some(corpus::digest_of_lessons(suite)?);
         }
         for model in [&mut self.student, &mut self.teacher].into_iter().flatten() {
             // a folder is known by its weights, which the run hashes

@@ -1,21 +1,23 @@
 //! The lora step: a low-rank adapter learns from the user's examples, and is merged into the weights that the next step
 //! gets. Its folder, in PEFT's form, stays beside what is kept.
 
-use super::{Checkpoint, Form, Pinned, Transform};
+use super::{Checkpoint, Form, Pinned, StepNote, Transform};
 use crate::calibrate::Calibration;
 use crate::mixture::{Anatomy, Mixture};
 use crate::train::Pace;
 use crate::train::adapter::{AdapterKind, AdapterShape, all_targets};
-use crate::train::corpus::Templates;
+use crate::train::corpus::{self, Templates};
 use crate::train::tune::{self, Adapting, Lessons};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bantam_core::cancel::Cancel;
+use bantam_core::digest;
 use bantam_kernels::{block, isa};
 use bantam_model::adapter::Adapted;
 use bantam_model::matmul::Blocks;
 use bantam_model::{self as model, Adaptation, Adapter, Config, Linear, StoredTensor, Tokenizer, Weights};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Trains a low-rank adapter on examples.
@@ -28,6 +30,9 @@ pub struct Lora {
     /// In place of data: a suite whose right answers are learnt, or one task of it as FILE#TASK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suite: Option<String>,
+    /// SHA-256 of what it has to teach, known when the recipe is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lessons: Option<String>,
     /// What a line's prompt is, as a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
@@ -79,6 +84,7 @@ impl Default for Lora {
         Lora {
             data: None,
             suite: None,
+            lessons: None,
             prompt: None,
             completion: None,
             rank: 16,
@@ -146,6 +152,17 @@ impl Lora {
         }
     }
 
+    /// What the step did.
+    fn note(&self, folder: &Path) -> Result<StepNote> {
+        let adapter = Adapter::open(folder)?;
+        let merged = if self.merge { "merged" } else { "kept beside the weights" };
+        let did = format!("{adapter} learnt from examples ({} steps), and {merged}", self.steps);
+        let [_, tensors] = adapter.files();
+        let sha256 = digest::here().sha256(&tensors, &Cancel::new())?;
+        let note = StepNote::new("lora", did).with("seed", self.seed).with("parameters", adapter.parameters());
+        Ok(note.with("adapter_sha256", sha256))
+    }
+
     /// The mixture that the weights are trained over, where one is named.
     fn base_mixture(&self) -> Result<Option<Mixture>> {
         self.base.as_deref().map(|name| name.parse().map_err(|e: String| anyhow!("base: {e}"))).transpose()
@@ -190,7 +207,10 @@ impl Lora {
                 data.check()?;
                 Lessons::Lines(&data.file, &templates)
             }
-            (None, Some(suite)) => Lessons::Suite(suite),
+            (None, Some(suite)) => {
+                check_lessons(suite, self.lessons.as_deref())?;
+                Lessons::Suite(suite)
+            }
             (None, None) => bail!("there is nothing to learn from"),
         };
         let words = self.base.clone().unwrap_or_default();
@@ -226,6 +246,7 @@ impl Transform for Lora {
         calibration.training(|keep| {
             let folder = self.train("the model before the step", &config, checkpoint.weights(), &tokenizer, keep)?;
             let folder = folder.context("cancelled")?;
+            let checkpoint = checkpoint.noted(self.note(&folder)?);
             if !self.merge {
                 return Ok(checkpoint);
             }
@@ -250,6 +271,9 @@ impl Transform for Lora {
         self.check()?;
         if let Some(data) = &mut self.data {
             data.pin()?;
+        }
+        if let (Some(suite), None) = (&self.suite, &self.lessons) {
+            self.lessons = Some(corpus::digest_of_lessons(suite)?);
         }
         Ok(self)
     }
@@ -294,6 +318,13 @@ impl Weights for InBlocks<'_> {
     fn stored(&self, name: &str) -> model::Result<Option<StoredTensor<'_>>> {
         self.inner.stored(name)
     }
+}
+
+/// Refuses a suite that teaches something else than when the recipe was read.
+pub(super) fn check_lessons(suite: &str, then: Option<&str>) -> Result<()> {
+    let now = corpus::digest_of_lessons(suite)?;
+    ensure!(then.is_none_or(|then| then == now), "{suite}: it has changed since the recipe was read; start again");
+    Ok(())
 }
 
 /// A list of words, or one text with + between them.
