@@ -206,12 +206,13 @@ impl<'a> Calibration<'a> {
     }
 
     /// Runs a text through a model, and gives the importance of each column of its matrices: what it found before, where
-    /// that is kept.
+    /// that is kept. Of a model that steps have changed already nothing is kept: it is not the one that the shelf is for.
     ///
     /// # Errors
     /// Where the text is too short for the model's windows, and as `input_squares`.
-    pub fn importance(&self, config: &Config, weights: &dyn Weights, text: Text) -> Result<Importance> {
-        let kept = self.shelf.map(|(folder, of)| {
+    pub fn importance(&self, checkpoint: &Checkpoint, text: Text) -> Result<Importance> {
+        let (config, weights) = (checkpoint.config()?, checkpoint.weights());
+        let kept = self.shelf.filter(|_| !checkpoint.form.is_rewritten()).map(|(folder, of)| {
             let Text { name: _, text, chunks, window, as_chat } = text;
             let key = format!("bantam importance 1\n{of}\n{window} {chunks:?} {as_chat}\n{text}");
             folder.join(format!("{}.imatrix.gguf", &hex(&Sha256::digest(key))[..16]))

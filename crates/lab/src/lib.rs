@@ -389,7 +389,7 @@ pub fn importance(
     let checkpoint = source.checkpoint();
     let tokenizer = || source.tokenizer();
     let calibration = Calibration::new(Vec::new(), cancel).with_progress(progress).with_tokenizer(&tokenizer);
-    calibration.importance(checkpoint.config()?, checkpoint.weights(), text)
+    calibration.importance(&checkpoint, text)
 }
 
 /// Trains an adapter on a model as a lora step would, and gives its folder among those kept; None where it was cancelled.

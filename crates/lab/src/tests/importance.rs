@@ -146,6 +146,15 @@ fn a_calibration_is_made_once_for_all_that_rest_on_it() {
     fs::write(&words, include_str!("../../../../tests/golden/compress/imatrix.txt").repeat(4)).expect("written");
     let third = made(Mixture::Q4_0, &words, &mut windows);
     assert!(windows == 4 && third.path != first.path, "another text is another recipe");
+    let words = words.display();
+    let changed = format!(
+        "[[step]]\nscale = {{ tensor = \"model.layers.0.input_layernorm.weight\", by = 3.0 }}\n[[step]]\nquantize = {{ type = \"Q4_0\", calibrate = {{ text = \"{words}\", chunks = 2 }} }}"
+    );
+    let changed = Recipe::parse("changed", &changed).expect("a recipe");
+    let mut again = 0;
+    apply(&source, &changed, folder.path(), &Cancel::new(), &mut |p| again += usize::from(p.stage == Stage::Calibrate))
+        .expect("made");
+    assert_eq!(again, 2, "a model that a step has changed is another than the one that was calibrated");
 }
 
 #[test]

@@ -177,7 +177,7 @@ impl Quantize {
         let Some(how) = &self.calibrate else { return Ok(None) };
         let (name, text) = how.read()?;
         let text = Text { name: &name, text: &text, chunks: how.chunks, window: WINDOW, as_chat: how.template };
-        calibration.importance(checkpoint.config()?, checkpoint.weights(), text).context("calibrating").map(Some)
+        calibration.importance(checkpoint, text).context("calibrating").map(Some)
     }
 }
 
