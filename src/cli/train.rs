@@ -34,6 +34,7 @@ pub(super) fn run(args: Train) -> Result<Exit> {
     let lora = lora.settled()?;
     let is_empty = || std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_none());
     ensure!(!args.out.exists() || is_empty(), "{}: it is there already; name another folder", args.out.display());
+    check_place(&args.out)?;
     let found = models::find(&args.model)?;
     let source = models::unpacked(&found.name, &found.place)?;
     let cancel = stop::on_signals()?;
@@ -78,6 +79,15 @@ pub(super) fn run(args: Train) -> Result<Exit> {
     let peak = peak.map_or_else(String::new, |bytes| format!(", at most {bytes} in memory"));
     say!("{}: {adapter}, made in {}{peak}", args.out.display(), time(begun.elapsed()))?;
     Ok(Exit::Done)
+}
+
+/// Refuses a folder that cannot be made, before an hour is spent on what would go there.
+fn check_place(out: &Path) -> Result<()> {
+    if !out.exists() {
+        std::fs::create_dir_all(out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
+        std::fs::remove_dir(out).with_context(|| out.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// Gets the process ready to train on so many threads, before there is another one.

@@ -75,8 +75,6 @@ pub struct Lora {
     /// is not given, over quantized weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recompute: Option<bool>,
-    /// Whether the next step gets the weights with the adapter in them.
-    pub merge: bool,
 }
 
 impl Default for Lora {
@@ -102,7 +100,6 @@ impl Default for Lora {
             seed: 0,
             base: None,
             recompute: None,
-            merge: true,
         }
     }
 }
@@ -113,6 +110,8 @@ impl Lora {
     /// # Errors
     /// One sentence on the setting that is none.
     pub fn short(typed: &str) -> Result<Lora> {
+        let first = typed.split(',').next().unwrap_or_default().trim();
+        ensure!(first.contains('='), "'{first}' is no setting of lora; they are spelled KEY=VALUE, such as rank=8");
         let mut steps = crate::short::tables(&format!("lora:{typed}"))?;
         ensure!(steps.len() == 1, "{typed}: these are no settings of one step");
         let settings = steps.remove(0).get("lora").cloned().context("a step has settings")?;
@@ -155,8 +154,7 @@ impl Lora {
     /// What the step did.
     fn note(&self, folder: &Path) -> Result<StepNote> {
         let adapter = Adapter::open(folder)?;
-        let merged = if self.merge { "merged" } else { "kept beside the weights" };
-        let did = format!("{adapter} learnt from examples ({} steps), and {merged}", self.steps);
+        let did = format!("{adapter} learnt from examples ({} steps), and merged", self.steps);
         let [_, tensors] = adapter.files();
         let sha256 = digest::here().sha256(&tensors, &Cancel::new())?;
         let note = StepNote::new("lora", did).with("seed", self.seed).with("parameters", adapter.parameters());
@@ -230,9 +228,7 @@ impl Transform for Lora {
     fn plan(&self, form: &mut Form) -> Result<()> {
         self.check()?;
         self.shape().modules(form.config()?)?;
-        if self.merge {
-            form.rewrite();
-        }
+        form.rewrite();
         Ok(())
     }
 
@@ -247,9 +243,6 @@ impl Transform for Lora {
             let folder = self.train("the model before the step", &config, checkpoint.weights(), &tokenizer, keep)?;
             let folder = folder.context("cancelled")?;
             let checkpoint = checkpoint.noted(self.note(&folder)?);
-            if !self.merge {
-                return Ok(checkpoint);
-            }
             let adapter = Adapter::open(&folder)?;
             Ok(checkpoint.overlaid(|weights| Adapted::new(weights, adapter, &config, Adaptation::Merged)))
         })
@@ -260,7 +253,7 @@ impl Transform for Lora {
     }
 
     fn keeps_zeros(&self) -> bool {
-        !self.merge
+        false
     }
 
     fn calibrates(&self) -> bool {
