@@ -172,11 +172,39 @@ pub(crate) fn in_subs<Q, const LEN: usize, const SUBS: usize>(
     from_fn(|sub| of(&levels[sub * LEN..(sub + 1) * LEN]))
 }
 
-/// One scale for a block: Q4_0, Q5_0, Q8_0.
+/// One scale for a block of levels.
 #[derive(Clone, Copy)]
-pub(crate) struct Scaled {
+pub(crate) struct Single<L> {
     pub(crate) d: f32,
-    range: (f32, f32),
+    levels: L,
+}
+
+/// The integers between two, these included: Q4_0, Q5_0, Q8_0.
+pub(crate) type Scaled = Single<(f32, f32)>;
+/// Uneven values: IQ4_NL.
+pub(crate) type Uneven = Single<UnevenValues>;
+
+/// The values that a level may have.
+pub(crate) trait Levels: Copy {
+    /// The one next to x. Must be `#[inline(always)]`.
+    fn nearest(self, x: f32) -> f32;
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct UnevenValues;
+
+impl Levels for (f32, f32) {
+    #[inline(always)]
+    fn nearest(self, x: f32) -> f32 {
+        nearest_in(x, self)
+    }
+}
+
+impl Levels for UnevenValues {
+    #[inline(always)]
+    fn nearest(self, x: f32) -> f32 {
+        uneven::nearest(x)
+    }
 }
 
 /// By how much a scale is stretched, staying first.
@@ -192,11 +220,18 @@ fn stretched(d: f32, round: usize) -> Lanes {
 impl Scaled {
     #[inline(always)]
     pub(crate) fn search(targets: &[f32; 32], costs: &[f32; 32], range: (f32, f32)) -> Scaled {
-        Scaled { d: stored(scale(&Weighed::<32>::costing(targets, costs), range)), range }
+        Scaled { d: stored(scale(&Weighed::<32>::costing(targets, costs), range)), levels: range }
     }
 }
 
-impl Scales<32> for Scaled {
+impl Uneven {
+    #[inline(always)]
+    pub(crate) fn search(targets: &[f32; 32], costs: &[f32; 32]) -> Uneven {
+        Uneven { d: stored(uneven::scale(&Weighed::costing(targets, costs))), levels: UnevenValues }
+    }
+}
+
+impl<L: Levels> Scales<32> for Single<L> {
     type Own = f32;
 
     #[inline(always)]
@@ -221,7 +256,7 @@ impl Scales<32> for Scaled {
 
     #[inline(always)]
     fn level(&self, x: f32) -> f32 {
-        nearest_in(x, self.range)
+        self.levels.nearest(x)
     }
 }
 
@@ -276,48 +311,6 @@ impl Scales<32> for Lined {
     #[inline(always)]
     fn level(&self, x: f32) -> f32 {
         nearest_in(x, (0.0, self.levels))
-    }
-}
-
-/// One scale for a block of uneven values: IQ4_NL.
-#[derive(Clone, Copy)]
-pub(crate) struct Uneven {
-    pub(crate) d: f32,
-}
-
-impl Uneven {
-    #[inline(always)]
-    pub(crate) fn search(targets: &[f32; 32], costs: &[f32; 32]) -> Uneven {
-        Uneven { d: stored(uneven::scale(&Weighed::costing(targets, costs))) }
-    }
-}
-
-impl Scales<32> for Uneven {
-    type Own = f32;
-
-    #[inline(always)]
-    fn candidates(&self, _: usize, round: usize, _: &Weighed<32>) -> Lanes {
-        stretched(self.d, round)
-    }
-
-    #[inline(always)]
-    fn line(&self, d: f32) -> Line {
-        Line { scale: d, offset: 0.0 }
-    }
-
-    #[inline(always)]
-    fn own(&self, _: usize) -> f32 {
-        self.d
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, _: usize, d: f32) {
-        self.d = d;
-    }
-
-    #[inline(always)]
-    fn level(&self, x: f32) -> f32 {
-        uneven::nearest(x)
     }
 }
 
