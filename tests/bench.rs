@@ -359,20 +359,7 @@ fn a_worker_for_the_others() {
 
 fn item(index: usize) -> Box<ItemResult> {
     let scores = vec![ItemScore { metric: Metric::Acc, value: 1.0, weight: 1.0 }];
-    let (choice, target, answer, logprobs) = (None, None, None, Vec::new());
-    let slices = Default::default();
-    Box::new(ItemResult {
-        index,
-        scores,
-        choice,
-        target,
-        answer,
-        logprobs,
-        slices,
-        pair: None,
-        cluster: None,
-        tokens: 1,
-    })
+    Box::new(ItemResult { index, scores, tokens: 1, ..ItemResult::default() })
 }
 
 /// Three tasks, of which the worker of [`a_worker_for_the_others`] does not survive the second.

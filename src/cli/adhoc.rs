@@ -18,6 +18,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         measure: Measure { speed: vec![], ..Measure::default() },
         constraints: Constraints::default(),
         objective: Objective::default(),
+        price: None,
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     } else {
         let mut table = Table::new().text("variant").text("task").text("metric").text("slice");
         table = table.number("items").number("value").text("interval");
+        for head in ["s/item", "s/correct", "tokens/correct", "J/correct"] {
+            table = table.number(head);
+        }
         for summary in &done.advice.summaries {
             for score in &summary.scores {
                 rows(&summary.variant.label(), score, &mut table);
@@ -44,7 +47,9 @@ fn rows(variant: &str, score: &TaskScore, table: &mut Table) {
     let slices = score.slices.iter().map(|s| (score.metric, format!("{}={}", s.slice, s.value), &s.reading));
     let gaps =
         score.gaps.iter().map(|g| (score.metric, format!("gap {}: {} − {}", g.slice, g.best, g.worst), &g.reading));
-    for (metric, slice, reading) in whole.chain(slices).chain(gaps) {
+    let cost = |metric| score.cost(metric).and_then(Reading::known).map_or_else(|| "–".into(), figures::shown);
+    let costs = [Metric::SecondsPerItem, Metric::SecondsPerCorrect, Metric::TokensPerCorrect, Metric::JoulesPerCorrect];
+    for (place, (metric, slice, reading)) in whole.chain(slices).chain(gaps).enumerate() {
         let names = [variant, &score.task, metric.name(), &slice].map(str::to_owned);
         let [n, value, interval] = match reading {
             Reading::Missing { reason } => [String::new(), "–".into(), reason.clone()],
@@ -57,7 +62,9 @@ fn rows(variant: &str, score: &TaskScore, table: &mut Table) {
                 },
             ],
         };
-        table.row(names.into_iter().chain([n, value, interval]).collect());
+        // of the whole task, beside the metric that decides
+        let costs = costs.map(|metric| if place == 0 { cost(metric) } else { String::new() });
+        table.row(names.into_iter().chain([n, value, interval]).chain(costs).collect());
     }
 }
 

@@ -43,14 +43,8 @@ mod tests {
         let item = |index| ItemResult {
             index,
             scores: vec![ItemScore { metric: Metric::Acc, value: f64::from(index < right), weight: 1.0 }],
-            choice: None,
-            target: None,
-            answer: None,
-            logprobs: Vec::new(),
-            slices: Default::default(),
-            pair: None,
-            cluster: None,
             tokens: 1,
+            ..ItemResult::default()
         };
         (0..100).map(item).collect()
     }

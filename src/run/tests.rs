@@ -22,13 +22,8 @@ fn item(index: usize) -> ItemResult {
         index,
         scores: vec![ItemScore { metric: Metric::Acc, value: 1.0, weight: 1.0 }],
         choice: Some(0),
-        target: None,
-        answer: None,
-        logprobs: Vec::new(),
-        slices: Default::default(),
-        pair: None,
-        cluster: None,
         tokens: 3,
+        ..ItemResult::default()
     }
 }
 

@@ -213,7 +213,11 @@ impl Shared {
         self.selection.prefer = Some(match current {
             Prefer::Smallest => Prefer::Fastest,
             Prefer::Fastest => Prefer::Leanest,
-            Prefer::Leanest => Prefer::Smallest,
+            Prefer::Leanest => Prefer::SecondsPerCorrect,
+            Prefer::SecondsPerCorrect => Prefer::TokensPerCorrect,
+            Prefer::TokensPerCorrect => Prefer::JoulesPerCorrect,
+            Prefer::JoulesPerCorrect => Prefer::CentsPerCorrect,
+            Prefer::CentsPerCorrect => Prefer::Smallest,
         });
         Some(Command::Plan(self.selection.clone()))
     }

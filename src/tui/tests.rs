@@ -183,18 +183,7 @@ fn running(width: u16, height: u16) -> App {
     let mut app = app(width, height);
     assert_eq!(app.update(Action::Start), Some(Command::Start));
     let trials = trials();
-    let item = |i| ItemResult {
-        index: i,
-        scores: vec![],
-        choice: None,
-        target: None,
-        answer: None,
-        logprobs: vec![],
-        slices: Default::default(),
-        pair: None,
-        cluster: None,
-        tokens: 40,
-    };
+    let item = |i| ItemResult { index: i, tokens: 40, ..Default::default() };
     let job = |app: &mut App, event| app.hear(Message::Run(Box::new(event)));
     app.hear(Message::Clock(1.0));
     job(&mut app, Event::Started { trial: trials[0].id.clone() });

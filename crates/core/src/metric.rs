@@ -131,6 +131,23 @@ metrics! {
     DecodeEnergy      "decode_joules_per_token"  "decode energy"       JoulesPerToken  Lower  None,
     /// Watt-hours above idle of 1000 requests of the shape.
     Energy1000        "wh_per_1000_requests"     "per 1000 requests"   WattHours       Lower  None,
+    // what answers cost: per task, from what each item took
+    /// Seconds of this machine per item.
+    SecondsPerItem    "seconds_per_item"         "time per item"       Seconds         Lower  None,
+    /// Seconds of this machine per item that is right.
+    SecondsPerCorrect "seconds_per_correct"      "time per correct answer"   Seconds   Lower  None,
+    /// Prompt and answer tokens per item.
+    TokensPerItem     "tokens_per_item"          "tokens per item"     Number          Lower  None,
+    /// Prompt and answer tokens per item that is right.
+    TokensPerCorrect  "tokens_per_correct"       "tokens per correct answer" Number    Lower  None,
+    /// Joules above idle per item.
+    JoulesPerItem     "joules_per_item"          "energy per item"     Joules          Lower  None,
+    /// Joules above idle per item that is right.
+    JoulesPerCorrect  "joules_per_correct"       "energy per correct answer" Joules    Lower  None,
+    /// Hundredths of the currency of the profile's price, per item.
+    CentsPerItem      "cents_per_item"           "cents per item"      Cents           Lower  None,
+    /// Hundredths of the currency of the profile's price, per item that is right.
+    CentsPerCorrect   "cents_per_correct"        "cents per correct answer"  Cents     Lower  None,
 }
 
 impl Metric {
@@ -143,6 +160,23 @@ impl Metric {
     pub fn is_score(self) -> bool {
         self.aggregation() != Aggregation::None
     }
+
+    /// Tells whether it is what a task's answers cost, per item or per correct one.
+    pub fn is_of_answers(self) -> bool {
+        Metric::OF_ANSWERS.contains(&self)
+    }
+
+    /// What a task's answers cost, in the order of tables.
+    pub const OF_ANSWERS: [Metric; 8] = [
+        Metric::SecondsPerItem,
+        Metric::SecondsPerCorrect,
+        Metric::TokensPerItem,
+        Metric::TokensPerCorrect,
+        Metric::JoulesPerItem,
+        Metric::JoulesPerCorrect,
+        Metric::CentsPerItem,
+        Metric::CentsPerCorrect,
+    ];
 
     /// Tells whether `a` is better than `b`; equal values are not.
     pub fn better(self, a: f64, b: f64) -> bool {

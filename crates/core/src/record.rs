@@ -362,8 +362,23 @@ pub struct ItemScore {
     pub weight: f64,
 }
 
+/// What answering one item took. Items are asked in batches, so it is the item's part of what its batch took, by its share
+/// of the batch's tokens: derived, where the sum over items is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Seconds of the whole machine: where several batches were answered at a time, each counts for its part.
+    pub seconds: f64,
+    /// Joules above idle; None where there is no meter. One item's may be below zero: what was drawn less than the
+    /// baseline is noise, and a sum is right only if it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joules: Option<f64>,
+    /// Whether the joules are an estimate from CPU time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
+}
+
 /// What one item gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemResult {
     /// Position in the suite's data.
     pub index: usize,
@@ -393,6 +408,12 @@ pub struct ItemResult {
     /// Prompt and answer tokens that were computed.
     #[serde(default)]
     pub tokens: usize,
+    /// What answering it took; None where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spent>,
+    /// The indices of the right choices, of an item with choices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gold: Vec<usize>,
 }
 
 impl ItemResult {

@@ -50,6 +50,8 @@ pub enum Unit {
     Watts,
     /// Watt-hours.
     WattHours,
+    /// Hundredths of a currency, which the figure's `how` names.
+    Cents,
 }
 
 impl Unit {
@@ -66,6 +68,7 @@ impl Unit {
             Unit::JoulesPerToken => "J/tok",
             Unit::Watts => "W",
             Unit::WattHours => "Wh",
+            Unit::Cents => "ct",
         }
     }
 
@@ -82,6 +85,7 @@ impl Unit {
             Unit::JoulesPerToken => "joules_per_token",
             Unit::Watts => "watts",
             Unit::WattHours => "watt_hours",
+            Unit::Cents => "cents",
         }
     }
 
@@ -96,7 +100,7 @@ impl Unit {
             Unit::Watts => Watts(value).to_string(),
             Unit::JoulesPerToken => format!("{}/tok", Joules(value)),
             Unit::BitsPerByte => format!("{value:.3} bit/B"),
-            Unit::TokensPerSecond | Unit::WattHours => {
+            Unit::TokensPerSecond | Unit::WattHours | Unit::Cents => {
                 format!("{} {}", significant(value), self.symbol())
             }
         }

@@ -10,7 +10,7 @@ use crate::task::Task;
 use crate::vectors::Vectors;
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::ItemResult;
+use bantam_core::record::{ItemResult, Spent};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -104,7 +104,27 @@ pub fn ask(
     cancel: &Cancel,
     on_item: &mut dyn FnMut(ItemResult),
 ) -> Result<Report> {
-    let asking = Asking { task: &task.name, settings: &task.settings, skip, cancel };
+    ask_metered(task, model, skip, cancel, None, on_item)
+}
+
+/// What the machine has spent by now: seconds of it, and joules above idle where there is a meter. Read before and after
+/// each batch; the difference is shared among the batch's items by their tokens.
+pub type Meter<'a> = &'a dyn Fn() -> Spent;
+
+/// The same, where each item's result says what answering it took. What is computed once for all items (documents, what
+/// all prompts begin with) counts for none of them.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_metered(
+    task: &Task,
+    model: &mut dyn LanguageModel,
+    skip: &BTreeSet<usize>,
+    cancel: &Cancel,
+    meter: Option<Meter>,
+    on_item: &mut dyn FnMut(ItemResult),
+) -> Result<Report> {
+    let asking = Asking { task: &task.name, settings: &task.settings, skip, cancel, meter };
     task.items.ask(&asking, model, on_item)
 }
 
@@ -120,6 +140,7 @@ pub(crate) struct Asking<'a> {
     settings: &'a TaskSettings,
     skip: &'a BTreeSet<usize>,
     cancel: &'a Cancel,
+    meter: Option<Meter<'a>>,
 }
 
 /// What a kind of task makes before its first item, it makes with this.
@@ -155,7 +176,7 @@ impl Preparation<'_> {
 /// Asks the items of one kind.
 pub(crate) fn ask_items<K: Kind>(
     Items { kind, items }: &Items<K>,
-    &Asking { task, settings, skip, cancel }: &Asking,
+    &Asking { task, settings, skip, cancel, meter }: &Asking,
     model: &mut dyn LanguageModel,
     on_item: &mut dyn FnMut(ItemResult),
 ) -> Result<Report> {
@@ -176,22 +197,50 @@ pub(crate) fn ask_items<K: Kind>(
         if cancel.is_cancelled() {
             break;
         }
-        for (item, answer) in answers(batch, &mut |requests| kind.ask(&prepared, requests, settings, model))? {
+        let before = meter.map(|meter| meter());
+        let answered = answers(batch, &mut |requests| kind.ask(&prepared, requests, settings, model))?;
+        let spent = before.zip(meter.map(|meter| meter())).map(|(before, after)| since(before, after));
+        let mut results = Vec::with_capacity(answered.len());
+        for (item, answer) in answered {
             report.items += 1;
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(reason) => {
                     report.refused.push(Refused { place: item.place(), reason });
-                    on_item(item.result(Scored::default()));
+                    results.push(item.result(Scored::default()));
                     continue;
                 }
             };
             report.truncated += usize::from(answer.truncated());
             let scored = kind.score(&prepared, &item.request, answer, settings);
-            on_item(item.result(scored.with_context(|| format!("{} of task '{task}'", item.place()))?));
+            results.push(item.result(scored.with_context(|| format!("{} of task '{task}'", item.place()))?));
         }
+        if let Some(spent) = spent {
+            share(&mut results, spent);
+        }
+        results.into_iter().for_each(&mut *on_item);
     }
     Ok(report)
+}
+
+fn since(before: Spent, after: Spent) -> Spent {
+    Spent {
+        seconds: (after.seconds - before.seconds).max(0.0),
+        joules: before.joules.zip(after.joules).map(|(before, after)| after - before),
+        estimated: after.estimated,
+    }
+}
+
+/// Shares what a batch took among its items by their tokens. Items without any (what could not be asked) took nothing of
+/// note.
+fn share(results: &mut [ItemResult], batch: Spent) {
+    let tokens: usize = results.iter().map(|item| item.tokens).sum();
+    for item in results {
+        let part = item.tokens as f64 / tokens.max(1) as f64;
+        let seconds = (batch.seconds * part * 1e7).round() / 1e7; // tenths of a microsecond: no digits beyond the clock's
+        let joules = batch.joules.map(|joules| (joules * part * 1e7).round() / 1e7);
+        item.spent = Some(Spent { seconds, joules, ..batch });
+    }
 }
 
 /// What the model says of each item of a batch. Where it cannot be asked one of them, they are asked one by one, and that

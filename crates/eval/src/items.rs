@@ -163,7 +163,7 @@ impl<K: Kind> Item<K> {
 
     /// The item's result, by what its answer is worth.
     pub(crate) fn result(&self, scored: Scored) -> ItemResult {
-        let Scored { scores, choice, target, answer, logprobs, tokens } = scored;
+        let Scored { scores, choice, target, answer, logprobs, tokens, gold } = scored;
         ItemResult {
             index: self.index,
             scores,
@@ -175,6 +175,8 @@ impl<K: Kind> Item<K> {
             pair: self.groups.pair.clone(),
             cluster: self.groups.cluster.clone(),
             tokens,
+            spent: None,
+            gold,
         }
     }
 }

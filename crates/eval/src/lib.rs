@@ -96,7 +96,7 @@ mod task;
 pub mod tokens;
 mod vectors;
 
-pub use ask::{Refused, Report, Unaskable, ask, batches_of};
+pub use ask::{Meter, Refused, Report, Unaskable, ask, ask_metered, batches_of};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;

@@ -4,7 +4,7 @@
 use super::Replies;
 use crate::run::protocol::Reply;
 use bantam_core::event::Pulse;
-use bantam_core::record::{Conditions, PhaseEnergy, Reading, Warning, WarningKind};
+use bantam_core::record::{Conditions, PhaseEnergy, Provenance, Reading, Spent, Warning, WarningKind};
 use bantam_core::unit::Watts;
 use bantam_host::card::{Card, Counters, Roots, memory};
 use bantam_host::meter::energy::{Baseline, Span};
@@ -126,6 +126,63 @@ impl Metered {
             decode_joules: net(prefilled, end)?,
             provenance: self.sampler.between(start, end).provenance(),
         })
+    }
+}
+
+/// What a task spends, read between its batches.
+pub(super) struct TaskMeter {
+    started: Instant,
+    /// Batches that are answered at the same time: each takes its part of the machine.
+    lanes: f64,
+    meters: Result<TaskEnergy, String>,
+}
+
+struct TaskEnergy {
+    sampler: Arc<Sampler>,
+    idle_before: Span,
+    baseline: Baseline,
+    start: Mark,
+}
+
+impl TaskMeter {
+    /// Watches the idle machine, and begins to count.
+    pub(super) fn begin(energy: &Energy, conditions: &Conditions, lanes: usize) -> TaskMeter {
+        let meters = energy.meters.as_ref().map_err(Clone::clone).and_then(|metered| {
+            let sampler = metered.sampler.clone();
+            let idle_before = idle(&sampler, conditions);
+            let baseline = Baseline::around(&idle_before, None)?;
+            Ok(TaskEnergy { start: sampler.mark(), sampler, idle_before, baseline })
+        });
+        TaskMeter { started: Instant::now(), lanes: lanes.max(1) as f64, meters }
+    }
+
+    /// What was spent by now, of one of the lanes.
+    pub(super) fn spent(&self) -> Spent {
+        let span = self.meters.as_ref().ok().map(|m| (m.sampler.between(&m.start, &m.sampler.mark()), m.baseline));
+        Spent {
+            seconds: self.started.elapsed().as_secs_f64() / self.lanes,
+            joules: span.as_ref().and_then(|(span, baseline)| Some(span.net(baseline).ok()?.0 / self.lanes)),
+            estimated: span.is_some_and(|(span, _)| span.provenance() == Provenance::Estimated),
+        }
+    }
+
+    /// The joules of the whole task above idle, with what makes them doubtful.
+    pub(super) fn end(self, conditions: &Conditions) -> (Reading, Vec<Warning>) {
+        let TaskEnergy { sampler, idle_before, start, .. } = match self.meters {
+            Ok(meters) => meters,
+            Err(reason) => return (Reading::missing(reason), Vec::new()),
+        };
+        let work = sampler.between(&start, &sampler.mark());
+        let idle_after = idle(&sampler, conditions);
+        let baseline = match Baseline::around(&idle_before, Some(&idle_after)) {
+            Ok(baseline) => baseline,
+            Err(reason) => return (Reading::Missing { reason }, Vec::new()),
+        };
+        let reading = match work.lost_in_drift(&baseline) {
+            Some(reason) => Reading::Missing { reason },
+            None => work.reading(&baseline),
+        };
+        (reading, baseline.drift().into_iter().chain(work.too_short()).collect())
     }
 }
 

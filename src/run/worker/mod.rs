@@ -148,7 +148,7 @@ impl Bench {
         let (resident, load) = self.load(request).map_err(error)?;
         replies.say(&Reply::Loaded(load.clone()));
         let measured = match &request.trial.ask {
-            Ask::Task(task) => task::ask(request, task, &resident.model, cancel, replies),
+            Ask::Task(task) => task::ask(request, task, &resident.model, &mut energy, cancel, replies),
             Ask::Speed(shape) => speed::measure(request, *shape, &resident.model, &mut energy, cancel, replies),
         };
         let Measured { energy: joules, ceiling, mut warnings } = measured.map_err(error)?;

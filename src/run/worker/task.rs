@@ -1,6 +1,6 @@
 //! A task trial: the suite's items put to the model, each said as soon as it is answered.
 
-use super::meters::Pulses;
+use super::meters::{Energy, Pulses, TaskMeter};
 use super::{Measured, Replies};
 use crate::library::models::Loaded;
 use crate::library::suites;
@@ -8,7 +8,7 @@ use crate::run::protocol::{Measure, Reply};
 use crate::subject::{LocalDecoder, LocalEncoder};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{ItemResult, Place, Reading, TaskRef, Warning, WarningKind};
+use bantam_core::record::{ItemResult, Place, Reading, Spent, TaskRef, Warning, WarningKind};
 use bantam_eval::{self as eval, LanguageModel, Report, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,11 +18,14 @@ pub(super) fn ask(
     request: &Measure,
     asked: &TaskRef,
     model: &Loaded,
+    energy: &mut Option<Energy>,
     cancel: &Cancel,
     replies: &Replies,
 ) -> Result<Measured> {
     let task = find(request, asked)?;
-    let pulses = Pulses::start(replies, None);
+    let conditions = &request.trial.conditions;
+    let energy = energy.get_or_insert_with(|| Energy::find(conditions));
+    let pulses = Pulses::start(replies, energy.sampler());
     let skip = skip(request, &task);
     let mut broken = None;
     let mut on_item = |item: ItemResult| {
@@ -36,19 +39,23 @@ pub(super) fn ask(
         }
     };
     let batches = if request.parallel_batches > 1 { eval::batches_of(&task, &skip) } else { None };
+    let lanes = batches.as_ref().map_or(1, |batches| request.parallel_batches.min(batches.len()));
+    let meter = TaskMeter::begin(energy, conditions, lanes);
+    let spent = || meter.spent();
     let done = match batches {
-        Some(batches) => Lanes { request, task: &task, model, batches, cancel }.ask(&mut on_item)?,
-        None => eval::ask(&task, answerer(request, model).as_mut(), &skip, cancel, &mut on_item)?,
+        Some(batches) => Lanes { request, task: &task, model, batches, cancel, spent: &spent }.ask(&mut on_item)?,
+        None => eval::ask_metered(&task, answerer(request, model).as_mut(), &skip, cancel, Some(&spent), &mut on_item)?,
     };
+    let (joules, doubts) = meter.end(conditions);
     if let Some(index) = broken {
         bail!("item {index} of {} has a score that is no number: the variant's output is broken", asked.task);
     }
     ensure!(!cancel.is_cancelled(), "cancelled");
     let done = done.unless_all_refused()?;
     Ok(Measured {
-        energy: Reading::missing("energy is measured at the speed shapes, where its phases are told apart"),
+        energy: joules,
         ceiling: Reading::missing("a task has no decode speed"),
-        warnings: warnings(&task, &done),
+        warnings: warnings(&task, &done).into_iter().chain(doubts).collect(),
     })
 }
 
@@ -69,6 +76,7 @@ struct Lanes<'a> {
     model: &'a Loaded,
     batches: Vec<Vec<usize>>,
     cancel: &'a Cancel,
+    spent: &'a (dyn Fn() -> Spent + Sync),
 }
 
 /// What a batch gave.
@@ -100,7 +108,9 @@ impl Lanes<'_> {
             let Some(batch) = self.batches.get(number).filter(|_| !self.cancel.is_cancelled()) else { return };
             let others = (0..self.task.items().len()).filter(|index| !batch.contains(index)).collect();
             let mut items = Vec::new();
-            let asked = eval::ask(self.task, answerer.as_mut(), &others, self.cancel, &mut |item| items.push(item));
+            let spent = || (self.spent)();
+            let mut keep = |item| items.push(item);
+            let asked = eval::ask_metered(self.task, answerer.as_mut(), &others, self.cancel, Some(&spent), &mut keep);
             if send.send((number, asked.map(|asked| (items, asked)))).is_err() {
                 return;
             }

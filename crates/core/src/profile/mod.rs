@@ -41,6 +41,36 @@ pub struct Profile {
     pub constraints: Constraints,
     /// What matters among those that meet the constraints.
     pub objective: Objective,
+    /// What the machine's time and power cost; None where the profile has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+}
+
+/// What the machine's time and power cost, where from and since when: a price without these cannot be checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Price {
+    /// The currency, such as "EUR".
+    pub currency: String,
+    /// The machine's hour, rented or written off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_hour: Option<f64>,
+    /// A kilowatt-hour of what the work draws above idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_kwh: Option<f64>,
+    /// The day on which the price held: "2026-11-29".
+    pub date: String,
+    /// Where it stands: a bill, an address.
+    pub source: String,
+}
+
+impl Price {
+    /// "0.30 EUR per kWh on 2026-11-29 (bill of November)".
+    pub fn sentence(&self) -> String {
+        let hour = self.per_hour.map(|price| format!("{price} {} per hour", self.currency));
+        let kwh = self.per_kwh.map(|price| format!("{price} {} per kWh", self.currency));
+        let prices: Vec<String> = hour.into_iter().chain(kwh).collect();
+        format!("{} on {} ({})", prices.join(" and "), self.date, self.source)
+    }
 }
 
 impl Profile {
@@ -132,6 +162,21 @@ pub struct Constraints {
     pub score: Vec<(String, f64)>,
     /// Task name to the least share of the reference's score.
     pub relative: Vec<(String, f64)>,
+    /// The most that answers may cost: of one task, or of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cost: Vec<CostLimit>,
+}
+
+/// The most that answers may cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostLimit {
+    /// The task, as the profile names it; None for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// What is limited, one of [`Metric::OF_ANSWERS`].
+    pub metric: Metric,
+    /// The limit, in the metric's unit.
+    pub most: f64,
 }
 
 /// What matters among those that meet the constraints.
@@ -168,6 +213,14 @@ pub enum Prefer {
     Fastest,
     /// Least energy a token.
     Leanest,
+    /// Least time of the machine for a correct answer.
+    SecondsPerCorrect,
+    /// Fewest tokens for a correct answer.
+    TokensPerCorrect,
+    /// Least energy for a correct answer.
+    JoulesPerCorrect,
+    /// Least money for a correct answer, by the profile's price.
+    CentsPerCorrect,
 }
 
 impl Prefer {
@@ -177,6 +230,10 @@ impl Prefer {
             Prefer::Smallest => Metric::PeakMemory,
             Prefer::Fastest => Metric::DecodeTps,
             Prefer::Leanest => Metric::DecodeEnergy,
+            Prefer::SecondsPerCorrect => Metric::SecondsPerCorrect,
+            Prefer::TokensPerCorrect => Metric::TokensPerCorrect,
+            Prefer::JoulesPerCorrect => Metric::JoulesPerCorrect,
+            Prefer::CentsPerCorrect => Metric::CentsPerCorrect,
         }
     }
 
@@ -186,6 +243,10 @@ impl Prefer {
             Prefer::Smallest => "smallest",
             Prefer::Fastest => "fastest",
             Prefer::Leanest => "leanest",
+            Prefer::SecondsPerCorrect => "seconds_per_correct",
+            Prefer::TokensPerCorrect => "tokens_per_correct",
+            Prefer::JoulesPerCorrect => "joules_per_correct",
+            Prefer::CentsPerCorrect => "cents_per_correct",
         }
     }
 }

@@ -44,6 +44,24 @@ layered!(
         constraints: RawConstraints,
         /// What matters among those that meet the constraints.
         objective: RawObjective,
+        /// What the machine's time and power cost, for what a correct answer costs.
+        price: RawPrice,
+    }
+);
+
+layered!(
+    /// The table `[price]`.
+    RawPrice {
+        /// The currency, such as "EUR".
+        currency: String,
+        /// The price of an hour of the machine.
+        per_hour: f64,
+        /// The price of a kilowatt-hour of what the work draws above idle.
+        per_kwh: f64,
+        /// The day on which it held: "2026-11-29".
+        date: String,
+        /// Where it stands: a bill, an address.
+        source: String,
     }
 );
 
@@ -94,8 +112,22 @@ layered!(
         score: BTreeMap<String, f64>,
         /// Task name to the least share of the reference's score.
         relative: BTreeMap<String, f64>,
+        /// The most that answers may cost, by metric (`seconds_per_correct = 2`), of each task; or in a table under a
+        /// task's name, of that one.
+        cost: BTreeMap<String, RawCost>,
     }
 );
+
+/// A limit on what answers cost.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum RawCost {
+    /// Of each task, by the metric that is the key.
+    Each(f64),
+    /// Of the task that is the key, by metric.
+    Task(BTreeMap<String, f64>),
+}
 
 layered!(
     /// The table `[objective]`.
@@ -145,7 +177,8 @@ impl Raw {
         let measure = layer(self.measure.clone(), parent.measure.clone(), RawMeasure::over);
         let constraints = layer(self.constraints.clone(), parent.constraints.clone(), RawConstraints::over);
         let objective = layer(self.objective.clone(), parent.objective.clone(), RawObjective::over);
-        Raw { measure, constraints, objective, extends: None, ..self.over(parent) }
+        let price = layer(self.price.clone(), parent.price.clone(), RawPrice::over);
+        Raw { measure, constraints, objective, price, extends: None, ..self.over(parent) }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
-use super::{Constraints, Error, Measure, Objective, Profile, Raw, RecipeRef};
+use super::{Constraints, CostLimit, Error, Measure, Objective, Price, Profile, Raw, RecipeRef};
 use crate::input;
-use crate::profile::raw::{RawConstraints, RawMeasure, RawObjective};
+use crate::metric::Metric;
+use crate::profile::raw::{RawConstraints, RawCost, RawMeasure, RawObjective, RawPrice};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -49,7 +50,7 @@ impl Profile {
         let check = Check { file };
         let stem = file.file_stem().map_or("profile".into(), |s| s.to_string_lossy().into_owned());
         let name = raw.name.unwrap_or(stem);
-        Ok(Profile {
+        let profile = Profile {
             title: raw.title.unwrap_or_else(|| name.clone()),
             models: check.list("models", raw.models, "a bundled model, a folder, a .gguf file or ORG/NAME")?,
             recipes: check.recipes(raw.recipes)?,
@@ -57,8 +58,11 @@ impl Profile {
             measure: check.measure(raw.measure.unwrap_or_default())?,
             constraints: check.constraints(raw.constraints.unwrap_or_default())?,
             objective: check.objective(raw.objective.unwrap_or_default())?,
+            price: raw.price.map(|price| check.price(price)).transpose()?,
             name,
-        })
+        };
+        check.needs_price(&profile)?;
+        Ok(profile)
     }
 }
 
@@ -171,7 +175,64 @@ impl Check<'_> {
             max_joules_per_token: self.positive("constraints.max_joules_per_token", raw.max_joules_per_token)?,
             score: table("score", raw.score)?,
             relative: table("relative", raw.relative)?,
+            cost: self.costs(raw.cost.unwrap_or_default())?,
         })
+    }
+
+    fn costs(&self, given: BTreeMap<String, RawCost>) -> Result<Vec<CostLimit>, Error> {
+        let mut limits = Vec::new();
+        let mut add = |task: Option<&String>, name: &str, most: f64| {
+            let key = match task {
+                Some(task) => format!("constraints.cost.{task}.{name}"),
+                None => format!("constraints.cost.{name}"),
+            };
+            let metric = Metric::parse(name).filter(|metric| metric.is_of_answers());
+            let Some(metric) = metric else {
+                let allowed: Vec<&str> = Metric::OF_ANSWERS.iter().map(|metric| metric.name()).collect();
+                return self.wrong(&key, format!("is no cost of answers; allowed are {}", allowed.join(", ")));
+            };
+            self.positive(&key, Some(most))?;
+            limits.push(CostLimit { task: task.cloned(), metric, most });
+            Ok(())
+        };
+        for (name, cost) in &given {
+            match cost {
+                RawCost::Each(most) => add(None, name, *most)?,
+                RawCost::Task(costs) => costs.iter().try_for_each(|(metric, most)| add(Some(name), metric, *most))?,
+            }
+        }
+        Ok(limits)
+    }
+
+    fn needs_price(&self, profile: &Profile) -> Result<(), Error> {
+        let is_cents = |metric: Metric| matches!(metric, Metric::CentsPerItem | Metric::CentsPerCorrect);
+        let limited = profile.constraints.cost.iter().find(|limit| is_cents(limit.metric));
+        let key = match (limited, is_cents(profile.objective.prefer.metric())) {
+            _ if profile.price.is_some() => return Ok(()),
+            (Some(limit), _) => format!("constraints.cost.{}", limit.metric),
+            (None, true) => "objective.prefer".into(),
+            (None, false) => return Ok(()),
+        };
+        self.wrong(&key, "needs a price: add [price] with currency, per_hour or per_kwh, date and source")
+    }
+
+    fn price(&self, raw: RawPrice) -> Result<Price, Error> {
+        let needed =
+            |key: &str, given: Option<String>, example: &str| match given.filter(|text| !text.trim().is_empty()) {
+                Some(text) => Ok(text),
+                None => self.wrong(&format!("price.{key}"), format!("is missing: a price needs it, such as {example}")),
+            };
+        let price = Price {
+            currency: needed("currency", raw.currency, "\"EUR\"")?,
+            per_hour: self.positive("price.per_hour", raw.per_hour)?,
+            per_kwh: self.positive("price.per_kwh", raw.per_kwh)?,
+            date: needed("date", raw.date, "\"2026-11-29\"")?,
+            source: needed("source", raw.source, "\"bill of November\"")?,
+        };
+        if price.per_hour.is_none() && price.per_kwh.is_none() {
+            return self.wrong("price", "names no price; give per_hour, per_kwh or both");
+        }
+        Ok(price)
     }
 
     fn objective(&self, raw: RawObjective) -> Result<Objective, Error> {
@@ -223,6 +284,22 @@ mod tests {
             ),
             (&format!("{SMALL}[measure]\nlimit = 0"), "measure.limit: is 0"),
             (&format!("{SMALL}[constraints]\nmin_decode_tps = 0"), "min_decode_tps: is 0; a number above 0"),
+            (
+                &format!("{SMALL}[objective]\nprefer = 'cents_per_correct'"),
+                "objective.prefer: needs a price: add [price]",
+            ),
+            (
+                &format!("{SMALL}[constraints.cost]\nacc = 2"),
+                "constraints.cost.acc: is no cost of answers; allowed are",
+            ),
+            (
+                &format!("{SMALL}[constraints.cost.t]\njoules_per_item = 0"),
+                "cost.t.joules_per_item: is 0; a number above 0",
+            ),
+            (
+                &format!("{SMALL}[price]\ncurrency = 'EUR'\nper_kwh = 0.3\nsource = 'x'"),
+                "price.date: is missing: a price needs it, such as \"2026-11-29\"",
+            ),
         ];
         for (text, expected) in cases {
             let message = parse(text).expect_err(text);

@@ -1,6 +1,6 @@
 //! Writes a resolved profile as a person would, so that it is read back as the same profile.
 
-use super::{Constraints, Measure, Objective, Profile, RecipeRef};
+use super::{Constraints, Measure, Objective, Price, Profile, RecipeRef};
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -19,6 +19,9 @@ impl Profile {
         out.measure(&self.measure);
         out.constraints(&self.constraints);
         out.objective(&self.objective);
+        if let Some(price) = &self.price {
+            out.price(price);
+        }
         out.0
     }
 
@@ -115,6 +118,30 @@ impl Lines {
                 self.key(key, tasks);
             }
         }
+        let mut costs = toml::Table::new();
+        for limit in &limits.cost {
+            match &limit.task {
+                None => drop(costs.insert(limit.metric.name().into(), Value::from(limit.most))),
+                Some(task) => {
+                    let table = costs.entry(task.clone()).or_insert_with(|| Value::Table(toml::Table::new()));
+                    if let Value::Table(table) = table {
+                        table.insert(limit.metric.name().into(), Value::from(limit.most));
+                    }
+                }
+            }
+        }
+        if !costs.is_empty() {
+            self.key("cost", costs);
+        }
+    }
+
+    fn price(&mut self, price: &Price) {
+        self.table("price");
+        self.key("currency", price.currency.clone());
+        self.known("per_hour", price.per_hour);
+        self.known("per_kwh", price.per_kwh);
+        self.key("date", price.date.clone());
+        self.key("source", price.source.clone());
     }
 
     fn objective(&mut self, objective: &Objective) {
@@ -169,7 +196,8 @@ fn time(Seconds(seconds): Seconds) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Prefer;
+    use crate::metric::Metric;
+    use crate::profile::{CostLimit, Prefer};
     use crate::record::Shape;
 
     #[test]
@@ -215,6 +243,10 @@ mod tests {
                 max_joules_per_token: Some(0.3),
                 score: vec![("a task".into(), 0.8), ("routing".into(), 0.9)],
                 relative: vec![("own".into(), 0.95)],
+                cost: vec![
+                    CostLimit { task: Some("own".into()), metric: Metric::CentsPerCorrect, most: 0.5 },
+                    CostLimit { task: None, metric: Metric::SecondsPerCorrect, most: 2.0 },
+                ],
             },
             objective: Objective {
                 prefer: Prefer::Fastest,
@@ -223,6 +255,13 @@ mod tests {
                 reference: Some("bundled:bantam-l".into()),
                 tasks: Some(vec!["routing".into()]),
             },
+            price: Some(Price {
+                currency: "EUR".into(),
+                per_hour: Some(0.25),
+                per_kwh: Some(0.3),
+                date: "2026-11-29".into(),
+                source: "the bill".into(),
+            }),
         }
     }
 

@@ -86,6 +86,8 @@ pub enum Method {
     OrderStatistics,
     /// Simultaneous over all pairs of groups, for the best less the worst.
     Simultaneous,
+    /// All values that a test does not reject.
+    Inverted,
 }
 
 impl fmt::Display for Method {
@@ -101,6 +103,7 @@ impl fmt::Display for Method {
             Method::Fisher => "Fisher's z",
             Method::OrderStatistics => "order-statistic",
             Method::Simultaneous => "simultaneous",
+            Method::Inverted => "test-inversion",
         })
     }
 }

@@ -77,7 +77,7 @@ impl Mean {
         Mean::of_clusters(sum(&|i| values[i] * weights[i]), sum(&|i| weights[i]), scale)
     }
 
-    fn of_clusters(sums: Vec<f64>, weights: Vec<f64>, scale: Scale) -> Result<Mean, StatsError> {
+    pub(super) fn of_clusters(sums: Vec<f64>, weights: Vec<f64>, scale: Scale) -> Result<Mean, StatsError> {
         let whole: f64 = weights.iter().sum();
         let estimate = sums.iter().sum::<f64>() / whole;
         let residual = |(sum, weight): (&f64, &f64)| sum - estimate * weight;

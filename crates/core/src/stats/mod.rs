@@ -14,11 +14,13 @@
 //!   agreement, correlation                    numbers of a whole sample: macro F1, MCC, Pearson, Spearman
 //!   divergence                                two models over one text, in llama-perplexity's words
 //!   groups                                    the best less the worst of several
+//!   ratio, calibration                         what a right answer costs; is a model right as often as it is sure
 //!   distribution                              normal, Student, binomial: under all of it
 //! ```
 
 pub mod agreement;
 pub mod bootstrap;
+pub mod calibration;
 pub mod chance;
 pub mod correlation;
 pub mod distribution;
@@ -33,6 +35,7 @@ pub mod outlier;
 pub mod paired;
 pub mod percentile;
 pub mod power;
+pub mod ratio;
 pub mod sample;
 pub mod speed;
 pub mod tango;

@@ -138,7 +138,7 @@ impl Kind for Classification {
         let class = Class { found: first_of_greatest(logprobs.iter().copied()), right: request.gold };
         let [target, answer] = [class.right, class.found].map(|class| Some(request.choices[class].clone()));
         let scores = metric::scores(&settings.metrics, |scorer| Some(scorer.of_class?(&class)));
-        Ok(Scored { scores, choice: Some(class.found), target, answer, logprobs, tokens })
+        Ok(Scored { scores, choice: Some(class.found), target, answer, logprobs, tokens, gold: vec![class.right] })
     }
 }
 

@@ -135,6 +135,8 @@ pub(crate) struct Scored {
     pub(crate) logprobs: Vec<f64>,
     /// Tokens that were computed.
     pub(crate) tokens: usize,
+    /// The indices of the right choices.
+    pub(crate) gold: Vec<usize>,
 }
 
 /// A kind as it stands in the list.

@@ -108,6 +108,7 @@ impl Kind for MultipleChoice {
             answer,
             logprobs,
             tokens: answers.iter().map(|l| l.tokens).sum(),
+            gold: gold.clone(),
         })
     }
 }

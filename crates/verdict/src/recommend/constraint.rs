@@ -10,7 +10,7 @@ use super::figures::counted;
 use super::score::TaskScore;
 use super::summary::{TaskName, VariantSummary};
 use bantam_core::metric::{Aggregation, Direction, Metric};
-use bantam_core::profile::Constraints;
+use bantam_core::profile::{Constraints, CostLimit};
 use bantam_core::record::{Figure, Interval, Provenance, Reading};
 use bantam_core::stats::Verdict;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,13 @@ pub enum Requirement {
     MaxTtft,
     /// At most so many joules a decoded token, at every shape.
     MaxJoulesPerToken,
+    /// At most so much for an answer, of the task that the profile names, or of each.
+    AnswerCost {
+        /// What is limited.
+        metric: Metric,
+        /// The task as the profile names it; `None` for each.
+        task: Option<String>,
+    },
     /// At least this score of a task, as the profile names it (at most, where lower is better).
     Score(String),
     /// At least a share of the reference's score on a task, as the profile names it.
@@ -120,7 +127,8 @@ pub fn checks(constraints: &Constraints, summary: &VariantSummary, reference: Op
     });
     let least = constraints.score.iter().map(|(task, limit)| score(task, *limit, summary));
     let shares = constraints.relative.iter().map(|(task, share)| relative(task, *share, summary, reference));
-    costs.chain(least).chain(shares).collect()
+    let answers = constraints.cost.iter().map(|limit| answers(limit, summary));
+    costs.chain(answers).chain(least).chain(shares).collect()
 }
 
 type Limit = fn(&Constraints) -> Option<f64>;
@@ -133,7 +141,24 @@ const COSTS: [(Requirement, Metric, Limit); 5] = [
     (Requirement::MaxJoulesPerToken, Metric::DecodeEnergy, |c| c.max_joules_per_token),
 ];
 
-/// A cost has to keep its limit at every shape: one that breaks it decides, then one that is unknown, then the closest.
+/// What answers cost has to keep its limit on the task named, or on each.
+fn answers(limit: &CostLimit, summary: &VariantSummary) -> Check {
+    let CostLimit { task, metric, most } = limit;
+    let requirement = Requirement::AnswerCost { metric: *metric, task: task.clone() };
+    let readings = match task {
+        Some(task) => match only(summary, task) {
+            Ok(score) => score.cost(*metric).map(|reading| (None, reading.clone())).into_iter().collect(),
+            Err(reason) => return Check::unknown(requirement, Some(*metric), Some(*most), reason),
+        },
+        None => {
+            let of_each = |score: &TaskScore| Some((Some(score.task.clone()), score.cost(*metric)?.clone()));
+            summary.scores.iter().filter_map(of_each).collect()
+        }
+    };
+    keeps_at_each(requirement, *metric, *most, readings, "no task was asked")
+}
+
+/// A cost has to keep its limit at every shape.
 fn cost(requirement: Requirement, metric: Metric, limit: f64, summary: &VariantSummary) -> Check {
     let of_shapes =
         || summary.shapes.iter().filter_map(|s| Some((Some(s.shape.to_string()), s.reading(metric)?.clone())));
@@ -141,6 +166,17 @@ fn cost(requirement: Requirement, metric: Metric, limit: f64, summary: &VariantS
         Metric::PeakMemory | Metric::Disk => vec![(None, summary.cost(metric))],
         _ => of_shapes().collect(),
     };
+    keeps_at_each(requirement, metric, limit, readings, "no speed was measured")
+}
+
+/// Of several readings that have to keep a limit one that breaks it decides, then one that is unknown, then the closest.
+fn keeps_at_each(
+    requirement: Requirement,
+    metric: Metric,
+    limit: f64,
+    readings: Vec<(Option<String>, Reading)>,
+    none: &str,
+) -> Check {
     let checked = |(at, reading): (Option<String>, Reading)| Check {
         at,
         ..check_limit(requirement.clone(), metric, limit, &reading)
@@ -153,7 +189,7 @@ fn cost(requirement: Requirement, metric: Metric, limit: f64, summary: &VariantS
     };
     let worst =
         checks.into_iter().max_by(|a, b| urgency(a).partial_cmp(&urgency(b)).unwrap_or(std::cmp::Ordering::Equal));
-    worst.unwrap_or_else(|| Check::unknown(requirement, Some(metric), Some(limit), "no speed was measured"))
+    worst.unwrap_or_else(|| Check::unknown(requirement, Some(metric), Some(limit), none))
 }
 
 fn slack(check: &Check) -> f64 {
@@ -326,6 +362,7 @@ mod tests {
             max_joules_per_token: Some(1e9),
             score: vec![("nowhere".into(), 0.0)],
             relative: vec![("nowhere".into(), 0.0)],
+            cost: vec![],
         };
         let mut rows = Made::base("m", 10).task("t", &[1, 0]).rows();
         rows[0].outcome.peak_memory = Reading::missing("not on this system");

@@ -10,7 +10,6 @@ use bantam_core::metric::Metric;
 use bantam_core::record::{ItemResult, ItemScore};
 use bantam_core::stats::percentile;
 use bantam_core::stats::{Interval, Level, Pairs, Sample, StatsError};
-use std::collections::BTreeMap;
 
 const SIZES: [usize; 5] = [10, 20, 50, 100, 400];
 /// Worlds of each kind: a coverage of 95% is then known to ± 0.5 points.
@@ -75,18 +74,7 @@ impl Dice {
 }
 
 fn item(index: usize, metric: Metric, value: f64, weight: f64) -> ItemResult {
-    ItemResult {
-        index,
-        scores: vec![ItemScore { metric, value, weight }],
-        choice: None,
-        target: None,
-        answer: None,
-        logprobs: vec![],
-        slices: BTreeMap::new(),
-        pair: None,
-        cluster: None,
-        tokens: 1,
-    }
+    ItemResult { index, scores: vec![ItemScore { metric, value, weight }], tokens: 1, ..ItemResult::default() }
 }
 
 fn items(metric: Metric, numbers: impl IntoIterator<Item = (f64, f64)>) -> Vec<ItemResult> {

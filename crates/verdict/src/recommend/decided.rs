@@ -29,7 +29,9 @@ fn is_decidable(metric: Metric, figure: &Figure) -> bool {
 
 /// Whether a figure is of what differs from time to time, and nothing says by how much.
 pub(super) fn is_scattered(metric: Metric, figure: &Figure) -> bool {
-    scatters(metric) && figure.interval.is_none() && figure.provenance != Provenance::Derived
+    // what answers cost is derived of times, and scatters as they do
+    let exact = figure.provenance == Provenance::Derived && !metric.is_of_answers();
+    scatters(metric) && figure.interval.is_none() && !exact
 }
 
 /// Whether a cost differs from repeat to repeat.

@@ -33,7 +33,13 @@ pub(crate) fn answers(n: usize, wrong: usize, from: usize) -> Vec<u8> {
 
 /// The summary of rows of one variant, held against nothing.
 pub(super) fn summary(rows: &[Row]) -> VariantSummary {
-    VariantSummary::of(&rows[0].trial.variant, &rows.iter().collect::<Vec<_>>(), confidence(), &Memo::of(&Nothing))
+    VariantSummary::of(
+        &rows[0].trial.variant,
+        &rows.iter().collect::<Vec<_>>(),
+        confidence(),
+        None,
+        &Memo::of(&Nothing),
+    )
 }
 
 /// A variant in the making, row by row.
@@ -103,14 +109,10 @@ impl Made {
         let item = |(index, (value, weight)): (usize, (f64, f64))| ItemResult {
             index,
             scores: vec![ItemScore { metric, value, weight }],
-            choice: None,
             target: Some("right".into()),
             answer: Some(if value == 1.0 { "right" } else { "wrong" }.into()),
-            logprobs: vec![],
-            slices: Default::default(),
-            pair: None,
-            cluster: None,
             tokens: 10,
+            ..ItemResult::default()
         };
         let items = scores.enumerate().map(item).collect();
         self.row(Ask::Task(task), |outcome| outcome.items = items)

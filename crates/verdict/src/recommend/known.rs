@@ -119,7 +119,15 @@ pub fn fingerprint(row: &Row) -> Id {
 /// Every field is followed by a byte that none of them starts with, so that two items cannot look like one.
 fn print(item: &ItemResult, bytes: &mut Vec<u8>) {
     // all fields by name: a new one is thought of here
-    let ItemResult { index, scores, choice, target: _, answer, logprobs: _, slices, pair, cluster, tokens: _ } = item;
+    let ItemResult { index, scores, choice, target: _, answer, logprobs, slices, pair, cluster, tokens, spent, gold } =
+        item;
+    bytes.extend(tokens.to_le_bytes());
+    bytes.extend(logprobs.len().to_le_bytes());
+    for number in logprobs.iter().copied().chain(spent.iter().flat_map(|s| [s.seconds, s.joules.unwrap_or(f64::NAN)])) {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend(gold.len().to_le_bytes());
+    gold.iter().for_each(|gold| bytes.extend(gold.to_le_bytes()));
     bytes.extend(index.to_le_bytes());
     bytes.extend(choice.map_or(u64::MAX, |choice| choice as u64).to_le_bytes());
     for score in scores {

@@ -11,6 +11,8 @@
 //! ```
 
 pub mod advice;
+mod answer_cost;
+pub mod calibration;
 pub mod compare;
 pub mod constraint;
 pub mod cost;

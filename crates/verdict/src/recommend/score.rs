@@ -1,8 +1,11 @@
 //! The scores of a variant: each task with its interval, whether guessing would do as well, and the score broken down
 //! by slices.
 
+use super::answer_cost;
+use super::calibration::Calibration;
 use super::figures::counted;
 use bantam_core::metric::{Aggregation, Metric};
+use bantam_core::profile::Price;
 use bantam_core::record::{self, Figure, ItemResult, ItemScore, Provenance, Reading, Row, TaskRef};
 use bantam_core::stats::groups::Groups;
 use bantam_core::stats::mean::{Mean, Scale};
@@ -41,6 +44,12 @@ pub struct TaskScore {
     pub slices: Vec<SliceScore>,
     /// The gaps between groups, for the slices in which pairs differ.
     pub gaps: Vec<Gap>,
+    /// What its answers cost, by every metric of [`Metric::OF_ANSWERS`].
+    #[serde(default)]
+    pub costs: Vec<(Metric, Reading)>,
+    /// Whether it is right as often as it is sure; `None` of a task without choices.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
 }
 
 /// The deciding metric over the items whose `slice` is `value`.
@@ -70,6 +79,11 @@ pub struct Gap {
 impl TaskScore {
     /// Scores one task; `None` for a row that measured speed.
     pub fn of(row: &Row, confidence: Confidence) -> Option<TaskScore> {
+        TaskScore::priced(row, confidence, None)
+    }
+
+    /// The same where the machine's time and power have a price.
+    pub fn priced(row: &Row, confidence: Confidence, price: Option<&Price>) -> Option<TaskScore> {
         let record::Ask::Task(task) = &row.trial.ask else { return None };
         let metric = *task.metrics.first()?;
         let missing = row.outcome.result.as_ref().err().map(record::Failure::sentence);
@@ -89,7 +103,17 @@ impl TaskScore {
             at_chance: at_chance(items, task, metric, confidence.level),
             slices: slices(items, metric, confidence.level),
             gaps: gaps(items, metric, confidence),
+            costs: match &missing {
+                None => answer_cost::costs(items, metric, &row.outcome.energy, price, confidence.level),
+                Some(reason) => Metric::OF_ANSWERS.map(|m| (m, Reading::missing(reason.clone()))).to_vec(),
+            },
+            calibration: Calibration::of(items, confidence),
         })
+    }
+
+    /// Finds what its answers cost by a metric; `None` where the metric is no cost of answers.
+    pub fn cost(&self, metric: Metric) -> Option<&Reading> {
+        self.costs.iter().find(|(m, _)| *m == metric).map(|(_, reading)| reading)
     }
 
     /// Gives the reading of the deciding metric.
@@ -126,7 +150,7 @@ pub fn reading(items: &[&ItemResult], metric: Metric, level: Level) -> Reading {
 }
 
 /// Every reason begins alike, so that a table may show the first words.
-fn too_few(error: &StatsError) -> String {
+pub(super) fn too_few(error: &StatsError) -> String {
     match error.to_string() {
         reason if reason.starts_with("too few") => reason,
         reason => format!("too few items: {reason}"),

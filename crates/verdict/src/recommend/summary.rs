@@ -1,6 +1,7 @@
 //! One variant with everything known of it: its scores, its costs, the trials that failed, and how it compares with the
 //! reference.
 
+use super::answer_cost;
 use super::compare::Comparison;
 use super::constraint::{Check, Status};
 use super::cost::{self, ShapeCost};
@@ -9,6 +10,7 @@ use super::overall::{self, Overall};
 use super::score::{Confidence, TaskScore};
 use super::standing::Standing;
 use bantam_core::metric::Metric;
+use bantam_core::profile::Price;
 use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
 
@@ -86,9 +88,12 @@ impl VariantSummary {
         variant: &Variant,
         rows: &[&'a Row],
         confidence: Confidence,
+        price: Option<&Price>,
         memo: &Memo<'a>,
     ) -> VariantSummary {
-        let score = |row: &&'a Row| memo.get("score", &[row], &confidence, |rows| TaskScore::of(rows[0], confidence));
+        let score = |row: &&'a Row| {
+            memo.get("score", &[row], &(confidence, price), |rows| TaskScore::priced(rows[0], confidence, price))
+        };
         let scores: Vec<TaskScore> = rows.iter().filter_map(score).collect();
         VariantSummary {
             variant: variant.clone(),
@@ -116,11 +121,16 @@ impl VariantSummary {
         self.scores.iter().find(|score| score.suite == task.suite && score.task == task.task)
     }
 
-    /// Gives a cost in one number: memory and disk of the whole, anything else at the shape where it is worst.
+    /// Gives a cost in one number: memory and disk of the whole, what answers cost over all tasks, anything else at the
+    /// shape where it is worst.
     pub fn cost(&self, metric: Metric) -> Reading {
         match metric {
             Metric::PeakMemory => self.peak_memory.clone(),
             Metric::Disk => self.disk.clone(),
+            _ if metric.is_of_answers() => answer_cost::over_tasks(
+                metric,
+                self.scores.iter().filter_map(|score| Some((score.task.as_str(), score.cost(metric)?))),
+            ),
             _ => self.worst(metric),
         }
     }

@@ -65,9 +65,8 @@ fn item(index: usize) -> ItemResult {
         answer: Some("naïve\n\u{0}".into()),
         logprobs: vec![-0.1 - index as f64, -1e-300],
         slices: [("depth".to_string(), "3".to_string())].into(),
-        pair: None,
-        cluster: None,
         tokens: 9,
+        ..ItemResult::default()
     }
 }
 

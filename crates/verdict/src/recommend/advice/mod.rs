@@ -24,7 +24,7 @@ use super::standing::Standing;
 use super::summary::{TaskName, VariantSummary};
 use super::tie::{self, Contender, TieGroup};
 use bantam_core::metric::Metric;
-use bantam_core::profile::{Prefer, Profile};
+use bantam_core::profile::{Prefer, Price, Profile};
 use bantam_core::record::{Id, Reading, Row, WarningKind};
 use bantam_core::stats::chance::Skill;
 use bantam_core::stats::{Level, More, Verdict};
@@ -357,7 +357,7 @@ impl<'a> AdviceBuilder<'a> {
             level,
             reference: None,
             tasks: vec![],
-            summaries: summaries(rows, confidence, &memo),
+            summaries: summaries(rows, confidence, profile.price.as_ref(), &memo),
             open: vec![],
             binding: vec![],
             fronts: vec![],
@@ -557,7 +557,12 @@ impl<'a> AdviceBuilder<'a> {
 }
 
 /// Variants in the order of the rows.
-fn summaries<'a>(rows: &'a [Row], confidence: Confidence, memo: &Memo<'a>) -> Vec<VariantSummary> {
+fn summaries<'a>(
+    rows: &'a [Row],
+    confidence: Confidence,
+    price: Option<&Price>,
+    memo: &Memo<'a>,
+) -> Vec<VariantSummary> {
     let mut variants: Vec<(&Id, Vec<&Row>)> = Vec::new();
     for row in rows {
         let id = &row.trial.variant.id;
@@ -566,7 +571,7 @@ fn summaries<'a>(rows: &'a [Row], confidence: Confidence, memo: &Memo<'a>) -> Ve
             None => variants.push((id, vec![row])),
         }
     }
-    variants.iter().map(|(_, rows)| VariantSummary::of(&rows[0].trial.variant, rows, confidence, memo)).collect()
+    variants.iter().map(|(_, rows)| VariantSummary::of(&rows[0].trial.variant, rows, confidence, price, memo)).collect()
 }
 
 /// Compares two rows, unless that was done before.

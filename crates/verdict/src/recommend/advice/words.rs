@@ -644,6 +644,7 @@ fn about(check: &Check) -> String {
         (Requirement::Score(task) | Requirement::Relative(task), Some(metric)) => {
             format!("{} on {task}", metric.label())
         }
+        (Requirement::AnswerCost { metric, task: Some(task) }, _) => format!("{} on {task}", metric.label()),
         (Requirement::Score(task) | Requirement::Relative(task), None) => format!("the score on {task}"),
         (_, Some(metric)) => metric.label().into(),
         (requirement, None) => name(requirement),
@@ -666,6 +667,8 @@ pub fn name(requirement: &Requirement) -> String {
         Requirement::MinDecodeTps => "min_decode_tps".into(),
         Requirement::MaxTtft => "max_ttft".into(),
         Requirement::MaxJoulesPerToken => "max_joules_per_token".into(),
+        Requirement::AnswerCost { metric, task: None } => format!("cost.{metric}"),
+        Requirement::AnswerCost { metric, task: Some(task) } => format!("cost.{task}.{metric}"),
         Requirement::Score(task) => format!("score.{task}"),
         Requirement::Relative(task) => format!("relative.{task}"),
         Requirement::NotWorse(task) => format!("the margin on {task}"),

@@ -142,7 +142,7 @@ pub(super) fn slices(inputs: &Inputs) -> Vec<Chart> {
 }
 
 /// A name of a file that leads nowhere else and needs no quotes.
-fn file_stem(name: &str) -> String {
+pub(super) fn file_stem(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let stem: String = name.chars().map(safe).collect();
     stem.trim_start_matches('.').to_owned()

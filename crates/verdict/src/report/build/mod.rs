@@ -1,6 +1,7 @@
 //! Builds the page from a run, its rows and its advice: what is said, in which order. Every number comes from
 //! recommend's summaries; nothing is computed again here.
 
+mod answers;
 mod charts;
 mod records;
 mod sections;
@@ -109,12 +110,14 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
     let words = told(run, rows, advice);
     // an unfinished run advises no file
     let inputs = Inputs { run, rows, advice, file: file.filter(|_| words.found), words };
-    let sections: [fn(&Inputs) -> Option<Section>; 9] = [
+    let sections: [fn(&Inputs) -> Option<Section>; 11] = [
         sections::advice,
         sections::file,
         sections::trade,
         sections::reference,
         sections::slices,
+        answers::cost,
+        answers::calibration,
         sections::speed,
         sections::evidence,
         sections::left_out,

@@ -20,6 +20,12 @@ fn of(summary: &VariantSummary) -> Vec<Record> {
             let name = format!("{}={}", slice.slice, slice.value);
             records.push(record(summary, &score.task, score.metric.name(), &name, &slice.reading));
         }
+        for (metric, reading) in &score.costs {
+            records.push(record(summary, &score.task, metric.name(), "", reading));
+        }
+        for (name, reading) in score.calibration.iter().flat_map(|calibration| calibration.readings()) {
+            records.push(record(summary, &score.task, name, "", reading));
+        }
         for gap in &score.gaps {
             let name = format!("gap {}: {} less {}", gap.slice, gap.best, gap.worst);
             records.push(record(summary, &score.task, score.metric.name(), &name, &gap.reading));

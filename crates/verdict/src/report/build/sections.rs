@@ -32,7 +32,7 @@ pub(super) fn date(epoch: f64) -> String {
     format!("{}-{:02}-{:02} {hour:02}:{minute:02} UTC", date.year(), u8::from(date.month()), date.day())
 }
 
-fn section(id: &str, title: &str, blocks: Vec<Block>) -> Option<Section> {
+pub(super) fn section(id: &str, title: &str, blocks: Vec<Block>) -> Option<Section> {
     (!blocks.is_empty()).then(|| Section { id: id.into(), title: title.into(), blocks })
 }
 
@@ -82,7 +82,7 @@ fn conditions(inputs: &Inputs) -> String {
     )
 }
 
-fn column(title: &str, hint: impl Into<String>) -> Column {
+pub(super) fn column(title: &str, hint: impl Into<String>) -> Column {
     Column { title: title.into(), numeric: true, hint: hint.into() }
 }
 
@@ -138,7 +138,7 @@ fn cost(inputs: &Inputs, summary: &VariantSummary, metric: Metric) -> Cell {
     }
 }
 
-fn cell(reading: &Reading) -> Cell {
+pub(super) fn cell(reading: &Reading) -> Cell {
     match reading {
         Reading::Missing { reason } => Cell::missing(reason.clone()),
         Reading::Known(f) => Cell {

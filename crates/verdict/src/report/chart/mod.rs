@@ -3,6 +3,8 @@
 mod axis;
 mod bars;
 mod canvas;
+mod curves;
+mod heat;
 mod lines;
 mod scatter;
 
@@ -35,6 +37,69 @@ pub enum Plot {
     Bars(Bars),
     /// A line a variant.
     Lines(Lines),
+    /// A curve a variant, against a diagonal.
+    Curves(Curves),
+    /// A panel a variant, of a share by two things.
+    Heat(Heat),
+}
+
+/// Shares against shares, with the diagonal on which both are the same.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Curves {
+    /// What goes to the right.
+    pub x: Axis,
+    /// What goes up.
+    pub y: Axis,
+    /// The curves.
+    pub series: Vec<Curve>,
+}
+
+/// A curve of a chart.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Curve {
+    /// Name of the variant.
+    pub label: String,
+    /// Which model it belongs to: its colour.
+    pub group: usize,
+    /// Which dash within its group: the base is solid.
+    pub dash: usize,
+    /// Its points from left to right.
+    pub points: Vec<CurvePoint>,
+}
+
+/// A point of a curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CurvePoint {
+    /// Where it stands.
+    pub x: f64,
+    /// Its value.
+    pub y: f64,
+    /// The ends of the value's interval.
+    pub ends: Option<(f64, f64)>,
+}
+
+/// A share by two ordered things, a panel each for several variants.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Heat {
+    /// What the columns are.
+    pub x_label: String,
+    /// What the rows are.
+    pub y_label: String,
+    /// The columns in their order.
+    pub columns: Vec<String>,
+    /// The rows in their order.
+    pub rows: Vec<String>,
+    /// The panels.
+    pub panels: Vec<Panel>,
+}
+
+/// A panel of a heat map.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Panel {
+    /// Name of the variant.
+    pub label: String,
+    /// A share from 0 to 1 for each row and column, None where nothing is known.
+    pub cells: Vec<Vec<Option<f64>>>,
 }
 
 /// An axis: what it shows and how.
@@ -212,6 +277,8 @@ fn size(chart: &Chart) -> (u32, u32) {
         Plot::Scatter(scatter) => (860, scatter::height(scatter)),
         Plot::Bars(bars) => (860, bars::height(bars)),
         Plot::Lines(lines) => (860, lines::height(lines)),
+        Plot::Curves(curves) => (860, curves::height(curves)),
+        Plot::Heat(heat) => (860, heat::height(heat)),
     }
 }
 
@@ -223,6 +290,8 @@ fn draw<DB: DrawingBackend>(chart: &Chart, area: &DrawingArea<DB, plotters::coor
         Plot::Scatter(scatter) => scatter::draw(scatter, &canvas)?,
         Plot::Bars(bars) => bars::draw(bars, &canvas)?,
         Plot::Lines(lines) => lines::draw(lines, &canvas)?,
+        Plot::Curves(curves) => curves::draw(curves, &canvas)?,
+        Plot::Heat(heat) => heat::draw(heat, &canvas)?,
     }
     canvas.present()
 }
