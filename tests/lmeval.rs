@@ -97,7 +97,9 @@ impl LanguageModel for Replay {
     fn generate(&mut self, prompts: &[&str], _: &GenerationSettings) -> Result<Vec<Generated>> {
         self.asked.extend(prompts.iter().map(|prompt| format!("{prompt}\u{1f}")));
         let texts = self.texts.drain(..prompts.len());
-        Ok(texts.map(|text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until }).collect())
+        Ok(texts
+            .map(|text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until, thought: None })
+            .collect())
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         models,
         recipes,
         suites: vec![],
+        chat: vec![],
         measure: Measure { speed: vec![], ..Measure::default() },
         constraints: Constraints::default(),
         objective: Objective::default(),

@@ -1,5 +1,6 @@
 //! The arguments, as typed: clap reads them, the help is made from the words here.
 
+use super::chat::ChatArgs;
 use crate::tui::ThemeName;
 use bantam_hub::Sort;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -234,6 +235,8 @@ pub(crate) struct Eval {
     #[arg(long)]
     pub items: bool,
     #[command(flatten)]
+    pub chat: ChatArgs,
+    #[command(flatten)]
     pub common: Common,
 }
 
@@ -268,6 +271,8 @@ pub(crate) struct Compare {
     /// How much worse is still good enough, as a share of the score
     #[arg(long, default_value_t = 0.02)]
     pub margin: f64,
+    #[command(flatten)]
+    pub chat: ChatArgs,
     #[command(flatten)]
     pub common: Common,
 }

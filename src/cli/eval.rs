@@ -19,6 +19,7 @@ use std::io::{self, Write};
 pub(super) fn run(args: Eval) -> Result<Exit> {
     let mut profile = adhoc::profile("eval", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     profile.suites = args.suite;
+    profile.chat = args.chat.ways()?;
     profile.measure.limit = args.limit;
     profile.measure.max_length = args.max_length;
     let done = execute(&profile, &args.common)?;

@@ -248,7 +248,7 @@ fn tokenizer(facts: &Facts) -> String {
             "{} tokens{}{}",
             v.tokens,
             if v.adds_bos { ", adds BOS" } else { ", adds no BOS" },
-            if v.has_chat_template { ", chat template" } else { ", no chat template" }
+            if v.has_chat_template() { ", chat template" } else { ", no chat template" }
         ),
     }
 }
@@ -285,7 +285,7 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         "kv_bytes_per_token": cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER),
         "tokenizer": facts.tokenizer.as_ref().map_or_else(
             |reason| json!({ "error": reason }),
-            |v| json!({ "tokens": v.tokens, "adds_bos": v.adds_bos, "chat_template": v.has_chat_template }),
+            |v| json!({ "tokens": v.tokens, "adds_bos": v.adds_bos, "chat_template": v.has_chat_template() }),
         ),
     })
 }

@@ -5,6 +5,7 @@ mod adhoc;
 mod args;
 mod bench;
 mod bundled;
+mod chat;
 mod compare;
 mod completions;
 mod compress;
@@ -35,6 +36,7 @@ use crate::show::out::note;
 use crate::show::sentence;
 use anyhow::Result;
 use args::Command;
+use bantam_core::chat::Chat;
 use bantam_core::digest;
 use bantam_hub as hub;
 use std::process::ExitCode;
@@ -110,7 +112,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Bundled(args)) => bundled::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::TrySuite { suite }) => {
-            crate::library::suites::load_untried(&suite)?;
+            crate::library::suites::load_untried(&suite, &Chat::default())?;
             Ok(Exit::Done)
         }
         Some(Command::Worker) => unreachable!("it has gone its own way"),

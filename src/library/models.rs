@@ -19,6 +19,8 @@ pub struct Opened {
     cache_per_token: Bytes,
     /// Recipes can be done to it.
     pub compresses: bool,
+    /// The names of its chat templates; None where it is no decoder, or its tokenizer cannot be read.
+    pub chat_templates: Option<Vec<String>>,
 }
 
 /// A model that is ready to be asked.
@@ -128,7 +130,11 @@ pub fn open(typed: &str) -> Result<Opened> {
         ModelFacts::Encoder(_) => 0,
     });
     let compresses = matches!(facts, ModelFacts::Decoder(_));
-    Ok(Opened { model, cache_per_token, compresses })
+    let chat_templates = match facts {
+        ModelFacts::Decoder(facts) => facts.tokenizer.ok().map(|summary| summary.chat_templates),
+        ModelFacts::Encoder(_) => None,
+    };
+    Ok(Opened { model, cache_per_token, compresses, chat_templates })
 }
 
 /// The same place from every folder: results outlive the one that a command was given in.

@@ -6,6 +6,7 @@
 //! that child survived is loaded here, in the same way.
 
 use anyhow::Result;
+use bantam_core::chat::Chat;
 use bantam_core::unit::Bytes;
 use bantam_eval::{self as eval, Suite};
 use bantam_host::sandbox::{Child, Exit, Settings};
@@ -35,19 +36,24 @@ pub fn try_with(program: PathBuf) {
 
 /// Reads a suite; data of the hub is taken from the cache.
 pub fn load(name: &str) -> Result<Suite, eval::Error> {
+    load_as(name, &Chat::default())
+}
+
+/// Reads a suite as it is put to models that were taught to talk.
+pub fn load_as(name: &str, chat: &Chat) -> Result<Suite, eval::Error> {
     if let Some(program) = TRIED_BY.get()
         && !eval::is_simple(name)?
     {
         harmless(name, program)?;
     }
-    load_untried(name)
+    load_untried(name, chat)
 }
 
 /// Reads a suite whatever its templates do; for the child that tries it, and after it.
-pub fn load_untried(name: &str) -> Result<Suite, eval::Error> {
+pub fn load_untried(name: &str, chat: &Chat) -> Result<Suite, eval::Error> {
     let load = || {
         let cache = Cache::here();
-        eval::load_with(name, &|data| {
+        eval::load_as(name, chat, &|data| {
             let data = DataName::parse(data).map_err(|e| e.to_string())?;
             cache.data(&data).map_err(|e| e.to_string())
         })

@@ -36,6 +36,7 @@ mod tests {
             items: 100,
             metrics: vec![Metric::Acc],
             chance,
+            chat: Default::default(),
         }
     }
 

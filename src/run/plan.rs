@@ -3,6 +3,7 @@
 use crate::library::models::{self, Opened};
 use crate::library::suites;
 use crate::run::engine;
+use crate::subject::missing_template;
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::metric::Aggregation;
 use bantam_core::profile::{self, Profile, RecipeRef};
@@ -12,6 +13,7 @@ use bantam_core::record::{
 };
 use bantam_core::stats::noninferior::FEWEST_CLUSTERS;
 use bantam_core::unit::{Bytes, Unit};
+use bantam_eval::Task;
 use bantam_host::card::{Card, Fact};
 use bantam_lab::{Recipe, Source};
 use bantam_verdict::store::{self, Store};
@@ -137,8 +139,8 @@ impl Plan {
     /// One sentence on the model, recipe or suite that cannot be used; or the store's. A model and a recipe that do not
     /// go together are left out with the reason, unless nothing is left then.
     pub fn make(profile: &Profile, store: &Store) -> Result<Plan> {
-        let (tasks, notes) = tasks(profile)?;
-        let pairs = Pairs::of(profile)?;
+        let Tasks { tasks, notes, templates } = Tasks::of(profile)?;
+        let pairs = Pairs::of(profile, &templates)?;
         check_names(profile, &tasks, &pairs)?;
         let mut host = Host::here(!profile.measure.speed.is_empty());
         host.warnings.extend((pairs.made.len() > 1).then(|| too_few(&tasks)).flatten());
@@ -229,21 +231,43 @@ fn run(profile: &Profile, variants: &[Planned], host: serde_json::Value) -> Run 
     }
 }
 
-/// The tasks of the profile's suites, in order, and what is doubtful about them.
-fn tasks(profile: &Profile) -> Result<(Vec<TaskRef>, Vec<String>)> {
-    let (mut tasks, mut notes) = (Vec::new(), Vec::new());
-    for name in &profile.suites {
-        for task in suites::load(name)?.tasks {
-            for note in &task.notes {
-                // tasks that differ in their filters only have the same doubts
-                if !notes.contains(note) {
-                    notes.push(note.clone());
+/// The tasks of the profile's suites, each in every way of asking, in order.
+#[derive(Default)]
+struct Tasks {
+    tasks: Vec<TaskRef>,
+    /// What is doubtful about them.
+    notes: Vec<String>,
+    /// The chat templates that they are written by, each with the first task that needs it; None is a model's default.
+    templates: Vec<(Option<String>, String)>,
+}
+
+impl Tasks {
+    fn of(profile: &Profile) -> Result<Tasks> {
+        let mut all = Tasks::default();
+        for way in profile.ways() {
+            for name in &profile.suites {
+                for task in suites::load_as(name, &way)?.tasks {
+                    all.add(task.limited(profile.measure.limit));
                 }
             }
-            tasks.push(task.limited(profile.measure.limit).reference());
         }
+        Ok(all)
     }
-    Ok((tasks, notes))
+
+    fn add(&mut self, task: Task) {
+        for note in &task.notes {
+            // tasks that differ in their filters only have the same doubts
+            if !self.notes.contains(note) {
+                self.notes.push(note.clone());
+            }
+        }
+        if let Some(style) = task.chat_style()
+            && !self.templates.iter().any(|(template, _)| *template == style.template)
+        {
+            self.templates.push((style.template.clone(), task.name.clone()));
+        }
+        self.tasks.push(task.reference());
+    }
 }
 
 /// Every model after every recipe, in the profile's order: those that can be made with what each will take, and those
@@ -258,7 +282,7 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn of(profile: &Profile) -> Result<Pairs> {
+    fn of(profile: &Profile, templates: &[(Option<String>, String)]) -> Result<Pairs> {
         let recipes = profile.recipes.iter().map(recipes).collect::<Result<Vec<_>>>()?.concat();
         // the longest sequence that is surely asked for
         let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
@@ -267,7 +291,12 @@ impl Pairs {
             // a name that leads nowhere is a slip of the pen, and what it leads to may be no model
             let found = models::find(typed)?;
             match models::open(typed) {
-                Ok(opened) => pairs.add(&opened, &recipes, longest),
+                Ok(opened) => match lacks(&opened, templates) {
+                    Some(error) => {
+                        recipes.iter().for_each(|recipe| pairs.leave_out(&found.name, recipe.as_ref(), &error));
+                    }
+                    None => pairs.add(&opened, &recipes, longest),
+                },
                 Err(error) => {
                     recipes.iter().for_each(|recipe| pairs.leave_out(&found.name, recipe.as_ref(), &error));
                 }
@@ -340,6 +369,14 @@ impl Pairs {
     fn reason(&self, named: &str) -> Option<&LeftOut> {
         self.left_out.iter().find(|pair| pair.label() == named)
     }
+}
+
+/// Why a model cannot be asked all tasks: it has not the chat template that one of them is written by.
+fn lacks(opened: &Opened, templates: &[(Option<String>, String)]) -> Option<anyhow::Error> {
+    let there = opened.chat_templates.as_ref()?;
+    let has = |name: &Option<String>| there.iter().any(|known| known == name.as_deref().unwrap_or("default"));
+    let (template, task) = templates.iter().find(|(template, _)| !has(template))?;
+    Some(anyhow!("{task} is asked in a chat template: {}", missing_template(template.as_deref(), there.iter())))
 }
 
 /// The model as recipes want it.

@@ -73,6 +73,7 @@ impl Scene {
             items: ITEMS,
             metrics: vec![Metric::Acc],
             chance: None,
+            chat: Default::default(),
         };
         let mut scene = Scene {
             profile: Profile::parse(text, Path::new("quick.toml")).expect("valid"),

@@ -1,16 +1,17 @@
 //! What a decoder answers: the likelihood of texts, what it would say, and embeddings of its last states.
 
+use super::answers::{Answers, Finished};
+use super::conversations::Conversations;
 use super::{mode, role};
 use anyhow::{Context, Result};
 use bantam_eval::tokens::{self, Tokenize};
 use bantam_eval::{
-    Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood, Rolling,
-    StopReason,
+    ChatStyle, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,
+    Message, Rolling, Written,
 };
 use bantam_model::encoder::{Embedder, Input};
 use bantam_model::tokenizer::Special;
 use bantam_model::{self as model, Head, Model, Sampling, Tokenizer};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// A decoder in this process, as a task asks it.
@@ -24,12 +25,14 @@ pub struct LocalDecoder<'a> {
     embedder: Option<Embedder>,
     /// What the task's contexts begin with, once it has said so.
     head: Option<KeptHead>,
+    /// Its chat templates, as far as they were needed.
+    conversations: Conversations,
 }
 
 impl<'a> LocalDecoder<'a> {
     /// Wraps a loaded model.
     pub fn new(model: &'a Model, seed: u64) -> LocalDecoder<'a> {
-        LocalDecoder { model, seed, folder: None, embedder: None, head: None }
+        LocalDecoder { model, seed, folder: None, embedder: None, head: None, conversations: Conversations::default() }
     }
 
     /// The same, of a model in a folder, which may say how its states become a vector.
@@ -65,14 +68,23 @@ impl Tokenize for TaskTokenizer<'_> {
         let token = self.0.bos().or(self.0.eos());
         Ok(token.context("the tokenizer names neither a token that begins nor one that ends a text")?.id)
     }
+
+    fn begins(&self, text: &str) -> bool {
+        let token = self.0.bos().or(self.0.eos());
+        token.is_some_and(|token| !token.text.is_empty() && text.starts_with(&token.text))
+    }
 }
 
 impl LanguageModel for LocalDecoder<'_> {
+    fn write_chat(&mut self, messages: &[Message], style: &ChatStyle) -> Result<Written> {
+        self.conversations.write(messages, style, &self.model.tokenizer)
+    }
+
     fn begin(&mut self, first: &str, last: &str) -> Result<()> {
         if self.head.as_ref().is_some_and(|kept| kept.first == first && kept.last == last) {
             return Ok(());
         }
-        let encode = |text: &str| self.model.tokenizer.encode(text, Special::With);
+        let encode = |text: &str| tokens::encode(&TaskTokenizer(&self.model.tokenizer), text);
         let (a, b) = (encode(first)?, encode(last)?);
         let common = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
         let head = self.model.head(&a[..common])?;
@@ -109,34 +121,27 @@ impl LanguageModel for LocalDecoder<'_> {
 
     fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>> {
         let (tokenizer, max_length) = (&self.model.tokenizer, self.model.max_length());
-        let prompt =
-            |text: &&str| tokens::encode_prompt(&TaskTokenizer(tokenizer), text, max_length, settings.max_tokens);
+        let mut answers = Answers::new(prompts.len(), settings, tokenizer)?;
+        let most = answers.most_tokens();
+        let prompt = |text: &&str| tokens::encode_prompt(&TaskTokenizer(tokenizer), text, max_length, most);
         let prompts: Vec<(Vec<u32>, bool)> = prompts.iter().map(prompt).collect::<Result<_>>()?;
         let starts: Vec<&[u32]> = prompts.iter().map(|(tokens, _)| tokens.as_slice()).collect();
 
-        let text = |tokens: &[u32]| tokenizer.decode(tokens, Special::Without);
-        let mut written: Vec<Vec<u32>> = vec![Vec::new(); starts.len()];
+        let turn_end = match &settings.chat {
+            Some(style) => self.conversations.turn_end(style, tokenizer)?,
+            None => None,
+        };
+        let sampling = sampling(settings, self.seed, most, turn_end);
         let nothing = self.model.head(&[])?;
         let head = self.head.as_ref().map_or(&nothing, |kept| &kept.head);
-        let found = self.model.generate_after(head, &starts, &sampling(settings, self.seed), |index, token| {
-            written[index].push(token);
-            // text that cannot be decoded yet has no stop string yet
-            let stops = text(&written[index]).is_ok_and(|text| tokens::before_stop(&text, &settings.until).is_some());
-            if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        let found = self.model.generate_after(head, &starts, &sampling, &mut answers)?;
 
-        let answer = |(found, (prompt, truncated)): (model::Generated, &(Vec<u32>, bool))| {
-            let text = text(&found.tokens)?;
-            let stopped = match found.end {
-                model::End::Eos => StopReason::EndOfText,
-                model::End::Length => StopReason::Length,
-                model::End::Stopped => StopReason::Until,
-            };
-            let kept = tokens::before_stop(&text, &settings.until).unwrap_or(&text).to_string();
+        let answer = |(index, (found, (prompt, truncated))): (usize, (model::Generated, &(Vec<u32>, bool)))| {
+            let Finished { text, stopped, thought } = answers.finish(index, found.end)?;
             let tokens = prompt.len() + found.tokens.len();
-            Ok(Generated { text: kept, tokens, truncated: *truncated, stopped })
+            Ok(Generated { text, tokens, truncated: *truncated, stopped, thought })
         };
-        found.into_iter().zip(&prompts).map(answer).collect()
+        found.into_iter().zip(&prompts).enumerate().map(answer).collect()
     }
 
     fn embed(&mut self, texts: &[&str], settings: EmbedSettings) -> Result<Vec<Embedded>> {
@@ -154,14 +159,15 @@ impl LanguageModel for LocalDecoder<'_> {
     }
 }
 
-fn sampling(settings: &GenerationSettings, seed: u64) -> Sampling {
+fn sampling(settings: &GenerationSettings, seed: u64, most: usize, turn_end: Option<u32>) -> Sampling {
     Sampling {
+        end_tokens: turn_end.into_iter().collect(),
         temperature: settings.temperature as f32,
         top_k: settings.top_k,
         top_p: settings.top_p.unwrap_or(1.0) as f32,
         min_p: settings.min_p.unwrap_or(0.0) as f32,
         seed,
-        ..Sampling::greedy(settings.max_tokens)
+        ..Sampling::greedy(most)
     }
 }
 
@@ -205,6 +211,7 @@ impl ScoringBatch {
 #[cfg(goldens)]
 mod tests {
     use super::*;
+    use bantam_eval::StopReason;
     use bantam_model::LoadOptions;
     use std::path::Path;
 
@@ -215,7 +222,16 @@ mod tests {
 
     fn settings(until: &[&str], max_tokens: usize, temperature: f64) -> GenerationSettings {
         let until = until.iter().map(|stop| stop.to_string()).collect();
-        GenerationSettings { until, max_tokens, temperature, top_k: None, top_p: None, min_p: None }
+        GenerationSettings {
+            until,
+            max_tokens,
+            temperature,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            chat: None,
+            thinking: None,
+        }
     }
 
     fn choices(context: &str, continuations: &[&str]) -> Continuations {

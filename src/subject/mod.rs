@@ -1,9 +1,12 @@
 //! The models of this process as a task asks them: each a [`LanguageModel`](bantam_eval::LanguageModel), a file per
 //! kind of model. The token rules are bantam-eval's, the arithmetic is bantam-model's.
 
+mod answers;
+mod conversations;
 mod encoder;
 mod local;
 
+pub use conversations::missing as missing_template;
 pub use encoder::LocalEncoder;
 pub use local::LocalDecoder;
 

@@ -67,6 +67,7 @@ fn task(name: &str, metric: Metric) -> Ask {
         items: 300,
         metrics: vec![metric],
         chance: None,
+        chat: Default::default(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What everything else in bantam rests on: units (`unit`) and metrics (`metric`), the records of what was asked and
 //! what came out (`record`), what is said and asked meanwhile (`event`, `cancel`), what the numbers allow one to say
-//! (`stats`), what a user wants of a run (`profile`), files that are read (`input`) and written (`disk`), their stamps and digests
+//! (`stats`), what a user wants of a run (`profile`), how models that talk are asked (`chat`), files that are read (`input`) and written (`disk`), their stamps and digests
 //! (`stamp`, `digest`), locks (`sync`), and foreign text that is to be shown (`text`).
 //!
 //! Plain data and plain functions; nothing here knows a model, a format of weights, a database or a screen.
@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 pub mod cancel;
+pub mod chat;
 pub mod digest;
 pub mod disk;
 pub mod event;

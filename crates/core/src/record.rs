@@ -3,6 +3,7 @@
 //! Plain data that the worker sends, the store keeps and the deciding half reads. No behaviour beyond identity
 //! and the adding up of items; nothing here knows a model, a database or a screen.
 
+use crate::chat::Chat;
 use crate::metric::Metric;
 use crate::unit::{Bytes, Seconds, Unit};
 use serde::{Deserialize, Serialize};
@@ -240,6 +241,9 @@ pub struct TaskRef {
     pub metrics: Vec<Metric>,
     /// The score of guessing on the deciding metric, where there is one.
     pub chance: Option<f64>,
+    /// What a profile or a command says about how it is asked, beside the suite's file; the digest covers it.
+    #[serde(default, skip_serializing_if = "Chat::is_empty")]
+    pub chat: Chat,
 }
 
 /// What a trial asks.
@@ -414,6 +418,24 @@ pub struct ItemResult {
     /// The indices of the right choices, of an item with choices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gold: Vec<usize>,
+    /// Of them those in which the model thought before its answer; None where it was not to think.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<usize>,
+    /// Where what the model wrote was cut off, so that a wrong answer is perhaps none; None where it came to its own end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
+}
+
+/// Where what a model wrote was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// The thinking took all its budget; its end was written for the model, and an answer followed.
+    Thinking,
+    /// The thinking took all the tokens there were: there is no answer.
+    NoAnswer,
+    /// The answer took all the tokens that it may have.
+    Answer,
 }
 
 impl ItemResult {
@@ -518,6 +540,10 @@ pub enum WarningKind {
     Truncated,
     /// Items that the model could not be asked, so that they have no score.
     Unasked,
+    /// The model's chat template left out a part of what it was to write.
+    Chat,
+    /// What the model wrote was cut off before its own end.
+    CutOff,
     /// Something in the suite's file is doubtful, such as two choices of one text.
     Suite,
     /// Matrices of a quantized checkpoint that are held wider than they were stored.

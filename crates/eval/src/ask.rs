@@ -5,13 +5,14 @@
 use crate::items::{Item, Items};
 use crate::kind::{Kind, Scored};
 use crate::model::{LanguageModel, TextRole};
+use crate::prompt::Context as Asked;
 use crate::settings::TaskSettings;
 use crate::task::Task;
 use crate::vectors::Vectors;
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{ItemResult, Spent};
-use std::collections::BTreeSet;
+use bantam_core::record::{Cut, ItemResult, Spent};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Items are batched up to this many …
@@ -66,6 +67,10 @@ pub struct Report {
     pub truncated_texts: usize,
     /// Items that the model could not be asked: they have no score.
     pub refused: Vec<Refused>,
+    /// The model's chat template refuses a system's message, so that conversations were written without theirs.
+    pub without_system: bool,
+    /// Where what the model wrote was cut off, and how often.
+    pub cut: BTreeMap<Cut, usize>,
 }
 
 impl Report {
@@ -89,6 +94,8 @@ impl Report {
         self.texts += other.texts;
         self.truncated_texts += other.truncated_texts;
         self.refused.extend(other.refused);
+        self.without_system |= other.without_system;
+        other.cut.into_iter().for_each(|(cut, count)| *self.cut.entry(cut).or_default() += count);
     }
 }
 
@@ -190,7 +197,7 @@ pub(crate) fn ask_items<K: Kind>(
     let Some(prepared) = prepared else { return Ok(report) };
     let ends = ends(kind.as_ref(), items);
     if let Some((first, last)) = ends {
-        model.begin(first, last)?;
+        report.without_system = begin(first, last, settings, model)?;
     }
     let common = common_bytes(ends);
     for batch in batches(&left, |item| size(kind.as_ref(), &item.request, settings, common)) {
@@ -213,7 +220,9 @@ pub(crate) fn ask_items<K: Kind>(
             };
             report.truncated += usize::from(answer.truncated());
             let scored = kind.score(&prepared, &item.request, answer, settings);
-            results.push(item.result(scored.with_context(|| format!("{} of task '{task}'", item.place()))?));
+            let scored = scored.with_context(|| format!("{} of task '{task}'", item.place()))?;
+            scored.cut.into_iter().for_each(|cut| *report.cut.entry(cut).or_default() += 1);
+            results.push(item.result(scored));
         }
         if let Some(spent) = spent {
             share(&mut results, spent);
@@ -241,6 +250,16 @@ fn share(results: &mut [ItemResult], batch: Spent) {
         let joules = batch.joules.map(|joules| (joules * part * 1e7).round() / 1e7);
         item.spent = Some(Spent { seconds, joules, ..batch });
     }
+}
+
+/// Tells the model what all contexts begin with, and whether its chat template refuses a system's message. What cannot be
+/// written is told of when it is asked, if it is: a model with a head reads no prompts.
+fn begin(first: &Asked, last: &Asked, settings: &TaskSettings, model: &mut dyn LanguageModel) -> Result<bool> {
+    let style = settings.chat.as_ref();
+    let written = first.written(style, model).and_then(|first| Ok((first, last.written(style, model)?)));
+    let Ok((first, last)) = written else { return Ok(false) };
+    model.begin(&first.text, &last.text)?;
+    Ok(first.without_system || last.without_system)
 }
 
 /// What the model says of each item of a batch. Where it cannot be asked one of them, they are asked one by one, and that
@@ -283,15 +302,16 @@ pub(crate) fn item_batches<K: Kind>(
     batches.map(|batch| batch.iter().map(|item| item.index).collect()).collect()
 }
 
-/// The first and the last context of all items in the order of bytes; None where there is nothing to share.
-fn ends<'a, K: Kind>(kind: &K, items: &'a [Arc<Item<K>>]) -> Option<(&'a str, &'a str)> {
+/// The first and the last context of all items in the order of bytes, of conversations in that of their messages; None
+/// where there is nothing to share.
+fn ends<'a, K: Kind>(kind: &K, items: &'a [Arc<Item<K>>]) -> Option<(&'a Asked, &'a Asked)> {
     let contexts = || items.iter().flat_map(|item| kind.contexts(&item.request));
     contexts().min().zip(contexts().max()).filter(|_| items.len() > 1)
 }
 
 /// How many bytes the first and the last context begin with in common, and so all between them.
-fn common_bytes(ends: Option<(&str, &str)>) -> usize {
-    ends.map_or(0, |(a, b)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count())
+fn common_bytes(ends: Option<(&Asked, &Asked)>) -> usize {
+    ends.map_or(0, |(first, last)| first.common_bytes(last))
 }
 
 /// Bytes that a request makes the model read or write beside the `common` ones that all contexts begin with.

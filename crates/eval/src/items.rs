@@ -122,13 +122,14 @@ impl<K: Kind> AnyItems for Items<K> {
     }
 
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id {
-        let TaskSettings { metrics, exact_match, filters, generation } = settings;
+        let TaskSettings { metrics, exact_match, filters, generation, chat } = settings;
         let scorer = (metrics, exact_match, filters, generation);
         let asked = ("task 1", suite, task, K::NAME, scorer, &self.items);
         // a kind without fields has nothing beside its items
-        match size_of::<K>() {
-            0 => Id::of(&asked),
-            _ => Id::of(&(asked, &self.kind)),
+        match (size_of::<K>(), chat) {
+            (0, None) => Id::of(&asked),
+            (_, None) => Id::of(&(asked, &self.kind)),
+            (_, Some(style)) => Id::of(&(asked, &self.kind, style)),
         }
     }
 
@@ -163,7 +164,7 @@ impl<K: Kind> Item<K> {
 
     /// The item's result, by what its answer is worth.
     pub(crate) fn result(&self, scored: Scored) -> ItemResult {
-        let Scored { scores, choice, target, answer, logprobs, tokens, gold } = scored;
+        let Scored { scores, choice, target, answer, logprobs, tokens, thinking, cut, gold } = scored;
         ItemResult {
             index: self.index,
             scores,
@@ -177,6 +178,8 @@ impl<K: Kind> Item<K> {
             tokens,
             spent: None,
             gold,
+            thinking,
+            cut,
         }
     }
 }

@@ -27,6 +27,21 @@
 //!                                     # verdicts count them together (pairs lie whole within a cluster)
 //! ```
 //!
+//! Models that were taught to talk are asked through their own chat template, in lm-evaluation-harness's words. Each of these
+//! keys stands in a task, in a suite's table `[chat]` for all its tasks, or in a profile's `[chat]` for all its suites
+//! (`[[chat]]` with a `name` for several ways of asking: TASK@NAME); the profile's go first, then the task's:
+//!
+//! ```toml
+//! apply_chat_template = true           # or the name of one of the model's templates; false turns it off
+//! system_instruction = "Be brief."     # before the description, in the system's message
+//! fewshot_as_multiturn = true          # examples as turns (so where left out), or within the question's message
+//! chat_template_kwargs = { tone = "dry" }         # variables of the template
+//! gen_prefix = "The answer is"         # of a task only: what the answer begins with, a field or a template
+//! enable_thinking = true               # the template's variable of that name
+//! think_end_token = "</think>"         # generate_until: what stands after it is the answer, and stop strings count there
+//! thinking_budget = 512                # tokens of thinking, at most; its end is written for the model then
+//! ```
+//!
 //! Other ways of asking (`output_type`), for encoders and decoders alike:
 //!
 //! ```toml
@@ -100,12 +115,14 @@ pub use ask::{Meter, Refused, Report, Unaskable, ask, ask_metered, batches_of};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;
-pub use front::{OnHub, data_on_hub, is_simple, load, load_with};
+pub use front::{OnHub, data_on_hub, is_simple, load, load_as, load_with};
 pub use lines::{Lesson, Line, LineTemplate, Lines};
 pub use model::{
-    Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,
-    Pooling, Rolling, StopReason, TextPair, TextRole,
+    ChatStyle, Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel,
+    Loglikelihood, Message, Pooling, Role, Rolling, StopReason, TextPair, TextRole, Thinking, Thought, ThoughtEnd,
+    Written,
 };
+pub use prompt::Context;
 pub use task::{Suite, Task, TaskItems};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key};
 use crate::front::is_simple_template;
-use crate::prompt::Template;
+use crate::prompt::{Context, Template};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lesson {
     /// What the model reads.
-    pub prompt: String,
+    pub prompt: Context,
     /// What it should say, with the delimiter before it.
     pub answer: String,
 }

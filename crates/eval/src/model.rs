@@ -4,6 +4,7 @@
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 /// Everything a task may ask of a model. Log-likelihoods are in nats.
 pub trait LanguageModel {
@@ -24,6 +25,15 @@ pub trait LanguageModel {
     /// # Errors
     /// Where the model cannot generate or fails.
     fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>>;
+
+    /// Writes a conversation by the model's own chat template, as the text to go on from: up to where the model's answer
+    /// begins, or within the assistant's message that is the last one.
+    ///
+    /// # Errors
+    /// Where the model has no such template, or it refuses the conversation.
+    fn write_chat(&mut self, _messages: &[Message], _style: &ChatStyle) -> Result<Written> {
+        bail!("this model has no chat template")
+    }
 
     /// Is told before a task's first question that every context or prompt of it, asked now or another time, stands between
     /// `first` and `last` in the order of bytes: what the two begin with they all begin with, and it can be computed once.
@@ -54,6 +64,56 @@ pub trait LanguageModel {
     fn embed(&mut self, _texts: &[&str], _settings: EmbedSettings) -> Result<Vec<Embedded>> {
         bail!("this model gives no embeddings")
     }
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Message {
+    /// Whose it is.
+    pub role: Role,
+    /// What it says.
+    pub content: String,
+}
+
+/// Whose a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// What stands above the conversation.
+    System,
+    /// Who asks.
+    User,
+    /// Who answers: the model.
+    Assistant,
+}
+
+impl Role {
+    /// Gives the word that templates know.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        }
+    }
+}
+
+/// How a model's chat template writes a task's conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ChatStyle {
+    /// Which of the model's templates; None for its default one.
+    pub template: Option<String>,
+    /// Variables that the template is given beside the messages.
+    pub variables: Map<String, Json>,
+}
+
+/// What a chat template wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The text to go on from.
+    pub text: String,
+    /// The template refuses a system's message, so the conversation was written without.
+    pub without_system: bool,
 }
 
 /// What a model says of one item, whatever it was asked.
@@ -126,19 +186,12 @@ pub struct Embedded {
 }
 
 /// One context and what may follow it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuations {
     /// What stands before.
     pub context: String,
     /// Texts whose likelihood after the context is asked, each for itself.
     pub continuations: Vec<String>,
-}
-
-impl Continuations {
-    /// Bytes of text that the model reads.
-    pub(crate) fn size(&self) -> usize {
-        self.context.len() + self.continuations.iter().map(String::len).sum::<usize>()
-    }
 }
 
 /// How likely a continuation is.
@@ -178,12 +231,27 @@ pub struct GenerationSettings {
     pub top_p: Option<f64>,
     /// Only tokens are drawn from that have this share of the most likely one's.
     pub min_p: Option<f64>,
+    /// The prompts are conversations written in this style: what ends a turn in them ends the answer, too.
+    #[serde(skip)]
+    pub chat: Option<ChatStyle>,
+    /// The model thinks before it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
+}
+
+/// How a model thinks before it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Thinking {
+    /// The text that ends it; the answer stands after the last one of these.
+    pub end: String,
+    /// Tokens of it, at most: then its end is written for the model, and `max_tokens` is what the answer may have.
+    pub budget: Option<usize>,
 }
 
 /// What was generated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generated {
-    /// The text after the prompt, up to the stop string.
+    /// The answer: the text after the prompt, and after the thinking where there is some, up to the stop string.
     pub text: String,
     /// Prompt and generated tokens.
     pub tokens: usize,
@@ -191,6 +259,28 @@ pub struct Generated {
     pub truncated: bool,
     /// Why the text ends there.
     pub stopped: StopReason,
+    /// What the model thought before; None where it was not to think.
+    pub thought: Option<Thought>,
+}
+
+/// A model's thinking before one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thought {
+    /// Tokens of it, with its end where the model wrote it.
+    pub tokens: usize,
+    /// How it came to its end.
+    pub end: ThoughtEnd,
+}
+
+/// How thinking came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThoughtEnd {
+    /// The model ended it.
+    Own,
+    /// The budget was spent, and the end was written for the model.
+    Budget,
+    /// It did not end: all there is counts as the answer, as in lm-evaluation-harness.
+    Open,
 }
 
 /// Why a generation ended.

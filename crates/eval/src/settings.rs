@@ -5,7 +5,8 @@ use crate::error::{Error, Key};
 use crate::filter::Filter;
 use crate::front::RawGeneration;
 use crate::metric::ExactMatch;
-use crate::model::GenerationSettings;
+use crate::model::{ChatStyle, GenerationSettings, Thinking};
+use bantam_core::chat::Chat;
 use bantam_core::metric::Metric;
 
 /// Tokens that are generated at most where a task does not say.
@@ -19,6 +20,29 @@ pub(crate) struct TaskSettings {
     pub(crate) exact_match: ExactMatch,
     pub(crate) filters: Vec<Filter>,
     pub(crate) generation: GenerationSettings,
+    /// How the model's chat template writes the conversations; None where prompts are texts.
+    pub(crate) chat: Option<ChatStyle>,
+}
+
+/// How conversations are written; None where no chat template is applied.
+pub(crate) fn style(chat: &Chat) -> Option<ChatStyle> {
+    let mut variables = chat.chat_template_kwargs.clone().unwrap_or_default();
+    variables.extend(chat.enable_thinking.map(|thinks| ("enable_thinking".to_string(), thinks.into())));
+    chat.applies_template().then(|| ChatStyle { template: chat.template_name().map(str::to_owned), variables })
+}
+
+/// How the model thinks before it writes an answer; None where it is not said to.
+fn thinking(chat: &Chat, key: &Key) -> Result<Option<Thinking>, Error> {
+    let needs = |name: &str, what: &str| {
+        let message = format!("needs to know what ends the thinking; {what}think_end_token = \"</think>\"");
+        Err(key.at(name).wrong(message))
+    };
+    match (&chat.think_end_token, chat.thinking_budget) {
+        (None, Some(_)) => needs("thinking_budget", "write, too, "),
+        (None, None) if chat.enable_thinking == Some(true) => needs("enable_thinking", "write, too, "),
+        (Some(end), budget) if chat.enable_thinking != Some(false) => Ok(Some(Thinking { end: end.clone(), budget })),
+        _ => Ok(None),
+    }
 }
 
 impl TaskSettings {
@@ -34,8 +58,11 @@ impl TaskSettings {
 pub(crate) fn generation(
     given: &Option<RawGeneration>,
     delimiter: Option<&str>,
+    chat: &Chat,
     key: &Key,
 ) -> Result<GenerationSettings, Error> {
+    // a task that writes nothing thinks nothing
+    let thinking = if delimiter.is_some() { thinking(chat, key)? } else { None };
     let key = key.at("generation_kwargs");
     let default = RawGeneration::default();
     let raw = given.as_ref().unwrap_or(&default);
@@ -72,5 +99,7 @@ pub(crate) fn generation(
         top_k: raw.top_k,
         top_p: raw.top_p,
         min_p: raw.min_p,
+        chat: style(chat),
+        thinking,
     })
 }

@@ -4,7 +4,9 @@
 use crate::items::AnyItems;
 use crate::lines::Lesson;
 use crate::metric;
+use crate::model::ChatStyle;
 use crate::settings::TaskSettings;
+use bantam_core::chat::Chat;
 use bantam_core::metric::Metric;
 use bantam_core::record::TaskRef;
 use std::sync::Arc;
@@ -42,6 +44,8 @@ pub struct Task {
     /// What is doubtful about the task and not wrong, a sentence each.
     pub notes: Vec<String>,
     pub(crate) settings: TaskSettings,
+    /// What a profile or a command said of how it is asked.
+    pub(crate) way: Chat,
     pub(crate) items: Arc<dyn AnyItems>,
 }
 
@@ -83,6 +87,11 @@ impl Task {
         &self.settings.metrics
     }
 
+    /// How the model's chat template writes the task's conversations; None where its prompts are texts.
+    pub fn chat_style(&self) -> Option<&ChatStyle> {
+        self.settings.chat.as_ref()
+    }
+
     /// The task with its first `limit` items only, as lm-evaluation-harness's `--limit`.
     pub fn limited(mut self, limit: Option<usize>) -> Task {
         if let Some(limit) = limit.filter(|limit| *limit < self.items.len()) {
@@ -112,6 +121,7 @@ impl Task {
             items: self.items.len(),
             metrics: self.settings.metrics.clone(),
             chance: self.chance(),
+            chat: self.way.clone(),
         }
     }
 }

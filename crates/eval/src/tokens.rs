@@ -19,6 +19,20 @@ pub trait Tokenize {
     /// # Errors
     /// Where the tokenizer has neither.
     fn prefix(&self) -> Result<u32>;
+
+    /// Tells whether a text begins with that token, written out: then no special tokens are added, since a chat template
+    /// has set them already (`tok_encode` and `has_bos_prefix` in `lm_eval/models/`).
+    fn begins(&self, _text: &str) -> bool {
+        false
+    }
+}
+
+/// Encodes a text with the tokens that the tokenizer puts around it, unless it begins with them itself.
+///
+/// # Errors
+/// Where the tokenizer fails.
+pub fn encode(tokenizer: &impl Tokenize, text: &str) -> Result<Vec<u32>> {
+    tokenizer.encode(text, !tokenizer.begins(text))
 }
 
 /// A context and one continuation, in tokens; neither is empty.
@@ -56,8 +70,8 @@ fn after_nothing(tokenizer: &impl Tokenize, continuation: &str) -> Result<(Vec<u
 
 fn split(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result<(Vec<u32>, Vec<u32>)> {
     let bare = context.trim_end_matches(python_space);
-    let tokens = tokenizer.encode(bare, true)?;
-    let mut whole = tokenizer.encode(&format!("{context}{continuation}"), true)?;
+    let tokens = encode(tokenizer, bare)?;
+    let mut whole = encode(tokenizer, &format!("{context}{continuation}"))?;
     let rest = whole.split_off(tokens.len().min(whole.len()));
     // a context of white space only, where no token begins a sequence, leaves nothing to go on from
     let tokens = if tokens.is_empty() { vec![tokenizer.prefix()?] } else { tokens };
@@ -65,7 +79,7 @@ fn split(tokenizer: &impl Tokenize, context: &str, continuation: &str) -> Result
 }
 
 /// Tells what Python's `str.strip` and `\s` take for white space: Unicode's, and four separators.
-pub(crate) fn python_space(c: char) -> bool {
+pub fn python_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
@@ -75,7 +89,7 @@ pub(crate) fn python_space(c: char) -> bool {
 /// # Errors
 /// Where the tokenizer fails.
 pub fn encode_whole(tokenizer: &impl Tokenize, text: &str) -> Result<Vec<u32>> {
-    tokenizer.encode(text, true)
+    encode(tokenizer, text)
 }
 
 /// Encodes a prompt, cut from the left so that `max_tokens` can follow, and tells whether it was cut.
@@ -92,7 +106,7 @@ pub fn encode_prompt(
         max_tokens < max_length,
         "max_gen_toks is {max_tokens} and the model takes {max_length} tokens in all; there is no room for a prompt"
     );
-    let mut tokens = tokenizer.encode(text, true)?;
+    let mut tokens = encode(tokenizer, text)?;
     if tokens.is_empty() {
         tokens.push(tokenizer.prefix()?);
     }

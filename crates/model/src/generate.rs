@@ -13,6 +13,7 @@ use super::load::Model;
 use super::ops::Span;
 use super::rope::Scaling;
 use super::sample::{Sampling, SequenceSampler};
+use super::steer::{Next, Steering};
 
 /// The most prompt tokens in one pass; a longer prompt continues from its own cache.
 const PASS: usize = 512;
@@ -37,7 +38,7 @@ pub enum End {
     Eos,
     /// `max_tokens`, or the model's longest sequence, was reached.
     Length,
-    /// The callback broke off.
+    /// Whoever steers it broke off.
     Stopped,
 }
 
@@ -81,7 +82,7 @@ impl Model {
         self.generate_after(&self.head(&[])?, prompts, sampling, on_token)
     }
 
-    /// Continues prompts as `generate_all` does; those that begin with the head go on from it.
+    /// Continues prompts as `generate_all` does, steered; those that begin with the head go on from it.
     ///
     /// # Errors
     /// Where `generate_all` fails.
@@ -90,7 +91,7 @@ impl Model {
         head: &Head,
         prompts: &[&[u32]],
         sampling: &Sampling,
-        mut on_token: impl FnMut(usize, u32) -> ControlFlow<()>,
+        mut steering: impl Steering,
     ) -> Result<Vec<Generated>> {
         let mut sequences = Sequences::new(self, head, prompts, sampling)?;
         while sequences.fill(self)? {
@@ -99,10 +100,11 @@ impl Model {
                 continue;
             }
             let logits = self.decoder.logits(&hidden)?.to_vec2::<f32>()?;
-            for (index, logits) in ready.into_iter().zip(logits) {
+            for (index, mut logits) in ready.into_iter().zip(logits) {
                 let sequence = &mut sequences.all[index];
+                steering.allow(index, &mut logits)?;
                 let token = sequence.sampler.next(&logits)?;
-                sequence.accept(token, self, |token| on_token(index, token));
+                sequence.accept(token, self, |token| steering.drawn(index, token));
             }
         }
         Ok(sequences.all.into_iter().map(Sequence::finish).collect())
@@ -221,19 +223,30 @@ fn slots(model: &Model, prompts: &[&[u32]], sampling: &Sampling) -> usize {
 }
 
 impl Sequence<'_> {
-    fn accept(&mut self, token: u32, model: &Model, mut on_token: impl FnMut(u32) -> ControlFlow<()>) {
-        if !self.sampling.ignore_eos && model.config.eos.contains(&token) {
+    fn accept(&mut self, token: u32, model: &Model, mut drawn: impl FnMut(u32) -> Next) {
+        let ends = model.config.eos.contains(&token) || self.sampling.end_tokens.contains(&token);
+        if ends && !self.sampling.ignore_eos {
             self.end = Some(End::Eos);
+            return;
+        }
+        self.push(token, model);
+        match drawn(token) {
+            Next::Stop => self.end = Some(End::Stopped),
+            Next::Draw => {}
+            Next::Write(tokens) => tokens.into_iter().for_each(|token| self.push(token, model)),
+        }
+    }
+
+    /// Goes on with a token, if there is room for it.
+    fn push(&mut self, token: u32, model: &Model) {
+        if self.end.is_some() {
             return;
         }
         self.tokens.push(token);
         self.pending.push(token);
         let length = self.prompt + self.tokens.len();
         let full = self.tokens.len() >= self.sampling.max_tokens || length >= model.longest_generated();
-        self.end = match on_token(token) {
-            ControlFlow::Break(()) => Some(End::Stopped),
-            ControlFlow::Continue(()) => full.then_some(End::Length),
-        };
+        self.end = full.then_some(End::Length);
     }
 
     fn finish(self) -> Generated {

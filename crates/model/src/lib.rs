@@ -45,6 +45,7 @@ pub mod pieces;
 pub mod rope;
 mod sample;
 mod score;
+pub mod steer;
 pub mod tokenizer;
 mod weights;
 

@@ -24,12 +24,23 @@ pub struct Sampling {
     pub max_tokens: usize,
     /// Go on after the tokens that end a text, as a speed measurement must.
     pub ignore_eos: bool,
+    /// Tokens that end a text beside the model's own, such as what ends a turn of a conversation.
+    pub end_tokens: Vec<u32>,
 }
 
 impl Sampling {
     /// Takes the most likely token each time, up to so many.
     pub fn greedy(max_tokens: usize) -> Self {
-        Self { temperature: 0.0, top_k: None, top_p: 1.0, min_p: 0.0, seed: 0, max_tokens, ignore_eos: false }
+        Self {
+            temperature: 0.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            seed: 0,
+            max_tokens,
+            ignore_eos: false,
+            end_tokens: Vec::new(),
+        }
     }
 }
 

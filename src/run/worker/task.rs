@@ -8,7 +8,7 @@ use crate::run::protocol::{Measure, Reply};
 use crate::subject::{LocalDecoder, LocalEncoder};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{ItemResult, Place, Reading, Spent, TaskRef, Warning, WarningKind};
+use bantam_core::record::{Cut, ItemResult, Place, Reading, Spent, TaskRef, Warning, WarningKind};
 use bantam_eval::{self as eval, LanguageModel, Report, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -146,7 +146,7 @@ fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel +
 
 /// The task as the plan saw it.
 fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
-    let suite = suites::load(&asked.file)?;
+    let suite = suites::load_as(&asked.file, &asked.chat)?;
     let task = suite.tasks.into_iter().find(|task| task.name == asked.task);
     let task = task.with_context(|| format!("{}: has no task '{}' any more", asked.file, asked.task))?;
     let task = task.limited(request.trial.conditions.limit);
@@ -168,7 +168,8 @@ fn is_finite(item: &ItemResult) -> bool {
 /// What is doubtful about the answers and about the task itself.
 fn warnings(task: &Task, report: &eval::Report) -> Vec<Warning> {
     let doubtful = task.notes.iter().map(|note| Warning { kind: WarningKind::Suite, text: note.clone() });
-    truncated(report).into_iter().chain(refused(report)).chain(doubtful).collect()
+    let chat = without_system(report).into_iter().chain(cut(task, report));
+    truncated(report).into_iter().chain(refused(report)).chain(chat).chain(doubtful).collect()
 }
 
 fn refused(report: &eval::Report) -> Option<Warning> {
@@ -181,6 +182,36 @@ fn refused(report: &eval::Report) -> Option<Warning> {
         first.reason
     );
     Some(Warning { kind: WarningKind::Unasked, text })
+}
+
+fn without_system(report: &eval::Report) -> Option<Warning> {
+    report.without_system.then(|| Warning {
+        kind: WarningKind::Chat,
+        text: "the model's chat template refuses a system's message, so that its conversations were written without \
+               (as lm-evaluation-harness does): what the task describes there was not read"
+            .into(),
+    })
+}
+
+/// Answers that did not come to their end, where one is due: what was taught to talk ends its turns.
+fn cut(task: &Task, report: &eval::Report) -> Option<Warning> {
+    let count = |cut: Cut| report.cut.get(&cut).copied().unwrap_or(0);
+    let answers = if task.chat_style().is_some() { count(Cut::Answer) } else { 0 };
+    let seen = [
+        (count(Cut::NoAnswer), "never came to an answer, thinking to the last token"),
+        (count(Cut::Thinking), "had their thinking cut at its budget"),
+        (answers, "were cut before the model ended them"),
+    ];
+    let seen: Vec<String> =
+        seen.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    (!seen.is_empty()).then(|| Warning {
+        kind: WarningKind::CutOff,
+        text: format!(
+            "of {} answers {}; raise generation_kwargs.max_gen_toks or thinking_budget, or read their scores as a lower bound",
+            report.items,
+            seen.join(", ")
+        ),
+    })
 }
 
 fn truncated(report: &eval::Report) -> Option<Warning> {

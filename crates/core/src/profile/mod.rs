@@ -10,6 +10,7 @@ mod write;
 
 pub use raw::Raw;
 
+use crate::chat::Chat;
 use crate::metric::Metric;
 use crate::record::Shape;
 use crate::unit::{Bytes, Seconds};
@@ -35,6 +36,10 @@ pub struct Profile {
     pub recipes: Vec<RecipeRef>,
     /// As typed: a bundled suite's name or a path to its TOML.
     pub suites: Vec<String>,
+    /// How suites are put to models that were taught to talk: every suite is asked in each of these ways; as the suites
+    /// say where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chat: Vec<Chat>,
     /// How to measure.
     pub measure: Measure,
     /// What may not be exceeded.
@@ -74,6 +79,11 @@ impl Price {
 }
 
 impl Profile {
+    /// The ways in which suites are asked, at least one.
+    pub fn ways(&self) -> Vec<Chat> {
+        if self.chat.is_empty() { vec![Chat::default()] } else { self.chat.clone() }
+    }
+
     /// Reads a profile as a run keeps it: resolved already, with nothing to fill in.
     ///
     /// # Errors

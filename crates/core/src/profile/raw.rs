@@ -1,6 +1,7 @@
 //! A profile as typed: every key optional, unknown keys refused, a child laid over its parent key by key.
 
 use super::Error;
+use crate::chat::Chat;
 use crate::record::Shape;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ layered!(
         recipes: Vec<String>,
         /// The suites to ask: a bundled suite's name, or a path to a suite's TOML file.
         suites: Vec<String>,
+        /// How suites are put to models that were taught to talk: a table, or several with names of their own.
+        chat: RawChat,
         /// How to measure.
         measure: RawMeasure,
         /// What may not be exceeded.
@@ -144,6 +147,21 @@ layered!(
         tasks: Vec<String>,
     }
 );
+
+/// `[chat]`, or `[[chat]]` for several ways of asking.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(
+    untagged,
+    expecting = "expected a table, or several of them with names, with the keys apply_chat_template, \
+    system_instruction, fewshot_as_multiturn, chat_template_kwargs, enable_thinking, think_end_token and thinking_budget"
+)]
+pub enum RawChat {
+    /// One way.
+    One(Box<Chat>),
+    /// Several.
+    Several(Vec<Chat>),
+}
 
 impl Raw {
     /// Reads the text of one file; `file` is only for the message.

@@ -1,9 +1,10 @@
 //! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
 use super::{Constraints, CostLimit, Error, Measure, Objective, Price, Profile, Raw, RecipeRef};
+use crate::chat::Chat;
 use crate::input;
 use crate::metric::Metric;
-use crate::profile::raw::{RawConstraints, RawCost, RawMeasure, RawObjective, RawPrice};
+use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawMeasure, RawObjective, RawPrice};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -55,6 +56,7 @@ impl Profile {
             models: check.list("models", raw.models, "a bundled model, a folder, a .gguf file or ORG/NAME")?,
             recipes: check.recipes(raw.recipes)?,
             suites: check.list("suites", raw.suites, "a bundled suite's name or a path to a suite's TOML")?,
+            chat: check.chat(raw.chat)?,
             measure: check.measure(raw.measure.unwrap_or_default())?,
             constraints: check.constraints(raw.constraints.unwrap_or_default())?,
             objective: check.objective(raw.objective.unwrap_or_default())?,
@@ -106,6 +108,39 @@ impl Check<'_> {
             quantization => RecipeRef::Quantize(quantization.into()),
         };
         Ok(names.iter().map(read).collect())
+    }
+
+    /// Ways of asking; several need names that tell them apart.
+    fn chat(&self, given: Option<RawChat>) -> Result<Vec<Chat>, Error> {
+        let ways = match given {
+            None => return Ok(Vec::new()),
+            Some(RawChat::One(one)) => vec![*one],
+            Some(RawChat::Several(several)) => several,
+        };
+        for (i, way) in ways.iter().enumerate() {
+            if let Err((key, message)) = way.check() {
+                return self.wrong(&format!("chat.{key}"), message);
+            }
+            let is_name = |name: &str| !name.is_empty() && !name.contains(['@', ':']) && name.trim() == name;
+            match &way.name {
+                Some(name) if !is_name(name) => {
+                    return self.wrong("chat.name", format!("'{name}' is no name; write a word without '@' and ':'"));
+                }
+                Some(name) if ways[..i].iter().any(|other| other.name.as_ref() == Some(name)) => {
+                    return self.wrong("chat.name", format!("'{name}' is there twice; every way needs one of its own"));
+                }
+                None if ways.len() > 1 => {
+                    let why = format!(
+                        "is missing in table {} of {}; several need names, as in name = \"plain\"",
+                        i + 1,
+                        ways.len()
+                    );
+                    return self.wrong("chat.name", why);
+                }
+                _ => {}
+            }
+        }
+        Ok(ways)
     }
 
     fn parsed<T: FromStr<Err = String>>(&self, key: &str, given: Option<String>) -> Result<Option<T>, Error> {
@@ -276,6 +311,11 @@ mod tests {
             ("models = ['a']\nsiutes = ['a']", "p.toml:2: unknown field `siutes`, expected one of `name`"),
             ("models = ['a'\n\nsuites = 3", "p.toml:3:"),
             ("models = ['a']\nsuites = ['a', 'a']", "names 'a' twice"),
+            (&format!("{SMALL}[chat]\nfewshot_as_multiturn = true"), "p.toml: chat.fewshot_as_multiturn: needs a chat"),
+            (&format!("{SMALL}[[chat]]\n[[chat]]\nname = 'a'"), "chat.name: is missing in table 1 of 2"),
+            (&format!("{SMALL}[[chat]]\nname = 'a'\n[[chat]]\nname = 'a'"), "chat.name: 'a' is there twice"),
+            (&format!("{SMALL}[chat]\nname = 'a@b'"), "chat.name: 'a@b' is no name"),
+            (&format!("{SMALL}[chat]\nsystem = 'a'"), "p.toml:3: expected a table"),
             (&format!("{SMALL}[objective]\nmargin = 2.0"), "objective.margin: is 2; allowed is 0 to 1"),
             (&format!("{SMALL}[objective]\nprefer = 'best'"), "p.toml:4: unknown variant `best`, expected one of"),
             (

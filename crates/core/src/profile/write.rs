@@ -1,6 +1,7 @@
 //! Writes a resolved profile as a person would, so that it is read back as the same profile.
 
 use super::{Constraints, Measure, Objective, Price, Profile, RecipeRef};
+use crate::chat::Chat;
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -16,6 +17,7 @@ impl Profile {
         out.key("models", self.models.clone());
         out.key("recipes", self.recipes.iter().map(RecipeRef::written).collect::<Vec<_>>());
         out.key("suites", self.suites.clone());
+        self.chat.iter().for_each(|way| out.chat(way));
         out.measure(&self.measure);
         out.constraints(&self.constraints);
         out.objective(&self.objective);
@@ -83,6 +85,13 @@ impl Lines {
         if let Some(value) = value {
             self.key(key, value);
         }
+    }
+
+    fn chat(&mut self, way: &Chat) {
+        self.line("\n[[chat]]");
+        // `Chat::check` has refused what TOML has no word for
+        let keys = toml::Table::try_from(way).unwrap_or_default();
+        keys.into_iter().for_each(|(key, value)| self.key(&key, value));
     }
 
     fn measure(&mut self, measure: &Measure) {
@@ -196,6 +205,7 @@ fn time(Seconds(seconds): Seconds) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::ApplyChatTemplate;
     use crate::metric::Metric;
     use crate::profile::{CostLimit, Prefer};
     use crate::record::Shape;
@@ -221,6 +231,16 @@ mod tests {
             models: vec!["bundled:bantam-l".into(), "org/name@main".into(), "/models/a b'c.gguf".into()],
             recipes: vec![RecipeRef::Base, RecipeRef::Quantize("Q4_K_M".into()), RecipeRef::File("/r/x.toml".into())],
             suites: vec!["routing".into(), "/suites/own.toml".into()],
+            chat: vec![
+                Chat { name: Some("plain".into()), ..Chat::default() },
+                Chat {
+                    name: Some("chat".into()),
+                    apply_chat_template: Some(ApplyChatTemplate::Whether(true)),
+                    system_instruction: Some("Be \"brief\".\nNow.".into()),
+                    chat_template_kwargs: serde_json::json!({ "a": [1, { "b": true }] }).as_object().cloned(),
+                    ..Chat::default()
+                },
+            ],
             measure: Measure {
                 speed: vec![Shape { prompt: 128, output: 64 }, Shape { prompt: 8, output: 2 }],
                 threads: Some(2),

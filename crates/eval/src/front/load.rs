@@ -7,6 +7,7 @@ use crate::data::{Dataset, text};
 use crate::error::{Error, Key, either};
 use crate::task::{Suite, Task};
 use bantam_bundled::suites as bundled;
+use bantam_core::chat::Chat;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,6 +63,15 @@ pub fn load(name: &str) -> Result<Suite, Error> {
 /// # Errors
 /// As [`load`]; and where data of the hub is not here.
 pub fn load_with(name: &str, on_hub: OnHub) -> Result<Suite, Error> {
+    load_as(name, &Chat::default(), on_hub)
+}
+
+/// Reads a suite as it is to be put to models that were taught to talk: what `chat` says goes before what the suite's
+/// file says. Where it has a name, tasks are called TASK@NAME.
+///
+/// # Errors
+/// As [`load_with`]; and where the settings contradict each other.
+pub fn load_as(name: &str, chat: &Chat, on_hub: OnHub) -> Result<Suite, Error> {
     let origin = Origin::find(name)?;
     let file: Arc<str> = origin.label().into();
     let manifest = origin.manifest()?;
@@ -75,7 +85,8 @@ pub fn load_with(name: &str, on_hub: OnHub) -> Result<Suite, Error> {
         Some(data) => Dataset::read(&on_hub(data).map_err(|why| key.wrong(why))?, &named),
         None => origin.data(data, key, &named),
     };
-    let context = SuiteContext { file: &file, suite: &suite, read: &read };
+    let whole_suite = raw.chat.unwrap_or_default();
+    let context = SuiteContext { file: &file, suite: &suite, chat, below: &whole_suite, read: &read };
     let mut all: Vec<Task> = Vec::new();
     for (number, raw) in (1..).zip(raw.task.unwrap_or_default()) {
         for task in tasks(raw, number, &context)? {

@@ -7,7 +7,7 @@ mod resolve;
 mod simple;
 mod toml;
 
-pub use load::{OnHub, data_on_hub, load, load_with};
+pub use load::{OnHub, data_on_hub, load, load_as, load_with};
 pub(crate) use notes::Notes;
 pub use simple::is_simple;
 pub(crate) use simple::is_simple_template;
@@ -18,6 +18,7 @@ pub(crate) use toml::{
 
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key};
+use bantam_core::chat::Chat;
 use std::rc::Rc;
 
 /// Gives the JSON schema of a suite's file, for editors and other programs.
@@ -35,6 +36,8 @@ pub(crate) struct Section<'a> {
     pub(crate) pool: &'a [Doc],
     /// The task, for the sentence in which one of its keys is wrong.
     pub(crate) key: &'a Key,
+    /// How it is put to models that were taught to talk.
+    pub(crate) chat: &'a Chat,
     /// What is doubtful about the task.
     pub(crate) notes: &'a Rc<Notes>,
     read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,

@@ -10,8 +10,9 @@ use crate::items::Groups;
 use crate::kind::{self, OutputType};
 use crate::metric::{self, ExactMatch};
 use crate::prompt::fewshot_delimiter;
-use crate::settings::{TaskSettings, generation};
+use crate::settings::{TaskSettings, generation, style};
 use crate::task::Task;
+use bantam_core::chat::Chat;
 use bantam_core::metric::{Direction, Metric};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ use std::sync::Arc;
 pub(super) struct SuiteContext<'a> {
     pub(super) file: &'a Arc<str>,
     pub(super) suite: &'a str,
+    /// How models that were taught to talk are asked: what a profile or a command says …
+    pub(super) chat: &'a Chat,
+    /// … and what the suite's file says of all its tasks.
+    pub(super) below: &'a Chat,
     /// Reads a data file beside the suite's.
     pub(super) read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,
 }
@@ -38,6 +43,7 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
         needed("output_type", &either(&all))
     })?;
     refuse_meaningless(&raw, kind, &key)?;
+    let chat = chat(&raw, kind, context, &key)?;
     let file = raw.data.as_deref().ok_or_else(|| needed("data", "\"FILE.jsonl\""))?;
     let data = (context.read)(file, &key.at("data"))?;
     let pool = raw.fewshot_data.as_deref().map(|file| (context.read)(file, &key.at("fewshot_data"))).transpose()?;
@@ -45,19 +51,19 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
 
     let metrics = metrics(raw.metric_list.as_deref(), kind, &key)?;
     let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), &key)?;
-    let writes = kind.keys.contains(&"generation_kwargs");
-    let generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(&raw)), &key)?;
+    let writes = kind.has_key("generation_kwargs");
+    let generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(&raw)), &chat, &key)?;
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
     let slices = slices(&raw);
     let notes = Rc::new(Notes::default());
-    let section = Section { raw: &raw, data: &data, pool, key: &key, notes: &notes, read: context.read };
+    let section = Section { raw: &raw, data: &data, pool, key: &key, chat: &chat, notes: &notes, read: context.read };
     let groups = |doc: &Doc| groups(doc, &slices, &raw, &key);
     let items = (kind.items)(&section, &groups)?;
 
     let several = pipelines.len() > 1;
     let task = |(pipeline, filters): (String, Vec<Filter>)| Task {
         suite: context.suite.to_string(),
-        name: if several { format!("{name}:{pipeline}") } else { name.clone() },
+        name: named(&name, several.then_some(&pipeline), context.chat.name.as_deref()),
         file: context.file.to_string(),
         slices: slices.clone(),
         gap: raw.gap.clone(),
@@ -67,10 +73,29 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
             exact_match: exact_match.clone(),
             filters,
             generation: generation.clone(),
+            chat: style(&chat),
         },
+        way: context.chat.clone(),
         items: items.clone(),
     };
     Ok(pipelines.into_iter().map(task).collect())
+}
+
+/// How the task is put to models that were taught to talk. A kind without prompts has nothing to put.
+fn chat(raw: &RawTask, kind: &OutputType, context: &SuiteContext, key: &Key) -> Result<Chat, Error> {
+    if !kind.prompts {
+        return Ok(Chat::default());
+    }
+    let chat = context.chat.over(&raw.chat()).over(context.below);
+    chat.check().map_err(|(name, message)| key.at(name).wrong(message))?;
+    Ok(chat)
+}
+
+/// `TASK`, `TASK:PIPELINE`, `TASK@WAY`.
+fn named(task: &str, pipeline: Option<&String>, way: Option<&str>) -> String {
+    let pipeline = pipeline.map_or(String::new(), |pipeline| format!(":{pipeline}"));
+    let way = way.map_or(String::new(), |way| format!("@{way}"));
+    format!("{task}{pipeline}{way}")
 }
 
 /// Refuses keys that mean nothing for this kind of task: those that other kinds have and this one has not.
@@ -78,7 +103,7 @@ fn refuse_meaningless(raw: &RawTask, kind: &OutputType, key: &Key) -> Result<(),
     // no examples are no examples, whatever is asked
     let given = raw.given().into_iter().filter(|name| *name != "num_fewshot" || raw.num_fewshot > Some(0));
     for name in given {
-        let allowed: Vec<&str> = kind::ALL.iter().filter(|kind| kind.keys.contains(&name)).map(|k| k.name).collect();
+        let allowed: Vec<&str> = kind::ALL.iter().filter(|kind| kind.has_key(name)).map(|k| k.name).collect();
         if !allowed.is_empty() && !allowed.contains(&kind.name) {
             let (kind, allowed) = (kind.name, either(&allowed));
             return Err(key

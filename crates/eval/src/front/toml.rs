@@ -6,7 +6,9 @@ use crate::kind;
 use crate::model::Pooling;
 use crate::prompt::Sampler;
 use crate::vectors::Similarity;
+use bantam_core::chat::{ApplyChatTemplate, Chat};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
 /// A suite's file.
@@ -18,6 +20,8 @@ pub(crate) struct RawSuite {
     pub(crate) version: Option<u32>,
     pub(crate) title: Option<String>,
     pub(crate) description: Option<String>,
+    /// How all its tasks are put to models that were taught to talk; a task's own keys go before.
+    pub(crate) chat: Option<Chat>,
     pub(crate) task: Option<Vec<RawTask>>,
 }
 
@@ -56,6 +60,19 @@ task_keys! {
     metric_list: Vec<RawMetric>,
     generation_kwargs: RawGeneration,
     filter_list: Vec<RawPipeline>,
+    // how models that were taught to talk are asked
+    apply_chat_template: ApplyChatTemplate,
+    system_instruction: String,
+    fewshot_as_multiturn: bool,
+    #[cfg_attr(feature = "schema", schemars(with = "Option<BTreeMap<String, Json>>"))]
+    chat_template_kwargs: Map<String, Json>,
+    /// What the answer begins with, as if the model had said it: a template or a field's name.
+    gen_prefix: String,
+    enable_thinking: bool,
+    /// What ends the thinking: only what stands after it is the answer.
+    think_end_token: String,
+    /// Tokens of thinking, at most: then its end is written for the model.
+    thinking_budget: usize,
     slices: Vec<String>,
     gap: String,
     /// The field that items of one minimal pair share: they differ in nothing but the value of `gap`.
@@ -79,6 +96,22 @@ task_keys! {
     train_data: String,
     classifier: RawClassifier,
     neighbors: usize,
+}
+
+impl RawTask {
+    /// What the task says of how it is asked.
+    pub(super) fn chat(&self) -> Chat {
+        Chat {
+            name: None,
+            apply_chat_template: self.apply_chat_template.clone(),
+            system_instruction: self.system_instruction.clone(),
+            fewshot_as_multiturn: self.fewshot_as_multiturn,
+            chat_template_kwargs: self.chat_template_kwargs.clone(),
+            enable_thinking: self.enable_thinking,
+            think_end_token: self.think_end_token.clone(),
+            thinking_budget: self.thinking_budget,
+        }
+    }
 }
 
 /// A class of a head.

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::front::{ClassName, RawLabels, Section};
 use crate::lines::Lesson;
 use crate::metric::{self, Class, Scorer, first_of_greatest};
-use crate::model::{Classified, Continuations, LanguageModel, Loglikelihood, ModelAnswer, TextPair};
-use crate::prompt::{ChoicePrompt, Prompt, TextKey};
+use crate::model::{Classified, LanguageModel, Loglikelihood, ModelAnswer, TextPair};
+use crate::prompt::{Ask, ChoicePrompt, Context as Asked, Prompt, TextKey};
 use crate::settings::TaskSettings;
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::metric::Metric;
@@ -30,7 +30,7 @@ pub(crate) struct ClassRequest {
     text: String,
     pair: Option<String>,
     /// What a model without a head is asked: the likelihood of each choice.
-    ask: Continuations,
+    ask: Ask,
     choices: Vec<String>,
     gold: usize,
 }
@@ -62,6 +62,7 @@ impl Kind for Classification {
         "doc_to_prompt",
         "head_labels",
     ];
+    const PROMPTS: bool = true;
     const METRICS: &'static [Metric] = &[Metric::Acc, Metric::MacroF1, Metric::Mcc];
 
     type Request = ClassRequest;
@@ -91,7 +92,7 @@ impl Kind for Classification {
         mapped.transpose().map(Some)
     }
 
-    fn contexts<'a>(&self, request: &'a ClassRequest) -> Vec<&'a str> {
+    fn contexts<'a>(&self, request: &'a ClassRequest) -> Vec<&'a Asked> {
         vec![&request.ask.context]
     }
 
@@ -109,7 +110,7 @@ impl Kind for Classification {
         &self,
         head: &Option<Vec<Vec<usize>>>,
         requests: &[&ClassRequest],
-        _: &TaskSettings,
+        settings: &TaskSettings,
         model: &mut dyn LanguageModel,
     ) -> Result<Vec<HeadOrLikelihoods>> {
         if head.is_some() {
@@ -118,7 +119,7 @@ impl Kind for Classification {
             return Ok(model.classify(&texts)?.into_iter().map(HeadOrLikelihoods::Head).collect());
         }
         let asks = requests.iter().map(|request| std::slice::from_ref(&request.ask));
-        Ok(likelihoods(asks, model)?.into_iter().map(HeadOrLikelihoods::Likelihoods).collect())
+        Ok(likelihoods(asks, settings.chat.as_ref(), model)?.into_iter().map(HeadOrLikelihoods::Likelihoods).collect())
     }
 
     fn score(
@@ -138,7 +139,8 @@ impl Kind for Classification {
         let class = Class { found: first_of_greatest(logprobs.iter().copied()), right: request.gold };
         let [target, answer] = [class.right, class.found].map(|class| Some(request.choices[class].clone()));
         let scores = metric::scores(&settings.metrics, |scorer| Some(scorer.of_class?(&class)));
-        Ok(Scored { scores, choice: Some(class.found), target, answer, logprobs, tokens, gold: vec![class.right] })
+        let gold = vec![class.right];
+        Ok(Scored { scores, choice: Some(class.found), target, answer, logprobs, tokens, gold, ..Scored::default() })
     }
 }
 
@@ -163,7 +165,7 @@ fn requests(section: &Section) -> Result<Vec<ClassRequest>, Error> {
             let key = key.at("doc_to_target");
             return Err(key.wrong(format!("names several classes at {}; one is right", doc.place())));
         };
-        let Ok([ask]) = <[Continuations; 1]>::try_from(asks) else {
+        let Ok([ask]) = <[Ask; 1]>::try_from(asks) else {
             return Err(key.at("doc_to_prompt").wrong("is the index of a choice; text is needed"));
         };
         let (text, pair) = (text.of(doc)?, pair.as_ref().map(|pair| pair.of(doc)).transpose()?);

@@ -6,11 +6,12 @@ use crate::error::Error;
 use crate::front::Section;
 use crate::lines::Lesson;
 use crate::metric::{self, GeneratedText, Scorer};
-use crate::model::{Generated, LanguageModel};
-use crate::prompt::Prompt;
+use crate::model::{Generated, LanguageModel, StopReason, ThoughtEnd};
+use crate::prompt::{Context, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::Result;
 use bantam_core::metric::Metric;
+use bantam_core::record::Cut;
 use serde::Serialize;
 
 /// For the size of what is still to be generated.
@@ -21,7 +22,7 @@ pub(crate) struct GenerateUntil;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct PromptRequest {
-    prompt: String,
+    prompt: Context,
     /// Any of these is right; at least one.
     targets: Vec<String>,
     /// The first of them as an example shows it, behind the delimiter; it decides no score.
@@ -32,8 +33,17 @@ pub(crate) struct PromptRequest {
 impl Kind for GenerateUntil {
     const NAME: &'static str = "generate_until";
     const REQUEST: &'static str = "generate";
-    const KEYS: &'static [&'static str] =
-        &["description", "doc_to_choice", "doc_to_target", "num_fewshot", "generation_kwargs", "filter_list"];
+    const KEYS: &'static [&'static str] = &[
+        "description",
+        "doc_to_choice",
+        "doc_to_target",
+        "num_fewshot",
+        "generation_kwargs",
+        "filter_list",
+        "think_end_token",
+        "thinking_budget",
+    ];
+    const PROMPTS: bool = true;
     const METRICS: &'static [Metric] = &[Metric::ExactMatch];
 
     type Request = PromptRequest;
@@ -58,7 +68,7 @@ impl Kind for GenerateUntil {
         Ok(Some(()))
     }
 
-    fn contexts<'a>(&self, request: &'a PromptRequest) -> Vec<&'a str> {
+    fn contexts<'a>(&self, request: &'a PromptRequest) -> Vec<&'a Context> {
         vec![&request.prompt]
     }
 
@@ -67,7 +77,7 @@ impl Kind for GenerateUntil {
     }
 
     fn size(&self, request: &PromptRequest, settings: &TaskSettings) -> usize {
-        request.prompt.len() + settings.generation.max_tokens * BYTES_A_TOKEN
+        request.prompt.size() + settings.generation.max_tokens * BYTES_A_TOKEN
     }
 
     fn ask(
@@ -77,11 +87,14 @@ impl Kind for GenerateUntil {
         settings: &TaskSettings,
         model: &mut dyn LanguageModel,
     ) -> Result<Vec<Generated>> {
-        let prompts: Vec<&str> = requests.iter().map(|request| request.prompt.as_str()).collect();
+        let written = |request: &&PromptRequest| Ok(request.prompt.written(settings.chat.as_ref(), model)?.text);
+        let prompts: Vec<String> = requests.iter().map(written).collect::<Result<_>>()?;
+        let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
         model.generate(&prompts, &settings.generation)
     }
 
     fn score(&self, _: &(), request: &PromptRequest, generated: Generated, settings: &TaskSettings) -> Result<Scored> {
+        let cut = cut(&generated);
         let text = settings.filtered(generated.text);
         let item = GeneratedText { text: &text, targets: &request.targets, ignoring: &settings.exact_match };
         Ok(Scored {
@@ -89,7 +102,20 @@ impl Kind for GenerateUntil {
             target: request.targets.first().cloned(),
             answer: Some(text),
             tokens: generated.tokens,
+            thinking: generated.thought.map(|thought| thought.tokens),
+            cut,
             ..Scored::default()
         })
+    }
+}
+
+/// Where what the model wrote was cut off. An answer without an end is worse than one after too short a thought.
+fn cut(generated: &Generated) -> Option<Cut> {
+    let thought = generated.thought.map(|thought| thought.end);
+    match (thought, generated.stopped) {
+        (Some(ThoughtEnd::Open), _) => Some(Cut::NoAnswer),
+        (_, StopReason::Length) => Some(Cut::Answer),
+        (Some(ThoughtEnd::Budget), _) => Some(Cut::Thinking),
+        _ => None,
     }
 }

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::front::Section;
 use crate::lines::Lesson;
 use crate::metric::{self, Scorer};
-use crate::model::{Continuations, LanguageModel, Loglikelihood};
-use crate::prompt::Prompt;
+use crate::model::{LanguageModel, Loglikelihood};
+use crate::prompt::{Ask, Context, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::Result;
 use bantam_core::metric::Metric;
@@ -20,10 +20,11 @@ impl Kind for LoglikelihoodTask {
     const NAME: &'static str = "loglikelihood";
     const REQUEST: &'static str = "complete";
     const KEYS: &'static [&'static str] = &["description", "doc_to_target", "num_fewshot"];
+    const PROMPTS: bool = true;
     const METRICS: &'static [Metric] = &[Metric::Perplexity, Metric::Acc];
 
     /// A context with its one continuation.
-    type Request = Continuations;
+    type Request = Ask;
     type Prepared = ();
     type Answer = Vec<Loglikelihood>;
 
@@ -41,35 +42,30 @@ impl Kind for LoglikelihoodTask {
         Ok(Some(()))
     }
 
-    fn contexts<'a>(&self, request: &'a Continuations) -> Vec<&'a str> {
+    fn contexts<'a>(&self, request: &'a Ask) -> Vec<&'a Context> {
         vec![&request.context]
     }
 
-    fn lesson(&self, request: &Continuations) -> Option<Lesson> {
+    fn lesson(&self, request: &Ask) -> Option<Lesson> {
         Some(Lesson { prompt: request.context.clone(), answer: request.continuations.first()?.clone() })
     }
 
-    fn size(&self, request: &Continuations, _: &TaskSettings) -> usize {
+    fn size(&self, request: &Ask, _: &TaskSettings) -> usize {
         request.size()
     }
 
     fn ask(
         &self,
         _: &(),
-        requests: &[&Continuations],
-        _: &TaskSettings,
+        requests: &[&Ask],
+        settings: &TaskSettings,
         model: &mut dyn LanguageModel,
     ) -> Result<Vec<Vec<Loglikelihood>>> {
-        likelihoods(requests.iter().map(|request| std::slice::from_ref(*request)), model)
+        let asks = requests.iter().map(|request| std::slice::from_ref(*request));
+        likelihoods(asks, settings.chat.as_ref(), model)
     }
 
-    fn score(
-        &self,
-        _: &(),
-        request: &Continuations,
-        given: Vec<Loglikelihood>,
-        settings: &TaskSettings,
-    ) -> Result<Scored> {
+    fn score(&self, _: &(), request: &Ask, given: Vec<Loglikelihood>, settings: &TaskSettings) -> Result<Scored> {
         let logprobs = logprobs(&given, 1)?;
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_continuation?(&given[0]))),

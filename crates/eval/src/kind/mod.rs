@@ -22,11 +22,12 @@ use crate::front::Section;
 use crate::items::{AnyItems, Groups, Items};
 use crate::lines::Lesson;
 use crate::metric::{self, Scorer};
-use crate::model::{Continuations, LanguageModel, Loglikelihood, ModelAnswer};
+use crate::model::{ChatStyle, Continuations, LanguageModel, Loglikelihood, ModelAnswer};
+use crate::prompt::{Ask, Context};
 use crate::settings::TaskSettings;
 use anyhow::{Result, ensure};
 use bantam_core::metric::Metric;
-use bantam_core::record::ItemScore;
+use bantam_core::record::{Cut, ItemScore};
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use std::fmt::Debug;
@@ -58,6 +59,8 @@ pub(crate) trait Kind: Serialize + Debug + Sized + Send + Sync + 'static {
     const REQUEST: &'static str = Self::NAME;
     /// The keys of a task that mean something to this kind and not to all.
     const KEYS: &'static [&'static str];
+    /// Whether it puts prompts to the model, which may be conversations then.
+    const PROMPTS: bool = false;
     /// The metrics where a task names none; the first one decides.
     const METRICS: &'static [Metric];
 
@@ -87,7 +90,7 @@ pub(crate) trait Kind: Serialize + Debug + Sized + Send + Sync + 'static {
 
     /// The contexts or prompts that a request puts to the model, whose common beginning over all items is computed once;
     /// none of a kind that asks nothing of the sort.
-    fn contexts<'a>(&self, _request: &'a Self::Request) -> Vec<&'a str> {
+    fn contexts<'a>(&self, _request: &'a Self::Request) -> Vec<&'a Context> {
         Vec::new()
     }
 
@@ -137,13 +140,19 @@ pub(crate) struct Scored {
     pub(crate) tokens: usize,
     /// The indices of the right choices.
     pub(crate) gold: Vec<usize>,
+    /// Of them those in which the model thought.
+    pub(crate) thinking: Option<usize>,
+    /// Where what it wrote was cut off.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// A kind as it stands in the list.
 #[derive(Debug)]
 pub(crate) struct OutputType {
     pub(crate) name: &'static str,
-    pub(crate) keys: &'static [&'static str],
+    keys: &'static [&'static str],
+    /// Its prompts may be conversations.
+    pub(crate) prompts: bool,
     pub(crate) metrics: &'static [Metric],
     /// Makes the items of a task; the function says what stands beside an item's request.
     pub(crate) items: MakeItems,
@@ -158,7 +167,19 @@ type GroupsOf<'a> = dyn Fn(&crate::data::Doc) -> Result<Groups, Error> + 'a;
 
 impl OutputType {
     const fn of<K: Kind>() -> OutputType {
-        OutputType { name: K::NAME, keys: K::KEYS, metrics: K::METRICS, items: items::<K>, scored_by: K::scored_by }
+        OutputType {
+            name: K::NAME,
+            keys: K::KEYS,
+            prompts: K::PROMPTS,
+            metrics: K::METRICS,
+            items: items::<K>,
+            scored_by: K::scored_by,
+        }
+    }
+
+    /// Whether a key that not all kinds have means something to this one.
+    pub(crate) fn has_key(&self, key: &str) -> bool {
+        self.keys.contains(&key) || (self.prompts && CHAT_KEYS.contains(&key))
     }
 
     /// The metrics that go with the kind's answers, its own first.
@@ -202,17 +223,31 @@ impl<'de> Deserialize<'de> for &'static OutputType {
 /// Puts contexts with their continuations to the model in one go: for each item the likelihoods of all its
 /// continuations.
 fn likelihoods<'a>(
-    asks: impl Iterator<Item = &'a [Continuations]>,
+    asks: impl Iterator<Item = &'a [Ask]>,
+    style: Option<&ChatStyle>,
     model: &mut dyn LanguageModel,
 ) -> Result<Vec<Vec<Loglikelihood>>> {
     let (mut all, mut counts) = (Vec::new(), Vec::new());
     for asks in asks {
-        all.extend(asks.iter().cloned());
+        for Ask { context, continuations } in asks {
+            let context = context.written(style, model)?.text;
+            all.push(Continuations { context, continuations: continuations.clone() });
+        }
         counts.push(asks.len());
     }
     let mut answers = model.loglikelihood(&all)?.into_iter();
     Ok(counts.into_iter().map(|n| answers.by_ref().take(n).flatten().collect()).collect())
 }
+
+/// The keys of tasks whose prompts may be conversations, beside those of their own.
+const CHAT_KEYS: &[&str] = &[
+    "apply_chat_template",
+    "system_instruction",
+    "fewshot_as_multiturn",
+    "chat_template_kwargs",
+    "enable_thinking",
+    "gen_prefix",
+];
 
 /// The log-likelihoods of an item's continuations, if each has one and it is a number.
 fn logprobs(given: &[Loglikelihood], count: usize) -> Result<Vec<f64>> {

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::front::Section;
 use crate::lines::Lesson;
 use crate::metric::{self, Choices, Scorer, Taken};
-use crate::model::{Continuations, LanguageModel, Loglikelihood};
-use crate::prompt::{ChoicePrompt, Prompt};
+use crate::model::{LanguageModel, Loglikelihood};
+use crate::prompt::{Ask, ChoicePrompt, Context as Asked, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::{Context, Result};
 use bantam_core::metric::Metric;
@@ -19,7 +19,7 @@ pub(crate) struct MultipleChoice;
 #[derive(Debug, Serialize)]
 pub(crate) struct ChoiceRequest {
     /// One context with all choices; or, where the choices are contexts, one context each with the same ending.
-    asks: Vec<Continuations>,
+    asks: Vec<Ask>,
     /// The choices' own text, without the delimiter, whose length normalises.
     choices: Vec<String>,
     /// Indices of the right choices, at least one.
@@ -30,6 +30,7 @@ impl Kind for MultipleChoice {
     const NAME: &'static str = "multiple_choice";
     const REQUEST: &'static str = "choose";
     const KEYS: &'static [&'static str] = &["description", "doc_to_choice", "doc_to_target", "num_fewshot"];
+    const PROMPTS: bool = true;
     const METRICS: &'static [Metric] = &[Metric::Acc, Metric::AccNorm];
 
     type Request = ChoiceRequest;
@@ -58,8 +59,8 @@ impl Kind for MultipleChoice {
         Ok(Some(()))
     }
 
-    fn contexts<'a>(&self, request: &'a ChoiceRequest) -> Vec<&'a str> {
-        request.asks.iter().map(|ask| ask.context.as_str()).collect()
+    fn contexts<'a>(&self, request: &'a ChoiceRequest) -> Vec<&'a Asked> {
+        request.asks.iter().map(|ask| &ask.context).collect()
     }
 
     fn lesson(&self, request: &ChoiceRequest) -> Option<Lesson> {
@@ -73,17 +74,17 @@ impl Kind for MultipleChoice {
     }
 
     fn size(&self, request: &ChoiceRequest, _: &TaskSettings) -> usize {
-        request.asks.iter().map(Continuations::size).sum()
+        request.asks.iter().map(Ask::size).sum()
     }
 
     fn ask(
         &self,
         _: &(),
         requests: &[&ChoiceRequest],
-        _: &TaskSettings,
+        settings: &TaskSettings,
         model: &mut dyn LanguageModel,
     ) -> Result<Vec<Vec<Loglikelihood>>> {
-        likelihoods(requests.iter().map(|request| request.asks.as_slice()), model)
+        likelihoods(requests.iter().map(|request| request.asks.as_slice()), settings.chat.as_ref(), model)
     }
 
     fn score(
@@ -109,6 +110,7 @@ impl Kind for MultipleChoice {
             logprobs,
             tokens: answers.iter().map(|l| l.tokens).sum(),
             gold: gold.clone(),
+            ..Scored::default()
         })
     }
 }

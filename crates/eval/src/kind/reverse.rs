@@ -93,6 +93,7 @@ mod tests {
                 tokens: 2,
                 truncated: false,
                 stopped: StopReason::EndOfText,
+                thought: None,
             };
             Ok(prompts.iter().map(say).collect())
         }

@@ -1,16 +1,15 @@
 //! What is asked with a prompt and what the right answer is, each checked so that a run does not meet a broken item:
 //! choices, a text to go on from with the texts that are right, or one text whose likelihood is asked.
 
-use super::{Prompt, Question, Rendered};
+use super::{Ask, Context, Prompt, Question, Rendered};
 use crate::data::Doc;
 use crate::error::Error;
-use crate::model::Continuations;
 
 /// An item with choices, as it is asked.
 #[derive(Debug)]
 pub(crate) struct ChoicePrompt {
     /// One context with all choices; or, where the choices are contexts, one context each with the same ending.
-    pub(crate) asks: Vec<Continuations>,
+    pub(crate) asks: Vec<Ask>,
     /// The choices' own text, without the delimiter.
     pub(crate) choices: Vec<String>,
     /// Indices of the right choices, at least one.
@@ -20,17 +19,21 @@ pub(crate) struct ChoicePrompt {
 impl Prompt {
     /// The prompt of a line, and the texts that are right where the model writes its answer; `pool` holds the few-shot
     /// examples.
-    pub(crate) fn generation(&self, doc: &Doc, pool: &[Doc]) -> Result<(String, Vec<String>), Error> {
+    pub(crate) fn generation(&self, doc: &Doc, pool: &[Doc]) -> Result<(Context, Vec<String>), Error> {
         let question = self.question(doc)?;
-        let prompt = self.before(doc, pool)? + &self.text_of(&question, doc)?;
-        Ok((prompt, self.targets(question, doc)?))
+        Ok((self.asked(&question, doc, pool)?, self.targets(question, doc)?))
     }
 
     /// The prompt of a line with the one text whose likelihood is asked.
-    pub(crate) fn continuation(&self, doc: &Doc, pool: &[Doc]) -> Result<Continuations, Error> {
+    pub(crate) fn continuation(&self, doc: &Doc, pool: &[Doc]) -> Result<Ask, Error> {
         let question = self.question(doc)?;
-        let context = self.before(doc, pool)? + &self.text_of(&question, doc)?;
-        Ok(Continuations { context, continuations: vec![self.answer(question, doc)?] })
+        let context = self.asked(&question, doc, pool)?;
+        Ok(Ask { context, continuations: vec![self.answer(question, doc)?] })
+    }
+
+    /// The question's text with all that stands before it.
+    fn asked(&self, question: &Question, doc: &Doc, pool: &[Doc]) -> Result<Context, Error> {
+        self.context(self.before(doc, pool)?, self.text_of(question, doc)?, &self.target_delimiter, doc)
     }
 
     /// The one text of a line whose likelihood is asked without a prompt; an empty one is a text without a byte.
@@ -42,7 +45,6 @@ impl Prompt {
     /// what follows each (Winogrande).
     pub(crate) fn choice(&self, doc: &Doc, pool: &[Doc]) -> Result<ChoicePrompt, Error> {
         let question = self.question(doc)?;
-        let before = self.before(doc, pool)?;
         let follow = |text: &str| self.delimited(text);
         let (asks, gold) = match &question.text {
             Rendered::Index(index) => {
@@ -54,16 +56,18 @@ impl Prompt {
                         return Err(self.key.at("doc_to_target").wrong(format!("{message} ({})", doc.place())));
                     }
                 };
-                let ask = |choice: &String| Continuations {
-                    context: format!("{before}{choice}"),
-                    continuations: vec![ending.clone()],
+                let before = self.before(doc, pool)?;
+                let ask = |choice: &String| {
+                    let context = self.context(before.clone(), choice.clone(), "", doc)?;
+                    Ok(Ask { context, continuations: vec![ending.clone()] })
                 };
-                (question.choices.iter().map(ask).collect(), vec![self.within("doc_to_text", *index, &question, doc)?])
+                let asks = question.choices.iter().map(ask).collect::<Result<_, Error>>()?;
+                (asks, vec![self.within("doc_to_text", *index, &question, doc)?])
             }
             _ => {
-                let context = before + &self.text_of(&question, doc)?;
+                let context = self.asked(&question, doc, pool)?;
                 let continuations = question.choices.iter().map(|c| follow(c)).collect();
-                (vec![Continuations { context, continuations }], self.right(&question, doc)?)
+                (vec![Ask { context, continuations }], self.right(&question, doc)?)
             }
         };
         Ok(ChoicePrompt { asks, choices: question.choices, gold })
@@ -71,7 +75,7 @@ impl Prompt {
 
     /// A text as it stands behind a prompt.
     pub(crate) fn delimited(&self, text: &str) -> String {
-        format!("{}{text}", self.target_delimiter)
+        format!("{}{text}", self.choice_delimiter)
     }
 
     /// The right choices, with those that say the same: a choice that is a right one's text is no wrong answer.

@@ -47,6 +47,14 @@ impl DocTo {
         Ok(DocTo::Template(Template::new(text, key)?))
     }
 
+    /// A field's name if `first` has such a field; a template else, which may be a plain word.
+    pub(crate) fn field_or_template(text: &str, key: Key, first: &Doc) -> Result<DocTo, Error> {
+        match first.fields.contains_key(text) {
+            true => Ok(DocTo::Field { name: text.into(), key }),
+            false => Ok(DocTo::Template(Template::new(text, key)?)),
+        }
+    }
+
     /// What this gives for `doc`. Whole numbers are indices only where there are choices to index.
     pub(crate) fn render(&self, doc: &Doc, has_choices: bool) -> Result<Rendered, Error> {
         match self {

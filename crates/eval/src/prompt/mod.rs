@@ -2,18 +2,24 @@
 //! `ConfigurableTask` in `lm_eval/api/task.py`, version 0.4.13. What all kinds that prompt share; not the scoring.
 
 mod answer;
+mod context;
 mod doc_to;
 mod template;
+mod turns;
 
 pub(crate) use answer::ChoicePrompt;
+pub(crate) use context::Ask;
+pub use context::Context;
 pub(crate) use doc_to::{DocTo, Rendered, TextKey};
 pub(crate) use template::Template;
 
 use crate::data::Doc;
 use crate::error::{Error, Key};
 use crate::front::{Notes, RawChoices, RawDocTo, RawTask, Section};
+use crate::tokens::python_space;
 use serde::Deserialize;
 use std::rc::Rc;
+use turns::{Delimiters, Form, Turn};
 
 /// The key `doc_to_choice`.
 #[derive(Debug)]
@@ -62,11 +68,18 @@ pub(crate) enum Sampler {
 #[derive(Debug)]
 pub(crate) struct Prompt {
     key: Key,
-    description: Option<Template>,
+    /// What the system says before the description.
+    instruction: String,
+    description: Option<DocTo>,
     text: DocTo,
     choices: Option<ChoicesKey>,
     target: DocTo,
+    /// What the answer begins with, said for the model.
+    begun: Option<DocTo>,
+    form: Form,
     target_delimiter: String,
+    /// What stands between the context and a choice.
+    choice_delimiter: String,
     fewshot_delimiter: String,
     num_fewshot: usize,
     sampler: Sampler,
@@ -86,7 +99,7 @@ impl Prompt {
     /// Reads the keys that make a task's prompt. `default_text` stands for a `doc_to_text` that is not there; without
     /// it the key is needed.
     pub(crate) fn parse(section: &Section, default_text: Option<&str>) -> Result<Prompt, Error> {
-        let Section { raw, data, pool, key, notes, .. } = *section;
+        let Section { raw, data, pool, key, notes, chat, .. } = *section;
         let first = data.first();
         let doc_to = |name: &str, given: &RawDocTo| match given {
             RawDocTo::Text(text) => DocTo::new(text, key.at(name), first),
@@ -116,12 +129,28 @@ impl Prompt {
                 .at("num_fewshot")
                 .wrong(format!("is {num_fewshot}; there are {available} examples to show, add some to fewshot_data")));
         }
+        let open = |name: &str, given: &Option<String>| {
+            given.as_deref().map(|text| DocTo::field_or_template(text, key.at(name), first)).transpose()
+        };
+        let form = match (chat.applies_template(), chat.fewshot_as_multiturn) {
+            (false, _) => Form::Text,
+            (true, Some(false)) => Form::OneTurn,
+            (true, _) => Form::Turns,
+        };
+        let target_delimiter = raw.target_delimiter.clone().unwrap_or(" ".into());
+        // a template has its own white space where an answer begins
+        let begins = raw.gen_prefix.as_deref().is_some_and(|typed| !typed.is_empty() && !typed.ends_with(python_space));
+        let is_delimited = form == Form::Text || begins;
         Ok(Prompt {
-            description: raw.description.as_deref().map(|d| Template::new(d, key.at("description"))).transpose()?,
+            instruction: chat.system_instruction.clone().unwrap_or_default(),
+            description: open("description", &raw.description)?,
             text,
             choices,
             target: doc_to("doc_to_target", target)?,
-            target_delimiter: raw.target_delimiter.clone().unwrap_or(" ".into()),
+            begun: open("gen_prefix", &raw.gen_prefix)?,
+            form,
+            choice_delimiter: if is_delimited { target_delimiter.clone() } else { String::new() },
+            target_delimiter,
             fewshot_delimiter: fewshot_delimiter(raw).into(),
             num_fewshot,
             sampler: raw.fewshot_config.as_ref().map(|c| c.sampler).unwrap_or_default(),
@@ -141,20 +170,30 @@ impl Prompt {
         Ok(Question { text, choices: choices.unwrap_or_default(), target })
     }
 
-    /// What stands before the question: the description and the few-shot examples of `pool`, the line itself left out.
-    fn before(&self, doc: &Doc, pool: &[Doc]) -> Result<String, Error> {
-        let mut before = self.description.as_ref().map(|d| d.render(doc)).transpose()?.unwrap_or_default();
+    /// What stands before the question: the system's word and the few-shot examples of `pool`, the line itself left out.
+    fn before(&self, doc: &Doc, pool: &[Doc]) -> Result<Vec<Turn>, Error> {
+        let description = self.description.as_ref().map(|d| self.one_text(d, "description", doc)).transpose()?;
+        let opening = turns::opening(&self.instruction, &description.unwrap_or_default(), &self.fewshot_delimiter);
+        let mut before: Vec<Turn> = opening.into_iter().collect();
         let others = pool.iter().filter(|example| example.fields != doc.fields);
         let shown = match self.sampler {
             Sampler::FirstN => others.take(self.num_fewshot),
         };
         for example in shown {
-            before += &self.example(example)?;
+            before.extend(self.example(example)?);
         }
         Ok(before)
     }
 
-    fn example(&self, doc: &Doc) -> Result<String, Error> {
+    /// What the model is to go on from after a question: all that stands before it, the question, and what its answer
+    /// begins with. `delimiter` stands between the last two where neither has white space there.
+    fn context(&self, before: Vec<Turn>, question: String, delimiter: &str, doc: &Doc) -> Result<Context, Error> {
+        let delimiters = Delimiters { target: delimiter, fewshot: "" };
+        let last = turns::question(question, "", &self.begun_at(doc)?, delimiters);
+        Ok(turns::context(before.into_iter().chain(last).collect(), self.form))
+    }
+
+    fn example(&self, doc: &Doc) -> Result<Vec<Turn>, Error> {
         let Question { text, choices, target } = self.question(doc)?;
         let choice = |key: &str, index: usize| choices.get(index).ok_or_else(|| self.beyond(key, index, &choices, doc));
         let question = match text {
@@ -173,10 +212,20 @@ impl Prompt {
                 return Err(self.key.at("doc_to_target").wrong(format!("is a list of lists at {}", doc.place())));
             }
         };
-        if answer.is_empty() {
-            return Ok(question);
+        let delimiters = Delimiters { target: &self.target_delimiter, fewshot: &self.fewshot_delimiter };
+        Ok(turns::question(question, &answer, &self.begun_at(doc)?, delimiters))
+    }
+
+    /// What a line's answer begins with.
+    fn begun_at(&self, doc: &Doc) -> Result<String, Error> {
+        self.begun.as_ref().map_or(Ok(String::new()), |begun| self.one_text(begun, "gen_prefix", doc))
+    }
+
+    fn one_text(&self, from: &DocTo, key: &str, doc: &Doc) -> Result<String, Error> {
+        match from.render(doc, false)? {
+            Rendered::Text(text) => Ok(text),
+            _ => Err(self.key.at(key).wrong(format!("gives a list at {}; text is needed", doc.place()))),
         }
-        Ok(question + &self.target_delimiter + &answer + &self.fewshot_delimiter)
     }
 
     /// An index that no choice has.

@@ -85,8 +85,13 @@ impl LanguageModel for Parrot {
 
     fn generate(&mut self, prompts: &[&str], _: &GenerationSettings) -> Result<Vec<Generated>> {
         self.asked.extend(prompts.iter().map(|prompt| prompt.to_string()));
-        let same =
-            |_: &&str| Generated { text: self.says.into(), tokens: 5, truncated: false, stopped: StopReason::Until };
+        let same = |_: &&str| Generated {
+            text: self.says.into(),
+            tokens: 5,
+            truncated: false,
+            stopped: StopReason::Until,
+            thought: None,
+        };
         Ok(prompts.iter().map(same).collect())
     }
 }

@@ -7,7 +7,7 @@ use super::trainer::{Documents, read_step};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bantam_core::disk::hex;
 use bantam_core::input;
-use bantam_eval::{self as eval, Lesson, Line, LineTemplate, Lines};
+use bantam_eval::{self as eval, ChatStyle, Context as Asked, Lesson, Line, LineTemplate, Lines, Message, Role};
 use bantam_model::Tokenizer;
 use bantam_model::chat::{ChatTemplate, Conversation};
 use bantam_model::tokenizer::Special;
@@ -51,6 +51,27 @@ pub struct Reader<'a> {
     longest: usize,
 }
 
+/// What a suite has to teach of one line.
+pub struct Taught {
+    /// The line's place.
+    pub place: String,
+    /// The prompt and the right answer.
+    pub lesson: Lesson,
+    /// How the prompt is written where it is a conversation.
+    pub style: Option<ChatStyle>,
+}
+
+/// What stands around a prompt and its completion.
+#[derive(Clone, Copy)]
+enum Around {
+    /// What the tokenizer puts around a text.
+    Text,
+    /// The same, and the token that ends a text.
+    Ended,
+    /// What a chat template has written, and the token that ends the turn.
+    Turn(Option<u32>),
+}
+
 /// A part of a document, and whether it counts.
 struct Piece {
     text: String,
@@ -86,9 +107,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where the suite cannot be loaded, has no such task, or tasks that have no right answers to say.
     pub fn suite(&self, name: &str) -> Result<Corpus> {
-        let pair =
-            |(place, lesson): (String, Lesson)| self.pair(&lesson.prompt, &lesson.answer, false).with_context(|| place);
-        self.corpus(lessons(name)?.into_iter().map(pair).collect::<Result<Vec<_>>>()?)
+        let document = |Taught { place, lesson, style }: Taught| match &lesson.prompt {
+            Asked::Text(prompt) => self.pair(prompt, &lesson.answer, Around::Text).with_context(|| place),
+            Asked::Chat(messages) => self.turn(messages, style, &lesson.answer).with_context(|| place),
+        };
+        self.corpus(lessons(name)?.into_iter().map(document).collect::<Result<Vec<_>>>()?)
     }
 
     /// Reads a text in windows of so many tokens, all of which count; what is left at the end is a window of its own where
@@ -139,22 +162,47 @@ impl<'a> Reader<'a> {
         };
         let (prompt, completion) = (said(prompt, "prompt")?, said(completion, "completion")?);
         ensure!(!completion.is_empty(), "{}: its completion is empty, and there is nothing to learn from it", place());
-        self.pair(&prompt, &completion, true).with_context(place)
+        self.pair(&prompt, &completion, Around::Ended).with_context(place)
     }
 
     /// A prompt and what should follow. White space at the prompt's end is the completion's, as in lm-eval; the two are
-    /// read as one text, and what counts are the tokens that the completion adds. `ends` adds the token that ends an answer.
-    fn pair(&self, prompt: &str, completion: &str, ends: bool) -> Result<Example> {
+    /// read as one text, and what counts are the tokens that the completion adds.
+    fn pair(&self, prompt: &str, completion: &str, around: Around) -> Result<Example> {
         let stem = prompt.trim_end();
         let whole = format!("{prompt}{completion}");
-        let before = self.tokenizer.encode(stem, Special::With)?;
-        let mut tokens = self.tokenizer.encode(&whole, Special::With)?;
-        tokens.extend(self.tokenizer.eos().map(|eos| eos.id).filter(|_| ends));
+        let special = if matches!(around, Around::Turn(_)) { Special::Without } else { Special::With };
+        let before = self.tokenizer.encode(stem, special)?;
+        let mut tokens = self.tokenizer.encode(&whole, special)?;
+        let eos = self.tokenizer.eos().map(|eos| eos.id);
+        tokens.extend(match around {
+            Around::Text => None,
+            Around::Ended => eos,
+            Around::Turn(end) => end.or(eos),
+        });
         // a first token has nothing before it that could predict it
         let from = before.len().max(1);
         ensure!(tokens.len() > from, "{completion:?} adds no token to its prompt");
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at >= from))).collect();
         Ok(Example { id: 0, tokens, weights })
+    }
+
+    /// A task's conversation with its right answer, which ends the model's turn.
+    fn turn(&self, messages: &[Message], style: Option<ChatStyle>, answer: &str) -> Result<Example> {
+        let style = style.unwrap_or_default();
+        let name = style.template.as_deref().unwrap_or("default");
+        let chat = ChatTemplate::named(self.tokenizer, name)?
+            .with_context(|| format!("the model has no chat template '{name}', in which the suite asks"))?;
+        let continues = messages.last().is_some_and(|last| last.role == Role::Assistant);
+        let messages: Vec<Json> =
+            messages.iter().map(|m| json!({ "role": m.role.name(), "content": m.content })).collect();
+        let prompt = chat.render(&Conversation {
+            messages: &messages,
+            add_generation_prompt: !continues,
+            continue_final_message: continues,
+            more: style.variables,
+            ..Conversation::default()
+        })?;
+        self.pair(&prompt, answer, Around::Turn(chat.turn_end(self.tokenizer)))
     }
 
     /// A conversation in the model's template. What counts is what stands where the model is to answer, with the token that
@@ -186,7 +234,7 @@ impl<'a> Reader<'a> {
 ///
 /// # Errors
 /// Where the suite cannot be loaded, has no such task, or tasks that have no right answers to say.
-pub fn lessons(name: &str) -> Result<Vec<(String, Lesson)>> {
+pub fn lessons(name: &str) -> Result<Vec<Taught>> {
     let (file, task) = name.split_once('#').map_or((name, None), |(file, task)| (file, Some(task)));
     ensure!(
         eval::is_simple(file)?,
@@ -199,7 +247,9 @@ pub fn lessons(name: &str) -> Result<Vec<(String, Lesson)>> {
         let kind = task.output_type();
         let no_answers =
             || format!("{file}: task {} is of the kind {kind}, which has no right answers to learn", task.name);
-        all.extend(task.lessons().with_context(no_answers)?);
+        let style = task.chat_style();
+        let lessons = task.lessons().with_context(no_answers)?.into_iter();
+        all.extend(lessons.map(|(place, lesson)| Taught { place, lesson, style: style.cloned() }));
     }
     let names: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
     ensure!(!all.is_empty(), "{file}: there is no task {:?} in it; it has {}", task.unwrap_or(""), names.join(", "));
@@ -212,8 +262,11 @@ pub fn lessons(name: &str) -> Result<Vec<(String, Lesson)>> {
 /// As `lessons`.
 pub fn digest_of_lessons(name: &str) -> Result<String> {
     let mut hash = Sha256::new();
-    for (_, Lesson { prompt, answer }) in lessons(name)? {
-        hash.update(format!("{} {}\n{prompt}{answer}", prompt.len(), answer.len()));
+    for Taught { lesson: Lesson { prompt, answer }, style, .. } in lessons(name)? {
+        match prompt {
+            Asked::Text(prompt) => hash.update(format!("{} {}\n{prompt}{answer}", prompt.len(), answer.len())),
+            Asked::Chat(_) => hash.update(serde_json::to_vec(&(prompt, answer, style))?),
+        }
     }
     Ok(hex(&hash.finalize()))
 }

@@ -19,10 +19,10 @@ use std::time::Duration;
 use fancy_regex::Regex;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Value};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::error::{Error, Result};
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{Special, Tokenizer};
 
 /// Instructions a rendering may take: a conversation of a thousand messages takes a fifth of it.
 const FUEL: u64 = 500_000;
@@ -54,6 +54,8 @@ pub struct Conversation<'a> {
     pub documents: Option<&'a [Json]>,
     /// Whether to end with what begins the model's answer.
     pub add_generation_prompt: bool,
+    /// Whether to end within the last message, which is gone on with: what the template writes behind it is left out.
+    pub continue_final_message: bool,
     /// Further variables of the template, such as `enable_thinking`.
     pub more: Map<String, Json>,
 }
@@ -86,6 +88,16 @@ impl ChatTemplate {
         Self::new(template, tokenizer.special_tokens().clone()).map(Some)
     }
 
+    /// Compiles a checkpoint's template by its name; `default` is the one that has none of its own. `None` where there is
+    /// no such template.
+    ///
+    /// # Errors
+    /// Where it does not compile.
+    pub fn named(tokenizer: &Tokenizer, name: &str) -> Result<Option<Self>> {
+        let Some(template) = tokenizer.chat_templates().get(name) else { return Ok(None) };
+        Self::new(template, tokenizer.special_tokens().clone()).map(Some)
+    }
+
     /// Renders a conversation as the prompt.
     ///
     /// # Errors
@@ -93,14 +105,35 @@ impl ChatTemplate {
     pub fn render(&self, conversation: &Conversation) -> Result<String> {
         let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
         variables.extend(self.special_tokens.iter().map(|(role, text)| (role.as_str(), Value::from(text))));
-        let messages: Vec<Json> = conversation.messages.iter().map(with_reasoning).collect();
+        let mut messages: Vec<Json> = conversation.messages.iter().map(with_reasoning).collect();
+        let continued = match conversation.continue_final_message {
+            true => Some(tagged(&mut messages)?),
+            false => None,
+        };
         let list = |items: &[Json]| items.iter().map(json::value).collect::<Value>();
         variables.insert("messages", list(&messages));
         variables.insert("tools", conversation.tools.map_or(Value::from(()), list));
         variables.insert("documents", conversation.documents.map_or(Value::from(()), list));
         variables.insert("add_generation_prompt", conversation.add_generation_prompt.into());
         variables.extend(conversation.more.iter().map(|(name, more)| (name.as_str(), json::value(more))));
-        self.render_in_time(Value::from(variables))
+        let rendered = self.render_in_time(Value::from(variables))?;
+        match continued {
+            Some(message) => before_tag(rendered, &message),
+            None => Ok(rendered),
+        }
+    }
+
+    /// The token that ends the model's turns: the first that the template writes behind what the model said, if it is one
+    /// that no text is made of. `None` where the template ends a turn with text, or with nothing.
+    pub fn turn_end(&self, tokenizer: &Tokenizer) -> Option<u32> {
+        const SAID: &str = "bantam";
+        let message = |role: &str, content: &str| json!({ "role": role, "content": content });
+        let messages = [message("user", "?"), message("assistant", SAID)];
+        let rendered = self.render(&Conversation { messages: &messages, ..Conversation::default() }).ok()?;
+        let (_, behind) = rendered.rsplit_once(SAID)?;
+        let first = *tokenizer.encode(behind.trim_start(), Special::Without).ok()?.first()?;
+        let is_special = tokenizer.inner().get_added_tokens_decoder().get(&first).is_some_and(|token| token.special);
+        is_special.then_some(first)
     }
 
     /// On a thread that is left to its fuel when it takes too long: nothing can stop an instruction from outside.
@@ -170,6 +203,31 @@ fn without_generation(template: &str) -> Cow<'_, str> {
         let at = |group: usize| tag.get(group).map_or("", |found| found.as_str());
         format!("{{%{} {}with {}%}}", at(1), at(2), at(3))
     })
+}
+
+/// Stands behind the last message while it is rendered; the white space shows whether the template strips messages.
+const TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+/// Puts the tag behind the last message, and gives what it says (`render_jinja_template` in transformers 5.24).
+fn tagged(messages: &mut [Json]) -> Result<String> {
+    let content = messages.last_mut().and_then(|last| last.get_mut("content"));
+    let Some(Json::String(content)) = content else {
+        return Err(Error::Request("the conversation ends in no message of text that could be gone on with".into()));
+    };
+    let message = content.clone();
+    content.push_str(TAG);
+    Ok(message)
+}
+
+/// What is rendered up to the tag.
+fn before_tag(rendered: String, message: &str) -> Result<String> {
+    let place = rendered.rfind(TAG.trim_end()).filter(|_| rendered.contains(message.trim()));
+    let Some(place) = place else {
+        let what = "the chat template does not write the message that is to be gone on with";
+        return Err(Error::Request(what.into()));
+    };
+    let (before, behind) = rendered.split_at(place);
+    Ok(if behind.starts_with(TAG) { before } else { before.trim_end() }.to_owned())
 }
 
 /// The names that a message's reasoning is passed under; templates read the first.

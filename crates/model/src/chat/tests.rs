@@ -101,6 +101,7 @@ fn what_templates_use_is_what_jinja2_makes_of_it() {
             tools: case.tools.then_some(&features.tools[..]),
             documents: case.documents.then_some(&features.documents[..]),
             add_generation_prompt: case.add_generation_prompt,
+            continue_final_message: false,
             more: case.more.clone(),
         };
         let rendered = ChatTemplate::new(&case.template, features.special_tokens.clone())

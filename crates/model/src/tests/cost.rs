@@ -40,7 +40,7 @@ fn weight_bytes_equal_what_a_gguf_file_stores() {
     assert_eq!(facts.container, Container::Gguf { version: 3, mixture: Some("Q8_0"), chosen: false });
     assert_eq!(facts.types["Q8_0"].tensors, 9);
     let vocabulary = facts.tokenizer.clone().expect("tokenizer");
-    assert_eq!((vocabulary.tokens, vocabulary.adds_bos, vocabulary.has_chat_template), (512, true, false));
+    assert_eq!((vocabulary.tokens, vocabulary.adds_bos, vocabulary.has_chat_template()), (512, true, false));
     assert!((8.5..8.7).contains(&facts.bits_per_parameter()));
 }
 

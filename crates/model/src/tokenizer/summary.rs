@@ -22,8 +22,8 @@ pub struct Summary {
     pub tokens: usize,
     /// Whether a text is begun with the BOS token.
     pub adds_bos: bool,
-    /// Whether the checkpoint has a chat template without a name of its own.
-    pub has_chat_template: bool,
+    /// The names of its chat templates; the one without a name of its own is `default`.
+    pub chat_templates: Vec<String>,
 }
 
 impl From<&Tokenizer> for Summary {
@@ -31,12 +31,17 @@ impl From<&Tokenizer> for Summary {
         Self {
             tokens: tokenizer.len(),
             adds_bos: tokenizer.adds_bos(),
-            has_chat_template: tokenizer.chat_template().is_some(),
+            chat_templates: tokenizer.chat_templates().keys().cloned().collect(),
         }
     }
 }
 
 impl Summary {
+    /// Whether there is a chat template without a name of its own.
+    pub fn has_chat_template(&self) -> bool {
+        self.chat_templates.iter().any(|name| name == "default")
+    }
+
     /// Of a checkpoint's files. Merges are not looked at: whether they fit the vocabulary shows when it is loaded.
     pub(crate) fn of_files(mut files: Files, bos: Option<u32>, eos: Option<u32>) -> Result<Self> {
         let Vocabulary::Json(json) = &files.vocabulary else { return Ok(Self::from(&files.tokenizer(bos, eos)?)) };
@@ -80,9 +85,15 @@ impl Summary {
         Ok(Self {
             tokens: gguf.list_len("tokenizer.ggml.tokens")?,
             adds_bos: has_bos && gguf.optional_bool("tokenizer.ggml.add_bos_token", default),
-            has_chat_template: gguf.has("tokenizer.chat_template"),
+            chat_templates: templates_of(gguf),
         })
     }
+}
+
+fn templates_of(gguf: &Gguf) -> Vec<String> {
+    let default = gguf.has("tokenizer.chat_template").then(|| "default".to_owned());
+    let named = gguf.metadata().keys().filter_map(|key| key.strip_prefix("tokenizer.chat_template."));
+    default.into_iter().chain(named.map(str::to_owned)).collect()
 }
 
 /// tokenizer.json without its model.

@@ -105,6 +105,7 @@ impl Made {
             items: scores.len(),
             metrics: vec![metric],
             chance,
+            chat: Default::default(),
         };
         let item = |(index, (value, weight)): (usize, (f64, f64))| ItemResult {
             index,

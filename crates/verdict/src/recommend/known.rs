@@ -119,8 +119,22 @@ pub fn fingerprint(row: &Row) -> Id {
 /// Every field is followed by a byte that none of them starts with, so that two items cannot look like one.
 fn print(item: &ItemResult, bytes: &mut Vec<u8>) {
     // all fields by name: a new one is thought of here
-    let ItemResult { index, scores, choice, target: _, answer, logprobs, slices, pair, cluster, tokens, spent, gold } =
-        item;
+    let ItemResult {
+        index,
+        scores,
+        choice,
+        target: _,
+        answer,
+        logprobs,
+        slices,
+        pair,
+        cluster,
+        tokens,
+        spent,
+        gold,
+        thinking: _,
+        cut: _,
+    } = item;
     bytes.extend(tokens.to_le_bytes());
     bytes.extend(logprobs.len().to_le_bytes());
     for number in logprobs.iter().copied().chain(spent.iter().flat_map(|s| [s.seconds, s.joules.unwrap_or(f64::NAN)])) {

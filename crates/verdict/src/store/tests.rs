@@ -49,6 +49,7 @@ fn task_trial(task: &str) -> Trial {
         items: 3,
         metrics: vec![Metric::Acc],
         chance: Some(0.5),
+        chat: Default::default(),
     }))
 }
 
