@@ -131,7 +131,7 @@ impl LanguageModel for LocalDecoder<'_> {
             Some(style) => self.conversations.turn_end(style, tokenizer)?,
             None => None,
         };
-        let sampling = sampling(settings, self.seed, most, turn_end);
+        let sampling = sampling(settings, self.seed.wrapping_add(settings.draw), most, turn_end);
         let nothing = self.model.head(&[])?;
         let head = self.head.as_ref().map_or(&nothing, |kept| &kept.head);
         let found = self.model.generate_after(head, &starts, &sampling, &mut answers)?;
@@ -231,6 +231,7 @@ mod tests {
             min_p: None,
             chat: None,
             thinking: None,
+            draw: 0,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why a suite cannot be used, in one sentence with its file, its key or line, and what is allowed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why a suite cannot be used.
@@ -56,17 +57,26 @@ pub enum Error {
 pub(crate) struct Key {
     file: Arc<str>,
     path: String,
+    /// Where keys within this one stand, as `gsm8k.yaml:12`, if that is known.
+    places: Option<Arc<BTreeMap<String, String>>>,
 }
 
 impl Key {
     /// A key of a file; `path` is what the sentence calls it.
     pub(crate) fn new(file: &Arc<str>, path: impl Into<String>) -> Key {
-        Key { file: file.clone(), path: path.into() }
+        Key { file: file.clone(), path: path.into(), places: None }
     }
 
     /// A key within this one.
     pub(crate) fn at(&self, key: &str) -> Key {
-        Key { file: self.file.clone(), path: format!("{}: {key}", self.path) }
+        let place = self.places.as_ref().and_then(|places| places.get(key));
+        let file = place.map_or_else(|| self.file.clone(), |place| place.as_str().into());
+        Key { file, path: format!("{}: {key}", self.path), places: None }
+    }
+
+    /// The same key, with the places of those within it.
+    pub(crate) fn with_places(self, places: BTreeMap<String, String>) -> Key {
+        Key { places: Some(Arc::new(places)), ..self }
     }
 
     /// The error about this key; `message` is the sentence's end.

@@ -122,9 +122,12 @@ impl<K: Kind> AnyItems for Items<K> {
     }
 
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id {
-        let TaskSettings { metrics, exact_match, filters, generation, chat } = settings;
+        let TaskSettings { metrics, exact_match, filters, generation, chat, repeats } = settings;
         let scorer = (metrics, exact_match, filters, generation);
         let asked = ("task 1", suite, task, K::NAME, scorer, &self.items);
+        if *repeats > 1 {
+            return Id::of(&(asked, &self.kind, repeats));
+        }
         // a kind without fields has nothing beside its items
         match (size_of::<K>(), chat) {
             (0, None) => Id::of(&asked),

@@ -106,6 +106,7 @@ mod metric;
 mod model;
 mod probe;
 mod prompt;
+mod python;
 mod settings;
 mod task;
 pub mod tokens;
@@ -115,7 +116,9 @@ pub use ask::{Meter, Refused, Report, Unaskable, ask, ask_metered, batches_of};
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;
-pub use front::{OnHub, data_on_hub, is_simple, load, load_as, load_with};
+pub use front::{
+    Group, GroupMetric, LmEvalTask, OnHub, data_on_hub, groups_of, is_simple, load, load_as, load_task, load_with,
+};
 pub use lines::{Lesson, Line, LineTemplate, Lines};
 pub use model::{
     ChatStyle, Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel,

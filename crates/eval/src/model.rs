@@ -237,6 +237,9 @@ pub struct GenerationSettings {
     /// The model thinks before it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Thinking>,
+    /// The how many-th answer to the same prompt is drawn: each has a draw of its own.
+    #[serde(skip)]
+    pub draw: u64,
 }
 
 /// How a model thinks before it answers.

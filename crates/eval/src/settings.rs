@@ -22,6 +22,8 @@ pub(crate) struct TaskSettings {
     pub(crate) generation: GenerationSettings,
     /// How the model's chat template writes the conversations; None where prompts are texts.
     pub(crate) chat: Option<ChatStyle>,
+    /// How often each item is answered.
+    pub(crate) repeats: usize,
 }
 
 /// How conversations are written; None where no chat template is applied.
@@ -46,9 +48,11 @@ fn thinking(chat: &Chat, key: &Key) -> Result<Option<Thinking>, Error> {
 }
 
 impl TaskSettings {
-    /// What the filters leave of a generated text.
-    pub(crate) fn filtered(&self, text: String) -> String {
-        self.filters.iter().fold(text, |text, filter| filter.apply(text))
+    /// What the filters leave of the texts that were generated for one item: the first of those that are left. `on` is
+    /// what the item has for filters to look at.
+    pub(crate) fn filtered(&self, texts: Vec<String>, on: &[String]) -> String {
+        let left = self.filters.iter().fold(texts, |texts, filter| filter.apply(texts, on));
+        left.into_iter().next().unwrap_or_default()
     }
 }
 
@@ -101,5 +105,6 @@ pub(crate) fn generation(
         min_p: raw.min_p,
         chat: style(chat),
         thinking,
+        draw: 0,
     })
 }

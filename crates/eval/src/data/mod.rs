@@ -19,6 +19,9 @@ const LINE: u64 = 16 << 20;
 /// The most bytes of a file that is one JSON list, which is held as a whole.
 const LIST: u64 = 256 << 20;
 
+/// The fields of a line, in its order.
+pub(crate) type Fields = serde_json::Map<String, Json>;
+
 /// A task's items or its few-shot pool; never empty.
 #[derive(Debug)]
 pub(crate) struct Dataset {
@@ -30,7 +33,7 @@ pub(crate) struct Dataset {
 pub(crate) struct Doc {
     pub(crate) source: Arc<Source>,
     pub(crate) line: usize,
-    pub(crate) fields: Arc<serde_json::Map<String, Json>>,
+    pub(crate) fields: Arc<Fields>,
     /// The same fields, as a template's variables.
     pub(crate) variables: Value,
 }
@@ -45,7 +48,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// A file whose lines have all that it says of them.
-    fn of(file: impl Into<String>) -> Source {
+    pub(crate) fn of(file: impl Into<String>) -> Source {
         Source { file: file.into(), columns: None }
     }
 
@@ -91,11 +94,18 @@ impl Dataset {
     /// Reads files, one after the other: Parquet, CSV, TSV, a JSON list, or JSON lines. Of tables only the columns are
     /// read that are `named`.
     pub(crate) fn read(files: &[PathBuf], named: &dyn Fn(&str) -> bool) -> Result<Dataset, Error> {
+        Dataset::read_as(files, None, named)
+    }
+
+    /// Reads files of one format, whatever their names end in.
+    pub(crate) fn read_as(files: &[PathBuf], format: Option<&str>, named: &dyn Fn(&str) -> bool) -> Result<Dataset, Error> {
         let mut docs = Vec::new();
         for path in files {
             let file = path.display().to_string();
             let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-            docs.extend(match ending.as_str() {
+            let tabs = format == Some("csv") && ending == "tsv";
+            docs.extend(match format.filter(|_| !tabs).unwrap_or(&ending) {
+                "text" => lines_of_text(path)?,
                 "parquet" => table::parquet(path, named)?,
                 "csv" => table::csv(path, b',', named)?,
                 "tsv" => table::csv(path, b'\t', named)?,
@@ -135,10 +145,15 @@ impl Doc {
     }
 
     /// `line` is the row's number in a table.
-    fn new(source: &Arc<Source>, line: usize, fields: serde_json::Map<String, Json>) -> Doc {
+    pub(crate) fn new(source: &Arc<Source>, line: usize, fields: Fields) -> Doc {
         let fields = Arc::new(fields);
-        let variables = Value::from_object(Fields(fields.clone()));
+        let variables = Value::from_object(Variables(fields.clone()));
         Doc { source: source.clone(), line, fields, variables }
+    }
+
+    /// The same line with other fields.
+    pub(crate) fn with_fields(&self, fields: Fields) -> Doc {
+        Doc::new(&self.source, self.line, fields)
     }
 
     /// `data.jsonl:17`
@@ -178,9 +193,9 @@ impl Doc {
 /// A JSON object as a template's value, in the order in which it was written; a field becomes a value when it is asked
 /// for, so that the data is not held twice.
 #[derive(Debug)]
-struct Fields(Arc<serde_json::Map<String, Json>>);
+struct Variables(Arc<Fields>);
 
-impl minijinja::value::Object for Fields {
+impl minijinja::value::Object for Variables {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.0.get(key.as_str()?).map(variable)
     }
@@ -201,7 +216,7 @@ fn variable(json: &Json) -> Value {
         },
         Json::String(s) => Value::from(s),
         Json::Array(list) => list.iter().map(variable).collect(),
-        Json::Object(map) => Value::from_object(Fields(Arc::new(map.clone()))),
+        Json::Object(map) => Value::from_object(Variables(Arc::new(map.clone()))),
     }
 }
 
@@ -246,6 +261,18 @@ fn json(mut read: impl BufRead, source: Source) -> Result<Vec<Doc>, Error> {
         true => Err(source.broken(1, "has no items; write one JSON object a line".into())),
         false => Ok(docs),
     }
+}
+
+/// The lines of a text, each as the field `text`.
+fn lines_of_text(path: &Path) -> Result<Vec<Doc>, Error> {
+    let source = Arc::new(Source::of(path.display().to_string()));
+    let mut docs = Vec::new();
+    for (number, line) in (1..).zip(BufReader::new(open(path)?).split(b'\n')) {
+        let line = line.map_err(|e| Error::Unreadable { file: source.file.clone(), source: e })?;
+        let text = utf8(&line, number, &source)?.trim_end_matches('\r');
+        docs.push(Doc::new(&source, number, Fields::from_iter([("text".to_owned(), Json::from(text))])));
+    }
+    Ok(docs)
 }
 
 /// The items of a file that is one JSON list, whose beginning was read already.

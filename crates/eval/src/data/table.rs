@@ -2,12 +2,12 @@
 //! hub may have others that are large. Numbers are numbers and lists are lists, as JSON lines would have them.
 
 use super::quotes::Quotes;
-use super::{Doc, LINE, Source, encoding, open};
+use super::{Doc, Fields, LINE, Source, encoding, open};
 use crate::error::Error;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, List, Map, Row};
 use parquet::schema::types::Type;
-use serde_json::{Map as Fields, Number, Value as Json};
+use serde_json::{Number, Value as Json};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -219,7 +219,7 @@ fn rows(opened: File, file: &str, named: &dyn Fn(&str) -> bool) -> Result<Vec<Do
     rows.zip(1..).map(doc).collect()
 }
 
-fn object(row: &Row) -> Fields<String, Json> {
+fn object(row: &Row) -> Fields {
     row.get_column_iter().map(|(name, field)| (name.clone(), json(field))).collect()
 }
 
@@ -231,7 +231,7 @@ fn list(list: &List) -> Json {
 fn map(map: &Map) -> Json {
     let pairs = map.entries();
     let key = |key: &Field| if let Field::Str(text) = key { Some(text.clone()) } else { None };
-    let named: Option<Fields<String, Json>> = pairs.iter().map(|(k, v)| Some((key(k)?, json(v)))).collect();
+    let named: Option<Fields> = pairs.iter().map(|(k, v)| Some((key(k)?, json(v)))).collect();
     named.map_or_else(|| pairs.iter().map(|(k, v)| Json::from(vec![json(k), json(v)])).collect(), Json::Object)
 }
 

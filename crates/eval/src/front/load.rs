@@ -1,6 +1,7 @@
 //! Finding a suite and reading it: a bundled one by name, or a user's by path. What the words mean is told in
 //! [`resolve`](super::resolve).
 
+use super::lm_eval_yaml::{self, LmEvalTask};
 use super::resolve::{SuiteContext, tasks};
 use super::toml::RawSuite;
 use crate::data::{Dataset, text};
@@ -23,6 +24,9 @@ const HUB: &str = "hub:";
 /// # Errors
 /// Where the suite's file is not found or its text is not a suite's.
 pub fn data_on_hub(name: &str) -> Result<Vec<String>, Error> {
+    if LmEvalTask::is_named(name) {
+        return lm_eval_yaml::data_on_hub(name);
+    }
     let origin = Origin::find(name)?;
     let manifest = origin.manifest()?;
     RawSuite::parse(&manifest, &origin.label())?;
@@ -72,6 +76,9 @@ pub fn load_with(name: &str, on_hub: OnHub) -> Result<Suite, Error> {
 /// # Errors
 /// As [`load_with`]; and where the settings contradict each other.
 pub fn load_as(name: &str, chat: &Chat, on_hub: OnHub) -> Result<Suite, Error> {
+    if LmEvalTask::is_named(name) {
+        return lm_eval_yaml::load(name, None, chat, on_hub);
+    }
     let origin = Origin::find(name)?;
     let file: Arc<str> = origin.label().into();
     let manifest = origin.manifest()?;
@@ -107,6 +114,18 @@ pub fn load_as(name: &str, chat: &Chat, on_hub: OnHub) -> Result<Suite, Error> {
         file: file.to_string(),
         tasks: all,
     })
+}
+
+/// Reads the one task of a suite that has this name, as far as the others can be left unread; None where there is none.
+///
+/// # Errors
+/// As [`load_as`].
+pub fn load_task(suite: &str, task: &str, chat: &Chat, on_hub: OnHub) -> Result<Option<Task>, Error> {
+    let loaded = match LmEvalTask::is_named(suite) {
+        true => lm_eval_yaml::load(suite, Some(task), chat, on_hub)?,
+        false => load_as(suite, chat, on_hub)?,
+    };
+    Ok(loaded.tasks.into_iter().find(|one| one.name == task))
 }
 
 /// Where a suite's files are.

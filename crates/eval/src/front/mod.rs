@@ -1,13 +1,17 @@
 //! From a suite's file to its tasks: `load` finds the files, `toml` is the file as typed, `resolve` makes the tasks
 //! with the help of each task's kind.
 
+mod harness;
+mod lm_eval_yaml;
 mod load;
 mod notes;
 mod resolve;
 mod simple;
 mod toml;
 
-pub use load::{OnHub, data_on_hub, load, load_as, load_with};
+pub(crate) use harness::{FilterOn, Harness};
+pub use lm_eval_yaml::{Group, GroupMetric, LmEvalTask, groups_of};
+pub use load::{OnHub, data_on_hub, load, load_as, load_task, load_with};
 pub(crate) use notes::Notes;
 pub use simple::is_simple;
 pub(crate) use simple::is_simple_template;
@@ -40,6 +44,8 @@ pub(crate) struct Section<'a> {
     pub(crate) chat: &'a Chat,
     /// What is doubtful about the task.
     pub(crate) notes: &'a Rc<Notes>,
+    /// What it has as a task of lm-evaluation-harness; None of a suite's own.
+    pub(crate) harness: Option<&'a Harness>,
     read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,
 }
 

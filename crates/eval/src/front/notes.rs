@@ -37,6 +37,14 @@ impl Notes {
         }
     }
 
+    /// Notes a doubt that is a whole sentence, about no line; only the first of a `kind`.
+    pub(crate) fn say(&self, kind: &'static str, sentence: String) {
+        let mut notes = self.0.borrow_mut();
+        if notes.iter().all(|note| note.kind != kind) {
+            notes.push(Note { kind, seen: sentence, place: String::new(), others: 0, advice: String::new() });
+        }
+    }
+
     /// Gives the doubts, a sentence each.
     pub(crate) fn sentences(&self) -> Vec<String> {
         self.0.borrow().iter().map(Note::sentence).collect()
@@ -45,6 +53,9 @@ impl Notes {
 
 impl Note {
     fn sentence(&self) -> String {
+        if self.place.is_empty() {
+            return self.seen.clone();
+        }
         let others = match self.others {
             0 => String::new(),
             1 => " (and on one more line)".into(),

@@ -2,7 +2,7 @@
 //! here (name, data, metrics, filters, slices), and the kind makes the items. What is wrong is said with the task, the
 //! key and what is allowed.
 
-use super::{Notes, RawMetric, RawTask, Section};
+use super::{Harness, Notes, RawMetric, RawTask, Section};
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key, either};
 use crate::filter::{Filter, pipelines};
@@ -49,21 +49,43 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
     let pool = raw.fewshot_data.as_deref().map(|file| (context.read)(file, &key.at("fewshot_data"))).transpose()?;
     let pool = pool.as_ref().map_or(&data.docs, |pool| &pool.docs);
 
-    let metrics = metrics(raw.metric_list.as_deref(), kind, &key)?;
-    let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), &key)?;
-    let writes = kind.has_key("generation_kwargs");
-    let generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(&raw)), &chat, &key)?;
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
-    let slices = slices(&raw);
-    let notes = Rc::new(Notes::default());
-    let section = Section { raw: &raw, data: &data, pool, key: &key, chat: &chat, notes: &notes, read: context.read };
-    let groups = |doc: &Doc| groups(doc, &slices, &raw, &key);
+    let (key, notes) = (&key, Rc::default());
+    let parts = Parts { raw: &raw, name: &name, key, kind, chat, data: &data, pool, pipelines, harness: None, notes };
+    finish(parts, context)
+}
+
+/// A task with its data, and what is not read from its section alone.
+pub(super) struct Parts<'a> {
+    pub(super) raw: &'a RawTask,
+    pub(super) name: &'a str,
+    pub(super) key: &'a Key,
+    pub(super) kind: &'static OutputType,
+    /// How it is put to models that were taught to talk.
+    pub(super) chat: Chat,
+    pub(super) data: &'a Dataset,
+    pub(super) pool: &'a [Doc],
+    pub(super) pipelines: Vec<(String, Vec<Filter>)>,
+    pub(super) harness: Option<&'a Harness>,
+    pub(super) notes: Rc<Notes>,
+}
+
+/// The tasks of a section whose data is read: one per filter pipeline.
+pub(super) fn finish(parts: Parts, context: &SuiteContext) -> Result<Vec<Task>, Error> {
+    let Parts { raw, name, key, kind, chat, data, pool, pipelines, harness, notes } = parts;
+    let metrics = metrics(raw.metric_list.as_deref(), kind, key)?;
+    let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), key)?;
+    let writes = kind.has_key("generation_kwargs");
+    let generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(raw)), &chat, key)?;
+    let slices = slices(raw);
+    let section = Section { raw, data, pool, key, chat: &chat, notes: &notes, harness, read: context.read };
+    let groups = |doc: &Doc| groups(doc, &slices, raw, key);
     let items = (kind.items)(&section, &groups)?;
 
     let several = pipelines.len() > 1;
     let task = |(pipeline, filters): (String, Vec<Filter>)| Task {
         suite: context.suite.to_string(),
-        name: named(&name, several.then_some(&pipeline), context.chat.name.as_deref()),
+        name: named(name, several.then_some(&pipeline), context.chat.name.as_deref()),
         file: context.file.to_string(),
         slices: slices.clone(),
         gap: raw.gap.clone(),
@@ -74,6 +96,7 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
             filters,
             generation: generation.clone(),
             chat: style(&chat),
+            repeats: harness.map_or(1, |harness| harness.repeats),
         },
         way: context.chat.clone(),
         items: items.clone(),
@@ -82,7 +105,7 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
 }
 
 /// How the task is put to models that were taught to talk. A kind without prompts has nothing to put.
-fn chat(raw: &RawTask, kind: &OutputType, context: &SuiteContext, key: &Key) -> Result<Chat, Error> {
+pub(super) fn chat(raw: &RawTask, kind: &OutputType, context: &SuiteContext, key: &Key) -> Result<Chat, Error> {
     if !kind.prompts {
         return Ok(Chat::default());
     }

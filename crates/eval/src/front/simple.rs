@@ -1,6 +1,7 @@
 //! Whether a suite's templates are so simple that rendering them can neither take long nor much memory or stack. What
 //! is not simple is no fault; whoever loads a suite of a stranger tries it where it can do no harm first.
 
+use super::lm_eval_yaml::{self, LmEvalTask};
 use super::load::Origin;
 use crate::error::Error;
 use fancy_regex::Regex;
@@ -25,6 +26,9 @@ static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {
 /// # Errors
 /// Where the suite's file is not found or cannot be read.
 pub fn is_simple(name: &str) -> Result<bool, Error> {
+    if LmEvalTask::is_named(name) {
+        return lm_eval_yaml::is_simple(name);
+    }
     let origin = Origin::find(name)?;
     if origin.is_bundled() {
         return Ok(true);

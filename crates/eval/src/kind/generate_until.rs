@@ -3,16 +3,19 @@
 use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::error::Error;
-use crate::front::Section;
+use crate::data::Doc;
+use crate::filter::choices_within;
+use crate::front::{FilterOn, Section};
 use crate::lines::Lesson;
 use crate::metric::{self, GeneratedText, Scorer};
-use crate::model::{Generated, LanguageModel, StopReason, ThoughtEnd};
+use crate::model::{Generated, GenerationSettings, LanguageModel, StopReason, ThoughtEnd};
 use crate::prompt::{Context, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::Result;
 use bantam_core::metric::Metric;
 use bantam_core::record::Cut;
 use serde::Serialize;
+use serde_json::Value as Json;
 
 /// For the size of what is still to be generated.
 const BYTES_A_TOKEN: usize = 4;
@@ -25,6 +28,9 @@ pub(crate) struct PromptRequest {
     prompt: Context,
     /// Any of these is right; at least one.
     targets: Vec<String>,
+    /// What filters look at beside the text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    filter_on: Vec<String>,
     /// The first of them as an example shows it, behind the delimiter; it decides no score.
     #[serde(skip)]
     answer: String,
@@ -48,7 +54,8 @@ impl Kind for GenerateUntil {
 
     type Request = PromptRequest;
     type Prepared = ();
-    type Answer = Generated;
+    /// As often as each item is answered.
+    type Answer = Vec<Generated>;
 
     fn scored_by(scorer: &Scorer) -> bool {
         scorer.of_generated.is_some()
@@ -59,7 +66,7 @@ impl Kind for GenerateUntil {
         let request = |doc| {
             let (prompt, targets) = prompt_keys.generation(doc, section.pool)?;
             let answer = targets.first().map(|target| prompt_keys.delimited(target)).unwrap_or_default();
-            Ok(Some(PromptRequest { prompt, targets, answer }))
+            Ok(Some(PromptRequest { prompt, targets, filter_on: filter_on(section, doc)?, answer }))
         };
         Ok((GenerateUntil, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
@@ -86,23 +93,32 @@ impl Kind for GenerateUntil {
         requests: &[&PromptRequest],
         settings: &TaskSettings,
         model: &mut dyn LanguageModel,
-    ) -> Result<Vec<Generated>> {
+    ) -> Result<Vec<Vec<Generated>>> {
         let written = |request: &&PromptRequest| Ok(request.prompt.written(settings.chat.as_ref(), model)?.text);
         let prompts: Vec<String> = requests.iter().map(written).collect::<Result<_>>()?;
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
-        model.generate(&prompts, &settings.generation)
+        // without drawing all answers are the first
+        let drawn = if settings.generation.temperature > 0.0 { settings.repeats } else { 1 };
+        let mut all: Vec<Vec<Generated>> = vec![Vec::with_capacity(drawn); prompts.len()];
+        for draw in 0..drawn {
+            let generation = GenerationSettings { draw: draw as u64, ..settings.generation.clone() };
+            all.iter_mut().zip(model.generate(&prompts, &generation)?).for_each(|(texts, text)| texts.push(text));
+        }
+        Ok(all)
     }
 
-    fn score(&self, _: &(), request: &PromptRequest, generated: Generated, settings: &TaskSettings) -> Result<Scored> {
-        let cut = cut(&generated);
-        let text = settings.filtered(generated.text);
+    fn score(&self, _: &(), request: &PromptRequest, generated: Vec<Generated>, settings: &TaskSettings) -> Result<Scored> {
+        let cut = generated.iter().find_map(cut);
+        let tokens = generated.iter().map(|one| one.tokens).sum();
+        let thinking = generated.iter().map(|one| one.thought.map(|thought| thought.tokens)).sum();
+        let text = settings.filtered(generated.into_iter().map(|one| one.text).collect(), &request.filter_on);
         let item = GeneratedText { text: &text, targets: &request.targets, ignoring: &settings.exact_match };
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),
             target: request.targets.first().cloned(),
             answer: Some(text),
-            tokens: generated.tokens,
-            thinking: generated.thought.map(|thought| thought.tokens),
+            tokens,
+            thinking,
             cut,
             ..Scored::default()
         })
@@ -118,4 +134,22 @@ fn cut(generated: &Generated) -> Option<Cut> {
         (Some(ThoughtEnd::Budget), _) => Some(Cut::Thinking),
         _ => None,
     }
+}
+
+/// What the task's filters look at in a line beside the model's text.
+fn filter_on(section: &Section, doc: &Doc) -> Result<Vec<String>, Error> {
+    let Some(on) = section.harness.and_then(|harness| harness.filter_on) else { return Ok(Vec::new()) };
+    let name = if on == FilterOn::Choices { "choices" } else { "input" };
+    let key = section.key.at("filter_list");
+    let value = doc.fields.get(name).ok_or_else(|| key.wrong(doc.lacks(name)))?;
+    let texts = match (on, value) {
+        (FilterOn::Choices, Json::Array(list)) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        (FilterOn::ChoicesWithin, Json::String(text)) => Some(choices_within(text)),
+        (FilterOn::Input, Json::String(text)) => Some(vec![text.clone()]),
+        _ => None,
+    };
+    texts.ok_or_else(|| {
+        let what = if on == FilterOn::Choices { "no list of texts" } else { "no text" };
+        key.wrong(format!("needs field '{name}', which is {what} at {}", doc.place()))
+    })
 }

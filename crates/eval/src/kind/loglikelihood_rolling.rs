@@ -2,6 +2,7 @@
 
 use super::{Kind, Requests, Scored, number};
 use crate::ask::Preparation;
+use crate::data::Doc;
 use crate::error::Error;
 use crate::front::{RawDocTo, Section};
 use crate::metric::{self, Scorer, WholeText};
@@ -18,6 +19,9 @@ pub(crate) struct LoglikelihoodRolling;
 #[derive(Debug, Serialize)]
 pub(crate) struct TextRequest {
     text: String,
+    /// The text whose words and bytes count, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<String>,
 }
 
 impl Kind for LoglikelihoodRolling {
@@ -40,7 +44,11 @@ impl Kind for LoglikelihoodRolling {
             return Err(key.wrong("is an index; a text that is scored whole has no choices"));
         }
         let prompt = Prompt::parse(section, Some(""))?;
-        let request = |doc| Ok(Some(TextRequest { text: prompt.whole_text(doc)? }));
+        let counted = section.harness.and_then(|harness| harness.counted.as_deref());
+        let request = |doc: &Doc| {
+            let counted = counted.map(|name| doc.label(name).map_err(|why| section.key.wrong(why))).transpose()?;
+            Ok(Some(TextRequest { text: prompt.whole_text(doc)?, counted }))
+        };
         Ok((LoglikelihoodRolling, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
 
@@ -65,7 +73,7 @@ impl Kind for LoglikelihoodRolling {
 
     fn score(&self, _: &(), request: &TextRequest, answer: Rolling, settings: &TaskSettings) -> Result<Scored> {
         let Rolling { logprob, tokens } = answer;
-        let text = WholeText { logprob: number(logprob)?, text: &request.text };
+        let text = WholeText { logprob: number(logprob)?, text: request.counted.as_ref().unwrap_or(&request.text) };
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_text?(&text))),
             logprobs: vec![logprob],

@@ -182,6 +182,11 @@ impl OutputType {
         self.keys.contains(&key) || (self.prompts && CHAT_KEYS.contains(&key))
     }
 
+    /// Whether its answers are texts that the model writes.
+    pub(crate) fn has_generation(&self) -> bool {
+        self.has_key("generation_kwargs")
+    }
+
     /// The metrics that go with the kind's answers, its own first.
     pub(crate) fn allowed_metrics(&self) -> Vec<Metric> {
         let scored = metric::ALL.iter().filter(|scorer| (self.scored_by)(scorer)).map(|scorer| scorer.metric);
@@ -193,6 +198,17 @@ impl OutputType {
 fn items<K: Kind>(section: &Section, groups: &GroupsOf) -> Result<Arc<dyn AnyItems>, Error> {
     let (kind, requests) = K::parse(section)?;
     Ok(Arc::new(Items::new(kind, requests, &section.data.docs, groups)?))
+}
+
+/// The kind that lm-evaluation-harness calls so.
+pub(crate) fn of_harness(name: &str) -> Option<&'static OutputType> {
+    let known = ["multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until"];
+    ALL.iter().find(|kind| kind.name == name && known.contains(&name))
+}
+
+/// Whether a key means something to other kinds and nothing to this one.
+pub(crate) fn is_foreign(kind: &OutputType, key: &str) -> bool {
+    !kind.has_key(key) && ALL.iter().any(|other| other.has_key(key))
 }
 
 /// The words for the kinds in a suite's file.

@@ -82,7 +82,7 @@ impl Prompt {
     fn right(&self, question: &Question, doc: &Doc) -> Result<Vec<usize>, Error> {
         let gold = self.gold(question, doc)?;
         let choices = &question.choices;
-        let same = |at: &usize| gold.iter().any(|right| choices[*right] == choices[*at]);
+        let same = |at: &usize| !self.to_the_letter && gold.iter().any(|right| choices[*right] == choices[*at]);
         let all: Vec<usize> =
             gold.iter().copied().chain((0..choices.len()).filter(|at| !gold.contains(at) && same(at))).collect();
         let twice = (0..choices.len()).find_map(|at| Some((choices[..at].iter().position(|c| *c == choices[at])?, at)));

@@ -5,6 +5,7 @@ use super::template::{Template, python_word};
 use crate::data::{Dataset, Doc, json_type};
 use crate::error::{Error, Key};
 use crate::front::RawDocTo;
+use crate::python::{literal, printed};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 use serde_json::Value as Json;
@@ -55,6 +56,14 @@ impl DocTo {
         }
     }
 
+    /// What this gives for `doc` where a template's list is the text that Python prints of it.
+    pub(super) fn render_text(&self, doc: &Doc, has_choices: bool) -> Result<Rendered, Error> {
+        match self {
+            DocTo::Template(template) => Ok(read(template.render(doc)?, has_choices)),
+            _ => self.render(doc, has_choices),
+        }
+    }
+
     /// What this gives for `doc`. Whole numbers are indices only where there are choices to index.
     pub(crate) fn render(&self, doc: &Doc, has_choices: bool) -> Result<Rendered, Error> {
         match self {
@@ -68,7 +77,11 @@ impl DocTo {
                 if let Some(list) = template.value(doc)?.as_ref().and_then(items) {
                     return Ok(Rendered::List(list.map(|v| rendered_value(&v, has_choices)).collect()));
                 }
-                Ok(read(template.render(doc)?, has_choices))
+                let text = template.render(doc)?;
+                match written_list(&text) {
+                    Some(list) => rendered(&list, has_choices).map_err(|why| template.key.wrong(format!("{why} at {}", doc.place()))),
+                    None => Ok(read(text, has_choices)),
+                }
             }
         }
     }
@@ -91,10 +104,15 @@ impl DocTo {
                 }
                 None => Err(key.wrong(doc.lacks(name))),
             },
-            DocTo::Template(template) => match template.value(doc)?.as_ref().and_then(items) {
-                Some(list) => Ok(list.map(|v| plain(&v)).collect()),
-                None => Err(template.key.wrong(format!("gives no list at {}; {allowed}", doc.place()))),
-            },
+            DocTo::Template(template) => {
+                if let Some(list) = template.value(doc)?.as_ref().and_then(items) {
+                    return Ok(list.map(|v| plain(&v)).collect());
+                }
+                match written_list(&template.render(doc)?) {
+                    Some(Json::Array(list)) => Ok(list.iter().map(printed).collect()),
+                    _ => Err(template.key.wrong(format!("gives no list at {}; {allowed}", doc.place()))),
+                }
+            }
             DocTo::Index(_) => unreachable!("choices are never read from an index"),
         }
     }
@@ -153,6 +171,12 @@ impl TextKey {
 pub(super) fn missing(name: &str, first: &Doc) -> String {
     let fields = first.names();
     format!("has no {name}; write a template like \"{{{{field}}}}\" or a field's name, such as '{fields}'")
+}
+
+/// The list that a text writes as Python would, as in `['a', 'b']`.
+fn written_list(text: &str) -> Option<Json> {
+    let is_list = text.starts_with('[') && text.ends_with(']') && text.len() > 1;
+    is_list.then(|| literal(text)).flatten().filter(Json::is_array)
 }
 
 /// Digits are an index where there are choices.

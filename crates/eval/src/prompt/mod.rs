@@ -4,6 +4,7 @@
 mod answer;
 mod context;
 mod doc_to;
+mod shown;
 mod template;
 mod turns;
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Key};
 use crate::front::{Notes, RawChoices, RawDocTo, RawTask, Section};
 use crate::tokens::python_space;
 use serde::Deserialize;
+use shown::Shown;
 use std::rc::Rc;
 use turns::{Delimiters, Form, Turn};
 
@@ -26,17 +28,21 @@ use turns::{Delimiters, Form, Turn};
 enum ChoicesKey {
     /// The same number for every item, each a template of its own.
     Each(Vec<Template>),
+    /// The same texts for every item, as they stand.
+    Fixed(Vec<String>),
     /// One field or template that gives the list.
     List(DocTo),
 }
 
 impl ChoicesKey {
-    fn of(&self, doc: &Doc, key: &Key) -> Result<Vec<String>, Error> {
+    /// The choices of a line; one without a text is none, unless something stands before it.
+    fn of(&self, doc: &Doc, may_be_empty: bool, key: &Key) -> Result<Vec<String>, Error> {
         let choices = match self {
             ChoicesKey::Each(templates) => templates.iter().map(|t| t.render(doc)).collect::<Result<Vec<_>, _>>()?,
+            ChoicesKey::Fixed(texts) => texts.clone(),
             ChoicesKey::List(source) => source.list(doc)?,
         };
-        match choices.iter().position(String::is_empty) {
+        match choices.iter().position(|choice| choice.is_empty() && !may_be_empty) {
             _ if choices.is_empty() => {
                 Err(key.wrong(format!("there are no choices at {}; at least one is needed", doc.place())))
             }
@@ -62,6 +68,8 @@ pub(crate) enum Sampler {
     /// The first ones, the same for every item.
     #[default]
     FirstN,
+    /// Drawn for each item, as lm-evaluation-harness draws them with its own seed.
+    Default,
 }
 
 /// All that turns a line of data into a prompt and its right answer.
@@ -81,10 +89,22 @@ pub(crate) struct Prompt {
     /// What stands between the context and a choice.
     choice_delimiter: String,
     fewshot_delimiter: String,
-    num_fewshot: usize,
-    sampler: Sampler,
+    shown: Shown,
+    examples: Examples,
+    /// It is read as lm-evaluation-harness reads it, to the letter.
+    to_the_letter: bool,
     /// What is doubtful about the task, line by line.
     notes: Rc<Notes>,
+}
+
+/// What examples are written with where it is not what questions are written with.
+#[derive(Debug, Default)]
+struct Examples {
+    text: Option<DocTo>,
+    choices: Option<ChoicesKey>,
+    target: Option<DocTo>,
+    target_delimiter: Option<String>,
+    fewshot_delimiter: Option<String>,
 }
 
 /// One line of data, said in the task's words.
@@ -99,11 +119,20 @@ impl Prompt {
     /// Reads the keys that make a task's prompt. `default_text` stands for a `doc_to_text` that is not there; without
     /// it the key is needed.
     pub(crate) fn parse(section: &Section, default_text: Option<&str>) -> Result<Prompt, Error> {
-        let Section { raw, data, pool, key, notes, chat, .. } = *section;
+        let Section { raw, data, pool, key, notes, chat, harness, .. } = *section;
         let first = data.first();
         let doc_to = |name: &str, given: &RawDocTo| match given {
+            RawDocTo::Text(text) if harness.is_some() => DocTo::field_or_template(text, key.at(name), first),
             RawDocTo::Text(text) => DocTo::new(text, key.at(name), first),
             RawDocTo::Index(index) => Ok(DocTo::Index(*index)),
+        };
+        let listed = |name: &str, given: &RawChoices| match given {
+            RawChoices::One(text) => Ok(ChoicesKey::List(doc_to(name, &RawDocTo::Text(text.clone()))?)),
+            RawChoices::List(texts) if harness.is_some() => Ok(ChoicesKey::Fixed(texts.clone())),
+            RawChoices::List(list) => {
+                let template = |(i, text): (usize, &String)| Template::new(text, key.at(&format!("{name}[{i}]")));
+                Ok(ChoicesKey::Each(list.iter().enumerate().map(template).collect::<Result<_, Error>>()?))
+            }
         };
         let needed = |name: &str| key.wrong(doc_to::missing(name, first));
         let text = match (&raw.doc_to_prompt, &raw.doc_to_text, default_text) {
@@ -113,21 +142,25 @@ impl Prompt {
             (None, None, None) => return Err(needed("doc_to_text")),
         };
         let target = raw.doc_to_target.as_ref().ok_or_else(|| needed("doc_to_target"))?;
-        let choices = match &raw.doc_to_choice {
-            None => None,
-            Some(RawChoices::One(text)) => Some(ChoicesKey::List(DocTo::new(text, key.at("doc_to_choice"), first)?)),
-            Some(RawChoices::List(list)) => {
-                let template =
-                    |(i, text): (usize, &String)| Template::new(text, key.at(&format!("doc_to_choice[{i}]")));
-                Some(ChoicesKey::Each(list.iter().enumerate().map(template).collect::<Result<_, _>>()?))
-            }
+        let choices = raw.doc_to_choice.as_ref().map(|given| listed("doc_to_choice", given)).transpose()?;
+        let examples = match harness.map(|harness| &harness.examples) {
+            None => Examples::default(),
+            Some(keys) => Examples {
+                text: keys.text.as_ref().map(|given| doc_to("fewshot_config", given)).transpose()?,
+                choices: keys.choices.as_ref().map(|given| listed("fewshot_config", given)).transpose()?,
+                target: keys.target.as_ref().map(|given| doc_to("fewshot_config", given)).transpose()?,
+                target_delimiter: keys.target_delimiter.clone(),
+                fewshot_delimiter: keys.fewshot_delimiter.clone(),
+            },
         };
         let num_fewshot = raw.num_fewshot.unwrap_or(0);
-        let available = if raw.fewshot_data.is_some() { pool.len() } else { pool.len() - 1 };
+        let leaves_itself_out = harness.is_none_or(|harness| harness.leaves_itself_out);
+        let apart = raw.fewshot_data.is_some() || !leaves_itself_out;
+        let available = if apart { pool.len() } else { pool.len() - 1 };
         if num_fewshot > available {
             return Err(key
                 .at("num_fewshot")
-                .wrong(format!("is {num_fewshot}; there are {available} examples to show, add some to fewshot_data")));
+                .wrong(too_few(num_fewshot, available, harness.is_some())));
         }
         let open = |name: &str, given: &Option<String>| {
             given.as_deref().map(|text| DocTo::field_or_template(text, key.at(name), first)).transpose()
@@ -152,8 +185,13 @@ impl Prompt {
             choice_delimiter: if is_delimited { target_delimiter.clone() } else { String::new() },
             target_delimiter,
             fewshot_delimiter: fewshot_delimiter(raw).into(),
-            num_fewshot,
-            sampler: raw.fewshot_config.as_ref().map(|c| c.sampler).unwrap_or_default(),
+            shown: Shown::new(
+                raw.fewshot_config.as_ref().map(|c| c.sampler).unwrap_or_default(),
+                num_fewshot,
+                leaves_itself_out,
+            ),
+            examples,
+            to_the_letter: harness.is_some(),
             notes: notes.clone(),
             key: key.clone(),
         })
@@ -161,25 +199,30 @@ impl Prompt {
 
     /// What the task's keys give for a line.
     fn question(&self, doc: &Doc) -> Result<Question, Error> {
-        let choices = self.choices.as_ref().map(|c| c.of(doc, &self.key.at("doc_to_choice"))).transpose()?;
+        self.said(doc, &self.text, self.choices.as_ref(), &self.target)
+    }
+
+    /// What keys give for a line.
+    fn said(&self, doc: &Doc, text: &DocTo, choices: Option<&ChoicesKey>, target: &DocTo) -> Result<Question, Error> {
+        let may_be_empty = self.to_the_letter && !self.target_delimiter.is_empty();
+        let choices = choices.map(|c| c.of(doc, may_be_empty, &self.key.at("doc_to_choice"))).transpose()?;
         let has = choices.is_some();
-        let (text, target) = (self.text.render(doc, has)?, self.target.render(doc, has)?);
+        let text = if self.to_the_letter { text.render_text(doc, has)? } else { text.render(doc, has)? };
+        let target = target.render(doc, has)?;
         if let Rendered::List(_) = text {
             return Err(self.key.at("doc_to_text").wrong(format!("gives a list at {}; text is needed", doc.place())));
         }
         Ok(Question { text, choices: choices.unwrap_or_default(), target })
     }
 
-    /// What stands before the question: the system's word and the few-shot examples of `pool`, the line itself left out.
+    /// What stands before the question: the system's word and the few-shot examples of `pool`.
     fn before(&self, doc: &Doc, pool: &[Doc]) -> Result<Vec<Turn>, Error> {
         let description = self.description.as_ref().map(|d| self.one_text(d, "description", doc)).transpose()?;
         let opening = turns::opening(&self.instruction, &description.unwrap_or_default(), &self.fewshot_delimiter);
         let mut before: Vec<Turn> = opening.into_iter().collect();
-        let others = pool.iter().filter(|example| example.fields != doc.fields);
-        let shown = match self.sampler {
-            Sampler::FirstN => others.take(self.num_fewshot),
-        };
-        for example in shown {
+        let too_few =
+            || self.key.at("num_fewshot").wrong(format!("asks for more examples than there are for {}", doc.place()));
+        for example in self.shown.before(doc, pool, &too_few)? {
             before.extend(self.example(example)?);
         }
         Ok(before)
@@ -194,7 +237,9 @@ impl Prompt {
     }
 
     fn example(&self, doc: &Doc) -> Result<Vec<Turn>, Error> {
-        let Question { text, choices, target } = self.question(doc)?;
+        let Examples { text, choices, target, .. } = &self.examples;
+        let (text, target) = (text.as_ref().unwrap_or(&self.text), target.as_ref().unwrap_or(&self.target));
+        let Question { text, choices, target } = self.said(doc, text, choices.as_ref().or(self.choices.as_ref()), target)?;
         let choice = |key: &str, index: usize| choices.get(index).ok_or_else(|| self.beyond(key, index, &choices, doc));
         let question = match text {
             Rendered::Index(index) => choice("doc_to_text", index)?.clone(),
@@ -212,7 +257,9 @@ impl Prompt {
                 return Err(self.key.at("doc_to_target").wrong(format!("is a list of lists at {}", doc.place())));
             }
         };
-        let delimiters = Delimiters { target: &self.target_delimiter, fewshot: &self.fewshot_delimiter };
+        let target = self.examples.target_delimiter.as_ref().unwrap_or(&self.target_delimiter);
+        let fewshot = self.examples.fewshot_delimiter.as_ref().unwrap_or(&self.fewshot_delimiter);
+        let delimiters = Delimiters { target, fewshot };
         Ok(turns::question(question, &answer, &self.begun_at(doc)?, delimiters))
     }
 
@@ -241,4 +288,10 @@ impl Prompt {
         };
         self.key.at(key).wrong(format!("is choice {index} at {}; {allowed}", doc.place()))
     }
+}
+
+/// The sentence's end about examples of which there are too few.
+fn too_few(wanted: usize, available: usize, of_harness: bool) -> String {
+    let advice = if of_harness { "ask for fewer, or name another split" } else { "add some to fewshot_data" };
+    format!("is {wanted}; there are {available} examples to show, {advice}")
 }

@@ -4,6 +4,7 @@
 
 use crate::data::Doc;
 use crate::error::{Error, Key};
+use crate::python::{number, represented};
 use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value};
 
@@ -115,8 +116,9 @@ fn environment() -> Environment<'static> {
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_unknown_method_callback(method);
-    environment.set_formatter(|out, state, value| match python_word(value) {
-        Some(word) => out.write_str(word).map_err(minijinja::Error::from),
+    environment.add_filter("regex_replace", regex_replace);
+    environment.set_formatter(|out, state, value| match python_word(value).map(str::to_owned).or_else(|| python_value(value)) {
+        Some(text) => out.write_str(&text).map_err(minijinja::Error::from),
         None => minijinja::escape_formatter(out, state, value),
     });
     environment
@@ -130,6 +132,43 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
             value.try_iter()?.position(|item| item == *wanted).map(Value::from).ok_or_else(missing)
         }
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
+    }
+}
+
+/// lm-evaluation-harness's own filter: `re.sub`.
+fn regex_replace(text: &str, pattern: &str, with: &str, count: Option<usize>) -> Result<String, minijinja::Error> {
+    let refused = |why: String| minijinja::Error::new(ErrorKind::InvalidOperation, why);
+    let regex = crate::python::regex(pattern).map_err(refused)?;
+    let with = crate::python::replacement(with);
+    regex.try_replacen(text, count.unwrap_or(0), with.as_str()).map(|text| text.into_owned()).map_err(|e| refused(e.to_string()))
+}
+
+/// Lists, tables and real numbers as Python prints them.
+fn python_value(value: &Value) -> Option<String> {
+    match value.kind() {
+        ValueKind::Number if !value.is_integer() => Some(number(f64::try_from(value.clone()).ok()?)),
+        ValueKind::Seq | ValueKind::Map => Some(represented(&json_of(value, 0)?)),
+        _ => None,
+    }
+}
+
+/// A value as JSON; None of what Python has no such literal for.
+fn json_of(value: &Value, depth: usize) -> Option<serde_json::Value> {
+    use serde_json::Value as Json;
+    let below = |value: &Value| json_of(value, depth + 1);
+    match value.kind() {
+        _ if depth > 64 => None,
+        ValueKind::None | ValueKind::Undefined => Some(Json::Null),
+        ValueKind::Bool => Some(value.is_true().into()),
+        ValueKind::Number if value.is_integer() => Some(i64::try_from(value.clone()).ok()?.into()),
+        ValueKind::Number => Some(f64::try_from(value.clone()).ok()?.into()),
+        ValueKind::String => Some(value.as_str()?.into()),
+        ValueKind::Seq => value.try_iter().ok()?.map(|item| below(&item)).collect(),
+        ValueKind::Map => {
+            let pair = |key: Value| Some((key.as_str()?.to_owned(), below(&value.get_item(&key).ok()?)?));
+            value.try_iter().ok()?.map(pair).collect::<Option<_>>().map(Json::Object)
+        }
+        _ => None,
     }
 }
 

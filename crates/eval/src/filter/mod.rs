@@ -1,14 +1,22 @@
 //! Filters: what is taken from a generated text before it is compared (`lm_eval/filters/`), and how `filter_list` names
 //! them. Every pipeline of filters makes a task of its own.
 
+mod extract;
+
+pub(crate) use extract::{Custom, choices_within};
+use extract::{Ignoring, Mapped, Search};
+
 use crate::error::{Error, Key};
 use crate::front::{RawFilter, RawPipeline};
+use crate::python::{self, stripped};
 use fancy_regex::Regex;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What a regex's no match and a map's unlisted text become, so that they match no target; as in lm-evaluation-harness.
-const INVALID: &str = "[invalid]";
+pub(crate) const INVALID: &str = "[invalid]";
+/// The pattern of a regex that names none.
+pub(crate) const NUMBER: &str = r"#### (\-?[0-9\.\,]+)";
 
 /// A step from what the model generated to what is compared.
 #[derive(Debug, Clone, Serialize)]
@@ -24,13 +32,26 @@ pub(crate) enum Filter {
     },
     Lowercase,
     Uppercase,
-    /// White space at the beginning is dropped.
+    /// White space at both ends is dropped.
     RemoveWhitespace,
     /// The text by another one; a text that is not listed by the default.
     Map {
         mapping: BTreeMap<String, String>,
         default: String,
     },
+    /// The letter of one of the item's choices.
+    MultiChoice(Search),
+    /// What a pattern's finds are called.
+    MapRegex {
+        search: Search,
+        each: Vec<Mapped>,
+    },
+    /// The words of the item's list.
+    WordSort,
+    /// The text that was said most often, of equally many the first.
+    MajorityVote,
+    /// Only so many of the texts.
+    TakeFirstK(usize),
 }
 
 /// The named pipelines of `filter_list`; one without filters where none is given.
@@ -55,10 +76,31 @@ pub(crate) fn pipelines(given: &[RawPipeline], key: &Key) -> Result<Vec<(String,
 
 /// Compiles a regular expression of a suite's file.
 pub(crate) fn regex(pattern: &str, key: &Key) -> Result<Regex, Error> {
-    Regex::new(pattern).map_err(|e| {
-        let why = e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-        key.wrong(format!("'{pattern}' is no regular expression: {why}"))
-    })
+    python::regex(pattern).map_err(|why| key.wrong(why))
+}
+
+/// Reads a filter that has Python's keys: `regex_pattern`, `group_select`, `fallback`, `ignore_case`, `ignore_punctuation`,
+/// `regexes_to_ignore`.
+#[derive(Debug)]
+pub(crate) struct SearchKeys {
+    pub(crate) pattern: String,
+    pub(crate) group_select: i64,
+    pub(crate) fallback: String,
+    pub(crate) ignore_case: bool,
+    pub(crate) ignore_punctuation: bool,
+    pub(crate) regexes_to_ignore: Vec<String>,
+}
+
+impl SearchKeys {
+    fn search(&self, key: &Key) -> Result<Search, Error> {
+        let ignored = key.at("regexes_to_ignore");
+        let ignoring = Ignoring {
+            case: self.ignore_case,
+            punctuation: self.ignore_punctuation,
+            regexes: self.regexes_to_ignore.iter().map(|pattern| regex(pattern, &ignored)).collect::<Result<_, _>>()?,
+        };
+        extract::search(&self.pattern, self.group_select, self.fallback.clone(), ignoring, key)
+    }
 }
 
 fn pattern<S: serde::Serializer>(regex: &Regex, serializer: S) -> Result<S::Ok, S::Error> {
@@ -69,7 +111,7 @@ impl Filter {
     fn parse(raw: &RawFilter, key: &Key) -> Result<Filter, Error> {
         Ok(match raw {
             RawFilter::Regex { regex_pattern, group_select, fallback } => Filter::Regex {
-                regex: regex(regex_pattern.as_deref().unwrap_or(r"#### (\-?[0-9\.\,]+)"), &key.at("regex_pattern"))?,
+                regex: regex(regex_pattern.as_deref().unwrap_or(NUMBER), &key.at("regex_pattern"))?,
                 group_select: group_select.unwrap_or(0),
                 fallback: fallback.clone().unwrap_or(INVALID.into()),
             },
@@ -83,37 +125,51 @@ impl Filter {
         })
     }
 
-    /// What the filter leaves of a text.
-    pub(crate) fn apply(&self, text: String) -> String {
+    /// The filter that finds a choice's letter, of the choices that an item has.
+    pub(crate) fn multi_choice(keys: &SearchKeys, key: &Key) -> Result<Filter, Error> {
+        keys.search(key).map(Filter::MultiChoice)
+    }
+
+    /// The filter that calls finds by the name of their pattern.
+    pub(crate) fn map_regex(keys: &SearchKeys, values: &[(String, String)], key: &Key) -> Result<Filter, Error> {
+        let each = values.iter().map(|(pattern, value)| Ok(Mapped { regex: regex(pattern, key)?, value: value.clone() }));
+        Ok(Filter::MapRegex { search: keys.search(key)?, each: each.collect::<Result<_, Error>>()? })
+    }
+
+    /// What the filter leaves of the texts that a model gave for one item; `on` is what the item has for it to look at.
+    pub(crate) fn apply(&self, mut texts: Vec<String>, on: &[String]) -> Vec<String> {
+        match self {
+            Filter::MajorityVote => majority(texts).into_iter().collect(),
+            Filter::TakeFirstK(k) => {
+                texts.truncate(*k);
+                texts
+            }
+            one => texts.into_iter().map(|text| one.apply_to(text, on)).collect(),
+        }
+    }
+
+    fn apply_to(&self, text: String, on: &[String]) -> String {
         match self {
             Filter::Regex { regex, group_select, fallback } => {
-                select(regex, *group_select, &text).unwrap_or_else(|| fallback.clone())
+                extract::select(regex, *group_select, &text).unwrap_or_else(|| fallback.clone())
             }
             Filter::Lowercase => text.to_lowercase(),
             Filter::Uppercase => text.to_uppercase(),
-            Filter::RemoveWhitespace => text.trim_start().to_string(),
+            Filter::RemoveWhitespace => stripped(&text).to_string(),
             Filter::Map { mapping, default } => mapping.get(&text).unwrap_or(default).clone(),
+            Filter::MultiChoice(search) => extract::multiple_choice(search, &text, on),
+            Filter::MapRegex { search, each } => extract::mapped(search, each, &text),
+            Filter::WordSort => extract::sorted(&text, on.first().map_or("", String::as_str)),
+            Filter::MajorityVote | Filter::TakeFirstK(_) => text,
         }
     }
 }
 
-/// `re.findall(regex, text)[group_select].strip()`; None where nothing matches or there are not so many matches.
-fn select(regex: &Regex, group_select: i64, text: &str) -> Option<String> {
-    // a search that runs out of its backtracking budget has found nothing more
-    let matches: Vec<_> = regex.captures_iter(text).map_while(Result::ok).collect();
-    let index = if group_select < 0 {
-        matches.len().checked_sub(group_select.unsigned_abs() as usize)
-    } else {
-        usize::try_from(group_select).ok()
-    };
-    let found = matches.get(index?)?;
-    let group = |i| found.get(i).map_or("", |m| m.as_str());
-    let taken = match found.len() {
-        1 => group(0),
-        2 => group(1),
-        groups => (1..groups).map(group).find(|g| !g.is_empty())?,
-    };
-    Some(taken.trim().to_string())
+/// The text that is there most often; of equally many the first.
+fn majority(texts: Vec<String>) -> Option<String> {
+    let count = |text: &String| texts.iter().filter(|other| *other == text).count();
+    let most = texts.iter().map(count).max()?;
+    texts.iter().find(|text| count(text) == most).cloned()
 }
 
 #[cfg(test)]
@@ -140,14 +196,14 @@ mod tests {
             (r"\d+", i64::MIN, "1", "[invalid]"),
         ];
         for (pattern, group_select, text, expected) in cases {
-            assert_eq!(regex(pattern, group_select).apply(text.into()), expected, "{pattern} {group_select} {text}");
+            assert_eq!(regex(pattern, group_select).apply_to(text.into(), &[]), expected, "{pattern} {group_select} {text}");
         }
     }
 
     #[test]
     fn a_regex_that_explodes_falls_back() {
         let text = "a".repeat(40);
-        assert_eq!(regex(r"(?:(a+)+)(?!a)\1$b", 0).apply(text), "[invalid]");
+        assert_eq!(regex(r"(?:(a+)+)(?!a)\1$b", 0).apply_to(text, &[]), "[invalid]");
     }
 
     #[test]
@@ -155,8 +211,12 @@ mod tests {
         let mapping = BTreeMap::from([("yes".to_string(), "1".to_string())]);
         let map = Filter::Map { mapping, default: "0".into() };
         let all = [Filter::RemoveWhitespace, Filter::Lowercase, map];
-        let apply = |text: &str| all.iter().fold(text.to_string(), |text, f| f.apply(text));
+        let apply = |text: &str| all.iter().fold(text.to_string(), |text, f| f.apply_to(text, &[]));
         assert_eq!((apply(" Yes"), apply("no")), ("1".to_string(), "0".to_string()));
-        assert_eq!(Filter::Uppercase.apply("é".into()), "É");
+        assert_eq!(Filter::Uppercase.apply_to("é".into(), &[]), "É");
+        assert_eq!(Filter::RemoveWhitespace.apply_to(" a\n".into(), &[]), "a");
+        let several = |filter: Filter| filter.apply(["b", "a", "c", "a", "c"].map(String::from).to_vec(), &[]);
+        assert_eq!(several(Filter::MajorityVote), ["a"]);
+        assert_eq!(several(Filter::TakeFirstK(2)), ["b", "a"]);
     }
 }
