@@ -217,8 +217,17 @@ pub(crate) struct Eval {
     #[arg(required = true)]
     pub models: Vec<String>,
     /// Bundled suite or a suite's TOML file; several with commas
-    #[arg(long, short, required = true, value_delimiter = ',')]
+    #[arg(long, short, required_unless_present = "tasks", value_delimiter = ',')]
     pub suite: Vec<String>,
+    /// Tasks, groups and tags of lm-evaluation-harness, by name or by the path of a YAML file; several with commas
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub tasks: Vec<String>,
+    /// With --tasks: examples in the prompt [default: what the task says; one that says 0 keeps it]
+    #[arg(long, alias = "num_fewshot", value_name = "COUNT", requires = "tasks")]
+    pub num_fewshot: Option<usize>,
+    /// With --tasks: a folder of task files beside lm_eval's own; may be repeated
+    #[arg(long, alias = "include_path", value_name = "DIR", requires = "tasks")]
+    pub include_path: Vec<PathBuf>,
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,

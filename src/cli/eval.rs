@@ -4,6 +4,7 @@ use super::args::Eval;
 use super::bench::exit_of;
 use super::run::{execute, exit, print_json};
 use super::{Exit, adhoc};
+use crate::library::suites;
 use crate::run::{Done, Workplace};
 use crate::show::Table;
 use crate::show::out;
@@ -20,6 +21,7 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     let mut profile = adhoc::profile("eval", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     profile.suites = args.suite;
     profile.chat = args.chat.ways()?;
+    profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path)?);
     profile.measure.limit = args.limit;
     profile.measure.max_length = args.max_length;
     let done = execute(&profile, &args.common)?;

@@ -8,7 +8,7 @@
 use anyhow::Result;
 use bantam_core::chat::Chat;
 use bantam_core::unit::Bytes;
-use bantam_eval::{self as eval, Suite};
+use bantam_eval::{self as eval, LmEvalTask, Suite, Task};
 use bantam_host::sandbox::{Child, Exit, Settings};
 use bantam_hub::{Cache, DataName, Error};
 use std::path::PathBuf;
@@ -51,13 +51,17 @@ pub fn load_as(name: &str, chat: &Chat) -> Result<Suite, eval::Error> {
 
 /// Reads a suite whatever its templates do; for the child that tries it, and after it.
 pub fn load_untried(name: &str, chat: &Chat) -> Result<Suite, eval::Error> {
-    let load = || {
-        let cache = Cache::here();
-        eval::load_as(name, chat, &|data| {
-            let data = DataName::parse(data).map_err(|e| e.to_string())?;
-            cache.data(&data).map_err(|e| e.to_string())
-        })
-    };
+    apart(&|| eval::load_as(name, chat, &cached))
+}
+
+/// The files of data of the hub, as far as they are here.
+fn cached(data: &str) -> Result<Vec<PathBuf>, String> {
+    let data = DataName::parse(data).map_err(|e| e.to_string())?;
+    Cache::here().data(&data).map_err(|e| e.to_string())
+}
+
+/// Loads with the stack that loading may take.
+fn apart<T: Send>(load: &(dyn Fn() -> Result<T, eval::Error> + Sync)) -> Result<T, eval::Error> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("suite".into()).stack_size(STACK).spawn_scoped(scope, load);
         match thread.map(|thread| thread.join()) {
@@ -67,6 +71,35 @@ pub fn load_untried(name: &str, chat: &Chat) -> Result<Suite, eval::Error> {
             Err(_) => load(),
         }
     })
+}
+
+/// Reads one task of a suite, and of others as little as can be.
+pub fn load_task(suite: &str, task: &str, chat: &Chat) -> Result<Option<Task>, eval::Error> {
+    if !LmEvalTask::is_named(suite) {
+        return Ok(load_as(suite, chat)?.tasks.into_iter().find(|one| one.name == task));
+    }
+    if let Some(program) = TRIED_BY.get()
+        && !eval::is_simple(suite)?
+    {
+        harmless(suite, program)?;
+    }
+    apart(&|| eval::load_task(suite, task, chat, &cached))
+}
+
+/// The names under which suites are asked for tasks of lm-evaluation-harness: as a command lists them, with what it says
+/// beside them.
+///
+/// # Errors
+/// Where a path has no place in a name.
+pub fn lm_eval(tasks: &[String], num_fewshot: Option<usize>, include_path: &[PathBuf]) -> Result<Vec<String>> {
+    // a worker may be elsewhere
+    let folders = include_path.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
+    let name = |task: &String| {
+        let is_file = [".yaml", ".yml"].iter().any(|ending| task.ends_with(ending));
+        let name = if is_file { std::path::absolute(task)?.to_string_lossy().into_owned() } else { task.clone() };
+        Ok(LmEvalTask { name, num_fewshot, include_path: folders.clone(), ..LmEvalTask::default() }.to_string())
+    };
+    tasks.iter().map(|task| task.trim().to_owned()).filter(|task| !task.is_empty()).map(|task| name(&task)).collect()
 }
 
 /// Loads the suite in a child that may take little. An ordinary error of the suite is none here: it is found again.

@@ -146,8 +146,7 @@ fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel +
 
 /// The task as the plan saw it.
 fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
-    let suite = suites::load_as(&asked.file, &asked.chat)?;
-    let task = suite.tasks.into_iter().find(|task| task.name == asked.task);
+    let task = suites::load_task(&asked.file, &asked.task, &asked.chat)?;
     let task = task.with_context(|| format!("{}: has no task '{}' any more", asked.file, asked.task))?;
     let task = task.limited(request.trial.conditions.limit);
     ensure!(

@@ -19,9 +19,9 @@ pub struct LmEvalTask {
     /// Folders with tasks beside those of lm_eval; what they have goes before.
     pub include_path: Vec<PathBuf>,
     /// Of a group the one task that is meant.
-    pub(crate) only: Option<String>,
+    pub only: Option<String>,
     /// Keys that go before the file's own, as a group says them of its tasks.
-    pub(crate) overrides: Vec<(String, Json)>,
+    pub overrides: Vec<(String, Json)>,
 }
 
 impl LmEvalTask {
