@@ -98,7 +98,11 @@ impl Dataset {
     }
 
     /// Reads files of one format, whatever their names end in.
-    pub(crate) fn read_as(files: &[PathBuf], format: Option<&str>, named: &dyn Fn(&str) -> bool) -> Result<Dataset, Error> {
+    pub(crate) fn read_as(
+        files: &[PathBuf],
+        format: Option<&str>,
+        named: &dyn Fn(&str) -> bool,
+    ) -> Result<Dataset, Error> {
         let mut docs = Vec::new();
         for path in files {
             let file = path.display().to_string();

@@ -54,7 +54,8 @@ static PUNCTUATION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\p{P}").expe
 
 impl Ignoring {
     fn left(&self, text: &str) -> String {
-        let mut text = self.regexes.iter().fold(text.to_owned(), |text, regex| regex.replace_all(&text, "").into_owned());
+        let mut text =
+            self.regexes.iter().fold(text.to_owned(), |text, regex| regex.replace_all(&text, "").into_owned());
         if self.case {
             text = text.to_lowercase();
         }
@@ -124,7 +125,9 @@ pub(super) fn mapped(search: &Search, each: &[Mapped], text: &str) -> String {
     let found = find(&search.regex, search.group_select, &search.ignoring.left(text));
     let name = found.and_then(|found| {
         let text = search.ignoring.left(&found);
-        each.iter().find(|mapped| find(&mapped.regex, search.group_select, &text).is_some()).map(|mapped| mapped.value.clone())
+        each.iter()
+            .find(|mapped| find(&mapped.regex, search.group_select, &text).is_some())
+            .map(|mapped| mapped.value.clone())
     });
     name.unwrap_or_else(|| search.fallback.clone())
 }
@@ -134,7 +137,8 @@ pub(super) fn sorted(text: &str, input: &str) -> String {
     let words: Vec<&str> = split(input.split("List:").nth(1).unwrap_or("")).collect();
     let pattern = words.iter().map(|word| format!(r"\b{word}\b")).collect::<Vec<_>>().join("|");
     let Some(regex) = regex(&pattern).ok().filter(|_| !words.is_empty()) else { return String::new() };
-    let said: Vec<String> = regex.find_iter(text).map_while(Result::ok).map(|found| found.as_str().to_owned()).collect();
+    let said: Vec<String> =
+        regex.find_iter(text).map_while(Result::ok).map(|found| found.as_str().to_owned()).collect();
     let last = |(at, word): &(usize, &String)| !said[at + 1..].contains(word);
     said.iter().enumerate().filter(last).map(|(_, word)| word.clone()).collect::<Vec<_>>().join(" ")
 }
@@ -147,7 +151,13 @@ pub(crate) fn choices_within(input: &str) -> Vec<String> {
 }
 
 /// Reads the pattern of a search.
-pub(super) fn search(pattern: &str, group_select: i64, fallback: String, ignoring: Ignoring, key: &Key) -> Result<Search, Error> {
+pub(super) fn search(
+    pattern: &str,
+    group_select: i64,
+    fallback: String,
+    ignoring: Ignoring,
+    key: &Key,
+) -> Result<Search, Error> {
     let regex = regex(pattern).map_err(|why| key.at("regex_pattern").wrong(why))?;
     Ok(Search { regex, group_select, fallback, ignoring })
 }
@@ -183,7 +193,8 @@ mod tests {
     #[test]
     fn patterns_have_names_and_words_an_order() {
         let each = [("yes|true", "Yes"), ("no|false", "No")];
-        let mapped_by = each.map(|(pattern, value)| Mapped { regex: regex(pattern).expect("valid"), value: value.into() });
+        let mapped_by =
+            each.map(|(pattern, value)| Mapped { regex: regex(pattern).expect("valid"), value: value.into() });
         let search = by("yes|true|no|false", -1, Ignoring { case: true, ..Ignoring::default() });
         assert_eq!(mapped(&search, &mapped_by, "True, that is FALSE"), "No");
         assert_eq!(mapped(&search, &mapped_by, "perhaps"), "[invalid]");

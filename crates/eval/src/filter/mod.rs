@@ -132,7 +132,8 @@ impl Filter {
 
     /// The filter that calls finds by the name of their pattern.
     pub(crate) fn map_regex(keys: &SearchKeys, values: &[(String, String)], key: &Key) -> Result<Filter, Error> {
-        let each = values.iter().map(|(pattern, value)| Ok(Mapped { regex: regex(pattern, key)?, value: value.clone() }));
+        let each =
+            values.iter().map(|(pattern, value)| Ok(Mapped { regex: regex(pattern, key)?, value: value.clone() }));
         Ok(Filter::MapRegex { search: keys.search(key)?, each: each.collect::<Result<_, Error>>()? })
     }
 
@@ -196,7 +197,11 @@ mod tests {
             (r"\d+", i64::MIN, "1", "[invalid]"),
         ];
         for (pattern, group_select, text, expected) in cases {
-            assert_eq!(regex(pattern, group_select).apply_to(text.into(), &[]), expected, "{pattern} {group_select} {text}");
+            assert_eq!(
+                regex(pattern, group_select).apply_to(text.into(), &[]),
+                expected,
+                "{pattern} {group_select} {text}"
+            );
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
-use crate::error::Error;
 use crate::data::Doc;
+use crate::error::Error;
 use crate::filter::choices_within;
 use crate::front::{FilterOn, Section};
 use crate::lines::Lesson;
@@ -107,7 +107,13 @@ impl Kind for GenerateUntil {
         Ok(all)
     }
 
-    fn score(&self, _: &(), request: &PromptRequest, generated: Vec<Generated>, settings: &TaskSettings) -> Result<Scored> {
+    fn score(
+        &self,
+        _: &(),
+        request: &PromptRequest,
+        generated: Vec<Generated>,
+        settings: &TaskSettings,
+    ) -> Result<Scored> {
         let cut = generated.iter().find_map(cut);
         let tokens = generated.iter().map(|one| one.tokens).sum();
         let thinking = generated.iter().map(|one| one.thought.map(|thought| thought.tokens)).sum();

@@ -79,7 +79,8 @@ impl DocTo {
                 }
                 let text = template.render(doc)?;
                 match written_list(&text) {
-                    Some(list) => rendered(&list, has_choices).map_err(|why| template.key.wrong(format!("{why} at {}", doc.place()))),
+                    Some(list) => rendered(&list, has_choices)
+                        .map_err(|why| template.key.wrong(format!("{why} at {}", doc.place()))),
                     None => Ok(read(text, has_choices)),
                 }
             }

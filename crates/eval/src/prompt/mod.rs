@@ -158,9 +158,7 @@ impl Prompt {
         let apart = raw.fewshot_data.is_some() || !leaves_itself_out;
         let available = if apart { pool.len() } else { pool.len() - 1 };
         if num_fewshot > available {
-            return Err(key
-                .at("num_fewshot")
-                .wrong(too_few(num_fewshot, available, harness.is_some())));
+            return Err(key.at("num_fewshot").wrong(too_few(num_fewshot, available, harness.is_some())));
         }
         let open = |name: &str, given: &Option<String>| {
             given.as_deref().map(|text| DocTo::field_or_template(text, key.at(name), first)).transpose()
@@ -239,7 +237,8 @@ impl Prompt {
     fn example(&self, doc: &Doc) -> Result<Vec<Turn>, Error> {
         let Examples { text, choices, target, .. } = &self.examples;
         let (text, target) = (text.as_ref().unwrap_or(&self.text), target.as_ref().unwrap_or(&self.target));
-        let Question { text, choices, target } = self.said(doc, text, choices.as_ref().or(self.choices.as_ref()), target)?;
+        let Question { text, choices, target } =
+            self.said(doc, text, choices.as_ref().or(self.choices.as_ref()), target)?;
         let choice = |key: &str, index: usize| choices.get(index).ok_or_else(|| self.beyond(key, index, &choices, doc));
         let question = match text {
             Rendered::Index(index) => choice("doc_to_text", index)?.clone(),

@@ -117,9 +117,11 @@ fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_unknown_method_callback(method);
     environment.add_filter("regex_replace", regex_replace);
-    environment.set_formatter(|out, state, value| match python_word(value).map(str::to_owned).or_else(|| python_value(value)) {
-        Some(text) => out.write_str(&text).map_err(minijinja::Error::from),
-        None => minijinja::escape_formatter(out, state, value),
+    environment.set_formatter(|out, state, value| {
+        match python_word(value).map(str::to_owned).or_else(|| python_value(value)) {
+            Some(text) => out.write_str(&text).map_err(minijinja::Error::from),
+            None => minijinja::escape_formatter(out, state, value),
+        }
     });
     environment
 }
@@ -140,7 +142,10 @@ fn regex_replace(text: &str, pattern: &str, with: &str, count: Option<usize>) ->
     let refused = |why: String| minijinja::Error::new(ErrorKind::InvalidOperation, why);
     let regex = crate::python::regex(pattern).map_err(refused)?;
     let with = crate::python::replacement(with);
-    regex.try_replacen(text, count.unwrap_or(0), with.as_str()).map(|text| text.into_owned()).map_err(|e| refused(e.to_string()))
+    regex
+        .try_replacen(text, count.unwrap_or(0), with.as_str())
+        .map(|text| text.into_owned())
+        .map_err(|e| refused(e.to_string()))
 }
 
 /// Lists, tables and real numbers as Python prints them.

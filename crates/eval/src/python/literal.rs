@@ -220,7 +220,9 @@ mod tests {
         ] {
             assert_eq!(literal(text), Some(value), "{text}");
         }
-        for text in ["", "[a]", "['a'", "['a' 1]", "a", "007", "[1,, 2]", "'a\nb'", "f('x')", "[", "{'a': 1, 'b'}", "1 2"] {
+        for text in
+            ["", "[a]", "['a'", "['a' 1]", "a", "007", "[1,, 2]", "'a\nb'", "f('x')", "[", "{'a': 1, 'b'}", "1 2"]
+        {
             assert_eq!(literal(text), None, "{text}");
         }
         assert_eq!(literal(&"[".repeat(100_000)), None);

@@ -31,7 +31,9 @@ impl Random {
     /// `init_by_array` with a key of one word.
     fn mix(&mut self, key: u32) {
         let (state, mut i) = (&mut self.state, 1);
-        let next = |state: &mut [u32; N], i: usize, by: u32| (state[i] ^ (state[i - 1] ^ (state[i - 1] >> 30)).wrapping_mul(by), i);
+        let next = |state: &mut [u32; N], i: usize, by: u32| {
+            (state[i] ^ (state[i - 1] ^ (state[i - 1] >> 30)).wrapping_mul(by), i)
+        };
         let wrap = |state: &mut [u32; N], i: usize| match i + 1 {
             N => {
                 state[0] = state[N - 1];

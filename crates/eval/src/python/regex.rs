@@ -161,7 +161,9 @@ mod tests {
         ] {
             assert_eq!(found(pattern, text).as_deref(), wanted, "{pattern} in {text:?}");
         }
-        let replaced = |pattern: &str, with: &str, text: &str| regex(pattern).expect(pattern).replace_all(text, replacement(with)).into_owned();
+        let replaced = |pattern: &str, with: &str, text: &str| {
+            regex(pattern).expect(pattern).replace_all(text, replacement(with)).into_owned()
+        };
         assert_eq!(replaced(r"(a)(b)?", r"\2$\1\n", "ab"), "b$a\n");
         assert_eq!(replaced(r"(?P<x>a)", r"<\g<x>>", "a"), "<a>");
         assert!(regex("(a").expect_err("open").starts_with("'(a' is no regular expression: "));

@@ -28,6 +28,9 @@ mod tests {
     fn texts_are_cut_and_written_as_python_does() {
         assert_eq!(stripped("\u{1c} a\u{a0}"), "a");
         assert_eq!(split(" a\u{2003}b\n").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!((capitalized("aBC d"), capitalized(""), capitalized("éÀ")), ("Abc d".into(), String::new(), "Éà".into()));
+        assert_eq!(
+            (capitalized("aBC d"), capitalized(""), capitalized("éÀ")),
+            ("Abc d".into(), String::new(), "Éà".into())
+        );
     }
 }

@@ -50,7 +50,9 @@ impl LmEvalTask {
             let value = plain(value);
             match key {
                 "num_fewshot" => {
-                    let count = value.parse().map_err(|_| wrong(format!("num_fewshot is '{value}'; a whole number is needed")))?;
+                    let count = value
+                        .parse()
+                        .map_err(|_| wrong(format!("num_fewshot is '{value}'; a whole number is needed")))?;
                     task.num_fewshot = Some(count);
                 }
                 "include_path" => task.include_path.push(value.into()),
@@ -89,15 +91,15 @@ pub(super) fn is_file(name: &str) -> bool {
 
 /// With the characters written as `%26` that part the name from what stands behind it.
 fn kept(text: &str) -> String {
-    ["%", "?", "&", "=", "\n"].iter().fold(text.to_owned(), |text, part| {
-        text.replace(part, &format!("%{:02X}", part.as_bytes()[0]))
-    })
+    ["%", "?", "&", "=", "\n"]
+        .iter()
+        .fold(text.to_owned(), |text, part| text.replace(part, &format!("%{:02X}", part.as_bytes()[0])))
 }
 
 fn plain(text: &str) -> String {
-    ["\n", "=", "&", "?", "%"].iter().fold(text.to_owned(), |text, part| {
-        text.replace(&format!("%{:02X}", part.as_bytes()[0]), part)
-    })
+    ["\n", "=", "&", "?", "%"]
+        .iter()
+        .fold(text.to_owned(), |text, part| text.replace(&format!("%{:02X}", part.as_bytes()[0]), part))
 }
 
 #[cfg(test)]

@@ -143,7 +143,8 @@ fn read(path: &Path, seen: &mut Vec<PathBuf>) -> Result<Config, Error> {
     }
     seen.push(real);
     let bytes = input::read(path, input::WRITTEN_BY_HAND).map_err(unreadable)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| broken(1, "is not UTF-8 text; save the file as UTF-8".into()))?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|_| broken(1, "is not UTF-8 text; save the file as UTF-8".into()))?;
     let root = Node::parse(text).map_err(|e| broken(e.line, format!("is no YAML: {}", e.why)))?;
     if !matches!(root.value, Value::Map(_)) {
         return Err(broken(root.line, format!("is {}; a task's file holds keys, as in task: NAME", root.kind())));

@@ -25,8 +25,14 @@ impl<'a> Splits<'a> {
     pub(super) fn of(config: &'a Config, key: &'a Key) -> Result<Splits<'a>, Error> {
         let path = match config.get("dataset_path").map(|entry| &entry.node) {
             Some(Node { value: Value::Text(path), .. }) => path.clone(),
-            Some(other) => return Err(key.at("dataset_path").wrong(format!("is {}; ORG/NAME or json is needed", other.kind()))),
-            None => return Err(key.wrong("has no dataset_path; write dataset_path: ORG/NAME, or json with dataset_kwargs: data_files")),
+            Some(other) => {
+                return Err(key.at("dataset_path").wrong(format!("is {}; ORG/NAME or json is needed", other.kind())));
+            }
+            None => {
+                return Err(key.wrong(
+                    "has no dataset_path; write dataset_path: ORG/NAME, or json with dataset_kwargs: data_files",
+                ));
+            }
         };
         let splits = Splits { config, key, path };
         splits.check_kwargs()?;
@@ -43,17 +49,18 @@ impl<'a> Splits<'a> {
             return Err(self.key.at("dataset_kwargs").wrong(format!("is {}; a map is needed", node.kind())));
         };
         let local = FORMATS.contains(&self.path.as_str());
-        let known = |name: &str| IGNORED.contains(&name) || (name == "data_files" && local) || (name == "revision" && !local);
+        let known =
+            |name: &str| IGNORED.contains(&name) || (name == "data_files" && local) || (name == "revision" && !local);
         match map.iter().find(|(name, _)| !known(name)) {
             None => Ok(()),
             Some((name, _)) if name == "data_files" => Err(self.key.at("dataset_kwargs").wrong(format!(
                 "data_files of '{}' cannot be chosen; allowed are those of dataset_path json, csv, parquet or text",
                 self.path
             ))),
-            Some((name, _)) => Err(self.key.at("dataset_kwargs").wrong(format!(
-                "'{name}' is not known; allowed is {}",
-                if local { "data_files" } else { "revision" }
-            ))),
+            Some((name, _)) => Err(self
+                .key
+                .at("dataset_kwargs")
+                .wrong(format!("'{name}' is not known; allowed is {}", if local { "data_files" } else { "revision" }))),
         }
     }
 
@@ -91,14 +98,19 @@ impl<'a> Splits<'a> {
         let at = self.key.at("dataset_kwargs");
         let entry = self.kwargs().and_then(|kwargs| Some((kwargs.node.get("data_files")?, &kwargs.file)));
         let (node, file) = entry.ok_or_else(|| {
-            at.wrong(format!("has no data_files, which dataset_path {} needs; write data_files: {{{split}: FILE}}", self.path))
+            at.wrong(format!(
+                "has no data_files, which dataset_path {} needs; write data_files: {{{split}: FILE}}",
+                self.path
+            ))
         })?;
         let named = match &node.value {
             Value::Map(splits) => match node.get(split) {
                 Some(node) => node,
                 None => {
                     let there: Vec<&str> = splits.iter().map(|(name, _)| name.as_str()).collect();
-                    return Err(key.wrong(format!("is '{split}', which data_files does not have; it has {}", either(&there))));
+                    return Err(
+                        key.wrong(format!("is '{split}', which data_files does not have; it has {}", either(&there)))
+                    );
                 }
             },
             _ if split == "train" => node,
@@ -111,7 +123,9 @@ impl<'a> Splits<'a> {
         };
         let mut files = Vec::new();
         for node in paths {
-            let path = node.text().ok_or_else(|| at.wrong(format!("a file of '{split}' is {}; a path is needed", node.kind())))?;
+            let path = node
+                .text()
+                .ok_or_else(|| at.wrong(format!("a file of '{split}' is {}; a path is needed", node.kind())))?;
             if path.contains("://") {
                 return Err(at.wrong(format!("'{path}' is an address; fetch the file, and name it by its path")));
             }
@@ -151,10 +165,17 @@ fn in_folder(folder: &Path, split: &str, key: &Key) -> Result<Vec<PathBuf>, Erro
         other => &[other],
     };
     let folders = [folder.to_owned(), folder.join("data")];
-    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten().map(|entry| entry.path());
+    let entries = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     let is_of = |path: &PathBuf| {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let read = path.extension().is_some_and(|end| ["parquet", "jsonl", "json", "csv", "tsv"].iter().any(|known| end == *known));
+        let read = path
+            .extension()
+            .is_some_and(|end| ["parquet", "jsonl", "json", "csv", "tsv"].iter().any(|known| end == *known));
         read && name.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| words.contains(&part))
     };
     let mut files: Vec<PathBuf> = entries.filter(is_of).collect();

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// The folders, the last one first asked: lm_eval's own, then those of the user.
 pub(super) fn all(include_path: &[PathBuf]) -> Vec<PathBuf> {
-    let named = env::var_os("LM_EVAL_TASKS").map(|paths| env::split_paths(&paths).map(|path| tasks_of(&path)).collect::<Vec<_>>());
+    let named = env::var_os("LM_EVAL_TASKS")
+        .map(|paths| env::split_paths(&paths).map(|path| tasks_of(&path)).collect::<Vec<_>>());
     let own = match named {
         Some(named) => named,
         None => installed(&|name| env::var_os(name).map(PathBuf::from)).into_iter().collect(),
@@ -28,7 +29,8 @@ fn installed(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable);
     let path = variable("PATH").unwrap_or_default();
     let folders = env::split_paths(path.as_os_str()).collect::<Vec<_>>();
-    let pythons = folders.iter().flat_map(|bin| ["python3", "python"].map(|name| bin.join(name))).filter(|file| file.is_file());
+    let pythons =
+        folders.iter().flat_map(|bin| ["python3", "python"].map(|name| bin.join(name))).filter(|file| file.is_file());
     // a virtual environment's python is a link to another one's, and both have packages
     let prefixes = pythons.flat_map(|python| {
         let real = python.canonicalize().ok();
@@ -44,8 +46,12 @@ fn installed(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 /// The folders of packages below a prefix.
 fn packages(prefix: &Path) -> Vec<PathBuf> {
     let versions = ["lib", "lib64", "local/lib"].into_iter().flat_map(|lib| entries(&prefix.join(lib)));
-    let pythons = versions.filter(|folder| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python")));
-    pythons.flat_map(|folder| ["site-packages", "dist-packages"].map(|name| folder.join(name))).filter(|folder| folder.is_dir()).collect()
+    let pythons =
+        versions.filter(|folder| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python")));
+    pythons
+        .flat_map(|folder| ["site-packages", "dist-packages"].map(|name| folder.join(name)))
+        .filter(|folder| folder.is_dir())
+        .collect()
 }
 
 fn in_packages(packages: &Path) -> Option<PathBuf> {
@@ -56,7 +62,8 @@ fn in_packages(packages: &Path) -> Option<PathBuf> {
     // `pip install -e` leaves the checkout's path in a file
     let files = entries(packages).into_iter().filter(|file| {
         let name = file.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
-        name.contains("lm_eval") && (name.ends_with(".pth") || name.starts_with("__editable__") && name.ends_with(".py"))
+        name.contains("lm_eval")
+            && (name.ends_with(".pth") || name.starts_with("__editable__") && name.ends_with(".py"))
     });
     files.filter_map(|file| fs::read_to_string(file).ok()).find_map(|text| {
         let paths = text.split(['\'', '"', '\n']).filter(|part| part.starts_with('/')).map(PathBuf::from);
@@ -66,7 +73,8 @@ fn in_packages(packages: &Path) -> Option<PathBuf> {
 
 /// The entries of a folder, sorted.
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
     entries
 }

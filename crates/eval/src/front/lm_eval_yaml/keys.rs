@@ -78,7 +78,9 @@ pub(super) fn check(config: &Config, key: &Key) -> Result<(), Error> {
         }
     }
     if config.get("unsafe_code").is_some_and(|entry| entry.node.value != Value::Bool(false)) {
-        return Err(key.at("unsafe_code").wrong("runs what the model writes, and no sandbox for that is here; leave the task out"));
+        return Err(key
+            .at("unsafe_code")
+            .wrong("runs what the model writes, and no sandbox for that is here; leave the task out"));
     }
     let Some(fewshot) = config.get("fewshot_config") else { return Ok(()) };
     let Value::Map(map) = &fewshot.node.value else {

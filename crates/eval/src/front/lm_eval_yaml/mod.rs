@@ -41,10 +41,17 @@ pub(super) fn load(name: &str, only: Option<&str>, chat: &Chat, on_hub: OnHub) -
     let title = tree.groups.first().map_or_else(|| named.name.clone(), |group| group.alias.clone());
     let several = tree.leaves.len();
     Ok(Suite {
-        name: tree.groups.first().map_or_else(|| tree.leaves.first().map_or(named.name.clone(), |leaf| leaf.name.clone()), |g| g.name.clone()),
+        name: tree.groups.first().map_or_else(
+            || tree.leaves.first().map_or(named.name.clone(), |leaf| leaf.name.clone()),
+            |g| g.name.clone(),
+        ),
         version: 1,
         title,
-        description: if several == 1 { "A task of lm-evaluation-harness".into() } else { format!("{several} tasks of lm-evaluation-harness") },
+        description: if several == 1 {
+            "A task of lm-evaluation-harness".into()
+        } else {
+            format!("{several} tasks of lm-evaluation-harness")
+        },
         file: named.to_string(),
         tasks,
     })

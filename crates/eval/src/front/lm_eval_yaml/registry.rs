@@ -124,7 +124,10 @@ impl Files {
             (line.starts_with("task") || line.starts_with("group")) && line.contains(name)
         };
         let candidates = self.texts.iter().filter(|(_, text)| text.contains(name) && text.lines().any(says));
-        candidates.filter_map(|(path, _)| named(&Config::read(path).ok()?, path)).find(|(own, _)| own == name).map(|(_, found)| found)
+        candidates
+            .filter_map(|(path, _)| named(&Config::read(path).ok()?, path))
+            .find(|(own, _)| own == name)
+            .map(|(_, found)| found)
     }
 
     fn index(&self) -> Arc<Index> {
@@ -140,7 +143,9 @@ impl Files {
                 continue;
             }
             if !matches!(found, Found::Group(_)) {
-                words(&config, "tag").into_iter().for_each(|tag| index.tags.entry(tag).or_default().push((name.clone(), path.clone())));
+                words(&config, "tag")
+                    .into_iter()
+                    .for_each(|tag| index.tags.entry(tag).or_default().push((name.clone(), path.clone())));
             }
             index.names.insert(name, found);
         }

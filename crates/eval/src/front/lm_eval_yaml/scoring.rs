@@ -16,19 +16,28 @@ use std::path::Path;
 pub(super) type Named = (String, Metric);
 
 /// The metrics of a task, and `metric_list` as a suite's file would have it.
-pub(super) fn metrics(config: &Config, results: Option<Results>, key: &Key) -> Result<Option<(Vec<Named>, Json)>, Error> {
+pub(super) fn metrics(
+    config: &Config,
+    results: Option<Results>,
+    key: &Key,
+) -> Result<Option<(Vec<Named>, Json)>, Error> {
     let Some(entry) = config.get("metric_list") else { return Ok(None) };
     let key = key.at("metric_list");
-    let Value::List(list) = &entry.node.value else { return Err(key.wrong(format!("is {}; a list is needed", entry.node.kind()))) };
+    let Value::List(list) = &entry.node.value else {
+        return Err(key.wrong(format!("is {}; a list is needed", entry.node.kind())));
+    };
     let (mut named, mut raw) = (Vec::new(), Vec::new());
     for node in list {
         let name = match node.get("metric") {
             Some(Node { value: Value::Text(name), .. }) => name.clone(),
-            Some(Node { value: Value::Function(name), .. }) => return Err(unknown(&Function::of(name, &entry.file), &key)),
+            Some(Node { value: Value::Function(name), .. }) => {
+                return Err(unknown(&Function::of(name, &entry.file), &key));
+            }
             _ => return Err(key.wrong("has an entry without a metric; write metric: NAME")),
         };
         let metric = metric_of(&name, results).ok_or_else(|| {
-            let known: Vec<&str> = Metric::ALL.iter().filter(|metric| metric.is_score()).map(|metric| metric.name()).collect();
+            let known: Vec<&str> =
+                Metric::ALL.iter().filter(|metric| metric.is_score()).map(|metric| metric.name()).collect();
             key.wrong(format!("'{name}' is a metric that bantam does not have; it has {}", either(&known)))
         })?;
         named.push((name, metric));
@@ -82,7 +91,8 @@ pub(super) fn pipelines(config: &Config, key: &Key) -> Result<(Vec<(String, Vec<
     let Value::List(list) = &entry.node.value else { return Err(wrong("is no list")) };
     let (mut pipelines, mut on) = (Vec::new(), None);
     for node in list {
-        let name = node.get("name").map(|name| printed(&name.json())).ok_or_else(|| wrong("has an entry without a name"))?;
+        let name =
+            node.get("name").map(|name| printed(&name.json())).ok_or_else(|| wrong("has an entry without a name"))?;
         if pipelines.iter().any(|(other, _)| *other == name) {
             return Err(key.wrong(format!("names '{name}' twice; remove one")));
         }
@@ -116,7 +126,9 @@ fn filter(node: &Node, file: &Path, key: &Key) -> Result<(Option<Filter>, Option
         Some(Value::Function(name)) => {
             let function = Function::of(name, file);
             return match function.filter() {
-                Some(Custom::MultiChoice) => Ok((Some(Filter::multi_choice(&keys.search()?, key)?), Some(FilterOn::ChoicesWithin))),
+                Some(Custom::MultiChoice) => {
+                    Ok((Some(Filter::multi_choice(&keys.search()?, key)?), Some(FilterOn::ChoicesWithin)))
+                }
                 Some(Custom::MapRegex) => {
                     let values = keys.pairs("regex_pattern_to_value")?;
                     let whole = values.iter().map(|(pattern, _)| pattern.as_str()).collect::<Vec<_>>().join("|");
@@ -174,7 +186,9 @@ impl Keys<'_> {
     fn only(&self, filter: &str, allowed: &[&str]) -> Result<(), Error> {
         let Value::Map(map) = &self.node.value else { return Ok(()) };
         match map.iter().find(|(name, _)| name != "function" && !allowed.contains(&name.as_str())) {
-            Some((other, _)) => Err(self.key.wrong(format!("'{other}' is no key of {filter}; allowed is {}", either(allowed)))),
+            Some((other, _)) => {
+                Err(self.key.wrong(format!("'{other}' is no key of {filter}; allowed is {}", either(allowed))))
+            }
             None => Ok(()),
         }
     }
@@ -226,7 +240,9 @@ impl Keys<'_> {
 pub(super) fn generation(config: &Config, key: &Key) -> Result<Option<Json>, Error> {
     let Some(entry) = config.get("generation_kwargs") else { return Ok(None) };
     let key = key.at("generation_kwargs");
-    let Value::Map(map) = &entry.node.value else { return Err(key.wrong(format!("is {}; a map is needed", entry.node.kind()))) };
+    let Value::Map(map) = &entry.node.value else {
+        return Err(key.wrong(format!("is {}; a map is needed", entry.node.kind())));
+    };
     let mut out = Map::new();
     for (name, node) in map.iter().filter(|(_, node)| !node.is_null()) {
         let value = node.json();
@@ -238,10 +254,14 @@ pub(super) fn generation(config: &Config, key: &Key) -> Result<Option<Json>, Err
                 };
                 out.insert("until".into(), until.into());
             }
-            "do_sample" | "temperature" | "top_k" | "top_p" | "min_p" | "max_gen_toks" => drop(out.insert(name.clone(), value)),
+            "do_sample" | "temperature" | "top_k" | "top_p" | "min_p" | "max_gen_toks" => {
+                drop(out.insert(name.clone(), value))
+            }
             // one beam is none
             "num_beams" if value == json!(1) => {}
-            "max_new_tokens" | "max_tokens" | "max_completion_tokens" => drop(out.entry("max_gen_toks").or_insert(value)),
+            "max_new_tokens" | "max_tokens" | "max_completion_tokens" => {
+                drop(out.entry("max_gen_toks").or_insert(value))
+            }
             other => {
                 return Err(key.wrong(format!(
                     "'{other}' is not known; allowed is until, max_gen_toks, do_sample, temperature, top_k, top_p or min_p"

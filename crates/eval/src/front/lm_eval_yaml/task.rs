@@ -91,7 +91,8 @@ impl<'a> Making<'a> {
         let num_fewshot = if own == Some(0) { 0 } else { leaf.address.num_fewshot.or(own).unwrap_or(0) };
         let mut making = Making { leaf, config, key, kind, results: None, num_fewshot, notes: Rc::default() };
         if let Some(function) = making.function("process_results")? {
-            making.results = Some(function.results().ok_or_else(|| keys::unknown(&function, &making.key.at("process_results")))?);
+            making.results =
+                Some(function.results().ok_or_else(|| keys::unknown(&function, &making.key.at("process_results")))?);
         }
         making.check_functions()?;
         Ok(making)
@@ -125,9 +126,10 @@ impl<'a> Making<'a> {
     fn function(&self, name: &str) -> Result<Option<Function>, Error> {
         match self.config.get(name) {
             Some(Entry { node: Node { value: Value::Function(named), .. }, file }) => Ok(Some(self.known(named, file))),
-            Some(Entry { node, .. }) if name.starts_with("process_") => {
-                Err(self.key.at(name).wrong(format!("is {}; a function is needed, as in !function utils.NAME", node.kind())))
-            }
+            Some(Entry { node, .. }) if name.starts_with("process_") => Err(self
+                .key
+                .at(name)
+                .wrong(format!("is {}; a function is needed, as in !function utils.NAME", node.kind()))),
             _ => Ok(None),
         }
     }
@@ -225,7 +227,9 @@ impl<'a> Making<'a> {
         let source = Arc::new(Source::of(file));
         let list = match &samples.value {
             Value::List(list) if !list.is_empty() => list,
-            Value::List(_) => return Err(key.wrong("samples is empty; at least one example is needed, or num_fewshot: 0")),
+            Value::List(_) => {
+                return Err(key.wrong("samples is empty; at least one example is needed, or num_fewshot: 0"));
+            }
             _ => return Err(key.wrong(format!("samples is {}; a list of maps is needed", samples.kind()))),
         };
         let doc = |node: &Node| match node.json() {
@@ -295,7 +299,10 @@ impl<'a> Making<'a> {
             Some(Node { value: Value::Text(name), .. }) if ["default", "first_n"].contains(&name.as_str()) => name,
             Some(other) => {
                 let said = other.text().unwrap_or(other.kind());
-                return Err(self.key.at("fewshot_config").wrong(format!("sampler is '{said}'; allowed is default or first_n")));
+                return Err(self
+                    .key
+                    .at("fewshot_config")
+                    .wrong(format!("sampler is '{said}'; allowed is default or first_n")));
             }
         };
         out.insert("fewshot_config".into(), json!({ "sampler": sampler }));
@@ -316,12 +323,19 @@ impl<'a> Making<'a> {
             Value::Function(named) => field_of(named).into(),
             Value::Int(index) if *index >= 0 && name != "doc_to_choice" => (*index).into(),
             Value::Bool(index) if name != "doc_to_choice" => i64::from(*index).into(),
-            Value::List(list) if name == "doc_to_choice" => list.iter().map(|node| crate::python::printed(&node.json())).collect(),
+            Value::List(list) if name == "doc_to_choice" => {
+                list.iter().map(|node| crate::python::printed(&node.json())).collect()
+            }
             Value::Map(map) if name == "doc_to_choice" => {
                 map.iter().map(|(_, node)| crate::python::printed(&node.json())).collect()
             }
             Value::List(_) if name == "doc_to_target" => field_of("doc_to_target").into(),
-            _ => return Err(key.wrong(format!("is {}; a template, a field's name or the index of a choice is needed", node.kind()))),
+            _ => {
+                return Err(key.wrong(format!(
+                    "is {}; a template, a field's name or the index of a choice is needed",
+                    node.kind()
+                )));
+            }
         })
     }
 
@@ -329,7 +343,9 @@ impl<'a> Making<'a> {
         let shown = |name: &str| self.fewshot(name).map(|node| self.doc_to(name, node)).transpose();
         let read = |name: &str, value: Option<Json>| match value {
             None => Ok(None),
-            Some(value) => serde_json::from_value::<RawDocTo>(value).map(Some).map_err(|e| self.key.at(name).wrong(e.to_string())),
+            Some(value) => {
+                serde_json::from_value::<RawDocTo>(value).map(Some).map_err(|e| self.key.at(name).wrong(e.to_string()))
+            }
         };
         let example_choices = match shown("doc_to_choice")? {
             None => None,

@@ -37,7 +37,8 @@ impl Folder {
     }
 
     fn shown(&self, task: &str, num_fewshot: usize) -> String {
-        let address = LmEvalTask { num_fewshot: Some(num_fewshot), ..LmEvalTask::parse(&self.name(task)).expect("a name") };
+        let address =
+            LmEvalTask { num_fewshot: Some(num_fewshot), ..LmEvalTask::parse(&self.name(task)).expect("a name") };
         address.to_string()
     }
 }
@@ -65,7 +66,8 @@ struct Keeper {
 
 impl LanguageModel for Keeper {
     fn loglikelihood(&mut self, requests: &[Continuations]) -> anyhow::Result<Vec<Vec<Loglikelihood>>> {
-        let answer = |i: usize| Loglikelihood { logprob: -((i + 1) as f64), greedy: false, tokens: 1, truncated: false };
+        let answer =
+            |i: usize| Loglikelihood { logprob: -((i + 1) as f64), greedy: false, tokens: 1, truncated: false };
         let mut all = Vec::new();
         for Continuations { context, continuations } in requests {
             self.asked.extend(continuations.iter().map(|continuation| format!("{context}|{continuation}")));
@@ -81,8 +83,13 @@ impl LanguageModel for Keeper {
 
     fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> anyhow::Result<Vec<Generated>> {
         self.asked.extend(prompts.iter().map(|prompt| prompt.to_string()));
-        let text = |_: &&str| self.texts.get(settings.draw as usize % self.texts.len().max(1)).cloned().unwrap_or_default();
-        Ok(prompts.iter().map(text).map(|text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until }).collect())
+        let text =
+            |_: &&str| self.texts.get(settings.draw as usize % self.texts.len().max(1)).cloned().unwrap_or_default();
+        Ok(prompts
+            .iter()
+            .map(text)
+            .map(|text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until, thought: None })
+            .collect())
     }
 }
 
@@ -154,8 +161,11 @@ fn groups_tags_and_includes_lead_to_their_tasks() {
         ("a/one.yaml", "include: ../_base_yaml\ntask: one\ntag: [odd, many]\n"),
         ("a/two.yaml", "include: ../_base_yaml\ntask: two\ntag: many\ndescription: 'two '\n"),
         ("a/three.yaml", "include: two.yaml\ntask: three\ntag: odd\n"),
-        ("all.yaml", "group: all\ngroup_alias: All of it\ntask:\n  - group: inner\n    task: [odd]\n    aggregate_metric_list: {metric: acc, weight_by_size: \
-          false}\n  - task: two\n    description: 'said '\naggregate_metric_list:\n  - metric: acc_norm\n    filter_list: none\ndoc_to_text: 'G {{q}}'\n"),
+        (
+            "all.yaml",
+            "group: all\ngroup_alias: All of it\ntask:\n  - group: inner\n    task: [odd]\n    aggregate_metric_list: {metric: acc, weight_by_size: \
+          false}\n  - task: two\n    description: 'said '\naggregate_metric_list:\n  - metric: acc_norm\n    filter_list: none\ndoc_to_text: 'G {{q}}'\n",
+        ),
         ("d.jsonl", DATA),
         ("a/unlike.txt", ""),
     ]);
@@ -174,7 +184,10 @@ fn groups_tags_and_includes_lead_to_their_tasks() {
     let said = |group: &Group| (group.name.clone(), group.alias.clone(), group.tasks.clone());
     assert_eq!(said(&groups[0]), ("all".into(), "All of it".into(), vec!["one".into(), "three".into(), "two".into()]));
     assert_eq!(said(&groups[1]), ("all::inner".into(), "all::inner".into(), vec!["one".into(), "three".into()]));
-    assert_eq!(groups[0].metrics, [GroupMetric { metric: "acc_norm".into(), filters: Some(vec!["none".into()]), weight_by_size: true }]);
+    assert_eq!(
+        groups[0].metrics,
+        [GroupMetric { metric: "acc_norm".into(), filters: Some(vec!["none".into()]), weight_by_size: true }]
+    );
     assert_eq!(groups[1].metrics, [GroupMetric { metric: "acc".into(), filters: None, weight_by_size: false }]);
     assert!(refused(&folder.name("thre")).contains("'thre': is no task, group or tag in"));
     assert!(refused(&folder.name("thre")).contains("there is three"), "{}", refused(&folder.name("thre")));
@@ -194,7 +207,10 @@ fn answers_are_filtered_repeated_and_matched() {
     assert_eq!(tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["gen:first", "gen:maj"]);
     let answers = |task: &Task| {
         let mut keeper = Keeper { texts: ["is y", "X", "X"].map(String::from).to_vec(), ..Keeper::default() };
-        asked(task, &mut keeper).into_iter().map(|item| (item.answer.unwrap_or_default(), item.scores[0].value)).collect::<Vec<_>>()
+        asked(task, &mut keeper)
+            .into_iter()
+            .map(|item| (item.answer.unwrap_or_default(), item.scores[0].value))
+            .collect::<Vec<_>>()
     };
     assert_eq!(answers(&tasks[0]), [("y".into(), 1.0), ("y".into(), 0.0), ("y".into(), 1.0)]);
     assert_eq!(answers(&tasks[1]), [("X".into(), 0.0), ("X".into(), 1.0), ("X".into(), 0.0)]);
@@ -210,12 +226,21 @@ fn functions_of_known_tasks_are_there_and_others_are_named() {
                 acc}]\n";
     let data = "{\"sentence\": \"It is _ here.\", \"option1\": \"a\", \"option2\": \"b\", \"answer\": \"2\"}\n{\"sentence\": \"No _.\", \"option1\": \
                 \"c\", \"option2\": \"d\", \"answer\": \"1\"}\n";
-    let folder = Folder::of(&[("winogrande/w.yaml", yaml), ("winogrande/d.jsonl", data), ("mine/w.yaml", &yaml.replace("task: w", "task: m"))]);
+    let folder = Folder::of(&[
+        ("winogrande/w.yaml", yaml),
+        ("winogrande/d.jsonl", data),
+        ("mine/w.yaml", &yaml.replace("task: w", "task: m")),
+    ]);
     let task = &tasks(&folder.name("w"))[0];
     assert_eq!(asks(task), ["It is a| here.", "It is b| here.", "No c| .", "No d| ."]);
     assert!(task.notes[0].contains("is not lm-evaluation-harness 0.4.13's"), "{:?}", task.notes);
     let said = refused(&folder.name("m"));
-    assert!(said.contains("mine/w.yaml:7: task 'm': doc_to_text: 'preprocess_winogrande.doc_to_text' is a function of Python's"), "{said}");
+    assert!(
+        said.contains(
+            "mine/w.yaml:7: task 'm': doc_to_text: 'preprocess_winogrande.doc_to_text' is a function of Python's"
+        ),
+        "{said}"
+    );
 }
 
 #[test]
@@ -226,22 +251,46 @@ fn what_is_wrong_is_said_with_its_file_key_and_line() {
         refused(&folder.path().join("t.yaml").display().to_string()).replace(&folder.path().display().to_string(), "~")
     };
     let with = |more: &str| said(&format!("{CHOICE}{more}\n"));
-    assert_eq!(with("doc_to_texts: x"), "~/t.yaml:10: task 'pick': doc_to_texts: is no key of a task; is doc_to_text meant?");
-    assert_eq!(with("output_type: choice"), "~/t.yaml:10: task 'pick': output_type: is 'choice'; allowed is multiple_choice, loglikelihood, \
-                                             loglikelihood_rolling or generate_until");
-    assert!(with("test_split: dev").contains("~/t.yaml:10: task 'pick': test_split: is 'dev', which data_files does not have; it has test or train"));
-    assert!(with("doc_to_text: '{{w}}'").contains("~/t.yaml:10: task 'pick': doc_to_text: 'w' is no field of ~/d.jsonl:1"));
-    assert!(with("doc_to_target: 2").contains("~/t.yaml:10: task 'pick': doc_to_target: is choice 2 at ~/d.jsonl:1; allowed is 0 to 1"));
+    assert_eq!(
+        with("doc_to_texts: x"),
+        "~/t.yaml:10: task 'pick': doc_to_texts: is no key of a task; is doc_to_text meant?"
+    );
+    assert_eq!(
+        with("output_type: choice"),
+        "~/t.yaml:10: task 'pick': output_type: is 'choice'; allowed is multiple_choice, loglikelihood, \
+                                             loglikelihood_rolling or generate_until"
+    );
+    assert!(with("test_split: dev").contains(
+        "~/t.yaml:10: task 'pick': test_split: is 'dev', which data_files does not have; it has test or train"
+    ));
+    assert!(
+        with("doc_to_text: '{{w}}'").contains("~/t.yaml:10: task 'pick': doc_to_text: 'w' is no field of ~/d.jsonl:1")
+    );
+    assert!(
+        with("doc_to_target: 2")
+            .contains("~/t.yaml:10: task 'pick': doc_to_target: is choice 2 at ~/d.jsonl:1; allowed is 0 to 1")
+    );
     assert!(with("doc_to_target: q").contains("'a?' at ~/d.jsonl:1 is not among the choices"));
-    assert!(with("metric_list: [{metric: shine}]").contains("~/t.yaml:10: task 'pick': metric_list: 'shine' is a metric that bantam does not have"));
+    assert!(
+        with("metric_list: [{metric: shine}]")
+            .contains("~/t.yaml:10: task 'pick': metric_list: 'shine' is a metric that bantam does not have")
+    );
     assert!(with("metric_list: [{metric: acc, k: 3}]").contains("metric_list: 'k' of 'acc' is not known"));
-    assert!(with("process_docs: !function utils.f").contains("~/t.yaml:10: task 'pick': process_docs: 'utils.f' is a function of Python's"));
+    assert!(
+        with("process_docs: !function utils.f")
+            .contains("~/t.yaml:10: task 'pick': process_docs: 'utils.f' is a function of Python's")
+    );
     assert!(with("process_docs: utils.f").contains("process_docs: is text; a function is needed"));
     assert!(with("custom_dataset: !function utils.f").contains("makes its data by a function of Python's"));
     assert!(with("unsafe_code: true").contains("runs what the model writes"));
-    assert!(with("fewshot_config: {sampler: balanced}").contains("sampler is 'balanced'; allowed is default or first_n"));
+    assert!(
+        with("fewshot_config: {sampler: balanced}").contains("sampler is 'balanced'; allowed is default or first_n")
+    );
     assert!(with("fewshot_config: {split: train, shots: 2}").contains("fewshot_config: 'shots' is not known here"));
-    assert!(with("num_fewshot: 1\nfewshot_config: {samples: []}").contains("~/t.yaml:11: task 'pick': fewshot_config: samples is empty"));
+    assert!(
+        with("num_fewshot: 1\nfewshot_config: {samples: []}")
+            .contains("~/t.yaml:11: task 'pick': fewshot_config: samples is empty")
+    );
     assert!(with("include: no.yaml").contains("~/t.yaml:10: include: ~/no.yaml cannot be read"));
     assert!(with("a: [").starts_with("~/t.yaml:1") && with("a: [").contains("is no YAML: "), "{}", with("a: ["));
     assert!(with("dataset_path: org/name\ndataset_kwargs: {}").contains("test_split: org/name#test is on the hub"));
@@ -249,7 +298,9 @@ fn what_is_wrong_is_said_with_its_file_key_and_line() {
     assert!(said("dataset_path: json\n").contains("is neither a task nor a group"));
     assert!(said("- a\n").contains("~/t.yaml:1: is a list; a task's file holds keys"));
     assert!(said("task: x\nclass: !function task.X\n").contains("~/t.yaml: class: is a class of Python's"));
-    let rows: String = (0..40).map(|i| format!("{{\"q\": {}, \"choices\": [\"x\"], \"label\": 0}}\n", if i == 36 { "null" } else { "\"a\"" })).collect();
+    let rows: String = (0..40)
+        .map(|i| format!("{{\"q\": {}, \"choices\": [\"x\"], \"label\": 0}}\n", if i == 36 { "null" } else { "\"a\"" }))
+        .collect();
     folder.write("d.jsonl", &rows);
     let item = with("doc_to_text: '{{q.strip()}}'");
     assert!(item.contains("~/t.yaml:10: task 'pick': doc_to_text: ") && item.contains("at ~/d.jsonl:37"), "{item}");
@@ -259,18 +310,26 @@ fn what_is_wrong_is_said_with_its_file_key_and_line() {
 fn lists_that_templates_write_are_read_as_python_reads_them() {
     let folder = Folder::of(&[("d.jsonl", "{\"q\": \"it's\", \"n\": [1, 2.0, null], \"right\": [\"a\", \"b\"]}\n")]);
     let one = |keys: &str| {
-        let yaml = format!("task: t\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: d.jsonl}}}}\ntest_split: test\n{keys}");
+        let yaml = format!(
+            "task: t\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: d.jsonl}}}}\ntest_split: test\n{keys}"
+        );
         folder.write("t.yaml", &yaml);
         tasks(&folder.path().join("t.yaml").display().to_string()).remove(0)
     };
-    let choice = one("output_type: multiple_choice\ndoc_to_text: 'N {{n}} {{right}}'\ndoc_to_choice: \"['{{right[0]}}', \\\"{{q}}\\\"]\"\ndoc_to_target: '1'\n");
+    let choice = one(
+        "output_type: multiple_choice\ndoc_to_text: 'N {{n}} {{right}}'\ndoc_to_choice: \"['{{right[0]}}', \\\"{{q}}\\\"]\"\ndoc_to_target: '1'\n",
+    );
     assert_eq!(asks(&choice), ["N [1, 2.0, None] ['a', 'b']| a", "N [1, 2.0, None] ['a', 'b']| it's"]);
-    let dict = one("output_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: {A: '{{x}}', B: no}\ndoc_to_target: 0\n");
+    let dict =
+        one("output_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: {A: '{{x}}', B: no}\ndoc_to_target: 0\n");
     assert_eq!(asks(&dict), ["it's| {{x}}", "it's| False"], "texts, and no templates");
     let generate = |target: &str| {
         let task = one(&format!("doc_to_text: q\ndoc_to_target: {target}\nmetric_list: [{{metric: exact_match}}]\n"));
         let mut keeper = Keeper { texts: vec!["b".into()], ..Keeper::default() };
         asked(&task, &mut keeper)[0].scores[0].value
     };
-    assert_eq!([generate("right"), generate("'{{right}}'"), generate("[a, c]"), generate("\"['{{right[1]}}']\"")], [1.0, 1.0, 0.0, 1.0]);
+    assert_eq!(
+        [generate("right"), generate("'{{right}}'"), generate("[a, c]"), generate("\"['{{right[1]}}']\"")],
+        [1.0, 1.0, 0.0, 1.0]
+    );
 }

@@ -114,9 +114,11 @@ impl Builder<'_> {
         let folders = self.registry().folders();
         let like = self.registry().like(name);
         let message = match (folders.is_empty(), like.is_empty()) {
-            (true, _) => "is a task of lm-evaluation-harness, and none of its tasks are known here; `pip install lm_eval`, or \
+            (true, _) => {
+                "is a task of lm-evaluation-harness, and none of its tasks are known here; `pip install lm_eval`, or \
                           name a folder of tasks with --include-path or LM_EVAL_TASKS"
-                .to_owned(),
+                    .to_owned()
+            }
             (_, true) => format!("is no task, group or tag in {}", folders.join(" or ")),
             (_, false) => format!("is no task, group or tag in {}; there is {}", folders.join(" or "), like.join(", ")),
         };
@@ -164,12 +166,21 @@ impl Builder<'_> {
             ..LmEvalTask::default()
         };
         // a file without the ending is known by its name only
-        let address = if is_file(&address.name) { address } else { LmEvalTask { only: Some(name.clone()), ..self.task.clone() } };
+        let address =
+            if is_file(&address.name) { address } else { LmEvalTask { only: Some(name.clone()), ..self.task.clone() } };
         tree.leaves.push(Leaf { name, config: config.without(&["tag", "group", "task_list"]), address });
         Ok(())
     }
 
-    fn group(&self, name: &str, config: &Config, overrides: &Config, path: &Path, depth: usize, tree: &mut Tree) -> Result<(), Error> {
+    fn group(
+        &self,
+        name: &str,
+        config: &Config,
+        overrides: &Config,
+        path: &Path,
+        depth: usize,
+        tree: &mut Tree,
+    ) -> Result<(), Error> {
         if depth > DEPTH {
             return Err(wrong(path, config.get("group"), "group", "holds itself, or too many groups in one another"));
         }
@@ -198,7 +209,15 @@ impl Builder<'_> {
     }
 
     /// A task, group or tag by name; one with keys of its own; or one that is defined here.
-    fn member(&self, group: &str, member: &Node, file: &Arc<Path>, said: &Config, depth: usize, tree: &mut Tree) -> Result<(), Error> {
+    fn member(
+        &self,
+        group: &str,
+        member: &Node,
+        file: &Arc<Path>,
+        said: &Config,
+        depth: usize,
+        tree: &mut Tree,
+    ) -> Result<(), Error> {
         let entry = Entry { node: member.clone(), file: file.clone() };
         let own = match &member.value {
             Value::Text(name) => return self.name(name, said, depth, tree),
@@ -213,7 +232,9 @@ impl Builder<'_> {
                 None => self.group(&format!("{group}::{name}"), &own, said, file, depth, tree),
             };
         }
-        let name = own.text("task").ok_or_else(|| wrong(file, Some(&entry), "task", "has neither a key task nor a key group"))?;
+        let name = own
+            .text("task")
+            .ok_or_else(|| wrong(file, Some(&entry), "task", "has neither a key task nor a key group"))?;
         match self.registry().find(name) {
             Some(found) => self.found(name, found, &all, depth, tree),
             None => {
@@ -242,7 +263,9 @@ fn metrics(config: &Config, path: &Path) -> Result<Vec<GroupMetric>, Error> {
         let Value::Map(map) = &node.value else { return Err(refused("is no map; write metric: NAME")) };
         let known = ["metric", "filter_list", "aggregation", "weight_by_size"];
         if let Some((other, _)) = map.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            return Err(refused(&format!("'{other}' is no key of it; allowed is metric, filter_list, aggregation or weight_by_size")));
+            return Err(refused(&format!(
+                "'{other}' is no key of it; allowed is metric, filter_list, aggregation or weight_by_size"
+            )));
         }
         if node.get("aggregation").is_some_and(|how| how.text() != Some("mean") && !how.is_null()) {
             return Err(refused("aggregation must be mean, which is the only one that lm-evaluation-harness knows"));

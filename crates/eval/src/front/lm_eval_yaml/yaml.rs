@@ -119,7 +119,12 @@ struct Reader<'a> {
 
 /// An event without its borrowed parts.
 enum Step {
-    Scalar { text: String, plain: bool, anchor: usize, tag: Option<String> },
+    Scalar {
+        text: String,
+        plain: bool,
+        anchor: usize,
+        tag: Option<String>,
+    },
     List(usize),
     Map(usize),
     End,
@@ -212,10 +217,12 @@ impl Reader<'_> {
             match (name(&key.value), node.value) {
                 (Some(name), value) if name != "<<" => put(&mut map, name, Node { line, value }),
                 (Some(_), Value::Map(others)) => merged.extend(others),
-                (Some(_), Value::List(several)) => merged.extend(several.into_iter().rev().flat_map(|one| match one.value {
-                    Value::Map(others) => others,
-                    _ => Vec::new(),
-                })),
+                (Some(_), Value::List(several)) => {
+                    merged.extend(several.into_iter().rev().flat_map(|one| match one.value {
+                        Value::Map(others) => others,
+                        _ => Vec::new(),
+                    }))
+                }
                 _ => return Err(Broken { line, why: "has a key that is no word".into() }),
             }
         }
@@ -336,7 +343,9 @@ fn float(text: &str) -> Option<f64> {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     let first = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     let right = digits(whole) && digits(part) && (first(whole) || bare == text && whole.is_empty() && first(part));
-    let right = right && exponent.is_none_or(|e| e.len() > 1 && e.starts_with(['-', '+']) && e[1..].bytes().all(|b| b.is_ascii_digit()));
+    let right = right
+        && exponent
+            .is_none_or(|e| e.len() > 1 && e.starts_with(['-', '+']) && e[1..].bytes().all(|b| b.is_ascii_digit()));
     right.then(|| bare.replace('_', "").parse::<f64>().ok()).flatten().map(|f| sign as f64 * f)
 }
 
@@ -359,13 +368,19 @@ mod tests {
 
     #[test]
     fn functions_anchors_and_merges_are_kept_with_their_lines() {
-        let node = Node::parse("a: &x\n  p: 1\n  q: 2\nb:\n  <<: *x\n  q: 3\nc: !function utils.f\n\"d\": |\n  one\n  two\n").expect("YAML");
+        let node =
+            Node::parse("a: &x\n  p: 1\n  q: 2\nb:\n  <<: *x\n  q: 3\nc: !function utils.f\n\"d\": |\n  one\n  two\n")
+                .expect("YAML");
         assert_eq!(node.json()["b"], serde_json::json!({ "p": 1, "q": 3 }));
         assert_eq!(node.get("c").map(|c| (&c.value, c.line)), Some((&Value::Function("utils.f".into()), 7)));
         assert_eq!(node.get("d").and_then(Node::text), Some("one\ntwo\n"));
         let broken = Node::parse("a: 1\nb: [1, 2\n").expect_err("not closed");
         assert!(broken.line >= 2, "{broken:?}");
-        let bomb: String = (0..40).map(|i| format!("a{i}: &a{i} [{}]\n", if i == 0 { "1".into() } else { format!("*a{p}, *a{p}", p = i - 1) })).collect();
+        let bomb: String = (0..40)
+            .map(|i| {
+                format!("a{i}: &a{i} [{}]\n", if i == 0 { "1".into() } else { format!("*a{p}, *a{p}", p = i - 1) })
+            })
+            .collect();
         assert!(Node::parse(&bomb).is_err());
         assert!(Node::parse(&"[".repeat(1000)).is_err());
     }

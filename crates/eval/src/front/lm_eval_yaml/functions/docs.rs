@@ -21,7 +21,9 @@ pub(super) const ALL: &[(&str, &str, ProcessDoc)] = &[
     ("truthfulqa/utils", "process_docs_gen", truthfulqa),
     ("drop/utils", "process_docs", drop_answers),
     ("bbq/utils", "process_docs", bbq),
-    ("bbq/utils", "process_docs_ambig", |doc| if text(&doc, "context_condition")?.starts_with("amb") { bbq(doc) } else { Ok(None) }),
+    ("bbq/utils", "process_docs_ambig", |doc| {
+        if text(&doc, "context_condition")?.starts_with("amb") { bbq(doc) } else { Ok(None) }
+    }),
     ("bbq/utils", "process_docs_disambig", |doc| {
         if text(&doc, "context_condition")?.starts_with("disamb") { bbq(doc) } else { Ok(None) }
     }),
@@ -99,7 +101,8 @@ fn drop_answers(mut doc: Fields) -> Result<Option<Fields>, String> {
     let mut answers = vec![drop_answer(own)?];
     let numbers = validated.get("number").and_then(Json::as_array).ok_or("field 'validated_answers' has no numbers")?;
     for i in 0..numbers.len() {
-        let one = json!({ "number": validated["number"][i], "date": validated["date"][i], "spans": validated["spans"][i] });
+        let one =
+            json!({ "number": validated["number"][i], "date": validated["date"][i], "spans": validated["spans"][i] });
         let answer = drop_answer(&one)?;
         if !answers.contains(&answer) {
             answers.push(answer);
@@ -127,7 +130,8 @@ fn drop_answer(answer: &Json) -> Result<Vec<String>, String> {
 /// Adds which of BBQ's answers are the biased ones.
 fn bbq(mut doc: Fields) -> Result<Option<Fields>, String> {
     let stereotyped = field(&doc, "additional_metadata")?.get("stereotyped_groups").cloned().unwrap_or_default();
-    let stereotyped: Vec<String> = texts_of(&stereotyped, "stereotyped_groups")?.iter().map(|group| group.to_lowercase()).collect();
+    let stereotyped: Vec<String> =
+        texts_of(&stereotyped, "stereotyped_groups")?.iter().map(|group| group.to_lowercase()).collect();
     let negative = match text(&doc, "question_polarity")? {
         "neg" => true,
         "nonneg" => false,

@@ -5,7 +5,7 @@
 mod docs;
 mod texts;
 
-pub(in super) use texts::mc2_right;
+pub(super) use texts::mc2_right;
 
 use crate::data::Fields;
 use crate::filter::Custom;
@@ -172,7 +172,8 @@ mod tests {
         assert_eq!((&made["query"], &made["gold"]), (&json!("Roof: A man is  up. He starts"), &json!(2)));
         assert_eq!(made["choices"], json!(["goes.. Then", "stops now"]));
 
-        let doc = json!({ "sentence": "Ann saw Bob since _ was near.", "option1": "Ann", "option2": "Bob", "answer": "2" });
+        let doc =
+            json!({ "sentence": "Ann saw Bob since _ was near.", "option1": "Ann", "option2": "Bob", "answer": "2" });
         let winogrande = |name| doc_to("winogrande/preprocess_winogrande", name, doc.clone());
         assert_eq!(winogrande("doc_to_text"), json!(1));
         assert_eq!(winogrande("doc_to_target"), json!("was near."));
@@ -198,7 +199,10 @@ mod tests {
         assert!(processed("mmlu_pro/utils", "process_math", doc.clone()).is_some());
         assert!(processed("mmlu_pro/utils", "process_law", doc.clone()).is_none());
         let pro = |name| doc_to("mmlu_pro/utils", name, doc.clone());
-        assert_eq!(pro("doc_to_text"), json!("Question:\n1+1?\nOptions:\nA. 2\nB. 3\nAnswer: Let's think step by step."));
+        assert_eq!(
+            pro("doc_to_text"),
+            json!("Question:\n1+1?\nOptions:\nA. 2\nB. 3\nAnswer: Let's think step by step.")
+        );
         assert_eq!(pro("fewshot_to_target"), json!("Two."));
     }
 }

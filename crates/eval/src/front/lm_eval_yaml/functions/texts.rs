@@ -86,7 +86,10 @@ fn problems(doc: &Fields) -> Result<Vec<Fields>, String> {
 
 fn letter(problem: &Fields) -> Result<usize, String> {
     let answer = text(problem, "answer")?;
-    ["A", "B", "C", "D"].iter().position(|letter| *letter == answer).ok_or_else(|| format!("answer '{answer}' is none of A to D"))
+    ["A", "B", "C", "D"]
+        .iter()
+        .position(|letter| *letter == answer)
+        .ok_or_else(|| format!("answer '{answer}' is none of A to D"))
 }
 
 fn options(problem: &Fields) -> Result<Vec<String>, String> {
@@ -153,7 +156,8 @@ fn readable(doc: &Fields) -> Result<Json, String> {
         (" N ", " 1 "),
         (" 's", "'s"),
     ];
-    let replaced = |text: String, pairs: &[(&str, &str)]| pairs.iter().fold(text, |text, (from, to)| text.replace(from, to));
+    let replaced =
+        |text: String, pairs: &[(&str, &str)]| pairs.iter().fold(text, |text, (from, to)| text.replace(from, to));
     let text = text(doc, "page")?.replace("s '", "s'");
     let text = QUOTED_DIGIT.replace_all(&text, "/'[0-9]/").into_owned();
     let text = replaced(text, &BEFORE);
