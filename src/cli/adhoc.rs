@@ -20,6 +20,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         constraints: Constraints::default(),
         objective: Objective::default(),
         price: None,
+        loss: None,
     }
 }
 

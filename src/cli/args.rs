@@ -257,8 +257,20 @@ pub(crate) struct Compare {
     #[arg(required = true)]
     pub candidates: Vec<String>,
     /// Bundled suite or a suite's TOML file; several with commas
-    #[arg(long, short, required_unless_present = "kld", value_delimiter = ',')]
+    #[arg(long, short, required_unless_present_any = ["kld", "loss"], value_delimiter = ',')]
     pub suite: Vec<String>,
+    /// Ask what was lost, too: made arithmetic by steps and digits, a fact by context length and position, open requests
+    #[arg(long, conflicts_with = "kld")]
+    pub loss: bool,
+    /// With --loss: items of each kind and step
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one, requires = "loss")]
+    pub loss_items: Option<usize>,
+    /// With --loss: context lengths in tokens, with commas [default: 256,512,1024,2048,4096, as far as both take them]
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', requires = "loss")]
+    pub lengths: Vec<usize>,
+    /// With --loss: a text over which predictions are compared
+    #[arg(long, value_name = "FILE", requires = "loss")]
+    pub text: Option<PathBuf>,
     /// Instead of suites: how far the predictions over this text moved, in llama-perplexity's words
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["suite", "limit", "margin", "fresh"])]
     pub kld: Option<PathBuf>,

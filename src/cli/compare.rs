@@ -7,7 +7,9 @@ use crate::run::Workplace;
 use crate::show::counted;
 use crate::show::out::say;
 use anyhow::{Result, bail, ensure};
+use bantam_core::profile::Loss;
 use bantam_core::record::{Ask, Id, Row};
+use bantam_verdict::recommend::Advice;
 use bantam_verdict::recommend::advice::words;
 use bantam_verdict::recommend::flips;
 use std::collections::BTreeSet;
@@ -36,6 +38,16 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
     profile.chat = args.chat.ways()?;
     profile.measure.limit = args.limit;
     profile.objective.margin = args.margin;
+    if args.loss {
+        let default = Loss::default();
+        let items = args.loss_items.unwrap_or(default.items);
+        ensure!(items <= 1000, "--loss-items is {items}; allowed are 1 to 1000");
+        if let Some(length) = args.lengths.iter().find(|length| !(64..=1 << 17).contains(*length)) {
+            bail!("--lengths has {length}; allowed are 64 to 131072 tokens");
+        }
+        let lengths = if args.lengths.is_empty() { default.lengths } else { args.lengths };
+        profile.loss = Some(Loss { items, lengths, text: args.text, ..Loss::default() });
+    }
     profile.objective.reference = Some(args.reference);
     let [reference, candidate] = [profile.models[0].clone(), profile.models[1].clone()];
     let done = execute(&profile, &args.common)?;
@@ -57,6 +69,7 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
                 say!("  {}", summary.standing.reason().unwrap_or("nothing was compared"))?;
             }
         }
+        print_losses(&done.advice)?;
         for doubt in words::doubts(&done.advice) {
             say!("  {doubt}")?;
         }
@@ -68,6 +81,18 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
         (_, true) => Exit::SomeFailed,
         _ => Exit::Done,
     })
+}
+
+/// What every variant lost of its base, the least kept first.
+pub(super) fn print_losses(advice: &Advice) -> Result<()> {
+    for loss in &advice.losses {
+        say!()?;
+        say!("What {} lost of {}:", loss.label, loss.base_label)?;
+        for line in loss.lines() {
+            say!("  {line}")?;
+        }
+    }
+    Ok(())
 }
 
 fn print_flips(rows: &[Row]) -> Result<()> {

@@ -36,6 +36,7 @@ pub(super) fn run(args: Run) -> Result<Exit> {
         print_json(&done)?;
     } else {
         print_advice(&done.words(), args.out.as_deref())?;
+        super::compare::print_losses(&done.advice)?;
         print_file(&done)?;
     }
     Ok(exit(&done))

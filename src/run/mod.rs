@@ -21,6 +21,7 @@ use std::path::Path;
 
 mod advised;
 mod at_chance;
+mod divergence;
 pub mod engine;
 pub mod fetch;
 pub mod lost;
@@ -140,6 +141,7 @@ pub fn execute(
     inventory::sweep(&workplace.home);
     let mut runner = Process::new(&workplace.home).context("cannot find bantam's own binary to start workers from")?;
     let rows = session::run(plan, &mut Exhaustive::of(plan), &mut runner, &mut workplace.store, observers, cancel)?;
+    divergence::measure(plan, profile, &rows, workplace, cancel)?;
     // when it ended stands in the store
     let finished = workplace.store.run(&plan.run.id)?.and_then(|run| run.finished);
     let run = Run { finished, ..plan.run.clone() };

@@ -13,7 +13,7 @@ use bantam_core::record::{
 };
 use bantam_core::stats::noninferior::FEWEST_CLUSTERS;
 use bantam_core::unit::{Bytes, Unit};
-use bantam_eval::Task;
+use bantam_eval::{Battery, Task};
 use bantam_host::card::{Card, Fact};
 use bantam_lab::{Recipe, Source};
 use bantam_verdict::store::{self, Store};
@@ -244,10 +244,13 @@ struct Tasks {
 impl Tasks {
     fn of(profile: &Profile) -> Result<Tasks> {
         let mut all = Tasks::default();
+        let battery = battery(profile)?;
         for way in profile.ways() {
-            for name in &profile.suites {
+            for name in profile.suites.iter().chain(&battery) {
+                // the battery says itself how many items it has
+                let limit = profile.measure.limit.filter(|_| Some(name) != battery.as_ref());
                 for task in suites::load_as(name, &way)?.tasks {
-                    all.add(task.limited(profile.measure.limit));
+                    all.add(task.limited(limit));
                 }
             }
         }
@@ -268,6 +271,24 @@ impl Tasks {
         }
         self.tasks.push(task.reference());
     }
+}
+
+/// What is left of a context for the question and its answer, as a share and in tokens.
+const BESIDE: (f64, usize) = (1.15, 64);
+
+/// The suite that tells losses, with the context lengths that all models take; None where the profile asks for none.
+fn battery(profile: &Profile) -> Result<Option<String>> {
+    let Some(loss) = profile.loss.as_ref().filter(|loss| loss.battery) else { return Ok(None) };
+    let mut shortest = profile.measure.max_length.unwrap_or(usize::MAX);
+    for typed in &profile.models {
+        // one that cannot be read is told of where it is opened
+        if let Ok(models::ModelFacts::Decoder(facts)) = models::find(typed).and_then(|found| models::inspect(&found.place)) {
+            shortest = shortest.min(facts.config.max_positions);
+        }
+    }
+    let fits = |length: &&usize| (**length as f64 * BESIDE.0) as usize + BESIDE.1 <= shortest;
+    let lengths = loss.lengths.iter().filter(fits).copied().collect();
+    Ok(Some(Battery { seed: profile.measure.seed, items: loss.items, lengths }.name()))
 }
 
 /// Every model after every recipe, in the profile's order: those that can be made with what each will take, and those

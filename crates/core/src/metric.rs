@@ -78,6 +78,12 @@ metrics! {
     AccBytes          "acc_bytes"                "accuracy (bytes)"    Fraction        Higher Mean,
     /// Share of items whose answer is the right text exactly, after the task's filters.
     ExactMatch        "exact_match"              "exact match"         Fraction        Higher Mean,
+    /// Share of generated answers that end in a loop.
+    Repetition        "repetition"               "repetition"          Fraction        Lower  Mean,
+    /// Share of generated answers that end because no more tokens were allowed.
+    Truncation        "truncation"               "truncation"          Fraction        Lower  Mean,
+    /// Share of generated answers that begin with a common phrase of refusal.
+    Refusal           "refusal"                  "refusal"             Fraction        Lower  Mean,
     /// Perplexity per item: exp(−mean log-likelihood of the continuations).
     Perplexity        "perplexity"               "perplexity"          Number          Lower  WeightedPerplexity,
     /// Perplexity per word, words being split at white space.

@@ -95,6 +95,7 @@
 #![warn(missing_docs)]
 
 mod ask;
+mod battery;
 mod data;
 mod error;
 mod filter;
@@ -113,6 +114,7 @@ pub mod tokens;
 mod vectors;
 
 pub use ask::{Meter, Refused, Report, Unaskable, ask, ask_metered, batches_of};
+pub use battery::Battery;
 pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;

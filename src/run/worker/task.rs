@@ -9,7 +9,7 @@ use crate::subject::{LocalDecoder, LocalEncoder};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{Cut, ItemResult, Place, Reading, Spent, TaskRef, Warning, WarningKind};
-use bantam_eval::{self as eval, LanguageModel, Report, Task};
+use bantam_eval::{self as eval, Battery, LanguageModel, Report, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -148,7 +148,9 @@ fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel +
 fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
     let task = suites::load_task(&asked.file, &asked.task, &asked.chat)?;
     let task = task.with_context(|| format!("{}: has no task '{}' any more", asked.file, asked.task))?;
-    let task = task.limited(request.trial.conditions.limit);
+    // the battery says itself how many items it has
+    let limit = request.trial.conditions.limit.filter(|_| !Battery::is_name(&asked.file));
+    let task = task.limited(limit);
     ensure!(
         task.reference().digest == asked.digest,
         "{}: task '{}' changed after the run was planned; start the run again",

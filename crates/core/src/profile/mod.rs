@@ -49,6 +49,41 @@ pub struct Profile {
     /// What the machine's time and power cost; None where the profile has no price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// What is asked beside the suites to tell what was lost; None where the profile asks for no such battery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+}
+
+/// The battery that tells what a variant lost of its base. Its tasks decide nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Whether made tasks are asked: arithmetic by steps and digits, a fact in a long context, open requests.
+    pub battery: bool,
+    /// Items of each number of steps and digits; a cell of length and position has a quarter of them.
+    pub items: usize,
+    /// Context lengths in tokens, about; those that a model cannot take are left out.
+    pub lengths: Vec<usize>,
+    /// A text over which predictions are compared; None for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<PathBuf>,
+    /// Tokens of a window of the text.
+    pub ctx: usize,
+    /// Windows of the text, at most; None for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<usize>,
+}
+
+impl Default for Loss {
+    fn default() -> Loss {
+        Loss {
+            battery: true,
+            items: 40,
+            lengths: vec![256, 512, 1024, 2048, 4096],
+            text: None,
+            ctx: 512,
+            chunks: None,
+        }
+    }
 }
 
 /// What the machine's time and power cost, where from and since when: a price without these cannot be checked.

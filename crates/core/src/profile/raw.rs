@@ -49,6 +49,26 @@ layered!(
         objective: RawObjective,
         /// What the machine's time and power cost, for what a correct answer costs.
         price: RawPrice,
+        /// What is asked beside the suites to tell what each variant lost of its base; an empty table asks for all of it.
+        loss: RawLoss,
+    }
+);
+
+layered!(
+    /// The table `[loss]`.
+    RawLoss {
+        /// Whether made tasks are asked: arithmetic by steps and digits, a fact in a long context, open requests.
+        battery: bool,
+        /// Items of each number of steps and digits; a cell of length and position has a quarter of them.
+        items: usize,
+        /// Context lengths in tokens, about; those that a model cannot take are left out.
+        lengths: Vec<usize>,
+        /// A text over which predictions are compared.
+        text: String,
+        /// Tokens of a window of the text.
+        ctx: usize,
+        /// Windows of the text, at most.
+        chunks: usize,
     }
 );
 
@@ -188,6 +208,9 @@ impl Raw {
                 }
             }
         }
+        if let Some(text) = self.loss.as_mut().and_then(|loss| loss.text.as_mut()) {
+            *text = folder.join(&*text).to_string_lossy().into_owned();
+        }
     }
 
     /// This profile laid over the one it extends: a key of the child replaces the parent's, tables key by key.
@@ -196,7 +219,8 @@ impl Raw {
         let constraints = layer(self.constraints.clone(), parent.constraints.clone(), RawConstraints::over);
         let objective = layer(self.objective.clone(), parent.objective.clone(), RawObjective::over);
         let price = layer(self.price.clone(), parent.price.clone(), RawPrice::over);
-        Raw { measure, constraints, objective, price, extends: None, ..self.over(parent) }
+        let loss = layer(self.loss.clone(), parent.loss.clone(), RawLoss::over);
+        Raw { measure, constraints, objective, price, loss, extends: None, ..self.over(parent) }
     }
 }
 

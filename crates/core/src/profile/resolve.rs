@@ -1,10 +1,10 @@
 //! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
-use super::{Constraints, CostLimit, Error, Measure, Objective, Price, Profile, Raw, RecipeRef};
+use super::{Constraints, CostLimit, Error, Loss, Measure, Objective, Price, Profile, Raw, RecipeRef};
 use crate::chat::Chat;
 use crate::input;
 use crate::metric::Metric;
-use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawMeasure, RawObjective, RawPrice};
+use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawLoss, RawMeasure, RawObjective, RawPrice};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -55,12 +55,17 @@ impl Profile {
             title: raw.title.unwrap_or_else(|| name.clone()),
             models: check.list("models", raw.models, "a bundled model, a folder, a .gguf file or ORG/NAME")?,
             recipes: check.recipes(raw.recipes)?,
-            suites: check.list("suites", raw.suites, "a bundled suite's name or a path to a suite's TOML")?,
+            suites: match (&raw.suites, &raw.loss) {
+                // the battery is something to ask
+                (None, Some(loss)) if loss.battery != Some(false) => Vec::new(),
+                _ => check.list("suites", raw.suites, "a bundled suite's name or a path to a suite's TOML")?,
+            },
             chat: check.chat(raw.chat)?,
             measure: check.measure(raw.measure.unwrap_or_default())?,
             constraints: check.constraints(raw.constraints.unwrap_or_default())?,
             objective: check.objective(raw.objective.unwrap_or_default())?,
             price: raw.price.map(|price| check.price(price)).transpose()?,
+            loss: raw.loss.map(|loss| check.loss(loss)).transpose()?,
             name,
         };
         check.needs_price(&profile)?;
@@ -239,6 +244,30 @@ impl Check<'_> {
         Ok(limits)
     }
 
+    fn loss(&self, raw: RawLoss) -> Result<Loss, Error> {
+        let default = Loss::default();
+        let lengths = raw.lengths.unwrap_or(default.lengths);
+        if let Some(length) = lengths.iter().find(|length| !(64..=1 << 17).contains(*length)) {
+            return self.wrong("loss.lengths", format!("has {length}; allowed are 64 to 131072 tokens"));
+        }
+        let items = raw.items.unwrap_or(default.items);
+        if !(1..=1000).contains(&items) {
+            return self.wrong("loss.items", format!("is {items}; allowed are 1 to 1000"));
+        }
+        let ctx = self.at_least_one("loss.ctx", raw.ctx)?.unwrap_or(default.ctx);
+        if ctx < 4 {
+            return self.wrong("loss.ctx", format!("is {ctx}; a window has at least 4 tokens"));
+        }
+        Ok(Loss {
+            battery: raw.battery.unwrap_or(default.battery),
+            items,
+            lengths,
+            text: raw.text.map(PathBuf::from),
+            ctx,
+            chunks: self.at_least_one("loss.chunks", raw.chunks)?,
+        })
+    }
+
     fn needs_price(&self, profile: &Profile) -> Result<(), Error> {
         let is_cents = |metric: Metric| matches!(metric, Metric::CentsPerItem | Metric::CentsPerCorrect);
         let limited = profile.constraints.cost.iter().find(|limit| is_cents(limit.metric));
@@ -336,6 +365,9 @@ mod tests {
                 &format!("{SMALL}[constraints.cost.t]\njoules_per_item = 0"),
                 "cost.t.joules_per_item: is 0; a number above 0",
             ),
+            (&format!("{SMALL}[loss]\nitems = 0"), "loss.items: is 0; allowed are 1 to 1000"),
+            (&format!("{SMALL}[loss]\nlengths = [5]"), "loss.lengths: has 5; allowed are 64 to"),
+            ("models = ['a']\n[loss]\nbattery = false", "suites: is empty"),
             (
                 &format!("{SMALL}[price]\ncurrency = 'EUR'\nper_kwh = 0.3\nsource = 'x'"),
                 "price.date: is missing: a price needs it, such as \"2026-11-29\"",

@@ -1,6 +1,6 @@
 //! Writes a resolved profile as a person would, so that it is read back as the same profile.
 
-use super::{Constraints, Measure, Objective, Price, Profile, RecipeRef};
+use super::{Constraints, Loss, Measure, Objective, Price, Profile, RecipeRef};
 use crate::chat::Chat;
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
@@ -16,13 +16,18 @@ impl Profile {
         out.key("title", self.title.clone());
         out.key("models", self.models.clone());
         out.key("recipes", self.recipes.iter().map(RecipeRef::written).collect::<Vec<_>>());
-        out.key("suites", self.suites.clone());
+        if !self.suites.is_empty() {
+            out.key("suites", self.suites.clone());
+        }
         self.chat.iter().for_each(|way| out.chat(way));
         out.measure(&self.measure);
         out.constraints(&self.constraints);
         out.objective(&self.objective);
         if let Some(price) = &self.price {
             out.price(price);
+        }
+        if let Some(loss) = &self.loss {
+            out.loss(loss);
         }
         out.0
     }
@@ -46,6 +51,9 @@ impl Profile {
             if let RecipeRef::File(file) = recipe {
                 *file = plain(&folder.join(&*file));
             }
+        }
+        if let Some(text) = self.loss.as_mut().and_then(|loss| loss.text.as_mut()) {
+            *text = plain(&folder.join(&*text));
         }
         self
     }
@@ -142,6 +150,16 @@ impl Lines {
         if !costs.is_empty() {
             self.key("cost", costs);
         }
+    }
+
+    fn loss(&mut self, loss: &Loss) {
+        self.table("loss");
+        self.key("battery", loss.battery);
+        self.key("items", int(loss.items));
+        self.key("lengths", loss.lengths.iter().map(|&length| int(length)).collect::<Vec<_>>());
+        self.known("text", loss.text.as_ref().map(|text| text.to_string_lossy().into_owned()));
+        self.key("ctx", int(loss.ctx));
+        self.known("chunks", loss.chunks.map(int));
     }
 
     fn price(&mut self, price: &Price) {
@@ -282,6 +300,7 @@ mod tests {
                 date: "2026-11-29".into(),
                 source: "the bill".into(),
             }),
+            loss: Some(Loss { text: Some("/texts/a.txt".into()), chunks: Some(20), ..Loss::default() }),
         }
     }
 

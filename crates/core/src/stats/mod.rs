@@ -27,6 +27,7 @@ pub mod distribution;
 pub mod divergence;
 pub mod fraction;
 pub mod groups;
+pub mod interaction;
 pub mod interval;
 pub mod mean;
 pub mod multiple;

@@ -89,6 +89,30 @@ pub fn more_scored_items(items: usize, away: f64, error: f64, tail: f64) -> More
     more(items as f64, away.abs(), reach, error)
 }
 
+/// Gives the smallest loss that so many items would have shown, four times in five, at the one-sided `tail`: what "no loss
+/// was seen" leaves open. Where items are right or wrong no fewer of them can differ than are lost; else `error` is the
+/// standard error that was seen.
+pub fn smallest_seen(pairs: &Pairs, tail: f64) -> f64 {
+    let (alone, reach) = (-normal_quantile(tail), normal_quantile(POWER));
+    let clusters = pairs.clusters().count() as f64;
+    let Some(table) = pairs.table() else { return (alone + reach) * pairs.standard_error() };
+    let counts = Counts::from(&table);
+    // items that go together are worth as many as their spread says
+    let own = (counts.differing() - counts.difference().powi(2)).max(0.0) / counts.items();
+    let worth = if own > 0.0 { (own / pairs.standard_error().powi(2)).clamp(0.05, 1.0) } else { clusters / counts.items() };
+    let items = counts.items() * worth;
+    let mut loss = 0.0_f64;
+    for _ in 0..200 {
+        let differing = counts.differing().max(loss);
+        let next = (alone * differing.sqrt() + reach * (differing - loss * loss).max(0.0).sqrt()) / items.sqrt();
+        if (next - loss).abs() < 1e-9 {
+            break;
+        }
+        loss = 0.5 * (loss + next.min(1.0));
+    }
+    loss
+}
+
 /// Estimates how many more items would show at the one-sided `tail` which of two variants is better.
 pub fn more_to_tell_apart(pairs: &Pairs, tail: f64) -> More {
     match pairs.table() {
@@ -132,6 +156,22 @@ mod tests {
         for (gained, lost, items, need) in [(20, 11, 100, 298.0204324096056_f64), (9, 14, 300, 2163.9314362050036)] {
             assert_eq!(about(more_items(&table(gained, lost, items), 0.0, TAIL)), need.ceil() as u64 - items);
         }
+    }
+
+    #[test]
+    fn no_loss_seen_leaves_a_loss_open() {
+        let pairs = |n: usize, flips: usize| {
+            let before = vec![1.0; n];
+            let after = (0..n).map(|i| f64::from(u8::from(i >= flips))).collect();
+            Pairs::new(before, after).expect("pairs")
+        };
+        let open = |n, flips| smallest_seen(&pairs(n, flips), TAIL);
+        // z² / (n + z²) with z = 1.96 + 0.84 is 0.0727 at 100: all that differ are lost
+        assert!((open(100, 0) - 0.0754).abs() < 0.004, "{}", open(100, 0));
+        assert!(open(400, 0) < open(100, 0) / 3.0 && open(400, 40) > open(400, 0));
+        // it would have been seen: a table with that loss is significant
+        let lost = (open(400, 0) * 400.0) as u64;
+        assert!(tango::p_below(&table(0, lost, 400), 0.0) < TAIL);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::lm_eval_yaml::{self, LmEvalTask};
 use super::resolve::{SuiteContext, tasks};
 use super::toml::RawSuite;
+use crate::battery::{self, Battery};
 use crate::data::{Dataset, text};
 use crate::error::{Error, Key, either};
 use crate::task::{Suite, Task};
@@ -131,11 +132,17 @@ pub fn load_task(suite: &str, task: &str, chat: &Chat, on_hub: OnHub) -> Result<
 /// Where a suite's files are.
 pub(super) enum Origin {
     Bundled(String),
+    /// Made of its name.
+    Battery(Battery),
     Path(PathBuf),
 }
 
 impl Origin {
     pub(super) fn find(name: &str) -> Result<Origin, Error> {
+        if name.starts_with(battery::PREFIX) {
+            let refused = |message| Error::Malformed { file: name.into(), line: 1, message };
+            return Battery::parse(name).map(Origin::Battery).map_err(refused);
+        }
         let bare = name.strip_prefix("bundled:").unwrap_or(name);
         if bundled::names().any(|known| known == bare) {
             return Ok(Origin::Bundled(bare.into()));
@@ -153,6 +160,7 @@ impl Origin {
     fn label(&self) -> String {
         match self {
             Origin::Bundled(name) => format!("bundled:{name}"),
+            Origin::Battery(battery) => battery.name(),
             Origin::Path(path) => path.display().to_string(),
         }
     }
@@ -160,12 +168,13 @@ impl Origin {
     fn stem(&self) -> String {
         match self {
             Origin::Bundled(name) => name.clone(),
+            Origin::Battery(_) => battery::SUITE.into(),
             Origin::Path(path) => path.file_stem().map_or("suite".into(), |s| s.to_string_lossy().into_owned()),
         }
     }
 
     pub(super) fn is_bundled(&self) -> bool {
-        matches!(self, Origin::Bundled(_))
+        matches!(self, Origin::Bundled(_) | Origin::Battery(_))
     }
 
     pub(super) fn manifest(&self) -> Result<String, Error> {
@@ -173,6 +182,7 @@ impl Origin {
             Origin::Bundled(name) => {
                 Ok(bundled::file(&format!("{name}.toml")).expect("found by name in the list").to_string())
             }
+            Origin::Battery(battery) => Ok(battery.manifest()),
             Origin::Path(path) => text(path),
         }
     }
@@ -183,6 +193,10 @@ impl Origin {
             Origin::Bundled(_) => {
                 let text = bundled::file(name).ok_or_else(|| key.wrong(format!("'{name}' is not in this binary")))?;
                 Dataset::parse(text, name)
+            }
+            Origin::Battery(battery) => {
+                let text = battery.data(name).ok_or_else(|| key.wrong(format!("'{name}' is not made here")))?;
+                Dataset::parse(&text, name)
             }
             Origin::Path(path) => {
                 let data = path.parent().unwrap_or(Path::new("")).join(name);

@@ -117,8 +117,15 @@ impl Kind for GenerateUntil {
         let cut = generated.iter().find_map(cut);
         let tokens = generated.iter().map(|one| one.tokens).sum();
         let thinking = generated.iter().map(|one| one.thought.map(|thought| thought.tokens)).sum();
+        let raw = generated.first().map(|one| one.text.clone()).unwrap_or_default();
         let text = settings.filtered(generated.into_iter().map(|one| one.text).collect(), &request.filter_on);
-        let item = GeneratedText { text: &text, targets: &request.targets, ignoring: &settings.exact_match };
+        let item = GeneratedText {
+            text: &text,
+            raw: &raw,
+            cut: matches!(cut, Some(Cut::Answer | Cut::NoAnswer)),
+            targets: &request.targets,
+            ignoring: &settings.exact_match,
+        };
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),
             target: request.targets.first().cloned(),

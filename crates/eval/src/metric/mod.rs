@@ -11,6 +11,7 @@ mod acc_norm;
 mod bits_per_byte;
 mod byte_perplexity;
 mod exact_match;
+mod generation;
 mod macro_f1;
 mod mcc;
 mod ndcg;
@@ -33,6 +34,9 @@ pub(crate) const ALL: &[Scorer] = &[
     acc_norm::SCORER,
     acc_bytes::SCORER,
     exact_match::SCORER,
+    generation::REPETITION,
+    generation::TRUNCATION,
+    generation::REFUSAL,
     perplexity::SCORER,
     word_perplexity::SCORER,
     byte_perplexity::SCORER,
@@ -150,6 +154,10 @@ pub(crate) struct WholeText<'a> {
 /// A generated text after the filters, and the texts that are right.
 pub(crate) struct GeneratedText<'a> {
     pub(crate) text: &'a str,
+    /// The text before the filters.
+    pub(crate) raw: &'a str,
+    /// It ends because no more tokens were allowed.
+    pub(crate) cut: bool,
     pub(crate) targets: &'a [String],
     pub(crate) ignoring: &'a ExactMatch,
 }

@@ -20,6 +20,7 @@ pub mod decided;
 pub mod figures;
 mod influence;
 pub mod known;
+pub mod loss;
 pub mod overall;
 pub mod pareto;
 pub mod score;

@@ -129,7 +129,10 @@ impl VariantSummary {
             Metric::Disk => self.disk.clone(),
             _ if metric.is_of_answers() => answer_cost::over_tasks(
                 metric,
-                self.scores.iter().filter_map(|score| Some((score.task.as_str(), score.cost(metric)?))),
+                self.scores
+                    .iter()
+                    .filter(|score| score.suite != super::loss::BATTERY)
+                    .filter_map(|score| Some((score.task.as_str(), score.cost(metric)?))),
             ),
             _ => self.worst(metric),
         }

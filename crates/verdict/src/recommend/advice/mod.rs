@@ -16,6 +16,7 @@ use super::compare::{self, Compared, Comparison, Shown};
 use super::constraint::{self, Requirement, Status};
 use super::decided;
 use super::known::{Known, Memo, Nothing};
+use super::loss::{self, VariantLoss};
 use super::overall::{self, Overall};
 use super::pareto::{self, Front};
 use super::score::Confidence;
@@ -59,6 +60,9 @@ pub struct Advice {
     pub ties: Vec<TieGroup>,
     /// What a reader should know before trusting the advice.
     pub doubts: Vec<Doubt>,
+    /// What every variant lost of its base, where the profile asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<VariantLoss>,
 }
 
 /// What the advice comes to.
@@ -315,6 +319,22 @@ pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
 /// # Panics
 /// As [`advise`].
 pub fn advise_knowing(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
+    let mut advice = advised(rows, profile, known);
+    let level = advice.level;
+    let confidence = Confidence { level, seed: profile.measure.seed };
+    advice.losses = loss::losses(
+        rows,
+        profile,
+        &advice.summaries,
+        advice.reference.as_ref(),
+        confidence,
+        &Memo::of(known),
+        known,
+    );
+    advice
+}
+
+fn advised(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
     let mut builder = AdviceBuilder::new(rows, profile, Memo::of(known));
     if builder.advice.summaries.is_empty() {
         return builder.finish(Conclusion::NoEvidence(NoEvidence::NoResults));
@@ -363,6 +383,7 @@ impl<'a> AdviceBuilder<'a> {
             fronts: vec![],
             ties: vec![],
             doubts: vec![],
+            losses: vec![],
         };
         AdviceBuilder { rows, profile, confidence, memo, advice }
     }
@@ -375,6 +396,11 @@ impl<'a> AdviceBuilder<'a> {
             if !asked.iter().any(|(known, _)| *known == name) {
                 asked.push((name, score.metric));
             }
+        }
+        // what is made to tell losses decides only where nothing else was asked, or the profile names it
+        let asks_more = asked.iter().any(|(name, _)| name.suite != loss::BATTERY);
+        if asks_more && self.profile.objective.tasks.is_none() {
+            asked.retain(|(name, _)| name.suite != loss::BATTERY);
         }
         if let Some(wanted) = &self.profile.objective.tasks {
             let missing = wanted.iter().filter(|wanted| !asked.iter().any(|(name, _)| name.is_called(wanted)));

@@ -134,6 +134,9 @@ pub(super) fn slices(inputs: &Inputs) -> Vec<Chart> {
     for score in &most.scores {
         for slice in distinct(score.slices.iter().map(|s| s.slice.as_str())) {
             let steps: Vec<&str> = score.slices.iter().filter(|s| s.slice == slice).map(|s| s.value.as_str()).collect();
+            if slice == "cell" {
+                continue; // drawn as a heat map
+            }
             let Some(steps) = ordered(&steps) else { continue };
             charts.push(by_slice(inputs, &shown, score, slice, &steps));
         }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod charts;
+mod loss;
 mod records;
 mod sections;
 
@@ -110,12 +111,13 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
     let words = told(run, rows, advice);
     // an unfinished run advises no file
     let inputs = Inputs { run, rows, advice, file: file.filter(|_| words.found), words };
-    let sections: [fn(&Inputs) -> Option<Section>; 11] = [
+    let sections: [fn(&Inputs) -> Option<Section>; 12] = [
         sections::advice,
         sections::file,
         sections::trade,
         sections::reference,
         sections::slices,
+        loss::lost,
         answers::cost,
         answers::calibration,
         sections::speed,

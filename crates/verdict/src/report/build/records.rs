@@ -1,13 +1,33 @@
 //! The flat records: every figure of every variant, one a line.
 
 use super::Inputs;
+use crate::recommend::loss::{TaskLoss, VariantLoss};
 use crate::recommend::summary::VariantSummary;
 use crate::report::page::Record;
 use bantam_core::metric::Metric;
 use bantam_core::record::Reading;
 
 pub(super) fn all(inputs: &Inputs) -> Vec<Record> {
-    inputs.planned().into_iter().flat_map(of).collect()
+    let losses = |s: &VariantSummary| {
+        let of = inputs.advice.losses.iter().filter(|loss| loss.variant == *s.id());
+        of.flat_map(|loss| loss.tasks.iter().flat_map(|task| lost(s, loss, task))).collect::<Vec<_>>()
+    };
+    inputs.planned().into_iter().flat_map(|s| of(s).into_iter().chain(losses(s))).collect()
+}
+
+/// What was lost on a task, against the base, and what is kept.
+fn lost(summary: &VariantSummary, loss: &VariantLoss, task: &TaskLoss) -> Vec<Record> {
+    let name = format!("less {}", loss.base_label);
+    let metric = task.metric.name();
+    let mut records = vec![
+        record(summary, &task.task.task, &format!("difference {metric}"), &name, &task.difference),
+        record(summary, &task.task.task, &format!("kept {metric}"), &name, &task.kept),
+    ];
+    for slice in &task.slices {
+        let at = format!("{}={} {name}", slice.slice, slice.value);
+        records.push(record(summary, &task.task.task, &format!("difference {metric}"), &at, &slice.difference));
+    }
+    records
 }
 
 fn of(summary: &VariantSummary) -> Vec<Record> {

@@ -247,7 +247,7 @@ fn named_slices(inputs: &Inputs) -> Option<DataTable> {
     let of = |s: &'_ VariantSummary| -> Vec<((String, String, String), Reading)> {
         let named = s.scores.iter().flat_map(|t| t.slices.iter().map(move |v| (t, v)));
         named
-            .filter(|(_, v)| v.value.parse::<f64>().is_err())
+            .filter(|(_, v)| v.value.parse::<f64>().is_err() && v.slice != "cell")
             .map(|(t, v)| ((t.task.clone(), v.slice.clone(), v.value.clone()), v.reading.clone()))
             .collect()
     };
