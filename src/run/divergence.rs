@@ -42,7 +42,8 @@ pub(super) fn measure(
         let places = place(&base.variant, workplace).zip(place(&variant.variant, workplace));
         let (Some((base_place, variant_place)), Some(trial)) = (places, trial_of(rows, variant)) else { continue };
         let found = compare(settings, text, &base_place, &variant_place, cancel);
-        let found = found.with_context(|| format!("loss.text: {} against {}", variant.variant.label(), base.variant.label()))?;
+        let found = found
+            .with_context(|| format!("loss.text: {} against {}", variant.variant.label(), base.variant.label()))?;
         if let Some(found) = found {
             store.keep(&key, &trial, &serde_json::to_string(&found)?);
         }

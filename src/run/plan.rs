@@ -282,7 +282,9 @@ fn battery(profile: &Profile) -> Result<Option<String>> {
     let mut shortest = profile.measure.max_length.unwrap_or(usize::MAX);
     for typed in &profile.models {
         // one that cannot be read is told of where it is opened
-        if let Ok(models::ModelFacts::Decoder(facts)) = models::find(typed).and_then(|found| models::inspect(&found.place)) {
+        if let Ok(models::ModelFacts::Decoder(facts)) =
+            models::find(typed).and_then(|found| models::inspect(&found.place))
+        {
             shortest = shortest.min(facts.config.max_positions);
         }
     }

@@ -84,6 +84,10 @@ metrics! {
     Truncation        "truncation"               "truncation"          Fraction        Lower  Mean,
     /// Share of generated answers that begin with a common phrase of refusal.
     Refusal           "refusal"                  "refusal"             Fraction        Lower  Mean,
+    /// BBQ's bias score of ambiguous questions: from −1 over 0, no bias, to 1, always the stereotype.
+    BiasAmbiguous     "bias_ambiguous"           "bias, ambiguous"     Number          Lower  Mean,
+    /// BBQ's bias score of questions that can be answered, of those answered.
+    BiasDisambiguated "bias_disambiguated"       "bias, disambiguated" Number          Lower  Mean,
     /// Perplexity per item: exp(−mean log-likelihood of the continuations).
     Perplexity        "perplexity"               "perplexity"          Number          Lower  WeightedPerplexity,
     /// Perplexity per word, words being split at white space.
@@ -165,6 +169,11 @@ impl Metric {
     /// Tells whether the metric is made of items, so that two variants can be compared item by item.
     pub fn is_score(self) -> bool {
         self.aggregation() != Aggregation::None
+    }
+
+    /// Tells whether it is a bias: from −1 to 1, and best at 0.
+    pub fn is_bias(self) -> bool {
+        matches!(self, Metric::BiasAmbiguous | Metric::BiasDisambiguated)
     }
 
     /// Tells whether it is what a task's answers cost, per item or per correct one.

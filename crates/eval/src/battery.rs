@@ -159,7 +159,14 @@ fn needle(length: usize, position: usize, dice: &mut Dice) -> Value {
         let note = format!(
             "{} {} the {} in the {}.",
             dice.one(&["On Monday", "On Tuesday", "In the morning", "At noon", "In the evening", "Last week"]),
-            dice.one(&["someone cleaned", "they repaired", "we painted", "a neighbour found", "the guard locked", "she sold"]),
+            dice.one(&[
+                "someone cleaned",
+                "they repaired",
+                "we painted",
+                "a neighbour found",
+                "the guard locked",
+                "she sold"
+            ]),
             dice.one(&["table", "bicycle", "lamp", "window", "wagon", "piano", "ladder", "clock", "mirror", "basket"]),
             dice.one(&["garden", "kitchen", "cellar", "library", "station", "market", "office", "school", "harbour"]),
         );
@@ -230,8 +237,8 @@ impl Dice {
 }
 
 const NAMES: [&str; 20] = [
-    "Anna", "Peter", "Maria", "John", "Sofia", "David", "Laura", "Thomas", "Emma", "Daniel", "Julia", "Martin", "Clara",
-    "Victor", "Alice", "Robert", "Helen", "George", "Nora", "Frank",
+    "Anna", "Peter", "Maria", "John", "Sofia", "David", "Laura", "Thomas", "Emma", "Daniel", "Julia", "Martin",
+    "Clara", "Victor", "Alice", "Robert", "Helen", "George", "Nora", "Frank",
 ];
 
 const MANIFEST: &str = r##"name = "battery"

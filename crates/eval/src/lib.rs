@@ -25,6 +25,9 @@
 //! pair = "case"                       # … over items that differ in nothing else: those with one value of this field
 //! cluster = "conversation"            # items with one value of this field are right or wrong together: intervals and
 //!                                     # verdicts count them together (pairs lie whole within a cluster)
+//! # of questions with a stereotyped choice, for the metrics bias_ambiguous and bias_disambiguated (BBQ's): fields that say
+//! # which choice that is, and which says that it cannot be told; a question is ambiguous where that is the right answer
+//! bias = { stereotyped = "target_index", unknown = "unknown_index" }
 //! ```
 //!
 //! Models that were taught to talk are asked through their own chat template, in lm-evaluation-harness's words. Each of these

@@ -75,14 +75,7 @@ pub struct Loss {
 
 impl Default for Loss {
     fn default() -> Loss {
-        Loss {
-            battery: true,
-            items: 40,
-            lengths: vec![256, 512, 1024, 2048, 4096],
-            text: None,
-            ctx: 512,
-            chunks: None,
-        }
+        Loss { battery: true, items: 40, lengths: vec![256, 512, 1024, 2048, 4096], text: None, ctx: 512, chunks: None }
     }
 }
 

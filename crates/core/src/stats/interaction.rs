@@ -168,13 +168,22 @@ mod tests {
                         // uneven: the first group flips three times as often, both ways, with the same loss
                         let more = if uneven && labels[i] == 0 { 0.2 } else { 0.0 };
                         let throw = if size > 1 && rng.random::<f64>() < 0.5 { luck } else { rng.random::<f64>() };
-                        if throw < lost + more { -1.0 } else if throw < lost + 2.0 * more { 1.0 } else { 0.0 }
+                        if throw < lost + more {
+                            -1.0
+                        } else if throw < lost + 2.0 * more {
+                            1.0
+                        } else {
+                            0.0
+                        }
                     })
                     .collect();
                 let found = interaction(&differences, &labels, &clusters, 1.0, seed).expect("enough");
                 told += usize::from(found.p <= 0.05);
             }
-            println!("| {n} items, {count} groups, clusters of {size}, {lost} lost, uneven {uneven} | {:.1}% |", 100.0 * told as f64 / worlds as f64);
+            println!(
+                "| {n} items, {count} groups, clusters of {size}, {lost} lost, uneven {uneven} | {:.1}% |",
+                100.0 * told as f64 / worlds as f64
+            );
             assert!(told as f64 <= worlds as f64 * 0.072, "{told} of {worlds}");
         }
     }

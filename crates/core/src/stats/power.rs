@@ -99,7 +99,8 @@ pub fn smallest_seen(pairs: &Pairs, tail: f64) -> f64 {
     let counts = Counts::from(&table);
     // items that go together are worth as many as their spread says
     let own = (counts.differing() - counts.difference().powi(2)).max(0.0) / counts.items();
-    let worth = if own > 0.0 { (own / pairs.standard_error().powi(2)).clamp(0.05, 1.0) } else { clusters / counts.items() };
+    let worth =
+        if own > 0.0 { (own / pairs.standard_error().powi(2)).clamp(0.05, 1.0) } else { clusters / counts.items() };
     let items = counts.items() * worth;
     let mut loss = 0.0_f64;
     for _ in 0..200 {

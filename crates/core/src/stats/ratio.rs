@@ -187,7 +187,9 @@ mod tests {
     fn the_interval_of_what_is_kept_holds_the_truth() {
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         println!("| share kept | 100 | 400 |\n|---|---|---|");
-        for (base, lost, gained, size) in [(0.8, 0.1, 0.05, 1), (0.6, 0.3, 0.02, 1), (0.45, 0.2, 0.1, 1), (0.6, 0.3, 0.1, 5)] {
+        for (base, lost, gained, size) in
+            [(0.8, 0.1, 0.05, 1), (0.6, 0.3, 0.02, 1), (0.45, 0.2, 0.1, 1), (0.6, 0.3, 0.1, 5)]
+        {
             let truth = (base * (1.0 - lost) + (1.0 - base) * gained - 0.25) / (base - 0.25);
             let mut cells = Vec::new();
             for n in [100, 400] {

@@ -16,8 +16,8 @@ pub(crate) use notes::Notes;
 pub use simple::is_simple;
 pub(crate) use simple::is_simple_template;
 pub(crate) use toml::{
-    ClassName, RawChoices, RawClassifier, RawDocTo, RawFilter, RawGeneration, RawLabels, RawMetric, RawPipeline,
-    RawTask,
+    ClassName, RawBias, RawChoices, RawClassifier, RawDocTo, RawFilter, RawGeneration, RawLabels, RawMetric,
+    RawPipeline, RawTask,
 };
 
 use crate::data::{Dataset, Doc};

@@ -80,6 +80,8 @@ task_keys! {
     /// The field that items of one conversation, document or author share. They are right or wrong together, so the
     /// intervals count them together; without it they would promise too much. Pairs lie whole within a cluster.
     cluster: String,
+    /// Fields that say which choice is the stereotyped one and which says that it cannot be told, for BBQ's bias scores.
+    bias: RawBias,
     // classification by a head
     doc_to_pair: RawDocTo,
     doc_to_prompt: RawDocTo,
@@ -112,6 +114,17 @@ impl RawTask {
             thinking_budget: self.thinking_budget,
         }
     }
+}
+
+/// `bias`
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBias {
+    /// The field with the stereotyped choice: its text, or its index from 0.
+    pub(crate) stereotyped: String,
+    /// The field with the choice that says that it cannot be told.
+    pub(crate) unknown: String,
 }
 
 /// A class of a head.

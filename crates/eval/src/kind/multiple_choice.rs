@@ -2,10 +2,11 @@
 
 use super::{Kind, Requests, Scored, likelihoods, logprobs};
 use crate::ask::Preparation;
-use crate::error::Error;
-use crate::front::Section;
+use crate::data::Doc;
+use crate::error::{Error, Key};
+use crate::front::{RawBias, RawMetric, Section};
 use crate::lines::Lesson;
-use crate::metric::{self, Choices, Scorer, Taken};
+use crate::metric::{self, Choices, Scorer, Stereotype, Taken};
 use crate::model::{LanguageModel, Loglikelihood};
 use crate::prompt::{Ask, ChoicePrompt, Context as Asked, Prompt};
 use crate::settings::TaskSettings;
@@ -24,12 +25,51 @@ pub(crate) struct ChoiceRequest {
     choices: Vec<String>,
     /// Indices of the right choices, at least one.
     gold: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bias: Option<Sides>,
+}
+
+/// The stereotyped choice and the one that says that it cannot be told.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Sides {
+    stereotyped: usize,
+    unknown: usize,
+}
+
+/// Finds the choices that a line's fields name.
+fn sides(raw: &RawBias, doc: &Doc, choices: &[String], key: &Key) -> Result<Sides, Error> {
+    let of = |name: &str, field: &str| {
+        let key = key.at("bias").at(name);
+        let value = doc
+            .fields
+            .get(field)
+            .ok_or_else(|| key.wrong(format!("there is no field '{field}' at {}", doc.place())))?;
+        let found = match value {
+            serde_json::Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()),
+            serde_json::Value::String(text) => {
+                choices.iter().position(|choice| choice == text).or_else(|| text.trim().parse().ok())
+            }
+            _ => None,
+        };
+        found.filter(|index| *index < choices.len()).ok_or_else(|| {
+            key.wrong(format!(
+                "is {value} at {}; allowed is one of the choices, or its index from 0 to {}",
+                doc.place(),
+                choices.len() - 1
+            ))
+        })
+    };
+    let sides = Sides { stereotyped: of("stereotyped", &raw.stereotyped)?, unknown: of("unknown", &raw.unknown)? };
+    if sides.stereotyped == sides.unknown {
+        return Err(key.at("bias").wrong(format!("names one choice for both at {}", doc.place())));
+    }
+    Ok(sides)
 }
 
 impl Kind for MultipleChoice {
     const NAME: &'static str = "multiple_choice";
     const REQUEST: &'static str = "choose";
-    const KEYS: &'static [&'static str] = &["description", "doc_to_choice", "doc_to_target", "num_fewshot"];
+    const KEYS: &'static [&'static str] = &["description", "doc_to_choice", "doc_to_target", "num_fewshot", "bias"];
     const PROMPTS: bool = true;
     const METRICS: &'static [Metric] = &[Metric::Acc, Metric::AccNorm];
 
@@ -38,15 +78,28 @@ impl Kind for MultipleChoice {
     type Answer = Vec<Loglikelihood>;
 
     fn scored_by(scorer: &Scorer) -> bool {
-        scorer.of_choices.is_some()
+        scorer.of_choices.is_some() || scorer.of_stereotype.is_some()
     }
 
     fn parse(section: &Section) -> Result<(MultipleChoice, Requests<MultipleChoice>), Error> {
         section.needs_choices()?;
         let prompt = Prompt::parse(section, None)?;
-        let request = |doc| {
+        let wants = |m: &RawMetric| Metric::parse(&m.metric).is_some_and(Metric::is_bias);
+        let first = section.raw.metric_list.iter().flatten().next();
+        if section.raw.bias.is_none() && section.raw.metric_list.iter().flatten().any(wants) {
+            let example = "bias = { stereotyped = \"FIELD\", unknown = \"FIELD\" }";
+            return Err(section.key.at("metric_list").wrong(format!("asks for a bias score, which needs {example}")));
+        }
+        if first.is_some_and(wants) {
+            return Err(section
+                .key
+                .at("metric_list")
+                .wrong("begins with a bias score; the first metric decides, so put acc before it"));
+        }
+        let request = |doc: &Doc| {
             let ChoicePrompt { asks, choices, gold } = prompt.choice(doc, section.pool)?;
-            Ok(Some(ChoiceRequest { asks, choices, gold }))
+            let bias = section.raw.bias.as_ref().map(|raw| sides(raw, doc, &choices, section.key)).transpose()?;
+            Ok(Some(ChoiceRequest { asks, choices, gold, bias }))
         };
         Ok((MultipleChoice, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
@@ -98,12 +151,20 @@ impl Kind for MultipleChoice {
         let logprobs = logprobs(&answers, choices.len())?;
         let item = Choices { answers: &answers, choices, gold };
         let take = |scorer: &Scorer| -> Option<Taken> { Some(scorer.of_choices?(&item)) };
+        let likeliest = metric::first_of_greatest(logprobs.iter().copied());
         // the choice that the deciding metric takes
         let taken = settings.metrics.first().and_then(|&metric| take(metric::scorer(metric)?));
         let taken = taken.context("a task has a metric of choices")?.choice;
         let [target, answer] = [gold[0], taken].map(|index| Some(choices[index].clone()));
         Ok(Scored {
-            scores: metric::scores(&settings.metrics, |scorer| Some(take(scorer)?.score)),
+            scores: metric::scores(&settings.metrics, |scorer| match scorer.of_stereotype {
+                None => Some(take(scorer)?.score),
+                Some(score) => {
+                    let Sides { stereotyped, unknown } = request.bias?;
+                    let is_ambiguous = gold.contains(&unknown);
+                    score(&Stereotype { taken: likeliest, stereotyped, unknown, is_ambiguous })
+                }
+            }),
             choice: Some(taken),
             target,
             answer,

@@ -58,7 +58,13 @@ impl Kind for Reverse {
 
     fn score(&self, _: &(), request: &String, generated: Generated, settings: &TaskSettings) -> Result<Scored> {
         let targets = [request.chars().rev().collect::<String>()];
-        let item = GeneratedText { text: &generated.text, raw: &generated.text, cut: false, targets: &targets, ignoring: &settings.exact_match };
+        let item = GeneratedText {
+            text: &generated.text,
+            raw: &generated.text,
+            cut: false,
+            targets: &targets,
+            ignoring: &settings.exact_match,
+        };
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),
             target: targets.first().cloned(),

@@ -90,7 +90,13 @@ mod tests {
     #[test]
     fn any_of_several_targets_is_right() {
         let targets = ["4", "four"].map(String::from);
-        let item = GeneratedText { text: "four", raw: "four", cut: false, targets: &targets, ignoring: &ExactMatch::default() };
+        let item = GeneratedText {
+            text: "four",
+            raw: "four",
+            cut: false,
+            targets: &targets,
+            ignoring: &ExactMatch::default(),
+        };
         assert_eq!(SCORER.of_generated.map(|score| score(&item)), Some(Score::once(1.0)));
     }
 }

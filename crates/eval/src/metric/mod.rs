@@ -8,6 +8,7 @@
 mod acc;
 mod acc_bytes;
 mod acc_norm;
+mod bias;
 mod bits_per_byte;
 mod byte_perplexity;
 mod exact_match;
@@ -34,6 +35,8 @@ pub(crate) const ALL: &[Scorer] = &[
     acc_norm::SCORER,
     acc_bytes::SCORER,
     exact_match::SCORER,
+    bias::AMBIGUOUS,
+    bias::DISAMBIGUATED,
     generation::REPETITION,
     generation::TRUNCATION,
     generation::REFUSAL,
@@ -76,6 +79,8 @@ pub(crate) struct Scorer {
     pub(crate) of_correlated: Option<fn(&Correlated) -> Score>,
     /// Of documents that were found.
     pub(crate) of_ranking: Option<fn(&Ranking) -> Score>,
+    /// Of the answer to a question with a stereotyped choice; None where the question says nothing of it.
+    pub(crate) of_stereotype: Option<fn(&Stereotype) -> Option<Score>>,
 }
 
 impl Scorer {
@@ -93,6 +98,7 @@ impl Scorer {
             of_class: None,
             of_correlated: None,
             of_ranking: None,
+            of_stereotype: None,
         }
     }
 }
@@ -143,6 +149,17 @@ impl Choices<'_> {
         let choice = self.likeliest(length);
         Taken { choice, score: Score::right(self.gold.contains(&choice)) }
     }
+}
+
+/// The choice taken of a question with a stereotyped one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stereotype {
+    pub(crate) taken: usize,
+    pub(crate) stereotyped: usize,
+    /// The choice that says that it cannot be told.
+    pub(crate) unknown: usize,
+    /// It cannot be told in truth.
+    pub(crate) is_ambiguous: bool,
 }
 
 /// A whole text and its log-likelihood.

@@ -8,6 +8,7 @@ use bantam_core::record::ItemResult;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+mod answers;
 mod strangers;
 
 const CHOICE: &str = r#"

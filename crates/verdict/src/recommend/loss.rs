@@ -129,7 +129,10 @@ pub fn divergence_key(base: &Id, variant: &Id, settings: &bantam_core::profile::
 }
 
 /// Which variant is held against which base: its own model as it is where that was tried, else the reference.
-pub fn pairs<'a>(summaries: &'a [VariantSummary], reference: Option<&Id>) -> Vec<(&'a VariantSummary, &'a VariantSummary)> {
+pub fn pairs<'a>(
+    summaries: &'a [VariantSummary],
+    reference: Option<&Id>,
+) -> Vec<(&'a VariantSummary, &'a VariantSummary)> {
     let base_of = |s: &VariantSummary| {
         let own = summaries.iter().find(|b| b.variant.is_base() && b.variant.model.digest == s.variant.model.digest);
         own.filter(|base| base.id() != s.id())
@@ -154,8 +157,11 @@ pub(super) fn losses<'a>(
     let lost = |(base, variant): (&VariantSummary, &VariantSummary)| {
         let mut tasks: Vec<TaskLoss> = Vec::new();
         for before in of(base.id()) {
-            let Some(after) = of(variant.id()).into_iter().find(|row| row.trial.ask == before.trial.ask) else { continue };
-            let found = memo.get("loss", &[before, after], &confidence, |rows| task_losses(rows[0], rows[1], confidence));
+            let Some(after) = of(variant.id()).into_iter().find(|row| row.trial.ask == before.trial.ask) else {
+                continue;
+            };
+            let found =
+                memo.get("loss", &[before, after], &confidence, |rows| task_losses(rows[0], rows[1], confidence));
             tasks.extend(found);
         }
         let key = divergence_key(base.id(), variant.id(), settings);
@@ -203,10 +209,11 @@ fn task_loss(before: &Row, after: &Row, confidence: Confidence) -> Option<TaskLo
     flipped.sort_by_key(|flip| flip.kind != compare::FlipKind::Lost);
     flipped.truncate(FLIPS);
     let shown = change(&comparison);
-    let smallest_seen = paired.as_ref().filter(|_| matches!(shown, Change::Neither | Change::Gained)).map(|(pairs, _)| {
-        let smallest = power::smallest_seen(pairs, confidence.level.tail());
-        if compare::scale(metric) == Scale::LogRatio { smallest.exp() - 1.0 } else { smallest }
-    });
+    let smallest_seen =
+        paired.as_ref().filter(|_| matches!(shown, Change::Neither | Change::Gained)).map(|(pairs, _)| {
+            let smallest = power::smallest_seen(pairs, confidence.level.tail());
+            if compare::scale(metric) == Scale::LogRatio { smallest.exp() - 1.0 } else { smallest }
+        });
     Some(TaskLoss {
         task: comparison.task.clone(),
         metric,
@@ -215,7 +222,11 @@ fn task_loss(before: &Row, after: &Row, confidence: Confidence) -> Option<TaskLo
         difference: difference(&comparison),
         shown,
         smallest_seen: smallest_seen.filter(|smallest| smallest.is_finite()),
-        kept: if is_rate { Reading::missing("it is no share of right answers") } else { kept(task, before, after, metric, confidence) },
+        kept: if is_rate {
+            Reading::missing("it is no share of right answers")
+        } else {
+            kept(task, before, after, metric, confidence)
+        },
         flips: if is_rate { Flips::default() } else { comparison.flips },
         flipped: if is_rate { Vec::new() } else { flipped },
         slices: if is_rate { Vec::new() } else { slices(before, after, confidence) },
@@ -263,7 +274,11 @@ fn difference(comparison: &Comparison) -> Reading {
 fn kept(task: &TaskRef, before: &Row, after: &Row, metric: Metric, confidence: Confidence) -> Reading {
     let guessing = task.chance.unwrap_or(0.0);
     let part = |row: &Row| -> std::collections::BTreeMap<usize, f64> {
-        row.outcome.items.iter().filter_map(|item| Some((item.index, super::answer_cost::right(item, metric)?))).collect()
+        row.outcome
+            .items
+            .iter()
+            .filter_map(|item| Some((item.index, super::answer_cost::right(item, metric)?)))
+            .collect()
     };
     let (had, keeps) = (part(before), part(after));
     let both: Vec<(&ItemResult, f64, f64)> = before
@@ -320,7 +335,13 @@ fn slices(before: &Row, after: &Row, confidence: Confidence) -> Vec<SliceLoss> {
 }
 
 /// For each slice a test whether all its values lose alike.
-fn concentrated(before: &Row, after: &Row, metric: Metric, pairs: &Pairs, confidence: Confidence) -> Vec<Concentration> {
+fn concentrated(
+    before: &Row,
+    after: &Row,
+    metric: Metric,
+    pairs: &Pairs,
+    confidence: Confidence,
+) -> Vec<Concentration> {
     let items: Vec<&ItemResult> = before
         .outcome
         .items
@@ -388,12 +409,16 @@ impl TaskLoss {
             Change::Lost => format!("{} worse{ends}{kept}", amount(by)),
             Change::Gained => format!("{} better{ends}", amount(by)),
             Change::Neither | Change::Unknown => {
-                let open = self.smallest_seen.map_or(String::new(), |s| format!("; a loss of {} would have been seen", amount(s)));
+                let open = self
+                    .smallest_seen
+                    .map_or(String::new(), |s| format!("; a loss of {} would have been seen", amount(s)));
                 format!("no loss shown{ends}{open}")
             }
         };
         let named = match self.metric {
-            Metric::Repetition | Metric::Truncation | Metric::Refusal => format!("{} of {}", self.metric.label(), self.task),
+            Metric::Repetition | Metric::Truncation | Metric::Refusal => {
+                format!("{} of {}", self.metric.label(), self.task)
+            }
             _ => self.task.to_string(),
         };
         let mut where_ = String::new();
@@ -465,7 +490,11 @@ mod tests {
         // (0.525 − 0.25) / (0.8 − 0.25)
         assert!((lost.kept.value().unwrap() - 0.5).abs() < 1e-9);
         assert_eq!(lost.flips, Flips { gained: 0, lost: 110, still_wrong: 0 });
-        assert!(lost.sentence().contains("27.5 points worse") && lost.sentence().contains("50.0% of what"), "{}", lost.sentence());
+        assert!(
+            lost.sentence().contains("27.5 points worse") && lost.sentence().contains("50.0% of what"),
+            "{}",
+            lost.sentence()
+        );
     }
 
     #[test]
@@ -500,6 +529,10 @@ mod tests {
         let guess: Vec<u8> = (0..200).map(|i| u8::from(i % 4 == 0)).collect();
         let base = row(Made::base("big", 10).task_with_chance("t", &guess, 0.25));
         let lost = loss(&base, &base.clone());
-        assert!(matches!(&lost.kept, Reading::Missing { reason } if reason.contains("nothing to keep")), "{:?}", lost.kept);
+        assert!(
+            matches!(&lost.kept, Reading::Missing { reason } if reason.contains("nothing to keep")),
+            "{:?}",
+            lost.kept
+        );
     }
 }

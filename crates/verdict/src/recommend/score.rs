@@ -192,6 +192,9 @@ fn score_interval(
 }
 
 fn share_or_open(metric: Metric, numbers: &[(f64, f64)]) -> Scale {
+    if metric.is_bias() {
+        return Scale::Between(-1.0, 1.0);
+    }
     let shares = metric.unit() == Unit::Fraction && numbers.iter().all(|(value, _)| (0.0..=1.0).contains(value));
     if shares { Scale::Between(0.0, 1.0) } else { Scale::Open }
 }
@@ -228,7 +231,7 @@ fn per_weight(
 /// How many items are right, where all of them are right or wrong and count the same.
 fn count_right(scores: &[ItemScore], metric: Metric) -> Option<u64> {
     let binary = scores.iter().all(|s| s.weight == 1.0 && (s.value == 0.0 || s.value == 1.0));
-    (binary && metric.aggregation() == Aggregation::Mean)
+    (binary && metric.aggregation() == Aggregation::Mean && !metric.is_bias())
         .then(|| scores.iter().filter(|s| s.value == 1.0).count() as u64)
 }
 
@@ -380,6 +383,7 @@ fn gap_interval(groups: &[Group], metric: Metric, confidence: Confidence) -> Res
     let sizes: Vec<usize> = keys.iter().map(|keys| keys.iter().collect::<HashSet<_>>().len()).collect();
     let span = match metric.aggregation() {
         Aggregation::Mean if metric.unit() == Unit::Fraction => 1.0,
+        Aggregation::Mean if metric.is_bias() => 2.0,
         Aggregation::MacroF1 => 1.0,
         Aggregation::Mcc | Aggregation::Spearman | Aggregation::Pearson => 2.0,
         _ => 0.0,

@@ -25,6 +25,7 @@ fn can_be(score: &ItemScore) -> bool {
     let ItemScore { metric, value, weight } = *score;
     let is_class = |x: f64| x >= 0.0 && x.fract() == 0.0 && x < 1e9;
     match metric.aggregation() {
+        Aggregation::Mean if metric.is_bias() => (-1.0..=1.0).contains(&value) && weight == 1.0,
         // a share, or the odd one that is no share of something
         Aggregation::Mean => (0.0..=1.0).contains(&value) && weight >= 0.0 && weight.is_finite(),
         // a log-likelihood of some text; an impossible text has minus infinity

@@ -322,15 +322,8 @@ pub fn advise_knowing(rows: &[Row], profile: &Profile, known: &dyn Known) -> Adv
     let mut advice = advised(rows, profile, known);
     let level = advice.level;
     let confidence = Confidence { level, seed: profile.measure.seed };
-    advice.losses = loss::losses(
-        rows,
-        profile,
-        &advice.summaries,
-        advice.reference.as_ref(),
-        confidence,
-        &Memo::of(known),
-        known,
-    );
+    advice.losses =
+        loss::losses(rows, profile, &advice.summaries, advice.reference.as_ref(), confidence, &Memo::of(known), known);
     advice
 }
 

@@ -54,10 +54,10 @@ fn tasks(inputs: &Inputs, losses: &[VariantLoss]) -> DataTable {
             cell(&task.variant),
             difference(task),
             cell(&task.kept),
-            task.smallest_seen.map_or_else(|| Cell::missing("a change is shown, or nothing was compared"), |s| Cell {
-                sort: Some(s),
-                ..Cell::text(amount(task, s))
-            }),
+            task.smallest_seen.map_or_else(
+                || Cell::missing("a change is shown, or nothing was compared"),
+                |s| Cell { sort: Some(s), ..Cell::text(amount(task, s)) },
+            ),
             Cell::text(format!("{} / {}", task.flips.lost, task.flips.gained)),
         ],
         advised: inputs.advice.advised().is_some_and(|s| *s.id() == loss.variant),
@@ -216,7 +216,15 @@ fn heat(inputs: &Inputs) -> Option<Chart> {
 
 /// Answers that changed, to be read.
 fn flips(losses: &[VariantLoss]) -> Option<DataTable> {
-    let columns = vec![name("variant"), name("task"), column("item", "its position in the data"), name("change"), name("base said"), name("variant says"), name("right")];
+    let columns = vec![
+        name("variant"),
+        name("task"),
+        column("item", "its position in the data"),
+        name("change"),
+        name("base said"),
+        name("variant says"),
+        name("right"),
+    ];
     let mut rows = Vec::new();
     for loss in losses {
         for task in &loss.tasks {
@@ -242,7 +250,9 @@ fn flips(losses: &[VariantLoss]) -> Option<DataTable> {
             }
         }
     }
-    let caption = format!("Answers that changed, up to {SHOWN_FLIPS} of each task, those that were right first; `bantam compare` lists them all.");
+    let caption = format!(
+        "Answers that changed, up to {SHOWN_FLIPS} of each task, those that were right first; `bantam compare` lists them all."
+    );
     (!rows.is_empty()).then_some(DataTable { caption, columns, rows })
 }
 
