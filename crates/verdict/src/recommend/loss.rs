@@ -5,15 +5,17 @@
 use super::compare::{self, Comparison, Flip, Flips, Scale};
 use super::figures::{self, counted};
 use super::known::{Known, Memo};
-use super::score::{self, Confidence, SliceScore};
+use super::score::{self, Confidence};
 use super::summary::{TaskName, VariantSummary};
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
-use bantam_core::record::{Ask, Figure, Id, Interval, ItemResult, Provenance, Reading, Row, TaskRef};
+use bantam_core::record::{Ask, Figure, Id, Interval, ItemResult, Outcome, Provenance, Reading, Row, TaskRef};
 use bantam_core::stats::interaction;
 use bantam_core::stats::{Clusters, Pairs, power, ratio};
 use bantam_core::unit::Unit;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The suite of made items that tell losses; its tasks decide nothing.
 pub const BATTERY: &str = "battery";
@@ -186,13 +188,38 @@ fn task_losses(before: &Row, after: &Row, confidence: Confidence) -> Vec<TaskLos
 }
 
 /// The row as if this metric decided.
-fn by(row: &Row, metric: Metric) -> Row {
+fn by(row: &Row, metric: Metric) -> Cow<'_, Row> {
+    let Ask::Task(task) = &row.trial.ask else { return Cow::Borrowed(row) };
+    if task.metrics.first() == Some(&metric) {
+        return Cow::Borrowed(row);
+    }
     let mut row = row.clone();
     if let Ask::Task(task) = &mut row.trial.ask {
         task.metrics.retain(|other| *other != metric);
         task.metrics.insert(0, metric);
     }
-    row
+    Cow::Owned(row)
+}
+
+/// The row with some of its items only; all of them may be more than memory holds twice.
+fn with(row: &Row, items: &[&ItemResult]) -> Row {
+    let (all, trial) = (&row.outcome, row.trial.clone());
+    let outcome = Outcome {
+        trial: all.trial.clone(),
+        result: all.result.clone(),
+        items: items.iter().map(|item| (*item).clone()).collect(),
+        samples: Vec::new(),
+        peak_memory: all.peak_memory.clone(),
+        energy: all.energy.clone(),
+        disk: all.disk.clone(),
+        ceiling: all.ceiling.clone(),
+        load: all.load,
+        loaded_by: all.loaded_by.clone(),
+        wall: all.wall,
+        warnings: Vec::new(),
+        started: all.started,
+    };
+    Row { trial, outcome }
 }
 
 fn task_loss(before: &Row, after: &Row, confidence: Confidence) -> Option<TaskLoss> {
@@ -313,25 +340,24 @@ fn kept(task: &TaskRef, before: &Row, after: &Row, metric: Metric, confidence: C
     }
 }
 
-/// The values of each slice, in the order in which scores show them.
-fn values(row: &Row, metric: Metric, confidence: Confidence) -> Vec<(String, String)> {
-    let Some(scored) = score::TaskScore::of(&by(row, metric), confidence) else { return Vec::new() };
-    scored.slices.into_iter().map(|SliceScore { slice, value, .. }| (slice, value)).collect()
-}
-
 fn slices(before: &Row, after: &Row, confidence: Confidence) -> Vec<SliceLoss> {
-    let Ask::Task(task) = &before.trial.ask else { return Vec::new() };
-    let of = |row: &Row, slice: &str, value: &str| {
-        let mut row = row.clone();
-        row.outcome.items.retain(|item| item.slices.get(slice).is_some_and(|v| v == value));
-        row
-    };
-    let one = |(slice, value): (String, String)| {
-        let (before, after) = (of(before, &slice, &value), of(after, &slice, &value));
-        let comparison = compare::compare(&before, &after, 0.0, confidence)?;
-        Some(SliceLoss { items: before.outcome.items.len(), difference: difference(&comparison), slice, value })
-    };
-    values(before, task.metrics[0], confidence).into_iter().filter(|(slice, _)| slice != CELL).filter_map(one).collect()
+    let [of_before, of_after] = [before, after].map(|row| row.outcome.items.iter().collect::<Vec<&ItemResult>>());
+    let names = score::slice_names(&of_before).into_iter().filter(|slice| *slice != CELL);
+    let mut found = Vec::new();
+    for slice in names {
+        let afterwards = score::groups(&of_after, slice);
+        for (value, items) in score::groups(&of_before, slice) {
+            let Some((_, now)) = afterwards.iter().find(|(other, _)| *other == value) else { continue };
+            let comparison = compare::compare(&with(before, &items), &with(after, now), 0.0, confidence);
+            found.extend(comparison.map(|comparison| SliceLoss {
+                slice: slice.into(),
+                value: value.into(),
+                items: items.len(),
+                difference: difference(&comparison),
+            }));
+        }
+    }
+    found
 }
 
 /// For each slice a test whether all its values lose alike.
@@ -342,12 +368,11 @@ fn concentrated(
     pairs: &Pairs,
     confidence: Confidence,
 ) -> Vec<Concentration> {
-    let items: Vec<&ItemResult> = before
-        .outcome
-        .items
-        .iter()
-        .filter(|item| item.score(metric).is_some() && after.outcome.items.iter().any(|a| a.index == item.index))
-        .collect();
+    let now = after.outcome.items.iter().filter(|item| item.score(metric).is_some());
+    let now: HashSet<usize> = now.map(|item| item.index).collect();
+    let scored = |item: &&ItemResult| item.score(metric).is_some() && now.contains(&item.index);
+    let mut items: Vec<&ItemResult> = before.outcome.items.iter().filter(scored).collect();
+    items.sort_by_key(|item| item.index); // as the pairs are
     let differences: Vec<f64> = pairs.differences().collect();
     if items.len() != differences.len() {
         return Vec::new(); // items without weight were left out of the pairs

@@ -278,12 +278,12 @@ fn slices(items: &[&ItemResult], metric: Metric, level: Level) -> Vec<SliceScore
     scores
 }
 
-fn slice_names<'a>(items: &[&'a ItemResult]) -> BTreeSet<&'a str> {
+pub(super) fn slice_names<'a>(items: &[&'a ItemResult]) -> BTreeSet<&'a str> {
     items.iter().flat_map(|item| item.slices.keys()).map(String::as_str).collect()
 }
 
 /// Items by their value of a slice; numbers in the order of numbers (8 before 16), the rest by the alphabet.
-fn groups<'a>(items: &[&'a ItemResult], slice: &str) -> Vec<(&'a str, Vec<&'a ItemResult>)> {
+pub(super) fn groups<'a>(items: &[&'a ItemResult], slice: &str) -> Vec<(&'a str, Vec<&'a ItemResult>)> {
     let mut groups: BTreeMap<&str, Vec<&ItemResult>> = BTreeMap::new();
     for item in items {
         if let Some(value) = item.slices.get(slice) {
