@@ -7,7 +7,7 @@ use crate::run::lost::{self, Answer, Progress, Question};
 use crate::run::plan::bound_threads;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bantam_core::stats::Divergence;
 use bantam_core::stats::divergence::Figure;
 use bantam_model::Arithmetic;
@@ -20,6 +20,10 @@ pub(super) fn run(args: Compare, text: PathBuf) -> Result<Exit> {
         "'{}' is compared with itself; name its variants behind it",
         args.reference
     );
+    let twice = args.candidates.iter().enumerate().find(|(at, name)| args.candidates[..*at].contains(name));
+    if let Some((_, name)) = twice {
+        bail!("'{name}' is named twice, and would be read twice for the same figures; name it once");
+    }
     start_threads(args.threads)?;
     let cancel = stop::on_signals()?;
     let question = Question {
@@ -106,7 +110,11 @@ fn print(question: &Question, answer: &Answer) -> Result<()> {
 }
 
 fn shown(figure: Figure, digits: usize, times: f64) -> String {
-    format!("{:.digits$} ± {:.digits$}", figure.value * times, figure.error * times)
+    match figure.error {
+        Some(error) => format!("{:.digits$} ± {:.digits$}", figure.value * times, error * times),
+        // one token has no spread
+        None => format!("{:.digits$} ± –", figure.value * times),
+    }
 }
 
 fn as_json(question: &Question, answer: &Answer) -> Value {

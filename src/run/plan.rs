@@ -249,7 +249,8 @@ impl Tasks {
             for name in profile.suites.iter().chain(&battery) {
                 // the battery says itself how many items it has
                 let limit = profile.measure.limit.filter(|_| Some(name) != battery.as_ref());
-                for task in suites::load_as(name, &way)?.tasks {
+                for mut task in suites::load_as(name, &way)?.tasks {
+                    task.notes.extend(task.one_sided(limit));
                     all.add(task.limited(limit));
                 }
             }

@@ -107,6 +107,25 @@ impl DraftFolder {
         self.folder.path()
     }
 
+    /// Renames the folder to its place, and removes the folder that stood there.
+    ///
+    /// # Errors
+    /// Where one of the two cannot be moved; the old one stands there then.
+    pub fn replace(self) -> io::Result<()> {
+        if !self.place.is_dir() {
+            return self.finish();
+        }
+        let aside = tempfile::Builder::new()
+            .prefix(&prefix_of(&self.place))
+            .suffix(ENDING)
+            .tempdir_in(folder_of(&self.place))?;
+        let (place, old) = (self.place.clone(), aside.path().join("old"));
+        fs::rename(&place, &old)?;
+        self.finish().inspect_err(|_| {
+            let _ = fs::rename(&old, &place);
+        })
+    }
+
     /// Renames the folder to its place, over an empty folder that stands there.
     ///
     /// # Errors
@@ -368,6 +387,20 @@ mod tests {
         held.finish().expect("finished");
         assert_eq!(fs::read(&place).expect("read"), b"in work");
         assert!(held_folder.finish().is_err(), "a file stands there");
+    }
+
+    #[test]
+    fn a_folder_takes_the_place_of_the_one_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("made");
+        for text in ["one", "two"] {
+            let draft = DraftFolder::of(&place).expect("begun");
+            fs::write(draft.path().join(text), text).expect("written");
+            draft.replace().expect("replaced");
+            assert!(place.join(text).is_file());
+        }
+        assert!(!place.join("one").exists());
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left aside");
     }
 
     #[test]

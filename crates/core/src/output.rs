@@ -36,6 +36,14 @@ pub enum Refusal {
         /// The folder.
         folder: PathBuf,
     },
+    /// The folder takes no file.
+    #[error("{}: no file can be written there: {source}", folder.display())]
+    Closed {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The place cannot be looked at.
     #[error("{}: {source}", place.display())]
     Unknown {
@@ -59,7 +67,7 @@ pub fn check(place: &Path, force: bool, inputs: &[PathBuf], is_ours: &dyn Fn(&Pa
     let unknown = |source: io::Error| Refusal::Unknown { place: place.to_owned(), source };
     let itself = match fs::symlink_metadata(place) {
         Ok(itself) => itself,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return takes_files(folder),
         Err(error) => return Err(unknown(error)),
     };
     // where a link leads counts, and a link that leads nowhere is one that somebody made
@@ -79,9 +87,15 @@ pub fn check(place: &Path, force: bool, inputs: &[PathBuf], is_ours: &dyn Fn(&Pa
     }
     let may_go = !itself.is_symlink() && (found.len() == 0 || is_ours(place));
     match force || may_go {
-        true => Ok(()),
+        true => takes_files(folder),
         false => Err(Refusal::Foreign { place: place.to_owned() }),
     }
+}
+
+/// Tries whether a folder takes a file, before an hour is spent on one: what is written goes to a new file there first.
+fn takes_files(folder: &Path) -> Result<(), Refusal> {
+    let tried = tempfile::tempfile_in(folder);
+    tried.map(|_| ()).map_err(|source| Refusal::Closed { folder: folder.to_owned(), source })
 }
 
 /// What something is that is no file.
@@ -119,6 +133,7 @@ mod tests {
             Err(Refusal::Input { .. }) => "input",
             Err(Refusal::Foreign { .. }) => "foreign",
             Err(Refusal::NoFolder { .. }) => "no folder",
+            Err(Refusal::Closed { .. }) => "closed",
             Err(Refusal::Unknown { .. }) => "unknown",
         };
         let input = folder.path().join("x/../input");
@@ -138,6 +153,8 @@ mod tests {
             (place("socket"), "a socket", "a socket"),
             (place("to_null"), "a device", "a device"),
             (place("none/x"), "no folder", "no folder"),
+            // a folder in which nobody makes files
+            (PathBuf::from("/proc/self/fd/x"), "closed", "closed"),
         ] {
             assert_eq!((said(&path, false), said(&path, true)), (plain, forced), "{}", path.display());
         }

@@ -31,6 +31,9 @@ pub(crate) trait AnyItems: Debug + Send + Sync {
     /// What there is to be learnt from each item, with its line; None of a kind that has no right answers to say.
     fn lessons(&self) -> Option<Vec<(String, Lesson)>>;
 
+    /// The right answer of each item, as `lessons` has it.
+    fn answers(&self) -> Option<Vec<String>>;
+
     /// The hash of the items as they are asked, with their right answers, of what stands beside them, and of the
     /// scorer.
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id;
@@ -119,6 +122,10 @@ impl<K: Kind> AnyItems for Items<K> {
 
     fn lessons(&self) -> Option<Vec<(String, Lesson)>> {
         self.items.iter().map(|item| Some((item.source.place(item.line), self.kind.lesson(&item.request)?))).collect()
+    }
+
+    fn answers(&self) -> Option<Vec<String>> {
+        self.items.iter().map(|item| Some(self.kind.lesson(&item.request)?.answer)).collect()
     }
 
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id {

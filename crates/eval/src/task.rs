@@ -9,6 +9,7 @@ use crate::settings::TaskSettings;
 use bantam_core::chat::Chat;
 use bantam_core::metric::Metric;
 use bantam_core::record::TaskRef;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A suite: tasks that belong together, with a version.
@@ -100,6 +101,13 @@ impl Task {
         self
     }
 
+    /// Says what is one-sided about the task's first `limit` items, where a file is sorted by its answers; None where they
+    /// are much as a draw would be.
+    pub fn one_sided(&self, limit: Option<usize>) -> Option<String> {
+        let limit = limit.filter(|limit| *limit < self.items.len())?;
+        one_sided(&self.name, &self.items.answers()?, limit)
+    }
+
     /// The metric that decides.
     pub fn deciding(&self) -> Metric {
         self.settings.metrics[0]
@@ -123,5 +131,56 @@ impl Task {
             chance: self.chance(),
             chat: self.way.clone(),
         }
+    }
+}
+
+/// Of the answers that a draw of as many items would show, the share that the first ones have to show.
+const SHARE: f64 = 0.6;
+
+fn one_sided(task: &str, answers: &[String], limit: usize) -> Option<String> {
+    let count = |answers: &[String]| {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        answers.iter().for_each(|answer| *counts.entry(answer.clone()).or_default() += 1);
+        counts
+    };
+    let (all, shown) = (count(answers), count(&answers[..limit]).len());
+    // answers that hardly any two items share are no classes
+    if all.len() < 2 || answers.len() < 2 * all.len() {
+        return None;
+    }
+    let share = |n: usize| n as f64 / answers.len() as f64;
+    let drawn: f64 = all.values().map(|&n| 1.0 - (1.0 - share(n)).powi(limit.try_into().unwrap_or(i32::MAX))).sum();
+    ((shown as f64) < SHARE * drawn).then(|| {
+        format!(
+            "{task}: its first {limit} of {} items show {shown} of {} answers, as where a file is sorted by them, so that their \
+             score says little of the rest; take all items, or shuffle the lines of its file",
+            answers.len(),
+            all.len()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_sided;
+
+    #[test]
+    fn first_items_of_a_sorted_file_are_told_from_those_of_a_mixed_one() {
+        let answer = |n: usize| format!("intent {n}");
+        let sorted: Vec<String> = (0..400).map(|i| answer(i / 40)).collect();
+        let mixed: Vec<String> = (0..400).map(|i| answer(i * 7 % 10)).collect();
+        let said = one_sided("banking", &sorted, 60).expect("one-sided");
+        assert!(said.starts_with("banking: its first 60 of 400 items show 2 of 10 answers"), "{said}");
+        assert_eq!(one_sided("banking", &mixed, 60), None);
+        // most of its classes are there, and few items of a mixed file do not show all
+        assert_eq!(one_sided("banking", &sorted, 320), None);
+        assert_eq!(one_sided("banking", &mixed, 3), None);
+        // two in a row of a file of twos are chance
+        let letters: Vec<String> = ["A", "A", "B", "A", "B", "B", "A", "B"].map(String::from).to_vec();
+        assert_eq!(one_sided("letters", &letters, 2), None);
+        assert!(one_sided("letters", &["A", "A", "A", "A", "B", "B", "B", "B"].map(String::from), 4).is_some());
+        // texts of their own are no classes
+        let free: Vec<String> = (0..400).map(|i| format!("text {i}")).collect();
+        assert_eq!(one_sided("free", &free, 10), None);
     }
 }

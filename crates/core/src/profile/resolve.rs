@@ -188,7 +188,13 @@ impl Check<'_> {
             threads: self.at_least_one("measure.threads", raw.threads)?,
             seed: raw.seed.unwrap_or(default.seed),
             limit: self.at_least_one("measure.limit", raw.limit)?,
-            max_length: self.at_least_one("measure.max_length", raw.max_length)?,
+            max_length: match raw.max_length {
+                Some(tokens @ (0 | 1)) => {
+                    return self
+                        .wrong("measure.max_length", format!("is {tokens}; allowed is a whole number from 2 on"));
+                }
+                other => other,
+            },
             half_width: self.within("measure.half_width", half_width, 0.001, 1.0)?,
             budget: self.parsed("measure.budget", raw.budget)?.unwrap_or(default.budget),
             min_repeats: raw.min_repeats.unwrap_or(default.min_repeats).max(2),
@@ -352,6 +358,10 @@ mod tests {
                 "constraints.max_memory: '64 parsecs' is no size",
             ),
             (&format!("{SMALL}[measure]\nlimit = 0"), "measure.limit: is 0"),
+            (
+                &format!("{SMALL}[measure]\nmax_length = 1"),
+                "measure.max_length: is 1; allowed is a whole number from 2",
+            ),
             (&format!("{SMALL}[constraints]\nmin_decode_tps = 0"), "min_decode_tps: is 0; a number above 0"),
             (
                 &format!("{SMALL}[objective]\nprefer = 'cents_per_correct'"),

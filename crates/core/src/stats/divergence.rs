@@ -23,8 +23,8 @@ pub struct TokenLoss {
 pub struct Figure {
     /// The number itself.
     pub value: f64,
-    /// Its standard error.
-    pub error: f64,
+    /// Its standard error; None of one token alone, which tells nothing of others.
+    pub error: Option<f64>,
 }
 
 /// What a text tells of a variant against its base.
@@ -84,7 +84,10 @@ impl Divergence {
             p999: at(99.9),
             max,
             mean_delta_p: mean(tokens, change),
-            rms_delta_p: Figure { value: rms, error: if rms > 0.0 { 0.5 / rms * square.error } else { 0.0 } },
+            rms_delta_p: Figure {
+                value: rms,
+                error: square.error.map(|error| if rms > 0.0 { 0.5 / rms * error } else { 0.0 }),
+            },
             same_top: top,
             base_perplexity: exp(mean(tokens, |token| token.base_nll)),
             perplexity: exp(mean(tokens, |token| token.nll)),
@@ -99,13 +102,13 @@ fn mean(tokens: &[TokenLoss], of: impl Fn(&TokenLoss) -> f64) -> Figure {
     let n = tokens.len() as f64;
     let value = tokens.iter().map(&of).sum::<f64>() / n;
     let variance = tokens.iter().map(|token| (of(token) - value).powi(2)).sum::<f64>() / n;
-    Figure { value, error: if n > 1.0 { (variance / (n - 1.0)).sqrt() } else { 0.0 } }
+    Figure { value, error: (n > 1.0).then(|| (variance / (n - 1.0)).sqrt()) }
 }
 
 /// e to the power of it; the error is carried along by the slope.
 fn exp(power: Figure) -> Figure {
     let value = power.value.exp();
-    Figure { value, error: value * power.error }
+    Figure { value, error: power.error.map(|error| value * error) }
 }
 
 #[cfg(test)]
@@ -116,6 +119,10 @@ mod tests {
         TokenLoss { divergence, base_nll: -base.ln(), nll: -p.ln(), same_top }
     }
 
+    fn error(figure: Figure) -> f64 {
+        figure.error.expect("several tokens")
+    }
+
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-9
     }
@@ -124,8 +131,8 @@ mod tests {
     fn nothing_is_lost_between_a_model_and_itself() {
         let tokens = [0.5, 0.1, 0.9].map(|p| token(0.0, p, p, true));
         let found = Divergence::of(&tokens).expect("tokens");
-        assert_eq!((found.mean, found.max), (Figure { value: 0.0, error: 0.0 }, 0.0));
-        assert_eq!((found.rms_delta_p.value, found.rms_delta_p.error), (0.0, 0.0));
+        assert_eq!((found.mean, found.max), (Figure { value: 0.0, error: Some(0.0) }, 0.0));
+        assert_eq!((found.rms_delta_p.value, found.rms_delta_p.error), (0.0, Some(0.0)));
         assert_eq!((found.ratio.value, found.same_top.value), (1.0, 1.0));
         assert!(Divergence::of(&[]).is_none());
     }
@@ -134,12 +141,19 @@ mod tests {
     #[test]
     fn figures_are_those_of_their_definitions() {
         let found = Divergence::of(&[token(0.2, 0.5, 0.4, true), token(0.6, 0.5, 0.2, false)]).expect("tokens");
-        assert!(near(found.mean.value, 0.4) && near(found.mean.error, 0.2) && near(found.median, 0.4));
+        assert!(near(found.mean.value, 0.4) && near(error(found.mean), 0.2) && near(found.median, 0.4));
         assert!(near(found.p90, 0.56) && near(found.max, 0.6));
         assert!(near(found.mean_delta_p.value, -0.2) && near(found.rms_delta_p.value, 0.05f64.sqrt()));
-        assert!(near(found.same_top.value, 0.5) && near(found.same_top.error, 0.5));
+        assert!(near(found.same_top.value, 0.5) && near(error(found.same_top), 0.5));
         assert!(near(found.base_perplexity.value, 2.0) && near(found.perplexity.value, 12.5f64.sqrt()));
         assert!(near(found.ratio.value, 3.125f64.sqrt()) && near(found.ln_ratio.value, 0.5 * 3.125f64.ln()));
+    }
+
+    #[test]
+    fn one_token_has_no_error() {
+        let found = Divergence::of(&[token(0.2, 0.5, 0.4, true)]).expect("a token");
+        let figures = [found.mean, found.rms_delta_p, found.same_top, found.perplexity, found.ratio];
+        assert_eq!(figures.map(|figure| figure.error), [None; 5]);
     }
 
     /// The error of the ratio is that of pairs, and so none where every token loses alike, however unlike the tokens.
@@ -148,7 +162,7 @@ mod tests {
         let tokens: Vec<TokenLoss> =
             (1..30).map(|i| token(0.1, 1.0 / f64::from(i), 0.9 / f64::from(i), true)).collect();
         let found = Divergence::of(&tokens).expect("tokens");
-        assert!(near(found.ratio.value, 1.0 / 0.9) && found.ratio.error < 1e-9);
-        assert!(found.perplexity.error > 1.0 && found.base_perplexity.error > 1.0);
+        assert!(near(found.ratio.value, 1.0 / 0.9) && error(found.ratio) < 1e-9);
+        assert!(error(found.perplexity) > 1.0 && error(found.base_perplexity) > 1.0);
     }
 }

@@ -1,0 +1,53 @@
+//! What may have been meant by a word that is none of those that are known.
+
+/// The known word that is nearest to a typed one, where it is near enough to be a slip of the pen: two letters at most are
+/// others, and in short words one.
+pub fn meant<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let typed = typed.to_lowercase();
+    let most = if typed.chars().count() < 4 { 1 } else { 2 };
+    let near = known.into_iter().map(|word| (distance(&typed, &word.to_lowercase()), word));
+    near.filter(|(far, _)| (1..=most).contains(far)).min_by_key(|(far, _)| *far).map(|(_, word)| word)
+}
+
+/// " (prune?)" behind a word that may have meant `prune`, and nothing behind one that is like none.
+pub fn meant_words<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    meant(typed, known).map_or_else(String::new, |word| format!(" ({word}?)"))
+}
+
+/// Letters to change, to add or to leave out between two words (Levenshtein).
+pub fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_as_far_apart_as_their_letters() {
+        assert_eq!(["eval", "evla", "val", "evaluate", ""].map(|word| distance(word, "eval")), [0, 2, 1, 4, 4]);
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_from_another_word() {
+        let steps = ["quantize", "prune", "distill", "lora"];
+        assert_eq!(meant("quantise", steps), Some("quantize"));
+        assert_eq!(meant("LORE", steps), Some("lora"));
+        assert_eq!(meant("fuse", steps), None);
+        assert_eq!(meant_words("prun", steps), " (prune?)");
+        // a word of three letters is near to half of all such words
+        assert_eq!(meant("by", ["of", "bz"]), Some("bz"));
+        assert_eq!(meant("ab", ["xy"]), None);
+    }
+}
