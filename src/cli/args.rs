@@ -238,8 +238,11 @@ pub(crate) struct Eval {
     #[arg(long, short, value_parser = at_least_one)]
     pub limit: Option<usize>,
     /// Longest sequence the model is given [default: its own maximum]
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "TOKENS", value_parser = at_least_two)]
     pub max_length: Option<usize>,
+    /// Threads [default: all cores]
+    #[arg(long, short, value_parser = at_least_one)]
+    pub threads: Option<usize>,
     /// Print every item as a JSON line instead of the scores
     #[arg(long)]
     pub items: bool,
@@ -275,7 +278,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["suite", "limit", "margin", "fresh"])]
     pub kld: Option<PathBuf>,
     /// With --kld: tokens of a window, of which the second half is scored
-    #[arg(long, short, value_name = "TOKENS", default_value_t = 512, value_parser = at_least_one, conflicts_with = "suite")]
+    #[arg(long, short, value_name = "TOKENS", default_value_t = 512, value_parser = at_least_four, conflicts_with = "suite")]
     pub ctx: usize,
     /// With --kld: windows to read, at most [default: the whole text]
     #[arg(long, value_name = "COUNT", value_parser = at_least_one, conflicts_with = "suite")]
@@ -283,14 +286,14 @@ pub(crate) struct Compare {
     /// With --kld: how matrices are multiplied
     #[arg(long, value_name = "HOW", default_value = "ggml", conflicts_with = "suite")]
     pub arithmetic: KldArithmetic,
-    /// With --kld: threads [default: all cores]
-    #[arg(long, short, value_parser = at_least_one, conflicts_with = "suite")]
+    /// Threads [default: all cores]
+    #[arg(long, short, value_parser = at_least_one)]
     pub threads: Option<usize>,
     /// Items per task, at most
     #[arg(long, short, value_parser = at_least_one)]
     pub limit: Option<usize>,
     /// How much worse is still good enough, as a share of the score
-    #[arg(long, default_value_t = 0.02)]
+    #[arg(long, default_value_t = 0.02, allow_negative_numbers = true)]
     pub margin: f64,
     #[command(flatten)]
     pub chat: ChatArgs,
@@ -347,10 +350,10 @@ pub(crate) struct Compress {
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["quant", "recipe"])]
     pub budget: Option<String>,
     /// Instead of a type: the types that lose the least at so many bits a weight
-    #[arg(long, value_name = "BITS", conflicts_with_all = ["quant", "recipe", "budget"])]
+    #[arg(long, value_name = "BITS", allow_negative_numbers = true, conflicts_with_all = ["quant", "recipe", "budget"])]
     pub bpw: Option<f64>,
     /// Instead of a type: the smallest file that is expected to lose no more, in mean KL divergence
-    #[arg(long, value_name = "KLD", conflicts_with_all = ["quant", "recipe", "budget", "bpw"])]
+    #[arg(long, value_name = "KLD", allow_negative_numbers = true, conflicts_with_all = ["quant", "recipe", "budget", "bpw"])]
     pub max_kld: Option<f64>,
     /// Start from weights that are quantized already, as if they were plain numbers; the file says so
     #[arg(long)]
@@ -409,6 +412,9 @@ pub(crate) struct Train {
     /// Settings of the lora step beside these, as in a recipe: rank=8,steps=200,rate=2e-4,kind=dora
     #[arg(long, value_name = "SETTINGS")]
     pub lora: Option<String>,
+    /// Replace the folder where it holds an adapter that bantam did not train
+    #[arg(long)]
+    pub force: bool,
     /// Threads [default: all cores]
     #[arg(long, short, value_parser = at_least_one)]
     pub threads: Option<usize>,
@@ -430,9 +436,9 @@ pub(crate) struct Imatrix {
     /// Windows to read, at most [default: the whole text]
     #[arg(long, value_name = "COUNT", value_parser = at_least_one)]
     pub chunks: Option<usize>,
-    /// Tokens of a window
-    #[arg(long, short, value_name = "TOKENS", default_value_t = 512, value_parser = at_least_one)]
-    pub ctx: usize,
+    /// Tokens of a window [default: 512, or what the model reads]
+    #[arg(long, short, value_name = "TOKENS", value_parser = at_least_four)]
+    pub ctx: Option<usize>,
     /// Read the text as it is, where a model that chats would read it as conversations in its template
     #[arg(long)]
     pub raw: bool,
@@ -554,9 +560,23 @@ pub(crate) enum Shell {
 
 /// A count of things that there must be.
 fn at_least_one(text: &str) -> Result<usize, String> {
+    at_least(1, text)
+}
+
+/// Tokens of a sequence of which one is predicted.
+fn at_least_two(text: &str) -> Result<usize, String> {
+    at_least(2, text)
+}
+
+/// Tokens of a window of which the second half is scored.
+fn at_least_four(text: &str) -> Result<usize, String> {
+    at_least(4, text)
+}
+
+fn at_least(least: usize, text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("allowed is a whole number from 1 on".into()),
-        Ok(count) => Ok(count),
+        Ok(count) if count >= least => Ok(count),
+        Ok(_) => Err(format!("allowed is a whole number from {least} on")),
         Err(_) => Err(format!("{text:?} is no whole number")),
     }
 }

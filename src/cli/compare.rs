@@ -37,6 +37,7 @@ pub(super) fn run(args: Compare) -> Result<Exit> {
     profile.suites = args.suite;
     profile.chat = args.chat.ways()?;
     profile.measure.limit = args.limit;
+    profile.measure.threads = args.threads;
     profile.objective.margin = args.margin;
     if args.loss {
         let default = Loss::default();

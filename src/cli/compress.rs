@@ -10,15 +10,18 @@ use crate::library::models;
 use crate::show::Table;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, anyhow, bail};
+use bantam_core::cancel::Cancel;
 use bantam_core::output;
 use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_lab::export::base_name;
 use bantam_lab::transform::{Calibrate, Pinned};
-use bantam_lab::{self as lab, Artifact, Found, Method, Mixture, Plan, Progress, Quantize, Recipe, Stage};
+use bantam_lab::{self as lab, Artifact, Found, Method, Mixture, Plan, Progress, Quantize, Recipe, Source, Stage};
 use serde_json::json;
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 pub(super) fn run(args: Compress) -> Result<Exit> {
@@ -43,58 +46,105 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
         true => models::unpacked(&found.name, &found.place)?,
         false => models::source(&found.name, &found.place)?,
     };
-    let out =
-        args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.gguf", base_name(&found.name), plain(&recipe.name))));
+    let named = || PathBuf::from(format!("{}-{}.gguf", base_name(&found.name), plain(&recipe.name)));
+    let out = args.out.clone().unwrap_or_else(named);
     if !args.dry_run {
         output::check(&out, args.force, &models::files(&found.place), &lab::is_ours)?;
     }
     let cancel = stop::on_signals()?;
-    let begun = Instant::now();
-    let live = LiveLine::logged();
-    let artifacts = Home::find()?.artifacts();
-    lab::needs(&source, &recipe)?.iter().for_each(|need| note!("{need}"));
-    if args.dry_run && !recipe.asks_for_a_goal() {
-        return dry(&lab::plan_types(&source, &recipe)?, None, args.json);
+    let live = Rc::new(LiveLine::logged());
+    let told = live.clone();
+    let planning = move |of: &str, done, total| told.show(|| format!("prune: {of} {done} of {total}"));
+    let source = source.watched(&cancel, Box::new(planning));
+    let wanted =
+        Wanted { source: &source, recipe: &recipe, place: &found.place, out: &out, cancel: &cancel, live: &live };
+    match wanted.make(&args) {
+        Err(_) if cancel.is_cancelled() => Ok(interrupted(&live)),
+        made => made.inspect_err(|_| live.clear()),
     }
-    let staged = lab::stage(&source, &recipe, &artifacts, &cancel, &mut |p| show(&live, p));
-    if cancel.is_cancelled() {
-        return Ok(interrupted(&live));
-    }
-    let staged = staged.inspect_err(|_| live.clear())?;
-    let (begun_with, recipe) = staged.as_ref().map_or((&source, &recipe), |(source, rest)| (source, rest));
-    let settled = lab::settle(begun_with, recipe, &artifacts, &cancel, &mut |p| show(&live, p));
-    if cancel.is_cancelled() {
-        return Ok(interrupted(&live));
-    }
-    let (settled, searched) = settled.inspect_err(|_| live.clear())?;
-    let plan = lab::plan_types(begun_with, &settled)?;
-    if args.dry_run {
+}
+
+/// What is made of what, and where.
+struct Wanted<'a> {
+    source: &'a Source<'static>,
+    recipe: &'a Recipe,
+    place: &'a Place,
+    out: &'a Path,
+    cancel: &'a Cancel,
+    live: &'a LiveLine,
+}
+
+impl Wanted<'_> {
+    fn make(&self, args: &Compress) -> Result<Exit> {
+        let &Wanted { source, recipe, place, out, cancel, live } = self;
+        let begun = Instant::now();
+        let artifacts = Home::find()?.artifacts();
+        let ahead = Ahead::of(lab::needs(source, recipe)?);
+        if args.dry_run && !recipe.asks_for_a_goal() {
+            ahead.tell("when it is made: ", live);
+            return dry(&lab::plan_types(source, recipe)?, None, args.json);
+        }
+        let mut show = |progress: Progress| {
+            ahead.before(&progress, live);
+            show(live, progress);
+        };
+        let staged = lab::stage(source, recipe, &artifacts, cancel, &mut show)?;
+        let (begun_with, recipe) = match &staged {
+            Some((source, rest)) => {
+                ahead.only(lab::needs(source, rest)?);
+                (source, rest)
+            }
+            None => (source, recipe),
+        };
+        let (settled, searched) = lab::settle(begun_with, recipe, &artifacts, cancel, &mut show)?;
+        let plan = lab::plan_types(begun_with, &settled)?;
+        if args.dry_run {
+            live.clear();
+            dry(&plan, searched.as_ref(), args.json)?;
+            expected(searched.as_ref(), &plan);
+            return Ok(Exit::Done);
+        }
+        let artifact = lab::write_to_keeping(begun_with, &settled, out, Some(&artifacts), cancel, &mut show)?;
         live.clear();
-        dry(&plan, searched.as_ref(), args.json)?;
+        if args.verify {
+            verify::bytes(out, &artifact.sha256)?;
+            verify::models(place, None, &Place::Gguf(out.to_owned()), Allowed::Recipe)?;
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        tell(&artifact, &plan, searched.as_ref(), out, seconds, args.json).context("printing the result")?;
         expected(searched.as_ref(), &plan);
-        return Ok(Exit::Done);
+        let again = source
+            .quantized_words()
+            .map(|types| format!("the weights were {types} before, and lost what that loses already"));
+        for note in again.iter().chain(&plan.fallback_words()).chain(source.notes()) {
+            note!("note: {note}");
+        }
+        Ok(Exit::Done)
     }
-    let artifact =
-        lab::write_to_keeping(begun_with, &settled, &out, Some(&artifacts), &cancel, &mut |p| show(&live, p));
-    live.clear();
-    if cancel.is_cancelled() {
-        return Ok(interrupted(&live));
+}
+
+/// What steps will need, said before the first of them begins: what is found again needs nothing.
+struct Ahead(RefCell<Vec<String>>);
+
+impl Ahead {
+    fn of(needs: Vec<String>) -> Ahead {
+        Ahead(RefCell::new(needs))
     }
-    let artifact = artifact?;
-    if args.verify {
-        verify::bytes(&out, &artifact.sha256)?;
-        verify::models(&found.place, None, &Place::Gguf(out.clone()), Allowed::Anything)?;
+
+    /// Has only these needs left.
+    fn only(&self, needs: Vec<String>) {
+        self.0.replace(needs);
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    tell(&artifact, &plan, searched.as_ref(), &out, seconds, args.json).context("printing the result")?;
-    expected(searched.as_ref(), &plan);
-    let again = source
-        .quantized_words()
-        .map(|types| format!("the weights were {types} before, and lost what that loses already"));
-    for note in again.iter().chain(&plan.fallback_words()).chain(source.notes()) {
-        note!("note: {note}");
+
+    fn before(&self, progress: &Progress, live: &LiveLine) {
+        if matches!(progress.stage, Stage::Calibrate | Stage::Step { .. } | Stage::Probe | Stage::Train(_)) {
+            self.tell("", live);
+        }
     }
-    Ok(Exit::Done)
+
+    fn tell(&self, when: &str, live: &LiveLine) {
+        self.0.take().iter().for_each(|need| live.print(&format!("{when}{need}")));
+    }
 }
 
 fn interrupted(live: &LiveLine) -> Exit {
@@ -118,13 +168,21 @@ fn show(live: &LiveLine, progress: Progress) {
 /// What the search expects of the file, beside what it expects of the named mixtures.
 fn expected(searched: Option<&Found>, plan: &Plan) {
     let Some(found) = searched else { return };
-    if let Some(most) = found.room_for_all {
+    if let Some((plain, most)) = found.room_for_all {
         note!(
-            "note: that leaves room for every tensor in F16, which takes {most}: nothing was searched or rounded further"
+            "note: that leaves room for every tensor in {plain}, which takes {most}: nothing was searched or rounded further"
         );
     }
     let Some(expected) = found.expected else { return };
-    note!("expected mean KLD {expected:.4} (estimated; `bantam compare --kld` measures it), {}", Bytes(plan.bytes));
+    // the search knows of no other way to round
+    let of = match found.method {
+        Method::Rounding => "",
+        Method::Gptq => " with each weight rounded for itself; what gptq makes of these types is not estimated",
+        Method::Best => {
+            " with each weight rounded for itself; what the better of both makes of these types is not estimated"
+        }
+    };
+    note!("expected mean KLD {expected:.4}{of} (estimated; `bantam compare --kld` measures it), {}", Bytes(plan.bytes));
     for (mixture, bytes, loss) in &found.named {
         note!("  {mixture} would have {} and lose {loss:.4}", Bytes(*bytes));
     }
@@ -141,10 +199,14 @@ fn weighed(typed: Option<&str>, args: &Compress) -> Result<Recipe> {
     if let Some(typed) = typed.filter(|_| !rests) {
         return Recipe::named(typed);
     }
-    let named = |typed: &str| {
-        typed
+    let named = |typed: &str| match typed.contains([':', '>']) {
+        true => Err(anyhow!(
+            "--imatrix, --calibrate, --method and --awq go with a type; in a recipe they are settings of its quantize step, such as \
+             quantize:q4_k_m,method=gptq,calibrate"
+        )),
+        false => typed
             .parse()
-            .map_err(|e: String| anyhow!("{e}; --imatrix, --calibrate, --method and --awq go with one of these"))
+            .map_err(|e: String| anyhow!("{e}; --imatrix, --calibrate, --method and --awq go with one of these")),
     };
     let mixture = typed.map(named).transpose()?;
     let calibrate = args.calibrate.as_deref().map(|text| match text.as_os_str() == "default" {
@@ -164,9 +226,14 @@ fn weighed(typed: Option<&str>, args: &Compress) -> Result<Recipe> {
     })
 }
 
-/// A recipe's name as part of a file's.
+/// A recipe's name as part of a file's: what a file's name should not have becomes one dash between words.
 fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+    let stays = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    name.split(|c| !stays(c))
+        .map(|word| word.trim_matches('-'))
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 fn tell(
@@ -212,6 +279,8 @@ fn planned(plan: &Plan, searched: Option<&Found>) -> serde_json::Value {
         "fallbacks": fallbacks(plan),
         "tensors": plan.tensors.iter().map(tensor).collect::<Vec<_>>(),
         "expected_kld": searched.and_then(|found| found.expected),
+        // whatever the method: what it makes of the types is not estimated
+        "expected_kld_of": searched.and_then(|found| found.expected).map(|_| "rounding"),
         "requantized_from": plan.requantized_from(),
     })
 }
@@ -229,4 +298,17 @@ fn dry(plan: &Plan, searched: Option<&Found>, as_json: bool) -> Result<Exit> {
     say!("{}, {:.2} bits a weight", Bytes(plan.bytes), plan.bits_per_weight())?;
     plan.fallback_words().iter().for_each(|words| note!("note: {words}"));
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipes_name_in_a_files_has_one_dash_between_words() {
+        assert_eq!(plain("prune:layers=2 > quantize:q4_k_m"), "prune-layers-2-quantize-q4_k_m");
+        assert_eq!(plain("prune:heads=30%,of=groups"), "prune-heads-30-of-groups");
+        assert_eq!(plain("Q4_K_M-imatrix"), "Q4_K_M-imatrix");
+        assert_eq!(plain("budget-1.5 MB"), "budget-1.5-MB");
+    }
 }

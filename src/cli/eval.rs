@@ -24,6 +24,7 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path)?);
     profile.measure.limit = args.limit;
     profile.measure.max_length = args.max_length;
+    profile.measure.threads = args.threads;
     let done = execute(&profile, &args.common)?;
     if args.items {
         print_items(&done).context("printing the items")?;

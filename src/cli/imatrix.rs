@@ -7,9 +7,9 @@ use super::{Exit, stop};
 use crate::library::models;
 use crate::run::lost;
 use crate::show::out::{self, note, say};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bantam_core::output;
-use bantam_lab::calibrate::Text;
+use bantam_lab::calibrate::{Text, WINDOW};
 use bantam_lab::importance::{Importance, Kind};
 use serde_json::json;
 use std::path::Path;
@@ -25,11 +25,19 @@ pub(super) fn run(args: Imatrix) -> Result<Exit> {
     let own = own.as_deref().map(lost::text).transpose()?;
     output::check(&args.out, args.force, &inputs, &is_importance)?;
     let source = models::unpacked(&found.name, &found.place)?;
+    if let (Some(ctx), Ok(config)) = (args.ctx, source.form().config()) {
+        let longest = config.max_positions;
+        ensure!(
+            ctx <= longest,
+            "{} reads at most {longest} tokens, and a window has {ctx}: give a shorter one",
+            found.name
+        );
+    }
     let text = Text {
         name: &name,
         text: own.as_deref().unwrap_or(bantam_bundled::calibration::TEXT),
         chunks: args.chunks,
-        window: args.ctx,
+        window: args.ctx.unwrap_or(WINDOW),
         as_chat: !args.raw,
     };
     let cancel = stop::on_signals()?;

@@ -7,6 +7,7 @@ use super::live::LiveLine;
 use super::{Exit, stop};
 use crate::library::home::Home;
 use crate::library::models;
+use crate::show::counted;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result, ensure};
 use bantam_core::disk::DraftFolder;
@@ -14,11 +15,11 @@ use bantam_core::unit::Bytes;
 use bantam_host as host;
 use bantam_host::card::{Roots, memory};
 use bantam_lab::Lora;
-use bantam_lab::train::{Keeping, Outlook, Told, TrainingProgress};
+use bantam_lab::train::{Keeping, Outlook, SUMMARY, Summary, Told, TrainingProgress};
 use bantam_lab::transform::Pinned;
-use bantam_model::Adapter;
+use bantam_model::{Adapter, cost};
 use serde_json::json;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -32,20 +33,18 @@ pub(super) fn run(args: Train) -> Result<Exit> {
         ..args.lora.as_deref().map(Lora::short).transpose()?.unwrap_or_default()
     };
     let lora = lora.settled()?;
-    let is_empty = || std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_none());
-    ensure!(!args.out.exists() || is_empty(), "{}: it is there already; name another folder", args.out.display());
-    check_place(&args.out)?;
     let found = models::find(&args.model)?;
     let source = models::unpacked(&found.name, &found.place)?;
+    // what is wrong with the settings is said before what stands in the way of their result
+    lora.check_for(source.form().config()?)?;
+    check_place(&args.out, args.force)?;
     let cancel = stop::on_signals()?;
     let shelf = Home::find()?.artifacts();
     let live = LiveLine::new();
-    let (begun, last, outlook) = (Instant::now(), Cell::new(None), RefCell::new(None));
+    let (begun, rate) = (Instant::now(), Cell::new(None));
     let tell = |told: Told| {
-        match told {
-            Told::Progress(progress) => last.set(Some(*progress)),
-            Told::Outlook(ahead) => *outlook.borrow_mut() = Some(ahead.clone()),
-            _ => (),
+        if let Told::Progress(progress) = told {
+            rate.set(Some(progress.tokens_per_second));
         }
         show(&live, told);
     };
@@ -57,36 +56,52 @@ pub(super) fn run(args: Train) -> Result<Exit> {
     };
     copy(&folder, &args.out)?;
     let adapter = Adapter::open(&args.out)?;
+    let summary = Summary::of(&args.out);
     let peak = memory::own_peak(&Roots::default()).value().map(|bytes| Bytes(bytes as u64));
     if args.json {
-        let progress: Option<TrainingProgress> = last.get();
-        let held_out = progress.and_then(|progress| progress.held_out);
+        let config = source.form().config().ok().map(|config| cost(config).parameters);
         return out::json(&json!({
             "adapter": args.out,
             "parameters": adapter.parameters(),
-            "of": outlook.borrow().as_ref().map(|ahead| ahead.parameters),
-            "steps": progress.map(|progress| progress.steps),
-            "tokens": progress.map(|progress| progress.tokens),
-            "tokens_per_second": progress.map(|progress| progress.tokens_per_second),
-            "loss": progress.map(|progress| progress.loss),
-            "held_out_loss": held_out.map(|(_, best)| best),
+            "of": config,
+            "steps": summary.as_ref().map(|summary| summary.steps),
+            "tokens": summary.as_ref().map(|summary| summary.tokens),
+            // of this sitting; null where what was trained before was found
+            "tokens_per_second": rate.get(),
+            "loss": summary.as_ref().map(|summary| summary.loss_last),
+            "held_out_loss": summary.as_ref().and_then(|summary| summary.held_out_best),
             "seconds": begun.elapsed().as_secs_f64(),
             "peak_bytes": peak.map(|bytes| bytes.0),
+            "data_sha256": lora.data.as_ref().and_then(|data| data.sha256.clone()).or_else(|| lora.lessons.clone()),
+            "training": summary,
         }))
         .map(|()| Exit::Done)
         .context("printing the result");
     }
     let peak = peak.map_or_else(String::new, |bytes| format!(", at most {bytes} in memory"));
-    say!("{}: {adapter}, made in {}{peak}", args.out.display(), time(begun.elapsed()))?;
+    let how = summary.map_or_else(String::new, |summary| format!(" ({})", summary.words()));
+    say!("{}: {adapter}, made in {}{peak}{how}", args.out.display(), time(begun.elapsed()))?;
     Ok(Exit::Done)
 }
 
-/// Refuses a folder that cannot be made, before an hour is spent on what would go there.
-fn check_place(out: &Path) -> Result<()> {
+/// Refuses a folder that cannot be made or would be lost, before an hour is spent on what would go there. An adapter that
+/// bantam trained may be replaced, and by `force` any adapter; nothing else ever is.
+fn check_place(out: &Path, force: bool) -> Result<()> {
     if !out.exists() {
         std::fs::create_dir_all(out).with_context(|| format!("{}: cannot make the folder", out.display()))?;
-        std::fs::remove_dir(out).with_context(|| out.display().to_string())?;
+        return std::fs::remove_dir(out).with_context(|| out.display().to_string());
     }
+    let (name, is_ours) = (out.display(), Summary::of(out).is_some());
+    ensure!(out.is_dir(), "{name}: it is there already and no folder; name another");
+    let is_empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    ensure!(
+        is_empty || Adapter::open(out).is_ok(),
+        "{name}: it is there already and holds no adapter; name another folder"
+    );
+    ensure!(
+        is_empty || is_ours || force,
+        "{name}: it is there already, and not an adapter that bantam trained; name another folder, or replace it with --force"
+    );
     Ok(())
 }
 
@@ -103,7 +118,7 @@ pub(super) fn show(live: &LiveLine, told: Told) {
         Told::Outlook(outlook) => live.print(&ahead(outlook)),
         Told::Progress(progress) => live.show(|| line(progress)),
         Told::Found(folder) => live.print(&format!("trained before: {}", folder.display())),
-        Told::Made(folder) => live.print(&format!("the adapter is kept as {}", folder.display())),
+        Told::Made(folder) => live.print(&format!("what was learnt is kept as {}", folder.display())),
     }
     // what a log should have: each look at what is held out
     if let Told::Progress(progress) = told
@@ -146,9 +161,10 @@ fn line(progress: &TrainingProgress) -> String {
     }
     let share = 100.0 * progress.tokens as f64 / progress.total_tokens.max(1) as f64;
     format!(
-        "step {}, {share:.0}%, loss {:.4}{held_out}, {:.0} tokens/s, {} left",
+        "step {}, {share:.0}%, loss {:.4} over the last {}{held_out}, {:.0} tokens/s, {} left",
         progress.steps,
         progress.loss,
+        counted(progress.steps.min(10) as usize, "step"),
         progress.tokens_per_second,
         time(progress.left)
     )
@@ -176,5 +192,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         let name = file.file_name().context("a file has a name")?;
         std::fs::copy(&file, draft.path().join(name)).with_context(failed)?;
     }
-    draft.finish().with_context(failed)
+    if let Ok(told) = std::fs::read(from.join(SUMMARY)) {
+        std::fs::write(draft.path().join(SUMMARY), told).with_context(failed)?;
+    }
+    draft.replace().with_context(failed)
 }

@@ -7,9 +7,9 @@ use crate::library::models;
 use crate::show::out::{self, note};
 use anyhow::{Result, bail};
 use bantam_bundled::profiles;
-use bantam_core::text;
+use bantam_core::meant::meant;
 use bantam_hub::Name;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -18,6 +18,9 @@ use std::process::ExitCode;
 
 /// Commands that had another name once.
 const FORMER: [(&str, &str); 1] = [("family", "bundled")];
+
+/// What can stand in the place of an argument that a command wants.
+const IN_PLACE: [(&str, &str, &str); 2] = [("train", "--data", "--suite SUITE"), ("compare", "--suite", "--kld TEXT")];
 
 /// Reads the arguments; where they are no command, says what is wrong, or prints the help that was asked for, and gives the
 /// exit code.
@@ -56,12 +59,71 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) {
     {
         return note!("bantam: {}", no_command(&first));
     }
-    // what clap quotes of the arguments may steer a terminal: it is asked again about what can be shown
-    let shown = arguments.iter().map(|argument| text::plain(&argument.to_string_lossy()).into_owned());
-    match Args::try_parse_from(shown) {
-        Err(error) => out::own_remark(&styled(&error, io::stderr().is_terminal())),
-        Ok(_) => out::own_remark(&text::lines(&styled(error, false))),
+    // what clap quotes of the arguments may steer a terminal: it passes the filter with the rest of the line
+    note!("bantam: {}", sentence(error, &first));
+}
+
+/// What clap has against the arguments, in one sentence.
+fn sentence(error: &clap::Error, command: &str) -> String {
+    let words = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(one)) => vec![one.clone()],
+        Some(ContextValue::Strings(all)) => all.clone(),
+        _ => Vec::new(),
+    };
+    let (named, value) = (words(ContextKind::InvalidArg), words(ContextKind::InvalidValue).join(" "));
+    let (others, allowed) = (words(ContextKind::PriorArg), words(ContextKind::ValidValue));
+    let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
+    let meant: Vec<String> = meant.into_iter().flat_map(words).map(|word| format!(" ({word}?)")).collect();
+    let argument = spelled(&named);
+    let said = match error.kind() {
+        ErrorKind::ArgumentConflict if others.is_empty() || others == named => format!("{argument} is given twice"),
+        ErrorKind::ArgumentConflict => {
+            format!("{argument} and {} exclude each other: give one of them", spelled(&others))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let plain = named.join(" and no ").replace(['<', '>'], "");
+            let other = IN_PLACE.iter().find(|(of, one, _)| *of == command && plain.starts_with(one));
+            format!(
+                "there is no {plain}{}",
+                other.map_or(String::new(), |(_, _, other)| format!(", and no {other} in its place"))
+            )
+        }
+        ErrorKind::InvalidValue if value.is_empty() => match allowed.is_empty() {
+            true => format!("{argument} has no value"),
+            false => format!("{argument} has no value; allowed are {}", allowed.join(", ")),
+        },
+        ErrorKind::InvalidValue => {
+            format!("{argument} is '{value}'{}; allowed are {}", meant.concat(), allowed.join(", "))
+        }
+        ErrorKind::ValueValidation => match std::error::Error::source(error) {
+            Some(why) => format!("{argument} is '{value}': {why}"),
+            None => format!("{argument} is '{value}'"),
+        },
+        ErrorKind::UnknownArgument => format!("there is no {argument} here{}", meant.concat()),
+        ErrorKind::InvalidSubcommand => {
+            format!("there is no {} here{}", words(ContextKind::InvalidSubcommand).join(" "), meant.concat())
+        }
+        ErrorKind::NoEquals => format!("{argument} wants its value behind a ="),
+        // the rest is rare: clap's own first line
+        _ => {
+            let all = error.render().to_string();
+            let first = all.lines().next().unwrap_or_default();
+            first.strip_prefix("error: ").unwrap_or(first).trim_end_matches(':').to_owned()
+        }
+    };
+    match is_command(command) {
+        true => format!("{said}; `bantam {command} --help` says what can stand here"),
+        false => format!("{said}; `bantam --help` says what can stand here"),
     }
+}
+
+/// Arguments as they are typed, without what stands for their values: "--budget and --bpw".
+fn spelled(arguments: &[String]) -> String {
+    let one = |argument: &String| match argument.starts_with('-') {
+        true => argument.split([' ', '=']).next().unwrap_or_default().to_owned(),
+        false => argument.clone(),
+    };
+    arguments.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 fn styled(error: &clap::Error, colours: bool) -> String {
@@ -113,8 +175,7 @@ fn no_command(word: &str) -> String {
     let commands = Args::command();
     let names: Vec<&str> =
         commands.get_subcommands().filter(|c| !c.is_hide_set()).map(clap::Command::get_name).collect();
-    let close = names.iter().map(|name| (distance(word, name), *name)).min().filter(|(far, _)| *far <= 2);
-    let meant = close.map_or(String::new(), |(_, name)| format!(" (`bantam {name}`?)"));
+    let meant = meant(word, names.iter().copied()).map_or(String::new(), |name| format!(" (`bantam {name}`?)"));
     let profiles: Vec<&str> = profiles::PROFILES.iter().map(|(name, _)| *name).collect();
     format!(
         "there is no command and no profile '{word}'{meant}; the commands are {}, the bundled profiles {}",
@@ -125,22 +186,6 @@ fn no_command(word: &str) -> String {
 
 fn is_command(word: &str) -> bool {
     Args::command().get_subcommands().any(|command| command.get_name() == word)
-}
-
-/// Letters to change, to add or to leave out between two words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -175,7 +220,35 @@ mod tests {
     }
 
     #[test]
-    fn words_are_as_far_apart_as_their_letters() {
-        assert_eq!(["eval", "evla", "val", "evaluate", ""].map(|word| distance(word, "eval")), [0, 2, 1, 4, 4]);
+    fn what_clap_has_against_the_arguments_is_one_sentence() {
+        for (typed, said) in [
+            (
+                "compress m --budget 1GB --bpw 3",
+                "--budget and --bpw exclude each other: give one of them; `bantam compress --help`",
+            ),
+            ("compress m --budget 1GB --budget 2GB", "--budget is given twice"),
+            ("compress m --recipe", "--recipe has no value"),
+            ("compress m --bpw much", "--bpw is 'much': invalid float literal"),
+            ("compress m --methd gptq", "there is no --methd here (--method?)"),
+            ("compress m --method gtpq", "--method is 'gtpq' (gptq?); allowed are rounding, gptq, best"),
+            ("compress", "there is no MODEL"),
+            ("train m -o x", "there is no --data FILE, and no --suite SUITE in its place"),
+            ("eval m", "there is no --suite SUITE; "),
+            ("eval m -s routing -l 0", "--limit is '0': allowed is a whole number from 1 on"),
+            ("bundled lst", "there is no lst here (list?)"),
+        ] {
+            let arguments: Vec<&str> = ["bantam"].into_iter().chain(typed.split(' ')).collect();
+            let error = Args::try_parse_from(&arguments).expect_err(typed);
+            let sentence = sentence(&error, arguments[1]);
+            assert!(sentence.starts_with(said) && !sentence.contains('\n'), "{typed}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn numbers_below_zero_are_numbers() {
+        for typed in ["compress m --max-kld -1", "compress m --bpw -0.5", "compare a b -s x --margin -0.1"] {
+            let arguments: Vec<&str> = ["bantam"].into_iter().chain(typed.split(' ')).collect();
+            assert!(Args::try_parse_from(&arguments).is_ok(), "{typed}");
+        }
     }
 }

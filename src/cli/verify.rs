@@ -21,8 +21,8 @@ const MOST_TOKENS: usize = 64;
 pub(super) enum Allowed {
     /// Nothing but rounding to a type of plain numbers.
     Rounding,
-    /// Whatever the recipe makes of the weights: it is said and not judged.
-    Anything,
+    /// Whatever a recipe makes of the weights and the tokenizer: how far its answers moved is said and not judged.
+    Recipe,
 }
 
 /// Reads a file again and refuses it where it is not what was written.
@@ -51,20 +51,41 @@ pub(super) fn models(first: &Place, adapter: Option<&Path>, second: &Place, allo
     };
     let (tokens, before) = of(first, adapter).context("--verify: the model that it was made of")?;
     let (again, after) = of(second, None).context("--verify: what was written")?;
-    ensure!(
-        tokens == again,
-        "--verify: what was written makes other tokens of a text than the model that it was made of"
-    );
-    let found = Difference::of(&before, &after)?;
-    if let Allowed::Rounding = allowed {
-        ensure!(
-            found.share <= ROUNDING,
-            "--verify: what was written answers otherwise than the model that it was made of: {}",
-            found.words()
-        );
-    }
-    note!("verified: read back whole, the same tokens, and {}", found.words());
+    note!("{}", verdict((&tokens, &before), (&again, &after), &allowed)?);
     Ok(())
+}
+
+type Answers<'a> = (&'a [u32], &'a [Vec<f32>]);
+
+/// What was verified, and what was only seen.
+fn verdict((tokens, before): Answers, (again, after): Answers, allowed: &Allowed) -> Result<String> {
+    ensure!(after.iter().flatten().all(|x| x.is_finite()), "--verify: there are logits that are no numbers");
+    let same_words = before.first().map(Vec::len) == after.first().map(Vec::len);
+    match allowed {
+        Allowed::Rounding => {
+            ensure!(
+                tokens == again,
+                "--verify: what was written makes other tokens of a text than the model that it was made of"
+            );
+            let found = Difference::of(before, after)?;
+            ensure!(
+                found.share <= ROUNDING,
+                "--verify: what was written answers otherwise than the model that it was made of: {}",
+                found.words()
+            );
+            Ok(format!("verified: read back whole, the same tokens, and the same answers but for rounding: {}", found.words()))
+        }
+        Allowed::Recipe if tokens == again && same_words => Ok(format!(
+            "verified: read back as it was written, it loads, makes the same tokens and answers in numbers; how far the recipe \
+             moved its answers is not judged here (`bantam compare --kld` measures it): {}",
+            Difference::of(before, after)?.words()
+        )),
+        Allowed::Recipe => Ok(
+            "verified: read back as it was written, it loads and answers in numbers; it has other tokens than the model that it was \
+             made of, so that the two were not compared"
+                .into(),
+        ),
+    }
 }
 
 /// What F16 and BF16 do to logits at most, as a share of the largest; what goes wrong is of its size.
@@ -133,6 +154,22 @@ mod tests {
         assert!(Difference::of(&before, &before).expect("numbers").share < ROUNDING);
         assert!(Difference::of(&before, &[vec![1.0, 2.0, f32::NAN], vec![0.0; 3]]).is_err());
         assert!(Difference::of(&before, &after[..1]).is_err());
+    }
+
+    #[test]
+    fn it_is_said_what_was_verified_and_what_was_not() {
+        let (tokens, other) = (vec![1, 2], vec![1, 0, 1]);
+        let (before, moved) = (vec![vec![1.0, 2.0], vec![3.0, 0.0]], vec![vec![9.0, 2.0], vec![3.0, 7.0]]);
+        let of = |again: &[u32], after: &[Vec<f32>], allowed| verdict((&tokens, &before), (again, after), &allowed);
+        let same = of(&tokens, &before, Allowed::Rounding).expect("the same");
+        assert!(same.contains("the same answers but for rounding"), "{same}");
+        assert!(of(&tokens, &moved, Allowed::Rounding).is_err() && of(&other, &before, Allowed::Rounding).is_err());
+        let pruned = of(&tokens, &moved, Allowed::Recipe).expect("a recipe may");
+        assert!(pruned.contains("is not judged here") && pruned.contains("8.000 apart"), "{pruned}");
+        // a trimmed tokenizer
+        let trimmed = of(&other, &[vec![1.0], vec![2.0], vec![0.5]], Allowed::Recipe).expect("a recipe may");
+        assert!(trimmed.contains("it has other tokens") && !trimmed.contains("apart"), "{trimmed}");
+        assert!(of(&tokens, &[vec![f32::NAN, 0.0], vec![0.0; 2]], Allowed::Recipe).is_err());
     }
 
     #[test]

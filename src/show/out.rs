@@ -122,11 +122,6 @@ pub fn own(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Prints text that is bantam's own on stderr, if it can be printed.
-pub fn own_remark(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
-}
-
 fn unless_closed<T>(written: io::Result<T>, all: T) -> io::Result<T> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(all),

@@ -1,6 +1,7 @@
 //! Mixtures: what a file type such as Q4_K_M makes of each tensor. The rules are llama.cpp's (llama-quant.cpp,
 //! llama_tensor_get_type), so that a name means here what it means there; no weights are touched in this file.
 
+use bantam_core::meant::meant_words;
 use bantam_format::ggml::Type;
 use bantam_model::Config;
 use std::fmt;
@@ -26,6 +27,10 @@ pub enum Mixture {
     Q4_K_M,
     /// Four bits, a scale for 32 weights.
     Q4_0,
+    /// Four bits on a grid that is denser around zero, a scale for 32 weights.
+    IQ4_NL,
+    /// The same in blocks of 256.
+    IQ4_XS,
     /// Three bits in blocks of 256, four or five for the tensors that gain most.
     Q3_K_M,
     /// Two bits in blocks of 256, three or four for the tensors that gain most.
@@ -41,7 +46,7 @@ struct MixtureFacts {
 }
 
 #[rustfmt::skip]
-const FACTS: [MixtureFacts; 10] = [
+const FACTS: [MixtureFacts; 12] = [
     MixtureFacts { mixture: Mixture::F32,    name: "F32",    file_type: 0,  main: Type::F32 },
     MixtureFacts { mixture: Mixture::F16,    name: "F16",    file_type: 1,  main: Type::F16 },
     MixtureFacts { mixture: Mixture::BF16,   name: "BF16",   file_type: 32, main: Type::BF16 },
@@ -50,6 +55,8 @@ const FACTS: [MixtureFacts; 10] = [
     MixtureFacts { mixture: Mixture::Q5_K_M, name: "Q5_K_M", file_type: 17, main: Type::Q5_K },
     MixtureFacts { mixture: Mixture::Q4_K_M, name: "Q4_K_M", file_type: 15, main: Type::Q4_K },
     MixtureFacts { mixture: Mixture::Q4_0,   name: "Q4_0",   file_type: 2,  main: Type::Q4_0 },
+    MixtureFacts { mixture: Mixture::IQ4_NL, name: "IQ4_NL", file_type: 25, main: Type::IQ4_NL },
+    MixtureFacts { mixture: Mixture::IQ4_XS, name: "IQ4_XS", file_type: 30, main: Type::IQ4_XS },
     MixtureFacts { mixture: Mixture::Q3_K_M, name: "Q3_K_M", file_type: 12, main: Type::Q3_K },
     MixtureFacts { mixture: Mixture::Q2_K,   name: "Q2_K",   file_type: 10, main: Type::Q2_K },
 ];
@@ -133,11 +140,19 @@ impl Mixture {
         given != self.wanted(name, Type::Q6_K.block(), model)
     }
 
-    /// The type where an importance matrix is used: llama.cpp guards the first layers of Q4_0 by an offset, since weighed
-    /// errors can go astray there.
-    pub(crate) fn guarded(self, kind: Type, name: &str, model: &Anatomy) -> Type {
-        let is_early_down = matches!(role(name), TensorRole::FfnDown) && layer(name) < model.layers / 8;
-        if self == Mixture::Q4_0 && kind == Type::Q4_0 && is_early_down { Type::Q4_1 } else { kind }
+    /// The type where an importance matrix is used. llama.cpp guards the first layers of Q4_0 by an offset, since weighed
+    /// errors can go astray there, and gives those of the IQ types five bits only where there is no such matrix.
+    pub(crate) fn guarded(self, kind: Type, name: &str, shape: &[usize], model: &Anatomy) -> Type {
+        if !is_early_down(name, model) {
+            return kind;
+        }
+        match self {
+            Mixture::Q4_0 if kind == Type::Q4_0 => Type::Q4_1,
+            Mixture::IQ4_NL | Mixture::IQ4_XS => {
+                shape.last().map_or(kind, |&columns| fitting(self.facts().main, columns))
+            }
+            _ => kind,
+        }
     }
 
     /// Whether it shares scales among weights.
@@ -159,7 +174,7 @@ impl Mixture {
             TensorRole::AttentionV | TensorRole::AttentionQkv => self.attention_v(layer, model),
             TensorRole::AttentionK if model.experts == 8 => Type::Q8_0,
             TensorRole::AttentionOutput if model.experts == 8 => match self {
-                Mixture::Q2_K | Mixture::Q3_K_M | Mixture::Q4_K_M => Type::Q5_K,
+                Mixture::Q2_K | Mixture::Q3_K_M | Mixture::Q4_K_M | Mixture::IQ4_NL | Mixture::IQ4_XS => Type::Q5_K,
                 _ => main,
             },
             TensorRole::AttentionOutput => match self {
@@ -172,6 +187,7 @@ impl Mixture {
                 Mixture::Q3_K_M if layer < model.layers / 16 => Type::Q5_K,
                 Mixture::Q3_K_M => Type::Q4_K,
                 Mixture::Q4_K_M | Mixture::Q5_K_M if deserves_more_bits(layer, model.layers) => Type::Q6_K,
+                Mixture::IQ4_NL | Mixture::IQ4_XS if is_early_down(name, model) => Type::Q5_K,
                 _ => main,
             },
             TensorRole::TokenEmbedding | TensorRole::AttentionK | TensorRole::Other => main,
@@ -187,12 +203,18 @@ impl Mixture {
             Mixture::Q2_K => Type::Q3_K,
             Mixture::Q3_K_M if layer < 2 => Type::Q5_K,
             Mixture::Q3_K_M => Type::Q4_K,
+            Mixture::IQ4_NL | Mixture::IQ4_XS if model.heads >= 4 * model.kv_heads => Type::Q5_K,
             Mixture::Q4_K_M | Mixture::Q5_K_M if deserves_more_bits(layer, model.layers) => Type::Q6_K,
             _ => self.facts().main,
         };
         // eight heads share a value head in the 70B model, so more bits there cost next to nothing
         if model.is_70b && matches!(wanted, Type::Q3_K | Type::Q4_K) { Type::Q5_K } else { wanted }
     }
+}
+
+/// The matrices that lead out of the feed-forward part of the first eighth of the layers.
+fn is_early_down(name: &str, model: &Anatomy) -> bool {
+    matches!(role(name), TensorRole::FfnDown) && layer(name) < model.layers / 8
 }
 
 /// The first and last eighth of the layers, and every third between.
@@ -215,6 +237,7 @@ fn fitting(wanted: Type, columns: usize) -> Type {
         Type::Q4_K => Type::Q5_0,
         Type::Q5_K => Type::Q5_1,
         Type::Q6_K => Type::Q8_0,
+        Type::IQ4_XS => Type::IQ4_NL,
         other => other,
     };
     [wanted, smaller_blocks].into_iter().find(|&kind| fits(kind)).unwrap_or(Type::F16)
@@ -268,7 +291,8 @@ impl FromStr for Mixture {
         let named = |mixture: &Mixture| mixture.name().eq_ignore_ascii_case(text);
         Mixture::all().find(named).ok_or_else(|| {
             let names: Vec<&str> = Mixture::all().map(Mixture::name).collect();
-            format!("'{text}' is no quantization type; allowed are {}", names.join(", "))
+            let meant = meant_words(text, names.iter().copied());
+            format!("'{text}' is no quantization type{meant}; allowed are {}", names.join(", "))
         })
     }
 }
@@ -276,7 +300,7 @@ impl FromStr for Mixture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Type::{F16, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+    use Type::{F16, IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 
     const SMALL: Anatomy = Anatomy { layers: 1, heads: 4, kv_heads: 2, experts: 0, tied: false, is_70b: false };
 
@@ -295,6 +319,8 @@ mod tests {
             (Mixture::Q5_K_M, [Q6_K, Q5_K, Q5_K, Q6_K, Q5_K, Q6_K]),
             (Mixture::Q4_K_M, [Q6_K, Q4_K, Q4_K, Q6_K, Q4_K, Q6_K]),
             (Mixture::Q4_0, [Q6_K, Q4_0, Q4_0, Q4_0, Q4_0, Q4_0]),
+            (Mixture::IQ4_NL, [Q6_K, IQ4_NL, IQ4_NL, IQ4_NL, IQ4_NL, IQ4_NL]),
+            (Mixture::IQ4_XS, [Q6_K, IQ4_XS, IQ4_XS, IQ4_XS, IQ4_XS, IQ4_XS]),
             (Mixture::Q3_K_M, [Q6_K, Q3_K, Q3_K, Q5_K, Q4_K, Q4_K]),
             (Mixture::Q2_K, [Q6_K, Q2_K, Q2_K, Q3_K, Q3_K, Q3_K]),
         ];
@@ -315,6 +341,21 @@ mod tests {
         assert_eq!(six("ffn_down"), [0, 1, 4, 7, 10, 13, 16, 19, 20, 21]);
         assert_eq!(six("attn_v"), six("ffn_down"));
         assert!(six("ffn_up").is_empty());
+    }
+
+    /// As `llama_tensor_get_type` has it with and without an importance matrix.
+    #[test]
+    fn the_iq_types_give_the_first_layers_more_bits_where_nothing_tells_what_matters() {
+        let model = Anatomy { layers: 16, ..SMALL };
+        for (mixture, main) in [(Mixture::IQ4_NL, IQ4_NL), (Mixture::IQ4_XS, IQ4_XS)] {
+            let down = |layer: usize| format!("blk.{layer}.ffn_down.weight");
+            let plain = [0, 1, 2].map(|layer| becomes(mixture, &down(layer), &[256, 256], &model));
+            assert_eq!(plain, [Q5_K, Q5_K, main], "{mixture}");
+            let weighed = |layer| mixture.guarded(plain[layer], &down(layer), &[256, 256], &model);
+            assert_eq!([0, 1, 2].map(weighed), [main; 3], "{mixture}");
+            let value = |model: &Anatomy| becomes(mixture, "blk.7.attn_v.weight", &[256, 256], model);
+            assert_eq!((value(&model), value(&Anatomy { kv_heads: 1, ..model })), (main, Q5_K));
+        }
     }
 
     #[test]
@@ -365,6 +406,8 @@ mod tests {
             (Mixture::Q3_K_M, Q4_0),
             (Mixture::Q2_K, Q4_0),
             (Mixture::Q4_0, Q4_0),
+            (Mixture::IQ4_NL, IQ4_NL),
+            (Mixture::IQ4_XS, IQ4_NL),
         ];
         for (mixture, kind) in with_32 {
             assert_eq!(query(mixture, 96), kind);
@@ -390,7 +433,8 @@ mod tests {
         let refusal = "Q4_K_XL".parse::<Mixture>().expect_err("no such type");
         assert_eq!(
             refusal,
-            "'Q4_K_XL' is no quantization type; allowed are F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K"
+            "'Q4_K_XL' is no quantization type (Q4_K_M?); allowed are F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, \
+             IQ4_NL, IQ4_XS, Q3_K_M, Q2_K"
         );
     }
 }

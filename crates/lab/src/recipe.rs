@@ -13,9 +13,10 @@ use crate::calibrate::Calibration;
 use crate::compensate::Method;
 use crate::mixture::Mixture;
 use crate::short;
-use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step, Transform};
+use crate::transform::{Checkpoint, Form, KINDS, Quantize, Step, Transform, settings};
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::input;
+use serde::Deserialize;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -77,11 +78,11 @@ impl Recipe {
     /// # Errors
     /// As `named`, but for ranges.
     pub fn all_named(name: &str) -> Result<Vec<Recipe>> {
-        if name.contains([':', '>', ',']) {
+        if name.contains([':', '>', ',']) || KINDS.iter().any(|kind| kind.name == name.trim()) {
             let made = short::ranged(name).and_then(|all| all.iter().map(|typed| Recipe::short(typed)).collect());
             return made.with_context(|| format!("the recipe '{name}'"));
         }
-        let mixture: Mixture = name.parse().map_err(|e: String| anyhow!(e))?;
+        let mixture: Mixture = name.parse().map_err(|_: String| anyhow!(settings::no_type(name)))?;
         Ok(vec![Recipe::quantize(mixture)])
     }
 
@@ -267,7 +268,8 @@ fn steps(text: &str) -> Result<Vec<Step>, RecipeFault> {
     let mut steps = Vec::new();
     for (key, value) in DeTable::parse(text)?.into_inner() {
         if key.get_ref() != "step" {
-            return Err(RecipeFault::at(&key, format!("unknown field `{}`, expected `step`", key.get_ref())));
+            let what = format!("a recipe is [[step]] tables and nothing else, and here is '{}'", key.get_ref());
+            return Err(RecipeFault::at(&key, what));
         }
         match value.get_ref() {
             DeValue::Array(_) => (),
@@ -282,19 +284,24 @@ fn steps(text: &str) -> Result<Vec<Step>, RecipeFault> {
 
 /// The step of a table of one key, its kind, to its settings.
 fn step(table: Spanned<DeValue>) -> Result<Step, RecipeFault> {
-    let names = || KINDS.iter().map(|kind| format!("`{}`", kind.name)).collect::<Vec<_>>().join(" or ");
-    let one = RecipeFault::at(&table, format!("a step is one key, expected {}", names()));
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let one = RecipeFault::at(&table, format!("a [[step]] holds one key, which step it is: {}", names.join(", ")));
     let DeValue::Table(table) = table.into_inner() else { return Err(one) };
     let mut entries = table.into_iter();
     let (Some((key, settings)), None) = (entries.next(), entries.next()) else { return Err(one) };
-    match KINDS.iter().find(|kind| kind.name == key.get_ref()) {
-        None => Err(RecipeFault::at(&key, format!("unknown variant `{}`, expected {}", key.get_ref(), names()))),
-        Some(kind) => {
-            let at = settings.span();
-            let step = (kind.read)(kind.name, ValueDeserializer::from(settings)).map_err(RecipeFault::from);
-            step.map_err(|fault| RecipeFault { at: fault.at.or(Some(at)), ..fault })
-        }
-    }
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == key.get_ref()) else {
+        return Err(RecipeFault::at(&key, settings::no_step(key.get_ref())));
+    };
+    let whole = settings.span();
+    let places: Vec<(String, Range<usize>)> = match settings.get_ref() {
+        DeValue::Table(table) => table.iter().map(|(key, _)| (key.get_ref().to_string(), key.span())).collect(),
+        _ => Vec::new(),
+    };
+    let settings = toml::Value::deserialize(ValueDeserializer::from(settings))?;
+    (kind.read)(kind.name, settings).map_err(|fault| {
+        let place = fault.key.and_then(|key| places.into_iter().find(|(known, _)| *known == key));
+        RecipeFault { at: Some(place.map_or(whole, |(_, span)| span)), what: fault.what }
+    })
 }
 
 /// Quantized weights are not worked with further, nor quantized again; and zeros that were made do not survive a step that
@@ -360,21 +367,30 @@ mod tests {
     fn refusals_say_where_and_what_is_allowed() {
         let refusal = |text: &str| format!("{:#}", Recipe::parse("mine", text).expect_err("refused"));
         for (text, said) in [
-            ("[[step]]\nquantise = { type = 'Q8_0' }", "line 2: unknown variant `quantise`, expected `quantize`"),
+            (
+                "[[step]]\nquantise = { type = 'Q8_0' }",
+                "line 2: there is no step 'quantise' (quantize?); the steps are quantize, prune",
+            ),
             (
                 "[[step]]\n\nquantize = { tipe = 'Q8_0' }",
-                "line 3: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`",
+                "line 3: quantize has no setting 'tipe' (type?); it has type, imatrix, calibrate",
             ),
             (
                 "[[step]]\n[step.quantize]\ntype = 'Q8_0'\ntipe = 1",
-                "line 4: unknown field `tipe`, expected one of `type`, `imatrix`, `calibrate`",
+                "line 4: quantize has no setting 'tipe' (type?); it has type, imatrix, calibrate",
             ),
-            ("name = 'x'\n[[step]]", "line 1: unknown field `name`, expected `step`"),
-            ("[[step]]\nquantize = { type = 'Q9' }", "line 2: 'Q9' is no quantization type; allowed are F32, F16,"),
-            ("[[step]]\nquantize = {}", "line 2: missing field `type`, or one of `budget`"),
+            ("name = 'x'\n[[step]]", "line 1: a recipe is [[step]] tables and nothing else, and here is 'name'"),
+            (
+                "[[step]]\nquantize = { type = 'Q9' }",
+                "line 2: type: 'Q9' is no quantization type; allowed are F32, F16,",
+            ),
+            ("[[step]]\nquantize = {}", "line 2: quantize says nothing of what to make: give type, or one of budget"),
             ("\nstep = 1", "line 2: steps are a list of tables"),
-            ("[[step]]", "line 1: a step is one key, expected `quantize`"),
-            ("[[step]]\nquantize = { type = 'Q8_0' }\nscale = {}", "line 1: a step is one key, expected `quantize`"),
+            ("[[step]]", "line 1: a [[step]] holds one key, which step it is: quantize"),
+            (
+                "[[step]]\nquantize = { type = 'Q8_0' }\nscale = {}",
+                "line 1: a [[step]] holds one key, which step it is: quantize",
+            ),
             ("", "a recipe has at least one step"),
             ("[[step]\n", "line 1: "),
         ] {
@@ -395,9 +411,9 @@ mod tests {
         assert!(text.contains("[step.quantize.calibrate]\nbundled = \""), "{text}");
         assert_eq!(Recipe::parse("x", &text).expect("its own TOML").to_toml(), text);
         for (typed, said) in [
-            ("quantise:q4_k_m", "unknown variant `quantise`"),
+            ("quantise:q4_k_m", "there is no step 'quantise'"),
             ("quantize:q9", "'q9' is no quantization type"),
-            ("quantize:q4_k_m,q4_0=1", "unknown field `q4_0`"),
+            ("quantize:q4_k_m,q4_0=1", "quantize has no setting 'q4_0'"),
             ("quantize:q4_k_m,type=q4_0", "type is given twice"),
             ("quantize:q8_0 > drop_layer:1", "drop_layer cannot follow quantize"),
             ("quantize:q8_0,imatrix=/no/such.dat", "/no/such.dat: cannot read what the recipe rests on"),

@@ -3,6 +3,7 @@
 //! seconds.
 
 use crate::allocate::{Choice, Goal, allocate};
+use crate::compensate::Method;
 use crate::mixture::Mixture;
 use crate::recipe::Recipe;
 use crate::sensitivity::{self, Sensitivity};
@@ -20,13 +21,16 @@ use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::path::Path;
 
-/// What a search found, all of it estimated.
+/// What a search found, all of it estimated as if each weight were rounded for itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The mean KL divergence that is expected of the file; None where nothing was searched, since all of it fits in F16.
     pub expected: Option<f64>,
-    /// The largest file that the search would make of the model, where the goal leaves room for all of it.
-    pub room_for_all: Option<Bytes>,
+    /// The largest file that the search would make of the model, and what all weights are in it, where the goal leaves room
+    /// for all of it.
+    pub room_for_all: Option<(Mixture, Bytes)>,
+    /// How the file is rounded. What is expected is so where each weight is rounded for itself.
+    pub method: Method,
     /// The divergences expected over those measured, of the tensors that were measured in a second type.
     pub checks: Vec<f64>,
     /// What the named mixtures would be: bytes of the file, and the divergence that is expected.
@@ -53,13 +57,16 @@ pub fn settle(
     let planned = source.contents(&form)?;
     let room = Room::of(&planned, &searched(&planned));
     if room.holds_all(target) {
+        // 16 bits as they are stored, where they are
+        let plain = if form.types.mixture() == Mixture::BF16 { Mixture::BF16 } else { Mixture::F16 };
         let found = Found {
             expected: None,
-            room_for_all: Some(Bytes(room.fixed + room.most)),
+            room_for_all: Some((plain, Bytes(room.fixed + room.most))),
+            method: Method::Rounding,
             checks: Vec::new(),
             named: Vec::new(),
         };
-        return Ok((with_last(before, Quantize::new(Mixture::F16), &recipe.name), Some(found)));
+        return Ok((with_last(before, Quantize::new(plain), &recipe.name), Some(found)));
     }
     room.goal(target)?;
     let total: u64 = source.tensors().iter().map(GgufTensor::weights).sum();
@@ -93,6 +100,7 @@ pub fn settle(
     let known = Sensitivity::measure(source, &checkpoint, &searched, &importance, &windows, &file, cancel, &probing)?;
     let search = Search::new(&contents, searched, &known)?;
     let (types, found) = search.reach(target, &known)?;
+    let found = Found { method: quantize.method, ..found };
     let settled = Quantize {
         types: search.spelled(&types),
         ..Quantize {
@@ -246,7 +254,7 @@ impl<'c> Search<'c> {
             }
         }
         let checks = known.tensors.iter().filter_map(|tensor| tensor.check()).collect();
-        Ok((best.2, Found { expected: Some(best.1), room_for_all: None, checks, named }))
+        Ok((best.2, Found { expected: Some(best.1), room_for_all: None, method: Method::Rounding, checks, named }))
     }
 
     fn of_mixture(&self, mixture: Mixture) -> Vec<Type> {

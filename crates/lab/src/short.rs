@@ -3,6 +3,7 @@
 //! values, with several ranges for each combination; only where the setting is a list itself it is that.
 
 use crate::transform::KINDS;
+use crate::transform::settings::no_step;
 use anyhow::{Result, bail, ensure};
 
 /// The most recipes that ranges may come to.
@@ -55,6 +56,7 @@ pub(crate) fn tables(typed: &str) -> Result<Vec<toml::Value>> {
 impl<'t> TypedStep<'t> {
     fn read(typed: &'t str) -> Result<TypedStep<'t>> {
         let (kind, settings) = typed.split_once(':').unwrap_or((typed, ""));
+        ensure!(KINDS.iter().any(|known| known.name == kind.trim()), no_step(kind.trim()));
         let setting = |typed: &'t str| match typed.split_once('=').filter(|(key, _)| !key.contains(['[', '"', '\''])) {
             Some((key, value)) => Setting { key: Some(key.trim()), value: value.trim() },
             None => Setting { key: None, value: typed },
@@ -173,10 +175,10 @@ mod tests {
 
     #[test]
     fn quotes_and_brackets_are_not_cut() {
-        let table = tables("a:x=\"one, > two\",y='[3'").expect("tables").remove(0);
-        assert_eq!(table["a"]["x"].as_str(), Some("one, > two"));
-        assert_eq!(table["a"]["y"].as_str(), Some("[3"));
-        for wrong in ["a:x=[1", "a:x=1]", "a:x=\"1"] {
+        let table = tables("scale:x=\"one, > two\",y='[3'").expect("tables").remove(0);
+        assert_eq!(table["scale"]["x"].as_str(), Some("one, > two"));
+        assert_eq!(table["scale"]["y"].as_str(), Some("[3"));
+        for wrong in ["scale:x=[1", "scale:x=1]", "scale:x=\"1"] {
             assert!(tables(wrong).is_err(), "{wrong}");
         }
     }

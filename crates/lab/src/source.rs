@@ -7,9 +7,10 @@
 use crate::mixture::{Anatomy, Mixture, is_70b};
 use crate::recipe::Recipe;
 use crate::told;
-use crate::transform::{Checkpoint, Form};
+use crate::transform::{Checkpoint, Form, Planning};
 use crate::types::Types;
 use anyhow::{Context, Result, bail};
+use bantam_core::cancel::Cancel;
 use bantam_format::ggml::Type;
 use bantam_format::gguf;
 use bantam_format::gguf::{Gguf, Value};
@@ -27,7 +28,7 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 static CPU: Device = Device::Cpu;
 
@@ -45,8 +46,9 @@ pub struct Source<'w> {
     told: Vec<Pair>,
     contents: Contents,
     digest: OnceLock<String>,
-    /// Of a checkpoint.
-    tokenizer: Option<Tokenizer>,
+    /// A checkpoint's; a GGUF file's once it was asked for.
+    tokenizer: OnceLock<Arc<Tokenizer>>,
+    planning: Planning,
 }
 
 /// What a GGUF file of a model holds, but for the numbers themselves and the types they become.
@@ -220,7 +222,8 @@ impl<'w> Source<'w> {
             told: Vec::new(),
             contents,
             digest: OnceLock::new(),
-            tokenizer: Some(tokenizer.clone()),
+            tokenizer: OnceLock::from(Arc::new(tokenizer.clone())),
+            planning: Planning::default(),
         })
     }
 
@@ -249,7 +252,8 @@ impl<'w> Source<'w> {
             told: Vec::new(),
             contents: Contents { metadata, tensors, anatomy, notes: Vec::new() },
             digest: OnceLock::new(),
-            tokenizer: None,
+            tokenizer: OnceLock::new(),
+            planning: Planning::default(),
         })
     }
 
@@ -268,11 +272,23 @@ impl<'w> Source<'w> {
     /// # Errors
     /// Where a GGUF file's is not understood.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        match (&self.tokenizer, &self.weights) {
+        Ok((*self.shared_tokenizer()?).clone())
+    }
+
+    fn shared_tokenizer(&self) -> Result<Arc<Tokenizer>> {
+        match (self.tokenizer.get(), &self.weights) {
             (Some(tokenizer), _) => Ok(tokenizer.clone()),
-            (None, Held::Gguf(file)) => Ok(Tokenizer::from_gguf(file)?),
+            (None, Held::Gguf(file)) => {
+                let read = Arc::new(Tokenizer::from_gguf(file)?);
+                Ok(self.tokenizer.get_or_init(|| read).clone())
+            }
             (None, Held::Checkpoint(_)) => bail!("{}: it has no tokenizer", self.name),
         }
+    }
+
+    /// Has somebody hear of what takes long where a recipe is planned (of what, how much is done, of how much), and stop it.
+    pub fn watched(self, cancel: &Cancel, tell: Box<dyn Fn(&'static str, usize, usize)>) -> Source<'w> {
+        Source { planning: self.planning.clone().watched(cancel, tell), ..self }
     }
 
     /// What the model is called.
@@ -304,7 +320,7 @@ impl<'w> Source<'w> {
                 })
             }
         };
-        Form::new(self.config.clone(), types)
+        Form::new(self.config.clone(), types).with_planning(self.planning.clone())
     }
 
     /// `form`, with the tokenizer where a step of the recipe plans by it.
@@ -313,7 +329,7 @@ impl<'w> Source<'w> {
     /// Where that cannot be read.
     pub fn form_for(&self, recipe: &Recipe) -> Result<Form> {
         let form = self.form();
-        Ok(if recipe.reads_tokenizer() { form.with_original(self.tokenizer()?) } else { form })
+        Ok(if recipe.reads_tokenizer() { form.with_original(self.shared_tokenizer()?) } else { form })
     }
 
     /// The model as the first step of the recipe finds it.

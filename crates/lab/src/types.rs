@@ -56,7 +56,7 @@ impl Types {
         let fits = |kind: &Type| shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
         let exception = self.exceptions.get(name).copied().filter(fits);
         exception.or_else(|| match self.mixture.tensor_type(name, shape, anatomy) {
-            Some(kind) if self.weighed => Some(self.mixture.guarded(kind, name, anatomy)),
+            Some(kind) if self.weighed => Some(self.mixture.guarded(kind, name, shape, anatomy)),
             kind => kind,
         })
     }

@@ -23,7 +23,7 @@ pub(super) fn prepare(variant: &Variant, artifacts: &Path, cancel: &Cancel, repl
 fn make(variant: &Variant, artifacts: &Path, cancel: &Cancel, replies: &Replies) -> Result<Prepared> {
     let name = variant.recipe.as_deref().unwrap_or("base");
     let recipe = Recipe::parse(name, &variant.steps)?;
-    let source = models::source(&variant.model.name, &variant.model.place)?;
+    let source = models::source(&variant.model.name, &variant.model.place)?.watched(cancel, Box::new(|_, _, _| ()));
     let mut said = -STEP;
     let artifact = lab::apply(&source, &recipe, artifacts, cancel, &mut |progress| {
         if let Stage::Wait { holder } = progress.stage {

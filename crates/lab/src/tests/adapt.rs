@@ -4,7 +4,7 @@
 use super::*;
 use crate::train::adapter::{AdapterKind, AdapterShape, AdapterVars, all_targets};
 use crate::train::corpus::{Reader, Templates};
-use crate::train::{Batch, Example, Keeping, Objective, Recomputed, Taped, Told, next_token};
+use crate::train::{Batch, Example, Keeping, Objective, Recomputed, Summary, Taped, Told, next_token};
 use crate::transform::{InBlocks, Lora, Pinned};
 use bantam_model::adapter::Adapted;
 use bantam_model::tokenizer::Special;
@@ -98,6 +98,39 @@ fn an_adapter_that_was_stopped_twice_is_the_undisturbed_one_to_the_bit() {
         };
         assert_eq!(bytes(undisturbed), bytes(resumed), "{kind:?}");
     }
+}
+
+#[test]
+fn training_that_diverged_ends_with_the_step_and_what_to_change_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rate = 1e30;
+    for eval in [0.2, 0.0] {
+        let lora = Lora { rate, eval, ..settings(&data(folder.path())) };
+        let said = format!("{:#}", train(&lora, folder.path(), u64::MAX).expect_err("diverged"));
+        let begins =
+            said.starts_with("training diverged: after step ") || said.contains(": training diverged: after step ");
+        assert!(begins && said.contains("lower the learning rate"), "{said}");
+        assert!(said.contains(&format!("which is {rate} at its highest, to {:e}", rate / 10.0)), "{said}");
+        let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
+        assert_eq!(left, [folder.path().join("train.jsonl")]);
+    }
+}
+
+#[test]
+fn a_run_tells_of_itself_in_numbers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lora = settings(&data(folder.path()));
+    let (made, losses) = train(&lora, folder.path(), u64::MAX).expect("trained");
+    let summary = Summary::of(&made.expect("done")).expect("a summary");
+    assert_eq!((summary.documents, summary.held_out_documents, summary.left_out), (16, 4, 0));
+    assert_eq!((summary.rate, summary.seed), (lora.rate, lora.seed));
+    assert!(summary.steps > 1 && summary.steps <= lora.steps && summary.tokens > 0 && summary.seconds > 0.0);
+    assert_eq!(summary.held_out_first, losses.first().copied());
+    assert_eq!(summary.held_out_last, losses.last().copied());
+    assert_eq!(summary.held_out_best, losses.iter().copied().min_by(f64::total_cmp));
+    assert!(summary.loss_last < summary.loss_first, "{summary:?}");
+    assert_eq!(summary.documents_sha256.len(), 64);
+    assert!(summary.words().contains("held-out loss"), "{}", summary.words());
 }
 
 #[test]
@@ -369,7 +402,8 @@ fn the_folder_holds_what_was_learnt() {
         let (decoder, vars) = learner(&shape(kind), checkpoint.weights());
         let around = tempfile::tempdir().expect("a folder");
         let folder = around.path().join("adapter");
-        crate::train::adapter::write(&folder, &shape(kind), config, "bantam-s", &vars.all()).expect("written");
+        crate::train::adapter::write(&folder, &shape(kind), config, "bantam-s", &vars.all(), &Summary::default())
+            .expect("written");
         let adapter = Adapter::open(&folder).expect("an adapter");
         for how in [Adaptation::Applied, Adaptation::Merged] {
             let adapted = Adapted::new(checkpoint.weights(), &adapter, config, how);

@@ -32,6 +32,8 @@ fn a_budget_is_met_and_loses_no_more_than_a_mixture_of_its_size() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = llama256();
     let first = settled("budget=700KB", folder.path());
+    assert_eq!(first.found.method, Method::Rounding);
+    assert_eq!(settled("budget=700KB,method=gptq", folder.path()).found.method, Method::Gptq);
     assert!(first.probed > 0);
     let bytes = |made: &Made| plan_types(&source, &made.recipe).expect("a plan").bytes;
     assert!(bytes(&first) <= 700_000 && bytes(&first) > 640_000, "{}", bytes(&first));
@@ -99,7 +101,7 @@ fn a_goal_out_of_reach_is_refused_with_what_can_be_had() {
         ("budget=much", "'much' is no size"),
         ("bpw=0", "bpw is 0; allowed is a number above 0"),
         ("q4_0,bpw=3", "and here are several"),
-        ("imatrix=x", "missing field `type`, or one of"),
+        ("imatrix=x", "give type, or one of"),
     ] {
         let refusal = format!("{:#}", Recipe::named(&format!("quantize:{typed}")).expect_err(typed));
         assert!(refusal.contains(said), "{typed}: {refusal}");
@@ -110,8 +112,12 @@ fn a_goal_out_of_reach_is_refused_with_what_can_be_had() {
     for typed in ["bpw=99", "budget=1GB"] {
         let all = settled(typed, folder.path());
         assert_eq!((all.probed, plan_types(&source, &all.recipe).expect("a plan").bytes), (0, plain.bytes), "{typed}");
-        assert!(all.found.expected.is_none() && all.found.room_for_all.is_some_and(|most| most.0 >= plain.bytes));
+        assert!(all.found.expected.is_none() && all.found.room_for_all.is_some_and(|(_, most)| most.0 >= plain.bytes));
     }
+    // as they are stored, where that is 16 bits
+    let (bf16, _) =
+        settle(&adapt::bantam(), &recipe("bpw=99"), folder.path(), &Cancel::new(), &mut |_| {}).expect("settles");
+    assert_eq!(bf16.steps, Recipe::quantize(Mixture::BF16).steps);
     // without a goal nothing is searched
     let calibrate = Some(Calibrate::bundled());
     let plain = Recipe::of_quantize(Quantize { calibrate, ..Quantize::new(Mixture::Q4_0) }).expect("a recipe");

@@ -1,6 +1,7 @@
 //! AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101): moments per weight, decay apart from the gradient. One pass
 //! over each variable, variables in parallel.
 
+use super::trainer::Diverged;
 use anyhow::{Context, Result};
 use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, Var};
 use rayon::prelude::*;
@@ -77,7 +78,7 @@ impl AdamW {
             .map(|(i, slot)| slot.gather(&grads.iter().map(|shard| &shard[i]).collect::<Vec<_>>()))
             .collect();
         let norm = squares?.iter().sum::<f64>().sqrt();
-        anyhow::ensure!(norm.is_finite(), "step {step}: the gradient is {norm}; lower the learning rate");
+        anyhow::ensure!(norm.is_finite(), Diverged::new(step, rate, format!("the gradient is {norm}")));
         let scale = if norm > self.clip { self.clip / norm } else { 1.0 };
         slots.par_iter_mut().try_for_each(|slot| {
             let decay = if slot.decays() { self.decay } else { 0.0 };

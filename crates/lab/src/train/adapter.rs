@@ -1,6 +1,7 @@
 //! Low-rank adapters that learn (LoRA: Hu et al. 2021, arXiv:2106.09685): the variables, laid over weights that stay as
 //! they are, and the folder that they become in PEFT's form.
 
+use super::summary::{SUMMARY, Summary};
 use super::vars::{fnv, seeded};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::disk::DraftFolder;
@@ -247,7 +248,14 @@ fn first(seed: u64, module: &str, rank: usize, inp: usize) -> Vec<f32> {
 ///
 /// # Errors
 /// Where the folder cannot be written; then nothing is left of it.
-pub fn write(folder: &Path, shape: &AdapterShape, config: &Config, base: &str, vars: &[(String, Var)]) -> Result<()> {
+pub fn write(
+    folder: &Path,
+    shape: &AdapterShape,
+    config: &Config,
+    base: &str,
+    vars: &[(String, Var)],
+    summary: &Summary,
+) -> Result<()> {
     let failed = || format!("{}: the adapter cannot be written", folder.display());
     let draft = DraftFolder::of(folder).with_context(failed)?;
     let modules: Vec<&str> = vars.iter().filter_map(|(name, _)| module_of(name)).collect();
@@ -273,7 +281,9 @@ pub fn write(folder: &Path, shape: &AdapterShape, config: &Config, base: &str, v
     for (name, var) in vars {
         let floats = var.flatten_all()?.to_vec1::<f32>()?;
         if floats.iter().any(|x| !x.is_finite()) {
-            bail!("{name} has become no number; lower the learning rate");
+            bail!(
+                "training diverged: {name} has become no number, and nothing is written of it: lower the learning rate"
+            );
         }
         parts.push((name.clone(), var.dims().to_vec(), floats.iter().flat_map(|x| x.to_le_bytes()).collect()));
     }
@@ -283,6 +293,7 @@ pub fn write(folder: &Path, shape: &AdapterShape, config: &Config, base: &str, v
     let data = safetensors::serialize(views, Some(format))?;
     std::fs::write(draft.path().join("adapter_model.safetensors"), data).with_context(failed)?;
     std::fs::write(draft.path().join("adapter_config.json"), serde_json::to_vec_pretty(&told)?).with_context(failed)?;
+    std::fs::write(draft.path().join(SUMMARY), summary.written()).with_context(failed)?;
     draft.finish().with_context(failed)
 }
 

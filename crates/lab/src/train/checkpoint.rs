@@ -22,6 +22,10 @@ pub(crate) struct Position {
     pub(crate) seconds: f64,
     /// The running mean of the loss that progress shows; none before the first step.
     pub(crate) loss: Option<f64>,
+    /// The loss of the first step.
+    pub(crate) loss_first: Option<f64>,
+    /// The loss of what is held out before it.
+    pub(crate) held_out_first: Option<f64>,
     /// The loss of what is held out, the last one and the best.
     pub(crate) held_out: Option<(f64, f64)>,
     /// How many of these in a row were no better.
@@ -45,6 +49,8 @@ pub(crate) fn write(
         ("document".to_owned(), position.document.to_string()),
         ("seconds".to_owned(), position.seconds.to_string()),
         ("loss_bits".to_owned(), bits(position.loss)),
+        ("loss_first_bits".to_owned(), bits(position.loss_first)),
+        ("held_out_first_bits".to_owned(), bits(position.held_out_first)),
         ("held_out_bits".to_owned(), bits(position.held_out.map(|(last, _)| last))),
         ("best_bits".to_owned(), bits(position.held_out.map(|(_, best)| best))),
         ("worse_in_a_row".to_owned(), position.worse_in_a_row.to_string()),
@@ -105,6 +111,8 @@ fn fill(data: &[u8], plan: &str, slots: &mut [Slot]) -> Result<(Position, Vec<Ve
         document: count("document")?,
         seconds: text("seconds")?.parse()?,
         loss: number("loss_bits")?,
+        loss_first: number("loss_first_bits")?,
+        held_out_first: number("held_out_first_bits")?,
         held_out: number("held_out_bits")?.zip(number("best_bits")?),
         worse_in_a_row: count("worse_in_a_row")?,
     };

@@ -43,6 +43,19 @@ pub struct Corpus {
     pub left_out: usize,
 }
 
+impl Corpus {
+    /// SHA-256 of its documents as tokens, with what of them counts.
+    pub(super) fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for example in &self.examples {
+            example.tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
+            example.weights.iter().for_each(|weight| hash.update(weight.to_le_bytes()));
+            hash.update(b"\n");
+        }
+        hex(&hash.finalize())
+    }
+}
+
 /// What makes tokens of what was said.
 pub struct Reader<'a> {
     tokenizer: &'a Tokenizer,

@@ -17,6 +17,7 @@ pub mod corpus;
 mod objective;
 mod schedule;
 pub mod student;
+mod summary;
 mod trainer;
 pub mod tune;
 mod vars;
@@ -25,7 +26,8 @@ pub use adamw::AdamW;
 pub use batch::{Batch, Example};
 pub use objective::{Loss, Network, Objective, Recomputed, Taped, next_token};
 pub use schedule::Schedule;
-pub use trainer::{Documents, HeldOut, Trainer, TrainingPlan, TrainingProgress};
+pub use summary::{SUMMARY, Summary};
+pub use trainer::{Diverged, Documents, HeldOut, Trainer, TrainingPlan, TrainingProgress};
 pub use tune::{Keeping, Outlook, Pace, Told};
 pub use vars::Vars;
 

@@ -6,6 +6,7 @@ use super::adapter::{self, AdapterShape, AdapterVars};
 use super::batch::Batch;
 use super::corpus::Split;
 use super::objective::Objective;
+use super::summary::{SUMMARY, Summary};
 use super::tune::{Keeping, Lessons, Pace, Places, Run, Told, decoder_bytes, key};
 use anyhow::{Context, Result, ensure};
 use bantam_core::disk::DraftFolder;
@@ -97,7 +98,7 @@ pub fn teach(
     let said = keep.folder.join(&of_teacher[..16]);
     let teacher = Decoder::new(teacher.config, teacher.weights)?;
     let teacher = Teacher::new(teacher, &ask.aims, &corpus.examples, &said)?;
-    let left_out = corpus.left_out;
+    let (left_out, documents_sha256) = (corpus.left_out, corpus.sha256());
     let split = Split::new(corpus, ask.pace.eval, ask.pace.seed, ask.pace.steps, ask.pace.batch)?;
     let vars = match ask.learns {
         Learns::All => StudentVars::All(WholeVars::default()),
@@ -114,17 +115,18 @@ pub fn teach(
         objective: &objective,
         split: &split,
         left_out,
+        documents_sha256,
         pace: ask.pace,
         optimizer: AdamW { beta2: 0.99, decay: if is_adapter { 0.0 } else { 0.01 }, ..AdamW::default() },
         config: student.config,
         base: decoder_bytes(&teacher.decoder) + if is_adapter { decoder_bytes(&decoder) } else { 0 },
         recomputes: false,
     };
-    let made = run.finish(&places, keep, &|folder| match (&vars, &ask.learns) {
+    let made = run.finish(&places, keep, &|folder, summary| match (&vars, &ask.learns) {
         (StudentVars::Adapter(vars), Learns::Adapter(shape)) => {
-            adapter::write(folder, shape, student.config, ask.base, &vars.all())
+            adapter::write(folder, shape, student.config, ask.base, &vars.all(), summary)
         }
-        _ => write(folder, &vars.all()),
+        _ => write(folder, &vars.all(), summary),
     })?;
     if made.is_some() {
         // what the teacher said is large, and said again at need
@@ -214,12 +216,13 @@ impl Weights for Whole<'_> {
 }
 
 /// Writes all weights as they are now.
-fn write(folder: &Path, vars: &[(String, Var)]) -> Result<()> {
+fn write(folder: &Path, vars: &[(String, Var)], summary: &Summary) -> Result<()> {
     let failed = || format!("{}: the student cannot be written", folder.display());
     let draft = DraftFolder::of(folder).with_context(failed)?;
     let tensors = vars.iter().map(|(name, var)| (name.as_str(), var.as_tensor().detach()));
     let tensors: std::collections::HashMap<&str, Tensor> = tensors.collect();
     candle_core::safetensors::save(&tensors, draft.path().join(STUDENT)).with_context(failed)?;
+    std::fs::write(draft.path().join(SUMMARY), summary.written()).with_context(failed)?;
     draft.finish().with_context(failed)
 }
 

@@ -168,3 +168,30 @@ fn a_checkpoint_of_another_plan_is_refused_and_a_broken_one_too() {
     std::fs::remove_file(&path).unwrap();
     assert!(!resume(plan(2_000, 1)).unwrap());
 }
+
+#[test]
+fn a_run_that_goes_astray_ends_with_its_step_and_one_that_learns_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ended = |peak: f64, held_out: bool| {
+        let schedule = Schedule { peak, floor: 0.1, warmup: 0, total: 4000 };
+        let plan = TrainingPlan { schedule, ..plan(4000, 1) };
+        let tiny = Tiny::new(false).expect("a network");
+        let objective = Taped::new(&tiny, &next_token);
+        let trainer = Trainer::new(plan, tiny.vars.all(), &objective, &Counting).expect("a trainer");
+        let examples = (500..506).map(|index| Counting.document(index).expect("a document")).collect();
+        let mut trainer = match held_out {
+            true => trainer.holding_out(HeldOut { examples, every: 5, patience: None }),
+            false => trainer,
+        };
+        let state = folder.path().join(format!("{peak}{held_out}"));
+        trainer.run(&state, Duration::from_secs(3600), &Cancel::new(), &mut |_| {})
+    };
+    for held_out in [true, false] {
+        assert!(ended(2e-2, held_out).expect("it learns"));
+        let error = ended(30.0, held_out).expect_err("astray");
+        let told = error.downcast_ref::<Diverged>().expect("it diverged");
+        assert!(told.step > 0 && told.step < 40 && told.rate == 30.0, "{told:?}");
+        let said = error.to_string();
+        assert!(said.contains("and it was") && said.contains("to 3e0 say") && !said.contains('\n'), "{said}");
+    }
+}

@@ -61,8 +61,12 @@ pub struct TrainingProgress {
     pub tokens: u64,
     /// Tokens there will be.
     pub total_tokens: u64,
-    /// Mean over about the last fifty steps, in nats per token; NaN before the first.
+    /// Mean over about the last ten steps, in nats per token; NaN before the first.
     pub loss: f64,
+    /// The loss of the first step; NaN before it.
+    pub loss_first: f64,
+    /// The loss of what is held out before the first step.
+    pub held_out_first: Option<f64>,
     /// The loss of what is held out, as it was last, and at its best.
     pub held_out: Option<(f64, f64)>,
     /// Whether that loss was computed just now.
@@ -71,10 +75,42 @@ pub struct TrainingProgress {
     pub norm: f64,
     /// The learning rate of the step.
     pub rate: f64,
+    /// Spent so far, over all sittings.
+    pub seconds: f64,
     /// Over this sitting.
     pub tokens_per_second: f64,
     /// The time that the rest will take at this speed.
     pub left: Duration,
+}
+
+/// A run that went astray: numbers that are none, or a loss far above the one that it began with.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "training diverged: after step {step} {how}; nothing is written of it: lower the learning rate (`rate`, which is {rate} at its \
+     highest, to {:e} say) or raise `warmup` or `batch`, or look at the data",
+    rate / 10.0
+)]
+pub struct Diverged {
+    /// After so many updates.
+    pub step: u64,
+    /// What the rate was at its highest.
+    pub rate: f64,
+    /// What was seen.
+    pub how: String,
+}
+
+impl Diverged {
+    pub(super) fn new(step: u64, rate: f64, how: String) -> Diverged {
+        Diverged { step, rate, how }
+    }
+}
+
+/// Steps of which a mean says something.
+const MEAN_OF: u64 = 10;
+
+/// Whether a loss is far above the one that a run began with.
+fn is_astray(loss: f64, first: f64) -> bool {
+    loss > (1.5 * first).max(first + 1.0)
 }
 
 /// A run of training under way.
@@ -134,8 +170,8 @@ impl<'a> Trainer<'a> {
     /// best values, where documents are held out, and else their last.
     ///
     /// # Errors
-    /// Where a document cannot be read, the arithmetic fails, a loss is no number, a variable gets no gradient, or the
-    /// checkpoint is not written.
+    /// Where a document cannot be read, the arithmetic fails, it diverged, a variable gets no gradient, or the checkpoint is
+    /// not written.
     pub fn run(
         &mut self,
         checkpoint: &Path,
@@ -196,6 +232,11 @@ impl<'a> Trainer<'a> {
         Ok((began.elapsed(), tokens))
     }
 
+    /// How far it is.
+    pub(super) fn now(&self) -> TrainingProgress {
+        self.progress(&self.position, 0.0, 0.0, false)
+    }
+
     /// Updates done.
     pub fn steps(&self) -> u64 {
         self.position.steps
@@ -231,14 +272,42 @@ impl<'a> Trainer<'a> {
         let each = self.gradients(&parts).with_context(|| format!("step {step}"))?;
         let (losses, grads): (Vec<f64>, Vec<Vec<Tensor>>) = each.into_iter().unzip();
         let loss: f64 = losses.iter().sum();
-        ensure!(loss.is_finite(), "step {step}: the loss is {loss}; lower the learning rate, or look at the data");
+        ensure!(loss.is_finite(), self.diverged(step, format!("the loss is {loss}")));
         let rate = self.plan.schedule.rate(self.position.tokens, tokens);
-        let norm = self.plan.optimizer.step(&mut self.slots, &grads, rate, step)?;
+        let norm =
+            self.plan.optimizer.step(&mut self.slots, &grads, rate, step).map_err(|error| match error.downcast() {
+                // of the rate it tells the one that can be set
+                Ok(Diverged { how, .. }) => self.diverged(step, how).into(),
+                Err(error) => error,
+            })?;
         self.position.steps = step;
         self.position.tokens += tokens;
-        let pull = (1.0 / step as f64).max(0.02);
+        let pull = (1.0 / step as f64).max(1.0 / MEAN_OF as f64);
         self.position.loss = Some(self.position.loss.map_or(loss, |mean| mean + pull * (loss - mean)));
+        self.position.loss_first.get_or_insert(loss);
+        self.check_course()?;
         Ok((norm, rate))
+    }
+
+    /// Ends a run whose loss has left the region that it began in, once that is no matter of a few steps; and one that ends
+    /// there.
+    fn check_course(&self) -> Result<()> {
+        let Position { steps, loss, loss_first, held_out_first, .. } = self.position;
+        let first = held_out_first.or(loss_first);
+        let (Some(loss), Some(first)) = (loss, first) else { return Ok(()) };
+        let is_time = steps >= MEAN_OF || self.is_done();
+        ensure!(
+            !(is_time && is_astray(loss, first)),
+            self.diverged(
+                steps,
+                format!("the loss is {loss:.3} (mean of the last steps), and it was {first:.3} at the start")
+            )
+        );
+        Ok(())
+    }
+
+    fn diverged(&self, step: u64, how: String) -> Diverged {
+        Diverged::new(step, self.plan.schedule.peak, how)
     }
 
     /// Each shard's part of the loss, and its gradients in the order of the slots.
@@ -300,7 +369,15 @@ impl<'a> Trainer<'a> {
         let step = self.position.steps;
         let losses = losses.with_context(|| format!("what is held out, after step {step}"))?;
         let loss = losses.iter().sum::<f64>() / total;
-        ensure!(loss.is_finite(), "step {step}: the loss of what is held out is {loss}; lower the learning rate");
+        ensure!(loss.is_finite(), self.diverged(step, format!("the loss of what is held out is {loss}")));
+        let first = *self.position.held_out_first.get_or_insert(loss);
+        ensure!(
+            !is_astray(loss, first),
+            self.diverged(
+                step,
+                format!("the loss of what is held out is {loss:.3}, and it was {first:.3} at the start")
+            )
+        );
         let best = self.position.held_out.map(|(_, best)| best).filter(|&best| best <= loss);
         match best {
             Some(_) => self.position.worse_in_a_row += 1,
@@ -321,7 +398,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn progress(&self, before: &Position, norm: f64, rate: f64, is_look: bool) -> TrainingProgress {
-        let Position { steps, tokens, seconds, loss, held_out, .. } = self.position;
+        let Position { steps, tokens, seconds, loss, held_out, loss_first, held_out_first, .. } = self.position;
         let tokens_per_second = (tokens - before.tokens) as f64 / (seconds - before.seconds).max(1e-9);
         let total_tokens = self.plan.schedule.total;
         let left = total_tokens.saturating_sub(tokens) as f64 / tokens_per_second.max(1e-9);
@@ -330,7 +407,10 @@ impl<'a> Trainer<'a> {
             tokens,
             total_tokens,
             loss: loss.unwrap_or(f64::NAN),
+            loss_first: loss_first.unwrap_or(f64::NAN),
+            held_out_first,
             held_out,
+            seconds,
             is_look,
             norm,
             rate,

@@ -6,7 +6,8 @@ use super::adapter::{self, AdapterShape, AdapterVars};
 use super::corpus::{Corpus, Reader, Split, Templates};
 use super::objective::{Loss, Objective, Recomputed, Taped, next_token};
 use super::schedule::Schedule;
-use super::trainer::{HeldOut, Trainer, TrainingPlan, TrainingProgress};
+use super::summary::{Beginning, Summary};
+use super::trainer::{Diverged, HeldOut, Trainer, TrainingPlan, TrainingProgress};
 use super::{Batch, checkpoint};
 use anyhow::{Context, Result, ensure};
 use bantam_core::cancel::Cancel;
@@ -195,7 +196,7 @@ pub fn adapt(
     let learning = AdapterVars::new(ask.shape.clone(), config)?;
     let decoder = Decoder::new(config, &learning.over(weights))?;
     let recomputes = ask.recompute.unwrap_or_else(|| is_quantized(&decoder));
-    let left_out = corpus.left_out;
+    let (left_out, documents_sha256) = (corpus.left_out, corpus.sha256());
     let split = Split::new(corpus, ask.pace.eval, ask.pace.seed, ask.pace.steps, ask.pace.batch)?;
     let objective = Adapted { decoder: &decoder, learning: &learning, recomputes, loss: &next_token };
     let run = Run {
@@ -203,13 +204,16 @@ pub fn adapt(
         objective: &objective,
         split: &split,
         left_out,
+        documents_sha256,
         pace: ask.pace,
         optimizer: AdamW { beta2: 0.999, decay: 0.0, ..AdamW::default() },
         config,
         base: decoder_bytes(&decoder),
         recomputes,
     };
-    run.finish(&places, keep, &|folder| adapter::write(folder, ask.shape, config, ask.base, &learning.all()))
+    run.finish(&places, keep, &|folder, summary| {
+        adapter::write(folder, ask.shape, config, ask.base, &learning.all(), summary)
+    })
 }
 
 /// Where a run keeps what.
@@ -243,6 +247,7 @@ pub(super) struct Run<'a> {
     pub(super) objective: &'a dyn Objective,
     pub(super) split: &'a Split,
     pub(super) left_out: usize,
+    pub(super) documents_sha256: String,
     pub(super) pace: Pace,
     pub(super) optimizer: AdamW,
     pub(super) config: &'a Config,
@@ -252,17 +257,26 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Says what is ahead, trains, and has `write` write what came out; None where it was cancelled.
+    /// Says what is ahead, trains, and has `write` write what came out with its summary; None where it was cancelled.
     pub(super) fn finish(
         self,
         places: &Places,
         keep: Keeping,
-        write: &dyn Fn(&Path) -> Result<()>,
+        write: &dyn Fn(&Path, &Summary) -> Result<()>,
     ) -> Result<Option<PathBuf>> {
         let Run { split, pace, config, recomputes, .. } = self;
         let shards = checkpoint::shards(&places.state).unwrap_or_else(rayon::current_num_threads);
         let plan = pace.plan(split.tokens, shards, self.optimizer);
         let trained: u64 = self.vars.iter().map(|(_, var)| var.elem_count() as u64).sum();
+        let beginning = Beginning {
+            parameters: trained,
+            documents: split.train.len(),
+            held_out_documents: split.held_out.len(),
+            left_out: self.left_out,
+            rate: pace.rate,
+            seed: pace.seed,
+            documents_sha256: self.documents_sha256,
+        };
         let mut trainer = Trainer::new(plan, self.vars, self.objective, split)?.holding_out(pace.held_out(split));
         trainer.resume(&places.state)?;
         let (pass_time, pass_tokens) = trainer.try_one_pass()?;
@@ -286,10 +300,15 @@ impl Run<'_> {
         }));
         // a state of gigabytes takes seconds to write
         let every = if trained > MANY { 5 * SAVE_EVERY } else { SAVE_EVERY };
-        if !trainer.run(&places.state, every, keep.cancel, &mut |progress| (keep.tell)(Told::Progress(progress)))? {
+        let ran = trainer.run(&places.state, every, keep.cancel, &mut |progress| (keep.tell)(Told::Progress(progress)));
+        if ran.as_ref().is_err_and(|error| error.downcast_ref::<Diverged>().is_some()) {
+            // a state on the way there leads nowhere else
+            let _ = std::fs::remove_file(&places.state);
+        }
+        if !ran? {
             return Ok(None);
         }
-        write(&places.made)?;
+        write(&places.made, &beginning.ended(&trainer.now()))?;
         // what is done needs no state; one that cannot be removed costs its bytes
         let _ = std::fs::remove_file(&places.state);
         (keep.tell)(Told::Made(&places.made));

@@ -5,11 +5,11 @@ use super::lora::{check_lessons, words};
 use super::{Checkpoint, Form, Pinned, StepNote, Transform};
 use crate::calibrate::Calibration;
 use crate::source::Source;
-use crate::train::Pace;
 use crate::train::adapter::{AdapterKind, AdapterShape, all_targets};
 use crate::train::corpus::{self, Templates};
 use crate::train::student::{self, Aims, Learns, STUDENT, Side, Teaching};
 use crate::train::tune::Lessons;
+use crate::train::{Pace, Summary};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_model::adapter::Adapted;
 use bantam_model::checkpoint::safetensors::Safetensors;
@@ -17,6 +17,7 @@ use bantam_model::ops::Lesson;
 use bantam_model::{self as model, Adaptation, Adapter, Linear, Precision, StoredTensor, Tokenizer, Weights};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::path::Path;
 
 /// What of a student learns.
@@ -183,7 +184,22 @@ impl Distill {
         }
     }
 
-    fn teach(&self, student: Side, teacher: Side, tokenizer: &Tokenizer, calibration: &Calibration) -> Result<Learnt> {
+    /// What the step did.
+    fn note(&self, summary: Option<&Summary>) -> StepNote {
+        let how = summary.map_or_else(|| format!("{} steps", self.steps), Summary::words);
+        let did = format!("learnt from {} what its teacher says ({how})", self.lessons_word());
+        let data = [&self.text, &self.data].into_iter().flatten().find_map(|pinned| pinned.sha256.clone());
+        let note = StepNote::new("distill", did).with("seed", self.seed);
+        note.with("data_sha256", data.or_else(|| self.lessons.clone())).with("training", json!(summary))
+    }
+
+    fn teach(
+        &self,
+        student: Side,
+        teacher: Side,
+        tokenizer: &Tokenizer,
+        calibration: &Calibration,
+    ) -> Result<(Learnt, Option<Summary>)> {
         let templates = Templates { prompt: self.prompt.clone(), completion: self.completion.clone() };
         let lessons = match (&self.text, &self.data, &self.suite) {
             (Some(text), ..) => {
@@ -208,10 +224,11 @@ impl Distill {
         let ask = Teaching { aims: self.aims(), learns, pace: self.pace(), base: "the student before the step" };
         let folder = calibration.training(|keep| student::teach(student, teacher, tokenizer, lessons, &ask, keep))?;
         let folder = folder.context("cancelled")?;
-        Ok(match self.train {
+        let learnt = match self.train {
             Trained::Full => Learnt::Weights(Safetensors::file(&folder.join(STUDENT), &Device::Cpu, Precision::F32)?),
             Trained::Lora => Learnt::Adapter(Box::new(Adapter::open(&folder)?)),
-        })
+        };
+        Ok((learnt, Summary::of(&folder)))
     }
 }
 
@@ -256,10 +273,9 @@ impl Transform for Distill {
         };
         let config = checkpoint.config()?.clone();
         let student = Side { config: &config, weights: checkpoint.weights() };
-        let learnt =
-            self.teach(student, Side { config: base.config()?, weights: base.weights() }, &tokenizer, calibration)?;
-        let did = format!("learnt from {} what its teacher says ({} steps)", self.lessons_word(), self.steps);
-        let checkpoint = checkpoint.noted(StepNote::new("distill", did).with("seed", self.seed));
+        let teacher = Side { config: base.config()?, weights: base.weights() };
+        let (learnt, summary) = self.teach(student, teacher, &tokenizer, calibration)?;
+        let checkpoint = checkpoint.noted(self.note(summary.as_ref()));
         Ok(match learnt {
             Learnt::Weights(files) => checkpoint.overlaid(|_| files),
             Learnt::Adapter(adapter) => {

@@ -5,6 +5,7 @@ use super::{Checkpoint, Form, Pinned, StepNote, Transform};
 use crate::calibrate::Calibration;
 use crate::mixture::{Anatomy, Mixture};
 use crate::train::Pace;
+use crate::train::Summary;
 use crate::train::adapter::{AdapterKind, AdapterShape, all_targets};
 use crate::train::corpus::{self, Templates};
 use crate::train::tune::{self, Adapting, Lessons};
@@ -17,6 +18,7 @@ use bantam_model::matmul::Blocks;
 use bantam_model::{self as model, Adaptation, Adapter, Config, Linear, StoredTensor, Tokenizer, Weights};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -115,7 +117,16 @@ impl Lora {
         let mut steps = crate::short::tables(&format!("lora:{typed}"))?;
         ensure!(steps.len() == 1, "{typed}: these are no settings of one step");
         let settings = steps.remove(0).get("lora").cloned().context("a step has settings")?;
-        settings.try_into().map_err(|e: toml::de::Error| anyhow!("{}", e.message()))
+        super::settings::read("lora", settings).map_err(|fault| anyhow!(fault.what))
+    }
+
+    /// Refuses settings that do not go with a model.
+    ///
+    /// # Errors
+    /// One sentence on the setting and what is allowed.
+    pub fn check_for(&self, config: &Config) -> Result<()> {
+        self.check()?;
+        self.shape().modules(config).map(|_| ())
     }
 
     /// The step with the hashes of the files that it rests on.
@@ -154,11 +165,14 @@ impl Lora {
     /// What the step did.
     fn note(&self, folder: &Path) -> Result<StepNote> {
         let adapter = Adapter::open(folder)?;
-        let did = format!("{adapter} learnt from examples ({} steps), and merged", self.steps);
+        let summary = Summary::of(folder);
+        let how = summary.as_ref().map_or_else(|| format!("{} steps", self.steps), Summary::words);
+        let did = format!("{adapter} learnt from examples ({how}), and merged");
         let [_, tensors] = adapter.files();
         let sha256 = digest::here().sha256(&tensors, &Cancel::new())?;
         let note = StepNote::new("lora", did).with("seed", self.seed).with("parameters", adapter.parameters());
-        Ok(note.with("adapter_sha256", sha256))
+        let data = self.data.as_ref().and_then(|data| data.sha256.clone()).or_else(|| self.lessons.clone());
+        Ok(note.with("adapter_sha256", sha256).with("data_sha256", data).with("training", json!(summary)))
     }
 
     /// The mixture that the weights are trained over, where one is named.

@@ -13,6 +13,7 @@ mod lora;
 mod merge;
 pub mod prune;
 mod quantize;
+pub(crate) mod settings;
 
 #[cfg(test)]
 mod drop_layer;
@@ -24,6 +25,7 @@ pub use amount::Amount;
 pub use checkpoint::Checkpoint;
 pub use distill::Distill;
 pub use form::Form;
+pub(crate) use form::{Planning, TrimmedOf};
 #[cfg(test)]
 pub(crate) use lora::InBlocks;
 pub use lora::Lora;
@@ -34,10 +36,10 @@ pub use quantize::{Calibrate, Pinned, Quantize, Target};
 use crate::calibrate::Calibration;
 use anyhow::Result;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
+use settings::SettingFault;
 use std::fmt;
 use std::sync::Arc;
-use toml::de::ValueDeserializer;
 
 /// A step of a recipe. It changes values, shapes, the type each tensor is stored in, or the tokenizer.
 pub trait Transform: fmt::Debug + Send + Sync {
@@ -123,7 +125,7 @@ pub(crate) struct StepKind {
     pub(crate) first: &'static str,
     /// The settings that are lists themselves: a list under another is a range.
     pub(crate) lists: &'static [&'static str],
-    pub(crate) read: fn(&'static str, ValueDeserializer) -> Result<Step, toml::de::Error>,
+    pub(crate) read: fn(&'static str, toml::Value) -> Result<Step, SettingFault>,
 }
 
 /// Every kind of step that a recipe can name.
@@ -152,8 +154,8 @@ const fn kind<T: Transform + Serialize + DeserializeOwned + 'static>(
         first,
         lists: &[],
         read: |name, settings| {
-            let step = T::deserialize(settings)?.pinned();
-            Ok(Step::new(name, step.map_err(|e| toml::de::Error::custom(format!("{e:#}")))?))
+            let step = settings::read::<T>(name, settings)?.pinned();
+            Ok(Step::new(name, step.map_err(|e| SettingFault { key: None, what: format!("{e:#}") })?))
         },
     }
 }

@@ -106,9 +106,11 @@ impl Quantize {
     pub fn target(&self) -> Result<Option<Target>> {
         let asked = [self.mixture.is_some(), self.budget.is_some(), self.bpw.is_some(), self.max_kld.is_some()];
         match asked.iter().filter(|one| **one).count() {
-            0 => bail!("missing field `type`, or one of `budget`, `bpw` and `max_kld` in its place"),
+            0 => bail!(
+                "quantize says nothing of what to make: give type, or one of budget, bpw and max_kld in its place"
+            ),
             1 => (),
-            _ => bail!("a quantize step has one of `type`, `budget`, `bpw` and `max_kld`, and here are several"),
+            _ => bail!("a quantize step has one of type, budget, bpw and max_kld, and here are several"),
         }
         let above_zero = |what: &str, x: f64| match x.is_finite() && x > 0.0 {
             true => Ok(x),
@@ -251,7 +253,7 @@ impl Transform for Quantize {
         let config = form.config()?;
         let widest = config.ffn.max(config.q_dim()).max(config.dim) as u64;
         Ok(Some(format!(
-            "quantize goes through {} layers one by one, with about {} beside the weights (derived)",
+            "goes through {} layers one by one, with about {} beside the weights (derived)",
             config.layers.len(),
             Bytes(4 * (3 * widest * widest + 4 * widest * config.dim as u64))
         )))

@@ -14,19 +14,28 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
-/// A share is rounded so that what stays is a multiple of this: the smallest blocks that weights are quantized in.
+/// Channels go in blocks of so many, the smallest that weights are quantized in, and one block at least: with another number
+/// of them down's rows would be whole blocks of no type, and the file larger than before.
 const BLOCK: usize = 32;
 
 /// How many channels stay.
 fn left(config: &Config, amount: Amount) -> Result<usize> {
     ensure!(config.experts.is_none(), "the channels of experts are not taken out; `experts=` takes whole experts out");
     let gone = amount.of(config.ffn, "channels")?;
-    let left = config.ffn - gone;
-    let rounded = ((left as f64 / BLOCK as f64).round() as usize).max(1) * BLOCK;
-    Ok(match amount {
-        Amount::Percent(_) if config.ffn.is_multiple_of(BLOCK) && rounded < config.ffn => rounded,
-        _ => left,
-    })
+    if !config.ffn.is_multiple_of(BLOCK) || config.ffn == BLOCK {
+        return Ok(config.ffn - gone);
+    }
+    let blocks = config.ffn / BLOCK;
+    let gone = ((gone as f64 / BLOCK as f64).round() as usize).clamp(1, blocks - 1);
+    Ok((blocks - gone) * BLOCK)
+}
+
+/// "in blocks of 32", where the amount that was asked for is not the one that goes.
+fn rounded_words(config: &Config, amount: Amount, gone: usize) -> String {
+    match amount.of(config.ffn, "channels") {
+        Ok(asked) if asked != gone => format!(", {asked} rounded to blocks of {BLOCK}"),
+        _ => String::new(),
+    }
 }
 
 pub(super) fn plan(amount: Amount, form: &mut Form) -> Result<()> {
@@ -66,9 +75,10 @@ pub(super) fn apply<'a>(
     checkpoint.form.set_config(after);
     let gone = before.ffn - ffn;
     let did = format!(
-        "channels={amount} came to {gone} of {} channels of each layer ({:.1}%), by {}{}",
+        "channels={amount} came to {gone} of {} channels of each layer ({:.1}%{}), by {}{}",
         before.ffn,
         100.0 * gone as f64 / before.ffn as f64,
+        rounded_words(&before, amount, gone),
         prune.by.unwrap_or(By::Activation),
         cutting.words(prune.compensates())
     );
@@ -108,4 +118,27 @@ fn one_by_one(mut surgeon: Surgeon, columns: usize, left: usize) -> Vec<usize> {
         surgeon.remove(&[stay.remove(at)]);
     }
     stay
+}
+
+#[cfg(test)]
+#[cfg(goldens)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn channels_go_in_whole_blocks_however_few_are_asked_for() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model/llama256/config.json");
+        let text = std::fs::read(&file).expect("a config");
+        let config = Config { ffn: 1536, ..Config::from_json(&text, "config.json").expect("a config") };
+        let of = |amount| left(&config, amount).expect("some");
+        let percent = [0.1, 1.0, 2.0, 3.2, 25.0, 99.0, 99.9].map(|percent| of(Amount::Percent(percent)));
+        assert_eq!(percent, [1504, 1504, 1504, 1472, 1152, 32, 32]);
+        assert_eq!([1, 32, 40, 1535].map(|count| of(Amount::Count(count))), [1504, 1504, 1504, 32]);
+        assert_eq!(rounded_words(&config, Amount::Percent(1.0), 32), ", 15 rounded to blocks of 32");
+        assert_eq!(rounded_words(&config, Amount::Percent(25.0), 384), "");
+        // of rows that are no whole blocks as it is, each channel counts
+        let odd = Config { ffn: 1530, ..config };
+        assert_eq!(left(&odd, Amount::Count(5)).expect("some"), 1525);
+    }
 }

@@ -4,7 +4,7 @@
 use super::Pinned;
 use crate::history::StepNote;
 use crate::transform::cut::{Pieces, Selection};
-use crate::transform::{Checkpoint, Form};
+use crate::transform::{Checkpoint, Form, Planning, TrimmedOf};
 use anyhow::{Context, Result, anyhow, ensure};
 use bantam_core::input;
 use bantam_model::chat::{ChatTemplate, Conversation};
@@ -26,7 +26,7 @@ pub(super) fn apply<'a>(text: &Pinned, mut checkpoint: Checkpoint<'a>) -> Result
     let before = checkpoint.config()?.clone();
     let kept = trim(text, &mut checkpoint.form)?;
     let after = checkpoint.config()?.clone();
-    let rows = Arc::new(kept);
+    let rows = kept;
     let select = |place: &bantam_model::names::Place| Selection {
         rows: matches!(place.part, Part::Embedding | Part::Head).then(|| rows.clone()),
         ..Selection::default()
@@ -39,36 +39,52 @@ pub(super) fn apply<'a>(text: &Pinned, mut checkpoint: Checkpoint<'a>) -> Result
 }
 
 /// Gives the form a trimmed tokenizer and the config that goes with it, and the old number of each token.
-fn trim(text: &Pinned, form: &mut Form) -> Result<Vec<u32>> {
+fn trim(text: &Pinned, form: &mut Form) -> Result<Arc<Vec<u32>>> {
     text.check()?;
-    let tokenizer = form.current_tokenizer()?;
-    let config = form.config()?;
+    let (whole, planning) = (form.current_tokenizer()?.clone(), form.planning().clone());
+    let key = text.sha256.clone().unwrap_or_default();
+    let known = planning.trimmed(&whole, &key).filter(|known| !known.text.is_empty());
+    let trimmed = match known {
+        Some(known) => known,
+        None => {
+            let (tokenizer, kept) = trim_anew(text, &whole, &planning, form.config()?.vocab)?;
+            let trimmed = TrimmedOf { whole, text: key, tokenizer: Arc::new(tokenizer), kept: Arc::new(kept) };
+            planning.keep(trimmed.clone());
+            trimmed
+        }
+    };
+    let config = renumbered(form.config()?, &trimmed.kept);
+    form.set_config(config);
+    form.set_tokenizer(trimmed.tokenizer);
+    Ok(trimmed.kept)
+}
+
+/// Works out what stays of a model's `vocab` tokens, which takes seconds for a large vocabulary and for a long text.
+fn trim_anew(text: &Pinned, tokenizer: &Tokenizer, planning: &Planning, vocab: usize) -> Result<(Tokenizer, Vec<u32>)> {
     let texts = texts(text)?;
-    let trimmed = trimmed(tokenizer, &texts)?;
-    let beyond = trimmed.kept.iter().find(|id| **id as usize >= config.vocab);
+    let trimmed = trimmed(tokenizer, &texts, planning)?;
+    let beyond = trimmed.kept.iter().find(|id| **id as usize >= vocab);
     ensure!(beyond.is_none(), "the tokenizer has more tokens than the model's embedding has rows");
     ensure!(
-        trimmed.kept.len() < config.vocab,
-        "{}: it uses all {} tokens, or others are made of them, so that none can go",
-        text.file.display(),
-        config.vocab
+        trimmed.kept.len() < vocab,
+        "{}: it uses all {vocab} tokens, or others are made of them, so that none can go",
+        text.file.display()
     );
-    check(tokenizer, &trimmed, &texts).with_context(|| text.file.display().to_string())?;
-    let config = renumbered(config, &trimmed.kept);
-    let Trimmed { tokenizer, kept } = trimmed;
-    form.set_config(config);
-    form.set_tokenizer(tokenizer);
-    Ok(kept)
+    check(tokenizer, &trimmed, &texts, planning).with_context(|| text.file.display().to_string())?;
+    Ok((trimmed.tokenizer, trimmed.kept))
 }
 
 /// The tokenizer with what the texts use, as they are and behind a space, and what a chat template adds of its own.
-fn trimmed(tokenizer: &Tokenizer, texts: &[String]) -> Result<Trimmed> {
+fn trimmed(tokenizer: &Tokenizer, texts: &[String], planning: &Planning) -> Result<Trimmed> {
     let mut used = BTreeSet::new();
-    for text in texts.iter().chain(&conversation(tokenizer)) {
+    for (number, text) in texts.iter().chain(&conversation(tokenizer)).enumerate() {
+        planning.step("reading the text, piece", (number + 1).min(texts.len()), texts.len())?;
         used.extend(tokenizer.encode(text, Special::With)?);
         used.extend(tokenizer.encode_letters(text)?);
         used.extend(tokenizer.encode(&format!(" {text}"), Special::With)?);
     }
+    let of = used.len();
+    planning.step("making a tokenizer of the tokens used,", of, tokenizer.len())?;
     Ok(tokenizer.trimmed(&used)?)
 }
 
@@ -83,8 +99,9 @@ fn conversation(tokenizer: &Tokenizer) -> Option<String> {
 }
 
 /// Whether every text is the same tokens as before, and they the same text.
-fn check(before: &Tokenizer, trimmed: &Trimmed, texts: &[String]) -> Result<()> {
-    for text in texts {
+fn check(before: &Tokenizer, trimmed: &Trimmed, texts: &[String], planning: &Planning) -> Result<()> {
+    for (number, text) in texts.iter().enumerate() {
+        planning.step("reading the text again, piece", number + 1, texts.len())?;
         let (old, new) = (before.encode(text, Special::With)?, trimmed.tokenizer.encode(text, Special::With)?);
         let same = old.len() == new.len() && new.iter().zip(&old).all(|(&new, old)| trimmed.kept[new as usize] == *old);
         let read = same && trimmed.tokenizer.decode(&new, Special::With)? == before.decode(&old, Special::With)?;
@@ -105,14 +122,14 @@ fn renumbered(config: &Config, kept: &[u32]) -> Config {
     }
 }
 
-/// The texts of a file: all that stands in quotes of each line of a .jsonl, and else the file as it is.
+/// The texts of a file: all that stands in quotes of each line of a .jsonl, and else the file as it is, in pieces.
 fn texts(pinned: &Pinned) -> Result<Vec<String>> {
     let name = pinned.file.display();
     let whole =
         input::read_to_string(&pinned.file, LONGEST).map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?;
     ensure!(!whole.trim().is_empty(), "{name}: there is no text in it");
     if pinned.file.extension().is_none_or(|ending| ending != "jsonl") {
-        return Ok(vec![whole]);
+        return Ok(pieces(&whole));
     }
     let mut texts = Vec::new();
     for (number, line) in whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -123,11 +140,47 @@ fn texts(pinned: &Pinned) -> Result<Vec<String>> {
     Ok(texts)
 }
 
+/// About how long the pieces are that a text is read in, so that a wish to stop is heard soon.
+const PIECE: usize = 1 << 16;
+
+/// A text in pieces that begin with a line's first word, with a space before it or none: no token lies across such a place.
+fn pieces(whole: &str) -> Vec<String> {
+    let (mut pieces, mut rest) = (Vec::new(), whole);
+    while rest.len() > PIECE {
+        let seams = rest.match_indices('\n').map(|(at, _)| at + 1).filter(|at| *at > PIECE);
+        let starts_a_word = |at: &usize| {
+            let line = rest[*at..].strip_prefix(' ').unwrap_or(&rest[*at..]);
+            line.starts_with(|c: char| !c.is_whitespace())
+        };
+        let Some(at) = seams.into_iter().find(starts_a_word) else { break };
+        let (piece, after) = rest.split_at(at);
+        pieces.push(piece.to_owned());
+        rest = after;
+    }
+    pieces.push(rest.to_owned());
+    pieces
+}
+
 fn strings(value: &Json, texts: &mut Vec<String>) {
     match value {
         Json::String(text) => texts.push(text.clone()),
         Json::Array(all) => all.iter().for_each(|one| strings(one, texts)),
         Json::Object(map) => map.values().for_each(|one| strings(one, texts)),
         _ => (),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_where_lines_begin_with_a_word() {
+        let text = "one line\n\n  of three\n and more\n".repeat(9000);
+        let pieces = pieces(&text);
+        assert!(pieces.len() > 3 && pieces.concat() == text);
+        assert!(pieces.iter().all(|piece| piece.starts_with("one") || piece.starts_with(" and")));
+        let unbroken = "x".repeat(3 * PIECE);
+        assert_eq!(super::pieces(&unbroken), [unbroken.clone()]);
     }
 }
