@@ -437,6 +437,19 @@ fn a_model_is_compressed_exported_and_compared() {
     assert!(is_there(&shell.at("four-Q8_0.gguf")), "without the type that it had");
     shell.does(&["export", "./bantam-s", "--format", "safetensors", "--out", "copy"]);
     assert!(is_there(&shell.at("plain.gguf")) && is_there(&shell.at("copy/model.safetensors")));
+    // for vLLM and transformers
+    for (format, folder) in [("compressed-tensors", "bantam-s-compressed-tensors-int4"), ("gptq", "bantam-s-gptq-int4")]
+    {
+        let ended = shell.run(&["export", "./bantam-s", "--format", format, "--method", "gptq", "--verify"]);
+        assert!(ended.code == Some(0) && ended.stderr.contains("verified: read back"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("14 matrices are packed in 4 bits, groups of 128"), "{}", ended.stderr);
+        assert!(shell.does(&["inspect", folder]).contains("4 bits"), "{folder}");
+        shell.does(&["eval", folder, "-s", "routing", "-l", "2", "-t", "1"]);
+    }
+    shell.refuses(
+        &["export", "bantam-s", "--format", "gguf", "--bits", "4"],
+        "--bits goes with --format compressed-tensors",
+    );
     shell.refuses(
         &["compress", "bantam-s", "--quant", "Q4_0", "-o", "/proc/z.gguf"],
         "/proc: no file can be written there",

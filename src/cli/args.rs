@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Train(Train),
     /// Write a model's importance matrix, by which quantization weighs its errors
     Imatrix(Imatrix),
-    /// Write a model's weights as plain numbers into another kind of file
+    /// Write a model into another kind of file: plain numbers, or packed integers for vLLM
     Export(Export),
     /// Show what a model is, from its header alone
     Inspect(Inspect),
@@ -463,10 +463,22 @@ pub(crate) struct Export {
     /// Merge this LoRA adapter into the weights, a folder in PEFT's form
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
-    /// What weights are written as [default: f16 for gguf, as stored for safetensors]
+    /// What weights are written as [default: f16 for gguf, as stored elsewhere]; in packed formats those that are not packed [of a GGUF file: bf16]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<ExportDtype>,
-    /// The GGUF file or the folder to write [default: Name-Size-Version-TYPE.gguf or MODEL-safetensors here]
+    /// With compressed-tensors and gptq: bits of a weight, 4 or 8 [default: 4]
+    #[arg(long, value_name = "BITS")]
+    pub bits: Option<u32>,
+    /// With these: neighbours that share a scale, 32, 64 or 128 [default: the most of these that divide all rows]
+    #[arg(long, value_name = "COUNT")]
+    pub group: Option<usize>,
+    /// With these: how weights are rounded, each for itself or with errors passed on, which reads a text
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<PackedMethod>,
+    /// With these: the text that the model reads to know what matters; "default" is the bundled one
+    #[arg(long, value_name = "TEXT")]
+    pub calibrate: Option<PathBuf>,
+    /// The GGUF file or the folder to write [default: Name-Size-Version-TYPE.gguf or MODEL-FORMAT here]
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// Replace a file that bantam did not write
@@ -482,8 +494,23 @@ pub(crate) struct Export {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum ExportFormat {
+    /// One file for llama.cpp and its like, plain numbers
     Gguf,
+    /// A folder that transformers loads, plain numbers
     Safetensors,
+    /// A folder that vLLM and transformers load: packed integers as llm-compressor writes them
+    CompressedTensors,
+    /// The same in GPTQ's form
+    Gptq,
+}
+
+/// How packed exports round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PackedMethod {
+    /// Each weight for itself
+    Rounding,
+    /// Errors are passed on to weights that are rounded later
+    Gptq,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

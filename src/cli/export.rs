@@ -1,17 +1,18 @@
-//! `bantam export MODEL --format gguf|safetensors`: a model's weights as plain numbers in another kind of file.
+//! `bantam export MODEL --format FORMAT`: a model in another kind of file, as plain numbers or as packed integers.
 
-use super::args::{Export, ExportDtype, ExportFormat};
+use super::args::{Export, ExportDtype, ExportFormat, PackedMethod};
 use super::live::LiveLine;
 use super::verify::{self, Allowed};
 use super::{Exit, stop};
 use crate::library::models;
 use crate::show::out::{self, note, say};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bantam_core::output;
 use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
-use bantam_lab::export::{self, Dtype, From};
-use bantam_lab::{Progress, Stage};
+use bantam_lab::export::{self, Dtype, From, PackedForm, Packing};
+use bantam_lab::transform::Calibrate;
+use bantam_lab::{Method, Progress, Stage};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ pub(super) fn run(args: Export) -> Result<Exit> {
         ExportDtype::F16 => Dtype::F16,
         ExportDtype::Bf16 => Dtype::Bf16,
     });
+    let packing = packing(&args)?;
     let cancel = stop::on_signals()?;
     let mut inputs = models::files(&found.place);
     inputs.extend(args.adapter.iter().flat_map(|folder| models::files(&Place::Folder(folder.clone()))));
@@ -38,13 +40,17 @@ pub(super) fn run(args: Export) -> Result<Exit> {
                 let allow = |out: &Path| Ok(output::check(out, args.force, &inputs, &bantam_lab::is_ours)?);
                 export::to_gguf(from, dtype.unwrap_or(Dtype::F16), args.out.as_deref(), &cancel, &allow, &mut show)
             }
-            ExportFormat::Safetensors => {
-                let last = found.name.rsplit('/').next().unwrap_or("model");
-                let out = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-safetensors", export::base_name(last))));
+            ExportFormat::Safetensors | ExportFormat::CompressedTensors | ExportFormat::Gptq => {
+                let last = export::base_name(found.name.rsplit('/').next().unwrap_or("model"));
+                let named = || PathBuf::from(format!("{last}-{}", ending(args.format, &packing)));
+                let out = args.out.clone().unwrap_or_else(named);
                 let mut show = |tensor: &str, done: u64, total: u64| {
                     live.show(|| format!("{:>3}% {tensor}", done * 100 / total.max(1)));
                 };
-                export::to_safetensors(from, dtype, &out, &cancel, &mut show)
+                match &packing {
+                    Some(packing) => export::to_packed(from, packing, dtype, &out, &cancel, &mut show),
+                    None => export::to_safetensors(from, dtype, &out, &cancel, &mut show),
+                }
             }
         }
     });
@@ -56,9 +62,10 @@ pub(super) fn run(args: Export) -> Result<Exit> {
     if args.verify {
         let made = match args.format {
             ExportFormat::Gguf => Place::Gguf(exported.path.clone()),
-            ExportFormat::Safetensors => Place::Folder(exported.path.clone()),
+            _ => Place::Folder(exported.path.clone()),
         };
-        verify::models(&found.place, args.adapter.as_deref(), &made, Allowed::Rounding)?;
+        let allowed = if packing.is_some() { Allowed::Recipe } else { Allowed::Rounding };
+        verify::models(&found.place, args.adapter.as_deref(), &made, allowed)?;
     }
     if args.json {
         out::json(&json!({"path": exported.path, "bytes": exported.bytes, "notes": exported.notes}))?;
@@ -69,4 +76,46 @@ pub(super) fn run(args: Export) -> Result<Exit> {
         note!("note: {note}");
     }
     Ok(Exit::Done)
+}
+
+/// How matrices are packed, where they are.
+fn packing(args: &Export) -> Result<Option<Packing>> {
+    let form = match args.format {
+        ExportFormat::CompressedTensors => PackedForm::CompressedTensors,
+        ExportFormat::Gptq => PackedForm::Gptq,
+        ExportFormat::Gguf | ExportFormat::Safetensors => {
+            let given = [
+                ("--bits", args.bits.is_some()),
+                ("--group", args.group.is_some()),
+                ("--method", args.method.is_some()),
+                ("--calibrate", args.calibrate.is_some()),
+            ];
+            return match given.into_iter().find(|(_, is_given)| *is_given) {
+                None => Ok(None),
+                Some((flag, _)) => bail!(
+                    "{flag} goes with --format compressed-tensors and gptq, which pack integers; plain numbers have no use for it \
+                     (`bantam compress` quantizes into GGUF)"
+                ),
+            };
+        }
+    };
+    let calibrate = args.calibrate.as_deref().map(|text| match text.as_os_str() == "default" {
+        true => Calibrate::bundled(),
+        false => Calibrate::on(text),
+    });
+    let method = match args.method {
+        Some(PackedMethod::Gptq) => Method::Gptq,
+        Some(PackedMethod::Rounding) | None => Method::Rounding,
+    };
+    Ok(Some(Packing { form, bits: args.bits.unwrap_or(4), group: args.group, method, calibrate }))
+}
+
+/// How the folder's name ends: "safetensors", "compressed-tensors-int4", "gptq-int8".
+fn ending(format: ExportFormat, packing: &Option<Packing>) -> String {
+    let bits = packing.as_ref().map_or_else(String::new, |packing| format!("-int{}", packing.bits));
+    match format {
+        ExportFormat::CompressedTensors => format!("compressed-tensors{bits}"),
+        ExportFormat::Gptq => format!("gptq{bits}"),
+        ExportFormat::Gguf | ExportFormat::Safetensors => "safetensors".into(),
+    }
 }

@@ -39,7 +39,7 @@ pub enum Method {
 }
 
 /// The fewest windows that errors are passed on by.
-const FEWEST: usize = 8;
+pub(crate) const FEWEST: usize = 8;
 
 /// Of so many windows one is held out where the better way is looked for.
 const HELD_OUT: usize = 4;
@@ -293,7 +293,7 @@ impl Job<'_> {
 }
 
 /// Which matrices read before which in a layer.
-fn stage(part: Part) -> usize {
+pub(crate) fn stage(part: Part) -> usize {
     match part {
         Part::Q | Part::K | Part::V | Part::Qkv => 0,
         Part::Output => 1,

@@ -69,8 +69,23 @@ impl Factors {
         Ok(Factors { columns, costs: costs?, shares, importance, damping })
     }
 
+    /// The mean square of each input.
+    pub(crate) fn importance(&self) -> &[f32] {
+        &self.importance
+    }
+
+    /// D of some columns.
+    pub(crate) fn costs(&self, first: usize, width: usize) -> &[f32] {
+        &self.costs[first..first + width]
+    }
+
+    /// What a column passes on to those from `first` on.
+    pub(crate) fn shares(&self, column: usize, first: usize) -> &[f32] {
+        &self.shares[column * self.columns + first..(column + 1) * self.columns]
+    }
+
     /// Σ Dₖ (ΔW U)ₖ² of each row, less what is the damping's.
-    fn errors(&self, weights: Matrix, values: &[f32]) -> Vec<f64> {
+    pub(crate) fn errors(&self, weights: Matrix, values: &[f32]) -> Vec<f64> {
         let missed: Vec<f32> = weights.numbers.iter().zip(values).map(|(x, y)| x - y).collect();
         let mut passed = missed.clone();
         let mut strip = Vec::new();
@@ -101,7 +116,7 @@ impl Factors {
     }
 
     /// Some columns of `start`, moved by what the errors of all columns before them pass on, as (rows, width).
-    fn targets(
+    pub(crate) fn targets(
         &self,
         columns: usize,
         start: &[f32],
