@@ -20,6 +20,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const CHECKPOINT: Duration = Duration::from_secs(60);
+/// Neither the seed that trained the bundled models nor that of the suites.
+const LESSON_SEED: u64 = 3;
 const TELL: Duration = Duration::from_secs(5);
 
 /// Makes what is checked in again.
@@ -39,6 +41,15 @@ enum XtaskCommand {
         /// Folder for the TOML and JSONL files
         #[arg(long, default_value = "suites")]
         out: PathBuf,
+    },
+    /// Write examples for steps that train, from the generator of the bundled models' text
+    Lessons {
+        /// The file of JSON lines
+        #[arg(long, default_value = "profiles/compression-claims.train.jsonl")]
+        out: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 2000)]
+        count: usize,
     },
     /// Write the man pages of every command
     Man {
@@ -106,6 +117,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         XtaskCommand::Models(arguments) => models(arguments),
         XtaskCommand::Suites { out } => suites(&out),
+        XtaskCommand::Lessons { out, count } => {
+            std::fs::write(&out, corpus::lessons(LESSON_SEED, count)).with_context(|| out.display().to_string())
+        }
         XtaskCommand::Man { out } => told(man::write(&out)),
         XtaskCommand::Schema { out } => told(schema::write(&out)),
         XtaskCommand::ToldApart { stores } => told_apart::compare(&stores),

@@ -211,6 +211,9 @@ impl Raw {
         if let Some(text) = self.loss.as_mut().and_then(|loss| loss.text.as_mut()) {
             *text = folder.join(&*text).to_string_lossy().into_owned();
         }
+        for recipe in self.recipes.iter_mut().flatten().filter(|recipe| recipe.contains('=')) {
+            *recipe = rooted_settings(recipe, folder);
+        }
     }
 
     /// This profile laid over the one it extends: a key of the child replaces the parent's, tables key by key.
@@ -224,9 +227,50 @@ impl Raw {
     }
 }
 
+/// A recipe in short with the files that its settings name (`lora:data=train.jsonl`) found below `folder`.
+fn rooted_settings(recipe: &str, folder: &Path) -> String {
+    let is_edge = |c: char| matches!(c, ',' | '>' | '=' | '[' | ']' | '"') || c.is_whitespace();
+    let mut rooted = String::new();
+    for piece in recipe.split_inclusive(is_edge) {
+        let word = piece.trim_end_matches(is_edge);
+        let path = folder.join(word);
+        let is_value = rooted.ends_with(['=', '"', '[', ',']);
+        if is_value && word.contains(['.', '/']) && path.is_file() {
+            let quoted = rooted.ends_with('"') && piece.ends_with('"');
+            let path = path.to_string_lossy();
+            rooted.push_str(&if quoted { path.into_owned() } else { format!("{path:?}") });
+            rooted.push_str(&piece[word.len()..]);
+        } else {
+            rooted.push_str(piece);
+        }
+    }
+    rooted
+}
+
 fn layer<T>(child: Option<T>, parent: Option<T>, over: fn(T, T) -> T) -> Option<T> {
     match (child, parent) {
         (Some(child), Some(parent)) => Some(over(child, parent)),
         (child, parent) => child.or(parent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_a_recipe_in_short_names_are_found_beside_the_profile() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("train.jsonl"), "").unwrap();
+        let at = folder.path().join("train.jsonl").to_string_lossy().into_owned();
+        for (typed, rooted) in [
+            ("lora:data=train.jsonl,steps=20 > quantize:q4_k_m", format!("lora:data={at:?},steps=20 > quantize:q4_k_m")),
+            ("lora:data=\"train.jsonl\"", format!("lora:data=\"{at}\"")),
+            ("lora:data=[train.jsonl,other.jsonl]", format!("lora:data=[{at:?},other.jsonl]")),
+            ("prune:layers=1 > quantize:q8_0", "prune:layers=1 > quantize:q8_0".into()),
+            ("quantize:bpw=4.5", "quantize:bpw=4.5".into()),
+        ] {
+            assert_eq!(rooted_settings(typed, folder.path()), rooted);
+        }
     }
 }

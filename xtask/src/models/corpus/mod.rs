@@ -18,7 +18,7 @@ mod words;
 pub(crate) use suite::{Suite, write_suites};
 
 use random::Random;
-use serde_json::Value;
+use serde_json::{Value, json};
 use split::Split;
 
 /// The seed of the checked-in suites.
@@ -125,6 +125,14 @@ pub(crate) fn training_doc(seed: u64, i: u64) -> Doc {
 /// All training documents in order, without end.
 pub(crate) fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
     (0..).map(move |i| training_doc(seed, i))
+}
+
+/// The first `count` training documents of a seed that ask and answer, as lines of prompt and completion: what a step that
+/// trains reads (`lora:data=FILE`). The suites' items are as held out from them as from what trained the models.
+pub(crate) fn lessons(seed: u64, count: usize) -> String {
+    let asked = training_docs(seed).filter_map(|doc| <[(String, f32); 2]>::try_from(doc.pieces).ok());
+    let line = |[(prompt, _), (answer, _)]: [(String, f32); 2]| format!("{}\n", json!({ "prompt": prompt, "completion": answer }));
+    asked.take(count).map(line).collect()
 }
 
 /// The bundled suites, each drawn from its own stream of `seed`.
