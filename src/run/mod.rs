@@ -5,12 +5,13 @@ use crate::library::home::Home;
 use crate::library::inventory;
 use crate::run::plan::Plan;
 use crate::run::process::Process;
-use crate::run::schedule::Exhaustive;
+use crate::run::racing::Racing;
+use crate::run::schedule::{Exhaustive, Scheduler};
 use anyhow::{Context, Result, bail};
 use bantam_bundled::profiles;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Observer;
-use bantam_core::profile::Profile;
+use bantam_core::profile::{Profile, Race};
 use bantam_core::record::{Row, Run};
 use bantam_verdict::recommend::advice::words::Words;
 use bantam_verdict::recommend::{Advice, advice, advise_knowing};
@@ -28,6 +29,7 @@ pub mod lost;
 pub mod plan;
 pub mod process;
 pub mod protocol;
+pub mod racing;
 pub mod remaining;
 pub mod runner;
 pub mod schedule;
@@ -140,7 +142,11 @@ pub fn execute(
 ) -> Result<Done> {
     inventory::sweep(&workplace.home);
     let mut runner = Process::new(&workplace.home).context("cannot find bantam's own binary to start workers from")?;
-    let rows = session::run(plan, &mut Exhaustive::of(plan), &mut runner, &mut workplace.store, observers, cancel)?;
+    let scheduler: &mut dyn Scheduler = match profile.race {
+        Race::Off => &mut Exhaustive::of(plan),
+        Race::Futility => &mut Racing::of(plan, profile),
+    };
+    let rows = session::run(plan, scheduler, &mut runner, &mut workplace.store, observers, cancel)?;
     divergence::measure(plan, profile, &rows, workplace, cancel)?;
     // when it ended stands in the store
     let finished = workplace.store.run(&plan.run.id)?.and_then(|run| run.finished);

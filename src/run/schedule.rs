@@ -25,6 +25,8 @@ pub struct Work {
     pub items: Option<BTreeSet<usize>>,
     /// The round in which a speed shape takes its turn; None for a task, and for a turn of its own.
     pub round: Option<u64>,
+    /// Why nothing more is to be asked of the trial; None where it is to be done.
+    pub leaves: Option<String>,
 }
 
 /// What is known of a run's trials.
@@ -43,6 +45,11 @@ impl<'a> Outcomes<'a> {
     /// it is not over; what failed earlier is tried again.
     pub fn result(&self, trial: &Id) -> Option<&'a Result<(), Failure>> {
         self.over.get(trial)
+    }
+
+    /// The store that has the rest.
+    pub(super) fn store(&self) -> &'a Store {
+        self.store
     }
 
     /// Whether nothing more is to be done of a trial.
@@ -77,7 +84,7 @@ impl Exhaustive {
 
 /// The rounds of one speed shape after the other.
 #[derive(Debug, Default)]
-struct Rounds {
+pub(super) struct Rounds {
     shape: Option<Shape>,
     /// How many rounds of this shape were begun.
     begun: usize,
@@ -90,11 +97,11 @@ struct Rounds {
 impl Rounds {
     /// The next turn among trials that are ready and not over. A round is finished before another begins, and a shape
     /// before the next.
-    fn next(&mut self, trials: &[&Trial]) -> Option<Work> {
+    pub(super) fn next(&mut self, trials: &[&Trial]) -> Option<Work> {
         loop {
             while let Some(id) = self.waiting.pop_front() {
                 if let Some(trial) = trials.iter().find(|trial| trial.id == id) {
-                    return Some(Work { trial: (*trial).clone(), items: None, round: Some(self.number) });
+                    return Some(Work { trial: (*trial).clone(), items: None, round: Some(self.number), leaves: None });
                 }
             }
             self.begin(trials)?;
@@ -132,11 +139,11 @@ impl Scheduler for Exhaustive {
         let tasks = || self.trials.iter().filter(|trial| shape(trial).is_none()).filter(ready);
         if let Some(next) = tasks().find(of_this_variant).or_else(|| tasks().next()).cloned() {
             self.variant = Some(next.variant.id.clone());
-            return Some(Work { trial: next, items: None, round: None });
+            return Some(Work { trial: next, items: None, round: None, leaves: None });
         }
         let speeds: Vec<&Trial> = self.trials.iter().filter(|trial| shape(trial).is_some()).filter(ready).collect();
         // where all that is left waits for what never comes, the session says so of each
-        let stuck = || Some(Work { trial: self.trials.first()?.clone(), items: None, round: None });
+        let stuck = || Some(Work { trial: self.trials.first()?.clone(), items: None, round: None, leaves: None });
         self.rounds.next(&speeds).or_else(stuck)
     }
 }

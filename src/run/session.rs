@@ -124,6 +124,10 @@ impl Session<'_, '_> {
         if self.plan.again.contains(&trial.id) && self.forgotten.insert(trial.id.clone()) {
             self.store.forget(&trial.id)?;
         }
+        if let Some(reason) = &work.leaves {
+            let raced = Failure::Raced { reason: reason.clone() };
+            return self.finish(trial, Outcome::failed(trial.id.clone(), raced, now(), Seconds(0.0)));
+        }
         if let Some(failure) = self.unmet(trial) {
             return self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0)));
         }

@@ -405,7 +405,7 @@ impl Scheduler for Listed {
     fn next(&mut self, known: &Outcomes) -> Option<Work> {
         let (trial, items) = (!self.0.is_empty()).then(|| self.0.remove(0))?;
         assert!(!known.is_over(&trial.id), "it was asked for too often");
-        Some(Work { trial, items: items.map(|items| items.collect()), round: None })
+        Some(Work { trial, items: items.map(|items| items.collect()), round: None, leaves: None })
     }
 }
 

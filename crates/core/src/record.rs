@@ -587,6 +587,11 @@ pub enum Failure {
     },
     /// The trial was cancelled.
     Cancelled,
+    /// The variant left a race: no more items of it were worth asking.
+    Raced {
+        /// Why, in one clause.
+        reason: String,
+    },
 }
 
 impl Failure {
@@ -598,6 +603,7 @@ impl Failure {
             Failure::Timeout { seconds } => format!("no result within {}", Seconds(*seconds)),
             Failure::Crash { message, .. } => message.clone(),
             Failure::Cancelled => "cancelled".into(),
+            Failure::Raced { reason } => reason.clone(),
         }
     }
 }
@@ -635,6 +641,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Tells whether the variant left a race before this trial was over.
+    pub fn is_raced(&self) -> bool {
+        matches!(self.result, Err(Failure::Raced { .. }))
+    }
+
     /// An outcome without results, because of `failure`.
     pub fn failed(trial: Id, failure: Failure, started: f64, wall: Seconds) -> Outcome {
         let reason = failure.sentence();

@@ -46,6 +46,9 @@ pub struct Profile {
     pub constraints: Constraints,
     /// What matters among those that meet the constraints.
     pub objective: Objective,
+    /// Whether variants leave that can hardly win any more.
+    #[serde(default, skip_serializing_if = "Race::is_off")]
+    pub race: Race,
     /// What the machine's time and power cost; None where the profile has no price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
@@ -118,6 +121,33 @@ impl Profile {
     /// The text is no resolved profile.
     pub fn from_resolved(text: &str) -> Result<Profile, toml::de::Error> {
         toml::from_str(text)
+    }
+}
+
+/// Whether variants are asked everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Race {
+    /// All are asked all items.
+    #[default]
+    Off,
+    /// A variant leaves when it can hardly be shown good enough any more, or one that is preferred to it is; who is left
+    /// is judged once, on all items.
+    Futility,
+}
+
+impl Race {
+    fn is_off(&self) -> bool {
+        *self == Race::Off
+    }
+
+    /// Gives the word for it in profiles.
+    pub fn label(self) -> &'static str {
+        match self {
+            Race::Off => "off",
+            Race::Futility => "futility",
+        }
     }
 }
 

@@ -39,6 +39,8 @@ layered!(
         recipes: Vec<String>,
         /// The suites to ask: a bundled suite's name, or a path to a suite's TOML file.
         suites: Vec<String>,
+        /// Whether variants leave the run that can hardly win any more: "off" or "futility".
+        race: super::Race,
         /// How suites are put to models that were taught to talk: a table, or several with names of their own.
         chat: RawChat,
         /// How to measure.
@@ -264,7 +266,10 @@ mod tests {
         std::fs::write(folder.path().join("train.jsonl"), "").unwrap();
         let at = folder.path().join("train.jsonl").to_string_lossy().into_owned();
         for (typed, rooted) in [
-            ("lora:data=train.jsonl,steps=20 > quantize:q4_k_m", format!("lora:data={at:?},steps=20 > quantize:q4_k_m")),
+            (
+                "lora:data=train.jsonl,steps=20 > quantize:q4_k_m",
+                format!("lora:data={at:?},steps=20 > quantize:q4_k_m"),
+            ),
             ("lora:data=\"train.jsonl\"", format!("lora:data=\"{at}\"")),
             ("lora:data=[train.jsonl,other.jsonl]", format!("lora:data=[{at:?},other.jsonl]")),
             ("prune:layers=1 > quantize:q8_0", "prune:layers=1 > quantize:q8_0".into()),

@@ -1,6 +1,6 @@
 //! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
-use super::{Constraints, CostLimit, Error, Loss, Measure, Objective, Price, Profile, Raw, RecipeRef};
+use super::{Constraints, CostLimit, Error, Loss, Measure, Objective, Price, Profile, Race, Raw, RecipeRef};
 use crate::chat::Chat;
 use crate::input;
 use crate::metric::Metric;
@@ -63,6 +63,7 @@ impl Profile {
             chat: check.chat(raw.chat)?,
             measure: check.measure(raw.measure.unwrap_or_default())?,
             constraints: check.constraints(raw.constraints.unwrap_or_default())?,
+            race: check.race(raw.race.unwrap_or_default(), raw.objective.as_ref())?,
             objective: check.objective(raw.objective.unwrap_or_default())?,
             price: raw.price.map(|price| check.price(price)).transpose()?,
             loss: raw.loss.map(|loss| check.loss(loss)).transpose()?,
@@ -303,6 +304,15 @@ impl Check<'_> {
             return self.wrong("price", "names no price; give per_hour, per_kwh or both");
         }
         Ok(price)
+    }
+
+    /// Who is raced is held against the reference as it goes, which has to be known beforehand.
+    fn race(&self, race: Race, objective: Option<&RawObjective>) -> Result<Race, Error> {
+        let has_reference = objective.is_some_and(|objective| objective.reference.is_some());
+        match race == Race::Off || has_reference {
+            true => Ok(race),
+            false => self.wrong("race", "needs objective.reference, the model that all are held against; name one"),
+        }
     }
 
     fn objective(&self, raw: RawObjective) -> Result<Objective, Error> {

@@ -1,6 +1,6 @@
 //! Writes a resolved profile as a person would, so that it is read back as the same profile.
 
-use super::{Constraints, Loss, Measure, Objective, Price, Profile, RecipeRef};
+use super::{Constraints, Loss, Measure, Objective, Price, Profile, Race, RecipeRef};
 use crate::chat::Chat;
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
@@ -18,6 +18,9 @@ impl Profile {
         out.key("recipes", self.recipes.iter().map(RecipeRef::written).collect::<Vec<_>>());
         if !self.suites.is_empty() {
             out.key("suites", self.suites.clone());
+        }
+        if self.race != Race::Off {
+            out.key("race", self.race.label());
         }
         self.chat.iter().for_each(|way| out.chat(way));
         out.measure(&self.measure);
@@ -244,6 +247,7 @@ mod tests {
 
     fn whole() -> Profile {
         Profile {
+            race: Race::Futility,
             name: "mine".into(),
             title: "Which \"one\"?\n\\ <b>".into(),
             models: vec!["bundled:bantam-l".into(), "org/name@main".into(), "/models/a b'c.gguf".into()],

@@ -26,6 +26,7 @@ pub mod correlation;
 pub mod distribution;
 pub mod divergence;
 pub mod fraction;
+pub mod futility;
 pub mod groups;
 pub mod interaction;
 pub mod interval;

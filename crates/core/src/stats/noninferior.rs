@@ -259,6 +259,9 @@ pub struct Candidate<'a> {
     /// Whether it could be chosen at all: one that breaks a limit, costs more than the reference or was not judged on
     /// every task could not, so that nothing is claimed of it that an advice could be wrong about.
     pub in_question: bool,
+    /// Whether it could be chosen and left a race before it was judged: it counts as one that fails, since its scores
+    /// may be why it left.
+    pub left: bool,
 }
 
 /// How far a test's own size may lie above what it promises (docs/statistics.md), with room for how it was found: p-values
@@ -302,7 +305,7 @@ fn factors(candidates: &[Candidate]) -> Vec<usize> {
         (0..candidates.len()).filter(|&i| candidates[i].in_question && !candidates[i].judgements.is_empty()).collect();
     turn.sort_by(|&a, &b| largest(&candidates[a]).total_cmp(&largest(&candidates[b])));
     let mut factors = vec![candidates.len(); candidates.len()];
-    let mut standing = turn.len();
+    let mut standing = turn.len() + candidates.iter().filter(|candidate| candidate.left).count();
     let mut failed = false;
     for i in turn {
         factors[i] = standing;
@@ -431,7 +434,7 @@ mod tests {
         let mut all = candidates.to_vec();
         let mut family: Vec<Candidate> = all
             .iter_mut()
-            .map(|tasks| Candidate { judgements: tasks.iter_mut().collect(), in_question: true })
+            .map(|tasks| Candidate { judgements: tasks.iter_mut().collect(), in_question: true, left: false })
             .collect();
         judge_family(&mut family);
         all
@@ -480,7 +483,11 @@ mod tests {
         let mut candidates: Vec<Candidate> = tasks
             .iter_mut()
             .enumerate()
-            .map(|(i, judgements)| Candidate { judgements: judgements.iter_mut().collect(), in_question: i == 0 })
+            .map(|(i, judgements)| Candidate {
+                judgements: judgements.iter_mut().collect(),
+                in_question: i == 0,
+                left: false,
+            })
             .collect();
         judge_family(&mut candidates);
         assert_eq!(tasks[0][0].p.not_worse, weak.p.not_worse * SIZE);

@@ -157,7 +157,10 @@ fn same_items(reference: &Row, candidate: &Row) -> bool {
 }
 
 fn failed(row: &Row, who: &str) -> Option<String> {
-    row.outcome.result.as_ref().err().map(|failure: &Failure| format!("{who} has no result: {}", failure.sentence()))
+    row.outcome.result.as_ref().err().map(|failure| match failure {
+        Failure::Raced { reason } => reason.clone(),
+        other => format!("{who} has no result: {}", other.sentence()),
+    })
 }
 
 fn judge(
@@ -320,17 +323,21 @@ fn right(item: &ItemResult, metric: Metric) -> Option<bool> {
 }
 
 /// Judges several variants as one family (see [`noninferior::judge_family`]): of each its comparisons, one a deciding
-/// task, and whether it could be advised at all.
-pub fn judge_family(variants: &mut [(&mut Vec<Comparison>, bool)]) {
+/// task, whether it could be advised at all, and whether it left a race.
+pub fn judge_family(variants: &mut [(&mut Vec<Comparison>, bool, bool)]) {
     let mut candidates: Vec<Candidate> = variants
         .iter_mut()
-        .map(|(comparisons, could_be_advised)| {
+        .map(|(comparisons, could_be_advised, raced)| {
             let all_judged = comparisons.iter().all(|comparison| comparison.judgement().is_some());
             let judgements = comparisons.iter_mut().filter_map(|comparison| match &mut comparison.result {
                 Compared::Judged(judgement) => Some(judgement),
                 Compared::Not { .. } => None,
             });
-            Candidate { judgements: judgements.collect(), in_question: *could_be_advised && all_judged }
+            Candidate {
+                judgements: judgements.collect(),
+                in_question: *could_be_advised && all_judged,
+                left: *could_be_advised && *raced,
+            }
         })
         .collect();
     noninferior::judge_family(&mut candidates);
@@ -470,7 +477,7 @@ mod tests {
         let mut all: Vec<Comparison> = (40..48).map(of).collect();
         let alone = all.clone();
         let mut each: Vec<Vec<Comparison>> = all.drain(..).map(|comparison| vec![comparison]).collect();
-        judge_family(&mut each.iter_mut().map(|comparisons| (comparisons, true)).collect::<Vec<_>>());
+        judge_family(&mut each.iter_mut().map(|comparisons| (comparisons, true, false)).collect::<Vec<_>>());
         all = each.into_iter().flatten().collect();
         for (together, alone) in all.iter().zip(&alone) {
             assert!(together.judgement().unwrap().p.not_worse >= alone.judgement().unwrap().p.not_worse);

@@ -23,6 +23,7 @@ pub mod known;
 pub mod loss;
 pub mod overall;
 pub mod pareto;
+pub mod race;
 pub mod score;
 pub mod skill;
 pub mod standing;

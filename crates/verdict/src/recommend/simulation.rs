@@ -185,7 +185,7 @@ fn tried(world: &World, times: usize, worlds: usize, judge: &mut Judge) -> (f64,
             .collect();
         let mut family: Vec<Candidate> = judged
             .iter_mut()
-            .map(|tasks| Candidate { judgements: tasks.iter_mut().collect(), in_question: true })
+            .map(|tasks| Candidate { judgements: tasks.iter_mut().collect(), in_question: true, left: false })
             .collect();
         noninferior::judge_family(&mut family);
         let advised = judged.iter().position(|tasks| tasks.iter().all(|j| j.verdict.is_good_enough()));

@@ -11,7 +11,7 @@ use super::score::{Confidence, TaskScore};
 use super::standing::Standing;
 use bantam_core::metric::Metric;
 use bantam_core::profile::Price;
-use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
+use bantam_core::record::{Ask, Failure, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
 
 /// A task by its suite's name and its own: two suites may each have a task of one name.
@@ -67,7 +67,7 @@ pub struct VariantSummary {
     pub standing: Standing,
     /// The comparisons with the reference, task by task; empty for the reference itself.
     pub comparisons: Vec<Comparison>,
-    /// Its trials that gave no result.
+    /// Its trials that gave no result, but for those that a race had no need of.
     pub failures: Vec<FailedTrial>,
     /// What was seen while measuring it: one warning of each kind, the first.
     pub warnings: Vec<Warning>,
@@ -163,7 +163,7 @@ impl VariantSummary {
 }
 
 fn failed(row: &Row) -> Option<FailedTrial> {
-    let failure = row.outcome.result.as_ref().err()?;
+    let failure = row.outcome.result.as_ref().err().filter(|failure| !matches!(failure, Failure::Raced { .. }))?;
     Some(FailedTrial { ask: row.trial.ask.label(), reason: failure.sentence() })
 }
 

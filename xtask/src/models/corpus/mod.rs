@@ -131,7 +131,9 @@ pub(crate) fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
 /// trains reads (`lora:data=FILE`). The suites' items are as held out from them as from what trained the models.
 pub(crate) fn lessons(seed: u64, count: usize) -> String {
     let asked = training_docs(seed).filter_map(|doc| <[(String, f32); 2]>::try_from(doc.pieces).ok());
-    let line = |[(prompt, _), (answer, _)]: [(String, f32); 2]| format!("{}\n", json!({ "prompt": prompt, "completion": answer }));
+    let line = |[(prompt, _), (answer, _)]: [(String, f32); 2]| {
+        format!("{}\n", json!({ "prompt": prompt, "completion": answer }))
+    };
     asked.take(count).map(line).collect()
 }
 

@@ -34,7 +34,7 @@ pub(super) fn conclude(advice: &mut Advice) -> Conclusion {
 
 /// Whether an advice could be wrong about a variant: it keeps the limits of cost, and does not cost more than a reference
 /// that keeps them too and so would be preferred. Told from costs alone, never from the scores that are to be judged.
-pub(super) fn could_be_advised(advice: &Advice, summary: &VariantSummary) -> bool {
+pub(in crate::recommend) fn could_be_advised(advice: &Advice, summary: &VariantSummary) -> bool {
     let keeps = |summary: &VariantSummary| {
         summary.checks.iter().filter(|check| check.requirement.is_cost()).all(|check| check.status == Status::Met)
     };

@@ -10,6 +10,7 @@ mod reference;
 mod unfinished;
 pub mod words;
 
+pub(super) use choose::could_be_advised;
 pub use unfinished::{told, unfinished};
 
 use super::compare::{self, Compared, Comparison, Shown};
@@ -515,8 +516,13 @@ impl<'a> AdviceBuilder<'a> {
         let could_be_advised: Vec<bool> =
             self.advice.summaries.iter().map(|summary| choose::could_be_advised(&self.advice, summary)).collect();
         let others = self.advice.summaries.iter_mut().zip(could_be_advised).filter(|(s, _)| !s.comparisons.is_empty());
-        let mut family: Vec<(&mut Vec<Comparison>, bool)> =
-            others.map(|(summary, could_be)| (&mut summary.comparisons, could_be)).collect();
+        let raced = |id: &Id| self.rows.iter().any(|row| row.trial.variant.id == *id && row.outcome.is_raced());
+        let mut family: Vec<(&mut Vec<Comparison>, bool, bool)> = others
+            .map(|(summary, could_be)| {
+                let raced = raced(summary.id());
+                (&mut summary.comparisons, could_be, raced)
+            })
+            .collect();
         compare::judge_family(&mut family);
         self.hold_against_guessing();
         for summary in &mut self.advice.summaries {
@@ -543,7 +549,7 @@ impl<'a> AdviceBuilder<'a> {
                 let one = row.and_then(|row| compared(&self.memo, base, row, self.advice.margin, self.confidence));
                 found.push((place, one.into_iter().collect()));
             }
-            let mut family: Vec<_> = found.iter_mut().map(|(_, comparisons)| (comparisons, false)).collect();
+            let mut family: Vec<_> = found.iter_mut().map(|(_, comparisons)| (comparisons, false, false)).collect();
             compare::judge_family(&mut family);
             for (place, comparisons) in found {
                 let worse = |c: &Comparison| c.judgement().is_some_and(|j| j.verdict == Verdict::Worse);

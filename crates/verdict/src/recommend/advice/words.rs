@@ -606,7 +606,7 @@ fn decides(advice: &Advice, task: &TaskName) -> bool {
 }
 
 /// Why a check is not met: "peak memory is 70 MiB where at most 64 MiB is allowed, 9.4% over".
-fn miss(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
+pub(in crate::recommend) fn miss(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
     if let Requirement::NotWorse(task) = &check.requirement {
         let comparison = summary.comparisons.iter().find(|comparison| comparison.task == *task);
         return comparison.map_or_else(|| format!("{task} was not compared"), verdict);

@@ -1,0 +1,276 @@
+//! The race: which items which variant is asked next, and which variant need not be asked any more.
+//!
+//! The reference is asked everything. Then the others, by what the profile prefers, so that the first that is shown good
+//! enough makes all that are dearer needless. Each is asked block by block, the tasks in turn, every block the same
+//! items for all in an order drawn by the profile's seed; after each block it leaves where it can hardly pass any more
+//! ([`futility`]). Who is left is judged once, on all items, as without a race, and those that left
+//! by their scores still count in the family: nothing is claimed that an exhaustive run would not claim.
+
+use super::advice::words::miss;
+use super::advice::{Advice, advise_knowing, could_be_advised};
+use super::constraint::Status;
+use super::decided;
+use super::known::Known;
+use super::score;
+use super::score::ClusterKey;
+use super::summary::{TaskName, VariantSummary};
+use bantam_core::metric::{Aggregation, Direction, Metric};
+use bantam_core::profile::Profile;
+use bantam_core::record::{Ask, Failure, Id, ItemResult, Row, TaskRef, Trial};
+use bantam_core::stats::futility::{self, Seen};
+use bantam_core::stats::{Judgement, Level};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A variant leaves where its chance to pass is below this.
+const HOPELESS: f64 = 0.01;
+
+/// Into how many blocks a task's items are cut.
+const BLOCKS: usize = 12;
+
+/// A block has at least so many items, since loading and asking have a cost of their own.
+const SMALLEST_BLOCK: usize = 16;
+
+/// What the race knows: the trials that are over, and the items of those that are not.
+pub trait Track {
+    /// The trials that are over, as rows; they may be without their items.
+    fn rows(&self) -> Vec<Row>;
+
+    /// Tells whether a trial is over.
+    fn is_over(&self, trial: &Id) -> bool;
+
+    /// The items that a trial has so far.
+    fn items(&self, trial: &Id) -> Vec<ItemResult>;
+
+    /// What was worked out of rows before.
+    fn known(&self) -> &dyn Known;
+}
+
+/// What the trials that are over come to.
+#[derive(Debug)]
+struct SoFar {
+    /// How many they are.
+    over: usize,
+    advice: Advice,
+    /// Why the variants that left did.
+    reasons: HashMap<Id, String>,
+    /// How many of them could have been advised: they count in the family of whoever is judged at the end.
+    left: usize,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// A trial's items are asked: these, or all that are missing.
+    Ask {
+        /// The trial.
+        trial: Trial,
+        /// The items by their places; `None` for all.
+        items: Option<BTreeSet<usize>>,
+    },
+    /// A trial is not asked any more.
+    Leave {
+        /// The trial.
+        trial: Trial,
+        /// Why, in one clause.
+        reason: String,
+    },
+}
+
+/// A race between the variants of a run, on its tasks. Speeds are measured before.
+#[derive(Debug)]
+pub struct Race {
+    profile: Profile,
+    /// The trials that ask a task, in the plan's order.
+    trials: Vec<Trial>,
+    /// A task's items in the order in which they are asked, by its digest.
+    orders: HashMap<Id, Vec<usize>>,
+    /// What the trials that were over came to.
+    so_far: Option<SoFar>,
+}
+
+impl Race {
+    /// Sets up the race of a run's trials.
+    pub fn new(trials: &[Trial], profile: &Profile) -> Race {
+        let trials: Vec<Trial> = trials.iter().filter(|trial| matches!(trial.ask, Ask::Task(_))).cloned().collect();
+        let tasks = trials.iter().filter_map(task_of);
+        let orders = tasks.map(|task| (task.digest.clone(), order(task, profile.measure.seed))).collect();
+        Race { profile: profile.clone(), trials, orders, so_far: None }
+    }
+
+    /// What comes next; `None` where every trial is over.
+    pub fn next(&mut self, track: &dyn Track) -> Option<Step> {
+        let open: Vec<Trial> = self.trials.iter().filter(|trial| !track.is_over(&trial.id)).cloned().collect();
+        let first = open.first()?;
+        if let Some(trial) = open.iter().find(|trial| self.is_reference(trial)) {
+            return Some(Step::Ask { trial: trial.clone(), items: None });
+        }
+        let over = self.trials.len() - open.len();
+        if self.so_far.as_ref().is_none_or(|known| known.over != over) {
+            let rows = track.rows();
+            let advice = advise_knowing(&rows, &self.profile, track.known());
+            let left = |row: &Row| match &row.outcome.result {
+                Err(Failure::Raced { reason }) => Some((row.trial.variant.id.clone(), reason.clone())),
+                _ => None,
+            };
+            let reasons: HashMap<Id, String> = rows.iter().filter_map(left).collect();
+            let counts =
+                |summary: &&VariantSummary| reasons.contains_key(summary.id()) && could_be_advised(&advice, summary);
+            let left = advice.summaries.iter().filter(counts).count();
+            self.so_far = Some(SoFar { over, left, reasons, advice });
+        }
+        let so_far = self.so_far.as_ref()?;
+        let advice = &so_far.advice;
+        let mut left: Vec<&Id> = Vec::new();
+        for trial in &open {
+            if !left.contains(&&trial.variant.id) {
+                left.push(&trial.variant.id);
+            }
+        }
+        left.sort_by(|a, b| preferred(advice, a, b)); // stable: what costs the same keeps the plan's order
+        for variant in left {
+            let trials: Vec<&Trial> = open.iter().filter(|trial| trial.variant.id == *variant).collect();
+            if let Some(reason) = self.leaves(so_far, variant, &trials, track) {
+                return Some(Step::Leave { trial: trials[0].clone(), reason });
+            }
+            return Some(self.block(advice, &trials, track));
+        }
+        Some(Step::Ask { trial: first.clone(), items: None })
+    }
+
+    fn is_reference(&self, trial: &Trial) -> bool {
+        let named = self.profile.objective.reference.as_deref();
+        named.is_some_and(|named| trial.variant.is_called(named))
+    }
+
+    /// Why a variant need not be asked any more.
+    fn leaves(&self, so_far: &SoFar, variant: &Id, open: &[&Trial], track: &dyn Track) -> Option<String> {
+        if let Some(reason) = so_far.reasons.get(variant) {
+            return Some(reason.clone());
+        }
+        let advice = &so_far.advice;
+        if let Some(summary) = advice.summary(variant) {
+            if let Some(check) = summary.checks.iter().find(|c| c.requirement.is_cost() && c.status == Status::Unmet) {
+                return Some(format!("it left the race: {}", miss(advice, summary, check)));
+            }
+            if !could_be_advised(advice, summary) && advice.reference().is_some() {
+                return Some("it left the race: it costs more than the reference, which keeps every limit".into());
+            }
+            let winner = advice.summaries.iter().find(|other| other.qualifies && is_dearer(advice, summary, other));
+            if let Some(winner) = winner {
+                let metric = advice.prefer.metric().label();
+                let label = winner.variant.label();
+                return Some(format!("it left the race: {label} is good enough and better in {metric}"));
+            }
+            // its p-value is raised for all; at the end it is raised for at least those that left, and for itself
+            let least = (so_far.left + 1) as f64 / (advice.summaries.len() - 1).max(1) as f64;
+            let fails = |judgement: &Judgement| judgement.p.not_worse * least > judgement.interval.level.alpha();
+            let not_shown = summary.comparisons.iter().find(|c| c.judgement().is_some_and(fails));
+            if let Some(comparison) = not_shown {
+                return Some(format!("it left the race: it is not shown good enough on {}", comparison.task));
+            }
+        }
+        open.iter().find_map(|trial| self.hopeless(so_far, trial, track))
+    }
+
+    /// Why a variant can hardly pass a task any more, from the items that it has.
+    fn hopeless(&self, so_far: &SoFar, trial: &Trial, track: &dyn Track) -> Option<String> {
+        let task = task_of(trial)?;
+        let metric = *task.metrics.first()?;
+        if !self.decides(&so_far.advice, trial) || metric.aggregation() != Aggregation::Mean {
+            return None;
+        }
+        let reference = self.trials.iter().find(|other| self.is_reference(other) && task_of(other) == Some(task))?;
+        let (before, now) = (track.items(&reference.id), track.items(&trial.id));
+        let of_reference: BTreeMap<usize, &ItemResult> = before.iter().map(|item| (item.index, item)).collect();
+        let sign = if metric.direction() == Direction::Higher { 1.0 } else { -1.0 };
+        let pair = |item: &ItemResult| {
+            let base = of_reference.get(&item.index)?.score(metric)?.value;
+            Some(sign * (item.score(metric)?.value - base))
+        };
+        let both: Vec<&ItemResult> = now.iter().filter(|item| pair(item).is_some()).collect();
+        let differences: Vec<f64> = both.iter().filter_map(|item| pair(item)).collect();
+        let mut places: HashMap<ClusterKey, usize> = HashMap::new();
+        let mut clusters = Vec::new();
+        for key in score::cluster_keys(&both) {
+            let next = places.len();
+            clusters.push(*places.entry(key).or_insert(next));
+        }
+        let seen = Seen { differences: &differences, clusters: &clusters, items: task.items };
+        let level = Level::new(self.profile.objective.confidence).ok()?;
+        let chance = futility::chance(&seen, self.profile.objective.margin, level, so_far.left + 1);
+        (chance < HOPELESS).then(|| {
+            let mean = 100.0 * differences.iter().sum::<f64>() / differences.len() as f64;
+            format!(
+                "it left the race after {} of {} items of {}: {mean:+.1} points from the reference there, and a chance of \
+                 {:.1}% (estimated) to be shown good enough on all of them",
+                differences.len(),
+                task.items,
+                task.task,
+                100.0 * chance,
+            )
+        })
+    }
+
+    fn decides(&self, advice: &Advice, trial: &Trial) -> bool {
+        let name = |task: &TaskRef| TaskName { suite: task.suite.clone(), task: task.task.clone() };
+        task_of(trial).map(name).is_some_and(|name| advice.deciding().any(|task| task.name == name))
+    }
+
+    /// The next items of a variant: of the task of which the smallest share was asked, among those that can make it leave;
+    /// the others whole, at the end.
+    fn block(&self, advice: &Advice, open: &[&Trial], track: &dyn Track) -> Step {
+        let raced = |trial: &&&Trial| {
+            let metric = task_of(trial).and_then(|task| task.metrics.first());
+            self.decides(advice, trial) && metric.is_some_and(|metric| metric.aggregation() == Aggregation::Mean)
+        };
+        let share = |trial: &Trial| {
+            let items = task_of(trial).map_or(1, |task| task.items.max(1));
+            track.items(&trial.id).len() as f64 / items as f64
+        };
+        let next = open.iter().filter(raced).map(|trial| (share(trial), *trial)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, trial)) = next else { return Step::Ask { trial: open[0].clone(), items: None } };
+        let answered: BTreeSet<usize> = track.items(&trial.id).iter().map(|item| item.index).collect();
+        let order = task_of(trial).and_then(|task| self.orders.get(&task.digest)).map_or(&[][..], Vec::as_slice);
+        let size = order.len().div_ceil(BLOCKS).max(SMALLEST_BLOCK);
+        let items: BTreeSet<usize> = order.iter().copied().filter(|item| !answered.contains(item)).take(size).collect();
+        let is_last = items.is_empty() || answered.len() + items.len() >= order.len();
+        Step::Ask { trial: trial.clone(), items: (!is_last).then_some(items) }
+    }
+}
+
+fn task_of(trial: &Trial) -> Option<&TaskRef> {
+    match &trial.ask {
+        Ask::Task(task) => Some(task),
+        Ask::Speed(_) => None,
+    }
+}
+
+/// The items of a task in an order that is drawn by the seed and the same for all variants.
+fn order(task: &TaskRef, seed: u64) -> Vec<usize> {
+    let mut drawn: Vec<(Id, usize)> = (0..task.items).map(|item| (Id::of(&(seed, &task.digest, item)), item)).collect();
+    drawn.sort_by(|a, b| a.0.0.cmp(&b.0.0));
+    drawn.into_iter().map(|(_, item)| item).collect()
+}
+
+/// What the profile prefers first; what is not known of comes last.
+fn preferred(advice: &Advice, a: &Id, b: &Id) -> Ordering {
+    let cost = |id: &Id, metric: Metric| advice.summary(id).and_then(|summary| summary.cost(metric).value());
+    [advice.prefer.metric(), Metric::Disk].into_iter().fold(Ordering::Equal, |so_far, metric| {
+        so_far.then_with(|| match (cost(a, metric), cost(b, metric)) {
+            (Some(a), Some(b)) if metric.better(a, b) => Ordering::Less,
+            (Some(a), Some(b)) if metric.better(b, a) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            _ => Ordering::Equal,
+        })
+    })
+}
+
+fn is_dearer(advice: &Advice, summary: &VariantSummary, other: &VariantSummary) -> bool {
+    let metric = advice.prefer.metric();
+    decided::better(metric, &summary.cost(metric), &other.cost(metric)) == Some(Ordering::Greater)
+}
+
+#[cfg(test)]
+mod tests;
