@@ -26,6 +26,8 @@ pub(super) struct Printer {
     warned: Vec<WarningKind>,
     /// Said once each where nothing else is said.
     failures: BTreeSet<String>,
+    /// Variants that left a race, of which it was told.
+    raced: BTreeSet<Id>,
 }
 
 impl Printer {
@@ -40,6 +42,7 @@ impl Printer {
             quiet,
             warned: vec![],
             failures: BTreeSet::new(),
+            raced: BTreeSet::new(),
         }
     }
 
@@ -73,7 +76,7 @@ impl Printer {
             _ => return,
         };
         let line = format!("{label}: failed: {}", failure.sentence());
-        if !matches!(failure, Failure::Cancelled) && self.failures.insert(line.clone()) {
+        if !matches!(failure, Failure::Cancelled | Failure::Raced { .. }) && self.failures.insert(line.clone()) {
             note!("{line}");
         }
     }
@@ -96,8 +99,15 @@ impl Printer {
         let Some((_, trial)) = self.trial(id) else { return };
         let (over, all) = (self.over.len(), self.trials.len());
         let what = format!("{} {}", left(&trial.variant.label(), 22), left(&trial.ask.label(), 12));
-        let line = format!("[{over:>3}/{all}] {what} {} ({}{})", gave(trial, outcome), outcome.wall, self.left());
-        self.live.print(&line);
+        let line = match outcome.raced() {
+            Some(reason) => format!("[{over:>3}/{all}] {}: {reason}", trial.variant.label()),
+            None => format!("[{over:>3}/{all}] {what} {} ({}{})", gave(trial, outcome), outcome.wall, self.left()),
+        };
+        // a variant leaves a race once, with all that is left of it
+        let left = outcome.raced().map(|_| trial.variant.id.clone());
+        if left.is_none_or(|variant| self.raced.insert(variant)) {
+            self.live.print(&line);
+        }
     }
 }
 

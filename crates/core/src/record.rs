@@ -641,9 +641,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Tells whether the variant left a race before this trial was over.
-    pub fn is_raced(&self) -> bool {
-        matches!(self.result, Err(Failure::Raced { .. }))
+    /// Why the variant left a race before this trial was over; None where it did not.
+    pub fn raced(&self) -> Option<&str> {
+        match &self.result {
+            Err(Failure::Raced { reason }) => Some(reason),
+            _ => None,
+        }
     }
 
     /// An outcome without results, because of `failure`.

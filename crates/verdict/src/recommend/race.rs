@@ -16,7 +16,7 @@ use super::score::ClusterKey;
 use super::summary::{TaskName, VariantSummary};
 use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::profile::Profile;
-use bantam_core::record::{Ask, Failure, Id, ItemResult, Row, TaskRef, Trial};
+use bantam_core::record::{Ask, Id, ItemResult, Row, TaskRef, Trial};
 use bantam_core::stats::futility::{self, Seen};
 use bantam_core::stats::{Judgement, Level};
 use std::cmp::Ordering;
@@ -109,10 +109,7 @@ impl Race {
         if self.so_far.as_ref().is_none_or(|known| known.over != over) {
             let rows = track.rows();
             let advice = advise_knowing(&rows, &self.profile, track.known());
-            let left = |row: &Row| match &row.outcome.result {
-                Err(Failure::Raced { reason }) => Some((row.trial.variant.id.clone(), reason.clone())),
-                _ => None,
-            };
+            let left = |row: &Row| Some((row.trial.variant.id.clone(), row.outcome.raced()?.to_owned()));
             let reasons: HashMap<Id, String> = rows.iter().filter_map(left).collect();
             let counts =
                 |summary: &&VariantSummary| reasons.contains_key(summary.id()) && could_be_advised(&advice, summary);

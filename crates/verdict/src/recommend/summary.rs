@@ -11,7 +11,7 @@ use super::score::{Confidence, TaskScore};
 use super::standing::Standing;
 use bantam_core::metric::Metric;
 use bantam_core::profile::Price;
-use bantam_core::record::{Ask, Failure, Id, Reading, Row, Variant, Warning};
+use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
 
 /// A task by its suite's name and its own: two suites may each have a task of one name.
@@ -69,6 +69,9 @@ pub struct VariantSummary {
     pub comparisons: Vec<Comparison>,
     /// Its trials that gave no result, but for those that a race had no need of.
     pub failures: Vec<FailedTrial>,
+    /// Why it left a race before all was asked of it; `None` where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raced: Option<String>,
     /// What was seen while measuring it: one warning of each kind, the first.
     pub warnings: Vec<Warning>,
 }
@@ -107,6 +110,7 @@ impl VariantSummary {
             standing: Standing::CannotTell { reason: "Nothing was compared yet.".into() },
             comparisons: Vec::new(),
             failures: rows.iter().filter_map(|row| failed(row)).collect(),
+            raced: rows.iter().find_map(|row| row.outcome.raced().map(str::to_owned)),
             warnings: warnings(rows),
         }
     }
@@ -163,7 +167,7 @@ impl VariantSummary {
 }
 
 fn failed(row: &Row) -> Option<FailedTrial> {
-    let failure = row.outcome.result.as_ref().err().filter(|failure| !matches!(failure, Failure::Raced { .. }))?;
+    let failure = row.outcome.result.as_ref().err().filter(|_| row.outcome.raced().is_none())?;
     Some(FailedTrial { ask: row.trial.ask.label(), reason: failure.sentence() })
 }
 

@@ -516,10 +516,9 @@ impl<'a> AdviceBuilder<'a> {
         let could_be_advised: Vec<bool> =
             self.advice.summaries.iter().map(|summary| choose::could_be_advised(&self.advice, summary)).collect();
         let others = self.advice.summaries.iter_mut().zip(could_be_advised).filter(|(s, _)| !s.comparisons.is_empty());
-        let raced = |id: &Id| self.rows.iter().any(|row| row.trial.variant.id == *id && row.outcome.is_raced());
         let mut family: Vec<(&mut Vec<Comparison>, bool, bool)> = others
             .map(|(summary, could_be)| {
-                let raced = raced(summary.id());
+                let raced = summary.raced.is_some();
                 (&mut summary.comparisons, could_be, raced)
             })
             .collect();

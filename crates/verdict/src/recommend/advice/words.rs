@@ -67,11 +67,20 @@ fn lines(advice: &Advice) -> Vec<String> {
         Conclusion::NothingQualifies { nearest } => nothing(advice, nearest),
         Conclusion::NoEvidence(none) => vec![no_evidence(none)],
     };
+    lines.extend(race(advice));
     lines.extend(advice.open.iter().take(OPEN_TOLD).map(|open| still_open(advice, open)));
     if advice.open.len() > OPEN_TOLD {
         lines.push(format!("{} could not be judged either.", counted(advice.open.len() - OPEN_TOLD, "more variant")));
     }
     lines
+}
+
+/// What a race left out, which an exhaustive run would have asked.
+fn race(advice: &Advice) -> Option<String> {
+    let left = advice.summaries.iter().filter(|summary| summary.raced.is_some()).count();
+    let them = if left == 1 { "1 variant was".into() } else { format!("{left} variants were") };
+    let why = "which could hardly be advised any more; the reasons stand beside them";
+    (left > 0).then(|| format!("It was a race: {them} not asked everything, {why}."))
 }
 
 fn advised(advice: &Advice, variant: &Id, by: Option<Metric>, equals: &[Id]) -> Vec<String> {
