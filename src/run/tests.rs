@@ -470,6 +470,33 @@ fn a_trial_done_in_blocks_is_over_with_its_last_item() {
 }
 
 #[test]
+fn what_leaves_a_race_keeps_its_items_and_its_reason_and_an_exhaustive_run_goes_on_from_there() {
+    struct Two(Vec<Work>);
+    impl Scheduler for Two {
+        fn next(&mut self, _: &Outcomes) -> Option<Work> {
+            (!self.0.is_empty()).then(|| self.0.remove(0))
+        }
+    }
+    let mut scene = Scene::new();
+    let plan = scene.plan();
+    let trial = plan.run.trials[0].clone();
+    let ask = |items: Option<BTreeSet<usize>>, leaves: Option<&str>| Work {
+        trial: trial.clone(),
+        items,
+        round: None,
+        leaves: leaves.map(str::to_owned),
+    };
+    let mut some = Two(vec![ask(Some((0..2).collect()), None), ask(None, Some("it left the race"))]);
+    let rows = session::run(&plan, &mut some, &mut scene.mock, &mut scene.store, &mut [], &scene.cancel);
+    assert_eq!(rows.expect("stores")[0].outcome.raced(), Some("it left the race"));
+    assert_eq!(scene.store.items_of(&trial.id).expect("reads").len(), 2);
+    let (results, _) = scene.run(&mut nobody());
+    assert_eq!(results[0], Ok(()), "it is done where everything is asked");
+    let asked = scene.asked().into_iter().filter(|asked| matches!(asked, Asked::Run(id, _) if *id == trial.id));
+    assert_eq!(asked.last(), Some(Asked::Run(trial.id.clone(), vec![2, 3, 4])));
+}
+
+#[test]
 fn a_speed_that_bench_measured_is_not_measured_again_by_run() {
     let mut scene = Scene::new();
     scene.profile.measure = Measure { speed: vec![Shape { prompt: 8, output: 3 }], ..Measure::default() };
