@@ -287,6 +287,58 @@ fn what_a_variant_lost_is_measured_over_a_text() {
 }
 
 #[test]
+fn each_way_to_keep_keys_and_values_is_a_variant_of_its_own() {
+    let shell = Shell::new();
+    let labels = |found: &Value| -> Vec<String> {
+        let standings = found["advice"]["standings"].as_array().expect("standings");
+        let label = |one: &Value| {
+            let of = |key: &str, default: &str| one["variant"][key].as_str().unwrap_or(default).to_owned();
+            format!("{} kv:{}", of("recipe", "base"), of("kv", "f16"))
+        };
+        let mut labels: Vec<String> = standings.iter().map(label).collect();
+        labels.sort();
+        labels
+    };
+    let timed =
+        shell.json(&["bench", "bantam-s", "--kv", "f16,q4_0", "-p", "8", "-n", "4", "--budget", "0.1 s", "--json"]);
+    assert_eq!(labels(&timed), ["base kv:f16", "base kv:q4_0"]);
+
+    // answers are computed from what is kept: fewer bits, other numbers
+    let answers = |kv: &str| {
+        let args = ["eval", "bantam-s", "-s", "routing", "--limit", "5", "--kv", kv, "--items", "--quiet"];
+        let items: Vec<Value> =
+            shell.does(&args).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        items.iter().map(|line| line["item"]["logprobs"].clone()).collect::<Vec<_>>()
+    };
+    let (whole, half, small) = (answers("f32"), answers("f16"), answers("q4_0"));
+    assert!(whole.len() == 5 && whole == half && half != small, "{whole:?} {half:?} {small:?}");
+    let compared =
+        shell.does(&["compare", "bantam-s", "--kv", "q4_0", "--suite", "routing", "--limit", "5", "--quiet"]);
+    assert!(compared.contains("bantam-s · kv:q4_0 against the reference:"), "{compared}");
+
+    shell.file("text.txt", TEXT);
+    let lost = ["compare", "--kld", "text.txt", "bantam-s", "--kv", "f32,q8_0,q4_0", "--ctx", "64", "--chunks", "4"];
+    let lost = shell.json(&[&lost[..], &["--json"]].concat());
+    let mean = |variant: usize| lost["variants"][variant]["kld"]["mean"]["value"].as_f64().expect("a figure");
+    assert_eq!(lost["variants"][2]["model"], "bantam-s kv:q4_0");
+    assert!(mean(0) < 1e-9 && mean(1) > 1e-9 && mean(2) > 10.0 * mean(1), "{lost}");
+
+    shell.file(
+        "kept.toml",
+        &TINY.replace("recipes = ['base', 'Q8_0']", "recipes = ['base', 'Q8_0']\nkv = ['f16', 'q8_0']"),
+    );
+    let run = shell.json(&["run", "kept.toml", "--json"]);
+    assert_eq!(labels(&run), ["Q8_0 kv:f16", "Q8_0 kv:q8_0", "base kv:f16", "base kv:q8_0"]);
+
+    let facts = shell.json(&["inspect", "bantam-s", "--json"]);
+    let bytes = |ty: &str| facts["kv_bytes_per_token_by_type"][ty].as_u64().expect("bytes");
+    assert_eq!((bytes("f32"), bytes("f16")), (2 * bytes("f16"), facts["kv_bytes_per_token"].as_u64().expect("bytes")));
+    assert!(bytes("q8_0") < bytes("f16") && bytes("q4_0") < bytes("q8_0"), "{facts}");
+    shell.misreads(&["bench", "bantam-s", "--kv", "q5_0"], "there are f32, f16, q8_0 and q4_0");
+    shell.misreads(&["compare", "bantam-s", "-s", "routing"], "<CANDIDATES>");
+}
+
+#[test]
 fn an_adapter_is_trained_on_examples_and_asked_with_its_model() {
     let shell = Shell::new();
     let line = |(i, fruit): (usize, &str)| format!("{i},{fruit}\n");

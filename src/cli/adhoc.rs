@@ -1,7 +1,8 @@
 //! Profiles that a command's arguments make up: `bench`, `eval` and `compare` are small runs of their own.
 
 use crate::library::models;
-use bantam_core::profile::{Constraints, Measure, Objective, Profile, RecipeRef};
+use bantam_core::cache_type::CacheType;
+use bantam_core::profile::{Constraints, Measure, Objective, Profile, RecipeRef, default_kv};
 use bantam_core::record::Shape;
 use std::path::Path;
 
@@ -15,6 +16,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         title: format!("bantam {name}"),
         models,
         recipes,
+        kv: default_kv(),
         suites: vec![],
         chat: vec![],
         measure: Measure { speed: vec![], ..Measure::default() },
@@ -39,6 +41,13 @@ pub(super) fn adapted(models: Vec<String>, adapter: Option<&Path>) -> Vec<String
         None => models,
         Some(adapter) => models.iter().map(|model| models::with_adapter(model, adapter)).collect(),
     }
+}
+
+/// Types of caches, each once.
+pub(super) fn kv(typed: Vec<CacheType>) -> Vec<CacheType> {
+    let mut once = Vec::new();
+    typed.into_iter().for_each(|kv| (!once.contains(&kv)).then(|| once.push(kv)).unwrap_or_default());
+    once
 }
 
 /// As llama-bench names it.

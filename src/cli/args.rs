@@ -2,6 +2,7 @@
 
 use super::chat::ChatArgs;
 use crate::tui::ThemeName;
+use bantam_core::cache_type::CacheType;
 use bantam_hub::Sort;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -195,6 +196,10 @@ pub(crate) struct Bench {
     /// Also after quantization to these types, with commas, or after a recipe in short; may be repeated
     #[arg(long, value_name = "TYPE")]
     pub quant: Vec<String>,
+    /// Keep keys and values in these types, each a variant of its own: f32, f16, q8_0, q4_0, with commas; elsewhere a
+    /// model and its type are "MODEL kv:TYPE"
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16")]
+    pub kv: Vec<CacheType>,
     /// Prompt tokens
     #[arg(long, short, default_value_t = 512, value_parser = at_least_one)]
     pub prompt: usize,
@@ -234,6 +239,10 @@ pub(crate) struct Eval {
     /// Also after quantization to these types, with commas, or after a recipe in short; may be repeated
     #[arg(long, value_name = "TYPE")]
     pub quant: Vec<String>,
+    /// Keep keys and values in these types, each a variant of its own: f32, f16, q8_0, q4_0, with commas; elsewhere a
+    /// model and its type are "MODEL kv:TYPE"
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16")]
+    pub kv: Vec<CacheType>,
     /// Items per task, at most
     #[arg(long, short, value_parser = at_least_one)]
     pub limit: Option<usize>,
@@ -256,9 +265,13 @@ pub(crate) struct Eval {
 pub(crate) struct Compare {
     /// The model held against, the reference
     pub reference: String,
-    /// The model that may be good enough; with --kld any number of them
-    #[arg(required = true)]
+    /// The model that may be good enough; with --kld any number of them [with --kv: the reference itself]
+    #[arg(required_unless_present = "kv")]
     pub candidates: Vec<String>,
+    /// Keep keys and values of the candidates in these types: f32, f16, q8_0, q4_0, with commas; the reference's stay f16
+    /// unless it is named as "MODEL kv:TYPE"
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub kv: Vec<CacheType>,
     /// Bundled suite or a suite's TOML file; several with commas
     #[arg(long, short, required_unless_present_any = ["kld", "loss"], value_delimiter = ',')]
     pub suite: Vec<String>,

@@ -7,6 +7,7 @@ use crate::run::Workplace;
 use crate::show::counted;
 use crate::show::out::say;
 use anyhow::{Result, bail, ensure};
+use bantam_core::cache_type::CacheType;
 use bantam_core::profile::Loss;
 use bantam_core::record::{Ask, Id, Row};
 use bantam_verdict::recommend::Advice;
@@ -14,10 +15,21 @@ use bantam_verdict::recommend::advice::words;
 use bantam_verdict::recommend::flips;
 use std::collections::BTreeSet;
 
+/// The candidates, with the types of caches that they are to be tried with: of the reference where no other is named.
+fn candidates(args: &Compare) -> Vec<String> {
+    if args.kv.is_empty() {
+        return args.candidates.clone();
+    }
+    let named = if args.candidates.is_empty() { std::slice::from_ref(&args.reference) } else { &args.candidates[..] };
+    let bare = |typed: &String| CacheType::split(typed).0.to_owned();
+    named.iter().map(bare).flat_map(|model| args.kv.iter().map(move |kv| kv.behind(&model))).collect()
+}
+
 /// Changed answers shown per task; all of them stand in the JSON.
 const SHOWN: usize = 10;
 
-pub(super) fn run(args: Compare) -> Result<Exit> {
+pub(super) fn run(mut args: Compare) -> Result<Exit> {
+    args.candidates = candidates(&args);
     if let Some(text) = args.kld.clone() {
         return kld::run(args, text);
     }

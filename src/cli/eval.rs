@@ -22,6 +22,7 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     profile.suites = args.suite;
     profile.chat = args.chat.ways()?;
     profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path)?);
+    profile.kv = adhoc::kv(args.kv);
     profile.measure.limit = args.limit;
     profile.measure.max_length = args.max_length;
     profile.measure.threads = args.threads;

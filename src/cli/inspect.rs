@@ -9,7 +9,7 @@ use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
 use bantam_model::encoder::{self, Problem};
 use bantam_model::inspect::Share;
-use bantam_model::{Adapter, Cache, Config, Container, Cost, Facts};
+use bantam_model::{Adapter, Config, Container, Cost, Facts, KvType};
 use serde_json::json;
 
 pub(super) fn run(args: Inspect) -> Result<Exit> {
@@ -162,6 +162,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ),
         ("tensors", types(facts.types.iter())),
         ("KV cache", kv_cache(cost, context)),
+        ("in other types", other_types(cost, context)),
         ("tokenizer", tokenizer(facts)),
     ];
     lines.extend(quantization(facts).map(|text| ("quantization", text)));
@@ -173,17 +174,31 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
 
 /// What a token leaves, and what stands at full context: all of it in bantam, and what layers with windows still see.
 fn kv_cache(cost: &Cost, context: u64) -> String {
-    let a_token = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
-    let (whole, seen) = (a_token * context, cost.seen_cache_bytes(context, Cache::BYTES_PER_NUMBER));
+    let kept = KvType::default();
+    let a_token = cost.cache_bytes_per_token(kept);
+    let (whole, seen) = (a_token * context, cost.seen_cache_bytes(context, kept));
     match seen < whole {
-        false => format!("{} a token, {} at full context (derived)", Bytes(a_token), Bytes(whole)),
+        false => format!("{} a token in {kept}, {} at full context (derived)", Bytes(a_token), Bytes(whole)),
         true => format!(
-            "{} a token, {} at full context within the windows (derived; bantam keeps what they no longer see: {})",
+            "{} a token in {kept}, {} at full context within the windows (derived; bantam keeps what they no longer see: {})",
             Bytes(a_token),
             Bytes(seen),
             Bytes(whole)
         ),
     }
+}
+
+/// What the same takes in the other types that `--kv` names.
+fn other_types(cost: &Cost, context: u64) -> String {
+    let others = KvType::ALL.into_iter().filter(|kept| *kept != KvType::default());
+    let told = others.map(|kept| {
+        format!(
+            "{kept} {} a token, {}",
+            Bytes(cost.cache_bytes_per_token(kept)),
+            Bytes(cost.seen_cache_bytes(context, kept))
+        )
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// "128", or "8 of 64 experts of 1408, one for all of 5632".
@@ -280,9 +295,11 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         ),
         "types_chosen": matches!(facts.container, Container::Gguf { chosen: true, .. }),
         "requantized_from": facts.requantized_from,
-        "kv_bytes_full_context": cost.seen_cache_bytes(c.max_positions as u64, Cache::BYTES_PER_NUMBER),
+        "kv_bytes_full_context": cost.seen_cache_bytes(c.max_positions as u64, KvType::default()),
         "notes": facts.notes,
-        "kv_bytes_per_token": cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER),
+        "kv_bytes_per_token": cost.cache_bytes_per_token(KvType::default()),
+        "kv_bytes_per_token_by_type": KvType::ALL.map(|kept| (kept.name().to_owned(), json!(cost.cache_bytes_per_token(kept))))
+            .into_iter().collect::<serde_json::Map<_, _>>(),
         "tokenizer": facts.tokenizer.as_ref().map_or_else(
             |reason| json!({ "error": reason }),
             |v| json!({ "tokens": v.tokens, "adds_bos": v.adds_bos, "chat_template": v.has_chat_template() }),

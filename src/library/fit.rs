@@ -6,7 +6,7 @@ use bantam_core::unit::Bytes;
 use bantam_host::card::{Card, Fact};
 use bantam_hub::{GgufFacts, Header, ModelInfo, Page};
 use bantam_lab::{self as lab, Mixture};
-use bantam_model::{Architecture, Cache, Config, cost, encoder};
+use bantam_model::{Architecture, Config, KvType, cost, encoder};
 
 /// Tokens of a cache where the user names none, if the model takes so many.
 pub const CONTEXT: u64 = 4096;
@@ -173,14 +173,15 @@ fn longest(known: &Known, model_info: &ModelInfo) -> Option<u64> {
 
 /// Of keys and values in the type that they are kept in; encoders keep none.
 fn cache_per_token(known: &Known, model_info: &ModelInfo) -> Option<u64> {
-    const NUMBER: u64 = Cache::BYTES_PER_NUMBER;
+    let kept = KvType::default();
+    let number = kept.bytes(1, 1) as u64;
     match known {
-        Known::Decoder(config) => Some(cost(config).cache_bytes_per_token(NUMBER)),
+        Known::Decoder(config) => Some(cost(config).cache_bytes_per_token(kept)),
         Known::Encoder { .. } => Some(0),
-        Known::Gguf { facts, .. } => facts.cache_numbers()?.checked_mul(NUMBER),
+        Known::Gguf { facts, .. } => facts.cache_numbers()?.checked_mul(number),
         Known::Not { .. } => {
             let facts = model_info.header.as_ref().ok()?.gguf.as_ref()?;
-            facts.cache_numbers()?.checked_mul(NUMBER)
+            facts.cache_numbers()?.checked_mul(number)
         }
     }
 }

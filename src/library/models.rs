@@ -3,20 +3,22 @@
 
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::{self as family, Bundled};
+use bantam_core::cache_type::CacheType;
 use bantam_core::record::{Id, ModelRef, Place};
 use bantam_core::unit::Bytes;
 use bantam_format::gguf;
 use bantam_hub as hub;
 use bantam_lab::{self as lab, Recipe};
 use bantam_model::encoder::{self, Encoder};
-use bantam_model::{self as model, Adapter, Embedded, LoadOptions, Model};
+use bantam_model::{self as model, Adapter, Embedded, KvType, LoadOptions, Model};
 use std::path::{Path, PathBuf};
 
 /// A model that was found and whose headers are read.
 pub struct Opened {
     pub model: ModelRef,
-    /// What each token of a sequence leaves in memory while the next is read; nothing in an encoder.
-    cache_per_token: Bytes,
+    /// How it is to keep keys and values, where the name says.
+    pub kv: Option<CacheType>,
+    facts: ModelFacts,
     /// Recipes can be done to it.
     pub compresses: bool,
     /// The names of its chat templates; None where it is no decoder, or its tokenizer cannot be read.
@@ -53,9 +55,10 @@ pub fn with_adapter(model: &str, adapter: &Path) -> String {
     format!("{model}{WITH}{}", adapter.display())
 }
 
-/// What was typed, in the model and the folder of an adapter. A file that is there is taken before ` + ` is read as more
-/// than a part of its name.
+/// What was typed, in the model and the folder of an adapter, without the type of a cache behind them. A file that is
+/// there is taken before ` + ` is read as more than a part of its name.
 fn parts_of(typed: &str) -> (&str, Option<PathBuf>) {
+    let (typed, _) = CacheType::split(typed);
     let whole = std::iter::once((typed, None));
     let parts =
         typed.rmatch_indices(WITH).map(|(at, _)| (&typed[..at], Some(PathBuf::from(&typed[at + WITH.len()..]))));
@@ -125,16 +128,22 @@ pub fn open(typed: &str) -> Result<Opened> {
         model.parameters += adapter.parameters();
         model.adapter = Some(folder);
     }
-    let cache_per_token = Bytes(match &facts {
-        ModelFacts::Decoder(facts) => facts.cost.cache_bytes_per_token(model::Cache::BYTES_PER_NUMBER),
-        ModelFacts::Encoder(_) => 0,
-    });
     let compresses = matches!(facts, ModelFacts::Decoder(_));
-    let chat_templates = match facts {
-        ModelFacts::Decoder(facts) => facts.tokenizer.ok().map(|summary| summary.chat_templates),
+    let chat_templates = match &facts {
+        ModelFacts::Decoder(facts) => facts.tokenizer.as_ref().ok().map(|summary| summary.chat_templates.clone()),
         ModelFacts::Encoder(_) => None,
     };
-    Ok(Opened { model, cache_per_token, compresses, chat_templates })
+    Ok(Opened { model, kv: CacheType::split(typed).1, facts, compresses, chat_templates })
+}
+
+/// What loads of it are to keep keys and values in.
+pub fn kv_type(kv: CacheType) -> KvType {
+    match kv {
+        CacheType::F32 => KvType::F32,
+        CacheType::F16 => KvType::F16,
+        CacheType::Q8_0 => KvType::Q8_0,
+        CacheType::Q4_0 => KvType::Q4_0,
+    }
 }
 
 /// The same place from every folder: results outlive the one that a command was given in.
@@ -284,10 +293,14 @@ fn bundled_digest(bundled: &Bundled) -> Id {
     Id::of(&("bundled 1", files))
 }
 
-/// What the loaded model holds with a sequence of so many tokens: its weights in the format of its file, and the cache.
-/// Working memory and the program itself come on top, so this is a floor.
-pub fn memory(opened: &Opened, weights: Bytes, tokens: usize) -> Bytes {
-    Bytes(weights.0 + tokens as u64 * opened.cache_per_token.0)
+/// What the loaded model holds with a sequence of so many tokens: its weights in the format of its file, and the cache,
+/// which an encoder has not. Working memory and the program itself come on top, so this is a floor.
+pub fn memory(opened: &Opened, weights: Bytes, tokens: usize, kv: CacheType) -> Bytes {
+    let per_token = match &opened.facts {
+        ModelFacts::Decoder(facts) => facts.cost.cache_bytes_per_token(kv_type(kv)),
+        ModelFacts::Encoder(_) => 0,
+    };
+    Bytes(weights.0 + tokens as u64 * per_token)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use crate::library::models::{self, ModelFacts};
 use crate::run::Workplace;
+use bantam_core::cache_type::CacheType;
 use bantam_core::record::{Ask, Place, Run, Variant};
 use bantam_core::unit::{Bytes, grouped};
-use bantam_model::Cache;
+use bantam_model::KvType;
 use bantam_verdict::recommend::Advice;
 use bantam_verdict::report::AdvisedFile;
 use std::path::{Path, PathBuf};
@@ -13,17 +14,17 @@ use std::path::{Path, PathBuf};
 pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<AdvisedFile> {
     let variant = &advice.advised()?.variant;
     let path = match &variant.model.place {
-        _ if !variant.is_base() => made(variant, workplace),
+        _ if !variant.has_own_files() => made(variant, workplace),
         Place::Bundled(_) => None,
         Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
     };
-    let inside = variant.is_base() && path.is_none();
+    let inside = variant.has_own_files() && path.is_none();
     let exists = inside || path.as_ref().is_some_and(|path| path.exists());
     let facts = models::inspect(&variant.model.place).ok();
     Some(AdvisedFile {
         variant: variant.label(),
         commands: commands(variant, path.as_deref().filter(|_| exists), facts.as_ref()),
-        context: facts.and_then(|facts| longer_context(&facts, run)),
+        context: facts.and_then(|facts| longer_context(&facts, models::kv_type(variant.kv), run)),
         path,
         exists,
     })
@@ -49,19 +50,23 @@ fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&ModelFacts>) 
         }
     };
     let typed = quoted(&typed);
+    let cache = match variant.kv.is_default() {
+        true => String::new(),
+        false => format!(" -ctk {0} -ctv {0}", variant.kv),
+    };
     let line = |what: &str, command: String| (what.to_owned(), command);
     let gguf = file.filter(|file| file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")));
     if let (Some(file), None) = (gguf, &variant.model.adapter) {
         let file = quoted(&file.display().to_string());
         return vec![
-            line("Serve it with llama.cpp:", format!("llama-server -m {file}")),
+            line("Serve it with llama.cpp:", format!("llama-server -m {file}{cache}")),
             line("Take a copy of it:", format!("cp {file} .")),
         ];
     }
     if matches!(facts, Some(ModelFacts::Encoder(_))) {
         return vec![line("Measure it on another suite:", format!("bantam eval {typed} --suite SUITE"))];
     }
-    let made = PathBuf::from(format!("{}.gguf", file_name(&variant.label())));
+    let made = PathBuf::from(format!("{}.gguf", file_name(&variant.clone().keeping(CacheType::default()).label())));
     let made = quoted(&made.display().to_string());
     let make = match &variant.recipe {
         None => line("Write it as a GGUF file:", format!("bantam export {typed} --format gguf --out {made}")),
@@ -70,7 +75,7 @@ fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&ModelFacts>) 
         }
         Some(_) => line("Make it again:", format!("bantam compress {typed} --recipe RECIPE.toml --out {made}")),
     };
-    vec![make, line("Serve that with llama.cpp:", format!("llama-server -m {made}"))]
+    vec![make, line("Serve that with llama.cpp:", format!("llama-server -m {made}{cache}"))]
 }
 
 /// A recipe that is one of bantam's own, and no file.
@@ -79,14 +84,14 @@ fn is_quantization(recipe: &str) -> bool {
 }
 
 /// What a context longer than the measured one takes on top, at most: sliding windows take less.
-fn longer_context(facts: &ModelFacts, run: &Run) -> Option<String> {
+fn longer_context(facts: &ModelFacts, kept: KvType, run: &Run) -> Option<String> {
     let ModelFacts::Decoder(facts) = facts else { return None };
     let shapes = run.trials.iter().filter_map(|trial| match &trial.ask {
         Ask::Speed(shape) => Some(shape.prompt + shape.output),
         Ask::Task(_) => None,
     });
     let measured = shapes.max()?;
-    let (each, context) = (facts.cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER), facts.config.max_positions);
+    let (each, context) = (facts.cost.cache_bytes_per_token(kept), facts.config.max_positions);
     let more = Bytes(each * context.saturating_sub(measured) as u64);
     (context > measured && each > 0).then(|| {
         format!(
@@ -163,6 +168,8 @@ mod tests {
                 "llama-server -m org-a-model.Q4_K_M.gguf"
             ]
         );
+        let small = told(&made.keeping(CacheType::Q4_0), None);
+        assert_eq!(small[1], "llama-server -m org-a-model.Q4_K_M.gguf -ctk q4_0 -ctv q4_0");
         let folder = variant(Place::Folder("/it's".into()), None);
         assert_eq!(told(&folder, Some("/it's"))[0], r"bantam export '/it'\''s' --format gguf --out org-a-model.gguf");
     }

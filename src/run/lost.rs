@@ -2,6 +2,7 @@
 
 use crate::library::models::{self, Loaded};
 use anyhow::{Result, anyhow, bail};
+use bantam_core::cache_type::CacheType;
 use bantam_core::cancel::Cancel;
 use bantam_core::input;
 use bantam_core::unit::Bytes;
@@ -79,8 +80,9 @@ fn load(typed: &str, arithmetic: Arithmetic, progress: &mut dyn FnMut(Progress))
     progress(Progress::Load(typed));
     let found = models::find(typed)?;
     let facts = models::inspect(&found.place)?;
+    let kv = models::kv_type(CacheType::split(typed).1.unwrap_or_default());
     let adapter = models::adapter(typed, &facts)?.map(|adapter| adapter.folder().to_owned());
-    match models::load_any(&found.place, &LoadOptions { adapter, arithmetic, ..LoadOptions::default() })? {
+    match models::load_any(&found.place, &LoadOptions { adapter, arithmetic, kv, ..LoadOptions::default() })? {
         Loaded::Decoder(model) => Ok((*model, models::bytes(&found.place)?)),
         Loaded::Encoder(_) => {
             bail!("{typed} is an encoder: it predicts no next token, so that there is nothing to compare")

@@ -5,6 +5,7 @@ use crate::library::suites;
 use crate::run::engine;
 use crate::subject::missing_template;
 use anyhow::{Context, Result, anyhow, bail};
+use bantam_core::cache_type::CacheType;
 use bantam_core::metric::Aggregation;
 use bantam_core::profile::{self, Profile, RecipeRef};
 use bantam_core::record::{
@@ -58,9 +59,9 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    fn of(opened: &Opened, bytes: Bytes, tokens: usize) -> Estimate {
-        let memory = models::memory(opened, bytes, tokens);
-        let how = format!("weights and a cache of {tokens} tokens; working memory and the program come on top");
+    fn of(opened: &Opened, bytes: Bytes, tokens: usize, kv: CacheType) -> Estimate {
+        let memory = models::memory(opened, bytes, tokens, kv);
+        let how = format!("weights and a cache of {tokens} tokens in {kv}; working memory and the program come on top");
         Estimate {
             memory: figure(memory, Provenance::Estimated, how),
             disk: figure(bytes, Provenance::Estimated, "sizes of the tensors and of the rest of the file".into()),
@@ -319,7 +320,10 @@ impl Pairs {
                     Some(error) => {
                         recipes.iter().for_each(|recipe| pairs.leave_out(&found.name, recipe.as_ref(), &error));
                     }
-                    None => pairs.add(&opened, &recipes, longest),
+                    None => {
+                        let kv = opened.kv.map_or_else(|| profile.kv.clone(), |kv| vec![kv]);
+                        pairs.add(&opened, &recipes, &kv, longest);
+                    }
                 },
                 Err(error) => {
                     recipes.iter().for_each(|recipe| pairs.leave_out(&found.name, recipe.as_ref(), &error));
@@ -334,7 +338,7 @@ impl Pairs {
     }
 
     /// A model of which no recipe can make another is measured as it is, whether or not the profile says `base`.
-    fn add(&mut self, opened: &Opened, recipes: &[Option<Recipe>], longest: usize) {
+    fn add(&mut self, opened: &Opened, recipes: &[Option<Recipe>], kv: &[CacheType], longest: usize) {
         let mut any = false;
         // read once for all recipes, and only if there is one: what is quantized can be measured, though not compressed
         let source = OnceCell::new();
@@ -349,16 +353,37 @@ impl Pairs {
             match bytes {
                 Ok(bytes) => {
                     any = true;
-                    self.make(variant(opened, recipe.as_ref(), bytes, longest));
+                    self.make_all(opened, recipe.as_ref(), kv, (bytes, longest));
                 }
                 Err(error) => self.leave_out(&opened.model.name, recipe.as_ref(), &error),
             }
         }
         if !any && !recipes.contains(&None) {
             match models::bytes(&opened.model.place) {
-                Ok(bytes) => self.make(variant(opened, None, bytes, longest)),
+                Ok(bytes) => self.make_all(opened, None, kv, (bytes, longest)),
                 Err(error) => self.leave_out(&opened.model.name, None, &error),
             }
+        }
+    }
+
+    /// Adds a variant for each way to keep its keys and values; an encoder has none to keep.
+    fn make_all(
+        &mut self,
+        opened: &Opened,
+        recipe: Option<&Recipe>,
+        kv: &[CacheType],
+        (bytes, longest): (Bytes, usize),
+    ) {
+        let steps = recipe.map(|recipe| (recipe.name.clone(), recipe.to_toml()));
+        let variant = Variant::new(opened.model.clone(), steps);
+        for &kv in kv {
+            let variant = variant.clone().keeping(kv);
+            if !opened.compresses && !kv.is_default() {
+                let reason = "an encoder keeps no keys and values".to_owned();
+                self.left_out.push(LeftOut { model: variant.model.name.clone(), recipe: variant.treatment(), reason });
+                continue;
+            }
+            self.make((variant, Estimate::of(opened, bytes, longest, kv)));
         }
     }
 
@@ -410,11 +435,6 @@ fn source_of(opened: &Opened) -> Result<Source<'static>> {
         bail!("{name}: a recipe starts from a model's own files; write the merged model with `bantam export` first");
     }
     models::source(name, &opened.model.place)
-}
-
-fn variant(opened: &Opened, recipe: Option<&Recipe>, bytes: Bytes, longest: usize) -> (Variant, Estimate) {
-    let steps = recipe.map(|recipe| (recipe.name.clone(), recipe.to_toml()));
-    (Variant::new(opened.model.clone(), steps), Estimate::of(opened, bytes, longest))
 }
 
 /// More threads than this, or than four on each CPU, only wait for each other: minutes for what takes seconds.

@@ -196,7 +196,7 @@ impl From<Failure> for Stopped {
 
 impl Runner for Process {
     fn prepare(&mut self, variant: &Variant, cancel: &Cancel, say: &mut dyn FnMut(Event)) -> Result<Prepared, Failure> {
-        if variant.is_base() {
+        if variant.has_own_files() {
             let place = variant.model.place.clone();
             let bytes = models::bytes(&place).map_err(|e| error(format!("{e:#}")))?;
             return Ok(Prepared { place, bytes });

@@ -217,7 +217,7 @@ impl Session<'_, '_> {
 
     fn measure(&mut self, work: &Work, prepared: &Prepared) -> store::Result<()> {
         let trial = &work.trial;
-        if trial.variant.is_base()
+        if trial.variant.has_own_files()
             && let Err(failure) = self.unreplaced(&trial.variant)
         {
             return self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0)));
@@ -250,7 +250,7 @@ impl Session<'_, '_> {
             }
         });
         kept?;
-        if trial.variant.is_base()
+        if trial.variant.has_own_files()
             && let Err(failure) = self.unreplaced(&trial.variant)
         {
             // the answers may be of either model

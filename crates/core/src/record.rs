@@ -3,6 +3,7 @@
 //! Plain data that the worker sends, the store keeps and the deciding half reads. No behaviour beyond identity
 //! and the adding up of items; nothing here knows a model, a database or a screen.
 
+use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::metric::Metric;
 use crate::unit::{Bytes, Seconds, Unit};
@@ -160,10 +161,10 @@ pub struct ModelRef {
     pub adapter: Option<PathBuf>,
 }
 
-/// A model after a recipe. The untouched model is the base variant.
+/// A model after a recipe, with keys and values kept in one type. The untouched model is the base variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
-    /// Hash of the model's digest, the recipe and the format version.
+    /// Hash of the model's digest, the recipe, the format version and, where it is not the default, the cache's type.
     pub id: Id,
     /// The model before the recipe.
     pub model: ModelRef,
@@ -172,6 +173,9 @@ pub struct Variant {
     /// The recipe's steps as TOML, so that a result can be made again.
     #[serde(default)]
     pub steps: String,
+    /// How its keys and values are kept.
+    #[serde(default, skip_serializing_if = "CacheType::is_default")]
+    pub kv: CacheType,
 }
 
 impl Variant {
@@ -179,31 +183,55 @@ impl Variant {
     pub fn new(model: ModelRef, recipe: Option<(String, String)>) -> Variant {
         let (recipe, steps) = recipe.map_or((None, String::new()), |(name, steps)| (Some(name), steps));
         let id = Id::of(&("variant 1", &model.digest, &steps));
-        Variant { id, model, recipe, steps }
+        Variant { id, model, recipe, steps, kv: CacheType::default() }
     }
 
-    /// Tells whether it is the untouched model.
+    /// Makes it one whose keys and values are kept in this type.
+    #[must_use]
+    pub fn keeping(self, kv: CacheType) -> Variant {
+        let id = match kv.is_default() {
+            true => Id::of(&("variant 1", &self.model.digest, &self.steps)),
+            false => Id::of(&("variant 1", &self.model.digest, &self.steps, kv)),
+        };
+        Variant { id, kv, ..self }
+    }
+
+    /// Tells whether it is the untouched model, its keys and values kept as they are where nothing is said.
     pub fn is_base(&self) -> bool {
+        self.has_own_files() && self.kv.is_default()
+    }
+
+    /// Tells whether its files are the model's own, which no recipe has to make.
+    pub fn has_own_files(&self) -> bool {
         self.recipe.is_none()
     }
 
-    /// "bantam-l · Q4_K_M", or "bantam-l" for the base.
+    /// "bantam-l · Q4_K_M", "bantam-l · Q4_K_M · kv:q4_0", or "bantam-l" for the base.
     pub fn label(&self) -> String {
-        match &self.recipe {
-            Some(recipe) => format!("{} · {recipe}", self.model.name),
-            None => self.model.name.clone(),
-        }
+        let recipe = self.recipe.as_deref().map(String::from);
+        let kv = (!self.kv.is_default()).then(|| format!("kv:{}", self.kv));
+        [Some(self.model.name.clone()), recipe, kv].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
+
+    /// What distinguishes it from others of its model: "base", "Q4_K_M", "base kv:q4_0".
+    pub fn treatment(&self) -> String {
+        let recipe = self.recipe.as_deref().unwrap_or("base");
+        if self.kv.is_default() { recipe.to_owned() } else { self.kv.behind(recipe) }
     }
 
     /// Whether a profile means it by this: a label, or a model as profiles write it, which is its base variant.
     pub fn is_called(&self, named: &str) -> bool {
+        if self.label() == named {
+            return true;
+        }
+        let (named, kv) = CacheType::split(named);
         let typed = match &self.model.place {
             Place::Bundled(name) => named.strip_prefix("bundled:") == Some(name),
             Place::Folder(path) | Place::Gguf(path) => {
                 path == std::path::Path::new(named) || std::path::absolute(named).is_ok_and(|named| named == *path)
             }
         };
-        self.label() == named || (self.is_base() && (typed || self.model.name == named))
+        self.has_own_files() && self.kv == kv.unwrap_or_default() && (typed || self.model.name == named)
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 use half::f16;
 
@@ -103,15 +102,6 @@ impl KvType {
 impl fmt::Display for KvType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for KvType {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<KvType, String> {
-        let found = KvType::ALL.into_iter().find(|ty| ty.name().eq_ignore_ascii_case(name));
-        found.ok_or_else(|| format!("'{name}' is no type of keys and values; there are f32, f16, q8_0 and q4_0"))
     }
 }
 
@@ -486,6 +476,5 @@ mod tests {
         let mut x = [1e6, -1e6, f32::INFINITY, 1e-9];
         KvType::F16.round(&mut x, 4);
         assert_eq!(x, [65504.0, -65504.0, 65504.0, 0.0]);
-        assert!(KvType::F16.name().parse::<KvType>() == Ok(KvType::F16) && "q5_0".parse::<KvType>().is_err());
     }
 }

@@ -34,9 +34,6 @@ enum LayerRows {
 }
 
 impl Cache {
-    /// Bytes of each number it keeps, unless another type is asked for.
-    pub const BYTES_PER_NUMBER: u64 = 2;
-
     /// Makes an empty cache for a model of this config, on the device that its decoder runs on; there, and not in memory,
     /// it keeps f32 whatever is asked.
     ///

@@ -12,6 +12,7 @@ use super::linear::Linear;
 use super::names::Part;
 use super::weights::Weights;
 use bantam_format::ggml::Type;
+use bantam_kernels::kv::KvType;
 
 /// A tensor that the graph of a config asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub struct Cost {
     attention_products: u64,
     /// The numbers that one token leaves in the cache of each layer, and how far back each layer looks.
     layer_numbers: u64,
+    head_dim: usize,
     windows: Vec<Option<usize>>,
     /// How many experts a token goes to, and how many there are.
     experts: (u64, u64),
@@ -92,6 +94,7 @@ pub fn cost(config: &Config) -> Cost {
         cache_numbers: (2 * config.layers.len() * config.kv_dim()) as u64,
         attention_products: attended,
         layer_numbers: (2 * config.kv_dim()) as u64,
+        head_dim: config.head_dim,
         windows: config.layers.iter().map(|layer| layer.window).collect(),
         experts,
         tied: config.tied,
@@ -133,16 +136,20 @@ impl Cost {
         self.tensors.iter().map(|tensor| tensor.bytes(kind(tensor))).sum()
     }
 
-    /// Bytes of keys and values for one token, at so many bytes a number.
-    pub fn cache_bytes_per_token(&self, bytes_per_number: u64) -> u64 {
-        self.cache_numbers * bytes_per_number
+    /// Bytes of keys and values for one token, kept in this type.
+    pub fn cache_bytes_per_token(&self, kept: KvType) -> u64 {
+        self.kept_bytes(self.cache_numbers, kept)
     }
 
-    /// Bytes of the keys and values that the next token looks at after `context` others, at so many bytes a number:
-    /// layers with a window look at no more than that. A cache that lets go of the rest takes no more.
-    pub fn seen_cache_bytes(&self, context: u64, bytes_per_number: u64) -> u64 {
+    /// Bytes of the keys and values that the next token looks at after `context` others, kept in this type: layers with a
+    /// window look at no more than that. A cache that lets go of the rest takes no more.
+    pub fn seen_cache_bytes(&self, context: u64, kept: KvType) -> u64 {
         let seen = |window: &Option<usize>| window.map_or(context, |window| context.min(window as u64));
-        self.windows.iter().map(seen).sum::<u64>() * self.layer_numbers * bytes_per_number
+        self.windows.iter().map(seen).sum::<u64>() * self.kept_bytes(self.layer_numbers, kept)
+    }
+
+    fn kept_bytes(&self, numbers: u64, kept: KvType) -> u64 {
+        kept.bytes(numbers as usize / self.head_dim.max(1), self.head_dim) as u64
     }
 
     /// Floating-point operations for one token that looks back at `context` tokens, itself among them: a
@@ -155,12 +162,7 @@ impl Cost {
     /// embedding table (of which one row is read, unless it is the head too) and the experts it does not go to. Memory
     /// bandwidth over this is the ceiling of tokens per second. `None` where a tensor does not fit the type it is
     /// given.
-    pub fn read_bytes_per_token(
-        &self,
-        kind: impl Fn(&TensorShape) -> Type,
-        context: u64,
-        cache_bytes_per_number: u64,
-    ) -> Option<u64> {
+    pub fn read_bytes_per_token(&self, kind: impl Fn(&TensorShape) -> Type, context: u64, kept: KvType) -> Option<u64> {
         let read = |tensor: &&TensorShape| !tensor.is_table(self.tied);
         let (used, count) = self.experts;
         let bytes = |tensor: &TensorShape| {
@@ -168,6 +170,6 @@ impl Cost {
             Some(if tensor.is_expert() { whole * used / count } else { whole })
         };
         let weights: Option<u64> = self.tensors.iter().filter(read).map(bytes).sum();
-        Some(weights? + context * self.cache_bytes_per_token(cache_bytes_per_number))
+        Some(weights? + context * self.cache_bytes_per_token(kept))
     }
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bantam_kernels::kv::KvType;
 use candle_core::{DType, Device, Tensor};
 
 use super::architecture::{Positions, Residual};
@@ -28,6 +29,8 @@ pub struct Decoder {
     layers: Vec<Layer>,
     head: Linear,
     device: Device,
+    /// The type that all keys and values are rounded to before they are read; `None` for as they are computed.
+    rounded: Option<KvType>,
 }
 
 /// What stands before the first layer and after the last.
@@ -75,7 +78,23 @@ impl Decoder {
             device: ends.embedding.device(),
             config: config.clone(),
             ends,
+            rounded: None,
         })
+    }
+
+    /// Has every token see keys and values as this type keeps them, also where none are kept: a text that is scored in one
+    /// pass is then read as one that is read token by token.
+    pub fn rounding_to(self, kept: KvType) -> Self {
+        Self { rounded: Some(kept), ..self }
+    }
+
+    /// What all layers of a pass over so many tokens share.
+    fn pass(&self, layout: &Layout, spans: &[Span], caches: &[Cache]) -> Result<Pass> {
+        let mut pass = layout.pass(spans, caches, &self.config, &self.device)?;
+        if let Some(kept) = self.rounded {
+            pass.kept = vec![(kept, 0..layout.positions.len())];
+        }
+        Ok(pass)
     }
 
     /// Runs `tokens`, the concatenation of all `spans`, and gives (T, dim) after the final norm. A root span whose
@@ -122,7 +141,7 @@ impl Decoder {
         see: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         layout.reserve(caches)?;
-        let pass = layout.pass(spans, caches, &self.config, &self.device)?;
+        let pass = self.pass(layout, spans, caches)?;
         let mut x = self.ends.embedded(tokens, &layout.positions)?;
         for (index, layer) in self.layers.iter().enumerate() {
             see(index, &x);
@@ -146,7 +165,7 @@ impl Decoder {
     pub fn walk<'d>(&'d self, tokens: &'d [u32], spans: &[Span]) -> Result<Walk<'d>> {
         check_tokens(tokens, &self.config)?;
         let layout = Layout::new(tokens.len(), spans, &[], &self.config)?;
-        let pass = layout.pass(spans, &[], &self.config, &self.device)?;
+        let pass = self.pass(&layout, spans, &[])?;
         Ok(Walk { decoder: self, tokens, positions: layout.positions, pass })
     }
 

@@ -79,7 +79,8 @@ pub struct LoadOptions {
     pub adaptation: Adaptation,
     /// How matrices are multiplied.
     pub arithmetic: Arithmetic,
-    /// How keys and values are kept of sequences that go on.
+    /// How keys and values are kept of sequences that go on. In blocks (q8_0, q4_0) they are read so everywhere, also
+    /// where a text is scored in one pass.
     pub kv: KvType,
 }
 
@@ -263,6 +264,13 @@ impl<'a> Opened<'a> {
         heap::keep();
         let ((config, decoder), packing) =
             self.with_weights(options, |config, weights| Ok((config.clone(), Decoder::new(config, weights)?)))?;
+        // what looking through the weights took
+        heap::give_back();
+        let decoder = match options.kv {
+            // what these round off is below what another order of the same sums makes of it
+            KvType::F32 | KvType::F16 => decoder,
+            blocks => decoder.rounding_to(blocks),
+        };
         let max_length = options.max_length.unwrap_or(config.max_positions);
         let mut model = Model { max_length, kv: options.kv, tokenizer, decoder, config, packing, notes };
         model.set_max_length(max_length);

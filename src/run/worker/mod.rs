@@ -13,6 +13,7 @@ mod task;
 use crate::library::models::{self, Loaded};
 use crate::run::protocol::{self, Load, Measure, Reply, Request, TrialSummary};
 use anyhow::{Context, Result, ensure};
+use bantam_core::cache_type::CacheType;
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{Ask, Failure, Figure, Id, Place, Provenance, Reading, Warning, WarningKind};
 use bantam_core::sync::lock;
@@ -137,6 +138,7 @@ struct Resident {
 struct ModelSource {
     place: Place,
     adapter: Option<PathBuf>,
+    kv: CacheType,
     max_length: Option<usize>,
 }
 
@@ -199,6 +201,7 @@ impl Bench {
         let source = ModelSource {
             place: request.place.clone(),
             adapter: request.trial.variant.model.adapter.clone(),
+            kv: request.trial.variant.kv,
             max_length: request.trial.conditions.max_length,
         };
         let kept = self.model.take_if(|model| model.source != source);
@@ -218,8 +221,12 @@ impl Bench {
 
 impl Resident {
     fn load(request: &Measure, source: ModelSource) -> Result<Resident> {
-        let options =
-            LoadOptions { max_length: source.max_length, adapter: source.adapter.clone(), ..LoadOptions::default() };
+        let options = LoadOptions {
+            max_length: source.max_length,
+            adapter: source.adapter.clone(),
+            kv: models::kv_type(source.kv),
+            ..LoadOptions::default()
+        };
         let start = Instant::now();
         let model = models::load_any(&source.place, &options)
             .with_context(|| format!("{} does not load", request.trial.variant.label()))?;

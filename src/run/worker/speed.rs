@@ -2,10 +2,11 @@
 
 use super::meters::{ActivityWatch, Energy, Pulses};
 use super::{Measured, Replies};
-use crate::library::models::Loaded;
+use crate::library::models::{self, Loaded};
 use crate::run::protocol::{Measure, Reply};
 use crate::run::session::now;
 use anyhow::{Context, Result, ensure};
+use bantam_core::cache_type::CacheType;
 use bantam_core::cancel::Cancel;
 use bantam_core::record::{Figure, Provenance, Reading, Shape, Turn, Warning, WarningKind};
 use bantam_core::unit::{Bytes, Unit};
@@ -143,10 +144,11 @@ impl Timed for OnModel<'_> {
 }
 
 /// Weights and cache entries that a decoded token reads.
-fn bytes_per_token(model: &Model, context: usize) -> usize {
+fn bytes_per_token(model: &Model, kept: CacheType, context: usize) -> usize {
     // of the embedding one row is read; a tied head is listed as the head, too
     let weights = model.decoder.linears().into_iter().filter(|(name, _)| !name.contains("embed_tokens"));
-    let cache = 2 * model.config.layers.len() * model.config.kv_dim() * size_of::<f32>() * context;
+    let heads = 2 * model.config.layers.len() * model.config.kv_heads * context;
+    let cache = models::kv_type(kept).bytes(heads, model.config.head_dim);
     weights.map(|(_, linear)| linear.bytes()).sum::<usize>() + cache
 }
 
@@ -157,7 +159,7 @@ fn ceiling(request: &Measure, shape: Shape, model: &Model) -> Reading {
         Err(reason) => return Reading::missing(format!("the memory bandwidth is unknown: {reason}")),
     };
     let context = shape.prompt + shape.output / 2;
-    let bytes = bytes_per_token(model, context);
+    let bytes = bytes_per_token(model, request.trial.variant.kv, context);
     Reading::Known(Figure {
         value: bandwidth / bytes as f64,
         unit: Unit::TokensPerSecond,

@@ -11,7 +11,7 @@ use bantam_core::profile::{Profile, RecipeRef};
 use bantam_core::record::{LeftOut, Row};
 use bantam_core::unit::Bytes;
 use bantam_lab::{self as lab, Recipe};
-use bantam_model::{Cache, Container, encoder};
+use bantam_model::{Container, KvType, encoder};
 use bantam_verdict::recommend::summary::VariantSummary;
 use bantam_verdict::recommend::{Advice, Standing};
 
@@ -68,7 +68,7 @@ fn model_info(typed: &str, recipes: &[RecipeRef]) -> Result<ModelInfo> {
     };
     let source = models::source(&found.name, &found.place);
     let (config, cost) = (&facts.config, &facts.cost);
-    let kv = cost.cache_bytes_per_token(Cache::BYTES_PER_NUMBER);
+    let kv = cost.cache_bytes_per_token(KvType::default());
     let context = kv * config.max_positions as u64;
     let after = |recipe: &Recipe| -> Result<u64> {
         let source = source.as_ref().map_err(|error| anyhow!("{}", crate::show::sentence(error)))?;

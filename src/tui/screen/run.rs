@@ -161,11 +161,11 @@ fn draw_trials(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) 
         let line = Rect { y: inner.y + (i - first) as u16, height: 1, ..inner };
         let (mark, style, words) = state_words(progress.state_of(&trial.id), shared);
         let group = groups.iter().position(|m| *m == trial.variant.model.name).unwrap_or(0);
-        let recipe = trial.variant.recipe.as_deref().unwrap_or("base");
+        let recipe = trial.variant.treatment();
         let spans = vec![
             Span::styled(format!("{mark} "), style),
             Span::styled(left(&names[i], widths.model), theme.group(group)),
-            Span::raw(format!(" {}", left(&middle(recipe, widths.recipe), widths.recipe))),
+            Span::raw(format!(" {}", left(&middle(&recipe, widths.recipe), widths.recipe))),
             Span::raw(format!(" {} ", left(&middle(&trial.ask.label(), widths.ask), widths.ask))),
             Span::styled(words, style),
         ];
@@ -209,7 +209,7 @@ impl Widths {
 
     fn of(trials: &[Trial], width: usize) -> Widths {
         let widest = |of: &dyn Fn(&Trial) -> usize| trials.iter().map(of).max().unwrap_or(0);
-        let recipe = widest(&|t| t.variant.recipe.as_deref().map_or(4, |recipe| recipe.width())).min(10);
+        let recipe = widest(&|t| t.variant.treatment().width()).min(10);
         let ask = widest(&|t| t.ask.label().width()).min(11);
         let model = width.saturating_sub(2 + recipe + 1 + ask + 2 + Widths::STATE);
         // a narrow panel gives up what it can of the state's bar

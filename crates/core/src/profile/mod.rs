@@ -10,6 +10,7 @@ mod write;
 
 pub use raw::Raw;
 
+use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::metric::Metric;
 use crate::record::Shape;
@@ -34,6 +35,9 @@ pub struct Profile {
     pub models: Vec<String>,
     /// Every model is tried as it is ("base") and after each of these.
     pub recipes: Vec<RecipeRef>,
+    /// Each of those is tried with its keys and values kept in each of these types.
+    #[serde(default = "default_kv", skip_serializing_if = "is_default_kv")]
+    pub kv: Vec<CacheType>,
     /// As typed: a bundled suite's name or a path to its TOML.
     pub suites: Vec<String>,
     /// How suites are put to models that were taught to talk: every suite is asked in each of these ways; as the suites
@@ -149,6 +153,16 @@ impl Race {
             Race::Futility => "futility",
         }
     }
+}
+
+/// The type that is taken where a profile names none.
+pub fn default_kv() -> Vec<CacheType> {
+    vec![CacheType::default()]
+}
+
+/// Runs are known by their profile: one of before there were types of caches is still the same.
+fn is_default_kv(kv: &[CacheType]) -> bool {
+    kv == [CacheType::default()]
 }
 
 /// A recipe by name: a quantization type ("Q4_K_M"), steps in short, or a file.

@@ -1,6 +1,7 @@
 //! A profile as typed: every key optional, unknown keys refused, a child laid over its parent key by key.
 
 use super::Error;
+use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::record::Shape;
 use serde::Deserialize;
@@ -37,6 +38,8 @@ layered!(
         models: Vec<String>,
         /// What to do with each model: "base", a quantization type like "Q4_K_M", or a recipe's TOML file.
         recipes: Vec<String>,
+        /// How keys and values are kept, each a variant of its own: "f32", "f16", "q8_0", "q4_0".
+        kv: Vec<CacheType>,
         /// The suites to ask: a bundled suite's name, or a path to a suite's TOML file.
         suites: Vec<String>,
         /// Whether variants leave the run that can hardly win any more: "off" or "futility".
@@ -203,10 +206,12 @@ impl Raw {
     pub fn resolve_paths(&mut self, folder: &Path) {
         for list in [&mut self.models, &mut self.recipes, &mut self.suites].into_iter().flatten() {
             for name in list {
-                let path = folder.join(&*name);
-                let is_file = name.ends_with(".toml") || name.ends_with(".gguf") || name.starts_with('.');
-                if is_file || (name.contains('/') && path.exists()) {
-                    *name = path.to_string_lossy().into_owned();
+                let (file, kv) = CacheType::split(name);
+                let path = folder.join(file);
+                let is_file = file.ends_with(".toml") || file.ends_with(".gguf") || file.starts_with('.');
+                if is_file || (file.contains('/') && path.exists()) {
+                    let path = path.to_string_lossy();
+                    *name = kv.map_or_else(|| path.clone().into_owned(), |kv| kv.behind(&path));
                 }
             }
         }

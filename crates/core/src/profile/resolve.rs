@@ -1,6 +1,9 @@
 //! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
-use super::{Constraints, CostLimit, Error, Loss, Measure, Objective, Price, Profile, Race, Raw, RecipeRef};
+use super::{
+    Constraints, CostLimit, Error, Loss, Measure, Objective, Price, Profile, Race, Raw, RecipeRef, default_kv,
+};
+use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::input;
 use crate::metric::Metric;
@@ -55,6 +58,7 @@ impl Profile {
             title: raw.title.unwrap_or_else(|| name.clone()),
             models: check.list("models", raw.models, "a bundled model, a folder, a .gguf file or ORG/NAME")?,
             recipes: check.recipes(raw.recipes)?,
+            kv: check.kv(raw.kv)?,
             suites: match (&raw.suites, &raw.loss) {
                 // the battery is something to ask
                 (None, Some(loss)) if loss.battery != Some(false) => Vec::new(),
@@ -147,6 +151,17 @@ impl Check<'_> {
             }
         }
         Ok(ways)
+    }
+
+    fn kv(&self, given: Option<Vec<CacheType>>) -> Result<Vec<CacheType>, Error> {
+        let given = given.unwrap_or_else(default_kv);
+        if given.is_empty() {
+            return self.wrong("kv", "is empty; leave it out for f16, or name some of f32, f16, q8_0 and q4_0");
+        }
+        match (0..given.len()).find(|&i| given[..i].contains(&given[i])) {
+            Some(twice) => self.wrong("kv", format!("names '{}' twice; remove one", given[twice])),
+            None => Ok(given),
+        }
     }
 
     fn parsed<T: FromStr<Err = String>>(&self, key: &str, given: Option<String>) -> Result<Option<T>, Error> {
@@ -343,6 +358,7 @@ mod tests {
     fn defaults_are_filled_in() {
         let profile = parse(SMALL).expect("valid");
         assert_eq!(profile.recipes, [RecipeRef::Base]);
+        assert_eq!(profile.kv, [CacheType::F16]);
         assert_eq!(profile.name, "p");
         assert_eq!(profile.objective, Objective::default());
         assert_eq!(profile.measure, Measure::default());
@@ -372,6 +388,12 @@ mod tests {
                 &format!("{SMALL}[measure]\nmax_length = 1"),
                 "measure.max_length: is 1; allowed is a whole number from 2",
             ),
+            (
+                &format!("{SMALL}kv = ['q3']"),
+                "p.toml:3: unknown variant `q3`, expected one of `f32`, `f16`, `q8_0`, `q4_0`",
+            ),
+            (&format!("{SMALL}kv = []"), "p.toml: kv: is empty; leave it out for f16"),
+            (&format!("{SMALL}kv = ['f16', 'f16']"), "kv: names 'f16' twice"),
             (&format!("{SMALL}[constraints]\nmin_decode_tps = 0"), "min_decode_tps: is 0; a number above 0"),
             (
                 &format!("{SMALL}[objective]\nprefer = 'cents_per_correct'"),

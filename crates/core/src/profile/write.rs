@@ -1,6 +1,7 @@
 //! Writes a resolved profile as a person would, so that it is read back as the same profile.
 
-use super::{Constraints, Loss, Measure, Objective, Price, Profile, Race, RecipeRef};
+use super::{Constraints, Loss, Measure, Objective, Price, Profile, Race, RecipeRef, is_default_kv};
+use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
@@ -16,6 +17,9 @@ impl Profile {
         out.key("title", self.title.clone());
         out.key("models", self.models.clone());
         out.key("recipes", self.recipes.iter().map(RecipeRef::written).collect::<Vec<_>>());
+        if !is_default_kv(&self.kv) {
+            out.key("kv", self.kv.iter().map(|ty| ty.name().to_owned()).collect::<Vec<_>>());
+        }
         if !self.suites.is_empty() {
             out.key("suites", self.suites.clone());
         }
@@ -43,10 +47,14 @@ impl Profile {
             path if name.ends_with(ending) || path.exists() => plain(&path).to_string_lossy().into_owned(),
             _ => name.to_owned(),
         };
-        for model in &mut self.models {
-            *model = rooted(model, ".gguf");
+        let model = |typed: &str| match CacheType::split(typed) {
+            (model, Some(kv)) => kv.behind(&rooted(model, ".gguf")),
+            (model, None) => rooted(model, ".gguf"),
+        };
+        for typed in &mut self.models {
+            *typed = model(typed);
         }
-        self.objective.reference = self.objective.reference.map(|reference| rooted(&reference, ".gguf"));
+        self.objective.reference = self.objective.reference.map(|reference| model(&reference));
         for suite in &mut self.suites {
             *suite = rooted(suite, ".toml");
         }
@@ -252,6 +260,7 @@ mod tests {
             title: "Which \"one\"?\n\\ <b>".into(),
             models: vec!["bundled:bantam-l".into(), "org/name@main".into(), "/models/a b'c.gguf".into()],
             recipes: vec![RecipeRef::Base, RecipeRef::Quantize("Q4_K_M".into()), RecipeRef::File("/r/x.toml".into())],
+            kv: vec![CacheType::F16, CacheType::Q4_0],
             suites: vec!["routing".into(), "/suites/own.toml".into()],
             chat: vec![
                 Chat { name: Some("plain".into()), ..Chat::default() },
@@ -329,6 +338,7 @@ mod tests {
         for line in [
             "models = [\"bundled:bantam-l\", \"org/name@main\", \"/models/a b'c.gguf\"]",
             "recipes = [\"base\", \"Q4_K_M\", \"/r/x.toml\"]",
+            "kv = [\"f16\", \"q4_0\"]",
             "speed = [{ prompt = 128, output = 64 }, { prompt = 8, output = 2 }]",
             "budget = \"0.1 s\"",
             "timeout = \"5 min\"",
@@ -345,7 +355,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("tiny")).expect("made");
         let relative = Profile {
-            models: ["tiny", "org/name", "bundled:bantam-s", "gone.gguf", "/abs.gguf"].map(String::from).to_vec(),
+            models: ["tiny", "org/name", "bundled:bantam-s", "gone.gguf", "/abs.gguf", "tiny kv:q4_0"]
+                .map(String::from)
+                .to_vec(),
             recipes: vec![RecipeRef::Base, RecipeRef::File("r.toml".into())],
             suites: vec!["routing".into(), "s/own.toml".into()],
             objective: Objective { reference: Some("./tiny".into()), ..Objective::default() },
@@ -355,7 +367,7 @@ mod tests {
         let below = |name: &str| folder.path().join(name).display().to_string();
         assert_eq!(rooted.models[0], below("tiny"));
         assert_eq!(&rooted.models[1..3], ["org/name", "bundled:bantam-s"]);
-        assert_eq!(&rooted.models[3..], [below("gone.gguf"), "/abs.gguf".into()]);
+        assert_eq!(&rooted.models[3..], [below("gone.gguf"), "/abs.gguf".into(), below("tiny") + " kv:q4_0"]);
         assert_eq!(rooted.suites, ["routing".into(), below("s/own.toml")]);
         assert_eq!(rooted.recipes[1], RecipeRef::File(folder.path().join("r.toml")));
         assert_eq!(rooted.objective.reference, Some(below("tiny")));

@@ -6,7 +6,7 @@ use super::goldens::{Golden, root};
 use crate::cost::cost;
 use crate::inspect::{Container, inspect};
 use crate::tokenizer::{Files, Summary};
-use crate::{Cache, LoadOptions, Precision, Span, load};
+use crate::{KvType, LoadOptions, Precision, Span, load};
 use bantam_format::ggml::Type;
 
 fn kind(name: &str) -> Type {
@@ -61,8 +61,8 @@ fn cache_and_arithmetic_follow_from_the_shape() {
     assert_eq!(cost.parameters, cost.product_parameters + 5 * 64);
     assert_eq!(cost.flops_per_token(0), 2 * cost.product_parameters);
     assert_eq!(cost.flops_per_token(10) - cost.flops_per_token(0), 10 * 2 * 2 * 2 * 64);
-    assert_eq!(cost.cache_bytes_per_token(4), 2 * 2 * 32 * 4);
-    let read = |context| cost.read_bytes_per_token(|_| kind("F32"), context, 4);
+    assert_eq!(cost.cache_bytes_per_token(KvType::F32), 2 * 2 * 32 * 4);
+    let read = |context| cost.read_bytes_per_token(|_| kind("F32"), context, KvType::F32);
     assert_eq!(read(0), Some(4 * cost.parameters));
     assert_eq!(read(7).zip(read(0)).map(|(a, b)| a - b), Some(7 * 512));
 }
@@ -72,20 +72,22 @@ fn layers_with_a_window_count_what_they_still_see() {
     // 2 of 3 layers see all, one sees 4 tokens; 2 heads of 8 numbers, keys and values
     let cost = cost(&Golden::open("mistral_mixed").config);
     let layer = 2 * 2 * 8 * 4;
-    assert_eq!(cost.cache_bytes_per_token(4), 3 * layer);
-    assert_eq!(cost.seen_cache_bytes(4, 4), 4 * 3 * layer);
-    assert_eq!(cost.seen_cache_bytes(128, 4), (128 + 4 + 128) * layer);
+    assert_eq!(cost.cache_bytes_per_token(KvType::F32), 3 * layer);
+    assert_eq!(cost.seen_cache_bytes(4, KvType::F32), 4 * 3 * layer);
+    assert_eq!(cost.seen_cache_bytes(128, KvType::F32), (128 + 4 + 128) * layer);
 }
 
 #[test]
 fn the_cache_takes_the_promised_bytes() {
-    let model = load(&root().join("llama"), &LoadOptions::default()).expect("load");
-    let mut caches = [model.cache().expect("a cache")];
-    let span = Span { len: 200, parent: None, past: Some(0) };
-    model.decoder.forward(&[1; 200], &[span], &mut caches).expect("forward");
-    assert_eq!(caches[0].len(), 200);
-    let tokens = 200usize.next_multiple_of(16) as u64; // they are kept by sixteens
-    assert_eq!(caches[0].bytes() as u64, tokens * cost(&model.config).cache_bytes_per_token(Cache::BYTES_PER_NUMBER));
+    for kv in KvType::ALL {
+        let model = load(&root().join("llama"), &LoadOptions { kv, ..LoadOptions::default() }).expect("load");
+        let mut caches = [model.cache().expect("a cache")];
+        let span = Span { len: 200, parent: None, past: Some(0) };
+        model.decoder.forward(&[1; 200], &[span], &mut caches).expect("forward");
+        assert_eq!(caches[0].len(), 200);
+        let tokens = 200usize.next_multiple_of(16) as u64; // they are kept by sixteens
+        assert_eq!(caches[0].bytes() as u64, tokens * cost(&model.config).cache_bytes_per_token(kv), "{kv}");
+    }
 }
 
 #[test]
@@ -105,7 +107,7 @@ fn a_mixture_of_experts_counts_what_a_token_meets() {
     let cost = cost(&Golden::open("mixtral").config);
     let expert = 3 * 64 * 48;
     assert_eq!(cost.parameters - cost.active_parameters, 2 * 6 * expert);
-    let read = cost.read_bytes_per_token(|_| kind("F32"), 0, 4).expect("bytes");
+    let read = cost.read_bytes_per_token(|_| kind("F32"), 0, KvType::F32).expect("bytes");
     assert_eq!(read, 4 * (cost.active_parameters - cost.embedding_parameters));
 }
 

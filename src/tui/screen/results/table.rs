@@ -130,7 +130,7 @@ struct Columns {
 impl Columns {
     fn of(screen: &ResultsScreen, results: &Results, width: usize) -> Columns {
         let widest = |of: &dyn Fn(&ResultRow) -> usize| results.rows.iter().map(of).max().unwrap_or(0);
-        let recipe = widest(&|row| row.variant.recipe.as_deref().map_or(4, |recipe| recipe.width())).clamp(6, 10);
+        let recipe = widest(&|row| row.variant.treatment().width()).clamp(6, 10);
         // at least two figures beside the names, and names as long as they are, if there is room
         let most = width.saturating_sub(MARKS + recipe + 1 + 2 * (GAP + HEAD)).clamp(8, 24);
         let names: Vec<&str> = results.rows.iter().map(|row| row.variant.model.name.as_str()).collect();
@@ -257,12 +257,12 @@ fn draw_row(
         (false, true) => ("●", theme.good()),
         (false, false) => (sign(data.standing.group()), group_style(data.standing.group(), theme)),
     };
-    let recipe = data.variant.recipe.as_deref().unwrap_or("base");
+    let recipe = data.variant.treatment();
     let mut spans = vec![
         Span::styled(format!("{mark} "), style),
         Span::styled(left(&letter(row), MARKS - 2), theme.soft()),
         Span::styled(left(&columns.names[row], columns.model), theme.group(group(results, row))),
-        Span::raw(format!(" {}", left(&middle(recipe, columns.recipe), columns.recipe))),
+        Span::raw(format!(" {}", left(&middle(&recipe, columns.recipe), columns.recipe))),
     ];
     for &(column, width) in &columns.shown {
         let (text, style) = data.cells.get(column).map_or(("·".into(), theme.soft()), |r| cell(r, theme));

@@ -72,7 +72,7 @@ fn record(summary: &VariantSummary, ask: &str, metric: &str, slice: &str, readin
         variant: variant.label(),
         variant_id: variant.id.to_string(),
         model: variant.model.name.clone(),
-        recipe: variant.recipe.clone().unwrap_or_else(|| "base".into()),
+        recipe: variant.treatment(),
         ask: ask.into(),
         metric: metric.into(),
         slice: slice.into(),
