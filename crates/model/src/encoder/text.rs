@@ -11,6 +11,7 @@ use tokenizers::{EncodeInput, TruncationDirection, TruncationParams, TruncationS
 use super::graph::Input;
 use super::pipeline::read_json;
 use crate::error::{Error, Result};
+use crate::tokenizer::Inner;
 
 /// The least tokens that hold a pair of texts: RoBERTa writes four special ones around it.
 pub(super) const SHORTEST: usize = 6;
@@ -29,7 +30,7 @@ pub enum Role {
 /// Turns texts into tokens as one checkpoint wants them.
 pub(super) struct Texts {
     /// Truncates, and does not pad.
-    tokenizer: tokenizers::Tokenizer,
+    tokenizer: Inner,
     prepare: Prepare,
 }
 
@@ -119,7 +120,7 @@ impl Prepare {
 
 impl Texts {
     /// Takes a tokenizer and cuts at `max_length` tokens, the special ones among them.
-    pub(super) fn new(tokenizer: &tokenizers::Tokenizer, prepare: Prepare, max_length: usize) -> Result<Self> {
+    pub(super) fn new(tokenizer: &Inner, prepare: Prepare, max_length: usize) -> Result<Self> {
         let mut tokenizer = tokenizer.clone();
         let truncation = TruncationParams {
             direction: TruncationDirection::Right,

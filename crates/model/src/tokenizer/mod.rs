@@ -4,9 +4,10 @@
 //!
 //! `files` reads a checkpoint's own files (`early` and `sentencepiece` those from before tokenizer.json), `gguf` the
 //! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what
-//! bantam's own GGUF files say besides. `claims` and `guard` stand before the crate where a file is hostile. `summary` gives a tokenizer's facts without building it, `trim` leaves tokens out.
+//! bantam's own GGUF files say besides. `compact` keeps a vocabulary in little memory. `claims` and `guard` stand before the crate where a file is hostile. `summary` gives a tokenizer's facts without building it, `trim` leaves tokens out.
 
 mod claims;
+mod compact;
 pub(crate) mod components;
 mod early;
 mod files;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use tokenizers::processors::PostProcessorWrapper;
 
 use super::error::{Error, Result};
+pub use compact::Inner;
 pub use files::Files;
 #[cfg(test)]
 pub(crate) use files::Vocabulary;
@@ -34,7 +36,7 @@ pub use trim::Trimmed;
 /// A special token.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Inner,
     bos: Option<Token>,
     eos: Option<Token>,
     adds_bos: bool,
@@ -85,6 +87,7 @@ impl Tokenizer {
                 eos.as_ref().filter(|_| rule.eos),
             )?));
         }
+        let inner = compact::of(&inner)?;
         let first = guard::guarded(|| inner.encode("", true))?.get_ids().first().copied();
         let adds_bos = first.is_some() && first == bos.as_ref().map(|token| token.id);
         let named = [("bos_token", &bos), ("eos_token", &eos)].into_iter();
@@ -191,8 +194,8 @@ impl Tokenizer {
         Ok(files.into_iter().chain(templates).collect())
     }
 
-    /// The `tokenizers` crate's own tokenizer, for what looks inside: export writes its vocabulary and merges.
-    pub fn inner(&self) -> &tokenizers::Tokenizer {
+    /// The `tokenizers` crate's tokenizer, for what looks inside: export writes its vocabulary and merges.
+    pub fn inner(&self) -> &Inner {
         &self.inner
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value, json};
 
 use super::guard::guarded;
-use super::{Token, Tokenizer};
+use super::{Token, Tokenizer, compact};
 use crate::error::{Error, Result};
 
 /// A tokenizer with fewer tokens.
@@ -39,6 +39,7 @@ impl Tokenizer {
         renumber(&mut whole, &number).map_err(refuse)?;
         let inner: tokenizers::Tokenizer =
             guarded(|| Ok(serde_json::from_value(whole.clone())?)).map_err(|e| refuse(e.to_string()))?;
+        let inner = compact::of(&inner).map_err(|e| refuse(e.to_string()))?;
         for token in whole["added_tokens"].as_array().into_iter().flatten() {
             let (text, id) = (token["content"].as_str().unwrap_or_default(), token["id"].as_u64());
             if inner.token_to_id(text).map(u64::from) != id {
