@@ -5,6 +5,8 @@
 //! several types share one x: the layers of Q4_K_M files mix Q4_K with Q6_K, and with Q5_0 or Q8_0 where rows are no
 //! multiple of 256.
 
+use std::cell::Cell;
+
 use crate::isa::Isa;
 use crate::pool;
 use crate::simd::{self, GROUP, IsaTask, Kernels, Simd, X_ROWS};
@@ -45,7 +47,15 @@ pub(crate) struct Packed<'a> {
 /// Up to so many numbers x is quantized by one thread.
 const SERIAL_UP_TO: usize = 1 << 17;
 
+thread_local! {
+    /// The room of the last few rows: a decode step quantizes hundreds of times, and none needs memory of its own.
+    static KEPT: Cell<Lines> = const {
+        Cell::new(Lines { groups: 0, quants: Vec::new(), lanes: Vec::new(), scales: Vec::new(), sums: Vec::new() })
+    };
+}
+
 /// Rows one after the other.
+#[derive(Default)]
 pub(crate) struct Lines {
     /// Groups in a row.
     groups: usize,
@@ -76,6 +86,13 @@ pub(crate) struct Line<'a> {
 }
 
 impl Activations {
+    /// Keeps the room for the next few rows.
+    pub(crate) fn keep(self) {
+        if let Activations::Few(lines) = self {
+            KEPT.set(lines);
+        }
+    }
+
     /// Quantizes x, (rows, inp), with inp a multiple of 32. A group with a NaN or an infinity gets a scale of NaN, so
     /// that it shows in every product.
     pub(crate) fn new(isa: Isa, x: &[f32], inp: usize) -> Activations {
@@ -89,13 +106,13 @@ impl Activations {
 impl Lines {
     fn new(isa: Isa, x: &[f32], inp: usize) -> Lines {
         let (groups, rows) = (inp / GROUP, x.len().checked_div(inp).unwrap_or(0));
-        let mut lines = Lines {
-            groups,
-            quants: vec![0; rows * inp.next_multiple_of(AT_ONCE)],
-            lanes: vec![0; rows * inp.next_multiple_of(AT_ONCE)],
-            scales: vec![0.0; rows * groups],
-            sums: vec![[0; 2]; rows * groups],
-        };
+        let mut lines = Lines { groups, ..KEPT.take() };
+        for quants in [&mut lines.quants, &mut lines.lanes] {
+            quants.clear();
+            quants.resize(rows * inp.next_multiple_of(AT_ONCE), 0);
+        }
+        lines.scales.resize(rows * groups, 0.0);
+        lines.sums.resize(rows * groups, [0; 2]);
         simd::run(isa, QuantizeLines { x, lines: &mut lines });
         lines
     }

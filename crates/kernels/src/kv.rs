@@ -15,7 +15,7 @@ use crate::float;
 pub(crate) const TILE: usize = 16;
 /// Numbers that share a scale, in types that have scales.
 const GROUP: usize = 32;
-/// The least room made, in tokens.
+/// The least room made at a time, in tokens.
 const SMALLEST: usize = 64;
 
 /// How the numbers of keys and values are kept.
@@ -170,7 +170,8 @@ impl KeyValues {
         if needed <= self.room {
             return;
         }
-        let room = needed.max(2 * self.room).max(SMALLEST).next_multiple_of(TILE);
+        // a quarter more at a time: doubled, a long sequence would have room for as much again that it never needs
+        let room = needed.max(self.room + (self.room / 4).max(SMALLEST)).next_multiple_of(TILE);
         let (before, after, kept) = (self.room / TILE, room / TILE, len.div_ceil(TILE));
         for plane in [&mut self.keys, &mut self.values] {
             let grown = Plane::of(self.ty, self.heads * after, self.d);
@@ -366,7 +367,12 @@ impl Plane {
         let out = &mut out[..TILE * d];
         match self {
             Plane::Floats(all) => out.copy_from_slice(&all[tile * TILE * d..][..TILE * d]),
-            Plane::Halves(all) => float::floats_of(&all[tile * TILE * d..][..TILE * d], out),
+            Plane::Halves(all) => {
+                let (own, rest) = all[tile * TILE * d..].split_at(TILE * d);
+                // the next tile is on its way while this one is multiplied
+                float::ask_for(&rest[..rest.len().min(TILE * d)]);
+                float::floats_of(own, out);
+            }
             Plane::Blocks { scales, codes } => {
                 let (groups, width) = (ty.scales(d), ty.code_bytes(d));
                 let scales = &scales[tile * TILE * groups..][..TILE * groups];

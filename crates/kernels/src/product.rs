@@ -62,6 +62,9 @@ pub fn products_on(isa: Isa, x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &
         // throughout
         w.block().multiply(isa, &Part { w, x: input, rows, out, y: job.y });
     });
+    if let Some(quantized) = quantized {
+        quantized.keep();
+    }
     Ok(())
 }
 

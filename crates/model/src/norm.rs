@@ -23,12 +23,13 @@ impl Norm {
     pub(crate) fn new(config: &Config, weights: &dyn Weights, stem: &str, size: usize, biased: bool) -> Result<Self> {
         let kind = config.architecture.norm;
         let bias = (kind == NormKind::Layer && biased).then(|| weights.tensor(&format!("{stem}.bias"), &[size]));
-        Ok(Self {
-            weight: weights.tensor(&format!("{stem}.weight"), &[size])?,
-            bias: bias.transpose()?,
-            kind,
-            eps: config.norm_eps,
-        })
+        let weight = weights.tensor(&format!("{stem}.weight"), &[size])?;
+        // one that learns is added to in every pass, where its gradient goes
+        let (weight, kind) = match kind {
+            NormKind::RmsPlusOne if !weight.track_op() => ((weight + 1.0)?, NormKind::Rms),
+            kind => (weight, kind),
+        };
+        Ok(Self { weight, bias: bias.transpose()?, kind, eps: config.norm_eps })
     }
 
     /// Joins the norms of several heads into one: x (.., heads, size) is normed head by head, each with its own weight.

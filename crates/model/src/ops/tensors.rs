@@ -19,11 +19,13 @@ pub(crate) fn with_floats<const N: usize, R>(
     op: &'static str,
     read: impl FnOnce([&[f32]; N]) -> Result<R>,
 ) -> Result<R> {
-    let mut contiguous = Vec::with_capacity(N);
-    for tensor in tensors {
-        contiguous.push(tensor.contiguous()?);
+    // arrays: a decode step comes here hundreds of times
+    let mut contiguous = tensors.map(|_| None);
+    for (own, tensor) in contiguous.iter_mut().zip(tensors) {
+        *own = Some(tensor.contiguous()?);
     }
-    let guards: Vec<_> = contiguous.iter().map(|t| t.storage_and_layout()).collect();
+    let contiguous = contiguous.each_ref().map(|tensor| tensor.as_ref().expect("made just now"));
+    let guards = contiguous.map(|t| t.storage_and_layout());
     let mut all = [&[] as &[f32]; N];
     for (data, (storage, layout)) in all.iter_mut().zip(&guards) {
         let Storage::Cpu(storage) = &**storage else {
