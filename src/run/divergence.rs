@@ -55,15 +55,14 @@ fn trial_of(rows: &[Row], variant: &VariantSummary) -> Option<bantam_core::recor
     rows.iter().find(|row| row.trial.variant.id == *variant.id()).map(|row| row.trial.id.clone())
 }
 
-/// Where a variant's files are, as a command names them.
+/// Where a variant's files are, as a command names them, with how its keys and values are kept.
 fn place(variant: &Variant, workplace: &Workplace) -> Option<String> {
-    if !variant.is_base() {
-        return workplace.store.place_of(&variant.id).ok().flatten().map(|path| path.display().to_string());
-    }
-    Some(match &variant.model.place {
+    let files = match &variant.model.place {
+        _ if !variant.has_own_files() => workplace.store.place_of(&variant.id).ok().flatten()?.display().to_string(),
         Place::Bundled(name) => format!("bundled:{name}"),
         Place::Folder(path) | Place::Gguf(path) => path.display().to_string(),
-    })
+    };
+    Some(if variant.kv.is_default() { files } else { variant.kv.behind(&files) })
 }
 
 /// None after a cancel.
