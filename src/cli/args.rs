@@ -233,6 +233,9 @@ pub(crate) struct Eval {
     /// With --tasks: a folder of task files beside lm_eval's own; may be repeated
     #[arg(long, alias = "include_path", value_name = "DIR", requires = "tasks")]
     pub include_path: Vec<PathBuf>,
+    /// With --tasks: write results_DATE.json in lm-evaluation-harness's form below this folder, in one for each variant
+    #[arg(long, alias = "output_path", value_name = "DIR", requires = "tasks")]
+    pub output_path: Option<PathBuf>,
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,

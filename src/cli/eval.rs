@@ -7,15 +7,19 @@ use super::{Exit, adhoc};
 use crate::library::suites;
 use crate::run::{Done, Workplace};
 use crate::show::Table;
+use crate::show::lm_eval::results;
+use crate::show::lm_eval::scores::{self, Score, VariantScores};
 use crate::show::out;
 use anyhow::{Context, Result};
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{Ask, ItemScore, Reading};
 use bantam_core::text;
+use bantam_eval::LmEvalTask;
 use bantam_verdict::recommend::figures;
 use bantam_verdict::recommend::score::TaskScore;
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use std::path::Path;
 
 pub(super) fn run(args: Eval) -> Result<Exit> {
     let mut profile = adhoc::profile("eval", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
@@ -27,6 +31,12 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     profile.measure.max_length = args.max_length;
     profile.measure.threads = args.threads;
     let done = execute(&profile, &args.common)?;
+    let named = profile.suites.iter().any(|name| LmEvalTask::is_named(name));
+    let workplace = if named { Some(Workplace::open()?) } else { None };
+    let harness = workplace.map_or(Ok(Vec::new()), |workplace| scores::of(&done, &profile.suites, &workplace))?;
+    if let Some(folder) = &args.output_path {
+        written(&harness, &done, args.limit, folder)?;
+    }
     if args.items {
         print_items(&done).context("printing the items")?;
     } else if args.common.json {
@@ -41,10 +51,48 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
             for score in &summary.scores {
                 rows(&summary.variant.label(), score, &mut table);
             }
+            let label = summary.variant.label();
+            harness.iter().filter(|scores| scores.variant == label).for_each(|scores| group_rows(scores, &mut table));
         }
         table.print(&mut out::stdout()).context("printing the table")?;
     }
     Ok(exit_of(exit(&done)))
+}
+
+/// The scores of groups, each with twice its standard error on both sides, as lm-evaluation-harness tells them.
+fn group_rows(scores: &VariantScores, table: &mut Table) {
+    for (group, of_group, size) in &scores.groups {
+        for Score { metric, filter, value, stderr } in of_group {
+            let slice = if filter == "none" { "group".to_owned() } else { format!("group, {filter}") };
+            let interval = match stderr {
+                Some(stderr) => format!("± {:.4} (standard error)", stderr),
+                None => "no standard error of it is known".to_owned(),
+            };
+            let none = || "–".to_owned();
+            let row = [
+                scores.variant.clone(),
+                group.alias.clone(),
+                metric.clone(),
+                slice,
+                size.to_string(),
+                format!("{value:.4}"),
+                interval,
+            ];
+            table.row(row.into_iter().chain([none(), none(), none(), none()]).collect());
+        }
+    }
+}
+
+/// Writes lm-evaluation-harness's results of every variant.
+fn written(harness: &[VariantScores], done: &Done, limit: Option<usize>, folder: &Path) -> Result<()> {
+    let started = done.run.started;
+    let seconds = done.run.finished.map_or(0.0, |finished| finished - started);
+    let date = results::date(started);
+    for scores in harness {
+        let file = results::write(scores, results::Asked { limit, started, seconds }, folder, &date)?;
+        out::note!("wrote {}", file.display());
+    }
+    Ok(())
 }
 
 fn rows(variant: &str, score: &TaskScore, table: &mut Table) {

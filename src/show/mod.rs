@@ -3,6 +3,7 @@
 
 mod bar;
 mod cells;
+pub mod lm_eval;
 mod names;
 pub mod out;
 mod sentence;

@@ -68,6 +68,11 @@ const GOLDENS: &[Golden] = &[
         packages: &["lm-eval", "transformers", "tokenizers", "torch"],
         tells: "what it asks, is answered and scores on seven tasks",
     },
+    Golden {
+        name: "lmeval_yaml", folder: "lmeval_yaml", script: "lmeval_yaml.py", tools: "lm-evaluation-harness 0.4.13",
+        packages: &["lm-eval", "transformers", "tokenizers", "torch"],
+        tells: "the same of task files as they are: includes, groups, samplers, functions",
+    },
 ];
 
 fn root() -> PathBuf {

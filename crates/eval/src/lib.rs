@@ -122,7 +122,8 @@ pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;
 pub use front::{
-    Group, GroupMetric, LmEvalTask, OnHub, data_on_hub, groups_of, is_simple, load, load_as, load_task, load_with,
+    Described, Group, GroupMetric, LmEvalTask, OnHub, TaskFacts, data_on_hub, described, is_simple, load, load_as,
+    load_task, load_with,
 };
 pub use lines::{Lesson, Line, LineTemplate, Lines};
 pub use model::{

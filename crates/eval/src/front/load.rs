@@ -3,7 +3,7 @@
 
 use super::lm_eval_yaml::{self, LmEvalTask};
 use super::resolve::{SuiteContext, tasks};
-use super::toml::RawSuite;
+use super::toml::{RawSuite, RawTask};
 use crate::battery::{self, Battery};
 use crate::data::{Dataset, text};
 use crate::error::{Error, Key, either};
@@ -34,6 +34,9 @@ pub fn data_on_hub(name: &str) -> Result<Vec<String>, Error> {
     let mut named = Vec::new();
     // whatever key it stands under: items, examples, documents
     hub_names(&::toml::from_str(&manifest).unwrap_or_default(), &mut named);
+    for task in origin.harness_tasks()? {
+        named.extend(lm_eval_yaml::data_on_hub(&task)?);
+    }
     named.sort();
     named.dedup();
     Ok(named)
@@ -97,7 +100,13 @@ pub fn load_as(name: &str, chat: &Chat, on_hub: OnHub) -> Result<Suite, Error> {
     let context = SuiteContext { file: &file, suite: &suite, chat, below: &whole_suite, read: &read };
     let mut all: Vec<Task> = Vec::new();
     for (number, raw) in (1..).zip(raw.task.unwrap_or_default()) {
-        for task in tasks(raw, number, &context)? {
+        let made = match lm_eval_yaml::of_section(&raw, &origin.folder(), &Key::new(&file, format!("task {number}")))? {
+            Some(named) => {
+                lm_eval_yaml::load(&named.to_string(), None, &chat.over(&raw.chat()).over(&whole_suite), on_hub)?.tasks
+            }
+            None => tasks(raw, number, &context)?,
+        };
+        for task in made {
             if all.iter().any(|other| other.name == task.name) {
                 return Err(whole.wrong(format!("names '{}' twice; every task needs a name of its own", task.name)));
             }
@@ -171,6 +180,25 @@ impl Origin {
             Origin::Battery(_) => battery::SUITE.into(),
             Origin::Path(path) => path.file_stem().map_or("suite".into(), |s| s.to_string_lossy().into_owned()),
         }
+    }
+
+    /// The folder from which the suite's paths lead.
+    fn folder(&self) -> PathBuf {
+        match self {
+            Origin::Bundled(_) | Origin::Battery(_) => PathBuf::new(),
+            Origin::Path(path) => path.parent().unwrap_or(Path::new("")).to_owned(),
+        }
+    }
+
+    /// The tasks of lm-evaluation-harness that the suite names.
+    pub(super) fn harness_tasks(&self) -> Result<Vec<String>, Error> {
+        let file: Arc<str> = self.label().into();
+        let raw = RawSuite::parse(&self.manifest()?, &file)?;
+        let of = |(number, raw): (usize, &RawTask)| {
+            lm_eval_yaml::of_section(raw, &self.folder(), &Key::new(&file, format!("task {number}")))
+        };
+        let found = (1..).zip(raw.task.iter().flatten()).map(of).collect::<Result<Vec<_>, Error>>()?;
+        Ok(found.into_iter().flatten().map(|task| task.to_string()).collect())
     }
 
     pub(super) fn is_bundled(&self) -> bool {

@@ -34,8 +34,11 @@ pub fn is_simple(name: &str) -> Result<bool, Error> {
         return Ok(true);
     }
     // what is no TOML is refused before anything of it is rendered
-    Ok(::toml::from_str(&origin.manifest()?)
-        .map_or(true, |table: ::toml::Table| table.iter().all(|(k, v)| simple(k, v))))
+    let Ok(table) = ::toml::from_str::<::toml::Table>(&origin.manifest()?) else { return Ok(true) };
+    // what is no suite is refused, too
+    let others = origin.harness_tasks().unwrap_or_default();
+    let others = others.iter().map(|task| lm_eval_yaml::is_simple(task)).collect::<Result<Vec<_>, Error>>()?;
+    Ok(table.iter().all(|(k, v)| simple(k, v)) && others.into_iter().all(|simple| simple))
 }
 
 fn simple(key: &str, value: &::toml::Value) -> bool {

@@ -35,7 +35,7 @@ macro_rules! task_keys {
 
         impl RawTask {
             /// The keys that the task has, in the order of this table.
-            pub(super) fn given(&self) -> Vec<&'static str> {
+            pub(in crate::front) fn given(&self) -> Vec<&'static str> {
                 let keys = [$((stringify!($key), self.$key.is_some()),)*];
                 keys.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
             }
@@ -46,6 +46,11 @@ macro_rules! task_keys {
 // every key that a task may have; which of them mean something to a kind of task is told in the kind's KEYS
 task_keys! {
     task: String,
+    /// In the place of all else but num_fewshot and how it is asked: a task, group or tag of lm-evaluation-harness, or the path
+    /// of its YAML file.
+    lm_eval: String,
+    /// With lm_eval: a folder of task files beside lm_eval's own.
+    include_path: String,
     data: String,
     fewshot_data: String,
     output_type: &'static kind::OutputType,

@@ -9,8 +9,11 @@
 mod address;
 mod config;
 mod dataset;
+mod facts;
 mod folders;
 mod functions;
+#[cfg(test)]
+mod golden;
 mod keys;
 mod registry;
 mod scoring;
@@ -21,13 +24,15 @@ mod tree;
 mod yaml;
 
 pub use address::LmEvalTask;
+pub use facts::{Described, TaskFacts, described};
 pub use tree::{Group, GroupMetric};
 
-use super::OnHub;
 use super::simple::is_simple_template;
-use crate::error::Error;
+use super::{OnHub, RawTask};
+use crate::error::{Error, Key};
 use crate::task::Suite;
 use bantam_core::chat::Chat;
+use std::path::Path;
 use tree::Tree;
 
 /// Reads the tasks of a name: one task, a group's, or those of a tag.
@@ -57,6 +62,33 @@ pub(super) fn load(name: &str, only: Option<&str>, chat: &Chat, on_hub: OnHub) -
     })
 }
 
+/// The task of lm-evaluation-harness that a section of a suite's file names; None where it names none. Paths lead from the
+/// suite's `folder`.
+pub(super) fn of_section(raw: &RawTask, folder: &Path, key: &Key) -> Result<Option<LmEvalTask>, Error> {
+    let Some(name) = raw.lm_eval.as_deref().map(str::trim).filter(|name| !name.is_empty()) else { return Ok(None) };
+    const BESIDE: [&str; 10] = [
+        "lm_eval",
+        "include_path",
+        "num_fewshot",
+        "apply_chat_template",
+        "system_instruction",
+        "fewshot_as_multiturn",
+        "chat_template_kwargs",
+        "enable_thinking",
+        "think_end_token",
+        "thinking_budget",
+    ];
+    if let Some(other) = raw.given().into_iter().find(|name| !BESIDE.contains(name)) {
+        return Err(key
+            .at(other)
+            .wrong("means nothing beside lm_eval: the task's own file says it; remove one of the two"));
+    }
+    let within = |path: &str| std::path::absolute(folder.join(path)).unwrap_or_else(|_| folder.join(path));
+    let name = if address::is_file(name) { within(name).to_string_lossy().into_owned() } else { name.to_owned() };
+    let include_path = raw.include_path.as_deref().map(within).into_iter().collect();
+    Ok(Some(LmEvalTask { name, num_fewshot: raw.num_fewshot, include_path, ..LmEvalTask::default() }))
+}
+
 /// Whether a task is one of those that are made of a leaf: `NAME`, `NAME:PIPELINE`, `NAME@WAY`.
 fn is_of(task: &str, leaf: &str) -> bool {
     task.strip_prefix(leaf).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
@@ -69,14 +101,6 @@ pub(super) fn data_on_hub(name: &str) -> Result<Vec<String>, Error> {
     named.sort();
     named.dedup();
     Ok(named)
-}
-
-/// Lists the groups that a name means, with what they say of their tasks' scores.
-///
-/// # Errors
-/// Where the name means nothing here, or a file cannot be read.
-pub fn groups_of(name: &str) -> Result<Vec<Group>, Error> {
-    Ok(Tree::find(&LmEvalTask::parse(name)?)?.groups)
 }
 
 /// Tells whether all templates of the tasks of a name are simple.

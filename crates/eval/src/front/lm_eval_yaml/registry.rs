@@ -119,9 +119,10 @@ impl Files {
 
     /// A task or group whose file says its name in so many words.
     fn quickly(&self, name: &str) -> Option<Found> {
+        let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
         let says = |line: &str| {
-            let line = line.trim_start_matches(['"', '\'']);
-            (line.starts_with("task") || line.starts_with("group")) && line.contains(name)
+            let pair = line.split_once(':').map(|(key, value)| (bare(key), bare(value)));
+            pair.is_some_and(|(key, value)| matches!(key.as_str(), "task" | "group") && value == name)
         };
         let candidates = self.texts.iter().filter(|(_, text)| text.contains(name) && text.lines().any(says));
         candidates

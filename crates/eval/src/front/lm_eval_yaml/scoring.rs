@@ -260,7 +260,7 @@ pub(super) fn generation(config: &Config, key: &Key) -> Result<Option<Json>, Err
             // one beam is none
             "num_beams" if value == json!(1) => {}
             "max_new_tokens" | "max_tokens" | "max_completion_tokens" => {
-                drop(out.entry("max_gen_toks").or_insert(value))
+                out.entry("max_gen_toks").or_insert(value);
             }
             other => {
                 return Err(key.wrong(format!(

@@ -59,13 +59,14 @@ pub(super) fn on_hub(leaf: &Leaf) -> Result<Vec<String>, Error> {
     Ok([Some(eval), pool].into_iter().flatten().filter_map(|split| splits.on_hub(&split)).collect())
 }
 
-struct Making<'a> {
+/// A task in the making.
+pub(super) struct Making<'a> {
     leaf: &'a Leaf,
     config: &'a Config,
-    key: Key,
-    kind: &'static OutputType,
-    results: Option<Results>,
-    num_fewshot: usize,
+    pub(super) key: Key,
+    pub(super) kind: &'static OutputType,
+    pub(super) results: Option<Results>,
+    pub(super) num_fewshot: usize,
     notes: Rc<Notes>,
 }
 
@@ -75,7 +76,7 @@ fn field_of(function: &str) -> String {
 }
 
 impl<'a> Making<'a> {
-    fn of(leaf: &'a Leaf) -> Result<Making<'a>, Error> {
+    pub(super) fn of(leaf: &'a Leaf) -> Result<Making<'a>, Error> {
         let config = &leaf.config;
         let file = config.get("task").map_or_else(|| leaf.name.clone(), |entry| entry.file.display().to_string());
         let key = Key::new(&file.into(), format!("task '{}'", leaf.name)).with_places(config.places());

@@ -47,6 +47,10 @@ fn no_hub(name: &str) -> Result<Vec<std::path::PathBuf>, String> {
     Err(format!("{name} is on the hub"))
 }
 
+pub(super) fn load_all(name: &str) -> Vec<Task> {
+    tasks(name)
+}
+
 fn tasks(name: &str) -> Vec<Task> {
     load(name, None, &Chat::default(), &no_hub).expect("tasks").tasks
 }
@@ -93,7 +97,7 @@ impl LanguageModel for Keeper {
     }
 }
 
-fn asked(task: &Task, keeper: &mut Keeper) -> Vec<ItemResult> {
+pub(super) fn asked(task: &Task, keeper: &mut dyn LanguageModel) -> Vec<ItemResult> {
     let mut items = Vec::new();
     ask(task, keeper, &BTreeSet::new(), &Cancel::new(), &mut |item| items.push(item)).expect("asked");
     items
@@ -180,7 +184,7 @@ fn groups_tags_and_includes_lead_to_their_tasks() {
         let again = super::load(&task.file, Some(&task.name), &Chat::default(), &no_hub).expect("found again");
         assert_eq!(again.tasks[0].reference(), task.reference(), "with what its group says of it");
     }
-    let groups = groups_of(&folder.name("all")).expect("groups");
+    let groups = described(&folder.name("all")).expect("described").groups;
     let said = |group: &Group| (group.name.clone(), group.alias.clone(), group.tasks.clone());
     assert_eq!(said(&groups[0]), ("all".into(), "All of it".into(), vec!["one".into(), "three".into(), "two".into()]));
     assert_eq!(said(&groups[1]), ("all::inner".into(), "all::inner".into(), vec!["one".into(), "three".into()]));
@@ -332,4 +336,20 @@ fn lists_that_templates_write_are_read_as_python_reads_them() {
         [generate("right"), generate("'{{right}}'"), generate("[a, c]"), generate("\"['{{right[1]}}']\"")],
         [1.0, 1.0, 0.0, 1.0]
     );
+}
+
+#[test]
+fn a_suite_names_task_files_beside_its_own_tasks() {
+    let folder = Folder::of(&[("t/pick.yaml", &CHOICE.replace("d.jsonl", "../d.jsonl")), ("d.jsonl", DATA)]);
+    let suite = |text: &str| {
+        folder.write("s.toml", text);
+        crate::load(&folder.path().join("s.toml").display().to_string())
+    };
+    let loaded = suite("[[task]]\nlm_eval = 't/pick.yaml'\nnum_fewshot = 1\n").expect("a suite");
+    assert_eq!((loaded.tasks[0].suite.as_str(), loaded.tasks[0].name.as_str()), ("lm_eval", "pick"));
+    assert!(asks(&loaded.tasks[0])[0].contains("?\nA: "), "an example stands before it");
+    let named = suite("[[task]]\nlm_eval = 'pick'\ninclude_path = 't'\n").expect("a suite");
+    assert_eq!(named.tasks[0].name, "pick");
+    let said = suite("[[task]]\nlm_eval = 'pick'\ndoc_to_text = 'x'\n").expect_err("refused").to_string();
+    assert!(said.contains("s.toml: task 1: doc_to_text: means nothing beside lm_eval"), "{said}");
 }

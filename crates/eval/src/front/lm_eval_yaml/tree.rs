@@ -34,6 +34,8 @@ pub struct Group {
     pub alias: String,
     /// The names of its tasks, those of its groups among them.
     pub tasks: Vec<String>,
+    /// The names of what it holds itself: tasks and groups.
+    pub children: Vec<String>,
     /// What of theirs is put together.
     pub metrics: Vec<GroupMetric>,
 }
@@ -189,6 +191,7 @@ impl Builder<'_> {
             name: name.to_owned(),
             alias: config.text("group_alias").unwrap_or(name).to_owned(),
             tasks: Vec::new(),
+            children: Vec::new(),
             metrics: metrics(config, path)?,
         });
         let before = tree.leaves.len();
@@ -201,7 +204,13 @@ impl Builder<'_> {
                 _ => one,
             };
             for member in members {
+                let (leaves, groups) = (tree.leaves.len(), tree.groups.len());
                 self.member(name, member, &entry.file, &said, depth + 1, tree)?;
+                let made = match tree.groups.get(groups) {
+                    Some(group) => vec![group.name.clone()],
+                    None => tree.leaves[leaves..].iter().map(|leaf| leaf.name.clone()).collect(),
+                };
+                tree.groups[place].children.extend(made);
             }
         }
         tree.groups[place].tasks = tree.leaves[before..].iter().map(|leaf| leaf.name.clone()).collect();
