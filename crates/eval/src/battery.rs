@@ -109,7 +109,11 @@ impl Battery {
                     question += &if adds { format!(" Add {by}.") } else { format!(" Take away {by}.") };
                 }
                 let choices = near(at, &mut dice);
-                all.push(json!({ "question": question, "answer": at.to_string(), "choices": choices, "steps": steps.to_string() }));
+                let label = choices.iter().position(|choice| *choice == at.to_string());
+                all.push(json!({
+                    "question": question, "answer": at.to_string(), "choices": choices, "label": label,
+                    "steps": steps.to_string(),
+                }));
             }
         }
         all
@@ -151,7 +155,9 @@ impl Battery {
 
 fn needle(length: usize, position: usize, dice: &mut Dice) -> Value {
     let names = dice.some(&NAMES, 4);
-    let codes: Vec<String> = (0..4).map(|_| (1000 + dice.below(9000)).to_string()).collect();
+    // each of another thousand, so that no two are the same
+    let mut codes: Vec<String> = (0..4).map(|n| (1000 * (2 * n + 1) + dice.below(2000)).to_string()).collect();
+    dice.shuffle(&mut codes);
     let size = (length.saturating_sub(60) as f64 * BYTES_A_TOKEN) as usize;
     let mut notes: Vec<String> = Vec::new();
     let mut bytes = 0;
@@ -184,7 +190,8 @@ fn needle(length: usize, position: usize, dice: &mut Dice) -> Value {
     let mut choices = codes.clone();
     dice.shuffle(&mut choices);
     json!({
-        "context": notes.join(" "), "name": names[0], "answer": codes[0], "choices": choices,
+        "context": notes.join(" "), "name": names[0], "answer": codes[0],
+        "label": choices.iter().position(|choice| *choice == codes[0]), "choices": choices,
         "length": length.to_string(), "position": position.to_string(), "cell": format!("{length}@{position}"),
     })
 }
@@ -251,8 +258,8 @@ task = "steps_choice"
 data = "steps.jsonl"
 output_type = "multiple_choice"
 doc_to_text = "Q: Start with 2. Add 5. What is left?\nA: 7\n\nQ: Start with 9. Take away 4. Add 1. What is left?\nA: 6\n\nQ: Start with 3. Add 8. Take away 2. Add 6. What is left?\nA: 15\n\nQ: {{question}} What is left?\nA:"
-doc_to_choice = "{{choices}}"
-doc_to_target = "{{answer}}"
+doc_to_choice = "choices"
+doc_to_target = "{{label}}"
 target_delimiter = " "
 num_fewshot = 0
 metric_list = [{ metric = "acc" }]
@@ -302,8 +309,8 @@ task = "needle"
 data = "needle.jsonl"
 output_type = "multiple_choice"
 doc_to_text = "{{context}}\nQuestion: What is the code of {{name}}?\nAnswer: The code of {{name}} is"
-doc_to_choice = "{{choices}}"
-doc_to_target = "{{answer}}"
+doc_to_choice = "choices"
+doc_to_target = "{{label}}"
 target_delimiter = " "
 num_fewshot = 0
 metric_list = [{ metric = "acc" }]

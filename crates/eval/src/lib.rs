@@ -25,9 +25,6 @@
 //! pair = "case"                       # … over items that differ in nothing else: those with one value of this field
 //! cluster = "conversation"            # items with one value of this field are right or wrong together: intervals and
 //!                                     # verdicts count them together (pairs lie whole within a cluster)
-//! # of questions with a stereotyped choice, for the metrics bias_ambiguous and bias_disambiguated (BBQ's): fields that say
-//! # which choice that is, and which says that it cannot be told; a question is ambiguous where that is the right answer
-//! bias = { stereotyped = "target_index", unknown = "unknown_index" }
 //! ```
 //!
 //! Models that were taught to talk are asked through their own chat template, in lm-evaluation-harness's words. Each of these
@@ -43,6 +40,13 @@
 //! enable_thinking = true               # the template's variable of that name
 //! think_end_token = "</think>"         # generate_until: what stands after it is the answer, and stop strings count there
 //! thinking_budget = 512                # tokens of thinking, at most; its end is written for the model then
+//! ```
+//!
+//! Of questions with a stereotyped choice, for the metrics `bias_ambiguous` and `bias_disambiguated` (BBQ's), fields say which
+//! choice that is, and which says that it cannot be told; a question is ambiguous where that is the right answer:
+//!
+//! ```toml
+//! bias = { stereotyped = "target_index", unknown = "unknown_index" }
 //! ```
 //!
 //! Other ways of asking (`output_type`), for encoders and decoders alike:

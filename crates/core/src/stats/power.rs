@@ -102,7 +102,7 @@ pub fn smallest_seen(pairs: &Pairs, tail: f64) -> f64 {
     let worth =
         if own > 0.0 { (own / pairs.standard_error().powi(2)).clamp(0.05, 1.0) } else { clusters / counts.items() };
     let items = counts.items() * worth;
-    let mut loss = 0.0_f64;
+    let mut loss = 1.0_f64; // from above: none is a solution, too, where none differ
     for _ in 0..200 {
         let differing = counts.differing().max(loss);
         let next = (alone * differing.sqrt() + reach * (differing - loss * loss).max(0.0).sqrt()) / items.sqrt();
