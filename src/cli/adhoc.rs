@@ -46,7 +46,11 @@ pub(super) fn adapted(models: Vec<String>, adapter: Option<&Path>) -> Vec<String
 /// Types of caches, each once.
 pub(super) fn kv(typed: Vec<CacheType>) -> Vec<CacheType> {
     let mut once = Vec::new();
-    typed.into_iter().for_each(|kv| (!once.contains(&kv)).then(|| once.push(kv)).unwrap_or_default());
+    for kv in typed {
+        if !once.contains(&kv) {
+            once.push(kv);
+        }
+    }
     once
 }
 

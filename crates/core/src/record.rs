@@ -277,6 +277,10 @@ pub struct TaskRef {
 /// What a trial asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run holds hundreds of them, nearly all tasks; a box would be in everyone's way"
+)]
 pub enum Ask {
     /// To answer the items of a task.
     Task(TaskRef),

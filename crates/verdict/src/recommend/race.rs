@@ -101,7 +101,6 @@ impl Race {
     /// What comes next; `None` where every trial is over.
     pub fn next(&mut self, track: &dyn Track) -> Option<Step> {
         let open: Vec<Trial> = self.trials.iter().filter(|trial| !track.is_over(&trial.id)).cloned().collect();
-        let first = open.first()?;
         if let Some(trial) = open.iter().find(|trial| self.is_reference(trial)) {
             return Some(Step::Ask { trial: trial.clone(), items: None });
         }
@@ -125,14 +124,12 @@ impl Race {
             }
         }
         left.sort_by(|a, b| preferred(advice, a, b)); // stable: what costs the same keeps the plan's order
-        for variant in left {
-            let trials: Vec<&Trial> = open.iter().filter(|trial| trial.variant.id == *variant).collect();
-            if let Some(reason) = self.leaves(so_far, variant, &trials, track) {
-                return Some(Step::Leave { trial: trials[0].clone(), reason });
-            }
-            return Some(self.block(advice, &trials, track));
-        }
-        Some(Step::Ask { trial: first.clone(), items: None })
+        let variant = *left.first()?;
+        let trials: Vec<&Trial> = open.iter().filter(|trial| trial.variant.id == *variant).collect();
+        Some(match self.leaves(so_far, variant, &trials, track) {
+            Some(reason) => Step::Leave { trial: trials[0].clone(), reason },
+            None => self.block(advice, &trials, track),
+        })
     }
 
     fn is_reference(&self, trial: &Trial) -> bool {

@@ -83,8 +83,11 @@ fn options(node: &Node, metric: Metric, file: &Path, key: &Key) -> Result<Json, 
     Ok(Json::Object(out))
 }
 
+/// Filters in their order, under the name of their pipeline.
+type Pipeline = (String, Vec<Filter>);
+
 /// The named pipelines of `filter_list`, and what of an item they look at.
-pub(super) fn pipelines(config: &Config, key: &Key) -> Result<(Vec<(String, Vec<Filter>)>, Option<FilterOn>), Error> {
+pub(super) fn pipelines(config: &Config, key: &Key) -> Result<(Vec<Pipeline>, Option<FilterOn>), Error> {
     let key = key.at("filter_list");
     let Some(entry) = config.get("filter_list") else { return Ok((vec![("none".into(), Vec::new())], None)) };
     let wrong = |why: &str| key.wrong(format!("{why}; write a list of name: NAME and filter: [function: NAME]"));
@@ -255,7 +258,7 @@ pub(super) fn generation(config: &Config, key: &Key) -> Result<Option<Json>, Err
                 out.insert("until".into(), until.into());
             }
             "do_sample" | "temperature" | "top_k" | "top_p" | "min_p" | "max_gen_toks" => {
-                drop(out.insert(name.clone(), value))
+                out.insert(name.clone(), value);
             }
             // one beam is none
             "num_beams" if value == json!(1) => {}

@@ -208,7 +208,7 @@ impl Reader<'_> {
 
     /// A key that is there twice has its last value, in the place of the first, as in Python's dictionaries.
     fn map(&mut self, depth: usize) -> Result<Vec<(String, Node)>, Broken> {
-        let (mut map, mut merged): (Vec<(String, Node)>, Vec<(String, Node)>) = (Vec::new(), Vec::new());
+        let (mut map, mut merged) = (Vec::<(String, Node)>::new(), Vec::<(String, Node)>::new());
         while let Some(key) = self.next(depth)? {
             let line = key.line;
             let mut node = self.next(depth)?.unwrap_or(Node { line, value: Value::Null });

@@ -181,6 +181,6 @@ mod tests {
         assert!(pieces.len() > 3 && pieces.concat() == text);
         assert!(pieces.iter().all(|piece| piece.starts_with("one") || piece.starts_with(" and")));
         let unbroken = "x".repeat(3 * PIECE);
-        assert_eq!(super::pieces(&unbroken), [unbroken.clone()]);
+        assert_eq!(super::pieces(&unbroken), std::slice::from_ref(&unbroken));
     }
 }

@@ -229,7 +229,7 @@ fn flips(losses: &[VariantLoss]) -> Option<DataTable> {
     for loss in losses {
         for task in &loss.tasks {
             for flip in task.flipped.iter().take(SHOWN_FLIPS) {
-                let text = |t: &Option<String>| Cell::text(t.as_deref().map_or("–".into(), |t| shortened(t)));
+                let text = |t: &Option<String>| Cell::text(t.as_deref().map_or("–".into(), shortened));
                 let kind = match flip.kind {
                     FlipKind::Lost => "lost",
                     FlipKind::Gained => "gained",
