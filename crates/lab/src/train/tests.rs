@@ -192,6 +192,6 @@ fn a_run_that_goes_astray_ends_with_its_step_and_one_that_learns_does_not() {
         let told = error.downcast_ref::<Diverged>().expect("it diverged");
         assert!(told.step > 0 && told.step < 40 && told.rate == 30.0, "{told:?}");
         let said = error.to_string();
-        assert!(said.contains("and it was") && said.contains("to 3e0 say") && !said.contains('\n'), "{said}");
+        assert!(said.starts_with("training diverged: after step ") && said.contains("to 3e0 say"), "{said}");
     }
 }

@@ -269,7 +269,8 @@ impl<'a> Trainer<'a> {
         let parts = batch::shards(examples, self.plan.shards, self.plan.pass);
         self.objective.begin_step()?;
         let step = self.position.steps + 1;
-        let each = self.gradients(&parts).with_context(|| format!("step {step}"))?;
+        let each =
+            self.gradients(&parts).map_err(|error| self.astray(error)).with_context(|| format!("step {step}"))?;
         let (losses, grads): (Vec<f64>, Vec<Vec<Tensor>>) = each.into_iter().unzip();
         let loss: f64 = losses.iter().sum();
         ensure!(loss.is_finite(), self.diverged(step, format!("the loss is {loss}")));
@@ -304,6 +305,15 @@ impl<'a> Trainer<'a> {
             )
         );
         Ok(())
+    }
+
+    /// What the model says of numbers that are none, where it was training that made them.
+    fn astray(&self, error: anyhow::Error) -> anyhow::Error {
+        let is_none = error.chain().any(|cause| cause.to_string().contains("not finite"));
+        match is_none && self.position.steps > 0 {
+            true => self.diverged(self.position.steps, "the model's hidden states are not finite".into()).into(),
+            false => error,
+        }
     }
 
     fn diverged(&self, step: u64, how: String) -> Diverged {
@@ -367,6 +377,7 @@ impl<'a> Trainer<'a> {
             losses.sum::<Result<f64>>()
         });
         let step = self.position.steps;
+        let losses = losses.map_err(|error| self.astray(error));
         let losses = losses.with_context(|| format!("what is held out, after step {step}"))?;
         let loss = losses.iter().sum::<f64>() / total;
         ensure!(loss.is_finite(), self.diverged(step, format!("the loss of what is held out is {loss}")));
