@@ -137,7 +137,10 @@ fn score_json(score: &ItemScore) -> Value {
             };
             json!({ "metric": metric, "value": own, "loglikelihood": value, unit: weight })
         }
-        Aggregation::MacroF1 | Aggregation::Mcc => json!({ "metric": metric, "found": value, "right": weight }),
+        Aggregation::Bleu | Aggregation::Chrf => json!({ "metric": metric, "value": own }),
+        Aggregation::MacroF1 | Aggregation::Mcc | Aggregation::F1 => {
+            json!({ "metric": metric, "found": value, "right": weight })
+        }
         Aggregation::Spearman | Aggregation::Pearson => json!({ "metric": metric, "said": value, "given": weight }),
     }
 }

@@ -64,6 +64,12 @@ const GOLDENS: &[Golden] = &[
         tells: "scores of the embedding and classification suites",
     },
     Golden {
+        name: "metrics", folder: "metrics", script: "metrics.py",
+        tools: "lm-evaluation-harness 0.4.13, sacrebleu 2.6, rouge-score 0.1.2, scikit-learn 1.9",
+        packages: &["lm-eval", "sacrebleu", "rouge-score", "scikit-learn", "numpy"],
+        tells: "scores of made-up texts and choices",
+    },
+    Golden {
         name: "lmeval", folder: "lmeval", script: "lmeval.py", tools: "lm-evaluation-harness 0.4.13",
         packages: &["lm-eval", "transformers", "tokenizers", "torch"],
         tells: "what it asks, is answered and scores on seven tasks",

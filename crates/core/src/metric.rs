@@ -2,7 +2,7 @@
 //! add up to a score. Nothing else in bantam keeps such a list.
 
 use crate::stats::agreement::Confusion;
-use crate::stats::correlation;
+use crate::stats::{corpus, correlation};
 use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -31,6 +31,12 @@ pub enum Aggregation {
     MacroF1,
     /// Matthews' correlation, of the same.
     Mcc,
+    /// F1 of class 1 against class 0, of the same.
+    F1,
+    /// BLEU of a corpus: value and weight hold a text's counts (`stats::corpus`).
+    Bleu,
+    /// chrF of a corpus, likewise.
+    Chrf,
     /// Spearman's correlation: value is what the model says, weight what it should go with.
     Spearman,
     /// Pearson's correlation, of the same.
@@ -88,6 +94,32 @@ metrics! {
     BiasAmbiguous     "bias_ambiguous"           "bias, ambiguous"     Number          Lower  Mean,
     /// BBQ's bias score of questions that can be answered, of those answered.
     BiasDisambiguated "bias_disambiguated"       "bias, disambiguated" Number          Lower  Mean,
+    /// Share of items whose right choice gains most by the question: log-likelihood less that without the question.
+    AccMutualInfo     "acc_mutual_info"          "accuracy (mutual info)" Fraction     Higher Mean,
+    /// Share of the choices' probability that the right ones have together, mean over items (TruthfulQA's mc2).
+    Mc2               "mc2"                      "MC2"                 Fraction        Higher Mean,
+    /// Mean over items of the summed squared distance of the choices' probabilities from the right answer, 0 to 2.
+    BrierScore        "brier_score"              "Brier score"         Number          Lower  Mean,
+    /// F1 of the second of two choices.
+    F1                "f1"                       "F1"                  Fraction        Higher F1,
+    /// Share of answers that are a right one but for case, punctuation, articles and white space (SQuAD).
+    SquadExact        "squad_exact"              "exact (SQuAD)"       Fraction        Higher Mean,
+    /// F1 of the answer's words and a right one's, the best of several, mean over items (SQuAD).
+    SquadF1           "squad_f1"                 "F1 (SQuAD)"          Fraction        Higher Mean,
+    /// F1 of the words of the answer and the right one, mean over items.
+    Rouge1            "rouge1"                   "ROUGE-1"             Fraction        Higher Mean,
+    /// F1 of their pairs of words, mean over items.
+    Rouge2            "rouge2"                   "ROUGE-2"             Fraction        Higher Mean,
+    /// F1 of their longest common subsequence, mean over items.
+    #[serde(rename = "rougeL")]
+    RougeL            "rougeL"                   "ROUGE-L"             Fraction        Higher Mean,
+    /// The same line by line, mean over items.
+    #[serde(rename = "rougeLsum")]
+    RougeLsum         "rougeLsum"                "ROUGE-Lsum"          Fraction        Higher Mean,
+    /// BLEU of all answers as one corpus, as a share (sacrebleu's over 100).
+    Bleu              "bleu"                     "BLEU"                Fraction        Higher Bleu,
+    /// chrF of all answers as one corpus, as a share (sacrebleu's over 100).
+    Chrf              "chrf"                     "chrF"                Fraction        Higher Chrf,
     /// Perplexity per item: exp(−mean log-likelihood of the continuations).
     Perplexity        "perplexity"               "perplexity"          Number          Lower  WeightedPerplexity,
     /// Perplexity per word, words being split at white space.
@@ -203,8 +235,8 @@ impl Metric {
 
     /// Tells whether the metric is computed of a sample as a whole, and not as a mean over its items.
     pub fn is_of_whole_sample(self) -> bool {
-        use Aggregation::{MacroF1, Mcc, Pearson, Spearman};
-        matches!(self.aggregation(), MacroF1 | Mcc | Spearman | Pearson)
+        use Aggregation::{Bleu, Chrf, F1, MacroF1, Mcc, Pearson, Spearman};
+        matches!(self.aggregation(), MacroF1 | Mcc | F1 | Bleu | Chrf | Spearman | Pearson)
     }
 
     /// Gives the score of a set of (value, weight) pairs; None where the set is empty, weighs nothing, or has no such
@@ -234,6 +266,9 @@ impl Metric {
         match self.aggregation() {
             Aggregation::MacroF1 => Some(Confusion::of(&classes(items)).macro_f1()),
             Aggregation::Mcc => Some(Confusion::of(&classes(items)).mcc()),
+            Aggregation::F1 => Some(Confusion::of(&classes(items)).f1()),
+            Aggregation::Bleu => Some(corpus::bleu(items)),
+            Aggregation::Chrf => Some(corpus::chrf(items)),
             Aggregation::Spearman => Some(correlation::spearman(items)),
             Aggregation::Pearson => Some(correlation::pearson(items)),
             _ => None,
@@ -252,6 +287,9 @@ impl Metric {
         match self.aggregation() {
             Aggregation::MacroF1 => of_classes(Confusion::macro_f1),
             Aggregation::Mcc => of_classes(Confusion::mcc),
+            Aggregation::F1 => of_classes(Confusion::f1),
+            Aggregation::Bleu => corpus::bleu_without_each(items),
+            Aggregation::Chrf => corpus::chrf_without_each(items),
             Aggregation::Spearman => correlation::spearman_without_each(items),
             Aggregation::Pearson => correlation::pearson_without_each(items),
             _ => Vec::new(),

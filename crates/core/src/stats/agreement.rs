@@ -44,6 +44,16 @@ impl Confusion {
         sum / seen
     }
 
+    /// F1 of class 1, of two classes: 2 tp / (2 tp + fp + fn), and 0 where class 1 is neither due nor found (scikit-learn's
+    /// `f1_score`). NaN without items, and for more classes than two.
+    pub fn f1(&self) -> f64 {
+        if self.classes == 0 || (2..self.classes).any(|k| self.right(k) + self.found(k) > 0.0) {
+            return f64::NAN;
+        }
+        let seen = if self.classes > 1 { self.right(1) + self.found(1) } else { 0.0 };
+        if seen > 0.0 { 2.0 * self.count(1, 1) / seen } else { 0.0 }
+    }
+
     /// Matthews' correlation for any number of classes: the correlation of the two as indicators (Gorodkin 2004,
     /// "Comparing two K-category assignments by a K-category correlation coefficient", eq. 8). 0 where one side names a
     /// single class, as scikit-learn has it; NaN without items.

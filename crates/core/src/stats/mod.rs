@@ -22,6 +22,7 @@ pub mod agreement;
 pub mod bootstrap;
 pub mod calibration;
 pub mod chance;
+pub mod corpus;
 pub mod correlation;
 pub mod distribution;
 pub mod divergence;

@@ -27,6 +27,9 @@ pub(crate) struct ChoiceRequest {
     gold: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bias: Option<Sides>,
+    /// The choices without the question, where a metric needs to know how likely they are anyway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alone: Option<Ask>,
 }
 
 /// The stereotyped choice and the one that says that it cannot be told.
@@ -96,10 +99,16 @@ impl Kind for MultipleChoice {
                 .at("metric_list")
                 .wrong("begins with a bias score; the first metric decides, so put acc before it"));
         }
+        let named = section.raw.metric_list.iter().flatten();
+        let weighs = named.into_iter().any(|raw| raw.metric == Metric::AccMutualInfo.name());
         let request = |doc: &Doc| {
             let ChoicePrompt { asks, choices, gold } = prompt.choice(doc, section.pool)?;
             let bias = section.raw.bias.as_ref().map(|raw| sides(raw, doc, &choices, section.key)).transpose()?;
-            Ok(Some(ChoiceRequest { asks, choices, gold, bias }))
+            let alone = weighs.then(|| Ask {
+                context: Asked::Text(String::new()),
+                continuations: choices.iter().map(|choice| prompt.delimited(choice)).collect(),
+            });
+            Ok(Some(ChoiceRequest { asks, choices, gold, bias, alone }))
         };
         Ok((MultipleChoice, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
@@ -127,7 +136,7 @@ impl Kind for MultipleChoice {
     }
 
     fn size(&self, request: &ChoiceRequest, _: &TaskSettings) -> usize {
-        request.asks.iter().map(Ask::size).sum()
+        request.asks.iter().chain(&request.alone).map(Ask::size).sum()
     }
 
     fn ask(
@@ -137,7 +146,13 @@ impl Kind for MultipleChoice {
         settings: &TaskSettings,
         model: &mut dyn LanguageModel,
     ) -> Result<Vec<Vec<Loglikelihood>>> {
-        likelihoods(requests.iter().map(|request| request.asks.as_slice()), settings.chat.as_ref(), model)
+        let style = settings.chat.as_ref();
+        let mut asked = likelihoods(requests.iter().map(|request| request.asks.as_slice()), style, model)?;
+        if requests.iter().any(|request| request.alone.is_some()) {
+            let alone = likelihoods(requests.iter().map(|request| request.alone.as_slice()), style, model)?;
+            asked.iter_mut().zip(alone).for_each(|(asked, alone)| asked.extend(alone));
+        }
+        Ok(asked)
     }
 
     fn score(
@@ -148,8 +163,9 @@ impl Kind for MultipleChoice {
         settings: &TaskSettings,
     ) -> Result<Scored> {
         let ChoiceRequest { choices, gold, .. } = request;
-        let logprobs = logprobs(&answers, choices.len())?;
-        let item = Choices { answers: &answers, choices, gold };
+        let (answers, alone) = answers.split_at(choices.len().min(answers.len()));
+        let logprobs = logprobs(answers, choices.len())?;
+        let item = Choices { answers, alone, choices, gold };
         let take = |scorer: &Scorer| -> Option<Taken> { Some(scorer.of_choices?(&item)) };
         let likeliest = metric::first_of_greatest(logprobs.iter().copied());
         // the choice that the deciding metric takes
@@ -169,7 +185,7 @@ impl Kind for MultipleChoice {
             target,
             answer,
             logprobs,
-            tokens: answers.iter().map(|l| l.tokens).sum(),
+            tokens: answers.iter().chain(alone).map(|l| l.tokens).sum(),
             gold: gold.clone(),
             ..Scored::default()
         })

@@ -1,5 +1,6 @@
 //! The metrics that are made of items: one file a metric, each a [`Scorer`], as lm-evaluation-harness defines them
-//! (`process_results` in `lm_eval/api/task.py`), and as scikit-learn and trec_eval do for classes and rankings. What a
+//! (`process_results` in `lm_eval/api/task.py`), and as scikit-learn, trec_eval, sacrebleu and rouge_score do for classes,
+//! rankings and texts. What a
 //! number is, which way is better and how items add up stands in core's [`Metric`]; which kinds of task a metric goes
 //! with follows from what its scorer can be told of.
 //!
@@ -7,19 +8,29 @@
 
 mod acc;
 mod acc_bytes;
+mod acc_mutual_info;
 mod acc_norm;
 mod bias;
 mod bits_per_byte;
+mod bleu;
+mod brier_score;
 mod byte_perplexity;
+mod chrf;
 mod exact_match;
+mod f1;
 mod generation;
+#[cfg(test)]
+mod goldens;
 mod macro_f1;
+mod mc2;
 mod mcc;
 mod ndcg;
 mod pearson;
 mod perplexity;
 mod recall;
+mod rouge;
 mod spearman;
+mod squad;
 mod word_perplexity;
 
 pub(crate) use exact_match::ExactMatch;
@@ -34,7 +45,18 @@ pub(crate) const ALL: &[Scorer] = &[
     acc::SCORER,
     acc_norm::SCORER,
     acc_bytes::SCORER,
+    acc_mutual_info::SCORER,
+    mc2::SCORER,
+    brier_score::SCORER,
     exact_match::SCORER,
+    squad::EXACT,
+    squad::F1,
+    bleu::SCORER,
+    chrf::SCORER,
+    rouge::ONE,
+    rouge::TWO,
+    rouge::L,
+    rouge::LSUM,
     bias::AMBIGUOUS,
     bias::DISAMBIGUATED,
     generation::REPETITION,
@@ -45,6 +67,7 @@ pub(crate) const ALL: &[Scorer] = &[
     byte_perplexity::SCORER,
     bits_per_byte::SCORER,
     macro_f1::SCORER,
+    f1::SCORER,
     mcc::SCORER,
     spearman::SCORER,
     pearson::SCORER,
@@ -126,6 +149,8 @@ impl Score {
 /// An item with choices: how likely each is, and which are right.
 pub(crate) struct Choices<'a> {
     pub(crate) answers: &'a [Loglikelihood],
+    /// How likely each is without the question; empty where that was not asked.
+    pub(crate) alone: &'a [Loglikelihood],
     pub(crate) choices: &'a [String],
     pub(crate) gold: &'a [usize],
 }
@@ -142,6 +167,21 @@ impl Choices<'_> {
     fn likeliest(&self, length: fn(&str) -> f64) -> usize {
         let values = self.answers.iter().zip(self.choices);
         first_of_greatest(values.map(|(answer, choice)| answer.logprob / length(choice)))
+    }
+
+    /// How likely each choice is among all of them.
+    fn probabilities(&self) -> Vec<f64> {
+        let most = self.answers.iter().map(|answer| answer.logprob).fold(f64::NEG_INFINITY, f64::max);
+        let shares: Vec<f64> = self.answers.iter().map(|answer| (answer.logprob - most).exp()).collect();
+        let sum: f64 = shares.iter().sum();
+        shares.into_iter().map(|share| share / sum).collect()
+    }
+
+    /// The likeliest choice as a class, held against the right one.
+    fn class_taken(&self) -> Taken {
+        let choice = self.likeliest(|_| 1.0);
+        let class = Class { found: choice, right: self.gold.first().copied().unwrap_or_default() };
+        Taken { choice, score: class.held_against_right() }
     }
 
     /// The choice with the highest log-likelihood per `length`, and whether it is a right one.
@@ -242,7 +282,7 @@ mod tests {
         let answers: Vec<Loglikelihood> = logprobs.iter().map(answer).collect();
         let choices: Vec<String> = choices.iter().map(|choice| choice.to_string()).collect();
         let take = scorer(metric).and_then(|scorer| scorer.of_choices).expect("a metric of choices");
-        take(&Choices { answers: &answers, choices: &choices, gold })
+        take(&Choices { answers: &answers, alone: &[], choices: &choices, gold })
     }
 
     #[test]

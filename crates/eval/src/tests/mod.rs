@@ -159,7 +159,7 @@ fn what_is_wrong_is_said_in_one_sentence_with_file_key_or_line_and_what_is_allow
         (
             Box::new(add("metric_list = [{ metric = 'bleu' }]")),
             ANSWERS,
-            "task 't': metric_list: 'bleu' is no metric here; allowed for multiple_choice is acc, acc_norm, acc_bytes, exact_match, bias_ambiguous or bias_disambiguated",
+            "task 't': metric_list: 'bleu' is no metric here; allowed for multiple_choice is acc, acc_norm, acc_bytes, acc_mutual_info, mc2, brier_score, exact_match",
         ),
         (Box::new(add("metric_list = [{ metric = 'decode_tps' }]")), ANSWERS, "'decode_tps' is no metric here"),
         (

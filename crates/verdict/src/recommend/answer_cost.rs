@@ -177,7 +177,9 @@ pub(super) fn right(item: &ItemResult, metric: Metric) -> Option<f64> {
         Aggregation::Mean if metric.unit() == Unit::Fraction && metric.better(1.0, 0.0) => {
             Some(score.value * score.weight)
         }
-        Aggregation::MacroF1 | Aggregation::Mcc => Some(f64::from(u8::from(score.value == score.weight))),
+        Aggregation::MacroF1 | Aggregation::Mcc | Aggregation::F1 => {
+            Some(f64::from(u8::from(score.value == score.weight)))
+        }
         _ => None,
     }
 }

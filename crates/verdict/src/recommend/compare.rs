@@ -317,7 +317,7 @@ fn right(item: &ItemResult, metric: Metric) -> Option<bool> {
     match (metric.aggregation(), score.value) {
         (Aggregation::Mean, 1.0) => Some(true),
         (Aggregation::Mean, 0.0) => Some(false),
-        (Aggregation::MacroF1 | Aggregation::Mcc, found) => Some(found == score.weight),
+        (Aggregation::MacroF1 | Aggregation::Mcc | Aggregation::F1, found) => Some(found == score.weight),
         _ => None,
     }
 }

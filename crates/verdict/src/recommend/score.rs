@@ -9,7 +9,7 @@ use bantam_core::profile::Price;
 use bantam_core::record::{self, Figure, ItemResult, ItemScore, Provenance, Reading, Row, TaskRef};
 use bantam_core::stats::groups::Groups;
 use bantam_core::stats::mean::{Mean, Scale};
-use bantam_core::stats::{Clusters, Interval, Level, StatsError, agreement, correlation, interval};
+use bantam_core::stats::{Bootstrap, Clusters, Interval, Level, StatsError, agreement, correlation, interval};
 use bantam_core::unit::Unit;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -185,10 +185,28 @@ fn score_interval(
         Aggregation::BitsPerByte => per_weight(&numbers, items, |nats| -nats / std::f64::consts::LN_2, level),
         Aggregation::MacroF1 => agreement::macro_f1_interval(&classes(), &clusters, level),
         Aggregation::Mcc => agreement::mcc_interval(&classes(), &clusters, level),
+        Aggregation::F1 | Aggregation::Bleu | Aggregation::Chrf => drawn_again(&numbers, &clusters, metric, level),
         Aggregation::Spearman => correlation::spearman_interval(&numbers, &clusters, level),
         Aggregation::Pearson => correlation::pearson_interval(&numbers, &clusters, level),
         Aggregation::None => Err(StatsError::Empty),
     }
+}
+
+/// Items that an interval by drawing again needs.
+const DRAWN: usize = 10;
+
+/// The interval of a score of counts: by drawing items, or their clusters, again (BCa), with the same seed every time.
+fn drawn_again(
+    numbers: &[(f64, f64)],
+    clusters: &Clusters,
+    metric: Metric,
+    level: Level,
+) -> Result<Interval, StatsError> {
+    if clusters.count() < DRAWN {
+        return Err(StatsError::TooFew { have: clusters.count(), need: DRAWN });
+    }
+    let score = |items: &[usize]| metric.aggregate(items.iter().map(|&item| numbers[item])).unwrap_or(f64::NAN);
+    Ok(Bootstrap { level, ..Bootstrap::new(1) }.of(clusters, score)?.interval)
 }
 
 fn share_or_open(metric: Metric, numbers: &[(f64, f64)]) -> Scale {
@@ -384,7 +402,7 @@ fn gap_interval(groups: &[Group], metric: Metric, confidence: Confidence) -> Res
     let span = match metric.aggregation() {
         Aggregation::Mean if metric.unit() == Unit::Fraction => 1.0,
         Aggregation::Mean if metric.is_bias() => 2.0,
-        Aggregation::MacroF1 => 1.0,
+        Aggregation::MacroF1 | Aggregation::F1 | Aggregation::Bleu | Aggregation::Chrf => 1.0,
         Aggregation::Mcc | Aggregation::Spearman | Aggregation::Pearson => 2.0,
         _ => 0.0,
     };

@@ -3,6 +3,7 @@
 
 use bantam_core::metric::Aggregation;
 use bantam_core::record::{Failure, ItemResult, ItemScore, Outcome};
+use bantam_core::unit::Unit;
 
 /// The outcome, or a failure with its reason where an item has a score that cannot be.
 pub(super) fn checked(outcome: Outcome) -> Outcome {
@@ -27,12 +28,19 @@ fn can_be(score: &ItemScore) -> bool {
     match metric.aggregation() {
         Aggregation::Mean if metric.is_bias() => (-1.0..=1.0).contains(&value) && weight == 1.0,
         // a share, or the odd one that is no share of something
-        Aggregation::Mean => (0.0..=1.0).contains(&value) && weight >= 0.0 && weight.is_finite(),
+        Aggregation::Mean => {
+            let most = if metric.unit() == Unit::Fraction { 1.0 } else { f64::MAX };
+            (0.0..=most).contains(&value) && weight >= 0.0 && weight.is_finite()
+        }
+        // counts, packed in whole numbers
+        Aggregation::Bleu | Aggregation::Chrf => {
+            [value, weight].iter().all(|x| *x >= 0.0 && x.fract() == 0.0 && *x < (1u64 << 53) as f64)
+        }
         // a log-likelihood of some text; an impossible text has minus infinity
         Aggregation::WeightedPerplexity | Aggregation::BitsPerByte => {
             value <= TINY && !value.is_nan() && weight >= 0.0 && weight.is_finite()
         }
-        Aggregation::MacroF1 | Aggregation::Mcc => is_class(value) && is_class(weight),
+        Aggregation::MacroF1 | Aggregation::Mcc | Aggregation::F1 => is_class(value) && is_class(weight),
         Aggregation::Spearman | Aggregation::Pearson => !value.is_nan() && !weight.is_nan(),
         Aggregation::None => false,
     }
