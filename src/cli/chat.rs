@@ -4,29 +4,31 @@ use anyhow::{Result, anyhow};
 use bantam_core::chat::{ApplyChatTemplate, Chat};
 use serde_json::{Map, Value as Json};
 
+/// Where they stand in the help.
+const HEADING: &str = "Models that chat";
+
 #[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Models that chat")]
 pub(crate) struct ChatArgs {
     /// Write prompts by the model's chat template, or by the one of this name
-    #[arg(long, alias = "apply_chat_template", value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(help_heading = HEADING, long, alias = "apply_chat_template", value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub apply_chat_template: Option<String>,
     /// What the model is told before a task's own description
-    #[arg(long, alias = "system_instruction", value_name = "TEXT")]
+    #[arg(help_heading = HEADING, long, alias = "system_instruction", value_name = "TEXT")]
     pub system_instruction: Option<String>,
     /// Examples as turns of the conversation [default: true where a chat template is applied]
-    #[arg(long, alias = "fewshot_as_multiturn", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = HEADING, long, alias = "fewshot_as_multiturn", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub fewshot_as_multiturn: Option<bool>,
     /// Variables of the chat template as JSON, like '{"enable_thinking": false}'
-    #[arg(long, aliases = ["chat_template_kwargs", "chat-template-args", "chat_template_args"], value_name = "JSON", value_parser = variables)]
+    #[arg(help_heading = HEADING, long, aliases = ["chat_template_kwargs", "chat-template-args", "chat_template_args"], value_name = "JSON", value_parser = variables)]
     pub chat_template_kwargs: Option<Variables>,
     /// Whether the model thinks before it answers, if its chat template knows the word
-    #[arg(long, alias = "enable_thinking", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = HEADING, long, alias = "enable_thinking", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub enable_thinking: Option<bool>,
     /// What ends the thinking, like '</think>': what stands after it is the answer
-    #[arg(long, alias = "think_end_token", value_name = "TEXT")]
+    #[arg(help_heading = HEADING, long, alias = "think_end_token", value_name = "TEXT")]
     pub think_end_token: Option<String>,
     /// Tokens of thinking, at most: then its end is written for the model
-    #[arg(long, alias = "thinking_budget", value_name = "TOKENS")]
+    #[arg(help_heading = HEADING, long, alias = "thinking_budget", value_name = "TOKENS")]
     pub thinking_budget: Option<usize>,
 }
 

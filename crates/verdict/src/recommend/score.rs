@@ -206,7 +206,9 @@ fn drawn_again(
         return Err(StatsError::TooFew { have: clusters.count(), need: DRAWN });
     }
     let score = |items: &[usize]| metric.aggregate(items.iter().map(|&item| numbers[item])).unwrap_or(f64::NAN);
-    Ok(Bootstrap { level, ..Bootstrap::new(1) }.of(clusters, score)?.interval)
+    let interval = Bootstrap { level, ..Bootstrap::new(1) }.of(clusters, score)?.interval;
+    // items that are all alike say nothing of others
+    if interval.low < interval.high { Ok(interval) } else { Err(StatsError::NoSpread) }
 }
 
 fn share_or_open(metric: Metric, numbers: &[(f64, f64)]) -> Scale {
