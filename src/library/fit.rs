@@ -201,7 +201,9 @@ fn ways(known: &Known, model_info: &ModelInfo) -> Vec<(String, Option<String>, u
     if let (Known::Decoder(config), Ok(header)) = (known, &model_info.header)
         && header.packing().is_none()
     {
-        let quantized = Mixture::all().map(|m| (m.name().to_owned(), None, lab::weight_bytes(config, m)));
+        // a card has room for the usual ones: those of non-linear levels have a size of a usual one each
+        let usual = Mixture::all().filter(|mixture| !mixture.name().starts_with("IQ"));
+        let quantized = usual.map(|m| (m.name().to_owned(), None, lab::weight_bytes(config, m)));
         // what is no smaller is no way to have it smaller; heads of files differ by a little
         all.extend(quantized.filter(|(.., bytes)| *bytes < model_info.weights.0 / 20 * 19));
     }

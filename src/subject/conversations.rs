@@ -142,8 +142,9 @@ mod tests {
 
     #[test]
     fn what_ends_a_turn_is_seen_in_what_the_template_writes() {
-        let tokenizer = tokenizer(PLAIN);
+        let tokenizer = tokenizer(&PLAIN.replace("</s>", "<|eot_id|>"));
         let end = Conversations::default().turn_end(&ChatStyle::default(), &tokenizer).expect("compiled");
+        assert!(end.is_some());
         assert_eq!(end, tokenizer.eos().map(|eos| eos.id));
     }
 }

@@ -104,7 +104,9 @@ fn of_mean(values: &[f64]) -> Option<f64> {
 
 /// A group's scores, of those of its tasks that have the metric.
 fn grouped(group: &Group, tasks: &[TaskScores]) -> (Group, Vec<Score>, usize) {
-    let own: Vec<&TaskScores> = tasks.iter().filter(|task| group.tasks.contains(&task.facts.name)).collect();
+    // a task that is in the group by two ways counts twice, as in lm-evaluation-harness
+    let of_name = |name: &String| tasks.iter().find(|task| task.facts.name == *name);
+    let own: Vec<&TaskScores> = group.tasks.iter().filter_map(of_name).collect();
     let mut scores = Vec::new();
     for wanted in &group.metrics {
         let of_metric = |task: &&TaskScores| {

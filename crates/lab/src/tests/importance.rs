@@ -114,7 +114,9 @@ fn every_quantized_mixture_rounds_by_what_matters() {
     let entries = [(name.to_owned(), Entry { sums: uneven.clone(), counts: vec![1] })].into();
     let file = folder.path().join("uneven.dat");
     Importance { entries, ..Importance::default() }.write(Kind::Legacy, &file).expect("written");
-    for mixture in Mixture::all().filter(|mixture| mixture.is_quantized()) {
+    // candle reads them back, and knows none of non-linear levels
+    let known = |mixture: &Mixture| mixture.is_quantized() && !mixture.name().starts_with("IQ");
+    for mixture in Mixture::all().filter(known) {
         let weighed = Quantize { imatrix: Some(Pinned::new(&file)), ..Quantize::new(mixture) };
         let weighed = make(&source, &Recipe::of_quantize(weighed).expect("a recipe"), folder.path());
         let plain = make(&source, &Recipe::quantize(mixture), folder.path());

@@ -91,6 +91,15 @@ impl Summary {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
+    /// What a file says of how it was trained: all but the seconds, so that the same training makes the same file.
+    pub fn noted(&self) -> serde_json::Value {
+        let mut noted = serde_json::to_value(self).expect("numbers and words");
+        if let Some(known) = noted.as_object_mut() {
+            known.remove("seconds");
+        }
+        noted
+    }
+
     /// "300 steps, 61,440 tokens; held-out loss 5.967 before, 0.0457 at its best".
     pub fn words(&self) -> String {
         let held_out = match (self.held_out_first, self.held_out_best) {

@@ -17,7 +17,6 @@ use bantam_model::ops::Lesson;
 use bantam_model::{self as model, Adaptation, Adapter, Linear, Precision, StoredTensor, Tokenizer, Weights};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::path::Path;
 
 /// What of a student learns.
@@ -190,7 +189,7 @@ impl Distill {
         let did = format!("learnt from {} what its teacher says ({how})", self.lessons_word());
         let data = [&self.text, &self.data].into_iter().flatten().find_map(|pinned| pinned.sha256.clone());
         let note = StepNote::new("distill", did).with("seed", self.seed);
-        note.with("data_sha256", data.or_else(|| self.lessons.clone())).with("training", json!(summary))
+        note.with("data_sha256", data.or_else(|| self.lessons.clone())).with("training", summary.map(Summary::noted))
     }
 
     fn teach(

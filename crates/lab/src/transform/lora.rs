@@ -18,7 +18,6 @@ use bantam_model::matmul::Blocks;
 use bantam_model::{self as model, Adaptation, Adapter, Config, Linear, StoredTensor, Tokenizer, Weights};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -172,7 +171,10 @@ impl Lora {
         let sha256 = digest::here().sha256(&tensors, &Cancel::new())?;
         let note = StepNote::new("lora", did).with("seed", self.seed).with("parameters", adapter.parameters());
         let data = self.data.as_ref().and_then(|data| data.sha256.clone()).or_else(|| self.lessons.clone());
-        Ok(note.with("adapter_sha256", sha256).with("data_sha256", data).with("training", json!(summary)))
+        Ok(note
+            .with("adapter_sha256", sha256)
+            .with("data_sha256", data)
+            .with("training", summary.as_ref().map(Summary::noted)))
     }
 
     /// The mixture that the weights are trained over, where one is named.
