@@ -1,14 +1,15 @@
 //! The reference runs of lm-evaluation-harness 0.4.13 on tiny random models: bantam asks the same, scores the same.
-//! The files are described in tests/golden/lmeval/lmeval.toml.
+//! The files are described in tests/golden/lmeval/lmeval.toml and chat.toml.
 
 use anyhow::Result;
 use bantam::subject::LocalDecoder;
 use bantam_core::cancel::Cancel;
+use bantam_core::chat::{ApplyChatTemplate, Chat};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Id, ItemResult};
 use bantam_eval::{
-    Continuations, Generated, GenerationSettings, LanguageModel, Loglikelihood, Rolling, StopReason, Suite, Task, ask,
-    load,
+    ChatStyle, Continuations, Generated, GenerationSettings, LanguageModel, Loglikelihood, Message, Rolling, StopReason,
+    Suite, Task, Written, ask, load, load_as,
 };
 use bantam_model::{self as model, KvType, LoadOptions, Model};
 use serde::Deserialize;
@@ -180,6 +181,68 @@ fn models_answer_as_they_did_in_lm_eval() {
             agree(task, &results(task, &mut LocalDecoder::new(&model, 0)), &recorded, &case);
         }
     }
+}
+
+/// The ways in which lm-evaluation-harness asked the tasks of chat.toml: `WAYS` in xtask/goldens/lmeval.py.
+fn ways() -> [(&'static str, Chat); 4] {
+    let way = |template: bool, turns: bool, system: bool| Chat {
+        apply_chat_template: Some(ApplyChatTemplate::Whether(template)),
+        fewshot_as_multiturn: Some(turns),
+        system_instruction: system.then(|| "Be brief.".into()),
+        ..Chat::default()
+    };
+    [
+        ("plain", way(false, false, true)),
+        ("turns", way(true, true, false)),
+        ("turns_system", way(true, true, true)),
+        ("one_turn", way(true, false, true)),
+    ]
+}
+
+/// Gives the recorded answers, and writes conversations as the model does.
+struct Talker<'a> {
+    replay: Replay,
+    writer: LocalDecoder<'a>,
+}
+
+impl LanguageModel for Talker<'_> {
+    fn write_chat(&mut self, messages: &[Message], style: &ChatStyle) -> Result<Written> {
+        self.writer.write_chat(messages, style)
+    }
+
+    fn loglikelihood(&mut self, requests: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
+        self.replay.loglikelihood(requests)
+    }
+
+    fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>> {
+        self.replay.loglikelihood_rolling(texts)
+    }
+
+    fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>> {
+        self.replay.generate(prompts, settings)
+    }
+}
+
+#[test]
+fn conversations_are_those_of_lm_eval_and_are_answered_as_there() {
+    let (model, all) = (model("llama", None), recorded("chat"));
+    let mut cases = 0;
+    for (way, chat) in ways() {
+        let suite = load_as(golden().join("chat.toml").to_str().expect("a UTF-8 path"), &chat, &|_| unreachable!());
+        for task in suite.expect("a valid suite").tasks {
+            let task = task.limited(Some(8));
+            let case = format!("{}@{way}", task.name);
+            let recorded = all.get(&case).expect(&case);
+            let mut talker = Talker { replay: Replay::of(&recorded.items), writer: LocalDecoder::new(&model, 0) };
+            agree(&task, &results(&task, &mut talker), recorded, &case);
+            for (index, expected) in recorded.items.iter().enumerate() {
+                assert_eq!(talker.replay.digest_of_next(expected), expected.asked, "{case}: item {index}");
+            }
+            agree(&task, &results(&task, &mut LocalDecoder::new(&model, 0)), recorded, &case);
+            cases += 1;
+        }
+    }
+    assert_eq!(cases, all.len());
 }
 
 /// Results are stored under a task's digest: it may change with the task, and not with the code.

@@ -1,5 +1,6 @@
 """tests/golden/lmeval: what lm-evaluation-harness 0.4.13 asks, is answered and scores on two tiny models. The tasks are those of
-lmeval.toml, which is in its words: read from there, written as the YAML that it reads, run, and cut to what the tests read."""
+lmeval.toml and chat.toml, which are in its words: read from there, written as the YAML that it reads, run, and cut to what the
+tests read."""
 
 import hashlib
 import os
@@ -12,6 +13,15 @@ from common import GOLDEN, Making, compact, read_json
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 FOLDER = GOLDEN / "lmeval"
 RUNS = {"llama": ("llama", {}), "llama_128": ("llama", {"max_length": 128}), "llama_spm": ("llama_spm", {})}
+# the ways in which the first items of the tasks of chat.toml are asked
+SYSTEM = {"system_instruction": "Be brief."}
+ITEMS = 8
+WAYS = {
+    "plain": SYSTEM | {"fewshot_as_multiturn": False},
+    "turns": {"apply_chat_template": True, "fewshot_as_multiturn": True},
+    "turns_system": SYSTEM | {"apply_chat_template": True, "fewshot_as_multiturn": True},
+    "one_turn": SYSTEM | {"apply_chat_template": True, "fewshot_as_multiturn": False},
+}
 # choices that are contexts are made by functions in YAML
 WINO = '''
 def doc_to_text(doc):
@@ -23,17 +33,19 @@ def doc_to_choice(doc):
 '''
 
 
-def tasks(folder):
-    """Each task as a file of lm-eval's, in order."""
+def tasks(folder, suite):
+    """Each task of a suite as a file of lm-eval's, in order."""
     import yaml
 
     (folder / "wino.py").write_text(WINO)
-    for task in tomllib.loads((FOLDER / "lmeval.toml").read_text())["task"]:
+    for task in tomllib.loads((FOLDER / suite).read_text())["task"]:
         files = {"test": str(FOLDER / task.pop("data"))}
         made = {"dataset_path": "json", "test_split": "test", "num_fewshot": 0} | task
         if "fewshot_data" in made:
             files["train"] = str(FOLDER / made.pop("fewshot_data"))
             made["fewshot_split"] = "train"
+        elif made["num_fewshot"]:
+            made["fewshot_split"] = "test"
         made["dataset_kwargs"] = {"data_files": files}
         text = yaml.safe_dump(made, sort_keys=False, allow_unicode=True)
         if made["task"] == "orc_wino":
@@ -74,13 +86,13 @@ def item(kind, sample, metrics):
     return made
 
 
-def run(name):
+def run(name, suite="lmeval.toml", **more_of_it):
     import lm_eval
     from lm_eval.tasks import TaskManager
 
     model, more = RUNS[name]
     with tempfile.TemporaryDirectory() as folder:
-        names = list(tasks(Path(folder)))
+        names = list(tasks(Path(folder), suite))
         results = lm_eval.simple_evaluate(
             model="hf",
             model_args={"pretrained": str(GOLDEN / "model" / model), "dtype": "float32"} | more,
@@ -90,6 +102,7 @@ def run(name):
             device="cpu",
             bootstrap_iters=0,
             log_samples=True,
+            **more_of_it,
         )
     made = {}
     for task in names:
@@ -118,4 +131,7 @@ if __name__ == "__main__":
         if making.wanted(name):
             made, kept = run(name), read_json(f"lmeval/{name}.json")
             making.text(f"lmeval/{name}.json", text({task: made[task] for task in made if task in kept}))
+    if making.wanted("chat"):
+        ways = {way: run("llama", "chat.toml", limit=ITEMS, **how) for way, how in WAYS.items()}
+        making.text("lmeval/chat.json", text({f"{task}@{way}": made[task] for way, made in ways.items() for task in made}))
     making.end()
