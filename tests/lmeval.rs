@@ -8,8 +8,8 @@ use bantam_core::chat::{ApplyChatTemplate, Chat};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Id, ItemResult};
 use bantam_eval::{
-    ChatStyle, Continuations, Generated, GenerationSettings, LanguageModel, Loglikelihood, Message, Rolling, StopReason,
-    Suite, Task, Written, ask, load, load_as,
+    ChatStyle, Continuations, Generated, GenerationSettings, LanguageModel, Loglikelihood, Message, Rolling,
+    StopReason, Suite, Task, Written, ask, load, load_as,
 };
 use bantam_model::{self as model, KvType, LoadOptions, Model};
 use serde::Deserialize;
