@@ -182,12 +182,7 @@ pub fn to_safetensors(
     let config_json = beside::beside(from, "config.json")?;
     let tokenizer = if config_json.is_none() { Some(model::read_tokenizer(from.model)?) } else { None };
     let folder = DraftFolder::of(out).with_context(|| format!("cannot write {}", out.display()))?;
-    let bytes = with_weights(from, |config_of_files, weights| {
-        let mut checkpoint = Checkpoint::of_config(config_of_files, Box::new(weights));
-        if let Some(folder) = from.adapter {
-            let merge = MergeAdapter { adapter: folder.to_owned() };
-            checkpoint = merge.apply(checkpoint, &Calibration::none())?;
-        }
+    let bytes = with_merged(from, |checkpoint| {
         let config = checkpoint.config()?;
         let dtype = dtype.unwrap_or(Dtype::stored(config));
         let map = beside::written_config(config_json.as_deref(), config, dtype.facts().1)?;
@@ -315,6 +310,20 @@ fn numbers(config: &Config, weights: &dyn Weights, tensor: &TensorShape, dtype: 
         dtype.encode(x, &mut bytes);
     }
     Ok(bytes)
+}
+
+/// Gives the model as a checkpoint to `with`, unpacked where it is packed, the adapter merged.
+fn with_merged<T>(from: From, with: impl FnOnce(&Checkpoint) -> Result<T>) -> Result<T> {
+    with_weights(from, |config, weights| {
+        let checkpoint = Checkpoint::of_config(config, Box::new(weights));
+        match from.adapter {
+            Some(folder) => {
+                let merge = MergeAdapter { adapter: folder.to_owned() };
+                with(&merge.apply(checkpoint, &Calibration::none())?)
+            }
+            None => with(&checkpoint),
+        }
+    })
 }
 
 /// Gives the model's config and weights to `with`, unpacked where they are packed, without the adapter.

@@ -4,11 +4,11 @@
 //! before the next is looked at.
 
 use super::grid::{Coded, Grid};
-use super::{Dtype, Exported, From, Stored, beside, numbers, with_weights, write_shards};
+use super::{Dtype, Exported, From, Stored, beside, numbers, with_merged, write_shards};
 use crate::Calibration;
 use crate::compensate::{FEWEST, Method, stage};
 use crate::gptq::{Factors, Matrix};
-use crate::transform::{Calibrate, Checkpoint, MergeAdapter, Transform};
+use crate::transform::Calibrate;
 use crate::walk::{Gram, Walk};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
@@ -71,12 +71,7 @@ pub fn to_packed(
     let config_json = beside::beside(from, "config.json")?;
     let tokenizer = model::read_tokenizer(from.model)?;
     let folder = DraftFolder::of(out).with_context(|| format!("cannot write {}", out.display()))?;
-    let (bytes, notes) = with_weights(from, |config, weights| {
-        let mut checkpoint = Checkpoint::of_config(config, Box::new(weights));
-        if let Some(folder) = from.adapter {
-            let merge = MergeAdapter { adapter: folder.to_owned() };
-            checkpoint = merge.apply(checkpoint, &Calibration::none())?;
-        }
+    let (bytes, notes) = with_merged(from, |checkpoint| {
         let config = checkpoint.config()?;
         // what a GGUF file was made of is not known, and no activation is too large for BF16
         let dtype = dtype.unwrap_or(if config.stored.is_some() { Dtype::stored(config) } else { Dtype::Bf16 });

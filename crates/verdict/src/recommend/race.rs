@@ -117,14 +117,8 @@ impl Race {
         }
         let so_far = self.so_far.as_ref()?;
         let advice = &so_far.advice;
-        let mut left: Vec<&Id> = Vec::new();
-        for trial in &open {
-            if !left.contains(&&trial.variant.id) {
-                left.push(&trial.variant.id);
-            }
-        }
-        left.sort_by(|a, b| preferred(advice, a, b)); // stable: what costs the same keeps the plan's order
-        let variant = *left.first()?;
+        // the first of those that cost the same: they keep the plan's order
+        let variant = &open.iter().min_by(|a, b| preferred(advice, &a.variant.id, &b.variant.id))?.variant.id;
         let trials: Vec<&Trial> = open.iter().filter(|trial| trial.variant.id == *variant).collect();
         Some(match self.leaves(so_far, variant, &trials, track) {
             Some(reason) => Step::Leave { trial: trials[0].clone(), reason },
@@ -170,10 +164,7 @@ impl Race {
     /// Why a variant can hardly pass a task any more, from the items that it has.
     fn hopeless(&self, so_far: &SoFar, trial: &Trial, track: &dyn Track) -> Option<String> {
         let task = task_of(trial)?;
-        let metric = *task.metrics.first()?;
-        if !self.decides(&so_far.advice, trial) || metric.aggregation() != Aggregation::Mean {
-            return None;
-        }
+        let metric = raced_by(&so_far.advice, task)?;
         let reference = self.trials.iter().find(|other| self.is_reference(other) && task_of(other) == Some(task))?;
         let (before, now) = (track.items(&reference.id), track.items(&trial.id));
         let of_reference: BTreeMap<usize, &ItemResult> = before.iter().map(|item| (item.index, item)).collect();
@@ -206,18 +197,10 @@ impl Race {
         })
     }
 
-    fn decides(&self, advice: &Advice, trial: &Trial) -> bool {
-        let name = |task: &TaskRef| TaskName { suite: task.suite.clone(), task: task.task.clone() };
-        task_of(trial).map(name).is_some_and(|name| advice.deciding().any(|task| task.name == name))
-    }
-
     /// The next items of a variant: of the task of which the smallest share was asked, among those that can make it leave;
     /// the others whole, at the end.
     fn block(&self, advice: &Advice, open: &[&Trial], track: &dyn Track) -> Step {
-        let raced = |trial: &&&Trial| {
-            let metric = task_of(trial).and_then(|task| task.metrics.first());
-            self.decides(advice, trial) && metric.is_some_and(|metric| metric.aggregation() == Aggregation::Mean)
-        };
+        let raced = |trial: &&&Trial| task_of(trial).is_some_and(|task| raced_by(advice, task).is_some());
         let share = |trial: &Trial| {
             let items = task_of(trial).map_or(1, |task| task.items.max(1));
             track.items(&trial.id).len() as f64 / items as f64
@@ -238,6 +221,13 @@ fn task_of(trial: &Trial) -> Option<&TaskRef> {
         Ask::Task(task) => Some(task),
         Ask::Speed(_) => None,
     }
+}
+
+/// The metric by which a task can make a variant leave: that of a task which decides, where it is a mean of items.
+fn raced_by(advice: &Advice, task: &TaskRef) -> Option<Metric> {
+    let name = TaskName { suite: task.suite.clone(), task: task.task.clone() };
+    let metric = *task.metrics.first().filter(|metric| metric.aggregation() == Aggregation::Mean)?;
+    advice.deciding().any(|asked| asked.name == name).then_some(metric)
 }
 
 /// The items of a task in an order that is drawn by the seed and the same for all variants.

@@ -7,6 +7,7 @@
 use super::config::Config;
 use super::yaml::Value;
 use bantam_core::input;
+use bantam_core::meant::distance;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -190,20 +191,4 @@ fn gather(folder: &Path, depth: usize, texts: &mut Vec<(PathBuf, String)>) {
             texts.push((path, String::from_utf8_lossy(&bytes).into_owned()));
         }
     }
-}
-
-/// How many letters have to be changed, dropped or put in (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = before + usize::from(x != *y);
-            before = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(before + 1);
-        }
-    }
-    row[b.len()]
 }
