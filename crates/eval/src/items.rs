@@ -34,6 +34,9 @@ pub(crate) trait AnyItems: Debug + Send + Sync {
     /// The right answer of each item, as `lessons` has it.
     fn answers(&self) -> Option<Vec<String>>;
 
+    /// What each item puts to the model, by its position in the data; none of a kind that puts no text to it.
+    fn prompts(&self) -> BTreeMap<usize, String>;
+
     /// The hash of the items as they are asked, with their right answers, of what stands beside them, and of the
     /// scorer.
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id;
@@ -122,6 +125,11 @@ impl<K: Kind> AnyItems for Items<K> {
 
     fn lessons(&self) -> Option<Vec<(String, Lesson)>> {
         self.items.iter().map(|item| Some((item.source.place(item.line), self.kind.lesson(&item.request)?))).collect()
+    }
+
+    fn prompts(&self) -> BTreeMap<usize, String> {
+        let of = |item: &Arc<Item<K>>| Some((item.index, self.kind.contexts(&item.request).first()?.told()));
+        self.items.iter().filter_map(of).collect()
     }
 
     fn answers(&self) -> Option<Vec<String>> {

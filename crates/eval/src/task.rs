@@ -83,6 +83,12 @@ impl Task {
         self.items.lessons()
     }
 
+    /// What each item puts to the model, by its position in the data, as text for people: of an item with a context for
+    /// each choice the first. Empty of a kind that puts no text to it.
+    pub fn prompts(&self) -> BTreeMap<usize, String> {
+        self.items.prompts()
+    }
+
     /// The metrics, the deciding one first.
     pub fn metrics(&self) -> &[Metric] {
         &self.settings.metrics

@@ -33,6 +33,17 @@ impl Context {
         }
     }
 
+    /// The text for people, in which a conversation has a line for who says what.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Context::Text(text) => text.clone(),
+            Context::Chat(messages) => {
+                let said = messages.iter().map(|message| format!("[{}] {}", message.role.name(), message.content));
+                said.collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
     /// Bytes of text in it, without what a template adds.
     pub(crate) fn size(&self) -> usize {
         self.texts().iter().map(|text| text.len()).sum()
