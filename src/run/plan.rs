@@ -484,6 +484,7 @@ fn check_names(profile: &Profile, tasks: &[TaskRef], pairs: &Pairs) -> Result<()
     let constraints = &profile.constraints;
     let named = (constraints.score.iter().map(|(task, _)| ("constraints.score", task)))
         .chain(constraints.relative.iter().map(|(task, _)| ("constraints.relative", task)))
+        .chain(profile.objective.margins.iter().map(|(task, _)| ("objective.margins", task)))
         .chain(profile.objective.tasks.iter().flatten().map(|task| ("objective.tasks", task)));
     for (key, name) in named {
         if !tasks.iter().any(|task| task.task == *name) {

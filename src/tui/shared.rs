@@ -213,7 +213,8 @@ impl Shared {
         self.selection.prefer = Some(match current {
             Prefer::Smallest => Prefer::Fastest,
             Prefer::Fastest => Prefer::Leanest,
-            Prefer::Leanest => Prefer::SecondsPerCorrect,
+            Prefer::Leanest => Prefer::Weighed,
+            Prefer::Weighed => Prefer::SecondsPerCorrect,
             Prefer::SecondsPerCorrect => Prefer::TokensPerCorrect,
             Prefer::TokensPerCorrect => Prefer::JoulesPerCorrect,
             Prefer::JoulesPerCorrect => Prefer::CentsPerCorrect,

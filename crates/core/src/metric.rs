@@ -190,6 +190,8 @@ metrics! {
     CentsPerItem      "cents_per_item"           "cents per item"      Cents           Lower  None,
     /// Hundredths of the currency of the profile's price, per item that is right.
     CentsPerCorrect   "cents_per_correct"        "cents per correct answer"  Cents     Lower  None,
+    /// Several costs in one: the geometric mean of their shares of the reference's, as the profile weighs them.
+    WeighedCost       "weighed_cost"             "weighed cost"        Fraction        Lower  None,
 }
 
 impl Metric {

@@ -4,10 +4,12 @@
 //! optional that has a default, and a `Profile` that exists is valid. Names of models, recipes and suites are
 //! checked here for form only; whether they exist is found out by the plan.
 
+pub mod knob;
 mod raw;
 mod resolve;
 mod write;
 
+pub use knob::Knob;
 pub use raw::Raw;
 
 use crate::cache_type::CacheType;
@@ -269,6 +271,12 @@ pub struct Objective {
     /// How much worse than the reference is still good enough: a share of the score, 0.02 for two points of accuracy,
     /// and a share of the ratio for perplexities (1.02 times).
     pub margin: f64,
+    /// Task name to its own margin, where it is another than that of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub margins: Vec<(String, f64)>,
+    /// How much each cost counts, where the weighed cost is preferred; empty for memory and decode alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<(Metric, f64)>,
     /// The confidence level of the comparisons, 0.95 for 95%.
     pub confidence: f64,
     /// The model that the others are held against, as in `models`; None for the largest base that ran.
@@ -280,7 +288,35 @@ pub struct Objective {
 /// The objective of a profile that names none: the smallest that is within two points of the largest base.
 impl Default for Objective {
     fn default() -> Objective {
-        Objective { prefer: Prefer::Smallest, margin: 0.02, confidence: 0.95, reference: None, tasks: None }
+        Objective {
+            prefer: Prefer::Smallest,
+            margin: 0.02,
+            margins: Vec::new(),
+            weights: Vec::new(),
+            confidence: 0.95,
+            reference: None,
+            tasks: None,
+        }
+    }
+}
+
+impl Objective {
+    /// Gives the margin of a task: its own where it has one by any of the names it goes by, else that of all.
+    pub fn margin_of(&self, is_called: impl Fn(&str) -> bool) -> f64 {
+        self.own_margin_of(is_called).unwrap_or(self.margin)
+    }
+
+    /// Gives the weights of the weighed cost: those of the profile, or memory and decode alike.
+    pub fn weights(&self) -> Vec<(Metric, f64)> {
+        match self.weights.is_empty() {
+            true => vec![(Metric::PeakMemory, 1.0), (Metric::DecodeTps, 1.0)],
+            false => self.weights.clone(),
+        }
+    }
+
+    /// Gives a task's own margin; `None` where that of all holds.
+    pub fn own_margin_of(&self, is_called: impl Fn(&str) -> bool) -> Option<f64> {
+        self.margins.iter().find(|(task, _)| is_called(task)).map(|(_, margin)| *margin)
     }
 }
 
@@ -295,6 +331,8 @@ pub enum Prefer {
     Fastest,
     /// Least energy a token.
     Leanest,
+    /// Least of several costs in one, by the profile's weights.
+    Weighed,
     /// Least time of the machine for a correct answer.
     SecondsPerCorrect,
     /// Fewest tokens for a correct answer.
@@ -306,12 +344,30 @@ pub enum Prefer {
 }
 
 impl Prefer {
+    /// All of them, in the order in which a key goes through them.
+    pub const ALL: [Prefer; 8] = [
+        Prefer::Smallest,
+        Prefer::Fastest,
+        Prefer::Leanest,
+        Prefer::Weighed,
+        Prefer::SecondsPerCorrect,
+        Prefer::TokensPerCorrect,
+        Prefer::JoulesPerCorrect,
+        Prefer::CentsPerCorrect,
+    ];
+
+    /// Finds the one of this word; None where there is none.
+    pub fn parse(word: &str) -> Option<Prefer> {
+        Prefer::ALL.into_iter().find(|prefer| prefer.label() == word)
+    }
+
     /// Gives the metric that decides.
     pub fn metric(self) -> Metric {
         match self {
             Prefer::Smallest => Metric::PeakMemory,
             Prefer::Fastest => Metric::DecodeTps,
             Prefer::Leanest => Metric::DecodeEnergy,
+            Prefer::Weighed => Metric::WeighedCost,
             Prefer::SecondsPerCorrect => Metric::SecondsPerCorrect,
             Prefer::TokensPerCorrect => Metric::TokensPerCorrect,
             Prefer::JoulesPerCorrect => Metric::JoulesPerCorrect,
@@ -325,6 +381,7 @@ impl Prefer {
             Prefer::Smallest => "smallest",
             Prefer::Fastest => "fastest",
             Prefer::Leanest => "leanest",
+            Prefer::Weighed => "weighed",
             Prefer::SecondsPerCorrect => "seconds_per_correct",
             Prefer::TokensPerCorrect => "tokens_per_correct",
             Prefer::JoulesPerCorrect => "joules_per_correct",

@@ -164,6 +164,10 @@ layered!(
         prefer: super::Prefer,
         /// How much worse than the reference is still good enough.
         margin: f64,
+        /// The same for tasks of which another margin is asked, by their names.
+        margins: BTreeMap<String, f64>,
+        /// How much each cost counts where "weighed" is preferred: memory, disk, decode, ttft, energy.
+        weights: BTreeMap<String, f64>,
         /// The confidence level of the comparisons, 0.95 for 95%.
         confidence: f64,
         /// The model that the others are held against.

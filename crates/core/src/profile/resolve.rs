@@ -7,6 +7,7 @@ use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::input;
 use crate::metric::Metric;
+use crate::profile::knob::LIMITS;
 use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawLoss, RawMeasure, RawObjective, RawPrice};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -330,12 +331,35 @@ impl Check<'_> {
         }
     }
 
+    /// How much each cost counts; one of them at least does.
+    fn weights(&self, given: BTreeMap<String, f64>) -> Result<Vec<(Metric, f64)>, Error> {
+        let mut weights = Vec::new();
+        for (name, weight) in given {
+            let key = format!("objective.weights.{name}");
+            let Some((_, metric)) = LIMITS.iter().find(|(known, _)| *known == name) else {
+                let known = LIMITS.map(|(known, _)| known).join(", ");
+                return self.wrong(&key, format!("is no cost; allowed are {known}"));
+            };
+            weights.push((*metric, self.within(&key, weight, 0.0, 1000.0)?));
+        }
+        match weights.is_empty() || weights.iter().any(|(_, weight)| *weight > 0.0) {
+            true => Ok(weights),
+            false => self.wrong("objective.weights", "are all 0; give one cost a weight above 0"),
+        }
+    }
+
     fn objective(&self, raw: RawObjective) -> Result<Objective, Error> {
         let default = Objective::default();
         let (margin, confidence) = (raw.margin.unwrap_or(default.margin), raw.confidence.unwrap_or(default.confidence));
+        let margins = raw.margins.unwrap_or_default();
+        for (task, margin) in &margins {
+            self.within(&format!("objective.margins.{task}"), *margin, 0.0, 1.0)?;
+        }
         Ok(Objective {
             prefer: raw.prefer.unwrap_or(default.prefer),
             margin: self.within("objective.margin", margin, 0.0, 1.0)?,
+            margins: margins.into_iter().collect(),
+            weights: self.weights(raw.weights.unwrap_or_default())?,
             confidence: self.within("objective.confidence", confidence, 0.5, 0.9999)?,
             reference: raw.reference,
             tasks: raw.tasks,

@@ -1,8 +1,10 @@
 //! Writes a resolved profile as a person would, so that it is read back as the same profile.
 
+use super::knob::LIMITS;
 use super::{Constraints, Loss, Measure, Objective, Price, Profile, Race, RecipeRef, is_default_kv};
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
+use crate::metric::Metric;
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -186,6 +188,18 @@ impl Lines {
         self.table("objective");
         self.key("prefer", objective.prefer.label());
         self.key("margin", objective.margin);
+        let margins: toml::Table = objective.margins.iter().map(|(task, m)| (task.clone(), Value::from(*m))).collect();
+        if !margins.is_empty() {
+            self.key("margins", margins);
+        }
+        let weight = |(metric, weight): &(Metric, f64)| {
+            let name = LIMITS.iter().find(|(_, of)| of == metric).map_or(metric.name(), |(name, _)| name);
+            (name.to_owned(), Value::from(*weight))
+        };
+        let weights: toml::Table = objective.weights.iter().map(weight).collect();
+        if !weights.is_empty() {
+            self.key("weights", weights);
+        }
         self.key("confidence", objective.confidence);
         self.known("reference", objective.reference.clone());
         self.known("tasks", objective.tasks.clone());
@@ -235,7 +249,6 @@ fn time(Seconds(seconds): Seconds) -> String {
 mod tests {
     use super::*;
     use crate::chat::ApplyChatTemplate;
-    use crate::metric::Metric;
     use crate::profile::{CostLimit, Prefer};
     use crate::record::Shape;
 
@@ -302,6 +315,8 @@ mod tests {
             objective: Objective {
                 prefer: Prefer::Fastest,
                 margin: 0.03,
+                margins: vec![("a task".into(), 0.1), ("own".into(), 0.0)],
+                weights: vec![(Metric::DecodeTps, 0.5), (Metric::PeakMemory, 2.0)],
                 confidence: 0.9,
                 reference: Some("bundled:bantam-l".into()),
                 tasks: Some(vec!["routing".into()]),

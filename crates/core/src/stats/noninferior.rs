@@ -18,7 +18,7 @@
 use super::fraction::Fractions;
 use super::power::{self, More};
 use super::tango::{self, Counts};
-use super::{Bootstrap, Interval, Level, Pairs, StatsError, Table, multiple};
+use super::{Bootstrap, Interval, Level, Mean, Pairs, StatsError, Table, multiple};
 use serde::{Deserialize, Serialize};
 
 /// What a comparison of a candidate with a reference shows.
@@ -124,18 +124,7 @@ impl OneSided {
 /// just right or wrong; `NoSpread` when all scores are the same number and that is neither 0 nor 1.
 pub fn judge(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
     check_margin(margin)?;
-    if let Some(table) = pairs.table() {
-        return Ok(judge_table(&table, margin, bootstrap.level));
-    }
-    let clusters = pairs.clusters().count();
-    if clusters < FEWEST_CLUSTERS {
-        return Err(StatsError::TooFew { have: clusters, need: FEWEST_CLUSTERS });
-    }
-    match pairs.has_ends() {
-        true => judge_fractions(pairs, 1.0, margin, bootstrap),
-        false if shows_its_spread(pairs) => judge_spread(pairs, margin, bootstrap),
-        false => judge_fractions(pairs, pairs.span(), margin, bootstrap),
-    }
+    Findings::by(pairs, bootstrap.level)?.judged(margin)
 }
 
 /// Judges counts of right and wrong.
@@ -147,34 +136,11 @@ pub fn judge_counts(table: &Table, margin: f64, level: Level) -> Result<Judgemen
     if table.items() == 0 {
         return Err(StatsError::Empty);
     }
-    Ok(judge_table(table, margin, level))
+    Findings::of_table(table, level).judged(margin)
 }
 
 fn check_margin(margin: f64) -> Result<(), StatsError> {
     if margin.is_finite() && margin >= 0.0 { Ok(()) } else { Err(StatsError::Margin(margin)) }
-}
-
-fn judge_table(table: &Table, margin: f64, level: Level) -> Judgement {
-    let counts = Counts::from(table);
-    let seen = Seen {
-        difference: table.difference(),
-        interval: tango::interval(counts, level),
-        margin,
-        items: table.items() as usize,
-        p: claims(counts, margin),
-        p_differs: table.mcnemar(),
-    };
-    seen.judged(|from, tail| power::more_items(counts, from, tail))
-}
-
-/// The p-values of the three claims; shares cannot differ by more than one.
-fn claims(counts: Counts, margin: f64) -> OneSided {
-    let limit = -margin.min(1.0);
-    OneSided {
-        better: tango::p_above(counts, 0.0),
-        not_worse: tango::p_above(counts, limit),
-        worse: tango::p_below(counts, limit),
-    }
 }
 
 /// The fewest clusters that scores other than right and wrong are judged on: below, too little is known of how they
@@ -189,66 +155,126 @@ fn shows_its_spread(pairs: &Pairs) -> bool {
     2 * differing >= pairs.clusters().count() && pairs.effective_items() >= FEWEST_CLUSTERS as f64
 }
 
-fn judge_spread(pairs: &Pairs, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
-    let mean = pairs.mean()?;
-    let error = mean.standard_error();
-    let seen = Seen {
-        difference: mean.estimate(),
-        interval: mean.interval(bootstrap.level),
-        margin,
-        items: pairs.items(),
-        p: OneSided { better: mean.p_above(0.0), not_worse: mean.p_above(-margin), worse: mean.p_below(-margin) },
-        p_differs: pairs.p_differs(),
-    };
-    Ok(seen.judged(|from, tail| power::more_scored_items(pairs.items(), pairs.difference() - from, error, tail)))
-}
-
-/// Scores as parts gained and lost of the `span` that an item can differ by.
-fn judge_fractions(pairs: &Pairs, span: f64, margin: f64, bootstrap: &Bootstrap) -> Result<Judgement, StatsError> {
-    let Fractions { counts, step } = Fractions::of(pairs, span).ok_or(StatsError::NoSpread)?;
-    let shares = tango::interval(counts, bootstrap.level);
-    let difference = pairs.difference();
-    let interval = Interval { low: shares.low * step, high: shares.high * step, ..shares };
-    let seen = Seen {
-        difference,
-        interval: interval.holding(difference),
-        margin,
-        items: pairs.items(),
-        p: claims(counts, margin / step),
-        p_differs: pairs.p_differs(),
-    };
-    let items_each = pairs.items() as f64 / pairs.effective_items();
-    Ok(seen.judged(|from, tail| power::more_items(counts, from / step, tail).times(items_each)))
-}
-
-/// What was seen, before anything is said about it.
-struct Seen {
+/// What items show of two sides before anybody says how much worse is good enough: all that takes long. Every margin is
+/// answered from it, and the answer is that of [`judge`].
+#[derive(Debug, Clone)]
+pub struct Findings {
     difference: f64,
     interval: Interval,
-    margin: f64,
     items: usize,
-    p: OneSided,
+    /// The p-value that the candidate is better, which no margin changes.
+    better: f64,
     p_differs: f64,
+    to_tell_apart: More,
+    by: By,
 }
 
-impl Seen {
-    /// `more(from, tail)` is how many more items would show at `tail` on which side of `from` the difference lies.
-    fn judged(self, more: impl Fn(f64, f64) -> More) -> Judgement {
-        let Seen { difference, interval, margin, items, p, p_differs } = self;
-        let level = interval.level;
-        let to_settle = more(-margin, if difference > -margin { level.alpha() } else { level.tail() });
-        let to_tell_apart = more(0.0, level.tail());
-        Judgement {
-            verdict: p.verdict(level),
-            difference,
-            interval,
-            margin,
-            items,
-            p,
-            p_differs,
-            to_settle,
-            to_tell_apart,
+/// What the claims about a margin are made of.
+#[derive(Debug, Clone)]
+enum By {
+    /// Gains and losses in steps of a score, of items of which so many count as one.
+    Counts { counts: Counts, step: f64, items_each: f64 },
+    /// The mean's own spread, and its standard error.
+    Spread(Mean, f64),
+}
+
+impl Findings {
+    /// Sums up what pairs show.
+    ///
+    /// # Errors
+    /// As [`judge`], but for the margin.
+    pub fn by(pairs: &Pairs, level: Level) -> Result<Findings, StatsError> {
+        if let Some(table) = pairs.table() {
+            return Ok(Findings::of_table(&table, level));
         }
+        let clusters = pairs.clusters().count();
+        if clusters < FEWEST_CLUSTERS {
+            return Err(StatsError::TooFew { have: clusters, need: FEWEST_CLUSTERS });
+        }
+        match pairs.has_ends() {
+            true => Findings::of_fractions(pairs, 1.0, level),
+            false if shows_its_spread(pairs) => Findings::of_spread(pairs, level),
+            false => Findings::of_fractions(pairs, pairs.span(), level),
+        }
+    }
+
+    fn of_table(table: &Table, level: Level) -> Findings {
+        let counts = Counts::from(table);
+        Findings {
+            difference: table.difference(),
+            interval: tango::interval(counts, level),
+            items: table.items() as usize,
+            better: tango::p_above(counts, 0.0),
+            p_differs: table.mcnemar(),
+            to_tell_apart: power::more_items(counts, 0.0, level.tail()),
+            by: By::Counts { counts, step: 1.0, items_each: 1.0 },
+        }
+    }
+
+    fn of_spread(pairs: &Pairs, level: Level) -> Result<Findings, StatsError> {
+        let mean = pairs.mean()?;
+        let error = mean.standard_error();
+        Ok(Findings {
+            difference: mean.estimate(),
+            interval: mean.interval(level),
+            items: pairs.items(),
+            better: mean.p_above(0.0),
+            p_differs: pairs.p_differs(),
+            to_tell_apart: power::more_scored_items(pairs.items(), mean.estimate(), error, level.tail()),
+            by: By::Spread(mean, error),
+        })
+    }
+
+    /// Scores as parts gained and lost of the `span` that an item can differ by.
+    fn of_fractions(pairs: &Pairs, span: f64, level: Level) -> Result<Findings, StatsError> {
+        let Fractions { counts, step } = Fractions::of(pairs, span).ok_or(StatsError::NoSpread)?;
+        let shares = tango::interval(counts, level);
+        let difference = pairs.difference();
+        let interval = Interval { low: shares.low * step, high: shares.high * step, ..shares };
+        let items_each = pairs.items() as f64 / pairs.effective_items();
+        Ok(Findings {
+            difference,
+            interval: interval.holding(difference),
+            items: pairs.items(),
+            better: tango::p_above(counts, 0.0),
+            p_differs: pairs.p_differs(),
+            to_tell_apart: power::more_items(counts, 0.0, level.tail()).times(items_each),
+            by: By::Counts { counts, step, items_each },
+        })
+    }
+
+    /// Gives the verdict for a margin, as [`judge`] does.
+    ///
+    /// # Errors
+    /// `Margin` when it is negative or no number.
+    pub fn judged(&self, margin: f64) -> Result<Judgement, StatsError> {
+        check_margin(margin)?;
+        let level = self.interval.level;
+        let tail = if self.difference > -margin { level.alpha() } else { level.tail() };
+        let (not_worse, worse, to_settle) = match &self.by {
+            By::Counts { counts, step, items_each } => {
+                // shares cannot differ by more than one
+                let limit = -(margin / step).min(1.0);
+                let more = power::more_items(*counts, -margin / step, tail).times(*items_each);
+                (tango::p_above(*counts, limit), tango::p_below(*counts, limit), more)
+            }
+            By::Spread(mean, error) => {
+                let more = power::more_scored_items(self.items, self.difference + margin, *error, tail);
+                (mean.p_above(-margin), mean.p_below(-margin), more)
+            }
+        };
+        let p = OneSided { better: self.better, not_worse, worse };
+        Ok(Judgement {
+            verdict: p.verdict(level),
+            difference: self.difference,
+            interval: self.interval,
+            margin,
+            items: self.items,
+            p,
+            p_differs: self.p_differs,
+            to_settle,
+            to_tell_apart: self.to_tell_apart,
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use super::score::{self, Confidence};
 use super::summary::TaskName;
 use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::record::{Ask, Failure, ItemResult, Row};
-use bantam_core::stats::noninferior::{self, Candidate};
-use bantam_core::stats::{Bootstrap, Judgement, Pairs};
+use bantam_core::stats::noninferior::{self, Candidate, Findings};
+use bantam_core::stats::{Judgement, Pairs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,18 +106,54 @@ impl Comparison {
 /// Compares two rows that asked the same task; `None` where they did not. `margin` is a share: 0.02 is two points, or a
 /// perplexity 1.02 times as high.
 pub fn compare(reference: &Row, candidate: &Row, margin: f64, confidence: Confidence) -> Option<Comparison> {
-    let (task, metric) = same_task(reference, candidate)?;
-    let matched = Matched::of(reference, candidate, metric);
-    let judged = paired(reference, candidate)
-        .and_then(|(pairs, metric)| judge(&pairs, metric, margin, confidence).map_err(|e| e.to_string()));
-    Some(Comparison {
-        task,
-        metric,
-        result: judged.map_or_else(|reason| Compared::Not { reason }, Compared::Judged),
-        only_reference: matched.only_reference,
-        only_candidate: matched.only_candidate,
-        flips: Flips::count(&flips(reference, candidate)),
-    })
+    Some(Paired::of(reference, candidate, confidence)?.judged(margin))
+}
+
+/// Two rows side by side before anybody says how much worse is good enough: every margin is answered from it.
+#[derive(Debug, Clone)]
+pub(super) struct Paired {
+    task: TaskName,
+    metric: Metric,
+    /// What the items show, or why there is no verdict.
+    findings: Result<Findings, String>,
+    only_reference: usize,
+    only_candidate: usize,
+    flips: Flips,
+}
+
+impl Paired {
+    /// Pairs two rows that asked the same task; `None` where they did not.
+    pub(super) fn of(reference: &Row, candidate: &Row, confidence: Confidence) -> Option<Paired> {
+        let (task, metric) = same_task(reference, candidate)?;
+        let matched = Matched::of(reference, candidate, metric);
+        let findings = paired(reference, candidate)
+            .and_then(|(pairs, _)| Findings::by(&pairs, confidence.level).map_err(|e| e.to_string()));
+        Some(Paired {
+            task,
+            metric,
+            findings,
+            only_reference: matched.only_reference,
+            only_candidate: matched.only_candidate,
+            flips: Flips::count(&flips(reference, candidate)),
+        })
+    }
+
+    /// The comparison at a margin, a share as in [`compare`].
+    pub(super) fn judged(&self, margin: f64) -> Comparison {
+        let margin = match scale(self.metric) {
+            Scale::Points => margin,
+            Scale::LogRatio => margin.ln_1p(),
+        };
+        let judged = self.findings.clone().and_then(|found| found.judged(margin).map_err(|e| e.to_string()));
+        Comparison {
+            task: self.task.clone(),
+            metric: self.metric,
+            result: judged.map_or_else(|reason| Compared::Not { reason }, Compared::Judged),
+            only_reference: self.only_reference,
+            only_candidate: self.only_candidate,
+            flips: self.flips,
+        }
+    }
 }
 
 /// Pairs the scores of two rows on the scale of [`scale`].
@@ -161,19 +197,6 @@ fn failed(row: &Row, who: &str) -> Option<String> {
         Failure::Raced { reason } => reason.clone(),
         other => format!("{who} has no result: {}", other.sentence()),
     })
-}
-
-fn judge(
-    pairs: &Pairs,
-    metric: Metric,
-    margin: f64,
-    confidence: Confidence,
-) -> Result<Judgement, bantam_core::stats::StatsError> {
-    let margin = match scale(metric) {
-        Scale::Points => margin,
-        Scale::LogRatio => margin.ln_1p(),
-    };
-    noninferior::judge(pairs, margin, &Bootstrap { level: confidence.level, ..Bootstrap::new(confidence.seed) })
 }
 
 /// The items that two rows share, in the order of the suite's data.

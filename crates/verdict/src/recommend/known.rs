@@ -90,7 +90,7 @@ impl<'a> Memo<'a> {
     }
 
     /// The row with its items, which are held no longer than this.
-    fn whole(&self, row: &'a Row) -> Cow<'a, Row> {
+    pub(super) fn whole(&self, row: &'a Row) -> Cow<'a, Row> {
         if !is_light(row) {
             return Cow::Borrowed(row);
         }

@@ -17,6 +17,7 @@ pub mod compare;
 pub mod constraint;
 pub mod cost;
 pub mod decided;
+mod desk;
 pub mod figures;
 mod influence;
 pub mod known;
@@ -29,6 +30,8 @@ pub mod skill;
 pub mod standing;
 pub mod summary;
 pub mod tie;
+mod weighed;
+pub mod whatif;
 
 #[cfg(test)]
 mod coverage;
@@ -40,6 +43,7 @@ mod simulation;
 pub use advice::{Advice, Conclusion, advise, advise_knowing};
 pub use compare::{Comparison, Flip, flips};
 pub use constraint::{Check, Requirement, Status};
+pub use desk::Desk;
 pub use known::Known;
 pub use standing::{Group, Standing};
 pub use summary::{TaskName, VariantSummary};

@@ -183,7 +183,9 @@ impl Race {
         }
         let seen = Seen { differences: &differences, clusters: &clusters, items: task.items };
         let level = Level::new(self.profile.objective.confidence).ok()?;
-        let chance = futility::chance(&seen, self.profile.objective.margin, level, so_far.left + 1);
+        let name = TaskName { suite: task.suite.clone(), task: task.task.clone() };
+        let margin = self.profile.objective.margin_of(|called| name.is_called(called));
+        let chance = futility::chance(&seen, margin, level, so_far.left + 1);
         (chance < HOPELESS).then(|| {
             let mean = 100.0 * differences.iter().sum::<f64>() / differences.len() as f64;
             format!(

@@ -23,7 +23,7 @@ pub enum Standing {
 }
 
 /// The three groups, in the order in which they are drawn and listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
     /// Those that qualify.
@@ -44,6 +44,15 @@ impl Group {
             Group::Qualifies => "qualifies",
             Group::CannotTell => "cannot tell",
             Group::Out => "out",
+        }
+    }
+
+    /// The sign of the group, where there is no room for its word.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Group::Qualifies => "✓",
+            Group::CannotTell => "?",
+            Group::Out => "✗",
         }
     }
 }

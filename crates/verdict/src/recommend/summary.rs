@@ -57,6 +57,9 @@ pub struct VariantSummary {
     pub peak_memory: Reading,
     /// Bytes of its files.
     pub disk: Reading,
+    /// Several costs in one, where the profile prefers by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Reading>,
     /// One number for all deciding tasks, to order and draw by; it decides nothing.
     pub overall: Overall,
     /// Every constraint and every deciding task, met or not; empty where there was nothing to decide from.
@@ -105,6 +108,7 @@ impl VariantSummary {
             shapes: rows.iter().filter_map(|row| ShapeCost::of(row, confidence.level)).collect(),
             peak_memory: cost::peak_memory(rows),
             disk: cost::disk(rows),
+            weighed: None,
             checks: Vec::new(),
             qualifies: false,
             standing: Standing::CannotTell { reason: "Nothing was compared yet.".into() },
@@ -131,6 +135,9 @@ impl VariantSummary {
         match metric {
             Metric::PeakMemory => self.peak_memory.clone(),
             Metric::Disk => self.disk.clone(),
+            Metric::WeighedCost => {
+                self.weighed.clone().unwrap_or_else(|| Reading::missing("the profile weighs no costs"))
+            }
             _ if metric.is_of_answers() => answer_cost::over_tasks(
                 metric,
                 self.scores

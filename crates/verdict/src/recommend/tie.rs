@@ -44,10 +44,25 @@ pub struct Contender<'a> {
     pub rows: Vec<&'a Row>,
 }
 
+/// How much worse is still good enough, task by task.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Margins<'a> {
+    pub tasks: &'a [&'a TaskName],
+    pub of_each: &'a [f64],
+}
+
+impl Margins<'_> {
+    fn of(&self, row: &Row) -> f64 {
+        let task = TaskName::of(row);
+        let place = self.tasks.iter().position(|known| Some(*known) == task.as_ref());
+        place.and_then(|place| self.of_each.get(place)).copied().unwrap_or_default()
+    }
+}
+
 /// Groups contenders, given from the best to the worst. Those that tie with nobody are left out.
 pub(super) fn groups<'a>(
     contenders: &[Contender<'a>],
-    margin: f64,
+    margins: &Margins,
     confidence: Confidence,
     memo: &Memo<'a>,
 ) -> Vec<TieGroup> {
@@ -56,7 +71,7 @@ pub(super) fn groups<'a>(
     while !rest.is_empty() {
         let leader = rest.remove(0);
         let mut others = Vec::new();
-        rest.retain(|other| match known(leader, other, margin, confidence, memo) {
+        rest.retain(|other| match known(leader, other, margins, confidence, memo) {
             Some(tied) => {
                 others.push(tied);
                 false
@@ -74,22 +89,23 @@ pub(super) fn groups<'a>(
 fn known<'a>(
     leader: &Contender<'a>,
     other: &Contender<'a>,
-    margin: f64,
+    margins: &Margins,
     confidence: Confidence,
     memo: &Memo<'a>,
 ) -> Option<Tied> {
     let rows: Vec<&Row> = leader.rows.iter().chain(&other.rows).copied().collect();
     let split = leader.rows.len();
-    memo.get("tie", &rows, &(margin, confidence, split), |rows| {
+    let of_rows: Vec<f64> = rows.iter().map(|row| margins.of(row)).collect();
+    memo.get("tie", &rows, &(of_rows, confidence, split), |rows| {
         let (first, second) = rows.split_at(split);
         let leader = Contender { id: leader.id, rows: first.to_vec() };
-        tied(&leader, &Contender { id: other.id, rows: second.to_vec() }, margin, confidence)
+        tied(&leader, &Contender { id: other.id, rows: second.to_vec() }, margins, confidence)
     })
 }
 
 /// Tied unless some task tells the two apart at the level divided by the number of tasks looked at (Bonferroni, which
 /// for "any of them" is as sharp as Holm). Without a single task in common nothing is said.
-fn tied(leader: &Contender, other: &Contender, margin: f64, confidence: Confidence) -> Option<Tied> {
+fn tied(leader: &Contender, other: &Contender, margins: &Margins, confidence: Confidence) -> Option<Tied> {
     let common: Vec<(&Row, &Row)> = leader.rows.iter().filter_map(|row| Some((*row, same_task(other, row)?))).collect();
     let alpha = 2.0 * confidence.level.tail() / common.len() as f64;
     let mut pairs: Vec<(TaskName, Pairs)> = Vec::new();
@@ -102,7 +118,7 @@ fn tied(leader: &Contender, other: &Contender, margin: f64, confidence: Confiden
     }
     (!pairs.is_empty()).then(|| Tied {
         variant: other.id.clone(),
-        interchangeable: common.iter().all(|(row, same)| either_way(row, same, margin, confidence)),
+        interchangeable: common.iter().all(|(row, same)| either_way(row, same, margins.of(row), confidence)),
         soonest: soonest(pairs, alpha / 2.0),
     })
 }
@@ -137,7 +153,9 @@ mod tests {
         let rows: Vec<Vec<Row>> = made.into_iter().map(Made::rows).collect();
         let contenders: Vec<Contender> =
             rows.iter().map(|rows| Contender { id: &rows[0].trial.variant.id, rows: rows.iter().collect() }).collect();
-        groups(&contenders, 0.02, confidence(), &Memo::of(&Nothing))
+        let tasks = ["t", "u"].map(|task| TaskName { suite: "suite".into(), task: task.into() });
+        let margins = Margins { tasks: &[&tasks[0], &tasks[1]], of_each: &[0.02, 0.02] };
+        groups(&contenders, &margins, confidence(), &Memo::of(&Nothing))
     }
 
     #[test]

@@ -16,17 +16,18 @@ pub use unfinished::{told, unfinished};
 use super::compare::{self, Compared, Comparison, Shown};
 use super::constraint::{self, Requirement, Status};
 use super::decided;
+use super::desk::Desk;
 use super::known::{Known, Memo, Nothing};
 use super::loss::{self, VariantLoss};
 use super::overall::{self, Overall};
 use super::pareto::{self, Front};
 use super::score::Confidence;
-use super::skill;
 use super::standing::Standing;
 use super::summary::{TaskName, VariantSummary};
 use super::tie::{self, Contender, TieGroup};
+use super::weighed;
 use bantam_core::metric::Metric;
-use bantam_core::profile::{Prefer, Price, Profile};
+use bantam_core::profile::{Prefer, Profile};
 use bantam_core::record::{Id, Reading, Row, WarningKind};
 use bantam_core::stats::chance::Skill;
 use bantam_core::stats::{Level, More, Verdict};
@@ -114,6 +115,9 @@ pub struct AskedTask {
     pub metric: Metric,
     /// Items on which the reference was scored.
     pub items: usize,
+    /// Its own margin, where the profile has one; that of all holds else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
     /// Why it does not decide after all; `None` where it does.
     pub set_aside: Option<SetAside>,
 }
@@ -296,6 +300,12 @@ impl Advice {
         self.tasks.iter().filter(|task| task.set_aside.is_none())
     }
 
+    /// How much worse is still good enough on a task: a share, as [`Advice::margin`].
+    pub fn margin_of(&self, task: &TaskName) -> f64 {
+        let own = self.tasks.iter().find(|asked| asked.name == *task).and_then(|asked| asked.margin);
+        own.unwrap_or(self.margin)
+    }
+
     /// How many trials gave no result, over all variants.
     pub fn failed_trials(&self) -> usize {
         self.summaries.iter().map(|summary| summary.failures.len()).sum()
@@ -320,7 +330,8 @@ pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
 /// # Panics
 /// As [`advise`].
 pub fn advise_knowing(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
-    let mut advice = advised(rows, profile, known);
+    let desk = Desk::once(rows, known);
+    let mut advice = advised(&desk, profile, true);
     let level = advice.level;
     let confidence = Confidence { level, seed: profile.measure.seed };
     advice.losses =
@@ -328,8 +339,9 @@ pub fn advise_knowing(rows: &[Row], profile: &Profile, known: &dyn Known) -> Adv
     advice
 }
 
-fn advised(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
-    let mut builder = AdviceBuilder::new(rows, profile, Memo::of(known));
+/// Decides; `whole` has everything worked out that is told of the advice, else only what it rests on.
+pub(super) fn advised<'a>(desk: &'a Desk<'a>, profile: &'a Profile, whole: bool) -> Advice {
+    let mut builder = AdviceBuilder::new(desk, profile);
     if builder.advice.summaries.is_empty() {
         return builder.finish(Conclusion::NoEvidence(NoEvidence::NoResults));
     }
@@ -337,9 +349,12 @@ fn advised(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
     if let Err(none) = builder.select_reference() {
         return builder.finish(Conclusion::NoEvidence(none));
     }
+    builder.weigh_costs();
     builder.set_tasks_aside();
     builder.score_overall();
-    builder.group_ties();
+    if whole {
+        builder.group_ties();
+    }
     if builder.advice.deciding().next().is_none() {
         return builder.finish(Conclusion::NoEvidence(NoEvidence::NoTaskTells));
     }
@@ -352,15 +367,14 @@ fn advised(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
 
 /// The advice in the making, with what it is made from.
 struct AdviceBuilder<'a> {
-    rows: &'a [Row],
+    desk: &'a Desk<'a>,
     profile: &'a Profile,
     confidence: Confidence,
-    memo: Memo<'a>,
     advice: Advice,
 }
 
 impl<'a> AdviceBuilder<'a> {
-    fn new(rows: &'a [Row], profile: &'a Profile, memo: Memo<'a>) -> AdviceBuilder<'a> {
+    fn new(desk: &'a Desk<'a>, profile: &'a Profile) -> AdviceBuilder<'a> {
         let objective = &profile.objective;
         let level = Level::new(objective.confidence).expect("a profile's confidence lies between 0.5 and 0.9999");
         let confidence = Confidence { level, seed: profile.measure.seed };
@@ -371,7 +385,7 @@ impl<'a> AdviceBuilder<'a> {
             level,
             reference: None,
             tasks: vec![],
-            summaries: summaries(rows, confidence, profile.price.as_ref(), &memo),
+            summaries: desk.summaries(confidence, profile.price.as_ref()),
             open: vec![],
             binding: vec![],
             fronts: vec![],
@@ -379,7 +393,12 @@ impl<'a> AdviceBuilder<'a> {
             doubts: vec![],
             losses: vec![],
         };
-        AdviceBuilder { rows, profile, confidence, memo, advice }
+        AdviceBuilder { desk, profile, confidence, advice }
+    }
+
+    /// A task's margin: its own, or that of all.
+    fn margin(&self, task: &TaskName) -> f64 {
+        self.profile.objective.margin_of(|name| task.is_called(name))
     }
 
     /// The tasks that may decide, in the order they were asked.
@@ -401,7 +420,11 @@ impl<'a> AdviceBuilder<'a> {
             self.advice.doubts.extend(missing.map(|task| Doubt::NotAsked { task: task.clone() }));
             asked.retain(|(name, _)| wanted.iter().any(|wanted| name.is_called(wanted)));
         }
-        let task = |(name, metric)| AskedTask { name, metric, items: 0, set_aside: None };
+        let own = |task: &TaskName| self.profile.objective.own_margin_of(|name| task.is_called(name));
+        let task = |(name, metric): (TaskName, Metric)| {
+            let margin = own(&name);
+            AskedTask { name, metric, items: 0, margin, set_aside: None }
+        };
         self.advice.tasks = asked.into_iter().map(task).collect();
     }
 
@@ -415,9 +438,21 @@ impl<'a> AdviceBuilder<'a> {
         Ok(())
     }
 
+    /// Several costs in one, where it is picked by that.
+    fn weigh_costs(&mut self) {
+        let Some(reference) = self.advice.reference().cloned() else { return };
+        if self.advice.prefer == Prefer::Weighed {
+            let weights = self.profile.objective.weights();
+            for summary in &mut self.advice.summaries {
+                summary.weighed = Some(weighed::cost(summary, &reference, &weights));
+            }
+        }
+    }
+
     fn set_tasks_aside(&mut self) {
         let Some(reference) = self.advice.reference().cloned() else { return };
-        for task in &mut self.advice.tasks {
+        let margins: Vec<f64> = self.advice.tasks.iter().map(|task| self.margin(&task.name)).collect();
+        for (task, margin) in self.advice.tasks.iter_mut().zip(margins) {
             let score = reference.score(&task.name);
             task.items = score.map_or(0, |score| score.items);
             let figure = match score.map(|score| (score.chance.unwrap_or(f64::NAN), score.reading())) {
@@ -434,8 +469,8 @@ impl<'a> AdviceBuilder<'a> {
                     continue;
                 }
             };
-            let row = find(self.rows, reference.id(), &task.name);
-            match row.and_then(|row| beats_guessing(&self.memo, row, self.advice.margin, self.confidence.level)) {
+            let row = self.desk.row(reference.id(), &task.name);
+            match row.and_then(|row| self.desk.skill(row, margin, self.confidence.level)) {
                 Some(Skill::NearChance) => {
                     let why = SetAside::AtChance { score, chance };
                     self.advice.doubts.push(Doubt::SetAside { task: task.name.clone(), why: why.clone() });
@@ -485,10 +520,12 @@ impl<'a> AdviceBuilder<'a> {
             .iter()
             .map(|summary| Contender {
                 id: summary.id(),
-                rows: deciding.iter().filter_map(|task| find(self.rows, summary.id(), task)).collect(),
+                rows: deciding.iter().filter_map(|task| self.desk.row(summary.id(), task)).collect(),
             })
             .collect();
-        self.advice.ties = tie::groups(&contenders, self.advice.margin, self.confidence, &self.memo);
+        let margins: Vec<f64> = deciding.iter().map(|task| self.margin(task)).collect();
+        let margins = tie::Margins { tasks: &deciding, of_each: &margins };
+        self.advice.ties = tie::groups(&contenders, &margins, self.confidence, self.desk.memo());
     }
 
     /// Every other variant against the reference, task by task, each comparison for itself.
@@ -497,11 +534,11 @@ impl<'a> AdviceBuilder<'a> {
         let tasks: Vec<(TaskName, Metric)> =
             self.advice.deciding().map(|task| (task.name.clone(), task.metric)).collect();
         for (task, metric) in tasks {
-            let Some(base) = find(self.rows, &reference, &task) else { continue };
+            let Some(base) = self.desk.row(&reference, &task) else { continue };
+            let margin = self.margin(&task);
             for summary in self.advice.summaries.iter_mut().filter(|summary| *summary.id() != reference) {
-                let candidate = find(self.rows, summary.id(), &task);
-                let (margin, confidence) = (self.advice.margin, self.confidence);
-                let compared = candidate.and_then(|row| compared(&self.memo, base, row, margin, confidence));
+                let candidate = self.desk.row(summary.id(), &task);
+                let compared = candidate.and_then(|row| self.desk.compared(base, row, margin, self.confidence));
                 summary.comparisons.push(compared.unwrap_or_else(|| not_asked(&task, metric)));
             }
         }
@@ -541,11 +578,12 @@ impl<'a> AdviceBuilder<'a> {
         let tasks: Vec<TaskName> = self.advice.tasks.iter().filter(at_chance).map(|task| task.name.clone()).collect();
         let Some(reference) = self.advice.reference.clone() else { return };
         for task in tasks {
-            let Some(base) = find(self.rows, &reference, &task) else { continue };
+            let Some(base) = self.desk.row(&reference, &task) else { continue };
+            let margin = self.margin(&task);
             let mut found: Vec<(usize, Vec<Comparison>)> = Vec::new();
             for (place, summary) in self.advice.summaries.iter().enumerate().filter(|(_, s)| *s.id() != reference) {
-                let row = find(self.rows, summary.id(), &task);
-                let one = row.and_then(|row| compared(&self.memo, base, row, self.advice.margin, self.confidence));
+                let row = self.desk.row(summary.id(), &task);
+                let one = row.and_then(|row| self.desk.compared(base, row, margin, self.confidence));
                 found.push((place, one.into_iter().collect()));
             }
             let mut family: Vec<_> = found.iter_mut().map(|(_, comparisons)| (comparisons, false, false)).collect();
@@ -569,8 +607,10 @@ impl<'a> AdviceBuilder<'a> {
         self.advice.doubts.extend(doubts);
         if let Some(advised) = self.advice.advised() {
             let skill = |task: &&AskedTask| {
-                find(self.rows, advised.id(), &task.name)
-                    .and_then(|row| beats_guessing(&self.memo, row, self.advice.margin, self.confidence.level))
+                let margin = self.margin(&task.name);
+                self.desk
+                    .row(advised.id(), &task.name)
+                    .and_then(|row| self.desk.skill(row, margin, self.confidence.level))
             };
             let guesses = self.advice.deciding().filter(|task| skill(task) == Some(Skill::NearChance));
             let doubts: Vec<Doubt> = guesses.map(|task| Doubt::AdvisedAtChance { task: task.name.clone() }).collect();
@@ -578,46 +618,6 @@ impl<'a> AdviceBuilder<'a> {
         }
         self.advice
     }
-}
-
-/// Variants in the order of the rows.
-fn summaries<'a>(
-    rows: &'a [Row],
-    confidence: Confidence,
-    price: Option<&Price>,
-    memo: &Memo<'a>,
-) -> Vec<VariantSummary> {
-    let mut variants: Vec<(&Id, Vec<&Row>)> = Vec::new();
-    for row in rows {
-        let id = &row.trial.variant.id;
-        match variants.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, rows)) => rows.push(row),
-            None => variants.push((id, vec![row])),
-        }
-    }
-    variants.iter().map(|(_, rows)| VariantSummary::of(&rows[0].trial.variant, rows, confidence, price, memo)).collect()
-}
-
-/// Compares two rows, unless that was done before.
-fn compared<'a>(
-    memo: &Memo<'a>,
-    base: &'a Row,
-    row: &'a Row,
-    margin: f64,
-    confidence: Confidence,
-) -> Option<Comparison> {
-    memo.get("comparison", &[base, row], &(margin, confidence), |rows| {
-        compare::compare(rows[0], rows[1], margin, confidence)
-    })
-}
-
-/// Whether a row's answers beat guessing.
-fn beats_guessing<'a>(memo: &Memo<'a>, row: &'a Row, margin: f64, level: Level) -> Option<Skill> {
-    memo.get("skill", &[row], &(margin, level), |rows| skill::of_row(rows[0], margin, level))
-}
-
-fn find<'a>(rows: &'a [Row], variant: &Id, task: &TaskName) -> Option<&'a Row> {
-    rows.iter().find(|row| row.trial.variant.id == *variant && TaskName::of(row).as_ref() == Some(task))
 }
 
 fn not_asked(task: &TaskName, metric: Metric) -> Comparison {
@@ -652,13 +652,15 @@ fn front(summaries: &[VariantSummary], cost: Metric) -> Option<Front> {
     let qualified: Vec<&VariantSummary> = summaries.iter().filter(|summary| summary.qualifies).collect();
     let known =
         |summary: &&VariantSummary| summary.overall.reading.known().is_some() && summary.cost(cost).known().is_some();
-    let beats = |one: &&VariantSummary, other: &&VariantSummary| {
-        let cheaper = decided::better(cost, &one.cost(cost), &other.cost(cost)) == Some(Ordering::Less);
+    // every pair is looked at: what a variant costs is put together once
+    let beats = |(one, of_one): &(&VariantSummary, Reading), (other, of_other): &(&VariantSummary, Reading)| {
+        let cheaper = decided::better(cost, of_one, of_other) == Some(Ordering::Less);
         cheaper && by_overall(one, other) != Ordering::Greater
     };
-    let points: Vec<&VariantSummary> = qualified.into_iter().filter(known).collect();
+    let points: Vec<(&VariantSummary, Reading)> =
+        qualified.into_iter().filter(known).map(|summary| (summary, summary.cost(cost))).collect();
     let on = pareto::front(&points, beats);
-    let members: Vec<Id> = points.iter().zip(on).filter(|(_, on)| *on).map(|(s, _)| s.id().clone()).collect();
+    let members: Vec<Id> = points.iter().zip(on).filter(|(_, on)| *on).map(|((s, _), _)| s.id().clone()).collect();
     (!members.is_empty()).then_some(Front { cost, members })
 }
 

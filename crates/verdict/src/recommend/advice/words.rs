@@ -148,7 +148,24 @@ fn is_limit(check: &Check) -> bool {
 
 /// "by more than 2 points", "by more than 2 points or 1.02 times the perplexity".
 fn within(advice: &Advice) -> String {
-    format!("by more than {}", margins(advice.deciding().map(|task| task.metric), advice.margin))
+    format!("by more than {}", margins_of(advice))
+}
+
+/// The margins of an advice: "2 points", "2 points (5 points on routing)".
+pub fn margins_of(advice: &Advice) -> String {
+    let own: Vec<&AskedTask> = advice.deciding().filter(|task| task.margin.is_some()).collect();
+    let shared = advice.deciding().filter(|task| task.margin.is_none()).map(|task| task.metric);
+    let of_all = margins(shared, advice.margin);
+    let on = |task: &&AskedTask| {
+        let share = task.margin.unwrap_or(advice.margin);
+        format!("{} on {}", margins([task.metric].into_iter(), share), task.name)
+    };
+    let own = listed(own.iter().map(on));
+    match (of_all.is_empty(), own.is_empty()) {
+        (_, true) => of_all,
+        (true, false) => own,
+        (false, false) => format!("{of_all} ({own})"),
+    }
 }
 
 /// What a margin is on the scales of these metrics: "2 points", "2 points or 1.02 times the perplexity".
@@ -177,6 +194,7 @@ fn superlative(metric: Metric) -> &'static str {
     match metric {
         Metric::DecodeTps => "fastest",
         Metric::DecodeEnergy => "leanest",
+        Metric::WeighedCost => "cheapest",
         _ => "smallest",
     }
 }
@@ -333,6 +351,7 @@ fn comparative(metric: Metric) -> &'static str {
     match metric {
         Metric::DecodeTps => "faster",
         Metric::DecodeEnergy => "leaner",
+        Metric::WeighedCost => "cheaper",
         _ => "smaller",
     }
 }
@@ -494,6 +513,25 @@ pub fn explained(judgement: &Judgement, shown: Shown) -> String {
         Some(why) => format!("{}: {why})", told.trim_end_matches(')')),
         None => told,
     }
+}
+
+/// A sign for how a variant stands on every deciding task, in their order: ✓ shown not worse, ? not shown, ✗ shown worse,
+/// + shown better, · not compared, = the reference itself.
+pub fn verdict_signs(advice: &Advice, summary: &VariantSummary) -> String {
+    if advice.is_reference(summary.id()) {
+        return "=".repeat(advice.deciding().count());
+    }
+    let of = |task: &AskedTask| {
+        let found = summary.comparisons.iter().find(|comparison| comparison.task == task.name);
+        match found.and_then(Comparison::judgement).map(|judgement| judgement.verdict) {
+            Some(Verdict::Better) => '+',
+            Some(Verdict::NotWorse) => '✓',
+            Some(Verdict::Inconclusive) => '?',
+            Some(Verdict::Worse) => '✗',
+            None => '·',
+        }
+    };
+    advice.deciding().map(of).collect()
 }
 
 /// The word for a verdict in tables and lists.
@@ -682,6 +720,11 @@ pub fn name(requirement: &Requirement) -> String {
         Requirement::Relative(task) => format!("relative.{task}"),
         Requirement::NotWorse(task) => format!("the margin on {task}"),
     }
+}
+
+/// A variant's name.
+pub(in crate::recommend) fn label_of(advice: &Advice, id: &Id) -> String {
+    label(advice, id)
 }
 
 fn label(advice: &Advice, id: &Id) -> String {

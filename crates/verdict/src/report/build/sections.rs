@@ -196,7 +196,7 @@ pub(super) fn reference(inputs: &Inputs) -> Option<Section> {
          An interval stands for its own comparison alone, so that a verdict may be the stricter.",
         reference.variant.label(),
         advice.level.get() * 100.0,
-        words::margins(tasks.iter().map(|task| task.metric), advice.margin)
+        words::margins_of(advice)
     );
     let table = DataTable {
         caption: "Points of the score; for perplexities the ratio. Small print: answers lost and gained.".into(),
