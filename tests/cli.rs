@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "search",
     "pull",
@@ -84,6 +84,7 @@ const COMMANDS: [&str; 16] = [
     "export",
     "inspect",
     "compare",
+    "decide",
     "report",
     "doctor",
     "bundled",
@@ -198,6 +199,20 @@ fn a_run_prints_its_advice_writes_its_report_and_writes_it_again() {
         "{advice}"
     );
     assert!(advice.contains("llama-server -m "), "{advice}");
+
+    // it is decided again with other limits, without any model, and the profile that comes of it is one
+    let decided = shell.does(&["decide", "tiny", "--margin", "routing=50", "--save", "wide.toml"]);
+    for word in ["Against the profile as it ran:", "bantam-s · Q8_0", "What would change it", "the reference"] {
+        assert!(decided.contains(word), "{word}: {decided}");
+    }
+    let saved = std::fs::read_to_string(shell.at("wide.toml")).expect("written");
+    assert!(saved.contains("name = \"wide\"") && saved.contains("routing = 0.5"), "{saved}");
+    let nothing = shell.run(&["decide", "tiny", "--limit", "memory<=1KiB", "--json"]);
+    let json: Value = serde_json::from_str(&nothing.stdout).expect("JSON");
+    assert_eq!((nothing.code, json["advice"]["standings"].as_array().map(Vec::len)), (Some(3), Some(2)));
+    shell.refuses(&["decide", "tiny", "--save", "wide.toml"], "it is there already");
+    shell.refuses(&["decide", "tiny", "--limit", "memroy<=1KiB"], "(memory?)");
+    shell.refuses(&["decide", "tiny", "--prefer", "fastes"], "(fastest?)");
 
     // the profile in the report's folder asks for the same, from wherever it is read
     let elsewhere = shell.at("elsewhere");

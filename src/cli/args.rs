@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Compare models: item by item on suites, or prediction by prediction over a text (--kld)
     Compare(Compare),
+    /// Decide again over what a run measured, with other limits, margins and preference; no model is asked
+    Decide(Decide),
     /// Write the report of a finished run again
     Report(Report),
     /// Show this host, its meters, and what makes numbers doubtful here
@@ -315,6 +317,32 @@ pub(crate) struct Compare {
     pub chat: ChatArgs,
     #[command(flatten)]
     pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Decide {
+    /// A profile's name, for its latest run, or a run's id
+    pub run: String,
+    /// A limit in place of the profile's: memory<=64MiB, disk<=1GiB, decode>=20, ttft<=50ms, energy<=0.5, TASK>=90%, or
+    /// memory=any for none; may be repeated
+    #[arg(long, value_name = "LIMIT")]
+    pub limit: Vec<String>,
+    /// How much worse is still good enough: 3 is three points, 0.03 the same as a share; of one task as routing=5, and
+    /// routing=all takes its own away; may be repeated
+    #[arg(long, value_name = "MARGIN", allow_negative_numbers = true)]
+    pub margin: Vec<String>,
+    /// What is best among those that are good enough: smallest, fastest, leanest, weighed, seconds_per_correct, …
+    #[arg(long, value_name = "WORD")]
+    pub prefer: Option<String>,
+    /// How much a cost counts where the weighed cost is preferred, which this does: decode=2; may be repeated
+    #[arg(long, value_name = "WEIGHT")]
+    pub weight: Vec<String>,
+    /// Write a profile with all this, for `bantam run`
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -9,6 +9,7 @@ mod chat;
 mod compare;
 mod completions;
 mod compress;
+mod decide;
 mod doctor;
 mod eval;
 mod export;
@@ -107,6 +108,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Export(args)) => export::run(args),
         Some(Command::Inspect(args)) => inspect::run(args),
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Decide(args)) => decide::run(args),
         Some(Command::Report(args)) => report::run(args),
         Some(Command::Doctor(args)) => doctor::run(args),
         Some(Command::Bundled(args)) => bundled::run(args),

@@ -13,11 +13,7 @@ use std::path::{Path, PathBuf};
 /// The file of the advised variant; None where nothing is advised.
 pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<AdvisedFile> {
     let variant = &advice.advised()?.variant;
-    let path = match &variant.model.place {
-        _ if !variant.has_own_files() => made(variant, workplace),
-        Place::Bundled(_) => None,
-        Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
-    };
+    let path = place(variant, workplace);
     let inside = variant.has_own_files() && path.is_none();
     let exists = inside || path.as_ref().is_some_and(|path| path.exists());
     let facts = models::inspect(&variant.model.place).ok();
@@ -30,6 +26,15 @@ pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<
     })
 }
 
+/// Where a variant's file or folder is; None inside the binary, and of one that was never kept.
+pub(super) fn place(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
+    match &variant.model.place {
+        _ if !variant.has_own_files() => made(variant, workplace),
+        Place::Bundled(_) => None,
+        Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+    }
+}
+
 /// Where the file of a recipe is: among the artifacts of this home, wherever that was when the file was made, or where
 /// it was written.
 fn made(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
@@ -40,7 +45,7 @@ fn made(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
 }
 
 /// What can be done with it, with the command that does it.
-fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&ModelFacts>) -> Vec<(String, String)> {
+pub(super) fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&ModelFacts>) -> Vec<(String, String)> {
     let typed = match (&variant.model.place, &variant.model.adapter) {
         (Place::Bundled(name), None) => name.clone(),
         (Place::Bundled(name), Some(adapter)) => models::with_adapter(name, adapter),

@@ -22,8 +22,10 @@ use std::path::Path;
 
 mod advised;
 mod at_chance;
+pub mod decide;
 mod divergence;
 pub mod engine;
+pub mod examine;
 pub mod fetch;
 pub mod lost;
 pub mod plan;
@@ -177,6 +179,12 @@ const COMMANDS: [&str; 3] = ["bench", "compare", "eval"];
 
 /// A stored run again: by its id, or the latest of a profile's name.
 pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
+    let (run, rows, profile) = laid_out(named, workplace)?;
+    Ok(Done::of(run, rows, &profile, false, workplace))
+}
+
+/// A stored run with its rows, without their items, and its profile: ready to be decided over.
+pub fn laid_out(named: &str, workplace: &Workplace) -> Result<(Run, Vec<Row>, Profile)> {
     let id = bantam_core::record::Id(named.into());
     let found = match workplace.store.run(&id)? {
         Some(run) => Some(run),
@@ -191,5 +199,5 @@ pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
     let rows = workplace.store.light_rows(&run.id)?;
     let profile =
         Profile::from_resolved(&run.profile).with_context(|| format!("the stored profile of run {}", run.id))?;
-    Ok(Done::of(run, rows, &profile, false, workplace))
+    Ok((run, rows, profile))
 }

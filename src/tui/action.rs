@@ -1,11 +1,16 @@
 //! What goes in and what comes out of the app: messages from the world, actions of the user, commands to the world.
 //! They carry data, never closures, so that a test can say them.
 
-use super::results::{Results, Told};
+use super::results::{Decision, Results, Told};
 use super::setup::Setup;
 use crate::library::fit::HostFit;
+use crate::run::decide::Turned;
+use crate::run::examine::{Contrast, Examined};
 use bantam_core::event::Event;
+use bantam_core::profile::Profile;
+use bantam_core::record::Id;
 use bantam_hub::{Hits, Next, Progress, Query};
+use bantam_verdict::recommend::whatif::Turn;
 use ratatui::layout::Position;
 use std::path::PathBuf;
 
@@ -39,6 +44,18 @@ pub(super) enum Message {
     Pulling(Progress),
     /// The pull of a name is over; where its files are.
     Pulled(String, Result<PathBuf, String>),
+    /// What was measured is decided over again.
+    Decided(Box<Decision>),
+    /// What would change the decision of this number.
+    Turns(u64, Vec<Turn>),
+    /// Everything of this variant; nothing where nothing is measured of it.
+    Examined(Id, Option<Box<Examined>>),
+    /// The second variant held against the first; nothing where one of them is not measured.
+    Contrasted(Id, Id, Option<Box<Contrast>>),
+    /// A profile is written, or why not.
+    Saved(Result<PathBuf, String>),
+    /// How many processes want a processor, over the last minute.
+    Load(f64),
     /// Seconds since the app began.
     Clock(f64),
 }
@@ -68,6 +85,18 @@ pub(super) enum Action {
     Stop,
     Prefer,
     Report,
+    /// What the cursor is on, in full.
+    Open,
+    /// This one against the one that was held before.
+    Compare,
+    /// A command by its name.
+    Palette,
+    /// A command of the screen's own, as typed.
+    Tell(String),
+    /// What the cursor is on, to the terminal's clipboard.
+    Copy,
+    /// Those alone whose name has what is typed.
+    Filter,
     Help,
     Back,
     Quit,
@@ -99,6 +128,16 @@ pub(super) enum Command {
     /// Stop the run: finished work is kept.
     Stop,
     Report,
+    /// Decide over what is measured, with this turned.
+    Decide(Turned),
+    /// Write a profile beside what is there.
+    Save(Box<Profile>),
+    /// Open a page over the screen; the app does that itself.
+    Open(Page),
+    /// Tell everything of a variant.
+    Examine(Id),
+    /// Hold the second variant against the first.
+    Contrast(Id, Id),
     Search(Asked),
     /// The next page for a question.
     More(Asked, Next),
@@ -112,7 +151,18 @@ pub(super) enum Command {
     Suspend,
     /// Listen to the mouse, or leave it to the terminal.
     Mouse(bool),
+    /// Hand a text to the terminal's clipboard.
+    Copy(String),
     Quit,
+}
+
+/// What can be opened from a screen, over it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Page {
+    /// Everything of a variant.
+    Variant(Id),
+    /// The second variant held against the first.
+    Contrast(Id, Id),
 }
 
 /// A question to the hub, numbered; None for no question any more.

@@ -1,25 +1,31 @@
 //! The app: which screen is shown, and what all of them share, changed only here and in the screens' own `update`. It
 //! may ask for one thing of the world; nothing here waits, reads a file or draws.
 
-use super::action::{Action, Command, Message, Selection};
+use super::action::{Action, Command, Message, Page, Selection};
 use super::keys;
 use super::layout;
+use super::palette::{self, Meant, Palette};
 use super::screen::{self, Screen, advice, help, run};
 use super::shared::Shared;
 use super::theme::Theme;
 use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Position, Rect};
+use std::path::Path;
 
 pub(super) struct App {
     pub shared: Shared,
     screens: Vec<Box<dyn Screen>>,
     /// The screen that is shown, by its place among them.
     shown: usize,
+    /// What was opened from it, the last one on top; esc closes it.
+    opened: Vec<Box<dyn Screen>>,
     pub help: bool,
     /// The first line of help that is seen.
     pub help_from: usize,
     /// Asking whether to quit in mid-run.
     pub asking: bool,
+    /// A command is being typed.
+    pub palette: Option<Palette>,
 }
 
 impl App {
@@ -33,14 +39,32 @@ impl App {
             shared: Shared::new(profile_name, theme, size),
             screens,
             shown: 0,
+            opened: Vec::new(),
             help: false,
             help_from: 0,
             asking: false,
+            palette: None,
         }
     }
 
+    /// What is worked in: the screen that is shown, or what was opened from it.
     pub(super) fn screen(&self) -> &dyn Screen {
-        &*self.screens[self.shown]
+        &**self.opened.last().unwrap_or(&self.screens[self.shown])
+    }
+
+    fn screen_mut(&mut self) -> (&mut dyn Screen, &mut Shared) {
+        let screen = self.opened.last_mut().unwrap_or(&mut self.screens[self.shown]);
+        (&mut **screen, &mut self.shared)
+    }
+
+    /// The title of the tab that is shown.
+    pub(super) fn tab(&self) -> &'static str {
+        self.screens[self.shown].title()
+    }
+
+    /// Something was opened from the screen that is shown.
+    pub(super) fn has_opened(&self) -> bool {
+        !self.opened.is_empty()
     }
 
     pub(super) fn titles(&self) -> Vec<&'static str> {
@@ -57,6 +81,7 @@ impl App {
         let shared = &mut self.shared;
         match &message {
             Message::Clock(seconds) => shared.clock = *seconds,
+            Message::Load(load) => shared.load = Some(*load),
             Message::Planned(planned) => shared.planned((**planned).clone()),
             Message::Run(event) => shared.heard(event),
             Message::Results(results) => shared.results = (**results).clone(),
@@ -66,10 +91,13 @@ impl App {
             Message::Reported(Err(error)) | Message::Refused(error) => shared.notice = Some(error.clone()),
             // what one screen alone understands
             Message::Found { .. } | Message::ModelInfo(..) | Message::Pulling(_) | Message::Pulled(..) => {}
-            Message::Fetching(_) | Message::Fetched(_) => {}
+            Message::Fetching(_) | Message::Fetched(_) | Message::Decided(_) | Message::Turns(..) => {}
+            Message::Examined(..) | Message::Contrasted(..) => {}
+            Message::Saved(Ok(path)) => shared.notice = Some(saved(path)),
+            Message::Saved(Err(error)) => shared.notice = Some(error.clone()),
         }
         let mut command = None;
-        for screen in &mut self.screens {
+        for screen in self.screens.iter_mut().chain(&mut self.opened) {
             command = screen.hear(&message, &mut self.shared).or(command);
         }
         self.noted(command)
@@ -83,9 +111,19 @@ impl App {
 
     /// What is to be known of a command before anything comes of it.
     fn noted(&mut self, command: Option<Command>) -> Option<Command> {
-        if let Some(Command::Plan(_)) = command {
-            self.shared.planning = true;
+        match command {
+            Some(Command::Plan(_)) => self.shared.planning = true,
+            Some(Command::Open(page)) => return self.open(page),
+            _ => {}
         }
+        command
+    }
+
+    /// Opens a page over what is shown.
+    pub(super) fn open(&mut self, page: Page) -> Option<Command> {
+        let mut screen = screen::page(page);
+        let command = screen.enter(&mut self.shared);
+        self.opened.push(screen);
         command
     }
 
@@ -94,7 +132,9 @@ impl App {
         match error {
             Some(error) => self.shared.notice = Some(error),
             // a run that was stopped has no advice to go to
-            None if self.shared.is_decided() && self.screen().title() == run::TITLE => self.go(advice::TITLE),
+            None if self.shared.is_decided() && self.tab() == run::TITLE => {
+                self.go(advice::TITLE);
+            }
             None => {}
         }
     }
@@ -127,6 +167,7 @@ impl App {
     fn action(&self, key: KeyEvent) -> Option<Action> {
         match self.screen().typing() {
             _ if self.asking => keys::answer(key),
+            _ if self.palette.is_some() => keys::letter(key, keys::PALETTE),
             Some(beside) if !self.help => keys::letter(key, beside),
             _ => keys::action(key, self.screen().keys(), &self.titles()),
         }
@@ -143,7 +184,7 @@ impl App {
 
     /// Keys are letters now.
     pub(super) fn typing(&self) -> bool {
-        self.screen().typing().is_some() && !self.help && !self.asking
+        (self.screen().typing().is_some() || self.palette.is_some()) && !self.help && !self.asking
     }
 
     pub(super) fn update(&mut self, action: Action) -> Option<Command> {
@@ -159,6 +200,9 @@ impl App {
             self.asking = action != Action::No && action != Action::Yes;
             return (action == Action::Yes).then_some(Command::Quit);
         }
+        if self.palette.is_some() {
+            return self.command(&action);
+        }
         // a digit, tab and what the frame knows go on from help; everything else is help's
         self.help &= !matches!(action, Action::Go(_) | Action::NextScreen | Action::PreviousScreen);
         if self.help && !matches!(action, Action::Quit | Action::Theme | Action::Mouse) {
@@ -166,19 +210,69 @@ impl App {
         }
         self.shared.notice = None;
         match action {
-            Action::Go(title) => self.go(title),
-            Action::NextScreen => self.show(self.shown + 1),
-            Action::PreviousScreen => self.show(self.shown + self.screens.len() - 1),
+            Action::Go(title) => return self.go(title),
+            Action::NextScreen => return self.show(self.shown + 1),
+            Action::PreviousScreen => return self.show(self.shown + self.screens.len() - 1),
             Action::Start => return self.start(),
             Action::Help => (self.help, self.help_from) = (true, 0),
+            Action::Palette => self.palette = Some(Palette::default()),
+            Action::Copy => return self.copy(),
             Action::Theme => self.next_theme(),
             Action::Mouse => return Some(self.turn_mouse()),
             Action::Quit if self.shared.running() => self.asking = true,
             Action::Quit => return Some(Command::Quit),
             Action::Click(at) => return self.click(at),
-            action => return self.screens[self.shown].update(action, &mut self.shared),
+            Action::Back if self.has_opened() && !self.typing() => drop(self.opened.pop()),
+            action => {
+                let (screen, shared) = self.screen_mut();
+                return screen.update(action, shared);
+            }
         }
         None
+    }
+
+    /// The commands that can be typed here.
+    pub(super) fn commands(&self) -> Vec<palette::Entry> {
+        palette::entries(self.screen(), &self.titles())
+    }
+
+    /// A key while a command is typed.
+    fn command(&mut self, action: &Action) -> Option<Command> {
+        let entries = self.commands();
+        let palette = self.palette.as_mut()?;
+        match action {
+            Action::Write(text) => palette.write(text),
+            Action::Erase { all } if *all || !palette.text.is_empty() => palette.erase(*all),
+            // what is erased beyond the beginning closes it, as in other editors
+            Action::Erase { .. } | Action::Back => self.palette = None,
+            Action::Up | Action::Down => palette.step(*action == Action::Down, &entries),
+            Action::Right => palette.complete(&entries),
+            Action::Open => {
+                let meant = palette.meant(&entries);
+                self.palette = None;
+                match meant {
+                    Meant::Do(action) => return self.updated(action),
+                    Meant::Nothing(why) => self.shared.notice = Some(why),
+                }
+            }
+            Action::Quit => {
+                self.palette = None;
+                return self.updated(Action::Quit);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn copy(&mut self) -> Option<Command> {
+        match self.screen().copied(&self.shared) {
+            Some(text) => {
+                let first = text.lines().next().unwrap_or_default().to_owned();
+                self.shared.notice = Some(format!("copied, where the terminal takes it: {first}"));
+                Some(Command::Copy(text))
+            }
+            None => self.shared.refuse("there is nothing to copy here"),
+        }
     }
 
     /// Keys move help where it is longer than the terminal, and close it else.
@@ -215,16 +309,15 @@ impl App {
         Command::Mouse(self.shared.mouse)
     }
 
-    fn go(&mut self, title: &str) {
-        if let Some(place) = self.place_of(title) {
-            self.show(place);
-        }
+    fn go(&mut self, title: &str) -> Option<Command> {
+        self.show(self.place_of(title)?)
     }
 
     /// Shows the screen at a place; behind the last comes the first.
-    fn show(&mut self, place: usize) {
+    fn show(&mut self, place: usize) -> Option<Command> {
+        self.opened.clear();
         self.shown = place % self.screens.len();
-        self.screens[self.shown].enter();
+        self.screens[self.shown].enter(&mut self.shared)
     }
 
     fn start(&mut self) -> Option<Command> {
@@ -236,10 +329,15 @@ impl App {
     fn click(&mut self, at: Position) -> Option<Command> {
         let frame = layout::frame(self.shared.size)?;
         if let Some(place) = layout::tabs(frame.tabs, &self.titles()).iter().position(|tab| tab.contains(at)) {
-            self.show(place);
-            return None;
+            return self.show(place);
         }
         let action = self.screen().hit(frame.body, at, &self.shared).filter(|_| frame.body.contains(at))?;
-        self.screens[self.shown].update(action, &mut self.shared)
+        let (screen, shared) = self.screen_mut();
+        screen.update(action, shared)
     }
+}
+
+/// Where a profile was written, and what to do with it.
+fn saved(path: &Path) -> String {
+    format!("saved: `bantam run {}` measures by it", path.display())
 }

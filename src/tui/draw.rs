@@ -4,6 +4,7 @@
 use super::app::App;
 use super::keys::{self, Binding};
 use super::layout::{self, MIN_HEIGHT, MIN_WIDTH};
+use super::palette;
 use super::progress::RunState;
 use super::screen::help;
 use super::theme::Theme;
@@ -29,6 +30,9 @@ pub(super) fn draw(frame: &mut Frame, app: &App) {
     if app.help {
         help::draw(frame, app.screen(), &app.titles(), app.shared.theme, app.help_from);
     }
+    if let Some(palette) = &app.palette {
+        palette::draw(frame, palette, &app.commands(), app.shared.theme);
+    }
     if app.asking {
         question(frame, area, app);
     }
@@ -49,7 +53,7 @@ fn tabs(frame: &mut Frame, area: Rect, app: &App) {
     let titles = app.titles();
     let places = layout::tabs(area, &titles);
     for (number, (title, place)) in (1..).zip(titles.iter().zip(&places)) {
-        let style = if *title == app.screen().title() { theme.selected() } else { theme.text() };
+        let style = if *title == app.tab() { theme.selected() } else { theme.text() };
         frame.render_widget(Span::styled(format!(" {number} {title} "), style), *place);
     }
     let used = places.last().map_or(area.x, |place| place.right());
@@ -106,7 +110,22 @@ fn status(frame: &mut Frame, area: Rect, app: &App) {
     if failed > 0 {
         spans.push(Span::styled(format!(" · {failed} failed"), theme.bad()));
     }
-    frame.render_widget(Line::from(spans), area);
+    let line = Line::from(spans);
+    let room = (area.width as usize).saturating_sub(line.width() + 3);
+    let beside = beside(app).into_iter().rev().find(|text| text.width() <= room).unwrap_or_default();
+    frame.render_widget(line, area);
+    frame.render_widget(Line::styled(format!("{beside} "), theme.soft()).alignment(Alignment::Right), area);
+}
+
+/// What stands at the end of the line: a pull, the load and the host, with less of it where there is less room; the most
+/// last.
+fn beside(app: &App) -> Vec<String> {
+    let shared = &app.shared;
+    let pull = shared.pull.as_ref().map(|(name, share)| format!("pull {} {:.0}%", middle(name, 24), share * 100.0));
+    let load = shared.load.map(|load| format!("load {load:.2}"));
+    let host = shared.ready().map(|setup| setup.host.clone());
+    let parts: Vec<String> = [pull, load, host].into_iter().flatten().collect();
+    (1..=parts.len()).map(|n| parts[..n].join(" · ")).collect()
 }
 
 fn hints(frame: &mut Frame, area: Rect, app: &App) {
@@ -114,11 +133,15 @@ fn hints(frame: &mut Frame, area: Rect, app: &App) {
     let commands = !app.asking && !app.typing();
     let table: Vec<&Binding> = match app.screen().typing() {
         _ if app.asking => keys::QUESTION.iter().collect(),
+        _ if app.palette.is_some() => keys::PALETTE.iter().collect(),
         _ if app.help => keys::HELP.iter().collect(),
         Some(beside) if !commands => beside.iter().collect(),
         _ => keys::with(app.screen().keys()),
     };
     let mut spans = vec![Span::raw(" ")];
+    if commands && !app.help && app.has_opened() {
+        spans.extend([Span::styled("esc", theme.strong()), Span::styled(" back  ", theme.soft())]);
+    }
     for binding in table.iter().filter(|binding| binding.foot && app.acts(&binding.action)) {
         spans.extend(hint(binding, theme));
     }

@@ -167,7 +167,7 @@ fn letters_are_text_while_typing_and_commands_after() {
     let erase = app.input(Input::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
     assert!(matches!(erase, Some(Command::Search(asked)) if asked.query.is_none()), "what was asked is cut off");
     press(&mut app, KeyCode::Tab);
-    assert_eq!(app.screen().title(), "Models");
+    assert_eq!(app.screen().title(), "Decide");
 }
 
 #[test]

@@ -16,11 +16,22 @@ pub(super) struct Binding {
     pub foot: bool,
 }
 
+impl Binding {
+    /// Its name in the palette: what the hint says, or else the beginning of what help says.
+    pub(super) fn name(&self) -> &'static str {
+        if !self.hint.is_empty() {
+            return self.hint;
+        }
+        let end = self.help.find([',', ';', ':', '.']).unwrap_or(self.help.len());
+        &self.help[..end]
+    }
+}
+
 use KeyCode::{Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab, Up};
 
 /// Keys that mean the same on every screen; the digits go to the screens in their order.
 #[rustfmt::skip]
-const EVERYWHERE: &[Binding] = &[
+pub(super) const EVERYWHERE: &[Binding] = &[
     Binding { action: Action::Start, codes: &[Char('r')], keys: "r", hint: "run", help: "run; what is measured already is not measured again", foot: true },
     Binding { action: Action::NextScreen, codes: &[Tab], keys: "tab", hint: "next", help: "next screen", foot: false },
     Binding { action: Action::PreviousScreen, codes: &[KeyCode::BackTab], keys: "shift-tab", hint: "", help: "previous screen", foot: false },
@@ -33,6 +44,8 @@ const EVERYWHERE: &[Binding] = &[
     Binding { action: Action::Help, codes: &[Char('?'), KeyCode::F(1)], keys: "?", hint: "help", help: "this page", foot: true },
     Binding { action: Action::Theme, codes: &[Char('t')], keys: "t", hint: "", help: "theme: auto, dark, light, night, day, plain", foot: false },
     Binding { action: Action::Mouse, codes: &[Char('m')], keys: "m", hint: "", help: "mouse: here, or the terminal's to mark and copy", foot: false },
+    Binding { action: Action::Palette, codes: &[Char(':')], keys: ":", hint: "", help: "a command by its name", foot: false },
+    Binding { action: Action::Copy, codes: &[Char('y')], keys: "y", hint: "", help: "copy what the cursor is on, where the terminal takes it", foot: false },
     Binding { action: Action::Back, codes: &[Esc], keys: "esc", hint: "", help: "close what is open", foot: false },
     Binding { action: Action::Quit, codes: &[Char('q')], keys: "q", hint: "quit", help: "leave; while a run is going on it asks first", foot: true },
 ];
@@ -47,10 +60,27 @@ pub(super) const PREFER: Binding = Binding { action: Action::Prefer, codes: &[Ch
 #[rustfmt::skip]
 pub(super) const REPORT: Binding = Binding { action: Action::Report, codes: &[Char('w')], keys: "w", hint: "report", help: "write report.html, .md, .json, .csv and the charts", foot: true };
 
+#[rustfmt::skip]
+pub(super) const COMPARE: Binding = Binding { action: Action::Compare, codes: &[Char('c')], keys: "c", hint: "compare", help: "hold a variant; c on another one compares the two, answer by answer", foot: true };
+#[rustfmt::skip]
+pub(super) const OPEN: Binding = Binding { action: Action::Open, codes: &[Enter], keys: "enter", hint: "open", help: "everything that is known of the variant", foot: true };
+
 /// To the left, where stands what the hint says.
 #[rustfmt::skip]
 pub(super) const fn left(hint: &'static str, help: &'static str) -> Binding {
     Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint, help, foot: true }
+}
+
+/// To the left, told in help alone.
+#[rustfmt::skip]
+pub(super) const fn left_too(help: &'static str) -> Binding {
+    Binding { action: Action::Left, codes: &[Left, Char('h')], keys: "← h", hint: "", help, foot: false }
+}
+
+/// To the right, told in help alone.
+#[rustfmt::skip]
+pub(super) const fn right_too(help: &'static str) -> Binding {
+    Binding { action: Action::Right, codes: &[Right, Char('l')], keys: "→ l", hint: "", help, foot: false }
 }
 
 /// To the right, where stands what the hint says.
@@ -65,6 +95,30 @@ pub(super) const HELP: &[Binding] = &[
     Binding { action: Action::Back, codes: &[Esc], keys: "esc", hint: "close help", help: "", foot: true },
     Binding { action: Action::Quit, codes: &[Char('q')], keys: "q", hint: "quit", help: "", foot: true },
 ];
+
+/// Keys while a command is typed.
+#[rustfmt::skip]
+pub(super) const PALETTE: &[Binding] = &[
+    Binding { action: Action::Open, codes: &[Enter], keys: "enter", hint: "do it", help: "", foot: true },
+    Binding { action: Action::Back, codes: &[Esc], keys: "esc", hint: "close", help: "", foot: true },
+    Binding { action: Action::Right, codes: &[Tab], keys: "tab", hint: "complete", help: "", foot: true },
+    Binding { action: Action::Up, codes: &[Up], keys: "↑", hint: "", help: "", foot: false },
+    Binding { action: Action::Down, codes: &[Down], keys: "↓", hint: "others", help: "", foot: true },
+    Binding { action: Action::Erase { all: false }, codes: &[KeyCode::Backspace], keys: "backspace", hint: "", help: "", foot: false },
+];
+
+/// Keys while a filter is typed.
+#[rustfmt::skip]
+pub(super) const FILTERING: &[Binding] = &[
+    Binding { action: Action::Back, codes: &[Enter], keys: "enter", hint: "to the list", help: "", foot: true },
+    Binding { action: Action::Erase { all: true }, codes: &[Esc], keys: "esc", hint: "no filter", help: "", foot: true },
+    Binding { action: Action::Erase { all: false }, codes: &[KeyCode::Backspace], keys: "backspace", hint: "erase", help: "", foot: true },
+    Binding { action: Action::Up, codes: &[Up], keys: "↑", hint: "", help: "", foot: false },
+    Binding { action: Action::Down, codes: &[Down], keys: "↓", hint: "", help: "", foot: false },
+];
+
+#[rustfmt::skip]
+pub(super) const FILTER: Binding = Binding { action: Action::Filter, codes: &[Char('/')], keys: "/", hint: "filter", help: "show those alone whose name has what is typed", foot: true };
 
 /// Keys of the question "quit?".
 #[rustfmt::skip]
@@ -82,7 +136,7 @@ pub(super) fn with(own: &'static [Binding]) -> Vec<&'static Binding> {
         Action::Up | Action::Down => 3,
         Action::Left | Action::Right => 4,
         Action::PageUp | Action::PageDown | Action::First | Action::Last => 5,
-        Action::Theme | Action::Mouse => 6,
+        Action::Palette | Action::Copy | Action::Theme | Action::Mouse => 6,
         Action::Help | Action::Back | Action::Quit => 7,
         _ => 1,
     });

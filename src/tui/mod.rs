@@ -5,7 +5,8 @@
 //!   jobs                 slow work on its own threads; speaks in messages
 //!   app   draw           which screen is shown; the picture around it
 //!   screen/*             a file each: keys, state, update, draw, hit
-//!   shared  keys  cursor  layout  widget  theme  ground
+//!   palette              a command by its name, on every screen
+//!   shared  keys  words  cursor  layout  widget  theme  ground
 //! ```
 //!
 //! Arrows go down only. State is numbers; `update` changes them, `draw` turns them into words and places those.
@@ -13,13 +14,17 @@
 mod action;
 mod app;
 mod cursor;
+#[cfg(test)]
+mod decide_tests;
 mod draw;
+mod filter;
 mod ground;
 #[cfg(test)]
 mod hub_tests;
 mod jobs;
 mod keys;
 mod layout;
+mod palette;
 mod progress;
 mod results;
 mod screen;
@@ -30,6 +35,7 @@ mod terminal;
 mod tests;
 mod theme;
 mod widget;
+mod words;
 
 pub use theme::ThemeName;
 
@@ -125,6 +131,7 @@ pub fn run(profile: PathBuf, look: Look) -> Result<()> {
     listen(sender.clone(), ended.clone(), Late::awaited(greeting.late));
     signals(sender.clone()).context("installing signal handlers")?;
     let say = Say(sender);
+    jobs::watch_load(say.clone(), ended.clone());
     jobs.carry_out(app.plan(Selection::default()), &say);
     let result = wait(&mut app, &mut guard, &wakes, &mut jobs, &say);
     ended.store(true, Ordering::SeqCst);
@@ -167,6 +174,7 @@ fn wait(app: &mut App, guard: &mut terminal::Guard, wakes: &Receiver<Wake>, jobs
                         guard.suspend().context("giving the terminal to the shell")?;
                         again(app, guard)?;
                     }
+                    Some(Command::Copy(text)) => guard.copy(&text).context("handing text to the terminal")?,
                     Some(Command::Mouse(on)) => guard.mouse(on).context("telling the terminal about the mouse")?,
                     Some(command) => jobs.carry_out(command, say),
                     None => {}

@@ -1,7 +1,7 @@
 //! What all screens share: the profile and what of it is taken in, how the run is, what came of it, the line at the foot.
 //! It knows no screen.
 
-use super::action::{Command, Selection};
+use super::action::{Command, Page, Selection};
 use super::progress::{RunProgress, RunState};
 use super::results::{Results, Told};
 use super::setup::{ModelEntry, Setup};
@@ -9,7 +9,7 @@ use super::theme::Theme;
 use crate::show::counted;
 use bantam_core::event::Event;
 use bantam_core::profile::Prefer;
-use bantam_core::record::LeftOut;
+use bantam_core::record::{Id, LeftOut};
 use ratatui::layout::Rect;
 
 pub(super) struct Shared {
@@ -26,8 +26,14 @@ pub(super) struct Shared {
     pub advice: Option<Told>,
     /// So many comparisons are being worked out; results and advice are those of before.
     pub working: Option<usize>,
+    /// The variant that the next one is compared with, and its name.
+    pub held: Option<(Id, String)>,
     /// One line at the foot: a report written, a wish that cannot be met now.
     pub notice: Option<String>,
+    /// Processes that want a processor here; None where the system does not tell.
+    pub load: Option<f64>,
+    /// A pull that is going on, and how far it is.
+    pub pull: Option<(String, f64)>,
     pub clock: f64,
     pub size: Rect,
     pub theme: Theme,
@@ -47,7 +53,10 @@ impl Shared {
             results: Results::default(),
             advice: None,
             working: None,
+            held: None,
             notice: None,
+            load: None,
+            pull: None,
             clock: 0.0,
             size,
             theme,
@@ -221,6 +230,18 @@ impl Shared {
             Prefer::CentsPerCorrect => Prefer::Smallest,
         });
         Some(Command::Plan(self.selection.clone()))
+    }
+
+    /// Holds a variant for the next one, or compares it with the one that is held.
+    pub(super) fn compare(&mut self, id: &Id, label: &str) -> Option<Command> {
+        match self.held.take() {
+            Some((held, _)) if held == *id => self.refuse(&format!("{label} is held no more")),
+            Some((held, _)) => Some(Command::Open(Page::Contrast(held, id.clone()))),
+            None => {
+                self.held = Some((id.clone(), label.to_owned()));
+                self.refuse(&format!("{label} is held: c on another variant holds that one against it"))
+            }
+        }
     }
 
     /// Whether a line of one of the selection's lists can be taken in or left out now.

@@ -547,7 +547,7 @@ fn every_hint_at_the_foot_does_something_and_what_does_something_is_there() {
                     assert_eq!(acted, before.acts(&binding.action), "{key} on {screen} in state {state}, {width} wide");
                 }
                 let foot = picture(&before).lines().last().unwrap_or_default().to_owned();
-                assert!(foot.contains("1-6 screens"), "{foot}");
+                assert!(foot.contains("1-7 screens"), "{foot}");
             }
         }
     }
@@ -558,7 +558,7 @@ fn digits_leave_help_for_their_screen_and_its_foot_says_so() {
     let mut app = finished(80, 24);
     app.update(Action::Help);
     let foot = picture(&app).lines().last().unwrap_or_default().to_owned();
-    assert!(foot.contains("esc close help") && foot.contains("1-6 screens") && !foot.contains("run"), "{foot}");
+    assert!(foot.contains("esc close help") && foot.contains("1-7 screens") && !foot.contains("run"), "{foot}");
     press(&mut app, KeyCode::Char('2'));
     assert!(!app.help && app.screen().title() == plan::TITLE);
 }
@@ -897,7 +897,7 @@ fn every_hint_at_the_foot_is_seen_on_the_smallest_terminal() {
         let mut app = on(screen, app)(80, 24);
         press(&mut app, KeyCode::Esc);
         let foot = picture(&app).lines().last().unwrap_or_default().to_owned();
-        assert!(foot.contains("1-6 screens"), "{screen}: {foot}");
+        assert!(foot.contains("1-7 screens"), "{screen}: {foot}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! the plain numbers and names that the screens show.
 
 mod describe;
+mod desk;
 mod hub;
 
 use super::Say;
@@ -21,9 +22,10 @@ use bantam_verdict::recommend::advice::unfinished;
 use bantam_verdict::recommend::advise_knowing;
 use bantam_verdict::recommend::known::{Known, Nothing};
 use bantam_verdict::report;
+use desk::DeskJob;
 use hub::HubJobs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -45,6 +47,8 @@ pub(super) struct Jobs {
     deciding: Arc<Mutex<()>>,
     cancel: Cancel,
     running: Option<JoinHandle<()>>,
+    /// Decides again and again; None until something is to be decided.
+    desk: Option<DeskJob>,
     hub: HubJobs,
 }
 
@@ -58,6 +62,7 @@ impl Jobs {
             wish: Arc::default(),
             deciding: Arc::default(),
             cancel: Cancel::new(),
+            desk: None,
             running: None,
             hub: HubJobs::default(),
         }
@@ -69,6 +74,10 @@ impl Jobs {
             Command::Start => self.start(say.clone()),
             Command::Stop => self.cancel.cancel(),
             Command::Report => self.report(say.clone()),
+            Command::Decide(turned) => self.desk(say).decide(turned),
+            Command::Examine(id) => self.desk(say).examine(id),
+            Command::Contrast(one, other) => self.desk(say).contrast(one, other),
+            Command::Save(profile) => save(*profile, say.clone()),
             Command::Search(asked) => self.hub.search(asked, say.clone()),
             Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
             Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
@@ -79,8 +88,8 @@ impl Jobs {
                 self.hub.fetch(profile, say.clone());
             }
             Command::StopPull => self.hub.stop(),
-            // the terminal's business
-            Command::Suspend | Command::Mouse(_) | Command::Quit => {}
+            // the terminal's business, and the app's
+            Command::Suspend | Command::Mouse(_) | Command::Copy(_) | Command::Quit | Command::Open(_) => {}
         }
     }
 
@@ -94,8 +103,13 @@ impl Jobs {
         }
     }
 
+    fn desk(&mut self, say: &Say) -> DeskJob {
+        self.desk.get_or_insert_with(|| DeskJob::start(say.clone())).clone()
+    }
+
     /// Plans what is wished last: a wish waits a moment for the next one, and what comes of an older one is not told.
-    fn plan(&self, selection: Selection, say: Say) {
+    fn plan(&mut self, selection: Selection, say: Say) {
+        let desk = self.desk(&say);
         let (named, planned, done) = (self.named.clone(), self.planned.clone(), self.done.clone());
         let (wish, deciding) = (self.wish.clone(), self.deciding.clone());
         let mine = wish.fetch_add(1, Ordering::SeqCst) + 1;
@@ -116,6 +130,7 @@ impl Jobs {
                 Err(error) => return say.say(Message::Planned(Box::new(Err(crate::show::sentence(&error))))),
             };
             *lock(&planned) = Some((profile.clone(), plan.clone()));
+            desk.lay(plan.run.clone(), profile.clone());
             say.say(Message::Planned(Box::new(Ok(setup))));
             if rows.is_empty() {
                 *lock(&done) = None;
@@ -140,7 +155,7 @@ impl Jobs {
             let _ = before.join();
         }
         self.cancel = Cancel::new();
-        let (cancel, done) = (self.cancel.clone(), self.done.clone());
+        let (cancel, done, desk) = (self.cancel.clone(), self.done.clone(), self.desk(&say));
         self.running = Some(thread::spawn(move || {
             let ended = caught(|| {
                 let mut workplace = Workplace::open()?;
@@ -149,9 +164,12 @@ impl Jobs {
                     let outcome = workplace.store.outcome_of(&t.id).ok()??;
                     Some(Row { trial: t.clone(), outcome })
                 });
+                desk.lay(plan.run.clone(), profile.clone());
                 let mut listener = Listener::new(&plan, &profile, kept.collect(), say.clone());
+                listener.desk = Some(desk.clone());
                 run::execute(&plan, &profile, &mut workplace, &mut [&mut listener], &cancel)
             });
+            desk.lay(plan.run.clone(), profile.clone());
             match ended {
                 Ok(ended) => {
                     tell(&say, ended, &done);
@@ -175,6 +193,31 @@ impl Jobs {
             say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));
         });
     }
+}
+
+/// How often the load is looked at.
+const LOAD: Duration = Duration::from_secs(2);
+
+/// Tells the load of this host as long as somebody listens.
+pub(super) fn watch_load(say: Say, ended: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        while !ended.load(Ordering::SeqCst) {
+            let load = bantam_host::card::Load::read(&bantam_host::card::Roots::default());
+            if let Some([minute, ..]) = load.average.known() {
+                say.say(Message::Load(*minute));
+            }
+            thread::sleep(LOAD);
+        }
+    });
+}
+
+/// Writes a profile under the first name that is free.
+fn save(profile: Profile, say: Say) {
+    thread::spawn(move || {
+        let file = run::decide::free_file(&profile.name);
+        let saved = caught(|| run::decide::save(&profile, &file)).map(|()| file);
+        say.say(Message::Saved(saved.map_err(|e| crate::show::sentence(&e))));
+    });
 }
 
 /// Sends results and advice to the screen and keeps them for the report.
@@ -254,6 +297,7 @@ struct Listener {
     say: Say,
     plan: Plan,
     finished: Sender<Row>,
+    desk: Option<DeskJob>,
 }
 
 impl Listener {
@@ -261,7 +305,7 @@ impl Listener {
         let (finished, rows) = channel();
         let (profile, to) = (profile.clone(), say.clone());
         thread::spawn(move || work_out(&profile, kept, &rows, &to));
-        Listener { say, plan: plan.clone(), finished }
+        Listener { say, plan: plan.clone(), finished, desk: None }
     }
 }
 
@@ -283,6 +327,7 @@ impl Observer for Listener {
         {
             // the results' thread ends with the job
             let _ = self.finished.send(Row { trial: trial.clone(), outcome: (**outcome).clone() });
+            self.desk.iter().for_each(DeskJob::more);
         }
     }
 }

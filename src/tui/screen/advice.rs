@@ -11,6 +11,7 @@ use crate::tui::results::Told;
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{inside, lit};
+use crate::tui::words::{self, Word};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
@@ -33,8 +34,19 @@ impl Screen for AdviceScreen {
         TITLE
     }
 
+    fn words(&self) -> &'static [Word] {
+        &[words::REFERENCE, words::MARGIN, words::QUALIFIES, words::INTERVAL, words::DOUBT]
+    }
+
     fn keys(&self) -> &'static [Binding] {
         KEYS
+    }
+
+    fn copied(&self, shared: &Shared) -> Option<String> {
+        let told = shared.advice.as_ref()?;
+        let lines =
+            [told.words.title.clone()].into_iter().chain(told.words.lines.clone()).chain(told.how_to_run.clone());
+        Some(lines.collect::<Vec<_>>().join("\n"))
     }
 
     fn hear(&mut self, message: &Message, _: &mut Shared) -> Option<Command> {

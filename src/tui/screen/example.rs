@@ -54,29 +54,29 @@ fn a_new_screen_is_a_file_and_a_line_in_the_list() {
 
     let mut screens = super::all();
     screens.push(Box::new(ExampleScreen::default()));
-    let mut app = App::with(screens, "p".into(), Theme::plain(), Rect::new(0, 0, 80, 24));
+    let mut app = App::with(screens, "p".into(), Theme::plain(), Rect::new(0, 0, 100, 24));
     let press = |app: &mut App, key| app.input(Event::Key(Char(key).into()));
     let click = |app: &mut App, column, row| {
         let kind = MouseEventKind::Down(MouseButton::Left);
         app.input(Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }))
     };
     let picture = |app: &App| {
-        let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a test backend never fails");
+        let mut terminal = Terminal::new(TestBackend::new(100, 24)).expect("a test backend never fails");
         terminal.draw(|frame| draw(frame, app)).expect("a test backend never fails");
         terminal.backend().to_string()
     };
 
-    assert_eq!(press(&mut app, '7'), None);
+    assert_eq!(press(&mut app, '8'), None);
     assert_eq!(press(&mut app, '+'), None);
     assert_eq!(click(&mut app, 4, 2), None);
     let shown = picture(&app);
-    assert!(shown.contains("7 Example") && shown.contains("counted 2") && shown.contains("+ count"), "{shown}");
+    assert!(shown.contains("8 Example") && shown.contains("counted 2") && shown.contains("+ count"), "{shown}");
     press(&mut app, '?');
     let help = picture(&app);
-    assert!(help.contains("Keys on Example") && help.contains("count one more") && help.contains("1-7"), "{help}");
+    assert!(help.contains("Keys on Example") && help.contains("count one more") && help.contains("1-8"), "{help}");
     press(&mut app, '?');
     press(&mut app, '1');
     assert_eq!(press(&mut app, '+'), None);
-    press(&mut app, '7');
+    press(&mut app, '8');
     assert!(picture(&app).contains("counted 2"), "its key is its own");
 }

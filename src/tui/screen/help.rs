@@ -12,8 +12,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-/// Width of the keys.
-const KEYS: usize = 11;
+/// Width of the keys and words.
+const KEYS: usize = 16;
 
 pub(crate) fn draw(frame: &mut Frame, screen: &dyn Screen, titles: &[&str], theme: Theme, from: usize) {
     let area = frame.area();
@@ -36,7 +36,9 @@ pub(crate) fn last_line(area: Rect, screen: &dyn Screen, titles: &[&str]) -> usi
 }
 
 fn place(area: Rect, screen: &dyn Screen, titles: &[&str]) -> Rect {
-    window(area, 92, entries(area, screen, titles).len() as u16 + 2)
+    // the line of keys at the foot stays
+    let above = Rect { height: area.height.saturating_sub(1), ..area };
+    window(above, 92, entries(area, screen, titles).len() as u16 + 2)
 }
 
 /// Keys and what they do, a line each; what is longer goes on in the next.
@@ -48,6 +50,13 @@ fn entries(area: Rect, screen: &dyn Screen, titles: &[&str]) -> Vec<(String, Str
     all.push(("ctrl-z".into(), "to the shell; fg comes back".into()));
     all.push(("mouse".into(), "click a tab or a line, scroll".into()));
     all.push(("signs".into(), "★ advised  ● Pareto front  ✓ qualifies  ? cannot tell  ✗ out  ≈ estimated".into()));
+    for (n, (word, meaning)) in screen.words().iter().enumerate() {
+        if n == 0 {
+            all.push((String::new(), String::new()));
+            all.push(("words".into(), "what stands on this screen:".into()));
+        }
+        all.push(((*word).into(), (*meaning).into()));
+    }
     let broken = |(keys, help): (String, String)| {
         let lines = wrapped(&help, width).into_iter().enumerate();
         lines.map(move |(n, line)| (if n == 0 { keys.clone() } else { String::new() }, line)).collect::<Vec<_>>()

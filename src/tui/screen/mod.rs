@@ -2,6 +2,8 @@
 //! how it is drawn and what a click on it hits.
 
 pub(super) mod advice;
+pub(super) mod contrast;
+pub(super) mod decide;
 #[cfg(test)]
 mod example;
 pub(super) mod help;
@@ -10,10 +12,12 @@ pub(super) mod models;
 pub(super) mod plan;
 pub(super) mod results;
 pub(super) mod run;
+pub(super) mod variant;
 
-use super::action::{Action, Command, Message};
+use super::action::{Action, Command, Message, Page};
 use super::keys::Binding;
 use super::shared::Shared;
+use super::words::Word;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use std::any::Any;
@@ -29,6 +33,21 @@ pub(super) trait Screen: Any {
         &[]
     }
 
+    /// Words that stand on it, and what they mean.
+    fn words(&self) -> &'static [Word] {
+        &[]
+    }
+
+    /// Commands of its own that take more than their name, and what they do; typed in the palette.
+    fn typed_commands(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// What is copied of it: what the cursor is on.
+    fn copied(&self, _shared: &Shared) -> Option<String> {
+        None
+    }
+
     /// While letters are text and no commands: the keys beside them.
     fn typing(&self) -> Option<&'static [Binding]> {
         None
@@ -40,7 +59,9 @@ pub(super) trait Screen: Any {
     }
 
     /// The user comes here.
-    fn enter(&mut self) {}
+    fn enter(&mut self, _shared: &mut Shared) -> Option<Command> {
+        None
+    }
 
     /// Something happened in the world; what all screens share knows of it already.
     fn hear(&mut self, _message: &Message, _shared: &mut Shared) -> Option<Command> {
@@ -58,6 +79,14 @@ pub(super) trait Screen: Any {
     fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared);
 }
 
+/// What lies over a screen when it is opened.
+pub(super) fn page(page: Page) -> Box<dyn Screen> {
+    match page {
+        Page::Variant(id) => Box::new(variant::VariantPage::of(id)),
+        Page::Contrast(one, other) => Box::new(contrast::ContrastPage::of(one, other)),
+    }
+}
+
 /// Every screen in the order of its tab; a new one is a new file and one line here.
 pub(super) fn all() -> Vec<Box<dyn Screen>> {
     vec![
@@ -67,5 +96,6 @@ pub(super) fn all() -> Vec<Box<dyn Screen>> {
         Box::new(results::ResultsScreen::default()),
         Box::new(advice::AdviceScreen::default()),
         Box::new(hub::HubScreen::default()),
+        Box::new(decide::DecideScreen::default()),
     ]
 }

@@ -10,6 +10,7 @@ use crate::tui::setup::{ModelEntry, ModelInfo, Setup};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{below_error, draw_error, inside, pair, panel, title};
+use crate::tui::words::{self, Word};
 use bantam_core::unit::{count, grouped};
 use crossterm::event::KeyCode::{self, Char};
 use ratatui::Frame;
@@ -38,6 +39,10 @@ pub(crate) struct ModelsScreen {
 impl Screen for ModelsScreen {
     fn title(&self) -> &'static str {
         TITLE
+    }
+
+    fn words(&self) -> &'static [Word] {
+        &[words::VARIANT, words::RECIPE, words::CONTEXT, words::MEASURED]
     }
 
     fn keys(&self) -> &'static [Binding] {

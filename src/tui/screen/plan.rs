@@ -10,6 +10,7 @@ use crate::tui::setup::{Setup, SuiteEntry};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{below_error, draw_error, inside, lit, pair, panel};
+use crate::tui::words::{self as glossary, Word};
 use bantam_core::profile::{Constraints, RecipeRef};
 use bantam_core::unit::Unit;
 use bantam_verdict::recommend::advice::words;
@@ -54,6 +55,18 @@ impl PlanScreen {
 impl Screen for PlanScreen {
     fn title(&self) -> &'static str {
         TITLE
+    }
+
+    fn words(&self) -> &'static [Word] {
+        &[
+            glossary::VARIANT,
+            glossary::RECIPE,
+            glossary::SUITE,
+            glossary::TRIAL,
+            glossary::MARGIN,
+            glossary::REFERENCE,
+            glossary::PREFER,
+        ]
     }
 
     fn keys(&self) -> &'static [Binding] {

@@ -69,9 +69,10 @@ impl Screen for HubScreen {
         }
     }
 
-    fn enter(&mut self) {
+    fn enter(&mut self, _: &mut Shared) -> Option<Command> {
         // nothing to look at yet: what can be done there is to type
         self.typing = self.text.is_empty() && self.pull.is_none();
+        None
     }
 
     fn hear(&mut self, message: &Message, shared: &mut Shared) -> Option<Command> {
@@ -89,6 +90,7 @@ impl Screen for HubScreen {
             Message::Pulled(name, pulled) => return self.pulled(name, pulled, shared),
             _ => {}
         }
+        shared.pull = self.pull.as_ref().map(|pull| (pull.name.clone(), pull.progress.share()));
         None
     }
 

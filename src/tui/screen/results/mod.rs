@@ -2,17 +2,19 @@
 //! scatter of score against memory.
 
 mod scatter;
-mod table;
+pub(super) mod table;
 
 use super::Screen;
 use crate::show::wrapped;
-use crate::tui::action::{Action, Command};
+use crate::tui::action::{Action, Command, Page};
 use crate::tui::cursor::Cursor;
+use crate::tui::filter::Filter;
 use crate::tui::keys::{self, Binding};
 use crate::tui::layout::{self, beside, wide};
 use crate::tui::results::Results;
 use crate::tui::shared::Shared;
 use crate::tui::widget::{inside, lit, panel};
+use crate::tui::words::{self, Word};
 use bantam_core::metric::Direction;
 use crossterm::event::KeyCode::Char;
 use ratatui::Frame;
@@ -32,11 +34,14 @@ pub(crate) const ZOOM: Action = Action::Own("zoom");
 
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
+    keys::OPEN,
+    Binding { foot: false, ..keys::COMPARE },
+    Binding { foot: false, ..keys::FILTER },
     Binding { action: SORT, codes: &[Char('s')], keys: "s", hint: "sort", help: "sort by the next column", foot: true },
     Binding { action: REVERSE, codes: &[Char('S')], keys: "S", hint: "reverse", help: "turn the order round", foot: false },
-    Binding { action: CHART, codes: &[Char('c')], keys: "c", hint: "chart", help: "table or Pareto scatter (both where there is room)", foot: true },
+    Binding { action: CHART, codes: &[Char('v')], keys: "v", hint: "chart", help: "table or Pareto scatter (both where there is room)", foot: true },
     Binding { action: ZOOM, codes: &[Char('z')], keys: "z", hint: "zoom", help: "scatter of what qualifies, or of everything", foot: true },
-    keys::REPORT,
+    Binding { foot: false, ..keys::REPORT },
     keys::left("before", "left: the columns before"),
     keys::right("more", "right: more columns"),
 ];
@@ -51,6 +56,7 @@ pub(crate) struct ResultsScreen {
     chart: bool,
     /// The scatter shows everything, however far off it is.
     whole: bool,
+    filter: Filter,
 }
 
 impl Screen for ResultsScreen {
@@ -58,8 +64,29 @@ impl Screen for ResultsScreen {
         TITLE
     }
 
+    fn words(&self) -> &'static [Word] {
+        &[
+            words::QUALIFIES,
+            words::CANNOT_TELL,
+            words::OUT,
+            words::FRONT,
+            words::REFERENCE,
+            words::MARGIN,
+            words::INTERVAL,
+            words::MEASURED,
+        ]
+    }
+
     fn keys(&self) -> &'static [Binding] {
         KEYS
+    }
+
+    fn typing(&self) -> Option<&'static [Binding]> {
+        self.filter.typing.then_some(keys::FILTERING)
+    }
+
+    fn copied(&self, shared: &Shared) -> Option<String> {
+        Some(shared.results.rows[self.selected(&shared.results)?].variant.label())
     }
 
     fn acts(&self, action: &Action, shared: &Shared) -> bool {
@@ -67,9 +94,11 @@ impl Screen for ResultsScreen {
         let (table, chart) = self.areas(body);
         match *action {
             _ if results.rows.is_empty() => false,
-            SORT | REVERSE => table.is_some() && results.rows.len() > 1,
+            SORT | REVERSE => table.is_some() && self.order(results).len() > 1,
+            Action::Filter | Action::Erase { .. } | Action::Back => true,
             CHART => !wide(body),
             ZOOM => chart.is_some() && scatter::can_zoom(results),
+            Action::Open | Action::Compare => self.selected(results).is_some(),
             Action::Report => shared.can_report(),
             Action::Left => table.is_some() && self.first_column > 0,
             Action::Right => table.is_some_and(|place| table::has_more(self, place, results)),
@@ -79,6 +108,10 @@ impl Screen for ResultsScreen {
 
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         let last = shared.results.columns.len().saturating_sub(1);
+        if !shared.results.rows.is_empty() && self.filter.follow(&action) {
+            self.cursor = Cursor::default();
+            return None;
+        }
         match action {
             action if matches!(action, Action::Left | Action::Right) && !self.acts(&action, shared) => {}
             SORT => self.sort_next(shared.results.columns.len()),
@@ -88,10 +121,19 @@ impl Screen for ResultsScreen {
             Action::Left => self.first_column = self.first_column.saturating_sub(1).min(last),
             Action::Right => self.first_column = (self.first_column + 1).min(last),
             Action::Report => return shared.report(),
+            Action::Open => {
+                let row = self.selected(&shared.results)?;
+                return Some(Command::Open(Page::Variant(shared.results.rows[row].variant.id.clone())));
+            }
+            Action::Compare => {
+                let variant = shared.results.rows[self.selected(&shared.results)?].variant.clone();
+                return shared.compare(&variant.id, &variant.label());
+            }
             action => {
                 let place = self.areas(layout::body(shared.size)).0;
                 let page = place.map_or(1, |place| table::parts(place).1.height as usize);
-                self.cursor.follow(&action, shared.results.rows.len() + shared.unmakable().len(), page);
+                let rows = self.order(&shared.results).len();
+                self.cursor.follow(&action, rows + table::unmakable(self, shared).len(), page);
             }
         }
         None
@@ -121,7 +163,12 @@ impl Screen for ResultsScreen {
         if let Some(place) = table {
             let more =
                 Line::styled(table::columns_told(self, place, results), theme.soft().remove_modifier(Modifier::DIM));
-            frame.render_widget(block("Results", shared).title_bottom(more.alignment(Alignment::Right)), place);
+            let mut block = block("Results", shared).title_bottom(more.alignment(Alignment::Right));
+            let shown = self.order(results).len();
+            if let Some(line) = self.filter.line(shown, results.rows.len(), theme) {
+                block = block.title_bottom(line);
+            }
+            frame.render_widget(block, place);
             table::draw(frame, place, self, shared);
         }
         if let Some(place) = chart {
@@ -161,7 +208,8 @@ impl ResultsScreen {
 
     /// The rows in the order shown: by group and as planned, or sorted.
     pub(crate) fn order(&self, results: &Results) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..results.rows.len()).collect();
+        let is_shown = |row: &usize| self.filter.holds(&results.rows[*row].variant.label());
+        let mut order: Vec<usize> = (0..results.rows.len()).filter(is_shown).collect();
         order.sort_by_key(|row| results.rows[*row].standing.group());
         if let Some(column) = self.sorted.filter(|c| *c < results.columns.len()) {
             let lower = results.columns[column].metric.direction() == Direction::Lower;

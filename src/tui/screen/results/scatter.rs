@@ -1,7 +1,6 @@
 //! The scatter in a terminal: letters for the advised variant, the front and the line under the cursor, signs of their group
 //! for the others; the front as a staircase; axes with their ends. It shows what qualifies, or everything.
 
-use super::table::sign;
 use super::{group, letter};
 use crate::tui::results::Results;
 use crate::tui::theme::Theme;
@@ -192,7 +191,7 @@ fn told(mark: &Mark, results: &Results, selected: Option<usize>, theme: Theme) -
     let data = &results.rows[mark.row];
     let own = match (data.advised, mark.rank) {
         (true, _) => "★".to_owned(),
-        (false, 0) => sign(data.standing.group()).to_owned(),
+        (false, 0) => data.standing.group().sign().to_owned(),
         (false, _) => letter(mark.row),
     };
     let more = if mark.under > 0 { format!("+{}", mark.under) } else { String::new() };

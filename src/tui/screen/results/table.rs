@@ -48,12 +48,17 @@ enum TableLine {
 /// All lines: groups have heads where the rows stand in groups.
 fn lines(screen: &ResultsScreen, shared: &Shared) -> Vec<TableLine> {
     let mut lines = rows(screen, &shared.results);
-    let pairs = shared.unmakable().len();
+    let pairs = unmakable(screen, shared).len();
     if pairs > 0 {
         lines.push(TableLine::Unmakable(pairs));
         lines.extend((0..pairs).map(TableLine::Pair));
     }
     lines
+}
+
+/// What cannot be made and passes the filter.
+pub(super) fn unmakable<'s>(screen: &ResultsScreen, shared: &'s Shared) -> Vec<&'s LeftOut> {
+    shared.unmakable().iter().filter(|pair| screen.filter.holds(&pair.label())).collect()
 }
 
 fn rows(screen: &ResultsScreen, results: &Results) -> Vec<TableLine> {
@@ -90,7 +95,7 @@ fn place_of(line: TableLine, rows: usize) -> Option<usize> {
 
 /// Where the cursor stands on what is at a position.
 pub(super) fn row_at(screen: &ResultsScreen, place: Rect, at: Position, shared: &Shared) -> Option<usize> {
-    let (lines, rows) = (lines(screen, shared), shared.results.rows.len());
+    let (lines, rows) = (lines(screen, shared), screen.order(&shared.results).len());
     let line = first(screen, &lines, place.height as usize, rows) + at.y.checked_sub(place.y)? as usize;
     place_of(*lines.get(line).filter(|_| place.contains(at))?, rows)
 }
@@ -179,7 +184,8 @@ pub(super) fn draw(frame: &mut Frame, place: Rect, screen: &ResultsScreen, share
                 frame.render_widget(Line::styled(format!("cannot be made ({pairs})"), theme.warn()), at);
             }
             TableLine::Pair(pair) => {
-                let text = format!("✗    {}: {}", shared.unmakable()[pair].label(), shared.unmakable()[pair].reason);
+                let pair_of = unmakable(screen, shared)[pair];
+                let text = format!("✗    {}: {}", pair_of.label(), pair_of.reason);
                 let chosen = order.len() + pair == screen.cursor.at();
                 let style = if chosen { theme.selected() } else { theme.soft() };
                 let text = left(&beginning(&text, at.width as usize), at.width as usize);
@@ -187,7 +193,8 @@ pub(super) fn draw(frame: &mut Frame, place: Rect, screen: &ResultsScreen, share
             }
         }
     }
-    match screen.cursor.at().checked_sub(order.len()).and_then(|pair| shared.unmakable().get(pair)) {
+    let unmakable = unmakable(screen, shared);
+    match screen.cursor.at().checked_sub(order.len()).and_then(|pair| unmakable.get(pair).copied()) {
         Some(pair) => draw_pair(frame, foot, pair, theme),
         None => draw_foot(frame, foot, screen, (&columns, results), theme),
     }
@@ -203,20 +210,12 @@ fn draw_pair(frame: &mut Frame, place: Rect, pair: &LeftOut, theme: Theme) {
     frame.render_widget(Paragraph::new(lines), place);
 }
 
-fn group_style(group: Group, theme: Theme) -> Style {
+/// How a group is written.
+pub(in crate::tui::screen) fn group_style(group: Group, theme: Theme) -> Style {
     match group {
         Group::Qualifies => theme.good(),
         Group::CannotTell => theme.warn(),
         Group::Out => theme.soft(),
-    }
-}
-
-/// The sign of a group.
-pub(super) fn sign(group: Group) -> &'static str {
-    match group {
-        Group::Qualifies => "✓",
-        Group::CannotTell => "?",
-        Group::Out => "✗",
     }
 }
 
@@ -255,7 +254,7 @@ fn draw_row(
     let (mark, style) = match (data.advised, data.on_front) {
         (true, _) => ("★", theme.good()),
         (false, true) => ("●", theme.good()),
-        (false, false) => (sign(data.standing.group()), group_style(data.standing.group(), theme)),
+        (false, false) => (data.standing.group().sign(), group_style(data.standing.group(), theme)),
     };
     let recipe = data.variant.treatment();
     let mut spans = vec![
@@ -322,8 +321,8 @@ fn draw_foot(
     }
 }
 
-/// A reading in full.
-fn told(reading: Option<&Reading>) -> String {
+/// A reading in full: with its interval, its origin and how it came to be.
+pub(in crate::tui::screen) fn told(reading: Option<&Reading>) -> String {
     match reading {
         None => "not measured yet".into(),
         Some(Reading::Missing { reason }) => format!("not available: {reason}"),

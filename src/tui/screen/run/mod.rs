@@ -1,9 +1,11 @@
 //! Run: the trials as they go, with the live figures of the one at work. Live figures are for the eye; what is
 //! measured stands in Results.
 
+mod grid;
+
 use super::Screen;
 use crate::show::{bar, beginning, counted, left, middle, short, wrapped};
-use crate::tui::action::{Action, Command};
+use crate::tui::action::{Action, Command, Page};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
 use crate::tui::layout::{self, beside, scroll};
@@ -11,8 +13,11 @@ use crate::tui::progress::{LogLevel, RunState, TrialState};
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{self, inside, pair, panel};
+use crate::tui::words::{self, Word};
 use bantam_core::record::{LeftOut, Trial};
 use bantam_core::unit::{Bytes, Seconds, Unit, Watts};
+use crossterm::event::KeyCode::Char;
+use grid::Grid;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
@@ -22,11 +27,34 @@ use std::collections::VecDeque;
 use unicode_width::UnicodeWidthStr;
 
 pub(crate) const TITLE: &str = "Run";
-const KEYS: &[Binding] = &[keys::STOP];
+/// Trials as a list, or as a grid of variants and tasks.
+const VIEW: Action = Action::Own("view");
+
+#[rustfmt::skip]
+const KEYS: &[Binding] = &[
+    keys::STOP,
+    keys::OPEN,
+    Binding { action: VIEW, codes: &[Char('v')], keys: "v", hint: "grid", help: "a grid of variants and what is asked of them, or the trials as a list", foot: true },
+    keys::left_too("left: in the grid the column before"),
+    keys::right_too("right: in the grid the next column"),
+];
 
 #[derive(Default)]
 pub(crate) struct RunScreen {
     cursor: Cursor,
+    /// The grid is shown, and the cursor is in this column of it.
+    grid: Option<usize>,
+}
+
+impl RunScreen {
+    /// The trial that the cursor is on.
+    fn trial<'s>(&self, shared: &'s Shared) -> Option<&'s Trial> {
+        let trials = &shared.progress.trials;
+        match self.grid {
+            Some(column) => Grid::of(trials).at(self.cursor.at(), column),
+            None => trials.get(focus(self.cursor, shared)),
+        }
+    }
 }
 
 impl Screen for RunScreen {
@@ -34,24 +62,57 @@ impl Screen for RunScreen {
         TITLE
     }
 
+    fn words(&self) -> &'static [Word] {
+        &[words::TRIAL, words::VARIANT, words::MEASURED]
+    }
+
     fn keys(&self) -> &'static [Binding] {
         KEYS
     }
 
     fn acts(&self, action: &Action, shared: &Shared) -> bool {
-        *action != Action::Stop || shared.progress.state == RunState::Running
+        match *action {
+            Action::Stop => shared.progress.state == RunState::Running,
+            Action::Open => self.trial(shared).is_some(),
+            VIEW => !shared.progress.trials.is_empty(),
+            _ => true,
+        }
     }
 
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
-        if action == Action::Stop {
-            return shared.stop();
-        }
         let [_, trials, ..] = areas(layout::body(shared.size));
+        let columns = Grid::of(&shared.progress.trials).asks.len();
+        match (&action, self.grid) {
+            (Action::Stop, _) => return shared.stop(),
+            (Action::Open, _) => {
+                return Some(Command::Open(Page::Variant(self.trial(shared)?.variant.id.clone())));
+            }
+            (action, _) if *action == VIEW => {
+                let is_list = self.grid.is_none() && columns > 0;
+                (self.grid, self.cursor) = (is_list.then_some(0), Cursor::default());
+                return None;
+            }
+            (Action::Left, Some(column)) => self.grid = Some(column.saturating_sub(1)),
+            (Action::Right, Some(column)) => self.grid = Some((column + 1).min(columns.saturating_sub(1))),
+            (Action::Choose { list, .. }, Some(_)) if *list > 0 => self.grid = Some(list - 1),
+            _ => {}
+        }
+        if self.grid.is_some() {
+            let variants = Grid::of(&shared.progress.trials).variants.len();
+            let whole = whole_of(layout::body(shared.size));
+            self.cursor.follow(&action, variants, grid::page(whole));
+            return None;
+        }
         self.cursor.follow(&action, lines(shared), inside(trials).height as usize);
         None
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
+        if let Some(column) = self.grid {
+            let (line, column) = grid::hit(whole_of(body), at, shared, (self.cursor.at(), column))?;
+            // the column goes with the line, as the number of a list
+            return Some(Action::Choose { list: column + 1, line });
+        }
         let [_, trials, ..] = areas(body);
         let place = inside(trials);
         let first = scroll(focus(self.cursor, shared), lines(shared), place.height as usize);
@@ -61,7 +122,11 @@ impl Screen for RunScreen {
 
     fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared) {
         let [whole, trials, live, log] = areas(body);
-        draw_whole(frame, whole, self.cursor, shared);
+        draw_whole(frame, whole, self.trial(shared), self.cursor, shared);
+        if let Some(column) = self.grid {
+            grid::draw(frame, whole_of(body), (self.cursor.at(), column), shared);
+            return draw_log(frame, log, shared);
+        }
         draw_trials(frame, trials, self.cursor, shared);
         draw_live(frame, live, shared);
         draw_log(frame, log, shared);
@@ -86,8 +151,18 @@ fn areas(body: Rect) -> [Rect; 4] {
     [whole, trials, live, log]
 }
 
-/// The run as one bar.
-fn draw_whole(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
+/// The place of the grid: of the trials and the live figures together.
+fn whole_of(body: Rect) -> Rect {
+    let [_, trials, live, _] = areas(body);
+    Rect {
+        width: live.right().max(trials.right()) - trials.x,
+        height: live.bottom().max(trials.bottom()) - trials.y,
+        ..trials
+    }
+}
+
+/// The run as one bar, and below it the trial that is looked at.
+fn draw_whole(frame: &mut Frame, place: Rect, trial: Option<&Trial>, cursor: Cursor, shared: &Shared) {
     let progress = &shared.progress;
     let (over, _, all) = progress.counts();
     let fraction = progress.fraction();
@@ -129,7 +204,7 @@ fn draw_whole(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) {
         let text = beginning(&text, place.width as usize);
         return frame.render_widget(Line::styled(text, shared.theme.warn()), below);
     }
-    if let Some(trial) = progress.trials.get(focus(cursor, shared)) {
+    if let Some(trial) = trial {
         let failed = match progress.state_of(&trial.id) {
             TrialState::Failed(failure) => format!(": {}", failure.sentence()),
             _ => String::new(),
