@@ -9,6 +9,7 @@
 //! product     x Wᵀ, as callers ask for it and threads share it
 //! dots        the loops for plain floats: rows of W and x as they lie
 //! kv          keys and values of earlier tokens, kept in floats or fewer bits
+//! state       mixers that keep a state of constant size instead
 //! one_row     the loop for blocks and one row of x: unpacked in registers
 //! tiles       the loops for blocks and more rows: tiles of W unpacked in first-level cache and multiplied with all of x
 //! widened     products in f32 with any type, and the gradient that passes through one
@@ -41,6 +42,7 @@ mod plain;
 mod pool;
 mod product;
 mod simd;
+pub mod state;
 mod tiles;
 mod widened;
 
