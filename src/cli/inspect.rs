@@ -166,6 +166,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ("tokenizer", tokenizer(facts)),
     ];
     lines.extend(quantization(facts).map(|text| ("quantization", text)));
+    lines.extend(states(cost, &facts.config).map(|text| ("states", text)));
     let before = facts.requantized_from.as_ref();
     lines.extend(before.map(|types| ("made of", format!("weights that were quantized as {types} before"))));
     lines.extend(facts.notes.iter().map(|note| ("note", note.clone())));
@@ -186,6 +187,16 @@ fn kv_cache(cost: &Cost, context: u64) -> String {
             Bytes(whole)
         ),
     }
+}
+
+/// What a sequence takes in layers that keep a state, where there are any.
+fn states(cost: &Cost, config: &Config) -> Option<String> {
+    let layers = config.layers.len() - config.attention_layers();
+    let told = || {
+        let all = config.layers.len();
+        format!("{} a sequence of any length, in {layers} of {all} layers (derived)", Bytes(cost.state_bytes()))
+    };
+    (layers > 0).then(told)
 }
 
 /// What the same takes in the other types that `--kv` names.
@@ -297,6 +308,7 @@ fn as_json(facts: &Facts) -> serde_json::Value {
         "requantized_from": facts.requantized_from,
         "kv_bytes_full_context": cost.seen_cache_bytes(c.max_positions as u64, KvType::default()),
         "notes": facts.notes,
+        "state_bytes": cost.state_bytes(),
         "kv_bytes_per_token": cost.cache_bytes_per_token(KvType::default()),
         "kv_bytes_per_token_by_type": KvType::ALL.map(|kept| (kept.name().to_owned(), json!(cost.cache_bytes_per_token(kept))))
             .into_iter().collect::<serde_json::Map<_, _>>(),

@@ -296,11 +296,11 @@ fn bundled_digest(bundled: &Bundled) -> Id {
 /// What the loaded model holds with a sequence of so many tokens: its weights in the format of its file, and the cache,
 /// which an encoder has not. Working memory and the program itself come on top, so this is a floor.
 pub fn memory(opened: &Opened, weights: Bytes, tokens: usize, kv: CacheType) -> Bytes {
-    let per_token = match &opened.facts {
-        ModelFacts::Decoder(facts) => facts.cost.cache_bytes_per_token(kv_type(kv)),
-        ModelFacts::Encoder(_) => 0,
+    let (per_token, states) = match &opened.facts {
+        ModelFacts::Decoder(facts) => (facts.cost.cache_bytes_per_token(kv_type(kv)), facts.cost.state_bytes()),
+        ModelFacts::Encoder(_) => (0, 0),
     };
-    Bytes(weights.0 + tokens as u64 * per_token)
+    Bytes(weights.0 + tokens as u64 * per_token + states)
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Job<'_> {
         let one = |tensor: &cost::TensorShape| {
             let within = self.config.architecture.place(&tensor.name)?.part.is_within_layer();
             let placed = Placed::of(self.config, &tensor.name)
-                .filter(|_| within && tensor.is_matrix() && tensor.shape[0] > 1)?;
+                .filter(|placed| within && tensor.is_matrix() && tensor.shape[0] > 1 && placed.columns.is_none())?;
             let stacked = if placed.stacked > 1 { vec![placed.stacked] } else { Vec::new() };
             let shape = [stacked, tensor.shape.clone()].concat();
             let kind = self.types.of(&placed.tensor, &shape, &anatomy).filter(|kind| kind.is_quantized())?;
@@ -296,7 +296,8 @@ impl Job<'_> {
 pub(crate) fn stage(part: Part) -> usize {
     match part {
         Part::Q | Part::K | Part::V | Part::Qkv => 0,
-        Part::Output => 1,
+        Part::StateIn | Part::StateGate | Part::StateForget | Part::StateLearn => 0,
+        Part::Output | Part::StateOut => 1,
         Part::Down | Part::ExpertDown | Part::SharedDown => 3,
         _ => 2,
     }

@@ -87,7 +87,7 @@ impl Anatomy {
             kv_heads: config.kv_heads,
             experts: config.experts.map_or(0, |experts| experts.count),
             tied: config.tied,
-            is_70b: is_70b(config.architecture.gguf, config.layers.len(), config.heads, config.kv_heads),
+            is_70b: is_70b(config.gguf_architecture(), config.layers.len(), config.heads, config.kv_heads),
         }
     }
 }

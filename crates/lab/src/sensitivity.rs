@@ -314,7 +314,16 @@ impl Weights for Rounded<'_> {
         let own = all.as_deref().map(|all| &all[placed.index * inp..(placed.index + 1) * inp]);
         let mut numbers = linear.dequantized()?.flatten_all()?.to_vec1::<f32>()?;
         let kind = self.kind;
-        numbers.par_chunks_mut(inp.max(1)).for_each(|row| through(kind, row, own));
+        let rounded = |row: &mut [f32]| match &placed.columns {
+            None => through(kind, row, own),
+            // blocks are of columns that stand together in the file
+            Some(columns) => {
+                let mut stored: Vec<f32> = columns.iter().map(|&column| row[column]).collect();
+                through(kind, &mut stored, own);
+                stored.iter().zip(columns).for_each(|(x, &column)| row[column] = *x);
+            }
+        };
+        numbers.par_chunks_mut(inp.max(1)).for_each(rounded);
         Ok(Linear::dense(Tensor::from_vec(numbers, (out, inp), &Device::Cpu)?))
     }
 }

@@ -15,10 +15,12 @@ use bantam_format::ggml::Type;
 use bantam_format::gguf;
 use bantam_format::gguf::{Gguf, Value};
 use bantam_kernels::{block, isa};
-use bantam_model::checkpoint::gguf::{GgufWeights, Placed};
+use bantam_model::architecture::Recurrence;
+use bantam_model::checkpoint::gguf::{GgufWeights, Holds, Placed};
 use bantam_model::checkpoint::safetensors::Safetensors;
 use bantam_model::config::gguf::{self as metadata, Pair, Told, Wanted};
 use bantam_model::cost::TensorShape;
+use bantam_model::names::Part;
 use bantam_model::tokenizer::Files;
 use bantam_model::tokenizer::gguf as vocabulary;
 use bantam_model::{self as model, Config, Embedded, Linear, Precision, Tokenizer, Weights};
@@ -94,8 +96,9 @@ struct Piece {
     shape: Vec<usize>,
     /// For each row the checkpoint's row that stands there.
     order: Option<Vec<usize>>,
-    /// The file has 1 + w.
-    plus_one: bool,
+    /// The same of its columns.
+    columns: Option<Vec<usize>>,
+    holds: Holds,
 }
 
 /// A tensor's numbers, ready to be read by row.
@@ -109,7 +112,8 @@ pub(crate) struct Rows<'a> {
 struct PieceRows<'a> {
     numbers: Numbers<'a>,
     order: Option<&'a [usize]>,
-    plus_one: bool,
+    columns: Option<&'a [usize]>,
+    holds: Holds,
     transposed: bool,
 }
 
@@ -187,14 +191,10 @@ impl<'w> Source<'w> {
         refuse_strangers(&weights, &config).with_context(|| place.to_owned())?;
         let tokenizer = files.tokenizer(config.bos, config.eos.first().copied())?;
         for tensor in model::cost(&config).tensors {
-            let stored = weights.raw(&tensor.name)?;
-            let expected = shape_in_checkpoint(&config, &tensor);
-            if stored.shape != expected {
-                bail!(
-                    "{place}: tensor {} has shape {:?}, but config.json asks for {expected:?}",
-                    tensor.name,
-                    stored.shape
-                );
+            weights.raw(&tensor.name)?;
+            let (stored, expected) = (weights.shape(&tensor.name)?, shape_in_checkpoint(&config, &tensor));
+            if stored != expected {
+                bail!("{place}: tensor {} has shape {stored:?}, but config.json asks for {expected:?}", tensor.name);
             }
         }
         Source::of_weights(name, &format!("{place}/config.json"), Box::new(weights), config, &tokenizer)
@@ -371,7 +371,7 @@ impl<'w> Source<'w> {
         let mut contents = Contents::of_config(name, config, vocabulary, &self.file)?;
         // what neither the config nor the tokenizer says stays as the file has it
         let told: HashSet<String> = contents.metadata.iter().map(|(key, _)| key.clone()).collect();
-        let own = format!("{}.", config.architecture.gguf);
+        let own = format!("{}.", config.gguf_architecture());
         let is_kept = |key: &str| {
             let is_old = key.starts_with(&own) || (changed.is_some() && key.starts_with("tokenizer."));
             !is_old && !told.contains(key)
@@ -386,7 +386,8 @@ impl<'w> Source<'w> {
 
     /// The numbers of a tensor of these contents, as the weights have them.
     pub(crate) fn rows<'a>(&'a self, tensor: &'a GgufTensor, weights: &'a dyn Weights) -> Result<Rows<'a>> {
-        let whole = |numbers| vec![PieceRows { numbers, order: None, plus_one: false, transposed: false }];
+        let whole =
+            |numbers| vec![PieceRows { numbers, order: None, columns: None, holds: Holds::Same, transposed: false }];
         let pieces = match (&tensor.data, &self.weights) {
             (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| piece.rows(weights)).collect::<Result<_>>()?,
             (Data::Gguf(kind), Held::Gguf(file)) => {
@@ -490,7 +491,7 @@ impl Contents {
         }));
         let wanted = {
             let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-            metadata::wanted(config.architecture.gguf, config.layers.len(), &names)
+            metadata::wanted(config.gguf_architecture(), config.layers.len(), &names)
         };
         complete(&mut tensors, &wanted)?;
         notes.extend(wanted.notes);
@@ -547,7 +548,8 @@ impl Piece {
                 (Numbers::Made(Cow::Owned(tensor.flatten_all()?.to_vec1()?)), false)
             }
         };
-        Ok(PieceRows { numbers, order: self.order.as_deref(), plus_one: self.plus_one, transposed })
+        let (order, columns) = (self.order.as_deref(), self.columns.as_deref());
+        Ok(PieceRows { numbers, order, columns, holds: self.holds, transposed })
     }
 }
 
@@ -575,8 +577,12 @@ impl Rows<'_> {
                 .for_each(|(i, x)| piece.numbers.read(i * rows + index, std::slice::from_mut(x))),
             false => piece.numbers.read(index * self.columns, row),
         }
-        if piece.plus_one {
-            row.iter_mut().for_each(|x| *x += 1.0);
+        if let Some(columns) = piece.columns {
+            let own = row.to_vec();
+            row.iter_mut().zip(columns).for_each(|(x, &column)| *x = own[column]);
+        }
+        if piece.holds != Holds::Same {
+            row.iter_mut().for_each(|x| *x = piece.holds.of(*x));
         }
     }
 }
@@ -625,11 +631,14 @@ fn refuse_strangers(weights: &Safetensors, config: &Config) -> Result<()> {
     let derived = |name: &str| {
         let buffers =
             ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"];
-        buffers.iter().any(|buffer| name.ends_with(buffer)) || (config.tied && name.ends_with("lm_head.weight"))
+        let other = model::agree::other_part(name).is_some();
+        other
+            || buffers.iter().any(|buffer| name.ends_with(buffer))
+            || (config.tied && name.ends_with("lm_head.weight"))
     };
     match weights.names().into_iter().find(|name| !known.contains(name) && !derived(name)) {
         Some(name) => {
-            bail!("tensor {name} has no place in a GGUF file of the {} architecture", config.architecture.gguf)
+            bail!("tensor {name} has no place in a GGUF file of the {} architecture", config.gguf_architecture())
         }
         None => Ok(()),
     }
@@ -650,11 +659,16 @@ fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
     for wanted in model::cost(config).tensors {
         let placed = Placed::of(config, &wanted.name);
         let placed = placed.with_context(|| format!("tensor {} has no GGUF name", wanted.name))?;
-        // a matrix of one row is a vector there
-        let one: Vec<usize> =
-            if wanted.shape.first() == Some(&1) { wanted.shape[1..].to_vec() } else { wanted.shape.clone() };
+        // a matrix of one row is a vector there, and a convolution a matrix
+        let one: Vec<usize> = match wanted.shape[..] {
+            [1, ref rest @ ..] => rest.to_vec(),
+            [channels, 1, taps] => vec![channels, taps],
+            [all] => mamba_shape(config, &wanted, all),
+            _ => wanted.shape.clone(),
+        };
         let stacked = if placed.stacked > 1 { vec![placed.stacked] } else { Vec::new() };
-        let piece = Piece { name: wanted.name, shape: wanted.shape, order: placed.order, plus_one: placed.plus_one };
+        let Placed { order, columns, holds, .. } = placed;
+        let piece = Piece { name: wanted.name, shape: wanted.shape, order, columns, holds };
         let index = *by_name.entry(placed.tensor.clone()).or_insert(tensors.len());
         match tensors.get_mut(index).map(|tensor| &mut tensor.data) {
             Some(Data::Checkpoint(pieces)) => pieces.push(piece),
@@ -666,6 +680,15 @@ fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
         }
     }
     Ok(tensors)
+}
+
+/// The shape that llama.cpp has for the vectors of a Mamba 2: of one column, or of one row for each group.
+fn mamba_shape(config: &Config, tensor: &TensorShape, all: usize) -> Vec<usize> {
+    match (config.architecture.recurrence, tensor.part, config.state) {
+        (Recurrence::Mamba2, Part::StateRate | Part::StateSkip, _) => vec![all, 1],
+        (Recurrence::Mamba2, Part::StateNorm, Some(sizes)) => vec![sizes.groups, all / sizes.groups],
+        _ => vec![all],
+    }
 }
 
 /// A recipe starts from plain numbers: quantized ones have lost what it would choose from.

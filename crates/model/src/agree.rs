@@ -24,6 +24,26 @@ const DERIVED: [&str; 6] = [
 /// Tensors of a GGUF file that are no part's: what stands in place of a rope scaling.
 const ROPE_TENSORS: [&str; 3] = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
 
+/// What the other parts of a larger model are called, which are read past: pictures, sound, and layers that guess at several
+/// tokens ahead.
+const OTHER_PARTS: [&str; 10] = [
+    "mtp",
+    "visual",
+    "vision_tower",
+    "vision_model",
+    "vision_encoder",
+    "audio_tower",
+    "multi_modal_projector",
+    "embed_vision",
+    "embed_audio",
+    "connector",
+];
+
+/// Tells which other part of a larger model a tensor belongs to, by one of the first pieces of its name.
+pub fn other_part(name: &str) -> Option<&'static str> {
+    name.split('.').take(3).find_map(|piece| OTHER_PARTS.into_iter().find(|part| *part == piece))
+}
+
 /// A config as the files have it, and a sentence on each thing that was decided between them.
 #[derive(Debug)]
 pub struct Agreed {
@@ -84,8 +104,13 @@ impl Config {
         asked.extend(files.stored_name(&head).filter(|_| self.tied));
         let unused = |name: &&str| !asked.contains(name) && !DERIVED.iter().any(|derived| name.ends_with(derived));
         let mut strangers = Vec::new();
+        let mut others: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
         for name in files.names().into_iter().filter(unused) {
             let graph_name = files.graph_name(name);
+            if let Some(part) = other_part(name) {
+                *others.entry(part).or_default() += 1;
+                continue;
+            }
             match self.architecture.place(&graph_name) {
                 // biases of nothing but zeros are a habit of some packers
                 Some(place) if place.last == "bias" && files.is_zero(name) => (),
@@ -98,6 +123,12 @@ impl Config {
                 }
                 None => (),
             }
+        }
+        for (part, count) in others {
+            notes.push(match part {
+                "mtp" => format!("{count} tensors of layers that guess at several tokens ahead (mtp) are not used"),
+                _ => format!("only the language model is read: {count} tensors of {part} are not used"),
+            });
         }
         if let Some(first) = strangers.first() {
             let count = strangers.len();
@@ -118,7 +149,14 @@ impl Config {
             known.extend(whole.filter(|name| gguf.tensor(name).is_some()).or_else(older));
         }
         let layers = self.layers.len();
-        let Some(stranger) = gguf.tensors().iter().find(|tensor| !known.contains(&tensor.name)) else { return Ok(()) };
+        let ahead =
+            gguf.optional_integer(&format!("{}.nextn_predict_layers", self.architecture.gguf))?.unwrap_or(0) > 0;
+        let read_past = |name: &str| {
+            let layer = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+            ahead && layer.is_some_and(|layer| layer >= self.layers.len())
+        };
+        let stranger = |name: &str| !known.contains(name) && !read_past(name);
+        let Some(stranger) = gguf.tensors().iter().find(|tensor| stranger(&tensor.name)) else { return Ok(()) };
         let name = &stranger.name;
         let layer = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
         Err(Error::broken(

@@ -5,7 +5,8 @@
 //!
 //! Facts as in transformers 5 (`modeling_NAME.py`, `configuration_NAME.py`), and llama.cpp for the GGUF columns.
 
-use super::names::{self, Name};
+use super::names::{self, Name, Together};
+use super::ops::Pairing;
 
 /// What every checkpoint of one architecture has in common.
 #[derive(PartialEq)]
@@ -23,6 +24,8 @@ pub struct Architecture {
     pub gguf_interleaves_qk: bool,
     /// What its tensors are called.
     pub names: &'static [&'static [Name]],
+    /// Which of them checkpoints store together.
+    pub together: &'static [Together],
     /// Keys of config.json that the architecture spells in its own way, (common key, the architecture's key); the
     /// common spelling is then
     /// not read.
@@ -45,10 +48,31 @@ pub struct Architecture {
     pub mlp: MlpKind,
     /// How a token's experts are chosen.
     pub routing: Routing,
+    /// What the expert that every token goes to gives is weighted by a router of its own.
+    pub shared_router: bool,
     /// Which layers look back through a sliding window.
     pub windows: Windows,
     /// How the order of tokens reaches attention.
     pub positions: Positions,
+    /// Which numbers of a head are turned together.
+    pub pairing: Pairing,
+    /// Which layers turn queries and keys, where config.json does not list them.
+    pub turned: Turned,
+    /// Queries and keys are normed after they are turned, not before.
+    pub normed_turned: bool,
+    /// What attention gives is multiplied by sigmoid of a gate, which comes out of the matrix of queries, head by head.
+    pub gated_attention: bool,
+    /// A rope scaling is for the layers that see all; those with a window have the usual base and none.
+    pub plain_local_rope: bool,
+    /// `rope_type: dynamic` with an `alpha` stretches the base, at every length.
+    pub alpha: bool,
+    /// Queries grow with their position (`llama_4_scaling_beta`).
+    pub growing_queries: bool,
+    /// What the layers that are not attention are.
+    pub recurrence: Recurrence,
+    /// The key of config.json whose value the logits are multiplied by; `logits_scaling`, which divides them, where there is
+    /// none.
+    pub logit_multiplier: Option<&'static str>,
     /// The matrices of the layers are stored (in, out), as GPT-2's `Conv1D` has them.
     pub transposed: bool,
     /// What attention scores are multiplied by.
@@ -94,6 +118,15 @@ pub enum NormKind {
     RmsPlusOne,
     /// (x - mean) / std * w + b.
     Layer,
+    /// (x - mean) / std * w.
+    LayerUnbiased,
+}
+
+impl NormKind {
+    /// Whether the mean is taken off.
+    pub fn is_layer_norm(self) -> bool {
+        matches!(self, Self::Layer | Self::LayerUnbiased)
+    }
 }
 
 /// How a layer's two halves, attention A and MLP M, join the stream x, with norms N.
@@ -156,6 +189,9 @@ pub enum Routing {
     Softmax,
     /// The same, and they always sum to 1 (Mixtral).
     Normalized,
+    /// The best k by sigmoid and, where `use_expert_bias` says so, a bias of each expert's; their weights, without the bias,
+    /// sum to 1 if config.json (`norm_topk_prob`) says so.
+    Sigmoid,
     /// Two rounds, each a softmax over the scores that come near the best (<https://arxiv.org/abs/2409.12136>).
     SparseMixer,
 }
@@ -212,6 +248,33 @@ pub enum Positions {
     Learned,
 }
 
+/// Which layers turn queries and keys by position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turned {
+    /// All.
+    All,
+    /// Those with a window.
+    Windowed,
+    /// Those with a window, or all where there is no `sliding_window`.
+    WindowedIfAny,
+    /// All where `position_embedding_type` is "rope", else none.
+    IfRope,
+}
+
+/// A mixer that keeps a state of constant size in place of keys and values: what the layers are that `layer_types` does not
+/// call attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recurrence {
+    /// There is none: every layer is attention.
+    None,
+    /// A gated convolution over the last few tokens (LFM2, <https://arxiv.org/abs/2511.23404>).
+    ShortConv,
+    /// A gated delta rule (<https://arxiv.org/abs/2412.06464>).
+    DeltaNet,
+    /// A state-space model with one rate of forgetting for each head (<https://arxiv.org/abs/2405.21060>).
+    Mamba2,
+}
+
 const NO_BIAS: Biases<Flag> = Biases { qkv: Flag::Never, output: Flag::Never, mlp: Flag::Never, head: Flag::Never };
 const ATTENTION_BIAS: Flag = Flag::Key("attention_bias", false);
 const USE_BIAS: Flag = Flag::Key("use_bias", true);
@@ -224,6 +287,7 @@ const LLAMA: Architecture = Architecture {
     gguf: "llama",
     gguf_interleaves_qk: true,
     names: names::LLAMA,
+    together: &[],
     keys: &[],
     defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 2048}"#,
     norm: NormKind::Rms,
@@ -239,8 +303,18 @@ const LLAMA: Architecture = Architecture {
     },
     mlp: MlpKind::Gated,
     routing: Routing::None,
+    shared_router: true,
     windows: Windows::Never,
     positions: Positions::Rotary,
+    pairing: Pairing::Half,
+    turned: Turned::All,
+    normed_turned: false,
+    gated_attention: false,
+    plain_local_rope: false,
+    alpha: false,
+    growing_queries: false,
+    recurrence: Recurrence::None,
+    logit_multiplier: None,
     transposed: false,
     scale: AttentionScale::Root,
     softcaps: Softcaps::None,
@@ -258,6 +332,29 @@ const GEMMA: Architecture = Architecture {
     biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
     embedding_root: true,
     gelu_is_tanh: true,
+    ..LLAMA
+};
+
+/// What config.json calls the sizes of gated delta rules.
+const DELTA_NET_KEYS: &[(&str, &str)] = &[
+    ("state_taps", "linear_conv_kernel_dim"),
+    ("state_heads", "linear_num_value_heads"),
+    ("state_head_dim", "linear_value_head_dim"),
+    ("state_groups", "linear_num_key_heads"),
+    ("state_key_dim", "linear_key_head_dim"),
+];
+
+const OLMO2: Architecture = Architecture {
+    name: "olmo2",
+    classes: &["Olmo2ForCausalLM"],
+    gguf: "olmo2",
+    gguf_interleaves_qk: false,
+    names: names::OLMO2,
+    defaults: r#"{"max_position_embeddings": 2048, "norm_eps": 1e-5}"#,
+    residual: Residual::PostNorm,
+    qk_norm: Flag::Always,
+    qk_norm_over: Over::Row,
+    biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
     ..LLAMA
 };
 
@@ -473,19 +570,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
         transposed: true,
         ..LLAMA
     },
-    Architecture {
-        name: "olmo2",
-        classes: &["Olmo2ForCausalLM"],
-        gguf: "olmo2",
-        gguf_interleaves_qk: false,
-        names: names::OLMO2,
-        defaults: r#"{"max_position_embeddings": 2048, "norm_eps": 1e-5}"#,
-        residual: Residual::PostNorm,
-        qk_norm: Flag::Always,
-        qk_norm_over: Over::Row,
-        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
-        ..LLAMA
-    },
+    OLMO2,
     Architecture {
         name: "stablelm",
         classes: &["StableLmForCausalLM"],
@@ -521,6 +606,217 @@ pub static ARCHITECTURES: &[Architecture] = &[
         biases: Biases { qkv: USE_BIAS, output: USE_BIAS, mlp: USE_BIAS, head: Flag::Never },
         mlp: MlpKind::Plain,
         windows: Windows::All,
+        ..LLAMA
+    },
+    Architecture {
+        name: "arcee",
+        classes: &["ArceeForCausalLM"],
+        gguf: "arcee",
+        names: names::ARCEE,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 4096, "hidden_act": "relu2"}"#,
+        mlp: MlpKind::Plain,
+        ..LLAMA
+    },
+    Architecture {
+        name: "olmo3",
+        classes: &["Olmo3ForCausalLM"],
+        defaults: r#"{"max_position_embeddings": 2048, "norm_eps": 1e-5, "sliding_window": 4096, "sliding_window_pattern": 4,
+            "rope_theta": 5e5}"#,
+        windows: Windows::Pattern,
+        plain_local_rope: true,
+        ..OLMO2
+    },
+    Architecture {
+        name: "exaone4",
+        classes: &["Exaone4ForCausalLM"],
+        gguf: "exaone4",
+        defaults: r#"{"max_position_embeddings": 2048, "norm_eps": 1e-5, "num_key_value_heads": 32, "sliding_window": 4096,
+            "sliding_window_pattern": 4}"#,
+        qk_norm_over: Over::Head,
+        biases: NO_BIAS,
+        windows: Windows::Pattern,
+        turned: Turned::WindowedIfAny,
+        ..OLMO2
+    },
+    Architecture {
+        name: "seed_oss",
+        classes: &["SeedOssForCausalLM"],
+        gguf: "seed_oss",
+        gguf_interleaves_qk: false,
+        names: names::SEED_OSS,
+        defaults: r#"{"max_position_embeddings": 524288, "norm_eps": 1e-6, "num_key_value_heads": 8, "head_dim": 128}"#,
+        biases: Biases {
+            qkv: Flag::Key("attention_bias", true),
+            output: Flag::Key("attention_out_bias", false),
+            ..LLAMA.biases
+        },
+        ..LLAMA
+    },
+    Architecture {
+        name: "ministral3",
+        classes: &["Ministral3ForCausalLM", "Mistral3ForConditionalGeneration"],
+        gguf: "mistral3",
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 262144, "num_key_value_heads": 8, "head_dim": 128, "rope_theta": 1e6,
+            "rope_scaling": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16384,
+            "beta_fast": 32.0, "beta_slow": 1.0, "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1}}"#,
+        biases: NO_BIAS,
+        windows: Windows::All,
+        growing_queries: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "hunyuan_v1_dense",
+        classes: &["HunYuanDenseV1ForCausalLM"],
+        gguf: "hunyuan-dense",
+        gguf_interleaves_qk: false,
+        names: names::HUNYUAN,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 2048}"#,
+        qk_norm: Flag::Always,
+        normed_turned: true,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        alpha: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "ernie4_5",
+        classes: &["Ernie4_5ForCausalLM"],
+        gguf: "ernie4_5",
+        gguf_interleaves_qk: false,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 131072, "num_key_value_heads": 2, "head_dim": 128,
+            "tie_word_embeddings": true, "rope_theta": 5e5}"#,
+        biases: Biases {
+            qkv: Flag::Key("use_bias", false),
+            output: Flag::Key("use_bias", false),
+            mlp: Flag::Key("use_bias", false),
+            head: Flag::Never,
+        },
+        pairing: Pairing::Interleaved,
+        ..LLAMA
+    },
+    Architecture {
+        name: "glm4",
+        classes: &["Glm4ForCausalLM"],
+        gguf: "glm4",
+        gguf_interleaves_qk: false,
+        names: names::GLM4,
+        defaults: r#"{"norm_eps": 1.5625e-7, "max_position_embeddings": 131072, "num_key_value_heads": 2, "head_dim": 128,
+            "partial_rotary_factor": 0.5, "eos_token_id": [151329, 151336, 151338]}"#,
+        residual: Residual::Sandwich,
+        biases: Biases { qkv: Flag::Key("attention_bias", true), ..NO_BIAS },
+        mlp: MlpKind::GatedJoined,
+        positions: Positions::PartlyRotary,
+        pairing: Pairing::Interleaved,
+        ..LLAMA
+    },
+    Architecture {
+        name: "cohere",
+        classes: &["CohereForCausalLM"],
+        gguf: "command-r",
+        gguf_interleaves_qk: false,
+        names: names::COHERE,
+        keys: &[("norm_eps", "layer_norm_eps")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 8192, "tie_word_embeddings": true, "logit_scale": 0.0625,
+            "rope_theta": 5e5, "bos_token_id": 5, "eos_token_id": 255001}"#,
+        norm: NormKind::LayerUnbiased,
+        residual: Residual::Parallel { when: Flag::Always, shared: true },
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        pairing: Pairing::Interleaved,
+        logit_multiplier: Some("logit_scale"),
+        ..LLAMA
+    },
+    Architecture {
+        name: "cohere2",
+        classes: &["Cohere2ForCausalLM"],
+        gguf: "cohere2",
+        gguf_interleaves_qk: false,
+        names: names::COHERE,
+        keys: &[("norm_eps", "layer_norm_eps")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 8192, "tie_word_embeddings": true, "logit_scale": 0.0625,
+            "sliding_window": 4096, "sliding_window_pattern": 4, "bos_token_id": 5, "eos_token_id": 255001}"#,
+        norm: NormKind::LayerUnbiased,
+        residual: Residual::Parallel { when: Flag::Always, shared: true },
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        windows: Windows::Pattern,
+        turned: Turned::Windowed,
+        pairing: Pairing::Interleaved,
+        logit_multiplier: Some("logit_scale"),
+        ..LLAMA
+    },
+    Architecture {
+        name: "lfm2",
+        classes: &["Lfm2ForCausalLM", "LFM2ForCausalLM"],
+        gguf: "lfm2",
+        gguf_interleaves_qk: false,
+        names: names::LFM2,
+        keys: &[("norm_eps", "norm_eps"), ("state_taps", "conv_L_cache")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 128000, "num_key_value_heads": 8, "tie_word_embeddings": true,
+            "rope_theta": 1e6, "intermediate_size": 12288, "state_taps": 3, "bos_token_id": 1, "eos_token_id": 2}"#,
+        qk_norm: Flag::Always,
+        biases: NO_BIAS,
+        recurrence: Recurrence::ShortConv,
+        ..LLAMA
+    },
+    Architecture {
+        name: "lfm2_moe",
+        classes: &["Lfm2MoeForCausalLM"],
+        gguf: "lfm2moe",
+        gguf_interleaves_qk: false,
+        names: names::LFM2_MOE,
+        keys: &[("norm_eps", "norm_eps"), ("state_taps", "conv_L_cache")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 128000, "num_key_value_heads": 8, "tie_word_embeddings": true,
+            "rope_theta": 1e6, "intermediate_size": 7168, "state_taps": 3, "num_dense_layers": 2, "num_experts": 32, "num_experts_per_tok": 4,
+            "moe_intermediate_size": 1792, "norm_topk_prob": true, "bos_token_id": 1, "eos_token_id": 2}"#,
+        qk_norm: Flag::Always,
+        biases: NO_BIAS,
+        routing: Routing::Sigmoid,
+        recurrence: Recurrence::ShortConv,
+        ..LLAMA
+    },
+    Architecture {
+        name: "qwen3_5_text",
+        aliases: &["qwen3_5"],
+        classes: &["Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"],
+        gguf: "qwen35",
+        gguf_interleaves_qk: false,
+        names: names::QWEN3_5,
+        keys: DELTA_NET_KEYS,
+        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 32768, "num_key_value_heads": 4, "head_dim": 256,
+            "partial_rotary_factor": 0.25, "state_taps": 4, "state_heads": 32, "state_head_dim": 128, "state_groups": 16,
+            "state_key_dim": 128}"#,
+        norm: NormKind::RmsPlusOne,
+        qk_norm: Flag::Always,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        positions: Positions::PartlyRotary,
+        gated_attention: true,
+        recurrence: Recurrence::DeltaNet,
+        ..LLAMA
+    },
+    Architecture {
+        name: "granitemoehybrid",
+        classes: &["GraniteMoeHybridForCausalLM"],
+        gguf: "granitehybrid",
+        names: names::GRANITE_HYBRID,
+        together: names::GRANITE_TOGETHER,
+        keys: &[
+            ("intermediate_size", "shared_intermediate_size"),
+            ("moe_intermediate_size", "intermediate_size"),
+            ("shared_expert_intermediate_size", "shared_intermediate_size"),
+            ("state_taps", "mamba_d_conv"),
+            ("state_heads", "mamba_n_heads"),
+            ("state_head_dim", "mamba_d_head"),
+            ("state_groups", "mamba_n_groups"),
+            ("state_key_dim", "mamba_d_state"),
+        ],
+        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 2048, "num_experts": 8, "num_experts_per_tok": 2,
+            "intermediate_size": 1024, "shared_expert_intermediate_size": 1024, "moe_intermediate_size": 11008,
+            "state_taps": 4, "state_heads": 128, "state_head_dim": "auto", "state_groups": 1, "state_key_dim": 256,
+            "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        routing: Routing::Normalized,
+        shared_router: false,
+        scale: AttentionScale::Key("attention_multiplier"),
+        turned: Turned::IfRope,
+        recurrence: Recurrence::Mamba2,
         ..LLAMA
     },
 ];

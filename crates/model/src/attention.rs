@@ -15,6 +15,7 @@ use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::norm::Norm;
 use super::ops::{self, Attend, Pairing, Past, Span};
+use super::recurrent::sigmoid;
 
 /// The attention of one layer, with its weights.
 pub(crate) struct Attention {
@@ -27,6 +28,11 @@ pub(crate) struct Attention {
     softcap: Option<f32>,
     causal: bool,
     layer: Layer,
+    pairing: Pairing,
+    /// Queries and keys are normed after they are turned.
+    normed_turned: bool,
+    /// The matrix of queries gives a gate, too: of each head q, then its gate.
+    gated: bool,
 }
 
 /// The projections, as the checkpoint stores them.
@@ -48,6 +54,8 @@ pub(crate) struct Pass {
     pub spans: Arc<[Span]>,
     /// For each of the config's ropes cos and sin, (T, rotary dims / 2) each.
     pub angles: Vec<(Tensor, Tensor)>,
+    /// What each query is multiplied by, (T, 1, 1), where queries grow with their position.
+    pub growth: Option<Tensor>,
     /// The tokens whose keys and values are kept for later passes, and how. They are read now as they will be then.
     pub kept: Vec<(KvType, Range<usize>)>,
 }
@@ -79,10 +87,11 @@ impl Attention {
         let Builder { config, layer, .. } = *builder;
         let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
         let biased = config.biases.qkv;
+        let gated = config.architecture.gated_attention;
         let joined = || builder.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
         let qkv = match config.architecture.projections {
             Projections::Separate => Qkv::Separate {
-                q: builder.linear(Part::Q, q_dim, dim, biased)?,
+                q: builder.linear(Part::Q, if gated { 2 * q_dim } else { q_dim }, dim, biased)?,
                 k: builder.linear(Part::K, kv_dim, dim, biased)?,
                 v: builder.linear(Part::V, kv_dim, dim, biased)?,
             },
@@ -99,23 +108,23 @@ impl Attention {
             softcap: config.score_softcap,
             causal: config.causal,
             layer: config.layers[layer],
+            pairing: config.architecture.pairing,
+            normed_turned: config.architecture.normed_turned,
+            gated,
         })
     }
 
     /// Takes x (T, dim) to (T, dim), and gives the new keys and values, (T, kv_heads, head_dim) each, for the caches.
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
         let tokens = x.dims2()?.0;
-        let (q, k, v) = self.project(x, tokens)?;
-        let (q, k) = match &self.norms {
-            Some(norms) => (norms.normed(&norms.q, &q)?, norms.normed(&norms.k, &k)?),
-            None => (q, k),
+        let (q, gate, k, v) = self.project(x, tokens)?;
+        let (q, k) = match self.normed_turned {
+            true => self.normed(self.turned((q, k), pass)?)?,
+            false => self.turned(self.normed((q, k))?, pass)?,
         };
-        let (q, k) = match self.layer.rope {
-            Some(rope) => {
-                let (cos, sin) = &pass.angles[rope];
-                (ops::rope(&q, cos, sin, Pairing::Half)?, ops::rope(&k, cos, sin, Pairing::Half)?)
-            }
-            None => (q, k),
+        let q = match &pass.growth {
+            Some(growth) => q.broadcast_mul(growth)?,
+            None => q,
         };
         let (k, v) = pass.as_kept(k, v)?;
         let attend = Attend {
@@ -126,12 +135,31 @@ impl Attention {
             causal: self.causal,
         };
         let seen = ops::attention(&q, &k, &v, pasts, &attend)?;
+        let seen = match gate {
+            Some(gate) => (seen * sigmoid(&gate)?)?,
+            None => seen,
+        };
         let y = self.output.forward(&seen.reshape((tokens, self.heads * self.head_dim))?)?;
         Ok((y, k, v))
     }
 
-    /// q (T, heads, head_dim), k and v (T, kv_heads, head_dim).
-    fn project(&self, x: &Tensor, tokens: usize) -> Result<(Tensor, Tensor, Tensor)> {
+    /// Queries and keys through their norms, where they have any.
+    fn normed(&self, (q, k): (Tensor, Tensor)) -> Result<(Tensor, Tensor)> {
+        match &self.norms {
+            Some(norms) => Ok((norms.normed(&norms.q, &q)?, norms.normed(&norms.k, &k)?)),
+            None => Ok((q, k)),
+        }
+    }
+
+    /// Queries and keys turned by their positions, where the layer does so.
+    fn turned(&self, (q, k): (Tensor, Tensor), pass: &Pass) -> Result<(Tensor, Tensor)> {
+        let Some(rope) = self.layer.rope else { return Ok((q, k)) };
+        let (cos, sin) = &pass.angles[rope];
+        Ok((ops::rope(&q, cos, sin, self.pairing)?, ops::rope(&k, cos, sin, self.pairing)?))
+    }
+
+    /// q (T, heads, head_dim) and its gate, where there is one, k and v (T, kv_heads, head_dim).
+    fn project(&self, x: &Tensor, tokens: usize) -> Result<(Tensor, Option<Tensor>, Tensor, Tensor)> {
         let heads = |y: &Tensor, heads: usize| y.reshape((tokens, heads, self.head_dim));
         let (q_dim, kv_dim) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let (q, k, v) = match &self.qkv {
@@ -150,7 +178,15 @@ impl Attention {
                 (part(0)?, part(1)?, part(2)?)
             }
         };
-        Ok((heads(&q, self.heads)?, heads(&k, self.kv_heads)?, heads(&v, self.kv_heads)?))
+        let (q, gate) = match self.gated {
+            true => {
+                let both = q.reshape((tokens, self.heads, 2 * self.head_dim))?;
+                let half = |first| both.narrow(2, first, self.head_dim)?.contiguous();
+                (half(0)?, Some(half(self.head_dim)?))
+            }
+            false => (heads(&q, self.heads)?, None),
+        };
+        Ok((q, gate, heads(&k, self.kv_heads)?, heads(&v, self.kv_heads)?))
     }
 
     /// Lists its matrices.

@@ -1,6 +1,8 @@
 //! Asks a source of weights for the tensors of one layer while the graph is built: it turns parts into the checkpoint's
 //! names, and asks in the shapes the config gives.
 
+use candle_core::Tensor;
+
 use super::config::Config;
 use super::error::Result;
 use super::linear::Linear;
@@ -44,6 +46,21 @@ impl Builder<'_> {
             true => linear.with_bias(self.weights.tensor(&format!("{}.bias", self.stem(part, index)), &[out])?),
             false => linear,
         })
+    }
+
+    /// Asks for the weight of a part that is no matrix.
+    pub(crate) fn weight(&self, part: Part, shape: &[usize]) -> Result<Tensor> {
+        self.weights.tensor(&format!("{}.weight", self.stem(part, 0)), shape)
+    }
+
+    /// Asks for the bias of a part that is no matrix.
+    pub(crate) fn bias(&self, part: Part, size: usize) -> Result<Tensor> {
+        self.weights.tensor(&format!("{}.bias", self.stem(part, 0)), &[size])
+    }
+
+    /// Asks for a tensor whose name is whole.
+    pub(crate) fn bare(&self, part: Part, size: usize) -> Result<Tensor> {
+        self.weights.tensor(&self.stem(part, 0), &[size])
     }
 
     /// Asks for the norm of a part over the last `size` features.

@@ -1,15 +1,16 @@
-//! The keys and values of one sequence, kept between forward passes. Capacity is made ahead and doubles, so a token
+//! The keys and values of one sequence, and the states of the layers that keep one instead, kept between forward passes. Capacity is made ahead and doubles, so a token
 //! costs one small copy. It is written by `Decoder::forward`, and remembers the tokens: under some rope scalings a
-//! sequence that grows has to be computed again from them. It knows no text.
+//! sequence that grows has to be computed again from them, and so has one with states that was cut. It knows no text.
 
 use std::sync::Arc;
 
 use bantam_kernels::kv::{KeyValues, KvType};
 use candle_core::{DType, Device, Tensor};
 
-use super::config::Config;
+use super::config::{Config, Mixer};
 use super::error::Result;
 use super::ops::{self, Past};
+use super::recurrent::State;
 
 /// The least room made for a sequence on a device, in tokens.
 const SMALLEST: usize = 64;
@@ -22,6 +23,8 @@ pub struct Cache {
     /// `Config::rope_regime` of the length its keys were turned for.
     rope_regime: usize,
     frozen: bool,
+    /// It has lost its last tokens, and its states are still those of all.
+    cut: bool,
 }
 
 /// Keys and values of one layer, of which those of the first `Cache::len` tokens count.
@@ -31,6 +34,8 @@ enum LayerRows {
     Host(Arc<KeyValues>),
     /// On another device, (capacity, kv_heads, head_dim) each, always in f32.
     Device { k: Tensor, v: Tensor },
+    /// Of a mixer with a state: that after all tokens, none before the first; and the one that a pass under way has left.
+    State { held: Option<State>, next: Option<State> },
 }
 
 impl Cache {
@@ -40,7 +45,8 @@ impl Cache {
     /// # Errors
     /// When a device has no memory.
     pub fn new(config: &Config, device: &Device, ty: KvType) -> Result<Self> {
-        let layer = || match device.is_cpu() {
+        let layer = |layer: &super::config::Layer| match device.is_cpu() {
+            _ if layer.mixer == Mixer::State => Ok(LayerRows::State { held: None, next: None }),
             true => Ok(LayerRows::Host(Arc::new(KeyValues::new(ty, config.kv_heads, config.head_dim)))),
             false => {
                 let none = Tensor::zeros((0, config.kv_heads, config.head_dim), DType::F32, device)?;
@@ -48,19 +54,21 @@ impl Cache {
             }
         };
         Ok(Self {
-            layers: (0..config.layers.len()).map(|_| layer()).collect::<Result<_>>()?,
+            layers: config.layers.iter().map(layer).collect::<Result<_>>()?,
             tokens: Vec::new(),
             rope_regime: 0,
             frozen: false,
+            cut: false,
         })
     }
 
     /// How it keeps numbers.
     pub(super) fn kv_type(&self) -> KvType {
-        match self.layers.first() {
-            Some(LayerRows::Host(kv)) => kv.kv_type(),
-            _ => KvType::F32,
-        }
+        let of_rows = |layer: &LayerRows| match layer {
+            LayerRows::Host(kv) => Some(kv.kv_type()),
+            _ => None,
+        };
+        self.layers.iter().find_map(of_rows).unwrap_or(KvType::F32)
     }
 
     /// How many tokens it holds.
@@ -93,6 +101,11 @@ impl Cache {
         self.frozen = false;
     }
 
+    /// Whether it has to be computed again from its tokens, since its states are those of a longer sequence.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut
+    }
+
     /// Whether spans read it without being added to it.
     pub fn is_frozen(&self) -> bool {
         self.frozen
@@ -110,16 +123,27 @@ impl Cache {
                     k.slice_set(&keys.narrow(0, 0, head.len())?, 0, 0)?;
                     v.slice_set(&values.narrow(0, 0, head.len())?, 0, 0)?;
                 }
+                (LayerRows::State { held, next }, LayerRows::State { held: other, .. }) => {
+                    (*held, *next) = (other.clone(), None);
+                }
                 _ => unreachable!("a model's caches are all on its device"),
             }
         }
-        self.advance(&head.tokens, head.rope_regime);
+        self.tokens.extend(&head.tokens);
+        (self.rope_regime, self.cut) = (head.rope_regime, head.cut);
         Ok(())
     }
 
     /// Forgets all but the first `len` tokens; the capacity stays.
     pub fn truncate(&mut self, len: usize) {
+        let shorter = len < self.len();
         self.tokens.truncate(len);
+        let mut states = self.layers.iter_mut().filter(|layer| matches!(layer, LayerRows::State { .. })).peekable();
+        // before the first token there is no state, and after it one cannot be taken back
+        self.cut = len > 0 && (self.cut || shorter) && states.peek().is_some();
+        if len == 0 {
+            states.for_each(|layer| *layer = LayerRows::State { held: None, next: None });
+        }
     }
 
     /// Bytes allocated so far, whether filled or not.
@@ -128,6 +152,7 @@ impl Cache {
         let bytes = |layer: &LayerRows| match layer {
             LayerRows::Host(kv) => kv.bytes(),
             LayerRows::Device { k, v } => size(k) + size(v),
+            LayerRows::State { held, .. } => held.as_ref().map_or(0, State::bytes),
         };
         self.layers.iter().map(bytes).sum()
     }
@@ -152,6 +177,22 @@ impl Cache {
         match &self.layers[layer] {
             LayerRows::Host(kv) => Past::Host { kv: kv.clone(), len: self.len() },
             LayerRows::Device { k, v } => Past::Device { k: k.clone(), v: v.clone(), len: self.len() },
+            LayerRows::State { .. } => unreachable!("attention has keys and values"),
+        }
+    }
+
+    /// The state of a layer after all tokens; none before the first.
+    pub(super) fn state(&self, layer: usize) -> Option<State> {
+        match &self.layers[layer] {
+            LayerRows::State { held, .. } => held.clone(),
+            _ => None,
+        }
+    }
+
+    /// Takes the state that a pass leaves in a layer. It counts only after `advance`.
+    pub(super) fn keep(&mut self, layer: usize, state: State) {
+        if let LayerRows::State { next, .. } = &mut self.layers[layer] {
+            *next = Some(state);
         }
     }
 
@@ -171,6 +212,7 @@ impl Cache {
                 keys.slice_set(k, 0, len)?;
                 values.slice_set(v, 0, len)?;
             }
+            LayerRows::State { .. } => unreachable!("attention has keys and values"),
         }
         Ok(())
     }
@@ -179,6 +221,13 @@ impl Cache {
     pub(super) fn advance(&mut self, tokens: &[u32], rope_regime: usize) {
         self.tokens.extend(tokens);
         self.rope_regime = rope_regime;
+        for layer in &mut self.layers {
+            if let LayerRows::State { held, next } = layer
+                && let Some(state) = next.take()
+            {
+                *held = Some(state);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::config::Config;
+use super::config::{Config, Mixer};
 use super::decoder::Decoder;
 use super::error::Result;
 use super::linear::Linear;
@@ -42,7 +42,9 @@ pub struct Cost {
     pub cache_numbers: u64,
     /// Multiplications for each token that is looked back at: the products of q and k, and of scores and v.
     attention_products: u64,
-    /// The numbers that one token leaves in the cache of each layer, and how far back each layer looks.
+    /// Numbers that a sequence keeps in mixers with a state, however long it is.
+    pub state_numbers: u64,
+    /// The numbers that one token leaves in the cache of each layer of attention, and how far back each looks.
     layer_numbers: u64,
     head_dim: usize,
     windows: Vec<Option<usize>>,
@@ -85,17 +87,19 @@ pub fn cost(config: &Config) -> Cost {
     let experts = config.experts.map_or((1, 1), |experts| (experts.used as u64, experts.count as u64));
     let active = |t: &TensorShape| if t.is_expert() { t.elements() * experts.0 / experts.1 } else { t.elements() };
     let sum = |wanted: &dyn Fn(&TensorShape) -> bool| -> u64 { tensors.iter().filter(|t| wanted(t)).map(active).sum() };
-    let attended: u64 = config.layers.len() as u64 * (2 * config.q_dim()) as u64;
+    let attention = || config.layers.iter().filter(|layer| layer.mixer == Mixer::Attention);
+    let attended: u64 = config.attention_layers() as u64 * (2 * config.q_dim()) as u64;
     Cost {
         parameters: tensors.iter().map(TensorShape::elements).sum(),
         active_parameters: sum(&|_| true),
         embedding_parameters: sum(&|t| t.part == Part::Embedding),
         product_parameters: sum(&|t| t.is_matrix() && !t.is_table(config.tied)),
-        cache_numbers: (2 * config.layers.len() * config.kv_dim()) as u64,
+        cache_numbers: (2 * config.attention_layers() * config.kv_dim()) as u64,
+        state_numbers: config.state_numbers() as u64,
         attention_products: attended,
         layer_numbers: (2 * config.kv_dim()) as u64,
         head_dim: config.head_dim,
-        windows: config.layers.iter().map(|layer| layer.window).collect(),
+        windows: attention().map(|layer| layer.window).collect(),
         experts,
         tied: config.tied,
         tensors,
@@ -141,6 +145,11 @@ impl Cost {
         self.kept_bytes(self.cache_numbers, kept)
     }
 
+    /// Bytes that a sequence takes in mixers with a state, however long it is.
+    pub fn state_bytes(&self) -> u64 {
+        self.state_numbers * size_of::<f32>() as u64
+    }
+
     /// Bytes of the keys and values that the next token looks at after `context` others, kept in this type: layers with a
     /// window look at no more than that. A cache that lets go of the rest takes no more.
     pub fn seen_cache_bytes(&self, context: u64, kept: KvType) -> u64 {
@@ -153,12 +162,13 @@ impl Cost {
     }
 
     /// Floating-point operations for one token that looks back at `context` tokens, itself among them: a
-    /// multiplication and an addition for each parameter of a product, and for attention's two products.
+    /// multiplication and an addition for each parameter of a product, for attention's two products, and three times for each
+    /// number of a state.
     pub fn flops_per_token(&self, context: u64) -> u64 {
-        2 * (self.product_parameters + self.attention_products * context)
+        2 * (self.product_parameters + self.attention_products * context + 3 * self.state_numbers)
     }
 
-    /// Bytes that have to be read to decode one token after `context` others: the cache, and every weight but the
+    /// Bytes that have to be read to decode one token after `context` others: the cache and the states, and every weight but the
     /// embedding table (of which one row is read, unless it is the head too) and the experts it does not go to. Memory
     /// bandwidth over this is the ceiling of tokens per second. `None` where a tensor does not fit the type it is
     /// given.
@@ -170,6 +180,6 @@ impl Cost {
             Some(if tensor.is_expert() { whole * used / count } else { whole })
         };
         let weights: Option<u64> = self.tensors.iter().filter(read).map(bytes).sum();
-        Some(weights? + context * self.cache_bytes_per_token(kept))
+        Some(weights? + context * self.cache_bytes_per_token(kept) + self.state_bytes())
     }
 }

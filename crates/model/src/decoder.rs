@@ -20,6 +20,7 @@ use super::mlp::Mlp;
 use super::names::Part;
 use super::norm::Norm;
 use super::ops::{self, Span};
+use super::recurrent::Recurrent;
 use super::weights::Weights;
 
 /// A decoder-only language model with its weights: tokens in, hidden states and logits out.
@@ -45,13 +46,19 @@ pub(crate) struct Ends {
 /// One layer with its weights.
 pub(crate) struct Layer {
     attention_norm: Option<Norm>,
-    attention: Attention,
+    mixer: Mixer,
     attention_post_norm: Option<Norm>,
     mlp_norm: Option<Norm>,
     mlp: FeedForward,
     mlp_post_norm: Option<Norm>,
     parallel: bool,
     residual_scale: f64,
+}
+
+/// What carries something from token to token.
+enum Mixer {
+    Attention(Box<Attention>),
+    State(Box<Recurrent>),
 }
 
 enum FeedForward {
@@ -324,7 +331,10 @@ impl Layer {
         let after = matches!(residual, Residual::PostNorm | Residual::Sandwich);
         Ok(Self {
             attention_norm: norm(before, Part::AttentionNorm)?,
-            attention: Attention::new(builder)?,
+            mixer: match config.state.filter(|_| config.layers[layer].mixer == config::Mixer::State) {
+                Some(sizes) => Mixer::State(Box::new(Recurrent::new(builder, sizes)?)),
+                None => Mixer::Attention(Box::new(Attention::new(builder)?)),
+            },
             attention_post_norm: norm(after, Part::AttentionPostNorm)?,
             mlp_norm: norm(before && !config.shares_norm(), Part::MlpNorm)?,
             mlp: FeedForward::new(builder, config.layers[layer])?,
@@ -336,11 +346,18 @@ impl Layer {
 
     /// Its matrices by their checkpoint names, in order.
     pub(crate) fn linears(&self, config: &Config, number: usize) -> Vec<(String, &Linear)> {
-        let parts = self.attention.linears().into_iter().chain(self.mlp.linears());
-        parts.map(|(part, index, linear)| (matrix_name(config, part, number, index), linear)).collect()
+        let mixer = match &self.mixer {
+            Mixer::Attention(attention) => attention.linears(),
+            Mixer::State(state) => state.linears(),
+        };
+        mixer
+            .into_iter()
+            .chain(self.mlp.linears())
+            .map(|(part, index, linear)| (matrix_name(config, part, number, index), linear))
+            .collect()
     }
 
-    /// Takes x (T, dim) to (T, dim), and adds the keys and values of `appends` to their caches.
+    /// Takes x (T, dim) to (T, dim), and adds the keys and values of `appends`, or the states at their ends, to their caches.
     pub(crate) fn forward(
         &self,
         x: &Tensor,
@@ -349,13 +366,27 @@ impl Layer {
         caches: &mut [Cache],
         appends: &[Append],
     ) -> Result<Tensor> {
-        let pasts: Vec<_> = caches.iter().map(|cache| cache.past(index)).collect();
         let read = normed(self.attention_norm.as_ref(), x)?;
-        let (y, k, v) = self.attention.forward(&read, pass, &pasts)?;
-        drop(pasts); // what is read is not written to
-        for &Append { cache, first, len } in appends {
-            caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
-        }
+        let y = match &self.mixer {
+            Mixer::Attention(attention) => {
+                let pasts: Vec<_> = caches.iter().map(|cache| cache.past(index)).collect();
+                let (y, k, v) = attention.forward(&read, pass, &pasts)?;
+                drop(pasts); // what is read is not written to
+                for &Append { cache, first, len, .. } in appends {
+                    caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
+                }
+                y
+            }
+            Mixer::State(mixer) => {
+                let held: Vec<_> = caches.iter().map(|cache| cache.state(index)).collect();
+                let ends: Vec<usize> = appends.iter().map(|append| append.span).collect();
+                let (y, states) = mixer.forward(&read, pass, &held, &ends)?;
+                for (append, state) in appends.iter().zip(states) {
+                    caches[append.cache].keep(index, state);
+                }
+                y
+            }
+        };
         let y = scaled(normed(self.attention_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
         let sum = ops::add(x, &y)?;
         let read = match (self.parallel, &self.mlp_norm) {
@@ -401,7 +432,7 @@ impl FeedForward {
 }
 
 /// A batch that reads again what some caches hold: where a sequence has grown so that all its tokens turn differently
-/// (`Rope::rope_regime`), nothing kept of it holds any more.
+/// (`Rope::rope_regime`), nothing kept of it holds any more; and where it was cut, no state is that of what is left.
 struct Recompute {
     tokens: Vec<u32>,
     spans: Vec<Span>,
@@ -423,7 +454,8 @@ impl Recompute {
             .map(|span| {
                 let first = firsts.next().filter(|_| span.len > 0)?;
                 let cache = span.past.filter(|&cache| !caches[cache].is_empty())?;
-                (caches[cache].rope_regime() != config.rope_regime(layout.longest[first])).then_some(cache)
+                let regime = config.rope_regime(layout.longest[first]);
+                (caches[cache].is_cut() || caches[cache].rope_regime() != regime).then_some(cache)
             })
             .collect();
         if stale.iter().all(Option::is_none) {
@@ -470,6 +502,7 @@ pub(crate) struct Layout {
 #[derive(Clone, Copy)]
 pub(crate) struct Append {
     cache: usize,
+    span: usize,
     first: usize,
     len: usize,
 }
@@ -499,7 +532,7 @@ impl Layout {
                         "two spans would be added to cache {cache}; freeze it to share it"
                     )));
                 }
-                appends.push(Append { cache, first, len: span.len });
+                appends.push(Append { cache, span: i, first, len: span.len });
             }
             longest[root] = longest[root].max(start + span.len);
             starts.push((start, root));
@@ -527,7 +560,12 @@ impl Layout {
             let tokens = append.first..append.first + append.len;
             (caches[append.cache].kv_type(), tokens)
         });
-        Ok(Pass { spans: Arc::from(spans), angles: tables.collect::<Result<_>>()?, kept: kept.collect() })
+        let growth = config.query_growth.map(|growth| {
+            let factors: Vec<f32> = self.positions.iter().map(|&position| growth.at(position)).collect();
+            Tensor::from_vec(factors, (self.positions.len(), 1, 1), device)
+        });
+        let (spans, angles) = (Arc::from(spans), tables.collect::<Result<_>>()?);
+        Ok(Pass { spans, angles, growth: growth.transpose()?, kept: kept.collect() })
     }
 
     /// Makes room for what will be added; a cache that is only read gets its (perhaps empty) rows.

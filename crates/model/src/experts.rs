@@ -15,20 +15,23 @@ use super::linear::Linear;
 use super::mlp::{Mlp, Parts};
 use super::names::Part;
 use super::ops::softmax;
+use super::recurrent::sigmoid;
 
 /// A layer's router, its experts, and the one shared by all tokens where there is one.
 pub(crate) struct Experts {
     router: Linear,
+    /// What is added to each expert's share while experts are chosen.
+    bias: Option<Vec<f32>>,
     all: Vec<Mlp>,
     shared: Option<Shared>,
     routing: Routing,
     facts: config::Experts,
 }
 
-/// The expert that every token goes to, weighted by sigmoid(router x).
+/// The expert that every token goes to, weighted by sigmoid(router x) where it has a router.
 struct Shared {
     mlp: Mlp,
-    router: Linear,
+    router: Option<Linear>,
 }
 
 /// A token's expert and what its answer is multiplied by.
@@ -42,11 +45,16 @@ impl Experts {
     pub(crate) fn new(builder: &Builder, facts: config::Experts) -> Result<Self> {
         let dim = builder.config.dim;
         let shared = |width| {
-            let router = builder.linear(Part::SharedRouter, 1, dim, false)?;
+            let routed = builder.config.architecture.shared_router;
+            let router = routed.then(|| builder.linear(Part::SharedRouter, 1, dim, false)).transpose()?;
             Ok::<_, super::Error>(Shared { mlp: Mlp::gated(builder, Parts::SHARED, width, false)?, router })
         };
         Ok(Self {
             router: builder.linear(Part::Router, facts.count, dim, false)?,
+            bias: match facts.biased {
+                true => Some(builder.bare(Part::RouterBias, facts.count)?.to_vec1()?),
+                false => None,
+            },
             all: (0..facts.count)
                 .map(|expert| Mlp::gated(builder, Parts::expert(expert), facts.ffn, false))
                 .collect::<Result<_>>()?,
@@ -75,10 +83,9 @@ impl Experts {
         }
         match &self.shared {
             None => Ok(sum),
-            Some(Shared { mlp, router }) => {
-                // sigmoid(s) = (1 + tanh(s/2)) / 2
-                let gate = ((((router.forward(x)? * 0.5)?.tanh()? + 1.0)?) * 0.5)?;
-                Ok((sum + mlp.forward(x)?.broadcast_mul(&gate)?)?)
+            Some(Shared { mlp, router: None }) => Ok((sum + mlp.forward(x)?)?),
+            Some(Shared { mlp, router: Some(router) }) => {
+                Ok((sum + mlp.forward(x)?.broadcast_mul(&sigmoid(&router.forward(x)?)?)?)?)
             }
         }
     }
@@ -86,6 +93,7 @@ impl Experts {
     fn choose(&self, scores: &[f32]) -> Vec<Choice> {
         match self.routing {
             Routing::SparseMixer => sparse_mixer(scores, self.facts.jitter),
+            Routing::Sigmoid => by_sigmoid(scores, self.bias.as_deref(), self.facts),
             _ => best(scores, self.facts.used, self.facts.normalized),
         }
     }
@@ -95,7 +103,7 @@ impl Experts {
         let mut all = vec![(Part::Router, 0, &self.router)];
         all.extend(self.all.iter().flat_map(Mlp::linears));
         if let Some(Shared { mlp, router }) = &self.shared {
-            all.push((Part::SharedRouter, 0, router));
+            all.extend(router.iter().map(|router| (Part::SharedRouter, 0, router)));
             all.extend(mlp.linears());
         }
         all
@@ -110,6 +118,17 @@ fn best(scores: &[f32], used: usize, normalized: bool) -> Vec<Choice> {
     order.truncate(used);
     let total: f32 = if normalized { order.iter().map(|&e| shares[e]).sum() } else { 1.0 };
     order.into_iter().map(|expert| (expert, shares[expert] / total)).collect()
+}
+
+/// The experts of the highest sigmoids, each with its bias on it, weighted by the sigmoids alone.
+fn by_sigmoid(scores: &[f32], bias: Option<&[f32]>, facts: config::Experts) -> Vec<Choice> {
+    let shares: Vec<f32> = scores.iter().map(|score| 1.0 / (1.0 + (-score).exp())).collect();
+    let biased = |expert: usize| shares[expert] + bias.map_or(0.0, |bias| bias[expert]);
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| biased(b).total_cmp(&biased(a)));
+    order.truncate(facts.used);
+    let total: f32 = if facts.normalized { order.iter().map(|&e| shares[e]).sum::<f32>() + 1e-6 } else { 1.0 };
+    order.into_iter().map(|expert| (expert, shares[expert] / total * facts.scale)).collect()
 }
 
 /// The best expert and the best of the others, each with its share among those whose scores come near its own: within

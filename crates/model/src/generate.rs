@@ -217,8 +217,9 @@ impl<'a> Sequences<'a> {
 fn slots(model: &Model, prompts: &[&[u32]], sampling: &Sampling) -> usize {
     let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0).saturating_add(sampling.max_tokens);
     let longest = longest.min(model.longest_generated());
-    let heads = 2 * model.config.layers.len() * model.config.kv_heads;
-    let bytes = longest.saturating_mul(model.kv.bytes(heads, model.config.head_dim));
+    let heads = 2 * model.config.attention_layers() * model.config.kv_heads;
+    let keys_and_values = longest.saturating_mul(model.kv.bytes(heads, model.config.head_dim));
+    let bytes = keys_and_values.saturating_add(model.config.state_numbers() * size_of::<f32>());
     (CACHES / bytes.max(1)).clamp(1, SLOTS).min(prompts.len())
 }
 

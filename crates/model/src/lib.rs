@@ -13,7 +13,7 @@
 #![warn(missing_docs)]
 
 pub mod adapter;
-mod agree;
+pub mod agree;
 pub mod architecture;
 mod arithmetic;
 mod attention;
@@ -42,6 +42,7 @@ mod norm;
 pub mod ops;
 mod pattern;
 pub mod pieces;
+mod recurrent;
 pub mod rope;
 mod sample;
 mod score;

@@ -2,7 +2,7 @@
 //! parts (`Part`) and gets the checkpoint's names; a GGUF reader or writer translates those, and asks here where rows
 //! stand in another order. `{l}` stands for a layer's number, `{e}` for an expert's or a head's.
 
-use super::architecture::{Architecture, Projections};
+use super::architecture::{Architecture, Projections, Recurrence};
 use super::config::Config;
 
 /// What a tensor is for.
@@ -48,6 +48,8 @@ pub enum Part {
     MlpPostNorm,
     /// The scores of experts, (experts, dim).
     Router,
+    /// What is added to each expert's share while experts are chosen, (experts).
+    RouterBias,
     /// One expert's gate.
     ExpertGate,
     /// One expert's way up.
@@ -62,6 +64,27 @@ pub enum Part {
     SharedDown,
     /// The score of the expert that every token goes to, (1, dim).
     SharedRouter,
+    /// The projection into a mixer that keeps a state: all that its convolution reads, and what else is in one matrix with
+    /// it.
+    StateIn,
+    /// The gate of what a state gives, (heads · head_dim, dim).
+    StateGate,
+    /// How fast each head forgets, (heads, dim).
+    StateForget,
+    /// How much each head learns, (heads, dim).
+    StateLearn,
+    /// The convolution before the state, (channels, 1, taps).
+    StateConv,
+    /// The norm of what a state gives.
+    StateNorm,
+    /// The projection from a state back to the stream.
+    StateOut,
+    /// ln of each head's rate of forgetting, (heads).
+    StateRate,
+    /// What is added to each head's step, (heads).
+    StateStep,
+    /// How much of a head's input goes past its state, (heads).
+    StateSkip,
 }
 
 /// The two names of one part, without the last piece (`weight` or `bias`).
@@ -73,6 +96,29 @@ pub struct Name {
     pub huggingface: &'static str,
     /// Its name in GGUF files, with `{l}` for the layer; those of all experts are one tensor.
     pub gguf: &'static str,
+}
+
+/// Parts that checkpoints store in one tensor, where the graph has them apart: the rows of one after those of another, and of
+/// experts all of the first, then all of the second.
+#[derive(Debug, PartialEq)]
+pub struct Together {
+    /// The tensor's name, whole, with `{l}` for the layer.
+    pub stored: &'static str,
+    /// What it holds, in order, of as many rows each.
+    pub parts: &'static [Part],
+}
+
+/// Where a tensor of the graph stands in one that holds several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Within {
+    /// The tensor's name.
+    pub stored: String,
+    /// Which of the parts that stand together it is, and how many there are.
+    pub nth: usize,
+    /// How many parts stand together.
+    pub of: usize,
+    /// The expert's number, where the tensor holds all experts.
+    pub expert: Option<usize>,
 }
 
 const fn name(part: Part, huggingface: &'static str, gguf: &'static str) -> Name {
@@ -92,9 +138,56 @@ const SEPARATE: &[Name] = &[
     name(Part::QNorm, "model.layers.{l}.self_attn.q_norm", "blk.{l}.attn_q_norm"),
     name(Part::KNorm, "model.layers.{l}.self_attn.k_norm", "blk.{l}.attn_k_norm"),
 ];
+const LFM2_ATTENTION: &[Name] = &[
+    name(Part::Q, "model.layers.{l}.self_attn.q_proj", "blk.{l}.attn_q"),
+    name(Part::K, "model.layers.{l}.self_attn.k_proj", "blk.{l}.attn_k"),
+    name(Part::V, "model.layers.{l}.self_attn.v_proj", "blk.{l}.attn_v"),
+    name(Part::Output, "model.layers.{l}.self_attn.out_proj", "blk.{l}.attn_output"),
+    name(Part::QNorm, "model.layers.{l}.self_attn.q_layernorm", "blk.{l}.attn_q_norm"),
+    name(Part::KNorm, "model.layers.{l}.self_attn.k_layernorm", "blk.{l}.attn_k_norm"),
+];
+const LFM2_REST: &[Name] = &[
+    name(Part::Embedding, "model.embed_tokens", "token_embd"),
+    name(Part::FinalNorm, "model.embedding_norm", "token_embd_norm"),
+    name(Part::Head, "lm_head", "output"),
+    name(Part::AttentionNorm, "model.layers.{l}.operator_norm", "blk.{l}.attn_norm"),
+    name(Part::MlpNorm, "model.layers.{l}.ffn_norm", "blk.{l}.ffn_norm"),
+    name(Part::Gate, "model.layers.{l}.feed_forward.w1", "blk.{l}.ffn_gate"),
+    name(Part::Up, "model.layers.{l}.feed_forward.w3", "blk.{l}.ffn_up"),
+    name(Part::Down, "model.layers.{l}.feed_forward.w2", "blk.{l}.ffn_down"),
+];
+const SHORT_CONV: &[Name] = &[
+    name(Part::StateIn, "model.layers.{l}.conv.in_proj", "blk.{l}.shortconv.in_proj"),
+    name(Part::StateConv, "model.layers.{l}.conv.conv", "blk.{l}.shortconv.conv"),
+    name(Part::StateOut, "model.layers.{l}.conv.out_proj", "blk.{l}.shortconv.out_proj"),
+];
+const DELTA_NET: &[Name] = &[
+    name(Part::StateIn, "model.layers.{l}.linear_attn.in_proj_qkv", "blk.{l}.attn_qkv"),
+    name(Part::StateGate, "model.layers.{l}.linear_attn.in_proj_z", "blk.{l}.attn_gate"),
+    name(Part::StateForget, "model.layers.{l}.linear_attn.in_proj_a", "blk.{l}.ssm_alpha"),
+    name(Part::StateLearn, "model.layers.{l}.linear_attn.in_proj_b", "blk.{l}.ssm_beta"),
+    name(Part::StateConv, "model.layers.{l}.linear_attn.conv1d", "blk.{l}.ssm_conv1d"),
+    name(Part::StateNorm, "model.layers.{l}.linear_attn.norm", "blk.{l}.ssm_norm"),
+    name(Part::StateOut, "model.layers.{l}.linear_attn.out_proj", "blk.{l}.ssm_out"),
+    name(Part::StateRate, "model.layers.{l}.linear_attn.A_log", "blk.{l}.ssm_a"),
+    name(Part::StateStep, "model.layers.{l}.linear_attn.dt_bias", "blk.{l}.ssm_dt.bias"),
+];
+const MAMBA2: &[Name] = &[
+    name(Part::StateIn, "model.layers.{l}.mamba.in_proj", "blk.{l}.ssm_in"),
+    name(Part::StateConv, "model.layers.{l}.mamba.conv1d", "blk.{l}.ssm_conv1d"),
+    name(Part::StateNorm, "model.layers.{l}.mamba.norm", "blk.{l}.ssm_norm"),
+    name(Part::StateOut, "model.layers.{l}.mamba.out_proj", "blk.{l}.ssm_out"),
+    name(Part::StateRate, "model.layers.{l}.mamba.A_log", "blk.{l}.ssm_a"),
+    name(Part::StateStep, "model.layers.{l}.mamba.dt_bias", "blk.{l}.ssm_dt.bias"),
+    name(Part::StateSkip, "model.layers.{l}.mamba.D", "blk.{l}.ssm_d"),
+];
 const PRE_NORMS: &[Name] = &[
     name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
     name(Part::MlpNorm, "model.layers.{l}.post_attention_layernorm", "blk.{l}.ffn_norm"),
+];
+const PRE_NORMS_ELSEWHERE: &[Name] = &[
+    name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
+    name(Part::MlpNorm, "model.layers.{l}.post_attention_layernorm", "blk.{l}.post_attention_norm"),
 ];
 const SANDWICH_NORMS: &[Name] = &[
     name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
@@ -134,6 +227,96 @@ pub const LLAMA: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, GATED];
 pub const MIXTRAL: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, MIXTRAL_EXPERTS];
 /// The names of Qwen's mixtures: dense layers, experts, and a shared expert.
 pub const QWEN_MOE: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS, GATED, QWEN_EXPERTS];
+/// The names of Arcee: an MLP without gate.
+pub const ARCEE: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    PRE_NORMS,
+    &[
+        name(Part::Up, "model.layers.{l}.mlp.up_proj", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.mlp.down_proj", "blk.{l}.ffn_down"),
+    ],
+];
+/// The names of Seed-OSS, whose second norm has another name in GGUF.
+pub const SEED_OSS: &[&[Name]] = &[OUTER, SEPARATE, PRE_NORMS_ELSEWHERE, GATED];
+/// The names of Cohere: one norm a layer.
+pub const COHERE: &[&[Name]] =
+    &[OUTER, SEPARATE, GATED, &[name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm")]];
+/// The names of Hunyuan: norms of queries and keys of their own names.
+pub const HUNYUAN: &[&[Name]] = &[
+    OUTER,
+    PRE_NORMS,
+    GATED,
+    &[
+        name(Part::Q, "model.layers.{l}.self_attn.q_proj", "blk.{l}.attn_q"),
+        name(Part::K, "model.layers.{l}.self_attn.k_proj", "blk.{l}.attn_k"),
+        name(Part::V, "model.layers.{l}.self_attn.v_proj", "blk.{l}.attn_v"),
+        name(Part::Output, "model.layers.{l}.self_attn.o_proj", "blk.{l}.attn_output"),
+        name(Part::QNorm, "model.layers.{l}.self_attn.query_layernorm", "blk.{l}.attn_q_norm"),
+        name(Part::KNorm, "model.layers.{l}.self_attn.key_layernorm", "blk.{l}.attn_k_norm"),
+    ],
+];
+/// The names of GLM 4: norms before and after, gate and up in one matrix.
+pub const GLM4: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    &[
+        name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
+        name(Part::AttentionPostNorm, "model.layers.{l}.post_self_attn_layernorm", "blk.{l}.post_attention_norm"),
+        name(Part::MlpNorm, "model.layers.{l}.post_attention_layernorm", "blk.{l}.ffn_norm"),
+        name(Part::MlpPostNorm, "model.layers.{l}.post_mlp_layernorm", "blk.{l}.post_ffw_norm"),
+        name(Part::GateUp, "model.layers.{l}.mlp.gate_up_proj", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.mlp.down_proj", "blk.{l}.ffn_down"),
+    ],
+];
+/// The names of LFM2: short convolutions and attention.
+pub const LFM2: &[&[Name]] = &[LFM2_REST, LFM2_ATTENTION, SHORT_CONV];
+/// The names of LFM2's mixtures.
+pub const LFM2_MOE: &[&[Name]] = &[
+    LFM2_REST,
+    LFM2_ATTENTION,
+    SHORT_CONV,
+    &[
+        name(Part::Router, "model.layers.{l}.feed_forward.gate", "blk.{l}.ffn_gate_inp"),
+        name(Part::RouterBias, "model.layers.{l}.feed_forward.expert_bias", "blk.{l}.exp_probs_b.bias"),
+        name(Part::ExpertGate, "model.layers.{l}.feed_forward.experts.{e}.w1", "blk.{l}.ffn_gate_exps"),
+        name(Part::ExpertUp, "model.layers.{l}.feed_forward.experts.{e}.w3", "blk.{l}.ffn_up_exps"),
+        name(Part::ExpertDown, "model.layers.{l}.feed_forward.experts.{e}.w2", "blk.{l}.ffn_down_exps"),
+    ],
+];
+/// The names of Qwen 3.5: gated delta rules and attention.
+pub const QWEN3_5: &[&[Name]] = &[OUTER, SEPARATE, DELTA_NET, PRE_NORMS_ELSEWHERE, GATED];
+/// The names of Granite 4: Mamba 2 and attention, an MLP that is the expert of all tokens where there are others. What is stored
+/// together has names of its own here.
+pub const GRANITE_HYBRID: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    MAMBA2,
+    PRE_NORMS,
+    &[
+        name(Part::Gate, "model.layers.{l}.shared_mlp.gate_proj", "blk.{l}.ffn_gate"),
+        name(Part::Up, "model.layers.{l}.shared_mlp.up_proj", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.shared_mlp.output_linear", "blk.{l}.ffn_down"),
+        name(Part::Router, "model.layers.{l}.block_sparse_moe.router.layer", "blk.{l}.ffn_gate_inp"),
+        name(Part::ExpertGate, "model.layers.{l}.block_sparse_moe.experts.{e}.gate_proj", "blk.{l}.ffn_gate_exps"),
+        name(Part::ExpertUp, "model.layers.{l}.block_sparse_moe.experts.{e}.up_proj", "blk.{l}.ffn_up_exps"),
+        name(Part::ExpertDown, "model.layers.{l}.block_sparse_moe.experts.{e}.down_proj", "blk.{l}.ffn_down_exps"),
+        name(Part::SharedGate, "model.layers.{l}.shared_mlp.shared.gate_proj", "blk.{l}.ffn_gate_shexp"),
+        name(Part::SharedUp, "model.layers.{l}.shared_mlp.shared.up_proj", "blk.{l}.ffn_up_shexp"),
+        name(Part::SharedDown, "model.layers.{l}.shared_mlp.shared.down_proj", "blk.{l}.ffn_down_shexp"),
+    ],
+];
+/// What Granite 4 stores together.
+pub const GRANITE_TOGETHER: &[Together] = &[
+    Together { stored: "model.layers.{l}.shared_mlp.input_linear.weight", parts: &[Part::Gate, Part::Up] },
+    Together { stored: "model.layers.{l}.shared_mlp.input_linear.weight", parts: &[Part::SharedGate, Part::SharedUp] },
+    Together { stored: "model.layers.{l}.shared_mlp.output_linear.weight", parts: &[Part::SharedDown] },
+    Together {
+        stored: "model.layers.{l}.block_sparse_moe.input_linear.weight",
+        parts: &[Part::ExpertGate, Part::ExpertUp],
+    },
+    Together { stored: "model.layers.{l}.block_sparse_moe.output_linear.weight", parts: &[Part::ExpertDown] },
+];
 /// The names of Gemma 2 and 3: norms before and after both halves of a layer.
 pub const SANDWICH: &[&[Name]] = &[OUTER, SEPARATE, SANDWICH_NORMS, GATED];
 /// The names of OLMo 2: norms after both halves of a layer only.
@@ -223,7 +406,7 @@ pub struct Place<'a> {
     pub layer: usize,
     /// The expert's number, or the head's of a norm for each head; 0 where there is one of the part.
     pub index: usize,
-    /// `weight` or `bias`.
+    /// `weight` or `bias`; nothing of a part whose names are whole.
     pub last: &'a str,
 }
 
@@ -231,6 +414,11 @@ impl Part {
     /// Whether each layer has its own.
     pub fn is_within_layer(self) -> bool {
         !matches!(self, Self::Embedding | Self::Positions | Self::FinalNorm | Self::Head)
+    }
+
+    /// Whether its names are whole, with neither `weight` nor `bias` behind them.
+    pub fn is_bare(self) -> bool {
+        matches!(self, Self::StateRate | Self::StateStep | Self::StateSkip | Self::RouterBias)
     }
 
     /// Whether it is a matrix of one of several experts, which a token may or may not be multiplied by.
@@ -270,6 +458,20 @@ impl Architecture {
         number(huggingface.strip_prefix(before)?.split('.').next()?)
     }
 
+    /// Tells where a weight of the graph stands, where checkpoints store several in one tensor.
+    pub fn within(&self, huggingface: &str) -> Option<Within> {
+        if self.together.is_empty() {
+            return None;
+        }
+        let place = self.place(huggingface).filter(|place| place.last == "weight")?;
+        self.together.iter().find_map(|together| {
+            let nth = together.parts.iter().position(|part| *part == place.part)?;
+            let stored = fill(together.stored, place.layer, place.index);
+            let expert = place.part.is_expert().then_some(place.index);
+            Some(Within { stored, nth, of: together.parts.len(), expert })
+        })
+    }
+
     /// Whether checkpoints store a matrix as (in, out).
     pub fn is_transposed(&self, huggingface: &str) -> bool {
         self.transposed && self.place(huggingface).is_some_and(|place| place.part.is_within_layer())
@@ -281,13 +483,13 @@ impl Architecture {
     pub fn to_gguf(&self, huggingface: &str) -> Option<String> {
         let place = self.place(huggingface)?;
         let name = self.parts().find(|name| name.part == place.part)?;
-        Some(format!("{}.{}", fill(name.gguf, place.layer, place.index), place.last))
+        Some(whole(fill(name.gguf, place.layer, place.index), place.last))
     }
 
     /// Gives the checkpoint's name of a GGUF tensor, such as `model.layers.0.self_attn.q_proj.weight`.
     pub fn to_huggingface(&self, gguf: &str) -> Option<String> {
         let place = self.place_in_gguf(gguf)?;
-        Some(format!("{}.{}", self.stem(place.part, place.layer, place.index)?, place.last))
+        Some(whole(self.stem(place.part, place.layer, place.index)?, place.last))
     }
 
     fn parts(&self) -> impl Iterator<Item = &'static Name> {
@@ -295,13 +497,25 @@ impl Architecture {
     }
 
     fn understand<'a>(&self, name: &'a str, column: impl Fn(&'static Name) -> &'static str) -> Option<Place<'a>> {
+        let bare = |own: &'static Name| {
+            let (layer, index) = numbers(column(own), name)?;
+            Some(Place { part: own.part, layer, index, last: "" })
+        };
+        if let Some(place) = self.parts().filter(|own| own.part.is_bare()).find_map(bare) {
+            return Some(place);
+        }
         let (stem, last) = name.rsplit_once('.').filter(|(_, last)| matches!(*last, "weight" | "bias"))?;
         let found = |name: &'static Name| {
             let (layer, index) = numbers(column(name), stem)?;
             Some(Place { part: name.part, layer, index, last })
         };
-        self.parts().find_map(found)
+        self.parts().filter(|own| !own.part.is_bare()).find_map(found)
     }
+}
+
+/// A stem and what stands behind it, if anything does.
+fn whole(stem: String, last: &str) -> String {
+    if last.is_empty() { stem } else { format!("{stem}.{last}") }
 }
 
 fn fill(template: &str, layer: usize, index: usize) -> String {
@@ -336,7 +550,8 @@ fn number(piece: &str) -> Option<usize> {
 ///
 /// Llama's q and k: the checkpoint pairs row i of a head with row i + head_dim/2, the GGUF file puts the two side by
 /// side (`permute` in llama.cpp's convert_hf_to_gguf.py). GPT-NeoX's q, k and v of each head stand together in the
-/// checkpoint, and all of q, all of k, all of v in the file.
+/// checkpoint, and all of q, all of k, all of v in the file. The heads of a gated delta rule that share a key stand together
+/// in the checkpoint; in the file the first of each key come first, then the second (`_reorder_v_heads`).
 pub fn gguf_row_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> {
     let (architecture, head_dim) = (config.architecture, config.head_dim);
     let interleaved = |heads: usize| {
@@ -345,7 +560,22 @@ pub fn gguf_row_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> 
         let head = move |head: usize| (0..half).flat_map(move |pair| [row(head, pair, 0), row(head, pair, 1)]);
         (0..heads).flat_map(head).collect()
     };
-    match architecture.place(huggingface)?.part {
+    let part = architecture.place(huggingface)?.part;
+    match part {
+        Part::StateIn
+        | Part::StateGate
+        | Part::StateForget
+        | Part::StateLearn
+        | Part::StateConv
+        | Part::StateRate
+        | Part::StateStep
+            if architecture.recurrence == Recurrence::DeltaNet =>
+        {
+            let sizes = config.state.filter(|sizes| sizes.groups != sizes.heads)?;
+            let head = matches!(part, Part::StateIn | Part::StateGate | Part::StateConv);
+            let first = if matches!(part, Part::StateIn | Part::StateConv) { 2 * sizes.key_width() } else { 0 };
+            Some(sizes.tiled(first, if head { sizes.head_dim } else { 1 }))
+        }
         Part::Q if architecture.gguf_interleaves_qk => Some(interleaved(config.heads)),
         Part::K if architecture.gguf_interleaves_qk => Some(interleaved(config.kv_heads)),
         Part::Qkv if architecture.projections == Projections::JoinedByHead => {
@@ -357,6 +587,15 @@ pub fn gguf_row_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> 
         }
         _ => None,
     }
+}
+
+/// Gives, as `gguf_row_order` does for rows, the order of the columns of a matrix that a GGUF file stores in another one: those
+/// that read a gated delta rule's heads.
+pub fn gguf_column_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> {
+    let delta = config.architecture.recurrence == Recurrence::DeltaNet;
+    let place = config.architecture.place(huggingface).filter(|place| delta && place.part == Part::StateOut)?;
+    let sizes = config.state.filter(|sizes| place.last == "weight" && sizes.groups != sizes.heads)?;
+    Some(sizes.tiled(0, sizes.head_dim))
 }
 
 #[cfg(test)]

@@ -50,7 +50,9 @@ impl Norm {
         Ok(match self.kind {
             NormKind::Rms => ops::rms_norm(x, &self.weight, self.eps)?,
             NormKind::RmsPlusOne => ops::rms_norm(x, &(&self.weight + 1.0)?, self.eps)?,
-            NormKind::Layer => ops::layer_norm(x, &self.weight, self.bias.as_ref(), self.eps)?,
+            NormKind::Layer | NormKind::LayerUnbiased => {
+                ops::layer_norm(x, &self.weight, self.bias.as_ref(), self.eps)?
+            }
         })
     }
 }

@@ -40,8 +40,6 @@ pub trait Weights {
 pub struct StoredTensor<'a> {
     /// F32, F16 or BF16.
     pub dtype: DType,
-    /// As in the file.
-    pub shape: &'a [usize],
     /// Little-endian.
     pub bytes: &'a [u8],
     /// A matrix that lies there as (inp, out).

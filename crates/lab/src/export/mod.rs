@@ -189,8 +189,14 @@ pub fn to_safetensors(
         let text = serde_json::to_string_pretty(&map)? + "\n";
         fs::write(folder.path().join("config.json"), text).context("writing config.json")?;
         let tensors = model::cost(config).tensors;
-        let all: Vec<Vec<Stored>> = tensors.iter().map(|tensor| vec![Stored::plain(config, tensor, dtype)]).collect();
-        let mut make = |number: usize| Ok(vec![numbers(config, checkpoint.weights(), &tensors[number], dtype)?]);
+        let together = together(config, &tensors);
+        let whole = |members: &Vec<usize>| vec![Stored::whole(config, &tensors, members, dtype)];
+        let all: Vec<Vec<Stored>> = together.iter().map(whole).collect();
+        let mut make = |number: usize| {
+            let members = together[number].iter();
+            let made = members.map(|&member| numbers(config, checkpoint.weights(), &tensors[member], dtype));
+            Ok(vec![made.collect::<Result<Vec<_>>>()?.concat()])
+        };
         write_shards(&all, &mut make, folder.path(), cancel, progress)
     })?;
     beside::write(from, tokenizer.as_ref(), folder.path())?;
@@ -206,7 +212,45 @@ struct Stored {
     bytes: u64,
 }
 
+/// The tensors of the graph by those that checkpoints store as one, each as in the file.
+fn together(config: &Config, tensors: &[TensorShape]) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<usize>> = Vec::new();
+    let mut started: BTreeMap<String, usize> = BTreeMap::new();
+    for (number, tensor) in tensors.iter().enumerate() {
+        let Some(within) = config.architecture.within(&tensor.name) else {
+            all.push(vec![number]);
+            continue;
+        };
+        let index = *started.entry(within.stored).or_insert(all.len());
+        match all.get_mut(index) {
+            Some(members) => members.push(number),
+            None => all.push(vec![number]),
+        }
+    }
+    let place = |&number: &usize| {
+        let within = config.architecture.within(&tensors[number].name);
+        within.map(|within| (within.expert, within.nth))
+    };
+    all.iter_mut().for_each(|members| members.sort_by_key(place));
+    all
+}
+
 impl Stored {
+    /// One tensor of plain numbers, or several that are stored as one.
+    fn whole(config: &Config, tensors: &[TensorShape], members: &[usize], dtype: Dtype) -> Stored {
+        let first = &tensors[members[0]];
+        let mut one = Stored::plain(config, first, dtype);
+        if let Some(within) = config.architecture.within(&first.name) {
+            one.name = within.stored;
+            one.bytes *= members.len() as u64;
+            one.shape[0] *= within.of;
+            if within.expert.is_some() {
+                one.shape.insert(0, members.len() / within.of);
+            }
+        }
+        one
+    }
+
     /// A tensor of plain numbers.
     fn plain(config: &Config, tensor: &TensorShape, dtype: Dtype) -> Stored {
         let (name, _, width) = dtype.facts();

@@ -72,7 +72,8 @@ impl Importance {
             let own = placed.index * columns..(placed.index + 1) * columns;
             // of stacked matrices all have as many columns
             if let Some(own) = entry.sums.get_mut(own) {
-                own.iter_mut().zip(&squares.sums).for_each(|(to, sum)| *to = *sum as f32);
+                let column = |at: usize| placed.columns.as_ref().map_or(at, |columns| columns[at]);
+                own.iter_mut().enumerate().for_each(|(at, to)| *to = squares.sums[column(at)] as f32);
                 entry.counts[placed.index] = squares.rows;
             }
         }

@@ -1,6 +1,7 @@
 //! Checkpoints in safetensors files as tensors by the names of an architecture's graph, whatever the files call them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
 pub use bantam_format::safetensors::Entry;
@@ -12,6 +13,7 @@ use super::finite;
 use crate::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
+use crate::names::Within;
 use crate::weights::{Precision, StoredTensor, Weights};
 
 /// A checkpoint's tensors.
@@ -30,6 +32,29 @@ struct Naming {
     /// What the names begin with, and what they begin with in these files.
     prefix: &'static str,
     actual: String,
+}
+
+/// A part of a tensor that holds several of the graph's.
+struct Slice {
+    bytes: Range<usize>,
+    shape: Vec<usize>,
+}
+
+impl Slice {
+    /// `None` where the tensor has not the shape of a stack.
+    fn of(within: &Within, entry: &Entry) -> Option<Self> {
+        let (expert, experts, rows) = match (within.expert, entry.shape) {
+            (None, &[rows, ..]) => (0, 1, rows),
+            (Some(expert), &[experts, rows, _]) if expert < experts => (expert, experts, rows),
+            _ => return None,
+        };
+        let parts = experts * within.of;
+        let whole = rows.is_multiple_of(within.of) && entry.bytes.len().is_multiple_of(parts.max(1));
+        let (len, nth) = (entry.bytes.len() / parts.max(1), expert * within.of + within.nth);
+        let inner = &entry.shape[if within.expert.is_some() { 2 } else { 1 }..];
+        let shape = [&[rows / within.of], inner].concat();
+        whole.then_some(Self { bytes: nth * len..(nth + 1) * len, shape })
+    }
 }
 
 impl Safetensors {
@@ -140,7 +165,10 @@ impl Safetensors {
 
     /// What these files call a tensor, where they have it.
     pub fn stored_name(&self, name: &str) -> Option<&str> {
-        self.files.name(&self.name_of(name))
+        self.files.name(&self.name_of(name)).or_else(|| {
+            let within = self.naming.as_ref()?.architecture.within(name)?;
+            self.files.name(&self.name_of(&within.stored))
+        })
     }
 
     /// A tensor as it lies in the file, where there is one of that name.
@@ -179,18 +207,44 @@ impl Safetensors {
     /// One sentence where it is absent or of a type that is no floating type.
     pub fn raw(&self, name: &str) -> Result<StoredTensor<'_>> {
         let is_transposed = self.transposed(name);
-        let name = &*self.name_of(name);
-        let Entry { dtype, shape, bytes } = self.files.required(name)?;
-        let dtype = match dtype {
+        let (name, entry, slice) = self.located(name)?;
+        let dtype = match entry.dtype {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
             other => {
                 let what = format!("tensor {name} of type {other:?}");
-                return Err(Error::unsupported(self.files.file_of(name), what, "F32, F16, BF16"));
+                return Err(Error::unsupported(self.files.file_of(&name), what, "F32, F16, BF16"));
             }
         };
-        Ok(StoredTensor { dtype, shape, bytes, transposed: is_transposed && shape.len() == 2 })
+        let bytes = match &slice {
+            Some(slice) => &entry.bytes[slice.bytes.clone()],
+            None => entry.bytes,
+        };
+        Ok(StoredTensor { dtype, bytes, transposed: is_transposed && entry.shape.len() == 2 })
+    }
+
+    /// The shape of a tensor as it lies in the file.
+    ///
+    /// # Errors
+    /// One sentence where it is absent.
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        let (_, entry, slice) = self.located(name)?;
+        Ok(slice.map_or_else(|| entry.shape.to_vec(), |slice| slice.shape))
+    }
+
+    /// Where a tensor of the graph lies: its name here, and which part of it, where it holds several of the graph's.
+    fn located(&self, name: &str) -> Result<(String, Entry<'_>, Option<Slice>)> {
+        let stored = self.name_of(name);
+        let within = self.naming.as_ref().filter(|_| !self.files.has(&stored));
+        let Some(within) = within.and_then(|naming| naming.architecture.within(name)) else {
+            return Ok((stored.to_string(), self.files.required(&stored)?, None));
+        };
+        let stored = self.name_of(&within.stored).into_owned();
+        let entry = self.files.required(&stored)?;
+        let slice = Slice::of(&within, &entry);
+        let slice = slice.ok_or_else(|| self.broken(&stored, format!("of shape {:?} is no stack", entry.shape)))?;
+        Ok((stored, entry, Some(slice)))
     }
 
     /// Checks that a tensor of the graph is here, of a floating type and in its shape.
@@ -206,11 +260,11 @@ impl Safetensors {
     }
 
     fn shaped(&self, name: &str, shape: &[usize]) -> Result<StoredTensor<'_>> {
-        let raw = self.raw(name)?;
-        match raw.shape == shape {
+        let (raw, own) = (self.raw(name)?, self.shape(name)?);
+        match own == shape {
             true => Ok(raw),
             false => {
-                let what = format!("has shape {:?}, the config asks for {shape:?}", raw.shape);
+                let what = format!("has shape {own:?}, the config asks for {shape:?}");
                 Err(self.broken(&self.name_of(name), what))
             }
         }
@@ -218,17 +272,22 @@ impl Safetensors {
 
     fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let dtype = self.shaped(name, shape)?.dtype;
-        let (stored, device) = (&*self.name_of(name), &self.device);
+        let device = &self.device;
         Ok(match dtype {
-            DType::F16 => Tensor::from_vec(self.numbers(stored, f16::from_le_bytes)?, shape, device),
-            DType::BF16 => Tensor::from_vec(self.numbers(stored, bf16::from_le_bytes)?, shape, device),
-            _ => Tensor::from_vec(self.numbers(stored, f32::from_le_bytes)?, shape, device),
+            DType::F16 => Tensor::from_vec(self.numbers(name, f16::from_le_bytes)?, shape, device),
+            DType::BF16 => Tensor::from_vec(self.numbers(name, bf16::from_le_bytes)?, shape, device),
+            _ => Tensor::from_vec(self.numbers(name, f32::from_le_bytes)?, shape, device),
         }?)
     }
 
     /// A tensor's numbers, all of which must be some.
-    fn numbers<T: finite::Stored, const N: usize>(&self, stored: &str, read: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
-        let numbers = self.files.copied(stored, read).ok_or_else(|| self.broken(stored, "is missing"))?;
+    fn numbers<T: finite::Stored, const N: usize>(&self, name: &str, read: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let (stored, entry, slice) = self.located(name)?;
+        let stored = &*stored;
+        let numbers = match slice {
+            Some(slice) => entry.bytes[slice.bytes].as_chunks().0.iter().map(|number| read(*number)).collect(),
+            None => self.files.copied(stored, read).ok_or_else(|| self.broken(stored, "is missing"))?,
+        };
         match finite::damaged_number(&numbers) {
             None => Ok(numbers),
             Some(at) => Err(Error::broken(self.files.file_of(stored), finite::sentence(stored, "weight", at))),

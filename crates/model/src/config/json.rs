@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Config, Experts, Layer, MOST_LAYERS, Stored};
+use super::{Config, Experts, Layer, MOST_LAYERS, Mixer, QueryGrowth, StateSizes, Stored};
 use crate::architecture::{
-    Architecture, AttentionScale, Biases, Flag, Positions, Residual, Routing, Softcaps, Windows,
+    Architecture, AttentionScale, Biases, Flag, Positions, Recurrence, Residual, Routing, Softcaps, Turned, Windows,
 };
 use crate::checkpoint::packed::{self, Quantization};
 use crate::encoder;
@@ -18,6 +18,9 @@ use bantam_format::json;
 static COMMON_KEYS: &[(&str, &str)] =
     &[("norm_eps", "rms_norm_eps"), ("num_experts", "num_local_experts"), ("dtype", "torch_dtype")];
 
+/// What `layer_types` calls a mixer with a state, and attention.
+const STATES: [&str; 3] = ["conv", "linear_attention", "mamba"];
+const ATTENTIONS: [&str; 2] = ["full_attention", "attention"];
 const SLIDING: &str = "sliding_attention";
 const FULL: &str = "full_attention";
 
@@ -68,7 +71,10 @@ fn architecture(map: &Map<String, Value>, file: &str) -> Result<&'static Archite
         Some(Value::String(name)) => name,
         _ => return Err(Error::broken(file, "model_type is missing")),
     };
-    let architecture = Architecture::of_model_type(name).ok_or_else(|| {
+    // the language model of a larger one says itself what it is
+    let text = map.get("text_config").and_then(|text| text.get("model_type")).and_then(Value::as_str);
+    let inner = text.and_then(Architecture::of_model_type);
+    let architecture = inner.or_else(|| Architecture::of_model_type(name)).ok_or_else(|| {
         let supported = format!("{}; encoders: {}", Architecture::all_names(), encoder::Architecture::all_names());
         Error::unsupported(file, format!("model_type {name:?}"), supported)
     })?;
@@ -107,17 +113,20 @@ impl ConfigReader<'_> {
         let max_positions = self.size("max_position_embeddings")?;
         let experts = self.experts()?;
         let ropes = self.ropes(head_dim, max_positions)?;
+        let layers = self.layers(head_dim, experts.is_some(), ropes.len())?;
+        let has_state = layers.iter().any(|layer| layer.mixer == Mixer::State);
         let stored = self.stored()?;
         Config {
             architecture,
             vocab: self.size("vocab_size")?,
             dim,
-            layers: self.layers(head_dim, experts.is_some(), ropes.len())?,
+            layers,
             heads,
             kv_heads: self.optional_size("num_key_value_heads")?.unwrap_or(heads),
             head_dim,
-            ffn: self.optional_size("intermediate_size")?.unwrap_or(4 * dim),
+            ffn: self.ffn(dim)?,
             experts,
+            state: if has_state { self.state(dim)? } else { None },
             max_positions,
             norm_eps: self.number("norm_eps")?.ok_or_else(|| self.missing("norm_eps"))?,
             ropes,
@@ -133,6 +142,7 @@ impl ConfigReader<'_> {
                 Residual::Parallel { when, .. } => self.asked(when)?,
                 _ => false,
             },
+            query_growth: self.query_growth()?,
             causal: self.flag("is_causal", true)?,
             score_softcap: self
                 .softcap("attn_logit_softcapping", architecture.softcaps == Softcaps::LogitsAndScores)?,
@@ -142,8 +152,14 @@ impl ConfigReader<'_> {
                 false => self.number("embedding_multiplier")?.unwrap_or(1.0),
             },
             residual_scale: self.number("residual_multiplier")?.unwrap_or(1.0),
-            logit_scale: self.positive("logits_scaling")?.map_or(1.0, f64::recip),
-            tied: self.flag("tie_word_embeddings", false)?,
+            logit_scale: match architecture.logit_multiplier {
+                Some(key) => self.number(key)?.unwrap_or(1.0),
+                None => self.positive("logits_scaling")?.map_or(1.0, f64::recip),
+            },
+            tied: match self.architecture.recurrence {
+                Recurrence::ShortConv => self.flag("tie_embedding", self.flag("tie_word_embeddings", false)?)?,
+                _ => self.flag("tie_word_embeddings", false)?,
+            },
             bos: self.token_ids("bos_token_id")?.first().copied(),
             eos: self.token_ids("eos_token_id")?,
             stored,
@@ -158,6 +174,16 @@ impl ConfigReader<'_> {
             if self.flag(key, false)? {
                 return Err(self.unsupported(format!("{key} true"), "false"));
             }
+        }
+        if self.architecture.name == "cohere" && self.flag("use_qk_norm", false)? {
+            return Err(self.unsupported("use_qk_norm true", "false"));
+        }
+        if self.architecture.recurrence == Recurrence::Mamba2
+            && let Some(Value::Array(limits)) = self.get("time_step_limit")
+            && (limits.first().and_then(Value::as_f64) != Some(0.0) || limits.get(1).is_some_and(Value::is_number))
+        {
+            let limits = short(&Value::Array(limits.clone()));
+            return Err(self.unsupported(format!("time_step_limit {limits}"), "0 to infinity"));
         }
         Ok(())
     }
@@ -175,6 +201,105 @@ impl ConfigReader<'_> {
         table.map(|table| Quantization::from_json(table, self.file)).transpose()
     }
 
+    /// Width inside a dense MLP. LFM2's is worked out of the one that is given, unless it says no.
+    fn ffn(&self, dim: usize) -> Result<usize> {
+        let own = if self.architecture.name == "lfm2" { "block_ff_dim" } else { "intermediate_size" };
+        let given = match self.optional_size(own)? {
+            Some(given) => given,
+            None => self.optional_size("intermediate_size")?.unwrap_or(4 * dim),
+        };
+        if self.architecture.name != "lfm2" || !self.flag("block_auto_adjust_ff_dim", true)? {
+            return Ok(given);
+        }
+        let two_thirds = (2 * given as u64 / 3) as f64;
+        let of = self.optional_size("block_multiple_of")?.unwrap_or(256).max(1);
+        Ok(((self.number("block_ffn_dim_multiplier")?.unwrap_or(1.0) * two_thirds) as usize).next_multiple_of(of))
+    }
+
+    /// The sizes of mixers with a state.
+    fn state(&self, dim: usize) -> Result<Option<StateSizes>> {
+        let size = |key: &'static str| self.size(key);
+        Ok(match self.architecture.recurrence {
+            Recurrence::None => None,
+            Recurrence::ShortConv => {
+                let bias = self.flag("conv_bias", false)?;
+                let taps = size("state_taps")?;
+                Some(StateSizes { taps, heads: 1, head_dim: dim, groups: 1, key_dim: 1, conv_bias: bias, bias })
+            }
+            Recurrence::DeltaNet => Some(StateSizes {
+                taps: size("state_taps")?,
+                heads: size("state_heads")?,
+                head_dim: size("state_head_dim")?,
+                groups: size("state_groups")?,
+                key_dim: size("state_key_dim")?,
+                conv_bias: false,
+                bias: false,
+            }),
+            Recurrence::Mamba2 => {
+                let (heads, expand) = (size("state_heads")?, self.number("mamba_expand")?.unwrap_or(2.0));
+                let inner = (expand * dim as f64) as usize;
+                let head_dim = match self.get("state_head_dim") {
+                    Some(Value::String(auto)) if auto == "auto" => inner.checked_div(heads).unwrap_or(0),
+                    _ => size("state_head_dim")?,
+                };
+                if heads.saturating_mul(head_dim) != inner {
+                    let (count, width) = (self.word("state_heads"), self.word("state_head_dim"));
+                    return Err(self.broken(format!("{count} {heads} times {width} {head_dim} is not {inner}")));
+                }
+                Some(StateSizes {
+                    taps: size("state_taps")?,
+                    heads,
+                    head_dim,
+                    groups: size("state_groups")?,
+                    key_dim: size("state_key_dim")?,
+                    conv_bias: self.flag("mamba_conv_bias", true)?,
+                    bias: self.flag("mamba_proj_bias", false)?,
+                })
+            }
+        })
+    }
+
+    /// What carries something from token to token in each layer.
+    fn mixers(&self, count: usize) -> Result<Vec<Mixer>> {
+        let all = |mixer| vec![mixer; count];
+        let recurrence = self.architecture.recurrence;
+        if recurrence == Recurrence::None {
+            return Ok(all(Mixer::Attention));
+        }
+        let names = match self.get("layer_types").or_else(|| self.get("layers_block_type")) {
+            Some(value) => value.as_array().ok_or_else(|| self.broken("layer_types is not a list".into()))?,
+            None => {
+                return Ok(match (recurrence, self.optional_size("full_attention_interval")?) {
+                    (Recurrence::DeltaNet, interval) => {
+                        let every = interval.unwrap_or(4).max(1);
+                        let attends = |layer: usize| (layer + 1).is_multiple_of(every);
+                        (0..count).map(|i| if attends(i) { Mixer::Attention } else { Mixer::State }).collect()
+                    }
+                    (Recurrence::ShortConv, _) => match self.get("full_attn_idxs").and_then(Value::as_array) {
+                        Some(layers) => {
+                            let attends = |layer: usize| layers.iter().any(|of| of.as_u64() == Some(layer as u64));
+                            (0..count).map(|i| if attends(i) { Mixer::Attention } else { Mixer::State }).collect()
+                        }
+                        None => all(Mixer::Attention),
+                    },
+                    (Recurrence::Mamba2 | Recurrence::None, _) => all(Mixer::State),
+                });
+            }
+        };
+        if names.len() != count {
+            return Err(self.broken(format!("layer_types has {} entries for {count} layers", names.len())));
+        }
+        let mixer = |name: &Value| match name.as_str() {
+            Some(name) if STATES.contains(&name) => Ok(Mixer::State),
+            Some(name) if ATTENTIONS.contains(&name) => Ok(Mixer::Attention),
+            _ => {
+                let known = [&STATES[..], &ATTENTIONS].concat().join(", ");
+                Err(self.unsupported(format!("layer type {name}"), known))
+            }
+        };
+        names.iter().map(mixer).collect()
+    }
+
     fn head_dim(&self, dim: usize, heads: usize) -> Result<usize> {
         match self.optional_size("head_dim")? {
             Some(given) => Ok(given),
@@ -190,6 +315,10 @@ impl ConfigReader<'_> {
         if self.architecture.routing == Routing::None {
             return Ok(None);
         }
+        // a family that has mixtures may have models without
+        if self.optional_size("num_experts")? == Some(0) {
+            return Ok(None);
+        }
         let used = self.size("num_experts_per_tok")?;
         if self.architecture.routing == Routing::SparseMixer && used != 2 {
             return Err(self.unsupported(format!("num_experts_per_tok {used}"), "2, which its router is made for"));
@@ -202,12 +331,19 @@ impl ConfigReader<'_> {
             count: self.size("num_experts")?,
             used,
             ffn,
-            // of the mixtures only Qwen2's have one for every token, whatever a config says besides
+            // of the mixtures only these have one for every token, whatever a config says besides
             shared: match self.architecture.name {
-                "qwen2_moe" => self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0),
+                "qwen2_moe" | "granitemoehybrid" => {
+                    self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0)
+                }
                 _ => None,
             },
             normalized: self.architecture.routing == Routing::Normalized || self.flag("norm_topk_prob", false)?,
+            scale: match self.architecture.routing {
+                Routing::Sigmoid => self.number("routed_scaling_factor")?.unwrap_or(1.0) as f32,
+                _ => 1.0,
+            },
+            biased: self.architecture.routing == Routing::Sigmoid && self.flag("use_expert_bias", true)?,
             jitter: match self.architecture.routing {
                 Routing::SparseMixer => self.number("router_jitter_noise")?.unwrap_or(0.01) as f32,
                 _ => 0.0,
@@ -221,8 +357,21 @@ impl ConfigReader<'_> {
             let key = self.word("num_hidden_layers");
             return Err(self.broken(format!("{key} is {count}, allowed are 1 to {MOST_LAYERS}")));
         }
-        let turned = self.turned(count)?;
+        let mixers = self.mixers(count)?;
+        let mut turned = self.turned(count)?;
         let windows = self.windows(&turned)?;
+        let any = self.optional_size("sliding_window")?.is_some_and(|width| width > 0);
+        let turns = |i: usize| -> Result<bool> {
+            match self.architecture.turned {
+                Turned::All => Ok(true),
+                Turned::Windowed => Ok(windows[i].is_some()),
+                Turned::WindowedIfAny => Ok(!any || windows[i].is_some()),
+                Turned::IfRope => Ok(self.text("position_embedding_type")? == Some("rope")),
+            }
+        };
+        for (i, turned) in turned.iter_mut().enumerate() {
+            *turned &= mixers[i] == Mixer::Attention && turns(i)?;
+        }
         let sparse = if experts { self.sparse(count)? } else { vec![false; count] };
         let scale = self.scale(head_dim)?;
         let by_layer = self.flag("scale_attn_by_inverse_layer_idx", false)?;
@@ -232,6 +381,7 @@ impl ConfigReader<'_> {
             rope: (turned[i] && ropes > 0).then_some(if windows[i].is_some() { ropes - 1 } else { 0 }),
             experts: sparse[i],
             scale: if by_layer { scale / (i + 1) as f32 } else { scale },
+            mixer: mixers[i],
         };
         Ok((0..count).map(layer).collect())
     }
@@ -333,7 +483,11 @@ impl ConfigReader<'_> {
             Some(Value::Array(layers)) => layers.iter().filter_map(Value::as_u64).collect(),
             _ => Vec::new(),
         };
-        Ok((0..count).map(|i| !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step)).collect())
+        let first = match self.architecture.routing {
+            Routing::Sigmoid => self.optional_size("num_dense_layers")?.unwrap_or(0),
+            _ => 0,
+        };
+        Ok((0..count).map(|i| i >= first && !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step)).collect())
     }
 
     fn activation(&self) -> Result<Activation> {
@@ -380,10 +534,32 @@ impl ConfigReader<'_> {
             return Ok(vec![read(named(FULL)?, "rope_theta")?, read(named(SLIDING)?, "rope_local_base_freq")?]);
         }
         let global = read(table, "rope_theta")?;
+        if self.architecture.plain_local_rope {
+            // transformers gives what a file says in the old way to the layers that see all
+            let theta = self.defaults.get("rope_theta").and_then(Value::as_f64).unwrap_or(10_000.0);
+            return Ok(vec![global, Rope { theta, scaling: Scaling::None, dims: head_dim }]);
+        }
         match self.number("rope_local_base_freq")? {
             // the layers with a window turn by their own base, and are not scaled
             Some(_) => Ok(vec![global, read(&empty, "rope_local_base_freq")?]),
             None => Ok(vec![global]),
+        }
+    }
+
+    /// Of a Ministral 3: how queries grow with their position.
+    fn query_growth(&self) -> Result<Option<QueryGrowth>> {
+        if !self.architecture.growing_queries {
+            return Ok(None);
+        }
+        let table = self.get("rope_parameters").or_else(|| self.get("rope_scaling"));
+        let number = |key: &str| table.and_then(|table| table.get(key)).and_then(Value::as_f64);
+        let (beta, every) = ("llama_4_scaling_beta", "original_max_position_embeddings");
+        match (number(beta), number(every)) {
+            (Some(beta), Some(every)) if every >= 1.0 && beta.is_finite() => {
+                Ok(Some(QueryGrowth { beta, every: every as usize }))
+            }
+            (None, _) => Err(self.missing(beta)),
+            _ => Err(self.missing(every)),
         }
     }
 
@@ -521,6 +697,12 @@ impl RopeTable<'_> {
             None => self.reader.positive(self.theta_key)?.unwrap_or(10_000.0),
         };
         let dims = self.dims()?;
+        // Hunyuan's "dynamic" with an alpha is another base at every length
+        let is_dynamic = self.map.get("rope_type").or(self.map.get("type")) == Some(&Value::from("dynamic"));
+        if let Some(alpha) = self.number_or_zero("alpha")?.filter(|_| is_dynamic && self.reader.architecture.alpha) {
+            let theta = theta * alpha.powf(dims as f64 / (dims as f64 - 2.0));
+            return Ok(Rope { theta, dims, scaling: Scaling::None });
+        }
         Ok(Rope { theta, dims, scaling: self.scaling(dims)? })
     }
 

@@ -6,7 +6,7 @@ pub(crate) mod ids;
 mod json;
 mod to_json;
 
-use super::architecture::{Architecture, Biases, Positions, Residual};
+use super::architecture::{Architecture, Biases, Positions, Recurrence, Residual};
 use super::checkpoint::packed::Quantization;
 use super::error::{Error, Result};
 use super::ops::Activation;
@@ -33,6 +33,8 @@ pub struct Config {
     pub ffn: usize,
     /// The mixture in the layers that have experts; `None` where no layer has.
     pub experts: Option<Experts>,
+    /// The sizes of the mixers that keep a state; `None` where all layers are attention.
+    pub state: Option<StateSizes>,
     /// The longest sequence it was made for (`max_position_embeddings`).
     pub max_positions: usize,
     /// What norms add under the root; above 0 and below 1.
@@ -47,6 +49,8 @@ pub struct Config {
     pub qk_norm: bool,
     /// Attention and MLP read the same stream and are added together.
     pub parallel: bool,
+    /// How queries grow with their position, where they do.
+    pub query_growth: Option<QueryGrowth>,
     /// A token sees only those before it and itself; where not, a decoder was made to embed, and sees what follows, too.
     pub causal: bool,
     /// Attention scores become cap · tanh(score / cap).
@@ -82,6 +86,99 @@ pub struct Layer {
     pub experts: bool,
     /// What attention scores are multiplied by.
     pub scale: f32,
+    /// What carries something from token to token.
+    pub mixer: Mixer,
+}
+
+/// What carries something from token to token in a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mixer {
+    /// Attention, whose keys and values grow with the sequence.
+    Attention,
+    /// The architecture's mixer with a state of constant size.
+    State,
+}
+
+/// The sizes of a mixer with a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateSizes {
+    /// How many tokens the convolution sees, the present one among them.
+    pub taps: usize,
+    /// Heads of values; 1 where there is a convolution only.
+    pub heads: usize,
+    /// Width of a head's values.
+    pub head_dim: usize,
+    /// Heads of queries and keys; divides `heads`.
+    pub groups: usize,
+    /// Width of queries and keys, the other side of a head's matrix.
+    pub key_dim: usize,
+    /// The convolution has a bias.
+    pub conv_bias: bool,
+    /// The projections have biases.
+    pub bias: bool,
+}
+
+impl StateSizes {
+    /// Width of the values of all heads.
+    pub fn inner(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Width of the keys of all groups.
+    pub fn key_width(&self) -> usize {
+        self.groups * self.key_dim
+    }
+
+    /// Channels of the convolution.
+    pub fn channels(&self, recurrence: Recurrence) -> usize {
+        match recurrence {
+            Recurrence::None | Recurrence::ShortConv => self.inner(),
+            Recurrence::DeltaNet | Recurrence::Mamba2 => self.inner() + 2 * self.key_width(),
+        }
+    }
+
+    /// Rows of the projection into the mixer.
+    pub fn projected(&self, recurrence: Recurrence) -> usize {
+        match recurrence {
+            Recurrence::None | Recurrence::ShortConv => 3 * self.inner(),
+            Recurrence::DeltaNet => self.channels(recurrence),
+            Recurrence::Mamba2 => self.inner() + self.channels(recurrence) + self.heads,
+        }
+    }
+
+    /// Numbers that a sequence keeps in one layer, however long it is.
+    pub fn numbers(&self, recurrence: Recurrence) -> usize {
+        let matrices = match recurrence {
+            Recurrence::None | Recurrence::ShortConv => 0,
+            Recurrence::DeltaNet | Recurrence::Mamba2 => self.inner() * self.key_dim,
+        };
+        (self.taps - 1) * self.channels(recurrence) + matrices
+    }
+
+    /// The order that puts the first head of each group first, then the second of each: for rows of which a head has `width`,
+    /// behind `first` others.
+    pub(crate) fn tiled(&self, first: usize, width: usize) -> Vec<usize> {
+        let of_group = self.heads / self.groups;
+        let head = |nth: usize| (0..self.groups).map(move |group| group * of_group + nth);
+        let row = move |head: usize| (0..width).map(move |i| first + head * width + i);
+        (0..first).chain((0..of_group).flat_map(head).flat_map(row)).collect()
+    }
+}
+
+/// Queries are multiplied by 1 + beta · ln(1 + position / every), the quotient rounded down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QueryGrowth {
+    /// How much they grow.
+    pub beta: f64,
+    /// After how many tokens they do.
+    pub every: usize,
+}
+
+impl QueryGrowth {
+    /// What a query at this position is multiplied by.
+    pub fn at(&self, position: u32) -> f32 {
+        (1.0 + self.beta * ((1 + position as usize / self.every) as f64).ln()) as f32
+    }
 }
 
 /// The sizes of a mixture of experts.
@@ -97,6 +194,10 @@ pub struct Experts {
     pub shared: Option<usize>,
     /// Whether the weights of the chosen experts are scaled to sum to 1.
     pub normalized: bool,
+    /// What the weights of the chosen experts are multiplied by.
+    pub scale: f32,
+    /// Experts are chosen with a bias added to each one's share.
+    pub biased: bool,
     /// Of a sparse mixer: half the relative distance from the best score within which a score takes part.
     pub jitter: f32,
 }
@@ -145,6 +246,25 @@ impl Config {
         self.kv_heads * self.head_dim
     }
 
+    /// How many layers are attention.
+    pub fn attention_layers(&self) -> usize {
+        self.layers.iter().filter(|layer| layer.mixer == Mixer::Attention).count()
+    }
+
+    /// Numbers that a sequence keeps in all mixers with a state, however long it is.
+    pub fn state_numbers(&self) -> usize {
+        let layers = self.layers.len() - self.attention_layers();
+        layers * self.state.map_or(0, |sizes| sizes.numbers(self.architecture.recurrence))
+    }
+
+    /// `general.architecture` of a GGUF file of this model: a Granite 4 that is attention alone is a Granite there.
+    pub fn gguf_architecture(&self) -> &'static str {
+        match self.architecture.gguf {
+            "granitehybrid" if self.state.is_none() && self.experts.is_none() => "granite",
+            own => own,
+        }
+    }
+
     /// Whether the MLP reads what attention reads, by the same norm.
     pub fn shares_norm(&self) -> bool {
         self.parallel && matches!(self.architecture.residual, Residual::Parallel { shared: true, .. })
@@ -158,7 +278,8 @@ impl Config {
 
     /// The widest window of all layers, in tokens; `None` where a layer sees the whole sequence.
     pub fn widest_window(&self) -> Option<usize> {
-        self.layers.iter().map(|layer| layer.window).collect::<Option<Vec<_>>>()?.into_iter().max()
+        let attention = self.layers.iter().filter(|layer| layer.mixer == Mixer::Attention);
+        attention.map(|layer| layer.window).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
     /// Refuses what no graph can be built from. Every way of making a `Config` ends here. `word` gives the file's own word
@@ -201,6 +322,7 @@ impl Config {
                 self.kv_heads
             ));
         }
+        self.check_state(file, word)?;
         if !self.causal && self.layers.iter().any(|layer| layer.window.is_some()) {
             let what = "is_causal false with a sliding window";
             return Err(Error::unsupported(file, what, "layers that see all where they see what follows"));
@@ -235,9 +357,54 @@ impl Config {
         let vocab = self.vocab;
         let bos = self.bos.filter(|&id| (id as usize) < vocab);
         let eos = self.eos.into_iter().filter(|&id| (id as usize) < vocab).collect();
-        Ok(Self { bos, eos, ..self })
+        // sizes that no layer has the use of are none
+        let has_state = self.layers.iter().any(|layer| layer.mixer == Mixer::State);
+        let state = self.state.filter(|_| has_state);
+        Ok(Self { bos, eos, state, ..self })
     }
 }
+
+impl Config {
+    /// Refuses states of no size, or of one that no model has.
+    fn check_state(&self, file: &str, word: &dyn Fn(&'static str) -> String) -> Result<()> {
+        let needed = self.layers.iter().any(|layer| layer.mixer == Mixer::State);
+        let Some(sizes) = self.state else {
+            return match needed {
+                true => Err(Error::broken(file, "has layers with a state and none of its sizes")),
+                false => Ok(()),
+            };
+        };
+        let all: [(&'static str, usize, usize, usize); 5] = [
+            ("state_taps", sizes.taps, 2, 1 << 8),
+            ("state_heads", sizes.heads, 1, 1 << 14),
+            ("state_head_dim", sizes.head_dim, 1, 1 << 20),
+            ("state_groups", sizes.groups, 1, 1 << 14),
+            ("state_key_dim", sizes.key_dim, 1, 1 << 14),
+        ];
+        for (name, value, least, most) in all {
+            if value < least || value > most {
+                return Err(Error::broken(file, format!("{} is {value}, allowed are {least} to {most}", word(name))));
+            }
+        }
+        if !sizes.heads.is_multiple_of(sizes.groups) {
+            let (heads, groups) = (word("state_heads"), word("state_groups"));
+            let what = format!("{heads} {} is not a multiple of {groups} {}", sizes.heads, sizes.groups);
+            return Err(Error::broken(file, what));
+        }
+        if sizes.inner().saturating_mul(sizes.key_dim) > MOST_STATE {
+            let what = format!("a state of {} by {} numbers is more than any model has", sizes.inner(), sizes.key_dim);
+            return Err(Error::broken(file, what));
+        }
+        if !self.causal && needed {
+            let what = "is_causal false with layers that keep a state";
+            return Err(Error::unsupported(file, what, "attention where tokens see what follows"));
+        }
+        Ok(())
+    }
+}
+
+/// The most numbers of one layer's matrices; the largest models have some four million.
+const MOST_STATE: usize = 1 << 26;
 
 /// The most experts, or heads, that all layers may have together; the largest models have some ten thousand.
 const MOST_MATRICES: usize = 1 << 19;

@@ -1,8 +1,10 @@
 //! `Config` as config.json, in the words that transformers has for it: for a model that comes from a GGUF file, which has
 //! no config.json to be copied. What is written is read back and must be the same model, or it is refused.
 
-use super::{Config, Experts};
-use crate::architecture::{Architecture, AttentionScale, Flag, Positions, Residual, Routing, Softcaps, Windows};
+use super::{Config, Experts, Mixer};
+use crate::architecture::{
+    Architecture, AttentionScale, Flag, Positions, Recurrence, Residual, Routing, Softcaps, Turned, Windows,
+};
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::rope::{Llama3, LongRope, Rope, Scaling};
@@ -62,11 +64,13 @@ fn llama3(rope: &Rope) -> Option<Scaling> {
 /// The first thing that two configs do not have in common. Numbers in f32 come back nearly the same.
 fn first_difference(meant: &Config, read: &Config) -> Option<&'static str> {
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1e-30);
-    let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts)).collect::<Vec<_>>();
+    let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer)).collect::<Vec<_>>();
     let scales = || meant.layers.iter().zip(&read.layers).all(|(a, b)| near(a.scale.into(), b.scale.into()));
     let sizes = |of: &Config| [of.vocab, of.dim, of.heads, of.kv_heads, of.head_dim, of.ffn, of.max_positions];
     let numbers = |of: &Config| [of.norm_eps, of.embedding_scale, of.residual_scale, of.logit_scale];
-    let same: [(bool, &str); 13] = [
+    let same: [(bool, &str); 15] = [
+        (meant.query_growth == read.query_growth, "how queries grow"),
+        (meant.state == read.state, "the state of its mixers"),
         (sizes(meant) == sizes(read), "a size"),
         (layers(meant) == layers(read), "what differs between layers"),
         (scales(), "the scale of attention"),
@@ -123,8 +127,13 @@ impl JsonWriter<'_> {
             self.options(),
             self.scales(),
             self.windows(),
-            config.experts.map_or_else(Vec::new, |experts| self.experts(experts)),
+            match (config.experts, self.architecture.routing) {
+                (Some(experts), _) => self.experts(experts),
+                (None, Routing::None) => Vec::new(),
+                (None, _) => vec![("num_experts", json!(0))],
+            },
             self.rope(),
+            self.states(),
         ];
         for (key, value) in parts.concat() {
             map.insert(self.word(key).into(), value);
@@ -183,16 +192,23 @@ impl JsonWriter<'_> {
         let multipliers = [
             ("embedding_multiplier", if architecture.embedding_root { 1.0 } else { config.embedding_scale }),
             ("residual_multiplier", config.residual_scale),
-            ("logits_scaling", config.logit_scale.recip()),
+            match architecture.logit_multiplier {
+                Some(key) => (key, config.logit_scale),
+                None => ("logits_scaling", config.logit_scale.recip()),
+            },
         ];
-        keys.extend(multipliers.into_iter().filter(|(_, by)| *by != 1.0).map(|(key, by)| (key, json!(shortest(by)))));
+        let usual = |key: &str| if architecture.logit_multiplier == Some(key) { f64::NAN } else { 1.0 };
+        keys.extend(
+            multipliers.into_iter().filter(|(key, by)| *by != usual(key)).map(|(key, by)| (key, json!(shortest(by)))),
+        );
         keys
     }
 
     fn windows(&self) -> Vec<(&'static str, Value)> {
         let (layers, kind) = (&self.config.layers, self.architecture.windows);
         let mut keys = Vec::new();
-        if self.architecture.positions != Positions::Learned && layers.iter().any(|layer| layer.rope.is_none()) {
+        let listed = self.architecture.positions != Positions::Learned && self.architecture.turned == Turned::All;
+        if listed && layers.iter().any(|layer| layer.rope.is_none() && layer.mixer == Mixer::Attention) {
             let turned: Vec<u8> = layers.iter().map(|layer| layer.rope.is_some().into()).collect();
             keys.push(("no_rope_layers", json!(turned)));
         }
@@ -233,8 +249,60 @@ impl JsonWriter<'_> {
             keys.push(("mlp_only_layers", json!(dense)));
             keys.extend(experts.shared.map(|width| ("shared_expert_intermediate_size", json!(width))));
         }
+        if self.architecture.routing == Routing::Sigmoid {
+            let dense = self.config.layers.iter().take_while(|layer| !layer.experts).count();
+            keys.push(("moe_intermediate_size", json!(experts.ffn)));
+            keys.push(("norm_topk_prob", json!(experts.normalized)));
+            keys.push(("routed_scaling_factor", json!(shortest(experts.scale.into()))));
+            keys.push(("use_expert_bias", json!(experts.biased)));
+            keys.push(("num_dense_layers", json!(dense)));
+        }
+        if self.architecture.name == "granitemoehybrid" {
+            keys.push(("moe_intermediate_size", json!(experts.ffn)));
+            keys.extend(experts.shared.map(|width| ("shared_expert_intermediate_size", json!(width))));
+        }
         if self.architecture.routing == Routing::SparseMixer {
             keys.push(("router_jitter_noise", json!(shortest(experts.jitter.into()))));
+        }
+        keys
+    }
+
+    /// Which layers keep a state, and its sizes.
+    fn states(&self) -> Vec<(&'static str, Value)> {
+        let recurrence = self.architecture.recurrence;
+        if recurrence == Recurrence::None {
+            return Vec::new();
+        }
+        let (state, attention) = match recurrence {
+            Recurrence::ShortConv => ("conv", "full_attention"),
+            _ => ("linear_attention", "full_attention"),
+        };
+        let name = |mixer| if mixer == Mixer::State { state } else { attention };
+        let names: Vec<&str> = self.config.layers.iter().map(|layer| name(layer.mixer)).collect();
+        let mut keys = vec![("layer_types", json!(names))];
+        if self.architecture.name == "lfm2" {
+            keys.push(("block_auto_adjust_ff_dim", json!(false)));
+        }
+        if self.architecture.turned == Turned::IfRope {
+            let turned = self.config.layers.iter().any(|layer| layer.rope.is_some());
+            keys.push(("position_embedding_type", if turned { json!("rope") } else { Value::Null }));
+        }
+        let Some(sizes) = self.config.state else { return keys };
+        keys.push(("state_taps", json!(sizes.taps)));
+        if recurrence == Recurrence::ShortConv {
+            keys.push(("conv_bias", json!(sizes.bias)));
+            return keys;
+        }
+        keys.extend([
+            ("state_heads", json!(sizes.heads)),
+            ("state_head_dim", json!(sizes.head_dim)),
+            ("state_groups", json!(sizes.groups)),
+            ("state_key_dim", json!(sizes.key_dim)),
+        ]);
+        if recurrence == Recurrence::Mamba2 {
+            keys.push(("mamba_expand", json!(sizes.inner() as f64 / self.config.dim as f64)));
+            keys.push(("mamba_conv_bias", json!(sizes.conv_bias)));
+            keys.push(("mamba_proj_bias", json!(sizes.bias)));
         }
         keys
     }

@@ -18,6 +18,7 @@ mod loss;
 mod norm;
 mod rope;
 mod softmax;
+mod state;
 mod teacher;
 mod tensors;
 
@@ -32,6 +33,7 @@ pub use linear::linear;
 pub use loss::cross_entropy;
 pub use norm::rms_norm;
 pub use rope::{Pairing, rope};
+pub(crate) use state::{Given, Scanned, convolve, scan};
 pub use teacher::{Lesson, Taught, divergence};
 
 #[cfg(test)]

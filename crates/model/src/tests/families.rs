@@ -3,23 +3,52 @@
 
 use super::goldens::{Golden, argmax, distance, prefill, root_span, rows};
 use crate::architecture::ARCHITECTURES;
-use crate::{Decoder, Precision, Span};
+use crate::checkpoint::gguf::GgufWeights;
+use crate::{Config, Decoder, Precision, Span};
+use bantam_format::gguf::Gguf;
+use candle_core::Device;
 
 /// A checkpoint of each architecture, some with options of their own.
-pub(super) const ALL: [&str; 27] = [
+pub(super) const ALL: [&str; 57] = [
+    "arcee",
+    "arcee_biased",
+    "cohere",
+    "cohere2",
+    "cohere2_other",
+    "cohere_biased",
+    "ernie4_5",
+    "ernie4_5_biased",
+    "exaone4",
+    "exaone4_whole",
     "gemma",
     "gemma2",
     "gemma3",
+    "glm4",
+    "glm4_other",
     "gpt2",
     "gpt_neox",
     "granite",
+    "granitemoehybrid",
+    "granitemoehybrid_attention",
+    "granitemoehybrid_experts",
+    "granitemoehybrid_roped",
+    "hunyuan_v1_dense",
+    "hunyuan_v1_dense_plain",
+    "lfm2",
+    "lfm2_biased",
+    "lfm2_moe",
+    "lfm2_moe_plain",
     "llama",
     "llama_scaled",
     "llama_spm",
+    "ministral3",
+    "ministral3_windowed",
     "mistral",
     "mistral_mixed",
     "mixtral",
     "olmo2",
+    "olmo3",
+    "olmo3_scaled",
     "phi",
     "phi3",
     "phi3_longrope",
@@ -30,7 +59,11 @@ pub(super) const ALL: [&str; 27] = [
     "qwen2_moe",
     "qwen2_own_head",
     "qwen3",
+    "qwen3_5",
+    "qwen3_5_other",
     "qwen3_moe",
+    "seed_oss",
+    "seed_oss_other",
     "smollm3",
     "stablelm",
     "starcoder2",
@@ -185,18 +218,75 @@ fn a_prompt_in_pieces_equals_one_prefill() {
 
 #[test]
 fn a_frozen_prefix_serves_many_spans_and_stays_as_it_was() {
-    let golden = Golden::open("llama");
-    let decoder = golden.decoder(Precision::AsStored);
-    let prefix = &golden.expected.prompts[0].input_ids[..];
-    let mut caches = [golden.cache()];
-    decoder.forward(prefix, &[root_span(prefix.len(), Some(0))], &mut caches).expect("prefix");
-    caches[0].freeze();
-    let spans = [root_span(2, Some(0)), root_span(3, Some(0))];
-    let hidden = decoder.forward(&[1, 2, 3, 4, 5], &spans, &mut caches).expect("spans");
-    let got = rows(&decoder.logits(&hidden).expect("logits"));
-    assert_eq!(caches[0].len(), prefix.len());
-    assert!(distance(&prefill(&decoder, &[prefix, &[1, 2]].concat()), &got[..2]) < 1e-4);
-    assert!(distance(&prefill(&decoder, &[prefix, &[3, 4, 5]].concat()), &got[2..]) < 1e-4);
+    for name in ALL {
+        let golden = Golden::open(name);
+        let decoder = golden.decoder(Precision::AsStored);
+        let prefix = &golden.expected.prompts[0].input_ids[..];
+        let mut caches = [golden.cache()];
+        decoder.forward(prefix, &[root_span(prefix.len(), Some(0))], &mut caches).expect("prefix");
+        caches[0].freeze();
+        let spans = [root_span(2, Some(0)), root_span(3, Some(0))];
+        for _ in 0..2 {
+            let hidden = decoder.forward(&[1, 2, 3, 4, 5], &spans, &mut caches).expect("spans");
+            let got = rows(&decoder.logits(&hidden).expect("logits"));
+            assert_eq!(caches[0].len(), prefix.len());
+            let far = distance(&prefill(&decoder, &[prefix, &[1, 2]].concat()), &got[..2]);
+            assert!(far < 1e-4, "{name}: {far}");
+            assert!(distance(&prefill(&decoder, &[prefix, &[3, 4, 5]].concat()), &got[2..]) < 1e-4, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_sequence_that_was_cut_goes_on_as_if_it_had_never_been_longer() {
+    for name in ALL {
+        let golden = Golden::open(name);
+        let decoder = golden.decoder(Precision::AsStored);
+        let tokens = &golden.expected.prompts[1].input_ids[..];
+        let mut caches = [golden.cache()];
+        let run = |tokens: &[u32], caches: &mut [crate::Cache]| {
+            let hidden = decoder.forward(tokens, &[root_span(tokens.len(), Some(0))], caches).expect("forward");
+            rows(&decoder.logits(&hidden).expect("logits"))
+        };
+        run(tokens, &mut caches);
+        for left in [tokens.len() - 1, 5, 0] {
+            caches[0].truncate(left);
+            let got = run(&[7, 8], &mut caches);
+            let far = distance(&prefill(&decoder, &[&tokens[..left], &[7, 8]].concat()), &got);
+            assert!(far < 1e-4, "{name} cut to {left}: {far}");
+            let (got, whole) = (run(&[9], &mut caches), [&tokens[..left], &[7, 8, 9]].concat());
+            assert!(distance(&prefill(&decoder, &whole), &got) < 1e-4, "{name} after a cut to {left}");
+            assert_eq!(caches[0].len(), left + 3);
+            // what comes before the next cut is the text's own again
+            caches[0].truncate(left.min(5));
+        }
+    }
+}
+
+/// Files that llama.cpp's converter made of the goldens: other names, orders and signs, and the same model.
+#[test]
+fn a_file_of_llama_cpps_converter_is_the_same_model() {
+    let mut compared = 0;
+    for name in ALL {
+        let golden = Golden::open(name);
+        let file = golden.folder.join("llama_cpp.gguf");
+        if !file.is_file() {
+            continue;
+        }
+        let gguf = Gguf::open(&file).expect(name);
+        let config = Config::from_gguf(&gguf).expect(name);
+        config.agree_with_gguf(&gguf).expect(name);
+        for precision in [Precision::AsStored, Precision::F32] {
+            let weights = GgufWeights::new(&gguf, &config, &Device::Cpu, precision);
+            let decoder = Decoder::new(&config, &weights).expect(name);
+            for (i, prompt) in golden.expected.prompts.iter().enumerate() {
+                let far = distance(&prefill(&decoder, &prompt.input_ids), &golden.logits(i));
+                assert!(far < 1e-4, "{name} prompt {i} in {precision:?}: {far}");
+            }
+        }
+        compared += 1;
+    }
+    assert!(compared >= 9, "{compared}");
 }
 
 #[test]

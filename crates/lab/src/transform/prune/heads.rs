@@ -10,7 +10,7 @@ use crate::transform::cut::{Kept, Pieces, Selection};
 use crate::transform::{Amount, Checkpoint, Form};
 use anyhow::{Result, bail, ensure};
 use bantam_model::Config;
-use bantam_model::architecture::{Over, Projections};
+use bantam_model::architecture::{Over, Projections, Recurrence};
 use bantam_model::names::{Part, Place};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -89,8 +89,9 @@ fn check(config: &Config) -> Result<()> {
     let architecture = config.architecture;
     let by_head = !config.qk_norm || architecture.qk_norm_over == Over::Head;
     let square = ["stablelm", "phimoe"].contains(&architecture.name);
+    let attends = architecture.recurrence == Recurrence::None && !architecture.gated_attention;
     ensure!(
-        architecture.projections == Projections::Separate && by_head && !square,
+        architecture.projections == Projections::Separate && by_head && !square && attends,
         "the heads of {} cannot be taken out so that other programs load what is left",
         architecture.name
     );

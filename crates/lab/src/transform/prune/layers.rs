@@ -14,7 +14,7 @@ use crate::transform::{Amount, Checkpoint, Form};
 use crate::walk::Walk;
 use anyhow::{Context, Result, bail, ensure};
 use bantam_model::Config;
-use bantam_model::config::Layer;
+use bantam_model::config::{Layer, Mixer};
 use candle_core::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -156,8 +156,8 @@ fn mean(from: &[Tensor], to: &[Tensor], of: &dyn Fn(f64) -> f64) -> Result<f64> 
 }
 
 /// What of a layer goes by its place.
-fn kind(layer: &Layer) -> (Option<usize>, Option<usize>, bool) {
-    (layer.window, layer.rope, layer.experts)
+fn kind(layer: &Layer) -> (Option<usize>, Option<usize>, bool, Mixer) {
+    (layer.window, layer.rope, layer.experts, layer.mixer)
 }
 
 /// The layers that stay where some are listed to go.

@@ -6,7 +6,7 @@ mod copy;
 mod place;
 mod weights;
 
-pub use place::Placed;
+pub use place::{Holds, Placed};
 pub use weights::GgufWeights;
 
 use bantam_format::ggml::Type;

@@ -18,8 +18,32 @@ pub struct Placed {
     pub index: usize,
     /// For each row of the GGUF tensor, the row of the checkpoint's that stands there; as they are where not given.
     pub order: Option<Vec<usize>>,
-    /// The file holds 1 + w, since its readers norm by what they find.
-    pub plus_one: bool,
+    /// The same of its columns.
+    pub columns: Option<Vec<usize>>,
+    /// What the file holds in place of the checkpoint's numbers.
+    pub holds: Holds,
+}
+
+/// What a GGUF file holds of a checkpoint's number w.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// w.
+    Same,
+    /// 1 + w, since its readers norm by what they find.
+    PlusOne,
+    /// -e^w: a rate, where the checkpoint has its logarithm.
+    Rate,
+}
+
+impl Holds {
+    /// What the file holds of w.
+    pub fn of(self, w: f32) -> f32 {
+        match self {
+            Self::Same => w,
+            Self::PlusOne => w + 1.0,
+            Self::Rate => -w.exp(),
+        }
+    }
 }
 
 impl Placed {
@@ -38,7 +62,14 @@ impl Placed {
             stacked,
             index: if stacked > 1 { place.index } else { 0 },
             order: names::gguf_row_order(config, huggingface),
-            plus_one: architecture.norm == NormKind::RmsPlusOne && is_norm(place.part) && place.last == "weight",
+            columns: names::gguf_column_order(config, huggingface),
+            holds: match place.part {
+                Part::StateRate => Holds::Rate,
+                part if architecture.norm == NormKind::RmsPlusOne && is_norm(part) && place.last == "weight" => {
+                    Holds::PlusOne
+                }
+                _ => Holds::Same,
+            },
         })
     }
 

@@ -9,7 +9,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::copy::TensorRows;
-use super::{Placed, candle_type, computable, computes};
+use super::{Holds, Placed, candle_type, computable, computes};
 use crate::checkpoint::finite;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -24,7 +24,9 @@ struct LocatedTensor<'a> {
     name: &'a str,
     ty: Type,
     rows: TensorRows<'a>,
-    plus_one: bool,
+    /// For each column of the file's tensor, the column of the checkpoint's that stands there.
+    columns: Option<Vec<u32>>,
+    holds: Holds,
 }
 
 /// A GGUF file as a source of weights.
@@ -79,7 +81,8 @@ impl<'a> GgufWeights<'a> {
             let what = format!("tensor {} of type {}", info.name, info.kind);
             return Err(Error::unsupported(self.gguf.file(), what, computable()));
         }
-        Ok(LocatedTensor { name: &info.name, ty: info.kind, rows, plus_one: placed.plus_one })
+        let columns = placed.columns.map(|all| all.into_iter().map(|column| column as u32).collect());
+        Ok(LocatedTensor { name: &info.name, ty: info.kind, rows, columns, holds: placed.holds })
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
@@ -134,12 +137,23 @@ impl<'a> GgufWeights<'a> {
 impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let located = self.locate(name, shape)?;
-        let plus_one = located.plus_one;
         let tensor = match self.plain(&located, shape)? {
             Some(plain) => plain.to_dtype(DType::F32)?,
             None => self.blocks(&located, shape)?.dequantized()?.reshape(shape)?.to_device(self.device)?,
         };
-        Ok(if plus_one { (tensor - 1.0)? } else { tensor })
+        let tensor = match located.holds {
+            Holds::Same => tensor,
+            Holds::PlusOne => (tensor - 1.0)?,
+            Holds::Rate => tensor.neg()?.log()?,
+        };
+        match located.columns {
+            None => Ok(tensor),
+            Some(columns) => {
+                let mut stored_at = vec![0u32; columns.len()];
+                (0..).zip(&columns).for_each(|(at, &column)| stored_at[column as usize] = at);
+                Ok(tensor.index_select(&Tensor::new(stored_at, self.device)?, 1)?)
+            }
+        }
     }
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
@@ -149,14 +163,18 @@ impl Weights for GgufWeights<'_> {
         }
         let located = self.locate(name, &shape)?;
         let ty = located.ty;
+        let in_order = |linear: Linear| match &located.columns {
+            Some(columns) => linear.with_columns_in(columns),
+            None => Ok(linear),
+        };
         if let Some(plain) = self.plain(&located, &shape)? {
-            return Ok(Linear::dense(plain));
+            return in_order(Linear::dense(plain));
         }
         if self.device.is_cpu() {
-            return Ok(Linear::blocks(Arc::new(self.kept(&located, out, inp)?)));
+            return in_order(Linear::blocks(Arc::new(self.kept(&located, out, inp)?)));
         }
         match candle_type(ty) {
-            Some(dtype) => Ok(Linear::quantized(Arc::new(self.quantized(dtype, &located, &shape)?))),
+            Some(dtype) => in_order(Linear::quantized(Arc::new(self.quantized(dtype, &located, &shape)?))),
             // only the CPU multiplies these blocks; f32 holds their values exactly
             None => {
                 tracing::warn!("{name}: {ty} blocks are widened to f32 on this device");

@@ -15,6 +15,10 @@ pub(super) struct Reads {
     takes: &'static [&'static str],
     /// Tensors of every layer that it needs.
     layer_needs: &'static [&'static [&'static str]],
+    /// Tensors that it needs of a layer of attention beside those, where layers may keep a state instead.
+    attention_needs: &'static [&'static [&'static str]],
+    /// Tensors that it needs of a layer that keeps a state beside those of every layer.
+    state_needs: &'static [&'static [&'static str]],
     /// Tensors of a layer that it takes.
     layer_takes: &'static [&'static [&'static str]],
     /// Keys that it reads beyond `COMMON`.
@@ -64,6 +68,19 @@ const SHARED: &[&str] =
 const ROPE: &[&str] = &["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
 const LONG_ROPE: &[&str] = &["rope_factors_long.weight", "rope_factors_short.weight"];
 const OUTPUT: &[&str] = &["output.weight"];
+const DELTA_NET: &[&str] = &[
+    "attn_qkv.weight",
+    "attn_gate.weight",
+    "ssm_conv1d.weight",
+    "ssm_dt.bias",
+    "ssm_a",
+    "ssm_beta.weight",
+    "ssm_alpha.weight",
+    "ssm_norm.weight",
+    "ssm_out.weight",
+];
+const SSM: &[&str] = &["ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank", "ssm.group_count"];
+const BETAS: &[&str] = &["rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"];
 const SWA: &[&str] = &["attention.sliding_window", "attention.sliding_window_pattern", "rope.freq_base_swa"];
 
 const LLAMA: Reads = Reads {
@@ -71,6 +88,8 @@ const LLAMA: Reads = Reads {
     needs: &["token_embd.weight", "output_norm.weight"],
     takes: &["output.weight", ROPE[0], ROPE[1], ROPE[2]],
     layer_needs: &[NORMS, ATTENTION],
+    attention_needs: &[],
+    state_needs: &[],
     layer_takes: &[QKV_BIASES, &["attn_output.bias"], GATED, GATED_BIASES, EXPERTS],
     keys: &[],
     square: false,
@@ -174,6 +193,74 @@ static TABLE: &[Reads] = &[
         takes: &[],
         layer_needs: &[POST_NORMS, HEAD_NORMS, ATTENTION, GATED],
         layer_takes: &[QKV_BIASES],
+        keys: SWA,
+        square: true,
+        ..LLAMA
+    },
+    Reads {
+        gguf: "arcee",
+        takes: &["output.weight", ROPE[0]],
+        layer_needs: &[NORMS, ATTENTION, &["ffn_up.weight", "ffn_down.weight"]],
+        layer_takes: &[QKV_BIASES],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "exaone4",
+        takes: &["output.weight", ROPE[0]],
+        layer_needs: &[POST_NORMS, HEAD_NORMS, ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES],
+        square: true,
+        ..LLAMA
+    },
+    Reads {
+        gguf: "seed_oss",
+        takes: OUTPUT,
+        layer_needs: &[&["attn_norm.weight", "post_attention_norm.weight"], ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES],
+        keys: &["attention.scale"],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "mistral3",
+        keys: &["attention.temperature_scale", BETAS[0], BETAS[1], "rope.scaling.yarn_log_multiplier"],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "hunyuan-dense",
+        takes: OUTPUT,
+        layer_needs: &[NORMS, HEAD_NORMS, ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "ernie4_5",
+        takes: OUTPUT,
+        layer_needs: &[NORMS, ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES, &["attn_output.bias"]],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "glm4",
+        takes: OUTPUT,
+        layer_needs: &[NORMS, POST_NORMS, ATTENTION, &["ffn_up.weight", "ffn_down.weight"]],
+        layer_takes: &[QKV_BIASES],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "command-r",
+        takes: &[],
+        layer_needs: &[&["attn_norm.weight"], ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES],
+        keys: &["logit_scale"],
+        square: true,
+        ..LLAMA
+    },
+    Reads {
+        gguf: "cohere2",
+        takes: &[],
+        layer_needs: &[&["attn_norm.weight"], ATTENTION, GATED],
+        layer_takes: &[QKV_BIASES],
+        keys: &["logit_scale", SWA[0], SWA[1], SWA[2]],
         square: true,
         ..LLAMA
     },
@@ -184,6 +271,74 @@ static TABLE: &[Reads] = &[
         layer_needs: &[&["attn_norm.weight", "attn_norm.bias"], ATTENTION, GATED],
         layer_takes: &[QKV_BIASES, HEAD_NORMS, &["ffn_norm.weight", "ffn_norm.bias"]],
         ..LAYER_NORMED
+    },
+    Reads {
+        gguf: "lfm2",
+        needs: &["token_embd.weight", "token_embd_norm.weight"],
+        takes: OUTPUT,
+        layer_needs: &[NORMS, GATED],
+        attention_needs: &[ATTENTION, HEAD_NORMS],
+        state_needs: &[&["shortconv.conv.weight", "shortconv.in_proj.weight", "shortconv.out_proj.weight"]],
+        layer_takes: &[QKV_BIASES],
+        keys: &["shortconv.l_cache"],
+        square: true,
+    },
+    Reads {
+        gguf: "lfm2moe",
+        needs: &["token_embd.weight", "token_embd_norm.weight"],
+        takes: OUTPUT,
+        layer_needs: &[NORMS],
+        attention_needs: &[ATTENTION, HEAD_NORMS],
+        state_needs: &[&["shortconv.conv.weight", "shortconv.in_proj.weight", "shortconv.out_proj.weight"]],
+        layer_takes: &[QKV_BIASES, GATED, EXPERTS, &["exp_probs_b.bias"]],
+        keys: &["shortconv.l_cache", "leading_dense_block_count", "expert_gating_func", "expert_weights_scale"],
+        square: true,
+    },
+    Reads {
+        gguf: "granitehybrid",
+        takes: OUTPUT,
+        layer_needs: &[NORMS],
+        attention_needs: &[ATTENTION],
+        state_needs: &[&[
+            "ssm_in.weight",
+            "ssm_conv1d.weight",
+            "ssm_dt.bias",
+            "ssm_a",
+            "ssm_d",
+            "ssm_norm.weight",
+            "ssm_out.weight",
+        ]],
+        layer_takes: &[
+            QKV_BIASES,
+            &["attn_output.bias", "ssm_conv1d.bias"],
+            GATED,
+            EXPERTS,
+            &["ffn_gate_shexp.weight", "ffn_up_shexp.weight", "ffn_down_shexp.weight"],
+        ],
+        keys: &[
+            "attention.scale",
+            "embedding_scale",
+            "residual_scale",
+            "logit_scale",
+            "expert_shared_feed_forward_length",
+            "rope.scaling.finetuned",
+            SSM[0],
+            SSM[1],
+            SSM[2],
+            SSM[3],
+            SSM[4],
+        ],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "qwen35",
+        takes: OUTPUT,
+        layer_needs: &[&["attn_norm.weight", "post_attention_norm.weight"], GATED],
+        attention_needs: &[ATTENTION, HEAD_NORMS],
+        state_needs: &[DELTA_NET],
+        layer_takes: &[QKV_BIASES],
+        keys: &["attention.recurrent_layers", "rope.dimension_sections", SSM[0], SSM[1], SSM[2], SSM[3], SSM[4]],
+        ..LLAMA
     },
     Reads {
         gguf: "starcoder2",
@@ -207,17 +362,26 @@ impl Reads {
     fn tensor(&self, name: &str) -> bool {
         match within_layer(name) {
             None => self.needs.contains(&name) || self.takes.contains(&name),
-            Some(rest) => self.layer_needs.iter().chain(self.layer_takes).any(|names| names.contains(&rest)),
+            Some(rest) => {
+                let mixers = self.attention_needs.iter().chain(self.state_needs);
+                self.layer_needs.iter().chain(mixers).chain(self.layer_takes).any(|names| names.contains(&rest))
+            }
         }
     }
 
-    /// The tensors that it needs of a model of so many layers.
-    fn needed(&self, layers: usize) -> impl Iterator<Item = String> {
-        let of_layer = move |layer| {
-            let names = self.layer_needs.iter().flat_map(|names| names.iter());
-            names.map(move |name| format!("blk.{layer}.{name}"))
+    /// The tensors that it needs of a model of so many layers, which has the tensors of these names.
+    fn needed(&self, layers: usize, there: &[&str]) -> Vec<String> {
+        let of_layer = |layer: usize| {
+            let named = |name: &str| format!("blk.{layer}.{name}");
+            let keeps_state = self.state_needs.iter().flat_map(|names| names.iter()).map(|name| named(name));
+            let mixer = match keeps_state.into_iter().any(|name| there.contains(&name.as_str())) {
+                true => self.state_needs,
+                false => self.attention_needs,
+            };
+            let names = self.layer_needs.iter().chain(mixer).flat_map(|names| names.iter());
+            names.map(|name| named(name)).collect::<Vec<_>>()
         };
-        self.needs.iter().map(|name| (*name).to_owned()).chain((0..layers).flat_map(of_layer))
+        self.needs.iter().map(|name| (*name).to_owned()).chain((0..layers).flat_map(of_layer)).collect()
     }
 }
 
@@ -245,7 +409,7 @@ pub fn wanted(gguf: &str, layers: usize, names: &[&str]) -> Wanted {
             told.push(note);
         }
     };
-    for name in row.needed(layers).filter(|name| !there(name)) {
+    for name in row.needed(layers, names).into_iter().filter(|name| !there(name)) {
         let matrix = name.replace(".bias", ".weight");
         match name.as_str() {
             "output.weight" => wanted.output = true,

@@ -3,8 +3,8 @@
 //!
 //! Keys: `LLM_KV_NAMES` and `llama_model::load_hparams` in llama.cpp, `Keys` in gguf-py's constants.py.
 
-use crate::architecture::{Architecture, Biases, Flag, NormKind, Positions, Residual, Routing, Windows};
-use crate::config::{Config, Experts, Layer, MOST_LAYERS};
+use crate::architecture::{Architecture, Biases, Flag, Positions, Recurrence, Residual, Routing, Turned, Windows};
+use crate::config::{Config, Experts, Layer, MOST_LAYERS, Mixer, QueryGrowth, StateSizes};
 use crate::error::{Error, Result};
 use crate::ops::Activation;
 use crate::rope::{LongRope, Rope, Scaling, Yarn};
@@ -31,7 +31,11 @@ impl Config {
         let mixture =
             architecture.name == "llama" && keys.optional_size("expert_count")?.is_some_and(|count| count > 0);
         let mixtral = Architecture::of_model_type("mixtral").filter(|_| mixture);
-        Keys { architecture: mixtral.unwrap_or(architecture), ..keys }.config()
+        // and OLMo 3, which has windows, "olmo2"
+        let windowed =
+            architecture.name == "olmo2" && keys.optional_size("attention.sliding_window")?.is_some_and(|n| n > 0);
+        let olmo3 = Architecture::of_model_type("olmo3").filter(|_| windowed);
+        Keys { architecture: mixtral.or(olmo3).unwrap_or(architecture), ..keys }.config()
     }
 
     /// What llama.cpp multiplies attention scores by where the file does not say; the largest of Gemma 2 and 3 differ.
@@ -67,7 +71,7 @@ impl Architecture {
 
     /// Whether llama.cpp makes the weights of the chosen experts sum to 1, where the file does not say.
     pub(crate) fn usually_normalized(&self) -> bool {
-        self.routing == Routing::Normalized || self.gguf == "qwen3moe"
+        matches!(self.routing, Routing::Normalized | Routing::Sigmoid) || self.gguf == "qwen3moe"
     }
 }
 
@@ -92,13 +96,18 @@ impl Keys<'_> {
         };
         let max_positions = self.size("context_length")?;
         let ropes = self.ropes(head_dim, max_positions)?;
+        let layers = self.layers(dim, heads, head_dim, ropes.len())?;
+        // what all layers of a kind have, the first of them has
+        let first = |mixer| layers.iter().position(|layer| layer.mixer == mixer);
+        let (attention, state) = (first(Mixer::Attention).unwrap_or(0), first(Mixer::State));
+        let attends = |tensor: &str| self.there(&format!("blk.{attention}.{tensor}"));
         Config {
             architecture,
             vocab: embedding.shape[0],
             dim,
-            layers: self.layers(dim, heads, head_dim, ropes.len())?,
+            kv_heads: self.kv_heads()?.unwrap_or(heads),
+            state: state.map(|layer| self.state(dim, layer)).transpose()?,
             heads,
-            kv_heads: self.optional_size("attention.head_count_kv")?.unwrap_or(heads),
             head_dim,
             ffn: self.size("feed_forward_length")?,
             experts: self.experts()?,
@@ -107,13 +116,14 @@ impl Keys<'_> {
             ropes,
             activation: architecture.usual_activation(),
             biases: Biases {
-                qkv: self.there("blk.0.attn_q.bias") || self.there("blk.0.attn_qkv.bias"),
-                output: self.there("blk.0.attn_output.bias"),
+                qkv: attends("attn_q.bias") || attends("attn_qkv.bias"),
+                output: attends("attn_output.bias"),
                 mlp: self.there("blk.0.ffn_up.bias"),
                 head: self.there("output.bias"),
             },
-            qk_norm: self.there("blk.0.attn_q_norm.weight"),
+            qk_norm: attends("attn_q_norm.weight"),
             parallel: self.parallel(),
+            query_growth: self.query_growth(max_positions)?,
             causal: self.gguf.optional_bool(&self.key("attention.causal"), true),
             score_softcap: self.softcap("attn_logit_softcapping", 50.0)?,
             logit_softcap: self.softcap("final_logit_softcapping", 30.0)?,
@@ -122,8 +132,12 @@ impl Keys<'_> {
                 false => self.positive("embedding_scale")?.unwrap_or(1.0),
             },
             residual_scale: self.positive("residual_scale")?.unwrap_or(1.0),
-            logit_scale: self.positive("logit_scale")?.map_or(1.0, f64::recip),
+            logit_scale: match architecture.logit_multiplier {
+                Some(_) => self.float("logit_scale")?.unwrap_or(1.0),
+                None => self.positive("logit_scale")?.map_or(1.0, f64::recip),
+            },
             tied: !self.there("output.weight"),
+            layers,
             bos: self.token("bos")?,
             eos: self.ends()?,
             stored: None,
@@ -132,10 +146,94 @@ impl Keys<'_> {
         .check(self.gguf.file(), &|key| self.word(key))
     }
 
+    /// Of a Ministral 3: how queries grow with their position, once for each original context.
+    fn query_growth(&self, max_positions: usize) -> Result<Option<QueryGrowth>> {
+        let beta = self.float("attention.temperature_scale")?.unwrap_or(0.0);
+        let every = self.optional_size("rope.scaling.original_context_length")?.unwrap_or(max_positions);
+        let growth = QueryGrowth { beta, every: every.max(1) };
+        Ok(Some(growth).filter(|_| self.architecture.growing_queries))
+    }
+
+    /// Heads of keys and values; a list has 0 for the layers that keep a state.
+    fn kv_heads(&self) -> Result<Option<usize>> {
+        const NAME: &str = "attention.head_count_kv";
+        let Some(counts) = self.kv_heads_by_layer()? else { return self.optional_size(NAME) };
+        let mut there = counts.into_iter().filter(|&count| count > 0);
+        let first = there.next();
+        if there.any(|other| Some(other) != first) {
+            let what = format!("{} with another number for each layer", self.key(NAME));
+            return Err(Error::unsupported(self.gguf.file(), what, "one number for all layers of attention"));
+        }
+        Ok(first)
+    }
+
+    /// The list of them, where there is one and layers may keep states.
+    fn kv_heads_by_layer(&self) -> Result<Option<Vec<usize>>> {
+        let key = self.key("attention.head_count_kv");
+        let list = matches!(self.gguf.metadata().get(&key), Some(Value::Array(..)));
+        if !list || self.architecture.recurrence == Recurrence::None {
+            return Ok(None);
+        }
+        Ok(Some(self.gguf.integers(&key)?.into_iter().map(|n| usize::try_from(n).unwrap_or(0)).collect()))
+    }
+
+    /// What carries something from token to token in each layer.
+    fn mixers(&self, count: usize) -> Result<Vec<Mixer>> {
+        let of = |state: bool| if state { Mixer::State } else { Mixer::Attention };
+        let told = |key: &str, found: usize| match found == count {
+            true => Ok(()),
+            false => Err(Error::broken(self.gguf.file(), format!("{key} has {found} entries for {count} layers"))),
+        };
+        match self.architecture.recurrence {
+            Recurrence::None => Ok(vec![Mixer::Attention; count]),
+            Recurrence::ShortConv | Recurrence::Mamba2 => match self.kv_heads_by_layer()? {
+                Some(counts) => {
+                    told(&self.key("attention.head_count_kv"), counts.len())?;
+                    Ok(counts.into_iter().map(|heads| of(heads == 0)).collect())
+                }
+                None => Ok(vec![of(self.optional_size("attention.head_count_kv")? == Some(0)); count]),
+            },
+            Recurrence::DeltaNet => {
+                let key = self.key("attention.recurrent_layers");
+                if let Some(Value::Array(_, flags)) = self.gguf.metadata().get(&key) {
+                    let flags = &flags[..count.min(flags.len())];
+                    told(&key, flags.len())?;
+                    return Ok(flags.iter().map(|flag| of(*flag == Value::Bool(true))).collect());
+                }
+                let every = self.optional_size("full_attention_interval")?.unwrap_or(4).max(1);
+                Ok((1..=count).map(|nth| of(!nth.is_multiple_of(every))).collect())
+            }
+        }
+    }
+
+    /// The sizes of mixers with a state, of which `layer` is the first.
+    fn state(&self, dim: usize, layer: usize) -> Result<StateSizes> {
+        let there = |tensor: &str| self.there(&format!("blk.{layer}.{tensor}"));
+        if self.architecture.recurrence == Recurrence::ShortConv {
+            let (taps, conv_bias) = (self.size("shortconv.l_cache")?, there("shortconv.conv.bias"));
+            let bias = there("shortconv.in_proj.bias");
+            return Ok(StateSizes { taps, heads: 1, head_dim: dim, groups: 1, key_dim: 1, conv_bias, bias });
+        }
+        let (heads, inner) = (self.size("ssm.time_step_rank")?, self.size("ssm.inner_size")?);
+        if heads == 0 || !inner.is_multiple_of(heads) {
+            let (all, count) = (self.key("ssm.inner_size"), self.key("ssm.time_step_rank"));
+            return Err(Error::broken(self.gguf.file(), format!("{all} {inner} is not a multiple of {count} {heads}")));
+        }
+        Ok(StateSizes {
+            taps: self.size("ssm.conv_kernel")?,
+            heads,
+            head_dim: inner / heads,
+            groups: self.size("ssm.group_count")?,
+            key_dim: self.size("ssm.state_size")?,
+            conv_bias: there("ssm_conv1d.bias"),
+            bias: there("ssm_in.bias"),
+        })
+    }
+
     /// Files of one kind of norm sometimes have the other's key.
     fn norm_eps(&self) -> Result<f64> {
         let (rms, layer) = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon");
-        let (own, other) = if self.architecture.norm == NormKind::Layer { (layer, rms) } else { (rms, layer) };
+        let (own, other) = if self.architecture.norm.is_layer_norm() { (layer, rms) } else { (rms, layer) };
         match self.float(own)? {
             Some(eps) => Ok(eps),
             None => self.float(other)?.ok_or_else(|| self.missing(own)),
@@ -160,6 +258,8 @@ impl Keys<'_> {
             ffn,
             shared: self.optional_size("expert_shared_feed_forward_length")?.filter(|&width| width > 0).or(shared),
             normalized: self.gguf.optional_bool(&norm, self.architecture.usually_normalized()),
+            scale: self.positive("expert_weights_scale")?.unwrap_or(1.0) as f32,
+            biased: self.gguf.tensors().iter().any(|tensor| tensor.name.ends_with(".exp_probs_b.bias")),
             jitter: if self.architecture.routing == Routing::SparseMixer { 0.01 } else { 0.0 },
         }))
     }
@@ -185,13 +285,25 @@ impl Keys<'_> {
     }
 
     fn layers(&self, dim: usize, heads: usize, head_dim: usize, ropes: usize) -> Result<Vec<Layer>> {
-        let count = self.size("block_count")?;
+        let blocks = self.size("block_count")?;
+        // layers behind the last, which guess at several tokens ahead, are read past
+        let count = blocks.saturating_sub(self.optional_size("nextn_predict_layers")?.unwrap_or(0));
         if count > MOST_LAYERS {
             let key = self.key("block_count");
             return Err(Error::broken(self.gguf.file(), format!("{key} is {count}, allowed are 1 to {MOST_LAYERS}")));
         }
         let windows = self.windows(count)?;
-        let turned = |layer: usize| self.prefix != "smollm3" || !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE);
+        let mixers = self.mixers(count)?;
+        let turned = |layer: usize| {
+            mixers[layer] == Mixer::Attention
+                && match self.architecture.turned {
+                    _ if self.prefix == "smollm3" => !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE),
+                    Turned::All => true,
+                    Turned::Windowed => windows[layer].is_some(),
+                    Turned::WindowedIfAny => windows.iter().all(Option::is_none) || windows[layer].is_some(),
+                    Turned::IfRope => self.gguf.optional_bool(&self.key("rope.scaling.finetuned"), true),
+                }
+        };
         let scale = match self.positive("attention.scale")? {
             Some(given) => given as f32,
             None => Config::usual_scale(self.prefix, count, dim, heads, head_dim),
@@ -202,6 +314,7 @@ impl Keys<'_> {
             rope: (turned(i) && ropes > 0).then_some(if windows[i].is_some() { ropes - 1 } else { 0 }),
             experts: self.there(&format!("blk.{i}.ffn_gate_inp.weight")),
             scale,
+            mixer: mixers[i],
         };
         Ok((0..count).map(layer).collect())
     }
@@ -241,6 +354,8 @@ impl Keys<'_> {
         let local = match (self.float("rope.freq_base_swa")?, self.prefix) {
             (Some(theta), _) => Some(theta),
             (None, "gemma3") => Some(10_000.0),
+            // llama.cpp scales no rope of theirs
+            (None, "olmo2") if self.architecture.plain_local_rope => Some(theta),
             _ => None,
         };
         let local = local.map(|theta| Rope { theta, dims, scaling: Scaling::None });
@@ -268,6 +383,9 @@ impl Keys<'_> {
             "linear" => factor.map_or(Scaling::None, |factor| Scaling::Linear { factor }),
             "yarn" => {
                 let factor = factor.ok_or_else(|| self.missing("rope.scaling.factor"))?;
+                // the checkpoint's mscale_all_dim, where the architecture has it read
+                let log = self.float("rope.scaling.yarn_log_multiplier")?.filter(|_| self.prefix == "mistral3");
+                let all_dims = log.filter(|log| *log != 0.0).map_or(1.0, |log| Yarn::mscale(factor, log));
                 let own = self.float("rope.scaling.attn_factor")?.or(self.float("rope.scaling.yarn_attn_factor")?);
                 Scaling::Yarn(Yarn {
                     factor,
@@ -275,7 +393,7 @@ impl Keys<'_> {
                     original: self.optional_size("rope.scaling.original_context_length")?.unwrap_or(max_positions),
                     beta_fast: self.positive("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
                     beta_slow: self.positive("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
-                    attention: own.unwrap_or(1.0) * Yarn::mscale(factor, 1.0),
+                    attention: own.unwrap_or(1.0) * Yarn::mscale(factor, 1.0) / all_dims,
                     truncate: true,
                 })
             }
@@ -393,10 +511,18 @@ impl Keys<'_> {
             ("moe_intermediate_size", "expert_feed_forward_length"),
             ("shared_expert_intermediate_size", "expert_shared_feed_forward_length"),
             ("rope_theta", "rope.freq_base"),
+            ("state_heads", "ssm.time_step_rank"),
+            ("state_head_dim", "ssm.inner_size"),
+            ("state_groups", "ssm.group_count"),
+            ("state_key_dim", "ssm.state_size"),
         ];
         match words.iter().find(|(ours, _)| *ours == key) {
             Some((_, own)) => self.key(own),
-            None if key == "norm_eps" && self.architecture.norm == NormKind::Layer => {
+            None if key == "state_taps" && self.architecture.recurrence == Recurrence::ShortConv => {
+                self.key("shortconv.l_cache")
+            }
+            None if key == "state_taps" => self.key("ssm.conv_kernel"),
+            None if key == "norm_eps" && self.architecture.norm.is_layer_norm() => {
                 self.key("attention.layer_norm_epsilon")
             }
             None if key == "norm_eps" => self.key("attention.layer_norm_rms_epsilon"),

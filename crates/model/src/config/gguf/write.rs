@@ -7,7 +7,8 @@
 use super::llama_cpp::Reads;
 use super::read::SMOLLM3_NO_ROPE;
 use crate::Config;
-use crate::architecture::{NormKind, Positions, Residual, Routing};
+use crate::architecture::{Positions, Recurrence, Residual, Routing, Turned};
+use crate::config::Mixer;
 use crate::ops::Activation;
 use crate::rope::{Rope, Scaling, Yarn};
 use anyhow::{Result, bail};
@@ -31,7 +32,7 @@ pub struct Told {
 /// Where the config has an option that no GGUF key can say.
 pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Result<Told> {
     refuse_what_no_key_says(config, file)?;
-    let gguf_architecture = config.architecture.gguf;
+    let gguf_architecture = config.gguf_architecture();
     let general = [
         ("general.architecture", text(gguf_architecture)),
         ("general.type", text("model")),
@@ -42,6 +43,7 @@ pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Re
     own.extend(scales(config));
     own.extend(windows(config));
     own.extend(experts(config));
+    own.extend(states(config));
     own.extend(rope(config, file)?);
     let notes = notes(config, &own);
     let general = general.into_iter().map(|(key, value)| (key.to_owned(), value));
@@ -56,19 +58,19 @@ fn sizes(config: &Config) -> Own {
         ("block_count", count(config.layers.len())),
         ("context_length", count(config.max_positions)),
         ("embedding_length", count(config.dim)),
-        ("feed_forward_length", count(config.ffn)),
+        ("feed_forward_length", count(feed_forward(config))),
         ("attention.head_count", count(config.heads)),
-        ("attention.head_count_kv", count(config.kv_heads)),
+        ("attention.head_count_kv", kv_heads(config)),
         ("attention.key_length", count(config.head_dim)),
         ("attention.value_length", count(config.head_dim)),
         ("vocab_size", count(config.vocab)),
     ];
     let eps = float(config.norm_eps);
-    if config.architecture.norm == NormKind::Layer {
+    if config.architecture.norm.is_layer_norm() {
         keys.push(("attention.layer_norm_epsilon", eps.clone()));
     }
     // phimoe has layer norms, and llama.cpp asks for the other key
-    if config.architecture.norm != NormKind::Layer || config.architecture.gguf == "phimoe" {
+    if !config.architecture.norm.is_layer_norm() || config.gguf_architecture() == "phimoe" {
         keys.push(("attention.layer_norm_rms_epsilon", eps));
     }
     if !config.causal {
@@ -80,9 +82,59 @@ fn sizes(config: &Config) -> Own {
     keys
 }
 
+/// Width inside an MLP; llama.cpp takes it for that of an expert where a Granite has experts.
+fn feed_forward(config: &Config) -> usize {
+    let experts = config.experts.filter(|_| config.gguf_architecture() == "granitehybrid");
+    experts.map_or(config.ffn, |experts| experts.ffn)
+}
+
+/// Heads of keys and values: one number, or one for each layer, 0 where a layer keeps a state.
+fn kv_heads(config: &Config) -> Value {
+    let by_layer = match config.architecture.recurrence {
+        Recurrence::None | Recurrence::DeltaNet => false,
+        Recurrence::ShortConv => true,
+        Recurrence::Mamba2 => config.state.is_some(),
+    };
+    if !by_layer {
+        return count(config.kv_heads);
+    }
+    let heads = |mixer| if mixer == Mixer::Attention { config.kv_heads } else { 0 };
+    bantam_format::gguf::list(config.layers.iter().map(|layer| count(heads(layer.mixer))).collect())
+}
+
+fn states(config: &Config) -> Own {
+    let recurrence = config.architecture.recurrence;
+    // llama.cpp asks for it of models that are all attention, too
+    let taps = config.state.map_or(3, |sizes| sizes.taps);
+    if recurrence == Recurrence::ShortConv {
+        return vec![("shortconv.l_cache", count(taps))];
+    }
+    let Some(sizes) = config.state else { return Vec::new() };
+    let turned = config.layers.iter().any(|layer| layer.rope.is_some());
+    let mut keys = vec![
+        ("ssm.conv_kernel", count(sizes.taps)),
+        ("ssm.state_size", count(sizes.key_dim)),
+        ("ssm.group_count", count(sizes.groups)),
+        ("ssm.time_step_rank", count(sizes.heads)),
+        ("ssm.inner_size", count(sizes.inner())),
+    ];
+    if config.architecture.turned == Turned::IfRope {
+        keys.push(("rope.scaling.finetuned", Value::Bool(turned)));
+    }
+    if recurrence == Recurrence::DeltaNet {
+        let flags = config.layers.iter().map(|layer| Value::Bool(layer.mixer == Mixer::State)).collect();
+        keys.push(("attention.recurrent_layers", bantam_format::gguf::list(flags)));
+        // the pairs that turn by each of the three positions of a picture, which a text has all alike
+        let pairs = config.ropes.first().map_or(0, |rope| rope.dims / 2);
+        let sections = [pairs.div_ceil(3), (pairs + 1) / 3, pairs / 3, 0].map(|n| Value::I32(n as i32)).to_vec();
+        keys.push(("rope.dimension_sections", bantam_format::gguf::list(sections)));
+    }
+    keys
+}
+
 fn scales(config: &Config) -> Own {
     let mut keys = Vec::new();
-    let granite = config.architecture.gguf == "granite";
+    let granite = config.gguf_architecture().starts_with("granite");
     let scale = f64::from(config.layers[0].scale);
     if granite || !is_usual_scale(config) {
         keys.push(("attention.scale", float(scale)));
@@ -94,11 +146,12 @@ fn scales(config: &Config) -> Own {
         keys.push(("residual_scale", float(config.residual_scale)));
     }
     if granite || config.logit_scale != 1.0 {
-        // what logits are divided by
-        keys.push(("logit_scale", float(config.logit_scale.recip())));
+        // what logits are multiplied by where the checkpoint has a key for that, else what they are divided by
+        let multiplied = config.architecture.logit_multiplier.is_some();
+        keys.push(("logit_scale", float(if multiplied { config.logit_scale } else { config.logit_scale.recip() })));
     }
     // 0 is none, where leaving the key out means the usual cap
-    let cap = |cap: Option<f32>| cap.or((config.architecture.gguf == "gemma2").then_some(0.0));
+    let cap = |cap: Option<f32>| cap.or((config.gguf_architecture() == "gemma2").then_some(0.0));
     keys.extend(cap(config.score_softcap).map(|cap| ("attn_logit_softcapping", Value::F32(cap))));
     keys.extend(cap(config.logit_softcap).map(|cap| ("final_logit_softcapping", Value::F32(cap))));
     keys
@@ -107,14 +160,14 @@ fn scales(config: &Config) -> Own {
 /// 1/sqrt(head_dim), or what llama.cpp knows of the largest Gemma 2 and 3.
 fn is_usual_scale(config: &Config) -> bool {
     let usual =
-        Config::usual_scale(config.architecture.gguf, config.layers.len(), config.dim, config.heads, config.head_dim);
+        Config::usual_scale(config.gguf_architecture(), config.layers.len(), config.dim, config.heads, config.head_dim);
     (config.layers[0].scale - usual).abs() <= 1e-7 * usual
 }
 
 fn windows(config: &Config) -> Own {
     let width = config.layers.iter().find_map(|layer| layer.window);
     // of Gemma 2 a reader that is told of no window takes the usual one
-    let width = width.or((config.architecture.gguf == "gemma2").then_some(config.max_positions));
+    let width = width.or((config.gguf_architecture() == "gemma2").then_some(config.max_positions));
     let Some(width) = width else { return Vec::new() };
     let mut keys = vec![("attention.sliding_window", count(width))];
     if !has_usual_pattern(config) {
@@ -139,6 +192,15 @@ fn experts(config: &Config) -> Own {
         ("expert_feed_forward_length", count(experts.ffn)),
     ];
     keys.extend(experts.shared.map(|width| ("expert_shared_feed_forward_length", count(width))));
+    if config.architecture.routing == Routing::Sigmoid {
+        let dense = config.layers.iter().take_while(|layer| !layer.experts).count();
+        keys.push(("leading_dense_block_count", count(dense)));
+        // llama.cpp's number for sigmoid
+        keys.push(("expert_gating_func", count(2)));
+    }
+    if experts.scale != 1.0 {
+        keys.push(("expert_weights_scale", Value::F32(experts.scale)));
+    }
     if experts.normalized != config.architecture.usually_normalized() {
         keys.push(("expert_weights_norm", Value::Bool(experts.normalized)));
     }
@@ -149,6 +211,7 @@ fn rope(config: &Config, file: &str) -> Result<Own> {
     let Some(rope) = config.ropes.first() else { return Ok(Vec::new()) };
     let mut keys = vec![("rope.dimension_count", count(rope.dims)), ("rope.freq_base", float(rope.theta))];
     keys.extend(scaling(rope, file)?);
+    keys.extend(config.query_growth.map(|growth| ("attention.temperature_scale", float(growth.beta))));
     keys.extend(config.ropes.get(1).map(|local| ("rope.freq_base_swa", float(local.theta))));
     Ok(keys)
 }
@@ -211,7 +274,7 @@ pub fn rope_tensors(config: &Config) -> Vec<(&'static str, Vec<f32>)> {
 
 /// Options for which GGUF has no key, and its readers take one value for granted.
 fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
-    let (architecture, gguf_architecture) = (config.architecture, config.architecture.gguf);
+    let (architecture, gguf_architecture) = (config.architecture, config.gguf_architecture());
     if !config.causal {
         bail!("{file}: is_causal false cannot be written as GGUF, whose readers take decoders for causal");
     }
@@ -225,7 +288,16 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
     if config.layers.iter().any(|layer| layer.scale != config.layers[0].scale) {
         bail!("{file}: attention scales that differ between layers cannot be written as GGUF");
     }
-    let turns = |layer: usize| gguf_architecture != "smollm3" || !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE);
+    let any = config.layers.iter().any(|layer| layer.window.is_some());
+    let all_turn = config.layers.iter().any(|layer| layer.rope.is_some());
+    let turns = |layer: usize| match architecture.turned {
+        _ if config.layers[layer].mixer == Mixer::State => false,
+        _ if gguf_architecture == "smollm3" => !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE),
+        Turned::All => true,
+        Turned::Windowed => config.layers[layer].window.is_some(),
+        Turned::WindowedIfAny => !any || config.layers[layer].window.is_some(),
+        Turned::IfRope => all_turn || config.state.is_none(),
+    };
     let rotary = architecture.positions != Positions::Learned;
     if rotary && config.layers.iter().enumerate().any(|(i, layer)| layer.rope.is_some() != turns(i)) {
         bail!(
@@ -234,6 +306,20 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
     }
     if config.ropes.get(1).is_some_and(|local| local.scaling != Scaling::None || local.dims != config.ropes[0].dims) {
         bail!("{file}: a scaled rope for the layers with a window cannot be written as GGUF");
+    }
+    if gguf_architecture == "granitehybrid" && config.state.is_none() {
+        bail!("{file}: a Granite of attention alone with experts cannot be written as GGUF");
+    }
+    let scattered = || config.layers.iter().skip_while(|layer| !layer.experts).any(|layer| !layer.experts);
+    if architecture.routing == Routing::Sigmoid && scattered() {
+        bail!("{file}: layers without experts behind layers with them cannot be written as GGUF");
+    }
+    let original = config.ropes.first().and_then(|rope| match &rope.scaling {
+        Scaling::Yarn(yarn) => Some(yarn.original),
+        _ => None,
+    });
+    if config.query_growth.is_some_and(|growth| original != Some(growth.every)) {
+        bail!("{file}: llama_4_scaling_beta without yarn cannot be written as GGUF");
     }
     if config.experts.is_some_and(|experts| architecture.routing == Routing::SparseMixer && experts.jitter != 0.01) {
         bail!("{file}: router_jitter_noise cannot be written as GGUF; allowed is 0.01");
@@ -244,6 +330,7 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
 /// What llama.cpp does where it does not read a key; a key that is not here changes nothing that the tensors do not say.
 const UNREAD: &[(&str, &str)] = &[
     ("attention.sliding_window", "sees further back than the sliding window"),
+    ("attention.temperature_scale", "does not let queries grow with their position"),
     ("attention.scale", "does not apply its scales"),
     ("embedding_scale", "does not apply its scales"),
     ("residual_scale", "does not apply its scales"),
@@ -251,6 +338,7 @@ const UNREAD: &[(&str, &str)] = &[
     ("attn_logit_softcapping", "does not cap attention scores"),
     ("final_logit_softcapping", "does not cap the logits"),
     ("expert_weights_norm", "normalises the weights of chosen experts otherwise"),
+    ("expert_weights_scale", "does not scale the weights of chosen experts"),
     ("rope.freq_base_swa", "turns the layers with a window as all others"),
     ("rope.scaling.yarn_beta_fast", "takes yarn's beta_fast for 32 and beta_slow for 1"),
     ("rope.scaling.yarn_beta_slow", "takes yarn's beta_fast for 32 and beta_slow for 1"),
@@ -260,15 +348,25 @@ const UNREAD: &[(&str, &str)] = &[
 /// are written, and what no key says.
 fn notes(config: &Config, own: &Own) -> Vec<String> {
     let architecture = config.architecture;
-    let Some(reads) = Reads::of(architecture.gguf) else { return Vec::new() };
+    let Some(reads) = Reads::of(config.gguf_architecture()) else { return Vec::new() };
     let is_unread = |key: &str| own.iter().any(|(own, _)| *own == key) && !reads.key(key);
     let unread = UNREAD.iter().filter(|(key, _)| is_unread(key)).map(|(_, does)| *does);
-    let mixed = config.experts.is_some() && config.layers.iter().any(|layer| !layer.experts);
+    let mixed = config.experts.is_some()
+        && architecture.routing != Routing::Sigmoid
+        && config.layers.iter().any(|layer| !layer.experts);
     let long = config.ropes.iter().any(|rope| matches!(rope.scaling, Scaling::LongRope(_)));
     let yarn = config.ropes.first().is_some_and(|rope| matches!(rope.scaling, Scaling::Yarn(_)));
-    let gemma2 = architecture.gguf == "gemma2";
+    let gemma2 = config.gguf_architecture() == "gemma2";
+    let narrow = architecture.gguf == "granitehybrid" && config.state.is_some_and(|s| s.inner() != 2 * config.dim);
     let no_square = reads.square && config.heads * config.head_dim != config.dim;
-    let all: [(bool, &str); 9] = [
+    let oblong = config
+        .state
+        .is_some_and(|sizes| architecture.recurrence == Recurrence::DeltaNet && sizes.key_dim != sizes.head_dim);
+    let windowed = config.layers.iter().any(|layer| layer.window.is_some());
+    let all: [(bool, &str); 12] = [
+        (narrow, "expects a state twice as wide as the model and will not load it"),
+        (windowed && architecture.turned == Turned::WindowedIfAny, "knows windows of its models of 64 layers only"),
+        (oblong, "expects keys of linear attention as wide as its values and will not load it"),
         (long, "takes the long or the short rope factors by the size of its context, not by the sequence's length"),
         (mixed, "expects experts in every layer and will not load it"),
         (no_square, "expects heads that are together as wide as the model and will not load it"),
@@ -282,7 +380,7 @@ fn notes(config: &Config, own: &Own) -> Vec<String> {
     let told = all.into_iter().filter(|(there, _)| *there).map(|(_, does)| does);
     let mut notes: Vec<String> = Vec::new();
     for does in told.chain(unread) {
-        let note = format!("llama.cpp {does} (architecture {})", architecture.gguf);
+        let note = format!("llama.cpp {does} (architecture {})", config.gguf_architecture());
         if !notes.contains(&note) {
             notes.push(note);
         }
