@@ -244,7 +244,15 @@ fn fitting(wanted: Type, columns: usize) -> Type {
 }
 
 fn is_quantizable(name: &str) -> bool {
-    const KEPT: [&str; 5] = ["_norm.weight", "ffn_gate_inp", "position_embd", "token_types", "attn_rel_b"];
+    const KEPT: [&str; 7] = [
+        "_norm.weight",
+        "ffn_gate_inp",
+        "position_embd",
+        "token_types",
+        "attn_rel_b",
+        "ssm_conv1d",
+        "shortconv.conv.weight",
+    ];
     name.ends_with("weight") && !KEPT.iter().any(|kept| name.contains(kept))
 }
 

@@ -221,7 +221,11 @@ impl JsonWriter<'_> {
             Windows::Never => {}
             Windows::All => keys.push(("sliding_window", json!(width))),
             Windows::Pattern => {
-                keys.push(("sliding_window", json!(width.unwrap_or(self.config.max_positions))));
+                // where there is no window at all, all layers of some turn, and else none
+                let turns = layers.iter().any(|layer| layer.rope.is_some());
+                let none = width.is_none() && turns && self.architecture.turned == Turned::WindowedIfAny;
+                let width = if none { Value::Null } else { json!(width.unwrap_or(self.config.max_positions)) };
+                keys.push(("sliding_window", width));
                 keys.push(("layer_types", json!(names)));
             }
             Windows::AllIfUsed | Windows::Upper | Windows::LowerEven | Windows::WithoutRope => {
@@ -314,7 +318,13 @@ impl JsonWriter<'_> {
             keys.push(("partial_rotary_factor", json!(rope.dims as f64 / self.config.head_dim as f64)));
         }
         keys.extend(self.config.ropes.get(1).map(|local| ("rope_local_base_freq", json!(local.theta))));
-        keys.extend(scaling(&rope.scaling).map(|table| ("rope_scaling", table)));
+        let mut table = scaling(&rope.scaling);
+        if let Some(growth) = self.config.query_growth {
+            let told = table.get_or_insert_with(|| json!({"rope_type": "default"}));
+            told["llama_4_scaling_beta"] = json!(growth.beta);
+            told["original_max_position_embeddings"] = json!(growth.every);
+        }
+        keys.extend(table.map(|table| ("rope_scaling", table)));
         keys
     }
 }

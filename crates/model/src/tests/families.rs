@@ -9,7 +9,7 @@ use bantam_format::gguf::Gguf;
 use candle_core::Device;
 
 /// A checkpoint of each architecture, some with options of their own.
-pub(super) const ALL: [&str; 57] = [
+pub(super) const ALL: [&str; 56] = [
     "arcee",
     "arcee_biased",
     "cohere",
@@ -60,7 +60,6 @@ pub(super) const ALL: [&str; 57] = [
     "qwen2_own_head",
     "qwen3",
     "qwen3_5",
-    "qwen3_5_other",
     "qwen3_moe",
     "seed_oss",
     "seed_oss_other",
@@ -286,7 +285,7 @@ fn a_file_of_llama_cpps_converter_is_the_same_model() {
         }
         compared += 1;
     }
-    assert!(compared >= 9, "{compared}");
+    assert!(compared >= 8, "{compared}");
 }
 
 #[test]
