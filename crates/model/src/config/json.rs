@@ -315,8 +315,8 @@ impl ConfigReader<'_> {
         if self.architecture.routing == Routing::None {
             return Ok(None);
         }
-        // a family that has mixtures may have models without
-        if self.optional_size("num_experts")? == Some(0) {
+        // Granite 4 has models without, too
+        if self.architecture.name == "granitemoehybrid" && self.optional_size("num_experts")? == Some(0) {
             return Ok(None);
         }
         let used = self.size("num_experts_per_tok")?;
