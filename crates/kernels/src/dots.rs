@@ -92,10 +92,12 @@ fn dots<P: Plain, S: Kernels, const M: usize, const N: usize>(simd: S, part: &Pa
         }
     }
     for (m, sums) in sums.iter().enumerate() {
-        let mut totals = [0.0; N];
-        for (n, (total, sum)) in totals.iter_mut().zip(sums).enumerate() {
-            let w = &w[n * width + whole * P::BYTES..(n + 1) * width];
-            *total = simd.total(*sum) + rest::<P, S>(simd, w, &x[m * inp + whole..(m + 1) * inp]);
+        let mut totals = simd.totals(sums);
+        if whole < inp {
+            for (n, total) in totals.iter_mut().enumerate() {
+                let w = &w[n * width + whole * P::BYTES..(n + 1) * width];
+                *total += rest::<P, S>(simd, w, &x[m * inp + whole..(m + 1) * inp]);
+            }
         }
         // SAFETY: these rows of W and x are this part's alone, whose y is borrowed as long as the part is.
         unsafe { part.y.write(row + m, first, &totals) };

@@ -52,20 +52,43 @@ pub fn products_on(isa: Isa, x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &
         Error::unless_long("x", x.len(), rows * w.inp())?;
         Error::unless_long("y", y.len(), rows * w.out())?;
     }
-    let quantized = each.iter().find(|(w, _)| w.ggml_type().is_quantized());
-    let quantized = quantized.map(|(w, _)| Activations::new(isa, x, w.inp()));
+    let jobs: Vec<Job<'_>> = each.iter_mut().map(|(w, y)| Job::new(w, y.as_mut_ptr(), y.len())).collect();
+    fill(isa, x, rows, &jobs);
+    Ok(())
+}
+
+/// As `products`, with ys of its own: nothing is set to zero before it is written.
+///
+/// # Errors
+/// Where x has another length than the shapes make.
+pub fn new_products(x: &[f32], rows: usize, each: &[Matrix<'_>]) -> Result<Vec<Vec<f32>>, Error> {
+    for w in each {
+        Error::unless_long("x", x.len(), rows * w.inp())?;
+    }
+    let mut ys: Vec<Vec<f32>> = each.iter().map(|w| Vec::with_capacity(rows * w.out())).collect();
+    let jobs = each.iter().zip(&mut ys).map(|(w, y)| Job::new(w, y.as_mut_ptr(), rows * w.out()));
+    fill(isa(), x, rows, &jobs.collect::<Vec<_>>());
+    for (w, y) in each.iter().zip(&mut ys) {
+        // SAFETY: there is room for as many, and every one was written: the shares cover all rows of x and of W.
+        unsafe { y.set_len(rows * w.out()) };
+    }
+    Ok(ys)
+}
+
+/// Computes all jobs of an x whose length was checked.
+fn fill(isa: Isa, x: &[f32], rows: usize, jobs: &[Job<'_>]) {
+    let quantized = jobs.iter().find(|job| job.w.ggml_type().is_quantized());
+    let quantized = quantized.map(|job| Activations::new(isa, x, job.w.inp()));
     let input = Input { floats: x, quantized: quantized.as_ref() };
-    let jobs: Vec<Job<'_>> = each.iter_mut().map(|(w, y)| Job::new(w, y)).collect();
-    Shares::new(&jobs, rows).run(|job, out, rows| {
+    Shares::new(jobs, rows).run(|job, out, rows| {
         let w = &job.w;
-        // no two shares have a row of W and one of x in common, so that each y has one writer; `each` is borrowed
-        // throughout
+        // no two shares have a row of W and one of x in common, so that each y has one writer; the ys are the caller's
+        // alone throughout
         w.block().multiply(isa, &Part { w, x: input, rows, out, y: job.y });
     });
     if let Some(quantized) = quantized {
         quantized.keep();
     }
-    Ok(())
 }
 
 /// x in the forms that matrices want.
@@ -110,7 +133,15 @@ impl Target {
         let at = row * self.width + column;
         assert!(column + numbers.len() <= self.width && at + numbers.len() <= self.len, "a part lies within y");
         // SAFETY: within y, as just seen, and this part's own by the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), self.start.add(at), numbers.len()) }
+        unsafe {
+            let to = self.start.add(at);
+            match numbers.len() {
+                // those of whole tiles: a length that the compiler knows is a few moves, any other a call
+                2 => std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, 2),
+                16 => std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, 16),
+                length => std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, length),
+            }
+        }
     }
 }
 
@@ -121,8 +152,8 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(w: &Matrix<'a>, y: &mut [f32]) -> Job<'a> {
-        Job { w: *w, y: Target { start: y.as_mut_ptr(), len: y.len(), width: w.out() } }
+    fn new(w: &Matrix<'a>, start: *mut f32, len: usize) -> Job<'a> {
+        Job { w: *w, y: Target { start, len, width: w.out() } }
     }
 
     /// Tiles of the largest size.

@@ -388,7 +388,7 @@ impl Layer {
             }
         };
         let y = scaled(normed(self.attention_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
-        let sum = ops::add(x, &y)?;
+        let sum = ops::add(x, y)?;
         let read = match (self.parallel, &self.mlp_norm) {
             (true, None) => read,
             (true, Some(norm)) => Cow::Owned(norm.forward(x)?),
@@ -396,7 +396,7 @@ impl Layer {
         };
         let y = self.mlp.forward(&read)?;
         let y = scaled(normed(self.mlp_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
-        Ok(ops::add(&sum, &y)?)
+        Ok(ops::add(&sum, y)?)
     }
 }
 

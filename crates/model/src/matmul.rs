@@ -157,10 +157,8 @@ pub fn together<const N: usize>(x: &Tensor, sides: [Side; N]) -> Result<[Tensor;
         let what = format!("the weight ({}, {}) does not fit the input ({rows}, {inp})", w.out(), w.inp());
         return Err(candle_core::Error::Msg(what).into());
     }
-    let mut ys: Vec<Vec<f32>> = matrices.iter().map(|w| vec![0f32; rows * w.out()]).collect();
-    ops::with_floats([x], "product", |[x]| {
-        let mut each: Vec<(&Matrix, &mut [f32])> = matrices.iter().zip(ys.iter_mut().map(Vec::as_mut_slice)).collect();
-        kernels::products(x, rows, &mut each).map_err(candle_core::Error::wrap)
+    let ys = ops::with_floats([x], "product", |[x]| {
+        kernels::new_products(x, rows, &matrices).map_err(candle_core::Error::wrap)
     })?;
     let ys = ys.into_iter().zip(&matrices).map(|(y, w)| Ok(Tensor::from_vec(y, (rows, w.out()), x.device())?));
     let ys: Vec<Tensor> = ys.collect::<Result<_>>()?;

@@ -85,7 +85,7 @@ impl Mlp {
         let inner = match &self.inner {
             Inner::Gated { gate, up } => {
                 let [gate, up] = forward_all([gate, up], x)?;
-                ops::gate_mul(&gate, &up, self.activation)?
+                ops::gate_mul_into(gate, &up, self.activation)?
             }
             Inner::Joined(both) => {
                 let y = both.forward(x)?;

@@ -94,6 +94,17 @@ for_each_isa! {
 }
 
 for_each_isa! {
+    /// gate = f(gate) up, elementwise.
+    pub fn gate_in_place(activation: Activation, up: &[f32], gate: &mut [f32]) {
+        with_curve!(activation, |f| {
+            for (g, u) in gate.iter_mut().zip(up) {
+                *g = f.value(*g) * u;
+            }
+        })
+    }
+}
+
+for_each_isa! {
     /// dgate = dy up f'(gate), elementwise.
     pub fn gate_backward_gate(activation: Activation, gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32]) {
         with_curve!(activation, |f| {

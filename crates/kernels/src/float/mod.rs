@@ -8,10 +8,12 @@ mod norm;
 mod reduce;
 mod rope;
 
-pub use activation::{Activation, activate, activate_backward, gate, gate_backward_gate, gate_backward_up};
+pub use activation::{
+    Activation, activate, activate_backward, gate, gate_backward_gate, gate_backward_up, gate_in_place,
+};
 pub(crate) use half::{ask_for, floats_of, half_of, halves_of, round_to_halves};
 pub use norm::{layer_norm, layer_norm_dw, layer_norm_dx, rms_norm, rms_norm_dw, rms_norm_dx};
-pub use reduce::{add, cross_entropy_backward, dot, exp_shifted, log_sum_exp, max, softmax, sum_exp};
+pub use reduce::{add_to, cross_entropy_backward, dot, exp_shifted, log_sum_exp, max, softmax, sum_exp};
 pub(crate) use reduce::{attend_values, exponentials, merge_parts, tile_scores};
 pub use rope::{Pairing, rope};
 

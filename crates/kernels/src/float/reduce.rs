@@ -78,9 +78,9 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// Adds x and y, from their first numbers on, into as many as there are of out.
-    pub fn add(x: &[f32], y: &[f32], out: &mut [f32]) {
-        out.iter_mut().zip(x.iter().zip(y)).for_each(|(out, (x, y))| *out = x + y);
+    /// Adds as many of x, from its first number on, as there are of y to y.
+    pub fn add_to(x: &[f32], y: &mut [f32]) {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
     }
 }
 

@@ -442,27 +442,70 @@ pub(super) mod pairs {
         let ones = _mm256_set1_epi16(1);
         // SAFETY: the caller's promise.
         unsafe {
-            let mut dots: [[__m256i; V]; M] =
-                std::array::from_fn(|m| [_mm256_set1_epi32(x.start.get_unchecked(at)[m]); V]);
-            for first in (at * words..(at + 1) * words).step_by(run) {
-                let mut pairs = [[_mm256_setzero_si256(); V]; M];
-                for i in first..first + run {
-                    let w: [__m256i; V] = std::array::from_fn(|v| weights(tile, i, v));
-                    for m in 0..M {
-                        let x = word(x, i, m);
-                        for v in 0..V {
-                            pairs[m][v] = _mm256_add_epi16(pairs[m][v], products::<F>(w[v], x));
-                        }
-                    }
-                }
+            let start = || -> [[__m256i; V]; M] {
+                std::array::from_fn(|m| [_mm256_set1_epi32(x.start.get_unchecked(at)[m]); V])
+            };
+            let add = |dots: &mut [[__m256i; V]; M], pairs: &[[__m256i; V]; M]| {
                 for m in 0..M {
                     for v in 0..V {
                         dots[m][v] = _mm256_add_epi32(dots[m][v], _mm256_madd_epi16(pairs[m][v], ones));
                     }
                 }
+            };
+            if run > 2 {
+                let mut dots = None;
+                for first in (at * words..(at + 1) * words).step_by(run) {
+                    let mut pairs = [[_mm256_setzero_si256(); V]; M];
+                    for i in first..first + unknown(run) {
+                        add_products::<F, M>(tile, x, i, &mut pairs);
+                    }
+                    add(dots.get_or_insert_with(start), &pairs);
+                }
+                return dots.unwrap_or_else(start);
+            }
+            let mut dots = start();
+            for first in (at * words..at * words + unknown(words)).step_by(run) {
+                let mut pairs = [[_mm256_setzero_si256(); V]; M];
+                for i in first..first + run {
+                    add_products::<F, M>(tile, x, i, &mut pairs);
+                }
+                add(&mut dots, &pairs);
             }
             dots
         }
+    }
+
+    /// Adds a word's products.
+    ///
+    /// # Safety
+    /// Tile and x must have the word.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn add_products<F: Form, const M: usize>(
+        tile: &Tile,
+        x: &Quantized<'_>,
+        at: usize,
+        pairs: &mut [[__m256i; V]; M],
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let w: [__m256i; V] = std::array::from_fn(|v| weights(tile, at, v));
+            for m in 0..M {
+                let x = word(x, at, m);
+                for v in 0..V {
+                    pairs[m][v] = _mm256_add_epi16(pairs[m][v], products::<F>(w[v], x));
+                }
+            }
+        }
+    }
+
+    /// A number that the compiler does not know: a loop so many times that is unrolled as a whole has all of its loads
+    /// first, in more vectors than there are registers.
+    #[inline(always)]
+    fn unknown(mut number: usize) -> usize {
+        // SAFETY: it does nothing.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) number, options(pure, nomem, nostack, preserves_flags)) };
+        number
     }
 
     /// Sums of two products each. Quants that take all 8 bits are made signed, and the sign goes over to x: at most

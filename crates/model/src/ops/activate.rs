@@ -1,7 +1,8 @@
 //! The non-linearities between the matrices of a feed-forward part, alone (`activate`) or as the gate of a gated one
 //! (`gate_mul`; Shazeer 2020, arXiv:2002.05202).
 
-use super::{composed, tensors};
+use super::composed;
+use super::tensors::{self, InPlace};
 pub use bantam_kernels::float::Activation;
 use bantam_kernels::{fill_rows, float};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -62,6 +63,22 @@ pub fn gate_mul(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Te
         return composed::gate_mul(gate, up, activation);
     }
     gate.contiguous()?.apply_op2(&up.contiguous()?, Gate(activation))
+}
+
+/// As `gate_mul`, in the gate's memory where no gradient is asked for: a tensor that its caller has just made and nobody
+/// else reads.
+///
+/// # Errors
+/// As `gate_mul`.
+pub fn gate_mul_into(gate: Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    if gate.dims() != up.dims() || !tensors::may_overwrite(&gate, up) {
+        return gate_mul(&gate, up, activation);
+    }
+    let apply = |gate: &mut [f32], up: &[f32]| {
+        fill_rows(gate, 1, |first, gate| float::gate_in_place(activation, &up[first..], gate));
+    };
+    gate.inplace_op2(up, &InPlace { name: "gate-mul", apply })?;
+    Ok(gate)
 }
 
 struct Alone(Activation);

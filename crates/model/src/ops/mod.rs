@@ -25,7 +25,9 @@ mod tensors;
 pub(super) use softmax::softmax;
 pub(super) use tensors::{floats, with_floats};
 
-pub use activate::{Activation, activate, activation_named, activation_names, activation_word, gate_mul};
+pub use activate::{
+    Activation, activate, activation_named, activation_names, activation_word, gate_mul, gate_mul_into,
+};
 pub use add::add;
 pub use attention::{Attend, Past, Span, attention};
 pub use layer_norm::layer_norm;

@@ -106,6 +106,21 @@ fn activations_agree_with_their_composed_forms() {
     }
 }
 
+#[test]
+fn what_is_computed_in_place_is_what_is_computed_beside() {
+    let (x, y) = (noise(&[301, 130], 1), noise(&[301, 130], 2));
+    agree(&[&x, &y], || add(&x, y.as_tensor().clone()), || x.as_tensor() + y.as_tensor());
+    let plain = |t: &Var| t.as_tensor().detach().copy().unwrap();
+    let (fresh, kept) = (plain(&y), plain(&x));
+    let sum = add(&kept, fresh).unwrap();
+    assert_eq!(distance(&sum, &(x.as_tensor() + y.as_tensor()).unwrap()), 0.0);
+    assert_eq!(distance(&kept, x.as_tensor()), 0.0, "only the second is written to");
+    for activation in ACTIVATIONS {
+        let there = gate_mul_into(plain(&x), &plain(&y), activation).unwrap();
+        assert_eq!(distance(&there, &gate_mul(&x, &y, activation).unwrap()), 0.0);
+    }
+}
+
 /// By the error function to 20 digits.
 #[test]
 fn gelu_has_the_tails_of_the_normal_distribution() {

@@ -295,7 +295,10 @@ impl Pairs {
             starts.push(at as u32);
             at += all[at..].iter().take_while(|(of, _)| *of == left).count();
         }
-        Some(Pairs { starts, merges: all.into_iter().map(|(_, merge)| merge).collect() })
+        // a list of its own: collected where they lie, they would keep a third more room than they take
+        let mut merges = Vec::with_capacity(all.len());
+        merges.extend(all.iter().map(|(_, merge)| *merge));
+        Some(Pairs { starts, merges })
     }
 
     fn get(&self, left: u32, right: u32) -> Option<Merge> {
