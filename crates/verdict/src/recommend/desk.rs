@@ -31,16 +31,25 @@ pub struct Desk<'a> {
     held: Option<Held>,
 }
 
+/// A row by its address, which nothing else can have while the desk lives.
+type RowAt = *const Row;
+/// The bits of a level or a margin, to find it again by.
+type Bits = u64;
+/// The variants as they are before anything is held against anything, with what they were made by.
+type Summaries = (Confidence, Option<Price>, Vec<VariantSummary>);
+/// Something that was worked out of a row or two, by these and the settings.
+type By<K, T> = RefCell<HashMap<K, Option<T>>>;
+
 /// What is held from one decision to the next.
 #[derive(Default)]
 struct Held {
-    summaries: RefCell<Option<(Confidence, Option<Price>, Vec<VariantSummary>)>>,
-    /// Two rows side by side, by their addresses, which nothing else can have while the desk lives.
-    pairs: RefCell<HashMap<(*const Row, *const Row, u64), Option<Rc<Paired>>>>,
+    summaries: RefCell<Option<Summaries>>,
+    /// Two rows side by side.
+    pairs: By<(RowAt, RowAt, Bits), Rc<Paired>>,
     /// Verdicts of pairs at a margin, since most margins stay where they are.
-    verdicts: RefCell<HashMap<(*const Row, *const Row, u64, u64), Option<Comparison>>>,
+    verdicts: By<(RowAt, RowAt, Bits, Bits), Comparison>,
     whole: RefCell<HashMap<*const Row, Rc<Row>>>,
-    skills: RefCell<HashMap<(*const Row, u64, u64), Option<Skill>>>,
+    skills: By<(RowAt, Bits, Bits), Skill>,
 }
 
 impl<'a> Desk<'a> {
