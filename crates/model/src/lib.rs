@@ -5,7 +5,7 @@
 //!
 //! In reading order: `config` and `architecture` say what is to be built, `checkpoint` and `weights` where its numbers
 //! come from, `linear`, `norm`, `attention`, `mlp`, `experts` and `decoder` are the graph on the operations of `ops`,
-//! whose tensors `builder` asks for by name, `cache` is its memory; `load` makes a `Model`, and `generate` and `score`
+//! whose tensors `builder` asks for by name, `cache` is its memory; `load` makes a `Model`, and `generate` (by `batch`) and `score`
 //! ask it; `pieces` is the graph taken apart, for whoever has no room for it whole; `divergence` holds several against one, and `arithmetic` is how it has them
 //! multiply. `cost` and `inspect` describe a model without loading it. `encoder` holds the models that embed, classify
 //! and fill masks, `adapter` the LoRA updates, `chat` the chat templates.
@@ -17,6 +17,7 @@ pub mod agree;
 pub mod architecture;
 mod arithmetic;
 mod attention;
+mod batch;
 mod builder;
 mod cache;
 pub mod chat;
@@ -55,6 +56,7 @@ pub use agree::Agreed;
 pub use architecture::Architecture;
 pub use arithmetic::Arithmetic;
 pub use bantam_kernels::kv::KvType;
+pub use batch::{Batch, Sequence};
 pub use cache::Cache;
 pub use config::Config;
 pub use cost::{Cost, cost};

@@ -46,15 +46,20 @@ impl Sampling {
 
 /// The drawing of one sequence.
 #[derive(Debug)]
-pub(super) struct SequenceSampler<'a> {
-    sampling: &'a Sampling,
+pub(super) struct SequenceSampler {
+    sampling: Sampling,
     rng: ChaCha8Rng,
 }
 
-impl<'a> SequenceSampler<'a> {
+impl SequenceSampler {
     /// Begins a sequence with the generator at its seed.
-    pub(crate) fn new(sampling: &'a Sampling) -> Self {
-        Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
+    pub(crate) fn new(sampling: &Sampling) -> Self {
+        Self { sampling: sampling.clone(), rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
+    }
+
+    /// How it draws.
+    pub(super) fn sampling(&self) -> &Sampling {
+        &self.sampling
     }
 
     /// Draws the next token. Fails where the largest logit is not finite, or any is NaN.
