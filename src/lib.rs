@@ -6,7 +6,7 @@
 //! ```text
 //!   show, print         cli  tui
 //!   words, drawings     show
-//!   do                  run  subject  library                 (this crate)
+//!   do                  run  serve  subject  library          (this crate)
 //!   decide              bantam-verdict
 //!   change              bantam-lab
 //!   keep, ask, answer   bantam-eval  bantam-model  bantam-hub  bantam-host
@@ -23,6 +23,9 @@ pub mod subject;
 
 // the whole loop, for whoever shows it
 pub mod run;
+
+// a model behind an API
+pub mod serve;
 
 // words and drawings of both that follow
 pub mod show;

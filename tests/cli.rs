@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "run",
     "search",
     "pull",
@@ -85,6 +85,7 @@ const COMMANDS: [&str; 17] = [
     "inspect",
     "compare",
     "decide",
+    "serve",
     "report",
     "doctor",
     "bundled",

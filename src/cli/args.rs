@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Decide again over what a run measured, with other limits, margins and preference; no model is asked
     Decide(Decide),
+    /// Answer requests over HTTP in the OpenAI API's form, many at once
+    Serve(Serve),
     /// Write the report of a finished run again
     Report(Report),
     /// Show this host, its meters, and what makes numbers doubtful here
@@ -577,6 +579,30 @@ pub(crate) struct Inspect {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] in the cache
+    pub model: String,
+    /// Name or address to listen at; another than this machine's own lets others ask
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub host: String,
+    /// Port to listen at; 0 takes a free one, which is printed
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// Tokens of a conversation, question and answer together [default: 4096, or what the model takes]
+    #[arg(long, short, value_name = "TOKENS", value_parser = at_least_two)]
+    pub ctx: Option<usize>,
+    /// Answers that are made at once; further ones wait [default: as many as fit into 1 GiB of keys and values, 4 to 32]
+    #[arg(long, value_name = "COUNT", value_parser = at_most_256)]
+    pub slots: Option<usize>,
+    /// Keep keys and values in this type: f32, f16, q8_0, q4_0 [default: f16]
+    #[arg(long, value_name = "TYPE")]
+    pub kv: Option<CacheType>,
+    /// Threads [default: all cores]
+    #[arg(long, short, value_parser = at_least_one)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Report {
     /// Name of a profile (its latest run), or the id of a run
     pub run: String,
@@ -632,6 +658,14 @@ pub(crate) enum Shell {
 /// A count of things that there must be.
 fn at_least_one(text: &str) -> Result<usize, String> {
     at_least(1, text)
+}
+
+/// Answers at once.
+fn at_most_256(text: &str) -> Result<usize, String> {
+    at_least(1, text).and_then(|count| match count <= 256 {
+        true => Ok(count),
+        false => Err("allowed is a whole number from 1 to 256".into()),
+    })
 }
 
 /// Tokens of a sequence of which one is predicted.

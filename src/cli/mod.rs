@@ -23,6 +23,7 @@ mod pull;
 mod report;
 mod run;
 mod search;
+mod serve;
 mod stop;
 mod train;
 mod usage;
@@ -109,6 +110,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Inspect(args)) => inspect::run(args),
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Decide(args)) => decide::run(args),
+        Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Report(args)) => report::run(args),
         Some(Command::Doctor(args)) => doctor::run(args),
         Some(Command::Bundled(args)) => bundled::run(args),

@@ -1,0 +1,353 @@
+//! A model behind the OpenAI API: completions of conversations and texts over HTTP, on the engine that measures. Each
+//! connection has a thread that reads, checks and writes; one thread decodes what all of them ask for, together.
+//!
+//! In reading order: `http` reads requests and sends answers, `ask` checks their fields, `chat` writes prompts, `complete`
+//! brings both to the `engine` and its answers back; `answer` steers one of them, `text` and `json_text` know how far it is,
+//! `reply` words it; `refusal` is the API's error, `metrics` what is counted.
+
+mod answer;
+mod ask;
+mod chat;
+mod complete;
+mod engine;
+mod http;
+mod json_text;
+mod metrics;
+mod refusal;
+mod reply;
+mod text;
+
+use anyhow::{Context, Result, bail};
+use bantam_core::cancel::Cancel;
+use bantam_model::Model;
+use chat::Chat;
+use complete::Failure;
+use http::{Connection, Request};
+use metrics::Metrics;
+use refusal::Refusal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::{Value as Json, json};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Clients that are connected at once, at most.
+const MOST_CLIENTS: usize = 1024;
+/// How long answers that are on their way may take when the server is asked to end.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often somebody looks whether it is.
+const LOOK: Duration = Duration::from_millis(200);
+/// The stack of a connection's thread: what it calls is flat, but for JSON, whose depth is bounded.
+const STACK: usize = 1 << 20;
+
+/// The paths that are answered, each with its method.
+const ROUTES: [(&str, &str); 5] = [
+    ("/v1/chat/completions", "POST"),
+    ("/v1/completions", "POST"),
+    ("/v1/models", "GET"),
+    ("/health", "GET"),
+    ("/metrics", "GET"),
+];
+
+/// Where a server listens, and how much it does at once.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A name or an address of this machine.
+    pub host: String,
+    /// 0 takes one that is free.
+    pub port: u16,
+    /// Answers that are decoded together.
+    pub slots: usize,
+}
+
+/// A server that listens and has not begun to answer.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    engine: JoinHandle<bantam_model::Result<()>>,
+}
+
+/// What all connections share.
+struct Shared {
+    model: Arc<Model>,
+    /// What the API calls it.
+    name: String,
+    chat: Option<Chat>,
+    jobs: Sender<engine::Job>,
+    metrics: Arc<Metrics>,
+    slots: usize,
+    clients: AtomicUsize,
+    /// Requests that are being answered.
+    busy: AtomicUsize,
+    stopping: Cancel,
+    started: u64,
+}
+
+impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+}
+
+impl Server {
+    /// Listens at an address for questions to a model. `name` is what the API calls it.
+    ///
+    /// # Errors
+    /// Where the address cannot be had, or the model's chat template is none.
+    pub fn bind(model: Model, name: String, options: &Options) -> Result<Server> {
+        let Options { host, port, slots } = options;
+        let chat = Chat::of(&model.tokenizer).with_context(|| name.clone())?;
+        let listener = TcpListener::bind((host.as_str(), *port)).with_context(|| {
+            format!("cannot listen at {host}:{port}; --host and --port name another place, --port 0 takes a free one")
+        })?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (model, metrics, (jobs, asked)) = (Arc::new(model), Arc::<Metrics>::default(), mpsc::channel());
+        let decoder = thread::Builder::new().name("decoder".into());
+        let (decoded, counted, slots) = (model.clone(), metrics.clone(), *slots);
+        let engine = decoder.spawn(move || engine::run(&decoded, slots, &asked, &counted))?;
+        let shared = Shared {
+            model,
+            name,
+            chat,
+            jobs,
+            metrics,
+            slots,
+            clients: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            stopping: Cancel::new(),
+            started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
+        };
+        Ok(Server { listener, address, shared: Arc::new(shared), engine })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the model can be asked in conversations.
+    pub fn chats(&self) -> bool {
+        self.shared.chat.is_some()
+    }
+
+    /// Answers until it is asked to end; answers that are on their way then have five seconds.
+    ///
+    /// # Errors
+    /// Where nobody can be listened to any more, or decoding has failed for good.
+    pub fn run(self, cancel: &Cancel) -> Result<()> {
+        while !cancel.is_cancelled() {
+            if self.engine.is_finished() {
+                return ended(self.engine);
+            }
+            match self.listener.accept() {
+                Ok((stream, _)) => admit(&self.shared, stream),
+                Err(error) => match error.kind() {
+                    std::io::ErrorKind::WouldBlock => wait(&self.listener)?,
+                    // of one client that has gone, or no file is free now: those who are served go on
+                    _ => thread::park_timeout(Duration::from_millis(10)),
+                },
+            }
+        }
+        drop(self.listener);
+        let end = Instant::now() + GRACE;
+        while self.shared.busy.load(Ordering::SeqCst) > 0 && Instant::now() < end {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        self.shared.stopping.cancel();
+        let end = Instant::now() + LOOK;
+        while self.shared.busy.load(Ordering::SeqCst) > 0 && Instant::now() < end {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a client, for a moment.
+fn wait(listener: &TcpListener) -> Result<()> {
+    let moment = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
+    match poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&moment)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error).context("waiting for clients"),
+    }
+}
+
+/// What became of the engine, which should not end.
+fn ended(engine: JoinHandle<bantam_model::Result<()>>) -> Result<()> {
+    match engine.join() {
+        Ok(Ok(())) => bail!("the engine has ended before the server"),
+        Ok(Err(error)) => Err(error).context("the engine cannot decode"),
+        Err(_) => bail!("the engine has failed; that is a fault of bantam's"),
+    }
+}
+
+/// Gives a client a thread of its own.
+fn admit(shared: &Arc<Shared>, stream: TcpStream) {
+    let Ok(mut connection) = Connection::new(stream) else { return };
+    if shared.clients.load(Ordering::SeqCst) >= MOST_CLIENTS {
+        let what = format!("{MOST_CLIENTS} clients are connected, and more may not be; ask again later");
+        let _ = refuse(&mut connection, &Refusal::new(503, what).coded("overloaded"), false);
+        return;
+    }
+    shared.clients.fetch_add(1, Ordering::SeqCst);
+    let owned = shared.clone();
+    let client = thread::Builder::new().name("client".into()).stack_size(STACK);
+    let spawned = client.spawn(move || {
+        let counted = Counted(&owned.clients);
+        serve(&owned, connection);
+        drop(counted);
+    });
+    if spawned.is_err() {
+        shared.clients.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Counts down when it goes, also through a panic.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Answers a client's requests, one after the other.
+fn serve(shared: &Shared, mut connection: Connection) {
+    loop {
+        let request = match connection.request() {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            Err(refusal) => {
+                shared.metrics.request("unread", refusal.status);
+                let _ = refuse(&mut connection, &refusal, false);
+                return connection.close();
+            }
+        };
+        shared.busy.fetch_add(1, Ordering::SeqCst);
+        let busy = Counted(&shared.busy);
+        let goes_on = answer(shared, &request, &mut connection);
+        drop(busy);
+        if !goes_on || !request.keeps || shared.is_stopping() {
+            return connection.close();
+        }
+    }
+}
+
+/// Answers a request, and tells whether the connection can go on.
+fn answer(shared: &Shared, request: &Request, connection: &mut Connection) -> bool {
+    let route = ROUTES.iter().find(|(path, _)| *path == request.path);
+    let path = route.map_or("other", |(path, _)| path);
+    match routed(shared, request, connection) {
+        Ok(()) => {
+            shared.metrics.request(path, 200);
+            true
+        }
+        Err(Failure::Refused(refusal)) => {
+            shared.metrics.request(path, refusal.status);
+            refuse(connection, &refusal, request.keeps).is_ok()
+        }
+        Err(Failure::Gone) => {
+            shared.metrics.gone.fetch_add(1, Ordering::Relaxed);
+            false
+        }
+    }
+}
+
+fn routed(shared: &Shared, request: &Request, connection: &mut Connection) -> Result<(), Failure> {
+    if request.origin.as_deref().is_some_and(|origin| !is_of_this_machine(origin)) {
+        let what = "requests of pages from elsewhere are not answered: their Origin is not this machine's";
+        return Err(Refusal::new(403, what.into()).into());
+    }
+    let named = request.path.strip_prefix("/v1/models/");
+    let allowed = ROUTES.iter().find(|(path, _)| *path == request.path).map(|(_, method)| *method);
+    let allowed = allowed.or(named.map(|_| "GET"));
+    match allowed {
+        None => {
+            let paths: Vec<&str> = ROUTES.iter().map(|(path, _)| *path).collect();
+            let what = format!("there is no {}; there are {}", request.path, paths.join(", "));
+            return Err(Refusal::new(404, what).coded("unknown_url").into());
+        }
+        Some(allowed) if allowed != request.method => {
+            let what = format!("{} does not take {}, it takes {allowed}", request.path, request.method);
+            return Err(Refusal::new(405, what).into());
+        }
+        Some(_) => {}
+    }
+    let mut send = |kind: &str, body: String| {
+        connection.answer(200, kind, body.as_bytes(), "", request.keeps).map_err(|_| Failure::Gone)
+    };
+    match request.path.as_str() {
+        "/health" => send("application/json", json!({ "status": "ok" }).to_string()),
+        "/metrics" => send("text/plain; version=0.0.4", shared.metrics.text(shared.slots)),
+        "/v1/models" => send("application/json", json!({ "object": "list", "data": [model(shared)] }).to_string()),
+        "/v1/chat/completions" => complete::complete(shared, true, request, connection),
+        "/v1/completions" => complete::complete(shared, false, request, connection),
+        _ if named.is_some_and(|name| name == shared.name || name.replace("%2F", "/") == shared.name) => {
+            send("application/json", model(shared).to_string())
+        }
+        _ => {
+            let what = format!("there is no model {}; there is {}", named.unwrap_or_default(), shared.name);
+            Err(Refusal::new(404, what).coded("model_not_found").into())
+        }
+    }
+}
+
+/// The model as the API lists it.
+fn model(shared: &Shared) -> Json {
+    json!({
+        "id": shared.name,
+        "object": "model",
+        "created": shared.started,
+        "owned_by": "bantam",
+        "meta": {
+            "n_ctx": shared.model.longest_generated(),
+            "n_vocab": shared.model.config.vocab,
+            "slots": shared.slots,
+            "chat": shared.chat.is_some(),
+        },
+    })
+}
+
+fn refuse(connection: &mut Connection, refusal: &Refusal, keeps: bool) -> std::io::Result<()> {
+    let more = if refusal.status == 503 { "retry-after: 1\r\n" } else { "" };
+    connection.answer(refusal.status, "application/json", refusal.body().to_string().as_bytes(), more, keeps)
+}
+
+/// Whether a page is one that this machine serves to itself.
+fn is_of_this_machine(origin: &str) -> bool {
+    let Some((_, host)) = origin.split_once("://") else { return false };
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
+}
+
+/// A number that nobody can foresee.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_from_elsewhere_are_told_from_those_of_this_machine() {
+        for (origin, is_own) in [
+            ("http://localhost:3000", true),
+            ("https://127.0.0.1", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost.example.com", false),
+            ("https://example.com", false),
+            ("null", false),
+        ] {
+            assert_eq!(is_of_this_machine(origin), is_own, "{origin}");
+        }
+    }
+}
