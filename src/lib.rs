@@ -6,7 +6,7 @@
 //! ```text
 //!   show, print         cli  tui
 //!   words, drawings     show
-//!   do                  run  serve  subject  library          (this crate)
+//!   do                  run  serve  package  subject  library (this crate)
 //!   decide              bantam-verdict
 //!   change              bantam-lab
 //!   keep, ask, answer   bantam-eval  bantam-model  bantam-hub  bantam-host
@@ -26,6 +26,9 @@ pub mod run;
 
 // a model behind an API
 pub mod serve;
+
+// what is chosen, ready for where it is to run
+pub mod package;
 
 // words and drawings of both that follow
 pub mod show;

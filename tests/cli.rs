@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "run",
     "search",
     "pull",
@@ -86,6 +86,7 @@ const COMMANDS: [&str; 18] = [
     "compare",
     "decide",
     "serve",
+    "ship",
     "report",
     "doctor",
     "bundled",
@@ -553,4 +554,45 @@ fn the_doctor_tells_of_host_meters_and_doubts() {
     let told = shell.does(&["doctor"]);
     assert!(["Host", "Energy meters", "What makes numbers doubtful here"].iter().all(|t| told.contains(t)), "{told}");
     assert!(shell.json(&["doctor", "--json"]).is_object());
+}
+
+#[test]
+fn a_file_is_made_ready_for_the_programs_that_run_it() {
+    let shell = Shell::new();
+    shell.does(&["compress", "bantam-s", "--quant", "Q8_0", "--out", "m.gguf"]);
+    let told = shell.does(&["ship", "m.gguf", "--ctx", "512", "--out", "out"]);
+    let file = shell.at("m.gguf");
+    for command in ["bantam serve", "llama-server -m", "llama-cli -m", "ollama create m -f", ".lmstudio/models"] {
+        assert!(told.contains(command), "{told}");
+    }
+    let modelfile = std::fs::read_to_string(shell.at("out/Modelfile")).expect("written");
+    assert!(modelfile.starts_with(&format!("FROM {}\nPARAMETER num_ctx 512\n", file.display())), "{modelfile}");
+    assert!(modelfile.contains(r#"{{ if eq .Role "user" }}{{ "Q: " }}{{ .Content }}{{ "\n" }}"#), "{modelfile}");
+    let link = shell.at("out/lm-studio/bantam/m/m.gguf");
+    assert_eq!(std::fs::read_link(&link).expect("a link"), file);
+    assert!(is_there(&shell.at("out/run.md")) && !shell.at("out/decision.md").exists(), "no run chose it");
+    shell.refuses(&["ship", "m.gguf", "--out", "out"], "it is there already; name another folder with --out");
+    let packed = shell.json(&["ship", "m.gguf", "--out", "out", "--force", "--copy", "--json"]);
+    assert_eq!(packed["files"].as_array().map(Vec::len), Some(3));
+    assert!(std::fs::symlink_metadata(&link).is_ok_and(|file| file.is_file()), "a copy");
+    let modelfile = std::fs::read_to_string(shell.at("out/Modelfile")).expect("written");
+    assert!(modelfile.starts_with("FROM ./lm-studio/bantam/m/m.gguf\nPARAMETER num_ctx 1024\n"), "{modelfile}");
+    shell.refuses(&["ship", "m.gguf", "--ctx", "4096", "--out", "more"], "--ctx is 4096, and m takes 2 to 1024 tokens");
+    shell.refuses(&["ship", "bantam-s"], "bantam-s is no GGUF file");
+    shell.refuses(&["ship", "nonsense"], "no run is called 'nonsense'");
+}
+
+#[test]
+fn what_a_run_advises_is_shipped_with_its_reasons() {
+    let shell = Shell::new();
+    shell.file("one.toml", &TINY.replace("recipes = ['base', 'Q8_0']", "recipes = ['Q8_0']"));
+    shell.run(&["run", "one.toml", "-q"]);
+    let told = shell.does(&["ship", "one.toml", "--out", "out"]);
+    assert!(told.starts_with("bantam-s · Q8_0 is at "), "{told}");
+    let decision = std::fs::read_to_string(shell.at("out/decision.md")).expect("written");
+    for said in ["# Why bantam-s", "Use bantam-s", "the only variant that was tried", "llama-server -m"] {
+        assert!(decision.contains(said), "{decision}");
+    }
+    let by_name = shell.json(&["ship", "one", "--out", "again", "--json"]);
+    assert_eq!(by_name["name"], "bantam-s · Q8_0");
 }

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Decide(Decide),
     /// Answer requests over HTTP in the OpenAI API's form, many at once
     Serve(Serve),
+    /// Make what a run advises, or a GGUF file, ready for llama.cpp, Ollama and LM Studio, with the decision
+    Ship(Ship),
     /// Write the report of a finished run again
     Report(Report),
     /// Show this host, its meters, and what makes numbers doubtful here
@@ -600,6 +602,28 @@ pub(crate) struct Serve {
     /// Threads [default: all cores]
     #[arg(long, short, value_parser = at_least_one)]
     pub threads: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ship {
+    /// Name of a profile (its latest run) or its file, the id of a run, or a .gguf file
+    #[arg(value_name = "RUN|MODEL")]
+    pub what: String,
+    /// Folder for Modelfile, run.md, decision.md and LM Studio's folder
+    #[arg(long, short, value_name = "DIR", default_value = "ship")]
+    pub out: PathBuf,
+    /// Tokens of a conversation, question and answer together [default: 4096, or what the model takes]
+    #[arg(long, short, value_name = "TOKENS", value_parser = at_least_two)]
+    pub ctx: Option<usize>,
+    /// Copy the model's file into the folder instead of linking to it
+    #[arg(long)]
+    pub copy: bool,
+    /// Replace what stands in the folder already
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -24,6 +24,7 @@ mod report;
 mod run;
 mod search;
 mod serve;
+mod ship;
 mod stop;
 mod train;
 mod usage;
@@ -111,6 +112,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Decide(args)) => decide::run(args),
         Some(Command::Serve(args)) => serve::run(args),
+        Some(Command::Ship(args)) => ship::run(args),
         Some(Command::Report(args)) => report::run(args),
         Some(Command::Doctor(args)) => doctor::run(args),
         Some(Command::Bundled(args)) => bundled::run(args),

@@ -115,7 +115,7 @@ fn file_name(label: &str) -> String {
 }
 
 /// As a shell reads one word.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+=%,".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),

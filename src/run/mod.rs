@@ -20,6 +20,8 @@ use bantam_verdict::store::Store;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+pub use advised::quoted;
+
 mod advised;
 mod at_chance;
 pub mod decide;

@@ -151,5 +151,13 @@ pub fn print_json(page: &Page, out: &mut dyn Write) -> Result<()> {
     json::Json.export(page, out)
 }
 
+/// Prints a page as Markdown on any writer.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn print_markdown(page: &Page, out: &mut dyn Write) -> Result<()> {
+    markdown::Markdown.export(page, out)
+}
+
 #[cfg(test)]
 mod tests;
