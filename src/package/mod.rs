@@ -179,16 +179,16 @@ impl Chosen {
 
     fn commands(&self, file: &Path, out: &Path, context: usize) -> Vec<(String, String)> {
         let file = quoted(&file.display().to_string());
-        let cache = match self.kv.is_default() {
-            true => String::new(),
-            false => format!(" -ctk {0} -ctv {0}", self.kv),
+        let (cache, own_cache) = match self.kv.is_default() {
+            true => (String::new(), String::new()),
+            false => (format!(" -ctk {0} -ctv {0}", self.kv), format!(" --kv {}", self.kv)),
         };
         let (modelfile, studio) = (out.join("Modelfile"), out.join(STUDIO));
         let (modelfile, studio) =
             (quoted(&modelfile.display().to_string()), quoted(&format!("{}/.", studio.display())));
         let line = |what: &str, command: String| (what.to_owned(), command);
         vec![
-            line("Serve it with bantam:", format!("bantam serve {file} --ctx {context}")),
+            line("Serve it with bantam:", format!("bantam serve {file} --ctx {context}{own_cache}")),
             line("Serve it with llama.cpp:", format!("llama-server -m {file} -c {context}{cache} --jinja")),
             line("Talk to it with llama.cpp:", format!("llama-cli -m {file} -c {context}{cache} --jinja")),
             line("Give it to Ollama:", format!("ollama create {} -f {modelfile}", safe(&self.name).to_lowercase())),

@@ -78,6 +78,7 @@ pub(super) fn run(model: &Model, slots: usize, jobs: &Receiver<Job>, metrics: &M
         }
         metrics.running.store(running.iter().flatten().count(), Ordering::Relaxed);
         pass(&mut batch, &mut running, metrics);
+        metrics.running.store(running.iter().flatten().count(), Ordering::Relaxed);
     }
 }
 
