@@ -590,7 +590,7 @@ fn what_a_run_advises_is_shipped_with_its_reasons() {
     let told = shell.does(&["ship", "one.toml", "--out", "out"]);
     assert!(told.starts_with("bantam-s · Q8_0 is at "), "{told}");
     let decision = std::fs::read_to_string(shell.at("out/decision.md")).expect("written");
-    for said in ["# Why bantam-s", "Use bantam-s", "the only variant that was tried", "llama-server -m"] {
+    for said in ["# Why bantam-s", "Keep bantam-s", "the only variant that was tried", "llama-server -m"] {
         assert!(decision.contains(said), "{decision}");
     }
     let by_name = shell.json(&["ship", "one", "--out", "again", "--json"]);
