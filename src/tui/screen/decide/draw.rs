@@ -389,7 +389,8 @@ fn draw_below(frame: &mut Frame, place: Rect, screen: &DecideScreen, decision: &
     all.push(Line::styled("Would be advised instead:", theme.soft()));
     let room = (inner.height as usize).saturating_sub(all.len());
     let half = width / 2;
-    let in_two = would.len() > room && wide(inner);
+    // side by side only where none is cut
+    let in_two = would.len() > room && wide(inner) && would.iter().all(|text| text.width() + 4 <= half);
     let shown = if in_two { 2 * room } else { room };
     let fits = |text: &str, width: usize| left(&beginning(text, width), width);
     let seen: Vec<&String> = would.iter().take(shown).collect();

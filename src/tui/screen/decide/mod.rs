@@ -161,7 +161,7 @@ impl Screen for DecideScreen {
                 // to the first of those that are shown
                 self.cursor = Cursor::default();
                 if was_typing {
-                    self.to_the_other();
+                    self.turn_to_the_other();
                 }
                 return None;
             }
@@ -176,7 +176,7 @@ impl Screen for DecideScreen {
             RESET if self.turned != Turned::default() => return self.turn(Turned::default()),
             RESET => return shared.refuse("nothing is turned: all is as the profile has it"),
             SAVE => return self.save(shared),
-            OTHER => self.to_the_other(),
+            OTHER => self.turn_to_the_other(),
             TYPE if matches!(self.setting_at(), Some(Setting::Knob(_))) => self.typed = Some(String::new()),
             TYPE => return Some(Command::Open(Page::Variant(self.variant_at()?.id().clone()))),
             Action::Compare => {
@@ -252,7 +252,7 @@ impl DecideScreen {
         self.cursor.follow(&action, settings + variants, page);
     }
 
-    fn to_the_other(&mut self) {
+    fn turn_to_the_other(&mut self) {
         let settings = self.settings().len();
         let line = if self.cursor.at() < settings { settings } else { 0 };
         self.cursor.follow(&Action::Choose { list: SETTINGS, line }, settings + self.variants().len(), 1);
