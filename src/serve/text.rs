@@ -97,6 +97,8 @@ pub(super) struct Parts {
     marks: Marks,
     part: Part,
     held: String,
+    /// Something was thought already: white space before is no part of it.
+    thought: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +121,7 @@ impl Parts {
             (Some(_), false) => Part::Start,
             (Some(_), true) => Part::Thinking,
         };
-        Parts { marks, part, held: String::new() }
+        Parts { marks, part, held: String::new(), thought: false }
     }
 
     /// Whether the text that comes now is thought.
@@ -186,7 +188,7 @@ impl Parts {
         let (open, _) = self.marks.thinking.expect("only what thinks starts so");
         let text = self.held.trim_start();
         if let Some(rest) = text.strip_prefix(open) {
-            (self.held, self.part) = (rest.trim_start().to_owned(), Part::Thinking);
+            (self.held, self.part) = (rest.to_owned(), Part::Thinking);
             return true;
         }
         if open.starts_with(text) {
@@ -198,6 +200,9 @@ impl Parts {
 
     fn think(&mut self, pieces: &mut Vec<Piece>) -> bool {
         let (_, close) = self.marks.thinking.expect("only what thinks comes here");
+        if !self.thought {
+            self.held = self.held.trim_start().to_owned();
+        }
         if let Some(at) = self.held.find(close) {
             pieces.push(Piece::Reasoning(self.held[..at].trim_end().to_owned()));
             (self.held, self.part) = (self.held[at + close.len()..].to_owned(), Part::Behind);
@@ -205,6 +210,7 @@ impl Parts {
         }
         let kept = begun(&self.held, [close]);
         let certain = self.held[..self.held.len() - kept].trim_end().len();
+        self.thought |= certain > 0;
         pieces.push(Piece::Reasoning(self.held.drain(..certain).collect()));
         false
     }

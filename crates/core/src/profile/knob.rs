@@ -170,10 +170,12 @@ fn on_ladder(from: f64, up: bool, base: f64, parts: f64) -> f64 {
     let from = from.max(1e-9);
     let below = |value: f64| base.powf((value.ln() / base.ln() + 1e-9).floor());
     // just under a power the rungs are those of the power below
-    let power = if up { below(from) } else { below(from * (1.0 - 1e-9)) };
+    let power = if up { below(from) } else { below(from * (1.0 - 1e-8)) };
+    // and where steps change in between, those that lead down from there are the finer ones
+    let within = from / power * if up { 1.0 + 1e-9 } else { 1.0 - 1e-9 };
     let step = match base == 10.0 {
-        true if from / power >= 5.0 => power / 2.0,
-        true if from / power >= 2.0 => power / 5.0,
+        true if within >= 5.0 => power / 2.0,
+        true if within >= 2.0 => power / 5.0,
         _ => power / parts,
     };
     let at = from / step;
