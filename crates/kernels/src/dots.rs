@@ -92,9 +92,10 @@ fn dots<P: Plain, S: Kernels, const M: usize, const N: usize>(simd: S, part: &Pa
         }
     }
     for (m, sums) in sums.iter().enumerate() {
-        let mut totals = simd.totals(sums);
-        if whole < inp {
-            for (n, total) in totals.iter_mut().enumerate() {
+        let mut totals = [0.0; N];
+        for (n, (total, sum)) in totals.iter_mut().zip(sums).enumerate() {
+            *total = simd.total(*sum);
+            if whole < inp {
                 let w = &w[n * width + whole * P::BYTES..(n + 1) * width];
                 *total += rest::<P, S>(simd, w, &x[m * inp + whole..(m + 1) * inp]);
             }

@@ -54,5 +54,5 @@ pub use gemm::{Side, add_gram, float_product, pass_on};
 pub use isa::{Isa, isa};
 pub use matrix::{Matrix, decode_rows};
 pub use pool::{fill_rows, fill_rows_costing};
-pub use product::{new_products, product, product_on, products, products_on};
+pub use product::{product, product_on, products};
 pub use widened::{widened_gradient, widened_product};

@@ -31,37 +31,18 @@ pub fn product(x: &[f32], rows: usize, w: &Matrix<'_>, y: &mut [f32]) -> Result<
 /// # Errors
 /// As `product`.
 pub fn product_on(isa: Isa, x: &[f32], rows: usize, w: &Matrix<'_>, y: &mut [f32]) -> Result<(), Error> {
-    products_on(isa, x, rows, &mut [(w, y)])
-}
-
-/// Multiplies one x with several matrices at once, each with the y that it fills: q, k and v, or gate and up. x is
-/// quantized once, and threads are woken once.
-///
-/// # Errors
-/// Where x or a y has another length than the shapes make.
-pub fn products(x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &mut [f32])]) -> Result<(), Error> {
-    products_on(isa(), x, rows, each)
-}
-
-/// As `products`, with an instruction set by choice; scalar where the processor does not have it.
-///
-/// # Errors
-/// As `products`.
-pub fn products_on(isa: Isa, x: &[f32], rows: usize, each: &mut [(&Matrix<'_>, &mut [f32])]) -> Result<(), Error> {
-    for (w, y) in each.iter() {
-        Error::unless_long("x", x.len(), rows * w.inp())?;
-        Error::unless_long("y", y.len(), rows * w.out())?;
-    }
-    let jobs: Vec<Job<'_>> = each.iter_mut().map(|(w, y)| Job::new(w, y.as_mut_ptr(), y.len())).collect();
-    fill(isa, x, rows, &jobs);
+    Error::unless_long("x", x.len(), rows * w.inp())?;
+    Error::unless_long("y", y.len(), rows * w.out())?;
+    fill(isa, x, rows, &[Job::new(w, y.as_mut_ptr(), y.len())]);
     Ok(())
 }
 
-/// As `products`, with ys of its own: nothing is set to zero before it is written.
+/// Multiplies one x with several matrices at once, giving a y for each: q, k and v, or gate and up. x is quantized once,
+/// threads are woken once, and nothing is set to zero before it is written.
 ///
 /// # Errors
 /// Where x has another length than the shapes make.
-pub fn new_products(x: &[f32], rows: usize, each: &[Matrix<'_>]) -> Result<Vec<Vec<f32>>, Error> {
+pub fn products(x: &[f32], rows: usize, each: &[Matrix<'_>]) -> Result<Vec<Vec<f32>>, Error> {
     for w in each {
         Error::unless_long("x", x.len(), rows * w.inp())?;
     }
@@ -119,7 +100,7 @@ pub(crate) struct Target {
     width: usize,
 }
 
-// SAFETY: parts write numbers of their own, see `products_on`.
+// SAFETY: parts write numbers of their own, see `fill`.
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}

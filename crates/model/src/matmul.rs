@@ -158,7 +158,7 @@ pub fn together<const N: usize>(x: &Tensor, sides: [Side; N]) -> Result<[Tensor;
         return Err(candle_core::Error::Msg(what).into());
     }
     let ys = ops::with_floats([x], "product", |[x]| {
-        kernels::new_products(x, rows, &matrices).map_err(candle_core::Error::wrap)
+        kernels::products(x, rows, &matrices).map_err(candle_core::Error::wrap)
     })?;
     let ys = ys.into_iter().zip(&matrices).map(|(y, w)| Ok(Tensor::from_vec(y, (rows, w.out()), x.device())?));
     let ys: Vec<Tensor> = ys.collect::<Result<_>>()?;

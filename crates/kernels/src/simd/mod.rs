@@ -271,16 +271,6 @@ pub(crate) trait Kernels: Simd {
 
     /// Their sum.
     fn total(self, floats: Self::Floats) -> f32;
-
-    /// The sum of each.
-    #[inline(always)]
-    fn totals<const N: usize>(self, floats: &[Self::Floats; N]) -> [f32; N] {
-        let mut totals = [0.0; N];
-        for (total, floats) in totals.iter_mut().zip(floats) {
-            *total = self.total(*floats);
-        }
-        totals
-    }
 }
 
 /// A loop that is compiled for each instruction set.

@@ -48,7 +48,7 @@ struct Held {
     pairs: By<(RowAt, RowAt, Bits), Rc<Paired>>,
     /// Verdicts of pairs at a margin, since most margins stay where they are.
     verdicts: By<(RowAt, RowAt, Bits, Bits), Comparison>,
-    whole: RefCell<HashMap<*const Row, Rc<Row>>>,
+    whole: RefCell<HashMap<RowAt, Rc<Row>>>,
     skills: By<(RowAt, Bits, Bits), Skill>,
 }
 
@@ -160,7 +160,7 @@ impl<'a> Desk<'a> {
                 compare::compare(rows[0], rows[1], margin, confidence)
             });
         };
-        let (one, other): (*const Row, *const Row) = (base, row);
+        let (one, other): (RowAt, RowAt) = (base, row);
         let level = confidence.level.get().to_bits();
         let judged = || self.paired(held, base, row, confidence).map(|paired| paired.judged(margin));
         let mut verdicts = held.verdicts.borrow_mut();
@@ -171,7 +171,7 @@ impl<'a> Desk<'a> {
     }
 
     fn paired(&self, held: &Held, base: &'a Row, row: &'a Row, confidence: Confidence) -> Option<Rc<Paired>> {
-        let key: (*const Row, *const Row, u64) = (base, row, confidence.level.get().to_bits());
+        let key: (RowAt, RowAt, Bits) = (base, row, confidence.level.get().to_bits());
         if let Some(known) = held.pairs.borrow().get(&key) {
             return known.clone();
         }
