@@ -230,6 +230,33 @@ fn texts_are_completed_several_at_once_with_their_probabilities() {
 }
 
 #[test]
+fn an_echoed_prompt_tells_how_likely_each_of_its_tokens_is() {
+    let server = Server::start(&[]);
+    let prompt = "Message: Where is my parcel?\nQueue: delivery";
+    let body = json!({ "prompt": prompt, "echo": true, "logprobs": 1, "max_tokens": 1, "temperature": 0 });
+    let answer = server.post(TEXT, &body);
+    let (text, logprobs) = (&answer["choices"][0]["text"], &answer["choices"][0]["logprobs"]);
+    assert!(text.as_str().is_some_and(|text| text.starts_with(prompt)), "{text}");
+    let model = model();
+    let tokens = model.tokenizer.encode(prompt, Special::With).expect("encoded");
+    let own = model.rolling(tokens[0], &[&tokens[1..]]).expect("scored").remove(0);
+    let told = |key: &str| logprobs[key].as_array().unwrap_or_else(|| panic!("{logprobs}")).clone();
+    let (values, tops) = (told("token_logprobs"), told("top_logprobs"));
+    assert_eq!((values.len(), told("tokens").len()), (tokens.len() + 1, tokens.len() + 1), "and what was generated");
+    assert!(values[0].is_null() && tops[0].is_null(), "nothing stands before the first");
+    for (at, own) in own.iter().enumerate() {
+        let value = values[at + 1].as_f64().expect("a number");
+        assert!((value - own).abs() < 1e-4, "{at}: {value} {own}");
+        let most = tops[at + 1].as_object().expect("a table").values().filter_map(Json::as_f64).fold(f64::MIN, f64::max);
+        assert!(most >= value - 1e-6);
+    }
+    let mut streamed = body.clone();
+    streamed["stream"] = json!(true);
+    let (status, error) = server.refused("POST", TEXT, &streamed.to_string());
+    assert_eq!((status, &error["param"]), (400, &json!("stream")));
+}
+
+#[test]
 fn draws_follow_their_seed_and_answers_end_where_they_are_told() {
     let server = Server::start(&[]);
     let drawn = |seed: u64| {

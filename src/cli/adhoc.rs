@@ -1,13 +1,16 @@
 //! Profiles that a command's arguments make up: `bench`, `eval` and `compare` are small runs of their own.
 
 use crate::library::models;
+use super::args::EndpointArgs;
 use bantam_core::cache_type::CacheType;
+use bantam_core::endpoint::{Endpoint, Terms};
 use bantam_core::profile::{Constraints, Measure, Objective, Profile, RecipeRef, default_kv};
 use bantam_core::record::Shape;
 use std::path::Path;
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.
 pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
+    let (endpoints, models) = models.into_iter().partition::<Vec<String>, _>(|typed| Endpoint::typed(typed).is_some());
     let recipes = quant.iter().flat_map(|typed| recipes(typed)).map(|name| RecipeRef::Quantize(name.into()));
     let recipes = [RecipeRef::Base].into_iter().chain(recipes).collect();
     Profile {
@@ -15,6 +18,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         name: name.into(),
         title: format!("bantam {name}"),
         models,
+        endpoints: endpoints.iter().filter_map(|typed| Endpoint::typed(typed)).map(Terms::of).collect(),
         recipes,
         kv: default_kv(),
         suites: vec![],
@@ -24,6 +28,19 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         objective: Objective::default(),
         price: None,
         loss: None,
+    }
+}
+
+/// The terms of endpoints as a command has them.
+pub(super) fn under(profile: &mut Profile, args: &EndpointArgs) {
+    for endpoint in &mut profile.endpoints {
+        // without a model's name it is found out which one there is
+        if endpoint.at.model.is_empty() {
+            endpoint.name = endpoint.at.host().to_owned();
+        }
+        endpoint.key_env = args.key_env.clone();
+        endpoint.concurrency = args.concurrency.unwrap_or(endpoint.concurrency);
+        endpoint.at.choices = args.choices.unwrap_or_default();
     }
 }
 

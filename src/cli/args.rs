@@ -3,6 +3,7 @@
 use super::chat::ChatArgs;
 use crate::tui::ThemeName;
 use bantam_core::cache_type::CacheType;
+use bantam_core::endpoint::ChoicesBy;
 use bantam_hub::Sort;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -193,7 +194,7 @@ pub(crate) struct Pull {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
+    /// Bundled model, folder, .gguf file, ORG/NAME[@REVISION] of the hub, or an endpoint as URL[#MODEL]
     #[arg(required = true)]
     pub models: Vec<String>,
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
@@ -219,12 +220,43 @@ pub(crate) struct Bench {
     #[arg(long)]
     pub budget: Option<String>,
     #[command(flatten)]
+    pub endpoint: EndpointArgs,
+    #[command(flatten)]
     pub common: Common,
+}
+
+/// How a model behind an address is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EndpointArgs {
+    /// Of an endpoint: the environment variable that holds its key
+    #[arg(long, value_name = "NAME", value_parser = variable)]
+    pub key_env: Option<String>,
+    /// Of an endpoint: requests that are underway at the same time [default: 4]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one)]
+    pub concurrency: Option<usize>,
+    /// Of an endpoint: how questions with choices are put, by logprobs or by the letter it gives as its answer [default: auto,
+    /// by logprobs where it tells them]
+    #[arg(long, value_name = "HOW", value_parser = choices_by)]
+    pub choices: Option<ChoicesBy>,
+}
+
+fn choices_by(typed: &str) -> Result<ChoicesBy, String> {
+    let all = [ChoicesBy::Auto, ChoicesBy::Logprobs, ChoicesBy::Answer];
+    let named = all.into_iter().find(|by| by.label() == typed);
+    named.ok_or_else(|| "allowed are auto, logprobs and answer".into())
+}
+
+/// The name of a variable, and not the key that it holds: that would stand in the shell's history.
+fn variable(typed: &str) -> Result<String, String> {
+    match bantam_core::endpoint::is_variable(typed) {
+        true => Ok(typed.to_owned()),
+        false => Err("name the environment variable that holds the key (capital letters, digits and _), never the key itself".into()),
+    }
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Eval {
-    /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
+    /// Bundled model, folder, .gguf file, ORG/NAME[@REVISION] of the hub, or an endpoint as URL[#MODEL]
     #[arg(required = true)]
     pub models: Vec<String>,
     /// Bundled suite or a suite's TOML file; several with commas
@@ -264,6 +296,8 @@ pub(crate) struct Eval {
     /// Print every item as a JSON line instead of the scores
     #[arg(long)]
     pub items: bool,
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
     #[command(flatten)]
     pub chat: ChatArgs,
     #[command(flatten)]
@@ -317,6 +351,8 @@ pub(crate) struct Compare {
     /// How much worse is still good enough, as a share of the score
     #[arg(long, default_value_t = 0.02, allow_negative_numbers = true)]
     pub margin: f64,
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
     #[command(flatten)]
     pub chat: ChatArgs,
     #[command(flatten)]

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::{self as family, Bundled};
 use bantam_core::cache_type::CacheType;
+use bantam_core::endpoint::Endpoint;
 use bantam_core::record::{Id, ModelRef, Place};
 use bantam_core::unit::Bytes;
 use bantam_format::gguf;
@@ -152,7 +153,7 @@ fn rooted(place: Place) -> Place {
     match place {
         Place::Folder(path) => Place::Folder(absolute(path)),
         Place::Gguf(path) => Place::Gguf(absolute(path)),
-        Place::Bundled(_) => place,
+        Place::Bundled(_) | Place::Endpoint(_) => place,
     }
 }
 
@@ -165,6 +166,7 @@ pub fn digest(place: &Place) -> Result<Id> {
         Place::Bundled(name) => bundled_digest(bundled(name)?),
         Place::Folder(folder) => hub::digest_of_folder(folder)?,
         Place::Gguf(file) => digest_of_gguf(file)?,
+        Place::Endpoint(at) => at.digest(),
     })
 }
 
@@ -186,7 +188,13 @@ pub fn load(place: &Place, options: &LoadOptions) -> Result<Model> {
     Ok(match place {
         Place::Bundled(name) => model::load(&embedded(bundled(name)?)?, options)?,
         Place::Folder(path) | Place::Gguf(path) => model::load(path, options)?,
+        Place::Endpoint(at) => return away(at),
     })
+}
+
+/// Why a model behind an address cannot be opened here.
+fn away<T>(at: &Endpoint) -> Result<T> {
+    bail!("{} is behind an address, so that nothing of its files is here", at.label())
 }
 
 /// The facts of a model without its weights.
@@ -196,6 +204,7 @@ pub fn inspect(place: &Place) -> Result<ModelFacts> {
         Place::Folder(path) if encoder::is_encoder(path) => ModelFacts::Encoder(Box::new(encoder::inspect(path)?)),
         Place::Bundled(name) => decoder(model::inspect(&embedded(bundled(name)?)?)?),
         Place::Folder(path) | Place::Gguf(path) => decoder(model::inspect(path)?),
+        Place::Endpoint(at) => return away(at),
     })
 }
 
@@ -207,6 +216,7 @@ pub fn source(name: &str, place: &Place) -> Result<lab::Source<'static>> {
         ),
         Place::Bundled(name) => lab::Source::embedded(&embedded(bundled(name)?)?),
         Place::Folder(path) | Place::Gguf(path) => lab::Source::open(name, path),
+        Place::Endpoint(at) => away(at),
     }
 }
 
@@ -218,7 +228,7 @@ pub fn unpacked(name: &str, place: &Place) -> Result<lab::Source<'static>> {
             file if file.is_dir() => source(name, place),
             file => lab::Source::unpacked(name, &file),
         },
-        Place::Bundled(_) => source(name, place),
+        Place::Bundled(_) | Place::Endpoint(_) => source(name, place),
     }
 }
 
@@ -227,6 +237,7 @@ pub fn with_files<T>(place: &Place, with: impl FnOnce(model::Source) -> Result<T
     match place {
         Place::Bundled(name) => with((&embedded(bundled(name)?)?).into()),
         Place::Folder(path) | Place::Gguf(path) => with(path.into()),
+        Place::Endpoint(at) => away(at),
     }
 }
 
@@ -236,6 +247,7 @@ pub fn bytes(place: &Place) -> Result<Bytes> {
         Place::Bundled(name) => bundled(name)?.files.iter().map(|file| file.data.len() as u64).sum(),
         Place::Gguf(file) => gguf::parts(file).iter().map(|part| size(part)).sum::<Result<u64>>()?,
         Place::Folder(folder) => hub::files(folder)?.iter().map(|file| size(file)).sum::<Result<u64>>()?,
+        Place::Endpoint(at) => return away(at),
     }))
 }
 
@@ -247,7 +259,7 @@ pub fn bytes_after(source: &lab::Source, recipe: &Recipe) -> Result<Bytes> {
 /// The files of a model, so that none of them is written over while it is read; none of a bundled one.
 pub fn files(place: &Place) -> Vec<PathBuf> {
     match place {
-        Place::Bundled(_) => Vec::new(),
+        Place::Bundled(_) | Place::Endpoint(_) => Vec::new(),
         Place::Gguf(file) => gguf::parts(file),
         Place::Folder(folder) => {
             let entries = std::fs::read_dir(folder).into_iter().flatten();

@@ -21,6 +21,10 @@ pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<
         variant: variant.label(),
         commands: commands(variant, path.as_deref().filter(|_| exists), facts.as_ref()),
         context: facts.and_then(|facts| longer_context(&facts, models::kv_type(variant.kv), run)),
+        address: match &variant.model.place {
+            Place::Endpoint(at) => Some(at.url.clone()),
+            _ => None,
+        },
         path,
         exists,
     })
@@ -30,7 +34,7 @@ pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<
 pub(super) fn place(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
     match &variant.model.place {
         _ if !variant.has_own_files() => made(variant, workplace),
-        Place::Bundled(_) => None,
+        Place::Bundled(_) | Place::Endpoint(_) => None,
         Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
     }
 }
@@ -46,7 +50,12 @@ fn made(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
 
 /// What can be done with it, with the command that does it.
 pub(super) fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&ModelFacts>) -> Vec<(String, String)> {
+    let line = |what: &str, command: String| (what.to_owned(), command);
     let typed = match (&variant.model.place, &variant.model.adapter) {
+        (Place::Endpoint(at), _) => {
+            let typed = quoted(&format!("{}#{}", at.url, at.model));
+            return vec![line("Measure it on another suite:", format!("bantam eval {typed} --suite SUITE"))];
+        }
         (Place::Bundled(name), None) => name.clone(),
         (Place::Bundled(name), Some(adapter)) => models::with_adapter(name, adapter),
         (Place::Folder(path) | Place::Gguf(path), None) => path.display().to_string(),
@@ -59,7 +68,6 @@ pub(super) fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&Mo
         true => String::new(),
         false => format!(" -ctk {0} -ctv {0}", variant.kv),
     };
-    let line = |what: &str, command: String| (what.to_owned(), command);
     let gguf = file.filter(|file| file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")));
     if let (Some(file), None) = (gguf, &variant.model.adapter) {
         let file = quoted(&file.display().to_string());

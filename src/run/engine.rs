@@ -11,6 +11,11 @@ pub fn here() -> Engine {
     Engine { revision: REVISION.into(), isa: isa().name().into(), device: device().into() }
 }
 
+/// The engine of an endpoint's trials: whatever it is, this machine's is not asked.
+pub fn elsewhere() -> Engine {
+    Engine { revision: "endpoint 1".into(), isa: "unknown".into(), device: "endpoint".into() }
+}
+
 /// Models are loaded onto the CPU, in every build.
 fn device() -> &'static str {
     "cpu"

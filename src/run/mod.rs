@@ -26,6 +26,7 @@ mod advised;
 mod at_chance;
 pub mod decide;
 mod divergence;
+mod endpoints;
 pub mod engine;
 pub mod examine;
 pub mod fetch;

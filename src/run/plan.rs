@@ -2,14 +2,15 @@
 
 use crate::library::models::{self, Opened};
 use crate::library::suites;
-use crate::run::engine;
+use crate::run::{endpoints, engine};
 use crate::subject::missing_template;
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::cache_type::CacheType;
+use bantam_core::endpoint::Terms;
 use bantam_core::metric::Aggregation;
 use bantam_core::profile::{self, Profile, RecipeRef};
 use bantam_core::record::{
-    Ask, Conditions, Engine, Figure, Id, LeftOut, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
+    Ask, Conditions, Engine, Figure, Id, LeftOut, Place, Provenance, Reading, Run, TaskRef, Trial, Variant, Warning,
     WarningKind,
 };
 use bantam_core::stats::noninferior::FEWEST_CLUSTERS;
@@ -19,7 +20,7 @@ use bantam_host::card::{Card, Fact};
 use bantam_lab::{Recipe, Source};
 use bantam_verdict::store::{self, Store};
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Parameters of a model whose passes are too short to share.
 const SMALL: u64 = 32_000_000;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub again: BTreeSet<Id>,
     /// What is doubtful about the suites' files, a sentence each.
     pub notes: Vec<String>,
+    /// The terms under which variants that are endpoints are asked.
+    pub endpoints: BTreeMap<Id, Terms>,
 }
 
 /// A variant, what is asked of it and what it will take.
@@ -147,7 +150,8 @@ impl Plan {
         host.warnings.extend((pairs.made.len() > 1).then(|| too_few(&tasks)).flatten());
         host.warnings.extend(check_threads(profile.measure.threads, host.threads)?);
         let notes = notes.into_iter().chain(pairs.same).collect();
-        let mut plan = Plan { notes, ..Plan::of(profile, pairs.made, &tasks, host, store)? };
+        let endpoints = pairs.endpoints;
+        let mut plan = Plan { notes, endpoints, ..Plan::of(profile, pairs.made, &tasks, host, store)? };
         plan.run.left_out = pairs.left_out;
         Ok(plan)
     }
@@ -165,6 +169,11 @@ impl Plan {
         let asks: Vec<Ask> =
             tasks.iter().cloned().map(Ask::Task).chain(profile.measure.speed.iter().copied().map(Ask::Speed)).collect();
         let planned = |(variant, estimate): (Variant, Estimate)| {
+            // whoever asks: what computes is elsewhere
+            let conditions = match &variant.model.place {
+                Place::Endpoint(_) => Conditions { engine: engine::elsewhere(), ..conditions.clone() },
+                _ => conditions.clone(),
+            };
             let trial = |ask: &Ask| Trial::new(variant.clone(), ask.clone(), conditions.clone(), &host.id);
             Planned { trials: asks.iter().map(trial).collect(), variant: variant.clone(), estimate }
         };
@@ -176,14 +185,16 @@ impl Plan {
                 done.push(trial.id.clone());
             }
         }
-        Ok(Plan { run, variants, done, host, again: BTreeSet::new(), notes: Vec::new() })
+        let (again, notes, endpoints) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
+        Ok(Plan { run, variants, done, host, again, notes, endpoints })
     }
 
     /// How many batches of the trial's items are answered at the same time. Threads that share the passes of a small model
     /// wait for each other most of the time, so each takes batches of its own there. That takes memory, and is done only
     /// where a speed shape tells the variant's.
     pub fn parallel_batches(&self, trial: &Trial) -> usize {
-        let is_small = trial.variant.model.parameters <= SMALL;
+        let is_here = !matches!(trial.variant.model.place, Place::Endpoint(_));
+        let is_small = is_here && trial.variant.model.parameters <= SMALL;
         let has_speed = || self.run.trials.iter().any(|other| matches!(other.ask, Ask::Speed(_)));
         match trial.ask {
             Ask::Task(_) if is_small && has_speed() => trial.conditions.threads.clamp(1, MOST_PARALLEL_BATCHES),
@@ -304,6 +315,8 @@ struct Pairs {
     same: Vec<String>,
     /// Variants that are measured under another name.
     others: Vec<Variant>,
+    /// Of them those that are endpoints.
+    endpoints: BTreeMap<Id, Terms>,
 }
 
 impl Pairs {
@@ -311,7 +324,13 @@ impl Pairs {
         let recipes = profile.recipes.iter().map(recipes).collect::<Result<Vec<_>>>()?.concat();
         // the longest sequence that is surely asked for
         let longest = profile.measure.speed.iter().map(|shape| shape.prompt + shape.output).max().unwrap_or(0);
-        let mut pairs = Pairs { made: Vec::new(), left_out: Vec::new(), same: Vec::new(), others: Vec::new() };
+        let mut pairs = Pairs {
+            made: Vec::new(),
+            left_out: Vec::new(),
+            same: Vec::new(),
+            others: Vec::new(),
+            endpoints: BTreeMap::new(),
+        };
         for typed in &profile.models {
             // a name that leads nowhere is a slip of the pen, and what it leads to may be no model
             let found = models::find(typed)?;
@@ -329,6 +348,11 @@ impl Pairs {
                     recipes.iter().for_each(|recipe| pairs.leave_out(&found.name, recipe.as_ref(), &error));
                 }
             }
+        }
+        for terms in &profile.endpoints {
+            let (variant, terms) = endpoints::variant(terms)?;
+            pairs.endpoints.insert(variant.id.clone(), terms);
+            pairs.make((variant, endpoints::estimate()));
         }
         if pairs.made.is_empty() {
             let left_out: Vec<String> = pairs.left_out.iter().map(|pair| pair.to_string()).collect();

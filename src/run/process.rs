@@ -164,6 +164,8 @@ struct WorkerSettings {
     memory: Option<Bytes>,
     max_length: Option<usize>,
     seed: u64,
+    /// The variable with the key that the worker is to have, of all secrets the only one.
+    key_env: Option<String>,
 }
 
 impl WorkerSettings {
@@ -177,6 +179,7 @@ impl WorkerSettings {
             memory: conditions.memory_limit,
             max_length: conditions.max_length,
             seed: conditions.seed,
+            key_env: measure.endpoint.as_ref().and_then(|asking| asking.terms.key_env.clone()),
         }
     }
 }
@@ -196,6 +199,9 @@ impl From<Failure> for Stopped {
 
 impl Runner for Process {
     fn prepare(&mut self, variant: &Variant, cancel: &Cancel, say: &mut dyn FnMut(Event)) -> Result<Prepared, Failure> {
+        if let Place::Endpoint(_) = &variant.model.place {
+            return Ok(Prepared { place: variant.model.place.clone(), bytes: Bytes(0) });
+        }
         if variant.has_own_files() {
             let place = variant.model.place.clone();
             let bytes = models::bytes(&place).map_err(|e| error(format!("{e:#}")))?;
@@ -311,8 +317,8 @@ impl Told<'_> {
             energy: summary.energy,
             disk: summary.disk,
             ceiling: summary.ceiling,
-            load: Some(summary.load.seconds),
-            loaded_by: summary.load.by,
+            load: summary.load.as_ref().map(|load| load.seconds),
+            loaded_by: summary.load.and_then(|load| load.by),
             wall,
             warnings: summary.warnings,
             started,
@@ -362,8 +368,11 @@ impl Worker {
         let mut command = Command::new(program);
         // with a backtrace asked for, a worker that is refused memory hangs in the lock of its own backtrace
         command.arg("worker").env("RUST_BACKTRACE", "0");
-        // a worker asks nobody, and reads what strangers wrote
-        std::env::vars_os().filter(|(name, value)| is_secret(name, value)).for_each(|(name, _)| {
+        // a worker asks nobody but the endpoint that it is for, and reads what strangers wrote
+        let key = settings.as_ref().and_then(|settings| settings.key_env.clone());
+        let is_needed = |name: &OsStr| key.as_deref().is_some_and(|key| name == key);
+        let secrets = std::env::vars_os().filter(|(name, value)| is_secret(name, value) && !is_needed(name));
+        secrets.for_each(|(name, _)| {
             command.env_remove(name);
         });
         if let Some(settings) = &settings {

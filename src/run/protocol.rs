@@ -5,6 +5,7 @@
 //! that says so it waits for another request. Both ends are the same binary; the version catches one that was replaced
 //! in between.
 
+use bantam_core::endpoint::Terms;
 use bantam_core::event::Pulse;
 use bantam_core::record::{Failure, Id, ItemResult, Place, Reading, SpeedSample, Trial, Variant, Warning};
 use bantam_core::unit::{Bytes, Seconds};
@@ -15,7 +16,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// To be raised with every change of what lines mean.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What a worker is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,20 @@ pub struct Measure {
     pub bandwidth: Result<f64, String>,
     /// Batches of a task's items that are answered at the same time, each on one thread; 1 where all threads share one.
     pub parallel_batches: usize,
+    /// How the variant is asked, where it is an endpoint.
+    pub endpoint: Option<Box<Asking>>,
+}
+
+/// Under which terms an endpoint is asked, and where its answers are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asking {
+    pub terms: Terms,
+    /// The store's file.
+    pub store: PathBuf,
+    /// On whose account it is asked: that of a run's trials, whatever its limits and prices are.
+    pub account: Id,
+    /// Answers from before this are asked again: seconds since the Unix epoch.
+    pub since: f64,
 }
 
 /// A variant's files.
@@ -97,7 +112,8 @@ pub struct TrialSummary {
     pub energy: Reading,
     pub disk: Reading,
     pub ceiling: Reading,
-    pub load: Load,
+    /// None where nothing was loaded here.
+    pub load: Option<Load>,
     pub warnings: Vec<Warning>,
     /// The worker waits for another request: it can tell that one's peak memory from this one's.
     pub stays: bool,
@@ -160,7 +176,7 @@ mod tests {
             energy: Reading::missing("b"),
             disk: Reading::missing("c"),
             ceiling: Reading::missing("d"),
-            load: Load { seconds: Seconds(0.1 + 0.2), by: None },
+            load: Some(Load { seconds: Seconds(0.1 + 0.2), by: None }),
             warnings: Vec::new(),
             stays: true,
         };
@@ -173,9 +189,9 @@ mod tests {
 
     #[test]
     fn other_versions_and_other_words_are_refused_in_a_sentence() {
-        let newer = read::<Reply>(r#"{"version":4,"pulse":{}}"#).expect_err("newer").to_string();
-        assert!(newer.contains("different versions (4 and 3)"), "{newer}");
-        for wrong in ["", "Hello!", "{}", r#"{"version":3}"#, r#"{"version":3,"sing":{}}"#] {
+        let newer = read::<Reply>(r#"{"version":5,"pulse":{}}"#).expect_err("newer").to_string();
+        assert!(newer.contains("different versions (5 and 4)"), "{newer}");
+        for wrong in ["", "Hello!", "{}", r#"{"version":4}"#, r#"{"version":4,"sing":{}}"#] {
             let message = read::<Reply>(wrong).expect_err(wrong).to_string();
             assert!(message.contains("none of the protocol's"), "{message}");
         }

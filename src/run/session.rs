@@ -8,7 +8,7 @@
 use crate::library::stamp::{self, Stamp};
 use crate::run::at_chance::at_chance;
 use crate::run::plan::Plan;
-use crate::run::protocol::{Measure, Prepared};
+use crate::run::protocol::{Asking, Measure, Prepared};
 use crate::run::runner::Runner;
 use crate::run::schedule::{Outcomes, Scheduler, Work};
 use bantam_core::cancel::Cancel;
@@ -234,6 +234,7 @@ impl Session<'_, '_> {
             },
             bandwidth: self.plan.host.bandwidth.clone(),
             parallel_batches: self.plan.parallel_batches(trial),
+            endpoint: self.asking(trial).map(Box::new),
         };
         self.tell(&Event::Started { trial: trial.id.clone() });
         let mut kept = Ok(());
@@ -269,6 +270,20 @@ impl Session<'_, '_> {
         self.finish(trial, outcome)
     }
 
+    /// How an endpoint is asked a trial; None of a model on this machine.
+    fn asking(&self, trial: &Trial) -> Option<Asking> {
+        let terms = self.plan.endpoints.get(&trial.variant.id)?.clone();
+        let of_it = self.plan.run.trials.iter().filter(|other| other.variant.id == trial.variant.id);
+        let trials: Vec<&Id> = of_it.map(|other| &other.id).collect();
+        let is_fresh = self.plan.again.contains(&trial.id);
+        Some(Asking {
+            terms,
+            store: self.store.file().to_path_buf(),
+            account: Id::of(&("account 1", trials)),
+            since: if is_fresh { self.plan.run.started } else { 0.0 },
+        })
+    }
+
     /// Whether a variant's model is still the one that was identified; what was measured of another would be kept under
     /// its name.
     fn unreplaced(&mut self, variant: &Variant) -> Result<(), Failure> {
@@ -284,6 +299,7 @@ impl Session<'_, '_> {
         let place = match &model.place {
             Place::Folder(path) | Place::Gguf(path) => path.display().to_string(),
             Place::Bundled(name) => name.clone(),
+            Place::Endpoint(at) => at.url.clone(),
         };
         let message = format!(
             "{place}: is not the model any more that this run began with, so what was measured is not kept; run again to \

@@ -9,7 +9,8 @@ use super::reply::{Reply, Usage};
 use super::text::Marks;
 use super::{Shared, random};
 use bantam_model::tokenizer::Special;
-use bantam_model::{Sampling, Tokenizer};
+use bantam_core::sync::lock;
+use bantam_model::{Sampling, TokenScore, Tokenizer};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,8 @@ struct Plan {
     prompts: Vec<Vec<u32>>,
     /// The prompts as text, where they are to be repeated.
     echo: Vec<String>,
+    /// How likely the tokens of the prompts are, where that is asked.
+    scores: Vec<Vec<TokenScore>>,
     marks: Marks,
     turn_end: Option<u32>,
     wishes: Wishes,
@@ -80,6 +83,7 @@ pub(super) fn complete(
         created: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
         logprobs: plan.wishes.logprobs.is_some(),
         echo: plan.echo.iter().flat_map(|prompt| std::iter::repeat_n(prompt.clone(), plan.wishes.n)).collect(),
+        scored: scored(&plan),
         calls: vec![0; count],
     };
     let (streams, includes_usage) = (plan.wishes.streams, plan.wishes.includes_usage);
@@ -114,7 +118,7 @@ fn of_chat(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
     }
     let prompt = chat.prompt(fields, &wishes)?;
     let tokens = encoded(&prompt.text, &shared.model.tokenizer, "messages")?;
-    Ok(Plan { prompts: vec![tokens], echo: Vec::new(), marks: prompt.marks, turn_end: prompt.turn_end, wishes })
+    Ok(Plan { prompts: vec![tokens], echo: Vec::new(), scores: Vec::new(), marks: prompt.marks, turn_end: prompt.turn_end, wishes })
 }
 
 fn of_text(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
@@ -129,13 +133,36 @@ fn of_text(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
         return Err(Refusal::of("prompt", what));
     }
     let repeats = fields.flag("echo")?.unwrap_or(false);
-    if repeats && wishes.logprobs.is_some() {
-        let what = "echo does not go with logprobs here: those of a prompt are not told; leave one of them out";
-        return Err(Refusal::of("echo", what.into()).coded("unsupported_parameter"));
+    if repeats && wishes.logprobs.is_some() && wishes.streams {
+        let what = "echo with logprobs does not go with stream: the prompt's are told at once; leave stream out";
+        return Err(Refusal::of("stream", what.into()).coded("unsupported_parameter"));
     }
     let (prompts, texts): (Vec<Vec<u32>>, Vec<String>) = prompts.into_iter().unzip();
+    let scores = match repeats && wishes.logprobs.is_some() {
+        true => scores(shared, &prompts)?,
+        false => Vec::new(),
+    };
     let marks = Marks { stops: wishes.stops.clone(), ..Marks::default() };
-    Ok(Plan { prompts, echo: if repeats { texts } else { Vec::new() }, marks, turn_end: None, wishes })
+    Ok(Plan { prompts, echo: if repeats { texts } else { Vec::new() }, scores, marks, turn_end: None, wishes })
+}
+
+/// How likely the tokens of prompts are; those of one request after the other, since each takes the whole machine.
+fn scores(shared: &Shared, prompts: &[Vec<u32>]) -> Result<Vec<Vec<TokenScore>>, Refusal> {
+    let _alone = lock(&shared.scoring);
+    let of = |prompt: &Vec<u32>| shared.model.token_scores(prompt);
+    let all: bantam_model::Result<Vec<_>> = prompts.iter().map(of).collect();
+    all.map_err(|error| Refusal::of("prompt", error.to_string()).coded("context_length_exceeded"))
+}
+
+/// The tokens of each answer's prompt with their likelihoods.
+fn scored(plan: &Plan) -> Vec<Vec<(u32, Option<TokenScore>)>> {
+    let of = |(prompt, scores): (&Vec<u32>, &Vec<TokenScore>)| {
+        // nothing stands before the first
+        let scores = std::iter::once(None).chain(scores.iter().copied().map(Some));
+        prompt.iter().copied().zip(scores).collect::<Vec<_>>()
+    };
+    let all = plan.prompts.iter().zip(&plan.scores).map(of);
+    all.flat_map(|scored| std::iter::repeat_n(scored, plan.wishes.n)).collect()
 }
 
 /// The prompts of a text's completion: one or several, each a text or tokens.

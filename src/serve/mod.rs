@@ -29,7 +29,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value as Json, json};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
@@ -79,6 +79,8 @@ struct Shared {
     name: String,
     chat: Option<Chat>,
     jobs: Sender<engine::Job>,
+    /// Held by who scores a prompt.
+    scoring: Mutex<()>,
     metrics: Arc<Metrics>,
     slots: usize,
     clients: AtomicUsize,
@@ -116,6 +118,7 @@ impl Server {
             name,
             chat,
             jobs,
+            scoring: Mutex::new(()),
             metrics,
             slots,
             clients: AtomicUsize::new(0),

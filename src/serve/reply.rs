@@ -3,7 +3,7 @@
 use super::answer::{Drawn, Finish, News};
 use super::chat;
 use super::text::{Piece, text_of};
-use bantam_model::Tokenizer;
+use bantam_model::{TokenScore, Tokenizer};
 use serde_json::{Map, Value as Json, json};
 
 /// What one request is answered with.
@@ -18,6 +18,8 @@ pub(super) struct Reply<'a> {
     pub(super) logprobs: bool,
     /// What each answer to it begins with: its prompt, where that is to be repeated.
     pub(super) echo: Vec<String>,
+    /// The tokens of each answer's prompt with their likelihoods, where these are to be repeated, too.
+    pub(super) scored: Vec<Vec<(u32, Option<TokenScore>)>>,
     /// Calls of functions so far, by answer.
     pub(super) calls: Vec<usize>,
 }
@@ -68,7 +70,8 @@ impl Reply<'_> {
             true => self.message(index, news, finish),
             false => {
                 let begin = self.echo.get(index).cloned().unwrap_or_default();
-                let logprobs = self.text_logprobs(&news.drawn, begin.len());
+                let prompt = self.scored.get(index).map_or(&[][..], Vec::as_slice);
+                let logprobs = self.text_logprobs(prompt, &news.drawn, begin.len());
                 let text = begin + &texts(&news.pieces);
                 json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish.name() })
             }
@@ -142,7 +145,7 @@ impl Reply<'_> {
         }
         let mut logprobs = match self.is_chat {
             true => self.chat_logprobs(&news.drawn),
-            false => self.text_logprobs(&news.drawn, 0),
+            false => self.text_logprobs(&[], &news.drawn, 0),
         };
         deltas.into_iter().map(|delta| self.chunk(index, delta, Some(logprobs.take()), None)).collect()
     }
@@ -188,12 +191,23 @@ impl Reply<'_> {
         json!({ "content": drawn.iter().map(entry).collect::<Vec<_>>() })
     }
 
-    /// Those of the older kind of completion; `offset` is where the text of the first begins.
-    fn text_logprobs(&self, drawn: &[Drawn], mut offset: usize) -> Json {
+    /// Those of the older kind of completion: of the prompt where it has some, and of what was drawn after it, whose text
+    /// begins at `begin`.
+    fn text_logprobs(&self, prompt: &[(u32, Option<TokenScore>)], drawn: &[Drawn], begin: usize) -> Json {
         if !self.logprobs {
             return Json::Null;
         }
         let (mut tokens, mut offsets) = (Vec::new(), Vec::new());
+        let texts: Vec<String> = prompt.iter().map(|&(token, _)| text_of(token, self.tokenizer)).collect();
+        // what the tokenizer sets before a text is no part of it
+        let mut offset = 0;
+        let set_before = texts.iter().map(String::len).sum::<usize>().saturating_sub(begin);
+        for text in texts {
+            offsets.push(offset);
+            offset += if tokens.is_empty() && set_before == text.len() { 0 } else { text.len() };
+            tokens.push(text);
+        }
+        offset = begin;
         for drawn in drawn {
             let text = text_of(drawn.token, self.tokenizer);
             offsets.push(offset);
@@ -205,10 +219,22 @@ impl Reply<'_> {
             let texts = drawn.top.iter().rev().map(|&(id, logprob)| (text_of(id, self.tokenizer), finite(logprob)));
             texts.collect()
         };
+        let told = |score: &TokenScore| finite(score.logprob as f32);
+        let logprobs = prompt.iter().map(|(_, score)| score.as_ref().map_or(Json::Null, told));
+        let logprobs = logprobs.chain(drawn.iter().map(|drawn| finite(drawn.logprob)));
+        // of a prompt's tokens the likeliest in its place, and itself
+        let pair = |(token, score): &(u32, Option<TokenScore>)| {
+            let Some(score) = score else { return Json::Null };
+            let mut pair = Map::new();
+            pair.insert(text_of(score.likeliest, self.tokenizer), finite(score.most as f32));
+            pair.entry(text_of(*token, self.tokenizer)).or_insert(told(score));
+            Json::Object(pair)
+        };
+        let tops = prompt.iter().map(pair).chain(drawn.iter().map(|drawn| Json::Object(top(drawn))));
         json!({
             "tokens": tokens,
-            "token_logprobs": drawn.iter().map(|drawn| finite(drawn.logprob)).collect::<Vec<_>>(),
-            "top_logprobs": drawn.iter().map(top).collect::<Vec<_>>(),
+            "token_logprobs": logprobs.collect::<Vec<_>>(),
+            "top_logprobs": tops.collect::<Vec<_>>(),
             "text_offset": offsets,
         })
     }

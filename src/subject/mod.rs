@@ -1,13 +1,15 @@
-//! The models of this process as a task asks them: each a [`LanguageModel`](bantam_eval::LanguageModel), a file per
+//! The models of this process, and those behind an address, as a task asks them: each a [`LanguageModel`](bantam_eval::LanguageModel), a file per
 //! kind of model. The token rules are bantam-eval's, the arithmetic is bantam-model's.
 
 mod answers;
 mod conversations;
 mod encoder;
+mod endpoint;
 mod local;
 
 pub use conversations::missing as missing_template;
 pub use encoder::LocalEncoder;
+pub use endpoint::{EndpointModel, Tally, Ways};
 pub use local::LocalDecoder;
 
 use bantam_eval as eval;

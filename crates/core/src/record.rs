@@ -5,6 +5,7 @@
 
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
+use crate::endpoint::Endpoint;
 use crate::metric::Metric;
 use crate::unit::{Bytes, Seconds, Unit};
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,8 @@ pub enum Place {
     Folder(PathBuf),
     /// One GGUF file.
     Gguf(PathBuf),
+    /// No files: a model that answers at an address.
+    Endpoint(Box<Endpoint>),
 }
 
 /// A model as a profile named it and as it was found.
@@ -151,7 +154,7 @@ pub struct ModelRef {
     pub place: Place,
     /// The identity of the weights, config and tokenizer, so that a changed folder is another model.
     pub digest: Id,
-    /// How many parameters it has, counted from the shapes of its tensors.
+    /// How many parameters it has, counted from the shapes of its tensors; 0 where that is not known.
     pub parameters: u64,
     /// The commit of the hub's repository that it is, for one from there; pin it as ORG/NAME@COMMIT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,6 +233,7 @@ impl Variant {
             Place::Folder(path) | Place::Gguf(path) => {
                 path == std::path::Path::new(named) || std::path::absolute(named).is_ok_and(|named| named == *path)
             }
+            Place::Endpoint(at) => Endpoint::typed(named).is_some_and(|typed| typed.url == at.url && typed.model == at.model),
         };
         self.has_own_files() && self.kv == kv.unwrap_or_default() && (typed || self.model.name == named)
     }
@@ -411,6 +415,21 @@ pub struct Spent {
     /// Whether the joules are an estimate from CPU time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
+    /// The tokens that an endpoint counts, which are what is paid for; None of a model on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billed: Option<Billed>,
+}
+
+/// The tokens of an answer as an endpoint counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Billed {
+    /// Tokens that were read.
+    pub input: f64,
+    /// Tokens that were written.
+    pub output: f64,
+    /// Whether they are an estimate from the texts' lengths, since the endpoint did not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 /// What one item gave.
@@ -584,6 +603,8 @@ pub enum WarningKind {
     Files,
     /// An energy span was too short for its meter.
     Meter,
+    /// An endpoint was asked otherwise than a model on this machine, or did not tell all.
+    Endpoint,
 }
 
 /// Why a trial has no result.

@@ -11,7 +11,7 @@ use crate::task::Task;
 use crate::vectors::Vectors;
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{Cut, ItemResult, Spent};
+use bantam_core::record::{Billed, Cut, ItemResult, Spent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -237,6 +237,11 @@ fn since(before: Spent, after: Spent) -> Spent {
         seconds: (after.seconds - before.seconds).max(0.0),
         joules: before.joules.zip(after.joules).map(|(before, after)| after - before),
         estimated: after.estimated,
+        billed: before.billed.zip(after.billed).map(|(before, after)| Billed {
+            input: after.input - before.input,
+            output: after.output - before.output,
+            estimated: after.estimated,
+        }),
     }
 }
 
@@ -244,11 +249,13 @@ fn since(before: Spent, after: Spent) -> Spent {
 /// note.
 fn share(results: &mut [ItemResult], batch: Spent) {
     let tokens: usize = results.iter().map(|item| item.tokens).sum();
+    let is_alone = results.len() == 1;
     for item in results {
-        let part = item.tokens as f64 / tokens.max(1) as f64;
+        let part = if is_alone { 1.0 } else { item.tokens as f64 / tokens.max(1) as f64 };
         let seconds = (batch.seconds * part * 1e7).round() / 1e7; // tenths of a microsecond: no digits beyond the clock's
         let joules = batch.joules.map(|joules| (joules * part * 1e7).round() / 1e7);
-        item.spent = Some(Spent { seconds, joules, ..batch });
+        let billed = batch.billed.map(|b| Billed { input: b.input * part, output: b.output * part, ..b });
+        item.spent = Some(Spent { seconds, joules, billed, ..batch });
     }
 }
 

@@ -20,6 +20,23 @@ pub trait LanguageModel {
     /// Where the model cannot tell or fails.
     fn loglikelihood_rolling(&mut self, texts: &[&str]) -> Result<Vec<Rolling>>;
 
+    /// Tells whether questions with choices are to be put to it as such, by [`choose`](LanguageModel::choose): it says what
+    /// it would answer, and not how likely each choice is. `talks` is whether their contexts are conversations.
+    ///
+    /// # Errors
+    /// Where that cannot be found out.
+    fn chooses(&mut self, _talks: bool) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Answers each question with one of its choices.
+    ///
+    /// # Errors
+    /// Where the model is asked for likelihoods instead, or fails.
+    fn choose(&mut self, _questions: &[Question]) -> Result<Vec<Chosen>> {
+        bail!("this model is asked how likely each choice is")
+    }
+
     /// Generates a text after each prompt, cut before the first stop string.
     ///
     /// # Errors
@@ -192,6 +209,26 @@ pub struct Continuations {
     pub context: String,
     /// Texts whose likelihood after the context is asked, each for itself.
     pub continuations: Vec<String>,
+}
+
+/// A question with choices, for a model that says which one it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// What stands before the choices; empty where each choice is whole in itself.
+    pub context: String,
+    /// The choices, each as it goes on from the context.
+    pub choices: Vec<String>,
+}
+
+/// What a model took of a question's choices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The choice; None where what it said is none of them.
+    pub choice: Option<usize>,
+    /// What it said.
+    pub answer: String,
+    /// Prompt and answer tokens.
+    pub tokens: usize,
 }
 
 /// How likely a continuation is.

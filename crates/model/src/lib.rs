@@ -69,7 +69,7 @@ pub use linear::{InputObserver, Linear};
 pub use load::{Embedded, LoadOptions, Model, Source, load, main_file, read_tokenizer, with_weights};
 pub use ops::Span;
 pub use sample::{Sampling, argmax};
-pub use score::{Item, Loglikelihood};
+pub use score::{Item, Loglikelihood, TokenScore};
 pub use tokenizer::Tokenizer;
 pub use weights::{Observed, Precision, StoredTensor, Weights};
 

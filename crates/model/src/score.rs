@@ -40,7 +40,38 @@ pub struct Loglikelihood {
     pub greedy: bool,
 }
 
+/// How likely one token of a text is, and which one would have been likeliest in its place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TokenScore {
+    /// Natural logarithm of its probability.
+    pub logprob: f64,
+    /// The likeliest token.
+    pub likeliest: u32,
+    /// Natural logarithm of the likeliest one's probability.
+    pub most: f64,
+}
+
 impl Model {
+    /// Tells how likely each token of a text is after those before it, but for the first.
+    ///
+    /// # Errors
+    /// On a text that is longer than the model's longest sequence, a token outside the vocabulary, and logits that are not
+    /// finite.
+    pub fn token_scores(&self, tokens: &[u32]) -> Result<Vec<TokenScore>> {
+        let Some((first, rest)) = tokens.split_first().filter(|(_, rest)| !rest.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        if rest.len() > self.max_length {
+            let (len, most) = (tokens.len(), self.max_length + 1);
+            return Err(Error::Request(format!("a text of {len} tokens is too long to be scored whole: {most} may be")));
+        }
+        let context = [*first];
+        let group = self.group(&context, vec![((0, 0), rest)]);
+        let scored = self.score(vec![group], Shared::InPass)?.concat();
+        let told = |s: &Scored| TokenScore { logprob: s.logprob, likeliest: s.likeliest, most: s.most };
+        Ok(scored.iter().map(told).collect())
+    }
+
     /// Scores every continuation after its context; the results have the shape of the items. A context that is too
     /// long for the model loses its beginning.
     ///
@@ -170,6 +201,9 @@ struct Group<'a> {
 struct Scored {
     logprob: f64,
     greedy: bool,
+    likeliest: u32,
+    /// The log-probability of the likeliest one.
+    most: f64,
 }
 
 impl Group<'_> {
@@ -367,7 +401,8 @@ fn answer(logits: &[f32], asks: &[Ask]) -> Result<Vec<(Slot, usize, Scored)>> {
         let logprob = logprob.ok_or_else(|| {
             Error::Request(format!("token {} is outside the vocabulary of {}", ask.token, logits.len()))
         })?;
-        Ok((ask.slot, ask.place, Scored { logprob, greedy: ask.token == best }))
+        let (likeliest, most) = (best, f64::from(most) - normalizer);
+        Ok((ask.slot, ask.place, Scored { logprob, greedy: ask.token == best, likeliest, most }))
     };
     asks.iter().map(scored).collect()
 }

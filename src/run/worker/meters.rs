@@ -163,6 +163,7 @@ impl TaskMeter {
             seconds: self.started.elapsed().as_secs_f64() / self.lanes,
             joules: span.as_ref().and_then(|(span, baseline)| Some(span.net(baseline).ok()?.0 / self.lanes)),
             estimated: span.is_some_and(|(span, _)| span.provenance() == Provenance::Estimated),
+            billed: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! leaves. Its stdout is the protocol's; everything else that is said goes to stderr. After a failure it leaves, too,
 //! so that nothing of what failed is there for the next trial.
 
+mod endpoint;
 mod meters;
 mod prepare;
 mod speed;
@@ -144,6 +145,10 @@ struct ModelSource {
 
 impl Bench {
     fn measure(&mut self, request: &Measure, cancel: &Cancel, replies: &Replies) -> Result<TrialSummary, Failure> {
+        if let Some(asking) = &request.endpoint {
+            return endpoint::measure(request, asking, cancel, replies)
+                .map_err(|error| Failure::Error { message: sentence(&error) });
+        }
         self.start_threads(request)?;
         let error = |error| Failure::Error { message: sentence(&error) };
         let mut energy = self.energy.take();
@@ -161,7 +166,7 @@ impl Bench {
             energy: joules,
             disk: disk(request),
             ceiling,
-            load,
+            load: Some(load),
             warnings,
             // the turns of a speed shape are one piece of work, and so is their peak
             stays: !is_task || memory::reset_own_peak(&Roots::default()).is_ok(),

@@ -60,7 +60,7 @@ pub(super) fn ask(
 }
 
 /// The items that are there, and those that come another time.
-fn skip(request: &Measure, task: &Task) -> BTreeSet<usize> {
+pub(super) fn skip(request: &Measure, task: &Task) -> BTreeSet<usize> {
     let mut skip = request.answered.clone();
     if let Some(block) = &request.block {
         skip.extend((0..task.items().len()).filter(|index| !block.contains(index)));
@@ -136,7 +136,7 @@ impl Lanes<'_> {
 fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel + 'a> {
     let folder = match &request.place {
         Place::Folder(folder) => Some(folder.clone()),
-        Place::Bundled(_) | Place::Gguf(_) => None,
+        Place::Bundled(_) | Place::Gguf(_) | Place::Endpoint(_) => None,
     };
     match model {
         Loaded::Encoder(encoder) => Box::new(LocalEncoder::new(encoder)),
@@ -145,7 +145,7 @@ fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel +
 }
 
 /// The task as the plan saw it.
-fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
+pub(super) fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
     let task = suites::load_task(&asked.file, &asked.task, &asked.chat)?;
     let task = task.with_context(|| format!("{}: has no task '{}' any more", asked.file, asked.task))?;
     // the battery says itself how many items it has
@@ -161,13 +161,13 @@ fn find(request: &Measure, asked: &TaskRef) -> Result<Task> {
 }
 
 /// JSON has no infinities, and a score made of them would be none.
-fn is_finite(item: &ItemResult) -> bool {
+pub(super) fn is_finite(item: &ItemResult) -> bool {
     item.scores.iter().all(|s| s.value.is_finite() && s.weight.is_finite())
         && item.logprobs.iter().all(|l| l.is_finite())
 }
 
 /// What is doubtful about the answers and about the task itself.
-fn warnings(task: &Task, report: &eval::Report) -> Vec<Warning> {
+pub(super) fn warnings(task: &Task, report: &eval::Report) -> Vec<Warning> {
     let doubtful = task.notes.iter().map(|note| Warning { kind: WarningKind::Suite, text: note.clone() });
     let chat = without_system(report).into_iter().chain(cut(task, report));
     truncated(report).into_iter().chain(refused(report)).chain(chat).chain(doubtful).collect()

@@ -275,8 +275,12 @@ fn origin(page: &mut Lines, known: &Examined) {
     let place = match &variant.model.place {
         Place::Bundled(name) => format!("{name}, inside the bantam binary"),
         Place::Folder(path) | Place::Gguf(path) => path.display().to_string(),
+        Place::Endpoint(at) => format!("{} at {}", at.model, at.url),
     };
-    page.pair("model", &format!("{} parameters, {place}", count(variant.model.parameters)));
+    match variant.model.parameters {
+        0 => page.pair("model", &place),
+        parameters => page.pair("model", &format!("{} parameters, {place}", count(parameters))),
+    }
     if let Some(commit) = &variant.model.commit {
         page.pair("commit", commit);
     }

@@ -4,6 +4,7 @@
 //! optional that has a default, and a `Profile` that exists is valid. Names of models, recipes and suites are
 //! checked here for form only; whether they exist is found out by the plan.
 
+mod endpoints;
 pub mod knob;
 mod raw;
 mod resolve;
@@ -14,6 +15,7 @@ pub use raw::Raw;
 
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
+use crate::endpoint::Terms;
 use crate::metric::Metric;
 use crate::record::Shape;
 use crate::unit::{Bytes, Seconds};
@@ -35,6 +37,9 @@ pub struct Profile {
     pub title: String,
     /// As typed: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
     pub models: Vec<String>,
+    /// Models that answer at an address, beside those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<Terms>,
     /// Every model is tried as it is ("base") and after each of these.
     pub recipes: Vec<RecipeRef>,
     /// Each of those is tried with its keys and values kept in each of these types.

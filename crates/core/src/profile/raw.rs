@@ -3,6 +3,7 @@
 use super::Error;
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
+use crate::endpoint::{Api, ChoicesBy};
 use crate::record::Shape;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ layered!(
         extends: String,
         /// The models to try: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
         models: Vec<String>,
+        /// Models that answer at an address.
+        endpoint: Vec<RawEndpoint>,
         /// What to do with each model: "base", a quantization type like "Q4_K_M", or a recipe's TOML file.
         recipes: Vec<String>,
         /// How keys and values are kept, each a variant of its own: "f32", "f16", "q8_0", "q4_0".
@@ -92,6 +95,52 @@ layered!(
         source: String,
     }
 );
+
+/// A table `[[endpoint]]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RawEndpoint {
+    /// What it is called in tables; MODEL@HOST where it is left out.
+    pub name: Option<String>,
+    /// The address up to the API's version: "http://127.0.0.1:8080/v1".
+    pub url: Option<String>,
+    /// The model's name there; where it is left out, the only one that the address lists.
+    pub model: Option<String>,
+    /// The form of its requests: "openai" or "anthropic".
+    pub api: Option<Api>,
+    /// How questions with choices are put: "auto", "logprobs" or "answer".
+    pub choices: Option<ChoicesBy>,
+    /// The environment variable that holds the key.
+    pub key_env: Option<String>,
+    /// What a million tokens cost.
+    pub price: Option<RawTokenPrice>,
+    /// Requests that are underway at the same time.
+    pub concurrency: Option<usize>,
+    /// Requests that are begun in a minute, at most.
+    pub requests_per_minute: Option<f64>,
+    /// The most that a run may spend there, in the price's currency.
+    pub max_spend: Option<f64>,
+    /// How long it may be silent: "300 s".
+    pub timeout: Option<String>,
+}
+
+/// What a million tokens of an endpoint cost.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RawTokenPrice {
+    /// A million tokens that are read.
+    pub input: Option<f64>,
+    /// A million tokens that are written.
+    pub output: Option<f64>,
+    /// The currency, such as "USD"; that of `[price]` where it is left out.
+    pub currency: Option<String>,
+    /// The day on which it held: "2026-11-29".
+    pub date: Option<String>,
+    /// Where it stands: an address, a contract.
+    pub source: Option<String>,
+}
 
 layered!(
     /// The table `[measure]`.

@@ -8,6 +8,7 @@ use crate::chat::Chat;
 use crate::input;
 use crate::metric::Metric;
 use crate::profile::knob::LIMITS;
+use crate::profile::endpoints;
 use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawLoss, RawMeasure, RawObjective, RawPrice};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,11 @@ impl Profile {
         let name = raw.name.unwrap_or(stem);
         let profile = Profile {
             title: raw.title.unwrap_or_else(|| name.clone()),
-            models: check.list("models", raw.models, "a bundled model, a folder, a .gguf file or ORG/NAME")?,
+            models: match (&raw.models, &raw.endpoint) {
+                (None, Some(endpoints)) if !endpoints.is_empty() => Vec::new(),
+                _ => check.list("models", raw.models, "a bundled model, a folder, a .gguf file or ORG/NAME")?,
+            },
+            endpoints: endpoints::resolved(&check, raw.endpoint.unwrap_or_default(), raw.price.as_ref())?,
             recipes: check.recipes(raw.recipes)?,
             kv: check.kv(raw.kv)?,
             suites: match (&raw.suites, &raw.loss) {
@@ -80,12 +85,12 @@ impl Profile {
 }
 
 /// Checks values and says which key of which file is wrong.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     file: &'a Path,
 }
 
 impl Check<'_> {
-    fn wrong<T>(&self, key: &str, message: impl Into<String>) -> Result<T, Error> {
+    pub(super) fn wrong<T>(&self, key: &str, message: impl Into<String>) -> Result<T, Error> {
         Err(Error::Meaning { file: self.file.into(), key: key.into(), message: message.into() })
     }
 
@@ -165,28 +170,28 @@ impl Check<'_> {
         }
     }
 
-    fn parsed<T: FromStr<Err = String>>(&self, key: &str, given: Option<String>) -> Result<Option<T>, Error> {
+    pub(super) fn parsed<T: FromStr<Err = String>>(&self, key: &str, given: Option<String>) -> Result<Option<T>, Error> {
         match given.map(|text| text.parse()).transpose() {
             Ok(value) => Ok(value),
             Err(message) => self.wrong(key, message),
         }
     }
 
-    fn within(&self, key: &str, value: f64, low: f64, high: f64) -> Result<f64, Error> {
+    pub(super) fn within(&self, key: &str, value: f64, low: f64, high: f64) -> Result<f64, Error> {
         if value.is_finite() && value >= low && value <= high {
             return Ok(value);
         }
         self.wrong(key, format!("is {value}; allowed is {low} to {high}"))
     }
 
-    fn positive(&self, key: &str, value: Option<f64>) -> Result<Option<f64>, Error> {
+    pub(super) fn positive(&self, key: &str, value: Option<f64>) -> Result<Option<f64>, Error> {
         value
             .map(|v| self.within(key, v, f64::MIN_POSITIVE, f64::MAX))
             .transpose()
             .or_else(|_| self.wrong(key, format!("is {}; a number above 0 is needed", value.unwrap_or_default())))
     }
 
-    fn at_least_one(&self, key: &str, value: Option<usize>) -> Result<Option<usize>, Error> {
+    pub(super) fn at_least_one(&self, key: &str, value: Option<usize>) -> Result<Option<usize>, Error> {
         match value {
             Some(0) => self.wrong(key, "is 0; leave it out for no limit, or give at least 1"),
             other => Ok(other),
@@ -296,6 +301,7 @@ impl Check<'_> {
         let limited = profile.constraints.cost.iter().find(|limit| is_cents(limit.metric));
         let key = match (limited, is_cents(profile.objective.prefer.metric())) {
             _ if profile.price.is_some() => return Ok(()),
+            _ if profile.endpoints.iter().any(|endpoint| endpoint.price.is_some()) => return Ok(()),
             (Some(limit), _) => format!("constraints.cost.{}", limit.metric),
             (None, true) => "objective.prefer".into(),
             (None, false) => return Ok(()),

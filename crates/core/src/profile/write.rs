@@ -4,6 +4,7 @@ use super::knob::LIMITS;
 use super::{Constraints, Loss, Measure, Objective, Price, Profile, Race, RecipeRef, is_default_kv};
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
+use crate::endpoint::{Api, ChoicesBy, Terms};
 use crate::metric::Metric;
 use crate::unit::{Bytes, Seconds};
 use std::fmt::Write;
@@ -17,7 +18,9 @@ impl Profile {
         let mut out = Lines::default();
         out.key("name", self.name.clone());
         out.key("title", self.title.clone());
-        out.key("models", self.models.clone());
+        if !self.models.is_empty() {
+            out.key("models", self.models.clone());
+        }
         out.key("recipes", self.recipes.iter().map(RecipeRef::written).collect::<Vec<_>>());
         if !is_default_kv(&self.kv) {
             out.key("kv", self.kv.iter().map(|ty| ty.name().to_owned()).collect::<Vec<_>>());
@@ -28,6 +31,7 @@ impl Profile {
         if self.race != Race::Off {
             out.key("race", self.race.label());
         }
+        self.endpoints.iter().for_each(|endpoint| out.endpoint(endpoint));
         self.chat.iter().for_each(|way| out.chat(way));
         out.measure(&self.measure);
         out.constraints(&self.constraints);
@@ -113,6 +117,37 @@ impl Lines {
         // `Chat::check` has refused what TOML has no word for
         let keys = toml::Table::try_from(way).unwrap_or_default();
         keys.into_iter().for_each(|(key, value)| self.key(&key, value));
+    }
+
+    fn endpoint(&mut self, endpoint: &Terms) {
+        self.line("\n[[endpoint]]");
+        self.key("name", endpoint.name.clone());
+        self.key("url", endpoint.at.url.clone());
+        if !endpoint.at.model.is_empty() {
+            self.key("model", endpoint.at.model.clone());
+        }
+        if endpoint.at.api != Api::default() {
+            self.key("api", endpoint.at.api.label());
+        }
+        if endpoint.at.choices != ChoicesBy::default() {
+            self.key("choices", endpoint.at.choices.label());
+        }
+        self.known("key_env", endpoint.key_env.clone());
+        if let Some(price) = &endpoint.price {
+            let text = |text: &str| Value::from(text).to_string();
+            self.line(&format!(
+                "price = {{ input = {}, output = {}, currency = {}, date = {}, source = {} }}",
+                Value::from(price.input),
+                Value::from(price.output),
+                text(&price.currency),
+                text(&price.date),
+                text(&price.source)
+            ));
+        }
+        self.key("concurrency", int(endpoint.concurrency));
+        self.known("requests_per_minute", endpoint.requests_per_minute);
+        self.known("max_spend", endpoint.max_spend);
+        self.key("timeout", time(endpoint.timeout));
     }
 
     fn measure(&mut self, measure: &Measure) {
@@ -249,6 +284,7 @@ fn time(Seconds(seconds): Seconds) -> String {
 mod tests {
     use super::*;
     use crate::chat::ApplyChatTemplate;
+    use crate::endpoint::{Endpoint, TokenPrice};
     use crate::profile::{CostLimit, Prefer};
     use crate::record::Shape;
 
@@ -272,6 +308,25 @@ mod tests {
             name: "mine".into(),
             title: "Which \"one\"?\n\\ <b>".into(),
             models: vec!["bundled:bantam-l".into(), "org/name@main".into(), "/models/a b'c.gguf".into()],
+            endpoints: vec![Terms {
+                name: "hosted".into(),
+                key_env: Some("OPENAI_API_KEY".into()),
+                price: Some(TokenPrice {
+                    input: 0.15,
+                    output: 0.6,
+                    currency: "EUR".into(),
+                    date: "2026-11-29".into(),
+                    source: "a \"list\"".into(),
+                }),
+                requests_per_minute: Some(60.0),
+                max_spend: Some(2.5),
+                ..Terms::of(Endpoint {
+                    url: "https://api.example.com/v1".into(),
+                    model: "m".into(),
+                    api: Api::Anthropic,
+                    choices: ChoicesBy::Answer,
+                })
+            }],
             recipes: vec![RecipeRef::Base, RecipeRef::Quantize("Q4_K_M".into()), RecipeRef::File("/r/x.toml".into())],
             kv: vec![CacheType::F16, CacheType::Q4_0],
             suites: vec!["routing".into(), "/suites/own.toml".into()],

@@ -6,11 +6,11 @@ use crate::data::Doc;
 use crate::error::{Error, Key};
 use crate::front::{RawBias, RawMetric, Section};
 use crate::lines::Lesson;
-use crate::metric::{self, Choices, Scorer, Stereotype, Taken};
-use crate::model::{LanguageModel, Loglikelihood};
+use crate::metric::{self, Choices, Score, Scorer, Stereotype, Taken};
+use crate::model::{ChatStyle, Chosen, LanguageModel, Loglikelihood, ModelAnswer, Question};
 use crate::prompt::{Ask, ChoicePrompt, Context as Asked, Prompt};
 use crate::settings::TaskSettings;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bantam_core::metric::Metric;
 use serde::Serialize;
 
@@ -69,6 +69,77 @@ fn sides(raw: &RawBias, doc: &Doc, choices: &[String], key: &Key) -> Result<Side
     Ok(sides)
 }
 
+/// What a model says of an item: how likely each choice is, or which one it takes.
+pub(crate) enum ChoiceAnswer {
+    Likely(Vec<Loglikelihood>),
+    Chosen(Chosen),
+}
+
+impl ModelAnswer for ChoiceAnswer {
+    fn truncated(&self) -> bool {
+        matches!(self, ChoiceAnswer::Likely(answers) if answers.truncated())
+    }
+}
+
+/// Log-likelihoods as good as sure and as good as impossible, for a choice that was taken and the others.
+const TAKEN: [f64; 2] = [0.0, -1000.0];
+
+/// Whether a metric asks for no more than which choice was taken.
+fn needs_no_likelihood(metric: Metric) -> bool {
+    use Metric::{Acc, AccBytes, AccNorm, F1, MacroF1, Mcc};
+    matches!(metric, Acc | AccNorm | AccBytes | MacroF1 | Mcc | F1) || metric.is_bias()
+}
+
+impl ChoiceRequest {
+    /// The question as one that is answered with a choice.
+    fn question(&self, style: Option<&ChatStyle>, model: &mut dyn LanguageModel) -> Result<Question> {
+        let mut written = Vec::with_capacity(self.asks.len());
+        for ask in &self.asks {
+            written.push((ask.context.written(style, model)?.text, &ask.continuations));
+        }
+        Ok(match &written[..] {
+            [(context, choices)] => Question { context: context.clone(), choices: choices.to_vec() },
+            // each choice is a context of its own with the same ending
+            all => {
+                let whole = |(context, ends): &(String, &Vec<String>)| [context.as_str(), &ends.concat()].concat();
+                Question { context: String::new(), choices: all.iter().map(whole).collect() }
+            }
+        })
+    }
+
+    /// The scores of a choice that was taken; what is none of the choices is wrong.
+    fn taken(&self, chosen: Chosen, settings: &TaskSettings) -> Scored {
+        let ChoiceRequest { choices, gold, .. } = self;
+        let likely = |at: usize| TAKEN[usize::from(chosen.choice != Some(at))];
+        let answer = |at| Loglikelihood { logprob: likely(at), greedy: chosen.choice == Some(at), tokens: 0, truncated: false };
+        let answers: Vec<Loglikelihood> = (0..choices.len()).map(answer).collect();
+        let item = Choices { answers: &answers, alone: &[], choices, gold };
+        let score = |scorer: &Scorer| match (scorer.of_stereotype, chosen.choice) {
+            _ if !needs_no_likelihood(scorer.metric) => None,
+            (None, Some(_)) => Some(scorer.of_choices?(&item).score),
+            // a class that is none of them
+            (None, None) if scorer.metric.is_of_whole_sample() => {
+                Some(Score { value: choices.len() as f64, weight: *gold.first()? as f64 })
+            }
+            (None, None) => scorer.of_choices.map(|_| Score::right(false)),
+            (Some(score), Some(taken)) => {
+                let Sides { stereotyped, unknown } = self.bias?;
+                score(&Stereotype { taken, stereotyped, unknown, is_ambiguous: gold.contains(&unknown) })
+            }
+            (Some(_), None) => None,
+        };
+        Scored {
+            scores: metric::scores(&settings.metrics, score),
+            choice: chosen.choice,
+            target: gold.first().map(|&gold| choices[gold].clone()),
+            answer: Some(chosen.choice.map_or(chosen.answer, |choice| choices[choice].clone())),
+            tokens: chosen.tokens,
+            gold: gold.clone(),
+            ..Scored::default()
+        }
+    }
+}
+
 impl Kind for MultipleChoice {
     const NAME: &'static str = "multiple_choice";
     const REQUEST: &'static str = "choose";
@@ -78,7 +149,7 @@ impl Kind for MultipleChoice {
 
     type Request = ChoiceRequest;
     type Prepared = ();
-    type Answer = Vec<Loglikelihood>;
+    type Answer = ChoiceAnswer;
 
     fn scored_by(scorer: &Scorer) -> bool {
         scorer.of_choices.is_some() || scorer.of_stereotype.is_some()
@@ -145,24 +216,38 @@ impl Kind for MultipleChoice {
         requests: &[&ChoiceRequest],
         settings: &TaskSettings,
         model: &mut dyn LanguageModel,
-    ) -> Result<Vec<Vec<Loglikelihood>>> {
+    ) -> Result<Vec<ChoiceAnswer>> {
         let style = settings.chat.as_ref();
+        if model.chooses(style.is_some())? {
+            let first = settings.metrics.first().filter(|metric| !needs_no_likelihood(**metric));
+            ensure!(
+                first.is_none(),
+                "{} is made of how likely each choice is, and this model only says which one it takes; put acc first in metric_list",
+                first.map_or("it", |metric| metric.name())
+            );
+            let questions = requests.iter().map(|request| request.question(style, model)).collect::<Result<Vec<_>>>()?;
+            return Ok(model.choose(&questions)?.into_iter().map(ChoiceAnswer::Chosen).collect());
+        }
         let mut asked = likelihoods(requests.iter().map(|request| request.asks.as_slice()), style, model)?;
         if requests.iter().any(|request| request.alone.is_some()) {
             let alone = likelihoods(requests.iter().map(|request| request.alone.as_slice()), style, model)?;
             asked.iter_mut().zip(alone).for_each(|(asked, alone)| asked.extend(alone));
         }
-        Ok(asked)
+        Ok(asked.into_iter().map(ChoiceAnswer::Likely).collect())
     }
 
     fn score(
         &self,
         _: &(),
         request: &ChoiceRequest,
-        answers: Vec<Loglikelihood>,
+        answer: ChoiceAnswer,
         settings: &TaskSettings,
     ) -> Result<Scored> {
         let ChoiceRequest { choices, gold, .. } = request;
+        let answers = match answer {
+            ChoiceAnswer::Likely(answers) => answers,
+            ChoiceAnswer::Chosen(chosen) => return Ok(request.taken(chosen, settings)),
+        };
         let (answers, alone) = answers.split_at(choices.len().min(answers.len()));
         let logprobs = logprobs(answers, choices.len())?;
         let item = Choices { answers, alone, choices, gold };

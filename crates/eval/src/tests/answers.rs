@@ -10,7 +10,7 @@ fn a_batch_is_shared_among_its_items_by_their_tokens() {
     let clock = Cell::new(0.0);
     let meter = || {
         clock.set(clock.get() + 3.0);
-        Spent { seconds: clock.get(), joules: Some(10.0 * clock.get()), estimated: false }
+        Spent { seconds: clock.get(), joules: Some(10.0 * clock.get()), estimated: false, billed: None }
     };
     let mut items = Vec::new();
     ask_metered(&task, &mut Parrot::new(&[], ""), &BTreeSet::new(), &Cancel::new(), Some(&meter), &mut |item| {
@@ -29,6 +29,59 @@ fn a_batch_is_shared_among_its_items_by_their_tokens() {
 fn the_right_choices_are_kept_by_their_place() {
     let items = results(&only_task(choice(|t| t, ANSWERS).expect("valid")), &mut Parrot::new(&[], ""));
     assert_eq!(items.iter().map(|item| item.gold.clone()).collect::<Vec<_>>(), [vec![0], vec![1]]);
+}
+
+/// A model that names a choice and tells no likelihoods: the first whose text it likes, or none.
+struct Chooser(&'static str);
+
+impl LanguageModel for Chooser {
+    fn loglikelihood(&mut self, _: &[Continuations]) -> Result<Vec<Vec<Loglikelihood>>> {
+        anyhow::bail!("it tells none")
+    }
+
+    fn loglikelihood_rolling(&mut self, _: &[&str]) -> Result<Vec<Rolling>> {
+        anyhow::bail!("it tells none")
+    }
+
+    fn generate(&mut self, _: &[&str], _: &GenerationSettings) -> Result<Vec<Generated>> {
+        anyhow::bail!("nobody asks")
+    }
+
+    fn chooses(&mut self, _: bool) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn choose(&mut self, questions: &[Question]) -> Result<Vec<Chosen>> {
+        let one = |question: &Question| {
+            assert!(question.context.starts_with("Q: "), "{question:?}");
+            let choice = question.choices.iter().position(|choice| choice == self.0);
+            Chosen { choice, answer: "hm".into(), tokens: 7 }
+        };
+        Ok(questions.iter().map(one).collect())
+    }
+}
+
+#[test]
+fn a_model_that_names_a_choice_is_right_or_wrong_and_tells_no_more() {
+    let metrics = "metric_list = [{ metric = \"acc\" }, { metric = \"acc_norm\" }, { metric = \"brier_score\" }, { metric = \"macro_f1\" }]\n";
+    let task = only_task(choice(|t| t + metrics, ANSWERS).expect("valid"));
+    let items = results(&task, &mut Chooser(" yes"));
+    let of = |items: &[ItemResult], metric: Metric| -> Vec<Option<(f64, f64)>> {
+        items.iter().map(|item| item.score(metric).map(|s| (s.value, s.weight))).collect()
+    };
+    assert_eq!(of(&items, Metric::Acc), [Some((1.0, 1.0)), Some((0.0, 1.0))]);
+    assert_eq!(of(&items, Metric::AccNorm), of(&items, Metric::Acc));
+    assert_eq!(of(&items, Metric::MacroF1), [Some((0.0, 0.0)), Some((0.0, 1.0))]);
+    assert_eq!(of(&items, Metric::BrierScore), [None, None], "nobody knows how sure it is");
+    assert_eq!((items[0].choice, items[0].tokens, items[0].logprobs.len()), (Some(0), 7, 0));
+    // what names none of them is wrong, and a class of its own
+    let none = results(&task, &mut Chooser(" maybe"));
+    assert_eq!(of(&none, Metric::Acc), [Some((0.0, 1.0)), Some((0.0, 1.0))]);
+    assert_eq!(of(&none, Metric::MacroF1), [Some((2.0, 0.0)), Some((2.0, 1.0))]);
+    assert_eq!((none[0].choice, none[0].answer.as_deref()), (None, Some("hm")));
+    let sure = only_task(choice(|t| t + "metric_list = [{ metric = \"brier_score\" }]\n", ANSWERS).expect("valid"));
+    let error = ask(&sure, &mut Chooser(" yes"), &BTreeSet::new(), &Cancel::new(), &mut |_| {}).expect_err("unsure");
+    assert!(error.to_string().contains("put acc first in metric_list"), "{error}");
 }
 
 const BIAS: &str = r#"

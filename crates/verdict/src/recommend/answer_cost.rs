@@ -5,9 +5,10 @@
 //! computed once for all items (documents that are embedded, the beginning that all prompts share) counts for none.
 
 use super::figures::counted;
+use super::rate::Rate;
 use super::score::{as_record, clusters, too_few};
 use bantam_core::metric::{Aggregation, Metric};
-use bantam_core::profile::Price;
+use bantam_core::endpoint::TokenPrice;
 use bantam_core::record::{Figure, ItemResult, Provenance, Reading, Spent};
 use bantam_core::stats::mean::{Mean, Scale};
 use bantam_core::stats::{Interval, Level, StatsError, ratio};
@@ -22,11 +23,11 @@ pub(super) fn costs(
     items: &[&ItemResult],
     deciding: Metric,
     energy: &Reading,
-    price: Option<&Price>,
+    rate: Rate,
     level: Level,
 ) -> Vec<(Metric, Reading)> {
-    let task = Items { items, deciding, energy, price, level };
-    let asked = |metric: &&Metric| price.is_some() || metric.unit() != Unit::Cents;
+    let task = Items { items, deciding, energy, rate, level };
+    let asked = |metric: &&Metric| rate != Rate::Unasked || metric.unit() != Unit::Cents;
     Metric::OF_ANSWERS.iter().filter(asked).map(|&metric| (metric, task.reading(metric))).collect()
 }
 
@@ -34,8 +35,15 @@ struct Items<'a> {
     items: &'a [&'a ItemResult],
     deciding: Metric,
     energy: &'a Reading,
-    price: Option<&'a Price>,
+    rate: Rate<'a>,
     level: Level,
+}
+
+/// Who counts tokens.
+enum Counter {
+    Here,
+    Endpoint,
+    Nobody,
 }
 
 /// What one item took of what a metric counts, where that is known, and how all of it is said.
@@ -64,14 +72,21 @@ impl<'a> Items<'a> {
 
     fn tokens(&self) -> Result<Counted<'a>, String> {
         let items = self.items.iter().map(|item| (*item, item.tokens as f64)).collect();
-        let how = "prompt and answer tokens, counted".to_owned();
-        some(Counted { items, provenance: Provenance::Measured, how })
+        let (provenance, how) = match self.counter() {
+            Counter::Here => (Provenance::Measured, "prompt and answer tokens, counted"),
+            Counter::Endpoint => (Provenance::Measured, "prompt and answer tokens as the endpoint counts them"),
+            Counter::Nobody => (Provenance::Estimated, "prompt and answer tokens, guessed: four bytes of text each"),
+        };
+        some(Counted { items, provenance, how: how.to_owned() })
     }
 
     fn seconds(&self) -> Result<Counted<'a>, String> {
         let items = self.of(|spent| Some(spent.seconds));
-        let how = "the time of each batch, shared among its items by their tokens".to_owned();
-        some(Counted { items, provenance: Provenance::Derived, how })
+        let how = match self.counter() {
+            Counter::Here => "the time of each batch, shared among its items by their tokens",
+            _ => "the time from each request to the end of its answer, others underway beside it",
+        };
+        some(Counted { items, provenance: Provenance::Derived, how: how.to_owned() })
     }
 
     fn joules(&self) -> Result<Counted<'a>, String> {
@@ -91,7 +106,12 @@ impl<'a> Items<'a> {
     }
 
     fn cents(&self) -> Result<Counted<'a>, String> {
-        let price = self.price.ok_or("the profile has no price: give one in [price], with its date and source")?;
+        let price = match self.rate {
+            Rate::Machine(price) => price,
+            Rate::Tokens(price) => return self.by_tokens(price),
+            Rate::Missing(reason) => return Err(reason.into()),
+            Rate::Unasked => return Err("the profile has no price: give one in [price], with its date and source".into()),
+        };
         let power = price.per_kwh.map(|_| self.joules()).transpose()?;
         let cents = |spent: &Spent| {
             let hour = price.per_hour.unwrap_or(0.0) * spent.seconds / 3600.0;
@@ -103,6 +123,26 @@ impl<'a> Items<'a> {
         };
         let provenance = power.map_or(Provenance::Derived, |power| power.provenance);
         some(Counted { items: self.of(|spent| cents(&spent)), provenance, how: price.sentence() })
+    }
+
+    /// The cents of what an endpoint counts.
+    fn by_tokens(&self, price: &TokenPrice) -> Result<Counted<'a>, String> {
+        let items = self.of(|spent| spent.billed.map(|billed| 100.0 * price.of(billed.input, billed.output)));
+        let (provenance, by) = match self.counter() {
+            Counter::Nobody => (Provenance::Estimated, "tokens that are guessed, four bytes of text each"),
+            _ => (Provenance::Derived, "the tokens that it counts"),
+        };
+        some(Counted { items, provenance, how: format!("{}, by {by}", price.sentence()) })
+    }
+
+    /// Who counted the tokens of these items.
+    fn counter(&self) -> Counter {
+        let billed = || self.items.iter().filter_map(|item| item.spent?.billed);
+        match (billed().next(), billed().any(|billed| billed.estimated)) {
+            (None, _) => Counter::Here,
+            (Some(_), false) => Counter::Endpoint,
+            (Some(_), true) => Counter::Nobody,
+        }
     }
 
     fn of(&self, what: impl Fn(Spent) -> Option<f64>) -> Vec<(&'a ItemResult, f64)> {
@@ -231,7 +271,8 @@ pub(super) fn over_tasks<'a>(metric: Metric, readings: impl Iterator<Item = (&'a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bantam_core::record::ItemScore;
+    use bantam_core::profile::Price;
+    use bantam_core::record::{Billed, ItemScore};
 
     fn items(n: usize) -> Vec<ItemResult> {
         (0..n)
@@ -247,6 +288,7 @@ mod tests {
                     seconds: 0.1 + 0.01 * (index % 7) as f64,
                     joules: Some(2.0 + (index % 5) as f64),
                     estimated: false,
+                    billed: None,
                 }),
                 ..ItemResult::default()
             })
@@ -277,7 +319,8 @@ mod tests {
 
     fn of(items: &[ItemResult], metric: Metric, energy: &Reading, price: Option<&Price>) -> Reading {
         let items: Vec<&ItemResult> = items.iter().collect();
-        costs(&items, Metric::Acc, energy, price, Level::P95).into_iter().find(|(m, _)| *m == metric).unwrap().1
+        let rate = price.map_or(Rate::Unasked, Rate::Machine);
+        costs(&items, Metric::Acc, energy, rate, Level::P95).into_iter().find(|(m, _)| *m == metric).unwrap().1
     }
 
     #[test]
@@ -310,6 +353,37 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_is_paid_by_the_token() {
+        let mut items = items(200);
+        for (n, item) in items.iter_mut().enumerate() {
+            let billed = Billed { input: 100.0 + n as f64, output: 10.0, estimated: false };
+            item.spent = item.spent.map(|spent| Spent { billed: Some(billed), ..spent });
+        }
+        let price = TokenPrice {
+            input: 2.0,
+            output: 10.0,
+            currency: "USD".into(),
+            date: "2026-11-29".into(),
+            source: "list".into(),
+        };
+        let of = |items: &[ItemResult], metric| {
+            let items: Vec<&ItemResult> = items.iter().collect();
+            let all = costs(&items, Metric::Acc, &Reading::missing("unseen"), Rate::Tokens(&price), Level::P95);
+            all.into_iter().find(|(m, _)| *m == metric).unwrap().1.known().unwrap().clone()
+        };
+        let cents = of(&items, Metric::CentsPerItem);
+        assert!((cents.value - 100.0 * (2.0 * 199.5 + 100.0) / 1e6).abs() < 1e-12, "{}", cents.value);
+        assert!(cents.how.contains("2 USD per million tokens in and 10 out on 2026-11-29 (list), by the tokens that it counts"));
+        assert!((of(&items, Metric::CentsPerCorrect).value - cents.value * 200.0 / 150.0).abs() < 1e-12);
+        assert!(of(&items, Metric::SecondsPerItem).how.starts_with("the time from each request to the end of its answer"));
+        for item in &mut items {
+            item.spent.as_mut().unwrap().billed.as_mut().unwrap().estimated = true;
+        }
+        assert_eq!(of(&items, Metric::CentsPerItem).provenance, Provenance::Estimated);
+        assert_eq!(of(&items, Metric::TokensPerItem).provenance, Provenance::Estimated);
+    }
+
+    #[test]
     fn what_is_not_known_says_why() {
         let items = items(40);
         let reason = |reading: Reading| match reading {
@@ -319,7 +393,7 @@ mod tests {
         let none = Reading::missing("no meter here");
         assert_eq!(reason(of(&items, Metric::JoulesPerCorrect, &none, None)), "no meter here");
         assert_eq!(reason(of(&items, Metric::CentsPerCorrect, &none, Some(&price()))), "no meter here");
-        let unpriced = costs(&items.iter().collect::<Vec<_>>(), Metric::Acc, &energy(), None, Level::P95);
+        let unpriced = costs(&items.iter().collect::<Vec<_>>(), Metric::Acc, &energy(), Rate::Unasked, Level::P95);
         assert!(unpriced.iter().all(|(metric, _)| metric.unit() != Unit::Cents), "nobody asked");
         let mut old = items.clone();
         old.iter_mut().for_each(|item| item.spent = None);

@@ -4,10 +4,11 @@
 use super::advice::{self, Advice};
 use super::compare::{self, Comparison, Paired};
 use super::known::{Known, Memo};
+use super::rate::Pricing;
 use super::score::Confidence;
 use super::skill;
 use super::summary::{TaskName, VariantSummary};
-use bantam_core::profile::{Price, Profile};
+use bantam_core::profile::Profile;
 use bantam_core::record::{Id, Row};
 use bantam_core::stats::Level;
 use bantam_core::stats::chance::Skill;
@@ -36,7 +37,7 @@ type RowAt = *const Row;
 /// The bits of a level or a margin, to find it again by.
 type Bits = u64;
 /// The variants as they are before anything is held against anything, with what they were made by.
-type Summaries = (Confidence, Option<Price>, Vec<VariantSummary>);
+type Summaries = (Confidence, Pricing, Vec<VariantSummary>);
 /// Something that was worked out of a row or two, by these and the settings.
 type By<K, T> = RefCell<HashMap<K, Option<T>>>;
 
@@ -128,20 +129,20 @@ impl<'a> Desk<'a> {
     }
 
     /// Variants in the order of the rows.
-    pub(super) fn summaries(&self, confidence: Confidence, price: Option<&Price>) -> Vec<VariantSummary> {
+    pub(super) fn summaries(&self, confidence: Confidence, pricing: &Pricing) -> Vec<VariantSummary> {
         let of_rows = || -> Vec<VariantSummary> {
             let of = |(_, rows): &(&Id, Vec<&'a Row>)| {
-                VariantSummary::of(&rows[0].trial.variant, rows, confidence, price, &self.memo)
+                VariantSummary::of(&rows[0].trial.variant, rows, confidence, pricing, &self.memo)
             };
             self.variants.iter().map(of).collect()
         };
         let Some(held) = &self.held else { return of_rows() };
         let mut summaries = held.summaries.borrow_mut();
         match &*summaries {
-            Some((at, of, held)) if *at == confidence && of.as_ref() == price => held.clone(),
+            Some((at, of, held)) if *at == confidence && of == pricing => held.clone(),
             _ => {
                 let made = of_rows();
-                *summaries = Some((confidence, price.cloned(), made.clone()));
+                *summaries = Some((confidence, pricing.clone(), made.clone()));
                 made
             }
         }

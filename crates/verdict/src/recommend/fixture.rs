@@ -37,7 +37,7 @@ pub(super) fn summary(rows: &[Row]) -> VariantSummary {
         &rows[0].trial.variant,
         &rows.iter().collect::<Vec<_>>(),
         confidence(),
-        None,
+        &crate::recommend::rate::Pricing::default(),
         &Memo::of(&Nothing),
     )
 }

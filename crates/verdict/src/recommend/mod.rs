@@ -25,6 +25,7 @@ pub mod loss;
 pub mod overall;
 pub mod pareto;
 pub mod race;
+pub mod rate;
 pub mod score;
 pub mod skill;
 pub mod standing;

@@ -4,8 +4,8 @@
 use super::answer_cost;
 use super::calibration::Calibration;
 use super::figures::counted;
+use super::rate::Rate;
 use bantam_core::metric::{Aggregation, Metric};
-use bantam_core::profile::Price;
 use bantam_core::record::{self, Figure, ItemResult, ItemScore, Provenance, Reading, Row, TaskRef};
 use bantam_core::stats::groups::Groups;
 use bantam_core::stats::mean::{Mean, Scale};
@@ -79,11 +79,11 @@ pub struct Gap {
 impl TaskScore {
     /// Scores one task; `None` for a row that measured speed.
     pub fn of(row: &Row, confidence: Confidence) -> Option<TaskScore> {
-        TaskScore::priced(row, confidence, None)
+        TaskScore::priced(row, confidence, Rate::Unasked)
     }
 
-    /// The same where the machine's time and power have a price.
-    pub fn priced(row: &Row, confidence: Confidence, price: Option<&Price>) -> Option<TaskScore> {
+    /// The same where answers have a price.
+    pub fn priced(row: &Row, confidence: Confidence, rate: Rate) -> Option<TaskScore> {
         let record::Ask::Task(task) = &row.trial.ask else { return None };
         let metric = *task.metrics.first()?;
         let missing = row.outcome.result.as_ref().err().map(record::Failure::sentence);
@@ -104,7 +104,7 @@ impl TaskScore {
             slices: slices(items, metric, confidence.level),
             gaps: gaps(items, metric, confidence),
             costs: match &missing {
-                None => answer_cost::costs(items, metric, &row.outcome.energy, price, confidence.level),
+                None => answer_cost::costs(items, metric, &row.outcome.energy, rate, confidence.level),
                 Some(reason) => Metric::OF_ANSWERS.map(|m| (m, Reading::missing(reason.clone()))).to_vec(),
             },
             calibration: Calibration::of(items, confidence),

@@ -7,10 +7,10 @@ use super::constraint::{Check, Status};
 use super::cost::{self, ShapeCost};
 use super::known::Memo;
 use super::overall::{self, Overall};
+use super::rate::Pricing;
 use super::score::{Confidence, TaskScore};
 use super::standing::Standing;
 use bantam_core::metric::Metric;
-use bantam_core::profile::Price;
 use bantam_core::record::{Ask, Id, Reading, Row, Variant, Warning};
 use serde::{Deserialize, Serialize};
 
@@ -94,11 +94,12 @@ impl VariantSummary {
         variant: &Variant,
         rows: &[&'a Row],
         confidence: Confidence,
-        price: Option<&Price>,
+        pricing: &Pricing,
         memo: &Memo<'a>,
     ) -> VariantSummary {
+        let rate = pricing.rate(&variant.model);
         let score = |row: &&'a Row| {
-            memo.get("score", &[row], &(confidence, price), |rows| TaskScore::priced(rows[0], confidence, price))
+            memo.get("score", &[row], &(confidence, rate), |rows| TaskScore::priced(rows[0], confidence, rate))
         };
         let scores: Vec<TaskScore> = rows.iter().filter_map(score).collect();
         VariantSummary {

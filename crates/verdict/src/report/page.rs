@@ -55,6 +55,9 @@ pub struct AdvisedFile {
     pub path: Option<PathBuf>,
     /// Whether it is there now; inside the binary it is.
     pub exists: bool,
+    /// Where it answers; none of a model that has files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// What can be done next, in a few words each, with the command that does it.
     pub commands: Vec<(String, String)>,
     /// What a longer context takes on top of the memory that was measured, in a sentence; none where it is not known.
@@ -64,6 +67,9 @@ pub struct AdvisedFile {
 impl AdvisedFile {
     /// Says in one line where the file is.
     pub fn sentence(&self) -> String {
+        if let Some(address) = &self.address {
+            return format!("{} answers at {address}", self.variant);
+        }
         match (&self.path, self.exists) {
             (Some(path), true) => format!("{} is at {}", self.variant, path.display()),
             (Some(path), false) => format!("{} was at {}, and is not there any more", self.variant, path.display()),

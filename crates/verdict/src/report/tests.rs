@@ -40,6 +40,7 @@ fn file() -> AdvisedFile {
         variant: "m".into(),
         path: Some("/models/m.gguf".into()),
         exists: true,
+        address: None,
         commands: vec![("Serve it with llama.cpp:".into(), "llama-server -m /models/m.gguf".into())],
         context: Some("At 2,048 tokens the cache takes 12 MiB more at most.".into()),
     }

@@ -3,12 +3,15 @@
 //! What is written is one transaction: a killed process loses only what was not finished. Several processes may read
 //! and write the same file. It keeps records ([`bantam_core::record`]) and knows nothing of models, workers or screens.
 
+mod answers;
 mod check;
 mod guard;
 mod known;
 mod read;
 mod schema;
 mod write;
+
+pub use answers::Account;
 
 use guard::Guard;
 

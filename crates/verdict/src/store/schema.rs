@@ -107,6 +107,23 @@ const MIGRATIONS: &[&str] = &[
     ) WITHOUT ROWID;
     CREATE INDEX known_by_trial ON known (trial);
     ",
+    // 4: what endpoints answered, which was paid for, and what runs spent there
+    "
+    CREATE TABLE answer (
+        request   TEXT PRIMARY KEY,         -- a hash of the address and of all that was asked
+        endpoint  TEXT NOT NULL,            -- the identity of what answered
+        asked     REAL NOT NULL,            -- seconds since the Unix epoch
+        record    TEXT NOT NULL             -- what was read of the answer, with its tokens and its time, JSON
+    ) WITHOUT ROWID;
+
+    CREATE TABLE spending (
+        run       TEXT NOT NULL,
+        endpoint  TEXT NOT NULL,
+        cost      REAL NOT NULL,            -- in the currency of the profile's price
+        requests  INTEGER NOT NULL,
+        PRIMARY KEY (run, endpoint)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The schema this program writes.

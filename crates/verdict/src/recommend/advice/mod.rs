@@ -21,6 +21,7 @@ use super::known::{Known, Memo, Nothing};
 use super::loss::{self, VariantLoss};
 use super::overall::{self, Overall};
 use super::pareto::{self, Front};
+use super::rate::Pricing;
 use super::score::Confidence;
 use super::standing::Standing;
 use super::summary::{TaskName, VariantSummary};
@@ -385,7 +386,7 @@ impl<'a> AdviceBuilder<'a> {
             level,
             reference: None,
             tasks: vec![],
-            summaries: desk.summaries(confidence, profile.price.as_ref()),
+            summaries: desk.summaries(confidence, &Pricing::of(profile)),
             open: vec![],
             binding: vec![],
             fronts: vec![],
