@@ -50,7 +50,7 @@ fn done(output: &Output) -> Json {
 
 /// The score of the only task of the first variant.
 fn score(json: &Json) -> &Json {
-    &json["variants"][0]["scores"][0]
+    &json["advice"]["standings"][0]["scores"][0]
 }
 
 #[test]
@@ -210,8 +210,8 @@ fn our_own_server_is_an_endpoint_with_times_and_a_name_that_it_tells_itself() {
     let serving = Serving::start(folder.path(), "bantam-s");
     let args = ["bench", &serving.1, "--prompt", "48", "-n", "12", "--budget", "0.5 s", "--json"];
     let json = done(&common::bantam(folder.path(), &args).output().expect("runs"));
-    let shape = &json["variants"][0]["shapes"][0];
-    assert!(json["variants"][0].to_string().contains("bantam-s@127.0.0.1"), "{json}");
+    let shape = &json["advice"]["standings"][0]["shapes"][0];
+    assert!(json["advice"]["standings"][0].to_string().contains("bantam-s@127.0.0.1"), "{json}");
     for metric in ["decode_tps", "ttft", "prefill_tps"] {
         assert!(shape.to_string().contains(metric), "{shape}");
     }
