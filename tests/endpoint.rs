@@ -111,7 +111,10 @@ fn choices_are_told_by_likelihood_where_the_server_can_and_by_letter_else() {
     assert!(text.contains("and the letter that it answered was taken"), "{text}");
     assert!(plain.asked().iter().any(|asked| asked.body["messages"].to_string().contains("A. left 0")));
     let forced = eval(folder.path(), &plain.url, &suite, &["--choices", "logprobs"]).output().expect("runs");
-    assert!(common::said(&forced).1.contains("does not tell how likely") || common::said(&forced).0.contains("does not tell how likely"));
+    assert!(
+        common::said(&forced).1.contains("does not tell how likely")
+            || common::said(&forced).0.contains("does not tell how likely")
+    );
 }
 
 #[test]

@@ -247,7 +247,8 @@ fn an_echoed_prompt_tells_how_likely_each_of_its_tokens_is() {
     for (at, own) in own.iter().enumerate() {
         let value = values[at + 1].as_f64().expect("a number");
         assert!((value - own).abs() < 1e-4, "{at}: {value} {own}");
-        let most = tops[at + 1].as_object().expect("a table").values().filter_map(Json::as_f64).fold(f64::MIN, f64::max);
+        let most =
+            tops[at + 1].as_object().expect("a table").values().filter_map(Json::as_f64).fold(f64::MIN, f64::max);
         assert!(most >= value - 1e-6);
     }
     let mut streamed = body.clone();

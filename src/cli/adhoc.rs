@@ -1,9 +1,9 @@
 //! Profiles that a command's arguments make up: `bench`, `eval` and `compare` are small runs of their own.
 
-use crate::library::models;
 use super::args::EndpointArgs;
+use crate::library::models;
 use bantam_core::cache_type::CacheType;
-use bantam_core::endpoint::{Endpoint, Terms};
+use bantam_core::endpoint::{Endpoint, Terms, is_variable};
 use bantam_core::profile::{Constraints, Measure, Objective, Profile, RecipeRef, default_kv};
 use bantam_core::record::Shape;
 use std::path::Path;
@@ -32,7 +32,13 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
 }
 
 /// The terms of endpoints as a command has them.
-pub(super) fn under(profile: &mut Profile, args: &EndpointArgs) {
+pub(super) fn under(profile: &mut Profile, args: &EndpointArgs) -> anyhow::Result<()> {
+    // what stands there may be the key itself, which is not to be shown again
+    anyhow::ensure!(
+        args.key_env.as_deref().is_none_or(is_variable),
+        "--key-env names no environment variable (capital letters, digits and _): name the one that holds the key, and never \
+         give the key itself"
+    );
     for endpoint in &mut profile.endpoints {
         // without a model's name it is found out which one there is
         if endpoint.at.model.is_empty() {
@@ -42,6 +48,7 @@ pub(super) fn under(profile: &mut Profile, args: &EndpointArgs) {
         endpoint.concurrency = args.concurrency.unwrap_or(endpoint.concurrency);
         endpoint.at.choices = args.choices.unwrap_or_default();
     }
+    Ok(())
 }
 
 /// Types at commas; a recipe in short has commas of its own.

@@ -229,7 +229,7 @@ pub(crate) struct Bench {
 #[derive(Debug, clap::Args)]
 pub(crate) struct EndpointArgs {
     /// Of an endpoint: the environment variable that holds its key
-    #[arg(long, value_name = "NAME", value_parser = variable)]
+    #[arg(long, value_name = "NAME")]
     pub key_env: Option<String>,
     /// Of an endpoint: requests that are underway at the same time [default: 4]
     #[arg(long, value_name = "COUNT", value_parser = at_least_one)]
@@ -244,14 +244,6 @@ fn choices_by(typed: &str) -> Result<ChoicesBy, String> {
     let all = [ChoicesBy::Auto, ChoicesBy::Logprobs, ChoicesBy::Answer];
     let named = all.into_iter().find(|by| by.label() == typed);
     named.ok_or_else(|| "allowed are auto, logprobs and answer".into())
-}
-
-/// The name of a variable, and not the key that it holds: that would stand in the shell's history.
-fn variable(typed: &str) -> Result<String, String> {
-    match bantam_core::endpoint::is_variable(typed) {
-        true => Ok(typed.to_owned()),
-        false => Err("name the environment variable that holds the key (capital letters, digits and _), never the key itself".into()),
-    }
 }
 
 #[derive(Debug, clap::Args)]

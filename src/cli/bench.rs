@@ -23,7 +23,7 @@ const COLUMNS: [(Metric, &str); 6] = [
 
 pub(super) fn run(args: Bench) -> Result<Exit> {
     let mut profile = adhoc::profile("bench", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
-    adhoc::under(&mut profile, &args.endpoint);
+    adhoc::under(&mut profile, &args.endpoint)?;
     profile.measure.speed = vec![adhoc::shape(args.prompt, args.output)?];
     profile.kv = adhoc::kv(args.kv);
     profile.measure.threads = args.threads;

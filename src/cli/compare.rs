@@ -46,7 +46,7 @@ pub(super) fn run(mut args: Compare) -> Result<Exit> {
     );
     ensure!((0.0..=1.0).contains(&args.margin), "--margin is {}; allowed is 0 to 1", args.margin);
     let mut profile = adhoc::profile("compare", vec![args.reference.clone(), candidate.clone()], &[]);
-    adhoc::under(&mut profile, &args.endpoint);
+    adhoc::under(&mut profile, &args.endpoint)?;
     profile.suites = args.suite;
     profile.chat = args.chat.ways()?;
     profile.measure.limit = args.limit;

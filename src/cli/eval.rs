@@ -23,7 +23,7 @@ use std::path::Path;
 
 pub(super) fn run(args: Eval) -> Result<Exit> {
     let mut profile = adhoc::profile("eval", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
-    adhoc::under(&mut profile, &args.endpoint);
+    adhoc::under(&mut profile, &args.endpoint)?;
     profile.suites = args.suite;
     profile.chat = args.chat.ways()?;
     profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path)?);

@@ -52,7 +52,9 @@ fn only_model(terms: &Terms, key: Option<Key>) -> Result<String> {
     let time = Arc::new(Machine::default());
     let client = Client::new(terms, key, patience, time, Arc::new(Forgetful), &Cancel::new())?;
     let Endpoint { url, .. } = &terms.at;
-    let listed = client.models().with_context(|| format!("endpoint '{}' names no model, and", terms.name))?;
+    let listed = client
+        .models()
+        .with_context(|| format!("endpoint '{}' names no model, and its list of them cannot be had", terms.name))?;
     match &listed[..] {
         [only] => Ok(only.clone()),
         [] => bail!("{url}: has no models; load one there"),

@@ -8,8 +8,8 @@ use super::refusal::Refusal;
 use super::reply::{Reply, Usage};
 use super::text::Marks;
 use super::{Shared, random};
-use bantam_model::tokenizer::Special;
 use bantam_core::sync::lock;
+use bantam_model::tokenizer::Special;
 use bantam_model::{Sampling, TokenScore, Tokenizer};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -118,7 +118,14 @@ fn of_chat(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
     }
     let prompt = chat.prompt(fields, &wishes)?;
     let tokens = encoded(&prompt.text, &shared.model.tokenizer, "messages")?;
-    Ok(Plan { prompts: vec![tokens], echo: Vec::new(), scores: Vec::new(), marks: prompt.marks, turn_end: prompt.turn_end, wishes })
+    Ok(Plan {
+        prompts: vec![tokens],
+        echo: Vec::new(),
+        scores: Vec::new(),
+        marks: prompt.marks,
+        turn_end: prompt.turn_end,
+        wishes,
+    })
 }
 
 fn of_text(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {

@@ -198,7 +198,10 @@ mod tests {
     #[test]
     fn an_address_names_its_host_and_its_model() {
         let at = Endpoint::typed("http://127.0.0.1:8080/v1/#tiny").expect("an address");
-        assert_eq!((at.url.as_str(), at.model.as_str(), at.host()), ("http://127.0.0.1:8080/v1", "tiny", "127.0.0.1:8080"));
+        assert_eq!(
+            (at.url.as_str(), at.model.as_str(), at.host()),
+            ("http://127.0.0.1:8080/v1", "tiny", "127.0.0.1:8080")
+        );
         assert_eq!(at.label(), "tiny@127.0.0.1:8080");
         assert!(at.is_here() && Endpoint::typed("http://[::1]:9/v1").expect("an address").is_here());
         let away = Endpoint::typed("https://api.anthropic.com/v1#m").expect("an address");

@@ -233,7 +233,9 @@ impl Variant {
             Place::Folder(path) | Place::Gguf(path) => {
                 path == std::path::Path::new(named) || std::path::absolute(named).is_ok_and(|named| named == *path)
             }
-            Place::Endpoint(at) => Endpoint::typed(named).is_some_and(|typed| typed.url == at.url && typed.model == at.model),
+            Place::Endpoint(at) => {
+                Endpoint::typed(named).is_some_and(|typed| typed.url == at.url && typed.model == at.model)
+            }
         };
         self.has_own_files() && self.kv == kv.unwrap_or_default() && (typed || self.model.name == named)
     }

@@ -291,7 +291,8 @@ impl Client {
         }
         let says = |name: &str| {
             let quoted = ['\'', '"', '`'].iter().any(|quote| said.contains(&format!("{quote}{name}{quote}")));
-            let refuses = ["nsupported", "nrecognized", "not supported", "nknown", "xtra ", "nexpected", "not permitted"];
+            let refuses =
+                ["nsupported", "nrecognized", "not supported", "nknown", "xtra ", "nexpected", "not permitted"];
             field == name || quoted || said.contains(name) && refuses.iter().any(|words| said.contains(words))
         };
         OPTIONAL.iter().any(|(name, _)| has(name) && says(name) && left_out.insert(name))
@@ -364,8 +365,17 @@ impl Client {
             let text = response.text()?;
             let is_whole = serde_json::from_str::<Json>(&text).is_ok_and(|json| json.get("error").is_none());
             return Err(match is_whole {
-                true => Fault::Final(self.form("", "gives a whole answer where a stream is due, so that its times cannot be told".into())),
-                false => Fault::broken(format!("answers {} where a stream is due: {}", kind_of(&kind), self.wire.shown(&text))),
+                true => {
+                    Fault::Final(self.form(
+                        "",
+                        "gives a whole answer where a stream is due, so that its times cannot be told".into(),
+                    ))
+                }
+                false => Fault::broken(format!(
+                    "answers {} where a stream is due: {}",
+                    kind_of(&kind),
+                    self.wire.shown(&text)
+                )),
             });
         }
         let mut events = Events::of(response.body.into_reader());
@@ -373,7 +383,11 @@ impl Client {
         while let Some(data) = events.next()? {
             let now = self.time.now();
             let Some(piece) = api::piece(self.terms.at.api, &data) else {
-                return Err(Fault::broken(format!("breaks its stream off after {} pieces: {}", times.len(), self.wire.shown(&data))));
+                return Err(Fault::broken(format!(
+                    "breaks its stream off after {} pieces: {}",
+                    times.len(),
+                    self.wire.shown(&data)
+                )));
             };
             if !piece.text.is_empty() {
                 times.push(now.saturating_sub(began).as_secs_f64());

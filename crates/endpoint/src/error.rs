@@ -24,7 +24,9 @@ pub enum Error {
         next: f64,
     },
     /// Again and again there was no answer that could be read.
-    #[error("{url}: {why}, {tries} times in a row; see whether the server runs and the address is right, or try again later")]
+    #[error(
+        "{url}: {why}, {tries} times in a row; see whether the server runs and the address is right, or try again later"
+    )]
     Unreachable {
         /// The address.
         url: String,

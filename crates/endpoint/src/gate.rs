@@ -23,7 +23,8 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(time: Arc<dyn Time>, cancel: &Cancel, per_minute: Option<f64>) -> Gate {
-        let apart = per_minute.map_or(Duration::ZERO, |n| Duration::try_from_secs_f64(60.0 / n).unwrap_or(Duration::MAX));
+        let apart =
+            per_minute.map_or(Duration::ZERO, |n| Duration::try_from_secs_f64(60.0 / n).unwrap_or(Duration::MAX));
         Gate { time, cancel: cancel.clone(), apart, next: Mutex::default() }
     }
 

@@ -168,7 +168,9 @@ impl Wire {
             }
             300..=399 => {
                 let to = text_of(headers, "location").map(|to| self.hidden(&to)).unwrap_or_default();
-                let why = format!("answers {status}, a redirect to '{to}', which is not followed with a key; name that address");
+                let why = format!(
+                    "answers {status}, a redirect to '{to}', which is not followed with a key; name that address"
+                );
                 Fault::Final(Error::Form { url: url.into(), why })
             }
             _ => Fault::Final(Error::Refused { url: url.into(), status, said, field }),
@@ -245,8 +247,7 @@ fn asked_to_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT", the one form of dates that servers may send.
 fn date(text: &str) -> Option<SystemTime> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<&str> = text.split([' ', ':']).collect();
     let [_, day, month, year, hour, minute, second, "GMT"] = parts[..] else { return None };
     let number = |text: &str| text.parse::<i64>().ok();

@@ -131,9 +131,9 @@ pub use front::{
 };
 pub use lines::{Lesson, Line, LineTemplate, Lines};
 pub use model::{
-    ChatStyle, Chosen, Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel,
-    Loglikelihood, Message, Pooling, Question, Role, Rolling, StopReason, TextPair, TextRole, Thinking, Thought,
-    ThoughtEnd, Written,
+    ChatStyle, Chosen, Classified, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings,
+    LanguageModel, Loglikelihood, Message, Pooling, Question, Role, Rolling, StopReason, TextPair, TextRole, Thinking,
+    Thought, ThoughtEnd, Written,
 };
 pub use prompt::Context;
 pub use task::{Suite, Task, TaskItems};

@@ -63,7 +63,9 @@ impl Model {
         };
         if rest.len() > self.max_length {
             let (len, most) = (tokens.len(), self.max_length + 1);
-            return Err(Error::Request(format!("a text of {len} tokens is too long to be scored whole: {most} may be")));
+            return Err(Error::Request(format!(
+                "a text of {len} tokens is too long to be scored whole: {most} may be"
+            )));
         }
         let context = [*first];
         let group = self.group(&context, vec![((0, 0), rest)]);

@@ -8,9 +8,7 @@ use crate::run::session::now;
 use crate::subject::{EndpointModel, Ways};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{
-    Ask, ItemResult, Reading, Shape, SpeedSample, TaskRef, Turn, Warning, WarningKind,
-};
+use bantam_core::record::{Ask, ItemResult, Reading, Shape, SpeedSample, TaskRef, Turn, Warning, WarningKind};
 use bantam_core::unit::Seconds;
 use bantam_endpoint::{Client, Streamed};
 use bantam_eval::{self as eval, Report, Task};
@@ -195,13 +193,7 @@ impl Lanes<'_> {
 }
 
 /// Times streams of a shape for one turn, and says them.
-fn times(
-    request: &Measure,
-    shape: Shape,
-    client: &Client,
-    cancel: &Cancel,
-    replies: &Replies,
-) -> Result<Vec<Warning>> {
+fn times(request: &Measure, shape: Shape, client: &Client, cancel: &Cancel, replies: &Replies) -> Result<Vec<Warning>> {
     let conditions = &request.trial.conditions;
     let round = request.round.context("a speed shape is measured in rounds, and this request names none")?;
     let clock = Monotonic::new();
@@ -238,9 +230,38 @@ struct Prompts {
 
 /// Short words that are a token each in most vocabularies.
 const WORDS: [&str; 32] = [
-    "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state",
-    "family", "student", "group", "country", "problem", "hand", "part", "place", "case", "week", "company", "system",
-    "program", "question", "work", "government", "number", "night", "point",
+    "time",
+    "year",
+    "people",
+    "way",
+    "day",
+    "man",
+    "thing",
+    "woman",
+    "life",
+    "child",
+    "world",
+    "school",
+    "state",
+    "family",
+    "student",
+    "group",
+    "country",
+    "problem",
+    "hand",
+    "part",
+    "place",
+    "case",
+    "week",
+    "company",
+    "system",
+    "program",
+    "question",
+    "work",
+    "government",
+    "number",
+    "night",
+    "point",
 ];
 
 impl Prompts {
@@ -287,16 +308,23 @@ fn doubts(client: &Client, shape: Shape, seen: &[Streamed]) -> Vec<Warning> {
          prefill"
     ))];
     if seen.iter().any(|streamed| streamed.counted.is_none()) {
-        all.push(warning(format!("{name} counts no tokens, so that those of its prompts are guessed and each piece is one")));
+        all.push(warning(format!(
+            "{name} counts no tokens, so that those of its prompts are guessed and each piece is one"
+        )));
     }
     let counted: Vec<(u64, u64)> = seen.iter().filter_map(|streamed| streamed.counted).collect();
-    if let Some((input, _)) = counted.iter().find(|(input, _)| (*input as f64 / shape.prompt as f64 - 1.0).abs() > OFF) {
+    if let Some((input, _)) = counted.iter().find(|(input, _)| (*input as f64 / shape.prompt as f64 - 1.0).abs() > OFF)
+    {
         all.push(warning(format!("{name} read {input} tokens where {} were to be read", shape.prompt)));
     }
     if let Some((_, output)) = counted.iter().find(|(_, output)| (*output as usize) < shape.output) {
-        all.push(warning(format!("{name} ended answers after {output} tokens of the {} that {shape} asks for", shape.output)));
+        all.push(warning(format!(
+            "{name} ended answers after {output} tokens of the {} that {shape} asks for",
+            shape.output
+        )));
     }
-    let differs = |streamed: &&Streamed| streamed.counted.is_some_and(|(_, out)| out as usize > streamed.gaps.len() + 1);
+    let differs =
+        |streamed: &&Streamed| streamed.counted.is_some_and(|(_, out)| out as usize > streamed.gaps.len() + 1);
     if let Some(streamed) = seen.iter().find(differs) {
         all.push(warning(format!(
             "{name} sends several tokens in one piece ({} pieces of {} tokens), so that times between tokens are means",

@@ -15,7 +15,8 @@ const SHORT: usize = 2;
 impl Letters {
     pub(super) fn of(choices: &[String]) -> Letters {
         let bare: Vec<String> = choices.iter().map(|choice| choice.trim().to_owned()).collect();
-        let is_label = |text: &String| !text.is_empty() && text.len() <= SHORT && text.chars().all(char::is_alphanumeric);
+        let is_label =
+            |text: &String| !text.is_empty() && text.len() <= SHORT && text.chars().all(char::is_alphanumeric);
         if bare.iter().all(is_label) {
             return Letters { labels: bare, listed: None };
         }
@@ -30,13 +31,17 @@ impl Letters {
     pub(super) fn asked(&self, context: &str) -> String {
         let context = context.trim_end();
         let list: Vec<String> = match &self.listed {
-            Some(choices) => self.labels.iter().zip(choices).map(|(label, choice)| format!("{label}. {choice}")).collect(),
+            Some(choices) => {
+                self.labels.iter().zip(choices).map(|(label, choice)| format!("{label}. {choice}")).collect()
+            }
             None => Vec::new(),
         };
         let what = match (list.is_empty(), context.is_empty()) {
             (true, _) => String::new(),
             (false, true) => format!("Which of these is right?\n{}\n", list.join("\n")),
-            (false, false) => format!("\n\nWhich of these is right, or goes on from the text above?\n{}\n", list.join("\n")),
+            (false, false) => {
+                format!("\n\nWhich of these is right, or goes on from the text above?\n{}\n", list.join("\n"))
+            }
         };
         let (last, others) = self.labels.split_last().expect("a question has choices");
         let between = if list.is_empty() { "\n\n" } else { "" };
@@ -68,20 +73,26 @@ impl Letters {
         if let Some(found) = self.same(&whole) {
             return Some(found);
         }
-        if let Some(found) = self.listed.as_ref().and_then(|choices| only(choices.iter().map(|c| bare(c).to_lowercase() == whole.to_lowercase()))) {
+        if let Some(found) = self
+            .listed
+            .as_ref()
+            .and_then(|choices| only(choices.iter().map(|c| bare(c).to_lowercase() == whole.to_lowercase())))
+        {
             return Some(found);
         }
         // "B. Paris", "B) because"; a letter that is followed by a word may be one
         let first = answer.trim_start_matches(|c: char| !c.is_alphanumeric());
         let (word, rest) = first.split_at(first.find(|c: char| !c.is_alphanumeric()).unwrap_or(first.len()));
-        if rest.starts_with(['.', ')', ':', ',', '\n', '*', ']']) || rest.trim().is_empty() {
-            if let Some(found) = self.same(word) {
-                return Some(found);
-            }
+        let is_label = rest.starts_with(['.', ')', ':', ',', '\n', '*', ']']) || rest.trim().is_empty();
+        if let Some(found) = self.same(word).filter(|_| is_label) {
+            return Some(found);
         }
         // "The answer is B"
         let lower = answer.to_ascii_lowercase();
-        let behind = ["answer is", "answer:", "answer is:"].iter().filter_map(|words| Some(lower.rfind(words)? + words.len())).max();
+        let behind = ["answer is", "answer:", "answer is:"]
+            .iter()
+            .filter_map(|words| Some(lower.rfind(words)? + words.len()))
+            .max();
         if let Some(at) = behind.filter(|&at| answer.is_char_boundary(at)) {
             let rest = answer[at..].trim_start_matches(|c: char| !c.is_alphanumeric());
             let word = &rest[..rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len())];

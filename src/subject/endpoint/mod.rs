@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use bantam_core::endpoint::ChoicesBy;
 use bantam_core::record::{Billed, Spent};
 use bantam_core::sync::lock;
-use bantam_endpoint::{self as endpoint, Client, Said, Stopped, Talk, Told, Token};
+use bantam_endpoint::{self as endpoint, Client, Said, Stopped, Talk, Token, Told};
 use bantam_eval::{
     ChatStyle, Chosen, Continuations, Generated, GenerationSettings, LanguageModel, Loglikelihood, Message, Question,
     Rolling, StopReason, Thought, ThoughtEnd, Unaskable, Written, tokens,
@@ -129,7 +129,10 @@ impl EndpointModel {
                 }
             }
         }
-        self.ways.note(format!("{} goes on with no text, so that each prompt was put to it as a user's message", self.name()));
+        self.ways.note(format!(
+            "{} goes on with no text, so that each prompt was put to it as a user's message",
+            self.name()
+        ));
         let messages = vec![endpoint::Message { role: "user".into(), content: prompt.into() }];
         self.counted(self.client.talk(&Talk { messages, ..talk }, draw))
     }
@@ -137,7 +140,10 @@ impl EndpointModel {
     /// The tokens of a text with their likelihoods.
     fn tokens(&self, text: &str) -> Result<Told<Vec<Token>>> {
         if conversation(text).is_some() {
-            bail!("{} tells no likelihoods within a conversation; ask it with apply_chat_template = false", self.name());
+            bail!(
+                "{} tells no likelihoods within a conversation; ask it with apply_chat_template = false",
+                self.name()
+            );
         }
         let Told { answer, input, output, estimated, seconds } = self.counted(self.client.tokens(text))?;
         match answer {
@@ -260,7 +266,9 @@ fn likelihood(tokens: &[Token], continuation: &str) -> Result<(f64, bool, usize)
 impl LanguageModel for EndpointModel {
     fn write_chat(&mut self, messages: &[Message], style: &ChatStyle) -> Result<Written> {
         if let Some(template) = &style.template {
-            bail!("an endpoint writes conversations by its own chat template, and knows none by the name of {template}");
+            bail!(
+                "an endpoint writes conversations by its own chat template, and knows none by the name of {template}"
+            );
         }
         if !style.variables.is_empty() {
             let names: Vec<&str> = style.variables.keys().map(String::as_str).collect();
@@ -355,7 +363,11 @@ mod tests {
     use super::*;
 
     fn tokens(all: &[(&str, f64)]) -> Vec<Token> {
-        let token = |&(text, logprob): &(&str, f64)| Token { text: text.into(), logprob: Some(logprob), is_likeliest: logprob > -1.5 };
+        let token = |&(text, logprob): &(&str, f64)| Token {
+            text: text.into(),
+            logprob: Some(logprob),
+            is_likeliest: logprob > -1.5,
+        };
         all.iter().map(token).collect()
     }
 

@@ -9,11 +9,7 @@ use crate::endpoint::{Endpoint, Terms, TokenPrice, is_variable};
 const MOST_CONCURRENT: usize = 256;
 
 /// Resolves the endpoints of a profile; `machine` is the price of this machine, whose currency all prices share.
-pub(super) fn resolved(
-    check: &Check,
-    raw: Vec<RawEndpoint>,
-    machine: Option<&RawPrice>,
-) -> Result<Vec<Terms>, Error> {
+pub(super) fn resolved(check: &Check, raw: Vec<RawEndpoint>, machine: Option<&RawPrice>) -> Result<Vec<Terms>, Error> {
     let currency = machine.and_then(|price| price.currency.clone());
     let mut all: Vec<Terms> = Vec::new();
     for (place, raw) in raw.into_iter().enumerate() {
@@ -23,14 +19,16 @@ pub(super) fn resolved(
             return check.wrong(&key, "is there twice; give each a name of its own, as in name = \"local\"");
         }
         if let Some(other) = all.iter().find(|other| other.at == one.at) {
-            return check.wrong(&key, format!("asks the same model at the same address as '{}'; remove one", other.name));
+            return check
+                .wrong(&key, format!("asks the same model at the same address as '{}'; remove one", other.name));
         }
         let known = all.iter().filter_map(|other| other.price.as_ref()).map(|price| price.currency.as_str());
         let known = currency.as_deref().into_iter().chain(known).next().map(str::to_owned);
         if let (Some(known), Some(price)) = (known, &one.price)
             && price.currency != known
         {
-            let what = format!("is {}, and another price of this profile is in {known}; give all in one", price.currency);
+            let what =
+                format!("is {}, and another price of this profile is in {known}; give all in one", price.currency);
             return check.wrong(&format!("{key}: price.currency"), what);
         }
         all.push(one);
@@ -41,14 +39,18 @@ pub(super) fn resolved(
 fn terms(check: &Check, raw: RawEndpoint, currency: Option<&str>, place: &str) -> Result<Terms, Error> {
     let key = |name: &str| format!("{place}: {name}");
     let Some(url) = raw.url.filter(|url| !url.trim().is_empty()) else {
-        return check.wrong(&key("url"), "is missing: give the address up to its version, such as \"http://127.0.0.1:8080/v1\"");
+        return check.wrong(
+            &key("url"),
+            "is missing: give the address up to its version, such as \"http://127.0.0.1:8080/v1\"",
+        );
     };
     let Some(typed) = Endpoint::typed(&url).filter(|at| !at.host().is_empty() && !url.contains(['#', '?', ' '])) else {
         let what = format!("'{url}' is no address; write one such as \"http://127.0.0.1:8080/v1\"");
         return check.wrong(&key("url"), what);
     };
     if crate::text::without_passwords(&url) != url {
-        return check.wrong(&key("url"), "has a password in it; put it into an environment variable and name that in key_env");
+        return check
+            .wrong(&key("url"), "has a password in it; put it into an environment variable and name that in key_env");
     }
     let at = Endpoint {
         model: raw.model.unwrap_or_default(),
@@ -127,7 +129,8 @@ mod tests {
         let one = parse("url = 'http://127.0.0.1:8080/v1/'").expect("valid").remove(0);
         assert_eq!((one.name.as_str(), one.at.url.as_str()), ("127.0.0.1:8080", "http://127.0.0.1:8080/v1"));
         assert_eq!((one.at.api, one.concurrency, one.timeout), (Api::Openai, Terms::CONCURRENCY, Terms::TIMEOUT));
-        let paid = format!("url = 'https://api.anthropic.com/v1'\nmodel = 'm'\nkey_env = 'KEY'\nmax_spend = 2\n{PRICE}");
+        let paid =
+            format!("url = 'https://api.anthropic.com/v1'\nmodel = 'm'\nkey_env = 'KEY'\nmax_spend = 2\n{PRICE}");
         let one = parse(&paid).expect("valid").remove(0);
         assert_eq!((one.at.api, one.name.as_str(), one.max_spend), (Api::Anthropic, "m@api.anthropic.com", Some(2.0)));
         assert_eq!(one.price.expect("a price").of(1e6, 1e6), 5.0);
@@ -147,7 +150,10 @@ mod tests {
             (format!("{url}\nprice = {{ input = 1 }}"), "endpoint 1: price.output: is missing"),
             (format!("{url}\nprice = {{ input = 1, output = 1 }}"), "endpoint 1: price.currency: is missing"),
             (format!("{url}\n[[endpoint]]\n{url}\nmodel = 'b'\nname = 'h'"), "endpoint 'h': is there twice"),
-            (format!("{url}\n[[endpoint]]\n{url}\nname = 'b'"), "endpoint 'b': asks the same model at the same address as 'h'"),
+            (
+                format!("{url}\n[[endpoint]]\n{url}\nname = 'b'"),
+                "endpoint 'b': asks the same model at the same address as 'h'",
+            ),
             (
                 format!("{url}\n{PRICE}\n[price]\ncurrency = 'EUR'\nper_kwh = 1\ndate = 'd'\nsource = 's'"),
                 "endpoint 'h': price.currency: is USD, and another price of this profile is in EUR",

@@ -7,8 +7,8 @@ use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::input;
 use crate::metric::Metric;
-use crate::profile::knob::LIMITS;
 use crate::profile::endpoints;
+use crate::profile::knob::LIMITS;
 use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawLoss, RawMeasure, RawObjective, RawPrice};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -170,7 +170,11 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn parsed<T: FromStr<Err = String>>(&self, key: &str, given: Option<String>) -> Result<Option<T>, Error> {
+    pub(super) fn parsed<T: FromStr<Err = String>>(
+        &self,
+        key: &str,
+        given: Option<String>,
+    ) -> Result<Option<T>, Error> {
         match given.map(|text| text.parse()).transpose() {
             Ok(value) => Ok(value),
             Err(message) => self.wrong(key, message),

@@ -4,8 +4,7 @@ use super::{Piece, Said, Stopped, Talk, Usage};
 use serde_json::{Value as Json, json};
 
 pub(super) fn talk(model: &str, talk: &Talk) -> Json {
-    let system: Vec<&str> =
-        talk.messages.iter().filter(|m| m.role == "system").map(|m| m.content.as_str()).collect();
+    let system: Vec<&str> = talk.messages.iter().filter(|m| m.role == "system").map(|m| m.content.as_str()).collect();
     let others = talk.messages.iter().filter(|m| m.role != "system");
     let messages: Vec<Json> = others.map(|m| json!({ "role": m.role, "content": m.content })).collect();
     let mut body = json!({ "model": model, "max_tokens": talk.max_tokens, "messages": messages });

@@ -93,9 +93,7 @@ pub(super) fn tokens(answer: &Json) -> Option<Vec<Token>> {
     let count = texts.len().min(values.len()).checked_sub(generated.min(1))?;
     let token = |at: usize| {
         let logprob = values[at].as_f64();
-        let best = tops.and_then(|tops| {
-            tops.get(at)?.as_object()?.values().filter_map(Json::as_f64).reduce(f64::max)
-        });
+        let best = tops.and_then(|tops| tops.get(at)?.as_object()?.values().filter_map(Json::as_f64).reduce(f64::max));
         Some(Token {
             text: texts[at].as_str()?.to_owned(),
             is_likeliest: logprob.zip(best).is_some_and(|(own, best)| own >= best - 1e-6),
@@ -179,9 +177,11 @@ mod tests {
         });
         assert_eq!(said(&answer), Some(Said { text: "A".into(), thinking: Some(2), stopped: Stopped::Length }));
         assert_eq!(usage(&answer["usage"]), Some(Usage { input: 3, output: 4 }));
-        let parts = json!({ "choices": [{ "message": { "content": [{ "type": "text", "text": "B" }, { "type": "x" }] } }] });
+        let parts =
+            json!({ "choices": [{ "message": { "content": [{ "type": "text", "text": "B" }, { "type": "x" }] } }] });
         assert_eq!(said(&parts).map(|said| said.text), Some("B".into()));
-        let none = json!({ "choices": [{ "message": { "content": null, "tool_calls": [] }, "finish_reason": "stop" }] });
+        let none =
+            json!({ "choices": [{ "message": { "content": null, "tool_calls": [] }, "finish_reason": "stop" }] });
         assert_eq!(said(&none).map(|said| said.text), Some(String::new()));
         assert_eq!(said(&json!({ "choices": [] })), None);
         assert_eq!(usage(&json!({})), None);

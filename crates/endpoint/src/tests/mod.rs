@@ -139,7 +139,8 @@ fn what_stays_wrong_is_told_in_one_sentence() {
     let error = scene.client().talk(&talk("a"), 0).expect_err("refused").to_string();
     assert!(error.ends_with("refused with 401: Incorrect API key"), "{error}");
     assert_eq!(scene.server.asked().len() - before, 1, "it is of no use to try again");
-    let spent = Fault::Status(429, vec![], "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no money\"}}".into());
+    let spent =
+        Fault::Status(429, vec![], "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no money\"}}".into());
     scene.server.fails([spent]);
     assert!(scene.client().talk(&talk("a"), 0).expect_err("refused").to_string().contains("429: no money"));
     scene.server.fails([Fault::Status(301, vec![("Location", "https://elsewhere/v1".into())], String::new())]);

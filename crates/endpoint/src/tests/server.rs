@@ -191,7 +191,8 @@ impl Server {
                 send(out, 200, &[("Content-Type", "application/json")], &whole)
             }
             Some(Fault::Drop(bytes)) => {
-                let head = format!("HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
                 out.write_all(head.as_bytes()).ok()?;
                 out.write_all(&body.as_bytes()[..bytes.min(body.len() - 1)]).ok()?;
                 None
@@ -247,8 +248,12 @@ impl Server {
             }
             "/v1/messages" => {
                 let text = answer();
-                let usage = json!({ "input_tokens": words(&body["messages"].to_string()), "output_tokens": words(&text) });
-                json(200, json!({ "content": [{ "type": "text", "text": text }], "stop_reason": "end_turn", "usage": usage }))
+                let usage =
+                    json!({ "input_tokens": words(&body["messages"].to_string()), "output_tokens": words(&text) });
+                json(
+                    200,
+                    json!({ "content": [{ "type": "text", "text": text }], "stop_reason": "end_turn", "usage": usage }),
+                )
             }
             "/v1/completions" if !state.completes => {
                 json(404, json!({ "error": { "message": "This is not a completions model" } }))

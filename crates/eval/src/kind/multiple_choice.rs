@@ -111,7 +111,8 @@ impl ChoiceRequest {
     fn taken(&self, chosen: Chosen, settings: &TaskSettings) -> Scored {
         let ChoiceRequest { choices, gold, .. } = self;
         let likely = |at: usize| TAKEN[usize::from(chosen.choice != Some(at))];
-        let answer = |at| Loglikelihood { logprob: likely(at), greedy: chosen.choice == Some(at), tokens: 0, truncated: false };
+        let answer =
+            |at| Loglikelihood { logprob: likely(at), greedy: chosen.choice == Some(at), tokens: 0, truncated: false };
         let answers: Vec<Loglikelihood> = (0..choices.len()).map(answer).collect();
         let item = Choices { answers: &answers, alone: &[], choices, gold };
         let score = |scorer: &Scorer| match (scorer.of_stereotype, chosen.choice) {
@@ -225,7 +226,8 @@ impl Kind for MultipleChoice {
                 "{} is made of how likely each choice is, and this model only says which one it takes; put acc first in metric_list",
                 first.map_or("it", |metric| metric.name())
             );
-            let questions = requests.iter().map(|request| request.question(style, model)).collect::<Result<Vec<_>>>()?;
+            let questions =
+                requests.iter().map(|request| request.question(style, model)).collect::<Result<Vec<_>>>()?;
             return Ok(model.choose(&questions)?.into_iter().map(ChoiceAnswer::Chosen).collect());
         }
         let mut asked = likelihoods(requests.iter().map(|request| request.asks.as_slice()), style, model)?;
@@ -236,13 +238,7 @@ impl Kind for MultipleChoice {
         Ok(asked.into_iter().map(ChoiceAnswer::Likely).collect())
     }
 
-    fn score(
-        &self,
-        _: &(),
-        request: &ChoiceRequest,
-        answer: ChoiceAnswer,
-        settings: &TaskSettings,
-    ) -> Result<Scored> {
+    fn score(&self, _: &(), request: &ChoiceRequest, answer: ChoiceAnswer, settings: &TaskSettings) -> Result<Scored> {
         let ChoiceRequest { choices, gold, .. } = request;
         let answers = match answer {
             ChoiceAnswer::Likely(answers) => answers,
