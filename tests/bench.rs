@@ -354,7 +354,7 @@ fn a_worker_for_the_others() {
             energy: missing(),
             disk: missing(),
             ceiling: missing(),
-            load,
+            load: Some(load),
             warnings: Vec::new(),
             stays: true,
         })));

@@ -7,8 +7,8 @@
 use super::figures::counted;
 use super::rate::Rate;
 use super::score::{as_record, clusters, too_few};
-use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::endpoint::TokenPrice;
+use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{Figure, ItemResult, Provenance, Reading, Spent};
 use bantam_core::stats::mean::{Mean, Scale};
 use bantam_core::stats::{Interval, Level, StatsError, ratio};
@@ -110,7 +110,9 @@ impl<'a> Items<'a> {
             Rate::Machine(price) => price,
             Rate::Tokens(price) => return self.by_tokens(price),
             Rate::Missing(reason) => return Err(reason.into()),
-            Rate::Unasked => return Err("the profile has no price: give one in [price], with its date and source".into()),
+            Rate::Unasked => {
+                return Err("the profile has no price: give one in [price], with its date and source".into());
+            }
         };
         let power = price.per_kwh.map(|_| self.joules()).transpose()?;
         let cents = |spent: &Spent| {
@@ -373,9 +375,15 @@ mod tests {
         };
         let cents = of(&items, Metric::CentsPerItem);
         assert!((cents.value - 100.0 * (2.0 * 199.5 + 100.0) / 1e6).abs() < 1e-12, "{}", cents.value);
-        assert!(cents.how.contains("2 USD per million tokens in and 10 out on 2026-11-29 (list), by the tokens that it counts"));
+        assert!(
+            cents
+                .how
+                .contains("2 USD per million tokens in and 10 out on 2026-11-29 (list), by the tokens that it counts")
+        );
         assert!((of(&items, Metric::CentsPerCorrect).value - cents.value * 200.0 / 150.0).abs() < 1e-12);
-        assert!(of(&items, Metric::SecondsPerItem).how.starts_with("the time from each request to the end of its answer"));
+        assert!(
+            of(&items, Metric::SecondsPerItem).how.starts_with("the time from each request to the end of its answer")
+        );
         for item in &mut items {
             item.spent.as_mut().unwrap().billed.as_mut().unwrap().estimated = true;
         }

@@ -45,8 +45,12 @@ impl Pricing {
         match (found, &model.place) {
             (Some(rate), _) => rate,
             (None, _) if *self == Pricing::default() => Rate::Unasked,
-            (None, Place::Endpoint(_)) => Rate::Missing("the endpoint has no price: give it one as price = { input = .., output = .. }"),
-            (None, _) => Rate::Missing("the profile has no price of this machine: give one in [price], with its date and source"),
+            (None, Place::Endpoint(_)) => {
+                Rate::Missing("the endpoint has no price: give it one as price = { input = .., output = .. }")
+            }
+            (None, _) => {
+                Rate::Missing("the profile has no price of this machine: give one in [price], with its date and source")
+            }
         }
     }
 }
