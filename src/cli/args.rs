@@ -1,6 +1,8 @@
 //! The arguments, as typed: clap reads them, the help is made from the words here.
 
 use super::chat::ChatArgs;
+use super::init::Init;
+use super::talk::Converse;
 use crate::tui::ThemeName;
 use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::ChoicesBy;
@@ -41,6 +43,8 @@ pub(crate) struct Workbench {
 pub(crate) enum Command {
     /// Run a profile headless: compress, measure, advise, and write the report
     Run(Run),
+    /// Begin with your own model and data: write a suite and a profile that `bantam run` takes
+    Init(Init),
     /// Search the Hugging Face hub, or show what one model of it would need here
     Search(Search),
     /// Fetch a model from the Hugging Face hub, verified; goes on where it was cut off
@@ -65,6 +69,8 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Decide again over what a run measured, with other limits, margins and preference; no model is asked
     Decide(Decide),
+    /// Talk with a model on the terminal
+    Chat(Converse),
     /// Answer requests over HTTP in the OpenAI API's form, many at once
     Serve(Serve),
     /// Make what a run advises, or a GGUF file, ready for llama.cpp, Ollama and LM Studio, with the decision
@@ -708,7 +714,7 @@ pub(crate) enum Shell {
 }
 
 /// A count of things that there must be.
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     at_least(1, text)
 }
 
@@ -721,7 +727,7 @@ fn at_most_256(text: &str) -> Result<usize, String> {
 }
 
 /// Tokens of a sequence of which one is predicted.
-fn at_least_two(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_two(text: &str) -> Result<usize, String> {
     at_least(2, text)
 }
 

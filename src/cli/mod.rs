@@ -14,6 +14,7 @@ mod doctor;
 mod eval;
 mod export;
 mod imatrix;
+mod init;
 mod inspect;
 mod kld;
 mod live;
@@ -26,6 +27,7 @@ mod search;
 mod serve;
 mod ship;
 mod stop;
+mod talk;
 mod train;
 mod usage;
 mod verify;
@@ -99,6 +101,7 @@ fn command(args: Args) -> Result<Exit> {
     match args.command {
         None => workbench::run(args.workbench),
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Init(args)) => init::run(args),
         Some(Command::Search(args)) => search::run(args),
         Some(Command::Pull(args)) => pull::run(args),
         Some(Command::Models(args)) => models::run(args),
@@ -111,6 +114,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Inspect(args)) => inspect::run(args),
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Decide(args)) => decide::run(args),
+        Some(Command::Chat(args)) => talk::run(args),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Ship(args)) => ship::run(args),
         Some(Command::Report(args)) => report::run(args),

@@ -2,6 +2,7 @@
 
 use super::args::{Common, Run, Workbench};
 use super::{Exit, run as headless, usage};
+use crate::library::home::Home;
 use crate::run;
 use crate::show::out::note;
 use crate::tui::{self, Look};
@@ -10,6 +11,8 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 pub(super) fn run(args: Workbench) -> Result<Exit> {
+    // nothing was named and nothing was ever measured here: somebody begins
+    let begin = args.profile.is_none() && Home::find().is_ok_and(|home| !home.store().exists());
     let profile = args.profile.unwrap_or_else(|| PathBuf::from("quickstart"));
     usage::is_profile(&profile)?;
     let term = std::env::var("TERM").unwrap_or_default();
@@ -21,7 +24,7 @@ pub(super) fn run(args: Workbench) -> Result<Exit> {
         // what is wrong with the file is said here, with its exit code, and not on a page that can do nothing about it
         run::profile(&profile)?;
         let off = std::env::var_os("BANTAM_MOUSE").is_some_and(|value| value == "0");
-        tui::run(profile, Look { theme: args.theme, mouse: !args.no_mouse && !off })?;
+        tui::run(profile, Look { theme: args.theme, mouse: !args.no_mouse && !off, begin })?;
         return Ok(Exit::Done);
     }
     // a terminal that cannot be drawn on gets lines, as a pipe does

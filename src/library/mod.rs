@@ -5,5 +5,6 @@ pub mod fit;
 pub mod home;
 pub mod inventory;
 pub mod models;
+pub mod own;
 pub mod stamp;
 pub mod suites;

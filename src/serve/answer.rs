@@ -243,6 +243,19 @@ impl Steering for Answers<'_> {
     }
 }
 
+/// The answer that is alone in a batch.
+pub(super) struct One<'a>(pub(super) &'a mut Answer);
+
+impl Steering for One<'_> {
+    fn allow(&mut self, _: usize, logits: &mut [f32]) -> Result<()> {
+        self.0.steer(logits)
+    }
+
+    fn drawn(&mut self, _: usize, token: u32) -> Next {
+        self.0.accept(token)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

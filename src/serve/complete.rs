@@ -202,7 +202,7 @@ fn prompts(fields: &Fields, tokenizer: &Tokenizer, vocab: usize) -> Result<Vec<(
 }
 
 /// The tokens of a prompt, with those that the tokenizer sets around a text unless it begins with them itself.
-fn encoded(text: &str, tokenizer: &Tokenizer, param: &str) -> Result<Vec<u32>, Refusal> {
+pub(super) fn encoded(text: &str, tokenizer: &Tokenizer, param: &str) -> Result<Vec<u32>, Refusal> {
     let first = tokenizer.bos().or(tokenizer.eos()).filter(|token| !token.text.is_empty());
     let begins = first.is_some_and(|token| text.starts_with(&token.text));
     let special = if begins { Special::Without } else { Special::With };

@@ -3,7 +3,7 @@
 //!
 //! In reading order: `http` reads requests and sends answers, `ask` checks their fields, `chat` writes prompts, `complete`
 //! brings both to the `engine` and its answers back; `answer` steers one of them, `text` and `json_text` know how far it is,
-//! `reply` words it; `refusal` is the API's error, `metrics` what is counted.
+//! `reply` words it; `refusal` is the API's error, `metrics` what is counted. `talk` is a conversation without a server.
 
 mod answer;
 mod ask;
@@ -15,7 +15,10 @@ mod json_text;
 mod metrics;
 mod refusal;
 mod reply;
+mod talk;
 mod text;
+
+pub use talk::{Draws, Ended, Said, Talk, Took};
 
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;

@@ -86,6 +86,33 @@ pub fn remark(words: Arguments) {
     let _ = writeln!(io::stderr().lock(), "{}", text::plain(&text::without_passwords(&words)));
 }
 
+/// The same, softer than what stands round it where stderr is a terminal.
+pub fn aside(words: &str) {
+    let words = text::plain(words);
+    let _ = match is_styled(io::stderr().is_terminal()) {
+        true => writeln!(io::stderr().lock(), "\x1b[2m{words}\x1b[0m"),
+        false => writeln!(io::stderr().lock(), "{words}"),
+    };
+}
+
+/// Text of others on stdout as it comes, line breaks included; soft where a terminal shows it.
+///
+/// # Errors
+/// As [`line()`].
+pub fn piece(words: &str, is_soft: bool) -> io::Result<()> {
+    let words = text::lines(words);
+    let mut out = stdout();
+    match is_soft && is_styled(io::stdout().is_terminal()) {
+        true => write!(out, "\x1b[2m{words}\x1b[0m")?,
+        false => out.write_all(words.as_bytes())?,
+    }
+    out.flush()
+}
+
+fn is_styled(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Stderr for a log: what cannot be written is lost, and its lines are fit to be shown.
 #[derive(Debug, Default)]
 pub struct Log;

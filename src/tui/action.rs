@@ -8,11 +8,14 @@ use crate::run::decide::Turned;
 use crate::run::examine::{Contrast, Examined};
 use bantam_core::event::Event;
 use bantam_core::profile::Profile;
+use crate::library::own::{Around, Draft, Wish};
+use bantam_eval::own::{Columns, Picked};
 use bantam_core::record::Id;
 use bantam_hub::{Hits, Next, Progress, Query};
 use bantam_verdict::recommend::whatif::Turn;
 use ratatui::layout::Position;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What the world tells the app.
 #[derive(Debug, Clone)]
@@ -54,6 +57,14 @@ pub(super) enum Message {
     Contrasted(Id, Id, Option<Box<Contrast>>),
     /// A profile is written, or why not.
     Saved(Result<PathBuf, String>),
+    /// What lies about in a folder.
+    Around(PathBuf, Box<Around>),
+    /// The columns of a file of data, or why it cannot be read.
+    Looked(PathBuf, Result<Arc<Columns>, String>),
+    /// The files for the question of this number, or why there are none.
+    Drafted(u64, Result<Box<Draft>, String>),
+    /// The files of a draft are written; their profile, or why not.
+    Written(Result<PathBuf, String>),
     /// How many processes want a processor, over the last minute.
     Load(f64),
     /// Seconds since the app began.
@@ -89,6 +100,8 @@ pub(super) enum Action {
     Open,
     /// This one against the one that was held before.
     Compare,
+    /// With a model and data of one's own.
+    Begin,
     /// A command by its name.
     Palette,
     /// A command of the screen's own, as typed.
@@ -134,6 +147,18 @@ pub(super) enum Command {
     Save(Box<Profile>),
     /// Open a page over the screen; the app does that itself.
     Open(Page),
+    /// Close what was opened last; the app does that itself.
+    Close,
+    /// Look what lies about in a folder.
+    LookAround(PathBuf),
+    /// Read the columns of a file of data.
+    LookAt(PathBuf),
+    /// Make the files of what is picked, and tell them under this number.
+    Draft(u64, Box<Question>),
+    /// Write the files of a draft.
+    Write(Box<Draft>),
+    /// Go on with this profile.
+    OpenProfile(PathBuf),
     /// Tell everything of a variant.
     Examine(Id),
     /// Hold the second variant against the first.
@@ -159,10 +184,26 @@ pub(super) enum Command {
 /// What can be opened from a screen, over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Page {
+    /// A model and data of one's own.
+    Begin,
     /// Everything of a variant.
     Variant(Id),
     /// The second variant held against the first.
     Contrast(Id, Id),
+}
+
+/// What is picked of a model and data, for the files that come of it.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub columns: Arc<Columns>,
+    pub picked: Picked,
+    pub wish: Wish,
+}
+
+impl PartialEq for Question {
+    fn eq(&self, other: &Question) -> bool {
+        Arc::ptr_eq(&self.columns, &other.columns) && (&self.picked, &self.wish) == (&other.picked, &other.wish)
+    }
 }
 
 /// A question to the hub, numbered; None for no question any more.

@@ -5,7 +5,7 @@ use super::action::{Action, Command, Message, Page, Selection};
 use super::keys;
 use super::layout;
 use super::palette::{self, Meant, Palette};
-use super::screen::{self, Screen, advice, help, run};
+use super::screen::{self, Screen, advice, help, models, plan, run};
 use super::shared::Shared;
 use super::theme::Theme;
 use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
@@ -95,6 +95,8 @@ impl App {
             Message::Examined(..) | Message::Contrasted(..) => {}
             Message::Saved(Ok(path)) => shared.notice = Some(saved(path)),
             Message::Saved(Err(error)) => shared.notice = Some(error.clone()),
+            Message::Around(..) | Message::Looked(..) | Message::Drafted(..) | Message::Written(Err(_)) => {}
+            Message::Written(Ok(profile)) => return self.noted(Some(Command::OpenProfile(profile.clone()))),
         }
         let mut command = None;
         for screen in self.screens.iter_mut().chain(&mut self.opened) {
@@ -114,6 +116,15 @@ impl App {
         match command {
             Some(Command::Plan(_)) => self.shared.planning = true,
             Some(Command::Open(page)) => return self.open(page),
+            Some(Command::Close) => drop(self.opened.pop()),
+            Some(Command::OpenProfile(_)) if self.shared.running() => {
+                return self.shared.refuse("the run is going on; stop it (3, then x) to go on with another profile");
+            }
+            Some(Command::OpenProfile(ref profile)) => {
+                self.shared.begin(profile);
+                self.go(plan::TITLE);
+                self.shared.notice = Some(format!("{} is written; r measures and decides", profile.display()));
+            }
             _ => {}
         }
         command
@@ -177,6 +188,7 @@ impl App {
     pub(super) fn acts(&self, action: &Action) -> bool {
         match action {
             Action::Start => self.shared.can_start(),
+            Action::Begin => !self.has_opened() && [models::TITLE, plan::TITLE].contains(&self.tab()),
             Action::Help | Action::Quit | Action::Back | Action::Yes | Action::No => true,
             action => self.screen().acts(action, &self.shared),
         }
@@ -215,6 +227,7 @@ impl App {
             Action::PreviousScreen => return self.show(self.shown + self.screens.len() - 1),
             Action::Start => return self.start(),
             Action::Help => (self.help, self.help_from) = (true, 0),
+            Action::Begin => return Some(Command::Open(Page::Begin)),
             Action::Palette => self.palette = Some(Palette::default()),
             Action::Copy => return self.copy(),
             Action::Theme => self.next_theme(),

@@ -13,6 +13,8 @@
 
 mod action;
 mod app;
+#[cfg(test)]
+mod begin_tests;
 mod cursor;
 #[cfg(test)]
 mod decide_tests;
@@ -39,7 +41,7 @@ mod words;
 
 pub use theme::ThemeName;
 
-use action::{Command, Message, Selection};
+use action::{Command, Message, Page, Selection};
 use anyhow::{Context, Result, bail};
 use app::App;
 use crossterm::event as input;
@@ -89,6 +91,8 @@ pub struct Look {
     pub theme: Option<ThemeName>,
     /// Clicks and the wheel come to the workbench, and are not the terminal's.
     pub mouse: bool,
+    /// Opens on the page for who has a model and data and nothing else yet.
+    pub begin: bool,
 }
 
 /// Whether a terminal of this TERM can be drawn on.
@@ -133,6 +137,11 @@ pub fn run(profile: PathBuf, look: Look) -> Result<()> {
     let say = Say(sender);
     jobs::watch_load(say.clone(), ended.clone());
     jobs.carry_out(app.plan(Selection::default()), &say);
+    if look.begin
+        && let Some(command) = app.open(Page::Begin)
+    {
+        jobs.carry_out(command, &say);
+    }
     let result = wait(&mut app, &mut guard, &wakes, &mut jobs, &say);
     ended.store(true, Ordering::SeqCst);
     drop(guard);

@@ -11,6 +11,7 @@ use bantam_core::event::Event;
 use bantam_core::profile::Prefer;
 use bantam_core::record::{Id, LeftOut};
 use ratatui::layout::Rect;
+use std::path::Path;
 
 pub(super) struct Shared {
     pub profile_name: String,
@@ -62,6 +63,20 @@ impl Shared {
             theme,
             mouse: true,
         }
+    }
+
+    /// Goes on with another profile: nothing of the one before is left.
+    pub(super) fn begin(&mut self, profile: &Path) {
+        let name = profile.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        *self = Shared {
+            notice: self.notice.take(),
+            load: self.load,
+            pull: self.pull.take(),
+            clock: self.clock,
+            mouse: self.mouse,
+            planning: true,
+            ..Shared::new(name, self.theme, self.size)
+        };
     }
 
     pub(super) fn ready(&self) -> Option<&Setup> {

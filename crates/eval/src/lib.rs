@@ -112,6 +112,7 @@ mod kind;
 mod lines;
 mod metric;
 mod model;
+pub mod own;
 mod probe;
 mod prompt;
 mod python;

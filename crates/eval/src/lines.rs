@@ -45,14 +45,14 @@ impl Lines {
     }
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
     /// Where it is, as `data.jsonl:17`.
     pub fn place(&self) -> String {
         self.0.place()
     }
 
     /// Its fields.
-    pub fn fields(&self) -> &Map<String, Json> {
+    pub fn fields(&self) -> &'a Map<String, Json> {
         &self.0.fields
     }
 }

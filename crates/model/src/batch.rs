@@ -121,6 +121,20 @@ impl<'m> Batch<'m> {
         Ok(())
     }
 
+    /// Gives a slot to a sequence that goes on from what the slot held last, as far as both begin alike; gives how many of
+    /// its tokens are known so. One at least is left to be computed.
+    pub fn go_on(&mut self, slot: usize, mut sequence: Sequence) -> usize {
+        let cache = &mut self.caches[slot];
+        // where tokens see what follows them nothing is known before all is
+        let most = if self.model.config.causal { sequence.pending.len().saturating_sub(1) } else { 0 };
+        let alike = cache.tokens().iter().zip(&sequence.pending).take_while(|(held, asked)| held == asked).count();
+        let known = alike.min(most);
+        cache.truncate(known);
+        sequence.pending.drain(..known);
+        self.slots[slot] = Some(sequence);
+        known
+    }
+
     /// Takes a sequence out of its slot, ended or not, and gives its tokens so far.
     pub fn leave(&mut self, slot: usize) -> Option<Generated> {
         self.slots[slot].take().map(Sequence::finish)

@@ -2,6 +2,7 @@
 //! it plans, runs, decides and writes reports by the same calls as the headless commands, and turns what comes out into
 //! the plain numbers and names that the screens show.
 
+pub(super) mod begin;
 mod describe;
 mod desk;
 mod hub;
@@ -50,6 +51,7 @@ pub(super) struct Jobs {
     /// Decides again and again; None until something is to be decided.
     desk: Option<DeskJob>,
     hub: HubJobs,
+    begin: begin::BeginJobs,
 }
 
 impl Jobs {
@@ -65,6 +67,7 @@ impl Jobs {
             desk: None,
             running: None,
             hub: HubJobs::default(),
+            begin: begin::BeginJobs::default(),
         }
     }
 
@@ -78,6 +81,15 @@ impl Jobs {
             Command::Examine(id) => self.desk(say).examine(id),
             Command::Contrast(one, other) => self.desk(say).contrast(one, other),
             Command::Save(profile) => save(*profile, say.clone()),
+            Command::LookAround(folder) => begin::look_around(folder, say.clone()),
+            Command::LookAt(file) => begin::look_at(file, say.clone()),
+            Command::Draft(number, question) => self.begin.draft(number, *question, say.clone()),
+            Command::Write(draft) => begin::write(*draft, say.clone()),
+            Command::OpenProfile(profile) => {
+                self.named = profile;
+                *lock(&self.done) = None;
+                self.plan(Selection::default(), say.clone());
+            }
             Command::Search(asked) => self.hub.search(asked, say.clone()),
             Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
             Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
@@ -89,7 +101,8 @@ impl Jobs {
             }
             Command::StopPull => self.hub.stop(),
             // the terminal's business, and the app's
-            Command::Suspend | Command::Mouse(_) | Command::Copy(_) | Command::Quit | Command::Open(_) => {}
+            Command::Suspend | Command::Mouse(_) | Command::Copy(_) | Command::Quit => {}
+            Command::Open(_) | Command::Close => {}
         }
     }
 

@@ -2,6 +2,7 @@
 //! how it is drawn and what a click on it hits.
 
 pub(super) mod advice;
+pub(super) mod begin;
 pub(super) mod contrast;
 pub(super) mod decide;
 #[cfg(test)]
@@ -82,6 +83,7 @@ pub(super) trait Screen: Any {
 /// What lies over a screen when it is opened.
 pub(super) fn page(page: Page) -> Box<dyn Screen> {
     match page {
+        Page::Begin => Box::new(begin::BeginPage::default()),
         Page::Variant(id) => Box::new(variant::VariantPage::of(id)),
         Page::Contrast(one, other) => Box::new(contrast::ContrastPage::of(one, other)),
     }

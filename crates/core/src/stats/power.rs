@@ -101,10 +101,31 @@ pub fn smallest_seen(pairs: &Pairs, tail: f64) -> f64 {
     let own = (counts.differing() - counts.difference().powi(2)).max(0.0) / counts.items();
     let worth =
         if own > 0.0 { (own / pairs.standard_error().powi(2)).clamp(0.05, 1.0) } else { clusters / counts.items() };
-    let items = counts.items() * worth;
+    smallest(counts.items() * worth, counts.differing(), (alone, reach))
+}
+
+/// The share of answers that change between a variant and its reference where nothing is measured yet: what a
+/// quantization to four bits changes of small models.
+pub const CHANGED: f64 = 0.1;
+
+/// Gives the smallest loss that so many right or wrong items can show, four times in five, at the one-sided `tail`, where a
+/// share `changed` of all answers differ: what there is to be known before anything is measured.
+pub fn smallest_shown(items: usize, changed: f64, tail: f64) -> f64 {
+    smallest(items as f64, changed, (-normal_quantile(tail), normal_quantile(POWER)))
+}
+
+/// Gives how many items it takes to show a loss, in the same way.
+pub fn items_to_show(loss: f64, changed: f64, tail: f64) -> usize {
+    let (alone, reach) = (-normal_quantile(tail), normal_quantile(POWER));
+    let differing = changed.max(loss);
+    let root = (alone * differing.sqrt() + reach * (differing - loss * loss).max(0.0).sqrt()) / loss;
+    (root * root).ceil() as usize
+}
+
+fn smallest(items: f64, changed: f64, (alone, reach): (f64, f64)) -> f64 {
     let mut loss = 1.0_f64; // from above: none is a solution, too, where none differ
     for _ in 0..200 {
-        let differing = counts.differing().max(loss);
+        let differing = changed.max(loss);
         let next = (alone * differing.sqrt() + reach * (differing - loss * loss).max(0.0).sqrt()) / items.sqrt();
         if (next - loss).abs() < 1e-9 {
             break;
@@ -173,6 +194,17 @@ mod tests {
         // it would have been seen: a table with that loss is significant
         let lost = (open(400, 0) * 400.0) as u64;
         assert!(tango::p_below(&table(0, lost, 400), 0.0) < TAIL);
+    }
+
+    #[test]
+    fn what_items_can_show_is_known_before_they_are_asked() {
+        // (norm.ppf(.975)*sqrt(.1) + norm.ppf(.8)*sqrt(.1 - d*d))/sqrt(360) is d at 0.04665
+        let shown = smallest_shown(360, 0.1, TAIL);
+        assert!((shown - 0.0465).abs() < 0.0005, "{shown}");
+        assert!(smallest_shown(60, 0.1, TAIL) > 2.0 * shown && smallest_shown(3, 0.1, TAIL) <= 1.0);
+        // and back again
+        assert!(items_to_show(shown, 0.1, TAIL).abs_diff(360) <= 1, "{}", items_to_show(shown, 0.1, TAIL));
+        assert_eq!(items_to_show(0.03, 0.1, 0.05), 685, "870 are enough for three points, and 60 are not");
     }
 
     #[test]

@@ -194,6 +194,9 @@ impl Doc {
     }
 }
 
+/// What a template calls the line itself, for fields whose names are no words.
+pub(crate) const WHOLE: &str = "doc";
+
 /// A JSON object as a template's value, in the order in which it was written; a field becomes a value when it is asked
 /// for, so that the data is not held twice.
 #[derive(Debug)]
@@ -201,7 +204,10 @@ struct Variables(Arc<Fields>);
 
 impl minijinja::value::Object for Variables {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?).map(variable)
+        let name = key.as_str()?;
+        // `{{ doc["a name with spaces"] }}`: the line as a whole, where no field of it is called so
+        let whole = || (name == WHOLE).then(|| Value::from_object(Variables(self.0.clone())));
+        self.0.get(name).map(variable).or_else(whole)
     }
 
     fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {

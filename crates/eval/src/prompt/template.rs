@@ -2,7 +2,7 @@
 //! string methods, `True` and `None` as Python writes them). One thing differs: `tojson` keeps an object's fields in
 //! their order.
 
-use crate::data::Doc;
+use crate::data::{Doc, WHOLE};
 use crate::error::{Error, Key};
 use crate::python::{number, represented};
 use minijinja::value::ValueKind;
@@ -95,7 +95,9 @@ impl Template {
         let mut missing: Vec<String> = asked
             .into_iter()
             .filter(|name| {
-                !doc.fields.contains_key(name) && !self.environment.globals().any(|(global, _)| global == name)
+                !doc.fields.contains_key(name)
+                    && name != WHOLE
+                    && !self.environment.globals().any(|(global, _)| global == name)
             })
             .collect();
         missing.sort();
