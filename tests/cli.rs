@@ -71,8 +71,9 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "run",
+    "init",
     "search",
     "pull",
     "models",
@@ -85,6 +86,7 @@ const COMMANDS: [&str; 19] = [
     "inspect",
     "compare",
     "decide",
+    "chat",
     "serve",
     "ship",
     "report",

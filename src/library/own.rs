@@ -19,6 +19,7 @@ use bantam_core::unit::{Bytes, Seconds};
 use bantam_eval::own::{Asked, Columns, Options, SuiteFile};
 use bantam_hub as hub;
 use bantam_lab::Recipe;
+use bantam_model::chat::ChatTemplate;
 use std::path::{Path, PathBuf};
 
 /// What a model is tried as where nobody says, in the order of a profile; those that cannot be made of it are left out.
@@ -311,7 +312,8 @@ fn of_models(wish: &Wish) -> Result<OfModels> {
             (chats, makable[0]) = (false, true);
             continue;
         };
-        chats &= decoder.tokenizer.as_ref().is_ok_and(|summary| !summary.chat_templates.is_empty());
+        let has_template = decoder.tokenizer.as_ref().is_ok_and(|summary| !summary.chat_templates.is_empty());
+        chats &= has_template && was_taught_to_talk(&found.place);
         let source = models::source(&found.name, &found.place);
         let mut why = None;
         for (recipe, can) in RECIPES.iter().zip(&mut makable) {
@@ -334,6 +336,13 @@ fn of_models(wish: &Wish) -> Result<OfModels> {
         true => RECIPES.iter().zip(makable).filter(|(_, can)| *can).map(|(recipe, _)| (*recipe).to_owned()).collect(),
     };
     Ok(OfModels { recipes, chats, notes })
+}
+
+/// Whether the model's turns end with a token of their own: many a base model has a chat template that it never saw.
+fn was_taught_to_talk(place: &Place) -> bool {
+    let tokenizer = models::with_files(place, |files| Ok(bantam_model::read_tokenizer(files)?));
+    let ends = |tokenizer: &bantam_model::Tokenizer| ChatTemplate::of(tokenizer, false).ok()??.turn_end(tokenizer);
+    tokenizer.is_ok_and(|tokenizer| ends(&tokenizer).is_some())
 }
 
 fn profile(wish: &Wish, name: &str, recipes: &[String], chat: bool, folder: &Path) -> Result<Profile> {
