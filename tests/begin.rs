@@ -72,7 +72,8 @@ impl Stranger {
 fn init_writes_files_that_a_run_takes_at_once() {
     let stranger = Stranger::new();
     stranger.data(40);
-    let printed = stranger.does(&["init", "bantam-s", "--data", "tickets.csv", "--recipes", "base,Q8_0", "--margin", "20"]);
+    let printed =
+        stranger.does(&["init", "bantam-s", "--data", "tickets.csv", "--recipes", "base,Q8_0", "--margin", "20"]);
     assert!(printed.contains("message is the question, queue the answer: one of 7 labels."), "{printed}");
     assert!(printed.contains("40 items can show a loss of"), "{printed}");
     assert!(printed.lines().any(|line| line == "./tickets.toml"), "{printed}");

@@ -109,7 +109,9 @@ fn unclear(why: &Unclear, columns: &Columns) -> String {
         Unclear::Question(_) => "; say --question COLUMN",
         Unclear::Answer(_) => "; say --answer COLUMN",
         Unclear::NoOptions => "; say --options COLUMN,COLUMN",
-        Unclear::NoAnswer(_) => "; --answer COLUMN takes another column, and --as labels, written or options another way of asking",
+        Unclear::NoAnswer(_) => {
+            "; --answer COLUMN takes another column, and --as labels, written or options another way of asking"
+        }
     };
     format!("{}: {why}{say}; its columns are {}", columns.file.display(), columns.told())
 }

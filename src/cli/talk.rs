@@ -1,8 +1,8 @@
 //! `bantam chat MODEL`: a conversation with a model on the terminal, answers as they come, and what each took.
 
+use super::Exit;
 use super::args::{at_least_one, at_least_two};
 use super::kld::start_threads;
-use super::Exit;
 use crate::library::fit::CONTEXT;
 use crate::library::models::{self, ModelFacts};
 use crate::serve::{Draws, Ended, Said, Talk, Took};
@@ -80,7 +80,10 @@ fn within(most: f32, text: &str) -> Result<f32, String> {
 /// Commands between messages, and what they do.
 const COMMANDS: [(&str, &str); 5] = [
     ("/reset", "forget the conversation and begin a new one"),
-    ("/system", "with a text: tell the model that before the conversation, which begins anew; alone: say what it is told"),
+    (
+        "/system",
+        "with a text: tell the model that before the conversation, which begins anew; alone: say what it is told",
+    ),
     ("/again", "answer the last message once more"),
     ("/help", "this list"),
     ("/quit", "leave (also Ctrl-D)"),
@@ -213,7 +216,9 @@ impl Session<'_> {
                 self.talk.reset();
                 note!("the conversation begins anew");
             }
-            "/system" if !self.talk.chats() => note!("the model has no chat template, and so nothing it could be told before"),
+            "/system" if !self.talk.chats() => {
+                note!("the model has no chat template, and so nothing it could be told before")
+            }
             "/system" if rest.trim().is_empty() => match self.talk.system() {
                 Some(system) => note!("it is told: {system}"),
                 None => note!("it is told nothing before the conversation; /system TEXT tells it something"),

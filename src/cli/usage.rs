@@ -198,7 +198,9 @@ mod tests {
 
     #[test]
     fn a_word_that_is_no_profile_is_told_what_may_be_meant() {
-        assert!(refusal("wizard").starts_with("there is no command and no profile 'wizard'; the commands are run, init"));
+        assert!(
+            refusal("wizard").starts_with("there is no command and no profile 'wizard'; the commands are run, init")
+        );
         assert!(refusal("evla").contains("'evla' (`bantam eval`?)"));
         assert!(refusal("family").contains("is `bantam bundled` now"));
         assert!(is_profile(Path::new("quickstart")).is_ok());

@@ -1,6 +1,7 @@
 //! What is on this machine, by name: models, suites and results, wherever they are kept. Here the crates that know
 //! files, the hub and what is bundled meet.
 
+pub mod catalog;
 pub mod fit;
 pub mod home;
 pub mod inventory;

@@ -145,7 +145,9 @@ pub fn shows(items: usize, margin: f64) -> String {
         points(least)
     );
     if margin <= 0.0 {
-        return format!("{said}; with no margin every loss counts, so that hardly anything smaller can be shown good enough");
+        return format!(
+            "{said}; with no margin every loss counts, so that hardly anything smaller can be shown good enough"
+        );
     }
     match least <= margin {
         true => format!("{said}, which is enough for a margin of {}", points(margin)),
@@ -228,13 +230,20 @@ pub fn free_name(folder: &Path, name: &str) -> String {
         endings.iter().all(|ending| !folder.join(format!("{name}{ending}")).exists())
     };
     let numbered = (2..).map(|n| format!("{name}-{n}"));
-    std::iter::once(name.to_owned()).chain(numbered).find(|name| is_free(name)).expect("there are more numbers than files")
+    std::iter::once(name.to_owned())
+        .chain(numbered)
+        .find(|name| is_free(name))
+        .expect("there are more numbers than files")
 }
 
 /// The items and the examples as JSON lines.
 fn apart(columns: &Columns, answer: &str, shots: usize) -> Result<[String; 2]> {
     if shots >= columns.rows() {
-        bail!("{}: it has {} lines, and {shots} examples would leave none to ask", columns.file.display(), columns.rows());
+        bail!(
+            "{}: it has {} lines, and {shots} examples would leave none to ask",
+            columns.file.display(),
+            columns.rows()
+        );
     }
     let examples = columns.examples(answer, shots);
     let mut texts = [String::new(), String::new()];
@@ -258,7 +267,8 @@ struct Read {
 fn read_again(suite: &SuiteFile, columns: &Columns, files: &[(PathBuf, String)]) -> Result<Read> {
     let folder = tempfile::tempdir().context("a folder for a moment")?;
     for (file, text) in files {
-        std::fs::write(folder.path().join(file.file_name().unwrap_or_default()), text).context("a file for a moment")?;
+        std::fs::write(folder.path().join(file.file_name().unwrap_or_default()), text)
+            .context("a file for a moment")?;
     }
     let path = folder.path().join("suite.toml");
     let data = match suite.shots {
@@ -269,7 +279,8 @@ fn read_again(suite: &SuiteFile, columns: &Columns, files: &[(PathBuf, String)])
     std::fs::write(&path, here.to_toml(columns)?).context("a file for a moment")?;
     let here = path.to_string_lossy().into_owned();
     // what is wrong is wrong with the data, and the folder is gone when it is read
-    let loaded = suites::load(&here).map_err(|error| anyhow!("{}", error.to_string().replace(&format!("{here}: "), "")))?;
+    let loaded =
+        suites::load(&here).map_err(|error| anyhow!("{}", error.to_string().replace(&format!("{here}: "), "")))?;
     let task = loaded.tasks.first().context("a suite has a task")?;
     let lessons = task.lessons().unwrap_or_default();
     Ok(Read {
@@ -284,7 +295,9 @@ fn read_again(suite: &SuiteFile, columns: &Columns, files: &[(PathBuf, String)])
 fn few_of(asked: &Asked, columns: &Columns) -> Option<String> {
     let Options::Labels(labels) = &asked.options else { return None };
     let mean = columns.rows() / labels.len().max(1);
-    (mean < 5).then(|| format!("{} labels have {mean} lines each in the mean, which is few to tell them apart by", labels.len()))
+    (mean < 5).then(|| {
+        format!("{} labels have {mean} lines each in the mean, which is few to tell them apart by", labels.len())
+    })
 }
 
 /// What is known of the models.
@@ -401,6 +414,8 @@ pub struct Around {
     pub models: Vec<(PathBuf, Bytes)>,
     /// JSON lines, CSV, TSV, Parquet.
     pub data: Vec<(PathBuf, Bytes)>,
+    /// TOML files: suites, profiles and recipes among them.
+    pub written: Vec<PathBuf>,
     /// The folders in it.
     pub folders: Vec<PathBuf>,
     /// Models of this machine that lie elsewhere, by their names, with where they are.
@@ -420,6 +435,7 @@ pub fn around(folder: &Path) -> Around {
     around.models.sort();
     around.data.sort();
     around.folders.sort();
+    around.written.sort();
     around
 }
 
@@ -461,6 +477,7 @@ fn look(folder: &Path, depth: usize, left: &mut usize, around: &mut Around) {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         match ending.as_str() {
             "gguf" => around.models.push((shown, Bytes(facts.len()))),
+            "toml" => around.written.push(shown),
             "csv" | "tsv" | "jsonl" | "parquet" | "ndjson" => around.data.push((shown, Bytes(facts.len()))),
             _ => {}
         }
@@ -473,7 +490,8 @@ mod tests {
     use bantam_eval::own::Picked;
 
     fn tickets(folder: &Path) -> Columns {
-        let rows: String = (0..80).map(|n| format!("{n},Where is order {n}?,{}\n", ["delivery", "billing"][n % 2])).collect();
+        let rows: String =
+            (0..80).map(|n| format!("{n},Where is order {n}?,{}\n", ["delivery", "billing"][n % 2])).collect();
         let file = folder.join("our tickets.csv");
         std::fs::write(&file, format!("id,body,topic\n{rows}")).expect("written");
         Columns::read(&file).expect("data")
@@ -525,13 +543,24 @@ mod tests {
             std::fs::write(folder.path().join(file), "x").expect("written");
         }
         let around = around(folder.path());
-        let names = |files: &[(PathBuf, Bytes)]| files.iter().map(|(file, _)| file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()).collect::<Vec<_>>();
-        assert_eq!((names(&around.models), names(&around.data)), (vec!["m.gguf".into()], vec!["e.jsonl".into(), "d.csv".into()]));
+        let names = |files: &[(PathBuf, Bytes)]| {
+            files
+                .iter()
+                .map(|(file, _)| file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (names(&around.models), names(&around.data)),
+            (vec!["m.gguf".into()], vec!["e.jsonl".into(), "d.csv".into()])
+        );
     }
 
     #[test]
     fn points_are_told_as_people_say_them() {
-        assert_eq!([0.0413, 0.03, 0.025, 0.01, 0.0].map(points), ["4 points", "3 points", "2.5 points", "1 point", "0 points"]);
+        assert_eq!(
+            [0.0413, 0.03, 0.025, 0.01, 0.0].map(points),
+            ["4 points", "3 points", "2.5 points", "1 point", "0 points"]
+        );
         assert!(shows(1000, 0.03).contains("enough for a margin of 3 points"), "{}", shows(1000, 0.03));
         assert!(shows(60, 0.03).contains("it takes about 685 items"), "{}", shows(60, 0.03));
     }

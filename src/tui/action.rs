@@ -3,14 +3,15 @@
 
 use super::results::{Decision, Results, Told};
 use super::setup::Setup;
+use crate::library::catalog::Catalog;
 use crate::library::fit::HostFit;
+use crate::library::own::{Around, Draft, Wish};
 use crate::run::decide::Turned;
 use crate::run::examine::{Contrast, Examined};
 use bantam_core::event::Event;
-use bantam_core::profile::Profile;
-use crate::library::own::{Around, Draft, Wish};
-use bantam_eval::own::{Columns, Picked};
+use bantam_core::profile::{Profile, RecipeRef};
 use bantam_core::record::Id;
+use bantam_eval::own::{Columns, Picked};
 use bantam_hub::{Hits, Next, Progress, Query};
 use bantam_verdict::recommend::whatif::Turn;
 use ratatui::layout::Position;
@@ -57,6 +58,8 @@ pub(super) enum Message {
     Contrasted(Id, Id, Option<Box<Contrast>>),
     /// A profile is written, or why not.
     Saved(Result<PathBuf, String>),
+    /// What there is to choose from on this machine.
+    Catalog(Box<Catalog>),
     /// What lies about in a folder.
     Around(PathBuf, Box<Around>),
     /// The columns of a file of data, or why it cannot be read.
@@ -186,6 +189,8 @@ pub(super) enum Command {
 pub(super) enum Page {
     /// A model and data of one's own.
     Begin,
+    /// The profiles that can be opened.
+    Profiles,
     /// Everything of a variant.
     Variant(Id),
     /// The second variant held against the first.
@@ -219,7 +224,57 @@ pub(super) struct Selection {
     pub models: Vec<bool>,
     pub recipes: Vec<bool>,
     pub suites: Vec<bool>,
-    /// Models of the hub that were pulled and are tried beside the profile's.
+    /// Models that are tried beside the profile's, such as those of the hub that were pulled.
     pub pulled: Vec<String>,
+    /// Recipes beside the profile's.
+    pub recipes_added: Vec<String>,
+    /// Suites beside the profile's.
+    pub suites_added: Vec<String>,
+    /// Items of each task instead of the profile's; None in it for all.
+    pub limit: Option<Option<usize>>,
     pub prefer: Option<bantam_core::profile::Prefer>,
+}
+
+impl Selection {
+    /// The profile with what is taken in beside its own, and with as many items as are wished.
+    pub(super) fn whole(&self, profile: &Profile) -> Profile {
+        fn with<T: PartialEq>(list: &mut Vec<T>, more: impl Iterator<Item = T>) {
+            more.for_each(|one| {
+                if !list.contains(&one) {
+                    list.push(one);
+                }
+            });
+        }
+        let mut whole = profile.clone();
+        let recipe = |name: &String| match name.as_str() {
+            "base" => RecipeRef::Base,
+            file if file.ends_with(".toml") => RecipeRef::File(file.into()),
+            name => RecipeRef::Quantize(name.to_owned()),
+        };
+        with(&mut whole.models, self.pulled.iter().cloned());
+        with(&mut whole.recipes, self.recipes_added.iter().map(recipe));
+        with(&mut whole.suites, self.suites_added.iter().cloned());
+        whole.measure.limit = self.limit.unwrap_or(whole.measure.limit);
+        whole
+    }
+
+    /// The profile with only what is taken in.
+    pub(super) fn taken(&self, whole: &Profile) -> Profile {
+        fn taken<T: Clone>(all: &[T], taken: &[bool]) -> Vec<T> {
+            let is_taken = |i: usize| taken.get(i).copied().unwrap_or(true);
+            all.iter().enumerate().filter(|(i, _)| is_taken(*i)).map(|(_, t)| t.clone()).collect()
+        }
+        let mut profile = whole.clone();
+        profile.models = taken(&whole.models, &self.models);
+        profile.recipes = taken(&whole.recipes, &self.recipes);
+        profile.suites = taken(&whole.suites, &self.suites);
+        if let Some(prefer) = self.prefer {
+            profile.objective.prefer = prefer;
+        }
+        // a reference that is left out cannot be held against
+        if profile.objective.reference.as_ref().is_some_and(|r| !profile.models.contains(r)) {
+            profile.objective.reference = None;
+        }
+        profile
+    }
 }

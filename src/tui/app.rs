@@ -95,6 +95,7 @@ impl App {
             Message::Examined(..) | Message::Contrasted(..) => {}
             Message::Saved(Ok(path)) => shared.notice = Some(saved(path)),
             Message::Saved(Err(error)) => shared.notice = Some(error.clone()),
+            Message::Catalog(catalog) => shared.catalog = (**catalog).clone(),
             Message::Around(..) | Message::Looked(..) | Message::Drafted(..) | Message::Written(Err(_)) => {}
             Message::Written(Ok(profile)) => return self.noted(Some(Command::OpenProfile(profile.clone()))),
         }
@@ -123,7 +124,7 @@ impl App {
             Some(Command::OpenProfile(ref profile)) => {
                 self.shared.begin(profile);
                 self.go(plan::TITLE);
-                self.shared.notice = Some(format!("{} is written; r measures and decides", profile.display()));
+                self.shared.notice = Some(format!("{}: r measures and decides", profile.display()));
             }
             _ => {}
         }

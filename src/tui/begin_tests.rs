@@ -7,8 +7,8 @@ use super::jobs::begin::drafted;
 use super::screen::{begin, plan};
 use super::theme::{Theme, ThemeName};
 use crate::library::own::{self, Around};
-use bantam_eval::own::Columns;
 use bantam_core::unit::Bytes;
+use bantam_eval::own::Columns;
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -49,11 +49,13 @@ impl World {
                 Command::LookAround(folder) => {
                     let found = own::around(&here.join(&folder));
                     let bare = |path: &PathBuf| path.strip_prefix(&here).unwrap_or(path).to_owned();
-                    let all = |files: &[(PathBuf, Bytes)]| files.iter().map(|(file, bytes)| (bare(file), *bytes)).collect();
+                    let all =
+                        |files: &[(PathBuf, Bytes)]| files.iter().map(|(file, bytes)| (bare(file), *bytes)).collect();
                     let around = Around {
                         models: all(&found.models),
                         data: all(&found.data),
                         folders: found.folders.iter().map(bare).collect(),
+                        written: Vec::new(),
                         named: vec![("bundled:bantam-s".into(), "832 KiB, bundled".into())],
                     };
                     self.app.hear(Message::Around(folder, Box::new(around)))
@@ -63,7 +65,10 @@ impl World {
                         columns.file = file.clone();
                         Arc::new(columns)
                     });
-                    self.app.hear(Message::Looked(file, looked.map_err(|error| error.to_string().replace(&format!("{}/", here.display()), ""))))
+                    self.app.hear(Message::Looked(
+                        file,
+                        looked.map_err(|error| error.to_string().replace(&format!("{}/", here.display()), "")),
+                    ))
                 }
                 Command::Draft(number, mut question) => {
                     // as if it had been started in that folder
@@ -145,11 +150,21 @@ fn at_columns(head: &str) -> World {
 fn columns_that_are_not_clear_are_picked_with_arrows() {
     let mut world = at_columns("nr,was,wohin");
     world.press(KeyCode::Esc);
-    world.write("tickets.csv", &tickets("nr,was,wohin").replace(",delivery", ",delivery,x").replace(",billing", ",billing,y").replace(",returns", ",returns,z").replacen("wohin", "wohin,woher", 1));
+    world.write(
+        "tickets.csv",
+        &tickets("nr,was,wohin")
+            .replace(",delivery", ",delivery,x")
+            .replace(",billing", ",billing,y")
+            .replace(",returns", ",returns,z")
+            .replacen("wohin", "wohin,woher", 1),
+    );
     world.type_text("tickets");
     world.press(KeyCode::Enter);
     let shown = world.picture();
-    assert!(shown.contains("Which column is what is not clear") && shown.contains("wohin") && shown.contains("3 texts"), "{shown}");
+    assert!(
+        shown.contains("Which column is what is not clear") && shown.contains("wohin") && shown.contains("3 texts"),
+        "{shown}"
+    );
     insta::assert_snapshot!("begin_unclear_120x36", shown);
     world.press(KeyCode::Enter);
     assert!(world.opened.is_empty(), "what is not clear is not written");
@@ -168,7 +183,10 @@ fn columns_that_are_not_clear_are_picked_with_arrows() {
     world.press(KeyCode::Down);
     world.press(KeyCode::Right);
     let shown = world.picture();
-    assert!(shown.contains("in its own words") && shown.contains("2, taken out of the data") && shown.contains("5 points"), "{shown}");
+    assert!(
+        shown.contains("in its own words") && shown.contains("2, taken out of the data") && shown.contains("5 points"),
+        "{shown}"
+    );
     assert!(shown.contains("358 items can show"), "{shown}");
 }
 

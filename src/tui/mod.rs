@@ -27,6 +27,8 @@ mod jobs;
 mod keys;
 mod layout;
 mod palette;
+#[cfg(test)]
+mod plan_tests;
 mod progress;
 mod results;
 mod screen;

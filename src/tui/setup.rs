@@ -3,7 +3,7 @@
 use bantam_core::metric::Metric;
 use bantam_core::profile::Profile;
 use bantam_core::record::{Id, LeftOut, Trial};
-use bantam_core::unit::Bytes;
+use bantam_core::unit::{Bytes, Seconds};
 use std::collections::BTreeSet;
 
 /// A planned profile: what would be tried, and what the store already has.
@@ -14,6 +14,8 @@ pub(super) struct Setup {
     pub suites: Vec<SuiteEntry>,
     pub trials: Vec<Trial>,
     pub variants: usize,
+    /// The variants, each with its size and the time that it will take.
+    pub grid: Vec<GridRow>,
     /// Models after recipes that cannot be made of them, and why.
     pub unmakable: Vec<LeftOut>,
     pub done: BTreeSet<Id>,
@@ -85,4 +87,57 @@ pub(super) struct SuiteInfo {
     pub items: usize,
     pub available: usize,
     pub metric: Metric,
+    pub tasks: Vec<TaskEntry>,
+}
+
+/// A task of a suite.
+#[derive(Debug, Clone)]
+pub(super) struct TaskEntry {
+    pub suite: String,
+    pub name: String,
+    /// After the profile's limit.
+    pub items: usize,
+    pub available: usize,
+    /// The smallest loss that these items could show; None of scores that are no shares of right answers.
+    pub smallest: Option<f64>,
+    /// Letters of an item in the mean, question and answers.
+    pub letters: f64,
+}
+
+/// A variant before it is measured.
+#[derive(Debug, Clone)]
+pub(super) struct GridRow {
+    pub label: String,
+    /// Of its file, derived.
+    pub disk: Bytes,
+    pub trials: usize,
+    pub done: usize,
+    /// None where nothing tells.
+    pub expected: Option<Expected>,
+}
+
+/// How long something will take, about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    pub time: Seconds,
+    pub from: From,
+}
+
+/// What a time is reckoned from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum From {
+    /// Trials of this plan that were measured on this machine.
+    Measured,
+    /// What processors of such machines do.
+    #[default]
+    Guess,
+}
+
+impl From {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            From::Measured => "(by trials here)",
+            From::Guess => "(a guess)",
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::progress::{RunProgress, RunState};
 use super::results::{Results, Told};
 use super::setup::{ModelEntry, Setup};
 use super::theme::Theme;
+use crate::library::catalog::Catalog;
 use crate::show::counted;
 use bantam_core::event::Event;
 use bantam_core::profile::Prefer;
@@ -22,6 +23,10 @@ pub(super) struct Shared {
     /// A wish to plan is on its way: what is shown is not it yet.
     pub planning: bool,
     pub selection: Selection,
+    /// What it was before each change.
+    before: Vec<Selection>,
+    /// What there is to choose from on this machine.
+    pub catalog: Catalog,
     pub progress: RunProgress,
     pub results: Results,
     pub advice: Option<Told>,
@@ -50,6 +55,8 @@ impl Shared {
             error: None,
             planning: false,
             selection: Selection::default(),
+            before: Vec::new(),
+            catalog: Catalog::default(),
             progress: RunProgress::default(),
             results: Results::default(),
             advice: None,
@@ -75,6 +82,7 @@ impl Shared {
             clock: self.clock,
             mouse: self.mouse,
             planning: true,
+            catalog: std::mem::take(&mut self.catalog),
             ..Shared::new(name, self.theme, self.size)
         };
     }
@@ -139,9 +147,7 @@ impl Shared {
         let fit = |list: &mut Vec<bool>, len: usize| list.resize(len, true);
         fit(&mut self.selection.models, setup.models.len());
         fit(&mut self.selection.suites, setup.suites.len());
-        if self.selection.recipes.is_empty() {
-            fit(&mut self.selection.recipes, setup.profile.recipes.len());
-        }
+        fit(&mut self.selection.recipes, setup.profile.recipes.len());
         if !self.running() {
             self.progress.plan(setup.trials.clone(), setup.done.iter().cloned());
             let kept = self.progress.counts().0;
@@ -217,6 +223,7 @@ impl Shared {
         if self.running() {
             return self.refuse("the run is going on; stop it (3, then x) to change what is tried");
         }
+        let before = self.selection.clone();
         let list = list(&mut self.selection);
         let chosen = list.iter().filter(|b| **b).count();
         let item = list.get_mut(line)?;
@@ -224,7 +231,54 @@ impl Shared {
             return self.refuse("at least one has to stay in");
         }
         *item = !*item;
+        self.before.push(before);
         Some(Command::Plan(self.selection.clone()))
+    }
+
+    /// Changes the selection, so that it can be taken back.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Selection)) -> Option<Command> {
+        if self.running() {
+            return self.refuse("the run is going on; stop it (3, then x) to change what is tried");
+        }
+        let before = self.selection.clone();
+        change(&mut self.selection);
+        if self.selection == before {
+            return self.refuse("that is so already");
+        }
+        self.before.push(before);
+        Some(Command::Plan(self.selection.clone()))
+    }
+
+    /// Takes the last change of the selection back.
+    pub(super) fn undo(&mut self) -> Option<Command> {
+        if self.running() {
+            return self.refuse("the run is going on; stop it (3, then x) to change what is tried");
+        }
+        match self.before.pop() {
+            None => self.refuse("there is nothing to take back"),
+            Some(before) => {
+                self.selection = before;
+                Some(Command::Plan(self.selection.clone()))
+            }
+        }
+    }
+
+    pub(super) fn can_undo(&self) -> bool {
+        !self.running() && !self.before.is_empty()
+    }
+
+    /// Writes what is taken in as a profile beside the others.
+    pub(super) fn save(&mut self) -> Option<Command> {
+        match (self.running(), self.ready()) {
+            (true, _) => self.refuse("the run is going on; it is saved when it is over"),
+            (_, None) => self.refuse("there is no plan yet; try again in a moment"),
+            (_, Some(setup)) => Some(Command::Save(Box::new(self.selection.taken(&setup.profile)))),
+        }
+    }
+
+    /// Whether a line that is taken in or not can be turned now.
+    pub(super) fn can_take(&self, taken: Option<bool>) -> bool {
+        !self.running() && taken.is_some()
     }
 
     /// Prefers the next of smallest, fastest and leanest.
@@ -234,6 +288,7 @@ impl Shared {
             self.selection.prefer = Some(current);
             return self.refuse("the run is going on; stop it (3, then x) to change the objective");
         }
+        self.before.push(self.selection.clone());
         self.selection.prefer = Some(match current {
             Prefer::Smallest => Prefer::Fastest,
             Prefer::Fastest => Prefer::Leanest,

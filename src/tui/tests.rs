@@ -5,7 +5,7 @@ use super::app::App;
 use super::draw::draw;
 use super::results::{ResultColumn, ResultRow, Results, Told};
 use super::screen::{advice as advice_screen, hub, models, plan, results as results_screen, run};
-use super::setup::{ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo};
+use super::setup::{Expected, From, GridRow, ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo, TaskEntry};
 use super::theme::{Theme, ThemeName};
 use bantam_core::event::{Event, Pulse};
 use bantam_core::metric::Metric;
@@ -71,12 +71,12 @@ fn task(name: &str, metric: Metric) -> Ask {
     })
 }
 
-fn variants() -> Vec<Variant> {
+pub(super) fn variants() -> Vec<Variant> {
     let of = |model: &str| [None, Some("Q4_K_M"), Some("Q2_K")].map(|recipe| variant(model, recipe));
     of("bantam-s").into_iter().chain(of("bantam-l")).collect()
 }
 
-fn trials() -> Vec<Trial> {
+pub(super) fn trials() -> Vec<Trial> {
     let host = Id::of_bytes(b"host");
     let asks = [
         task("routing", Metric::Acc),
@@ -107,13 +107,26 @@ fn info(parameters: u64, stored: u64) -> ModelInfo {
     }
 }
 
-fn setup() -> Setup {
+fn task_entry(name: &str) -> TaskEntry {
+    let (suite, name) = (name.to_owned(), name.to_owned());
+    TaskEntry { suite, name, items: 100, available: 300, smallest: Some(0.094), letters: 120.0 }
+}
+
+pub(super) fn setup() -> Setup {
     let entry = |name: &str, info| ModelEntry { name: name.into(), typed: format!("bundled:{name}"), info };
     let suite = |name: &str, metric| SuiteEntry {
         name: name.into(),
-        info: Ok(SuiteInfo { items: 100, available: 300, metric }),
+        info: Ok(SuiteInfo { items: 100, available: 300, metric, tasks: vec![task_entry(name)] }),
+    };
+    let row = |variant: &Variant| GridRow {
+        label: variant.label(),
+        disk: Bytes(1_048_576),
+        trials: 3,
+        done: 0,
+        expected: Some(Expected { time: Seconds(100.0), from: From::Guess }),
     };
     Setup {
+        grid: variants().iter().map(row).collect(),
         profile: Profile::parse(PROFILE, Path::new("quickstart.toml")).expect("valid"),
         models: vec![entry("bantam-s", Ok(info(426_240, 852_480))), entry("bantam-l", Ok(info(2_622_720, 5_245_440)))],
         suites: vec![suite("routing", Metric::Acc), suite("arithmetic", Metric::ExactMatch)],
@@ -139,7 +152,7 @@ fn figure(value: f64, unit: Unit, spread: f64) -> Reading {
     })
 }
 
-fn results() -> Results {
+pub(super) fn results() -> Results {
     let column = |title: &str, metric| ResultColumn { title: title.into(), metric };
     let columns = vec![
         column("routing", Metric::Acc),
@@ -173,14 +186,14 @@ fn results() -> Results {
     Results { columns, rows: variants().into_iter().enumerate().map(|(i, v)| row(i, v)).collect() }
 }
 
-fn app(width: u16, height: u16) -> App {
+pub(super) fn app(width: u16, height: u16) -> App {
     let mut app = App::new("quickstart".into(), Theme::plain(), Rect::new(0, 0, width, height));
     app.hear(Message::Planned(Box::new(Ok(setup()))));
     app
 }
 
 /// An app in the middle of its run.
-fn running(width: u16, height: u16) -> App {
+pub(super) fn running(width: u16, height: u16) -> App {
     let mut app = app(width, height);
     assert_eq!(app.update(Action::Start), Some(Command::Start));
     let trials = trials();
@@ -229,7 +242,7 @@ fn advice() -> Told {
     Told { words, unfinished: false, how_to_run }
 }
 
-fn picture(app: &App) -> String {
+pub(super) fn picture(app: &App) -> String {
     let backend = TestBackend::new(app.shared.size.width, app.shared.size.height);
     let mut terminal = Terminal::new(backend).expect("a test backend never fails");
     terminal.draw(|frame| draw(frame, app)).expect("a test backend never fails");
@@ -243,7 +256,7 @@ fn pictures(name: &str, make: impl Fn(u16, u16) -> App) {
     }
 }
 
-fn on(screen: &'static str, make: impl Fn(u16, u16) -> App) -> impl Fn(u16, u16) -> App {
+pub(super) fn on(screen: &'static str, make: impl Fn(u16, u16) -> App) -> impl Fn(u16, u16) -> App {
     move |width, height| {
         let mut app = make(width, height);
         app.update(Action::Go(screen));
@@ -251,7 +264,7 @@ fn on(screen: &'static str, make: impl Fn(u16, u16) -> App) -> impl Fn(u16, u16)
     }
 }
 
-fn finished(width: u16, height: u16) -> App {
+pub(super) fn finished(width: u16, height: u16) -> App {
     let mut app = running(width, height);
     app.hear(Message::Results(Box::new(results())));
     app.hear(Message::Advised(Box::new(advice())));
@@ -395,12 +408,12 @@ fn a_model_is_left_out_but_never_the_last_one() {
     assert_eq!(app.shared.selection.models, [false, true]);
 }
 
-fn press(app: &mut App, code: KeyCode) -> Option<Command> {
+pub(super) fn press(app: &mut App, code: KeyCode) -> Option<Command> {
     app.input(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)))
 }
 
 /// The picture and, cell by cell, how it is drawn.
-fn drawn(app: &App) -> ratatui::buffer::Buffer {
+pub(super) fn drawn(app: &App) -> ratatui::buffer::Buffer {
     let backend = TestBackend::new(app.shared.size.width, app.shared.size.height);
     let mut terminal = Terminal::new(backend).expect("a test backend never fails");
     terminal.draw(|frame| draw(frame, app)).expect("a test backend never fails");

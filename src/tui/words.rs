@@ -13,6 +13,10 @@ pub(super) const REFERENCE: Word =
     ("reference", "the variant that all others are held against: the profile's, or the largest base");
 pub(super) const MARGIN: Word =
     ("margin", "how much worse than the reference is still good enough; of perplexities as a ratio");
+pub(super) const SHOWN: Word = (
+    "can show",
+    "the smallest loss that so many items would show, four times in five, where one answer in ten changes",
+);
 pub(super) const QUALIFIES: Word =
     ("qualifies", "keeps every limit, and is shown not worse than the reference by more than the margin on every task");
 pub(super) const CANNOT_TELL: Word = (

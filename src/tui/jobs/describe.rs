@@ -1,5 +1,6 @@
 //! Describes a plan and its results in the plain numbers and names that the screens lay out.
 
+use super::expect;
 use crate::library::{models, suites};
 use crate::run::Done;
 use crate::run::plan::Plan;
@@ -16,12 +17,14 @@ use bantam_verdict::recommend::summary::VariantSummary;
 use bantam_verdict::recommend::{Advice, Standing};
 
 /// Describes a planned profile: `whole` is the profile as written, `chosen` what of it is taken in.
-pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan) -> Setup {
+pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan, rows: &[Row]) -> Setup {
     let mut profile = whole.clone();
     profile.objective = chosen.objective.clone();
+    let suites: Vec<SuiteEntry> = whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect();
     Setup {
         models: whole.models.iter().map(|name| model_entry(name, &whole.recipes)).collect(),
-        suites: whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect(),
+        grid: expect::grid(plan, &suites, rows),
+        suites,
         trials: plan.run.trials.clone(),
         variants: plan.variants.len(),
         unmakable: plan.run.left_out.iter().map(short_reason).collect(),
@@ -136,7 +139,9 @@ fn suite_entry(named: &str, limit: Option<usize>) -> SuiteEntry {
         Err(error) => SuiteEntry { name: named.into(), info: Err(error.to_string()) },
         Ok(suite) => {
             let available = suite.tasks.iter().map(|t| t.items().len());
+            let tasks = suite.tasks.iter().map(|task| expect::task(task, limit)).collect();
             let info = SuiteInfo {
+                tasks,
                 items: available.clone().map(|n| limit.map_or(n, |limit| n.min(limit))).sum(),
                 available: available.sum(),
                 metric: suite.tasks.first().map_or(Metric::Acc, |t| t.deciding()),

@@ -5,18 +5,20 @@
 pub(super) mod begin;
 mod describe;
 mod desk;
+mod expect;
 mod hub;
 
 use super::Say;
 use super::action::{Command, Message, Selection};
 use super::results::Told;
 use super::setup::Setup;
+use crate::library::catalog::Catalog;
 use crate::run::plan::Plan;
 use crate::run::{self, Done, Workplace};
 use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
-use bantam_core::profile::{Profile, RecipeRef};
+use bantam_core::profile::Profile;
 use bantam_core::record::Row;
 use bantam_core::sync::lock;
 use bantam_verdict::recommend::advice::unfinished;
@@ -96,7 +98,7 @@ impl Jobs {
             Command::Pull(name) => self.hub.pull(name, say.clone()),
             Command::Fetch(selection) => {
                 let named = self.named.clone();
-                let profile = move || Ok(select(&whole_profile(&named, &selection)?, &selection));
+                let profile = move || Ok(selection.taken(&selection.whole(&run::profile(&named)?)));
                 self.hub.fetch(profile, say.clone());
             }
             Command::StopPull => self.hub.stop(),
@@ -134,6 +136,7 @@ impl Jobs {
             if !is_last() {
                 return;
             }
+            say.say(Message::Catalog(Box::new(Catalog::here(Path::new(".")))));
             let made = caught(|| make_plan(&named, &selection));
             if !is_last() {
                 return;
@@ -254,8 +257,8 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 type Made = (Setup, Profile, Plan, Vec<Row>);
 
 fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
-    let whole = whole_profile(named, selection)?;
-    let profile = select(&whole, selection);
+    let whole = selection.whole(&run::profile(named)?);
+    let profile = selection.taken(&whole);
     let mut workplace = Workplace::open()?;
     let plan = run::plan(&profile, &mut workplace, false).map_err(|error| with_remedy(error, &profile))?;
     let mut rows = Vec::new();
@@ -264,16 +267,8 @@ fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
             rows.push(Row { trial: trial.clone(), outcome });
         }
     }
-    let setup = describe::setup(&whole, &profile, &plan);
+    let setup = describe::setup(&whole, &profile, &plan, &rows);
     Ok((setup, profile, plan, rows))
-}
-
-/// The profile with the models that were pulled beside its own.
-fn whole_profile(named: &Path, selection: &Selection) -> Result<Profile> {
-    let mut whole = run::profile(named)?;
-    let new = selection.pulled.iter().filter(|name| !whole.models.contains(name)).cloned().collect::<Vec<_>>();
-    whole.models.extend(new);
-    Ok(whole)
 }
 
 /// What is missing can be fetched: the error says how.
@@ -282,26 +277,6 @@ fn with_remedy(error: anyhow::Error, profile: &Profile) -> anyhow::Error {
         true => anyhow::anyhow!("{}; f fetches what the profile names of the hub", crate::show::sentence(&error)),
         false => error,
     }
-}
-
-/// The profile with only what is taken in.
-fn select(whole: &Profile, selection: &Selection) -> Profile {
-    fn taken<T: Clone>(all: &[T], taken: &[bool]) -> Vec<T> {
-        let is_taken = |i: usize| taken.get(i).copied().unwrap_or(true);
-        all.iter().enumerate().filter(|(i, _)| is_taken(*i)).map(|(_, t)| t.clone()).collect()
-    }
-    let mut profile = whole.clone();
-    profile.models = taken(&whole.models, &selection.models);
-    profile.recipes = taken::<RecipeRef>(&whole.recipes, &selection.recipes);
-    profile.suites = taken(&whole.suites, &selection.suites);
-    if let Some(prefer) = selection.prefer {
-        profile.objective.prefer = prefer;
-    }
-    // a reference that is left out cannot be held against
-    if profile.objective.reference.as_ref().is_some_and(|r| !profile.models.contains(r)) {
-        profile.objective.reference = None;
-    }
-    profile
 }
 
 /// Passes events on, and has the results worked out anew after every trial, on a thread of its own: intervals take a

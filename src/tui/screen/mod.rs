@@ -11,6 +11,7 @@ pub(super) mod help;
 pub(super) mod hub;
 pub(super) mod models;
 pub(super) mod plan;
+pub(super) mod profiles;
 pub(super) mod results;
 pub(super) mod run;
 pub(super) mod variant;
@@ -84,6 +85,7 @@ pub(super) trait Screen: Any {
 pub(super) fn page(page: Page) -> Box<dyn Screen> {
     match page {
         Page::Begin => Box::new(begin::BeginPage::default()),
+        Page::Profiles => Box::new(profiles::ProfilesPage::default()),
         Page::Variant(id) => Box::new(variant::VariantPage::of(id)),
         Page::Contrast(one, other) => Box::new(contrast::ContrastPage::of(one, other)),
     }

@@ -4,6 +4,7 @@ use super::Screen;
 use crate::show::{beginning, left, short, wrapped};
 use crate::tui::action::{Action, Command};
 use crate::tui::cursor::Cursor;
+use crate::tui::filter::Filter;
 use crate::tui::keys::{self, Binding};
 use crate::tui::layout::{self, beside, wide};
 use crate::tui::setup::{ModelEntry, ModelInfo, Setup};
@@ -27,6 +28,7 @@ pub(crate) const AWAY: Action = Action::Own("take away");
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
     keys::TOGGLE,
+    Binding { foot: false, ..keys::FILTER },
     Binding { action: FETCH, codes: &[Char('f')], keys: "f", hint: "fetch", help: "fetch what the profile names of the hub and is not here", foot: true },
     Binding { action: AWAY, codes: &[Char('d'), KeyCode::Delete], keys: "d", hint: "take away", help: "take a model away again that was pulled on Hub; its files stay", foot: true },
 ];
@@ -34,6 +36,21 @@ const KEYS: &[Binding] = &[
 #[derive(Default)]
 pub(crate) struct ModelsScreen {
     cursor: Cursor,
+    filter: Filter,
+}
+
+impl ModelsScreen {
+    /// The places in the profile of those that the filter shows.
+    fn shown(&self, shared: &Shared) -> Vec<usize> {
+        let all = shared.ready().map_or(&[][..], |setup| &setup.models);
+        let holds = |entry: &ModelEntry| self.filter.holds(&format!("{} {}", entry.name, entry.typed));
+        all.iter().enumerate().filter(|(_, entry)| holds(entry)).map(|(at, _)| at).collect()
+    }
+
+    /// The place in the profile of the one that the cursor is on; behind all of them where none is shown.
+    fn at(&self, shared: &Shared) -> usize {
+        self.shown(shared).get(self.cursor.at()).copied().unwrap_or(usize::MAX)
+    }
 }
 
 impl Screen for ModelsScreen {
@@ -49,48 +66,58 @@ impl Screen for ModelsScreen {
         KEYS
     }
 
+    fn typing(&self) -> Option<&'static [Binding]> {
+        self.filter.typing.then_some(keys::FILTERING)
+    }
+
+    fn copied(&self, shared: &Shared) -> Option<String> {
+        Some(shared.ready()?.models.get(self.at(shared))?.typed.clone())
+    }
+
     fn acts(&self, action: &Action, shared: &Shared) -> bool {
         let is_missing = |setup: &Setup| setup.models.iter().any(|entry| entry.info.is_err());
         match *action {
-            Action::Toggle => shared.can_toggle(&shared.selection.models, self.cursor.at()),
+            Action::Toggle => shared.can_toggle(&shared.selection.models, self.at(shared)),
             FETCH => shared.error.is_some() || shared.setup.as_ref().is_some_and(is_missing),
-            AWAY => shared.can_take_away(self.cursor.at()),
+            AWAY => shared.can_take_away(self.at(shared)),
+            Action::Filter => shared.ready().is_some(),
             _ => true,
         }
     }
 
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
+        if shared.ready().is_some() && self.filter.follow(&action) {
+            self.cursor = Cursor::default();
+            return None;
+        }
         match action {
-            Action::Toggle => shared.toggle(|selection| &mut selection.models, self.cursor.at()),
+            Action::Toggle => shared.toggle(|selection| &mut selection.models, self.at(shared)),
             FETCH if !self.acts(&FETCH, shared) => shared.refuse("what the profile names is here already"),
             FETCH => Some(Command::Fetch(shared.selection.clone())),
             AWAY => {
-                let command = shared.take_away(self.cursor.at());
-                if self.cursor.at() >= lines(shared) {
-                    self.cursor.follow(&Action::Last, lines(shared), 1);
+                let command = shared.take_away(self.at(shared));
+                let lines = self.shown(shared).len();
+                if self.cursor.at() >= lines {
+                    self.cursor.follow(&Action::Last, lines, 1);
                 }
                 command
             }
             action => {
                 let place = list(below_error(layout::body(shared.size), shared).1);
-                self.cursor.follow(&action, lines(shared), place.height as usize);
+                self.cursor.follow(&action, self.shown(shared).len(), place.height as usize);
                 None
             }
         }
     }
 
     fn hit(&self, body: Rect, at: Position, shared: &Shared) -> Option<Action> {
-        let line = self.cursor.line_at(list(below_error(body, shared).1), at, lines(shared))?;
+        let line = self.cursor.line_at(list(below_error(body, shared).1), at, self.shown(shared).len())?;
         Some(Action::Choose { list: 0, line })
     }
 
     fn draw(&self, frame: &mut Frame, body: Rect, shared: &Shared) {
-        draw(frame, body, self.cursor, shared);
+        draw(frame, body, self, shared);
     }
-}
-
-fn lines(shared: &Shared) -> usize {
-    shared.ready().map_or(0, |setup| setup.models.len())
 }
 
 fn areas(body: Rect) -> (Rect, Rect) {
@@ -103,7 +130,7 @@ fn list(body: Rect) -> Rect {
     Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner }
 }
 
-fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
+fn draw(frame: &mut Frame, body: Rect, screen: &ModelsScreen, shared: &Shared) {
     let theme = shared.theme;
     let body = draw_error(frame, body, shared);
     let Some(setup) = &shared.setup else {
@@ -111,7 +138,12 @@ fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
         return frame.render_widget(Line::styled(text, theme.soft()), body);
     };
     let (whole, right_side) = areas(body);
-    frame.render_widget(panel("Models", theme), whole);
+    let (cursor, shown) = (screen.cursor, screen.shown(shared));
+    let mut block = panel("Models", theme);
+    if let Some(line) = screen.filter.line(shown.len(), setup.models.len(), theme) {
+        block = block.title_bottom(line);
+    }
+    frame.render_widget(block, whole);
     let inner = inside(whole);
     // a narrow list leaves its room to the names: how large each is stored stands beside it
     let has_room = wide(body);
@@ -120,11 +152,12 @@ fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
     let head = format!("    {} {:>8}{stored}", left("model", names), "params");
     frame.render_widget(Line::styled(head, theme.soft()), Rect { height: 1, ..inner });
     let place = list(body);
-    let first = cursor.first_seen(setup.models.len(), place.height as usize);
+    let first = cursor.first_seen(shown.len(), place.height as usize);
     let all: Vec<&str> = setup.models.iter().map(|entry| entry.name.as_str()).collect();
     let short = short(&all, names);
-    for (i, entry) in setup.models.iter().enumerate().skip(first).take(place.height as usize) {
-        let line = Rect { y: place.y + (i - first) as u16, height: 1, ..place };
+    for (n, &i) in shown.iter().enumerate().skip(first).take(place.height as usize) {
+        let entry = &setup.models[i];
+        let line = Rect { y: place.y + (n - first) as u16, height: 1, ..place };
         let taken = shared.selection.models.get(i).copied().unwrap_or(true);
         let mark = if taken { "[x]" } else { "[ ]" };
         let (parameters, stored) = match &entry.info {
@@ -133,10 +166,10 @@ fn draw(frame: &mut Frame, body: Rect, cursor: Cursor, shared: &Shared) {
         };
         let stored = if has_room { format!(" {stored:>10}") } else { String::new() };
         let text = format!("{mark} {} {parameters:>8}{stored}", left(&short[i], names));
-        let style = if i == cursor.at() { theme.selected() } else { theme.text() };
+        let style = if n == cursor.at() { theme.selected() } else { theme.text() };
         frame.render_widget(Line::styled(left(&text, line.width as usize), style), line);
     }
-    if let Some(entry) = setup.models.get(cursor.at()) {
+    if let Some(entry) = shown.get(cursor.at()).and_then(|at| setup.models.get(*at)) {
         draw_info(frame, right_side, entry, theme);
     }
 }

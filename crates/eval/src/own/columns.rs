@@ -148,14 +148,7 @@ struct Seen {
 
 impl Seen {
     fn new(name: &str) -> Seen {
-        Seen {
-            name: name.into(),
-            holds: None,
-            filled: 0,
-            different: HashSet::new(),
-            values: Vec::new(),
-            longest: 0,
-        }
+        Seen { name: name.into(), holds: None, filled: 0, different: HashSet::new(), values: Vec::new(), longest: 0 }
     }
 
     fn take(&mut self, value: &Json) {

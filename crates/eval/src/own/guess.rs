@@ -6,16 +6,56 @@ use serde_json::Value as Json;
 
 /// Names that questions go by, in small letters without signs between the words.
 const QUESTIONS: &[&str] = &[
-    "question", "text", "prompt", "input", "body", "message", "sentence", "content", "review", "query", "utterance",
-    "problem", "instruction", "stem", "ctx", "ticket", "comment", "tweet", "email", "title", "question_stem",
+    "question",
+    "text",
+    "prompt",
+    "input",
+    "body",
+    "message",
+    "sentence",
+    "content",
+    "review",
+    "query",
+    "utterance",
+    "problem",
+    "instruction",
+    "stem",
+    "ctx",
+    "ticket",
+    "comment",
+    "tweet",
+    "email",
+    "title",
+    "question_stem",
 ];
 /// Names of what stands before the question, each read with it.
 const BEFORE: &[&str] = &["context", "passage", "paragraph", "document", "story", "article"];
 /// Names that answers go by.
 const ANSWERS: &[&str] = &[
-    "answer", "label", "target", "class", "category", "intent", "output", "response", "completion", "gold", "expected",
-    "sentiment", "topic", "queue", "answerkey", "solution", "correct", "groundtruth", "truth", "reply", "labeltext",
-    "correctanswer", "reference", "answers",
+    "answer",
+    "label",
+    "target",
+    "class",
+    "category",
+    "intent",
+    "output",
+    "response",
+    "completion",
+    "gold",
+    "expected",
+    "sentiment",
+    "topic",
+    "queue",
+    "answerkey",
+    "solution",
+    "correct",
+    "groundtruth",
+    "truth",
+    "reply",
+    "labeltext",
+    "correctanswer",
+    "reference",
+    "answers",
 ];
 /// Names of answers that are numbers to be written, and no numbers of classes.
 const WRITTEN: &[&str] =
@@ -23,7 +63,8 @@ const WRITTEN: &[&str] =
 /// Names of lists of options.
 const LISTS: &[&str] = &["choices", "options", "endings", "candidates", "alternatives"];
 /// What a column of one option may be called before its letter or number.
-const ONE_OF: &[&str] = &["option", "choice", "opt", "ending", "candidate", "answer", "alternative", "op", "ans", "sol"];
+const ONE_OF: &[&str] =
+    &["option", "choice", "opt", "ending", "candidate", "answer", "alternative", "op", "ans", "sol"];
 
 /// Classes that are told without being asked; more of them are a list of answers.
 const CLASSES: usize = 50;
@@ -223,12 +264,7 @@ impl Columns {
     }
 
     /// The one column that goes by one of these names; none where none does.
-    fn by_name(
-        &self,
-        open: &[&Column],
-        names: &[&str],
-        taken: &[String],
-    ) -> Result<Option<String>, Vec<String>> {
+    fn by_name(&self, open: &[&Column], names: &[&str], taken: &[String]) -> Result<Option<String>, Vec<String>> {
         let named: Vec<&&Column> =
             open.iter().filter(|column| is_one_of(column, names) && !taken.contains(&column.name)).collect();
         match named[..] {
@@ -240,9 +276,9 @@ impl Columns {
 
     /// The columns of the question: one by its name with what stands before it, or the only one that it can be.
     fn question(&self, open: &[&Column], answer: Option<&str>) -> Result<Vec<String>, Unclear> {
-        let others: Vec<&Column> =
-            open.iter().filter(|column| Some(column.name.as_str()) != answer).copied().collect();
-        let pairs = [["premise", "hypothesis"], ["sentence1", "sentence2"], ["text1", "text2"], ["question1", "question2"]];
+        let others: Vec<&Column> = open.iter().filter(|column| Some(column.name.as_str()) != answer).copied().collect();
+        let pairs =
+            [["premise", "hypothesis"], ["sentence1", "sentence2"], ["text1", "text2"], ["question1", "question2"]];
         for pair in pairs {
             let of = |name: &str| others.iter().find(|column| plain(&column.name) == name);
             if let (Some(one), Some(two)) = (of(pair[0]), of(pair[1])) {

@@ -41,7 +41,8 @@ impl SuiteFile {
         let cue = cue(answer, "Answer");
         let mut text = String::new();
         for name in question {
-            let before = if question.len() == 1 && plain_cue(name).is_none() { "Text".into() } else { self::cue(name, "Text") };
+            let before =
+                if question.len() == 1 && plain_cue(name).is_none() { "Text".into() } else { self::cue(name, "Text") };
             let _ = writeln!(text, "{before}: {}", field(name));
         }
         let mut out = Lines(String::new());
@@ -92,10 +93,13 @@ impl SuiteFile {
                 out.key("doc_to_text", &format!("{text}{cue}:"));
                 out.list("doc_to_choice", &letters);
                 let options = names.iter().map(|name| inner(name)).collect::<Vec<_>>().join(", ");
-                out.key("doc_to_target", &match right {
-                    RightIs::Text => format!("{{{{ [{options}].index({}) }}}}", inner(answer)),
-                    right => right_option(answer, names.len(), *right),
-                });
+                out.key(
+                    "doc_to_target",
+                    &match right {
+                        RightIs::Text => format!("{{{{ [{options}].index({}) }}}}", inner(answer)),
+                        right => right_option(answer, names.len(), *right),
+                    },
+                );
                 out.line("metric_list = [{ metric = \"acc\" }]");
             }
             Options::List(list, right) => {
@@ -104,14 +108,18 @@ impl SuiteFile {
                 out.key("doc_to_text", &format!("{text}{cue}:"));
                 out.key("doc_to_choice", list);
                 let most = columns.longest_list(list);
-                out.key("doc_to_target", &match right {
-                    RightIs::Text => answer.clone(),
-                    RightIs::Letter { .. } => {
-                        let letters: Vec<String> = letters(most, *right).iter().map(|letter| quoted(letter)).collect();
-                        format!("{{{{ [{}].index({}) }}}}", letters.join(", "), inner(answer))
-                    }
-                    right => right_option(answer, most, *right),
-                });
+                out.key(
+                    "doc_to_target",
+                    &match right {
+                        RightIs::Text => answer.clone(),
+                        RightIs::Letter { .. } => {
+                            let letters: Vec<String> =
+                                letters(most, *right).iter().map(|letter| quoted(letter)).collect();
+                            format!("{{{{ [{}].index({}) }}}}", letters.join(", "), inner(answer))
+                        }
+                        right => right_option(answer, most, *right),
+                    },
+                );
                 out.line("metric_list = [{ metric = \"acc\" }, { metric = \"acc_norm\" }]");
             }
         }
@@ -212,7 +220,8 @@ fn can_be_named(name: &str, columns: &Columns) -> Result<(), Unclear> {
 }
 
 /// Words of templates that no field can be named by alone.
-const KEYWORDS: &[&str] = &["true", "false", "none", "not", "and", "or", "in", "is", "if", "else", "loop", "self", "super"];
+const KEYWORDS: &[&str] =
+    &["true", "false", "none", "not", "and", "or", "in", "is", "if", "else", "loop", "self", "super"];
 
 fn is_word(name: &str) -> bool {
     let begins = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
@@ -307,7 +316,8 @@ mod tests {
 
     #[test]
     fn labels_are_choices() {
-        let text = format!("id,body,topic\n{}", rows(|n| format!("{n},Where is {n}?,{}", ["delivery", "billing"][n % 2])));
+        let text =
+            format!("id,body,topic\n{}", rows(|n| format!("{n},Where is {n}?,{}", ["delivery", "billing"][n % 2])));
         let (prompt, answer, items) = asked("t.csv", &text, &Picked::default());
         assert_eq!(prompt, "Answer with one of: billing, delivery.\n\nBody: Where is 0?\nTopic:");
         assert_eq!((answer.as_str(), items), (" delivery", 40));
@@ -336,7 +346,9 @@ mod tests {
     #[test]
     fn options_in_columns_are_letters_whatever_says_which_is_right() {
         let head = "question,A,B,C,answer";
-        let of = |right: &str| format!("{head}\n{}", rows(|n| format!("q{n},x{n},y{n},z{n},{}", right.replace('#', &n.to_string()))));
+        let of = |right: &str| {
+            format!("{head}\n{}", rows(|n| format!("q{n},x{n},y{n},z{n},{}", right.replace('#', &n.to_string()))))
+        };
         let (prompt, answer, _) = asked("t.csv", &of("B"), &Picked::default());
         assert_eq!((prompt.as_str(), answer.as_str()), ("Question: q0\nA. x0\nB. y0\nC. z0\nAnswer:", " B"));
         assert_eq!(asked("t.csv", &of("z#"), &Picked::default()).1, " C");
@@ -348,7 +360,8 @@ mod tests {
 
     #[test]
     fn options_in_a_list_are_their_texts() {
-        let of = |label: &str| rows(|n| format!("{{\"ctx\":\"c{n}\",\"endings\":[\"x{n}\",\"y{n}\"],\"label\":{label}}}"));
+        let of =
+            |label: &str| rows(|n| format!("{{\"ctx\":\"c{n}\",\"endings\":[\"x{n}\",\"y{n}\"],\"label\":{label}}}"));
         assert_eq!(asked("t.jsonl", &of("1"), &picked_options("endings")).1, " y0");
         assert_eq!(asked("t.jsonl", &of("\"B\""), &Picked::default()).1, " y0");
         let from1 = rows(|n| format!("{{\"ctx\":\"c{n}\",\"endings\":[\"x{n}\",\"y{n}\"],\"label\":{}}}", 1 + n % 2));
@@ -379,7 +392,8 @@ mod tests {
     fn examples_are_of_every_answer() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("t.csv");
-        let text: String = (0..9).map(|n| format!("t{n},{}\n", ["x", "x", "x", "y", "y", "y", "z", "z", "z"][n])).collect();
+        let text: String =
+            (0..9).map(|n| format!("t{n},{}\n", ["x", "x", "x", "y", "y", "y", "z", "z", "z"][n])).collect();
         std::fs::write(&file, format!("text,label\n{text}")).expect("written");
         let columns = Columns::read(&file).expect("data");
         assert_eq!(columns.examples("label", 3), [0, 3, 6]);

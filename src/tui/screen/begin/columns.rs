@@ -94,7 +94,9 @@ impl Chosen {
                     (Some(How::Labels), Some(Options::Labels(labels))) => format!("one of {} labels", labels.len()),
                     (Some(How::Labels), _) => "one of its labels".into(),
                     (Some(How::Written), _) => "in its own words".into(),
-                    (Some(How::Options), Some(Options::Columns(columns, _))) => format!("one of {}", columns.join(", ")),
+                    (Some(How::Options), Some(Options::Columns(columns, _))) => {
+                        format!("one of {}", columns.join(", "))
+                    }
                     (Some(How::Options), Some(Options::List(list, _))) => format!("one of {list}"),
                     (Some(How::Options), _) => "one of the options beside it".into(),
                     (None, _) => "?".into(),
@@ -124,7 +126,8 @@ impl Chosen {
 
     /// Changes the row under the cursor to the next or the one before; says whether it changed.
     pub(super) fn turn(&mut self, forward: bool) -> bool {
-        let names: Vec<String> = self.columns.columns.iter().filter(|c| c.holds != Holds::Nothing).map(|c| c.name.clone()).collect();
+        let names: Vec<String> =
+            self.columns.columns.iter().filter(|c| c.holds != Holds::Nothing).map(|c| c.name.clone()).collect();
         match self.row() {
             Row::Question => {
                 let now = self.value(Row::Question).0;

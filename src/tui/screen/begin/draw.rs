@@ -50,7 +50,8 @@ pub(super) fn draw(frame: &mut Frame, body: Rect, page: &BeginPage, theme: Theme
     match (&page.chosen, page.step()) {
         (Some(chosen), Step::Columns) => draw_columns(frame, body, page, chosen, theme),
         (_, Step::Model) => {
-            let why = "a .gguf file, a folder with a config.json, or a name of the hub; type to find it, or type its path";
+            let why =
+                "a .gguf file, a folder with a config.json, or a name of the hub; type to find it, or type its path";
             draw_places(frame, body, &page.models, ("Your model", why), None, theme);
         }
         _ => {
@@ -97,7 +98,9 @@ fn draw_places(
     let inner = inside(line);
     let room = inner.width as usize;
     let typed = match places.text.is_empty() {
-        true => Line::from(vec![Span::styled("▏", theme.accent()), Span::styled(beginning(why, room - 1), theme.soft())]),
+        true => {
+            Line::from(vec![Span::styled("▏", theme.accent()), Span::styled(beginning(why, room - 1), theme.soft())])
+        }
         false => Line::from(vec![Span::raw(ending(&places.text, room - 1)), Span::styled("▏", theme.accent())]),
     };
     frame.render_widget(typed, inner);
@@ -113,7 +116,8 @@ fn draw_places(
         let lines = wrapped(&text, inner.width as usize);
         let height = (lines.len() as u16).min(inner.height);
         let foot = Rect { y: inner.bottom() - height, height, ..inner };
-        frame.render_widget(Paragraph::new(lines.into_iter().map(|l| Line::styled(l, style)).collect::<Vec<_>>()), foot);
+        frame
+            .render_widget(Paragraph::new(lines.into_iter().map(|l| Line::styled(l, style)).collect::<Vec<_>>()), foot);
         inner.height -= height;
     }
     let first = places.cursor.first_seen(shown.len(), inner.height as usize);
@@ -141,7 +145,8 @@ fn draw_columns(frame: &mut Frame, body: Rect, page: &BeginPage, chosen: &Chosen
         let values = width.saturating_sub(24 + from.width() + 1);
         let text = format!("{} {sign}{} {from}", left(row.name(), 18), left(&middle(&value, values), values));
         let style = if is_here { theme.selected() } else { theme.text() };
-        frame.render_widget(Line::styled(left(&text, width), style), Rect { y: inner.y + n as u16, height: 1, ..inner });
+        frame
+            .render_widget(Line::styled(left(&text, width), style), Rect { y: inner.y + n as u16, height: 1, ..inner });
     }
     draw_question(frame, question, page, chosen, theme);
     draw_said(frame, said, page, chosen, theme);
@@ -152,7 +157,8 @@ fn draw_question(frame: &mut Frame, place: Rect, page: &BeginPage, chosen: &Chos
     let (title, lines) = match &page.draft {
         None => ("The first question", vec![Line::styled("making it …", theme.soft())]),
         Some(Err(why)) => {
-            let mut lines: Vec<Line> = wrapped(why, width).into_iter().map(|line| Line::styled(line, theme.bad())).collect();
+            let mut lines: Vec<Line> =
+                wrapped(why, width).into_iter().map(|line| Line::styled(line, theme.bad())).collect();
             lines.push(Line::raw(""));
             let columns = chosen.columns.columns.iter();
             lines.extend(columns.map(|column| {

@@ -93,7 +93,9 @@ impl Places {
         let holds = |place: &&Place| words.split_whitespace().all(|word| name(place).contains(word));
         // a folder can be looked into where a path is typed; else the files of two levels are shown
         let is_fit = |place: &&Place| match place {
-            Place::Folder(_) => self.text.contains('/') || self.found.iter().flatten().all(|p| !matches!(p, Place::File(..))),
+            Place::Folder(_) => {
+                self.text.contains('/') || self.found.iter().flatten().all(|p| !matches!(p, Place::File(..)))
+            }
             Place::Named(..) => !self.text.contains('/') || !self.wanted().is_dir(),
             _ => true,
         };
