@@ -85,13 +85,13 @@ fn recipes(written: &[PathBuf]) -> Vec<Known> {
     let mixtures = Mixture::all().map(|mixture| known(mixture.name(), "quantized"));
     let steps = RECIPES.into_iter().map(|(typed, about)| known(typed, about));
     let is_recipe = |file: &&PathBuf| Recipe::read_all(file).is_ok();
-    let files = written.iter().filter(is_recipe).map(|file| known(path(file), "a file of yours"));
+    let files = written.iter().filter(is_recipe).map(|file| known(path(file), "your file"));
     [known("base", "as it is")].into_iter().chain(mixtures).chain(steps).chain(files).collect()
 }
 
 fn suites(written: &[PathBuf]) -> Vec<Known> {
     let is_suite = |file: &&PathBuf| table(file).is_some_and(|table| table.contains_key("task"));
-    let files = written.iter().filter(is_suite).map(|file| known(path(file), "a file of yours"));
+    let files = written.iter().filter(is_suite).map(|file| known(path(file), "your file"));
     files.chain(bundled::names().map(|name| known(name, "bundled"))).collect()
 }
 

@@ -5,7 +5,7 @@ use super::action::{Action, Command, Message, Page, Selection};
 use super::keys;
 use super::layout;
 use super::palette::{self, Meant, Palette};
-use super::screen::{self, Screen, advice, help, models, plan, run};
+use super::screen::{self, Screen, advice, help, plan, run};
 use super::shared::Shared;
 use super::theme::Theme;
 use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
@@ -189,7 +189,6 @@ impl App {
     pub(super) fn acts(&self, action: &Action) -> bool {
         match action {
             Action::Start => self.shared.can_start(),
-            Action::Begin => !self.has_opened() && [models::TITLE, plan::TITLE].contains(&self.tab()),
             Action::Help | Action::Quit | Action::Back | Action::Yes | Action::No => true,
             action => self.screen().acts(action, &self.shared),
         }
@@ -228,7 +227,6 @@ impl App {
             Action::PreviousScreen => return self.show(self.shown + self.screens.len() - 1),
             Action::Start => return self.start(),
             Action::Help => (self.help, self.help_from) = (true, 0),
-            Action::Begin => return Some(Command::Open(Page::Begin)),
             Action::Palette => self.palette = Some(Palette::default()),
             Action::Copy => return self.copy(),
             Action::Theme => self.next_theme(),

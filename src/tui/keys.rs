@@ -44,7 +44,6 @@ pub(super) const EVERYWHERE: &[Binding] = &[
     Binding { action: Action::Help, codes: &[Char('?'), KeyCode::F(1)], keys: "?", hint: "help", help: "this page", foot: true },
     Binding { action: Action::Theme, codes: &[Char('t')], keys: "t", hint: "", help: "theme: auto, dark, light, night, day, plain", foot: false },
     Binding { action: Action::Mouse, codes: &[Char('m')], keys: "m", hint: "", help: "mouse: here, or the terminal's to mark and copy", foot: false },
-    Binding { action: Action::Begin, codes: &[Char('n')], keys: "n", hint: "own data", help: "begin with a model and data of your own", foot: true },
     Binding { action: Action::Palette, codes: &[Char(':')], keys: ":", hint: "", help: "a command by its name", foot: false },
     Binding { action: Action::Copy, codes: &[Char('y')], keys: "y", hint: "", help: "copy what the cursor is on, where the terminal takes it", foot: false },
     Binding { action: Action::Back, codes: &[Esc], keys: "esc", hint: "", help: "close what is open", foot: false },
@@ -56,6 +55,8 @@ pub(super) const EVERYWHERE: &[Binding] = &[
 pub(super) const STOP: Binding = Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run, or the pull on Hub; everything finished is kept", foot: true };
 #[rustfmt::skip]
 pub(super) const TOGGLE: Binding = Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take the model, recipe or suite in, or leave it out", foot: true };
+#[rustfmt::skip]
+pub(super) const BEGIN: Binding = Binding { action: Action::Begin, codes: &[Char('n')], keys: "n", hint: "own data", help: "begin with a model and data of your own", foot: true };
 #[rustfmt::skip]
 pub(super) const PREFER: Binding = Binding { action: Action::Prefer, codes: &[Char('o')], keys: "o", hint: "objective", help: "prefer the smallest, fastest or leanest that is good enough", foot: true };
 #[rustfmt::skip]

@@ -2,7 +2,7 @@
 
 use super::Screen;
 use crate::show::{beginning, left, short, wrapped};
-use crate::tui::action::{Action, Command};
+use crate::tui::action::{Action, Command, Page};
 use crate::tui::cursor::Cursor;
 use crate::tui::filter::Filter;
 use crate::tui::keys::{self, Binding};
@@ -29,6 +29,7 @@ pub(crate) const AWAY: Action = Action::Own("take away");
 const KEYS: &[Binding] = &[
     keys::TOGGLE,
     Binding { foot: false, ..keys::FILTER },
+    keys::BEGIN,
     Binding { action: FETCH, codes: &[Char('f')], keys: "f", hint: "fetch", help: "fetch what the profile names of the hub and is not here", foot: true },
     Binding { action: AWAY, codes: &[Char('d'), KeyCode::Delete], keys: "d", hint: "take away", help: "take a model away again that was pulled on Hub; its files stay", foot: true },
 ];
@@ -91,6 +92,7 @@ impl Screen for ModelsScreen {
             return None;
         }
         match action {
+            Action::Begin => Some(Command::Open(Page::Begin)),
             Action::Toggle => shared.toggle(|selection| &mut selection.models, self.at(shared)),
             FETCH if !self.acts(&FETCH, shared) => shared.refuse("what the profile names is here already"),
             FETCH => Some(Command::Fetch(shared.selection.clone())),

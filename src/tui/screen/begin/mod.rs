@@ -98,7 +98,8 @@ impl BeginPage {
             Step::Data => (self.model, self.refused, self.file) = (None, None, None),
             Step::Columns => (self.chosen, self.draft, self.file) = (None, None, None),
         }
-        None
+        // what was typed led here, and is in the way of another choice
+        self.places().erase(true)
     }
 
     fn take(&mut self, shared: &mut Shared) -> Option<Command> {

@@ -3,7 +3,7 @@
 use super::PlanScreen;
 use super::lists::{self, List};
 use crate::library::own;
-use crate::show::{beginning, counted, left, middle, right, wrapped};
+use crate::show::{beginning, counted, left, right, short, wrapped};
 use crate::tui::layout::{self, wide};
 use crate::tui::setup::Setup;
 use crate::tui::shared::Shared;
@@ -85,18 +85,16 @@ fn draw_list(frame: &mut Frame, place: Rect, screen: &PlanScreen, list: List, sh
     let about = lines.iter().filter(|line| !line.is_bad).map(|line| line.about.width()).max().unwrap_or(0);
     let about =
         if about + 1 > (width - mark.min(width)) / 3 * 2 { about.min(width.saturating_sub(mark) / 2) } else { about };
+    let names = width.saturating_sub(mark + about + usize::from(about > 0));
+    let short = shortened(&lines, names);
     for (n, line) in lines.iter().enumerate().skip(first).take(height) {
         let sign = match (list, line.taken) {
             (List::Variants, _) => "",
             (_, true) => "[x] ",
             (_, false) => "[ ] ",
         };
-        let names = width.saturating_sub(mark + about + usize::from(about > 0));
-        let text = format!(
-            "{sign}{} {}",
-            left(&middle(&line.name, names), names),
-            right(&beginning(&line.about, about), about)
-        );
+        let gap = if about > 0 { " " } else { "" };
+        let text = format!("{sign}{}{gap}{}", left(&short[n], names), right(&beginning(&line.about, about), about));
         let style = match () {
             () if is_here && n == cursor.at() => theme.selected(),
             () if line.is_bad => theme.bad(),
@@ -106,6 +104,16 @@ fn draw_list(frame: &mut Frame, place: Rect, screen: &PlanScreen, list: List, sh
         let at = Rect { y: inner.y + (n - first) as u16, height: 1, ..inner };
         frame.render_widget(Line::styled(left(&beginning(&text, width), width), style), at);
     }
+}
+
+/// Names that fit: those of the profile by what tells them apart, and those that are known beside it likewise.
+fn shortened(lines: &[lists::Line], width: usize) -> Vec<String> {
+    let of = |own: bool| {
+        let is_own = |line: &&lists::Line| matches!(line.place, lists::Where::Known(_)) != own;
+        short(&lines.iter().filter(is_own).map(|line| line.name.as_str()).collect::<Vec<_>>(), width)
+    };
+    // the profile's own stand first
+    of(true).into_iter().chain(of(false)).collect()
 }
 
 fn objective_lines<'a>(setup: &Setup, shared: &Shared, width: u16) -> Vec<Line<'a>> {

@@ -7,7 +7,7 @@ use crate::tui::setup::{Expected, GridRow, SuiteEntry, SuiteInfo};
 use crate::tui::shared::Shared;
 use bantam_core::profile::RecipeRef;
 use bantam_core::unit::Seconds;
-use std::path::Path;
+use std::collections::HashSet;
 
 /// The lists, in the order in which the arrows go through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,15 +108,14 @@ pub(super) fn lines(list: List, shared: &Shared) -> Vec<Line> {
     }
 }
 
-/// What is known and not named: the same file under another way is the same.
+/// What is known and not named, by whatever way it is written.
 fn others(known: &[Known], named: &[&str]) -> Vec<Line> {
-    let bare = |typed: &str| typed.strip_prefix("bundled:").unwrap_or(typed).to_owned();
-    let real = |typed: &str| Path::new(typed).canonicalize().ok().filter(|_| typed.contains(['/', '.']));
-    let is_named = |typed: &str| {
-        named.iter().any(|name| {
-            bare(name).eq_ignore_ascii_case(&bare(typed)) || (real(name).is_some() && real(name) == real(typed))
-        })
+    let bare = |typed: &str| {
+        let typed = typed.strip_prefix("bundled:").unwrap_or(typed);
+        typed.strip_prefix("./").unwrap_or(typed).to_owned()
     };
+    // types of quantization are known in letters of either case
+    let named: HashSet<String> = named.iter().map(|name| bare(name).to_lowercase()).collect();
     let line = |known: &Known| Line {
         name: bare(&known.typed),
         about: known.about.clone(),
@@ -124,7 +123,7 @@ fn others(known: &[Known], named: &[&str]) -> Vec<Line> {
         place: Where::Known(known.typed.clone()),
         is_bad: false,
     };
-    known.iter().filter(|known| !is_named(&known.typed)).map(line).collect()
+    known.iter().filter(|known| !named.contains(&bare(&known.typed).to_lowercase())).map(line).collect()
 }
 
 pub(super) fn recipe_name(recipe: &RecipeRef) -> String {
@@ -143,13 +142,13 @@ fn recipe_typed(recipe: &RecipeRef) -> String {
     }
 }
 
-/// "100 of 360 items: 8 points"; of several tasks the one that can show least.
+/// "100/360: 8 points", of items taken and there; of several tasks the one that can show least.
 fn suite_about(suite: &SuiteEntry) -> String {
     match &suite.info {
         Err(reason) => reason.clone(),
         Ok(info) => {
             let items = match info.items < info.available {
-                true => format!("{} of {}", info.items, info.available),
+                true => format!("{}/{}", info.items, info.available),
                 false => info.items.to_string(),
             };
             let tasks =

@@ -30,15 +30,16 @@ const OTHERS: Action = Action::Own("other profiles");
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
     Binding { hint: "take", ..keys::TOGGLE },
-    Binding { action: FEWER, codes: &[Char('-')], keys: "-", hint: "", help: "fewer items of each task", foot: false },
-    Binding { action: MORE, codes: &[Char('+'), Char('=')], keys: "-+", hint: "items", help: "more items of each task", foot: true },
+    Binding { action: FEWER, codes: &[Char('-')], keys: "-", hint: "fewer", help: "fewer items of each task", foot: true },
+    Binding { action: MORE, codes: &[Char('+'), Char('=')], keys: "+", hint: "more items", help: "more items of each task", foot: true },
     Binding { foot: false, ..keys::PREFER },
     keys::left_too("left: to the list before"),
-    keys::right("lists", "right: to the next list"),
-    keys::FILTER,
+    keys::right_too("right: to the next list"),
+    Binding { foot: false, ..keys::FILTER },
+    Binding { foot: false, ..keys::BEGIN },
     Binding { action: UNDO, codes: &[Char('u')], keys: "u", hint: "undo", help: "take the last change back", foot: true },
     Binding { action: SAVE, codes: &[Char('W')], keys: "W", hint: "save", help: "write what is taken in as a profile beside the others; none is replaced", foot: true },
-    Binding { action: OTHERS, codes: &[Char('O')], keys: "O", hint: "open", help: "go on with another profile", foot: true },
+    Binding { action: OTHERS, codes: &[Char('O')], keys: "O", hint: "open", help: "go on with another profile", foot: false },
 ];
 
 /// Commands that are typed with what they are to be.
@@ -105,23 +106,26 @@ impl PlanScreen {
         })
     }
 
-    /// Fewer or more items of each task.
-    fn items(&self, more: bool, shared: &mut Shared) -> Option<Command> {
+    /// The next limit of items downwards or upwards, None in it for all; nothing where there is none.
+    fn next_items(more: bool, shared: &Shared) -> Option<Option<usize>> {
         let setup = shared.ready()?;
         let tasks = setup.suites.iter().filter_map(|suite| suite.info.as_ref().ok()).flat_map(|info| &info.tasks);
         let most = tasks.map(|task| task.available).max().unwrap_or(0);
         let now = setup.profile.measure.limit.unwrap_or(most).min(most);
-        let next = match more {
-            true => ITEMS.into_iter().find(|items| *items > now).filter(|items| *items < most),
-            false => match ITEMS.into_iter().rev().find(|items| *items < now) {
-                Some(items) => Some(items),
-                None => return shared.refuse("fewer items would tell nothing"),
-            },
-        };
-        if next.is_none() && now >= most {
-            return shared.refuse("these are all items that there are");
+        match more {
+            true if now >= most => None,
+            true => Some(ITEMS.into_iter().find(|items| *items > now).filter(|items| *items < most)),
+            false => ITEMS.into_iter().rev().find(|items| *items < now).map(Some),
         }
-        shared.change(|selection| selection.limit = Some(next))
+    }
+
+    /// Fewer or more items of each task.
+    fn items(&self, more: bool, shared: &mut Shared) -> Option<Command> {
+        match PlanScreen::next_items(more, shared) {
+            Some(limit) => shared.change(|selection| selection.limit = Some(limit)),
+            None if more => shared.refuse("these are all items that there are"),
+            None => shared.refuse("fewer items would tell nothing"),
+        }
     }
 
     /// A command that was typed with what it is to be.
@@ -204,7 +208,8 @@ impl Screen for PlanScreen {
             Action::Prefer => shared.can_prefer(),
             Action::Left => ready && self.list != List::ALL[0],
             Action::Right => ready && self.list != List::ALL[List::ALL.len() - 1],
-            FEWER | MORE | SAVE => ready && !shared.running(),
+            FEWER | MORE => !shared.running() && PlanScreen::next_items(*action == MORE, shared).is_some(),
+            SAVE => ready && !shared.running(),
             UNDO => shared.can_undo(),
             Action::Filter => ready,
             Action::Erase { .. } | Action::Back => true,
@@ -227,6 +232,7 @@ impl Screen for PlanScreen {
             MORE => return self.items(true, shared),
             UNDO => return shared.undo(),
             SAVE => return shared.save(),
+            Action::Begin => return Some(Command::Open(Page::Begin)),
             OTHERS => return Some(Command::Open(Page::Profiles)),
             Action::Tell(text) => return self.tell(&text, shared),
             Action::Choose { list, .. } => self.list = List::ALL[list.min(List::ALL.len() - 1)],
