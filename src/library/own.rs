@@ -510,7 +510,7 @@ mod tests {
         assert_eq!((draft.items, draft.answer.as_str(), draft.chat), (80, "delivery", false));
         assert_eq!(draft.recipes, RECIPES);
         assert!(draft.prompt.ends_with("Body: Where is order 0?\nTopic:"), "{}", draft.prompt);
-        assert!(draft.shows().contains("80 items can show a loss of 11 points"), "{}", draft.shows());
+        assert!(draft.shows().contains("80 items can show a loss of 9 points"), "{}", draft.shows());
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is written yet");
         draft.write(false).expect("written");
         let profile = Profile::load(draft.profile()).expect("a profile");

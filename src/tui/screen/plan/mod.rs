@@ -123,6 +123,7 @@ impl PlanScreen {
     fn items(&self, more: bool, shared: &mut Shared) -> Option<Command> {
         match PlanScreen::next_items(more, shared) {
             Some(limit) => shared.change(|selection| selection.limit = Some(limit)),
+            None if shared.running() => shared.change(|_| ()),
             None if more => shared.refuse("these are all items that there are"),
             None => shared.refuse("fewer items would tell nothing"),
         }
