@@ -289,10 +289,10 @@ fn told(took: &Took) -> String {
         Ended::Stopped => "; stopped",
     };
     format!(
-        "[{}{}; first after {:.2} s, {} of the prompt read{}{known}{ended}]",
+        "[{}{}; first after {}, {} of the prompt read{}{known}{ended}]",
         counted(took.tokens, "token"),
         rate(took.decode_tps()),
-        took.first.0,
+        took.first,
         counted(read, "token"),
         rate(took.prefill_tps()),
     )

@@ -167,18 +167,20 @@ pub fn draft(wish: &Wish, columns: &Columns, asked: Asked) -> Result<Draft> {
     let name = name(wish, columns)?;
     let folder = absolute(&wish.folder)?;
     let data = absolute(&columns.file)?;
+    let place =
+        |name: String| -> PathBuf { if wish.folder == Path::new(".") { name.into() } else { wish.folder.join(name) } };
     let mut files = Vec::new();
     let mut suite = SuiteFile { name: name.clone(), data: from(&folder, &data), shots: None, asked: asked.clone() };
     if wish.shots > 0 {
         let [items, shots] = apart(columns, &asked.answer, wish.shots)?;
         let (items_file, shots_file) = (format!("{name}.items.jsonl"), format!("{name}.shots.jsonl"));
         (suite.data, suite.shots) = (items_file.clone(), Some((wish.shots, shots_file.clone())));
-        files.push((wish.folder.join(items_file), items));
-        files.push((wish.folder.join(shots_file), shots));
+        files.push((place(items_file), items));
+        files.push((place(shots_file), shots));
     }
     let text = suite.to_toml(columns).map_err(|why| anyhow!("{}: {why}", columns.file.display()))?;
     let head = format!("# Made by `bantam init` of {}: {}.\n", suite.data, asked.told());
-    files.push((wish.folder.join(format!("{name}.suite.toml")), head + &text));
+    files.push((place(format!("{name}.suite.toml")), head + &text));
     let read = read_again(&suite, columns, &files)?;
     let made = of_models(wish)?;
     let mut notes = made.notes;
@@ -196,7 +198,7 @@ pub fn draft(wish: &Wish, columns: &Columns, asked: Asked) -> Result<Draft> {
     );
     let text = head + &profile.to_toml();
     Profile::parse(&text, Path::new(&format!("{name}.toml")))?;
-    files.push((wish.folder.join(format!("{name}.toml")), text));
+    files.push((place(format!("{name}.toml")), text));
     Ok(Draft {
         files,
         asked,
