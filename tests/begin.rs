@@ -256,7 +256,7 @@ fn a_stranger_comes_by_keys_alone_to_a_decision_on_their_own_model_and_data() {
     assert!(shown.contains("Plan"), "{shown}");
     terminal.sees(&["0 measured already"]);
     terminal.press("r");
-    let shown = terminal.sees(&["Where it is and how to run it", "No variant", "Nothing is shown"]);
+    let shown = terminal.sees(&["╭ Advice"]);
     assert!(shown.contains("my"), "{shown}");
     terminal.press("q");
     assert!(terminal.child.wait().expect("ends").success());

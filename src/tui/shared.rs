@@ -203,8 +203,25 @@ impl Shared {
     /// Something happened in the run.
     pub(super) fn heard(&mut self, event: &Event) {
         self.progress.on(event, self.clock);
+        if let Event::Finished { trial, outcome } = event
+            && outcome.result.is_ok()
+        {
+            self.measured(trial);
+        }
         if let Event::Ended { .. } = event {
             self.working = Some(self.progress.comparisons());
+        }
+    }
+
+    /// The plan knows of a trial that is measured now.
+    fn measured(&mut self, trial: &Id) {
+        let Some(setup) = &mut self.setup else { return };
+        if !setup.done.insert(trial.clone()) {
+            return;
+        }
+        let label = setup.trials.iter().find(|known| known.id == *trial).map(|known| known.variant.label());
+        if let Some(row) = setup.grid.iter_mut().find(|row| Some(&row.label) == label.as_ref()) {
+            row.done += 1;
         }
     }
 
