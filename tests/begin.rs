@@ -59,7 +59,9 @@ impl Stranger {
     fn data(&self, rows: usize) {
         let text = bantam_bundled::suites::file("routing.jsonl").expect("bundled");
         let mut table = String::from("nr,message,queue\n");
-        for (n, line) in text.lines().step_by(7).take(rows).enumerate() {
+        // its lines are sorted by their queues
+        let step = text.lines().count() / rows;
+        for (n, line) in text.lines().step_by(step).take(rows).enumerate() {
             let item: Value = serde_json::from_str(line).expect("a line");
             let cell = |name: &str| item[name].as_str().expect("a text").replace('"', "\"\"");
             table += &format!("{n},\"{}\",\"{}\"\n", cell("message"), cell("queue"));

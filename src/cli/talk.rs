@@ -247,7 +247,7 @@ impl Session<'_> {
     /// Answers a message as the answer comes; an error ends the answer, and the conversation goes on.
     fn answer(&mut self, text: String) -> Result<()> {
         let (stop, look) = (self.stop.clone(), self.look);
-        let mut thinks = false;
+        let (mut thinks, mut ends_line) = (false, false);
         let mut printed: io::Result<()> = Ok(());
         let took = self.talk.answer(&text, &self.draws, &|| stop.load(Ordering::SeqCst), &mut |said| {
             let written = match &said {
@@ -258,6 +258,7 @@ impl Session<'_> {
                 Said::Text(text) => out::piece(text, false),
             };
             thinks = matches!(said, Said::Thought(_));
+            ends_line = matches!(&said, Said::Text(text) if text.ends_with('\n'));
             written.map_err(|error| {
                 let told = anyhow!("printing the answer: {error}");
                 printed = Err(error);
@@ -267,7 +268,9 @@ impl Session<'_> {
         self.stop.store(false, Ordering::SeqCst);
         // a reader that has gone is the end of it
         printed.context("printing the answer")?;
-        out::piece("\n", false).context("printing the answer")?;
+        if !ends_line {
+            out::piece("\n", false).context("printing the answer")?;
+        }
         self.last = Some(text);
         match took {
             Ok(took) if !self.quiet => out::aside(&told(&took)),

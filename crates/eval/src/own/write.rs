@@ -362,7 +362,8 @@ mod tests {
     fn options_in_a_list_are_their_texts() {
         let of =
             |label: &str| rows(|n| format!("{{\"ctx\":\"c{n}\",\"endings\":[\"x{n}\",\"y{n}\"],\"label\":{label}}}"));
-        assert_eq!(asked("t.jsonl", &of("1"), &picked_options("endings")).1, " y0");
+        let from0 = rows(|n| format!("{{\"ctx\":\"c{n}\",\"endings\":[\"x{n}\",\"y{n}\"],\"label\":{}}}", (1 + n) % 2));
+        assert_eq!(asked("t.jsonl", &from0, &picked_options("endings")).1, " y0");
         assert_eq!(asked("t.jsonl", &of("\"B\""), &Picked::default()).1, " y0");
         let from1 = rows(|n| format!("{{\"ctx\":\"c{n}\",\"endings\":[\"x{n}\",\"y{n}\"],\"label\":{}}}", 1 + n % 2));
         assert_eq!(asked("t.jsonl", &from1, &Picked::default()).1, " x0");
