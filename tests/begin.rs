@@ -252,7 +252,7 @@ fn a_stranger_comes_by_keys_alone_to_a_decision_on_their_own_model_and_data() {
     // the margin of three points becomes one of twenty
     terminal.press("\x1b[B\x1b[B\x1b[B\x1b[B");
     terminal.press("\x1b[C\x1b[C\x1b[C");
-    terminal.sees(&["a margin of 20 points"]);
+    terminal.sees(&["at most 20 points worse"]);
     terminal.press("\r");
     let shown = terminal.sees(&["r measures and decides"]);
     assert!(shown.contains("Plan"), "{shown}");

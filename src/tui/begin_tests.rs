@@ -265,6 +265,19 @@ fn every_cell_of_the_page_has_contrast_in_every_theme() {
 }
 
 #[test]
+fn what_is_wanted_before_it_is_made_is_written_when_it_is() {
+    let mut world = at_columns("id,body,topic");
+    let right = Input::Key(KeyEvent::new(KeyCode::Right, KeyModifiers::NONE));
+    (0..4).for_each(|_| world.press(KeyCode::Down));
+    let command = world.app.input(right);
+    let enter = Input::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
+    assert_eq!(world.app.input(enter), None);
+    assert!(world.picture().contains("as soon as the first question is made"), "{}", world.picture());
+    world.does(command);
+    assert_eq!(world.opened.len(), 1);
+}
+
+#[test]
 fn nothing_is_written_over_what_is_there() {
     let mut world = at_columns("id,body,topic");
     world.write("tickets.toml", "mine");

@@ -74,6 +74,8 @@ pub(crate) struct BeginPage {
     draft: Option<Result<Box<Draft>, String>>,
     /// The newest question to the library; answers to older ones are not heard.
     asked: u64,
+    /// They are to be written as soon as they are made.
+    wanted: bool,
     /// The files are being written.
     writing: bool,
 }
@@ -114,7 +116,10 @@ impl BeginPage {
                     let why = why.clone();
                     shared.refuse(&why)
                 }
-                None => shared.refuse("the first question is being made; try again in a moment"),
+                None => {
+                    self.wanted = true;
+                    shared.refuse("the files are written as soon as the first question is made")
+                }
             },
             step => {
                 let Some(place) = self.places().taken() else {
@@ -140,7 +145,7 @@ impl BeginPage {
     fn ask(&mut self) -> Option<Command> {
         let (chosen, model) = (self.chosen.as_ref()?, self.model.clone()?);
         self.asked += 1;
-        self.draft = None;
+        (self.draft, self.wanted) = (None, false);
         Some(Command::Draft(self.asked, Box::new(chosen.question(model))))
     }
 }
@@ -180,6 +185,9 @@ impl Screen for BeginPage {
                     chosen.settle(&draft.asked);
                 }
                 self.draft = Some(draft.clone());
+                if std::mem::take(&mut self.wanted) {
+                    return self.take(shared);
+                }
             }
             Message::Written(Err(why)) => {
                 self.writing = false;
