@@ -371,6 +371,7 @@ fn profile(wish: &Wish, name: &str, recipes: &[String], chat: bool, folder: &Pat
         name: name.to_owned(),
         title: format!("The smallest that answers {name} as well"),
         models: wish.models.iter().map(|typed| model(typed, folder)).collect::<Result<_>>()?,
+        endpoints: Vec::new(),
         recipes: recipes.iter().map(recipe).collect(),
         kv: default_kv(),
         suites: vec![format!("{name}.suite.toml")],
