@@ -310,6 +310,35 @@ fn an_answer_that_has_to_be_json_is_a_json_object() {
 }
 
 #[test]
+fn an_answer_is_held_to_a_schema_an_expression_or_choices() {
+    let server = Server::start(&[]);
+    let schema = json!({ "type": "object", "required": ["kind", "count"], "additionalProperties": false, "properties": {
+        "kind": { "enum": ["delivery", "billing"] }, "count": { "type": "integer", "minimum": 0, "maximum": 999 } } });
+    let ask = |more: Json| {
+        let mut body = json!({ "messages": conversation("Hello"), "temperature": 0, "max_tokens": 100 });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let answer = server.post(CHAT, &body);
+        assert_eq!(answer["choices"][0]["finish_reason"], "stop", "{answer}");
+        content(&answer).to_owned()
+    };
+    for more in [
+        json!({ "response_format": { "type": "json_schema", "json_schema": { "name": "x", "schema": schema, "strict": true } } }),
+        json!({ "json_schema": schema }),
+        json!({ "structured_outputs": { "json": schema } }),
+    ] {
+        let read: Json = serde_json::from_str(&ask(more)).expect("JSON");
+        assert!(["delivery", "billing"].contains(&read["kind"].as_str().expect("a text")), "{read}");
+        assert!(read["count"].as_u64().is_some_and(|count| count < 1000), "{read}");
+    }
+    assert!(["yes", "no (1)"].contains(&ask(json!({ "structured_outputs": { "choice": ["yes", "no (1)"] } })).as_str()));
+    let date = ask(json!({ "structured_outputs": { "regex": "20[0-9]{2}-[01][0-9]" } }));
+    assert!(date.starts_with("20") && date.len() == 7, "{date}");
+    let refused = json!({ "messages": conversation("Hello"), "json_schema": { "type": "thing" } });
+    let (status, error) = server.refused("POST", CHAT, &refused.to_string());
+    assert_eq!((status, &error["param"]), (400, &json!("json_schema")), "{error}");
+}
+
+#[test]
 fn what_cannot_be_answered_is_refused_in_the_apis_form() {
     let server = Server::start(&["--ctx", "64"]);
     let long = json!({ "messages": conversation(&"many words ".repeat(100)) }).to_string();

@@ -30,6 +30,9 @@ pub(crate) struct ChatArgs {
     /// Tokens of thinking, at most: then its end is written for the model
     #[arg(help_heading = HEADING, long, alias = "thinking_budget", value_name = "TOKENS")]
     pub thinking_budget: Option<usize>,
+    /// Whether answers are held to what a task's structured_outputs say [default: true where it says so]
+    #[arg(help_heading = HEADING, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub constrained: Option<bool>,
 }
 
 /// Variables of a template, as one value of the command line.
@@ -64,6 +67,7 @@ impl ChatArgs {
             enable_thinking: self.enable_thinking,
             think_end_token: self.think_end_token,
             thinking_budget: self.thinking_budget,
+            constrained: self.constrained,
         };
         let wrong = |(key, message): (&str, String)| anyhow!("--{}: {message}", key.replace('_', "-"));
         chat.check().map_err(wrong)?;

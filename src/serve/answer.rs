@@ -1,22 +1,16 @@
 //! One answer in the making: which tokens it may be drawn from, its text as it grows, and when it is enough.
 
-use super::json_text::JsonText;
-use super::text::{BROKEN, Growing, Marks, Parts, Piece};
+use super::text::{Growing, Marks, Parts, Piece};
+use bantam_grammar::Held;
 use bantam_model::steer::{Next, Steering};
 use bantam_model::{End, Error, Model, Result};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// How many of the likeliest tokens are tried where an answer has a form to keep; the draw is among those that keep it.
-const TRIED: usize = 256;
 
 /// How an answer is to be written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Style {
     pub(super) marks: Marks,
-    /// The answer is a JSON object.
-    pub(super) is_json: bool,
     /// How many of the likeliest tokens are told with each drawn one; `None` where probabilities are not asked for.
     pub(super) logprobs: Option<usize>,
     /// Added to the logits of these tokens.
@@ -25,8 +19,6 @@ pub(super) struct Style {
     pub(super) frequency_penalty: f32,
     /// Taken off a token's logit where it stands in the answer.
     pub(super) presence_penalty: f32,
-    /// Only the likeliest token is drawn.
-    pub(super) is_greedy: bool,
 }
 
 /// A drawn token and how likely it was, before anything steered it.
@@ -63,7 +55,8 @@ pub(super) struct Answer {
     style: Style,
     growing: Growing,
     parts: Parts,
-    json: Option<JsonText>,
+    /// What it is held to.
+    held: Option<Held>,
     counts: HashMap<u32, u32>,
     /// Logits of the token to come, where probabilities are asked for.
     logits: Vec<f32>,
@@ -88,12 +81,12 @@ impl News {
 }
 
 impl Answer {
-    pub(super) fn new(model: Arc<Model>, style: Style) -> Answer {
+    pub(super) fn new(model: Arc<Model>, style: Style, held: Option<Held>) -> Answer {
         Answer {
             model,
             growing: Growing::default(),
             parts: Parts::new(style.marks.clone()),
-            json: style.is_json.then(JsonText::default),
+            held,
             counts: HashMap::new(),
             logits: Vec::new(),
             news: News::default(),
@@ -142,47 +135,11 @@ impl Answer {
         if each != 0.0 || once != 0.0 {
             self.counts.iter().for_each(|(&token, &count)| add(token, -(each * count as f32 + once)));
         }
-        match &self.json {
-            Some(json) if self.parts.is_content() => self.keep_json(json, logits),
+        match &mut self.held {
+            Some(held) if self.parts.is_content() => {
+                held.allow(logits).map_err(|why| Error::Request(why.to_string()))
+            }
             _ => Ok(()),
-        }
-    }
-
-    /// Forbids all but those of the likeliest tokens that go on with the JSON object; if none of them does, all but the
-    /// next likeliest that does.
-    fn keep_json(&self, json: &JsonText, logits: &mut [f32]) -> Result<()> {
-        let likelier =
-            |a: &u32, b: &u32| -> Ordering { logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b)) };
-        let mut tokens: Vec<u32> =
-            (0..logits.len() as u32).filter(|&t| logits[t as usize] > f32::NEG_INFINITY).collect();
-        let tried = TRIED.min(tokens.len());
-        if tried < tokens.len() {
-            tokens.select_nth_unstable_by(tried, likelier);
-        }
-        tokens[..tried].sort_by(likelier);
-        let goes_on = |token: &&u32| self.goes_on_with(json, **token);
-        let most = if self.style.is_greedy { 1 } else { TRIED };
-        let mut allowed: Vec<u32> = tokens[..tried].iter().filter(goes_on).take(most).copied().collect();
-        if allowed.is_empty() {
-            tokens[tried..].sort_by(likelier);
-            allowed.extend(tokens[tried..].iter().find(goes_on));
-        }
-        if allowed.is_empty() {
-            return Err(Error::Request("no token of the model goes on with the JSON object".into()));
-        }
-        let kept: Vec<(u32, f32)> = allowed.into_iter().map(|token| (token, logits[token as usize])).collect();
-        logits.fill(f32::NEG_INFINITY);
-        kept.into_iter().for_each(|(token, logit)| logits[token as usize] = logit);
-        Ok(())
-    }
-
-    fn goes_on_with(&self, json: &JsonText, token: u32) -> bool {
-        let text = self.growing.with(token, &self.model.tokenizer);
-        let mut json = json.clone();
-        match text.strip_suffix(BROKEN) {
-            None => !text.is_empty() && json.takes(&text),
-            // the letter's other bytes are still to come
-            Some(whole) => json.takes(whole.trim_end_matches(BROKEN)) && json.is_in_text(),
         }
     }
 
@@ -204,11 +161,9 @@ impl Answer {
             None => self.growing.push(token, &self.model.tokenizer),
         };
         self.hear(&text);
-        let is_whole = match &mut self.json {
-            Some(json) if was_content => {
-                json.takes(&text);
-                json.is_whole()
-            }
+        let is_whole = match &mut self.held {
+            // what was allowed can be taken
+            Some(held) if was_content => held.take(token).is_err() || held.is_whole(),
             _ => false,
         };
         if is_whole || self.parts.is_over() { Next::Stop } else { Next::Draw }

@@ -2,6 +2,7 @@
 //! is not done here is refused; what would not is passed over.
 
 use super::refusal::Refusal;
+use bantam_grammar::Grammar;
 use serde_json::{Map, Value as Json};
 use std::ops::RangeInclusive;
 
@@ -33,19 +34,19 @@ pub(super) struct Wishes {
     pub(super) bias: Vec<(u32, f32)>,
     pub(super) frequency_penalty: f32,
     pub(super) presence_penalty: f32,
-    pub(super) is_json: bool,
+    /// What answers are held to.
+    pub(super) grammar: Option<Grammar>,
     pub(super) ignores_eos: bool,
 }
 
 /// Fields that would change an answer and are not known here, each with the value that changes nothing.
-const NOT_DONE: [(&str, &str); 12] = [
+const NOT_DONE: [(&str, &str); 11] = [
     ("best_of", "1"),
     ("suffix", "\"\""),
     ("functions", "null"),
     ("function_call", "null"),
     ("audio", "null"),
     ("grammar", "\"\""),
-    ("json_schema", "null"),
     ("repeat_penalty", "1"),
     ("repetition_penalty", "1"),
     ("mirostat", "0"),
@@ -126,7 +127,7 @@ impl Fields {
             bias: self.bias(vocab)?,
             frequency_penalty: self.number("frequency_penalty", -2.0..=2.0)?.unwrap_or(0.0),
             presence_penalty: self.number("presence_penalty", -2.0..=2.0)?.unwrap_or(0.0),
-            is_json: self.is_json()?,
+            grammar: self.grammar()?,
             ignores_eos: self.flag("ignore_eos")?.unwrap_or(false),
         })
     }
@@ -171,15 +172,48 @@ impl Fields {
         Ok(self.typed("stream_options", words, read)?.unwrap_or(false))
     }
 
-    fn is_json(&self) -> Result<bool, Refusal> {
-        let words = "{\"type\": \"text\"} or {\"type\": \"json_object\"}";
+    /// The form of `response_format`, or of `json_schema` as llama-server has it, or of `structured_outputs` as vLLM has it.
+    fn grammar(&self) -> Result<Option<Grammar>, Refusal> {
+        let words = "{\"type\": \"text\"}, {\"type\": \"json_object\"} or {\"type\": \"json_schema\", \"json_schema\": {\"schema\": …}}";
         let read = |value: &Json| match value.get("type")?.as_str()? {
-            "text" => Some(false),
-            "json_object" => Some(true),
+            "text" => Some(None),
+            // llama-server takes a schema here, too
+            "json_object" => Some(Some(value.get("schema").map_or_else(Grammar::json_object, schema))),
+            "json_schema" => {
+                let given = value.get("json_schema")?;
+                Some(Some(schema(given.get("schema").or(value.get("schema")).unwrap_or(given))))
+            }
             _ => None,
         };
-        Ok(self.typed("response_format", words, read)?.unwrap_or(false))
+        let format = self.typed("response_format", words, read)?.flatten().map(|grammar| ("response_format", grammar));
+        let own = self.typed("json_schema", "a JSON schema", |value| value.is_object().then(|| schema(value)))?;
+        let words = "a table with one of json, json_object, regex, choice or grammar (Lark's)";
+        let vllm = self.typed("structured_outputs", words, |value| {
+            let (key, value) = value.as_object()?.iter().find(|(_, value)| !value.is_null())?;
+            let text = || value.as_str().map(str::to_owned);
+            match key.as_str() {
+                "json" => Some(schema(value)),
+                "json_object" => value.as_bool()?.then(Grammar::json_object),
+                "regex" => text().map(Grammar::Regex),
+                "grammar" => text().map(Grammar::Lark),
+                "choice" => {
+                    let texts = value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
+                    (!texts.is_empty()).then(|| Grammar::choice(&texts))
+                }
+                _ => None,
+            }
+        })?;
+        let all = [format, own.map(|own| ("json_schema", own)), vllm.map(|vllm| ("structured_outputs", vllm))];
+        let Some((key, grammar)) = all.into_iter().flatten().next() else { return Ok(None) };
+        grammar.check().map_err(|why| Refusal::of(key, format!("{key} cannot be held to: {why}")))?;
+        Ok(Some(grammar))
     }
+}
+
+/// A schema, which may be written as a text.
+fn schema(value: &Json) -> Grammar {
+    let read = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    Grammar::JsonSchema(read.unwrap_or_else(|| value.clone()))
 }
 
 /// A value in a message: its beginning, where it is long.

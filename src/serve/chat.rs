@@ -90,7 +90,7 @@ impl Chat {
         let thinks = self.thinking.is_some_and(|(open, _)| text.trim_end().ends_with(open));
         // what the prompt has begun and ended is over
         let is_over = self.thinking.is_some_and(|(_, close)| text.trim_end().ends_with(close));
-        let may_think = thinks || !(is_over || continues || wishes.is_json);
+        let may_think = thinks || !(is_over || continues || wishes.grammar.is_some());
         let marks = Marks {
             thinking: self.thinking.filter(|_| may_think),
             thinks,

@@ -232,13 +232,13 @@ fn send(shared: &Shared, plan: Plan, begun: Instant) -> Result<Answers, Refusal>
     let seed = wishes.seed.unwrap_or_else(random);
     let style = Style {
         marks,
-        is_json: wishes.is_json,
         logprobs: wishes.logprobs,
         bias: wishes.bias.clone(),
         frequency_penalty: wishes.frequency_penalty,
         presence_penalty: wishes.presence_penalty,
-        is_greedy: wishes.temperature <= 0.0,
     };
+    let ends: Vec<u32> = shared.model.config.eos.iter().copied().chain(turn_end).collect();
+    let held = wishes.grammar.as_ref().map(|grammar| shared.hold(grammar, &ends)).transpose()?;
     let usage = Usage { prompt: prompts.iter().map(Vec::len).sum(), ..Usage::default() };
     for (number, prompt) in prompts.into_iter().enumerate() {
         for n in 0..wishes.n {
@@ -258,7 +258,7 @@ fn send(shared: &Shared, plan: Plan, begun: Instant) -> Result<Answers, Refusal>
                 gone: gone.clone(),
                 streams: wishes.streams,
             };
-            let answer = Answer::new(shared.model.clone(), style.clone());
+            let answer = Answer::new(shared.model.clone(), style.clone(), held.clone());
             let job = Job { prompt: prompt.clone(), sampling, answer, client };
             shared.jobs.send(job).map_err(|_| stopped())?;
         }

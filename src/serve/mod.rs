@@ -2,7 +2,7 @@
 //! connection has a thread that reads, checks and writes; one thread decodes what all of them ask for, together.
 //!
 //! In reading order: `http` reads requests and sends answers, `ask` checks their fields, `chat` writes prompts, `complete`
-//! brings both to the `engine` and its answers back; `answer` steers one of them, `text` and `json_text` know how far it is,
+//! brings both to the `engine` and its answers back; `answer` steers one of them, `text` knows how far it is,
 //! `reply` words it; `refusal` is the API's error, `metrics` what is counted. `talk` is a conversation without a server.
 
 mod answer;
@@ -11,7 +11,6 @@ mod chat;
 mod complete;
 mod engine;
 mod http;
-mod json_text;
 mod metrics;
 mod refusal;
 mod reply;
@@ -20,8 +19,10 @@ mod text;
 
 pub use talk::{Draws, Ended, Said, Talk, Took};
 
+use crate::subject::vocabulary;
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
+use bantam_grammar::{Grammar, Held, Vocabulary};
 use bantam_model::Model;
 use chat::Chat;
 use complete::Failure;
@@ -34,7 +35,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -91,11 +92,25 @@ struct Shared {
     busy: AtomicUsize,
     stopping: Cancel,
     started: u64,
+    /// The model's tokens as texts, once an answer was held to a form.
+    vocabulary: OnceLock<Vocabulary>,
 }
 
 impl Shared {
     fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// An answer that begins, held to a grammar.
+    fn hold(&self, grammar: &Grammar, ends: &[u32]) -> Result<Held, Refusal> {
+        let refused = |why: bantam_grammar::Error| Refusal::bad(format!("the answer cannot be held to its form: {why}"));
+        if self.vocabulary.get().is_none() {
+            let made = vocabulary(&self.model.tokenizer).map_err(refused)?;
+            // another thread may have been quicker
+            let _ = self.vocabulary.set(made);
+        }
+        let vocabulary = self.vocabulary.get().expect("set just now where it was not");
+        vocabulary.hold(grammar, ends).map_err(refused)
     }
 }
 
@@ -128,6 +143,7 @@ impl Server {
             busy: AtomicUsize::new(0),
             stopping: Cancel::new(),
             started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
+            vocabulary: OnceLock::new(),
         };
         Ok(Server { listener, address, shared: Arc::new(shared), engine })
     }

@@ -1,6 +1,7 @@
 //! Answers in the making: where each ends, and how long the model may think before it.
 
 use bantam_eval::{GenerationSettings, StopReason, Thought, ThoughtEnd, tokens};
+use bantam_grammar::Held;
 use bantam_model::steer::{Next, Steering};
 use bantam_model::tokenizer::Special;
 use bantam_model::{self as model, Tokenizer};
@@ -16,6 +17,8 @@ pub(super) struct Answers<'a> {
     /// What is written for the model when it has thought enough.
     end_of_thinking: Vec<u32>,
     all: Vec<Answer>,
+    /// What each answer itself is held to, where they are.
+    held: Vec<Held>,
 }
 
 #[derive(Clone, Default)]
@@ -41,6 +44,7 @@ impl<'a> Answers<'a> {
         count: usize,
         settings: &'a GenerationSettings,
         tokenizer: &'a Tokenizer,
+        held: Option<Held>,
     ) -> anyhow::Result<Answers<'a>> {
         let thinking = settings.thinking.as_ref();
         let end_of_thinking = match thinking {
@@ -48,7 +52,8 @@ impl<'a> Answers<'a> {
             None => Vec::new(),
         };
         let answer = Answer { thought: thinking.is_none().then_some(0), ..Answer::default() };
-        Ok(Answers { tokenizer, settings, end_of_thinking, all: vec![answer; count] })
+        let held = held.map_or_else(Vec::new, |held| vec![held; count]);
+        Ok(Answers { tokenizer, settings, end_of_thinking, all: vec![answer; count], held })
     }
 
     /// Tokens that are generated at most. Thinking without a budget is a part of `max_tokens`.
@@ -103,6 +108,14 @@ impl<'a> Answers<'a> {
 }
 
 impl Steering for &mut Answers<'_> {
+    fn allow(&mut self, index: usize, logits: &mut [f32]) -> bantam_model::Result<()> {
+        let is_thinking = self.all[index].thought.is_none();
+        match self.held.get_mut(index).filter(|_| !is_thinking) {
+            Some(held) => held.allow(logits).map_err(|e| bantam_model::Error::Request(e.to_string())),
+            None => Ok(()),
+        }
+    }
+
     fn drawn(&mut self, index: usize, token: u32) -> Next {
         let GenerationSettings { until, max_tokens, thinking, .. } = self.settings;
         self.all[index].tokens.push(token);
@@ -121,6 +134,12 @@ impl Steering for &mut Answers<'_> {
             return Next::Draw;
         }
         let from = answer.thought.unwrap_or(0);
+        // what was allowed can be taken
+        let is_whole = self.held.get_mut(index).is_some_and(|held| held.take(token).is_err() || held.is_whole());
+        let answer = &self.all[index];
+        if is_whole {
+            return Next::Stop;
+        }
         if self.has_just(&answer.tokens[from..], until, Special::Without) {
             return Next::Stop;
         }

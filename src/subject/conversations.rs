@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 /// The name of the template that has none of its own.
 const DEFAULT: &str = "default";
+/// The name of the one that is for tools, where a model has two.
+const WITH_TOOLS: &str = "tool_use";
 
 /// The chat templates of a model that were needed so far.
 #[derive(Default)]
@@ -26,12 +28,14 @@ impl Conversations {
     /// message, as lm-evaluation-harness does (`HFLM.apply_chat_template`, version 0.4.13).
     pub(super) fn write(&mut self, messages: &[Message], style: &ChatStyle, tokenizer: &Tokenizer) -> Result<Written> {
         let template = &self.compiled(style, tokenizer)?.template;
+        let tools = (!style.tools.is_empty()).then_some(style.tools.as_slice());
         let message = |message: &Message| json!({ "role": message.role.name(), "content": message.content });
         let all: Vec<Json> = messages.iter().map(message).collect();
         let continues = messages.last().is_some_and(|last| last.role == Role::Assistant);
         let render = |messages: &[Json]| {
             template.render(&Conversation {
                 messages,
+                tools,
                 add_generation_prompt: !continues,
                 continue_final_message: continues,
                 more: style.variables.clone(),
@@ -55,7 +59,13 @@ impl Conversations {
     }
 
     fn compiled(&mut self, style: &ChatStyle, tokenizer: &Tokenizer) -> Result<&Compiled> {
-        let name = style.template.as_deref().unwrap_or(DEFAULT);
+        // a template of its own for tools, where there is one
+        let has_tools = !style.tools.is_empty();
+        let with_tools = has_tools && style.template.is_none() && tokenizer.chat_templates().contains_key(WITH_TOOLS);
+        let name = style.template.as_deref().unwrap_or(if with_tools { WITH_TOOLS } else { DEFAULT });
+        if has_tools && tokenizer.chat_templates().get(name).is_some_and(|template| !template.contains("tools")) {
+            bail!("the model's chat template does not know tools; write them into doc_to_text, as {{{{ tools | tojson }}}}");
+        }
         if !self.0.contains_key(name) {
             let Some(template) = ChatTemplate::named(tokenizer, name)? else {
                 bail!("{}", missing(style.template.as_deref(), tokenizer.chat_templates().keys()));

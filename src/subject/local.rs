@@ -2,13 +2,14 @@
 
 use super::answers::{Answers, Finished};
 use super::conversations::Conversations;
-use super::{mode, role};
+use super::{mode, role, vocabulary};
 use anyhow::{Context, Result};
 use bantam_eval::tokens::{self, Tokenize};
 use bantam_eval::{
     ChatStyle, Continuations, EmbedSettings, Embedded, Generated, GenerationSettings, LanguageModel, Loglikelihood,
     Message, Rolling, Written,
 };
+use bantam_grammar::{Grammar, Held, Vocabulary};
 use bantam_model::encoder::{Embedder, Input};
 use bantam_model::tokenizer::Special;
 use bantam_model::{self as model, Head, Model, Sampling, Tokenizer};
@@ -27,17 +28,45 @@ pub struct LocalDecoder<'a> {
     head: Option<KeptHead>,
     /// Its chat templates, as far as they were needed.
     conversations: Conversations,
+    /// Its tokens as texts, once an answer was held to a form.
+    vocabulary: Option<Vocabulary>,
+    /// The form that answers were last held to, and one that begins.
+    held: Option<(Grammar, Held)>,
 }
 
 impl<'a> LocalDecoder<'a> {
     /// Wraps a loaded model.
     pub fn new(model: &'a Model, seed: u64) -> LocalDecoder<'a> {
-        LocalDecoder { model, seed, folder: None, embedder: None, head: None, conversations: Conversations::default() }
+        LocalDecoder {
+            model,
+            seed,
+            folder: None,
+            embedder: None,
+            head: None,
+            conversations: Conversations::default(),
+            vocabulary: None,
+            held: None,
+        }
     }
 
     /// The same, of a model in a folder, which may say how its states become a vector.
     pub fn from_folder(self, folder: Option<PathBuf>) -> LocalDecoder<'a> {
         LocalDecoder { folder, ..self }
+    }
+
+    /// An answer that begins, held to a grammar.
+    fn hold(&mut self, grammar: &Grammar, turn_end: Option<u32>) -> Result<Held> {
+        if let Some((_, held)) = self.held.as_ref().filter(|(last, _)| last == grammar) {
+            return Ok(held.clone());
+        }
+        if self.vocabulary.is_none() {
+            self.vocabulary = Some(vocabulary(&self.model.tokenizer)?);
+        }
+        let vocabulary = self.vocabulary.as_ref().expect("made just now where it was not there");
+        let ends: Vec<u32> = self.model.config.eos.iter().copied().chain(turn_end).collect();
+        let held = vocabulary.hold(grammar, &ends)?;
+        self.held = Some((grammar.clone(), held.clone()));
+        Ok(held)
     }
 
     fn embedder(&mut self) -> Result<&Embedder> {
@@ -121,16 +150,17 @@ impl LanguageModel for LocalDecoder<'_> {
 
     fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>> {
         let (tokenizer, max_length) = (&self.model.tokenizer, self.model.max_length());
-        let mut answers = Answers::new(prompts.len(), settings, tokenizer)?;
+        let turn_end = match &settings.chat {
+            Some(style) => self.conversations.turn_end(style, tokenizer)?,
+            None => None,
+        };
+        let held = settings.grammar.as_ref().map(|grammar| self.hold(grammar, turn_end)).transpose()?;
+        let mut answers = Answers::new(prompts.len(), settings, tokenizer, held)?;
         let most = answers.most_tokens();
         let prompt = |text: &&str| tokens::encode_prompt(&TaskTokenizer(tokenizer), text, max_length, most);
         let prompts: Vec<(Vec<u32>, bool)> = prompts.iter().map(prompt).collect::<Result<_>>()?;
         let starts: Vec<&[u32]> = prompts.iter().map(|(tokens, _)| tokens.as_slice()).collect();
 
-        let turn_end = match &settings.chat {
-            Some(style) => self.conversations.turn_end(style, tokenizer)?,
-            None => None,
-        };
         let sampling = sampling(settings, self.seed.wrapping_add(settings.draw), most, turn_end);
         let nothing = self.model.head(&[])?;
         let head = self.head.as_ref().map_or(&nothing, |kept| &kept.head);
@@ -231,6 +261,7 @@ mod tests {
             min_p: None,
             chat: None,
             thinking: None,
+            grammar: None,
             draw: 0,
         }
     }

@@ -6,11 +6,13 @@ mod conversations;
 mod encoder;
 mod endpoint;
 mod local;
+mod vocabulary;
 
 pub use conversations::missing as missing_template;
 pub use encoder::LocalEncoder;
 pub use endpoint::{EndpointModel, Tally, Ways};
 pub use local::LocalDecoder;
+pub use vocabulary::vocabulary;
 
 use bantam_eval as eval;
 use bantam_model::encoder::{Mode, Role};

@@ -34,6 +34,9 @@ pub struct Chat {
     /// Tokens of thinking, at most: after so many its end is written for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking_budget: Option<usize>,
+    /// Whether answers are held to what a task's `structured_outputs` say (so where left out), or may be anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constrained: Option<bool>,
 }
 
 /// Whether prompts are written by the model's chat template, and by which.
@@ -72,6 +75,7 @@ impl Chat {
             enable_thinking: first(&self.enable_thinking, &below.enable_thinking),
             think_end_token: first(&self.think_end_token, &below.think_end_token),
             thinking_budget: first(&self.thinking_budget, &below.thinking_budget),
+            constrained: first(&self.constrained, &below.constrained),
         }
     }
 

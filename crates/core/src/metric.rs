@@ -120,6 +120,51 @@ metrics! {
     Bleu              "bleu"                     "BLEU"                Fraction        Higher Bleu,
     /// chrF of all answers as one corpus, as a share (sacrebleu's over 100).
     Chrf              "chrf"                     "chrF"                Fraction        Higher Chrf,
+    /// Share of answers that are a right one but for case, punctuation, articles and how numbers are written (DROP).
+    DropEm            "drop_em"                  "exact (DROP)"        Fraction        Higher Mean,
+    /// F1 of the answer's words and a right one's spans, the best of several, mean over items (DROP).
+    DropF1            "drop_f1"                  "F1 (DROP)"           Fraction        Higher Mean,
+    /// The most that an answer has in common with a true one by BLEU, 0 to 100, mean over items (TruthfulQA).
+    BleuMax           "bleu_max"                 "BLEU, true"           Number          Higher Mean,
+    /// Share of answers that are nearer to a true one than to all false ones by BLEU (TruthfulQA).
+    BleuAcc           "bleu_acc"                 "BLEU, truer"          Fraction        Higher Mean,
+    /// How much nearer an answer is to a true one than to a false one by BLEU, mean over items (TruthfulQA).
+    BleuDiff          "bleu_diff"                "BLEU, true less false" Number          Higher Mean,
+    /// The most that an answer has in common with a true one by ROUGE-1, 0 to 100, mean over items (TruthfulQA).
+    Rouge1Max         "rouge1_max"               "ROUGE-1, true"        Number          Higher Mean,
+    /// Share of answers that are nearer to a true one than to all false ones by ROUGE-1 (TruthfulQA).
+    Rouge1Acc         "rouge1_acc"               "ROUGE-1, truer"       Fraction        Higher Mean,
+    /// How much nearer an answer is to a true one than to a false one by ROUGE-1, mean over items (TruthfulQA).
+    Rouge1Diff        "rouge1_diff"              "ROUGE-1, true less false" Number          Higher Mean,
+    /// The most that an answer has in common with a true one by ROUGE-2, 0 to 100, mean over items (TruthfulQA).
+    Rouge2Max         "rouge2_max"               "ROUGE-2, true"        Number          Higher Mean,
+    /// Share of answers that are nearer to a true one than to all false ones by ROUGE-2 (TruthfulQA).
+    Rouge2Acc         "rouge2_acc"               "ROUGE-2, truer"       Fraction        Higher Mean,
+    /// How much nearer an answer is to a true one than to a false one by ROUGE-2, mean over items (TruthfulQA).
+    Rouge2Diff        "rouge2_diff"              "ROUGE-2, true less false" Number          Higher Mean,
+    /// The most that an answer has in common with a true one by ROUGE-Lsum, 0 to 100, mean over items (TruthfulQA).
+    #[serde(rename = "rougeL_max")]
+    RougeLMax         "rougeL_max"               "ROUGE-Lsum, true"     Number          Higher Mean,
+    /// Share of answers that are nearer to a true one than to all false ones by ROUGE-Lsum (TruthfulQA).
+    #[serde(rename = "rougeL_acc")]
+    RougeLAcc         "rougeL_acc"               "ROUGE-Lsum, truer"    Fraction        Higher Mean,
+    /// How much nearer an answer is to a true one than to a false one by ROUGE-Lsum, mean over items (TruthfulQA).
+    #[serde(rename = "rougeL_diff")]
+    RougeLDiff        "rougeL_diff"              "ROUGE-Lsum, true less false" Number          Higher Mean,
+    /// Share of answers whose JSON says what the right one says.
+    JsonExact         "json_exact"               "JSON exact"          Fraction        Higher Mean,
+    /// F1 of the fields of the answer's JSON and of the right one's, mean over items.
+    JsonF1            "json_f1"                  "JSON fields"         Fraction        Higher Mean,
+    /// Share of answers that are JSON and nothing else.
+    JsonValid         "json_valid"               "JSON valid"          Fraction        Higher Mean,
+    /// Share of answers that call the right tools with the right arguments.
+    ToolExact         "tool_exact"               "tool calls exact"    Fraction        Higher Mean,
+    /// Share of answers that call the right tools, whatever the arguments.
+    ToolName          "tool_name"                "tool names"          Fraction        Higher Mean,
+    /// F1 of the arguments of the calls made and of the right ones, mean over items.
+    ToolArguments     "tool_arguments"           "tool arguments"      Fraction        Higher Mean,
+    /// Share of answers all of whose calls fit the schemas of the tools there are.
+    ToolValid         "tool_valid"               "tool calls valid"    Fraction        Higher Mean,
     /// Perplexity per item: exp(−mean log-likelihood of the continuations).
     Perplexity        "perplexity"               "perplexity"          Number          Lower  WeightedPerplexity,
     /// Perplexity per word, words being split at white space.

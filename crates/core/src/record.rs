@@ -477,6 +477,9 @@ pub struct ItemResult {
     /// Where what the model wrote was cut off, so that a wrong answer is perhaps none; None where it came to its own end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// Whether the answer is right in each of its parts, where it has some: the fields of a JSON value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, bool>,
 }
 
 /// Where what a model wrote was cut off.

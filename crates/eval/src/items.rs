@@ -182,7 +182,7 @@ impl<K: Kind> Item<K> {
 
     /// The item's result, by what its answer is worth.
     pub(crate) fn result(&self, scored: Scored) -> ItemResult {
-        let Scored { scores, choice, target, answer, logprobs, tokens, thinking, cut, gold } = scored;
+        let Scored { scores, choice, target, answer, logprobs, tokens, thinking, cut, gold, parts } = scored;
         ItemResult {
             index: self.index,
             scores,
@@ -198,6 +198,7 @@ impl<K: Kind> Item<K> {
             gold,
             thinking,
             cut,
+            parts,
         }
     }
 }

@@ -117,6 +117,7 @@ mod probe;
 mod prompt;
 mod python;
 mod settings;
+mod structured;
 mod task;
 pub mod tokens;
 mod vectors;

@@ -3,6 +3,7 @@
 //! [`tokens`](crate::tokens). No model can do all of it: who cannot says so, and the task has that for its reason.
 
 use anyhow::{Result, bail};
+use bantam_grammar::Grammar;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -122,6 +123,9 @@ pub struct ChatStyle {
     pub template: Option<String>,
     /// Variables that the template is given beside the messages.
     pub variables: Map<String, Json>,
+    /// Tools that the model may call, as OpenAI's API has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Json>,
 }
 
 /// What a chat template wrote.
@@ -274,6 +278,9 @@ pub struct GenerationSettings {
     /// The model thinks before it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Thinking>,
+    /// What the answer is held to as it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grammar: Option<Grammar>,
     /// The how many-th answer to the same prompt is drawn: each has a draw of its own.
     #[serde(skip)]
     pub draw: u64,

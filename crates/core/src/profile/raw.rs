@@ -232,7 +232,7 @@ layered!(
 #[serde(
     untagged,
     expecting = "expected a table, or several of them with names, with the keys apply_chat_template, \
-    system_instruction, fewshot_as_multiturn, chat_template_kwargs, enable_thinking, think_end_token and thinking_budget"
+    system_instruction, fewshot_as_multiturn, chat_template_kwargs, enable_thinking, think_end_token, thinking_budget and constrained"
 )]
 pub enum RawChat {
     /// One way.

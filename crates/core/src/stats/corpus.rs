@@ -38,6 +38,11 @@ impl BleuCounts {
         let [a, b, c, d] = self.matches;
         pack([a, b, c, d, self.tokens, self.reference, 0, 0], BLEU)
     }
+
+    /// BLEU of this text alone, 0 to 1.
+    pub fn score(self) -> f64 {
+        of_bleu(&Sums::of_bleu(self.packed()))
+    }
 }
 
 impl ChrfCounts {

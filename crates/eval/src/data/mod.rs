@@ -28,6 +28,17 @@ pub(crate) struct Dataset {
     pub(crate) docs: Vec<Doc>,
 }
 
+/// The format of files whose names do not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Format {
+    /// `json`, `csv`, `parquet` or `text`.
+    pub(crate) name: String,
+    /// The names of a table's columns, where its first line has none.
+    pub(crate) column_names: Option<Vec<String>>,
+    /// What parts the columns of a table.
+    pub(crate) delimiter: Option<u8>,
+}
+
 /// One line of the data.
 #[derive(Debug, Clone)]
 pub(crate) struct Doc {
@@ -100,19 +111,22 @@ impl Dataset {
     /// Reads files of one format, whatever their names end in.
     pub(crate) fn read_as(
         files: &[PathBuf],
-        format: Option<&str>,
+        format: Option<&Format>,
         named: &dyn Fn(&str) -> bool,
     ) -> Result<Dataset, Error> {
+        let names = format.and_then(|format| format.column_names.as_deref());
+        let delimiter = format.and_then(|format| format.delimiter);
+        let format = format.map(|format| format.name.as_str());
         let mut docs = Vec::new();
         for path in files {
             let file = path.display().to_string();
             let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-            let tabs = format == Some("csv") && ending == "tsv";
+            let tabs = format == Some("csv") && ending == "tsv" && delimiter.is_none();
             docs.extend(match format.filter(|_| !tabs).unwrap_or(&ending) {
                 "text" => lines_of_text(path)?,
                 "parquet" => table::parquet(path, named)?,
-                "csv" => table::csv(path, b',', named)?,
-                "tsv" => table::csv(path, b'\t', named)?,
+                "csv" => table::csv(path, delimiter.unwrap_or(b','), names, named)?,
+                "tsv" => table::csv(path, b'\t', names, named)?,
                 _ => json(BufReader::new(open(path)?), Source::of(&file))?,
             });
         }

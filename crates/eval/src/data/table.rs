@@ -13,10 +13,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The rows of a CSV file. A column is a column of numbers where every cell is one; an empty cell is null.
-pub(super) fn csv(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> Result<Vec<Doc>, Error> {
+/// The rows of a CSV file. A column is a column of numbers where every cell is one; an empty cell is null. `names` are those of
+/// the columns where the first line is a row like the others.
+pub(super) fn csv(
+    path: &Path,
+    delimiter: u8,
+    names: Option<&[String]>,
+    named: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Doc>, Error> {
     let file = path.display().to_string();
-    let (heads, rows) = cells(path, delimiter, named)?;
+    let (heads, rows) = cells(path, delimiter, names, named)?;
     let columns: Vec<(usize, &String)> = heads.iter().enumerate().filter(|(_, name)| named(name)).collect();
     let cells = |column: usize| rows.iter().map(move |(_, cells)| cells[column].as_str());
     let types: Vec<ColumnType> = (0..columns.len()).map(|column| ColumnType::of(cells(column))).collect();
@@ -31,13 +37,18 @@ pub(super) fn csv(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> R
 /// The names of all columns, and each row's line with its cells of those columns that are named.
 type Cells = (Vec<String>, Vec<(usize, Vec<String>)>);
 
-fn cells(path: &Path, delimiter: u8, named: &dyn Fn(&str) -> bool) -> Result<Cells, Error> {
+fn cells(
+    path: &Path,
+    delimiter: u8,
+    names: Option<&[String]>,
+    named: &dyn Fn(&str) -> bool,
+) -> Result<Cells, Error> {
     let file = Source::of(path.display().to_string());
     let quotes = Quotes::of(open(path)?, delimiter, LINE);
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(quotes);
     let mut record = csv::ByteRecord::new();
-    let mut heads: Option<Vec<String>> = None;
+    let mut heads: Option<Vec<String>> = names.map(<[String]>::to_vec);
     let mut rows = Vec::new();
     loop {
         let read = reader.read_byte_record(&mut record);
@@ -268,6 +279,7 @@ fn real(number: f64) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parquet::basic::Compression;
     use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
@@ -288,14 +300,14 @@ mod tests {
     fn a_column_of_a_csv_is_numbers_or_text_and_lines_are_remembered() {
         let (_dir, path) =
             written("d.csv", "\u{feff}question,answer,code,x\n\"2 + 2,\n please\",4,007,1.5\n3 - 3,0,12,\n".as_bytes());
-        let docs = csv(&path, b',', &|name| name != "x").expect("a table");
+        let docs = csv(&path, b',', None, &|name| name != "x").expect("a table");
         let first = Json::Object((*docs[0].fields).clone());
         assert_eq!(first, serde_json::json!({ "question": "2 + 2,\n please", "answer": 4, "code": "007" }));
         assert_eq!(docs.iter().map(|d| d.line).collect::<Vec<_>>(), [2, 4]);
-        let docs = csv(&path, b',', &everything).expect("a table");
+        let docs = csv(&path, b',', None, &everything).expect("a table");
         assert_eq!((&docs[0].fields["x"], &docs[1].fields["x"]), (&Json::from(1.5), &Json::Null));
         let (_dir, path) = written("d.csv", b"a,b\n1,2\n3\n");
-        let refused = csv(&path, b',', &everything).expect_err("ragged").to_string();
+        let refused = csv(&path, b',', None, &everything).expect_err("ragged").to_string();
         assert!(refused.ends_with(
             "d.csv:3: is no row of this table: it has 1 cell, and the head line 2; put a cell that holds the delimiter in quotes"
         ), "{refused}");
@@ -305,7 +317,7 @@ mod tests {
         let (_dir, path) = written(name, bytes);
         let delimiter = if name.ends_with(".tsv") { b'\t' } else { b',' };
         let named = |name: &str| ["question", "answer"].contains(&name);
-        let said = csv(&path, delimiter, &named).expect_err("must refuse").to_string();
+        let said = csv(&path, delimiter, None, &named).expect_err("must refuse").to_string();
         said[said.rfind(name).expect("names the file")..].to_owned()
     }
 
@@ -320,7 +332,7 @@ mod tests {
         let head = refused("d.csv", b"question,\"answer\n1,2\n");
         assert!(head.starts_with("d.csv:1: begins a quote"), "{head}");
         let (_dir, path) = written("d.csv", b"question,answer\n1,\"2\n3\"\n");
-        assert_eq!(csv(&path, b',', &everything).expect("closed at the end").len(), 1);
+        assert_eq!(csv(&path, b',', None, &everything).expect("closed at the end").len(), 1);
     }
 
     #[test]
@@ -346,7 +358,7 @@ mod tests {
     fn long_numbers_keep_their_digits() {
         let cells = |text: &str| {
             let (_dir, path) = written("d.csv", format!("track\n{text}\n").as_bytes());
-            csv(&path, b',', &everything)
+            csv(&path, b',', None, &everything)
                 .expect("a table")
                 .iter()
                 .map(|d| d.fields["track"].clone())
@@ -363,21 +375,36 @@ mod tests {
     #[test]
     fn columns_that_nothing_names_are_told_where_one_is_missed() {
         let (_dir, path) = written("d.csv", b"Question,Answer,,Score\n2+2,4,x,1\n");
-        let docs = csv(&path, b',', &|name| name == "Question").expect("a table");
+        let docs = csv(&path, b',', None, &|name| name == "Question").expect("a table");
         assert!(docs[0].lacks("question").ends_with("its fields are Question, Answer, Unnamed: 2, Score"));
         let (_dir, path) = written("d.csv", b"a,b,a\n1,2,3\n");
-        let refused = csv(&path, b',', &|name| name == "a").expect_err("which of the two?").to_string();
+        let refused = csv(&path, b',', None, &|name| name == "a").expect_err("which of the two?").to_string();
         assert!(refused.contains("two columns 'a'"), "{refused}");
-        assert_eq!(csv(&path, b',', &|name| name == "b").expect("not named").len(), 1);
+        assert_eq!(csv(&path, b',', None, &|name| name == "b").expect("not named").len(), 1);
+    }
+
+    #[test]
+    fn columns_may_be_named_beside_the_file() {
+        let (_dir, path) = written("d.csv", b"2+2;4\n3+3;6\n");
+        let names = ["question", "answer"].map(String::from);
+        let docs = csv(&path, b';', Some(&names), &everything).expect("a table");
+        assert_eq!(docs.len(), 2);
+        assert_eq!((&docs[0].fields["question"], &docs[0].fields["answer"]), (&Json::from("2+2"), &Json::from(4)));
+        let fewer = csv(&path, b';', Some(&names[..1]), &everything).expect_err("two cells").to_string();
+        assert!(fewer.contains("d.csv:1: is no row of this table: it has 2 cells, and the head line 1"), "{fewer}");
     }
 
     /// A table as the hub's are: text, a number, a struct of lists.
     fn table() -> Vec<u8> {
+        compressed(Compression::UNCOMPRESSED)
+    }
+
+    fn compressed(codec: Compression) -> Vec<u8> {
         let schema = "message schema { optional binary question (STRING); optional int64 label; optional group choices { \
                       optional group text (LIST) { repeated group list { optional binary element (STRING); } } } }";
         let schema = Arc::new(parse_message_type(schema).expect("a schema"));
-        let mut writer =
-            SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::new())).expect("opens");
+        let properties = WriterProperties::builder().set_compression(codec).build();
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).expect("opens");
         let mut group = writer.next_row_group().expect("a group");
         let text = |texts: &[&str]| texts.iter().map(|t| ByteArray::from(*t)).collect::<Vec<_>>();
         let mut column = group.next_column().expect("works").expect("question");
@@ -409,6 +436,19 @@ mod tests {
         assert_eq!(projected[0].names(), "question, label, choices");
         let none = parquet(&path, &|_| false).expect_err("nothing is named").to_string();
         assert!(none.contains("columns, which are question, label, choices"), "{none}");
+    }
+
+    #[test]
+    fn parquet_is_read_however_it_is_compressed() {
+        let plain: Vec<Fields> = docs_of(&table());
+        for codec in [Compression::SNAPPY, Compression::GZIP(Default::default())] {
+            assert_eq!(docs_of(&compressed(codec)), plain, "{codec:?}");
+        }
+    }
+
+    fn docs_of(bytes: &[u8]) -> Vec<Fields> {
+        let (_dir, path) = written("d.parquet", bytes);
+        parquet(&path, &everything).expect("a table").iter().map(|doc| (*doc.fields).clone()).collect()
     }
 
     #[test]

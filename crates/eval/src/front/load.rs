@@ -2,6 +2,7 @@
 //! [`resolve`](super::resolve).
 
 use super::lm_eval_yaml::{self, LmEvalTask};
+use super::Beside;
 use super::resolve::{SuiteContext, tasks};
 use super::toml::{RawSuite, RawTask};
 use crate::battery::{self, Battery};
@@ -92,12 +93,9 @@ pub fn load_as(name: &str, chat: &Chat, on_hub: OnHub) -> Result<Suite, Error> {
     let suite = raw.name.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| origin.stem());
     // a column whose name stands nowhere in the file is asked for by nothing in it
     let named = |column: &str| manifest.contains(column);
-    let read = |data: &str, key: &Key| match data.strip_prefix(HUB) {
-        Some(data) => Dataset::read(&on_hub(data).map_err(|why| key.wrong(why))?, &named),
-        None => origin.data(data, key, &named),
-    };
+    let beside = Files { origin: &origin, named: &named, on_hub };
     let whole_suite = raw.chat.unwrap_or_default();
-    let context = SuiteContext { file: &file, suite: &suite, chat, below: &whole_suite, read: &read };
+    let context = SuiteContext { file: &file, suite: &suite, chat, below: &whole_suite, beside: &beside };
     let mut all: Vec<Task> = Vec::new();
     for (number, raw) in (1..).zip(raw.task.unwrap_or_default()) {
         let made = match lm_eval_yaml::of_section(&raw, &origin.folder(), &Key::new(&file, format!("task {number}")))? {
@@ -136,6 +134,37 @@ pub fn load_task(suite: &str, task: &str, chat: &Chat, on_hub: OnHub) -> Result<
         false => load_as(suite, chat, on_hub)?,
     };
     Ok(loaded.tasks.into_iter().find(|one| one.name == task))
+}
+
+/// The files that a suite names: beside it, or on the hub.
+struct Files<'a> {
+    origin: &'a Origin,
+    /// Whether a column of a table is one that the suite names.
+    named: &'a dyn Fn(&str) -> bool,
+    on_hub: OnHub<'a>,
+}
+
+impl Beside for Files<'_> {
+    fn data(&self, file: &str, key: &Key) -> Result<Dataset, Error> {
+        match file.strip_prefix(HUB) {
+            Some(data) => Dataset::read(&(self.on_hub)(data).map_err(|why| key.wrong(why))?, self.named),
+            None => self.origin.data(file, key, self.named),
+        }
+    }
+
+    fn text(&self, file: &str, key: &Key) -> Result<String, Error> {
+        self.origin.text(file, key)
+    }
+}
+
+/// A file beside the suite's that cannot be read, told with the key that names it.
+fn beside(error: Error, key: &Key) -> Error {
+    match error {
+        Error::Unreadable { file, source } => {
+            key.wrong(format!("{file} cannot be read: {source}; the path is relative to the suite's file"))
+        }
+        other => other,
+    }
 }
 
 /// Where a suite's files are.
@@ -228,13 +257,20 @@ impl Origin {
             }
             Origin::Path(path) => {
                 let data = path.parent().unwrap_or(Path::new("")).join(name);
-                Dataset::read(&[data], named).map_err(|e| match e {
-                    Error::Unreadable { file, source } => {
-                        key.wrong(format!("{file} cannot be read: {source}; the path is relative to the suite's file"))
-                    }
-                    other => other,
-                })
+                Dataset::read(&[data], named).map_err(|e| beside(e, key))
             }
+        }
+    }
+
+    /// The text of a file, named likewise.
+    fn text(&self, name: &str, key: &Key) -> Result<String, Error> {
+        match self {
+            Origin::Bundled(_) => {
+                let text = bundled::file(name).ok_or_else(|| key.wrong(format!("'{name}' is not in this binary")))?;
+                Ok(text.to_owned())
+            }
+            Origin::Battery(_) => Err(key.wrong(format!("'{name}' is not made here"))),
+            Origin::Path(_) => text(&self.folder().join(name)).map_err(|e| beside(e, key)),
         }
     }
 }

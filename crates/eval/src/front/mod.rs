@@ -7,6 +7,7 @@ mod load;
 mod notes;
 mod resolve;
 mod simple;
+mod structured;
 mod toml;
 
 pub(crate) use harness::{FilterOn, Harness};
@@ -17,7 +18,7 @@ pub use simple::is_simple;
 pub(crate) use simple::is_simple_template;
 pub(crate) use toml::{
     ClassName, RawBias, RawChoices, RawClassifier, RawDocTo, RawFilter, RawGeneration, RawLabels, RawMetric,
-    RawPipeline, RawTask,
+    RawPipeline, RawTask, RawTools,
 };
 
 use crate::data::{Dataset, Doc};
@@ -46,7 +47,16 @@ pub(crate) struct Section<'a> {
     pub(crate) notes: &'a Rc<Notes>,
     /// What it has as a task of lm-evaluation-harness; None of a suite's own.
     pub(crate) harness: Option<&'a Harness>,
-    read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,
+    beside: &'a dyn Beside,
+}
+
+/// The files that a suite names, by their paths from its own folder.
+pub(crate) trait Beside {
+    /// The lines of a file of data; `key` is where it is named.
+    fn data(&self, file: &str, key: &Key) -> Result<Dataset, Error>;
+
+    /// The text of a file.
+    fn text(&self, file: &str, key: &Key) -> Result<String, Error>;
 }
 
 impl Section<'_> {
@@ -60,10 +70,20 @@ impl Section<'_> {
         }
     }
 
+    /// The same section with other lines.
+    pub(crate) fn with_data<'a>(&'a self, data: &'a Dataset, pool: &'a [Doc]) -> Section<'a> {
+        Section { data, pool, ..*self }
+    }
+
     /// The data of another file that the key `name` gives; the key has to be there.
     pub(crate) fn data_of(&self, name: &str, given: &Option<String>) -> Result<Dataset, Error> {
         let given =
             given.as_deref().ok_or_else(|| self.key.wrong(format!("has no {name}; write {name} = \"FILE.jsonl\"")))?;
-        (self.read)(given, &self.key.at(name))
+        self.beside.data(given, &self.key.at(name))
+    }
+
+    /// The text of another file, which the key `key` names.
+    pub(crate) fn text_of(&self, file: &str, key: &Key) -> Result<String, Error> {
+        self.beside.text(file, key)
     }
 }

@@ -2,7 +2,7 @@
 //! here (name, data, metrics, filters, slices), and the kind makes the items. What is wrong is said with the task, the
 //! key and what is allowed.
 
-use super::{Harness, Notes, RawMetric, RawTask, Section};
+use super::{Beside, Harness, Notes, RawDocTo, RawMetric, RawTask, Section, structured};
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key, either};
 use crate::filter::{Filter, pipelines};
@@ -25,12 +25,12 @@ pub(super) struct SuiteContext<'a> {
     pub(super) chat: &'a Chat,
     /// … and what the suite's file says of all its tasks.
     pub(super) below: &'a Chat,
-    /// Reads a data file beside the suite's.
-    pub(super) read: &'a dyn Fn(&str, &Key) -> Result<Dataset, Error>,
+    /// The files beside the suite's.
+    pub(super) beside: &'a dyn Beside,
 }
 
 /// The task, or one per filter pipeline where there are several: `NAME:PIPELINE`.
-pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Result<Vec<Task>, Error> {
+pub(super) fn tasks(mut raw: RawTask, number: usize, context: &SuiteContext) -> Result<Vec<Task>, Error> {
     let name = match raw.task.as_deref().map(str::trim) {
         Some(name) if !name.is_empty() => name.to_string(),
         _ => return Err(Key::new(context.file, format!("task {number}")).wrong("has no name; write task = \"...\"")),
@@ -45,14 +45,46 @@ pub(super) fn tasks(raw: RawTask, number: usize, context: &SuiteContext) -> Resu
     refuse_meaningless(&raw, kind, &key)?;
     let chat = chat(&raw, kind, context, &key)?;
     let file = raw.data.as_deref().ok_or_else(|| needed("data", "\"FILE.jsonl\""))?;
-    let data = (context.read)(file, &key.at("data"))?;
-    let pool = raw.fewshot_data.as_deref().map(|file| (context.read)(file, &key.at("fewshot_data"))).transpose()?;
+    let data = context.beside.data(file, &key.at("data"))?;
+    let pool = raw.fewshot_data.as_deref().map(|file| context.beside.data(file, &key.at("fewshot_data"))).transpose()?;
     let pool = pool.as_ref().map_or(&data.docs, |pool| &pool.docs);
 
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
-    let (key, notes) = (&key, Rc::default());
-    let parts = Parts { raw: &raw, name: &name, key, kind, chat, data: &data, pool, pipelines, harness: None, notes };
-    finish(parts, context)
+    let texts = texts(&mut raw, &key)?;
+    let mut all = Vec::new();
+    for (text, form) in texts {
+        let (name, key) = match form {
+            Some(form) => {
+                raw.doc_to_text = Some(RawDocTo::Text(text.unwrap_or_default()));
+                let name = format!("{name}~{form}");
+                let key = Key::new(context.file, format!("task '{name}'"));
+                (name, key)
+            }
+            None => (name.clone(), key.clone()),
+        };
+        let (chat, pipelines, notes) = (chat.clone(), pipelines.clone(), Rc::default());
+        let parts =
+            Parts { raw: &raw, name: &name, key: &key, kind, chat, data: &data, pool, pipelines, harness: None, notes };
+        all.extend(finish(parts, context)?);
+    }
+    Ok(all)
+}
+
+/// The templates of a task that has several, each with its name; one without a name where it has not.
+fn texts(raw: &mut RawTask, key: &Key) -> Result<Vec<(Option<String>, Option<String>)>, Error> {
+    let Some(texts) = raw.doc_to_texts.take() else { return Ok(vec![(None, None)]) };
+    let key = key.at("doc_to_texts");
+    if raw.doc_to_text.is_some() {
+        return Err(key.wrong("stands beside doc_to_text; remove one of the two"));
+    }
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    if let Some(odd) = texts.keys().find(|name| !is_name(name)) {
+        return Err(key.wrong(format!("has the name '{odd}'; letters, digits, - and _ are allowed")));
+    }
+    match texts.len() {
+        0 => Err(key.wrong("is empty; write doc_to_texts = { short = \"{{question}}\", long = \"Question: {{question}}\" }")),
+        _ => Ok(texts.into_iter().map(|(name, text)| (Some(text), Some(name))).collect()),
+    }
 }
 
 /// A task with its data, and what is not read from its section alone.
@@ -76,9 +108,10 @@ pub(super) fn finish(parts: Parts, context: &SuiteContext) -> Result<Vec<Task>, 
     let metrics = metrics(raw.metric_list.as_deref(), kind, key)?;
     let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), key)?;
     let writes = kind.has_key("generation_kwargs");
-    let generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(raw)), &chat, key)?;
+    let mut generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(raw)), &chat, key)?;
     let slices = slices(raw);
-    let section = Section { raw, data, pool, key, chat: &chat, notes: &notes, harness, read: context.read };
+    let section = Section { raw, data, pool, key, chat: &chat, notes: &notes, harness, beside: context.beside };
+    generation.grammar = structured::grammar(&section)?;
     let groups = |doc: &Doc| groups(doc, &slices, raw, key);
     let items = (kind.items)(&section, &groups)?;
 
@@ -194,7 +227,7 @@ fn check_options(raw: &RawMetric, metric: Metric, key: &Key) -> Result<(), Error
     let ignores = raw.ignore_case || raw.ignore_punctuation || raw.ignore_numbers || !raw.regexes_to_ignore.is_empty();
     if ignores && !scorer.is_some_and(|scorer| scorer.compares_text) {
         return Err(key
-            .wrong(format!("'{metric}' compares no text, so there is nothing to ignore; this goes with exact_match")));
+            .wrong(format!("'{metric}' compares no text, so there is nothing to ignore; this goes with exact_match, json_exact, json_f1, tool_exact and tool_arguments")));
     }
     Ok(())
 }

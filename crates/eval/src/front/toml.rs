@@ -56,6 +56,9 @@ task_keys! {
     output_type: &'static kind::OutputType,
     description: String,
     doc_to_text: RawDocTo,
+    /// In the place of doc_to_text: templates by name. Each makes a task of its own, TASK~NAME, so that what the wording does stands
+    /// beside what compression does.
+    doc_to_texts: BTreeMap<String, String>,
     doc_to_choice: RawChoices,
     doc_to_target: RawDocTo,
     target_delimiter: String,
@@ -65,6 +68,12 @@ task_keys! {
     metric_list: Vec<RawMetric>,
     generation_kwargs: RawGeneration,
     filter_list: Vec<RawPipeline>,
+    /// What answers are held to as they are written: a JSON schema, a regular expression, choices or a grammar.
+    structured_outputs: RawStructured,
+    /// Whether they are; true where left out.
+    constrained: bool,
+    /// The tools that the model may call: a file with a JSON list, a field's name, or the list itself.
+    tools: RawTools,
     // how models that were taught to talk are asked
     apply_chat_template: ApplyChatTemplate,
     system_instruction: String,
@@ -117,6 +126,7 @@ impl RawTask {
             enable_thinking: self.enable_thinking,
             think_end_token: self.think_end_token.clone(),
             thinking_budget: self.thinking_budget,
+            constrained: self.constrained,
         }
     }
 }
@@ -225,6 +235,41 @@ pub(crate) struct RawGeneration {
     pub(crate) top_k: Option<usize>,
     pub(crate) top_p: Option<f64>,
     pub(crate) min_p: Option<f64>,
+}
+
+/// `structured_outputs`, in vLLM's words: one of them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawStructured {
+    /// A JSON schema: a table, or the file that holds it.
+    pub(crate) json: Option<RawSchema>,
+    /// Any JSON object.
+    pub(crate) json_object: Option<bool>,
+    /// A regular expression that the whole answer matches.
+    pub(crate) regex: Option<String>,
+    /// The texts that an answer may be.
+    pub(crate) choice: Option<Vec<String>>,
+    /// A grammar in Lark's form, as llguidance reads it: the text, or the file ending in .lark that holds it.
+    pub(crate) grammar: Option<String>,
+}
+
+/// A JSON schema.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged, expecting = "expected a JSON schema as a table, or the name of a file that holds one")]
+pub(crate) enum RawSchema {
+    File(String),
+    Table(#[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Json>"))] Map<String, Json>),
+}
+
+/// `tools`
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged, expecting = "expected a file's name, a field's name, or a list of tools")]
+pub(crate) enum RawTools {
+    Named(String),
+    List(Vec<Json>),
 }
 
 /// One entry of `filter_list`: a name and filters that are applied one after the other.

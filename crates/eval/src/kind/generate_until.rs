@@ -1,5 +1,6 @@
 //! `generate_until`: what the model says, after the filters, held against the texts that are right.
 
+use super::writing::{self, Told};
 use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
 use crate::data::Doc;
@@ -8,17 +9,13 @@ use crate::filter::choices_within;
 use crate::front::{FilterOn, Section};
 use crate::lines::Lesson;
 use crate::metric::{self, GeneratedText, Scorer};
-use crate::model::{Generated, GenerationSettings, LanguageModel, StopReason, ThoughtEnd};
+use crate::model::{Generated, LanguageModel};
 use crate::prompt::{Context, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::Result;
 use bantam_core::metric::Metric;
-use bantam_core::record::Cut;
 use serde::Serialize;
 use serde_json::Value as Json;
-
-/// For the size of what is still to be generated.
-const BYTES_A_TOKEN: usize = 4;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct GenerateUntil;
@@ -39,16 +36,7 @@ pub(crate) struct PromptRequest {
 impl Kind for GenerateUntil {
     const NAME: &'static str = "generate_until";
     const REQUEST: &'static str = "generate";
-    const KEYS: &'static [&'static str] = &[
-        "description",
-        "doc_to_choice",
-        "doc_to_target",
-        "num_fewshot",
-        "generation_kwargs",
-        "filter_list",
-        "think_end_token",
-        "thinking_budget",
-    ];
+    const KEYS: &'static [&'static str] = writing::keys!("doc_to_choice", "filter_list");
     const PROMPTS: bool = true;
     const METRICS: &'static [Metric] = &[Metric::ExactMatch];
 
@@ -84,7 +72,7 @@ impl Kind for GenerateUntil {
     }
 
     fn size(&self, request: &PromptRequest, settings: &TaskSettings) -> usize {
-        request.prompt.size() + settings.generation.max_tokens * BYTES_A_TOKEN
+        writing::size(&request.prompt, settings)
     }
 
     fn ask(
@@ -94,17 +82,7 @@ impl Kind for GenerateUntil {
         settings: &TaskSettings,
         model: &mut dyn LanguageModel,
     ) -> Result<Vec<Vec<Generated>>> {
-        let written = |request: &&PromptRequest| Ok(request.prompt.written(settings.chat.as_ref(), model)?.text);
-        let prompts: Vec<String> = requests.iter().map(written).collect::<Result<_>>()?;
-        let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
-        // without drawing all answers are the first
-        let drawn = if settings.generation.temperature > 0.0 { settings.repeats } else { 1 };
-        let mut all: Vec<Vec<Generated>> = vec![Vec::with_capacity(drawn); prompts.len()];
-        for draw in 0..drawn {
-            let generation = GenerationSettings { draw: draw as u64, ..settings.generation.clone() };
-            all.iter_mut().zip(model.generate(&prompts, &generation)?).for_each(|(texts, text)| texts.push(text));
-        }
-        Ok(all)
+        writing::generate(requests.iter().map(|request| &request.prompt), settings, model)
     }
 
     fn score(
@@ -114,38 +92,23 @@ impl Kind for GenerateUntil {
         generated: Vec<Generated>,
         settings: &TaskSettings,
     ) -> Result<Scored> {
-        let cut = generated.iter().find_map(cut);
-        let tokens = generated.iter().map(|one| one.tokens).sum();
-        let thinking = generated.iter().map(|one| one.thought.map(|thought| thought.tokens)).sum();
-        let raw = generated.first().map(|one| one.text.clone()).unwrap_or_default();
-        let text = settings.filtered(generated.into_iter().map(|one| one.text).collect(), &request.filter_on);
+        let told = Told::of(generated, &request.filter_on, settings);
         let item = GeneratedText {
-            text: &text,
-            raw: &raw,
-            cut: matches!(cut, Some(Cut::Answer | Cut::NoAnswer)),
+            text: &told.text,
+            raw: &told.raw,
+            cut: told.is_cut(),
             targets: &request.targets,
             ignoring: &settings.exact_match,
         };
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),
             target: request.targets.first().cloned(),
-            answer: Some(text),
-            tokens,
-            thinking,
-            cut,
+            answer: Some(told.text),
+            tokens: told.tokens,
+            thinking: told.thinking,
+            cut: told.cut,
             ..Scored::default()
         })
-    }
-}
-
-/// Where what the model wrote was cut off. An answer without an end is worse than one after too short a thought.
-fn cut(generated: &Generated) -> Option<Cut> {
-    let thought = generated.thought.map(|thought| thought.end);
-    match (thought, generated.stopped) {
-        (Some(ThoughtEnd::Open), _) => Some(Cut::NoAnswer),
-        (_, StopReason::Length) => Some(Cut::Answer),
-        (Some(ThoughtEnd::Budget), _) => Some(Cut::Thinking),
-        _ => None,
     }
 }
 

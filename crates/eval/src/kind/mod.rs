@@ -8,6 +8,7 @@
 mod classification;
 mod embedding_classification;
 mod generate_until;
+mod json;
 mod loglikelihood;
 mod loglikelihood_rolling;
 mod multiple_choice;
@@ -15,6 +16,8 @@ mod retrieval;
 #[cfg(test)]
 mod reverse;
 mod similarity;
+mod tool_calls;
+mod writing;
 
 use crate::ask::Preparation;
 use crate::error::Error;
@@ -30,6 +33,7 @@ use bantam_core::metric::Metric;
 use bantam_core::record::{Cut, ItemScore};
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
 
@@ -39,6 +43,8 @@ pub(crate) static ALL: &[OutputType] = &[
     OutputType::of::<loglikelihood::LoglikelihoodTask>(),
     OutputType::of::<loglikelihood_rolling::LoglikelihoodRolling>(),
     OutputType::of::<generate_until::GenerateUntil>(),
+    OutputType::of::<json::JsonTask>(),
+    OutputType::of::<tool_calls::ToolCalls>(),
     OutputType::of::<classification::Classification>(),
     OutputType::of::<similarity::Similarity>(),
     OutputType::of::<retrieval::Retrieval>(),
@@ -144,6 +150,8 @@ pub(crate) struct Scored {
     pub(crate) thinking: Option<usize>,
     /// Where what it wrote was cut off.
     pub(crate) cut: Option<Cut>,
+    /// Whether it is right in each of its parts.
+    pub(crate) parts: BTreeMap<String, bool>,
 }
 
 /// A kind as it stands in the list.

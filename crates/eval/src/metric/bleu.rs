@@ -12,25 +12,29 @@ pub(super) const SCORER: Scorer =
     Scorer { aggregation: "bleu", of_generated: Some(score), ..Scorer::new(Metric::Bleu) };
 
 fn score(item: &GeneratedText) -> Score {
-    let said = tokens(item.text);
     let rights: Vec<Vec<String>> = item.targets.iter().map(|target| tokens(target)).collect();
+    let (value, weight) = counts(&tokens(item.text), &rights).packed();
+    Score { value, weight }
+}
+
+/// What the tokens of a text add to a corpus, with those of the right ones.
+pub(super) fn counts(said: &[String], rights: &[Vec<String>]) -> BleuCounts {
     let mut counts = BleuCounts { tokens: said.len(), ..BleuCounts::default() };
     let nearest = rights.iter().map(Vec::len).min_by_key(|&length| (length.abs_diff(said.len()), length));
     counts.reference = nearest.unwrap_or(0);
     for (n, matches) in (1..).zip(&mut counts.matches) {
         let mut most: HashMap<&[String], usize> = HashMap::new();
-        for right in &rights {
+        for right in rights {
             let of_one = grams(right, n);
             of_one.into_iter().for_each(|(gram, count)| {
                 let known = most.entry(gram).or_default();
                 *known = count.max(*known);
             });
         }
-        let said = grams(&said, n);
+        let said = grams(said, n);
         *matches = said.iter().map(|(gram, count)| *count.min(most.get(gram).unwrap_or(&0))).sum();
     }
-    let (value, weight) = counts.packed();
-    Score { value, weight }
+    counts
 }
 
 fn grams(tokens: &[String], n: usize) -> HashMap<&[String], usize> {

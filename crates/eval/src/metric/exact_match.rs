@@ -34,9 +34,12 @@ fn patterns<S: serde::Serializer>(regexes: &[Regex], serializer: S) -> Result<S:
 }
 
 impl ExactMatch {
-    /// What `metric_list` says beside `exact_match`; nothing is left out where it is not in the list.
+    /// What `metric_list` says beside the first metric that compares texts; nothing is left out where none is in the list.
     pub(crate) fn parse(given: Option<&[RawMetric]>, key: &Key) -> Result<ExactMatch, Error> {
-        let Some(raw) = given.unwrap_or_default().iter().find(|m| m.metric == Metric::ExactMatch.name()) else {
+        let compares = |raw: &&RawMetric| {
+            Metric::parse(&raw.metric).and_then(super::scorer).is_some_and(|scorer| scorer.compares_text)
+        };
+        let Some(raw) = given.unwrap_or_default().iter().find(compares) else {
             return Ok(ExactMatch::default());
         };
         let key = key.at("metric_list: regexes_to_ignore");
@@ -48,7 +51,8 @@ impl ExactMatch {
         })
     }
 
-    fn same(&self, said: &str, target: &str) -> bool {
+    /// Whether two texts are the same but for what does not matter.
+    pub(crate) fn same(&self, said: &str, target: &str) -> bool {
         self.bare(said) == self.bare(target)
     }
 

@@ -16,11 +16,13 @@ mod bleu;
 mod brier_score;
 mod byte_perplexity;
 mod chrf;
+mod drop;
 mod exact_match;
 mod f1;
 mod generation;
 #[cfg(test)]
 mod goldens;
+mod json;
 mod macro_f1;
 mod mc2;
 mod mcc;
@@ -31,11 +33,14 @@ mod recall;
 mod rouge;
 mod spearman;
 mod squad;
+mod tool;
+mod truthful;
 mod word_perplexity;
 
 pub(crate) use exact_match::ExactMatch;
 
 use crate::model::Loglikelihood;
+use crate::structured::{Calls, Comparison};
 use bantam_core::metric::Metric;
 use bantam_core::record::ItemScore;
 use std::collections::BTreeMap;
@@ -59,6 +64,27 @@ pub(crate) const ALL: &[Scorer] = &[
     rouge::LSUM,
     bias::AMBIGUOUS,
     bias::DISAMBIGUATED,
+    drop::EXACT,
+    drop::F1,
+    truthful::BLEU_MAX,
+    truthful::BLEU_ACC,
+    truthful::BLEU_DIFF,
+    truthful::ROUGE1_MAX,
+    truthful::ROUGE1_ACC,
+    truthful::ROUGE1_DIFF,
+    truthful::ROUGE2_MAX,
+    truthful::ROUGE2_ACC,
+    truthful::ROUGE2_DIFF,
+    truthful::ROUGEL_MAX,
+    truthful::ROUGEL_ACC,
+    truthful::ROUGEL_DIFF,
+    json::EXACT,
+    json::FIELDS,
+    json::VALID,
+    tool::EXACT,
+    tool::NAME,
+    tool::ARGUMENTS,
+    tool::VALID,
     generation::REPETITION,
     generation::TRUNCATION,
     generation::REFUSAL,
@@ -104,6 +130,10 @@ pub(crate) struct Scorer {
     pub(crate) of_ranking: Option<fn(&Ranking) -> Score>,
     /// Of the answer to a question with a stereotyped choice; None where the question says nothing of it.
     pub(crate) of_stereotype: Option<fn(&Stereotype) -> Option<Score>>,
+    /// Of a JSON value that the model wrote.
+    pub(crate) of_json: Option<fn(&JsonAnswer) -> Score>,
+    /// Of the tools that the model called.
+    pub(crate) of_calls: Option<fn(&ToolAnswer) -> Score>,
 }
 
 impl Scorer {
@@ -122,6 +152,8 @@ impl Scorer {
             of_correlated: None,
             of_ranking: None,
             of_stereotype: None,
+            of_json: None,
+            of_calls: None,
         }
     }
 }
@@ -217,6 +249,20 @@ pub(crate) struct GeneratedText<'a> {
     pub(crate) cut: bool,
     pub(crate) targets: &'a [String],
     pub(crate) ignoring: &'a ExactMatch,
+}
+
+/// A JSON value that the model wrote, held against the right one.
+pub(crate) struct JsonAnswer {
+    pub(crate) comparison: Comparison,
+    /// The answer is JSON and nothing else.
+    pub(crate) is_valid: bool,
+}
+
+/// The tools that the model called, held against the right ones.
+pub(crate) struct ToolAnswer {
+    pub(crate) calls: Calls,
+    /// Each call fits the schema of a tool that there is.
+    pub(crate) is_valid: bool,
 }
 
 /// The class that was found for an item, and the right one.

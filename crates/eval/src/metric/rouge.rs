@@ -37,7 +37,7 @@ fn f1(hits: usize, said: usize, right: usize) -> f64 {
     if hits == 0 { 0.0 } else { 2.0 * hits as f64 / (said + right) as f64 }
 }
 
-fn grams(said: &str, right: &str, n: usize) -> f64 {
+pub(super) fn grams(said: &str, right: &str, n: usize) -> f64 {
     let (said, right) = (words(said), words(right));
     let mut left: HashMap<&[String], usize> = HashMap::new();
     right.windows(n).for_each(|gram| *left.entry(gram).or_default() += 1);
@@ -79,7 +79,7 @@ fn common(right: &[String], said: &[String]) -> Vec<usize> {
 }
 
 /// Of each line of the right answer what any line of the answer has in common with it; a word counts as often as both have it.
-fn line_by_line(said: &str, right: &str) -> f64 {
+pub(super) fn line_by_line(said: &str, right: &str) -> f64 {
     let lines = |text: &str| text.split('\n').filter(|line| !line.is_empty()).map(words).collect::<Vec<_>>();
     let (said, right) = (lines(said), lines(right));
     let count = |lines: &[Vec<String>]| {

@@ -4,6 +4,7 @@
 use super::{Ask, Context, Prompt, Question, Rendered};
 use crate::data::Doc;
 use crate::error::Error;
+use serde_json::Value as Json;
 
 /// An item with choices, as it is asked.
 #[derive(Debug)]
@@ -22,6 +23,12 @@ impl Prompt {
     pub(crate) fn generation(&self, doc: &Doc, pool: &[Doc]) -> Result<(Context, Vec<String>), Error> {
         let question = self.question(doc)?;
         Ok((self.asked(&question, doc, pool)?, self.targets(question, doc)?))
+    }
+
+    /// The prompt of a line with the JSON value that is right.
+    pub(crate) fn json(&self, doc: &Doc, pool: &[Doc]) -> Result<(Context, Json), Error> {
+        let question = self.question(doc)?;
+        Ok((self.asked(&question, doc, pool)?, self.target.json(doc)?))
     }
 
     /// The prompt of a line with the one text whose likelihood is asked.

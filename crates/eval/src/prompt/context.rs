@@ -13,6 +13,13 @@ pub enum Context {
     Text(String),
     /// A conversation that the model's chat template writes; an assistant's message at its end is gone on with.
     Chat(Vec<Message>),
+    /// The same with tools that the model may call.
+    Tools {
+        /// A list of tools as JSON, which the template is given.
+        tools: String,
+        /// The conversation.
+        messages: Vec<Message>,
+    },
 }
 
 /// One context and what may follow it.
@@ -30,6 +37,11 @@ impl Context {
         match self {
             Context::Text(text) => Ok(Written { text: text.clone(), without_system: false }),
             Context::Chat(messages) => model.write_chat(messages, style.context("a conversation has a style")?),
+            Context::Tools { tools, messages } => {
+                let tools = serde_json::from_str(tools).context("tools are a list")?;
+                let style = style.context("a conversation has a style")?;
+                model.write_chat(messages, &ChatStyle { tools, ..style.clone() })
+            }
         }
     }
 
@@ -37,7 +49,7 @@ impl Context {
     pub(crate) fn told(&self) -> String {
         match self {
             Context::Text(text) => text.clone(),
-            Context::Chat(messages) => {
+            Context::Chat(messages) | Context::Tools { messages, .. } => {
                 let said = messages.iter().map(|message| format!("[{}] {}", message.role.name(), message.content));
                 said.collect::<Vec<_>>().join("\n")
             }
@@ -59,6 +71,9 @@ impl Context {
         match self {
             Context::Text(text) => vec![text],
             Context::Chat(messages) => messages.iter().map(|message| message.content.as_str()).collect(),
+            Context::Tools { tools, messages } => {
+                [tools.as_str()].into_iter().chain(messages.iter().map(|message| message.content.as_str())).collect()
+            }
         }
     }
 }

@@ -87,6 +87,25 @@ impl DocTo {
         }
     }
 
+    /// The JSON value that this gives: a field that holds it or its text, or a template that writes it.
+    pub(super) fn json(&self, doc: &Doc) -> Result<Json, Error> {
+        let read = |text: &str, key: &Key, what: &str| {
+            serde_json::from_str(text).map_err(|e| {
+                let why = e.to_string();
+                let why = why.split(" at line ").next().unwrap_or("broken").to_owned();
+                key.wrong(format!("{what} at {} is no JSON ({why}); a JSON value is needed", doc.place()))
+            })
+        };
+        match self {
+            DocTo::Field { name, key } => match doc.fields.get(name).ok_or_else(|| key.wrong(doc.lacks(name)))? {
+                Json::String(text) => read(text, key, &format!("the text of field '{name}'")),
+                value => Ok(value.clone()),
+            },
+            DocTo::Template(template) => read(&template.render(doc)?, &template.key, "what it gives"),
+            DocTo::Index(index) => Ok((*index).into()),
+        }
+    }
+
     /// The choices that this gives: a list.
     pub(super) fn list(&self, doc: &Doc) -> Result<Vec<String>, Error> {
         let allowed =

@@ -17,6 +17,7 @@ pub(crate) use template::Template;
 use crate::data::Doc;
 use crate::error::{Error, Key};
 use crate::front::{Notes, RawChoices, RawDocTo, RawTask, Section};
+use crate::structured::written;
 use crate::tokens::python_space;
 use serde::Deserialize;
 use shown::Shown;
@@ -93,6 +94,12 @@ pub(crate) struct Prompt {
     examples: Examples,
     /// It is read as lm-evaluation-harness reads it, to the letter.
     to_the_letter: bool,
+    /// Answers are JSON values.
+    writes_json: bool,
+    /// The field with the tools that the model's chat template is given.
+    tools: Option<&'static str>,
+    /// The question's words name the tools, so that the template need not.
+    names_tools: bool,
     /// What is doubtful about the task, line by line.
     notes: Rc<Notes>,
 }
@@ -190,9 +197,25 @@ impl Prompt {
             ),
             examples,
             to_the_letter: harness.is_some(),
+            writes_json: false,
+            tools: None,
+            names_tools: [
+                match raw.doc_to_prompt.as_ref().or(raw.doc_to_text.as_ref()) {
+                    Some(RawDocTo::Text(text)) => text.as_str(),
+                    _ => "",
+                },
+                raw.description.as_deref().unwrap_or_default(),
+            ]
+            .iter()
+            .any(|text| text.contains("tools")),
             notes: notes.clone(),
             key: key.clone(),
         })
+    }
+
+    /// The same with answers that are JSON values; `tools` is the field with the tools that the model may call.
+    pub(crate) fn with_json_answers(self, tools: Option<&'static str>) -> Prompt {
+        Prompt { writes_json: true, tools, ..self }
     }
 
     /// What the task's keys give for a line.
@@ -206,7 +229,10 @@ impl Prompt {
         let choices = choices.map(|c| c.of(doc, may_be_empty, &self.key.at("doc_to_choice"))).transpose()?;
         let has = choices.is_some();
         let text = if self.to_the_letter { text.render_text(doc, has)? } else { text.render(doc, has)? };
-        let target = target.render(doc, has)?;
+        let target = match self.writes_json {
+            true => Rendered::Text(written(&target.json(doc)?)),
+            false => target.render(doc, has)?,
+        };
         if let Rendered::List(_) = text {
             return Err(self.key.at("doc_to_text").wrong(format!("gives a list at {}; text is needed", doc.place())));
         }
@@ -231,7 +257,12 @@ impl Prompt {
     fn context(&self, before: Vec<Turn>, question: String, delimiter: &str, doc: &Doc) -> Result<Context, Error> {
         let delimiters = Delimiters { target: delimiter, fewshot: "" };
         let last = turns::question(question, "", &self.begun_at(doc)?, delimiters);
-        Ok(turns::context(before.into_iter().chain(last).collect(), self.form))
+        let context = turns::context(before.into_iter().chain(last).collect(), self.form);
+        let tools = self.tools.filter(|_| !self.names_tools).and_then(|field| doc.fields.get(field));
+        Ok(match (context, tools) {
+            (Context::Chat(messages), Some(tools)) => Context::Tools { tools: tools.to_string(), messages },
+            (context, _) => context,
+        })
     }
 
     fn example(&self, doc: &Doc) -> Result<Vec<Turn>, Error> {

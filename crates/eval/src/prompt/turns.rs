@@ -110,7 +110,9 @@ mod tests {
     fn said(context: Context) -> Vec<(Role, String)> {
         match context {
             Context::Text(text) => vec![(Role::User, text)],
-            Context::Chat(messages) => messages.into_iter().map(|m| (m.role, m.content)).collect(),
+            Context::Chat(messages) | Context::Tools { messages, .. } => {
+                messages.into_iter().map(|m| (m.role, m.content)).collect()
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 
 mod answers;
 mod strangers;
+mod structured;
 
 const CHOICE: &str = r#"
 [[task]]

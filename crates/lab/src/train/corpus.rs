@@ -123,6 +123,9 @@ impl<'a> Reader<'a> {
         let document = |Taught { place, lesson, style }: Taught| match &lesson.prompt {
             Asked::Text(prompt) => self.pair(prompt, &lesson.answer, Around::Text).with_context(|| place),
             Asked::Chat(messages) => self.turn(messages, style, &lesson.answer).with_context(|| place),
+            Asked::Tools { .. } => {
+                bail!("{place}: tools that the chat template writes cannot be learnt with; name them in doc_to_text")
+            }
         };
         self.corpus(lessons(name)?.into_iter().map(document).collect::<Result<Vec<_>>>()?)
     }
@@ -278,7 +281,7 @@ pub fn digest_of_lessons(name: &str) -> Result<String> {
     for Taught { lesson: Lesson { prompt, answer }, style, .. } in lessons(name)? {
         match prompt {
             Asked::Text(prompt) => hash.update(format!("{} {}\n{prompt}{answer}", prompt.len(), answer.len())),
-            Asked::Chat(_) => hash.update(serde_json::to_vec(&(prompt, answer, style))?),
+            Asked::Chat(_) | Asked::Tools { .. } => hash.update(serde_json::to_vec(&(prompt, answer, style))?),
         }
     }
     Ok(hex(&hash.finalize()))

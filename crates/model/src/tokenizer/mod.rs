@@ -4,7 +4,7 @@
 //!
 //! `files` reads a checkpoint's own files (`early` and `sentencepiece` those from before tokenizer.json), `gguf` the
 //! metadata of a GGUF file, with `pieces` and `splitters` for the two kinds there are, and `components` is what
-//! bantam's own GGUF files say besides. `compact` keeps a vocabulary in little memory. `claims` and `guard` stand before the crate where a file is hostile. `summary` gives a tokenizer's facts without building it, `trim` leaves tokens out.
+//! bantam's own GGUF files say besides. `compact` keeps a vocabulary in little memory. `claims` and `guard` stand before the crate where a file is hostile. `summary` gives a tokenizer's facts without building it, `trim` leaves tokens out, `words` says what bytes tokens stand for.
 
 mod claims;
 mod compact;
@@ -18,6 +18,7 @@ mod sentencepiece;
 pub(crate) mod splitters;
 mod summary;
 mod trim;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ pub(crate) use files::Vocabulary;
 pub(crate) use pieces::{Pieces, TokenKind};
 pub use summary::Summary;
 pub use trim::Trimmed;
+pub use words::Word;
 
 /// A special token.
 #[derive(Debug, Clone)]

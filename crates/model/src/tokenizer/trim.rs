@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value, json};
 
 use super::guard::guarded;
+use super::words::byte_of;
 use super::{Token, Tokenizer, compact};
 use crate::error::{Error, Result};
 
@@ -140,14 +141,8 @@ fn unigram(
 /// byte, and of letters the plain ones and the mark of a space, which no bytes come back as.
 fn is_basic(token: &str, has_bytes: bool) -> bool {
     let mut letters = token.chars();
-    let (Some(letter), None) = (letters.next(), letters.next()) else { return has_bytes && is_byte(token) };
+    let (Some(letter), None) = (letters.next(), letters.next()) else { return has_bytes && byte_of(token).is_some() };
     !has_bytes || letter.is_ascii() || letter == '\u{2581}'
-}
-
-/// <0x00> to <0xFF>.
-fn is_byte(token: &str) -> bool {
-    let digits = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
-    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
 }
 
 /// Gives every number of a token in a tokenizer.json its new one.

@@ -8,6 +8,7 @@
 use super::score::{self, Confidence};
 use bantam_core::metric::Metric;
 use bantam_core::record::{ItemResult, ItemScore};
+use bantam_core::stats::corpus::BleuCounts;
 use bantam_core::stats::percentile;
 use bantam_core::stats::{Interval, Level, Pairs, Sample, StatsError};
 
@@ -111,6 +112,33 @@ fn classes(dice: &mut Dice, n: usize, count: usize, p: f64, uneven: bool) -> Vec
             .unwrap_or(count - 1);
         let found = if dice.is(p) { right } else { (right + 1 + dice.below(count - 1)) % count };
         (found as f64, right as f64)
+    };
+    (0..n).map(one).collect()
+}
+
+/// The share of 6 fields that are right, correlated as those of one answer are.
+fn fields(dice: &mut Dice, p: f64) -> f64 {
+    let chance = dice.shared(p, 0.3);
+    (0..6).filter(|_| dice.is(chance)).count() as f64 / 6.0
+}
+
+/// The squared distance of the probabilities of four choices from the right one.
+fn squared_distance(dice: &mut Dice, p: f64) -> f64 {
+    let most = 0.25 + 0.75 * dice.beta(2.0, 2.0);
+    let (other, right) = ((1.0 - most) / 3.0, dice.is(p));
+    match right {
+        true => (1.0 - most).powi(2) + 3.0 * other * other,
+        false => most * most + (1.0 - other).powi(2) + 2.0 * other * other,
+    }
+}
+
+/// Texts of 5 to 30 words, each word right with chance `p`, as BLEU counts them.
+fn translations(dice: &mut Dice, n: usize, p: f64) -> Vec<(f64, f64)> {
+    let one = |_| {
+        let words: Vec<bool> = (0..5 + dice.below(26)).map(|_| dice.is(p)).collect();
+        let of = |n: usize| words.windows(n).filter(|gram| gram.iter().all(|right| *right)).count();
+        let matches = [of(1), of(2), of(3), of(4)];
+        BleuCounts { matches, tokens: words.len(), reference: words.len() }.packed()
     };
     (0..n).map(one).collect()
 }
@@ -220,6 +248,32 @@ fn kinds() -> Vec<Kind> {
             let scores: Vec<(f64, f64)> = (0..n).map(|_| (dice.beta(p, 1.0 - p), 1.0)).collect();
             shown(&items(Metric::NdcgAt10, scores), Metric::NdcgAt10)
         }));
+        kinds.push(kind(format!("JSON fields (F1 of 6) {p}"), p, move |dice, n| {
+            shown(&items(Metric::JsonF1, (0..n).map(|_| (fields(dice, p), 1.0))), Metric::JsonF1)
+        }));
+        kinds.push(kind(format!("MC2 {p}"), p, move |dice, n| {
+            shown(&items(Metric::Mc2, (0..n).map(|_| (dice.beta(3.0 * p, 3.0 - 3.0 * p), 1.0))), Metric::Mc2)
+        }));
+        // one of four choices has the greater part of the probability, and is right so often
+        let brier = move |dice: &mut Dice, n: usize| -> Vec<(f64, f64)> {
+            (0..n).map(|_| (squared_distance(dice, p), 1.0)).collect()
+        };
+        kinds.push(kind(format!("Brier score, {p} right"), truth(Metric::BrierScore, brier), move |dice, n| {
+            shown(&items(Metric::BrierScore, brier(dice, n)), Metric::BrierScore)
+        }));
+        kinds.push(kind(format!("bias of {:.2}", 2.0 * p - 1.0), 2.0 * p - 1.0, move |dice, n| {
+            let side = |dice: &mut Dice| if dice.is(p) { 1.0 } else { -1.0 };
+            shown(&items(Metric::BiasDisambiguated, (0..n).map(|_| (side(dice), 1.0))), Metric::BiasDisambiguated)
+        }));
+        for (name, metric, make) in [
+            ("F1 of class 1 of 2", Metric::F1, (|dice, n, p| classes(dice, n, 2, p, false)) as fn(&mut Dice, usize, f64) -> _),
+            ("BLEU of texts", Metric::Bleu, translations),
+        ] {
+            let make = move |dice: &mut Dice, n: usize| make(dice, n, p);
+            kinds.push(kind(format!("{name}, {p} right"), truth(metric, make), move |dice, n| {
+                shown(&items(metric, make(dice, n)), metric)
+            }));
+        }
         for (metric, count, uneven) in
             [(Metric::MacroF1, 2, false), (Metric::MacroF1, 5, true), (Metric::Mcc, 2, true), (Metric::Mcc, 5, false)]
         {
@@ -357,7 +411,8 @@ fn intervals_keep_their_word() {
     println!("| Interval of | 10 | 20 | 50 | 100 | 400 |\n|---|---|---|---|---|---|");
     let mut broken = Vec::new();
     for kind in kinds() {
-        let fewer = if kind.name.starts_with("gap") { 8 } else { 1 }; // each has draws of its own
+        // each of these has draws of its own
+        let fewer = if ["gap", "F1 of", "BLEU"].iter().any(|name| kind.name.starts_with(name)) { 8 } else { 1 };
         let worlds = |n: usize| if n > 100 { WORLDS / 2 / fewer } else { WORLDS / fewer };
         let found = SIZES.map(|n| coverage(&kind, n, worlds(n)));
         let star = if kind.exception.is_some() { "*" } else { "" };

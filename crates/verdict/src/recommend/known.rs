@@ -134,6 +134,7 @@ fn print(item: &ItemResult, bytes: &mut Vec<u8>) {
         gold,
         thinking: _,
         cut: _,
+        parts,
     } = item;
     bytes.extend(tokens.to_le_bytes());
     bytes.extend(logprobs.len().to_le_bytes());
@@ -156,6 +157,10 @@ fn print(item: &ItemResult, bytes: &mut Vec<u8>) {
     for (slice, value) in slices {
         text(slice);
         text(value);
+    }
+    for (part, right) in parts {
+        text(part);
+        text(if *right { "right" } else { "wrong" });
     }
     for given in [answer, pair, cluster] {
         text(given.as_deref().unwrap_or("\u{0}none"));

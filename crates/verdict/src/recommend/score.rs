@@ -101,7 +101,7 @@ impl TaskScore {
             items: items.iter().filter(|item| item.score(metric).is_some()).count(),
             chance: task.chance,
             at_chance: at_chance(items, task, metric, confidence.level),
-            slices: slices(items, metric, confidence.level),
+            slices: [slices(items, metric, confidence.level), parts(items, confidence.level)].concat(),
             gaps: gaps(items, metric, confidence),
             costs: match &missing {
                 None => answer_cost::costs(items, metric, &row.outcome.energy, rate, confidence.level),
@@ -297,6 +297,30 @@ fn slices(items: &[&ItemResult], metric: Metric, level: Level) -> Vec<SliceScore
     }
     scores
 }
+
+/// How often each part of an answer is right, where answers have parts: the fields of a JSON value, as values of a slice of
+/// their own.
+fn parts(items: &[&ItemResult], level: Level) -> Vec<SliceScore> {
+    let names: BTreeSet<&str> = items.iter().flat_map(|item| item.parts.keys()).map(String::as_str).collect();
+    let of = |name: &str| {
+        let with = items.iter().filter_map(|item| Some((*item.parts.get(name)?, *item)));
+        let as_score = |(right, item): (bool, &ItemResult)| ItemResult {
+            index: item.index,
+            pair: item.pair.clone(),
+            cluster: item.cluster.clone(),
+            scores: vec![ItemScore { metric: PART, value: f64::from(u8::from(right)), weight: 1.0 }],
+            ..ItemResult::default()
+        };
+        let scored: Vec<ItemResult> = with.map(as_score).collect();
+        SliceScore { slice: PARTS.into(), value: name.into(), reading: reading(&scored.iter().collect::<Vec<_>>(), PART, level) }
+    };
+    names.into_iter().map(of).collect()
+}
+
+/// The slice whose values are the parts of answers.
+const PARTS: &str = "field";
+/// What a part of an answer is right by.
+const PART: Metric = Metric::JsonExact;
 
 pub(super) fn slice_names<'a>(items: &[&'a ItemResult]) -> BTreeSet<&'a str> {
     items.iter().flat_map(|item| item.slices.keys()).map(String::as_str).collect()

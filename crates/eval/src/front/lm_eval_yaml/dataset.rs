@@ -2,7 +2,7 @@
 
 use super::config::{Config, Entry};
 use super::yaml::{Node, Value};
-use crate::data::{Dataset, Doc, Fields};
+use crate::data::{Dataset, Doc, Fields, Format};
 use crate::error::{Error, Key, either};
 use crate::front::OnHub;
 use serde_json::Value as Json;
@@ -13,6 +13,9 @@ const IGNORED: [&str; 7] =
     ["trust_remote_code", "streaming", "verification_mode", "cache_dir", "download_mode", "num_proc", "keep_in_memory"];
 /// Formats of local files, as `dataset_path` names them.
 const FORMATS: [&str; 4] = ["json", "csv", "parquet", "text"];
+
+/// What it may say of tables, as pandas reads them.
+const COLUMNS: [&str; 4] = ["column_names", "names", "sep", "delimiter"];
 
 /// Where a task's data is.
 pub(super) struct Splits<'a> {
@@ -49,8 +52,12 @@ impl<'a> Splits<'a> {
             return Err(self.key.at("dataset_kwargs").wrong(format!("is {}; a map is needed", node.kind())));
         };
         let local = FORMATS.contains(&self.path.as_str());
-        let known =
-            |name: &str| IGNORED.contains(&name) || (name == "data_files" && local) || (name == "revision" && !local);
+        let known = |name: &str| {
+            IGNORED.contains(&name)
+                || (name == "data_files" && local)
+                || (name == "revision" && !local)
+                || (self.path == "csv" && COLUMNS.contains(&name))
+        };
         match map.iter().find(|(name, _)| !known(name)) {
             None => Ok(()),
             Some((name, _)) if name == "data_files" => Err(self.key.at("dataset_kwargs").wrong(format!(
@@ -60,8 +67,34 @@ impl<'a> Splits<'a> {
             Some((name, _)) => Err(self
                 .key
                 .at("dataset_kwargs")
-                .wrong(format!("'{name}' is not known; allowed is {}", if local { "data_files" } else { "revision" }))),
+                .wrong(format!("'{name}' is not known; allowed is {}", match (local, self.path == "csv") {
+                    (true, true) => "data_files, column_names or sep",
+                    (true, false) => "data_files",
+                    (false, _) => "revision",
+                }))),
         }
+    }
+
+    /// How the local files are written.
+    fn format(&self) -> Result<Format, Error> {
+        let key = self.key.at("dataset_kwargs");
+        let given = |names: [&str; 2]| names.iter().find_map(|name| self.kwargs()?.node.get(name).filter(|node| !node.is_null()));
+        let column_names = match given(["column_names", "names"]) {
+            None => None,
+            Some(node) => match &node.value {
+                Value::List(list) => Some(list.iter().map(|name| crate::python::printed(&name.json())).collect()),
+                _ => return Err(key.wrong(format!("column_names is {}; a list of names is needed", node.kind()))),
+            },
+        };
+        let delimiter = match given(["sep", "delimiter"]).map(|node| (node.text(), node)) {
+            None => None,
+            Some((Some(text), _)) if text.len() == 1 => text.bytes().next(),
+            Some((_, node)) => {
+                let said = node.text().unwrap_or(node.kind());
+                return Err(key.wrong(format!("sep is '{said}'; one ASCII letter is needed, as \",\" or \"\\t\"")));
+            }
+        };
+        Ok(Format { name: self.path.clone(), column_names, delimiter })
     }
 
     /// What the hub calls a split; None where the files lie here.
@@ -86,7 +119,7 @@ impl<'a> Splits<'a> {
         let data = match self.on_hub(split) {
             Some(name) => Dataset::read(&on_hub(&name).map_err(|why| key.wrong(why))?, &everything),
             None if FORMATS.contains(&self.path.as_str()) => {
-                Dataset::read_as(&self.files(split, &key)?, Some(&self.path), &everything)
+                Dataset::read_as(&self.files(split, &key)?, Some(&self.format()?), &everything)
             }
             None => Dataset::read(&in_folder(Path::new(&self.path), split, &key)?, &everything),
         };

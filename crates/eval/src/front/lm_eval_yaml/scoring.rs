@@ -50,6 +50,8 @@ pub(super) fn metrics(
 fn metric_of(name: &str, results: Option<Results>) -> Option<Metric> {
     match (results, name) {
         (Some(Results::Mc2), "acc") => Metric::parse("mc2"),
+        (Some(Results::Drop), "em") => Metric::parse("drop_em"),
+        (Some(Results::Drop), "f1") => Metric::parse("drop_f1"),
         (_, name) => Metric::parse(name),
     }
 }

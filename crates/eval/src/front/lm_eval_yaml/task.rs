@@ -11,7 +11,7 @@ use crate::data::{Dataset, Doc, Fields, Source};
 use crate::error::{Error, Key};
 use crate::front::harness::{ExampleKeys, FilterOn, Harness};
 use crate::front::resolve::{self, Parts, SuiteContext};
-use crate::front::{Notes, OnHub, RawChoices, RawDocTo, RawTask};
+use crate::front::{Beside, Notes, OnHub, RawChoices, RawDocTo, RawTask};
 use crate::kind::OutputType;
 use crate::task::Task;
 use bantam_core::chat::Chat;
@@ -32,9 +32,8 @@ pub(super) fn tasks(leaf: &Leaf, chat: &Chat, on_hub: OnHub) -> Result<Vec<Task>
     let (pipelines, filter_on) = scoring::pipelines(config, &making.key)?;
     let harness = making.harness(filter_on)?;
     let file: Arc<str> = leaf.address.to_string().into();
-    let read = |_: &str, key: &Key| Err(key.wrong("has no meaning in a task of lm-evaluation-harness"));
     let below = Chat::default();
-    let context = SuiteContext { file: &file, suite: SUITE, chat, below: &below, read: &read };
+    let context = SuiteContext { file: &file, suite: SUITE, chat, below: &below, beside: &Nothing };
     let parts = Parts {
         raw: &raw,
         name: &leaf.name,
@@ -48,6 +47,25 @@ pub(super) fn tasks(leaf: &Leaf, chat: &Chat, on_hub: OnHub) -> Result<Vec<Task>
         notes: making.notes.clone(),
     };
     resolve::finish(parts, &context)
+}
+
+/// Tasks of lm-evaluation-harness name their files by their splits alone.
+struct Nothing;
+
+impl Nothing {
+    fn refused(key: &Key) -> Error {
+        key.wrong("has no meaning in a task of lm-evaluation-harness")
+    }
+}
+
+impl Beside for Nothing {
+    fn data(&self, _: &str, key: &Key) -> Result<Dataset, Error> {
+        Err(Nothing::refused(key))
+    }
+
+    fn text(&self, _: &str, key: &Key) -> Result<String, Error> {
+        Err(Nothing::refused(key))
+    }
 }
 
 /// Lists the splits of a leaf that are on the hub.
@@ -74,6 +92,9 @@ pub(super) struct Making<'a> {
 fn field_of(function: &str) -> String {
     format!("!function {function}")
 }
+
+/// The field with what the task's own scorer takes for the right answer.
+const RIGHT: &str = "right";
 
 impl<'a> Making<'a> {
     pub(super) fn of(leaf: &'a Leaf) -> Result<Making<'a>, Error> {
@@ -248,7 +269,8 @@ impl<'a> Making<'a> {
             made.extend(self.example_function(name));
         }
         let fixed = self.config.get("doc_to_target").filter(|entry| matches!(entry.node.value, Value::List(_)));
-        if made.is_empty() && fixed.is_none() && self.results != Some(Results::Mc2) {
+        let right = self.results.and_then(Results::right);
+        if made.is_empty() && fixed.is_none() && right.is_none() {
             return Ok(data);
         }
         let mut docs = Vec::with_capacity(data.docs.len());
@@ -262,10 +284,10 @@ impl<'a> Making<'a> {
             if let Some(entry) = fixed {
                 fields.insert(field_of("doc_to_target"), entry.node.json());
             }
-            if self.results == Some(Results::Mc2) {
+            if let Some(right) = right {
                 let key = self.key.at("process_results");
-                let right = super::functions::mc2_right(&doc.fields);
-                fields.insert(field_of("mc2"), right.map_err(|why| key.wrong(format!("{why} at {}", doc.place())))?);
+                let right = right(&doc.fields).map_err(|why| key.wrong(format!("{why} at {}", doc.place())))?;
+                fields.insert(field_of(RIGHT), right);
             }
             docs.push(doc.with_fields(fields));
         }
@@ -283,8 +305,8 @@ impl<'a> Making<'a> {
             let value = entry.map(|entry| self.doc_to(name, &entry.node)).transpose()?;
             out.extend(value.map(|value| (name.to_owned(), value)));
         }
-        if self.results == Some(Results::Mc2) {
-            out.insert("doc_to_target".into(), field_of("mc2").into());
+        if self.results.is_some_and(|results| results.right().is_some()) {
+            out.insert("doc_to_target".into(), field_of(RIGHT).into());
         }
         for name in ["description", "target_delimiter", "fewshot_delimiter", "gen_prefix"] {
             out.extend(keys::text(self.config, name, &self.key)?.map(|text| (name.to_owned(), text.into())));
@@ -355,6 +377,10 @@ impl<'a> Making<'a> {
                     .map_err(|e| self.key.at("fewshot_config").wrong(format!("doc_to_choice: {e}")))?,
             ),
         };
+        // examples show the answer that the file says, whatever the scorer takes for right
+        let written = self.results.is_some_and(|results| results != Results::Mc2 && results.right().is_some());
+        let own = self.config.get("doc_to_target").filter(|_| written);
+        let own = own.map(|entry| self.doc_to("doc_to_target", &entry.node)).transpose()?;
         let delimiter = |name: &str| self.fewshot(name).and_then(Node::text).map(str::to_owned);
         // both may be missing, and are the same then
         let leaves_itself_out = self.fewshot_split().as_deref() == self.config.text("test_split");
@@ -362,7 +388,7 @@ impl<'a> Making<'a> {
             examples: ExampleKeys {
                 text: read("fewshot_config", shown("doc_to_text")?)?,
                 choices: example_choices,
-                target: read("fewshot_config", shown("doc_to_target")?)?,
+                target: read("fewshot_config", shown("doc_to_target")?.or(own))?,
                 target_delimiter: delimiter("target_delimiter"),
                 fewshot_delimiter: delimiter("fewshot_delimiter"),
             },

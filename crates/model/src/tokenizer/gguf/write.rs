@@ -7,6 +7,7 @@ use crate::Tokenizer;
 use crate::config::gguf::{Pair, Told, text};
 use crate::tokenizer::components::{self, Components};
 use crate::tokenizer::splitters::{GPT2, SPLITTERS, Splitter};
+use crate::tokenizer::words::byte_of;
 use crate::tokenizer::{Pieces, Special, TokenKind};
 use anyhow::{Context, Result, bail};
 use bantam_format::gguf;
@@ -333,18 +334,12 @@ impl Vocabulary {
 
 fn normal_type(token: &str, tokenizer: &Whole, kind: TokenizerKind) -> TokenKind {
     match kind {
-        TokenizerKind::SentencePiece { .. } if is_byte(token) => TokenKind::Byte,
+        TokenizerKind::SentencePiece { .. } if byte_of(token).is_some() => TokenKind::Byte,
         TokenizerKind::SentencePiece { .. } if tokenizer.model.unk_token.as_deref() == Some(token) => {
             TokenKind::Unknown
         }
         _ => TokenKind::Normal,
     }
-}
-
-/// <0x00> to <0xFF>.
-fn is_byte(token: &str) -> bool {
-    let digits = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
-    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
 }
 
 fn merges(model: &Model) -> Value {

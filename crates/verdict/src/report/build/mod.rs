@@ -6,6 +6,7 @@ mod charts;
 mod loss;
 mod records;
 mod sections;
+mod wording;
 
 use super::page::{AdvisedFile, Page, Section};
 use crate::recommend::Advice;
@@ -111,7 +112,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
     let words = told(run, rows, advice);
     // an unfinished run advises no file
     let inputs = Inputs { run, rows, advice, file: file.filter(|_| words.found), words };
-    let sections: [fn(&Inputs) -> Option<Section>; 12] = [
+    let sections: [fn(&Inputs) -> Option<Section>; 13] = [
         sections::advice,
         sections::file,
         sections::trade,
@@ -120,6 +121,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
         loss::lost,
         answers::cost,
         answers::calibration,
+        wording::spread,
         sections::speed,
         sections::evidence,
         sections::left_out,

@@ -5,7 +5,7 @@
 mod docs;
 mod texts;
 
-pub(super) use texts::mc2_right;
+use texts::{drop_right, mc2_right, truthful_right};
 
 use crate::data::Fields;
 use crate::filter::Custom;
@@ -25,8 +25,24 @@ pub(super) enum Results {
     Mc2,
     /// Words and bytes are those of the text as it was before it was made readable.
     Wikitext,
+    /// Exact match and F1 of spans (DROP).
+    Drop,
+    /// What the answer has in common with true answers and with false ones (TruthfulQA).
+    Truthful,
     /// Whether the stereotyped sentence is the likelier one, and by how much (CrowS-Pairs).
     CrowsPairs,
+}
+
+impl Results {
+    /// What such a task's scorer takes for the right answer of a line, where that is not what its file says.
+    pub(super) fn right(self) -> Option<DocTo> {
+        match self {
+            Results::Mc2 => Some(mc2_right),
+            Results::Drop => Some(drop_right),
+            Results::Truthful => Some(truthful_right),
+            Results::Wikitext | Results::CrowsPairs => None,
+        }
+    }
 }
 
 /// A function by the file that it stands in.
@@ -93,6 +109,8 @@ impl Function {
             ("truthfulqa/utils", "process_results_mc2") => Some(Results::Mc2),
             ("wikitext/preprocess_wikitext", "process_results") => Some(Results::Wikitext),
             ("crows_pairs/utils", "process_results") => Some(Results::CrowsPairs),
+            ("drop/utils", "process_results") => Some(Results::Drop),
+            ("truthfulqa/utils", "process_results_gen") => Some(Results::Truthful),
             _ => None,
         }
     }

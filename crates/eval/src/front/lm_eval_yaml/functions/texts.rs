@@ -227,9 +227,21 @@ fn bbq_first_right(doc: &Fields) -> Result<Json, String> {
 }
 
 /// The places of the right answers; not a function of lm-evaluation-harness's, but what its `process_results_mc2` looks at.
-pub(in super::super) fn mc2_right(doc: &Fields) -> Result<Json, String> {
+pub(super) fn mc2_right(doc: &Fields) -> Result<Json, String> {
     let labels = field(doc, "mc2_targets")?.get("labels").and_then(Json::as_array);
     let labels = labels.ok_or("field 'mc2_targets' has no list of labels")?;
     let right = labels.iter().enumerate().filter(|(_, label)| label.as_i64() == Some(1)).map(|(place, _)| place);
     Ok(json!(right.collect::<Vec<_>>()))
+}
+
+/// The right answers, each a JSON list of its spans.
+pub(super) fn drop_right(doc: &Fields) -> Result<Json, String> {
+    let answers = field(doc, "answers")?.as_array().ok_or("field 'answers' is no list")?;
+    Ok(answers.iter().map(Json::to_string).collect())
+}
+
+/// The true answers and the false ones, as a JSON object.
+pub(super) fn truthful_right(doc: &Fields) -> Result<Json, String> {
+    let texts = |name: &str| super::texts_of(field(doc, name)?, name);
+    Ok(json!({ "right": texts("correct_answers")?, "wrong": texts("incorrect_answers")? }).to_string().into())
 }
