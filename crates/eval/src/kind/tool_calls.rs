@@ -112,7 +112,8 @@ impl Kind for ToolCalls {
         let right = Call::read_all(&request.right).unwrap_or_default();
         let calls = called(&told.text);
         let item = ToolAnswer {
-            is_valid: calls.iter().all(|call| tools.check(call).is_ok()),
+            // who calls nothing where a call is right has made no valid one
+            is_valid: (right.is_empty() || !calls.is_empty()) && calls.iter().all(|call| tools.check(call).is_ok()),
             calls: Calls::compared(&calls, &right, &|a, b| settings.exact_match.same(a, b)),
         };
         Ok(Scored {

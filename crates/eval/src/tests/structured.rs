@@ -85,7 +85,7 @@ fn calls_are_scored_by_name_arguments_and_schema() {
     let right = "<tool_call>{\"name\": \"light\", \"arguments\": {\"level\": 3, \"room\": \"hall\"}}</tool_call>";
     assert_eq!(scores(right), [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]]);
     assert_eq!(scores("[light(room=\"hall\", level=\"3\")]"), [[0.0, 1.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]]);
-    assert_eq!(scores("You are welcome."), [[0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]]);
+    assert_eq!(scores("You are welcome."), [[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]);
     let mut model = Parrot::new(&[], "");
     results(&only_task(suite(CALLS, WISHES).expect("valid")), &mut model);
     assert!(model.asked[0].starts_with("[{\"type\": \"function\""), "{}", model.asked[0]);
