@@ -330,7 +330,9 @@ fn an_answer_is_held_to_a_schema_an_expression_or_choices() {
         assert!(["delivery", "billing"].contains(&read["kind"].as_str().expect("a text")), "{read}");
         assert!(read["count"].as_u64().is_some_and(|count| count < 1000), "{read}");
     }
-    assert!(["yes", "no (1)"].contains(&ask(json!({ "structured_outputs": { "choice": ["yes", "no (1)"] } })).as_str()));
+    assert!(
+        ["yes", "no (1)"].contains(&ask(json!({ "structured_outputs": { "choice": ["yes", "no (1)"] } })).as_str())
+    );
     let date = ask(json!({ "structured_outputs": { "regex": "20[0-9]{2}-[01][0-9]" } }));
     assert!(date.starts_with("20") && date.len() == 7, "{date}");
     let refused = json!({ "messages": conversation("Hello"), "json_schema": { "type": "thing" } });

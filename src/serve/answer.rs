@@ -136,9 +136,7 @@ impl Answer {
             self.counts.iter().for_each(|(&token, &count)| add(token, -(each * count as f32 + once)));
         }
         match &mut self.held {
-            Some(held) if self.parts.is_content() => {
-                held.allow(logits).map_err(|why| Error::Request(why.to_string()))
-            }
+            Some(held) if self.parts.is_content() => held.allow(logits).map_err(|why| Error::Request(why.to_string())),
             _ => Ok(()),
         }
     }

@@ -197,7 +197,11 @@ impl Fields {
                 "regex" => text().map(Grammar::Regex),
                 "grammar" => text().map(Grammar::Lark),
                 "choice" => {
-                    let texts = value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
+                    let texts = value
+                        .as_array()?
+                        .iter()
+                        .map(|text| text.as_str().map(str::to_owned))
+                        .collect::<Option<Vec<_>>>()?;
                     (!texts.is_empty()).then(|| Grammar::choice(&texts))
                 }
                 _ => None,

@@ -103,7 +103,8 @@ impl Shared {
 
     /// An answer that begins, held to a grammar.
     fn hold(&self, grammar: &Grammar, ends: &[u32]) -> Result<Held, Refusal> {
-        let refused = |why: bantam_grammar::Error| Refusal::bad(format!("the answer cannot be held to its form: {why}"));
+        let refused =
+            |why: bantam_grammar::Error| Refusal::bad(format!("the answer cannot be held to its form: {why}"));
         if self.vocabulary.get().is_none() {
             let made = vocabulary(&self.model.tokenizer).map_err(refused)?;
             // another thread may have been quicker

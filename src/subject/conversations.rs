@@ -64,7 +64,9 @@ impl Conversations {
         let with_tools = has_tools && style.template.is_none() && tokenizer.chat_templates().contains_key(WITH_TOOLS);
         let name = style.template.as_deref().unwrap_or(if with_tools { WITH_TOOLS } else { DEFAULT });
         if has_tools && tokenizer.chat_templates().get(name).is_some_and(|template| !template.contains("tools")) {
-            bail!("the model's chat template does not know tools; write them into doc_to_text, as {{{{ tools | tojson }}}}");
+            bail!(
+                "the model's chat template does not know tools; write them into doc_to_text, as {{{{ tools | tojson }}}}"
+            );
         }
         if !self.0.contains_key(name) {
             let Some(template) = ChatTemplate::named(tokenizer, name)? else {

@@ -347,6 +347,7 @@ impl Client {
             min_p: None,
             stop: Vec::new(),
             seed: 0,
+            schema: None,
         };
         let api = self.terms.at.api;
         let mut request = api::talk(api, &self.terms.at.model, &talk);

@@ -30,7 +30,11 @@ pub(crate) struct TaskSettings {
 pub(crate) fn style(chat: &Chat) -> Option<ChatStyle> {
     let mut variables = chat.chat_template_kwargs.clone().unwrap_or_default();
     variables.extend(chat.enable_thinking.map(|thinks| ("enable_thinking".to_string(), thinks.into())));
-    chat.applies_template().then(|| ChatStyle { template: chat.template_name().map(str::to_owned), variables, tools: Vec::new() })
+    chat.applies_template().then(|| ChatStyle {
+        template: chat.template_name().map(str::to_owned),
+        variables,
+        tools: Vec::new(),
+    })
 }
 
 /// How the model thinks before it writes an answer; None where it is not said to.

@@ -147,7 +147,8 @@ impl Held {
     /// # Errors
     /// Where no token can come next.
     pub fn allow(&mut self, logits: &mut [f32]) -> Result<(), Error> {
-        let ending: Vec<(usize, f32)> = self.ends.iter().map(|end| *end as usize).filter_map(|end| Some((end, *logits.get(end)?))).collect();
+        let ending: Vec<(usize, f32)> =
+            self.ends.iter().map(|end| *end as usize).filter_map(|end| Some((end, *logits.get(end)?))).collect();
         let may_end = match self.matcher.is_stopped() {
             true => {
                 logits.fill(f32::NEG_INFINITY);
@@ -243,7 +244,10 @@ mod tests {
         assert_eq!(written(&choice, "ye"), (true, false));
         assert_eq!(written(&choice, "yes, 1"), (false, false));
         let digits = Grammar::Regex("[0-9]{2,3}".into());
-        assert_eq!([written(&digits, "1"), written(&digits, "12"), written(&digits, "1234")], [(true, false), (true, true), (false, false)]);
+        assert_eq!(
+            [written(&digits, "1"), written(&digits, "12"), written(&digits, "1234")],
+            [(true, false), (true, true), (false, false)]
+        );
         let lark = Grammar::Lark("start: \"a\" start \"b\" | \"c\"".into());
         assert_eq!([written(&lark, "aacbb"), written(&lark, "aacb")], [(true, true), (true, false)]);
         assert!(written(&Grammar::json_object(), "{\"a\": [1, {}]}").1 && !written(&Grammar::json_object(), "[1]").0);

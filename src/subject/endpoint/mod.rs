@@ -5,7 +5,7 @@
 mod letters;
 
 use anyhow::{Result, bail};
-use bantam_core::endpoint::ChoicesBy;
+use bantam_core::endpoint::{Api, ChoicesBy};
 use bantam_core::record::{Billed, Spent};
 use bantam_core::sync::lock;
 use bantam_endpoint::{self as endpoint, Client, Said, Stopped, Talk, Token, Told};
@@ -13,6 +13,7 @@ use bantam_eval::{
     ChatStyle, Chosen, Continuations, Generated, GenerationSettings, LanguageModel, Loglikelihood, Message, Question,
     Rolling, StopReason, Thought, ThoughtEnd, Unaskable, Written, tokens,
 };
+use bantam_grammar::Grammar;
 use letters::Letters;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -214,6 +215,7 @@ impl EndpointModel {
             min_p: None,
             stop: Vec::new(),
             seed: self.seed,
+            schema: None,
         }
     }
 }
@@ -270,6 +272,9 @@ impl LanguageModel for EndpointModel {
                 "an endpoint writes conversations by its own chat template, and knows none by the name of {template}"
             );
         }
+        if !style.tools.is_empty() {
+            bail!("an endpoint is not told of tools; write them into doc_to_text, as {{{{ tools | tojson }}}}");
+        }
         if !style.variables.is_empty() {
             let names: Vec<&str> = style.variables.keys().map(String::as_str).collect();
             self.ways.note(format!("{} was not told chat_template_kwargs ({})", self.name(), names.join(", ")));
@@ -315,8 +320,16 @@ impl LanguageModel for EndpointModel {
 
     fn generate(&mut self, prompts: &[&str], settings: &GenerationSettings) -> Result<Vec<Generated>> {
         let budget = settings.thinking.as_ref().and_then(|thinking| thinking.budget).unwrap_or(0);
+        let schema = match &settings.grammar {
+            None => None,
+            Some(Grammar::JsonSchema(schema)) if self.client.terms().at.api == Api::Openai => Some(schema.clone()),
+            Some(_) => bail!(
+                "only a JSON schema goes with an endpoint, and only in OpenAI's form; ask it with constrained = false"
+            ),
+        };
         let one = |prompt: &&str| {
             let talk = Talk {
+                schema: schema.clone(),
                 temperature: settings.temperature,
                 top_p: settings.top_p,
                 top_k: settings.top_k,
@@ -404,6 +417,7 @@ mod tests {
             min_p: None,
             chat: None,
             thinking: None,
+            grammar: None,
             draw: 0,
         };
         let cut = generated(told("A\n\nB", Stopped::End), &settings);

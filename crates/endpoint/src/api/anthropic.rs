@@ -83,6 +83,7 @@ mod tests {
             min_p: None,
             stop: vec!["\n".into(), "END".into()],
             seed: 0,
+            schema: None,
         };
         assert_eq!(
             talk("m", &asked),

@@ -35,6 +35,8 @@ pub struct Talk {
     pub stop: Vec<String>,
     /// What a drawn answer is drawn with.
     pub seed: u64,
+    /// The JSON schema that the answer is held to; of the OpenAI API only.
+    pub schema: Option<Json>,
 }
 
 /// What a model said.

@@ -32,6 +32,10 @@ fn sampling(body: &mut Map<String, Json>, talk: &Talk) {
         ];
         body.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     }
+    if let Some(schema) = &talk.schema {
+        let named = json!({ "name": "answer", "schema": schema, "strict": true });
+        body.insert("response_format".into(), json!({ "type": "json_schema", "json_schema": named }));
+    }
     let stops: Vec<&String> = talk.stop.iter().filter(|stop| !stop.is_empty()).take(MOST_STOPS).collect();
     if !stops.is_empty() {
         body.insert("stop".into(), json!(stops));
@@ -151,6 +155,7 @@ mod tests {
             min_p: None,
             stop: ["a", "", "b", "c", "d", "e"].map(str::to_owned).to_vec(),
             seed: 7,
+            schema: None,
         }
     }
 
@@ -165,6 +170,9 @@ mod tests {
             })
         );
         let drawn = text("m", "P", &asked(0.5));
+        assert_eq!(drawn.get("response_format"), None);
+        let held = talk("m", &Talk { schema: Some(json!({ "type": "object" })), ..asked(0.0) });
+        assert_eq!(held["response_format"]["json_schema"]["schema"], json!({ "type": "object" }));
         assert_eq!((&drawn["top_p"], &drawn["top_k"], &drawn["seed"]), (&json!(0.9), &json!(40), &json!(7)));
         assert!(drawn.get("min_p").is_none());
     }

@@ -76,6 +76,7 @@ fn talk(words: &str) -> Talk {
         min_p: None,
         stop: Vec::new(),
         seed: 0,
+        schema: None,
     }
 }
 

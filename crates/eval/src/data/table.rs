@@ -37,12 +37,7 @@ pub(super) fn csv(
 /// The names of all columns, and each row's line with its cells of those columns that are named.
 type Cells = (Vec<String>, Vec<(usize, Vec<String>)>);
 
-fn cells(
-    path: &Path,
-    delimiter: u8,
-    names: Option<&[String]>,
-    named: &dyn Fn(&str) -> bool,
-) -> Result<Cells, Error> {
+fn cells(path: &Path, delimiter: u8, names: Option<&[String]>, named: &dyn Fn(&str) -> bool) -> Result<Cells, Error> {
     let file = Source::of(path.display().to_string());
     let quotes = Quotes::of(open(path)?, delimiter, LINE);
     let mut reader =

@@ -1,8 +1,8 @@
 //! Finding a suite and reading it: a bundled one by name, or a user's by path. What the words mean is told in
 //! [`resolve`](super::resolve).
 
-use super::lm_eval_yaml::{self, LmEvalTask};
 use super::Beside;
+use super::lm_eval_yaml::{self, LmEvalTask};
 use super::resolve::{SuiteContext, tasks};
 use super::toml::{RawSuite, RawTask};
 use crate::battery::{self, Battery};

@@ -46,7 +46,8 @@ pub(super) fn tasks(mut raw: RawTask, number: usize, context: &SuiteContext) -> 
     let chat = chat(&raw, kind, context, &key)?;
     let file = raw.data.as_deref().ok_or_else(|| needed("data", "\"FILE.jsonl\""))?;
     let data = context.beside.data(file, &key.at("data"))?;
-    let pool = raw.fewshot_data.as_deref().map(|file| context.beside.data(file, &key.at("fewshot_data"))).transpose()?;
+    let pool =
+        raw.fewshot_data.as_deref().map(|file| context.beside.data(file, &key.at("fewshot_data"))).transpose()?;
     let pool = pool.as_ref().map_or(&data.docs, |pool| &pool.docs);
 
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
@@ -82,7 +83,9 @@ fn texts(raw: &mut RawTask, key: &Key) -> Result<Vec<(Option<String>, Option<Str
         return Err(key.wrong(format!("has the name '{odd}'; letters, digits, - and _ are allowed")));
     }
     match texts.len() {
-        0 => Err(key.wrong("is empty; write doc_to_texts = { short = \"{{question}}\", long = \"Question: {{question}}\" }")),
+        0 => Err(
+            key.wrong("is empty; write doc_to_texts = { short = \"{{question}}\", long = \"Question: {{question}}\" }")
+        ),
         _ => Ok(texts.into_iter().map(|(name, text)| (Some(text), Some(name))).collect()),
     }
 }

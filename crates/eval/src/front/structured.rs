@@ -11,10 +11,9 @@ pub(super) fn grammar(section: &Section) -> Result<Option<Grammar>, Error> {
     let Some(raw) = &section.raw.structured_outputs else {
         return match section.chat.constrained {
             // a way of asking speaks of all tasks, also those that nothing could hold
-            Some(_) if section.raw.constrained.is_some() => Err(section
-                .key
-                .at("constrained")
-                .wrong("says nothing without structured_outputs; write structured_outputs = {json = \"schema.json\"}, too")),
+            Some(_) if section.raw.constrained.is_some() => Err(section.key.at("constrained").wrong(
+                "says nothing without structured_outputs; write structured_outputs = {json = \"schema.json\"}, too",
+            )),
             _ => Ok(None),
         };
     };

@@ -39,8 +39,7 @@ impl Kind for ToolCalls {
     const NAME: &'static str = "tool_calls";
     const KEYS: &'static [&'static str] = writing::keys!("tools");
     const PROMPTS: bool = true;
-    const METRICS: &'static [Metric] =
-        &[Metric::ToolExact, Metric::ToolName, Metric::ToolArguments, Metric::ToolValid];
+    const METRICS: &'static [Metric] = &[Metric::ToolExact, Metric::ToolName, Metric::ToolArguments, Metric::ToolValid];
 
     type Request = ToolRequest;
     type Prepared = ();
@@ -67,11 +66,17 @@ impl Kind for ToolCalls {
                 ))
             })?;
             let tools = doc.fields.get(FIELD).cloned().unwrap_or_default();
-            let known = Tools::read(&tools)
-                .map_err(|why| section.key.at("tools").wrong(format!("{why} ({})", doc.place())))?;
+            let known =
+                Tools::read(&tools).map_err(|why| section.key.at("tools").wrong(format!("{why} ({})", doc.place())))?;
             if let Some(why) = calls.iter().find_map(|call| known.check(call).err()) {
                 let advice = "no answer can be right and valid there; correct the tools or the call";
-                section.notes.add("right calls", &key, doc, &format!("the right call does not fit its tool: {why}"), advice);
+                section.notes.add(
+                    "right calls",
+                    &key,
+                    doc,
+                    &format!("the right call does not fit its tool: {why}"),
+                    advice,
+                );
             }
             let right: Json = calls.iter().map(written).collect();
             let answer = prompt.delimited(&structured::written(&right));

@@ -69,7 +69,10 @@ impl Calls {
         let named = pairs(said, right, |a, b| a.name == b.name);
         let arguments = |calls: &[Call]| -> Vec<(String, String, Json)> {
             let of = |call: &Call| {
-                call.arguments.iter().map(|(key, value)| (call.name.clone(), key.clone(), value.clone())).collect::<Vec<_>>()
+                call.arguments
+                    .iter()
+                    .map(|(key, value)| (call.name.clone(), key.clone(), value.clone()))
+                    .collect::<Vec<_>>()
             };
             calls.iter().flat_map(of).collect()
         };
@@ -79,7 +82,11 @@ impl Calls {
         Calls {
             names_same: said.len() == right.len() && named == right.len(),
             all_same: said.len() == right.len() && paired == right.len(),
-            arguments_f1: if both == 0 { f64::from(u8::from(named == right.len())) } else { 2.0 * found as f64 / both as f64 },
+            arguments_f1: if both == 0 {
+                f64::from(u8::from(named == right.len()))
+            } else {
+                2.0 * found as f64 / both as f64
+            },
         }
     }
 }
@@ -355,7 +362,9 @@ mod tests {
 
     #[test]
     fn what_is_no_call_is_none() {
-        for text in ["", "I can't do that.", "{\"a\": 1}", "[1, 2]", "f(1)", "f(a=", "[f(a=1) and more", "((((((", "{{{{{{"] {
+        for text in
+            ["", "I can't do that.", "{\"a\": 1}", "[1, 2]", "f(1)", "f(a=", "[f(a=1) and more", "((((((", "{{{{{{"]
+        {
             assert_eq!(called(text), [], "{text}");
         }
         let deep = format!("f(a={})", "[".repeat(100_000));

@@ -31,8 +31,7 @@ pub(crate) fn compare(said: Option<&Json>, right: &Json, same: &dyn Fn(&str, &st
     leaves(right, &mut String::new(), &mut String::new(), &mut of_right);
     said.into_iter().for_each(|said| leaves(said, &mut String::new(), &mut String::new(), &mut of_said));
     let by_path: BTreeMap<&str, &Json> = of_said.iter().map(|leaf| (leaf.path.as_str(), leaf.value)).collect();
-    let mut comparison =
-        Comparison { same: 0, right: of_right.len(), said: of_said.len(), by_field: BTreeMap::new() };
+    let mut comparison = Comparison { same: 0, right: of_right.len(), said: of_said.len(), by_field: BTreeMap::new() };
     for leaf in &of_right {
         let has = by_path.get(leaf.path.as_str()).is_some_and(|said| equal(said, leaf.value, same));
         comparison.same += usize::from(has);

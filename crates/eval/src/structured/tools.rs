@@ -21,7 +21,8 @@ impl Tools {
     pub(crate) fn read(list: &Json) -> Result<Tools, String> {
         const ALLOWED: &str = "a list of tools is needed, each {\"type\": \"function\", \"function\": {\"name\": …, \
                                \"parameters\": JSON schema}}";
-        let list = list.as_array().filter(|list| !list.is_empty()).ok_or(format!("is no list with a tool; {ALLOWED}"))?;
+        let list =
+            list.as_array().filter(|list| !list.is_empty()).ok_or(format!("is no list with a tool; {ALLOWED}"))?;
         let tool = |(number, tool): (usize, &Json)| {
             let function = tool.get("function").unwrap_or(tool);
             let wrong = |what: &str| format!("has {what} at tool {number}; {ALLOWED}");
@@ -92,7 +93,9 @@ fn fits(value: &Json, schema: &Json, place: &str) -> Result<(), String> {
         }
     }
     match (value, schema.get("items")) {
-        (Json::Array(list), Some(of)) => list.iter().try_for_each(|item| fits(item, of, &format!("an item of {place}"))),
+        (Json::Array(list), Some(of)) => {
+            list.iter().try_for_each(|item| fits(item, of, &format!("an item of {place}")))
+        }
         _ => Ok(()),
     }
 }

@@ -23,7 +23,10 @@ fn suite(manifest: &str, data: &str) -> Result<Suite, Error> {
         &[
             ("d.jsonl", data),
             ("schema.json", "{\n  \"type\": \"object\",\n  \"properties\": {\"name\": {\"type\": \"string\"}}\n}\n"),
-            ("tools.json", r#"[{"type": "function", "function": {"name": "light", "parameters": {"type": "object", "required": ["room"], "properties": {"room": {"type": "string"}, "level": {"type": "integer"}}}}}, {"name": "time"}]"#),
+            (
+                "tools.json",
+                r#"[{"type": "function", "function": {"name": "light", "parameters": {"type": "object", "required": ["room"], "properties": {"room": {"type": "string"}, "level": {"type": "integer"}}}}}, {"name": "time"}]"#,
+            ),
         ],
     )
 }
@@ -43,7 +46,10 @@ fn json_is_scored_field_by_field() {
     assert_eq!([Metric::JsonF1, Metric::JsonExact, Metric::JsonValid].map(|m| of(&items[0], m)), [2.0 / 3.0, 0.0, 0.0]);
     let parts: BTreeMap<&str, bool> = items[0].parts.iter().map(|(field, right)| (field.as_str(), *right)).collect();
     assert_eq!(parts, BTreeMap::from([("lines[].count", true), ("lines[].what", false), ("name", true)]));
-    assert_eq!(items[0].target.as_deref(), Some("{\"name\": \"Ann\", \"lines\": [{\"what\": \"nails\", \"count\": 2}]}"));
+    assert_eq!(
+        items[0].target.as_deref(),
+        Some("{\"name\": \"Ann\", \"lines\": [{\"what\": \"nails\", \"count\": 2}]}")
+    );
     assert!(items[1].parts.values().all(|right| !right));
     // the letters' case is no matter of the task's
     let open = format!("{EXTRACT}metric_list = [{{ metric = 'json_exact', ignore_case = true }}]\n");
@@ -109,7 +115,10 @@ fn a_form_is_read_and_may_be_turned_off() {
     };
     let file = grammar("structured_outputs = { json = 'schema.json' }");
     assert!(matches!(&file, Some(Grammar::JsonSchema(schema)) if schema["type"] == "object"), "{file:?}");
-    assert_eq!(grammar("structured_outputs = { json = { type = 'object', properties = { name = { type = 'string' } } } }"), file);
+    assert_eq!(
+        grammar("structured_outputs = { json = { type = 'object', properties = { name = { type = 'string' } } } }"),
+        file
+    );
     assert_eq!(grammar("structured_outputs = { json_object = true }"), Some(Grammar::json_object()));
     assert_eq!(grammar("structured_outputs = { json_object = true }\nconstrained = false"), None);
     assert_eq!(grammar("structured_outputs = { regex = '[0-9]+' }"), Some(Grammar::Regex("[0-9]+".into())));
@@ -136,7 +145,11 @@ fn each_template_of_several_makes_a_task() {
 fn what_cannot_be_asked_or_held_is_a_sentence() {
     let extract = |more: &str| format!("{EXTRACT}{more}\n");
     for (manifest, data, why) in [
-        (EXTRACT.to_owned(), "{\"text\": \"x\", \"order\": \"no\"}", "doc_to_target: the text of field 'order' at d.jsonl:1 is no JSON"),
+        (
+            EXTRACT.to_owned(),
+            "{\"text\": \"x\", \"order\": \"no\"}",
+            "doc_to_target: the text of field 'order' at d.jsonl:1 is no JSON",
+        ),
         (extract("structured_outputs = {}"), ORDERS, "structured_outputs: is empty; write one of json,"),
         (extract("structured_outputs = { regex = 'a', choice = ['b'] }"), ORDERS, "says several things"),
         (extract("structured_outputs = { regex = '(' }"), ORDERS, "cannot be held to: "),
@@ -153,6 +166,7 @@ fn what_cannot_be_asked_or_held_is_a_sentence() {
         let said = suite(&manifest, data).expect_err(why).to_string();
         assert!(said.contains(why) && !said.contains('\n'), "{said}\nshould say {why}");
     }
-    let task = only_task(suite(CALLS, "{\"text\": \"x\", \"call\": {\"name\": \"fly\"}}").expect("doubtful, not wrong"));
+    let task =
+        only_task(suite(CALLS, "{\"text\": \"x\", \"call\": {\"name\": \"fly\"}}").expect("doubtful, not wrong"));
     assert!(task.notes[0].contains("there is no tool 'fly'"), "{:?}", task.notes);
 }

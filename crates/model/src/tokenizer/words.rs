@@ -81,9 +81,16 @@ mod tests {
     #[test]
     fn letters_stand_for_bytes() {
         // as transformers' bytes_to_unicode: a space, a line's end, the last of those that are moved
-        assert_eq!([bytes_of_letter('Ġ'), bytes_of_letter('Ċ'), bytes_of_letter('Ń')], [vec![b' '], vec![b'\n'], vec![0xAD]]);
-        assert_eq!([bytes_of_letter('a'), bytes_of_letter('Ã'), bytes_of_letter('日')], [vec![b'a'], vec![0xC3], "日".as_bytes().to_vec()]);
-        let all: std::collections::BTreeSet<Vec<u8>> = (0..=0x143).filter_map(char::from_u32).map(bytes_of_letter).filter(|b| b.len() == 1).collect();
+        assert_eq!(
+            [bytes_of_letter('Ġ'), bytes_of_letter('Ċ'), bytes_of_letter('Ń')],
+            [vec![b' '], vec![b'\n'], vec![0xAD]]
+        );
+        assert_eq!(
+            [bytes_of_letter('a'), bytes_of_letter('Ã'), bytes_of_letter('日')],
+            [vec![b'a'], vec![0xC3], "日".as_bytes().to_vec()]
+        );
+        let all: std::collections::BTreeSet<Vec<u8>> =
+            (0..=0x143).filter_map(char::from_u32).map(bytes_of_letter).filter(|b| b.len() == 1).collect();
         assert_eq!(all.len(), 256);
         assert_eq!([byte_of("<0x0A>"), byte_of("<0x0>"), byte_of("a")], [Some(10), None, None]);
     }

@@ -266,7 +266,11 @@ fn kinds() -> Vec<Kind> {
             shown(&items(Metric::BiasDisambiguated, (0..n).map(|_| (side(dice), 1.0))), Metric::BiasDisambiguated)
         }));
         for (name, metric, make) in [
-            ("F1 of class 1 of 2", Metric::F1, (|dice, n, p| classes(dice, n, 2, p, false)) as fn(&mut Dice, usize, f64) -> _),
+            (
+                "F1 of class 1 of 2",
+                Metric::F1,
+                (|dice, n, p| classes(dice, n, 2, p, false)) as fn(&mut Dice, usize, f64) -> _,
+            ),
             ("BLEU of texts", Metric::Bleu, translations),
         ] {
             let make = move |dice: &mut Dice, n: usize| make(dice, n, p);

@@ -312,7 +312,11 @@ fn parts(items: &[&ItemResult], level: Level) -> Vec<SliceScore> {
             ..ItemResult::default()
         };
         let scored: Vec<ItemResult> = with.map(as_score).collect();
-        SliceScore { slice: PARTS.into(), value: name.into(), reading: reading(&scored.iter().collect::<Vec<_>>(), PART, level) }
+        SliceScore {
+            slice: PARTS.into(),
+            value: name.into(),
+            reading: reading(&scored.iter().collect::<Vec<_>>(), PART, level),
+        }
     };
     names.into_iter().map(of).collect()
 }

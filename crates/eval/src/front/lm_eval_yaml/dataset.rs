@@ -64,21 +64,23 @@ impl<'a> Splits<'a> {
                 "data_files of '{}' cannot be chosen; allowed are those of dataset_path json, csv, parquet or text",
                 self.path
             ))),
-            Some((name, _)) => Err(self
-                .key
-                .at("dataset_kwargs")
-                .wrong(format!("'{name}' is not known; allowed is {}", match (local, self.path == "csv") {
+            Some((name, _)) => Err(self.key.at("dataset_kwargs").wrong(format!(
+                "'{name}' is not known; allowed is {}",
+                match (local, self.path == "csv") {
                     (true, true) => "data_files, column_names or sep",
                     (true, false) => "data_files",
                     (false, _) => "revision",
-                }))),
+                }
+            ))),
         }
     }
 
     /// How the local files are written.
     fn format(&self) -> Result<Format, Error> {
         let key = self.key.at("dataset_kwargs");
-        let given = |names: [&str; 2]| names.iter().find_map(|name| self.kwargs()?.node.get(name).filter(|node| !node.is_null()));
+        let given = |names: [&str; 2]| {
+            names.iter().find_map(|name| self.kwargs()?.node.get(name).filter(|node| !node.is_null()))
+        };
         let column_names = match given(["column_names", "names"]) {
             None => None,
             Some(node) => match &node.value {

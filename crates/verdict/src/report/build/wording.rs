@@ -60,17 +60,23 @@ pub(super) fn spread(inputs: &Inputs) -> Option<Section> {
     let mut rows = Vec::new();
     for summary in &planned {
         for own in worded(summary) {
-            let base = planned.iter().find(|s| s.variant.is_base() && s.variant.model.name == summary.variant.model.name);
+            let base =
+                planned.iter().find(|s| s.variant.is_base() && s.variant.model.name == summary.variant.model.name);
             let base = base.and_then(|base| {
                 worded(base).into_iter().find(|w| (w.suite, w.task) == (own.suite, own.task)).map(|w| w.mean())
             });
             let by_value = |a: &&(&str, &Figure), b: &&(&str, &Figure)| a.1.value.total_cmp(&b.1.value);
-            let (Some(least), Some(most)) = (own.forms.iter().min_by(by_value), own.forms.iter().max_by(by_value)) else { continue };
+            let (Some(least), Some(most)) = (own.forms.iter().min_by(by_value), own.forms.iter().max_by(by_value))
+            else {
+                continue;
+            };
             let known = |figure: &Figure| cell(&Reading::Known(figure.clone()));
             let from_base = match (summary.variant.is_base(), base) {
                 (true, _) => Cell::missing("it is the model as published"),
                 (false, None) => Cell::missing("the model as published was not asked in several wordings"),
-                (false, Some(base)) => cell(&own.derived(own.mean() - base, "mean over wordings, less that of the model as published")),
+                (false, Some(base)) => {
+                    cell(&own.derived(own.mean() - base, "mean over wordings, less that of the model as published"))
+                }
             };
             let cells = vec![
                 Cell::text(summary.variant.label()),
@@ -89,7 +95,8 @@ pub(super) fn spread(inputs: &Inputs) -> Option<Section> {
     if rows.is_empty() {
         return None;
     }
-    let mut columns: Vec<Column> = ["variant", "task"].map(|t| Column { title: t.into(), numeric: false, hint: String::new() }).to_vec();
+    let mut columns: Vec<Column> =
+        ["variant", "task"].map(|t| Column { title: t.into(), numeric: false, hint: String::new() }).to_vec();
     let text = |title: &str| Column { title: title.into(), numeric: false, hint: String::new() };
     columns.push(column("mean", "mean over wordings"));
     columns.push(text("least by"));
@@ -101,7 +108,8 @@ pub(super) fn spread(inputs: &Inputs) -> Option<Section> {
     let said = "The same questions in several wordings (TASK~NAME) or ways of asking (TASK@NAME). What lies between wordings is often more than what \
                 compression costs: a loss that is smaller is no reason to prefer a larger file, and another wording may win more than one.";
     let table = DataTable {
-        caption: "Small print is the interval, over items. – is missing; the reason is the tooltip, or the note.".into(),
+        caption: "Small print is the interval, over items. – is missing; the reason is the tooltip, or the note."
+            .into(),
         columns,
         rows,
     };
