@@ -14,6 +14,7 @@ use crate::settings::{TaskSettings, generation, style};
 use crate::task::Task;
 use bantam_core::chat::Chat;
 use bantam_core::metric::{Direction, Metric};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -52,28 +53,24 @@ pub(super) fn tasks(mut raw: RawTask, number: usize, context: &SuiteContext) -> 
 
     let pipelines = pipelines(raw.filter_list.as_deref().unwrap_or_default(), &key)?;
     let texts = texts(&mut raw, &key)?;
-    let mut all = Vec::new();
-    for (text, form) in texts {
-        let (name, key) = match form {
-            Some(form) => {
-                raw.doc_to_text = Some(RawDocTo::Text(text.unwrap_or_default()));
-                let name = format!("{name}~{form}");
-                let key = Key::new(context.file, format!("task '{name}'"));
-                (name, key)
-            }
-            None => (name.clone(), key.clone()),
-        };
+    let made = |raw: &RawTask, name: &str, key: &Key| {
         let (chat, pipelines, notes) = (chat.clone(), pipelines.clone(), Rc::default());
-        let parts =
-            Parts { raw: &raw, name: &name, key: &key, kind, chat, data: &data, pool, pipelines, harness: None, notes };
-        all.extend(finish(parts, context)?);
+        finish(Parts { raw, name, key, kind, chat, data: &data, pool, pipelines, harness: None, notes }, context)
+    };
+    let Some(texts) = texts else { return made(&raw, &name, &key) };
+    let mut all = Vec::new();
+    for (form, text) in texts {
+        let name = format!("{name}~{form}");
+        let key = Key::new(context.file, format!("task '{name}'"));
+        raw.doc_to_text = Some(RawDocTo::Text(text));
+        all.extend(made(&raw, &name, &key)?);
     }
     Ok(all)
 }
 
-/// The templates of a task that has several, each with its name; one without a name where it has not.
-fn texts(raw: &mut RawTask, key: &Key) -> Result<Vec<(Option<String>, Option<String>)>, Error> {
-    let Some(texts) = raw.doc_to_texts.take() else { return Ok(vec![(None, None)]) };
+/// The templates of a task that has several, by their names.
+fn texts(raw: &mut RawTask, key: &Key) -> Result<Option<BTreeMap<String, String>>, Error> {
+    let Some(texts) = raw.doc_to_texts.take() else { return Ok(None) };
     let key = key.at("doc_to_texts");
     if raw.doc_to_text.is_some() {
         return Err(key.wrong("stands beside doc_to_text; remove one of the two"));
@@ -82,11 +79,12 @@ fn texts(raw: &mut RawTask, key: &Key) -> Result<Vec<(Option<String>, Option<Str
     if let Some(odd) = texts.keys().find(|name| !is_name(name)) {
         return Err(key.wrong(format!("has the name '{odd}'; letters, digits, - and _ are allowed")));
     }
-    match texts.len() {
-        0 => Err(
-            key.wrong("is empty; write doc_to_texts = { short = \"{{question}}\", long = \"Question: {{question}}\" }")
-        ),
-        _ => Ok(texts.into_iter().map(|(name, text)| (Some(text), Some(name))).collect()),
+    match texts.is_empty() {
+        true => {
+            let example = "{ short = \"{{question}}\", long = \"Question: {{question}}\" }";
+            Err(key.wrong(format!("is empty; write doc_to_texts = {example}")))
+        }
+        false => Ok(Some(texts)),
     }
 }
 
