@@ -177,8 +177,8 @@ impl<'m> Talk<'m> {
             decode: Seconds(0.0),
             ended: Ended::Stopped,
         };
-        let style = Style { marks, is_greedy: draws.temperature <= 0.0, ..Style::default() };
-        let mut answer = Answer::new(self.model.clone(), style);
+        let style = Style { marks, ..Style::default() };
+        let mut answer = Answer::new(self.model.clone(), style, None);
         let done = self.decode(&mut answer, stop, say, (begun, &mut took));
         // its keys and values stay, for the next turn
         self.batch.leave(0);
