@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 24] = [
     "run",
     "init",
     "search",
@@ -87,6 +87,9 @@ const COMMANDS: [&str; 21] = [
     "compare",
     "decide",
     "chat",
+    "lock",
+    "check",
+    "diff",
     "serve",
     "ship",
     "report",

@@ -14,6 +14,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
     let recipes = quant.iter().flat_map(|typed| recipes(typed)).map(|name| RecipeRef::Quantize(name.into()));
     let recipes = [RecipeRef::Base].into_iter().chain(recipes).collect();
     Profile {
+        tolerance: Vec::new(),
         race: bantam_core::profile::Race::Off,
         name: name.into(),
         title: format!("bantam {name}"),

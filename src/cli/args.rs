@@ -3,6 +3,9 @@
 use super::chat::ChatArgs;
 use super::init::Init;
 use super::talk::Converse;
+use super::check::CheckArgs;
+use super::diff::DiffArgs;
+use super::lock::LockArgs;
 use crate::tui::ThemeName;
 use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::ChoicesBy;
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 
 const AFTER: &str = "\
 Exit codes: 0 done (an advice was found), 2 bad input, 3 nothing is shown good enough or can be decided, 4 some trials failed, \
-130 stopped. What is finished is kept in ~/.local/share/bantam (BANTAM_HOME puts it elsewhere); the same command goes \
+5 regressed and 6 inconclusive (`check`), 130 stopped. What is finished is kept in ~/.local/share/bantam (BANTAM_HOME puts it elsewhere); the same command goes \
 on where it was.";
 
 /// Finds the smallest model that does your job: compress, measure, decide.
@@ -71,6 +74,12 @@ pub(crate) enum Command {
     Decide(Decide),
     /// Talk with a model on the terminal
     Chat(Converse),
+    /// Pin what a profile measures in profile.lock: each model's files and weights, each suite's lines, the engine
+    Lock(LockArgs),
+    /// Hold a profile's scores and costs against those of a run of before: the gate of CI
+    Check(CheckArgs),
+    /// What is other about two runs: models, suites, engine, scores, costs, advice
+    Diff(DiffArgs),
     /// Answer requests over HTTP in the OpenAI API's form, many at once
     Serve(Serve),
     /// Make what a run advises, or a GGUF file, ready for llama.cpp, Ollama and LM Studio, with the decision
@@ -101,6 +110,9 @@ pub(crate) struct Run {
     /// Folder for report.html, report.md, results.json, results.csv and charts
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Measure though something is not what the lock beside the profile pins
+    #[arg(long)]
+    pub ignore_lock: bool,
     #[command(flatten)]
     pub common: Common,
 }

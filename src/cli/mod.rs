@@ -6,10 +6,12 @@ mod args;
 mod bench;
 mod bundled;
 mod chat;
+mod check;
 mod compare;
 mod completions;
 mod compress;
 mod decide;
+mod diff;
 mod doctor;
 mod eval;
 mod export;
@@ -18,6 +20,7 @@ mod init;
 mod inspect;
 mod kld;
 mod live;
+mod lock;
 mod models;
 mod progress;
 mod pull;
@@ -58,6 +61,10 @@ pub enum Exit {
     NothingFits,
     /// Some trials have no result, so that the advice does not rest on all that was asked.
     SomeFailed,
+    /// `check`: a figure is worse than that of the run of before by more than it may be.
+    Regressed,
+    /// `check`: none is shown worse, and not all are shown to be kept.
+    Inconclusive,
     /// Stopped by the user; the next start goes on.
     Interrupted,
 }
@@ -70,6 +77,8 @@ impl Exit {
             Exit::Usage => 2,
             Exit::NothingFits => 3,
             Exit::SomeFailed => 4,
+            Exit::Regressed => 5,
+            Exit::Inconclusive => 6,
             Exit::Interrupted => 130,
         }
     }
@@ -115,6 +124,9 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Decide(args)) => decide::run(args),
         Some(Command::Chat(args)) => talk::run(args),
+        Some(Command::Lock(args)) => lock::run(args),
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Diff(args)) => diff::run(args),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Ship(args)) => ship::run(args),
         Some(Command::Report(args)) => report::run(args),

@@ -4,10 +4,13 @@ use super::args::{Common, Run};
 use super::progress::Printer;
 use super::pull::painted;
 use super::{Exit, stop, usage};
+use crate::run::lock::Lock;
+use crate::run::plan::Plan;
 use crate::run::{self, Done, Workplace, fetch};
 use crate::show::counted;
 use crate::show::out::{self, note, say};
 use anyhow::{Context, Result};
+use bantam_core::cancel::Cancel;
 use bantam_core::profile::Profile;
 use bantam_core::record::{self, LeftOut};
 use bantam_core::text;
@@ -25,9 +28,10 @@ pub(super) fn run(args: Run) -> Result<Exit> {
         // better now than after the run
         std::fs::create_dir_all(folder).with_context(|| format!("--out {}: cannot be made", folder.display()))?;
     }
-    let done = execute(&profile, &args.common)?;
+    let lock = if args.ignore_lock { None } else { Lock::read_beside(&args.profile)? };
+    let done = execute_locked(&profile, lock.as_ref(), &args.common)?;
     if let Some(folder) = &args.out {
-        let written = report::write(&done.page(), folder)?;
+        let written = report::write(&done.whole_page(&Workplace::open()?.store)?, folder)?;
         if !args.common.quiet {
             note!("report: {} ({})", folder.join("report.html").display(), counted(written.len(), "file"));
         }
@@ -45,15 +49,17 @@ pub(super) fn run(args: Run) -> Result<Exit> {
 /// Fetches what a profile names of the hub and is not here, plans and does it with progress on stderr; Ctrl-C stops it,
 /// what is finished is kept.
 pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
+    execute_locked(profile, None, how)
+}
+
+/// Does the same, unless something is not what a lock pins.
+pub(super) fn execute_locked(profile: &Profile, lock: Option<&Lock>, how: &Common) -> Result<Done> {
     let cancel = stop::on_signals()?;
     let mut workplace = Workplace::open()?;
-    let missing = fetch::missing(profile)?;
-    if !missing.is_empty() {
-        let settings = Settings::from_env()?.offline_if(how.offline);
-        painted(how.quiet, &|say| fetch::fetch(&missing, settings.clone(), &cancel, say))?;
+    let plan = planned(profile, &mut workplace, how, &cancel)?;
+    if let Some(lock) = lock {
+        lock.check(&plan, profile)?;
     }
-    // models are read whole to identify them, which may take minutes
-    let plan = stop::at_once(&cancel, || run::plan(profile, &mut workplace, how.fresh))?;
     // a model that was asked for and is not there at all is said to who wants quiet, too
     let said = plan.run.left_out.iter().filter(|pair| !how.quiet || is_gone(&plan.run, pair));
     said.for_each(|pair| note!("{pair}"));
@@ -65,15 +71,32 @@ pub(super) fn execute(profile: &Profile, how: &Common) -> Result<Done> {
     run::execute(&plan, profile, &mut workplace, &mut [&mut printer], &cancel)
 }
 
+/// Fetches what a profile names of the hub and is not here.
+pub(super) fn fetched(profile: &Profile, how: &Common, cancel: &Cancel) -> Result<()> {
+    let missing = fetch::missing(profile)?;
+    if !missing.is_empty() {
+        let settings = Settings::from_env()?.offline_if(how.offline);
+        painted(how.quiet, &|say| fetch::fetch(&missing, settings.clone(), cancel, say))?;
+    }
+    Ok(())
+}
+
+/// Fetches what is missing of the hub, and plans.
+pub(super) fn planned(profile: &Profile, workplace: &mut Workplace, how: &Common, cancel: &Cancel) -> Result<Plan> {
+    fetched(profile, how, cancel)?;
+    // models are read whole to identify them, which may take minutes
+    stop::at_once(cancel, || run::plan(profile, workplace, how.fresh))
+}
+
 pub(super) fn print_json(done: &Done) -> Result<()> {
     let mut json = Vec::new();
-    report::print_json(&done.page(), &mut json).context("printing the results")?;
+    report::print_json(&done.whole_page(&Workplace::open()?.store)?, &mut json).context("printing the results")?;
     let text = String::from_utf8_lossy(&json);
     out::stdout().write_all(text::json(&text).as_bytes()).context("printing the results")
 }
 
 /// The advice and what it rests on, on stdout.
-fn print_advice(words: &Words, out: Option<&Path>) -> Result<()> {
+pub(super) fn print_advice(words: &Words, out: Option<&Path>) -> Result<()> {
     say!()?;
     say!("{}", words.title)?;
     say!()?;
@@ -95,7 +118,7 @@ fn print_advice(words: &Words, out: Option<&Path>) -> Result<()> {
 }
 
 /// Where the file of what is advised is, and how to run it.
-fn print_file(done: &Done) -> Result<()> {
+pub(super) fn print_file(done: &Done) -> Result<()> {
     let Some(file) = done.file.as_ref().filter(|_| done.words().found) else { return Ok(()) };
     say!()?;
     say!("{}.", file.sentence())?;

@@ -31,6 +31,7 @@ pub(super) fn run(args: Workbench) -> Result<Exit> {
     headless::run(Run {
         profile,
         out: None,
+        ignore_lock: false,
         common: Common { json: false, fresh: false, offline: false, quiet: false },
     })
 }

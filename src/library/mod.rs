@@ -7,5 +7,6 @@ pub mod home;
 pub mod inventory;
 pub mod models;
 pub mod own;
+pub mod pins;
 pub mod stamp;
 pub mod suites;

@@ -30,6 +30,7 @@ mod endpoints;
 pub mod engine;
 pub mod examine;
 pub mod fetch;
+pub mod lock;
 pub mod lost;
 pub mod plan;
 pub mod process;
@@ -95,6 +96,18 @@ impl Done {
     /// The report.
     pub fn page(&self) -> Page {
         report::page(&self.run, &self.rows, &self.advice, self.file.as_ref())
+    }
+
+    /// The report with what each item gave, which results.json has for those who hold another run against this one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn whole_page(&self, store: &Store) -> Result<Page> {
+        let mut page = self.page();
+        for row in &self.rows {
+            page.add_scores(&row.trial, &store.items_of(&row.trial.id)?);
+        }
+        Ok(page)
     }
 
     /// How many trials are over, and of how many, where somebody stopped it before its end.

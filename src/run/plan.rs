@@ -290,7 +290,7 @@ impl Tasks {
 const BESIDE: (f64, usize) = (1.15, 64);
 
 /// The suite that tells losses, with the context lengths that all models take; None where the profile asks for none.
-fn battery(profile: &Profile) -> Result<Option<String>> {
+pub(super) fn battery(profile: &Profile) -> Result<Option<String>> {
     let Some(loss) = profile.loss.as_ref().filter(|loss| loss.battery) else { return Ok(None) };
     let mut shortest = profile.measure.max_length.unwrap_or(usize::MAX);
     for typed in &profile.models {

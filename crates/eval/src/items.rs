@@ -41,6 +41,10 @@ pub(crate) trait AnyItems: Debug + Send + Sync {
     /// scorer.
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id;
 
+    /// Of each item the place of its line and a hash of it as it is asked; and a hash of what stands beside the items, and
+    /// of the scorer.
+    fn prints(&self, settings: &TaskSettings) -> (Id, Vec<(String, Id)>);
+
     /// The items that are asked together, by their indices; None where the model first reads what all items need.
     fn batches(&self, settings: &TaskSettings, skip: &BTreeSet<usize>) -> Option<Vec<Vec<usize>>>;
 
@@ -149,6 +153,13 @@ impl<K: Kind> AnyItems for Items<K> {
             (_, None) => Id::of(&(asked, &self.kind)),
             (_, Some(style)) => Id::of(&(asked, &self.kind, style)),
         }
+    }
+
+    fn prints(&self, settings: &TaskSettings) -> (Id, Vec<(String, Id)>) {
+        let TaskSettings { metrics, exact_match, filters, generation, chat, repeats } = settings;
+        let beside =
+            Id::of(&("beside 1", K::NAME, (metrics, exact_match, filters, generation), &self.kind, chat, repeats));
+        (beside, self.items.iter().map(|item| (item.place(), Id::of(item))).collect())
     }
 
     fn batches(&self, settings: &TaskSettings, skip: &BTreeSet<usize>) -> Option<Vec<Vec<usize>>> {

@@ -138,7 +138,7 @@ pub use model::{
     Thought, ThoughtEnd, Written,
 };
 pub use prompt::Context;
-pub use task::{Suite, Task, TaskItems};
+pub use task::{Suite, Task, TaskItems, TaskPrints};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::model::ChatStyle;
 use crate::settings::TaskSettings;
 use bantam_core::chat::Chat;
 use bantam_core::metric::Metric;
-use bantam_core::record::TaskRef;
+use bantam_core::record::{Id, TaskRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,6 +54,15 @@ pub struct Task {
 #[derive(Debug, Clone, Copy)]
 pub struct TaskItems<'a>(&'a dyn AnyItems);
 
+/// What a task is made of, by hashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskPrints {
+    /// Of what stands beside the items: the scorer, what all items share, how it is asked.
+    pub beside: Id,
+    /// Of each item as it is asked, with its right answer, by the place of its line: `data.jsonl:17`.
+    pub items: Vec<(String, Id)>,
+}
+
 impl TaskItems<'_> {
     /// Counts the items.
     pub fn len(&self) -> usize {
@@ -87,6 +96,13 @@ impl Task {
     /// each choice the first. Empty of a kind that puts no text to it.
     pub fn prompts(&self) -> BTreeMap<usize, String> {
         self.items.prompts()
+    }
+
+    /// What the task is made of, by hashes: of each item, with the place of its line, and of all else that decides its
+    /// score. Where two tasks differ, it tells which line of which file does.
+    pub fn prints(&self) -> TaskPrints {
+        let (beside, items) = self.items.prints(&self.settings);
+        TaskPrints { beside, items }
     }
 
     /// The metrics, the deciding one first.

@@ -13,6 +13,7 @@ use super::action::{Command, Message, Selection};
 use super::results::Told;
 use super::setup::Setup;
 use crate::library::catalog::Catalog;
+use crate::run::lock::Lock;
 use crate::run::plan::Plan;
 use crate::run::{self, Done, Workplace};
 use anyhow::Result;
@@ -203,7 +204,7 @@ impl Jobs {
                 let done = lock(&done);
                 let Some(done) = done.as_ref() else { anyhow::bail!("nothing is measured yet; r starts the run") };
                 let folder = Path::new("reports").join(&done.run.profile_name);
-                report::write(&done.page(), &folder)?;
+                report::write(&done.whole_page(&Workplace::open()?.store)?, &folder)?;
                 Ok(folder.join("report.html"))
             });
             say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));
@@ -266,6 +267,9 @@ fn make_plan(named: &Path, selection: &Selection) -> Result<Made> {
         if let Some(outcome) = workplace.store.outcome_of(&trial.id)? {
             rows.push(Row { trial: trial.clone(), outcome });
         }
+    }
+    if let Some(lock) = Lock::read_beside(named)? {
+        lock.check(&plan, &profile)?;
     }
     let setup = describe::setup(&whole, &profile, &plan, &rows);
     Ok((setup, profile, plan, rows))

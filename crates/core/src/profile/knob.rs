@@ -274,6 +274,23 @@ pub fn margin_of(text: &str, tasks: &[String]) -> Result<(Knob, Option<f64>), St
     }
 }
 
+/// Reads a tolerance as a person writes it: `decode_tps=10%`, `acc=0.02`, and two points as `acc=2%`.
+///
+/// # Errors
+/// One sentence where it names no metric, or has no number from 0 to 10.
+pub fn tolerance_of(text: &str) -> Result<(Metric, f64), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(format!("'{text}' is no tolerance; write one like decode_tps=10% or acc=0.02"));
+    };
+    let metric = Metric::parse(name.trim()).ok_or_else(|| super::resolve::no_metric(name.trim()))?;
+    let bare = value.trim().trim_end_matches('%');
+    let number = bare.trim().parse::<f64>().ok().map(|n| if bare == value.trim() { n } else { n / 100.0 });
+    match number.filter(|number| (0.0..=10.0).contains(number)) {
+        Some(number) => Ok((metric, number)),
+        None => Err(format!("'{text}': '{value}' is no number from 0 to 10; write one like 10% or 0.1")),
+    }
+}
+
 /// Reads a weight as a person writes it: `decode=2`.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ mod write;
 
 pub use knob::Knob;
 pub use raw::Raw;
+pub use resolve::Bring;
 
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
@@ -57,6 +58,10 @@ pub struct Profile {
     pub constraints: Constraints,
     /// What matters among those that meet the constraints.
     pub objective: Objective,
+    /// What each metric may get worse by from one run to the next: scores in their unit (0.02 are two points), costs as a
+    /// share; scores that are not named by their margin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tolerance: Vec<(Metric, f64)>,
     /// Whether variants leave that can hardly win any more.
     #[serde(default, skip_serializing_if = "Race::is_off")]
     pub race: Race,

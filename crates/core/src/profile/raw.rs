@@ -33,7 +33,8 @@ layered!(
         name: String,
         /// A title for people; the name where it is left out.
         title: String,
-        /// The profile that this one is laid over: a path, relative to this file.
+        /// The profile that this one is laid over: a path, relative to this file; or an address with a hash:
+        /// `https://HOST/PROFILE.toml#sha256=HEX`, `git+https://HOST/REPOSITORY@COMMIT#PATH`.
         extends: String,
         /// The models to try: `bundled:NAME`, a folder, a .gguf file, or `ORG/NAME[@REVISION]`.
         models: Vec<String>,
@@ -55,6 +56,9 @@ layered!(
         constraints: RawConstraints,
         /// What matters among those that meet the constraints.
         objective: RawObjective,
+        /// What each metric may get worse by before `bantam check` calls it regressed: scores in their unit (0.02 are two
+        /// points), costs as a share of before.
+        tolerance: BTreeMap<String, f64>,
         /// What the machine's time and power cost, for what a correct answer costs.
         price: RawPrice,
         /// What is asked beside the suites to tell what each variant lost of its base; an empty table asks for all of it.
@@ -276,6 +280,17 @@ impl Raw {
         }
     }
 
+    /// The first file that it names and that is not there.
+    pub fn beside(&self) -> Option<&str> {
+        let lists = [&self.models, &self.recipes, &self.suites];
+        let names = lists.into_iter().flatten().flatten().map(String::as_str);
+        let is_file = |name: &&str| {
+            let (file, _) = CacheType::split(name);
+            file.ends_with(".toml") || file.ends_with(".gguf") || file.starts_with('.') || file.starts_with('/')
+        };
+        names.filter(is_file).find(|name| !Path::new(CacheType::split(name).0).exists())
+    }
+
     /// This profile laid over the one it extends: a key of the child replaces the parent's, tables key by key.
     pub fn extend(self, parent: Raw) -> Raw {
         let measure = layer(self.measure.clone(), parent.measure.clone(), RawMeasure::over);
@@ -283,7 +298,11 @@ impl Raw {
         let objective = layer(self.objective.clone(), parent.objective.clone(), RawObjective::over);
         let price = layer(self.price.clone(), parent.price.clone(), RawPrice::over);
         let loss = layer(self.loss.clone(), parent.loss.clone(), RawLoss::over);
-        Raw { measure, constraints, objective, price, loss, extends: None, ..self.over(parent) }
+        let tolerance = layer(self.tolerance.clone(), parent.tolerance.clone(), |child, mut parent| {
+            parent.extend(child);
+            parent
+        });
+        Raw { measure, constraints, objective, price, loss, tolerance, extends: None, ..self.over(parent) }
     }
 }
 

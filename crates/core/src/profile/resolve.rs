@@ -6,6 +6,7 @@ use super::{
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::input;
+use crate::meant::meant_words;
 use crate::metric::Metric;
 use crate::profile::endpoints;
 use crate::profile::knob::LIMITS;
@@ -23,7 +24,15 @@ impl Profile {
     /// # Errors
     /// One sentence where a file cannot be read, is no profile, extends itself, or has a value that is not allowed.
     pub fn load(file: &Path) -> Result<Profile, Error> {
-        let raw = Self::layers(file, &mut Vec::new())?;
+        Self::load_with(file, &|_| Err("is at an address, which is not asked here".into()))
+    }
+
+    /// Reads a profile file and all that it extends, with somebody to bring what it extends from an address.
+    ///
+    /// # Errors
+    /// As [`Profile::load`]; and where what is at an address cannot be brought.
+    pub fn load_with(file: &Path, bring: Bring) -> Result<Profile, Error> {
+        let raw = Self::layers(file, bring, &mut Vec::new())?;
         Self::resolve(raw, file)
     }
 
@@ -35,20 +44,29 @@ impl Profile {
         Self::resolve(Raw::parse(text, file)?, file)
     }
 
-    fn layers(file: &Path, above: &mut Vec<PathBuf>) -> Result<Raw, Error> {
+    fn layers(file: &Path, bring: Bring, above: &mut Vec<PathBuf>) -> Result<Raw, Error> {
         let text = input::read_to_string(file, input::WRITTEN_BY_HAND)
             .map_err(|source| Error::Unreadable { file: file.into(), source })?;
         let mut raw = Raw::parse(&text, file)?;
         raw.resolve_paths(file.parent().unwrap_or(Path::new("")));
-        let Some(parent) = &raw.extends else { return Ok(raw) };
-        let parent = file.parent().unwrap_or(Path::new("")).join(parent);
+        let Some(named) = raw.extends.clone() else { return Ok(raw) };
+        let wrong = |message: String| Error::Meaning { file: file.into(), key: "extends".into(), message };
+        let parent = match is_address(&named) {
+            true => bring(&named).map_err(|why| wrong(format!("'{named}': {why}")))?,
+            false => file.parent().unwrap_or(Path::new("")).join(&named),
+        };
         above.push(file.canonicalize().unwrap_or_else(|_| file.into()));
         let again = parent.canonicalize().is_ok_and(|p| above.contains(&p));
         if again || above.len() > MAX_PARENTS {
-            let message = format!("'{}' extends itself in a circle or more than {MAX_PARENTS} deep", parent.display());
-            return Err(Error::Meaning { file: file.into(), key: "extends".into(), message });
+            return Err(wrong(format!("'{named}' extends itself in a circle or more than {MAX_PARENTS} deep")));
         }
-        let base = Self::layers(&parent, above)?;
+        let base = Self::layers(&parent, bring, above)?;
+        if let Some(beside) = base.beside().filter(|_| is_one_file(&named)) {
+            return Err(wrong(format!(
+                "'{named}' names {beside} beside it, and one file was brought; extend it out of its repository: \
+                 git+URL@COMMIT#PATH"
+            )));
+        }
         Ok(raw.extend(base))
     }
 
@@ -73,6 +91,7 @@ impl Profile {
             chat: check.chat(raw.chat)?,
             measure: check.measure(raw.measure.unwrap_or_default())?,
             constraints: check.constraints(raw.constraints.unwrap_or_default())?,
+            tolerance: check.tolerance(raw.tolerance.unwrap_or_default())?,
             race: check.race(raw.race.unwrap_or_default(), raw.objective.as_ref())?,
             objective: check.objective(raw.objective.unwrap_or_default())?,
             price: raw.price.map(|price| check.price(price)).transpose()?,
@@ -82,6 +101,27 @@ impl Profile {
         check.needs_price(&profile)?;
         Ok(profile)
     }
+}
+
+/// That there is no metric of this name, and which there are.
+pub(super) fn no_metric(name: &str) -> String {
+    let names = || Metric::ALL.iter().map(|metric| metric.name());
+    let meant = meant_words(name, names());
+    format!("'{name}' is no metric{meant}; there are {}", names().collect::<Vec<_>>().join(", "))
+}
+
+/// Gives the file that an address pins, or says why it cannot be brought, as part of a sentence. Nothing here knows a network;
+/// whoever loads a profile does.
+pub type Bring<'a> = &'a dyn Fn(&str) -> Result<PathBuf, String>;
+
+/// Whether a profile's parent is at an address.
+fn is_address(named: &str) -> bool {
+    named.starts_with("git+") || is_one_file(named)
+}
+
+/// Whether it is one file of its own, with nothing beside it.
+fn is_one_file(named: &str) -> bool {
+    named.starts_with("https://") || named.starts_with("http://")
 }
 
 /// Checks values and says which key of which file is wrong.
@@ -249,6 +289,17 @@ impl Check<'_> {
             relative: table("relative", raw.relative)?,
             cost: self.costs(raw.cost.unwrap_or_default())?,
         })
+    }
+
+    fn tolerance(&self, given: BTreeMap<String, f64>) -> Result<Vec<(Metric, f64)>, Error> {
+        let one = |(name, most): (String, f64)| {
+            let key = format!("tolerance.{name}");
+            match Metric::parse(&name) {
+                Some(metric) => Ok((metric, self.within(&key, most, 0.0, 10.0)?)),
+                None => self.wrong(&key, no_metric(&name)),
+            }
+        };
+        given.into_iter().map(one).collect()
     }
 
     fn costs(&self, given: BTreeMap<String, RawCost>) -> Result<Vec<CostLimit>, Error> {
@@ -441,6 +492,8 @@ mod tests {
                 &format!("{SMALL}[constraints.cost.t]\njoules_per_item = 0"),
                 "cost.t.joules_per_item: is 0; a number above 0",
             ),
+            (&format!("{SMALL}[tolerance]\naccc = 0.1"), "p.toml: tolerance.accc: 'accc' is no metric"),
+            (&format!("{SMALL}[tolerance]\nacc = -0.1"), "p.toml: tolerance.acc: is -0.1; allowed is 0 to 10"),
             (&format!("{SMALL}[loss]\nitems = 0"), "loss.items: is 0; allowed are 1 to 1000"),
             (&format!("{SMALL}[loss]\nlengths = [5]"), "loss.lengths: has 5; allowed are 64 to"),
             ("models = ['a']\n[loss]\nbattery = false", "suites: is empty"),

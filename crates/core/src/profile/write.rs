@@ -36,6 +36,10 @@ impl Profile {
         out.measure(&self.measure);
         out.constraints(&self.constraints);
         out.objective(&self.objective);
+        if !self.tolerance.is_empty() {
+            out.table("tolerance");
+            self.tolerance.iter().for_each(|(metric, most)| out.key(metric.name(), *most));
+        }
         if let Some(price) = &self.price {
             out.price(price);
         }
@@ -304,6 +308,7 @@ mod tests {
 
     fn whole() -> Profile {
         Profile {
+            tolerance: vec![(Metric::Acc, 0.02), (Metric::DecodeTps, 0.1)],
             race: Race::Futility,
             name: "mine".into(),
             title: "Which \"one\"?\n\\ <b>".into(),
@@ -390,6 +395,7 @@ mod tests {
     #[test]
     fn a_profile_that_is_written_is_read_back_as_the_same() {
         let plain = Profile {
+            tolerance: Vec::new(),
             race: Race::Off,
             constraints: Constraints::default(),
             objective: Objective::default(),

@@ -16,12 +16,17 @@ pub mod page;
 mod profile;
 #[cfg(feature = "schema")]
 mod schema;
+mod scores;
 
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
 pub use build::page;
 pub use page::{AdvisedFile, Page};
+pub use scores::Scores;
+
+/// The name of the file that programs read, in the report's folder.
+pub const RESULTS: &str = json::FILE;
 
 use anyhow::{Context, Result, ensure};
 use bantam_core::disk;

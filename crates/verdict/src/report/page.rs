@@ -3,8 +3,9 @@
 //! No exporter computes anything; what is on the page is what every one of them prints.
 
 use super::chart::Chart;
-use bantam_core::record::Provenance;
-use serde::Serialize;
+use super::scores::Scores;
+use bantam_core::record::{Ask, ItemResult, Provenance, Trial};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A whole report.
@@ -25,6 +26,18 @@ pub struct Page {
 }
 
 impl Page {
+    /// Adds what each item of a trial gave, which rows without their items do not hold: results.json has it for those who
+    /// hold another run against this one.
+    pub fn add_scores(&mut self, trial: &Trial, items: &[ItemResult]) {
+        let Ask::Task(task) = &trial.ask else { return };
+        let Some(scores) = task.metrics.first().and_then(|metric| Scores::of(items, *metric)) else { return };
+        let trials = self.data.get_mut("trials").and_then(serde_json::Value::as_array_mut);
+        let told = trials.and_then(|trials| trials.iter_mut().find(|told| told["id"] == trial.id.0.as_str()));
+        if let (Some(told), Ok(scores)) = (told, serde_json::to_value(scores)) {
+            told["scores"] = scores;
+        }
+    }
+
     /// Goes through the charts of all sections.
     pub fn charts(&self) -> impl Iterator<Item = &Chart> {
         self.sections.iter().flat_map(|s| &s.blocks).filter_map(|b| match b {
@@ -184,7 +197,7 @@ impl Cell {
 }
 
 /// One number of the report, flat, with all that is needed to understand it alone.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Name of the variant.

@@ -3,6 +3,7 @@
 //! a produced file against it, so that the two cannot part.
 
 use super::page::{AdvisedFile, Record};
+use super::scores::Scores;
 use crate::recommend::advice::words::Words;
 use bantam_core::record::{Id, LeftOut, ModelRef, Warning};
 use schemars::JsonSchema;
@@ -68,6 +69,10 @@ struct Trial {
     variant: String,
     variant_id: Id,
     ask: String,
+    /// The task with the hash of all that decides its score; null for a speed shape.
+    task: Option<Map<String, Value>>,
+    /// What computed it: revision, instruction set, device.
+    engine: Map<String, Value>,
     status: Status,
     /// Why it failed, in a sentence.
     reason: Option<String>,
@@ -75,6 +80,8 @@ struct Trial {
     samples: usize,
     wall_seconds: f64,
     warnings: Vec<Warning>,
+    /// What each item gave on the deciding metric; left out of a speed shape.
+    scores: Option<Scores>,
 }
 
 #[derive(JsonSchema)]

@@ -175,6 +175,11 @@ fn data(inputs: &Inputs) -> serde_json::Value {
                 "variant": row.trial.variant.label(),
                 "variant_id": row.trial.variant.id,
                 "ask": row.trial.ask.label(),
+                "task": match &row.trial.ask {
+                    Ask::Task(task) => Some(task),
+                    Ask::Speed(_) => None,
+                },
+                "engine": row.trial.conditions.engine,
                 "status": if row.outcome.result.is_ok() { "finished" } else { "failed" },
                 "reason": row.outcome.result.as_ref().err().map(|f| f.sentence()),
                 "items": items(advice, row),
