@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "run",
     "init",
     "search",
@@ -87,6 +87,7 @@ const COMMANDS: [&str; 24] = [
     "compare",
     "decide",
     "chat",
+    "verify",
     "lock",
     "check",
     "diff",

@@ -195,3 +195,38 @@ fn a_check_keeps_what_is_the_same_and_catches_a_changed_weight_line_and_engine()
     let (code, _, stderr) = run(folder, &["check", "gate.toml", "--against", before, "--tolerance", "accc=1"]);
     assert!(code == 2 && stderr.contains("--tolerance: 'accc' is no metric (acc?)"), "{stderr}");
 }
+
+#[test]
+fn what_was_made_is_made_again_and_a_changed_weight_is_named() {
+    let dir = team();
+    let folder = dir.path();
+    does(folder, &["compress", "./bantam-s", "--quant", "Q4_K_M", "--out", "s.gguf"]);
+    let told = does(folder, &["verify", "s.gguf", "--base", "./bantam-s", "-q"]);
+    assert!(told.contains("made again of ./bantam-s") && told.contains("Q4_K_M"), "{told}");
+    // the same model under another name is the same base
+    let json: serde_json::Value =
+        serde_json::from_str(&does(folder, &["verify", "s.gguf", "--base", "bantam-s", "--json"])).expect("JSON");
+    assert_eq!((json["holds"].as_bool(), json["is_its_base"].as_bool()), (Some(true), Some(true)), "{json}");
+    assert_eq!(json["base"], json["made"][0]["base"], "{json}");
+
+    let mut bytes = std::fs::read(folder.join("s.gguf")).expect("reads");
+    let middle = bytes.len() - bytes.len() / 4;
+    bytes[middle] ^= 1;
+    std::fs::write(folder.join("changed.gguf"), bytes).expect("writes");
+    let (code, stdout, stderr) = run(folder, &["verify", "changed.gguf", "--base", "bantam-s", "-q"]);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    assert!(
+        stderr.contains("changed.gguf: is not what it says: weight ") && stderr.contains("differs in 1 of "),
+        "{stderr}"
+    );
+
+    let weight = change_a_weight(folder);
+    let (code, _, stderr) = run(folder, &["verify", "s.gguf", "--base", "./bantam-s", "-q"]);
+    assert_eq!(code, 2, "{weight}: {stderr}");
+    assert!(
+        stderr.contains("it was made of bantam-s (") && stderr.contains("is another model or was changed"),
+        "{stderr}"
+    );
+    let (code, _, stderr) = run(folder, &["verify", "mine.jsonl", "--base", "bantam-s"]);
+    assert!(code == 2 && stderr.contains("mine.jsonl"), "{stderr}");
+}

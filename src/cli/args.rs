@@ -6,6 +6,7 @@ use super::talk::Converse;
 use super::check::CheckArgs;
 use super::diff::DiffArgs;
 use super::lock::LockArgs;
+use super::made::VerifyArgs;
 use crate::tui::ThemeName;
 use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::ChoicesBy;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Compress(Compress),
     /// Train a LoRA adapter on your own examples, as a folder that PEFT loads
     Train(Train),
+    /// Make a file that bantam made again of its base, and compare tensor by tensor
+    Verify(VerifyArgs),
     /// Write a model's importance matrix, by which quantization weighs its errors
     Imatrix(Imatrix),
     /// Write a model into another kind of file: plain numbers, or packed integers for vLLM

@@ -55,7 +55,7 @@ pub(super) fn run(args: Compress) -> Result<Exit> {
     let live = Rc::new(LiveLine::logged());
     let told = live.clone();
     let planning = move |of: &str, done, total| told.show(|| format!("prune: {of} {done} of {total}"));
-    let source = source.watched(&cancel, Box::new(planning));
+    let source = source.watched(&cancel, Box::new(planning)).of_commit(found.commit.clone());
     let wanted =
         Wanted { source: &source, recipe: &recipe, place: &found.place, out: &out, cancel: &cancel, live: &live };
     match wanted.make(&args) {

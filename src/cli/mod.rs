@@ -21,6 +21,7 @@ mod inspect;
 mod kld;
 mod live;
 mod lock;
+mod made;
 mod models;
 mod progress;
 mod pull;
@@ -118,6 +119,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Compress(args)) => compress::run(args),
         Some(Command::Train(args)) => train::run(args),
+        Some(Command::Verify(args)) => made::run(args),
         Some(Command::Imatrix(args)) => imatrix::run(args),
         Some(Command::Export(args)) => export::run(args),
         Some(Command::Inspect(args)) => inspect::run(args),

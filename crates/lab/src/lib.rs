@@ -11,7 +11,7 @@
 //! and `calibrate` shows it what a model's matrices are multiplied by, which `importance`
 //! keeps; `walk` goes through a model layer by layer for those that change one before they look at the next. `mixture` and `types` say which type each tensor gets, `settle` finds the types that reach a goal (by
 //! `sensitivity` and `allocate`), `encode` and `block` turn its rows into bytes (`gptq` and `compensate` those of layers whose outputs are to change least), and `artifact` writes the file once. `export` writes plain
-//! numbers, as GGUF or safetensors; `history` is what the steps tell of themselves, `resume` what is done of one that was stopped; `train` is the loop that all learning goes through; `lost` holds what was made
+//! numbers, as GGUF or safetensors; `history` is what a file and its steps tell of themselves, by which `verify` makes it again, `resume` what is done of one that was stopped; `train` is the loop that all learning goes through; `lost` holds what was made
 //! against what it was made of.
 
 #![warn(missing_docs)]
@@ -40,6 +40,7 @@ mod told;
 pub mod train;
 pub mod transform;
 mod types;
+pub mod verify;
 pub mod walk;
 
 pub use bantam_format::ggml::Type;
@@ -69,7 +70,10 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Part of every artifact's address: raise it when the same recipe would write other bytes.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
+
+/// Bytes that are kept for what a file says of its making, at least.
+const ROOM_FOR_MADE: usize = 768;
 
 /// The key by which a file is known as one that bantam wrote.
 const FORMAT_KEY: &str = "bantam.format";
@@ -120,14 +124,24 @@ impl Plan {
             fallbacks,
             bytes: 0,
         };
-        let head = plan.head(contents, &[]).len() as u64;
+        let head = plan.head(contents, &[], &[]).len() as u64;
         plan.bytes = plan.tensors.iter().fold(head, |bytes, tensor| bytes + gguf::aligned(tensor.bytes()));
         plan
     }
 
-    /// The file's head: the model's metadata, what the weights became, and what the steps tell of themselves.
-    fn head(&self, contents: &Contents, notes: &[StepNote]) -> Vec<u8> {
+    /// Bytes that are kept for what the file says of its making: what its source says already, a recipe of usual length, and the
+    /// type of each tensor where they were chosen one by one.
+    fn room_for_made(&self, contents: &Contents) -> usize {
+        let before: usize = history::made_in(&contents.metadata).iter().map(|made| 300 + made.recipe.len() * 2).sum();
+        let types: usize = self.tensors.iter().map(|tensor| tensor.name.len() + 24).sum();
+        ROOM_FOR_MADE + before + if self.chosen { types } else { 0 }
+    }
+
+    /// The file's head: the model's metadata, what the weights became, of what it is made, and what the steps tell of
+    /// themselves.
+    fn head(&self, contents: &Contents, notes: &[StepNote], made: &[history::Made]) -> Vec<u8> {
         let mut pairs = contents.metadata.clone();
+        history::say_made(&mut pairs, made, self.room_for_made(contents));
         history::add(&mut pairs, notes);
         pairs.push(("general.quantization_version".into(), Value::U32(QUANTIZATION_VERSION)));
         pairs.push(("general.file_type".into(), Value::U32(self.mixture.file_type())));
@@ -435,7 +449,7 @@ fn write(
     let made = Plan::new(&contents, &checkpoint.form.types);
     ensure!(made == *plan, "{}: the recipe made another model than it planned", source.name());
     check_importance(&checkpoint, plan)?;
-    out.write_all(&plan.head(&contents, checkpoint.notes()))?;
+    out.write_all(&plan.head(&contents, checkpoint.notes(), &source.made(recipe)?))?;
     let mut done = 0;
     for (tensor, info) in contents.tensors.iter().zip(&plan.tensors) {
         let rows = source.rows(tensor, checkpoint.weights())?;

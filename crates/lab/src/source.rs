@@ -4,6 +4,7 @@
 //! checkpoint, and what they leave is read here row by row. A GGUF file keeps its own metadata, tokenizer and template
 //! whatever its weights become: they are copied, not worked out anew.
 
+use crate::history::Made;
 use crate::mixture::{Anatomy, Mixture, is_70b};
 use crate::recipe::Recipe;
 use crate::told;
@@ -47,7 +48,9 @@ pub struct Source<'w> {
     /// What a folder tells of the GGUF file that it was exported from.
     told: Vec<Pair>,
     contents: Contents,
-    digest: OnceLock<String>,
+    digests: OnceLock<Digests>,
+    /// The commit of the hub's repository that it is, for one from there.
+    commit: Option<String>,
     /// A checkpoint's; a GGUF file's once it was asked for.
     tokenizer: OnceLock<Arc<Tokenizer>>,
     planning: Planning,
@@ -221,7 +224,8 @@ impl<'w> Source<'w> {
             vocabulary,
             told: Vec::new(),
             contents,
-            digest: OnceLock::new(),
+            digests: OnceLock::new(),
+            commit: None,
             tokenizer: OnceLock::from(Arc::new(tokenizer.clone())),
             planning: Planning::default(),
         })
@@ -251,7 +255,8 @@ impl<'w> Source<'w> {
             vocabulary: Told::default(),
             told: Vec::new(),
             contents: Contents { metadata, tensors, anatomy, notes: Vec::new() },
-            digest: OnceLock::new(),
+            digests: OnceLock::new(),
+            commit: None,
             tokenizer: OnceLock::new(),
             planning: Planning::default(),
         })
@@ -422,35 +427,89 @@ impl<'w> Source<'w> {
     /// # Errors
     /// Where weights cannot be read.
     pub fn digest(&self, progress: &mut dyn FnMut(u64)) -> Result<&str> {
-        if let Some(digest) = self.digest.get() {
-            return Ok(digest);
+        Ok(&self.digests(progress)?.whole)
+    }
+
+    /// The identity of the same but for what the model is called, which differs where one lies in a folder of another name:
+    /// what a file that is made of it says that it was made of.
+    ///
+    /// # Errors
+    /// As `digest`.
+    pub fn identity(&self) -> Result<&str> {
+        Ok(&self.digests(&mut |_| {})?.nameless)
+    }
+
+    fn digests(&self, progress: &mut dyn FnMut(u64)) -> Result<&Digests> {
+        if let Some(digests) = self.digests.get() {
+            return Ok(digests);
         }
-        let mut hash = Sha256::new();
-        hash.update(gguf::head(&self.contents.metadata, &[]));
+        let nameless: Vec<Pair> = self.contents.metadata.iter().filter(|(key, _)| !is_a_name(key)).cloned().collect();
+        let (mut whole, mut other) = (Sha256::new(), Sha256::new());
+        whole.update(gguf::head(&self.contents.metadata, &[]));
+        other.update(gguf::head(&nameless, &[]));
+        let mut update = |bytes: &[u8]| {
+            whole.update(bytes);
+            other.update(bytes);
+        };
         let checkpoint = self.checkpoint();
         for tensor in self.tensors() {
-            hash.update(format!("{} {:?} ", tensor.name, tensor.shape));
+            update(format!("{} {:?} ", tensor.name, tensor.shape).as_bytes());
             for piece in self.rows(tensor, checkpoint.weights())?.pieces {
                 match piece.numbers {
                     Numbers::Stored(dtype, bytes) => {
-                        hash.update(dtype.as_str());
+                        update(dtype.as_str().as_bytes());
                         for part in bytes.chunks(1 << 24) {
-                            hash.update(part);
+                            update(part);
                             progress((part.len() / dtype.size_in_bytes()) as u64);
                         }
                     }
                     Numbers::Packed(kind, bytes) => {
-                        hash.update(kind.to_string());
-                        hash.update(bytes);
+                        update(kind.to_string().as_bytes());
+                        update(bytes);
                         progress(tensor.weights());
                     }
-                    Numbers::Made(numbers) => numbers.iter().for_each(|x| hash.update(x.to_le_bytes())),
+                    Numbers::Made(numbers) => numbers.iter().for_each(|x| update(&x.to_le_bytes())),
                 }
             }
         }
-        let digest = bantam_core::disk::hex(&hash.finalize());
-        Ok(self.digest.get_or_init(|| digest))
+        let hex = |hash: Sha256| bantam_core::disk::hex(&hash.finalize());
+        let digests = Digests { whole: hex(whole), nameless: hex(other) };
+        Ok(self.digests.get_or_init(|| digests))
     }
+
+    /// The source with the commit of the hub that it is.
+    #[must_use]
+    pub fn of_commit(self, commit: Option<String>) -> Source<'w> {
+        Source { commit, ..self }
+    }
+
+    /// What a file that a recipe makes of it says of where it is from: this, behind what the source says itself.
+    ///
+    /// # Errors
+    /// Where weights cannot be read.
+    pub(crate) fn made(&self, recipe: &Recipe) -> Result<Vec<Made>> {
+        let mut made = crate::history::made_in(&self.contents.metadata);
+        made.push(Made {
+            name: self.name.clone(),
+            base: self.identity()?.to_owned(),
+            commit: self.commit.clone(),
+            recipe: recipe.to_toml(),
+            bantam: env!("CARGO_PKG_VERSION").into(),
+        });
+        Ok(made)
+    }
+}
+
+/// The identities of a source.
+#[derive(Debug)]
+struct Digests {
+    whole: String,
+    nameless: String,
+}
+
+/// Whether a key says what a model is called, where it is from and how it was made, and nothing of what it does.
+fn is_a_name(key: &str) -> bool {
+    (key.starts_with("general.") && key != "general.architecture") || key.starts_with("bantam.")
 }
 
 /// The tokenizer in GGUF's keys.

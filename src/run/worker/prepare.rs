@@ -24,6 +24,7 @@ fn make(variant: &Variant, artifacts: &Path, cancel: &Cancel, replies: &Replies)
     let name = variant.recipe.as_deref().unwrap_or("base");
     let recipe = Recipe::parse(name, &variant.steps)?;
     let source = models::source(&variant.model.name, &variant.model.place)?.watched(cancel, Box::new(|_, _, _| ()));
+    let source = source.of_commit(variant.model.commit.clone());
     let mut said = -STEP;
     let artifact = lab::apply(&source, &recipe, artifacts, cancel, &mut |progress| {
         if let Stage::Wait { holder } = progress.stage {

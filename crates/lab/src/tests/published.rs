@@ -45,7 +45,7 @@ fn export_gguf(from: &Path, to: &Path) {
 /// All keys but those that say what the weights are stored as.
 fn kept(file: &Path) -> Vec<Pair> {
     let read = Gguf::open(file).expect("a GGUF file");
-    let own = ["general.file_type", "general.quantization_version", "bantam.format"];
+    let own = ["general.file_type", "general.quantization_version", "bantam.format", "bantam.made"];
     let kept = read.metadata().iter().filter(|(key, _)| !own.contains(&key.as_str()));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
