@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 28] = [
     "run",
     "init",
     "search",
@@ -88,6 +88,9 @@ const COMMANDS: [&str; 25] = [
     "decide",
     "chat",
     "verify",
+    "plan",
+    "trial",
+    "merge",
     "lock",
     "check",
     "diff",

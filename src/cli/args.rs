@@ -4,6 +4,7 @@ use super::chat::ChatArgs;
 use super::init::Init;
 use super::talk::Converse;
 use super::check::CheckArgs;
+use super::cluster::{MergeArgs, PlanArgs, TrialArgs};
 use super::diff::DiffArgs;
 use super::lock::LockArgs;
 use super::made::VerifyArgs;
@@ -83,6 +84,12 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// What is other about two runs: models, suites, engine, scores, costs, advice
     Diff(DiffArgs),
+    /// Write a profile's trials as files for Slurm, GNU parallel or HyperQueue
+    Plan(PlanArgs),
+    /// Do one trial of a plan, on whatever machine
+    Trial(TrialArgs),
+    /// Put the results of many machines into one store, and decide
+    Merge(MergeArgs),
     /// Answer requests over HTTP in the OpenAI API's form, many at once
     Serve(Serve),
     /// Make what a run advises, or a GGUF file, ready for llama.cpp, Ollama and LM Studio, with the decision

@@ -7,6 +7,7 @@ mod bench;
 mod bundled;
 mod chat;
 mod check;
+mod cluster;
 mod compare;
 mod completions;
 mod compress;
@@ -129,6 +130,9 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Lock(args)) => lock::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Diff(args)) => diff::run(args),
+        Some(Command::Plan(args)) => cluster::plan(args),
+        Some(Command::Trial(args)) => cluster::trial(args),
+        Some(Command::Merge(args)) => cluster::merge(args),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Ship(args)) => ship::run(args),
         Some(Command::Report(args)) => report::run(args),

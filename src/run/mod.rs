@@ -27,11 +27,13 @@ mod at_chance;
 pub mod decide;
 mod divergence;
 mod endpoints;
+pub mod emit;
 pub mod engine;
 pub mod examine;
 pub mod fetch;
 pub mod lock;
 pub mod lost;
+pub mod merge;
 pub mod plan;
 pub mod process;
 pub mod protocol;
@@ -40,6 +42,7 @@ pub mod remaining;
 pub mod runner;
 pub mod schedule;
 pub mod session;
+pub mod spec;
 pub mod worker;
 
 #[cfg(test)]
