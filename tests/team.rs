@@ -230,3 +230,88 @@ fn what_was_made_is_made_again_and_a_changed_weight_is_named() {
     let (code, _, stderr) = run(folder, &["verify", "mine.jsonl", "--base", "bantam-s"]);
     assert!(code == 2 && stderr.contains("mine.jsonl"), "{stderr}");
 }
+
+/// Serves one text over HTTP on loopback for as long as the test runs, and counts the requests.
+fn serve(text: &'static str) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}/team/base.toml", listener.local_addr().expect("an address"));
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = asked.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let mut lines = BufReader::new(stream.try_clone().expect("a socket")).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+            let _ = stream.write_all((head + text).as_bytes());
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_profile_extends_one_at_an_address_only_as_its_hash_pins_it() {
+    use sha2::{Digest, Sha256};
+    const BASE: &str = "models = ['bundled:bantam-s']\nsuites = ['routing']\n[measure]\nspeed = []\nlimit = 3\n";
+    let dir = team();
+    let folder = dir.path();
+    let (url, asked) = serve(BASE);
+    let hash: String = Sha256::digest(BASE).iter().map(|byte| format!("{byte:02x}")).collect();
+    let write = |text: String| std::fs::write(folder.join("child.toml"), text).expect("writes");
+    write(format!("extends = '{url}#sha256={hash}'\n[objective]\nmargin = 0.5\n"));
+    let (code, _, stderr) = run(folder, &["run", "child.toml", "-q"]);
+    assert!(code == 0 || code == 3, "{code}: {stderr}");
+    let count = || asked.load(std::sync::atomic::Ordering::SeqCst);
+    let once = count();
+    assert!(once >= 1);
+    // it is here now, and no request is made
+    let (code, _, stderr) = run(folder, &["run", "child.toml", "-q", "--offline"]);
+    assert!((code == 0 || code == 3) && count() == once, "{code}: {stderr}");
+    let other = hash.replace(|c: char| c.is_ascii_digit(), "7");
+    write(format!("extends = '{url}#sha256={other}'\n"));
+    let (code, _, stderr) = run(folder, &["run", "child.toml", "-q"]);
+    assert!(code == 2 && stderr.contains(&format!("is not what is pinned: its SHA-256 is {hash}")), "{stderr}");
+    write(format!("extends = '{url}'\n"));
+    let (code, _, stderr) = run(folder, &["run", "child.toml", "-q"]);
+    assert!(
+        code == 2 && stderr.contains("child.toml: extends: ") && stderr.contains("says nothing of its hash"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_profile_extends_one_in_a_git_repository_with_the_suites_beside_it() {
+    let dir = team();
+    let folder = dir.path();
+    let repo = folder.join("repo");
+    std::fs::create_dir_all(repo.join("team")).expect("makes");
+    std::fs::write(repo.join("team/mine.toml"), SUITE).expect("writes");
+    std::fs::write(repo.join("team/mine.jsonl"), LINES).expect("writes");
+    let base = "models = ['bundled:bantam-s']\nsuites = ['mine.toml']\n[measure]\nspeed = []\n";
+    std::fs::write(repo.join("team/base.toml"), base).expect("writes");
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.arg("-C").arg(&repo).args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(args);
+        let output = command.env("GIT_CONFIG_GLOBAL", "/dev/null").output().expect("git is there");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "team"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    let url = format!("git+file://{}", repo.display());
+    std::fs::write(folder.join("child.toml"), format!("extends = '{url}@{commit}#team/base.toml'\n")).expect("writes");
+    // a later commit changes nothing of what is pinned
+    std::fs::write(repo.join("team/mine.jsonl"), "{\"q\": \"9\", \"a\": \"3\"}\n").expect("writes");
+    git(&["commit", "-q", "-a", "-m", "other"]);
+    let (code, stdout, stderr) = run(folder, &["run", "child.toml", "-q", "--json"]);
+    assert!(code == 0 || code == 3, "{code}: {stderr}");
+    let found: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(found["trials"][0]["items"], 4, "{stdout}");
+    std::fs::write(folder.join("child.toml"), format!("extends = '{url}@main#team/base.toml'\n")).expect("writes");
+    let (code, _, stderr) = run(folder, &["run", "child.toml", "-q"]);
+    assert!(code == 2 && stderr.contains("'main' is no whole commit"), "{stderr}");
+}

@@ -44,7 +44,7 @@ pub(crate) struct CheckArgs {
 
 pub(super) fn run(args: CheckArgs) -> Result<Exit> {
     usage::is_profile(&args.profile)?;
-    let profile = run::profile(&args.profile)?;
+    let profile = run::profile_offline_if(&args.profile, args.common.offline)?;
     let said = args.tolerance.iter().map(|text| knob::tolerance_of(text)).collect::<Result<Vec<_>, String>>();
     let rule = Rule::of(&profile, &said.map_err(|why| anyhow!("--tolerance: {why}"))?);
     // before the run, which may be stored under the same name

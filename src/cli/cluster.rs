@@ -81,7 +81,7 @@ pub(crate) struct MergeArgs {
 
 pub(super) fn plan(args: PlanArgs) -> Result<Exit> {
     usage::is_profile(&args.profile)?;
-    let profile = run::profile(&args.profile)?;
+    let profile = run::profile_offline_if(&args.profile, args.offline)?;
     let cancel = stop::on_signals()?;
     let how = Common { json: false, fresh: false, offline: args.offline, quiet: args.quiet };
     let mut workplace = Workplace::open()?;

@@ -26,7 +26,7 @@ pub(crate) struct LockArgs {
 
 pub(super) fn run(args: LockArgs) -> Result<Exit> {
     usage::is_profile(&args.profile)?;
-    let profile = run::profile(&args.profile)?;
+    let profile = run::profile_offline_if(&args.profile, args.offline)?;
     let file = lock::beside(&args.profile);
     let before = Lock::read_beside(&args.profile);
     let cancel = stop::on_signals()?;

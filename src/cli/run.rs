@@ -23,7 +23,7 @@ use std::path::Path;
 
 pub(super) fn run(args: Run) -> Result<Exit> {
     usage::is_profile(&args.profile)?;
-    let profile = run::profile(&args.profile)?;
+    let profile = run::profile_offline_if(&args.profile, args.common.offline)?;
     if let Some(folder) = &args.out {
         // better now than after the run
         std::fs::create_dir_all(folder).with_context(|| format!("--out {}: cannot be made", folder.display()))?;

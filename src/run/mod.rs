@@ -1,6 +1,7 @@
 //! One run of a profile, whole: read it, fetch what it names, plan it, do what is missing, decide. The workbench and every headless command
 //! call this and nothing beside it, so that nothing exists on only one of them.
 
+use crate::library::extends;
 use crate::library::home::Home;
 use crate::library::inventory;
 use crate::run::plan::Plan;
@@ -13,6 +14,7 @@ use bantam_core::cancel::Cancel;
 use bantam_core::event::Observer;
 use bantam_core::profile::{Profile, Race};
 use bantam_core::record::{Row, Run};
+use bantam_hub::Settings;
 use bantam_verdict::recommend::advice::words::Words;
 use bantam_verdict::recommend::{Advice, advice, advise_knowing};
 use bantam_verdict::report::{self, AdvisedFile, Page};
@@ -129,6 +131,14 @@ impl Done {
 /// # Errors
 /// One sentence naming the file, the key or line, and what is allowed.
 pub fn profile(named: &Path) -> Result<Profile> {
+    profile_offline_if(named, false)
+}
+
+/// The same; where it extends one at an address and is `offline`, that has to be here.
+///
+/// # Errors
+/// As [`profile`].
+pub fn profile_offline_if(named: &Path, offline: bool) -> Result<Profile> {
     if let Some(text) = named.to_str().and_then(profiles::text).filter(|_| !named.exists()) {
         return Ok(Profile::parse(text, named)?);
     }
@@ -140,7 +150,11 @@ pub fn profile(named: &Path) -> Result<Profile> {
             names.join(", ")
         );
     }
-    Ok(Profile::load(named)?)
+    let bring = |address: &str| {
+        let offline = offline || Settings::from_env().is_ok_and(|settings| settings.offline);
+        extends::bring(address, offline).map_err(|error| format!("{error:#}"))
+    };
+    Ok(Profile::load_with(named, &bring)?)
 }
 
 /// Plans a profile. `fresh` has everything measured again; what the store has of a trial stays until its turn comes.

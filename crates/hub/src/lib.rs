@@ -60,6 +60,30 @@ use http::{Denial, Fault, Http};
 use listing::{Raw, RawRefs};
 use std::path::{Path, PathBuf};
 
+/// Fetches one small file from an address that is none of the hub's: no token is shown to it.
+///
+/// # Errors
+/// One sentence where the host refuses or does not answer, or the file is longer than `most`.
+pub fn file_at(url: &str, settings: &Settings, cancel: &Cancel, most: u64) -> Result<Vec<u8>, Error> {
+    let origin = url.find("://").map_or(0, |at| at + 3);
+    let end = url[origin..].find('/').map_or(url.len(), |at| origin + at);
+    // the host is asked as the hub would be, so that its refusals are its own
+    let settings = Settings { endpoint: url[..end].to_owned(), token: None, ..settings.clone() };
+    let http = Http::new(&settings, cancel);
+    let told = |fault| match fault {
+        Fault::Final(error) => error,
+        Fault::Passing { why, .. } => {
+            Error::Unreachable { fetching: false, url: settings.endpoint.clone(), why, tries: 1 }
+        }
+        Fault::Denied(Denial { url, status, text, .. }) => Error::Refused { url, status, text },
+    };
+    let bytes = http.bytes(url, http::ByteRange::Whole, most + 1).map_err(told)?;
+    match bytes.len() as u64 > most {
+        true => Err(Error::Protocol { url: url.into(), why: format!("a file of over {most} bytes") }),
+        false => Ok(bytes),
+    }
+}
+
 /// The hub as this machine is set up to ask it. One for each job: when the job is cancelled, its connections are cut.
 #[derive(Debug)]
 pub struct Hub {
