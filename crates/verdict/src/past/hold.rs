@@ -404,6 +404,9 @@ impl WorseBy {
     }
 }
 
+/// Under what a report tells of what is a variant's as a whole.
+const WHOLE: &str = "all";
+
 /// Holds what a variant costs.
 fn costs(before: &Past, now: &Past, rule: &Rule, variant: &str, all: &mut Findings) {
     let machines = (before.machine(), now.machine());
@@ -413,8 +416,12 @@ fn costs(before: &Past, now: &Past, rule: &Rule, variant: &str, all: &mut Findin
         _ => Some("one of the two does not say on which".into()),
     };
     for (metric, tolerance, asked) in rule.costs() {
-        let of =
-            |r: &&Record| r.variant == variant && r.metric == metric.name() && r.slice.is_empty() && r.value.is_some();
+        // what a variant has as a whole stands under each of its shapes, too
+        let whole = matches!(metric, Metric::PeakMemory | Metric::Disk);
+        let of = |r: &&Record| {
+            let is_it = r.variant == variant && r.metric == metric.name() && r.slice.is_empty();
+            is_it && r.value.is_some() && (!whole || r.ask == WHOLE)
+        };
         // of answers' costs those of each task, of speeds those of each shape
         for record in before.records.iter().filter(of) {
             let here = now.record(variant, &record.ask, metric.name());
@@ -468,6 +475,10 @@ fn cost(finding: &mut Finding, before: &Record, now: Option<&Record>) {
     finding.change = Some(change);
     let worse = worse_by(change, finding.metric.direction());
     finding.held = worse.held(finding.tolerance);
+    if change.low == 1.0 && change.high == 1.0 {
+        finding.why = "the same".into();
+        return;
+    }
     finding.why = format!(
         "{}: {} a tolerance of {}",
         words::difference(change),
