@@ -1,13 +1,13 @@
 //! The arguments, as typed: clap reads them, the help is made from the words here.
 
 use super::chat::ChatArgs;
-use super::init::Init;
-use super::talk::Converse;
 use super::check::CheckArgs;
 use super::cluster::{MergeArgs, PlanArgs, TrialArgs};
 use super::diff::DiffArgs;
+use super::init::Init;
 use super::lock::LockArgs;
 use super::made::VerifyArgs;
+use super::talk::Converse;
 use crate::tui::ThemeName;
 use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::ChoicesBy;

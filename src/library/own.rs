@@ -378,6 +378,7 @@ fn profile(wish: &Wish, name: &str, recipes: &[String], chat: bool, folder: &Pat
         chat: chat.then(with_template).into_iter().collect(),
         measure: Measure { budget: BUDGET, half_width: 0.1, ..Measure::default() },
         constraints: Constraints { max_memory: wish.max_memory, ..Constraints::default() },
+        tolerance: Vec::new(),
         objective: Objective { margin: wish.margin, ..Objective::default() },
         race: Race::Off,
         price: None,

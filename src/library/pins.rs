@@ -34,6 +34,8 @@ pub fn files(model: &ModelRef) -> Result<Vec<FilePin>> {
         Place::Bundled(name) => embedded(name)?.files.iter().map(|file| of_bytes(file.name, file.data)).collect(),
         Place::Gguf(file) => gguf::parts(file).iter().map(|part| of_file(part, "")).collect::<Result<Vec<_>>>()?,
         Place::Folder(folder) => hub::files(folder)?.iter().map(|file| of_file(file, "")).collect::<Result<_>>()?,
+        // what answers there is nobody's here to pin
+        Place::Endpoint(_) => Vec::new(),
     };
     for file in model.adapter.iter().flat_map(|folder| of_adapter(folder)) {
         pins.push(of_file(&file, "adapter/")?);
@@ -56,6 +58,7 @@ pub fn tensors(place: &Place) -> Result<BTreeMap<String, Id>> {
             file if file.extension().is_some_and(|ending| ending == "gguf") => Ok(of_gguf(&Gguf::open(&file)?)),
             _ => Ok(of_safetensors(&Files::open(folder)?)),
         },
+        Place::Endpoint(_) => Ok(BTreeMap::new()),
     }
 }
 

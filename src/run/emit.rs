@@ -4,9 +4,9 @@
 use crate::run::advised::quoted;
 use crate::run::plan::Plan;
 use crate::run::spec::Spec;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bantam_core::profile::Profile;
-use bantam_core::record::{Ask, Run, Trial};
+use bantam_core::record::{Ask, Place, Run, Trial};
 use bantam_core::unit::counted;
 use bantam_core::{disk, input};
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,13 @@ pub fn emit(plan: &Plan, profile: &Profile, scheduler: Scheduler, folder: &Path)
             "{}: holds the plan of another run ({}); name another folder",
             folder.display(),
             there.run.profile_name
+        );
+    }
+    let at_an_address = plan.variants.iter().find(|planned| matches!(planned.variant.model.place, Place::Endpoint(_)));
+    if let Some(planned) = at_an_address {
+        bail!(
+            "{} answers at an address, whose key and budget are one machine's: leave it to `bantam run`",
+            planned.variant.label()
         );
     }
     let mut out = Out { folder, files: Vec::new() };

@@ -16,7 +16,7 @@ use bantam_core::record::{Ask, Engine, Id, ModelRef, Outcome, Place, Reading, Ro
 use bantam_core::{disk, input};
 use bantam_verdict::store::Store;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Raised where a key changes its meaning.
@@ -85,7 +85,7 @@ impl Spec {
         };
         // where it is at its place, it need not be fetched
         let is_here = match &self.trial.variant.model.place {
-            Place::Bundled(_) => true,
+            Place::Bundled(_) | Place::Endpoint(_) => true,
             Place::Folder(path) | Place::Gguf(path) => path.exists(),
         };
         let models = if is_here { Vec::new() } else { vec![self.model.clone()] };
@@ -93,6 +93,7 @@ impl Spec {
             name: "trial".into(),
             title: "trial".into(),
             models,
+            endpoints: Vec::new(),
             recipes: Vec::new(),
             kv: Vec::new(),
             suites,
@@ -195,6 +196,7 @@ fn read<T: for<'a> Deserialize<'a>>(file: &Path, schema: &str, what: &str) -> Re
 fn typed(model: &ModelRef) -> String {
     let name = match (&model.place, &model.commit) {
         (Place::Bundled(name), _) => format!("bundled:{name}"),
+        (Place::Endpoint(at), _) => at.label(),
         (_, Some(commit)) => {
             let bare = model.name.split(" + ").next().unwrap_or(&model.name);
             match bare.split_once(':') {
@@ -266,7 +268,8 @@ fn do_one(
         trials: vec![trial.clone()],
         left_out: Vec::new(),
     };
-    let plan = Plan { run, variants: vec![planned], done: Vec::new(), host, again: BTreeSet::new(), notes: Vec::new() };
+    let (again, endpoints) = (BTreeSet::new(), BTreeMap::new());
+    let plan = Plan { run, variants: vec![planned], done: Vec::new(), host, again, notes: Vec::new(), endpoints };
     let mut runner = Process::new(home).context("cannot find bantam's own binary to start workers from")?;
     let mut scheduler = Exhaustive::of(&plan);
     session::run(&plan, &mut scheduler, &mut runner, store, &mut [observer], cancel)?;
