@@ -247,7 +247,7 @@ impl Session<'_> {
     /// Answers a message as the answer comes; an error ends the answer, and the conversation goes on.
     fn answer(&mut self, text: String) -> Result<()> {
         let (stop, look) = (self.stop.clone(), self.look);
-        let (mut thinks, mut ends_line) = (false, false);
+        let (mut thinks, mut ends_line, mut begun) = (false, false, false);
         let mut printed: io::Result<()> = Ok(());
         let took = self.talk.answer(&text, &self.draws, &|| stop.load(Ordering::SeqCst), &mut |said| {
             let written = match &said {
@@ -255,9 +255,12 @@ impl Session<'_> {
                 Said::Thought(_) if !look.is_read => return Ok(()),
                 Said::Thought(thought) => out::piece(thought, true),
                 Said::Text(text) if thinks => out::piece(&format!("\n{text}"), false),
+                // many a template leaves the space before an answer to the model
+                Said::Text(text) if !begun => out::piece(text.trim_start(), false),
                 Said::Text(text) => out::piece(text, false),
             };
             thinks = matches!(said, Said::Thought(_));
+            begun |= matches!(&said, Said::Text(text) if !text.trim().is_empty());
             ends_line = matches!(&said, Said::Text(text) if text.ends_with('\n'));
             written.map_err(|error| {
                 let told = anyhow!("printing the answer: {error}");

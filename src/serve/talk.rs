@@ -246,3 +246,83 @@ fn told(answer: &mut Answer, say: &mut dyn FnMut(Said) -> Result<()>) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::models;
+    use bantam_core::record::Place;
+    use bantam_model::LoadOptions;
+    use bantam_model::chat::{ChatTemplate, Conversation};
+    use bantam_model::tokenizer::Special;
+    use std::cell::Cell;
+    use std::ops::ControlFlow;
+
+    fn model() -> Arc<Model> {
+        let place = Place::Bundled("bantam-s".into());
+        Arc::new(models::load(&place, &LoadOptions::default()).expect("loads"))
+    }
+
+    fn draws(max_tokens: usize) -> Draws {
+        Draws { temperature: 0.0, top_p: 1.0, top_k: None, min_p: 0.0, seed: 1, max_tokens }
+    }
+
+    fn said(talk: &mut Talk, text: &str, stop: &dyn Fn() -> bool) -> (String, Took) {
+        let mut whole = String::new();
+        let took = talk.answer(text, &draws(12), stop, &mut |said| {
+            if let Said::Text(text) = said {
+                whole.push_str(&text);
+            }
+            Ok(())
+        });
+        (whole, took.expect("an answer"))
+    }
+
+    #[test]
+    fn what_is_known_of_a_conversation_changes_no_answer() {
+        let model = model();
+        let mut talk = Talk::begin(&model, None).expect("begins");
+        let (first, took) = said(&mut talk, "My card was charged twice", &|| false);
+        assert!(took.known == 0 && took.tokens > 0 && took.first.0 > 0.0);
+        let (second, took) = said(&mut talk, "What is 12 + 30?", &|| false);
+        assert!(took.known > 0 && took.known < took.prompt, "{took:?}");
+        // the same conversation, computed whole
+        let message = |role: &str, content: &str| json!({ "role": role, "content": content });
+        let messages = [
+            message("user", "My card was charged twice"),
+            message("assistant", &first),
+            message("user", "What is 12 + 30?"),
+        ];
+        let template = ChatTemplate::of(&model.tokenizer, false).expect("compiles").expect("there is one");
+        let whole = Conversation { messages: &messages, add_generation_prompt: true, ..Conversation::default() };
+        let prompt = model.tokenizer.encode(&template.render(&whole).expect("renders"), Special::With).expect("tokens");
+        assert_eq!(prompt.len(), took.prompt);
+        let sampling =
+            Sampling { end_tokens: template.turn_end(&model.tokenizer).into_iter().collect(), ..Sampling::greedy(12) };
+        let alone = model.generate(&prompt, &sampling, |_| ControlFlow::Continue(())).expect("generates");
+        assert_eq!(second, model.tokenizer.decode(&alone.tokens, Special::Without).expect("text"));
+        // taken back and asked again it is the same once more, and all but its last token is known
+        talk.take_back();
+        let (again, took) = said(&mut talk, "What is 12 + 30?", &|| false);
+        assert_eq!((again, took.prompt - took.known), (second, 1));
+        talk.reset();
+        let (anew, _) = said(&mut talk, "My card was charged twice", &|| false);
+        assert_eq!(anew, first);
+    }
+
+    #[test]
+    fn an_answer_is_stopped_and_the_conversation_goes_on() {
+        let model = model();
+        let mut talk = Talk::begin(&model, Some("Be brief.".into())).expect("begins");
+        let left = Cell::new(3);
+        let (text, took) = said(&mut talk, "What is 12 + 30?", &|| left.replace(left.get() - 1) == 0);
+        assert_eq!((took.ended, took.tokens > 0), (Ended::Stopped, true), "{text}");
+        let (_, took) = said(&mut talk, "My card was charged twice", &|| false);
+        assert!(took.ended != Ended::Stopped && took.known > 0, "{took:?}");
+        let long = "word ".repeat(3000);
+        let refused = talk.answer(&long, &draws(4), &|| false, &mut |_| Ok(())).expect_err("too long").to_string();
+        assert!(refused.contains("/reset begins a new one"), "{refused}");
+        // what could not be answered was not said
+        assert!(said(&mut talk, "What is 12 + 30?", &|| false).1.tokens > 0);
+    }
+}
