@@ -162,10 +162,13 @@ pub(super) fn results(rows: &[Row], advice: &Advice, over: bool) -> Results {
         (Metric::Ttft, "first token"),
         (Metric::DecodeEnergy, "energy"),
     ];
+    // money is a column where there are prices
+    let cents = advice.money.as_ref().map(|_| (Metric::CentsPerCorrect, "ct/correct"));
+    let costs: Vec<(Metric, &str)> = COSTS.into_iter().chain(cents).collect();
     let overall = advice.summaries.first().map_or(Metric::Acc, |s| s.overall.metric);
     let mut columns = vec![ResultColumn { title: "mean".into(), metric: overall }];
     columns.extend(advice.tasks.iter().map(|t| ResultColumn { title: t.name.to_string(), metric: t.metric }));
-    columns.extend(COSTS.map(|(metric, title)| ResultColumn { title: title.into(), metric }));
+    columns.extend(costs.iter().map(|(metric, title)| ResultColumn { title: (*title).into(), metric: *metric }));
     let advised = advice.advised().map(|s| s.id().clone());
     let row = |s: &VariantSummary| {
         let mut cells = vec![s.overall.reading.clone()];
@@ -173,7 +176,7 @@ pub(super) fn results(rows: &[Row], advice: &Advice, over: bool) -> Results {
             let missing = || bantam_core::record::Reading::missing("not measured yet");
             s.score(&t.name).map_or_else(missing, |score| score.reading().clone())
         }));
-        cells.extend(COSTS.map(|(metric, _)| s.cost(metric)));
+        cells.extend(costs.iter().map(|(metric, _)| s.cost(*metric)));
         ResultRow {
             variant: s.variant.clone(),
             cells,

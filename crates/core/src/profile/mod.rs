@@ -48,6 +48,9 @@ pub struct Profile {
     pub kv: Vec<CacheType>,
     /// As typed: a bundled suite's name or a path to its TOML.
     pub suites: Vec<String>,
+    /// The engine that speeds are measured with; None for bantam's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Deployed>,
     /// How suites are put to models that were taught to talk: every suite is asked in each of these ways; as the suites
     /// say where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,6 +74,23 @@ pub struct Profile {
     /// What is asked beside the suites to tell what was lost; None where the profile asks for no such battery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
+}
+
+/// A program in llama-server's form that variants' files are to run in: speeds and memory are measured with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Its name on PATH, or its path.
+    pub program: String,
+    /// What is given to it beside the file, its port, its threads and its context.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Texts that are gone on with by both engines, to see whether they agree; 0 for none.
+    pub parity: usize,
+}
+
+impl Deployed {
+    /// Texts for parity, where nothing else is said.
+    pub const PARITY: usize = 4;
 }
 
 /// The battery that tells what a variant lost of its base. Its tasks decide nothing.
@@ -106,22 +126,66 @@ pub struct Price {
     /// The machine's hour, rented or written off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_hour: Option<f64>,
+    /// What a machine of one's own cost, in place of the hour's price …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<f64>,
+    /// … and over how many years it is written off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub years: Option<f64>,
+    /// The share of its hours in which the machine works; None for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilisation: Option<f64>,
     /// A kilowatt-hour of what the work draws above idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_kwh: Option<f64>,
+    /// What the idle machine draws, in watts, where its power is to be paid, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_watts: Option<f64>,
     /// The day on which the price held: "2026-11-29".
     pub date: String,
     /// Where it stands: a bill, an address.
     pub source: String,
 }
 
+/// Hours of a year.
+const YEAR: f64 = 365.25 * 24.0;
+
 impl Price {
     /// "0.30 EUR per kWh on 2026-11-29 (bill of November)".
     pub fn sentence(&self) -> String {
-        let hour = self.per_hour.map(|price| format!("{price} {} per hour", self.currency));
-        let kwh = self.per_kwh.map(|price| format!("{price} {} per kWh", self.currency));
-        let prices: Vec<String> = hour.into_iter().chain(kwh).collect();
-        format!("{} on {} ({})", prices.join(" and "), self.date, self.source)
+        let currency = &self.currency;
+        let hour = self.per_hour.map(|price| format!("{price} {currency} per hour"));
+        let bought =
+            self.hardware.zip(self.years).map(|(price, years)| format!("{price} {currency} over {years} years"));
+        let busy =
+            self.utilisation.map(|share| format!("{}% of the hours at work", crate::unit::significant(100.0 * share)));
+        let kwh = self.per_kwh.map(|price| format!("{price} {currency} per kWh"));
+        let idle = self.idle_watts.map(|watts| format!("{watts} W idle"));
+        let prices: Vec<String> = [hour, bought, busy, kwh, idle].into_iter().flatten().collect();
+        let (last, others) = prices.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+        let listed = if others.is_empty() { last.to_owned() } else { format!("{} and {last}", others.join(", ")) };
+        format!("{listed} on {} ({})", self.date, self.source)
+    }
+
+    /// An hour of the machine, whether it works or not: rented or written off, with the power that it draws idle; None
+    /// where only the power of the work has a price.
+    pub fn hour(&self) -> Option<f64> {
+        let owned = self.per_hour.or(self.hardware.zip(self.years).map(|(price, years)| price / (years * YEAR)));
+        let idle = self.idle_watts.zip(self.per_kwh).map(|(watts, per_kwh)| watts / 1000.0 * per_kwh);
+        match (owned, idle) {
+            (None, None) => None,
+            (owned, idle) => Some(owned.unwrap_or(0.0) + idle.unwrap_or(0.0)),
+        }
+    }
+
+    /// An hour of work, which pays for the hours without work, too.
+    pub fn busy_hour(&self) -> Option<f64> {
+        Some(self.hour()? / self.utilisation.unwrap_or(1.0))
+    }
+
+    /// A month of so many hours, whether the machine works or not.
+    pub fn per_month(&self, hours: f64) -> Option<f64> {
+        Some(self.hour()? * hours)
     }
 }
 

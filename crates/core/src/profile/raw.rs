@@ -44,6 +44,9 @@ layered!(
         recipes: Vec<String>,
         /// How keys and values are kept, each a variant of its own: "f32", "f16", "q8_0", "q4_0".
         kv: Vec<CacheType>,
+        /// The engine that speeds and memory are measured with, in place of bantam's own: "llama-server", the path of a
+        /// program in its form, or a table.
+        engine: RawEngine,
         /// The suites to ask: a bundled suite's name, or a path to a suite's TOML file.
         suites: Vec<String>,
         /// Whether variants leave the run that can hardly win any more: "off" or "futility".
@@ -91,6 +94,14 @@ layered!(
         currency: String,
         /// The price of an hour of the machine.
         per_hour: f64,
+        /// What a machine of one's own cost, in place of per_hour …
+        hardware: f64,
+        /// … and over how many years it is written off.
+        years: f64,
+        /// The share of its hours in which it works, above 0 and up to 1.
+        utilisation: f64,
+        /// What it draws idle, in watts.
+        idle_watts: f64,
         /// The price of a kilowatt-hour of what the work draws above idle.
         per_kwh: f64,
         /// The day on which it held: "2026-11-29".
@@ -99,6 +110,30 @@ layered!(
         source: String,
     }
 );
+
+/// `engine = "llama-server"`, or a table.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged, expecting = "expected a program's name or path, or a table with the keys program, args and parity")]
+pub enum RawEngine {
+    /// The program.
+    Named(String),
+    /// The program and how it is started.
+    Table(RawDeployed),
+}
+
+/// The table `[engine]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RawDeployed {
+    /// A program's name on PATH, or its path.
+    pub program: Option<String>,
+    /// What is given to it beside the file, its port, its threads and its context.
+    pub args: Option<Vec<String>>,
+    /// Texts that are gone on with by both engines, to see whether they agree; 0 for none.
+    pub parity: Option<usize>,
+}
 
 /// A table `[[endpoint]]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -271,6 +306,14 @@ impl Raw {
                     *name = kv.map_or_else(|| path.clone().into_owned(), |kv| kv.behind(&path));
                 }
             }
+        }
+        let program = match &mut self.engine {
+            Some(RawEngine::Named(program)) => Some(program),
+            Some(RawEngine::Table(table)) => table.program.as_mut(),
+            None => None,
+        };
+        if let Some(program) = program.filter(|program| program.contains('/')) {
+            *program = folder.join(&*program).to_string_lossy().into_owned();
         }
         if let Some(text) = self.loss.as_mut().and_then(|loss| loss.text.as_mut()) {
             *text = folder.join(&*text).to_string_lossy().into_owned();

@@ -1,7 +1,7 @@
 //! Resolves a profile as typed: parents laid under, defaults filled in, every value checked.
 
 use super::{
-    Constraints, CostLimit, Error, Loss, Measure, Objective, Price, Profile, Race, Raw, RecipeRef, default_kv,
+    Constraints, CostLimit, Deployed, Error, Loss, Measure, Objective, Price, Profile, Race, Raw, RecipeRef, default_kv,
 };
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
@@ -11,6 +11,7 @@ use crate::metric::Metric;
 use crate::profile::endpoints;
 use crate::profile::knob::LIMITS;
 use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawLoss, RawMeasure, RawObjective, RawPrice};
+use crate::profile::raw::{RawDeployed, RawEngine};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -88,6 +89,7 @@ impl Profile {
                 (None, Some(loss)) if loss.battery != Some(false) => Vec::new(),
                 _ => check.list("suites", raw.suites, "a bundled suite's name or a path to a suite's TOML")?,
             },
+            engine: raw.engine.map(|engine| check.engine(engine)).transpose()?,
             chat: check.chat(raw.chat)?,
             measure: check.measure(raw.measure.unwrap_or_default())?,
             constraints: check.constraints(raw.constraints.unwrap_or_default())?,
@@ -197,6 +199,22 @@ impl Check<'_> {
             }
         }
         Ok(ways)
+    }
+
+    fn engine(&self, raw: RawEngine) -> Result<Deployed, Error> {
+        let table = match raw {
+            RawEngine::Named(program) => RawDeployed { program: Some(program), ..RawDeployed::default() },
+            RawEngine::Table(table) => table,
+        };
+        let Some(program) = table.program.filter(|program| !program.trim().is_empty()) else {
+            return self.wrong("engine", "names no program; write \"llama-server\", or the path of one");
+        };
+        let args = table.args.unwrap_or_default();
+        const OURS: [&str; 8] = ["-m", "--model", "--host", "--port", "-t", "--threads", "-c", "--ctx-size"];
+        if let Some(ours) = args.iter().find(|arg| OURS.contains(&arg.as_str())) {
+            return self.wrong("engine.args", format!("has {ours}, which bantam gives itself; leave it out"));
+        }
+        Ok(Deployed { program, args, parity: table.parity.unwrap_or(Deployed::PARITY).min(32) })
     }
 
     fn kv(&self, given: Option<Vec<CacheType>>) -> Result<Vec<CacheType>, Error> {
@@ -373,12 +391,32 @@ impl Check<'_> {
         let price = Price {
             currency: needed("currency", raw.currency, "\"EUR\"")?,
             per_hour: self.positive("price.per_hour", raw.per_hour)?,
+            hardware: self.positive("price.hardware", raw.hardware)?,
+            years: self.positive("price.years", raw.years)?,
+            utilisation: raw
+                .utilisation
+                .map(|share| self.within("price.utilisation", share, 0.0001, 1.0))
+                .transpose()?,
             per_kwh: self.positive("price.per_kwh", raw.per_kwh)?,
+            idle_watts: self.positive("price.idle_watts", raw.idle_watts)?,
             date: needed("date", raw.date, "\"2026-11-29\"")?,
             source: needed("source", raw.source, "\"bill of November\"")?,
         };
-        if price.per_hour.is_none() && price.per_kwh.is_none() {
-            return self.wrong("price", "names no price; give per_hour, per_kwh or both");
+        if price.hardware.is_some() != price.years.is_some() {
+            return self.wrong(
+                "price.hardware",
+                "goes with years: what the machine cost, and over how long it is written off",
+            );
+        }
+        if price.hardware.is_some() && price.per_hour.is_some() {
+            return self
+                .wrong("price.per_hour", "is another price of the same hours as hardware and years; leave one out");
+        }
+        if price.idle_watts.is_some() && price.per_kwh.is_none() {
+            return self.wrong("price.idle_watts", "needs per_kwh, the price of that power");
+        }
+        if price.per_hour.is_none() && price.hardware.is_none() && price.per_kwh.is_none() {
+            return self.wrong("price", "names no price; give per_hour or hardware and years, per_kwh, or both");
         }
         Ok(price)
     }
@@ -477,6 +515,12 @@ mod tests {
                 &format!("{SMALL}kv = ['q3']"),
                 "p.toml:3: unknown variant `q3`, expected one of `f32`, `f16`, `q8_0`, `q4_0`",
             ),
+            (&format!("{SMALL}engine = ''"), "engine: names no program"),
+            (&format!("{SMALL}engine = 3"), "p.toml:3: expected a program's name or path, or a table"),
+            (
+                &format!("{SMALL}[engine]\nprogram = 'x'\nargs = ['--port', '1']"),
+                "engine.args: has --port, which bantam gives itself",
+            ),
             (&format!("{SMALL}kv = []"), "p.toml: kv: is empty; leave it out for f16"),
             (&format!("{SMALL}kv = ['f16', 'f16']"), "kv: names 'f16' twice"),
             (&format!("{SMALL}[constraints]\nmin_decode_tps = 0"), "min_decode_tps: is 0; a number above 0"),
@@ -497,6 +541,18 @@ mod tests {
             (&format!("{SMALL}[loss]\nitems = 0"), "loss.items: is 0; allowed are 1 to 1000"),
             (&format!("{SMALL}[loss]\nlengths = [5]"), "loss.lengths: has 5; allowed are 64 to"),
             ("models = ['a']\n[loss]\nbattery = false", "suites: is empty"),
+            (
+                &format!("{SMALL}[price]\ncurrency = 'EUR'\nhardware = 9\ndate = 'd'\nsource = 'x'"),
+                "price.hardware: goes with years",
+            ),
+            (
+                &format!("{SMALL}[price]\ncurrency = 'EUR'\nper_hour = 1\nidle_watts = 9\ndate = 'd'\nsource = 'x'"),
+                "price.idle_watts: needs per_kwh",
+            ),
+            (
+                &format!("{SMALL}[price]\ncurrency = 'EUR'\nper_hour = 1\nutilisation = 2\ndate = 'd'\nsource = 'x'"),
+                "price.utilisation: is 2; allowed is 0.0001 to 1",
+            ),
             (
                 &format!("{SMALL}[price]\ncurrency = 'EUR'\nper_kwh = 0.3\nsource = 'x'"),
                 "price.date: is missing: a price needs it, such as \"2026-11-29\"",

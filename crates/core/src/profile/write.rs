@@ -31,6 +31,15 @@ impl Profile {
         if self.race != Race::Off {
             out.key("race", self.race.label());
         }
+        if let Some(engine) = &self.engine {
+            let args: Vec<String> = engine.args.iter().map(|arg| Value::from(arg.as_str()).to_string()).collect();
+            let program = Value::from(engine.program.as_str());
+            out.line(&format!(
+                "engine = {{ program = {program}, args = [{}], parity = {} }}",
+                args.join(", "),
+                engine.parity
+            ));
+        }
         self.endpoints.iter().for_each(|endpoint| out.endpoint(endpoint));
         self.chat.iter().for_each(|way| out.chat(way));
         out.measure(&self.measure);
@@ -218,7 +227,11 @@ impl Lines {
         self.table("price");
         self.key("currency", price.currency.clone());
         self.known("per_hour", price.per_hour);
+        self.known("hardware", price.hardware);
+        self.known("years", price.years);
+        self.known("utilisation", price.utilisation);
         self.known("per_kwh", price.per_kwh);
+        self.known("idle_watts", price.idle_watts);
         self.key("date", price.date.clone());
         self.key("source", price.source.clone());
     }
@@ -289,7 +302,7 @@ mod tests {
     use super::*;
     use crate::chat::ApplyChatTemplate;
     use crate::endpoint::{Endpoint, TokenPrice};
-    use crate::profile::{CostLimit, Prefer};
+    use crate::profile::{CostLimit, Deployed, Prefer};
     use crate::record::Shape;
 
     #[test]
@@ -334,6 +347,7 @@ mod tests {
             }],
             recipes: vec![RecipeRef::Base, RecipeRef::Quantize("Q4_K_M".into()), RecipeRef::File("/r/x.toml".into())],
             kv: vec![CacheType::F16, CacheType::Q4_0],
+            engine: Some(Deployed { program: "/bin/a b".into(), args: vec!["-ngl".into(), "0".into()], parity: 2 }),
             suites: vec!["routing".into(), "/suites/own.toml".into()],
             chat: vec![
                 Chat { name: Some("plain".into()), ..Chat::default() },
@@ -383,8 +397,12 @@ mod tests {
             },
             price: Some(Price {
                 currency: "EUR".into(),
-                per_hour: Some(0.25),
+                per_hour: None,
+                hardware: Some(1200.0),
+                years: Some(3.0),
+                utilisation: Some(0.25),
                 per_kwh: Some(0.3),
+                idle_watts: Some(6.0),
                 date: "2026-11-29".into(),
                 source: "the bill".into(),
             }),

@@ -116,7 +116,7 @@ impl<'a> Items<'a> {
         };
         let power = price.per_kwh.map(|_| self.joules()).transpose()?;
         let cents = |spent: &Spent| {
-            let hour = price.per_hour.unwrap_or(0.0) * spent.seconds / 3600.0;
+            let hour = price.busy_hour().unwrap_or(0.0) * spent.seconds / 3600.0;
             let power = match price.per_kwh {
                 Some(per_kwh) => per_kwh * spent.joules? / KWH,
                 None => 0.0,
@@ -314,6 +314,10 @@ mod tests {
             currency: "EUR".into(),
             per_hour: Some(0.36),
             per_kwh: Some(0.3),
+            hardware: None,
+            years: None,
+            utilisation: None,
+            idle_watts: None,
             date: "2026-11-29".into(),
             source: "a bill".into(),
         }

@@ -22,6 +22,7 @@ pub mod figures;
 mod influence;
 pub mod known;
 pub mod loss;
+pub mod money;
 pub mod overall;
 pub mod pareto;
 pub mod race;

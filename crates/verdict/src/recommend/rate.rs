@@ -32,6 +32,17 @@ impl Pricing {
         Pricing { machine: profile.price.clone(), endpoints: endpoints.collect() }
     }
 
+    /// The currency of all prices; None where there is none.
+    pub fn currency(&self) -> Option<&str> {
+        let tokens = self.endpoints.first().map(|(_, price)| price.currency.as_str());
+        self.machine.as_ref().map(|price| price.currency.as_str()).or(tokens)
+    }
+
+    /// What this machine costs.
+    pub fn machine(&self) -> Option<&Price> {
+        self.machine.as_ref()
+    }
+
     /// What a model's answers are paid by.
     pub fn rate(&self, model: &ModelRef) -> Rate<'_> {
         // a profile may leave the name of an endpoint's only model out

@@ -19,6 +19,7 @@ use super::decided;
 use super::desk::Desk;
 use super::known::{Known, Memo, Nothing};
 use super::loss::{self, VariantLoss};
+use super::money::{self, Money};
 use super::overall::{self, Overall};
 use super::pareto::{self, Front};
 use super::rate::Pricing;
@@ -66,6 +67,9 @@ pub struct Advice {
     /// What every variant lost of its base, where the profile asks for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<VariantLoss>,
+    /// What it costs in money, where the profile has prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<Money>,
 }
 
 /// What the advice comes to.
@@ -393,6 +397,7 @@ impl<'a> AdviceBuilder<'a> {
             ties: vec![],
             doubts: vec![],
             losses: vec![],
+            money: None,
         };
         AdviceBuilder { desk, profile, confidence, advice }
     }
@@ -504,7 +509,10 @@ impl<'a> AdviceBuilder<'a> {
     }
 
     fn find_fronts(&mut self) {
-        let costs = [Metric::PeakMemory, Metric::DecodeTps, Metric::DecodeEnergy, Metric::Disk];
+        let mut costs = vec![Metric::PeakMemory, Metric::DecodeTps, Metric::DecodeEnergy, Metric::Disk];
+        if Pricing::of(self.profile) != Pricing::default() {
+            costs.push(Metric::CentsPerCorrect);
+        }
         self.advice.fronts = costs.iter().filter_map(|&cost| front(&self.advice.summaries, cost)).collect();
     }
 
@@ -604,6 +612,7 @@ impl<'a> AdviceBuilder<'a> {
             }
         }
         self.advice.conclusion = conclusion;
+        self.advice.money = money::money(&self.advice.summaries, &Pricing::of(self.profile));
         let doubts = doubts(&self.advice);
         self.advice.doubts.extend(doubts);
         if let Some(advised) = self.advice.advised() {

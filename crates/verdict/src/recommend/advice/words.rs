@@ -398,11 +398,27 @@ fn evidence(advice: &Advice) -> Vec<Evidence> {
         ("What was compared", compared(advice)),
         ("Constraints", constraints(advice)),
         ("Against the reference", against_reference(advice)),
+        ("What it costs", costs(advice)),
         ("Could not be told apart", advice.ties.iter().flat_map(|group| tied(advice, group)).collect()),
         ("Doubts", doubts(advice)),
     ];
     let filled = sections.into_iter().filter(|(_, lines)| !lines.is_empty());
     filled.map(|(title, lines)| Evidence { title: title.into(), lines }).collect()
+}
+
+/// What the advised variant, the reference and what is behind an address cost, and where this machine pays.
+fn costs(advice: &Advice) -> Vec<String> {
+    let Some(money) = &advice.money else { return Vec::new() };
+    let told: Vec<&VariantSummary> = advice
+        .summaries
+        .iter()
+        .filter(|s| {
+            let is_away = matches!(s.variant.model.place, bantam_core::record::Place::Endpoint(_));
+            is_away || advice.is_reference(s.id()) || advice.advised().is_some_and(|advised| advised.id() == s.id())
+        })
+        .collect();
+    let labels: Vec<String> = told.iter().map(|s| s.variant.label()).collect();
+    money.lines(&|label| labels.iter().any(|told| told == label))
 }
 
 fn compared(advice: &Advice) -> Vec<String> {

@@ -4,6 +4,7 @@
 mod answers;
 mod charts;
 mod loss;
+mod money;
 mod records;
 mod sections;
 mod wording;
@@ -120,6 +121,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
         sections::slices,
         loss::lost,
         answers::cost,
+        money::costs,
         answers::calibration,
         wording::spread,
         sections::speed,

@@ -95,6 +95,9 @@ fn variants(inputs: &Inputs) -> DataTable {
         (Metric::Disk, "disk"),
         (Metric::DecodeEnergy, "energy"),
     ];
+    // money is a column where there are prices
+    let cents = inputs.advice.money.as_ref().map(|_| (Metric::CentsPerCorrect, "ct a right answer"));
+    let costs: Vec<(Metric, &str)> = COSTS.into_iter().chain(cents).collect();
     let tasks: Vec<_> = inputs.advice.tasks.iter().collect();
     let mut columns = vec![
         Column { title: "variant".into(), numeric: false, hint: "a model after a recipe".into() },
@@ -109,13 +112,15 @@ fn variants(inputs: &Inputs) -> DataTable {
     columns.extend(
         tasks.iter().map(|t| column(&t.name.to_string(), format!("{}, {}", t.metric, counted(t.items, "item")))),
     );
-    columns.extend(COSTS.map(|(metric, title)| column(title, format!("{}, {}", metric.label(), metric.unit().name()))));
+    let head =
+        |(metric, title): &(Metric, &str)| column(title, format!("{}, {}", metric.label(), metric.unit().name()));
+    columns.extend(costs.iter().map(head));
     let row = |s: &VariantSummary| {
         let mut cells = vec![Cell::text(s.variant.label()), standing(s), cell(&s.overall.reading)];
         cells.extend(tasks.iter().map(|t| {
             s.score(&t.name).map_or_else(|| Cell::missing("it was not asked"), |score| cell(score.reading()))
         }));
-        cells.extend(COSTS.map(|(metric, _)| cost(inputs, s, metric)));
+        cells.extend(costs.iter().map(|(metric, _)| cost(inputs, s, *metric)));
         TableRow { cells, advised: inputs.is_advised(s) }
     };
     DataTable {
