@@ -7,7 +7,8 @@ mod server;
 use serde_json::Value as Json;
 use server::{Fault, Server};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
 /// A suite of questions that the server can answer and one that it cannot.
@@ -246,5 +247,79 @@ fn a_model_scores_behind_its_own_address_what_it_scores_here() {
         }
         assert_eq!(numbers(here).len(), numbers(there).len());
         assert!(there["spent"]["billed"]["input"].as_f64().is_some_and(|tokens| tokens > 0.0), "{there}");
+    }
+}
+
+/// A program in llama-server's form: it writes its number into a file and becomes `bantam serve`.
+fn stand_in(folder: &Path) -> (String, PathBuf) {
+    let (program, number) = (folder.join("llama-server"), folder.join("number"));
+    let text = format!(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'version: 7 (stand-in)'; exit 0; fi\n\
+         while [ $# -gt 0 ]; do case $1 in -m) m=$2;; --port) p=$2;; -t) t=$2;; -c) c=$2;; esac; shift; done\n\
+         echo $$ > '{}'\nexec '{}' serve \"$m\" --port \"$p\" -t \"$t\" --ctx \"$c\"\n",
+        number.display(),
+        common::BANTAM
+    );
+    std::fs::write(&program, text).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("made a program");
+    (program.display().to_string(), number)
+}
+
+fn gguf(folder: &Path) -> String {
+    let file = folder.join("m.gguf").display().to_string();
+    let args = ["compress", "bantam-s", "--quant", "Q8_0", "--out", &file];
+    let output = common::bantam(folder, &args).output().expect("runs");
+    assert!(output.status.success(), "{}", common::said(&output).1);
+    file
+}
+
+fn through(folder: &Path, program: &str, models: &str, budget: &str) -> String {
+    let profile = folder.join("p.toml");
+    let text = format!(
+        "models = [{models}]\nsuites = ['routing']\nengine = '{program}'\n\
+         [measure]\nlimit = 6\nspeed = [{{ prompt = 40, output = 8 }}]\nbudget = '{budget}'\n"
+    );
+    std::fs::write(&profile, text).expect("written");
+    profile.display().to_string()
+}
+
+fn is_there(number: &str) -> bool {
+    Path::new("/proc").join(number.trim()).exists()
+}
+
+#[test]
+fn another_engine_is_started_measured_held_against_ours_and_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ((program, number), model) = (stand_in(folder.path()), gguf(folder.path()));
+    let profile = through(folder.path(), &program, &format!("'{model}', 'bundled:bantam-s'"), "0.3 s");
+    let output = common::bantam(folder.path(), &["run", &profile, "--json"]).output().expect("runs");
+    let (out, err) = common::said(&output);
+    assert!(out.contains("llama-server 7 (stand-in), "), "{out}{err}");
+    assert!(
+        out.contains("VmHWM of 1 workers") || out.contains("VmHWM of the worker") || out.contains("VmHWM"),
+        "{out}"
+    );
+    assert!(out.contains("goes on as bantam does in 4 of 4 texts for 16 tokens"), "{out}");
+    assert!(out.contains("reads GGUF files, and bantam-s is none"), "a bundled model has no file: {out}");
+    assert!(!is_there(&std::fs::read_to_string(number).expect("it was started")), "it is gone");
+}
+
+#[test]
+fn another_engine_ends_with_a_session_that_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ((program, number), model) = (stand_in(folder.path()), gguf(folder.path()));
+    let profile = through(folder.path(), &program, &format!("'{model}'"), "10 min");
+    let mut session = common::bantam(folder.path(), &["run", &profile, "--quiet"]).spawn().expect("starts");
+    let started = loop {
+        match std::fs::read_to_string(&number) {
+            Ok(started) if started.ends_with('\n') => break started,
+            _ => assert!(session.try_wait().expect("looked").is_none(), "it ended without an engine"),
+        }
+        std::thread::yield_now();
+    };
+    session.kill().expect("killed");
+    session.wait().expect("waited");
+    while is_there(&started) {
+        std::thread::yield_now();
     }
 }

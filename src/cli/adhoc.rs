@@ -23,6 +23,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         recipes,
         kv: default_kv(),
         suites: vec![],
+        engine: None,
         chat: vec![],
         measure: Measure { speed: vec![], ..Measure::default() },
         constraints: Constraints::default(),

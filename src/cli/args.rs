@@ -247,6 +247,9 @@ pub(crate) struct Bench {
     /// Time to spend on each, at most [default: 10 s]
     #[arg(long)]
     pub budget: Option<String>,
+    /// Measure GGUF files in another engine: llama-server, or the path of a program in its form
+    #[arg(long, value_name = "PROGRAM")]
+    pub engine: Option<String>,
     #[command(flatten)]
     pub endpoint: EndpointArgs,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use crate::show::Table;
 use crate::show::out::{self, say};
 use anyhow::{Context, Result, anyhow};
 use bantam_core::metric::Metric;
+use bantam_core::profile::Deployed;
 use bantam_core::record::{Provenance, Reading};
 use bantam_core::unit::Seconds;
 use bantam_verdict::recommend::figures;
@@ -24,6 +25,7 @@ const COLUMNS: [(Metric, &str); 6] = [
 pub(super) fn run(args: Bench) -> Result<Exit> {
     let mut profile = adhoc::profile("bench", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     adhoc::under(&mut profile, &args.endpoint)?;
+    profile.engine = args.engine.map(|program| Deployed { program, args: Vec::new(), parity: 0 });
     profile.measure.speed = vec![adhoc::shape(args.prompt, args.output)?];
     profile.kv = adhoc::kv(args.kv);
     profile.measure.threads = args.threads;

@@ -27,6 +27,7 @@ pub use advised::quoted;
 mod advised;
 mod at_chance;
 pub mod decide;
+pub mod deployed;
 mod divergence;
 pub mod emit;
 mod endpoints;

@@ -1,7 +1,9 @@
 //! The plan: a profile as variants and trials, and what the store has already of them. It measures nothing.
 
+use crate::library::home::Home;
 use crate::library::models::{self, Opened};
 use crate::library::suites;
+use crate::run::deployed::Program;
 use crate::run::{endpoints, engine};
 use crate::subject::missing_template;
 use anyhow::{Context, Result, anyhow, bail};
@@ -44,6 +46,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// The terms under which variants that are endpoints are asked.
     pub endpoints: BTreeMap<Id, Terms>,
+    /// The engine that speeds are measured with, where it is another than bantam's own.
+    pub program: Option<Program>,
 }
 
 /// A variant, what is asked of it and what it will take.
@@ -143,7 +147,7 @@ impl Plan {
     /// One sentence on the model, recipe or suite that cannot be used; or the store's. A model and a recipe that do not
     /// go together are left out with the reason, unless nothing is left then.
     pub fn make(profile: &Profile, store: &Store) -> Result<Plan> {
-        let Tasks { tasks, notes, templates } = Tasks::of(profile)?;
+        let Tasks { tasks, notes, templates, parity } = Tasks::of(profile)?;
         let pairs = Pairs::of(profile, &templates)?;
         check_names(profile, &tasks, &pairs)?;
         let mut host = Host::here(!profile.measure.speed.is_empty());
@@ -151,7 +155,10 @@ impl Plan {
         host.warnings.extend(check_threads(profile.measure.threads, host.threads)?);
         let notes = notes.into_iter().chain(pairs.same).collect();
         let endpoints = pairs.endpoints;
-        let mut plan = Plan { notes, endpoints, ..Plan::of(profile, pairs.made, &tasks, host, store)? };
+        let program = profile.engine.as_ref().map(Program::find).transpose()?;
+        let (planned, logs) = (Plan::through(profile, pairs.made, &tasks, host, store, program)?, Home::find()?.logs());
+        let program = planned.program.clone().map(|program| Program { parity, logs, ..program });
+        let mut plan = Plan { notes, endpoints, program, ..planned };
         plan.run.left_out = pairs.left_out;
         Ok(plan)
     }
@@ -165,6 +172,18 @@ impl Plan {
         host: Host,
         store: &Store,
     ) -> store::Result<Plan> {
+        Plan::through(profile, variants, tasks, host, store, None)
+    }
+
+    /// The same, where speeds are measured with another engine.
+    fn through(
+        profile: &Profile,
+        variants: Vec<(Variant, Estimate)>,
+        tasks: &[TaskRef],
+        host: Host,
+        store: &Store,
+        program: Option<Program>,
+    ) -> store::Result<Plan> {
         let conditions = conditions(profile, &host);
         let asks: Vec<Ask> =
             tasks.iter().cloned().map(Ask::Task).chain(profile.measure.speed.iter().copied().map(Ask::Speed)).collect();
@@ -174,7 +193,12 @@ impl Plan {
                 Place::Endpoint(_) => Conditions { engine: engine::elsewhere(), ..conditions.clone() },
                 _ => conditions.clone(),
             };
-            let trial = |ask: &Ask| Trial::new(variant.clone(), ask.clone(), conditions.clone(), &host.id);
+            let is_here = !matches!(variant.model.place, Place::Endpoint(_));
+            let trial = |ask: &Ask| {
+                let through = program.as_ref().filter(|_| is_here && matches!(ask, Ask::Speed(_)));
+                let engine = through.map_or_else(|| conditions.engine.clone(), Program::engine);
+                Trial::new(variant.clone(), ask.clone(), Conditions { engine, ..conditions.clone() }, &host.id)
+            };
             Planned { trials: asks.iter().map(trial).collect(), variant: variant.clone(), estimate }
         };
         let variants: Vec<Planned> = variants.into_iter().map(planned).collect();
@@ -186,7 +210,13 @@ impl Plan {
             }
         }
         let (again, notes, endpoints) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
-        Ok(Plan { run, variants, done, host, again, notes, endpoints })
+        Ok(Plan { run, variants, done, host, again, notes, endpoints, program })
+    }
+
+    /// The engine that a trial is done with, where it is another than bantam's own.
+    pub fn program_of(&self, trial: &Trial) -> Option<&Program> {
+        let is_here = !matches!(trial.variant.model.place, Place::Endpoint(_));
+        self.program.as_ref().filter(|_| is_here && matches!(trial.ask, Ask::Speed(_)))
     }
 
     /// How many batches of the trial's items are answered at the same time. Threads that share the passes of a small model
@@ -251,6 +281,8 @@ struct Tasks {
     notes: Vec<String>,
     /// The chat templates that they are written by, each with the first task that needs it; None is a model's default.
     templates: Vec<(Option<String>, String)>,
+    /// Texts that two engines go on with, to see whether they agree.
+    parity: Vec<String>,
 }
 
 impl Tasks {
@@ -263,7 +295,13 @@ impl Tasks {
                 let limit = profile.measure.limit.filter(|_| Some(name) != battery.as_ref());
                 for mut task in suites::load_as(name, &way)?.tasks {
                     task.notes.extend(task.one_sided(limit));
-                    all.add(task.limited(limit));
+                    let task = task.limited(limit);
+                    let wanted = profile.engine.as_ref().map_or(0, |engine| engine.parity);
+                    if all.parity.len() < wanted && task.chat_style().is_none() {
+                        let prompts = task.prompts().into_values().filter(|prompt| !prompt.trim().is_empty());
+                        all.parity.extend(prompts.take(wanted - all.parity.len()));
+                    }
+                    all.add(task);
                 }
             }
         }

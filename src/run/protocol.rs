@@ -5,6 +5,7 @@
 //! that says so it waits for another request. Both ends are the same binary; the version catches one that was replaced
 //! in between.
 
+use crate::run::deployed::Program;
 use bantam_core::endpoint::Terms;
 use bantam_core::event::Pulse;
 use bantam_core::record::{Failure, Id, ItemResult, Place, Reading, SpeedSample, Trial, Variant, Warning};
@@ -50,6 +51,8 @@ pub struct Measure {
     pub parallel_batches: usize,
     /// How the variant is asked, where it is an endpoint.
     pub endpoint: Option<Box<Asking>>,
+    /// The engine that a speed shape is measured with, where it is another than bantam's own.
+    pub program: Option<Box<Program>>,
 }
 
 /// Under which terms an endpoint is asked, and where its answers are kept.

@@ -235,6 +235,7 @@ impl Session<'_, '_> {
             bandwidth: self.plan.host.bandwidth.clone(),
             parallel_batches: self.plan.parallel_batches(trial),
             endpoint: self.asking(trial).map(Box::new),
+            program: self.plan.program_of(trial).cloned().map(Box::new),
         };
         self.tell(&Event::Started { trial: trial.id.clone() });
         let mut kept = Ok(());

@@ -313,13 +313,14 @@ impl Client {
         body
     }
 
-    /// Has the model write so many tokens after a prompt, and times them as they come. Nothing of it is kept but what it
+    /// Has the model write so many tokens after a prompt, which is a user's message where it `talks`, and times them as they
+    /// come. Nothing of it is kept but what it
     /// cost.
     ///
     /// # Errors
     /// As [`Client::talk`].
-    pub fn stream(&self, prompt: &str, tokens: usize) -> Result<Streamed, Error> {
-        let request = self.streaming(prompt, tokens);
+    pub fn stream(&self, prompt: &str, tokens: usize, talks: bool) -> Result<Streamed, Error> {
+        let request = self.streaming(prompt, tokens, talks);
         let most = most_tokens(&request);
         let (streamed, aside) = self.tried(Some(&request), most, &|| {
             let body = self.adapted(&request.body).to_string();
@@ -337,7 +338,7 @@ impl Client {
         Ok(streamed)
     }
 
-    fn streaming(&self, prompt: &str, tokens: usize) -> Request {
+    fn streaming(&self, prompt: &str, tokens: usize, talks: bool) -> Request {
         let talk = Talk {
             messages: vec![api::Message { role: "user".into(), content: prompt.into() }],
             max_tokens: tokens,
@@ -350,7 +351,10 @@ impl Client {
             schema: None,
         };
         let api = self.terms.at.api;
-        let mut request = api::talk(api, &self.terms.at.model, &talk);
+        let mut request = match talks {
+            true => api::talk(api, &self.terms.at.model, &talk),
+            false => api::text(&self.terms.at.model, prompt, &talk),
+        };
         request.body["stream"] = json!(true);
         if api == Api::Openai {
             request.body["stream_options"] = json!({ "include_usage": true });
@@ -408,6 +412,12 @@ impl Client {
         let gaps = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         Ok(Streamed { first, gaps, counted: input.zip(output) })
     }
+}
+
+/// Whether a server on this machine answers a request of an address with success.
+pub fn answers(url: &str) -> bool {
+    let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(Duration::from_secs(2)));
+    config.build().new_agent().get(url).call().is_ok()
 }
 
 /// A number from 0 to 1 that no two callers share; nothing that is measured depends on it.

@@ -22,7 +22,7 @@ mod time;
 mod wire;
 
 pub use api::{Likely, Message, Said, Stopped, Talk, Token};
-pub use client::{Client, Streamed, Told};
+pub use client::{Client, Streamed, Told, answers};
 pub use error::Error;
 pub use key::Key;
 pub use ledger::{Forgetful, Ledger};

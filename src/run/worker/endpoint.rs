@@ -8,7 +8,7 @@ use crate::run::session::now;
 use crate::subject::{EndpointModel, Ways};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{Ask, ItemResult, Reading, Shape, SpeedSample, TaskRef, Turn, Warning, WarningKind};
+use bantam_core::record::{Ask, Conditions, ItemResult, Reading, Shape, SpeedSample, TaskRef, Turn, Warning, WarningKind};
 use bantam_core::unit::Seconds;
 use bantam_endpoint::{Client, Streamed};
 use bantam_eval::{self as eval, Report, Task};
@@ -194,29 +194,54 @@ impl Lanes<'_> {
 
 /// Times streams of a shape for one turn, and says them.
 fn times(request: &Measure, shape: Shape, client: &Client, cancel: &Cancel, replies: &Replies) -> Result<Vec<Warning>> {
-    let conditions = &request.trial.conditions;
     let round = request.round.context("a speed shape is measured in rounds, and this request names none")?;
     let clock = Monotonic::new();
     let epoch = now() - clock.now().as_secs_f64();
+    let Timed { made, seen } = turn(client, &request.trial.conditions, shape, round, true, &clock, cancel)?;
+    let turn = Turn { round, started: 0.0, worker: std::process::id(), peak: None, disturbed: None };
+    for sample in speed::sign(made, &turn, epoch) {
+        replies.say(&Reply::Sample(Box::new(sample)));
+    }
+    let text = format!(
+        "{} is timed from here, at the ends of the network: time to the first token holds the way there, its queue and its \
+         prefill",
+        client.terms().name
+    );
+    let from_here = Warning { kind: WarningKind::Endpoint, text };
+    Ok([from_here].into_iter().chain(doubts(client, shape, &seen)).collect())
+}
+
+/// The streams of a turn.
+pub(super) struct Timed {
+    pub(super) made: Vec<Repeat>,
+    pub(super) seen: Vec<Streamed>,
+}
+
+/// Has streams of a shape written for as long as a turn takes, and times them. Prompts are messages where the model `talks`.
+pub(super) fn turn(
+    client: &Client,
+    conditions: &Conditions,
+    shape: Shape,
+    round: u64,
+    talks: bool,
+    clock: &Monotonic,
+    cancel: &Cancel,
+) -> Result<Timed> {
     let mut prompts = Prompts { words: shape.prompt.saturating_sub(AROUND).max(1), seed: conditions.seed ^ round };
     // the first stream opens the connection and tells how many tokens the words are
-    let first = client.stream(&prompts.next(), shape.output.min(2))?;
+    let first = client.stream(&prompts.next(), shape.output.min(2), talks)?;
     prompts.fit(shape, &first);
     let (mut made, mut seen, mut spent) = (Vec::new(), Vec::new(), Duration::ZERO);
     while spent < speed::slice(conditions) && made.len() < MOST_REPEATS || made.is_empty() {
         ensure!(!cancel.is_cancelled(), "cancelled");
         let began = clock.now();
-        let streamed = client.stream(&prompts.next(), shape.output)?;
+        let streamed = client.stream(&prompts.next(), shape.output, talks)?;
         spent += clock.now().saturating_sub(began);
         prompts.fit(shape, &streamed);
         made.push(Repeat { sample: sample(&streamed), began });
         seen.push(streamed);
     }
-    let turn = Turn { round, started: 0.0, worker: std::process::id(), peak: None, disturbed: None };
-    for sample in speed::sign(made, &turn, epoch) {
-        replies.say(&Reply::Sample(Box::new(sample)));
-    }
-    Ok(doubts(client, shape, &seen))
+    Ok(Timed { made, seen })
 }
 
 /// Tokens that a server sets around a user's message, about.
@@ -300,13 +325,11 @@ fn sample(streamed: &Streamed) -> SpeedSample {
     SpeedSample { prefill: first, ttft: first, decode: Seconds(decode), inter_token, energy: None, turn: None }
 }
 
-fn doubts(client: &Client, shape: Shape, seen: &[Streamed]) -> Vec<Warning> {
+/// What is doubtful of the times of these streams.
+pub(super) fn doubts(client: &Client, shape: Shape, seen: &[Streamed]) -> Vec<Warning> {
     let name = &client.terms().name;
     let warning = |text: String| Warning { kind: WarningKind::Endpoint, text };
-    let mut all = vec![warning(format!(
-        "{name} is timed from here, at the ends of the network: time to the first token holds the way there, its queue and its \
-         prefill"
-    ))];
+    let mut all = Vec::new();
     if seen.iter().any(|streamed| streamed.counted.is_none()) {
         all.push(warning(format!(
             "{name} counts no tokens, so that those of its prompts are guessed and each piece is one"

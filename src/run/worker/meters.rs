@@ -27,18 +27,28 @@ const BUSY: Duration = Duration::from_millis(50);
 pub(super) struct ActivityWatch {
     counters: Counters,
     since: Instant,
+    own: Vec<u32>,
 }
 
 impl ActivityWatch {
     pub(super) fn begin() -> ActivityWatch {
-        ActivityWatch { counters: Counters::read(&Roots::default(), &own()), since: Instant::now() }
+        ActivityWatch::of(own())
+    }
+
+    /// The same where another process of this number does the work.
+    pub(super) fn beside(process: u32) -> ActivityWatch {
+        ActivityWatch::of(own().into_iter().chain([process]).collect())
+    }
+
+    fn of(own: Vec<u32>) -> ActivityWatch {
+        ActivityWatch { counters: Counters::read(&Roots::default(), &own), since: Instant::now(), own }
     }
 
     /// What disturbed the turn, so that it is made again; and what else makes its numbers doubtful.
     pub(super) fn end(self) -> (Option<String>, Vec<Warning>) {
         let length = self.since.elapsed();
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let activity = Counters::read(&Roots::default(), &own()).since(&self.counters);
+        let activity = Counters::read(&Roots::default(), &self.own).since(&self.counters);
         let mut warnings = activity.warnings(cpus);
         // these two are the disturbance itself
         warnings.retain(|warning| !matches!(warning.kind, WarningKind::ForeignLoad | WarningKind::Steal));

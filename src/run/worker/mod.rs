@@ -5,6 +5,7 @@
 //! leaves. Its stdout is the protocol's; everything else that is said goes to stderr. After a failure it leaves, too,
 //! so that nothing of what failed is there for the next trial.
 
+mod deployed;
 mod endpoint;
 mod meters;
 mod prepare;
@@ -121,6 +122,7 @@ struct Bench {
     threads: Option<usize>,
     model: Option<Resident>,
     energy: Option<meters::Energy>,
+    deployed: deployed::Kept,
 }
 
 /// A model that is loaded.
@@ -150,6 +152,10 @@ impl Bench {
                 .map_err(|error| Failure::Error { message: sentence(&error) });
         }
         self.start_threads(request)?;
+        if let (Some(program), Ask::Speed(shape)) = (&request.program, &request.trial.ask) {
+            return deployed::measure(request, *shape, program, &mut self.deployed, cancel, replies)
+                .map_err(|error| Failure::Error { message: sentence(&error) });
+        }
         let error = |error| Failure::Error { message: sentence(&error) };
         let mut energy = self.energy.take();
         let (resident, load) = self.load(request).map_err(error)?;

@@ -253,19 +253,19 @@ fn streams_are_timed_and_tried_again_where_they_break_off() {
     let client = scene.client();
     for fault in [Fault::Drop(150), Fault::StreamError(2), Fault::Half, Fault::Html, status(503)] {
         scene.server.fails([fault.clone()]);
-        let streamed = client.stream("a b c", 5).expect("a stream");
+        let streamed = client.stream("a b c", 5, true).expect("a stream");
         assert_eq!((streamed.gaps.len(), streamed.counted.map(|c| c.1)), (4, Some(5)), "{fault:?}");
     }
     scene.server.fails(vec![Fault::StreamError(2); 4]);
-    let error = client.stream("a", 5).expect_err("it dies").to_string();
+    let error = client.stream("a", 5, true).expect_err("it dies").to_string();
     assert!(error.contains("breaks its stream off after 2 pieces") && error.contains("engine died"), "{error}");
     scene.server.fails([Fault::NoStream]);
-    let error = client.stream("a", 5).expect_err("no stream").to_string();
+    let error = client.stream("a", 5, true).expect_err("no stream").to_string();
     assert!(error.contains("gives a whole answer where a stream is due"), "{error}");
-    let uncounted = Scene::new(hello().counts_nothing()).client().stream("a", 5).expect("a stream");
+    let uncounted = Scene::new(hello().counts_nothing()).client().stream("a", 5, true).expect("a stream");
     assert_eq!((uncounted.gaps.len(), uncounted.counted), (4, None));
     let strict = Scene::new(hello().refuses(&["ignore_eos", "stream_options"]));
-    assert!(strict.client().stream("a", 5).is_ok());
+    assert!(strict.client().stream("a", 5, true).is_ok());
 }
 
 #[test]

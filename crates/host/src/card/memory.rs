@@ -55,7 +55,16 @@ fn kilobytes(text: &str, key: &str, path: &Path) -> Result<Bytes, String> {
 /// The most memory that this process has held at once, file mappings included (VmHWM). Read it in the worker itself at
 /// its end: `ru_maxrss` keeps the parent's mark through exec, and samples from outside miss the peak.
 pub fn own_peak(roots: &Roots) -> Reading {
-    status(roots, "self", "VmHWM").map_or_else(
+    peak(roots, "self", "VmHWM of the worker")
+}
+
+/// The most memory that another process of this user has held at once (VmHWM), while it still runs.
+pub fn peak_of(roots: &Roots, pid: u32) -> Reading {
+    peak(roots, &pid.to_string(), "VmHWM of the engine's process")
+}
+
+fn peak(roots: &Roots, process: &str, how: &str) -> Reading {
+    status(roots, process, "VmHWM").map_or_else(
         |reason| Reading::Missing { reason },
         |peak| {
             Reading::Known(Figure {
@@ -65,7 +74,7 @@ pub fn own_peak(roots: &Roots) -> Reading {
                 interval: None,
                 no_interval: None,
                 n: None,
-                how: "VmHWM of the worker".into(),
+                how: how.into(),
             })
         },
     )
