@@ -8,7 +8,9 @@ use crate::run::session::now;
 use crate::subject::{EndpointModel, Ways};
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::cancel::Cancel;
-use bantam_core::record::{Ask, Conditions, ItemResult, Reading, Shape, SpeedSample, TaskRef, Turn, Warning, WarningKind};
+use bantam_core::record::{
+    Ask, Conditions, ItemResult, Reading, Shape, SpeedSample, TaskRef, Turn, Warning, WarningKind,
+};
 use bantam_core::unit::Seconds;
 use bantam_endpoint::{Client, Streamed};
 use bantam_eval::{self as eval, Report, Task};
