@@ -372,6 +372,7 @@ fn profile(wish: &Wish, name: &str, recipes: &[String], chat: bool, folder: &Pat
         title: format!("The smallest that answers {name} as well"),
         models: wish.models.iter().map(|typed| model(typed, folder)).collect::<Result<_>>()?,
         endpoints: Vec::new(),
+        engine: None,
         recipes: recipes.iter().map(recipe).collect(),
         kv: default_kv(),
         suites: vec![format!("{name}.suite.toml")],

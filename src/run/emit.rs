@@ -91,6 +91,9 @@ pub fn emit(plan: &Plan, profile: &Profile, scheduler: Scheduler, folder: &Path)
             there.run.profile_name
         );
     }
+    if let Some(program) = &plan.program {
+        bail!("engine: speeds through {} are measured on one machine, by `bantam run`", program.path.display());
+    }
     let at_an_address = plan.variants.iter().find(|planned| matches!(planned.variant.model.place, Place::Endpoint(_)));
     if let Some(planned) = at_an_address {
         bail!(

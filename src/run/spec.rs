@@ -94,6 +94,7 @@ impl Spec {
             title: "trial".into(),
             models,
             endpoints: Vec::new(),
+            engine: None,
             recipes: Vec::new(),
             kv: Vec::new(),
             suites,
@@ -269,7 +270,8 @@ fn do_one(
         left_out: Vec::new(),
     };
     let (again, endpoints) = (BTreeSet::new(), BTreeMap::new());
-    let plan = Plan { run, variants: vec![planned], done: Vec::new(), host, again, notes: Vec::new(), endpoints };
+    let (done, notes, program) = (Vec::new(), Vec::new(), None);
+    let plan = Plan { run, variants: vec![planned], done, host, again, notes, endpoints, program };
     let mut runner = Process::new(home).context("cannot find bantam's own binary to start workers from")?;
     let mut scheduler = Exhaustive::of(&plan);
     session::run(&plan, &mut scheduler, &mut runner, store, &mut [observer], cancel)?;

@@ -104,6 +104,7 @@ fn parity(request: &Measure, program: &Program, client: &Client) -> Result<Warni
         min_p: None,
         chat: None,
         thinking: None,
+        grammar: None,
         draw: 0,
     };
     let here = LocalDecoder::new(&model, 0).generate(&prompts, &settings)?;
@@ -116,6 +117,7 @@ fn parity(request: &Measure, program: &Program, client: &Client) -> Result<Warni
         min_p: None,
         stop: Vec::new(),
         seed: 0,
+        schema: None,
     };
     let there: Vec<String> =
         prompts.iter().map(|prompt| Ok(client.text(prompt, &talk, 0)?.answer.text)).collect::<Result<_>>()?;

@@ -113,7 +113,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
     let words = told(run, rows, advice);
     // an unfinished run advises no file
     let inputs = Inputs { run, rows, advice, file: file.filter(|_| words.found), words };
-    let sections: [fn(&Inputs) -> Option<Section>; 13] = [
+    let sections: [fn(&Inputs) -> Option<Section>; 14] = [
         sections::advice,
         sections::file,
         sections::trade,
