@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks the same tasks of the same weights with lm-evaluation-harness (hf backend, f32, CPU) and with bantam, and compares item by item.
 
-    benches/lm_eval.py --data DIR --model FOLDER [--bantam PATH] [-n 20] [--shots 0,5] [--chat] [--tasks a,b] [--threads 2]
+    benches/harness.py --data DIR --model FOLDER [--bantam PATH] [-n 20] [--shots 0,5] [--chat] [--tasks a,b] [--threads 2]
 
 DIR holds gsm8k_test.jsonl, gsm8k_train_400.jsonl, truthfulqa.csv, banking77_train.csv, banking77_test.csv and wiki2_valid.txt. The model is a folder of
 safetensors with its tokenizer (`bantam export FILE --format safetensors` makes one of a GGUF file). Task files are made in
