@@ -140,7 +140,9 @@ impl Terminal {
     fn start(stranger: &Stranger) -> Terminal {
         let (rows, columns) = Terminal::SIZE;
         let typed = format!("stty rows {rows} cols {columns}; exec {BANTAM} --theme plain --no-mouse");
-        let mut command = Command::new("script");
+        // who waits for what never comes gets the screen at last, and not a build that hangs
+        let mut command = Command::new("timeout");
+        command.args(["--foreground", "1200", "script"]);
         let settings = bantam(stranger.dir.path(), &[]);
         for (name, value) in settings.get_envs() {
             match value {
