@@ -84,6 +84,8 @@ impl Grammar {
 /// The tokens that texts are made of.
 pub struct Vocabulary {
     factory: ParserFactory,
+    /// How many tokens there are, without the engine's own.
+    count: usize,
 }
 
 /// What stands before the bytes of a token that is no part of a text.
@@ -103,7 +105,7 @@ impl Vocabulary {
         let env: TokEnv = Arc::new(ApproximateTokEnv::new(TokTrie::from(&info, &words)));
         let mut factory = ParserFactory::new_simple(&env).map_err(said)?;
         factory.quiet();
-        Ok(Vocabulary { factory })
+        Ok(Vocabulary { factory, count: end as usize })
     }
 
     /// Begins an answer that is held to a grammar; `ends` are the tokens that end it.
@@ -120,7 +122,7 @@ impl Vocabulary {
         if let Some(warning) = matcher.grammar_warnings().first() {
             return Err(Error(sentence(warning)));
         }
-        Ok(Held { matcher, ends: ends.to_vec() })
+        Ok(Held { matcher, ends: ends.to_vec(), count: self.count })
     }
 }
 
@@ -139,6 +141,8 @@ fn sentence(said: &str) -> String {
 pub struct Held {
     matcher: Matcher,
     ends: Vec<u32>,
+    /// Tokens of the vocabulary.
+    count: usize,
 }
 
 impl Held {
@@ -158,7 +162,7 @@ impl Held {
                 let mask = self.matcher.compute_mask().map_err(said)?;
                 for (token, logit) in logits.iter_mut().enumerate() {
                     // a head may be wider than its tokenizer
-                    if token >= mask.len() || !mask.get(token) {
+                    if token >= self.count || !mask.get(token) {
                         *logit = f32::NEG_INFINITY;
                     }
                 }

@@ -63,7 +63,7 @@ impl LanguageModel for Chooser {
 
 #[test]
 fn a_model_that_names_a_choice_is_right_or_wrong_and_tells_no_more() {
-    let metrics = "metric_list = [{ metric = \"acc\" }, { metric = \"acc_norm\" }, { metric = \"brier_score\" }, { metric = \"macro_f1\" }]\n";
+    let metrics = "metric_list = [{ metric = \"acc\" }, { metric = \"acc_norm\" }, { metric = \"brier_score\" }, { metric = \"mcc\" }]\n";
     let task = only_task(choice(|t| t + metrics, ANSWERS).expect("valid"));
     let items = results(&task, &mut Chooser(" yes"));
     let of = |items: &[ItemResult], metric: Metric| -> Vec<Option<(f64, f64)>> {
@@ -71,13 +71,13 @@ fn a_model_that_names_a_choice_is_right_or_wrong_and_tells_no_more() {
     };
     assert_eq!(of(&items, Metric::Acc), [Some((1.0, 1.0)), Some((0.0, 1.0))]);
     assert_eq!(of(&items, Metric::AccNorm), of(&items, Metric::Acc));
-    assert_eq!(of(&items, Metric::MacroF1), [Some((0.0, 0.0)), Some((0.0, 1.0))]);
+    assert_eq!(of(&items, Metric::Mcc), [Some((0.0, 0.0)), Some((0.0, 1.0))]);
     assert_eq!(of(&items, Metric::BrierScore), [None, None], "nobody knows how sure it is");
     assert_eq!((items[0].choice, items[0].tokens, items[0].logprobs.len()), (Some(0), 7, 0));
     // what names none of them is wrong, and a class of its own
     let none = results(&task, &mut Chooser(" maybe"));
     assert_eq!(of(&none, Metric::Acc), [Some((0.0, 1.0)), Some((0.0, 1.0))]);
-    assert_eq!(of(&none, Metric::MacroF1), [Some((2.0, 0.0)), Some((2.0, 1.0))]);
+    assert_eq!(of(&none, Metric::Mcc), [Some((2.0, 0.0)), Some((2.0, 1.0))]);
     assert_eq!((none[0].choice, none[0].answer.as_deref()), (None, Some("hm")));
     let sure = only_task(choice(|t| t + "metric_list = [{ metric = \"brier_score\" }]\n", ANSWERS).expect("valid"));
     let error = ask(&sure, &mut Chooser(" yes"), &BTreeSet::new(), &Cancel::new(), &mut |_| {}).expect_err("unsure");
