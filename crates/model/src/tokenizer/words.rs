@@ -100,11 +100,8 @@ mod tests {
     #[cfg(goldens)]
     fn tokens_put_together_are_the_text() {
         let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model");
-        for name in ["llama", "llama_spm", "qwen2", "gemma3"] {
+        for name in ["llama", "llama_spm"] {
             let folder = golden.join(name);
-            if !folder.exists() {
-                continue;
-            }
             let tokenizer = crate::read_tokenizer(&folder).expect("a tokenizer");
             let words = tokenizer.words();
             let text = "{\"name\": \"Zoë\", \"list\": [1, 2.5]}\n\t日本";
