@@ -16,6 +16,7 @@ mod diff;
 mod doctor;
 mod eval;
 mod export;
+mod generating;
 mod imatrix;
 mod init;
 mod inspect;

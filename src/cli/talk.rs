@@ -2,16 +2,14 @@
 
 use super::Exit;
 use super::args::{at_least_one, at_least_two};
+use super::generating::{self, Generating};
 use super::kld::start_threads;
-use crate::library::fit::CONTEXT;
-use crate::library::models::{self, ModelFacts};
 use crate::serve::{Draws, Ended, Said, Talk, Took};
 use crate::show::out::{self, note};
 use crate::show::{counted, sentence};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow};
 use bantam_core::cache_type::CacheType;
 use bantam_core::meant::meant_words;
-use bantam_model::LoadOptions;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 use std::io::{self, BufRead, IsTerminal};
@@ -95,21 +93,12 @@ const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: Converse) -> Result<Exit> {
     start_threads(args.threads)?;
-    let found = models::find(&args.model)?;
-    let facts = models::inspect(&found.place)?;
-    let ModelFacts::Decoder(decoder) = &facts else {
-        bail!("{} is an encoder, which answers nothing; a model that generates is talked with", found.name)
-    };
-    let adapter = models::adapter(&args.model, &facts)?.map(|adapter| adapter.folder().to_owned());
-    let longest = decoder.config.max_positions;
-    let context = args.ctx.unwrap_or(longest.min(CONTEXT as usize));
-    ensure!(context <= longest, "--ctx is {context}, and {} takes 2 to {longest} tokens", found.name);
-    let kv = args.kv.or(CacheType::split(&args.model).1).unwrap_or_default();
-    let options = LoadOptions { max_length: Some(context), adapter, kv: models::kv_type(kv), ..LoadOptions::default() };
-    let model = Arc::new(models::load(&found.place, &options)?);
+    let otherwise = "answers nothing; a model that generates is talked with";
+    let Generating { name, context, model, .. } = generating::load(&args.model, args.ctx, args.kv, otherwise)?;
+    let model = Arc::new(model);
     let talk = Talk::begin(&model, args.system.clone())?;
     let look = Look { is_typed: io::stdin().is_terminal(), is_read: io::stdout().is_terminal() };
-    greet(&found.name, &talk, context, look);
+    greet(&name, &talk, context, look);
     let draws = Draws {
         temperature: args.temperature,
         top_p: args.top_p,

@@ -252,18 +252,7 @@ mod tests {
 
     fn settings(until: &[&str], max_tokens: usize, temperature: f64) -> GenerationSettings {
         let until = until.iter().map(|stop| stop.to_string()).collect();
-        GenerationSettings {
-            until,
-            max_tokens,
-            temperature,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            chat: None,
-            thinking: None,
-            grammar: None,
-            draw: 0,
-        }
+        GenerationSettings { until, temperature, ..GenerationSettings::greedy(max_tokens) }
     }
 
     fn choices(context: &str, continuations: &[&str]) -> Continuations {

@@ -341,14 +341,7 @@ impl Client {
     fn streaming(&self, prompt: &str, tokens: usize, talks: bool) -> Request {
         let talk = Talk {
             messages: vec![api::Message { role: "user".into(), content: prompt.into() }],
-            max_tokens: tokens,
-            temperature: 0.0,
-            top_p: None,
-            top_k: None,
-            min_p: None,
-            stop: Vec::new(),
-            seed: 0,
-            schema: None,
+            ..Talk::greedy(tokens)
         };
         let api = self.terms.at.api;
         let mut request = match talks {

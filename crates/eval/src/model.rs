@@ -286,6 +286,24 @@ pub struct GenerationSettings {
     pub draw: u64,
 }
 
+impl GenerationSettings {
+    /// Takes the most likely token each time, up to so many, and stops nowhere but at the model's own end.
+    pub fn greedy(max_tokens: usize) -> GenerationSettings {
+        GenerationSettings {
+            until: Vec::new(),
+            max_tokens,
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            chat: None,
+            thinking: None,
+            grammar: None,
+            draw: 0,
+        }
+    }
+}
+
 /// How a model thinks before it answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Thinking {

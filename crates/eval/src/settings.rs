@@ -102,14 +102,12 @@ pub(crate) fn generation(
     let greedy = raw.do_sample == Some(false);
     Ok(GenerationSettings {
         until,
-        max_tokens,
         temperature: if greedy { 0.0 } else { temperature },
         top_k: raw.top_k,
         top_p: raw.top_p,
         min_p: raw.min_p,
         chat: style(chat),
         thinking,
-        grammar: None,
-        draw: 0,
+        ..GenerationSettings::greedy(max_tokens)
     })
 }

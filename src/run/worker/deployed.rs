@@ -95,30 +95,9 @@ fn parity(request: &Measure, program: &Program, client: &Client) -> Result<Warni
     };
     let model = models::load(&request.place, &options)?;
     let prompts: Vec<&str> = program.parity.iter().map(String::as_str).collect();
-    let settings = GenerationSettings {
-        until: Vec::new(),
-        max_tokens: TOKENS,
-        temperature: 0.0,
-        top_k: None,
-        top_p: None,
-        min_p: None,
-        chat: None,
-        thinking: None,
-        grammar: None,
-        draw: 0,
-    };
+    let settings = GenerationSettings::greedy(TOKENS);
     let here = LocalDecoder::new(&model, 0).generate(&prompts, &settings)?;
-    let talk = Talk {
-        messages: Vec::new(),
-        max_tokens: TOKENS,
-        temperature: 0.0,
-        top_p: None,
-        top_k: None,
-        min_p: None,
-        stop: Vec::new(),
-        seed: 0,
-        schema: None,
-    };
+    let talk = Talk::greedy(TOKENS);
     let there: Vec<String> =
         prompts.iter().map(|prompt| Ok(client.text(prompt, &talk, 0)?.answer.text)).collect::<Result<_>>()?;
     let pairs: Vec<(&str, &str)> =

@@ -206,17 +206,7 @@ impl EndpointModel {
     }
 
     fn talk(&self, max_tokens: usize) -> Talk {
-        Talk {
-            messages: Vec::new(),
-            max_tokens,
-            temperature: 0.0,
-            top_p: None,
-            top_k: None,
-            min_p: None,
-            stop: Vec::new(),
-            seed: self.seed,
-            schema: None,
-        }
+        Talk { seed: self.seed, ..Talk::greedy(max_tokens) }
     }
 }
 
@@ -408,18 +398,7 @@ mod tests {
             let answer = Said { text: text.into(), thinking: Some(3), stopped };
             Told { answer, input: 4.0, output: 2.0, estimated: false, seconds: 1.0 }
         };
-        let mut settings = GenerationSettings {
-            until: vec!["\n\n".into()],
-            max_tokens: 8,
-            temperature: 0.0,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            chat: None,
-            thinking: None,
-            grammar: None,
-            draw: 0,
-        };
+        let mut settings = GenerationSettings { until: vec!["\n\n".into()], ..GenerationSettings::greedy(8) };
         let cut = generated(told("A\n\nB", Stopped::End), &settings);
         assert_eq!((cut.text.as_str(), cut.stopped, cut.tokens), ("A", StopReason::Until, 6));
         assert_eq!(generated(told("A", Stopped::Length), &settings).stopped, StopReason::Length);

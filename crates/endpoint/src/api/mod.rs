@@ -39,6 +39,23 @@ pub struct Talk {
     pub schema: Option<Json>,
 }
 
+impl Talk {
+    /// The likeliest answer of so many tokens; what is asked is said beside it.
+    pub fn greedy(max_tokens: usize) -> Talk {
+        Talk {
+            messages: Vec::new(),
+            max_tokens,
+            temperature: 0.0,
+            top_p: None,
+            top_k: None,
+            min_p: None,
+            stop: Vec::new(),
+            seed: 0,
+            schema: None,
+        }
+    }
+}
+
 /// What a model said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {

@@ -67,17 +67,7 @@ fn hello() -> Server {
 }
 
 fn talk(words: &str) -> Talk {
-    Talk {
-        messages: vec![Message { role: "user".into(), content: words.into() }],
-        max_tokens: 16,
-        temperature: 0.0,
-        top_p: None,
-        top_k: None,
-        min_p: None,
-        stop: Vec::new(),
-        seed: 0,
-        schema: None,
-    }
+    Talk { messages: vec![Message { role: "user".into(), content: words.into() }], ..Talk::greedy(16) }
 }
 
 fn status(status: u16) -> Fault {
