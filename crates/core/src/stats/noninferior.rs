@@ -243,27 +243,44 @@ impl Findings {
         })
     }
 
+    /// Gives the one-sided p-values of the claims about a margin, each for itself.
+    ///
+    /// # Errors
+    /// `Margin` when it is negative or no number.
+    pub fn claims(&self, margin: f64) -> Result<OneSided, StatsError> {
+        check_margin(margin)?;
+        let (not_worse, worse) = match &self.by {
+            By::Counts { counts, step, .. } => {
+                // shares cannot differ by more than one
+                let limit = -(margin / step).min(1.0);
+                (tango::p_above(*counts, limit), tango::p_below(*counts, limit))
+            }
+            By::Spread(mean, _) => (mean.p_above(-margin), mean.p_below(-margin)),
+        };
+        Ok(OneSided { better: self.better, not_worse, worse })
+    }
+
+    /// Gives the interval of the difference, which no margin changes.
+    pub fn interval(&self) -> Interval {
+        self.interval
+    }
+
     /// Gives the verdict for a margin, as [`judge`] does.
     ///
     /// # Errors
     /// `Margin` when it is negative or no number.
     pub fn judged(&self, margin: f64) -> Result<Judgement, StatsError> {
-        check_margin(margin)?;
+        let p = self.claims(margin)?;
         let level = self.interval.level;
         let tail = if self.difference > -margin { level.alpha() } else { level.tail() };
-        let (not_worse, worse, to_settle) = match &self.by {
+        let to_settle = match &self.by {
             By::Counts { counts, step, items_each } => {
-                // shares cannot differ by more than one
-                let limit = -(margin / step).min(1.0);
-                let more = power::more_items(*counts, -margin / step, tail).times(*items_each);
-                (tango::p_above(*counts, limit), tango::p_below(*counts, limit), more)
+                power::more_items(*counts, -margin / step, tail).times(*items_each)
             }
-            By::Spread(mean, error) => {
-                let more = power::more_scored_items(self.items, self.difference + margin, *error, tail);
-                (mean.p_above(-margin), mean.p_below(-margin), more)
+            By::Spread(_, error) => {
+                power::more_scored_items(self.items, self.difference + margin, *error, tail)
             }
         };
-        let p = OneSided { better: self.better, not_worse, worse };
         Ok(Judgement {
             verdict: p.verdict(level),
             difference: self.difference,
@@ -292,7 +309,7 @@ pub struct Candidate<'a> {
 
 /// How far a test's own size may lie above what it promises (docs/statistics.md), with room for how it was found: p-values
 /// of a family are raised by it, so that what is promised of the family holds.
-const SIZE: f64 = 1.1;
+pub const SIZE: f64 = 1.1;
 
 /// Judges several candidates at once, so that the chance of even one false "not worse" among those in question stays
 /// what one test promised.

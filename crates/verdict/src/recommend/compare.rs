@@ -138,12 +138,19 @@ impl Paired {
         })
     }
 
+    /// What the items show, or why there is no verdict at any margin.
+    pub(super) fn findings(&self) -> Result<&Findings, &str> {
+        self.findings.as_ref().map_err(String::as_str)
+    }
+
+    /// A margin, a share as in [`compare`], on the scale on which it is judged.
+    pub(super) fn scaled(&self, margin: f64) -> f64 {
+        scaled(self.metric, margin)
+    }
+
     /// The comparison at a margin, a share as in [`compare`].
     pub(super) fn judged(&self, margin: f64) -> Comparison {
-        let margin = match scale(self.metric) {
-            Scale::Points => margin,
-            Scale::LogRatio => margin.ln_1p(),
-        };
+        let margin = scaled(self.metric, margin);
         let judged = self.findings.clone().and_then(|found| found.judged(margin).map_err(|e| e.to_string()));
         Comparison {
             task: self.task.clone(),
@@ -153,6 +160,13 @@ impl Paired {
             only_candidate: self.only_candidate,
             flips: self.flips,
         }
+    }
+}
+
+fn scaled(metric: Metric, margin: f64) -> f64 {
+    match scale(metric) {
+        Scale::Points => margin,
+        Scale::LogRatio => margin.ln_1p(),
     }
 }
 

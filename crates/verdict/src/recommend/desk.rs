@@ -171,6 +171,11 @@ impl<'a> Desk<'a> {
         verdicts.entry((one, other, level, margin.to_bits())).or_insert_with(judged).clone()
     }
 
+    /// What two rows show side by side; none of a desk for one decision, which holds nothing.
+    pub(super) fn side_by_side(&self, base: &'a Row, row: &'a Row, confidence: Confidence) -> Option<Rc<Paired>> {
+        self.paired(self.held.as_ref()?, base, row, confidence)
+    }
+
     fn paired(&self, held: &Held, base: &'a Row, row: &'a Row, confidence: Confidence) -> Option<Rc<Paired>> {
         let key: (RowAt, RowAt, Bits) = (base, row, confidence.level.get().to_bits());
         if let Some(known) = held.pairs.borrow().get(&key) {

@@ -76,7 +76,7 @@ impl Made {
     }
 
     /// Adds a task whose items are right (1) or wrong (0), and where guessing scores `chance`.
-    pub(super) fn task_with_chance(self, task: &str, right: &[u8], chance: f64) -> Made {
+    pub(crate) fn task_with_chance(self, task: &str, right: &[u8], chance: f64) -> Made {
         self.asked(task, Metric::Acc, Some(chance), right.iter().map(|&x| (f64::from(x), 1.0)))
     }
 

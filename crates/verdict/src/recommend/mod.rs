@@ -13,6 +13,7 @@
 pub mod advice;
 mod answer_cost;
 pub mod calibration;
+pub mod choices;
 pub mod compare;
 pub mod constraint;
 pub mod cost;
@@ -43,6 +44,7 @@ pub(crate) mod fixture;
 mod simulation;
 
 pub use advice::{Advice, Conclusion, advise, advise_knowing};
+pub use choices::Choices;
 pub use compare::{Comparison, Flip, flips};
 pub use constraint::{Check, Requirement, Status};
 pub use desk::Desk;

@@ -166,7 +166,11 @@ fn sorted(mut turns: Vec<Turn>) -> Vec<Turn> {
 
 /// The names of the tasks that decide, as a profile may write them: with their suite where one name is of several.
 pub fn task_names(advice: &Advice) -> Vec<String> {
-    let names: Vec<&TaskName> = advice.deciding().map(|task| &task.name).collect();
+    names_of(advice.deciding().map(|task| &task.name).collect())
+}
+
+/// The names of some tasks, as a profile may write them.
+pub(super) fn names_of(names: Vec<&TaskName>) -> Vec<String> {
     let twice = |name: &TaskName| names.iter().filter(|other| other.task == name.task).count() > 1;
     let called = |name: &&TaskName| match twice(name) {
         true => format!("{}/{}", name.suite, name.task),

@@ -32,6 +32,7 @@ fn a_new_exporter_is_a_file_and_a_line_in_the_list() {
         records: vec![],
         profile: String::new(),
         data: serde_json::Value::Null,
+        faces: vec![],
     };
     let folder = tempfile::tempdir().expect("a folder for the test");
     let exporters = [EXPORTERS, &[&Contents]].concat();

@@ -1,5 +1,6 @@
-// Sorts a table by the column whose heading is pressed: by number where cells carry one, else by text; missing last.
-for (const table of document.querySelectorAll("table")) {
+// Sorts a table by the column whose heading is pressed: by number where cells carry one, else by text; missing last. And
+// lets columns be chosen where there are many.
+for (const table of document.querySelectorAll(".scroll > table:not(.matrix)")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, i) => head.querySelector("button").addEventListener("click", () => {
     const up = head.getAttribute("aria-sort") !== "ascending";
@@ -19,4 +20,15 @@ for (const table of document.querySelectorAll("table")) {
       return (up ? 1 : -1) * (x - y);
     }).forEach(row => body.append(row));
   }));
+  if (heads.length < 7) continue;
+  const chooser = document.createElement("details"), list = document.createElement("div");
+  chooser.className = "columns";
+  chooser.append(Object.assign(document.createElement("summary"), { textContent: "Columns" }), list);
+  heads.slice(1).forEach((head, i) => {
+    const label = document.createElement("label"), box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+    box.addEventListener("change", () => { for (const row of table.rows) row.cells[i + 1].hidden = !box.checked; });
+    label.append(box, " ", head.textContent);
+    list.append(label);
+  });
+  table.parentElement.before(chooser);
 }

@@ -1,6 +1,6 @@
 //! report.md: the page for a pull request or a terminal; charts as links to the SVG files beside it.
 
-use super::page::{Block, Cell, CellMark, DataTable};
+use super::page::{Block, Card, Cell, CellMark, DataTable, Dot, Matrix, Sign};
 use super::{Exporter, Page};
 use anyhow::Result;
 use bantam_core::text;
@@ -54,10 +54,53 @@ fn print(block: &Block, out: &mut dyn Write) -> Result<()> {
             }
         }
         Block::Table(table) => print_table(table, out)?,
+        Block::Cards(cards) => print_cards(cards, out)?,
+        Block::Matrix(matrix) => print_matrix(matrix, out)?,
+        // a file that stands still; `bantam decide` is named where it stands
+        Block::WhatIf(whatif) => writeln!(
+            out,
+            "Other limits, margins and preferences: report.html, or `bantam decide {}`.\n",
+            escape(&whatif.choices.run)
+        )?,
         Block::Chart(chart) => {
             writeln!(out, "![{}](charts/{}.svg)\n\n{}\n", escape(&chart.title), chart.name, escape(&chart.note))?;
         }
     }
+    Ok(())
+}
+
+/// A line a number, a column a variant.
+fn print_cards(cards: &[Card], out: &mut dyn Write) -> Result<()> {
+    let heads: Vec<String> = cards.iter().map(|c| format!("{}: {}", escape(&c.role), escape(&c.face.name))).collect();
+    writeln!(out, "| | {} |\n|---|{}", heads.join(" | "), "---:|".repeat(cards.len()))?;
+    let standings: Vec<&str> = cards.iter().map(|card| card.group.label()).collect();
+    writeln!(out, "| standing | {} |", standings.join(" | "))?;
+    for (place, figure) in cards.first().map_or(&[][..], |card| &card.face.figures).iter().enumerate() {
+        let of = |card: &Card| {
+            let figure = card.face.figures.get(place)?;
+            let change = if figure.change.is_empty() { String::new() } else { format!(" ({})", escape(&figure.change)) };
+            Some(format!("{}{change}", escape(&figure.cell.text)))
+        };
+        let cells: Vec<String> = cards.iter().map(|card| of(card).unwrap_or_default()).collect();
+        writeln!(out, "| {} | {} |", escape(&figure.label), cells.join(" | "))?;
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+/// A line a variant, a sign a task.
+fn print_matrix(matrix: &Matrix, out: &mut dyn Write) -> Result<()> {
+    let tasks: Vec<String> = matrix.tasks.iter().map(|(task, _)| escape(task)).collect();
+    writeln!(out, "| variant | | limits | {} |\n|---|---|:-:|{}", tasks.join(" | "), ":-:|".repeat(tasks.len()))?;
+    for row in &matrix.rows {
+        let dot = |dot: &Dot| format!("{} {}", dot.sign.letter(), escape(&dot.text)).trim_end().to_owned();
+        let dots: Vec<String> = row.dots.iter().map(dot).collect();
+        let name = escape(&row.name);
+        let name = if row.advised { format!("**{name}**") } else { name };
+        writeln!(out, "| {name} | {} | {} |", row.group.label(), dots.join(" | "))?;
+    }
+    let legend: Vec<String> = Sign::ALL.iter().map(|sign| format!("{} {}", sign.letter(), sign.label())).collect();
+    writeln!(out, "\n{}.\n", legend.join(", "))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod build;
 pub mod chart;
 mod csv;
+mod decision;
 #[cfg(test)]
 mod example;
 mod html;
@@ -166,3 +167,5 @@ pub fn print_markdown(page: &Page, out: &mut dyn Write) -> Result<()> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turned;

@@ -4,7 +4,10 @@
 
 use super::chart::Chart;
 use super::scores::Scores;
-use bantam_core::record::{Ask, ItemResult, Provenance, Trial};
+use crate::recommend::{Choices, Group};
+use crate::recommend::known::Known;
+use bantam_core::profile::Profile;
+use bantam_core::record::{Ask, ItemResult, Provenance, Row, Run, Trial};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -23,6 +26,8 @@ pub struct Page {
     pub profile: String,
     /// What programs read beside the records: profile, host, advice, trials.
     pub data: serde_json::Value,
+    /// A face of every variant, in the order in which they were asked.
+    pub faces: Vec<Face>,
 }
 
 impl Page {
@@ -36,6 +41,17 @@ impl Page {
         if let (Some(told), Ok(scores)) = (told, serde_json::to_value(scores)) {
             told["scores"] = scores;
         }
+    }
+
+    /// Adds what a reader may turn on the page: limits, margins and preferences that are decided by again without this
+    /// program. `known` is what was worked out of the rows before.
+    pub fn add_choices(&mut self, run: &Run, rows: &[Row], profile: &Profile, known: &dyn Known) {
+        let faces = std::mem::take(&mut self.faces);
+        let Some(choices) = Choices::of(rows, profile, &run.id.0, known) else { return };
+        let is_first = |block: &Block| matches!(block, Block::Matrix(_));
+        let Some(section) = self.sections.iter_mut().find(|section| section.blocks.iter().any(is_first)) else { return };
+        let at = section.blocks.iter().position(is_first).unwrap_or_default();
+        section.blocks.insert(at, Block::WhatIf(Box::new(WhatIf { choices, faces })));
     }
 
     /// Goes through the charts of all sections.
@@ -117,6 +133,166 @@ pub enum Block {
     Chart(Chart),
     /// Lines to be typed or copied as they are, with what each does above it.
     Commands(Vec<(String, String)>),
+    /// The few variants between which it is decided, side by side.
+    Cards(Vec<Card>),
+    /// How every variant stands on every task.
+    Matrix(Matrix),
+    /// What can be turned, for a page that decides again.
+    WhatIf(Box<WhatIf>),
+}
+
+/// A variant beside the others between which it is decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Card {
+    /// What it is in the decision: "advised", "reference", "next smaller".
+    pub role: String,
+    /// The variant.
+    pub face: Face,
+    /// The group that it is in.
+    pub group: Group,
+    /// Why it does not qualify, where it does not.
+    pub reason: String,
+}
+
+/// What is seen of a variant at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Face {
+    /// Its name.
+    pub name: String,
+    /// Which model it belongs to: its colour.
+    pub colour: usize,
+    /// Its numbers, the same ones of every variant.
+    pub figures: Vec<FaceFigure>,
+    /// What speaks against believing its numbers, a sentence each.
+    pub doubts: Vec<String>,
+}
+
+/// A number of a face.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FaceFigure {
+    /// What it is a number of.
+    pub label: String,
+    /// The number as in a table.
+    pub cell: Cell,
+    /// What it is beside the reference's; empty where nothing can be said.
+    pub change: String,
+    /// Whether that is better or worse.
+    pub way: Way,
+}
+
+/// Which way a number lies beside the reference's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Neither is shown, or it is not to be said of one number.
+    #[default]
+    Neither,
+    /// Decidedly better.
+    Better,
+    /// Decidedly worse.
+    Worse,
+}
+
+/// How every variant stands on every task, as signs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Matrix {
+    /// The tasks, each with what is to be known of it.
+    pub tasks: Vec<(String, String)>,
+    /// The variants by group, within a group in the order of the plan.
+    pub rows: Vec<MatrixRow>,
+}
+
+/// A variant among the others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MatrixRow {
+    /// Its name.
+    pub name: String,
+    /// The group that it is in.
+    pub group: Group,
+    /// Whether it is the advised one.
+    pub advised: bool,
+    /// How it stands to the limits, then on every task.
+    pub dots: Vec<Dot>,
+}
+
+/// A verdict as a sign.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Dot {
+    /// The sign.
+    pub sign: Sign,
+    /// A few letters beside it: the difference in points.
+    pub text: String,
+    /// All of it, in words.
+    pub hint: String,
+}
+
+/// What is shown of a variant, as a sign of its own shape and colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// Shown better.
+    Better,
+    /// Shown not worse, or a limit kept.
+    NotWorse,
+    /// Not shown.
+    CannotTell,
+    /// Shown worse, or a limit broken.
+    Worse,
+    /// There is nothing to show.
+    Nothing,
+    /// It is the reference itself.
+    Reference,
+}
+
+impl Sign {
+    /// All signs, in the order of a legend.
+    pub const ALL: [Sign; 6] =
+        [Sign::Better, Sign::NotWorse, Sign::CannotTell, Sign::Worse, Sign::Reference, Sign::Nothing];
+
+    /// Its letter where there are only letters.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Sign::Better => "▲",
+            Sign::NotWorse => "●",
+            Sign::CannotTell => "○",
+            Sign::Worse => "✕",
+            Sign::Nothing => "–",
+            Sign::Reference => "=",
+        }
+    }
+
+    /// What it says.
+    pub fn label(self) -> &'static str {
+        match self {
+            Sign::Better => "better",
+            Sign::NotWorse => "not worse, limit kept",
+            Sign::CannotTell => "cannot tell",
+            Sign::Worse => "worse, limit broken",
+            Sign::Nothing => "decides nothing",
+            Sign::Reference => "the reference",
+        }
+    }
+
+    /// Its name in the page's code.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sign::Better => "better",
+            Sign::NotWorse => "not_worse",
+            Sign::CannotTell => "cannot_tell",
+            Sign::Worse => "worse",
+            Sign::Nothing => "nothing",
+            Sign::Reference => "reference",
+        }
+    }
+}
+
+/// What can be turned, and what is seen of every variant where it is advised then.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WhatIf {
+    /// What decides, as numbers.
+    pub choices: Choices,
+    /// A face of every variant, in the order of the choices' variants.
+    pub faces: Vec<Face>,
 }
 
 /// A table as data.

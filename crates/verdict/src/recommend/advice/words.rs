@@ -235,7 +235,7 @@ fn price(summary: &VariantSummary, reference: &VariantSummary) -> Option<String>
 }
 
 /// Whether a cost of two variants is known, but not which is the better.
-fn is_undecided(one: &VariantSummary, other: &VariantSummary, metric: Metric) -> bool {
+pub(crate) fn is_undecided(one: &VariantSummary, other: &VariantSummary, metric: Metric) -> bool {
     let (a, b) = (one.cost(metric), other.cost(metric));
     let clear = decided::may_decide(metric, &a) && decided::may_decide(metric, &b);
     let differs = a.value().zip(b.value()).is_some_and(|(a, b)| (a / b - 1.0).abs() >= 0.005);
@@ -299,6 +299,39 @@ pub(super) fn standing(advice: &Advice, summary: &VariantSummary) -> Standing {
     }
 }
 
+/// What decides about a variant, in a few words for a table: the limit that it breaks, the task on which it is shown worse, or
+/// what cannot be told; of one that qualifies the largest loss that is seen. Empty of the reference where it qualifies.
+pub fn deciding(summary: &VariantSummary) -> String {
+    let of = |status: fn(&Status) -> bool| summary.unmet().filter(move |check| status(&check.status));
+    let short = |check: &&Check| check.short_by.unwrap_or(f64::INFINITY);
+    let broken = |status: &Status| *status == Status::Unmet;
+    let limit = of(broken).filter(|check| is_limit(check)).max_by(|a, b| short(a).total_cmp(&short(b)));
+    let worst = limit.or_else(|| of(broken).max_by(|a, b| short(a).total_cmp(&short(b))));
+    let Some(check) = worst.or_else(|| summary.unmet().next()) else {
+        let judged = summary.comparisons.iter().filter_map(|c| Some((c, c.judgement()?)));
+        let in_margins = |judgement: &Judgement| judgement.difference / judgement.margin.max(1e-9);
+        let least = judged.min_by(|a, b| in_margins(a.1).total_cmp(&in_margins(b.1)));
+        return least
+            .filter(|(_, judgement)| judgement.difference < 0.0)
+            .and_then(|(comparison, _)| Some(format!("{} {}", comparison.task, difference(comparison.shown()?))))
+            .unwrap_or_default();
+    };
+    if let Requirement::NotWorse(task) = &check.requirement {
+        let found = summary.comparisons.iter().find(|comparison| comparison.task == *task);
+        return match found.and_then(Comparison::shown) {
+            Some(shown) => format!("{task} {}", difference(shown)),
+            None => format!("{task} not compared"),
+        };
+    }
+    match check.metric.zip(check.limit).zip(seen(check)) {
+        Some(((metric, limit), seen)) => {
+            let bound = if metric.better(1.0, 0.0) { "≥" } else { "≤" };
+            format!("{} {seen}, asked {bound} {}", about(check), metric.unit().show(limit))
+        }
+        None => format!("{} not known", about(check)),
+    }
+}
+
 /// "Worse on routing: −4.1 points (−6.0 to −2.3).", "Peak memory is 70 MiB where at most 64 MiB is asked, 9.4% over."
 fn reason(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
     let Requirement::NotWorse(task) = &check.requirement else {
@@ -347,7 +380,8 @@ fn still_open(advice: &Advice, open: &Open) -> String {
     format!("{} {would_be}: {seen}, but {}{others}.", summary.variant.label(), undecided(telling))
 }
 
-fn comparative(metric: Metric) -> &'static str {
+/// "smaller", "faster": what a variant is that is better by the cost.
+pub(crate) fn comparative(metric: Metric) -> &'static str {
     match metric {
         Metric::DecodeTps => "faster",
         Metric::DecodeEnergy => "leaner",
@@ -576,6 +610,19 @@ pub fn difference(shown: Shown) -> String {
     format!("{} {unit} ({} to {})", one(shown.value), one(shown.low), one(shown.high))
 }
 
+/// The difference alone, for a narrow place: "−1.2", "×1.013".
+pub(crate) fn short_difference(shown: Shown) -> String {
+    match shown.scale {
+        Scale::Points => signed(shown.value * 100.0, 1),
+        Scale::LogRatio => format!("×{:.2}", shown.value),
+    }
+}
+
+/// A difference of shares in points: "−1.2 points".
+pub(crate) fn signed_points(difference: f64) -> String {
+    format!("{} points", signed(difference * 100.0, 1))
+}
+
 fn tied(advice: &Advice, group: &TieGroup) -> Vec<String> {
     let leader = label(advice, &group.leader);
     let line = |tied: &crate::recommend::tie::Tied| {
@@ -669,7 +716,7 @@ fn decides(advice: &Advice, task: &TaskName) -> bool {
 }
 
 /// Why a check is not met: "peak memory is 70 MiB where at most 64 MiB is allowed, 9.4% over".
-pub(in crate::recommend) fn miss(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
+pub(crate) fn miss(advice: &Advice, summary: &VariantSummary, check: &Check) -> String {
     if let Requirement::NotWorse(task) = &check.requirement {
         let comparison = summary.comparisons.iter().find(|comparison| comparison.task == *task);
         return comparison.map_or_else(|| format!("{task} was not compared"), verdict);
@@ -802,7 +849,7 @@ fn trimmed(value: f64) -> String {
 }
 
 /// "−60%", "+78%", "3.1 times", "the same".
-fn change(ratio: f64) -> String {
+pub(crate) fn change(ratio: f64) -> String {
     match 100.0 * (ratio - 1.0) {
         percent if percent.abs() < 0.5 => "the same".into(),
         _ if ratio >= 2.0 => format!("{} times", significant(ratio)),

@@ -3,6 +3,7 @@
 
 mod answers;
 mod charts;
+mod decision;
 mod loss;
 mod money;
 mod records;
@@ -113,8 +114,9 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
     let words = told(run, rows, advice);
     // an unfinished run advises no file
     let inputs = Inputs { run, rows, advice, file: file.filter(|_| words.found), words };
-    let sections: [fn(&Inputs) -> Option<Section>; 14] = [
-        sections::advice,
+    let sections: [fn(&Inputs) -> Option<Section>; 15] = [
+        decision::advice,
+        decision::why,
         sections::file,
         sections::trade,
         sections::reference,
@@ -136,6 +138,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
         records: records::all(&inputs),
         profile: profile(run, &inputs),
         data: data(&inputs),
+        faces: decision::faces(&inputs),
     }
 }
 

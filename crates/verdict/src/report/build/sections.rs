@@ -36,12 +36,6 @@ pub(super) fn section(id: &str, title: &str, blocks: Vec<Block>) -> Option<Secti
     (!blocks.is_empty()).then(|| Section { id: id.into(), title: title.into(), blocks })
 }
 
-pub(super) fn advice(inputs: &Inputs) -> Option<Section> {
-    let words = &inputs.words;
-    let callout = Block::Callout { good: words.found, title: words.title.clone(), lines: words.lines.clone() };
-    section("advice", "Advice", vec![callout])
-}
-
 /// Where the advised variant's file is, and what to do with it.
 pub(super) fn file(inputs: &Inputs) -> Option<Section> {
     let file = inputs.file?;
@@ -52,9 +46,7 @@ pub(super) fn file(inputs: &Inputs) -> Option<Section> {
 
 /// All variants: what they can do and what they cost.
 pub(super) fn trade(inputs: &Inputs) -> Option<Section> {
-    let mut blocks: Vec<Block> = charts::trade(inputs).into_iter().map(Block::Chart).collect();
-    blocks.push(Block::Text(conditions(inputs)));
-    blocks.push(Block::Table(variants(inputs)));
+    let blocks = vec![Block::Text(conditions(inputs)), Block::Table(variants(inputs))];
     section("variants", "What each variant can do, and what it costs", blocks)
 }
 
@@ -134,7 +126,7 @@ fn variants(inputs: &Inputs) -> DataTable {
 }
 
 /// A cost, marked where it is to be read with care.
-fn cost(inputs: &Inputs, summary: &VariantSummary, metric: Metric) -> Cell {
+pub(super) fn cost(inputs: &Inputs, summary: &VariantSummary, metric: Metric) -> Cell {
     let reading = summary.cost(metric);
     let cell = cell(&reading);
     match inputs.doubt(summary, metric, &reading) {
@@ -317,8 +309,18 @@ pub(super) fn speed(inputs: &Inputs) -> Option<Section> {
         (Metric::PrefillTps, "prefill", "Prefill speed"),
         (Metric::DecodeEnergy, "energy", "Energy per decoded token"),
     ];
-    let charts = wanted.iter().filter_map(|(metric, name, title)| charts::bars(inputs, *metric, name, title));
-    section("speed", "Speed and energy", charts.map(Block::Chart).collect())
+    let known = |metric: Metric| inputs.advice.summaries.iter().any(|s| s.cost(metric).known().is_some());
+    let drawn = wanted.iter().filter(|(metric, ..)| known(*metric));
+    let charts = drawn.filter_map(|(metric, name, title)| charts::bars(inputs, *metric, name, title));
+    let mut blocks: Vec<Block> = charts.map(Block::Chart).collect();
+    blocks.extend(wanted.iter().filter(|(metric, ..)| !known(*metric)).filter_map(|(metric, _, title)| {
+        let why = inputs.advice.summaries.iter().find_map(|s| match s.cost(*metric) {
+            Reading::Missing { reason } => Some(reason),
+            Reading::Known(_) => None,
+        });
+        Some(Block::Text(format!("{title} is not known: {}.", why?.trim_end_matches('.'))))
+    }));
+    section("speed", "Speed and energy", blocks)
 }
 
 /// The evidence behind the advice, and what makes it doubtful.

@@ -43,7 +43,7 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Heat, canvas: &Canvas<DB>) -> Res
                     }
                     Some(share) => {
                         canvas.rect(corner, far, &shade(share), true)?;
-                        let ink = if share > 0.55 { RGBColor(255, 255, 255) } else { INK };
+                        let ink = if share > 0.55 { PALE } else { DEEP };
                         canvas.text(&format!("{:.0}", share * 100.0), middle, 10.0, &ink, Align::Centre)?;
                     }
                 }
@@ -66,6 +66,12 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Heat, canvas: &Canvas<DB>) -> Res
     }
     Ok(())
 }
+
+/// Text on a pale cell, which stays pale on dark screens.
+const DEEP: RGBColor = RGBColor(33, 37, 42);
+
+/// Text on a dark cell; not the white of the paper, which is dark on dark screens.
+const PALE: RGBColor = RGBColor(254, 254, 254);
 
 /// From nearly white to a dark blue, in even steps of lightness.
 fn shade(share: f64) -> RGBColor {

@@ -8,6 +8,8 @@ mod heat;
 mod lines;
 mod scatter;
 
+pub(super) use scatter::Place;
+
 use crate::recommend::Group;
 use anyhow::{Context, Result};
 use bantam_core::unit::Unit;
@@ -236,13 +238,39 @@ fn register_fonts() -> Result<()> {
     Ok(())
 }
 
-/// The chart as one SVG document.
+/// The chart as one SVG document, which is dark where its reader's screens are.
 pub fn svg(chart: &Chart) -> Result<String> {
+    let text = drawn(chart, true)?;
+    let end = text.find('>').map_or(0, |end| end + 1);
+    Ok(format!("{}\n<style>{DARK}</style>{}", &text[..end], &text[end..]))
+}
+
+/// What the colours of charts are on dark paper; a page gives its own charts the same.
+pub(super) const DARK: &str = include_str!("dark.css");
+
+/// The chart for a page that colours it by its own rules, and that draws the marks of a scatter itself.
+pub(super) fn bare(chart: &Chart) -> Result<String> {
+    drawn(chart, false)
+}
+
+/// The marks of a scatter, in the units of its drawing; none of other charts.
+pub(super) fn places(chart: &Chart) -> Vec<Place<'_>> {
+    match &chart.plot {
+        // measuring text asks for the fonts, and drawing has registered them
+        Plot::Scatter(scatter) => scatter::marks(scatter, WIDTH.into()),
+        _ => Vec::new(),
+    }
+}
+
+/// The width of every chart.
+const WIDTH: u32 = 860;
+
+fn drawn(chart: &Chart, marked: bool) -> Result<String> {
     register_fonts()?;
     let mut text = String::new();
     let (width, height) = size(chart);
     let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
-    draw(chart, &area, 1.0)?;
+    draw(chart, &area, 1.0, marked)?;
     drop(area);
     // plotters names the embedded font; a browser without it should take its own sans.
     Ok(text.replace(&format!("\"{FONT}\""), "\"DejaVu Sans, Verdana, sans-serif\""))
@@ -256,7 +284,7 @@ pub fn png(chart: &Chart) -> Result<Vec<u8>> {
     let (width, height) = (width * SCALE, height * SCALE);
     let mut pixels = vec![0u8; (width * height * 3) as usize];
     let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-    draw(chart, &area, SCALE as f64)?;
+    draw(chart, &area, SCALE as f64, true)?;
     drop(area);
     encode_png(&pixels, width, height)
 }
@@ -274,20 +302,25 @@ fn encode_png(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
 
 fn size(chart: &Chart) -> (u32, u32) {
     match &chart.plot {
-        Plot::Scatter(scatter) => (860, scatter::height(scatter)),
-        Plot::Bars(bars) => (860, bars::height(bars)),
-        Plot::Lines(lines) => (860, lines::height(lines)),
-        Plot::Curves(curves) => (860, curves::height(curves)),
-        Plot::Heat(heat) => (860, heat::height(heat)),
+        Plot::Scatter(scatter) => (WIDTH, scatter::height(scatter)),
+        Plot::Bars(bars) => (WIDTH, bars::height(bars)),
+        Plot::Lines(lines) => (WIDTH, lines::height(lines)),
+        Plot::Curves(curves) => (WIDTH, curves::height(curves)),
+        Plot::Heat(heat) => (WIDTH, heat::height(heat)),
     }
 }
 
-fn draw<DB: DrawingBackend>(chart: &Chart, area: &DrawingArea<DB, plotters::coord::Shift>, scale: f64) -> Result<()> {
+fn draw<DB: DrawingBackend>(
+    chart: &Chart,
+    area: &DrawingArea<DB, plotters::coord::Shift>,
+    scale: f64,
+    marked: bool,
+) -> Result<()> {
     let canvas = canvas::Canvas::new(area, scale);
     canvas.clear()?;
     canvas.title(&chart.title)?;
     match &chart.plot {
-        Plot::Scatter(scatter) => scatter::draw(scatter, &canvas)?,
+        Plot::Scatter(scatter) => scatter::draw(scatter, &canvas, marked)?,
         Plot::Bars(bars) => bars::draw(bars, &canvas)?,
         Plot::Lines(lines) => lines::draw(lines, &canvas)?,
         Plot::Curves(curves) => curves::draw(curves, &canvas)?,

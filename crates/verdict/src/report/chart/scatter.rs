@@ -22,14 +22,55 @@ pub(super) fn height(chart: &Scatter) -> u32 {
     520 + (LEGEND_LINE * (1 + chart.models.len().div_ceil(PER_LINE)) as f64) as u32
 }
 
-pub(super) fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> Result<()> {
-    let width = canvas.size().0;
-    let (low, high) = ((76.0, 66.0), (width - 28.0, 520.0 - 56.0));
-    let window = Window::of(chart);
-    let inside: Vec<&Point> = chart.points.iter().filter(|point| window.holds(point)).collect();
-    let ys = inside.iter().flat_map(|p| ends(p));
-    let x = AxisScale::new(inside.iter().map(|p| p.x), &chart.x, low.0 + 12.0, high.0 - 12.0);
-    let y = AxisScale::new(ys, &chart.y, high.1, low.1);
+/// Where everything stands, for a width.
+struct Layout<'a> {
+    low: P,
+    high: P,
+    window: Window,
+    inside: Vec<&'a Point>,
+    x: AxisScale,
+    y: AxisScale,
+}
+
+impl<'a> Layout<'a> {
+    fn of(chart: &'a Scatter, width: f64) -> Layout<'a> {
+        let (low, high) = ((76.0, 66.0), (width - 28.0, 520.0 - 56.0));
+        let window = Window::of(chart);
+        let inside: Vec<&Point> = chart.points.iter().filter(|point| window.holds(point)).collect();
+        let ys = inside.iter().flat_map(|p| ends(p));
+        let x = AxisScale::new(inside.iter().map(|p| p.x), &chart.x, low.0 + 12.0, high.0 - 12.0);
+        let y = AxisScale::new(ys, &chart.y, high.1, low.1);
+        Layout { low, high, window, inside, x, y }
+    }
+}
+
+/// A mark of a scatter, for who draws it: the point, its place, and the ends of its interval from top to bottom.
+pub(in crate::report) struct Place<'a> {
+    pub point: &'a Point,
+    pub at: P,
+    pub ends: Option<(f64, f64)>,
+}
+
+/// The marks that stand within the frame, those that matter most last.
+pub(super) fn marks(chart: &Scatter, width: f64) -> Vec<Place<'_>> {
+    let Layout { mut inside, x, y, .. } = Layout::of(chart, width);
+    inside.sort_by_key(|p| rank(p));
+    let place = |point| Place {
+        point,
+        at: (x.at(point.x), y.at(point.y)),
+        ends: point.y_interval.map(|(low, high)| (y.at(high), y.at(low))),
+    };
+    inside.into_iter().map(|point: &Point| place(point)).collect()
+}
+
+/// What matters most is drawn last.
+fn rank(p: &Point) -> (bool, bool, bool, std::cmp::Reverse<Group>) {
+    (p.advised, p.on_front, p.reference, std::cmp::Reverse(p.standing))
+}
+
+/// Draws the chart; without its marks where `marked` is not set, for who draws them over it.
+pub(super) fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>, marked: bool) -> Result<()> {
+    let Layout { low, high, window, inside, x, y } = Layout::of(chart, canvas.size().0);
     frame(canvas, low, high, Some((&x, &chart.x)), Some((&y, &chart.y)))?;
     limits(chart, canvas, (&x, &y), low, high)?;
     let stairs = front(chart, &inside, (&x, &y));
@@ -37,10 +78,9 @@ pub(super) fn draw<DB: DrawingBackend>(chart: &Scatter, canvas: &Canvas<DB>) -> 
         canvas.path(&stairs, &SOFT, 1.4)?;
     }
     let groups = together(&inside, (&x, &y));
-    // what matters most is drawn last
     let mut order = inside.clone();
-    order.sort_by_key(|p| (p.advised, p.on_front, p.reference, std::cmp::Reverse(p.standing)));
-    for point in order {
+    order.sort_by_key(|p| rank(p));
+    for point in order.into_iter().filter(|_| marked) {
         mark(point, (x.at(point.x), y.at(point.y)), canvas, Some(&y))?;
     }
     let taken = taken(&inside, &stairs, (&x, &y));
