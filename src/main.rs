@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // a shell that asks what may follow is answered, and nothing else is done
+    bantam::cli::answer();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("BANTAM_LOG"))
         .with_writer(bantam::show::out::Log::default)

@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "run",
     "init",
     "search",
@@ -100,6 +100,7 @@ const COMMANDS: [&str; 28] = [
     "doctor",
     "bundled",
     "completions",
+    "config",
 ];
 
 const TINY: &str = "models = ['bantam-s']\nrecipes = ['base', 'Q8_0']\nsuites = ['routing']\n\
@@ -555,6 +556,26 @@ fn what_is_in_the_binary_comes_out_of_it() {
     ] {
         assert!(shell.does(&["completions", shell_name]).contains(told), "{shell_name}");
     }
+}
+
+#[test]
+fn settings_hold_and_say_where_they_come_from() {
+    let shell = Shell::new();
+    shell.file("mine.toml", "threads = 1\ntheme = 'night'\n");
+    let asked = |args: &[&str]| {
+        let mut command = bantam(shell.dir.path(), args);
+        command.env("BANTAM_CONFIG", shell.at("mine.toml")).env_remove("NO_COLOR").env_remove("BANTAM_THEME");
+        command.output().expect("starts")
+    };
+    let json: Value = serde_json::from_slice(&asked(&["config", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["settings"]["threads"], serde_json::json!({ "value": "1", "from": "line 1" }));
+    assert_eq!(json["settings"]["theme"]["value"], "night");
+    assert_eq!(json["settings"]["data"]["from"], "BANTAM_HOME");
+    shell.file("mine.toml", "thrads = 1\n");
+    let refused = asked(&["doctor"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said.contains("mine.toml, line 1: there is no key 'thrads' (threads?)"), "{said}");
 }
 
 #[test]

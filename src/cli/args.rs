@@ -3,6 +3,7 @@
 use super::chat::ChatArgs;
 use super::check::CheckArgs;
 use super::cluster::{MergeArgs, PlanArgs, TrialArgs};
+use super::completions;
 use super::diff::DiffArgs;
 use super::init::Init;
 use super::lock::LockArgs;
@@ -13,6 +14,7 @@ use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::ChoicesBy;
 use bantam_hub::Sort;
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
@@ -35,6 +37,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Workbench {
     /// Profile to open the workbench on [default: the bundled quickstart]
+    #[arg(add = ArgValueCompleter::new(completions::profile))]
     pub profile: Option<PathBuf>,
     /// Colours of the workbench [default: BANTAM_THEME, else auto; plain under NO_COLOR]
     #[arg(long, value_name = "THEME")]
@@ -100,6 +103,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// What is inside this binary: list it, or copy a model out
     Bundled(Bundled),
+    /// Show what holds of your settings, and where each of it comes from
+    Config(ConfigArgs),
     /// Print shell completions
     Completions(Completions),
     /// Loads a suite where it can do no harm and says whether it could
@@ -116,6 +121,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     /// Profile file, or the name of a bundled one
+    #[arg(add = ArgValueCompleter::new(completions::profile))]
     pub profile: PathBuf,
     /// Folder for report.html, report.md, results.json, results.csv and charts
     #[arg(long, value_name = "DIR")]
@@ -223,17 +229,17 @@ pub(crate) struct Pull {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     /// Bundled model, folder, .gguf file, ORG/NAME[@REVISION] of the hub, or an endpoint as URL[#MODEL]
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCompleter::new(completions::model))]
     pub models: Vec<String>,
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,
     /// Also after quantization to these types, with commas, or after a recipe in short; may be repeated
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", add = ArgValueCompleter::new(completions::mixture))]
     pub quant: Vec<String>,
     /// Keep keys and values in these types, each a variant of its own: f32, f16, q8_0, q4_0, with commas; elsewhere a
     /// model and its type are "MODEL kv:TYPE"
-    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16")]
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16", add = ArgValueCompleter::new(completions::cache_type))]
     pub kv: Vec<CacheType>,
     /// Prompt tokens
     #[arg(long, short, default_value_t = 512, value_parser = at_least_one)]
@@ -280,10 +286,10 @@ fn choices_by(typed: &str) -> Result<ChoicesBy, String> {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Eval {
     /// Bundled model, folder, .gguf file, ORG/NAME[@REVISION] of the hub, or an endpoint as URL[#MODEL]
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCompleter::new(completions::model))]
     pub models: Vec<String>,
     /// Bundled suite or a suite's TOML file; several with commas
-    #[arg(long, short, required_unless_present = "tasks", value_delimiter = ',')]
+    #[arg(long, short, required_unless_present = "tasks", value_delimiter = ',', add = ArgValueCompleter::new(completions::suite))]
     pub suite: Vec<String>,
     /// Tasks, groups and tags of lm-evaluation-harness, by name or by the path of a YAML file; several with commas
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
@@ -301,11 +307,11 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,
     /// Also after quantization to these types, with commas, or after a recipe in short; may be repeated
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", add = ArgValueCompleter::new(completions::mixture))]
     pub quant: Vec<String>,
     /// Keep keys and values in these types, each a variant of its own: f32, f16, q8_0, q4_0, with commas; elsewhere a
     /// model and its type are "MODEL kv:TYPE"
-    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16")]
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16", add = ArgValueCompleter::new(completions::cache_type))]
     pub kv: Vec<CacheType>,
     /// Items per task, at most
     #[arg(long, short, value_parser = at_least_one)]
@@ -330,16 +336,17 @@ pub(crate) struct Eval {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compare {
     /// The model held against, the reference
+    #[arg(add = ArgValueCompleter::new(completions::model))]
     pub reference: String,
     /// The model that may be good enough; with --kld any number of them [with --kv: the reference itself]
-    #[arg(required_unless_present = "kv")]
+    #[arg(required_unless_present = "kv", add = ArgValueCompleter::new(completions::model))]
     pub candidates: Vec<String>,
     /// Keep keys and values of the candidates in these types: f32, f16, q8_0, q4_0, with commas; the reference's stay f16
     /// unless it is named as "MODEL kv:TYPE"
-    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', add = ArgValueCompleter::new(completions::cache_type))]
     pub kv: Vec<CacheType>,
     /// Bundled suite or a suite's TOML file; several with commas
-    #[arg(long, short, required_unless_present_any = ["kld", "loss"], value_delimiter = ',')]
+    #[arg(long, short, required_unless_present_any = ["kld", "loss"], value_delimiter = ',', add = ArgValueCompleter::new(completions::suite))]
     pub suite: Vec<String>,
     /// Ask what was lost, too: made arithmetic by steps and digits, a fact by context length and position, open requests
     #[arg(long, conflicts_with = "kld")]
@@ -385,6 +392,7 @@ pub(crate) struct Compare {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Decide {
     /// A profile's name, for its latest run, or a run's id
+    #[arg(add = ArgValueCompleter::new(completions::run_name))]
     pub run: String,
     /// A limit in place of the profile's: memory<=64MiB, disk<=1GiB, decode>=20, ttft<=50ms, energy<=0.5, TASK>=90%, or
     /// memory=any for none; may be repeated
@@ -395,7 +403,7 @@ pub(crate) struct Decide {
     #[arg(long, value_name = "MARGIN", allow_negative_numbers = true)]
     pub margin: Vec<String>,
     /// What is best among those that are good enough: smallest, fastest, leanest, weighed, seconds_per_correct, …
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", add = ArgValueCompleter::new(completions::prefer))]
     pub prefer: Option<String>,
     /// How much a cost counts where the weighed cost is preferred, which this does: decode=2; may be repeated
     #[arg(long, value_name = "WEIGHT")]
@@ -437,9 +445,10 @@ pub(crate) struct Common {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compress {
     /// Bundled model, folder, F16/BF16/F32 .gguf file or ORG/NAME in the cache
+    #[arg(add = ArgValueCompleter::new(completions::model))]
     pub model: String,
     /// Quantization type, like Q4_K_M, or a recipe in short, like 'prune:layers=2 > quantize:q4_k_m,calibrate'
-    #[arg(long, value_name = "TYPE", conflicts_with = "recipe")]
+    #[arg(long, value_name = "TYPE", conflicts_with = "recipe", add = ArgValueCompleter::new(completions::mixture))]
     pub quant: Option<String>,
     /// Weigh errors by this importance matrix, one of llama.cpp's (.gguf or .dat) or of `bantam imatrix`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["recipe", "calibrate"])]
@@ -500,12 +509,13 @@ pub(crate) enum RoundingMethod {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Train {
     /// Bundled model, folder, .gguf file or ORG/NAME in the cache; a quantized one stays in its blocks (QLoRA)
+    #[arg(add = ArgValueCompleter::new(completions::model))]
     pub model: String,
     /// Examples: JSON lines of {prompt, completion} or {messages}, or a table with --prompt and --completion
     #[arg(long, value_name = "FILE", conflicts_with = "suite", required_unless_present = "suite")]
     pub data: Option<PathBuf>,
     /// Learn the right answers of a suite, or of one of its tasks as FILE#TASK
-    #[arg(long, value_name = "SUITE", conflicts_with_all = ["prompt", "completion"])]
+    #[arg(long, value_name = "SUITE", conflicts_with_all = ["prompt", "completion"], add = ArgValueCompleter::new(completions::suite))]
     pub suite: Option<String>,
     /// What the model reads of each line, as a template: "Message: {{ text }}\nTopic:"
     #[arg(long, value_name = "TEMPLATE")]
@@ -533,6 +543,7 @@ pub(crate) struct Train {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Imatrix {
     /// Bundled model, folder, .gguf file or ORG/NAME in the cache; quantized ones too
+    #[arg(add = ArgValueCompleter::new(completions::model))]
     pub model: String,
     /// Text to calibrate on [default: the bundled one]
     #[arg(long, value_name = "TEXT")]
@@ -563,6 +574,7 @@ pub(crate) struct Imatrix {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     /// Bundled model, folder, .gguf file or ORG/NAME in the cache; quantized ones too
+    #[arg(add = ArgValueCompleter::new(completions::model))]
     pub model: String,
     /// Kind of file
     #[arg(long, value_name = "FORMAT")]
@@ -630,6 +642,7 @@ pub(crate) enum ExportDtype {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] of the hub
+    #[arg(add = ArgValueCompleter::new(completions::model))]
     pub model: String,
     /// With this LoRA adapter, a folder in PEFT's form
     #[arg(long, value_name = "DIR")]
@@ -642,6 +655,7 @@ pub(crate) struct Inspect {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
     /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] in the cache
+    #[arg(add = ArgValueCompleter::new(completions::model))]
     pub model: String,
     /// Name or address to listen at; another than this machine's own lets others ask
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
@@ -656,7 +670,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "COUNT", value_parser = at_most_256)]
     pub slots: Option<usize>,
     /// Keep keys and values in this type: f32, f16, q8_0, q4_0 [default: f16]
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", add = ArgValueCompleter::new(completions::cache_type))]
     pub kv: Option<CacheType>,
     /// Threads [default: all cores]
     #[arg(long, short, value_parser = at_least_one)]
@@ -666,7 +680,7 @@ pub(crate) struct Serve {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ship {
     /// Name of a profile (its latest run) or its file, the id of a run, or a .gguf file
-    #[arg(value_name = "RUN|MODEL")]
+    #[arg(value_name = "RUN|MODEL", add = ArgValueCompleter::new(completions::run_name))]
     pub what: String,
     /// Folder for Modelfile, run.md, decision.md and LM Studio's folder
     #[arg(long, short, value_name = "DIR", default_value = "ship")]
@@ -688,6 +702,7 @@ pub(crate) struct Ship {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Report {
     /// Name of a profile (its latest run), or the id of a run
+    #[arg(add = ArgValueCompleter::new(completions::run_name))]
     pub run: String,
     /// Folder for the report
     #[arg(long, value_name = "DIR", default_value = "report")]
@@ -722,6 +737,13 @@ pub(crate) enum BundledCommand {
         #[arg(long)]
         out: PathBuf,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -7,6 +7,7 @@ use crate::show::out;
 use anyhow::{Context, Result, bail};
 use bantam_bundled::models::embedded;
 use bantam_bundled::{profiles, suites};
+use bantam_core::meant::meant_words;
 use bantam_core::unit::Bytes;
 use bantam_core::{disk, output};
 use serde_json::json;
@@ -45,7 +46,7 @@ fn list(as_json: bool) -> Result<Exit> {
 fn export(model: &str, folder: &Path) -> Result<Exit> {
     let Some(bundled) = embedded().iter().find(|m| m.name == model) else {
         let names: Vec<&str> = embedded().iter().map(|m| m.name).collect();
-        bail!("'{model}' is not bundled; there are {}", names.join(", "));
+        bail!("'{model}' is not bundled{}; there are {}", meant_words(model, names.iter().copied()), names.join(", "));
     };
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let paths: Vec<_> = bundled.files.iter().map(|file| (folder.join(file.name), file.data)).collect();

@@ -3,7 +3,7 @@
 
 use super::args::Common;
 use super::progress::Printer;
-use super::run::{print_advice, print_file, print_json};
+use super::run::{print_advice, print_file, print_groups, print_json};
 use super::{Exit, run as headless, stop, usage};
 use crate::run::emit::{self, Scheduler};
 use crate::run::lock::Lock;
@@ -145,7 +145,7 @@ pub(super) fn merge(args: MergeArgs) -> Result<Exit> {
     }
     let done = merge::decided(&merged, &workplace)?;
     if let Some(folder) = &args.out {
-        report::write(&done.whole_page(&workplace.store)?, folder)?;
+        report::write(&done.report(&workplace.store)?, folder)?;
         if !args.quiet {
             note!("report: {}", folder.join("report.html").display());
         }
@@ -153,6 +153,7 @@ pub(super) fn merge(args: MergeArgs) -> Result<Exit> {
     if args.json {
         print_json(&done)?;
     } else {
+        print_groups(&done)?;
         print_advice(&done.words(), args.out.as_deref())?;
         print_file(&done)?;
     }

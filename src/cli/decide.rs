@@ -1,20 +1,18 @@
 //! `bantam decide RUN --limit 'memory<=64MiB' --margin routing=5`: the advice over a stored run with other limits, margins
 //! and preference, what changed by them and what would change it. No model is asked.
 
-use super::Exit;
 use super::args::Decide;
+use super::{Exit, groups};
 use crate::run::decide::{self, Decided, Turned};
 use crate::run::{self, Workplace};
+use crate::show::counted;
 use crate::show::out::{self, note, say};
-use crate::show::{Table, counted};
 use anyhow::{Result, anyhow, bail};
 use bantam_core::meant::meant_words;
-use bantam_core::metric::Metric;
 use bantam_core::profile::{Prefer, knob};
-use bantam_core::record::Reading;
+use bantam_verdict::recommend::Desk;
 use bantam_verdict::recommend::advice::{self, Conclusion, words};
 use bantam_verdict::recommend::whatif::{self, Turn};
-use bantam_verdict::recommend::{Advice, Desk, Group, figures};
 
 /// Turns told, at most.
 const TOLD: usize = 8;
@@ -87,7 +85,7 @@ fn print(decided: &Decided, turns: &[Turn], is_as_it_ran: bool) -> Result<()> {
         say!("Against the profile as it ran: {}", decided.changed.words(advice))?;
     }
     say!()?;
-    table(advice).print(&mut out::stdout())?;
+    groups::table(advice, None).print(&mut out::stdout())?;
     say!()?;
     match turns.is_empty() {
         true => say!("No single turn of a limit, a margin or the preference would change it.")?,
@@ -100,32 +98,4 @@ fn print(decided: &Decided, turns: &[Turn], is_as_it_ran: bool) -> Result<()> {
         say!("  … and {} more (--json has them)", turns.len() - TOLD)?;
     }
     Ok(())
-}
-
-/// The three groups: a line a variant, with what it takes, the verdict of every deciding task, and why it is not in the
-/// first.
-fn table(advice: &Advice) -> Table {
-    let mut table = Table::new().text("").text("variant").number("memory").number("decode").text("tasks").text("");
-    for group in Group::ALL {
-        for summary in advice.summaries.iter().filter(|summary| summary.standing.group() == group) {
-            let is_advised = advice.advised().is_some_and(|advised| advised.id() == summary.id());
-            let mark = if is_advised { "★" } else { group.sign() };
-            table.row(vec![
-                mark.into(),
-                summary.variant.label(),
-                shown(&summary.peak_memory),
-                shown(&summary.cost(Metric::DecodeTps)),
-                words::verdict_signs(advice, summary),
-                match advice.is_reference(summary.id()) {
-                    true if summary.standing.reason().is_none() => "the reference".into(),
-                    _ => summary.standing.reason().unwrap_or_default().to_owned(),
-                },
-            ]);
-        }
-    }
-    table
-}
-
-fn shown(reading: &Reading) -> String {
-    reading.known().map_or_else(|| "–".into(), figures::shown)
 }

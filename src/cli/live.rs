@@ -1,11 +1,14 @@
 //! Live lines on stderr while work goes on, drawn by indicatif: on a terminal only, and gone when the work is over. What
 //! stays is printed between them as plain lines, which is all that a log or a pipe gets; where nothing would be printed for
-//! minutes, these get a live line now and then.
+//! half a minute, these are told what is going on, so that nobody takes work for a program that hangs.
 
 use crate::show::out::note;
 use bantam_core::text;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// Pictures a second, at most: few beside a measurement.
@@ -17,18 +20,22 @@ const BAR: &str = "█▉▊▋▌▍▎▏░";
 /// How often a log is told.
 const LOG_RATE: Duration = Duration::from_secs(5);
 
-/// One line of words below what is printed.
+/// No log is silent for longer.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How often the clock of a live line goes on, and how often it is looked whether a log has been silent.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// One line of words below what is printed, with a bar before them where it is known how much there is to do.
 pub(super) struct LiveLine {
     bar: ProgressBar,
     /// When a log was told last, where it is told.
     told: Option<Cell<Instant>>,
+    pulse: Pulse,
 }
 
 impl LiveLine {
     pub(super) fn new() -> LiveLine {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(LINE_RATE));
-        bar.set_style(style("{wide_msg}"));
-        LiveLine { bar, told: None }
+        LiveLine::styled(None, "{wide_msg} {elapsed}")
     }
 
     /// One that a log is told now and then, too.
@@ -36,14 +43,41 @@ impl LiveLine {
         LiveLine { told: Some(Cell::new(Instant::now())), ..LiveLine::new() }
     }
 
+    /// One with a bar.
+    pub(super) fn counted() -> LiveLine {
+        LiveLine::styled(Some(0), "{bar:20} {pos}/{len}  {wide_msg} {elapsed}")
+    }
+
+    fn styled(length: Option<u64>, template: &str) -> LiveLine {
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(LINE_RATE));
+        bar.set_style(style(template));
+        if !bar.is_hidden() {
+            // the clock goes on where nothing happens; no thread for who sees nothing
+            bar.enable_steady_tick(BEAT);
+        }
+        LiveLine { pulse: Pulse::start(bar.is_hidden()), bar, told: None }
+    }
+
+    /// Moves the bar.
+    pub(super) fn at(&self, position: usize, length: usize) {
+        self.bar.set_length(length as u64);
+        self.bar.set_position(position as u64);
+    }
+
     /// Says how far the work is; the words are not made where nobody would see them.
     pub(super) fn show(&self, words: impl FnOnce() -> String) {
         if !self.bar.is_hidden() {
             return self.bar.set_message(text::plain(&words()).into_owned());
         }
-        if let Some(told) = self.told.as_ref().filter(|told| told.get().elapsed() >= LOG_RATE) {
-            told.set(Instant::now());
-            note!("{}", words());
+        match self.told.as_ref().filter(|told| told.get().elapsed() >= LOG_RATE) {
+            Some(told) => {
+                told.set(Instant::now());
+                let words = words();
+                note!("{words}");
+                self.pulse.told(words);
+            }
+            None if self.pulse.is_due() => self.pulse.on(words()),
+            None => {}
         }
     }
 
@@ -51,10 +85,87 @@ impl LiveLine {
     pub(super) fn print(&self, line: &str) {
         self.bar.set_message("");
         self.bar.suspend(|| note!("{line}"));
+        self.pulse.told(String::new());
     }
 
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Does work of which nothing is told but what it is.
+pub(super) fn during<T>(quiet: bool, words: &str, work: impl FnOnce() -> T) -> T {
+    if quiet {
+        return work();
+    }
+    let line = LiveLine::new();
+    line.show(|| words.to_owned());
+    line.pulse.on(words.to_owned());
+    let done = work();
+    line.clear();
+    done
+}
+
+/// What a log was told last, and when.
+struct Heard {
+    at: Instant,
+    begun: Instant,
+    words: String,
+}
+
+/// Tells a log what is going on where it was silent for long.
+struct Pulse {
+    heard: Arc<Mutex<Heard>>,
+    ended: Arc<AtomicBool>,
+    thread: Option<Thread>,
+}
+
+impl Pulse {
+    fn start(beats: bool) -> Pulse {
+        let now = Instant::now();
+        let heard = Arc::new(Mutex::new(Heard { at: now, begun: now, words: String::new() }));
+        let ended = Arc::new(AtomicBool::new(false));
+        let (of, end) = (heard.clone(), ended.clone());
+        let beat = move || {
+            while !end.load(Ordering::Relaxed) {
+                thread::park_timeout(BEAT);
+                let mut heard = of.lock().unwrap_or_else(PoisonError::into_inner);
+                if heard.at.elapsed() >= SILENCE && !end.load(Ordering::Relaxed) {
+                    let words = if heard.words.is_empty() { "at work" } else { &heard.words };
+                    note!("… {words} ({} s so far)", heard.begun.elapsed().as_secs());
+                    heard.at = Instant::now();
+                }
+            }
+        };
+        // where no thread can be started there is silence, and no less work
+        let spawned = beats.then(|| thread::Builder::new().name("pulse".into()).spawn(beat).ok()).flatten();
+        Pulse { heard, ended, thread: spawned.map(|handle| handle.thread().clone()) }
+    }
+
+    /// Whether what is going on should be known: half of the silence is over.
+    fn is_due(&self) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        self.thread.is_some() && heard.at.elapsed() >= SILENCE / 2
+    }
+
+    /// Keeps what is going on, for when it is told.
+    fn on(&self, words: String) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).words = words;
+    }
+
+    /// A log was told something.
+    fn told(&self, words: String) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = Heard { at: Instant::now(), begun: heard.begun, words };
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
     }
 }
 

@@ -11,12 +11,14 @@ mod cluster;
 mod compare;
 mod completions;
 mod compress;
+mod config;
 mod decide;
 mod diff;
 mod doctor;
 mod eval;
 mod export;
 mod generating;
+mod groups;
 mod imatrix;
 mod init;
 mod inspect;
@@ -40,8 +42,10 @@ mod verify;
 mod workbench;
 
 pub use args::Args;
+pub use completions::answer;
 pub use usage::parse;
 
+use crate::library::config as settings;
 use crate::library::home::Home;
 use crate::show::out::note;
 use crate::show::sentence;
@@ -89,6 +93,16 @@ impl Exit {
 
 /// Does one command; an error becomes one sentence on stderr and exit code 2.
 pub fn main(args: Args) -> ExitCode {
+    let settings = match settings::current() {
+        Ok(settings) => settings,
+        // a worker is started by one who has read them
+        Err(_) if matches!(args.command, Some(Command::Worker)) => settings::settled(),
+        Err(why) => {
+            note!("bantam: {why}");
+            return ExitCode::from(Exit::Usage.code());
+        }
+    };
+    let args = config::with_defaults(args, settings);
     if let Ok(home) = Home::find() {
         digest::keep_in(home.digests());
     }
@@ -140,6 +154,7 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Doctor(args)) => doctor::run(args),
         Some(Command::Bundled(args)) => bundled::run(args),
         Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::Config(args)) => config::run(args),
         Some(Command::TrySuite { suite }) => {
             crate::library::suites::load_untried(&suite, &Chat::default())?;
             Ok(Exit::Done)

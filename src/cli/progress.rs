@@ -22,6 +22,8 @@ pub(super) struct Printer {
     task_ended: Instant,
     live: LiveLine,
     quiet: bool,
+    /// What was seen of the machine and is not yet said, since it is said in one line.
+    host: Vec<String>,
     /// Said once each; the report has them all.
     warned: Vec<WarningKind>,
     /// Said once each where nothing else is said.
@@ -38,7 +40,8 @@ impl Printer {
             begun: Instant::now(),
             tasks: 0,
             task_ended: Instant::now(),
-            live: LiveLine::new(),
+            live: LiveLine::counted(),
+            host: vec![],
             quiet,
             warned: vec![],
             failures: BTreeSet::new(),
@@ -81,6 +84,14 @@ impl Printer {
         }
     }
 
+    /// All that was seen of the machine before anything is measured on it, in one line.
+    fn tell_of_the_host(&mut self) {
+        let seen = std::mem::take(&mut self.host);
+        if !seen.is_empty() {
+            self.live.print(&format!("warning: {} (`bantam doctor` says more)", seen.join("; ")));
+        }
+    }
+
     fn label_of(&self, variant: &Id) -> String {
         let found = self.trials.iter().find(|trial| trial.variant.id == *variant);
         found.map_or_else(|| variant.to_string(), |trial| trial.variant.label())
@@ -92,6 +103,7 @@ impl Printer {
             return;
         }
         self.over.insert(id.clone());
+        self.live.at(self.over.len(), self.trials.len());
         if self.trial(id).is_some_and(|(_, trial)| matches!(trial.ask, Ask::Task(_))) {
             self.tasks += 1;
             self.task_ended = Instant::now();
@@ -161,12 +173,16 @@ impl Observer for Printer {
             }
             return self.tell_failure(event);
         }
+        if !matches!(event, Event::Warned { trial: None, .. }) {
+            self.tell_of_the_host();
+        }
         match event {
             Event::Planned { trials, done, .. } => {
                 self.trials = trials.clone();
                 self.over = done.iter().cloned().collect();
                 self.begun = Instant::now();
                 self.task_ended = self.begun;
+                self.live.at(self.over.len(), self.trials.len());
                 let kept = if done.is_empty() { String::new() } else { format!(", {} measured already", done.len()) };
                 self.live.print(&format!("{}{kept}", counted(trials.len(), "trial")));
             }
@@ -187,11 +203,9 @@ impl Observer for Printer {
             Event::Warned { warning, .. }
                 if warning.kind == WarningKind::Suite || self.warned.contains(&warning.kind) => {}
             Event::Warned { trial, warning } => {
-                let first = self.warned.iter().all(|kind| !is_of_the_host(*kind));
                 self.warned.push(warning.kind);
                 if trial.is_none() && is_of_the_host(warning.kind) {
-                    let more = if first { " (`bantam doctor` says more)" } else { "" };
-                    return self.live.print(&format!("warning: {}{more}", fact(&warning.text)));
+                    return self.host.push(fact(&warning.text).to_owned());
                 }
                 let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.label(t)));
                 self.live.print(&format!("warning: {about}{}", warning.text));

@@ -10,7 +10,7 @@ use bantam_verdict::report;
 pub(super) fn run(args: Report) -> Result<Exit> {
     let workplace = Workplace::open()?;
     let done = run::stored(&args.run, &workplace)?;
-    for file in report::write(&done.whole_page(&workplace.store)?, &args.out)? {
+    for file in report::write(&done.report(&workplace.store)?, &args.out)? {
         out::path(&file)?;
     }
     Ok(Exit::Done)

@@ -1,9 +1,10 @@
 //! `bantam run PROFILE`: the whole loop, headless.
 
 use super::args::{Common, Run};
+use super::live::during;
 use super::progress::Printer;
 use super::pull::painted;
-use super::{Exit, stop, usage};
+use super::{Exit, groups, stop, usage};
 use crate::run::lock::Lock;
 use crate::run::plan::Plan;
 use crate::run::{self, Done, Workplace, fetch};
@@ -31,7 +32,9 @@ pub(super) fn run(args: Run) -> Result<Exit> {
     let lock = if args.ignore_lock { None } else { Lock::read_beside(&args.profile)? };
     let done = execute_locked(&profile, lock.as_ref(), &args.common)?;
     if let Some(folder) = &args.out {
-        let written = report::write(&done.whole_page(&Workplace::open()?.store)?, folder)?;
+        let store = Workplace::open()?.store;
+        let write = || report::write(&done.report(&store)?, folder);
+        let written = during(args.common.quiet, "writing the report", write)?;
         if !args.common.quiet {
             note!("report: {} ({})", folder.join("report.html").display(), counted(written.len(), "file"));
         }
@@ -39,6 +42,7 @@ pub(super) fn run(args: Run) -> Result<Exit> {
     if args.common.json {
         print_json(&done)?;
     } else {
+        print_groups(&done)?;
         print_advice(&done.words(), args.out.as_deref())?;
         super::compare::print_losses(&done.advice)?;
         print_file(&done)?;
@@ -85,7 +89,8 @@ pub(super) fn fetched(profile: &Profile, how: &Common, cancel: &Cancel) -> Resul
 pub(super) fn planned(profile: &Profile, workplace: &mut Workplace, how: &Common, cancel: &Cancel) -> Result<Plan> {
     fetched(profile, how, cancel)?;
     // models are read whole to identify them, which may take minutes
-    stop::at_once(cancel, || run::plan(profile, workplace, how.fresh))
+    let read = || run::plan(profile, workplace, how.fresh);
+    stop::at_once(cancel, || during(how.quiet, "reading the models and suites", read))
 }
 
 pub(super) fn print_json(done: &Done) -> Result<()> {
@@ -93,6 +98,17 @@ pub(super) fn print_json(done: &Done) -> Result<()> {
     report::print_json(&done.whole_page(&Workplace::open()?.store)?, &mut json).context("printing the results")?;
     let text = String::from_utf8_lossy(&json);
     out::stdout().write_all(text::json(&text).as_bytes()).context("printing the results")
+}
+
+/// Who qualifies, who cannot be told and who is out, before anything is said of it.
+pub(super) fn print_groups(done: &Done) -> Result<()> {
+    if done.advice.summaries.len() < 2 || done.stopped().is_some() {
+        return Ok(());
+    }
+    say!()?;
+    groups::table(&done.advice, Some(groups::TOLD)).print(&mut out::stdout())?;
+    say!("{}", groups::LEGEND)?;
+    Ok(())
 }
 
 /// The advice and what it rests on, on stdout.

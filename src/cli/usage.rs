@@ -175,8 +175,12 @@ fn no_command(word: &str) -> String {
     let commands = Args::command();
     let names: Vec<&str> =
         commands.get_subcommands().filter(|c| !c.is_hide_set()).map(clap::Command::get_name).collect();
-    let meant = meant(word, names.iter().copied()).map_or(String::new(), |name| format!(" (`bantam {name}`?)"));
     let profiles: Vec<&str> = profiles::PROFILES.iter().map(|(name, _)| *name).collect();
+    let meant = match (meant(word, names.iter().copied()), meant(word, profiles.iter().copied())) {
+        (Some(command), _) => format!(" (`bantam {command}`?)"),
+        (None, Some(profile)) => format!(" (`bantam run {profile}`?)"),
+        (None, None) => String::new(),
+    };
     format!(
         "there is no command and no profile '{word}'{meant}; the commands are {}, the bundled profiles {}",
         names.join(", "),
@@ -201,6 +205,7 @@ mod tests {
         assert!(
             refusal("wizard").starts_with("there is no command and no profile 'wizard'; the commands are run, init")
         );
+        assert!(refusal("quikstart").contains("'quikstart' (`bantam run quickstart`?)"));
         assert!(refusal("evla").contains("'evla' (`bantam eval`?)"));
         assert!(refusal("family").contains("is `bantam bundled` now"));
         assert!(is_profile(Path::new("quickstart")).is_ok());

@@ -2,6 +2,7 @@
 
 use super::args::{Common, Run, Workbench};
 use super::{Exit, run as headless, usage};
+use crate::library::config;
 use crate::library::home::Home;
 use crate::run;
 use crate::show::out::note;
@@ -23,8 +24,8 @@ pub(super) fn run(args: Workbench) -> Result<Exit> {
     if io::stdout().is_terminal() && io::stdin().is_terminal() && draws {
         // what is wrong with the file is said here, with its exit code, and not on a page that can do nothing about it
         run::profile(&profile)?;
-        let off = std::env::var_os("BANTAM_MOUSE").is_some_and(|value| value == "0");
-        tui::run(profile, Look { theme: args.theme, mouse: !args.no_mouse && !off, begin })?;
+        let mouse = !args.no_mouse && super::config::with_mouse(config::settled());
+        tui::run(profile, Look { theme: args.theme, mouse, begin })?;
         return Ok(Exit::Done);
     }
     // a terminal that cannot be drawn on gets lines, as a pipe does
@@ -32,6 +33,11 @@ pub(super) fn run(args: Workbench) -> Result<Exit> {
         profile,
         out: None,
         ignore_lock: false,
-        common: Common { json: false, fresh: false, offline: false, quiet: false },
+        common: Common {
+            json: false,
+            fresh: false,
+            offline: config::settled().offline.as_ref().is_some_and(|given| given.value),
+            quiet: config::settled().quiet.as_ref().is_some_and(|given| given.value),
+        },
     })
 }

@@ -1,8 +1,10 @@
 //! Home: where results, made variants and logs are kept on this machine.
 //!
-//! BANTAM_HOME names one folder for all of it; without, results go where data goes and what can be made again goes
-//! where caches go, after the XDG base directory specification. Nothing is created here.
+//! BANTAM_HOME names one folder for all of it; without, the user's settings may name two; without these, results go where
+//! data goes and what can be made again goes where caches go, after the XDG base directory specification. Nothing is
+//! created here.
 
+use super::config::{self, Config};
 use bantam_core::record::Id;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,9 +21,9 @@ pub struct Home {
 pub struct Homeless;
 
 impl Home {
-    /// What the environment says.
+    /// What the environment and the settings say.
     pub fn find() -> Result<Home, Homeless> {
-        Home::from(|name| std::env::var_os(name))
+        Home::from(|name| std::env::var_os(name), config::settled())
     }
 
     /// Everything below one folder.
@@ -30,7 +32,7 @@ impl Home {
         Home { cache: folder.clone(), data: folder }
     }
 
-    fn from(variable: impl Fn(&str) -> Option<OsString>) -> Result<Home, Homeless> {
+    fn from(variable: impl Fn(&str) -> Option<OsString>, config: &Config) -> Result<Home, Homeless> {
         let folder = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         if let Some(home) = folder("BANTAM_HOME") {
             return Ok(Home::at(home));
@@ -40,7 +42,12 @@ impl Home {
             let given = folder(name).filter(|path| path.is_absolute());
             given.or_else(|| Some(folder("HOME")?.join(otherwise))).map(|base| base.join("bantam")).ok_or(Homeless)
         };
-        Ok(Home { data: xdg("XDG_DATA_HOME", ".local/share")?, cache: xdg("XDG_CACHE_HOME", ".cache")? })
+        let data = config.data.as_ref().map(|given| Ok(given.value.clone()));
+        let cache = config.cache.as_ref().map(|given| Ok(given.value.clone()));
+        Ok(Home {
+            data: data.unwrap_or_else(|| xdg("XDG_DATA_HOME", ".local/share"))?,
+            cache: cache.unwrap_or_else(|| xdg("XDG_CACHE_HOME", ".cache"))?,
+        })
     }
 
     /// The results.
@@ -68,6 +75,11 @@ impl Home {
         self.logs().join(format!("{of}.log"))
     }
 
+    /// The folder of the results.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The folder that may grow large.
     pub fn cache(&self) -> &Path {
         &self.cache
@@ -80,7 +92,7 @@ mod tests {
 
     fn home(variables: &[(&str, &str)]) -> Option<Home> {
         let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into());
-        Home::from(find).ok()
+        Home::from(find, &Config::default()).ok()
     }
 
     #[test]
@@ -91,5 +103,23 @@ mod tests {
         assert_eq!(xdg.store(), Path::new("/d/bantam/store.sqlite"));
         assert_eq!(xdg.artifacts(), Path::new("/h/.cache/bantam/artifacts"));
         assert_eq!(home(&[("HOME", ""), ("BANTAM_HOME", "")]), None);
+    }
+
+    #[test]
+    fn settings_name_folders_where_the_environment_does_not() {
+        let config = Config::parse("cache = '/big'", Path::new("c.toml")).expect("valid");
+        let of = |home: Option<&'static str>| {
+            let find = |name: &str| match name {
+                "BANTAM_HOME" => home.map(Into::into),
+                "HOME" => Some("/h".into()),
+                _ => None,
+            };
+            Home::from(find, &config).expect("found")
+        };
+        assert_eq!(
+            (of(None).store(), of(None).artifacts()),
+            ("/h/.local/share/bantam/store.sqlite".into(), "/big/artifacts".into())
+        );
+        assert_eq!(of(Some("/b")).artifacts(), Path::new("/b/artifacts"));
     }
 }

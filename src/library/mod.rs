@@ -2,6 +2,7 @@
 //! files, the hub and what is bundled meet.
 
 pub mod catalog;
+pub mod config;
 pub mod extends;
 pub mod fit;
 pub mod home;

@@ -205,8 +205,11 @@ impl Chosen {
 
     /// The report's own words on why this one.
     fn decision_md(&self, page: &Page, commands: &[(String, String)]) -> Result<String> {
-        let advice = page.sections.iter().filter(|section| section.id == "advice").cloned();
-        let sections = advice.chain([self.commands_section(commands)]).collect();
+        let mut advice: Vec<Section> =
+            page.sections.iter().filter(|section| matches!(section.id.as_str(), "advice" | "why")).cloned().collect();
+        // the charts are the report's, which may lie anywhere
+        advice.iter_mut().for_each(|section| section.blocks.retain(|block| !matches!(block, Block::Chart(_))));
+        let sections = advice.into_iter().chain([self.commands_section(commands)]).collect();
         markdown(format!("Why {}", self.name), format!("{} · {}", page.title, page.subtitle), sections)
     }
 
@@ -221,9 +224,9 @@ impl Chosen {
 const STUDIO: &str = "lm-studio";
 
 fn markdown(title: String, subtitle: String, sections: Vec<Section>) -> Result<String> {
-    let (records, profile, data) = (Vec::new(), String::new(), serde_json::Value::Null);
+    let (records, profile, data, faces) = (Vec::new(), String::new(), serde_json::Value::Null, Vec::new());
     let mut text = Vec::new();
-    report::print_markdown(&Page { title, subtitle, sections, records, profile, data }, &mut text)?;
+    report::print_markdown(&Page { title, subtitle, sections, records, profile, data, faces }, &mut text)?;
     Ok(String::from_utf8(text)?)
 }
 

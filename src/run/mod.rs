@@ -1,6 +1,7 @@
 //! One run of a profile, whole: read it, fetch what it names, plan it, do what is missing, decide. The workbench and every headless command
 //! call this and nothing beside it, so that nothing exists on only one of them.
 
+use crate::library::config;
 use crate::library::extends;
 use crate::library::home::Home;
 use crate::library::inventory;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use bantam_bundled::profiles;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::Observer;
+use bantam_core::meant::meant_words;
 use bantam_core::profile::{Profile, Race};
 use bantam_core::record::{Row, Run};
 use bantam_hub::Settings;
@@ -116,6 +118,18 @@ impl Done {
         Ok(page)
     }
 
+    /// The same for a folder of its own, on whose page limits and margins can be turned, which takes longer to make.
+    ///
+    /// # Errors
+    /// The store's, and that of a stored profile.
+    pub fn report(&self, store: &Store) -> Result<Page> {
+        let mut page = self.whole_page(store)?;
+        let profile = Profile::from_resolved(&self.run.profile)
+            .with_context(|| format!("the stored profile of run {}", self.run.id))?;
+        page.add_choices(&self.run, &self.rows, &profile, store);
+        Ok(page)
+    }
+
     /// How many trials are over, and of how many, where somebody stopped it before its end.
     pub fn stopped(&self) -> Option<(usize, usize)> {
         advice::unfinished(&self.run, &self.rows).filter(|_| self.cancelled)
@@ -140,14 +154,22 @@ pub fn profile(named: &Path) -> Result<Profile> {
 /// # Errors
 /// As [`profile`].
 pub fn profile_offline_if(named: &Path, offline: bool) -> Result<Profile> {
+    let mut profile = read_profile(named, offline)?;
+    let threads = config::settled().threads.as_ref().map(|given| given.value);
+    profile.measure.threads = profile.measure.threads.or(threads);
+    Ok(profile)
+}
+
+fn read_profile(named: &Path, offline: bool) -> Result<Profile> {
     if let Some(text) = named.to_str().and_then(profiles::text).filter(|_| !named.exists()) {
         return Ok(Profile::parse(text, named)?);
     }
     if !named.exists() {
         let names: Vec<&str> = profiles::PROFILES.iter().map(|(name, _)| *name).collect();
         bail!(
-            "{}: no such profile; give a TOML file or the name of a bundled one: {}",
+            "{}: no such profile{}; give a TOML file or the name of a bundled one: {}",
             named.display(),
+            meant_profile(named, &names),
             names.join(", ")
         );
     }
@@ -156,6 +178,17 @@ pub fn profile_offline_if(named: &Path, offline: bool) -> Result<Profile> {
         extends::bring(address, offline).map_err(|error| format!("{error:#}"))
     };
     Ok(Profile::load_with(named, &bring)?)
+}
+
+/// " (profiles/quickstart.toml?)" behind a path that may have meant a profile beside it, or a bundled one.
+fn meant_profile(named: &Path, bundled: &[&str]) -> String {
+    let folder = named.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let profiles = files.filter(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    let beside: Vec<String> =
+        profiles.map(|file| file.strip_prefix("./").unwrap_or(&file).display().to_string()).collect();
+    let typed = named.strip_prefix("./").unwrap_or(named).display().to_string();
+    meant_words(&typed, beside.iter().map(String::as_str).chain(bundled.iter().copied()))
 }
 
 /// Plans a profile. `fresh` has everything measured again; what the store has of a trial stays until its turn comes.
@@ -225,9 +258,11 @@ pub fn laid_out(named: &str, workplace: &Workplace) -> Result<(Run, Vec<Row>, Pr
         None => workplace.store.latest(named)?,
     };
     let Some(run) = found else {
+        let names: Vec<String> = workplace.store.runs()?.into_iter().map(|run| run.profile_name).collect();
         bail!(
-            "no run is called '{named}'; {}",
-            stored_runs(workplace.store.runs()?.into_iter().map(|run| run.profile_name))
+            "no run is called '{named}'{}; {}",
+            meant_words(named, names.iter().map(String::as_str)),
+            stored_runs(names.iter().cloned())
         );
     };
     let rows = workplace.store.light_rows(&run.id)?;

@@ -154,7 +154,7 @@ fn hints(frame: &mut Frame, area: Rect, app: &App) {
 
 fn hint<'a>(binding: &Binding, theme: Theme) -> [Span<'a>; 2] {
     // of several keys the first; help has them all
-    let key = binding.keys.split(' ').next().unwrap_or_default();
+    let key = binding.shown().split(' ').next().unwrap_or_default();
     [Span::styled(key, theme.strong()), Span::styled(format!(" {}  ", binding.hint), theme.soft())]
 }
 

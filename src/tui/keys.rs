@@ -2,7 +2,11 @@
 //! the hints at the foot and the help page are made.
 
 use super::action::Action;
+use super::screen;
+use crate::library::config::Config;
+use bantam_core::meant::meant_words;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::sync::OnceLock;
 
 /// What some keys mean.
 pub(super) struct Binding {
@@ -24,6 +28,107 @@ impl Binding {
         }
         let end = self.help.find([',', ';', ':', '.']).unwrap_or(self.help.len());
         &self.help[..end]
+    }
+
+    /// The keys that do it: the user's own in the place of ours.
+    fn pressed(&self) -> &[KeyCode] {
+        own(self.name()).map_or(self.codes, |own| &own.code)
+    }
+
+    /// The keys that do it, as the user reads them.
+    pub(super) fn shown(&self) -> &'static str {
+        own(self.name()).map_or(self.keys, |own| own.shown)
+    }
+}
+
+/// A key that the user's settings put in the place of ours.
+struct Own {
+    name: &'static str,
+    code: [KeyCode; 1],
+    shown: &'static str,
+}
+
+/// The user's keys, settled when the workbench opens.
+static OWN: OnceLock<Vec<Own>> = OnceLock::new();
+
+fn own(name: &str) -> Option<&'static Own> {
+    OWN.get()?.iter().find(|own| own.name == name)
+}
+
+/// Takes the keys of the user's settings.
+///
+/// # Errors
+/// One sentence with file and line where a name is none of what keys do, a key is none, or means something else already.
+pub(super) fn settle(config: &Config) -> Result<(), String> {
+    let own = read(config)?;
+    // a workbench that is opened again has them already
+    let _ = OWN.set(own);
+    Ok(())
+}
+
+fn read(config: &Config) -> Result<Vec<Own>, String> {
+    let screens = screen::all();
+    let tables: Vec<Vec<&'static Binding>> = screens.iter().map(|screen| with(screen.keys())).collect();
+    let names = || tables.iter().flatten().map(|binding| binding.name()).filter(|name| !name.is_empty());
+    let mut all: Vec<Own> = Vec::new();
+    for (name, given) in &config.keys {
+        let wrong = |why: String| config.wrong(given.line, &why);
+        let found = names().find(|known| known.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            wrong(format!(
+                "no key does '{name}'{}; `:` in the workbench lists what keys do",
+                meant_words(name, names())
+            ))
+        })?;
+        let code = code(&given.value).ok_or_else(|| {
+            wrong(format!("keys.{name} is '{}'; write one letter or sign (no digit), or f1 to f12, space, enter, tab, insert, delete", given.value))
+        })?;
+        all.push(Own { name: found, code: [code], shown: String::leak(given.value.clone()) });
+    }
+    let codes = |binding: &Binding| match all.iter().find(|own| own.name == binding.name()) {
+        Some(own) => own.code.to_vec(),
+        None => binding.codes.to_vec(),
+    };
+    for (table, screen) in tables.iter().zip(&screens) {
+        for own in &all {
+            let holds = |binding: &&&Binding| codes(**binding).contains(&own.code[0]);
+            let mut others = table.iter().filter(holds).filter(|binding| binding.name() != own.name);
+            let is_here = table.iter().any(|binding| binding.name() == own.name);
+            if let Some(other) = others.next().filter(|_| is_here) {
+                let line = config
+                    .keys
+                    .iter()
+                    .find(|(name, _)| name.eq_ignore_ascii_case(own.name))
+                    .map_or(1, |(_, given)| given.line);
+                return Err(config.wrong(
+                    line,
+                    &format!(
+                        "'{}' is '{}' on {} already: give that another key, too",
+                        own.shown,
+                        other.name(),
+                        screen.title()
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A key by its name.
+fn code(typed: &str) -> Option<KeyCode> {
+    let mut letters = typed.chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) if !letter.is_ascii_digit() && !letter.is_whitespace() => return Some(Char(letter)),
+        _ => {}
+    }
+    let function = |number: &str| number.parse::<u8>().ok().filter(|n| (1..=12).contains(n)).map(KeyCode::F);
+    match typed.to_ascii_lowercase().as_str() {
+        "space" => Some(Char(' ')),
+        "enter" => Some(Enter),
+        "tab" => Some(Tab),
+        "insert" => Some(KeyCode::Insert),
+        "delete" => Some(KeyCode::Delete),
+        other => other.strip_prefix('f').and_then(function),
     }
 }
 
@@ -185,14 +290,31 @@ fn control(key: KeyEvent, quit: Action) -> Option<Option<Action>> {
 }
 
 fn found(table: impl IntoIterator<Item = &'static Binding>, code: KeyCode) -> Option<Action> {
-    table.into_iter().find(|binding| binding.codes.contains(&code)).map(|binding| binding.action.clone())
+    table.into_iter().find(|binding| binding.pressed().contains(&code)).map(|binding| binding.action.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::screen;
     use std::collections::HashSet;
+    use std::path::Path;
+
+    #[test]
+    fn keys_of_the_settings_are_named_by_what_they_do_and_mean_one_thing() {
+        let of = |text: &str| read(&Config::parse(text, Path::new("c.toml")).expect("valid"));
+        let own = of("[keys]\nrun = 'R'\nquit = 'f10'").unwrap_or_else(|why| panic!("{why}"));
+        let codes: Vec<_> = own.iter().map(|own| (own.name, own.code[0], own.shown)).collect();
+        assert_eq!(codes, [("quit", KeyCode::F(10), "f10"), ("run", Char('R'), "R")]);
+        let refused = |text: &str| of(text).err().expect("refused");
+        assert!(
+            refused("[keys]\nrnu = 'R'").contains("c.toml, line 2: no key does 'rnu' (run?)"),
+            "{}",
+            refused("[keys]\nrnu = 'R'")
+        );
+        assert!(refused("[keys]\nrun = '1'").contains("keys.run is '1'; write one letter"));
+        assert!(refused("[keys]\nrun = 'q'").contains("'q' is 'quit' on"));
+        assert!(of("[keys]\nrun = 'q'\nquit = 'Q'").is_ok(), "who gives that another key may");
+    }
 
     #[test]
     fn no_key_means_two_things_on_one_screen() {

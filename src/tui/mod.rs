@@ -43,6 +43,7 @@ mod words;
 
 pub use theme::ThemeName;
 
+use crate::library::config;
 use action::{Command, Message, Page, Selection};
 use anyhow::{Context, Result, bail};
 use app::App;
@@ -114,7 +115,11 @@ pub fn run(profile: PathBuf, look: Look) -> Result<()> {
             "TERM={term:?} is a terminal that nothing can be drawn on; `bantam run {command}` does the same in lines"
         );
     }
-    let name = match ThemeName::chosen(look.theme, |name| std::env::var_os(name)) {
+    let settings = config::settled();
+    if let Err(why) = keys::settle(settings) {
+        bail!("{why}");
+    }
+    let name = match ThemeName::settled(look.theme, |name| std::env::var_os(name), settings) {
         Ok(name) => name,
         Err(why) => bail!("{why}"),
     };

@@ -60,7 +60,7 @@ pub(super) fn entries(screen: &dyn Screen, titles: &[&'static str]) -> Vec<Entry
 fn of_binding(binding: &Binding) -> Entry {
     Entry {
         name: binding.name().into(),
-        help: format!("{} ({})", binding.help, binding.keys),
+        help: format!("{} ({})", binding.help, binding.shown()),
         action: binding.action.clone(),
     }
 }

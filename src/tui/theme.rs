@@ -6,6 +6,8 @@
 //! which nobody knows what they look like.
 
 use super::ground::Ground;
+use crate::library::config::Config;
+use bantam_core::meant::meant_words;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 use std::ffi::OsStr;
@@ -43,7 +45,8 @@ impl ThemeName {
     pub(super) const ALL: [ThemeName; 6] =
         [ThemeName::Auto, ThemeName::Dark, ThemeName::Light, ThemeName::Night, ThemeName::Day, ThemeName::Plain];
 
-    pub(super) fn name(self) -> &'static str {
+    /// Its name, as it is typed.
+    pub fn name(self) -> &'static str {
         match self {
             ThemeName::Auto => "auto",
             ThemeName::Dark => "dark",
@@ -77,9 +80,35 @@ impl ThemeName {
     }
 
     fn named(named: &OsStr) -> Result<ThemeName, String> {
-        let found = ThemeName::ALL.into_iter().find(|theme| *named == *theme.name());
-        let names = ThemeName::ALL.map(ThemeName::name).join(", ");
-        found.ok_or_else(|| format!("BANTAM_THEME={}: there are the themes {names}", named.display()))
+        ThemeName::of(named).ok_or_else(|| {
+            let names = ThemeName::ALL.map(ThemeName::name).join(", ");
+            format!("BANTAM_THEME={}: there are the themes {names}", named.display())
+        })
+    }
+
+    fn of(named: &OsStr) -> Option<ThemeName> {
+        ThemeName::ALL.into_iter().find(|theme| *named == *theme.name())
+    }
+
+    /// What somebody asked for, else the environment's, else that of the user's settings.
+    ///
+    /// # Errors
+    /// Where BANTAM_THEME or the settings name no theme: what they may say.
+    pub fn settled(
+        asked: Option<ThemeName>,
+        variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+        config: &Config,
+    ) -> Result<ThemeName, String> {
+        let is_open = asked.is_none()
+            && ["NO_COLOR", "BANTAM_THEME"].iter().all(|name| variable(name).is_none_or(|value| value.is_empty()));
+        match config.theme.as_ref().filter(|_| is_open) {
+            None => ThemeName::chosen(asked, variable),
+            Some(given) => ThemeName::of(given.value.as_ref()).ok_or_else(|| {
+                let names = ThemeName::ALL.map(ThemeName::name);
+                let meant = meant_words(&given.value, names);
+                config.wrong(given.line, &format!("theme is '{}'{meant}; there are {}", given.value, names.join(", ")))
+            }),
+        }
     }
 }
 

@@ -14,6 +14,26 @@ pub fn meant_words<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) ->
     meant(typed, known).map_or_else(String::new, |word| format!(" ({word}?)"))
 }
 
+/// What a TOML file is told to be wrong by serde, as a person reads it: a key that is not known with the one that may have been
+/// meant, and numbers by what they look like.
+pub fn of_toml(message: &str) -> String {
+    let message = message.lines().collect::<Vec<_>>().join("; ");
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<String>>();
+    for what in ["unknown field `", "unknown variant `"] {
+        if let Some((word, known)) = message.strip_prefix(what).and_then(|rest| rest.split_once('`')) {
+            return format!("{what}{word}`{}{known}", meant_words(word, quoted(known).iter().map(String::as_str)));
+        }
+    }
+    let whole = ["usize", "u8", "u16", "u32", "u64", "i32", "i64"];
+    let Some((before, kind)) = message.rsplit_once("expected ") else { return message };
+    match kind {
+        "f64" | "f32" => format!("{before}expected a number, like 0.5, without quotes"),
+        kind if whole.contains(&kind) => format!("{before}expected a whole number, like 4, without quotes"),
+        "a boolean" => format!("{before}expected true or false, without quotes"),
+        _ => message,
+    }
+}
+
 /// Letters to change, to add or to leave out between two words (Levenshtein).
 pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -37,6 +57,20 @@ mod tests {
     #[test]
     fn words_are_as_far_apart_as_their_letters() {
         assert_eq!(["eval", "evla", "val", "evaluate", ""].map(|word| distance(word, "eval")), [0, 2, 1, 4, 4]);
+    }
+
+    #[test]
+    fn what_serde_says_becomes_what_a_person_reads() {
+        assert_eq!(
+            of_toml("unknown field `recipees`, expected one of `models`, `recipes`"),
+            "unknown field `recipees` (recipes?), expected one of `models`, `recipes`"
+        );
+        assert_eq!(of_toml("unknown field `a`, there are no fields"), "unknown field `a`, there are no fields");
+        assert_eq!(
+            of_toml("invalid type: string \"20\", expected f64"),
+            "invalid type: string \"20\", expected a number, like 0.5, without quotes"
+        );
+        assert_eq!(of_toml("missing field `x`"), "missing field `x`");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Why a suite cannot be used, in one sentence with its file, its key or line, and what is allowed.
 
+use bantam_bundled::suites as bundled;
+use bantam_core::meant::meant_words;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,7 +9,10 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Neither a bundled suite nor a path.
-    #[error("'{name}' is no suite: write {known}the path to a suite's TOML file")]
+    #[error(
+        "'{name}' is no suite{}: write {known}the path to a suite's TOML file",
+        meant_words(name, bundled::names())
+    )]
     Unknown {
         /// The name as given.
         name: String,

@@ -1,6 +1,7 @@
 //! Why the hub, the cache or a name gives nothing, in one sentence with what to do about it.
 
 use super::name::Name;
+use bantam_core::meant::meant_words;
 use bantam_core::unit::Bytes;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     // names and places of this machine
     /// `bundled:NAME` names no bundled model.
-    #[error("'{name}' is no bundled model; there are {}", list(there))]
+    #[error("'{name}' is no bundled model{}; there are {}", meant_words(name, there.iter().map(String::as_str)), list(there))]
     NotBundled {
         /// The name, without `bundled:`.
         name: String,
@@ -18,9 +19,10 @@ pub enum Error {
     },
     /// A name is no model on this machine.
     #[error(
-        "'{name}' is no model here: no folder or .gguf file of that name, none of the bundled ones ({}) and not in the \
+        "'{name}' is no model here{}: no folder or .gguf file of that name, none of the bundled ones ({}) and not in the \
          Hugging Face cache {} ({}); give a path, or {}",
-        list(bundled), cache.display(), list(cached), get(name)
+        meant_words(name, bundled.iter().chain(cached).map(String::as_str)), list(bundled), cache.display(), list(cached),
+        get(name)
     )]
     Unknown {
         /// The name as typed.

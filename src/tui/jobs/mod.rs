@@ -204,7 +204,7 @@ impl Jobs {
                 let done = lock(&done);
                 let Some(done) = done.as_ref() else { anyhow::bail!("nothing is measured yet; r starts the run") };
                 let folder = Path::new("reports").join(&done.run.profile_name);
-                report::write(&done.whole_page(&Workplace::open()?.store)?, &folder)?;
+                report::write(&done.report(&Workplace::open()?.store)?, &folder)?;
                 Ok(folder.join("report.html"))
             });
             say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));

@@ -45,7 +45,7 @@ fn place(area: Rect, screen: &dyn Screen, titles: &[&str]) -> Rect {
 fn entries(area: Rect, screen: &dyn Screen, titles: &[&str]) -> Vec<(String, String)> {
     let width = (area.width.min(92) as usize).saturating_sub(KEYS + 5);
     let mut all: Vec<(String, String)> =
-        keys::with(screen.keys()).iter().map(|binding| (binding.keys.to_owned(), binding.help.to_owned())).collect();
+        keys::with(screen.keys()).iter().map(|binding| (binding.shown().to_owned(), binding.help.to_owned())).collect();
     all.push((format!("1-{}", titles.len()), titles.join(", ")));
     all.push(("ctrl-z".into(), "to the shell; fg comes back".into()));
     all.push(("mouse".into(), "click a tab or a line, scroll".into()));

@@ -289,7 +289,7 @@ impl Raw {
         toml::from_str(text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
-            let message = e.message().lines().collect::<Vec<_>>().join("; ");
+            let message = crate::meant::of_toml(e.message());
             Error::Broken { file: file.into(), line, message }
         })
     }

@@ -492,7 +492,7 @@ mod tests {
         let cases = [
             ("models = []\nsuites = ['a']", "p.toml: models: is empty"),
             ("models = ['a']", "p.toml: suites: is empty"),
-            ("models = ['a']\nsiutes = ['a']", "p.toml:2: unknown field `siutes`, expected one of `name`"),
+            ("models = ['a']\nsiutes = ['a']", "p.toml:2: unknown field `siutes` (suites?), expected one of `name`"),
             ("models = ['a'\n\nsuites = 3", "p.toml:3:"),
             ("models = ['a']\nsuites = ['a', 'a']", "names 'a' twice"),
             (&format!("{SMALL}[chat]\nfewshot_as_multiturn = true"), "p.toml: chat.fewshot_as_multiturn: needs a chat"),

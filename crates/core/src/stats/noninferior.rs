@@ -277,9 +277,7 @@ impl Findings {
             By::Counts { counts, step, items_each } => {
                 power::more_items(*counts, -margin / step, tail).times(*items_each)
             }
-            By::Spread(_, error) => {
-                power::more_scored_items(self.items, self.difference + margin, *error, tail)
-            }
+            By::Spread(_, error) => power::more_scored_items(self.items, self.difference + margin, *error, tail),
         };
         Ok(Judgement {
             verdict: p.verdict(level),

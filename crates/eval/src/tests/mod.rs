@@ -115,12 +115,12 @@ fn what_is_wrong_is_said_in_one_sentence_with_file_key_or_line_and_what_is_allow
         (
             Box::new(add("doc_to_txt = 'x'")),
             ANSWERS,
-            "s.toml:9: unknown field `doc_to_txt`, expected one of `task`, `lm_eval`",
+            "s.toml:9: unknown field `doc_to_txt` (doc_to_text?), expected one of `task`, `lm_eval`",
         ),
         (
             Box::new(|t| "nmae = 'x'\n".to_string() + &t),
             ANSWERS,
-            "s.toml:1: unknown field `nmae`, expected one of `name`",
+            "s.toml:1: unknown field `nmae` (name?), expected one of `name`",
         ),
         (
             Box::new(replace("\"multiple_choice\"", "\"choices\"")),

@@ -17,9 +17,9 @@ use bantam_core::metric::{Direction, Metric};
 use bantam_core::profile::knob::LIMITS;
 use bantam_core::profile::{Knob, Prefer, Profile};
 use bantam_core::record::{Figure, Provenance, Reading, Row};
+use bantam_core::stats::Level;
 use bantam_core::stats::chance::Skill;
 use bantam_core::stats::noninferior::{Findings, SIZE};
-use bantam_core::stats::Level;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -341,7 +341,13 @@ impl Making<'_> {
         tasks.collect()
     }
 
-    fn variant(&self, summary: &VariantSummary, all: &[&VariantSummary], margins: &[f64], tests: usize) -> VariantChoice {
+    fn variant(
+        &self,
+        summary: &VariantSummary,
+        all: &[&VariantSummary],
+        margins: &[f64],
+        tests: usize,
+    ) -> VariantChoice {
         let mut order: Vec<usize> = (0..all.len()).collect();
         let last = |at: &usize| (all[*at].variant.model.parameters, all[*at].variant.label());
         order.sort_by_key(last);
@@ -367,12 +373,20 @@ impl Making<'_> {
     /// Requirements of scores, shares and answers, as if each task decided and as if none did.
     fn fixed(&self, summary: &VariantSummary) -> Vec<Fixed> {
         let constraints = &self.profile.constraints;
-        let turned = |check: &Check| LIMITS.iter().any(|(_, metric)| check.metric == Some(*metric) && check.requirement.is_cost());
+        let turned = |check: &Check| {
+            LIMITS.iter().any(|(_, metric)| check.metric == Some(*metric) && check.requirement.is_cost())
+        };
         let mut paired = summary.clone();
-        paired.comparisons = self.advice.tasks.iter().filter_map(|task| {
-            let (base, row) = (self.desk.row(self.reference.id(), &task.name)?, self.desk.row(summary.id(), &task.name)?);
-            self.desk.compared(base, row, self.advice.margin_of(&task.name), self.confidence)
-        }).collect();
+        paired.comparisons = self
+            .advice
+            .tasks
+            .iter()
+            .filter_map(|task| {
+                let (base, row) =
+                    (self.desk.row(self.reference.id(), &task.name)?, self.desk.row(summary.id(), &task.name)?);
+                self.desk.compared(base, row, self.advice.margin_of(&task.name), self.confidence)
+            })
+            .collect();
         let alone = VariantSummary { comparisons: Vec::new(), ..summary.clone() };
         let checks = |summary: &VariantSummary| constraint::checks(constraints, summary, Some(self.reference));
         let both = checks(&paired).into_iter().zip(checks(&alone)).filter(|(check, _)| !turned(check));
@@ -389,7 +403,13 @@ impl Making<'_> {
         fixed.collect()
     }
 
-    fn claims(&self, summary: &VariantSummary, task: &super::TaskName, margins: &[f64], tests: usize) -> Option<Claims> {
+    fn claims(
+        &self,
+        summary: &VariantSummary,
+        task: &super::TaskName,
+        margins: &[f64],
+        tests: usize,
+    ) -> Option<Claims> {
         if summary.id() == self.reference.id() {
             return None;
         }

@@ -128,12 +128,20 @@ fn print_row(row: &MatrixRow, out: &mut dyn Write) -> Result<()> {
 
 fn print_dot(dot: &Dot) -> String {
     let hint = escape(&dot.hint);
-    format!("<td class=\"{}\" title=\"{hint}\">{}<small>{}</small></td>", dot.sign.name(), drawn(dot.sign), escape(&dot.text))
+    format!(
+        "<td class=\"{}\" title=\"{hint}\">{}<small>{}</small></td>",
+        dot.sign.name(),
+        drawn(dot.sign),
+        escape(&dot.text)
+    )
 }
 
 fn drawn(sign: Sign) -> String {
     let name = sign.name();
-    format!("<svg class=\"sign {name}\" role=\"img\" aria-label=\"{}\"><use href=\"#sign-{name}\"/></svg>", sign.label())
+    format!(
+        "<svg class=\"sign {name}\" role=\"img\" aria-label=\"{}\"><use href=\"#sign-{name}\"/></svg>",
+        sign.label()
+    )
 }
 
 fn shape(sign: Sign) -> &'static str {

@@ -108,7 +108,10 @@ fn print(block: &Block, out: &mut dyn Write) -> Result<()> {
             let marks = decision::marks(&chart::places(chart), chart);
             let svg = svg.replacen("</svg>", &format!("{marks}</svg>"), 1);
             let name = escape(&chart.name);
-            writeln!(out, "<figure class=\"chart\" id=\"chart-{name}\"><div class=\"canvas\" tabindex=\"0\" role=\"img\"")?;
+            writeln!(
+                out,
+                "<figure class=\"chart\" id=\"chart-{name}\"><div class=\"canvas\" tabindex=\"0\" role=\"img\""
+            )?;
             writeln!(out, "aria-label=\"{}\">{svg}</div>", escape(&chart.title))?;
             writeln!(out, "<figcaption>{}</figcaption></figure>", escape(&chart.note))?;
         }

@@ -78,7 +78,8 @@ fn print_cards(cards: &[Card], out: &mut dyn Write) -> Result<()> {
     for (place, figure) in cards.first().map_or(&[][..], |card| &card.face.figures).iter().enumerate() {
         let of = |card: &Card| {
             let figure = card.face.figures.get(place)?;
-            let change = if figure.change.is_empty() { String::new() } else { format!(" ({})", escape(&figure.change)) };
+            let change =
+                if figure.change.is_empty() { String::new() } else { format!(" ({})", escape(&figure.change)) };
             Some(format!("{}{change}", escape(&figure.cell.text)))
         };
         let cells: Vec<String> = cards.iter().map(|card| of(card).unwrap_or_default()).collect();

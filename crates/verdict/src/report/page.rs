@@ -4,8 +4,8 @@
 
 use super::chart::Chart;
 use super::scores::Scores;
-use crate::recommend::{Choices, Group};
 use crate::recommend::known::Known;
+use crate::recommend::{Choices, Group};
 use bantam_core::profile::Profile;
 use bantam_core::record::{Ask, ItemResult, Provenance, Row, Run, Trial};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,9 @@ impl Page {
         let faces = std::mem::take(&mut self.faces);
         let Some(choices) = Choices::of(rows, profile, &run.id.0, known) else { return };
         let is_first = |block: &Block| matches!(block, Block::Matrix(_));
-        let Some(section) = self.sections.iter_mut().find(|section| section.blocks.iter().any(is_first)) else { return };
+        let Some(section) = self.sections.iter_mut().find(|section| section.blocks.iter().any(is_first)) else {
+            return;
+        };
         let at = section.blocks.iter().position(is_first).unwrap_or_default();
         section.blocks.insert(at, Block::WhatIf(Box::new(WhatIf { choices, faces })));
     }

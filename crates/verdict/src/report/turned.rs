@@ -64,7 +64,8 @@ fn rows() -> Vec<Row> {
             match n {
                 10 => row.outcome.samples.truncate(1),
                 _ => row.outcome.samples.iter_mut().enumerate().for_each(|(round, sample)| {
-                    sample.turn = Some(Turn { round: round as u64, started: 0.0, worker: 1, peak: None, disturbed: None });
+                    sample.turn =
+                        Some(Turn { round: round as u64, started: 0.0, worker: 1, peak: None, disturbed: None });
                 }),
             }
         }
@@ -222,10 +223,15 @@ fn the_page_advises_as_the_program_does_whatever_is_turned() {
 
     let desk = Desk::new(&rows, &Nothing);
     let mut ids: Vec<Id> = Vec::new();
-    rows.iter().map(|row| &row.trial.variant.id).for_each(|id| if !ids.contains(id) { ids.push(id.clone()) });
+    rows.iter().map(|row| &row.trial.variant.id).for_each(|id| {
+        if !ids.contains(id) {
+            ids.push(id.clone())
+        }
+    });
     let all = settings(&choices, &base);
     let advices: Vec<Advice> = all.iter().map(|profile| desk.advise(profile)).collect();
-    let asked: Vec<Settings> = all.iter().zip(&advices).map(|(profile, advice)| Settings::of(profile, advice)).collect();
+    let asked: Vec<Settings> =
+        all.iter().zip(&advices).map(|(profile, advice)| Settings::of(profile, advice)).collect();
     let file = folder.path().join("settings.json");
     std::fs::write(&file, serde_json::to_vec(&asked).expect("JSON")).expect("written");
 

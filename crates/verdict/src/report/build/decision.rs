@@ -56,7 +56,8 @@ fn cards(inputs: &Inputs) -> Vec<Card> {
     };
     let is_kept = first.as_ref().is_some_and(|first| first.face.name == reference.variant.label());
     let second = (!is_kept).then(|| card("reference", reference));
-    let third = next(advice).filter(|(next, _)| first.as_ref().is_none_or(|first| first.face.name != next.variant.label()));
+    let third =
+        next(advice).filter(|(next, _)| first.as_ref().is_none_or(|first| first.face.name != next.variant.label()));
     first.into_iter().chain(second).chain(third.map(|(next, role)| card(&role, next))).collect()
 }
 
@@ -69,12 +70,8 @@ fn next(advice: &Advice) -> Option<(&VariantSummary, String)> {
         Conclusion::NoEvidence(_) => return None,
     };
     let cheaper = |s: &&VariantSummary| decided::better(by, &s.cost(by), &than.cost(by)) == Some(Ordering::Less);
-    let mut all: Vec<&VariantSummary> = advice
-        .summaries
-        .iter()
-        .filter(|s| !s.qualifies && !advice.is_reference(s.id()))
-        .filter(cheaper)
-        .collect();
+    let mut all: Vec<&VariantSummary> =
+        advice.summaries.iter().filter(|s| !s.qualifies && !advice.is_reference(s.id())).filter(cheaper).collect();
     let dearest_first = |a: &VariantSummary, b: &VariantSummary| match (a.cost(by).value(), b.cost(by).value()) {
         (Some(a), Some(b)) if by.better(a, b) => Ordering::Greater,
         (Some(a), Some(b)) if by.better(b, a) => Ordering::Less,
@@ -96,7 +93,8 @@ pub(super) fn faces(inputs: &Inputs) -> Vec<Face> {
 /// Six numbers, where energy is among them if anybody's is known.
 fn face(inputs: &Inputs, summary: &VariantSummary) -> Face {
     let known = |metric: Metric| inputs.advice.summaries.iter().any(|s| s.cost(metric).known().is_some());
-    let last = if known(Metric::DecodeEnergy) { (Metric::DecodeEnergy, "energy") } else { (Metric::PrefillTps, "prefill") };
+    let last =
+        if known(Metric::DecodeEnergy) { (Metric::DecodeEnergy, "energy") } else { (Metric::PrefillTps, "prefill") };
     let costs = [
         (Metric::PeakMemory, "memory"),
         (Metric::Disk, "disk"),
