@@ -307,9 +307,9 @@ mod tests {
         assert_eq!(codes, [("quit", KeyCode::F(10), "f10"), ("run", Char('R'), "R")]);
         let refused = |text: &str| of(text).err().expect("refused");
         assert!(
-            refused("[keys]\nrnu = 'R'").contains("c.toml, line 2: no key does 'rnu' (run?)"),
+            refused("[keys]\nrunn = 'R'").contains("c.toml, line 2: no key does 'runn' (run?)"),
             "{}",
-            refused("[keys]\nrnu = 'R'")
+            refused("[keys]\nrunn = 'R'")
         );
         assert!(refused("[keys]\nrun = '1'").contains("keys.run is '1'; write one letter"));
         assert!(refused("[keys]\nrun = 'q'").contains("'q' is 'quit' on"));

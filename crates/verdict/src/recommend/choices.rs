@@ -19,9 +19,10 @@ use bantam_core::profile::{Knob, Prefer, Profile};
 use bantam_core::record::{Figure, Provenance, Reading, Row};
 use bantam_core::stats::Level;
 use bantam_core::stats::chance::Skill;
-use bantam_core::stats::noninferior::{Findings, SIZE};
+use bantam_core::stats::noninferior::{Findings, OneSided, SIZE};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 /// Margins go up to here: thirty points, in half points.
 const WIDEST: f64 = 0.3;
@@ -417,7 +418,12 @@ impl Making<'_> {
         let pair = self.desk.side_by_side(base, row, self.confidence)?;
         let found: &Findings = pair.findings().ok()?;
         let level = self.confidence.level;
-        let at = |place: usize| found.claims(pair.scaled(margins[place])).expect("no margin of the grid is below zero");
+        // both kinds of claims are looked up at the same places
+        let seen: RefCell<HashMap<usize, OneSided>> = RefCell::default();
+        let at = |place: usize| {
+            let claims = || found.claims(pair.scaled(margins[place])).expect("no margin of the grid is below zero");
+            *seen.borrow_mut().entry(place).or_insert_with(claims)
+        };
         // a family raises by its members at most
         let members = tests.max(1) as f64;
         let not_worse = |place: usize| at(place).not_worse;

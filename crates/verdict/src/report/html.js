@@ -1,8 +1,18 @@
+// A press of mouse, Enter or space. (No <button>: browsers leave it out where a table's heads are printed again.)
+function pressed(element, act) {
+  element.addEventListener("click", act);
+  element.addEventListener("keydown", event => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    act();
+  });
+}
+
 // Sorts a table by the column whose heading is pressed: by number where cells carry one, else by text; missing last. And
 // lets columns be chosen where there are many.
 for (const table of document.querySelectorAll(".scroll > table:not(.matrix)")) {
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, i) => head.querySelector("button").addEventListener("click", () => {
+  heads.forEach((head, i) => pressed(head.querySelector("[role=button]"), () => {
     const up = head.getAttribute("aria-sort") !== "ascending";
     heads.forEach(h => h.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", up ? "ascending" : "descending");

@@ -141,7 +141,10 @@ fn print_table(table: &DataTable, out: &mut dyn Write) -> Result<()> {
     for column in &table.columns {
         let class = if column.numeric { " class=\"num\"" } else { "" };
         let (hint, title) = (escape(&column.hint), escape(&column.title));
-        writeln!(out, "<th scope=\"col\"{class} title=\"{hint}\"><button>{title}</button></th>")?;
+        writeln!(
+            out,
+            "<th scope=\"col\"{class} title=\"{hint}\"><span role=\"button\" tabindex=\"0\">{title}</span></th>"
+        )?;
     }
     writeln!(out, "</tr></thead>\n<tbody>")?;
     for row in &table.rows {

@@ -141,7 +141,7 @@ pub(super) fn cell(reading: &Reading) -> Cell {
         Reading::Known(f) => Cell {
             text: figures::shown(f),
             small: match f.interval {
-                Some(i) => figures::ends(f.unit, i),
+                Some(i) => with_one_unit(&figures::ends(f.unit, i)),
                 None => f.no_interval.as_ref().map_or(String::new(), |_| "too few".into()),
             },
             hint: match &f.no_interval {
@@ -151,6 +151,15 @@ pub(super) fn cell(reading: &Reading) -> Cell {
             mark: if f.provenance == Provenance::Estimated { CellMark::Estimated } else { CellMark::None },
             sort: Some(f.value),
         },
+    }
+}
+
+/// Both ends of an interval with their unit said once, where it is the same: "15.8 to 16.2 tok/s".
+fn with_one_unit(ends: &str) -> String {
+    let split = |end: &str| end.rsplit_once(' ').map(|(number, unit)| (number.to_owned(), unit.to_owned()));
+    match ends.split_once(" to ").map(|(low, high)| (split(low), split(high), high)) {
+        Some((Some((low, one)), Some((_, other)), high)) if one == other => format!("{low} to {high}"),
+        _ => ends.to_owned(),
     }
 }
 
@@ -362,4 +371,17 @@ pub(super) fn origin(inputs: &Inputs) -> Option<Section> {
     let command = ("In this report's folder:".to_owned(), "bantam run profile.toml".to_owned());
     let blocks = vec![Block::Facts(facts), Block::Text(again.into()), Block::Commands(vec![command])];
     section("origin", "Where the numbers come from", blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_one_unit;
+
+    #[test]
+    fn a_unit_that_both_ends_have_is_said_once() {
+        assert_eq!(with_one_unit("15.8 tok/s to 16.2 tok/s"), "15.8 to 16.2 tok/s");
+        assert_eq!(with_one_unit("995 µs to 1.44 ms"), "995 µs to 1.44 ms");
+        assert_eq!(with_one_unit("91.0 to 95.2%"), "91.0 to 95.2%");
+        assert_eq!(with_one_unit("2.13 to 2.21"), "2.13 to 2.21");
+    }
 }
