@@ -7,6 +7,7 @@
 mod goldens;
 mod man;
 mod models;
+mod reference;
 mod schema;
 mod told_apart;
 
@@ -61,6 +62,12 @@ enum XtaskCommand {
     Schema {
         /// Folder for the schemas
         #[arg(long, default_value = "docs/schema")]
+        out: PathBuf,
+    },
+    /// Write the reference pages of the docs, from the types that read profiles, suites and recipes
+    Reference {
+        /// Folder for the pages
+        #[arg(long, default_value = "docs/reference")]
         out: PathBuf,
     },
     /// Hold stores of one profile against each other: no two may call a pair of variants faster in opposite directions
@@ -122,6 +129,7 @@ fn main() -> ExitCode {
         }
         XtaskCommand::Man { out } => told(man::write(&out)),
         XtaskCommand::Schema { out } => told(schema::write(&out)),
+        XtaskCommand::Reference { out } => told(reference::write(&out)),
         XtaskCommand::ToldApart { stores } => told_apart::compare(&stores),
         XtaskCommand::Goldens { task: GoldenTask::List, .. } => {
             goldens::list();

@@ -31,6 +31,8 @@ pub mod lost;
 mod mixture;
 mod recipe;
 mod resume;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod sensitivity;
 mod settle;
 mod short;
@@ -50,6 +52,8 @@ pub use compensate::Method;
 pub use importance::Importance;
 pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
+#[cfg(feature = "schema")]
+pub use schema::schema;
 pub use settle::{Found, settle};
 pub use source::{GgufTensor, Source};
 pub use transform::{Distill, Lora, Quantize, Step, StepNote, Transform};

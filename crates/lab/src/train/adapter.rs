@@ -21,6 +21,7 @@ use std::sync::Mutex;
 
 /// A kind of low-rank update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AdapterKind {
     /// W + alpha / r · B A.

@@ -21,6 +21,7 @@ use std::path::Path;
 
 /// What of a student learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Trained {
     /// All its weights.
@@ -32,6 +33,7 @@ pub enum Trained {
 
 /// Teaches a student.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Distill {
     /// A plain text to learn on.

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 /// Trains a low-rank adapter on examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Lora {
     /// Lines of {prompt, completion} or {messages}, or of whatever the templates name: JSON lines, CSV, TSV or Parquet.

@@ -22,10 +22,12 @@ use std::path::{Path, PathBuf};
 
 /// Stores the weights in a mixture of types.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
     /// The mixture, such as Q4_K_M; without, one of the goals says what is wanted.
     #[serde(rename = "type", with = "by_name", default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub mixture: Option<Mixture>,
     /// Weigh errors by the importance matrix in this file, one of llama.cpp's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

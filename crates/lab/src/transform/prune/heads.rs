@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 /// What heads go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Of {
     /// Whole groups, with the keys and values that they share.

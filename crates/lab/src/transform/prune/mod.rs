@@ -27,6 +27,7 @@ use std::fmt;
 
 /// Takes parts of a model out.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Prune {
     /// So many layers, by what they do.
@@ -72,6 +73,7 @@ pub struct Prune {
 
 /// What decides which parts go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// How little a layer changes of what passes through it.
