@@ -30,6 +30,7 @@ pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Prof
         objective: Objective::default(),
         price: None,
         loss: None,
+        systems: None,
     }
 }
 

@@ -79,6 +79,10 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Decide again over what a run measured, with other limits, margins and preference; no model is asked
     Decide(Decide),
+    /// See what the variants of a run come to together: small first and large where it is unsure, or one for each task
+    Systems(super::systems::SystemsArgs),
+    /// List the machines whose speed is known, and predict what a model would do there
+    Devices(super::devices::DevicesArgs),
     /// Talk with a model on the terminal
     Chat(Converse),
     /// Pin what a profile measures in profile.lock: each model's files and weights, each suite's lines, the engine
@@ -229,8 +233,12 @@ pub(crate) struct Pull {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     /// Bundled model, folder, .gguf file, ORG/NAME[@REVISION] of the hub, or an endpoint as URL[#MODEL]
-    #[arg(required = true, add = ArgValueCompleter::new(completions::model))]
+    #[arg(required_unless_present = "device_card", add = ArgValueCompleter::new(completions::model))]
     pub models: Vec<String>,
+    /// Write a card of this machine, by which speeds on other devices are predicted: bandwidth, the products of every type, and
+    /// the speeds of these models (the bundled ones where none is named), at each number of threads
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["adapter", "engine", "threads"])]
+    pub device_card: Option<PathBuf>,
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,
@@ -654,7 +662,7 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
-    /// Bundled model, folder, .gguf file or ORG/NAME[@REVISION] in the cache
+    /// Bundled model, folder, .gguf file, ORG/NAME[@REVISION] in the cache, or a router.toml that `bantam systems` wrote
     #[arg(add = ArgValueCompleter::new(completions::model))]
     pub model: String,
     /// Name or address to listen at; another than this machine's own lets others ask

@@ -23,6 +23,7 @@ pub(super) fn run(args: Decide) -> Result<Exit> {
     if let Some((over, all)) = advice::unfinished(&run, &rows) {
         note!("the run is not over ({over} of {}): what is decided here is of what is there", counted(all, "trial"));
     }
+    let (rows, profile, _) = run::decidable(rows, &profile, &workplace)?;
     let desk = Desk::new(&rows, &workplace.store);
     let before = desk.advise(&profile);
     let turned = turned(&args, &whatif::task_names(&before))?;

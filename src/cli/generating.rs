@@ -35,5 +35,6 @@ pub(super) fn load(named: &str, ctx: Option<usize>, kv: Option<CacheType>, other
     let kv = kv.or(CacheType::split(named).1).unwrap_or_default();
     let options = LoadOptions { max_length: Some(context), adapter, kv: models::kv_type(kv), ..LoadOptions::default() };
     let model = models::load(&found.place, &options)?;
+    bantam_host::release_code();
     Ok(Generating { name: found.name, facts, context, kv, model })
 }

@@ -13,6 +13,7 @@ mod completions;
 mod compress;
 mod config;
 mod decide;
+mod devices;
 mod diff;
 mod doctor;
 mod eval;
@@ -35,6 +36,7 @@ mod search;
 mod serve;
 mod ship;
 mod stop;
+mod systems;
 mod talk;
 mod train;
 mod usage;
@@ -141,6 +143,8 @@ fn command(args: Args) -> Result<Exit> {
         Some(Command::Inspect(args)) => inspect::run(args),
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Decide(args)) => decide::run(args),
+        Some(Command::Systems(args)) => systems::run(args),
+        Some(Command::Devices(args)) => devices::run(args),
         Some(Command::Chat(args)) => talk::run(args),
         Some(Command::Lock(args)) => lock::run(args),
         Some(Command::Check(args)) => check::run(args),

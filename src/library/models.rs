@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use bantam_bundled::models::{self as family, Bundled};
 use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::Endpoint;
+use bantam_core::system::System;
 use bantam_core::record::{Id, ModelRef, Place};
 use bantam_core::unit::Bytes;
 use bantam_format::gguf;
@@ -153,7 +154,7 @@ fn rooted(place: Place) -> Place {
     match place {
         Place::Folder(path) => Place::Folder(absolute(path)),
         Place::Gguf(path) => Place::Gguf(absolute(path)),
-        Place::Bundled(_) | Place::Endpoint(_) => place,
+        Place::Bundled(_) | Place::Endpoint(_) | Place::System(_) => place,
     }
 }
 
@@ -167,6 +168,7 @@ pub fn digest(place: &Place) -> Result<Id> {
         Place::Folder(folder) => hub::digest_of_folder(folder)?,
         Place::Gguf(file) => digest_of_gguf(file)?,
         Place::Endpoint(at) => at.digest(),
+        Place::System(of) => return composed(of),
     })
 }
 
@@ -189,12 +191,18 @@ pub fn load(place: &Place, options: &LoadOptions) -> Result<Model> {
         Place::Bundled(name) => model::load(&embedded(bundled(name)?)?, options)?,
         Place::Folder(path) | Place::Gguf(path) => model::load(path, options)?,
         Place::Endpoint(at) => return away(at),
+        Place::System(of) => return composed(of),
     })
 }
 
 /// Why a model behind an address cannot be opened here.
 fn away<T>(at: &Endpoint) -> Result<T> {
     bail!("{} is behind an address, so that nothing of its files is here", at.label())
+}
+
+/// Why several variants cannot be opened as one.
+fn composed<T>(of: &System) -> Result<T> {
+    bail!("{} is a system of variants, which has no files of its own: open its members", of.label())
 }
 
 /// The facts of a model without its weights.
@@ -205,6 +213,7 @@ pub fn inspect(place: &Place) -> Result<ModelFacts> {
         Place::Bundled(name) => decoder(model::inspect(&embedded(bundled(name)?)?)?),
         Place::Folder(path) | Place::Gguf(path) => decoder(model::inspect(path)?),
         Place::Endpoint(at) => return away(at),
+        Place::System(of) => return composed(of),
     })
 }
 
@@ -217,6 +226,7 @@ pub fn source(name: &str, place: &Place) -> Result<lab::Source<'static>> {
         Place::Bundled(name) => lab::Source::embedded(&embedded(bundled(name)?)?),
         Place::Folder(path) | Place::Gguf(path) => lab::Source::open(name, path),
         Place::Endpoint(at) => away(at),
+        Place::System(of) => composed(of),
     }
 }
 
@@ -228,7 +238,7 @@ pub fn unpacked(name: &str, place: &Place) -> Result<lab::Source<'static>> {
             file if file.is_dir() => source(name, place),
             file => lab::Source::unpacked(name, &file),
         },
-        Place::Bundled(_) | Place::Endpoint(_) => source(name, place),
+        Place::Bundled(_) | Place::Endpoint(_) | Place::System(_) => source(name, place),
     }
 }
 
@@ -238,6 +248,7 @@ pub fn with_files<T>(place: &Place, with: impl FnOnce(model::Source) -> Result<T
         Place::Bundled(name) => with((&embedded(bundled(name)?)?).into()),
         Place::Folder(path) | Place::Gguf(path) => with(path.into()),
         Place::Endpoint(at) => away(at),
+        Place::System(of) => composed(of),
     }
 }
 
@@ -248,6 +259,7 @@ pub fn bytes(place: &Place) -> Result<Bytes> {
         Place::Gguf(file) => gguf::parts(file).iter().map(|part| size(part)).sum::<Result<u64>>()?,
         Place::Folder(folder) => hub::files(folder)?.iter().map(|file| size(file)).sum::<Result<u64>>()?,
         Place::Endpoint(at) => return away(at),
+        Place::System(of) => return composed(of),
     }))
 }
 
@@ -259,7 +271,7 @@ pub fn bytes_after(source: &lab::Source, recipe: &Recipe) -> Result<Bytes> {
 /// The files of a model, so that none of them is written over while it is read; none of a bundled one.
 pub fn files(place: &Place) -> Vec<PathBuf> {
     match place {
-        Place::Bundled(_) | Place::Endpoint(_) => Vec::new(),
+        Place::Bundled(_) | Place::Endpoint(_) | Place::System(_) => Vec::new(),
         Place::Gguf(file) => gguf::parts(file),
         Place::Folder(folder) => {
             let entries = std::fs::read_dir(folder).into_iter().flatten();

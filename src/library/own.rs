@@ -384,6 +384,7 @@ fn profile(wish: &Wish, name: &str, recipes: &[String], chat: bool, folder: &Pat
         race: Race::Off,
         price: None,
         loss: None,
+        systems: None,
     })
 }
 

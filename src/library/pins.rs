@@ -35,7 +35,7 @@ pub fn files(model: &ModelRef) -> Result<Vec<FilePin>> {
         Place::Gguf(file) => gguf::parts(file).iter().map(|part| of_file(part, "")).collect::<Result<Vec<_>>>()?,
         Place::Folder(folder) => hub::files(folder)?.iter().map(|file| of_file(file, "")).collect::<Result<_>>()?,
         // what answers there is nobody's here to pin
-        Place::Endpoint(_) => Vec::new(),
+        Place::Endpoint(_) | Place::System(_) => Vec::new(),
     };
     for file in model.adapter.iter().flat_map(|folder| of_adapter(folder)) {
         pins.push(of_file(&file, "adapter/")?);
@@ -58,7 +58,7 @@ pub fn tensors(place: &Place) -> Result<BTreeMap<String, Id>> {
             file if file.extension().is_some_and(|ending| ending == "gguf") => Ok(of_gguf(&Gguf::open(&file)?)),
             _ => Ok(of_safetensors(&Files::open(folder)?)),
         },
-        Place::Endpoint(_) => Ok(BTreeMap::new()),
+        Place::Endpoint(_) | Place::System(_) => Ok(BTreeMap::new()),
     }
 }
 

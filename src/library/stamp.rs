@@ -46,7 +46,7 @@ pub fn is_same(model: &ModelRef) -> bool {
 
 fn files_of(place: &Place) -> Vec<PathBuf> {
     match place {
-        Place::Bundled(_) | Place::Endpoint(_) => vec![],
+        Place::Bundled(_) | Place::Endpoint(_) | Place::System(_) => vec![],
         Place::Gguf(file) => gguf::parts(file),
         Place::Folder(folder) => hub::files(folder).unwrap_or_else(|_| vec![folder.clone()]),
     }

@@ -89,7 +89,7 @@ impl Chosen {
     pub fn named(found: &Found) -> Result<Chosen> {
         let path = match &found.place {
             Place::Gguf(path) => path.clone(),
-            Place::Folder(_) | Place::Bundled(_) | Place::Endpoint(_) => {
+            Place::Folder(_) | Place::Bundled(_) | Place::Endpoint(_) | Place::System(_) => {
                 let typed = match &found.place {
                     Place::Folder(path) => quoted(&path.display().to_string()),
                     _ => found.name.clone(),

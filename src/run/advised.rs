@@ -19,11 +19,15 @@ pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<
     let facts = models::inspect(&variant.model.place).ok();
     Some(AdvisedFile {
         variant: variant.label(),
-        commands: commands(variant, path.as_deref().filter(|_| exists), facts.as_ref()),
+        commands: commands(variant, path.as_deref().filter(|_| exists), facts.as_ref(), &run.profile_name),
         context: facts.and_then(|facts| longer_context(&facts, models::kv_type(variant.kv), run)),
         address: match &variant.model.place {
             Place::Endpoint(at) => Some(at.url.clone()),
             _ => None,
+        },
+        members: match &variant.model.place {
+            Place::System(of) => of.members.iter().map(|member| member.label.clone()).collect(),
+            _ => Vec::new(),
         },
         path,
         exists,
@@ -31,10 +35,10 @@ pub(super) fn file(advice: &Advice, run: &Run, workplace: &Workplace) -> Option<
 }
 
 /// Where a variant's file or folder is; None inside the binary, and of one that was never kept.
-pub(super) fn place(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
+pub fn place(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
     match &variant.model.place {
         _ if !variant.has_own_files() => made(variant, workplace),
-        Place::Bundled(_) | Place::Endpoint(_) => None,
+        Place::Bundled(_) | Place::Endpoint(_) | Place::System(_) => None,
         Place::Folder(path) | Place::Gguf(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
     }
 }
@@ -49,12 +53,24 @@ fn made(variant: &Variant, workplace: &Workplace) -> Option<PathBuf> {
 }
 
 /// What can be done with it, with the command that does it.
-pub(super) fn commands(variant: &Variant, file: Option<&Path>, facts: Option<&ModelFacts>) -> Vec<(String, String)> {
+pub(super) fn commands(
+    variant: &Variant,
+    file: Option<&Path>,
+    facts: Option<&ModelFacts>,
+    run: &str,
+) -> Vec<(String, String)> {
     let line = |what: &str, command: String| (what.to_owned(), command);
     let typed = match (&variant.model.place, &variant.model.adapter) {
         (Place::Endpoint(at), _) => {
             let typed = quoted(&format!("{}#{}", at.url, at.model));
             return vec![line("Measure it on another suite:", format!("bantam eval {typed} --suite SUITE"))];
+        }
+        (Place::System(_), _) => {
+            let run = quoted(run);
+            return vec![
+                line("Write it as a router's file:", format!("bantam systems {run} --export router.toml")),
+                line("Serve that:", "bantam serve router.toml".into()),
+            ];
         }
         (Place::Bundled(name), None) => name.clone(),
         (Place::Bundled(name), Some(adapter)) => models::with_adapter(name, adapter),
@@ -150,7 +166,7 @@ mod tests {
     }
 
     fn told(variant: &Variant, file: Option<&str>) -> Vec<String> {
-        commands(variant, file.map(Path::new), None).into_iter().map(|(_, command)| command).collect()
+        commands(variant, file.map(Path::new), None, "mine").into_iter().map(|(_, command)| command).collect()
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn place(variant: &Variant, workplace: &Workplace) -> Option<String> {
         _ if !variant.has_own_files() => workplace.store.place_of(&variant.id).ok().flatten()?.display().to_string(),
         Place::Bundled(name) => format!("bundled:{name}"),
         Place::Folder(path) | Place::Gguf(path) => path.display().to_string(),
-        Place::Endpoint(_) => return None,
+        Place::Endpoint(_) | Place::System(_) => return None,
     };
     Some(if variant.kv.is_default() { files } else { variant.kv.behind(&files) })
 }

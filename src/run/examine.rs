@@ -97,7 +97,7 @@ fn filed(variant: &Variant, workplace: &Workplace) -> Filed {
         Err(error) => (Vec::new(), Some(crate::show::sentence(&error))),
     };
     Filed {
-        commands: advised::commands(variant, there, facts.as_ref()),
+        commands: advised::commands(variant, there, facts.as_ref(), "RUN"),
         steps: steps.into_iter().map(|note| (note.step, note.did)).collect(),
         path,
         exists,

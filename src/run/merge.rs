@@ -73,7 +73,7 @@ pub fn decided(merged: &Merged, workplace: &Workplace) -> Result<Decided> {
     let rows = workplace.store.light_rows(&merged.run.id)?;
     let profile = Profile::from_resolved(&merged.run.profile).context("the plan's profile")?;
     let run = workplace.store.run(&merged.run.id)?.unwrap_or_else(|| merged.run.clone());
-    Ok(Decided::of(run, rows, &profile, !merged.missing.is_empty(), workplace))
+    Decided::of(run, rows, &profile, !merged.missing.is_empty(), workplace)
 }
 
 /// The one plan that the folders hold, or the folders that they are the results of.

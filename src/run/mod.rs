@@ -18,18 +18,20 @@ use bantam_core::profile::{Profile, Race};
 use bantam_core::record::{Row, Run};
 use bantam_hub::Settings;
 use bantam_verdict::recommend::advice::words::Words;
+use bantam_verdict::recommend::systems::{self, Systems};
 use bantam_verdict::recommend::{Advice, advice, advise_knowing};
 use bantam_verdict::report::{self, AdvisedFile, Page};
 use bantam_verdict::store::Store;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-pub use advised::quoted;
+pub use advised::{place, quoted};
 
 mod advised;
 mod at_chance;
 pub mod decide;
 pub mod deployed;
+pub mod device;
 mod divergence;
 pub mod emit;
 mod endpoints;
@@ -83,10 +85,14 @@ pub struct Done {
 
 impl Done {
     /// Rows as they are in the store, decided upon; what was worked out of them before is in the store, too.
-    pub fn of(run: Run, rows: Vec<Row>, profile: &Profile, cancelled: bool, workplace: &Workplace) -> Done {
-        let advice = advise_knowing(&rows, profile, &workplace.store);
+    ///
+    /// # Errors
+    /// Where the profile's limits are meant for a device that is not known.
+    pub fn of(run: Run, rows: Vec<Row>, profile: &Profile, cancelled: bool, workplace: &Workplace) -> Result<Done> {
+        let (rows, profile, systems) = decidable(rows, profile, workplace)?;
+        let advice = Advice { systems, ..advise_knowing(&rows, &profile, &workplace.store) };
         let file = advised::file(&advice, &run, workplace);
-        Done { run, rows, advice, cancelled, file }
+        Ok(Done { run, rows, advice, cancelled, file })
     }
 
     /// The rows with all their items, one after the other.
@@ -96,7 +102,9 @@ impl Done {
     pub fn whole_rows(&self, workplace: &Workplace) -> impl Iterator<Item = Result<Row>> {
         self.rows.iter().map(|row| {
             let mut row = row.clone();
-            row.outcome.items = workplace.store.items_of(&row.trial.id)?;
+            if row.outcome.items.is_empty() {
+                row.outcome.items = workplace.store.items_of(&row.trial.id)?;
+            }
             Ok(row)
         })
     }
@@ -113,7 +121,10 @@ impl Done {
     pub fn whole_page(&self, store: &Store) -> Result<Page> {
         let mut page = self.page();
         for row in &self.rows {
-            page.add_scores(&row.trial, &store.items_of(&row.trial.id)?);
+            match row.outcome.items.is_empty() {
+                true => page.add_scores(&row.trial, &store.items_of(&row.trial.id)?),
+                false => page.add_scores(&row.trial, &row.outcome.items),
+            }
         }
         Ok(page)
     }
@@ -139,6 +150,24 @@ impl Done {
     pub fn words(&self) -> Words {
         advice::told(&self.run, &self.rows, &self.advice)
     }
+}
+
+/// Rows as they are decided over, and the profile by which: speeds are those of the device that limits are meant for, and the
+/// systems that the profile asks for stand behind the variants; with what systems come to.
+///
+/// # Errors
+/// Where the device is not known, or this machine has no card of its own.
+pub fn decidable(
+    rows: Vec<Row>,
+    profile: &Profile,
+    workplace: &Workplace,
+) -> Result<(Vec<Row>, Profile, Option<Systems>)> {
+    let (mut rows, profile) = device::translated(rows, profile, workplace)?;
+    let Some((systems, composed)) = systems::consider(&rows, &profile, &workplace.store) else {
+        return Ok((rows, profile, None));
+    };
+    rows.extend(composed);
+    Ok((rows, profile, Some(systems)))
 }
 
 /// A profile file, or a bundled profile by its name.
@@ -220,7 +249,7 @@ pub fn execute(
     // when it ended stands in the store
     let finished = workplace.store.run(&plan.run.id)?.and_then(|run| run.finished);
     let run = Run { finished, ..plan.run.clone() };
-    Ok(Done::of(run, rows, profile, cancel.is_cancelled(), workplace))
+    Done::of(run, rows, profile, cancel.is_cancelled(), workplace)
 }
 
 /// What can be reported, profiles first: a command's run is called as the command is.
@@ -247,7 +276,7 @@ const COMMANDS: [&str; 3] = ["bench", "compare", "eval"];
 /// A stored run again: by its id, or the latest of a profile's name.
 pub fn stored(named: &str, workplace: &Workplace) -> Result<Done> {
     let (run, rows, profile) = laid_out(named, workplace)?;
-    Ok(Done::of(run, rows, &profile, false, workplace))
+    Done::of(run, rows, &profile, false, workplace)
 }
 
 /// A stored run with its rows, without their items, and its profile: ready to be decided over.

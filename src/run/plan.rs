@@ -4,7 +4,7 @@ use crate::library::home::Home;
 use crate::library::models::{self, Opened};
 use crate::library::suites;
 use crate::run::deployed::Program;
-use crate::run::{endpoints, engine};
+use crate::run::{device, endpoints, engine};
 use crate::subject::missing_template;
 use anyhow::{Context, Result, anyhow, bail};
 use bantam_core::cache_type::CacheType;
@@ -147,6 +147,7 @@ impl Plan {
     /// One sentence on the model, recipe or suite that cannot be used; or the store's. A model and a recipe that do not
     /// go together are left out with the reason, unless nothing is left then.
     pub fn make(profile: &Profile, store: &Store) -> Result<Plan> {
+        device::check(profile)?;
         let Tasks { tasks, notes, templates, parity } = Tasks::of(profile)?;
         let pairs = Pairs::of(profile, &templates)?;
         check_names(profile, &tasks, &pairs)?;

@@ -322,6 +322,7 @@ impl Told<'_> {
             wall,
             warnings: summary.warnings,
             started,
+        predicted: None,
         }
     }
 }

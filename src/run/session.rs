@@ -301,6 +301,7 @@ impl Session<'_, '_> {
             Place::Folder(path) | Place::Gguf(path) => path.display().to_string(),
             Place::Bundled(name) => name.clone(),
             Place::Endpoint(at) => at.url.clone(),
+            Place::System(of) => of.label(),
         };
         let message = format!(
             "{place}: is not the model any more that this run began with, so what was measured is not kept; run again to \
@@ -406,6 +407,7 @@ fn joined(earlier: Outcome, later: Outcome) -> Outcome {
         warnings,
         wall: Seconds(earlier.wall.0 + later.wall.0),
         started: earlier.started,
+        predicted: None,
         load: earlier.load,
         loaded_by: earlier.loaded_by,
         ..later

@@ -85,7 +85,7 @@ impl Spec {
         };
         // where it is at its place, it need not be fetched
         let is_here = match &self.trial.variant.model.place {
-            Place::Bundled(_) | Place::Endpoint(_) => true,
+            Place::Bundled(_) | Place::Endpoint(_) | Place::System(_) => true,
             Place::Folder(path) | Place::Gguf(path) => path.exists(),
         };
         let models = if is_here { Vec::new() } else { vec![self.model.clone()] };
@@ -106,6 +106,7 @@ impl Spec {
             race: Race::Off,
             price: None,
             loss: None,
+            systems: None,
         }
     }
 
@@ -198,6 +199,7 @@ fn typed(model: &ModelRef) -> String {
     let name = match (&model.place, &model.commit) {
         (Place::Bundled(name), _) => format!("bundled:{name}"),
         (Place::Endpoint(at), _) => at.label(),
+        (Place::System(of), _) => of.label(),
         (_, Some(commit)) => {
             let bare = model.name.split(" + ").next().unwrap_or(&model.name);
             match bare.split_once(':') {

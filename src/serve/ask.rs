@@ -172,6 +172,13 @@ impl Fields {
         Ok(self.typed("stream_options", words, read)?.unwrap_or(false))
     }
 
+    /// The choices that an answer is one of, where a request names them.
+    pub(super) fn choices(&self) -> Option<Vec<String>> {
+        let choices = self.get("structured_outputs")?.get("choice")?.as_array()?;
+        let choices: Vec<String> = choices.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+        (choices.len() > 1).then_some(choices)
+    }
+
     /// The form of `response_format`, or of `json_schema` as llama-server has it, or of `structured_outputs` as vLLM has it.
     fn grammar(&self) -> Result<Option<Grammar>, Refusal> {
         let words = "{\"type\": \"text\"}, {\"type\": \"json_object\"} or {\"type\": \"json_schema\", \"json_schema\": {\"schema\": …}}";

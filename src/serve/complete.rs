@@ -6,9 +6,10 @@ use super::engine::{Client, Event, Job};
 use super::http::{Connection, Request};
 use super::refusal::Refusal;
 use super::reply::{Reply, Usage};
-use super::text::Marks;
-use super::{Shared, random};
+use super::text::{Marks, Piece};
+use super::{Member, Shared, random};
 use bantam_core::sync::lock;
+use bantam_core::system::Sureness;
 use bantam_model::tokenizer::Special;
 use bantam_model::{Sampling, TokenScore, Tokenizer};
 use serde_json::Value as Json;
@@ -70,31 +71,93 @@ pub(super) fn complete(
 ) -> Result<(), Failure> {
     let begun = Instant::now();
     let fields = Fields::read(&request.body)?;
-    let plan = match is_chat {
-        true => of_chat(shared, &fields)?,
-        false => of_text(shared, &fields)?,
-    };
-    let count = plan.prompts.len() * plan.wishes.n;
-    let mut reply = Reply {
-        tokenizer: &shared.model.tokenizer,
-        model: &shared.name,
-        is_chat,
-        number: random(),
-        created: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
-        logprobs: plan.wishes.logprobs.is_some(),
-        echo: plan.echo.iter().flat_map(|prompt| std::iter::repeat_n(prompt.clone(), plan.wishes.n)).collect(),
-        scored: scored(&plan),
-        calls: vec![0; count],
-    };
-    let (streams, includes_usage) = (plan.wishes.streams, plan.wishes.includes_usage);
-    let answers = send(shared, plan, begun)?;
+    let asked = Asked { fields: &fields, is_chat, begun, request };
+    let Some(router) = &shared.router else { return answer(&shared.members[0], &asked, connection) };
+    let task = fields.get("model").and_then(Json::as_str);
+    let rule = router.rule(task);
+    let first = &shared.members[rule.first];
+    let Some(escalate) = &rule.escalate else { return answer(first, &asked, connection) };
+    let then = &shared.members[escalate.to];
+    match (escalate.by, fields.choices()) {
+        // how sure it is of choices is told by their likelihoods, and so is which one it takes
+        (Sureness::Share, Some(choices)) => {
+            let (likeliest, share) = chosen(first, &asked, &choices)?;
+            if share >= escalate.below {
+                return answer_with(first, &asked, &choices[likeliest], connection);
+            }
+            shared.metrics.escalated.fetch_add(1, Ordering::Relaxed);
+            let (likeliest, _) = chosen(then, &asked, &choices)?;
+            answer_with(then, &asked, &choices[likeliest], connection)
+        }
+        // a limit on choices says nothing of what is written
+        (Sureness::Share, None) => answer(then, &asked, connection),
+        (Sureness::Likelihood, _) => match tried(first, &asked, escalate.below, connection)? {
+            Some((answers, mut reply, wishes)) => deliver(first, answers, &mut reply, &wishes, &asked, connection),
+            None => {
+                shared.metrics.escalated.fetch_add(1, Ordering::Relaxed);
+                answer(then, &asked, connection)
+            }
+        },
+    }
+}
+
+/// A request that has been read.
+struct Asked<'a> {
+    fields: &'a Fields,
+    is_chat: bool,
+    begun: Instant,
+    request: &'a Request,
+}
+
+impl Asked<'_> {
+    /// What it comes down to for a model.
+    fn plan(&self, member: &Member) -> Result<Plan, Refusal> {
+        match self.is_chat {
+            true => of_chat(member, self.fields),
+            false => of_text(member, self.fields),
+        }
+    }
+
+    fn reply<'m>(&self, member: &'m Member, plan: &Plan) -> Reply<'m> {
+        let count = plan.prompts.len() * plan.wishes.n;
+        Reply {
+            tokenizer: &member.model.tokenizer,
+            model: &member.name,
+            is_chat: self.is_chat,
+            number: random(),
+            created: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
+            logprobs: plan.wishes.logprobs.is_some(),
+            echo: plan.echo.iter().flat_map(|prompt| std::iter::repeat_n(prompt.clone(), plan.wishes.n)).collect(),
+            scored: scored(plan),
+            calls: vec![0; count],
+        }
+    }
+}
+
+/// Has a model answer.
+fn answer(member: &Member, asked: &Asked, connection: &mut Connection) -> Result<(), Failure> {
+    let plan = asked.plan(member)?;
+    let (mut reply, wishes) = (asked.reply(member, &plan), plan.wishes.clone());
+    let answers = send(member, plan, asked.begun)?;
+    deliver(member, answers, &mut reply, &wishes, asked, connection)
+}
+
+/// Brings answers to the client, whole or as they come.
+fn deliver(
+    member: &Member,
+    answers: Answers,
+    reply: &mut Reply,
+    wishes: &Wishes,
+    asked: &Asked,
+    connection: &mut Connection,
+) -> Result<(), Failure> {
     let gone = answers.gone.clone();
-    let done = match streams {
-        true => stream(shared, answers, &mut reply, includes_usage, request, connection),
-        false => whole(shared, answers, &mut reply, request, connection),
+    let done = match wishes.streams {
+        true => stream(member, answers, reply, wishes.includes_usage, asked.request, connection),
+        false => whole(member, answers, reply, asked.request, connection),
     };
     match done {
-        Ok(()) => shared.metrics.whole(begun.elapsed()),
+        Ok(()) => member.metrics.whole(asked.begun.elapsed()),
         Err(_) => {
             // whatever is still decoded for it is for nobody
             gone.store(true, Ordering::Relaxed);
@@ -103,7 +166,81 @@ pub(super) fn complete(
     done
 }
 
-fn of_chat(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
+/// Has a model answer, and gives its answers where it is at least as sure of each as the limit: the geometric mean of its
+/// tokens' probabilities, as tasks are measured.
+fn tried<'m>(
+    member: &'m Member,
+    asked: &Asked,
+    below: f64,
+    connection: &Connection,
+) -> Result<Option<(Answers, Reply<'m>, Wishes)>, Failure> {
+    let mut plan = asked.plan(member)?;
+    let (reply, wishes) = (asked.reply(member, &plan), plan.wishes.clone());
+    // nobody reads along before it is known who answers
+    plan.wishes.streams = false;
+    plan.wishes.logprobs.get_or_insert(0);
+    let answers = send(member, plan, asked.begun)?;
+    let mut told = Vec::new();
+    while told.len() < answers.count {
+        match answers.next(connection, member) {
+            Ok((_, Event::News(_))) => {}
+            Ok((_, Event::Failed(why))) => return Err(Failure::Refused(Refusal::new(500, why))),
+            Ok((index, Event::Done { last, finish, tokens, reasoning_tokens })) => {
+                if sure(&last) < below {
+                    answers.gone.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                told.push((index, Event::Done { last, finish, tokens, reasoning_tokens }));
+            }
+            Err(failure) => {
+                answers.gone.store(true, Ordering::Relaxed);
+                return Err(failure);
+            }
+        }
+    }
+    let (usage, begun) = (answers.usage, answers.begun);
+    Ok(Some((Answers::told(told, usage, begun), reply, wishes)))
+}
+
+/// The geometric mean of the probabilities of what was written; an answer without tokens is not sure of anything.
+fn sure(news: &News) -> f64 {
+    match news.drawn.len() {
+        0 => 0.0,
+        count => (news.drawn.iter().map(|drawn| f64::from(drawn.logprob)).sum::<f64>() / count as f64).exp(),
+    }
+}
+
+/// The choice that a model finds the likeliest, and its share.
+fn chosen(member: &Member, asked: &Asked, choices: &[String]) -> Result<(usize, f64), Refusal> {
+    let plan = asked.plan(member)?;
+    let [prompt] = &plan.prompts[..] else {
+        return Err(Refusal::of("prompt", "several prompts are not sent on by choices; send one".into()));
+    };
+    let encode = |choice: &String| member.model.tokenizer.encode(choice, Special::Without);
+    let refused = |error: bantam_model::Error| Refusal::of("structured_outputs", error.to_string());
+    let continuations = choices.iter().map(encode).collect::<bantam_model::Result<Vec<_>>>().map_err(refused)?;
+    let _alone = lock(&member.scoring);
+    let item = bantam_model::Item { context: prompt.clone(), continuations };
+    let found = member.model.loglikelihoods(&[item]).map_err(refused)?;
+    let logprobs: Vec<f64> = found.iter().flatten().map(|of| of.logprob).collect();
+    let most = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logprobs.iter().map(|logprob| (logprob - most).exp()).sum();
+    let place = logprobs.iter().position(|logprob| *logprob == most).unwrap_or(0);
+    Ok((place, if sum.is_finite() && sum > 0.0 { 1.0 / sum } else { 0.0 }))
+}
+
+/// Answers with a text that is known already.
+fn answer_with(member: &Member, asked: &Asked, text: &str, connection: &mut Connection) -> Result<(), Failure> {
+    let plan = asked.plan(member)?;
+    let (mut reply, wishes) = (asked.reply(member, &plan), plan.wishes.clone());
+    let usage = Usage { prompt: plan.prompts.iter().map(Vec::len).sum(), ..Usage::default() };
+    let tokens = member.model.tokenizer.encode(text, Special::Without).map_or(0, |tokens| tokens.len());
+    let last = News { pieces: vec![Piece::Content(text.to_owned())], drawn: Vec::new() };
+    let told = vec![(0, Event::Done { last, finish: Finish::Stop, tokens, reasoning_tokens: 0 })];
+    deliver(member, Answers::told(told, usage, asked.begun), &mut reply, &wishes, asked, connection)
+}
+
+fn of_chat(shared: &Member, fields: &Fields) -> Result<Plan, Refusal> {
     let Some(chat) = &shared.chat else {
         let what = "the model has no chat template; send a prompt to /v1/completions";
         return Err(Refusal::of("messages", what.into()));
@@ -128,7 +265,7 @@ fn of_chat(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
     })
 }
 
-fn of_text(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
+fn of_text(shared: &Member, fields: &Fields) -> Result<Plan, Refusal> {
     let tokenizer = &shared.model.tokenizer;
     let mut wishes = fields.wishes(shared.model.config.vocab)?;
     wishes.max_tokens = Some(fields.whole("max_tokens", 0..=u64::MAX)?.unwrap_or(DEFAULT_TOKENS));
@@ -154,7 +291,7 @@ fn of_text(shared: &Shared, fields: &Fields) -> Result<Plan, Refusal> {
 }
 
 /// How likely the tokens of prompts are; those of one request after the other, since each takes the whole machine.
-fn scores(shared: &Shared, prompts: &[Vec<u32>]) -> Result<Vec<Vec<TokenScore>>, Refusal> {
+fn scores(shared: &Member, prompts: &[Vec<u32>]) -> Result<Vec<Vec<TokenScore>>, Refusal> {
     let _alone = lock(&shared.scoring);
     let of = |prompt: &Vec<u32>| shared.model.token_scores(prompt);
     let all: bantam_model::Result<Vec<_>> = prompts.iter().map(of).collect();
@@ -210,7 +347,7 @@ pub(super) fn encoded(text: &str, tokenizer: &Tokenizer, param: &str) -> Result<
 }
 
 /// Hands a plan to the engine.
-fn send(shared: &Shared, plan: Plan, begun: Instant) -> Result<Answers, Refusal> {
+fn send(shared: &Member, plan: Plan, begun: Instant) -> Result<Answers, Refusal> {
     let Plan { prompts, marks, turn_end, wishes, .. } = plan;
     let longest = shared.model.longest_generated();
     if let Some(prompt) = prompts.iter().find(|prompt| prompt.is_empty() || prompt.len() >= longest) {
@@ -271,8 +408,16 @@ fn stopped() -> Refusal {
 }
 
 impl Answers {
+    /// Answers that are there already.
+    fn told(events: Vec<(usize, Event)>, usage: Usage, begun: Instant) -> Answers {
+        let (count, (told, heard)) = (events.len(), mpsc::channel());
+        // who hears them is held below
+        events.into_iter().for_each(|event| drop(told.send(event)));
+        Answers { count, usage, events: heard, gone: Arc::default(), begun }
+    }
+
     /// The next event; none where the client has gone away, or all is said.
-    fn next(&self, connection: &Connection, shared: &Shared) -> Result<(usize, Event), Failure> {
+    fn next(&self, connection: &Connection, shared: &Member) -> Result<(usize, Event), Failure> {
         loop {
             match self.events.recv_timeout(LOOK) {
                 Ok(event) => return Ok(event),
@@ -294,7 +439,7 @@ impl Answers {
 
 /// Waits for all answers and sends them.
 fn whole(
-    shared: &Shared,
+    shared: &Member,
     mut answers: Answers,
     reply: &mut Reply,
     request: &Request,
@@ -324,7 +469,7 @@ fn whole(
 
 /// Sends answers as they come, as server-sent events.
 fn stream(
-    shared: &Shared,
+    shared: &Member,
     mut answers: Answers,
     reply: &mut Reply,
     includes_usage: bool,

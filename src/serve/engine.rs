@@ -57,6 +57,12 @@ pub(super) fn run(model: &Model, slots: usize, jobs: &Receiver<Job>, metrics: &M
     let mut batch = Batch::new(model, slots)?;
     let mut running: Vec<Option<Running>> = (0..slots).map(|_| None).collect();
     let mut queue: VecDeque<Job> = VecDeque::new();
+    let mut told = 0;
+    // several engines may count in one place
+    let mut tell = |now: usize| {
+        metrics.running.fetch_add(now.wrapping_sub(told), Ordering::Relaxed);
+        told = now;
+    };
     loop {
         if batch.is_empty() && queue.is_empty() {
             let Ok(job) = jobs.recv() else { return Ok(()) };
@@ -76,9 +82,9 @@ pub(super) fn run(model: &Model, slots: usize, jobs: &Receiver<Job>, metrics: &M
             metrics.waiting.fetch_sub(1, Ordering::Relaxed);
             running[slot] = begin(job, slot, model, &mut batch, metrics);
         }
-        metrics.running.store(running.iter().flatten().count(), Ordering::Relaxed);
+        tell(running.iter().flatten().count());
         pass(&mut batch, &mut running, metrics);
-        metrics.running.store(running.iter().flatten().count(), Ordering::Relaxed);
+        tell(running.iter().flatten().count());
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Metrics {
     pub(super) passes: AtomicU64,
     /// Requests whose client went away before its answer was whole.
     pub(super) gone: AtomicU64,
+    /// Requests that went on to another member of the router.
+    pub(super) escalated: AtomicU64,
     /// Requests by path and status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     first_token: Mutex<Histogram>,
@@ -59,6 +61,7 @@ impl Metrics {
         }
         for (name, kind, what, value) in [
             ("bantam_requests_abandoned_total", "counter", "Requests whose client went away.", of(&self.gone)),
+            ("bantam_requests_escalated_total", "counter", "Requests that a router sent on.", of(&self.escalated)),
             ("bantam_prompt_tokens_total", "counter", "Tokens of prompts.", of(&self.prompt_tokens)),
             ("bantam_generated_tokens_total", "counter", "Tokens of answers.", of(&self.generated_tokens)),
             ("bantam_passes_total", "counter", "Passes of the model over a batch.", of(&self.passes)),

@@ -22,6 +22,7 @@ pub use talk::{Draws, Ended, Said, Talk, Took};
 use crate::subject::vocabulary;
 use anyhow::{Context, Result, bail};
 use bantam_core::cancel::Cancel;
+use bantam_core::system::{ANY_TASK, Router};
 use bantam_grammar::{Grammar, Held, Vocabulary};
 use bantam_model::Model;
 use chat::Chat;
@@ -73,18 +74,17 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
-    engine: JoinHandle<bantam_model::Result<()>>,
+    engines: Vec<JoinHandle<bantam_model::Result<()>>>,
 }
 
 /// What all connections share.
 struct Shared {
-    model: Arc<Model>,
-    /// What the API calls it.
+    /// What the API calls it: the model, or the router.
     name: String,
-    chat: Option<Chat>,
-    jobs: Sender<engine::Job>,
-    /// Held by who scores a prompt.
-    scoring: Mutex<()>,
+    /// The models that answer: one, or those of a router.
+    members: Vec<Member>,
+    /// Who answers what, where there are several.
+    router: Option<Router>,
     metrics: Arc<Metrics>,
     slots: usize,
     clients: AtomicUsize,
@@ -92,11 +92,35 @@ struct Shared {
     busy: AtomicUsize,
     stopping: Cancel,
     started: u64,
+}
+
+/// A model that answers.
+struct Member {
+    model: Arc<Model>,
+    name: String,
+    chat: Option<Chat>,
+    jobs: Sender<engine::Job>,
+    /// Held by who scores a prompt.
+    scoring: Mutex<()>,
+    metrics: Arc<Metrics>,
+    stopping: Cancel,
     /// The model's tokens as texts, once an answer was held to a form.
     vocabulary: OnceLock<Vocabulary>,
 }
 
 impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// The names that a request may give for its model: that of the whole, and of a router its tasks'.
+    fn names(&self) -> Vec<&str> {
+        let tasks = self.router.iter().flat_map(|router| &router.rules).map(|rule| rule.task.as_str());
+        std::iter::once(self.name.as_str()).chain(tasks.filter(|task| *task != ANY_TASK)).collect()
+    }
+}
+
+impl Member {
     fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
     }
@@ -121,32 +145,49 @@ impl Server {
     /// # Errors
     /// Where the address cannot be had, or the model's chat template is none.
     pub fn bind(model: Model, name: String, options: &Options) -> Result<Server> {
+        Server::of(vec![(name.clone(), model)], name, None, options)
+    }
+
+    /// The same for the members of a router, in its order.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn route(router: Router, models: Vec<Model>, options: &Options) -> Result<Server> {
+        let names = router.members.iter().map(|member| member.name.clone());
+        Server::of(names.zip(models).collect(), router.name.clone(), Some(router), options)
+    }
+
+    fn of(models: Vec<(String, Model)>, name: String, router: Option<Router>, options: &Options) -> Result<Server> {
         let Options { host, port, slots } = options;
-        let chat = Chat::of(&model.tokenizer).with_context(|| name.clone())?;
         let listener = TcpListener::bind((host.as_str(), *port)).with_context(|| {
             format!("cannot listen at {host}:{port}; --host and --port name another place, --port 0 takes a free one")
         })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (model, metrics, (jobs, asked)) = (Arc::new(model), Arc::<Metrics>::default(), mpsc::channel());
-        let decoder = thread::Builder::new().name("decoder".into());
-        let (decoded, counted, slots) = (model.clone(), metrics.clone(), *slots);
-        let engine = decoder.spawn(move || engine::run(&decoded, slots, &asked, &counted))?;
+        let (metrics, stopping, slots) = (Arc::<Metrics>::default(), Cancel::new(), *slots);
+        let (mut members, mut engines) = (Vec::new(), Vec::new());
+        for (name, model) in models {
+            let chat = Chat::of(&model.tokenizer).with_context(|| name.clone())?;
+            let (model, (jobs, asked)) = (Arc::new(model), mpsc::channel());
+            let decoder = thread::Builder::new().name("decoder".into());
+            let (decoded, counted) = (model.clone(), metrics.clone());
+            engines.push(decoder.spawn(move || engine::run(&decoded, slots, &asked, &counted))?);
+            let (metrics, stopping) = (metrics.clone(), stopping.clone());
+            let (scoring, vocabulary) = (Mutex::new(()), OnceLock::new());
+            members.push(Member { model, name, chat, jobs, scoring, metrics, stopping, vocabulary });
+        }
         let shared = Shared {
-            model,
             name,
-            chat,
-            jobs,
-            scoring: Mutex::new(()),
+            members,
+            router,
             metrics,
             slots,
             clients: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
-            stopping: Cancel::new(),
+            stopping,
             started: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
-            vocabulary: OnceLock::new(),
         };
-        Ok(Server { listener, address, shared: Arc::new(shared), engine })
+        Ok(Server { listener, address, shared: Arc::new(shared), engines })
     }
 
     /// Where it listens.
@@ -156,17 +197,17 @@ impl Server {
 
     /// Whether the model can be asked in conversations.
     pub fn chats(&self) -> bool {
-        self.shared.chat.is_some()
+        self.shared.members.iter().all(|member| member.chat.is_some())
     }
 
     /// Answers until it is asked to end; answers that are on their way then have five seconds.
     ///
     /// # Errors
     /// Where nobody can be listened to any more, or decoding has failed for good.
-    pub fn run(self, cancel: &Cancel) -> Result<()> {
+    pub fn run(mut self, cancel: &Cancel) -> Result<()> {
         while !cancel.is_cancelled() {
-            if self.engine.is_finished() {
-                return ended(self.engine);
+            if let Some(place) = self.engines.iter().position(JoinHandle::is_finished) {
+                return ended(self.engines.swap_remove(place));
             }
             match self.listener.accept() {
                 Ok((stream, _)) => admit(&self.shared, stream),
@@ -307,31 +348,36 @@ fn routed(shared: &Shared, request: &Request, connection: &mut Connection) -> Re
     match request.path.as_str() {
         "/health" => send("application/json", json!({ "status": "ok" }).to_string()),
         "/metrics" => send("text/plain; version=0.0.4", shared.metrics.text(shared.slots)),
-        "/v1/models" => send("application/json", json!({ "object": "list", "data": [model(shared)] }).to_string()),
+        "/v1/models" => send("application/json", {
+            let all: Vec<Json> = shared.names().into_iter().map(|name| model(shared, name)).collect();
+            json!({ "object": "list", "data": all }).to_string()
+        }),
         "/v1/chat/completions" => complete::complete(shared, true, request, connection),
         "/v1/completions" => complete::complete(shared, false, request, connection),
-        _ if named.is_some_and(|name| name == shared.name || name.replace("%2F", "/") == shared.name) => {
-            send("application/json", model(shared).to_string())
-        }
         _ => {
-            let what = format!("there is no model {}; there is {}", named.unwrap_or_default(), shared.name);
+            let plain = named.unwrap_or_default().replace("%2F", "/");
+            if let Some(name) = shared.names().into_iter().find(|name| *name == plain || Some(*name) == named) {
+                return send("application/json", model(shared, name).to_string());
+            }
+            let what = format!("there is no model {}; there is {}", named.unwrap_or_default(), shared.names().join(", "));
             Err(Refusal::new(404, what).coded("model_not_found").into())
         }
     }
 }
 
 /// The model as the API lists it.
-fn model(shared: &Shared) -> Json {
+fn model(shared: &Shared, name: &str) -> Json {
+    let models = || shared.members.iter().map(|member| &member.model);
     json!({
-        "id": shared.name,
+        "id": name,
         "object": "model",
         "created": shared.started,
         "owned_by": "bantam",
         "meta": {
-            "n_ctx": shared.model.longest_generated(),
-            "n_vocab": shared.model.config.vocab,
+            "n_ctx": models().map(|model| model.longest_generated()).min(),
+            "n_vocab": models().map(|model| model.config.vocab).min(),
             "slots": shared.slots,
-            "chat": shared.chat.is_some(),
+            "chat": shared.members.iter().all(|member| member.chat.is_some()),
         },
     })
 }

@@ -169,7 +169,7 @@ impl LanguageModel for LocalDecoder<'_> {
         let answer = |(index, (found, (prompt, truncated))): (usize, (model::Generated, &(Vec<u32>, bool)))| {
             let Finished { text, stopped, thought } = answers.finish(index, found.end)?;
             let tokens = prompt.len() + found.tokens.len();
-            Ok(Generated { text, tokens, truncated: *truncated, stopped, thought })
+            Ok(Generated { text, tokens, truncated: *truncated, stopped, thought, likelihood: found.likelihood })
         };
         found.into_iter().zip(&prompts).enumerate().map(answer).collect()
     }
@@ -197,6 +197,7 @@ fn sampling(settings: &GenerationSettings, seed: u64, most: usize, turn_end: Opt
         top_p: settings.top_p.unwrap_or(1.0) as f32,
         min_p: settings.min_p.unwrap_or(0.0) as f32,
         seed,
+        likelihood: true,
         ..Sampling::greedy(most)
     }
 }

@@ -7,6 +7,7 @@ use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::endpoint::Endpoint;
 use crate::metric::Metric;
+use crate::system::System;
 use crate::unit::{Bytes, Seconds, Unit};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -142,6 +143,8 @@ pub enum Place {
     Gguf(PathBuf),
     /// No files: a model that answers at an address.
     Endpoint(Box<Endpoint>),
+    /// No files of its own: several variants that answer as one. What it gives is put together of what they gave.
+    System(Box<System>),
 }
 
 /// A model as a profile named it and as it was found.
@@ -206,7 +209,12 @@ impl Variant {
 
     /// Tells whether its files are the model's own, which no recipe has to make.
     pub fn has_own_files(&self) -> bool {
-        self.recipe.is_none()
+        self.recipe.is_none() && !self.is_system()
+    }
+
+    /// Tells whether several variants answer as this one.
+    pub fn is_system(&self) -> bool {
+        matches!(self.model.place, Place::System(_))
     }
 
     /// "bantam-l · Q4_K_M", "bantam-l · Q4_K_M · kv:q4_0", or "bantam-l" for the base.
@@ -236,6 +244,7 @@ impl Variant {
             Place::Endpoint(at) => {
                 Endpoint::typed(named).is_some_and(|typed| typed.url == at.url && typed.model == at.model)
             }
+            Place::System(_) => false,
         };
         self.has_own_files() && self.kv == kv.unwrap_or_default() && (typed || self.model.name == named)
     }
@@ -420,6 +429,9 @@ pub struct Spent {
     /// The tokens that an endpoint counts, which are what is paid for; None of a model on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billed: Option<Billed>,
+    /// What it cost in cents, where several members of a system answered, each at its own price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cents: Option<f64>,
 }
 
 /// The tokens of an answer as an endpoint counts them.
@@ -480,6 +492,9 @@ pub struct ItemResult {
     /// Whether the answer is right in each of its parts, where it has some: the fields of a JSON value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, bool>,
+    /// Of a written answer the geometric mean of its tokens' probabilities, 0 to 1; None where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<f64>,
 }
 
 /// Where what a model wrote was cut off.
@@ -696,6 +711,9 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
     /// Seconds since the Unix epoch.
     pub started: f64,
+    /// Of a speed that was predicted for another device: how, in a few words. None of what was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<String>,
 }
 
 impl Outcome {
@@ -725,6 +743,7 @@ impl Outcome {
             wall,
             warnings: Vec::new(),
             started,
+            predicted: None,
         }
     }
 

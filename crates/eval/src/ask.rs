@@ -242,6 +242,7 @@ fn since(before: Spent, after: Spent) -> Spent {
             output: after.output - before.output,
             estimated: after.estimated,
         }),
+        cents: None,
     }
 }
 

@@ -326,6 +326,8 @@ pub struct Generated {
     pub stopped: StopReason,
     /// What the model thought before; None where it was not to think.
     pub thought: Option<Thought>,
+    /// The geometric mean of the probabilities of the tokens that were written, 0 to 1; None where that is not known.
+    pub likelihood: Option<f64>,
 }
 
 /// A model's thinking before one answer.

@@ -13,4 +13,4 @@ pub mod sandbox;
 pub mod speed;
 
 pub use doctor::{Doctor, doctor};
-pub use process::settle_for_training;
+pub use process::{release_code, settle_for_training};

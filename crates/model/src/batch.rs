@@ -37,6 +37,8 @@ pub struct Sequence {
     prompt: usize,
     sampler: SequenceSampler,
     end: Option<End>,
+    /// How many tokens were drawn and the sum of their log-probabilities, where that is asked for.
+    drawn: (usize, f64),
 }
 
 impl Model {
@@ -79,6 +81,7 @@ impl Model {
             prompt: prompt.len(),
             end: (sampling.max_tokens == 0).then_some(End::Length),
             sampler: SequenceSampler::new(sampling),
+            drawn: (0, 0.0),
         })
     }
 }
@@ -199,6 +202,9 @@ impl<'m> Batch<'m> {
         steering.allow(number, &mut logits)?;
         let token = sequence.sampler.next(&logits)?;
         sequence.accept(token, self.model, |token| steering.drawn(number, token));
+        if sequence.sampler.sampling().likelihood && sequence.end != Some(End::Eos) {
+            sequence.drawn = (sequence.drawn.0 + 1, sequence.drawn.1 + logprob(&logits, token));
+        }
         Ok(sequence.end)
     }
 }
@@ -238,6 +244,16 @@ impl Sequence {
 
     /// Its tokens; of one that was taken out before its end, those so far.
     pub(super) fn finish(self) -> Generated {
-        Generated { tokens: self.tokens, end: self.end.unwrap_or(End::Stopped) }
+        let (count, logprob) = self.drawn;
+        Generated {
+            tokens: self.tokens,
+            end: self.end.unwrap_or(End::Stopped),
+            likelihood: (count > 0).then(|| (logprob / count as f64).exp()),
+        }
     }
+}
+
+/// The log-probability of a token by softmax over all logits.
+fn logprob(logits: &[f32], token: u32) -> f64 {
+    f64::from(logits[token as usize]) - f64::from(bantam_kernels::float::log_sum_exp(logits))
 }

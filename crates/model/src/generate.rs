@@ -12,12 +12,15 @@ use super::sample::Sampling;
 use super::steer::Steering;
 
 /// The continuation of one prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Generated {
     /// The new tokens, without the end-of-sequence token that ended them.
     pub tokens: Vec<u32>,
     /// Why it ended.
     pub end: End,
+    /// The geometric mean of the probabilities of its tokens, less those that were written for it; None where
+    /// [`Sampling::likelihood`] did not ask for it, and of a continuation without tokens.
+    pub likelihood: Option<f64>,
 }
 
 /// Why a continuation ended.

@@ -26,6 +26,8 @@ pub struct Sampling {
     pub ignore_eos: bool,
     /// Tokens that end a text beside the model's own, such as what ends a turn of a conversation.
     pub end_tokens: Vec<u32>,
+    /// Whether it is told how likely the continuation is, which takes a sum over all logits for each token.
+    pub likelihood: bool,
 }
 
 impl Sampling {
@@ -40,6 +42,7 @@ impl Sampling {
             max_tokens,
             ignore_eos: false,
             end_tokens: Vec::new(),
+            likelihood: false,
         }
     }
 }

@@ -174,6 +174,7 @@ impl TaskMeter {
             joules: span.as_ref().and_then(|(span, baseline)| Some(span.net(baseline).ok()?.0 / self.lanes)),
             estimated: span.is_some_and(|(span, _)| span.provenance() == Provenance::Estimated),
             billed: None,
+            cents: None,
         }
     }
 

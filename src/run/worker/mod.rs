@@ -242,6 +242,7 @@ impl Resident {
         let model = models::load_any(&source.place, &options)
             .with_context(|| format!("{} does not load", request.trial.variant.label()))?;
         let seconds = Seconds(start.elapsed().as_secs_f64());
+        bantam_host::release_code();
         let (peak, by) = (memory::own_peak(&Roots::default()), request.trial.id.clone());
         Ok(Resident { source, model, seconds, by, peak })
     }

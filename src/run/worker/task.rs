@@ -136,7 +136,7 @@ impl Lanes<'_> {
 fn answerer<'a>(request: &Measure, model: &'a Loaded) -> Box<dyn LanguageModel + 'a> {
     let folder = match &request.place {
         Place::Folder(folder) => Some(folder.clone()),
-        Place::Bundled(_) | Place::Gguf(_) | Place::Endpoint(_) => None,
+        Place::Bundled(_) | Place::Gguf(_) | Place::Endpoint(_) | Place::System(_) => None,
     };
     match model {
         Loaded::Encoder(encoder) => Box::new(LocalEncoder::new(encoder)),

@@ -61,7 +61,7 @@ impl Tally {
     /// What was taken so far.
     pub fn spent(&self) -> Spent {
         let taken = *lock(&self.0);
-        Spent { seconds: taken.seconds, joules: None, estimated: false, billed: Some(taken.billed) }
+        Spent { seconds: taken.seconds, joules: None, estimated: false, billed: Some(taken.billed), cents: None }
     }
 }
 
@@ -358,6 +358,7 @@ fn generated(told: Told<Said>, settings: &GenerationSettings) -> Generated {
         truncated: false,
         stopped,
         thought,
+        likelihood: None,
     }
 }
 

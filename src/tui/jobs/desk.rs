@@ -148,7 +148,13 @@ fn over(
     (wanted, wishes, newest): (&mut Wanted, &Receiver<Wish>, &AtomicU64),
     say: &Say,
 ) -> Option<()> {
-    let desk = Desk::new(rows, &workplace.store);
+    // a device that is not known was told when the run was planned
+    let (rows, profile) = match crate::run::decidable(rows.to_vec(), profile, workplace) {
+        Ok((rows, profile, _)) => (rows, profile),
+        Err(_) => (rows.to_vec(), profile.clone()),
+    };
+    let profile = &profile;
+    let desk = Desk::new(&rows, &workplace.store);
     let mut before = desk.advise(profile);
     loop {
         let number = newest.load(Ordering::SeqCst);
@@ -160,7 +166,7 @@ fn over(
             base: profile.clone(),
             decided: decided.clone(),
             tasks: whatif::task_names(&decided.advice),
-            unfinished: unfinished(run, rows),
+            unfinished: unfinished(run, &rows),
         })));
         tell_pages(&desk, &decided, workplace, wanted, say);
         let is_over = || newest.load(Ordering::SeqCst) != number;

@@ -157,7 +157,7 @@ impl Jobs {
             if !is_last() {
                 return;
             }
-            let ended = caught(|| Ok(Done::of(plan.run, rows, &profile, false, &Workplace::open()?)));
+            let ended = caught(|| Done::of(plan.run, rows, &profile, false, &Workplace::open()?));
             match ended {
                 _ if !is_last() => {}
                 Ok(ended) => tell(&say, ended, &done),

@@ -276,6 +276,7 @@ fn origin(page: &mut Lines, known: &Examined) {
         Place::Bundled(name) => format!("{name}, inside the bantam binary"),
         Place::Folder(path) | Place::Gguf(path) => path.display().to_string(),
         Place::Endpoint(at) => format!("{} at {}", at.model, at.url),
+        Place::System(of) => format!("{} of {}", of.composition.label(), of.members.len()),
     };
     match variant.model.parameters {
         0 => page.pair("model", &place),

@@ -8,11 +8,13 @@ mod endpoints;
 pub mod knob;
 mod raw;
 mod resolve;
+mod systems;
 mod write;
 
 pub use knob::Knob;
 pub use raw::Raw;
 pub use resolve::Bring;
+pub use systems::{Hold, Systems};
 
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
@@ -74,6 +76,9 @@ pub struct Profile {
     /// What is asked beside the suites to tell what was lost; None where the profile asks for no such battery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
+    /// Which systems of variants are tried beside the variants themselves; None for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systems: Option<Systems>,
 }
 
 /// A program in llama-server's form that variants' files are to run in: speeds and memory are measured with it.
@@ -310,6 +315,9 @@ pub struct Constraints {
     pub max_memory: Option<Bytes>,
     /// The most bytes of a variant's files.
     pub max_disk: Option<Bytes>,
+    /// The device that limits of speed and memory are meant for, by its card; None for this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The fewest generated tokens a second, at every shape.
     pub min_decode_tps: Option<f64>,
     /// The longest time to the first token, at every shape.

@@ -66,6 +66,22 @@ layered!(
         price: RawPrice,
         /// What is asked beside the suites to tell what each variant lost of its base; an empty table asks for all of it.
         loss: RawLoss,
+        /// Which systems of variants are tried beside the variants: cascades, specialists. An empty table tries both.
+        systems: RawSystems,
+    }
+);
+
+layered!(
+    /// The table `[systems]`.
+    RawSystems {
+        /// Whether cascades are tried: a small variant first, a large one where the small one is unsure.
+        cascade: bool,
+        /// Only these pairs, the small variant first, as tables name them; those that look best where it is left out.
+        pairs: Vec<Vec<String>>,
+        /// Whether one variant for each task is tried.
+        specialists: bool,
+        /// What is in memory at a time: "all" members, or "one".
+        hold: super::Hold,
     }
 );
 
@@ -214,6 +230,8 @@ layered!(
 layered!(
     /// The table `[constraints]`.
     RawConstraints {
+        /// The device that limits of speed and memory are meant for, by the name of its card (`bantam devices`).
+        device: String,
         /// The most peak memory: "1 GiB".
         max_memory: String,
         /// The most bytes of a variant's files: "500 MB".
@@ -341,11 +359,12 @@ impl Raw {
         let objective = layer(self.objective.clone(), parent.objective.clone(), RawObjective::over);
         let price = layer(self.price.clone(), parent.price.clone(), RawPrice::over);
         let loss = layer(self.loss.clone(), parent.loss.clone(), RawLoss::over);
+        let systems = layer(self.systems.clone(), parent.systems.clone(), RawSystems::over);
         let tolerance = layer(self.tolerance.clone(), parent.tolerance.clone(), |child, mut parent| {
             parent.extend(child);
             parent
         });
-        Raw { measure, constraints, objective, price, loss, tolerance, extends: None, ..self.over(parent) }
+        Raw { measure, constraints, objective, price, loss, systems, tolerance, extends: None, ..self.over(parent) }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::chat::Chat;
 use crate::input;
 use crate::meant::meant_words;
 use crate::metric::Metric;
-use crate::profile::endpoints;
+use crate::profile::{endpoints, systems};
 use crate::profile::knob::LIMITS;
 use crate::profile::raw::{RawChat, RawConstraints, RawCost, RawLoss, RawMeasure, RawObjective, RawPrice};
 use crate::profile::raw::{RawDeployed, RawEngine};
@@ -98,6 +98,7 @@ impl Profile {
             objective: check.objective(raw.objective.unwrap_or_default())?,
             price: raw.price.map(|price| check.price(price)).transpose()?,
             loss: raw.loss.map(|loss| check.loss(loss)).transpose()?,
+            systems: raw.systems.map(|raw| systems::resolved(&check, raw)).transpose()?,
             name,
         };
         check.needs_price(&profile)?;
@@ -300,6 +301,7 @@ impl Check<'_> {
         Ok(Constraints {
             max_memory: self.parsed("constraints.max_memory", raw.max_memory)?,
             max_disk: self.parsed("constraints.max_disk", raw.max_disk)?,
+            device: raw.device,
             min_decode_tps: self.positive("constraints.min_decode_tps", raw.min_decode_tps)?,
             max_ttft: self.parsed("constraints.max_ttft", raw.max_ttft)?,
             max_joules_per_token: self.positive("constraints.max_joules_per_token", raw.max_joules_per_token)?,

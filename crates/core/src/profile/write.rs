@@ -1,7 +1,7 @@
 //! Writes a resolved profile as a person would, so that it is read back as the same profile.
 
 use super::knob::LIMITS;
-use super::{Constraints, Loss, Measure, Objective, Price, Profile, Race, RecipeRef, is_default_kv};
+use super::{Constraints, Loss, Measure, Objective, Price, Profile, Race, RecipeRef, Systems, is_default_kv};
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::endpoint::{Api, ChoicesBy, Terms};
@@ -54,6 +54,9 @@ impl Profile {
         }
         if let Some(loss) = &self.loss {
             out.loss(loss);
+        }
+        if let Some(systems) = &self.systems {
+            out.systems(systems);
         }
         out.0
     }
@@ -185,6 +188,7 @@ impl Lines {
             return;
         }
         self.table("constraints");
+        self.known("device", limits.device.clone());
         self.known("max_memory", limits.max_memory.map(size));
         self.known("max_disk", limits.max_disk.map(size));
         self.known("min_decode_tps", limits.min_decode_tps);
@@ -221,6 +225,17 @@ impl Lines {
         self.known("text", loss.text.as_ref().map(|text| text.to_string_lossy().into_owned()));
         self.key("ctx", int(loss.ctx));
         self.known("chunks", loss.chunks.map(int));
+    }
+
+    fn systems(&mut self, systems: &Systems) {
+        self.table("systems");
+        self.key("cascade", systems.cascade);
+        if !systems.pairs.is_empty() {
+            let pair = |(small, large): &(String, String)| Value::from(vec![small.clone(), large.clone()]);
+            self.key("pairs", systems.pairs.iter().map(pair).collect::<Vec<_>>());
+        }
+        self.key("specialists", systems.specialists);
+        self.key("hold", systems.hold.label());
     }
 
     fn price(&mut self, price: &Price) {
@@ -302,7 +317,7 @@ mod tests {
     use super::*;
     use crate::chat::ApplyChatTemplate;
     use crate::endpoint::{Endpoint, TokenPrice};
-    use crate::profile::{CostLimit, Deployed, Prefer};
+    use crate::profile::{CostLimit, Deployed, Hold, Prefer};
     use crate::record::Shape;
 
     #[test]
@@ -376,6 +391,7 @@ mod tests {
             constraints: Constraints {
                 max_memory: Some(Bytes(64 << 20)),
                 max_disk: Some(Bytes(1_500_001)),
+                device: Some("pi5".into()),
                 min_decode_tps: Some(20.0),
                 max_ttft: Some(Seconds(0.05)),
                 max_joules_per_token: Some(0.3),
@@ -407,6 +423,7 @@ mod tests {
                 source: "the bill".into(),
             }),
             loss: Some(Loss { text: Some("/texts/a.txt".into()), chunks: Some(20), ..Loss::default() }),
+            systems: Some(Systems { pairs: vec![("a · Q4_0".into(), "b".into())], hold: Hold::One, ..Systems::default() }),
         }
     }
 

@@ -31,6 +31,7 @@ pub mod futility;
 pub mod groups;
 pub mod interaction;
 pub mod interval;
+pub mod isotonic;
 pub mod mean;
 pub mod multiple;
 pub mod noninferior;

@@ -107,6 +107,7 @@ impl Kind for GenerateUntil {
             tokens: told.tokens,
             thinking: told.thinking,
             cut: told.cut,
+            likelihood: told.likelihood,
             ..Scored::default()
         })
     }

@@ -91,6 +91,7 @@ impl Kind for JsonTask {
             tokens: told.tokens,
             thinking: told.thinking,
             cut: told.cut,
+            likelihood: told.likelihood,
             parts,
             ..Scored::default()
         })

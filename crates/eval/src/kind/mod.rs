@@ -152,6 +152,8 @@ pub(crate) struct Scored {
     pub(crate) cut: Option<Cut>,
     /// Whether it is right in each of its parts.
     pub(crate) parts: BTreeMap<String, bool>,
+    /// The geometric mean of the probabilities of the tokens that it wrote.
+    pub(crate) likelihood: Option<f64>,
 }
 
 /// A kind as it stands in the list.

@@ -100,6 +100,7 @@ mod tests {
                 truncated: false,
                 stopped: StopReason::EndOfText,
                 thought: None,
+                likelihood: None,
             };
             Ok(prompts.iter().map(say).collect())
         }

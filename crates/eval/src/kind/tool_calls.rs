@@ -128,6 +128,7 @@ impl Kind for ToolCalls {
             tokens: told.tokens,
             thinking: told.thinking,
             cut: told.cut,
+            likelihood: told.likelihood,
             ..Scored::default()
         })
     }

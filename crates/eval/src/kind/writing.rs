@@ -60,6 +60,8 @@ pub(super) struct Told {
     pub(super) cut: Option<Cut>,
     pub(super) tokens: usize,
     pub(super) thinking: Option<usize>,
+    /// Of several answers the mean of what each is.
+    pub(super) likelihood: Option<f64>,
 }
 
 impl Told {
@@ -69,6 +71,7 @@ impl Told {
             cut: generated.iter().find_map(cut),
             tokens: generated.iter().map(|one| one.tokens).sum(),
             thinking: generated.iter().map(|one| one.thought.map(|thought| thought.tokens)).sum(),
+            likelihood: mean(generated.iter().map(|one| one.likelihood)),
             raw: generated.first().map(|one| one.text.clone()).unwrap_or_default(),
             text: settings.filtered(generated.into_iter().map(|one| one.text).collect(), filter_on),
         }
@@ -78,6 +81,12 @@ impl Told {
     pub(super) fn is_cut(&self) -> bool {
         matches!(self.cut, Some(Cut::Answer | Cut::NoAnswer))
     }
+}
+
+/// The mean; None where one is not known.
+fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let known: Vec<f64> = values.collect::<Option<_>>()?;
+    (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
 }
 
 /// Where what the model wrote was cut off. An answer without an end is worse than one after too short a thought.

@@ -10,7 +10,7 @@ fn a_batch_is_shared_among_its_items_by_their_tokens() {
     let clock = Cell::new(0.0);
     let meter = || {
         clock.set(clock.get() + 3.0);
-        Spent { seconds: clock.get(), joules: Some(10.0 * clock.get()), estimated: false, billed: None }
+        Spent { seconds: clock.get(), joules: Some(10.0 * clock.get()), estimated: false, billed: None, cents: None }
     };
     let mut items = Vec::new();
     ask_metered(&task, &mut Parrot::new(&[], ""), &BTreeSet::new(), &Cancel::new(), Some(&meter), &mut |item| {

@@ -93,6 +93,7 @@ impl LanguageModel for Parrot {
             truncated: false,
             stopped: StopReason::Until,
             thought: None,
+            likelihood: None,
         };
         Ok(prompts.iter().map(same).collect())
     }

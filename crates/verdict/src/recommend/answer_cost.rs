@@ -31,6 +31,28 @@ pub(super) fn costs(
     Metric::OF_ANSWERS.iter().filter(asked).map(|&metric| (metric, task.reading(metric))).collect()
 }
 
+/// Gives what each item costs by a metric of an item, in order; only those of which it is known.
+///
+/// # Errors
+/// Why it is known of none.
+pub(super) fn each(
+    items: &[&ItemResult],
+    metric: Metric,
+    deciding: Metric,
+    energy: &Reading,
+    rate: Rate,
+    level: Level,
+) -> Result<Vec<f64>, String> {
+    let task = Items { items, deciding, energy, rate, level };
+    let counted = match metric {
+        Metric::SecondsPerItem => task.seconds(),
+        Metric::TokensPerItem => task.tokens(),
+        Metric::JoulesPerItem => task.joules(),
+        _ => task.cents(),
+    }?;
+    Ok(counted.items.into_iter().map(|(_, value)| value).collect())
+}
+
 struct Items<'a> {
     items: &'a [&'a ItemResult],
     deciding: Metric,
@@ -109,6 +131,10 @@ impl<'a> Items<'a> {
         let price = match self.rate {
             Rate::Machine(price) => price,
             Rate::Tokens(price) => return self.by_tokens(price),
+            Rate::Parts => {
+                let how = "each member's answers at its own price".to_owned();
+                return some(Counted { items: self.of(|spent| spent.cents), provenance: Provenance::Derived, how });
+            }
             Rate::Missing(reason) => return Err(reason.into()),
             Rate::Unasked => {
                 return Err("the profile has no price: give one in [price], with its date and source".into());
@@ -291,6 +317,7 @@ mod tests {
                     joules: Some(2.0 + (index % 5) as f64),
                     estimated: false,
                     billed: None,
+                    cents: None,
                 }),
                 ..ItemResult::default()
             })

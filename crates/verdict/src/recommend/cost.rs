@@ -104,7 +104,7 @@ impl ShapeCost {
         let counted: Vec<&SpeedSample> = measured.batches.iter().flatten().copied().collect();
         let gaps: Vec<f64> = counted.iter().flat_map(|s| s.inter_token.iter().copied()).collect();
         let (ttft, inter_token) = (percentiles(counted.iter().map(|s| s.ttft.0).collect()), percentiles(gaps));
-        Some(ShapeCost {
+        let mut cost = ShapeCost {
             shape,
             readings: TIMED
                 .iter()
@@ -123,7 +123,17 @@ impl ShapeCost {
             attainable: attainable(&counted, shape),
             rounds: round_rates(samples, shape),
             doubt: measured.doubt,
-        })
+        };
+        if row.trial.variant.is_system() {
+            let how = "an answer of the system, put together of its members' repeats";
+            cost.readings.iter_mut().for_each(|(_, reading)| put_down(reading, Provenance::Derived, how));
+            cost.attainable.clear();
+        }
+        if let Some(how) = &outcome.predicted {
+            cost.readings.iter_mut().for_each(|(_, reading)| put_down(reading, Provenance::Estimated, how));
+            cost.attainable.clear();
+        }
+        Some(cost)
     }
 
     /// Finds a metric's reading; `None` where it is no metric of a shape.
@@ -176,6 +186,16 @@ impl ShapeCost {
             Some(((of(ours)?, of(theirs)?), !ours.disturbed && !theirs.disturbed))
         };
         self.rounds.iter().filter_map(both).collect()
+    }
+}
+
+/// Says of a number that it was not measured of what it is told of, and how it came about.
+fn put_down(reading: &mut Reading, to: Provenance, how: &str) {
+    if let Reading::Known(figure) = reading {
+        if figure.provenance != Provenance::Estimated {
+            figure.provenance = to;
+        }
+        figure.how = format!("{}; {how}", figure.how);
     }
 }
 

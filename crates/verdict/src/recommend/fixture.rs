@@ -119,6 +119,18 @@ impl Made {
         self.row(Ask::Task(task), |outcome| outcome.items = items)
     }
 
+    /// Says how sure it was of each item of the task that was added last, as the share of the likelier of two choices, and what
+    /// each took in seconds.
+    pub(super) fn sure(mut self, shares: &[f64], seconds: &[f64]) -> Made {
+        let row = self.rows.last_mut().expect("a task was added");
+        for ((item, share), seconds) in row.outcome.items.iter_mut().zip(shares).zip(seconds) {
+            item.logprobs = vec![share.ln() - 2.0, (1.0 - share).ln() - 2.0];
+            item.spent =
+                Some(Spent { seconds: *seconds, joules: None, estimated: false, billed: None, cents: None });
+        }
+        self
+    }
+
     /// Adds a task that gave no result.
     pub(super) fn failed_task(self, task: &str, message: &str) -> Made {
         let failure = Failure::Error { message: message.into() };
@@ -178,6 +190,7 @@ impl Made {
             wall: Seconds(1.0),
             warnings: vec![],
             started: 0.0,
+        predicted: None,
         };
         fill(&mut outcome);
         self.rows.push(Row { trial, outcome });

@@ -89,6 +89,15 @@ impl<'a> Memo<'a> {
         print.or_insert_with(|| known().unwrap_or_else(|| fingerprint(&self.whole(row)))).clone()
     }
 
+    /// A row with its items, as one of its own.
+    pub(super) fn whole_of(&self, row: &Row) -> Row {
+        let mut whole = row.clone();
+        if is_light(row) {
+            whole.outcome.items = self.known.items(&row.trial.id);
+        }
+        whole
+    }
+
     /// The row with its items, which are held no longer than this.
     pub(super) fn whole(&self, row: &'a Row) -> Cow<'a, Row> {
         if !is_light(row) {
@@ -135,11 +144,15 @@ fn print(item: &ItemResult, bytes: &mut Vec<u8>) {
         thinking: _,
         cut: _,
         parts,
+        likelihood,
     } = item;
     bytes.extend(tokens.to_le_bytes());
     bytes.extend(logprobs.len().to_le_bytes());
     for number in logprobs.iter().copied().chain(spent.iter().flat_map(|s| [s.seconds, s.joules.unwrap_or(f64::NAN)])) {
         bytes.extend(number.to_le_bytes());
+    }
+    for number in [spent.and_then(|spent| spent.cents), *likelihood] {
+        bytes.extend(number.unwrap_or(f64::NAN).to_le_bytes());
     }
     bytes.extend(gold.len().to_le_bytes());
     gold.iter().for_each(|gold| bytes.extend(gold.to_le_bytes()));

@@ -218,6 +218,7 @@ fn with(row: &Row, items: &[&ItemResult]) -> Row {
         wall: all.wall,
         warnings: Vec::new(),
         started: all.started,
+        predicted: None,
     };
     Row { trial, outcome }
 }

@@ -117,7 +117,8 @@ fn of_shapes(summary: &VariantSummary, rate: Rate) -> Vec<Cost> {
             };
             shapes.map(one).collect()
         }
-        Rate::Unasked | Rate::Missing(_) => Vec::new(),
+        // a system has no price of its own for a token
+        Rate::Unasked | Rate::Parts | Rate::Missing(_) => Vec::new(),
     }
 }
 

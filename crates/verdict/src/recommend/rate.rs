@@ -21,6 +21,8 @@ pub enum Rate<'a> {
     Machine(&'a Price),
     /// By the tokens that are read and written.
     Tokens(&'a TokenPrice),
+    /// Each member of a system at its own.
+    Parts,
     /// Others have a price, and this one has none.
     Missing(&'static str),
 }
@@ -51,6 +53,8 @@ impl Pricing {
         };
         let found = match &model.place {
             Place::Endpoint(at) => self.endpoints.iter().find(|(one, _)| is_at(at, one)).map(|(_, p)| Rate::Tokens(p)),
+            Place::System(_) if *self != Pricing::default() => Some(Rate::Parts),
+            Place::System(_) => None,
             _ => self.machine.as_ref().map(Rate::Machine),
         };
         match (found, &model.place) {

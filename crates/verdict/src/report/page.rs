@@ -89,6 +89,9 @@ pub struct AdvisedFile {
     /// Where it answers; none of a model that has files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The variants that it is made of; none of one that is no system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
     /// What can be done next, in a few words each, with the command that does it.
     pub commands: Vec<(String, String)>,
     /// What a longer context takes on top of the memory that was measured, in a sentence; none where it is not known.
@@ -100,6 +103,9 @@ impl AdvisedFile {
     pub fn sentence(&self) -> String {
         if let Some(address) = &self.address {
             return format!("{} answers at {address}", self.variant);
+        }
+        if !self.members.is_empty() {
+            return format!("{} is a system of {}, put together by a router's file", self.variant, self.members.join(" and "));
         }
         match (&self.path, self.exists) {
             (Some(path), true) => format!("{} is at {}", self.variant, path.display()),

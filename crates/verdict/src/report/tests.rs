@@ -41,6 +41,7 @@ fn file() -> AdvisedFile {
         path: Some("/models/m.gguf".into()),
         exists: true,
         address: None,
+        members: Vec::new(),
         commands: vec![("Serve it with llama.cpp:".into(), "llama-server -m /models/m.gguf".into())],
         context: Some("At 2,048 tokens the cache takes 12 MiB more at most.".into()),
     }

@@ -26,6 +26,7 @@ use super::rate::Pricing;
 use super::score::Confidence;
 use super::standing::Standing;
 use super::summary::{TaskName, VariantSummary};
+use super::systems::Systems;
 use super::tie::{self, Contender, TieGroup};
 use super::weighed;
 use bantam_core::metric::Metric;
@@ -70,6 +71,9 @@ pub struct Advice {
     /// What it costs in money, where the profile has prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
+    /// What variants come to together, where the profile asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systems: Option<Systems>,
 }
 
 /// What the advice comes to.
@@ -398,6 +402,7 @@ impl<'a> AdviceBuilder<'a> {
             doubts: vec![],
             losses: vec![],
             money: None,
+            systems: None,
         };
         AdviceBuilder { desk, profile, confidence, advice }
     }
@@ -686,7 +691,9 @@ fn doubts(advice: &Advice) -> Vec<Doubt> {
             ask: failed.ask.clone(),
             reason: failed.reason.clone(),
         }));
-        doubts.extend(summary.comparisons.iter().filter(|c| left_out(c)).map(|comparison| Doubt::LeftOut {
+        // a system is judged on the half that its rules have not seen
+        let told = summary.comparisons.iter().filter(|c| !summary.variant.is_system() && left_out(c));
+        doubts.extend(told.map(|comparison| Doubt::LeftOut {
             variant: summary.id().clone(),
             task: comparison.task.clone(),
             only_reference: comparison.only_reference,

@@ -13,7 +13,8 @@ pub(super) fn pick<'a>(
     tasks: &[&TaskName],
     named: Option<&str>,
 ) -> Result<&'a VariantSummary, NoEvidence> {
-    let scored = summaries.iter().filter(|summary| scored_tasks(summary, tasks) > 0);
+    // a system is made of others, and is held against them
+    let scored = summaries.iter().filter(|summary| !summary.variant.is_system() && scored_tasks(summary, tasks) > 0);
     match named {
         Some(named) => {
             let mut called = scored.filter(|summary| summary.variant.is_called(named));

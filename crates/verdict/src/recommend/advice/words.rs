@@ -428,8 +428,10 @@ fn more(more: More) -> String {
 }
 
 fn evidence(advice: &Advice) -> Vec<Evidence> {
+    let systems = advice.systems.as_ref().map(|systems| systems.words()).unwrap_or_default();
     let sections = [
         ("What was compared", compared(advice)),
+        ("Variants together", systems),
         ("Constraints", constraints(advice)),
         ("Against the reference", against_reference(advice)),
         ("What it costs", costs(advice)),

@@ -8,6 +8,7 @@ mod loss;
 mod money;
 mod records;
 mod sections;
+mod systems;
 mod wording;
 
 use super::page::{AdvisedFile, Page, Section};
@@ -114,7 +115,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
     let words = told(run, rows, advice);
     // an unfinished run advises no file
     let inputs = Inputs { run, rows, advice, file: file.filter(|_| words.found), words };
-    let sections: [fn(&Inputs) -> Option<Section>; 15] = [
+    let sections: [fn(&Inputs) -> Option<Section>; 16] = [
         decision::advice,
         decision::why,
         sections::file,
@@ -124,6 +125,7 @@ pub fn page(run: &Run, rows: &[Row], advice: &Advice, file: Option<&AdvisedFile>
         loss::lost,
         answers::cost,
         money::costs,
+        systems::together,
         answers::calibration,
         wording::spread,
         sections::speed,
