@@ -27,7 +27,7 @@ pub(crate) struct Converse {
     #[arg(long, short, value_name = "TEXT")]
     pub system: Option<String>,
     /// How freely words are drawn; 0 takes the likeliest each time
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.7, value_parser = temperature)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.7, value_parser = temperature, allow_negative_numbers = true)]
     pub temperature: f32,
     /// Keep the fewest tokens that together are so likely
     #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = share)]

@@ -8,12 +8,20 @@ use crate::run;
 use crate::show::out::note;
 use crate::tui::{self, Look};
 use anyhow::Result;
+use bantam_verdict::store::Store;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
+/// Whether nothing was measured here yet; a store alone says nothing, for looking around makes one.
+fn is_new() -> bool {
+    let Ok(home) = Home::find() else { return false };
+    !home.store().exists()
+        || Store::open(&home.store()).is_ok_and(|store| store.runs().is_ok_and(|runs| runs.is_empty()))
+}
+
 pub(super) fn run(args: Workbench) -> Result<Exit> {
     // nothing was named and nothing was ever measured here: somebody begins
-    let begin = args.profile.is_none() && Home::find().is_ok_and(|home| !home.store().exists());
+    let begin = args.profile.is_none() && is_new();
     let profile = args.profile.unwrap_or_else(|| PathBuf::from("quickstart"));
     usage::is_profile(&profile)?;
     let term = std::env::var("TERM").unwrap_or_default();

@@ -555,6 +555,15 @@ fn check_names(profile: &Profile, tasks: &[TaskRef], pairs: &Pairs) -> Result<()
             bail!("{key}: {name:?} is none of the profile's tasks: {}", known.join(", "));
         }
     }
+    for (name, least) in &constraints.score {
+        let task = tasks.iter().find(|task| task.task == *name).and_then(|task| task.metrics.first());
+        if task.is_some_and(|metric| metric.unit() == Unit::Fraction) && *least > 1.0 {
+            bail!(
+                "constraints.score.{name} is {least}, and the score is a share: allowed is 0 to 1, as in {name} = {} for {least}%",
+                least / 100.0
+            );
+        }
+    }
     Ok(())
 }
 

@@ -28,10 +28,13 @@ pub struct DeviceCard {
     /// The processor.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cpu: String,
-    /// The memory that a program may have.
+    /// The memory that a program may have: "8 GiB", or bytes.
+    #[serde(deserialize_with = "bytes")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub memory: Bytes,
     /// The processor's last cache, all of it together; none where it is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_bytes")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub cache: Option<Bytes>,
     /// Watts that it draws at work above idle; none where they are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +132,24 @@ pub struct Part {
     pub bytes: f64,
     /// How many they are.
     pub count: f64,
+}
+
+/// Bytes as a person writes them, or their number.
+fn bytes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a size such as \"8 GiB\", or a number of bytes")]
+    enum Typed {
+        Number(u64),
+        Text(String),
+    }
+    match Typed::deserialize(from)? {
+        Typed::Number(bytes) => Ok(Bytes(bytes)),
+        Typed::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+fn some_bytes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Bytes>, D::Error> {
+    bytes(from).map(Some)
 }
 
 impl Work {

@@ -307,7 +307,12 @@ impl Raw {
         toml::from_str(text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
-            let message = crate::meant::of_toml(e.message());
+            let mut message = crate::meant::of_toml(e.message());
+            let is_recipe = text.lines().nth(line - 1).is_some_and(|line| line.trim_start().starts_with("recipes"));
+            if is_recipe && message.contains("expected a string") {
+                message += ": a recipe is a text, such as \"Q4_K_M\" or \"prune:layers=2 > quantize:q4_k_m\", or the name of a TOML \
+                    file with its steps";
+            }
             Error::Broken { file: file.into(), line, message }
         })
     }

@@ -156,7 +156,13 @@ impl Doc {
                 let column = e.column();
                 let why = e.to_string();
                 let why = why.split(" at line ").next().unwrap_or("broken");
-                return Err(broken(format!("is no JSON ({why} at column {column}); {allowed}")));
+                // an object that goes on in the next line: a .json file written for people
+                let whole = if line == 1 && why.starts_with("EOF") {
+                    "; one value over several lines is read where it is a list of objects"
+                } else {
+                    ""
+                };
+                return Err(broken(format!("is no JSON ({why} at column {column}); {allowed}{whole}")));
             }
         };
         Ok(Doc::new(file, line, fields))

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// Different values that are kept in full; a column with more of them is no list of classes.
-const KEPT: usize = 100;
+const KEPT: usize = 1000;
 /// Names of values in a sentence about a column.
 const NAMED: usize = 3;
 /// Signs of a value in a sentence.
@@ -62,6 +62,17 @@ pub enum Holds {
 }
 
 impl Columns {
+    /// Tells whether every value of a column is a text that has this in it.
+    pub(super) fn all_hold(&self, name: &str, mark: &str) -> bool {
+        let values = self.lines.iter().filter_map(|line| line.fields().get(name)).filter(|value| !value.is_null());
+        let (mut any, mut all) = (false, true);
+        for value in values {
+            any = true;
+            all &= value.as_str().is_some_and(|text| text.contains(mark));
+        }
+        any && all
+    }
+
     /// Reads a file: CSV and TSV with a head line, Parquet, a JSON list, or JSON lines.
     ///
     /// # Errors

@@ -54,12 +54,16 @@ const ANSWERS: &[&str] = &[
     "reply",
     "labeltext",
     "correctanswer",
+    "bestanswer",
+    "rightanswer",
+    "finalanswer",
+    "goldanswer",
     "reference",
     "answers",
 ];
 /// Names of answers that are numbers to be written, and no numbers of classes.
 const WRITTEN: &[&str] =
-    &["answer", "output", "response", "completion", "solution", "expected", "reply", "correctanswer", "answers"];
+    &["answer", "output", "response", "completion", "solution", "expected", "reply", "correctanswer", "bestanswer", "finalanswer", "answers"];
 /// Names of lists of options.
 const LISTS: &[&str] = &["choices", "options", "endings", "candidates", "alternatives"];
 /// What a column of one option may be called before its letter or number.
@@ -67,7 +71,7 @@ const ONE_OF: &[&str] =
     &["option", "choice", "opt", "ending", "candidate", "answer", "alternative", "op", "ans", "sol"];
 
 /// Classes that are told without being asked; more of them are a list of answers.
-const CLASSES: usize = 50;
+const CLASSES: usize = 1000;
 /// Lines that each class has in the mean, where it is one.
 const LINES_A_CLASS: usize = 4;
 /// Signs of a class's name.

@@ -67,8 +67,12 @@ impl SuiteFile {
             Options::Written { longest, has_lines } => {
                 out.key("output_type", "generate_until");
                 out.key("doc_to_text", &format!("{text}{cue}:"));
-                out.key("doc_to_target", answer);
                 let tokens = (longest / SIGNS_A_TOKEN + TOKENS.0).min(TOKENS.1);
+                if columns.all_hold(answer, SOLVED) {
+                    solved(&mut out, answer, tokens, &cue_of(question));
+                    return Ok(self.with_shots(out, options));
+                }
+                out.key("doc_to_target", answer);
                 let first = cue_of(question);
                 let (until, filter) = match has_lines {
                     false => ("\n".to_owned(), "(\\S.*\\S|\\S)"),
@@ -123,6 +127,11 @@ impl SuiteFile {
                 out.line("metric_list = [{ metric = \"acc\" }, { metric = \"acc_norm\" }]");
             }
         }
+        Ok(self.with_shots(out, options))
+    }
+
+    /// The file with its last keys.
+    fn with_shots(&self, mut out: Lines, options: &Options) -> String {
         match &self.shots {
             Some((shots, file)) => {
                 out.line(&format!("num_fewshot = {shots}"));
@@ -133,10 +142,27 @@ impl SuiteFile {
         if let Options::Labels(labels) = options
             && labels.len() <= SLICES
         {
-            out.list("slices", std::slice::from_ref(answer));
+            out.list("slices", std::slice::from_ref(&self.asked.answer));
         }
-        Ok(out.0)
+        out.0
     }
+}
+
+/// What a worked solution ends with before its result, as in GSM8K.
+const SOLVED: &str = "####";
+
+/// The keys of a task whose right answers are worked solutions: the result alone is right or wrong, the last number that the
+/// model writes against what stands behind the mark.
+fn solved(out: &mut Lines, answer: &str, tokens: usize, first: &str) {
+    out.key("doc_to_target", &format!("{{{{ {}.split('{SOLVED}')[-1].strip() }}}}", inner(answer)));
+    out.line(&format!("generation_kwargs = {{ until = [{}], max_gen_toks = {tokens} }}", quoted(&format!("\n{first}:"))));
+    out.line(&format!(
+        "filter_list = [{{ name = \"result\", filter = [{{ function = \"regex\", group_select = -1, regex_pattern = {} }}, \
+         {{ function = \"take_first\" }}] }}]",
+        quoted("(-?[$0-9.,]{2,})|(-?[0-9]+)")
+    ));
+    let ignored = [",", "\\$", "\\.$"].map(quoted).join(", ");
+    out.line(&format!("metric_list = [{{ metric = \"exact_match\", regexes_to_ignore = [{ignored}] }}]"));
 }
 
 impl Columns {
@@ -292,6 +318,15 @@ mod tests {
     use super::*;
     use crate::own::{How, Picked};
     use std::path::PathBuf;
+
+    #[test]
+    fn a_worked_solution_is_right_by_its_result() {
+        let rows: String = (2..40)
+            .map(|n| format!("{{\"question\":\"q {n}\",\"answer\":\"{n} and 1\\n#### {}\"}}\n", n + 1))
+            .collect();
+        let (prompt, target, items) = asked("sums.jsonl", &rows, &Picked::default());
+        assert_eq!((target.trim(), items), ("3", 38), "{prompt}");
+    }
 
     /// Writes the data and its suite, reads the suite as every suite is read, and gives the first prompt with its right
     /// answer, and how many items there are.

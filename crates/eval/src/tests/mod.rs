@@ -248,7 +248,7 @@ fn what_is_wrong_is_said_in_one_sentence_with_file_key_or_line_and_what_is_allow
         (
             Box::new(|t| t),
             "{\"question\": \"a\", \"answer\": null}",
-            "doc_to_target: field 'answer' of d.jsonl:1 is null; text, a number or a list",
+            "doc_to_target: field 'answer' of d.jsonl:1 is null, or an empty cell; text, a number or a list",
         ),
         (Box::new(|t| t), "{\"question\": \"a\", \"answer\": []}", "doc_to_target: is an empty list at d.jsonl:1"),
         (

@@ -15,8 +15,8 @@ pub fn shown(figure: &Figure) -> String {
 /// Writes a number as [`shown`] does. Shares keep their one decimal: scores are counts of items.
 pub fn value(unit: Unit, value: f64, ends: Option<(f64, f64)>) -> String {
     let half = ends.map_or(0.0, |(low, high)| 0.5 * (high - low));
-    // the first digit stays, however wide the interval is
-    let step = 10_f64.powf(half.log10().floor().min(value.abs().log10().floor()));
+    // two digits stay, however wide the interval is: with one alone a number would be off by up to a third
+    let step = 10_f64.powf(half.log10().floor().min(value.abs().log10().floor() - 1.0));
     match half > WIDE * value.abs() && step.is_finite() && step > 0.0 && unit != Unit::Fraction {
         true => unit.show((value / step).round() * step),
         false => unit.show(value),
@@ -77,7 +77,8 @@ mod tests {
     fn digits_follow_the_interval_but_for_shares() {
         assert_eq!(shown(&figure(794.0, 584.0, 1004.0, Unit::TokensPerSecond)), "800 tok/s");
         assert_eq!(shown(&figure(794.0, 784.0, 804.0, Unit::TokensPerSecond)), "794 tok/s");
-        assert_eq!(shown(&figure(50.0, 1.0, 2000.0, Unit::TokensPerSecond)), "50.0 tok/s", "the first digit stays");
+        assert_eq!(shown(&figure(50.0, 1.0, 2000.0, Unit::TokensPerSecond)), "50.0 tok/s", "digits that are there stay");
+        assert_eq!(shown(&figure(0.0135, 0.002, 0.04, Unit::Seconds)), "14.0 ms", "one digit alone would make it 10 ms");
         assert_eq!(shown(&figure(0.453, 0.42, 0.49, Unit::Fraction)), "45.3%");
     }
 

@@ -129,9 +129,11 @@ pub fn reading(items: &[&ItemResult], metric: Metric, level: Level) -> Reading {
         return Reading::missing("no item was scored");
     }
     let Some(value) = aggregate(metric, &scores) else {
-        return Reading::missing(
-            "the items scored give no finite number (an answer without any probability, or no text)",
-        );
+        let has_more = scores.iter().any(|score| score.value > 1.0 || score.weight > 1.0);
+        return Reading::missing(match metric.aggregation() {
+            Aggregation::F1 if has_more => "f1 is of two classes, and these items have more; macro_f1 is of any number",
+            _ => "the items scored give no finite number (an answer without any probability, or no text)",
+        });
     };
     let interval = score_interval(&scores, &kept, metric, level);
     let over = format!("{} over {}", metric.name(), counted(scores.len(), "item"));

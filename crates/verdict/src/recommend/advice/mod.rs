@@ -29,7 +29,8 @@ use super::summary::{TaskName, VariantSummary};
 use super::systems::Systems;
 use super::tie::{self, Contender, TieGroup};
 use super::weighed;
-use bantam_core::metric::Metric;
+use bantam_core::metric::{Aggregation, Direction, Metric};
+use bantam_core::unit::Unit;
 use bantam_core::profile::{Prefer, Profile};
 use bantam_core::record::{Id, Reading, Row, WarningKind};
 use bantam_core::stats::chance::Skill;
@@ -141,6 +142,13 @@ pub enum SetAside {
         score: f64,
         /// The score of guessing.
         chance: f64,
+    },
+    /// The reference's score is no more than the margin: nobody could be worse by more than that.
+    BelowMargin {
+        /// The reference's score.
+        score: f64,
+        /// The margin.
+        margin: f64,
     },
     /// The reference has no score there.
     NoScore {
@@ -480,6 +488,14 @@ impl<'a> AdviceBuilder<'a> {
                     continue;
                 }
             };
+            // none right of many, and "not worse by more than two points" would be true of whatever was asked
+            let is_share = task.metric.aggregation() == Aggregation::Mean && task.metric.unit() == Unit::Fraction;
+            if is_share && task.metric.direction() == Direction::Higher && score <= margin {
+                let why = SetAside::BelowMargin { score, margin };
+                self.advice.doubts.push(Doubt::SetAside { task: task.name.clone(), why: why.clone() });
+                task.set_aside = Some(why);
+                continue;
+            }
             let row = self.desk.row(reference.id(), &task.name);
             match row.and_then(|row| self.desk.skill(row, margin, self.confidence.level)) {
                 Some(Skill::NearChance) => {

@@ -660,6 +660,13 @@ fn doubted(advice: &Advice, doubt: &Doubt) -> String {
             Unit::Fraction.show(*score),
             Unit::Fraction.show(*chance),
         ),
+        Doubt::SetAside { task, why: SetAside::BelowMargin { score, margin } } => format!(
+            "{task} does not decide: {} scores {} there, and nobody can be worse by more than {}; a larger model as the \
+             reference, another metric or a smaller margin would tell.",
+            reference_label(advice),
+            Unit::Fraction.show(*score),
+            figures::points(*margin),
+        ),
         Doubt::SetAside { task, why: SetAside::NoScore { reason } } => {
             format!("{task} does not decide: {} has no score there ({reason}).", reference_label(advice))
         }
