@@ -62,6 +62,20 @@ fn recipes(typed: &str) -> Vec<&str> {
     }
 }
 
+/// Suites at commas; the loss battery has commas of its own: "battery:seed=1,items=5".
+pub(super) fn suites(typed: Vec<String>) -> Vec<String> {
+    let mut suites: Vec<String> = Vec::new();
+    for piece in typed {
+        match suites.last_mut() {
+            Some(last) if last.starts_with("battery:") && piece.contains('=') && !piece.contains(['/', '.']) => {
+                *last = format!("{last},{piece}");
+            }
+            _ => suites.push(piece),
+        }
+    }
+    suites
+}
+
 /// The models, each with the adapter where there is one.
 pub(super) fn adapted(models: Vec<String>, adapter: Option<&Path>) -> Vec<String> {
     match adapter {

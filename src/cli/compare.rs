@@ -47,7 +47,7 @@ pub(super) fn run(mut args: Compare) -> Result<Exit> {
     ensure!((0.0..=1.0).contains(&args.margin), "--margin is {}; allowed is 0 to 1", args.margin);
     let mut profile = adhoc::profile("compare", vec![args.reference.clone(), candidate.clone()], &[]);
     adhoc::under(&mut profile, &args.endpoint)?;
-    profile.suites = args.suite;
+    profile.suites = adhoc::suites(args.suite);
     profile.chat = args.chat.ways()?;
     profile.measure.limit = args.limit;
     profile.measure.threads = args.threads;
@@ -62,8 +62,9 @@ pub(super) fn run(mut args: Compare) -> Result<Exit> {
         let lengths = if args.lengths.is_empty() { default.lengths } else { args.lengths };
         profile.loss = Some(Loss { items, lengths, text: args.text, ..Loss::default() });
     }
+    // one behind an address stands among the profile's endpoints
+    let (reference, candidate) = (args.reference.clone(), candidate.clone());
     profile.objective.reference = Some(args.reference);
-    let [reference, candidate] = [profile.models[0].clone(), profile.models[1].clone()];
     let done = execute(&profile, &args.common)?;
     let variants: BTreeSet<&Id> = done.run.trials.iter().map(|trial| &trial.variant.id).collect();
     ensure!(

@@ -24,7 +24,7 @@ use std::path::Path;
 pub(super) fn run(args: Eval) -> Result<Exit> {
     let mut profile = adhoc::profile("eval", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     adhoc::under(&mut profile, &args.endpoint)?;
-    profile.suites = args.suite;
+    profile.suites = adhoc::suites(args.suite);
     profile.chat = args.chat.ways()?;
     profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path)?);
     profile.kv = adhoc::kv(args.kv);

@@ -113,7 +113,11 @@ fn unclear(why: &Unclear, columns: &Columns) -> String {
             "; --answer COLUMN takes another column, and --as labels, written or options another way of asking"
         }
     };
-    format!("{}: {why}{say}; its columns are {}", columns.file.display(), columns.told())
+    let parted = match &columns.columns[..] {
+        [one] if one.name.contains([';', '\t', '|']) => "; columns are parted by commas, and this file seems to part them otherwise: save it with commas",
+        _ => "",
+    };
+    format!("{}: {why}{say}; its columns are {}{parted}", columns.file.display(), columns.told())
 }
 
 fn print(draft: &Draft, wish: &Wish) -> Result<()> {

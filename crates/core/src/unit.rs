@@ -92,7 +92,10 @@ impl Unit {
     /// Writes a number of this unit as a person reads it, unit included: `87.5%`, `1.25 MiB`, `3.1 ms`, `412 tok/s`.
     pub fn show(self, value: f64) -> String {
         match self {
-            Unit::Fraction => format!("{:.1}%", value * 100.0),
+            Unit::Fraction => match format!("{:.1}%", value * 100.0) {
+                none if none == "-0.0%" => "0.0%".into(),
+                shown => shown,
+            },
             Unit::Number => significant(value),
             Unit::Bytes => Bytes(value.max(0.0) as u64).to_string(),
             Unit::Seconds => Seconds(value).to_string(),

@@ -259,7 +259,7 @@ data = "steps.jsonl"
 output_type = "multiple_choice"
 doc_to_text = "Q: Start with 2. Add 5. What is left?\nA: 7\n\nQ: Start with 9. Take away 4. Add 1. What is left?\nA: 6\n\nQ: Start with 3. Add 8. Take away 2. Add 6. What is left?\nA: 15\n\nQ: {{question}} What is left?\nA:"
 doc_to_choice = "choices"
-doc_to_target = "{{label}}"
+doc_to_target = "{{label | int}}"
 target_delimiter = " "
 num_fewshot = 0
 metric_list = [{ metric = "acc" }]

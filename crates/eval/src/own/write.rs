@@ -60,7 +60,7 @@ impl SuiteFile {
                     out.key("description", &format!("Answer with one of: {}.\n\n", labels.join(", ")));
                 }
                 out.key("doc_to_text", &format!("{text}{cue}:"));
-                out.list("doc_to_choice", labels);
+                out.list("doc_to_choice", &labels.iter().map(|label| as_it_stands(label)).collect::<Vec<_>>());
                 out.key("doc_to_target", &right_label(columns, answer, labels));
                 out.line("metric_list = [{ metric = \"acc\" }, { metric = \"acc_norm\" }]");
             }
@@ -146,6 +146,11 @@ impl SuiteFile {
         }
         out.0
     }
+}
+
+/// A label as a template that writes it as it stands.
+fn as_it_stands(label: &str) -> String {
+    if ["{{", "{%", "{#"].iter().any(|mark| label.contains(mark)) { format!("{{{{ {} }}}}", quoted(label)) } else { label.to_owned() }
 }
 
 /// What a worked solution ends with before its result, as in GSM8K.

@@ -108,7 +108,7 @@ impl Prompt {
     fn doubt(&self, index: usize, question: &Question, doc: &Doc) {
         let (digits, choices) = (index.to_string(), &question.choices);
         let Some(named) = choices.iter().position(|choice| choice.trim() == digits) else { return };
-        if named == index {
+        if named == index || self.target.is_an_index() {
             return;
         }
         let seen = format!(

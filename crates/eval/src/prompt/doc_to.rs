@@ -56,6 +56,15 @@ impl DocTo {
         }
     }
 
+    /// Whether it plainly gives a place and no text: a number, or an expression that looks one up or says so.
+    pub(super) fn is_an_index(&self) -> bool {
+        match self {
+            DocTo::Index(_) => true,
+            DocTo::Field { .. } => false,
+            DocTo::Template(template) => template.is_an_index(),
+        }
+    }
+
     /// What this gives for `doc` where a template's list is the text that Python prints of it.
     pub(super) fn render_text(&self, doc: &Doc, has_choices: bool) -> Result<Rendered, Error> {
         match self {

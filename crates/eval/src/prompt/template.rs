@@ -50,6 +50,12 @@ impl std::io::Write for Bounded {
 }
 
 impl Template {
+    /// Whether it is one expression that gives a whole number by what it calls.
+    pub(super) fn is_an_index(&self) -> bool {
+        let ends = |expression: &String| expression.contains(".index(") || expression.trim_end().ends_with("| int");
+        self.expression.as_ref().is_some_and(ends)
+    }
+
     /// Compiles the text of a key.
     pub(crate) fn new(source: &str, key: Key) -> Result<Template, Error> {
         let mut environment = Box::new(environment());

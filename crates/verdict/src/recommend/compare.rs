@@ -5,7 +5,7 @@ use super::influence;
 use super::score::{self, Confidence};
 use super::summary::TaskName;
 use bantam_core::metric::{Aggregation, Direction, Metric};
-use bantam_core::record::{Ask, Failure, ItemResult, Row};
+use bantam_core::record::{Ask, Failure, ItemResult, Place, Row};
 use bantam_core::stats::noninferior::{self, Candidate, Findings};
 use bantam_core::stats::{Judgement, Pairs};
 use serde::{Deserialize, Serialize};
@@ -181,6 +181,12 @@ pub fn paired(reference: &Row, candidate: &Row) -> Result<(Pairs, Metric), Strin
     }
     if !same_items(reference, candidate) {
         return Err("it was asked another version of the task, or other items".into());
+    }
+    let is_away = |row: &Row| matches!(row.trial.variant.model.place, Place::Endpoint(_));
+    if scale(metric) == Scale::LogRatio && is_away(reference) != is_away(candidate) {
+        return Err("an endpoint tells no likelihood of a text's first token and a model here does, so that the two are of \
+                    different texts"
+            .into());
     }
     let matched = Matched::of(reference, candidate, metric);
     if matched.both.is_empty() {

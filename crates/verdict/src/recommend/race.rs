@@ -141,7 +141,14 @@ impl Race {
             if let Some(check) = summary.checks.iter().find(|c| c.requirement.is_cost() && c.status == Status::Unmet) {
                 return Some(format!("it left the race: {}", miss(advice, summary, check)));
             }
-            if !could_be_advised(advice, summary) && advice.reference().is_some() {
+            // a cost of answers is not known before they are asked
+            let keeps = |summary: &VariantSummary| {
+                summary.checks.iter().filter(|c| c.requirement.is_cost()).all(|c| c.status == Status::Met)
+            };
+            let is_dear = |reference: &VariantSummary| {
+                reference.id() != summary.id() && keeps(reference) && is_dearer(advice, reference, summary)
+            };
+            if advice.reference().is_some_and(is_dear) {
                 return Some("it left the race: it costs more than the reference, which keeps every limit".into());
             }
             let winner = advice.summaries.iter().find(|other| other.qualifies && is_dearer(advice, summary, other));

@@ -513,3 +513,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_task_on_which_the_reference_has_nothing_decides_nothing() {
+    let none = |made: Made| made.task("t", &[0; 200]).speed(&[50.0, 51.0, 52.0]);
+    let family = [none(Made::base("big", 100)), none(Made::quantized("big", 100, "Q2_K", 30))];
+    let advice = advise(&rows(&family), &within(0.02));
+    assert!(advice.advised().is_none(), "{:?}", advice.conclusion);
+    let text = said(&advice);
+    assert!(text.contains("big scores 0.0% there, and nobody can be worse by more than 2 points"), "{text}");
+}
