@@ -358,6 +358,7 @@ mod tests {
         let all = Constraints {
             max_memory: Some(Bytes(u64::MAX)),
             max_disk: Some(Bytes(u64::MAX)),
+            device: None,
             min_decode_tps: Some(1e-9),
             max_ttft: Some(Seconds(1e9)),
             max_joules_per_token: Some(1e9),
