@@ -99,7 +99,14 @@ impl LanguageModel for Replay {
         self.asked.extend(prompts.iter().map(|prompt| format!("{prompt}\u{1f}")));
         let texts = self.texts.drain(..prompts.len());
         Ok(texts
-            .map(|text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until, thought: None })
+            .map(|text| Generated {
+                text,
+                tokens: 1,
+                truncated: false,
+                stopped: StopReason::Until,
+                thought: None,
+                likelihood: None,
+            })
             .collect())
     }
 }

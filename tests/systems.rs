@@ -28,7 +28,8 @@ fn what_variants_come_to_together_is_told_reported_and_written_as_a_router() {
     std::fs::write(folder.join("both.toml"), PROFILE).expect("writes");
     let (code, stdout, stderr) = run(folder, &["run", "both.toml", "--quiet", "--out", "out"]);
     assert!(code == 0 || code == 3, "{code}: {stdout}{stderr}");
-    let results: Json = serde_json::from_slice(&std::fs::read(folder.join("out/results.json")).expect("written")).expect("JSON");
+    let results: Json =
+        serde_json::from_slice(&std::fs::read(folder.join("out/results.json")).expect("written")).expect("JSON");
     let labels = results["advice"]["standings"].as_array().expect("standings").iter();
     let labels: Vec<&str> = labels.filter_map(|s| s["variant"]["model"]["name"].as_str()).collect();
     assert!(labels.contains(&"bantam-s → bantam-l"), "{labels:?}");
@@ -46,7 +47,10 @@ fn what_variants_come_to_together_is_told_reported_and_written_as_a_router() {
     let (code, _, stderr) = run(folder, &["systems", "both", "--export", "router.toml", "--litellm", "litellm.yaml"]);
     assert!(code == 0 || code == 3, "{stderr}");
     let router = std::fs::read_to_string(folder.join("router.toml")).expect("written");
-    assert!(router.contains("model = \"bundled:bantam-s\"") && router.contains("task = \"routing/routing\""), "{router}");
+    assert!(
+        router.contains("model = \"bundled:bantam-s\"") && router.contains("task = \"routing/routing\""),
+        "{router}"
+    );
     let yaml = std::fs::read_to_string(folder.join("litellm.yaml")).expect("written");
     assert!(yaml.contains("model: \"openai/routing/routing\""), "{yaml}");
 
@@ -85,7 +89,9 @@ impl Server {
         let mut stream = TcpStream::connect(self.address).expect("connects");
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("set");
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(head.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("read");
@@ -125,7 +131,8 @@ fn a_server_obeys_its_router() {
     let mut streamed = written.clone();
     streamed["stream"] = json!(true);
     let events = sure.send("POST", "/v1/completions", &streamed.to_string());
-    let events: String = events.lines().filter(|line| line.starts_with("data: {")).map(|line| format!("{}\n", &line[6..])).collect();
+    let events: String =
+        events.lines().filter(|line| line.starts_with("data: {")).map(|line| format!("{}\n", &line[6..])).collect();
     let text: String = events
         .lines()
         .map(|event| serde_json::from_str::<Json>(event).expect("JSON"))
@@ -134,7 +141,8 @@ fn a_server_obeys_its_router() {
     assert_eq!(Some(text.as_str()), small["choices"][0]["text"].as_str());
 
     // of choices the likeliest
-    let chosen = json!({ "model": "chosen", "prompt": "Good morning", "structured_outputs": { "choice": [" sir", " day"] } });
+    let chosen =
+        json!({ "model": "chosen", "prompt": "Good morning", "structured_outputs": { "choice": [" sir", " day"] } });
     let (small, large) = (sure.text(&chosen), unsure.text(&chosen));
     assert_eq!((small["model"].as_str(), large["model"].as_str()), (Some("small"), Some("large")));
     assert!([" sir", " day"].map(Some).contains(&small["choices"][0]["text"].as_str()), "{small}");
@@ -171,7 +179,10 @@ fn limits_for_another_device_need_its_card_and_this_machines_own() {
     let profile = PROFILE.replace("[systems]", "[constraints]\ndevice = 'pi55'\n[systems]");
     std::fs::write(folder.join("there.toml"), &profile).expect("writes");
     let (code, _, stderr) = run(folder, &["run", "there.toml"]);
-    assert!(code == 2 && stderr.contains("there is no device 'pi55', did you mean pi5?") | stderr.contains("'pi55'"), "{stderr}");
+    assert!(
+        code == 2 && stderr.contains("there is no device 'pi55', did you mean pi5?") | stderr.contains("'pi55'"),
+        "{stderr}"
+    );
     std::fs::write(folder.join("there.toml"), profile.replace("pi55", "pi5")).expect("writes");
     let (code, _, stderr) = run(folder, &["run", "there.toml"]);
     assert!(code == 2 && stderr.contains("bantam bench --device-card"), "{stderr}");

@@ -112,7 +112,9 @@ fn list(cards: &[DeviceCard], json: bool) -> Result<()> {
             })
             .collect();
         let off = |(by, tried): (f64, usize)| json!({ "factor": by, "tried": tried });
-        return Ok(out::pretty_json(&json!({ "devices": all, "off_by": { "prefill": off(prefill), "decode": off(decode) } }))?);
+        return Ok(out::pretty_json(
+            &json!({ "devices": all, "off_by": { "prefill": off(prefill), "decode": off(decode) } }),
+        )?);
     }
     let mut table = Table::new().text("device").text("known by").number("memory").number("bandwidth").text("processor");
     for card in cards {
@@ -189,7 +191,10 @@ fn predicted(asked: &Predict, json: bool, workplace: &Workplace) -> Result<()> {
     for (speed, card, memory, prefill, decode) in &rows {
         let rate = |of: &Option<Predicted>| of.map_or_else(|| "–".into(), |of| Unit::TokensPerSecond.show(of.rate));
         let fits = memory.map_or("?", |memory| if memory <= card.memory.0 as f64 { "yes" } else { "no" });
-        let joules = card.watts.zip(*decode).map(|(watts, decode)| format!("{} a token", Unit::Joules.show(watts / decode.rate)));
+        let joules = card
+            .watts
+            .zip(*decode)
+            .map(|(watts, decode)| format!("{} a token", Unit::Joules.show(watts / decode.rate)));
         table.row(vec![
             speed.model.clone(),
             card.name.clone(),
@@ -204,7 +209,9 @@ fn predicted(asked: &Predict, json: bool, workplace: &Workplace) -> Result<()> {
     table.print(&mut out::stdout())?;
     for speed in &speeds {
         let memory = done.advice.summaries.iter().find(|s| s.variant.label() == speed.model);
-        let memory = memory.and_then(|s| s.peak_memory.value()).map_or_else(|| "unknown memory".into(), |m| Bytes(m as u64).to_string());
+        let memory = memory
+            .and_then(|s| s.peak_memory.value())
+            .map_or_else(|| "unknown memory".into(), |m| Bytes(m as u64).to_string());
         say!(
             "{}, measured here: prefill {}, decode {}, {memory} at {shape}.",
             speed.model,
@@ -253,15 +260,13 @@ pub(super) fn card(file: &std::path::Path, models: Vec<String>, quant: &[String]
     }
     let date = time::OffsetDateTime::now_utc().date().to_string();
     let card = device::measured(&name, date, settings);
-    bantam_core::disk::write(file, card.to_toml().as_bytes()).with_context(|| format!("{}: cannot be written", file.display()))?;
+    bantam_core::disk::write(file, card.to_toml().as_bytes())
+        .with_context(|| format!("{}: cannot be written", file.display()))?;
     device::keep(&workplace.home, &card)?;
     let (off, tried) = error(Phase::Decode, std::slice::from_ref(&card));
     out::path(file)?;
     if !how.quiet {
-        note!(
-            "decode of one setting from another is off by up to ×{off:.2} here ({})",
-            counted(tried, "prediction")
-        );
+        note!("decode of one setting from another is off by up to ×{off:.2} here ({})", counted(tried, "prediction"));
     }
     Ok(Exit::Done)
 }

@@ -114,7 +114,9 @@ fn unclear(why: &Unclear, columns: &Columns) -> String {
         }
     };
     let parted = match &columns.columns[..] {
-        [one] if one.name.contains([';', '\t', '|']) => "; columns are parted by commas, and this file seems to part them otherwise: save it with commas",
+        [one] if one.name.contains([';', '\t', '|']) => {
+            "; columns are parted by commas, and this file seems to part them otherwise: save it with commas"
+        }
         _ => "",
     };
     format!("{}: {why}{say}; its columns are {}{parted}", columns.file.display(), columns.told())

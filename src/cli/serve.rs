@@ -69,7 +69,10 @@ fn route(args: Serve, cancel: &Cancel) -> Result<Exit> {
     let server = Server::route(router, models, &Options { host: args.host, port: args.port, slots })?;
     say!("{} answers at {}", name, url(server.address()))?;
     rules.iter().for_each(|rule| note!("{rule}"));
-    note!("{slots} answers at once of each member: up to {} of keys and values; Ctrl-C ends it", Bytes(caches * slots as u64));
+    note!(
+        "{slots} answers at once of each member: up to {} of keys and values; Ctrl-C ends it",
+        Bytes(caches * slots as u64)
+    );
     if !server.chats() {
         note!("not all members have a chat template: /v1/completions alone answers");
     }
@@ -87,7 +90,8 @@ const LONGEST_ROUTER: u64 = 1 << 20;
 fn beside(typed: &str, folder: &Path) -> String {
     let (file, kv) = CacheType::split(typed);
     let path = folder.join(file);
-    let found = if Path::new(file).is_relative() && path.exists() { path.display().to_string() } else { file.to_owned() };
+    let found =
+        if Path::new(file).is_relative() && path.exists() { path.display().to_string() } else { file.to_owned() };
     kv.map_or_else(|| found.clone(), |kv| kv.behind(&found))
 }
 

@@ -92,7 +92,8 @@ fn print(found: &Systems) -> Result<()> {
         let cost = found.metric.unit().show(single.cost);
         say!("One variant alone: {} at {cost} an item ({}).", single.label, found.metric.label())?;
     }
-    let mut table = Table::new().text("system").text("pays").number("an item").number("promised").number("memory").text("");
+    let mut table =
+        Table::new().text("system").text("pays").number("an item").number("promised").number("memory").text("");
     for considered in &found.considered {
         let cost = considered.costs.iter().find(|(metric, _)| *metric == found.metric).map(|(_, kept)| kept);
         let shown = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| found.metric.unit().show(value));
@@ -133,7 +134,10 @@ fn print(found: &Systems) -> Result<()> {
 fn chosen<'a>(found: &'a Systems, only: Option<&str>) -> Result<&'a Considered> {
     let labels = || found.considered.iter().map(|considered| considered.variant.label());
     let Some(only) = only else {
-        return found.considered.first().with_context(|| found.none.clone().unwrap_or_else(|| "there is no system".into()));
+        return found
+            .considered
+            .first()
+            .with_context(|| found.none.clone().unwrap_or_else(|| "there is no system".into()));
     };
     let known: Vec<String> = labels().collect();
     let found = found.considered.iter().find(|considered| considered.variant.label() == only);
@@ -149,11 +153,17 @@ fn router(considered: &Considered, rows: &[Row], workplace: &Workplace) -> Resul
     for member in &considered.system().members {
         let row = rows.iter().find(|row| row.trial.variant.id == member.variant);
         let variant = &row.with_context(|| format!("{}: has no results here", member.label))?.trial.variant;
-        ensure!(variant.model.adapter.is_none(), "{}: has an adapter; merge it first, a router loads whole models", member.label);
+        ensure!(
+            variant.model.adapter.is_none(),
+            "{}: has an adapter; merge it first, a router loads whole models",
+            member.label
+        );
         let path = run::place(variant, workplace);
         let model = match (&variant.model.place, path) {
             (Place::Bundled(name), None) if variant.has_own_files() => format!("bundled:{name}"),
-            (Place::Endpoint(at), _) => bail!("{}: answers at an address, and a router serves models of this machine", at.label()),
+            (Place::Endpoint(at), _) => {
+                bail!("{}: answers at an address, and a router serves models of this machine", at.label())
+            }
             (_, Some(path)) if path.exists() => path.display().to_string(),
             _ => bail!(
                 "{}: its file is not here any more; `bantam run` makes it again, or `bantam compress` with its recipe",
@@ -167,7 +177,8 @@ fn router(considered: &Considered, rows: &[Row], workplace: &Workplace) -> Resul
 
 /// What a reader of the router's file should know.
 fn head(considered: &Considered, found: &Systems, run: &str) -> String {
-    let mut lines = vec![format!("`bantam systems {run}` made this; `bantam serve` obeys it."), considered.words(found.metric)];
+    let mut lines =
+        vec![format!("`bantam systems {run}` made this; `bantam serve` obeys it."), considered.words(found.metric)];
     lines.extend(considered.tasks.iter().map(|told| told.words(considered)));
     lines.push("Limits hold for answers without a temperature, put as the tasks put them.".into());
     lines.iter().map(|line| format!("# {}\n", line.replace('\n', " "))).collect::<String>() + "\n"
@@ -191,7 +202,9 @@ fn litellm(router: &Router) -> String {
     }
     let by_choices = router.rules.iter().any(|rule| rule.escalate.as_ref().is_some_and(|e| e.by == Sureness::Share));
     if by_choices {
-        lines.push("# Tasks with choices are told how sure a model is by structured_outputs: {\"choice\": [..]}.".into());
+        lines.push(
+            "# Tasks with choices are told how sure a model is by structured_outputs: {\"choice\": [..]}.".into(),
+        );
     }
     lines.join("\n") + "\n"
 }

@@ -50,11 +50,6 @@ impl Home {
         })
     }
 
-    /// The folder of what cannot be made again.
-    pub fn data(&self) -> &Path {
-        &self.data
-    }
-
     /// The results.
     pub fn store(&self) -> PathBuf {
         self.data.join("store.sqlite")

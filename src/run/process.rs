@@ -322,7 +322,7 @@ impl Told<'_> {
             wall,
             warnings: summary.warnings,
             started,
-        predicted: None,
+            predicted: None,
         }
     }
 }

@@ -175,7 +175,8 @@ impl Fields {
     /// The choices that an answer is one of, where a request names them.
     pub(super) fn choices(&self) -> Option<Vec<String>> {
         let choices = self.get("structured_outputs")?.get("choice")?.as_array()?;
-        let choices: Vec<String> = choices.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+        let choices: Vec<String> =
+            choices.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<_>>()?;
         (choices.len() > 1).then_some(choices)
     }
 

@@ -359,7 +359,8 @@ fn routed(shared: &Shared, request: &Request, connection: &mut Connection) -> Re
             if let Some(name) = shared.names().into_iter().find(|name| *name == plain || Some(*name) == named) {
                 return send("application/json", model(shared, name).to_string());
             }
-            let what = format!("there is no model {}; there is {}", named.unwrap_or_default(), shared.names().join(", "));
+            let what =
+                format!("there is no model {}; there is {}", named.unwrap_or_default(), shared.names().join(", "));
             Err(Refusal::new(404, what).coded("model_not_found").into())
         }
     }

@@ -179,7 +179,9 @@ impl Router {
         }
         match self.rules.iter().any(|rule| rule.task == ANY_TASK) {
             true => Ok(()),
-            false => Err(format!("a rule for task = \"{ANY_TASK}\" is missing: who answers what has no rule of its own?")),
+            false => {
+                Err(format!("a rule for task = \"{ANY_TASK}\" is missing: who answers what has no rule of its own?"))
+            }
         }
     }
 
@@ -209,7 +211,9 @@ mod tests {
         Router {
             name: "a → b".into(),
             composition: Composition::Cascade,
-            members: ["a", "b"].map(|name| RouterMember { name: name.into(), model: format!("bundled:{name}") }).to_vec(),
+            members: ["a", "b"]
+                .map(|name| RouterMember { name: name.into(), model: format!("bundled:{name}") })
+                .to_vec(),
             rules: vec![
                 Rule {
                     task: "s/t".into(),

@@ -193,7 +193,8 @@ impl<K: Kind> Item<K> {
 
     /// The item's result, by what its answer is worth.
     pub(crate) fn result(&self, scored: Scored) -> ItemResult {
-        let Scored { scores, choice, target, answer, logprobs, tokens, thinking, cut, gold, parts, likelihood } = scored;
+        let Scored { scores, choice, target, answer, logprobs, tokens, thinking, cut, gold, parts, likelihood } =
+            scored;
         ItemResult {
             index: self.index,
             scores,

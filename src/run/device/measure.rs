@@ -27,7 +27,8 @@ const EACH: Duration = Duration::from_millis(90);
 /// # Errors
 /// Where memory or threads cannot be had. A cancel ends it early.
 pub fn kernels(threads: usize, cancel: &Cancel) -> Result<Setting> {
-    let read = bandwidth::measure(threads, bandwidth::BUFFER, bandwidth::PASSES).context("the bandwidth took no time")?;
+    let read =
+        bandwidth::measure(threads, bandwidth::BUFFER, bandwidth::PASSES).context("the bandwidth took no time")?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting threads")?;
     let mut kernels = Vec::new();
     for block in block::types() {
@@ -127,7 +128,9 @@ fn cache() -> Option<Bytes> {
 pub fn speeds(advice: &Advice, shape: Shape, workplace: &Workplace) -> Vec<Speed> {
     let speed = |summary: &bantam_verdict::recommend::VariantSummary| {
         let cost = summary.shapes.iter().find(|cost| cost.shape == shape)?;
-        let of = |wanted: Metric| cost.attainable.iter().find(|(metric, _)| *metric == wanted).map(|(_, figure)| figure.value);
+        let of = |wanted: Metric| {
+            cost.attainable.iter().find(|(metric, _)| *metric == wanted).map(|(_, figure)| figure.value)
+        };
         let place = super::translate::place(&summary.variant, workplace)?;
         Some(Speed {
             model: summary.variant.label(),

@@ -76,7 +76,8 @@ pub fn keep(home: &Home, card: &DeviceCard) -> Result<PathBuf> {
     let folder = folder(home);
     std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let file = folder.join(format!("{}.toml", card.name));
-    bantam_core::disk::write(&file, card.to_toml().as_bytes()).with_context(|| format!("{}: cannot be written", file.display()))?;
+    bantam_core::disk::write(&file, card.to_toml().as_bytes())
+        .with_context(|| format!("{}: cannot be written", file.display()))?;
     Ok(file)
 }
 
@@ -170,7 +171,8 @@ mod tests {
 
     #[test]
     fn what_a_bundled_model_takes_is_known() {
-        let work = work(&Place::Bundled("bantam-s".into()), CacheType::default(), Shape { prompt: 64, output: 32 }).expect("read");
+        let work = work(&Place::Bundled("bantam-s".into()), CacheType::default(), Shape { prompt: 64, output: 32 })
+            .expect("read");
         assert!(work.bytes() > 1e6 && work.cache > 0.0 && work.products > 7.0, "{work:?}");
     }
 }

@@ -5,7 +5,7 @@ use crate::run::Workplace;
 use anyhow::{Context, Result};
 use bantam_core::device::DeviceCard;
 use bantam_core::profile::Profile;
-use bantam_core::record::{Ask, Place, PhaseEnergy, Provenance, Reading, Row, Shape, SpeedSample, Variant};
+use bantam_core::record::{Ask, PhaseEnergy, Place, Provenance, Reading, Row, Shape, SpeedSample, Variant};
 use bantam_core::unit::Seconds;
 use bantam_verdict::recommend::device::{At, Phase, Predicted, predict};
 use std::collections::HashMap;
@@ -42,9 +42,7 @@ pub fn translated(mut rows: Vec<Row>, profile: &Profile, workplace: &Workplace) 
         }
         let variant = &row.trial.variant;
         let place = known.entry((variant.id.to_string(), shape)).or_insert_with(|| place(variant, workplace));
-        let ratios = place.as_ref().and_then(|place| {
-            ratios(place, row, shape, (here, there), &cards)
-        });
+        let ratios = place.as_ref().and_then(|place| ratios(place, row, shape, (here, there), &cards));
         let outcome = &mut row.outcome;
         outcome.predicted = Some(match &ratios {
             Some((prefill, decode)) => {
@@ -55,8 +53,11 @@ pub fn translated(mut rows: Vec<Row>, profile: &Profile, workplace: &Workplace) 
                     decode.1.off_by,
                     match (decode.1.tried, there.source) {
                         (0, _) => "an assumption: no card tells".to_owned(),
-                        (tried, bantam_core::device::Source::Measured) => format!("{tried} such predictions were held against what was measured"),
-                        (tried, _) => format!("{tried} such predictions were held against what was measured; the data sheet doubles it"),
+                        (tried, bantam_core::device::Source::Measured) =>
+                            format!("{tried} such predictions were held against what was measured"),
+                        (tried, _) => format!(
+                            "{tried} such predictions were held against what was measured; the data sheet doubles it"
+                        ),
                     }
                 )
             }

@@ -423,7 +423,11 @@ mod tests {
                 source: "the bill".into(),
             }),
             loss: Some(Loss { text: Some("/texts/a.txt".into()), chunks: Some(20), ..Loss::default() }),
-            systems: Some(Systems { pairs: vec![("a · Q4_0".into(), "b".into())], hold: Hold::One, ..Systems::default() }),
+            systems: Some(Systems {
+                pairs: vec![("a · Q4_0".into(), "b".into())],
+                hold: Hold::One,
+                ..Systems::default()
+            }),
         }
     }
 

@@ -62,8 +62,19 @@ const ANSWERS: &[&str] = &[
     "answers",
 ];
 /// Names of answers that are numbers to be written, and no numbers of classes.
-const WRITTEN: &[&str] =
-    &["answer", "output", "response", "completion", "solution", "expected", "reply", "correctanswer", "bestanswer", "finalanswer", "answers"];
+const WRITTEN: &[&str] = &[
+    "answer",
+    "output",
+    "response",
+    "completion",
+    "solution",
+    "expected",
+    "reply",
+    "correctanswer",
+    "bestanswer",
+    "finalanswer",
+    "answers",
+];
 /// Names of lists of options.
 const LISTS: &[&str] = &["choices", "options", "endings", "candidates", "alternatives"];
 /// What a column of one option may be called before its letter or number.

@@ -150,7 +150,11 @@ impl SuiteFile {
 
 /// A label as a template that writes it as it stands.
 fn as_it_stands(label: &str) -> String {
-    if ["{{", "{%", "{#"].iter().any(|mark| label.contains(mark)) { format!("{{{{ {} }}}}", quoted(label)) } else { label.to_owned() }
+    if ["{{", "{%", "{#"].iter().any(|mark| label.contains(mark)) {
+        format!("{{{{ {} }}}}", quoted(label))
+    } else {
+        label.to_owned()
+    }
 }
 
 /// What a worked solution ends with before its result, as in GSM8K.
@@ -160,7 +164,10 @@ const SOLVED: &str = "####";
 /// model writes against what stands behind the mark.
 fn solved(out: &mut Lines, answer: &str, tokens: usize, first: &str) {
     out.key("doc_to_target", &format!("{{{{ {}.split('{SOLVED}')[-1].strip() }}}}", inner(answer)));
-    out.line(&format!("generation_kwargs = {{ until = [{}], max_gen_toks = {tokens} }}", quoted(&format!("\n{first}:"))));
+    out.line(&format!(
+        "generation_kwargs = {{ until = [{}], max_gen_toks = {tokens} }}",
+        quoted(&format!("\n{first}:"))
+    ));
     out.line(&format!(
         "filter_list = [{{ name = \"result\", filter = [{{ function = \"regex\", group_select = -1, regex_pattern = {} }}, \
          {{ function = \"take_first\" }}] }}]",

@@ -230,7 +230,10 @@ fn rendered(field: &Json, has_choices: bool) -> Result<Rendered, String> {
         },
         Json::Array(list) => Rendered::List(list.iter().map(|f| rendered(f, has_choices)).collect::<Result<_, _>>()?),
         Json::Null => {
-            return Err("is null, or an empty cell; text, a number or a list is needed: fill it in, or leave the line out".into());
+            return Err(
+                "is null, or an empty cell; text, a number or a list is needed: fill it in, or leave the line out"
+                    .into(),
+            );
         }
         Json::Object(_) => {
             return Err(format!("is {}; text, a number or a list is needed", json_type(field)));

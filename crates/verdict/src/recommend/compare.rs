@@ -184,9 +184,11 @@ pub fn paired(reference: &Row, candidate: &Row) -> Result<(Pairs, Metric), Strin
     }
     let is_away = |row: &Row| matches!(row.trial.variant.model.place, Place::Endpoint(_));
     if scale(metric) == Scale::LogRatio && is_away(reference) != is_away(candidate) {
-        return Err("an endpoint tells no likelihood of a text's first token and a model here does, so that the two are of \
+        return Err(
+            "an endpoint tells no likelihood of a text's first token and a model here does, so that the two are of \
                     different texts"
-            .into());
+                .into(),
+        );
     }
     let matched = Matched::of(reference, candidate, metric);
     if matched.both.is_empty() {

@@ -100,7 +100,12 @@ impl<'a> At<'a> {
             let kernel = measured(like.setting)?;
             let scale = self.setting.bandwidth / like.setting.bandwidth;
             let scaled = |rate: f64| rate * scale;
-            Some(Kernel { memory: scaled(kernel.memory), cached: scaled(kernel.cached), many: scaled(kernel.many), ..kernel })
+            Some(Kernel {
+                memory: scaled(kernel.memory),
+                cached: scaled(kernel.cached),
+                many: scaled(kernel.many),
+                ..kernel
+            })
         })
     }
 
@@ -238,9 +243,7 @@ mod tests {
             settings: vec![Setting {
                 threads: 2,
                 bandwidth: memory * 1.2,
-                kernels: ["Q4_K", "Q8_0"]
-                    .map(|kind| Kernel { kind: kind.into(), memory, cached, many })
-                    .to_vec(),
+                kernels: ["Q4_K", "Q8_0"].map(|kind| Kernel { kind: kind.into(), memory, cached, many }).to_vec(),
                 speeds: Vec::new(),
             }],
         };
@@ -295,7 +298,15 @@ mod tests {
                 let truth = |at: At, each: f64| {
                     1.0 / (1.1 * at.roof(&new, Phase::Decode, None).expect("a roof") + each * new.products)
                 };
-                let each = |name: &str| if name == "laptop" { 2e-6 } else if name == "board" { 8e-6 } else { 4e-6 };
+                let each = |name: &str| {
+                    if name == "laptop" {
+                        2e-6
+                    } else if name == "board" {
+                        8e-6
+                    } else {
+                        4e-6
+                    }
+                };
                 let measured = truth(from, each(&here.name));
                 let predicted = predict(&new, Phase::Decode, Some((from, measured)), to, &all).expect("predicted");
                 let off = (predicted.rate / truth(to, each(&there.name))).ln().abs().exp();
@@ -315,8 +326,10 @@ mod tests {
             ..laptop.clone()
         };
         let new = work("Q4_K", 600e6, 0.5625, 20.0);
-        let (from, to) = (At { card: &laptop, setting: &laptop.settings[0] }, At { card: &sheet, setting: &sheet.settings[0] });
-        let predicted = predict(&new, Phase::Decode, Some((from, 70.0)), to, std::slice::from_ref(&laptop)).expect("predicted");
+        let (from, to) =
+            (At { card: &laptop, setting: &laptop.settings[0] }, At { card: &sheet, setting: &sheet.settings[0] });
+        let predicted =
+            predict(&new, Phase::Decode, Some((from, 70.0)), to, std::slice::from_ref(&laptop)).expect("predicted");
         // half the bandwidth, and the same for each product
         assert!(predicted.rate > 34.0 && predicted.rate < 40.0, "{predicted:?}");
         assert!(predicted.off_by >= UNKNOWN);
@@ -329,7 +342,8 @@ mod tests {
         card.settings[0].speeds.clear();
         assert_eq!(error(Phase::Decode, std::slice::from_ref(&card)), (1.0, 0));
         let at = At { card: &card, setting: &card.settings[0] };
-        let predicted = predict(&works()[0].1, Phase::Decode, None, at, std::slice::from_ref(&card)).expect("predicted");
+        let predicted =
+            predict(&works()[0].1, Phase::Decode, None, at, std::slice::from_ref(&card)).expect("predicted");
         assert_eq!((predicted.off_by, predicted.tried), (UNKNOWN, 0));
     }
 }

@@ -77,8 +77,16 @@ mod tests {
     fn digits_follow_the_interval_but_for_shares() {
         assert_eq!(shown(&figure(794.0, 584.0, 1004.0, Unit::TokensPerSecond)), "800 tok/s");
         assert_eq!(shown(&figure(794.0, 784.0, 804.0, Unit::TokensPerSecond)), "794 tok/s");
-        assert_eq!(shown(&figure(50.0, 1.0, 2000.0, Unit::TokensPerSecond)), "50.0 tok/s", "digits that are there stay");
-        assert_eq!(shown(&figure(0.0135, 0.002, 0.04, Unit::Seconds)), "14.0 ms", "one digit alone would make it 10 ms");
+        assert_eq!(
+            shown(&figure(50.0, 1.0, 2000.0, Unit::TokensPerSecond)),
+            "50.0 tok/s",
+            "digits that are there stay"
+        );
+        assert_eq!(
+            shown(&figure(0.0135, 0.002, 0.04, Unit::Seconds)),
+            "14.0 ms",
+            "one digit alone would make it 10 ms"
+        );
         assert_eq!(shown(&figure(0.453, 0.42, 0.49, Unit::Fraction)), "45.3%");
     }
 

@@ -125,8 +125,7 @@ impl Made {
         let row = self.rows.last_mut().expect("a task was added");
         for ((item, share), seconds) in row.outcome.items.iter_mut().zip(shares).zip(seconds) {
             item.logprobs = vec![share.ln() - 2.0, (1.0 - share).ln() - 2.0];
-            item.spent =
-                Some(Spent { seconds: *seconds, joules: None, estimated: false, billed: None, cents: None });
+            item.spent = Some(Spent { seconds: *seconds, joules: None, estimated: false, billed: None, cents: None });
         }
         self
     }
@@ -190,7 +189,7 @@ impl Made {
             wall: Seconds(1.0),
             warnings: vec![],
             started: 0.0,
-        predicted: None,
+            predicted: None,
         };
         fill(&mut outcome);
         self.rows.push(Row { trial, outcome });

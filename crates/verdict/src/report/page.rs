@@ -105,7 +105,11 @@ impl AdvisedFile {
             return format!("{} answers at {address}", self.variant);
         }
         if !self.members.is_empty() {
-            return format!("{} is a system of {}, put together by a router's file", self.variant, self.members.join(" and "));
+            return format!(
+                "{} is a system of {}, put together by a router's file",
+                self.variant,
+                self.members.join(" and ")
+            );
         }
         match (&self.path, self.exists) {
             (Some(path), true) => format!("{} is at {}", self.variant, path.display()),

@@ -54,7 +54,14 @@ impl LanguageModel for Replay {
     fn generate(&mut self, prompts: &[&str], _: &GenerationSettings) -> anyhow::Result<Vec<Generated>> {
         self.asked.extend(prompts.iter().map(|prompt| format!("{prompt}\u{1f}")));
         let texts = self.texts.drain(..prompts.len());
-        let said = |text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until, thought: None, likelihood: None };
+        let said = |text| Generated {
+            text,
+            tokens: 1,
+            truncated: false,
+            stopped: StopReason::Until,
+            thought: None,
+            likelihood: None,
+        };
         Ok(texts.map(said).collect())
     }
 }

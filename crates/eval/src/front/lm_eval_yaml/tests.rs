@@ -92,7 +92,14 @@ impl LanguageModel for Keeper {
         Ok(prompts
             .iter()
             .map(text)
-            .map(|text| Generated { text, tokens: 1, truncated: false, stopped: StopReason::Until, thought: None, likelihood: None })
+            .map(|text| Generated {
+                text,
+                tokens: 1,
+                truncated: false,
+                stopped: StopReason::Until,
+                thought: None,
+                likelihood: None,
+            })
             .collect())
     }
 }

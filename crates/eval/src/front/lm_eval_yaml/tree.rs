@@ -124,7 +124,10 @@ impl Builder<'_> {
             (_, true) => format!("is no task, group or tag in {}", folders.join(" or ")),
             // a file of that name is there, and names no task
             (_, false) if like.iter().any(|like| like == name) => {
-                format!("is no task, group or tag in {}: its file names none (task: or group:), or is no YAML", folders.join(" or "))
+                format!(
+                    "is no task, group or tag in {}: its file names none (task: or group:), or is no YAML",
+                    folders.join(" or ")
+                )
             }
             (_, false) => format!("is no task, group or tag in {}; there is {}", folders.join(" or "), like.join(", ")),
         };

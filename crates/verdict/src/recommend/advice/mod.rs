@@ -30,11 +30,11 @@ use super::systems::Systems;
 use super::tie::{self, Contender, TieGroup};
 use super::weighed;
 use bantam_core::metric::{Aggregation, Direction, Metric};
-use bantam_core::unit::Unit;
 use bantam_core::profile::{Prefer, Profile};
 use bantam_core::record::{Id, Reading, Row, WarningKind};
 use bantam_core::stats::chance::Skill;
 use bantam_core::stats::{Level, More, Verdict};
+use bantam_core::unit::Unit;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 

@@ -17,11 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The system as a variant of its own. Its identity covers its members and its rules.
 pub(super) fn variant(table: &Table, fitted: &Fitted) -> Variant {
     let of = |place: &usize| &table.variants[*place].variant;
-    let members: Vec<Member> = fitted
-        .members
-        .iter()
-        .map(|place| Member { variant: of(place).id.clone(), label: of(place).label() })
-        .collect();
+    let members: Vec<Member> =
+        fitted.members.iter().map(|place| Member { variant: of(place).id.clone(), label: of(place).label() }).collect();
     let rules: Vec<_> = table
         .tasks
         .iter()
@@ -86,20 +83,18 @@ fn task_row(table: &Table, fitted: &Fitted, considered: &Considered, at: usize, 
 }
 
 /// What all members that were asked took; none where it is not known of one.
-fn spent(
-    table: &Table,
-    task: &TaskTable,
-    asked: &[(usize, &ItemResult)],
-    item: usize,
-    waits: f64,
-) -> Option<Spent> {
+fn spent(table: &Table, task: &TaskTable, asked: &[(usize, &ItemResult)], item: usize, waits: f64) -> Option<Spent> {
     let each: Vec<Spent> = asked.iter().map(|(_, answer)| answer.spent).collect::<Option<_>>()?;
     let cents = super::table::COSTS.iter().position(|cost| *cost == Metric::CentsPerItem);
     let cents = asked.iter().map(|(place, _)| Some(task.answers[*place].costs[cents?].as_ref()?[item])).sum();
     Some(Spent {
         seconds: each.iter().map(|spent| spent.seconds).sum::<f64>() + waits,
         // what loading draws was not measured
-        joules: each.iter().map(|spent| spent.joules).sum::<Option<f64>>().filter(|_| table.hold == Hold::All || waits == 0.0),
+        joules: each
+            .iter()
+            .map(|spent| spent.joules)
+            .sum::<Option<f64>>()
+            .filter(|_| table.hold == Hold::All || waits == 0.0),
         estimated: each.iter().any(|spent| spent.estimated),
         billed: None,
         cents,

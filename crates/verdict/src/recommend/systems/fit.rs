@@ -65,7 +65,9 @@ fn loading(table: &Table, first: usize, then: usize) -> Option<f64> {
 /// The cheapest variant that keeps every margin by itself, on the first half.
 pub(super) fn single(table: &Table) -> Option<usize> {
     let keeps = |place: &usize| {
-        table.tasks.iter().all(|task| keeps(task, table.reference, &mut task.half(Half::First), |item| task.answers[*place].scores[item]))
+        table.tasks.iter().all(|task| {
+            keeps(task, table.reference, &mut task.half(Half::First), |item| task.answers[*place].scores[item])
+        })
     };
     let cost = |place: usize| (table.mean_cost(place, Half::First), place);
     let kept = (0..table.variants.len()).filter(keeps).map(cost);
@@ -73,7 +75,12 @@ pub(super) fn single(table: &Table) -> Option<usize> {
 }
 
 /// Whether scores are no more than the margin below the reference's, by one standard error.
-fn keeps(task: &TaskTable, reference: usize, items: &mut dyn Iterator<Item = usize>, score: impl Fn(usize) -> f64) -> bool {
+fn keeps(
+    task: &TaskTable,
+    reference: usize,
+    items: &mut dyn Iterator<Item = usize>,
+    score: impl Fn(usize) -> f64,
+) -> bool {
     let mut sums = Sums::default();
     items.for_each(|item| sums.add(score(item) - task.answers[reference].scores[item]));
     sums.lower() >= -task.margin
@@ -89,7 +96,11 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, difference: f64) {
-        *self = Sums { count: self.count + 1.0, sum: self.sum + difference, squares: self.squares + difference * difference };
+        *self = Sums {
+            count: self.count + 1.0,
+            sum: self.sum + difference,
+            squares: self.squares + difference * difference,
+        };
     }
 
     fn less(self, other: Sums) -> Sums {
@@ -166,7 +177,12 @@ pub(super) fn cascade_rule(
 }
 
 /// The cheapest variant for a task on some of its items.
-pub(super) fn specialist_rule(table: &Table, task: &TaskTable, among: &[usize], within: impl Fn(usize) -> bool) -> TaskFit {
+pub(super) fn specialist_rule(
+    table: &Table,
+    task: &TaskTable,
+    among: &[usize],
+    within: impl Fn(usize) -> bool,
+) -> TaskFit {
     let items: Vec<usize> = task.half(Half::First).filter(|&item| within(item)).collect();
     let kept = |place: &&usize| {
         keeps(task, table.reference, &mut items.iter().copied(), |item| task.answers[**place].scores[item])
@@ -185,7 +201,8 @@ fn cost<'a>(table: &Table, answers: &'a Answers) -> &'a [f64] {
 
 /// A cascade of two variants.
 pub(super) fn cascade(table: &Table, small: usize, large: usize) -> Fitted {
-    let rules: Vec<TaskFit> = table.tasks.iter().map(|task| cascade_rule(table, task, (small, large), |_| true)).collect();
+    let rules: Vec<TaskFit> =
+        table.tasks.iter().map(|task| cascade_rule(table, task, (small, large), |_| true)).collect();
     fitted(table, Composition::Cascade, vec![small, large], rules)
 }
 

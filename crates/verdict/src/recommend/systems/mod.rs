@@ -172,7 +172,8 @@ pub fn consider(rows: &[Row], profile: &Profile, known: &dyn Known) -> Option<(S
     let asked = profile.systems.as_ref()?;
     let metric = cost_metric(profile);
     let level = Level::new(profile.objective.confidence).expect("a profile's confidence lies between 0.5 and 0.9999");
-    let none = |why: String| Some((Systems { metric, single: None, considered: Vec::new(), none: Some(why) }, Vec::new()));
+    let none =
+        |why: String| Some((Systems { metric, single: None, considered: Vec::new(), none: Some(why) }, Vec::new()));
     let table = match table::Table::of(rows, profile, metric, &Memo::of(known)) {
         Ok(table) => table,
         Err(why) => return none(why),
@@ -200,7 +201,8 @@ pub fn consider(rows: &[Row], profile: &Profile, known: &dyn Known) -> Option<(S
     if asked.specialists {
         found.extend(fit::specialists(&table, single.as_ref()));
     }
-    found.sort_by(|a, b| (b.0.keeps, a.0.cost).partial_cmp(&(a.0.keeps, b.0.cost)).unwrap_or(std::cmp::Ordering::Equal));
+    found
+        .sort_by(|a, b| (b.0.keeps, a.0.cost).partial_cmp(&(a.0.keeps, b.0.cost)).unwrap_or(std::cmp::Ordering::Equal));
     let mut composed = Vec::new();
     let considered = found
         .into_iter()
@@ -212,7 +214,8 @@ pub fn consider(rows: &[Row], profile: &Profile, known: &dyn Known) -> Option<(S
             considered
         })
         .collect::<Vec<_>>();
-    let none = considered.is_empty().then(|| "No pair of variants and no choice of one for each task was of any use.".into());
+    let none =
+        considered.is_empty().then(|| "No pair of variants and no choice of one for each task was of any use.".into());
     let single = single.map(|single| Single {
         variant: table.variants[single].variant.id.clone(),
         label: table.variants[single].variant.label(),

@@ -14,7 +14,13 @@ use bantam_core::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at a system closely.
-pub(super) fn considered(table: &Table, fitted: &Fitted, single: Option<&usize>, tried: bool, level: Level) -> Considered {
+pub(super) fn considered(
+    table: &Table,
+    fitted: &Fitted,
+    single: Option<&usize>,
+    tried: bool,
+    level: Level,
+) -> Considered {
     let known: Vec<usize> = (0..COSTS.len()).filter(|&by| is_known(table, fitted, by)).collect();
     // each bound may fail; together they hold
     let alpha = level.alpha() / (table.tasks.len() + known.len()) as f64;
@@ -28,9 +34,9 @@ pub(super) fn considered(table: &Table, fitted: &Fitted, single: Option<&usize>,
             task: task.name.clone(),
             rule: rule(table, fitted, at),
             right_at: fitted.rules[at].right_at,
-            escalated: mean(task.half(Half::Second).map(|item| {
-                f64::from(u8::from(fitted.rules[at].goes_on(task, item).is_some()))
-            })),
+            escalated: mean(
+                task.half(Half::Second).map(|item| f64::from(u8::from(fitted.rules[at].goes_on(task, item).is_some()))),
+            ),
             score: score(task, at, &crossed, fitted, alpha),
         })
         .collect();

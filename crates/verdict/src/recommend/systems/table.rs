@@ -118,7 +118,8 @@ impl Table {
         if tasks.is_empty() || variants.len() < 2 {
             return Err("A system takes two variants that were asked every task that decides.".into());
         }
-        let variants: Vec<Answerer> = variants.into_iter().map(|(variant, rows)| Answerer::of(variant, &rows, memo)).collect();
+        let variants: Vec<Answerer> =
+            variants.into_iter().map(|(variant, rows)| Answerer::of(variant, &rows, memo)).collect();
         let reference = reference(&variants, profile);
         let mut laid_out = Table {
             variants,
@@ -134,7 +135,8 @@ impl Table {
             match task.metrics.first() {
                 Some(metric) if metric.aggregation() == Aggregation::Mean => {
                     let pricing = Pricing::of(profile);
-                    let made = TaskTable::of(&laid_out.variants, reference, &name, task, *metric, margin, profile, &pricing);
+                    let made =
+                        TaskTable::of(&laid_out.variants, reference, &name, task, *metric, margin, profile, &pricing);
                     let fewest = |half| made.clusters_of(half);
                     let least = fewest(Half::First).min(fewest(Half::Second));
                     if least < FEWEST {
@@ -153,7 +155,9 @@ impl Table {
             ));
         }
         if laid_out.tasks.is_empty() {
-            return Err("No task that decides has a score that is a mean of its items, which rules are chosen by.".into());
+            return Err(
+                "No task that decides has a score that is a mean of its items, which rules are chosen by.".into()
+            );
         }
         laid_out.without_unpriced()
     }
@@ -242,7 +246,10 @@ impl TaskTable {
         let rows: Vec<&Row> = variants.iter().map(|v| v.row(name).expect("others were left out")).collect();
         let scored = |row: &Row| -> BTreeSet<usize> {
             let items = row.outcome.items.iter();
-            items.filter(|item| item.score(metric).is_some_and(|s| s.value.is_finite())).map(|item| item.index).collect()
+            items
+                .filter(|item| item.score(metric).is_some_and(|s| s.value.is_finite()))
+                .map(|item| item.index)
+                .collect()
         };
         let mut items = scored(rows[reference]);
         for row in &rows {
@@ -331,7 +338,5 @@ fn sure(items: &[&ItemResult]) -> Option<(Sureness, Vec<f64>)> {
     };
     let shares = || items.iter().map(share).collect::<Option<Vec<f64>>>();
     let likelihoods = || items.iter().map(|item| item.likelihood).collect::<Option<Vec<f64>>>();
-    shares()
-        .map(|sure| (Sureness::Share, sure))
-        .or_else(|| likelihoods().map(|sure| (Sureness::Likelihood, sure)))
+    shares().map(|sure| (Sureness::Share, sure)).or_else(|| likelihoods().map(|sure| (Sureness::Likelihood, sure)))
 }

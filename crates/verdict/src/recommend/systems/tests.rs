@@ -119,7 +119,8 @@ fn promises_are_kept_in_other_worlds_too() {
     for seed in 0..200 {
         let rows = knowing(300, 1000 + seed);
         let (systems, _) =
-            consider(&rows, &profile(seed, "pairs = [['small', 'large']]\nspecialists = false"), &Nothing).expect("asked for");
+            consider(&rows, &profile(seed, "pairs = [['small', 'large']]\nspecialists = false"), &Nothing)
+                .expect("asked for");
         broken += usize::from(!systems.considered[0].broken().is_empty());
     }
     assert!(broken <= 15, "{broken} of 200 worlds broke a promise; 10 are expected at most, 15 are within luck");
@@ -171,7 +172,10 @@ fn a_router_sends_on_what_it_does_not_know_by_the_strictest_limit() {
     assert_eq!(router(&cascade, |_| "x".into()).rule(None).first, 1);
     for (below, told) in [(0.4, 0), (0.7, 1)] {
         if told > 0 {
-            cascade.tasks.push(TaskRule { rule: Rule { task: "s/two".into(), ..cascade.tasks[0].rule.clone() }, ..cascade.tasks[0].clone() });
+            cascade.tasks.push(TaskRule {
+                rule: Rule { task: "s/two".into(), ..cascade.tasks[0].rule.clone() },
+                ..cascade.tasks[0].clone()
+            });
         }
         let escalate = cascade.tasks[told].rule.escalate.as_mut().expect("one");
         (escalate.by, escalate.below) = (Sureness::Likelihood, below);

@@ -25,7 +25,12 @@ pub(super) fn pays(considered: &Considered, fitted: &Fitted, single: Option<Stri
         };
     }
     if !fitted.keeps {
-        let task = fitted.rules.iter().zip(&considered.tasks).find(|(rule, _)| !rule.keeps).map(|(_, told)| told.task.task.clone());
+        let task = fitted
+            .rules
+            .iter()
+            .zip(&considered.tasks)
+            .find(|(rule, _)| !rule.keeps)
+            .map(|(_, told)| told.task.task.clone());
         return no(format!("it does not keep the margin on {}", task.unwrap_or_default()));
     }
     let Some(label) = single else {
@@ -96,7 +101,12 @@ impl Considered {
         let verdict = match self.pays.reason() {
             None => {
                 let share = self.of_single.as_ref().map(|share| {
-                    format!(": {} of the cheapest single variant's ({} to {})", percent(share.value), percent(share.low), percent(share.high))
+                    format!(
+                        ": {} of the cheapest single variant's ({} to {})",
+                        percent(share.value),
+                        percent(share.low),
+                        percent(share.high)
+                    )
                 });
                 format!("pays{}", share.unwrap_or_default())
             }

@@ -36,15 +36,23 @@ fn label(inputs: &Inputs, considered: &Considered) -> (Cell, bool) {
 }
 
 fn costs(inputs: &Inputs, systems: &Systems) -> DataTable {
-    let metrics: Vec<Metric> = systems.considered.iter().flat_map(|one| one.costs.iter().map(|(metric, _)| *metric)).collect();
+    let metrics: Vec<Metric> =
+        systems.considered.iter().flat_map(|one| one.costs.iter().map(|(metric, _)| *metric)).collect();
     let metrics: Vec<Metric> =
         [Metric::SecondsPerItem, Metric::TokensPerItem, Metric::JoulesPerItem, Metric::CentsPerItem]
             .into_iter()
             .filter(|metric| metrics.contains(metric))
             .collect();
     let mut columns = vec![plain("system"), plain("pays")];
-    columns.push(column("of one variant", "what an item costs as a share of the cheapest variant that keeps every margin alone"));
-    columns.extend(metrics.iter().map(|metric| column(metric.label(), "mean over the second half's items; small: promised at most")));
+    columns.push(column(
+        "of one variant",
+        "what an item costs as a share of the cheapest variant that keeps every margin alone",
+    ));
+    columns.extend(
+        metrics
+            .iter()
+            .map(|metric| column(metric.label(), "mean over the second half's items; small: promised at most")),
+    );
     columns.push(column("memory, all", "the peaks of all members together"));
     columns.push(column("memory, one", "the highest peak of a member, where one at a time is loaded"));
     columns.push(column("loading", "what loading takes of an item on average then, tasks coming mixed"));
@@ -94,7 +102,11 @@ fn scores(inputs: &Inputs, systems: &Systems) -> DataTable {
                 Cell::text(told.task.task.clone()),
                 cell(&derived(told.escalated, Unit::Fraction, "share of the second half's items")),
                 kept_cell(&told.score, unit, side),
-                cell(&derived(told.score.promised, unit, "mean over the first half, each fifth by rules of the other four")),
+                cell(&derived(
+                    told.score.promised,
+                    unit,
+                    "mean over the first half, each fifth by rules of the other four",
+                )),
             ];
             TableRow { cells, advised }
         })
