@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::activations::Activations;
 use crate::error::Error;
 use crate::isa::{Isa, isa};
-use crate::matrix::Matrix;
+use crate::matrix::{self, Matrix};
 use crate::pool;
 use crate::simd::{GROUP, MOST_ROWS, X_ROWS};
 
@@ -65,7 +65,11 @@ fn fill(isa: Isa, x: &[f32], rows: usize, jobs: &[Job<'_>]) {
         let w = &job.w;
         // no two shares have a row of W and one of x in common, so that each y has one writer; the ys are the caller's
         // alone throughout
-        w.block().multiply(isa, &Part { w, x: input, rows, out, y: job.y });
+        w.block().multiply(isa, &Part { w, x: input, rows: rows.clone(), out: out.clone(), y: job.y });
+        if w.factor() != 1.0 {
+            // SAFETY: as `multiply` wrote them: this share's alone.
+            rows.for_each(|row| unsafe { job.y.multiply(row, out.clone(), w.factor()) });
+        }
     });
     if let Some(quantized) = quantized {
         quantized.keep();
@@ -123,6 +127,20 @@ impl Target {
                 length => std::ptr::copy_nonoverlapping(numbers.as_ptr(), to, length),
             }
         }
+    }
+}
+
+impl Target {
+    /// Multiplies numbers of a row that were written.
+    ///
+    /// # Safety
+    /// As `write`.
+    unsafe fn multiply(self, row: usize, columns: Range<usize>, factor: f32) {
+        let at = row * self.width + columns.start;
+        assert!(columns.end <= self.width && at + columns.len() <= self.len, "a part lies within y");
+        // SAFETY: within y, as just seen, written before, and this part's own by the caller's promise.
+        let own = unsafe { std::slice::from_raw_parts_mut(self.start.add(at), columns.len()) };
+        matrix::multiply(own, factor);
     }
 }
 

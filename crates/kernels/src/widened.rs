@@ -8,7 +8,7 @@ use gemm::Parallelism;
 use crate::error::Error;
 use crate::gemm::{View, gemm_into};
 use crate::isa::isa;
-use crate::matrix::Matrix;
+use crate::matrix::{self, Matrix};
 use crate::pool;
 use bantam_format::ggml::Type;
 
@@ -65,6 +65,7 @@ fn slabs(w: &Matrix<'_>, mut each: impl FnMut(usize, usize, &[f32])) -> Result<(
             let from = (first + row) * w.row_bytes();
             let bytes = &w.bytes()[from..from + block.len() / inp * w.row_bytes()];
             w.block().decode(isa(), bytes, block).expect("whole rows of a matrix that was checked");
+            matrix::multiply(block, w.factor());
         });
         each(first, count, slab);
     }
@@ -73,7 +74,7 @@ fn slabs(w: &Matrix<'_>, mut each: impl FnMut(usize, usize, &[f32])) -> Result<(
 
 /// Floats that lie where they can be read as such.
 fn as_floats<'a>(w: &Matrix<'a>) -> Option<&'a [f32]> {
-    if w.ggml_type() != Type::F32 || cfg!(target_endian = "big") {
+    if w.ggml_type() != Type::F32 || w.factor() != 1.0 || cfg!(target_endian = "big") {
         return None;
     }
     // SAFETY: every four bytes are an f32.

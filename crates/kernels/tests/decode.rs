@@ -37,7 +37,7 @@ fn tensors_of_every_type_equal_llama_cpps_to_the_bit() {
     let facts: serde_json::Value = serde_json::from_slice(&facts).expect("gguf.json");
     let mut seen = Vec::new();
     let parts = ["split/IQ4_XS-00001-of-00003", "split/IQ4_XS-00002-of-00003", "split/IQ4_XS-00003-of-00003"];
-    for path in ["F16", "Q8_0", "Q4_K_M", "Q2_K", "IQ4_NL", "kinds"].into_iter().chain(parts) {
+    for path in ["F16", "Q8_0", "Q4_K_M", "Q2_K", "IQ4_NL", "kinds", "random"].into_iter().chain(parts) {
         let name = if parts.contains(&path) { "IQ4_XS" } else { path };
         let file = golden(&format!("model/llama256/{path}.gguf"));
         seen.extend(check(&file, |tensor| facts[name][tensor]["sha256"].as_str().expect("a hash").to_owned()));

@@ -20,6 +20,7 @@ pub struct Blocks {
     out: usize,
     inp: usize,
     bytes: Bytes,
+    factor: f32,
 }
 
 /// Where the bytes of blocks are.
@@ -62,7 +63,13 @@ impl Blocks {
     pub fn new(ty: Type, out: usize, inp: usize, bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
         Matrix::new(ty, out, inp, &bytes).map_err(candle_core::Error::wrap)?;
-        Ok(Self { ty, out, inp, bytes })
+        Ok(Self { ty, out, inp, bytes, factor: 1.0 })
+    }
+
+    /// The matrix of which each weight is `factor` times what its block says.
+    #[must_use]
+    pub fn times(self, factor: f32) -> Self {
+        Self { factor: self.factor * factor, ..self }
     }
 
     /// The type of its blocks.
@@ -82,7 +89,7 @@ impl Blocks {
 
     /// Whether the scales of all blocks are finite numbers.
     pub fn is_finite(&self) -> bool {
-        finite::damaged_block(self.ty, &self.bytes).is_none()
+        self.factor.is_finite() && finite::damaged_block(self.ty, &self.bytes).is_none()
     }
 
     /// Bytes in memory.
@@ -91,7 +98,7 @@ impl Blocks {
     }
 
     fn matrix(&self) -> Matrix<'_> {
-        Matrix::new(self.ty, self.out, self.inp, &self.bytes).expect("checked when it was made")
+        Matrix::new(self.ty, self.out, self.inp, &self.bytes).expect("checked when it was made").times(self.factor)
     }
 
     /// Reads rows as f32, (ids, inp).

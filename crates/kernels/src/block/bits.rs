@@ -20,6 +20,28 @@ pub(super) fn word(block: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([block[at], block[at + 1]])
 }
 
+/// The four bytes at a place, as a number.
+#[inline(always)]
+pub(super) fn u32_at(block: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(*whole(&block[at..at + 4]))
+}
+
+/// The eight bytes at a place, as a number.
+#[inline(always)]
+pub(super) fn u64_at(block: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*whole(&block[at..at + 8]))
+}
+
+/// Eight times two bits, each to a byte of its own.
+#[inline(always)]
+pub(super) fn spread(pairs: u16) -> u64 {
+    // halves, quarters, then eighths of the bits move to their places in a word of eight bytes
+    let mut word = u64::from(pairs);
+    word = (word | word << 24) & 0x0000_00FF_0000_00FF;
+    word = (word | word << 12) & 0x000F_000F_000F_000F;
+    (word | word << 6) & 0x0303_0303_0303_0303
+}
+
 /// 32 quants in 16 bytes: the first half in the low halves, the other in the high ones; only their low four bits.
 #[inline(always)]
 pub(super) fn pack_halves(quants: &[u8; 32], bytes: &mut [u8; 16]) {

@@ -3,7 +3,7 @@
 
 use bantam_format::ggml::Type;
 
-use super::bits::{each_run, pack_halves, whole, word};
+use super::bits::{each_run, pack_halves, spread, whole, word};
 use super::iq4_nl::{QUANTS, choose};
 use super::search::turns::{self, InTurn};
 use super::search::uneven::{UnevenGrid, UnevenSuperBlock};
@@ -53,13 +53,10 @@ impl Quants for Iq4Xs {
 #[inline(always)]
 fn sub_scales(low: u32, high: u16) -> [i8; 8] {
     // halves, quarters, then eighths of the bits move to their places in a word of eight bytes
-    let (mut low, mut high) = (u64::from(low), u64::from(high));
+    let (mut low, high) = (u64::from(low), spread(high));
     low = (low | low << 16) & 0x0000_FFFF_0000_FFFF;
     low = (low | low << 8) & 0x00FF_00FF_00FF_00FF;
     low = (low | low << 4) & 0x0F0F_0F0F_0F0F_0F0F;
-    high = (high | high << 24) & 0x0000_00FF_0000_00FF;
-    high = (high | high << 12) & 0x000F_000F_000F_000F;
-    high = (high | high << 6) & 0x0303_0303_0303_0303;
     // less 32 in each byte, the top bit lent so that none borrows of the next
     let less = ((low | high << 4 | 0x8080_8080_8080_8080) - 0x2020_2020_2020_2020) ^ 0x8080_8080_8080_8080;
     less.to_le_bytes().map(u8::cast_signed)

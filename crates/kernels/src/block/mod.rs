@@ -9,8 +9,20 @@ mod bf16;
 mod bits;
 mod f16;
 mod f32;
+mod grids;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
 mod iq4_nl;
 mod iq4_xs;
+mod mxfp4;
+mod nvfp4;
+mod q1_0;
+mod q2_0;
 mod q2_k;
 mod q3_k;
 mod q4_0;
@@ -22,6 +34,9 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 mod search;
+mod signed;
+mod tq1_0;
+mod tq2_0;
 
 use bantam_format::ggml::Type;
 
@@ -34,7 +49,7 @@ use crate::simd::{self, CHUNK, Form, GROUP, IsaTask, Kernels, Simd};
 use crate::tiles::multiply_quants;
 
 /// The types, a row each: `both` where blocks are written too, `read` where they are only read.
-static TYPES: [&dyn BlockType; 15] = [
+static TYPES: [&dyn BlockType; 28] = [
     &Floats(f32::F32),
     &Floats(f16::F16),
     &Floats(bf16::Bf16),
@@ -50,6 +65,19 @@ static TYPES: [&dyn BlockType; 15] = [
     &Both(q6_k::Q6K),
     &Both(iq4_nl::Iq4Nl),
     &Both(iq4_xs::Iq4Xs),
+    &Both(iq3_s::Iq3S),
+    &Both(iq3_xxs::Iq3Xxs),
+    &Both(iq2_s::Iq2S),
+    &Both(iq2_xs::Iq2Xs),
+    &Both(iq2_xxs::Iq2Xxs),
+    &Both(iq1_m::Iq1M),
+    &Both(iq1_s::Iq1S),
+    &Both(tq2_0::Tq2_0),
+    &Both(tq1_0::Tq1_0),
+    &Both(mxfp4::Mxfp4),
+    &Both(nvfp4::Nvfp4),
+    &Both(q2_0::Q2_0),
+    &Both(q1_0::Q1_0),
 ];
 
 /// A ggml type that weights are stored in: how rows of it are read, written and multiplied.
@@ -94,15 +122,27 @@ pub trait BlockType: Sync {
         block: &mut [u8],
     ) -> Result<f32, Error> {
         feedback.fits(weights.len(), targets.len())?;
-        self.encode(isa, targets, Some(feedback.costs), block)?;
-        let mut became = vec![0.0; weights.len()];
-        self.decode(isa, block, &mut became)?;
-        Ok(feedback.cost(weights, targets, &became))
+        together(self, isa, weights, targets, feedback, block)
     }
 
     /// Multiplies one thread's share of a product.
     #[doc(hidden)]
     fn multiply(&self, isa: Isa, part: &Part<'_>);
+}
+
+/// Rounds the weights of a block by themselves, whose errors are passed on to the blocks behind it only.
+fn together<B: BlockType + ?Sized>(
+    ty: &B,
+    isa: Isa,
+    weights: &[f32],
+    targets: &mut [f32],
+    feedback: &Feedback,
+    block: &mut [u8],
+) -> Result<f32, Error> {
+    ty.encode(isa, targets, Some(feedback.costs), block)?;
+    let mut became = vec![0.0; weights.len()];
+    ty.decode(isa, block, &mut became)?;
+    Ok(feedback.cost(weights, targets, &became))
 }
 
 /// How the errors of a block's columns are passed on, for the Gram matrix H = U D Uᵀ of what it is multiplied by, U
@@ -179,17 +219,19 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
     /// The quant that stands for zero in `dots`, unless they are signed there.
     const ZERO_IN_DOTS: i32 = Self::ZERO;
     /// Lanes from which on one row of x is faster multiplied with quants that are unpacked in registers; elsewhere they
-    /// are unpacked to a tile.
-    const IN_REGISTERS_FROM: usize;
+    /// are unpacked to a tile, and so are types that do not say how `lanes` come about.
+    const IN_REGISTERS_FROM: usize = usize::MAX;
     /// Where in a block the words are, four bytes each, that `factors` are made of.
-    const WORDS: &'static [usize];
+    const WORDS: &'static [usize] = &[];
 
     /// Half of the quants of some groups of a row, from group `first` on, one for each lane. Must be
     /// `#[inline(always)]`, as all that follows.
     ///
     /// # Safety
     /// From `blocks` on there must be blocks of all these groups.
-    unsafe fn lanes<S: Lanes>(simd: S, blocks: *const u8, first: usize, half: usize) -> S::Wide;
+    unsafe fn lanes<S: Lanes>(_: S, _: *const u8, _: usize, _: usize) -> S::Wide {
+        unreachable!("unpacked to a tile")
+    }
 
     /// Σ quant·x by fours, of the whole groups; with two scales a group of each half.
     ///
@@ -212,7 +254,10 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
     }
 
     /// Scales and offsets of a block of each of some rows, from the words of these rows.
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]);
+    #[inline(always)]
+    fn factors<S: Lanes>(_: S, _: &[[u32; MOST]], _: &mut [S::Reals], _: &mut [S::Reals]) {
+        unreachable!("unpacked to a tile")
+    }
 
     /// Reads a block.
     #[inline(always)]
@@ -239,8 +284,15 @@ pub(crate) trait Encode: Quants {
     /// Writes a block. Must be `#[inline(always)]`.
     fn encode(weights: &[f32], importance: Option<&[f32]>, block: &mut [u8]);
 
+    /// Whether quants can be chosen one after the other: not where a grid has those of several weights together, or where
+    /// scales are not searched for.
+    const IN_TURN: bool = true;
+
     /// Writes a block, one weight after the other, see `BlockType::encode_in_turn`. Must be `#[inline(always)]`.
-    fn encode_in_turn(weights: &[f32], targets: &mut [f32], feedback: &Feedback, block: &mut [u8]) -> f32;
+    #[inline(always)]
+    fn encode_in_turn(_: &[f32], _: &mut [f32], _: &Feedback, _: &mut [u8]) -> f32 {
+        unreachable!("asked of types that take turns")
+    }
 }
 
 /// A type whose weights are floats, each for itself.
@@ -338,7 +390,7 @@ impl<Q: Encode> BlockType for Both<Q> {
     }
 
     fn takes_turns(&self) -> bool {
-        true
+        Q::IN_TURN
     }
 
     fn encode_in_turn(
@@ -352,6 +404,9 @@ impl<Q: Encode> BlockType for Both<Q> {
         Error::unless_long("weights", weights.len(), Q::WEIGHTS)?;
         Error::unless_long("the block", block.len(), Q::BYTES)?;
         feedback.fits(weights.len(), targets.len())?;
+        if !Q::IN_TURN {
+            return together(self, isa, weights, targets, feedback, block);
+        }
         Ok(simd::run_plain(isa, EncodeInTurn(self.0, weights, targets, feedback, block)))
     }
 

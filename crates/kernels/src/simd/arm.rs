@@ -28,6 +28,9 @@ macro_rules! simd {
                 fn join(low: &[u8; 16], high: &[u8; 16]) -> Self::Bytes;
                 fn or(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
                 fn xor(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+                fn add(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+                fn eights(words: [u64; 4]) -> Self::Bytes;
+                fn thirds(bytes: Self::Bytes) -> Self::Bytes;
                 fn right(bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
                 fn left(bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
                 fn halves(bytes: &[u8; 16]) -> Self::Bytes;
@@ -177,6 +180,29 @@ pub(super) fn or(a: Bytes, b: Bytes) -> Bytes {
 #[target_feature(enable = "neon")]
 pub(super) fn xor(a: Bytes, b: Bytes) -> Bytes {
     [veorq_u8(a[0], b[0]), veorq_u8(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn add(a: Bytes, b: Bytes) -> Bytes {
+    [vaddq_u8(a[0], b[0]), vaddq_u8(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn eights(words: [u64; 4]) -> Bytes {
+    let half = |low: u64, high: u64| vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(low), vcreate_u64(high)));
+    [half(words[0], words[1]), half(words[2], words[3])]
+}
+
+/// 0 up to 85, 1 up to 170, 2 from there on: one is taken off for each bound that a byte is not below.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn thirds(bytes: Bytes) -> Bytes {
+    bytes.map(|half| {
+        let from = |bound: u8| vcgeq_u8(half, vdupq_n_u8(bound));
+        vsubq_u8(vdupq_n_u8(0), vaddq_u8(from(86), from(171)))
+    })
 }
 
 /// A shift by a number that is no constant goes to the left: one to the right is negative.

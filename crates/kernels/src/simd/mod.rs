@@ -199,6 +199,15 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn or(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     fn xor(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
 
+    /// a + b, what is beyond a byte left off.
+    fn add(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+
+    /// 32 bytes from words of eight.
+    fn eights(self, words: [u64; 4]) -> Self::Bytes;
+
+    /// 3·byte/256, without what is after the point.
+    fn thirds(self, bytes: Self::Bytes) -> Self::Bytes;
+
     /// (byte >> by) & mask, where the mask is no wider than what is left of the byte.
     fn right(self, bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
 

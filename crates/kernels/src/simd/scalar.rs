@@ -89,6 +89,21 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn add(self, a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+
+    #[inline(always)]
+    fn eights(self, words: [u64; 4]) -> [u8; 32] {
+        from_fn(|i| (words[i / 8] >> (8 * (i % 8))) as u8)
+    }
+
+    #[inline(always)]
+    fn thirds(self, bytes: [u8; 32]) -> [u8; 32] {
+        bytes.map(|byte| (u16::from(byte) * 3 >> 8) as u8)
+    }
+
+    #[inline(always)]
     fn right(self, bytes: [u8; 32], by: u32, mask: u8) -> [u8; 32] {
         bytes.map(|byte| byte >> by & mask)
     }

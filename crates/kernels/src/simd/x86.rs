@@ -30,6 +30,9 @@ macro_rules! simd {
                 fn join(low: &[u8; 16], high: &[u8; 16]) -> Self::Bytes;
                 fn or(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
                 fn xor(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+                fn add(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+                fn eights(words: [u64; 4]) -> Self::Bytes;
+                fn thirds(bytes: Self::Bytes) -> Self::Bytes;
                 fn right(bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
                 fn left(bytes: Self::Bytes, by: u32, mask: u8) -> Self::Bytes;
                 fn halves(bytes: &[u8; 16]) -> Self::Bytes;
@@ -164,6 +167,27 @@ pub(super) fn or(a: __m256i, b: __m256i) -> __m256i {
 #[target_feature(enable = "avx2")]
 pub(super) fn xor(a: __m256i, b: __m256i) -> __m256i {
     _mm256_xor_si256(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn add(a: __m256i, b: __m256i) -> __m256i {
+    _mm256_add_epi8(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn eights(words: [u64; 4]) -> __m256i {
+    let [a, b, c, d] = words.map(u64::cast_signed);
+    _mm256_setr_epi64x(a, b, c, d)
+}
+
+/// 0 up to 85, 1 up to 170, 2 from there on: one is taken off for each bound that a byte is not below.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn thirds(bytes: __m256i) -> __m256i {
+    let from = |bound: u8| _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, fill(bound)), bytes);
+    _mm256_sub_epi8(_mm256_setzero_si256(), _mm256_add_epi8(from(86), from(171)))
 }
 
 /// There are no shifts of bytes: those of 16 bits, and the mask takes off what comes from the byte beside.

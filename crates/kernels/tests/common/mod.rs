@@ -110,17 +110,34 @@ impl Noise {
         bytes.iter_mut().for_each(|byte| *byte = self.next() as u8);
         for block in bytes.chunks_exact_mut(ty.block_bytes()) {
             for at in scales_at(ty) {
-                let scale = half::f16::from_f32(self.float() * 0.01);
-                block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
+                set_scale(ty, block, *at, half::f16::from_f32(self.float() * 0.01));
+            }
+            if ty == Type::MXFP4 {
+                block[0] = 100 + block[0] % 30;
             }
         }
         bytes
     }
 }
 
+/// Sets an f16 of a block.
+pub(crate) fn set_scale(ty: Type, block: &mut [u8], at: usize, scale: half::f16) {
+    if ty == Type::IQ1_M {
+        for (part, word) in block[at..].chunks_exact_mut(2).enumerate() {
+            word[1] = word[1] & 15 | ((scale.to_bits() >> (4 * part) & 15) << 4) as u8;
+        }
+        return;
+    }
+    block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+}
+
 /// Where in a block the f16 stand.
 pub(crate) fn scales_at(ty: Type) -> &'static [usize] {
     match ty {
+        Type::MXFP4 | Type::NVFP4 => &[],
+        Type::IQ1_M => &[48],
+        Type::TQ1_0 => &[52],
+        Type::TQ2_0 => &[64],
         Type::Q4_1 | Type::Q5_1 | Type::Q4_K | Type::Q5_K => &[0, 2],
         Type::Q2_K => &[80, 82],
         Type::Q3_K => &[108],

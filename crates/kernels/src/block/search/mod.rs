@@ -7,7 +7,9 @@
 pub(super) mod affine;
 pub(super) mod lanes;
 pub(super) mod legacy;
+pub(super) mod runs;
 pub(super) mod symmetric;
+pub(super) mod ternary;
 pub(super) mod turns;
 pub(super) mod uneven;
 

@@ -27,6 +27,8 @@ struct LocatedTensor<'a> {
     /// For each column of the file's tensor, the column of the checkpoint's that stands there.
     columns: Option<Vec<u32>>,
     holds: Holds,
+    /// What each number is multiplied by.
+    factor: f32,
 }
 
 /// A GGUF file as a source of weights.
@@ -82,7 +84,26 @@ impl<'a> GgufWeights<'a> {
             return Err(Error::unsupported(self.gguf.file(), what, computable()));
         }
         let columns = placed.columns.map(|all| all.into_iter().map(|column| column as u32).collect());
-        Ok(LocatedTensor { name: &info.name, ty: info.kind, rows, columns, holds: placed.holds })
+        let factor = self.factor(&info.name, placed.index)?;
+        Ok(LocatedTensor { name: &info.name, ty: info.kind, rows, columns, holds: placed.holds, factor })
+    }
+
+    /// What the file has for a whole tensor beside it, or for each of several that are stacked: NVFP4's second scale, which
+    /// llama.cpp reads beside tensors of any type (`load_tensors`). Its scale for inputs is not needed, since they are not
+    /// rounded to four bits here.
+    fn factor(&self, tensor: &str, index: usize) -> Result<f32> {
+        let name = tensor.strip_suffix(".weight").map(|stem| format!("{stem}.scale"));
+        let Some(info) = name.and_then(|name| self.gguf.tensor(&name)) else { return Ok(1.0) };
+        let broken = |what: &str| Error::broken(self.gguf.file(), format!("tensor {} {what}", info.name));
+        if info.kind != Type::F32 {
+            return Err(broken(&format!("is of type {}, and a scale is F32", info.kind)));
+        }
+        let numbers = self.gguf.data(info).as_chunks().0;
+        let number = if numbers.len() == 1 { numbers.first() } else { numbers.get(index) };
+        let factor = number.map(|bytes| f32::from_le_bytes(*bytes));
+        factor
+            .filter(|factor| factor.is_finite())
+            .ok_or_else(|| broken("has no finite number for the weights beside it"))
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
@@ -115,7 +136,10 @@ impl<'a> GgufWeights<'a> {
     /// Blocks on the CPU that stay in the file's map where they lie in order, and are wanted so.
     fn kept(&self, located: &LocatedTensor, out: usize, inp: usize) -> Result<Blocks> {
         match located.rows.shared().filter(|_| self.mapped) {
-            Some(bytes) => Blocks::new(located.ty, out, inp, self.sound(located.name, located.ty, bytes)?),
+            Some(bytes) => {
+                let blocks = Blocks::new(located.ty, out, inp, self.sound(located.name, located.ty, bytes)?)?;
+                Ok(blocks.times(located.factor))
+            }
             None => self.blocks(located, &[out, inp]),
         }
     }
@@ -123,7 +147,8 @@ impl<'a> GgufWeights<'a> {
     /// Blocks copied out of the file, on the CPU.
     fn blocks(&self, located: &LocatedTensor, shape: &[usize]) -> Result<Blocks> {
         let (out, inp) = (shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]);
-        Blocks::new(located.ty, out, inp, self.sound(located.name, located.ty, located.rows.bytes())?)
+        let blocks = Blocks::new(located.ty, out, inp, self.sound(located.name, located.ty, located.rows.bytes())?)?;
+        Ok(blocks.times(located.factor))
     }
 
     /// Blocks on another device, in a type that candle has.
@@ -138,6 +163,7 @@ impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let located = self.locate(name, shape)?;
         let tensor = match self.plain(&located, shape)? {
+            Some(plain) if located.factor != 1.0 => (plain.to_dtype(DType::F32)? * f64::from(located.factor))?,
             Some(plain) => plain.to_dtype(DType::F32)?,
             None => self.blocks(&located, shape)?.dequantized()?.reshape(shape)?.to_device(self.device)?,
         };
@@ -158,11 +184,13 @@ impl Weights for GgufWeights<'_> {
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
         let shape = [out, inp];
-        if self.precision == Precision::F32 {
-            return Ok(Linear::dense(self.tensor(name, &shape)?));
-        }
         let located = self.locate(name, &shape)?;
         let ty = located.ty;
+        // only blocks on the CPU are held beside a number for all of them
+        let is_scaled = located.factor != 1.0 && !(ty.is_quantized() && self.device.is_cpu());
+        if self.precision == Precision::F32 || is_scaled {
+            return Ok(Linear::dense(self.tensor(name, &shape)?));
+        }
         let in_order = |linear: Linear| match &located.columns {
             Some(columns) => linear.with_columns_in(columns),
             None => Ok(linear),
