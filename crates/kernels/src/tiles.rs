@@ -31,7 +31,11 @@ impl<Q: Quants> IsaTask for QuantTiles<'_, Q> {
     fn run<S: Kernels>(self, simd: S) {
         match part_of::<Q, S>(self.0) {
             Found::Many(x) => many::<Q, S>(simd, self.0, &x),
-            Found::InRegisters(x) => simd.in_registers::<Q>(self.0, x),
+            // the condition leaves the loop out where it is never asked for
+            Found::InRegisters(x) if const { S::IN_REGISTERS >= Q::IN_REGISTERS_FROM } => {
+                simd.in_registers::<Q>(self.0, x);
+            }
+            Found::InRegisters(_) => unreachable!("found only where the type and the set have it"),
             Found::Few(x) => match &x[..] {
                 [a] => few::<Q, S, 1>(simd, self.0, &[a]),
                 [a, b] => few::<Q, S, 2>(simd, self.0, &[a, b]),
@@ -65,7 +69,7 @@ fn part_of<'a, Q: Quants, S: Kernels>(part: &'a Part<'_>) -> Found<'a> {
 #[inline(always)]
 fn many<Q: Quants, S: Kernels>(simd: S, part: &Part<'_>, x: &Rows<'_>) {
     tiles(simd, part, |tile, rows, columns, sums| {
-        unpack::<Q, S>(simd, tile, part, rows, columns.clone());
+        simd.unpack::<Q>(tile, part, rows, columns.clone());
         transpose::<S>(simd, tile, columns.len());
         blocks_of_rows(part.rows.len(), |row, count| {
             let (x, sums) = (x.chunk::<Q::Form>(row / X_ROWS, columns.clone()), &mut sums[row * S::ROWS..]);
@@ -89,7 +93,7 @@ fn few<Q: Quants, S: Kernels, const M: usize>(simd: S, part: &Part<'_>, x: &[&Ro
         if columns.start == 0 {
             begin(sums);
         }
-        unpack::<Q, S>(simd, tile, part, rows, columns.clone());
+        simd.unpack::<Q>(tile, part, rows, columns.clone());
         simd.few::<Q::Form, M>(tile, &x.map(|x| x.chunk::<Q::Form>(columns.clone())), sums);
     });
 }
@@ -137,7 +141,13 @@ fn blocks_of_rows(rows: usize, mut step: impl FnMut(usize, usize)) {
 
 /// Rows of W, some columns of them, to a tile's rows, and their factors to it.
 #[inline(always)]
-fn unpack<Q: Quants, S: Kernels>(simd: S, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
+pub(crate) fn unpack<Q: Quants, S: Kernels>(
+    simd: S,
+    tile: &mut Tile,
+    part: &Part<'_>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) {
     let row_bytes = part.w.row_bytes();
     let at = columns.start / Q::WEIGHTS * Q::BYTES..columns.end / Q::WEIGHTS * Q::BYTES;
     let bytes = &part.w.bytes()[rows.start * row_bytes..rows.end * row_bytes];

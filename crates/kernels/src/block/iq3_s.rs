@@ -35,7 +35,8 @@ impl Quants for Iq3S {
             signed(simd, runs, *whole(&block[74 + 4 * run..78 + 4 * run]), ZERO)
         });
         let odd = |run: usize| (block[106 + run / 2] >> (4 * (run % 2)) & 15) << 1 | 1;
-        scales.copy_from_slice(&simd.times(simd.f16(word(block, 0)), std::array::from_fn(|run| odd(run).cast_signed())));
+        scales
+            .copy_from_slice(&simd.times(simd.f16(word(block, 0)), std::array::from_fn(|run| odd(run).cast_signed())));
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::x86::simd;
 use super::{CHUNK, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS};
@@ -72,6 +73,12 @@ macro_rules! kernels {
             fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]) {
                 // SAFETY: `self` is the proof of AVX2.
                 unsafe { transpose(from, stride, to) }
+            }
+
+            #[inline(always)]
+            fn unpack<Q: Quants>(self, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
+                // SAFETY: `self` is the proof of the features.
+                unsafe { $quants::unpack::<Q>(self, tile, part, rows, columns) }
             }
 
             #[inline(always)]
@@ -212,6 +219,19 @@ unsafe fn add<const M: usize>(chunk: &[[__m256; V]; M], sums: &mut [f32]) {
 /// with features of its own, which a closure is not.
 macro_rules! quants {
     ($isa:ident, $features:literal, $half:ident, $dot:ident) => {
+        /// Rows of W to a tile.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        pub(super) fn unpack<Q: Quants>(
+            simd: $isa,
+            tile: &mut Tile,
+            part: &Part<'_>,
+            rows: Range<usize>,
+            columns: Range<usize>,
+        ) {
+            crate::tiles::unpack::<Q, $isa>(simd, tile, part, rows, columns);
+        }
+
         /// sums (M, ROWS) += x · Wᵀ, eight rows at a time: a group of each row makes a vector of eight sums of four,
         /// which are added up across the rows.
         #[inline(never)]

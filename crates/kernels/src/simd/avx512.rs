@@ -3,6 +3,7 @@
 #![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::x86::simd;
 use super::{CHUNK, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS, avx2};
@@ -51,6 +52,12 @@ impl Kernels for Avx512 {
     fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]) {
         // SAFETY: `self` is the proof of AVX-512 F.
         unsafe { transpose(from, stride, to) }
+    }
+
+    #[inline(always)]
+    fn unpack<Q: Quants>(self, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
+        // SAFETY: `self` is the proof of the features.
+        unsafe { unpack::<Q>(self, tile, part, rows, columns) }
     }
 
     #[inline(always)]
@@ -358,4 +365,11 @@ unsafe fn add_group<F: Form>(
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn in_registers<Q: Quants>(simd: Avx512, part: &Part<'_>, x: &Lines) {
     crate::one_row::one_row::<Q, Avx512>(simd, part, x);
+}
+
+/// Rows of W to a tile.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn unpack<Q: Quants>(simd: Avx512, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
+    crate::tiles::unpack::<Q, Avx512>(simd, tile, part, rows, columns);
 }

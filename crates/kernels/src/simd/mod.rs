@@ -18,6 +18,7 @@ pub(crate) mod scalar;
 mod x86;
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use crate::activations::{Lines, Words};
 use crate::block::Quants;
@@ -229,6 +230,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 pub(crate) trait Kernels: Simd {
     /// Transposes (ROWS, WORDS) words, `stride` apart from row to row, to (WORDS, ROWS).
     fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]);
+
+    /// Rows of W, some columns of them, to a tile's rows: `tiles::unpack`, compiled at one place for each set and type,
+    /// however many loops want it.
+    fn unpack<Q: Quants>(self, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>);
 
     /// sums (M, ROWS) += x (M of X_ROWS, columns) · tileᵀ, in quants. In f32 arithmetic on exact integer sums, group
     /// by group:

@@ -8,9 +8,12 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 use std::array::from_fn;
+use std::ops::Range;
 
 use super::arm::{four_f16, simd};
 use super::{CHUNK, Form, GROUP, IsaTask, Kernels, Lying, Quantized, Tile, WORDS, X_ROWS};
+use crate::block::Quants;
+use crate::product::Part;
 
 /// With four rows of x: sums of quants, of a group and of a chunk take 24 of 32 registers.
 const ROWS: usize = 8;
@@ -72,6 +75,12 @@ macro_rules! kernels {
             fn transpose(self, from: &[u32], stride: usize, to: &mut [u32]) {
                 // SAFETY: `self` is the proof of NEON.
                 unsafe { transpose(from, stride, to) }
+            }
+
+            #[inline(always)]
+            fn unpack<Q: Quants>(self, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
+                // SAFETY: `self` is the proof of the features.
+                unsafe { $quants::unpack::<Q>(self, tile, part, rows, columns) }
             }
 
             #[inline(always)]
@@ -169,7 +178,20 @@ unsafe fn square(from: *const u32, stride: usize, to: *mut u32) {
 /// The loop over groups, by the function that sums byte products of transposed rows and the one for rows as they lie:
 /// what differs must be compiled with features of its own, which a closure is not.
 macro_rules! quants {
-    ($features:literal, $half:ident, $group:ident) => {
+    ($isa:ident, $features:literal, $half:ident, $group:ident) => {
+        /// Rows of W to a tile.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        pub(super) fn unpack<Q: Quants>(
+            simd: $isa,
+            tile: &mut Tile,
+            part: &Part<'_>,
+            rows: Range<usize>,
+            columns: Range<usize>,
+        ) {
+            crate::tiles::unpack::<Q, $isa>(simd, tile, part, rows, columns);
+        }
+
         /// sums (M, ROWS) += x · Wᵀ, four rows at a time: a group of each row makes a vector of four sums of eight,
         /// which are added up across the rows.
         #[inline(never)]
@@ -349,7 +371,7 @@ unsafe fn weights<F: Form>(tile: &Tile, word: usize, v: usize) -> int8x16_t {
 mod fours {
     use super::*;
 
-    quants!("neon,dotprod", half, group);
+    quants!(NeonDot, "neon,dotprod", half, group);
 
     /// sums + w · x, of four bytes each.
     #[inline]
@@ -425,7 +447,7 @@ mod fours {
 mod pairs {
     use super::*;
 
-    quants!("neon", half, group);
+    quants!(Neon, "neon", half, group);
 
     /// How many products fit 16 bits together, as a power of two.
     const fn fitting<F: Form>() -> usize {

@@ -3,8 +3,12 @@
 #![allow(clippy::needless_range_loop)] // several arrays are walked together, and unrolled
 
 use std::array::from_fn;
+use std::ops::Range;
 
 use super::{CHUNK, Form, GROUP, Kernels, Lying, Quantized, Simd, Tile, WORDS};
+use crate::block::Quants;
+use crate::product::Part;
+use crate::tiles;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
@@ -140,6 +144,11 @@ impl Kernels for Scalar {
                 to[word * ROWS + row] = from[row * stride + word];
             }
         }
+    }
+
+    #[inline(never)]
+    fn unpack<Q: Quants>(self, tile: &mut Tile, part: &Part<'_>, rows: Range<usize>, columns: Range<usize>) {
+        tiles::unpack::<Q, Self>(self, tile, part, rows, columns);
     }
 
     fn quants<F: Form, const M: usize>(self, tile: &Tile, x: &Quantized<'_>, sums: &mut [f32]) {
