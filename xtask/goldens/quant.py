@@ -173,6 +173,6 @@ if __name__ == "__main__":
     making = Making()
     packings(making)
     for folder in sorted(QUANT.iterdir()):
-        if folder.name != "packings" and making.wanted(folder.name):
+        if folder.name not in ("packings", "floats") and making.wanted(folder.name):
             checkpoint(making, folder.name)
     making.end()

@@ -40,6 +40,11 @@ const GOLDENS: &[Golden] = &[
         tells: "hashes of the weights that packed checkpoints stand for, and logits; the packed files stay",
     },
     Golden {
+        name: "quant_floats", folder: "model/quant/floats", script: "quant_floats.py", tools: "the formats' definitions, torch",
+        packages: &["safetensors", "numpy", "torch"],
+        tells: "matrices packed as FP8, MXFP4, NVFP4, by AWQ gemv and in Marlin's layout, and the hashes of their weights",
+    },
+    Golden {
         name: "peft", folder: "model/peft", script: "peft_adapters.py", tools: "PEFT 0.21",
         packages: &["peft", "transformers", "tokenizers", "safetensors", "numpy", "torch"],
         tells: "logits with each adapter; the adapters stay",

@@ -28,11 +28,19 @@ struct Packing {
     config: Value,
     sha256: String,
     held: String,
+    /// Of what is held, where that is rounded to BF16.
+    rounded: Option<String>,
+    #[serde(skip)]
+    folder: &'static str,
 }
 
 fn packings() -> Vec<Packing> {
-    serde_json::from_slice(&std::fs::read(root().join("quant/packings/packings.json")).expect("packings"))
-        .expect("list")
+    let of = |folder: &'static str| {
+        let list = std::fs::read(root().join(folder).join("packings.json")).expect("packings");
+        let list: Vec<Packing> = serde_json::from_slice(&list).expect("list");
+        list.into_iter().map(move |packing| Packing { folder, ..packing })
+    };
+    of("quant/packings").chain(of("quant/floats")).collect()
 }
 
 fn open(folder: &str, config: &Value, precision: Precision) -> Packed {
@@ -50,12 +58,13 @@ fn sha256(weights: &Tensor) -> String {
 #[test]
 fn every_packing_gives_its_weights_to_the_bit() {
     for packing in packings() {
-        let Packing { name, out, inp, config, sha256: expected, held } = &packing;
+        let Packing { name, out, inp, config, sha256: expected, held, rounded, folder } = &packing;
         for precision in [Precision::AsStored, Precision::F32] {
-            let packed = open("quant/packings", config, precision);
+            let packed = open(folder, config, precision);
             let linear = packed.linear(&format!("{name}.weight"), *out, *inp).expect(name);
             let dequantized = linear.dequantized().expect(name);
-            assert_eq!(&sha256(&dequantized), expected, "{name} in {precision:?}");
+            let wanted = rounded.as_ref().filter(|_| precision == Precision::AsStored).unwrap_or(expected);
+            assert_eq!(&sha256(&dequantized), wanted, "{name} in {precision:?}");
             let held = if precision == Precision::F32 { "F32" } else { held };
             assert_eq!(linear.format(), held, "{name}");
             assert_eq!(packed.summary().held, [(held, 1)].into(), "{name}");
@@ -68,7 +77,7 @@ fn every_packing_gives_its_weights_to_the_bit() {
 #[test]
 fn products_by_held_blocks_are_products_by_the_weights() {
     for packing in packings() {
-        let packed = open("quant/packings", &packing.config, Precision::AsStored);
+        let packed = open(packing.folder, &packing.config, Precision::AsStored);
         let linear = packed.linear(&format!("{}.weight", packing.name), packing.out, packing.inp).expect("linear");
         let weights = linear.dequantized().expect("weights");
         // ones of both signs: what rounding to eight bits leaves as it is, in any order of columns
@@ -88,7 +97,7 @@ fn products_by_held_blocks_are_products_by_the_weights() {
 fn what_is_not_held_in_blocks_is_said() {
     let why = |name: &str| {
         let packing = packings().into_iter().find(|packing| packing.name == name).expect(name);
-        let packed = open("quant/packings", &packing.config, Precision::AsStored);
+        let packed = open(packing.folder, &packing.config, Precision::AsStored);
         packed.linear(&format!("{name}.weight"), packing.out, packing.inp).expect(name);
         packed.summary()
     };
@@ -245,11 +254,20 @@ fn configs_that_are_not_read_are_refused_by_name() {
         (json!(7), "quantization_config is not a table"),
         (json!({}), "quant_method is missing"),
         (
-            json!({"quant_method": "fp8"}),
-            "quant_method \"fp8\" is not supported; supported: gptq, awq (gemm), compressed-",
+            json!({"quant_method": "aqlm"}),
+            "quant_method \"aqlm\" is not supported; supported: gptq (v1, v2, marlin), awq (gemm, gemv), compressed-",
         ),
-        (json!({"quant_method": "aqlm"}), "\"aqlm\" is not supported"),
-        (json!({"quant_method": "mxfp4"}), "\"mxfp4\" is not supported"),
+        (json!({"quant_method": "hqq"}), "\"hqq\" is not supported"),
+        (json!({"quant_method": "fp8", "fmt": "e5m2"}), "the FP8 format \"e5m2\" is not supported; supported: e4m3"),
+        (
+            json!({"quant_method": "fp8", "weight_block_size": [128]}),
+            "weight_block_size is [128]; allowed are two numbers",
+        ),
+        (
+            json!({"quant_method": "fp8", "weight_block_size": [0, 128]}),
+            "weight_block_size is [0,128]; allowed are two",
+        ),
+        (json!({"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}), "quant_algo \"W4A8_AWQ\" is not supported"),
         (json!({"quant_method": 4}), "quant_method is 4, allowed is a text"),
         (gptq(json!({"bits": 5})), "bits 5 is not supported; supported: 2, 3, 4, 8"),
         (gptq(json!({"bits": null})), "bits is missing"),
@@ -257,17 +275,16 @@ fn configs_that_are_not_read_are_refused_by_name() {
         (gptq(json!({"group_size": 0})), "group_size is 0, allowed are a positive size and -1"),
         (gptq(json!({"group_size": -2})), "group_size is -2"),
         (
-            gptq(json!({"checkpoint_format": "marlin"})),
-            "the GPTQ format \"marlin\" is not supported; supported: gptq, gptq_v2",
+            gptq(json!({"checkpoint_format": "bitblas"})),
+            "the GPTQ format \"bitblas\" is not supported; supported: gptq, gptq_v2, marlin",
         ),
-        (gptq(json!({"is_marlin_format": true})), "the GPTQ format marlin is not supported"),
+        (gptq(json!({"is_marlin_format": true, "bits": 8})), "bits 8 is not supported; supported: 4"),
         (
             gptq(json!({"modules_to_not_convert": "lm_head"})),
             "modules_to_not_convert is \"lm_head\", allowed is a list",
         ),
         (gptq(json!({"modules_to_not_convert": ["("]})), "which is no regular expression"),
-        (awq(json!({"version": "gemv"})), "the AWQ version \"gemv\" is not supported; supported: gemm"),
-        (awq(json!({"version": "gemv_fast"})), "\"gemv_fast\" is not supported"),
+        (awq(json!({"version": "gemv_fast"})), "the AWQ version \"gemv_fast\" is not supported; supported: gemm, gemv"),
         (awq(json!({"version": "marlin"})), "\"marlin\" is not supported"),
         (awq(json!({"bits": 3})), "bits 3 is not supported; supported: 4"),
         (
@@ -275,16 +292,17 @@ fn configs_that_are_not_read_are_refused_by_name() {
             "bnb_4bit_quant_type \"nf3\" is not supported; supported: nf4, fp4",
         ),
         (bnb(json!({"load_in_8bit": true})), "one of load_in_4bit and load_in_8bit must be true"),
-        (
-            compressed(none.clone(), json!({"format": "float-quantized"})),
-            "the format \"float-quantized\" is not supported",
-        ),
+        (compressed(json!({"type": "int"}), json!({"format": "float-quantized"})), "type \"int\" is not supported"),
         (compressed(none.clone(), json!({"format": "marlin-24"})), "supported: pack-quantized, int-quantized"),
         (compressed(none.clone(), json!({"sparsity_config": {"format": "sparse-24-bitmask"}})), "the sparsity format"),
         (compressed(none.clone(), json!({"config_groups": {}})), "config_groups quantizes no weights"),
         (compressed(json!({"type": "float"}), none.clone()), "type \"float\" is not supported; supported: int"),
         (compressed(json!({"num_bits": 16}), none.clone()), "num_bits 16 is not supported"),
-        (compressed(json!({"strategy": "block"}), none.clone()), "the strategy \"block\" is not supported"),
+        (compressed(json!({"strategy": "block"}), none.clone()), "block_structure is no two numbers above 0"),
+        (
+            compressed(json!({"strategy": "block", "block_structure": [16, 16]}), none.clone()),
+            "the strategy \"block\" beside this format is not supported; supported: tensor, channel, group",
+        ),
         (compressed(json!({"group_size": 0}), none.clone()), "group_size is 0"),
         (compressed(none.clone(), json!({"ignore": ["re:("]})), "ignore has \"(\", which is no regular expression"),
     ] {
@@ -429,10 +447,69 @@ fn merged_nested(state: Value) -> Parts {
 }
 
 #[test]
+fn hostile_tensors_of_small_floats_get_one_sentence() {
+    let fp8 = json!({"quant_method": "fp8", "weight_block_size": [16, 32]});
+    let module = |scale: &'static [usize]| -> Parts {
+        vec![zeroed("m.weight", Dtype::F8_E4M3, &[32, 64]), zeroed("m.weight_scale_inv", Dtype::F32, scale)]
+    };
+    for shape in [&[][..], &[1], &[32], &[32, 1], &[2, 2]] {
+        assert_eq!(refusal(&module(shape), &fp8), "accepted", "{shape:?}");
+    }
+    let changed = |change: &dyn Fn(&mut Parts)| {
+        let mut parts = module(&[2, 2]);
+        change(&mut parts);
+        parts
+    };
+    let modelopt = json!({"quant_method": "modelopt", "quant_algo": "NVFP4"});
+    let nvfp4 = |scale: &'static [usize], dtype: Dtype| -> Parts {
+        vec![
+            zeroed("m.weight", Dtype::U8, &[32, 32]),
+            zeroed("m.weight_scale", dtype, scale),
+            zeroed("m.weight_scale_2", Dtype::F32, &[]),
+        ]
+    };
+    assert_eq!(refusal(&nvfp4(&[32, 4], Dtype::F8_E4M3), &modelopt), "accepted");
+    for (parts, config, part) in [
+        (module(&[2, 3]), &fp8, "m.weight_scale_inv has shape [2, 3], which is no scale of a matrix 32 by 64"),
+        (changed(&|p| drop(p.remove(1))), &fp8, "tensor m.weight_scale is missing"),
+        (changed(&|p| p[0].3[77] = 0xFF), &fp8, "m.weight is damaged: some of its values or scales are no numbers"),
+        (changed(&|p| p[1].3[3] = 0x7F), &fp8, "accepted"),
+        (changed(&|p| p[1].3[2..4].copy_from_slice(&[0x80, 0x7F])), &fp8, "has a value that is no number (inf)"),
+        (
+            changed(&|p| p[0] = zeroed("m.weight", Dtype::F8_E4M3, &[32, 32])),
+            &fp8,
+            "has shape [32, 32], expected is [32, 64]",
+        ),
+        (nvfp4(&[32, 2], Dtype::F8_E4M3), &modelopt, "m.weight_scale has shape [32, 2], expected is [32, 4]"),
+        (nvfp4(&[32, 4], Dtype::U8), &modelopt, "m.weight_scale has type U8, expected is F8_E4M3"),
+    ] {
+        let sentence = refusal(&parts, config);
+        assert!(sentence.contains(part), "{sentence}");
+    }
+    let marlin = json!({"quant_method": "gptq", "bits": 4, "group_size": 32, "checkpoint_format": "marlin"});
+    let parts = vec![zeroed("m.B", Dtype::I32, &[4, 64]), zeroed("m.s", Dtype::F16, &[2, 32])];
+    assert!(refusal(&parts, &marlin).contains("of 32 rows by 64 columns is no whole tiles of Marlin's"));
+    let gemv = json!({"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemv"});
+    let parts = |width: usize| -> Parts {
+        vec![
+            zeroed("m.qweight", Dtype::I32, &[32, 8]),
+            zeroed("m.qzeros", Dtype::I32, &[32, width]),
+            zeroed("m.scales", Dtype::F16, &[32, 8 * width]),
+        ]
+    };
+    assert_eq!((refusal(&parts(1), &gemv), refusal(&parts(4), &gemv)), ("accepted".into(), "accepted".into()));
+    assert!(refusal(&parts(0), &gemv).contains("m.qzeros has shape [32, 0], expected is [32, 1]"));
+}
+
+#[test]
 fn no_changed_byte_makes_reading_panic() {
-    let whole = std::fs::read(root().join("quant/packings/model.safetensors")).expect("file");
+    ["quant/packings", "quant/floats"].into_iter().for_each(change_bytes);
+}
+
+fn change_bytes(of: &str) {
+    let whole = std::fs::read(root().join(of).join("model.safetensors")).expect("file");
     let header = u64::from_le_bytes(whole[..8].try_into().expect("eight bytes")) as usize + 8;
-    let packings = packings();
+    let packings: Vec<Packing> = packings().into_iter().filter(|packing| packing.folder == of).collect();
     let folder = tempfile::tempdir().expect("folder");
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut opened = 0;

@@ -1,11 +1,14 @@
 //! compressed-tensors, as llm-compressor writes it. `pack-quantized`: weight_packed (out, words) of integers packed
 //! along the input, with 2^(bits − 1) added. `int-quantized`: weight (out, in) in signed bytes. Both with weight_scale
 //! (out, groups), and where they are asymmetric weight_zero_point, in bytes or packed along the output. w = scale[g] ·
-//! (q − z[g]). What it says of activations is not done: they stay as they are.
+//! (q − z[g]). Of floats: `float-quantized`, E4M3 with scales as `fp8` has them; `nvfp4-pack-quantized`, two E2M1 a byte, whose
+//! weight_global_scale divides; `mxfp4-pack-quantized`. What it says of activations is not done: they stay as they are.
 
 use safetensors::tensor::Dtype;
 
 use super::bits::{Packing, WordLayout};
+use super::floats::Floats;
+use super::fp8;
 use super::grid::{Codes, Grid, Groups};
 use super::module::{Module, ModuleTensor};
 use super::quantization::groups;
@@ -13,8 +16,9 @@ use crate::error::Result;
 use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
 
-const FORMATS: &str = "pack-quantized, int-quantized";
-const STRATEGIES: &str = "tensor, channel, group";
+const FORMATS: &str =
+    "pack-quantized, int-quantized, float-quantized, naive-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized";
+const STRATEGIES: &str = "tensor, channel, group, tensor_group, block";
 
 /// A compressed-tensors checkpoint's settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +43,12 @@ pub struct Scheme {
 pub enum Format {
     Packed,
     Int,
+    /// E4M3 with a scale for the matrix, a row or a block.
+    Float,
+    /// E2M1 with an E4M3 for 16 weights.
+    Nvfp4,
+    /// E2M1 with an E8M0 for 32 weights.
+    Mxfp4,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +56,8 @@ pub enum Strategy {
     Tensor,
     Channel,
     Group(usize),
+    /// Rows and columns.
+    Block(usize, usize),
 }
 
 /// Which modules are meant.
@@ -82,8 +94,28 @@ impl CompressedTensors {
     }
 
     pub(super) fn is_packed(&self, module: Module) -> bool {
-        let is_int = || module.optional("weight").is_some_and(|weight| weight.dtype() == Dtype::I8);
-        module.has("weight_packed") || (module.has("weight_scale") && is_int())
+        let is_small = |weight: ModuleTensor| matches!(weight.dtype(), Dtype::I8 | Dtype::F8_E4M3);
+        let is_stored = || module.optional("weight").is_some_and(is_small);
+        module.has("weight_packed") || (module.has("weight_scale") && is_stored())
+    }
+
+    /// The matrix of a module, (out, inp), where it is one of floats.
+    pub(super) fn floats<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<Option<Floats<'a>>> {
+        let scheme = self.scheme(module)?;
+        let scale = || module.tensor("weight_scale");
+        Ok(Some(match scheme.format {
+            Format::Packed | Format::Int => return Ok(None),
+            Format::Float => {
+                let block =
+                    if let Strategy::Block(rows, columns) = scheme.strategy { Some((rows, columns)) } else { None };
+                fp8::fp8(module.tensor("weight")?, scale()?, block, out, inp)?
+            }
+            Format::Nvfp4 => {
+                let factor = fp8::one(&module.tensor("weight_global_scale")?)?.recip();
+                fp8::nvfp4(module.tensor("weight_packed")?, scale()?, factor, out, inp)?
+            }
+            Format::Mxfp4 => fp8::mxfp4(module.tensor("weight_packed")?, scale()?, out, inp)?,
+        }))
     }
 
     pub(super) fn ignores(&self, module: &str) -> bool {
@@ -95,7 +127,7 @@ impl CompressedTensors {
         let scheme = self.scheme(module)?;
         let count = match scheme.strategy {
             Strategy::Group(size) => inp.div_ceil(size),
-            Strategy::Channel | Strategy::Tensor => 1,
+            Strategy::Channel | Strategy::Tensor | Strategy::Block(..) => 1,
         };
         let (codes, code_range, part) = match scheme.format {
             Format::Packed => scheme.packed(module, out, inp)?,
@@ -103,6 +135,7 @@ impl CompressedTensors {
                 let part = module.tensor("weight")?.shaped(&[out, inp])?;
                 (signed_bytes(part.i8s()?, inp), (-128, 127), part)
             }
+            Format::Float | Format::Nvfp4 | Format::Mxfp4 => return Err(module.broken("is packed as floats")),
         };
         let scale = module.tensor("weight_scale")?;
         Ok(Grid {
@@ -134,26 +167,52 @@ impl Scheme {
         let format = match format {
             Some("pack-quantized") => Format::Packed,
             Some("int-quantized") => Format::Int,
+            Some("float-quantized") => Format::Float,
+            // of either kind, as its type says
+            Some("naive-quantized") if weights.text("type")? == Some("float") => Format::Float,
+            Some("naive-quantized") => Format::Int,
+            Some("nvfp4-pack-quantized") => Format::Nvfp4,
+            Some("mxfp4-pack-quantized") => Format::Mxfp4,
             Some(other) => return Err(table.unsupported(format!("the format {other:?}"), FORMATS)),
             None => return Err(table.broken("format is missing".into())),
         };
-        if let Some(kind) = weights.text("type")?.filter(|&kind| kind != "int") {
-            return Err(weights.unsupported(format!("type {kind:?}"), "int"));
+        let (kind, bits) = match format {
+            Format::Packed | Format::Int => ("int", &[1, 2, 3, 4, 5, 6, 7, 8][..]),
+            Format::Float => ("float", &[8][..]),
+            Format::Nvfp4 | Format::Mxfp4 => ("float", &[4][..]),
+        };
+        if let Some(other) = weights.text("type")?.filter(|&other| other != kind) {
+            return Err(weights.unsupported(format!("type {other:?}"), kind));
         }
         let size = weights.integer("group_size")?;
         let strategy = match (weights.text("strategy")?, size) {
             (Some("tensor"), _) | (None, None) => Strategy::Tensor,
             (Some("channel"), _) | (None, Some(-1)) => Strategy::Channel,
-            (Some("group") | None, _) => match weights.group_size(["group_size", "group_size"])? {
+            (Some("block"), _) => Strategy::block(weights)?,
+            (Some("group" | "tensor_group") | None, _) => match weights.group_size(["group_size", "group_size"])? {
                 Some(size) => Strategy::Group(size),
                 None => return Err(weights.broken("group_size is -1, and the strategy is group".into())),
             },
             (Some(other), _) => return Err(weights.unsupported(format!("the strategy {other:?}"), STRATEGIES)),
         };
+        let goes = match strategy {
+            Strategy::Tensor | Strategy::Channel => matches!(format, Format::Packed | Format::Int | Format::Float),
+            Strategy::Group(size) => match format {
+                Format::Packed | Format::Int => true,
+                Format::Float => false,
+                Format::Nvfp4 => size == 16,
+                Format::Mxfp4 => size == 32,
+            },
+            Strategy::Block(..) => format == Format::Float,
+        };
+        if !goes {
+            let what = format!("the strategy {:?} beside this format", weights.text("strategy")?.unwrap_or("group"));
+            return Err(weights.unsupported(what, format.strategies()));
+        }
         Ok(Self {
             targets: targets(group, "targets")?,
             format,
-            bits: weights.bits(["num_bits", "num_bits"], &[1, 2, 3, 4, 5, 6, 7, 8])?,
+            bits: weights.bits(["num_bits", "num_bits"], bits)?,
             symmetric: weights.flag("symmetric")?.unwrap_or(true),
             strategy,
         })
@@ -242,6 +301,27 @@ impl Scheme {
     }
 }
 
+impl Format {
+    fn strategies(self) -> &'static str {
+        match self {
+            Self::Packed | Self::Int => "tensor, channel, group",
+            Self::Float => "tensor, channel, block",
+            Self::Nvfp4 => "tensor_group of 16",
+            Self::Mxfp4 => "group of 32",
+        }
+    }
+}
+
+impl Strategy {
+    fn block(weights: &JsonObject) -> Result<Self> {
+        let structure = weights.get("block_structure");
+        match structure.and_then(fp8::two_numbers) {
+            Some((rows, columns)) => Ok(Self::Block(rows, columns)),
+            None => Err(weights.broken("block_structure is no two numbers above 0, and the strategy is block".into())),
+        }
+    }
+}
+
 fn signed_bytes(bytes: &[u8], inp: usize) -> Codes<'_> {
     Box::new(move |first, tile| {
         for (slot, &byte) in tile.iter_mut().zip(&bytes[first * inp..]) {
@@ -287,11 +367,15 @@ impl std::fmt::Display for CompressedTensors {
             let format = match scheme.format {
                 Format::Packed => "packed",
                 Format::Int => "int",
+                Format::Float => "FP8",
+                Format::Nvfp4 => "NVFP4",
+                Format::Mxfp4 => "MXFP4",
             };
             let strategy = match scheme.strategy {
                 Strategy::Tensor => "one scale a matrix".to_owned(),
                 Strategy::Channel => groups(None),
                 Strategy::Group(size) => groups(Some(size)),
+                Strategy::Block(rows, columns) => format!("blocks of {rows} by {columns}"),
             };
             let sign = if scheme.symmetric { "symmetric" } else { "asymmetric" };
             write!(f, ", {format} {} bits, {strategy}, {sign}", scheme.bits)?;

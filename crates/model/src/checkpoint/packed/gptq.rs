@@ -4,6 +4,7 @@
 
 use super::bits::Packing;
 use super::grid::{Grid, Groups};
+use super::marlin;
 use super::module::Module;
 use super::quantization::{Skips, groups};
 use crate::error::Result;
@@ -24,6 +25,8 @@ pub struct Gptq {
     zero_offset: i16,
     /// Some modules have settings of their own, which their shapes tell.
     mixed: bool,
+    /// In the layout of a kernel, see `marlin`.
+    is_marlin: bool,
     pub(super) skips: Skips,
 }
 
@@ -35,14 +38,13 @@ impl Gptq {
         };
         let zero_offset = match format.to_ascii_lowercase().as_str() {
             "gptq" => 1,
-            "gptq_v2" => 0,
-            _ => return Err(table.unsupported(format!("the GPTQ format {format:?}"), "gptq, gptq_v2")),
+            "gptq_v2" | "marlin" => 0,
+            _ => return Err(table.unsupported(format!("the GPTQ format {format:?}"), "gptq, gptq_v2, marlin")),
         };
-        if table.flag("is_marlin_format")?.unwrap_or(false) {
-            return Err(table.unsupported("the GPTQ format marlin", "gptq, gptq_v2"));
-        }
+        let is_marlin = format.eq_ignore_ascii_case("marlin") || table.flag("is_marlin_format")?.unwrap_or(false);
         Ok(Self {
-            bits: table.bits(["bits", "w_bit"], &BITS)?,
+            bits: table.bits(["bits", "w_bit"], if is_marlin { &[4] } else { &BITS })?,
+            is_marlin,
             group: table.group_size(["group_size", "q_group_size"])?,
             symmetric: table.flag("sym")?.unwrap_or(true),
             ordered: table.flag("desc_act")?.unwrap_or(false),
@@ -53,11 +55,14 @@ impl Gptq {
     }
 
     pub(super) fn is_packed(&self, module: Module) -> bool {
-        module.has("qweight")
+        module.has("qweight") || (self.is_marlin && module.has("B"))
     }
 
     /// The matrix of a module, (out, inp).
     pub(super) fn grid<'a>(&self, module: Module<'a>, out: usize, inp: usize) -> Result<Grid<'a>> {
+        if self.is_marlin {
+            return marlin::grid(module, self.group, out, inp);
+        }
         let qweight = module.tensor("qweight")?;
         let packing = Packing::dense(self.bits_of(&qweight, inp)?);
         let bits = usize::from(packing.bits);
@@ -129,6 +134,7 @@ impl std::fmt::Display for Gptq {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sign = if self.symmetric { "symmetric" } else { "asymmetric" };
         write!(f, "GPTQ, {} bits, {}, {sign}", self.bits, groups(self.group))?;
+        f.write_str(if self.is_marlin { ", in Marlin's layout" } else { "" })?;
         f.write_str(if self.ordered { ", in activation order" } else { "" })?;
         f.write_str(if self.mixed { ", some modules with settings of their own" } else { "" })
     }

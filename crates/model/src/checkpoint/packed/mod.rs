@@ -1,18 +1,22 @@
-//! Quantized safetensors checkpoints (GPTQ, AWQ, compressed-tensors, bitsandbytes) as a source of weights. Every matrix
+//! Quantized safetensors checkpoints (GPTQ, AWQ, compressed-tensors, bitsandbytes, FP8, MXFP4, NVFP4) as a source of weights. Every matrix
 //! is what its method's own arithmetic makes of it, held in a GGUF block type where one has it exactly. Nothing is
 //! quantized here, and activations are never rounded as some methods' own runtimes do.
 //!
 //! `quantization` reads what config.json says, one file per method knows its tensors (`gptq`, `awq`, `compressed`,
-//! `bnb`), `grid` and `dense` make matrices of them, and `summary` counts what they became.
+//! `bnb`, `fp8`, `mxfp4`), `grid`, `floats` and `dense` make matrices of them, and `summary` counts what they became.
 
 mod awq;
 mod bits;
 mod bnb;
 mod compressed;
 mod dense;
+mod floats;
+mod fp8;
 mod gptq;
 mod grid;
+mod marlin;
 mod module;
+mod mxfp4;
 mod quantization;
 mod summary;
 
@@ -25,6 +29,7 @@ use crate::error::Result;
 use crate::linear::Linear;
 use crate::weights::{Precision, Weights};
 use bnb::Coded;
+use floats::Floats;
 use grid::Grid;
 use module::{Module, ModuleTensor};
 
@@ -32,7 +37,7 @@ pub use quantization::{Quantization, SUPPORTED};
 pub use summary::{Summary, Widened};
 
 /// The ends of the names of tensors that hold a matrix, packed or not.
-const LAST: [&str; 3] = [".weight", ".qweight", ".weight_packed"];
+const LAST: [&str; 4] = [".weight", ".qweight", ".weight_packed", ".B"];
 
 /// The tensors of a quantized checkpoint.
 #[derive(Debug)]
@@ -48,6 +53,7 @@ pub struct Packed {
 enum Matrix<'a> {
     Grid(Grid<'a>),
     Coded(Coded<'a>),
+    Floats(Floats<'a>),
 }
 
 impl Packed {
@@ -80,8 +86,10 @@ impl Packed {
     /// # Errors
     /// A sentence where it is not.
     pub fn fits(&self, name: &str, shape: &[usize]) -> Result<()> {
+        let is_expert = || matches!(&self.quantization, Quantization::Mxfp4(all) if all.packs(&self.inner, name));
         match self.module(name) {
             Some(_) => Ok(()),
+            None if is_expert() => Ok(()),
             None => self.inner.fits(name, shape),
         }
     }
@@ -104,6 +112,9 @@ impl Packed {
 
     /// The packed matrix of a `NAME.weight`, where it is packed.
     fn matrix(&self, weight: &str, out: usize, inp: usize) -> Result<Option<Matrix<'_>>> {
+        if let Quantization::Mxfp4(mxfp4) = &self.quantization {
+            return Ok(mxfp4.floats(&self.inner, weight, out, inp)?.map(Matrix::Floats));
+        }
         self.module(weight).map(|module| self.quantization.matrix(module, out, inp)).transpose()
     }
 }
@@ -116,6 +127,9 @@ impl Quantization {
             Self::Awq(awq) => (awq.is_packed(module), awq.skips.names(module.name)),
             Self::BitsAndBytes(bnb) => (bnb.is_packed(module), bnb.skips.names(module.name)),
             Self::CompressedTensors(compressed) => (compressed.is_packed(module), compressed.ignores(module.name)),
+            Self::Fp8(fp8) => (fp8.is_packed(module), false),
+            // experts are packed together, see `Packed::matrix`
+            Self::Mxfp4(_) => return false,
         };
         let has_plain = || module.optional("weight").is_some_and(|weight| weight.is_plain());
         packed && !(left_alone && has_plain())
@@ -125,8 +139,13 @@ impl Quantization {
         Ok(match self {
             Self::Gptq(gptq) => Matrix::Grid(gptq.grid(module, out, inp)?),
             Self::Awq(awq) => Matrix::Grid(awq.grid(module, out, inp)?),
-            Self::CompressedTensors(compressed) => Matrix::Grid(compressed.grid(module, out, inp)?),
+            Self::CompressedTensors(compressed) => match compressed.floats(module, out, inp)? {
+                Some(floats) => Matrix::Floats(floats),
+                None => Matrix::Grid(compressed.grid(module, out, inp)?),
+            },
             Self::BitsAndBytes(bnb) => Matrix::Coded(bnb.coded(module, out, inp)?),
+            Self::Fp8(fp8) => Matrix::Floats(fp8.floats(module, out, inp)?),
+            Self::Mxfp4(_) => return Err(module.broken("is packed by itself, and MXFP4 packs experts together")),
         })
     }
 }
@@ -136,6 +155,7 @@ impl Matrix<'_> {
         match self {
             Self::Grid(grid) => grid.hold(device, precision),
             Self::Coded(coded) => coded.hold(device, precision),
+            Self::Floats(floats) => floats.hold(device, precision),
         }
     }
 
@@ -143,6 +163,17 @@ impl Matrix<'_> {
         match self {
             Self::Grid(grid) => grid.f32s(device),
             Self::Coded(coded) => coded.f32s(device),
+            Self::Floats(floats) => floats.f32s(device),
+        }
+    }
+
+    /// Refuses small floats some of which are no numbers.
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Floats(floats) if floats.is_damaged() => {
+                Err(floats.tensors[0].broken("is damaged: some of its values or scales are no numbers"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -151,6 +182,7 @@ impl Matrix<'_> {
         match self {
             Self::Grid(grid) => &grid.tensors,
             Self::Coded(coded) => &coded.tensors,
+            Self::Floats(floats) => &floats.tensors,
         }
     }
 }
@@ -162,6 +194,7 @@ impl Weights for Packed {
             _ => None,
         };
         let Some(matrix) = matrix else { return self.inner.tensor(name, shape) };
+        matrix.check()?;
         let weights = matrix.f32s(&self.device)?;
         self.sound(name, &Linear::dense(weights.clone()))?;
         matrix.tensors().iter().for_each(ModuleTensor::release);
@@ -170,6 +203,7 @@ impl Weights for Packed {
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
         let Some(matrix) = self.matrix(name, out, inp)? else { return self.inner.linear(name, out, inp) };
+        matrix.check()?;
         let (linear, widened) = matrix.hold(&self.device, self.precision)?;
         self.sound(name, &linear)?;
         let stored = matrix.tensors().iter().map(|part| part.bytes().len() as u64).sum();

@@ -6,15 +6,17 @@ use serde_json::Value;
 use super::awq::Awq;
 use super::bnb::BitsAndBytes;
 use super::compressed::CompressedTensors;
+use super::fp8::Fp8;
 use super::gptq::Gptq;
+use super::mxfp4::Mxfp4;
 use crate::error::{Error, Result};
 use crate::json_object::JsonObject;
 use crate::pattern::Pattern;
 use bantam_format::json;
 
 /// The methods that are read, as a sentence lists them.
-pub const SUPPORTED: &str =
-    "gptq, awq (gemm), compressed-tensors (pack-quantized, int-quantized), bitsandbytes (nf4, fp4, int8)";
+pub const SUPPORTED: &str = "gptq (v1, v2, marlin), awq (gemm, gemv), compressed-tensors (pack-quantized, int-quantized, float-quantized, \
+     nvfp4-pack-quantized, mxfp4-pack-quantized), bitsandbytes (nf4, fp4, int8), fp8 (e4m3), mxfp4, modelopt (FP8, NVFP4)";
 
 /// How the matrices of a checkpoint are quantized.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +29,10 @@ pub enum Quantization {
     BitsAndBytes(BitsAndBytes),
     /// As llm-compressor writes it.
     CompressedTensors(CompressedTensors),
+    /// FP8 as vLLM and DeepSeek write it, or ModelOpt's FP8 and NVFP4.
+    Fp8(Fp8),
+    /// The experts of gpt-oss.
+    Mxfp4(Mxfp4),
 }
 
 impl Quantization {
@@ -45,6 +51,9 @@ impl Quantization {
             Some("compressed-tensors" | "compressed_tensors") => {
                 Ok(Self::CompressedTensors(CompressedTensors::new(&table)?))
             }
+            Some("fp8") => Ok(Self::Fp8(Fp8::new(&table)?)),
+            Some("modelopt" | "modelopt_fp4") => Ok(Self::Fp8(Fp8::by_modelopt(&table)?)),
+            Some("mxfp4") => Ok(Self::Mxfp4(Mxfp4)),
             Some("bitsandbytes") => Ok(Self::BitsAndBytes(BitsAndBytes::new(&table)?)),
             Some("bitsandbytes_4bit" | "bitsandbytes_8bit") => Ok(Self::BitsAndBytes(BitsAndBytes::new(&table)?)),
             // written before quant_method was
@@ -83,6 +92,8 @@ impl std::fmt::Display for Quantization {
             Self::Awq(awq) => awq.fmt(f),
             Self::BitsAndBytes(bnb) => bnb.fmt(f),
             Self::CompressedTensors(compressed) => compressed.fmt(f),
+            Self::Fp8(fp8) => fp8.fmt(f),
+            Self::Mxfp4(mxfp4) => mxfp4.fmt(f),
         }
     }
 }

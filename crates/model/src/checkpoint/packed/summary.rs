@@ -22,6 +22,8 @@ pub enum Widened {
     Width(usize),
     /// Weights that are numbers of a table, not multiples of a step.
     CodeBook,
+    /// Floats of eight bits, whose scales no type of GGUF has.
+    SmallFloats,
 }
 
 impl std::fmt::Display for Widened {
@@ -33,6 +35,7 @@ impl std::fmt::Display for Widened {
             Self::Group(size) => write!(f, "its groups of {size} are no multiple of 32"),
             Self::Order => f.write_str("its scattered groups are no multiple of 32"),
             Self::Width(inp) => write!(f, "its rows of {inp} are no multiple of 32"),
+            Self::SmallFloats => f.write_str("no GGUF type has floats of 8 bits"),
             Self::CodeBook => f.write_str("no GGUF type has its code book"),
         }
     }
