@@ -151,7 +151,9 @@ fn cost(
 fn doubts(inputs: &Inputs, summary: &VariantSummary) -> Vec<String> {
     let failures = summary.failures.iter().map(|failed| format!("{} failed: {}", failed.ask, failed.reason));
     let timed = [Metric::DecodeTps, Metric::Ttft];
-    let speeds = timed.iter().filter_map(|metric| inputs.doubt(summary, *metric, &summary.cost(*metric)));
+    // on a card the fact; what follows from it and what to do stands in the table
+    let fact = |doubt: String| doubt.split(": ").next().unwrap_or_default().to_owned();
+    let speeds = timed.iter().flat_map(|metric| inputs.doubts(summary, *metric, &summary.cost(*metric))).map(fact);
     let mut all: Vec<String> = failures.collect();
     for doubt in speeds {
         if !all.contains(&doubt) {

@@ -70,17 +70,21 @@ impl Inputs<'_> {
     /// Why a cost of a variant is to be read with care, though it was measured: what disturbed its speed shapes, that its
     /// time was cut short, or that it was not repeated.
     fn doubt(&self, summary: &VariantSummary, metric: Metric, reading: &Reading) -> Option<String> {
-        let figure = reading.known().filter(|figure| figure.provenance != Provenance::Estimated)?;
-        if !is_timed(metric) {
-            return None;
-        }
+        let all = self.doubts(summary, metric, reading);
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// The same, one after the other.
+    fn doubts(&self, summary: &VariantSummary, metric: Metric, reading: &Reading) -> Vec<String> {
+        let measured = reading.known().filter(|figure| figure.provenance != Provenance::Estimated);
+        let Some(figure) = measured.filter(|_| is_timed(metric)) else { return Vec::new() };
         let once = (figure.n == Some(1)).then(|| "measured only once".to_owned());
         let speed = |row: &&Row| row.trial.variant.id == *summary.id() && matches!(row.trial.ask, Ask::Speed(_));
         let warnings = self.rows.iter().filter(speed).flat_map(|row| &row.outcome.warnings);
         let told = warnings.filter(|warning| disturbs(warning.kind)).map(|warning| warning.text.clone());
         let mut all: Vec<String> = once.into_iter().chain(told).collect();
         all.dedup();
-        (!all.is_empty()).then(|| all.join("; "))
+        all
     }
 
     /// Summaries by group (those that qualify first), within a group in the order of the plan.
