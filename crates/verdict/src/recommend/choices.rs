@@ -13,13 +13,14 @@ use super::known::Known;
 use super::score::Confidence;
 use super::summary::VariantSummary;
 use super::{Advice, whatif};
-use bantam_core::metric::{Direction, Metric};
+use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::profile::knob::LIMITS;
 use bantam_core::profile::{Knob, Prefer, Profile};
 use bantam_core::record::{Figure, Provenance, Reading, Row};
 use bantam_core::stats::Level;
 use bantam_core::stats::chance::Skill;
 use bantam_core::stats::noninferior::{Findings, OneSided, SIZE};
+use bantam_core::unit::Unit;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -126,6 +127,8 @@ pub struct TaskChoice {
     pub name: String,
     /// From which place among the margins on the reference is near guessing within it, so that the task does not decide.
     pub aside_from: usize,
+    /// From which place on the margin is no less than the reference's score, so that nobody could be worse by more.
+    pub below_from: usize,
     /// Whether it can decide at all: the reference has a score.
     pub scored: bool,
 }
@@ -336,8 +339,13 @@ impl Making<'_> {
                 let skill = row.and_then(|row| self.desk.skill(row, margin, self.confidence.level));
                 skill == Some(Skill::NearChance)
             };
+            let score = self.reference.score(&task.name).and_then(|score| score.reading().value());
+            let metric = task.metric;
+            let is_share = metric.aggregation() == Aggregation::Mean && metric.unit() == Unit::Fraction;
+            let bounded = score.filter(|_| is_share && metric.direction() == Direction::Higher);
+            let below_from = bounded.map_or(margins.len(), |score| margins.partition_point(|margin| score > *margin));
             let scored = self.reference.score(&task.name).is_some_and(|score| score.reading().known().is_some());
-            TaskChoice { name, aside_from: margins.partition_point(|margin| !near(*margin)), scored }
+            TaskChoice { name, aside_from: margins.partition_point(|margin| !near(*margin)), below_from, scored }
         });
         tasks.collect()
     }

@@ -8,8 +8,9 @@ function advise(data, settings) {
   const place = margin => data.margins.reduce((best, m, i) => Math.abs(m - margin) < Math.abs(data.margins[best] - margin) ? i : best, 0);
   const marginOf = task => settings.margins[task] ?? settings.margin;
   const places = data.tasks.map((_, task) => place(marginOf(task)));
-  const atChance = data.tasks.map((task, i) => task.scored && places[i] >= task.aside_from);
-  const deciding = data.tasks.map((task, i) => task.scored && !atChance[i]);
+  const below = data.tasks.map((task, i) => places[i] >= task.below_from);
+  const atChance = data.tasks.map((task, i) => task.scored && !below[i] && places[i] >= task.aside_from);
+  const deciding = data.tasks.map((task, i) => task.scored && !below[i] && !atChance[i]);
   const none = { advised: null, by: null, equals: [], nearest: null, next: null, order: variants.map((_, i) => i), deciding, groups: variants.map(() => 1),
     verdicts: variants.map(() => data.tasks.map(() => null)), checks: variants.map(() => []), noTask: true };
   if (!deciding.some(Boolean)) return none;

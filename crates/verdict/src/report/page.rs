@@ -48,6 +48,10 @@ impl Page {
     pub fn add_choices(&mut self, run: &Run, rows: &[Row], profile: &Profile, known: &dyn Known) {
         let faces = std::mem::take(&mut self.faces);
         let Some(choices) = Choices::of(rows, profile, &run.id.0, known) else { return };
+        // what is on the page and what is decided again are the same variants in the same order
+        if !faces.iter().map(|face| &face.name).eq(choices.variants.iter().map(|variant| &variant.name)) {
+            return;
+        }
         let is_first = |block: &Block| matches!(block, Block::Matrix(_));
         let Some(section) = self.sections.iter_mut().find(|section| section.blocks.iter().any(is_first)) else {
             return;

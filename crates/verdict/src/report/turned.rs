@@ -39,7 +39,7 @@ fn rows() -> Vec<Row> {
         let text: Vec<f64> = (0..60).map(|i| -2.0 - f64::from(i % 9) * 0.1 - wrong[2] as f64 * 1e-3).collect();
         made.task_with_chance("two", &answers(900, wrong[0], 300), 0.5)
             .task("many", &answers(700, wrong[1], wrong[1] * 7 % 300))
-            .task_with_chance("hard", &answers(60, 40, wrong[2] % 60), 0.25)
+            .task_with_chance("hard", &answers(60, 46, wrong[2] % 60), 0.25)
             .text("prose", &text)
             .speed(&[tps, tps * 1.01, tps * 0.99, tps * 1.005, tps * 0.995])
             .speed(&[tps * 0.8, tps * 0.81, tps * 0.79, tps * 0.8, tps * 0.8])
