@@ -2,6 +2,7 @@
 vocabulary is left out. `converted.py LLAMA_CPP NAME…`, where LLAMA_CPP is a folder of llama.cpp's source.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -26,7 +27,12 @@ def convert(name):
         for one in (model, getattr(model, "impl", None)):
             if one is not None:
                 one.set_vocab = lambda: None
+        # Gemma's counts the vocabulary, and cuts the embedding to it
+        stub = folder / "tokenizer.json"
+        vocab = {str(token): token for token in range(config["vocab_size"])}
+        stub.write_text(json.dumps({"model": {"vocab": vocab}, "added_tokens": []}))
         model.write()
+        stub.unlink()
 
 
 if __name__ == "__main__":

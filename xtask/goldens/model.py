@@ -14,7 +14,9 @@ SEED, LENGTHS = 5, (7, 30, 32, 96, 26)
 
 
 # f32 is no reference here: on two processors transformers' own logits of the same prompt lie 1.8e-4 apart
-EXACT = ("qwen3_5",)
+EXACT = ("qwen3_5", "qwen3_5_moe", "qwen3_5_moe_fused")
+# checkpoints whose tensors are saved as the modules have them, where transformers would take them apart
+FUSED = ("qwen3_5_moe_fused",)
 
 
 def load(name):
@@ -24,7 +26,8 @@ def load(name):
     torch.manual_seed(0)
     dtype = torch.float64 if name in EXACT else torch.float32
     torch.set_default_dtype(dtype)
-    return AutoModelForCausalLM.from_pretrained(GOLDEN / "model" / name, dtype=dtype, attn_implementation="eager").eval()
+    plain = {"attn_implementation": "eager", "experts_implementation": "eager"}
+    return AutoModelForCausalLM.from_pretrained(GOLDEN / "model" / name, dtype=dtype, **plain).eval()
 
 
 def names():
@@ -37,7 +40,14 @@ def forward(model, ids):
 
     with torch.no_grad():
         out = model(input_ids=torch.tensor([ids]), use_cache=False, output_hidden_states=True)
-    return out.logits[0].float(), [h[0].float() for h in out.hidden_states]
+    # of several streams the last state is not what leaves the norm
+    hidden = out.hidden_states if out.hidden_states[-1].dim() == 3 else out.hidden_states[:-1]
+    return out.logits[0].float(), [of_tokens(h).float() for h in hidden]
+
+
+def of_tokens(hidden):
+    """One row a token; of several streams (streams, 1, tokens, width) one after the other."""
+    return hidden[0] if hidden.dim() == 3 else hidden[:, 0].transpose(0, 1).flatten(1)
 
 
 def nll_sum(logits, ids):
@@ -107,7 +117,17 @@ def new(name, config):
                 parameter.normal_(0.0, 0.2)
             else:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
+        saved = model.state_dict()
+        for key, buffer in model.named_buffers():
+            if key in saved:
+                buffer.add_(torch.randn_like(buffer) * 0.1)
     model.to(torch.bfloat16).save_pretrained(GOLDEN / "model" / name)
+    if name in FUSED:
+        from safetensors.torch import save_file
+
+        tied = model.all_tied_weights_keys if model.config.tie_word_embeddings else ()
+        tensors = {key: tensor.contiguous() for key, tensor in model.state_dict().items() if key not in tied}
+        save_file(tensors, GOLDEN / "model" / name / "model.safetensors", {"format": "pt"})
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ fn one_token(c: &mut Criterion) {
         scale: 0.125,
         window: None,
         softcap: None,
+        sinks: None,
     };
     for (shape, heads) in SHAPES {
         for (ty, len) in KvType::ALL.into_iter().flat_map(|ty| [64, 512, 4096].map(|len| (ty, len))) {

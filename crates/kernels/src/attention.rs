@@ -56,10 +56,13 @@ pub struct Attend {
     pub causal: bool,
     /// What the scores are multiplied by; mostly 1/sqrt(d).
     pub scale: f32,
-    /// A query at position i sees key j only when i - window < j. Only where attention is causal.
+    /// A query at position i sees key j only when i - window < j, and j < i + window where it sees what follows.
     pub window: Option<usize>,
     /// Scores become cap · tanh(score / cap) (Gemma 2).
     pub softcap: Option<f32>,
+    /// A score for each head of queries that takes its share and gives no value, so that a head may attend to nothing
+    /// (gpt-oss; Xiao et al. 2023, arXiv:2309.17453, learn such sinks as tokens).
+    pub sinks: Option<Arc<[f32]>>,
 }
 
 impl Attend {
@@ -204,11 +207,12 @@ struct Merge {
 impl<'a> Seen<'a> {
     /// The positions of the keys that queries `block` (rows of this span) may see at all.
     fn visible(&self, block: &Range<usize>, attend: &Attend) -> Range<usize> {
-        if !attend.causal {
-            return 0..self.before + self.len;
+        let (first, end, all) = (self.before + block.start, self.before + block.end, self.before + self.len);
+        let from = attend.window.map_or(0, |w| (first + 1).saturating_sub(w));
+        match attend.causal {
+            true => from..end,
+            false => from..attend.window.map_or(all, |w| (end - 1).saturating_add(w).min(all)),
         }
-        let first = self.before + block.start;
-        attend.window.map_or(0, |w| (first + 1).saturating_sub(w))..self.before + block.end
     }
 
     /// The pieces of runs that make up the key positions `keys`.
@@ -228,11 +232,13 @@ impl<'a> Seen<'a> {
 
 /// The columns of a score row that query `i` (a position) sees, when the row begins at key position `keys.start`.
 fn columns(i: usize, keys: &Range<usize>, attend: &Attend) -> Range<usize> {
-    if !attend.causal {
-        return 0..keys.len();
-    }
     let from = attend.window.map_or(0, |w| (i + 1).saturating_sub(w)).max(keys.start);
-    from - keys.start..i + 1 - keys.start
+    let to = match (attend.causal, attend.window) {
+        (true, _) => i + 1,
+        (false, Some(w)) => i.saturating_add(w).min(keys.end),
+        (false, None) => keys.end,
+    };
+    from - keys.start..to - keys.start
 }
 
 /// A float buffer that several tasks write, each its own elements.
@@ -271,6 +277,8 @@ impl<'a> Attention<'a> {
         assert!(pasts.iter().all(fits), "a past has the rows that it says");
         let backward = |(i, span): (usize, &Span)| span.parent.is_none_or(|parent| parent < i);
         assert!(attend.spans.iter().enumerate().all(backward), "spans refer backward");
+        let sinks = attend.sinks.as_ref().is_none_or(|sinks| sinks.len() == heads.h);
+        assert!(sinks, "there is a sink for each head of queries");
         let seen = |i: usize| {
             let chain = attend.chain(i);
             let past = attend.spans[chain[0]].past.map(|p| pasts[p]);
@@ -318,9 +326,17 @@ impl<'a> Attention<'a> {
         }
         let (d, group, len) = (self.heads.d, self.heads.group(), self.sums_len());
         for Merge { at, first, count } in merges {
-            float::merge_parts(&sums[first * len..(first + count) * len], group, d, &mut out[at..at + group * d]);
+            let sinks = self.sinks(at % self.heads.q_row() / (group * d));
+            let parts = &sums[first * len..(first + count) * len];
+            float::merge_parts(parts, group, d, sinks, &mut out[at..at + group * d]);
         }
         out
+    }
+
+    /// The sinks of the heads that share a kv head; none where there are none.
+    fn sinks(&self, head: usize) -> &[f32] {
+        let group = self.heads.group();
+        self.attend.sinks.as_deref().map_or(&[], |sinks| &sinks[head * group..(head + 1) * group])
     }
 
     /// What there is to do, piece by piece, and what is to be put together afterwards.
@@ -385,8 +401,10 @@ impl<'a> Attention<'a> {
                     // SAFETY: this task alone writes these heads of this token.
                     let out = unsafe { out.slice(at, group * d) };
                     pieces.iter().for_each(|piece| self.piece_values(out, task, piece, (nth, &columns), scratch));
-                    for (out, sum) in out.chunks_exact_mut(d).zip(&own[group..]) {
-                        let share = 1.0 / sum;
+                    let sinks = self.sinks(task.head);
+                    for (g, out) in out.chunks_exact_mut(d).enumerate() {
+                        let sink = sinks.get(g).map_or(0.0, |sink| float::exp(sink - own[g]));
+                        let share = 1.0 / (own[group + g] + sink);
                         out.iter_mut().for_each(|x| *x *= share);
                     }
                 }
@@ -477,7 +495,7 @@ impl<'a> Attention<'a> {
         for g in 0..self.heads.group() {
             let at = self.place(seen, block.start, *head) + g * d;
             self.products(&q[at..], rows, n, &sides, scores);
-            self.normalize(seen, block, keys, scores);
+            self.normalize(seen, block, keys, self.sinks(*head).get(g).copied(), scores);
             let mut keep = 0.0;
             for side in &sides {
                 let p = View::new(&scores[side.column..], n);
@@ -530,18 +548,13 @@ impl<'a> Attention<'a> {
     }
 
     /// Raw products to probabilities, zero where a key is not seen.
-    fn normalize(&self, seen: &Seen, block: &Range<usize>, keys: &Range<usize>, scores: &mut [f32]) {
+    fn normalize(&self, seen: &Seen, block: &Range<usize>, keys: &Range<usize>, sink: Option<f32>, scores: &mut [f32]) {
         for (row, i) in scores.chunks_exact_mut(keys.len()).zip(block.clone()) {
             let columns = columns(seen.before + i, keys, self.attend);
             row[..columns.start].fill(0.0);
             row[columns.end..].fill(0.0);
-            self.softmax(&mut row[columns]);
+            float::softmax_beside(&mut row[columns], self.attend.scale, self.attend.softcap, sink);
         }
-    }
-
-    /// Raw products q·k to probabilities, in place.
-    fn softmax(&self, row: &mut [f32]) {
-        float::softmax(row, self.attend.scale, self.attend.softcap);
     }
 }
 

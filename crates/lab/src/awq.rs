@@ -7,7 +7,7 @@ use crate::gptq::{self, Matrix};
 use crate::walk::{Gram, Walk};
 use anyhow::{Context, Result};
 use bantam_format::ggml::Type;
-use bantam_model::architecture::{MlpKind, NormKind, Projections, Residual};
+use bantam_model::architecture::{MlpKind, Projections, Residual};
 use bantam_model::names::Part;
 use bantam_model::{self as model, Config, Linear, StoredTensor, Weights};
 use candle_core::{Device, Tensor};
@@ -93,9 +93,10 @@ fn sites(config: &Config, walk: &Walk) -> Result<Vec<Site>> {
         let bias = biased.then(|| (format!("{stem}.bias"), 0.0));
         [(format!("{stem}.weight"), plus)].into_iter().chain(bias).collect()
     };
-    let plus = if architecture.norm == NormKind::RmsPlusOne { 1.0 } else { 0.0 };
-    let norm = |part: Part| with_bias(part, architecture.norm == NormKind::Layer, plus);
-    let has_norm = architecture.residual != Residual::PostNorm && !config.shares_norm();
+    let plus = if architecture.norm.is_plus_one() { 1.0 } else { 0.0 };
+    let norm = |part: Part| with_bias(part, architecture.norm.has_bias(), plus);
+    let has_norm =
+        architecture.residual != Residual::PostNorm && !config.shares_norm() && architecture.norm.has_weight();
     let dense = config.experts.is_none() || !config.layers[layer].experts;
     let mut sites = Vec::new();
     if has_norm {
@@ -107,7 +108,8 @@ fn sites(config: &Config, walk: &Walk) -> Result<Vec<Site>> {
     if has_norm && dense {
         sites.push(Site { readers: readers(&[Part::Gate, Part::Up, Part::GateUp]), origins: norm(Part::MlpNorm) });
     }
-    if architecture.projections == Projections::Separate && config.heads == config.kv_heads {
+    let passes = config.heads == config.kv_heads && config.qkv_clip.is_none();
+    if architecture.projections == Projections::Separate && passes {
         sites.push(Site { readers: readers(&[Part::Output]), origins: with_bias(Part::V, config.biases.qkv, 0.0) });
     }
     if dense && architecture.mlp == MlpKind::Gated {

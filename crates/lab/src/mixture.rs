@@ -244,7 +244,7 @@ fn fitting(wanted: Type, columns: usize) -> Type {
 }
 
 fn is_quantizable(name: &str) -> bool {
-    const KEPT: [&str; 7] = [
+    const KEPT: [&str; 10] = [
         "_norm.weight",
         "ffn_gate_inp",
         "position_embd",
@@ -252,6 +252,9 @@ fn is_quantizable(name: &str) -> bool {
         "attn_rel_b",
         "ssm_conv1d",
         "shortconv.conv.weight",
+        "altup",
+        "laurel",
+        "per_layer_model_proj",
     ];
     name.ends_with("weight") && !KEPT.iter().any(|kept| name.contains(kept))
 }

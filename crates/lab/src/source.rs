@@ -194,7 +194,7 @@ impl<'w> Source<'w> {
         refuse_strangers(&weights, &config).with_context(|| place.to_owned())?;
         let tokenizer = files.tokenizer(config.bos, config.eos.first().copied())?;
         for tensor in model::cost(&config).tensors {
-            weights.raw(&tensor.name)?;
+            weights.dtype(&tensor.name)?;
             let (stored, expected) = (weights.shape(&tensor.name)?, shape_in_checkpoint(&config, &tensor));
             if stored != expected {
                 bail!("{place}: tensor {} has shape {stored:?}, but config.json asks for {expected:?}", tensor.name);
@@ -554,6 +554,7 @@ impl Contents {
         };
         complete(&mut tensors, &wanted)?;
         notes.extend(wanted.notes);
+        lend(&mut tensors, config, &mut notes);
         let tied = tensors.iter().all(|tensor| tensor.name != OUTPUT);
         Ok(Contents { metadata, tensors, anatomy: Anatomy { tied, ..Anatomy::of(config) }, notes })
     }
@@ -577,6 +578,21 @@ fn complete(tensors: &mut Vec<GgufTensor>, wanted: &Wanted) -> Result<()> {
         tensors.push(GgufTensor { name: name.clone(), shape: vec![rows], data: Data::Made(vec![0.0; rows]) });
     }
     Ok(())
+}
+
+/// Copies keys and values to the layers that read them of others, where llama.cpp wants such tensors and does not use them.
+fn lend(tensors: &mut Vec<GgufTensor>, config: &Config, notes: &mut Vec<String>) {
+    if config.gguf_architecture() != "gemma3n" {
+        return;
+    }
+    for (layer, source) in config.layers.iter().enumerate().filter_map(|(n, layer)| Some((n, layer.keys_of?))) {
+        for name in ["attn_k.weight", "attn_v.weight", "attn_k_norm.weight"] {
+            let own = format!("blk.{source}.{name}");
+            let copied = tensors.iter().find(|tensor| tensor.name == own).cloned();
+            tensors.extend(copied.map(|tensor| GgufTensor { name: format!("blk.{layer}.{name}"), ..tensor }));
+            notes.retain(|note| !note.starts_with(&format!("llama.cpp needs blk.N.{name}")));
+        }
+    }
 }
 
 impl GgufTensor {
@@ -691,7 +707,12 @@ fn refuse_strangers(weights: &Safetensors, config: &Config) -> Result<()> {
         let buffers =
             ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"];
         let other = model::agree::other_part(name).is_some();
+        let layer = config.architecture.layer_of(&weights.graph_name(name));
+        let ahead =
+            layer.and_then(|layer| layer.checked_sub(config.layers.len())).is_some_and(|nth| nth < config.ahead);
         other
+            || ahead
+            || config.is_of_lent_keys(&weights.graph_name(name))
             || buffers.iter().any(|buffer| name.ends_with(buffer))
             || (config.tied && name.ends_with("lm_head.weight"))
     };
@@ -724,6 +745,11 @@ fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
             [channels, 1, taps] => vec![channels, taps],
             [all] => mamba_shape(config, &wanted, all),
             _ => wanted.shape.clone(),
+        };
+        // an order may name a row more than once
+        let one = match (&placed.order, &one[..]) {
+            (Some(order), &[_, columns]) => vec![order.len(), columns],
+            _ => one,
         };
         let stacked = if placed.stacked > 1 { vec![placed.stacked] } else { Vec::new() };
         let Placed { order, columns, holds, .. } = placed;

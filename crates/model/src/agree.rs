@@ -86,7 +86,7 @@ impl Config {
 
     fn refuse_layers(&self, files: &Safetensors) -> Result<()> {
         let layers = self.layers.len();
-        let beyond = |name: &&str| self.architecture.layer_of(&files.graph_name(name)).is_some_and(|l| l >= layers);
+        let beyond = |name: &&str| self.is_beyond(&files.graph_name(name), layers.saturating_add(self.ahead));
         match files.names().into_iter().find(beyond) {
             None => Ok(()),
             Some(name) => {
@@ -94,6 +94,18 @@ impl Config {
                 Err(files.broken(name, format!("is of a layer that config.json has not ({key} {layers})")))
             }
         }
+    }
+
+    /// Whether a tensor would make the keys or values of a layer that reads another's: old checkpoints have such.
+    pub fn is_of_lent_keys(&self, graph_name: &str) -> bool {
+        let place = self.architecture.place(graph_name);
+        let place = place.filter(|place| matches!(place.part, Part::K | Part::V | Part::KNorm));
+        place.is_some_and(|place| self.layers.get(place.layer).is_some_and(|layer| layer.keys_of.is_some()))
+    }
+
+    /// Whether a tensor is of a layer from this number on.
+    fn is_beyond(&self, graph_name: &str, first: usize) -> bool {
+        self.architecture.layer_of(graph_name).is_some_and(|layer| layer >= first)
     }
 
     fn refuse_unused(&self, files: &Safetensors, notes: &mut Vec<String>) -> Result<()> {
@@ -107,7 +119,11 @@ impl Config {
         let mut others: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
         for name in files.names().into_iter().filter(unused) {
             let graph_name = files.graph_name(name);
-            if let Some(part) = other_part(name) {
+            if self.is_of_lent_keys(&graph_name) {
+                continue;
+            }
+            let ahead = self.is_beyond(&graph_name, self.layers.len()).then_some("mtp");
+            if let Some(part) = ahead.or_else(|| other_part(name)) {
                 *others.entry(part).or_default() += 1;
                 continue;
             }
@@ -155,7 +171,8 @@ impl Config {
             let layer = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
             ahead && layer.is_some_and(|layer| layer >= self.layers.len())
         };
-        let stranger = |name: &str| !known.contains(name) && !read_past(name);
+        let lent = |name: &str| self.architecture.to_huggingface(name).is_some_and(|name| self.is_of_lent_keys(&name));
+        let stranger = |name: &str| !known.contains(name) && !read_past(name) && !lent(name);
         let Some(stranger) = gguf.tensors().iter().find(|tensor| stranger(&tensor.name)) else { return Ok(()) };
         let name = &stranger.name;
         let layer = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());

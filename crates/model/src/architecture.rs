@@ -17,7 +17,7 @@ pub struct Architecture {
     pub aliases: &'static [&'static str],
     /// Values of `architectures[0]` in config.json that have this graph and a language-model head.
     pub classes: &'static [&'static str],
-    /// `general.architecture` in a GGUF file, which is also the prefix of its keys.
+    /// `general.architecture` in a GGUF file, which is also the prefix of its keys; empty where llama.cpp has none for it.
     pub gguf: &'static str,
     /// GGUF files store the rows of q and k so that rotary pairs are neighbours (2i, 2i+1), where the Hugging Face
     /// weights pair row i with row i + head_dim/2.
@@ -48,8 +48,8 @@ pub struct Architecture {
     pub mlp: MlpKind,
     /// How a token's experts are chosen.
     pub routing: Routing,
-    /// What the expert that every token goes to gives is weighted by a router of its own.
-    pub shared_router: bool,
+    /// The expert that every token goes to.
+    pub shared: SharedExpert,
     /// Which layers look back through a sliding window.
     pub windows: Windows,
     /// How the order of tokens reaches attention.
@@ -62,6 +62,32 @@ pub struct Architecture {
     pub normed_turned: bool,
     /// What attention gives is multiplied by sigmoid of a gate, which comes out of the matrix of queries, head by head.
     pub gated_attention: bool,
+    /// Each head of queries has a sink: a score that takes its share of attention and gives no value.
+    pub sinks: bool,
+    /// The key of config.json that queries, keys and values are clamped to the two sides of, where it is there.
+    pub qkv_clip: Option<&'static str>,
+    /// Gates are capped from above and their partners from both sides, before 1 is added to these (gpt-oss).
+    pub capped_gates: bool,
+    /// `use_bidirectional_attention` has tokens see what follows, and halves windows to each side.
+    pub two_sided: bool,
+    /// Values go through a norm without weights.
+    pub value_norm: bool,
+    /// The last layers read keys and values of earlier ones (`num_kv_shared_layers`).
+    pub shared_keys: bool,
+    /// Each layer reads a few numbers of each token beside the stream (`hidden_size_per_layer_input`).
+    pub layer_inputs: bool,
+    /// There are several streams, of which a layer computes with one (`altup_num_inputs`).
+    pub streams: bool,
+    /// An MLP and experts stand side by side, each between norms of its own; the router reads the stream.
+    pub parallel_experts: bool,
+    /// What leaves a layer is multiplied by a number of its own.
+    pub layer_scale: bool,
+    /// Layers that see all have heads of their own number and width.
+    pub global_heads: bool,
+    /// What is embedded goes through a norm before the first layer.
+    pub embedding_norm: bool,
+    /// Positions turn the other way round.
+    pub turns_back: bool,
     /// A rope scaling is for the layers that see all; those with a window have the usual base and none.
     pub plain_local_rope: bool,
     /// `rope_type: dynamic` with an `alpha` stretches the base, at every length.
@@ -120,12 +146,33 @@ pub enum NormKind {
     Layer,
     /// (x - mean) / std * w.
     LayerUnbiased,
+    /// (x - mean) / std * (1 + w) + b.
+    LayerPlusOne,
+    /// (x - mean) / std: it has no weights.
+    PlainLayer,
+    /// x / rms(x): it has no weights.
+    PlainRms,
 }
 
 impl NormKind {
     /// Whether the mean is taken off.
     pub fn is_layer_norm(self) -> bool {
-        matches!(self, Self::Layer | Self::LayerUnbiased)
+        matches!(self, Self::Layer | Self::LayerUnbiased | Self::LayerPlusOne | Self::PlainLayer)
+    }
+
+    /// Whether checkpoints store what is added to 1.
+    pub fn is_plus_one(self) -> bool {
+        matches!(self, Self::RmsPlusOne | Self::LayerPlusOne)
+    }
+
+    /// Whether it has a weight at all.
+    pub fn has_weight(self) -> bool {
+        !matches!(self, Self::PlainLayer | Self::PlainRms)
+    }
+
+    /// Whether it has a bias.
+    pub fn has_bias(self) -> bool {
+        matches!(self, Self::Layer | Self::LayerPlusOne)
     }
 }
 
@@ -192,8 +239,29 @@ pub enum Routing {
     /// The best k by sigmoid and, where `use_expert_bias` says so, a bias of each expert's; their weights, without the bias,
     /// sum to 1 if config.json (`norm_topk_prob`) says so.
     Sigmoid,
+    /// As `Sigmoid`, always with a bias, among the experts of the best groups only; a group is as good as its best two
+    /// (DeepSeek V3, <https://arxiv.org/abs/2412.19437>).
+    GroupedSigmoid,
+    /// The best k of a softmax with a bias of each expert's added; their weights, without the bias, sum to 1.
+    BiasedSoftmax,
+    /// Softmax over the scores of the best k. Experts and router have biases.
+    SoftmaxOfBest,
     /// Two rounds, each a softmax over the scores that come near the best (<https://arxiv.org/abs/2409.12136>).
     SparseMixer,
+}
+
+/// The expert of a mixture that every token goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedExpert {
+    /// There is none.
+    None,
+    /// As wide as `shared_expert_intermediate_size` says, where that is not 0.
+    OfWidth {
+        /// What it gives is weighted by a router of its own.
+        routed: bool,
+    },
+    /// As wide as so many others together: the value of this key of config.json.
+    OfExperts(&'static str),
 }
 
 /// Which layers look back only `sliding_window` tokens. `layer_types` in config.json has precedence.
@@ -224,6 +292,8 @@ pub enum AttentionScale {
     RootOf(&'static str),
     /// The value of this key of config.json.
     Key(&'static str),
+    /// 1.
+    One,
 }
 
 /// What is soft-capped to cap · tanh(x / cap), where config.json has a cap.
@@ -303,13 +373,26 @@ const LLAMA: Architecture = Architecture {
     },
     mlp: MlpKind::Gated,
     routing: Routing::None,
-    shared_router: true,
+    shared: SharedExpert::None,
     windows: Windows::Never,
     positions: Positions::Rotary,
     pairing: Pairing::Half,
     turned: Turned::All,
     normed_turned: false,
     gated_attention: false,
+    sinks: false,
+    qkv_clip: None,
+    capped_gates: false,
+    two_sided: false,
+    value_norm: false,
+    shared_keys: false,
+    layer_inputs: false,
+    streams: false,
+    parallel_experts: false,
+    layer_scale: false,
+    global_heads: false,
+    embedding_norm: false,
+    turns_back: false,
     plain_local_rope: false,
     alpha: false,
     growing_queries: false,
@@ -358,6 +441,43 @@ const OLMO2: Architecture = Architecture {
     ..LLAMA
 };
 
+const QWEN3_5: Architecture = Architecture {
+    name: "qwen3_5_text",
+    aliases: &["qwen3_5"],
+    classes: &["Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"],
+    gguf: "qwen35",
+    gguf_interleaves_qk: false,
+    names: names::QWEN3_5,
+    keys: DELTA_NET_KEYS,
+    defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 32768, "num_key_value_heads": 4, "head_dim": 256,
+        "partial_rotary_factor": 0.25, "state_taps": 4, "state_heads": 32, "state_head_dim": 128, "state_groups": 16,
+        "state_key_dim": 128}"#,
+    norm: NormKind::RmsPlusOne,
+    qk_norm: Flag::Always,
+    biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+    positions: Positions::PartlyRotary,
+    gated_attention: true,
+    recurrence: Recurrence::DeltaNet,
+    ..LLAMA
+};
+
+const ERNIE4_5: Architecture = Architecture {
+    name: "ernie4_5",
+    classes: &["Ernie4_5ForCausalLM"],
+    gguf: "ernie4_5",
+    gguf_interleaves_qk: false,
+    defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 131072, "num_key_value_heads": 2, "head_dim": 128,
+        "tie_word_embeddings": true, "rope_theta": 5e5}"#,
+    biases: Biases {
+        qkv: Flag::Key("use_bias", false),
+        output: Flag::Key("use_bias", false),
+        mlp: Flag::Key("use_bias", false),
+        head: Flag::Never,
+    },
+    pairing: Pairing::Interleaved,
+    ..LLAMA
+};
+
 /// Every architecture that bantam runs. Where several share a name in GGUF, the first is the one it is read as.
 pub static ARCHITECTURES: &[Architecture] = &[
     LLAMA,
@@ -401,6 +521,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
             "shared_expert_intermediate_size": 5632, "num_experts_per_tok": 4}"#,
         biases: Biases { qkv: Flag::Key("qkv_bias", true), ..NO_BIAS },
         routing: Routing::Softmax,
+        shared: SharedExpert::OfWidth { routed: true },
         windows: Windows::LowerEven,
         ..LLAMA
     },
@@ -507,6 +628,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
         softcaps: Softcaps::Logits,
         qk_norm: Flag::Always,
         windows: Windows::Pattern,
+        two_sided: true,
         gelu_is_tanh: false,
         ..GEMMA
     },
@@ -677,22 +799,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
         alpha: true,
         ..LLAMA
     },
-    Architecture {
-        name: "ernie4_5",
-        classes: &["Ernie4_5ForCausalLM"],
-        gguf: "ernie4_5",
-        gguf_interleaves_qk: false,
-        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 131072, "num_key_value_heads": 2, "head_dim": 128,
-            "tie_word_embeddings": true, "rope_theta": 5e5}"#,
-        biases: Biases {
-            qkv: Flag::Key("use_bias", false),
-            output: Flag::Key("use_bias", false),
-            mlp: Flag::Key("use_bias", false),
-            head: Flag::Never,
-        },
-        pairing: Pairing::Interleaved,
-        ..LLAMA
-    },
+    ERNIE4_5,
     Architecture {
         name: "glm4",
         classes: &["Glm4ForCausalLM"],
@@ -772,25 +879,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
         recurrence: Recurrence::ShortConv,
         ..LLAMA
     },
-    Architecture {
-        name: "qwen3_5_text",
-        aliases: &["qwen3_5"],
-        classes: &["Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"],
-        gguf: "qwen35",
-        gguf_interleaves_qk: false,
-        names: names::QWEN3_5,
-        keys: DELTA_NET_KEYS,
-        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 32768, "num_key_value_heads": 4, "head_dim": 256,
-            "partial_rotary_factor": 0.25, "state_taps": 4, "state_heads": 32, "state_head_dim": 128, "state_groups": 16,
-            "state_key_dim": 128}"#,
-        norm: NormKind::RmsPlusOne,
-        qk_norm: Flag::Always,
-        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
-        positions: Positions::PartlyRotary,
-        gated_attention: true,
-        recurrence: Recurrence::DeltaNet,
-        ..LLAMA
-    },
+    QWEN3_5,
     Architecture {
         name: "granitemoehybrid",
         classes: &["GraniteMoeHybridForCausalLM"],
@@ -813,11 +902,239 @@ pub static ARCHITECTURES: &[Architecture] = &[
             "bos_token_id": 1, "eos_token_id": 2}"#,
         biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
         routing: Routing::Normalized,
-        shared_router: false,
+        shared: SharedExpert::OfWidth { routed: false },
         scale: AttentionScale::Key("attention_multiplier"),
         turned: Turned::IfRope,
         recurrence: Recurrence::Mamba2,
         ..LLAMA
+    },
+    Architecture {
+        name: "gpt_oss",
+        classes: &["GptOssForCausalLM"],
+        gguf: "gpt-oss",
+        gguf_interleaves_qk: false,
+        names: names::GPT_OSS,
+        together: names::GPT_OSS_TOGETHER,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 131072, "num_key_value_heads": 8, "head_dim": 64,
+            "num_experts": 128, "num_experts_per_tok": 4, "sliding_window": 128, "sliding_window_pattern": 2, "rope_theta": 150000.0,
+            "swiglu_alpha": 1.702, "swiglu_limit": 7.0,
+            "rope_scaling": {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": false,
+            "original_max_position_embeddings": 4096}}"#,
+        biases: Biases {
+            qkv: Flag::Key("attention_bias", true),
+            output: Flag::Key("attention_bias", true),
+            mlp: Flag::Always,
+            head: Flag::Never,
+        },
+        routing: Routing::SoftmaxOfBest,
+        windows: Windows::Pattern,
+        sinks: true,
+        capped_gates: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "qwen3_5_moe_text",
+        aliases: &["qwen3_5_moe"],
+        classes: &["Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration"],
+        gguf: "qwen35moe",
+        names: names::QWEN3_5_MOE,
+        together: names::QWEN_TOGETHER,
+        keys: &[
+            DELTA_NET_KEYS[0],
+            DELTA_NET_KEYS[1],
+            DELTA_NET_KEYS[2],
+            DELTA_NET_KEYS[3],
+            DELTA_NET_KEYS[4],
+            ("num_experts", "num_experts"),
+        ],
+        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 32768, "num_key_value_heads": 2, "head_dim": 256,
+            "partial_rotary_factor": 0.25, "state_taps": 4, "state_heads": 32, "state_head_dim": 128, "state_groups": 16,
+            "state_key_dim": 128, "num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512}"#,
+        routing: Routing::Normalized,
+        shared: SharedExpert::OfWidth { routed: true },
+        ..QWEN3_5
+    },
+    Architecture {
+        name: "olmo",
+        classes: &["OlmoForCausalLM"],
+        gguf: "olmo",
+        names: names::OLMO,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 2048}"#,
+        norm: NormKind::PlainLayer,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        qkv_clip: Some("clip_qkv"),
+        ..LLAMA
+    },
+    Architecture {
+        name: "olmoe",
+        classes: &["OlmoeForCausalLM"],
+        gguf: "olmoe",
+        gguf_interleaves_qk: false,
+        names: names::QWEN_MOE,
+        together: names::QWEN_TOGETHER,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 4096, "num_experts": 64, "num_experts_per_tok": 8}"#,
+        qk_norm: Flag::Always,
+        qk_norm_over: Over::Row,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        routing: Routing::Softmax,
+        qkv_clip: Some("clip_qkv"),
+        ..LLAMA
+    },
+    Architecture {
+        name: "nanochat",
+        classes: &["NanoChatForCausalLM"],
+        gguf: "",
+        gguf_interleaves_qk: false,
+        names: names::NANOCHAT,
+        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 2048, "hidden_act": "relu2", "intermediate_size": 8192,
+            "final_logit_softcapping": 15.0, "bos_token_id": 0, "eos_token_id": 1}"#,
+        norm: NormKind::PlainRms,
+        qk_norm: Flag::Always,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        mlp: MlpKind::Plain,
+        normed_turned: true,
+        embedding_norm: true,
+        turns_back: true,
+        softcaps: Softcaps::Logits,
+        ..LLAMA
+    },
+    Architecture {
+        name: "helium",
+        classes: &["HeliumForCausalLM"],
+        gguf_interleaves_qk: false,
+        defaults: r#"{"norm_eps": 1e-8, "max_position_embeddings": 4096, "num_key_value_heads": 20, "head_dim": 128,
+            "rope_theta": 1e5, "intermediate_size": 7040, "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases { output: Flag::Never, ..LLAMA.biases },
+        pairing: Pairing::Interleaved,
+        ..LLAMA
+    },
+    Architecture {
+        name: "nemotron",
+        classes: &["NemotronForCausalLM"],
+        gguf: "nemotron",
+        gguf_interleaves_qk: false,
+        names: names::ARCEE,
+        keys: &[("norm_eps", "norm_eps")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 4096, "hidden_act": "relu2", "partial_rotary_factor": 0.5,
+            "bos_token_id": 2, "eos_token_id": 3}"#,
+        norm: NormKind::LayerPlusOne,
+        mlp: MlpKind::Plain,
+        positions: Positions::PartlyRotary,
+        ..LLAMA
+    },
+    Architecture {
+        name: "glm4_moe",
+        classes: &["Glm4MoeForCausalLM"],
+        gguf: "glm4moe",
+        gguf_interleaves_qk: false,
+        names: names::GLM4_MOE,
+        together: names::QWEN_TOGETHER,
+        keys: &[("num_experts", "n_routed_experts"), ("num_dense_layers", "first_k_dense_replace")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 131072, "num_key_value_heads": 8, "partial_rotary_factor": 0.5,
+            "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 1408, "n_shared_experts": 1,
+            "num_dense_layers": 1, "norm_topk_prob": true}"#,
+        qk_norm: Flag::Key("use_qk_norm", false),
+        biases: Biases { qkv: ATTENTION_BIAS, ..NO_BIAS },
+        routing: Routing::GroupedSigmoid,
+        shared: SharedExpert::OfExperts("n_shared_experts"),
+        positions: Positions::PartlyRotary,
+        ..LLAMA
+    },
+    Architecture {
+        name: "ernie4_5_moe",
+        classes: &["Ernie4_5_MoeForCausalLM"],
+        gguf: "ernie4_5-moe",
+        names: names::ERNIE4_5_MOE,
+        together: names::QWEN_TOGETHER,
+        keys: &[
+            ("num_experts", "moe_num_experts"),
+            ("num_experts_per_tok", "moe_k"),
+            ("num_dense_layers", "moe_layer_start_index"),
+            ("decoder_sparse_step", "moe_layer_interval"),
+        ],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 131072, "num_key_value_heads": 4, "tie_word_embeddings": true,
+            "rope_theta": 5e5, "num_experts": 64, "num_experts_per_tok": 6, "moe_intermediate_size": 1536,
+            "moe_num_shared_experts": 2, "num_dense_layers": 1, "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases { head: Flag::Key("use_bias", false), ..ERNIE4_5.biases },
+        routing: Routing::BiasedSoftmax,
+        shared: SharedExpert::OfExperts("moe_num_shared_experts"),
+        ..ERNIE4_5
+    },
+    Architecture {
+        name: "granitemoe",
+        classes: &["GraniteMoeForCausalLM"],
+        gguf: "granitemoe",
+        names: names::GRANITE_MOE,
+        together: names::GRANITE_TOGETHER,
+        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 2048, "num_experts": 8, "num_experts_per_tok": 2}"#,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        routing: Routing::Normalized,
+        scale: AttentionScale::Key("attention_multiplier"),
+        ..LLAMA
+    },
+    Architecture {
+        name: "gemma3n_text",
+        aliases: &["gemma3n"],
+        classes: &["Gemma3nForCausalLM", "Gemma3nForConditionalGeneration"],
+        gguf: "gemma3n",
+        names: names::GEMMA3N,
+        keys: &[("hidden_act", "hidden_activation")],
+        defaults: r#"{"vocab_size": 262400, "hidden_size": 2048, "intermediate_size": 16384, "num_hidden_layers": 35,
+            "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 256, "max_position_embeddings": 32768,
+            "norm_eps": 1e-6, "tie_word_embeddings": true, "hidden_act": "gelu_pytorch_tanh", "rope_theta": 1e6,
+            "rope_local_base_freq": 10000.0, "sliding_window": 512, "sliding_window_pattern": 5,
+            "final_logit_softcapping": 30.0, "vocab_size_per_layer_input": 262144, "hidden_size_per_layer_input": 256,
+            "altup_num_inputs": 4, "altup_active_idx": 0, "num_kv_shared_layers": 15, "laurel_rank": 64,
+            "bos_token_id": 2, "eos_token_id": 1}"#,
+        norm: NormKind::Rms,
+        residual: Residual::Sandwich,
+        scale: AttentionScale::One,
+        softcaps: Softcaps::Logits,
+        qk_norm: Flag::Always,
+        windows: Windows::Pattern,
+        value_norm: true,
+        shared_keys: true,
+        layer_inputs: true,
+        streams: true,
+        gelu_is_tanh: false,
+        ..GEMMA
+    },
+    Architecture {
+        name: "gemma4_text",
+        aliases: &["gemma4"],
+        classes: &["Gemma4ForCausalLM", "Gemma4ForConditionalGeneration"],
+        gguf: "gemma4",
+        names: names::GEMMA4,
+        together: names::GEMMA4_TOGETHER,
+        keys: &[
+            ("hidden_act", "hidden_activation"),
+            ("num_experts", "num_experts"),
+            ("num_experts_per_tok", "top_k_experts"),
+        ],
+        defaults: r#"{"vocab_size": 262144, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 30,
+            "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "global_head_dim": 512,
+            "max_position_embeddings": 131072, "norm_eps": 1e-6, "tie_word_embeddings": true,
+            "hidden_act": "gelu_pytorch_tanh", "sliding_window": 512, "sliding_window_pattern": 6,
+            "vocab_size_per_layer_input": 262144, "hidden_size_per_layer_input": 256, "num_kv_shared_layers": 0,
+            "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6}},
+            "bos_token_id": 2, "eos_token_id": 1}"#,
+        norm: NormKind::Rms,
+        residual: Residual::Sandwich,
+        scale: AttentionScale::One,
+        softcaps: Softcaps::Logits,
+        qk_norm: Flag::Always,
+        windows: Windows::Pattern,
+        value_norm: true,
+        shared_keys: true,
+        layer_inputs: true,
+        routing: Routing::Normalized,
+        parallel_experts: true,
+        layer_scale: true,
+        global_heads: true,
+        gelu_is_tanh: false,
+        ..GEMMA
     },
 ];
 
@@ -835,7 +1152,7 @@ impl Architecture {
 
     /// Finds the first architecture that has this name in GGUF. Mistral and Mixtral files call themselves "llama".
     pub fn of_gguf(name: &str) -> Option<&'static Self> {
-        ARCHITECTURES.iter().find(|architecture| architecture.gguf == name)
+        ARCHITECTURES.iter().find(|architecture| !name.is_empty() && architecture.gguf == name)
     }
 
     /// What its config.json calls a key.

@@ -1,6 +1,8 @@
 //! Attention of one layer: project to heads, norm and rotate q and k, attend to earlier tokens, project back to the
 //! stream. What a token may see is decided by the spans (`ops::attention`) and the layer's window, not here.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,8 +11,8 @@ use candle_core::Tensor;
 
 use super::architecture::{Over, Projections};
 use super::builder::{Builder, Named};
-use super::config::{Config, Layer};
-use super::error::Result;
+use super::config::{Layer, LayerHeads};
+use super::error::{Error, Result};
 use super::linear::{Linear, forward_all};
 use super::names::Part;
 use super::norm::Norm;
@@ -33,18 +35,36 @@ pub(crate) struct Attention {
     normed_turned: bool,
     /// The matrix of queries gives a gate, too: of each head q, then its gate.
     gated: bool,
+    /// A score for each head of queries that takes its share of attention and gives no value.
+    sinks: Option<Arc<[f32]>>,
+    /// Queries, keys and values end at both sides of it.
+    clip: Option<f32>,
+    /// The norm of values, where they have one.
+    value_norm: Option<Norm>,
 }
 
 /// The projections, as the checkpoint stores them.
 enum Qkv {
-    Separate { q: Linear, k: Linear, v: Linear },
+    Separate {
+        q: Linear,
+        k: Linear,
+        v: Linear,
+    },
+    /// Values are keys before their norm.
+    Shared {
+        q: Linear,
+        k: Linear,
+    },
+    /// Keys and values are another layer's.
+    Alone(Linear),
     Joined(Linear),
     JoinedByHead(Linear),
 }
 
 struct Norms {
     q: Norm,
-    k: Norm,
+    /// None where keys are another layer's.
+    k: Option<Norm>,
     over: Over,
 }
 
@@ -58,6 +78,10 @@ pub(crate) struct Pass {
     pub growth: Option<Tensor>,
     /// The tokens whose keys and values are kept for later passes, and how. They are read now as they will be then.
     pub kept: Vec<(KvType, Range<usize>)>,
+    /// What each layer reads of each token beside the stream, (T, layers, width), where layers do.
+    pub inputs: Option<Tensor>,
+    /// Keys and values of layers that later ones read, by layer.
+    pub lent: RefCell<BTreeMap<usize, (Tensor, Tensor)>>,
 }
 
 impl Pass {
@@ -85,11 +109,20 @@ impl Attention {
     /// Where a tensor is missing or has another shape.
     pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let Builder { config, layer, .. } = *builder;
-        let (q_dim, kv_dim, dim) = (config.q_dim(), config.kv_dim(), config.dim);
+        let LayerHeads { kv_heads, head_dim } = config.heads_of(&config.layers[layer]);
+        let (q_dim, kv_dim, dim) = (config.heads * head_dim, kv_heads * head_dim, config.dim);
         let biased = config.biases.qkv;
         let gated = config.architecture.gated_attention;
         let joined = || builder.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
+        let own = config.layers[layer];
         let qkv = match config.architecture.projections {
+            Projections::Separate if own.keys_of.is_some() => {
+                Qkv::Alone(builder.linear(Part::Q, q_dim, dim, biased)?)
+            }
+            Projections::Separate if own.keys_are_values => Qkv::Shared {
+                q: builder.linear(Part::Q, q_dim, dim, biased)?,
+                k: builder.linear(Part::K, kv_dim, dim, biased)?,
+            },
             Projections::Separate => Qkv::Separate {
                 q: builder.linear(Part::Q, if gated { 2 * q_dim } else { q_dim }, dim, biased)?,
                 k: builder.linear(Part::K, kv_dim, dim, biased)?,
@@ -103,59 +136,113 @@ impl Attention {
             output: builder.linear(Part::Output, dim, q_dim, config.biases.output)?,
             norms: config.qk_norm.then(|| Norms::new(builder)).transpose()?,
             heads: config.heads,
-            kv_heads: config.kv_heads,
-            head_dim: config.head_dim,
+            kv_heads,
+            head_dim,
             softcap: config.score_softcap,
             causal: config.causal,
-            layer: config.layers[layer],
+            layer: own,
             pairing: config.architecture.pairing,
             normed_turned: config.architecture.normed_turned,
             gated,
+            // read out of the graph: they get no gradient
+            sinks: match config.architecture.sinks {
+                true => Some(builder.bare(Part::Sinks, config.heads)?.to_vec1::<f32>()?.into()),
+                false => None,
+            },
+            clip: config.qkv_clip,
+            value_norm: config.architecture.value_norm.then(|| Norm::plain(config.norm_eps)),
         })
     }
 
     /// Takes x (T, dim) to (T, dim), and gives the new keys and values, (T, kv_heads, head_dim) each, for the caches.
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass, pasts: &[Past]) -> Result<(Tensor, Tensor, Tensor)> {
         let tokens = x.dims2()?.0;
+        if let Qkv::Alone(q) = &self.qkv {
+            let q = q.forward(x)?.reshape((tokens, self.heads, self.head_dim))?;
+            let q = self.turned_alone(&self.normed_alone(q, |norms| Some(&norms.q))?, pass)?;
+            let lent = self.layer.keys_of.and_then(|source| pass.lent.borrow().get(&source).cloned());
+            let (k, v) =
+                lent.ok_or_else(|| Error::Request("a layer's keys are those of one that did not run".into()))?;
+            return Ok((self.attended(&q, &k, &v, None, pass, pasts)?, k, v));
+        }
         let (q, gate, k, v) = self.project(x, tokens)?;
         let (q, k) = match self.normed_turned {
             true => self.normed(self.turned((q, k), pass)?)?,
-            false => self.turned(self.normed((q, k))?, pass)?,
+            false => {
+                let (q, k) = self.normed((q, k))?;
+                self.turned((self.clipped(q)?, self.clipped(k)?), pass)?
+            }
+        };
+        let v = self.clipped(v)?;
+        let v = match &self.value_norm {
+            Some(norm) => norm.forward(&v)?,
+            None => v,
         };
         let q = match &pass.growth {
             Some(growth) => q.broadcast_mul(growth)?,
             None => q,
         };
         let (k, v) = pass.as_kept(k, v)?;
+        Ok((self.attended(&q, &k, &v, gate, pass, pasts)?, k, v))
+    }
+
+    /// What queries see in keys and values, back on the stream.
+    fn attended(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        gate: Option<Tensor>,
+        pass: &Pass,
+        pasts: &[Past],
+    ) -> Result<Tensor> {
         let attend = Attend {
             spans: pass.spans.clone(),
             scale: self.layer.scale,
             window: self.layer.window,
             softcap: self.softcap,
             causal: self.causal,
+            sinks: self.sinks.clone(),
         };
-        let seen = ops::attention(&q, &k, &v, pasts, &attend)?;
+        let seen = ops::attention(q, k, v, pasts, &attend)?;
         let seen = match gate {
             Some(gate) => (seen * sigmoid(&gate)?)?,
             None => seen,
         };
-        let y = self.output.forward(&seen.reshape((tokens, self.heads * self.head_dim))?)?;
-        Ok((y, k, v))
+        self.output.forward(&seen.reshape((seen.dim(0)?, self.heads * self.head_dim))?)
+    }
+
+    /// As far as queries, keys and values may reach.
+    fn clipped(&self, x: Tensor) -> Result<Tensor> {
+        Ok(match self.clip {
+            Some(most) => x.clamp(-most, most)?,
+            None => x,
+        })
     }
 
     /// Queries and keys through their norms, where they have any.
     fn normed(&self, (q, k): (Tensor, Tensor)) -> Result<(Tensor, Tensor)> {
-        match &self.norms {
-            Some(norms) => Ok((norms.normed(&norms.q, &q)?, norms.normed(&norms.k, &k)?)),
-            None => Ok((q, k)),
+        Ok((self.normed_alone(q, |norms| Some(&norms.q))?, self.normed_alone(k, |norms| norms.k.as_ref())?))
+    }
+
+    /// One of the two through its norm.
+    fn normed_alone<'n>(&'n self, x: Tensor, of: impl Fn(&'n Norms) -> Option<&'n Norm>) -> Result<Tensor> {
+        match self.norms.as_ref().and_then(|norms| Some((norms, of(norms)?))) {
+            Some((norms, norm)) => norms.normed(norm, &x),
+            None => Ok(x),
         }
     }
 
     /// Queries and keys turned by their positions, where the layer does so.
     fn turned(&self, (q, k): (Tensor, Tensor), pass: &Pass) -> Result<(Tensor, Tensor)> {
-        let Some(rope) = self.layer.rope else { return Ok((q, k)) };
+        Ok((self.turned_alone(&q, pass)?, self.turned_alone(&k, pass)?))
+    }
+
+    /// One of the two turned by its positions.
+    fn turned_alone(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let Some(rope) = self.layer.rope else { return Ok(x.clone()) };
         let (cos, sin) = &pass.angles[rope];
-        Ok((ops::rope(&q, cos, sin, self.pairing)?, ops::rope(&k, cos, sin, self.pairing)?))
+        Ok(ops::rope(x, cos, sin, self.pairing)?)
     }
 
     /// q (T, heads, head_dim) and its gate, where there is one, k and v (T, kv_heads, head_dim).
@@ -167,6 +254,11 @@ impl Attention {
                 let [q, k, v] = forward_all([q, k, v], x)?;
                 (q, k, v)
             }
+            Qkv::Shared { q, k } => {
+                let [q, k] = forward_all([q, k], x)?;
+                (q, k.clone(), k)
+            }
+            Qkv::Alone(_) => unreachable!("keys and values are another layer's"),
             Qkv::Joined(qkv) => {
                 let y = qkv.forward(x)?;
                 let part = |from, len| y.narrow(1, from, len);
@@ -193,6 +285,8 @@ impl Attention {
     pub(crate) fn linears(&self) -> Vec<Named<'_>> {
         let mut all = match &self.qkv {
             Qkv::Separate { q, k, v } => vec![(Part::Q, 0, q), (Part::K, 0, k), (Part::V, 0, v)],
+            Qkv::Shared { q, k } => vec![(Part::Q, 0, q), (Part::K, 0, k)],
+            Qkv::Alone(q) => vec![(Part::Q, 0, q)],
             Qkv::Joined(qkv) | Qkv::JoinedByHead(qkv) => vec![(Part::Qkv, 0, qkv)],
         };
         all.push((Part::Output, 0, &self.output));
@@ -202,14 +296,17 @@ impl Attention {
 
 impl Norms {
     fn new(builder: &Builder) -> Result<Self> {
-        let Config { heads, kv_heads, head_dim, architecture, .. } = *builder.config;
+        let (config, layer) = (builder.config, &builder.config.layers[builder.layer]);
+        let (heads, architecture) = (config.heads, config.architecture);
+        let LayerHeads { kv_heads, head_dim } = config.heads_of(layer);
         let over = architecture.qk_norm_over;
         let norm = |part, heads: usize| match over {
             Over::Head => builder.norm(part, head_dim),
             Over::EachHead => builder.norm_each(part, heads, head_dim),
             Over::Row => builder.norm(part, heads * head_dim),
         };
-        Ok(Self { q: norm(Part::QNorm, heads)?, k: norm(Part::KNorm, kv_heads)?, over })
+        let k = layer.keys_of.is_none().then(|| norm(Part::KNorm, kv_heads)).transpose()?;
+        Ok(Self { q: norm(Part::QNorm, heads)?, k, over })
     }
 
     /// x (T, heads, head_dim), normed.

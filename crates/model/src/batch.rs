@@ -56,9 +56,8 @@ impl Model {
     /// How many sequences of so many tokens go on together where nobody says how many: as many as fit into 1 GiB of
     /// keys and values, 1 to 32.
     pub fn slots_of(&self, tokens: usize) -> usize {
-        let heads = 2 * self.config.attention_layers() * self.config.kv_heads;
         let longest = tokens.min(self.longest_generated());
-        let keys_and_values = longest.saturating_mul(self.kv.bytes(heads, self.config.head_dim));
+        let keys_and_values = longest.saturating_mul(self.config.kept_bytes(self.kv));
         let bytes = keys_and_values.saturating_add(self.config.state_numbers() * size_of::<f32>());
         (CACHES / bytes.max(1)).clamp(1, SLOTS)
     }

@@ -65,7 +65,9 @@ impl Builder<'_> {
 
     /// Asks for the norm of a part over the last `size` features.
     pub(crate) fn norm(&self, part: Part, size: usize) -> Result<Norm> {
-        Norm::new(self.config, self.weights, &self.stem(part, 0), size, true)
+        // one without weights has no name
+        let stem = if self.config.architecture.norm.has_weight() { self.stem(part, 0) } else { String::new() };
+        Norm::new(self.config, self.weights, &stem, size, true)
     }
 
     /// Asks for the norms of `count` heads, each with its own weight and no bias, as one.

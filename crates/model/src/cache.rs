@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bantam_kernels::kv::{KeyValues, KvType};
 use candle_core::{DType, Device, Tensor};
 
-use super::config::{Config, Mixer};
+use super::config::{Config, LayerHeads, Mixer};
 use super::error::Result;
 use super::ops::{self, Past};
 use super::recurrent::State;
@@ -36,6 +36,8 @@ enum LayerRows {
     Device { k: Tensor, v: Tensor },
     /// Of a mixer with a state: that after all tokens, none before the first; and the one that a pass under way has left.
     State { held: Option<State>, next: Option<State> },
+    /// Of attention that reads another layer's.
+    Lent,
 }
 
 impl Cache {
@@ -45,12 +47,16 @@ impl Cache {
     /// # Errors
     /// When a device has no memory.
     pub fn new(config: &Config, device: &Device, ty: KvType) -> Result<Self> {
-        let layer = |layer: &super::config::Layer| match device.is_cpu() {
-            _ if layer.mixer == Mixer::State => Ok(LayerRows::State { held: None, next: None }),
-            true => Ok(LayerRows::Host(Arc::new(KeyValues::new(ty, config.kv_heads, config.head_dim)))),
-            false => {
-                let none = Tensor::zeros((0, config.kv_heads, config.head_dim), DType::F32, device)?;
-                Ok(LayerRows::Device { k: none.clone(), v: none })
+        let layer = |layer: &super::config::Layer| {
+            let LayerHeads { kv_heads, head_dim } = config.heads_of(layer);
+            match device.is_cpu() {
+                _ if layer.mixer == Mixer::State => Ok(LayerRows::State { held: None, next: None }),
+                _ if layer.keys_of.is_some() => Ok(LayerRows::Lent),
+                true => Ok(LayerRows::Host(Arc::new(KeyValues::new(ty, kv_heads, head_dim)))),
+                false => {
+                    let none = Tensor::zeros((0, kv_heads, head_dim), DType::F32, device)?;
+                    Ok(LayerRows::Device { k: none.clone(), v: none })
+                }
             }
         };
         Ok(Self {
@@ -126,6 +132,7 @@ impl Cache {
                 (LayerRows::State { held, next }, LayerRows::State { held: other, .. }) => {
                     (*held, *next) = (other.clone(), None);
                 }
+                (LayerRows::Lent, LayerRows::Lent) => {}
                 _ => unreachable!("a model's caches are all on its device"),
             }
         }
@@ -153,6 +160,7 @@ impl Cache {
             LayerRows::Host(kv) => kv.bytes(),
             LayerRows::Device { k, v } => size(k) + size(v),
             LayerRows::State { held, .. } => held.as_ref().map_or(0, State::bytes),
+            LayerRows::Lent => 0,
         };
         self.layers.iter().map(bytes).sum()
     }
@@ -177,7 +185,7 @@ impl Cache {
         match &self.layers[layer] {
             LayerRows::Host(kv) => Past::Host { kv: kv.clone(), len: self.len() },
             LayerRows::Device { k, v } => Past::Device { k: k.clone(), v: v.clone(), len: self.len() },
-            LayerRows::State { .. } => unreachable!("attention has keys and values"),
+            LayerRows::State { .. } | LayerRows::Lent => unreachable!("attention has keys and values"),
         }
     }
 
@@ -212,7 +220,7 @@ impl Cache {
                 keys.slice_set(k, 0, len)?;
                 values.slice_set(v, 0, len)?;
             }
-            LayerRows::State { .. } => unreachable!("attention has keys and values"),
+            LayerRows::State { .. } | LayerRows::Lent => unreachable!("attention has keys and values"),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::config::{Config, Mixer};
+use super::config::{Config, LayerHeads, Mixer};
 use super::decoder::Decoder;
 use super::error::Result;
 use super::linear::Linear;
@@ -44,10 +44,10 @@ pub struct Cost {
     attention_products: u64,
     /// Numbers that a sequence keeps in mixers with a state, however long it is.
     pub state_numbers: u64,
-    /// The numbers that one token leaves in the cache of each layer of attention, and how far back each looks.
-    layer_numbers: u64,
-    head_dim: usize,
-    windows: Vec<Option<usize>>,
+    /// The heads of each layer that keeps keys and values.
+    kept: Vec<LayerHeads>,
+    /// The heads that each layer of attention reads, and how far back it looks.
+    seen: Vec<(LayerHeads, Option<usize>)>,
     /// How many experts a token goes to, and how many there are.
     experts: (u64, u64),
     tied: bool,
@@ -71,7 +71,7 @@ impl TensorShape {
 
     /// A table of which a token reads one row; the embedding is multiplied by too where it is the head.
     fn is_table(&self, tied: bool) -> bool {
-        self.part == Part::Positions || self.part == Part::Embedding && !tied
+        matches!(self.part, Part::Positions | Part::LayerTable) || self.part == Part::Embedding && !tied
     }
 
     /// Bytes when stored in a type; `None` where a row is not made of whole blocks of it.
@@ -88,18 +88,19 @@ pub fn cost(config: &Config) -> Cost {
     let active = |t: &TensorShape| if t.is_expert() { t.elements() * experts.0 / experts.1 } else { t.elements() };
     let sum = |wanted: &dyn Fn(&TensorShape) -> bool| -> u64 { tensors.iter().filter(|t| wanted(t)).map(active).sum() };
     let attention = || config.layers.iter().filter(|layer| layer.mixer == Mixer::Attention);
-    let attended: u64 = config.attention_layers() as u64 * (2 * config.q_dim()) as u64;
+    let heads = |layer| config.heads_of(layer);
+    let attended: u64 = attention().map(|layer| (2 * config.heads * heads(layer).head_dim) as u64).sum();
+    let kept: Vec<LayerHeads> = config.kept_heads().collect();
     Cost {
         parameters: tensors.iter().map(TensorShape::elements).sum(),
         active_parameters: sum(&|_| true),
         embedding_parameters: sum(&|t| t.part == Part::Embedding),
         product_parameters: sum(&|t| t.is_matrix() && !t.is_table(config.tied)),
-        cache_numbers: (2 * config.attention_layers() * config.kv_dim()) as u64,
+        cache_numbers: kept.iter().map(|heads| (2 * heads.kv_heads * heads.head_dim) as u64).sum(),
         state_numbers: config.state_numbers() as u64,
         attention_products: attended,
-        layer_numbers: (2 * config.kv_dim()) as u64,
-        head_dim: config.head_dim,
-        windows: attention().map(|layer| layer.window).collect(),
+        kept,
+        seen: attention().map(|layer| (heads(layer), layer.window)).collect(),
         experts,
         tied: config.tied,
         tensors,
@@ -134,6 +135,11 @@ impl Weights for Shapes<'_> {
     }
 }
 
+/// Bytes of the keys and values of one token in a layer of these heads.
+fn kept_bytes(heads: LayerHeads, kept: KvType) -> u64 {
+    kept.bytes(2 * heads.kv_heads, heads.head_dim) as u64
+}
+
 impl Cost {
     /// Bytes of all weights when each tensor is stored in the type `kind` gives it; `None` where one does not fit.
     pub fn weight_bytes(&self, kind: impl Fn(&TensorShape) -> Type) -> Option<u64> {
@@ -142,7 +148,7 @@ impl Cost {
 
     /// Bytes of keys and values for one token, kept in this type.
     pub fn cache_bytes_per_token(&self, kept: KvType) -> u64 {
-        self.kept_bytes(self.cache_numbers, kept)
+        self.kept.iter().map(|heads| kept_bytes(*heads, kept)).sum()
     }
 
     /// Bytes that a sequence takes in mixers with a state, however long it is.
@@ -153,12 +159,10 @@ impl Cost {
     /// Bytes of the keys and values that the next token looks at after `context` others, kept in this type: layers with a
     /// window look at no more than that. A cache that lets go of the rest takes no more.
     pub fn seen_cache_bytes(&self, context: u64, kept: KvType) -> u64 {
-        let seen = |window: &Option<usize>| window.map_or(context, |window| context.min(window as u64));
-        self.windows.iter().map(seen).sum::<u64>() * self.kept_bytes(self.layer_numbers, kept)
-    }
-
-    fn kept_bytes(&self, numbers: u64, kept: KvType) -> u64 {
-        kept.bytes(numbers as usize / self.head_dim.max(1), self.head_dim) as u64
+        let seen = |(heads, window): &(LayerHeads, Option<usize>)| {
+            window.map_or(context, |window| context.min(window as u64)) * kept_bytes(*heads, kept)
+        };
+        self.seen.iter().map(seen).sum()
     }
 
     /// Floating-point operations for one token that looks back at `context` tokens, itself among them: a

@@ -3,11 +3,15 @@
 //! not text.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::f64::consts::FRAC_1_SQRT_2;
 use std::sync::Arc;
 
 use bantam_kernels::kv::KvType;
 use candle_core::{DType, Device, Tensor};
 
+use super::altup::{AltUp, Streams};
 use super::architecture::{Positions, Residual};
 use super::attention::{Attention, Pass};
 use super::builder::{Builder, Named};
@@ -15,6 +19,7 @@ use super::cache::Cache;
 use super::config::{self, Config};
 use super::error::{Error, Result};
 use super::experts::Experts;
+use super::layer_inputs::{LayerInput, LayerInputs};
 use super::linear::Linear;
 use super::mlp::Mlp;
 use super::names::Part;
@@ -40,7 +45,11 @@ pub(crate) struct Ends {
     /// One row for each position, where positions are learned.
     positions: Option<Linear>,
     norm: Norm,
+    /// What is embedded goes through the norm, too.
+    normed: bool,
     embedding_scale: f64,
+    inputs: Option<LayerInputs>,
+    streams: Option<Streams>,
 }
 
 /// One layer with its weights.
@@ -53,6 +62,14 @@ pub(crate) struct Layer {
     mlp_post_norm: Option<Norm>,
     parallel: bool,
     residual_scale: f64,
+    altup: Option<Box<AltUp>>,
+    input: Option<Box<LayerInput>>,
+    /// What leaves it is multiplied by this, (1).
+    scale: Option<Tensor>,
+    /// Later layers read its keys and values.
+    lends: bool,
+    /// Whose keys and values it reads: mostly its own.
+    keys_of: usize,
 }
 
 /// What carries something from token to token.
@@ -64,6 +81,19 @@ enum Mixer {
 enum FeedForward {
     Dense(Box<Mlp>),
     Experts(Box<Experts>),
+    Both(Box<Both>),
+}
+
+/// An MLP and experts side by side, each between norms of its own (Gemma 4).
+struct Both {
+    mlp: Mlp,
+    mlp_norm: Norm,
+    experts: Experts,
+    before: Norm,
+    after: Norm,
+    /// What the router reads is normed without weights and multiplied by it, (dim).
+    scale: Tensor,
+    router_norm: Norm,
 }
 
 impl Decoder {
@@ -148,8 +178,10 @@ impl Decoder {
         see: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
         layout.reserve(caches)?;
-        let pass = self.pass(layout, spans, caches)?;
-        let mut x = self.ends.embedded(tokens, &layout.positions)?;
+        let mut pass = self.pass(layout, spans, caches)?;
+        let embedded = self.ends.embedded(tokens, &layout.positions)?;
+        pass.inputs = self.ends.inputs(tokens, &embedded)?;
+        let mut x = self.ends.spread(embedded)?;
         for (index, layer) in self.layers.iter().enumerate() {
             see(index, &x);
             x = layer.forward(&x, &pass, index, caches, &layout.appends)?;
@@ -170,6 +202,7 @@ impl Decoder {
     /// # Errors
     /// As `forward`.
     pub fn walk<'d>(&'d self, tokens: &'d [u32], spans: &[Span]) -> Result<Walk<'d>> {
+        self.config.refuse_apart("what is learnt or looked at")?;
         check_tokens(tokens, &self.config)?;
         let layout = Layout::new(tokens.len(), spans, &[], &self.config)?;
         let pass = self.pass(&layout, spans, &[])?;
@@ -196,6 +229,10 @@ impl Decoder {
         let outer = |part, linear| (matrix_name(&self.config, part, 0, 0), linear);
         let mut all = vec![outer(Part::Embedding, &self.ends.embedding)];
         all.extend(self.ends.positions.iter().map(|table| outer(Part::Positions, table)));
+        let inputs = self.ends.inputs.iter().flat_map(LayerInputs::linears);
+        all.extend(inputs.map(|(part, linear)| outer(part, linear)));
+        let streams = self.ends.streams.iter().flat_map(Streams::linears);
+        all.extend(streams.map(|(part, nth, linear)| (matrix_name(&self.config, part, 0, nth), linear)));
         for (i, layer) in self.layers.iter().enumerate() {
             all.extend(layer.linears(&self.config, i));
         }
@@ -301,7 +338,10 @@ impl Ends {
             embedding: builder.linear(Part::Embedding, config.vocab, config.dim, false)?,
             positions: learned.then(positions).transpose()?,
             norm: builder.norm(Part::FinalNorm, config.dim)?,
+            normed: config.architecture.embedding_norm,
             embedding_scale: config.embedding_scale,
+            inputs: config.layer_inputs.map(|sizes| LayerInputs::new(builder, sizes)).transpose()?,
+            streams: config.streams.map(|sizes| Streams::new(builder, sizes)).transpose()?,
         })
     }
 
@@ -310,13 +350,27 @@ impl Ends {
         let x = scaled(self.embedding.rows(tokens)?, self.embedding_scale)?;
         match &self.positions {
             Some(table) => Ok((x + table.rows(positions)?)?),
+            None if self.normed => self.norm.forward(&x),
             None => Ok(x),
         }
     }
 
-    /// What leaves the last layer, (T, dim), through the final norm.
+    /// What each layer reads of the tokens beside the stream, where layers do.
+    fn inputs(&self, tokens: &[u32], embedded: &Tensor) -> Result<Option<Tensor>> {
+        self.inputs.as_ref().map(|inputs| inputs.of(tokens, embedded)).transpose()
+    }
+
+    /// What the first layer reads: what is embedded, (T, dim), or all streams, (T, streams · dim).
+    fn spread(&self, embedded: Tensor) -> Result<Tensor> {
+        self.streams.as_ref().map_or_else(|| Ok(embedded.clone()), |streams| streams.spread(&embedded))
+    }
+
+    /// What leaves the last layer through the final norm, (T, dim).
     pub(crate) fn normed(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.norm.forward(x)?;
+        let y = match &self.streams {
+            Some(streams) => self.norm.forward(&streams.gathered(x)?)?,
+            None => self.norm.forward(x)?,
+        };
         refuse_damage(&y, || "after the final norm".to_owned())?;
         Ok(y)
     }
@@ -341,6 +395,14 @@ impl Layer {
             mlp_post_norm: norm(after, Part::MlpPostNorm)?,
             parallel: config.parallel,
             residual_scale: config.residual_scale,
+            altup: config.streams.map(|sizes| AltUp::new(builder, sizes).map(Box::new)).transpose()?,
+            input: config.layer_inputs.map(|sizes| LayerInput::new(builder, sizes).map(Box::new)).transpose()?,
+            scale: match config.architecture.layer_scale {
+                true => Some(builder.bare(Part::LayerScale, 1)?),
+                false => None,
+            },
+            lends: config.layers.iter().any(|other| other.keys_of == Some(layer)),
+            keys_of: config.layers[layer].keys_of.unwrap_or(layer),
         })
     }
 
@@ -353,6 +415,8 @@ impl Layer {
         mixer
             .into_iter()
             .chain(self.mlp.linears())
+            .chain(self.altup.iter().flat_map(|altup| altup.linears()))
+            .chain(self.input.iter().flat_map(|input| input.linears()))
             .map(|(part, index, linear)| (matrix_name(config, part, number, index), linear))
             .collect()
     }
@@ -366,13 +430,20 @@ impl Layer {
         caches: &mut [Cache],
         appends: &[Append],
     ) -> Result<Tensor> {
+        let predicted = self.altup.as_ref().map(|altup| altup.predicted(x)).transpose()?;
+        let own = self.altup.as_ref().zip(predicted.as_ref()).map(|(altup, all)| altup.active(all)).transpose()?;
+        let x = own.as_ref().unwrap_or(x);
         let read = normed(self.attention_norm.as_ref(), x)?;
         let y = match &self.mixer {
             Mixer::Attention(attention) => {
-                let pasts: Vec<_> = caches.iter().map(|cache| cache.past(index)).collect();
+                let pasts: Vec<_> = caches.iter().map(|cache| cache.past(self.keys_of)).collect();
                 let (y, k, v) = attention.forward(&read, pass, &pasts)?;
                 drop(pasts); // what is read is not written to
-                for &Append { cache, first, len, .. } in appends {
+                let written = if self.keys_of == index { appends } else { &[] };
+                if self.lends {
+                    pass.lent.borrow_mut().insert(index, (k.clone(), v.clone()));
+                }
+                for &Append { cache, first, len, .. } in written {
                     caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
                 }
                 y
@@ -388,15 +459,39 @@ impl Layer {
             }
         };
         let y = scaled(normed(self.attention_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
-        let sum = ops::add(x, y)?;
+        let mut sum = ops::add(x, y)?;
+        if let Some(altup) = &self.altup {
+            sum = ((sum + altup.past_attention(&read)?)? * FRAC_1_SQRT_2)?;
+        }
         let read = match (self.parallel, &self.mlp_norm) {
             (true, None) => read,
             (true, Some(norm)) => Cow::Owned(norm.forward(x)?),
             (false, norm) => normed(norm.as_ref(), &sum)?,
         };
-        let y = self.mlp.forward(&read)?;
+        let y = self.mlp.forward(&read, &sum)?;
         let y = scaled(normed(self.mlp_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
-        Ok(ops::add(&sum, y)?)
+        self.with_input(ops::add(&sum, y)?, predicted.as_ref(), pass, index)
+    }
+
+    /// What leaves the layer, of what attention and MLP made: with what it reads beside the stream, for all streams.
+    fn with_input(&self, made: Tensor, predicted: Option<&Tensor>, pass: &Pass, index: usize) -> Result<Tensor> {
+        let input = |x: &Tensor| -> Result<Option<Tensor>> {
+            let Some((layer, all)) = self.input.as_ref().zip(pass.inputs.as_ref()) else { return Ok(None) };
+            layer.read(x, &all.narrow(1, index, 1)?.squeeze(1)?).map(Some)
+        };
+        if let Some((altup, predicted)) = self.altup.as_ref().zip(predicted) {
+            let corrected = altup.corrected(predicted, &made)?;
+            let added = input(&altup.read(&corrected)?)?;
+            return altup.added_to_others(&corrected, added.as_ref());
+        }
+        let made = match input(&made)? {
+            Some(y) => ops::add(&made, y)?,
+            None => made,
+        };
+        Ok(match &self.scale {
+            Some(scale) => made.broadcast_mul(scale)?,
+            None => made,
+        })
     }
 }
 
@@ -410,16 +505,32 @@ fn normed<'a>(norm: Option<&Norm>, x: &'a Tensor) -> Result<Cow<'a, Tensor>> {
 
 impl FeedForward {
     fn new(builder: &Builder, layer: config::Layer) -> Result<Self> {
+        let dim = builder.config.dim;
         match builder.config.experts.filter(|_| layer.experts) {
+            Some(facts) if builder.config.architecture.parallel_experts => Ok(Self::Both(Box::new(Both {
+                mlp: Mlp::new(builder)?,
+                mlp_norm: builder.norm(Part::BesidePostNorm, dim)?,
+                experts: Experts::new(builder, facts)?,
+                before: builder.norm(Part::ExpertNorm, dim)?,
+                after: builder.norm(Part::ExpertPostNorm, dim)?,
+                scale: (builder.bare(Part::RouterScale, dim)? / (dim as f64).sqrt())?,
+                router_norm: Norm::plain(builder.config.norm_eps),
+            }))),
             Some(facts) => Ok(Self::Experts(Box::new(Experts::new(builder, facts)?))),
             None => Ok(Self::Dense(Box::new(Mlp::new(builder)?))),
         }
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// What is made of x, the stream through a norm, or besides of the stream itself.
+    fn forward(&self, x: &Tensor, stream: &Tensor) -> Result<Tensor> {
         match self {
             Self::Dense(mlp) => mlp.forward(x),
             Self::Experts(experts) => experts.forward(x),
+            Self::Both(both) => {
+                let read = both.router_norm.forward(stream)?.broadcast_mul(&both.scale)?;
+                let experts = both.experts.forward_by(&both.before.forward(stream)?, &read)?;
+                Ok((both.mlp_norm.forward(&both.mlp.forward(x)?)? + both.after.forward(&experts)?)?)
+            }
         }
     }
 
@@ -427,6 +538,7 @@ impl FeedForward {
         match self {
             Self::Dense(mlp) => mlp.linears(),
             Self::Experts(experts) => experts.linears(),
+            Self::Both(both) => [both.mlp.linears(), both.experts.linears()].concat(),
         }
     }
 }
@@ -555,7 +667,10 @@ impl Layout {
 
     /// What all layers of a pass over the batch share.
     pub(crate) fn pass(&self, spans: &[Span], caches: &[Cache], config: &Config, device: &Device) -> Result<Pass> {
-        let tables = config.ropes.iter().map(|rope| rope.tables(&self.positions, &self.longest, device));
+        let tables = config.ropes.iter().map(|rope| {
+            let (cos, sin) = rope.tables(&self.positions, &self.longest, device)?;
+            Ok::<_, Error>((cos, if config.architecture.turns_back { sin.neg()? } else { sin }))
+        });
         let kept = self.appends.iter().map(|append| {
             let tokens = append.first..append.first + append.len;
             (caches[append.cache].kv_type(), tokens)
@@ -565,7 +680,14 @@ impl Layout {
             Tensor::from_vec(factors, (self.positions.len(), 1, 1), device)
         });
         let (spans, angles) = (Arc::from(spans), tables.collect::<Result<_>>()?);
-        Ok(Pass { spans, angles, growth: growth.transpose()?, kept: kept.collect() })
+        Ok(Pass {
+            spans,
+            angles,
+            growth: growth.transpose()?,
+            kept: kept.collect(),
+            inputs: None,
+            lent: RefCell::new(BTreeMap::new()),
+        })
     }
 
     /// Makes room for what will be added; a cache that is only read gets its (perhaps empty) rows.

@@ -7,7 +7,7 @@
 
 use candle_core::Tensor;
 
-use super::architecture::Routing;
+use super::architecture::{Routing, SharedExpert};
 use super::builder::{Builder, Named};
 use super::config;
 use super::error::Result;
@@ -22,6 +22,8 @@ pub(crate) struct Experts {
     router: Linear,
     /// What is added to each expert's share while experts are chosen.
     bias: Option<Vec<f32>>,
+    /// What each expert's answer is multiplied by besides.
+    scales: Option<Vec<f32>>,
     all: Vec<Mlp>,
     shared: Option<Shared>,
     routing: Routing,
@@ -43,34 +45,46 @@ impl Experts {
     /// # Errors
     /// Where a matrix is missing or has another shape.
     pub(crate) fn new(builder: &Builder, facts: config::Experts) -> Result<Self> {
-        let dim = builder.config.dim;
+        let (dim, architecture) = (builder.config.dim, builder.config.architecture);
+        let biased = architecture.routing == Routing::SoftmaxOfBest;
         let shared = |width| {
-            let routed = builder.config.architecture.shared_router;
+            let routed = architecture.shared == SharedExpert::OfWidth { routed: true };
             let router = routed.then(|| builder.linear(Part::SharedRouter, 1, dim, false)).transpose()?;
-            Ok::<_, super::Error>(Shared { mlp: Mlp::gated(builder, Parts::SHARED, width, false)?, router })
+            let mlp = Mlp::gated(builder, Parts::SHARED, width, builder.config.biases.mlp)?;
+            Ok::<_, super::Error>(Shared { mlp, router })
         };
         Ok(Self {
-            router: builder.linear(Part::Router, facts.count, dim, false)?,
+            router: builder.linear(Part::Router, facts.count, dim, biased)?,
             bias: match facts.biased {
                 true => Some(builder.bare(Part::RouterBias, facts.count)?.to_vec1()?),
                 false => None,
             },
+            scales: match architecture.parallel_experts {
+                true => Some(builder.bare(Part::ExpertScale, facts.count)?.to_vec1()?),
+                false => None,
+            },
             all: (0..facts.count)
-                .map(|expert| Mlp::gated(builder, Parts::expert(expert), facts.ffn, false))
+                .map(|expert| Mlp::gated(builder, Parts::expert(expert), facts.ffn, biased))
                 .collect::<Result<_>>()?,
             shared: facts.shared.map(shared).transpose()?,
-            routing: builder.config.architecture.routing,
+            routing: architecture.routing,
             facts,
         })
     }
 
     /// Takes x (T, dim) to (T, dim).
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let scores = self.router.forward(x)?.to_vec2::<f32>()?;
+        self.forward_by(x, x)
+    }
+
+    /// Takes x (T, dim) to (T, dim) by the experts that the router chooses for what it reads, (T, dim).
+    pub(crate) fn forward_by(&self, x: &Tensor, read: &Tensor) -> Result<Tensor> {
+        let scores = self.router.forward(read)?.to_vec2::<f32>()?;
         let mut by_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); self.all.len()];
         for (token, scores) in (0..).zip(&scores) {
             for (expert, weight) in self.choose(scores) {
-                by_expert[expert].push((token, weight));
+                let scale = self.scales.as_ref().map_or(1.0, |scales| scales[expert]);
+                by_expert[expert].push((token, weight * scale));
             }
         }
         let mut sum = x.zeros_like()?;
@@ -93,9 +107,43 @@ impl Experts {
     fn choose(&self, scores: &[f32]) -> Vec<Choice> {
         match self.routing {
             Routing::SparseMixer => sparse_mixer(scores, self.facts.jitter),
-            Routing::Sigmoid => by_sigmoid(scores, self.bias.as_deref(), self.facts),
-            _ => best(scores, self.facts.used, self.facts.normalized),
+            Routing::Sigmoid | Routing::GroupedSigmoid => {
+                let shares: Vec<f32> = scores.iter().map(|score| 1.0 / (1.0 + (-score).exp())).collect();
+                self.best_of(&shares)
+            }
+            Routing::BiasedSoftmax => self.best_of(&softmax(scores)),
+            Routing::SoftmaxOfBest => {
+                let order = in_order(scores, self.facts.used);
+                let shares = softmax(&order.iter().map(|&expert| scores[expert]).collect::<Vec<f32>>());
+                order.into_iter().zip(shares).collect()
+            }
+            Routing::None | Routing::Softmax | Routing::Normalized => {
+                best(scores, self.facts.used, self.facts.normalized)
+            }
         }
+    }
+
+    /// The experts of the highest shares, each with its bias on it, in the best groups; weighted by the shares alone.
+    fn best_of(&self, shares: &[f32]) -> Vec<Choice> {
+        let config::Experts { used, groups, groups_used, normalized, scale, .. } = self.facts;
+        let bias = |expert: usize| self.bias.as_ref().map_or(0.0, |bias| bias[expert]);
+        let mut biased: Vec<f32> = shares.iter().enumerate().map(|(expert, share)| share + bias(expert)).collect();
+        let width = shares.len() / groups;
+        if groups_used < groups {
+            let best_two = |group: &[f32]| in_order(group, 2).into_iter().map(|expert| group[expert]).sum();
+            let worth: Vec<f32> = biased.chunks_exact(width).map(best_two).collect();
+            let chosen = in_order(&worth, groups_used);
+            let out = (0..groups).filter(|group| !chosen.contains(group));
+            out.for_each(|group| biased[group * width..(group + 1) * width].fill(f32::NEG_INFINITY));
+        }
+        let order = in_order(&biased, used);
+        let total: f32 = if normalized { order.iter().map(|&e| shares[e]).sum::<f32>() + self.least() } else { 1.0 };
+        order.into_iter().map(|expert| (expert, shares[expert] / total * scale)).collect()
+    }
+
+    /// What is added to the sum of shares before it is divided by.
+    fn least(&self) -> f32 {
+        if self.routing == Routing::Sigmoid { 1e-6 } else { 1e-20 }
     }
 
     /// Its matrices.
@@ -113,22 +161,17 @@ impl Experts {
 /// The `used` experts of the highest scores, the first of equal ones, with their shares of the softmax over all.
 fn best(scores: &[f32], used: usize, normalized: bool) -> Vec<Choice> {
     let shares = softmax(scores);
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
-    order.truncate(used);
+    let order = in_order(&shares, used);
     let total: f32 = if normalized { order.iter().map(|&e| shares[e]).sum() } else { 1.0 };
     order.into_iter().map(|expert| (expert, shares[expert] / total)).collect()
 }
 
-/// The experts of the highest sigmoids, each with its bias on it, weighted by the sigmoids alone.
-fn by_sigmoid(scores: &[f32], bias: Option<&[f32]>, facts: config::Experts) -> Vec<Choice> {
-    let shares: Vec<f32> = scores.iter().map(|score| 1.0 / (1.0 + (-score).exp())).collect();
-    let biased = |expert: usize| shares[expert] + bias.map_or(0.0, |bias| bias[expert]);
+/// The places of the `used` highest, the first of equal ones first.
+fn in_order(scores: &[f32], used: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| biased(b).total_cmp(&biased(a)));
-    order.truncate(facts.used);
-    let total: f32 = if facts.normalized { order.iter().map(|&e| shares[e]).sum::<f32>() + 1e-6 } else { 1.0 };
-    order.into_iter().map(|expert| (expert, shares[expert] / total * facts.scale)).collect()
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order.truncate(used);
+    order
 }
 
 /// The best expert and the best of the others, each with its share among those whose scores come near its own: within

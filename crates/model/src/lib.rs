@@ -14,6 +14,7 @@
 
 pub mod adapter;
 pub mod agree;
+mod altup;
 pub mod architecture;
 mod arithmetic;
 mod attention;
@@ -34,6 +35,7 @@ mod generate;
 mod head;
 pub mod inspect;
 mod json_object;
+mod layer_inputs;
 pub mod linear;
 mod load;
 pub mod matmul;

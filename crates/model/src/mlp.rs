@@ -1,9 +1,10 @@
 //! The feed-forward part of one layer, gated or plain: down(act(gate x) * up x), or down(act(up x)).
 
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 
 use super::architecture::MlpKind;
 use super::builder::{Builder, Named};
+use super::config::CappedGates;
 use super::error::Result;
 use super::linear::{Linear, forward_all};
 use super::names::Part;
@@ -14,6 +15,9 @@ pub(crate) struct Mlp {
     inner: Inner,
     down: Linear,
     activation: Activation,
+    capped: Option<CappedGates>,
+    /// Of a gate only what lies so many standard deviations above the mean passes.
+    sparsity: Option<f32>,
     /// Its part and number in the names of the checkpoint.
     parts: Parts,
 }
@@ -58,14 +62,17 @@ impl Mlp {
     /// Builds the layer's dense MLP, of the kind that the architecture has.
     pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let config = builder.config;
-        let (dim, ffn, biased) = (config.dim, config.ffn, config.biases.mlp);
+        let own = &config.layers[builder.layer];
+        let (dim, ffn, biased) = (config.dim, config.ffn * own.wide, config.biases.mlp);
         let inner = match config.architecture.mlp {
-            MlpKind::Gated => return Self::gated(builder, Parts::DENSE, ffn, biased),
+            MlpKind::Gated => {
+                return Ok(Self { sparsity: own.sparsity, ..Self::gated(builder, Parts::DENSE, ffn, biased)? });
+            }
             MlpKind::GatedJoined => Inner::Joined(builder.linear(Part::GateUp, 2 * ffn, dim, biased)?),
             MlpKind::Plain => Inner::Plain(builder.linear(Part::Up, ffn, dim, biased)?),
         };
         let down = builder.linear(Part::Down, dim, ffn, biased)?;
-        Ok(Self { inner, down, activation: config.activation, parts: Parts::DENSE })
+        Ok(Self { inner, down, activation: config.activation, capped: None, sparsity: None, parts: Parts::DENSE })
     }
 
     /// Builds one with a gate, `ffn` wide inside: the layer's own, or one of its experts.
@@ -76,6 +83,8 @@ impl Mlp {
             inner: Inner::Gated { gate: linear(parts.gate, ffn, dim)?, up: linear(parts.up, ffn, dim)? },
             down: linear(parts.down, dim, ffn)?,
             activation: builder.config.activation,
+            capped: builder.config.capped_gates,
+            sparsity: None,
             parts,
         })
     }
@@ -85,7 +94,14 @@ impl Mlp {
         let inner = match &self.inner {
             Inner::Gated { gate, up } => {
                 let [gate, up] = forward_all([gate, up], x)?;
-                ops::gate_mul_into(gate, &up, self.activation)?
+                let gate = match self.sparsity {
+                    Some(deviations) => above(&gate, deviations)?,
+                    None => gate,
+                };
+                match self.capped {
+                    Some(capped) => capped.product(&gate, &up)?,
+                    None => ops::gate_mul_into(gate, &up, self.activation)?,
+                }
             }
             Inner::Joined(both) => {
                 let y = both.forward(x)?;
@@ -108,4 +124,27 @@ impl Mlp {
         all.push((down_part, index, &self.down));
         all
     }
+}
+
+impl CappedGates {
+    /// What goes on to the way down, of a gate and what it multiplies.
+    fn product(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+        let Self { steepness, limit } = self;
+        // x sigmoid(a x) is 1.702 / a of the quick gelu of x a / 1.702
+        let by = steepness / QUICK_GELU;
+        let gate = (gate.minimum(limit)? * by)?;
+        let up = ((up.clamp(-limit, limit)? + 1.0)? / by)?;
+        Ok(ops::gate_mul_into(gate, &up, Activation::QuickGelu)?)
+    }
+}
+
+/// How steep `Activation::QuickGelu` is.
+const QUICK_GELU: f64 = 1.702;
+
+/// What of each row of x lies so many standard deviations above its mean, less by that; 0 elsewhere
+/// (<https://arxiv.org/abs/2506.06644>).
+fn above(x: &Tensor, deviations: f32) -> Result<Tensor> {
+    let mean = x.mean_keepdim(D::Minus1)?;
+    let deviation = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(D::Minus1)?.sqrt()?;
+    Ok(x.broadcast_sub(&(mean + (deviation * f64::from(deviations))?)?)?.relu()?)
 }

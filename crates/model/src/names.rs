@@ -32,6 +32,8 @@ pub enum Part {
     QNorm,
     /// The norm of keys.
     KNorm,
+    /// The score of each head of queries that takes its share of attention and gives no value, (heads).
+    Sinks,
     /// The norm of what attention adds to the stream.
     AttentionPostNorm,
     /// The norm before the MLP.
@@ -50,6 +52,16 @@ pub enum Part {
     Router,
     /// What is added to each expert's share while experts are chosen, (experts).
     RouterBias,
+    /// What the router reads is multiplied by it, (dim).
+    RouterScale,
+    /// What each expert gives is multiplied by it, (experts).
+    ExpertScale,
+    /// The norm before experts beside an MLP.
+    ExpertNorm,
+    /// The norm of what experts beside an MLP give.
+    ExpertPostNorm,
+    /// The norm of what an MLP beside experts gives.
+    BesidePostNorm,
     /// One expert's gate.
     ExpertGate,
     /// One expert's way up.
@@ -85,6 +97,40 @@ pub enum Part {
     StateStep,
     /// How much of a head's input goes past its state, (heads).
     StateSkip,
+    /// The table of what each layer reads of each token, (rows, layers · width).
+    LayerTable,
+    /// The projection of the embedding to what each layer reads, (layers · width, dim).
+    LayerProjection,
+    /// The norm of that, layer by layer.
+    LayerProjectionNorm,
+    /// The gate of what a layer reads of a token, (width, dim).
+    LayerInputGate,
+    /// The projection of that back to the stream, (dim, width).
+    LayerInputProjection,
+    /// The norm of what it adds.
+    LayerInputNorm,
+    /// What leaves a layer is multiplied by it, (1).
+    LayerScale,
+    /// The way from the stream to one of the others, (dim, dim).
+    StreamOut,
+    /// The way from one of the other streams back, (dim, dim).
+    StreamBack,
+    /// The shares of all streams in what each is predicted to be, (streams², streams).
+    StreamPredict,
+    /// How much each stream is corrected, (streams, streams).
+    StreamCorrect,
+    /// How much of each stream's nature a token has, (streams, dim).
+    StreamRouter,
+    /// The norm before that.
+    StreamRouterNorm,
+    /// What a layer's own stream is multiplied by before its input is gated, (dim).
+    StreamScale,
+    /// The way past attention, down, (rank, dim).
+    LaurelDown,
+    /// The way past attention, up, (dim, rank).
+    LaurelUp,
+    /// The norm of the way past attention.
+    LaurelNorm,
 }
 
 /// The two names of one part, without the last piece (`weight` or `bias`).
@@ -98,14 +144,28 @@ pub struct Name {
     pub gguf: &'static str,
 }
 
-/// Parts that checkpoints store in one tensor, where the graph has them apart: the rows of one after those of another, and of
-/// experts all of the first, then all of the second.
+/// Parts that checkpoints store in one tensor, where the graph has them apart.
 #[derive(Debug, PartialEq)]
 pub struct Together {
     /// The tensor's name, whole, with `{l}` for the layer.
     pub stored: &'static str,
     /// What it holds, in order, of as many rows each.
     pub parts: &'static [Part],
+    /// `weight` or `bias`.
+    pub last: &'static str,
+    /// How they lie there.
+    pub layout: Layout,
+    /// There are checkpoints that have them apart, too, and so they are written.
+    pub optional: bool,
+}
+
+/// How several tensors lie in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// The rows of one after those of another, and of experts all of the first, then all of the second.
+    Rows,
+    /// Of each expert (in, out): a number of the first part, of the second, and the first's next; a bias in one row.
+    Alternating,
 }
 
 /// Where a tensor of the graph stands in one that holds several.
@@ -119,6 +179,18 @@ pub struct Within {
     pub of: usize,
     /// The expert's number, where the tensor holds all experts.
     pub expert: Option<usize>,
+    /// How they lie there.
+    pub layout: Layout,
+    /// There are checkpoints that have them apart, too.
+    pub optional: bool,
+}
+
+const fn rows(stored: &'static str, parts: &'static [Part]) -> Together {
+    Together { stored, parts, last: "weight", layout: Layout::Rows, optional: false }
+}
+
+const fn alternating(stored: &'static str, parts: &'static [Part], last: &'static str) -> Together {
+    Together { stored, parts, last, layout: Layout::Alternating, optional: false }
 }
 
 const fn name(part: Part, huggingface: &'static str, gguf: &'static str) -> Name {
@@ -308,17 +380,147 @@ pub const GRANITE_HYBRID: &[&[Name]] = &[
 ];
 /// What Granite 4 stores together.
 pub const GRANITE_TOGETHER: &[Together] = &[
-    Together { stored: "model.layers.{l}.shared_mlp.input_linear.weight", parts: &[Part::Gate, Part::Up] },
-    Together { stored: "model.layers.{l}.shared_mlp.input_linear.weight", parts: &[Part::SharedGate, Part::SharedUp] },
-    Together { stored: "model.layers.{l}.shared_mlp.output_linear.weight", parts: &[Part::SharedDown] },
+    rows("model.layers.{l}.shared_mlp.input_linear.weight", &[Part::Gate, Part::Up]),
+    rows("model.layers.{l}.shared_mlp.input_linear.weight", &[Part::SharedGate, Part::SharedUp]),
+    rows("model.layers.{l}.shared_mlp.output_linear.weight", &[Part::SharedDown]),
+    rows("model.layers.{l}.block_sparse_moe.input_linear.weight", &[Part::ExpertGate, Part::ExpertUp]),
+    rows("model.layers.{l}.block_sparse_moe.output_linear.weight", &[Part::ExpertDown]),
+];
+/// The names of Granite's mixtures before the fourth.
+pub const GRANITE_MOE: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    PRE_NORMS,
+    &[
+        name(Part::Router, "model.layers.{l}.block_sparse_moe.router.layer", "blk.{l}.ffn_gate_inp"),
+        name(Part::ExpertGate, "model.layers.{l}.block_sparse_moe.experts.{e}.gate_proj", "blk.{l}.ffn_gate_exps"),
+        name(Part::ExpertUp, "model.layers.{l}.block_sparse_moe.experts.{e}.up_proj", "blk.{l}.ffn_up_exps"),
+        name(Part::ExpertDown, "model.layers.{l}.block_sparse_moe.experts.{e}.down_proj", "blk.{l}.ffn_down_exps"),
+    ],
+];
+/// The names of gpt-oss: a sink for each head, and experts that are stored together.
+pub const GPT_OSS: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    PRE_NORMS_ELSEWHERE,
+    &[
+        name(Part::Sinks, "model.layers.{l}.self_attn.sinks", "blk.{l}.attn_sinks.weight"),
+        name(Part::Router, "model.layers.{l}.mlp.router", "blk.{l}.ffn_gate_inp"),
+        name(Part::ExpertGate, "model.layers.{l}.mlp.experts.{e}.gate_proj", "blk.{l}.ffn_gate_exps"),
+        name(Part::ExpertUp, "model.layers.{l}.mlp.experts.{e}.up_proj", "blk.{l}.ffn_up_exps"),
+        name(Part::ExpertDown, "model.layers.{l}.mlp.experts.{e}.down_proj", "blk.{l}.ffn_down_exps"),
+    ],
+];
+/// What gpt-oss stores together.
+pub const GPT_OSS_TOGETHER: &[Together] = &[
+    alternating("model.layers.{l}.mlp.experts.gate_up_proj", &[Part::ExpertGate, Part::ExpertUp], "weight"),
+    alternating("model.layers.{l}.mlp.experts.gate_up_proj_bias", &[Part::ExpertGate, Part::ExpertUp], "bias"),
+    alternating("model.layers.{l}.mlp.experts.down_proj", &[Part::ExpertDown], "weight"),
+    alternating("model.layers.{l}.mlp.experts.down_proj_bias", &[Part::ExpertDown], "bias"),
+];
+/// The names of Qwen 3.5's mixtures.
+pub const QWEN3_5_MOE: &[&[Name]] = &[OUTER, SEPARATE, DELTA_NET, PRE_NORMS_ELSEWHERE, QWEN_EXPERTS];
+/// What some checkpoints of such mixtures store together, and others apart.
+pub const QWEN_TOGETHER: &[Together] = &[
     Together {
-        stored: "model.layers.{l}.block_sparse_moe.input_linear.weight",
-        parts: &[Part::ExpertGate, Part::ExpertUp],
+        optional: true,
+        ..rows("model.layers.{l}.mlp.experts.gate_up_proj", &[Part::ExpertGate, Part::ExpertUp])
     },
-    Together { stored: "model.layers.{l}.block_sparse_moe.output_linear.weight", parts: &[Part::ExpertDown] },
+    Together { optional: true, ..rows("model.layers.{l}.mlp.experts.down_proj", &[Part::ExpertDown]) },
+];
+/// The names of OLMo 1: its norms have no weights.
+pub const OLMO: &[&[Name]] = &[OUTER, SEPARATE, GATED];
+/// The names of nanochat: no weights of norms, an MLP without gate.
+pub const NANOCHAT: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    &[
+        name(Part::Up, "model.layers.{l}.mlp.fc1", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.mlp.fc2", "blk.{l}.ffn_down"),
+    ],
+];
+const SHARED_EXPERTS: &[Name] = &[
+    name(Part::Router, "model.layers.{l}.mlp.gate", "blk.{l}.ffn_gate_inp"),
+    name(Part::ExpertGate, "model.layers.{l}.mlp.experts.{e}.gate_proj", "blk.{l}.ffn_gate_exps"),
+    name(Part::ExpertUp, "model.layers.{l}.mlp.experts.{e}.up_proj", "blk.{l}.ffn_up_exps"),
+    name(Part::ExpertDown, "model.layers.{l}.mlp.experts.{e}.down_proj", "blk.{l}.ffn_down_exps"),
+    name(Part::SharedGate, "model.layers.{l}.mlp.shared_experts.gate_proj", "blk.{l}.ffn_gate_shexp"),
+    name(Part::SharedUp, "model.layers.{l}.mlp.shared_experts.up_proj", "blk.{l}.ffn_up_shexp"),
+    name(Part::SharedDown, "model.layers.{l}.mlp.shared_experts.down_proj", "blk.{l}.ffn_down_shexp"),
+];
+/// The names of GLM 4's mixtures.
+pub const GLM4_MOE: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    PRE_NORMS_ELSEWHERE,
+    GATED,
+    SHARED_EXPERTS,
+    &[name(Part::RouterBias, "model.layers.{l}.mlp.gate.e_score_correction_bias", "blk.{l}.exp_probs_b.bias")],
+];
+/// The names of ERNIE 4.5's mixtures.
+pub const ERNIE4_5_MOE: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    PRE_NORMS,
+    GATED,
+    SHARED_EXPERTS,
+    &[name(Part::RouterBias, "model.layers.{l}.mlp.moe_statics.e_score_correction_bias", "blk.{l}.exp_probs_b.bias")],
 ];
 /// The names of Gemma 2 and 3: norms before and after both halves of a layer.
 pub const SANDWICH: &[&[Name]] = &[OUTER, SEPARATE, SANDWICH_NORMS, GATED];
+const LAYER_INPUTS: &[Name] = &[
+    name(Part::LayerTable, "model.embed_tokens_per_layer", "per_layer_token_embd"),
+    name(Part::LayerProjection, "model.per_layer_model_projection", "per_layer_model_proj"),
+    name(Part::LayerProjectionNorm, "model.per_layer_projection_norm", "per_layer_proj_norm"),
+    name(Part::LayerInputGate, "model.layers.{l}.per_layer_input_gate", "blk.{l}.inp_gate"),
+    name(Part::LayerInputProjection, "model.layers.{l}.per_layer_projection", "blk.{l}.proj"),
+    name(Part::LayerInputNorm, "model.layers.{l}.post_per_layer_input_norm", "blk.{l}.post_norm"),
+];
+/// The names of Gemma 3n: several streams, and layers with inputs of their own.
+pub const GEMMA3N: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    SANDWICH_NORMS,
+    GATED,
+    LAYER_INPUTS,
+    &[
+        name(Part::StreamOut, "model.altup_projections.{e}", "altup_proj"),
+        name(Part::StreamBack, "model.altup_unembed_projections.{e}", "altup_unembd_proj"),
+        name(Part::StreamPredict, "model.layers.{l}.altup.prediction_coefs", "blk.{l}.altup_predict_coef"),
+        name(Part::StreamCorrect, "model.layers.{l}.altup.correction_coefs", "blk.{l}.altup_correct_coef"),
+        name(Part::StreamRouter, "model.layers.{l}.altup.modality_router", "blk.{l}.altup_router"),
+        name(Part::StreamRouterNorm, "model.layers.{l}.altup.router_norm", "blk.{l}.altup_router_norm"),
+        name(Part::StreamScale, "model.layers.{l}.altup.correct_output_scale", "blk.{l}.altup_correct_scale.weight"),
+        name(Part::LaurelDown, "model.layers.{l}.laurel.linear_left", "blk.{l}.laurel_l"),
+        name(Part::LaurelUp, "model.layers.{l}.laurel.linear_right", "blk.{l}.laurel_r"),
+        name(Part::LaurelNorm, "model.layers.{l}.laurel.post_laurel_norm", "blk.{l}.laurel_post_norm"),
+    ],
+];
+/// The names of Gemma 4: layers with inputs of their own.
+pub const GEMMA4: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    SANDWICH_NORMS,
+    GATED,
+    LAYER_INPUTS,
+    &[
+        name(Part::LayerScale, "model.layers.{l}.layer_scalar", "blk.{l}.layer_output_scale.weight"),
+        name(Part::Router, "model.layers.{l}.router.proj", "blk.{l}.ffn_gate_inp"),
+        name(Part::RouterScale, "model.layers.{l}.router.scale", "blk.{l}.ffn_gate_inp.scale"),
+        name(Part::ExpertScale, "model.layers.{l}.router.per_expert_scale", "blk.{l}.ffn_down_exps.scale"),
+        name(Part::ExpertGate, "model.layers.{l}.experts.{e}.gate_proj", "blk.{l}.ffn_gate_exps"),
+        name(Part::ExpertUp, "model.layers.{l}.experts.{e}.up_proj", "blk.{l}.ffn_up_exps"),
+        name(Part::ExpertDown, "model.layers.{l}.experts.{e}.down_proj", "blk.{l}.ffn_down_exps"),
+        name(Part::ExpertNorm, "model.layers.{l}.pre_feedforward_layernorm_2", "blk.{l}.pre_ffw_norm_2"),
+        name(Part::ExpertPostNorm, "model.layers.{l}.post_feedforward_layernorm_2", "blk.{l}.post_ffw_norm_2"),
+        name(Part::BesidePostNorm, "model.layers.{l}.post_feedforward_layernorm_1", "blk.{l}.post_ffw_norm_1"),
+    ],
+];
+/// What Gemma 4's mixtures store together.
+pub const GEMMA4_TOGETHER: &[Together] = &[
+    rows("model.layers.{l}.experts.gate_up_proj", &[Part::ExpertGate, Part::ExpertUp]),
+    rows("model.layers.{l}.experts.down_proj", &[Part::ExpertDown]),
+];
 /// The names of OLMo 2: norms after both halves of a layer only.
 pub const OLMO2: &[&[Name]] = &[OUTER, SEPARATE, POST_NORMS, GATED];
 /// The names of Phi 1 and 2: one norm a layer, an MLP without gate.
@@ -413,12 +615,26 @@ pub struct Place<'a> {
 impl Part {
     /// Whether each layer has its own.
     pub fn is_within_layer(self) -> bool {
-        !matches!(self, Self::Embedding | Self::Positions | Self::FinalNorm | Self::Head)
+        let ends = [Self::Embedding, Self::Positions, Self::FinalNorm, Self::Head];
+        let beside =
+            [Self::LayerTable, Self::LayerProjection, Self::LayerProjectionNorm, Self::StreamOut, Self::StreamBack];
+        !ends.contains(&self) && !beside.contains(&self)
     }
 
     /// Whether its names are whole, with neither `weight` nor `bias` behind them.
     pub fn is_bare(self) -> bool {
-        matches!(self, Self::StateRate | Self::StateStep | Self::StateSkip | Self::RouterBias)
+        matches!(
+            self,
+            Self::StateRate
+                | Self::StateStep
+                | Self::StateSkip
+                | Self::RouterBias
+                | Self::Sinks
+                | Self::LayerScale
+                | Self::RouterScale
+                | Self::ExpertScale
+                | Self::StreamScale
+        )
     }
 
     /// Whether it is a matrix of one of several experts, which a token may or may not be multiplied by.
@@ -463,12 +679,13 @@ impl Architecture {
         if self.together.is_empty() {
             return None;
         }
-        let place = self.place(huggingface).filter(|place| place.last == "weight")?;
-        self.together.iter().find_map(|together| {
+        let place = self.place(huggingface)?;
+        self.together.iter().filter(|together| together.last == place.last).find_map(|together| {
             let nth = together.parts.iter().position(|part| *part == place.part)?;
             let stored = fill(together.stored, place.layer, place.index);
             let expert = place.part.is_expert().then_some(place.index);
-            Some(Within { stored, nth, of: together.parts.len(), expert })
+            let Together { layout, optional, .. } = *together;
+            Some(Within { stored, nth, of: together.parts.len(), expert, layout, optional })
         })
     }
 
@@ -575,6 +792,11 @@ pub fn gguf_row_order(config: &Config, huggingface: &str) -> Option<Vec<usize>> 
             let head = matches!(part, Part::StateIn | Part::StateGate | Part::StateConv);
             let first = if matches!(part, Part::StateIn | Part::StateConv) { 2 * sizes.key_width() } else { 0 };
             Some(sizes.tiled(first, if head { sizes.head_dim } else { 1 }))
+        }
+        // llama.cpp has a row for each token of the vocabulary; those without have the first one's
+        Part::LayerTable => {
+            let rows = config.layer_inputs.map(|inputs| inputs.rows).filter(|&rows| rows < config.vocab)?;
+            Some((0..config.vocab).map(|token| if token < rows { token } else { 0 }).collect())
         }
         Part::Q if architecture.gguf_interleaves_qk => Some(interleaved(config.heads)),
         Part::K if architecture.gguf_interleaves_qk => Some(interleaved(config.kv_heads)),

@@ -31,6 +31,7 @@ impl Ends {
     /// # Errors
     /// Where a tensor that they are made of is missing, damaged or of another shape.
     pub fn new(config: &Config, weights: &dyn Weights) -> Result<Self> {
+        config.refuse_apart("a step")?;
         let ends = decoder::Ends::new(&Builder { config, weights, layer: 0 })?;
         Ok(Self { ends, config: config.clone() })
     }
@@ -64,6 +65,7 @@ impl OneLayer {
         if number >= layers {
             return Err(Error::Request(format!("there is no layer {number}: the model has {layers}, the first is 0")));
         }
+        config.refuse_apart("a step")?;
         let layer = decoder::Layer::new(&Builder { config, weights, layer: number })?;
         Ok(Self { layer, config: config.clone(), number })
     }

@@ -44,6 +44,13 @@ pub enum Scaling {
     Llama3(Llama3),
     /// Each pair has its own factor, by whether the sequence is long.
     LongRope(LongRope),
+    /// Only the fastest pairs turn, as they would if all did, slower by the factor; the others stay (Gemma 4).
+    Proportional {
+        /// How many pairs turn.
+        turned: usize,
+        /// What their frequencies are divided by.
+        factor: f64,
+    },
     /// Each pair's frequency is divided by its own factor: how GGUF files store Llama 3's scaling.
     Divisors(Arc<[f32]>),
 }
@@ -94,6 +101,9 @@ pub struct Llama3 {
     pub original: usize,
 }
 
+/// What GGUF files divide the frequency of a pair by that does not turn.
+pub(crate) const STILL: f32 = 1e30;
+
 impl Rope {
     /// Gives a number that is the same for two lengths of a sequence exactly where all angles are the same.
     pub fn rope_regime(&self, length: usize) -> usize {
@@ -137,6 +147,10 @@ impl Rope {
     pub fn divisors(&self) -> Option<Vec<f32>> {
         match &self.scaling {
             Scaling::Divisors(divisors) => Some(divisors.to_vec()),
+            Scaling::Proportional { turned, factor } => {
+                let divisor = |pair: usize| if pair < *turned { *factor as f32 } else { STILL };
+                Some((0..self.dims / 2).map(divisor).collect())
+            }
             Scaling::Llama3(llama3) => {
                 Some(self.plain(self.theta).iter().map(|&f| (f / llama3.frequency(f)) as f32).collect())
             }
@@ -166,6 +180,10 @@ impl Rope {
             Scaling::LongRope(long) => {
                 let factors = if length > long.original { &long.long } else { &long.short };
                 plain.iter().zip(factors).map(|(f, factor)| f / factor).collect()
+            }
+            Scaling::Proportional { turned, factor } => {
+                let frequency = |(pair, f): (usize, &f64)| if pair < *turned { f / factor } else { 0.0 };
+                plain.iter().enumerate().map(frequency).collect()
             }
             Scaling::Divisors(divisors) => plain.iter().zip(divisors.iter()).map(|(f, &d)| f / f64::from(d)).collect(),
         };

@@ -147,8 +147,7 @@ impl Timed for OnModel<'_> {
 fn bytes_per_token(model: &Model, kept: CacheType, context: usize) -> usize {
     // of the embedding one row is read; a tied head is listed as the head, too
     let weights = model.decoder.linears().into_iter().filter(|(name, _)| !name.contains("embed_tokens"));
-    let heads = 2 * model.config.attention_layers() * model.config.kv_heads * context;
-    let cache = models::kv_type(kept).bytes(heads, model.config.head_dim);
+    let cache = model.config.kept_bytes(models::kv_type(kept)) * context;
     let states = model.config.state_numbers() * size_of::<f32>();
     weights.map(|(_, linear)| linear.bytes()).sum::<usize>() + cache + states
 }

@@ -41,7 +41,8 @@ impl Attention<'_> {
     /// Gives the gradients of q, k and v; not of the pasts.
     ///
     /// With p = softmax(s), s = scale q kᵀ:  dv = pᵀ dout,  dp = dout vᵀ,  ds = p (dp - Σ dout·out),
-    /// dq = scale ds k,  dk = scale dsᵀ q; a soft-cap multiplies ds by 1 - (capped / cap)².
+    /// dq = scale ds k,  dk = scale dsᵀ q; a soft-cap multiplies ds by 1 - (capped / cap)². A sink is no different: its value is
+    /// 0, and so its part of the sum; its own gradient is not asked for.
     pub fn backward(&self, up: Upstream<'_>, kv_len: usize) -> Gradients {
         let (spans, long) = (&self.spans, self.tokens() * self.heads.q_row());
         assert!([up.q, up.out, up.dout].iter().all(|rows| rows.len() == long), "q, out and dout have one shape");
@@ -115,7 +116,7 @@ impl Attention<'_> {
                 scratch.slope.clear();
                 scratch.slope.extend(scratch.p.iter().map(slope));
             }
-            self.normalize(seen, block, &keys, &mut scratch.p);
+            self.normalize(seen, block, &keys, self.sinks(head).get(g).copied(), &mut scratch.p);
             for side in &sides {
                 let shape = (rows, d, side.len);
                 let dp = scratch.dp.as_mut_ptr().wrapping_add(side.column);

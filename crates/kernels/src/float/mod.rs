@@ -14,7 +14,7 @@ pub use activation::{
 pub(crate) use half::{ask_for, floats_of, half_of, halves_of, round_to_halves};
 pub use norm::{layer_norm, layer_norm_dw, layer_norm_dx, rms_norm, rms_norm_dw, rms_norm_dx};
 pub use reduce::{add_to, cross_entropy_backward, dot, exp_shifted, log_sum_exp, max, softmax, sum_exp};
-pub(crate) use reduce::{attend_values, exponentials, merge_parts, tile_scores};
+pub(crate) use reduce::{attend_values, exp, exponentials, merge_parts, softmax_beside, tile_scores};
 pub use rope::{Pairing, rope};
 
 /// Compiles a function for each instruction set and calls the one that runs. What it calls must be `#[inline(always)]`.

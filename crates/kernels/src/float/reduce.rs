@@ -134,6 +134,15 @@ for_each_isa! {
 }
 
 for_each_isa! {
+    /// As `softmax`, beside a further score that takes its share and is none of the row's; it is neither scaled nor capped.
+    pub(crate) fn softmax_beside(row: &mut [f32], scale: f32, softcap: Option<f32>, sink: Option<f32>) {
+        let (max, sum) = exponentials_of(row, scale, softcap);
+        let norm = 1.0 / (sum + sink.map_or(0.0, |sink| exp(sink - max)));
+        row.iter_mut().for_each(|p| *p *= norm);
+    }
+}
+
+for_each_isa! {
     /// Turns scores into what `softmax` divides by their sum, in place; gives the largest score and that sum.
     pub(crate) fn exponentials(row: &mut [f32], scale: f32, softcap: Option<f32>) -> (f32, f32) {
         exponentials_of(row, scale, softcap)
@@ -236,12 +245,13 @@ fn add_values<const N: usize>(out: &mut [f32], values: &[f32], stride: usize, sh
 for_each_isa! {
     /// Puts together what parts of the keys gave, each a group's maxima, sums of exponentials and unscaled outputs:
     /// (parts, group · (2 + d)) to out (group, d).
-    pub(crate) fn merge_parts(parts: &[f32], group: usize, d: usize, out: &mut [f32]) {
+    pub(crate) fn merge_parts(parts: &[f32], group: usize, d: usize, sinks: &[f32], out: &mut [f32]) {
         let part = group * (2 + d);
         for (g, out) in out.chunks_exact_mut(d).enumerate() {
             let most = parts.chunks_exact(part).map(|part| part[g]).fold(f32::NEG_INFINITY, f32::max);
             let weight = |part: &[f32]| exp(part[g] - most);
             let sum: f32 = parts.chunks_exact(part).map(|part| weight(part) * part[group + g]).sum();
+            let sum = sum + sinks.get(g).map_or(0.0, |sink| exp(sink - most));
             out.fill(0.0);
             for part in parts.chunks_exact(part) {
                 let share = weight(part) / sum;
@@ -255,7 +265,7 @@ for_each_isa! {
 /// e^x to within 2 units in the last place, in a form the compiler turns into vector code: e^x = 2^n e^r with
 /// |r| <= ln 2 / 2 and a degree-6 polynomial for e^r (Cephes expf). Below -87 it gives 0, above 88 it saturates.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits

@@ -17,7 +17,9 @@ use crate::{Calibration, Mixture, Progress, Quantize, Recipe, Source, write_to};
 use anyhow::{Context, Result, ensure};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk::DraftFolder;
+use bantam_model::architecture::Routing;
 use bantam_model::cost::TensorShape;
+use bantam_model::names::{Layout, Part, Within};
 use bantam_model::{self as model, Config, LoadOptions, Precision, Weights};
 use candle_core::Tensor;
 use half::{bf16, f16};
@@ -193,9 +195,17 @@ pub fn to_safetensors(
         let whole = |members: &Vec<usize>| vec![Stored::whole(config, &tensors, members, dtype)];
         let all: Vec<Vec<Stored>> = together.iter().map(whole).collect();
         let mut make = |number: usize| {
-            let members = together[number].iter();
-            let made = members.map(|&member| numbers(config, checkpoint.weights(), &tensors[member], dtype));
-            Ok(vec![made.collect::<Result<Vec<_>>>()?.concat()])
+            let members = &together[number];
+            let made = members.iter().map(|&member| numbers(config, checkpoint.weights(), &tensors[member], dtype));
+            let made = made.collect::<Result<Vec<_>>>()?;
+            let first = &tensors[members[0]];
+            Ok(vec![match within(config, first) {
+                Some(Within { layout: Layout::Alternating, of, .. }) => {
+                    let columns = if first.is_matrix() { first.shape[1] } else { 1 };
+                    made.chunks(of).flat_map(|parts| alternating(parts, columns, dtype.facts().2 as usize)).collect()
+                }
+                _ => made.concat(),
+            }])
         };
         write_shards(&all, &mut make, folder.path(), cancel, progress)
     })?;
@@ -212,12 +222,17 @@ struct Stored {
     bytes: u64,
 }
 
+/// Where a tensor is written in one that holds several.
+fn within(config: &Config, tensor: &TensorShape) -> Option<Within> {
+    config.architecture.within(&tensor.name).filter(|within| !within.optional)
+}
+
 /// The tensors of the graph by those that checkpoints store as one, each as in the file.
 fn together(config: &Config, tensors: &[TensorShape]) -> Vec<Vec<usize>> {
     let mut all: Vec<Vec<usize>> = Vec::new();
     let mut started: BTreeMap<String, usize> = BTreeMap::new();
     for (number, tensor) in tensors.iter().enumerate() {
-        let Some(within) = config.architecture.within(&tensor.name) else {
+        let Some(within) = within(config, tensor) else {
             all.push(vec![number]);
             continue;
         };
@@ -228,7 +243,7 @@ fn together(config: &Config, tensors: &[TensorShape]) -> Vec<Vec<usize>> {
         }
     }
     let place = |&number: &usize| {
-        let within = config.architecture.within(&tensors[number].name);
+        let within = within(config, &tensors[number]);
         within.map(|within| (within.expert, within.nth))
     };
     all.iter_mut().for_each(|members| members.sort_by_key(place));
@@ -240,10 +255,13 @@ impl Stored {
     fn whole(config: &Config, tensors: &[TensorShape], members: &[usize], dtype: Dtype) -> Stored {
         let first = &tensors[members[0]];
         let mut one = Stored::plain(config, first, dtype);
-        if let Some(within) = config.architecture.within(&first.name) {
+        if let Some(within) = within(config, first) {
             one.name = within.stored;
             one.bytes *= members.len() as u64;
             one.shape[0] *= within.of;
+            if within.layout == Layout::Alternating {
+                one.shape.reverse();
+            }
             if within.expert.is_some() {
                 one.shape.insert(0, members.len() / within.of);
             }
@@ -254,13 +272,23 @@ impl Stored {
     /// A tensor of plain numbers.
     fn plain(config: &Config, tensor: &TensorShape, dtype: Dtype) -> Stored {
         let (name, _, width) = dtype.facts();
-        Stored {
-            name: tensor.name.clone(),
-            dtype: name,
-            shape: shape_in_checkpoint(config, tensor),
-            bytes: tensor.elements() * width,
+        let mut shape = shape_in_checkpoint(config, tensor);
+        // ERNIE has it as the only row of a matrix
+        if tensor.part == Part::RouterBias && config.architecture.routing == Routing::BiasedSoftmax {
+            shape.insert(0, 1);
         }
+        Stored { name: tensor.name.clone(), dtype: name, shape, bytes: tensor.elements() * width }
     }
+}
+
+/// Tensors (out, columns) as one of (columns, parts · out): a number of the first, of the second, and the first's next.
+fn alternating(parts: &[Vec<u8>], columns: usize, width: usize) -> Vec<u8> {
+    let rows = parts[0].len() / (columns * width).max(1);
+    let number = |part: usize, row: usize, column: usize| &parts[part][(row * columns + column) * width..][..width];
+    let row = |column: usize| {
+        (0..rows).flat_map(move |row| (0..parts.len()).flat_map(move |part| number(part, row, column))).copied()
+    };
+    (0..columns).flat_map(row).collect()
 }
 
 /// Writes tensors in shards of bounded size; with an index where there are several. `all` are the tensors by those that are

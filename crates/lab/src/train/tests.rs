@@ -43,8 +43,14 @@ impl Network for Tiny {
             let x = self.linear(&normed, name)?.reshape((n, 2, DIM / 2))?;
             Ok(ops::rope(&x, &angles.cos()?, &angles.sin()?, Pairing::Half)?)
         };
-        let attend =
-            Attend { spans: batch.spans.clone().into(), causal: true, scale: 0.3, window: None, softcap: None };
+        let attend = Attend {
+            spans: batch.spans.clone().into(),
+            causal: true,
+            scale: 0.3,
+            window: None,
+            softcap: None,
+            sinks: None,
+        };
         let seen = ops::attention(&heads("q")?, &heads("k")?, &heads("v")?, &[], &attend)?.reshape((n, DIM))?;
         let x = (x + seen)?;
         let mlp = ops::gate_mul(&self.linear(&x, "gate")?, &self.linear(&x, "up")?, ops::Activation::Silu)?;

@@ -13,7 +13,7 @@ use super::finite;
 use crate::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
-use crate::names::Within;
+use crate::names::{Layout, Part, Within};
 use crate::weights::{Precision, StoredTensor, Weights};
 
 /// A checkpoint's tensors.
@@ -38,11 +38,16 @@ struct Naming {
 struct Slice {
     bytes: Range<usize>,
     shape: Vec<usize>,
+    /// Which of so many numbers it is that alternate, where they do.
+    alternating: Option<(usize, usize)>,
 }
 
 impl Slice {
     /// `None` where the tensor has not the shape of a stack.
     fn of(within: &Within, entry: &Entry) -> Option<Self> {
+        if within.layout == Layout::Alternating {
+            return Self::alternating(within, entry);
+        }
         let (expert, experts, rows) = match (within.expert, entry.shape) {
             (None, &[rows, ..]) => (0, 1, rows),
             (Some(expert), &[experts, rows, _]) if expert < experts => (expert, experts, rows),
@@ -53,7 +58,29 @@ impl Slice {
         let (len, nth) = (entry.bytes.len() / parts.max(1), expert * within.of + within.nth);
         let inner = &entry.shape[if within.expert.is_some() { 2 } else { 1 }..];
         let shape = [&[rows / within.of], inner].concat();
-        whole.then_some(Self { bytes: nth * len..(nth + 1) * len, shape })
+        whole.then_some(Self { bytes: nth * len..(nth + 1) * len, shape, alternating: None })
+    }
+
+    /// Of all experts (experts, in, parts · out), or (experts, parts · out) of biases.
+    fn alternating(within: &Within, entry: &Entry) -> Option<Self> {
+        let expert = within.expert?;
+        let (experts, inner, width) = match *entry.shape {
+            [experts, inp, width] => (experts, Some(inp), width),
+            [experts, width] => (experts, None, width),
+            _ => return None,
+        };
+        let whole = expert < experts && width.is_multiple_of(within.of) && entry.bytes.len().is_multiple_of(experts);
+        let len = entry.bytes.len().checked_div(experts)?;
+        let shape = std::iter::once(width / within.of).chain(inner).collect();
+        let alternating = Some((within.nth, within.of));
+        whole.then_some(Self { bytes: expert * len..(expert + 1) * len, shape, alternating })
+    }
+
+    /// The tensor's own of the numbers in its bytes, in order.
+    fn sorted<T: Copy>(&self, numbers: Vec<T>) -> Vec<T> {
+        let Some((nth, of)) = self.alternating else { return numbers };
+        let width = self.shape[0] * of;
+        (0..self.shape[0]).flat_map(|row| numbers.iter().skip(row * of + nth).step_by(width.max(1)).copied()).collect()
     }
 }
 
@@ -115,7 +142,7 @@ impl Safetensors {
     }
 
     /// What the graph calls a tensor of these files, if it is one of the graph's.
-    pub(crate) fn graph_name<'a>(&self, stored: &'a str) -> Cow<'a, str> {
+    pub fn graph_name<'a>(&self, stored: &'a str) -> Cow<'a, str> {
         let Some(Naming { prefix, actual, .. }) = &self.naming else { return Cow::Borrowed(stored) };
         match stored.strip_prefix(actual.as_str()) {
             Some(rest) if actual != prefix => Cow::Owned(format!("{prefix}{rest}")),
@@ -201,36 +228,50 @@ impl Safetensors {
         self.files.bytes()
     }
 
-    /// Finds a tensor as it lies in the file.
+    /// Finds a tensor as it lies in the file; `None` where its numbers lie among others.
     ///
     /// # Errors
     /// One sentence where it is absent or of a type that is no floating type.
-    pub fn raw(&self, name: &str) -> Result<StoredTensor<'_>> {
-        let is_transposed = self.transposed(name);
-        let (name, entry, slice) = self.located(name)?;
-        let dtype = match entry.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => {
-                let what = format!("tensor {name} of type {other:?}");
-                return Err(Error::unsupported(self.files.file_of(&name), what, "F32, F16, BF16"));
-            }
-        };
+    pub fn raw(&self, name: &str) -> Result<Option<StoredTensor<'_>>> {
+        let (is_transposed, dtype) = (self.transposed(name), self.dtype(name)?);
+        let (_, entry, slice) = self.located(name)?;
         let bytes = match &slice {
+            Some(Slice { alternating: Some(_), .. }) => return Ok(None),
             Some(slice) => &entry.bytes[slice.bytes.clone()],
             None => entry.bytes,
         };
-        Ok(StoredTensor { dtype, bytes, transposed: is_transposed && entry.shape.len() == 2 })
+        Ok(Some(StoredTensor { dtype, bytes, transposed: is_transposed && entry.shape.len() == 2 }))
     }
 
-    /// The shape of a tensor as it lies in the file.
+    /// The type that a tensor is stored in.
+    ///
+    /// # Errors
+    /// One sentence where it is absent or of a type that is no floating type.
+    pub fn dtype(&self, name: &str) -> Result<DType> {
+        let (name, entry, _) = self.located(name)?;
+        match entry.dtype {
+            Dtype::F32 => Ok(DType::F32),
+            Dtype::F16 => Ok(DType::F16),
+            Dtype::BF16 => Ok(DType::BF16),
+            other => {
+                let what = format!("tensor {name} of type {other:?}");
+                Err(Error::unsupported(self.files.file_of(&name), what, "F32, F16, BF16"))
+            }
+        }
+    }
+
+    /// The shape of a tensor as it lies in the file, without what makes a vector of some the only row of a matrix.
     ///
     /// # Errors
     /// One sentence where it is absent.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
         let (_, entry, slice) = self.located(name)?;
-        Ok(slice.map_or_else(|| entry.shape.to_vec(), |slice| slice.shape))
+        let shape = slice.map_or_else(|| entry.shape.to_vec(), |slice| slice.shape);
+        let place = self.naming.as_ref().and_then(|naming| naming.architecture.place(name));
+        Ok(match (place, &shape[..]) {
+            (Some(place), [1, len]) if place.part == Part::RouterBias => vec![*len],
+            _ => shape,
+        })
     }
 
     /// Where a tensor of the graph lies: its name here, and which part of it, where it holds several of the graph's.
@@ -259,10 +300,11 @@ impl Safetensors {
         .map(|_| ())
     }
 
-    fn shaped(&self, name: &str, shape: &[usize]) -> Result<StoredTensor<'_>> {
-        let (raw, own) = (self.raw(name)?, self.shape(name)?);
+    /// The type of a tensor that must have this shape.
+    fn shaped(&self, name: &str, shape: &[usize]) -> Result<DType> {
+        let (dtype, own) = (self.dtype(name)?, self.shape(name)?);
         match own == shape {
-            true => Ok(raw),
+            true => Ok(dtype),
             false => {
                 let what = format!("has shape {own:?}, the config asks for {shape:?}");
                 Err(self.broken(&self.name_of(name), what))
@@ -271,7 +313,7 @@ impl Safetensors {
     }
 
     fn load(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let dtype = self.shaped(name, shape)?.dtype;
+        let dtype = self.shaped(name, shape)?;
         let device = &self.device;
         Ok(match dtype {
             DType::F16 => Tensor::from_vec(self.numbers(name, f16::from_le_bytes)?, shape, device),
@@ -285,7 +327,10 @@ impl Safetensors {
         let (stored, entry, slice) = self.located(name)?;
         let stored = &*stored;
         let numbers = match slice {
-            Some(slice) => entry.bytes[slice.bytes].as_chunks().0.iter().map(|number| read(*number)).collect(),
+            Some(slice) => {
+                let bytes = &entry.bytes[slice.bytes.clone()];
+                slice.sorted(bytes.as_chunks().0.to_vec()).into_iter().map(&read).collect()
+            }
             None => self.files.copied(stored, read).ok_or_else(|| self.broken(stored, "is missing"))?,
         };
         match finite::damaged_number(&numbers) {
@@ -311,6 +356,6 @@ impl Weights for Safetensors {
         }))
     }
     fn stored(&self, name: &str) -> Result<Option<StoredTensor<'_>>> {
-        self.raw(name).map(Some)
+        self.raw(name)
     }
 }

@@ -3,9 +3,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{Config, Experts, Layer, MOST_LAYERS, Mixer, QueryGrowth, StateSizes, Stored};
+use super::{
+    CappedGates, Config, Experts, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, QueryGrowth, StateSizes, Stored,
+    Streams,
+};
 use crate::architecture::{
-    Architecture, AttentionScale, Biases, Flag, Positions, Recurrence, Residual, Routing, Softcaps, Turned, Windows,
+    Architecture, AttentionScale, Biases, Flag, Positions, Recurrence, Residual, Routing, SharedExpert, Softcaps,
+    Turned, Windows,
 };
 use crate::checkpoint::packed::{self, Quantization};
 use crate::encoder;
@@ -23,6 +27,10 @@ const STATES: [&str; 3] = ["conv", "linear_attention", "mamba"];
 const ATTENTIONS: [&str; 2] = ["full_attention", "attention"];
 const SLIDING: &str = "sliding_attention";
 const FULL: &str = "full_attention";
+/// Whether tokens see what follows, and windows are of both sides together.
+const TWO_SIDED: &str = "use_bidirectional_attention";
+/// The base of the rope of layers with a window.
+const LOCAL_BASE: &str = "rope_local_base_freq";
 
 impl Config {
     /// Reads config.json. `file` names it in errors.
@@ -112,8 +120,11 @@ impl ConfigReader<'_> {
         let head_dim = self.head_dim(dim, heads)?;
         let max_positions = self.size("max_position_embeddings")?;
         let experts = self.experts()?;
-        let ropes = self.ropes(head_dim, max_positions)?;
-        let layers = self.layers(head_dim, experts.is_some(), ropes.len())?;
+        let kv_heads = self.optional_size("num_key_value_heads")?.unwrap_or(heads);
+        let global = self.global_heads(LayerHeads { kv_heads, head_dim })?;
+        let ropes = self.ropes(head_dim, global.head_dim, max_positions)?;
+        let mut layers = self.layers(head_dim, experts.is_some(), ropes.len())?;
+        self.gemma(&mut layers, LayerHeads { kv_heads, head_dim }, global)?;
         let has_state = layers.iter().any(|layer| layer.mixer == Mixer::State);
         let stored = self.stored()?;
         Config {
@@ -122,11 +133,13 @@ impl ConfigReader<'_> {
             dim,
             layers,
             heads,
-            kv_heads: self.optional_size("num_key_value_heads")?.unwrap_or(heads),
+            kv_heads,
             head_dim,
             ffn: self.ffn(dim)?,
             experts,
             state: if has_state { self.state(dim)? } else { None },
+            layer_inputs: self.layer_inputs()?,
+            streams: self.streams()?,
             max_positions,
             norm_eps: self.number("norm_eps")?.ok_or_else(|| self.missing("norm_eps"))?,
             ropes,
@@ -142,8 +155,14 @@ impl ConfigReader<'_> {
                 Residual::Parallel { when, .. } => self.asked(when)?,
                 _ => false,
             },
+            qkv_clip: match architecture.qkv_clip {
+                Some(key) => self.positive(key)?.map(|most| most as f32),
+                None => None,
+            },
+            capped_gates: self.capped_gates()?,
+            ahead: self.optional_size("num_nextn_predict_layers")?.unwrap_or(0),
             query_growth: self.query_growth()?,
-            causal: self.flag("is_causal", true)?,
+            causal: self.flag("is_causal", true)? && !self.sees_both_sides()?,
             score_softcap: self
                 .softcap("attn_logit_softcapping", architecture.softcaps == Softcaps::LogitsAndScores)?,
             logit_softcap: self.softcap("final_logit_softcapping", architecture.softcaps != Softcaps::None)?,
@@ -170,8 +189,11 @@ impl ConfigReader<'_> {
 
     /// Options that change the graph and that no row has.
     fn refuse_options(&self) -> Result<()> {
-        for key in ["use_bidirectional_attention", "add_cross_attention", "is_encoder_decoder"] {
-            if self.flag(key, false)? {
+        for key in [TWO_SIDED, "add_cross_attention", "is_encoder_decoder"] {
+            // pictures alone are looked at from both sides
+            let of_pictures = self.get(key).and_then(Value::as_str) == Some("vision");
+            let known = self.architecture.two_sided && key == TWO_SIDED;
+            if !of_pictures && !known && self.flag(key, false)? {
                 return Err(self.unsupported(format!("{key} true"), "false"));
             }
         }
@@ -186,6 +208,109 @@ impl ConfigReader<'_> {
             return Err(self.unsupported(format!("time_step_limit {limits}"), "0 to infinity"));
         }
         Ok(())
+    }
+
+    fn sees_both_sides(&self) -> Result<bool> {
+        Ok(self.architecture.two_sided && self.flag(TWO_SIDED, false)?)
+    }
+
+    /// The heads of the layers that see all, where they may differ.
+    fn global_heads(&self, usual: LayerHeads) -> Result<LayerHeads> {
+        if !self.architecture.global_heads {
+            return Ok(usual);
+        }
+        // transformers writes those that differ layer by layer
+        if let Some(Value::Object(layers)) = self.get("per_layer_config") {
+            let first = layers.values().next();
+            let own = |key: &str, usual: usize| match first.and_then(|layer| layer.get(key)) {
+                None => Ok(usual),
+                Some(value) => value.as_u64().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
+                    self.broken(format!("{key} in per_layer_config is {}, allowed is a whole number", short(value)))
+                }),
+            };
+            if layers.values().any(|layer| Some(layer) != first) {
+                return Err(self.unsupported("layers of more than two kinds in per_layer_config", "two"));
+            }
+            let kv_heads = own("num_key_value_heads", usual.kv_heads)?;
+            return Ok(LayerHeads { kv_heads, head_dim: own("head_dim", usual.head_dim)? });
+        }
+        let kv_heads = match self.flag("attention_k_eq_v", false)? {
+            true => self.optional_size("num_global_key_value_heads")?,
+            false => None,
+        };
+        let head_dim = self.optional_size("global_head_dim")?.unwrap_or(usual.head_dim);
+        Ok(LayerHeads { kv_heads: kv_heads.unwrap_or(usual.kv_heads), head_dim })
+    }
+
+    /// What layers of Gemma 3n and 4 have of their own.
+    fn gemma(&self, layers: &mut [Layer], usual: LayerHeads, global: LayerHeads) -> Result<()> {
+        if self.architecture.global_heads {
+            let equal = self.flag("attention_k_eq_v", false)?;
+            // the last one sees all whatever a config says, as in transformers
+            if let Some(last) = layers.last_mut() {
+                (last.window, last.rope) = (None, last.rope.map(|_| 0));
+            }
+            for layer in layers.iter_mut().filter(|layer| layer.window.is_none()) {
+                layer.heads = Some(global).filter(|global| *global != usual);
+                layer.keys_are_values = equal;
+            }
+        }
+        if !self.architecture.shared_keys {
+            return Ok(());
+        }
+        let shared = self.optional_size("num_kv_shared_layers")?.unwrap_or(0);
+        share_keys(layers, shared).map_err(|what| self.broken(what))?;
+        let double = self.flag("use_double_wide_mlp", false)?;
+        layers.iter_mut().filter(|layer| double && layer.keys_of.is_some()).for_each(|layer| layer.wide = 2);
+        if self.architecture.streams {
+            let sparsity = self.sparsity(layers.len())?;
+            layers.iter_mut().zip(sparsity).for_each(|(layer, sparsity)| layer.sparsity = sparsity);
+        }
+        Ok(())
+    }
+
+    /// Of each layer how many standard deviations above their mean gates begin to count; none where all do.
+    fn sparsity(&self, count: usize) -> Result<Vec<Option<f32>>> {
+        const KEY: &str = "activation_sparsity_pattern";
+        let shares: Vec<f64> = match self.get(KEY) {
+            None => (0..count).map(|layer| if count > 10 && layer < 10 { 0.95 } else { 0.0 }).collect(),
+            Some(Value::Array(shares)) => shares.iter().map(|share| share.as_f64().unwrap_or(-1.0)).collect(),
+            Some(share) => vec![share.as_f64().unwrap_or(-1.0); count],
+        };
+        if shares.len() != count || shares.iter().any(|share| !(0.0..1.0).contains(share)) {
+            return Err(self.broken(format!("{KEY} must have a share of at least 0 and below 1 for each layer")));
+        }
+        Ok(shares.into_iter().map(|share| (share > 0.0).then(|| normal_quantile(share) as f32)).collect())
+    }
+
+    fn layer_inputs(&self) -> Result<Option<LayerInputs>> {
+        let width = self.optional_size("hidden_size_per_layer_input")?.unwrap_or(0);
+        if !self.architecture.layer_inputs || (width == 0 && !self.architecture.streams) {
+            return Ok(None);
+        }
+        Ok(Some(LayerInputs { width, rows: self.size("vocab_size_per_layer_input")? }))
+    }
+
+    fn streams(&self) -> Result<Option<Streams>> {
+        if !self.architecture.streams {
+            return Ok(None);
+        }
+        Ok(Some(Streams {
+            count: self.size("altup_num_inputs")?,
+            active: self.size("altup_active_idx")?,
+            scaled: self.flag("altup_correct_scale", true)?,
+            rank: self.size("laurel_rank")?,
+        }))
+    }
+
+    fn capped_gates(&self) -> Result<Option<CappedGates>> {
+        if !self.architecture.capped_gates {
+            return Ok(None);
+        }
+        let number = |key: &str, usual: f64| Ok::<_, Error>(self.positive(key)?.unwrap_or(usual));
+        let usual = CappedGates::USUAL;
+        let (steepness, limit) = (number("swiglu_alpha", usual.steepness)?, number("swiglu_limit", usual.limit)?);
+        Ok(Some(CappedGates { steepness, limit }))
     }
 
     fn quantization(&self) -> Result<Option<Quantization>> {
@@ -204,6 +329,13 @@ impl ConfigReader<'_> {
     /// Width inside a dense MLP. LFM2's is worked out of the one that is given, unless it says no.
     fn ffn(&self, dim: usize) -> Result<usize> {
         let own = if self.architecture.name == "lfm2" { "block_ff_dim" } else { "intermediate_size" };
+        // one for each layer, which is one for all
+        if let Some(Value::Array(widths)) = self.get(own) {
+            return match widths.first().and_then(Value::as_u64) {
+                Some(first) if widths.iter().all(|width| width.as_u64() == Some(first)) => Ok(first as usize),
+                _ => Err(self.unsupported(format!("{own} with another width for each layer"), "one for all")),
+            };
+        }
         let given = match self.optional_size(own)? {
             Some(given) => given,
             None => self.optional_size("intermediate_size")?.unwrap_or(4 * dim),
@@ -315,6 +447,10 @@ impl ConfigReader<'_> {
         if self.architecture.routing == Routing::None {
             return Ok(None);
         }
+        // Gemma 4 has models without
+        if self.architecture.parallel_experts && !self.flag("enable_moe_block", false)? {
+            return Ok(None);
+        }
         // Granite 4 has models without, too
         if self.architecture.name == "granitemoehybrid" && self.optional_size("num_experts")? == Some(0) {
             return Ok(None);
@@ -327,23 +463,38 @@ impl ConfigReader<'_> {
             Some(own) => own,
             None => self.size("intermediate_size")?,
         };
+        let grouped = |key: &str| match self.architecture.routing {
+            Routing::GroupedSigmoid => Ok(self.optional_size(key)?.unwrap_or(1)),
+            _ => Ok::<_, Error>(1),
+        };
         Ok(Some(Experts {
             count: self.size("num_experts")?,
             used,
             ffn,
-            // of the mixtures only these have one for every token, whatever a config says besides
-            shared: match self.architecture.name {
-                "qwen2_moe" | "granitemoehybrid" => {
-                    self.optional_size("shared_expert_intermediate_size")?.filter(|&width| width > 0)
-                }
-                _ => None,
+            // of the mixtures only some have one for every token, whatever a config says besides
+            shared: match self.architecture.shared {
+                SharedExpert::None => None,
+                SharedExpert::OfWidth { .. } => self.optional_size("shared_expert_intermediate_size")?,
+                SharedExpert::OfExperts(key) => self.optional_size(key)?.map(|count| count.saturating_mul(ffn)),
+            }
+            .filter(|&width| width > 0),
+            normalized: match self.architecture.routing {
+                Routing::Normalized | Routing::BiasedSoftmax | Routing::SoftmaxOfBest => true,
+                _ => self.flag("norm_topk_prob", false)?,
             },
-            normalized: self.architecture.routing == Routing::Normalized || self.flag("norm_topk_prob", false)?,
             scale: match self.architecture.routing {
-                Routing::Sigmoid => self.number("routed_scaling_factor")?.unwrap_or(1.0) as f32,
+                Routing::Sigmoid | Routing::GroupedSigmoid => {
+                    self.number("routed_scaling_factor")?.unwrap_or(1.0) as f32
+                }
                 _ => 1.0,
             },
-            biased: self.architecture.routing == Routing::Sigmoid && self.flag("use_expert_bias", true)?,
+            biased: match self.architecture.routing {
+                Routing::Sigmoid => self.flag("use_expert_bias", true)?,
+                Routing::GroupedSigmoid | Routing::BiasedSoftmax => true,
+                _ => false,
+            },
+            groups: grouped("n_group")?,
+            groups_used: grouped("topk_group")?,
             jitter: match self.architecture.routing {
                 Routing::SparseMixer => self.number("router_jitter_noise")?.unwrap_or(0.01) as f32,
                 _ => 0.0,
@@ -382,6 +533,11 @@ impl ConfigReader<'_> {
             experts: sparse[i],
             scale: if by_layer { scale / (i + 1) as f32 } else { scale },
             mixer: mixers[i],
+            heads: None,
+            wide: 1,
+            keys_of: None,
+            keys_are_values: false,
+            sparsity: None,
         };
         Ok((0..count).map(layer).collect())
     }
@@ -392,6 +548,7 @@ impl ConfigReader<'_> {
         Ok(match self.architecture.scale {
             AttentionScale::Key(key) => self.number(key)?.unwrap_or(1.0) as f32,
             AttentionScale::RootOf(key) => root(self.positive(key)?.unwrap_or(head_dim as f64)),
+            AttentionScale::One => 1.0,
             AttentionScale::Root if self.flag("scale_attn_weights", true)? => root(head_dim as f64),
             AttentionScale::Root => 1.0,
         })
@@ -427,6 +584,7 @@ impl ConfigReader<'_> {
     fn windows(&self, turned: &[bool]) -> Result<Vec<Option<usize>>> {
         let count = turned.len();
         let width = self.optional_size("sliding_window")?.filter(|&width| width > 0);
+        let width = if self.sees_both_sides()? { width.map(|both| both / 2 + 1) } else { width };
         let Some(width) = width.filter(|_| self.architecture.windows != Windows::Never) else {
             return Ok(vec![None; count]);
         };
@@ -484,10 +642,19 @@ impl ConfigReader<'_> {
             _ => Vec::new(),
         };
         let first = match self.architecture.routing {
-            Routing::Sigmoid => self.optional_size("num_dense_layers")?.unwrap_or(0),
+            Routing::Sigmoid | Routing::GroupedSigmoid | Routing::BiasedSoftmax => {
+                self.optional_size("num_dense_layers")?.unwrap_or(0)
+            }
             _ => 0,
         };
-        Ok((0..count).map(|i| i >= first && !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step)).collect())
+        // -1 is the last
+        let last = match self.get("moe_layer_end_index").and_then(Value::as_u64) {
+            Some(last) if self.architecture.routing == Routing::BiasedSoftmax => last,
+            _ => u64::MAX,
+        };
+        let sparse =
+            |i: usize| i >= first && i as u64 <= last && !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step);
+        Ok((0..count).map(sparse).collect())
     }
 
     fn activation(&self) -> Result<Activation> {
@@ -509,7 +676,7 @@ impl ConfigReader<'_> {
     }
 
     /// The rope of all layers, or the one of those that see all and the one of those with a window.
-    fn ropes(&self, head_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
+    fn ropes(&self, head_dim: usize, global_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
         if self.architecture.positions == Positions::Learned {
             return Ok(Vec::new());
         }
@@ -521,6 +688,7 @@ impl ConfigReader<'_> {
             Some(_) => return Err(self.broken("rope_scaling (or rope_parameters) is not a table".into())),
         };
         let read = |map: &Map<String, Value>, theta_key: &'static str| {
+            let head_dim = if theta_key == LOCAL_BASE { head_dim } else { global_dim };
             RopeTable { reader: self, map, theta_key, head_dim, max_positions }.rope()
         };
         if table.values().any(Value::is_object) {
@@ -531,7 +699,7 @@ impl ConfigReader<'_> {
                 Some(Value::Object(map)) => Ok(map),
                 _ => Err(self.broken(format!("rope_parameters has no {name}"))),
             };
-            return Ok(vec![read(named(FULL)?, "rope_theta")?, read(named(SLIDING)?, "rope_local_base_freq")?]);
+            return Ok(vec![read(named(FULL)?, "rope_theta")?, read(named(SLIDING)?, LOCAL_BASE)?]);
         }
         let global = read(table, "rope_theta")?;
         if self.architecture.plain_local_rope {
@@ -539,9 +707,9 @@ impl ConfigReader<'_> {
             let theta = self.defaults.get("rope_theta").and_then(Value::as_f64).unwrap_or(10_000.0);
             return Ok(vec![global, Rope { theta, scaling: Scaling::None, dims: head_dim }]);
         }
-        match self.number("rope_local_base_freq")? {
+        match self.number(LOCAL_BASE)? {
             // the layers with a window turn by their own base, and are not scaled
-            Some(_) => Ok(vec![global, read(&empty, "rope_local_base_freq")?]),
+            Some(_) => Ok(vec![global, read(&empty, LOCAL_BASE)?]),
             None => Ok(vec![global]),
         }
     }
@@ -671,6 +839,65 @@ impl ConfigReader<'_> {
     }
 }
 
+/// Has the last `shared` layers read the keys and values of the last layer before them that looks as far back.
+pub(crate) fn share_keys(layers: &mut [Layer], shared: usize) -> std::result::Result<(), String> {
+    let count = layers.len();
+    let first = count.checked_sub(shared).filter(|&first| shared == 0 || first > 0);
+    let first = first.ok_or_else(|| format!("{shared} of {count} layers cannot read the keys of others"))?;
+    for layer in first..count {
+        let source = layers[..first].iter().rposition(|other| other.window == layers[layer].window);
+        layers[layer].keys_of = Some(source.ok_or_else(|| {
+            format!("layer {layer} reads the keys of an earlier one that looks as far back, and there is none")
+        })?);
+        layers[layer].keys_are_values = false;
+    }
+    Ok(())
+}
+
+/// The number that a standard normal one is below with this probability, to within 1e-9 of itself (Acklam 2003, "An
+/// algorithm for computing the inverse normal cumulative distribution function").
+pub(super) fn normal_quantile(p: f64) -> f64 {
+    const A: [f64; 6] = [
+        -3.969683028665376e+01,
+        2.209460984245205e+02,
+        -2.759285104469687e+02,
+        1.383577518672690e+02,
+        -3.066479806614716e+01,
+        2.506628277459239e+00,
+    ];
+    const B: [f64; 6] = [
+        -5.447609879822406e+01,
+        1.615858368580409e+02,
+        -1.556989798598866e+02,
+        6.680131188771972e+01,
+        -1.328068155288572e+01,
+        1.0,
+    ];
+    const C: [f64; 6] = [
+        -7.784894002430293e-03,
+        -3.223964580411365e-01,
+        -2.400758277161838e+00,
+        -2.549732539343734e+00,
+        4.374664141464968e+00,
+        2.938163982698783e+00,
+    ];
+    const D: [f64; 5] =
+        [7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e+00, 3.754408661907416e+00, 1.0];
+    let at = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    let tail = |p: f64| {
+        let q = (-2.0 * p.ln()).sqrt();
+        at(&C, q) / at(&D, q)
+    };
+    match p {
+        p if p < 0.02425 => tail(p),
+        p if p > 1.0 - 0.02425 => -tail(1.0 - p),
+        p => {
+            let q = p - 0.5;
+            q * at(&A, q * q) / at(&B, q * q)
+        }
+    }
+}
+
 /// A value as a sentence can hold it.
 fn short(value: &Value) -> String {
     const MOST: usize = 40;
@@ -706,7 +933,20 @@ impl RopeTable<'_> {
         Ok(Rope { theta, dims, scaling: self.scaling(dims)? })
     }
 
+    /// The name of its scaling.
+    fn kind(&self) -> Result<&str> {
+        match self.map.get("rope_type").or_else(|| self.map.get("type")) {
+            None | Some(Value::Null) => Ok("default"),
+            Some(Value::String(kind)) => Ok(kind),
+            Some(other) => Err(self.reader.broken(format!("rope_type is {other}, not a name"))),
+        }
+    }
+
     fn dims(&self) -> Result<usize> {
+        // its part is one of pairs, which stand as they would if all turned
+        if self.kind()? == "proportional" {
+            return Ok(self.head_dim);
+        }
         let part = match self.number("partial_rotary_factor")? {
             Some(part) => part,
             None => self.reader.positive("partial_rotary_factor")?.unwrap_or(1.0),
@@ -719,12 +959,7 @@ impl RopeTable<'_> {
     }
 
     fn scaling(&self, dims: usize) -> Result<Scaling> {
-        let kind = self.map.get("rope_type").or_else(|| self.map.get("type"));
-        let kind = match kind {
-            None | Some(Value::Null) => "default",
-            Some(Value::String(kind)) => kind,
-            Some(other) => return Err(self.reader.broken(format!("rope_type is {other}, not a name"))),
-        };
+        let kind = self.kind()?;
         // early Phi-3 files call it "su" or "yarn"
         let kind = if self.map.contains_key("long_factor") { "longrope" } else { kind };
         Ok(match kind {
@@ -746,8 +981,16 @@ impl RopeTable<'_> {
                 original: self.original()?,
             }),
             "longrope" => Scaling::LongRope(self.longrope(dims)?),
+            "proportional" => {
+                let part = self.number("partial_rotary_factor")?.unwrap_or(1.0);
+                if part > 1.0 {
+                    return Err(self.reader.unsupported(format!("partial_rotary_factor {part}"), "up to 1.0"));
+                }
+                let turned = (part * dims as f64 / 2.0) as usize;
+                Scaling::Proportional { turned, factor: self.number("factor")?.unwrap_or(1.0) }
+            }
             other => {
-                let known = "default, linear, dynamic, yarn, llama3, longrope";
+                let known = "default, linear, dynamic, yarn, llama3, longrope, proportional";
                 return Err(self.reader.unsupported(format!("rope_type {other:?}"), known));
             }
         })
@@ -833,6 +1076,20 @@ impl RopeTable<'_> {
                 Some(number) => Ok(Some(number)),
                 None => Err(self.reader.broken(format!("{key} is {value}, allowed is a positive number"))),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal_quantile;
+
+    #[test]
+    fn quantiles_are_those_of_the_normal_distribution() {
+        for (p, known) in
+            [(0.5, 0.0), (0.95, 1.644_853_626_951), (0.01, -2.326_347_874_041), (0.999, 3.090_232_306_168)]
+        {
+            assert!((normal_quantile(p) - known).abs() < 1e-8, "{p}");
         }
     }
 }

@@ -6,11 +6,14 @@ pub(crate) mod ids;
 mod json;
 mod to_json;
 
+pub(crate) use json::share_keys;
+
 use super::architecture::{Architecture, Biases, Positions, Recurrence, Residual};
 use super::checkpoint::packed::Quantization;
 use super::error::{Error, Result};
 use super::ops::Activation;
 use super::rope::Rope;
+use bantam_kernels::kv::KvType;
 
 /// The architecture of one model. Its values are consistent: sizes are positive and within bounds, heads divide.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,10 @@ pub struct Config {
     pub experts: Option<Experts>,
     /// The sizes of the mixers that keep a state; `None` where all layers are attention.
     pub state: Option<StateSizes>,
+    /// What each layer reads of a token beside the stream, where it does.
+    pub layer_inputs: Option<LayerInputs>,
+    /// The streams beside the first, where there are any.
+    pub streams: Option<Streams>,
     /// The longest sequence it was made for (`max_position_embeddings`).
     pub max_positions: usize,
     /// What norms add under the root; above 0 and below 1.
@@ -49,6 +56,12 @@ pub struct Config {
     pub qk_norm: bool,
     /// Attention and MLP read the same stream and are added together.
     pub parallel: bool,
+    /// Queries, keys and values are clamped to between this and its negative.
+    pub qkv_clip: Option<f32>,
+    /// How gates and their partners are capped, where they are.
+    pub capped_gates: Option<CappedGates>,
+    /// Layers that stand behind the last in its files, guess at several tokens ahead and are read past.
+    pub ahead: usize,
     /// How queries grow with their position, where they do.
     pub query_growth: Option<QueryGrowth>,
     /// A token sees only those before it and itself; where not, a decoder was made to embed, and sees what follows, too.
@@ -88,6 +101,47 @@ pub struct Layer {
     pub scale: f32,
     /// What carries something from token to token.
     pub mixer: Mixer,
+    /// Its heads, where they are not the config's.
+    pub heads: Option<LayerHeads>,
+    /// How many times as wide as the config's its MLP is.
+    pub wide: usize,
+    /// The earlier layer whose keys and values it reads, where it has none of its own.
+    pub keys_of: Option<usize>,
+    /// Values are the keys as they are before their norm.
+    pub keys_are_values: bool,
+    /// Of a gate only what lies so many standard deviations above the mean of all passes, less by that.
+    pub sparsity: Option<f32>,
+}
+
+/// Heads of one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerHeads {
+    /// Heads of keys and values.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+}
+
+/// What each layer reads of a token beside the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerInputs {
+    /// Numbers of a token for one layer.
+    pub width: usize,
+    /// Rows of their table; tokens beyond have those of the first.
+    pub rows: usize,
+}
+
+/// Several streams in place of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    /// How many there are.
+    pub count: usize,
+    /// Which of them a layer computes with, from 0.
+    pub active: usize,
+    /// That one is scaled before the layer's input is gated with it.
+    pub scaled: bool,
+    /// Width of the second way past attention.
+    pub rank: usize,
 }
 
 /// What carries something from token to token in a layer.
@@ -181,6 +235,21 @@ impl QueryGrowth {
     }
 }
 
+/// min(gate, limit) · sigmoid(steepness · min(gate, limit)) · (up + 1), with up between limit and its negative, in place of
+/// an MLP's gate (gpt-oss).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CappedGates {
+    /// How steep the sigmoid is.
+    pub steepness: f64,
+    /// Where gates, and both sides of what they multiply, end.
+    pub limit: f64,
+}
+
+impl CappedGates {
+    /// Those of gpt-oss, which GGUF's readers take for granted.
+    pub const USUAL: Self = Self { steepness: 1.702, limit: 7.0 };
+}
+
 /// The sizes of a mixture of experts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Experts {
@@ -198,6 +267,10 @@ pub struct Experts {
     pub scale: f32,
     /// Experts are chosen with a bias added to each one's share.
     pub biased: bool,
+    /// How many groups the experts are in, of as many each.
+    pub groups: usize,
+    /// Of how many groups experts are chosen.
+    pub groups_used: usize,
     /// Of a sparse mixer: half the relative distance from the best score within which a score takes part.
     pub jitter: f32,
 }
@@ -244,6 +317,38 @@ impl Config {
     /// Width of the rows of k and of v.
     pub fn kv_dim(&self) -> usize {
         self.kv_heads * self.head_dim
+    }
+
+    /// The heads of a layer.
+    pub fn heads_of(&self, layer: &Layer) -> LayerHeads {
+        layer.heads.unwrap_or(LayerHeads { kv_heads: self.kv_heads, head_dim: self.head_dim })
+    }
+
+    /// The heads of each layer that keeps keys and values of its own.
+    pub fn kept_heads(&self) -> impl Iterator<Item = LayerHeads> + '_ {
+        let keeps = |layer: &&Layer| layer.mixer == Mixer::Attention && layer.keys_of.is_none();
+        self.layers.iter().filter(keeps).map(|layer| self.heads_of(layer))
+    }
+
+    /// Bytes of the keys and values of one token, kept in this type.
+    pub fn kept_bytes(&self, kept: KvType) -> usize {
+        self.kept_heads().map(|heads| kept.bytes(2 * heads.kv_heads, heads.head_dim)).sum()
+    }
+
+    /// Refuses to take apart what is only computed as a whole: layers that read what others leave, or what was looked up
+    /// before the first.
+    ///
+    /// # Errors
+    /// One sentence that says that `what` goes from layer to layer, where layers do so.
+    pub fn refuse_apart(&self, what: &str) -> Result<()> {
+        match self.layers.iter().any(|layer| layer.keys_of.is_some()) || self.layer_inputs.is_some() {
+            false => Ok(()),
+            true => Err(Error::Request(format!(
+                "{what} goes from layer to layer, and those of {} read what earlier ones leave; allowed is what \
+                 takes the model as a whole",
+                self.architecture.name
+            ))),
+        }
     }
 
     /// How many layers are attention.
@@ -323,7 +428,8 @@ impl Config {
             ));
         }
         self.check_state(file, word)?;
-        if !self.causal && self.layers.iter().any(|layer| layer.window.is_some()) {
+        let windowed = self.layers.iter().any(|layer| layer.window.is_some());
+        if !self.causal && windowed && !self.architecture.two_sided {
             let what = "is_causal false with a sliding window";
             return Err(Error::unsupported(file, what, "layers that see all where they see what follows"));
         }
@@ -339,17 +445,38 @@ impl Config {
                 experts.count
             ));
         }
+        if let Some(experts) = experts.filter(|e| e.groups == 0 || !e.count.is_multiple_of(e.groups)) {
+            return broken(format!(
+                "{} is {}, and {} experts are no such groups",
+                word("n_group"),
+                experts.groups,
+                experts.count
+            ));
+        }
+        let chosen_among = |e: &Experts| e.count / e.groups * e.groups_used;
+        if let Some(experts) = experts.filter(|e| e.groups_used > e.groups || chosen_among(e) < e.used) {
+            return broken(format!(
+                "{} is {}, allowed are 1 to the {} groups there are, with {} experts in them",
+                word("topk_group"),
+                experts.groups_used,
+                experts.groups,
+                experts.used
+            ));
+        }
         if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
             return broken(format!("{} is {}, allowed is above 0 and below 1", word("norm_eps"), self.norm_eps));
         }
-        for rope in &self.ropes {
+        self.check_layers(file, word)?;
+        for (number, rope) in self.ropes.iter().enumerate() {
+            let turned = self.layers.iter().filter(|layer| layer.rope == Some(number));
+            let head_dim = turned.map(|layer| self.heads_of(layer).head_dim).min().unwrap_or(self.head_dim);
             if !(rope.theta > 1.0 && rope.theta.is_finite()) {
                 return broken(format!("{} is {}, allowed is above 1", word("rope_theta"), rope.theta));
             }
-            if rope.dims == 0 || rope.dims > self.head_dim || !rope.dims.is_multiple_of(2) {
+            if rope.dims == 0 || rope.dims > head_dim || !rope.dims.is_multiple_of(2) {
                 return broken(format!(
-                    "rope turns {} of the {} dimensions of a head, allowed is an even number of them",
-                    rope.dims, self.head_dim
+                    "rope turns {} of the {head_dim} dimensions of a head, allowed is an even number of them",
+                    rope.dims
                 ));
             }
         }
@@ -365,6 +492,42 @@ impl Config {
 }
 
 impl Config {
+    /// Refuses heads that do not divide and sizes that no model has in what layers have of their own.
+    fn check_layers(&self, file: &str, word: &dyn Fn(&'static str) -> String) -> Result<()> {
+        let broken = |what: String| Err(Error::broken(file, what));
+        for (number, layer) in self.layers.iter().enumerate() {
+            let LayerHeads { kv_heads, head_dim } = self.heads_of(layer);
+            let fits = |n: usize| (1..=1 << 14).contains(&n);
+            let divide = fits(kv_heads) && self.heads.is_multiple_of(kv_heads);
+            if layer.heads.is_some() && !(divide && fits(head_dim) && head_dim.is_multiple_of(2)) {
+                return broken(format!(
+                    "layer {number} has {kv_heads} heads of keys of width {head_dim}, which do not go with {} of queries",
+                    self.heads
+                ));
+            }
+            if layer.wide == 0 || layer.wide > 64 {
+                return broken(format!("layer {number} is {} times as wide, allowed are 1 to 64", layer.wide));
+            }
+            let whole = |source: &Layer| source.keys_of.is_none() && self.heads_of(source) == self.heads_of(layer);
+            if layer.keys_of.is_some_and(|of| of >= number || !whole(&self.layers[of])) {
+                return broken(format!("layer {number} reads the keys of a layer that has none like them"));
+            }
+        }
+        let sizes = [
+            ("hidden_size_per_layer_input", self.layer_inputs.map_or(1, |inputs| inputs.width), 1 << 16),
+            ("vocab_size_per_layer_input", self.layer_inputs.map_or(1, |inputs| inputs.rows), 1 << 24),
+            ("altup_num_inputs", self.streams.map_or(2, |streams| streams.count), 64),
+            ("laurel_rank", self.streams.map_or(1, |streams| streams.rank), 1 << 16),
+        ];
+        match sizes.into_iter().find(|(_, value, most)| *value == 0 || value > most) {
+            Some((name, value, most)) => broken(format!("{} is {value}, allowed are 1 to {most}", word(name))),
+            None if self.streams.is_some_and(|streams| streams.count < 2 || streams.active >= streams.count) => {
+                broken(format!("{} has to name one of two streams or more", word("altup_active_idx")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Refuses states of no size, or of one that no model has.
     fn check_state(&self, file: &str, word: &dyn Fn(&'static str) -> String) -> Result<()> {
         let needed = self.layers.iter().any(|layer| layer.mixer == Mixer::State);

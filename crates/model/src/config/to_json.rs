@@ -1,9 +1,10 @@
 //! `Config` as config.json, in the words that transformers has for it: for a model that comes from a GGUF file, which has
 //! no config.json to be copied. What is written is read back and must be the same model, or it is refused.
 
-use super::{Config, Experts, Mixer};
+use super::{CappedGates, Config, Experts, Layer, Mixer};
 use crate::architecture::{
-    Architecture, AttentionScale, Flag, Positions, Recurrence, Residual, Routing, Softcaps, Turned, Windows,
+    Architecture, AttentionScale, Flag, Positions, Recurrence, Residual, Routing, SharedExpert, Softcaps, Turned,
+    Windows,
 };
 use crate::error::{Error, Result};
 use crate::ops;
@@ -65,10 +66,23 @@ fn llama3(rope: &Rope) -> Option<Scaling> {
 fn first_difference(meant: &Config, read: &Config) -> Option<&'static str> {
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1e-30);
     let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer)).collect::<Vec<_>>();
+    let own = |l: &Layer| (l.heads, l.wide, l.keys_of, l.keys_are_values, l.sparsity.is_some());
+    let owns = |of: &Config| of.layers.iter().map(own).collect::<Vec<_>>();
+    let sparse = |of: &Config| of.layers.iter().map(|l| l.sparsity.unwrap_or(0.0).into()).collect::<Vec<f64>>();
     let scales = || meant.layers.iter().zip(&read.layers).all(|(a, b)| near(a.scale.into(), b.scale.into()));
     let sizes = |of: &Config| [of.vocab, of.dim, of.heads, of.kv_heads, of.head_dim, of.ffn, of.max_positions];
     let numbers = |of: &Config| [of.norm_eps, of.embedding_scale, of.residual_scale, of.logit_scale];
-    let same: [(bool, &str); 15] = [
+    let same: [(bool, &str); 18] = [
+        (owns(meant) == owns(read), "what layers have of their own"),
+        (
+            (meant.layer_inputs, meant.streams) == (read.layer_inputs, read.streams)
+                && sparse(meant).into_iter().zip(sparse(read)).all(|(a, b)| near(a, b)),
+            "what layers read beside the stream",
+        ),
+        (
+            (meant.qkv_clip, meant.capped_gates) == (read.qkv_clip, read.capped_gates),
+            "what queries or gates are capped by",
+        ),
         (meant.query_growth == read.query_growth, "how queries grow"),
         (meant.state == read.state, "the state of its mixers"),
         (sizes(meant) == sizes(read), "a size"),
@@ -134,6 +148,8 @@ impl JsonWriter<'_> {
             },
             self.rope(),
             self.states(),
+            self.caps(),
+            self.gemma(),
         ];
         for (key, value) in parts.concat() {
             map.insert(self.word(key).into(), value);
@@ -170,8 +186,60 @@ impl JsonWriter<'_> {
             Flag::Key(key, _) => Some((key, json!(value))),
             _ => None,
         };
-        let causal = (!config.causal).then_some(("is_causal", json!(false)));
+        let causal = match architecture.two_sided {
+            true => ("use_bidirectional_attention", json!(true)),
+            false => ("is_causal", json!(false)),
+        };
+        let causal = Some(causal).filter(|_| !config.causal);
         all.into_iter().filter_map(keyed).chain(causal).collect()
+    }
+
+    /// What layers of Gemma 3n and 4 have of their own.
+    fn gemma(&self) -> Vec<(&'static str, Value)> {
+        let (config, architecture) = (self.config, self.architecture);
+        let mut keys = Vec::new();
+        if architecture.shared_keys {
+            let shared = config.layers.iter().filter(|layer| layer.keys_of.is_some()).count();
+            keys.push(("num_kv_shared_layers", json!(shared)));
+        }
+        if architecture.layer_inputs {
+            keys.push(("hidden_size_per_layer_input", json!(config.layer_inputs.map_or(0, |inputs| inputs.width))));
+            keys.extend(config.layer_inputs.map(|inputs| ("vocab_size_per_layer_input", json!(inputs.rows))));
+        }
+        if let Some(streams) = config.streams {
+            let share = |layer: &Layer| layer.sparsity.map_or(0.0, |deviations| normal_share(deviations.into()));
+            keys.extend([
+                ("altup_num_inputs", json!(streams.count)),
+                ("altup_active_idx", json!(streams.active)),
+                ("altup_correct_scale", json!(streams.scaled)),
+                ("laurel_rank", json!(streams.rank)),
+                ("activation_sparsity_pattern", json!(config.layers.iter().map(share).collect::<Vec<_>>())),
+            ]);
+        }
+        if architecture.parallel_experts {
+            keys.push(("enable_moe_block", json!(config.experts.is_some())));
+        }
+        if architecture.global_heads {
+            let global = config.layers.iter().find(|layer| layer.window.is_none());
+            let equal = config.layers.iter().any(|layer| layer.keys_are_values);
+            let heads = global.map(|layer| config.heads_of(layer));
+            keys.extend(heads.map(|heads| ("global_head_dim", json!(heads.head_dim))));
+            keys.push(("attention_k_eq_v", json!(equal)));
+            let own = heads.map(|heads| heads.kv_heads).filter(|&heads| heads != config.kv_heads);
+            keys.extend(own.map(|heads| ("num_global_key_value_heads", json!(heads))));
+            keys.push(("use_double_wide_mlp", json!(config.layers.iter().any(|layer| layer.wide > 1))));
+        }
+        keys
+    }
+
+    /// What queries, keys and values, and gates, are capped by.
+    fn caps(&self) -> Vec<(&'static str, Value)> {
+        let number = |most: f32| json!(shortest(most.into()));
+        let clip = self.architecture.qkv_clip.map(|key| (key, json!(self.config.qkv_clip.map(number))));
+        let gates = self.config.capped_gates.map(|CappedGates { steepness, limit }| {
+            [("swiglu_alpha", json!(shortest(steepness))), ("swiglu_limit", json!(shortest(limit)))]
+        });
+        clip.into_iter().chain(gates.into_iter().flatten()).collect()
     }
 
     fn scales(&self) -> Vec<(&'static str, Value)> {
@@ -181,7 +249,7 @@ impl JsonWriter<'_> {
             AttentionScale::Key(key) => vec![(key, json!(shortest(scale)))],
             AttentionScale::RootOf(key) => vec![(key, whole(scale.powi(-2)))],
             AttentionScale::Root if scale == 1.0 && config.head_dim > 1 => vec![("scale_attn_weights", json!(false))],
-            AttentionScale::Root => Vec::new(),
+            AttentionScale::Root | AttentionScale::One => Vec::new(),
         };
         if architecture.softcaps != Softcaps::None {
             keys.push(("final_logit_softcapping", json!(config.logit_softcap)));
@@ -213,6 +281,8 @@ impl JsonWriter<'_> {
             keys.push(("no_rope_layers", json!(turned)));
         }
         let width = layers.iter().find_map(|layer| layer.window);
+        // of both sides together, where a token sees both
+        let width = if self.config.causal { width } else { width.map(|width| 2 * width.saturating_sub(1)) };
         let names: Vec<&str> = layers
             .iter()
             .map(|layer| if layer.window.is_some() { "sliding_attention" } else { "full_attention" })
@@ -244,31 +314,49 @@ impl JsonWriter<'_> {
 
     fn experts(&self, experts: Experts) -> Vec<(&'static str, Value)> {
         let mut keys = vec![("num_experts", json!(experts.count)), ("num_experts_per_tok", json!(experts.used))];
-        if self.architecture.routing == Routing::Softmax {
-            let dense: Vec<usize> =
-                self.config.layers.iter().enumerate().filter(|(_, layer)| !layer.experts).map(|(i, _)| i).collect();
-            keys.push(("moe_intermediate_size", json!(experts.ffn)));
-            keys.push(("norm_topk_prob", json!(experts.normalized)));
-            keys.push(("decoder_sparse_step", json!(1)));
-            keys.push(("mlp_only_layers", json!(dense)));
-            keys.extend(experts.shared.map(|width| ("shared_expert_intermediate_size", json!(width))));
+        let dense = self.config.layers.iter().take_while(|layer| !layer.experts).count();
+        let own_width = ("moe_intermediate_size", json!(experts.ffn));
+        let normalized = ("norm_topk_prob", json!(experts.normalized));
+        match self.architecture.routing {
+            Routing::None | Routing::SoftmaxOfBest => {}
+            Routing::Normalized => keys.push(own_width),
+            Routing::Softmax => {
+                let layers = self.config.layers.iter().enumerate();
+                let dense: Vec<usize> = layers.filter(|(_, layer)| !layer.experts).map(|(i, _)| i).collect();
+                keys.extend([own_width, normalized]);
+                keys.extend([("decoder_sparse_step", json!(1)), ("mlp_only_layers", json!(dense))]);
+            }
+            Routing::Sigmoid | Routing::GroupedSigmoid => {
+                keys.extend([own_width, normalized, ("num_dense_layers", json!(dense))]);
+                keys.push(("routed_scaling_factor", json!(shortest(experts.scale.into()))));
+                keys.extend(match self.architecture.routing {
+                    Routing::Sigmoid => vec![("use_expert_bias", json!(experts.biased))],
+                    _ => vec![("n_group", json!(experts.groups)), ("topk_group", json!(experts.groups_used))],
+                });
+            }
+            Routing::BiasedSoftmax => {
+                let (sparse, step) = self.spacing(dense);
+                keys.extend([own_width, ("num_dense_layers", json!(dense)), ("decoder_sparse_step", json!(step))]);
+                keys.push(("moe_layer_end_index", json!(sparse)));
+            }
+            Routing::SparseMixer => keys.push(("router_jitter_noise", json!(shortest(experts.jitter.into())))),
         }
-        if self.architecture.routing == Routing::Sigmoid {
-            let dense = self.config.layers.iter().take_while(|layer| !layer.experts).count();
-            keys.push(("moe_intermediate_size", json!(experts.ffn)));
-            keys.push(("norm_topk_prob", json!(experts.normalized)));
-            keys.push(("routed_scaling_factor", json!(shortest(experts.scale.into()))));
-            keys.push(("use_expert_bias", json!(experts.biased)));
-            keys.push(("num_dense_layers", json!(dense)));
-        }
-        if self.architecture.name == "granitemoehybrid" {
-            keys.push(("moe_intermediate_size", json!(experts.ffn)));
-            keys.extend(experts.shared.map(|width| ("shared_expert_intermediate_size", json!(width))));
-        }
-        if self.architecture.routing == Routing::SparseMixer {
-            keys.push(("router_jitter_noise", json!(shortest(experts.jitter.into()))));
+        match self.architecture.shared {
+            SharedExpert::None => {}
+            SharedExpert::OfWidth { .. } => {
+                keys.extend(experts.shared.map(|width| ("shared_expert_intermediate_size", json!(width))));
+            }
+            SharedExpert::OfExperts(key) => keys.push((key, json!(experts.shared.unwrap_or(0) / experts.ffn.max(1)))),
         }
         keys
+    }
+
+    /// The last layer with experts, and every which has them, where the first so many have none.
+    fn spacing(&self, dense: usize) -> (usize, usize) {
+        let layers = &self.config.layers;
+        let last = layers.iter().rposition(|layer| layer.experts).unwrap_or(0);
+        let between = layers[dense.min(last)..=last].iter().skip(1).position(|layer| layer.experts);
+        (last, between.map_or(1, |between| between + 1))
     }
 
     /// Which layers keep a state, and its sizes.
@@ -313,6 +401,13 @@ impl JsonWriter<'_> {
 
     fn rope(&self) -> Vec<(&'static str, Value)> {
         let Some(rope) = self.config.ropes.first() else { return Vec::new() };
+        if let (Scaling::Proportional { turned, factor }, Some(local)) = (&rope.scaling, self.config.ropes.get(1)) {
+            let part = 2.0 * *turned as f64 / rope.dims.max(1) as f64;
+            let full = json!({"rope_type": "proportional", "rope_theta": rope.theta, "partial_rotary_factor": part,
+                "factor": factor});
+            let sliding = json!({"rope_type": "default", "rope_theta": local.theta});
+            return vec![("rope_parameters", json!({"full_attention": full, "sliding_attention": sliding}))];
+        }
         let mut keys = vec![("rope_theta", json!(rope.theta))];
         if self.architecture.positions == Positions::PartlyRotary {
             keys.push(("partial_rotary_factor", json!(rope.dims as f64 / self.config.head_dim as f64)));
@@ -324,15 +419,33 @@ impl JsonWriter<'_> {
             told["llama_4_scaling_beta"] = json!(growth.beta);
             told["original_max_position_embeddings"] = json!(growth.every);
         }
+        // where leaving it out means a scaling, none has to be said
+        if table.is_none() && self.architecture.defaults.contains("rope_scaling") {
+            table = Some(json!({"rope_type": "default"}));
+        }
         keys.extend(table.map(|table| ("rope_scaling", table)));
         keys
     }
+}
+
+/// The probability that a standard normal number lies below x, to the six digits that a share was given in.
+fn normal_share(x: f64) -> f64 {
+    // by bisection of its inverse, which is what a reader will do
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if super::json::normal_quantile(middle) < x { low = middle } else { high = middle }
+    }
+    (low * 1e6).round() / 1e6
 }
 
 /// The table of a scaling; None where there is none.
 fn scaling(scaling: &Scaling) -> Option<Value> {
     Some(match scaling {
         Scaling::None | Scaling::Divisors(_) => return None,
+        Scaling::Proportional { turned, factor } => {
+            json!({"rope_type": "proportional", "factor": factor, "turned": turned})
+        }
         Scaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
         Scaling::Dynamic { factor, .. } => json!({"rope_type": "dynamic", "factor": factor}),
         Scaling::Yarn(yarn) => json!({

@@ -80,7 +80,7 @@ impl Graph {
             inputs.iter().map(|input| Span { len: input.tokens.len(), parent: None, past: None }).collect();
         let (_, dim) = hidden.dims2()?;
         let scale = ((dim / self.heads) as f32).sqrt().recip();
-        let attend = Attend { spans, causal: false, scale, window: None, softcap: None };
+        let attend = Attend { spans, causal: false, scale, window: None, softcap: None, sinks: None };
         for layer in &self.layers {
             hidden = layer.forward(&hidden, self.heads, self.activation, &attend)?;
         }

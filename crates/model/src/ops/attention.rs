@@ -62,9 +62,6 @@ fn check(attend: &Attend, tokens: usize, pasts: &[Past]) -> Result<()> {
     if total != tokens {
         bail!("attention: the spans hold {total} tokens, the batch {tokens}");
     }
-    if !attend.causal && attend.window.is_some() {
-        bail!("attention: a window looks back, so it goes with causal attention only");
-    }
     for (i, span) in attend.spans.iter().enumerate() {
         if span.parent.is_some_and(|p| p >= i) {
             bail!("attention: the parent of span {i} must come before it");
@@ -88,6 +85,9 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, pasts: &[Past], attend: &At
         bail!("attention: q {:?}, k {:?} and v {:?} do not go together", q.dims(), k.dims(), v.dims());
     }
     check(attend, tokens, pasts)?;
+    if attend.sinks.as_ref().is_some_and(|sinks| sinks.len() != h) {
+        bail!("attention: there must be a sink for each of {h} heads");
+    }
     pasts.iter().try_for_each(|past| past.check(hkv, d))?;
     if !q.device().is_cpu() {
         return composed::attention(q, k, v, pasts, attend);

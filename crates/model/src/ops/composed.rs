@@ -124,8 +124,16 @@ fn attend_span(q: &Tensor, k: &Tensor, v: &Tensor, attend: &Attend) -> Result<Te
         scores = ((scores / f64::from(cap))?.tanh()? * f64::from(cap))?;
     }
     let scores = scores.broadcast_add(&mask(n, m, attend, q.device())?.to_dtype(q.dtype())?)?;
-    let p = scores.broadcast_sub(&scores.max_keepdim(2)?.detach())?.exp()?;
-    let p = p.broadcast_div(&p.sum_keepdim(2)?)?;
+    let most = scores.max_keepdim(2)?.detach(); // (h, n, 1)
+    let p = scores.broadcast_sub(&most)?.exp()?;
+    let sum = match &attend.sinks {
+        None => p.sum_keepdim(2)?,
+        Some(sinks) => {
+            let sinks = Tensor::from_slice(sinks, (h, 1, 1), q.device())?.to_dtype(q.dtype())?;
+            (p.sum_keepdim(2)? + sinks.broadcast_sub(&most)?.exp()?)?
+        }
+    };
+    let p = p.broadcast_div(&sum)?;
     p.matmul(&v)?.transpose(0, 1)?.contiguous()
 }
 
@@ -133,7 +141,7 @@ fn attend_span(q: &Tensor, k: &Tensor, v: &Tensor, attend: &Attend) -> Result<Te
 fn mask(n: usize, m: usize, attend: &Attend, device: &Device) -> Result<Tensor> {
     let sees = |i: usize, j: usize| {
         let i = m - n + i;
-        !attend.causal || (j <= i && attend.window.is_none_or(|w| j + w > i))
+        (!attend.causal || j <= i) && attend.window.is_none_or(|w| j + w > i && j < i.saturating_add(w))
     };
     let mask: Vec<f32> = (0..n * m).map(|at| if sees(at / m, at % m) { 0.0 } else { f32::NEG_INFINITY }).collect();
     Tensor::from_vec(mask, (n, m), device)

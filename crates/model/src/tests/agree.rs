@@ -173,6 +173,19 @@ fn ids_that_are_no_tokens_are_dropped_with_one_note() {
 }
 
 #[test]
+fn a_decoder_with_windows_to_both_sides_equals_transformers() {
+    let golden = Golden::open("gemma3_bidirectional");
+    assert!(!golden.config.causal && golden.config.layers[0].window == Some(7));
+    for precision in [Precision::AsStored, Precision::F32] {
+        let decoder = golden.decoder(precision);
+        for (i, prompt) in golden.expected.prompts.iter().enumerate() {
+            let far = distance(&super::goldens::prefill(&decoder, &prompt.input_ids), &golden.logits(i));
+            assert!(far < 1e-4, "prompt {i}: {far}");
+        }
+    }
+}
+
+#[test]
 fn a_decoder_that_sees_what_follows_equals_transformers() {
     let golden = Golden::open("qwen2_bidirectional");
     let decoder = golden.decoder(Precision::AsStored);

@@ -90,7 +90,8 @@ fn check(config: &Config) -> Result<()> {
     let architecture = config.architecture;
     let by_head = !config.qk_norm || architecture.qk_norm_over == Over::Head;
     let square = ["stablelm", "phimoe"].contains(&architecture.name);
-    let attends = architecture.recurrence == Recurrence::None && !architecture.gated_attention;
+    let attends = architecture.recurrence == Recurrence::None && !architecture.gated_attention && !architecture.sinks;
+    let attends = attends && !architecture.shared_keys;
     ensure!(
         architecture.projections == Projections::Separate && by_head && !square && attends,
         "the heads of {} cannot be taken out so that other programs load what is left",

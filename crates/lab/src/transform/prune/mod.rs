@@ -223,6 +223,9 @@ impl Prune {
 
 impl Transform for Prune {
     fn plan(&self, form: &mut Form) -> Result<()> {
+        if !matches!(self.aim()?, Aim::Vocabulary(_)) {
+            form.config()?.refuse_apart("pruning")?;
+        }
         match self.aim()? {
             Aim::Layers(which) => layers::plan(&which, form),
             Aim::Heads(amount) => heads::plan(self, amount, form),

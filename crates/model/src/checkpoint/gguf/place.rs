@@ -3,7 +3,7 @@
 //!
 //! What stands where: the model classes of llama.cpp's convert_hf_to_gguf.py.
 
-use crate::architecture::{NormKind, Over};
+use crate::architecture::Over;
 use crate::config::Config;
 use crate::names::{self, Part};
 
@@ -53,6 +53,7 @@ impl Placed {
         let place = architecture.place(huggingface)?;
         let stacked = match place.part {
             part if part.is_expert() => config.experts?.count,
+            Part::StreamOut | Part::StreamBack => config.streams?.count - 1,
             Part::QNorm if architecture.qk_norm_over == Over::EachHead => config.heads,
             Part::KNorm if architecture.qk_norm_over == Over::EachHead => config.kv_heads,
             _ => 1,
@@ -65,9 +66,7 @@ impl Placed {
             columns: names::gguf_column_order(config, huggingface),
             holds: match place.part {
                 Part::StateRate => Holds::Rate,
-                part if architecture.norm == NormKind::RmsPlusOne && is_norm(part) && place.last == "weight" => {
-                    Holds::PlusOne
-                }
+                part if architecture.norm.is_plus_one() && is_norm(part) && place.last == "weight" => Holds::PlusOne,
                 _ => Holds::Same,
             },
         })
@@ -78,6 +77,12 @@ impl Placed {
     pub fn elsewhere(config: &Config, huggingface: &str, elements: usize) -> Option<(String, usize, usize)> {
         let place = config.architecture.place(huggingface)?;
         let (layer, last) = (place.layer, place.last);
+        // gate and up of an expert one behind the other
+        if let (Part::ExpertGate | Part::ExpertUp, false) = (place.part, config.architecture.together.is_empty()) {
+            let nth = 2 * place.index + usize::from(place.part == Part::ExpertUp);
+            let all = 2 * config.experts?.count * elements;
+            return Some((format!("blk.{layer}.ffn_gate_up_exps.{last}"), nth * elements, all));
+        }
         if place.part.is_expert() {
             let stacked = config.architecture.to_gguf(huggingface)?;
             let single = stacked.replace("_exps.", &format!(".{}.", place.index));

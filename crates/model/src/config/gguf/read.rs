@@ -4,10 +4,13 @@
 //! Keys: `LLM_KV_NAMES` and `llama_model::load_hparams` in llama.cpp, `Keys` in gguf-py's constants.py.
 
 use crate::architecture::{Architecture, Biases, Flag, Positions, Recurrence, Residual, Routing, Turned, Windows};
-use crate::config::{Config, Experts, Layer, MOST_LAYERS, Mixer, QueryGrowth, StateSizes};
+use crate::config::{
+    CappedGates, Config, Experts, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, QueryGrowth, StateSizes, Streams,
+    share_keys,
+};
 use crate::error::{Error, Result};
 use crate::ops::Activation;
-use crate::rope::{LongRope, Rope, Scaling, Yarn};
+use crate::rope::{LongRope, Rope, STILL, Scaling, Yarn};
 use bantam_format::ggml::Type;
 use bantam_format::gguf::{Gguf, Value};
 
@@ -46,6 +49,9 @@ impl Config {
         heads: usize,
         head_dim: usize,
     ) -> f32 {
+        if gguf_architecture == "gemma3n" || gguf_architecture == "gemma4" {
+            return 1.0;
+        }
         let largest = matches!((gguf_architecture, layers), ("gemma2", 46) | ("gemma3", 62));
         let size = if largest && heads > 0 { dim / heads } else { head_dim };
         (size as f32).sqrt().recip()
@@ -71,7 +77,10 @@ impl Architecture {
 
     /// Whether llama.cpp makes the weights of the chosen experts sum to 1, where the file does not say.
     pub(crate) fn usually_normalized(&self) -> bool {
-        matches!(self.routing, Routing::Normalized | Routing::Sigmoid) || self.gguf == "qwen3moe"
+        match self.routing {
+            Routing::Normalized | Routing::Sigmoid | Routing::BiasedSoftmax | Routing::SoftmaxOfBest => true,
+            _ => self.gguf == "qwen3moe",
+        }
     }
 }
 
@@ -89,14 +98,20 @@ impl Keys<'_> {
         let embedding =
             embedding.ok_or_else(|| Error::broken(self.gguf.file(), "tensor token_embd.weight is missing"))?;
         let (dim, heads) = (self.size("embedding_length")?, self.size("attention.head_count")?);
-        let head_dim = match self.optional_size("attention.key_length")? {
+        let global_dim = match self.optional_size("attention.key_length")? {
             Some(given) => given,
             None if heads > 0 => dim / heads,
             None => 0,
         };
+        // the usual heads are those of the layers with a window, where the others have heads of their own
+        let head_dim = match architecture.global_heads {
+            true => self.optional_size("attention.key_length_swa")?.unwrap_or(global_dim),
+            false => global_dim,
+        };
         let max_positions = self.size("context_length")?;
-        let ropes = self.ropes(head_dim, max_positions)?;
-        let layers = self.layers(dim, heads, head_dim, ropes.len())?;
+        let ropes = self.ropes(head_dim, global_dim, max_positions)?;
+        let mut layers = self.layers(dim, heads, head_dim, ropes.len())?;
+        let (kv_heads, ffn) = self.own_sizes(&mut layers, heads, head_dim, global_dim)?;
         // what all layers of a kind have, the first of them has
         let first = |mixer| layers.iter().position(|layer| layer.mixer == mixer);
         let (attention, state) = (first(Mixer::Attention).unwrap_or(0), first(Mixer::State));
@@ -105,11 +120,13 @@ impl Keys<'_> {
             architecture,
             vocab: embedding.shape[0],
             dim,
-            kv_heads: self.kv_heads()?.unwrap_or(heads),
+            kv_heads,
+            layer_inputs: self.layer_inputs(layers.len())?,
+            streams: self.streams()?,
             state: state.map(|layer| self.state(dim, layer)).transpose()?,
             heads,
             head_dim,
-            ffn: self.size("feed_forward_length")?,
+            ffn,
             experts: self.experts()?,
             max_positions,
             norm_eps: self.norm_eps()?,
@@ -118,11 +135,17 @@ impl Keys<'_> {
             biases: Biases {
                 qkv: attends("attn_q.bias") || attends("attn_qkv.bias"),
                 output: attends("attn_output.bias"),
-                mlp: self.there("blk.0.ffn_up.bias"),
+                mlp: self.there("blk.0.ffn_up.bias") || architecture.biases.mlp == Flag::Always,
                 head: self.there("output.bias"),
             },
             qk_norm: attends("attn_q_norm.weight"),
             parallel: self.parallel(),
+            qkv_clip: match architecture.qkv_clip {
+                Some(_) => self.positive("attention.clamp_kqv")?.map(|most| most as f32),
+                None => None,
+            },
+            capped_gates: architecture.capped_gates.then_some(CappedGates::USUAL),
+            ahead: 0,
             query_growth: self.query_growth(max_positions)?,
             causal: self.gguf.optional_bool(&self.key("attention.causal"), true),
             score_softcap: self.softcap("attn_logit_softcapping", 50.0)?,
@@ -144,6 +167,109 @@ impl Keys<'_> {
             quantization: None,
         }
         .check(self.gguf.file(), &|key| self.word(key))
+    }
+
+    /// The usual heads of keys and values and width of an MLP, and into the layers what differs from them.
+    fn own_sizes(
+        &self,
+        layers: &mut [Layer],
+        heads: usize,
+        head_dim: usize,
+        global_dim: usize,
+    ) -> Result<(usize, usize)> {
+        let architecture = self.architecture;
+        if !architecture.shared_keys {
+            let ffn = match self.optional_size("feed_forward_length")? {
+                Some(width) => width,
+                None => self.size("expert_feed_forward_length").map_err(|_| self.missing("feed_forward_length"))?,
+            };
+            return Ok((self.kv_heads()?.unwrap_or(heads), ffn));
+        }
+        let by_layer = |name: &str, usual: usize| self.by_layer(name, layers.len(), usual);
+        let (kv, widths) = (by_layer("attention.head_count_kv", heads)?, by_layer("feed_forward_length", 0)?);
+        let windowed = layers.iter().position(|layer| layer.window.is_some()).unwrap_or(0);
+        let (usual, ffn) = (kv[windowed], widths.iter().copied().min().unwrap_or(0));
+        // llama.cpp takes 20 layers of a Gemma 3n to have keys of their own where nothing is said
+        let shared = match self.optional_size("attention.shared_kv_layers")? {
+            Some(shared) => shared,
+            None if architecture.streams => layers.len().saturating_sub(20),
+            None => 0,
+        };
+        share_keys(layers, shared).map_err(|what| Error::broken(self.gguf.file(), what))?;
+        for (number, layer) in layers.iter_mut().enumerate() {
+            if widths[number].checked_rem(ffn) != Some(0) {
+                let (key, width) = (self.key("feed_forward_length"), widths[number]);
+                return Err(Error::broken(self.gguf.file(), format!("{key} has {width}, no multiple of {ffn}")));
+            }
+            layer.wide = widths[number] / ffn;
+            let own = LayerHeads {
+                kv_heads: kv[number],
+                head_dim: if layer.window.is_some() { head_dim } else { global_dim },
+            };
+            layer.heads = Some(own).filter(|own| *own != LayerHeads { kv_heads: usual, head_dim });
+            let there = |name: &str| self.there(&format!("blk.{number}.{name}.weight"));
+            layer.keys_are_values = layer.keys_of.is_none() && !there("attn_v") && !there("attn_qkv");
+        }
+        Ok((usual, ffn))
+    }
+
+    /// One number for each layer, of a key that has one for all or a list.
+    fn by_layer(&self, name: &str, count: usize, usual: usize) -> Result<Vec<usize>> {
+        let key = self.key(name);
+        if !matches!(self.gguf.metadata().get(&key), Some(Value::Array(..))) {
+            return Ok(vec![self.optional_size(name)?.unwrap_or(usual); count]);
+        }
+        let all: Vec<usize> = self.gguf.integers(&key)?.into_iter().map(|n| usize::try_from(n).unwrap_or(0)).collect();
+        match all.len() == count {
+            true => Ok(all),
+            false => {
+                let found = all.len();
+                Err(Error::broken(self.gguf.file(), format!("{key} has {found} entries for {count} layers")))
+            }
+        }
+    }
+
+    fn layer_inputs(&self, layers: usize) -> Result<Option<LayerInputs>> {
+        if !self.architecture.layer_inputs {
+            return Ok(None);
+        }
+        let Some(table) = self.gguf.tensor("per_layer_token_embd.weight").filter(|t| t.shape.len() == 2) else {
+            return Ok(None);
+        };
+        let width = match self.optional_size("embedding_length_per_layer_input")? {
+            Some(width) => width,
+            None => table.shape[1].checked_div(layers).unwrap_or(0),
+        };
+        Ok(Some(LayerInputs { width, rows: table.shape[0] }))
+    }
+
+    fn streams(&self) -> Result<Option<Streams>> {
+        if !self.architecture.streams {
+            return Ok(None);
+        }
+        let laurel = self.gguf.tensor("blk.0.laurel_l.weight").and_then(|tensor| tensor.shape.first().copied());
+        Ok(Some(Streams {
+            count: self.optional_size("altup.num_inputs")?.unwrap_or(4),
+            active: self.optional_size("altup.active_idx")?.unwrap_or(0),
+            scaled: true,
+            rank: laurel.unwrap_or(64),
+        }))
+    }
+
+    /// Of each layer how many standard deviations above their mean gates begin to count.
+    fn sparsity(&self, count: usize) -> Result<Vec<Option<f32>>> {
+        let key = self.key("activation_sparsity_scale");
+        match self.gguf.metadata().get(&key) {
+            Some(Value::Array(_, numbers)) if self.architecture.streams && numbers.len() == count => Ok(numbers
+                .iter()
+                .map(|number| number.float().map(|number| number as f32).filter(|number| number.is_finite()))
+                .collect()),
+            Some(Value::Array(_, numbers)) if self.architecture.streams => {
+                let found = numbers.len();
+                Err(Error::broken(self.gguf.file(), format!("{key} has {found} entries for {count} layers")))
+            }
+            _ => Ok(vec![None; count]),
+        }
     }
 
     /// Of a Ministral 3: how queries grow with their position, once for each original context.
@@ -250,16 +376,21 @@ impl Keys<'_> {
             Some(own) => own,
             None => self.size("feed_forward_length")?,
         };
-        let shared = self.gguf.tensor("blk.0.ffn_gate_shexp.weight").and_then(|tensor| tensor.shape.first().copied());
+        let mut tensors = self.gguf.tensors().iter();
+        let shared = tensors.find(|tensor| tensor.name.ends_with(".ffn_gate_shexp.weight"));
+        let shared = shared.and_then(|tensor| tensor.shape.first().copied());
         let norm = self.key("expert_weights_norm");
         Ok(Some(Experts {
             count,
             used: self.size("expert_used_count")?,
             ffn,
-            shared: self.optional_size("expert_shared_feed_forward_length")?.filter(|&width| width > 0).or(shared),
+            // the tensors are believed: llama.cpp's converter works the key out of what is not asked for
+            shared: shared.or(self.optional_size("expert_shared_feed_forward_length")?.filter(|&width| width > 0)),
             normalized: self.gguf.optional_bool(&norm, self.architecture.usually_normalized()),
             scale: self.positive("expert_weights_scale")?.unwrap_or(1.0) as f32,
             biased: self.gguf.tensors().iter().any(|tensor| tensor.name.ends_with(".exp_probs_b.bias")),
+            groups: self.optional_size("expert_group_count")?.unwrap_or(1).max(1),
+            groups_used: self.optional_size("expert_group_used_count")?.unwrap_or(1).max(1),
             jitter: if self.architecture.routing == Routing::SparseMixer { 0.01 } else { 0.0 },
         }))
     }
@@ -308,7 +439,13 @@ impl Keys<'_> {
             Some(given) => given as f32,
             None => Config::usual_scale(self.prefix, count, dim, heads, head_dim),
         };
+        let sparsity = self.sparsity(count)?;
         let layer = |i: usize| Layer {
+            heads: None,
+            wide: 1,
+            keys_of: None,
+            keys_are_values: false,
+            sparsity: sparsity[i],
             window: windows[i],
             // the second rope, where there are two, is for the layers with a window
             rope: (turned(i) && ropes > 0).then_some(if windows[i].is_some() { ropes - 1 } else { 0 }),
@@ -344,26 +481,36 @@ impl Keys<'_> {
     }
 
     /// The rope of all layers, or that of those which see all and that of those with a window.
-    fn ropes(&self, head_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
+    fn ropes(&self, head_dim: usize, global_dim: usize, max_positions: usize) -> Result<Vec<Rope>> {
         if self.architecture.positions == Positions::Learned {
             return Ok(Vec::new());
         }
-        let dims = self.optional_size("rope.dimension_count")?.unwrap_or(head_dim);
+        let dims = self.optional_size("rope.dimension_count")?.unwrap_or(global_dim);
+        let local_dims = match self.architecture.global_heads {
+            true => self.optional_size("rope.dimension_count_swa")?.unwrap_or(head_dim),
+            false => dims,
+        };
         let theta = self.float("rope.freq_base")?.unwrap_or(10_000.0);
         let whole = Rope { theta, dims, scaling: self.scaling(dims, max_positions)? };
         let local = match (self.float("rope.freq_base_swa")?, self.prefix) {
             (Some(theta), _) => Some(theta),
-            (None, "gemma3") => Some(10_000.0),
+            (None, "gemma3" | "gemma3n" | "gemma4") => Some(10_000.0),
             // llama.cpp scales no rope of theirs
             (None, "olmo2") if self.architecture.plain_local_rope => Some(theta),
             _ => None,
         };
-        let local = local.map(|theta| Rope { theta, dims, scaling: Scaling::None });
+        let local = local.map(|theta| Rope { theta, dims: local_dims, scaling: Scaling::None });
         Ok([Some(whole), local].into_iter().flatten().collect())
     }
 
     fn scaling(&self, dims: usize, max_positions: usize) -> Result<Scaling> {
         if let Some(divisors) = self.factors("rope_freqs.weight", dims)? {
+            // pairs that are divided by so much stand still
+            let turned = divisors.iter().take_while(|&&divisor| divisor < STILL / 2.0).count();
+            let alike = divisors[..turned].windows(2).all(|two| two[0] == two[1]);
+            if turned < divisors.len() && alike {
+                return Ok(Scaling::Proportional { turned, factor: f64::from(*divisors.first().unwrap_or(&1.0)) });
+            }
             // what else is asked for comes on top
             let factor = self
                 .rope_factor()?
@@ -394,7 +541,8 @@ impl Keys<'_> {
                     beta_fast: self.positive("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
                     beta_slow: self.positive("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
                     attention: own.unwrap_or(1.0) * Yarn::mscale(factor, 1.0) / all_dims,
-                    truncate: true,
+                    // gpt-oss was trained without; llama.cpp does it all the same
+                    truncate: self.prefix != "gpt-oss",
                 })
             }
             other => {
@@ -510,6 +658,8 @@ impl Keys<'_> {
             ("num_experts_per_tok", "expert_used_count"),
             ("moe_intermediate_size", "expert_feed_forward_length"),
             ("shared_expert_intermediate_size", "expert_shared_feed_forward_length"),
+            ("n_group", "expert_group_count"),
+            ("topk_group", "expert_group_used_count"),
             ("rope_theta", "rope.freq_base"),
             ("state_heads", "ssm.time_step_rank"),
             ("state_head_dim", "ssm.inner_size"),

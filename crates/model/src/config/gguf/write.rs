@@ -7,12 +7,12 @@
 use super::llama_cpp::Reads;
 use super::read::SMOLLM3_NO_ROPE;
 use crate::Config;
-use crate::architecture::{Positions, Recurrence, Residual, Routing, Turned};
-use crate::config::Mixer;
+use crate::architecture::{Positions, Recurrence, Residual, Routing, SharedExpert, Turned};
+use crate::config::{CappedGates, Layer, Mixer};
 use crate::ops::Activation;
 use crate::rope::{Rope, Scaling, Yarn};
 use anyhow::{Result, bail};
-use bantam_format::gguf::Value;
+use bantam_format::gguf::{Value, list};
 
 /// A key of a GGUF file and its value.
 pub type Pair = (String, Value);
@@ -31,6 +31,10 @@ pub struct Told {
 /// # Errors
 /// Where the config has an option that no GGUF key can say.
 pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Result<Told> {
+    if config.architecture.gguf.is_empty() {
+        let name = config.architecture.name;
+        bail!("{file}: llama.cpp has no architecture for {name}, so no GGUF file can hold it; safetensors can");
+    }
     refuse_what_no_key_says(config, file)?;
     let gguf_architecture = config.gguf_architecture();
     let general = [
@@ -54,17 +58,38 @@ pub fn of_config(name: &str, config: &Config, parameters: u64, file: &str) -> Re
 type Own = Vec<(&'static str, Value)>;
 
 fn sizes(config: &Config) -> Own {
+    // where layers that see all have heads of their own, those are the usual ones
+    let global = config.layers.iter().find(|layer| layer.window.is_none()).map(|layer| config.heads_of(layer));
+    let head_dim = global.filter(|_| config.architecture.global_heads).map_or(config.head_dim, |heads| heads.head_dim);
     let mut keys = vec![
         ("block_count", count(config.layers.len())),
         ("context_length", count(config.max_positions)),
         ("embedding_length", count(config.dim)),
-        ("feed_forward_length", count(feed_forward(config))),
+        ("feed_forward_length", feed_forward(config)),
         ("attention.head_count", count(config.heads)),
         ("attention.head_count_kv", kv_heads(config)),
-        ("attention.key_length", count(config.head_dim)),
-        ("attention.value_length", count(config.head_dim)),
+        ("attention.key_length", count(head_dim)),
+        ("attention.value_length", count(head_dim)),
         ("vocab_size", count(config.vocab)),
     ];
+    if config.architecture.global_heads {
+        keys.push(("attention.key_length_swa", count(config.head_dim)));
+        keys.push(("attention.value_length_swa", count(config.head_dim)));
+    }
+    if config.architecture.shared_keys {
+        let shared = config.layers.iter().filter(|layer| layer.keys_of.is_some()).count();
+        keys.push(("attention.shared_kv_layers", count(shared)));
+    }
+    if config.architecture.layer_inputs {
+        let width = config.layer_inputs.map_or(0, |inputs| inputs.width);
+        keys.push(("embedding_length_per_layer_input", count(width)));
+    }
+    if let Some(streams) = config.streams {
+        keys.push(("altup.active_idx", count(streams.active)));
+        keys.push(("altup.num_inputs", count(streams.count)));
+        let deviations = |layer: &Layer| Value::F32(layer.sparsity.unwrap_or(f32::NEG_INFINITY));
+        keys.push(("activation_sparsity_scale", list(config.layers.iter().map(deviations).collect())));
+    }
     let eps = float(config.norm_eps);
     if config.architecture.norm.is_layer_norm() {
         keys.push(("attention.layer_norm_epsilon", eps.clone()));
@@ -73,6 +98,7 @@ fn sizes(config: &Config) -> Own {
     if !config.architecture.norm.is_layer_norm() || config.gguf_architecture() == "phimoe" {
         keys.push(("attention.layer_norm_rms_epsilon", eps));
     }
+    keys.extend(config.qkv_clip.map(|most| ("attention.clamp_kqv", Value::F32(most))));
     if !config.causal {
         keys.push(("attention.causal", Value::Bool(false)));
     }
@@ -83,13 +109,19 @@ fn sizes(config: &Config) -> Own {
 }
 
 /// Width inside an MLP; llama.cpp takes it for that of an expert where a Granite has experts.
-fn feed_forward(config: &Config) -> usize {
+fn feed_forward(config: &Config) -> Value {
+    if config.layers.iter().any(|layer| layer.wide > 1) {
+        return list(config.layers.iter().map(|layer| count(config.ffn * layer.wide)).collect());
+    }
     let experts = config.experts.filter(|_| config.gguf_architecture() == "granitehybrid");
-    experts.map_or(config.ffn, |experts| experts.ffn)
+    count(experts.map_or(config.ffn, |experts| experts.ffn))
 }
 
 /// Heads of keys and values: one number, or one for each layer, 0 where a layer keeps a state.
 fn kv_heads(config: &Config) -> Value {
+    if config.layers.iter().any(|layer| config.heads_of(layer).kv_heads != config.kv_heads) {
+        return list(config.layers.iter().map(|layer| count(config.heads_of(layer).kv_heads)).collect());
+    }
     let by_layer = match config.architecture.recurrence {
         Recurrence::None | Recurrence::DeltaNet => false,
         Recurrence::ShortConv => true,
@@ -99,7 +131,7 @@ fn kv_heads(config: &Config) -> Value {
         return count(config.kv_heads);
     }
     let heads = |mixer| if mixer == Mixer::Attention { config.kv_heads } else { 0 };
-    bantam_format::gguf::list(config.layers.iter().map(|layer| count(heads(layer.mixer))).collect())
+    list(config.layers.iter().map(|layer| count(heads(layer.mixer))).collect())
 }
 
 fn states(config: &Config) -> Own {
@@ -123,11 +155,11 @@ fn states(config: &Config) -> Own {
     }
     if recurrence == Recurrence::DeltaNet {
         let flags = config.layers.iter().map(|layer| Value::Bool(layer.mixer == Mixer::State)).collect();
-        keys.push(("attention.recurrent_layers", bantam_format::gguf::list(flags)));
+        keys.push(("attention.recurrent_layers", list(flags)));
         // the pairs that turn by each of the three positions of a picture, which a text has all alike
         let pairs = config.ropes.first().map_or(0, |rope| rope.dims / 2);
         let sections = [pairs.div_ceil(3), (pairs + 1) / 3, pairs / 3, 0].map(|n| Value::I32(n as i32)).to_vec();
-        keys.push(("rope.dimension_sections", bantam_format::gguf::list(sections)));
+        keys.push(("rope.dimension_sections", list(sections)));
     }
     keys
 }
@@ -170,9 +202,10 @@ fn windows(config: &Config) -> Own {
     let width = width.or((config.gguf_architecture() == "gemma2").then_some(config.max_positions));
     let Some(width) = width else { return Vec::new() };
     let mut keys = vec![("attention.sliding_window", count(width))];
-    if !has_usual_pattern(config) {
+    // of Gemma 4 nothing goes without saying
+    if !has_usual_pattern(config) || config.architecture.global_heads {
         let flags = config.layers.iter().map(|layer| Value::Bool(layer.window.is_some())).collect();
-        keys.push(("attention.sliding_window_pattern", bantam_format::gguf::list(flags)));
+        keys.push(("attention.sliding_window_pattern", list(flags)));
     }
     keys
 }
@@ -186,17 +219,30 @@ fn has_usual_pattern(config: &Config) -> bool {
 
 fn experts(config: &Config) -> Own {
     let Some(experts) = config.experts else { return Vec::new() };
+    let (architecture, routing) = (config.architecture, config.architecture.routing);
     let mut keys = vec![
         ("expert_count", count(experts.count)),
         ("expert_used_count", count(experts.used)),
         ("expert_feed_forward_length", count(experts.ffn)),
     ];
     keys.extend(experts.shared.map(|width| ("expert_shared_feed_forward_length", count(width))));
-    if config.architecture.routing == Routing::Sigmoid {
+    if let SharedExpert::OfExperts(_) = architecture.shared {
+        keys.push(("expert_shared_count", count(experts.shared.unwrap_or(0) / experts.ffn.max(1))));
+    }
+    if begins_dense(routing) {
         let dense = config.layers.iter().take_while(|layer| !layer.experts).count();
         keys.push(("leading_dense_block_count", count(dense)));
+    }
+    if matches!(routing, Routing::Sigmoid | Routing::GroupedSigmoid) {
         // llama.cpp's number for sigmoid
         keys.push(("expert_gating_func", count(2)));
+    }
+    if routing == Routing::BiasedSoftmax {
+        keys.push(("interleave_moe_layer_step", count(1)));
+    }
+    if experts.groups > 1 {
+        keys.push(("expert_group_count", count(experts.groups)));
+        keys.push(("expert_group_used_count", count(experts.groups_used)));
     }
     if experts.scale != 1.0 {
         keys.push(("expert_weights_scale", Value::F32(experts.scale)));
@@ -207,23 +253,31 @@ fn experts(config: &Config) -> Own {
     keys
 }
 
+/// Whether layers without experts, if there are any, stand before those with them.
+fn begins_dense(routing: Routing) -> bool {
+    matches!(routing, Routing::Sigmoid | Routing::GroupedSigmoid | Routing::BiasedSoftmax)
+}
+
 fn rope(config: &Config, file: &str) -> Result<Own> {
     let Some(rope) = config.ropes.first() else { return Ok(Vec::new()) };
     let mut keys = vec![("rope.dimension_count", count(rope.dims)), ("rope.freq_base", float(rope.theta))];
-    keys.extend(scaling(rope, file)?);
+    keys.extend(scaling(rope, config.gguf_architecture() == "gpt-oss", file)?);
     keys.extend(config.query_growth.map(|growth| ("attention.temperature_scale", float(growth.beta))));
     keys.extend(config.ropes.get(1).map(|local| ("rope.freq_base_swa", float(local.theta))));
+    let own = config.ropes.get(1).filter(|_| config.architecture.global_heads);
+    keys.extend(own.map(|local| ("rope.dimension_count_swa", count(local.dims))));
     Ok(keys)
 }
 
-fn scaling(rope: &Rope, file: &str) -> Result<Own> {
+/// `exact` where yarn's range is not rounded outwards by those who read such a file.
+fn scaling(rope: &Rope, exact: bool, file: &str) -> Result<Own> {
     Ok(match &rope.scaling {
         // Llama 3's scaling is a tensor of divisors, see `rope_tensors`
-        Scaling::None | Scaling::Llama3(_) | Scaling::Divisors(_) => Vec::new(),
+        Scaling::None | Scaling::Llama3(_) | Scaling::Divisors(_) | Scaling::Proportional { .. } => Vec::new(),
         Scaling::Linear { factor } => {
             vec![("rope.scaling.type", text("linear")), ("rope.scaling.factor", float(*factor))]
         }
-        Scaling::Yarn(yarn) if yarn.truncate => vec![
+        Scaling::Yarn(yarn) if yarn.truncate != exact => vec![
             ("rope.scaling.type", text("yarn")),
             ("rope.scaling.factor", float(yarn.factor)),
             ("rope.scaling.original_context_length", count(yarn.original)),
@@ -241,7 +295,7 @@ fn scaling(rope: &Rope, file: &str) -> Result<Own> {
             ("rope.scaling.original_context_length", count(long.original)),
             ("rope.scaling.attn_factor", float(long.attention_long)),
         ],
-        Scaling::Yarn(_) => bail!("{file}: yarn with \"truncate\": false cannot be written as GGUF"),
+        Scaling::Yarn(yarn) => bail!("{file}: yarn with \"truncate\": {} cannot be written as GGUF", yarn.truncate),
         Scaling::LongRope(_) => {
             bail!("{file}: longrope with a short_mscale other than its long_mscale cannot be written as GGUF")
         }
@@ -304,20 +358,31 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
             "{file}: which layers have no rope cannot be written as GGUF, whose readers know {gguf_architecture}'s usual ones"
         );
     }
-    if config.ropes.get(1).is_some_and(|local| local.scaling != Scaling::None || local.dims != config.ropes[0].dims) {
+    let one_width = |local: &Rope| architecture.global_heads || local.dims == config.ropes[0].dims;
+    if config.ropes.get(1).is_some_and(|local| local.scaling != Scaling::None || !one_width(local)) {
         bail!("{file}: a scaled rope for the layers with a window cannot be written as GGUF");
     }
     if gguf_architecture == "granitehybrid" && config.state.is_none() {
         bail!("{file}: a Granite of attention alone with experts cannot be written as GGUF");
     }
     let scattered = || config.layers.iter().skip_while(|layer| !layer.experts).any(|layer| !layer.experts);
-    if architecture.routing == Routing::Sigmoid && scattered() {
+    if begins_dense(architecture.routing) && scattered() {
         bail!("{file}: layers without experts behind layers with them cannot be written as GGUF");
     }
     let original = config.ropes.first().and_then(|rope| match &rope.scaling {
         Scaling::Yarn(yarn) => Some(yarn.original),
         _ => None,
     });
+    if config.streams.is_some_and(|streams| !streams.scaled || streams.count != 4 || streams.active != 0) {
+        bail!(
+            "{file}: altup_num_inputs, altup_active_idx and altup_correct_scale other than 4, 0 and true cannot be written as GGUF"
+        );
+    }
+    if config.capped_gates.is_some_and(|capped| capped != CappedGates::USUAL) {
+        bail!(
+            "{file}: swiglu_alpha and swiglu_limit cannot be written as GGUF, whose readers take 1.702 and 7 for granted"
+        );
+    }
     if config.query_growth.is_some_and(|growth| original != Some(growth.every)) {
         bail!("{file}: llama_4_scaling_beta without yarn cannot be written as GGUF");
     }
@@ -337,6 +402,8 @@ const UNREAD: &[(&str, &str)] = &[
     ("logit_scale", "does not apply its scales"),
     ("attn_logit_softcapping", "does not cap attention scores"),
     ("final_logit_softcapping", "does not cap the logits"),
+    ("attention.clamp_kqv", "does not clamp queries, keys and values"),
+    ("expert_group_count", "chooses among the experts of all groups"),
     ("expert_weights_norm", "normalises the weights of chosen experts otherwise"),
     ("expert_weights_scale", "does not scale the weights of chosen experts"),
     ("rope.freq_base_swa", "turns the layers with a window as all others"),
@@ -352,7 +419,7 @@ fn notes(config: &Config, own: &Own) -> Vec<String> {
     let is_unread = |key: &str| own.iter().any(|(own, _)| *own == key) && !reads.key(key);
     let unread = UNREAD.iter().filter(|(key, _)| is_unread(key)).map(|(_, does)| *does);
     let mixed = config.experts.is_some()
-        && architecture.routing != Routing::Sigmoid
+        && !begins_dense(architecture.routing)
         && config.layers.iter().any(|layer| !layer.experts);
     let long = config.ropes.iter().any(|rope| matches!(rope.scaling, Scaling::LongRope(_)));
     let yarn = config.ropes.first().is_some_and(|rope| matches!(rope.scaling, Scaling::Yarn(_)));
@@ -363,7 +430,23 @@ fn notes(config: &Config, own: &Own) -> Vec<String> {
         .state
         .is_some_and(|sizes| architecture.recurrence == Recurrence::DeltaNet && sizes.key_dim != sizes.head_dim);
     let windowed = config.layers.iter().any(|layer| layer.window.is_some());
-    let all: [(bool, &str); 12] = [
+    let exact = yarn && architecture.gguf == "gpt-oss";
+    let sparse = |layer: usize| config.layers[layer].sparsity.is_some_and(|s| (s - 1.644_853_6).abs() < 1e-4);
+    let usually_sparse = (0..config.layers.len()).all(|layer| match layer < 10 {
+        true => sparse(layer),
+        false => config.layers[layer].sparsity.is_none(),
+    });
+    let own_keys = config.layers.iter().filter(|layer| layer.keys_of.is_none()).count();
+    let all: [(bool, &str); 15] = [
+        (
+            config.streams.is_some() && !usually_sparse,
+            "takes the gates of the first ten layers, and of no others, for sparse",
+        ),
+        (
+            config.streams.is_some() && own_keys != config.layers.len().min(20),
+            "takes the first 20 layers to have keys of their own",
+        ),
+        (exact, "rounds the range of pairs that yarn blends outwards to whole pairs"),
         (narrow, "expects a state twice as wide as the model and will not load it"),
         (windowed && architecture.turned == Turned::WindowedIfAny, "knows windows of its models of 64 layers only"),
         (oblong, "expects keys of linear attention as wide as its values and will not load it"),
