@@ -12,7 +12,8 @@ from common import GOLDEN, Making, compact, sha256
 from safetensors.torch import save_file
 
 FOLDER = GOLDEN / "model" / "quant" / "floats"
-E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+# the zero below zero is one as the other, as in ggml's blocks
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
 rng = np.random.default_rng(11)
 
 

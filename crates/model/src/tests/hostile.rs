@@ -151,10 +151,10 @@ fn types_that_cannot_be_computed_are_refused_with_what_can() {
     let name = b"blk.0.ffn_up.weight";
     let at = bytes.windows(name.len()).position(|w| w == name).expect("name") + name.len() + 4 + 2 * 8;
     assert_eq!(bytes[at..at + 4], [8, 0, 0, 0]);
-    bytes[at] = 17;
+    bytes[at] = 36;
     let sentence = refusal(Saved::bytes(&bytes).path());
     assert!(
-        sentence.contains("tensor blk.0.ffn_up.weight of type IQ2_XS is not supported; supported: F32, F16, Q4_0"),
+        sentence.contains("tensor blk.0.ffn_up.weight of type IQ4_NL_4_4 is not supported; supported: F32, F16, Q4_0"),
         "{sentence}"
     );
 }

@@ -133,7 +133,8 @@ impl Floats<'_> {
     fn widen(&self, row: usize, weights: &mut [f32]) {
         let (values, scales) = self.row(row);
         let four = |i: usize| nibble(values, i);
-        let value = |bits: u8| if bits < 8 { E2M1[usize::from(bits)] } else { -E2M1[usize::from(bits & 7)] };
+        // the zero below zero is one as the other, as in ggml's blocks
+        let value = |bits: u8| if bits < 8 { E2M1[usize::from(bits)] } else { 0.0 - E2M1[usize::from(bits & 7)] };
         for (i, weight) in weights.iter_mut().enumerate() {
             *weight = match &self.numbers {
                 Numbers::Mxfp4 { .. } => value(four(i)) * half_e8m0(scales[i / 32]),
