@@ -71,7 +71,7 @@ impl Shell {
     }
 }
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 31] = [
     "run",
     "init",
     "search",
@@ -101,6 +101,8 @@ const COMMANDS: [&str; 29] = [
     "bundled",
     "completions",
     "config",
+    "systems",
+    "devices",
 ];
 
 const TINY: &str = "models = ['bantam-s']\nrecipes = ['base', 'Q8_0']\nsuites = ['routing']\n\

@@ -73,7 +73,7 @@ pub(super) fn run(args: DevicesArgs) -> Result<Exit> {
             let card = device::find(&cards, &name)?;
             match args.json {
                 true => out::pretty_json(&serde_json::to_value(card)?)?,
-                false => say!("{}", card.to_toml().trim_end())?,
+                false => card.to_toml().lines().try_for_each(|line| say!("{line}"))?,
             }
         }
         Some(What::Add { file }) => {

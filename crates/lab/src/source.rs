@@ -403,7 +403,7 @@ impl<'w> Source<'w> {
             _ => unreachable!("a source's tensors lie in its own weights"),
         };
         // a bias is a column of single numbers, so that its rows can be moved like its matrix's
-        let columns = if tensor.shape.len() == 1 { 1 } else { tensor.shape[tensor.shape.len() - 1] };
+        let columns = if tensor.shape.len() < 2 { 1 } else { tensor.shape[tensor.shape.len() - 1] };
         Ok(Rows { count: tensor.weights() as usize / columns.max(1), columns, pieces })
     }
 

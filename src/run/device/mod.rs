@@ -173,6 +173,6 @@ mod tests {
     fn what_a_bundled_model_takes_is_known() {
         let work = work(&Place::Bundled("bantam-s".into()), CacheType::default(), Shape { prompt: 64, output: 32 })
             .expect("read");
-        assert!(work.bytes() > 1e6 && work.cache > 0.0 && work.products > 7.0, "{work:?}");
+        assert!(work.bytes() > 5e5 && work.cache > 0.0 && work.products > 7.0, "{work:?}");
     }
 }

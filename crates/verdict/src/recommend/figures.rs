@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn digits_follow_the_interval_but_for_shares() {
-        assert_eq!(shown(&figure(794.0, 584.0, 1004.0, Unit::TokensPerSecond)), "800 tok/s");
+        assert_eq!(shown(&figure(794.0, 584.0, 1004.0, Unit::TokensPerSecond)), "790 tok/s");
         assert_eq!(shown(&figure(794.0, 784.0, 804.0, Unit::TokensPerSecond)), "794 tok/s");
         assert_eq!(
             shown(&figure(50.0, 1.0, 2000.0, Unit::TokensPerSecond)),

@@ -146,7 +146,7 @@ impl Race {
                 summary.checks.iter().filter(|c| c.requirement.is_cost()).all(|c| c.status == Status::Met)
             };
             let is_dear = |reference: &VariantSummary| {
-                reference.id() != summary.id() && keeps(reference) && is_dearer(advice, reference, summary)
+                reference.id() != summary.id() && keeps(reference) && is_dearer(advice, summary, reference)
             };
             if advice.reference().is_some_and(is_dear) {
                 return Some("it left the race: it costs more than the reference, which keeps every limit".into());
