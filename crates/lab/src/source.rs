@@ -403,7 +403,7 @@ impl<'w> Source<'w> {
             _ => unreachable!("a source's tensors lie in its own weights"),
         };
         // a bias is a column of single numbers, so that its rows can be moved like its matrix's
-        let columns = if tensor.shape.len() < 2 { 1 } else { tensor.shape[tensor.shape.len() - 1] };
+        let columns = if tensor.shape.len() == 1 { 1 } else { tensor.shape[tensor.shape.len() - 1] };
         Ok(Rows { count: tensor.weights() as usize / columns.max(1), columns, pieces })
     }
 
@@ -739,8 +739,9 @@ fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
     for wanted in model::cost(config).tensors {
         let placed = Placed::of(config, &wanted.name);
         let placed = placed.with_context(|| format!("tensor {} has no GGUF name", wanted.name))?;
-        // a matrix of one row is a vector there, and a convolution a matrix
+        // a matrix of one row is a vector there, and a convolution a matrix; one number is a vector of one
         let one: Vec<usize> = match wanted.shape[..] {
+            [1] => vec![1],
             [1, ref rest @ ..] => rest.to_vec(),
             [channels, 1, taps] => vec![channels, taps],
             [all] => mamba_shape(config, &wanted, all),

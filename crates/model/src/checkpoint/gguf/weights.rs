@@ -93,6 +93,7 @@ impl<'a> GgufWeights<'a> {
     /// rounded to four bits here.
     fn factor(&self, tensor: &str, index: usize) -> Result<f32> {
         let name = tensor.strip_suffix(".weight").map(|stem| format!("{stem}.scale"));
+        let name = name.filter(|name| !self.is_in_the_graph(name));
         let Some(info) = name.and_then(|name| self.gguf.tensor(&name)) else { return Ok(1.0) };
         let broken = |what: &str| Error::broken(self.gguf.file(), format!("tensor {} {what}", info.name));
         if info.kind != Type::F32 {
@@ -104,6 +105,17 @@ impl<'a> GgufWeights<'a> {
         factor
             .filter(|factor| factor.is_finite())
             .ok_or_else(|| broken("has no finite number for the weights beside it"))
+    }
+
+    /// Whether the graph asks for a tensor of this name itself, as Gemma 4's does for the scales of router and experts.
+    fn is_in_the_graph(&self, name: &str) -> bool {
+        let in_layer = |known: &str| {
+            let (before, behind) = known.split_once("{l}")?;
+            let layer = name.strip_prefix(before)?.strip_suffix(behind)?;
+            Some(!layer.is_empty() && layer.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let mut names = self.config.architecture.names.iter().copied().flatten();
+        names.any(|known| known.gguf == name || in_layer(known.gguf) == Some(true))
     }
 
     /// Plain numbers of the type they are stored in; `None` for blocks.
