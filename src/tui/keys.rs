@@ -90,7 +90,7 @@ fn read(config: &Config) -> Result<Vec<Own>, String> {
     };
     for (table, screen) in tables.iter().zip(&screens) {
         for own in &all {
-            let holds = |binding: &&&Binding| codes(**binding).contains(&own.code[0]);
+            let holds = |binding: &&&Binding| codes(binding).contains(&own.code[0]);
             let mut others = table.iter().filter(holds).filter(|binding| binding.name() != own.name);
             let is_here = table.iter().any(|binding| binding.name() == own.name);
             if let Some(other) = others.next().filter(|_| is_here) {

@@ -161,8 +161,8 @@ impl Router {
         }
         for (place, rule) in self.rules.iter().enumerate() {
             let key = format!("rule {} ({})", place + 1, rule.task);
-            let numbers = std::iter::once(rule.first).chain(rule.escalate.as_ref().map(|escalate| escalate.to));
-            for number in numbers.filter(|number| *number >= members) {
+            let mut numbers = std::iter::once(rule.first).chain(rule.escalate.as_ref().map(|escalate| escalate.to));
+            if let Some(number) = numbers.find(|number| *number >= members) {
                 return Err(format!("{key}: there is no member {number}; allowed is 0 to {}", members - 1));
             }
             if self.rules[..place].iter().any(|other| other.task == rule.task) {

@@ -104,7 +104,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn thirds(self, bytes: [u8; 32]) -> [u8; 32] {
-        bytes.map(|byte| (u16::from(byte) * 3 >> 8) as u8)
+        bytes.map(|byte| ((u16::from(byte) * 3) >> 8) as u8)
     }
 
     #[inline(always)]

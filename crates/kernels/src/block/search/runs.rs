@@ -129,6 +129,7 @@ impl<const N: usize, const RUNS: usize, const SUBS: usize> Sums<'_, N, RUNS, SUB
             (d, scale, error) = (fitted, moved, less);
         }
         let mut run = [0; RUNS];
+        #[expect(clippy::needless_range_loop, reason = "it numbers runs, of which scales are one thing")]
         for sub in 0..SUBS {
             let step = self.step_of(d, scale[sub]);
             let grid = self.grid(sub, step).1;
@@ -193,6 +194,7 @@ impl<const N: usize, const RUNS: usize, const SUBS: usize> Sums<'_, N, RUNS, SUB
     #[inline(always)]
     fn fitted(&self, d: f32, scale: &[f32; SUBS]) -> f32 {
         let (mut xa, mut aa) = (0f64, 0f64);
+        #[expect(clippy::needless_range_loop, reason = "it numbers runs, of which scales are one thing")]
         for sub in 0..SUBS {
             let step = self.step_of(d, scale[sub]);
             let grid = self.grid(sub, step).1;
