@@ -7,7 +7,7 @@ use crate::run::{Workplace, device};
 use crate::show::out::{self, note, say};
 use crate::show::{Table, counted};
 use anyhow::{Context, Result, bail};
-use bantam_core::device::{DeviceCard, Source};
+use bantam_core::device::{DeviceCard, Source, Speed};
 use bantam_core::unit::{Bytes, Seconds, Unit};
 use bantam_verdict::recommend::device::{At, Phase, Predicted, error, predict};
 use serde_json::json;
@@ -147,19 +147,21 @@ fn predicted(asked: &Predict, json: bool, workplace: &Workplace) -> Result<()> {
     let mut profile = adhoc::profile("devices", vec![asked.model.clone()], &asked.quant);
     profile.measure.speed = vec![shape];
     let done = execute(&profile, &Common { json, fresh: false, offline: false, quiet: asked.quiet })?;
-    let threads = profile.measure.threads;
-    let from = At { card: here, setting: here.setting(threads).context("this machine's card has no setting")? };
-    let speeds = device::speeds(&done.advice, shape, workplace);
-    let mut rows = Vec::new();
-    for speed in &speeds {
+    let from = At { card: here, setting: here.setting(None).context("this machine's card has no setting")? };
+    let known = device::speeds(&done.advice, shape, workplace).into_iter().map(|speed| {
         let summary = done.advice.summaries.iter().find(|summary| summary.variant.label() == speed.model);
         let memory = summary.and_then(|summary| summary.peak_memory.value());
+        (speed, memory)
+    });
+    let speeds: Vec<(Speed, Option<f64>)> = known.collect();
+    let mut rows = Vec::new();
+    for (speed, memory) in &speeds {
         for card in &on {
             let Some(setting) = card.setting(None) else { continue };
             let to = At { card, setting };
             let of = |phase, measured| predict(&speed.work, phase, Some((from, measured)), to, &cards);
             let (prefill, decode) = (of(Phase::Prefill, speed.prefill), of(Phase::Decode, speed.decode));
-            rows.push((speed, *card, memory, prefill, decode));
+            rows.push((speed, *card, *memory, prefill, decode));
         }
     }
     let ttft = |prefill: Option<Predicted>, decode: Option<Predicted>| {
@@ -207,11 +209,8 @@ fn predicted(asked: &Predict, json: bool, workplace: &Workplace) -> Result<()> {
         ]);
     }
     table.print(&mut out::stdout())?;
-    for speed in &speeds {
-        let memory = done.advice.summaries.iter().find(|s| s.variant.label() == speed.model);
-        let memory = memory
-            .and_then(|s| s.peak_memory.value())
-            .map_or_else(|| "unknown memory".into(), |m| Bytes(m as u64).to_string());
+    for (speed, memory) in &speeds {
+        let memory = memory.map_or_else(|| "unknown memory".into(), |m| Bytes(m as u64).to_string());
         say!(
             "{}, measured here: prefill {}, decode {}, {memory} at {shape}.",
             speed.model,

@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::reply::{Reply, Usage};
 use super::text::{Marks, Piece};
 use super::{Member, Shared, random};
+use bantam_core::stats::calibration::Shares;
 use bantam_core::sync::lock;
 use bantam_core::system::Sureness;
 use bantam_model::tokenizer::Special;
@@ -81,13 +82,15 @@ pub(super) fn complete(
     match (escalate.by, fields.choices()) {
         // how sure it is of choices is told by their likelihoods, and so is which one it takes
         (Sureness::Share, Some(choices)) => {
-            let (likeliest, share) = chosen(first, &asked, &choices)?;
+            let plan = asked.plan(first)?;
+            let (likeliest, share) = chosen(first, &plan, &choices)?;
             if share >= escalate.below {
-                return answer_with(first, &asked, &choices[likeliest], connection);
+                return answer_with(first, &asked, plan, &choices[likeliest], connection);
             }
             shared.metrics.escalated.fetch_add(1, Ordering::Relaxed);
-            let (likeliest, _) = chosen(then, &asked, &choices)?;
-            answer_with(then, &asked, &choices[likeliest], connection)
+            let plan = asked.plan(then)?;
+            let (likeliest, _) = chosen(then, &plan, &choices)?;
+            answer_with(then, &asked, plan, &choices[likeliest], connection)
         }
         // a limit on choices says nothing of what is written
         (Sureness::Share, None) => answer(then, &asked, connection),
@@ -211,8 +214,7 @@ fn sure(news: &News) -> f64 {
 }
 
 /// The choice that a model finds the likeliest, and its share.
-fn chosen(member: &Member, asked: &Asked, choices: &[String]) -> Result<(usize, f64), Refusal> {
-    let plan = asked.plan(member)?;
+fn chosen(member: &Member, plan: &Plan, choices: &[String]) -> Result<(usize, f64), Refusal> {
     let [prompt] = &plan.prompts[..] else {
         return Err(Refusal::of("prompt", "several prompts are not sent on by choices; send one".into()));
     };
@@ -223,21 +225,25 @@ fn chosen(member: &Member, asked: &Asked, choices: &[String]) -> Result<(usize, 
     let item = bantam_model::Item { context: prompt.clone(), continuations };
     let found = member.model.loglikelihoods(&[item]).map_err(refused)?;
     let logprobs: Vec<f64> = found.iter().flatten().map(|of| of.logprob).collect();
-    let most = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logprobs.iter().map(|logprob| (logprob - most).exp()).sum();
-    let place = logprobs.iter().position(|logprob| *logprob == most).unwrap_or(0);
-    Ok((place, if sum.is_finite() && sum > 0.0 { 1.0 / sum } else { 0.0 }))
+    let shares = Shares::of(&logprobs);
+    let known = shares.filter(|shares| shares.confidence().is_finite());
+    Ok(known.map_or((0, 0.0), |shares| (shares.likeliest, shares.confidence())))
 }
 
 /// Answers with a text that is known already.
-fn answer_with(member: &Member, asked: &Asked, text: &str, connection: &mut Connection) -> Result<(), Failure> {
-    let plan = asked.plan(member)?;
-    let (mut reply, wishes) = (asked.reply(member, &plan), plan.wishes.clone());
+fn answer_with(
+    member: &Member,
+    asked: &Asked,
+    plan: Plan,
+    text: &str,
+    connection: &mut Connection,
+) -> Result<(), Failure> {
+    let mut reply = asked.reply(member, &plan);
     let usage = Usage { prompt: plan.prompts.iter().map(Vec::len).sum(), ..Usage::default() };
     let tokens = member.model.tokenizer.encode(text, Special::Without).map_or(0, |tokens| tokens.len());
     let last = News { pieces: vec![Piece::Content(text.to_owned())], drawn: Vec::new() };
     let told = vec![(0, Event::Done { last, finish: Finish::Stop, tokens, reasoning_tokens: 0 })];
-    deliver(member, Answers::told(told, usage, asked.begun), &mut reply, &wishes, asked, connection)
+    deliver(member, Answers::told(told, usage, asked.begun), &mut reply, &plan.wishes, asked, connection)
 }
 
 fn of_chat(shared: &Member, fields: &Fields) -> Result<Plan, Refusal> {

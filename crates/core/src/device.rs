@@ -1,6 +1,7 @@
 //! Device cards: what a machine can do, measured there or read off a data sheet, as TOML that teams share. Speeds elsewhere
 //! are predicted from them.
 
+use crate::meant;
 use crate::unit::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -165,11 +166,7 @@ impl DeviceCard {
     /// # Errors
     /// One clause with the line or key that is wrong and what is allowed.
     pub fn parse(text: &str) -> Result<DeviceCard, String> {
-        let card: DeviceCard = toml::from_str(text).map_err(|e| {
-            let at = e.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
-            format!("line {line}: {}", e.message().lines().collect::<Vec<_>>().join("; "))
-        })?;
+        let card: DeviceCard = meant::read_toml(text).map_err(|(line, why)| format!("line {line}: {why}"))?;
         card.check()?;
         Ok(card)
     }

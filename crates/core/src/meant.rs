@@ -34,6 +34,18 @@ pub fn of_toml(message: &str) -> String {
     }
 }
 
+/// Reads TOML of a type.
+///
+/// # Errors
+/// The line that is wrong, and what is wrong there as [`of_toml`] says it.
+pub fn read_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
+    toml::from_str(text).map_err(|e| {
+        let at = e.span().map_or(0, |span| span.start.min(text.len()));
+        let line = text.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
+        (line, of_toml(e.message()))
+    })
+}
+
 /// Letters to change, to add or to leave out between two words (Levenshtein).
 pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

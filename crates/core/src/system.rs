@@ -2,6 +2,7 @@
 //! is unsure; specialists are one variant for each task. Either is a list of rules, one a task, and a router's file is
 //! those rules with where the members are.
 
+use crate::meant;
 use crate::record::Id;
 use serde::{Deserialize, Serialize};
 
@@ -142,11 +143,7 @@ impl Router {
     /// # Errors
     /// One clause with the line or key that is wrong and what is allowed.
     pub fn parse(text: &str) -> Result<Router, String> {
-        let router: Router = toml::from_str(text).map_err(|e| {
-            let at = e.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
-            format!("line {line}: {}", e.message().lines().collect::<Vec<_>>().join("; "))
-        })?;
+        let router: Router = meant::read_toml(text).map_err(|(line, why)| format!("line {line}: {why}"))?;
         router.check()?;
         Ok(router)
     }

@@ -5,44 +5,18 @@
 
 use std::time::Duration;
 
-use bantam_kernels::{BlockType, Matrix, block, isa, product};
+use bantam_kernels::{Matrix, block, isa, made, product};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const INP: usize = 2048;
-
-fn noise(count: usize) -> impl Iterator<Item = u32> {
-    let mut state = 1u32;
-    (0..count).map(move |_| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state
-    })
-}
-
-/// Numbers around zero.
-fn floats(count: usize) -> Vec<f32> {
-    noise(count).map(|word| word as f32 / u32::MAX as f32 - 0.5).collect()
-}
-
-/// Blocks of any quants, whose scales are finite; floats as they are.
-fn weights(block: &dyn BlockType, count: usize) -> Vec<u8> {
-    let bytes = block.ggml_type().bytes(count).expect("whole blocks");
-    if block.ggml_type().is_quantized() {
-        return noise(bytes.div_ceil(4)).flat_map(|word| (word & 0x3FFF_3FFF).to_le_bytes()).take(bytes).collect();
-    }
-    let mut all = vec![0; bytes];
-    block.encode(isa(), &floats(count), None, &mut all).expect("encoded");
-    all
-}
 
 fn products(c: &mut Criterion) {
     for block in block::types() {
         let ty = block.ggml_type();
         let row = ty.bytes(INP).expect("whole blocks");
-        let x = floats(256 * INP);
+        let x = made::floats(256 * INP);
         for (rows, out) in [(1, (64 << 20) / row), (256, 1024)] {
-            let bytes = weights(block, out * INP);
+            let bytes = made::weights(block, out * INP).expect("encoded");
             let w = Matrix::new(ty, out, INP, &bytes).expect("a matrix");
             let mut y = vec![0.0; rows * out];
             let mut group = c.benchmark_group(format!("{rows}-rows-{}", isa()));

@@ -15,6 +15,7 @@
 //! widened     products in f32 with any type, and the gradient that passes through one
 //! factor      a Gram matrix in factors, of which it follows how errors are passed on
 //! pool        work shared between threads
+//! made        operands for those who measure products
 //! ```
 //!
 //! The scalar code is the reference. Products with quantized weights are equal to its results to the bit on every
@@ -35,6 +36,7 @@ pub mod float;
 mod gemm;
 mod isa;
 pub mod kv;
+pub mod made;
 mod matrix;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // for sets that have lanes
 mod one_row;

@@ -8,7 +8,7 @@ use bantam_core::metric::Metric;
 use bantam_core::record::Shape;
 use bantam_core::unit::Bytes;
 use bantam_host::card::{Card, bandwidth};
-use bantam_kernels::{BlockType, Matrix, block, isa, product};
+use bantam_kernels::{Matrix, block, made, product};
 use bantam_verdict::recommend::Advice;
 use std::time::{Duration, Instant};
 
@@ -37,9 +37,9 @@ pub fn kernels(threads: usize, cancel: &Cancel) -> Result<Setting> {
         }
         let ty = block.ggml_type();
         let Some(row) = ty.bytes(ROW) else { continue };
-        let x: Vec<f32> = noise(MANY.0 * ROW).map(|word| word as f32 / u32::MAX as f32 - 0.5).collect();
+        let x = made::floats(MANY.0 * ROW);
         let rate = |rows: usize, out: usize, amount: f64| -> Result<f64> {
-            let bytes = weights(block, out * ROW)?;
+            let bytes = made::weights(block, out * ROW)?;
             let w = Matrix::new(ty, out, ROW, &bytes)?;
             let mut y = vec![0.0; rows * out];
             product(&x[..rows * ROW], rows, &w, &mut y)?;
@@ -71,28 +71,6 @@ fn best(mut call: impl FnMut()) -> f64 {
         calls += 1;
     }
     least.max(1e-9)
-}
-
-fn noise(count: usize) -> impl Iterator<Item = u32> {
-    let mut state = 1u32;
-    (0..count).map(move |_| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state
-    })
-}
-
-/// Blocks of any quants, whose scales are finite; floats as they are.
-fn weights(block: &dyn BlockType, count: usize) -> Result<Vec<u8>> {
-    let bytes = block.ggml_type().bytes(count).context("rows are made of whole blocks")?;
-    if block.ggml_type().is_quantized() {
-        return Ok(noise(bytes.div_ceil(4)).flat_map(|word| (word & 0x3FFF_3FFF).to_le_bytes()).take(bytes).collect());
-    }
-    let floats: Vec<f32> = noise(count).map(|word| word as f32 / u32::MAX as f32 - 0.5).collect();
-    let mut all = vec![0; bytes];
-    block.encode(isa(), &floats, None, &mut all)?;
-    Ok(all)
 }
 
 /// The card of this machine with these settings.

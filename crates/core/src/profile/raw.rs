@@ -4,6 +4,7 @@ use super::Error;
 use crate::cache_type::CacheType;
 use crate::chat::Chat;
 use crate::endpoint::{Api, ChoicesBy};
+use crate::meant;
 use crate::record::Shape;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -304,10 +305,7 @@ impl Raw {
     /// # Errors
     /// [`Error::Broken`] where the text is no TOML or has a key or a type that a profile does not have.
     pub fn parse(text: &str, file: &Path) -> Result<Raw, Error> {
-        toml::from_str(text).map_err(|e| {
-            let at = e.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
-            let mut message = crate::meant::of_toml(e.message());
+        meant::read_toml(text).map_err(|(line, mut message)| {
             let is_recipe = text.lines().nth(line - 1).is_some_and(|line| line.trim_start().starts_with("recipes"));
             if is_recipe && message.contains("expected a string") {
                 message += ": a recipe is a text, such as \"Q4_K_M\" or \"prune:layers=2 > quantize:q4_k_m\", or the name of a TOML \

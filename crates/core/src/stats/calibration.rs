@@ -24,6 +24,36 @@ pub const FEWEST: usize = 50;
 /// Draws of what an error would show.
 const DRAWS: usize = 2000;
 
+/// How the probability is shared among an item's choices: softmax over their log-likelihoods as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shares {
+    /// The place of the likeliest choice, the first of equal ones.
+    pub likeliest: usize,
+    parts: Vec<f64>,
+    sum: f64,
+}
+
+impl Shares {
+    /// Shares the probability among choices; None without one that is a number. Where none has any probability the shares
+    /// are no numbers.
+    pub fn of(logprobs: &[f64]) -> Option<Shares> {
+        let most = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let likeliest = logprobs.iter().position(|logprob| *logprob == most)?;
+        let parts: Vec<f64> = logprobs.iter().map(|logprob| (logprob - most).exp()).collect();
+        Some(Shares { likeliest, sum: parts.iter().sum(), parts })
+    }
+
+    /// The share of the likeliest choice.
+    pub fn confidence(&self) -> f64 {
+        1.0 / self.sum
+    }
+
+    /// Goes through the shares of all choices, in their order.
+    pub fn all(&self) -> impl Iterator<Item = f64> + '_ {
+        self.parts.iter().map(|part| part / self.sum)
+    }
+}
+
 /// An answer: how sure the model was of it, and whether it was right.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {

@@ -8,7 +8,7 @@ use super::figures::counted;
 use super::score::{Confidence, as_record, clusters, too_few};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Figure, ItemResult, Provenance, Reading};
-use bantam_core::stats::calibration::{Answer, Bin, Calibration as Answers};
+use bantam_core::stats::calibration::{Answer, Bin, Calibration as Answers, Shares};
 use bantam_core::stats::mean::{Mean, Scale};
 use bantam_core::stats::{Interval, StatsError};
 use bantam_core::unit::Unit;
@@ -117,20 +117,16 @@ impl Sure {
         if item.logprobs.len() < 2 {
             return None;
         }
-        let most = item.logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let likeliest = item.logprobs.iter().position(|l| *l == most)?;
-        let shares: Vec<f64> = item.logprobs.iter().map(|l| (l - most).exp()).collect();
-        let sum: f64 = shares.iter().sum();
-        let confidence = 1.0 / sum;
+        let shares = Shares::of(&item.logprobs)?;
+        let (likeliest, confidence) = (shares.likeliest, shares.confidence());
         let right = match item.gold.is_empty() {
             false => item.gold.contains(&likeliest),
             // before: whether it is right is what the accuracy says
             true => item.score(Metric::Acc)?.value == 1.0,
         };
         let brier = (item.gold.len() == 1).then(|| {
-            let one =
-                |(choice, share): (usize, &f64)| (share / sum - f64::from(u8::from(choice == item.gold[0]))).powi(2);
-            shares.iter().enumerate().map(one).sum()
+            let one = |(choice, share): (usize, f64)| (share - f64::from(u8::from(choice == item.gold[0]))).powi(2);
+            shares.all().enumerate().map(one).sum()
         });
         Some(Sure { answer: Answer { confidence, right }, brier })
     }

@@ -89,15 +89,6 @@ impl<'a> Memo<'a> {
         print.or_insert_with(|| known().unwrap_or_else(|| fingerprint(&self.whole(row)))).clone()
     }
 
-    /// A row with its items, as one of its own.
-    pub(super) fn whole_of(&self, row: &Row) -> Row {
-        let mut whole = row.clone();
-        if is_light(row) {
-            whole.outcome.items = self.known.items(&row.trial.id);
-        }
-        whole
-    }
-
     /// The row with its items, which are held no longer than this.
     pub(super) fn whole(&self, row: &'a Row) -> Cow<'a, Row> {
         if !is_light(row) {

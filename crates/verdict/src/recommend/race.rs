@@ -7,7 +7,7 @@
 //! by their scores still count in the family: nothing is claimed that an exhaustive run would not claim.
 
 use super::advice::words::miss;
-use super::advice::{Advice, advise_knowing, could_be_advised};
+use super::advice::{Advice, advise_knowing, could_be_advised, is_dearer_than_reference};
 use super::constraint::Status;
 use super::decided;
 use super::known::Known;
@@ -141,14 +141,8 @@ impl Race {
             if let Some(check) = summary.checks.iter().find(|c| c.requirement.is_cost() && c.status == Status::Unmet) {
                 return Some(format!("it left the race: {}", miss(advice, summary, check)));
             }
-            // a cost of answers is not known before they are asked
-            let keeps = |summary: &VariantSummary| {
-                summary.checks.iter().filter(|c| c.requirement.is_cost()).all(|c| c.status == Status::Met)
-            };
-            let is_dear = |reference: &VariantSummary| {
-                reference.id() != summary.id() && keeps(reference) && is_dearer(advice, summary, reference)
-            };
-            if advice.reference().is_some_and(is_dear) {
+            // a cost of answers is not known before they are asked, and then it is not dearer
+            if is_dearer_than_reference(advice, summary) {
                 return Some("it left the race: it costs more than the reference, which keeps every limit".into());
             }
             let winner = advice.summaries.iter().find(|other| other.qualifies && is_dearer(advice, summary, other));

@@ -35,15 +35,20 @@ pub(super) fn conclude(advice: &mut Advice) -> Conclusion {
 /// Whether an advice could be wrong about a variant: it keeps the limits of cost, and does not cost more than a reference
 /// that keeps them too and so would be preferred. Told from costs alone, never from the scores that are to be judged.
 pub(in crate::recommend) fn could_be_advised(advice: &Advice, summary: &VariantSummary) -> bool {
-    let keeps = |summary: &VariantSummary| {
-        summary.checks.iter().filter(|check| check.requirement.is_cost()).all(|check| check.status == Status::Met)
-    };
+    keeps_costs(summary) && !is_dearer_than_reference(advice, summary)
+}
+
+/// Whether a variant costs more than a reference that keeps the limits of cost; not where either cost is not known yet.
+pub(in crate::recommend) fn is_dearer_than_reference(advice: &Advice, summary: &VariantSummary) -> bool {
     let metric = advice.prefer.metric();
-    let dearer = |reference: &VariantSummary| {
+    advice.reference().is_some_and(|reference| {
         let order = decided::better(metric, &summary.cost(metric), &reference.cost(metric));
-        reference.id() != summary.id() && keeps(reference) && order == Some(Ordering::Greater)
-    };
-    keeps(summary) && !advice.reference().is_some_and(dearer)
+        reference.id() != summary.id() && keeps_costs(reference) && order == Some(Ordering::Greater)
+    })
+}
+
+fn keeps_costs(summary: &VariantSummary) -> bool {
+    summary.checks.iter().filter(|check| check.requirement.is_cost()).all(|check| check.status == Status::Met)
 }
 
 /// The metric to pick by: the one preferred, else memory, else disk, whichever is known of anyone who could be picked.

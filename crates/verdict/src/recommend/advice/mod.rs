@@ -10,7 +10,7 @@ mod reference;
 mod unfinished;
 pub mod words;
 
-pub(super) use choose::could_be_advised;
+pub(super) use choose::{could_be_advised, is_dearer_than_reference};
 pub use unfinished::{told, unfinished};
 
 use super::compare::{self, Compared, Comparison, Shown};

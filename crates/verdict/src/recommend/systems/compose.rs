@@ -2,6 +2,7 @@
 //! with what all members that were asked took; and speeds as a client sees them, who waits for the first member before the
 //! second is asked.
 
+use super::fit;
 use super::table::{Answerer, Half, Table, TaskTable};
 use super::{Considered, Fitted};
 use bantam_core::metric::Metric;
@@ -11,7 +12,7 @@ use bantam_core::record::{
     Spent, TaskRef, Trial, Variant, Warning,
 };
 use bantam_core::system::{Member, System};
-use bantam_core::unit::{Seconds, Unit};
+use bantam_core::unit::Seconds;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The system as a variant of its own. Its identity covers its members and its rules.
@@ -66,10 +67,7 @@ fn task_row(table: &Table, fitted: &Fitted, considered: &Considered, at: usize, 
             return ItemResult { spent: spent(table, task, &[(rule.first, first)], place, 0.0), ..first.clone() };
         };
         let other = others[&index];
-        let waits = match table.hold {
-            Hold::All => 0.0,
-            Hold::One => table.variants[rule.first].load.unwrap_or(0.0) + table.variants[*to].load.unwrap_or(0.0),
-        };
+        let waits = fit::loading(table, rule.first, *to).unwrap_or(0.0);
         ItemResult {
             spent: spent(table, task, &[(rule.first, first), (*to, other)], place, waits),
             tokens: first.tokens + other.tokens,
@@ -162,21 +160,30 @@ fn energy(rows: &[&Row]) -> Reading {
 
 /// The sum; the first that is missing where one is.
 fn summed(readings: impl Iterator<Item = Reading>, how: &str) -> Reading {
-    let mut sum = 0.0;
-    let (mut provenance, mut unit) = (Provenance::Derived, Unit::Bytes);
+    combined(readings, |a, b| a + b, how)
+}
+
+/// Several readings as one, derived or, where one of them is, estimated; the first that is missing where one is.
+pub(super) fn combined(readings: impl Iterator<Item = Reading>, of: fn(f64, f64) -> f64, how: &str) -> Reading {
+    let mut all: Option<Figure> = None;
     for reading in readings {
-        match reading {
-            Reading::Known(figure) => {
-                sum += figure.value;
-                unit = figure.unit;
-                if figure.provenance == Provenance::Estimated {
-                    provenance = Provenance::Estimated;
-                }
-            }
-            missing => return missing,
-        }
+        let Reading::Known(figure) = reading else { return reading };
+        let provenance = match figure.provenance {
+            Provenance::Estimated => Provenance::Estimated,
+            _ => all.as_ref().map_or(Provenance::Derived, |all| all.provenance),
+        };
+        let value = all.map_or(figure.value, |all| of(all.value, figure.value));
+        all = Some(Figure {
+            value,
+            unit: figure.unit,
+            provenance,
+            interval: None,
+            no_interval: None,
+            n: None,
+            how: how.into(),
+        });
     }
-    Reading::Known(Figure { value: sum, unit, provenance, interval: None, no_interval: None, n: None, how: how.into() })
+    all.map_or_else(|| Reading::missing("there is nothing to put together"), Reading::Known)
 }
 
 /// Its speed shapes, of those that all members have.

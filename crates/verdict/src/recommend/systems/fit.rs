@@ -55,11 +55,16 @@ const SECONDS: usize = 0;
 const TOKENS: usize = 1;
 
 /// Seconds that an item which goes on waits for members to be loaded: the large one, and then the small one again.
-fn loading(table: &Table, first: usize, then: usize) -> Option<f64> {
+pub(super) fn loading(table: &Table, first: usize, then: usize) -> Option<f64> {
     match table.hold {
         Hold::All => Some(0.0),
-        Hold::One => Some(table.variants[first].load? + table.variants[then].load?),
+        Hold::One => one_after_the_other(table, first, then),
     }
+}
+
+/// Seconds that loading one and then the other takes; none where that was not measured.
+pub(super) fn one_after_the_other(table: &Table, first: usize, then: usize) -> Option<f64> {
+    Some(table.variants[first].load? + table.variants[then].load?)
 }
 
 /// The cheapest variant that keeps every margin by itself, on the first half.

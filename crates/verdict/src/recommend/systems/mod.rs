@@ -38,6 +38,7 @@ use bantam_core::system::{Composition, Rule, System};
 use serde::{Deserialize, Serialize};
 
 pub use router::router;
+pub use table::COSTS;
 
 /// Cascades that are tried beside the variants, at most: each is one more that could win by luck.
 const MOST_CASCADES: usize = 3;

@@ -1,16 +1,16 @@
 //! What a system promises of items that no rule has seen, told on the first half alone, and whether the second half kept it.
 
+use super::compose;
 use super::fit::{self, TaskFit};
 use super::table::{COSTS, FOLDS, Half, Table, TaskTable, mean};
 use super::words;
 use super::{Considered, Fitted, Kept, Pays, Share, TaskRule};
 use crate::recommend::cost;
 use bantam_core::metric::Direction;
-use bantam_core::record::{Figure, Provenance, Reading, Row};
+use bantam_core::record::Reading;
 use bantam_core::stats::distribution::student_quantile;
 use bantam_core::stats::{Clusters, Level, ratio};
 use bantam_core::system::{Composition, Escalate, Rule};
-use bantam_core::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at a system closely.
@@ -44,7 +44,7 @@ pub(super) fn considered(
     let of_single = single.and_then(|&single| share(table, fitted, single, level));
     let memory = |of: fn(f64, f64) -> f64, how: &str| peak(table, fitted, of, how);
     let mut considered = Considered {
-        variant: super::compose::variant(table, fitted),
+        variant: compose::variant(table, fitted),
         tried,
         tasks,
         costs,
@@ -193,23 +193,9 @@ fn share(table: &Table, fitted: &Fitted, single: usize, level: Level) -> Option<
 }
 
 fn peak(table: &Table, fitted: &Fitted, of: fn(f64, f64) -> f64, how: &str) -> Reading {
-    let mut sum: Option<f64> = None;
-    for &place in &fitted.members {
-        let rows: Vec<&Row> = table.variants[place].rows.iter().collect();
-        match cost::peak_memory(&rows) {
-            Reading::Known(figure) => sum = Some(sum.map_or(figure.value, |sum| of(sum, figure.value))),
-            missing => return missing,
-        }
-    }
-    Reading::Known(Figure {
-        value: sum.unwrap_or(0.0),
-        unit: Unit::Bytes,
-        provenance: Provenance::Derived,
-        interval: None,
-        no_interval: None,
-        n: None,
-        how: how.into(),
-    })
+    let peaks =
+        fitted.members.iter().map(|&place| cost::peak_memory(&table.variants[place].rows.iter().collect::<Vec<_>>()));
+    compose::combined(peaks, of, how)
 }
 
 /// Seconds of an item that loading takes on average, where one member at a time is in memory and tasks come mixed.
@@ -221,7 +207,7 @@ fn loading(table: &Table, fitted: &Fitted) -> Option<f64> {
             for (at, task) in table.tasks.iter().enumerate() {
                 for item in task.half(Half::Second) {
                     if let Some(then) = fitted.rules[at].goes_on(task, item) {
-                        seconds += table.variants[fitted.rules[at].first].load? + table.variants[then].load?;
+                        seconds += fit::one_after_the_other(table, fitted.rules[at].first, then)?;
                     }
                 }
             }

@@ -10,6 +10,7 @@ use bantam_core::metric::{Aggregation, Direction, Metric};
 use bantam_core::profile::{Hold, Profile};
 use bantam_core::record::{Ask, Id, ItemResult, Row, TaskRef, Variant};
 use bantam_core::stats::Level;
+use bantam_core::stats::calibration::Shares;
 use bantam_core::system::Sureness;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,7 +21,7 @@ const FEWEST: usize = 20;
 pub(super) const FOLDS: usize = 5;
 
 /// The costs of an item that add up over members.
-pub(super) const COSTS: [Metric; 4] =
+pub const COSTS: [Metric; 4] =
     [Metric::SecondsPerItem, Metric::TokensPerItem, Metric::JoulesPerItem, Metric::CentsPerItem];
 
 /// Which half of a task's items.
@@ -88,7 +89,7 @@ impl Table {
     ///
     /// # Errors
     /// A sentence: what is missing.
-    pub(super) fn of(rows: &[Row], profile: &Profile, by: Metric, memo: &Memo) -> Result<Table, String> {
+    pub(super) fn of<'a>(rows: &'a [Row], profile: &Profile, by: Metric, memo: &Memo<'a>) -> Result<Table, String> {
         let decides = |name: &TaskName| match &profile.objective.tasks {
             Some(tasks) => tasks.iter().any(|task| name.is_called(task)),
             None => name.suite != BATTERY,
@@ -218,9 +219,9 @@ fn reference(variants: &[Answerer], profile: &Profile) -> usize {
 }
 
 impl Answerer {
-    fn of(variant: &Variant, rows: &[&Row], memo: &Memo) -> Answerer {
+    fn of<'a>(variant: &Variant, rows: &[&'a Row], memo: &Memo<'a>) -> Answerer {
         let load = rows.iter().find_map(|row| row.outcome.load.filter(|_| row.outcome.loaded_by.is_none()));
-        let mut rows: Vec<Row> = rows.iter().map(|row| memo.whole_of(row)).collect();
+        let mut rows: Vec<Row> = rows.iter().map(|row| memo.whole(row).into_owned()).collect();
         rows.sort_by_key(|row| matches!(row.trial.ask, Ask::Speed(_)));
         Answerer { variant: variant.clone(), load: load.map(|load| load.0), rows }
     }
@@ -332,9 +333,8 @@ fn halves(keys: &[ClusterKey], seed: u64, task: &Id) -> (Vec<usize>, Vec<Half>, 
 /// How sure a variant is of each item, where it says so of all of them.
 fn sure(items: &[&ItemResult]) -> Option<(Sureness, Vec<f64>)> {
     let share = |item: &&ItemResult| {
-        let most = item.logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = item.logprobs.iter().map(|logprob| (logprob - most).exp()).sum();
-        (item.logprobs.len() > 1 && most.is_finite()).then(|| 1.0 / sum)
+        let shares = Shares::of(&item.logprobs).filter(|_| item.logprobs.len() > 1)?;
+        Some(shares.confidence()).filter(|confidence| confidence.is_finite())
     };
     let shares = || items.iter().map(share).collect::<Option<Vec<f64>>>();
     let likelihoods = || items.iter().map(|item| item.likelihood).collect::<Option<Vec<f64>>>();

@@ -2,7 +2,7 @@
 
 use super::Inputs;
 use super::sections::{cell, column, section};
-use crate::recommend::systems::{Considered, Kept, Pays, Systems};
+use crate::recommend::systems::{COSTS, Considered, Kept, Pays, Systems};
 use crate::report::page::{Block, Cell, CellMark, Column, DataTable, Section, TableRow};
 use bantam_core::metric::Metric;
 use bantam_core::record::{Figure, Provenance, Reading};
@@ -36,13 +36,8 @@ fn label(inputs: &Inputs, considered: &Considered) -> (Cell, bool) {
 }
 
 fn costs(inputs: &Inputs, systems: &Systems) -> DataTable {
-    let metrics: Vec<Metric> =
-        systems.considered.iter().flat_map(|one| one.costs.iter().map(|(metric, _)| *metric)).collect();
-    let metrics: Vec<Metric> =
-        [Metric::SecondsPerItem, Metric::TokensPerItem, Metric::JoulesPerItem, Metric::CentsPerItem]
-            .into_iter()
-            .filter(|metric| metrics.contains(metric))
-            .collect();
+    let known = |metric: &Metric| systems.considered.iter().any(|one| one.costs.iter().any(|(of, _)| of == metric));
+    let metrics: Vec<Metric> = COSTS.into_iter().filter(known).collect();
     let mut columns = vec![plain("system"), plain("pays")];
     columns.push(column(
         "of one variant",
