@@ -78,16 +78,27 @@ pub(crate) fn one_row<Q: Quants, S: Lanes>(simd: S, part: &Part<'_>, x: &Lines) 
                 // SAFETY: the row has so many blocks, which have words where the type says.
                 unsafe {
                     match groups {
+                        _ if const { is_one_head::<Q>() } => {}
                         FULL => copy_words::<Q>(row.as_ptr(), CHUNK, r, &mut words),
                         groups => copy_words::<Q>(row.as_ptr(), groups * GROUP, r, &mut words),
                     }
+                }
+            }
+            let none = simd.words(&[0; MOST]);
+            let mut of_rows = [none; WORDS];
+            if const { is_one_head::<Q>() } {
+                // SAFETY: a block has as many bytes.
+                of_rows[..4].copy_from_slice(&unsafe { simd.fours(&chunk.blocks, 0) });
+            } else {
+                for (of_rows, words) in of_rows.iter_mut().zip(&words).take(CHUNK / Q::WEIGHTS * Q::WORDS.len()) {
+                    *of_rows = simd.words(words);
                 }
             }
             for block in 0..CHUNK / Q::WEIGHTS {
                 let own = Q::WEIGHTS / GROUP;
                 Q::factors(
                     simd,
-                    &words[block * Q::WORDS.len()..(block + 1) * Q::WORDS.len()],
+                    &of_rows[block * Q::WORDS.len()..(block + 1) * Q::WORDS.len()],
                     &mut chunk.scales[block * own * Q::Form::SCALES..(block + 1) * own * Q::Form::SCALES],
                     &mut chunk.offsets[block * own * Q::Form::OFFSETS..(block + 1) * own * Q::Form::OFFSETS],
                 );
@@ -101,6 +112,11 @@ pub(crate) fn one_row<Q: Quants, S: Lanes>(simd: S, part: &Part<'_>, x: &Lines) 
         // SAFETY: these rows of W and x are this part's alone, whose y is borrowed as long as the part is.
         unsafe { part.y.write(part.rows.start, first, &y[..rows.len()]) };
     }
+}
+
+/// Whether a chunk is a block that begins with its four words, which are read together.
+const fn is_one_head<Q: Quants>() -> bool {
+    matches!(Q::WORDS, [0, 4, 8, 12]) && Q::WEIGHTS == CHUNK
 }
 
 /// Copies the words of a row's factors, those of the last block again where blocks are less than a chunk's: a loop of a

@@ -10,7 +10,7 @@ use super::search::lanes::{reciprocal, stored};
 use super::search::turns::{self, InTurn};
 use super::search::uneven::{self, VALUES, choice};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -49,8 +49,8 @@ impl Quants for Iq4Nl {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
-        scales[0] = simd.halves_as_reals(simd.words(&words[0]));
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales[0] = simd.halves_as_reals(words[0]);
     }
 }
 

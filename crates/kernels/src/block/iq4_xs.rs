@@ -8,7 +8,7 @@ use super::iq4_nl::{QUANTS, choose};
 use super::search::turns::{self, InTurn};
 use super::search::uneven::{UnevenGrid, UnevenSuperBlock};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -38,8 +38,8 @@ impl Quants for Iq4Xs {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
-        let (head, low) = (simd.words(&words[0]), simd.words(&words[1]));
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        let (head, low) = (words[0], words[1]);
         let d = simd.halves_as_reals(head);
         for (run, scale) in (0..).zip(scales) {
             let high = simd.bits(head, 16 + 2 * run, 3);

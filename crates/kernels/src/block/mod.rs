@@ -44,7 +44,7 @@ use crate::dots::multiply_floats;
 use crate::error::Error;
 use crate::isa::Isa;
 use crate::product::Part;
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{self, CHUNK, Form, GROUP, IsaTask, Kernels, Simd};
 use crate::tiles::multiply_quants;
 
@@ -255,7 +255,7 @@ pub(crate) trait Quants: Copy + Send + Sync + 'static {
 
     /// Scales and offsets of a block of each of some rows, from the words of these rows.
     #[inline(always)]
-    fn factors<S: Lanes>(_: S, _: &[[u32; MOST]], _: &mut [S::Reals], _: &mut [S::Reals]) {
+    fn factors<S: Lanes>(_: S, _: &[S::Words], _: &mut [S::Reals], _: &mut [S::Reals]) {
         unreachable!("unpacked to a tile")
     }
 

@@ -7,7 +7,7 @@ use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::affine::SuperBlock;
 use super::search::turns::{self, InTurn};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -68,13 +68,13 @@ impl Quants for Q2K {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
-        let both = simd.words(&words[4]);
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+        let both = words[4];
         let dmin = simd.halves_as_reals(simd.bits(both, 16, 0xFFFF));
         scales.fill(simd.halves_as_reals(both));
         let dmin = simd.product(dmin, simd.same(-1.0));
         for (four, word) in offsets.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            let word = simd.words(word);
+            let word = *word;
             for (at, offset) in (0..).zip(four) {
                 *offset = simd.product(dmin, simd.real(simd.bits(word, 8 * at + 4, 15)));
             }

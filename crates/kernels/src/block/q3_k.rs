@@ -7,7 +7,7 @@ use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::search::turns::{self, InTurn};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -80,8 +80,8 @@ impl Quants for Q3K {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
-        scales.fill(simd.halves_as_reals(simd.bits(simd.words(&words[0]), 16, 0xFFFF)));
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales.fill(simd.halves_as_reals(simd.bits(words[0], 16, 0xFFFF)));
     }
 
     /// As ggml multiplies, which is the same number but for the sign of zeros.

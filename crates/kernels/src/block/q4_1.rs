@@ -7,7 +7,7 @@ use super::bits::{pack_halves, whole, whole_mut, word};
 use super::search::legacy;
 use super::search::turns::{self, InTurn};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -36,8 +36,8 @@ impl Quants for Q4_1 {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
-        let both = simd.words(&words[0]);
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+        let both = words[0];
         scales[0] = simd.halves_as_reals(both);
         offsets[0] = simd.halves_as_reals(simd.bits(both, 16, 0xFFFF));
     }

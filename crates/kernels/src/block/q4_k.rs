@@ -7,7 +7,7 @@ use super::bits::{each_run, long_half, pack_long_halves, pack_six_bits, six_bits
 use super::search::affine::SuperBlock;
 use super::search::turns::{self, InTurn};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -37,7 +37,19 @@ impl Quants for Q4K {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+    unsafe fn dots<S: Lanes>(simd: S, blocks: *const u8, _: &[u8; 16], first: usize, x: [S::Wide; 2]) -> [S::Words; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(dots) = simd.nibbles::<Self::Form>(blocks.add(16 + first / 2 * 32), x) {
+                return [dots; 2];
+            }
+            let w = [Self::lanes(simd, blocks, first, 0), Self::lanes(simd, blocks, first, 1)];
+            [simd.dots::<Self::Form>(w, x); 2]
+        }
+    }
+
+    #[inline(always)]
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
         head_factors(simd, words, scales, offsets);
     }
 }
@@ -56,14 +68,8 @@ pub(super) const HEAD_WORDS: [usize; 4] = [0, 4, 8, 12];
 
 /// As `unpack_head`, of the heads of several rows.
 #[inline(always)]
-pub(super) fn head_factors<S: Lanes>(
-    simd: S,
-    words: &[[u32; MOST]],
-    scales: &mut [S::Reals],
-    offsets: &mut [S::Reals],
-) {
-    let [d, low_scales, low_mins, rest] =
-        [simd.words(&words[0]), simd.words(&words[1]), simd.words(&words[2]), simd.words(&words[3])];
+pub(super) fn head_factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+    let [d, low_scales, low_mins, rest] = [words[0], words[1], words[2], words[3]];
     let dmin = simd.halves_as_reals(simd.bits(d, 16, 0xFFFF));
     let (d, dmin) = (simd.halves_as_reals(d), simd.product(dmin, simd.same(-1.0)));
     for j in 0..4 {

@@ -8,7 +8,7 @@ use super::q4_k::{HEAD_WORDS, head_factors, unpack_head, write_head};
 use super::search::affine::SuperBlock;
 use super::search::turns::{self, InTurn};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ impl Quants for Q5K {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], offsets: &mut [S::Reals]) {
         head_factors(simd, words, scales, offsets);
     }
 }

@@ -7,7 +7,7 @@ use super::bits::{each_run, whole, word};
 use super::search::symmetric::{Range, SuperBlock};
 use super::search::turns::{self, InTurn};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -52,10 +52,10 @@ impl Quants for Q6K {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
-        let d = simd.halves_as_reals(simd.bits(simd.words(&words[4]), 16, 0xFFFF));
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        let d = simd.halves_as_reals(simd.bits(words[4], 16, 0xFFFF));
         for (four, word) in scales.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            let word = simd.words(word);
+            let word = *word;
             for (at, scale) in (0..).zip(four) {
                 *scale = simd.product(d, simd.real(simd.signed_byte(word, at)));
             }

@@ -8,7 +8,7 @@ use super::bits::{whole, whole_mut, word};
 use super::search::legacy;
 use super::search::turns::{self, InTurn};
 use super::{Encode, Feedback, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -36,8 +36,8 @@ impl Quants for Q8_0 {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
-        scales[0] = simd.halves_as_reals(simd.words(&words[0]));
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales[0] = simd.halves_as_reals(words[0]);
     }
 }
 

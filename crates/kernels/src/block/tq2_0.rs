@@ -5,7 +5,7 @@ use bantam_format::ggml::Type;
 use super::bits::{each_run, pack_quarters, quarter, whole, whole_mut, word};
 use super::search::ternary;
 use super::{Encode, Quants};
-use crate::simd::lanes::{Lanes, MOST};
+use crate::simd::lanes::Lanes;
 use crate::simd::{Of, Simd};
 
 #[derive(Clone, Copy)]
@@ -35,8 +35,8 @@ impl Quants for Tq2_0 {
     }
 
     #[inline(always)]
-    fn factors<S: Lanes>(simd: S, words: &[[u32; MOST]], scales: &mut [S::Reals], _: &mut [S::Reals]) {
-        scales.fill(simd.halves_as_reals(simd.bits(simd.words(&words[0]), 16, 0xFFFF)));
+    fn factors<S: Lanes>(simd: S, words: &[S::Words], scales: &mut [S::Reals], _: &mut [S::Reals]) {
+        scales.fill(simd.halves_as_reals(simd.bits(words[0], 16, 0xFFFF)));
     }
 }
 

@@ -146,5 +146,9 @@ pub(super) const NEIGHBOURS: [(f32, f32); LANES] =
 #[inline(always)]
 fn integers<const LEN: usize>(x: &[f32; LEN], step: f32, min: f32, levels: f32) -> [f32; LEN] {
     let inverse = reciprocal(step);
-    x.map(|x| nearest_in((x + min) * inverse, (0.0, levels)))
+    let mut q = *x;
+    for q in &mut q {
+        *q = nearest_in((*q + min) * inverse, (0.0, levels));
+    }
+    q
 }

@@ -40,7 +40,11 @@ impl<const N: usize> Weighed<N> {
     #[inline(always)]
     pub(crate) fn new(x: &[f32; N], importance: Option<&[f32; N]>) -> Weighed<N> {
         let rms = (x.iter().map(|x| x * x).sum::<f32>() / N as f32).sqrt();
-        let mut w = x.map(|x| x.abs() + rms);
+        // not `array::map`, a call of its own that is compiled for the oldest processor
+        let mut w = *x;
+        for w in &mut w {
+            *w = w.abs() + rms;
+        }
         if let Some(importance) = importance.filter(|all| all.iter().any(|one| *one > 0.0)) {
             w = from_fn(|i| w[i] * importance[i]);
         }

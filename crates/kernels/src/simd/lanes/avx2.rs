@@ -153,6 +153,24 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            unsafe fn fours(self, rows: &[*const u8; MOST], at: usize) -> [__m256i; 4] {
+                // SAFETY: see above.
+                unsafe {
+                    // rows r and 4 + r, so that after both steps they are in order
+                    let spread = |r: usize| _mm256_loadu2_m128i(rows[4 + r].add(at).cast(), rows[r].add(at).cast());
+                    let (a, b, c, d) = (spread(0), spread(1), spread(2), spread(3));
+                    let (low, high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+                    let (third, fourth) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+                    [
+                        _mm256_unpacklo_epi64(low, high),
+                        _mm256_unpackhi_epi64(low, high),
+                        _mm256_unpacklo_epi64(third, fourth),
+                        _mm256_unpackhi_epi64(third, fourth),
+                    ]
+                }
+            }
+
+            #[inline(always)]
             fn bits(self, words: __m256i, by: u32, mask: u32) -> __m256i {
                 // SAFETY: see above.
                 unsafe {

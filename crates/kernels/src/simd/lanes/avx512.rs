@@ -152,6 +152,48 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn fours(self, rows: &[*const u8; MOST], at: usize) -> [__m512i; 4] {
+        // SAFETY: see above.
+        unsafe {
+            // rows r, 4 + r, 8 + r and 12 + r, so that after both steps they are in order
+            let of = |r: usize| _mm_loadu_si128(rows[r].add(at).cast());
+            let spread = |r: usize| {
+                let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(of(r)), of(4 + r));
+                let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(of(8 + r)), of(12 + r));
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+            };
+            let (a, b, c, d) = (spread(0), spread(1), spread(2), spread(3));
+            let (low, high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+            let (third, fourth) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+            [
+                _mm512_unpacklo_epi64(low, high),
+                _mm512_unpackhi_epi64(low, high),
+                _mm512_unpacklo_epi64(third, fourth),
+                _mm512_unpackhi_epi64(third, fourth),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles<F: Form>(self, from: *const u8, x: [__m512i; 2]) -> Option<__m512i> {
+        // SAFETY: see above.
+        unsafe {
+            let bytes = _mm512_loadu_si512(from.cast());
+            let mask = _mm512_set1_epi8(15);
+            let (low, high) = (_mm512_and_si512(bytes, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), mask));
+            // both halves of groups 0 and 2, and of 1 and 3
+            let even = _mm512_permutex2var_epi64(x[0], _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), x[1]);
+            let odd = _mm512_permutex2var_epi64(x[0], _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), x[1]);
+            let none = _mm512_setzero_si512();
+            let (even, odd) = (_mm512_dpbusd_epi32(none, low, even), _mm512_dpbusd_epi32(none, high, odd));
+            // halves of a group stand in neighbours: those of each in one lane, even and odd in turn
+            let first = _mm512_permutex2var_epi64(even, _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), odd);
+            let second = _mm512_permutex2var_epi64(even, _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), odd);
+            Some(_mm512_add_epi32(first, second))
+        }
+    }
+
+    #[inline(always)]
     fn bits(self, words: __m512i, by: u32, mask: u32) -> __m512i {
         // SAFETY: see above.
         unsafe {

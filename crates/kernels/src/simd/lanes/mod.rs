@@ -92,6 +92,22 @@ pub(crate) trait Lanes: Simd {
     /// AT_ONCE integers.
     fn words(self, from: &[u32; MOST]) -> Self::Words;
 
+    /// Of AT_ONCE rows the four words from `at` on, each of all rows.
+    ///
+    /// # Safety
+    /// There must be 16 bytes from there on.
+    unsafe fn fours(self, rows: &[*const u8; MOST], at: usize) -> [Self::Words; 4];
+
+    /// The dots of COUNT groups that lie in as many 16 bytes: of every two groups the first in the low halves of the bytes
+    /// of 32, the second in the high ones; None where `pairs` are faster.
+    ///
+    /// # Safety
+    /// There must be as many bytes.
+    #[inline(always)]
+    unsafe fn nibbles<F: Form>(self, _: *const u8, _: [Self::Wide; 2]) -> Option<Self::Words> {
+        None
+    }
+
     /// (word >> by) & mask.
     fn bits(self, words: Self::Words, by: u32, mask: u32) -> Self::Words;
 
