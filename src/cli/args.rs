@@ -461,7 +461,7 @@ pub(crate) struct Compress {
     /// Weigh errors by this importance matrix, one of llama.cpp's (.gguf or .dat) or of `bantam imatrix`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["recipe", "calibrate"])]
     pub imatrix: Option<PathBuf>,
-    /// Weigh errors by an importance matrix made of this text first; "default" is the bundled one
+    /// Weigh errors by an importance matrix made of this text first; "default" is the bundled one, suite:NAME a suite's prompts
     #[arg(long, value_name = "TEXT", conflicts_with = "recipe")]
     pub calibrate: Option<PathBuf>,
     /// How weights are rounded: each for itself, with errors passed on (gptq), or the better of both; these two calibrate
@@ -479,6 +479,12 @@ pub(crate) struct Compress {
     /// Instead of a type: the smallest file that is expected to lose no more, in mean KL divergence
     #[arg(long, value_name = "KLD", allow_negative_numbers = true, conflicts_with_all = ["quant", "recipe", "budget", "bpw"])]
     pub max_kld: Option<f64>,
+    /// Instead of a type: the smallest file whose score on a suite is still this good, like routing=0.9 or suite.toml#task=0.9
+    #[arg(long, value_name = "SUITE=SCORE", conflicts_with_all = ["quant", "recipe", "budget", "bpw", "max_kld", "requantize", "imatrix", "calibrate", "awq", "dry_run"])]
+    pub at_least: Vec<super::at_least::Floor>,
+    /// With --at-least: ask only the first items of each task
+    #[arg(long, value_name = "N", requires = "at_least")]
+    pub limit: Option<usize>,
     /// Start from weights that are quantized already, as if they were plain numbers; the file says so
     #[arg(long)]
     pub requantize: bool,

@@ -4,7 +4,7 @@ use super::args::{Compress, RoundingMethod};
 use super::live::LiveLine;
 use super::train;
 use super::verify::{self, Allowed};
-use super::{Exit, stop};
+use super::{Exit, at_least, stop};
 use crate::library::home::Home;
 use crate::library::models;
 use crate::show::Table;
@@ -24,9 +24,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
-pub(super) fn run(args: Compress) -> Result<Exit> {
+pub(super) fn run(mut args: Compress) -> Result<Exit> {
     // a step may train
     train::settle(None)?;
+    if !args.at_least.is_empty() {
+        let found = models::find(&args.model)?;
+        let least = lab::least_bits(&models::source(&found.name, &found.place)?)?;
+        args.bpw = Some(at_least::fewest_bits(&args, least)?);
+    }
     let has_goal = args.budget.is_some() || args.bpw.is_some() || args.max_kld.is_some();
     let recipe = match (&args.quant, &args.recipe) {
         _ if has_goal => weighed(None, &args)?,
@@ -165,6 +170,9 @@ fn show(live: &LiveLine, progress: Progress) {
     }
 }
 
+/// How many mixtures are named beside what a search found, those nearest in size.
+const NAMED_BESIDE: usize = 6;
+
 /// What the search expects of the file, beside what it expects of the named mixtures.
 fn expected(searched: Option<&Found>, plan: &Plan) {
     let Some(found) = searched else { return };
@@ -183,7 +191,11 @@ fn expected(searched: Option<&Found>, plan: &Plan) {
         }
     };
     note!("expected mean KLD {expected:.4}{of} (estimated; `bantam compare --kld` measures it), {}", Bytes(plan.bytes));
-    for (mixture, bytes, loss) in &found.named {
+    let mut near: Vec<_> = found.named.iter().filter(|(.., loss)| loss.is_finite()).collect();
+    near.sort_by_key(|(_, bytes, _)| bytes.abs_diff(plan.bytes));
+    near.truncate(NAMED_BESIDE);
+    near.sort_by_key(|(_, bytes, _)| std::cmp::Reverse(*bytes));
+    for (mixture, bytes, loss) in near {
         note!("  {mixture} would have {} and lose {loss:.4}", Bytes(*bytes));
     }
 }
@@ -209,10 +221,7 @@ fn weighed(typed: Option<&str>, args: &Compress) -> Result<Recipe> {
             .map_err(|e: String| anyhow!("{e}; --imatrix, --calibrate, --method and --awq go with one of these")),
     };
     let mixture = typed.map(named).transpose()?;
-    let calibrate = args.calibrate.as_deref().map(|text| match text.as_os_str() == "default" {
-        true => Calibrate::bundled(),
-        false => Calibrate::on(text),
-    });
+    let calibrate = args.calibrate.as_deref().map(Calibrate::typed);
     Recipe::of_quantize(Quantize {
         mixture,
         method,

@@ -4,6 +4,7 @@ use super::Exit;
 use super::args::Inspect;
 use crate::library::models;
 use crate::show::out::{self, say};
+use crate::show::{left, strip};
 use anyhow::Result;
 use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
@@ -35,6 +36,11 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
         if !steps.is_empty() {
             json["steps"] = json!(steps);
         }
+        let strip = strip::of(&found.place).unwrap_or_default();
+        if !strip.is_empty() {
+            let rows = strip.into_iter().map(|row| (row.part, json!(row.bits)));
+            json["bits_by_layer"] = rows.collect::<serde_json::Map<_, _>>().into();
+        }
         out::json(&json)?;
         return Ok(exit(&facts));
     }
@@ -42,8 +48,19 @@ pub(super) fn run(args: Inspect) -> Result<Exit> {
     for (name, value) in lines.into_iter().chain(adapter.as_ref().map(adapter_line)).chain(steps) {
         say!("{name:<16} {value}")?;
     }
+    // what cannot be read was said above
+    let strip = strip::of(&found.place).unwrap_or_default();
+    for (n, row) in strip.iter().enumerate() {
+        say!("{:<16} {} {}", if n == 0 { "bits by layer" } else { "" }, left(&row.part, PART), row.text())?;
+    }
+    if !strip.is_empty() {
+        say!("{:<16} {}", "", strip::SIGNS)?;
+    }
     Ok(exit(&facts))
 }
+
+/// How wide the names of kinds of matrices are shown.
+const PART: usize = 20;
 
 /// A model without a tokenizer has facts and cannot be used.
 fn exit(facts: &models::ModelFacts) -> Exit {

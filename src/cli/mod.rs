@@ -3,6 +3,7 @@
 
 mod adhoc;
 mod args;
+mod at_least;
 mod bench;
 mod bundled;
 mod chat;

@@ -186,6 +186,12 @@ fn cache_per_token(known: &Known, model_info: &ModelInfo) -> Option<u64> {
     }
 }
 
+/// The mixtures that a card has room for; every other one has a size between two of these.
+const USUAL: [Mixture; 10] = {
+    use Mixture::{BF16, F16, F32, Q2_K, Q3_K_M, Q4_0, Q4_K_M, Q5_K_M, Q6_K, Q8_0};
+    [F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K]
+};
+
 /// The ways to have it, largest first: name, what a pull would be told, bytes of the weights.
 fn ways(known: &Known, model_info: &ModelInfo) -> Vec<(String, Option<String>, u64)> {
     if !model_info.ggufs.is_empty() && model_info.header.as_ref().is_ok_and(|header| header.gguf.is_some()) {
@@ -201,9 +207,7 @@ fn ways(known: &Known, model_info: &ModelInfo) -> Vec<(String, Option<String>, u
     if let (Known::Decoder(config), Ok(header)) = (known, &model_info.header)
         && header.packing().is_none()
     {
-        // a card has room for the usual ones: those of non-linear levels have a size of a usual one each
-        let usual = Mixture::all().filter(|mixture| !mixture.name().starts_with("IQ"));
-        let quantized = usual.map(|m| (m.name().to_owned(), None, lab::weight_bytes(config, m)));
+        let quantized = USUAL.iter().map(|m| (m.name().to_owned(), None, lab::weight_bytes(config, *m)));
         // what is no smaller is no way to have it smaller; heads of files differ by a little
         all.extend(quantized.filter(|(.., bytes)| *bytes < model_info.weights.0 / 20 * 19));
     }

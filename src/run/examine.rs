@@ -1,6 +1,7 @@
 //! Everything that is known of one variant, and two held against each other down to the answers that changed: from what is
 //! stored, its files' headers and its suites; no model is asked.
 
+use crate::show::strip::{self, StripRow};
 use crate::library::models::{self, ModelFacts};
 use crate::library::suites;
 use crate::run::{Workplace, advised};
@@ -46,6 +47,8 @@ pub struct Filed {
     pub exists: bool,
     /// Types of its tensors: how many of each, and their bytes.
     pub tensors: Vec<(String, u64, Bytes)>,
+    /// Bits a weight of each matrix, layer by layer.
+    pub strip: Vec<StripRow>,
     /// Why that is not known.
     pub unread: Option<String>,
     /// What each step that made it did, as its file tells.
@@ -92,6 +95,11 @@ fn filed(variant: &Variant, workplace: &Workplace) -> Filed {
     let facts = models::inspect(&variant.model.place).ok();
     let there = path.as_deref().filter(|_| exists);
     let steps = there.and_then(|path| bantam_lab::history::of_file(path).ok()).unwrap_or_default();
+    let strip = match (&path, exists) {
+        (Some(path), true) => strip::of(&place(path)).unwrap_or_default(),
+        (None, true) => strip::of(&variant.model.place).unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let (tensors, unread) = match read {
         Ok(tensors) => (tensors, None),
         Err(error) => (Vec::new(), Some(crate::show::sentence(&error))),
@@ -102,6 +110,7 @@ fn filed(variant: &Variant, workplace: &Workplace) -> Filed {
         path,
         exists,
         tensors,
+        strip,
         unread,
     }
 }

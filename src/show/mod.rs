@@ -7,6 +7,7 @@ pub mod lm_eval;
 mod names;
 pub mod out;
 mod sentence;
+pub mod strip;
 mod table;
 mod text;
 

@@ -8,6 +8,7 @@ use super::screen::decide;
 use super::theme::Theme;
 use crate::run::decide::{self as deciding, Turned};
 use crate::run::examine::{self, Contrast, Examined, Filed, Trialled};
+use crate::show::strip::StripRow;
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Knob, Profile};
 use bantam_core::record::*;
@@ -310,6 +311,11 @@ fn a_variant_opens_with_everything_that_is_known_and_esc_goes_back() {
             path: Some("/cache/bantam-l.Q4_K_M.gguf".into()),
             exists: true,
             tensors: vec![("Q4_K".into(), 24, Bytes(1_200_000)), ("Q6_K".into(), 5, Bytes(400_000))],
+            strip: vec![
+                StripRow { part: "token_embd".into(), bits: vec![Some(6.5625)] },
+                StripRow { part: "attn_q".into(), bits: [4.5, 2.0625, 3.4375, 8.5].map(Some).to_vec() },
+                StripRow { part: "ffn_down".into(), bits: vec![Some(5.5), None, Some(16.0), Some(4.5)] },
+            ],
             unread: None,
             steps: vec![("quantize".into(), "rounded each weight for itself, Q4_K_M".into())],
             commands: vec![("Serve it with llama.cpp:".into(), "llama-server -m /cache/bantam-l.Q4_K_M.gguf".into())],

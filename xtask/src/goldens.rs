@@ -45,6 +45,11 @@ const GOLDENS: &[Golden] = &[
         tells: "matrices packed as FP8, MXFP4, NVFP4, by AWQ gemv and in Marlin's layout, and the hashes of their weights",
     },
     Golden {
+        name: "mixtures", folder: "compress/mixtures.json", script: "mixtures.py", tools: "llama-cpp-python 0.3.36's llama-quantize, gguf-py 0.19",
+        packages: &["gguf", "numpy"],
+        tells: "the type of each tensor in every named mixture; the program's path stands in LLAMA_QUANTIZE",
+    },
+    Golden {
         name: "peft", folder: "model/peft", script: "peft_adapters.py", tools: "PEFT 0.21",
         packages: &["peft", "transformers", "tokenizers", "safetensors", "numpy", "torch"],
         tells: "logits with each adapter; the adapters stay",

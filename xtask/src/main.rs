@@ -45,12 +45,15 @@ enum XtaskCommand {
     },
     /// Write examples for steps that train, from the generator of the bundled models' text
     Lessons {
-        /// The file of JSON lines
+        /// The file of JSON lines, or a .txt of paragraphs
         #[arg(long, default_value = "profiles/compression-claims.train.jsonl")]
         out: PathBuf,
         /// How many
         #[arg(long, default_value_t = 2000)]
         count: usize,
+        /// What they are drawn from; the same draws the same
+        #[arg(long, default_value_t = LESSON_SEED)]
+        seed: u64,
     },
     /// Write the man pages of every command
     Man {
@@ -124,8 +127,12 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         XtaskCommand::Models(arguments) => models(arguments),
         XtaskCommand::Suites { out } => suites(&out),
-        XtaskCommand::Lessons { out, count } => {
-            std::fs::write(&out, corpus::lessons(LESSON_SEED, count)).with_context(|| out.display().to_string())
+        XtaskCommand::Lessons { out, count, seed } => {
+            let lessons = match out.extension().is_some_and(|ending| ending == "txt") {
+                true => corpus::lessons_as_text(seed, count),
+                false => corpus::lessons(seed, count),
+            };
+            std::fs::write(&out, lessons).with_context(|| out.display().to_string())
         }
         XtaskCommand::Man { out } => told(man::write(&out)),
         XtaskCommand::Schema { out } => told(schema::write(&out)),

@@ -1,12 +1,18 @@
 //! What may have been meant by a word that is none of those that are known.
 
 /// The known word that is nearest to a typed one, where it is near enough to be a slip of the pen: two letters at most are
-/// others, and in short words one.
+/// others, and in short words one. A word of the same letters and other signs between them, as q4km for Q4_K_M, is nearer than any.
 pub fn meant<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let typed = typed.to_lowercase();
     let most = if typed.chars().count() < 4 { 1 } else { 2 };
-    let near = known.into_iter().map(|word| (distance(&typed, &word.to_lowercase()), word));
-    near.filter(|(far, _)| (1..=most).contains(far)).min_by_key(|(far, _)| *far).map(|(_, word)| word)
+    let letters = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    let own = letters(&typed);
+    let near = known.into_iter().map(|word| {
+        let small = word.to_lowercase();
+        ((letters(&small) != own || own.is_empty(), distance(&typed, &small)), word)
+    });
+    let near = near.filter(|((differs, far), _)| *far >= 1 && (!differs || *far <= most));
+    near.min_by_key(|(far, _)| *far).map(|(_, word)| word)
 }
 
 /// " (prune?)" behind a word that may have meant `prune`, and nothing behind one that is like none.
@@ -65,6 +71,13 @@ pub fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_letters_with_other_signs_between_are_nearest() {
+        assert_eq!(meant("q4km", ["Q4_1", "Q4_K_M"]), Some("Q4_K_M"));
+        assert_eq!(meant("iq3xxs", ["IQ3_S", "IQ3_XXS"]), Some("IQ3_XXS"));
+        assert_eq!((meant("prune", ["prune"]), meant("--", ["__"])), (None, Some("__")));
+    }
 
     #[test]
     fn words_are_as_far_apart_as_their_letters() {

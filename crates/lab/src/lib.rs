@@ -19,6 +19,7 @@
 mod allocate;
 mod artifact;
 mod awq;
+mod behind;
 pub mod block;
 pub mod calibrate;
 mod compensate;
@@ -54,7 +55,7 @@ pub use mixture::{Anatomy, Mixture};
 pub use recipe::Recipe;
 #[cfg(feature = "schema")]
 pub use schema::schema;
-pub use settle::{Found, settle};
+pub use settle::{Found, least_bits, settle};
 pub use source::{GgufTensor, Source};
 pub use transform::{Distill, Lora, Quantize, Step, StepNote, Transform};
 pub use types::Types;
@@ -260,7 +261,7 @@ pub fn weight_bytes(config: &Config, mixture: Mixture) -> u64 {
     let anatomy = Anatomy::of(config);
     let bytes = |tensor: &TensorShape| {
         let name = config.architecture.to_gguf(&tensor.name).unwrap_or_else(|| tensor.name.clone());
-        let kind = mixture.tensor_type(&name, &tensor.shape, &anatomy).unwrap_or(Type::F32);
+        let kind = mixture.tensor_type(&name, &tensor.shape, &anatomy, mixture.needs_importance()).unwrap_or(Type::F32);
         kind.bytes(tensor.shape.iter().product()).expect("a mixture gives whole blocks") as u64
     };
     cost(config).tensors.iter().map(bytes).sum()
@@ -446,13 +447,29 @@ fn write(
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
     shelf: Option<&Path>,
-    out: &mut impl Write,
+    out: &mut (impl Write + Send),
 ) -> Result<Vec<StepNote>> {
     let checkpoint = calibrated(source, recipe, shelf, cancel, progress)?;
+    behind::behind(out, |out| write_weights(source, recipe, plan, &checkpoint, cancel, progress, out))?;
+    if let Some(compensated) = checkpoint.compensated() {
+        compensated.forget();
+    }
+    Ok(checkpoint.notes().to_vec())
+}
+
+fn write_weights(
+    source: &Source,
+    recipe: &Recipe,
+    plan: &Plan,
+    checkpoint: &transform::Checkpoint,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+    out: &mut impl Write,
+) -> Result<()> {
     let contents = source.contents(&checkpoint.form)?;
     let made = Plan::new(&contents, &checkpoint.form.types);
     ensure!(made == *plan, "{}: the recipe made another model than it planned", source.name());
-    check_importance(&checkpoint, plan)?;
+    check_importance(checkpoint, plan)?;
     out.write_all(&plan.head(&contents, checkpoint.notes(), &source.made(recipe)?))?;
     let mut done = 0;
     for (tensor, info) in contents.tensors.iter().zip(&plan.tensors) {
@@ -482,10 +499,7 @@ fn write(
         done += tensor.weights();
         out.write_all(&[0; ALIGNMENT as usize][..(gguf::aligned(bytes) - bytes) as usize])?;
     }
-    if let Some(compensated) = checkpoint.compensated() {
-        compensated.forget();
-    }
-    Ok(checkpoint.notes().to_vec())
+    Ok(())
 }
 
 /// An importance matrix that knows none of the tensors is one of another model.

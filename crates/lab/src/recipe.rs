@@ -40,7 +40,7 @@ struct RecipeFault {
 impl Recipe {
     /// The recipe of one quantize step.
     pub fn quantize(mixture: Mixture) -> Recipe {
-        Recipe { name: mixture.to_string(), steps: vec![Step::new("quantize", Quantize::new(mixture))] }
+        Recipe { name: mixture.to_string(), steps: vec![Step::new("quantize", Quantize::named(mixture))] }
     }
 
     /// The recipe of one quantize step with all its settings.

@@ -28,8 +28,15 @@ use std::path::Path;
 use std::sync::Mutex;
 
 /// The types that a search chooses from.
-const TYPES: [Type; 13] = [
+const TYPES: [Type; 20] = [
+    Type::IQ1_S,
+    Type::IQ1_M,
+    Type::IQ2_XXS,
+    Type::IQ2_XS,
+    Type::IQ2_S,
     Type::Q2_K,
+    Type::IQ3_XXS,
+    Type::IQ3_S,
     Type::Q3_K,
     Type::IQ4_XS,
     Type::IQ4_NL,

@@ -89,7 +89,7 @@ pub fn settle(
     let importance = quantize.importance(&checkpoint, &calibration)?.context("a search is calibrated")?;
     let contents = source.contents(&checkpoint.form)?;
     let searched = searched(&contents);
-    let key = format!("bantam sensitivity 1\n{digest}\n{}\n{}", before.to_toml(), quantize.calibration_words());
+    let key = format!("bantam sensitivity 2\n{digest}\n{}\n{}", before.to_toml(), quantize.calibration_words());
     let file = folder.join(format!("{}.sensitivity.json", &hex(&Sha256::digest(key))[..16]));
     let config = checkpoint.config()?;
     let windows = || {
@@ -114,6 +114,16 @@ pub fn settle(
     Ok((with_last(before, settled, &recipe.name), Some(found)))
 }
 
+/// The bits a weight of the smallest file that a search can make of a model.
+///
+/// # Errors
+/// Where the model cannot be planned.
+pub fn least_bits(source: &Source) -> Result<f64> {
+    let plain = Recipe { name: String::new(), steps: Vec::new() };
+    let planned = source.contents(&plain.plan(source.form_for(&plain)?)?)?;
+    Ok(Room::of(&planned, &searched(&planned)).least_bits())
+}
+
 fn with_last(before: Recipe, quantize: Quantize, name: &str) -> Recipe {
     let mut steps = before.steps;
     steps.push(crate::Step::new("quantize", quantize));
@@ -133,7 +143,7 @@ fn searched(contents: &Contents) -> Vec<GgufTensor> {
 
 /// Matrices that a mixture would quantize.
 fn is_searched(tensor: &GgufTensor, contents: &Contents) -> bool {
-    Mixture::Q8_0.tensor_type(&tensor.name, &tensor.shape, &contents.anatomy).is_some()
+    Mixture::Q8_0.tensor_type(&tensor.name, &tensor.shape, &contents.anatomy, true).is_some()
 }
 
 /// What a file has room for, by the sizes of tensors in the types alone.
@@ -180,6 +190,10 @@ impl Room {
         }
     }
 
+    fn least_bits(&self) -> f64 {
+        (self.kept + self.least) as f64 * 8.0 / self.weights as f64
+    }
+
     /// What a target leaves for what is searched.
     fn goal(&self, target: Target) -> Result<Goal> {
         let least = self.least;
@@ -197,7 +211,7 @@ impl Room {
             }
             Target::BitsPerWeight(bits) => {
                 let all = (bits * self.weights as f64 / 8.0) as u64;
-                let smallest = (self.kept + least) as f64 * 8.0 / self.weights as f64;
+                let smallest = self.least_bits();
                 ensure!(
                     all >= self.kept + least,
                     "{bits} bits a weight are too few: the smallest file that can be made of this model has {:.3}",
@@ -208,6 +222,11 @@ impl Room {
             Target::Divergence(most) => Goal::Loss(most),
         })
     }
+}
+
+/// The mixtures that share scales and are meant for any model.
+fn quantized() -> impl Iterator<Item = Mixture> {
+    Mixture::all().filter(|mixture| mixture.is_quantized() && mixture.is_general())
 }
 
 struct Search<'c> {
@@ -241,7 +260,7 @@ impl<'c> Search<'c> {
         let types: Vec<Type> = self.choices.iter().zip(chosen).map(|(all, i)| all[i].kind).collect();
         let mut best = (self.bytes(&types), self.loss(&types), types);
         let mut named = Vec::new();
-        for mixture in Mixture::all().filter(|mixture| mixture.is_quantized()) {
+        for mixture in quantized() {
             let types = self.of_mixture(mixture);
             let (bytes, loss) = (self.bytes(&types), self.loss(&types));
             named.push((mixture, self.room.fixed_of_mixture + bytes, loss));
@@ -258,7 +277,7 @@ impl<'c> Search<'c> {
     }
 
     fn of_mixture(&self, mixture: Mixture) -> Vec<Type> {
-        let of = |tensor: &GgufTensor| mixture.tensor_type(&tensor.name, &tensor.shape, &self.contents.anatomy);
+        let of = |tensor: &GgufTensor| mixture.tensor_type(&tensor.name, &tensor.shape, &self.contents.anatomy, true);
         self.searched.iter().map(|tensor| of(tensor).unwrap_or(Type::F16)).collect()
     }
 
@@ -278,8 +297,8 @@ impl<'c> Search<'c> {
     /// The mixture whose size is nearest, which gives `general.file_type` its number.
     fn nearest(&self, types: &[Type]) -> Mixture {
         let bytes = self.bytes(types);
-        let quantized = Mixture::all().filter(|mixture| mixture.is_quantized());
-        quantized.min_by_key(|mixture| self.bytes(&self.of_mixture(*mixture)).abs_diff(bytes)).unwrap_or(Mixture::Q8_0)
+        let near = |mixture: &Mixture| self.bytes(&self.of_mixture(*mixture)).abs_diff(bytes);
+        quantized().min_by_key(near).unwrap_or(Mixture::Q8_0)
     }
 
     fn spelled(&self, types: &[Type]) -> std::collections::BTreeMap<String, String> {

@@ -447,9 +447,12 @@ impl<'w> Source<'w> {
         let (mut whole, mut other) = (Sha256::new(), Sha256::new());
         whole.update(gguf::head(&self.contents.metadata, &[]));
         other.update(gguf::head(&nameless, &[]));
-        let mut update = |bytes: &[u8]| {
-            whole.update(bytes);
-            other.update(bytes);
+        let mut update = |bytes: &[u8]| match bytes.len() > SHORT {
+            true => drop(rayon::join(|| whole.update(bytes), || other.update(bytes))),
+            false => {
+                whole.update(bytes);
+                other.update(bytes);
+            }
         };
         let checkpoint = self.checkpoint();
         for tensor in self.tensors() {
@@ -499,6 +502,9 @@ impl<'w> Source<'w> {
         Ok(made)
     }
 }
+
+/// Up to so many bytes are hashed where they are; more are worth a second thread.
+const SHORT: usize = 1 << 16;
 
 /// The identities of a source.
 #[derive(Debug)]

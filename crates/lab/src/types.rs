@@ -55,14 +55,11 @@ impl Types {
     pub(crate) fn of(&self, name: &str, shape: &[usize], anatomy: &Anatomy) -> Option<Type> {
         let fits = |kind: &Type| shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
         let exception = self.exceptions.get(name).copied().filter(fits);
-        exception.or_else(|| match self.mixture.tensor_type(name, shape, anatomy) {
-            Some(kind) if self.weighed => Some(self.mixture.guarded(kind, name, shape, anatomy)),
-            kind => kind,
-        })
+        exception.or_else(|| self.mixture.tensor_type(name, shape, anatomy, self.weighed))
     }
 
     /// Whether the tensor gets another type than the mixture means for it, since its rows are no whole blocks.
     pub(crate) fn falls_back(&self, name: &str, shape: &[usize], anatomy: &Anatomy) -> bool {
-        !self.exceptions.contains_key(name) && self.mixture.falls_back(name, shape, anatomy)
+        !self.exceptions.contains_key(name) && self.mixture.falls_back(name, shape, anatomy, self.weighed)
     }
 }

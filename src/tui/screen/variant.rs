@@ -4,6 +4,7 @@
 use super::Screen;
 use super::results::table::{group_style, told};
 use crate::run::examine::Examined;
+use crate::show::strip::{self as types_strip, StripRow};
 use crate::show::wrapped;
 use crate::tui::action::{Action, Command, Message};
 use crate::tui::cursor::Cursor;
@@ -263,9 +264,33 @@ fn file(page: &mut Lines, known: &Examined) {
             }
         }
     }
+    strip(page, &file.strip);
     for (what, command) in &file.commands {
         page.text(what, page.theme.soft());
         page.text(&format!("  {command}"), Style::new());
+    }
+}
+
+/// How many bits each matrix of each layer has, as a strip of signs that is warm where they are few.
+fn strip(page: &mut Lines, rows: &[StripRow]) {
+    const NAME: usize = 18;
+    let room = page.width.saturating_sub(NAME + 3);
+    for row in rows {
+        let name = crate::show::left(&crate::show::middle(&row.part, NAME - 1), NAME);
+        let mut spans = vec![Span::styled(format!("  {name}"), page.theme.soft())];
+        let style = |bits: Option<f64>| match bits {
+            Some(bits) if bits < 4.0 => page.theme.bad(),
+            Some(bits) if bits < 5.0 => page.theme.warn(),
+            Some(bits) if bits < 7.0 => page.theme.good(),
+            _ => page.theme.soft(),
+        };
+        let cut = row.bits.len() > room;
+        spans.extend(row.signs().take(room).map(|(sign, bits)| Span::styled(sign.to_string(), style(bits))));
+        spans.extend(cut.then(|| Span::styled("…", page.theme.soft())));
+        page.all.push(Line::from(spans));
+    }
+    if !rows.is_empty() {
+        page.pair("", types_strip::SIGNS);
     }
 }
 

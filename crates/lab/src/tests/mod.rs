@@ -5,6 +5,7 @@ mod calibrate;
 mod compensate;
 mod distill;
 mod importance;
+mod mixtures;
 mod packed;
 mod prune;
 mod published;

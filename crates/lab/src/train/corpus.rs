@@ -251,15 +251,9 @@ impl<'a> Reader<'a> {
 /// # Errors
 /// Where the suite cannot be loaded, has no such task, or tasks that have no right answers to say.
 pub fn lessons(name: &str) -> Result<Vec<Taught>> {
-    let (file, task) = name.split_once('#').map_or((name, None), |(file, task)| (file, Some(task)));
-    ensure!(
-        eval::is_simple(file)?,
-        "{file}: its templates compute, and what trains reads suites whose templates do not; write its prompts and answers \
-         as JSON lines of prompt and completion"
-    );
-    let suite = eval::load_with(file, &|data| Err(format!("{data} is on the hub; pull it and name its file")))?;
+    let (file, tasks) = tasks(name)?;
     let mut all = Vec::new();
-    for task in suite.tasks.iter().filter(|known| task.is_none_or(|task| known.name == task)) {
+    for task in tasks {
         let kind = task.output_type();
         let no_answers =
             || format!("{file}: task {} is of the kind {kind}, which has no right answers to learn", task.name);
@@ -267,9 +261,34 @@ pub fn lessons(name: &str) -> Result<Vec<Taught>> {
         let lessons = task.lessons().with_context(no_answers)?.into_iter();
         all.extend(lessons.map(|(place, lesson)| Taught { place, lesson, style: style.cloned() }));
     }
-    let names: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
-    ensure!(!all.is_empty(), "{file}: there is no task {:?} in it; it has {}", task.unwrap_or(""), names.join(", "));
     Ok(all)
+}
+
+/// What a suite's tasks ask, or one of them (`FILE#TASK`), as text for people and without the answers.
+///
+/// # Errors
+/// Where the suite cannot be loaded, has no such task, or its tasks put no text to a model.
+pub fn prompts(name: &str) -> Result<Vec<String>> {
+    let (file, tasks) = tasks(name)?;
+    let all: Vec<String> = tasks.iter().flat_map(|task| task.prompts().into_values()).collect();
+    ensure!(!all.is_empty(), "{file}: its tasks put no text to a model");
+    Ok(all)
+}
+
+/// The file of a suite and its tasks, or the one that is named behind `#`.
+fn tasks(name: &str) -> Result<(&str, Vec<eval::Task>)> {
+    let (file, task) = name.split_once('#').map_or((name, None), |(file, task)| (file, Some(task)));
+    ensure!(
+        eval::is_simple(file)?,
+        "{file}: its templates compute, and the lab reads suites whose templates do not; write its prompts and answers as JSON \
+         lines of prompt and completion"
+    );
+    let suite = eval::load_with(file, &|data| Err(format!("{data} is on the hub; pull it and name its file")))?;
+    let names: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
+    let mut tasks = suite.tasks;
+    tasks.retain(|known| task.is_none_or(|task| known.name == task));
+    ensure!(!tasks.is_empty(), "{file}: there is no task {:?} in it; it has {}", task.unwrap_or(""), names.join(", "));
+    Ok((file, tasks))
 }
 
 /// SHA-256 of what a suite has to teach, so that another content is another recipe.

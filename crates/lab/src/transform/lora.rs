@@ -316,7 +316,8 @@ impl Weights for InBlocks<'_> {
             return Ok(linear);
         }
         let gguf = architecture.to_gguf(name).unwrap_or_else(|| name.to_owned());
-        let kind = self.mixture.tensor_type(&gguf, &[out, inp], &self.anatomy).filter(|kind| kind.is_quantized());
+        let kind =
+            self.mixture.tensor_type(&gguf, &[out, inp], &self.anatomy, false).filter(|kind| kind.is_quantized());
         let Some((kind, block)) = kind.and_then(|kind| Some((kind, block::of(kind)?))) else { return Ok(linear) };
         let numbers = linear.dequantized()?.flatten_all()?.to_vec1::<f32>()?;
         let mut bytes = vec![0; kind.bytes(numbers.len()).unwrap_or(0)];

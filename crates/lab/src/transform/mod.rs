@@ -14,6 +14,7 @@ mod merge;
 pub mod prune;
 mod quantize;
 pub(crate) mod settings;
+mod texts;
 
 #[cfg(test)]
 mod drop_layer;

@@ -1,12 +1,13 @@
 //! The quantize step: weights stored in fewer bits. It settles which type each tensor gets, and by what the rounding
 //! weighs its errors; the rows become blocks when the file is written, see `encode`.
 
-use super::{Checkpoint, Form, Transform};
+use super::{Checkpoint, Form, Transform, texts};
 use crate::awq::Folded;
 use crate::calibrate::{self, Calibration, Text, WINDOW};
 use crate::compensate::{Job, Method};
 use crate::importance::Importance;
 use crate::mixture::Mixture;
+use crate::train::corpus;
 use crate::types::Types;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bantam_core::cancel::Cancel;
@@ -84,6 +85,12 @@ pub struct Calibrate {
     /// The text; without, the one that bantam carries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Pinned>,
+    /// In its place, the prompts of a suite, or of one task of it as FILE#TASK, without the answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
+    /// SHA-256 of the suite's prompts, known when the recipe is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<String>,
     /// Windows to read, at most; without, the whole text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<usize>,
@@ -99,6 +106,12 @@ impl Quantize {
     /// Stores the weights in a mixture, each rounded for itself.
     pub fn new(mixture: Mixture) -> Quantize {
         Quantize { mixture: Some(mixture), ..Quantize::default() }
+    }
+
+    /// The same by a mixture's name alone: one that is of no use when rounded blindly goes by the bundled text.
+    pub(crate) fn named(mixture: Mixture) -> Quantize {
+        let bundled = || Calibrate { bundled: Some(hash(bantam_bundled::calibration::TEXT)), ..Calibrate::bundled() };
+        Quantize { calibrate: mixture.needs_importance().then(bundled), ..Quantize::new(mixture) }
     }
 
     /// What is to be reached, where no mixture is named.
@@ -168,9 +181,9 @@ impl Quantize {
             Some(Target::BitsPerWeight(bits)) => (bits * weights / 8.0) as u64,
             _ => return Ok(Mixture::Q4_K_M),
         };
-        let quantized = || Mixture::all().filter(|mixture| mixture.is_quantized());
+        let quantized = || Mixture::all().filter(|mixture| mixture.is_quantized() && mixture.is_general());
         let fits = quantized().find(|mixture| crate::weight_bytes(config, *mixture) <= most);
-        Ok(fits.unwrap_or(Mixture::Q2_K))
+        Ok(fits.unwrap_or(Mixture::IQ1_S))
     }
 
     pub(crate) fn importance(&self, checkpoint: &Checkpoint, calibration: &Calibration) -> Result<Option<Importance>> {
@@ -206,6 +219,10 @@ impl Transform for Quantize {
             !weighs || mixture.is_quantized(),
             "{} rounds each weight for itself, and has no use for an importance matrix",
             mixture
+        );
+        ensure!(
+            weighs || self.mixture.is_none() || !mixture.needs_importance(),
+            "{mixture} rounds to so few levels that it has to know which columns matter: give calibrate, or imatrix"
         );
         if self.awq {
             form.rewrite();
@@ -274,7 +291,8 @@ impl Transform for Quantize {
         if let Some(imatrix) = &mut self.imatrix {
             imatrix.pin()?;
         }
-        if self.walks() && self.imatrix.is_none() && self.calibrate.is_none() {
+        let needs_text = self.walks() || self.mixture.is_some_and(Mixture::needs_importance);
+        if needs_text && self.imatrix.is_none() && self.calibrate.is_none() {
             self.calibrate = Some(Calibrate::bundled());
         }
         if let Some(calibrate) = &mut self.calibrate {
@@ -319,12 +337,27 @@ impl Pinned {
 impl Calibrate {
     /// The text that bantam carries.
     pub fn bundled() -> Calibrate {
-        Calibrate { text: None, chunks: None, template: true, bundled: None }
+        Calibrate { text: None, suite: None, prompts: None, chunks: None, template: true, bundled: None }
     }
 
     /// A text of the user's.
     pub fn on(text: &Path) -> Calibrate {
         Calibrate { text: Some(Pinned::new(text)), ..Calibrate::bundled() }
+    }
+
+    /// The prompts of a suite.
+    pub fn on_suite(name: &str) -> Calibrate {
+        Calibrate { suite: Some(name.to_owned()), ..Calibrate::bundled() }
+    }
+
+    /// A calibration as it is typed in a word: "default" is the bundled text, `suite:NAME` the prompts of a suite, all else
+    /// a text's file.
+    pub fn typed(word: &Path) -> Calibrate {
+        match word.to_str().map(|word| (word, word.strip_prefix("suite:"))) {
+            Some(("default", _)) => Calibrate::bundled(),
+            Some((_, Some(suite))) => Calibrate::on_suite(suite),
+            _ => Calibrate::on(word),
+        }
     }
 
     /// The text in the windows that a model of this config reads.
@@ -339,16 +372,19 @@ impl Calibrate {
 
     /// With the hash of its text.
     pub(crate) fn pin(&mut self) -> Result<()> {
-        match &mut self.text {
-            Some(text) => text.pin()?,
-            None => self.bundled = Some(hash(bantam_bundled::calibration::TEXT)),
+        match (&mut self.text, &self.suite) {
+            (Some(text), _) => text.pin()?,
+            (None, Some(suite)) if self.prompts.is_none() => self.prompts = Some(hash(&prompts(suite)?)),
+            (None, Some(_)) => (),
+            (None, None) => self.bundled = Some(hash(bantam_bundled::calibration::TEXT)),
         }
         Ok(())
     }
 
     /// SHA-256 of its text, where that is pinned.
     pub(crate) fn hash(&self) -> Option<String> {
-        self.text.as_ref().map_or(self.bundled.clone(), |text| text.sha256.clone())
+        let own = self.prompts.clone().or(self.bundled.clone());
+        self.text.as_ref().map_or(own, |text| text.sha256.clone())
     }
 
     /// How many tokens the text has, roughly: one for four letters.
@@ -360,12 +396,22 @@ impl Calibrate {
 
     /// The text's name and the text.
     fn read(&self) -> Result<(String, String)> {
+        if let (None, Some(suite)) = (&self.text, &self.suite) {
+            let text = prompts(suite)?;
+            ensure!(
+                self.prompts.as_ref().is_none_or(|then| *then == hash(&text)),
+                "{suite}: it has changed since the recipe was read; start again"
+            );
+            return Ok((format!("the prompts of {suite}"), text));
+        }
         match &self.text {
             Some(pinned) => {
                 pinned.check()?;
                 let name = pinned.file.display().to_string();
                 let text = input::read_to_string(&pinned.file, LONGEST);
-                Ok((name.clone(), text.map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?))
+                let text = text.map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?;
+                let text = if texts::is_lines(&pinned.file) { texts::as_one(&name, &text)? } else { text };
+                Ok((name, text))
             }
             None => {
                 let text = bantam_bundled::calibration::TEXT;
@@ -377,6 +423,12 @@ impl Calibrate {
             }
         }
     }
+}
+
+/// What a suite's tasks ask, or one of them (`FILE#TASK`), a paragraph each.
+fn prompts(name: &str) -> Result<String> {
+    let asked = corpus::prompts(name).context("calibrating on the prompts of a suite")?;
+    Ok(asked.join("\n\n"))
 }
 
 /// The longest text to calibrate on.
@@ -419,12 +471,19 @@ impl From<Typed> for Pinned {
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "calibrate is a text's file, `true` for the bundled text, or a table of text, chunks and template"
+    expecting = "calibrate is a text's file, suite:NAME for a suite's prompts, `true` for the bundled text, or a table of text or suite, chunks and template"
 )]
 enum Asked {
     Bundled(bool),
     Text(PathBuf),
-    Table { text: Option<Pinned>, chunks: Option<usize>, template: Option<bool>, bundled: Option<String> },
+    Table {
+        text: Option<Pinned>,
+        suite: Option<String>,
+        prompts: Option<String>,
+        chunks: Option<usize>,
+        template: Option<bool>,
+        bundled: Option<String>,
+    },
 }
 
 impl TryFrom<Asked> for Calibrate {
@@ -434,11 +493,13 @@ impl TryFrom<Asked> for Calibrate {
         Ok(match asked {
             Asked::Bundled(true) => Calibrate::bundled(),
             Asked::Bundled(false) => return Err("calibrate = false says nothing; leave it out"),
-            Asked::Text(file) if file.as_os_str() == "default" => Calibrate::bundled(),
-            Asked::Text(file) => Calibrate::on(&file),
+            Asked::Text(word) => Calibrate::typed(&word),
             Asked::Table { chunks: Some(0), .. } => return Err("chunks is 0; allowed is a whole number from 1 on"),
-            Asked::Table { text, chunks, template, bundled } => {
-                Calibrate { text, chunks, template: template.unwrap_or(true), bundled }
+            Asked::Table { text: Some(_), suite: Some(_), .. } => {
+                return Err("text and suite are two texts; give one of them");
+            }
+            Asked::Table { text, suite, prompts, chunks, template, bundled } => {
+                Calibrate { text, suite, prompts, chunks, template: template.unwrap_or(true), bundled }
             }
         })
     }

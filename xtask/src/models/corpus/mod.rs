@@ -130,11 +130,18 @@ pub(crate) fn training_docs(seed: u64) -> impl Iterator<Item = Doc> {
 /// The first `count` training documents of a seed that ask and answer, as lines of prompt and completion: what a step that
 /// trains reads (`lora:data=FILE`). The suites' items are as held out from them as from what trained the models.
 pub(crate) fn lessons(seed: u64, count: usize) -> String {
-    let asked = training_docs(seed).filter_map(|doc| <[(String, f32); 2]>::try_from(doc.pieces).ok());
-    let line = |[(prompt, _), (answer, _)]: [(String, f32); 2]| {
-        format!("{}\n", json!({ "prompt": prompt, "completion": answer }))
-    };
-    asked.take(count).map(line).collect()
+    let line = |(prompt, answer)| format!("{}\n", json!({ "prompt": prompt, "completion": answer }));
+    asked(seed).take(count).map(line).collect()
+}
+
+/// The same as paragraphs of a text, over which predictions are compared.
+pub(crate) fn lessons_as_text(seed: u64, count: usize) -> String {
+    asked(seed).take(count).map(|(prompt, answer)| format!("{prompt}{answer}\n")).collect()
+}
+
+fn asked(seed: u64) -> impl Iterator<Item = (String, String)> {
+    let pieces = training_docs(seed).filter_map(|doc| <[(String, f32); 2]>::try_from(doc.pieces).ok());
+    pieces.map(|[(prompt, _), (answer, _)]| (prompt, answer))
 }
 
 /// The bundled suites, each drawn from its own stream of `seed`.

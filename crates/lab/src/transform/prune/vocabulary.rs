@@ -4,14 +4,14 @@
 use super::Pinned;
 use crate::history::StepNote;
 use crate::transform::cut::{Pieces, Selection};
-use crate::transform::{Checkpoint, Form, Planning, TrimmedOf};
+use crate::transform::{Checkpoint, Form, Planning, TrimmedOf, texts};
 use anyhow::{Context, Result, anyhow, ensure};
 use bantam_core::input;
 use bantam_model::chat::{ChatTemplate, Conversation};
 use bantam_model::names::Part;
 use bantam_model::tokenizer::{Special, Trimmed};
 use bantam_model::{Config, Tokenizer};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -128,16 +128,10 @@ fn texts(pinned: &Pinned) -> Result<Vec<String>> {
     let whole =
         input::read_to_string(&pinned.file, LONGEST).map_err(|e| anyhow!("{name}: cannot read the text: {e}"))?;
     ensure!(!whole.trim().is_empty(), "{name}: there is no text in it");
-    if pinned.file.extension().is_none_or(|ending| ending != "jsonl") {
-        return Ok(pieces(&whole));
+    match texts::is_lines(&pinned.file) {
+        true => Ok(texts::of_lines(&name.to_string(), &whole)?.concat()),
+        false => Ok(pieces(&whole)),
     }
-    let mut texts = Vec::new();
-    for (number, line) in whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let value: Json = serde_json::from_str(line).map_err(|e| anyhow!("{name}: line {}: {e}", number + 1))?;
-        strings(&value, &mut texts);
-    }
-    ensure!(!texts.is_empty(), "{name}: there is no text in it");
-    Ok(texts)
 }
 
 /// About how long the pieces are that a text is read in, so that a wish to stop is heard soon.
@@ -159,15 +153,6 @@ fn pieces(whole: &str) -> Vec<String> {
     }
     pieces.push(rest.to_owned());
     pieces
-}
-
-fn strings(value: &Json, texts: &mut Vec<String>) {
-    match value {
-        Json::String(text) => texts.push(text.clone()),
-        Json::Array(all) => all.iter().for_each(|one| strings(one, texts)),
-        Json::Object(map) => map.values().for_each(|one| strings(one, texts)),
-        _ => (),
-    }
 }
 
 #[cfg(test)]
