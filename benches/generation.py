@@ -83,10 +83,13 @@ def bantam(binary, file, o, items, folder):
         command = [binary, "eval", file, "-s", suite, "--limit", str(count), "--fresh", "--quiet", "--threads", str(o.t), "--items"]
         told = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert told.returncode in (0, 3), told.stderr
-        return time.monotonic() - begun
+        return time.monotonic() - begun, told.stdout
 
     timed(FEW)
-    return (len(items) - FEW) / (timed(len(items)) - timed(FEW))
+    few, (seconds, told) = timed(FEW)[0], timed(len(items))
+    cut = sum(json.loads(line)["item"].get("cut") == "answer" for line in told.splitlines())
+    assert cut >= 0.9 * len(items), f"only {cut} of {len(items)} answers are as long as asked"
+    return (len(items) - FEW) / (seconds - few)
 
 
 def main():

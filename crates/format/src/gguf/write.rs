@@ -86,10 +86,13 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
+/// The number of the type of strings.
+const STRING: u32 = 8;
+
 /// Makes a list of values of one type, none of them a list.
 pub fn list(values: Vec<Value>) -> Value {
-    // an empty list may claim any type
-    Value::Array(values.first().map_or(0, type_of), values)
+    // an empty one is of strings: llama.cpp wants merges to be, of a tokenizer that has none, too
+    Value::Array(values.first().map_or(STRING, type_of), values)
 }
 
 fn type_of(value: &Value) -> u32 {
