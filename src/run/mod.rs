@@ -242,7 +242,7 @@ pub fn execute(
     let mut runner = Process::new(&workplace.home).context("cannot find bantam's own binary to start workers from")?;
     let scheduler: &mut dyn Scheduler = match profile.race {
         Race::Off => &mut Exhaustive::of(plan),
-        Race::Futility => &mut Racing::of(plan, profile),
+        Race::Futility | Race::Fast => &mut Racing::of(plan, profile),
     };
     let rows = session::run(plan, scheduler, &mut runner, &mut workplace.store, observers, cancel)?;
     divergence::measure(plan, profile, &rows, workplace, cancel)?;

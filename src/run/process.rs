@@ -323,6 +323,7 @@ impl Told<'_> {
             warnings: summary.warnings,
             started,
             predicted: None,
+            settled: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! tasks as [`Race`] wants them.
 
 use crate::run::plan::Plan;
-use crate::run::schedule::{Outcomes, Rounds, Scheduler, Work};
+use crate::run::schedule::{Ends, Outcomes, Rounds, Scheduler, Work};
 use bantam_core::profile::Profile;
 use bantam_core::record::{Ask, Id, ItemResult, Row, Trial};
 use bantam_verdict::recommend::Known;
@@ -37,10 +37,12 @@ impl Scheduler for Racing {
         if let Some(turn) = self.rounds.next(&speeds) {
             return Some(turn);
         }
-        Some(match self.race.next(&So { far: known, run: &self.run })? {
-            Step::Ask { trial, items } => Work { trial, items, round: None, leaves: None },
-            Step::Leave { trial, reason } => Work { trial, items: None, round: None, leaves: Some(reason) },
-        })
+        let (trial, items, ends) = match self.race.next(&So { far: known, run: &self.run })? {
+            Step::Ask { trial, items } => (trial, items, None),
+            Step::Leave { trial, reason } => (trial, None, Some(Ends::Leaves(reason))),
+            Step::Settle { trial, reason } => (trial, None, Some(Ends::Settled(reason))),
+        };
+        Some(Work { trial, items, round: None, ends })
     }
 }
 

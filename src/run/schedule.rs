@@ -25,8 +25,17 @@ pub struct Work {
     pub items: Option<BTreeSet<usize>>,
     /// The round in which a speed shape takes its turn; None for a task, and for a turn of its own.
     pub round: Option<u64>,
-    /// Why nothing more is to be asked of the trial; None where it is to be done.
-    pub leaves: Option<String>,
+    /// How it ends though not all was asked; None where it is to be done.
+    pub ends: Option<Ends>,
+}
+
+/// How a trial ends before all was asked, and why, in one clause.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ends {
+    /// Its variant left a race: it has no result.
+    Leaves(String),
+    /// What was asked shows enough: that is its result.
+    Settled(String),
 }
 
 /// What is known of a run's trials.
@@ -101,7 +110,7 @@ impl Rounds {
         loop {
             while let Some(id) = self.waiting.pop_front() {
                 if let Some(trial) = trials.iter().find(|trial| trial.id == id) {
-                    return Some(Work { trial: (*trial).clone(), items: None, round: Some(self.number), leaves: None });
+                    return Some(Work { trial: (*trial).clone(), items: None, round: Some(self.number), ends: None });
                 }
             }
             self.begin(trials)?;
@@ -139,11 +148,11 @@ impl Scheduler for Exhaustive {
         let tasks = || self.trials.iter().filter(|trial| shape(trial).is_none()).filter(ready);
         if let Some(next) = tasks().find(of_this_variant).or_else(|| tasks().next()).cloned() {
             self.variant = Some(next.variant.id.clone());
-            return Some(Work { trial: next, items: None, round: None, leaves: None });
+            return Some(Work { trial: next, items: None, round: None, ends: None });
         }
         let speeds: Vec<&Trial> = self.trials.iter().filter(|trial| shape(trial).is_some()).filter(ready).collect();
         // where all that is left waits for what never comes, the session says so of each
-        let stuck = || Some(Work { trial: self.trials.first()?.clone(), items: None, round: None, leaves: None });
+        let stuck = || Some(Work { trial: self.trials.first()?.clone(), items: None, round: None, ends: None });
         self.rounds.next(&speeds).or_else(stuck)
     }
 }

@@ -10,7 +10,7 @@ use crate::run::at_chance::at_chance;
 use crate::run::plan::Plan;
 use crate::run::protocol::{Asking, Measure, Prepared};
 use crate::run::runner::Runner;
-use crate::run::schedule::{Outcomes, Scheduler, Work};
+use crate::run::schedule::{Ends, Outcomes, Scheduler, Work};
 use bantam_core::cancel::Cancel;
 use bantam_core::disk;
 use bantam_core::event::{Event, Observer};
@@ -124,9 +124,13 @@ impl Session<'_, '_> {
         if self.plan.again.contains(&trial.id) && self.forgotten.insert(trial.id.clone()) {
             self.store.forget(&trial.id)?;
         }
-        if let Some(reason) = &work.leaves {
-            let raced = Failure::Raced { reason: reason.clone() };
-            return self.finish(trial, Outcome::failed(trial.id.clone(), raced, now(), Seconds(0.0)));
+        match &work.ends {
+            Some(Ends::Leaves(reason)) => {
+                let raced = Failure::Raced { reason: reason.clone() };
+                return self.finish(trial, Outcome::failed(trial.id.clone(), raced, now(), Seconds(0.0)));
+            }
+            Some(Ends::Settled(reason)) => return self.settle(trial, reason),
+            None => {}
         }
         if let Some(failure) = self.unmet(trial) {
             return self.finish(trial, Outcome::failed(trial.id.clone(), failure, now(), Seconds(0.0)));
@@ -173,6 +177,20 @@ impl Session<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Ends a trial with the items that it has, which show enough.
+    fn settle(&mut self, trial: &Trial, reason: &str) -> store::Result<()> {
+        let of_before = || Ok(self.store.outcome_of(&trial.id)?.filter(|outcome| outcome.result.is_ok()));
+        let before = match self.parts.remove(&trial.id).map_or_else(of_before, |parts| Ok(Some(parts)))? {
+            Some(before) => before,
+            // its items are of a session that was stopped before it said more of them than what they are
+            None => {
+                let lost = Failure::Error { message: "it was asked in an earlier session, which was stopped".into() };
+                Outcome { result: Ok(()), ..Outcome::failed(trial.id.clone(), lost, now(), Seconds(0.0)) }
+            }
+        };
+        self.finish(trial, Outcome { settled: Some(reason.to_owned()), ..before })
     }
 
     /// Why a trial cannot be done: another one that it needs has no result.

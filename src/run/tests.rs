@@ -2,7 +2,7 @@
 
 use crate::run::plan::{Estimate, Host, Plan};
 use crate::run::runner::{Answer, Asked, Mock};
-use crate::run::schedule::{Exhaustive, Outcomes, Scheduler, Work};
+use crate::run::schedule::{Ends, Exhaustive, Outcomes, Scheduler, Work};
 use crate::run::session;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
@@ -405,7 +405,7 @@ impl Scheduler for Listed {
     fn next(&mut self, known: &Outcomes) -> Option<Work> {
         let (trial, items) = (!self.0.is_empty()).then(|| self.0.remove(0))?;
         assert!(!known.is_over(&trial.id), "it was asked for too often");
-        Some(Work { trial, items: items.map(|items| items.collect()), round: None, leaves: None })
+        Some(Work { trial, items: items.map(|items| items.collect()), round: None, ends: None })
     }
 }
 
@@ -469,31 +469,57 @@ fn a_trial_done_in_blocks_is_over_with_its_last_item() {
     assert_eq!(asked, expected.map(|(id, items)| Asked::Run(id.clone(), items)));
 }
 
+/// A scheduler that wants these works, one after the other.
+struct InTurn(Vec<Work>);
+
+impl Scheduler for InTurn {
+    fn next(&mut self, _: &Outcomes) -> Option<Work> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
+    }
+}
+
+/// Does some of a trial's items, or ends it, and gives what is known of it then.
+fn raced(scene: &mut Scene, trial: &Trial, works: &[(Option<BTreeSet<usize>>, Option<Ends>)]) -> Outcome {
+    let work = |(items, ends): &(Option<BTreeSet<usize>>, Option<Ends>)| Work {
+        trial: trial.clone(),
+        items: items.clone(),
+        round: None,
+        ends: ends.clone(),
+    };
+    let mut works = InTurn(works.iter().map(work).collect());
+    let plan = scene.plan();
+    let rows = session::run(&plan, &mut works, &mut scene.mock, &mut scene.store, &mut [], &scene.cancel);
+    rows.expect("stores").remove(0).outcome
+}
+
 #[test]
 fn what_leaves_a_race_keeps_its_items_and_its_reason_and_an_exhaustive_run_goes_on_from_there() {
-    struct Two(Vec<Work>);
-    impl Scheduler for Two {
-        fn next(&mut self, _: &Outcomes) -> Option<Work> {
-            (!self.0.is_empty()).then(|| self.0.remove(0))
-        }
-    }
     let mut scene = Scene::new();
-    let plan = scene.plan();
-    let trial = plan.run.trials[0].clone();
-    let ask = |items: Option<BTreeSet<usize>>, leaves: Option<&str>| Work {
-        trial: trial.clone(),
-        items,
-        round: None,
-        leaves: leaves.map(str::to_owned),
-    };
-    let mut some = Two(vec![ask(Some((0..2).collect()), None), ask(None, Some("it left the race"))]);
-    let rows = session::run(&plan, &mut some, &mut scene.mock, &mut scene.store, &mut [], &scene.cancel);
-    assert_eq!(rows.expect("stores")[0].outcome.raced(), Some("it left the race"));
+    let trial = scene.trials().remove(0);
+    let leaves = Ends::Leaves("it left the race".into());
+    let outcome = raced(&mut scene, &trial, &[(Some((0..2).collect()), None), (None, Some(leaves))]);
+    assert_eq!(outcome.raced(), Some("it left the race"));
     assert_eq!(scene.store.items_of(&trial.id).expect("reads").len(), 2);
     let (results, _) = scene.run(&mut nobody());
     assert_eq!(results[0], Ok(()), "it is done where everything is asked");
     let mut asked = scene.asked().into_iter().filter(|asked| matches!(asked, Asked::Run(id, _) if *id == trial.id));
     assert_eq!(asked.next_back(), Some(Asked::Run(trial.id.clone(), vec![2, 3, 4])));
+}
+
+#[test]
+fn what_a_race_settles_early_has_its_result_and_an_exhaustive_run_asks_the_rest() {
+    let mut scene = Scene::new();
+    let trial = scene.trials().remove(0);
+    let settled = || (None, Some(Ends::Settled("2 of 5 items show it".into())));
+    let outcome = raced(&mut scene, &trial, &[(Some((0..2).collect()), None), settled()]);
+    assert_eq!((outcome.result.clone(), outcome.settled.as_deref()), (Ok(()), Some("2 of 5 items show it")));
+    assert!(!scene.store.has_result(&trial.id).expect("reads"), "not all of it");
+    let again = raced(&mut scene, &trial, &[settled()]);
+    assert_eq!(again.disk, outcome.disk, "the same race asks nothing more, and keeps what it measured");
+    let (results, _) = scene.run(&mut nobody());
+    assert_eq!(results[0], Ok(()));
+    let whole = scene.store.outcome_of(&trial.id).expect("reads").expect("finished");
+    assert_eq!((whole.settled, whole.items.len()), (None, ITEMS));
 }
 
 #[test]

@@ -714,6 +714,10 @@ pub struct Outcome {
     /// Of a speed that was predicted for another device: how, in a few words. None of what was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<String>,
+    /// Of a task that a race ended before all its items were asked, since those that were show enough: why. `None` where
+    /// all were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<String>,
 }
 
 impl Outcome {
@@ -744,6 +748,7 @@ impl Outcome {
             warnings: Vec::new(),
             started,
             predicted: None,
+            settled: None,
         }
     }
 

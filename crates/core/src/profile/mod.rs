@@ -220,6 +220,9 @@ pub enum Race {
     /// A variant leaves when it can hardly be shown good enough any more, or one that is preferred to it is; who is left
     /// is judged once, on all items.
     Futility,
+    /// As futility, and sooner: half of the level is spent while the items come in, so that a task on which a variant is
+    /// shown good enough by then is not asked to its end; the other half is left for the test on all items.
+    Fast,
 }
 
 impl Race {
@@ -232,6 +235,7 @@ impl Race {
         match self {
             Race::Off => "off",
             Race::Futility => "futility",
+            Race::Fast => "fast",
         }
     }
 }

@@ -50,7 +50,7 @@ layered!(
         engine: RawEngine,
         /// The suites to ask: a bundled suite's name, or a path to a suite's TOML file.
         suites: Vec<String>,
-        /// Whether variants leave the run that can hardly win any more: "off" or "futility".
+        /// Whether variants leave the run that can hardly win any more: "off", "futility" or "fast".
         race: super::Race,
         /// How suites are put to models that were taught to talk: a table, or several with names of their own.
         chat: RawChat,

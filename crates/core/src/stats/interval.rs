@@ -88,6 +88,8 @@ pub enum Method {
     Simultaneous,
     /// All values that a test does not reject.
     Inverted,
+    /// All values that nobody could bet against with gain, at any time: for whoever looks as items come in.
+    Betting,
 }
 
 impl fmt::Display for Method {
@@ -104,6 +106,7 @@ impl fmt::Display for Method {
             Method::OrderStatistics => "order-statistic",
             Method::Simultaneous => "simultaneous",
             Method::Inverted => "test-inversion",
+            Method::Betting => "betting",
         })
     }
 }

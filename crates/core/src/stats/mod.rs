@@ -8,7 +8,8 @@
 //!      └─────► interval, mean, bootstrap      how sure is one number
 //!   Pairs ───► paired ──► multiple            do two differ; many at once
 //!      └─────► noninferior ──► power          is one good enough; how many more items would show it
-//!      │           └► tango, fraction         … its p-value: right or wrong, and parts and weights
+//!      │           ├► tango, fraction         … its p-value: right or wrong, and parts and weights
+//!      │           └► betting                 … one that holds for whoever looks as items come in
 //!      └─────► chance                         is a score above guessing
 //!   speed                                     rounds of turns: tokens over time, two told apart by the rounds they share
 //!   agreement, correlation                    numbers of a whole sample: macro F1, MCC, Pearson, Spearman
@@ -19,6 +20,7 @@
 //! ```
 
 pub mod agreement;
+pub mod betting;
 pub mod bootstrap;
 pub mod calibration;
 pub mod chance;
@@ -45,6 +47,7 @@ pub mod speed;
 pub mod tango;
 
 mod error;
+mod family;
 #[cfg(test)]
 mod properties;
 mod swap;

@@ -15,11 +15,14 @@
 //! "Not worse" is a claim of one side, and what an advice may be wrong about: its error is what the level leaves out, 5%
 //! at 95%. "Better" and "worse" are told as from an interval, at half of that each.
 
+use super::betting::Bets;
 use super::fraction::Fractions;
 use super::power::{self, More};
 use super::tango::{self, Counts};
-use super::{Bootstrap, Interval, Level, Mean, Pairs, StatsError, Table, multiple};
+use super::{Bootstrap, Interval, Level, Mean, Pairs, StatsError, Table};
 use serde::{Deserialize, Serialize};
+
+pub use super::family::{Candidate, SIZE, judge_family};
 
 /// What a comparison of a candidate with a reference shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -167,6 +170,24 @@ pub struct Findings {
     p_differs: f64,
     to_tell_apart: More,
     by: By,
+    /// What whoever looked as the items came in could bet on, where half of the level is spent on that.
+    watched: Option<Watched>,
+}
+
+/// Items that were looked at as they came in.
+#[derive(Debug, Clone)]
+struct Watched {
+    bets: Bets,
+    /// Whether they are all of them, so that the test for a fixed number holds, too.
+    whole: bool,
+}
+
+impl Watched {
+    /// Half of the level goes to looking all the time, half to the test on all items: each of the two may be wrong so
+    /// often, and a claim takes either. What was stopped before its end has the first half only.
+    fn split(&self, looking: f64, at_the_end: f64) -> f64 {
+        (2.0 * if self.whole { looking.min(at_the_end) } else { looking }).min(1.0)
+    }
 }
 
 /// What the claims about a margin are made of.
@@ -208,6 +229,7 @@ impl Findings {
             p_differs: table.mcnemar(),
             to_tell_apart: power::more_items(counts, 0.0, level.tail()),
             by: By::Counts { counts, step: 1.0, items_each: 1.0 },
+            watched: None,
         }
     }
 
@@ -222,6 +244,7 @@ impl Findings {
             p_differs: pairs.p_differs(),
             to_tell_apart: power::more_scored_items(pairs.items(), mean.estimate(), error, level.tail()),
             by: By::Spread(mean, error),
+            watched: None,
         })
     }
 
@@ -240,7 +263,24 @@ impl Findings {
             p_differs: pairs.p_differs(),
             to_tell_apart: power::more_items(counts, 0.0, level.tail()).times(items_each),
             by: By::Counts { counts, step, items_each },
+            watched: None,
         })
+    }
+
+    /// Gives what the same items show to somebody who looked as they came in and might have stopped before the `whole`: half
+    /// of the level is spent on that, and half is left for the test on all items. The interval of those that were stopped
+    /// is one that holds at all times.
+    pub fn watched(self, bets: Bets, whole: bool) -> Findings {
+        let seen = Watched { bets, whole };
+        let either = 2.0 * seen.bets.p_above(0.0).min(seen.bets.p_below(0.0));
+        let interval = if whole { self.interval } else { seen.bets.interval(self.interval.level) };
+        Findings {
+            better: seen.split(seen.bets.p_above(0.0), self.better),
+            p_differs: seen.split(either, self.p_differs),
+            interval: interval.holding(self.difference),
+            watched: Some(seen),
+            ..self
+        }
     }
 
     /// Gives the one-sided p-values of the claims about a margin, each for itself.
@@ -257,7 +297,12 @@ impl Findings {
             }
             By::Spread(mean, _) => (mean.p_above(-margin), mean.p_below(-margin)),
         };
-        Ok(OneSided { better: self.better, not_worse, worse })
+        let Some(seen) = &self.watched else { return Ok(OneSided { better: self.better, not_worse, worse }) };
+        Ok(OneSided {
+            better: self.better,
+            not_worse: seen.split(seen.bets.p_above(-margin), not_worse),
+            worse: seen.split(seen.bets.p_below(-margin), worse),
+        })
     }
 
     /// Gives the interval of the difference, which no margin changes.
@@ -293,81 +338,11 @@ impl Findings {
     }
 }
 
-/// One candidate among several: its judgements, one a task.
-pub struct Candidate<'a> {
-    /// Its judgements on the tasks that decide.
-    pub judgements: Vec<&'a mut Judgement>,
-    /// Whether it could be chosen at all: one that breaks a limit, costs more than the reference or was not judged on
-    /// every task could not, so that nothing is claimed of it that an advice could be wrong about.
-    pub in_question: bool,
-    /// Whether it could be chosen and left a race before it was judged: it counts as one that fails, since its scores
-    /// may be why it left.
-    pub left: bool,
-}
-
-/// How far a test's own size may lie above what it promises (docs/statistics.md), with room for how it was found: p-values
-/// of a family are raised by it, so that what is promised of the family holds.
-pub const SIZE: f64 = 1.1;
-
-/// Judges several candidates at once, so that the chance of even one false "not worse" among those in question stays
-/// what one test promised.
-///
-/// A candidate has to pass all of its tasks, so its p-value is the largest of them, with nothing raised over tasks
-/// (intersection-union: Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982). These p-values are
-/// raised over candidates by Holm's method and by what a single test may be too mild, and with each the tasks it comes from. Whoever is not in question is held
-/// against the strictest line. "Better", "worse" and "differs" are raised over all comparisons, claim by claim; numbers
-/// of items grow with what is asked. Intervals stay as they were, each for itself.
-pub fn judge_family(candidates: &mut [Candidate]) {
-    let factors = factors(candidates);
-    for (candidate, factor) in candidates.iter_mut().zip(factors) {
-        for judgement in &mut candidate.judgements {
-            judgement.p.not_worse = (judgement.p.not_worse * factor as f64 * SIZE).min(1.0);
-            judgement.to_settle = judgement.to_settle.among(factor, judgement.items, judgement.interval.level.alpha());
-        }
-    }
-    let mut all: Vec<&mut Judgement> =
-        candidates.iter_mut().flat_map(|c| c.judgements.iter_mut().map(|j| &mut **j)).collect();
-    raise(&mut all, |j| &mut j.p.better);
-    raise(&mut all, |j| &mut j.p.worse);
-    raise(&mut all, |j| &mut j.p_differs);
-    let tests = all.len();
-    for judgement in all {
-        let level = judgement.interval.level;
-        judgement.verdict = judgement.p.verdict(level);
-        judgement.to_tell_apart = judgement.to_tell_apart.among(tests, judgement.items, level.tail());
-    }
-}
-
-/// By how much each candidate's p-values are raised: by the number still in question at its turn; from the first that
-/// fails on nobody passes, and the number stays.
-fn factors(candidates: &[Candidate]) -> Vec<usize> {
-    let largest = |candidate: &Candidate| candidate.judgements.iter().map(|j| j.p.not_worse).fold(0.0, f64::max);
-    let mut turn: Vec<usize> =
-        (0..candidates.len()).filter(|&i| candidates[i].in_question && !candidates[i].judgements.is_empty()).collect();
-    turn.sort_by(|&a, &b| largest(&candidates[a]).total_cmp(&largest(&candidates[b])));
-    let mut factors = vec![candidates.len(); candidates.len()];
-    let mut standing = turn.len() + candidates.iter().filter(|candidate| candidate.left).count();
-    let mut failed = false;
-    for i in turn {
-        factors[i] = standing;
-        let level = candidates[i].judgements[0].interval.level;
-        failed = failed || largest(&candidates[i]) * standing as f64 * SIZE > level.alpha();
-        standing -= usize::from(!failed);
-    }
-    factors
-}
-
-fn raise(judgements: &mut [&mut Judgement], p: impl Fn(&mut Judgement) -> &mut f64) {
-    let raw: Vec<f64> = judgements.iter_mut().map(|j| *p(j)).collect();
-    for (judgement, adjusted) in judgements.iter_mut().zip(multiple::holm(&raw)) {
-        *p(judgement) = adjusted;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stats::Method;
+    use crate::stats::betting::Unit;
 
     fn judged(both: u64, gained: u64, lost: u64, neither: u64, margin: f64) -> Judgement {
         judge_counts(&Table { both, gained, lost, neither }, margin, Level::P95).unwrap()
@@ -402,6 +377,26 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
         let more = judgement.more_to_settle().and_then(More::about);
         assert!(more.is_some_and(|items| items > 20), "{judgement:?}");
+    }
+
+    #[test]
+    fn who_looks_as_items_come_in_spends_half_of_the_level_on_it() {
+        let of = |items: u64, lost: u64, whole: bool| {
+            let table = Table { both: items - lost, gained: 0, lost, neither: 0 };
+            let moved = |i: u64| if i < lost { -1.0 } else { 0.0 };
+            let units = (0..items).map(|i| Unit { weight: 1.0, moved: moved(i) }).collect();
+            let alone = Findings::of_table(&table, Level::P95);
+            (alone.clone().watched(Bets::new(units, 1.0, 1.0).unwrap(), whole).judged(0.03).unwrap(), alone)
+        };
+        // nothing lost: bets show it early, and whether there is more to come changes nothing
+        let ((early, _), (late, _)) = (of(300, 0, false), of(300, 0, true));
+        assert_eq!((early.verdict, late.verdict), (Verdict::NotWorse, Verdict::NotWorse));
+        assert!(early.p.not_worse > late.p.not_worse && early.interval.method == Method::Betting);
+        assert!(early.interval.half_width() > late.interval.half_width());
+        // a few lost: only the test on all items shows it, at half of the level
+        let ((early, _), (late, alone)) = (of(300, 2, false), of(300, 2, true));
+        assert_eq!((early.verdict, late.verdict), (Verdict::Inconclusive, Verdict::NotWorse));
+        assert_eq!(late.p.not_worse, 2.0 * alone.claims(0.03).unwrap().not_worse);
     }
 
     #[test]

@@ -253,7 +253,8 @@ impl Pair<'_> {
                     return Some(finding);
                 }
                 let level = Level::new(self.rule.objective.confidence).unwrap_or(Level::P95);
-                let compared = compare::compare(before, now, tolerance, Confidence { level, seed: self.rule.seed })?;
+                let confidence = Confidence { level, seed: self.rule.seed, watched: false };
+                let compared = compare::compare(before, now, tolerance, confidence)?;
                 finding.change = compared.shown();
                 self.judge(&mut finding, &compared);
             }

@@ -251,7 +251,7 @@ impl Choices {
         let desk = Desk::new(rows, known);
         let advice = desk.advise(profile);
         let level = advice.level;
-        let confidence = Confidence { level, seed: profile.measure.seed };
+        let confidence = Confidence::of(profile);
         let mut summaries: Vec<&VariantSummary> = advice.summaries.iter().collect();
         summaries.sort_by_key(|s| rows.iter().position(|row| row.trial.variant.id == *s.id()));
         let reference = summaries.iter().position(|s| advice.is_reference(s.id()))?;

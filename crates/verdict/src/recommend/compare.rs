@@ -2,6 +2,7 @@
 //! flipped.
 
 use super::influence;
+use super::race;
 use super::score::{self, Confidence};
 use super::summary::TaskName;
 use bantam_core::metric::{Aggregation, Direction, Metric};
@@ -127,7 +128,8 @@ impl Paired {
         let (task, metric) = same_task(reference, candidate)?;
         let matched = Matched::of(reference, candidate, metric);
         let findings = paired(reference, candidate)
-            .and_then(|(pairs, _)| Findings::by(&pairs, confidence.level).map_err(|e| e.to_string()));
+            .and_then(|(pairs, _)| Findings::by(&pairs, confidence.level).map_err(|e| e.to_string()))
+            .map(|found| watched(found, reference, candidate, metric, confidence));
         Some(Paired {
             task,
             metric,
@@ -160,6 +162,23 @@ impl Paired {
             only_candidate: self.only_candidate,
             flips: self.flips,
         }
+    }
+}
+
+/// What the items show to whoever looked as they came in, where a race did.
+fn watched(found: Findings, reference: &Row, candidate: &Row, metric: Metric, confidence: Confidence) -> Findings {
+    let Ask::Task(task) = &reference.trial.ask else { return found };
+    let settled = |row: &Row| row.outcome.settled.is_some();
+    // nobody looked at what was put together of others' answers
+    let looked = confidence.watched && !candidate.trial.variant.is_system();
+    if !looked && !settled(candidate) && !settled(reference) {
+        return found;
+    }
+    let whole = !settled(candidate) && !settled(reference);
+    let bets = race::bets(task, metric, confidence.seed, &reference.outcome.items, &candidate.outcome.items);
+    match bets {
+        Some(bets) => found.watched(bets, whole),
+        None => found,
     }
 }
 

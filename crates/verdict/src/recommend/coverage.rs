@@ -318,7 +318,7 @@ fn kinds() -> Vec<Kind> {
     for (count, p) in [(2, 0.9), (4, 0.9), (8, 0.9), (8, 0.5), (8, 0.97)] {
         let made = kind(format!("gap of {count} equal groups at {p}"), 0.0, move |dice, n| {
             let made = grouped(dice, n, count, p);
-            let confidence = Confidence { level: Level::P95, seed: 1 };
+            let confidence = Confidence { level: Level::P95, seed: 1, watched: false };
             let gap = score::gap(&made.iter().collect::<Vec<_>>(), Metric::Acc, "group", confidence)?;
             gap.reading.known()?.interval.map(|interval| (interval.low, interval.high))
         });

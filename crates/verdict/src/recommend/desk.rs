@@ -91,9 +91,7 @@ impl<'a> Desk<'a> {
     /// Compares one variant with another, task by task at the profile's margins, as if they alone had been tried. `one`
     /// is held against.
     pub fn compare(&self, one: &Id, other: &Id, profile: &Profile) -> Vec<Comparison> {
-        let level =
-            Level::new(profile.objective.confidence).expect("a profile's confidence lies between 0.5 and 0.9999");
-        let confidence = Confidence { level, seed: profile.measure.seed };
+        let confidence = Confidence::of(profile);
         let compared = self.rows_of(one).iter().filter_map(|base| {
             let task = TaskName::of(base)?;
             let margin = profile.objective.margin_of(|name| task.is_called(name));

@@ -10,7 +10,7 @@ use bantam_core::unit::{Bytes, Seconds, Unit};
 
 /// 95 % and one seed.
 pub(super) fn confidence() -> Confidence {
-    Confidence { level: Level::P95, seed: 1 }
+    Confidence { level: Level::P95, seed: 1, watched: false }
 }
 
 /// A measured number of bytes.
@@ -190,6 +190,7 @@ impl Made {
             warnings: vec![],
             started: 0.0,
             predicted: None,
+            settled: None,
         };
         fill(&mut outcome);
         self.rows.push(Row { trial, outcome });

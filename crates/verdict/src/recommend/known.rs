@@ -110,6 +110,8 @@ pub fn fingerprint(row: &Row) -> Id {
     let mut bytes = Vec::with_capacity(64 * row.outcome.items.len());
     let head = (&row.trial.id, &row.trial.ask, &row.outcome.result);
     bytes.extend(serde_json::to_vec(&head).unwrap_or_default());
+    // a task that a race ended early is judged otherwise
+    bytes.extend(row.outcome.settled.iter().flat_map(|why| why.bytes()));
     for item in &row.outcome.items {
         print(item, &mut bytes);
     }

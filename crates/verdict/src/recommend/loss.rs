@@ -219,6 +219,7 @@ fn with(row: &Row, items: &[&ItemResult]) -> Row {
         warnings: Vec::new(),
         started: all.started,
         predicted: None,
+        settled: None,
     };
     Row { trial, outcome }
 }

@@ -6,6 +6,7 @@ use super::calibration::Calibration;
 use super::figures::counted;
 use super::rate::Rate;
 use bantam_core::metric::{Aggregation, Metric};
+use bantam_core::profile::{Profile, Race};
 use bantam_core::record::{self, Figure, ItemResult, ItemScore, Provenance, Reading, Row, TaskRef};
 use bantam_core::stats::groups::Groups;
 use bantam_core::stats::mean::{Mean, Scale};
@@ -19,8 +20,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub struct Confidence {
     /// The confidence level.
     pub level: Level,
-    /// The seed of what is drawn: the critical value of a gap among several groups.
+    /// The seed of what is drawn: the critical value of a gap among several groups, the order in which items are asked.
     pub seed: u64,
+    /// Whether items were looked at as they came in, so that half of the level is spent on that (`race = "fast"`).
+    pub watched: bool,
+}
+
+impl Confidence {
+    /// What a profile asks for.
+    ///
+    /// # Panics
+    /// Where the profile's confidence is not between 0.5 and 0.9999, which no checked profile's is.
+    pub fn of(profile: &Profile) -> Confidence {
+        let level = Level::new(profile.objective.confidence);
+        Confidence {
+            level: level.expect("a profile's confidence lies between 0.5 and 0.9999"),
+            seed: profile.measure.seed,
+            watched: profile.race == Race::Fast,
+        }
+    }
 }
 
 /// The score of one variant on one task.

@@ -75,6 +75,9 @@ pub struct VariantSummary {
     /// Why it left a race before all was asked of it; `None` where it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raced: Option<String>,
+    /// The tasks that a race ended early, since the items that were asked show enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<TaskName>,
     /// What was seen while measuring it: one warning of each kind, the first.
     pub warnings: Vec<Warning>,
 }
@@ -116,6 +119,7 @@ impl VariantSummary {
             comparisons: Vec::new(),
             failures: rows.iter().filter_map(|row| failed(row)).collect(),
             raced: rows.iter().find_map(|row| row.outcome.raced().map(str::to_owned)),
+            settled: rows.iter().filter(|row| row.outcome.settled.is_some()).filter_map(|row| TaskName::of(row)).collect(),
             warnings: warnings(rows),
         }
     }

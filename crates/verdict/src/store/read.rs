@@ -91,13 +91,14 @@ impl Store {
         self.said(|db| outcome(db, trial))
     }
 
-    /// Tells whether a trial has its result: an outcome that is no failure, with all the items it was finished with.
+    /// Tells whether a trial has its result: an outcome that is no failure, with all the items it was finished with. One
+    /// that a race ended early has not all of it: whoever wants the rest goes on from there.
     ///
     /// # Errors
     /// Where the file cannot be read.
     pub fn has_result(&self, trial: &Id) -> Result<bool> {
         self.said(|db| {
-            let query = "SELECT failure IS NULL FROM outcome WHERE trial = ?";
+            let query = "SELECT failure IS NULL AND json_extract(record, '$.settled') IS NULL FROM outcome WHERE trial = ?";
             let found: Option<bool> = db.prepare_cached(query)?.query_row([&trial.0], |row| row.get(0)).optional()?;
             Ok(found == Some(true) && is_whole(db, trial)?)
         })

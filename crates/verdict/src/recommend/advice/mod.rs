@@ -349,8 +349,8 @@ pub fn advise(rows: &[Row], profile: &Profile) -> Advice {
 pub fn advise_knowing(rows: &[Row], profile: &Profile, known: &dyn Known) -> Advice {
     let desk = Desk::once(rows, known);
     let mut advice = advised(&desk, profile, true);
-    let level = advice.level;
-    let confidence = Confidence { level, seed: profile.measure.seed };
+    // what was lost is told of each for itself, whoever looked when
+    let confidence = Confidence { watched: false, ..Confidence::of(profile) };
     advice.losses =
         loss::losses(rows, profile, &advice.summaries, advice.reference.as_ref(), confidence, &Memo::of(known), known);
     advice
@@ -393,13 +393,12 @@ struct AdviceBuilder<'a> {
 impl<'a> AdviceBuilder<'a> {
     fn new(desk: &'a Desk<'a>, profile: &'a Profile) -> AdviceBuilder<'a> {
         let objective = &profile.objective;
-        let level = Level::new(objective.confidence).expect("a profile's confidence lies between 0.5 and 0.9999");
-        let confidence = Confidence { level, seed: profile.measure.seed };
+        let confidence = Confidence::of(profile);
         let advice = Advice {
             conclusion: Conclusion::NoEvidence(NoEvidence::NoResults),
             prefer: objective.prefer,
             margin: objective.margin,
-            level,
+            level: confidence.level,
             reference: None,
             tasks: vec![],
             summaries: desk.summaries(confidence, &Pricing::of(profile)),
@@ -538,8 +537,9 @@ impl<'a> AdviceBuilder<'a> {
     }
 
     fn group_ties(&mut self) {
-        let mut ranked: Vec<&VariantSummary> =
-            self.advice.summaries.iter().filter(|summary| summary.overall.reading.known().is_some()).collect();
+        // where a race ended a task early, nobody asked whether the two are alike
+        let is_told = |s: &&VariantSummary| s.overall.reading.known().is_some() && s.settled.is_empty();
+        let mut ranked: Vec<&VariantSummary> = self.advice.summaries.iter().filter(is_told).collect();
         // Where the tasks are of several kinds no one number says who is best: the larger leads, as the one to be replaced.
         ranked.sort_by(|a, b| match a.overall.of_all && b.overall.of_all {
             true => by_overall(a, b),
@@ -707,8 +707,9 @@ fn doubts(advice: &Advice) -> Vec<Doubt> {
             ask: failed.ask.clone(),
             reason: failed.reason.clone(),
         }));
-        // a system is judged on the half that its rules have not seen
-        let told = summary.comparisons.iter().filter(|c| !summary.variant.is_system() && left_out(c));
+        // a system is judged on the half that its rules have not seen, and a race says itself what it left out
+        let is_meant = |c: &Comparison| summary.variant.is_system() || summary.settled.contains(&c.task);
+        let told = summary.comparisons.iter().filter(|c| !is_meant(c) && left_out(c));
         doubts.extend(told.map(|comparison| Doubt::LeftOut {
             variant: summary.id().clone(),
             task: comparison.task.clone(),

@@ -78,9 +78,22 @@ fn lines(advice: &Advice) -> Vec<String> {
 /// What a race left out, which an exhaustive run would have asked.
 fn race(advice: &Advice) -> Option<String> {
     let left = advice.summaries.iter().filter(|summary| summary.raced.is_some()).count();
-    let them = if left == 1 { "1 variant was".into() } else { format!("{left} variants were") };
-    let why = "which could hardly be advised any more; the reasons stand beside them";
-    (left > 0).then(|| format!("It was a race: {them} not asked everything, {why}."))
+    let settled: Vec<&VariantSummary> = advice.summaries.iter().filter(|summary| !summary.settled.is_empty()).collect();
+    let mut said = Vec::new();
+    if left > 0 {
+        let them = if left == 1 { "1 variant was".into() } else { format!("{left} variants were") };
+        let why = "which could hardly be advised any more; the reasons stand beside them";
+        said.push(format!("{them} not asked everything, {why}"));
+    }
+    if !settled.is_empty() {
+        let of = |s: &&VariantSummary| format!("{} ({})", s.variant.label(), listed(s.settled.iter().map(ToString::to_string)));
+        let whom = listed(settled.iter().map(of));
+        said.push(format!(
+            "the items that came in showed enough of {whom} before all were asked, by a test that holds however often one \
+             looks, at half of the level"
+        ));
+    }
+    (!said.is_empty()).then(|| format!("It was a race: {}.", said.join("; ")))
 }
 
 fn advised(advice: &Advice, variant: &Id, by: Option<Metric>, equals: &[Id]) -> Vec<String> {

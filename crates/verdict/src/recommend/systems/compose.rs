@@ -145,6 +145,7 @@ fn row_of(
         warnings,
         started: like.outcome.started,
         predicted: None,
+        settled: None,
     };
     Row { trial, outcome }
 }

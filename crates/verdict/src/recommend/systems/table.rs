@@ -110,11 +110,10 @@ impl Table {
                 tasks.push((name, task));
             }
         }
-        // who failed somewhere, or left a race, cannot be a member
+        // who failed somewhere, or was not asked everything in a race, cannot be a member
+        let is_whole = |row: &Row| row.outcome.result.is_ok() && row.outcome.settled.is_none();
         variants.retain(|(_, rows)| {
-            tasks.iter().all(|(name, _)| {
-                rows.iter().any(|row| TaskName::of(row).as_ref() == Some(name) && row.outcome.result.is_ok())
-            })
+            tasks.iter().all(|(name, _)| rows.iter().any(|row| TaskName::of(row).as_ref() == Some(name) && is_whole(row)))
         });
         if tasks.is_empty() || variants.len() < 2 {
             return Err("A system takes two variants that were asked every task that decides.".into());
