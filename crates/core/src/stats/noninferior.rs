@@ -104,7 +104,7 @@ pub struct OneSided {
 }
 
 impl OneSided {
-    fn verdict(&self, level: Level) -> Verdict {
+    pub(super) fn verdict(&self, level: Level) -> Verdict {
         let good_enough = self.not_worse <= level.alpha();
         if good_enough && self.better <= level.tail() {
             Verdict::Better

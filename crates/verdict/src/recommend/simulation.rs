@@ -4,19 +4,20 @@
 //! Every verdict comes from the functions that decide on real results: `noninferior::judge`, `judge_counts` and
 //! `judge_family`.
 
-use bantam_core::stats::noninferior::{self, Candidate};
+use bantam_core::stats::betting::{Bets, Unit};
+use bantam_core::stats::noninferior::{self, Candidate, Findings};
 use bantam_core::stats::{Bootstrap, Judgement, Level, Pairs, Table};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 
-const MARGIN: f64 = 0.03;
+pub(super) const MARGIN: f64 = 0.03;
 
 /// How a variant really differs from the reference on a task: the chance that an item is gained, and that it is lost.
 #[derive(Debug, Clone, Copy)]
-struct Truth {
-    gained: f64,
-    lost: f64,
+pub(super) struct Truth {
+    pub(super) gained: f64,
+    pub(super) lost: f64,
 }
 
 impl Truth {
@@ -31,11 +32,11 @@ impl Truth {
 
 /// A world: the items of its tasks, how many of them always go together, and its variants from the smallest to the
 /// largest, each with its truth on every task.
-struct World {
-    name: &'static str,
-    items: Vec<usize>,
+pub(super) struct World {
+    pub(super) name: &'static str,
+    pub(super) items: Vec<usize>,
     cluster: usize,
-    variants: Vec<Vec<Truth>>,
+    pub(super) variants: Vec<Vec<Truth>>,
 }
 
 /// The quick start's tasks: routing, extract, arithmetic, needle, sentiment and prose, the last one as a task of right and
@@ -88,7 +89,7 @@ fn each_on_another(n: usize, tasks: usize, worse: Truth) -> Vec<Vec<Truth>> {
     (0..n).map(|v| (0..tasks).map(|t| if t == v % tasks { worse } else { Truth::SAME }).collect()).collect()
 }
 
-fn worlds() -> Vec<World> {
+pub(super) fn worlds() -> Vec<World> {
     let bad = Truth { gained: 0.01, lost: 0.08 };
     let one_good: Vec<Vec<Truth>> =
         [each_on_another(9, 6, bad), vec![vec![Truth::SAME; 6]], each_on_another(8, 6, bad)].concat();
@@ -148,7 +149,7 @@ fn flips(items: usize, truth: Truth, rng: &mut ChaCha8Rng) -> (u64, u64) {
     (gained, lost)
 }
 
-fn thrown(truth: Truth, rng: &mut ChaCha8Rng) -> i8 {
+pub(super) fn thrown(truth: Truth, rng: &mut ChaCha8Rng) -> i8 {
     let throw: f64 = rng.random();
     if throw < truth.gained { 1 } else { -i8::from(throw < truth.gained + truth.lost) }
 }
@@ -168,6 +169,15 @@ fn clustered(items: usize, cluster: usize, truth: Truth, rng: &mut ChaCha8Rng) -
     Pairs::new(reference, candidate).and_then(|pairs| pairs.clustered(&keys)).expect("paired scores")
 }
 
+fn judge_together(judged: &mut [Vec<Judgement>]) {
+    let family = judged.iter_mut().map(|tasks| Candidate {
+        judgements: tasks.iter_mut().collect(),
+        in_question: true,
+        left: false,
+    });
+    noninferior::judge_family(&mut family.collect::<Vec<Candidate>>());
+}
+
 /// Of one kind of world: the shares in which a truly worse variant was advised, and in which the smallest good one was.
 fn tried(world: &World, times: usize, worlds: usize, judge: &mut Judge) -> (f64, f64) {
     let good = |v: usize| world.variants[v].iter().all(|truth| !truth.is_worse());
@@ -183,11 +193,7 @@ fn tried(world: &World, times: usize, worlds: usize, judge: &mut Judge) -> (f64,
                 tasks.map(|(&truth, items)| judge.drawn(times * items, world.cluster, truth, &mut rng)).collect()
             })
             .collect();
-        let mut family: Vec<Candidate> = judged
-            .iter_mut()
-            .map(|tasks| Candidate { judgements: tasks.iter_mut().collect(), in_question: true, left: false })
-            .collect();
-        noninferior::judge_family(&mut family);
+        judge_together(&mut judged);
         let advised = judged.iter().position(|tasks| tasks.iter().all(|j| j.verdict.is_good_enough()));
         wrong += usize::from(advised.is_some_and(|v| !good(v)));
         found += usize::from(advised.is_some() && advised == smallest_good);
@@ -214,6 +220,61 @@ fn advice_is_seldom_wrong_and_finds_the_smallest_good_variant() {
             }
             if least_found.remove(world.name).is_some_and(|least| found < least) {
                 failed.push(format!("{} × {times}: {found} found", world.name));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// What a variant shows to somebody who looks after every item, as a fast race does, and would stop where it is enough: its
+/// p-value never rises, so that the last one is the least that was ever seen.
+fn watched(items: usize, truth: Truth, found: &mut HashMap<(u64, u64, u64), (Findings, Judgement)>, rng: &mut ChaCha8Rng) -> Judgement {
+    let moved: Vec<f64> = (0..items).map(|_| f64::from(thrown(truth, rng))).collect();
+    let count = |of: f64| moved.iter().filter(|x| **x == of).count() as u64;
+    let (gained, lost) = (count(1.0), count(-1.0));
+    let (alone, judged) = found.entry((items as u64, gained, lost)).or_insert_with(|| {
+        let side = |of: f64| moved.iter().map(|x| f64::from(u8::from(*x != of))).collect::<Vec<f64>>();
+        let pairs = Pairs::new(side(1.0), side(-1.0)).expect("paired scores");
+        let found = Findings::by(&pairs, Level::P95).expect("right and wrong");
+        let judged = found.judged(MARGIN).expect("a margin");
+        (found, judged)
+    });
+    let units = moved.iter().map(|&moved| Unit { weight: 1.0, moved }).collect();
+    let bets = Bets::new(units, 1.0, 1.0).expect("scores with ends");
+    Judgement { p: alone.clone().watched(bets, true).claims(MARGIN).expect("a margin"), ..*judged }
+}
+
+/// Run by hand: `WORLDS=10000 cargo test --release -p bantam-verdict --lib who_looks_after_every -- --ignored --nocapture`.
+#[test]
+#[ignore = "minutes; docs/statistics.md holds its table"]
+fn who_looks_after_every_item_is_seldom_wrong() {
+    let runs: usize = std::env::var("WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000);
+    let mut found = HashMap::new();
+    let mut failed = Vec::new();
+    println!("| world | items | wrong advice | smallest good found |\n|---|---:|---:|---:|");
+    let margin = |world: &World| world.name.contains("at the margin") && world.cluster == 1;
+    for world in worlds().into_iter().filter(|world| margin(world) || world.name == "all equal") {
+        let good = |v: usize| world.variants[v].iter().all(|truth| !truth.is_worse());
+        let smallest_good = (0..world.variants.len()).find(|&v| good(v));
+        for times in [1, 2] {
+            let mut rng = ChaCha8Rng::seed_from_u64(11 + times as u64);
+            let (mut wrong, mut right) = (0, 0);
+            for _ in 0..runs {
+                let mut judged: Vec<Vec<Judgement>> = Vec::new();
+                for truths in &world.variants {
+                    let tasks = truths.iter().zip(&world.items);
+                    judged.push(tasks.map(|(&t, items)| watched(times * items, t, &mut found, &mut rng)).collect());
+                }
+                judge_together(&mut judged);
+                let advised = judged.iter().position(|tasks| tasks.iter().all(|j| j.verdict.is_good_enough()));
+                wrong += usize::from(advised.is_some_and(|v| !good(v)));
+                right += usize::from(advised.is_some() && advised == smallest_good);
+            }
+            let share = |count: usize| count as f64 / runs as f64;
+            let is_there = smallest_good.map_or("there is none".into(), |_| format!("{:.1}%", 100.0 * share(right)));
+            println!("| {} | × {times} | {:.2}% | {is_there} |", world.name, 100.0 * share(wrong));
+            if share(wrong) > 0.05 {
+                failed.push(format!("{} × {times}: {} wrong", world.name, share(wrong)));
             }
         }
     }

@@ -4,8 +4,11 @@
 use super::*;
 use crate::recommend::advise;
 use crate::recommend::fixture::{Made, answers};
+use crate::recommend::simulation::{self, Truth, World};
 use bantam_core::record::{Failure, Outcome};
 use bantam_core::unit::Seconds;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 
@@ -304,5 +307,54 @@ fn the_quick_start_is_advised_the_same_on_a_third_of_its_items_and_fast_on_a_sev
         println!("{race}: the same in {same} of {}, on {:.1}% of the items", shuffles(), 100.0 * share);
         assert!(same as f64 >= least * shuffles() as f64, "{race}: {same}");
         assert!(share <= most, "{race}: {share}");
+    }
+}
+
+/// A world's variants from the smallest to the largest in memory, and their reference, which is wrong on a fifth.
+fn drawn(world: &World, times: usize, rng: &mut ChaCha8Rng) -> Recorded {
+    const WRONG: f64 = 0.2;
+    let mut made = vec![Made::base("big", 1000).speed(&[100.0, 101.0])];
+    made.extend((0..world.variants.len()).map(|v| {
+        let mib = 100 + 10 * v as u64;
+        Made::quantized("big", 1000, &format!("q{v}"), mib).speed(&[100.0, 101.0])
+    }));
+    for (task, items) in world.items.iter().enumerate() {
+        let base: Vec<u8> = (0..times * items).map(|_| u8::from(rng.random::<f64>() >= WRONG)).collect();
+        let name = format!("t{task}");
+        made[0] = made[0].clone().task(&name, &base);
+        for (v, truths) in world.variants.iter().enumerate() {
+            // where the reference is wrong an item may be gained, elsewhere lost
+            let Truth { gained, lost } = truths[task];
+            let chance = |right: &u8| if *right == 1 { 1.0 - lost / (1.0 - WRONG) } else { gained / WRONG };
+            let answers: Vec<u8> = base.iter().map(|right| u8::from(rng.random::<f64>() < chance(right))).collect();
+            made[v + 1] = made[v + 1].clone().task(&name, &answers);
+        }
+    }
+    recorded(made)
+}
+
+/// Run by hand: `WORLDS=20 cargo test --release -p bantam-verdict --lib simulated_worlds -- --ignored --nocapture`.
+#[test]
+#[ignore = "minutes of simulated worlds"]
+#[allow(clippy::print_stdout, reason = "figures for docs/statistics.md")]
+fn simulated_worlds_are_advised_the_same_by_a_fast_race() {
+    let worlds: u64 = std::env::var("WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    let text = "[objective]\nreference = 'bundled:big'\nmargin = 0.03\n";
+    println!("| world | items | race | the same advice | items asked |\n|---|---:|---|---:|---:|");
+    let asked = ["all equal", "the quick start", "one good among seventeen bad", "all bad"];
+    for world in simulation::worlds().into_iter().filter(|world| asked.contains(&world.name)) {
+        for times in [1, 4] {
+            for race in ["futility", "fast"] {
+                let mut rng = ChaCha8Rng::seed_from_u64(5);
+                let (mut same, mut shares) = (0, 0.0);
+                for _ in 0..worlds {
+                    let (one, share) = shuffled(&mut drawn(&world, times, &mut rng), race, text, 1);
+                    (same, shares) = (same + one, shares + share);
+                }
+                let of = |sum: f64| 100.0 * sum / worlds as f64;
+                println!("| {} | × {times} | {race} | {:.0}% | {:.1}% |", world.name, of(same as f64), of(shares));
+                assert!(times == 1 || race == "futility" || of(same as f64) >= 92.0, "{} × {times}", world.name);
+            }
+        }
     }
 }
