@@ -44,6 +44,8 @@ mod coverage;
 pub(crate) mod fixture;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod twice;
 
 pub use advice::{Advice, Conclusion, advise, advise_knowing};
 pub use choices::Choices;
