@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// Fewer rounds than this show nothing: Student's t over two or three is a guess.
 pub const LEAST_ROUNDS: usize = 5;
+/// And so do fewer processes: where a program lies in memory makes it faster or slower for as long as it runs.
+pub const LEAST_PROCESSES: usize = 3;
 /// How much the 5th percentile of a variant's times differs from one measurement to another on the same machine, as a
 /// standard deviation of its logarithm. Measured: 4.6% (the mean's was 35%).
 pub const BETWEEN_MEASUREMENTS: f64 = 0.046;
@@ -86,21 +88,41 @@ pub struct Ratio {
     pub high: f64,
     /// The chance of a ratio so far from 1 where there is no difference, on both sides.
     pub p: f64,
-    /// The rounds that it is made of; the degrees of freedom are one less.
+    /// The rounds that it is made of.
     pub rounds: usize,
+    /// The processes that it is made of; the degrees of freedom are one less. As many as rounds where each had its own.
+    #[serde(default)]
+    pub processes: usize,
 }
 
-/// Compares two by the rates that they had in the same rounds, in the order of the rounds: Student's t over the
-/// logarithms of the rounds' ratios, stretched as in [`rate`].
+/// A round that two have in common.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Round {
+    /// The rate of the first.
+    pub one: f64,
+    /// The rate of the second.
+    pub other: f64,
+    /// Whether a process of either goes on from the round before, so that the two rounds are alike.
+    pub goes_on: bool,
+}
+
+/// Compares two by the rates that they had in the same rounds, in the order of the rounds: Student's t over the logarithms
+/// of the rounds' ratios, stretched as in [`rate`]. Rounds of the same processes share what these processes are like, and
+/// count as one.
 ///
 /// # Errors
-/// `TooFew` below [`LEAST_ROUNDS`], `NotFinite` where a rate is no number above zero.
-pub fn ratio(rounds: &[(f64, f64)], level: Level) -> Result<Ratio, StatsError> {
+/// `TooFew` below [`LEAST_ROUNDS`] or [`LEAST_PROCESSES`], `NotFinite` where a rate is no number above zero.
+pub fn ratio(rounds: &[Round], level: Level) -> Result<Ratio, StatsError> {
     if rounds.len() < LEAST_ROUNDS {
         return Err(StatsError::TooFew { have: rounds.len(), need: LEAST_ROUNDS });
     }
-    check(rounds.iter().flat_map(|&(one, other)| [one, other]))?;
-    let logs: Vec<f64> = rounds.iter().map(|(one, other)| (one / other).ln()).collect();
+    check(rounds.iter().flat_map(|round| [round.one, round.other]))?;
+    let of_process = rounds.chunk_by(|_, next| next.goes_on);
+    let log = |rounds: &[Round]| rounds.iter().map(|r| (r.one / r.other).ln()).sum::<f64>() / rounds.len() as f64;
+    let logs: Vec<f64> = of_process.map(log).collect();
+    if logs.len() < LEAST_PROCESSES {
+        return Err(StatsError::TooFew { have: logs.len(), need: LEAST_PROCESSES });
+    }
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
     let residuals: Vec<f64> = logs.iter().map(|log| log - mean).collect();
     let error = standard_error(&residuals);
@@ -112,7 +134,7 @@ pub fn ratio(rounds: &[(f64, f64)], level: Level) -> Result<Ratio, StatsError> {
         (false, false) => 0.0,
     };
     let ends = ((mean - half).exp(), (mean + half).exp());
-    Ok(Ratio { value: mean.exp(), low: ends.0, high: ends.1, p, rounds: rounds.len() })
+    Ok(Ratio { value: mean.exp(), low: ends.0, high: ends.1, p, rounds: rounds.len(), processes: logs.len() })
 }
 
 /// Compares two that were never measured side by side, by the 5th percentiles of their times, which differ least from one
@@ -167,6 +189,11 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    /// Rounds that had processes of their own.
+    fn rounds(of: &[(f64, f64)]) -> Vec<Round> {
+        of.iter().map(|&(one, other)| Round { one, other, goes_on: false }).collect()
+    }
+
     fn batches(rates: &[f64]) -> Vec<Batch> {
         rates.iter().map(|rate| Batch { amount: 10.0, cost: 10.0 / rate }).collect()
     }
@@ -200,8 +227,8 @@ mod tests {
     fn uncorrelated_rounds_give_students_interval() {
         // residuals in turn above and below: no correlation to stretch for. scipy.stats.t.interval(0.95, 5, ...)
         let logs = [0.03, 0.01, 0.03, 0.01, 0.03, 0.01];
-        let rounds: Vec<(f64, f64)> = logs.iter().map(|log: &f64| (log.exp(), 1.0)).collect();
-        let found = ratio(&rounds, Level::P95).unwrap();
+        let of: Vec<(f64, f64)> = logs.iter().map(|log: &f64| (log.exp(), 1.0)).collect();
+        let found = ratio(&rounds(&of), Level::P95).unwrap();
         assert!((found.value.ln() - 0.02).abs() < 1e-12);
         assert!((found.high.ln() - 0.031495992447).abs() < 1e-9, "{}", found.high.ln());
         assert!((found.p - 0.006_566_271_8).abs() < 1e-9, "{}", found.p);
@@ -210,16 +237,30 @@ mod tests {
     #[test]
     fn what_falls_on_both_alike_cancels() {
         let machine = [1.0, 0.2, 0.9, 0.3, 1.1, 0.5];
-        let rounds: Vec<(f64, f64)> = machine.iter().map(|m| (103.0 * m, 100.0 * m)).collect();
-        let found = ratio(&rounds, Level::P95).unwrap();
+        let apart: Vec<(f64, f64)> = machine.iter().map(|m| (103.0 * m, 100.0 * m)).collect();
+        let found = ratio(&rounds(&apart), Level::P95).unwrap();
         assert!((found.value - 1.03).abs() < 1e-12 && found.low > 1.029, "{found:?}");
         let alike: Vec<(f64, f64)> = machine.iter().map(|m| (100.0 * m, 100.0 * m)).collect();
-        assert_eq!(ratio(&alike, Level::P95).unwrap().p, 1.0);
+        assert_eq!(ratio(&rounds(&alike), Level::P95).unwrap().p, 1.0);
     }
 
     #[test]
     fn four_rounds_show_nothing() {
-        assert_eq!(ratio(&[(2.0, 1.0); 4], Level::P95), Err(StatsError::TooFew { have: 4, need: 5 }));
+        assert_eq!(ratio(&rounds(&[(2.0, 1.0); 4]), Level::P95), Err(StatsError::TooFew { have: 4, need: 5 }));
+    }
+
+    #[test]
+    fn rounds_of_one_process_count_as_one() {
+        // three processes, of which each is 2% to the one side or the other in all of its rounds
+        let logs = [0.02, 0.02, -0.02, -0.02, 0.03, 0.03];
+        let mut of = rounds(&logs.map(|log: f64| (log.exp(), 1.0)));
+        let each = ratio(&of, Level::P95).unwrap();
+        of.iter_mut().skip(1).step_by(2).for_each(|round| round.goes_on = true);
+        let found = ratio(&of, Level::P95).unwrap();
+        assert_eq!((found.rounds, found.processes, each.processes), (6, 3, 6));
+        assert!((found.value - each.value).abs() < 1e-12 && found.p > each.p && found.high > each.high);
+        of.iter_mut().skip(3).for_each(|round| round.goes_on = true);
+        assert_eq!(ratio(&of, Level::P95), Err(StatsError::TooFew { have: 2, need: 3 }));
     }
 
     #[test]
@@ -292,12 +333,12 @@ mod tests {
 
     /// How often two variants that are the same are told apart; both stand in a field of so many, whose order turns as
     /// bantam's does.
-    fn false_alarms(correlation: f64, drift: f64, repeats: usize, variants: usize, rounds: usize) -> f64 {
+    fn false_alarms(correlation: f64, drift: f64, repeats: usize, variants: usize, count: usize) -> f64 {
         let alarm = |seed: &u64| {
             let mut machine = Machine::new(*seed, correlation, 0.1, drift);
             let (one, other) = (0, (*seed as usize) % (variants - 1) + 1);
             let mut pairs = Vec::new();
-            for round in 0..rounds {
+            for round in 0..count {
                 let mut rates = vec![0.0; variants];
                 for variant in order(variants, round) {
                     let batch = machine.turn(repeats);
@@ -305,7 +346,7 @@ mod tests {
                 }
                 pairs.push((rates[one], rates[other]));
             }
-            ratio(&pairs, Level::P95).unwrap().p <= 0.05
+            ratio(&rounds(&pairs), Level::P95).unwrap().p <= 0.05
         };
         (0..WORLDS).filter(alarm).count() as f64 / WORLDS as f64
     }

@@ -10,7 +10,7 @@ use super::score::as_record;
 use bantam_core::metric::Metric;
 use bantam_core::record::{self, Ask, Figure, Outcome, Provenance, Reading, Row, Shape, SpeedSample};
 use bantam_core::stats::speed::{self, Batch, LEAST_ROUNDS};
-use bantam_core::stats::{Level, Percentiles, Sample, interval};
+use bantam_core::stats::{Level, Percentiles, Sample, StatsError, interval};
 use bantam_core::unit::Unit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +52,9 @@ pub struct RoundRates {
     pub decode: Option<f64>,
     /// Whether other programs took the machine meanwhile.
     pub disturbed: bool,
+    /// The number of the process that measured it, which goes on for a turn or two.
+    #[serde(default)]
+    pub worker: u32,
 }
 
 /// Whether one variant was shown faster than another at a shape.
@@ -150,9 +153,21 @@ impl ShapeCost {
             return not(format!("{} and {} are different shapes", self.shape, other.shape));
         }
         let common = self.common(other, metric);
-        let quiet: Vec<(f64, f64)> = common.iter().filter(|(_, quiet)| *quiet).map(|(rates, _)| *rates).collect();
+        let quiet = common.iter().filter(|(ours, theirs, _)| !ours.disturbed && !theirs.disturbed);
+        let mut before: Option<[u32; 2]> = None;
+        let round = |&(ours, theirs, (one, other)): &(&RoundRates, &RoundRates, (f64, f64))| {
+            let now = [ours.worker, theirs.worker];
+            let goes_on = before.replace(now).is_some_and(|before| before[0] == now[0] || before[1] == now[1]);
+            speed::Round { one, other, goes_on }
+        };
+        let quiet: Vec<speed::Round> = quiet.map(round).collect();
         if quiet.len() >= LEAST_ROUNDS {
-            return speed::ratio(&quiet, level).map_or_else(|e| not(e.to_string()), SpeedComparison::SameRounds);
+            let few = "the quiet rounds are of too few processes to show it: raise measure.budget";
+            return match speed::ratio(&quiet, level) {
+                Ok(ratio) => SpeedComparison::SameRounds(ratio),
+                Err(StatsError::TooFew { .. }) => not(few.into()),
+                Err(e) => not(e.to_string()),
+            };
         }
         if !common.is_empty() {
             let why = match common.len() - quiet.len() {
@@ -175,15 +190,15 @@ impl ShapeCost {
         }
     }
 
-    /// The rates of both in the rounds that they have in common, and whether these were quiet.
-    fn common(&self, other: &ShapeCost, metric: Metric) -> Vec<((f64, f64), bool)> {
+    /// The rounds that both have in common, with the rates of both.
+    fn common<'a>(&'a self, other: &'a ShapeCost, metric: Metric) -> Vec<(&'a RoundRates, &'a RoundRates, (f64, f64))> {
         let of = |rates: &RoundRates| match metric {
             Metric::DecodeTps | Metric::InterToken => rates.decode,
             _ => Some(rates.prefill),
         };
-        let both = |ours: &RoundRates| {
+        let both = |ours: &'a RoundRates| {
             let theirs = other.rounds.iter().find(|theirs| theirs.round == ours.round)?;
-            Some(((of(ours)?, of(theirs)?), !ours.disturbed && !theirs.disturbed))
+            Some((ours, theirs, (of(ours)?, of(theirs)?)))
         };
         self.rounds.iter().filter_map(both).collect()
     }
@@ -294,6 +309,7 @@ fn round_rates(samples: &[SpeedSample], shape: Shape) -> Vec<RoundRates> {
             prefill: rate(&round, prefill)?,
             decode: rate(&round, decode),
             disturbed: is_disturbed(&round),
+            worker: round.last()?.turn.as_ref()?.worker,
         })
     };
     by_round(samples).into_iter().filter_map(rates).collect()
@@ -544,7 +560,7 @@ mod tests {
             sample.turn = Some(bantam_core::record::Turn {
                 round: first + n as u64,
                 started: 0.0,
-                worker: 1,
+                worker: n as u32 / 2,
                 peak: None,
                 disturbed: (tps[n] < 0.0).then(|| "other programs kept 2.0 of 2 CPUs busy".into()),
             });
@@ -582,6 +598,16 @@ mod tests {
         let few = in_rounds("c", 1, &[100.0; 3]);
         assert_eq!(told(&quiet, &few).shown(), std::cmp::Ordering::Equal);
         assert_eq!(few.doubt.as_deref(), Some("3 rounds"));
+    }
+
+    #[test]
+    fn two_processes_of_each_show_nothing_however_many_rounds_they_made() {
+        let mut a = in_rounds("a", 1, &[110.0; 8]);
+        a.rounds.iter_mut().for_each(|rates| rates.worker /= 2);
+        let SpeedComparison::NotShown { reason } = told(&a, &in_rounds("b", 1, &[100.0; 8])) else {
+            panic!("of two processes")
+        };
+        assert!(reason.contains("too few processes"), "{reason}");
     }
 
     #[test]

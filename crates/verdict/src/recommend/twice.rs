@@ -180,7 +180,7 @@ fn turn(machine: &mut Machine, of: &mut Measured, round: u64, process: f64, cond
     let disturbed = activity.disturbance(CPUS, Duration::from_secs_f64(length));
     of.turns += 1;
     for sample in &mut of.samples[before..] {
-        let worker = of.turns / 2;
+        let worker = (of.turns - 1) / 2;
         sample.turn = Some(Turn { round, started: began, worker, peak: None, disturbed: disturbed.clone() });
     }
 }

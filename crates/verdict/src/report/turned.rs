@@ -64,8 +64,8 @@ fn rows() -> Vec<Row> {
             match n {
                 10 => row.outcome.samples.truncate(1),
                 _ => row.outcome.samples.iter_mut().enumerate().for_each(|(round, sample)| {
-                    sample.turn =
-                        Some(Turn { round: round as u64, started: 0.0, worker: 1, peak: None, disturbed: None });
+                    let (round, worker) = (round as u64, round as u32 / 2);
+                    sample.turn = Some(Turn { round, started: 0.0, worker, peak: None, disturbed: None });
                 }),
             }
         }

@@ -11,7 +11,7 @@ use bantam_core::stats::futility::FEWEST;
 use bantam_core::stats::noninferior::SIZE;
 
 /// A variant leaves where its chance to pass is below this.
-pub(super) const HOPELESS: f64 = 0.05;
+pub(super) const HOPELESS: f64 = 0.1;
 
 /// Into how many blocks a task's items are cut.
 pub(super) const BLOCKS: usize = 24;
