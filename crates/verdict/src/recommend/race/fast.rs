@@ -11,7 +11,7 @@ use bantam_core::stats::futility::FEWEST;
 use bantam_core::stats::noninferior::SIZE;
 
 /// A variant leaves where its chance to pass is below this.
-pub(super) const HOPELESS: f64 = 0.1;
+pub(super) const HOPELESS: f64 = 0.15;
 
 /// Into how many blocks a task's items are cut.
 pub(super) const BLOCKS: usize = 24;
@@ -20,8 +20,8 @@ pub(super) const BLOCKS: usize = 24;
 pub(super) const SMALLEST_BLOCK: usize = FEWEST;
 
 /// The chance to pass a task that nothing is known of yet: what is less likely to be passed is asked on, what is likelier
-/// waits until all tasks were tried.
-const UNKNOWN: f64 = 0.5;
+/// waits until all tasks were tried. Below what a first block without a loss comes to, so that nobody stays there.
+const UNKNOWN: f64 = 0.25;
 
 impl Race {
     /// Ends a task of a variant that is shown good enough on it by the items that came in.

@@ -288,15 +288,6 @@ fn shuffled(run: &mut Recorded, race: &str, text: &str, shuffles: u64) -> (u64, 
         let (advice, share) = run.raced(&profile);
         same += u64::from(label(&advice) == exhaustive);
         shares += share;
-        if seed == 0 && std::env::var("DETAIL").is_ok() {
-            let mut by: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for row in run.rows.iter().filter(|r| Recorded::is_task(r)) {
-                let n = run.asked.get(&row.trial.id).map_or(0, BTreeSet::len);
-                let how = if run.settled.contains_key(&row.trial.id) { "s" } else { "" };
-                by.entry(row.trial.variant.label()).or_default().push(format!("{}{how}", n));
-            }
-            for (l, v) in by { println!("{race} {l}: {}", v.join(" ")); }
-        }
     }
     (same, shares / shuffles as f64)
 }
