@@ -36,6 +36,9 @@ pub(crate) struct SystemsArgs {
     /// The system that is exported, by its label
     #[arg(long, value_name = "SYSTEM")]
     pub only: Option<String>,
+    /// Cut the items into halves in so many ways, and tell how often the promised scores and costs held
+    #[arg(long, value_name = "WAYS", conflicts_with_all = ["export", "litellm"])]
+    pub splits: Option<usize>,
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -43,8 +46,13 @@ pub(crate) struct SystemsArgs {
 
 pub(super) fn run(args: SystemsArgs) -> Result<Exit> {
     let workplace = Workplace::open()?;
-    let (_, rows, profile) = run::laid_out(&args.run, &workplace)?;
+    let (stored, rows, profile) = run::laid_out(&args.run, &workplace)?;
     let profile = Profile { systems: Some(asked(&args, &profile)), ..profile };
+    if let Some(ways) = args.splits {
+        // with all their items at once, which are looked at again and again
+        let rows = workplace.store.rows(&stored.id)?;
+        return over_splits(&rows, &profile, &workplace, ways, args.json);
+    }
     let (found, _) = systems::consider(&rows, &profile, &workplace.store).expect("the profile asks for systems now");
     match args.json {
         true => out::pretty_json(&serde_json::to_value(&found)?)?,
@@ -67,6 +75,38 @@ pub(super) fn run(args: SystemsArgs) -> Result<Exit> {
         true => Exit::Done,
         false => Exit::NothingFits,
     })
+}
+
+/// How often promises held over many splits; exit code 3 where they did in fewer than the profile's confidence says.
+fn over_splits(rows: &[Row], profile: &Profile, workplace: &Workplace, ways: usize, json: bool) -> Result<Exit> {
+    let found = systems::splits(rows, profile, &workplace.store, ways);
+    if json {
+        out::pretty_json(&serde_json::to_value(&found)?)?;
+    } else if found.is_empty() {
+        say!("No pair of variants and no choice of one for each task was of any use.")?;
+    } else {
+        let mut table = Table::new().text("system").number("splits").number("all held").text("scores").text("costs");
+        table = table.number("pays").number("does not");
+        for one in &found {
+            let share = |count: usize| format!("{:.1}%", 100.0 * count as f64 / one.splits as f64);
+            let scores: Vec<String> = one.scores.iter().map(|(task, held)| format!("{task} {}", share(*held))).collect();
+            let costs: Vec<String> =
+                one.costs.iter().map(|(metric, held)| format!("{} {}", metric.label(), share(*held))).collect();
+            table.row(vec![
+                one.label.clone(),
+                one.splits.to_string(),
+                share(one.held),
+                scores.join(", "),
+                costs.join(", "),
+                share(one.pays),
+                share(one.pays_not),
+            ]);
+        }
+        table.print(&mut out::stdout())?;
+        say!("Promised is that all of a system hold together in {:.0}% of the splits.", 100.0 * profile.objective.confidence)?;
+    }
+    let kept = |one: &systems::Splits| one.held as f64 >= profile.objective.confidence * one.splits as f64;
+    Ok(if found.iter().all(kept) { Exit::Done } else { Exit::NothingFits })
 }
 
 fn asked(args: &SystemsArgs, profile: &Profile) -> Asked {

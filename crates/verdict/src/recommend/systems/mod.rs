@@ -20,6 +20,7 @@ mod compose;
 mod fit;
 mod promise;
 mod router;
+mod splits;
 mod table;
 mod words;
 
@@ -38,6 +39,7 @@ use bantam_core::system::{Composition, Rule, System};
 use serde::{Deserialize, Serialize};
 
 pub use router::router;
+pub use splits::{Splits, splits};
 pub use table::COSTS;
 
 /// Cascades that are tried beside the variants, at most: each is one more that could win by luck.

@@ -113,6 +113,23 @@ fn promises_are_kept_on_items_that_no_rule_has_seen() {
 }
 
 #[test]
+fn promises_are_counted_over_many_splits() {
+    let (rows, profile) = (knowing(400, 11), profile(5, "pairs = [['small', 'large']]\nspecialists = false"));
+    let found = splits(&rows, &profile, &Nothing, 20);
+    let [one] = &found[..] else { panic!("one pair: {found:?}") };
+    assert_eq!((one.label.as_str(), one.splits), ("small → large", 20));
+    let broken = |seed| {
+        let mut profile = profile.clone();
+        profile.measure.seed = seed;
+        let (systems, _) = consider(&rows, &profile, &Nothing).expect("asked for");
+        !systems.considered[0].broken().is_empty()
+    };
+    assert_eq!(one.held, 20 - (5..25).filter(|seed| broken(*seed)).count());
+    assert!(one.scores[0].1 >= one.held && one.costs.iter().all(|(_, held)| *held >= one.held), "{one:?}");
+    assert!(one.pays + one.pays_not <= 20);
+}
+
+#[test]
 fn promises_are_kept_in_other_worlds_too() {
     // each world once: no split shares its items with another
     let mut broken = 0;
