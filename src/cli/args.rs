@@ -264,6 +264,16 @@ pub(crate) struct Bench {
     /// Measure GGUF files in another engine: llama-server, or the path of a program in its form
     #[arg(long, value_name = "PROGRAM")]
     pub engine: Option<String>,
+    /// Put a load on an endpoint: so many requests a second, one rate after the other with commas, or sweep, which rises until
+    /// it falls behind; requests come whether those before are answered or not
+    #[arg(long, value_name = "RATES", value_delimiter = ',', conflicts_with_all = ["device_card", "engine", "quant", "adapter"])]
+    pub load: Option<Vec<String>>,
+    /// Of a load: how long each rate is offered [default: 30 s]
+    #[arg(long, value_name = "TIME", requires = "load")]
+    pub load_for: Option<String>,
+    /// Of a load: requests come evenly, and not each for itself
+    #[arg(long, requires = "load")]
+    pub constant: bool,
     #[command(flatten)]
     pub endpoint: EndpointArgs,
     #[command(flatten)]

@@ -26,6 +26,9 @@ pub(super) fn run(args: Bench) -> Result<Exit> {
     if let Some(file) = &args.device_card {
         return super::devices::card(file, args.models, &args.quant, &args.common);
     }
+    if let Some(rates) = args.load.clone() {
+        return super::load::run(args, &rates);
+    }
     let mut profile = adhoc::profile("bench", adhoc::adapted(args.models, args.adapter.as_deref()), &args.quant);
     adhoc::under(&mut profile, &args.endpoint)?;
     profile.engine = args.engine.map(|program| Deployed { program, args: Vec::new(), parity: 0 });

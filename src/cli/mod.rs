@@ -26,6 +26,7 @@ mod init;
 mod inspect;
 mod kld;
 mod live;
+mod load;
 mod lock;
 mod made;
 mod models;

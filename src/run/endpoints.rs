@@ -70,6 +70,13 @@ fn only_model(terms: &Terms, key: Option<Key>) -> Result<String> {
     }
 }
 
+/// A client for a load: what fails is counted and not tried again, and nothing is kept.
+pub(super) fn loading(terms: &Terms, cancel: &Cancel) -> Result<Client> {
+    let (_, terms) = variant(terms)?;
+    let (patience, time) = (Patience { tries: 1, ..Patience::default() }, Arc::new(Machine::default()));
+    Ok(Client::new(&terms, key(&terms)?, patience, time, Arc::new(Forgetful), cancel)?)
+}
+
 /// A client that keeps what is answered in the store.
 pub(super) fn client(asking: &Asking, cancel: &Cancel) -> Result<Client> {
     let store = Store::open(&asking.store)?;

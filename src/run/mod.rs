@@ -38,6 +38,7 @@ mod endpoints;
 pub mod engine;
 pub mod examine;
 pub mod fetch;
+pub mod load;
 pub mod lock;
 pub mod lost;
 pub mod merge;

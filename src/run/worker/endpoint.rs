@@ -12,7 +12,7 @@ use bantam_core::record::{
     Ask, Conditions, ItemResult, Reading, Shape, SpeedSample, TaskRef, Turn, Warning, WarningKind,
 };
 use bantam_core::unit::Seconds;
-use bantam_endpoint::{Client, Streamed};
+use bantam_endpoint::{Client, Prompts, Streamed};
 use bantam_eval::{self as eval, Report, Task};
 use bantam_host::meter::{Clock, Monotonic};
 use bantam_host::speed::{self, Repeat};
@@ -229,90 +229,21 @@ pub(super) fn turn(
     clock: &Monotonic,
     cancel: &Cancel,
 ) -> Result<Timed> {
-    let mut prompts = Prompts { words: shape.prompt.saturating_sub(AROUND).max(1), seed: conditions.seed ^ round };
+    let mut prompts = Prompts::of(shape.prompt, conditions.seed ^ round);
     // the first stream opens the connection and tells how many tokens the words are
     let first = client.stream(&prompts.next(), shape.output.min(2), talks)?;
-    prompts.fit(shape, &first);
+    prompts.fit(&first);
     let (mut made, mut seen, mut spent) = (Vec::new(), Vec::new(), Duration::ZERO);
     while spent < speed::slice(conditions) && made.len() < MOST_REPEATS || made.is_empty() {
         ensure!(!cancel.is_cancelled(), "cancelled");
         let began = clock.now();
         let streamed = client.stream(&prompts.next(), shape.output, talks)?;
         spent += clock.now().saturating_sub(began);
-        prompts.fit(shape, &streamed);
+        prompts.fit(&streamed);
         made.push(Repeat { sample: sample(&streamed), began });
         seen.push(streamed);
     }
     Ok(Timed { made, seen })
-}
-
-/// Tokens that a server sets around a user's message, about.
-const AROUND: usize = 20;
-
-/// Prompts of about so many tokens, none of which begins as another one did: servers keep what they have read.
-struct Prompts {
-    words: usize,
-    seed: u64,
-}
-
-/// Short words that are a token each in most vocabularies.
-const WORDS: [&str; 32] = [
-    "time",
-    "year",
-    "people",
-    "way",
-    "day",
-    "man",
-    "thing",
-    "woman",
-    "life",
-    "child",
-    "world",
-    "school",
-    "state",
-    "family",
-    "student",
-    "group",
-    "country",
-    "problem",
-    "hand",
-    "part",
-    "place",
-    "case",
-    "week",
-    "company",
-    "system",
-    "program",
-    "question",
-    "work",
-    "government",
-    "number",
-    "night",
-    "point",
-];
-
-impl Prompts {
-    fn next(&mut self) -> String {
-        let mut text = String::from("Write a long story with these words:");
-        for _ in 0..self.words {
-            // splitmix64
-            self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.seed;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            text.push(' ');
-            text.push_str(WORDS[(mixed >> 59) as usize]);
-        }
-        text
-    }
-
-    /// Takes as many words from now on as make the shape's prompt.
-    fn fit(&mut self, shape: Shape, seen: &Streamed) {
-        if let Some((input, _)) = seen.counted {
-            let more = shape.prompt as i64 - input as i64;
-            self.words = usize::try_from(self.words as i64 + more).unwrap_or(0).max(1);
-        }
-    }
 }
 
 /// The times of a stream. Where pieces are several tokens, or tokens came together, each has its part of the whole.
@@ -364,22 +295,8 @@ pub(super) fn doubts(client: &Client, shape: Shape, seen: &[Streamed]) -> Vec<Wa
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { prompt: 100, output: 4 };
-
     fn streamed(gaps: usize, counted: Option<(u64, u64)>) -> Streamed {
         Streamed { first: 0.5, gaps: vec![0.2; gaps], counted }
-    }
-
-    #[test]
-    fn prompts_come_to_the_tokens_of_the_shape_and_begin_each_in_its_own_way() {
-        let mut prompts = Prompts { words: 80, seed: 1 };
-        let (one, other) = (prompts.next(), prompts.next());
-        assert_ne!(one, other);
-        assert_eq!(one.split_whitespace().count(), 80 + 7);
-        prompts.fit(SHAPE, &streamed(3, Some((110, 4))));
-        assert_eq!(prompts.words, 70);
-        prompts.fit(SHAPE, &streamed(3, Some((4000, 4))));
-        assert_eq!(prompts.words, 1);
     }
 
     #[test]
