@@ -19,7 +19,8 @@ pub(super) fn run(args: Bench, rates: &[String]) -> Result<Exit> {
     adhoc::under(&mut profile, &args.endpoint)?;
     let only = profile.models.is_empty() && profile.endpoints.len() == 1;
     ensure!(only, "--load is put on one endpoint: give its address, as http://127.0.0.1:8080/v1#MODEL");
-    let length = args.load_for.as_deref().unwrap_or("30 s").parse::<Seconds>().map_err(|e| anyhow!("--load-for: {e}"))?;
+    let length =
+        args.load_for.as_deref().unwrap_or("30 s").parse::<Seconds>().map_err(|e| anyhow!("--load-for: {e}"))?;
     let load = Load {
         rates: rates_of(rates)?,
         arrivals: if args.constant { Arrivals::Constant } else { Arrivals::Poisson },
@@ -74,7 +75,10 @@ fn print(sweep: &Sweep, load: &Load) -> Result<()> {
         Arrivals::Poisson => "each for itself (Poisson)",
         Arrivals::Constant => "evenly",
     };
-    say!("Requests of {} come {come}; times count from when a request was due, and hold what waits here and there.", load.shape)?;
+    say!(
+        "Requests of {} come {come}; times count from when a request was due, and hold what waits here and there.",
+        load.shape
+    )?;
     match sweep.knee {
         Some(knee) => say!("Knee: {knee:.2} requests a second, where the most is answered for the wait.")?,
         None => say!("Nothing was answered.")?,
@@ -88,7 +92,11 @@ fn print(sweep: &Sweep, load: &Load) -> Result<()> {
         }
         if offered.unsent > 0 {
             let most = load.most;
-            say!("At {:.2} a second {} were not sent, since {most} were underway (--concurrency).", offered.rate, offered.unsent)?;
+            say!(
+                "At {:.2} a second {} were not sent, since {most} were underway (--concurrency).",
+                offered.rate,
+                offered.unsent
+            )?;
         }
     }
     Ok(())

@@ -89,7 +89,8 @@ fn over_splits(rows: &[Row], profile: &Profile, workplace: &Workplace, ways: usi
         table = table.number("pays").number("does not");
         for one in &found {
             let share = |count: usize| format!("{:.1}%", 100.0 * count as f64 / one.splits as f64);
-            let scores: Vec<String> = one.scores.iter().map(|(task, held)| format!("{task} {}", share(*held))).collect();
+            let scores: Vec<String> =
+                one.scores.iter().map(|(task, held)| format!("{task} {}", share(*held))).collect();
             let costs: Vec<String> =
                 one.costs.iter().map(|(metric, held)| format!("{} {}", metric.label(), share(*held))).collect();
             table.row(vec![
@@ -103,7 +104,10 @@ fn over_splits(rows: &[Row], profile: &Profile, workplace: &Workplace, ways: usi
             ]);
         }
         table.print(&mut out::stdout())?;
-        say!("Promised is that all of a system hold together in {:.0}% of the splits.", 100.0 * profile.objective.confidence)?;
+        say!(
+            "Promised is that all of a system hold together in {:.0}% of the splits.",
+            100.0 * profile.objective.confidence
+        )?;
     }
     let kept = |one: &systems::Splits| one.held as f64 >= profile.objective.confidence * one.splits as f64;
     Ok(if found.iter().all(kept) { Exit::Done } else { Exit::NothingFits })

@@ -40,7 +40,10 @@ pub struct Load {
 /// # Errors
 /// Where the endpoint answers nothing at all, or the load is none.
 pub fn measure(terms: &Terms, load: &Load, cancel: &Cancel, told: &mut dyn FnMut(&Offered)) -> Result<Sweep> {
-    ensure!(load.rates.iter().all(|rate| rate.is_finite() && *rate > 0.0), "a rate is a number of requests a second above zero");
+    ensure!(
+        load.rates.iter().all(|rate| rate.is_finite() && *rate > 0.0),
+        "a rate is a number of requests a second above zero"
+    );
     let client = endpoints::loading(terms, cancel)?;
     let mut prompts = Prompts::of(load.shape.prompt, load.seed);
     // the first opens the connection and tells how many tokens the words are; the second how long an answer takes

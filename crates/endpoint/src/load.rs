@@ -153,7 +153,8 @@ impl Offered {
         let first = |(sent, streamed): &(&Sent, &Streamed)| sent.late.as_secs_f64() + streamed.first;
         let whole = |one: &(&Sent, &Streamed)| first(one) + one.1.gaps.iter().sum::<f64>();
         let ended = answers.iter().map(|one| one.0.due.as_secs_f64() + whole(one)).fold(within.as_secs_f64(), f64::max);
-        let written = |streamed: &Streamed| streamed.counted.map_or(1.0 + streamed.gaps.len() as f64, |(_, out)| out as f64);
+        let written =
+            |streamed: &Streamed| streamed.counted.map_or(1.0 + streamed.gaps.len() as f64, |(_, out)| out as f64);
         let percentiles = |values: Vec<f64>| Sample::new(values).ok().map(|sample| sample.percentiles());
         Offered {
             rate,

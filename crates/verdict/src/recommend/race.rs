@@ -286,7 +286,8 @@ impl Race {
         let Some((_, trial)) = next else { return Step::Ask { trial: open[0].clone(), items: None } };
         let answered: BTreeSet<usize> = track.items(&trial.id).iter().map(|item| item.index).collect();
         let order = task_of(trial).and_then(|task| self.orders.get(&task.digest)).map_or(&[][..], Vec::as_slice);
-        let (blocks, least) = if self.is_fast() { (fast::BLOCKS, fast::SMALLEST_BLOCK) } else { (BLOCKS, SMALLEST_BLOCK) };
+        let (blocks, least) =
+            if self.is_fast() { (fast::BLOCKS, fast::SMALLEST_BLOCK) } else { (BLOCKS, SMALLEST_BLOCK) };
         let size = order.len().div_ceil(blocks).max(least);
         let items: BTreeSet<usize> = order.iter().copied().filter(|item| !answered.contains(item)).take(size).collect();
         let is_last = items.is_empty() || answered.len() + items.len() >= order.len();

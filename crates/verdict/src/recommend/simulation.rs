@@ -228,7 +228,12 @@ fn advice_is_seldom_wrong_and_finds_the_smallest_good_variant() {
 
 /// What a variant shows to somebody who looks after every item, as a fast race does, and would stop where it is enough: its
 /// p-value never rises, so that the last one is the least that was ever seen.
-fn watched(items: usize, truth: Truth, found: &mut HashMap<(u64, u64, u64), (Findings, Judgement)>, rng: &mut ChaCha8Rng) -> Judgement {
+fn watched(
+    items: usize,
+    truth: Truth,
+    found: &mut HashMap<(u64, u64, u64), (Findings, Judgement)>,
+    rng: &mut ChaCha8Rng,
+) -> Judgement {
     let moved: Vec<f64> = (0..items).map(|_| f64::from(thrown(truth, rng))).collect();
     let count = |of: f64| moved.iter().filter(|x| **x == of).count() as u64;
     let (gained, lost) = (count(1.0), count(-1.0));

@@ -119,7 +119,11 @@ impl VariantSummary {
             comparisons: Vec::new(),
             failures: rows.iter().filter_map(|row| failed(row)).collect(),
             raced: rows.iter().find_map(|row| row.outcome.raced().map(str::to_owned)),
-            settled: rows.iter().filter(|row| row.outcome.settled.is_some()).filter_map(|row| TaskName::of(row)).collect(),
+            settled: rows
+                .iter()
+                .filter(|row| row.outcome.settled.is_some())
+                .filter_map(|row| TaskName::of(row))
+                .collect(),
             warnings: warnings(rows),
         }
     }

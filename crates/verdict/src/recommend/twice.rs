@@ -51,7 +51,11 @@ const BESIDE: [Beside; 7] = [
     Beside { name: "a file now and then", does: &[does(1.5, 1.0, 2.0), does(15.0, 0.0, 0.02)], shared: 0.2 },
     Beside { name: "short bursts", does: &[does(0.05, 1.0, 2.0), does(1.0, 0.0, 0.0)], shared: 0.2 },
     Beside { name: "just below what is seen", does: &[does(3.0, 0.12, 0.2), does(3.0, 0.0, 0.05)], shared: 1.0 },
-    Beside { name: "little work that takes the memory", does: &[does(2.0, 0.1, 0.19), does(4.0, 0.0, 0.0)], shared: 2.0 },
+    Beside {
+        name: "little work that takes the memory",
+        does: &[does(2.0, 0.1, 0.19), does(4.0, 0.0, 0.0)],
+        shared: 2.0,
+    },
 ];
 
 /// The machine at one moment, and what is to come.
@@ -132,8 +136,7 @@ fn session(machine: &mut Machine, slower: &[f64], process: f64, conditions: &Con
     let new = |slower: &f64| Measured { seconds: REPEAT * slower, process: 1.0, turns: 0, samples: Vec::new() };
     let mut all: Vec<Measured> = slower.iter().map(new).collect();
     for round in 0.. {
-        let open: Vec<usize> =
-            (0..all.len()).filter(|&v| speed::stop(&all[v].samples, conditions).is_none()).collect();
+        let open: Vec<usize> = (0..all.len()).filter(|&v| speed::stop(&all[v].samples, conditions).is_none()).collect();
         if open.is_empty() {
             break;
         }
@@ -206,7 +209,9 @@ fn what_is_measured_twice_beside_a_compiler_is_seldom_called_faster() {
     let sessions: u64 = std::env::var("SESSIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
     let mut conditions = Made::base("m", 10).speed(&[1.0]).rows()[0].trial.conditions.clone();
     (conditions.half_width, conditions.budget, conditions.min_repeats) = (0.05, Seconds(10.0), 5);
-    println!("| beside | threads | processes differ by | told apart | cannot tell | 5% slower found |\n|---|---:|---:|---:|---:|---:|");
+    println!(
+        "| beside | threads | processes differ by | told apart | cannot tell | 5% slower found |\n|---|---:|---:|---:|---:|---:|"
+    );
     let mut failed = Vec::new();
     for beside in &BESIDE {
         for (threads, process) in [(2, 0.0), (2, 0.01), (2, 0.03), (1, 0.01)] {

@@ -98,7 +98,8 @@ impl Store {
     /// Where the file cannot be read.
     pub fn has_result(&self, trial: &Id) -> Result<bool> {
         self.said(|db| {
-            let query = "SELECT failure IS NULL AND json_extract(record, '$.settled') IS NULL FROM outcome WHERE trial = ?";
+            let query =
+                "SELECT failure IS NULL AND json_extract(record, '$.settled') IS NULL FROM outcome WHERE trial = ?";
             let found: Option<bool> = db.prepare_cached(query)?.query_row([&trial.0], |row| row.get(0)).optional()?;
             Ok(found == Some(true) && is_whole(db, trial)?)
         })

@@ -86,7 +86,9 @@ fn race(advice: &Advice) -> Option<String> {
         said.push(format!("{them} not asked everything, {why}"));
     }
     if !settled.is_empty() {
-        let of = |s: &&VariantSummary| format!("{} ({})", s.variant.label(), listed(s.settled.iter().map(ToString::to_string)));
+        let of = |s: &&VariantSummary| {
+            format!("{} ({})", s.variant.label(), listed(s.settled.iter().map(ToString::to_string)))
+        };
         let whom = listed(settled.iter().map(of));
         said.push(format!(
             "the items that came in showed enough of {whom} before all were asked, by a test that holds however often one \

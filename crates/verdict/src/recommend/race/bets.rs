@@ -39,7 +39,9 @@ pub(in crate::recommend) fn bets(
         }
         let mut unit = Unit { weight: 0.0, moved: 0.0 };
         for (_, item) in cluster {
-            let (Some(Some((base, weight))), Some(Some((value, _)))) = (before.get(item), now.get(item)) else { continue };
+            let (Some(Some((base, weight))), Some(Some((value, _)))) = (before.get(item), now.get(item)) else {
+                continue;
+            };
             if ![base, value].iter().all(|score| (0.0..=1.0).contains(*score)) {
                 return None;
             }

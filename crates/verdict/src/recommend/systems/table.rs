@@ -113,7 +113,9 @@ impl Table {
         // who failed somewhere, or was not asked everything in a race, cannot be a member
         let is_whole = |row: &Row| row.outcome.result.is_ok() && row.outcome.settled.is_none();
         variants.retain(|(_, rows)| {
-            tasks.iter().all(|(name, _)| rows.iter().any(|row| TaskName::of(row).as_ref() == Some(name) && is_whole(row)))
+            tasks
+                .iter()
+                .all(|(name, _)| rows.iter().any(|row| TaskName::of(row).as_ref() == Some(name) && is_whole(row)))
         });
         if tasks.is_empty() || variants.len() < 2 {
             return Err("A system takes two variants that were asked every task that decides.".into());
