@@ -111,9 +111,12 @@ impl Printer {
         let Some((_, trial)) = self.trial(id) else { return };
         let (over, all) = (self.over.len(), self.trials.len());
         let what = format!("{} {}", left(&trial.variant.label(), 22), left(&trial.ask.label(), 12));
+        let early = outcome.settled.as_ref().map_or(String::new(), |why| format!(": {why}"));
         let line = match outcome.raced() {
             Some(reason) => format!("[{over:>3}/{all}] {}: {reason}", trial.variant.label()),
-            None => format!("[{over:>3}/{all}] {what} {} ({}{})", gave(trial, outcome), outcome.wall, self.left()),
+            None => {
+                format!("[{over:>3}/{all}] {what} {} ({}{}){early}", gave(trial, outcome), outcome.wall, self.left())
+            }
         };
         // a variant leaves a race once, with all that is left of it
         let left = outcome.raced().map(|_| trial.variant.id.clone());

@@ -181,15 +181,16 @@ impl Session<'_, '_> {
 
     /// Ends a trial with the items that it has, which show enough.
     fn settle(&mut self, trial: &Trial, reason: &str) -> store::Result<()> {
-        let of_before = || Ok(self.store.outcome_of(&trial.id)?.filter(|outcome| outcome.result.is_ok()));
-        let before = match self.parts.remove(&trial.id).map_or_else(of_before, |parts| Ok(Some(parts)))? {
-            Some(before) => before,
-            // its items are of a session that was stopped before it said more of them than what they are
-            None => {
-                let lost = Failure::Error { message: "it was asked in an earlier session, which was stopped".into() };
-                Outcome { result: Ok(()), ..Outcome::failed(trial.id.clone(), lost, now(), Seconds(0.0)) }
-            }
+        let known = match self.parts.remove(&trial.id) {
+            Some(parts) => Some(parts),
+            None => self.store.outcome_of(&trial.id)?.filter(|outcome| outcome.result.is_ok()),
         };
+        // items of a session that was stopped before it said more of them than what they are
+        let lost = || {
+            let why = Failure::Error { message: "it was asked in an earlier session, which was stopped".into() };
+            Outcome { result: Ok(()), ..Outcome::failed(trial.id.clone(), why, now(), Seconds(0.0)) }
+        };
+        let before = known.unwrap_or_else(lost);
         self.finish(trial, Outcome { settled: Some(reason.to_owned()), ..before })
     }
 

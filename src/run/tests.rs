@@ -9,8 +9,8 @@ use bantam_core::event::{Event, Observer};
 use bantam_core::metric::Metric;
 use bantam_core::profile::{Measure, Profile};
 use bantam_core::record::{
-    Ask, Engine, Failure, Id, ItemResult, ItemScore, ModelRef, Place, Reading, Shape, SpeedSample, TaskRef, Trial,
-    Variant, WarningKind,
+    Ask, Engine, Failure, Id, ItemResult, ItemScore, ModelRef, Outcome, Place, Reading, Shape, SpeedSample, TaskRef,
+    Trial, Variant, WarningKind,
 };
 use bantam_core::unit::Seconds;
 use bantam_verdict::store::Store;
