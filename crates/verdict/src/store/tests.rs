@@ -314,6 +314,17 @@ fn with_items(store: &mut Store, asked: usize) -> Trial {
 }
 
 #[test]
+fn a_task_that_a_race_settled_early_is_told_and_has_not_all_of_its_result() {
+    let mut store = Store::in_memory().expect("opens");
+    let trial = with_items(&mut store, 6);
+    let settled = Outcome { settled: Some("6 of 9 items show it".into()), ..outcome(&trial) };
+    store.finish(&settled).expect("finishes");
+    assert!(!store.has_result(&trial.id).expect("reads"), "who wants the rest goes on from there");
+    let told = store.outcome_of(&trial.id).expect("reads").expect("it is told of");
+    assert_eq!((told.settled, told.items.len()), (settled.settled, 6));
+}
+
+#[test]
 fn an_outcome_half_of_whose_items_are_gone_is_not_finished() {
     let mut store = Store::in_memory().expect("opens");
     let trial = with_items(&mut store, 6);
