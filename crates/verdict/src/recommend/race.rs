@@ -6,7 +6,7 @@
 //! ([`futility`]). Who is left is judged once, on all items, as without a race, and those that left
 //! by their scores still count in the family: nothing is claimed that an exhaustive run would not claim.
 //!
-//! The fast race ([`fast`]) may also end a task early because it shows enough: half of the level is spent on looking.
+//! The fast race (`fast`) may also end a task early because it shows enough: half of the level is spent on looking.
 
 use super::advice::words::miss;
 use super::advice::{Advice, advise_knowing, could_be_advised, is_dearer_than_reference};
