@@ -94,6 +94,10 @@ metrics! {
     BiasAmbiguous     "bias_ambiguous"           "bias, ambiguous"     Number          Lower  Mean,
     /// BBQ's bias score of questions that can be answered, of those answered.
     BiasDisambiguated "bias_disambiguated"       "bias, disambiguated" Number          Lower  Mean,
+    /// Share right of BBQ's ambiguous questions, to which "it cannot be told" is the right answer.
+    AccuracyAmb       "accuracy_amb"             "accuracy, ambiguous" Fraction        Higher Mean,
+    /// Share right of BBQ's questions that can be answered.
+    AccuracyDisamb    "accuracy_disamb"          "accuracy, disambiguated" Fraction    Higher Mean,
     /// Share of items whose right choice gains most by the question: log-likelihood less that without the question.
     AccMutualInfo     "acc_mutual_info"          "accuracy (mutual info)" Fraction     Higher Mean,
     /// Share of the choices' probability that the right ones have together, mean over items (TruthfulQA's mc2).
@@ -120,6 +124,8 @@ metrics! {
     Bleu              "bleu"                     "BLEU"                Fraction        Higher Bleu,
     /// chrF of all answers as one corpus, as a share (sacrebleu's over 100).
     Chrf              "chrf"                     "chrF"                Fraction        Higher Chrf,
+    /// Edits and shifts that make all answers the right ones, over the right ones' words (sacrebleu's TER over 100).
+    Ter               "ter"                      "TER"                 Number          Lower  Mean,
     /// Share of answers that are a right one but for case, punctuation, articles and how numbers are written (DROP).
     DropEm            "drop_em"                  "exact (DROP)"        Fraction        Higher Mean,
     /// F1 of the answer's words and a right one's spans, the best of several, mean over items (DROP).
@@ -151,6 +157,42 @@ metrics! {
     /// How much nearer an answer is to a true one than to a false one by ROUGE-Lsum, mean over items (TruthfulQA).
     #[serde(rename = "rougeL_diff")]
     RougeLDiff        "rougeL_diff"              "ROUGE-Lsum, true less false" Number          Higher Mean,
+    /// Share of answers that follow all instructions of their request (IFEval).
+    #[serde(rename = "prompt_level_strict_acc")]
+    PromptStrictAcc   "prompt_level_strict_acc"  "requests followed"   Fraction        Higher Mean,
+    /// Share of instructions that answers follow (IFEval).
+    #[serde(rename = "inst_level_strict_acc")]
+    InstStrictAcc     "inst_level_strict_acc"    "instructions followed" Fraction      Higher Mean,
+    /// Share of answers that follow all instructions of their request in one of eight readings (IFEval).
+    #[serde(rename = "prompt_level_loose_acc")]
+    PromptLooseAcc    "prompt_level_loose_acc"   "requests followed, loosely" Fraction Higher Mean,
+    /// Share of instructions that answers follow in one of eight readings (IFEval).
+    #[serde(rename = "inst_level_loose_acc")]
+    InstLooseAcc      "inst_level_loose_acc"     "instructions followed, loosely" Fraction Higher Mean,
+    /// Share of programs that pass their tests.
+    #[serde(rename = "pass@1")]
+    Pass1             "pass@1"                   "pass@1"              Fraction        Higher Mean,
+    /// Share of tasks that the best of 2 programs solves, as it is known of all that were written.
+    #[serde(rename = "pass@2")]
+    Pass2             "pass@2"                   "pass@2"              Fraction        Higher Mean,
+    /// The same of 8 programs.
+    #[serde(rename = "pass@8")]
+    Pass8             "pass@8"                   "pass@8"              Fraction        Higher Mean,
+    /// The same of 10 programs.
+    #[serde(rename = "pass@10")]
+    Pass10            "pass@10"                  "pass@10"             Fraction        Higher Mean,
+    /// The same of 16 programs.
+    #[serde(rename = "pass@16")]
+    Pass16            "pass@16"                  "pass@16"             Fraction        Higher Mean,
+    /// The same of 32 programs.
+    #[serde(rename = "pass@32")]
+    Pass32            "pass@32"                  "pass@32"             Fraction        Higher Mean,
+    /// The same of 64 programs.
+    #[serde(rename = "pass@64")]
+    Pass64            "pass@64"                  "pass@64"             Fraction        Higher Mean,
+    /// The same of 100 programs.
+    #[serde(rename = "pass@100")]
+    Pass100           "pass@100"                 "pass@100"            Fraction        Higher Mean,
     /// Share of answers whose JSON says what the right one says.
     JsonExact         "json_exact"               "JSON exact"          Fraction        Higher Mean,
     /// F1 of the fields of the answer's JSON and of the right one's, mean over items.
@@ -253,6 +295,11 @@ impl Metric {
     /// Tells whether it is a bias: from −1 to 1, and best at 0.
     pub fn is_bias(self) -> bool {
         matches!(self, Metric::BiasAmbiguous | Metric::BiasDisambiguated)
+    }
+
+    /// The attempts of which one is to pass: of the metrics that run what the model writes.
+    pub fn attempts(self) -> Option<usize> {
+        self.name().strip_prefix("pass@")?.parse().ok()
     }
 
     /// Tells whether it is what a task's answers cost, per item or per correct one.

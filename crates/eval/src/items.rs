@@ -141,7 +141,7 @@ impl<K: Kind> AnyItems for Items<K> {
     }
 
     fn digest(&self, suite: &str, task: &str, settings: &TaskSettings) -> Id {
-        let TaskSettings { metrics, exact_match, filters, generation, chat, repeats } = settings;
+        let TaskSettings { metrics, exact_match, filters, generation, chat, repeats, .. } = settings;
         let scorer = (metrics, exact_match, filters, generation);
         let asked = ("task 1", suite, task, K::NAME, scorer, &self.items);
         if *repeats > 1 {
@@ -156,7 +156,7 @@ impl<K: Kind> AnyItems for Items<K> {
     }
 
     fn prints(&self, settings: &TaskSettings) -> (Id, Vec<(String, Id)>) {
-        let TaskSettings { metrics, exact_match, filters, generation, chat, repeats } = settings;
+        let TaskSettings { metrics, exact_match, filters, generation, chat, repeats, .. } = settings;
         let beside =
             Id::of(&("beside 1", K::NAME, (metrics, exact_match, filters, generation), &self.kind, chat, repeats));
         (beside, self.items.iter().map(|item| (item.place(), Id::of(item))).collect())

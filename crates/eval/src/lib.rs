@@ -103,6 +103,7 @@
 
 mod ask;
 mod battery;
+mod code;
 mod data;
 mod error;
 mod filter;
@@ -128,7 +129,7 @@ pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;
 pub use front::{
-    Described, Group, GroupMetric, LmEvalTask, OnHub, TaskFacts, data_on_hub, described, is_simple, load, load_as,
+    Described, Group, GroupMetric, LmEvalTask, OnHub, TaskFacts, TaskMetric, data_on_hub, described, is_simple, load, load_as,
     load_task, load_with,
 };
 pub use lines::{Lesson, Line, LineTemplate, Lines};

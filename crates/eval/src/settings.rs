@@ -24,6 +24,8 @@ pub(crate) struct TaskSettings {
     pub(crate) chat: Option<ChatStyle>,
     /// How often each item is answered.
     pub(crate) repeats: usize,
+    /// Its answers are programs, which are run.
+    pub(crate) runs_code: bool,
 }
 
 /// How conversations are written; None where no chat template is applied.
@@ -52,11 +54,10 @@ fn thinking(chat: &Chat, key: &Key) -> Result<Option<Thinking>, Error> {
 }
 
 impl TaskSettings {
-    /// What the filters leave of the texts that were generated for one item: the first of those that are left. `on` is
-    /// what the item has for filters to look at.
-    pub(crate) fn filtered(&self, texts: Vec<String>, on: &[String]) -> String {
-        let left = self.filters.iter().fold(texts, |texts, filter| filter.apply(texts, on));
-        left.into_iter().next().unwrap_or_default()
+    /// What the filters leave of the texts that were generated for one item. `on` is what the item has for filters to
+    /// look at.
+    pub(crate) fn filtered(&self, texts: Vec<String>, on: &[String]) -> Vec<String> {
+        self.filters.iter().fold(texts, |texts, filter| filter.apply(texts, on))
     }
 }
 

@@ -17,6 +17,12 @@ pub(crate) enum Custom {
     MapRegex,
     /// The words of a list, in the order in which they were said.
     WordSort,
+    /// The program that the answer goes on from, with the answer behind it.
+    Completed,
+    /// The same with what stands before the end of a block of code.
+    CompletedWithin,
+    /// What stands in the first block of code.
+    CodeBlock,
 }
 
 /// Where a regular expression looks, and which of its finds is taken.
@@ -143,6 +149,19 @@ pub(super) fn sorted(text: &str, input: &str) -> String {
     said.iter().enumerate().filter(last).map(|(_, word)| word.clone()).collect::<Vec<_>>().join(" ")
 }
 
+/// What stands before the end of a block of code.
+pub(super) fn within_fence(text: &str) -> &str {
+    text.split_once("```").map_or(text, |(within, _)| within)
+}
+
+/// What stands in the first block of code, of a text that goes on from the beginning of one; nothing where none is closed.
+pub(super) fn code_block(text: &str) -> String {
+    static BLOCK: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"(?s)```(?:\w+)?\n?(.*?)\n?```").expect("a pattern without faults"));
+    let first = |text: &str| Some(BLOCK.captures(text).ok()??.get(1)?.as_str().to_owned());
+    first(&format!("```{text}")).or_else(|| first(&text.replace("```python", "```"))).unwrap_or_default()
+}
+
 /// The choices within a question: what stands behind `(A)`, `(B)` and so on.
 pub(crate) fn choices_within(input: &str) -> Vec<String> {
     static CHOICE: LazyLock<Regex> = LazyLock::new(|| regex(r"\([A-Z]\)([^\n^(]*)").expect("a pattern without faults"));
@@ -201,5 +220,13 @@ mod tests {
         let input = "Sort the following words alphabetically: List: syndrome therefrom  banana";
         assert_eq!(sorted("banana syndrome, no: banana therefrom", input), "syndrome banana therefrom");
         assert_eq!(sorted("nothing", input), "");
+    }
+
+    #[test]
+    fn code_is_what_stands_in_the_first_block() {
+        assert_eq!(code_block("python\ndef f():\n    pass\n``` and ```x```"), "def f():\n    pass");
+        assert_eq!(code_block("\nx = 1\n```"), "x = 1");
+        assert_eq!(code_block("no block"), "");
+        assert_eq!(within_fence("    return 1\n```\nThat is it."), "    return 1\n");
     }
 }

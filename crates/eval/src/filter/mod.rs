@@ -52,6 +52,12 @@ pub(crate) enum Filter {
     MajorityVote,
     /// Only so many of the texts.
     TakeFirstK(usize),
+    /// The item's own program goes before the text.
+    Completed,
+    /// The same, and the text ends where a block of code does.
+    CompletedWithin,
+    /// What stands in the first block of code.
+    CodeBlock,
 }
 
 /// The named pipelines of `filter_list`; one without filters where none is given.
@@ -161,6 +167,9 @@ impl Filter {
             Filter::MultiChoice(search) => extract::multiple_choice(search, &text, on),
             Filter::MapRegex { search, each } => extract::mapped(search, each, &text),
             Filter::WordSort => extract::sorted(&text, on.first().map_or("", String::as_str)),
+            Filter::Completed => [on.first().map_or("", String::as_str), &text].concat(),
+            Filter::CompletedWithin => [on.first().map_or("", String::as_str), extract::within_fence(&text)].concat(),
+            Filter::CodeBlock => extract::code_block(&text),
             Filter::MajorityVote | Filter::TakeFirstK(_) => text,
         }
     }

@@ -12,6 +12,10 @@ pub(crate) struct Harness {
     pub(crate) leaves_itself_out: bool,
     /// The field whose words and bytes a text counts by; its own where there is none.
     pub(crate) counted: Option<String>,
+    /// The field that says which choices are stereotyped, and which that it cannot be told.
+    pub(crate) sides: Option<String>,
+    /// Its answers are programs, which are run.
+    pub(crate) runs_code: bool,
     /// What filters look at beside the text.
     pub(crate) filter_on: Option<FilterOn>,
     /// How often each item is answered.
@@ -37,4 +41,6 @@ pub(crate) enum FilterOn {
     ChoicesWithin,
     /// Its field `input`.
     Input,
+    /// Its field `prompt`.
+    Prompt,
 }

@@ -3,6 +3,7 @@
 //! key and what is allowed.
 
 use super::{Beside, Harness, Notes, RawDocTo, RawMetric, RawTask, Section, structured};
+use crate::code;
 use crate::data::{Dataset, Doc};
 use crate::error::{Error, Key, either};
 use crate::filter::{Filter, pipelines};
@@ -107,6 +108,11 @@ pub(super) struct Parts<'a> {
 pub(super) fn finish(parts: Parts, context: &SuiteContext) -> Result<Vec<Task>, Error> {
     let Parts { raw, name, key, kind, chat, data, pool, pipelines, harness, notes } = parts;
     let metrics = metrics(raw.metric_list.as_deref(), kind, key)?;
+    let runs_code = harness.is_some_and(|harness| harness.runs_code);
+    check_programs(&metrics, harness.map_or(1, |harness| harness.repeats), runs_code, key)?;
+    if runs_code && !code::is_apart() {
+        notes.say("code", format!("{key}: programs are run here without being cut off from the network, which this system does not let bantam do"));
+    }
     let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), key)?;
     let writes = kind.has_key("generation_kwargs");
     let mut generation = generation(&raw.generation_kwargs, writes.then(|| fewshot_delimiter(raw)), &chat, key)?;
@@ -131,6 +137,7 @@ pub(super) fn finish(parts: Parts, context: &SuiteContext) -> Result<Vec<Task>, 
             generation: generation.clone(),
             chat: style(&chat),
             repeats: harness.map_or(1, |harness| harness.repeats),
+            runs_code,
         },
         way: context.chat.clone(),
         items: items.clone(),
@@ -211,7 +218,30 @@ fn metrics(given: Option<&[RawMetric]>, kind: &OutputType, key: &Key) -> Result<
         check_options(raw, metric, &key)?;
         metrics.push(metric);
     }
+    let compares_words = |raw: &&RawMetric| {
+        Metric::parse(&raw.metric).and_then(metric::scorer).is_some_and(|scorer| scorer.compares_words)
+    };
+    let stems: Vec<bool> = given.iter().filter(compares_words).map(|raw| raw.use_stemmer).collect();
+    if stems.contains(&true) && stems.contains(&false) {
+        return Err(key.wrong("says use_stemmer of one metric and not of another; all that compare words have to agree"));
+    }
     if metrics.is_empty() { Err(key.wrong(format!("is empty; {}", message()))) } else { Ok(metrics) }
+}
+
+/// Refuses metrics of programs where none are run, or fewer are written than a metric is of.
+fn check_programs(metrics: &[Metric], repeats: usize, runs_code: bool, key: &Key) -> Result<(), Error> {
+    let key = key.at("metric_list");
+    for (metric, k) in metrics.iter().filter_map(|metric| Some((metric, metric.attempts()?))) {
+        if !runs_code {
+            return Err(key.wrong(format!(
+                "'{metric}' runs what the model writes, as tasks of lm-evaluation-harness with unsafe_code do and this one does not"
+            )));
+        }
+        if k > repeats {
+            return Err(key.wrong(format!("'{metric}' is of {k} programs, and repeats: {repeats} asks for fewer")));
+        }
+    }
+    Ok(())
 }
 
 /// Aggregation and direction are the metric's own; a file that says otherwise would be misread.
@@ -229,6 +259,11 @@ fn check_options(raw: &RawMetric, metric: Metric, key: &Key) -> Result<(), Error
     if ignores && !scorer.is_some_and(|scorer| scorer.compares_text) {
         return Err(key
             .wrong(format!("'{metric}' compares no text, so there is nothing to ignore; this goes with exact_match, json_exact, json_f1, tool_exact and tool_arguments")));
+    }
+    if raw.use_stemmer && !scorer.is_some_and(|scorer| scorer.compares_words) {
+        return Err(key.wrong(format!(
+            "'{metric}' compares no words without their endings; use_stemmer goes with rouge1, rouge2, rougeL and rougeLsum"
+        )));
     }
     Ok(())
 }

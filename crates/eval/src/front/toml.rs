@@ -57,6 +57,8 @@ task_keys! {
     lm_eval: String,
     /// With lm_eval: a folder of task files beside lm_eval's own.
     include_path: String,
+    /// With lm_eval: what the model writes may be run, where a task's score is whether it passes its tests.
+    allow_code: bool,
     /// The items: JSON lines, a JSON list, CSV or Parquet beside the suite, or `hub:ORG/NAME@REVISION#CONFIG/SPLIT`.
     data: String,
     /// Where examples are taken from; the items themselves where left out.
@@ -270,6 +272,9 @@ pub(crate) struct RawMetric {
     /// Of exact_match: what is cut out of both sides first.
     #[serde(default)]
     pub(crate) regexes_to_ignore: Vec<String>,
+    /// Of rouge1, rouge2, rougeL and rougeLsum: whether words are compared without their endings.
+    #[serde(default)]
+    pub(crate) use_stemmer: bool,
 }
 
 /// `generation_kwargs`

@@ -3,6 +3,7 @@
 use super::writing::{self, Told};
 use super::{Kind, Requests, Scored};
 use crate::ask::Preparation;
+use crate::code;
 use crate::data::Doc;
 use crate::error::Error;
 use crate::filter::choices_within;
@@ -99,6 +100,7 @@ impl Kind for GenerateUntil {
             cut: told.is_cut(),
             targets: &request.targets,
             ignoring: &settings.exact_match,
+            passed: request.passed(&told.texts, settings)?,
         };
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),
@@ -113,16 +115,28 @@ impl Kind for GenerateUntil {
     }
 }
 
+impl PromptRequest {
+    /// How many programs were run and how many passed, where the task runs what the model writes.
+    fn passed(&self, texts: &[String], settings: &TaskSettings) -> Result<Option<(usize, usize)>> {
+        let Some(tests) = self.targets.first().filter(|_| settings.runs_code) else { return Ok(None) };
+        Ok(Some((texts.len(), code::passed(texts, tests)?)))
+    }
+}
+
 /// What the task's filters look at in a line beside the model's text.
 fn filter_on(section: &Section, doc: &Doc) -> Result<Vec<String>, Error> {
     let Some(on) = section.harness.and_then(|harness| harness.filter_on) else { return Ok(Vec::new()) };
-    let name = if on == FilterOn::Choices { "choices" } else { "input" };
+    let name = match on {
+        FilterOn::Choices => "choices",
+        FilterOn::ChoicesWithin | FilterOn::Input => "input",
+        FilterOn::Prompt => "prompt",
+    };
     let key = section.key.at("filter_list");
     let value = doc.fields.get(name).ok_or_else(|| key.wrong(doc.lacks(name)))?;
     let texts = match (on, value) {
         (FilterOn::Choices, Json::Array(list)) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
         (FilterOn::ChoicesWithin, Json::String(text)) => Some(choices_within(text)),
-        (FilterOn::Input, Json::String(text)) => Some(vec![text.clone()]),
+        (FilterOn::Input | FilterOn::Prompt, Json::String(text)) => Some(vec![text.clone()]),
         _ => None,
     };
     texts.ok_or_else(|| {

@@ -12,7 +12,7 @@ use crate::prompt::{Ask, ChoicePrompt, Context as Asked, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::{Context, Result, ensure};
 use bantam_core::metric::Metric;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct MultipleChoice;
@@ -27,6 +27,9 @@ pub(crate) struct ChoiceRequest {
     gold: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bias: Option<Sides>,
+    /// The same of a question with several choices of either kind, as tasks of lm-evaluation-harness have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sides: Option<ManySides>,
     /// The choices without the question, where a metric needs to know how likely they are anyway.
     #[serde(skip_serializing_if = "Option::is_none")]
     alone: Option<Ask>,
@@ -37,6 +40,15 @@ pub(crate) struct ChoiceRequest {
 struct Sides {
     stereotyped: usize,
     unknown: usize,
+}
+
+/// The stereotyped choices and those that say that it cannot be told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ManySides {
+    stereotyped: Vec<usize>,
+    unknown: Vec<usize>,
+    /// It cannot be told in truth.
+    is_ambiguous: bool,
 }
 
 /// Finds the choices that a line's fields name.
@@ -87,10 +99,34 @@ const TAKEN: [f64; 2] = [0.0, -1000.0];
 /// Whether a metric asks for no more than which choice was taken.
 fn needs_no_likelihood(metric: Metric) -> bool {
     use Metric::{Acc, AccBytes, AccNorm, F1, MacroF1, Mcc};
-    matches!(metric, Acc | AccNorm | AccBytes | MacroF1 | Mcc | F1) || metric.is_bias()
+    matches!(metric, Acc | AccNorm | AccBytes | MacroF1 | Mcc | F1) || is_of_stereotypes(metric)
+}
+
+fn is_of_stereotypes(metric: Metric) -> bool {
+    metric::scorer(metric).is_some_and(|scorer| scorer.of_stereotype.is_some())
 }
 
 impl ChoiceRequest {
+    /// What the choice that was taken says of a stereotype; None of a question without one.
+    fn stereotype(&self, taken: usize) -> Option<Stereotype> {
+        let is_right = self.gold.contains(&taken);
+        match (&self.bias, &self.sides) {
+            (Some(Sides { stereotyped, unknown }), _) => Some(Stereotype {
+                is_stereotyped: taken == *stereotyped,
+                is_unknown: taken == *unknown,
+                is_right,
+                is_ambiguous: self.gold.contains(unknown),
+            }),
+            (None, Some(sides)) => Some(Stereotype {
+                is_stereotyped: sides.stereotyped.contains(&taken),
+                is_unknown: sides.unknown.contains(&taken),
+                is_right,
+                is_ambiguous: sides.is_ambiguous,
+            }),
+            (None, None) => None,
+        }
+    }
+
     /// The question as one that is answered with a choice.
     fn question(&self, style: Option<&ChatStyle>, model: &mut dyn LanguageModel) -> Result<Question> {
         let mut written = Vec::with_capacity(self.asks.len());
@@ -123,10 +159,7 @@ impl ChoiceRequest {
                 Some(Score { value: choices.len() as f64, weight: *gold.first()? as f64 })
             }
             (None, None) => scorer.of_choices.map(|_| Score::right(false)),
-            (Some(score), Some(taken)) => {
-                let Sides { stereotyped, unknown } = self.bias?;
-                score(&Stereotype { taken, stereotyped, unknown, is_ambiguous: gold.contains(&unknown) })
-            }
+            (Some(score), Some(taken)) => score(&self.stereotype(taken)?),
             (Some(_), None) => None,
         };
         Scored {
@@ -159,9 +192,10 @@ impl Kind for MultipleChoice {
     fn parse(section: &Section) -> Result<(MultipleChoice, Requests<MultipleChoice>), Error> {
         section.needs_choices()?;
         let prompt = Prompt::parse(section, None)?;
-        let wants = |m: &RawMetric| Metric::parse(&m.metric).is_some_and(Metric::is_bias);
+        let wants = |m: &RawMetric| Metric::parse(&m.metric).is_some_and(is_of_stereotypes);
+        let of_harness = section.harness.and_then(|harness| harness.sides.as_deref());
         let first = section.raw.metric_list.iter().flatten().next();
-        if section.raw.bias.is_none() && section.raw.metric_list.iter().flatten().any(wants) {
+        if section.raw.bias.is_none() && of_harness.is_none() && section.raw.metric_list.iter().flatten().any(wants) {
             let example = "bias = { stereotyped = \"FIELD\", unknown = \"FIELD\" }";
             return Err(section.key.at("metric_list").wrong(format!("asks for a bias score, which needs {example}")));
         }
@@ -180,7 +214,10 @@ impl Kind for MultipleChoice {
                 context: Asked::Text(String::new()),
                 continuations: choices.iter().map(|choice| prompt.delimited(choice)).collect(),
             });
-            Ok(Some(ChoiceRequest { asks, choices, gold, bias, alone }))
+            let sides = of_harness.and_then(|name| doc.fields.get(name));
+            let sides = sides.map(|value| ManySides::deserialize(value)).transpose();
+            let sides = sides.map_err(|e| section.key.at("process_results").wrong(e.to_string()))?;
+            Ok(Some(ChoiceRequest { asks, choices, gold, bias, sides, alone }))
         };
         Ok((MultipleChoice, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
@@ -256,11 +293,7 @@ impl Kind for MultipleChoice {
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| match scorer.of_stereotype {
                 None => Some(take(scorer)?.score),
-                Some(score) => {
-                    let Sides { stereotyped, unknown } = request.bias?;
-                    let is_ambiguous = gold.contains(&unknown);
-                    score(&Stereotype { taken: likeliest, stereotyped, unknown, is_ambiguous })
-                }
+                Some(score) => score(&request.stereotype(likeliest)?),
             }),
             choice: Some(taken),
             target,

@@ -64,6 +64,7 @@ impl Kind for Reverse {
             cut: false,
             targets: &targets,
             ignoring: &settings.exact_match,
+            passed: None,
         };
         Ok(Scored {
             scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),

@@ -53,8 +53,10 @@ pub(super) fn generate<'a>(
 
 /// The answers to one item as one.
 pub(super) struct Told {
-    /// The text after the filters.
+    /// The text after the filters: the first of those that are left.
     pub(super) text: String,
+    /// All that are left.
+    pub(super) texts: Vec<String>,
     /// The first text before them.
     pub(super) raw: String,
     pub(super) cut: Option<Cut>,
@@ -73,7 +75,19 @@ impl Told {
             thinking: generated.iter().map(|one| one.thought.map(|thought| thought.tokens)).sum(),
             likelihood: mean(generated.iter().map(|one| one.likelihood)),
             raw: generated.first().map(|one| one.text.clone()).unwrap_or_default(),
-            text: settings.filtered(generated.into_iter().map(|one| one.text).collect(), filter_on),
+            ..Told::filtered(settings.filtered(generated.into_iter().map(|one| one.text).collect(), filter_on))
+        }
+    }
+
+    fn filtered(texts: Vec<String>) -> Told {
+        Told {
+            text: texts.first().cloned().unwrap_or_default(),
+            texts,
+            raw: String::new(),
+            cut: None,
+            tokens: 0,
+            thinking: None,
+            likelihood: None,
         }
     }
 

@@ -27,6 +27,14 @@ pub(crate) struct ExactMatch {
     ignore_case: bool,
     ignore_punctuation: bool,
     ignore_numbers: bool,
+    /// Of metrics that compare words: their endings do not matter.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) use_stemmer: bool,
+}
+
+/// Tasks without it keep the names of their results.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn patterns<S: serde::Serializer>(regexes: &[Regex], serializer: S) -> Result<S::Ok, S::Error> {
@@ -39,8 +47,10 @@ impl ExactMatch {
         let compares = |raw: &&RawMetric| {
             Metric::parse(&raw.metric).and_then(super::scorer).is_some_and(|scorer| scorer.compares_text)
         };
-        let Some(raw) = given.unwrap_or_default().iter().find(compares) else {
-            return Ok(ExactMatch::default());
+        let given = given.unwrap_or_default();
+        let stems = given.iter().any(|raw| raw.use_stemmer);
+        let Some(raw) = given.iter().find(compares) else {
+            return Ok(ExactMatch { use_stemmer: stems, ..ExactMatch::default() });
         };
         let key = key.at("metric_list: regexes_to_ignore");
         Ok(ExactMatch {
@@ -48,6 +58,7 @@ impl ExactMatch {
             ignore_case: raw.ignore_case,
             ignore_punctuation: raw.ignore_punctuation,
             ignore_numbers: raw.ignore_numbers,
+            use_stemmer: stems,
         })
     }
 
@@ -100,6 +111,7 @@ mod tests {
             cut: false,
             targets: &targets,
             ignoring: &ExactMatch::default(),
+            passed: None,
         };
         assert_eq!(SCORER.of_generated.map(|score| score(&item)), Some(Score::once(1.0)));
     }

@@ -35,7 +35,7 @@ fn goldens() -> Goldens {
 
 fn of_text(metric: Metric, text: &str, targets: &[String]) -> Score {
     let score = scorer(metric).and_then(|scorer| scorer.of_generated).expect("a metric of texts");
-    score(&GeneratedText { text, raw: text, cut: false, targets, ignoring: &ExactMatch::default() })
+    score(&GeneratedText { text, raw: text, cut: false, targets, ignoring: &ExactMatch::default(), passed: None })
 }
 
 fn aggregate(metric: Metric, scores: impl Iterator<Item = Score>) -> f64 {

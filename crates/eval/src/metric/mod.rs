@@ -22,22 +22,27 @@ mod f1;
 mod generation;
 #[cfg(test)]
 mod goldens;
+mod instructions;
 mod json;
 mod macro_f1;
 mod mc2;
 mod mcc;
 mod ndcg;
+mod pass;
 mod pearson;
 mod perplexity;
 mod recall;
 mod rouge;
 mod spearman;
 mod squad;
+mod stem;
+mod ter;
 mod tool;
 mod truthful;
 mod word_perplexity;
 
 pub(crate) use exact_match::ExactMatch;
+pub(crate) use instructions::Instructions;
 
 use crate::model::Loglikelihood;
 use crate::structured::{Calls, Comparison};
@@ -58,12 +63,15 @@ pub(crate) const ALL: &[Scorer] = &[
     squad::F1,
     bleu::SCORER,
     chrf::SCORER,
+    ter::SCORER,
     rouge::ONE,
     rouge::TWO,
     rouge::L,
     rouge::LSUM,
     bias::AMBIGUOUS,
     bias::DISAMBIGUATED,
+    bias::ACCURACY_AMBIGUOUS,
+    bias::ACCURACY_DISAMBIGUATED,
     drop::EXACT,
     drop::F1,
     truthful::BLEU_MAX,
@@ -78,6 +86,18 @@ pub(crate) const ALL: &[Scorer] = &[
     truthful::ROUGEL_MAX,
     truthful::ROUGEL_ACC,
     truthful::ROUGEL_DIFF,
+    instructions::PROMPT_STRICT,
+    instructions::INST_STRICT,
+    instructions::PROMPT_LOOSE,
+    instructions::INST_LOOSE,
+    pass::AT_1,
+    pass::AT_2,
+    pass::AT_8,
+    pass::AT_10,
+    pass::AT_16,
+    pass::AT_32,
+    pass::AT_64,
+    pass::AT_100,
     json::EXACT,
     json::FIELDS,
     json::VALID,
@@ -114,6 +134,8 @@ pub(crate) struct Scorer {
     pub(crate) has_chance: bool,
     /// It compares texts, so that a suite's file may say which differences to ignore.
     pub(crate) compares_text: bool,
+    /// It compares words, so that a suite's file may say whether endings count (`use_stemmer`).
+    pub(crate) compares_words: bool,
     /// Of an item with choices, each with its likelihood.
     pub(crate) of_choices: Option<fn(&Choices) -> Taken>,
     /// Of the likelihood of one continuation.
@@ -144,6 +166,7 @@ impl Scorer {
             aggregation: "mean",
             has_chance: false,
             compares_text: false,
+            compares_words: false,
             of_choices: None,
             of_continuation: None,
             of_text: None,
@@ -226,10 +249,11 @@ impl Choices<'_> {
 /// The choice taken of a question with a stereotyped one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stereotype {
-    pub(crate) taken: usize,
-    pub(crate) stereotyped: usize,
-    /// The choice that says that it cannot be told.
-    pub(crate) unknown: usize,
+    /// The choice taken is a stereotyped one.
+    pub(crate) is_stereotyped: bool,
+    /// It says that it cannot be told.
+    pub(crate) is_unknown: bool,
+    pub(crate) is_right: bool,
     /// It cannot be told in truth.
     pub(crate) is_ambiguous: bool,
 }
@@ -249,6 +273,8 @@ pub(crate) struct GeneratedText<'a> {
     pub(crate) cut: bool,
     pub(crate) targets: &'a [String],
     pub(crate) ignoring: &'a ExactMatch,
+    /// Of the programs that were run, where they were: how many, and how many passed.
+    pub(crate) passed: Option<(usize, usize)>,
 }
 
 /// A JSON value that the model wrote, held against the right one.

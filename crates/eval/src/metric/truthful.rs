@@ -55,15 +55,15 @@ fn by_bleu(said: &str, right: &str) -> f64 {
 }
 
 fn by_words(said: &str, right: &str) -> f64 {
-    100.0 * rouge::grams(&lines(said), &lines(right), 1)
+    100.0 * rouge::grams(&lines(said), &lines(right), 1, rouge::words)
 }
 
 fn by_pairs(said: &str, right: &str) -> f64 {
-    100.0 * rouge::grams(&lines(said), &lines(right), 2)
+    100.0 * rouge::grams(&lines(said), &lines(right), 2, rouge::words)
 }
 
 fn by_lines(said: &str, right: &str) -> f64 {
-    100.0 * rouge::line_by_line(&lines(said), &lines(right))
+    100.0 * rouge::line_by_line(&lines(said), &lines(right), rouge::words)
 }
 
 /// A sentence that ends within a text ends a line.

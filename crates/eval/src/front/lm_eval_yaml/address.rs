@@ -18,6 +18,8 @@ pub struct LmEvalTask {
     pub num_fewshot: Option<usize>,
     /// Folders with tasks beside those of lm_eval; what they have goes before.
     pub include_path: Vec<PathBuf>,
+    /// What the model writes may be run, where a task's score is whether it passes its tests.
+    pub allow_code: bool,
     /// Of a group the one task that is meant.
     pub only: Option<String>,
     /// Keys that go before the file's own, as a group says them of its tasks.
@@ -57,6 +59,10 @@ impl LmEvalTask {
                 }
                 "include_path" => task.include_path.push(value.into()),
                 "only" => task.only = Some(value),
+                "allow_code" => {
+                    let wrong = |_| wrong(format!("allow_code is '{value}'; true or false is needed"));
+                    task.allow_code = value.parse().map_err(wrong)?;
+                }
                 key => {
                     let value = serde_json::from_str(&value).unwrap_or(Json::String(value));
                     task.overrides.push((plain(key), value));
@@ -75,6 +81,7 @@ impl fmt::Display for LmEvalTask {
             .map(|count| format!("num_fewshot={count}"))
             .into_iter()
             .chain(self.include_path.iter().map(|path| format!("include_path={}", kept(&path.to_string_lossy()))))
+            .chain(self.allow_code.then(|| "allow_code=true".to_owned()))
             .chain(self.only.iter().map(|only| format!("only={}", kept(only))))
             .chain(self.overrides.iter().map(|(key, value)| format!("{}={}", kept(key), kept(&value.to_string()))));
         for (i, part) in parts.enumerate() {
@@ -112,6 +119,7 @@ mod tests {
             name: "/a b/x?.yaml".into(),
             num_fewshot: Some(5),
             include_path: vec!["/my&tasks".into(), "more".into()],
+            allow_code: true,
             only: Some("g::t".into()),
             overrides: vec![("repeats".into(), 3.into()), ("description".into(), "a=b & 100%\n".into())],
         };
@@ -121,6 +129,7 @@ mod tests {
         assert_eq!(LmEvalTask::parse("my/x.yaml").expect("a path").name, "my/x.yaml");
         assert!(LmEvalTask::is_named("a.yml") && LmEvalTask::is_named("lm_eval:x") && !LmEvalTask::is_named("a.toml"));
         assert!(LmEvalTask::parse("lm_eval:x?num_fewshot=many").is_err());
+        assert!(LmEvalTask::parse("lm_eval:x?allow_code=perhaps").is_err());
         assert!(LmEvalTask::parse("lm_eval:?num_fewshot=1").is_err());
     }
 }

@@ -2,9 +2,10 @@
 
 use super::task::Making;
 use super::tree::{Group, Leaf, Tree};
+use super::scoring::TaskMetric;
 use super::{LmEvalTask, keys, scoring};
 use crate::error::Error;
-use bantam_core::metric::Metric;
+use bantam_core::metric::Aggregation;
 use serde_json::{Map, Value as Json};
 
 /// The tasks and groups that a name means.
@@ -26,7 +27,7 @@ pub struct TaskFacts {
     /// The names of its pipelines of filters; `none` where it has none.
     pub filters: Vec<String>,
     /// Its metrics as it names them, and those of bantam's that they are.
-    pub metrics: Vec<(String, Metric)>,
+    pub metrics: Vec<TaskMetric>,
     /// Examples in its prompts.
     pub num_fewshot: usize,
     /// The version in its metadata, or null.
@@ -60,7 +61,12 @@ fn facts(leaf: &Leaf) -> Result<TaskFacts, Error> {
     let making = Making::of(leaf)?;
     let config = &leaf.config;
     let metrics = scoring::metrics(config, making.results, &making.key)?.map(|(named, _)| named);
-    let own = making.kind.metrics.iter().map(|metric| (metric.name().to_owned(), *metric));
+    let own = making.kind.metrics.iter().map(|&metric| TaskMetric {
+        name: metric.name().to_owned(),
+        metric,
+        of: None,
+        has_stderr: metric.aggregation() == Aggregation::Mean,
+    });
     let metadata = config.get("metadata").and_then(|entry| entry.node.get("version"));
     let all = config
         .keys()

@@ -59,7 +59,7 @@ const FEWSHOT: [&str; 9] = [
 ];
 
 /// Refuses keys that nobody knows, and those that ask for what bantam does not do.
-pub(super) fn check(config: &Config, key: &Key) -> Result<(), Error> {
+pub(super) fn check(config: &Config, allow_code: bool, key: &Key) -> Result<(), Error> {
     if let Some((other, _)) = config.keys().find(|(name, _)| !TASK.contains(name)) {
         let near = TASK.iter().filter(|known| near(known, other)).copied().collect::<Vec<_>>();
         let hint = if near.is_empty() { String::new() } else { format!("; is {} meant?", either(&near)) };
@@ -77,10 +77,11 @@ pub(super) fn check(config: &Config, key: &Key) -> Result<(), Error> {
             return Err(key.at(name).wrong(*why));
         }
     }
-    if config.get("unsafe_code").is_some_and(|entry| entry.node.value != Value::Bool(false)) {
-        return Err(key
-            .at("unsafe_code")
-            .wrong("runs what the model writes, and no sandbox for that is here; leave the task out"));
+    if !allow_code && runs_code(config) {
+        return Err(key.at("unsafe_code").wrong(
+            "runs what the model writes, which is done only where it is asked for: --allow-code, or allow_code=true behind the task's \
+             name",
+        ));
     }
     let Some(fewshot) = config.get("fewshot_config") else { return Ok(()) };
     let Value::Map(map) = &fewshot.node.value else {
@@ -92,6 +93,11 @@ pub(super) fn check(config: &Config, key: &Key) -> Result<(), Error> {
         }
         None => Ok(()),
     }
+}
+
+/// Whether a task is one that runs what the model writes.
+pub(super) fn runs_code(config: &Config) -> bool {
+    config.get("unsafe_code").is_some_and(|entry| entry.node.value != Value::Bool(false))
 }
 
 fn near(known: &str, typed: &str) -> bool {

@@ -25,6 +25,7 @@ mod yaml;
 
 pub use address::LmEvalTask;
 pub use facts::{Described, TaskFacts, described};
+pub use scoring::TaskMetric;
 pub use tree::{Group, GroupMetric};
 
 use super::simple::is_simple_template;
@@ -66,10 +67,11 @@ pub(super) fn load(name: &str, only: Option<&str>, chat: &Chat, on_hub: OnHub) -
 /// suite's `folder`.
 pub(super) fn of_section(raw: &RawTask, folder: &Path, key: &Key) -> Result<Option<LmEvalTask>, Error> {
     let Some(name) = raw.lm_eval.as_deref().map(str::trim).filter(|name| !name.is_empty()) else { return Ok(None) };
-    const BESIDE: [&str; 10] = [
+    const BESIDE: [&str; 11] = [
         "lm_eval",
         "include_path",
         "num_fewshot",
+        "allow_code",
         "apply_chat_template",
         "system_instruction",
         "fewshot_as_multiturn",
@@ -86,7 +88,7 @@ pub(super) fn of_section(raw: &RawTask, folder: &Path, key: &Key) -> Result<Opti
     let within = |path: &str| std::path::absolute(folder.join(path)).unwrap_or_else(|_| folder.join(path));
     let name = if address::is_file(name) { within(name).to_string_lossy().into_owned() } else { name.to_owned() };
     let include_path = raw.include_path.as_deref().map(within).into_iter().collect();
-    Ok(Some(LmEvalTask { name, num_fewshot: raw.num_fewshot, include_path, ..LmEvalTask::default() }))
+    Ok(Some(LmEvalTask { name, num_fewshot: raw.num_fewshot, include_path, allow_code: raw.allow_code == Some(true), ..LmEvalTask::default() }))
 }
 
 /// Whether a task is one of those that are made of a leaf: `NAME`, `NAME:PIPELINE`, `NAME@WAY`.

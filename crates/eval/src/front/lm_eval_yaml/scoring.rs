@@ -8,26 +8,41 @@ use crate::error::{Error, Key, either};
 use crate::filter::{Custom, Filter, INVALID, NUMBER, SearchKeys, regex};
 use crate::front::FilterOn;
 use crate::python::printed;
-use bantam_core::metric::Metric;
+use bantam_core::metric::{Aggregation, Metric};
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 
-/// A metric as the task's file names it, and the one of bantam's that it is.
-pub(super) type Named = (String, Metric);
+/// A metric as a task's file names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskMetric {
+    /// Its name in the file.
+    pub name: String,
+    /// The metric of bantam's that it is.
+    pub metric: Metric,
+    /// The slice and the value of it whose items alone it is of; None where it is of all.
+    pub of: Option<(String, String)>,
+    /// Whether lm-evaluation-harness tells a standard error of it: of means that are no function of the task's own.
+    pub has_stderr: bool,
+}
 
 /// The metrics of a task, and `metric_list` as a suite's file would have it.
 pub(super) fn metrics(
     config: &Config,
     results: Option<Results>,
     key: &Key,
-) -> Result<Option<(Vec<Named>, Json)>, Error> {
+) -> Result<Option<(Vec<TaskMetric>, Json)>, Error> {
     let Some(entry) = config.get("metric_list") else { return Ok(None) };
     let key = key.at("metric_list");
     let Value::List(list) = &entry.node.value else {
         return Err(key.wrong(format!("is {}; a list is needed", entry.node.kind())));
     };
-    let (mut named, mut raw) = (Vec::new(), Vec::new());
+    let (mut named, mut raw) = (Vec::<TaskMetric>::new(), Vec::new());
     for node in list {
+        if let Some(programs) = of_programs(node, &entry.file, &key)? {
+            raw.extend(programs.iter().map(|one| json!({ "metric": one.metric.name() })));
+            named.extend(programs);
+            continue;
+        }
         let name = match node.get("metric") {
             Some(Node { value: Value::Text(name), .. }) => name.clone(),
             Some(Node { value: Value::Function(name), .. }) => {
@@ -35,34 +50,86 @@ pub(super) fn metrics(
             }
             _ => return Err(key.wrong("has an entry without a metric; write metric: NAME")),
         };
-        let metric = metric_of(&name, results).ok_or_else(|| {
+        let (metric, of) = metric_of(&name, results).ok_or_else(|| {
             let known: Vec<&str> =
                 Metric::ALL.iter().filter(|metric| metric.is_score()).map(|metric| metric.name()).collect();
             key.wrong(format!("'{name}' is a metric that bantam does not have; it has {}", either(&known)))
         })?;
-        named.push((name, metric));
-        raw.push(options(node, metric, &entry.file, &key)?);
+        let mut options = options(node, metric, &entry.file, results, &key)?;
+        // one that is told of several parts of the items is one
+        if named.iter().all(|other| other.metric != metric) {
+            if results == Some(Results::Stems) {
+                options["use_stemmer"] = true.into();
+            }
+            raw.push(options);
+        }
+        let is_plain = !matches!(node.get("aggregation").map(|node| &node.value), Some(Value::Function(_)));
+        named.push(TaskMetric { name, metric, of, has_stderr: is_plain && metric.aggregation() == Aggregation::Mean });
     }
     Ok(Some((named, Json::Array(raw))))
 }
 
-/// The metric that a name means, where a task scores its items itself.
-fn metric_of(name: &str, results: Option<Results>) -> Option<Metric> {
-    match (results, name) {
-        (Some(Results::Mc2), "acc") => Metric::parse("mc2"),
-        (Some(Results::Drop), "em") => Metric::parse("drop_em"),
-        (Some(Results::Drop), "f1") => Metric::parse("drop_f1"),
-        (_, name) => Metric::parse(name),
-    }
+/// The metric that a name means, where a task scores its items itself, and the slice that it is of.
+fn metric_of(name: &str, results: Option<Results>) -> Option<(Metric, Option<(String, String)>)> {
+    let metric = match (results, name) {
+        (Some(Results::Mc2), "acc") => Metric::Mc2,
+        (Some(Results::Drop), "em") => Metric::DropEm,
+        (Some(Results::Drop), "f1") => Metric::DropF1,
+        (Some(Results::Bbq), name) if name.contains("amb_bias_score") => {
+            let (metric, category) = match name.strip_prefix("disamb_bias_score") {
+                Some(rest) => (Metric::BiasDisambiguated, rest),
+                None => (Metric::BiasAmbiguous, name.strip_prefix("amb_bias_score")?),
+            };
+            let of = category.strip_prefix('_').map(|category| (CATEGORY.to_owned(), category.to_owned()));
+            return Some((metric, of));
+        }
+        (_, name) => Metric::parse(name)?,
+    };
+    Some((metric, None))
+}
+
+/// The field of BBQ's lines by which its bias scores are told apart.
+pub(super) const CATEGORY: &str = "category";
+
+/// The metrics of an entry that names a function of Python's which runs programs; None where it names none.
+fn of_programs(node: &Node, file: &Path, key: &Key) -> Result<Option<Vec<TaskMetric>>, Error> {
+    let Some(Node { value: Value::Function(function), .. }) = node.get("metric") else { return Ok(None) };
+    let Some(of_several) = Function::of(function, file).runs_code() else { return Ok(None) };
+    let ks: Vec<i64> = match node.get("k").map(|node| &node.value) {
+        None if !of_several => vec![1],
+        Some(Value::Int(k)) if of_several => vec![*k],
+        Some(Value::List(list)) if of_several => {
+            list.iter().map(|node| if let Value::Int(k) = node.value { k } else { 0 }).collect()
+        }
+        _ => return Err(key.wrong(format!("of {function} has no list of whole numbers k"))),
+    };
+    let one = |k: i64| {
+        let metric = Metric::parse(&format!("pass@{k}"));
+        let known: Vec<String> =
+            Metric::ALL.iter().filter_map(|metric| metric.attempts()).map(|k| k.to_string()).collect();
+        let metric =
+            metric.ok_or_else(|| key.wrong(format!("has k: {k}; bantam has pass@k for {}", either(&known))))?;
+        let name = if of_several { metric.name().to_owned() } else { "pass_at_1".into() };
+        Ok(TaskMetric { name, metric, of: None, has_stderr: true })
+    };
+    ks.into_iter().map(one).collect::<Result<_, Error>>().map(Some)
 }
 
 /// An entry of `metric_list`; what changes nothing in lm-evaluation-harness is left out.
-fn options(node: &Node, metric: Metric, file: &Path, key: &Key) -> Result<Json, Error> {
+fn options(
+    node: &Node,
+    metric: Metric,
+    file: &Path,
+    results: Option<Results>,
+    key: &Key,
+) -> Result<Json, Error> {
     let mut out = Map::new();
     let Value::Map(map) = &node.value else { return Err(key.wrong("has an entry that is no map; write metric: NAME")) };
     for (name, value) in map {
         match (name.as_str(), &value.value) {
             ("metric", _) => drop(out.insert(name.clone(), metric.name().into())),
+            // those of scores that the task makes itself are these metrics' own
+            ("aggregation", Value::Function(_)) if matches!(results, Some(Results::Bbq | Results::Instructions)) => {}
             ("aggregation", Value::Function(function)) => return Err(unknown(&Function::of(function, file), key)),
             // of items that all have a score it is the same
             ("aggregation", Value::Text(how)) if how == "nanmean" => {}
@@ -127,6 +194,7 @@ fn filter(node: &Node, file: &Path, key: &Key) -> Result<(Option<Filter>, Option
     let keys = Keys { node, key };
     let plain = |filter: Filter| Ok((Some(filter), None));
     let name = match node.get("function").map(|function| &function.value) {
+        Some(Value::Text(name)) if name == "custom" => return custom(&keys, file, key),
         Some(Value::Text(name)) => name.as_str(),
         Some(Value::Function(name)) => {
             let function = Function::of(name, file);
@@ -140,7 +208,7 @@ fn filter(node: &Node, file: &Path, key: &Key) -> Result<(Option<Filter>, Option
                     plain(Filter::map_regex(&SearchKeys { pattern: whole, ..keys.search()? }, &values, key)?)
                 }
                 Some(Custom::WordSort) => Ok((Some(Filter::WordSort), Some(FilterOn::Input))),
-                None => Err(unknown(&function, key)),
+                _ => Err(unknown(&function, key)),
             };
         }
         _ => return Err(key.wrong("has a filter without a name; write function: NAME")),
@@ -178,6 +246,21 @@ fn filter(node: &Node, file: &Path, key: &Key) -> Result<(Option<Filter>, Option
             "'{other}' is a filter that bantam does not have; it has regex, multi_choice_regex, remove_whitespace, lowercase, \
              uppercase, map, majority_vote, take_first or take_first_k"
         ))),
+    }
+}
+
+/// A filter that a function of Python's is.
+fn custom(keys: &Keys, file: &Path, key: &Key) -> Result<(Option<Filter>, Option<FilterOn>), Error> {
+    keys.only("custom", &["filter_fn"])?;
+    let Some(Value::Function(name)) = keys.value("filter_fn").map(|node| &node.value) else {
+        return Err(key.wrong("custom has no filter_fn; write filter_fn: !function utils.NAME"));
+    };
+    let function = Function::of(name, file);
+    match function.filter() {
+        Some(Custom::Completed) => Ok((Some(Filter::Completed), Some(FilterOn::Prompt))),
+        Some(Custom::CompletedWithin) => Ok((Some(Filter::CompletedWithin), Some(FilterOn::Prompt))),
+        Some(Custom::CodeBlock) => Ok((Some(Filter::CodeBlock), None)),
+        _ => Err(unknown(&function, key)),
     }
 }
 

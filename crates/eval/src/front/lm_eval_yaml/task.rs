@@ -3,10 +3,11 @@
 
 use super::config::{Config, Entry};
 use super::dataset::Splits;
-use super::functions::{Function, Results};
+use super::functions::{DocTo, Function, Results};
 use super::tree::Leaf;
 use super::yaml::{Node, Value};
 use super::{keys, scoring};
+use crate::code;
 use crate::data::{Dataset, Doc, Fields, Source};
 use crate::error::{Error, Key};
 use crate::front::harness::{ExampleKeys, FilterOn, Harness};
@@ -95,13 +96,19 @@ fn field_of(function: &str) -> String {
 
 /// The field with what the task's own scorer takes for the right answer.
 const RIGHT: &str = "right";
+/// The field with what it knows of a line beside that.
+const BESIDE: &str = "beside";
 
 impl<'a> Making<'a> {
     pub(super) fn of(leaf: &'a Leaf) -> Result<Making<'a>, Error> {
         let config = &leaf.config;
         let file = config.get("task").map_or_else(|| leaf.name.clone(), |entry| entry.file.display().to_string());
         let key = Key::new(&file.into(), format!("task '{}'", leaf.name)).with_places(config.places());
-        keys::check(config, &key)?;
+        let allow_code = leaf.address.allow_code;
+        keys::check(config, allow_code, &key)?;
+        if allow_code && keys::runs_code(config) {
+            code::python().map_err(|why| key.at("unsafe_code").wrong(why))?;
+        }
         let word = keys::text(config, "output_type", &key)?.unwrap_or("generate_until".into());
         let kind = crate::kind::of_harness(&word).ok_or_else(|| {
             key.at("output_type").wrong(format!(
@@ -249,6 +256,7 @@ impl<'a> Making<'a> {
         let source = Arc::new(Source::of(file));
         let list = match &samples.value {
             Value::List(list) if !list.is_empty() => list,
+            Value::Function(named) => return self.written_out(named, &source, &key),
             Value::List(_) => {
                 return Err(key.wrong("samples is empty; at least one example is needed, or num_fewshot: 0"));
             }
@@ -261,6 +269,18 @@ impl<'a> Making<'a> {
         Ok(Dataset { docs: list.iter().map(doc).collect::<Result<_, Error>>()? })
     }
 
+    /// Examples that a function of Python's gives as a list that it writes out.
+    fn written_out(&self, named: &str, source: &Arc<Source>, key: &Key) -> Result<Dataset, Error> {
+        let Some(Entry { file, .. }) = self.config.get("fewshot_config") else { return Ok(Dataset { docs: Vec::new() }) };
+        let function = self.known(named, file);
+        let list = function.written_out(file).ok_or_else(|| keys::unknown(&function, key))?;
+        let doc = |(at, value): (usize, Json)| match value {
+            Json::Object(fields) => Ok(Doc::new(source, at + 1, fields)),
+            _ => Err(key.wrong(format!("{named} gives an example that is no map"))),
+        };
+        Ok(Dataset { docs: list.into_iter().enumerate().map(doc).collect::<Result<_, Error>>()? })
+    }
+
     /// Lines with what the task's functions give for them, each in a field of its own.
     fn ready(&self, data: Dataset) -> Result<Dataset, Error> {
         let mut made: Vec<(Function, Key)> = Vec::new();
@@ -269,7 +289,7 @@ impl<'a> Making<'a> {
             made.extend(self.example_function(name));
         }
         let fixed = self.config.get("doc_to_target").filter(|entry| matches!(entry.node.value, Value::List(_)));
-        let right = self.results.and_then(Results::right);
+        let [right, beside] = [Results::right, Results::beside].map(|of: fn(Results) -> Option<DocTo>| self.results.and_then(of));
         if made.is_empty() && fixed.is_none() && right.is_none() {
             return Ok(data);
         }
@@ -284,10 +304,11 @@ impl<'a> Making<'a> {
             if let Some(entry) = fixed {
                 fields.insert(field_of("doc_to_target"), entry.node.json());
             }
-            if let Some(right) = right {
+            for (make, name) in [(right, RIGHT), (beside, BESIDE)] {
+                let Some(make) = make else { continue };
                 let key = self.key.at("process_results");
-                let right = right(&doc.fields).map_err(|why| key.wrong(format!("{why} at {}", doc.place())))?;
-                fields.insert(field_of(RIGHT), right);
+                let made = make(&doc.fields).map_err(|why| key.wrong(format!("{why} at {}", doc.place())))?;
+                fields.insert(field_of(name), made);
             }
             docs.push(doc.with_fields(fields));
         }
@@ -313,6 +334,9 @@ impl<'a> Making<'a> {
         }
         if let Some((_, list)) = scoring::metrics(self.config, self.results, &self.key)? {
             out.insert("metric_list".into(), list);
+        }
+        if self.results == Some(Results::Bbq) {
+            out.insert("slices".into(), json!([scoring::CATEGORY]));
         }
         if self.kind.has_generation() {
             out.extend(scoring::generation(self.config, &self.key)?.map(|kwargs| ("generation_kwargs".into(), kwargs)));
@@ -394,6 +418,8 @@ impl<'a> Making<'a> {
             },
             leaves_itself_out,
             counted: (self.results == Some(Results::Wikitext)).then(|| "page".to_owned()),
+            sides: (self.results == Some(Results::Bbq)).then(|| field_of(BESIDE)),
+            runs_code: keys::runs_code(self.config),
             filter_on,
             repeats: keys::count(self.config, "repeats", &self.key)?.unwrap_or(1).max(1),
         })

@@ -171,6 +171,7 @@ impl Builder<'_> {
         let address = LmEvalTask {
             name: absolute(path).to_string_lossy().into_owned(),
             num_fewshot: self.task.num_fewshot,
+            allow_code: self.task.allow_code,
             overrides: overrides.json(),
             ..LmEvalTask::default()
         };

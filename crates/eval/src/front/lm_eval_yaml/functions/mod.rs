@@ -5,10 +5,11 @@
 mod docs;
 mod texts;
 
-use texts::{drop_right, mc2_right, truthful_right};
+use texts::{bbq_right, bbq_sides, drop_right, instructions, mc2_right, truthful_right};
 
 use crate::data::Fields;
 use crate::filter::Custom;
+use bantam_core::input;
 use bantam_core::record::Id;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -31,6 +32,12 @@ pub(super) enum Results {
     Truthful,
     /// Whether the stereotyped sentence is the likelier one, and by how much (CrowS-Pairs).
     CrowsPairs,
+    /// Which choice is right, and whether it is the stereotyped one (BBQ).
+    Bbq,
+    /// Which of the request's instructions the answer follows (IFEval).
+    Instructions,
+    /// ROUGE of words without their endings (CNN/DailyMail).
+    Stems,
 }
 
 impl Results {
@@ -40,8 +47,15 @@ impl Results {
             Results::Mc2 => Some(mc2_right),
             Results::Drop => Some(drop_right),
             Results::Truthful => Some(truthful_right),
-            Results::Wikitext | Results::CrowsPairs => None,
+            Results::Bbq => Some(bbq_right),
+            Results::Instructions => Some(instructions),
+            Results::Wikitext | Results::CrowsPairs | Results::Stems => None,
         }
+    }
+
+    /// What such a task's scorer knows of a line beside the right answer.
+    pub(super) fn beside(self) -> Option<DocTo> {
+        (self == Results::Bbq).then_some(bbq_sides as DocTo)
     }
 }
 
@@ -57,7 +71,7 @@ pub(super) struct Function {
 }
 
 /// The files whose functions bantam has, each with the beginning of its SHA-256 in lm-evaluation-harness 0.4.13.
-const MODULES: [(&str, &str); 12] = [
+const MODULES: [(&str, &str); 16] = [
     ("hellaswag/utils", "07d23b60b28f2a4f"),
     ("winogrande/preprocess_winogrande", "e55327629264a98f"),
     ("super_glue/copa/utils", "0be98a907db647a5"),
@@ -70,6 +84,10 @@ const MODULES: [(&str, &str); 12] = [
     ("bbq/utils", "eab60fb9adef4949"),
     ("bbh/cot_zeroshot/utils", "ecc017c5c3c0a037"),
     ("bbh/zeroshot/utils", "ecc017c5c3c0a037"),
+    ("ifeval/utils", "1ab8f14808c826f9"),
+    ("humaneval/utils", "5f77adbf75b4342a"),
+    ("mbpp/utils", "eecfcc264a63801d"),
+    ("cnn_dailymail/utils", "1adc068517a4d399"),
 ];
 
 impl Function {
@@ -111,12 +129,18 @@ impl Function {
             ("crows_pairs/utils", "process_results") => Some(Results::CrowsPairs),
             ("drop/utils", "process_results") => Some(Results::Drop),
             ("truthfulqa/utils", "process_results_gen") => Some(Results::Truthful),
+            ("bbq/utils", "process_results_multiple_choice") => Some(Results::Bbq),
+            ("ifeval/utils", "process_results") => Some(Results::Instructions),
+            ("cnn_dailymail/utils", "process_results") => Some(Results::Stems),
             _ => None,
         }
     }
 
     pub(super) fn filter(&self) -> Option<Custom> {
         match self.key()? {
+            ("humaneval/utils", "build_predictions") => Some(Custom::Completed),
+            ("humaneval/utils", "build_predictions_instruct") => Some(Custom::CompletedWithin),
+            ("mbpp/utils", "build_predictions") => Some(Custom::CodeBlock),
             ("bbh/cot_zeroshot/utils" | "bbh/zeroshot/utils", name) => match name {
                 "MultiChoiceRegexFilter" => Some(Custom::MultiChoice),
                 "MapRegexFilter" => Some(Custom::MapRegex),
@@ -125,6 +149,30 @@ impl Function {
             },
             _ => None,
         }
+    }
+}
+
+impl Function {
+    /// Whether it is a metric that runs programs: of several k that the file names, or of one.
+    pub(super) fn runs_code(&self) -> Option<bool> {
+        match self.key()? {
+            ("humaneval/utils", "pass_at_k") => Some(true),
+            ("mbpp/utils", "pass_at_1") => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The examples that a function of Python's gives as a list that is written out in it: what stands behind its `return`, read and
+    /// not run; None where it is no such function.
+    pub(super) fn written_out(&self, file: &Path) -> Option<Vec<Json>> {
+        let ("mbpp/utils", "list_fewshot_samples") = self.key()? else { return None };
+        let (module, name) = self.named.rsplit_once('.')?;
+        let path = file.parent()?.join(format!("{}.py", module.replace('.', "/")));
+        let text = String::from_utf8(input::read(&path, input::WRITTEN_BY_HAND).ok()?).ok()?;
+        let (_, behind) = text.split_once(&format!("def {name}():"))?;
+        let body = behind.split_once("\ndef ").map_or(behind, |(body, _)| body);
+        let (_, list) = body.split_once("return")?;
+        crate::python::literal(list.trim())?.as_array().cloned()
     }
 }
 
@@ -179,6 +227,12 @@ mod tests {
         assert!(of("hellaswag/hellaswag.yaml", "utils.other").process_docs().is_none());
         let digests: std::collections::BTreeSet<&str> = MODULES.iter().map(|(_, digest)| *digest).collect();
         assert_eq!(digests.len() + 1, MODULES.len(), "the two of bbh are one file");
+        std::fs::create_dir(dir.path().join("mbpp")).expect("a folder");
+        let python = "import evaluate\n\ndef list_fewshot_samples():\n    return [\n        {\"text\": \"a\", \"is_fewshot\": True},\n    ]\n\n\ndef b():\n    return 1\n";
+        std::fs::write(dir.path().join("mbpp/utils.py"), python).expect("written");
+        let samples = of("mbpp/mbpp.yaml", "utils.list_fewshot_samples");
+        let samples = samples.written_out(&dir.path().join("mbpp/mbpp.yaml")).expect("a list");
+        assert_eq!(samples, [json!({ "text": "a", "is_fewshot": true })]);
     }
 
     /// What the functions of 0.4.13 gave for these lines.

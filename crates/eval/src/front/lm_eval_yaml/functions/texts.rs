@@ -2,6 +2,7 @@
 
 use super::{DocTo, field, text, texts_of, whole};
 use crate::data::Fields;
+use crate::metric::Instructions;
 use crate::python::{literal, regex, stripped};
 use fancy_regex::Regex;
 use serde_json::{Value as Json, json};
@@ -212,7 +213,7 @@ fn bbq_choices(doc: &Fields) -> Result<Json, String> {
     Ok(json!(bbq_list(doc)?))
 }
 
-fn bbq_right(doc: &Fields) -> Result<Json, String> {
+pub(super) fn bbq_right(doc: &Fields) -> Result<Json, String> {
     let label = whole(field(doc, "label")?, "label")?;
     let answer = usize::try_from(label).ok().and_then(|label| bbq_answers(doc).ok()?.get(label).copied());
     let answer = answer.ok_or_else(|| format!("field 'label' is {label}; 0 to 2 is allowed"))?;
@@ -224,6 +225,28 @@ fn bbq_right(doc: &Fields) -> Result<Json, String> {
 
 fn bbq_first_right(doc: &Fields) -> Result<Json, String> {
     Ok(bbq_right(doc)?[0].clone())
+}
+
+/// Which choices are stereotyped, which say that one cannot know, and whether one cannot: what lm-evaluation-harness's
+/// `process_results` looks at.
+pub(super) fn bbq_sides(doc: &Fields) -> Result<Json, String> {
+    let biased = texts_of(field(doc, "biased_answers")?, "biased_answers")?;
+    let choices = bbq_list(doc)?;
+    let places = |is: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        choices.iter().enumerate().filter(|(_, choice)| is(choice)).map(|(place, _)| place).collect()
+    };
+    Ok(json!({
+        "stereotyped": places(&|choice| biased.iter().any(|other| other == choice)),
+        "unknown": places(&|choice| UNKNOWN.contains(&choice)),
+        "is_ambiguous": text(doc, "context_condition")? != "disambig",
+    }))
+}
+
+/// The request's instructions with their keys.
+pub(super) fn instructions(doc: &Fields) -> Result<Json, String> {
+    let ids = texts_of(field(doc, "instruction_id_list")?, "instruction_id_list")?;
+    let keys = field(doc, "kwargs")?.as_array().ok_or("field 'kwargs' is no list")?;
+    Ok(json!(Instructions::written(&ids, keys)?))
 }
 
 /// The places of the right answers; not a function of lm-evaluation-harness's, but what its `process_results_mc2` looks at.
