@@ -4,9 +4,9 @@ use super::args::EndpointArgs;
 use crate::library::models;
 use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::{Endpoint, Terms, is_variable};
-use bantam_core::profile::{Constraints, Measure, Objective, Profile, RecipeRef, default_kv};
+use bantam_core::profile::{Constraints, Loss, Measure, Objective, Profile, RecipeRef, default_kv};
 use bantam_core::record::Shape;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.
 pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
@@ -52,6 +52,18 @@ pub(super) fn under(profile: &mut Profile, args: &EndpointArgs) -> anyhow::Resul
         endpoint.at.choices = args.choices.unwrap_or_default();
     }
     Ok(())
+}
+
+/// The battery of losses as a command asks for it.
+pub(super) fn loss(items: Option<usize>, lengths: Vec<usize>, text: Option<PathBuf>) -> anyhow::Result<Loss> {
+    let default = Loss::default();
+    let items = items.unwrap_or(default.items);
+    anyhow::ensure!(items <= 1000, "--loss-items is {items}; allowed are 1 to 1000");
+    if let Some(length) = lengths.iter().find(|length| !(64..=1 << 17).contains(*length)) {
+        anyhow::bail!("--lengths has {length}; allowed are 64 to 131072 tokens");
+    }
+    let lengths = if lengths.is_empty() { default.lengths.clone() } else { lengths };
+    Ok(Loss { items, lengths, text, ..default })
 }
 
 /// Types at commas; a recipe in short has commas of its own.

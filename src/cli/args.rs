@@ -307,8 +307,20 @@ pub(crate) struct Eval {
     #[arg(required = true, add = ArgValueCompleter::new(completions::model))]
     pub models: Vec<String>,
     /// Bundled suite or a suite's TOML file; several with commas
-    #[arg(long, short, required_unless_present = "tasks", value_delimiter = ',', add = ArgValueCompleter::new(completions::suite))]
+    #[arg(long, short, required_unless_present_any = ["tasks", "loss"], value_delimiter = ',', add = ArgValueCompleter::new(completions::suite))]
     pub suite: Vec<String>,
+    /// Ask what compression takes, too: made arithmetic by steps and digits, a fact by context length and position, open requests
+    #[arg(long)]
+    pub loss: bool,
+    /// With --loss: items of each kind and step
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one, requires = "loss")]
+    pub loss_items: Option<usize>,
+    /// With --loss: context lengths in tokens, with commas [default: 256,512,1024,2048,4096, as far as all models take them]
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', requires = "loss")]
+    pub lengths: Vec<usize>,
+    /// With --loss: a text over which predictions are compared
+    #[arg(long, value_name = "FILE", requires = "loss")]
+    pub text: Option<PathBuf>,
     /// Tasks, groups and tags of lm-evaluation-harness, by name or by the path of a YAML file; several with commas
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
     pub tasks: Vec<String>,
@@ -321,6 +333,19 @@ pub(crate) struct Eval {
     /// With --tasks: write results_DATE.json in lm-evaluation-harness's form below this folder, in one for each variant
     #[arg(long, alias = "output_path", value_name = "DIR", requires = "tasks")]
     pub output_path: Option<PathBuf>,
+    /// With --output-path: write samples_TASK_DATE.jsonl, too, with what each item was asked and scored
+    #[arg(long, alias = "log_samples", requires = "output_path")]
+    pub log_samples: bool,
+    /// With --output-path: write .eval_results/bantam.yaml, too, as a model's repository on the hub reports scores
+    #[arg(long, requires = "output_path")]
+    pub eval_results: bool,
+    /// With --tasks: show what these files tell of the same tasks: results_DATE.json of lm-evaluation-harness with the samples beside it,
+    /// .eval_results/*.yaml of the hub, or a folder with some; may be repeated
+    #[arg(long, value_name = "PATH", requires = "tasks")]
+    pub beside: Vec<PathBuf>,
+    /// With --tasks: run the programs that the model writes, where a task's score is whether they pass their tests
+    #[arg(long, alias = "confirm_run_unsafe_code", requires = "tasks")]
+    pub allow_code: bool,
     /// With this LoRA adapter, a folder in PEFT's form; elsewhere a model and its adapter are "MODEL + DIR"
     #[arg(long, value_name = "DIR", conflicts_with = "quant")]
     pub adapter: Option<PathBuf>,

@@ -8,7 +8,6 @@ use crate::show::counted;
 use crate::show::out::say;
 use anyhow::{Result, bail, ensure};
 use bantam_core::cache_type::CacheType;
-use bantam_core::profile::Loss;
 use bantam_core::record::{Ask, Id, Row};
 use bantam_verdict::recommend::Advice;
 use bantam_verdict::recommend::advice::words;
@@ -53,14 +52,7 @@ pub(super) fn run(mut args: Compare) -> Result<Exit> {
     profile.measure.threads = args.threads;
     profile.objective.margin = args.margin;
     if args.loss {
-        let default = Loss::default();
-        let items = args.loss_items.unwrap_or(default.items);
-        ensure!(items <= 1000, "--loss-items is {items}; allowed are 1 to 1000");
-        if let Some(length) = args.lengths.iter().find(|length| !(64..=1 << 17).contains(*length)) {
-            bail!("--lengths has {length}; allowed are 64 to 131072 tokens");
-        }
-        let lengths = if args.lengths.is_empty() { default.lengths } else { args.lengths };
-        profile.loss = Some(Loss { items, lengths, text: args.text, ..Loss::default() });
+        profile.loss = Some(adhoc::loss(args.loss_items, args.lengths, args.text)?);
     }
     // one behind an address stands among the profile's endpoints
     let (reference, candidate) = (args.reference.clone(), candidate.clone());

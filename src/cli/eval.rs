@@ -2,19 +2,21 @@
 
 use super::args::Eval;
 use super::bench::exit_of;
+use super::compare::print_losses;
 use super::run::{execute, exit, print_json};
 use super::{Exit, adhoc};
 use crate::library::suites;
 use crate::run::{Done, Workplace};
 use crate::show::Table;
-use crate::show::lm_eval::results;
 use crate::show::lm_eval::scores::{self, Score, VariantScores};
-use crate::show::out;
+use crate::show::lm_eval::{beside, report, results, samples};
+use crate::show::out::{self, say};
 use anyhow::{Context, Result};
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{Ask, ItemScore, Reading};
 use bantam_core::text;
 use bantam_eval::LmEvalTask;
+use bantam_eval::told::{self, Told};
 use bantam_verdict::recommend::figures;
 use bantam_verdict::recommend::score::TaskScore;
 use serde_json::{Value, json};
@@ -26,7 +28,12 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     adhoc::under(&mut profile, &args.endpoint)?;
     profile.suites = adhoc::suites(args.suite);
     profile.chat = args.chat.ways()?;
-    profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path)?);
+    profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path, args.allow_code)?);
+    // what is told cannot be read is said before anything runs
+    let told = args.beside.iter().map(|path| told::read(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    if args.loss {
+        profile.loss = Some(adhoc::loss(args.loss_items, args.lengths, args.text)?);
+    }
     profile.kv = adhoc::kv(args.kv);
     profile.measure.limit = args.limit;
     profile.measure.max_length = args.max_length;
@@ -34,9 +41,10 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     let done = execute(&profile, &args.common)?;
     let named = profile.suites.iter().any(|name| LmEvalTask::is_named(name));
     let workplace = if named { Some(Workplace::open()?) } else { None };
-    let harness = workplace.map_or(Ok(Vec::new()), |workplace| scores::of(&done, &profile.suites, &workplace))?;
+    let harness = workplace.as_ref().map_or(Ok(Vec::new()), |workplace| scores::of(&done, &profile.suites, workplace))?;
     if let Some(folder) = &args.output_path {
-        written(&harness, &done, args.limit, folder)?;
+        let samples = workplace.as_ref().filter(|_| args.log_samples);
+        written(&harness, &done, args.limit, folder, samples, args.eval_results)?;
     }
     if args.items {
         print_items(&done).context("printing the items")?;
@@ -56,6 +64,10 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
             harness.iter().filter(|scores| scores.variant == label).for_each(|scores| group_rows(scores, &mut table));
         }
         table.print(&mut out::stdout()).context("printing the table")?;
+        print_losses(&done.advice)?;
+        if let Some(workplace) = workplace.as_ref().filter(|_| !told.is_empty()) {
+            print_beside(&done, &told, workplace)?;
+        }
     }
     Ok(exit_of(exit(&done)))
 }
@@ -84,14 +96,43 @@ fn group_rows(scores: &VariantScores, table: &mut Table) {
     }
 }
 
-/// Writes lm-evaluation-harness's results of every variant.
-fn written(harness: &[VariantScores], done: &Done, limit: Option<usize>, folder: &Path) -> Result<()> {
+/// What was told elsewhere of the same tasks.
+fn print_beside(done: &Done, told: &[Told], workplace: &Workplace) -> Result<()> {
+    let all = beside::of(done, told, workplace)?;
+    say!()?;
+    match all.is_empty() {
+        true => say!("The files beside tell nothing of these tasks, metrics and filters.")?,
+        false => beside::table(&all).print(&mut out::stdout()).context("printing the table")?,
+    }
+    Ok(())
+}
+
+/// Writes lm-evaluation-harness's results of every variant, with the samples where a place to take them from is given.
+fn written(
+    harness: &[VariantScores],
+    done: &Done,
+    limit: Option<usize>,
+    folder: &Path,
+    samples: Option<&Workplace>,
+    reports: bool,
+) -> Result<()> {
     let started = done.run.started;
     let seconds = done.run.finished.map_or(0.0, |finished| finished - started);
     let date = results::date(started);
     for scores in harness {
         let file = results::write(scores, results::Asked { limit, started, seconds }, folder, &date)?;
         out::note!("wrote {}", file.display());
+        if reports {
+            match report::write(scores, started, folder)? {
+                Some(file) => out::note!("wrote {}", file.display()),
+                None => out::note!("no task of {} has a dataset of the hub, so that nothing is reported", scores.variant),
+            }
+        }
+    }
+    if let Some(workplace) = samples {
+        for file in samples::write(done, workplace, folder, &date)? {
+            out::note!("wrote {}", file.display());
+        }
     }
     Ok(())
 }

@@ -146,7 +146,8 @@ fn print(draft: &Draft, wish: &Wish) -> Result<()> {
 
 /// A line of a prompt as far as it is worth showing.
 fn shortened(line: &str) -> String {
-    crate::show::beginning(line, 110)
+    // a tab is room, and no sign that a terminal must not have
+    crate::show::beginning(&line.replace('\t', "    "), 110)
 }
 
 fn print_json(draft: &Draft) -> Result<()> {

@@ -15,6 +15,7 @@ use bantam_core::profile::{Constraints, Measure, Objective, Profile, Race, Recip
 use bantam_core::record::Place;
 use bantam_core::stats::Level;
 use bantam_core::stats::power::{self, CHANGED};
+use bantam_core::text;
 use bantam_core::unit::{Bytes, Seconds};
 use bantam_eval::own::{Asked, Columns, Options, SuiteFile};
 use bantam_hub as hub;
@@ -186,6 +187,8 @@ pub fn draft(wish: &Wish, columns: &Columns, asked: Asked) -> Result<Draft> {
     let mut notes = made.notes;
     notes.extend(read.notes);
     notes.extend(few_of(&asked, columns));
+    notes.extend(spelt(&asked, columns));
+    notes.extend(unseen(&read.prompt));
     let chat = wish.chat.unwrap_or(made.chats);
     if chat && wish.chat.is_none() {
         notes.push("the model's own chat template is applied; --chat=false leaves it out".into());
@@ -281,8 +284,9 @@ fn read_again(suite: &SuiteFile, columns: &Columns, files: &[(PathBuf, String)])
     std::fs::write(&path, here.to_toml(columns)?).context("a file for a moment")?;
     let here = path.to_string_lossy().into_owned();
     // what is wrong is wrong with the data, and the folder is gone when it is read
-    let loaded =
-        suites::load(&here).map_err(|error| anyhow!("{}", error.to_string().replace(&format!("{here}: "), "")))?;
+    let of_suite = [format!("{here}: "), format!("task '{}': ", suite.name), "doc_to_target: ".into(), "doc_to_text: ".into()];
+    let bare = |error: String| of_suite.iter().fold(error, |error, part| error.replacen(part.as_str(), "", 1));
+    let loaded = suites::load(&here).map_err(|error| anyhow!("{}", bare(error.to_string())))?;
     let task = loaded.tasks.first().context("a suite has a task")?;
     let lessons = task.lessons().unwrap_or_default();
     Ok(Read {
@@ -299,6 +303,29 @@ fn few_of(asked: &Asked, columns: &Columns) -> Option<String> {
     let mean = columns.rows() / labels.len().max(1);
     (mean < 5).then(|| {
         format!("{} labels have {mean} lines each in the mean, which is few to tell them apart by", labels.len())
+    })
+}
+
+/// Labels that the data writes in several ways.
+fn spelt(asked: &Asked, columns: &Columns) -> Option<String> {
+    let Options::Labels(_) = &asked.options else { return None };
+    let spellings = &columns.get(&asked.answer)?.spellings;
+    let (other, kept) = spellings.first()?;
+    let more = match spellings.len() {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    Some(format!(
+        "'{other}' is taken for '{kept}'{more}: labels that differ in white space around them, or in large and small letters, are one"
+    ))
+}
+
+/// Signs in the prompt that no screen shows.
+fn unseen(prompt: &str) -> Option<String> {
+    let shown = text::lines(prompt);
+    let count = |text: &str| text.matches(text::PLACEHOLDER).count();
+    (count(&shown) > count(prompt)).then(|| {
+        format!("the question has signs that are not seen (a zero-width space or its like): {} stands for each, and the model reads them", text::PLACEHOLDER)
     })
 }
 

@@ -91,13 +91,19 @@ pub fn load_task(suite: &str, task: &str, chat: &Chat) -> Result<Option<Task>, e
 ///
 /// # Errors
 /// Where a path has no place in a name.
-pub fn lm_eval(tasks: &[String], num_fewshot: Option<usize>, include_path: &[PathBuf]) -> Result<Vec<String>> {
+pub fn lm_eval(
+    tasks: &[String],
+    num_fewshot: Option<usize>,
+    include_path: &[PathBuf],
+    allow_code: bool,
+) -> Result<Vec<String>> {
     // a worker may be elsewhere
     let folders = include_path.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
     let name = |task: &String| {
         let is_file = [".yaml", ".yml"].iter().any(|ending| task.ends_with(ending));
         let name = if is_file { std::path::absolute(task)?.to_string_lossy().into_owned() } else { task.clone() };
-        Ok(LmEvalTask { name, num_fewshot, include_path: folders.clone(), ..LmEvalTask::default() }.to_string())
+        let include_path = folders.clone();
+        Ok(LmEvalTask { name, num_fewshot, include_path, allow_code, ..LmEvalTask::default() }.to_string())
     };
     tasks.iter().map(|task| task.trim().to_owned()).filter(|task| !task.is_empty()).map(|task| name(&task)).collect()
 }

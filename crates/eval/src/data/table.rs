@@ -436,8 +436,24 @@ mod tests {
     #[test]
     fn parquet_is_read_however_it_is_compressed() {
         let plain: Vec<Fields> = docs_of(&table());
-        for codec in [Compression::SNAPPY, Compression::GZIP(Default::default())] {
+        for codec in [Compression::SNAPPY, Compression::GZIP(Default::default()), Compression::ZSTD(Default::default())] {
             assert_eq!(docs_of(&compressed(codec)), plain, "{codec:?}");
+        }
+    }
+
+    /// Files of pyarrow's (xtask/goldens/tables.py), with pages of both versions.
+    #[test]
+    fn files_of_other_writers_are_read_in_every_codec() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/data");
+        let rows = std::fs::read_to_string(folder.join("rows.json")).expect("a golden file");
+        let rows: Vec<Fields> = serde_json::from_str(&rows).expect("rows");
+        for codec in ["zstd", "gzip", "snappy", "none"] {
+            for version in ["v1", "v2"] {
+                let path = folder.join(format!("{codec}-{version}.parquet"));
+                let docs = parquet(&path, &everything).expect("a table");
+                let read: Vec<&Fields> = docs.iter().map(|doc| doc.fields.as_ref()).collect();
+                assert_eq!(read, rows.iter().collect::<Vec<_>>(), "{codec} {version}");
+            }
         }
     }
 

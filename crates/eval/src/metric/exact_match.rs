@@ -62,6 +62,12 @@ impl ExactMatch {
         })
     }
 
+    /// Nothing is left out but words' endings.
+    #[cfg(test)]
+    pub(super) fn stemming() -> ExactMatch {
+        ExactMatch { use_stemmer: true, ..ExactMatch::default() }
+    }
+
     /// Whether two texts are the same but for what does not matter.
     pub(crate) fn same(&self, said: &str, target: &str) -> bool {
         self.bare(said) == self.bare(target)

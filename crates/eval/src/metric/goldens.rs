@@ -28,6 +28,28 @@ struct Asked {
     gold: usize,
 }
 
+#[derive(Deserialize)]
+struct Words {
+    texts: Vec<Edited>,
+    ter: f64,
+    stems: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Edited {
+    said: String,
+    right: Vec<String>,
+    edits: f64,
+    length: f64,
+    #[serde(flatten)]
+    rouge: BTreeMap<String, f64>,
+}
+
+fn words() -> Words {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/metrics/words.json");
+    serde_json::from_str(&std::fs::read_to_string(file).expect("a golden file")).expect("of this shape")
+}
+
 fn goldens() -> Goldens {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/metrics/metrics.json");
     serde_json::from_str(&std::fs::read_to_string(file).expect("a golden file")).expect("of this shape")
@@ -64,6 +86,42 @@ fn a_corpus_scores_as_sacrebleu_has_it() {
         let two = aggregate(metric, several.map(|text| of_text(metric, &text.said, &text.right)));
         let want = corpus[&format!("{name}_of_two")];
         assert!((two - want).abs() < 1e-9, "{name} of two: {two} for {want}");
+    }
+}
+
+#[test]
+fn edits_and_shifts_are_those_of_sacrebleu() {
+    let Words { texts, ter, .. } = words();
+    for Edited { said, right, edits, length, .. } in &texts {
+        let Score { value, weight } = of_text(Metric::Ter, said, right);
+        assert!((weight - length).abs() < 1e-9 && (value * weight - edits).abs() < 1e-6, "{said:?} {right:?}: {} for {edits}", value * weight);
+    }
+    let one = aggregate(Metric::Ter, texts.iter().map(|text| of_text(Metric::Ter, &text.said, &text.right[..1])));
+    assert!((one - ter).abs() < 1e-9, "{one} for {ter}");
+}
+
+#[test]
+fn words_without_their_endings_are_those_of_rouge_score() {
+    let Words { texts, stems, .. } = words();
+    assert!(stems.len() > 1000);
+    for (word, want) in &stems {
+        assert_eq!(super::stem::stem(word), *want, "{word}");
+    }
+    let stemming = ExactMatch::stemming();
+    for text in &texts {
+        for (name, want) in &text.rouge {
+            let score = scorer(Metric::parse(name).expect(name)).and_then(|scorer| scorer.of_generated).expect("of texts");
+            let item = GeneratedText {
+                text: &text.said,
+                raw: &text.said,
+                cut: false,
+                targets: &text.right,
+                ignoring: &stemming,
+                passed: None,
+            };
+            let got = score(&item).value;
+            assert!((got - want).abs() < 1e-8, "{name} of {:?} and {:?}: {got} for {want}", text.said, text.right);
+        }
     }
 }
 

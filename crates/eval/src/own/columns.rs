@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::lines::Lines;
 use serde_json::Value as Json;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,10 @@ pub struct Column {
     pub values: Vec<String>,
     /// Signs of the longest one.
     pub longest: usize,
+    /// Values that are one of `values` but for white space around them, or for large and small letters: each with that one.
+    pub spellings: Vec<(String, String)>,
+    /// Some of its whole numbers are written as `1.0`.
+    pub has_points: bool,
 }
 
 /// What stands in a column.
@@ -152,14 +156,24 @@ struct Seen {
     name: String,
     holds: Option<Holds>,
     filled: usize,
-    different: HashSet<u64>,
+    /// How often each value is there.
+    different: HashMap<u64, usize>,
     values: Vec<Json>,
     longest: usize,
+    has_points: bool,
 }
 
 impl Seen {
     fn new(name: &str) -> Seen {
-        Seen { name: name.into(), holds: None, filled: 0, different: HashSet::new(), values: Vec::new(), longest: 0 }
+        Seen {
+            name: name.into(),
+            holds: None,
+            filled: 0,
+            different: HashMap::new(),
+            values: Vec::new(),
+            longest: 0,
+            has_points: false,
+        }
     }
 
     fn take(&mut self, value: &Json) {
@@ -168,6 +182,10 @@ impl Seen {
             Json::String(text) if text.trim().is_empty() => return,
             Json::String(_) => Holds::Text,
             Json::Number(number) if number.is_u64() => Holds::Whole,
+            Json::Number(_) if whole(value).is_some() => {
+                self.has_points = true;
+                Holds::Whole
+            }
             Json::Number(_) => Holds::Number,
             Json::Bool(_) => Holds::Truth,
             Json::Array(_) => Holds::List,
@@ -182,9 +200,9 @@ impl Seen {
         });
         let text = written(value);
         self.longest = self.longest.max(text.chars().count());
-        let mut hash = DefaultHasher::new();
-        text.hash(&mut hash);
-        if self.different.insert(hash.finish()) && self.values.len() <= KEPT {
+        let count = self.different.entry(hash_of(&text)).or_default();
+        *count += 1;
+        if *count == 1 && self.values.len() <= KEPT {
             self.values.push(value.clone());
         }
     }
@@ -193,11 +211,13 @@ impl Seen {
         let holds = self.holds.unwrap_or(Holds::Nothing);
         let mut values = self.values;
         match holds {
-            Holds::Whole => values.sort_by_key(Json::as_u64),
+            Holds::Whole => values.sort_by_key(|value| whole(value)),
             _ => values.sort_by_key(written),
         }
         let is_few = self.different.len() <= KEPT && !matches!(holds, Holds::List | Holds::Other);
-        let values = if is_few { values.iter().map(written).collect() } else { Vec::new() };
+        let values: Vec<String> = if is_few { values.iter().map(written).collect() } else { Vec::new() };
+        let count = |value: &String| self.different.get(&hash_of(value)).copied().unwrap_or(0);
+        let (values, spellings) = if holds == Holds::Text { merged(values, count) } else { (values, Vec::new()) };
         Column {
             name: self.name,
             holds,
@@ -205,14 +225,59 @@ impl Seen {
             distinct: self.different.len(),
             values,
             longest: self.longest,
+            spellings,
+            has_points: self.has_points,
         }
     }
 }
 
-/// A value as it is shown: text without quotes.
+fn hash_of(text: &str) -> u64 {
+    let mut hash = DefaultHasher::new();
+    text.hash(&mut hash);
+    hash.finish()
+}
+
+/// A whole number from 0 on, however it is written: tables have `1.0` in columns with gaps.
+pub(super) fn whole(value: &Json) -> Option<u64> {
+    let of = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(of))
+}
+
+/// Texts that are the same but for white space around them, and for large and small letters, as the one that is there most often;
+/// and which became which. Where only one would be left letters count as they are.
+fn merged(values: Vec<String>, count: impl Fn(&String) -> usize) -> (Vec<String>, Vec<(String, String)>) {
+    let by = |same: fn(&str) -> String| {
+        let mut groups: Vec<(String, Vec<&String>)> = Vec::new();
+        for value in &values {
+            let name = same(value.trim());
+            match groups.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, group)) => group.push(value),
+                None => groups.push((name, vec![value])),
+            }
+        }
+        groups
+    };
+    let mut groups = by(str::to_lowercase);
+    if groups.len() < 2 {
+        groups = by(str::to_owned);
+    }
+    let (mut kept, mut spellings) = (Vec::new(), Vec::new());
+    for (_, group) in groups {
+        // of equally many the first
+        let most = group.iter().fold(group[0], |most, value| if count(value) > count(most) { value } else { most });
+        let name = most.trim().to_owned();
+        let others = group.into_iter().filter(|value| **value != name);
+        spellings.extend(others.map(|value| (value.clone(), name.clone())));
+        kept.push(name);
+    }
+    (kept, spellings)
+}
+
+/// A value as it is shown: text without quotes, a whole number without a point.
 pub(super) fn written(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
+        Json::Number(_) => whole(value).map_or_else(|| value.to_string(), |whole| whole.to_string()),
         other => other.to_string(),
     }
 }
@@ -237,6 +302,22 @@ mod tests {
         let topic = columns.get("topic").expect("there");
         assert_eq!((topic.holds, topic.distinct, topic.longest), (Holds::Text, 2, 8));
         assert!(columns.get("id").expect("there").is_number_of_lines() && !topic.is_number_of_lines());
+    }
+
+    #[test]
+    fn values_that_differ_in_how_they_are_written_are_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("d.csv");
+        let row = |n: usize| format!("{},{}\n", ["billing", "Billing ", "billing", "delivery"][n % 4], ["1.0", "1", "2.0"][n % 3]);
+        std::fs::write(&file, format!("topic,grade\n{}", (0..40).map(row).collect::<String>())).expect("written");
+        let columns = Columns::read(&file).expect("a table");
+        let topic = columns.get("topic").expect("there");
+        assert_eq!(topic.values, ["billing", "delivery"]);
+        assert_eq!(topic.spellings, [("Billing ".to_owned(), "billing".to_owned())]);
+        let grade = columns.get("grade").expect("there");
+        assert_eq!((grade.holds, grade.has_points, grade.values.join(" ")), (Holds::Whole, true, "1 2".into()));
+        let two = merged(vec!["A".into(), "a".into()], |_| 1);
+        assert_eq!(two, (vec!["A".into(), "a".into()], Vec::new()), "else there would be nothing to tell apart");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which column is the question and which the answer: as it was picked, or where that is unmistakable. What is not
 //! unmistakable is never guessed; a sentence says which columns it may be.
 
-use super::columns::{Column, Columns, Holds, written};
+use super::columns::{Column, Columns, Holds, whole, written};
 use serde_json::Value as Json;
 
 /// Names that questions go by, in small letters without signs between the words.
@@ -220,8 +220,12 @@ pub enum Unclear {
 }
 
 fn maybe(columns: &[String]) -> String {
+    let lower: Vec<String> = columns.iter().map(|name| name.to_lowercase()).collect();
     match columns {
         [] => String::new(),
+        [first, others @ ..] if !others.is_empty() && lower.iter().all(|name| *name == lower[0]) => {
+            format!(" ({first} or {}, which differ in large and small letters only?)", others.join(" or "))
+        }
         columns => format!(" ({}?)", columns.join(" or ")),
     }
 }
@@ -285,8 +289,16 @@ impl Columns {
         match named[..] {
             [] => Ok(None),
             [one] => Ok(Some(one.name.clone())),
+            // of two that hold the same either will do
+            [one, ref others @ ..] if others.iter().all(|other| self.are_the_same(&one.name, &other.name)) => {
+                Ok(Some(one.name.clone()))
+            }
             _ => Err(named.iter().map(|column| column.name.clone()).collect()),
         }
+    }
+
+    fn are_the_same(&self, one: &str, other: &str) -> bool {
+        self.lines.iter().all(|line| line.fields().get(one) == line.fields().get(other))
     }
 
     /// The columns of the question: one by its name with what stands before it, or the only one that it can be.
@@ -398,7 +410,7 @@ impl Columns {
                 options => options.iter().filter_map(|name| line.fields().get(name)).map(written).collect(),
             };
             let said = written(value);
-            let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+            let number = whole(value).and_then(|number| usize::try_from(number).ok());
             has_first |= number == Some(0);
             has_last |= number == Some(texts.len());
             says.retain(|right| match right {
@@ -530,6 +542,11 @@ mod tests {
         assert!(answers.ask(&Picked::default()).expect_err("unclear").to_string().contains("label or category"));
         let slip = Picked { answer: Some("topik".into()), ..Picked::default() };
         assert_eq!(two.ask(&slip).expect_err("none").to_string(), "there is no column 'topik' (topic?)");
+        let case = csv("Text,text,label", |n| format!("A{n},b{n},{}", ["x", "y"][n % 2]));
+        let said = case.ask(&Picked::default()).expect_err("unclear").to_string();
+        assert!(said.ends_with("(Text or text, which differ in large and small letters only?)"), "{said}");
+        let twice = csv("Text,text,label", |n| format!("a{n},a{n},{}", ["x", "y"][n % 2]));
+        assert_eq!(guessed(&twice).question, ["Text"]);
         let counts = csv("question,a,b,c,answer", |n| format!("q{n},x{n},y{n},z{n},{}", 1 + n % 2));
         assert!(counts.ask(&Picked::default()).expect_err("unclear").to_string().contains("from 0 or from 1"));
         let same = csv("text,label", |n| format!("t{n},yes"));

@@ -70,7 +70,7 @@ impl SuiteFile {
                 let tokens = (longest / SIGNS_A_TOKEN + TOKENS.0).min(TOKENS.1);
                 if columns.all_hold(answer, SOLVED) {
                     solved(&mut out, answer, tokens, &cue_of(question));
-                    return Ok(self.with_shots(out, options));
+                    return Ok(self.with_shots(out, options, false));
                 }
                 out.key("doc_to_target", answer);
                 let first = cue_of(question);
@@ -101,7 +101,7 @@ impl SuiteFile {
                     "doc_to_target",
                     &match right {
                         RightIs::Text => format!("{{{{ [{options}].index({}) }}}}", inner(answer)),
-                        right => right_option(answer, names.len(), *right),
+                        right => right_option(columns, answer, names.len(), *right),
                     },
                 );
                 out.line("metric_list = [{ metric = \"acc\" }]");
@@ -121,17 +121,18 @@ impl SuiteFile {
                                 letters(most, *right).iter().map(|letter| quoted(letter)).collect();
                             format!("{{{{ [{}].index({}) }}}}", letters.join(", "), inner(answer))
                         }
-                        right => right_option(answer, most, *right),
+                        right => right_option(columns, answer, most, *right),
                     },
                 );
                 out.line("metric_list = [{ metric = \"acc\" }, { metric = \"acc_norm\" }]");
             }
         }
-        Ok(self.with_shots(out, options))
+        let spelt = columns.get(answer).is_some_and(|column| !column.spellings.is_empty());
+        Ok(self.with_shots(out, options, spelt))
     }
 
     /// The file with its last keys.
-    fn with_shots(&self, mut out: Lines, options: &Options) -> String {
+    fn with_shots(&self, mut out: Lines, options: &Options, spelt: bool) -> String {
         match &self.shots {
             Some((shots, file)) => {
                 out.line(&format!("num_fewshot = {shots}"));
@@ -139,8 +140,10 @@ impl SuiteFile {
             }
             None => out.line("num_fewshot = 0"),
         }
+        // a slice is a value as the data writes it
         if let Options::Labels(labels) = options
             && labels.len() <= SLICES
+            && !spelt
         {
             out.list("slices", std::slice::from_ref(&self.asked.answer));
         }
@@ -217,23 +220,37 @@ impl Columns {
     }
 }
 
-/// The template or field that gives the right one of these labels. Numbers would be taken for places among them.
+/// The template or field that gives the right one of these labels. Numbers would be taken for places among them, and what is written
+/// in several ways is found however it is written.
 fn right_label(columns: &Columns, answer: &str, labels: &[String]) -> String {
-    let holds = columns.get(answer).map(|column: &Column| column.holds);
+    let column = columns.get(answer);
+    let holds = column.map(|column: &Column| column.holds);
     let counts_on = labels.iter().enumerate().all(|(at, label)| *label == at.to_string());
+    if let Some(column) = column.filter(|column| !column.spellings.is_empty()) {
+        // small letters tell them apart where two were merged, and only there
+        let lower: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
+        let apart = lower.iter().enumerate().all(|(at, label)| !lower[..at].contains(label));
+        let by_case = column.spellings.iter().any(|(other, kept)| other.trim() != kept) && apart;
+        let (labels, as_written) = if by_case { (&lower[..], ".lower()") } else { (labels, "") };
+        let quoted: Vec<String> = labels.iter().map(|label| quoted(label)).collect();
+        return format!("{{{{ [{}].index({}.strip(){as_written}) }}}}", quoted.join(", "), inner(answer));
+    }
     match holds {
-        Some(Holds::Whole) if !counts_on => format!("{{{{ [{}].index({}) }}}}", labels.join(", "), inner(answer)),
+        Some(Holds::Whole) if !counts_on || column.is_some_and(|column| column.has_points) => format!("{{{{ [{}].index({}) }}}}", labels.join(", "), inner(answer)),
         _ => answer.to_owned(),
     }
 }
 
 /// The same of one of so many options.
-fn right_option(answer: &str, options: usize, right: RightIs) -> String {
+fn right_option(columns: &Columns, answer: &str, options: usize, right: RightIs) -> String {
+    let has_points = columns.get(answer).is_some_and(|column| column.has_points);
+    let from = |first: usize| {
+        let numbers: Vec<String> = (first..first + options).map(|number| number.to_string()).collect();
+        format!("{{{{ [{}].index({}) }}}}", numbers.join(", "), inner(answer))
+    };
     match right {
-        RightIs::From1 => {
-            let numbers: Vec<String> = (1..=options).map(|number| number.to_string()).collect();
-            format!("{{{{ [{}].index({}) }}}}", numbers.join(", "), inner(answer))
-        }
+        RightIs::From0 if has_points => from(0),
+        RightIs::From1 => from(1),
         _ => answer.to_owned(),
     }
 }
@@ -368,6 +385,23 @@ mod tests {
         let (prompt, answer, items) = asked("t.csv", &text, &Picked::default());
         assert_eq!(prompt, "Answer with one of: billing, delivery.\n\nBody: Where is 0?\nTopic:");
         assert_eq!((answer.as_str(), items), (" delivery", 40));
+    }
+
+    #[test]
+    fn labels_that_are_written_in_several_ways_are_one() {
+        let of = |labels: [&'static str; 4]| {
+            let text = format!("id,body,topic\n{}", rows(|n| format!("{n},Where is {n}?,{}", labels[n % 4])));
+            asked("t.csv", &text, &Picked::default())
+        };
+        let (prompt, answer, items) = of(["Billing ", "billing", "billing", "delivery"]);
+        assert!(prompt.starts_with("Answer with one of: billing, delivery."), "{prompt}");
+        assert_eq!((answer.as_str(), items), (" billing", 40));
+        assert_eq!(of([" Billing ", "Billing", "Delivery", "Delivery"]).1, " Billing");
+        // "1.0" is 1, as a label and as a place
+        assert_eq!(of(["1.0", "1", "2.0", "3"]).1, " 1");
+        assert_eq!(of(["0.0", "1.0", "0.0", "1.0"]).1, " 0");
+        let options = format!("question,A,B,label\n{}", rows(|n| format!("q{n},x{n},y{n},{}.0", n % 2)));
+        assert_eq!(asked("t.csv", &options, &Picked::default()).1, " A");
     }
 
     #[test]

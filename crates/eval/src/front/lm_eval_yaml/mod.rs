@@ -16,6 +16,8 @@ mod functions;
 mod golden;
 mod keys;
 mod registry;
+#[cfg(test)]
+mod scored;
 mod scoring;
 mod task;
 #[cfg(test)]
@@ -27,6 +29,7 @@ pub use address::LmEvalTask;
 pub use facts::{Described, TaskFacts, described};
 pub use scoring::TaskMetric;
 pub use tree::{Group, GroupMetric};
+pub(crate) use yaml::Node as YamlNode;
 
 use super::simple::is_simple_template;
 use super::{OnHub, RawTask};

@@ -11,20 +11,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A folder of tasks.
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn of(files: &[(&str, &str)]) -> Folder {
+    pub(super) fn of(files: &[(&str, &str)]) -> Folder {
         let folder = Folder(tempfile::tempdir().expect("temp dir"));
         files.iter().for_each(|(name, text)| folder.write(name, text));
         folder
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().expect("in a folder")).expect("made");
         std::fs::write(path, text).expect("written");
@@ -51,11 +51,11 @@ pub(super) fn load_all(name: &str) -> Vec<Task> {
     tasks(name)
 }
 
-fn tasks(name: &str) -> Vec<Task> {
+pub(super) fn tasks(name: &str) -> Vec<Task> {
     load(name, None, &Chat::default(), &no_hub).expect("tasks").tasks
 }
 
-fn refused(name: &str) -> String {
+pub(super) fn refused(name: &str) -> String {
     let said = load(name, None, &Chat::default(), &no_hub).expect_err("refused").to_string();
     assert!(!said.contains('\n'), "{said}");
     said
@@ -63,9 +63,9 @@ fn refused(name: &str) -> String {
 
 /// Keeps what it is asked; says the likelihoods in order, and the texts in order.
 #[derive(Default)]
-struct Keeper {
-    asked: Vec<String>,
-    texts: Vec<String>,
+pub(super) struct Keeper {
+    pub(super) asked: Vec<String>,
+    pub(super) texts: Vec<String>,
 }
 
 impl LanguageModel for Keeper {
