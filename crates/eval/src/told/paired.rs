@@ -53,7 +53,7 @@ pub fn paired(
     let pairs = Pairs::new(there, here).ok()?;
     let table = pairs.table();
     let interval = match table {
-        Some(table) => (items > 1).then(|| tango::interval(table, Level::P95)),
+        Some(table) => (items > 1).then(|| tango::interval(&table, Level::P95)),
         None => pairs.mean().ok().map(|mean| mean.interval(Level::P95)),
     };
     Some(Paired { items, same, difference: pairs.difference(), interval, table, asked_otherwise })

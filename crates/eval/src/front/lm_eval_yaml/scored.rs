@@ -33,7 +33,7 @@ fn instructions_are_followed_strictly_or_loosely() {
     let line = |ids: &[&str], kwargs: serde_json::Value| serde_json::json!({ "key": 1, "prompt": "Say it.", "instruction_id_list": ids, "kwargs": kwargs });
     let two = line(
         &["punctuation:no_comma", "length_constraints:number_words"],
-        serde_json::json!([{ "num_words": null }, { "num_words": 3, "relation": "less than" }]),
+        serde_json::json!([{ "num_words": null }, { "num_words": 2, "relation": "less than" }]),
     );
     let one = line(&["startend:quotation"], serde_json::json!([{}]));
     data(&folder, &[two, one]);

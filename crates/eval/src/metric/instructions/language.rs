@@ -4,6 +4,7 @@
 //! the same always, tells some thirty languages (all that IFEval asks for among them), and takes a text in any other for the one
 //! that it has most words of.
 
+use crate::metric::first_of_greatest;
 use crate::python::split;
 
 /// Scripts that one language alone is commonly written in.
@@ -51,7 +52,11 @@ const CYRILLIC: &[(&str, &str)] = &[
 ];
 
 const LATIN: &[(&str, &str)] = &[
-    ("en", "the of and to in is that it for was on are with as be this have from or by not you but they at i my we your"),
+    (
+        "en",
+        "the of and to in is that it for was on are with as be this have from or by not you but they at i my we your a he she his her \
+         how what if do does can will there their who when which so more than all each had has were one out up would about into many much",
+    ),
     ("es", "de la que el en y los se del las un por con no una su para es al lo como más pero mi tu yo"),
     ("pt", "de a o que e do da em um para com não uma os no se na por mais as dos como mas ao eu você"),
     ("fr", "de la le et les des en un du une que est pour qui dans pas plus au sur ne se il je vous ce avec"),
@@ -118,13 +123,16 @@ fn is_sign(c: char) -> bool {
     c.is_ascii_punctuation() || "।،؛؟۔«»“”„…¿¡".contains(c)
 }
 
-/// The language that has most of the words; a word that several have counts for each.
+/// The language that has most of the words; a word that several have is shared among them.
 fn by_words(text: &str, languages: &[(&'static str, &str)]) -> &'static str {
     let lower = text.to_lowercase();
-    let words: Vec<&str> = split(&lower).map(|word| word.trim_matches(is_sign)).collect();
-    let count = |common: &str| words.iter().filter(|word| common.split(' ').any(|other| other == **word)).count();
-    let counted = languages.iter().map(|(code, common)| (count(common), *code));
-    counted.reduce(|best, next| if next.0 > best.0 { next } else { best }).map_or("", |(_, code)| code)
+    let mut counts = vec![0.0; languages.len()];
+    for word in split(&lower).map(|word| word.trim_matches(is_sign)) {
+        let has = |(_, common): &(&str, &str)| common.split(' ').any(|other| other == word);
+        let having: Vec<usize> = (0..languages.len()).filter(|at| has(&languages[*at])).collect();
+        having.iter().for_each(|at| counts[*at] += 1.0 / having.len() as f64);
+    }
+    languages.get(first_of_greatest(counts)).map_or("", |(code, _)| code)
 }
 
 #[cfg(test)]
