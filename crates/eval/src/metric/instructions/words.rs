@@ -37,7 +37,9 @@ const STARTERS: &[&str] = &[
 
 /// Sentences by the stops between words; a text without any is one.
 pub(super) fn sentences(text: &str) -> usize {
-    let words: Vec<&str> = split(text).collect();
+    // a quote or bracket that stands alone is the end of what was said before
+    let is_closing = |word: &&str| word.chars().all(|c| "\"')]}\u{201d}".contains(c));
+    let words: Vec<&str> = split(text).filter(|word| !is_closing(word)).collect();
     if words.is_empty() {
         return 0;
     }
@@ -55,18 +57,12 @@ fn is_end(word: &str, next: &str) -> bool {
     let first = next.trim_start_matches(|c: char| "([{'\"\u{201c}\u{2018}*".contains(c));
     let begins_large = first.chars().next().is_some_and(char::is_uppercase);
     let begins_small = first.chars().next().is_some_and(char::is_lowercase);
-    if stem.ends_with('.') {
-        // an ellipsis ends a sentence where the next one begins
-        return !begins_small;
-    }
     let name = stem.trim_start_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
     let next_word = first.trim_end_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
     let is_initial = name.chars().count() == 1 && name.chars().all(char::is_alphabetic);
-    if ABBREVIATIONS.contains(&name.as_str()) {
+    // an ellipsis ends a sentence where the next one plainly begins, too
+    if stem.ends_with('.') || ABBREVIATIONS.contains(&name.as_str()) || is_initial {
         return begins_large && STARTERS.contains(&next_word.as_str());
-    }
-    if is_initial {
-        return STARTERS.contains(&next_word.as_str()) && begins_large;
     }
     let is_number = name.chars().any(|c| c.is_ascii_digit()) && !name.chars().any(char::is_alphabetic);
     !(is_number && begins_small)
