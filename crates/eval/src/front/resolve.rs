@@ -110,8 +110,12 @@ pub(super) fn finish(parts: Parts, context: &SuiteContext) -> Result<Vec<Task>, 
     let metrics = metrics(raw.metric_list.as_deref(), kind, key)?;
     let runs_code = harness.is_some_and(|harness| harness.runs_code);
     check_programs(&metrics, harness.map_or(1, |harness| harness.repeats), runs_code, key)?;
-    if runs_code && !code::is_apart() {
-        notes.say("code", format!("{key}: programs are run here without being cut off from the network, which this system does not let bantam do"));
+    if runs_code {
+        let network = match code::is_apart() {
+            true => "cut off from the network",
+            false => "but not cut off from the network, which this system does not let bantam do",
+        };
+        notes.say("code", format!("{key}: what the model writes is run here with the tests of the data, {network}"));
     }
     let exact_match = ExactMatch::parse(raw.metric_list.as_deref(), key)?;
     let writes = kind.has_key("generation_kwargs");

@@ -7,6 +7,7 @@ use super::yaml::{Node, Value};
 use crate::error::{Error, Key, either};
 use crate::filter::{Custom, Filter, INVALID, NUMBER, SearchKeys, regex};
 use crate::front::FilterOn;
+use crate::metric;
 use crate::python::printed;
 use bantam_core::metric::{Aggregation, Metric};
 use serde_json::{Map, Value as Json, json};
@@ -58,7 +59,7 @@ pub(super) fn metrics(
         let mut options = options(node, metric, &entry.file, results, &key)?;
         // one that is told of several parts of the items is one
         if named.iter().all(|other| other.metric != metric) {
-            if results == Some(Results::Stems) {
+            if results == Some(Results::Stems) && metric::scorer(metric).is_some_and(|scorer| scorer.compares_words) {
                 options["use_stemmer"] = true.into();
             }
             raw.push(options);
