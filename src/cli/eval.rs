@@ -41,7 +41,8 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     let done = execute(&profile, &args.common)?;
     let named = profile.suites.iter().any(|name| LmEvalTask::is_named(name));
     let workplace = if named { Some(Workplace::open()?) } else { None };
-    let harness = workplace.as_ref().map_or(Ok(Vec::new()), |workplace| scores::of(&done, &profile.suites, workplace))?;
+    let harness =
+        workplace.as_ref().map_or(Ok(Vec::new()), |workplace| scores::of(&done, &profile.suites, workplace))?;
     if let Some(folder) = &args.output_path {
         let samples = workplace.as_ref().filter(|_| args.log_samples);
         written(&harness, &done, args.limit, folder, samples, args.eval_results)?;
@@ -125,7 +126,9 @@ fn written(
         if reports {
             match report::write(scores, started, folder)? {
                 Some(file) => out::note!("wrote {}", file.display()),
-                None => out::note!("no task of {} has a dataset of the hub, so that nothing is reported", scores.variant),
+                None => {
+                    out::note!("no task of {} has a dataset of the hub, so that nothing is reported", scores.variant)
+                }
             }
         }
     }

@@ -284,7 +284,8 @@ fn read_again(suite: &SuiteFile, columns: &Columns, files: &[(PathBuf, String)])
     std::fs::write(&path, here.to_toml(columns)?).context("a file for a moment")?;
     let here = path.to_string_lossy().into_owned();
     // what is wrong is wrong with the data, and the folder is gone when it is read
-    let of_suite = [format!("{here}: "), format!("task '{}': ", suite.name), "doc_to_target: ".into(), "doc_to_text: ".into()];
+    let of_suite =
+        [format!("{here}: "), format!("task '{}': ", suite.name), "doc_to_target: ".into(), "doc_to_text: ".into()];
     let bare = |error: String| of_suite.iter().fold(error, |error, part| error.replacen(part.as_str(), "", 1));
     let loaded = suites::load(&here).map_err(|error| anyhow!("{}", bare(error.to_string())))?;
     let task = loaded.tasks.first().context("a suite has a task")?;

@@ -120,8 +120,8 @@ mod python;
 mod settings;
 mod structured;
 mod task;
-pub mod told;
 pub mod tokens;
+pub mod told;
 mod vectors;
 
 pub use ask::{Meter, Refused, Report, Unaskable, ask, ask_metered, batches_of};
@@ -130,8 +130,8 @@ pub use error::Error;
 #[cfg(feature = "schema")]
 pub use front::schema;
 pub use front::{
-    Described, Group, GroupMetric, LmEvalTask, OnHub, TaskFacts, TaskMetric, data_on_hub, described, is_simple, load, load_as,
-    load_task, load_with,
+    Described, Group, GroupMetric, LmEvalTask, OnHub, TaskFacts, TaskMetric, data_on_hub, described, is_simple, load,
+    load_as, load_task, load_with,
 };
 pub use lines::{Lesson, Line, LineTemplate, Lines};
 pub use model::{

@@ -58,7 +58,11 @@ fn of_row(row: &Row, facts: &TaskFacts, filter: &str, told: &Told) -> Vec<Beside
             let same = |metric: &TaskMetric, there: &&ToldScore| {
                 there.task == facts.name && there.filter == filter && there.metric.as_ref() == Some(&metric.name)
             };
-            facts.metrics.iter().filter_map(|metric| one(metric, told.scores.iter().find(|there| same(metric, there))?)).collect()
+            facts
+                .metrics
+                .iter()
+                .filter_map(|metric| one(metric, told.scores.iter().find(|there| same(metric, there))?))
+                .collect()
         }
         // which metric a report means it does not say: the first is a benchmark's own
         Teller::Reported => {
@@ -88,7 +92,11 @@ pub fn table(all: &[Beside]) -> Table {
             (Teller::Harness, Some(model)) => format!("lm-evaluation-harness, {model}"),
             (Teller::Harness, None) => "lm-evaluation-harness".into(),
             (Teller::Reported, _) => {
-                format!("reported, {}{}", there.task, there.notes.as_ref().map_or(String::new(), |notes| format!(": {notes}")))
+                format!(
+                    "reported, {}{}",
+                    there.task,
+                    there.notes.as_ref().map_or(String::new(), |notes| format!(": {notes}"))
+                )
             }
         };
         table.row(vec![
@@ -112,7 +120,12 @@ fn told_of(paired: &Paired) -> String {
     let mut said = match table {
         Some(table) if table.flips() == 0 => format!("{items} items, all alike"),
         Some(table) => {
-            format!("{items} items: {} right here only, {} there only (p {:.2})", table.gained, table.lost, table.mcnemar())
+            format!(
+                "{items} items: {} right here only, {} there only (p {:.2})",
+                table.gained,
+                table.lost,
+                table.mcnemar()
+            )
         }
         None if same == items => format!("{items} items, all alike"),
         None => format!("{items} items, {} alike: {difference:+.4}", same),
@@ -134,8 +147,12 @@ mod tests {
     #[test]
     fn pairs_are_told_with_what_flipped() {
         let counts = Counts { both: 5, gained: 2, lost: 1, neither: 2 };
-        let paired = Paired { items: 10, same: 7, difference: 0.1, interval: None, table: Some(counts), asked_otherwise: 3 };
-        assert_eq!(told_of(&paired), "10 items: 2 right here only, 1 there only (p 1.00); 3 were asked with another prompt");
+        let paired =
+            Paired { items: 10, same: 7, difference: 0.1, interval: None, table: Some(counts), asked_otherwise: 3 };
+        assert_eq!(
+            told_of(&paired),
+            "10 items: 2 right here only, 1 there only (p 1.00); 3 were asked with another prompt"
+        );
         let alike = Paired { same: 10, table: None, asked_otherwise: 0, ..paired };
         assert_eq!(told_of(&alike), "10 items, all alike");
     }

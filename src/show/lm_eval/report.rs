@@ -52,7 +52,14 @@ fn entries(scores: &VariantScores, started: f64) -> Vec<Entry> {
             env!("CARGO_PKG_VERSION")
         );
         let value = score.value;
-        Some(Entry { dataset, task: task.facts.name.clone(), revision: text("revision"), value, date: date.clone(), notes })
+        Some(Entry {
+            dataset,
+            task: task.facts.name.clone(),
+            revision: text("revision"),
+            value,
+            date: date.clone(),
+            notes,
+        })
     };
     scores.tasks.iter().filter_map(of).collect()
 }

@@ -436,7 +436,8 @@ mod tests {
     #[test]
     fn parquet_is_read_however_it_is_compressed() {
         let plain: Vec<Fields> = docs_of(&table());
-        for codec in [Compression::SNAPPY, Compression::GZIP(Default::default()), Compression::ZSTD(Default::default())] {
+        for codec in [Compression::SNAPPY, Compression::GZIP(Default::default()), Compression::ZSTD(Default::default())]
+        {
             assert_eq!(docs_of(&compressed(codec)), plain, "{codec:?}");
         }
     }

@@ -11,8 +11,8 @@ mod structured;
 mod toml;
 
 pub(crate) use harness::{FilterOn, Harness};
-pub use lm_eval_yaml::{Described, Group, GroupMetric, LmEvalTask, TaskFacts, TaskMetric, described};
 pub(crate) use lm_eval_yaml::YamlNode;
+pub use lm_eval_yaml::{Described, Group, GroupMetric, LmEvalTask, TaskFacts, TaskMetric, described};
 pub use load::{OnHub, data_on_hub, load, load_as, load_task, load_with};
 pub(crate) use notes::Notes;
 pub use simple::is_simple;

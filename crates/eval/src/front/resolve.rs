@@ -227,7 +227,9 @@ fn metrics(given: Option<&[RawMetric]>, kind: &OutputType, key: &Key) -> Result<
     };
     let stems: Vec<bool> = given.iter().filter(compares_words).map(|raw| raw.use_stemmer).collect();
     if stems.contains(&true) && stems.contains(&false) {
-        return Err(key.wrong("says use_stemmer of one metric and not of another; all that compare words have to agree"));
+        return Err(
+            key.wrong("says use_stemmer of one metric and not of another; all that compare words have to agree")
+        );
     }
     if metrics.is_empty() { Err(key.wrong(format!("is empty; {}", message()))) } else { Ok(metrics) }
 }

@@ -81,7 +81,14 @@ mod tests {
 
     fn scores(said: &str, right: &[&str]) -> (f64, f64) {
         let targets: Vec<String> = right.iter().map(|right| right.to_string()).collect();
-        best(&GeneratedText { text: said, raw: said, cut: false, targets: &targets, ignoring: &ExactMatch::default(), passed: None })
+        best(&GeneratedText {
+            text: said,
+            raw: said,
+            cut: false,
+            targets: &targets,
+            ignoring: &ExactMatch::default(),
+            passed: None,
+        })
     }
 
     /// `process_results` of lm_eval/tasks/drop/utils.py, 0.4.13.

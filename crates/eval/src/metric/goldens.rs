@@ -94,7 +94,11 @@ fn edits_and_shifts_are_those_of_sacrebleu() {
     let Words { texts, ter, .. } = words();
     for Edited { said, right, edits, length, .. } in &texts {
         let Score { value, weight } = of_text(Metric::Ter, said, right);
-        assert!((weight - length).abs() < 1e-9 && (value * weight - edits).abs() < 1e-6, "{said:?} {right:?}: {} for {edits}", value * weight);
+        assert!(
+            (weight - length).abs() < 1e-9 && (value * weight - edits).abs() < 1e-6,
+            "{said:?} {right:?}: {} for {edits}",
+            value * weight
+        );
     }
     let one = aggregate(Metric::Ter, texts.iter().map(|text| of_text(Metric::Ter, &text.said, &text.right[..1])));
     assert!((one - ter).abs() < 1e-9, "{one} for {ter}");
@@ -110,7 +114,8 @@ fn words_without_their_endings_are_those_of_rouge_score() {
     let stemming = ExactMatch::stemming();
     for text in &texts {
         for (name, want) in &text.rouge {
-            let score = scorer(Metric::parse(name).expect(name)).and_then(|scorer| scorer.of_generated).expect("of texts");
+            let score =
+                scorer(Metric::parse(name).expect(name)).and_then(|scorer| scorer.of_generated).expect("of texts");
             let item = GeneratedText {
                 text: &text.said,
                 raw: &text.said,

@@ -19,11 +19,8 @@ pub(super) const TWO: Scorer = Scorer {
     ..Scorer::new(Metric::Rouge2)
 };
 
-pub(super) const L: Scorer = Scorer {
-    compares_words: true,
-    of_generated: Some(|item| best(item, whole)),
-    ..Scorer::new(Metric::RougeL)
-};
+pub(super) const L: Scorer =
+    Scorer { compares_words: true, of_generated: Some(|item| best(item, whole)), ..Scorer::new(Metric::RougeL) };
 
 pub(super) const LSUM: Scorer = Scorer {
     compares_words: true,

@@ -49,15 +49,8 @@ const SECOND: Rules = &[
     ("fulli", "ful"),
 ];
 
-const THIRD: Rules = &[
-    ("icate", "ic"),
-    ("ative", ""),
-    ("alize", "al"),
-    ("iciti", "ic"),
-    ("ical", "ic"),
-    ("ful", ""),
-    ("ness", ""),
-];
+const THIRD: Rules =
+    &[("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ical", "ic"), ("ful", ""), ("ness", "")];
 
 const FOURTH: &[&str] = &[
     "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate", "iti",
@@ -114,7 +107,9 @@ fn is_closed(word: &str) -> bool {
 /// Step 1a.
 fn plural(word: &str) -> String {
     match word {
-        _ if word.ends_with("ies") => format!("{}{}", &word[..word.len() - 3], if word.len() == 4 { "ie" } else { "i" }),
+        _ if word.ends_with("ies") => {
+            format!("{}{}", &word[..word.len() - 3], if word.len() == 4 { "ie" } else { "i" })
+        }
         _ if word.ends_with("sses") => word[..word.len() - 2].to_owned(),
         _ if word.ends_with("ss") => word.to_owned(),
         _ => word.strip_suffix('s').unwrap_or(word).to_owned(),

@@ -308,7 +308,9 @@ mod tests {
     fn values_that_differ_in_how_they_are_written_are_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("d.csv");
-        let row = |n: usize| format!("{},{}\n", ["billing", "Billing ", "billing", "delivery"][n % 4], ["1.0", "1", "2.0"][n % 3]);
+        let row = |n: usize| {
+            format!("{},{}\n", ["billing", "Billing ", "billing", "delivery"][n % 4], ["1.0", "1", "2.0"][n % 3])
+        };
         std::fs::write(&file, format!("topic,grade\n{}", (0..40).map(row).collect::<String>())).expect("written");
         let columns = Columns::read(&file).expect("a table");
         let topic = columns.get("topic").expect("there");

@@ -236,7 +236,9 @@ fn right_label(columns: &Columns, answer: &str, labels: &[String]) -> String {
         return format!("{{{{ [{}].index({}.strip(){as_written}) }}}}", quoted.join(", "), inner(answer));
     }
     match holds {
-        Some(Holds::Whole) if !counts_on || column.is_some_and(|column| column.has_points) => format!("{{{{ [{}].index({}) }}}}", labels.join(", "), inner(answer)),
+        Some(Holds::Whole) if !counts_on || column.is_some_and(|column| column.has_points) => {
+            format!("{{{{ [{}].index({}) }}}}", labels.join(", "), inner(answer))
+        }
         _ => answer.to_owned(),
     }
 }

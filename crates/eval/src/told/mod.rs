@@ -88,7 +88,8 @@ pub fn read(path: &Path) -> Result<Vec<Told>, Error> {
         return Err(Error::Invalid {
             file: path.display().to_string(),
             key: "results".into(),
-            message: "are none there; a file results_DATE.json, or a folder with one or with .eval_results, is needed".into(),
+            message: "are none there; a file results_DATE.json, or a folder with one or with .eval_results, is needed"
+                .into(),
         });
     }
     files.iter().map(|file| read_file(file)).collect()

@@ -29,9 +29,14 @@ pub struct Entry {
 /// Reads a file of entries; the hub's form, and the one that its API answers with.
 pub(super) fn read(file: &Path) -> Result<Told, Error> {
     let text = input::read_to_string(file, input::WRITTEN_BY_HAND).map_err(unreadable(file))?;
-    let node = YamlNode::parse(&text).map_err(|broken| malformed(file, broken.line, format!("is no YAML: {}", broken.why)))?;
+    let node =
+        YamlNode::parse(&text).map_err(|broken| malformed(file, broken.line, format!("is no YAML: {}", broken.why)))?;
     let wrong = |line: usize, why: &str| {
-        malformed(file, line, format!("{why}; a list of dataset: {{id: ORG/NAME, task_id: NAME}} and value: NUMBER is needed"))
+        malformed(
+            file,
+            line,
+            format!("{why}; a list of dataset: {{id: ORG/NAME, task_id: NAME}} and value: NUMBER is needed"),
+        )
     };
     let Some(entries) = node.list() else { return Err(wrong(node.line, "is no list")) };
     let mut scores = Vec::new();
@@ -72,7 +77,13 @@ pub fn to_yaml(entries: &[Entry]) -> String {
         if let Some(revision) = &entry.revision {
             let _ = writeln!(out, "    revision: {}", quoted(revision));
         }
-        let _ = writeln!(out, "  value: {}\n  date: {}\n  notes: {}", entry.value, quoted(&entry.date), quoted(&entry.notes));
+        let _ = writeln!(
+            out,
+            "  value: {}\n  date: {}\n  notes: {}",
+            entry.value,
+            quoted(&entry.date),
+            quoted(&entry.notes)
+        );
         out
     })
 }

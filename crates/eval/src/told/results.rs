@@ -34,7 +34,8 @@ fn of(task: &str, of_task: &Json, all: &Json) -> Vec<ToldScore> {
     let pairs = of_task.as_object().unwrap_or(&none);
     let within = |key: &str| all.get(key).and_then(|map| map.get(task));
     let count = |value: Option<&Json>| value.and_then(Json::as_u64).and_then(|n| usize::try_from(n).ok());
-    let items = count(within("n-samples").and_then(|of| of.get("effective"))).or_else(|| count(pairs.get("sample_len")));
+    let items =
+        count(within("n-samples").and_then(|of| of.get("effective"))).or_else(|| count(pairs.get("sample_len")));
     let score = |(key, value): (&String, &Json)| {
         let (metric, filter) = key.split_once(',')?;
         if metric.ends_with("_stderr") {

@@ -65,7 +65,8 @@ fn items_are_paired_by_their_places_and_prompts_that_differ_are_counted() {
             ..ItemResult::default()
         })
         .collect();
-    let prompts: BTreeMap<usize, String> = (0..30).map(|i| (i, if i == 3 { "other".into() } else { format!("Q{i}") })).collect();
+    let prompts: BTreeMap<usize, String> =
+        (0..30).map(|i| (i, if i == 3 { "other".into() } else { format!("Q{i}") })).collect();
     let paired = paired(&ours, Metric::Acc, samples, "acc", &prompts).expect("items");
     assert_eq!((paired.items, paired.same, paired.asked_otherwise), (30, 25, 1));
     let table = paired.table.expect("right or wrong");

@@ -1,8 +1,8 @@
 //! What a task's file says of it beside what is asked: for whoever shows its scores in lm-evaluation-harness's form.
 
+use super::scoring::TaskMetric;
 use super::task::Making;
 use super::tree::{Group, Leaf, Tree};
-use super::scoring::TaskMetric;
 use super::{LmEvalTask, keys, scoring};
 use crate::error::Error;
 use bantam_core::metric::Aggregation;

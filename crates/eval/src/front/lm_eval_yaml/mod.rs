@@ -91,7 +91,13 @@ pub(super) fn of_section(raw: &RawTask, folder: &Path, key: &Key) -> Result<Opti
     let within = |path: &str| std::path::absolute(folder.join(path)).unwrap_or_else(|_| folder.join(path));
     let name = if address::is_file(name) { within(name).to_string_lossy().into_owned() } else { name.to_owned() };
     let include_path = raw.include_path.as_deref().map(within).into_iter().collect();
-    Ok(Some(LmEvalTask { name, num_fewshot: raw.num_fewshot, include_path, allow_code: raw.allow_code == Some(true), ..LmEvalTask::default() }))
+    Ok(Some(LmEvalTask {
+        name,
+        num_fewshot: raw.num_fewshot,
+        include_path,
+        allow_code: raw.allow_code == Some(true),
+        ..LmEvalTask::default()
+    }))
 }
 
 /// Whether a task is one of those that are made of a leaf: `NAME`, `NAME:PIPELINE`, `NAME@WAY`.

@@ -47,7 +47,11 @@ fn instructions_are_followed_strictly_or_loosely() {
     let facts = &described(&name).expect("described").tasks[0];
     assert_eq!(facts.metrics.iter().map(|one| one.has_stderr).collect::<Vec<_>>(), [true, false, true, false]);
     data(&folder, &[line(&["keywords:rhyme"], serde_json::json!([{}]))]);
-    assert!(refused(&name).contains("process_results: 'keywords:rhyme' is no instruction that IFEval has at "), "{}", refused(&name));
+    assert!(
+        refused(&name).contains("process_results: 'keywords:rhyme' is no instruction that IFEval has at "),
+        "{}",
+        refused(&name)
+    );
 }
 
 const BBQ: &str = "task: bbq\noutput_type: multiple_choice\nprocess_docs: !function utils.process_docs\n\
@@ -102,7 +106,10 @@ fn stereotypes_are_counted_as_bbq_counts_them() {
             "context_condition": condition, "category": category, "label": label,
         })
     };
-    data(&folder, &[line("Age", "ambig", 2), line("Age", "ambig", 2), line("SES", "disambig", 1), line("Age", "disambig", 0)]);
+    data(
+        &folder,
+        &[line("Age", "ambig", 2), line("Age", "ambig", 2), line("SES", "disambig", 1), line("Age", "disambig", 0)],
+    );
     let task = &tasks(&name)[0];
     // choices: the two that are named, then ten ways of saying that one cannot know
     let items = asked(task, &mut Taker(vec![0, 7, 1, 0], 0));
@@ -128,11 +135,16 @@ repeats: 2\nnum_fewshot: 0\nfilter_list:\n- name: create_test\n  filter:\n  - fu
 fn programs_are_run_only_where_that_was_asked_for() {
     let folder = Folder::of(&[("humaneval/humaneval.yaml", &format!("{HUMANEVAL}{HERE}"))]);
     let name = folder.path().join("humaneval/humaneval.yaml").display().to_string();
-    data(&folder, &[serde_json::json!({
-        "task_id": "t/0", "prompt": "def add(a, b):\n", "entry_point": "add",
-        "test": "def check(candidate):\n    assert candidate(2, 3) == 5\n",
-    })]);
-    assert!(refused(&name).contains("unsafe_code: runs what the model writes, which is done only where it is asked for"));
+    data(
+        &folder,
+        &[serde_json::json!({
+            "task_id": "t/0", "prompt": "def add(a, b):\n", "entry_point": "add",
+            "test": "def check(candidate):\n    assert candidate(2, 3) == 5\n",
+        })],
+    );
+    assert!(
+        refused(&name).contains("unsafe_code: runs what the model writes, which is done only where it is asked for")
+    );
     let allowed = format!("lm_eval:{name}?allow_code=true");
     if crate::code::python().is_err() {
         assert!(refused(&allowed).contains("runs programs by python3, and none is on the path"));
@@ -144,7 +156,9 @@ fn programs_are_run_only_where_that_was_asked_for() {
     assert_eq!(of(&items, Metric::Pass1), [Some((0.5, 1.0))]);
     assert_eq!(of(&items, Metric::Pass2), [Some((1.0, 1.0))]);
     assert_eq!(items[0].answer.as_deref(), Some("def add(a, b):\n    return a + b"));
-    let names = |name: &str| described(name).expect("described").tasks[0].metrics.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    let names = |name: &str| {
+        described(name).expect("described").tasks[0].metrics.iter().map(|one| one.name.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(names(&allowed), ["pass@1", "pass@2"]);
     folder.write("humaneval/humaneval.yaml", &format!("{HUMANEVAL}{HERE}").replace("k: [1, 2]", "k: [8]"));
     assert!(refused(&allowed).contains("'pass@8' is of 8 programs, and repeats: 2 asks for fewer"));

@@ -117,13 +117,7 @@ fn of_programs(node: &Node, file: &Path, key: &Key) -> Result<Option<Vec<TaskMet
 }
 
 /// An entry of `metric_list`; what changes nothing in lm-evaluation-harness is left out.
-fn options(
-    node: &Node,
-    metric: Metric,
-    file: &Path,
-    results: Option<Results>,
-    key: &Key,
-) -> Result<Json, Error> {
+fn options(node: &Node, metric: Metric, file: &Path, results: Option<Results>, key: &Key) -> Result<Json, Error> {
     let mut out = Map::new();
     let Value::Map(map) = &node.value else { return Err(key.wrong("has an entry that is no map; write metric: NAME")) };
     for (name, value) in map {

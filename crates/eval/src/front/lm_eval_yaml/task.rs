@@ -271,7 +271,9 @@ impl<'a> Making<'a> {
 
     /// Examples that a function of Python's gives as a list that it writes out.
     fn written_out(&self, named: &str, source: &Arc<Source>, key: &Key) -> Result<Dataset, Error> {
-        let Some(Entry { file, .. }) = self.config.get("fewshot_config") else { return Ok(Dataset { docs: Vec::new() }) };
+        let Some(Entry { file, .. }) = self.config.get("fewshot_config") else {
+            return Ok(Dataset { docs: Vec::new() });
+        };
         let function = self.known(named, file);
         let list = function.written_out(file).ok_or_else(|| keys::unknown(&function, key))?;
         let doc = |(at, value): (usize, Json)| match value {
@@ -289,7 +291,8 @@ impl<'a> Making<'a> {
             made.extend(self.example_function(name));
         }
         let fixed = self.config.get("doc_to_target").filter(|entry| matches!(entry.node.value, Value::List(_)));
-        let [right, beside] = [Results::right, Results::beside].map(|of: fn(Results) -> Option<DocTo>| self.results.and_then(of));
+        let [right, beside] =
+            [Results::right, Results::beside].map(|of: fn(Results) -> Option<DocTo>| self.results.and_then(of));
         if made.is_empty() && fixed.is_none() && right.is_none() {
             return Ok(data);
         }

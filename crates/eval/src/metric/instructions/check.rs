@@ -96,7 +96,9 @@ impl Arguments<'_> {
         match self.text(relation)? {
             "less than" => Ok(Often::LessThan(limit)),
             "at least" => Ok(Often::AtLeast(limit)),
-            other => Err(format!("{relation} of instruction '{}' is '{other}'; less than or at least is needed", self.id)),
+            other => {
+                Err(format!("{relation} of instruction '{}' is '{other}'; less than or at least is needed", self.id))
+            }
         }
     }
 
@@ -356,7 +358,11 @@ mod tests {
         for Case { ids, kwargs, answer, strict, loose } in cases {
             let text = Instructions::written(&ids, &kwargs).expect("instructions");
             let known = Instructions::parse(&text).expect("its own text");
-            assert_eq!((known.strictly(&answer), known.loosely(&answer)), (strict, loose), "{ids:?} {kwargs:?} {answer:?}");
+            assert_eq!(
+                (known.strictly(&answer), known.loosely(&answer)),
+                (strict, loose),
+                "{ids:?} {kwargs:?} {answer:?}"
+            );
         }
     }
 
@@ -364,7 +370,10 @@ mod tests {
     fn what_cannot_be_checked_is_refused_before_it_is_asked() {
         let refused = |id: &str, arguments: Json| Instructions::written(&[id.into()], &[arguments]).unwrap_err();
         assert!(refused("keywords:rhyme", json!({})).contains("'keywords:rhyme' is no instruction"));
-        assert!(refused("length_constraints:number_words", json!({ "num_words": 3, "relation": null })).contains("no relation"));
+        assert!(
+            refused("length_constraints:number_words", json!({ "num_words": 3, "relation": null }))
+                .contains("no relation")
+        );
         assert!(refused("language:response_language", json!({ "language": "cy" })).contains("bantam cannot tell"));
         assert!(refused("keywords:existence", json!({ "keywords": ["("] })).contains("no regular expression"));
         assert!(Instructions::written(&["punctuation:no_comma".into()], &[]).is_err());

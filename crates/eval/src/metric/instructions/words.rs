@@ -18,21 +18,110 @@ pub(super) fn words(text: &str) -> usize {
 /// What commonly stands before a full stop that ends no sentence, of what Punkt takes for that, too; `e.g.` and `etc.` it does not.
 const ABBREVIATIONS: &[&str] = &[
     "a.m", "adm", "aug", "ave", "bros", "c", "calif", "co", "col", "colo", "conn", "corp", "cos", "ct", "d.c", "dec",
-    "dr", "e.l", "feb", "fla", "fri", "ft", "ga", "gen", "inc", "jan", "jr", "kan", "ky", "lt", "ltd", "maj",
-    "messrs", "mich", "minn", "mr", "mrs", "ms", "n.j", "n.y", "nev", "nov", "oct", "okla", "ore", "p.m", "pa",
-    "ph.d", "prof", "rep", "reps", "s.a", "s.c", "sen", "sept", "sr", "st", "tenn", "tues", "u.k", "u.n", "u.s",
-    "u.s.a", "va", "vs", "vt", "wash", "wed", "wis", "yr",
+    "dr", "e.l", "feb", "fla", "fri", "ft", "ga", "gen", "inc", "jan", "jr", "kan", "ky", "lt", "ltd", "maj", "messrs",
+    "mich", "minn", "mr", "mrs", "ms", "n.j", "n.y", "nev", "nov", "oct", "okla", "ore", "p.m", "pa", "ph.d", "prof",
+    "rep", "reps", "s.a", "s.c", "sen", "sept", "sr", "st", "tenn", "tues", "u.k", "u.n", "u.s", "u.s.a", "va", "vs",
+    "vt", "wash", "wed", "wis", "yr",
 ];
 
 /// Words that begin a sentence wherever they stand in capitals behind an abbreviation.
 const STARTERS: &[&str] = &[
-    "a", "about", "after", "all", "also", "although", "among", "an", "and", "another", "any", "as", "at", "because", "before",
-    "both", "but", "by", "could", "did", "do", "does", "during", "each", "even", "for", "from", "he", "her", "here", "his", "how",
-    "however", "i", "if", "in", "indeed", "instead", "is", "it", "its", "last", "like", "many", "meanwhile", "more", "moreover",
-    "most", "my", "no", "not", "now", "of", "on", "once", "one", "only", "or", "other", "our", "perhaps", "she", "since", "so",
-    "some", "still", "such", "that", "the", "their", "then", "there", "these", "they", "this", "those", "though", "thus",
-    "to", "under", "until", "was", "we", "well", "what", "when", "where", "whether", "which", "while", "who", "why",
-    "with", "yet", "you", "your",
+    "a",
+    "about",
+    "after",
+    "all",
+    "also",
+    "although",
+    "among",
+    "an",
+    "and",
+    "another",
+    "any",
+    "as",
+    "at",
+    "because",
+    "before",
+    "both",
+    "but",
+    "by",
+    "could",
+    "did",
+    "do",
+    "does",
+    "during",
+    "each",
+    "even",
+    "for",
+    "from",
+    "he",
+    "her",
+    "here",
+    "his",
+    "how",
+    "however",
+    "i",
+    "if",
+    "in",
+    "indeed",
+    "instead",
+    "is",
+    "it",
+    "its",
+    "last",
+    "like",
+    "many",
+    "meanwhile",
+    "more",
+    "moreover",
+    "most",
+    "my",
+    "no",
+    "not",
+    "now",
+    "of",
+    "on",
+    "once",
+    "one",
+    "only",
+    "or",
+    "other",
+    "our",
+    "perhaps",
+    "she",
+    "since",
+    "so",
+    "some",
+    "still",
+    "such",
+    "that",
+    "the",
+    "their",
+    "then",
+    "there",
+    "these",
+    "they",
+    "this",
+    "those",
+    "though",
+    "thus",
+    "to",
+    "under",
+    "until",
+    "was",
+    "we",
+    "well",
+    "what",
+    "when",
+    "where",
+    "whether",
+    "which",
+    "while",
+    "who",
+    "why",
+    "with",
+    "yet",
+    "you",
+    "your",
 ];
 
 /// Sentences by the stops between words; a text without any is one.
@@ -73,16 +162,8 @@ const PARTING: &str = ";@#$%&?!*[](){}<>\"`«»“”‘’„\u{2012}\u{2013}\u
 /// Ends of words that are words of their own to the Penn Treebank, in one case as in the other.
 const CLITICS: [&str; 7] = ["'s", "'m", "'d", "'ll", "'re", "'ve", "n't"];
 /// Two words written as one: how long the first is.
-const CONTRACTIONS: [(&str, usize); 8] = [
-    ("cannot", 3),
-    ("d'ye", 1),
-    ("gimme", 3),
-    ("gonna", 3),
-    ("gotta", 3),
-    ("lemme", 3),
-    ("more'n", 4),
-    ("wanna", 3),
-];
+const CONTRACTIONS: [(&str, usize); 8] =
+    [("cannot", 3), ("d'ye", 1), ("gimme", 3), ("gonna", 3), ("gotta", 3), ("lemme", 3), ("more'n", 4), ("wanna", 3)];
 
 /// Words in capitals, as the Penn Treebank parts words: `DON'T` is two of them, `WELL-KNOWN` one.
 pub(super) fn capitals(text: &str) -> usize {
@@ -116,7 +197,10 @@ mod tests {
 
     #[test]
     fn sentences_end_at_stops_that_are_not_abbreviations() {
-        assert_eq!(sentences("Dr. Smith met Mr. J. Jones at 5 p.m. in the U.S. embassy. They talked! \"Really?\" Yes."), 4);
+        assert_eq!(
+            sentences("Dr. Smith met Mr. J. Jones at 5 p.m. in the U.S. embassy. They talked! \"Really?\" Yes."),
+            4
+        );
         assert_eq!(sentences("no stop at all"), 1);
         assert_eq!(sentences("Wait... what? He left..."), 2);
         // to Punkt these are the ends of sentences
