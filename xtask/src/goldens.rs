@@ -91,6 +91,10 @@ const GOLDENS: &[Golden] = &[
         tells: "which of IFEval's instructions made-up answers follow",
     },
     Golden {
+        name: "bbq", folder: "metrics", script: "bbq.py", tools: "lm-evaluation-harness 0.4.13", packages: &["lm-eval", "numpy"],
+        tells: "BBQ's scores of made-up likelihoods",
+    },
+    Golden {
         name: "tables", folder: "data", script: "tables.py", tools: "pyarrow 26", packages: &["pyarrow"],
         tells: "one table as Parquet in every codec",
     },

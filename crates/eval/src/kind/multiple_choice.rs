@@ -215,7 +215,7 @@ impl Kind for MultipleChoice {
                 continuations: choices.iter().map(|choice| prompt.delimited(choice)).collect(),
             });
             let sides = of_harness.and_then(|name| doc.fields.get(name));
-            let sides = sides.map(|value| ManySides::deserialize(value)).transpose();
+            let sides = sides.map(ManySides::deserialize).transpose();
             let sides = sides.map_err(|e| section.key.at("process_results").wrong(e.to_string()))?;
             Ok(Some(ChoiceRequest { asks, choices, gold, bias, sides, alone }))
         };

@@ -211,7 +211,7 @@ impl Seen {
         let holds = self.holds.unwrap_or(Holds::Nothing);
         let mut values = self.values;
         match holds {
-            Holds::Whole => values.sort_by_key(|value| whole(value)),
+            Holds::Whole => values.sort_by_key(whole),
             _ => values.sort_by_key(written),
         }
         let is_few = self.different.len() <= KEPT && !matches!(holds, Holds::List | Holds::Other);

@@ -126,6 +126,67 @@ fn stereotypes_are_counted_as_bbq_counts_them() {
     assert_eq!(ses.of, Some(("category".to_owned(), "SES".to_owned())));
 }
 
+/// Says the likelihoods that it was given, item by item.
+struct Told(Vec<Vec<f64>>, usize);
+
+impl LanguageModel for Told {
+    fn loglikelihood(&mut self, requests: &[crate::Continuations]) -> anyhow::Result<Vec<Vec<crate::Loglikelihood>>> {
+        let told = |_: &crate::Continuations| {
+            self.1 += 1;
+            let likely = |&logprob: &f64| crate::Loglikelihood { logprob, greedy: false, tokens: 1, truncated: false };
+            self.0[self.1 - 1].iter().map(likely).collect()
+        };
+        Ok(requests.iter().map(told).collect())
+    }
+
+    fn loglikelihood_rolling(&mut self, _: &[&str]) -> anyhow::Result<Vec<crate::Rolling>> {
+        anyhow::bail!("nobody asks")
+    }
+
+    fn generate(&mut self, _: &[&str], _: &crate::GenerationSettings) -> anyhow::Result<Vec<crate::Generated>> {
+        anyhow::bail!("nobody asks")
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    rows: Vec<Row>,
+    scores: std::collections::BTreeMap<String, f64>,
+}
+
+#[derive(serde::Deserialize)]
+struct Row {
+    doc: serde_json::Value,
+    lls: Vec<f64>,
+}
+
+/// The values of xtask/goldens/bbq.py.
+#[test]
+fn bbq_scores_as_it_does_in_lm_eval() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/metrics/bbq.json");
+    let Golden { rows, scores } =
+        serde_json::from_str(&std::fs::read_to_string(file).expect("a golden file")).expect("of this shape");
+    let list = BBQ.split_once("metric_list:").expect("a list").0;
+    let of_all = |name: &String| format!("- {{metric: {name}, aggregation: !function utils.agg}}\n");
+    let metrics: String = scores.keys().filter(|name| *name != "acc").map(of_all).collect();
+    let yaml = format!("{list}metric_list:\n- {{metric: acc, aggregation: mean}}\n{metrics}{HERE}");
+    let folder = Folder::of(&[("bbq/bbq.yaml", &yaml)]);
+    let name = folder.path().join("bbq/bbq.yaml").display().to_string();
+    data(&folder, &rows.iter().map(|row| row.doc.clone()).collect::<Vec<_>>());
+    let items = asked(&tasks(&name)[0], &mut Told(rows.into_iter().map(|row| row.lls).collect(), 0));
+    let described = described(&name).expect("described");
+    assert_eq!(described.tasks[0].metrics.len(), scores.len());
+    for one in &described.tasks[0].metrics {
+        let is_of = |item: &&ItemResult| one.of.as_ref().is_none_or(|(slice, value)| item.slices[slice] == *value);
+        let of: Vec<(f64, f64)> =
+            items.iter().filter(is_of).filter_map(|item| item.score(one.metric)).map(|s| (s.value, s.weight)).collect();
+        // without a stereotyped answer it says 0 there
+        let none = one.metric.is_bias() && of.iter().all(|(value, _)| *value <= 0.0);
+        let got = if none { 0.0 } else { one.metric.aggregate(of).expect("items") };
+        assert!((got - scores[&one.name]).abs() < 1e-12, "{}: {got} for {}", one.name, scores[&one.name]);
+    }
+}
+
 const HUMANEVAL: &str = "task: humaneval\nunsafe_code: true\noutput_type: generate_until\ndoc_to_text: \"{{prompt}}\"\n\
 doc_to_target: \"{{test}}\\ncheck({{entry_point}})\"\nmetric_list:\n- metric: !function utils.pass_at_k\n  aggregation: mean\n  \
 higher_is_better: true\n  k: [1, 2]\ngeneration_kwargs: {until: [\"\\ndef\"], max_gen_toks: 64, do_sample: true, temperature: 0.2}\n\

@@ -7,8 +7,13 @@
 use crate::metric::first_of_greatest;
 use crate::python::split;
 
+/// The letters of a script, from one to another.
+type Script = &'static [(char, char)];
+/// Languages with their commonest words.
+type Languages = &'static [(&'static str, &'static str)];
+
 /// Scripts that one language alone is commonly written in.
-const SCRIPTS: &[(&str, &[(char, char)])] = &[
+const SCRIPTS: &[(&str, Script)] = &[
     ("ja", &[('\u{3040}', '\u{30ff}')]),
     ("ko", &[('\u{ac00}', '\u{d7af}'), ('\u{1100}', '\u{11ff}')]),
     ("zh", &[('\u{4e00}', '\u{9fff}')]),
@@ -25,33 +30,33 @@ const SCRIPTS: &[(&str, &[(char, char)])] = &[
 ];
 
 /// Scripts that several share, each with its languages' commonest words; of equally many the first.
-const SHARED: &[(&[(char, char)], &[(&str, &str)])] = &[
+const SHARED: &[(Script, Languages)] = &[
     (&[('\u{0900}', '\u{097f}')], DEVANAGARI),
     (&[('\u{0600}', '\u{06ff}'), ('\u{0750}', '\u{077f}'), ('\u{fb50}', '\u{fdff}')], ARABIC),
     (&[('\u{0400}', '\u{052f}')], CYRILLIC),
     (&[('A', 'Z'), ('a', 'z'), ('\u{00c0}', '\u{024f}'), ('\u{1e00}', '\u{1eff}')], LATIN),
 ];
 
-const DEVANAGARI: &[(&str, &str)] = &[
+const DEVANAGARI: Languages = &[
     ("hi", "है के में की से को और का पर यह हैं कि था भी एक लिए ने हो नहीं जो इस कर साथ"),
     ("mr", "आहे आणि च्या ते या मध्ये हे आहेत तो ती ही होते नाही असे करण्यासाठी मी तुम्ही की एक त्या साठी आपल्या"),
     ("ne", "छ र को मा छन् हो गर्न भएको लागि यो हुन्छ पनि थियो तपाईं गर्ने एक म भने सँग हामी"),
 ];
 
-const ARABIC: &[(&str, &str)] = &[
+const ARABIC: Languages = &[
     ("ar", "في من على إلى أن هذا التي هذه ما لا هو كان مع عن الذي أو هي ذلك كل بعد"),
     ("fa", "و در به از که این است را با برای آن یک می خود تا شما کرد بر شده هم ها"),
     ("ur", "کے میں کی ہے اور سے کو کا پر نے یہ ہیں کہ ایک اس کر بھی تھا آپ لیے"),
 ];
 
-const CYRILLIC: &[(&str, &str)] = &[
+const CYRILLIC: Languages = &[
     ("ru", "и в не на что с по как это к из у за от для но так его же был вы все только она"),
     ("uk", "і в не на що з як це до та від є для й але за його про ви у так або був вона"),
     ("bg", "и в на да се за от е с не са по като че ще си до но това или той как при"),
     ("mk", "и на во да се за од е со не што како но ќе ги до ова или тој при"),
 ];
 
-const LATIN: &[(&str, &str)] = &[
+const LATIN: Languages = &[
     (
         "en",
         "the of and to in is that it for was on are with as be this have from or by not you but they at i my we your a he she his her \
