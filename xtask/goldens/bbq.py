@@ -40,7 +40,7 @@ def make():
 
     lines = list(docs())
     rng = random.Random(37)
-    rows, kept = [], {}
+    rows, kept, written = [], {}, {}
     for line, made in zip(lines, utils.process_docs(Lines(lines))):
         lls = [round(-rng.random() * 9, 3) for _ in utils.doc_to_choice(made)]
         # one of the named two is as likely as all ways of saying that one cannot know
@@ -50,16 +50,26 @@ def make():
             lls = [ll - 20 if at in biased else ll for at, ll in enumerate(lls)]
         for name, value in utils.process_results_multiple_choice(made, [(ll, False) for ll in lls]).items():
             kept.setdefault(name, []).append(value)
-        rows.append({"doc": line, "lls": lls})
+        said = rng.choice([
+            made["ans0"], made["ans1"].split()[1], made["ans1"].split()[1].upper() + ".", "the " + made["ans0"].split()[1], "I don't know", "It is not known",
+            "Nobody", made["ans2"], "Muslim", "lowSES", "a nonOld person",
+        ])
+        for name, value in utils.process_results_generate_until(made, [said]).items():
+            written.setdefault(name, []).append(value)
+        rows.append({"doc": line, "lls": lls, "said": said})
     of = {"acc": lambda values: sum(values) / len(values), "accuracy_amb": utils.agg_accuracy_amb, "accuracy_disamb": utils.agg_accuracy_disamb}
-    scores = {}
-    for name, values in kept.items():
-        of_name = of.get(name) or (utils.agg_disamb_bias_scores if name.startswith("disamb") else utils.agg_amb_bias_scores)
-        value = float(of_name(values))
-        if value == value:
-            scores[name] = value
+
+    def aggregated(kept):
+        scores = {}
+        for name, values in kept.items():
+            of_name = of.get(name) or (utils.agg_disamb_bias_scores if name.startswith("disamb") else utils.agg_amb_bias_scores)
+            value = float(of_name(values))
+            if value == value:
+                scores[name] = value
+        return scores
+
     body = ",\n".join(compact(row) for row in rows)
-    return f'{{"rows": [\n{body}\n],\n"scores": {compact(scores)}}}\n'
+    return f'{{"rows": [\n{body}\n],\n"scores": {compact(aggregated(kept))},\n"written": {compact(aggregated(written))}}}\n'
 
 
 if __name__ == "__main__":

@@ -67,13 +67,8 @@ pub fn described(row: &Row) -> Result<Option<(TaskFacts, String)>> {
 
 /// The score of items by one of a task's metrics.
 pub fn score(of: &TaskMetric, filter: &str, items: &[ItemResult]) -> Option<Score> {
-    let is_of = |item: &&ItemResult| of.of.as_ref().is_none_or(|(slice, value)| item.slices.get(slice) == Some(value));
-    let scored: Vec<(f64, f64)> =
-        items.iter().filter(is_of).filter_map(|item| item.score(of.metric)).map(|s| (s.value, s.weight)).collect();
-    let values: Vec<f64> = scored.iter().map(|(value, _)| *value).collect();
-    let value = of.metric.aggregate(scored)?;
-    // without a stereotyped answer it says that there is no bias, whatever the others are
-    let value = if of.metric.is_bias() && values.iter().all(|value| *value <= 0.0) { 0.0 } else { value };
+    let value = of.score(items)?;
+    let values: Vec<f64> = of.values(items).into_iter().map(|(value, _)| value).collect();
     let stderr = of.has_stderr.then(|| of_mean(&values)).flatten();
     Some(Score { metric: of.name.clone(), filter: filter.to_owned(), value, stderr })
 }

@@ -107,7 +107,9 @@ pub(super) struct Parts<'a> {
 /// The tasks of a section whose data is read: one per filter pipeline.
 pub(super) fn finish(parts: Parts, context: &SuiteContext) -> Result<Vec<Task>, Error> {
     let Parts { raw, name, key, kind, chat, data, pool, pipelines, harness, notes } = parts;
-    let metrics = metrics(raw.metric_list.as_deref(), kind, key)?;
+    // an answer in words that names a choice is scored as choices are
+    let names_choices = harness.is_some_and(|harness| harness.sides.is_some());
+    let metrics = metrics(raw.metric_list.as_deref(), kind, names_choices, key)?;
     let runs_code = harness.is_some_and(|harness| harness.runs_code);
     check_programs(&metrics, harness.map_or(1, |harness| harness.repeats), runs_code, key)?;
     if runs_code {
@@ -204,10 +206,19 @@ fn slices(raw: &RawTask) -> Vec<String> {
 }
 
 /// The metrics of `metric_list`, or lm-evaluation-harness's for this kind of task.
-fn metrics(given: Option<&[RawMetric]>, kind: &OutputType, key: &Key) -> Result<Vec<Metric>, Error> {
+fn metrics(
+    given: Option<&[RawMetric]>,
+    kind: &OutputType,
+    names_choices: bool,
+    key: &Key,
+) -> Result<Vec<Metric>, Error> {
     let key = key.at("metric_list");
     let Some(given) = given else { return Ok(kind.metrics.to_vec()) };
-    let allowed = kind.allowed_metrics();
+    let mut allowed = kind.allowed_metrics();
+    if names_choices {
+        let of_choices = metric::ALL.iter().filter(|of| of.of_stereotype.is_some() || of.metric == Metric::Acc);
+        allowed.extend(of_choices.map(|scorer| scorer.metric));
+    }
     let message = || {
         let names: Vec<&str> = allowed.iter().map(|metric| metric.name()).collect();
         format!("allowed for {} is {}", kind.name, either(&names))

@@ -1,7 +1,7 @@
 //! `generate_until`: what the model says, after the filters, held against the texts that are right.
 
 use super::writing::{self, Told};
-use super::{Kind, Requests, Scored};
+use super::{Kind, Requests, Scored, stereotype};
 use crate::ask::Preparation;
 use crate::code;
 use crate::data::Doc;
@@ -9,13 +9,13 @@ use crate::error::Error;
 use crate::filter::choices_within;
 use crate::front::{FilterOn, Section};
 use crate::lines::Lesson;
-use crate::metric::{self, GeneratedText, Scorer};
+use crate::metric::{self, GeneratedText, Score, Scorer};
 use crate::model::{Generated, LanguageModel};
 use crate::prompt::{Context, Prompt};
 use crate::settings::TaskSettings;
 use anyhow::Result;
 use bantam_core::metric::Metric;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 #[derive(Debug, Serialize)]
@@ -29,6 +29,9 @@ pub(crate) struct PromptRequest {
     /// What filters look at beside the text.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     filter_on: Vec<String>,
+    /// Which choices are stereotyped, of a question whose answer names one in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<stereotype::Said>,
     /// The first of them as an example shows it, behind the delimiter; it decides no score.
     #[serde(skip)]
     answer: String,
@@ -55,7 +58,8 @@ impl Kind for GenerateUntil {
         let request = |doc| {
             let (prompt, targets) = prompt_keys.generation(doc, section.pool)?;
             let answer = targets.first().map(|target| prompt_keys.delimited(target)).unwrap_or_default();
-            Ok(Some(PromptRequest { prompt, targets, filter_on: filter_on(section, doc)?, answer }))
+            let said = said(section, doc)?;
+            Ok(Some(PromptRequest { prompt, targets, filter_on: filter_on(section, doc)?, said, answer }))
         };
         Ok((GenerateUntil, section.data.docs.iter().map(request).collect::<Result<_, Error>>()?))
     }
@@ -102,8 +106,15 @@ impl Kind for GenerateUntil {
             ignoring: &settings.exact_match,
             passed: request.passed(&told.texts, settings)?,
         };
+        let said = request.said.as_ref().map(|said| said.of(&told.text));
+        let score = |scorer: &Scorer| match (&said, scorer.of_stereotype) {
+            (Some((_, said)), Some(score)) => score(said),
+            (Some((_, said)), None) if scorer.metric == Metric::Acc => Some(Score::right(said.is_right)),
+            _ => Some(scorer.of_generated?(&item)),
+        };
         Ok(Scored {
-            scores: metric::scores(&settings.metrics, |scorer| Some(scorer.of_generated?(&item))),
+            scores: metric::scores(&settings.metrics, score),
+            choice: said.and_then(|(taken, _)| taken),
             target: request.targets.first().cloned(),
             answer: Some(told.text),
             tokens: told.tokens,
@@ -113,6 +124,14 @@ impl Kind for GenerateUntil {
             ..Scored::default()
         })
     }
+}
+
+/// Which choices of a line are stereotyped, where the task tells.
+fn said(section: &Section, doc: &Doc) -> Result<Option<stereotype::Said>, Error> {
+    let name = section.harness.and_then(|harness| harness.sides.as_deref());
+    let value = name.and_then(|name| doc.fields.get(name));
+    let said = value.map(stereotype::Said::deserialize).transpose();
+    said.map_err(|e| section.key.at("process_results").wrong(e.to_string()))
 }
 
 impl PromptRequest {

@@ -16,6 +16,7 @@ mod retrieval;
 #[cfg(test)]
 mod reverse;
 mod similarity;
+mod stereotype;
 mod tool_calls;
 mod writing;
 

@@ -1,6 +1,6 @@
 //! `multiple_choice`: which of several continuations is the most likely one.
 
-use super::{Kind, Requests, Scored, likelihoods, logprobs};
+use super::{Kind, Requests, Scored, likelihoods, logprobs, stereotype};
 use crate::ask::Preparation;
 use crate::data::Doc;
 use crate::error::{Error, Key};
@@ -29,7 +29,7 @@ pub(crate) struct ChoiceRequest {
     bias: Option<Sides>,
     /// The same of a question with several choices of either kind, as tasks of lm-evaluation-harness have them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sides: Option<ManySides>,
+    sides: Option<stereotype::Sides>,
     /// The choices without the question, where a metric needs to know how likely they are anyway.
     #[serde(skip_serializing_if = "Option::is_none")]
     alone: Option<Ask>,
@@ -40,15 +40,6 @@ pub(crate) struct ChoiceRequest {
 struct Sides {
     stereotyped: usize,
     unknown: usize,
-}
-
-/// The stereotyped choices and those that say that it cannot be told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct ManySides {
-    stereotyped: Vec<usize>,
-    unknown: Vec<usize>,
-    /// It cannot be told in truth.
-    is_ambiguous: bool,
 }
 
 /// Finds the choices that a line's fields name.
@@ -117,12 +108,7 @@ impl ChoiceRequest {
                 is_right,
                 is_ambiguous: self.gold.contains(unknown),
             }),
-            (None, Some(sides)) => Some(Stereotype {
-                is_stereotyped: sides.stereotyped.contains(&taken),
-                is_unknown: sides.unknown.contains(&taken),
-                is_right,
-                is_ambiguous: sides.is_ambiguous,
-            }),
+            (None, Some(sides)) => Some(sides.of(taken, is_right)),
             (None, None) => None,
         }
     }
@@ -215,7 +201,7 @@ impl Kind for MultipleChoice {
                 continuations: choices.iter().map(|choice| prompt.delimited(choice)).collect(),
             });
             let sides = of_harness.and_then(|name| doc.fields.get(name));
-            let sides = sides.map(ManySides::deserialize).transpose();
+            let sides = sides.map(stereotype::Sides::deserialize).transpose();
             let sides = sides.map_err(|e| section.key.at("process_results").wrong(e.to_string()))?;
             Ok(Some(ChoiceRequest { asks, choices, gold, bias, sides, alone }))
         };

@@ -6,6 +6,7 @@ use super::*;
 use crate::model::LanguageModel;
 use bantam_core::metric::Metric;
 use bantam_core::record::ItemResult;
+use std::collections::BTreeMap;
 
 fn data(folder: &Folder, lines: &[serde_json::Value]) {
     folder.write("d.jsonl", &lines.iter().map(|line| format!("{line}\n")).collect::<String>());
@@ -151,39 +152,78 @@ impl LanguageModel for Told {
 #[derive(serde::Deserialize)]
 struct Golden {
     rows: Vec<Row>,
-    scores: std::collections::BTreeMap<String, f64>,
+    scores: BTreeMap<String, f64>,
+    written: BTreeMap<String, f64>,
 }
 
 #[derive(serde::Deserialize)]
 struct Row {
     doc: serde_json::Value,
     lls: Vec<f64>,
+    said: String,
+}
+
+/// BBQ's task file with these scores, on these lines.
+fn bbq(head: &str, scores: &BTreeMap<String, f64>, rows: &[Row]) -> (Folder, String) {
+    let of_all = |name: &String| format!("- {{metric: {name}, aggregation: !function utils.agg}}\n");
+    let metrics: String = scores.keys().filter(|name| *name != "acc").map(of_all).collect();
+    let yaml = format!("{head}metric_list:\n- {{metric: acc, aggregation: mean}}\n{metrics}{HERE}");
+    let folder = Folder::of(&[("bbq/bbq.yaml", &yaml)]);
+    data(&folder, &rows.iter().map(|row| row.doc.clone()).collect::<Vec<_>>());
+    let name = folder.path().join("bbq/bbq.yaml").display().to_string();
+    (folder, name)
+}
+
+fn agree(name: &str, items: &[ItemResult], scores: &BTreeMap<String, f64>) {
+    let described = described(name).expect("described");
+    assert_eq!(described.tasks[0].metrics.len(), scores.len());
+    for one in &described.tasks[0].metrics {
+        let got = one.score(items).expect("items");
+        assert!((got - scores[&one.name]).abs() < 1e-12, "{}: {got} for {}", one.name, scores[&one.name]);
+    }
 }
 
 /// The values of xtask/goldens/bbq.py.
 #[test]
 fn bbq_scores_as_it_does_in_lm_eval() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/metrics/bbq.json");
-    let Golden { rows, scores } =
+    let Golden { rows, scores, written } =
         serde_json::from_str(&std::fs::read_to_string(file).expect("a golden file")).expect("of this shape");
-    let list = BBQ.split_once("metric_list:").expect("a list").0;
-    let of_all = |name: &String| format!("- {{metric: {name}, aggregation: !function utils.agg}}\n");
-    let metrics: String = scores.keys().filter(|name| *name != "acc").map(of_all).collect();
-    let yaml = format!("{list}metric_list:\n- {{metric: acc, aggregation: mean}}\n{metrics}{HERE}");
-    let folder = Folder::of(&[("bbq/bbq.yaml", &yaml)]);
-    let name = folder.path().join("bbq/bbq.yaml").display().to_string();
-    data(&folder, &rows.iter().map(|row| row.doc.clone()).collect::<Vec<_>>());
-    let items = asked(&tasks(&name)[0], &mut Told(rows.into_iter().map(|row| row.lls).collect(), 0));
-    let described = described(&name).expect("described");
-    assert_eq!(described.tasks[0].metrics.len(), scores.len());
-    for one in &described.tasks[0].metrics {
-        let is_of = |item: &&ItemResult| one.of.as_ref().is_none_or(|(slice, value)| item.slices[slice] == *value);
-        let of: Vec<(f64, f64)> =
-            items.iter().filter(is_of).filter_map(|item| item.score(one.metric)).map(|s| (s.value, s.weight)).collect();
-        // without a stereotyped answer it says 0 there
-        let none = one.metric.is_bias() && of.iter().all(|(value, _)| *value <= 0.0);
-        let got = if none { 0.0 } else { one.metric.aggregate(of).expect("items") };
-        assert!((got - scores[&one.name]).abs() < 1e-12, "{}: {got} for {}", one.name, scores[&one.name]);
+    let head = BBQ.split_once("metric_list:").expect("a list").0;
+    let (_folder, name) = bbq(head, &scores, &rows);
+    let told = rows.iter().map(|row| row.lls.clone()).collect();
+    agree(&name, &asked(&tasks(&name)[0], &mut Told(told, 0)), &scores);
+
+    let head = head.replace("multiple_choice", "generate_until");
+    let (_folder, name) = bbq(&head, &written, &rows);
+    agree(&name, &asked(&tasks(&name)[0], &mut Writer(rows.into_iter().map(|row| row.said).collect(), 0)), &written);
+}
+
+/// Writes the answers that it was given, item by item.
+struct Writer(Vec<String>, usize);
+
+impl LanguageModel for Writer {
+    fn loglikelihood(&mut self, _: &[crate::Continuations]) -> anyhow::Result<Vec<Vec<crate::Loglikelihood>>> {
+        anyhow::bail!("nobody asks")
+    }
+
+    fn loglikelihood_rolling(&mut self, _: &[&str]) -> anyhow::Result<Vec<crate::Rolling>> {
+        anyhow::bail!("nobody asks")
+    }
+
+    fn generate(&mut self, prompts: &[&str], _: &crate::GenerationSettings) -> anyhow::Result<Vec<crate::Generated>> {
+        let one = |_: &&str| {
+            self.1 += 1;
+            crate::Generated {
+                text: self.0[self.1 - 1].clone(),
+                tokens: 1,
+                truncated: false,
+                stopped: crate::StopReason::Until,
+                thought: None,
+                likelihood: None,
+            }
+        };
+        Ok(prompts.iter().map(one).collect())
     }
 }
 

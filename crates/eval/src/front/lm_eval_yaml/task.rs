@@ -293,7 +293,7 @@ impl<'a> Making<'a> {
         let fixed = self.config.get("doc_to_target").filter(|entry| matches!(entry.node.value, Value::List(_)));
         let [right, beside] =
             [Results::right, Results::beside].map(|of: fn(Results) -> Option<DocTo>| self.results.and_then(of));
-        if made.is_empty() && fixed.is_none() && right.is_none() {
+        if made.is_empty() && fixed.is_none() && right.is_none() && beside.is_none() {
             return Ok(data);
         }
         let mut docs = Vec::with_capacity(data.docs.len());
@@ -338,7 +338,7 @@ impl<'a> Making<'a> {
         if let Some((_, list)) = scoring::metrics(self.config, self.results, &self.key)? {
             out.insert("metric_list".into(), list);
         }
-        if self.results == Some(Results::Bbq) {
+        if matches!(self.results, Some(Results::Bbq | Results::BbqText)) {
             out.insert("slices".into(), json!([scoring::CATEGORY]));
         }
         if self.kind.has_generation() {
@@ -421,7 +421,7 @@ impl<'a> Making<'a> {
             },
             leaves_itself_out,
             counted: (self.results == Some(Results::Wikitext)).then(|| "page".to_owned()),
-            sides: (self.results == Some(Results::Bbq)).then(|| field_of(BESIDE)),
+            sides: self.results.and_then(Results::beside).map(|_| field_of(BESIDE)),
             runs_code: keys::runs_code(self.config),
             filter_on,
             repeats: keys::count(self.config, "repeats", &self.key)?.unwrap_or(1).max(1),

@@ -130,7 +130,7 @@ pub(super) fn sentences(text: &str) -> usize {
     let is_closing = |word: &&str| word.chars().all(|c| "\"')]}\u{201d}".contains(c));
     let words: Vec<&str> = split(text).filter(|word| !is_closing(word)).collect();
     if words.is_empty() {
-        return 0;
+        return usize::from(split(text).next().is_some());
     }
     1 + words.windows(2).filter(|pair| is_end(pair[0], pair[1])).count()
 }

@@ -5,7 +5,7 @@
 mod docs;
 mod texts;
 
-use texts::{bbq_right, bbq_sides, drop_right, instructions, mc2_right, truthful_right};
+use texts::{bbq_right, bbq_said, bbq_sides, drop_right, instructions, mc2_right, truthful_right};
 
 use crate::data::Fields;
 use crate::filter::Custom;
@@ -34,6 +34,8 @@ pub(super) enum Results {
     CrowsPairs,
     /// Which choice is right, and whether it is the stereotyped one (BBQ).
     Bbq,
+    /// The same of a written answer: which choice it names (BBQ).
+    BbqText,
     /// Which of the request's instructions the answer follows (IFEval).
     Instructions,
     /// ROUGE of words without their endings (CNN/DailyMail).
@@ -49,13 +51,17 @@ impl Results {
             Results::Truthful => Some(truthful_right),
             Results::Bbq => Some(bbq_right),
             Results::Instructions => Some(instructions),
-            Results::Wikitext | Results::CrowsPairs | Results::Stems => None,
+            Results::Wikitext | Results::CrowsPairs | Results::Stems | Results::BbqText => None,
         }
     }
 
     /// What such a task's scorer knows of a line beside the right answer.
     pub(super) fn beside(self) -> Option<DocTo> {
-        (self == Results::Bbq).then_some(bbq_sides as DocTo)
+        match self {
+            Results::Bbq => Some(bbq_sides),
+            Results::BbqText => Some(bbq_said),
+            _ => None,
+        }
     }
 }
 
@@ -130,6 +136,7 @@ impl Function {
             ("drop/utils", "process_results") => Some(Results::Drop),
             ("truthfulqa/utils", "process_results_gen") => Some(Results::Truthful),
             ("bbq/utils", "process_results_multiple_choice") => Some(Results::Bbq),
+            ("bbq/utils", "process_results_generate_until") => Some(Results::BbqText),
             ("ifeval/utils", "process_results") => Some(Results::Instructions),
             ("cnn_dailymail/utils", "process_results") => Some(Results::Stems),
             _ => None,

@@ -242,6 +242,22 @@ pub(super) fn bbq_sides(doc: &Fields) -> Result<Json, String> {
     }))
 }
 
+/// The same with what an answer in words may say: the choices, the groups of the two that are named, and the right choices.
+pub(super) fn bbq_said(doc: &Fields) -> Result<Json, String> {
+    let mut said = bbq_sides(doc)?;
+    let mut groups = Vec::new();
+    for name in ["ans0_groups", "ans1_groups", "ans2_groups"] {
+        let own = texts_of(field(doc, name)?, name)?;
+        if !own.iter().any(|group| group == "unknown") {
+            groups.push(own);
+        }
+    }
+    said["choices"] = bbq_choices(doc)?;
+    said["groups"] = json!(groups);
+    said["right"] = bbq_right(doc)?;
+    Ok(said)
+}
+
 /// The request's instructions with their keys.
 pub(super) fn instructions(doc: &Fields) -> Result<Json, String> {
     let ids = texts_of(field(doc, "instruction_id_list")?, "instruction_id_list")?;
