@@ -76,6 +76,25 @@ fn items_are_paired_by_their_places_and_prompts_that_differ_are_counted() {
     assert_eq!(super::paired(&ours, Metric::Acc, samples, "exact_match", &prompts), None);
 }
 
+/// What lm-evaluation-harness 0.4.13 wrote of its model `dummy` (tests/golden/told).
+#[test]
+fn files_of_lm_eval_itself_are_read_and_its_prompts_are_ours() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/told");
+    let told = read(&folder.join("dummy")).expect("results").remove(0);
+    assert_eq!((told.model.as_deref(), told.scores.len(), told.samples.len()), (Some("dummy"), 4, 3));
+    for score in &told.scores {
+        let metric = score.metric.as_deref().expect("named");
+        let samples = told.samples_of(&score.task, &score.filter).expect("of every pipeline");
+        let values: Vec<f64> = samples.items.values().map(|sample| sample.scores[metric]).collect();
+        assert_eq!((values.len(), score.items, score.num_fewshot), (12, Some(12), Some(0)));
+        assert!((values.iter().sum::<f64>() / 12.0 - score.value).abs() < 1e-12 && score.stderr.is_some());
+    }
+    let name = folder.join("pick.yaml").display().to_string();
+    let prompts = crate::load(&name).expect("a task").tasks[0].prompts();
+    let samples = told.samples_of("pick", "none").expect("there");
+    assert!(samples.items.iter().all(|(at, sample)| sample.prompt == Some(Id::of_bytes(prompts[at].as_bytes()))));
+}
+
 #[test]
 fn what_is_no_result_is_a_sentence_with_its_file() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -267,6 +267,19 @@ fn programs_are_run_only_where_that_was_asked_for() {
     assert!(refused(&allowed).contains("has k: 3; bantam has pass@k for 1, 2, 8"));
 }
 
+#[test]
+fn summaries_are_held_against_the_right_one_without_endings() {
+    let yaml = "task: cnn\noutput_type: generate_until\nnum_fewshot: 0\ndoc_to_text: '{{article}}'\ndoc_to_target: '{{highlights}}'\n\
+                process_results: !function utils.process_results\nmetric_list: [{metric: rouge1, aggregation: mean, higher_is_better: true}]\n";
+    let folder = Folder::of(&[("cnn_dailymail/cnn.yaml", &format!("{yaml}{HERE}"))]);
+    data(&folder, &[serde_json::json!({ "article": "a", "highlights": "The runner was\nrunning." })]);
+    let task = &tasks(&folder.path().join("cnn_dailymail/cnn.yaml").display().to_string())[0];
+    let items = asked(task, &mut Keeper { texts: vec!["Runners were run".into()], ..Keeper::default() });
+    // runner and run are hit, of four words and three
+    let score = of(&items, Metric::Rouge1)[0].expect("scored").0;
+    assert!((score - 4.0 / 7.0).abs() < 1e-12, "{score}");
+}
+
 const MBPP: &str = "task: mbpp\nunsafe_code: true\noutput_type: generate_until\ndoc_to_text: \"Do: {{text}}\\n{{test_list[0]}}\\n[BEGIN]\\n\"\n\
 doc_to_target: \"{% if is_fewshot is defined %}{{code}}\\n[DONE]{% else %}{{test_list[0]}}{% endif %}\"\ntarget_delimiter: \"\"\n\
 metric_list:\n- metric: !function utils.pass_at_1\n  aggregation: mean\n  higher_is_better: true\n\
