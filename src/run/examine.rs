@@ -1,10 +1,10 @@
 //! Everything that is known of one variant, and two held against each other down to the answers that changed: from what is
 //! stored, its files' headers and its suites; no model is asked.
 
-use crate::show::strip::{self, StripRow};
 use crate::library::models::{self, ModelFacts};
 use crate::library::suites;
 use crate::run::{Workplace, advised};
+use crate::show::strip::{self, StripRow};
 use anyhow::{Context, Result};
 use bantam_core::profile::Profile;
 use bantam_core::record::{Ask, Id, ItemResult, Place, Row, TaskRef, Variant};

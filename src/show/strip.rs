@@ -107,8 +107,7 @@ mod tests {
         ];
         let rows: Vec<(String, String)> =
             rows(tensors.into_iter()).into_iter().map(|row| (row.part.clone(), row.text())).collect();
-        let wanted =
-            [("token_embd", "6"), ("attn_q", "42"), ("ffn_down", "  h"), ("blk.99999.ffn_down", "f")];
+        let wanted = [("token_embd", "6"), ("attn_q", "42"), ("ffn_down", "  h"), ("blk.99999.ffn_down", "f")];
         assert_eq!(rows, wanted.map(|(part, signs)| (part.to_owned(), signs.to_owned())));
     }
 }

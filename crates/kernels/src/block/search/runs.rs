@@ -44,6 +44,8 @@ pub(crate) const fn places<const G: usize, const N: usize>(runs: &[u64; N], zero
 
 /// Scales that are tried before they are rounded together.
 const TRIED: usize = 12;
+/// The most that d grows for its weights to be as large as they were.
+const MOST_LOUDER: f32 = 1.5;
 /// Numbers of a grid that are looked at side by side.
 const AT_ONCE: usize = 16;
 
@@ -68,7 +70,8 @@ pub(crate) fn search<const G: usize, const N: usize, const RUNS: usize, const SU
         let own = run * G..(run + 1) * G;
         sums(&x[own.clone()], &w[own], values, &mut xv[run], &mut vv[run]);
     }
-    let found = Sums { xv, vv, shape }.settle(x);
+    let power = x.iter().zip(w).map(|(x, w)| f64::from(w * x * x)).sum();
+    let found = Sums { xv, vv, shape }.settle(x, power);
     ROOM.set(room);
     found
 }
@@ -106,9 +109,11 @@ struct Sums<'a, const N: usize, const RUNS: usize, const SUBS: usize> {
 
 impl<const N: usize, const RUNS: usize, const SUBS: usize> Sums<'_, N, RUNS, SUBS> {
     /// The best scale for each sub-block, rounded together; then they are moved where that lessens the error, d fitted to
-    /// what they chose, and they moved again.
+    /// what they chose, and they moved again. Last, d is made as large as leaves the weights' `power`, Σ w·x², what it was: at
+    /// so few bits the least error is that of weights that are too small, and a model loses more by their shrinking than
+    /// by the error (bantam-l in IQ1_S: a mean KLD of 1.34 with the least error, of 1.09 so).
     #[inline(always)]
-    fn settle(&self, x: &[f32; 256]) -> Found<RUNS, SUBS> {
+    fn settle(&self, x: &[f32; 256], power: f64) -> Found<RUNS, SUBS> {
         let steps: [f32; SUBS] = from_fn(|sub| self.step(sub, &x[sub * (256 / SUBS)..(sub + 1) * (256 / SUBS)]));
         let most = steps.iter().fold(0f32, |most, &step| most.max(step));
         let mut d = stored(most / (self.shape.unit * (2.0 * self.shape.last + 1.0)));
@@ -129,13 +134,20 @@ impl<const N: usize, const RUNS: usize, const SUBS: usize> Sums<'_, N, RUNS, SUB
             (d, scale, error) = (fitted, moved, less);
         }
         let mut run = [0; RUNS];
+        let mut own = 0f64;
         #[expect(clippy::needless_range_loop, reason = "it numbers runs, of which scales are one thing")]
         for sub in 0..SUBS {
             let step = self.step_of(d, scale[sub]);
             let grid = self.grid(sub, step).1;
             for at in self.runs(sub) {
-                run[at] = self.number(at, grid, step) as u16;
+                let number = self.number(at, grid, step);
+                run[at] = number as u16;
+                own += f64::from(step) * f64::from(step) * f64::from(self.vv[at][number]);
             }
+        }
+        let louder = stored((f64::from(d) * (power / own).sqrt()) as f32);
+        if louder > d && louder.is_finite() && louder <= d * MOST_LOUDER {
+            d = louder;
         }
         Found { d: f16::from_f32(d), scale: scale.map(|scale| scale as u8), run }
     }
