@@ -46,7 +46,7 @@ fn scale_bits(block: &[u8; 56]) -> u16 {
     (0..4).fold(0, |bits, four| bits | word(block, 48 + 2 * four) >> 12 << (4 * four))
 }
 
-const SHAPE: Shape = Shape { unit: 0.125, last: 7.0, most: 9.0, shares: (0.35, 1.05), grids: 1 };
+const SHAPE: Shape = Shape { unit: 0.125, last: 7.0, most: 9.0, shares: (0.35, 1.05), grids: 1, keeps_power: true };
 
 impl Encode for Iq1M {
     const IN_TURN: bool = false;

@@ -50,7 +50,7 @@ pub(super) static PLACES: [[f32; 4096]; 8] = {
     runs::places(&both, ZERO)
 };
 
-const SHAPE: Shape = Shape { unit: 0.125, last: 7.0, most: 9.0, shares: (0.35, 1.05), grids: 2 };
+const SHAPE: Shape = Shape { unit: 0.125, last: 7.0, most: 9.0, shares: (0.35, 1.05), grids: 2, keeps_power: true };
 
 impl Encode for Iq1S {
     const IN_TURN: bool = false;

@@ -39,7 +39,8 @@ impl Quants for Iq2Xxs {
 }
 
 /// Those of all IQ2 types.
-pub(super) const SHAPE: Shape = Shape { unit: 0.125, last: 15.0, most: 43.0, shares: (0.55, 1.15), grids: 1 };
+pub(super) const SHAPE: Shape =
+    Shape { unit: 0.125, last: 15.0, most: 43.0, shares: (0.55, 1.15), grids: 1, keeps_power: true };
 
 static PLACES: [[f32; 256]; 8] = runs::places(&GRID, ZERO as i32);
 

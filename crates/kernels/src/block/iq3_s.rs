@@ -40,7 +40,7 @@ impl Quants for Iq3S {
     }
 }
 
-const SHAPE: Shape = Shape { unit: 1.0, last: 15.0, most: 15.0, shares: (0.7, 1.15), grids: 1 };
+const SHAPE: Shape = Shape { unit: 1.0, last: 15.0, most: 15.0, shares: (0.7, 1.15), grids: 1, keeps_power: false };
 
 static PLACES: [[f32; 512]; 4] = runs::places(&grids::wide(&GRID), ZERO as i32);
 

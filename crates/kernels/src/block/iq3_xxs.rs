@@ -39,7 +39,7 @@ impl Quants for Iq3Xxs {
     }
 }
 
-const SHAPE: Shape = Shape { unit: 0.25, last: 15.0, most: 62.0, shares: (0.7, 1.15), grids: 1 };
+const SHAPE: Shape = Shape { unit: 0.25, last: 15.0, most: 62.0, shares: (0.7, 1.15), grids: 1, keeps_power: false };
 
 static PLACES: [[f32; 256]; 4] = runs::places(&grids::wide(&GRID), ZERO as i32);
 

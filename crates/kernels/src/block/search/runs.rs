@@ -19,6 +19,9 @@ pub(crate) struct Shape {
     pub(crate) shares: (f32, f32),
     /// The grid is so many grids one behind the other, of which the runs that share a scale take one.
     pub(crate) grids: usize,
+    /// Whether d is made as large in the end as leaves Σ w·x² what it was: below three bits the least error is that of weights
+    /// that are too small, and a model loses more by their shrinking than by the error.
+    pub(crate) keeps_power: bool,
 }
 
 /// What is stored of 256 weights in runs, of which some share a scale.
@@ -109,9 +112,7 @@ struct Sums<'a, const N: usize, const RUNS: usize, const SUBS: usize> {
 
 impl<const N: usize, const RUNS: usize, const SUBS: usize> Sums<'_, N, RUNS, SUBS> {
     /// The best scale for each sub-block, rounded together; then they are moved where that lessens the error, d fitted to
-    /// what they chose, and they moved again. Last, d is made as large as leaves the weights' `power`, Σ w·x², what it was: at
-    /// so few bits the least error is that of weights that are too small, and a model loses more by their shrinking than
-    /// by the error (bantam-l in IQ1_S: a mean KLD of 1.34 with the least error, of 1.09 so).
+    /// what they chose, and they moved again. `power` is Σ w·x².
     #[inline(always)]
     fn settle(&self, x: &[f32; 256], power: f64) -> Found<RUNS, SUBS> {
         let steps: [f32; SUBS] = from_fn(|sub| self.step(sub, &x[sub * (256 / SUBS)..(sub + 1) * (256 / SUBS)]));
@@ -146,7 +147,7 @@ impl<const N: usize, const RUNS: usize, const SUBS: usize> Sums<'_, N, RUNS, SUB
             }
         }
         let louder = stored((f64::from(d) * (power / own).sqrt()) as f32);
-        if louder > d && louder.is_finite() && louder <= d * MOST_LOUDER {
+        if self.shape.keeps_power && louder > d && louder.is_finite() && louder <= d * MOST_LOUDER {
             d = louder;
         }
         Found { d: f16::from_f32(d), scale: scale.map(|scale| scale as u8), run }
