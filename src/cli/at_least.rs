@@ -9,6 +9,7 @@ use crate::library::suites;
 use crate::show::out::note;
 use anyhow::{Context, Result, bail, ensure};
 use bantam_core::record::{Figure, Reading};
+use bantam_core::unit::Unit;
 use bantam_verdict::recommend::figures;
 use bantam_verdict::recommend::score::TaskScore;
 
@@ -47,8 +48,8 @@ impl std::str::FromStr for Floor {
 /// A floor whose suite was read.
 struct Asked<'a> {
     floor: &'a Floor,
-    /// As results name it.
-    suite: String,
+    /// Its tasks, as results name them; the one that is asked for.
+    tasks: Vec<String>,
 }
 
 impl Asked<'_> {
@@ -59,11 +60,30 @@ impl Asked<'_> {
             let own: Vec<&str> = suite.tasks.iter().map(|own| own.name.as_str()).collect();
             bail!("--at-least: {} has no task '{task}'; it has {}", floor.suite, own.join(", "));
         }
-        Ok(Asked { floor, suite: suite.name })
+        let named = |task: &String| floor.task.as_ref().is_none_or(|asked| asked == task);
+        let tasks = suite.tasks.iter().map(|own| own.name.clone()).filter(named).collect();
+        Ok(Asked { floor, tasks })
     }
 
-    fn is_meant(&self, score: &TaskScore) -> bool {
-        score.suite == self.suite && self.floor.task.as_ref().is_none_or(|task| *task == score.task)
+    /// Whether each task's score is as good as asked, and what they are in words.
+    fn hold(&self, scores: &[TaskScore]) -> Result<(bool, Vec<String>)> {
+        let (mut all, mut words) = (true, Vec::new());
+        for task in &self.tasks {
+            let score = scores.iter().find(|score| score.task == *task);
+            let score = score.with_context(|| format!("{}: task {task} was not scored", self.floor.suite))?;
+            let (figure, asked) = (figure(score)?, self.floor.score);
+            ensure!(
+                figure.unit != Unit::Fraction || (0.0..=1.0).contains(&asked),
+                "--at-least {}={asked}: {} is a share, from 0 to 1, as 0.9 for 90%",
+                self.floor.suite,
+                score.metric.label()
+            );
+            let holds = !score.metric.better(asked, figure.value);
+            let below = if holds { "" } else { ", which is too little" };
+            words.push(format!("{}{below}", in_words(score, figure)));
+            all &= holds;
+        }
+        Ok((all, words))
     }
 }
 
@@ -79,7 +99,12 @@ struct Tried {
 pub(super) fn fewest_bits(args: &Compress, least: f64) -> Result<f64> {
     let floors = args.at_least.iter().map(Asked::of).collect::<Result<Vec<_>>>()?;
     let grid: Vec<f64> = (1..).map(|step| f64::from(step) * STEP).take_while(|bits| *bits <= MOST).collect();
-    let grid: Vec<f64> = grid.into_iter().filter(|bits| *bits >= least).collect();
+    let mut grid: Vec<f64> = grid.into_iter().filter(|bits| *bits >= least).collect();
+    // the smallest file itself, by what recipes say of bits
+    let smallest = (least * 1000.0).ceil() / 1000.0 + 0.001;
+    if grid.first().is_some_and(|first| smallest < *first) {
+        grid.insert(0, smallest);
+    }
     ensure!(
         !grid.is_empty(),
         "the smallest file of this model has {least:.2} bits a weight, and at most {MOST} are tried"
@@ -88,7 +113,7 @@ pub(super) fn fewest_bits(args: &Compress, least: f64) -> Result<f64> {
         Found::At(bits) => return Ok(bits),
         Found::Nowhere(tried) => tried,
     };
-    bail!("even at {MOST} bits a weight a score is below what is asked: {}", all.words)
+    bail!("even at {MOST} bits a weight a score does not reach what is asked: {}", all.words)
 }
 
 enum Found {
@@ -144,11 +169,9 @@ fn measured(args: &Compress, floors: &[Asked], bits: f64) -> Result<Tried> {
     let mut holds = true;
     let mut words = Vec::new();
     for asked in floors {
-        for score in own.scores.iter().filter(|score| asked.is_meant(score)) {
-            let figure = figure(score)?;
-            holds &= !score.metric.better(asked.floor.score, figure.value);
-            words.push(in_words(score, figure));
-        }
+        let (all, own) = asked.hold(&own.scores)?;
+        holds &= all;
+        words.extend(own);
     }
     Ok(Tried { bits, holds, words: words.join(", ") })
 }

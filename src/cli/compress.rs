@@ -27,7 +27,10 @@ use std::time::Instant;
 pub(super) fn run(mut args: Compress) -> Result<Exit> {
     // a step may train
     train::settle(None)?;
-    if !args.at_least.is_empty() {
+    if args.at_least.is_empty() {
+        anyhow::ensure!(args.limit.is_none(), "--limit goes with --at-least, whose suites have items");
+    } else {
+        anyhow::ensure!(args.limit != Some(0), "--limit is 0; allowed is a whole number from 1 on");
         let found = models::find(&args.model)?;
         let least = lab::least_bits(&models::source(&found.name, &found.place)?)?;
         args.bpw = Some(at_least::fewest_bits(&args, least)?);

@@ -11,7 +11,7 @@ use crate::show::Table;
 use crate::show::lm_eval::scores::{self, Score, VariantScores};
 use crate::show::lm_eval::{beside, report, results, samples};
 use crate::show::out::{self, say};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bantam_core::metric::{Aggregation, Metric};
 use bantam_core::record::{Ask, ItemScore, Reading};
 use bantam_core::text;
@@ -28,6 +28,8 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     adhoc::under(&mut profile, &args.endpoint)?;
     profile.suites = adhoc::suites(args.suite);
     profile.chat = args.chat.ways()?;
+    let blank = args.tasks.iter().any(|task| task.trim().is_empty());
+    ensure!(!blank, "--tasks names no task: give names or files of task definitions, with commas");
     profile.suites.extend(suites::lm_eval(&args.tasks, args.num_fewshot, &args.include_path, args.allow_code)?);
     // what is told cannot be read is said before anything runs
     let told = args.beside.iter().map(|path| told::read(path)).collect::<Result<Vec<_>, _>>()?.concat();

@@ -13,6 +13,11 @@ use std::time::Duration;
 
 /// Requests underway at a time, at most, where nothing is said.
 const MOST: usize = 256;
+/// The rates that can be offered: more than any server takes, and one an hour.
+const MOST_RATE: f64 = 10_000.0;
+const LEAST_RATE: f64 = 0.0002;
+/// The longest that a rate is offered.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn run(args: Bench, rates: &[String]) -> Result<Exit> {
     let mut profile = adhoc::profile("bench", args.models, &[]);
@@ -21,6 +26,10 @@ pub(super) fn run(args: Bench, rates: &[String]) -> Result<Exit> {
     ensure!(only, "--load is put on one endpoint: give its address, as http://127.0.0.1:8080/v1#MODEL");
     let length =
         args.load_for.as_deref().unwrap_or("30 s").parse::<Seconds>().map_err(|e| anyhow!("--load-for: {e}"))?;
+    ensure!(
+        length.0 > 0.0 && length.0 <= LONGEST.as_secs_f64(),
+        "--load-for is {length}; allowed is a time above zero, up to a day"
+    );
     let load = Load {
         rates: rates_of(rates)?,
         arrivals: if args.constant { Arrivals::Constant } else { Arrivals::Poisson },
@@ -48,9 +57,11 @@ fn rates_of(typed: &[String]) -> Result<Vec<f64>> {
     if typed == ["sweep"] {
         return Ok(Vec::new());
     }
-    let rate = |typed: &String| typed.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+    let rate = |typed: &String| typed.parse::<f64>().ok().filter(|rate| (LEAST_RATE..=MOST_RATE).contains(rate));
     let all: Option<Vec<f64>> = typed.iter().map(rate).collect();
-    all.context("--load: takes requests a second with commas, like 0.5,1,2, or sweep")
+    all.with_context(|| {
+        format!("--load takes requests a second with commas, {LEAST_RATE} to {MOST_RATE} each, like 0.5,1,2, or sweep")
+    })
 }
 
 fn print(sweep: &Sweep, load: &Load) -> Result<()> {

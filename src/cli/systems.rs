@@ -44,11 +44,15 @@ pub(crate) struct SystemsArgs {
     pub json: bool,
 }
 
+/// The most ways to cut the items: more tell nothing more.
+const MOST_SPLITS: usize = 10_000;
+
 pub(super) fn run(args: SystemsArgs) -> Result<Exit> {
     let workplace = Workplace::open()?;
     let (stored, rows, profile) = run::laid_out(&args.run, &workplace)?;
     let profile = Profile { systems: Some(asked(&args, &profile)), ..profile };
     if let Some(ways) = args.splits {
+        ensure!((1..=MOST_SPLITS).contains(&ways), "--splits is {ways}; allowed are 1 to {MOST_SPLITS}");
         // with all their items at once, which are looked at again and again
         let rows = workplace.store.rows(&stored.id)?;
         return over_splits(&rows, &profile, &workplace, ways, args.json);

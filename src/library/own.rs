@@ -374,6 +374,10 @@ fn of_models(wish: &Wish) -> Result<OfModels> {
             notes.push(format!("not every recipe can be made of {}: {why}", found.name));
         }
     }
+    // a file of steps is read where the profile is
+    for typed in wish.recipes.iter().filter(|typed| *typed != "base" && !typed.ends_with(".toml")) {
+        bantam_lab::Recipe::all_named(typed).with_context(|| format!("recipe {typed}"))?;
+    }
     let recipes = match wish.recipes.is_empty() {
         false => wish.recipes.clone(),
         true => RECIPES.iter().zip(makable).filter(|(_, can)| *can).map(|(recipe, _)| (*recipe).to_owned()).collect(),

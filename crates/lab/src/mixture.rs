@@ -71,16 +71,12 @@ pub enum Mixture {
     IQ2_XXS,
     /// Minus one, zero or one in two bits, for models that were trained so.
     TQ2_0,
-    /// Minus one, zero or one in two bits, a scale for 64 weights, for models that were trained so.
-    Q2_0,
     /// Eights of weights out of a codebook of three levels in 1.75 bits.
     IQ1_M,
     /// Minus one, zero or one, five to a byte, for models that were trained so.
     TQ1_0,
     /// Eights of weights out of a codebook of three levels in 1.6 bits.
     IQ1_S,
-    /// A sign, a scale for 128 weights, for models that were trained so.
-    Q1_0,
 }
 
 struct MixtureFacts {
@@ -92,7 +88,7 @@ struct MixtureFacts {
 }
 
 #[rustfmt::skip]
-const FACTS: [MixtureFacts; 35] = [
+const FACTS: [MixtureFacts; 33] = [
     MixtureFacts { mixture: Mixture::F32,       name: "F32",       file_type: 0,  main: Type::F32 },
     MixtureFacts { mixture: Mixture::F16,       name: "F16",       file_type: 1,  main: Type::F16 },
     MixtureFacts { mixture: Mixture::BF16,      name: "BF16",      file_type: 32, main: Type::BF16 },
@@ -123,11 +119,9 @@ const FACTS: [MixtureFacts; 35] = [
     MixtureFacts { mixture: Mixture::IQ2_XS,    name: "IQ2_XS",    file_type: 20, main: Type::IQ2_XS },
     MixtureFacts { mixture: Mixture::IQ2_XXS,   name: "IQ2_XXS",   file_type: 19, main: Type::IQ2_XXS },
     MixtureFacts { mixture: Mixture::TQ2_0,     name: "TQ2_0",     file_type: 37, main: Type::TQ2_0 },
-    MixtureFacts { mixture: Mixture::Q2_0,      name: "Q2_0",      file_type: 41, main: Type::Q2_0 },
     MixtureFacts { mixture: Mixture::IQ1_M,     name: "IQ1_M",     file_type: 31, main: Type::IQ1_M },
     MixtureFacts { mixture: Mixture::TQ1_0,     name: "TQ1_0",     file_type: 36, main: Type::TQ1_0 },
     MixtureFacts { mixture: Mixture::IQ1_S,     name: "IQ1_S",     file_type: 24, main: Type::IQ1_S },
-    MixtureFacts { mixture: Mixture::Q1_0,      name: "Q1_0",      file_type: 40, main: Type::Q1_0 },
 ];
 
 /// Names that llama-quantize takes for others.
@@ -229,7 +223,7 @@ impl Mixture {
 
     /// Whether it is meant for any model; the others are for weights that were trained to few levels, or for experts.
     pub fn is_general(self) -> bool {
-        !matches!(self, Mixture::MXFP4_MOE | Mixture::TQ1_0 | Mixture::TQ2_0 | Mixture::Q1_0 | Mixture::Q2_0)
+        !matches!(self, Mixture::MXFP4_MOE | Mixture::TQ1_0 | Mixture::TQ2_0)
     }
 
     /// Whether llama.cpp refuses to round to it blindly, since without an importance matrix the result is of no use
@@ -290,7 +284,7 @@ impl Mixture {
         match self {
             Mixture::IQ2_XXS | Mixture::IQ2_XS | Mixture::IQ1_S | Mixture::IQ1_M => Type::Q2_K,
             Mixture::IQ2_S | Mixture::IQ2_M | Mixture::IQ3_XXS => Type::IQ3_S,
-            Mixture::TQ1_0 | Mixture::TQ2_0 | Mixture::Q2_0 => Type::Q4_K,
+            Mixture::TQ1_0 | Mixture::TQ2_0 => Type::Q4_K,
             _ => self.facts().main,
         }
     }
@@ -417,14 +411,12 @@ fn deserves_more_bits(layer: usize, layers: usize) -> bool {
 fn fitting(wanted: Type, columns: usize) -> Type {
     let fits = |kind: Type| columns.is_multiple_of(kind.block());
     let smaller_blocks = match wanted {
-        Type::Q2_K | Type::Q3_K | Type::TQ1_0 | Type::TQ2_0 | Type::Q2_0 => Type::Q4_0,
+        Type::Q2_K | Type::Q3_K | Type::TQ1_0 | Type::TQ2_0 => Type::Q4_0,
         Type::Q4_K => Type::Q5_0,
         Type::Q5_K => Type::Q5_1,
         Type::Q6_K => Type::Q8_0,
         Type::IQ1_S | Type::IQ1_M | Type::IQ2_XXS | Type::IQ2_XS | Type::IQ2_S => Type::IQ4_NL,
         Type::IQ3_XXS | Type::IQ3_S | Type::IQ4_XS => Type::IQ4_NL,
-        // llama-quantize has nothing to put in its place and stops
-        Type::Q1_0 => Type::Q4_0,
         other => other,
     };
     [wanted, smaller_blocks].into_iter().find(|&kind| fits(kind)).unwrap_or(Type::F16)
@@ -639,7 +631,7 @@ mod tests {
         let refusal = "Q4_K_XL".parse::<Mixture>().expect_err("no such type");
         let begin =
             "'Q4_K_XL' is no quantization type (Q4_K_M?); allowed are F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_K_M, ";
-        assert!(refusal.starts_with(begin) && refusal.ends_with(", IQ1_S, Q1_0"), "{refusal}");
+        assert!(refusal.starts_with(begin) && refusal.ends_with(", TQ1_0, IQ1_S"), "{refusal}");
         assert_eq!(("q3_k".parse(), "Q5_K".parse()), (Ok(Mixture::Q3_K_M), Ok(Mixture::Q5_K_M)));
     }
 }

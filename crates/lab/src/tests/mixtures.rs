@@ -32,7 +32,8 @@ fn every_tensor_of_every_mixture_is_llama_quantizes() {
             None => (said.as_str(), false),
         };
         let anatomy = anatomy(model);
-        for (name, tensors) in mixtures {
+        // files of these have blocks of two sizes under one number, and are not read here
+        for (name, tensors) in mixtures.iter().filter(|(name, _)| !["Q1_0", "Q2_0"].contains(&name.as_str())) {
             let mixture: Mixture = name.parse().expect("a mixture");
             for (tensor, types) in tensors {
                 let shape = if tensor.contains("_exps") { vec![anatomy.experts, 256, 256] } else { vec![256, 256] };

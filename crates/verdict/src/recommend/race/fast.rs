@@ -39,7 +39,7 @@ impl Race {
         }
         let bets = bets(task, metric, self.profile.measure.seed, &before, &now)?;
         // half of the level is spent here, and all who could be advised count at the end
-        let p = 2.0 * bets.p_above(-self.margin(task)) * so_far.rivals as f64 * SIZE;
+        let p = 2.0 * bets.p_above(-self.margin(task)) * so_far.rivals.max(1) as f64 * SIZE;
         (p <= 1.0 - self.profile.objective.confidence).then(|| {
             let reason = format!("{} of {} items of {} show it good enough", now.len(), task.items, task.task);
             Step::Settle { trial: trial.clone(), reason }
