@@ -152,7 +152,7 @@ impl Pairs {
     /// Gives the two-sided p-value that the sides are exchangeable: were the labels swapped at random, cluster by
     /// cluster, how often would the difference be as large? Fisher, "The Design of Experiments", 1935, section 21.
     ///
-    /// No swap is drawn: see [`swap`](super::swap).
+    /// No swap is drawn: see [`swap`].
     pub fn permutation(&self) -> f64 {
         let weighted: Vec<f64> = self.differences().zip(&self.weights).map(|(d, w)| d * w).collect();
         let sums = self.clusters.iter().map(|items| items.iter().map(|&i| weighted[i]).sum::<f64>());
