@@ -1,12 +1,12 @@
 //! Profiles that a command's arguments make up: `bench`, `eval` and `compare` are small runs of their own.
 
-use super::args::EndpointArgs;
+use super::args::{EndpointArgs, LossArgs};
 use crate::library::models;
 use bantam_core::cache_type::CacheType;
 use bantam_core::endpoint::{Endpoint, Terms, is_variable};
 use bantam_core::profile::{Constraints, Loss, Measure, Objective, Profile, RecipeRef, default_kv};
 use bantam_core::record::Shape;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A profile with nothing to try yet, no speed shapes and no constraints.
 pub(super) fn profile(name: &str, models: Vec<String>, quant: &[String]) -> Profile {
@@ -55,9 +55,9 @@ pub(super) fn under(profile: &mut Profile, args: &EndpointArgs) -> anyhow::Resul
 }
 
 /// The battery of losses as a command asks for it.
-pub(super) fn loss(items: Option<usize>, lengths: Vec<usize>, text: Option<PathBuf>) -> anyhow::Result<Loss> {
+pub(super) fn loss(LossArgs { loss_items, lengths, text }: LossArgs) -> anyhow::Result<Loss> {
     let default = Loss::default();
-    let items = items.unwrap_or(default.items);
+    let items = loss_items.unwrap_or(default.items);
     anyhow::ensure!(items <= 1000, "--loss-items is {items}; allowed are 1 to 1000");
     if let Some(length) = lengths.iter().find(|length| !(64..=1 << 17).contains(*length)) {
         anyhow::bail!("--lengths has {length}; allowed are 64 to 131072 tokens");

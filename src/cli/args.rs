@@ -312,15 +312,8 @@ pub(crate) struct Eval {
     /// Ask what compression takes, too: made arithmetic by steps and digits, a fact by context length and position, open requests
     #[arg(long)]
     pub loss: bool,
-    /// With --loss: items of each kind and step
-    #[arg(long, value_name = "COUNT", value_parser = at_least_one, requires = "loss")]
-    pub loss_items: Option<usize>,
-    /// With --loss: context lengths in tokens, with commas [default: 256,512,1024,2048,4096, as far as all models take them]
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',', requires = "loss")]
-    pub lengths: Vec<usize>,
-    /// With --loss: a text over which predictions are compared
-    #[arg(long, value_name = "FILE", requires = "loss")]
-    pub text: Option<PathBuf>,
+    #[command(flatten)]
+    pub loss_of: LossArgs,
     /// Tasks, groups and tags of lm-evaluation-harness, by name or by the path of a YAML file; several with commas
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
     pub tasks: Vec<String>,
@@ -394,15 +387,8 @@ pub(crate) struct Compare {
     /// Ask what was lost, too: made arithmetic by steps and digits, a fact by context length and position, open requests
     #[arg(long, conflicts_with = "kld")]
     pub loss: bool,
-    /// With --loss: items of each kind and step
-    #[arg(long, value_name = "COUNT", value_parser = at_least_one, requires = "loss")]
-    pub loss_items: Option<usize>,
-    /// With --loss: context lengths in tokens, with commas [default: 256,512,1024,2048,4096, as far as both take them]
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',', requires = "loss")]
-    pub lengths: Vec<usize>,
-    /// With --loss: a text over which predictions are compared
-    #[arg(long, value_name = "FILE", requires = "loss")]
-    pub text: Option<PathBuf>,
+    #[command(flatten)]
+    pub loss_of: LossArgs,
     /// Instead of suites: how far the predictions over this text moved, in llama-perplexity's words
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["suite", "limit", "margin", "fresh"])]
     pub kld: Option<PathBuf>,
@@ -483,6 +469,20 @@ pub(crate) struct Common {
     /// No progress lines
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// What the loss battery is made of.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LossArgs {
+    /// With --loss: items of each kind and step
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one, requires = "loss")]
+    pub loss_items: Option<usize>,
+    /// With --loss: context lengths in tokens, with commas [default: 256,512,1024,2048,4096, as far as all models take them]
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', requires = "loss")]
+    pub lengths: Vec<usize>,
+    /// With --loss: a text over which predictions are compared
+    #[arg(long, value_name = "FILE", requires = "loss")]
+    pub text: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

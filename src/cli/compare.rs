@@ -52,7 +52,7 @@ pub(super) fn run(mut args: Compare) -> Result<Exit> {
     profile.measure.threads = args.threads;
     profile.objective.margin = args.margin;
     if args.loss {
-        profile.loss = Some(adhoc::loss(args.loss_items, args.lengths, args.text)?);
+        profile.loss = Some(adhoc::loss(args.loss_of)?);
     }
     // one behind an address stands among the profile's endpoints
     let (reference, candidate) = (args.reference.clone(), candidate.clone());

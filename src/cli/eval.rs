@@ -34,7 +34,7 @@ pub(super) fn run(args: Eval) -> Result<Exit> {
     // what is told cannot be read is said before anything runs
     let told = args.beside.iter().map(|path| told::read(path)).collect::<Result<Vec<_>, _>>()?.concat();
     if args.loss {
-        profile.loss = Some(adhoc::loss(args.loss_items, args.lengths, args.text)?);
+        profile.loss = Some(adhoc::loss(args.loss_of)?);
     }
     profile.kv = adhoc::kv(args.kv);
     profile.measure.limit = args.limit;

@@ -87,19 +87,13 @@ fn filed(variant: &Variant, workplace: &Workplace) -> Filed {
     let path = advised::place(variant, workplace);
     let inside = variant.has_own_files() && path.is_none();
     let exists = inside || path.as_ref().is_some_and(|path| path.exists());
-    let read = match (&path, exists) {
-        (Some(path), true) => tensors(&place(path)),
-        (None, true) => tensors(&variant.model.place),
-        _ => Err(anyhow::anyhow!("its file is not here; it is made again when it is measured")),
-    };
+    let at = exists.then(|| path.as_deref().map_or_else(|| variant.model.place.clone(), place));
+    let gone = || anyhow::anyhow!("its file is not here; it is made again when it is measured");
+    let read = at.as_ref().map_or_else(|| Err(gone()), tensors);
     let facts = models::inspect(&variant.model.place).ok();
     let there = path.as_deref().filter(|_| exists);
     let steps = there.and_then(|path| bantam_lab::history::of_file(path).ok()).unwrap_or_default();
-    let strip = match (&path, exists) {
-        (Some(path), true) => strip::of(&place(path)).unwrap_or_default(),
-        (None, true) => strip::of(&variant.model.place).unwrap_or_default(),
-        _ => Vec::new(),
-    };
+    let strip = at.as_ref().and_then(|at| strip::of(at).ok()).unwrap_or_default();
     let (tensors, unread) = match read {
         Ok(tensors) => (tensors, None),
         Err(error) => (Vec::new(), Some(crate::show::sentence(&error))),

@@ -8,7 +8,7 @@ use crate::mixture::Mixture;
 use crate::recipe::Recipe;
 use crate::sensitivity::{self, Sensitivity};
 use crate::source::{Contents, Source};
-use crate::transform::{Quantize, Target};
+use crate::transform::{Form, Quantize, Target};
 use crate::types::Types;
 use crate::{Calibration, GgufTensor, Plan, Progress, Stage};
 use anyhow::{Context, Result, ensure};
@@ -53,9 +53,7 @@ pub fn settle(
     let quantize = quantize.calibrated()?;
     let before = Recipe { name: recipe.name.clone(), steps: recipe.steps[..recipe.steps.len() - 1].to_vec() };
     // what is out of reach is known before the work
-    let form = before.plan(source.form_for(&before)?)?;
-    let planned = source.contents(&form)?;
-    let room = Room::of(&planned, &searched(&planned));
+    let (form, room) = room(source, &before)?;
     if room.holds_all(target) {
         // 16 bits as they are stored, where they are
         let plain = if form.types.mixture() == Mixture::BF16 { Mixture::BF16 } else { Mixture::F16 };
@@ -120,8 +118,14 @@ pub fn settle(
 /// Where the model cannot be planned.
 pub fn least_bits(source: &Source) -> Result<f64> {
     let plain = Recipe { name: String::new(), steps: Vec::new() };
-    let planned = source.contents(&plain.plan(source.form_for(&plain)?)?)?;
-    Ok(Room::of(&planned, &searched(&planned)).least_bits())
+    Ok(room(source, &plain)?.1.least_bits())
+}
+
+/// What steps leave of a model, and what a file of it has room for.
+fn room(source: &Source, steps: &Recipe) -> Result<(Form, Room)> {
+    let form = steps.plan(source.form_for(steps)?)?;
+    let planned = source.contents(&form)?;
+    Ok((form, Room::of(&planned, &searched(&planned))))
 }
 
 fn with_last(before: Recipe, quantize: Quantize, name: &str) -> Recipe {
