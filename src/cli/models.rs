@@ -1,5 +1,5 @@
-//! `bantam models [FOLDER…]`: the models that are here (in this binary, in the Hugging Face cache, made by bantam, in
-//! folders given), how large they are and when they were last read; `bantam models remove` makes room.
+//! `bantam models [FOLDER…]`: the models that are here (in this binary, in the Hugging Face cache, in Ollama's and LM Studio's
+//! stores, made by bantam, in folders given), how large they are and when they were last read; `bantam models remove` makes room.
 
 use super::args::{Models, ModelsCommand};
 use super::{Exit, stop};
@@ -9,7 +9,7 @@ use crate::show::out::{self, note, say};
 use crate::show::{Table, counted};
 use anyhow::{Context, Result, bail};
 use bantam_core::unit::Bytes;
-use bantam_hub::Cache;
+use bantam_hub::{Cache, Stores};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
 use std::time::SystemTime;
@@ -26,7 +26,7 @@ fn show(args: &Models) -> Result<Exit> {
     if args.verify {
         verify(&Cache::here())?;
     }
-    let entries = inventory::take(&Cache::here(), &Home::find()?, &args.folders)?;
+    let entries = inventory::take(&Cache::here(), &Stores::here(), &Home::find()?, &args.folders)?;
     if args.json {
         out::json(&entries.iter().map(entry_json).collect())?;
         return Ok(Exit::Done);
@@ -35,7 +35,7 @@ fn show(args: &Models) -> Result<Exit> {
     for entry in &entries {
         let day = entry.used.map_or_else(|| "–".into(), day);
         let revision = entry.revisions.iter().map(|(name, commit)| format!("{name} {}", short(commit)));
-        let mut size = entry.bytes.to_string();
+        let mut size = if entry.broken.is_some() { "–".to_owned() } else { entry.bytes.to_string() };
         if entry.incomplete.0 > 0 {
             size += &format!(" + {} of unfinished files", entry.incomplete);
         }
@@ -43,6 +43,9 @@ fn show(args: &Models) -> Result<Exit> {
         table.row(vec![entry.name.clone(), entry.origin.name().into(), size, day, revision]);
     }
     table.print(&mut out::stdout()).context("printing the table")?;
+    for why in entries.iter().filter_map(|entry| entry.broken.as_ref()) {
+        note!("cannot be used: {why}");
+    }
     let whole: u64 = entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.bytes.0 + e.incomplete.0).sum();
     say!("{} on disk; `bantam models remove NAME` makes room", Bytes(whole))?;
     Ok(Exit::Done)
@@ -69,7 +72,7 @@ fn verify(cache: &Cache) -> Result<()> {
 
 fn remove(names: &[String], yes: bool) -> Result<Exit> {
     let (cache, home) = (Cache::here(), Home::find()?);
-    let entries = inventory::take(&cache, &home, &[])?;
+    let entries = inventory::take(&cache, &Stores::here(), &home, &[])?;
     let found = names.iter().map(|name| inventory::removable(&entries, name)).collect::<Result<Vec<&Entry>>>()?;
     if !yes && !confirmed(&found)? {
         return Ok(Exit::Done);
@@ -112,7 +115,7 @@ fn day(at: SystemTime) -> String {
 fn entry_json(entry: &Entry) -> Value {
     json!({
         "name": entry.name, "from": entry.origin.name(), "path": entry.path, "bytes": entry.bytes,
-        "incomplete": entry.incomplete, "last_read": entry.used.map(day),
+        "incomplete": entry.incomplete, "last_read": entry.used.map(day), "broken": entry.broken,
         "revisions": entry.revisions.iter().map(|(name, commit)| json!({ "name": name, "commit": commit })).collect::<Vec<_>>(),
     })
 }

@@ -6,7 +6,7 @@ use crate::library::inventory::{self, Origin};
 use crate::library::own;
 use bantam_bundled::suites as bundled;
 use bantam_core::profile::Raw;
-use bantam_hub::Cache;
+use bantam_hub::{Cache, Stores};
 use bantam_lab::{Mixture, Recipe};
 use std::path::{Path, PathBuf};
 
@@ -69,9 +69,9 @@ fn path(file: &Path) -> String {
 
 fn models(around: &[(PathBuf, bantam_core::unit::Bytes)]) -> Vec<Known> {
     let here = around.iter().map(|(file, bytes)| known(path(file), bytes.to_string()));
-    let kept = Home::find().map_err(Into::into).and_then(|home| inventory::take(&Cache::here(), &home, &[]));
-    let is_model =
-        |entry: &inventory::Entry| matches!(entry.origin, Origin::Bundled | Origin::Cache) && entry.incomplete.0 == 0;
+    let all = |home: Home| inventory::take(&Cache::here(), &Stores::here(), &home, &[]);
+    let kept = Home::find().map_err(Into::into).and_then(all);
+    let is_model = |entry: &inventory::Entry| entry.is_usable() && entry.origin != Origin::Artifact;
     let kept: Vec<Known> = kept
         .unwrap_or_default()
         .into_iter()

@@ -1,4 +1,5 @@
-//! The models that are on this machine: inside the binary, in the Hugging Face cache, made by bantam, in folders given.
+//! The models that are on this machine: inside the binary, in the Hugging Face cache, in Ollama's and LM Studio's stores, made
+//! by bantam, in folders given.
 //! It looks at the files' entries and reads none.
 
 use crate::library::home::Home;
@@ -6,7 +7,7 @@ use crate::library::models;
 use anyhow::{Context, Result, bail};
 use bantam_core::record::Place;
 use bantam_core::unit::Bytes;
-use bantam_hub::{self as hub, Cache, Repo, RepoKind};
+use bantam_hub::{self as hub, Cache, Keeper, Repo, RepoKind, Stored, Stores};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -24,6 +25,8 @@ pub struct Entry {
     pub used: Option<SystemTime>,
     /// Branches and tags with the commits that they meant when they were pulled.
     pub revisions: Vec<(String, String)>,
+    /// Why it cannot be used, in one sentence.
+    pub broken: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +34,23 @@ pub enum Origin {
     Bundled,
     Cache,
     Dataset,
+    Ollama,
+    LmStudio,
     Artifact,
     Folder,
+}
+
+impl Entry {
+    /// One of which nothing but the name is known yet.
+    fn whole(name: String, origin: Origin) -> Entry {
+        let (bytes, incomplete) = (Bytes(0), Bytes(0));
+        Entry { name, origin, path: None, bytes, incomplete, used: None, revisions: Vec::new(), broken: None }
+    }
+
+    /// A model, and all of it is here.
+    pub fn is_usable(&self) -> bool {
+        self.origin != Origin::Dataset && self.incomplete.0 == 0 && self.broken.is_none()
+    }
 }
 
 impl Origin {
@@ -41,9 +59,16 @@ impl Origin {
             Origin::Bundled => "bundled",
             Origin::Cache => "hub",
             Origin::Dataset => "hub, data",
+            Origin::Ollama => Keeper::Ollama.name(),
+            Origin::LmStudio => Keeper::LmStudio.name(),
             Origin::Artifact => "made here",
             Origin::Folder => "folder",
         }
+    }
+
+    /// Whether bantam put it there, so that it may remove it.
+    pub fn is_removable(self) -> bool {
+        matches!(self, Origin::Cache | Origin::Dataset | Origin::Artifact)
     }
 }
 
@@ -51,9 +76,10 @@ impl Origin {
 ///
 /// # Errors
 /// Where a folder that was given cannot be read.
-pub fn take(cache: &Cache, home: &Home, folders: &[PathBuf]) -> Result<Vec<Entry>> {
+pub fn take(cache: &Cache, stores: &Stores, home: &Home, folders: &[PathBuf]) -> Result<Vec<Entry>> {
     let mut entries = bundled()?;
     entries.extend(cache.kept().into_iter().map(|kept| cached(kept, cache)));
+    entries.extend(stores.kept().into_iter().map(kept_elsewhere));
     entries.extend(files(&home.artifacts(), Origin::Artifact));
     entries.extend(unfinished(&home.artifacts()));
     for folder in folders {
@@ -67,21 +93,34 @@ fn bundled() -> Result<Vec<Entry>> {
     let entry = |name: String| {
         let bytes = models::bytes(&Place::Bundled(name.clone()))?;
         let name = format!("bundled:{name}");
-        let (incomplete, revisions) = (Bytes(0), vec![]);
-        Ok(Entry { name, origin: Origin::Bundled, path: None, bytes, incomplete, used: None, revisions })
+        Ok(Entry { bytes, ..Entry::whole(name, Origin::Bundled) })
     };
     models::bundled_names().into_iter().map(entry).collect()
 }
 
+/// What another program keeps: used where it is, and never written.
+fn kept_elsewhere(stored: Stored) -> Entry {
+    let origin = match stored.keeper {
+        Keeper::Ollama => Origin::Ollama,
+        Keeper::LmStudio => Origin::LmStudio,
+    };
+    let (path, broken) = match stored.place {
+        Ok(Place::Gguf(path) | Place::Folder(path)) => (Some(path), None),
+        Ok(Place::Bundled(_) | Place::Endpoint(_) | Place::System(_)) => (None, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Entry { path, broken, bytes: stored.bytes, used: stored.used, ..Entry::whole(stored.name, origin) }
+}
+
 fn cached(kept: hub::Kept, cache: &Cache) -> Entry {
+    let origin = if kept.repo.kind == RepoKind::Model { Origin::Cache } else { Origin::Dataset };
     Entry {
-        name: kept.repo.id(),
-        origin: if kept.repo.kind == RepoKind::Model { Origin::Cache } else { Origin::Dataset },
         path: Some(cache.folder().to_path_buf()),
         bytes: kept.bytes,
         incomplete: kept.incomplete,
         used: kept.used,
         revisions: kept.refs,
+        ..Entry::whole(kept.repo.id(), origin)
     }
 }
 
@@ -89,15 +128,8 @@ fn cached(kept: hub::Kept, cache: &Cache) -> Entry {
 fn unfinished(artifacts: &Path) -> Vec<Entry> {
     let entry = |path: PathBuf| {
         let facts = std::fs::metadata(&path).ok()?;
-        Some(Entry {
-            name: path.display().to_string(),
-            origin: Origin::Artifact,
-            path: Some(path),
-            bytes: Bytes(0),
-            incomplete: Bytes(facts.len()),
-            used: facts.accessed().ok(),
-            revisions: vec![],
-        })
+        let (name, incomplete, used) = (path.display().to_string(), Bytes(facts.len()), facts.accessed().ok());
+        Some(Entry { path: Some(path), incomplete, used, ..Entry::whole(name, Origin::Artifact) })
     };
     partials(artifacts).into_iter().filter(|path| !is_locked(path)).filter_map(entry).collect()
 }
@@ -132,15 +164,8 @@ pub fn sweep(home: &Home) {
 fn files(folder: &Path, origin: Origin) -> Vec<Entry> {
     let entry = |path: PathBuf| {
         let facts = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
-        Some(Entry {
-            name: path.display().to_string(),
-            origin,
-            path: Some(path),
-            bytes: Bytes(facts.len()),
-            incomplete: Bytes(0),
-            used: facts.accessed().ok(),
-            revisions: vec![],
-        })
+        let (name, bytes, used) = (path.display().to_string(), Bytes(facts.len()), facts.accessed().ok());
+        Some(Entry { path: Some(path), bytes, used, ..Entry::whole(name, origin) })
     };
     let is_gguf = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
     let read = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -161,13 +186,10 @@ fn models_in(folder: &Path) -> Vec<Entry> {
         let facts: Vec<_> =
             hub::files(folder).into_iter().flatten().filter_map(|f| std::fs::metadata(f).ok()).collect();
         entries.push(Entry {
-            name: folder.display().to_string(),
-            origin: Origin::Folder,
             path: Some(folder.clone()),
             bytes: Bytes(facts.iter().map(std::fs::Metadata::len).sum()),
-            incomplete: Bytes(0),
             used: facts.iter().filter_map(|f| f.accessed().ok()).max(),
-            revisions: vec![],
+            ..Entry::whole(folder.display().to_string(), Origin::Folder)
         });
     }
     entries
@@ -190,13 +212,24 @@ pub fn removable<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry> {
     match found {
         None => {
             let names: Vec<&str> =
-                entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.name.as_str()).collect();
+                entries.iter().filter(|e| e.origin.is_removable()).map(|e| e.name.as_str()).collect();
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             bail!("'{name}' is not here; what can be removed: {names}")
         }
         Some(Entry { origin: Origin::Bundled, .. }) => bail!("'{name}' is inside this binary and cannot be removed"),
+        Some(Entry { origin: Origin::Ollama, name, .. }) => {
+            bail!("'{name}' is Ollama's, which bantam never writes; `ollama rm {}` removes it", bare(name))
+        }
+        Some(Entry { origin: Origin::LmStudio, name, .. }) => {
+            bail!("'{name}' is LM Studio's, which bantam never writes; remove it there")
+        }
         Some(entry) => Ok(entry),
     }
+}
+
+/// A name without its keeper's prefix.
+fn bare(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(_, bare)| bare)
 }
 
 /// Removes a repository of the cache or a file that bantam made; gives back what that freed.
@@ -205,7 +238,7 @@ pub fn remove(entry: &Entry, cache: &Cache) -> Result<Bytes> {
         Origin::Cache => RepoKind::Model,
         Origin::Dataset => RepoKind::Dataset,
         Origin::Artifact => return remove_artifact(entry),
-        Origin::Bundled | Origin::Folder => bail!("{}: is not bantam's to remove", entry.name),
+        Origin::Bundled | Origin::Folder | Origin::Ollama | Origin::LmStudio => bail!("{}: is not bantam's to remove", entry.name),
     };
     let repo = Repo::new(kind, &entry.name).with_context(|| format!("{}: is no repository's name", entry.name))?;
     Ok(cache.remove(&repo)?)
@@ -236,7 +269,7 @@ mod tests {
         let home = Home::at(folder.path());
         fs::create_dir_all(home.artifacts()).expect("makes");
         fs::write(home.artifacts().join("m.gguf"), "x").expect("writes");
-        let entries = take(&Cache::at(folder.path().join("hub")), &home, &[]).expect("lists");
+        let entries = take(&Cache::at(folder.path().join("hub")), &Stores::default(), &home, &[]).expect("lists");
         let detour = home.artifacts().join("../artifacts/./m.gguf").display().to_string();
         for name in ["m.gguf", &home.artifacts().join("m.gguf").display().to_string(), &detour] {
             let found = removable(&entries, name).expect(name);
@@ -258,7 +291,7 @@ mod tests {
         }
         let held = fs::File::create(at("m.Q4_0.4567.lock")).expect("makes");
         held.try_lock().expect("nobody has it");
-        let entries = take(&Cache::at(folder.path().join("hub")), &home, &[]).expect("lists");
+        let entries = take(&Cache::at(folder.path().join("hub")), &Stores::default(), &home, &[]).expect("lists");
         let left: Vec<&Entry> = entries.iter().filter(|entry| entry.incomplete.0 > 0).collect();
         assert_eq!(left.len(), 2, "{left:?}");
         assert!(left.iter().all(|entry| entry.incomplete == Bytes(10) && entry.name.contains("Q8_0")), "{left:?}");
@@ -266,5 +299,28 @@ mod tests {
         assert!(!at("m.Q8_0.0123.partial").exists() && !at("m.Q8_0.0123.json.partial").exists());
         assert!(at("m.Q4_0.4567.partial").exists(), "somebody is making it");
         assert!(at("m.Q4_0.89ab.gguf").exists(), "it is whole");
+    }
+    #[test]
+    fn what_other_programs_keep_is_listed_and_never_removed() {
+        let folder = tempfile::tempdir().expect("temp dir");
+        let home = Home::at(folder.path());
+        let at = |file: &str| folder.path().join(file);
+        fs::create_dir_all(at("studio/me/tiny")).expect("makes");
+        fs::write(at("studio/me/tiny/tiny.gguf"), "GGUF").expect("writes");
+        fs::create_dir_all(at("ollama/manifests/registry.ollama.ai/library/gone")).expect("makes");
+        fs::write(at("ollama/manifests/registry.ollama.ai/library/gone/latest"), "{}").expect("writes");
+        let stores = Stores::at(at("ollama"), at("studio"));
+        let entries = take(&Cache::at(at("hub")), &stores, &home, &[]).expect("lists");
+        let kept: Vec<&Entry> = entries.iter().filter(|entry| entry.origin != Origin::Bundled).collect();
+        let told: Vec<(&str, &str, bool)> =
+            kept.iter().map(|e| (e.name.as_str(), e.origin.name(), e.broken.is_some())).collect();
+        assert_eq!(
+            told,
+            [("lmstudio:me/tiny/tiny.gguf", "LM Studio", false), ("ollama:gone:latest", "Ollama", true)]
+        );
+        let refused = removable(&entries, "lmstudio:me/tiny/tiny.gguf").expect_err("LM Studio's").to_string();
+        assert!(refused.contains("never writes"), "{refused}");
+        let refused = removable(&entries, "ollama:gone:latest").expect_err("Ollama's").to_string();
+        assert!(refused.contains("`ollama rm gone:latest` removes it"), "{refused}");
     }
 }

@@ -74,7 +74,15 @@ fn parts_of(typed: &str) -> (&str, Option<PathBuf>) {
 /// Finds a model by the name typed; reads none of its weights.
 pub fn find(typed: &str) -> Result<hub::Found> {
     let (model, _) = parts_of(typed);
-    Ok(hub::find(model, &bundled_names(), &hub::Cache::here())?)
+    Ok(found(model, &hub::Cache::here())?)
+}
+
+/// Among what other programs keep, where the name says so; else among the bundled, the paths and the cache.
+fn found(model: &str, cache: &hub::Cache) -> Result<hub::Found, hub::Error> {
+    match hub::Stores::here().find(model)? {
+        Some(found) => Ok(found),
+        None => hub::find(model, &bundled_names(), cache),
+    }
 }
 
 /// Opens the adapter that was typed behind a model, and checks that its tensors belong to the model. Reads headers
@@ -98,7 +106,7 @@ pub fn adapter(typed: &str, facts: &ModelFacts) -> Result<Option<Adapter>> {
 pub fn to_fetch(typed: &str) -> Option<hub::Name> {
     let (typed, _) = parts_of(typed);
     let cache = hub::Cache::here();
-    match hub::find(typed, &bundled_names(), &cache) {
+    match found(typed, &cache) {
         // a word without an owner is a mistyped model far more often than one of the hub's oldest, which `pull` gets
         Err(hub::Error::Unknown { .. }) => hub::Name::parse(typed).ok().filter(|name| name.repo.has_owner()),
         Err(hub::Error::NotCached { .. }) => hub::Name::parse(typed).ok(),

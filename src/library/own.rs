@@ -480,8 +480,9 @@ pub fn around(folder: &Path) -> Around {
 /// The same, with the models of this machine that lie elsewhere.
 pub fn around_and_here(folder: &Path) -> Around {
     let mut around = around(folder);
-    let kept = Home::find().map_err(Into::into).and_then(|home| inventory::take(&hub::Cache::here(), &home, &[]));
-    let is_model = |entry: &&Entry| matches!(entry.origin, Origin::Bundled | Origin::Cache) && entry.incomplete.0 == 0;
+    let here = |home: Home| inventory::take(&hub::Cache::here(), &hub::Stores::here(), &home, &[]);
+    let kept = Home::find().map_err(Into::into).and_then(here);
+    let is_model = |entry: &&Entry| entry.is_usable() && entry.origin != Origin::Artifact;
     let named = |entry: &Entry| (entry.name.clone(), format!("{}, {}", entry.bytes, entry.origin.name()));
     around.named = kept.unwrap_or_default().iter().filter(is_model).map(named).collect();
     around

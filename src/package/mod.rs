@@ -64,7 +64,7 @@ impl Chosen {
         let (Some(file), Some(summary), true) = (&done.file, done.advice.advised(), words.found) else {
             bail!("the run of {} advises nothing to ship: {}", done.run.profile_name, words.title)
         };
-        let is_gguf = |path: &&PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+        let is_gguf = |path: &&PathBuf| bantam_hub::is_gguf(path);
         let path = file.path.as_ref().filter(|_| file.exists).filter(is_gguf);
         let Some(path) = path.filter(|_| summary.variant.model.adapter.is_none()) else {
             let how = file.commands.first().map_or("bantam compress", |(_, command)| command);
@@ -102,7 +102,8 @@ impl Chosen {
             }
         };
         let file = std::path::absolute(&path).unwrap_or(path);
-        let name = file.file_stem().map_or(found.name.clone(), |stem| stem.to_string_lossy().into_owned());
+        let stem = file.file_stem().filter(|_| file.extension().is_some());
+        let name = stem.map_or_else(|| bare(&found.name).replace('/', "-"), |stem| stem.to_string_lossy().into_owned());
         Ok(Chosen { name, file, kv: CacheType::default(), publisher: publisher(&found.name), decision: None })
     }
 
@@ -122,7 +123,7 @@ impl Chosen {
 
         fs::create_dir_all(out).with_context(|| format!("{}: the folder cannot be made", out.display()))?;
         let out = std::path::absolute(out)?;
-        let placed = out.join(self.studio_folder()).join(self.file.file_name().unwrap_or_default());
+        let placed = out.join(self.studio_folder()).join(self.name_of(&self.file));
         let (from, file) = match wishes.copy {
             true => (format!("./{}", placed.strip_prefix(&out)?.display()), placed.clone()),
             false => (self.file.display().to_string(), self.file.clone()),
@@ -139,7 +140,7 @@ impl Chosen {
         let parts = gguf::parts(&self.file);
         let folder = placed.parent().unwrap_or(&out);
         let models: Vec<(PathBuf, &PathBuf)> =
-            parts.iter().map(|part| (folder.join(part.file_name().unwrap_or_default()), part)).collect();
+            parts.iter().map(|part| (folder.join(self.name_of(part)), part)).collect();
         fs::create_dir_all(folder).with_context(|| format!("{}: the folder cannot be made", folder.display()))?;
         let places = texts.iter().map(|(place, _)| place).chain(models.iter().map(|(place, _)| place));
         places.clone().try_for_each(|place| self.may_write(place, wishes.force))?;
@@ -172,6 +173,12 @@ impl Chosen {
     }
 
     /// `lm-studio/PUBLISHER/MODEL`, as LM Studio keeps models.
+    /// What a file is called in LM Studio's folder; one of Ollama's blobs has its hash for a name.
+    fn name_of(&self, part: &Path) -> PathBuf {
+        let named = part.file_name().filter(|_| part.extension().is_some());
+        named.map_or_else(|| format!("{}.gguf", safe(&self.name)).into(), PathBuf::from)
+    }
+
     fn studio_folder(&self) -> PathBuf {
         let publisher = self.publisher.as_deref().map_or("bantam".into(), safe);
         Path::new(STUDIO).join(publisher).join(safe(&self.name))
@@ -232,7 +239,15 @@ fn markdown(title: String, subtitle: String, sections: Vec<Section>) -> Result<S
 
 /// The part of a hub's name before the slash.
 fn publisher(name: &str) -> Option<String> {
-    name.split_once('/').map(|(owner, _)| owner.to_owned()).filter(|owner| !owner.is_empty())
+    bare(name).split_once('/').map(|(owner, _)| owner.to_owned()).filter(|owner| !owner.is_empty())
+}
+
+/// A name without the prefix of the program that keeps it.
+fn bare(name: &str) -> &str {
+    [bantam_hub::Keeper::Ollama, bantam_hub::Keeper::LmStudio]
+        .into_iter()
+        .find_map(|keeper| name.strip_prefix(keeper.prefix()))
+        .unwrap_or(name)
 }
 
 /// A name for folders and for Ollama: letters, digits, and what stands between them.

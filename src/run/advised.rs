@@ -84,7 +84,7 @@ pub(super) fn commands(
         true => String::new(),
         false => format!(" -ctk {0} -ctv {0}", variant.kv),
     };
-    let gguf = file.filter(|file| file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")));
+    let gguf = file.filter(|file| bantam_hub::is_gguf(file));
     if let (Some(file), None) = (gguf, &variant.model.adapter) {
         let file = quoted(&file.display().to_string());
         return vec![

@@ -34,6 +34,38 @@ pub enum Error {
         /// The models in the cache.
         cached: Vec<String>,
     },
+    /// No store of a program that keeps models is here.
+    #[error("no store of {keeper}'s is here, so that there is no '{name}' of it: {looked} are looked at")]
+    NoStore {
+        /// The program.
+        keeper: &'static str,
+        /// The model's name, without the program's prefix.
+        name: String,
+        /// Where its models are looked for.
+        looked: &'static str,
+    },
+    /// A program keeps no model of this name.
+    #[error("{keeper} keeps no model '{name}' here{meant}; there are {there}")]
+    NotKept {
+        /// The program.
+        keeper: &'static str,
+        /// The name as typed.
+        name: String,
+        /// What may have been meant, as words behind the name.
+        meant: String,
+        /// What it keeps.
+        there: String,
+    },
+    /// What Ollama keeps under a name cannot be used.
+    #[error("{name}: {why} ({})", manifest.display())]
+    BrokenManifest {
+        /// The model, with its tag.
+        name: String,
+        /// The manifest's file.
+        manifest: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// A path leads to nothing.
     #[error("{}: there is no such file or folder{}", path.display(), nearest(path))]
     NotThere {

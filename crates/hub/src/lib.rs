@@ -11,7 +11,7 @@
 //! In reading order: `name` (with `address`), `settings` (with `expand`) and `cache` say what, who and where; `http` asks, `listing` and `search` are
 //! the answers; `model_info` and `header` read what can be known before a pull; `select` and `gguf` choose files,
 //! `fetch` brings one with `verify` and `lock`, `pull` all of them, `pull_progress` counts; `data` does the same for
-//! datasets; `digest` is what a model is known by afterwards.
+//! datasets; `digest` is what a model is known by afterwards. `stores` has what Ollama and LM Studio keep here.
 
 #![warn(missing_docs)]
 
@@ -35,6 +35,7 @@ mod pull_progress;
 mod search;
 mod select;
 mod settings;
+mod stores;
 mod verify;
 
 pub use cache::{Cache, Kept};
@@ -51,6 +52,7 @@ pub use pull_progress::PullProgress;
 pub use search::{Hit, Hits, Next, Query, Sort};
 pub use select::Want;
 pub use settings::{Patience, Settings, Token};
+pub use stores::{Keeper, Stored, Stores};
 pub use verify::Hash;
 
 use bantam_core::cancel::Cancel;
@@ -283,13 +285,21 @@ fn missing_shard(folder: &Path) -> Option<String> {
 }
 
 fn gguf(path: &Path) -> Result<Found, Error> {
-    match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+    match is_gguf(path) {
         true => Ok(Found { name: stem(path), place: Place::Gguf(path.into()), commit: None }),
         false => {
             let why = "a model is a .gguf file or a folder with config.json, tokenizer.json and .safetensors".into();
             Err(Error::NoModel { path: path.into(), why })
         }
     }
+}
+
+/// Tells a GGUF file by its ending, or by how it begins: one of Ollama's blobs has its hash for a name.
+pub fn is_gguf(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = [0; 4];
+    let begins = || bantam_core::input::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || (begins() && &start == b"GGUF")
 }
 
 /// The names of a folder's files, sorted.
