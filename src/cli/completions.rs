@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use bantam_bundled::{profiles, suites};
 use bantam_core::cache_type::CacheType;
 use bantam_core::profile::Prefer;
-use bantam_hub::Cache;
+use bantam_hub::{Cache, Stores};
 use bantam_lab::Mixture;
 use clap::CommandFactory;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
@@ -61,10 +61,11 @@ fn listed<W: AsRef<str>>(all: impl IntoIterator<Item = W>, current: &OsStr) -> V
     all.into_iter().filter(fits).map(|word| CompletionCandidate::new(format!("{head}{}", word.as_ref()))).collect()
 }
 
-/// Bundled models, those of the hub's cache, folders and files.
+/// Bundled models, those of the hub's cache and of other programs' stores, folders and files.
 pub(super) fn model(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut all = words(models::bundled_names(), current);
     all.extend(words(Cache::here().models(), current));
+    all.extend(words(Stores::here().kept().into_iter().map(|stored| stored.name), current));
     all.extend(PathCompleter::any().complete(current));
     all
 }

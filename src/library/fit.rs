@@ -110,13 +110,14 @@ pub fn estimate_on(model_info: ModelInfo, context: Option<u64>, memory: Result<B
     HostFit { runs, longest, context, cache, needs, memory, model_info }
 }
 
-fn at_work(weights: u64, cache: u64) -> Bytes {
+/// Weights and cache at work, with the working memory and the program.
+pub fn at_work(weights: u64, cache: u64) -> Bytes {
     let held = weights.saturating_add(cache);
     Bytes(held.saturating_add((held as f64 * WORKING) as u64).saturating_add(PROGRAM))
 }
 
-/// What a program could take without swapping, within the limit of its group.
-fn available(host: &Card) -> Result<Bytes, String> {
+/// What a program could take without swapping, within the limit of its group; or why that is unknown.
+pub fn available(host: &Card) -> Result<Bytes, String> {
     let known = |fact: &Fact<Bytes>| match fact {
         Fact::Known(bytes) => Ok(*bytes),
         Fact::Unknown { reason } => Err(reason.clone()),

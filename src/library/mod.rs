@@ -10,5 +10,6 @@ pub mod inventory;
 pub mod models;
 pub mod own;
 pub mod pins;
+pub mod shelf;
 pub mod stamp;
 pub mod suites;

@@ -3,6 +3,7 @@
 
 mod bar;
 mod cells;
+mod difference;
 pub mod lm_eval;
 mod names;
 pub mod out;
@@ -14,6 +15,7 @@ mod text;
 pub use bantam_core::unit::counted;
 pub use bar::bar;
 pub use cells::{left, middle, right, wrapped};
+pub use difference::{Piece, difference, wrapped_pieces};
 pub use names::short;
 pub use sentence::sentence;
 pub use table::Table;

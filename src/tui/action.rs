@@ -6,11 +6,12 @@ use super::setup::Setup;
 use crate::library::catalog::Catalog;
 use crate::library::fit::HostFit;
 use crate::library::own::{Around, Draft, Wish};
+use crate::library::shelf::Shelf;
 use crate::run::decide::Turned;
 use crate::run::examine::{Contrast, Examined};
 use bantam_core::event::Event;
-use bantam_core::profile::{Profile, RecipeRef};
-use bantam_core::record::Id;
+use bantam_core::profile::{Knob, Profile, RecipeRef};
+use bantam_core::record::{Id, Variant};
 use bantam_eval::own::{Columns, Picked};
 use bantam_hub::{Hits, Next, Progress, Query};
 use bantam_verdict::recommend::whatif::Turn;
@@ -39,13 +40,18 @@ pub(super) enum Message {
     },
     /// What ORG/NAME is and would need here.
     ModelInfo(String, Box<Result<HostFit, String>>),
+    /// A model's README, by the model's name.
+    Readme(String, Result<String, String>),
+    /// What this machine has of models, and what it can do.
+    Shelf(Box<Shelf>),
     /// A pull of a name begins that the profile asked for.
     Fetching(String),
     /// What the profile names of the hub is here, or why not.
     Fetched(Result<(), String>),
     /// Something cannot be done now.
     Refused(String),
-    Pulling(Progress),
+    /// How far the pull of a name is.
+    Pulling(String, Progress),
     /// The pull of a name is over; where its files are.
     Pulled(String, Result<PathBuf, String>),
     /// What was measured is decided over again.
@@ -56,6 +62,10 @@ pub(super) enum Message {
     Examined(Id, Option<Box<Examined>>),
     /// The second variant held against the first; nothing where one of them is not measured.
     Contrasted(Id, Id, Option<Box<Contrast>>),
+    /// A piece of an answer to the prompt of this number, of the first variant or the second.
+    Said(u64, usize, String),
+    /// An answer is whole, or why there is none.
+    Answered(u64, usize, Result<Answered, String>),
     /// A profile is written, or why not.
     Saved(Result<PathBuf, String>),
     /// What there is to choose from on this machine.
@@ -166,15 +176,26 @@ pub(super) enum Command {
     Examine(Id),
     /// Hold the second variant against the first.
     Contrast(Id, Id),
+    /// Ask two variants the prompt of this number.
+    Ask(u64, Box<Both>, String),
+    StopAnswers,
     Search(Asked),
     /// The next page for a question.
     More(Asked, Next),
     /// Read what ORG/NAME is.
     ModelInfo(String),
-    Pull(String),
+    /// Read a model's README.
+    Readme(String),
+    /// Look what this machine has of models; its bandwidth too, unless something runs that would suffer.
+    Shelve {
+        with_bandwidth: bool,
+    },
+    /// Pull these, behind those that wait.
+    Pull(Vec<Wanted>),
     /// Pull what the profile names of the hub and is not here, for this selection.
     Fetch(Selection),
-    StopPull,
+    /// Stop the pull of a name, or let it wait no more.
+    StopPull(String),
     /// Hand the terminal to the shell until it gives it back.
     Suspend,
     /// Listen to the mouse, or leave it to the terminal.
@@ -185,7 +206,7 @@ pub(super) enum Command {
 }
 
 /// What can be opened from a screen, over it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Page {
     /// A model and data of one's own.
     Begin,
@@ -195,6 +216,27 @@ pub(super) enum Page {
     Variant(Id),
     /// The second variant held against the first.
     Contrast(Id, Id),
+    /// One prompt for two variants.
+    Ask(Box<Both>),
+}
+
+/// Two variants that are asked together.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Both {
+    pub one: Variant,
+    pub other: Variant,
+}
+
+/// What an answer took, by the time that its own variant computed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answered {
+    pub tokens: usize,
+    /// Seconds until the first token.
+    pub first: f64,
+    /// Tokens a second from there; none of an answer of one token.
+    pub tps: Option<f64>,
+    /// The model ended it itself.
+    pub is_whole: bool,
 }
 
 /// What is picked of a model and data, for the files that come of it.
@@ -209,6 +251,15 @@ impl PartialEq for Question {
     fn eq(&self, other: &Question) -> bool {
         Arc::ptr_eq(&self.columns, &other.columns) && (&self.picked, &self.wish) == (&other.picked, &other.wish)
     }
+}
+
+/// What is to be pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// ORG/NAME, with :QUANT for one of several GGUF files.
+    pub name: String,
+    /// The files that are wanted; none for what a model needs.
+    pub files: Vec<String>,
 }
 
 /// A question to the hub, numbered; None for no question any more.
@@ -233,6 +284,8 @@ pub(super) struct Selection {
     /// Items of each task instead of the profile's; None in it for all.
     pub limit: Option<Option<usize>>,
     pub prefer: Option<bantam_core::profile::Prefer>,
+    /// Limits instead of the profile's; None in it for none.
+    pub limits: Vec<(Knob, Option<f64>)>,
 }
 
 impl Selection {
@@ -258,6 +311,12 @@ impl Selection {
         whole
     }
 
+    /// Turns a limit.
+    pub(super) fn limit(&mut self, knob: &Knob, to: Option<f64>) {
+        self.limits.retain(|(turned, _)| turned != knob);
+        self.limits.push((knob.clone(), to));
+    }
+
     /// The profile with only what is taken in.
     pub(super) fn taken(&self, whole: &Profile) -> Profile {
         fn taken<T: Clone>(all: &[T], taken: &[bool]) -> Vec<T> {
@@ -271,6 +330,7 @@ impl Selection {
         if let Some(prefer) = self.prefer {
             profile.objective.prefer = prefer;
         }
+        self.limits.iter().for_each(|(knob, to)| knob.turn(&mut profile, *to));
         // a reference that is left out cannot be held against
         if profile.objective.reference.as_ref().is_some_and(|r| !profile.models.contains(r)) {
             profile.objective.reference = None;

@@ -90,9 +90,10 @@ impl App {
             Message::Reported(Ok(path)) => shared.notice = Some(format!("report written: {}", path.display())),
             Message::Reported(Err(error)) | Message::Refused(error) => shared.notice = Some(error.clone()),
             // what one screen alone understands
-            Message::Found { .. } | Message::ModelInfo(..) | Message::Pulling(_) | Message::Pulled(..) => {}
+            Message::Found { .. } | Message::ModelInfo(..) | Message::Pulling(..) | Message::Pulled(..) => {}
+            Message::Readme(..) | Message::Shelf(_) => {}
             Message::Fetching(_) | Message::Fetched(_) | Message::Decided(_) | Message::Turns(..) => {}
-            Message::Examined(..) | Message::Contrasted(..) => {}
+            Message::Examined(..) | Message::Contrasted(..) | Message::Said(..) | Message::Answered(..) => {}
             Message::Saved(Ok(path)) => shared.notice = Some(saved(path)),
             Message::Saved(Err(error)) => shared.notice = Some(error.clone()),
             Message::Catalog(catalog) => shared.catalog = (**catalog).clone(),
@@ -157,7 +158,7 @@ impl App {
             Input::Key(key) if key.kind != KeyEventKind::Release => self.action(key)?,
             Input::Paste(text) if self.typing() => Action::Write(text),
             Input::Paste(_) => {
-                self.shared.notice = Some("what is pasted is text and no keys; on 6 Hub, / takes it as a name".into());
+                self.shared.notice = Some("what is pasted is text and no keys; on 6 Find, / takes it as a name".into());
                 return None;
             }
             Input::Mouse(mouse) => match mouse.kind {

@@ -13,6 +13,11 @@ impl Cursor {
         self.0
     }
 
+    /// Puts it on a line.
+    pub(super) fn set(&mut self, line: usize) {
+        self.0 = line;
+    }
+
     /// Moves as an action says, among so many lines, of which `page` are seen at once; says whether it moved.
     pub(super) fn follow(&mut self, action: &Action, lines: usize, page: usize) -> bool {
         let page = page.max(1);

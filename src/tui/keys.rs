@@ -157,7 +157,7 @@ pub(super) const EVERYWHERE: &[Binding] = &[
 
 // what several screens have
 #[rustfmt::skip]
-pub(super) const STOP: Binding = Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run, or the pull on Hub; everything finished is kept", foot: true };
+pub(super) const STOP: Binding = Binding { action: Action::Stop, codes: &[Char('x')], keys: "x", hint: "stop", help: "stop the run, or the pull on Find; everything finished is kept", foot: true };
 #[rustfmt::skip]
 pub(super) const TOGGLE: Binding = Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take the model, recipe or suite in, or leave it out", foot: true };
 #[rustfmt::skip]

@@ -20,9 +20,9 @@ mod cursor;
 mod decide_tests;
 mod draw;
 mod filter;
-mod ground;
 #[cfg(test)]
-mod hub_tests;
+mod find_tests;
+mod ground;
 mod jobs;
 mod keys;
 mod layout;

@@ -38,6 +38,8 @@ pub(super) struct Shared {
     pub notice: Option<String>,
     /// Processes that want a processor here; None where the system does not tell.
     pub load: Option<f64>,
+    /// The number of the last prompt for two variants.
+    pub asked: u64,
     /// A pull that is going on, and how far it is.
     pub pull: Option<(String, f64)>,
     pub clock: f64,
@@ -65,6 +67,7 @@ impl Shared {
             notice: None,
             load: None,
             pull: None,
+            asked: 0,
             clock: 0.0,
             size,
             theme,
@@ -79,6 +82,7 @@ impl Shared {
             notice: self.notice.take(),
             load: self.load,
             pull: self.pull.take(),
+            asked: self.asked,
             clock: self.clock,
             mouse: self.mouse,
             planning: true,

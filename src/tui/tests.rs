@@ -4,7 +4,7 @@ use super::action::{Action, Command, Message};
 use super::app::App;
 use super::draw::draw;
 use super::results::{ResultColumn, ResultRow, Results, Told};
-use super::screen::{advice as advice_screen, hub, models, plan, results as results_screen, run};
+use super::screen::{advice as advice_screen, find, models, plan, results as results_screen, run};
 use super::setup::{Expected, From, GridRow, ModelEntry, ModelInfo, Setup, SuiteEntry, SuiteInfo, TaskEntry};
 use super::theme::{Theme, ThemeName};
 use bantam_core::event::{Event, Pulse};
@@ -754,7 +754,7 @@ fn a_stopped_run_is_stopped_and_nothing_else() {
     assert_eq!(app.shared.progress.counts(), (1, 0, 18), "the failed one is tried again");
 }
 
-/// Names as they are on the hub, in wide signs and with everything in common.
+/// Names as they are on the find, in wide signs and with everything in common.
 fn long_names(results: &mut Results) {
     let names = ["Qwen/Qwen2.5-0.5B-Instruct-GGUF", "Qwen/Qwen2.5-1.5B-Instruct-GGUF"];
     for (i, row) in results.rows.iter_mut().enumerate() {
@@ -896,10 +896,11 @@ fn help_can_be_read_whole_on_the_smallest_terminal() {
 #[test]
 fn a_question_mark_is_help_in_the_search_line_too() {
     let mut app = app(80, 24);
-    app.update(Action::Go(hub::TITLE));
+    app.update(Action::Go(find::TITLE));
+    press(&mut app, KeyCode::Char('/'));
     press(&mut app, KeyCode::Char('l'));
     assert_eq!(press(&mut app, KeyCode::Char('?')), None);
-    assert!(app.help && picture(&app).contains("Keys on Hub"));
+    assert!(app.help && picture(&app).contains("Keys on Find"));
     press(&mut app, KeyCode::Char('?'));
     assert!(!app.help && picture(&app).contains("│l▏"), "{}", picture(&app));
 }

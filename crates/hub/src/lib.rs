@@ -297,9 +297,12 @@ fn gguf(path: &Path) -> Result<Found, Error> {
 /// Tells a GGUF file by its ending, or by how it begins: one of Ollama's blobs has its hash for a name.
 pub fn is_gguf(path: &Path) -> bool {
     use std::io::Read;
-    let mut start = [0; 4];
-    let begins = || bantam_core::input::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || (begins() && &start == b"GGUF")
+    let begins = || {
+        let mut start = [0; 4];
+        let read = bantam_core::input::open(path).and_then(|mut file| file.read_exact(&mut start));
+        read.is_ok() && &start == b"GGUF"
+    };
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || begins()
 }
 
 /// The names of a folder's files, sorted.

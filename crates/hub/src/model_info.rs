@@ -52,6 +52,18 @@ impl Hub {
         self.http.guarded(|| self.model_info_of(name))
     }
 
+    /// Reads a repository's card, its README.md.
+    ///
+    /// # Errors
+    /// Where the repository cannot be listed, or has no card.
+    pub fn readme(&self, name: &Name) -> Result<String, Error> {
+        self.http.guarded(|| {
+            let listing = self.listing(name)?;
+            let bytes = self.small(name, &listing, "README.md")?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        })
+    }
+
     pub(super) fn model_info_of(&self, name: &Name) -> Result<ModelInfo, Error> {
         let listing = self.listing(name)?;
         let names: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();

@@ -20,6 +20,7 @@ use bantam_verdict::recommend::{Advice, Standing};
 pub(super) fn setup(whole: &Profile, chosen: &Profile, plan: &Plan, rows: &[Row]) -> Setup {
     let mut profile = whole.clone();
     profile.objective = chosen.objective.clone();
+    profile.constraints = chosen.constraints.clone();
     let suites: Vec<SuiteEntry> = whole.suites.iter().map(|name| suite_entry(name, whole.measure.limit)).collect();
     Setup {
         models: whole.models.iter().map(|name| model_entry(name, &whole.recipes)).collect(),

@@ -2,6 +2,7 @@
 //! it plans, runs, decides and writes reports by the same calls as the headless commands, and turns what comes out into
 //! the plain numbers and names that the screens show.
 
+mod ask;
 pub(super) mod begin;
 mod describe;
 mod desk;
@@ -55,6 +56,7 @@ pub(super) struct Jobs {
     desk: Option<DeskJob>,
     hub: HubJobs,
     begin: begin::BeginJobs,
+    ask: ask::AskJobs,
 }
 
 impl Jobs {
@@ -71,6 +73,7 @@ impl Jobs {
             running: None,
             hub: HubJobs::default(),
             begin: begin::BeginJobs::default(),
+            ask: ask::AskJobs::default(),
         }
     }
 
@@ -93,16 +96,20 @@ impl Jobs {
                 *lock(&self.done) = None;
                 self.plan(Selection::default(), say.clone());
             }
+            Command::Ask(number, both, text) => self.ask.ask(number, &both, text, say),
+            Command::StopAnswers => self.ask.stop(),
             Command::Search(asked) => self.hub.search(asked, say.clone()),
             Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
             Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
-            Command::Pull(name) => self.hub.pull(name, say.clone()),
+            Command::Readme(name) => self.hub.readme(name, say.clone()),
+            Command::Shelve { with_bandwidth } => hub::shelve(with_bandwidth, say.clone()),
+            Command::Pull(wanted) => self.hub.pull(wanted, say),
             Command::Fetch(selection) => {
                 let named = self.named.clone();
                 let profile = move || Ok(selection.taken(&selection.whole(&run::profile(&named)?)));
                 self.hub.fetch(profile, say.clone());
             }
-            Command::StopPull => self.hub.stop(),
+            Command::StopPull(name) => self.hub.stop(&name, say),
             // the terminal's business, and the app's
             Command::Suspend | Command::Mouse(_) | Command::Copy(_) | Command::Quit => {}
             Command::Open(_) | Command::Close => {}
@@ -112,6 +119,7 @@ impl Jobs {
     /// Stops what is running and waits until its workers are gone.
     pub(super) fn finish(&mut self) {
         self.cancel.cancel();
+        self.ask.stop();
         self.hub.finish();
         if let Some(running) = self.running.take() {
             // a panic of the job has been told on the screen already

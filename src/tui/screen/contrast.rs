@@ -3,8 +3,8 @@
 
 use super::Screen;
 use crate::run::examine::{Contrast, Flipped, TaskContrast};
-use crate::show::{beginning, counted, left, middle, wrapped};
-use crate::tui::action::{Action, Command, Message};
+use crate::show::{Piece, beginning, counted, difference, left, middle, wrapped, wrapped_pieces};
+use crate::tui::action::{Action, Both, Command, Message, Page};
 use crate::tui::cursor::Cursor;
 use crate::tui::keys::{self, Binding};
 use crate::tui::layout::{self, wide};
@@ -29,6 +29,8 @@ const KIND: Action = Action::Own("kind");
 const SLICE: Action = Action::Own("slice");
 /// The other way round.
 const SWAP: Action = Action::Own("swap");
+/// One prompt for both.
+const ASK: Action = Action::Own("ask");
 
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
@@ -37,6 +39,7 @@ const KEYS: &[Binding] = &[
     Binding { action: KIND, codes: &[Char('f')], keys: "f", hint: "kind", help: "answers that were lost, gained, wrong in another way, or all of them", foot: true },
     Binding { action: SLICE, codes: &[Char('s')], keys: "s", hint: "slice", help: "answers of one value of a slice, one after the other, or of all", foot: true },
     Binding { action: SWAP, codes: &[Char('x')], keys: "x", hint: "swap", help: "the other way round: the second one is held against", foot: true },
+    Binding { action: ASK, codes: &[Char('i')], keys: "i", hint: "ask both", help: "one prompt for both, their answers side by side", foot: true },
 ];
 
 /// The page of two variants.
@@ -114,7 +117,7 @@ impl Screen for ContrastPage {
             Action::Right => self.known().is_some_and(|known| self.task + 1 < known.tasks.len()),
             KIND => self.task().is_some_and(|task| !task.flips.is_empty()),
             SLICE => !self.slices().is_empty(),
-            SWAP => self.known().is_some(),
+            SWAP | ASK => self.known().is_some(),
             _ => true,
         }
     }
@@ -157,6 +160,11 @@ impl Screen for ContrastPage {
                 std::mem::swap(&mut self.one, &mut self.other);
                 self.told = None;
                 return Some(Command::Contrast(self.one.clone(), self.other.clone()));
+            }
+            ASK => {
+                let known = self.known()?;
+                let both = Both { one: known.one.clone(), other: known.other.clone() };
+                return Some(Command::Open(Page::Ask(Box::new(both))));
             }
             Action::Choose { list: TASKS, line } => {
                 if self.known().is_some_and(|known| line < known.tasks.len()) {
@@ -325,8 +333,13 @@ impl ContrastPage {
         let (before, now) = (flip.flip.reference.as_deref(), flip.flip.candidate.as_deref());
         let mut answers = part("right is", flip.flip.target.as_deref(), theme.text());
         let was_right = kind == FlipKind::Lost || is_right(before);
-        answers.extend(part(&format!("{} said", known.one.label()), before, style(was_right)));
-        answers.extend(part(&format!("{} says", known.other.label()), now, style(kind == FlipKind::Gained)));
+        let (lit_before, lit_now) = difference(before.unwrap_or("–"), now.unwrap_or("–"));
+        let mut said = |head: String, pieces: &[Piece], style: Style| {
+            answers.push(Line::styled(beginning(&head, width), theme.soft()));
+            answers.extend(lit_lines(pieces, width.saturating_sub(2), style));
+        };
+        said(format!("{} said", known.one.label()), &lit_before, style(was_right));
+        said(format!("{} says", known.other.label()), &lit_now, style(kind == FlipKind::Gained));
         let slices: Vec<String> = flip.slices.iter().map(|(slice, value)| format!("{slice} {value}")).collect();
         let no_prompt = self.task().and_then(|task| task.no_prompts.as_deref());
         let asked = flip.prompt.as_deref().or(no_prompt).unwrap_or("the task puts no text to the model");
@@ -344,6 +357,18 @@ impl ContrastPage {
         prompt.extend(answers);
         frame.render_widget(Paragraph::new(prompt), inner);
     }
+}
+
+/// The lines of an answer, in which stands out what the other answer lacks.
+fn lit_lines<'a>(pieces: &[Piece], width: usize, style: Style) -> Vec<Line<'a>> {
+    let stands_out = style.add_modifier(Modifier::REVERSED);
+    let line = |line: Vec<Piece>| {
+        let mut spans = vec![Span::raw("  ")];
+        let lit = |differs: bool| if differs { stands_out } else { style };
+        spans.extend(line.into_iter().map(|(text, differs)| Span::styled(text, lit(differs))));
+        Line::from(spans)
+    };
+    wrapped_pieces(pieces, width).into_iter().map(line).collect()
 }
 
 /// A text in one line.

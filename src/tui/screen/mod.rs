@@ -2,13 +2,14 @@
 //! how it is drawn and what a click on it hits.
 
 pub(super) mod advice;
+pub(super) mod ask;
 pub(super) mod begin;
 pub(super) mod contrast;
 pub(super) mod decide;
 #[cfg(test)]
 mod example;
+pub(super) mod find;
 pub(super) mod help;
-pub(super) mod hub;
 pub(super) mod models;
 pub(super) mod plan;
 pub(super) mod profiles;
@@ -88,6 +89,7 @@ pub(super) fn page(page: Page) -> Box<dyn Screen> {
         Page::Profiles => Box::new(profiles::ProfilesPage::default()),
         Page::Variant(id) => Box::new(variant::VariantPage::of(id)),
         Page::Contrast(one, other) => Box::new(contrast::ContrastPage::of(one, other)),
+        Page::Ask(both) => Box::new(ask::AskPage::of(*both)),
     }
 }
 
@@ -99,7 +101,7 @@ pub(super) fn all() -> Vec<Box<dyn Screen>> {
         Box::new(run::RunScreen::default()),
         Box::new(results::ResultsScreen::default()),
         Box::new(advice::AdviceScreen::default()),
-        Box::new(hub::HubScreen::default()),
+        Box::new(find::FindScreen::default()),
         Box::new(decide::DecideScreen::default()),
     ]
 }

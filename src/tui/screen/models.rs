@@ -31,7 +31,7 @@ const KEYS: &[Binding] = &[
     Binding { foot: false, ..keys::FILTER },
     keys::BEGIN,
     Binding { action: FETCH, codes: &[Char('f')], keys: "f", hint: "fetch", help: "fetch what the profile names of the hub and is not here", foot: true },
-    Binding { action: AWAY, codes: &[Char('d'), KeyCode::Delete], keys: "d", hint: "take away", help: "take a model away again that was pulled on Hub; its files stay", foot: true },
+    Binding { action: AWAY, codes: &[Char('d'), KeyCode::Delete], keys: "d", hint: "take away", help: "take a model away again that was added on Find or Plan; its files stay", foot: true },
 ];
 
 #[derive(Default)]

@@ -153,6 +153,8 @@ impl Null {
         let mut enough = first_that(items - first, |gained| extreme(gained, first));
         let mut chance_of_losses = binomial_pmf(first, items, self.loss);
         let mut sum = 0.0;
+        let mut tail = Tail::of(gain_of_rest);
+        let likeliest = self.items * self.loss;
         for lost in first..=last {
             while enough <= items - lost && !extreme(enough, lost) {
                 enough += 1;
@@ -160,13 +162,66 @@ impl Null {
             if enough > items - lost {
                 break;
             }
-            sum += chance_of_losses * at_least_of(enough, items - lost, gain_of_rest);
+            sum += chance_of_losses * tail.at_least(enough, items - lost);
+            // beyond the likeliest number each has less than the one before, and asks for as many gains or more
+            if chance_of_losses < NEGLIGIBLE * 1e-3 * sum && lost as f64 > likeliest {
+                break;
+            }
             chance_of_losses = match self.loss < 1.0 {
                 true => chance_of_losses * (items - lost) as f64 / (lost + 1) as f64 * self.loss / (1.0 - self.loss),
                 false => binomial_pmf(lost + 1, items, self.loss),
             };
         }
         sum.min(1.0)
+    }
+}
+
+/// The chance of at least so many of so many, asked again and again with one item fewer and as many wanted or more: what was
+/// added up once is carried on, as long as that loses no digits.
+struct Tail {
+    chance: f64,
+    /// Wanted, items, P(X = wanted − 1), P(X ≥ wanted), and the latter when it was last added up.
+    known: Option<(u64, u64, f64, f64, f64)>,
+}
+
+impl Tail {
+    /// What is left of a sum is carried on down to this share of it: twelve digits stay.
+    const LEAST: f64 = 1e-3;
+
+    fn of(chance: f64) -> Tail {
+        Tail { chance, known: None }
+    }
+
+    fn at_least(&mut self, least: u64, items: u64) -> f64 {
+        if least == 0 || self.chance <= 0.0 || self.chance >= 1.0 {
+            return at_least_of(least, items, self.chance);
+        }
+        if let Some(carried) = self.carried(least, items) {
+            return carried;
+        }
+        let sum = at_least_of(least, items, self.chance);
+        self.known = Some((least, items, binomial_pmf(least - 1, items, self.chance), sum, sum));
+        sum
+    }
+
+    /// From one item more: P(X ≥ k; n) = P(X ≥ k; n − 1) + p·P(X = k − 1; n − 1).
+    fn carried(&mut self, least: u64, items: u64) -> Option<f64> {
+        let (mut wanted, of, mut below, mut sum, whole) = self.known?;
+        if of != items + 1 || wanted > least || wanted > items {
+            return None;
+        }
+        below *= (of - wanted + 1) as f64 / (of as f64 * (1.0 - self.chance));
+        sum -= self.chance * below;
+        while wanted < least {
+            below *= (items - wanted + 1) as f64 / wanted as f64 * (self.chance / (1.0 - self.chance));
+            sum -= below;
+            wanted += 1;
+        }
+        if sum < Tail::LEAST * whole || below < f64::MIN_POSITIVE {
+            return None;
+        }
+        self.known = Some((wanted, items, below, sum, whole));
+        Some(sum)
     }
 }
 

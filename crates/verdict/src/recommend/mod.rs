@@ -43,6 +43,8 @@ mod coverage;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod regroup;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod twice;
