@@ -1,5 +1,6 @@
 //! The normal, Student's t and binomial distributions: their areas and quantiles, to about 1e-12.
 
+use std::cell::Cell;
 use std::f64::consts::{PI, TAU};
 
 /// Gives the area of the standard normal left of `x`.
@@ -45,6 +46,35 @@ pub fn normal_quantile(p: f64) -> f64 {
     if p > 0.5 {
         return -normal_quantile(1.0 - p); // the left half keeps its relative precision
     }
+    KNOWN_QUANTILES.with(|known| known.of(p))
+}
+
+thread_local! {
+    static KNOWN_QUANTILES: Quantiles = const { Quantiles { known: Cell::new([(0.0, 0.0); 8]), next: Cell::new(0) } };
+}
+
+/// The quantiles that were asked for last: levels are few and come again thousands of times.
+struct Quantiles {
+    known: Cell<[(f64, f64); 8]>,
+    next: Cell<usize>,
+}
+
+impl Quantiles {
+    fn of(&self, p: f64) -> f64 {
+        let mut known = self.known.get();
+        if let Some((_, quantile)) = known.iter().find(|(of, _)| *of == p) {
+            return *quantile;
+        }
+        let (at, quantile) = (self.next.get(), lower_quantile(p));
+        known[at] = (p, quantile);
+        self.known.set(known);
+        self.next.set((at + 1) % known.len());
+        quantile
+    }
+}
+
+/// The quantile of a share above 0 and up to one half.
+fn lower_quantile(p: f64) -> f64 {
     let t = (-2.0 * p.ln()).sqrt();
     let numerator = 2.515517 + t * (0.802853 + t * 0.010328);
     let denominator = 1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308));

@@ -146,7 +146,7 @@ impl Null {
         let at_least = if seen.is_finite() { seen - 1e-9 * (1.0 + seen.abs()) } else { seen };
         let extreme = |gained: u64, lost: u64| {
             let counts = Counts { items: self.items, gained: gained as f64, lost: lost as f64 };
-            score(counts, limit) >= at_least
+            reaches(counts, limit, at_least)
         };
         let gain_of_rest = if self.loss < 1.0 { (self.gain / (1.0 - self.loss)).min(1.0) } else { 0.0 };
         let (first, last) = likely(items, self.loss);
@@ -274,6 +274,22 @@ fn score(counts: Counts, difference: f64) -> f64 {
     match above.abs() < 1e-15 {
         true => 0.0,
         false => above / error, // no error left, at ±1, is certainty: infinite
+    }
+}
+
+/// Whether the score is at least `least`, told from its square: this is asked for each table along the line, and roots and
+/// quotients would be most of the work.
+fn reaches(counts: Counts, difference: f64, least: f64) -> bool {
+    let above = counts.difference() - difference;
+    if above.abs() < 1e-15 || !least.is_finite() {
+        return score(counts, difference) >= least;
+    }
+    let bound = || least * least * null_variance(counts, difference) / counts.items;
+    match (above > 0.0, least >= 0.0) {
+        (true, true) => above * above >= bound(),
+        (true, false) => true,
+        (false, true) => false,
+        (false, false) => above * above <= bound(),
     }
 }
 
