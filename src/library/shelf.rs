@@ -205,7 +205,7 @@ mod tests {
         let shelf = look(folder.path(), false).expect("looks");
         let small = shelf.models.iter().find(|model| model.typed == "bundled:bantam-s").expect("bundled");
         let facts = small.facts.as_ref().expect("readable");
-        assert_eq!((facts.parameters, facts.runs.as_str()), (426_240, "LlamaForCausalLM"));
+        assert_eq!((facts.parameters, facts.runs.as_str()), (426_624, "LlamaForCausalLM"));
         assert!(facts.memory(small.bytes).0 > small.bytes.0 && facts.licence.is_some());
         let broken = shelf.models.iter().find(|model| model.typed.ends_with("broken.gguf")).expect("listed");
         assert!(broken.facts.is_err() && shelf.bandwidth.is_err());

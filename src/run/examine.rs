@@ -197,7 +197,10 @@ fn flipped(one: &Row, other: &Row) -> (Vec<Flipped>, Option<String>) {
 }
 
 /// What a task put to the models, as long as its suite is what it was.
-fn prompts(asked: &TaskRef, limit: Option<usize>) -> Result<BTreeMap<usize, String>> {
+///
+/// # Errors
+/// Where the suite cannot be read, or is another one by now.
+pub fn prompts(asked: &TaskRef, limit: Option<usize>) -> Result<BTreeMap<usize, String>> {
     let task = suites::load_task(&asked.file, &asked.task, &asked.chat)?;
     let task = task.with_context(|| format!("{}: has no task '{}' any more", asked.file, asked.task))?;
     let task = task.limited(limit.filter(|_| !Battery::is_name(&asked.file)));

@@ -51,6 +51,7 @@ pub mod runner;
 pub mod schedule;
 pub mod session;
 pub mod spec;
+pub mod steer;
 pub mod worker;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::library::home::Home;
 use crate::library::models::{self, Opened};
 use crate::library::suites;
 use crate::run::deployed::Program;
+use crate::run::steer::Steer;
 use crate::run::{device, endpoints, engine};
 use crate::subject::missing_template;
 use anyhow::{Context, Result, anyhow, bail};
@@ -48,6 +49,8 @@ pub struct Plan {
     pub endpoints: BTreeMap<Id, Terms>,
     /// The engine that speeds are measured with, where it is another than bantam's own.
     pub program: Option<Program>,
+    /// What is wished of the run while it goes on.
+    pub steer: Steer,
 }
 
 /// A variant, what is asked of it and what it will take.
@@ -211,7 +214,7 @@ impl Plan {
             }
         }
         let (again, notes, endpoints) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
-        Ok(Plan { run, variants, done, host, again, notes, endpoints, program })
+        Ok(Plan { run, variants, done, host, again, notes, endpoints, program, steer: Steer::default() })
     }
 
     /// The engine that a trial is done with, where it is another than bantam's own.

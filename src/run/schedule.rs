@@ -5,6 +5,7 @@
 
 use crate::run::plan::Plan;
 use crate::run::session::now;
+use crate::run::steer::Steer;
 use bantam_core::record::{Ask, Failure, Id, ItemResult, Shape, Trial};
 use bantam_core::stats::speed;
 use bantam_verdict::store::{self, Store};
@@ -82,12 +83,18 @@ pub struct Exhaustive {
     trials: Vec<Trial>,
     variant: Option<Id>,
     rounds: Rounds,
+    steer: Steer,
 }
 
 impl Exhaustive {
     /// All trials of the plan.
     pub fn of(plan: &Plan) -> Exhaustive {
-        Exhaustive { trials: plan.run.trials.clone(), variant: None, rounds: Rounds::default() }
+        Exhaustive {
+            trials: plan.run.trials.clone(),
+            variant: None,
+            rounds: Rounds::default(),
+            steer: plan.steer.clone(),
+        }
     }
 }
 
@@ -143,16 +150,29 @@ fn shape(trial: &Trial) -> Option<Shape> {
 impl Scheduler for Exhaustive {
     fn next(&mut self, known: &Outcomes) -> Option<Work> {
         self.trials.retain(|trial| !known.is_over(&trial.id));
+        let wishes = self.steer.wishes();
+        // whoever needs what is left out waits for the next run, too
+        let left_out: BTreeSet<&Id> =
+            self.trials.iter().filter(|t| wishes.skipped.contains(&t.variant.id)).map(|t| &t.id).collect();
+        let wanted = |trial: &&Trial| {
+            !left_out.contains(&trial.id) && !trial.needs.iter().any(|needed| left_out.contains(needed))
+        };
         let ready = |trial: &&Trial| trial.needs.iter().all(|needed| known.is_over(needed));
+        let comes_first = |trial: &&Trial| wishes.first.as_ref() == Some(&trial.variant.id);
         let of_this_variant = |trial: &&Trial| self.variant.as_ref() == Some(&trial.variant.id);
-        let tasks = || self.trials.iter().filter(|trial| shape(trial).is_none()).filter(ready);
-        if let Some(next) = tasks().find(of_this_variant).or_else(|| tasks().next()).cloned() {
+        let tasks = || self.trials.iter().filter(|trial| shape(trial).is_none()).filter(wanted).filter(ready);
+        let next = tasks().find(comes_first).or_else(|| tasks().find(of_this_variant)).or_else(|| tasks().next());
+        if let Some(next) = next.cloned() {
             self.variant = Some(next.variant.id.clone());
             return Some(Work { trial: next, items: None, round: None, ends: None });
         }
-        let speeds: Vec<&Trial> = self.trials.iter().filter(|trial| shape(trial).is_some()).filter(ready).collect();
+        let shapes = self.trials.iter().filter(|trial| shape(trial).is_some());
+        let speeds: Vec<&Trial> = shapes.filter(wanted).filter(ready).collect();
         // where all that is left waits for what never comes, the session says so of each
-        let stuck = || Some(Work { trial: self.trials.first()?.clone(), items: None, round: None, ends: None });
+        let stuck = || {
+            let trial = self.trials.iter().find(wanted)?.clone();
+            Some(Work { trial, items: None, round: None, ends: None })
+        };
         self.rounds.next(&speeds).or_else(stuck)
     }
 }

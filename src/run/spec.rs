@@ -7,6 +7,7 @@ use crate::library::models;
 use crate::run::plan::{Estimate, Host, Plan, Planned};
 use crate::run::process::Process;
 use crate::run::schedule::Exhaustive;
+use crate::run::steer::Steer;
 use crate::run::{engine, session};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bantam_core::cancel::Cancel;
@@ -273,7 +274,8 @@ fn do_one(
     };
     let (again, endpoints) = (BTreeSet::new(), BTreeMap::new());
     let (done, notes, program) = (Vec::new(), Vec::new(), None);
-    let plan = Plan { run, variants: vec![planned], done, host, again, notes, endpoints, program };
+    let steer = Steer::default();
+    let plan = Plan { run, variants: vec![planned], done, host, again, notes, endpoints, program, steer };
     let mut runner = Process::new(home).context("cannot find bantam's own binary to start workers from")?;
     let mut scheduler = Exhaustive::of(&plan);
     session::run(&plan, &mut scheduler, &mut runner, store, &mut [observer], cancel)?;

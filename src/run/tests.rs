@@ -187,6 +187,44 @@ fn every_variant_is_made_and_then_measured_and_everybody_hears_of_it() {
 }
 
 #[test]
+fn what_is_left_out_waits_for_the_next_run_and_what_is_wished_first_comes_first() {
+    let mut scene = Scene::new();
+    let plan = scene.plan();
+    let (base, q8) = (scene.variants[0].id.clone(), scene.variants[1].id.clone());
+    plan.steer.skip(&base, true);
+    let do_it = |scene: &mut Scene, plan: &Plan, observer: &mut dyn Observer| {
+        let (mut all, mock, store) = (Exhaustive::of(plan), &mut scene.mock, &mut scene.store);
+        session::run(plan, &mut all, mock, store, &mut [observer], &scene.cancel).expect("stores")
+    };
+    let rows = do_it(&mut scene, &plan, &mut nobody());
+    assert!(rows.len() == 2 && rows.iter().all(|row| row.trial.variant.id == q8), "{rows:?}");
+    assert!(rows.iter().all(|row| row.outcome.result.is_ok()), "nothing of it is a failure");
+    let mut finished = Vec::new();
+    let mut note = |event: &Event| {
+        if let Event::Finished { trial, .. } = event {
+            finished.push(trial.clone());
+        }
+    };
+    let again = scene.plan();
+    let rows = do_it(&mut scene, &again, &mut note);
+    assert_eq!((rows.len(), finished.len()), (4, 2), "the next run does what was left out");
+    // the second variant's task before the first's
+    let mut scene = Scene::new();
+    let plan = scene.plan();
+    plan.steer.first(Some(q8.clone()));
+    let mut order = Vec::new();
+    let mut note = |event: &Event| {
+        if let Event::Finished { trial, .. } = event {
+            order.push(trial.clone());
+        }
+    };
+    do_it(&mut scene, &plan, &mut note);
+    let of = |id: &Id| plan.run.trials.iter().find(|trial| trial.id == *id).map(|trial| trial.variant.id.clone());
+    assert_eq!(of(&order[0]), Some(q8));
+    assert_eq!(order.len(), 4);
+}
+
+#[test]
 fn doing_it_again_asks_nothing() {
     let mut scene = Scene::new();
     scene.run(&mut nobody());

@@ -3,11 +3,42 @@
 
 use super::cells::middle;
 use super::text::ending;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use unicode_width::UnicodeWidthStr;
 
+/// So many names are remembered from one picture to the next: thousands take longer than a picture may.
+const MANY: usize = 200;
+
+thread_local! {
+    /// The lists of many names that were made short last, by a hash of them and the width.
+    static KNOWN: RefCell<VecDeque<(u64, Rc<Vec<String>>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
 /// Gives for each of these names one that fits the width, in the same order. The same names are the same again.
-pub fn short(names: &[&str], width: usize) -> Vec<String> {
+pub fn short(names: &[&str], width: usize) -> Rc<Vec<String>> {
+    if names.len() < MANY {
+        return Rc::new(made_short(names, width));
+    }
+    let mut hasher = DefaultHasher::new();
+    (names, width).hash(&mut hasher);
+    let key = hasher.finish();
+    KNOWN.with_borrow_mut(|known| {
+        if let Some((_, short)) = known.iter().find(|(of, _)| *of == key) {
+            return short.clone();
+        }
+        let short = Rc::new(made_short(names, width));
+        known.push_back((key, short.clone()));
+        if known.len() > 8 {
+            known.pop_front();
+        }
+        short
+    })
+}
+
+fn made_short(names: &[&str], width: usize) -> Vec<String> {
     let distinct: BTreeSet<&str> = names.iter().copied().collect();
     let distinct: Vec<&str> = distinct.into_iter().collect();
     let short: BTreeMap<&str, String> = distinct.iter().copied().zip(shortened(&distinct, width)).collect();
@@ -104,19 +135,19 @@ mod tests {
     #[test]
     fn what_fits_stays_and_a_common_owner_goes_first() {
         let names = ["Qwen/Qwen2.5-0.5B-Instruct", "Qwen/Qwen2.5-1.5B-Instruct"];
-        assert_eq!(short(&names, 26), names);
-        assert_eq!(short(&names, 21), ["Qwen2.5-0.5B-Instruct", "Qwen2.5-1.5B-Instruct"]);
-        assert_eq!(short(&names, 14), ["Qwen2.5-0.5B…", "Qwen2.5-1.5B…"]);
-        assert_eq!(short(&names, 11), ["…0.5B…", "…1.5B…"]);
-        assert_eq!(short(&names[..1], 11), ["Qwen2…truct"]);
-        assert_eq!(short(&[names[0], names[0]], 11), ["Qwen2…truct"; 2], "one name is one name");
+        assert_eq!(*short(&names, 26), names);
+        assert_eq!(*short(&names, 21), ["Qwen2.5-0.5B-Instruct", "Qwen2.5-1.5B-Instruct"]);
+        assert_eq!(*short(&names, 14), ["Qwen2.5-0.5B…", "Qwen2.5-1.5B…"]);
+        assert_eq!(*short(&names, 11), ["…0.5B…", "…1.5B…"]);
+        assert_eq!(*short(&names[..1], 11), ["Qwen2…truct"]);
+        assert_eq!(*short(&[names[0], names[0]], 11), ["Qwen2…truct"; 2], "one name is one name");
     }
 
     #[test]
     fn of_a_path_the_file_stays() {
         let names = ["/work/tmp/real/SmolLM2-135M-Instruct.Q4_1.gguf", "/work/tmp/real/gemma-3-270m.Q4_K_M.gguf"];
-        assert_eq!(short(&names, 26), ["SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m.Q4_K_M"]);
-        assert_eq!(short(&names[..1], 26), ["SmolLM2-135M-Instruct.Q4_1"], "one alone, too");
+        assert_eq!(*short(&names, 26), ["SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m.Q4_K_M"]);
+        assert_eq!(*short(&names[..1], 26), ["SmolLM2-135M-Instruct.Q4_1"], "one alone, too");
         let same = ["/a/very/long/way/model.gguf", "/b/another/way/model.gguf"];
         let short = short(&same, 14);
         assert_ne!(short[0], short[1], "the folder tells where the files are called alike");

@@ -11,11 +11,12 @@ use crate::run::decide::Turned;
 use crate::run::examine::{Contrast, Examined};
 use bantam_core::event::Event;
 use bantam_core::profile::{Knob, Profile, RecipeRef};
-use bantam_core::record::{Id, Variant};
+use bantam_core::record::{Id, ItemResult, Trial, Variant};
 use bantam_eval::own::{Columns, Picked};
 use bantam_hub::{Hits, Next, Progress, Query};
 use bantam_verdict::recommend::whatif::Turn;
 use ratatui::layout::Position;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub(super) enum Message {
     Said(u64, usize, String),
     /// An answer is whole, or why there is none.
     Answered(u64, usize, Result<Answered, String>),
+    /// What is kept of a trial.
+    Recorded(Id, Box<Recorded>),
     /// A profile is written, or why not.
     Saved(Result<PathBuf, String>),
     /// What there is to choose from on this machine.
@@ -179,6 +182,12 @@ pub(super) enum Command {
     /// Ask two variants the prompt of this number.
     Ask(u64, Box<Both>, String),
     StopAnswers,
+    /// Tell what is kept of a trial.
+    LookAtTrial(Box<Trial>),
+    /// Leave a variant out of this run, or take it in again.
+    Skip(Id, bool),
+    /// Ask a variant's tasks next, or nobody's before the others'.
+    First(Option<Id>),
     Search(Asked),
     /// The next page for a question.
     More(Asked, Next),
@@ -214,10 +223,25 @@ pub(super) enum Page {
     Profiles,
     /// Everything of a variant.
     Variant(Id),
+    /// A trial of the run.
+    Trial(Box<Trial>),
     /// The second variant held against the first.
     Contrast(Id, Id),
     /// One prompt for two variants.
     Ask(Box<Both>),
+}
+
+/// What the store and the log have of a trial.
+#[derive(Debug, Clone)]
+pub(super) struct Recorded {
+    /// The item that was answered last.
+    pub last: Option<ItemResult>,
+    /// What the task puts to the models, by the items' places; or why that is not known.
+    pub prompts: Result<BTreeMap<usize, String>, String>,
+    /// Tokens a second of each repeat.
+    pub repeats: Vec<f64>,
+    /// The end of what its worker wrote.
+    pub log: String,
 }
 
 /// Two variants that are asked together.

@@ -91,7 +91,7 @@ impl App {
             Message::Reported(Err(error)) | Message::Refused(error) => shared.notice = Some(error.clone()),
             // what one screen alone understands
             Message::Found { .. } | Message::ModelInfo(..) | Message::Pulling(..) | Message::Pulled(..) => {}
-            Message::Readme(..) | Message::Shelf(_) => {}
+            Message::Readme(..) | Message::Shelf(_) | Message::Recorded(..) => {}
             Message::Fetching(_) | Message::Fetched(_) | Message::Decided(_) | Message::Turns(..) => {}
             Message::Examined(..) | Message::Contrasted(..) | Message::Said(..) | Message::Answered(..) => {}
             Message::Saved(Ok(path)) => shared.notice = Some(saved(path)),

@@ -1,6 +1,6 @@
 //! Decide and what opens from it, as pictures and by their keys, on rows that are decided over by the real advice.
 
-use super::action::{Action, Command, Message, Page};
+use super::action::{Action, Answered, Command, Message, Page};
 use super::app::App;
 use super::draw::draw;
 use super::results::Decision;
@@ -379,6 +379,59 @@ fn two_variants_are_held_against_each_other_answer_by_answer() {
     }
 }
 
+/// The letters that stand out, line by line.
+fn lit(app: &App) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(app.shared.size.width, app.shared.size.height)).expect("a test");
+    terminal.draw(|frame| draw(frame, app)).expect("a test backend never fails");
+    let is_lit = |cell: &&ratatui::buffer::Cell| cell.modifier.contains(ratatui::style::Modifier::REVERSED);
+    terminal.backend().buffer().content.iter().filter(is_lit).map(ratatui::buffer::Cell::symbol).collect()
+}
+
+#[test]
+fn what_differs_between_two_answers_is_lit_and_both_are_asked_one_prompt() {
+    let rows = rows(18, false);
+    let (one, other, mut contrast) = contrast(&rows);
+    for flip in contrast.tasks.iter_mut().flat_map(|task| &mut task.flips) {
+        flip.flip.reference = Some("move 12 boxes to the north hall".into());
+        flip.flip.candidate = Some("move 15 boxes to the south hall".into());
+    }
+    let mut app = app(&rows, 120, 36);
+    app.open(Page::Contrast(one.clone(), other.clone()));
+    app.hear(Message::Contrasted(one, other, Some(Box::new(contrast))));
+    let shown = lit(&app);
+    assert!(shown.ends_with("12north15south"), "{shown}");
+    // i: one prompt for both
+    press(&mut app, KeyCode::Char('i'));
+    assert!(app.typing() && picture(&app).contains("One prompt for both"), "{}", picture(&app));
+    assert_eq!(press(&mut app, KeyCode::Enter), None);
+    assert!(picture(&app).contains("type a prompt first"), "{}", picture(&app));
+    "where to?".chars().for_each(|letter| drop(press(&mut app, KeyCode::Char(letter))));
+    let Some(Command::Ask(number, both, text)) = press(&mut app, KeyCode::Enter) else { panic!("enter asks") };
+    assert_eq!((text.as_str(), both.one.label() == both.other.label()), ("where to?", false));
+    app.hear(Message::Said(number, 0, "to the north".into()));
+    app.hear(Message::Said(number.wrapping_sub(1), 1, "of an older prompt".into()));
+    assert!(picture(&app).contains("answering …") && !picture(&app).contains("older"), "{}", picture(&app));
+    assert_eq!(press(&mut app, KeyCode::Char('x')), Some(Command::StopAnswers));
+    app.hear(Message::Said(number, 0, " hall".into()));
+    app.hear(Message::Said(number, 1, "to the south hall".into()));
+    let answered = |tps| Answered { tokens: 12, first: 0.12, tps: Some(tps), is_whole: true };
+    app.hear(Message::Answered(number, 0, Ok(answered(41.2))));
+    app.hear(Message::Answered(number, 1, Ok(answered(63.0))));
+    let shown = lit(&app);
+    assert!(shown.contains("north") && shown.contains("south") && !shown.contains("hall"), "{shown}");
+    for (width, height) in SIZES {
+        app.shared.size = Rect::new(0, 0, width, height);
+        insta::assert_snapshot!(format!("ask_{width}x{height}"), picture(&app));
+    }
+    app.hear(Message::Answered(number, 1, Err("m is an encoder, which answers nothing".into())));
+    assert!(picture(&app).contains("which answers nothing"));
+    app.shared.progress.begin(0.0);
+    press(&mut app, KeyCode::Char('i'));
+    press(&mut app, KeyCode::Char('a'));
+    assert_eq!(press(&mut app, KeyCode::Enter), None);
+    assert!(picture(&app).contains("its speeds would suffer"), "{}", picture(&app));
+}
+
 #[test]
 fn c_on_one_variant_and_on_another_compares_the_two() {
     let rows = rows(18, false);
@@ -454,7 +507,11 @@ fn the_run_is_a_grid_of_variants_and_tasks_too() {
                 "{shown}"
             );
             insta::assert_snapshot!(format!("grid_{variants}_{width}x{height}"), shown);
+            let look = press(&mut app, KeyCode::Enter);
+            let Some(Command::LookAtTrial(trial)) = look else { panic!("{look:?}") };
+            assert_eq!(trial.variant.id, trials[4].variant.id);
             assert_eq!(press(&mut app, KeyCode::Enter), Some(Command::Examine(trials[4].variant.id.clone())));
+            press(&mut app, KeyCode::Esc);
             press(&mut app, KeyCode::Esc);
             press(&mut app, KeyCode::Char('v'));
             assert!(picture(&app).contains("Trials"), "{}", picture(&app));

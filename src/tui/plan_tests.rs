@@ -291,3 +291,48 @@ fn times_are_told_roughly() {
     let size = Rect::new(0, 0, 120, 36);
     assert_eq!(app.shared.size, size);
 }
+
+/// `cargo test --release --lib key_to_frame -- --ignored --nocapture` tells the times.
+#[test]
+#[ignore = "times are told, and nothing is asked of them"]
+fn key_to_frame_of_ten_thousand_rows_on_every_screen() {
+    let name = |n: usize| format!("organisation/a-model-with-a-name-of-sixty-letters-{n:05}-instruct");
+    let mut app = finished(200, 50);
+    let mut setup = setup();
+    let (model, row, trial) = (setup.models[0].clone(), setup.grid[0].clone(), setup.trials[0].clone());
+    setup.models =
+        (0..10_000).map(|n| super::setup::ModelEntry { name: name(n), typed: name(n), ..model.clone() }).collect();
+    setup.grid = (0..10_000).map(|n| super::setup::GridRow { label: name(n), ..row.clone() }).collect();
+    let trial = |n: usize| {
+        let mut trial = trial.clone();
+        trial.variant.model.name = name(n / 5);
+        trial.variant.id = bantam_core::record::Id::of(&(n / 5));
+        trial.id = bantam_core::record::Id::of(&n);
+        trial
+    };
+    setup.trials = (0..10_000).map(trial).collect();
+    app.hear(Message::Planned(Box::new(Ok(setup))));
+    let mut results = results();
+    let row = results.rows[0].clone();
+    let result = |n: usize| {
+        let mut row = row.clone();
+        row.variant.model.name = name(n);
+        row
+    };
+    results.rows = (0..10_000).map(result).collect();
+    app.hear(Message::Results(Box::new(results)));
+    let backend = ratatui::backend::TestBackend::new(200, 50);
+    let mut terminal = ratatui::Terminal::new(backend).expect("a test backend never fails");
+    for screen in ["Models", "Plan", "Run", "Results"] {
+        app.update(Action::Go(screen));
+        let mut times = Vec::new();
+        for code in [KeyCode::Down, KeyCode::PageDown, KeyCode::End, KeyCode::Up].into_iter().cycle().take(40) {
+            let begun = std::time::Instant::now();
+            press(&mut app, code);
+            terminal.draw(|frame| super::draw::draw(frame, &app)).expect("a test backend never fails");
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{screen}: {:.1} ms in the median, {:.1} at most", times[times.len() / 2], times[times.len() - 1]);
+    }
+}

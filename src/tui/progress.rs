@@ -3,7 +3,7 @@
 
 use crate::run::remaining::Remaining;
 use bantam_core::event::{Event, Pulse, waits};
-use bantam_core::record::{Ask, Failure, Id, Trial};
+use bantam_core::record::{Ask, Failure, Id, ItemResult, SpeedSample, Trial};
 use bantam_core::unit::Seconds;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -49,10 +49,27 @@ pub(super) struct RunProgress {
     pub speed: VecDeque<f64>,
     pub memory: VecDeque<f64>,
     pub power: VecDeque<f64>,
+    /// What was seen of each trial that was at work.
+    seen: HashMap<Id, Seen>,
+    /// Variants that are left out of this run.
+    pub skipped: HashSet<Id>,
+    /// The variant whose tasks come next.
+    pub first: Option<Id>,
     /// Warnings, failures and variants made, oldest first.
     pub log: VecDeque<(f64, LogLevel, String)>,
     pub started: f64,
     pub ended: Option<f64>,
+}
+
+/// What was seen of a trial while it was at work.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// Tokens a second, smoothed, the last [`HISTORY`] of them.
+    pub speed: VecDeque<f64>,
+    /// The item that was answered last.
+    pub last: Option<ItemResult>,
+    /// Decoded tokens a second of each repeat.
+    pub repeats: Vec<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +82,11 @@ pub(super) enum LogLevel {
 impl RunProgress {
     pub(super) fn state_of(&self, id: &Id) -> &TrialState {
         self.states.get(id).unwrap_or(&TrialState::Waiting)
+    }
+
+    /// What was seen of a trial while it was at work.
+    pub(super) fn seen(&self, id: &Id) -> Option<&Seen> {
+        self.seen.get(id)
     }
 
     /// Before a run: what is planned and what is there already.
@@ -105,9 +127,23 @@ impl RunProgress {
                     self.states.insert(trial.clone(), TrialState::Running { done: 0, of: None, since: now });
                 }
             }
-            Event::Item { trial, done, of, .. } => self.advance(trial, *done, Some(*of)),
-            Event::Sample { trial, done, .. } => self.advance(trial, *done, None),
-            Event::Pulse { pulse, .. } => self.pulse(pulse),
+            Event::Item { trial, done, of, item } => {
+                self.advance(trial, *done, Some(*of));
+                self.seen.entry(trial.clone()).or_default().last = Some((**item).clone());
+            }
+            Event::Sample { trial, done, sample } => {
+                self.advance(trial, *done, None);
+                self.seen.entry(trial.clone()).or_default().repeats.extend(rate(sample));
+            }
+            Event::Pulse { pulse, trial } => {
+                self.pulse(pulse);
+                let speed = self.speed.back().copied().filter(|_| pulse.tokens_per_second.is_some());
+                let seen = self.seen.entry(trial.clone()).or_default();
+                seen.speed.extend(speed);
+                if seen.speed.len() > HISTORY {
+                    seen.speed.pop_front();
+                }
+            }
             Event::Waits { does, holder } => self.say(now, LogLevel::Warning, waits(does, *holder)),
             Event::Warned { trial, warning } => {
                 let about = trial.as_ref().map_or(String::new(), |t| format!("{}: ", self.trial_label(t)));
@@ -240,4 +276,10 @@ impl RunProgress {
         let left = Remaining { tasks: (left.tasks - part).max(0.0), ..left };
         Some(left.time(tasks, Seconds(took), Seconds((now - self.started - took).max(0.0)))?.0)
     }
+}
+
+/// Decoded tokens a second of a repeat; none where it took no time.
+pub(super) fn rate(sample: &SpeedSample) -> Option<f64> {
+    let tokens = sample.inter_token.len();
+    (tokens > 0 && sample.decode.0 > 0.0).then(|| tokens as f64 / sample.decode.0)
 }

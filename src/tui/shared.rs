@@ -9,10 +9,13 @@ use super::theme::Theme;
 use crate::library::catalog::Catalog;
 use crate::show::counted;
 use bantam_core::event::Event;
-use bantam_core::profile::Prefer;
-use bantam_core::record::{Id, LeftOut};
+use bantam_core::profile::{Prefer, Race};
+use bantam_core::record::{Id, LeftOut, Variant};
 use ratatui::layout::Rect;
 use std::path::Path;
+
+/// Why a variant is neither skipped nor put first.
+const NO_STEER: &str = "no run goes on that could be steered; a race decides itself whom it asks";
 
 pub(super) struct Shared {
     pub profile_name: String,
@@ -227,6 +230,43 @@ impl Shared {
         if let Some(row) = setup.grid.iter_mut().find(|row| Some(&row.label) == label.as_ref()) {
             row.done += 1;
         }
+    }
+
+    /// Leaves a variant out of the run that goes on, or takes it in again.
+    pub(super) fn skip(&mut self, variant: &Variant) -> Option<Command> {
+        if !self.can_steer() {
+            return self.refuse(NO_STEER);
+        }
+        let skipped = !self.progress.skipped.remove(&variant.id);
+        let label = variant.label();
+        self.notice = Some(match skipped {
+            true => format!("{label} is left out of this run; s takes it in again, and the next run asks it"),
+            false => format!("{label} is in the run again"),
+        });
+        if skipped {
+            self.progress.skipped.insert(variant.id.clone());
+        }
+        Some(Command::Skip(variant.id.clone(), skipped))
+    }
+
+    /// Has a variant's tasks come next in the run that goes on.
+    pub(super) fn first(&mut self, variant: &Variant) -> Option<Command> {
+        if !self.can_steer() {
+            return self.refuse(NO_STEER);
+        }
+        let label = variant.label();
+        let is_first = self.progress.first.as_ref() != Some(&variant.id);
+        self.progress.first = is_first.then(|| variant.id.clone());
+        self.notice = Some(match is_first {
+            true => format!("the tasks of {label} come next"),
+            false => "the tasks come in their own order again".into(),
+        });
+        Some(Command::First(self.progress.first.clone()))
+    }
+
+    /// Whether the run that goes on can be steered: a race decides itself whom it asks.
+    fn can_steer(&self) -> bool {
+        self.running() && self.ready().is_some_and(|setup| setup.profile.race == Race::Off)
     }
 
     pub(super) fn advised(&mut self, told: Told) {

@@ -1,6 +1,6 @@
 //! The screens as pictures at 80×24 and 120×36, and the app's answers to keys, on made-up facts.
 
-use super::action::{Action, Command, Message};
+use super::action::{Action, Command, Message, Recorded};
 use super::app::App;
 use super::draw::draw;
 use super::results::{ResultColumn, ResultRow, Results, Told};
@@ -285,6 +285,47 @@ fn plan_screen() {
 #[test]
 fn run_screen() {
     pictures("run", running);
+}
+
+#[test]
+fn a_trial_opens_with_its_curve_its_last_answer_and_its_log_and_is_steered() {
+    for (width, height) in [(80, 24), (120, 36), (200, 50)] {
+        let mut app = running(width, height);
+        let trial = &trials()[2];
+        let look = press(&mut app, KeyCode::Enter);
+        assert!(matches!(look, Some(Command::LookAtTrial(ref of)) if of.id == trial.id), "the one at work: {look:?}");
+        assert!(picture(&app).contains("looking for its prompt"), "{}", picture(&app));
+        let item = ItemResult {
+            index: 42,
+            target: Some("billing".into()),
+            answer: Some("account".into()),
+            scores: vec![ItemScore { metric: Metric::Acc, value: 0.0, weight: 1.0 }],
+            ..ItemResult::default()
+        };
+        let event = Event::Item { trial: trial.id.clone(), item: Box::new(item), done: 43, of: 100 };
+        app.hear(Message::Run(Box::new(event)));
+        let recorded = Recorded {
+            last: None,
+            prompts: Ok([(42, "Message: my card was charged twice\nQueue:".to_owned())].into()),
+            repeats: vec![],
+            log: "loaded in 0.2 s".into(),
+        };
+        app.hear(Message::Recorded(trial.id.clone(), Box::new(recorded)));
+        let shown = picture(&app);
+        assert!(shown.contains("tok/s┤") && shown.contains("charged twice") && shown.contains("account"), "{shown}");
+        assert!(shown.contains("loaded in 0.2 s") && shown.contains("stolen by neighbours"), "{shown}");
+        insta::assert_snapshot!(format!("trial_{width}x{height}"), shown);
+        let id = trial.variant.id.clone();
+        assert_eq!(press(&mut app, KeyCode::Char('s')), Some(Command::Skip(id.clone(), true)));
+        assert_eq!(press(&mut app, KeyCode::Char('s')), Some(Command::Skip(id.clone(), false)));
+        assert_eq!(press(&mut app, KeyCode::Char('f')), Some(Command::First(Some(id.clone()))));
+        press(&mut app, KeyCode::Esc);
+        assert_eq!(press(&mut app, KeyCode::Char('s')), Some(Command::Skip(id, true)), "on the run itself, too");
+    }
+    // nothing runs that could be steered
+    let mut idle = on(run::TITLE, super::tests::app)(80, 24);
+    assert_eq!(press(&mut idle, KeyCode::Char('s')), None);
+    assert!(picture(&idle).contains("no run goes on"), "{}", picture(&idle));
 }
 
 #[test]

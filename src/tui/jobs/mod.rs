@@ -10,18 +10,21 @@ mod expect;
 mod hub;
 
 use super::Say;
-use super::action::{Command, Message, Selection};
+use super::action::{Command, Message, Recorded, Selection};
+use super::progress::rate;
 use super::results::Told;
 use super::setup::Setup;
 use crate::library::catalog::Catalog;
 use crate::run::lock::Lock;
+use crate::run::examine;
 use crate::run::plan::Plan;
+use crate::run::steer::Steer;
 use crate::run::{self, Done, Workplace};
 use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
 use bantam_core::profile::Profile;
-use bantam_core::record::Row;
+use bantam_core::record::{Ask, Row, Trial};
 use bantam_core::sync::lock;
 use bantam_verdict::recommend::advice::unfinished;
 use bantam_verdict::recommend::advise_knowing;
@@ -52,6 +55,8 @@ pub(super) struct Jobs {
     deciding: Arc<Mutex<()>>,
     cancel: Cancel,
     running: Option<JoinHandle<()>>,
+    /// What is wished of the run that goes on.
+    steer: Steer,
     /// Decides again and again; None until something is to be decided.
     desk: Option<DeskJob>,
     hub: HubJobs,
@@ -71,6 +76,7 @@ impl Jobs {
             cancel: Cancel::new(),
             desk: None,
             running: None,
+            steer: Steer::default(),
             hub: HubJobs::default(),
             begin: begin::BeginJobs::default(),
             ask: ask::AskJobs::default(),
@@ -98,6 +104,9 @@ impl Jobs {
             }
             Command::Ask(number, both, text) => self.ask.ask(number, &both, text, say),
             Command::StopAnswers => self.ask.stop(),
+            Command::LookAtTrial(trial) => look_at_trial(*trial, say.clone()),
+            Command::Skip(variant, skipped) => self.steer.skip(&variant, skipped),
+            Command::First(variant) => self.steer.first(variant),
             Command::Search(asked) => self.hub.search(asked, say.clone()),
             Command::More(asked, next) => self.hub.more(asked, next, say.clone()),
             Command::ModelInfo(id) => self.hub.model_info(id, say.clone()),
@@ -175,11 +184,13 @@ impl Jobs {
     }
 
     fn start(&mut self, say: Say) {
-        let Some((profile, plan)) = lock(&self.planned).clone() else { return };
+        let Some((profile, mut plan)) = lock(&self.planned).clone() else { return };
         if let Some(before) = self.running.take() {
             let _ = before.join();
         }
         self.cancel = Cancel::new();
+        self.steer = Steer::default();
+        plan.steer = self.steer.clone();
         let (cancel, done, desk) = (self.cancel.clone(), self.done.clone(), self.desk(&say));
         self.running = Some(thread::spawn(move || {
             let ended = caught(|| {
@@ -218,6 +229,34 @@ impl Jobs {
             say.say(Message::Reported(written.map_err(|e| crate::show::sentence(&e))));
         });
     }
+}
+
+/// The most of a worker's log that is shown: its end.
+const LOG: usize = 16 << 10;
+
+/// Looks what the store and the log have of a trial.
+fn look_at_trial(trial: Trial, say: Say) {
+    thread::spawn(move || {
+        let looked = caught(|| {
+            let workplace = Workplace::open()?;
+            let prompts = match &trial.ask {
+                Ask::Task(task) => examine::prompts(task, trial.conditions.limit).map_err(|e| crate::show::sentence(&e)),
+                Ask::Speed(_) => Ok(Default::default()),
+            };
+            let log = std::fs::read(workplace.home.log(&trial.id)).unwrap_or_default();
+            let samples = workplace.store.samples_of(&trial.id)?;
+            Ok(Recorded {
+                last: workplace.store.items_of(&trial.id)?.pop(),
+                prompts,
+                repeats: samples.iter().filter_map(rate).collect(),
+                log: String::from_utf8_lossy(&log[log.len().saturating_sub(LOG)..]).into_owned(),
+            })
+        });
+        match looked {
+            Ok(recorded) => say.say(Message::Recorded(trial.id, Box::new(recorded))),
+            Err(error) => say.say(Message::Refused(crate::show::sentence(&error))),
+        }
+    });
 }
 
 /// How often the load is looked at.

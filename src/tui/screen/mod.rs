@@ -15,6 +15,7 @@ pub(super) mod plan;
 pub(super) mod profiles;
 pub(super) mod results;
 pub(super) mod run;
+pub(super) mod trial;
 pub(super) mod variant;
 
 use super::action::{Action, Command, Message, Page};
@@ -89,6 +90,7 @@ pub(super) fn page(page: Page) -> Box<dyn Screen> {
         Page::Profiles => Box::new(profiles::ProfilesPage::default()),
         Page::Variant(id) => Box::new(variant::VariantPage::of(id)),
         Page::Contrast(one, other) => Box::new(contrast::ContrastPage::of(one, other)),
+        Page::Trial(trial) => Box::new(trial::TrialPage::of(*trial)),
         Page::Ask(both) => Box::new(ask::AskPage::of(*both)),
     }
 }

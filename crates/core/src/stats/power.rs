@@ -207,6 +207,27 @@ mod tests {
         assert_eq!(items_to_show(0.03, 0.1, 0.05), 685, "870 are enough for three points, and 60 are not");
     }
 
+    /// The chance that a loss is shown by the test itself, added up over all tables of so many items.
+    fn power(items: u64, changed: f64, loss: f64, tail: f64) -> f64 {
+        use crate::stats::distribution::binomial_pmf;
+        let lost_of_changed = (changed + loss) / (2.0 * changed);
+        let of_flips = |flips: u64| {
+            let shown = |lost: &u64| tango::p_below(&table(flips - lost, *lost, items), 0.0) < tail;
+            (0..=flips).filter(shown).map(|lost| binomial_pmf(lost, flips, lost_of_changed)).sum::<f64>()
+        };
+        (0..=100).map(|flips| binomial_pmf(flips, items, changed) * of_flips(flips)).sum()
+    }
+
+    #[test]
+    fn what_items_can_show_is_shown_by_the_test_four_times_in_five() {
+        for (items, said) in [(360, 0.041), (180, 0.058), (870, 0.0266)] {
+            let loss = smallest_shown(items, CHANGED, 0.05);
+            assert!((loss - said).abs() < 0.001, "{items} items: {loss}");
+            let shown = power(items as u64, CHANGED, loss, 0.05);
+            assert!((shown - POWER).abs() < 0.03, "{items} items: {shown}");
+        }
+    }
+
     #[test]
     fn the_items_asked_for_do_show_it() {
         // Were the larger test exactly as seen, the one-sided p would be far enough below the tail to hold at 80%

@@ -265,7 +265,7 @@ fn draw_variants(frame: &mut Frame, place: Rect, screen: &DecideScreen, decision
 
 /// How wide the columns are.
 struct Columns {
-    names: Vec<String>,
+    names: std::rc::Rc<Vec<String>>,
     name: usize,
     costs: Vec<usize>,
     signs: usize,

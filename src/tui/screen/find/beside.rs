@@ -151,7 +151,8 @@ fn of_hub<'a>(info: &HostFit, place: Rect, find: &FindScreen, theme: Theme) -> V
     lines.push(told_of("memory here", free));
     let [name, weights, memory] = if width < 43 { [8, 9, 10] } else { [12, 10, 12] };
     let tokens = format!("+{}", info.context);
-    let head = format!("{:name$}{:>weights$}{tokens:>memory$} tokens", "est.", "weights");
+    let tokens_word = if width < 38 { "" } else { " tokens" };
+    let head = format!("{:name$}{:>weights$}{tokens:>memory$}{tokens_word}", "est.", "weights");
     lines.push(Line::styled(head, theme.soft()));
     let is_choice = info.needs.iter().any(|need| need.quant.is_some());
     for (i, need) in info.needs.iter().enumerate() {
@@ -161,10 +162,21 @@ fn of_hub<'a>(info: &HostFit, place: Rect, find: &FindScreen, theme: Theme) -> V
         let label = left(&middle(&label, name - 1), name);
         let text = format!("{label}{:>weights$}{needed:>memory$} ", need.weights.to_string());
         let style = if selected { theme.strong() } else { theme.text() };
-        let fits = Span::styled(need.fit.name(), fit_style(need.fit, theme));
+        let fits = Span::styled(fit_word(need.fit, width < 38), fit_style(need.fit, theme));
         lines.push(Line::from(vec![Span::styled(text, style), fits]));
     }
     lines
+}
+
+/// Whether it fits, or where there is no room for the word its sign.
+fn fit_word(fit: Fit, is_narrow: bool) -> &'static str {
+    match (is_narrow, fit) {
+        (false, fit) => fit.name(),
+        (true, Fit::Fits) => "✓",
+        (true, Fit::Tight) => "~",
+        (true, Fit::TooLarge) => "✗",
+        (true, Fit::Unknown) => "?",
+    }
 }
 
 fn fit_style(fit: Fit, theme: Theme) -> Style {

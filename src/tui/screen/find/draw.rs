@@ -5,7 +5,7 @@ use super::beside;
 use super::rows::{Column, Keeps, Row, Whereabouts};
 use super::state::Pull;
 use crate::show::{bar, beginning, counted, ending, left, middle, right, short};
-use crate::tui::layout::{beside as columns, wide};
+use crate::tui::layout::beside as columns;
 use crate::tui::shared::Shared;
 use crate::tui::theme::Theme;
 use crate::tui::widget::{inside, lit, panel, title};
@@ -43,7 +43,7 @@ fn areas(find: &FindScreen, body: Rect) -> [Rect; 4] {
     let pulling = if find.queue.is_empty() { 0 } else { 4 };
     let rows = [Constraint::Length(4), Constraint::Min(0), Constraint::Length(pulling)];
     let [line, middle, pull] = Layout::vertical(rows).areas(body);
-    let (list, info) = columns(middle, if wide(body) { 58 } else { 54 });
+    let (list, info) = columns(middle, 58);
     [line, list, info, pull]
 }
 

@@ -48,11 +48,11 @@ const KEYS: &[Binding] = &[
     Binding { action: PULL, codes: &[Char('p')], keys: "p", hint: "pull", help: "fetch what is checked, else the largest file that keeps the limits, verified; several wait for each other", foot: true },
     Binding { action: Action::Toggle, codes: &[Char(' ')], keys: "space", hint: "in or out", help: "take a model that is here into the plan, or out of it; among files check one", foot: true },
     Binding { action: LIMITS, codes: &[Char('e')], keys: "e", hint: "limits", help: "edit the limits: arrows or a number; memory and decode are the profile's, too", foot: true },
-    Binding { action: SORT, codes: &[Char('s')], keys: "s", hint: "sort", help: "by the next column", foot: true },
+    Binding { action: SORT, codes: &[Char('s')], keys: "s", hint: "sort", help: "by the next column", foot: false },
     Binding { action: REVERSE, codes: &[Char('S')], keys: "S", hint: "", help: "the other way round", foot: false },
     Binding { action: ORDER, codes: &[Char('o')], keys: "o", hint: "", help: "what the hub tells first: by downloads, likes, trend, last change or age", foot: false },
     Binding { action: KIND, codes: &[Char('f')], keys: "f", hint: "", help: "what the hub is asked for: text generation, GGUF files, or everything", foot: false },
-    Binding { action: VIEW, codes: &[Char('v')], keys: "v", hint: "card, files", help: "beside the list: the card, the files or the README", foot: true },
+    Binding { action: VIEW, codes: &[Char('v')], keys: "v", hint: "beside", help: "beside the list: the card, the files or the README", foot: true },
     Binding { action: Action::Open, codes: &[Enter], keys: "enter", hint: "", help: "into what stands beside the list: files to check, text to scroll; esc comes back", foot: false },
     keys::left_too("left: the card, the files or the README before"),
     keys::right_too("right: the next of these"),
@@ -114,6 +114,7 @@ impl Screen for FindScreen {
             },
             Action::Erase { .. } => self.edit.is_some() || !self.text.is_empty(),
             LIMITS => shared.ready().is_some(),
+            SORT | VIEW => self.row().is_some(),
             _ => true,
         }
     }

@@ -113,7 +113,7 @@ fn shortened(lines: &[lists::Line], width: usize) -> Vec<String> {
         short(&lines.iter().filter(is_own).map(|line| line.name.as_str()).collect::<Vec<_>>(), width)
     };
     // the profile's own stand first
-    of(true).into_iter().chain(of(false)).collect()
+    of(true).iter().chain(of(false).iter()).cloned().collect()
 }
 
 fn objective_lines<'a>(setup: &Setup, shared: &Shared, width: u16) -> Vec<Line<'a>> {

@@ -6,7 +6,7 @@ pub(super) mod table;
 
 use super::Screen;
 use crate::show::wrapped;
-use crate::tui::action::{Action, Command, Page};
+use crate::tui::action::{Action, Command, Message, Page};
 use crate::tui::cursor::Cursor;
 use crate::tui::filter::Filter;
 use crate::tui::keys::{self, Binding};
@@ -22,6 +22,7 @@ use ratatui::layout::{Alignment, Position, Rect};
 use ratatui::style::Modifier;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph};
+use std::collections::HashMap;
 
 pub(crate) const TITLE: &str = "Results";
 /// Sorts by the next column.
@@ -57,11 +58,20 @@ pub(crate) struct ResultsScreen {
     /// The scatter shows everything, however far off it is.
     whole: bool,
     filter: Filter,
+    /// How wide the columns of the present results are: of thousands of rows that takes a while.
+    widths: Vec<usize>,
 }
 
 impl Screen for ResultsScreen {
     fn title(&self) -> &'static str {
         TITLE
+    }
+
+    fn hear(&mut self, message: &Message, shared: &mut Shared) -> Option<Command> {
+        if let Message::Results(_) = message {
+            self.widths = table::widths(&shared.results);
+        }
+        None
     }
 
     fn words(&self) -> &'static [Word] {
@@ -259,16 +269,15 @@ fn letter(row: usize) -> String {
     }
 }
 
-/// Which model of the table, for the colour.
-fn group(results: &Results, row: usize) -> usize {
-    let rows = &results.rows;
-    let mut seen: Vec<&str> = Vec::new();
-    for r in rows {
-        if !seen.contains(&r.variant.model.name.as_str()) {
-            seen.push(&r.variant.model.name);
-        }
-    }
-    seen.iter().position(|m| *m == rows[row].variant.model.name).unwrap_or(0)
+/// Which model of the table each row is of, for the colour: models are numbered as they come first.
+fn groups(results: &Results) -> Vec<usize> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let rows = results.rows.iter();
+    rows.map(|row| {
+        let next = seen.len();
+        *seen.entry(row.variant.model.name.as_str()).or_insert(next)
+    })
+    .collect()
 }
 
 #[cfg(test)]

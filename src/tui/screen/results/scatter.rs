@@ -1,7 +1,7 @@
 //! The scatter in a terminal: letters for the advised variant, the front and the line under the cursor, signs of their group
 //! for the others; the front as a staircase; axes with their ends. It shows what qualifies, or everything.
 
-use super::{group, letter};
+use super::{groups, letter};
 use crate::tui::results::Results;
 use crate::tui::theme::Theme;
 use bantam_core::unit::Bytes;
@@ -178,8 +178,9 @@ fn draw_points(
     }
     let mut marks = apart(marks, plot.right());
     marks.sort_by_key(|mark| mark.rank);
+    let groups = groups(results);
     for mark in &marks {
-        let (text, style) = told(mark, results, selected, theme);
+        let (text, style) = told(mark, (results, groups[mark.row]), selected, theme);
         let width = (text.width() as u16).min(plot.width);
         let x = mark.begins(plot.right());
         frame.render_widget(Span::styled(text, style), Rect { x, y: mark.at.1, width, height: 1 });
@@ -187,7 +188,7 @@ fn draw_points(
 }
 
 /// The sign or letter of a mark, with "+2" where two more lie under it.
-fn told(mark: &Mark, results: &Results, selected: Option<usize>, theme: Theme) -> (String, Style) {
+fn told(mark: &Mark, (results, group): (&Results, usize), selected: Option<usize>, theme: Theme) -> (String, Style) {
     let data = &results.rows[mark.row];
     let own = match (data.advised, mark.rank) {
         (true, _) => "★".to_owned(),
@@ -198,7 +199,7 @@ fn told(mark: &Mark, results: &Results, selected: Option<usize>, theme: Theme) -
     let style = match (selected == Some(mark.row), mark.rank) {
         (true, _) => theme.selected(),
         (false, 0) => theme.soft(),
-        (false, _) => theme.group(group(results, mark.row)).add_modifier(Modifier::BOLD),
+        (false, _) => theme.group(group).add_modifier(Modifier::BOLD),
     };
     (own + &more, style)
 }

@@ -1,7 +1,7 @@
 //! The table of results: a line a variant below the head of its group, and at the foot what the line under the cursor is in
 //! full: its name, its figure with interval and origin, and why it does not qualify.
 
-use super::{ResultsScreen, group, letter};
+use super::{ResultsScreen, groups, letter};
 use crate::show::{beginning, left, middle, right, short, wrapped};
 use crate::tui::layout::scroll;
 use crate::tui::results::{ResultRow, Results};
@@ -15,6 +15,7 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use std::rc::Rc;
 use unicode_width::UnicodeWidthStr;
 
 /// Between two columns of figures.
@@ -124,7 +125,9 @@ pub(super) fn columns_told(screen: &ResultsScreen, table: Rect, results: &Result
 /// Where the columns are.
 struct Columns {
     /// The models' names as they fit, row by row.
-    names: Vec<String>,
+    names: Rc<Vec<String>>,
+    /// Which model each row is of, for the colour.
+    groups: Vec<usize>,
     /// Width of the model's name, of the recipe's.
     model: usize,
     recipe: usize,
@@ -142,18 +145,28 @@ impl Columns {
         let names = short(&names, most);
         let model = names.iter().map(|name| name.width()).max().unwrap_or(0).max(5);
         let mut room = width.saturating_sub(MARKS + model + 1 + recipe);
-        let widths = (screen.first_column..results.columns.len()).map(|column| (column, column_width(results, column)));
+        let widths = (screen.first_column..results.columns.len()).map(|column| (column, column_width(screen, results, column)));
         let fits = |(_, width): &(usize, usize)| {
             let fits = *width <= room;
             room = room.saturating_sub(*width);
             fits
         };
-        Columns { names, model, recipe, shown: widths.take_while(fits).collect() }
+        Columns { names, groups: groups(results), model, recipe, shown: widths.take_while(fits).collect() }
     }
 }
 
 /// A column is as wide as its head and the longest of its figures, whole, and the gap before it.
-fn column_width(results: &Results, column: usize) -> usize {
+fn column_width(screen: &ResultsScreen, results: &Results, column: usize) -> usize {
+    let known = screen.widths.get(column).filter(|_| screen.widths.len() == results.columns.len());
+    known.copied().unwrap_or_else(|| width(results, column))
+}
+
+/// The widths of all columns.
+pub(super) fn widths(results: &Results) -> Vec<usize> {
+    (0..results.columns.len()).map(|column| width(results, column)).collect()
+}
+
+fn width(results: &Results, column: usize) -> usize {
     let title = results.columns[column].title.width().min(HEAD - 1) + 1;
     let figures = results.rows.iter().filter_map(|row| row.cells.get(column)).map(|reading| words(reading).width());
     GAP + figures.max().unwrap_or(0).max(title)
@@ -260,7 +273,7 @@ fn draw_row(
     let mut spans = vec![
         Span::styled(format!("{mark} "), style),
         Span::styled(left(&letter(row), MARKS - 2), theme.soft()),
-        Span::styled(left(&columns.names[row], columns.model), theme.group(group(results, row))),
+        Span::styled(left(&columns.names[row], columns.model), theme.group(columns.groups[row])),
         Span::raw(format!(" {}", left(&middle(&recipe, columns.recipe), columns.recipe))),
     ];
     for &(column, width) in &columns.shown {

@@ -140,6 +140,7 @@ fn cell(trial: Option<&Trial>, shared: &Shared) -> (String, Style) {
             Some(figure) => figure,
             None => mark.into(),
         },
+        TrialState::Waiting if shared.progress.skipped.contains(&trial.variant.id) => "skipped".into(),
         _ => mark.into(),
     };
     (text, style)

@@ -23,21 +23,32 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Sparkline};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use unicode_width::UnicodeWidthStr;
 
 pub(crate) const TITLE: &str = "Run";
+/// Leaves the variant out of this run, or takes it in again.
+pub(crate) const SKIP: Action = Action::Own("skip");
+/// The variant's tasks come next.
+pub(crate) const FIRST: Action = Action::Own("first");
 /// Trials as a list, or as a grid of variants and tasks.
 const VIEW: Action = Action::Own("view");
 
 #[rustfmt::skip]
 const KEYS: &[Binding] = &[
     keys::STOP,
-    keys::OPEN,
+    Binding { help: "the trial: its curve, the last prompt and answer, its log", ..keys::OPEN },
+    SKIP_KEY,
+    FIRST_KEY,
     Binding { action: VIEW, codes: &[Char('v')], keys: "v", hint: "grid", help: "a grid of variants and what is asked of them, or the trials as a list", foot: true },
     keys::left_too("left: in the grid the column before"),
     keys::right_too("right: in the grid the next column"),
 ];
+
+#[rustfmt::skip]
+pub(crate) const SKIP_KEY: Binding = Binding { action: SKIP, codes: &[Char('s')], keys: "s", hint: "skip", help: "leave the variant out of this run, or take it in again; the trial at work goes on to its end", foot: true };
+#[rustfmt::skip]
+pub(crate) const FIRST_KEY: Binding = Binding { action: FIRST, codes: &[Char('f')], keys: "f", hint: "first", help: "ask the variant's tasks next", foot: true };
 
 #[derive(Default)]
 pub(crate) struct RunScreen {
@@ -74,6 +85,7 @@ impl Screen for RunScreen {
         match *action {
             Action::Stop => shared.progress.state == RunState::Running,
             Action::Open => self.trial(shared).is_some(),
+            SKIP | FIRST => shared.running() && self.trial(shared).is_some(),
             VIEW => !shared.progress.trials.is_empty(),
             _ => true,
         }
@@ -81,19 +93,28 @@ impl Screen for RunScreen {
 
     fn update(&mut self, action: Action, shared: &mut Shared) -> Option<Command> {
         let [_, trials, ..] = areas(layout::body(shared.size));
-        let columns = Grid::of(&shared.progress.trials).asks.len();
+        // the grid is laid out for who looks at it: of ten thousand trials that takes a while
+        let columns = || Grid::of(&shared.progress.trials).asks.len();
         match (&action, self.grid) {
             (Action::Stop, _) => return shared.stop(),
             (Action::Open, _) => {
-                return Some(Command::Open(Page::Variant(self.trial(shared)?.variant.id.clone())));
+                return Some(Command::Open(Page::Trial(Box::new(self.trial(shared)?.clone()))));
+            }
+            (action, _) if *action == SKIP => {
+                let variant = self.trial(shared)?.variant.clone();
+                return shared.skip(&variant);
+            }
+            (action, _) if *action == FIRST => {
+                let variant = self.trial(shared)?.variant.clone();
+                return shared.first(&variant);
             }
             (action, _) if *action == VIEW => {
-                let is_list = self.grid.is_none() && columns > 0;
+                let is_list = self.grid.is_none() && columns() > 0;
                 (self.grid, self.cursor) = (is_list.then_some(0), Cursor::default());
                 return None;
             }
             (Action::Left, Some(column)) => self.grid = Some(column.saturating_sub(1)),
-            (Action::Right, Some(column)) => self.grid = Some((column + 1).min(columns.saturating_sub(1))),
+            (Action::Right, Some(column)) => self.grid = Some((column + 1).min(columns().saturating_sub(1))),
             (Action::Choose { list, .. }, Some(_)) if *list > 0 => self.grid = Some(list - 1),
             _ => {}
         }
@@ -235,7 +256,7 @@ fn draw_trials(frame: &mut Frame, place: Rect, cursor: Cursor, shared: &Shared) 
     for (i, trial) in progress.trials.iter().enumerate().skip(first).take(inner.height as usize) {
         let line = Rect { y: inner.y + (i - first) as u16, height: 1, ..inner };
         let (mark, style, words) = state_words(progress.state_of(&trial.id), shared);
-        let group = groups.iter().position(|m| *m == trial.variant.model.name).unwrap_or(0);
+        let group = groups.get(trial.variant.model.name.as_str()).copied().unwrap_or(0);
         let recipe = trial.variant.treatment();
         let spans = vec![
             Span::styled(format!("{mark} "), style),
@@ -292,11 +313,11 @@ impl Widths {
     }
 }
 
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    names.fold(Vec::new(), |mut seen, name| {
-        if !seen.contains(&name) {
-            seen.push(name);
-        }
+/// Names with their places in the order in which they come first.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<&'a str, usize> {
+    names.fold(HashMap::new(), |mut seen, name| {
+        let place = seen.len();
+        seen.entry(name).or_insert(place);
         seen
     })
 }
