@@ -276,6 +276,47 @@ fn a_model_is_scored_measured_and_listed() {
     assert!(shell.does(&["models"]).contains("bundled:bantam-s"));
 }
 
+#[test]
+fn what_ollama_keeps_is_listed_and_used_where_it_is() {
+    let shell = Shell::new();
+    shell.does(&["compress", "bantam-s", "--quant", "Q8_0", "--out", "m.gguf"]);
+    let hash = "5".repeat(64);
+    let blob = format!("ollama/blobs/sha256-{hash}");
+    let tags = "ollama/manifests/registry.ollama.ai/library";
+    for folder in ["ollama/blobs".to_owned(), format!("{tags}/tiny"), format!("{tags}/gone")] {
+        std::fs::create_dir_all(shell.at(&folder)).expect("makes");
+    }
+    std::fs::rename(shell.at("m.gguf"), shell.at(&blob)).expect("moves");
+    let bytes = std::fs::read(shell.at(&blob)).expect("reads");
+    let manifest = |hash: &str| {
+        let kind = "application/vnd.ollama.image.model";
+        format!(r#"{{"layers":[{{"mediaType":"{kind}","digest":"sha256:{hash}","size":{}}}]}}"#, bytes.len())
+    };
+    shell.file(&format!("{tags}/tiny/1b"), &manifest(&hash));
+    shell.file(&format!("{tags}/gone/latest"), &manifest(&"6".repeat(64)));
+    let listed = shell.run(&["models"]);
+    assert!(listed.stdout.lines().any(|line| line.starts_with("ollama:tiny:1b ") && line.contains("Ollama")), "{}", listed.stdout);
+    assert!(
+        listed.stderr.contains("ollama:gone:latest: its blob sha256-666666666666 is not there"),
+        "{}",
+        listed.stderr
+    );
+    let scores = shell.does(&["eval", "ollama:tiny:1b", "--suite", "routing", "--limit", "5"]);
+    assert!(scores.lines().any(|line| line.starts_with("ollama:tiny:1b  routing  acc ")), "{scores}");
+    assert!(shell.does(&["inspect", "ollama:tiny:1b"]).contains("LlamaForCausalLM"));
+    shell.file("p.toml", "models = ['ollama:tiny:1b']\nsuites = ['routing']\n[measure]\nlimit = 5\nspeed = []\n");
+    assert!(shell.does(&["run", "p.toml", "--quiet"]).contains("ollama:tiny:1b"));
+    let packed = shell.does(&["ship", "ollama:tiny:1b", "--out", "out"]);
+    assert!(packed.contains("lm-studio/bantam/tiny-1b/tiny-1b.gguf"), "a blob gets a name: {packed}");
+    shell.refuses(&["eval", "ollama:gone", "--suite", "routing"], "`ollama pull gone:latest` fetches it again");
+    shell.refuses(
+        &["eval", "ollama:tiny", "--suite", "routing"],
+        "Ollama keeps no model 'ollama:tiny' here (ollama:tiny:1b?)",
+    );
+    shell.refuses(&["models", "remove", "--yes", "ollama:tiny:1b"], "never writes; `ollama rm tiny:1b` removes it");
+    assert_eq!(std::fs::read(shell.at(&blob)).expect("is there"), bytes, "nothing of it was written");
+}
+
 /// The first words of the map stand in for a text that no model was made with.
 const TEXT: &str = include_str!("../CONTRIBUTING.md");
 

@@ -4,7 +4,7 @@
 use super::args::{Models, ModelsCommand};
 use super::{Exit, stop};
 use crate::library::home::Home;
-use crate::library::inventory::{self, Entry, Origin};
+use crate::library::inventory::{self, Entry};
 use crate::show::out::{self, note, say};
 use crate::show::{Table, counted};
 use anyhow::{Context, Result, bail};
@@ -46,8 +46,8 @@ fn show(args: &Models) -> Result<Exit> {
     for why in entries.iter().filter_map(|entry| entry.broken.as_ref()) {
         note!("cannot be used: {why}");
     }
-    let whole: u64 = entries.iter().filter(|e| e.origin != Origin::Bundled).map(|e| e.bytes.0 + e.incomplete.0).sum();
-    say!("{} on disk; `bantam models remove NAME` makes room", Bytes(whole))?;
+    let whole: u64 = entries.iter().filter(|e| e.origin.is_removable()).map(|e| e.bytes.0 + e.incomplete.0).sum();
+    say!("{} fetched or made by bantam; `bantam models remove NAME` makes room", Bytes(whole))?;
     Ok(Exit::Done)
 }
 

@@ -238,7 +238,9 @@ pub fn remove(entry: &Entry, cache: &Cache) -> Result<Bytes> {
         Origin::Cache => RepoKind::Model,
         Origin::Dataset => RepoKind::Dataset,
         Origin::Artifact => return remove_artifact(entry),
-        Origin::Bundled | Origin::Folder | Origin::Ollama | Origin::LmStudio => bail!("{}: is not bantam's to remove", entry.name),
+        Origin::Bundled | Origin::Folder | Origin::Ollama | Origin::LmStudio => {
+            bail!("{}: is not bantam's to remove", entry.name)
+        }
     };
     let repo = Repo::new(kind, &entry.name).with_context(|| format!("{}: is no repository's name", entry.name))?;
     Ok(cache.remove(&repo)?)
@@ -314,10 +316,7 @@ mod tests {
         let kept: Vec<&Entry> = entries.iter().filter(|entry| entry.origin != Origin::Bundled).collect();
         let told: Vec<(&str, &str, bool)> =
             kept.iter().map(|e| (e.name.as_str(), e.origin.name(), e.broken.is_some())).collect();
-        assert_eq!(
-            told,
-            [("lmstudio:me/tiny/tiny.gguf", "LM Studio", false), ("ollama:gone:latest", "Ollama", true)]
-        );
+        assert_eq!(told, [("lmstudio:me/tiny/tiny.gguf", "LM Studio", false), ("ollama:gone:latest", "Ollama", true)]);
         let refused = removable(&entries, "lmstudio:me/tiny/tiny.gguf").expect_err("LM Studio's").to_string();
         assert!(refused.contains("never writes"), "{refused}");
         let refused = removable(&entries, "ollama:gone:latest").expect_err("Ollama's").to_string();

@@ -87,7 +87,12 @@ pub fn look(folder: &Path, with_bandwidth: bool) -> Result<Shelf> {
 
 /// An entry as it is chosen: of a repository with several GGUF models each of them.
 fn shelved(entry: &Entry) -> Vec<Shelved> {
-    let of = |typed: String, bytes: Bytes, facts: Result<Facts, String>| Shelved { typed, origin: entry.origin, bytes, facts };
+    let of = |typed: String, bytes: Bytes, facts: Result<Facts, String>| Shelved {
+        typed,
+        origin: entry.origin,
+        bytes,
+        facts,
+    };
     let facts = match &entry.broken {
         Some(why) => Err(why.clone()),
         None => read(&entry.name),
@@ -179,7 +184,11 @@ pub fn readme(typed: &str) -> Result<String> {
     let folder = match &place {
         Place::Folder(path) => path.as_path(),
         Place::Gguf(path) => path.parent().unwrap_or(Path::new(".")),
-        Place::Bundled(name) => return Ok(format!("# {name}\nThe scores of the bundled models, and how they were trained, stand in models/README.md of the repository.")),
+        Place::Bundled(name) => {
+            return Ok(format!(
+                "# {name}\nThe scores of the bundled models, and how they were trained, stand in models/README.md of the repository."
+            ));
+        }
         Place::Endpoint(_) | Place::System(_) => Path::new("."),
     };
     card(folder).with_context(|| format!("{typed} has no README.md beside it"))

@@ -379,6 +379,33 @@ fn two_variants_are_held_against_each_other_answer_by_answer() {
     }
 }
 
+#[test]
+fn pages_tell_names_of_sixty_letters_apart() {
+    let rows = rows(6, true);
+    let (one, other) = (variant(0, true), variant(4, true));
+    let contrast = {
+        let desk = Desk::new(&rows, &Nothing);
+        examine::contrast(&desk, &profile(), &one.id, &other.id).expect("both are there")
+    };
+    let trial = rows[0].trial.clone();
+    for (width, height) in SIZES {
+        let mut app = app(&rows, width, height);
+        app.open(Page::Contrast(one.id.clone(), other.id.clone()));
+        app.hear(Message::Contrasted(one.id.clone(), other.id.clone(), Some(Box::new(contrast.clone()))));
+        insta::assert_snapshot!(format!("long_contrast_{width}x{height}"), picture(&app));
+        press(&mut app, KeyCode::Char('i'));
+        insta::assert_snapshot!(format!("long_ask_{width}x{height}"), picture(&app));
+        press(&mut app, KeyCode::Esc);
+        press(&mut app, KeyCode::Esc);
+        press(&mut app, KeyCode::Esc);
+        app.shared.progress.plan(rows.iter().map(|row| row.trial.clone()).collect(), [trial.id.clone()]);
+        app.open(Page::Trial(Box::new(trial.clone())));
+        let shown = picture(&app);
+        assert!(shown.contains("measured before"), "{shown}");
+        insta::assert_snapshot!(format!("long_trial_{width}x{height}"), shown);
+    }
+}
+
 /// The letters that stand out, line by line.
 fn lit(app: &App) -> String {
     let mut terminal = Terminal::new(TestBackend::new(app.shared.size.width, app.shared.size.height)).expect("a test");

@@ -18,6 +18,11 @@ impl Filter {
         self.text.to_lowercase().split_whitespace().all(|word| name.contains(word))
     }
 
+    /// The same of a name that is put together only where something is typed.
+    pub(super) fn shows(&self, name: impl FnOnce() -> String) -> bool {
+        !self.is_on() || self.holds(&name())
+    }
+
     pub(super) fn is_on(&self) -> bool {
         !self.text.trim().is_empty()
     }

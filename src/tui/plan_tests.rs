@@ -4,7 +4,7 @@ use super::action::{Action, Command, Message, Page, Selection};
 use super::app::App;
 use super::screen::{plan, profiles};
 use super::setup::Setup;
-use super::tests::{app, drawn, finished, on, picture, press, results, running, setup};
+use super::tests::{advice, app, drawn, finished, on, picture, press, results, running, setup};
 use super::theme::{Theme, ThemeName};
 use crate::library::catalog::{Catalog, Known};
 use bantam_core::profile::RecipeRef;
@@ -237,6 +237,20 @@ fn every_screen_with_two_hundred_variants_of_long_names() {
             press(&mut app, KeyCode::Char('g'));
             assert!(screen == "Plan" || screen == "Run" || last.contains("199"), "{screen}: {last}");
         }
+    }
+}
+
+#[test]
+fn advice_of_names_of_sixty_letters_is_read_whole() {
+    let name = "organisation/a-model-with-a-name-of-sixty-letters-000-instruct · Q4_K_M";
+    for (width, height) in SIZES {
+        let mut app = on("Advice", crowded)(width, height);
+        let mut told = advice();
+        told.words.title = format!("Take {name}");
+        told.words.lines =
+            vec![format!("It is the smallest variant that is shown not worse than {name} by more than 2 points.")];
+        app.hear(Message::Advised(Box::new(told)));
+        insta::assert_snapshot!(format!("crowded_advice_{width}x{height}"), picture(&app));
     }
 }
 

@@ -224,7 +224,7 @@ pub(super) fn running(width: u16, height: u16) -> App {
     app
 }
 
-fn advice() -> Told {
+pub(super) fn advice() -> Told {
     let words = Words {
         found: true,
         title: "Take bantam-l · Q4_K_M".into(),

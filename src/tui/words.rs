@@ -41,7 +41,9 @@ pub(super) const SLICE: Word = ("slice", "items that have something in common, a
 pub(super) const MIX: Word = ("tensors", "the types that the file keeps its numbers in, and how much of it each takes");
 pub(super) const CONTEXT: Word = ("context", "tokens of prompt and answer together that the model takes at most");
 pub(super) const DOUBT: Word = ("doubts", "what a reader should know before trusting the advice");
-pub(super) const FIT: Word =
-    ("fit", "whether a model would keep the limits above, as far as can be reckoned before it is loaded; the one it breaks is named");
+pub(super) const FIT: Word = (
+    "fit",
+    "whether a model would keep the limits above, as far as can be reckoned before it is loaded; the one it breaks is named",
+);
 pub(super) const BOUND: Word =
     ("≈tok/s", "what the memory's bandwidth lets through: each token reads all weights once; measured it is less");

@@ -33,7 +33,7 @@ const SETTINGS: [&str; 11] = [
 pub(crate) fn bantam(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(BANTAM);
     command.args(args).env("BANTAM_HOME", folder.join("home")).env("HF_HOME", folder.join("hf"));
-    command.env("BANTAM_CONFIG", "");
+    command.env("BANTAM_CONFIG", "").env("OLLAMA_MODELS", folder.join("ollama"));
     SETTINGS.iter().for_each(|variable| {
         command.env_remove(variable);
     });

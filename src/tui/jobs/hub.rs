@@ -13,8 +13,8 @@ use bantam_core::sync::lock;
 use bantam_hub::{Error, Hits, Hub, Name, Next, Settings, Want};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ use super::progress::rate;
 use super::results::Told;
 use super::setup::Setup;
 use crate::library::catalog::Catalog;
-use crate::run::lock::Lock;
 use crate::run::examine;
+use crate::run::lock::Lock;
 use crate::run::plan::Plan;
 use crate::run::steer::Steer;
 use crate::run::{self, Done, Workplace};
@@ -240,7 +240,9 @@ fn look_at_trial(trial: Trial, say: Say) {
         let looked = caught(|| {
             let workplace = Workplace::open()?;
             let prompts = match &trial.ask {
-                Ask::Task(task) => examine::prompts(task, trial.conditions.limit).map_err(|e| crate::show::sentence(&e)),
+                Ask::Task(task) => {
+                    examine::prompts(task, trial.conditions.limit).map_err(|e| crate::show::sentence(&e))
+                }
                 Ask::Speed(_) => Ok(Default::default()),
             };
             let log = std::fs::read(workplace.home.log(&trial.id)).unwrap_or_default();

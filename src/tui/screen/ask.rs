@@ -91,9 +91,21 @@ impl AskPage {
     fn pieces(&self) -> [Vec<Piece>; 2] {
         let [one, other] = &self.sides;
         match (&one.state, &other.state) {
-            (State::Done(_), State::Done(_)) => difference(one.text.trim(), other.text.trim()).into(),
+            (State::Done(_), State::Done(_)) if self.are_alike() => {
+                difference(one.text.trim(), other.text.trim()).into()
+            }
             _ => [&one.text, &other.text].map(|text| vec![(text.trim_start().to_owned(), false)]),
         }
+    }
+
+    /// Whether the answers have so much in common that what differs is worth a look: a third of the shorter one.
+    fn are_alike(&self) -> bool {
+        let [one, other] = &self.sides;
+        let letters = |pieces: &[Piece], all: bool| -> usize {
+            pieces.iter().filter(|(_, differs)| all || !differs).map(|(text, _)| text.chars().count()).sum()
+        };
+        let (one, other) = difference(one.text.trim(), other.text.trim());
+        3 * letters(&one, false) >= letters(&one, true).min(letters(&other, true))
     }
 
     fn lines(&self, width: usize) -> [Vec<Vec<Piece>>; 2] {
@@ -160,7 +172,8 @@ impl Screen for AskPage {
             Action::Erase { all: false } => drop(self.text.pop()),
             SEND if self.text.trim().is_empty() => return shared.refuse("type a prompt first"),
             SEND if shared.running() => {
-                return shared.refuse("the run is going on, and its speeds would suffer; stop it (3, then x) to ask here");
+                return shared
+                    .refuse("the run is going on, and its speeds would suffer; stop it (3, then x) to ask here");
             }
             SEND => {
                 shared.asked += 1;

@@ -335,7 +335,7 @@ impl ContrastPage {
         let was_right = kind == FlipKind::Lost || is_right(before);
         let (lit_before, lit_now) = difference(before.unwrap_or("–"), now.unwrap_or("–"));
         let mut said = |head: String, pieces: &[Piece], style: Style| {
-            answers.push(Line::styled(beginning(&head, width), theme.soft()));
+            answers.push(Line::styled(middle(&head, width), theme.soft()));
             answers.extend(lit_lines(pieces, width.saturating_sub(2), style));
         };
         said(format!("{} said", known.one.label()), &lit_before, style(was_right));

@@ -44,7 +44,7 @@ impl ModelsScreen {
     /// The places in the profile of those that the filter shows.
     fn shown(&self, shared: &Shared) -> Vec<usize> {
         let all = shared.ready().map_or(&[][..], |setup| &setup.models);
-        let holds = |entry: &ModelEntry| self.filter.holds(&format!("{} {}", entry.name, entry.typed));
+        let holds = |entry: &ModelEntry| self.filter.shows(|| format!("{} {}", entry.name, entry.typed));
         all.iter().enumerate().filter(|(_, entry)| holds(entry)).map(|(at, _)| at).collect()
     }
 

@@ -74,8 +74,11 @@ impl TrialPage {
     fn log(&self, shared: &Shared) -> Vec<(Style, String)> {
         let theme = shared.theme;
         let (of_trial, of_variant) = (shared.progress.trial_label(&self.trial.id), self.trial.variant.label());
-        let is_of_it = |text: &str| text.starts_with(&of_trial) || text.starts_with(&format!("{of_variant} made"))
-            || text.starts_with(&format!("{of_variant}: "));
+        let is_of_it = |text: &str| {
+            text.starts_with(&of_trial)
+                || text.starts_with(&format!("{of_variant} made"))
+                || text.starts_with(&format!("{of_variant}: "))
+        };
         let said = shared.progress.log.iter().filter(|(_, _, text)| is_of_it(text)).map(|(at, level, text)| {
             let style = match level {
                 LogLevel::Info => theme.text(),

@@ -116,7 +116,8 @@ fn stored(store: &Path, manifest: &Path) -> Option<Stored> {
     let (host, namespace_part) = (part(namespace.parent()?)?, part(namespace)?);
     let name = Name { host, namespace: namespace_part, model: part(model)?, tag: part(manifest)? };
     // what was put there by hand, or by the system that shows folders
-    let is_name = Name::parse(&name.shown()[OLLAMA.len()..]).is_some() && manifest.is_file() && !name.tag.starts_with('.');
+    let is_name =
+        Name::parse(&name.shown()[OLLAMA.len()..]).is_some() && manifest.is_file() && !name.tag.starts_with('.');
     let read = is_name.then(|| model_of(store, manifest, &name.shown()))?;
     let facts = read.as_ref().ok().and_then(|(blob, _)| std::fs::metadata(blob).ok());
     Some(Stored {
@@ -137,19 +138,28 @@ fn model_of(store: &Path, manifest: &Path, name: &str) -> Result<(PathBuf, Bytes
         .map_err(|error| broken(format!("its manifest is none ({error}); {}", again())))?;
     let of = |kind: &str| read.layers.iter().filter(|layer| layer.media_type == kind).collect::<Vec<_>>();
     if !of(ADAPTER).is_empty() {
-        return Err(broken("it is a model with an adapter in Ollama's form, which bantam does not lay over it; name the \
-                           model below it, and the adapter as a folder: MODEL + FOLDER".into()));
+        return Err(broken(
+            "it is a model with an adapter in Ollama's form, which bantam does not lay over it; name the \
+                           model below it, and the adapter as a folder: MODEL + FOLDER"
+                .into(),
+        ));
     }
     let layer = match of(MODEL)[..] {
         [one] => one,
         [] if !of(TENSOR).is_empty() => {
-            return Err(broken("its weights are single tensors in Ollama's own form, and a GGUF file is read here".into()));
+            return Err(broken(
+                "its weights are single tensors in Ollama's own form, and a GGUF file is read here".into(),
+            ));
         }
         [] => return Err(broken(format!("its manifest names no model; {}", again()))),
         _ => return Err(broken("its manifest names several files of weights, and one is read here".into())),
     };
     let hash = layer.digest.strip_prefix("sha256:").filter(|hash| is_hash(hash)).ok_or_else(|| {
-        broken(format!("its manifest names a blob '{}', and sha256: with 64 digits belongs there; {}", layer.digest, again()))
+        broken(format!(
+            "its manifest names a blob '{}', and sha256: with 64 digits belongs there; {}",
+            layer.digest,
+            again()
+        ))
     })?;
     // the first versions wrote a colon, as the hash has it
     let blobs = store.join("blobs");

@@ -95,7 +95,10 @@ fn what_is_broken_in_ollamas_store_is_one_sentence_and_listed_all_the_same() {
     fs::write(machine.model(&of("half"), 'b', "GGUF whole"), "GGUF").expect("written");
     machine.write(&format!("ollama/manifests/{}", of("text")), "not json");
     machine.manifest(&of("none"), &layer("application/vnd.ollama.image.license", &"e".repeat(64), 3));
-    machine.manifest(&of("outside"), r#"{"mediaType":"application/vnd.ollama.image.model","digest":"sha256:../../x","size":1}"#);
+    machine.manifest(
+        &of("outside"),
+        r#"{"mediaType":"application/vnd.ollama.image.model","digest":"sha256:../../x","size":1}"#,
+    );
     machine.manifest(&of("lora"), &layer("application/vnd.ollama.image.adapter", &"e".repeat(64), 3));
     machine.manifest(&of("mlx"), &layer("application/vnd.ollama.image.tensor", &"e".repeat(64), 3));
     for (name, why) in [
@@ -120,7 +123,8 @@ fn a_name_that_is_not_kept_is_told_with_those_that_are() {
     machine.model("registry.ollama.ai/library/qwen3/0.6b", 'a', "GGUF");
     let told = machine.refusal("ollama:qwen3:0.6");
     assert!(told.contains("ollama:qwen3:0.6b") && told.contains("Ollama keeps no model 'ollama:qwen3:0.6'"), "{told}");
-    for typed in ["ollama:../../etc/passwd", "ollama:", "ollama:a/b/c/d", "ollama:x:..", "lmstudio:../x", "lmstudio:a"] {
+    for typed in ["ollama:../../etc/passwd", "ollama:", "ollama:a/b/c/d", "ollama:x:..", "lmstudio:../x", "lmstudio:a"]
+    {
         assert!(machine.refusal(typed).contains("keeps no model"), "{typed}");
     }
     let none = Stores::default().find("ollama:x").expect_err("no store").to_string();

@@ -228,7 +228,7 @@ impl DecideScreen {
         let Some(decision) = &self.decision else { return Vec::new() };
         let all = decision.decided.advice.summaries.iter();
         let mut summaries: Vec<&VariantSummary> =
-            all.filter(|summary| self.filter.holds(&summary.variant.label())).collect();
+            all.filter(|summary| self.filter.shows(|| summary.variant.label())).collect();
         summaries.sort_by_key(|summary| summary.standing.group());
         summaries
     }

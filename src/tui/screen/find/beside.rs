@@ -47,7 +47,7 @@ pub(super) fn draw(frame: &mut Frame, place: Rect, find: &FindScreen, shared: &S
     let head = title(&row.name, place);
     let block = if find.inside { lit(&head, theme.accent()) } else { panel(&head, theme) };
     let views = View::ALL.iter().map(|view| {
-        let style = if *view == find.view { theme.strong() } else { theme.soft() };
+        let style = if *view == find.view { theme.accent() } else { theme.soft() };
         Span::styled(format!(" {} ", view.name()), style)
     });
     let block = block.title_bottom(Line::from(views.collect::<Vec<_>>()).alignment(Alignment::Right));
@@ -85,8 +85,8 @@ fn card<'a>(find: &FindScreen, place: Rect, theme: Theme) -> Vec<Line<'a>> {
 fn verdict<'a>(find: &FindScreen, theme: Theme) -> Option<Line<'a>> {
     let row = find.row()?;
     Some(match row.keeps {
-        Keeps::Yes => Line::styled("keeps the limits, as far as can be told", theme.good()),
-        Keeps::No("family") => return None,
+        Keeps::Yes => Line::styled("keeps the limits (estimated)", theme.good()),
+        Keeps::No("family" | "broken") => return None,
         Keeps::No(name) => Line::styled(format!("breaks the limit of {name}"), theme.bad()),
         Keeps::Unknown => Line::styled("whether it keeps the limits is not told", theme.warn()),
     })
@@ -262,7 +262,8 @@ fn without_head(text: &str) -> &str {
 
 /// A speed in a cell of the list.
 pub(super) fn speed(value: f64, width: usize) -> String {
-    let digits = if value < 10.0 { format!("≈{value:.1}") } else { format!("≈{}", bantam_core::unit::count(value as u64)) };
+    let digits =
+        if value < 10.0 { format!("≈{value:.1}") } else { format!("≈{}", bantam_core::unit::count(value as u64)) };
     right(&digits, width)
 }
 

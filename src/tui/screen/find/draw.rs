@@ -176,12 +176,18 @@ fn nothing(find: &FindScreen, theme: Theme) -> (String, Style) {
     let soft = theme.soft();
     match (&find.error, find.searched, find.waiting) {
         (Some(error), ..) => (error.clone(), theme.bad()),
-        (None, true, _) => ("nothing here has that name, nor has the hub; fewer words, or f for another kind, may find more".into(), soft),
+        (None, true, _) => (
+            "nothing here has that name, nor has the hub; fewer words, or f for another kind, may find more".into(),
+            soft,
+        ),
         (None, false, true) => (String::new(), soft),
-        (None, false, false) if find.shelf.is_none() => {
-            ("looking what is here … / and a name searches the hub; it is asked when you pause, and never before".into(), soft)
+        (None, false, false) if find.shelf.is_none() => (
+            "looking what is here … / and a name searches the hub; it is asked when you pause, and never before".into(),
+            soft,
+        ),
+        (None, false, false) => {
+            ("nothing here has that name; the hub is asked when you pause, and never before".into(), soft)
         }
-        (None, false, false) => ("nothing here has that name; the hub is asked when you pause, and never before".into(), soft),
     }
 }
 
@@ -263,8 +269,7 @@ fn draw_pulls(frame: &mut Frame, place: Rect, find: &FindScreen, theme: Theme) {
         _ => format!("{:>4.0}%  {there} of {size}{rate}{left}", progress.share() * 100.0),
     };
     let width = 20.min(inner.width as usize / 3);
-    let whole =
-        Line::from(vec![Span::styled(bar(share(pull), width), theme.accent()), Span::raw(format!(" {words}"))]);
+    let whole = Line::from(vec![Span::styled(bar(share(pull), width), theme.accent()), Span::raw(format!(" {words}"))]);
     frame.render_widget(whole, Rect { height: 1, ..inner });
     let open = progress.files.iter().filter(|file| file.there < file.size && file.there > 0);
     let text = match (progress.waiting.iter().flatten().next(), waiting.is_empty()) {

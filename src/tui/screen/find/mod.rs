@@ -252,9 +252,8 @@ impl FindScreen {
         }
         let typed = model.typed.clone();
         let bare = |name: &str| name.strip_prefix("bundled:").unwrap_or(name).to_owned();
-        let of_profile = shared.ready().and_then(|setup| {
-            setup.models.iter().position(|entry| bare(&entry.typed) == bare(&typed))
-        });
+        let of_profile =
+            shared.ready().and_then(|setup| setup.models.iter().position(|entry| bare(&entry.typed) == bare(&typed)));
         if let Some(line) = of_profile.filter(|_| !shared.selection.pulled.contains(&typed)) {
             return shared.toggle(|selection| &mut selection.models, line);
         }
@@ -366,7 +365,9 @@ impl FindScreen {
         self.queue.retain(|pull| pull.wanted.name != name);
         match pulled {
             Err(error) => shared.refuse(error),
-            Ok(folder) if some => shared.refuse(&format!("what was checked of {name} is here, in {}", folder.display())),
+            Ok(folder) if some => {
+                shared.refuse(&format!("what was checked of {name} is here, in {}", folder.display()))
+            }
             Ok(folder) if !self.runs(name) => {
                 shared.refuse(&format!("{name} is here, in {}; bantam cannot run it", folder.display()))
             }

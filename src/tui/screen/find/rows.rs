@@ -183,7 +183,10 @@ fn of_shelf(place: usize, model: &Shelved, known: &Known) -> Row {
         },
         parameters: facts.map(|facts| facts.parameters),
         quant: facts.map_or_else(String::new, |facts| facts.quant.clone()),
-        keeps: known.limits.held(Some(facts.is_some()), memory, speed.filter(|_| facts.is_some()), &licence),
+        keeps: match facts {
+            None => Keeps::No("broken"),
+            Some(_) => known.limits.held(Some(true), memory, speed, &licence),
+        },
         speed: speed.filter(|_| facts.is_some()),
         licence,
         downloads: None,
@@ -236,7 +239,7 @@ pub(super) fn chosen(info: &HostFit, limits: &Limits) -> usize {
     let quants = || info.needs.iter().enumerate().filter(|(_, need)| need.quant.is_some());
     let most = limits.memory.or(info.memory.as_ref().ok().map(|bytes| bytes.0 as f64));
     let keeps = |need: &fit::Need| need.memory.zip(most).is_some_and(|(memory, most)| memory.0 as f64 <= most);
-    let found = quants().find(|(_, need)| keeps(need)).or_else(|| quants().last());
+    let found = quants().find(|(_, need)| keeps(need)).or_else(|| quants().next_back());
     found.map_or(0, |(place, _)| place)
 }
 

@@ -288,9 +288,7 @@ impl FindScreen {
             return models;
         }
         let files = info.model_info.listing.files.iter();
-        files
-            .map(|file| FileEntry { label: file.path.clone(), size: file.size.map(Bytes), is_model: false })
-            .collect()
+        files.map(|file| FileEntry { label: file.path.clone(), size: file.size.map(Bytes), is_model: false }).collect()
     }
 
     pub(super) fn is_checked(&self, label: &str) -> bool {

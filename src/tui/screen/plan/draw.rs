@@ -71,8 +71,9 @@ fn draw_list(frame: &mut Frame, place: Rect, screen: &PlanScreen, list: List, sh
     };
     let title = beginning(&title, place.width.saturating_sub(4) as usize);
     let mut block = if is_here { lit(&title, theme.accent()) } else { panel(&title, theme) };
-    let all = lists::lines(list, shared).len();
-    if let Some(line) = screen.filters[list as usize].line(lines.len(), all, theme) {
+    let filter = &screen.filters[list as usize];
+    let all = if filter.is_on() { lists::lines(list, shared).len() } else { lines.len() };
+    if let Some(line) = filter.line(lines.len(), all, theme) {
         block = block.title_bottom(line);
     }
     frame.render_widget(block, place);
@@ -82,7 +83,9 @@ fn draw_list(frame: &mut Frame, place: Rect, screen: &PlanScreen, list: List, sh
     let first = cursor.first_seen(lines.len(), height);
     // what stands beside the names has the room of the longest of them, as long as names have half of the line
     let mark = if list == List::Variants { 0 } else { 4 };
-    let about = lines.iter().filter(|line| !line.is_bad).map(|line| line.about.width()).max().unwrap_or(0);
+    let is_lazy = |line: &lists::Line| line.about.is_empty() && matches!(list, List::Models | List::Variants);
+    let wide = |line: &lists::Line| if is_lazy(line) { lists::ABOUT } else { line.about.width() };
+    let about = lines.iter().filter(|line| !line.is_bad).map(wide).max().unwrap_or(0);
     let about =
         if about + 1 > (width - mark.min(width)) / 3 * 2 { about.min(width.saturating_sub(mark) / 2) } else { about };
     let names = width.saturating_sub(mark + about + usize::from(about > 0));
@@ -94,7 +97,12 @@ fn draw_list(frame: &mut Frame, place: Rect, screen: &PlanScreen, list: List, sh
             (_, false) => "[ ] ",
         };
         let gap = if about > 0 { " " } else { "" };
-        let text = format!("{sign}{}{gap}{}", left(&short[n], names), right(&beginning(&line.about, about), about));
+        let own = match line.place {
+            lists::Where::Own(at) | lists::Where::Variant(at) if is_lazy(line) => lists::own_line(list, at, shared),
+            _ => None,
+        };
+        let beside = own.as_ref().map_or(line.about.as_str(), |own| own.about.as_str());
+        let text = format!("{sign}{}{gap}{}", left(&short[n], names), right(&beginning(beside, about), about));
         let style = match () {
             () if is_here && n == cursor.at() => theme.selected(),
             () if line.is_bad => theme.bad(),

@@ -3,7 +3,7 @@
 use crate::library::catalog::Known;
 use crate::library::own;
 use crate::show::counted;
-use crate::tui::setup::{Expected, GridRow, SuiteEntry, SuiteInfo};
+use crate::tui::setup::{Expected, GridRow, ModelEntry, SuiteEntry, SuiteInfo};
 use crate::tui::shared::Shared;
 use bantam_core::profile::RecipeRef;
 use bantam_core::unit::Seconds;
@@ -53,19 +53,19 @@ pub(super) enum Where {
     Variant(usize),
 }
 
+/// Of so many lines what stands beside the names is put together for those alone that are seen.
+const MANY: usize = 500;
+
+/// How wide that is.
+pub(super) const ABOUT: usize = 20;
+
 pub(super) fn lines(list: List, shared: &Shared) -> Vec<Line> {
     let Some(setup) = shared.ready() else { return Vec::new() };
-    let taken = |list: &[bool], at: usize| list.get(at).copied().unwrap_or(true);
     let (selection, catalog) = (&shared.selection, &shared.catalog);
     match list {
         List::Models => {
-            let own = setup.models.iter().enumerate().map(|(at, entry)| Line {
-                name: entry.name.clone(),
-                about: entry.info.as_ref().map_or_else(|_| "✗".into(), |info| info.stored.to_string()),
-                taken: taken(&selection.models, at),
-                place: Where::Own(at),
-                is_bad: entry.info.is_err(),
-            });
+            let has_about = setup.models.len() < MANY;
+            let own = setup.models.iter().enumerate().map(|(at, entry)| of_model(at, entry, has_about, shared));
             let named: Vec<&str> = setup.models.iter().map(|entry| entry.typed.as_str()).collect();
             own.chain(others(&catalog.models, &named)).collect()
         }
@@ -93,18 +93,45 @@ pub(super) fn lines(list: List, shared: &Shared) -> Vec<Line> {
             let named: Vec<&str> = setup.profile.suites.iter().map(String::as_str).collect();
             own.chain(others(&catalog.suites, &named)).collect()
         }
-        List::Variants => setup
-            .grid
-            .iter()
-            .enumerate()
-            .map(|(at, row)| Line {
-                name: row.label.clone(),
-                about: variant_about(row),
-                taken: true,
-                place: Where::Variant(at),
-                is_bad: false,
-            })
-            .collect(),
+        List::Variants => {
+            let has_about = setup.grid.len() < MANY;
+            setup.grid.iter().enumerate().map(|(at, row)| of_variant(at, row, has_about)).collect()
+        }
+    }
+}
+
+/// One line of a list alone, as [`lines`] has it there; None where it is not known so quickly.
+pub(super) fn own_line(list: List, at: usize, shared: &Shared) -> Option<Line> {
+    let setup = shared.ready()?;
+    match list {
+        List::Models => Some(of_model(at, setup.models.get(at)?, true, shared)),
+        List::Variants => Some(of_variant(at, setup.grid.get(at)?, true)),
+        List::Recipes | List::Suites => None,
+    }
+}
+
+fn taken(list: &[bool], at: usize) -> bool {
+    list.get(at).copied().unwrap_or(true)
+}
+
+fn of_model(at: usize, entry: &ModelEntry, has_about: bool, shared: &Shared) -> Line {
+    let about = || entry.info.as_ref().map_or_else(|_| "✗".into(), |info| info.stored.to_string());
+    Line {
+        name: entry.name.clone(),
+        about: if has_about { about() } else { String::new() },
+        taken: taken(&shared.selection.models, at),
+        place: Where::Own(at),
+        is_bad: entry.info.is_err(),
+    }
+}
+
+fn of_variant(at: usize, row: &GridRow, has_about: bool) -> Line {
+    Line {
+        name: row.label.clone(),
+        about: if has_about { variant_about(row) } else { String::new() },
+        taken: true,
+        place: Where::Variant(at),
+        is_bad: false,
     }
 }
 

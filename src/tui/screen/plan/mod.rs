@@ -74,11 +74,14 @@ impl PlanScreen {
     fn lines(&self, list: List, shared: &Shared) -> Vec<Line> {
         let filter = &self.filters[list as usize];
         let all = lists::lines(list, shared);
-        all.into_iter().filter(|line| filter.holds(&format!("{} {}", line.name, line.about))).collect()
+        all.into_iter().filter(|line| filter.shows(|| format!("{} {}", line.name, line.about))).collect()
     }
 
     fn line(&self, shared: &Shared) -> Option<Line> {
-        self.lines(self.list, shared).get(self.cursor(self.list).at()).cloned()
+        let at = self.cursor(self.list).at();
+        // of ten thousand lines one is looked at
+        let own = if self.filter().is_on() { None } else { lists::own_line(self.list, at, shared) };
+        own.or_else(|| self.lines(self.list, shared).get(at).cloned())
     }
 
     fn toggle(&self, shared: &mut Shared) -> Option<Command> {

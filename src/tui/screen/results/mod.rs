@@ -218,7 +218,7 @@ impl ResultsScreen {
 
     /// The rows in the order shown: by group and as planned, or sorted.
     pub(crate) fn order(&self, results: &Results) -> Vec<usize> {
-        let is_shown = |row: &usize| self.filter.holds(&results.rows[*row].variant.label());
+        let is_shown = |row: &usize| self.filter.shows(|| results.rows[*row].variant.label());
         let mut order: Vec<usize> = (0..results.rows.len()).filter(is_shown).collect();
         order.sort_by_key(|row| results.rows[*row].standing.group());
         if let Some(column) = self.sorted.filter(|c| *c < results.columns.len()) {

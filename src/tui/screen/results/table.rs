@@ -59,7 +59,7 @@ fn lines(screen: &ResultsScreen, shared: &Shared) -> Vec<TableLine> {
 
 /// What cannot be made and passes the filter.
 pub(super) fn unmakable<'s>(screen: &ResultsScreen, shared: &'s Shared) -> Vec<&'s LeftOut> {
-    shared.unmakable().iter().filter(|pair| screen.filter.holds(&pair.label())).collect()
+    shared.unmakable().iter().filter(|pair| screen.filter.shows(|| pair.label())).collect()
 }
 
 fn rows(screen: &ResultsScreen, results: &Results) -> Vec<TableLine> {
@@ -145,7 +145,8 @@ impl Columns {
         let names = short(&names, most);
         let model = names.iter().map(|name| name.width()).max().unwrap_or(0).max(5);
         let mut room = width.saturating_sub(MARKS + model + 1 + recipe);
-        let widths = (screen.first_column..results.columns.len()).map(|column| (column, column_width(screen, results, column)));
+        let widths =
+            (screen.first_column..results.columns.len()).map(|column| (column, column_width(screen, results, column)));
         let fits = |(_, width): &(usize, usize)| {
             let fits = *width <= room;
             room = room.saturating_sub(*width);
