@@ -295,7 +295,11 @@ fn what_ollama_keeps_is_listed_and_used_where_it_is() {
     shell.file(&format!("{tags}/tiny/1b"), &manifest(&hash));
     shell.file(&format!("{tags}/gone/latest"), &manifest(&"6".repeat(64)));
     let listed = shell.run(&["models"]);
-    assert!(listed.stdout.lines().any(|line| line.starts_with("ollama:tiny:1b ") && line.contains("Ollama")), "{}", listed.stdout);
+    assert!(
+        listed.stdout.lines().any(|line| line.starts_with("ollama:tiny:1b ") && line.contains("Ollama")),
+        "{}",
+        listed.stdout
+    );
     assert!(
         listed.stderr.contains("ollama:gone:latest: its blob sha256-666666666666 is not there"),
         "{}",
@@ -310,8 +314,8 @@ fn what_ollama_keeps_is_listed_and_used_where_it_is() {
     assert!(packed.contains("lm-studio/bantam/tiny-1b/tiny-1b.gguf"), "a blob gets a name: {packed}");
     shell.refuses(&["eval", "ollama:gone", "--suite", "routing"], "`ollama pull gone:latest` fetches it again");
     shell.refuses(
-        &["eval", "ollama:tiny", "--suite", "routing"],
-        "Ollama keeps no model 'ollama:tiny' here (ollama:tiny:1b?)",
+        &["eval", "ollama:tinny:1b", "--suite", "routing"],
+        "Ollama keeps no model 'ollama:tinny:1b' here (ollama:tiny:1b?)",
     );
     shell.refuses(&["models", "remove", "--yes", "ollama:tiny:1b"], "never writes; `ollama rm tiny:1b` removes it");
     assert_eq!(std::fs::read(shell.at(&blob)).expect("is there"), bytes, "nothing of it was written");

@@ -4,7 +4,7 @@
 use super::cells::middle;
 use super::text::ending;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use unicode_width::UnicodeWidthStr;
@@ -41,7 +41,7 @@ pub fn short(names: &[&str], width: usize) -> Rc<Vec<String>> {
 fn made_short(names: &[&str], width: usize) -> Vec<String> {
     let distinct: BTreeSet<&str> = names.iter().copied().collect();
     let distinct: Vec<&str> = distinct.into_iter().collect();
-    let short: BTreeMap<&str, String> = distinct.iter().copied().zip(shortened(&distinct, width)).collect();
+    let short: HashMap<&str, String> = distinct.iter().copied().zip(shortened(&distinct, width)).collect();
     names.iter().map(|name| short[name].clone()).collect()
 }
 
@@ -78,7 +78,7 @@ fn shortened(names: &[&str], width: usize) -> Vec<String> {
 }
 
 fn are_distinct(names: &[String]) -> bool {
-    names.iter().collect::<BTreeSet<_>>().len() == names.len()
+    names.iter().collect::<HashSet<_>>().len() == names.len()
 }
 
 /// The file of a path, or a repository without its owner; a GGUF file is told by what stands before the ending.

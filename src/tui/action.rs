@@ -238,6 +238,8 @@ pub(super) struct Recorded {
     pub last: Option<ItemResult>,
     /// What the task puts to the models, by the items' places; or why that is not known.
     pub prompts: Result<BTreeMap<usize, String>, String>,
+    /// The share of right answers after each item; none of scores that are no shares.
+    pub shares: Vec<f64>,
     /// Tokens a second of each repeat.
     pub repeats: Vec<f64>,
     /// The end of what its worker wrote.

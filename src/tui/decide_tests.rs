@@ -1,6 +1,6 @@
 //! Decide and what opens from it, as pictures and by their keys, on rows that are decided over by the real advice.
 
-use super::action::{Action, Answered, Command, Message, Page};
+use super::action::{Action, Answered, Command, Message, Page, Recorded};
 use super::app::App;
 use super::draw::draw;
 use super::results::Decision;
@@ -402,6 +402,16 @@ fn pages_tell_names_of_sixty_letters_apart() {
         app.open(Page::Trial(Box::new(trial.clone())));
         let shown = picture(&app);
         assert!(shown.contains("measured before"), "{shown}");
+        let recorded = Recorded {
+            last: rows[0].outcome.items.last().cloned(),
+            prompts: Err("its suite is another one by now".into()),
+            shares: (1..=360).map(|n| 1.0 - 1.0 / f64::from(n + 1)).collect(),
+            repeats: vec![],
+            log: String::new(),
+        };
+        app.hear(Message::Recorded(trial.id.clone(), Box::new(recorded)));
+        let shown = picture(&app);
+        assert!(shown.contains("right so far") && shown.contains("50.0%"), "{shown}");
         insta::assert_snapshot!(format!("long_trial_{width}x{height}"), shown);
     }
 }

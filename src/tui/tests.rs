@@ -308,6 +308,7 @@ fn a_trial_opens_with_its_curve_its_last_answer_and_its_log_and_is_steered() {
             last: None,
             prompts: Ok([(42, "Message: my card was charged twice\nQueue:".to_owned())].into()),
             repeats: vec![],
+            shares: vec![1.0, 0.5],
             log: "loaded in 0.2 s".into(),
         };
         app.hear(Message::Recorded(trial.id.clone(), Box::new(recorded)));

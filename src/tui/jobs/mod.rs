@@ -23,8 +23,9 @@ use crate::run::{self, Done, Workplace};
 use anyhow::Result;
 use bantam_core::cancel::Cancel;
 use bantam_core::event::{Event, Observer};
+use bantam_core::metric::Aggregation;
 use bantam_core::profile::Profile;
-use bantam_core::record::{Ask, Row, Trial};
+use bantam_core::record::{Ask, ItemResult, Row, Trial};
 use bantam_core::sync::lock;
 use bantam_verdict::recommend::advice::unfinished;
 use bantam_verdict::recommend::advise_knowing;
@@ -234,6 +235,18 @@ impl Jobs {
 /// The most of a worker's log that is shown: its end.
 const LOG: usize = 16 << 10;
 
+/// The share of right answers after each item, where the first score of all is one of right or wrong.
+fn shares(items: &[ItemResult]) -> Vec<f64> {
+    let scores = items.iter().map(|item| item.scores.first().filter(|s| s.metric.aggregation() == Aggregation::Mean));
+    let values: Option<Vec<f64>> = scores.map(|score| score.map(|score| score.value)).collect();
+    let (mut sum, mut shares) = (0.0, Vec::new());
+    for (n, value) in values.unwrap_or_default().into_iter().enumerate() {
+        sum += value;
+        shares.push(sum / (n + 1) as f64);
+    }
+    if shares.iter().all(|share| (0.0..=1.0).contains(share)) { shares } else { Vec::new() }
+}
+
 /// Looks what the store and the log have of a trial.
 fn look_at_trial(trial: Trial, say: Say) {
     thread::spawn(move || {
@@ -247,8 +260,10 @@ fn look_at_trial(trial: Trial, say: Say) {
             };
             let log = std::fs::read(workplace.home.log(&trial.id)).unwrap_or_default();
             let samples = workplace.store.samples_of(&trial.id)?;
+            let items = workplace.store.items_of(&trial.id)?;
             Ok(Recorded {
-                last: workplace.store.items_of(&trial.id)?.pop(),
+                shares: shares(&items),
+                last: items.into_iter().next_back(),
                 prompts,
                 repeats: samples.iter().filter_map(rate).collect(),
                 log: String::from_utf8_lossy(&log[log.len().saturating_sub(LOG)..]).into_owned(),

@@ -18,6 +18,7 @@ use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
 
 const TYPE: Action = Action::Own("type");
 const SEND: Action = Action::Own("send");
@@ -253,7 +254,12 @@ fn draw_side(
         State::Silent => (String::new(), theme.soft()),
         State::Waiting => (" loading … ".into(), theme.accent()),
         State::Streaming => (" answering … ".into(), theme.accent()),
-        State::Done(answered) => (format!(" {} ", told(answered)), theme.good()),
+        State::Done(answered) => {
+            let whole = told(answered);
+            let short = whole.split(" · first").next().unwrap_or_default();
+            let has_room = whole.width() + 4 < place.width as usize;
+            (format!(" {} ", if has_room { &whole } else { short }), theme.good())
+        }
         State::Failed(_) => (" no answer ".into(), theme.bad()),
     };
     let foot = beginning(&foot, place.width.saturating_sub(4) as usize);

@@ -56,19 +56,24 @@ impl TrialPage {
         live.or_else(|| self.recorded.as_ref()?.last.as_ref())
     }
 
-    /// What is drawn as a curve, and what it is of: repeats of a speed shape, else the rate of tokens while it went.
-    fn curve(&self, shared: &Shared) -> (&'static str, Vec<f64>) {
+    /// What is drawn as a curve, and what it is of: repeats of a speed shape, the rate of tokens while it went, or of what was
+    /// measured before the share of right answers after each item.
+    fn curve(&self, shared: &Shared) -> (&'static str, Vec<f64>, Unit) {
         let live = self.seen(shared);
         if let Ask::Speed(_) = self.trial.ask {
             let repeats = live.map(|seen| seen.repeats.clone()).filter(|repeats| !repeats.is_empty());
             let repeats = repeats.or_else(|| Some(self.recorded.as_ref()?.repeats.clone()));
             // before the first repeat is over the rate is all that there is
             if let Some(repeats) = repeats.filter(|repeats| !repeats.is_empty()) {
-                return ("decode, a bar a repeat", repeats);
+                return ("decode, a bar a repeat", repeats, Unit::TokensPerSecond);
             }
         }
-        let rates = live.map(|seen| seen.speed.iter().copied().collect()).unwrap_or_default();
-        ("tokens a second, read and written", rates)
+        let rates: Vec<f64> = live.map(|seen| seen.speed.iter().copied().collect()).unwrap_or_default();
+        let shares = self.recorded.as_ref().map_or(&[][..], |recorded| &recorded.shares);
+        match rates.is_empty() && !shares.is_empty() {
+            true => ("right so far, item by item", shares.to_vec(), Unit::Fraction),
+            false => ("tokens a second, read and written", rates, Unit::TokensPerSecond),
+        }
     }
 
     fn log(&self, shared: &Shared) -> Vec<(Style, String)> {
@@ -172,7 +177,8 @@ impl TrialPage {
         let head = title(&format!("{}: {}", shared.progress.trial_label(&self.trial.id), told(state, shared)), place);
         frame.render_widget(lit(&head, theme.accent()), place);
         let inner = inside(place);
-        let (name, points) = self.curve(shared);
+        let (name, points, unit) = self.curve(shared);
+        let shown = |value: f64| unit.show(value);
         let [chart, foot] = Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(inner);
         let [scale, bars] = Layout::horizontal([Constraint::Length(SCALE), Constraint::Min(0)]).areas(chart);
         let most = points.iter().copied().fold(0.0, f64::max);
@@ -196,8 +202,12 @@ impl TrialPage {
             .collect();
         frame.render_widget(Paragraph::new(lines), scale);
         let room = bars.width as usize;
-        let data: Vec<u64> =
-            points.iter().skip(points.len().saturating_sub(room)).map(|v| (v / most * 1000.0).round() as u64).collect();
+        // a rate is of now, and its end is shown; of shares all of them
+        let seen: Vec<f64> = match unit {
+            Unit::Fraction if points.len() > room => (0..room).map(|n| points[n * points.len() / room]).collect(),
+            _ => points.iter().skip(points.len().saturating_sub(room)).copied().collect(),
+        };
+        let data: Vec<u64> = seen.iter().map(|v| (v / most * 1000.0).round() as u64).collect();
         frame.render_widget(Sparkline::default().data(data).max(1000).style(theme.group(0)), bars);
         let least = points.iter().copied().fold(f64::INFINITY, f64::min);
         let last = points.last().copied().unwrap_or(0.0);
@@ -266,10 +276,6 @@ impl TrialPage {
         };
         frame.render_widget(Paragraph::new(lines).block(panel("Log", theme)), place);
     }
-}
-
-fn shown(value: f64) -> String {
-    Unit::TokensPerSecond.show(value)
 }
 
 fn told(state: &TrialState, shared: &Shared) -> String {
