@@ -251,16 +251,15 @@ impl FindScreen {
             return shared.refuse(&why.clone());
         }
         let typed = model.typed.clone();
-        let bare = |name: &str| name.strip_prefix("bundled:").unwrap_or(name).to_owned();
         let of_profile =
-            shared.ready().and_then(|setup| setup.models.iter().position(|entry| bare(&entry.typed) == bare(&typed)));
-        if let Some(line) = of_profile.filter(|_| !shared.selection.pulled.contains(&typed)) {
+            shared.ready().and_then(|setup| setup.models.iter().position(|entry| rows::is_same(&entry.typed, &typed)));
+        let added = shared.selection.pulled.iter().find(|name| rows::is_same(name, &typed)).cloned();
+        if let Some(line) = of_profile.filter(|_| added.is_none()) {
             return shared.toggle(|selection| &mut selection.models, line);
         }
-        let is_out = !shared.selection.pulled.contains(&typed);
-        shared.change(|selection| match is_out {
-            true => selection.pulled.push(typed.clone()),
-            false => selection.pulled.retain(|name| *name != typed),
+        shared.change(|selection| match added {
+            None => selection.pulled.push(typed),
+            Some(added) => selection.pulled.retain(|name| *name != added),
         })
     }
 

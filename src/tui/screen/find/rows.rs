@@ -7,7 +7,7 @@ use crate::library::shelf::{Shelf, Shelved};
 use bantam_core::unit::Bytes;
 use bantam_hub::Hit;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A column that the list can be sorted by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -149,7 +149,8 @@ pub(super) fn all(known: &Known) -> Vec<Row> {
         .filter(|(_, model)| holds(&model.typed))
         .map(|(place, model)| of_shelf(place, model, known))
         .collect();
-    rows.extend(known.hits.iter().enumerate().map(|(place, hit)| of_hit(place, hit, known)));
+    let kept = kept(shelf);
+    rows.extend(known.hits.iter().enumerate().map(|(place, hit)| of_hit(place, hit, &kept, known)));
     rows
 }
 
@@ -159,11 +160,23 @@ fn speed(known: &Known, weights: u64) -> Option<f64> {
 }
 
 fn is_planned(known: &Known, name: &str) -> bool {
-    let is_name = |planned: &String| {
-        let planned = planned.strip_prefix("bundled:").unwrap_or(planned);
-        planned == name.strip_prefix("bundled:").unwrap_or(name)
+    known.planned.iter().any(|planned| is_same(planned, name))
+}
+
+/// Whether two names mean one model: a repository with one GGUF file is named with its types or without.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.strip_prefix("bundled:").unwrap_or(one), other.strip_prefix("bundled:").unwrap_or(other));
+    let without_types = |long: &str, short: &str| {
+        let repo = long.split_once(':').filter(|(repo, _)| repo.contains('/'));
+        repo.is_some_and(|(repo, _)| repo == short)
     };
-    known.planned.iter().any(is_name)
+    one == other || without_types(one, other) || without_types(other, one)
+}
+
+/// The repositories of the hub of which something is on the shelf.
+fn kept(shelf: &[Shelved]) -> HashSet<&str> {
+    let of_hub = shelf.iter().filter(|model| model.origin == Origin::Cache);
+    of_hub.filter_map(|model| model.typed.split(':').next()).collect()
 }
 
 fn of_shelf(place: usize, model: &Shelved, known: &Known) -> Row {
@@ -199,7 +212,7 @@ fn of_shelf(place: usize, model: &Shelved, known: &Known) -> Row {
     }
 }
 
-fn of_hit(place: usize, hit: &Hit, known: &Known) -> Row {
+fn of_hit(place: usize, hit: &Hit, kept: &HashSet<&str>, known: &Known) -> Row {
     let id = hit.repo.id();
     let info = known.infos.get(&id).and_then(|info| info.as_ref().ok());
     let need = info.and_then(|info| info.needs.get(chosen(info, known.limits)));
@@ -228,7 +241,11 @@ fn of_hit(place: usize, hit: &Hit, known: &Known) -> Row {
         downloads: hit.page.downloads,
         memory,
         speed,
-        whereabouts: if is_planned(known, &id) { Whereabouts::Planned } else { Whereabouts::Hub },
+        whereabouts: match () {
+            () if is_planned(known, &id) => Whereabouts::Planned,
+            () if kept.contains(id.as_str()) => Whereabouts::Here,
+            () => Whereabouts::Hub,
+        },
         name: id,
     }
 }
@@ -304,6 +321,14 @@ mod tests {
         assert_eq!(names(&rows), ["b", "C", "a"]);
         sort(&mut rows, Column::Name, false);
         assert_eq!(names(&rows), ["a", "b", "C"]);
+    }
+
+    #[test]
+    fn a_repository_is_the_same_with_and_without_its_types() {
+        assert!(is_same("org/m-GGUF:Q4_1", "org/m-GGUF") && is_same("bundled:m", "m") && is_same("a", "a"));
+        assert!(
+            !is_same("org/m-GGUF:Q4_1", "org/m-GGUF:Q8_0") && !is_same("ollama:m:1b", "ollama") && !is_same("a", "b")
+        );
     }
 
     #[test]
