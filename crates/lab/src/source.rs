@@ -21,7 +21,7 @@ use bantam_model::checkpoint::gguf::{GgufWeights, Holds, Placed};
 use bantam_model::checkpoint::safetensors::Safetensors;
 use bantam_model::config::gguf::{self as metadata, Pair, Told, Wanted};
 use bantam_model::cost::TensorShape;
-use bantam_model::names::Part;
+use bantam_model::names::{Part, learnt_key};
 use bantam_model::tokenizer::Files;
 use bantam_model::tokenizer::gguf as vocabulary;
 use bantam_model::{self as model, Config, Embedded, Linear, Precision, Tokenizer, Weights};
@@ -102,6 +102,8 @@ struct Piece {
     /// The same of its columns.
     columns: Option<Vec<usize>>,
     holds: Holds,
+    /// What each row of the checkpoint's tensor is multiplied by, or all of them.
+    factors: Option<Vec<f32>>,
 }
 
 /// A tensor's numbers, ready to be read by row.
@@ -117,6 +119,7 @@ struct PieceRows<'a> {
     order: Option<&'a [usize]>,
     columns: Option<&'a [usize]>,
     holds: Holds,
+    factors: Option<&'a [f32]>,
     transposed: bool,
 }
 
@@ -215,7 +218,8 @@ impl<'w> Source<'w> {
         tokenizer: &Tokenizer,
     ) -> Result<Source<'w>> {
         let vocabulary = words(tokenizer, &config, file)?;
-        let contents = Contents::of_config(name, &config, &vocabulary, file)?;
+        let mut contents = Contents::of_config(name, &config, &vocabulary, file)?;
+        contents.tell_learnt(&config, &*weights)?;
         Ok(Source {
             name: name.into(),
             file: file.into(),
@@ -367,6 +371,9 @@ impl<'w> Source<'w> {
         let vocabulary = changed.as_ref().unwrap_or(&self.vocabulary);
         let Held::Gguf(file) = &self.weights else {
             let mut contents = Contents::of_config(&self.name, config, vocabulary, &self.file)?;
+            if let Held::Checkpoint(weights) = &self.weights {
+                contents.tell_learnt(config, &**weights)?;
+            }
             // a model of other sizes has another label
             let told: Vec<Pair> = self.told.iter().filter(|(key, _)| key != "general.size_label").cloned().collect();
             contents.keep(&told);
@@ -374,6 +381,8 @@ impl<'w> Source<'w> {
         };
         let name = file.optional_string("general.name").unwrap_or(&self.name);
         let mut contents = Contents::of_config(name, config, vocabulary, &self.file)?;
+        let own_config = self.config.as_ref().unwrap_or(config);
+        contents.tell_learnt(config, &GgufWeights::new(file, own_config, &Device::Cpu, Precision::F32))?;
         // what neither the config nor the tokenizer says stays as the file has it
         let told: HashSet<String> = contents.metadata.iter().map(|(key, _)| key.clone()).collect();
         let own = format!("{}.", config.gguf_architecture());
@@ -392,7 +401,10 @@ impl<'w> Source<'w> {
     /// The numbers of a tensor of these contents, as the weights have them.
     pub(crate) fn rows<'a>(&'a self, tensor: &'a GgufTensor, weights: &'a dyn Weights) -> Result<Rows<'a>> {
         let whole =
-            |numbers| vec![PieceRows { numbers, order: None, columns: None, holds: Holds::Same, transposed: false }];
+            |numbers| {
+                let (order, columns, factors) = (None, None, None);
+                vec![PieceRows { numbers, order, columns, holds: Holds::Same, factors, transposed: false }]
+            };
         let pieces = match (&tensor.data, &self.weights) {
             (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| piece.rows(weights)).collect::<Result<_>>()?,
             (Data::Gguf(kind), Held::Gguf(file)) => {
@@ -566,6 +578,22 @@ impl Contents {
     }
 }
 
+impl Contents {
+    /// Writes the numbers that non-linearities have learnt as keys, one for each layer.
+    fn tell_learnt(&mut self, config: &Config, weights: &dyn Weights) -> Result<()> {
+        let names = config.architecture.names.iter().copied().flatten();
+        for (name, key) in names.filter_map(|name| Some((name, learnt_key(name.part)?))) {
+            let number = |layer: usize| {
+                let tensor = weights.tensor(&name.huggingface.replace("{l}", &layer.to_string()), &[1])?;
+                Ok(Value::F32(tensor.to_vec1::<f32>()?[0]))
+            };
+            let numbers = (0..config.layers.len()).map(number).collect::<Result<Vec<_>>>()?;
+            self.metadata.push((format!("{}.{key}", config.gguf_architecture()), gguf::list(numbers)));
+        }
+        Ok(())
+    }
+}
+
 /// The output's matrix in GGUF.
 const OUTPUT: &str = "output.weight";
 
@@ -630,7 +658,7 @@ impl Piece {
             }
         };
         let (order, columns) = (self.order.as_deref(), self.columns.as_deref());
-        Ok(PieceRows { numbers, order, columns, holds: self.holds, transposed })
+        Ok(PieceRows { numbers, order, columns, holds: self.holds, factors: self.factors.as_deref(), transposed })
     }
 }
 
@@ -661,6 +689,12 @@ impl Rows<'_> {
         if let Some(columns) = piece.columns {
             let own = row.to_vec();
             row.iter_mut().zip(columns).for_each(|(x, &column)| *x = own[column]);
+        }
+        if let Some(factors) = piece.factors {
+            // a bias is one row of as many numbers as there are factors
+            let own = |at: usize| factors.get(at).or(factors.first()).copied().unwrap_or(1.0);
+            let is_vector = rows == 1 && factors.len() == row.len();
+            row.iter_mut().enumerate().for_each(|(i, x)| *x *= own(if is_vector { i } else { index }));
         }
         if piece.holds != Holds::Same {
             row.iter_mut().for_each(|x| *x = piece.holds.of(*x));
@@ -743,6 +777,9 @@ fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
     let mut tensors: Vec<GgufTensor> = Vec::new();
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for wanted in model::cost(config).tensors {
+        if learnt_key(wanted.part).is_some() {
+            continue; // a key, and no tensor
+        }
         let placed = Placed::of(config, &wanted.name);
         let placed = placed.with_context(|| format!("tensor {} has no GGUF name", wanted.name))?;
         // a matrix of one row is a vector there, and a convolution a matrix; one number is a vector of one
@@ -759,8 +796,8 @@ fn placed(config: &Config) -> Result<Vec<GgufTensor>> {
             _ => one,
         };
         let stacked = if placed.stacked > 1 { vec![placed.stacked] } else { Vec::new() };
-        let Placed { order, columns, holds, .. } = placed;
-        let piece = Piece { name: wanted.name, shape: wanted.shape, order, columns, holds };
+        let Placed { order, columns, holds, factors, .. } = placed;
+        let piece = Piece { name: wanted.name, shape: wanted.shape, order, columns, holds, factors };
         let index = *by_name.entry(placed.tensor.clone()).or_insert(tensors.len());
         match tensors.get_mut(index).map(|tensor| &mut tensor.data) {
             Some(Data::Checkpoint(pieces)) => pieces.push(piece),

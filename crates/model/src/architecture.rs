@@ -96,6 +96,16 @@ pub struct Architecture {
     pub growing_queries: bool,
     /// What the layers that are not attention are.
     pub recurrence: Recurrence,
+    /// Where attention, state and feed-forward part stand.
+    pub halves: Halves,
+    /// Parts of a layer have factors of their own (Falcon-H1).
+    pub factors: bool,
+    /// What all heads give together, and what goes into an MLP's way down, is normed.
+    pub sub_norms: bool,
+    /// The MLP's non-linearity has two numbers that are learnt (xIELU).
+    pub own_activation: bool,
+    /// The first row of a table of learned positions that is a position's.
+    pub first_position: usize,
     /// The key of config.json whose value the logits are multiplied by; `logits_scaling`, which divides them, where there is
     /// none.
     pub logit_multiplier: Option<&'static str>,
@@ -203,6 +213,8 @@ pub enum Projections {
     Joined,
     /// One matrix: q, k and v of the first head, of the second, and so on.
     JoinedByHead,
+    /// Keys and values out of a few numbers of each token, and mostly queries, too (multi-head latent attention).
+    Latent,
 }
 
 /// Which numbers one norm of queries or keys is taken over.
@@ -242,6 +254,9 @@ pub enum Routing {
     /// As `Sigmoid`, always with a bias, among the experts of the best groups only; a group is as good as its best two
     /// (DeepSeek V3, <https://arxiv.org/abs/2412.19437>).
     GroupedSigmoid,
+    /// Softmax over all, the best k of the best groups only; a group is as good as its best one (DeepSeek V2,
+    /// <https://arxiv.org/abs/2405.04434>).
+    GroupedSoftmax,
     /// The best k of a softmax with a bias of each expert's added; their weights, without the bias, sum to 1.
     BiasedSoftmax,
     /// Softmax over the scores of the best k. Experts and router have biases.
@@ -281,6 +296,8 @@ pub enum Windows {
     WithoutRope,
     /// All but each `sliding_window_pattern`-th.
     Pattern,
+    /// Those that this key of config.json calls local; every other one from the second on where it is not there.
+    Named(&'static str),
 }
 
 /// What attention scores are multiplied by.
@@ -305,6 +322,17 @@ pub enum Softcaps {
     Logits,
     /// The logits and the attention scores.
     LogitsAndScores,
+}
+
+/// Where attention, a state and the feed-forward part of a layer stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halves {
+    /// A layer is attention or a state, then a feed-forward part.
+    Both,
+    /// A layer is attention and a state side by side, then a feed-forward part.
+    Beside,
+    /// A layer is one of the three alone.
+    One,
 }
 
 /// How positions are told.
@@ -397,6 +425,11 @@ const LLAMA: Architecture = Architecture {
     alpha: false,
     growing_queries: false,
     recurrence: Recurrence::None,
+    halves: Halves::Both,
+    factors: false,
+    sub_norms: false,
+    own_activation: false,
+    first_position: 0,
     logit_multiplier: None,
     transposed: false,
     scale: AttentionScale::Root,
@@ -474,6 +507,41 @@ const ERNIE4_5: Architecture = Architecture {
         mlp: Flag::Key("use_bias", false),
         head: Flag::Never,
     },
+    pairing: Pairing::Interleaved,
+    ..LLAMA
+};
+
+/// What config.json calls the sizes of Mamba-2.
+const MAMBA_KEYS: &[(&str, &str)] = &[
+    ("norm_eps", "layer_norm_epsilon"),
+    ("head_dim", "attention_head_dim"),
+    ("state_taps", "conv_kernel"),
+    ("state_heads", "num_heads"),
+    ("state_head_dim", "head_dim"),
+    ("state_groups", "n_groups"),
+    ("state_key_dim", "state_size"),
+    ("state_expand", "expand"),
+    ("state_conv_bias", "use_conv_bias"),
+    ("state_bias", "use_bias"),
+    ("state_out_bias", "use_bias"),
+];
+
+const DEEPSEEK_V3: Architecture = Architecture {
+    name: "deepseek_v3",
+    classes: &["DeepseekV3ForCausalLM"],
+    gguf: "deepseek2",
+    gguf_interleaves_qk: false,
+    names: names::DEEPSEEK,
+    together: names::QWEN_TOGETHER,
+    keys: &[("num_experts", "n_routed_experts"), ("num_dense_layers", "first_k_dense_replace")],
+    defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 4096, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
+        "qk_rope_head_dim": 64, "v_head_dim": 128, "num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 2048,
+        "n_shared_experts": 1, "n_group": 8, "topk_group": 4, "norm_topk_prob": true, "routed_scaling_factor": 2.5,
+        "num_dense_layers": 3, "bos_token_id": 0, "eos_token_id": 1}"#,
+    projections: Projections::Latent,
+    biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+    routing: Routing::GroupedSigmoid,
+    shared: SharedExpert::OfExperts("n_shared_experts"),
     pairing: Pairing::Interleaved,
     ..LLAMA
 };
@@ -1135,6 +1203,239 @@ pub static ARCHITECTURES: &[Architecture] = &[
         global_heads: true,
         gelu_is_tanh: false,
         ..GEMMA
+    },
+    Architecture {
+        name: "mamba2",
+        classes: &["Mamba2ForCausalLM"],
+        gguf: "mamba2",
+        names: names::MAMBA,
+        keys: MAMBA_KEYS,
+        // it has no attention, whose sizes have no meaning
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 1048576, "intermediate_size": 1, "num_attention_heads": 1,
+            "num_key_value_heads": 1, "head_dim": 2, "hidden_size": 4096, "num_hidden_layers": 64, "vocab_size": 32768,
+            "state_taps": 4, "state_heads": 128, "state_head_dim": 64, "state_groups": 8, "state_key_dim": 128,
+            "bos_token_id": 0, "eos_token_id": 2}"#,
+        recurrence: Recurrence::Mamba2,
+        halves: Halves::One,
+        ..LLAMA
+    },
+    Architecture {
+        name: "nemotron_h",
+        classes: &["NemotronHForCausalLM"],
+        gguf: "nemotron_h",
+        gguf_interleaves_qk: false,
+        names: names::NEMOTRON_H,
+        together: names::NEMOTRON_H_TOGETHER,
+        keys: &[
+            ("norm_eps", "layer_norm_epsilon"),
+            ("hidden_act", "mlp_hidden_act"),
+            ("state_taps", "conv_kernel"),
+            ("state_heads", "mamba_num_heads"),
+            ("state_head_dim", "mamba_head_dim"),
+            ("state_groups", "n_groups"),
+            ("state_key_dim", "ssm_state_size"),
+            ("state_act", "mamba_hidden_act"),
+            ("state_expand", "expand"),
+            ("state_conv_bias", "use_conv_bias"),
+            ("state_out_bias", "use_bias"),
+            ("num_experts", "n_routed_experts"),
+            ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
+        ],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 4096, "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "relu2",
+            "intermediate_size": 21504, "num_attention_heads": 32, "hidden_size": 4096, "vocab_size": 131072,
+            "state_taps": 4, "state_heads": 128, "state_head_dim": 64, "state_groups": 8, "state_key_dim": 128,
+            "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 7688, "shared_expert_intermediate_size": 7688,
+            "norm_topk_prob": true, "n_group": 1, "topk_group": 1, "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases { mlp: Flag::Key("mlp_bias", false), ..NO_BIAS },
+        mlp: MlpKind::Plain,
+        routing: Routing::GroupedSigmoid,
+        shared: SharedExpert::OfWidth { routed: false },
+        turned: Turned::IfRope,
+        recurrence: Recurrence::Mamba2,
+        halves: Halves::One,
+        ..LLAMA
+    },
+    Architecture {
+        name: "falcon_h1",
+        classes: &["FalconH1ForCausalLM"],
+        gguf: "falcon-h1",
+        gguf_interleaves_qk: false,
+        names: names::FALCON_H1,
+        keys: &[
+            ("state_taps", "mamba_d_conv"),
+            ("state_heads", "mamba_n_heads"),
+            ("state_head_dim", "mamba_d_head"),
+            ("state_groups", "mamba_n_groups"),
+            ("state_key_dim", "mamba_d_state"),
+            ("state_inner", "mamba_d_ssm"),
+            ("state_out_bias", "projectors_bias"),
+        ],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 8192, "num_key_value_heads": 8, "intermediate_size": 14336,
+            "state_taps": 4, "state_heads": 128, "state_head_dim": "auto", "state_groups": 1, "state_key_dim": 256,
+            "state_inner": 1024, "bos_token_id": 1, "eos_token_id": 2}"#,
+        recurrence: Recurrence::Mamba2,
+        halves: Halves::Beside,
+        factors: true,
+        logit_multiplier: Some("lm_head_multiplier"),
+        ..LLAMA
+    },
+    Architecture {
+        name: "apertus",
+        classes: &["ApertusForCausalLM"],
+        gguf: "apertus",
+        gguf_interleaves_qk: false,
+        names: names::APERTUS,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 65536, "hidden_act": "xielu", "rope_theta": 12000000.0,
+            "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        qk_norm: Flag::Always,
+        mlp: MlpKind::Plain,
+        own_activation: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "bitnet",
+        classes: &["BitNetForCausalLM"],
+        gguf: "bitnet",
+        gguf_interleaves_qk: false,
+        names: names::BITNET,
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 2048, "num_key_value_heads": 5, "hidden_act": "relu2",
+            "rope_theta": 500000.0, "bos_token_id": 128000, "eos_token_id": 128001}"#,
+        biases: Biases { mlp: Flag::Never, ..LLAMA.biases },
+        sub_norms: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "internlm3",
+        classes: &["InternLM3ForCausalLM"],
+        gguf: "llama",
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 32768, "num_key_value_heads": 2, "head_dim": 128,
+            "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases {
+            qkv: Flag::Key("qkv_bias", false),
+            output: Flag::Key("bias", false),
+            mlp: Flag::Key("bias", false),
+            head: Flag::Never,
+        },
+        ..LLAMA
+    },
+    Architecture {
+        name: "opt",
+        classes: &["OPTForCausalLM"],
+        gguf: "",
+        gguf_interleaves_qk: false,
+        names: names::OPT,
+        keys: &[("intermediate_size", "ffn_dim"), ("hidden_act", "activation_function"), ("num_key_value_heads", "num_attention_heads")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 2048, "hidden_act": "relu", "tie_word_embeddings": true,
+            "intermediate_size": 3072, "bos_token_id": 2, "eos_token_id": 2}"#,
+        norm: NormKind::Layer,
+        biases: Biases {
+            qkv: Flag::Key("enable_bias", true),
+            output: Flag::Key("enable_bias", true),
+            mlp: Flag::Key("enable_bias", true),
+            head: Flag::Never,
+        },
+        mlp: MlpKind::Plain,
+        positions: Positions::Learned,
+        first_position: 2,
+        ..LLAMA
+    },
+    Architecture {
+        name: "gpt_neo",
+        classes: &["GPTNeoForCausalLM"],
+        gguf: "",
+        gguf_interleaves_qk: false,
+        names: names::GPT_NEO,
+        keys: &[
+            ("num_attention_heads", "num_heads"),
+            ("num_key_value_heads", "num_heads"),
+            ("num_hidden_layers", "num_layers"),
+            ("hidden_act", "activation_function"),
+            ("norm_eps", "layer_norm_epsilon"),
+            ("sliding_window", "window_size"),
+        ],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 2048, "hidden_act": "gelu_new", "tie_word_embeddings": true,
+            "sliding_window": 256, "bos_token_id": 50256, "eos_token_id": 50256}"#,
+        norm: NormKind::Layer,
+        biases: Biases { qkv: Flag::Never, output: Flag::Always, mlp: Flag::Always, head: Flag::Never },
+        mlp: MlpKind::Plain,
+        windows: Windows::Named("attention_layers"),
+        positions: Positions::Learned,
+        scale: AttentionScale::One,
+        ..LLAMA
+    },
+    Architecture {
+        name: "gpt_bigcode",
+        classes: &["GPTBigCodeForCausalLM"],
+        gguf: "starcoder",
+        gguf_interleaves_qk: false,
+        names: names::GPT2,
+        keys: &[
+            ("hidden_size", "n_embd"),
+            ("num_attention_heads", "n_head"),
+            ("num_key_value_heads", ""),
+            ("num_hidden_layers", "n_layer"),
+            ("max_position_embeddings", "n_positions"),
+            ("intermediate_size", "n_inner"),
+            ("hidden_act", "activation_function"),
+            ("norm_eps", "layer_norm_epsilon"),
+        ],
+        // one head of keys and values for all
+        defaults: r#"{"max_position_embeddings": 1024, "tie_word_embeddings": true, "hidden_act": "gelu_pytorch_tanh",
+            "norm_eps": 1e-5, "num_key_value_heads": 1, "bos_token_id": 50256, "eos_token_id": 50256}"#,
+        norm: NormKind::Layer,
+        projections: Projections::Joined,
+        biases: Biases { qkv: Flag::Always, output: Flag::Always, mlp: Flag::Always, head: Flag::Never },
+        mlp: MlpKind::Plain,
+        positions: Positions::Learned,
+        ..LLAMA
+    },
+    DEEPSEEK_V3,
+    Architecture {
+        name: "deepseek_v2",
+        classes: &["DeepseekV2ForCausalLM"],
+        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 2048, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64, "v_head_dim": 128, "num_experts": 64, "moe_intermediate_size": 1407, "n_shared_experts": 2,
+            "num_dense_layers": 0, "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases { mlp: Flag::Key("mlp_bias", false), ..DEEPSEEK_V3.biases },
+        routing: Routing::GroupedSoftmax,
+        ..DEEPSEEK_V3
+    },
+    Architecture {
+        name: "glm4_moe_lite",
+        classes: &["Glm4MoeLiteForCausalLM"],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 202752, "kv_lora_rank": 512, "q_lora_rank": 768, "qk_nope_head_dim": 192,
+            "qk_rope_head_dim": 64, "v_head_dim": 256, "num_experts": 64, "num_experts_per_tok": 4, "moe_intermediate_size": 1536,
+            "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "norm_topk_prob": true, "routed_scaling_factor": 1.8,
+            "num_dense_layers": 1, "bos_token_id": 0, "eos_token_id": 1}"#,
+        ..DEEPSEEK_V3
+    },
+    Architecture {
+        name: "youtu",
+        classes: &["YoutuForCausalLM"],
+        names: names::LATENT,
+        together: &[],
+        defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 131072, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64, "v_head_dim": 128, "tie_word_embeddings": true, "bos_token_id": 128000, "eos_token_id": 128001}"#,
+        routing: Routing::None,
+        shared: SharedExpert::None,
+        ..DEEPSEEK_V3
+    },
+    Architecture {
+        name: "minicpm3",
+        classes: &["MiniCPM3ForCausalLM"],
+        gguf: "minicpm3",
+        names: names::LATENT,
+        together: &[],
+        keys: &[("embedding_multiplier", "scale_emb")],
+        defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 32768, "kv_lora_rank": 256, "q_lora_rank": 768, "qk_nope_head_dim": 64,
+            "qk_rope_head_dim": 32, "embedding_multiplier": 12, "scale_depth": 1.4, "dim_model_base": 256,
+            "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2}"#,
+        biases: Biases { mlp: Flag::Key("mlp_bias", false), ..DEEPSEEK_V3.biases },
+        routing: Routing::None,
+        shared: SharedExpert::None,
+        pairing: Pairing::Half,
+        ..DEEPSEEK_V3
     },
 ];
 

@@ -11,7 +11,7 @@ use candle_core::Tensor;
 
 use super::architecture::{Over, Projections};
 use super::builder::{Builder, Named};
-use super::config::{Layer, LayerHeads};
+use super::config::{Latent, Layer, LayerHeads};
 use super::error::{Error, Result};
 use super::linear::{Linear, forward_all};
 use super::names::Part;
@@ -41,6 +41,12 @@ pub(crate) struct Attention {
     clip: Option<f32>,
     /// The norm of values, where they have one.
     value_norm: Option<Norm>,
+    /// What keys are multiplied by.
+    key_factor: f64,
+    /// The norm of what all heads give together.
+    sub_norm: Option<Norm>,
+    /// Width of what a head gives; less than that of its keys where those are wider.
+    value_dim: usize,
 }
 
 /// The projections, as the checkpoint stores them.
@@ -59,6 +65,24 @@ enum Qkv {
     Alone(Linear),
     Joined(Linear),
     JoinedByHead(Linear),
+    /// Out of a few numbers of each token.
+    Latent(Box<LatentQkv>),
+}
+
+/// Multi-head latent attention's projections (DeepSeek V2, <https://arxiv.org/abs/2405.04434>).
+struct LatentQkv {
+    query: LatentQuery,
+    /// To the few numbers, and the key that turns.
+    down: Linear,
+    norm: Norm,
+    /// To the keys that do not turn and the values, head by head.
+    up: Linear,
+    sizes: Latent,
+}
+
+enum LatentQuery {
+    Straight(Linear),
+    Through { down: Linear, norm: Norm, up: Linear },
 }
 
 struct Norms {
@@ -116,6 +140,10 @@ impl Attention {
         let joined = || builder.linear(Part::Qkv, q_dim + 2 * kv_dim, dim, biased);
         let own = config.layers[layer];
         let qkv = match config.architecture.projections {
+            Projections::Latent => {
+                let sizes = config.latent.expect("a checked config has the sizes of its projections");
+                Qkv::Latent(Box::new(LatentQkv::new(builder, sizes)?))
+            }
             Projections::Separate if own.keys_of.is_some() => {
                 Qkv::Alone(builder.linear(Part::Q, q_dim, dim, biased)?)
             }
@@ -131,9 +159,14 @@ impl Attention {
             Projections::Joined => Qkv::Joined(joined()?),
             Projections::JoinedByHead => Qkv::JoinedByHead(joined()?),
         };
+        let value_dim = config.latent.map_or(head_dim, |sizes| sizes.value);
+        let sub_norms = config.architecture.sub_norms;
         Ok(Self {
             qkv,
-            output: builder.linear(Part::Output, dim, q_dim, config.biases.output)?,
+            output: builder.linear(Part::Output, dim, config.heads * value_dim, config.biases.output)?,
+            sub_norm: sub_norms.then(|| builder.norm(Part::AttentionSubNorm, config.heads * value_dim)).transpose()?,
+            key_factor: config.factors.map_or(1.0, |factors| factors.keys),
+            value_dim,
             norms: config.qk_norm.then(|| Norms::new(builder)).transpose()?,
             heads: config.heads,
             kv_heads,
@@ -165,7 +198,13 @@ impl Attention {
                 lent.ok_or_else(|| Error::Request("a layer's keys are those of one that did not run".into()))?;
             return Ok((self.attended(&q, &k, &v, None, pass, pasts)?, k, v));
         }
+        if let Qkv::Latent(latent) = &self.qkv {
+            let (q, k, v) = latent.project(x, self, pass)?;
+            let (k, v) = pass.as_kept(k, v)?;
+            return Ok((self.attended(&q, &k, &v, None, pass, pasts)?, k, v));
+        }
         let (q, gate, k, v) = self.project(x, tokens)?;
+        let k = if self.key_factor == 1.0 { k } else { (k * self.key_factor)? };
         let (q, k) = match self.normed_turned {
             true => self.normed(self.turned((q, k), pass)?)?,
             false => {
@@ -209,7 +248,15 @@ impl Attention {
             Some(gate) => (seen * sigmoid(&gate)?)?,
             None => seen,
         };
-        self.output.forward(&seen.reshape((seen.dim(0)?, self.heads * self.head_dim))?)
+        let seen = match self.value_dim == self.head_dim {
+            true => seen,
+            false => seen.narrow(2, 0, self.value_dim)?,
+        };
+        let seen = seen.reshape((seen.dim(0)?, self.heads * self.value_dim))?;
+        match &self.sub_norm {
+            Some(norm) => self.output.forward(&norm.forward(&seen)?),
+            None => self.output.forward(&seen),
+        }
     }
 
     /// As far as queries, keys and values may reach.
@@ -258,7 +305,7 @@ impl Attention {
                 let [q, k] = forward_all([q, k], x)?;
                 (q, k.clone(), k)
             }
-            Qkv::Alone(_) => unreachable!("keys and values are another layer's"),
+            Qkv::Alone(_) | Qkv::Latent(_) => unreachable!("they are projected otherwise"),
             Qkv::Joined(qkv) => {
                 let y = qkv.forward(x)?;
                 let part = |from, len| y.narrow(1, from, len);
@@ -288,8 +335,66 @@ impl Attention {
             Qkv::Shared { q, k } => vec![(Part::Q, 0, q), (Part::K, 0, k)],
             Qkv::Alone(q) => vec![(Part::Q, 0, q)],
             Qkv::Joined(qkv) | Qkv::JoinedByHead(qkv) => vec![(Part::Qkv, 0, qkv)],
+            Qkv::Latent(latent) => latent.linears(),
         };
         all.push((Part::Output, 0, &self.output));
+        all
+    }
+}
+
+impl LatentQkv {
+    /// What norms of the few numbers add under the root, whatever a config says of the others.
+    const EPS: f64 = 1e-6;
+
+    fn new(builder: &Builder, sizes: Latent) -> Result<Self> {
+        let (dim, heads, biased) = (builder.config.dim, builder.config.heads, builder.config.biases.qkv);
+        let norm = |part, size| Ok::<_, Error>(builder.norm(part, size)?.with_eps(Self::EPS));
+        let query = match sizes.query_rank {
+            None => LatentQuery::Straight(builder.linear(Part::Q, heads * sizes.key(), dim, false)?),
+            Some(rank) => LatentQuery::Through {
+                down: builder.linear(Part::QueryDown, rank, dim, biased)?,
+                norm: norm(Part::QueryDownNorm, rank)?,
+                up: builder.linear(Part::QueryUp, heads * sizes.key(), rank, false)?,
+            },
+        };
+        Ok(Self {
+            query,
+            down: builder.linear(Part::LatentDown, sizes.rank + sizes.turned, dim, biased)?,
+            norm: norm(Part::LatentNorm, sizes.rank)?,
+            up: builder.linear(Part::LatentUp, heads * (sizes.still + sizes.value), sizes.rank, false)?,
+            sizes,
+        })
+    }
+
+    /// q, k and v of x (T, dim), (T, heads, width) each, of the one width that they are kept in.
+    fn project(&self, x: &Tensor, attention: &Attention, pass: &Pass) -> Result<(Tensor, Tensor, Tensor)> {
+        let Latent { rank, still, turned, value, .. } = self.sizes;
+        let (tokens, heads) = (x.dim(0)?, attention.heads);
+        let q = match &self.query {
+            LatentQuery::Straight(linear) => linear.forward(x)?,
+            LatentQuery::Through { down, norm, up } => up.forward(&norm.forward(&down.forward(x)?)?)?,
+        };
+        let q = q.reshape((tokens, heads, still + turned))?;
+        let q_turned = attention.turned_alone(&q.narrow(2, still, turned)?.contiguous()?, pass)?;
+        let few = self.down.forward(x)?;
+        let k_turned = few.narrow(1, rank, turned)?.reshape((tokens, 1, turned))?;
+        let k_turned = attention.turned_alone(&k_turned, pass)?.expand((tokens, heads, turned))?;
+        let kv = self.up.forward(&self.norm.forward(&few.narrow(1, 0, rank)?.contiguous()?)?)?;
+        let kv = kv.reshape((tokens, heads, still + value))?;
+        let filled = |x: &Tensor| x.pad_with_zeros(2, 0, self.sizes.kept() - x.dim(2)?)?.contiguous();
+        Ok((
+            filled(&Tensor::cat(&[&q.narrow(2, 0, still)?, &q_turned], 2)?)?,
+            filled(&Tensor::cat(&[&kv.narrow(2, 0, still)?, &k_turned], 2)?)?,
+            filled(&kv.narrow(2, still, value)?)?,
+        ))
+    }
+
+    fn linears(&self) -> Vec<Named<'_>> {
+        let mut all = match &self.query {
+            LatentQuery::Straight(linear) => vec![(Part::Q, 0, linear)],
+            LatentQuery::Through { down, up, .. } => vec![(Part::QueryDown, 0, down), (Part::QueryUp, 0, up)],
+        };
+        all.extend([(Part::LatentDown, 0, &self.down), (Part::LatentUp, 0, &self.up)]);
         all
     }
 }

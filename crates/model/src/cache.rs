@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bantam_kernels::kv::{KeyValues, KvType};
 use candle_core::{DType, Device, Tensor};
 
-use super::config::{Config, LayerHeads, Mixer};
+use super::config::{Config, LayerHeads};
 use super::error::Result;
 use super::ops::{self, Past};
 use super::recurrent::State;
@@ -19,6 +19,8 @@ const SMALLEST: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Cache {
     layers: Vec<LayerRows>,
+    /// Of each layer, where it keeps one.
+    states: Vec<Option<LayerState>>,
     tokens: Vec<u32>,
     /// `Config::rope_regime` of the length its keys were turned for.
     rope_regime: usize,
@@ -34,10 +36,17 @@ enum LayerRows {
     Host(Arc<KeyValues>),
     /// On another device, (capacity, kv_heads, head_dim) each, always in f32.
     Device { k: Tensor, v: Tensor },
-    /// Of a mixer with a state: that after all tokens, none before the first; and the one that a pass under way has left.
-    State { held: Option<State>, next: Option<State> },
-    /// Of attention that reads another layer's.
-    Lent,
+    /// Of a layer without attention, or of attention that reads another layer's.
+    None,
+}
+
+/// The state of one layer.
+#[derive(Debug, Clone, Default)]
+struct LayerState {
+    /// That after all tokens, none before the first.
+    held: Option<State>,
+    /// The one that a pass under way has left.
+    next: Option<State>,
 }
 
 impl Cache {
@@ -50,8 +59,7 @@ impl Cache {
         let layer = |layer: &super::config::Layer| {
             let LayerHeads { kv_heads, head_dim } = config.heads_of(layer);
             match device.is_cpu() {
-                _ if layer.mixer == Mixer::State => Ok(LayerRows::State { held: None, next: None }),
-                _ if layer.keys_of.is_some() => Ok(LayerRows::Lent),
+                _ if !layer.mixer.attends() || layer.keys_of.is_some() => Ok(LayerRows::None),
                 true => Ok(LayerRows::Host(Arc::new(KeyValues::new(ty, kv_heads, head_dim)))),
                 false => {
                     let none = Tensor::zeros((0, kv_heads, head_dim), DType::F32, device)?;
@@ -61,6 +69,7 @@ impl Cache {
         };
         Ok(Self {
             layers: config.layers.iter().map(layer).collect::<Result<_>>()?,
+            states: config.layers.iter().map(|layer| layer.mixer.keeps_state().then(LayerState::default)).collect(),
             tokens: Vec::new(),
             rope_regime: 0,
             frozen: false,
@@ -129,13 +138,12 @@ impl Cache {
                     k.slice_set(&keys.narrow(0, 0, head.len())?, 0, 0)?;
                     v.slice_set(&values.narrow(0, 0, head.len())?, 0, 0)?;
                 }
-                (LayerRows::State { held, next }, LayerRows::State { held: other, .. }) => {
-                    (*held, *next) = (other.clone(), None);
-                }
-                (LayerRows::Lent, LayerRows::Lent) => {}
+                (LayerRows::None, LayerRows::None) => {}
                 _ => unreachable!("a model's caches are all on its device"),
             }
         }
+        self.states.clone_from(&head.states);
+        self.states.iter_mut().flatten().for_each(|state| state.next = None);
         self.tokens.extend(&head.tokens);
         (self.rope_regime, self.cut) = (head.rope_regime, head.cut);
         Ok(())
@@ -145,11 +153,11 @@ impl Cache {
     pub fn truncate(&mut self, len: usize) {
         let shorter = len < self.len();
         self.tokens.truncate(len);
-        let mut states = self.layers.iter_mut().filter(|layer| matches!(layer, LayerRows::State { .. })).peekable();
+        let mut states = self.states.iter_mut().flatten().peekable();
         // before the first token there is no state, and after it one cannot be taken back
         self.cut = len > 0 && (self.cut || shorter) && states.peek().is_some();
         if len == 0 {
-            states.for_each(|layer| *layer = LayerRows::State { held: None, next: None });
+            states.for_each(|state| *state = LayerState::default());
         }
     }
 
@@ -159,10 +167,10 @@ impl Cache {
         let bytes = |layer: &LayerRows| match layer {
             LayerRows::Host(kv) => kv.bytes(),
             LayerRows::Device { k, v } => size(k) + size(v),
-            LayerRows::State { held, .. } => held.as_ref().map_or(0, State::bytes),
-            LayerRows::Lent => 0,
+            LayerRows::None => 0,
         };
-        self.layers.iter().map(bytes).sum()
+        let states = self.states.iter().flatten().filter_map(|state| state.held.as_ref());
+        self.layers.iter().map(bytes).sum::<usize>() + states.map(State::bytes).sum::<usize>()
     }
 
     /// Makes room for `more` tokens after the present ones.
@@ -185,22 +193,19 @@ impl Cache {
         match &self.layers[layer] {
             LayerRows::Host(kv) => Past::Host { kv: kv.clone(), len: self.len() },
             LayerRows::Device { k, v } => Past::Device { k: k.clone(), v: v.clone(), len: self.len() },
-            LayerRows::State { .. } | LayerRows::Lent => unreachable!("attention has keys and values"),
+            LayerRows::None => unreachable!("attention has keys and values"),
         }
     }
 
     /// The state of a layer after all tokens; none before the first.
     pub(super) fn state(&self, layer: usize) -> Option<State> {
-        match &self.layers[layer] {
-            LayerRows::State { held, .. } => held.clone(),
-            _ => None,
-        }
+        self.states[layer].as_ref()?.held.clone()
     }
 
     /// Takes the state that a pass leaves in a layer. It counts only after `advance`.
     pub(super) fn keep(&mut self, layer: usize, state: State) {
-        if let LayerRows::State { next, .. } = &mut self.layers[layer] {
-            *next = Some(state);
+        if let Some(kept) = &mut self.states[layer] {
+            kept.next = Some(state);
         }
     }
 
@@ -220,7 +225,7 @@ impl Cache {
                 keys.slice_set(k, 0, len)?;
                 values.slice_set(v, 0, len)?;
             }
-            LayerRows::State { .. } | LayerRows::Lent => unreachable!("attention has keys and values"),
+            LayerRows::None => unreachable!("attention has keys and values"),
         }
         Ok(())
     }
@@ -229,11 +234,9 @@ impl Cache {
     pub(super) fn advance(&mut self, tokens: &[u32], rope_regime: usize) {
         self.tokens.extend(tokens);
         self.rope_regime = rope_regime;
-        for layer in &mut self.layers {
-            if let LayerRows::State { held, next } = layer
-                && let Some(state) = next.take()
-            {
-                *held = Some(state);
+        for state in self.states.iter_mut().flatten() {
+            if let Some(next) = state.next.take() {
+                state.held = Some(next);
             }
         }
     }

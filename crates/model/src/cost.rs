@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::config::{Config, LayerHeads, Mixer};
+use super::config::{Config, LayerHeads};
 use super::decoder::Decoder;
 use super::error::Result;
 use super::linear::Linear;
@@ -87,7 +87,7 @@ pub fn cost(config: &Config) -> Cost {
     let experts = config.experts.map_or((1, 1), |experts| (experts.used as u64, experts.count as u64));
     let active = |t: &TensorShape| if t.is_expert() { t.elements() * experts.0 / experts.1 } else { t.elements() };
     let sum = |wanted: &dyn Fn(&TensorShape) -> bool| -> u64 { tensors.iter().filter(|t| wanted(t)).map(active).sum() };
-    let attention = || config.layers.iter().filter(|layer| layer.mixer == Mixer::Attention);
+    let attention = || config.layers.iter().filter(|layer| layer.mixer.attends());
     let heads = |layer| config.heads_of(layer);
     let attended: u64 = attention().map(|layer| (2 * config.heads * heads(layer).head_dim) as u64).sum();
     let kept: Vec<LayerHeads> = config.kept_heads().collect();

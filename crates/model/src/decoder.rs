@@ -16,7 +16,7 @@ use super::architecture::{Positions, Residual};
 use super::attention::{Attention, Pass};
 use super::builder::{Builder, Named};
 use super::cache::Cache;
-use super::config::{self, Config};
+use super::config::{self, Config, Factors};
 use super::error::{Error, Result};
 use super::experts::Experts;
 use super::layer_inputs::{LayerInput, LayerInputs};
@@ -44,6 +44,8 @@ pub(crate) struct Ends {
     embedding: Linear,
     /// One row for each position, where positions are learned.
     positions: Option<Linear>,
+    /// The row of the first position.
+    first_position: u32,
     norm: Norm,
     /// What is embedded goes through the norm, too.
     normed: bool,
@@ -58,7 +60,7 @@ pub(crate) struct Layer {
     mixer: Mixer,
     attention_post_norm: Option<Norm>,
     mlp_norm: Option<Norm>,
-    mlp: FeedForward,
+    mlp: Option<FeedForward>,
     mlp_post_norm: Option<Norm>,
     parallel: bool,
     residual_scale: f64,
@@ -72,10 +74,12 @@ pub(crate) struct Layer {
     keys_of: usize,
 }
 
-/// What carries something from token to token.
-enum Mixer {
-    Attention(Box<Attention>),
-    State(Box<Recurrent>),
+/// What carries something from token to token: attention, a state, both or neither.
+struct Mixer {
+    attention: Option<Box<Attention>>,
+    state: Option<Box<Recurrent>>,
+    /// What attention and state read and give is multiplied by.
+    factors: Option<Factors>,
 }
 
 enum FeedForward {
@@ -333,8 +337,11 @@ impl Ends {
     pub(crate) fn new(builder: &Builder) -> Result<Self> {
         let config = builder.config;
         let learned = config.architecture.positions == Positions::Learned;
-        let positions = || builder.linear(Part::Positions, config.max_positions, config.dim, false);
+        let first_position = config.architecture.first_position;
+        let positions =
+            || builder.linear(Part::Positions, config.max_positions + first_position, config.dim, false);
         Ok(Self {
+            first_position: first_position as u32,
             embedding: builder.linear(Part::Embedding, config.vocab, config.dim, false)?,
             positions: learned.then(positions).transpose()?,
             norm: builder.norm(Part::FinalNorm, config.dim)?,
@@ -349,7 +356,11 @@ impl Ends {
     pub(crate) fn embedded(&self, tokens: &[u32], positions: &[u32]) -> Result<Tensor> {
         let x = scaled(self.embedding.rows(tokens)?, self.embedding_scale)?;
         match &self.positions {
-            Some(table) => Ok((x + table.rows(positions)?)?),
+            Some(table) if self.first_position == 0 => Ok((x + table.rows(positions)?)?),
+            Some(table) => {
+                let rows: Vec<u32> = positions.iter().map(|position| position + self.first_position).collect();
+                Ok((x + table.rows(&rows)?)?)
+            }
             None if self.normed => self.norm.forward(&x),
             None => Ok(x),
         }
@@ -383,16 +394,21 @@ impl Layer {
         let residual = config.architecture.residual;
         let before = residual != Residual::PostNorm;
         let after = matches!(residual, Residual::PostNorm | Residual::Sandwich);
+        let own = config.layers[layer];
+        let (mixes, feeds) = (own.mixer != config::Mixer::Nothing, own.feeds);
+        let attention = || Attention::new(builder).map(Box::new);
+        let state = config.state.filter(|_| own.mixer.keeps_state());
         Ok(Self {
-            attention_norm: norm(before, Part::AttentionNorm)?,
-            mixer: match config.state.filter(|_| config.layers[layer].mixer == config::Mixer::State) {
-                Some(sizes) => Mixer::State(Box::new(Recurrent::new(builder, sizes)?)),
-                None => Mixer::Attention(Box::new(Attention::new(builder)?)),
+            attention_norm: norm(before && mixes, Part::AttentionNorm)?,
+            mixer: Mixer {
+                attention: own.mixer.attends().then(attention).transpose()?,
+                state: state.map(|sizes| Recurrent::new(builder, sizes).map(Box::new)).transpose()?,
+                factors: config.factors,
             },
-            attention_post_norm: norm(after, Part::AttentionPostNorm)?,
-            mlp_norm: norm(before && !config.shares_norm(), Part::MlpNorm)?,
-            mlp: FeedForward::new(builder, config.layers[layer])?,
-            mlp_post_norm: norm(after, Part::MlpPostNorm)?,
+            attention_post_norm: norm(after && mixes, Part::AttentionPostNorm)?,
+            mlp_norm: norm(before && feeds && !config.shares_norm(), Part::MlpNorm)?,
+            mlp: feeds.then(|| FeedForward::new(builder, own)).transpose()?,
+            mlp_post_norm: norm(after && feeds, Part::MlpPostNorm)?,
             parallel: config.parallel,
             residual_scale: config.residual_scale,
             altup: config.streams.map(|sizes| AltUp::new(builder, sizes).map(Box::new)).transpose()?,
@@ -408,13 +424,11 @@ impl Layer {
 
     /// Its matrices by their checkpoint names, in order.
     pub(crate) fn linears(&self, config: &Config, number: usize) -> Vec<(String, &Linear)> {
-        let mixer = match &self.mixer {
-            Mixer::Attention(attention) => attention.linears(),
-            Mixer::State(state) => state.linears(),
-        };
-        mixer
-            .into_iter()
-            .chain(self.mlp.linears())
+        let attention = self.mixer.attention.iter().flat_map(|attention| attention.linears());
+        let state = self.mixer.state.iter().flat_map(|state| state.linears());
+        attention
+            .chain(state)
+            .chain(self.mlp.iter().flat_map(FeedForward::linears))
             .chain(self.altup.iter().flat_map(|altup| altup.linears()))
             .chain(self.input.iter().flat_map(|input| input.linears()))
             .map(|(part, index, linear)| (matrix_name(config, part, number, index), linear))
@@ -434,43 +448,67 @@ impl Layer {
         let own = self.altup.as_ref().zip(predicted.as_ref()).map(|(altup, all)| altup.active(all)).transpose()?;
         let x = own.as_ref().unwrap_or(x);
         let read = normed(self.attention_norm.as_ref(), x)?;
-        let y = match &self.mixer {
-            Mixer::Attention(attention) => {
-                let pasts: Vec<_> = caches.iter().map(|cache| cache.past(self.keys_of)).collect();
-                let (y, k, v) = attention.forward(&read, pass, &pasts)?;
-                drop(pasts); // what is read is not written to
-                let written = if self.keys_of == index { appends } else { &[] };
-                if self.lends {
-                    pass.lent.borrow_mut().insert(index, (k.clone(), v.clone()));
-                }
-                for &Append { cache, first, len, .. } in written {
-                    caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
-                }
-                y
+        let mut sum = match self.mixed(&read, pass, index, caches, appends)? {
+            Some(y) => {
+                let y = normed(self.attention_post_norm.as_ref(), &y)?.into_owned();
+                ops::add(x, scaled(y, self.residual_scale)?)?
             }
-            Mixer::State(mixer) => {
-                let held: Vec<_> = caches.iter().map(|cache| cache.state(index)).collect();
-                let ends: Vec<usize> = appends.iter().map(|append| append.span).collect();
-                let (y, states) = mixer.forward(&read, pass, &held, &ends)?;
-                for (append, state) in appends.iter().zip(states) {
-                    caches[append.cache].keep(index, state);
-                }
-                y
-            }
+            None => x.clone(),
         };
-        let y = scaled(normed(self.attention_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
-        let mut sum = ops::add(x, y)?;
         if let Some(altup) = &self.altup {
             sum = ((sum + altup.past_attention(&read)?)? * FRAC_1_SQRT_2)?;
         }
+        let Some(mlp) = &self.mlp else { return self.with_input(sum, predicted.as_ref(), pass, index) };
         let read = match (self.parallel, &self.mlp_norm) {
             (true, None) => read,
             (true, Some(norm)) => Cow::Owned(norm.forward(x)?),
             (false, norm) => normed(norm.as_ref(), &sum)?,
         };
-        let y = self.mlp.forward(&read, &sum)?;
+        let y = mlp.forward(&read, &sum)?;
         let y = scaled(normed(self.mlp_post_norm.as_ref(), &y)?.into_owned(), self.residual_scale)?;
         self.with_input(ops::add(&sum, y)?, predicted.as_ref(), pass, index)
+    }
+
+    /// What the mixers make of what they read, (T, dim); nothing of a layer that has none.
+    fn mixed(
+        &self,
+        read: &Tensor,
+        pass: &Pass,
+        index: usize,
+        caches: &mut [Cache],
+        appends: &[Append],
+    ) -> Result<Option<Tensor>> {
+        let of = |factor: fn(&Factors) -> f64| self.mixer.factors.as_ref().map_or(1.0, factor);
+        let mut sum = None;
+        if let Some(attention) = &self.mixer.attention {
+            let read = scaled(read.clone(), of(|factors| factors.attention_in))?;
+            let pasts: Vec<_> = caches.iter().map(|cache| cache.past(self.keys_of)).collect();
+            let (y, k, v) = attention.forward(&read, pass, &pasts)?;
+            drop(pasts); // what is read is not written to
+            let written = if self.keys_of == index { appends } else { &[] };
+            if self.lends {
+                pass.lent.borrow_mut().insert(index, (k.clone(), v.clone()));
+            }
+            for &Append { cache, first, len, .. } in written {
+                caches[cache].write(index, &k.narrow(0, first, len)?, &v.narrow(0, first, len)?)?;
+            }
+            sum = Some(scaled(y, of(|factors| factors.attention_out))?);
+        }
+        if let Some(mixer) = &self.mixer.state {
+            let read = scaled(read.clone(), of(|factors| factors.state_in))?;
+            let held: Vec<_> = caches.iter().map(|cache| cache.state(index)).collect();
+            let ends: Vec<usize> = appends.iter().map(|append| append.span).collect();
+            let (y, states) = mixer.forward(&read, pass, &held, &ends)?;
+            for (append, state) in appends.iter().zip(states) {
+                caches[append.cache].keep(index, state);
+            }
+            let y = scaled(y, of(|factors| factors.state_out))?;
+            sum = Some(match sum {
+                Some(other) => ops::add(&other, y)?,
+                None => y,
+            });
+        }
+        Ok(sum)
     }
 
     /// What leaves the layer, of what attention and MLP made: with what it reads beside the stream, for all streams.

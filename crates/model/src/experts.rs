@@ -50,7 +50,7 @@ impl Experts {
         let shared = |width| {
             let routed = architecture.shared == SharedExpert::OfWidth { routed: true };
             let router = routed.then(|| builder.linear(Part::SharedRouter, 1, dim, false)).transpose()?;
-            let mlp = Mlp::gated(builder, Parts::SHARED, width, builder.config.biases.mlp)?;
+            let mlp = Mlp::one_of(builder, Parts::SHARED, width, builder.config.biases.mlp)?;
             Ok::<_, super::Error>(Shared { mlp, router })
         };
         Ok(Self {
@@ -64,7 +64,7 @@ impl Experts {
                 false => None,
             },
             all: (0..facts.count)
-                .map(|expert| Mlp::gated(builder, Parts::expert(expert), facts.ffn, biased))
+                .map(|expert| Mlp::one_of(builder, Parts::expert(expert), facts.ffn, biased))
                 .collect::<Result<_>>()?,
             shared: facts.shared.map(shared).transpose()?,
             routing: architecture.routing,
@@ -111,7 +111,7 @@ impl Experts {
                 let shares: Vec<f32> = scores.iter().map(|score| 1.0 / (1.0 + (-score).exp())).collect();
                 self.best_of(&shares)
             }
-            Routing::BiasedSoftmax => self.best_of(&softmax(scores)),
+            Routing::BiasedSoftmax | Routing::GroupedSoftmax => self.best_of(&softmax(scores)),
             Routing::SoftmaxOfBest => {
                 let order = in_order(scores, self.facts.used);
                 let shares = softmax(&order.iter().map(|&expert| scores[expert]).collect::<Vec<f32>>());
@@ -130,8 +130,9 @@ impl Experts {
         let mut biased: Vec<f32> = shares.iter().enumerate().map(|(expert, share)| share + bias(expert)).collect();
         let width = shares.len() / groups;
         if groups_used < groups {
-            let best_two = |group: &[f32]| in_order(group, 2).into_iter().map(|expert| group[expert]).sum();
-            let worth: Vec<f32> = biased.chunks_exact(width).map(best_two).collect();
+            let counted = if self.routing == Routing::GroupedSoftmax { 1 } else { 2 };
+            let best = |group: &[f32]| in_order(group, counted).into_iter().map(|expert| group[expert]).sum();
+            let worth: Vec<f32> = biased.chunks_exact(width).map(best).collect();
             let chosen = in_order(&worth, groups_used);
             let out = (0..groups).filter(|group| !chosen.contains(group));
             out.for_each(|group| biased[group * width..(group + 1) * width].fill(f32::NEG_INFINITY));

@@ -4,10 +4,11 @@ use candle_core::{D, Tensor};
 
 use super::architecture::MlpKind;
 use super::builder::{Builder, Named};
-use super::config::CappedGates;
+use super::config::{CappedGates, Config};
 use super::error::Result;
 use super::linear::{Linear, forward_all};
 use super::names::Part;
+use super::norm::Norm;
 use super::ops::{self, Activation};
 
 /// The feed-forward part of a layer, or one of its experts, with its weights.
@@ -18,6 +19,12 @@ pub(crate) struct Mlp {
     capped: Option<CappedGates>,
     /// Of a gate only what lies so many standard deviations above the mean passes.
     sparsity: Option<f32>,
+    /// The norm of what goes into the way down.
+    sub_norm: Option<Norm>,
+    /// A non-linearity with numbers of its own, in place of the usual one.
+    own: Option<Xielu>,
+    /// What a gate is multiplied by before its activation, and what the way down gives.
+    factors: (f64, f64),
     /// Its part and number in the names of the checkpoint.
     parts: Parts,
 }
@@ -66,27 +73,51 @@ impl Mlp {
         let (dim, ffn, biased) = (config.dim, config.ffn * own.wide, config.biases.mlp);
         let inner = match config.architecture.mlp {
             MlpKind::Gated => {
-                return Ok(Self { sparsity: own.sparsity, ..Self::gated(builder, Parts::DENSE, ffn, biased)? });
+                let sub_norm = config.architecture.sub_norms.then(|| builder.norm(Part::MlpSubNorm, ffn));
+                let gated = Self::gated(builder, Parts::DENSE, ffn, biased)?;
+                return Ok(Self { sparsity: own.sparsity, sub_norm: sub_norm.transpose()?, ..gated });
             }
             MlpKind::GatedJoined => Inner::Joined(builder.linear(Part::GateUp, 2 * ffn, dim, biased)?),
             MlpKind::Plain => Inner::Plain(builder.linear(Part::Up, ffn, dim, biased)?),
         };
         let down = builder.linear(Part::Down, dim, ffn, biased)?;
-        Ok(Self { inner, down, activation: config.activation, capped: None, sparsity: None, parts: Parts::DENSE })
+        let own = config.architecture.own_activation.then(|| Xielu::new(builder)).transpose()?;
+        Ok(Self { own, ..Self::of(builder, inner, down, Parts::DENSE) })
+    }
+
+    fn of(builder: &Builder, inner: Inner, down: Linear, parts: Parts) -> Self {
+        let Config { activation, factors, .. } = *builder.config;
+        Self {
+            inner,
+            down,
+            activation,
+            capped: None,
+            sparsity: None,
+            sub_norm: None,
+            own: None,
+            factors: factors.map_or((1.0, 1.0), |factors| (factors.gate, factors.down)),
+            parts,
+        }
+    }
+
+    /// Builds one of several, `ffn` wide inside, of the kind that the architecture has.
+    pub(crate) fn one_of(builder: &Builder, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
+        if builder.config.architecture.mlp != MlpKind::Plain {
+            return Self::gated(builder, parts, ffn, biased);
+        }
+        let dim = builder.config.dim;
+        let up = builder.nth_linear(parts.up, parts.index, ffn, dim, biased)?;
+        let down = builder.nth_linear(parts.down, parts.index, dim, ffn, biased)?;
+        Ok(Self::of(builder, Inner::Plain(up), down, parts))
     }
 
     /// Builds one with a gate, `ffn` wide inside: the layer's own, or one of its experts.
     pub(crate) fn gated(builder: &Builder, parts: Parts, ffn: usize, biased: bool) -> Result<Self> {
         let dim = builder.config.dim;
         let linear = |part, out, inp| builder.nth_linear(part, parts.index, out, inp, biased);
-        Ok(Self {
-            inner: Inner::Gated { gate: linear(parts.gate, ffn, dim)?, up: linear(parts.up, ffn, dim)? },
-            down: linear(parts.down, dim, ffn)?,
-            activation: builder.config.activation,
-            capped: builder.config.capped_gates,
-            sparsity: None,
-            parts,
-        })
+        let inner = Inner::Gated { gate: linear(parts.gate, ffn, dim)?, up: linear(parts.up, ffn, dim)? };
+        let made = Self::of(builder, inner, linear(parts.down, dim, ffn)?, parts);
+        Ok(Self { capped: builder.config.capped_gates, ..made })
     }
 
     /// Takes x (T, dim) to (T, dim).
@@ -94,6 +125,7 @@ impl Mlp {
         let inner = match &self.inner {
             Inner::Gated { gate, up } => {
                 let [gate, up] = forward_all([gate, up], x)?;
+                let gate = if self.factors.0 == 1.0 { gate } else { (gate * self.factors.0)? };
                 let gate = match self.sparsity {
                     Some(deviations) => above(&gate, deviations)?,
                     None => gate,
@@ -108,9 +140,17 @@ impl Mlp {
                 let ffn = y.dim(1)? / 2;
                 ops::gate_mul(&y.narrow(1, 0, ffn)?, &y.narrow(1, ffn, ffn)?, self.activation)?
             }
-            Inner::Plain(up) => ops::activate(&up.forward(x)?, self.activation)?,
+            Inner::Plain(up) => match &self.own {
+                Some(own) => own.forward(&up.forward(x)?)?,
+                None => ops::activate(&up.forward(x)?, self.activation)?,
+            },
         };
-        self.down.forward(&inner)
+        let inner = match &self.sub_norm {
+            Some(norm) => norm.forward(&inner)?,
+            None => inner,
+        };
+        let y = self.down.forward(&inner)?;
+        Ok(if self.factors.1 == 1.0 { y } else { (y * self.factors.1)? })
     }
 
     /// Lists its matrices.
@@ -123,6 +163,40 @@ impl Mlp {
         };
         all.push((down_part, index, &self.down));
         all
+    }
+}
+
+/// p x² + x / 2 above 0, and n (e^min(x, -1e-6) - 1 - x) + x / 2 elsewhere (xIELU, <https://arxiv.org/abs/2411.13010>).
+struct Xielu {
+    /// softplus of what is learnt, (1).
+    above: Tensor,
+    /// 1/2 and softplus of what is learnt, (1).
+    below: Tensor,
+}
+
+impl Xielu {
+    const SLOPE: f64 = 0.5;
+    const LEAST: f64 = -1e-6;
+
+    fn new(builder: &Builder) -> Result<Self> {
+        let softplus = |part| -> Result<Tensor> { Ok((builder.bare(part, 1)?.exp()? + 1.0)?.log()?) };
+        Ok(Self {
+            above: softplus(Part::ActivationAbove)?,
+            below: (softplus(Part::ActivationBelow)? + Self::SLOPE)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let positive = x.relu()?;
+        // x below 0; e^x - 1 loses what is small, and its series does not
+        let negative = (x - &positive)?.minimum(Self::LEAST)?;
+        let small = (&negative * ((&negative * 0.5)? + 1.0)?)?;
+        let near = negative.ge(-1e-3)?;
+        let less_one = near.where_cond(&small, &(negative.exp()? - 1.0)?)?;
+        let bent = (less_one - (x - &positive)?)?.broadcast_mul(&self.below)?;
+        let above = positive.sqr()?.broadcast_mul(&self.above)?;
+        let is_above = x.gt(0.0)?;
+        Ok((is_above.where_cond(&above, &bent)? + (x * Self::SLOPE)?)?)
     }
 }
 

@@ -32,6 +32,26 @@ pub enum Part {
     QNorm,
     /// The norm of keys.
     KNorm,
+    /// The projection to the few numbers that queries come out of, (rank, dim).
+    QueryDown,
+    /// The norm of those.
+    QueryDownNorm,
+    /// The projection from those to queries, (heads · width, rank).
+    QueryUp,
+    /// The projection to the few numbers that keys and values come out of, and the key that turns, (rank + turned, dim).
+    LatentDown,
+    /// The norm of those.
+    LatentNorm,
+    /// The projection from those to keys and values, head by head, (heads · (still + value), rank).
+    LatentUp,
+    /// The norm of what all heads give together.
+    AttentionSubNorm,
+    /// The norm of what goes into an MLP's way down.
+    MlpSubNorm,
+    /// What xIELU has learnt for numbers above 0, (1).
+    ActivationAbove,
+    /// What xIELU has learnt for numbers below 0, (1).
+    ActivationBelow,
     /// The score of each head of queries that takes its share of attention and gives no value, (heads).
     Sinks,
     /// The norm of what attention adds to the stream.
@@ -598,6 +618,136 @@ pub const GPT2: &[&[Name]] = &[&[
     name(Part::Up, "transformer.h.{l}.mlp.c_fc", "blk.{l}.ffn_up"),
     name(Part::Down, "transformer.h.{l}.mlp.c_proj", "blk.{l}.ffn_down"),
 ]];
+const MAMBA_MIXER: &[Name] = &[
+    name(Part::StateIn, "backbone.layers.{l}.mixer.in_proj", "blk.{l}.ssm_in"),
+    name(Part::StateConv, "backbone.layers.{l}.mixer.conv1d", "blk.{l}.ssm_conv1d"),
+    name(Part::StateNorm, "backbone.layers.{l}.mixer.norm", "blk.{l}.ssm_norm"),
+    name(Part::StateOut, "backbone.layers.{l}.mixer.out_proj", "blk.{l}.ssm_out"),
+    name(Part::StateRate, "backbone.layers.{l}.mixer.A_log", "blk.{l}.ssm_a"),
+    name(Part::StateStep, "backbone.layers.{l}.mixer.dt_bias", "blk.{l}.ssm_dt.bias"),
+    name(Part::StateSkip, "backbone.layers.{l}.mixer.D", "blk.{l}.ssm_d"),
+    name(Part::AttentionNorm, "backbone.layers.{l}.norm", "blk.{l}.attn_norm"),
+    name(Part::Embedding, "backbone.embeddings", "token_embd"),
+    name(Part::FinalNorm, "backbone.norm_f", "output_norm"),
+    name(Part::Head, "lm_head", "output"),
+];
+/// The names of Mamba-2.
+pub const MAMBA: &[&[Name]] = &[MAMBA_MIXER];
+/// The names of Nemotron-H: each layer is Mamba-2, attention, an MLP or experts, behind one norm.
+pub const NEMOTRON_H: &[&[Name]] = &[
+    MAMBA_MIXER,
+    &[
+        name(Part::MlpNorm, "backbone.layers.{l}.norm", "blk.{l}.attn_norm"),
+        name(Part::Q, "backbone.layers.{l}.mixer.q_proj", "blk.{l}.attn_q"),
+        name(Part::K, "backbone.layers.{l}.mixer.k_proj", "blk.{l}.attn_k"),
+        name(Part::V, "backbone.layers.{l}.mixer.v_proj", "blk.{l}.attn_v"),
+        name(Part::Output, "backbone.layers.{l}.mixer.o_proj", "blk.{l}.attn_output"),
+        name(Part::Up, "backbone.layers.{l}.mixer.up_proj", "blk.{l}.ffn_up"),
+        name(Part::Down, "backbone.layers.{l}.mixer.down_proj", "blk.{l}.ffn_down"),
+        name(Part::Router, "backbone.layers.{l}.mixer.gate", "blk.{l}.ffn_gate_inp"),
+        name(Part::RouterBias, "backbone.layers.{l}.mixer.gate.e_score_correction_bias", "blk.{l}.exp_probs_b.bias"),
+        name(Part::ExpertUp, "backbone.layers.{l}.mixer.experts.{e}.up_proj", "blk.{l}.ffn_up_exps"),
+        name(Part::ExpertDown, "backbone.layers.{l}.mixer.experts.{e}.down_proj", "blk.{l}.ffn_down_exps"),
+        name(Part::SharedUp, "backbone.layers.{l}.mixer.shared_experts.up_proj", "blk.{l}.ffn_up_shexp"),
+        name(Part::SharedDown, "backbone.layers.{l}.mixer.shared_experts.down_proj", "blk.{l}.ffn_down_shexp"),
+    ],
+];
+/// What some checkpoints of Nemotron-H store together, and others apart.
+pub const NEMOTRON_H_TOGETHER: &[Together] = &[
+    Together { optional: true, ..rows("backbone.layers.{l}.mixer.experts.up_proj", &[Part::ExpertUp]) },
+    Together { optional: true, ..rows("backbone.layers.{l}.mixer.experts.down_proj", &[Part::ExpertDown]) },
+];
+/// The names of Falcon-H1: attention and Mamba-2 side by side.
+pub const FALCON_H1: &[&[Name]] = &[
+    SEPARATE,
+    MAMBA2,
+    &[
+        name(Part::Embedding, "model.embed_tokens", "token_embd"),
+        name(Part::FinalNorm, "model.final_layernorm", "output_norm"),
+        name(Part::Head, "lm_head", "output"),
+        name(Part::AttentionNorm, "model.layers.{l}.input_layernorm", "blk.{l}.attn_norm"),
+        name(Part::MlpNorm, "model.layers.{l}.pre_ff_layernorm", "blk.{l}.ffn_norm$"),
+        name(Part::Gate, "model.layers.{l}.feed_forward.gate_proj", "blk.{l}.ffn_gate"),
+        name(Part::Up, "model.layers.{l}.feed_forward.up_proj", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.feed_forward.down_proj", "blk.{l}.ffn_down"),
+    ],
+];
+/// The names of Apertus: an MLP without gate, whose non-linearity is learnt.
+pub const APERTUS: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    &[
+        name(Part::AttentionNorm, "model.layers.{l}.attention_layernorm", "blk.{l}.attn_norm"),
+        name(Part::MlpNorm, "model.layers.{l}.feedforward_layernorm", "blk.{l}.ffn_norm"),
+        name(Part::Up, "model.layers.{l}.mlp.up_proj", "blk.{l}.ffn_up"),
+        name(Part::Down, "model.layers.{l}.mlp.down_proj", "blk.{l}.ffn_down"),
+        // GGUF has them as keys, not as tensors
+        name(Part::ActivationAbove, "model.layers.{l}.mlp.act_fn.alpha_p", "blk.{l}.xielu_alpha_p"),
+        name(Part::ActivationBelow, "model.layers.{l}.mlp.act_fn.alpha_n", "blk.{l}.xielu_alpha_n"),
+    ],
+];
+/// The names of BitNet: norms within attention and MLP.
+pub const BITNET: &[&[Name]] = &[
+    OUTER,
+    SEPARATE,
+    PRE_NORMS,
+    GATED,
+    &[
+        name(Part::AttentionSubNorm, "model.layers.{l}.self_attn.attn_sub_norm", "blk.{l}.attn_sub_norm"),
+        name(Part::MlpSubNorm, "model.layers.{l}.mlp.ffn_sub_norm", "blk.{l}.ffn_sub_norm"),
+    ],
+];
+/// The names of OPT: learned positions.
+pub const OPT: &[&[Name]] = &[&[
+    name(Part::Embedding, "model.decoder.embed_tokens", "token_embd"),
+    name(Part::Positions, "model.decoder.embed_positions", "position_embd"),
+    name(Part::FinalNorm, "model.decoder.final_layer_norm", "output_norm"),
+    name(Part::Head, "lm_head", "output"),
+    name(Part::AttentionNorm, "model.decoder.layers.{l}.self_attn_layer_norm", "blk.{l}.attn_norm"),
+    name(Part::Q, "model.decoder.layers.{l}.self_attn.q_proj", "blk.{l}.attn_q"),
+    name(Part::K, "model.decoder.layers.{l}.self_attn.k_proj", "blk.{l}.attn_k"),
+    name(Part::V, "model.decoder.layers.{l}.self_attn.v_proj", "blk.{l}.attn_v"),
+    name(Part::Output, "model.decoder.layers.{l}.self_attn.out_proj", "blk.{l}.attn_output"),
+    name(Part::MlpNorm, "model.decoder.layers.{l}.final_layer_norm", "blk.{l}.ffn_norm"),
+    name(Part::Up, "model.decoder.layers.{l}.fc1", "blk.{l}.ffn_up"),
+    name(Part::Down, "model.decoder.layers.{l}.fc2", "blk.{l}.ffn_down"),
+]];
+/// The names of GPT-Neo: learned positions, projections apart.
+pub const GPT_NEO: &[&[Name]] = &[&[
+    name(Part::Embedding, "transformer.wte", "token_embd"),
+    name(Part::Positions, "transformer.wpe", "position_embd"),
+    name(Part::FinalNorm, "transformer.ln_f", "output_norm"),
+    name(Part::Head, "lm_head", "output"),
+    name(Part::AttentionNorm, "transformer.h.{l}.ln_1", "blk.{l}.attn_norm"),
+    name(Part::Q, "transformer.h.{l}.attn.attention.q_proj", "blk.{l}.attn_q"),
+    name(Part::K, "transformer.h.{l}.attn.attention.k_proj", "blk.{l}.attn_k"),
+    name(Part::V, "transformer.h.{l}.attn.attention.v_proj", "blk.{l}.attn_v"),
+    name(Part::Output, "transformer.h.{l}.attn.attention.out_proj", "blk.{l}.attn_output"),
+    name(Part::MlpNorm, "transformer.h.{l}.ln_2", "blk.{l}.ffn_norm"),
+    name(Part::Up, "transformer.h.{l}.mlp.c_fc", "blk.{l}.ffn_up"),
+    name(Part::Down, "transformer.h.{l}.mlp.c_proj", "blk.{l}.ffn_down"),
+]];
+const LATENT_ATTENTION: &[Name] = &[
+    name(Part::Q, "model.layers.{l}.self_attn.q_proj", "blk.{l}.attn_q"),
+    name(Part::QueryDown, "model.layers.{l}.self_attn.q_a_proj", "blk.{l}.attn_q_a"),
+    name(Part::QueryDownNorm, "model.layers.{l}.self_attn.q_a_layernorm", "blk.{l}.attn_q_a_norm"),
+    name(Part::QueryUp, "model.layers.{l}.self_attn.q_b_proj", "blk.{l}.attn_q_b"),
+    name(Part::LatentDown, "model.layers.{l}.self_attn.kv_a_proj_with_mqa", "blk.{l}.attn_kv_a_mqa"),
+    name(Part::LatentNorm, "model.layers.{l}.self_attn.kv_a_layernorm", "blk.{l}.attn_kv_a_norm"),
+    name(Part::LatentUp, "model.layers.{l}.self_attn.kv_b_proj", "blk.{l}.attn_kv_b"),
+    name(Part::Output, "model.layers.{l}.self_attn.o_proj", "blk.{l}.attn_output"),
+];
+/// The names of dense models with latent attention.
+pub const LATENT: &[&[Name]] = &[OUTER, LATENT_ATTENTION, PRE_NORMS, GATED];
+/// The names of DeepSeek V2 and V3: latent attention and experts.
+pub const DEEPSEEK: &[&[Name]] = &[
+    OUTER,
+    LATENT_ATTENTION,
+    PRE_NORMS,
+    GATED,
+    SHARED_EXPERTS,
+    &[name(Part::RouterBias, "model.layers.{l}.mlp.gate.e_score_correction_bias", "blk.{l}.exp_probs_b.bias")],
+];
 
 /// A tensor's name, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -610,6 +760,15 @@ pub struct Place<'a> {
     pub index: usize,
     /// `weight` or `bias`; nothing of a part whose names are whole.
     pub last: &'a str,
+}
+
+/// The key of a GGUF file that has what a part holds in each layer, where that is one number and no tensor.
+pub fn learnt_key(part: Part) -> Option<&'static str> {
+    match part {
+        Part::ActivationAbove => Some("xielu.alpha_p"),
+        Part::ActivationBelow => Some("xielu.alpha_n"),
+        _ => None,
+    }
 }
 
 impl Part {
@@ -634,6 +793,8 @@ impl Part {
                 | Self::RouterScale
                 | Self::ExpertScale
                 | Self::StreamScale
+                | Self::ActivationAbove
+                | Self::ActivationBelow
         )
     }
 
@@ -700,7 +861,10 @@ impl Architecture {
     pub fn to_gguf(&self, huggingface: &str) -> Option<String> {
         let place = self.place(huggingface)?;
         let name = self.parts().find(|name| name.part == place.part)?;
-        Some(whole(fill(name.gguf, place.layer, place.index), place.last))
+        Some(match name.gguf.strip_suffix(WHOLE) {
+            Some(gguf) => fill(gguf, place.layer, place.index),
+            None => whole(fill(name.gguf, place.layer, place.index), place.last),
+        })
     }
 
     /// Gives the checkpoint's name of a GGUF tensor, such as `model.layers.0.self_attn.q_proj.weight`.
@@ -721,6 +885,13 @@ impl Architecture {
         if let Some(place) = self.parts().filter(|own| own.part.is_bare()).find_map(bare) {
             return Some(place);
         }
+        let told_whole = |own: &'static Name| {
+            let (layer, index) = numbers(column(own).strip_suffix(WHOLE)?, name)?;
+            Some(Place { part: own.part, layer, index, last: "weight" })
+        };
+        if let Some(place) = self.parts().find_map(told_whole) {
+            return Some(place);
+        }
         let (stem, last) = name.rsplit_once('.').filter(|(_, last)| matches!(*last, "weight" | "bias"))?;
         let found = |name: &'static Name| {
             let (layer, index) = numbers(column(name), stem)?;
@@ -729,6 +900,9 @@ impl Architecture {
         self.parts().filter(|own| !own.part.is_bare()).find_map(found)
     }
 }
+
+/// Ends a GGUF name of a weight behind which nothing stands, not even `weight`.
+const WHOLE: char = '$';
 
 /// A stem and what stands behind it, if anything does.
 fn whole(stem: String, last: &str) -> String {

@@ -36,6 +36,11 @@ impl Norm {
         Ok(Self { weight: Some(weight), bias: bias.transpose()?, kind, eps })
     }
 
+    /// The same with another number under the root.
+    pub(crate) fn with_eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
     /// The one without weights that divides by the root of the mean square.
     pub(crate) fn plain(eps: f64) -> Self {
         Self { weight: None, bias: None, kind: NormKind::PlainRms, eps }

@@ -10,7 +10,7 @@ use candle_core::{D, Tensor};
 use super::architecture::Recurrence;
 use super::attention::Pass;
 use super::builder::{Builder, Named};
-use super::config::StateSizes;
+use super::config::{StateNorm, StateSizes};
 use super::error::Result;
 use super::linear::{Linear, forward_all};
 use super::names::Part;
@@ -24,7 +24,8 @@ pub(crate) struct Recurrent {
     conv_bias: Option<Tensor>,
     output: Linear,
     sizes: StateSizes,
-    activation: Activation,
+    /// What the gate, the values, the keys, the queries and the steps of Mamba-2 are multiplied by.
+    parts: Option<[f64; 5]>,
     kind: Kind,
 }
 
@@ -40,8 +41,8 @@ struct Heads {
     rate: Tensor,
     /// What is added to each step, (heads).
     step: Tensor,
-    /// The weight of the norm of what is read.
-    norm: Tensor,
+    /// The weight of the norm of what is read, where it is normed.
+    norm: Option<Tensor>,
     norm_eps: f64,
 }
 
@@ -112,7 +113,10 @@ impl Recurrent {
             Ok(Heads {
                 rate: builder.bare(Part::StateRate, sizes.heads)?.exp()?.neg()?,
                 step: builder.bare(Part::StateStep, sizes.heads)?,
-                norm: builder.weight(Part::StateNorm, &[norm])?,
+                norm: match sizes.norm {
+                    StateNorm::None => None,
+                    StateNorm::AfterGate | StateNorm::BeforeGate => Some(builder.weight(Part::StateNorm, &[norm])?),
+                },
                 norm_eps: config.norm_eps,
             })
         };
@@ -134,9 +138,9 @@ impl Recurrent {
                     Kind::Mamba2 { skip: builder.bare(Part::StateSkip, sizes.heads)?, heads: heads(inner)? }
                 }
             },
-            output: linear(Part::StateOut, dim, inner)?,
+            output: builder.linear(Part::StateOut, dim, inner, sizes.out_bias)?,
+            parts: config.factors.map(|factors| factors.state_parts),
             sizes,
-            activation: config.activation,
         })
     }
 
@@ -175,7 +179,7 @@ impl Recurrent {
         let (tokens, width) = (x.dim(0)?, self.sizes.key_width());
         let [qkv, z, a, b] = forward_all([&self.input, gate, forget, learn], x)?;
         let (qkv, convs) = runs.convolve(&qkv, self)?;
-        let qkv = ops::activate(&qkv, self.activation)?;
+        let qkv = ops::activate(&qkv, self.sizes.activation)?;
         let of_group = |first: usize| -> Result<Tensor> {
             let x = qkv.narrow(1, first, width)?.reshape((tokens, groups, key_dim))?;
             let length = ((x.sqr()?.sum_keepdim(D::Minus1)? + 1e-6)?).sqrt()?;
@@ -190,7 +194,11 @@ impl Recurrent {
             corrects: true,
         };
         let (y, ends) = runs.scan(&scanned)?;
-        let y = ops::rms_norm(&y, &heads.norm, heads.norm_eps)?.reshape((tokens, self.sizes.inner()))?;
+        let y = match &heads.norm {
+            Some(norm) => ops::rms_norm(&y, norm, heads.norm_eps)?,
+            None => y,
+        };
+        let y = y.reshape((tokens, self.sizes.inner()))?;
         Ok((ops::gate_mul(&z, &y, Activation::Silu)?, convs, Some(ends)))
     }
 
@@ -198,10 +206,10 @@ impl Recurrent {
     fn mamba2(&self, skip: &Tensor, heads: &Heads, x: &Tensor, runs: &Runs) -> Result<Mixed> {
         let StateSizes { groups, key_dim, heads: count, head_dim, .. } = self.sizes;
         let (tokens, inner, width) = (x.dim(0)?, self.sizes.inner(), self.sizes.key_width());
-        let all = self.input.forward(x)?;
+        let all = self.multiplied(self.input.forward(x)?)?;
         let z = all.narrow(1, 0, inner)?;
         let (read, convs) = runs.convolve(&all.narrow(1, inner, inner + 2 * width)?.contiguous()?, self)?;
-        let read = ops::activate(&read, self.activation)?;
+        let read = ops::activate(&read, self.sizes.activation)?;
         let steps = heads.steps(&all.narrow(1, 2 * inner + 2 * width, count)?)?;
         let of_group = |first: usize| read.narrow(1, first, width)?.reshape((tokens, groups, key_dim));
         let v = read.narrow(1, 0, inner)?.reshape((tokens, count, head_dim))?;
@@ -215,10 +223,33 @@ impl Recurrent {
         };
         let (y, ends) = runs.scan(&scanned)?;
         let y = (y + v.broadcast_mul(&skip.reshape((1, count, 1))?)?)?.reshape((tokens, inner))?;
-        let y = ops::gate_mul(&z, &y, Activation::Silu)?.reshape((tokens, groups, inner / groups))?;
-        let ones = Tensor::ones(inner / groups, y.dtype(), y.device())?;
-        let y = ops::rms_norm(&y, &ones, heads.norm_eps)?.reshape((tokens, inner))?;
-        Ok((y.broadcast_mul(&heads.norm)?, convs, Some(ends)))
+        let normed = |y: &Tensor| match &heads.norm {
+            None => Ok(y.clone()),
+            Some(norm) => {
+                let ones = Tensor::ones(inner / groups, y.dtype(), y.device())?;
+                let y = ops::rms_norm(&y.reshape((tokens, groups, inner / groups))?, &ones, heads.norm_eps)?;
+                y.reshape((tokens, inner))?.broadcast_mul(norm)
+            }
+        };
+        let y = match self.sizes.norm {
+            StateNorm::BeforeGate => ops::gate_mul(&z, &normed(&y)?, Activation::Silu)?,
+            StateNorm::AfterGate | StateNorm::None => normed(&ops::gate_mul(&z, &y, Activation::Silu)?)?,
+        };
+        Ok((y, convs, Some(ends)))
+    }
+
+    /// What comes out of Mamba-2's first matrix, each part by its factor.
+    fn multiplied(&self, x: Tensor) -> Result<Tensor> {
+        let Some(factors) = self.parts else { return Ok(x) };
+        let StateSizes { heads, .. } = self.sizes;
+        let (inner, width) = (self.sizes.inner(), self.sizes.key_width());
+        // in the order of the matrix: gate, values, keys, queries, steps
+        let row: Vec<f32> = [inner, inner, width, width, heads]
+            .into_iter()
+            .zip(factors)
+            .flat_map(|(count, factor)| std::iter::repeat_n(factor as f32, count))
+            .collect();
+        Ok(x.broadcast_mul(&Tensor::from_vec(row, x.dim(1)?, x.device())?)?)
     }
 
     /// Lists its matrices.

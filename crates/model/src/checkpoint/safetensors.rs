@@ -123,8 +123,14 @@ impl Safetensors {
     pub fn of_architecture(mut self, architecture: &'static Architecture) -> Self {
         let (prefix, name) = architecture.embedding();
         let there = |before: &str| self.files.has(&format!("{before}{name}.weight"));
-        let candidates =
-            [prefix.to_owned(), String::new(), format!("language_model.{prefix}"), "model.language_model.".to_owned()];
+        let candidates = [
+            prefix.to_owned(),
+            String::new(),
+            format!("language_model.{prefix}"),
+            "model.language_model.".to_owned(),
+            "model.text_model.".to_owned(),
+            "model.".to_owned(),
+        ];
         let actual = candidates.into_iter().find(|before| there(before)).unwrap_or(prefix.to_owned());
         self.naming = Some(Naming { architecture, prefix, actual });
         self

@@ -4,12 +4,12 @@
 use serde_json::{Map, Value};
 
 use super::{
-    CappedGates, Config, Experts, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, QueryGrowth, StateSizes, Stored,
-    Streams,
+    CappedGates, Config, Experts, Factors, Latent, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, QueryGrowth,
+    StateNorm, StateSizes, Stored, Streams,
 };
 use crate::architecture::{
-    Architecture, AttentionScale, Biases, Flag, Positions, Recurrence, Residual, Routing, SharedExpert, Softcaps,
-    Turned, Windows,
+    Architecture, AttentionScale, Biases, Flag, Halves, Positions, Projections, Recurrence, Residual, Routing,
+    SharedExpert, Softcaps, Turned, Windows,
 };
 use crate::checkpoint::packed::{self, Quantization};
 use crate::encoder;
@@ -27,6 +27,9 @@ const STATES: [&str; 3] = ["conv", "linear_attention", "mamba"];
 const ATTENTIONS: [&str; 2] = ["full_attention", "attention"];
 const SLIDING: &str = "sliding_attention";
 const FULL: &str = "full_attention";
+/// Layers that are a feed-forward part alone, without and with experts.
+const MLP: &str = "mlp";
+const MOE: &str = "moe";
 /// Whether tokens see what follows, and windows are of both sides together.
 const TWO_SIDED: &str = "use_bidirectional_attention";
 /// The base of the rope of layers with a window.
@@ -117,15 +120,24 @@ impl ConfigReader<'_> {
         self.refuse_options()?;
         let architecture = self.architecture;
         let (heads, dim) = (self.size("num_attention_heads")?, self.size("hidden_size")?);
-        let head_dim = self.head_dim(dim, heads)?;
+        let latent = self.latent(dim, heads)?;
+        let head_dim = match latent {
+            Some(sizes) => sizes.kept(),
+            None => self.head_dim(dim, heads)?,
+        };
         let max_positions = self.size("max_position_embeddings")?;
         let experts = self.experts()?;
-        let kv_heads = self.optional_size("num_key_value_heads")?.unwrap_or(heads);
+        let kv_heads = match latent {
+            Some(_) => heads,
+            None => self.optional_size("num_key_value_heads")?.unwrap_or(heads),
+        };
         let global = self.global_heads(LayerHeads { kv_heads, head_dim })?;
-        let ropes = self.ropes(head_dim, global.head_dim, max_positions)?;
-        let mut layers = self.layers(head_dim, experts.is_some(), ropes.len())?;
+        let turned = latent.map_or(global.head_dim, |sizes| sizes.turned);
+        let ropes = self.ropes(head_dim, turned, max_positions)?;
+        let mut layers = self.layers(latent.map_or(head_dim, |sizes| sizes.key()), experts.is_some(), ropes.len())?;
         self.gemma(&mut layers, LayerHeads { kv_heads, head_dim }, global)?;
-        let has_state = layers.iter().any(|layer| layer.mixer == Mixer::State);
+        let depth = layers.len();
+        let has_state = layers.iter().any(|layer| layer.mixer.keeps_state());
         let stored = self.stored()?;
         Config {
             architecture,
@@ -162,6 +174,8 @@ impl ConfigReader<'_> {
             capped_gates: self.capped_gates()?,
             ahead: self.optional_size("num_nextn_predict_layers")?.unwrap_or(0),
             query_growth: self.query_growth()?,
+            factors: self.factors()?,
+            latent,
             causal: self.flag("is_causal", true)? && !self.sees_both_sides()?,
             score_softcap: self
                 .softcap("attn_logit_softcapping", architecture.softcaps == Softcaps::LogitsAndScores)?,
@@ -170,10 +184,17 @@ impl ConfigReader<'_> {
                 true => (dim as f64).sqrt(),
                 false => self.number("embedding_multiplier")?.unwrap_or(1.0),
             },
-            residual_scale: self.number("residual_multiplier")?.unwrap_or(1.0),
-            logit_scale: match architecture.logit_multiplier {
+            residual_scale: match self.positive("scale_depth")? {
+                // MiniCPM's, by the depth
+                Some(scale) => scale / (depth as f64).sqrt(),
+                None => self.number("residual_multiplier")?.unwrap_or(1.0),
+            },
+            logit_scale: match self.positive("dim_model_base")? {
+                Some(base) => base / dim as f64,
+                None => match architecture.logit_multiplier {
                 Some(key) => self.number(key)?.unwrap_or(1.0),
                 None => self.positive("logits_scaling")?.map_or(1.0, f64::recip),
+                },
             },
             tied: match self.architecture.recurrence {
                 Recurrence::ShortConv => self.flag("tie_embedding", self.flag("tie_word_embeddings", false)?)?,
@@ -199,6 +220,31 @@ impl ConfigReader<'_> {
         }
         if self.architecture.name == "cohere" && self.flag("use_qk_norm", false)? {
             return Err(self.unsupported("use_qk_norm true", "false"));
+        }
+        let latent = self.architecture.projections == Projections::Latent;
+        if latent && !self.flag("rope_interleave", true)? {
+            return Err(self.unsupported("rope_interleave false", "true"));
+        }
+        if self.architecture.name == "opt" {
+            for (key, value) in [("do_layer_norm_before", true), ("layer_norm_elementwise_affine", true)] {
+                if !self.flag(key, value)? {
+                    return Err(self.unsupported(format!("{key} false"), "true"));
+                }
+            }
+            if self.flag("_remove_final_layer_norm", false)? {
+                return Err(self.unsupported("_remove_final_layer_norm true", "false"));
+            }
+            let narrow = self.optional_size("word_embed_proj_dim")?;
+            let dim = self.size("hidden_size")?;
+            if narrow.is_some_and(|width| width != dim) {
+                return Err(self.unsupported("a word_embed_proj_dim other than hidden_size", "embeddings as wide as layers"));
+            }
+        }
+        if self.architecture.name == "gpt_bigcode" && !self.flag("multi_query", true)? {
+            return Err(self.unsupported("multi_query false", "true"));
+        }
+        if self.architecture.name == "nemotron_h" && self.optional_size("moe_latent_size")?.is_some() {
+            return Err(self.unsupported("moe_latent_size", "experts that read the stream"));
         }
         if self.architecture.recurrence == Recurrence::Mamba2
             && let Some(Value::Array(limits)) = self.get("time_step_limit")
@@ -303,6 +349,56 @@ impl ConfigReader<'_> {
         }))
     }
 
+    /// The factors of the parts of a layer, where the architecture has them.
+    fn factors(&self) -> Result<Option<Factors>> {
+        if !self.architecture.factors {
+            return Ok(None);
+        }
+        let one = |key: &str| Ok::<_, Error>(self.number(key)?.unwrap_or(1.0));
+        let state_parts = self.numbers("ssm_multipliers", [1.0; 5])?;
+        let [gate, down] = self.numbers("mlp_multipliers", [1.0; 2])?;
+        let factors = Factors {
+            attention_in: one("attention_in_multiplier")?,
+            attention_out: one("attention_out_multiplier")?,
+            keys: one("key_multiplier")?,
+            state_in: one("ssm_in_multiplier")?,
+            state_out: one("ssm_out_multiplier")?,
+            state_parts,
+            gate,
+            down,
+        };
+        // those that change nothing are none
+        Ok(Some(factors).filter(|factors| *factors != Factors::ONE))
+    }
+
+    /// A list of so many numbers.
+    fn numbers<const N: usize>(&self, key: &str, usual: [f64; N]) -> Result<[f64; N]> {
+        let Some(value) = self.get(key) else { return Ok(usual) };
+        let numbers: Option<Vec<f64>> = value.as_array().and_then(|all| all.iter().map(Value::as_f64).collect());
+        let numbers = numbers.filter(|all| all.iter().all(|number| number.is_finite()));
+        numbers
+            .and_then(|all| all.try_into().ok())
+            .ok_or_else(|| self.broken(format!("{key} is {}, allowed is a list of {N} numbers", short(value))))
+    }
+
+    /// The sizes of latent attention, where the architecture has it.
+    fn latent(&self, dim: usize, heads: usize) -> Result<Option<Latent>> {
+        if self.architecture.projections != Projections::Latent {
+            return Ok(None);
+        }
+        let value = match self.optional_size("v_head_dim")? {
+            Some(width) => width,
+            None => dim.checked_div(heads).unwrap_or(0),
+        };
+        Ok(Some(Latent {
+            query_rank: self.optional_size("q_lora_rank")?,
+            rank: self.size("kv_lora_rank")?,
+            still: self.size("qk_nope_head_dim")?,
+            turned: self.size("qk_rope_head_dim")?,
+            value,
+        }))
+    }
+
     fn capped_gates(&self) -> Result<Option<CappedGates>> {
         if !self.architecture.capped_gates {
             return Ok(None);
@@ -356,7 +452,18 @@ impl ConfigReader<'_> {
             Recurrence::ShortConv => {
                 let bias = self.flag("conv_bias", false)?;
                 let taps = size("state_taps")?;
-                Some(StateSizes { taps, heads: 1, head_dim: dim, groups: 1, key_dim: 1, conv_bias: bias, bias })
+                Some(StateSizes {
+                    taps,
+                    heads: 1,
+                    head_dim: dim,
+                    groups: 1,
+                    key_dim: 1,
+                    conv_bias: bias,
+                    bias,
+                    out_bias: bias,
+                    norm: StateNorm::None,
+                    activation: self.activation()?,
+                })
             }
             Recurrence::DeltaNet => Some(StateSizes {
                 taps: size("state_taps")?,
@@ -366,10 +473,19 @@ impl ConfigReader<'_> {
                 key_dim: size("state_key_dim")?,
                 conv_bias: false,
                 bias: false,
+                out_bias: false,
+                norm: StateNorm::BeforeGate,
+                activation: self.activation()?,
             }),
             Recurrence::Mamba2 => {
-                let (heads, expand) = (size("state_heads")?, self.number("mamba_expand")?.unwrap_or(2.0));
-                let inner = (expand * dim as f64) as usize;
+                let heads = size("state_heads")?;
+                let expand = self.number(self.own_or("state_expand", "mamba_expand"))?.unwrap_or(2.0);
+                let inner = match self.optional_size("state_inner")? {
+                    Some(given) => given,
+                    // Nemotron-H says its heads alone
+                    None if self.architecture.name == "nemotron_h" => heads.saturating_mul(size("state_head_dim")?),
+                    None => (expand * dim as f64) as usize,
+                };
                 let head_dim = match self.get("state_head_dim") {
                     Some(Value::String(auto)) if auto == "auto" => inner.checked_div(heads).unwrap_or(0),
                     _ => size("state_head_dim")?,
@@ -384,8 +500,18 @@ impl ConfigReader<'_> {
                     head_dim,
                     groups: size("state_groups")?,
                     key_dim: size("state_key_dim")?,
-                    conv_bias: self.flag("mamba_conv_bias", true)?,
-                    bias: self.flag("mamba_proj_bias", false)?,
+                    conv_bias: self.flag(self.own_or("state_conv_bias", "mamba_conv_bias"), true)?,
+                    bias: self.flag(self.own_or("state_bias", "mamba_proj_bias"), false)?,
+                    out_bias: self.flag(self.own_or("state_out_bias", "mamba_proj_bias"), false)?,
+                    norm: match self.architecture.halves {
+                        Halves::Beside if !self.flag("mamba_rms_norm", false)? => StateNorm::None,
+                        Halves::Beside if self.flag("mamba_norm_before_gate", true)? => StateNorm::BeforeGate,
+                        _ => StateNorm::AfterGate,
+                    },
+                    activation: match self.text("state_act")? {
+                        Some(name) => self.activation_named(name)?,
+                        None => self.state_activation()?,
+                    },
                 })
             }
         })
@@ -395,8 +521,14 @@ impl ConfigReader<'_> {
     fn mixers(&self, count: usize) -> Result<Vec<Mixer>> {
         let all = |mixer| vec![mixer; count];
         let recurrence = self.architecture.recurrence;
+        if self.architecture.halves == Halves::Beside {
+            return Ok(all(Mixer::Both));
+        }
         if recurrence == Recurrence::None {
             return Ok(all(Mixer::Attention));
+        }
+        if let Some(pattern) = self.text("hybrid_override_pattern")? {
+            return self.kinds_of_pattern(pattern)?.into_iter().map(|kind| Ok(kind.0)).collect();
         }
         let names = match self.get("layer_types").or_else(|| self.get("layers_block_type")) {
             Some(value) => value.as_array().ok_or_else(|| self.broken("layer_types is not a list".into()))?,
@@ -424,12 +556,40 @@ impl ConfigReader<'_> {
         let mixer = |name: &Value| match name.as_str() {
             Some(name) if STATES.contains(&name) => Ok(Mixer::State),
             Some(name) if ATTENTIONS.contains(&name) => Ok(Mixer::Attention),
+            Some(MLP | MOE) if self.architecture.halves == Halves::One => Ok(Mixer::Nothing),
             _ => {
-                let known = [&STATES[..], &ATTENTIONS].concat().join(", ");
+                let alone: &[&str] = if self.architecture.halves == Halves::One { &[MLP, MOE] } else { &[] };
+                let known = [&STATES[..], &ATTENTIONS, alone].concat().join(", ");
                 Err(self.unsupported(format!("layer type {name}"), known))
             }
         };
         names.iter().map(mixer).collect()
+    }
+
+    /// What each letter of Nemotron-H's pattern says: the mixer, and whether there are experts.
+    fn kinds_of_pattern(&self, pattern: &str) -> Result<Vec<(Mixer, bool)>> {
+        let kind = |letter: char| match letter {
+            'M' => Ok((Mixer::State, false)),
+            '*' => Ok((Mixer::Attention, false)),
+            '-' => Ok((Mixer::Nothing, false)),
+            'E' => Ok((Mixer::Nothing, true)),
+            other => Err(self.unsupported(format!("{other:?} in hybrid_override_pattern"), "M, *, - and E")),
+        };
+        pattern.chars().map(kind).collect()
+    }
+
+    /// How many layers there are, which some configs say by listing them.
+    fn count(&self) -> Result<usize> {
+        if let Some(count) = self.optional_size("num_hidden_layers")? {
+            return Ok(count);
+        }
+        if let Some(pattern) = self.text("hybrid_override_pattern")? {
+            return Ok(pattern.chars().count());
+        }
+        match self.get("layer_types").or_else(|| self.get("layers_block_type")).and_then(Value::as_array) {
+            Some(kinds) if self.architecture.halves == Halves::One => Ok(kinds.len()),
+            _ => Err(self.missing("num_hidden_layers")),
+        }
     }
 
     fn head_dim(&self, dim: usize, heads: usize) -> Result<usize> {
@@ -465,6 +625,10 @@ impl ConfigReader<'_> {
         };
         let grouped = |key: &str| match self.architecture.routing {
             Routing::GroupedSigmoid => Ok(self.optional_size(key)?.unwrap_or(1)),
+            // groups are looked at only where the method says so
+            Routing::GroupedSoftmax if self.text("topk_method")? == Some("group_limited_greedy") => {
+                Ok(self.optional_size(key)?.unwrap_or(1))
+            }
             _ => Ok::<_, Error>(1),
         };
         Ok(Some(Experts {
@@ -480,10 +644,12 @@ impl ConfigReader<'_> {
             .filter(|&width| width > 0),
             normalized: match self.architecture.routing {
                 Routing::Normalized | Routing::BiasedSoftmax | Routing::SoftmaxOfBest => true,
+                // transformers does not look at it there
+                Routing::GroupedSoftmax => false,
                 _ => self.flag("norm_topk_prob", false)?,
             },
             scale: match self.architecture.routing {
-                Routing::Sigmoid | Routing::GroupedSigmoid => {
+                Routing::Sigmoid | Routing::GroupedSigmoid | Routing::GroupedSoftmax => {
                     self.number("routed_scaling_factor")?.unwrap_or(1.0) as f32
                 }
                 _ => 1.0,
@@ -503,7 +669,7 @@ impl ConfigReader<'_> {
     }
 
     fn layers(&self, head_dim: usize, experts: bool, ropes: usize) -> Result<Vec<Layer>> {
-        let count = self.size("num_hidden_layers")?;
+        let count = self.count()?;
         if count > MOST_LAYERS {
             let key = self.word("num_hidden_layers");
             return Err(self.broken(format!("{key} is {count}, allowed are 1 to {MOST_LAYERS}")));
@@ -521,10 +687,10 @@ impl ConfigReader<'_> {
             }
         };
         for (i, turned) in turned.iter_mut().enumerate() {
-            *turned &= mixers[i] == Mixer::Attention && turns(i)?;
+            *turned &= mixers[i].attends() && turns(i)?;
         }
         let sparse = if experts { self.sparse(count)? } else { vec![false; count] };
-        let scale = self.scale(head_dim)?;
+        let scale = self.scale(head_dim)? * self.latent_scale()?;
         let by_layer = self.flag("scale_attn_by_inverse_layer_idx", false)?;
         let layer = |i: usize| Layer {
             window: windows[i],
@@ -533,6 +699,7 @@ impl ConfigReader<'_> {
             experts: sparse[i],
             scale: if by_layer { scale / (i + 1) as f32 } else { scale },
             mixer: mixers[i],
+            feeds: self.architecture.halves != Halves::One || mixers[i] == Mixer::Nothing,
             heads: None,
             wide: 1,
             keys_of: None,
@@ -540,6 +707,20 @@ impl ConfigReader<'_> {
             sparsity: None,
         };
         Ok((0..count).map(layer).collect())
+    }
+
+    /// Latent attention's scores grow with a yarn's length, by the square of its `mscale_all_dim`.
+    fn latent_scale(&self) -> Result<f32> {
+        let table = self.get("rope_parameters").or_else(|| self.get("rope_scaling"));
+        let Some(Value::Object(table)) = table.filter(|_| self.architecture.projections == Projections::Latent) else {
+            return Ok(1.0);
+        };
+        let kind = table.get("rope_type").or(table.get("type")).and_then(Value::as_str).unwrap_or("default");
+        let number = |key: &str| table.get(key).and_then(Value::as_f64).filter(|number| *number != 0.0);
+        Ok(match number("mscale_all_dim").zip(number("factor")) {
+            Some((all, factor)) if kind != "default" => Yarn::mscale(factor, all).powi(2) as f32,
+            _ => 1.0,
+        })
     }
 
     /// What attention scores are multiplied by.
@@ -615,8 +796,32 @@ impl ConfigReader<'_> {
                 (1..=count).map(|nth| !nth.is_multiple_of(each)).collect()
             }
             (None, Windows::Never) => vec![false; count],
+            (None, Windows::Named(key)) => self.local_layers(key, count)?,
         };
         Ok(slides.into_iter().map(|slides| slides.then_some(width)).collect())
+    }
+
+    /// GPT-Neo's layers that see what is near only: a list of words, or words and how often they are repeated.
+    fn local_layers(&self, key: &str, count: usize) -> Result<Vec<bool>> {
+        let listed: Option<Vec<&str>> = match (self.get(key), self.get("attention_types")) {
+            (Some(Value::Array(words)), _) => words.iter().map(Value::as_str).collect(),
+            (None, Some(Value::Array(groups))) => groups
+                .iter()
+                .map(|group| {
+                    let words: Vec<&str> = group.get(0)?.as_array()?.iter().filter_map(Value::as_str).collect();
+                    let times = group.get(1)?.as_u64()?.min(MOST_LAYERS as u64) as usize;
+                    Some(words.repeat(times))
+                })
+                .collect::<Option<Vec<_>>>()
+                .map(|groups| groups.concat()),
+            (None, None) => Some(["global", "local"].into_iter().cycle().take(count).collect()),
+            _ => None,
+        };
+        let known = |words: &Vec<&str>| words.len() == count && words.iter().all(|w| ["global", "local"].contains(w));
+        match listed.filter(known) {
+            Some(words) => Ok(words.into_iter().map(|word| word == "local").collect()),
+            None => Err(self.broken(format!("{key} (or attention_types) must say global or local of {count} layers"))),
+        }
     }
 
     /// `layer_types`: which layers have a window.
@@ -636,13 +841,34 @@ impl ConfigReader<'_> {
 
     /// Which layers have experts.
     fn sparse(&self, count: usize) -> Result<Vec<bool>> {
+        if self.architecture.halves == Halves::One {
+            if let Some(pattern) = self.text("hybrid_override_pattern")? {
+                return self.kinds_of_pattern(pattern)?.into_iter().map(|kind| Ok(kind.1)).collect();
+            }
+            let kinds = self.get("layer_types").or_else(|| self.get("layers_block_type")).and_then(Value::as_array);
+            let is_mixture = |layer: usize| kinds.and_then(|kinds| kinds.get(layer)).is_some_and(|kind| kind == MOE);
+            return Ok((0..count).map(is_mixture).collect());
+        }
+        // one word for each layer
+        if let Some(Value::Array(kinds)) = self.get("mlp_layer_types") {
+            let sparse = kinds.iter().map(|kind| match kind.as_str() {
+                Some("sparse") => Ok(true),
+                Some("dense") => Ok(false),
+                _ => Err(self.unsupported(format!("{kind} in mlp_layer_types"), "sparse and dense")),
+            });
+            let sparse = sparse.collect::<Result<Vec<bool>>>()?;
+            return match sparse.len() == count {
+                true => Ok(sparse),
+                false => Err(self.broken(format!("mlp_layer_types has {} entries for {count} layers", sparse.len()))),
+            };
+        }
         let step = self.optional_size("decoder_sparse_step")?.unwrap_or(1).max(1);
         let dense: Vec<u64> = match self.get("mlp_only_layers") {
             Some(Value::Array(layers)) => layers.iter().filter_map(Value::as_u64).collect(),
             _ => Vec::new(),
         };
         let first = match self.architecture.routing {
-            Routing::Sigmoid | Routing::GroupedSigmoid | Routing::BiasedSoftmax => {
+            Routing::Sigmoid | Routing::GroupedSigmoid | Routing::GroupedSoftmax | Routing::BiasedSoftmax => {
                 self.optional_size("num_dense_layers")?.unwrap_or(0)
             }
             _ => 0,
@@ -658,8 +884,28 @@ impl ConfigReader<'_> {
     }
 
     fn activation(&self) -> Result<Activation> {
+        // what is learnt has no name of its own
+        if self.architecture.own_activation {
+            return Ok(Activation::Silu);
+        }
         let newer = self.get("hidden_activation").and_then(Value::as_str);
-        let name = newer.or(self.text("hidden_act")?).unwrap_or("silu");
+        self.activation_named(newer.or(self.text("hidden_act")?).unwrap_or("silu"))
+    }
+
+    /// The activation behind the convolution, which is the MLP's unless an architecture has a key of its own for it.
+    fn state_activation(&self) -> Result<Activation> {
+        match self.architecture.keys.iter().any(|(ours, _)| *ours == "state_act") {
+            true => Ok(Activation::Silu),
+            false => self.activation(),
+        }
+    }
+
+    /// The architecture's key for `own`, where it has one, or else the usual one.
+    fn own_or(&self, own: &'static str, usual: &'static str) -> &'static str {
+        if self.architecture.keys.iter().any(|(ours, _)| *ours == own) { own } else { usual }
+    }
+
+    fn activation_named(&self, name: &str) -> Result<Activation> {
         match crate::ops::activation_named(name) {
             Some(Activation::Gelu) if self.architecture.gelu_is_tanh => Ok(Activation::GeluTanh),
             Some(activation) => Ok(activation),

@@ -64,6 +64,10 @@ pub struct Config {
     pub ahead: usize,
     /// How queries grow with their position, where they do.
     pub query_growth: Option<QueryGrowth>,
+    /// What the parts of a layer are multiplied by, where a checkpoint has such factors (Falcon-H1).
+    pub factors: Option<Factors>,
+    /// The sizes of attention whose keys and values come out of a few numbers of each token; `None` where they do not.
+    pub latent: Option<Latent>,
     /// A token sees only those before it and itself; where not, a decoder was made to embed, and sees what follows, too.
     pub causal: bool,
     /// Attention scores become cap · tanh(score / cap).
@@ -101,6 +105,8 @@ pub struct Layer {
     pub scale: f32,
     /// What carries something from token to token.
     pub mixer: Mixer,
+    /// It has a feed-forward part.
+    pub feeds: bool,
     /// Its heads, where they are not the config's.
     pub heads: Option<LayerHeads>,
     /// How many times as wide as the config's its MLP is.
@@ -151,6 +157,85 @@ pub enum Mixer {
     Attention,
     /// The architecture's mixer with a state of constant size.
     State,
+    /// Both, which read the same and are added.
+    Both,
+    /// Nothing: a layer that is a feed-forward part alone.
+    Nothing,
+}
+
+impl Mixer {
+    /// Whether keys and values are kept.
+    pub fn attends(self) -> bool {
+        matches!(self, Self::Attention | Self::Both)
+    }
+
+    /// Whether a state is kept.
+    pub fn keeps_state(self) -> bool {
+        matches!(self, Self::State | Self::Both)
+    }
+}
+
+/// What the parts of a layer are multiplied by (Falcon-H1, <https://arxiv.org/abs/2507.22448>); all 1 where a file has them in its weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factors {
+    /// What attention reads.
+    pub attention_in: f64,
+    /// What attention gives.
+    pub attention_out: f64,
+    /// Keys.
+    pub keys: f64,
+    /// What the mixer with a state reads.
+    pub state_in: f64,
+    /// What the mixer with a state gives.
+    pub state_out: f64,
+    /// Of what comes out of its first matrix: the gate, the values, the keys, the queries, the steps.
+    pub state_parts: [f64; 5],
+    /// The MLP's gate before its activation.
+    pub gate: f64,
+    /// What the MLP gives.
+    pub down: f64,
+}
+
+impl Factors {
+    /// Those that change nothing.
+    pub const ONE: Self = Self {
+        attention_in: 1.0,
+        attention_out: 1.0,
+        keys: 1.0,
+        state_in: 1.0,
+        state_out: 1.0,
+        state_parts: [1.0; 5],
+        gate: 1.0,
+        down: 1.0,
+    };
+}
+
+/// The sizes of multi-head latent attention (DeepSeek V2, <https://arxiv.org/abs/2405.04434>): of each token a few numbers, out of
+/// which come the keys and values of all heads, and one key that turns by position and that all heads share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latent {
+    /// Numbers of a token that its queries come out of; `None` where they come out of the stream.
+    pub query_rank: Option<usize>,
+    /// Numbers of a token that keys and values come out of.
+    pub rank: usize,
+    /// Width of the part of a head's queries and keys that does not turn.
+    pub still: usize,
+    /// Width of the part that turns.
+    pub turned: usize,
+    /// Width of a head's values.
+    pub value: usize,
+}
+
+impl Latent {
+    /// Width of a head's queries and keys.
+    pub fn key(&self) -> usize {
+        self.still + self.turned
+    }
+
+    /// Width that keys and values are kept in, which is one for both: the narrower are filled up with zeros.
+    pub fn kept(&self) -> usize {
+        self.key().max(self.value)
+    }
 }
 
 /// The sizes of a mixer with a state.
@@ -168,8 +253,25 @@ pub struct StateSizes {
     pub key_dim: usize,
     /// The convolution has a bias.
     pub conv_bias: bool,
-    /// The projections have biases.
+    /// The projection into the mixer has a bias.
     pub bias: bool,
+    /// The projection back to the stream has a bias.
+    pub out_bias: bool,
+    /// How what is read of Mamba-2's state is normed.
+    pub norm: StateNorm,
+    /// The non-linearity behind the convolution.
+    pub activation: Activation,
+}
+
+/// What stands between a state of Mamba-2 and the way back to the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateNorm {
+    /// The gate, then the norm of each group.
+    AfterGate,
+    /// The norm of each group, then the gate.
+    BeforeGate,
+    /// The gate alone.
+    None,
 }
 
 impl StateSizes {
@@ -326,7 +428,7 @@ impl Config {
 
     /// The heads of each layer that keeps keys and values of its own.
     pub fn kept_heads(&self) -> impl Iterator<Item = LayerHeads> + '_ {
-        let keeps = |layer: &&Layer| layer.mixer == Mixer::Attention && layer.keys_of.is_none();
+        let keeps = |layer: &&Layer| layer.mixer.attends() && layer.keys_of.is_none();
         self.layers.iter().filter(keeps).map(|layer| self.heads_of(layer))
     }
 
@@ -353,18 +455,19 @@ impl Config {
 
     /// How many layers are attention.
     pub fn attention_layers(&self) -> usize {
-        self.layers.iter().filter(|layer| layer.mixer == Mixer::Attention).count()
+        self.layers.iter().filter(|layer| layer.mixer.attends()).count()
     }
 
     /// Numbers that a sequence keeps in all mixers with a state, however long it is.
     pub fn state_numbers(&self) -> usize {
-        let layers = self.layers.len() - self.attention_layers();
+        let layers = self.layers.iter().filter(|layer| layer.mixer.keeps_state()).count();
         layers * self.state.map_or(0, |sizes| sizes.numbers(self.architecture.recurrence))
     }
 
     /// `general.architecture` of a GGUF file of this model: a Granite 4 that is attention alone is a Granite there.
     pub fn gguf_architecture(&self) -> &'static str {
         match self.architecture.gguf {
+            "nemotron_h" if self.experts.is_some() => "nemotron_h_moe",
             "granitehybrid" if self.state.is_none() && self.experts.is_none() => "granite",
             own => own,
         }
@@ -383,7 +486,7 @@ impl Config {
 
     /// The widest window of all layers, in tokens; `None` where a layer sees the whole sequence.
     pub fn widest_window(&self) -> Option<usize> {
-        let attention = self.layers.iter().filter(|layer| layer.mixer == Mixer::Attention);
+        let attention = self.layers.iter().filter(|layer| layer.mixer.attends());
         attention.map(|layer| layer.window).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
@@ -485,7 +588,7 @@ impl Config {
         let bos = self.bos.filter(|&id| (id as usize) < vocab);
         let eos = self.eos.into_iter().filter(|&id| (id as usize) < vocab).collect();
         // sizes that no layer has the use of are none
-        let has_state = self.layers.iter().any(|layer| layer.mixer == Mixer::State);
+        let has_state = self.layers.iter().any(|layer| layer.mixer.keeps_state());
         let state = self.state.filter(|_| has_state);
         Ok(Self { bos, eos, state, ..self })
     }
@@ -530,7 +633,7 @@ impl Config {
 
     /// Refuses states of no size, or of one that no model has.
     fn check_state(&self, file: &str, word: &dyn Fn(&'static str) -> String) -> Result<()> {
-        let needed = self.layers.iter().any(|layer| layer.mixer == Mixer::State);
+        let needed = self.layers.iter().any(|layer| layer.mixer.keeps_state());
         let Some(sizes) = self.state else {
             return match needed {
                 true => Err(Error::broken(file, "has layers with a state and none of its sizes")),

@@ -1,9 +1,9 @@
 //! `Config` as config.json, in the words that transformers has for it: for a model that comes from a GGUF file, which has
 //! no config.json to be copied. What is written is read back and must be the same model, or it is refused.
 
-use super::{CappedGates, Config, Experts, Layer, Mixer};
+use super::{CappedGates, Config, Experts, Layer, Mixer, StateNorm};
 use crate::architecture::{
-    Architecture, AttentionScale, Flag, Positions, Recurrence, Residual, Routing, SharedExpert, Softcaps, Turned,
+    Architecture, AttentionScale, Flag, Halves, Positions, Recurrence, Residual, Routing, SharedExpert, Softcaps, Turned,
     Windows,
 };
 use crate::error::{Error, Result};
@@ -65,14 +65,14 @@ fn llama3(rope: &Rope) -> Option<Scaling> {
 /// The first thing that two configs do not have in common. Numbers in f32 come back nearly the same.
 fn first_difference(meant: &Config, read: &Config) -> Option<&'static str> {
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1e-30);
-    let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer)).collect::<Vec<_>>();
+    let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer, l.feeds)).collect::<Vec<_>>();
     let own = |l: &Layer| (l.heads, l.wide, l.keys_of, l.keys_are_values, l.sparsity.is_some());
     let owns = |of: &Config| of.layers.iter().map(own).collect::<Vec<_>>();
     let sparse = |of: &Config| of.layers.iter().map(|l| l.sparsity.unwrap_or(0.0).into()).collect::<Vec<f64>>();
     let scales = || meant.layers.iter().zip(&read.layers).all(|(a, b)| near(a.scale.into(), b.scale.into()));
     let sizes = |of: &Config| [of.vocab, of.dim, of.heads, of.kv_heads, of.head_dim, of.ffn, of.max_positions];
     let numbers = |of: &Config| [of.norm_eps, of.embedding_scale, of.residual_scale, of.logit_scale];
-    let same: [(bool, &str); 18] = [
+    let same: [(bool, &str); 19] = [
         (owns(meant) == owns(read), "what layers have of their own"),
         (
             (meant.layer_inputs, meant.streams) == (read.layer_inputs, read.streams)
@@ -84,6 +84,10 @@ fn first_difference(meant: &Config, read: &Config) -> Option<&'static str> {
             "what queries or gates are capped by",
         ),
         (meant.query_growth == read.query_growth, "how queries grow"),
+        (
+            (meant.factors, meant.latent) == (read.factors, read.latent),
+            "the factors of its parts, or its latent attention",
+        ),
         (meant.state == read.state, "the state of its mixers"),
         (sizes(meant) == sizes(read), "a size"),
         (layers(meant) == layers(read), "what differs between layers"),
@@ -150,6 +154,8 @@ impl JsonWriter<'_> {
             self.states(),
             self.caps(),
             self.gemma(),
+            self.latent(),
+            self.factors(),
         ];
         for (key, value) in parts.concat() {
             map.insert(self.word(key).into(), value);
@@ -232,6 +238,37 @@ impl JsonWriter<'_> {
         keys
     }
 
+    /// The sizes of latent attention.
+    fn latent(&self) -> Vec<(&'static str, Value)> {
+        let Some(sizes) = self.config.latent else { return Vec::new() };
+        vec![
+            ("q_lora_rank", json!(sizes.query_rank)),
+            ("kv_lora_rank", json!(sizes.rank)),
+            ("qk_nope_head_dim", json!(sizes.still)),
+            ("qk_rope_head_dim", json!(sizes.turned)),
+            ("v_head_dim", json!(sizes.value)),
+        ]
+    }
+
+    /// What the parts of a layer are multiplied by.
+    fn factors(&self) -> Vec<(&'static str, Value)> {
+        if !self.architecture.factors {
+            return Vec::new();
+        }
+        // a file has them in its weights
+        let one = crate::config::Factors::ONE;
+        let own = self.config.factors.unwrap_or(one);
+        vec![
+            ("attention_in_multiplier", json!(own.attention_in)),
+            ("attention_out_multiplier", json!(own.attention_out)),
+            ("key_multiplier", json!(own.keys)),
+            ("ssm_in_multiplier", json!(own.state_in)),
+            ("ssm_out_multiplier", json!(own.state_out)),
+            ("ssm_multipliers", json!(own.state_parts)),
+            ("mlp_multipliers", json!([own.gate, own.down])),
+        ]
+    }
+
     /// What queries, keys and values, and gates, are capped by.
     fn caps(&self) -> Vec<(&'static str, Value)> {
         let number = |most: f32| json!(shortest(most.into()));
@@ -259,9 +296,14 @@ impl JsonWriter<'_> {
         }
         let multipliers = [
             ("embedding_multiplier", if architecture.embedding_root { 1.0 } else { config.embedding_scale }),
-            ("residual_multiplier", config.residual_scale),
+            match architecture.name {
+                // by the depth
+                "minicpm3" => ("scale_depth", config.residual_scale * (config.layers.len() as f64).sqrt()),
+                _ => ("residual_multiplier", config.residual_scale),
+            },
             match architecture.logit_multiplier {
                 Some(key) => (key, config.logit_scale),
+                None if architecture.name == "minicpm3" => ("dim_model_base", config.logit_scale * config.dim as f64),
                 None => ("logits_scaling", config.logit_scale.recip()),
             },
         ];
@@ -289,6 +331,15 @@ impl JsonWriter<'_> {
             .collect();
         match kind {
             Windows::Never => {}
+            Windows::Named(key) => {
+                let words: Vec<&str> =
+                    layers.iter().map(|layer| if layer.window.is_some() { "local" } else { "global" }).collect();
+                keys.extend(width.map(|width| ("sliding_window", json!(width))));
+                keys.push((key, json!(words)));
+                // what transformers reads
+                let groups: Vec<Value> = words.iter().map(|word| json!([[word], 1])).collect();
+                keys.push(("attention_types", json!(groups)));
+            }
             Windows::All => keys.push(("sliding_window", json!(width))),
             Windows::Pattern => {
                 // where there is no window at all, all layers of some turn, and else none
@@ -326,9 +377,12 @@ impl JsonWriter<'_> {
                 keys.extend([own_width, normalized]);
                 keys.extend([("decoder_sparse_step", json!(1)), ("mlp_only_layers", json!(dense))]);
             }
-            Routing::Sigmoid | Routing::GroupedSigmoid => {
+            Routing::Sigmoid | Routing::GroupedSigmoid | Routing::GroupedSoftmax => {
                 keys.extend([own_width, normalized, ("num_dense_layers", json!(dense))]);
                 keys.push(("routed_scaling_factor", json!(shortest(experts.scale.into()))));
+                if self.architecture.routing == Routing::GroupedSoftmax && experts.groups > 1 {
+                    keys.push(("topk_method", json!("group_limited_greedy")));
+                }
                 keys.extend(match self.architecture.routing {
                     Routing::Sigmoid => vec![("use_expert_bias", json!(experts.biased))],
                     _ => vec![("n_group", json!(experts.groups)), ("topk_group", json!(experts.groups_used))],
@@ -369,9 +423,18 @@ impl JsonWriter<'_> {
             Recurrence::ShortConv => ("conv", "full_attention"),
             _ => ("linear_attention", "full_attention"),
         };
-        let name = |mixer| if mixer == Mixer::State { state } else { attention };
-        let names: Vec<&str> = self.config.layers.iter().map(|layer| name(layer.mixer)).collect();
-        let mut keys = vec![("layer_types", json!(names))];
+        let name = |layer: &Layer| match layer.mixer {
+            Mixer::State => state,
+            Mixer::Attention | Mixer::Both => attention,
+            Mixer::Nothing if layer.experts => "moe",
+            Mixer::Nothing => "mlp",
+        };
+        let names: Vec<&str> = self.config.layers.iter().map(name).collect();
+        let mut keys = match self.architecture.halves {
+            Halves::Both => vec![("layer_types", json!(names))],
+            Halves::One => vec![("layers_block_type", json!(names))],
+            Halves::Beside => Vec::new(),
+        };
         if self.architecture.name == "lfm2" {
             keys.push(("block_auto_adjust_ff_dim", json!(false)));
         }
@@ -392,9 +455,20 @@ impl JsonWriter<'_> {
             ("state_key_dim", json!(sizes.key_dim)),
         ]);
         if recurrence == Recurrence::Mamba2 {
-            keys.push(("mamba_expand", json!(sizes.inner() as f64 / self.config.dim as f64)));
-            keys.push(("mamba_conv_bias", json!(sizes.conv_bias)));
-            keys.push(("mamba_proj_bias", json!(sizes.bias)));
+            let own = |own: &'static str, usual: &'static str| {
+                self.architecture.keys.iter().find(|(ours, _)| *ours == own).map_or(usual, |(_, key)| *key)
+            };
+            let expand = sizes.inner() as f64 / self.config.dim as f64;
+            let expand = if expand.fract() == 0.0 { json!(expand as u64) } else { json!(expand) };
+            keys.push((own("state_expand", "mamba_expand"), expand));
+            keys.push((own("state_conv_bias", "mamba_conv_bias"), json!(sizes.conv_bias)));
+            keys.push((own("state_bias", "mamba_proj_bias"), json!(sizes.bias)));
+            keys.push((own("state_out_bias", "mamba_proj_bias"), json!(sizes.out_bias)));
+            if self.architecture.halves == Halves::Beside {
+                keys.push(("state_inner", json!(sizes.inner())));
+                keys.push(("mamba_rms_norm", json!(sizes.norm != StateNorm::None)));
+                keys.push(("mamba_norm_before_gate", json!(sizes.norm == StateNorm::BeforeGate)));
+            }
         }
         keys
     }

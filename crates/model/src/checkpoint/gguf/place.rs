@@ -22,6 +22,8 @@ pub struct Placed {
     pub columns: Option<Vec<usize>>,
     /// What the file holds in place of the checkpoint's numbers.
     pub holds: Holds,
+    /// What each row is multiplied by, or all of them where there is one: factors that the graph has apart.
+    pub factors: Option<Vec<f32>>,
 }
 
 /// What a GGUF file holds of a checkpoint's number w.
@@ -69,6 +71,7 @@ impl Placed {
                 part if architecture.norm.is_plus_one() && is_norm(part) && place.last == "weight" => Holds::PlusOne,
                 _ => Holds::Same,
             },
+            factors: factors(config, place.part, place.last),
         })
     }
 
@@ -99,6 +102,32 @@ impl Placed {
         };
         Some((format!("blk.{layer}.attn_qkv.{last}"), before * width, (q + 2 * kv) * width))
     }
+}
+
+/// What a part's rows are multiplied by in a file, which has no keys for factors; as llama.cpp's converter does for Falcon-H1.
+fn factors(config: &Config, part: Part, last: &str) -> Option<Vec<f32>> {
+    let own = config.factors?;
+    // what is read is multiplied before a matrix, and so is no bias
+    let read = |factor: f64| if last == "weight" { factor } else { 1.0 };
+    let one = match part {
+        Part::Embedding => config.embedding_scale,
+        Part::Head => config.logit_scale,
+        Part::Q | Part::V => read(own.attention_in),
+        Part::K => own.keys * read(own.attention_in),
+        Part::Output => own.attention_out,
+        Part::Gate => own.gate,
+        Part::Down => own.down,
+        Part::StateOut => own.state_out,
+        Part::StateIn => {
+            let sizes = config.state?;
+            let (inner, width) = (sizes.inner(), sizes.key_width());
+            let rows = [inner, inner, width, width, sizes.heads].into_iter().zip(own.state_parts);
+            let all = rows.flat_map(|(count, factor)| std::iter::repeat_n(factor * read(own.state_in), count));
+            return Some(all.map(|factor| factor as f32).collect());
+        }
+        _ => return None,
+    };
+    Some(vec![one as f32])
 }
 
 fn is_norm(part: Part) -> bool {

@@ -15,8 +15,9 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
 use crate::matmul::Blocks;
+use crate::names::{Part, learnt_key};
 use crate::weights::{Precision, Weights};
-use bantam_format::gguf::Gguf;
+use bantam_format::gguf::{Gguf, TensorInfo, Value};
 
 /// A tensor of the checkpoint, located in the file.
 struct LocatedTensor<'a> {
@@ -171,8 +172,68 @@ impl<'a> GgufWeights<'a> {
     }
 }
 
+impl GgufWeights<'_> {
+    /// The matrix to keys and values of latent attention, (heads · (still + value), rank), out of the two that files have of
+    /// it since they are made for its short form: that of keys, transposed, and that of values, both head by head.
+    fn latent_up(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some(place) = self.config.architecture.place(name).filter(|place| place.part == Part::LatentUp) else {
+            return Ok(None);
+        };
+        let Some(sizes) = self.config.latent else { return Ok(None) };
+        let half = |of: char| self.gguf.tensor(&format!("blk.{}.attn_{of}_b.weight", place.layer));
+        let (Some(keys), Some(values)) = (half('k'), half('v')) else { return Ok(None) };
+        let (heads, rank) = (self.config.heads, sizes.rank);
+        let whole = |info: &'_ TensorInfo, shape: [usize; 3]| -> Result<Tensor> {
+            let file = self.gguf.file();
+            if info.shape != shape {
+                let what = format!("tensor {} has shape {:?}, its keys ask for {shape:?}", info.name, info.shape);
+                return Err(Error::broken(file, what));
+            }
+            if !computes(info.kind) {
+                return Err(Error::unsupported(file, format!("tensor {} of type {}", info.name, info.kind), computable()));
+            }
+            let rows = TensorRows::new(self.gguf, info, 0, info.elements(), None);
+            let rows = rows.ok_or_else(|| Error::broken(file, format!("tensor {} is damaged", info.name)))?;
+            let factor = self.factor(&info.name, 0)?;
+            let located =
+                LocatedTensor { name: &info.name, ty: info.kind, rows, columns: None, holds: Holds::Same, factor };
+            Ok(match self.plain(&located, &shape)? {
+                Some(plain) => plain.to_dtype(DType::F32)?,
+                None => self.blocks(&located, &shape)?.dequantized()?.reshape(shape.as_slice())?.to_device(self.device)?,
+            })
+        };
+        let keys = whole(keys, [heads, rank, sizes.still])?.transpose(1, 2)?;
+        let values = whole(values, [heads, sizes.value, rank])?;
+        let rows = heads * (sizes.still + sizes.value);
+        Ok(Some(Tensor::cat(&[&keys.contiguous()?, &values], 1)?.reshape((rows, rank))?))
+    }
+
+    /// One of the two numbers that a non-linearity has learnt, which files have as keys.
+    fn learnt(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some(place) = self.config.architecture.place(name) else { return Ok(None) };
+        let Some(key) = learnt_key(place.part) else { return Ok(None) };
+        let key = format!("{}.{key}", self.config.gguf_architecture());
+        let number = match self.gguf.metadata().get(&key) {
+            Some(Value::Array(_, numbers)) => numbers.get(place.layer).and_then(Value::float),
+            Some(one) => one.float(),
+            None => None,
+        };
+        let number = number.filter(|number| number.is_finite());
+        let number = number.ok_or_else(|| {
+            Error::broken(self.gguf.file(), format!("{key} has no number for layer {}", place.layer))
+        })?;
+        Ok(Some(Tensor::new(&[number as f32], self.device)?))
+    }
+}
+
 impl Weights for GgufWeights<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        if let Some(learnt) = self.learnt(name)? {
+            return Ok(learnt);
+        }
+        if let Some(made) = self.latent_up(name)? {
+            return Ok(made);
+        }
         let located = self.locate(name, shape)?;
         let tensor = match self.plain(&located, shape)? {
             Some(plain) if located.factor != 1.0 => (plain.to_dtype(DType::F32)? * f64::from(located.factor))?,
@@ -196,6 +257,9 @@ impl Weights for GgufWeights<'_> {
 
     fn linear(&self, name: &str, out: usize, inp: usize) -> Result<Linear> {
         let shape = [out, inp];
+        if let Some(made) = self.latent_up(name)? {
+            return Ok(Linear::dense(made));
+        }
         let located = self.locate(name, &shape)?;
         let ty = located.ty;
         // only blocks on the CPU are held beside a number for all of them

@@ -81,6 +81,9 @@ const DELTA_NET: &[&str] = &[
     "ssm_norm.weight",
     "ssm_out.weight",
 ];
+const MAMBA: &[&str] = &["ssm_in.weight", "ssm_conv1d.weight", "ssm_dt.bias", "ssm_a", "ssm_d", "ssm_out.weight"];
+const LATENT: &[&str] = &["attn_kv_a_mqa.weight", "attn_kv_a_norm.weight", "attn_kv_b.weight", "attn_output.weight"];
+const LATENT_QUERIES: &[&str] = &["attn_q_a.weight", "attn_q_a_norm.weight", "attn_q_b.weight"];
 const LAYER_INPUTS: &[&str] = &["inp_gate.weight", "proj.weight", "post_norm.weight"];
 const SSM: &[&str] = &["ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank", "ssm.group_count"];
 const BETAS: &[&str] = &["rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"];
@@ -115,6 +118,42 @@ const QWEN2: Reads = Reads {
 };
 const GEMMA: Reads =
     Reads { gguf: "gemma", takes: &[], layer_needs: &[NORMS, ATTENTION, GATED], layer_takes: &[QKV_BIASES], ..LLAMA };
+
+const MAMBA2: Reads = Reads {
+    gguf: "mamba2",
+    takes: OUTPUT,
+    layer_needs: &[&["attn_norm.weight", "ssm_conv1d.bias"], MAMBA, &["ssm_norm.weight"]],
+    layer_takes: &[],
+    keys: SSM,
+    ..LLAMA
+};
+const NEMOTRON_H: Reads = Reads {
+    gguf: "nemotron_h",
+    takes: OUTPUT,
+    layer_needs: &[&["attn_norm.weight"]],
+    state_needs: &[MAMBA, &["ssm_norm.weight"]],
+    layer_takes: &[
+        QKV_BIASES,
+        ATTENTION,
+        &["attn_output.bias", "ssm_conv1d.bias"],
+        PLAIN,
+        &["ffn_gate_inp.weight", "exp_probs_b.bias", "ffn_up_exps.weight", "ffn_down_exps.weight"],
+        &["ffn_up_shexp.weight", "ffn_down_shexp.weight"],
+    ],
+    keys: &[
+        SSM[0],
+        SSM[1],
+        SSM[2],
+        SSM[3],
+        SSM[4],
+        "expert_shared_feed_forward_length",
+        "expert_shared_count",
+        "expert_weights_norm",
+        "expert_weights_scale",
+        "expert_gating_func",
+    ],
+    ..LLAMA
+};
 
 /// Every architecture that bantam writes.
 static TABLE: &[Reads] = &[
@@ -493,6 +532,73 @@ static TABLE: &[Reads] = &[
         layer_needs: &[NORMS, ATTENTION, EXPERTS],
         layer_takes: &[QKV_BIASES, &["attn_output.bias"]],
         keys: &["attention.scale", "embedding_scale", "residual_scale", "logit_scale"],
+        ..LLAMA
+    },
+    MAMBA2,
+    NEMOTRON_H,
+    Reads { gguf: "nemotron_h_moe", ..NEMOTRON_H },
+    Reads {
+        gguf: "falcon-h1",
+        takes: &["output.weight", ROPE[0]],
+        layer_needs: &[&["attn_norm.weight", "ffn_norm"], ATTENTION, MAMBA, GATED],
+        layer_takes: &[QKV_BIASES, &["attn_output.bias", "ssm_conv1d.bias", "ssm_norm.weight"], GATED_BIASES],
+        keys: SSM,
+        ..LLAMA
+    },
+    Reads {
+        gguf: "apertus",
+        needs: &["token_embd.weight", "output_norm.weight", "output.weight"],
+        takes: ROPE,
+        layer_needs: &[NORMS, HEAD_NORMS, ATTENTION, &["ffn_up.weight", "ffn_down.weight"]],
+        layer_takes: &[QKV_BIASES, &["attn_output.bias"]],
+        keys: &["xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps"],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "bitnet",
+        takes: &[],
+        layer_needs: &[NORMS, &["attn_sub_norm.weight", "ffn_sub_norm.weight"], ATTENTION, GATED],
+        layer_takes: &[],
+        square: true,
+        ..LLAMA
+    },
+    Reads {
+        gguf: "starcoder",
+        needs: &["token_embd.weight", "position_embd.weight", "output_norm.weight", "output_norm.bias"],
+        layer_needs: &[NORMS, NORM_BIASES, JOINED, &["attn_qkv.bias", "attn_output.bias"], PLAIN],
+        layer_takes: &[],
+        ..LAYER_NORMED
+    },
+    Reads {
+        gguf: "deepseek2",
+        takes: OUTPUT,
+        layer_needs: &[NORMS, LATENT],
+        layer_takes: &[
+            LATENT_QUERIES,
+            &["attn_q.weight"],
+            GATED,
+            EXPERTS,
+            &["exp_probs_b.bias"],
+            &["ffn_gate_shexp.weight", "ffn_up_shexp.weight", "ffn_down_shexp.weight"],
+        ],
+        keys: &[
+            "attention.q_lora_rank",
+            "attention.kv_lora_rank",
+            "leading_dense_block_count",
+            "expert_shared_count",
+            "expert_weights_scale",
+            "expert_weights_norm",
+            "expert_gating_func",
+            "rope.scaling.yarn_log_multiplier",
+        ],
+        ..LLAMA
+    },
+    Reads {
+        gguf: "minicpm3",
+        takes: &["output.weight", LONG_ROPE[0], LONG_ROPE[1]],
+        layer_needs: &[NORMS, LATENT, LATENT_QUERIES, GATED],
+        layer_takes: &[],
+        keys: &["attention.q_lora_rank", "attention.kv_lora_rank"],
         ..LLAMA
     },
     Reads {

@@ -3,10 +3,12 @@
 //!
 //! Keys: `LLM_KV_NAMES` and `llama_model::load_hparams` in llama.cpp, `Keys` in gguf-py's constants.py.
 
-use crate::architecture::{Architecture, Biases, Flag, Positions, Recurrence, Residual, Routing, Turned, Windows};
+use crate::architecture::{
+    Architecture, Biases, Flag, Halves, Positions, Projections, Recurrence, Residual, Routing, Turned, Windows,
+};
 use crate::config::{
-    CappedGates, Config, Experts, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, QueryGrowth, StateSizes, Streams,
-    share_keys,
+    CappedGates, Config, Experts, Latent, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, QueryGrowth, StateNorm,
+    StateSizes, Streams, share_keys,
 };
 use crate::error::{Error, Result};
 use crate::ops::Activation;
@@ -25,11 +27,15 @@ impl Config {
     /// bounds.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let gguf_architecture = gguf.string("general.architecture")?;
-        let architecture = Architecture::of_gguf(gguf_architecture).ok_or_else(|| {
+        let own = Architecture::of_gguf(gguf_architecture).or_else(|| match gguf_architecture {
+            "nemotron_h_moe" => Architecture::of_gguf("nemotron_h"),
+            _ => None,
+        });
+        let architecture = own.ok_or_else(|| {
             let supported = Architecture::all_names();
             Error::unsupported(gguf.file(), format!("general.architecture {gguf_architecture:?}"), supported)
         })?;
-        let keys = Keys { gguf, prefix: architecture.gguf, architecture };
+        let keys = Keys { gguf, prefix: gguf_architecture, architecture };
         // Mixtral calls itself "llama" too
         let mixture =
             architecture.name == "llama" && keys.optional_size("expert_count")?.is_some_and(|count| count > 0);
@@ -38,7 +44,19 @@ impl Config {
         let windowed =
             architecture.name == "olmo2" && keys.optional_size("attention.sliding_window")?.is_some_and(|n| n > 0);
         let olmo3 = Architecture::of_model_type("olmo3").filter(|_| windowed);
-        Keys { architecture: mixtral.or(olmo3).unwrap_or(architecture), ..keys }.config()
+        // and all that have DeepSeek's attention "deepseek2": by how experts are chosen, where there are any
+        let latent = match architecture.gguf {
+            "deepseek2" => Architecture::of_model_type(match keys.optional_size("expert_count")?.unwrap_or(0) {
+                0 => "youtu",
+                // llama.cpp's number for a softmax, which is what it takes where nothing is said
+                _ if keys.optional_size("expert_gating_func")?.unwrap_or(1) == 1 && !keys.has_biased_experts() => {
+                    "deepseek_v2"
+                }
+                _ => "deepseek_v3",
+            }),
+            _ => None,
+        };
+        Keys { architecture: mixtral.or(olmo3).or(latent).unwrap_or(architecture), ..keys }.config()
     }
 
     /// What llama.cpp multiplies attention scores by where the file does not say; the largest of Gemma 2 and 3 differ.
@@ -97,11 +115,17 @@ impl Keys<'_> {
         let embedding = self.gguf.tensor("token_embd.weight").filter(|t| t.shape.len() == 2);
         let embedding =
             embedding.ok_or_else(|| Error::broken(self.gguf.file(), "tensor token_embd.weight is missing"))?;
-        let (dim, heads) = (self.size("embedding_length")?, self.size("attention.head_count")?);
-        let global_dim = match self.optional_size("attention.key_length")? {
+        // a model without attention has 0 of its heads
+        let (dim, heads) = (self.size("embedding_length")?, self.heads()?);
+        let latent = self.latent(dim, heads)?;
+        let global_dim = match latent.map(|sizes| sizes.kept()) {
+            Some(kept) => kept,
+            None if self.architecture.gguf == "mamba2" => 2,
+            None => match self.optional_size("attention.key_length")? {
             Some(given) => given,
-            None if heads > 0 => dim / heads,
-            None => 0,
+                None if heads > 0 => dim / heads,
+                None => 0,
+            },
         };
         // the usual heads are those of the layers with a window, where the others have heads of their own
         let head_dim = match architecture.global_heads {
@@ -113,8 +137,9 @@ impl Keys<'_> {
         let mut layers = self.layers(dim, heads, head_dim, ropes.len())?;
         let (kv_heads, ffn) = self.own_sizes(&mut layers, heads, head_dim, global_dim)?;
         // what all layers of a kind have, the first of them has
-        let first = |mixer| layers.iter().position(|layer| layer.mixer == mixer);
-        let (attention, state) = (first(Mixer::Attention).unwrap_or(0), first(Mixer::State));
+        let first = |is: fn(Mixer) -> bool| layers.iter().position(|layer| is(layer.mixer));
+        let (attention, state) = (first(Mixer::attends).unwrap_or(0), first(Mixer::keeps_state));
+        let fed = layers.iter().position(|layer| layer.feeds).unwrap_or(0);
         let attends = |tensor: &str| self.there(&format!("blk.{attention}.{tensor}"));
         Config {
             architecture,
@@ -124,6 +149,8 @@ impl Keys<'_> {
             layer_inputs: self.layer_inputs(layers.len())?,
             streams: self.streams()?,
             state: state.map(|layer| self.state(dim, layer)).transpose()?,
+            factors: None,
+            latent,
             heads,
             head_dim,
             ffn,
@@ -133,9 +160,9 @@ impl Keys<'_> {
             ropes,
             activation: architecture.usual_activation(),
             biases: Biases {
-                qkv: attends("attn_q.bias") || attends("attn_qkv.bias"),
+                qkv: attends("attn_q.bias") || attends("attn_qkv.bias") || attends("attn_kv_a_mqa.bias"),
                 output: attends("attn_output.bias"),
-                mlp: self.there("blk.0.ffn_up.bias") || architecture.biases.mlp == Flag::Always,
+                mlp: self.there(&format!("blk.{fed}.ffn_up.bias")) || architecture.biases.mlp == Flag::Always,
                 head: self.there("output.bias"),
             },
             qk_norm: attends("attn_q_norm.weight"),
@@ -152,10 +179,16 @@ impl Keys<'_> {
             logit_softcap: self.softcap("final_logit_softcapping", 30.0)?,
             embedding_scale: match architecture.embedding_root {
                 true => (dim as f64).sqrt(),
+                // MiniCPM 3's scales go without saying
+                false if self.prefix == "minicpm3" => 12.0,
                 false => self.positive("embedding_scale")?.unwrap_or(1.0),
             },
-            residual_scale: self.positive("residual_scale")?.unwrap_or(1.0),
+            residual_scale: match self.prefix {
+                "minicpm3" => 1.4 / (layers.len() as f64).sqrt(),
+                _ => self.positive("residual_scale")?.unwrap_or(1.0),
+            },
             logit_scale: match architecture.logit_multiplier {
+                _ if self.prefix == "minicpm3" => 256.0 / dim as f64,
                 Some(_) => self.float("logit_scale")?.unwrap_or(1.0),
                 None => self.positive("logit_scale")?.map_or(1.0, f64::recip),
             },
@@ -169,6 +202,52 @@ impl Keys<'_> {
         .check(self.gguf.file(), &|key| self.word(key))
     }
 
+    /// Heads of queries; 1 where there is no attention, and the first number that is not 0 where there is one for each layer.
+    fn heads(&self) -> Result<usize> {
+        const NAME: &str = "attention.head_count";
+        let by_layer = matches!(self.gguf.metadata().get(&self.key(NAME)), Some(Value::Array(..)));
+        if self.architecture.halves != Halves::One {
+            return self.size(NAME);
+        }
+        match by_layer {
+            false => Ok(self.size(NAME)?.max(1)),
+            true => {
+                let all = self.gguf.integers(&self.key(NAME))?;
+                Ok(all.into_iter().find_map(|n| usize::try_from(n).ok().filter(|&n| n > 0)).unwrap_or(1))
+            }
+        }
+    }
+
+    /// The sizes of latent attention: by keys of their own where a file is made for its short form.
+    fn latent(&self, dim: usize, heads: usize) -> Result<Option<Latent>> {
+        if self.architecture.projections != Projections::Latent {
+            return Ok(None);
+        }
+        let usual = dim.checked_div(heads).unwrap_or(0);
+        let own = |short: &str, long: &str| -> Result<usize> {
+            match self.optional_size(short)? {
+                Some(width) => Ok(width),
+                None => Ok(self.optional_size(long)?.unwrap_or(usual)),
+            }
+        };
+        let (key, value) = (
+            own("attention.key_length_mla", "attention.key_length")?,
+            own("attention.value_length_mla", "attention.value_length")?,
+        );
+        let turned = self.size("rope.dimension_count")?;
+        let still = key.checked_sub(turned).ok_or_else(|| {
+            let (part, whole) = (self.key("rope.dimension_count"), self.key("attention.key_length"));
+            Error::broken(self.gguf.file(), format!("{part} {turned} is more than {whole} {key}"))
+        })?;
+        Ok(Some(Latent {
+            query_rank: self.optional_size("attention.q_lora_rank")?.filter(|&rank| rank > 0),
+            rank: self.size("attention.kv_lora_rank")?,
+            still,
+            turned,
+            value,
+        }))
+    }
+
     /// The usual heads of keys and values and width of an MLP, and into the layers what differs from them.
     fn own_sizes(
         &self,
@@ -178,6 +257,16 @@ impl Keys<'_> {
         global_dim: usize,
     ) -> Result<(usize, usize)> {
         let architecture = self.architecture;
+        if architecture.halves == Halves::One {
+            // 0 of the layers that are something else
+            let widths = self.by_layer("feed_forward_length", layers.len(), 0)?;
+            let ffn = widths.into_iter().find(|&width| width > 0);
+            return Ok((self.kv_heads()?.filter(|&count| count > 0).unwrap_or(heads), ffn.unwrap_or(1)));
+        }
+        if architecture.projections == Projections::Latent {
+            // files for the short form say one head for all
+            return Ok((heads, self.size("feed_forward_length")?));
+        }
         if !architecture.shared_keys {
             let ffn = match self.optional_size("feed_forward_length")? {
                 Some(width) => width,
@@ -312,6 +401,18 @@ impl Keys<'_> {
         };
         match self.architecture.recurrence {
             Recurrence::None => Ok(vec![Mixer::Attention; count]),
+            _ if self.architecture.halves == Halves::Beside => Ok(vec![Mixer::Both; count]),
+            _ if self.prefix == "mamba2" => Ok(vec![Mixer::State; count]),
+            _ if self.architecture.halves == Halves::One => {
+                let heads = self.by_layer("attention.head_count_kv", count, 0)?;
+                let widths = self.by_layer("feed_forward_length", count, 0)?;
+                let mixer = |(heads, width): (usize, usize)| match (heads, width) {
+                    (_, 1..) => Mixer::Nothing,
+                    (1.., 0) => Mixer::Attention,
+                    (0, 0) => Mixer::State,
+                };
+                Ok(heads.into_iter().zip(widths).map(mixer).collect())
+            }
             Recurrence::ShortConv | Recurrence::Mamba2 => match self.kv_heads_by_layer()? {
                 Some(counts) => {
                     told(&self.key("attention.head_count_kv"), counts.len())?;
@@ -338,7 +439,10 @@ impl Keys<'_> {
         if self.architecture.recurrence == Recurrence::ShortConv {
             let (taps, conv_bias) = (self.size("shortconv.l_cache")?, there("shortconv.conv.bias"));
             let bias = there("shortconv.in_proj.bias");
-            return Ok(StateSizes { taps, heads: 1, head_dim: dim, groups: 1, key_dim: 1, conv_bias, bias });
+            let (norm, activation) = (StateNorm::None, self.architecture.usual_activation());
+            let (heads, groups, key_dim, out_bias) = (1, 1, 1, bias);
+            let sizes = StateSizes { taps, heads, head_dim: dim, groups, key_dim, conv_bias, bias, out_bias, norm, activation };
+            return Ok(sizes);
         }
         let (heads, inner) = (self.size("ssm.time_step_rank")?, self.size("ssm.inner_size")?);
         if heads == 0 || !inner.is_multiple_of(heads) {
@@ -353,6 +457,13 @@ impl Keys<'_> {
             key_dim: self.size("ssm.state_size")?,
             conv_bias: there("ssm_conv1d.bias"),
             bias: there("ssm_in.bias"),
+            out_bias: there("ssm_out.bias"),
+            norm: match self.architecture.recurrence {
+                Recurrence::DeltaNet => StateNorm::BeforeGate,
+                _ if self.architecture.halves == Halves::Beside && !there("ssm_norm.weight") => StateNorm::None,
+                _ => StateNorm::AfterGate,
+            },
+            activation: Activation::Silu,
         })
     }
 
@@ -377,7 +488,7 @@ impl Keys<'_> {
             None => self.size("feed_forward_length")?,
         };
         let mut tensors = self.gguf.tensors().iter();
-        let shared = tensors.find(|tensor| tensor.name.ends_with(".ffn_gate_shexp.weight"));
+        let shared = tensors.find(|tensor| tensor.name.ends_with(".ffn_up_shexp.weight"));
         let shared = shared.and_then(|tensor| tensor.shape.first().copied());
         let norm = self.key("expert_weights_norm");
         Ok(Some(Experts {
@@ -388,11 +499,16 @@ impl Keys<'_> {
             shared: shared.or(self.optional_size("expert_shared_feed_forward_length")?.filter(|&width| width > 0)),
             normalized: self.gguf.optional_bool(&norm, self.architecture.usually_normalized()),
             scale: self.positive("expert_weights_scale")?.unwrap_or(1.0) as f32,
-            biased: self.gguf.tensors().iter().any(|tensor| tensor.name.ends_with(".exp_probs_b.bias")),
+            biased: self.has_biased_experts(),
             groups: self.optional_size("expert_group_count")?.unwrap_or(1).max(1),
             groups_used: self.optional_size("expert_group_used_count")?.unwrap_or(1).max(1),
             jitter: if self.architecture.routing == Routing::SparseMixer { 0.01 } else { 0.0 },
         }))
+    }
+
+    /// Whether experts are chosen with a bias added to each one's share.
+    fn has_biased_experts(&self) -> bool {
+        self.gguf.tensors().iter().any(|tensor| tensor.name.ends_with(".exp_probs_b.bias"))
     }
 
     /// Attention and MLP side by side: always, or as the file says, or where the MLP has no norm of its own.
@@ -426,18 +542,22 @@ impl Keys<'_> {
         let windows = self.windows(count)?;
         let mixers = self.mixers(count)?;
         let turned = |layer: usize| {
-            mixers[layer] == Mixer::Attention
+            mixers[layer].attends()
                 && match self.architecture.turned {
                     _ if self.prefix == "smollm3" => !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE),
                     Turned::All => true,
                     Turned::Windowed => windows[layer].is_some(),
                     Turned::WindowedIfAny => windows.iter().all(Option::is_none) || windows[layer].is_some(),
+                    Turned::IfRope if self.architecture.halves == Halves::One => false,
                     Turned::IfRope => self.gguf.optional_bool(&self.key("rope.scaling.finetuned"), true),
                 }
         };
         let scale = match self.positive("attention.scale")? {
             Some(given) => given as f32,
-            None => Config::usual_scale(self.prefix, count, dim, heads, head_dim),
+            None => match self.latent(dim, heads)? {
+                Some(sizes) => (sizes.key() as f32).sqrt().recip() * self.latent_scale()?,
+                None => Config::usual_scale(self.prefix, count, dim, heads, head_dim),
+            },
         };
         let sparsity = self.sparsity(count)?;
         let layer = |i: usize| Layer {
@@ -452,8 +572,24 @@ impl Keys<'_> {
             experts: self.there(&format!("blk.{i}.ffn_gate_inp.weight")),
             scale,
             mixer: mixers[i],
+            feeds: self.architecture.halves != Halves::One || mixers[i] == Mixer::Nothing,
         };
         Ok((0..count).map(layer).collect())
+    }
+
+    /// Of a deepseek2 the checkpoint's `mscale_all_dim`, a tenth of which is what a file says (llama.cpp pull request 17945).
+    fn mscale_all_dims(&self) -> Result<Option<f64>> {
+        let said = self.float("rope.scaling.yarn_log_multiplier")?.filter(|said| *said != 0.0);
+        Ok(said.filter(|_| self.architecture.projections == Projections::Latent).map(|said| said / 0.1))
+    }
+
+    /// Latent attention's scores grow with a yarn's length, by the square of that.
+    fn latent_scale(&self) -> Result<f32> {
+        let is_yarn = self.gguf.optional_string(&self.key("rope.scaling.type")) == Some("yarn");
+        Ok(match self.mscale_all_dims()?.zip(self.rope_factor()?).filter(|_| is_yarn) {
+            Some((all, factor)) => Yarn::mscale(factor, all).powi(2) as f32,
+            None => 1.0,
+        })
     }
 
     /// How far back each layer sees, where not to the beginning.
@@ -532,7 +668,11 @@ impl Keys<'_> {
                 let factor = factor.ok_or_else(|| self.missing("rope.scaling.factor"))?;
                 // the checkpoint's mscale_all_dim, where the architecture has it read
                 let log = self.float("rope.scaling.yarn_log_multiplier")?.filter(|_| self.prefix == "mistral3");
-                let all_dims = log.filter(|log| *log != 0.0).map_or(1.0, |log| Yarn::mscale(factor, log));
+                let all_dims = match self.mscale_all_dims()? {
+                    // DeepSeek's two are one number, and cancel
+                    Some(_) => Yarn::mscale(factor, 1.0),
+                    None => log.filter(|log| *log != 0.0).map_or(1.0, |log| Yarn::mscale(factor, log)),
+                };
                 let own = self.float("rope.scaling.attn_factor")?.or(self.float("rope.scaling.yarn_attn_factor")?);
                 Scaling::Yarn(Yarn {
                     factor,

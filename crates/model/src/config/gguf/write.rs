@@ -7,8 +7,8 @@
 use super::llama_cpp::Reads;
 use super::read::SMOLLM3_NO_ROPE;
 use crate::Config;
-use crate::architecture::{Positions, Recurrence, Residual, Routing, SharedExpert, Turned};
-use crate::config::{CappedGates, Layer, Mixer};
+use crate::architecture::{Halves, Positions, Projections, Recurrence, Residual, Routing, SharedExpert, Turned};
+use crate::config::{CappedGates, Layer, Mixer, StateNorm};
 use crate::ops::Activation;
 use crate::rope::{Rope, Scaling, Yarn};
 use anyhow::{Result, bail};
@@ -66,12 +66,20 @@ fn sizes(config: &Config) -> Own {
         ("context_length", count(config.max_positions)),
         ("embedding_length", count(config.dim)),
         ("feed_forward_length", feed_forward(config)),
-        ("attention.head_count", count(config.heads)),
+        ("attention.head_count", count(if config.attention_layers() > 0 { config.heads } else { 0 })),
         ("attention.head_count_kv", kv_heads(config)),
-        ("attention.key_length", count(head_dim)),
-        ("attention.value_length", count(head_dim)),
+        ("attention.key_length", count(config.latent.map_or(head_dim, |sizes| sizes.key()))),
+        ("attention.value_length", count(config.latent.map_or(head_dim, |sizes| sizes.value))),
         ("vocab_size", count(config.vocab)),
     ];
+    if let Some(sizes) = config.latent {
+        keys.extend(sizes.query_rank.map(|rank| ("attention.q_lora_rank", count(rank))));
+        keys.push(("attention.kv_lora_rank", count(sizes.rank)));
+    }
+    if config.architecture.own_activation {
+        let all = |number: f32| list(vec![Value::F32(number); config.layers.len()]);
+        keys.extend([("xielu.beta", all(0.5)), ("xielu.eps", all(-1e-6))]);
+    }
     if config.architecture.global_heads {
         keys.push(("attention.key_length_swa", count(config.head_dim)));
         keys.push(("attention.value_length_swa", count(config.head_dim)));
@@ -110,6 +118,15 @@ fn sizes(config: &Config) -> Own {
 
 /// Width inside an MLP; llama.cpp takes it for that of an expert where a Granite has experts.
 fn feed_forward(config: &Config) -> Value {
+    if config.architecture.halves == Halves::One {
+        // what they are is told by which of them is 0
+        let width = config.experts.map_or(config.ffn, |experts| experts.ffn);
+        let widths: Vec<usize> = config.layers.iter().map(|layer| if layer.feeds { width } else { 0 }).collect();
+        return match widths.iter().all(|&width| width == 0) {
+            true => count(0),
+            false => list(widths.into_iter().map(count).collect()),
+        };
+    }
     if config.layers.iter().any(|layer| layer.wide > 1) {
         return list(config.layers.iter().map(|layer| count(config.ffn * layer.wide)).collect());
     }
@@ -125,12 +142,15 @@ fn kv_heads(config: &Config) -> Value {
     let by_layer = match config.architecture.recurrence {
         Recurrence::None | Recurrence::DeltaNet => false,
         Recurrence::ShortConv => true,
-        Recurrence::Mamba2 => config.state.is_some(),
+        Recurrence::Mamba2 => config.state.is_some() && config.architecture.halves != Halves::Beside,
     };
     if !by_layer {
         return count(config.kv_heads);
     }
-    let heads = |mixer| if mixer == Mixer::Attention { config.kv_heads } else { 0 };
+    if config.attention_layers() == 0 {
+        return count(0);
+    }
+    let heads = |mixer: Mixer| if mixer.attends() { config.kv_heads } else { 0 };
     list(config.layers.iter().map(|layer| count(heads(layer.mixer))).collect())
 }
 
@@ -154,7 +174,7 @@ fn states(config: &Config) -> Own {
         keys.push(("rope.scaling.finetuned", Value::Bool(turned)));
     }
     if recurrence == Recurrence::DeltaNet {
-        let flags = config.layers.iter().map(|layer| Value::Bool(layer.mixer == Mixer::State)).collect();
+        let flags = config.layers.iter().map(|layer| Value::Bool(layer.mixer.keeps_state())).collect();
         keys.push(("attention.recurrent_layers", list(flags)));
         // the pairs that turn by each of the three positions of a picture, which a text has all alike
         let pairs = config.ropes.first().map_or(0, |rope| rope.dims / 2);
@@ -166,6 +186,10 @@ fn states(config: &Config) -> Own {
 
 fn scales(config: &Config) -> Own {
     let mut keys = Vec::new();
+    // factors are in the weights, and readers know those of MiniCPM 3 and the scale of latent attention
+    if config.factors.is_some() || config.latent.is_some() {
+        return keys;
+    }
     let granite = config.gguf_architecture().starts_with("granite");
     let scale = f64::from(config.layers[0].scale);
     if granite || !is_usual_scale(config) {
@@ -218,7 +242,17 @@ fn has_usual_pattern(config: &Config) -> bool {
 }
 
 fn experts(config: &Config) -> Own {
-    let Some(experts) = config.experts else { return Vec::new() };
+    let Some(experts) = config.experts else {
+        // which deepseek2's readers ask of a dense model, too
+        return match config.gguf_architecture() == "deepseek2" {
+            true => vec![
+                ("leading_dense_block_count", count(config.layers.len())),
+                ("expert_feed_forward_length", count(config.ffn)),
+                ("expert_shared_count", count(0)),
+            ],
+            false => Vec::new(),
+        };
+    };
     let (architecture, routing) = (config.architecture, config.architecture.routing);
     let mut keys = vec![
         ("expert_count", count(experts.count)),
@@ -226,16 +260,22 @@ fn experts(config: &Config) -> Own {
         ("expert_feed_forward_length", count(experts.ffn)),
     ];
     keys.extend(experts.shared.map(|width| ("expert_shared_feed_forward_length", count(width))));
+    if config.gguf_architecture() == "nemotron_h_moe" {
+        keys.push(("expert_shared_count", count(usize::from(experts.shared.is_some()))));
+    }
     if let SharedExpert::OfExperts(_) = architecture.shared {
         keys.push(("expert_shared_count", count(experts.shared.unwrap_or(0) / experts.ffn.max(1))));
     }
-    if begins_dense(routing) {
+    if begins_dense(routing) && architecture.halves == Halves::Both {
         let dense = config.layers.iter().take_while(|layer| !layer.experts).count();
         keys.push(("leading_dense_block_count", count(dense)));
     }
     if matches!(routing, Routing::Sigmoid | Routing::GroupedSigmoid) {
         // llama.cpp's number for sigmoid
         keys.push(("expert_gating_func", count(2)));
+    }
+    if routing == Routing::GroupedSoftmax {
+        keys.push(("expert_gating_func", count(1)));
     }
     if routing == Routing::BiasedSoftmax {
         keys.push(("interleave_moe_layer_step", count(1)));
@@ -255,18 +295,32 @@ fn experts(config: &Config) -> Own {
 
 /// Whether layers without experts, if there are any, stand before those with them.
 fn begins_dense(routing: Routing) -> bool {
-    matches!(routing, Routing::Sigmoid | Routing::GroupedSigmoid | Routing::BiasedSoftmax)
+    matches!(
+        routing,
+        Routing::Sigmoid | Routing::GroupedSigmoid | Routing::GroupedSoftmax | Routing::BiasedSoftmax
+    )
 }
 
 fn rope(config: &Config, file: &str) -> Result<Own> {
     let Some(rope) = config.ropes.first() else { return Ok(Vec::new()) };
     let mut keys = vec![("rope.dimension_count", count(rope.dims)), ("rope.freq_base", float(rope.theta))];
     keys.extend(scaling(rope, config.gguf_architecture() == "gpt-oss", file)?);
+    keys.extend(latent_scaling(config));
     keys.extend(config.query_growth.map(|growth| ("attention.temperature_scale", float(growth.beta))));
     keys.extend(config.ropes.get(1).map(|local| ("rope.freq_base_swa", float(local.theta))));
     let own = config.ropes.get(1).filter(|_| config.architecture.global_heads);
     keys.extend(own.map(|local| ("rope.dimension_count_swa", count(local.dims))));
     Ok(keys)
+}
+
+/// What yarn does to latent attention's scores: a tenth of the checkpoint's `mscale_all_dim` (llama.cpp pull request 17945).
+fn latent_scaling(config: &Config) -> Option<(&'static str, Value)> {
+    let sizes = config.latent?;
+    let Scaling::Yarn(yarn) = &config.ropes.first()?.scaling else { return None };
+    let grown = f64::from(config.layers[0].scale) * (sizes.key() as f64).sqrt();
+    // 0.1 m ln(factor) + 1 is the root of what scores are multiplied by beside the usual
+    let all = (grown.sqrt() - 1.0) / (0.1 * yarn.factor.ln());
+    (all.abs() > 1e-6).then(|| ("rope.scaling.yarn_log_multiplier", float(0.1 * all)))
 }
 
 /// `exact` where yarn's range is not rounded outwards by those who read such a file.
@@ -345,11 +399,12 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
     let any = config.layers.iter().any(|layer| layer.window.is_some());
     let all_turn = config.layers.iter().any(|layer| layer.rope.is_some());
     let turns = |layer: usize| match architecture.turned {
-        _ if config.layers[layer].mixer == Mixer::State => false,
+        _ if !config.layers[layer].mixer.attends() => false,
         _ if gguf_architecture == "smollm3" => !(layer + 1).is_multiple_of(SMOLLM3_NO_ROPE),
         Turned::All => true,
         Turned::Windowed => config.layers[layer].window.is_some(),
         Turned::WindowedIfAny => !any || config.layers[layer].window.is_some(),
+        Turned::IfRope if architecture.halves == Halves::One => false,
         Turned::IfRope => all_turn || config.state.is_none(),
     };
     let rotary = architecture.positions != Positions::Learned;
@@ -365,8 +420,34 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
     if gguf_architecture == "granitehybrid" && config.state.is_none() {
         bail!("{file}: a Granite of attention alone with experts cannot be written as GGUF");
     }
+    if let Some(sizes) = config.latent {
+        let yarn = config.ropes.first().and_then(|rope| match &rope.scaling {
+            Scaling::Yarn(yarn) => Some(yarn),
+            _ => None,
+        });
+        if yarn.is_some_and(|yarn| (yarn.attention - 1.0).abs() > 1e-6) {
+            bail!("{file}: yarn whose mscale is another than its mscale_all_dim cannot be written as GGUF");
+        }
+        let depth = config.layers.len() as f64;
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-6 * b;
+        let usual = near(config.embedding_scale, 12.0)
+            && near(config.residual_scale, 1.4 / depth.sqrt())
+            && near(config.logit_scale, 256.0 / config.dim as f64);
+        if gguf_architecture == "minicpm3" && !usual {
+            bail!("{file}: scale_emb, scale_depth and dim_model_base cannot be written as GGUF; allowed are 12, 1.4 and 256");
+        }
+        if gguf_architecture == "minicpm3" && sizes.query_rank.is_none() {
+            bail!("{file}: a MiniCPM 3 without q_lora_rank cannot be written as GGUF");
+        }
+    }
+    if config.state.is_some_and(|sizes| architecture.halves == Halves::Beside && sizes.norm == StateNorm::BeforeGate) {
+        bail!("{file}: mamba_norm_before_gate true cannot be written as GGUF, whose readers norm behind the gate");
+    }
+    if config.factors.is_some() && config.tied && config.embedding_scale != config.logit_scale {
+        bail!("{file}: a tied head with a factor other than the embedding's cannot be written as GGUF");
+    }
     let scattered = || config.layers.iter().skip_while(|layer| !layer.experts).any(|layer| !layer.experts);
-    if begins_dense(architecture.routing) && scattered() {
+    if begins_dense(architecture.routing) && architecture.halves == Halves::Both && scattered() {
         bail!("{file}: layers without experts behind layers with them cannot be written as GGUF");
     }
     let original = config.ropes.first().and_then(|rope| match &rope.scaling {
