@@ -40,9 +40,27 @@ def forward(model, ids):
 
     with torch.no_grad():
         out = model(input_ids=torch.tensor([ids]), use_cache=False, output_hidden_states=True)
+    # transformers records Mamba-2's one block later
+    if model.config.model_type == "mamba2":
+        return out.logits[0].float(), seen_by_hooks(model.backbone, ids)
     # of several streams the last state is not what leaves the norm
     hidden = out.hidden_states if out.hidden_states[-1].dim() == 3 else out.hidden_states[:-1]
     return out.logits[0].float(), [of_tokens(h).float() for h in hidden]
+
+
+def seen_by_hooks(backbone, ids):
+    """What enters the first layer, what leaves each but the last, and what leaves the final norm."""
+    import torch
+
+    seen = []
+    keep = lambda module, given, got: seen.append((got[0] if isinstance(got, tuple) else got)[0].float())
+    modules = [backbone.embeddings, *list(backbone.layers)[:-1], backbone.norm_f]
+    hooks = [module.register_forward_hook(keep) for module in modules]
+    with torch.no_grad():
+        backbone(input_ids=torch.tensor([ids]), use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return seen
 
 
 def of_tokens(hidden):

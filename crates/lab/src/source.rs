@@ -400,11 +400,10 @@ impl<'w> Source<'w> {
 
     /// The numbers of a tensor of these contents, as the weights have them.
     pub(crate) fn rows<'a>(&'a self, tensor: &'a GgufTensor, weights: &'a dyn Weights) -> Result<Rows<'a>> {
-        let whole =
-            |numbers| {
-                let (order, columns, factors) = (None, None, None);
-                vec![PieceRows { numbers, order, columns, holds: Holds::Same, factors, transposed: false }]
-            };
+        let whole = |numbers| {
+            let (order, columns, factors) = (None, None, None);
+            vec![PieceRows { numbers, order, columns, holds: Holds::Same, factors, transposed: false }]
+        };
         let pieces = match (&tensor.data, &self.weights) {
             (Data::Checkpoint(pieces), _) => pieces.iter().map(|piece| piece.rows(weights)).collect::<Result<_>>()?,
             (Data::Gguf(kind), Held::Gguf(file)) => {

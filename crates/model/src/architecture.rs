@@ -381,7 +381,12 @@ const USE_BIAS: Flag = Flag::Key("use_bias", true);
 const LLAMA: Architecture = Architecture {
     name: "llama",
     aliases: &[],
-    classes: &["LlamaForCausalLM"],
+    classes: &[
+        "LlamaForCausalLM",
+        "LlavaForConditionalGeneration",
+        "Idefics3ForConditionalGeneration",
+        "SmolVLMForConditionalGeneration",
+    ],
     gguf: "llama",
     gguf_interleaves_qk: true,
     names: names::LLAMA,
@@ -571,7 +576,9 @@ pub static ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         name: "qwen2",
-        classes: &["Qwen2ForCausalLM"],
+        // the language models of those that see: of a text all three positions are one
+        aliases: &["qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text"],
+        classes: &["Qwen2ForCausalLM", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"],
         gguf: "qwen2",
         gguf_interleaves_qk: false,
         defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 32768, "sliding_window": 4096, "max_window_layers": 28}"#,
@@ -595,7 +602,8 @@ pub static ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         name: "qwen3",
-        classes: &["Qwen3ForCausalLM"],
+        aliases: &["qwen3_vl", "qwen3_vl_text"],
+        classes: &["Qwen3ForCausalLM", "Qwen3VLForConditionalGeneration"],
         gguf: "qwen3",
         gguf_interleaves_qk: false,
         defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 32768, "head_dim": 128, "sliding_window": 4096, "max_window_layers": 28}"#,
@@ -606,7 +614,8 @@ pub static ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         name: "qwen3_moe",
-        classes: &["Qwen3MoeForCausalLM"],
+        aliases: &["qwen3_vl_moe", "qwen3_vl_moe_text"],
+        classes: &["Qwen3MoeForCausalLM", "Qwen3VLMoeForConditionalGeneration"],
         gguf: "qwen3moe",
         gguf_interleaves_qk: false,
         names: names::QWEN_MOE,
@@ -1307,16 +1316,10 @@ pub static ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         name: "internlm3",
-        classes: &["InternLM3ForCausalLM"],
+        classes: &["InternLM3ForCausalLM", "LlamaForCausalLM"],
         gguf: "llama",
         defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 32768, "num_key_value_heads": 2, "head_dim": 128,
             "bos_token_id": 1, "eos_token_id": 2}"#,
-        biases: Biases {
-            qkv: Flag::Key("qkv_bias", false),
-            output: Flag::Key("bias", false),
-            mlp: Flag::Key("bias", false),
-            head: Flag::Never,
-        },
         ..LLAMA
     },
     Architecture {
@@ -1325,7 +1328,11 @@ pub static ARCHITECTURES: &[Architecture] = &[
         gguf: "",
         gguf_interleaves_qk: false,
         names: names::OPT,
-        keys: &[("intermediate_size", "ffn_dim"), ("hidden_act", "activation_function"), ("num_key_value_heads", "num_attention_heads")],
+        keys: &[
+            ("intermediate_size", "ffn_dim"),
+            ("hidden_act", "activation_function"),
+            ("num_key_value_heads", "num_attention_heads"),
+        ],
         defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 2048, "hidden_act": "relu", "tie_word_embeddings": true,
             "intermediate_size": 3072, "bos_token_id": 2, "eos_token_id": 2}"#,
         norm: NormKind::Layer,

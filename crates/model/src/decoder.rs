@@ -338,8 +338,7 @@ impl Ends {
         let config = builder.config;
         let learned = config.architecture.positions == Positions::Learned;
         let first_position = config.architecture.first_position;
-        let positions =
-            || builder.linear(Part::Positions, config.max_positions + first_position, config.dim, false);
+        let positions = || builder.linear(Part::Positions, config.max_positions + first_position, config.dim, false);
         Ok(Self {
             first_position: first_position as u32,
             embedding: builder.linear(Part::Embedding, config.vocab, config.dim, false)?,

@@ -166,37 +166,38 @@ impl Mlp {
     }
 }
 
-/// p x² + x / 2 above 0, and n (e^min(x, -1e-6) - 1 - x) + x / 2 elsewhere (xIELU, <https://arxiv.org/abs/2411.13010>).
+/// p x² + b x above 0, and n (e^min(x, e) - 1 - x) + b x elsewhere (xIELU, <https://arxiv.org/abs/2411.13010>).
 struct Xielu {
-    /// softplus of what is learnt, (1).
+    /// p: softplus of what is learnt, (1).
     above: Tensor,
-    /// 1/2 and softplus of what is learnt, (1).
+    /// n: b and softplus of what is learnt, (1).
     below: Tensor,
+    /// b, mostly 1/2.
+    slope: f64,
+    /// e, mostly -1e-6.
+    most: f64,
 }
 
 impl Xielu {
-    const SLOPE: f64 = 0.5;
-    const LEAST: f64 = -1e-6;
-
     fn new(builder: &Builder) -> Result<Self> {
         let softplus = |part| -> Result<Tensor> { Ok((builder.bare(part, 1)?.exp()? + 1.0)?.log()?) };
-        Ok(Self {
-            above: softplus(Part::ActivationAbove)?,
-            below: (softplus(Part::ActivationBelow)? + Self::SLOPE)?,
-        })
+        let number = |part| -> Result<f64> { Ok(builder.bare(part, 1)?.to_vec1::<f32>()?[0].into()) };
+        let (slope, most) = (number(Part::ActivationSlope)?, number(Part::ActivationMost)?);
+        let above = softplus(Part::ActivationAbove)?;
+        Ok(Self { above, below: (softplus(Part::ActivationBelow)? + slope)?, slope, most })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let positive = x.relu()?;
         // x below 0; e^x - 1 loses what is small, and its series does not
-        let negative = (x - &positive)?.minimum(Self::LEAST)?;
+        let negative = (x - &positive)?.minimum(self.most)?;
         let small = (&negative * ((&negative * 0.5)? + 1.0)?)?;
         let near = negative.ge(-1e-3)?;
         let less_one = near.where_cond(&small, &(negative.exp()? - 1.0)?)?;
         let bent = (less_one - (x - &positive)?)?.broadcast_mul(&self.below)?;
         let above = positive.sqr()?.broadcast_mul(&self.above)?;
         let is_above = x.gt(0.0)?;
-        Ok((is_above.where_cond(&above, &bent)? + (x * Self::SLOPE)?)?)
+        Ok((is_above.where_cond(&above, &bent)? + (x * self.slope)?)?)
     }
 }
 

@@ -52,6 +52,10 @@ pub enum Part {
     ActivationAbove,
     /// What xIELU has learnt for numbers below 0, (1).
     ActivationBelow,
+    /// What xIELU multiplies every number by besides, (1).
+    ActivationSlope,
+    /// The highest number that xIELU takes the exponential of, (1).
+    ActivationMost,
     /// The score of each head of queries that takes its share of attention and gives no value, (heads).
     Sinks,
     /// The norm of what attention adds to the stream.
@@ -684,6 +688,8 @@ pub const APERTUS: &[&[Name]] = &[
         // GGUF has them as keys, not as tensors
         name(Part::ActivationAbove, "model.layers.{l}.mlp.act_fn.alpha_p", "blk.{l}.xielu_alpha_p"),
         name(Part::ActivationBelow, "model.layers.{l}.mlp.act_fn.alpha_n", "blk.{l}.xielu_alpha_n"),
+        name(Part::ActivationSlope, "model.layers.{l}.mlp.act_fn.beta", "blk.{l}.xielu_beta"),
+        name(Part::ActivationMost, "model.layers.{l}.mlp.act_fn.eps", "blk.{l}.xielu_eps"),
     ],
 ];
 /// The names of BitNet: norms within attention and MLP.
@@ -767,6 +773,8 @@ pub fn learnt_key(part: Part) -> Option<&'static str> {
     match part {
         Part::ActivationAbove => Some("xielu.alpha_p"),
         Part::ActivationBelow => Some("xielu.alpha_n"),
+        Part::ActivationSlope => Some("xielu.beta"),
+        Part::ActivationMost => Some("xielu.eps"),
         _ => None,
     }
 }
@@ -795,6 +803,8 @@ impl Part {
                 | Self::StreamScale
                 | Self::ActivationAbove
                 | Self::ActivationBelow
+                | Self::ActivationSlope
+                | Self::ActivationMost
         )
     }
 

@@ -41,6 +41,8 @@ struct Heads {
     rate: Tensor,
     /// What is added to each step, (heads).
     step: Tensor,
+    /// The shortest step.
+    least: f32,
     /// The weight of the norm of what is read, where it is normed.
     norm: Option<Tensor>,
     norm_eps: f64,
@@ -113,6 +115,7 @@ impl Recurrent {
             Ok(Heads {
                 rate: builder.bare(Part::StateRate, sizes.heads)?.exp()?.neg()?,
                 step: builder.bare(Part::StateStep, sizes.heads)?,
+                least: sizes.least_step,
                 norm: match sizes.norm {
                     StateNorm::None => None,
                     StateNorm::AfterGate | StateNorm::BeforeGate => Some(builder.weight(Part::StateNorm, &[norm])?),
@@ -271,7 +274,8 @@ impl Heads {
     fn steps(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.broadcast_add(&self.step)?;
         // ln(1 + e^x) without an e^x beyond all bounds
-        Ok((x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?)?)
+        let steps = (x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
+        Ok(if self.least > 0.0 { steps.maximum(self.least)? } else { steps })
     }
 
     /// What is left of each head's matrix after a step, (T, heads).

@@ -309,7 +309,9 @@ impl Safetensors {
     /// The type of a tensor that must have this shape.
     fn shaped(&self, name: &str, shape: &[usize]) -> Result<DType> {
         let (dtype, own) = (self.dtype(name)?, self.shape(name)?);
-        match own == shape {
+        // one number lies there as itself or as a vector of one
+        let one = own.is_empty() && shape == [1];
+        match own == shape || one {
             true => Ok(dtype),
             false => {
                 let what = format!("has shape {own:?}, the config asks for {shape:?}");

@@ -19,8 +19,14 @@ use crate::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
 use bantam_format::json;
 
 /// Words that mean the same key in every architecture: (ours, another).
-static COMMON_KEYS: &[(&str, &str)] =
-    &[("norm_eps", "rms_norm_eps"), ("num_experts", "num_local_experts"), ("dtype", "torch_dtype")];
+static COMMON_KEYS: &[(&str, &str)] = &[
+    ("norm_eps", "rms_norm_eps"),
+    ("num_experts", "num_local_experts"),
+    ("dtype", "torch_dtype"),
+    // InternLM 3's first words
+    ("attention_bias", "qkv_bias"),
+    ("mlp_bias", "bias"),
+];
 
 /// What `layer_types` calls a mixer with a state, and attention.
 const STATES: [&str; 3] = ["conv", "linear_attention", "mamba"];
@@ -30,6 +36,8 @@ const FULL: &str = "full_attention";
 /// Layers that are a feed-forward part alone, without and with experts.
 const MLP: &str = "mlp";
 const MOE: &str = "moe";
+/// The shortest step of Nemotron-H, where nothing is said.
+pub(crate) const NEMOTRON_LEAST_STEP: f64 = 0.001;
 /// Whether tokens see what follows, and windows are of both sides together.
 const TWO_SIDED: &str = "use_bidirectional_attention";
 /// The base of the rope of layers with a window.
@@ -192,8 +200,8 @@ impl ConfigReader<'_> {
             logit_scale: match self.positive("dim_model_base")? {
                 Some(base) => base / dim as f64,
                 None => match architecture.logit_multiplier {
-                Some(key) => self.number(key)?.unwrap_or(1.0),
-                None => self.positive("logits_scaling")?.map_or(1.0, f64::recip),
+                    Some(key) => self.number(key)?.unwrap_or(1.0),
+                    None => self.positive("logits_scaling")?.map_or(1.0, f64::recip),
                 },
             },
             tied: match self.architecture.recurrence {
@@ -237,7 +245,9 @@ impl ConfigReader<'_> {
             let narrow = self.optional_size("word_embed_proj_dim")?;
             let dim = self.size("hidden_size")?;
             if narrow.is_some_and(|width| width != dim) {
-                return Err(self.unsupported("a word_embed_proj_dim other than hidden_size", "embeddings as wide as layers"));
+                return Err(
+                    self.unsupported("a word_embed_proj_dim other than hidden_size", "embeddings as wide as layers")
+                );
             }
         }
         if self.architecture.name == "gpt_bigcode" && !self.flag("multi_query", true)? {
@@ -463,6 +473,7 @@ impl ConfigReader<'_> {
                     out_bias: bias,
                     norm: StateNorm::None,
                     activation: self.activation()?,
+                    least_step: 0.0,
                 })
             }
             Recurrence::DeltaNet => Some(StateSizes {
@@ -476,6 +487,7 @@ impl ConfigReader<'_> {
                 out_bias: false,
                 norm: StateNorm::BeforeGate,
                 activation: self.activation()?,
+                least_step: 0.0,
             }),
             Recurrence::Mamba2 => {
                 let heads = size("state_heads")?;
@@ -511,6 +523,11 @@ impl ConfigReader<'_> {
                     activation: match self.text("state_act")? {
                         Some(name) => self.activation_named(name)?,
                         None => self.state_activation()?,
+                    },
+                    // Nemotron-H's has a meaning of its own in transformers
+                    least_step: match self.architecture.name {
+                        "nemotron_h" => self.number("time_step_min")?.unwrap_or(NEMOTRON_LEAST_STEP) as f32,
+                        _ => 0.0,
                     },
                 })
             }
@@ -1209,7 +1226,7 @@ impl RopeTable<'_> {
         // early Phi-3 files call it "su" or "yarn"
         let kind = if self.map.contains_key("long_factor") { "longrope" } else { kind };
         Ok(match kind {
-            "default" => Scaling::None,
+            "default" | "mrope" => Scaling::None,
             "linear" => Scaling::Linear { factor: self.required("factor")? },
             "dynamic" => Scaling::Dynamic { factor: self.required("factor")?, original: self.max_positions },
             "yarn" => Scaling::Yarn(Yarn {

@@ -6,13 +6,14 @@ pub(crate) mod ids;
 mod json;
 mod to_json;
 
+pub(crate) use json::NEMOTRON_LEAST_STEP;
 pub(crate) use json::share_keys;
 
 use super::architecture::{Architecture, Biases, Positions, Recurrence, Residual};
 use super::checkpoint::packed::Quantization;
 use super::error::{Error, Result};
 use super::ops::Activation;
-use super::rope::Rope;
+use super::rope::{Rope, Scaling};
 use bantam_kernels::kv::KvType;
 
 /// The architecture of one model. Its values are consistent: sizes are positive and within bounds, heads divide.
@@ -239,7 +240,7 @@ impl Latent {
 }
 
 /// The sizes of a mixer with a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StateSizes {
     /// How many tokens the convolution sees, the present one among them.
     pub taps: usize,
@@ -261,6 +262,8 @@ pub struct StateSizes {
     pub norm: StateNorm,
     /// The non-linearity behind the convolution.
     pub activation: Activation,
+    /// The shortest step of a head of Mamba-2.
+    pub least_step: f32,
 }
 
 /// What stands between a state of Mamba-2 and the way back to the stream.
@@ -451,6 +454,16 @@ impl Config {
                 self.architecture.name
             ))),
         }
+    }
+
+    /// DeepSeek's `mscale_all_dim`: latent attention's scores are multiplied by the square of 0.1 m ln(factor) + 1 under yarn;
+    /// `None` where by nothing.
+    pub(crate) fn mscale_all_dim(&self) -> Option<f64> {
+        let sizes = self.latent?;
+        let Scaling::Yarn(yarn) = &self.ropes.first()?.scaling else { return None };
+        let grown = f64::from(self.layers[0].scale) * (sizes.key() as f64).sqrt();
+        let all = (grown.sqrt() - 1.0) / (0.1 * yarn.factor.ln());
+        (all.abs() > 1e-6).then_some(all)
     }
 
     /// How many layers are attention.

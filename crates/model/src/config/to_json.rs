@@ -3,8 +3,8 @@
 
 use super::{CappedGates, Config, Experts, Layer, Mixer, StateNorm};
 use crate::architecture::{
-    Architecture, AttentionScale, Flag, Halves, Positions, Recurrence, Residual, Routing, SharedExpert, Softcaps, Turned,
-    Windows,
+    Architecture, AttentionScale, Flag, Halves, Positions, Recurrence, Residual, Routing, SharedExpert, Softcaps,
+    Turned, Windows,
 };
 use crate::error::{Error, Result};
 use crate::ops;
@@ -65,7 +65,8 @@ fn llama3(rope: &Rope) -> Option<Scaling> {
 /// The first thing that two configs do not have in common. Numbers in f32 come back nearly the same.
 fn first_difference(meant: &Config, read: &Config) -> Option<&'static str> {
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1e-30);
-    let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer, l.feeds)).collect::<Vec<_>>();
+    let layers =
+        |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer, l.feeds)).collect::<Vec<_>>();
     let own = |l: &Layer| (l.heads, l.wide, l.keys_of, l.keys_are_values, l.sparsity.is_some());
     let owns = |of: &Config| of.layers.iter().map(own).collect::<Vec<_>>();
     let sparse = |of: &Config| of.layers.iter().map(|l| l.sparsity.unwrap_or(0.0).into()).collect::<Vec<f64>>();
@@ -464,6 +465,9 @@ impl JsonWriter<'_> {
             keys.push((own("state_conv_bias", "mamba_conv_bias"), json!(sizes.conv_bias)));
             keys.push((own("state_bias", "mamba_proj_bias"), json!(sizes.bias)));
             keys.push((own("state_out_bias", "mamba_proj_bias"), json!(sizes.out_bias)));
+            if self.architecture.name == "nemotron_h" {
+                keys.push(("time_step_min", json!(shortest(sizes.least_step.into()))));
+            }
             if self.architecture.halves == Halves::Beside {
                 keys.push(("state_inner", json!(sizes.inner())));
                 keys.push(("mamba_rms_norm", json!(sizes.norm != StateNorm::None)));
@@ -492,6 +496,9 @@ impl JsonWriter<'_> {
             let told = table.get_or_insert_with(|| json!({"rope_type": "default"}));
             told["llama_4_scaling_beta"] = json!(growth.beta);
             told["original_max_position_embeddings"] = json!(growth.every);
+        }
+        if let (Some(all), Some(table)) = (self.config.mscale_all_dim(), &mut table) {
+            (table["mscale"], table["mscale_all_dim"]) = (json!(shortest(all)), json!(shortest(all)));
         }
         // where leaving it out means a scaling, none has to be said
         if table.is_none() && self.architecture.defaults.contains("rope_scaling") {

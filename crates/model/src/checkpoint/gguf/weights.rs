@@ -190,7 +190,11 @@ impl GgufWeights<'_> {
                 return Err(Error::broken(file, what));
             }
             if !computes(info.kind) {
-                return Err(Error::unsupported(file, format!("tensor {} of type {}", info.name, info.kind), computable()));
+                return Err(Error::unsupported(
+                    file,
+                    format!("tensor {} of type {}", info.name, info.kind),
+                    computable(),
+                ));
             }
             let rows = TensorRows::new(self.gguf, info, 0, info.elements(), None);
             let rows = rows.ok_or_else(|| Error::broken(file, format!("tensor {} is damaged", info.name)))?;
@@ -199,7 +203,9 @@ impl GgufWeights<'_> {
                 LocatedTensor { name: &info.name, ty: info.kind, rows, columns: None, holds: Holds::Same, factor };
             Ok(match self.plain(&located, &shape)? {
                 Some(plain) => plain.to_dtype(DType::F32)?,
-                None => self.blocks(&located, &shape)?.dequantized()?.reshape(shape.as_slice())?.to_device(self.device)?,
+                None => {
+                    self.blocks(&located, &shape)?.dequantized()?.reshape(shape.as_slice())?.to_device(self.device)?
+                }
             })
         };
         let keys = whole(keys, [heads, rank, sizes.still])?.transpose(1, 2)?;
@@ -219,9 +225,8 @@ impl GgufWeights<'_> {
             None => None,
         };
         let number = number.filter(|number| number.is_finite());
-        let number = number.ok_or_else(|| {
-            Error::broken(self.gguf.file(), format!("{key} has no number for layer {}", place.layer))
-        })?;
+        let number = number
+            .ok_or_else(|| Error::broken(self.gguf.file(), format!("{key} has no number for layer {}", place.layer)))?;
         Ok(Some(Tensor::new(&[number as f32], self.device)?))
     }
 }

@@ -7,8 +7,8 @@ use crate::architecture::{
     Architecture, Biases, Flag, Halves, Positions, Projections, Recurrence, Residual, Routing, Turned, Windows,
 };
 use crate::config::{
-    CappedGates, Config, Experts, Latent, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, QueryGrowth, StateNorm,
-    StateSizes, Streams, share_keys,
+    CappedGates, Config, Experts, Latent, Layer, LayerHeads, LayerInputs, MOST_LAYERS, Mixer, NEMOTRON_LEAST_STEP,
+    QueryGrowth, StateNorm, StateSizes, Streams, share_keys,
 };
 use crate::error::{Error, Result};
 use crate::ops::Activation;
@@ -29,6 +29,10 @@ impl Config {
         let gguf_architecture = gguf.string("general.architecture")?;
         let own = Architecture::of_gguf(gguf_architecture).or_else(|| match gguf_architecture {
             "nemotron_h_moe" => Architecture::of_gguf("nemotron_h"),
+            // the language models of those that see
+            "qwen2vl" => Architecture::of_gguf("qwen2"),
+            "qwen3vl" => Architecture::of_gguf("qwen3"),
+            "qwen3vlmoe" => Architecture::of_gguf("qwen3moe"),
             _ => None,
         });
         let architecture = own.ok_or_else(|| {
@@ -122,7 +126,7 @@ impl Keys<'_> {
             Some(kept) => kept,
             None if self.architecture.gguf == "mamba2" => 2,
             None => match self.optional_size("attention.key_length")? {
-            Some(given) => given,
+                Some(given) => given,
                 None if heads > 0 => dim / heads,
                 None => 0,
             },
@@ -440,9 +444,19 @@ impl Keys<'_> {
             let (taps, conv_bias) = (self.size("shortconv.l_cache")?, there("shortconv.conv.bias"));
             let bias = there("shortconv.in_proj.bias");
             let (norm, activation) = (StateNorm::None, self.architecture.usual_activation());
-            let (heads, groups, key_dim, out_bias) = (1, 1, 1, bias);
-            let sizes = StateSizes { taps, heads, head_dim: dim, groups, key_dim, conv_bias, bias, out_bias, norm, activation };
-            return Ok(sizes);
+            return Ok(StateSizes {
+                taps,
+                heads: 1,
+                head_dim: dim,
+                groups: 1,
+                key_dim: 1,
+                conv_bias,
+                bias,
+                out_bias: bias,
+                norm,
+                activation,
+                least_step: 0.0,
+            });
         }
         let (heads, inner) = (self.size("ssm.time_step_rank")?, self.size("ssm.inner_size")?);
         if heads == 0 || !inner.is_multiple_of(heads) {
@@ -464,6 +478,7 @@ impl Keys<'_> {
                 _ => StateNorm::AfterGate,
             },
             activation: Activation::Silu,
+            least_step: if self.architecture.name == "nemotron_h" { NEMOTRON_LEAST_STEP as f32 } else { 0.0 },
         })
     }
 

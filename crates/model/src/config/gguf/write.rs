@@ -7,7 +7,7 @@
 use super::llama_cpp::Reads;
 use super::read::SMOLLM3_NO_ROPE;
 use crate::Config;
-use crate::architecture::{Halves, Positions, Projections, Recurrence, Residual, Routing, SharedExpert, Turned};
+use crate::architecture::{Halves, Positions, Recurrence, Residual, Routing, SharedExpert, Turned};
 use crate::config::{CappedGates, Layer, Mixer, StateNorm};
 use crate::ops::Activation;
 use crate::rope::{Rope, Scaling, Yarn};
@@ -75,10 +75,6 @@ fn sizes(config: &Config) -> Own {
     if let Some(sizes) = config.latent {
         keys.extend(sizes.query_rank.map(|rank| ("attention.q_lora_rank", count(rank))));
         keys.push(("attention.kv_lora_rank", count(sizes.rank)));
-    }
-    if config.architecture.own_activation {
-        let all = |number: f32| list(vec![Value::F32(number); config.layers.len()]);
-        keys.extend([("xielu.beta", all(0.5)), ("xielu.eps", all(-1e-6))]);
     }
     if config.architecture.global_heads {
         keys.push(("attention.key_length_swa", count(config.head_dim)));
@@ -295,32 +291,20 @@ fn experts(config: &Config) -> Own {
 
 /// Whether layers without experts, if there are any, stand before those with them.
 fn begins_dense(routing: Routing) -> bool {
-    matches!(
-        routing,
-        Routing::Sigmoid | Routing::GroupedSigmoid | Routing::GroupedSoftmax | Routing::BiasedSoftmax
-    )
+    matches!(routing, Routing::Sigmoid | Routing::GroupedSigmoid | Routing::GroupedSoftmax | Routing::BiasedSoftmax)
 }
 
 fn rope(config: &Config, file: &str) -> Result<Own> {
     let Some(rope) = config.ropes.first() else { return Ok(Vec::new()) };
     let mut keys = vec![("rope.dimension_count", count(rope.dims)), ("rope.freq_base", float(rope.theta))];
     keys.extend(scaling(rope, config.gguf_architecture() == "gpt-oss", file)?);
-    keys.extend(latent_scaling(config));
+    // a tenth of it: llama.cpp pull request 17945
+    keys.extend(config.mscale_all_dim().map(|all| ("rope.scaling.yarn_log_multiplier", float(0.1 * all))));
     keys.extend(config.query_growth.map(|growth| ("attention.temperature_scale", float(growth.beta))));
     keys.extend(config.ropes.get(1).map(|local| ("rope.freq_base_swa", float(local.theta))));
     let own = config.ropes.get(1).filter(|_| config.architecture.global_heads);
     keys.extend(own.map(|local| ("rope.dimension_count_swa", count(local.dims))));
     Ok(keys)
-}
-
-/// What yarn does to latent attention's scores: a tenth of the checkpoint's `mscale_all_dim` (llama.cpp pull request 17945).
-fn latent_scaling(config: &Config) -> Option<(&'static str, Value)> {
-    let sizes = config.latent?;
-    let Scaling::Yarn(yarn) = &config.ropes.first()?.scaling else { return None };
-    let grown = f64::from(config.layers[0].scale) * (sizes.key() as f64).sqrt();
-    // 0.1 m ln(factor) + 1 is the root of what scores are multiplied by beside the usual
-    let all = (grown.sqrt() - 1.0) / (0.1 * yarn.factor.ln());
-    (all.abs() > 1e-6).then(|| ("rope.scaling.yarn_log_multiplier", float(0.1 * all)))
 }
 
 /// `exact` where yarn's range is not rounded outwards by those who read such a file.
@@ -434,11 +418,16 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
             && near(config.residual_scale, 1.4 / depth.sqrt())
             && near(config.logit_scale, 256.0 / config.dim as f64);
         if gguf_architecture == "minicpm3" && !usual {
-            bail!("{file}: scale_emb, scale_depth and dim_model_base cannot be written as GGUF; allowed are 12, 1.4 and 256");
+            bail!(
+                "{file}: scale_emb, scale_depth and dim_model_base cannot be written as GGUF; allowed are 12, 1.4 and 256"
+            );
         }
         if gguf_architecture == "minicpm3" && sizes.query_rank.is_none() {
             bail!("{file}: a MiniCPM 3 without q_lora_rank cannot be written as GGUF");
         }
+    }
+    if config.state.is_some_and(|sizes| architecture.name == "nemotron_h" && sizes.least_step != 0.001) {
+        bail!("{file}: a time_step_min other than 0.001 cannot be written as GGUF");
     }
     if config.state.is_some_and(|sizes| architecture.halves == Halves::Beside && sizes.norm == StateNorm::BeforeGate) {
         bail!("{file}: mamba_norm_before_gate true cannot be written as GGUF, whose readers norm behind the gate");
@@ -518,7 +507,8 @@ fn notes(config: &Config, own: &Own) -> Vec<String> {
         false => config.layers[layer].sparsity.is_none(),
     });
     let own_keys = config.layers.iter().filter(|layer| layer.keys_of.is_none()).count();
-    let all: [(bool, &str); 15] = [
+    let all: [(bool, &str); 16] = [
+        (architecture.name == "nemotron_h", "lets the steps of Mamba-2 be shorter than time_step_min"),
         (
             config.streams.is_some() && !usually_sparse,
             "takes the gates of the first ten layers, and of no others, for sparse",
