@@ -266,7 +266,8 @@ impl Safetensors {
         }
     }
 
-    /// The shape of a tensor as it lies in the file, without what makes a vector of some the only row of a matrix.
+    /// The shape of a tensor as it lies in the file, without what makes a vector of some the only row of a matrix; one number is a
+    /// vector of one.
     ///
     /// # Errors
     /// One sentence where it is absent.
@@ -276,6 +277,8 @@ impl Safetensors {
         let place = self.naming.as_ref().and_then(|naming| naming.architecture.place(name));
         Ok(match (place, &shape[..]) {
             (Some(place), [1, len]) if place.part == Part::RouterBias => vec![*len],
+            // one number that lies there as itself
+            (Some(_), []) => vec![1],
             _ => shape,
         })
     }
@@ -309,9 +312,7 @@ impl Safetensors {
     /// The type of a tensor that must have this shape.
     fn shaped(&self, name: &str, shape: &[usize]) -> Result<DType> {
         let (dtype, own) = (self.dtype(name)?, self.shape(name)?);
-        // one number lies there as itself or as a vector of one
-        let one = own.is_empty() && shape == [1];
-        match own == shape || one {
+        match own == shape {
             true => Ok(dtype),
             false => {
                 let what = format!("has shape {own:?}, the config asks for {shape:?}");

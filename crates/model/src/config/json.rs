@@ -145,6 +145,9 @@ impl ConfigReader<'_> {
         let mut layers = self.layers(latent.map_or(head_dim, |sizes| sizes.key()), experts.is_some(), ropes.len())?;
         self.gemma(&mut layers, LayerHeads { kv_heads, head_dim }, global)?;
         let depth = layers.len();
+        // Nemotron-H says of experts that no layer may have
+        let any = layers.iter().any(|layer| layer.experts) || self.architecture.halves != Halves::One;
+        let experts = experts.filter(|_| any);
         let has_state = layers.iter().any(|layer| layer.mixer.keeps_state());
         let stored = self.stored()?;
         Config {

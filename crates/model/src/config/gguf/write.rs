@@ -298,7 +298,10 @@ fn rope(config: &Config, file: &str) -> Result<Own> {
     let Some(rope) = config.ropes.first() else { return Ok(Vec::new()) };
     let mut keys = vec![("rope.dimension_count", count(rope.dims)), ("rope.freq_base", float(rope.theta))];
     keys.extend(scaling(rope, config.gguf_architecture() == "gpt-oss", file)?);
-    // a tenth of it: llama.cpp pull request 17945
+    // where DeepSeek's two are one number they cancel, and a tenth of it is what is said (llama.cpp pull request 17945)
+    if config.mscale_all_dim().is_some() {
+        keys.retain(|(key, _)| *key != "rope.scaling.attn_factor");
+    }
     keys.extend(config.mscale_all_dim().map(|all| ("rope.scaling.yarn_log_multiplier", float(0.1 * all))));
     keys.extend(config.query_growth.map(|growth| ("attention.temperature_scale", float(growth.beta))));
     keys.extend(config.ropes.get(1).map(|local| ("rope.freq_base_swa", float(local.theta))));
