@@ -587,7 +587,7 @@ impl Contents {
                 Ok(Value::F32(tensor.to_vec1::<f32>()?[0]))
             };
             let numbers = (0..config.layers.len()).map(number).collect::<Result<Vec<_>>>()?;
-            self.metadata.push((format!("{}.{key}", config.gguf_architecture()), gguf::list(numbers)));
+            self.metadata.push((key.into(), gguf::list(numbers)));
         }
         Ok(())
     }

@@ -218,8 +218,7 @@ impl GgufWeights<'_> {
     fn learnt(&self, name: &str) -> Result<Option<Tensor>> {
         let Some(place) = self.config.architecture.place(name) else { return Ok(None) };
         let Some(key) = learnt_key(place.part) else { return Ok(None) };
-        let key = format!("{}.{key}", self.config.gguf_architecture());
-        let number = match self.gguf.metadata().get(&key) {
+        let number = match self.gguf.metadata().get(key) {
             Some(Value::Array(_, numbers)) => numbers.get(place.layer).and_then(Value::float),
             Some(one) => one.float(),
             None => None,

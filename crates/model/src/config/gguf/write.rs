@@ -95,7 +95,8 @@ fn sizes(config: &Config) -> Own {
         keys.push(("activation_sparsity_scale", list(config.layers.iter().map(deviations).collect())));
     }
     let eps = float(config.norm_eps);
-    if config.architecture.norm.is_layer_norm() {
+    // and of Nemotron-H it asks for both
+    if config.architecture.norm.is_layer_norm() || config.architecture.name == "nemotron_h" {
         keys.push(("attention.layer_norm_epsilon", eps.clone()));
     }
     // phimoe has layer norms, and llama.cpp asks for the other key
@@ -510,7 +511,13 @@ fn notes(config: &Config, own: &Own) -> Vec<String> {
         false => config.layers[layer].sparsity.is_none(),
     });
     let own_keys = config.layers.iter().filter(|layer| layer.keys_of.is_none()).count();
-    let all: [(bool, &str); 16] = [
+    let straight = architecture.gguf == "deepseek2" && config.latent.is_some_and(|sizes| sizes.query_rank.is_none());
+    let all: [(bool, &str); 18] = [
+        (straight, "expects a q_lora_rank but of models of 26, 27 or 48 layers and will not load it"),
+        (
+            architecture.name == "bitnet" && config.activation == Activation::Relu2,
+            "computes silu in place of squared ReLUs",
+        ),
         (architecture.name == "nemotron_h", "lets the steps of Mamba-2 be shorter than time_step_min"),
         (
             config.streams.is_some() && !usually_sparse,
