@@ -4,6 +4,12 @@ use super::action::Action;
 use super::theme::Theme;
 use ratatui::text::Line;
 
+/// Whether a name has every word of a text, in letters of either case.
+pub(super) fn has_words(text: &str, name: &str) -> bool {
+    let name = name.to_lowercase();
+    text.to_lowercase().split_whitespace().all(|word| name.contains(word))
+}
+
 /// What is typed, and whether letters go into it now.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Filter {
@@ -12,10 +18,9 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Whether a name is shown: it has every word that is typed, in letters of either case.
+    /// Whether a name is shown.
     pub(super) fn holds(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.text.to_lowercase().split_whitespace().all(|word| name.contains(word))
+        has_words(&self.text, name)
     }
 
     /// The same of a name that is put together only where something is typed.

@@ -466,7 +466,12 @@ fn write_weights(
     progress: &mut dyn FnMut(Progress),
     out: &mut impl Write,
 ) -> Result<()> {
-    let contents = source.contents(&checkpoint.form)?;
+    let mut contents = source.contents(&checkpoint.form)?;
+    if let Ok(config) = checkpoint.config()
+        && config.architecture.own_activation
+    {
+        contents.to_mut().tell_learnt(config, checkpoint.weights())?;
+    }
     let made = Plan::new(&contents, &checkpoint.form.types);
     ensure!(made == *plan, "{}: the recipe made another model than it planned", source.name());
     check_importance(checkpoint, plan)?;

@@ -218,8 +218,7 @@ impl<'w> Source<'w> {
         tokenizer: &Tokenizer,
     ) -> Result<Source<'w>> {
         let vocabulary = words(tokenizer, &config, file)?;
-        let mut contents = Contents::of_config(name, &config, &vocabulary, file)?;
-        contents.tell_learnt(&config, &*weights)?;
+        let contents = Contents::of_config(name, &config, &vocabulary, file)?;
         Ok(Source {
             name: name.into(),
             file: file.into(),
@@ -371,9 +370,6 @@ impl<'w> Source<'w> {
         let vocabulary = changed.as_ref().unwrap_or(&self.vocabulary);
         let Held::Gguf(file) = &self.weights else {
             let mut contents = Contents::of_config(&self.name, config, vocabulary, &self.file)?;
-            if let Held::Checkpoint(weights) = &self.weights {
-                contents.tell_learnt(config, &**weights)?;
-            }
             // a model of other sizes has another label
             let told: Vec<Pair> = self.told.iter().filter(|(key, _)| key != "general.size_label").cloned().collect();
             contents.keep(&told);
@@ -381,8 +377,6 @@ impl<'w> Source<'w> {
         };
         let name = file.optional_string("general.name").unwrap_or(&self.name);
         let mut contents = Contents::of_config(name, config, vocabulary, &self.file)?;
-        let own_config = self.config.as_ref().unwrap_or(config);
-        contents.tell_learnt(config, &GgufWeights::new(file, own_config, &Device::Cpu, Precision::F32))?;
         // what neither the config nor the tokenizer says stays as the file has it
         let told: HashSet<String> = contents.metadata.iter().map(|(key, _)| key.clone()).collect();
         let own = format!("{}.", config.gguf_architecture());
@@ -554,10 +548,19 @@ impl Contents {
         }
     }
 
+    /// Has the numbers that non-linearities have learnt as keys, out of the weights that are written.
+    pub(crate) fn tell_learnt(&mut self, config: &Config, weights: &dyn Weights) -> Result<()> {
+        let learnt = learnt(config, |name| Ok(weights.tensor(name, &[1])?.to_vec1::<f32>()?[0]))?;
+        self.keep(&learnt);
+        Ok(())
+    }
+
     fn of_config(name: &str, config: &Config, vocabulary: &Told, file: &str) -> Result<Contents> {
         let mut tensors = placed(config)?;
         let parameters = tensors.iter().map(GgufTensor::weights).sum();
         let Told { pairs: mut metadata, mut notes } = metadata::of_config(name, config, parameters, file)?;
+        // as long as they will be, until weights are written (`tell_learnt`)
+        metadata.extend(learnt(config, |_| Ok(0.0))?);
         metadata.extend(vocabulary.pairs.iter().cloned());
         notes.extend(vocabulary.notes.iter().cloned());
         tensors.extend(metadata::rope_tensors(config).into_iter().map(|(name, factors)| GgufTensor {
@@ -577,20 +580,16 @@ impl Contents {
     }
 }
 
-impl Contents {
-    /// Writes the numbers that non-linearities have learnt as keys, one for each layer.
-    fn tell_learnt(&mut self, config: &Config, weights: &dyn Weights) -> Result<()> {
-        let names = config.architecture.names.iter().copied().flatten();
-        for (name, key) in names.filter_map(|name| Some((name, learnt_key(name.part)?))) {
-            let number = |layer: usize| {
-                let tensor = weights.tensor(&name.huggingface.replace("{l}", &layer.to_string()), &[1])?;
-                Ok(Value::F32(tensor.to_vec1::<f32>()?[0]))
-            };
-            let numbers = (0..config.layers.len()).map(number).collect::<Result<Vec<_>>>()?;
-            self.metadata.push((key.into(), gguf::list(numbers)));
-        }
-        Ok(())
-    }
+/// The keys for what non-linearities have learnt, a list of one number for each layer, given by the tensor's name.
+fn learnt(config: &Config, number: impl Fn(&str) -> Result<f32>) -> Result<Vec<Pair>> {
+    let names = config.architecture.names.iter().copied().flatten();
+    let keyed = names.filter_map(|name| Some((name.huggingface, learnt_key(name.part)?)));
+    let pair = |(name, key): (&str, &str)| {
+        let of_layer = |layer: usize| Ok(Value::F32(number(&name.replace("{l}", &layer.to_string()))?));
+        let numbers = (0..config.layers.len()).map(of_layer).collect::<Result<_>>()?;
+        Ok((key.to_owned(), gguf::list(numbers)))
+    };
+    keyed.map(pair).collect()
 }
 
 /// The output's matrix in GGUF.

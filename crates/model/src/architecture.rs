@@ -26,9 +26,8 @@ pub struct Architecture {
     pub names: &'static [&'static [Name]],
     /// Which of them checkpoints store together.
     pub together: &'static [Together],
-    /// Keys of config.json that the architecture spells in its own way, (common key, the architecture's key); the
-    /// common spelling is then
-    /// not read.
+    /// Keys of config.json that the architecture spells in its own way, (common key, the architecture's key), or in several
+    /// ways, the first of which is written; the common spelling is then not read.
     pub keys: &'static [(&'static str, &'static str)],
     /// The values of keys that config.json leaves out, as a JSON object, where they are not the common defaults.
     pub defaults: &'static str,
@@ -972,6 +971,10 @@ pub static ARCHITECTURES: &[Architecture] = &[
             ("state_head_dim", "mamba_d_head"),
             ("state_groups", "mamba_n_groups"),
             ("state_key_dim", "mamba_d_state"),
+            ("state_expand", "mamba_expand"),
+            ("state_conv_bias", "mamba_conv_bias"),
+            ("state_bias", "mamba_proj_bias"),
+            ("state_out_bias", "mamba_proj_bias"),
         ],
         defaults: r#"{"norm_eps": 1e-6, "max_position_embeddings": 2048, "num_experts": 8, "num_experts_per_tok": 2,
             "intermediate_size": 1024, "shared_expert_intermediate_size": 1024, "moe_intermediate_size": 11008,
@@ -1246,13 +1249,14 @@ pub static ARCHITECTURES: &[Architecture] = &[
             ("state_act", "mamba_hidden_act"),
             ("state_expand", "expand"),
             ("state_conv_bias", "use_conv_bias"),
+            ("state_bias", "mamba_proj_bias"),
             ("state_out_bias", "use_bias"),
             ("num_experts", "n_routed_experts"),
             ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
         ],
         defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 4096, "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "relu2",
             "intermediate_size": 21504, "num_attention_heads": 32, "hidden_size": 4096, "vocab_size": 131072,
-            "state_taps": 4, "state_heads": 128, "state_head_dim": 64, "state_groups": 8, "state_key_dim": 128,
+            "state_taps": 4, "state_heads": 128, "state_head_dim": 64, "state_groups": 8, "state_key_dim": 128, "state_act": "silu",
             "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 7688, "shared_expert_intermediate_size": 7688,
             "norm_topk_prob": true, "n_group": 1, "topk_group": 1, "bos_token_id": 1, "eos_token_id": 2}"#,
         biases: Biases { mlp: Flag::Key("mlp_bias", false), ..NO_BIAS },
@@ -1277,6 +1281,9 @@ pub static ARCHITECTURES: &[Architecture] = &[
             ("state_groups", "mamba_n_groups"),
             ("state_key_dim", "mamba_d_state"),
             ("state_inner", "mamba_d_ssm"),
+            ("state_expand", "mamba_expand"),
+            ("state_conv_bias", "mamba_conv_bias"),
+            ("state_bias", "mamba_proj_bias"),
             ("state_out_bias", "projectors_bias"),
         ],
         defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 8192, "num_key_value_heads": 8, "intermediate_size": 14336,
@@ -1317,7 +1324,13 @@ pub static ARCHITECTURES: &[Architecture] = &[
     Architecture {
         name: "internlm3",
         classes: &["InternLM3ForCausalLM", "LlamaForCausalLM"],
-        gguf: "llama",
+        // as transformers has them, and as the model's first code had them
+        keys: &[
+            ("attention_bias", "attention_bias"),
+            ("attention_bias", "qkv_bias"),
+            ("mlp_bias", "mlp_bias"),
+            ("mlp_bias", "bias"),
+        ],
         defaults: r#"{"norm_eps": 1e-5, "max_position_embeddings": 32768, "num_key_value_heads": 2, "head_dim": 128,
             "bos_token_id": 1, "eos_token_id": 2}"#,
         ..LLAMA
@@ -1458,8 +1471,16 @@ impl Architecture {
         ARCHITECTURES.iter().find(|architecture| architecture.name == name || architecture.aliases.contains(&name))
     }
 
-    /// Finds the first architecture that has this name in GGUF. Mistral and Mixtral files call themselves "llama".
+    /// Finds the first architecture that has this name in GGUF, or whose mixtures or models that see have it. Mistral and Mixtral
+    /// files call themselves "llama".
     pub fn of_gguf(name: &str) -> Option<&'static Self> {
+        let name = match name {
+            "nemotron_h_moe" => "nemotron_h",
+            "qwen2vl" => "qwen2",
+            "qwen3vl" => "qwen3",
+            "qwen3vlmoe" => "qwen3moe",
+            own => own,
+        };
         ARCHITECTURES.iter().find(|architecture| !name.is_empty() && architecture.gguf == name)
     }
 

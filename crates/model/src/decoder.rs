@@ -394,7 +394,7 @@ impl Layer {
         let before = residual != Residual::PostNorm;
         let after = matches!(residual, Residual::PostNorm | Residual::Sandwich);
         let own = config.layers[layer];
-        let (mixes, feeds) = (own.mixer != config::Mixer::Nothing, own.feeds);
+        let (mixes, feeds) = (own.mixer != config::Mixer::Nothing, config.feeds(&own));
         let attention = || Attention::new(builder).map(Box::new);
         let state = config.state.filter(|_| own.mixer.keeps_state());
         Ok(Self {

@@ -879,7 +879,11 @@ impl Architecture {
 
     /// Gives the checkpoint's name of a GGUF tensor, such as `model.layers.0.self_attn.q_proj.weight`.
     pub fn to_huggingface(&self, gguf: &str) -> Option<String> {
-        let place = self.place_in_gguf(gguf)?;
+        self.named(self.place_in_gguf(gguf)?)
+    }
+
+    /// Gives the checkpoint's whole name of what stands at a place.
+    pub fn named(&self, place: Place) -> Option<String> {
         Some(whole(self.stem(place.part, place.layer, place.index)?, place.last))
     }
 

@@ -95,6 +95,28 @@ fn a_layer_taken_out_by_a_step_is_as_if_it_had_never_been() {
 }
 
 #[test]
+fn what_a_layer_has_learnt_goes_with_it_where_another_is_taken_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, apertus) = super::checkpoints().into_iter().find(|(name, _)| name == "apertus").expect("a checkpoint");
+    let source = Source::open("apertus", apertus.path()).expect("a source");
+    let learnt = |artifact: &Artifact, key: &str| -> Vec<f64> {
+        match bantam_format::gguf::Gguf::open(&artifact.path).expect("a file").metadata().get(key) {
+            Some(bantam_format::gguf::Value::Array(_, numbers)) => numbers.iter().filter_map(|n| n.float()).collect(),
+            other => panic!("{key}: {other:?}"),
+        }
+    };
+    let whole = make(&source, &Recipe::quantize(Mixture::F32), folder.path());
+    let drop = recipe(&format!("[[step]]\ndrop_layer = {{ layer = 0 }}\n{}", quantize("F32")));
+    let cut = make(&source, &drop, folder.path());
+    let from_gguf = Source::open("whole", &whole.path).expect("a GGUF file");
+    for made in [&cut, &make(&from_gguf, &drop, folder.path())] {
+        for key in ["xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"] {
+            assert_eq!(learnt(made, key), learnt(&whole, key)[1..], "{key}");
+        }
+    }
+}
+
+#[test]
 fn steps_see_what_the_steps_before_them_left() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = Source::open("llama", &golden("llama")).expect("a source");

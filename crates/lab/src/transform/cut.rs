@@ -56,8 +56,8 @@ impl Pieces {
         let piece = |name: &str| {
             let place = architecture.place(name)?;
             let Selection { layer, index, rows, columns } = select(&place);
-            let stem = architecture.stem(place.part, layer.unwrap_or(place.layer), index.unwrap_or(place.index))?;
-            let from = format!("{stem}.{}", place.last);
+            let (layer, index) = (layer.unwrap_or(place.layer), index.unwrap_or(place.index));
+            let from = architecture.named(Place { layer, index, ..place })?;
             let shape = shapes.get(&from)?.clone();
             let columns = columns.filter(|_| shape.len() == 2);
             Some(Piece { from, shape, rows, columns })

@@ -3,6 +3,7 @@
 use super::{Checkpoint, Form, Transform};
 use crate::calibrate::Calibration;
 use anyhow::{Result, ensure};
+use bantam_model::names::Place;
 use bantam_model::{self as model, Architecture, Linear, Weights};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -42,8 +43,8 @@ impl<W> Without<W> {
     fn before(&self, name: &str) -> String {
         match self.architecture.place(name) {
             Some(place) if place.part.is_within_layer() && place.layer >= self.layer => {
-                let stem = self.architecture.stem(place.part, place.layer + 1, place.index);
-                format!("{}.{}", stem.expect("the family has the part"), place.last)
+                let behind = self.architecture.named(Place { layer: place.layer + 1, ..place });
+                behind.expect("the family has the part")
             }
             _ => name.to_owned(),
         }

@@ -19,14 +19,8 @@ use crate::rope::{Llama3, LongRope, Rope, Scaling, Yarn};
 use bantam_format::json;
 
 /// Words that mean the same key in every architecture: (ours, another).
-static COMMON_KEYS: &[(&str, &str)] = &[
-    ("norm_eps", "rms_norm_eps"),
-    ("num_experts", "num_local_experts"),
-    ("dtype", "torch_dtype"),
-    // InternLM 3's first words
-    ("attention_bias", "qkv_bias"),
-    ("mlp_bias", "bias"),
-];
+static COMMON_KEYS: &[(&str, &str)] =
+    &[("norm_eps", "rms_norm_eps"), ("num_experts", "num_local_experts"), ("dtype", "torch_dtype")];
 
 /// What `layer_types` calls a mixer with a state, and attention.
 const STATES: [&str; 3] = ["conv", "linear_attention", "mamba"];
@@ -36,6 +30,8 @@ const FULL: &str = "full_attention";
 /// Layers that are a feed-forward part alone, without and with experts.
 const MLP: &str = "mlp";
 const MOE: &str = "moe";
+/// Nemotron-H's layers, a letter for each.
+const PATTERN: &str = "hybrid_override_pattern";
 /// The shortest step of Nemotron-H, where nothing is said.
 pub(crate) const NEMOTRON_LEAST_STEP: f64 = 0.001;
 /// Whether tokens see what follows, and windows are of both sides together.
@@ -494,7 +490,7 @@ impl ConfigReader<'_> {
             }),
             Recurrence::Mamba2 => {
                 let heads = size("state_heads")?;
-                let expand = self.number(self.own_or("state_expand", "mamba_expand"))?.unwrap_or(2.0);
+                let expand = self.number("state_expand")?.unwrap_or(2.0);
                 let inner = match self.optional_size("state_inner")? {
                     Some(given) => given,
                     // Nemotron-H says its heads alone
@@ -515,9 +511,9 @@ impl ConfigReader<'_> {
                     head_dim,
                     groups: size("state_groups")?,
                     key_dim: size("state_key_dim")?,
-                    conv_bias: self.flag(self.own_or("state_conv_bias", "mamba_conv_bias"), true)?,
-                    bias: self.flag(self.own_or("state_bias", "mamba_proj_bias"), false)?,
-                    out_bias: self.flag(self.own_or("state_out_bias", "mamba_proj_bias"), false)?,
+                    conv_bias: self.flag("state_conv_bias", true)?,
+                    bias: self.flag("state_bias", false)?,
+                    out_bias: self.flag("state_out_bias", false)?,
                     norm: match self.architecture.halves {
                         Halves::Beside if !self.flag("mamba_rms_norm", false)? => StateNorm::None,
                         Halves::Beside if self.flag("mamba_norm_before_gate", true)? => StateNorm::BeforeGate,
@@ -525,7 +521,7 @@ impl ConfigReader<'_> {
                     },
                     activation: match self.text("state_act")? {
                         Some(name) => self.activation_named(name)?,
-                        None => self.state_activation()?,
+                        None => self.activation()?,
                     },
                     // Nemotron-H's has a meaning of its own in transformers
                     least_step: match self.architecture.name {
@@ -547,10 +543,13 @@ impl ConfigReader<'_> {
         if recurrence == Recurrence::None {
             return Ok(all(Mixer::Attention));
         }
-        if let Some(pattern) = self.text("hybrid_override_pattern")? {
-            return self.kinds_of_pattern(pattern)?.into_iter().map(|kind| Ok(kind.0)).collect();
+        if let Some(kinds) = self.kinds_by_letter()? {
+            return match kinds.len() == count {
+                true => Ok(kinds.into_iter().map(|(mixer, _)| mixer).collect()),
+                false => Err(self.broken(format!("{PATTERN} has {} letters for {count} layers", kinds.len()))),
+            };
         }
-        let names = match self.get("layer_types").or_else(|| self.get("layers_block_type")) {
+        let names = match self.mixer_names() {
             Some(value) => value.as_array().ok_or_else(|| self.broken("layer_types is not a list".into()))?,
             None => {
                 return Ok(match (recurrence, self.optional_size("full_attention_interval")?) {
@@ -586,30 +585,34 @@ impl ConfigReader<'_> {
         names.iter().map(mixer).collect()
     }
 
-    /// What each letter of Nemotron-H's pattern says: the mixer, and whether there are experts.
-    fn kinds_of_pattern(&self, pattern: &str) -> Result<Vec<(Mixer, bool)>> {
+    /// What each letter of Nemotron-H's pattern says, where there is one: the mixer, and whether there are experts.
+    fn kinds_by_letter(&self) -> Result<Option<Vec<(Mixer, bool)>>> {
         let kind = |letter: char| match letter {
             'M' => Ok((Mixer::State, false)),
             '*' => Ok((Mixer::Attention, false)),
             '-' => Ok((Mixer::Nothing, false)),
             'E' => Ok((Mixer::Nothing, true)),
-            other => Err(self.unsupported(format!("{other:?} in hybrid_override_pattern"), "M, *, - and E")),
+            other => Err(self.unsupported(format!("{other:?} in {PATTERN}"), "M, *, - and E")),
         };
-        pattern.chars().map(kind).collect()
+        let pattern = self.text(PATTERN)?.filter(|_| self.architecture.halves == Halves::One);
+        pattern.map(|pattern| pattern.chars().map(kind).collect()).transpose()
     }
 
-    /// How many layers there are, which some configs say by listing them.
+    /// The list of what carries something from token to token in each layer.
+    fn mixer_names(&self) -> Option<&Value> {
+        self.get("layer_types").or_else(|| self.get("layers_block_type"))
+    }
+
+    /// How many layers there are, which Nemotron-H says by listing them.
     fn count(&self) -> Result<usize> {
         if let Some(count) = self.optional_size("num_hidden_layers")? {
             return Ok(count);
         }
-        if let Some(pattern) = self.text("hybrid_override_pattern")? {
-            return Ok(pattern.chars().count());
-        }
-        match self.get("layer_types").or_else(|| self.get("layers_block_type")).and_then(Value::as_array) {
-            Some(kinds) if self.architecture.halves == Halves::One => Ok(kinds.len()),
-            _ => Err(self.missing("num_hidden_layers")),
-        }
+        let listed = match self.kinds_by_letter()? {
+            Some(kinds) => Some(kinds.len()),
+            None => self.mixer_names().and_then(Value::as_array).map(Vec::len),
+        };
+        listed.filter(|_| self.architecture.halves == Halves::One).ok_or_else(|| self.missing("num_hidden_layers"))
     }
 
     fn head_dim(&self, dim: usize, heads: usize) -> Result<usize> {
@@ -719,7 +722,6 @@ impl ConfigReader<'_> {
             experts: sparse[i],
             scale: if by_layer { scale / (i + 1) as f32 } else { scale },
             mixer: mixers[i],
-            feeds: self.architecture.halves != Halves::One || mixers[i] == Mixer::Nothing,
             heads: None,
             wide: 1,
             keys_of: None,
@@ -862,10 +864,10 @@ impl ConfigReader<'_> {
     /// Which layers have experts.
     fn sparse(&self, count: usize) -> Result<Vec<bool>> {
         if self.architecture.halves == Halves::One {
-            if let Some(pattern) = self.text("hybrid_override_pattern")? {
-                return self.kinds_of_pattern(pattern)?.into_iter().map(|kind| Ok(kind.1)).collect();
+            if let Some(kinds) = self.kinds_by_letter()? {
+                return Ok(kinds.into_iter().map(|(_, experts)| experts).collect());
             }
-            let kinds = self.get("layer_types").or_else(|| self.get("layers_block_type")).and_then(Value::as_array);
+            let kinds = self.mixer_names().and_then(Value::as_array);
             let is_mixture = |layer: usize| kinds.and_then(|kinds| kinds.get(layer)).is_some_and(|kind| kind == MOE);
             return Ok((0..count).map(is_mixture).collect());
         }
@@ -910,19 +912,6 @@ impl ConfigReader<'_> {
         }
         let newer = self.get("hidden_activation").and_then(Value::as_str);
         self.activation_named(newer.or(self.text("hidden_act")?).unwrap_or("silu"))
-    }
-
-    /// The activation behind the convolution, which is the MLP's unless an architecture has a key of its own for it.
-    fn state_activation(&self) -> Result<Activation> {
-        match self.architecture.keys.iter().any(|(ours, _)| *ours == "state_act") {
-            true => Ok(Activation::Silu),
-            false => self.activation(),
-        }
-    }
-
-    /// The architecture's key for `own`, where it has one, or else the usual one.
-    fn own_or(&self, own: &'static str, usual: &'static str) -> &'static str {
-        if self.architecture.keys.iter().any(|(ours, _)| *ours == own) { own } else { usual }
     }
 
     fn activation_named(&self, name: &str) -> Result<Activation> {
@@ -1028,11 +1017,14 @@ impl ConfigReader<'_> {
 
     /// The first of a key's words that is there, one that is not `null` before one that is.
     fn written(&self, key: &str) -> Option<&Value> {
-        if let Some((_, own)) = self.architecture.keys.iter().find(|(ours, _)| *ours == key) {
-            return self.map.get(*own);
-        }
-        let others = COMMON_KEYS.iter().filter(|(ours, _)| *ours == key).map(|(_, other)| *other);
-        let there: Vec<&Value> = std::iter::once(key).chain(others).filter_map(|word| self.map.get(word)).collect();
+        let words = |table: &'static [(&str, &'static str)]| {
+            let own = table.iter().filter(|(ours, _)| *ours == key).map(|(_, word)| *word);
+            own.filter_map(|word| self.map.get(word)).collect::<Vec<&Value>>()
+        };
+        let there = match self.architecture.keys.iter().any(|(ours, _)| *ours == key) {
+            true => words(self.architecture.keys),
+            false => self.map.get(key).into_iter().chain(words(COMMON_KEYS)).collect(),
+        };
         there.iter().find(|value| !value.is_null()).or(there.first()).copied()
     }
 
@@ -1080,7 +1072,9 @@ impl ConfigReader<'_> {
         match self.get(key) {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(other) => Err(self.broken(format!("{key} is {}, allowed are true and false", short(other)))),
+            Some(other) => {
+                Err(self.broken(format!("{} is {}, allowed are true and false", self.word(key), short(other))))
+            }
         }
     }
 

@@ -9,11 +9,11 @@ mod to_json;
 pub(crate) use json::NEMOTRON_LEAST_STEP;
 pub(crate) use json::share_keys;
 
-use super::architecture::{Architecture, Biases, Positions, Recurrence, Residual};
+use super::architecture::{Architecture, Biases, Halves, Positions, Recurrence, Residual};
 use super::checkpoint::packed::Quantization;
 use super::error::{Error, Result};
 use super::ops::Activation;
-use super::rope::{Rope, Scaling};
+use super::rope::{Rope, Scaling, Yarn};
 use bantam_kernels::kv::KvType;
 
 /// The architecture of one model. Its values are consistent: sizes are positive and within bounds, heads divide.
@@ -106,8 +106,6 @@ pub struct Layer {
     pub scale: f32,
     /// What carries something from token to token.
     pub mixer: Mixer,
-    /// It has a feed-forward part.
-    pub feeds: bool,
     /// Its heads, where they are not the config's.
     pub heads: Option<LayerHeads>,
     /// How many times as wide as the config's its MLP is.
@@ -230,7 +228,7 @@ pub struct Latent {
 impl Latent {
     /// Width of a head's queries and keys.
     pub fn key(&self) -> usize {
-        self.still + self.turned
+        self.still.saturating_add(self.turned)
     }
 
     /// Width that keys and values are kept in, which is one for both: the narrower are filled up with zeros.
@@ -424,6 +422,11 @@ impl Config {
         self.kv_heads * self.head_dim
     }
 
+    /// Whether a layer has a feed-forward part.
+    pub fn feeds(&self, layer: &Layer) -> bool {
+        self.architecture.halves != Halves::One || layer.mixer == Mixer::Nothing
+    }
+
     /// The heads of a layer.
     pub fn heads_of(&self, layer: &Layer) -> LayerHeads {
         layer.heads.unwrap_or(LayerHeads { kv_heads: self.kv_heads, head_dim: self.head_dim })
@@ -456,11 +459,18 @@ impl Config {
         }
     }
 
+    /// The yarn of the layers that see all, where their rope is scaled so.
+    pub(crate) fn yarn(&self) -> Option<&Yarn> {
+        match &self.ropes.first()?.scaling {
+            Scaling::Yarn(yarn) => Some(yarn),
+            _ => None,
+        }
+    }
+
     /// DeepSeek's `mscale_all_dim`: latent attention's scores are multiplied by the square of 0.1 m ln(factor) + 1 under yarn;
     /// `None` where by nothing.
     pub(crate) fn mscale_all_dim(&self) -> Option<f64> {
-        let sizes = self.latent?;
-        let Scaling::Yarn(yarn) = &self.ropes.first()?.scaling else { return None };
+        let (sizes, yarn) = (self.latent?, self.yarn()?);
         let grown = f64::from(self.layers[0].scale) * (sizes.key() as f64).sqrt();
         let all = (grown.sqrt() - 1.0) / (0.1 * yarn.factor.ln());
         (all.abs() > 1e-6).then_some(all)
@@ -542,6 +552,17 @@ impl Config {
                 word("num_key_value_heads"),
                 self.kv_heads
             ));
+        }
+        if let Some(sizes) = self.latent {
+            let all = [
+                ("q_lora_rank", sizes.query_rank.unwrap_or(1)),
+                ("kv_lora_rank", sizes.rank),
+                ("qk_rope_head_dim", sizes.turned),
+                ("v_head_dim", sizes.value),
+            ];
+            if let Some((name, value)) = all.into_iter().find(|(_, value)| *value == 0 || *value > 1 << 16) {
+                return broken(format!("{} is {value}, allowed are 1 to {}", word(name), 1 << 16));
+            }
         }
         self.check_state(file, word)?;
         let windowed = self.layers.iter().any(|layer| layer.window.is_some());

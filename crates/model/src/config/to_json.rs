@@ -65,8 +65,7 @@ fn llama3(rope: &Rope) -> Option<Scaling> {
 /// The first thing that two configs do not have in common. Numbers in f32 come back nearly the same.
 fn first_difference(meant: &Config, read: &Config) -> Option<&'static str> {
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(1e-30);
-    let layers =
-        |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer, l.feeds)).collect::<Vec<_>>();
+    let layers = |of: &Config| of.layers.iter().map(|l| (l.window, l.rope, l.experts, l.mixer)).collect::<Vec<_>>();
     let own = |l: &Layer| (l.heads, l.wide, l.keys_of, l.keys_are_values, l.sparsity.is_some());
     let owns = |of: &Config| of.layers.iter().map(own).collect::<Vec<_>>();
     let sparse = |of: &Config| of.layers.iter().map(|l| l.sparsity.unwrap_or(0.0).into()).collect::<Vec<f64>>();
@@ -456,15 +455,12 @@ impl JsonWriter<'_> {
             ("state_key_dim", json!(sizes.key_dim)),
         ]);
         if recurrence == Recurrence::Mamba2 {
-            let own = |own: &'static str, usual: &'static str| {
-                self.architecture.keys.iter().find(|(ours, _)| *ours == own).map_or(usual, |(_, key)| *key)
-            };
             let expand = sizes.inner() as f64 / self.config.dim as f64;
             let expand = if expand.fract() == 0.0 { json!(expand as u64) } else { json!(expand) };
-            keys.push((own("state_expand", "mamba_expand"), expand));
-            keys.push((own("state_conv_bias", "mamba_conv_bias"), json!(sizes.conv_bias)));
-            keys.push((own("state_bias", "mamba_proj_bias"), json!(sizes.bias)));
-            keys.push((own("state_out_bias", "mamba_proj_bias"), json!(sizes.out_bias)));
+            keys.push(("state_expand", expand));
+            keys.push(("state_conv_bias", json!(sizes.conv_bias)));
+            keys.push(("state_bias", json!(sizes.bias)));
+            keys.push(("state_out_bias", json!(sizes.out_bias)));
             if self.architecture.name == "nemotron_h" {
                 keys.push(("time_step_min", json!(shortest(sizes.least_step.into()))));
             }

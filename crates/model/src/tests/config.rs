@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::goldens::root;
-use crate::config::{Config, Stored};
+use crate::config::{Config, Mixer, Stored};
 use crate::rope::{Scaling, Yarn};
 
 /// The golden Llama's config with some keys set; null removes one.
@@ -190,4 +190,41 @@ fn a_config_is_read_as_python_reads_it_and_mlx_is_called_by_its_name() {
     let refusal =
         changed(json!({"is_causal": false, "model_type": "mistral", "architectures": null, "sliding_window": 8}));
     assert!(refusal.expect_err("must refuse").contains("is_causal false with a sliding window is not supported"));
+}
+
+#[test]
+fn letters_of_layers_and_sizes_of_latent_attention_are_held_against_the_rest() {
+    let read = |text: &str| Config::from_json(text.as_bytes(), "config.json").map_err(|error| error.to_string());
+    let nemotron = |pattern: &str| {
+        read(&format!(
+            r#"{{"model_type": "nemotron_h", "vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 3,
+                "hybrid_override_pattern": "{pattern}"}}"#
+        ))
+    };
+    let mixers = nemotron("M*-").expect("a config").layers.iter().map(|layer| layer.mixer).collect::<Vec<_>>();
+    assert_eq!(mixers, [Mixer::State, Mixer::Attention, Mixer::Nothing]);
+    let short = nemotron("M*").expect_err("must refuse");
+    assert_eq!(short, "config.json: hybrid_override_pattern has 2 letters for 3 layers");
+    assert!(nemotron("M*x").expect_err("must refuse").contains("'x' in hybrid_override_pattern"));
+
+    let youtu = |rank: u64| {
+        read(&format!(
+            r#"{{"model_type": "youtu", "vocab_size": 128, "hidden_size": 32, "intermediate_size": 48,
+                "num_hidden_layers": 1, "num_attention_heads": 4, "kv_lora_rank": {rank}}}"#
+        ))
+    };
+    assert_eq!(youtu(16).expect("a config").latent.expect("sizes").rank, 16);
+    for rank in [0, u64::MAX] {
+        let refused = youtu(rank).expect_err("must refuse");
+        assert_eq!(refused, format!("config.json: kv_lora_rank is {rank}, allowed are 1 to 65536"));
+    }
+
+    // the words that transformers has, and those of the model's first code
+    for word in ["attention_bias", "qkv_bias"] {
+        let config = read(&format!(
+            r#"{{"model_type": "internlm3", "vocab_size": 128, "hidden_size": 32, "intermediate_size": 48,
+                "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 8, "{word}": true}}"#
+        ));
+        assert!(config.expect("a config").biases.qkv, "{word}");
+    }
 }

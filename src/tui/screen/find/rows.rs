@@ -4,6 +4,7 @@
 use crate::library::fit::{self, HostFit};
 use crate::library::inventory::Origin;
 use crate::library::shelf::{Shelf, Shelved};
+use crate::tui::filter;
 use bantam_core::unit::Bytes;
 use bantam_hub::Hit;
 use std::cmp::Ordering;
@@ -137,16 +138,11 @@ pub(super) struct Known<'a> {
 
 /// All rows, in the order in which they were found.
 pub(super) fn all(known: &Known) -> Vec<Row> {
-    let words: Vec<String> = known.text.to_lowercase().split_whitespace().map(str::to_owned).collect();
-    let holds = |name: &str| {
-        let name = name.to_lowercase();
-        words.iter().all(|word| name.contains(word))
-    };
     let shelf = known.shelf.map_or(&[][..], |shelf| &shelf.models);
     let mut rows: Vec<Row> = shelf
         .iter()
         .enumerate()
-        .filter(|(_, model)| holds(&model.typed))
+        .filter(|(_, model)| filter::has_words(known.text, &model.typed))
         .map(|(place, model)| of_shelf(place, model, known))
         .collect();
     let kept = kept(shelf);
@@ -186,14 +182,7 @@ fn of_shelf(place: usize, model: &Shelved, known: &Known) -> Row {
     Row {
         at: At::Shelf(place),
         name: model.typed.clone(),
-        from: match model.origin {
-            Origin::Bundled => "bundled",
-            Origin::Cache | Origin::Dataset => "hub",
-            Origin::Ollama => "Ollama",
-            Origin::LmStudio => "LM Studio",
-            Origin::Artifact => "made here",
-            Origin::Folder => "folder",
-        },
+        from: model.origin.name(),
         parameters: facts.map(|facts| facts.parameters),
         quant: facts.map_or_else(String::new, |facts| facts.quant.clone()),
         keeps: match facts {

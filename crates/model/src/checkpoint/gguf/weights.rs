@@ -80,10 +80,7 @@ impl<'a> GgufWeights<'a> {
                 },
             )
         })?;
-        if !computes(info.kind) {
-            let what = format!("tensor {} of type {}", info.name, info.kind);
-            return Err(Error::unsupported(self.gguf.file(), what, computable()));
-        }
+        self.refuse_uncomputed(info)?;
         let columns = placed.columns.map(|all| all.into_iter().map(|column| column as u32).collect());
         let factor = self.factor(&info.name, placed.index)?;
         Ok(LocatedTensor { name: &info.name, ty: info.kind, rows, columns, holds: placed.holds, factor })
@@ -173,13 +170,33 @@ impl<'a> GgufWeights<'a> {
 }
 
 impl GgufWeights<'_> {
+    /// Refuses a type that nothing here computes with.
+    fn refuse_uncomputed(&self, info: &TensorInfo) -> Result<()> {
+        match computes(info.kind) {
+            true => Ok(()),
+            false => {
+                let what = format!("tensor {} of type {}", info.name, info.kind);
+                Err(Error::unsupported(self.gguf.file(), what, computable()))
+            }
+        }
+    }
+
+    /// The numbers in f32, as they stand in the file.
+    fn widened(&self, located: &LocatedTensor, shape: &[usize]) -> Result<Tensor> {
+        Ok(match self.plain(located, shape)? {
+            Some(plain) if located.factor != 1.0 => (plain.to_dtype(DType::F32)? * f64::from(located.factor))?,
+            Some(plain) => plain.to_dtype(DType::F32)?,
+            None => self.blocks(located, shape)?.dequantized()?.reshape(shape)?.to_device(self.device)?,
+        })
+    }
+
     /// The matrix to keys and values of latent attention, (heads · (still + value), rank), out of the two that files have of
     /// it since they are made for its short form: that of keys, transposed, and that of values, both head by head.
     fn latent_up(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some(sizes) = self.config.latent else { return Ok(None) };
         let Some(place) = self.config.architecture.place(name).filter(|place| place.part == Part::LatentUp) else {
             return Ok(None);
         };
-        let Some(sizes) = self.config.latent else { return Ok(None) };
         let half = |of: char| self.gguf.tensor(&format!("blk.{}.attn_{of}_b.weight", place.layer));
         let (Some(keys), Some(values)) = (half('k'), half('v')) else { return Ok(None) };
         let (heads, rank) = (self.config.heads, sizes.rank);
@@ -189,24 +206,13 @@ impl GgufWeights<'_> {
                 let what = format!("tensor {} has shape {:?}, its keys ask for {shape:?}", info.name, info.shape);
                 return Err(Error::broken(file, what));
             }
-            if !computes(info.kind) {
-                return Err(Error::unsupported(
-                    file,
-                    format!("tensor {} of type {}", info.name, info.kind),
-                    computable(),
-                ));
-            }
+            self.refuse_uncomputed(info)?;
             let rows = TensorRows::new(self.gguf, info, 0, info.elements(), None);
             let rows = rows.ok_or_else(|| Error::broken(file, format!("tensor {} is damaged", info.name)))?;
             let factor = self.factor(&info.name, 0)?;
             let located =
                 LocatedTensor { name: &info.name, ty: info.kind, rows, columns: None, holds: Holds::Same, factor };
-            Ok(match self.plain(&located, &shape)? {
-                Some(plain) => plain.to_dtype(DType::F32)?,
-                None => {
-                    self.blocks(&located, &shape)?.dequantized()?.reshape(shape.as_slice())?.to_device(self.device)?
-                }
-            })
+            self.widened(&located, &shape)
         };
         let keys = whole(keys, [heads, rank, sizes.still])?.transpose(1, 2)?;
         let values = whole(values, [heads, sizes.value, rank])?;
@@ -214,9 +220,10 @@ impl GgufWeights<'_> {
         Ok(Some(Tensor::cat(&[&keys.contiguous()?, &values], 1)?.reshape((rows, rank))?))
     }
 
-    /// One of the two numbers that a non-linearity has learnt, which files have as keys.
+    /// One of the numbers that a non-linearity has learnt, which files have as keys.
     fn learnt(&self, name: &str) -> Result<Option<Tensor>> {
-        let Some(place) = self.config.architecture.place(name) else { return Ok(None) };
+        let own = self.config.architecture.own_activation;
+        let Some(place) = self.config.architecture.place(name).filter(|_| own) else { return Ok(None) };
         let Some(key) = learnt_key(place.part) else { return Ok(None) };
         let number = match self.gguf.metadata().get(key) {
             Some(Value::Array(_, numbers)) => numbers.get(place.layer).and_then(Value::float),
@@ -239,11 +246,7 @@ impl Weights for GgufWeights<'_> {
             return Ok(made);
         }
         let located = self.locate(name, shape)?;
-        let tensor = match self.plain(&located, shape)? {
-            Some(plain) if located.factor != 1.0 => (plain.to_dtype(DType::F32)? * f64::from(located.factor))?,
-            Some(plain) => plain.to_dtype(DType::F32)?,
-            None => self.blocks(&located, shape)?.dequantized()?.reshape(shape)?.to_device(self.device)?,
-        };
+        let tensor = self.widened(&located, shape)?;
         let tensor = match located.holds {
             Holds::Same => tensor,
             Holds::PlusOne => (tensor - 1.0)?,

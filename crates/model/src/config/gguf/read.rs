@@ -27,15 +27,7 @@ impl Config {
     /// bounds.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let gguf_architecture = gguf.string("general.architecture")?;
-        let own = Architecture::of_gguf(gguf_architecture).or_else(|| match gguf_architecture {
-            "nemotron_h_moe" => Architecture::of_gguf("nemotron_h"),
-            // the language models of those that see
-            "qwen2vl" => Architecture::of_gguf("qwen2"),
-            "qwen3vl" => Architecture::of_gguf("qwen3"),
-            "qwen3vlmoe" => Architecture::of_gguf("qwen3moe"),
-            _ => None,
-        });
-        let architecture = own.ok_or_else(|| {
+        let architecture = Architecture::of_gguf(gguf_architecture).ok_or_else(|| {
             let supported = Architecture::all_names();
             Error::unsupported(gguf.file(), format!("general.architecture {gguf_architecture:?}"), supported)
         })?;
@@ -138,12 +130,12 @@ impl Keys<'_> {
         };
         let max_positions = self.size("context_length")?;
         let ropes = self.ropes(head_dim, global_dim, max_positions)?;
-        let mut layers = self.layers(dim, heads, head_dim, ropes.len())?;
+        let mut layers = self.layers(latent, dim, heads, head_dim, ropes.len())?;
         let (kv_heads, ffn) = self.own_sizes(&mut layers, heads, head_dim, global_dim)?;
         // what all layers of a kind have, the first of them has
         let first = |is: fn(Mixer) -> bool| layers.iter().position(|layer| is(layer.mixer));
         let (attention, state) = (first(Mixer::attends).unwrap_or(0), first(Mixer::keeps_state));
-        let fed = layers.iter().position(|layer| layer.feeds).unwrap_or(0);
+        let fed = layers.iter().position(|layer| layer.mixer == Mixer::Nothing).unwrap_or(0);
         let attends = |tensor: &str| self.there(&format!("blk.{attention}.{tensor}"));
         Config {
             architecture,
@@ -406,7 +398,6 @@ impl Keys<'_> {
         match self.architecture.recurrence {
             Recurrence::None => Ok(vec![Mixer::Attention; count]),
             _ if self.architecture.halves == Halves::Beside => Ok(vec![Mixer::Both; count]),
-            _ if self.prefix == "mamba2" => Ok(vec![Mixer::State; count]),
             _ if self.architecture.halves == Halves::One => {
                 let heads = self.by_layer("attention.head_count_kv", count, 0)?;
                 let widths = self.by_layer("feed_forward_length", count, 0)?;
@@ -546,7 +537,14 @@ impl Keys<'_> {
         Ok(cap.map(|cap| cap as f32))
     }
 
-    fn layers(&self, dim: usize, heads: usize, head_dim: usize, ropes: usize) -> Result<Vec<Layer>> {
+    fn layers(
+        &self,
+        latent: Option<Latent>,
+        dim: usize,
+        heads: usize,
+        head_dim: usize,
+        ropes: usize,
+    ) -> Result<Vec<Layer>> {
         let blocks = self.size("block_count")?;
         // layers behind the last, which guess at several tokens ahead, are read past
         let count = blocks.saturating_sub(self.optional_size("nextn_predict_layers")?.unwrap_or(0));
@@ -569,7 +567,7 @@ impl Keys<'_> {
         };
         let scale = match self.positive("attention.scale")? {
             Some(given) => given as f32,
-            None => match self.latent(dim, heads)? {
+            None => match latent {
                 Some(sizes) => (sizes.key() as f32).sqrt().recip() * self.latent_scale()?,
                 None => Config::usual_scale(self.prefix, count, dim, heads, head_dim),
             },
@@ -587,7 +585,6 @@ impl Keys<'_> {
             experts: self.there(&format!("blk.{i}.ffn_gate_inp.weight")),
             scale,
             mixer: mixers[i],
-            feeds: self.architecture.halves != Halves::One || mixers[i] == Mixer::Nothing,
         };
         Ok((0..count).map(layer).collect())
     }
@@ -816,6 +813,10 @@ impl Keys<'_> {
             ("n_group", "expert_group_count"),
             ("topk_group", "expert_group_used_count"),
             ("rope_theta", "rope.freq_base"),
+            ("q_lora_rank", "attention.q_lora_rank"),
+            ("kv_lora_rank", "attention.kv_lora_rank"),
+            ("qk_rope_head_dim", "rope.dimension_count"),
+            ("v_head_dim", "attention.value_length"),
             ("state_heads", "ssm.time_step_rank"),
             ("state_head_dim", "ssm.inner_size"),
             ("state_groups", "ssm.group_count"),

@@ -118,7 +118,8 @@ fn feed_forward(config: &Config) -> Value {
     if config.architecture.halves == Halves::One {
         // what they are is told by which of them is 0
         let width = config.experts.map_or(config.ffn, |experts| experts.ffn);
-        let widths: Vec<usize> = config.layers.iter().map(|layer| if layer.feeds { width } else { 0 }).collect();
+        let widths: Vec<usize> =
+            config.layers.iter().map(|layer| if config.feeds(layer) { width } else { 0 }).collect();
         return match widths.iter().all(|&width| width == 0) {
             true => count(0),
             false => list(widths.into_iter().map(count).collect()),
@@ -409,11 +410,7 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
         bail!("{file}: a Granite of attention alone with experts cannot be written as GGUF");
     }
     if let Some(sizes) = config.latent {
-        let yarn = config.ropes.first().and_then(|rope| match &rope.scaling {
-            Scaling::Yarn(yarn) => Some(yarn),
-            _ => None,
-        });
-        if yarn.is_some_and(|yarn| (yarn.attention - 1.0).abs() > 1e-6) {
+        if config.yarn().is_some_and(|yarn| (yarn.attention - 1.0).abs() > 1e-6) {
             bail!("{file}: yarn whose mscale is another than its mscale_all_dim cannot be written as GGUF");
         }
         let depth = config.layers.len() as f64;
@@ -443,10 +440,7 @@ fn refuse_what_no_key_says(config: &Config, file: &str) -> Result<()> {
     if begins_dense(architecture.routing) && architecture.halves == Halves::Both && scattered() {
         bail!("{file}: layers without experts behind layers with them cannot be written as GGUF");
     }
-    let original = config.ropes.first().and_then(|rope| match &rope.scaling {
-        Scaling::Yarn(yarn) => Some(yarn.original),
-        _ => None,
-    });
+    let original = config.yarn().map(|yarn| yarn.original);
     if config.streams.is_some_and(|streams| !streams.scaled || streams.count != 4 || streams.active != 0) {
         bail!(
             "{file}: altup_num_inputs, altup_active_idx and altup_correct_scale other than 4, 0 and true cannot be written as GGUF"
@@ -496,7 +490,7 @@ fn notes(config: &Config, own: &Own) -> Vec<String> {
         && !begins_dense(architecture.routing)
         && config.layers.iter().any(|layer| !layer.experts);
     let long = config.ropes.iter().any(|rope| matches!(rope.scaling, Scaling::LongRope(_)));
-    let yarn = config.ropes.first().is_some_and(|rope| matches!(rope.scaling, Scaling::Yarn(_)));
+    let yarn = config.yarn().is_some();
     let gemma2 = config.gguf_architecture() == "gemma2";
     let narrow = architecture.gguf == "granitehybrid" && config.state.is_some_and(|s| s.inner() != 2 * config.dim);
     let no_square = reads.square && config.heads * config.head_dim != config.dim;
